@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The language of requests: what a user writes into `new`, as a struct. Parsing
+ * is pure text to numbers; whether it can be granted is the engine's question.
+ */
+#ifndef CHRONOS_ENGINE_REQUEST_H
+#define CHRONOS_ENGINE_REQUEST_H
+
+#include "partition.h"
+#include "units.h"
+
+#include <stddef.h>
+
+#define REQUEST_USER_MAX 64
+#define REQUEST_TEXT_MAX 512 /* longest line understood */
+
+struct request {
+    struct amount amount;            /* how much memory */
+    int64_t duration_ns;             /* for how long, whole seconds */
+    bool hold;                       /* ends with the open file that asked */
+    uint32_t on_expiry;              /* enum on_expiry; UINT32_MAX: the policy's default */
+    char user[REQUEST_USER_MAX + 1]; /* for whom; "" the caller */
+    char name[PARTITION_NAME_MAX + 1];
+};
+
+/* One key or word of the grammar: the parser, the text that `new` shows when it
+ * is read and docs/filesystem.md all come from this table. */
+struct request_word {
+    const char *name;
+    const char *value; /* what follows `name=`, as documentation; NULL: a bare word */
+    const char *help;
+};
+extern const struct request_word request_words[]; /* ends with a NULL name */
+
+/* Understands one line without its newline. 0 and *ret_request, or
+ * REFUSED_INVALID and a sentence of at most `size` bytes. */
+int request_parse(const char *text, size_t length, struct request *ret_request, char *sentence,
+                  size_t size);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Amounts, sizes and durations as people write them, and back to text. Integers
+ * only: a fraction is kept as decimal digits over a power of ten, so that ten
+ * times 0.1 is the whole and no sum is ever over it.
+ */
+#ifndef CHRONOS_ENGINE_UNITS_H
+#define CHRONOS_ENGINE_UNITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NS_PER_SECOND INT64_C(1000000000)
+
+/* Part of a device: a share (digits / scale, 0 < share <= 1) or bytes. */
+struct amount {
+    bool is_share;
+    uint64_t digits, scale; /* scale is a power of ten, at most 10^18 */
+    uint64_t bytes;
+};
+
+/* "0.5", "50%", "20G", "1.5GiB". 0, or REFUSED_INVALID and a sentence. */
+int amount_parse(const char *text, size_t length, struct amount *ret_amount, char *sentence,
+                 size_t size);
+/* The whole bytes of `total` that the amount means, rounded down. */
+uint64_t amount_bytes(const struct amount *amount, uint64_t total);
+
+/* "3600", "90m", "1h30m", "2d": whole seconds, at least 1, at most 100 years. */
+int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size);
+
+/* "0.5": bytes / total with at most six decimals, rounded to nearest, no
+ * trailing zeros, never 0 for a non-zero amount. */
+void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size);
+/* "50.00": per cent with two decimals, rounded down. */
+void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size);
+/* "5 GiB", "1.5 GiB", "123 B": for sentences. */
+void size_text(uint64_t bytes, char *text, size_t size);
+/* "1h30m", "45s": for sentences. */
+void duration_text(int64_t ns, char *text, size_t size);
+/* Remaining whole seconds, rounded up. */
+int64_t seconds_up(int64_t ns);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store port: events in, state out. Adapters: SQLite (durable) and memory.
+ * One contract suite runs against both. A store is used by one thread at a time
+ * (the committer), except that opening and loading happen before it starts.
+ *
+ * Times of partitions are engine time (CLOCK_BOOTTIME). A store also keeps which
+ * boot they belong to and how far the wall clock was from that clock, so that
+ * after a reboot they are moved onto the new boot's clock.
+ */
+#ifndef CHRONOS_STORE_STORE_H
+#define CHRONOS_STORE_STORE_H
+
+#include "../engine/engine.h"
+#include "../gpu/gpu.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_SENTENCE_MAX 512
+#define STORE_LINE_MAX     512
+
+/* The clock that times are told by. */
+struct store_clock {
+    char boot_id[40];  /* /proc/sys/kernel/random/boot_id */
+    int64_t offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+};
+/* The clock of this boot, now. */
+int store_clock_now(struct store_clock *ret_clock);
+/* A moment told by `from`, told by `to`: the same number within one boot. */
+int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
+                           const struct store_clock *to);
+
+/* How a partition ended. Wall clock times, because history outlives boots. */
+struct store_history {
+    struct partition partition; /* device and hold are meaningless here */
+    char device_key[160];
+    char device_name[128];
+    uint64_t device_bytes;
+    int64_t start_wall_ns, end_wall_ns; /* as it was, not as it was promised */
+    enum event_kind how;                /* one of the four ends */
+    uint32_t by_uid;
+};
+
+/* The answer to a request that changed something, by the number the kernel gave
+ * it: asked again after a crash (FUSE_NOTIFY_RESEND), it is answered from here. */
+struct store_reply {
+    uint64_t unique; /* without the resend bit */
+    uint64_t result; /* of `new`: the id */
+};
+
+/* What load() calls, in this order of kinds; any may be NULL. A non-zero return
+ * stops the load with that code. Pointers are borrowed for the call. Times are
+ * already moved onto the clock given to load(). */
+struct store_sink {
+    void *context;
+    int (*setting)(void *context, const char *key, const char *value);
+    int (*partition)(void *context, const struct partition *partition, const char *device_key,
+                     const char *device_name, uint64_t device_bytes);
+    int (*history)(void *context,
+                   const struct store_history *entry); /* oldest first, the newest max_history */
+    int (*line)(void *context, uint64_t seq, const char *line); /* event log, oldest first */
+    int (*reply)(void *context, const struct store_reply *reply);
+    size_t max_history;
+};
+
+struct store_counters {
+    uint64_t next_id, next_seq; /* one above the greatest ever made durable */
+    uint64_t mount_id;          /* as last committed; 0 none */
+};
+
+/* One event, with the line it makes in the event log ("" none, no newline). */
+struct store_item {
+    const struct engine_event *event;
+    const char *line;
+};
+
+struct store_batch {
+    const struct store_item *items;
+    size_t item_count;
+    const struct store_reply *replies; /* these replace all replies kept so far */
+    size_t reply_count;
+    struct store_clock clock; /* written when it differs by more than a millisecond */
+    uint64_t mount_id;        /* written when it differs */
+    int64_t retention_ns;     /* ended longer ago than this: dropped (now and then) */
+    uint64_t first_line_seq;  /* log lines numbered below this are dropped */
+};
+
+struct store;
+struct store_kind {
+    const char *name;
+    /* Opens or creates. 0 and *ret_store; or -errno and a sentence: a file of a
+     * newer version (-EPROTONOSUPPORT), damaged (-EBADMSG), locked (-EBUSY), a
+     * directory that cannot be written ... Never changes a file it refuses.
+     * `check` asks for the slow look for damage. */
+    int (*open)(const char *directory, bool check, struct store **ret_store, char *sentence,
+                size_t size);
+};
+extern const struct store_kind store_sqlite, store_memory;
+
+/* Reads everything. `clock` is the present one. */
+int store_load(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
+               struct store_counters *ret_counters, char *sentence, size_t size);
+/* Says what the device indices of coming events mean. Durable. May be called
+ * again when a device was added at the end. */
+int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
+                  char *sentence, size_t size);
+/* Makes a batch durable: all of it or, on a negative return, nothing. */
+int store_commit(struct store *store, const struct store_batch *batch, char *sentence, size_t size);
+/* Closes; NULL is fine; returns NULL. */
+struct store *store_close(struct store *store);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What outlives a worker: memory that the supervisor holds and every worker maps.
+ * It carries what main decided (where the state is, which devices exist), the
+ * kernel's FUSE_INIT, what open files need, and the last sentence for each user.
+ * It lives exactly as long as the mount. One worker at a time writes it, so there
+ * are no locks; a worker can die between any two stores, so whatever must be
+ * consistent is published last by one aligned store.
+ */
+#ifndef CHRONOS_FS_SHARED_H
+#define CHRONOS_FS_SHARED_H
+
+#include "../core/gpu/gpu.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SHARED_VERSION      1u
+#define SHARED_INIT_MAX     256
+#define SHARED_STATUS_COUNT 1024
+#define SHARED_SENTENCE_MAX 256
+
+/* The last outcome told to one user. */
+struct shared_status {
+    uint32_t used;
+    uint32_t uid;
+    uint64_t when; /* rises with each sentence: the least is replaced first */
+    char sentence[SHARED_SENTENCE_MAX];
+};
+
+/* What one open file needs. In its own memory, which grows. */
+struct shared_handle {
+    uint64_t node;       /* node id + 1; 0: the slot is free */
+    uint32_t generation; /* rises each time the slot is given out */
+    uint32_t uid;        /* who opened it */
+    uint64_t answer;     /* `new`: the id to read back + 1; 0 none */
+    uint64_t seen;       /* poll: the change last read */
+    uint64_t poll;       /* poll: the kernel's handle + 1; 0 none */
+    uint32_t holds;      /* `new`: partitions may be tied to this file */
+    uint32_t next_free;  /* free slots: index of the next + 1 */
+};
+
+struct shared {
+    uint32_t version, size;
+    /* set by main, then constant */
+    uint64_t mount_id; /* random, not 0: which mount this is */
+    char state_dir[PATH_MAX];
+    char mount_point[PATH_MAX];
+    char store[16]; /* name of the store_kind */
+    uint32_t allow_other;
+    uint32_t admin_uid; /* who runs the daemon: an administrator beside root */
+    struct gpu_list devices;
+    /* the conversation with the kernel */
+    uint32_t init_length; /* bytes of the recorded FUSE_INIT request */
+    char init[SHARED_INIT_MAX];
+    atomic_uint init_answered; /* a worker has answered it */
+    atomic_ullong worker_starts;
+    /* what users were told last */
+    uint64_t status_clock;
+    struct shared_status status[SHARED_STATUS_COUNT];
+};
+
+#endif
