@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices that are only numbers: for tests, for trying the filesystem out, for
+ * machines without a GPU. The argument says how many of what size: "4x80G",
+ * "2x80G,24G", "512M". It must not touch any hardware.
+ */
+#include "gpu.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GRAMMAR "write [COUNTx]SIZE[,[COUNTx]SIZE...], as in 4x80G or 2x80G,512M"
+
+/* A whole number without sign; false when there is none or it is too large. */
+static bool take_number(const char **text, uint64_t *ret)
+{
+    uint64_t value = 0;
+    if (!isdigit((unsigned char)**text))
+        return false;
+    for (; isdigit((unsigned char)**text); (*text)++) {
+        if (__builtin_mul_overflow(value, 10u, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(**text - '0'), &value))
+            return false;
+    }
+    *ret = value;
+    return true;
+}
+
+/* The unit after a size: K M G T, with or without iB; plain or B is bytes. */
+static bool take_unit(const char **text, uint64_t *ret)
+{
+    static const char units[] = "KMGT";
+    const char *unit = **text != '\0' ? strchr(units, toupper((unsigned char)**text)) : NULL;
+    *ret = 1;
+    if (unit == NULL) {
+        if (**text == 'B')
+            (*text)++;
+        return true;
+    }
+    *ret = UINT64_C(1) << (10 * (unit - units + 1));
+    (*text)++;
+    if (strncmp(*text, "iB", 2) == 0)
+        *text += 2;
+    return true;
+}
+
+/* One group, "4x80G". `size_text` is its size as it was written. */
+struct group {
+    uint64_t count, bytes;
+    char size_text[24];
+};
+
+static bool take_group(const char **text, struct group *group)
+{
+    uint64_t number, unit;
+    const char *start = *text;
+
+    group->count = 1;
+    if (!take_number(text, &number))
+        return false;
+    if (**text == 'x') {
+        group->count = number;
+        start = ++*text;
+        if (!take_number(text, &number))
+            return false;
+    }
+    if (!take_unit(text, &unit) || __builtin_mul_overflow(number, unit, &group->bytes))
+        return false;
+    snprintf(group->size_text, sizeof(group->size_text), "%.*s", (int)(*text - start), start);
+    return group->count > 0 && group->bytes > 0 && group->bytes <= INT64_MAX;
+}
+
+static void add(struct gpu_list *list, const struct group *group)
+{
+    struct gpu_device *device = &list->device[list->count];
+
+    *device = (struct gpu_device){.vendor = "chronosfs",
+                                  .driver = CHRONOS_VERSION,
+                                  .version = "simulated",
+                                  .type = "GPU",
+                                  .backend = "simulated",
+                                  .memory_bytes = group->bytes};
+    snprintf(device->key, sizeof(device->key), "sim:%u", list->count);
+    snprintf(device->name, sizeof(device->name), "Simulated GPU %s", group->size_text);
+    list->count++;
+}
+
+static int refuse(struct gpu_list *list, const char *argument)
+{
+    memset(list, 0, sizeof(*list));
+    snprintf(list->note, sizeof(list->note), "\"%.64s\" names no simulated devices: " GRAMMAR,
+             argument);
+    for (char *c = list->note; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
+    return -EINVAL;
+}
+
+static int probe(const char *argument, struct gpu_list *list)
+{
+    const char *text = argument != NULL ? argument : "";
+    struct group group;
+
+    memset(list, 0, sizeof(*list));
+    for (;;) {
+        if (!take_group(&text, &group))
+            return refuse(list, argument != NULL ? argument : "");
+        if (group.count > GPU_DEVICE_MAX - list->count) {
+            memset(list, 0, sizeof(*list));
+            snprintf(list->note, sizeof(list->note),
+                     "\"%.64s\" names more than %d simulated devices: that is the most", argument,
+                     GPU_DEVICE_MAX);
+            return -EINVAL;
+        }
+        while (group.count-- > 0)
+            add(list, &group);
+        if (*text == '\0')
+            return 0;
+        if (*text++ != ',')
+            return refuse(list, argument);
+    }
+}
+
+const struct gpu_backend gpu_simulated = {
+    .name = "simulated", .help = "devices that are only numbers: " GRAMMAR, .probe = probe};
