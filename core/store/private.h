@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the adapters of the store port share: the table of functions behind a
+ * struct store, and the few rules that hold for every kind.
+ */
+#ifndef CHRONOS_STORE_PRIVATE_H
+#define CHRONOS_STORE_PRIVATE_H
+
+#include "store.h"
+
+/* History is dropped when this much time went by, not at each commit. */
+#define STORE_PRUNE_EVERY_NS (3600 * INT64_C(1000000000))
+/* A commit drops at most so many rows of each table: it must stay short. */
+#define STORE_PRUNE_ROWS 1000
+/* The offset of the wall clock is written again when it moved by more. */
+#define STORE_CLOCK_SLACK_NS INT64_C(1000000)
+
+struct store_ops {
+    int (*load)(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
+                struct store_counters *ret_counters, char *sentence, size_t size);
+    int (*devices)(struct store *store, const struct gpu_device *devices, uint32_t count,
+                   char *sentence, size_t size);
+    int (*commit)(struct store *store, const struct store_batch *batch, char *sentence,
+                  size_t size);
+    void (*close)(struct store *store);
+};
+
+/* The first member of every adapter's own struct. */
+struct store {
+    const struct store_ops *ops;
+};
+
+/* Whether the clock has to be written again. */
+bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
+
+/* The moment up to which ended partitions may be forgotten, wall clock. False
+ * when nothing is to be dropped: kept for ever, or no event tells the time. */
+bool store_prune_before(const struct store_batch *batch, int64_t *ret_now_ns,
+                        int64_t *ret_before_wall_ns);
+
+#endif

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing the state: one transaction a batch. What a create costs is the pages it
+ * touches, for each is a frame of the log to be synced: one of `partition` and
+ * one of `log`, which also holds the replies and counters. It must not read what
+ * it has not written itself.
+ */
+#include "sqlite_private.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const statements[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_PARTITION_INSERT] =
+        "INSERT INTO partition(id, device, uid, gid, mode, on_expiry, memory_bytes, start_ns,"
+        " end_ns, created_wall_ns, hold, creator_ns, creator_uid, creator_pid, change_seq, name)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    [SQL_PARTITION_UPDATE] =
+        "UPDATE partition SET device=?2, uid=?3, gid=?4, mode=?5, on_expiry=?6, memory_bytes=?7,"
+        " start_ns=?8, end_ns=?9, created_wall_ns=?10, hold=?11, creator_ns=?12, creator_uid=?13,"
+        " creator_pid=?14, change_seq=?15, name=?16 WHERE id=?1",
+    [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
+    [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = start_ns + ?1, end_ns = end_ns + ?1",
+    [SQL_HISTORY_INSERT] =
+        "INSERT INTO history(id, device, uid, gid, mode, on_expiry, memory_bytes, start_wall_ns,"
+        " end_wall_ns, created_wall_ns, by_uid, creator_ns, creator_uid, creator_pid, seq, name,"
+        " how)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
+                         " (SELECT seq FROM history ORDER BY seq LIMIT ?2)",
+    [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies)"
+                       " VALUES(?1, ?2, ?3, ?4, ?5)",
+    [SQL_LOG_HEAD] = "UPDATE log SET head_next_id=?2, head_first_seq=?3, head_replies=?4"
+                     " WHERE seq=?1",
+    [SQL_LOG_DROP] = "DELETE FROM log WHERE seq < ?1",
+    [SQL_SETTING_PUT] = "INSERT INTO setting(key, value) VALUES(?1, ?2)"
+                        " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+    [SQL_SETTING_DELETE] = "DELETE FROM setting WHERE key=?1",
+    [SQL_CLOCK_PUT] = "UPDATE clock SET boot_id=?1, offset_ns=?2, mount_id=?3 WHERE one=1",
+    [SQL_DEVICE_PUT] = "INSERT INTO device(row, key, name, memory_bytes) VALUES(?1, ?2, ?3, ?4)"
+                       " ON CONFLICT(row) DO UPDATE SET name=excluded.name,"
+                       " memory_bytes=excluded.memory_bytes",
+};
+
+static int prepare(struct sqlite_store *store)
+{
+    for (size_t i = 0; i < SQL_COUNT; i++) {
+        if (store->statements[i] != NULL)
+            continue;
+        int rc = sqlite3_prepare_v3(store->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                    &store->statements[i], NULL);
+        if (rc != SQLITE_OK)
+            return rc;
+    }
+    return SQLITE_OK;
+}
+
+/* Runs a statement whose values are bound. */
+static int run(struct sqlite_store *store, enum statement which)
+{
+    sqlite3_stmt *statement = store->statements[which];
+    int rc = sqlite3_step(statement);
+    int reset = sqlite3_reset(statement);
+    if (rc == SQLITE_DONE || rc == SQLITE_ROW)
+        rc = reset;
+    return rc;
+}
+
+/* As run, for a row that must be there. */
+static int run_on_one(struct sqlite_store *store, enum statement which)
+{
+    int rc = run(store, which);
+    return rc == SQLITE_OK && sqlite3_changes(store->db) != 1 ? SQLITE_CONSTRAINT : rc;
+}
+
+static void bind_int(sqlite3_stmt *statement, int index, int64_t value)
+{
+    sqlite3_bind_int64(statement, index, value);
+}
+
+static void bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+}
+
+/* -- the state of the log file -------------------------------------------- */
+
+static int remember_frames(void *context, sqlite3 *db, const char *name, int frames)
+{
+    struct sqlite_store *store = context;
+    (void)name;
+    store->wal_end.bytes = 32 + frames * INT64_C(4120);
+    return frames >= 1000
+               ? sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL)
+               : SQLITE_OK;
+}
+
+/* -- one event ------------------------------------------------------------- */
+
+static void bind_partition(sqlite3_stmt *statement, const struct partition *p, int64_t device)
+{
+    bind_int(statement, 1, (int64_t)p->id);
+    bind_int(statement, 2, device);
+    bind_int(statement, 3, p->uid);
+    bind_int(statement, 4, p->gid);
+    bind_int(statement, 5, p->mode);
+    bind_int(statement, 6, p->on_expiry);
+    bind_int(statement, 7, (int64_t)p->memory_bytes);
+    bind_int(statement, 8, p->start_ns);
+    bind_int(statement, 9, p->end_ns);
+    bind_int(statement, 10, p->created_wall_ns);
+    bind_int(statement, 11, (int64_t)p->hold);
+    bind_int(statement, 12, (int64_t)p->creator_ns);
+    bind_int(statement, 13, p->creator_uid);
+    bind_int(statement, 14, p->creator_pid);
+    bind_int(statement, 15, (int64_t)p->change_seq);
+    bind_text(statement, 16, p->name);
+}
+
+static int put_end(struct sqlite_store *store, const struct engine_event *event, int64_t device,
+                   int64_t offset_ns)
+{
+    sqlite3_stmt *statement = store->statements[SQL_PARTITION_DELETE];
+    bind_int(statement, 1, (int64_t)event->after.id);
+    int rc = run_on_one(store, SQL_PARTITION_DELETE);
+    if (rc != SQLITE_OK)
+        return rc;
+    statement = store->statements[SQL_HISTORY_INSERT];
+    bind_partition(statement, &event->after, device);
+    bind_int(statement, 8, event->after.start_ns + offset_ns);
+    bind_int(statement, 9, event->after.end_ns + offset_ns);
+    bind_int(statement, 11, event->by_uid);
+    bind_int(statement, 15, (int64_t)event->seq);
+    bind_text(statement, 17, sqlite_how(event->kind));
+    return run(store, SQL_HISTORY_INSERT);
+}
+
+static int put_setting(struct sqlite_store *store, const struct engine_event *event)
+{
+    enum statement which = event->value[0] != '\0' ? SQL_SETTING_PUT : SQL_SETTING_DELETE;
+    sqlite3_stmt *statement = store->statements[which];
+    bind_text(statement, 1, event->key);
+    if (which == SQL_SETTING_PUT)
+        bind_text(statement, 2, event->value);
+    return run(store, which);
+}
+
+static int put_event(struct sqlite_store *store, const struct engine_event *event,
+                     int64_t offset_ns)
+{
+    if (event->kind == EVENT_SETTING)
+        return put_setting(store, event);
+    if (event->after.device >= store->index_count)
+        return SQLITE_CONSTRAINT;
+    int64_t device = store->device_rows[event->after.device];
+    if (event_kind_is_end(event->kind))
+        return put_end(store, event, device, offset_ns);
+    enum statement which =
+        event->kind == EVENT_CREATED ? SQL_PARTITION_INSERT : SQL_PARTITION_UPDATE;
+    bind_partition(store->statements[which], &event->after, device);
+    return run_on_one(store, which);
+}
+
+/* -- one batch -------------------------------------------------------------- */
+
+/* A batch being written, and what will be known when it is durable. */
+struct writing {
+    const struct store_batch *batch;
+    struct head head;
+    struct clock_row clock;
+    int64_t dropped_seq, prune_at_ns, pruned_retention_ns;
+    bool prune_more;
+    uint64_t *replies; /* as they are kept, little endian */
+};
+
+/* The first write after a reboot moves all times, so that the table tells one
+ * clock only: exactly as load() moved them, or the file would disagree with what
+ * users were shown. */
+static int put_clock(struct sqlite_store *store, struct writing *writing)
+{
+    const struct store_batch *batch = writing->batch;
+    const struct store_clock *known = &store->clock.clock;
+    int rc = SQLITE_OK;
+
+    bool differs = store_clock_differs(known, &batch->clock);
+    if (!differs && batch->mount_id == store->clock.mount_id)
+        return SQLITE_OK;
+    if (known->boot_id[0] != '\0' && strcmp(known->boot_id, batch->clock.boot_id) != 0) {
+        const struct store_clock *to = &batch->clock;
+        if (strcmp(store->loaded.boot_id, to->boot_id) == 0)
+            to = &store->loaded;
+        bind_int(store->statements[SQL_PARTITION_REBASE], 1, store_clock_rebase(0, known, to));
+        rc = run(store, SQL_PARTITION_REBASE);
+    }
+    writing->clock.mount_id = batch->mount_id;
+    if (differs)
+        writing->clock.clock = batch->clock;
+    sqlite3_stmt *statement = store->statements[SQL_CLOCK_PUT];
+    bind_text(statement, 1, writing->clock.clock.boot_id);
+    bind_int(statement, 2, writing->clock.clock.offset_ns);
+    bind_int(statement, 3, (int64_t)writing->clock.mount_id);
+    return rc == SQLITE_OK ? run_on_one(store, SQL_CLOCK_PUT) : rc;
+}
+
+static void bind_head(sqlite3_stmt *statement, int index, const struct writing *writing)
+{
+    size_t length = writing->batch->reply_count * sizeof(struct store_reply);
+    bind_int(statement, index, (int64_t)writing->head.next_id);
+    bind_int(statement, index + 1, writing->head.first_seq);
+    if (length > 0)
+        sqlite3_bind_blob64(statement, index + 2, writing->replies, length, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(statement, index + 2);
+}
+
+static int put_line(struct sqlite_store *store, const struct writing *writing,
+                    const struct store_item *item, bool last)
+{
+    sqlite3_stmt *statement = store->statements[SQL_LOG_INSERT];
+    bool silent = item->line == NULL || item->line[0] == '\0';
+    if (silent && !last)
+        return SQLITE_OK;
+    sqlite3_clear_bindings(statement);
+    bind_int(statement, 1, (int64_t)item->event->seq);
+    if (!silent)
+        bind_text(statement, 2, item->line);
+    if (last)
+        bind_head(statement, 3, writing);
+    return run(store, SQL_LOG_INSERT);
+}
+
+static int put_items(struct sqlite_store *store, struct writing *writing)
+{
+    const struct store_batch *batch = writing->batch;
+    int rc = SQLITE_OK;
+
+    for (size_t i = 0; rc == SQLITE_OK && i < batch->item_count; i++) {
+        const struct store_item *item = &batch->items[i];
+        rc = put_event(store, item->event, batch->clock.offset_ns);
+        if (rc == SQLITE_OK)
+            rc = put_line(store, writing, item, i + 1 == batch->item_count);
+    }
+    if (batch->item_count == 0) {
+        bind_int(store->statements[SQL_LOG_HEAD], 1, writing->head.seq);
+        bind_head(store->statements[SQL_LOG_HEAD], 2, writing);
+        rc = run_on_one(store, SQL_LOG_HEAD);
+    }
+    return rc;
+}
+
+/* Lines and history that nobody asks for any more go in lots, now and then: the
+ * pages they are on are not those that a commit touches anyway. */
+static int prune(struct sqlite_store *store, struct writing *writing)
+{
+    int rc = SQLITE_OK;
+    int64_t now_ns, before_ns, limit = writing->dropped_seq + STORE_PRUNE_ROWS;
+
+    if (writing->head.first_seq >= limit) {
+        /* The newest row carries the head: it stays. */
+        int64_t to = writing->head.first_seq > writing->head.seq ? writing->head.seq
+                                                                 : writing->head.first_seq;
+        writing->dropped_seq = to < limit ? to : limit;
+        bind_int(store->statements[SQL_LOG_DROP], 1, writing->dropped_seq);
+        rc = run(store, SQL_LOG_DROP);
+    }
+    if (rc != SQLITE_OK || !store_prune_before(writing->batch, &now_ns, &before_ns))
+        return rc;
+    if (!writing->prune_more && now_ns < writing->prune_at_ns &&
+        now_ns > writing->prune_at_ns - 2 * STORE_PRUNE_EVERY_NS &&
+        writing->batch->retention_ns == writing->pruned_retention_ns)
+        return rc;
+    sqlite3_stmt *statement = store->statements[SQL_HISTORY_DROP];
+    bind_int(statement, 1, before_ns);
+    bind_int(statement, 2, STORE_PRUNE_ROWS);
+    rc = run(store, SQL_HISTORY_DROP);
+    writing->prune_more = sqlite3_changes(store->db) == STORE_PRUNE_ROWS;
+    writing->prune_at_ns = now_ns + STORE_PRUNE_EVERY_NS;
+    writing->pruned_retention_ns = writing->batch->retention_ns;
+    return rc;
+}
+
+static int write_all(struct sqlite_store *store, struct writing *writing)
+{
+    int rc = run(store, SQL_BEGIN);
+    if (rc == SQLITE_OK)
+        rc = put_clock(store, writing);
+    if (rc == SQLITE_OK)
+        rc = put_items(store, writing);
+    if (rc == SQLITE_OK)
+        rc = prune(store, writing);
+    if (rc == SQLITE_OK)
+        rc = run(store, SQL_COMMIT);
+    return rc;
+}
+
+static int begin_writing(const struct sqlite_store *store, const struct store_batch *batch,
+                         struct writing *writing)
+{
+    *writing = (struct writing){.batch = batch,
+                                .head = store->head,
+                                .clock = store->clock,
+                                .dropped_seq = store->dropped_seq,
+                                .prune_at_ns = store->prune_at_ns,
+                                .pruned_retention_ns = store->pruned_retention_ns,
+                                .prune_more = store->prune_more};
+    for (size_t i = 0; i < batch->item_count; i++) {
+        const struct engine_event *event = batch->items[i].event;
+        writing->head.seq = (int64_t)event->seq;
+        if (event->after.id >= writing->head.next_id)
+            writing->head.next_id = event->after.id + 1;
+    }
+    if (batch->first_line_seq > (uint64_t)writing->head.first_seq)
+        writing->head.first_seq =
+            batch->first_line_seq < INT64_MAX ? (int64_t)batch->first_line_seq : INT64_MAX;
+    if (batch->reply_count == 0)
+        return 0;
+    writing->replies = malloc(batch->reply_count * 2 * sizeof(uint64_t));
+    if (writing->replies == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < batch->reply_count; i++) {
+        writing->replies[2 * i] = htole64(batch->replies[i].unique);
+        writing->replies[2 * i + 1] = htole64(batch->replies[i].result);
+    }
+    return 0;
+}
+
+static void keep_writing(struct sqlite_store *store, const struct writing *writing)
+{
+    store->head = writing->head;
+    store->clock = writing->clock;
+    store->dropped_seq = writing->dropped_seq;
+    store->prune_at_ns = writing->prune_at_ns;
+    store->pruned_retention_ns = writing->pruned_retention_ns;
+    store->prune_more = writing->prune_more;
+}
+
+/* Before the first write, and again after each failure until it works. */
+static int become_writable(struct sqlite_store *store, char *sentence, size_t size)
+{
+    if (store->read_only) {
+        struct sqlite_store fresh = *store;
+        fresh.db = NULL;
+        memset(fresh.statements, 0, sizeof(fresh.statements));
+        int code = sqlite_connect(&fresh, sentence, size);
+        if (code < 0)
+            return code;
+        sqlite_disconnect(store);
+        store->db = fresh.db;
+        store->read_only = false;
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    }
+    int rc = prepare(store);
+    if (rc == SQLITE_OK)
+        sqlite3_wal_hook(store->db, remember_frames, store);
+    if (rc == SQLITE_OK)
+        return 0;
+    sqlite_say(sentence, size, "the state cannot be written", store->db, rc);
+    return sqlite_errno(store->db, rc);
+}
+
+/* Says why nothing was written, and leaves the connection clean. */
+static int give_up(struct sqlite_store *store, int rc, char *sentence, size_t size)
+{
+    int code = sqlite_errno(store->db, rc);
+    char what[PATH_MAX];
+
+    snprintf(what, sizeof(what), "the state in %.*s cannot be written, so nothing was changed",
+             PATH_MAX - 128, store->directory);
+    sqlite_say(sentence, size, what, store->db, rc);
+    for (size_t i = 0; i < SQL_COUNT; i++)
+        sqlite3_reset(store->statements[i]);
+    if (!sqlite3_get_autocommit(store->db))
+        run(store, SQL_ROLLBACK);
+    return code;
+}
+
+int sqlite_commit(struct store *base, const struct store_batch *batch, char *sentence, size_t size)
+{
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    struct writing writing;
+
+    if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq) {
+        snprintf(sentence, size, "event %llu is kept already",
+                 (unsigned long long)batch->items[0].event->seq);
+        return -EINVAL;
+    }
+    int code = become_writable(store, sentence, size);
+    if (code == 0)
+        code = begin_writing(store, batch, &writing);
+    if (code < 0)
+        return code;
+    int rc = write_all(store, &writing);
+    if (rc == SQLITE_OK)
+        keep_writing(store, &writing);
+    else
+        code = give_up(store, rc, sentence, size);
+    free(writing.replies);
+    return code;
+}
+
+static int64_t device_row(struct sqlite_store *store, const struct gpu_device *device,
+                          bool *ret_same)
+{
+    int64_t next = 1;
+    *ret_same = false;
+    for (uint32_t i = 0; i < store->device_count; i++) {
+        const struct device_row *row = &store->devices[i];
+        if (strcmp(row->key, device->key) == 0) {
+            *ret_same =
+                row->memory_bytes == device->memory_bytes && strcmp(row->name, device->name) == 0;
+            return row->row;
+        }
+        if (row->row >= next)
+            next = row->row + 1;
+    }
+    return next;
+}
+
+/* Changes the table in memory as SQL_DEVICE_PUT changes the one in the file. */
+static int device_keep(struct sqlite_store *store, const struct gpu_device *device, int64_t number)
+{
+    uint32_t i = 0;
+    while (i < store->device_count && store->devices[i].row != number)
+        i++;
+    if (i == STATE_DEVICES_MAX)
+        return SQLITE_FULL;
+    struct device_row *row = &store->devices[i];
+    *row = (struct device_row){.row = number, .memory_bytes = device->memory_bytes};
+    snprintf(row->key, sizeof(row->key), "%s", device->key);
+    snprintf(row->name, sizeof(row->name), "%s", device->name);
+    if (i == store->device_count)
+        store->device_count++;
+    return SQLITE_OK;
+}
+
+static int put_devices(struct sqlite_store *store, const struct gpu_device *devices, uint32_t count,
+                       int64_t *rows)
+{
+    sqlite3_stmt *statement = store->statements[SQL_DEVICE_PUT];
+    bool begun = false;
+    int rc = SQLITE_OK;
+
+    for (uint32_t i = 0; rc == SQLITE_OK && i < count; i++) {
+        bool same;
+        rows[i] = device_row(store, &devices[i], &same);
+        if (same)
+            continue;
+        if (!begun)
+            rc = run(store, SQL_BEGIN);
+        begun = true;
+        bind_int(statement, 1, rows[i]);
+        bind_text(statement, 2, devices[i].key);
+        bind_text(statement, 3, devices[i].name);
+        bind_int(statement, 4, (int64_t)devices[i].memory_bytes);
+        if (rc == SQLITE_OK)
+            rc = run(store, SQL_DEVICE_PUT);
+        if (rc == SQLITE_OK)
+            rc = device_keep(store, &devices[i], rows[i]);
+    }
+    if (rc == SQLITE_OK && begun)
+        rc = run(store, SQL_COMMIT);
+    return rc;
+}
+
+int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
+                   char *sentence, size_t size)
+{
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    int code = sqlite_read_devices(store, sentence, size);
+    int64_t *rows = calloc(count + 1, sizeof(*rows));
+    if (code == 0 && rows == NULL)
+        code = -ENOMEM;
+    bool changed = code == 0;
+    for (uint32_t i = 0; code == 0 && i < count; i++) {
+        bool same;
+        rows[i] = device_row(store, &devices[i], &same);
+        changed = i == 0 ? !same : changed || !same;
+    }
+    if (code == 0 && count > 0 && changed)
+        code = become_writable(store, sentence, size);
+    if (code == 0 && count > 0 && changed) {
+        int rc = put_devices(store, devices, count, rows);
+        if (rc != SQLITE_OK) {
+            code = give_up(store, rc, sentence, size);
+            sqlite_read_devices(store, sentence, 0);
+        }
+    }
+    if (code < 0) {
+        free(rows);
+        return code;
+    }
+    free(store->device_rows);
+    store->device_rows = rows;
+    store->index_count = count;
+    return 0;
+}

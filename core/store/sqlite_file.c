@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state file as a file: where it is, whether it is ours, how a new one comes
+ * to be. A new one is made under another name and renamed when it is complete,
+ * so that a state.db that is not complete can only be damage. It must not know
+ * what the tables mean.
+ */
+#include "sqlite_private.h"
+
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEW_FILE STATE_FILE ".new"
+
+/* log.head_*: NULL except in the last row of a batch, of which only the newest
+ * counts. They are here, and not in a table of their own, because each table
+ * that a commit touches is another page to be synced. */
+const struct schema_row sqlite_schema[] = {
+    {"device", "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
+               " memory_bytes INTEGER NOT NULL) STRICT"},
+    {"partition",
+     "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT NULL,"
+     " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"
+     " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"
+     " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"
+     " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"
+     " name TEXT NOT NULL) STRICT"},
+    {"history",
+     "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"
+     " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"
+     " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"
+     " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
+     " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"
+     " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL) STRICT"},
+    {"log", "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
+            " head_first_seq INTEGER, head_replies BLOB) STRICT"},
+    {"setting", "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+                " STRICT, WITHOUT ROWID"},
+    {"clock", "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
+              " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT"},
+    {NULL, NULL}};
+
+static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
+                                 "INSERT INTO clock VALUES(1, '', 0, 0);";
+
+int sqlite_directory(const char *directory, char ret[PATH_MAX], char *sentence, size_t size)
+{
+    char path[PATH_MAX];
+    int error = 0;
+    size_t length = strlen(directory);
+
+    if (length == 0 || length >= sizeof(path)) {
+        snprintf(sentence, size, "the name of the state directory is empty or too long");
+        return -EINVAL;
+    }
+    memcpy(path, directory, length + 1);
+    for (char *slash = path + 1; error == 0 && slash != NULL;) {
+        slash = strchr(slash, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST && access(path, F_OK) != 0)
+            error = errno;
+        if (slash != NULL)
+            *slash++ = '/';
+    }
+    if (error == 0 && realpath(directory, ret) == NULL)
+        error = errno;
+    if (error == 0 && strlen(ret) + sizeof(NEW_FILE) + 16 > PATH_MAX)
+        error = ENAMETOOLONG;
+    if (error == 0)
+        return 0;
+    snprintf(sentence, size, "the state directory %s cannot be made: %s", directory,
+             strerror(error));
+    return -error;
+}
+
+static void join(char path[PATH_MAX], const char *directory, const char *name)
+{
+    snprintf(path, PATH_MAX, "%.*s/%s", PATH_MAX - 64, directory, name);
+}
+
+/* What the first bytes say (sqlite.org/fileformat2.html, section 1.3). */
+static int judge(const char *path, const unsigned char *header, char *sentence, size_t size)
+{
+    uint32_t application, format;
+    memcpy(&format, header + 60, 4);
+    memcpy(&application, header + 68, 4);
+    application = be32toh(application);
+    format = be32toh(format);
+    if (memcmp(header, "SQLite format 3", 16) != 0) {
+        snprintf(sentence, size,
+                 "%s is damaged or not a state file; it was left alone: put a copy back, or move "
+                 "it away to begin with nothing",
+                 path);
+        return -EBADMSG;
+    }
+    if (application != STATE_APPLICATION) {
+        snprintf(sentence, size,
+                 "%s is the database of another program; it was left alone: name another state "
+                 "directory, or move it away",
+                 path);
+        return -EBADMSG;
+    }
+    if (format > STATE_FORMAT) {
+        snprintf(sentence, size,
+                 "%s has format %u, written by a newer chronosfs; this one knows formats up to "
+                 "%d; it was left alone: start the newer program, or move the file away",
+                 path, format, STATE_FORMAT);
+        return -EPROTONOSUPPORT;
+    }
+    if (format == 0) {
+        snprintf(sentence, size, "%s is damaged: it says format 0; it was left alone", path);
+        return -EBADMSG;
+    }
+    return 1;
+}
+
+static int look_missing(const char *directory, int error, char *sentence, size_t size)
+{
+    char wal[PATH_MAX];
+    struct stat st;
+
+    join(wal, directory, STATE_FILE "-wal");
+    if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0) {
+        snprintf(sentence, size,
+                 "%s is there, but the %s that it belongs to is not; it was left alone: put the "
+                 "file back, or move both away",
+                 wal, STATE_FILE);
+        return -EBADMSG;
+    }
+    if (error == ENOENT)
+        return 0;
+    snprintf(sentence, size, "the state in %s cannot be read: %s", directory, strerror(error));
+    return -error;
+}
+
+int sqlite_look(const char *directory, char *sentence, size_t size)
+{
+    char path[PATH_MAX];
+    unsigned char header[100];
+    struct stat st;
+
+    join(path, directory, STATE_FILE);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return look_missing(directory, errno, sentence, size);
+    ssize_t n = -1;
+    int error = EIO;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        n = pread(fd, header, sizeof(header), 0);
+        error = errno;
+    }
+    close(fd);
+    if (n < 0) {
+        snprintf(sentence, size, "%s cannot be read: %s", path, strerror(error));
+        return -error;
+    }
+    if (n < (ssize_t)sizeof(header))
+        memset(header, 0, sizeof(header));
+    return judge(path, header, sentence, size);
+}
+
+static void remove_new(const char *directory)
+{
+    static const char *const names[] = {NEW_FILE, NEW_FILE "-wal", NEW_FILE "-journal",
+                                        NEW_FILE "-shm"};
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        join(path, directory, names[i]);
+        unlink(path);
+    }
+}
+
+static int fill(sqlite3 *db)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text),
+             "PRAGMA page_size=%d; PRAGMA synchronous=FULL; PRAGMA journal_mode=DELETE; BEGIN;"
+             "PRAGMA application_id=%d; PRAGMA user_version=%d;",
+             4096, STATE_APPLICATION, STATE_FORMAT);
+    int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
+    for (const struct schema_row *row = sqlite_schema; rc == SQLITE_OK && row->table; row++)
+        rc = sqlite3_exec(db, row->sql, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, first_rows, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db, "COMMIT; PRAGMA journal_mode=WAL;", NULL, NULL, NULL);
+    return rc;
+}
+
+static int sync_path(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = fsync(fd) == 0 ? 0 : -errno;
+    close(fd);
+    return rc;
+}
+
+static int fill_file(const char *path)
+{
+    sqlite3 *db = NULL;
+    /* 0600 from the first moment: what SQLite makes itself goes by the umask. */
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = fill(db);
+    int error = rc == SQLITE_OK ? 0 : sqlite_errno(db, rc);
+    rc = sqlite3_close(db);
+    if (error == 0 && rc != SQLITE_OK)
+        error = -EIO;
+    return error != 0 ? error : sync_path(path);
+}
+
+int sqlite_create(const char *directory, char *sentence, size_t size)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    join(from, directory, NEW_FILE);
+    join(to, directory, STATE_FILE);
+    remove_new(directory);
+    int rc = fill_file(from);
+    if (rc == 0 && rename(from, to) != 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = sync_path(directory);
+    if (rc == 0)
+        return 0;
+    remove_new(directory);
+    snprintf(sentence, size, "no state can be kept in %s: %s", directory, strerror(-rc));
+    return rc;
+}
+
+static int copy_file(const char *from, const char *to)
+{
+    char block[65536];
+    ssize_t n;
+    int rc = 0;
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return -errno;
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (out < 0)
+        rc = -errno;
+    while (rc == 0 && (n = read(in, block, sizeof(block))) != 0) {
+        if (n < 0)
+            rc = -errno;
+        else if (write(out, block, (size_t)n) != n)
+            rc = -ENOSPC;
+    }
+    if (out >= 0)
+        close(out);
+    close(in);
+    return rc;
+}
+
+static int copy_both(const char *from_directory, const char *to_directory)
+{
+    static const char *const names[] = {STATE_FILE, STATE_FILE "-wal"};
+    char from[PATH_MAX], to[PATH_MAX];
+
+    for (size_t i = 0; i < 2; i++) {
+        join(from, from_directory, names[i]);
+        join(to, to_directory, names[i]);
+        int rc = copy_file(from, to);
+        if (rc < 0 && !(i == 1 && rc == -ENOENT))
+            return rc;
+    }
+    return 0;
+}
+
+int sqlite_copy(const char *directory, char ret_directory[PATH_MAX])
+{
+    static const char *const places[] = {"/dev/shm", "/run", "/tmp"};
+    int rc = -EROFS;
+
+    for (size_t i = 0; rc < 0 && i < sizeof(places) / sizeof(places[0]); i++) {
+        join(ret_directory, places[i], "chronosfs-XXXXXX");
+        if (mkdtemp(ret_directory) == NULL)
+            continue;
+        rc = copy_both(directory, ret_directory);
+        if (rc < 0)
+            sqlite_copy_remove(ret_directory);
+    }
+    return rc;
+}
+
+void sqlite_copy_remove(const char *directory)
+{
+    char path[PATH_MAX];
+    static const char *const names[] = {STATE_FILE, STATE_FILE "-wal", STATE_FILE "-shm"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        join(path, directory, names[i]);
+        unlink(path);
+    }
+    rmdir(directory);
+}
