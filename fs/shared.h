@@ -50,7 +50,8 @@ struct shared {
     char mount_point[PATH_MAX];
     char store[16]; /* name of the store_kind */
     uint32_t allow_other;
-    uint32_t admin_uid; /* who runs the daemon: an administrator beside root */
+    uint32_t admin_uid, admin_gid; /* who runs the daemon: an administrator beside root */
+    int64_t started_wall_ns;       /* when it was mounted: what directories show as mtime */
     struct gpu_list devices;
     /* the conversation with the kernel */
     uint32_t init_length; /* bytes of the recorded FUSE_INIT request */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is calling. The kernel tells uid, gid and thread; whether a uid 0 is the
+ * machine's root, or the root of a container, only its namespaces tell.
+ */
+#ifndef CHRONOS_FS_CALLER_H
+#define CHRONOS_FS_CALLER_H
+
+#include "tree.h"
+
+/* Notes the daemon's own namespaces in the tree. 0 or -errno. */
+int caller_init(struct tree *tree);
+/* What the engine must know of a caller. Fails closed: whoever cannot be looked
+ * at is no administrator. `groups` are the caller's supplementary groups. */
+void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
+                struct caller *ret_caller);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A change on its way to disk, and the thread that makes changes durable. The
+ * loop decides and submits; the committer takes all that wait, makes them durable
+ * with one sync, answers them, and tells the kernel what to forget. When that
+ * fails nothing is answered: the loop takes everything back and refuses it.
+ */
+#ifndef CHRONOS_FS_CHANGE_H
+#define CHRONOS_FS_CHANGE_H
+
+#define FUSE_USE_VERSION 314
+#include "../core/store/store.h"
+
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum reply_kind { REPLY_NONE, REPLY_DONE, REPLY_WRITTEN, REPLY_ATTRIBUTES };
+
+/* The answer that leaves once the change is durable. */
+struct reply {
+    enum reply_kind kind;
+    fuse_req_t req;
+    size_t written;
+    struct stat attributes;
+    double timeout_s;
+};
+
+struct change {
+    struct change *next;
+    struct engine_event *events; /* owned; NULL when nothing must be durable */
+    char *lines;                 /* owned: STORE_LINE_MAX bytes an event */
+    size_t event_count;
+    struct reply reply;
+    uint64_t unique, result; /* of the request, and what its answer was */
+    uint32_t uid;            /* who is told when it fails */
+    uint64_t fh;             /* whose read-back is taken back when it fails; 0 none */
+};
+
+struct change *change_free(struct change *change);
+void reply_send(const struct reply *reply);
+void reply_refuse(const struct reply *reply, int error);
+
+struct committer;
+struct notifier;
+
+/* Starts the thread. `store` and `notifier` are borrowed and must outlive it. */
+int committer_new(struct store *store, struct notifier *notifier, uint64_t mount_id,
+                  struct committer **ret_committer);
+/* Stops it after what is queued; returns NULL. */
+struct committer *committer_free(struct committer *committer);
+/* Takes the change over. */
+void committer_submit(struct committer *committer, struct change *change, int64_t retention_ns,
+                      uint64_t first_line_seq);
+/* Readable (an eventfd) when a batch could not be made durable. */
+int committer_fd(const struct committer *committer);
+/* What failed and everything submitted after it, oldest first, with the sentence;
+ * the committer goes on with what is submitted from now on. NULL: nothing failed. */
+struct change *committer_take_failed(struct committer *committer,
+                                     char sentence[STORE_SENTENCE_MAX]);
+/* Waits until nothing is queued, or something failed; false then. */
+bool committer_drain(struct committer *committer);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config/: a file for each row of the policy table, and the small tables of the
+ * other directories. See tree.h and core/engine/policy.h.
+ */
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *setting_name(const struct node *node)
+{
+    return tree_row(node)->name;
+}
+
+SHOW(setting)
+{
+    (void)uid;
+    const char *name = setting_name(node);
+    char key[ENGINE_KEY_MAX];
+    snprintf(key, sizeof(key), "config/%s", name);
+    const char *value = engine_setting(tree->engine, key);
+    for (const struct policy_row *row = policy_rows; !value && row->name; row++)
+        if (!strcmp(row->name, name))
+            value = row->default_value;
+    text_print(out, "%s\n", value ? value : "");
+    return 0;
+}
+
+/* A group must exist before administrators are taken from it. */
+static int check_group(struct tree *tree, struct write *write)
+{
+    uint32_t gid;
+    if (!write->length || !strcmp(write->text, "none"))
+        return 0;
+    enum names_result found = names_find_group(tree->names, write->text, &gid);
+    if (found == NAMES_LATER)
+        return STORE_LATER;
+    if (found == NAMES_FOUND)
+        return 0;
+    snprintf(write->why.sentence, sizeof(write->why.sentence),
+             "There is no group \"%.64s\" on this machine", write->text);
+    return REFUSED_INVALID;
+}
+
+static int store_setting(struct tree *tree, struct write *write)
+{
+    char key[ENGINE_KEY_MAX];
+    const char *name = setting_name(write->node);
+    bool group = !strcmp(name, "admin_group");
+    if (!write->caller.admin) {
+        snprintf(write->why.sentence, sizeof(write->why.sentence),
+                 "Permission denied: only administrators can change the policy");
+        return REFUSED_PERMISSION;
+    }
+    int r = group ? check_group(tree, write) : 0;
+    if (r)
+        return r;
+    snprintf(key, sizeof(key), "config/%s", name);
+    r = engine_set(tree->engine, tree->now_ns, &write->caller, key, write->text, &write->why);
+    if (!r && group)
+        tree_find_admin_group(tree);
+    return r;
+}
+
+/* One row for each row of policy_rows; a test compares. */
+#define SETTING(file, text)                                                                        \
+    {                                                                                              \
+        file, 0644, FRESH_ALWAYS, show_setting, store_setting, .doc = text                         \
+    }
+const struct file_row files_config[] = {
+    SETTING("min_duration", "shortest life that can be asked for, in seconds"),
+    SETTING("max_duration", "longest life a partition may have left, in seconds, or `max`"),
+    SETTING("max_fraction", "largest part of a device that one partition may be"),
+    SETTING("retention", "how long history is kept, in seconds, or `max`"),
+    SETTING("admin_group", "group whose members are administrators; `none` empties it"),
+    SETTING("default_on_expiry", "what happens to processes at the end when not said: `none`"),
+    {0},
+};
+
+SHOW(usage)
+{
+    uint64_t count = 0, bytes = 0, after = 0;
+    const struct partition *p;
+    (void)uid;
+    for (; (p = engine_next_of_user(tree->engine, (uint32_t)node->object, after)); after = p->id) {
+        count++;
+        bytes += p->memory_bytes;
+    }
+    text_print(out, "partitions %llu\nmemory_bytes %llu\n", (unsigned long long)count,
+               (unsigned long long)bytes);
+    return 0;
+}
+
+SHOW(partitions)
+{
+    const struct partition *p;
+    (void)uid;
+    for (uint64_t after = 0; (p = engine_next_of_user(tree->engine, (uint32_t)node->object, after));
+         after = p->id)
+        text_print(out, "p%llu\n", (unsigned long long)p->id);
+    return 0;
+}
+
+const struct file_row files_user[] = {
+    {"usage", 0444, FRESH_NEVER, show_usage,
+     .doc = "how many partitions the user holds and their memory in bytes"},
+    {"partitions", 0444, FRESH_NEVER, show_partitions, .doc = "their ids, one a line"},
+    {0},
+};
+
+const struct file_row files_users[] = {{0}};
+const struct file_row files_partitions[] = {{0}};

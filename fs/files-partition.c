@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of a partition. One row a file; see tree.h. */
+#include "tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Every show function begins with this: what the node belongs to may have ended. */
+#define PARTITION_OR_GONE(tree, node)                                                              \
+    const struct partition *partition = tree_partition(tree, node);                                \
+    if (!partition)                                                                                \
+        return -ENODEV;                                                                            \
+    (void)uid
+
+SHOW(user)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%s\n", names_user(tree->names, partition->uid));
+    return 0;
+}
+
+SHOW(name)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%s\n", partition->name);
+    return 0;
+}
+
+static int show_wall(int64_t wall_ns, struct text *out)
+{
+    char time[TEXT_TIME_MAX];
+    text_time(wall_ns, time);
+    text_print(out, "%s\n", time);
+    return 0;
+}
+
+SHOW(created)
+{
+    PARTITION_OR_GONE(tree, node);
+    return show_wall(partition->created_wall_ns, out);
+}
+
+SHOW(creator)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%u %d\n", (unsigned)partition->creator_uid, (int)partition->creator_pid);
+    return 0;
+}
+
+SHOW(device)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "gpu%u\n", (unsigned)partition->device);
+    return 0;
+}
+
+SHOW(fraction)
+{
+    PARTITION_OR_GONE(tree, node);
+    char text[32];
+    fraction_text(partition->memory_bytes,
+                  engine_device(tree->engine, partition->device)->memory_bytes, text, sizeof(text));
+    text_print(out, "%s\n", text);
+    return 0;
+}
+
+SHOW(memory_limit)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%llu\n", (unsigned long long)partition->memory_bytes);
+    return 0;
+}
+
+SHOW(duration)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%lld\n", (long long)seconds_up(partition->end_ns - partition->start_ns));
+    return 0;
+}
+
+SHOW(start)
+{
+    PARTITION_OR_GONE(tree, node);
+    return show_wall(partition->start_ns + tree->offset_ns, out);
+}
+
+SHOW(expires)
+{
+    PARTITION_OR_GONE(tree, node);
+    return show_wall(partition->end_ns + tree->offset_ns, out);
+}
+
+SHOW(remaining)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%lld\n", (long long)seconds_up(partition->end_ns - tree->now_ns));
+    return 0;
+}
+
+SHOW(state)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "active\n");
+    return 0;
+}
+
+SHOW(on_expiry)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "none\n");
+    return 0;
+}
+
+SHOW(events)
+{
+    PARTITION_OR_GONE(tree, node);
+    textlog_chain(&tree->events, partition->change_seq, out);
+    return 0;
+}
+
+/* -- writing ------------------------------------------------------------------ */
+
+static int store_name(struct tree *tree, struct write *write)
+{
+    return engine_rename(tree->engine, tree->now_ns, &write->caller, write->node->object,
+                         write->text, &write->why);
+}
+
+static int store_fraction(struct tree *tree, struct write *write)
+{
+    const struct partition *partition = tree_partition(tree, write->node);
+    struct amount amount;
+    int r = amount_parse(write->text, write->length, &amount, write->why.sentence,
+                         sizeof(write->why.sentence));
+    if (r)
+        return r;
+    uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
+    return engine_resize(tree->engine, tree->now_ns, &write->caller, partition->id,
+                         amount_bytes(&amount, total), &write->why);
+}
+
+/* "7200" sets what remains; "+30m" and "-10m" change it. */
+static int store_remaining(struct tree *tree, struct write *write)
+{
+    const struct partition *partition = tree_partition(tree, write->node);
+    char sign = write->text[0];
+    size_t skip = sign == '+' || sign == '-';
+    int64_t duration_ns;
+    int r = duration_parse(write->text + skip, write->length - skip, &duration_ns,
+                           write->why.sentence, sizeof(write->why.sentence));
+    if (r)
+        return r;
+    int64_t end_ns = sign == '+'   ? partition->end_ns + duration_ns
+                     : sign == '-' ? partition->end_ns - duration_ns
+                                   : tree->now_ns + duration_ns;
+    return engine_set_end(tree->engine, tree->now_ns, &write->caller, partition->id, end_ns,
+                          &write->why);
+}
+
+static int store_on_expiry(struct tree *tree, struct write *write)
+{
+    (void)tree;
+    if (!strcmp(write->text, "none"))
+        return 0;
+    snprintf(write->why.sentence, sizeof(write->why.sentence),
+             "\"%.32s\" is not something that can happen on expiry: only none is", write->text);
+    return REFUSED_INVALID;
+}
+
+/* -- watching ------------------------------------------------------------------ */
+
+static bool watch_events(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    *ret_change = partition ? partition->change_seq : 0;
+    return partition != NULL;
+}
+
+/* A partition is active from its grant to its end: only the end changes this. */
+static bool watch_state(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    *ret_change = 0;
+    return tree_partition(tree, node) != NULL;
+}
+
+const struct file_row files_partition[] = {
+    {"user", 0444, FRESH_ALWAYS, show_user, .doc = "who it belongs to"},
+    {"name", 0644, FRESH_ALWAYS, show_name, store_name,
+     .doc = "a label; write another (letters, digits, `.`, `_`, `-`, at most 64), or an empty "
+            "line for none"},
+    {"created", 0444, FRESH_ALWAYS, show_created, .doc = "when it was asked for"},
+    {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid that asked"},
+    {"device", 0444, FRESH_ALWAYS, show_device, .doc = "the device it is part of"},
+    {"fraction", 0644, FRESH_ALWAYS, show_fraction, store_fraction,
+     .doc = "its part of the device's memory; write another amount (`0.25`, `25%`, `20G`) to "
+            "resize it, if that fits"},
+    {"memory_limit", 0444, FRESH_ALWAYS, show_memory_limit, .doc = "the same in bytes"},
+    {"duration", 0444, FRESH_ALWAYS, show_duration, .doc = "seconds from start to end"},
+    {"start", 0444, FRESH_ALWAYS, show_start, .doc = "when it began"},
+    {"expires", 0444, FRESH_ALWAYS, show_expires, .doc = "when it ends"},
+    {"remaining", 0644, FRESH_COUNTS_DOWN, show_remaining, store_remaining,
+     .doc = "seconds left, rounded up, never 0; write `7200` to set it, `+30m` or `-10m` to change "
+            "it"},
+    {"state", 0444, FRESH_ALWAYS, show_state, .watch = watch_state,
+     .doc = "`active`; poll (POLLPRI) wakes at the end"},
+    {"on_expiry", 0644, FRESH_ALWAYS, show_on_expiry, store_on_expiry,
+     .doc = "what happens to its processes at the end: `none`"},
+    {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
+     .doc = "the latest events about it, a line each"},
+    {0},
+};

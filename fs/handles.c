@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files; see handles.h. */
+#include "handles.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HANDLES_FIRST 256u
+#define HANDLES_MAX   (1u << 24)
+
+static int handles_map(struct handles *handles, uint32_t count)
+{
+    size_t size = (size_t)count * sizeof(struct shared_handle);
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, handles->fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    if (handles->slots)
+        munmap(handles->slots, (size_t)handles->count * sizeof(struct shared_handle));
+    handles->slots = map;
+    handles->count = count;
+    return 0;
+}
+
+static void handles_link_free(struct handles *handles, uint32_t index)
+{
+    handles->slots[index].next_free = handles->free;
+    handles->free = index + 1;
+}
+
+static int handles_grow(struct handles *handles, uint32_t count)
+{
+    uint32_t old = handles->count;
+    if (count > HANDLES_MAX)
+        return -ENFILE;
+    if (ftruncate(handles->fd, (off_t)((size_t)count * sizeof(struct shared_handle))))
+        return -errno;
+    int r = handles_map(handles, count);
+    if (r)
+        return r;
+    for (uint32_t i = count; i-- > old;)
+        handles_link_free(handles, i);
+    return 0;
+}
+
+/* The free list and the polled list are made anew from what the slots say, so a
+ * worker that died half-way through changing them left nothing wrong. */
+static int handles_adopt(struct handles *handles)
+{
+    for (uint32_t i = handles->count; i-- > 0;) {
+        struct shared_handle *slot = &handles->slots[i];
+        if (!slot->node)
+            handles_link_free(handles, i);
+        else if (slot->poll)
+            handles_poll(handles, ((uint64_t)slot->generation << 32) | i, slot->poll - 1);
+    }
+    return 0;
+}
+
+int handles_open(struct handles *handles, int fd)
+{
+    struct stat st;
+    memset(handles, 0, sizeof(*handles));
+    handles->fd = fd;
+    if (fstat(fd, &st))
+        return -errno;
+    uint32_t count = (uint32_t)((size_t)st.st_size / sizeof(struct shared_handle));
+    if (!count)
+        return handles_grow(handles, HANDLES_FIRST);
+    int r = handles_map(handles, count);
+    return r ? r : handles_adopt(handles);
+}
+
+void handles_close(struct handles *handles)
+{
+    if (handles->slots)
+        munmap(handles->slots, (size_t)handles->count * sizeof(struct shared_handle));
+    free(handles->polled);
+    memset(handles, 0, sizeof(*handles));
+}
+
+int handles_take(struct handles *handles, uint64_t node, uint32_t uid, uint64_t *ret_fh)
+{
+    if (!handles->free) {
+        int r = handles_grow(handles, handles->count * 2);
+        if (r)
+            return r;
+    }
+    uint32_t index = handles->free - 1;
+    struct shared_handle *slot = &handles->slots[index];
+    handles->free = slot->next_free;
+    uint32_t generation = slot->generation + 1 ? slot->generation + 1 : 1;
+    *slot = (struct shared_handle){.generation = generation, .uid = uid};
+    slot->node = node + 1;
+    *ret_fh = ((uint64_t)generation << 32) | index;
+    return 0;
+}
+
+struct shared_handle *handles_get(struct handles *handles, uint64_t fh)
+{
+    uint32_t index = (uint32_t)fh;
+    if (index >= handles->count)
+        return NULL;
+    struct shared_handle *slot = &handles->slots[index];
+    return slot->node && slot->generation == (uint32_t)(fh >> 32) ? slot : NULL;
+}
+
+void handles_release(struct handles *handles, uint64_t fh)
+{
+    struct shared_handle *slot = handles_get(handles, fh);
+    if (!slot)
+        return;
+    slot->node = 0;
+    slot->poll = 0;
+    handles_link_free(handles, (uint32_t)fh);
+}
+
+void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh)
+{
+    uint32_t index = (uint32_t)fh;
+    struct shared_handle *slot = handles_get(handles, fh);
+    if (!slot)
+        return;
+    slot->poll = kh + 1;
+    for (size_t i = 0; i < handles->polled_count; i++)
+        if (handles->polled[i] == index)
+            return;
+    if (handles->polled_count == handles->polled_capacity) {
+        size_t capacity = handles->polled_capacity ? handles->polled_capacity * 2 : 16;
+        uint32_t *polled = realloc(handles->polled, capacity * sizeof(*polled));
+        if (!polled)
+            return; /* the waiter's own timeout is left to it */
+        handles->polled = polled;
+        handles->polled_capacity = capacity;
+    }
+    handles->polled[handles->polled_count++] = index;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lines that events make: in the log of events, and in the history for those
+ * that end a partition. See tree.h.
+ */
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const kind_names[] = {
+    [EVENT_CREATED] = "created",     [EVENT_RESIZED] = "resized",   [EVENT_EXTENDED] = "extended",
+    [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
+    [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
+    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",
+};
+
+/* names_user's text lives until the next call; two are wanted in one line. */
+static void copy_user(struct tree *tree, uint32_t uid, char name[72])
+{
+    snprintf(name, 72, "%s", names_user(tree->names, uid));
+}
+
+/* What the kind of event adds to its line. */
+static void print_details(struct tree *tree, const struct engine_event *event, char *text,
+                          size_t size)
+{
+    const struct partition *p = &event->after;
+    char time[TEXT_TIME_MAX];
+    text[0] = '\0';
+    switch (event->kind) {
+    case EVENT_CREATED:
+        text_time(p->end_ns + tree->offset_ns, time);
+        snprintf(text, size, " memory=%llu expires=%s%s%s", (unsigned long long)p->memory_bytes,
+                 time, *p->name ? " name=" : "", p->name);
+        break;
+    case EVENT_RESIZED:
+        snprintf(text, size, " memory=%llu", (unsigned long long)p->memory_bytes);
+        break;
+    case EVENT_EXTENDED:
+    case EVENT_SHORTENED:
+        text_time(p->end_ns + tree->offset_ns, time);
+        snprintf(text, size, " expires=%s", time);
+        break;
+    case EVENT_RENAMED:
+        snprintf(text, size, " name=%s", p->name);
+        break;
+    case EVENT_HANDED:
+        snprintf(text, size, " gid=%u mode=%04o", (unsigned)p->gid, (unsigned)p->mode);
+        break;
+    default:
+        break;
+    }
+}
+
+void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size)
+{
+    char time[TEXT_TIME_MAX], details[192], by[72], user[72];
+    text_time_us(event->at_ns + tree->offset_ns, time);
+    copy_user(tree, event->by_uid, by);
+    if (event->kind == EVENT_SETTING) {
+        snprintf(line, size, "%llu %s setting %s=%s by=%s", (unsigned long long)event->seq, time,
+                 event->key, event->value, by);
+        return;
+    }
+    copy_user(tree, event->after.uid, user);
+    print_details(tree, event, details, sizeof(details));
+    snprintf(line, size, "%llu %s %s p%llu device=gpu%u user=%s%s by=%s",
+             (unsigned long long)event->seq, time, kind_names[event->kind],
+             (unsigned long long)event->after.id, (unsigned)event->after.device, user, details, by);
+}
+
+void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,
+                       int64_t start_wall_ns, int64_t end_wall_ns, enum event_kind how,
+                       uint32_t by_uid, char *line, size_t size)
+{
+    char start[TEXT_TIME_MAX], end[TEXT_TIME_MAX], by[72], user[72];
+    text_time(start_wall_ns, start);
+    text_time(end_wall_ns, end);
+    copy_user(tree, partition->uid, user);
+    copy_user(tree, by_uid, by);
+    snprintf(line, size, "p%llu device=%s user=%s memory=%llu start=%s end=%s how=%s by=%s%s%s",
+             (unsigned long long)partition->id, device, user,
+             (unsigned long long)partition->memory_bytes, start, end, kind_names[how], by,
+             *partition->name ? " name=" : "", partition->name);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state in figures; see metrics.h. One row a figure of a device. */
+#include "metrics.h"
+
+#include <string.h>
+
+static uint64_t device_total(struct tree *tree, uint32_t device)
+{
+    return engine_device(tree->engine, device)->memory_bytes;
+}
+
+static uint64_t device_promised(struct tree *tree, uint32_t device)
+{
+    return engine_promised(tree->engine, device, tree->now_ns);
+}
+
+static uint64_t device_available(struct tree *tree, uint32_t device)
+{
+    return engine_available(tree->engine, device, tree->now_ns);
+}
+
+static uint64_t device_partitions(struct tree *tree, uint32_t device)
+{
+    return engine_device_partitions(tree->engine, device);
+}
+
+static const struct {
+    const char *name, *unit, *help;
+    uint64_t (*value)(struct tree *tree, uint32_t device);
+} figures[] = {
+    {"chronos_device_memory_bytes", "bytes", "Memory of the device.", device_total},
+    {"chronos_device_promised_bytes", "bytes", "Memory given out to partitions.", device_promised},
+    {"chronos_device_available_bytes", "bytes", "Memory that could be asked for now.",
+     device_available},
+    {"chronos_device_partitions", NULL, "Live partitions of the device.", device_partitions},
+};
+
+/* A label's value: what would end it is escaped. */
+static void print_label(const char *text, struct text *out)
+{
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            text_add(out, "\\", 1);
+        text_add(out, text, 1);
+    }
+}
+
+static void print_head(const char *name, const char *type, const char *unit, const char *help,
+                       struct text *out)
+{
+    text_print(out, "# TYPE %s %s\n", name, type);
+    if (unit)
+        text_print(out, "# UNIT %s %s\n", name, unit);
+    text_print(out, "# HELP %s %s\n", name, help);
+}
+
+void metrics_print(struct tree *tree, struct text *out)
+{
+    print_head("chronos_device", "info", NULL, "What the device is.", out);
+    for (uint32_t i = 0; i < tree->device_count; i++) {
+        text_print(out, "chronos_device_info{device=\"gpu%u\",name=\"", (unsigned)i);
+        print_label(tree->devices[i].name, out);
+        text_print(out, "\",uuid=\"");
+        print_label(tree->devices[i].uuid, out);
+        text_print(out, "\",backend=\"%s\"} 1\n", tree->devices[i].backend);
+    }
+    for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
+        print_head(figures[f].name, "gauge", figures[f].unit, figures[f].help, out);
+        for (uint32_t i = 0; i < tree->device_count; i++)
+            text_print(out, "%s{device=\"gpu%u\"} %llu\n", figures[f].name, (unsigned)i,
+                       (unsigned long long)figures[f].value(tree, i));
+    }
+    print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
+    text_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
+    print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
+    text_print(out, "chronos_worker_starts_total %llu\n",
+               (unsigned long long)atomic_load(&tree->shared->worker_starts));
+    text_print(out, "# EOF\n");
+}

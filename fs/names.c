@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of users and groups; see names.h. */
+#include "names.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NAME_MAX_LENGTH 64
+/* An answer is believed for so long, then asked for again. */
+#define NAMES_FRESH_S 60
+#define NAMES_BUCKETS 256u
+
+enum question { ASK_UID, ASK_USER, ASK_GROUP };
+
+struct entry {
+    struct entry *next; /* in its bucket */
+    struct entry *queue_next;
+    enum question question;
+    uint32_t uid, gid; /* the question for ASK_UID, else the answer */
+    char name[NAME_MAX_LENGTH + 1];
+    bool found, asking, answered;
+    time_t when;
+    /* written by the thread while `asking` */
+    bool thread_found;
+    uint32_t thread_uid, thread_gid;
+    char thread_name[NAME_MAX_LENGTH + 1];
+};
+
+struct names {
+    struct entry *buckets[NAMES_BUCKETS];
+    char number[16];
+    int fd;
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct entry *queue, *done; /* under lock */
+    bool stop;                  /* under lock */
+};
+
+static time_t names_clock(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec;
+}
+
+static void entry_from_passwd(struct entry *entry, const struct passwd *pw)
+{
+    entry->thread_found = pw && strlen(pw->pw_name) <= NAME_MAX_LENGTH;
+    if (!entry->thread_found)
+        return;
+    entry->thread_uid = pw->pw_uid;
+    entry->thread_gid = pw->pw_gid;
+    snprintf(entry->thread_name, sizeof(entry->thread_name), "%s", pw->pw_name);
+}
+
+/* Asks the system's databases; may take as long as they take. */
+static void entry_ask(struct entry *entry)
+{
+    char buffer[16384];
+    struct passwd pw, *found = NULL;
+    struct group gr, *found_group = NULL;
+    if (entry->question == ASK_UID) {
+        getpwuid_r(entry->uid, &pw, buffer, sizeof(buffer), &found);
+        entry_from_passwd(entry, found);
+    } else if (entry->question == ASK_USER) {
+        getpwnam_r(entry->name, &pw, buffer, sizeof(buffer), &found);
+        entry_from_passwd(entry, found);
+    } else {
+        getgrnam_r(entry->name, &gr, buffer, sizeof(buffer), &found_group);
+        entry->thread_found = found_group;
+        entry->thread_gid = found_group ? found_group->gr_gid : 0;
+    }
+}
+
+static void *names_thread(void *argument)
+{
+    struct names *names = argument;
+    pthread_mutex_lock(&names->lock);
+    while (!names->stop) {
+        struct entry *entry = names->queue;
+        if (!entry) {
+            pthread_cond_wait(&names->wake, &names->lock);
+            continue;
+        }
+        names->queue = entry->queue_next;
+        pthread_mutex_unlock(&names->lock);
+        entry_ask(entry);
+        pthread_mutex_lock(&names->lock);
+        entry->queue_next = names->done;
+        names->done = entry;
+        eventfd_write(names->fd, 1);
+    }
+    pthread_mutex_unlock(&names->lock);
+    return NULL;
+}
+
+int names_new(struct names **ret_names)
+{
+    struct names *names = calloc(1, sizeof(*names));
+    if (!names)
+        return -ENOMEM;
+    pthread_mutex_init(&names->lock, NULL);
+    pthread_cond_init(&names->wake, NULL);
+    names->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = names->fd < 0 ? -errno : -pthread_create(&names->thread, NULL, names_thread, names);
+    if (r) {
+        names_free(names);
+        return r;
+    }
+    names->running = true;
+    *ret_names = names;
+    return 0;
+}
+
+struct names *names_free(struct names *names)
+{
+    if (!names)
+        return NULL;
+    if (names->running) {
+        pthread_mutex_lock(&names->lock);
+        names->stop = true;
+        pthread_cond_signal(&names->wake);
+        pthread_mutex_unlock(&names->lock);
+        pthread_join(names->thread, NULL);
+    }
+    for (unsigned i = 0; i < NAMES_BUCKETS; i++)
+        for (struct entry *entry = names->buckets[i], *next; entry; entry = next) {
+            next = entry->next;
+            free(entry);
+        }
+    if (names->fd >= 0)
+        close(names->fd);
+    pthread_cond_destroy(&names->wake);
+    pthread_mutex_destroy(&names->lock);
+    free(names);
+    return NULL;
+}
+
+int names_fd(const struct names *names)
+{
+    return names->fd;
+}
+
+static void entry_take_answer(struct entry *entry)
+{
+    entry->found = entry->thread_found;
+    entry->asking = false;
+    entry->answered = true;
+    entry->when = names_clock();
+    if (!entry->found)
+        return;
+    entry->gid = entry->thread_gid;
+    if (entry->question == ASK_USER)
+        entry->uid = entry->thread_uid;
+    if (entry->question == ASK_UID)
+        memcpy(entry->name, entry->thread_name, sizeof(entry->name));
+}
+
+void names_collect(struct names *names)
+{
+    eventfd_t count;
+    eventfd_read(names->fd, &count);
+    pthread_mutex_lock(&names->lock);
+    struct entry *done = names->done;
+    names->done = NULL;
+    pthread_mutex_unlock(&names->lock);
+    for (struct entry *next; done; done = next) {
+        next = done->queue_next;
+        entry_take_answer(done);
+    }
+}
+
+/* The files are small and local: looked through at once. True when it is there. */
+static bool entry_from_files(struct entry *entry)
+{
+    char buffer[16384];
+    bool found = false;
+    FILE *file = fopen(entry->question == ASK_GROUP ? "/etc/group" : "/etc/passwd", "re");
+    if (!file)
+        return false;
+    struct passwd pw, *user = NULL;
+    struct group gr, *group = NULL;
+    if (entry->question == ASK_GROUP) {
+        while (!found && !fgetgrent_r(file, &gr, buffer, sizeof(buffer), &group))
+            found = !strcmp(group->gr_name, entry->name);
+        entry->thread_found = found;
+        entry->thread_gid = found ? group->gr_gid : 0;
+    } else {
+        while (!found && !fgetpwent_r(file, &pw, buffer, sizeof(buffer), &user))
+            found = entry->question == ASK_UID ? user->pw_uid == entry->uid
+                                               : !strcmp(user->pw_name, entry->name);
+        if (found)
+            entry_from_passwd(entry, user);
+    }
+    fclose(file);
+    return found;
+}
+
+static unsigned bucket_of(enum question question, uint32_t uid, const char *name)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)question;
+    if (question == ASK_UID)
+        hash = (hash ^ uid) * 16777619u;
+    else
+        for (; *name; name++)
+            hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return (hash ^ hash >> 16) % NAMES_BUCKETS;
+}
+
+static void names_enqueue(struct names *names, struct entry *entry)
+{
+    entry->asking = true;
+    pthread_mutex_lock(&names->lock);
+    entry->queue_next = names->queue;
+    names->queue = entry;
+    pthread_cond_signal(&names->wake);
+    pthread_mutex_unlock(&names->lock);
+}
+
+/* The entry for a question, answered or being asked; NULL without memory. */
+static struct entry *names_lookup(struct names *names, enum question question, uint32_t uid,
+                                  const char *name)
+{
+    struct entry **bucket = &names->buckets[bucket_of(question, uid, name)];
+    struct entry *entry = *bucket;
+    while (entry && (entry->question != question ||
+                     (question == ASK_UID ? entry->uid != uid : strcmp(entry->name, name) != 0)))
+        entry = entry->next;
+    if (!entry) {
+        entry = calloc(1, sizeof(*entry));
+        if (!entry)
+            return NULL;
+        entry->question = question;
+        entry->uid = uid;
+        if (question != ASK_UID)
+            snprintf(entry->name, sizeof(entry->name), "%s", name);
+        entry->next = *bucket;
+        *bucket = entry;
+    }
+    if (entry->asking || (entry->answered && names_clock() - entry->when < NAMES_FRESH_S))
+        return entry;
+    if (entry_from_files(entry))
+        entry_take_answer(entry);
+    else
+        names_enqueue(names, entry);
+    return entry;
+}
+
+static enum names_result entry_result(const struct entry *entry)
+{
+    if (!entry)
+        return NAMES_UNKNOWN;
+    if (!entry->answered)
+        return NAMES_LATER;
+    return entry->found ? NAMES_FOUND : NAMES_UNKNOWN;
+}
+
+const char *names_user(struct names *names, uint32_t uid)
+{
+    const struct entry *entry = names_lookup(names, ASK_UID, uid, "");
+    if (entry_result(entry) == NAMES_FOUND)
+        return entry->name;
+    snprintf(names->number, sizeof(names->number), "%u", (unsigned)uid);
+    return names->number;
+}
+
+enum names_result names_user_known(struct names *names, uint32_t uid)
+{
+    return entry_result(names_lookup(names, ASK_UID, uid, ""));
+}
+
+enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,
+                                  uint32_t *ret_gid)
+{
+    if (strlen(name) > NAME_MAX_LENGTH)
+        return NAMES_UNKNOWN;
+    const struct entry *entry;
+    size_t digits = strspn(name, "0123456789");
+    if (digits && digits < 10 && !name[digits])
+        entry = names_lookup(names, ASK_UID, (uint32_t)strtoul(name, NULL, 10), "");
+    else
+        entry = names_lookup(names, ASK_USER, 0, name);
+    enum names_result result = entry_result(entry);
+    if (result == NAMES_FOUND) {
+        *ret_uid = entry->uid;
+        *ret_gid = entry->gid;
+    }
+    return result;
+}
+
+enum names_result names_find_group(struct names *names, const char *name, uint32_t *ret_gid)
+{
+    if (strlen(name) > NAME_MAX_LENGTH)
+        return NAMES_UNKNOWN;
+    const struct entry *entry = names_lookup(names, ASK_GROUP, 0, name);
+    enum names_result result = entry_result(entry);
+    if (result == NAMES_FOUND)
+        *ret_gid = entry->gid;
+    return result;
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests of the kernel that only ask. Everything is decided first and answered
+ * once, at once. What changes something is in writes.c.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct server *server_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+int server_errno(int result)
+{
+    switch (result) {
+    case REFUSED_INVALID:
+        return EINVAL;
+    case REFUSED_NO_SPACE:
+        return ENOSPC;
+    case REFUSED_QUOTA:
+        return EDQUOT;
+    case REFUSED_PERMISSION:
+        return EPERM;
+    case REFUSED_BUSY:
+        return EBUSY;
+    case REFUSED_GONE:
+        return ENODEV;
+    default:
+        return result < 0 ? -result : EIO;
+    }
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_SECOND),
+                          .tv_nsec = (long)(ns % NS_PER_SECOND)};
+    if (ts.tv_nsec < 0) {
+        ts.tv_nsec += (long)NS_PER_SECOND;
+        ts.tv_sec--;
+    }
+    return ts;
+}
+
+void server_stat(const struct attributes *attributes, struct stat *ret_stat)
+{
+    memset(ret_stat, 0, sizeof(*ret_stat));
+    ret_stat->st_ino = attributes->id;
+    ret_stat->st_mode = attributes->mode;
+    ret_stat->st_nlink = 1;
+    ret_stat->st_uid = attributes->uid;
+    ret_stat->st_gid = attributes->gid;
+    ret_stat->st_size = (off_t)attributes->size;
+    ret_stat->st_blocks = (blkcnt_t)attributes->blocks;
+    ret_stat->st_blksize = 4096;
+    ret_stat->st_mtim = timespec_of(attributes->mtime_ns);
+    ret_stat->st_atim = ret_stat->st_mtim;
+    ret_stat->st_ctim = timespec_of(attributes->ctime_ns);
+}
+
+/* The server and the node of a request; answers and returns NULL when the number
+ * names nothing. */
+static struct server *enter(fuse_req_t req, fuse_ino_t ino, struct node *ret_node)
+{
+    struct server *server = server_of(req);
+    server_tick(server);
+    if (node_from_id(ino, ret_node))
+        return server;
+    fuse_reply_err(req, ENOENT);
+    return NULL;
+}
+
+static int fill_entry(struct server *server, const struct node *node, uint32_t uid,
+                      struct fuse_entry_param *entry)
+{
+    struct attributes attributes;
+    int r = tree_attributes(&server->tree, node, uid, &attributes);
+    if (r)
+        return r;
+    memset(entry, 0, sizeof(*entry));
+    entry->ino = attributes.id;
+    entry->generation = 1;
+    entry->attr_timeout = attributes.attr_timeout_s;
+    entry->entry_timeout = attributes.entry_timeout_s;
+    server_stat(&attributes, &entry->attr);
+    return 0;
+}
+
+static void ops_init(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    /* truncation comes with the open; nothing is read ahead, written back or spliced */
+    conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+                                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+    conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                              FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA);
+}
+
+static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct node dir, child;
+    struct fuse_entry_param entry;
+    struct server *server = enter(req, parent, &dir);
+    if (!server)
+        return;
+    int r = -ENOENT;
+    if (tree_lookup(&server->tree, &dir, name, &child))
+        r = fill_entry(server, &child, fuse_req_ctx(req)->uid, &entry);
+    if (r)
+        fuse_reply_err(req, r == -ENODEV ? ENOENT : -r);
+    else
+        fuse_reply_entry(req, &entry);
+}
+
+/* Nothing is kept for a node, so there is nothing to forget. */
+static void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+    (void)ino;
+    (void)count;
+    fuse_reply_none(req);
+}
+
+static void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    (void)count;
+    (void)forgets;
+    fuse_reply_none(req);
+}
+
+static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct node node;
+    struct attributes attributes;
+    struct stat st;
+    struct server *server = enter(req, ino, &node);
+    if (!server)
+        return;
+    int r = tree_attributes(&server->tree, &node, fuse_req_ctx(req)->uid, &attributes);
+    if (r) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    server_stat(&attributes, &st);
+    fuse_reply_attr(req, &st, attributes.attr_timeout_s);
+}
+
+static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct node node;
+    struct server *server = enter(req, ino, &node);
+    if (!server)
+        return;
+    const struct partition *partition = tree_partition(&server->tree, &node);
+    if (!partition || !node.link) {
+        fuse_reply_err(req, partition ? EINVAL : ENOENT);
+        return;
+    }
+    char target[64];
+    tree_link_target(partition, target, sizeof(target));
+    fuse_reply_readlink(req, target);
+}
+
+static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct node node;
+    struct server *server = enter(req, ino, &node);
+    if (!server)
+        return;
+    struct tree *tree = &server->tree;
+    const struct file_row *row = tree_row(&node);
+    int r = 0;
+    if (!row || !tree_alive(tree, &node))
+        r = -ENODEV;
+    else if ((fi->flags & O_ACCMODE) != O_RDONLY && !row->store)
+        r = -EACCES; /* root's too: there is nothing to write */
+    if (!r)
+        r = handles_take(&tree->handles, ino, fuse_req_ctx(req)->uid, &fi->fh);
+    if (r) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    if (row->watch)
+        row->watch(tree, &node, &handles_get(&tree->handles, fi->fh)->seen);
+    fi->direct_io = 1;
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        handles_release(&tree->handles, fi->fh); /* the caller was killed meanwhile */
+}
+
+/* The read after the write of a request gives the id, whatever the offset: the
+ * cursor is the file's, and ends after the id. */
+static void read_answer(fuse_req_t req, struct shared_handle *handle, size_t size)
+{
+    char text[32] = "";
+    size_t length = 0;
+    if (handle->answer)
+        length =
+            (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
+    size_t from = handle->seen < length ? (size_t)handle->seen : length;
+    size_t n = length - from < size ? length - from : size;
+    handle->seen = from + n;
+    fuse_reply_buf(req, text + from, n);
+}
+
+static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                     struct fuse_file_info *fi)
+{
+    struct node node;
+    struct server *server = enter(req, ino, &node);
+    if (!server)
+        return;
+    struct tree *tree = &server->tree;
+    const struct file_row *row = tree_row(&node);
+    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
+    if (!handle || !row || !tree_alive(tree, &node)) {
+        fuse_reply_err(req, handle ? ENODEV : EBADF);
+        return;
+    }
+    if (row->keeps_mode && (fi->flags & O_ACCMODE) == O_RDWR) {
+        read_answer(req, handle, size);
+        return;
+    }
+    int r = tree_show(tree, &node, fuse_req_ctx(req)->uid);
+    if (r) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    if (row->watch)
+        row->watch(tree, &node, &handle->seen);
+    size_t length = tree->scratch.length;
+    size_t from = (uint64_t)offset < length ? (size_t)offset : length;
+    size_t n = length - from < size ? length - from : size;
+    fuse_reply_buf(req, tree->scratch.data + from, n);
+}
+
+/* -- directories ----------------------------------------------------------------- */
+
+static void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct node node;
+    struct server *server = enter(req, ino, &node);
+    if (!server)
+        return;
+    if (tree_alive(&server->tree, &node))
+        fuse_reply_open(req, fi);
+    else
+        fuse_reply_err(req, ENOENT);
+}
+
+/* One listing: where entries go, and in which form. */
+struct listing {
+    fuse_req_t req;
+    char *buffer;
+    size_t size, used;
+    bool plus;
+};
+
+/* False when it does not fit any more. */
+static bool list_entry(struct listing *listing, const char *name, struct fuse_entry_param *entry,
+                       off_t next)
+{
+    char *at = listing->buffer + listing->used;
+    size_t room = listing->size - listing->used;
+    size_t n = listing->plus ? fuse_add_direntry_plus(listing->req, at, room, name, entry, next)
+                             : fuse_add_direntry(listing->req, at, room, name, &entry->attr, next);
+    if (n > room)
+        return false;
+    listing->used += n;
+    return true;
+}
+
+/* Cookies 1 and 2 follow the dots; those of the tree are moved up by 2. */
+static bool list_dots(struct server *server, struct listing *listing, const struct node *dir,
+                      off_t *offset)
+{
+    for (; *offset < 2; ++*offset) {
+        struct node node = *offset ? tree_parent(&server->tree, dir) : *dir;
+        struct fuse_entry_param entry = {.ino = 0};
+        entry.attr.st_ino = node_id(&node);
+        entry.attr.st_mode = S_IFDIR;
+        if (!list_entry(listing, *offset ? ".." : ".", &entry, *offset + 1))
+            return false;
+    }
+    return true;
+}
+
+static void fill_listing(struct server *server, struct listing *listing, const struct node *dir,
+                         off_t offset)
+{
+    char name[80];
+    struct node child;
+    uint64_t cookie;
+    if (!list_dots(server, listing, dir, &offset))
+        return;
+    cookie = (uint64_t)offset - 2;
+    while (tree_next_child(&server->tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
+        struct fuse_entry_param entry = {.ino = 0};
+        if (listing->plus) {
+            if (fill_entry(server, &child, fuse_req_ctx(listing->req)->uid, &entry))
+                continue;
+        } else {
+            entry.attr.st_ino = node_id(&child);
+            entry.attr.st_mode = child.link ? S_IFLNK : child.file ? S_IFREG : S_IFDIR;
+        }
+        if (!list_entry(listing, name, &entry, (off_t)cookie + 2))
+            return;
+    }
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+{
+    struct node dir;
+    struct server *server = enter(req, ino, &dir);
+    if (!server)
+        return;
+    if (!tree_alive(&server->tree, &dir)) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
+    struct listing listing = {.req = req, .buffer = malloc(size), .size = size, .plus = plus};
+    if (!listing.buffer) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    fill_listing(server, &listing, &dir, offset);
+    fuse_reply_buf(req, listing.buffer, listing.used);
+    free(listing.buffer);
+}
+
+static void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                        struct fuse_file_info *fi)
+{
+    (void)fi;
+    list(req, ino, size, offset, false);
+}
+
+static void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                            struct fuse_file_info *fi)
+{
+    (void)fi;
+    list(req, ino, size, offset, true);
+}
+
+/* -- the rest ---------------------------------------------------------------------- */
+
+static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    enum { BLOCK = 4096, IDS = 1000000 };
+    struct node node;
+    struct space space;
+    struct server *server = enter(req, ino, &node);
+    if (!server)
+        return;
+    tree_space(&server->tree, &node, &space);
+    struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = PARTITION_NAME_MAX};
+    st.f_blocks = space.total_bytes / BLOCK;
+    st.f_bfree = st.f_bavail = space.free_bytes / BLOCK;
+    st.f_files = space.partitions + IDS; /* ids do not run out: room is always shown */
+    st.f_ffree = st.f_favail = IDS;
+    fuse_reply_statfs(req, &st);
+}
+
+/* What a poll finds: always something to read; news as in cgroup v2. */
+static unsigned poll_events(struct tree *tree, const struct node *node, const struct file_row *row,
+                            const struct shared_handle *handle)
+{
+    uint64_t change = 0;
+    if (!row || !row->watch)
+        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+    if (!tree_alive(tree, node) || !row->watch(tree, node, &change))
+        return POLLIN | POLLRDNORM | POLLPRI | POLLERR | POLLHUP;
+    if (change != handle->seen)
+        return POLLIN | POLLRDNORM | POLLPRI;
+    return 0;
+}
+
+static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                     struct fuse_pollhandle *ph)
+{
+    struct node node;
+    struct server *server = enter(req, ino, &node);
+    if (ph)
+        fuse_pollhandle_destroy(ph); /* the slot keeps the kernel's own number */
+    if (!server)
+        return;
+    struct tree *tree = &server->tree;
+    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
+    if (!handle) {
+        fuse_reply_err(req, EBADF);
+        return;
+    }
+    if (ph)
+        handles_poll(&tree->handles, fi->fh, link_current(server->link)->poll_kh);
+    fuse_reply_poll(req, poll_events(tree, &node, tree_row(&node), handle));
+}
+
+void server_wake_pollers(struct server *server)
+{
+    struct handles *handles = &server->tree.handles;
+    size_t kept = 0;
+    for (size_t i = 0; i < handles->polled_count; i++) {
+        uint32_t index = handles->polled[i];
+        struct shared_handle *slot = &handles->slots[index];
+        struct node node;
+        if (!slot->node || !slot->poll || !node_from_id(slot->node - 1, &node))
+            continue;
+        if (!(poll_events(&server->tree, &node, tree_row(&node), slot) & POLLPRI)) {
+            handles->polled[kept++] = index;
+            continue;
+        }
+        link_notify_poll(server->link, slot->poll - 1);
+        slot->poll = 0; /* whoever still waits asks again */
+    }
+    handles->polled_count = kept;
+}
+
+/* The kernel lets users try in a directory with mode 1777; the answer is no. */
+static void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    (void)parent;
+    (void)name;
+    (void)mode;
+    (void)rdev;
+    fuse_reply_err(req, EPERM);
+}
+
+static void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    ops_mknod(req, parent, name, mode, 0);
+}
+
+static void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                       struct fuse_file_info *fi)
+{
+    (void)fi;
+    ops_mknod(req, parent, name, mode, 0);
+}
+
+static void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    (void)target;
+    ops_mknod(req, parent, name, 0, 0);
+}
+
+static void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+    (void)ino;
+    ops_mknod(req, parent, name, 0, 0);
+}
+
+static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                       const char *new_name, unsigned flags)
+{
+    (void)new_parent;
+    (void)new_name;
+    (void)flags;
+    ops_mknod(req, parent, name, 0, 0);
+}
+
+/* No flush (it would cost a round trip at every close) and no xattr handlers (one
+ * at every open, and ACLs that are not enforced). */
+const struct fuse_lowlevel_ops server_ops = {
+    .init = ops_init,
+    .lookup = ops_lookup,
+    .forget = ops_forget,
+    .forget_multi = ops_forget_multi,
+    .getattr = ops_getattr,
+    .setattr = ops_setattr,
+    .readlink = ops_readlink,
+    .mknod = ops_mknod,
+    .mkdir = ops_mkdir,
+    .unlink = ops_unlink,
+    .rmdir = ops_rmdir,
+    .symlink = ops_symlink,
+    .rename = ops_rename,
+    .link = ops_link,
+    .create = ops_create,
+    .open = ops_open,
+    .read = ops_read,
+    .write = ops_write,
+    .release = ops_release,
+    .opendir = ops_opendir,
+    .readdir = ops_readdir,
+    .readdirplus = ops_readdirplus,
+    .statfs = ops_statfs,
+    .poll = ops_poll,
+};

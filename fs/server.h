@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's whole: the tree, the line to the kernel, and the threads that block
+ * in its stead. One thread, the loop, owns it. Map of the modules:
+ *
+ *   worker.c   starts, restores, loops over events, stops
+ *   ops.c      requests of the kernel that only ask
+ *   writes.c   requests that change something
+ *   submit.c   from the engine's events to the committer, and back when it fails
+ *   restore.c  from the store to the engine
+ */
+#ifndef CHRONOS_FS_SERVER_H
+#define CHRONOS_FS_SERVER_H
+
+#include "change.h"
+#include "link.h"
+#include "notifier.h"
+#include "tree.h"
+#include "worker.h"
+
+struct parked;
+
+struct server {
+    struct tree tree;
+    struct link *link;
+    struct fuse_session *session;
+    struct store *store;
+    struct committer *committer;
+    struct notifier *notifier;
+    int timer_fd, epoll_fd, signal_fd;
+    int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
+    struct parked *parked;       /* writes that wait for a name */
+    struct store_reply *replies; /* answers a dead worker may not have given */
+    size_t reply_count, reply_capacity;
+    int exit_code; /* enum worker_exit once `stopping` */
+    bool stopping;
+};
+
+/* -- submit.c ----------------------------------------------------------------- */
+
+/* Reads the clocks and ends what is up. Call it before anything is decided. */
+void server_tick(struct server *server);
+/* Sends what the engine did since the last call on its way to disk; `change`
+ * carries the answer (copied; a reply kind of REPLY_NONE for none). */
+void server_submit(struct server *server, const struct change *answer);
+/* Takes back what could not be made durable and refuses it. */
+void server_handle_failure(struct server *server);
+/* Sets the timer to the engine's next moment. */
+void server_arm(struct server *server);
+
+/* -- restore.c ---------------------------------------------------------------- */
+
+/* Opens the store and puts everything back. 0 or -errno, said on the log. */
+int server_restore(struct server *server);
+
+/* -- writes.c ----------------------------------------------------------------- */
+
+/* Tries again the writes that waited for a name. */
+void server_retry_parked(struct server *server);
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+               struct fuse_file_info *fi);
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                 struct fuse_file_info *fi);
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/* -- ops.c -------------------------------------------------------------------- */
+
+extern const struct fuse_lowlevel_ops server_ops;
+struct server *server_of(fuse_req_t req);
+/* Puts attributes into the kernel's form. */
+void server_stat(const struct attributes *attributes, struct stat *ret_stat);
+/* What a refusal code or a -errno is to a caller. */
+int server_errno(int result);
+/* Tells pollers whose file changed. */
+void server_wake_pollers(struct server *server);
+
+#endif
