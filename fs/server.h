@@ -21,8 +21,8 @@
 struct parked;
 
 struct server {
+    struct link *link; /* first: link.c finds itself through it */
     struct tree tree;
-    struct link *link;
     struct fuse_session *session;
     struct store *store;
     struct committer *committer;

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The line to the kernel; see link.h. Tried and measured before: docs/architecture.md. */
+#define FUSE_USE_VERSION 314
+#include "link.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Newer than the headers of Debian 12. */
+#define NOTIFY_RESEND 7
+#define UNIQUE_RESEND (UINT64_C(1) << 63)
+
+/* Larger than any request. */
+#define LINK_BUFFER (LINK_WRITE_MAX + 8192u)
+
+struct link {
+    struct shared *shared;
+    struct fuse_session *session;
+    int fd;
+    struct link_request current;
+    char *buffer;
+};
+
+static uint64_t init_unique(const struct shared *shared)
+{
+    struct fuse_in_header header;
+    memcpy(&header, shared->init, sizeof(header));
+    return header.unique;
+}
+
+/* Swallows the answer to the greeting once it was given. Any thread may answer. */
+static ssize_t link_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    struct link *link = *(struct link **)userdata;
+    struct fuse_out_header header;
+    ssize_t total = 0;
+    memcpy(&header, iov[0].iov_base, sizeof(header));
+    bool greeting = header.unique && header.unique == init_unique(link->shared);
+    for (int i = 0; i < count; i++)
+        total += (ssize_t)iov[i].iov_len;
+    if (greeting && atomic_load(&link->shared->init_answered))
+        return total;
+    ssize_t n = writev(fd, iov, count);
+    if (greeting && n >= 0)
+        atomic_store(&link->shared->init_answered, 1);
+    return n;
+}
+
+/* The library wants one; link_serve reads itself. */
+static ssize_t link_read(int fd, void *buffer, size_t size, void *userdata)
+{
+    (void)userdata;
+    return read(fd, buffer, size);
+}
+
+int link_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
+              struct link **ret_link)
+{
+    static const struct fuse_custom_io io = {.writev = link_writev, .read = link_read};
+    struct link *link = calloc(1, sizeof(*link));
+    if (!link)
+        return -ENOMEM;
+    link->fd = fds->fuse;
+    link->buffer = malloc(LINK_BUFFER);
+    void *map =
+        mmap(NULL, sizeof(*link->shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds->shared, 0);
+    link->shared = map == MAP_FAILED ? NULL : map;
+    if (!link->shared || !link->buffer || link->shared->version != SHARED_VERSION ||
+        link->shared->size != sizeof(*link->shared)) {
+        int r = link->shared && link->buffer ? -EPROTO : -ENOMEM;
+        link_close(link);
+        return r;
+    }
+    char name[] = "chronosfs";
+    char *argv[] = {name, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+    link->session = fuse_session_new(&args, ops, sizeof(*ops), userdata);
+    if (!link->session || fuse_session_custom_io(link->session, &io, fds->fuse)) {
+        link_close(link);
+        return -EINVAL;
+    }
+    *ret_link = link;
+    return 0;
+}
+
+struct link *link_close(struct link *link)
+{
+    if (!link)
+        return NULL;
+    if (link->shared)
+        munmap(link->shared, sizeof(*link->shared));
+    free(link->buffer);
+    free(link);
+    return NULL;
+}
+
+struct fuse_session *link_session(struct link *link)
+{
+    return link->session;
+}
+
+struct shared *link_shared(struct link *link)
+{
+    return link->shared;
+}
+
+const struct link_request *link_current(const struct link *link)
+{
+    return &link->current;
+}
+
+static void link_process(struct link *link, void *data, size_t size)
+{
+    struct fuse_in_header header;
+    memcpy(&header, data, sizeof(header));
+    link->current = (struct link_request){.unique = header.unique & ~UNIQUE_RESEND,
+                                          .resent = header.unique & UNIQUE_RESEND};
+    if (header.opcode == FUSE_POLL && size >= sizeof(header) + sizeof(struct fuse_poll_in)) {
+        struct fuse_poll_in poll;
+        memcpy(&poll, (char *)data + sizeof(header), sizeof(poll));
+        link->current.poll_kh = poll.kh;
+    }
+    struct fuse_buf buf = {.mem = data, .size = size};
+    fuse_session_process_buf(link->session, &buf);
+}
+
+/* A message of our own to the kernel, which is no answer. */
+static int link_notify(struct link *link, int code, const void *data, size_t size)
+{
+    struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + size), .error = code};
+    struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)data, size}};
+    return writev(link->fd, iov, size ? 2 : 1) < 0 ? -errno : 0;
+}
+
+int link_start(struct link *link)
+{
+    char init[SHARED_INIT_MAX];
+    bool successor = atomic_load(&link->shared->init_answered);
+    memcpy(init, link->shared->init, sizeof(init));
+    link_process(link, init, link->shared->init_length);
+    if (!atomic_load(&link->shared->init_answered))
+        return -EPROTO;
+    int r = successor ? link_notify(link, NOTIFY_RESEND, NULL, 0) : 0;
+    if (r)
+        log_say("this kernel cannot repeat requests (6.9 and newer can): callers whose request the "
+                "last worker had read wait until they are killed");
+    return 0;
+}
+
+int link_serve(struct link *link)
+{
+    ssize_t n = read(link->fd, link->buffer, LINK_BUFFER);
+    if (n < 0)
+        return -errno;
+    if ((size_t)n < sizeof(struct fuse_in_header))
+        return -EIO;
+    link_process(link, link->buffer, (size_t)n);
+    return 0;
+}
+
+int link_notify_poll(struct link *link, uint64_t kh)
+{
+    struct fuse_notify_poll_wakeup_out wakeup = {.kh = kh};
+    return link_notify(link, FUSE_NOTIFY_POLL, &wakeup, sizeof(wakeup));
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The line to the kernel, as a worker sees it: a mount that others have served
+ * before it. The kernel says FUSE_INIT once in the life of a mount; here every
+ * worker hears it, from the recording, and only the first one's answer is sent.
+ */
+#ifndef CHRONOS_FS_LINK_H
+#define CHRONOS_FS_LINK_H
+
+#include "shared.h"
+#include "worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The most that one write carries; a line is far shorter. */
+#define LINK_WRITE_MAX 65536u
+
+struct link;
+struct fuse_session;
+struct fuse_lowlevel_ops;
+
+/* What the library does not tell of the request being served. */
+struct link_request {
+    uint64_t unique;  /* the kernel's number of it, without the resend bit */
+    bool resent;      /* a worker that died had read it: it may have been done */
+    uint64_t poll_kh; /* of a POLL: whom to wake */
+};
+
+/* Maps what the supervisor holds and makes a session of `ops` that is not yet
+ * connected. `userdata`, which the handlers get, must begin with a struct link *
+ * that the caller sets to the result. 0 or -errno. */
+int link_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
+              struct link **ret_link);
+struct link *link_close(struct link *link);
+struct fuse_session *link_session(struct link *link);
+struct shared *link_shared(struct link *link);
+/* Goes through the greeting; asks for what a dead worker read and left. */
+int link_start(struct link *link);
+/* Serves one request. 0; -EAGAIN: none is there; -ENODEV: unmounted; -errno. */
+int link_serve(struct link *link);
+/* The request being served. */
+const struct link_request *link_current(const struct link *link);
+/* Wakes whoever polls the open file that the kernel calls `kh`. */
+int link_notify_poll(struct link *link, uint64_t kh);
+
+#endif

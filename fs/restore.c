@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the store to the engine when a worker starts: settings, partitions, the
+ * logs, and the answers that a dead worker may not have given. See server.h.
+ */
+#include "log.h"
+#include "server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the next restored line of a partition finds the one before it. Only used
+ * while loading; as many slots as lines can be kept twice over. */
+#define CHAIN_SLOTS (2 * TEXTLOG_LINES_MAX)
+
+struct restore {
+    struct server *server;
+    struct {
+        uint64_t id, seq;
+    } chains[CHAIN_SLOTS];
+};
+
+static int add_device(struct tree *tree, const struct gpu_device *device, bool present)
+{
+    struct engine_device engine_device = {.memory_bytes = device->memory_bytes, .present = present};
+    uint32_t index;
+    if (tree->device_count == TREE_DEVICE_MAX)
+        return -ENOSPC;
+    int r = engine_add_device(tree->engine, &engine_device, &index);
+    if (r)
+        return r;
+    tree->devices[index] = *device;
+    tree->device_count = index + 1;
+    return 0;
+}
+
+/* The index of a device by its key. One that is not there any more is added, so
+ * that its partitions live on to their end. */
+static int find_device(struct tree *tree, const char *key, const char *name, uint64_t bytes,
+                       uint32_t *ret_index)
+{
+    for (uint32_t i = 0; i < tree->device_count; i++)
+        if (!strcmp(tree->devices[i].key, key)) {
+            *ret_index = i;
+            return 0;
+        }
+    struct gpu_device absent = {.memory_bytes = bytes};
+    snprintf(absent.key, sizeof(absent.key), "%s", key);
+    snprintf(absent.name, sizeof(absent.name), "%s", name);
+    snprintf(absent.backend, sizeof(absent.backend), "absent");
+    int r = add_device(tree, &absent, false);
+    if (!r)
+        *ret_index = tree->device_count - 1;
+    return r;
+}
+
+static int restore_setting(void *context, const char *key, const char *value)
+{
+    struct restore *restore = context;
+    return engine_restore_setting(restore->server->tree.engine, key, value);
+}
+
+static int restore_partition(void *context, const struct partition *partition,
+                             const char *device_key, const char *device_name, uint64_t device_bytes)
+{
+    struct restore *restore = context;
+    struct tree *tree = &restore->server->tree;
+    struct partition copy = *partition;
+    int r = find_device(tree, device_key, device_name, device_bytes, &copy.device);
+    return r ? r : engine_restore(tree->engine, &copy);
+}
+
+static int restore_history(void *context, const struct store_history *entry)
+{
+    struct restore *restore = context;
+    struct tree *tree = &restore->server->tree;
+    char line[STORE_LINE_MAX], device[16];
+    snprintf(device, sizeof(device), "-");
+    for (uint32_t i = 0; i < tree->device_count; i++)
+        if (!strcmp(tree->devices[i].key, entry->device_key))
+            snprintf(device, sizeof(device), "gpu%u", (unsigned)i);
+    tree_history_line(tree, &entry->partition, device, entry->start_wall_ns, entry->end_wall_ns,
+                      entry->how, entry->by_uid, line, sizeof(line));
+    return textlog_append(&tree->history, entry->partition.change_seq, 0, line);
+}
+
+/* The partition a line tells of is its fourth word. */
+static uint64_t line_partition(const char *line)
+{
+    for (int word = 0; word < 3; word++) {
+        line = strchr(line, ' ');
+        if (!line)
+            return 0;
+        line++;
+    }
+    return tree_partition_number(line, strcspn(line, " "));
+}
+
+static int restore_line(void *context, uint64_t seq, const char *line)
+{
+    struct restore *restore = context;
+    uint64_t id = line_partition(line), previous = 0;
+    for (size_t i = 0; id && i < CHAIN_SLOTS; i++) {
+        size_t slot = (id + i) % CHAIN_SLOTS;
+        if (restore->chains[slot].id && restore->chains[slot].id != id)
+            continue;
+        previous = restore->chains[slot].seq;
+        restore->chains[slot].id = id;
+        restore->chains[slot].seq = seq;
+        break;
+    }
+    return textlog_append(&restore->server->tree.events, seq, previous, line);
+}
+
+static int restore_reply(void *context, const struct store_reply *reply)
+{
+    struct restore *restore = context;
+    struct server *server = restore->server;
+    if (server->reply_count == server->reply_capacity) {
+        size_t capacity = server->reply_capacity ? server->reply_capacity * 2 : 16;
+        struct store_reply *replies = realloc(server->replies, capacity * sizeof(*replies));
+        if (!replies)
+            return -ENOMEM;
+        server->replies = replies;
+        server->reply_capacity = capacity;
+    }
+    server->replies[server->reply_count++] = *reply;
+    return 0;
+}
+
+static int load(struct server *server, struct store_counters *ret_counters, char *sentence,
+                size_t size)
+{
+    struct restore *restore = calloc(1, sizeof(*restore));
+    struct store_clock clock;
+    struct store_sink sink = {.context = restore,
+                              .setting = restore_setting,
+                              .partition = restore_partition,
+                              .history = restore_history,
+                              .line = restore_line,
+                              .reply = restore_reply,
+                              .max_history = TEXTLOG_LINES_MAX / 2};
+    if (!restore)
+        return -ENOMEM;
+    restore->server = server;
+    int r = store_clock_now(&clock);
+    server->tree.offset_ns = r ? 0 : clock.offset_ns;
+    if (!r)
+        r = store_load(server->store, &clock, &sink, ret_counters, sentence, size);
+    free(restore);
+    return r;
+}
+
+static const struct store_kind *find_kind(const char *name)
+{
+    return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
+}
+
+int server_restore(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct gpu_list *list = &tree->shared->devices;
+    struct store_counters counters = {0};
+    char sentence[STORE_SENTENCE_MAX] = "not enough memory";
+    int r = 0;
+    for (uint32_t i = 0; i < list->count && !r; i++)
+        r = add_device(tree, &list->device[i], true);
+    if (!r)
+        r = find_kind(tree->shared->store)
+                ->open(tree->shared->state_dir, false, &server->store, sentence, sizeof(sentence));
+    if (!r)
+        r = load(server, &counters, sentence, sizeof(sentence));
+    if (r) {
+        log_say("cannot use the state in %s: %s", tree->shared->state_dir, sentence);
+        return r;
+    }
+    engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
+    /* A full disk is no reason not to serve: the first write will say so. */
+    if (store_devices(server->store, tree->devices, tree->device_count, sentence, sizeof(sentence)))
+        log_say("the devices could not be written down: %s", sentence);
+    if (counters.mount_id == tree->shared->mount_id)
+        return 0;
+    /* Another mount's: its open files are closed, its requests answered. */
+    server->reply_count = 0;
+    const struct partition *p;
+    for (uint64_t after = 0; (p = engine_next(tree->engine, after));) {
+        after = p->id;
+        if (p->hold && !r)
+            r = engine_close_hold(tree->engine, p->end_ns > tree->now_ns ? tree->now_ns : p->end_ns,
+                                  p->hold);
+    }
+    return r;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's life: take over the mount, put the state back, serve, stop. See
+ * server.h for the map.
+ */
+#include "worker.h"
+
+#include "caller.h"
+#include "log.h"
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* Requests served before the other descriptors are looked at again. */
+#define BURST 64
+
+static void time_text(void *context, int64_t at_ns, char *text, size_t size)
+{
+    const struct tree *tree = context;
+    text_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), text, size);
+}
+
+static int watch(struct server *server, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* SIGTERM and SIGHUP come as input like everything else. */
+static int watch_signals(struct server *server)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return server->signal_fd < 0 ? -errno : watch(server, server->signal_fd);
+}
+
+static int open_session(struct server *server, const struct worker_fds *fds)
+{
+    int r = link_open(fds, server, &server_ops, &server->link);
+    if (r)
+        return r;
+    server->session = link_session(server->link);
+    server->tree.shared = link_shared(server->link);
+    return handles_open(&server->tree.handles, fds->handles);
+}
+
+static int start(struct server *server, const struct worker_fds *fds)
+{
+    struct tree *tree = &server->tree;
+    int r = open_session(server, fds);
+    if (!r)
+        r = caller_init(tree);
+    if (!r)
+        r = names_new(&tree->names);
+    if (!r)
+        r = engine_new(time_text, tree, &tree->engine);
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (!r && (server->epoll_fd < 0 || server->timer_fd < 0))
+        r = -errno;
+    if (r)
+        return r;
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+    r = server_restore(server);
+    if (!r)
+        r = notifier_new(server->session, &server->notifier);
+    if (!r)
+        r = committer_new(server->store, server->notifier, tree->shared->mount_id,
+                          &server->committer);
+    return r;
+}
+
+static int watch_all(struct server *server, const struct worker_fds *fds)
+{
+    int r = watch_signals(server);
+    if (!r)
+        r = watch(server, fds->fuse);
+    if (!r)
+        r = watch(server, server->timer_fd);
+    if (!r)
+        r = watch(server, committer_fd(server->committer));
+    if (!r)
+        r = watch(server, names_fd(server->tree.names));
+    return r;
+}
+
+static void stop(struct server *server, int exit_code)
+{
+    server->stopping = true;
+    server->exit_code = exit_code;
+}
+
+/* Serves what the kernel has, up to a burst. */
+static void serve(struct server *server)
+{
+    for (int i = 0; i < BURST && !server->stopping; i++) {
+        int r = link_serve(server->link);
+        if (r == -EAGAIN)
+            return;
+        if (r == -ENODEV)
+            stop(server, WORKER_UNMOUNTED);
+        else if (r && r != -EINTR && r != -ENOENT) {
+            log_say("cannot read requests: %s", strerror(-r));
+            stop(server, WORKER_FATAL);
+        }
+    }
+}
+
+static void handle_signal(struct server *server)
+{
+    struct signalfd_siginfo info;
+    if (read(server->signal_fd, &info, sizeof(info)) == sizeof(info))
+        stop(server, info.ssi_signo == SIGHUP ? WORKER_REPLACE : WORKER_STOPPED);
+}
+
+static void handle_timer(struct server *server)
+{
+    uint64_t count;
+    if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
+        server->armed_ns = ENGINE_FOREVER;
+    server_tick(server);
+    server_arm(server);
+}
+
+static void handle(struct server *server, const struct worker_fds *fds, int fd)
+{
+    if (fd == fds->fuse)
+        serve(server);
+    else if (fd == server->timer_fd)
+        handle_timer(server);
+    else if (fd == server->signal_fd)
+        handle_signal(server);
+    else if (fd == committer_fd(server->committer))
+        server_handle_failure(server);
+    else {
+        names_collect(server->tree.names);
+        tree_find_admin_group(&server->tree);
+        server_retry_parked(server);
+    }
+}
+
+static void loop(struct server *server, const struct worker_fds *fds)
+{
+    while (!server->stopping) {
+        struct epoll_event events[8];
+        int n = epoll_wait(server->epoll_fd, events, 8, -1);
+        if (n < 0 && errno != EINTR) {
+            log_say("cannot wait: %s", strerror(errno));
+            stop(server, WORKER_FATAL);
+        }
+        for (int i = 0; i < n && !server->stopping; i++)
+            handle(server, fds, events[i].data.fd);
+    }
+    /* What was read is decided and answered; what was not the next one reads. What
+     * cannot be written now (ends, on a full disk) is found again at the start. */
+    if (!committer_drain(server->committer))
+        server_handle_failure(server);
+}
+
+int worker_run(const struct worker_fds *fds)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    int r = server ? start(server, fds) : -ENOMEM;
+    if (!r)
+        r = watch_all(server, fds);
+    if (r) {
+        log_say("cannot start: %s", strerror(-r));
+        return WORKER_FATAL;
+    }
+    atomic_fetch_add(&server->tree.shared->worker_starts, 1);
+    tree_find_admin_group(&server->tree);
+    server->armed_ns = ENGINE_FOREVER;
+    server_submit(server, NULL); /* what restoring ended */
+    server_tick(server);
+    server_arm(server);
+    link_start(server->link); /* answers the INIT and asks for what was left unanswered */
+    for (size_t i = 0; i < server->tree.handles.polled_count; i++) {
+        /* A wake-up may have been lost with the last worker. */
+        struct shared_handle *slot = &server->tree.handles.slots[server->tree.handles.polled[i]];
+        link_notify_poll(server->link, slot->poll - 1);
+    }
+    if (write(fds->ready, "", 1) != 1)
+        log_say("nobody waits for this worker");
+    loop(server, fds);
+    /* The threads may be waiting in the kernel for a directory: they end with the
+     * process, and so does everything else. */
+    return server->exit_code;
+}
