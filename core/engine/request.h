@@ -37,4 +37,12 @@ extern const struct request_word request_words[]; /* ends with a NULL name */
 int request_parse(const char *text, size_t length, struct request *ret_request, char *sentence,
                   size_t size);
 
+/* A label: letters, digits, '.', '_' and '-', 1 to PARTITION_NAME_MAX of them.
+ * 0, or REFUSED_INVALID and a sentence. */
+int label_check(const char *text, size_t length, char *sentence, size_t size);
+/* The word for an enum on_expiry, and back. */
+const char *on_expiry_text(uint32_t on_expiry);
+int on_expiry_parse(const char *text, size_t length, uint32_t *ret_on_expiry, char *sentence,
+                    size_t size);
+
 #endif

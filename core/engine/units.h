@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 #define NS_PER_SECOND INT64_C(1000000000)
+/* 100 years: no partition lasts longer */
+#define DURATION_MAX_NS (INT64_C(36500) * 24 * 3600 * NS_PER_SECOND)
 
 /* Part of a device: a share (digits / scale, 0 < share <= 1) or bytes. */
 struct amount {

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The book of live partitions: every order in which they are asked for, and the
+ * time line of each device. It decides nothing and allocates nothing, so that no
+ * change can fail half way.
+ */
+#include "state.h"
+
+#define ORDER(a, b)     (((a) > (b)) - ((a) < (b)))
+#define RECORD(node, m) (&tree_entry_const(node, struct entry, m)->partition)
+
+static int compare_id(const struct tree_node *a, const struct tree_node *b)
+{
+    return ORDER(RECORD(a, by_id)->id, RECORD(b, by_id)->id);
+}
+
+static int compare_device(const struct tree_node *a, const struct tree_node *b)
+{
+    return ORDER(RECORD(a, by_device)->id, RECORD(b, by_device)->id);
+}
+
+static int compare_user(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct partition *x = RECORD(a, by_user), *y = RECORD(b, by_user);
+
+    return x->uid != y->uid ? ORDER(x->uid, y->uid) : ORDER(x->id, y->id);
+}
+
+static int compare_hold(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct partition *x = RECORD(a, by_hold), *y = RECORD(b, by_hold);
+
+    return x->hold != y->hold ? ORDER(x->hold, y->hold) : ORDER(x->id, y->id);
+}
+
+static int compare_end(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct partition *x = RECORD(a, by_end), *y = RECORD(b, by_end);
+
+    return x->end_ns != y->end_ns ? ORDER(x->end_ns, y->end_ns) : ORDER(x->id, y->id);
+}
+
+static const struct tree_kind kind_id = {compare_id, NULL};
+static const struct tree_kind kind_device = {compare_device, NULL};
+static const struct tree_kind kind_user = {compare_user, NULL};
+static const struct tree_kind kind_hold = {compare_hold, NULL};
+static const struct tree_kind kind_end = {compare_end, NULL};
+
+void book_init(struct engine *engine)
+{
+    engine->by_id.kind = &kind_id;
+    engine->by_user.kind = &kind_user;
+    engine->by_hold.kind = &kind_hold;
+    engine->by_end.kind = &kind_end;
+    engine->next_end_ns = ENGINE_FOREVER;
+}
+
+void book_init_device(struct device *device)
+{
+    device->partitions = (struct tree){.kind = &kind_device};
+    timeline_init(&device->timeline);
+}
+
+void book_add(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+    struct device *device = &engine->devices[partition->device];
+
+    tree_insert(&engine->by_id, &entry->by_id);
+    tree_insert(&engine->by_user, &entry->by_user);
+    tree_insert(&engine->by_end, &entry->by_end);
+    if (partition->hold)
+        tree_insert(&engine->by_hold, &entry->by_hold);
+    tree_insert(&device->partitions, &entry->by_device);
+    timeline_add(&device->timeline, &entry->start, &entry->end, partition->id, partition->start_ns,
+                 partition->end_ns, (int64_t)partition->memory_bytes);
+    device->count++;
+    device->total_bytes += partition->memory_bytes;
+    engine->count++;
+    if (partition->end_ns < engine->next_end_ns)
+        engine->next_end_ns = partition->end_ns;
+}
+
+void book_remove(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+    struct device *device = &engine->devices[partition->device];
+    const struct tree_node *first;
+
+    tree_remove(&engine->by_id, &entry->by_id);
+    tree_remove(&engine->by_user, &entry->by_user);
+    tree_remove(&engine->by_end, &entry->by_end);
+    if (partition->hold)
+        tree_remove(&engine->by_hold, &entry->by_hold);
+    tree_remove(&device->partitions, &entry->by_device);
+    timeline_remove(&device->timeline, &entry->start, &entry->end);
+    device->count--;
+    device->total_bytes -= partition->memory_bytes;
+    engine->count--;
+    first = tree_first(&engine->by_end);
+    engine->next_end_ns = first ? RECORD(first, by_end)->end_ns : ENGINE_FOREVER;
+}
+
+void book_change(struct engine *engine, struct entry *entry, const struct partition *partition)
+{
+    book_remove(engine, entry);
+    entry->partition = *partition;
+    book_add(engine, entry);
+}
+
+struct entry *book_find(const struct engine *engine, uint64_t id)
+{
+    struct entry probe = {.partition.id = id};
+    struct tree_node *node = tree_find(&engine->by_id, &probe.by_id);
+
+    return node ? tree_entry(node, struct entry, by_id) : NULL;
+}
+
+struct entry *book_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id)
+{
+    struct entry probe = {.partition = {.hold = hold, .id = after_id}};
+    struct tree_node *node = tree_after(&engine->by_hold, &probe.by_hold);
+
+    if (!node || RECORD(node, by_hold)->hold != hold)
+        return NULL;
+    return tree_entry(node, struct entry, by_hold);
+}
+
+struct entry *book_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id)
+{
+    struct entry probe = {.partition = {.end_ns = end_ns, .id = after_id}};
+    struct tree_node *node = tree_after(&engine->by_end, &probe.by_end);
+
+    return node ? tree_entry(node, struct entry, by_end) : NULL;
+}
+
+const struct partition *engine_find(const struct engine *engine, uint64_t id)
+{
+    const struct entry *entry = book_find(engine, id);
+
+    return entry ? &entry->partition : NULL;
+}
+
+const struct partition *engine_next(const struct engine *engine, uint64_t after_id)
+{
+    struct entry probe = {.partition.id = after_id};
+    const struct tree_node *node = tree_after(&engine->by_id, &probe.by_id);
+
+    return node ? RECORD(node, by_id) : NULL;
+}
+
+const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
+                                              uint64_t after_id)
+{
+    struct entry probe = {.partition.id = after_id};
+    const struct tree_node *node;
+
+    if (device >= engine->device_count)
+        return NULL;
+    node = tree_after(&engine->devices[device].partitions, &probe.by_device);
+    return node ? RECORD(node, by_device) : NULL;
+}
+
+const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
+                                            uint64_t after_id)
+{
+    struct entry probe = {.partition = {.uid = uid, .id = after_id}};
+    const struct tree_node *node = tree_after(&engine->by_user, &probe.by_user);
+
+    return node && RECORD(node, by_user)->uid == uid ? RECORD(node, by_user) : NULL;
+}
+
+bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
+{
+    struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids begin at 1 */
+    const struct tree_node *node;
+
+    if (from_uid > UINT32_MAX)
+        return false;
+    node = tree_after(&engine->by_user, &probe.by_user);
+    if (!node)
+        return false;
+    *ret_uid = RECORD(node, by_user)->uid;
+    return true;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine as a whole: making it, its devices, restoring what was durable, and
+ * the questions that need no search. A map of the rest:
+ *   tree.c      one balanced tree for every order
+ *   timeline.c  promised memory over time, on that tree
+ *   book.c      live partitions in all their orders
+ *   admit.c     is there room, and may this caller have it
+ *   change.c    the operations
+ *   event.c     what changed, expiry, and taking it back
+ *   setting.c   durable settings; policy.c what those of config/ mean
+ *   request.c   the grammar; units.c amounts and durations; text.c sentences
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int engine_new(engine_time_text_fn *time_text, void *context, struct engine **ret_engine)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+
+    if (!engine)
+        return -ENOMEM;
+    engine->time_text = time_text;
+    engine->context = context;
+    engine->next_id = engine->next_seq = 1;
+    book_init(engine);
+    setting_init(engine);
+    policy_init(&engine->policy);
+    *ret_engine = engine;
+    return 0;
+}
+
+struct engine *engine_free(struct engine *engine)
+{
+    struct entry *entry;
+
+    if (!engine)
+        return NULL;
+    while ((entry = book_next_end(engine, INT64_MIN, 0))) {
+        book_remove(engine, entry);
+        free(entry);
+    }
+    setting_free(engine);
+    engine_events_free(engine->first_event);
+    free(engine->devices);
+    free(engine);
+    return NULL;
+}
+
+int engine_add_device(struct engine *engine, const struct engine_device *device,
+                      uint32_t *ret_index)
+{
+    struct device *devices;
+
+    /* The time line counts in int64_t. */
+    if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
+        return -EINVAL;
+    devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof *devices);
+    if (!devices)
+        return -ENOMEM;
+    engine->devices = devices;
+    devices[engine->device_count] = (struct device){.device = *device};
+    book_init_device(&devices[engine->device_count]);
+    *ret_index = engine->device_count++;
+    return 0;
+}
+
+uint32_t engine_device_count(const struct engine *engine)
+{
+    return engine->device_count;
+}
+
+const struct engine_device *engine_device(const struct engine *engine, uint32_t index)
+{
+    return index < engine->device_count ? &engine->devices[index].device : NULL;
+}
+
+uint64_t engine_promised(const struct engine *engine, uint32_t device, int64_t now_ns)
+{
+    if (device >= engine->device_count)
+        return 0;
+    return (uint64_t)timeline_value(&engine->devices[device].timeline, now_ns);
+}
+
+uint64_t engine_available(const struct engine *engine, uint32_t device, int64_t now_ns)
+{
+    uint64_t promised = engine_promised(engine, device, now_ns);
+    const struct engine_device *known = engine_device(engine, device);
+
+    if (!known || !known->present || promised > known->memory_bytes)
+        return 0;
+    return known->memory_bytes - promised;
+}
+
+uint64_t engine_device_partitions(const struct engine *engine, uint32_t device)
+{
+    return device < engine->device_count ? engine->devices[device].count : 0;
+}
+
+bool engine_next_step(const struct engine *engine, uint32_t device, int64_t after_ns,
+                      int64_t *ret_at_ns, uint64_t *ret_promised_bytes)
+{
+    int64_t value;
+
+    if (device >= engine->device_count ||
+        !timeline_next(&engine->devices[device].timeline, after_ns, ret_at_ns, &value))
+        return false;
+    *ret_promised_bytes = (uint64_t)value;
+    return true;
+}
+
+int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t now_ns,
+                        uint64_t bytes, int64_t duration_ns)
+{
+    const struct engine_device *known = engine_device(engine, device);
+
+    if (!known || !known->present || bytes > known->memory_bytes)
+        return ENGINE_FOREVER;
+    return timeline_earliest(&engine->devices[device].timeline, now_ns, duration_ns,
+                             (int64_t)(known->memory_bytes - bytes));
+}
+
+int engine_restore(struct engine *engine, const struct partition *partition)
+{
+    struct entry *entry;
+
+    if (partition->id == 0 || partition->device >= engine->device_count ||
+        partition->end_ns <= partition->start_ns || partition->memory_bytes == 0 ||
+        partition->memory_bytes > INT64_MAX - engine->devices[partition->device].total_bytes ||
+        !memchr(partition->name, 0, sizeof partition->name) || book_find(engine, partition->id))
+        return -EINVAL;
+    entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return -ENOMEM;
+    entry->partition = *partition;
+    book_add(engine, entry);
+    engine_restore_counters(engine, partition->id + 1, partition->change_seq + 1);
+    return 0;
+}
+
+void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t next_seq)
+{
+    if (next_id > engine->next_id)
+        engine->next_id = next_id;
+    if (next_seq > engine->next_seq)
+        engine->next_seq = next_seq;
+}
+
+int64_t engine_next_wakeup(const struct engine *engine)
+{
+    return engine->next_end_ns;
+}
+
+uint64_t engine_count(const struct engine *engine)
+{
+    return engine->count;
+}
+
+const struct policy *engine_policy(const struct engine *engine)
+{
+    return &engine->policy;
+}

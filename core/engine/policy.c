@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The policy table: one row a setting, with its default and the function that
+ * understands it. It checks values; who may set them and where they are kept is
+ * not its business.
+ */
+#include "policy.h"
+
+#include "engine.h"
+#include "text.h"
+#include "units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct policy_row policy_rows[] = {
+    {"min_duration", "1", "the shortest duration a user may ask for, in seconds"},
+    {"max_duration", "max", "the longest time a user's partition may still have, in seconds"},
+    {"max_fraction", "1", "the largest share of a device that a user's partition may have"},
+    {"retention", "7776000", "how long ended partitions stay in the history, in seconds"},
+    {"admin_group", "", "members of this group are administrators; none: only root"},
+    {"default_on_expiry", "none", "what happens to processes at the end when a request is silent"},
+    {NULL, NULL, NULL},
+};
+
+/* What a row's function gets: the text, and where answers go. */
+struct setting {
+    const char *value;
+    char *canonical;
+    size_t canonical_size;
+    char *sentence;
+    size_t size;
+};
+
+static void duration_canonical(int64_t ns, const struct setting *setting)
+{
+    if (ns == INT64_MAX)
+        snprintf(setting->canonical, setting->canonical_size, "max");
+    else
+        snprintf(setting->canonical, setting->canonical_size, "%" PRId64, ns / NS_PER_SECOND);
+}
+
+static int parse_limit(const struct setting *setting, int64_t *ret_ns)
+{
+    int r = 0;
+
+    if (strcmp(setting->value, "max") == 0)
+        *ret_ns = INT64_MAX;
+    else
+        r = duration_parse(setting->value, strlen(setting->value), ret_ns, setting->sentence,
+                           setting->size);
+    if (r == 0)
+        duration_canonical(*ret_ns, setting);
+    return r;
+}
+
+static int set_min_duration(struct policy *policy, const struct setting *setting)
+{
+    int64_t ns;
+    char limit[32];
+    int r = parse_limit(setting, &ns);
+
+    if (r)
+        return r;
+    if (ns == INT64_MAX)
+        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                           "min_duration cannot be max; write seconds, 1 for no limit");
+    if (ns > policy->max_duration_ns) {
+        duration_text(policy->max_duration_ns, limit, sizeof limit);
+        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                           "min_duration cannot be above max_duration, which is %s", limit);
+    }
+    policy->min_duration_ns = ns;
+    return 0;
+}
+
+static int set_max_duration(struct policy *policy, const struct setting *setting)
+{
+    int64_t ns;
+    char limit[32];
+    int r = parse_limit(setting, &ns);
+
+    if (r)
+        return r;
+    if (ns < policy->min_duration_ns) {
+        duration_text(policy->min_duration_ns, limit, sizeof limit);
+        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                           "max_duration cannot be below min_duration, which is %s", limit);
+    }
+    policy->max_duration_ns = ns;
+    return 0;
+}
+
+static int set_max_fraction(struct policy *policy, const struct setting *setting)
+{
+    struct amount amount = {.is_share = true, .digits = 1, .scale = 1};
+    const uint64_t million = 1000000;
+    uint64_t ppm;
+    int r = 0;
+
+    if (strcmp(setting->value, "max") != 0)
+        r = amount_parse(setting->value, strlen(setting->value), &amount, setting->sentence,
+                         setting->size);
+    if (r)
+        return r;
+    if (!amount.is_share)
+        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                           "max_fraction is a share of a device; write it like 0.5 or 50%%");
+    /* Rounded up: whoever writes 1/7 in seventeen digits lets 1/7 through. */
+    ppm = amount_bytes(&amount, million);
+    ppm += amount_bytes(&amount, million * million * million) % (million * million) != 0;
+    policy->max_fraction_ppm = (uint32_t)ppm;
+    fraction_text(ppm, million, setting->canonical, setting->canonical_size);
+    return 0;
+}
+
+static int set_retention(struct policy *policy, const struct setting *setting)
+{
+    return parse_limit(setting, &policy->retention_ns);
+}
+
+static int set_admin_group(struct policy *policy, const struct setting *setting)
+{
+    const char *value = strcmp(setting->value, "none") == 0 ? "" : setting->value;
+    size_t length = strlen(value);
+    bool good = length < sizeof policy->admin_group && value[0] != '-';
+    char quoted[TEXT_QUOTED_MAX];
+
+    for (size_t i = 0; i < length; i++)
+        good = good && value[i] > 0x20 && value[i] < 0x7f && value[i] != ':' && value[i] != ',';
+    if (!good) {
+        text_quote(value, length, quoted);
+        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                           "\"%s\" is not the name of a group; write one, or none", quoted);
+    }
+    memcpy(policy->admin_group, value, length + 1);
+    snprintf(setting->canonical, setting->canonical_size, "%s", value);
+    return 0;
+}
+
+static int set_default_on_expiry(struct policy *policy, const struct setting *setting)
+{
+    int r = on_expiry_parse(setting->value, strlen(setting->value), &policy->default_on_expiry,
+                            setting->sentence, setting->size);
+
+    if (r == 0)
+        snprintf(setting->canonical, setting->canonical_size, "%s", setting->value);
+    return r;
+}
+
+/* In the order of policy_rows. */
+static int (*const setters[])(struct policy *policy, const struct setting *setting) = {
+    set_min_duration, set_max_duration, set_max_fraction,
+    set_retention,    set_admin_group,  set_default_on_expiry,
+};
+_Static_assert(sizeof setters / sizeof setters[0] + 1 == sizeof policy_rows / sizeof policy_rows[0],
+               "one setter a row");
+
+int policy_set(struct policy *policy, const char *name, const char *value, char *canonical,
+               size_t canonical_size, char *sentence, size_t size)
+{
+    const struct setting setting = {value, canonical, canonical_size, sentence, size};
+    char quoted[TEXT_QUOTED_MAX];
+
+    for (size_t row = 0; policy_rows[row].name; row++) {
+        if (strcmp(policy_rows[row].name, name) == 0)
+            return setters[row](policy, &setting);
+    }
+    text_quote(name, strlen(name), quoted);
+    return text_refuse(REFUSED_INVALID, sentence, size, "there is no setting \"%s\"", quoted);
+}
+
+void policy_init(struct policy *policy)
+{
+    char canonical[ENGINE_VALUE_MAX], sentence[ENGINE_SENTENCE_MAX];
+
+    *policy = (struct policy){.min_duration_ns = NS_PER_SECOND, .max_duration_ns = INT64_MAX};
+    for (const struct policy_row *row = policy_rows; row->name; row++)
+        policy_set(policy, row->name, row->default_value, canonical, sizeof canonical, sentence,
+                   sizeof sentence);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The grammar of requests: AMOUNT DURATION [key=value | word]... One row a word;
+ * a word that is not in the table does not exist. It knows nothing of devices,
+ * users or what is free.
+ */
+#include "request.h"
+
+#include "engine.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct field {
+    const char *text;
+    size_t length;
+};
+
+/* The names that mean something, in the order of enum word. */
+const struct request_word request_words[] = {
+    {"user", "NAME", "for this user instead of the caller; administrators only"},
+    {"name", "LABEL", "a label: letters, digits, '.', '_', '-', at most 64"},
+    {"on_expiry", "none", "what happens to its processes at the end"},
+    {"hold", NULL, "the partition lives no longer than the open file that asked"},
+    {NULL, NULL, NULL},
+};
+enum word { WORD_USER, WORD_NAME, WORD_ON_EXPIRY, WORD_HOLD, WORD_COUNT };
+
+static const char *const on_expiry_words[] = {[ON_EXPIRY_NONE] = "none"};
+#define ON_EXPIRY_COUNT (sizeof on_expiry_words / sizeof on_expiry_words[0])
+
+const char *on_expiry_text(uint32_t on_expiry)
+{
+    return on_expiry < ON_EXPIRY_COUNT ? on_expiry_words[on_expiry] : "unknown";
+}
+
+static bool same(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+int on_expiry_parse(const char *text, size_t length, uint32_t *ret_on_expiry, char *sentence,
+                    size_t size)
+{
+    char quoted[TEXT_QUOTED_MAX];
+
+    for (uint32_t i = 0; i < ON_EXPIRY_COUNT; i++) {
+        if (same(text, length, on_expiry_words[i])) {
+            *ret_on_expiry = i;
+            return 0;
+        }
+    }
+    text_quote(text, length, quoted);
+    return text_refuse(REFUSED_INVALID, sentence, size,
+                       "\"%s\" is not something that can happen on expiry; write none", quoted);
+}
+
+static bool is_label_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+}
+
+int label_check(const char *text, size_t length, char *sentence, size_t size)
+{
+    bool good = length >= 1 && length <= PARTITION_NAME_MAX;
+    char quoted[TEXT_QUOTED_MAX];
+
+    for (size_t i = 0; i < length; i++)
+        good = good && is_label_byte(text[i]);
+    if (good)
+        return 0;
+    text_quote(text, length, quoted);
+    return text_refuse(REFUSED_INVALID, sentence, size,
+                       "\"%s\" is not a label; use 1 to %d letters, digits, '.', '_' and '-'",
+                       quoted, PARTITION_NAME_MAX);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Cuts the next field off *text; an empty one when there is no more. */
+static struct field next_field(struct field *text)
+{
+    struct field field;
+
+    while (text->length > 0 && is_blank(*text->text)) {
+        text->text++;
+        text->length--;
+    }
+    field = (struct field){text->text, 0};
+    while (text->length > 0 && !is_blank(*text->text)) {
+        text->text++;
+        text->length--;
+        field.length++;
+    }
+    return field;
+}
+
+static int check_bytes(const char *text, size_t length, char *sentence, size_t size)
+{
+    if (length > REQUEST_TEXT_MAX)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "a request of %zu bytes is too long; at most %d are understood", length,
+                           REQUEST_TEXT_MAX);
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] != '\t' && (text[i] < 0x20 || text[i] > 0x7e))
+            return text_refuse(REFUSED_INVALID, sentence, size,
+                               "byte %zu of the request is 0x%02x; a request is one line of "
+                               "printable ASCII like \"0.5 3600\"",
+                               i + 1, (unsigned)(unsigned char)text[i]);
+    }
+    return 0;
+}
+
+static int refuse_word(struct field field, char *sentence, size_t size)
+{
+    char quoted[TEXT_QUOTED_MAX], known[96] = "";
+    size_t used = 0;
+
+    text_quote(field.text, field.length, quoted);
+    if (field.text[0] == '.' || (field.text[0] >= '0' && field.text[0] <= '9'))
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is one number too many; a request has one amount and one "
+                           "duration, like \"0.5 3600\"",
+                           quoted);
+    for (const struct request_word *word = request_words; word->name && used < sizeof known; word++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s%s", used ? ", " : "",
+                                 word->name, word->value ? "=" : "");
+    return text_refuse(REFUSED_INVALID, sentence, size,
+                       "\"%s\" is not known; after amount and duration there may be: %s", quoted,
+                       known);
+}
+
+static int take_user(struct field value, struct request *request, char *sentence, size_t size)
+{
+    if (value.length > REQUEST_USER_MAX)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "a user name of %zu bytes is too long; at most %d are understood",
+                           value.length, REQUEST_USER_MAX);
+    memcpy(request->user, value.text, value.length);
+    request->user[value.length] = 0;
+    return 0;
+}
+
+static int take_name(struct field value, struct request *request, char *sentence, size_t size)
+{
+    int r = label_check(value.text, value.length, sentence, size);
+
+    if (r)
+        return r;
+    memcpy(request->name, value.text, value.length);
+    request->name[value.length] = 0;
+    return 0;
+}
+
+static int take_value(enum word word, struct field value, struct request *request, char *sentence,
+                      size_t size)
+{
+    switch (word) {
+    case WORD_USER:
+        return take_user(value, request, sentence, size);
+    case WORD_NAME:
+        return take_name(value, request, sentence, size);
+    case WORD_ON_EXPIRY:
+        return on_expiry_parse(value.text, value.length, &request->on_expiry, sentence, size);
+    default:
+        request->hold = true;
+        return 0;
+    }
+}
+
+static int take_word(struct field field, unsigned *seen, struct request *request, char *sentence,
+                     size_t size)
+{
+    const char *equals = memchr(field.text, '=', field.length);
+    size_t key_length = equals ? (size_t)(equals - field.text) : field.length;
+    struct field value = {equals ? equals + 1 : NULL, equals ? field.length - key_length - 1 : 0};
+    unsigned word = 0;
+
+    while (word < WORD_COUNT && !same(field.text, key_length, request_words[word].name))
+        word++;
+    if (word == WORD_COUNT)
+        return refuse_word(field, sentence, size);
+    if (request_words[word].value && value.length == 0)
+        return text_refuse(REFUSED_INVALID, sentence, size, "%s needs a value; write %s=%s",
+                           request_words[word].name, request_words[word].name,
+                           request_words[word].value);
+    if (!request_words[word].value && equals)
+        return text_refuse(REFUSED_INVALID, sentence, size, "%s takes no value; write just %s",
+                           request_words[word].name, request_words[word].name);
+    if (*seen & 1U << word)
+        return text_refuse(REFUSED_INVALID, sentence, size, "%s is there twice; write it once",
+                           request_words[word].name);
+    *seen |= 1U << word;
+    return take_value((enum word)word, value, request, sentence, size);
+}
+
+int request_parse(const char *text, size_t length, struct request *ret_request, char *sentence,
+                  size_t size)
+{
+    struct request request = {.on_expiry = UINT32_MAX};
+    struct field rest = {text, length}, amount, duration, field;
+    unsigned seen = 0;
+    int r;
+
+    r = check_bytes(text, length, sentence, size);
+    if (r)
+        return r;
+    amount = next_field(&rest);
+    duration = next_field(&rest);
+    if (amount.length == 0 || duration.length == 0)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "%s missing; write how much and for how long, like \"0.5 3600\" or "
+                           "\"20G 1h30m\"",
+                           amount.length ? "the duration is" : "amount and duration are");
+    r = amount_parse(amount.text, amount.length, &request.amount, sentence, size);
+    if (r == 0)
+        r = duration_parse(duration.text, duration.length, &request.duration_ns, sentence, size);
+    while (r == 0 && (field = next_field(&rest)).length > 0)
+        r = take_word(field, &seen, &request, sentence, size);
+    if (r == 0)
+        *ret_request = request;
+    return r;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the engine, shared by its files only: how partitions, devices,
+ * settings and events are kept. Everything here is bookkeeping; what is allowed
+ * is decided in admit.c and change.c.
+ */
+#ifndef CHRONOS_ENGINE_STATE_H
+#define CHRONOS_ENGINE_STATE_H
+
+#include "engine.h"
+#include "policy.h"
+#include "text.h"
+#include "timeline.h"
+#include "tree.h"
+
+/* A live partition and its place in every order. */
+struct entry {
+    struct partition partition;
+    struct tree_node by_id;     /* of all */
+    struct tree_node by_device; /* of its device, by id */
+    struct tree_node by_user;   /* uid, id */
+    struct tree_node by_hold;   /* hold, id; only while hold is not 0 */
+    struct tree_node by_end;    /* end_ns, id */
+    struct timeline_point start, end;
+};
+
+struct device {
+    struct engine_device device;
+    struct tree partitions;
+    struct timeline timeline;
+    uint64_t count;       /* partitions */
+    uint64_t total_bytes; /* of all its partitions, whenever they are */
+};
+
+struct setting_entry {
+    struct tree_node node;
+    char key[ENGINE_KEY_MAX];
+    char value[ENGINE_VALUE_MAX];
+};
+
+struct engine {
+    engine_time_text_fn *time_text;
+    void *context;
+    struct device *devices;
+    uint32_t device_count;
+    struct tree by_id, by_user, by_hold, by_end, settings;
+    uint64_t count;
+    int64_t next_end_ns; /* the first end of all; ENGINE_FOREVER when there is none */
+    struct policy policy;
+    uint64_t next_id, next_seq;
+    struct engine_event *first_event, *last_event;
+};
+
+/* The refusal `code` with a sentence in *why, as a return value. */
+#define refuse(code, why, ...)                                                                     \
+    text_refuse((code), (why)->sentence, sizeof(why)->sentence, __VA_ARGS__)
+
+/* -- book.c: partitions in their orders ---------------------------------- */
+
+void book_init(struct engine *engine);
+void book_init_device(struct device *device);
+void book_add(struct engine *engine, struct entry *entry);
+void book_remove(struct engine *engine, struct entry *entry);
+/* Makes an entry another record with the same id, in every order. */
+void book_change(struct engine *engine, struct entry *entry, const struct partition *partition);
+struct entry *book_find(const struct engine *engine, uint64_t id);
+/* The first entry after (hold, id) that is tied to the same open file. */
+struct entry *book_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
+/* The first entry after (end_ns, id) in the order of ends. */
+struct entry *book_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id);
+
+/* -- admit.c: is there room, and may this caller have it ------------------ */
+
+/* Where `request` can be granted from now_ns on, and how many bytes that is. */
+int admit_create(const struct engine *engine, int64_t now_ns, const struct caller *caller,
+                 uint32_t device, const struct request *request, struct refusal *why,
+                 uint32_t *ret_device, uint64_t *ret_bytes);
+int admit_resize(const struct engine *engine, int64_t now_ns, const struct caller *caller,
+                 const struct partition *partition, uint64_t bytes, struct refusal *why);
+int admit_end(const struct engine *engine, int64_t now_ns, const struct caller *caller,
+              const struct partition *partition, int64_t end_ns, struct refusal *why);
+
+/* -- setting.c ------------------------------------------------------------ */
+
+void setting_init(struct engine *engine);
+void setting_free(struct engine *engine);
+struct setting_entry *setting_find(const struct engine *engine, const char *key);
+/* Puts `value` in force; "" takes the key out and frees its entry. `spare` is
+ * used when the key is new, and freed otherwise. */
+void setting_put(struct engine *engine, struct setting_entry *spare, const char *key,
+                 const char *value);
+
+/* -- event.c --------------------------------------------------------------- */
+
+struct engine_event *event_new(enum event_kind kind, int64_t at_ns, uint32_t by_uid);
+/* Numbers an event and puts it at the end of those to be taken. */
+void event_append(struct engine *engine, struct engine_event *event);
+/* Ends `entry` as `event` says; the event was made with event_new. */
+void event_end(struct engine *engine, struct engine_event *event, struct entry *entry);
+
+#endif

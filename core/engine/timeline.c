@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The step function of timeline.h: a tree of points, each of which also tells the
+ * sum, the peak and the dip of its subtree. At one moment the points that go
+ * down come before those that go up, so that a promise that begins when another
+ * ends never looks as if both were there.
+ */
+#include "timeline.h"
+
+static struct timeline_point *point_of(struct tree_node *node)
+{
+    return node ? tree_entry(node, struct timeline_point, node) : NULL;
+}
+
+static const struct timeline_point *point_of_const(const struct tree_node *node)
+{
+    return node ? tree_entry_const(node, struct timeline_point, node) : NULL;
+}
+
+static int compare_points(const struct tree_node *node_a, const struct tree_node *node_b)
+{
+    const struct timeline_point *a = point_of_const(node_a), *b = point_of_const(node_b);
+    bool a_up = a->delta_bytes > 0, b_up = b->delta_bytes > 0;
+
+    if (a->at_ns != b->at_ns)
+        return a->at_ns < b->at_ns ? -1 : 1;
+    if (a_up != b_up)
+        return a_up ? 1 : -1;
+    return (a->owner > b->owner) - (a->owner < b->owner);
+}
+
+static void update_point(struct tree_node *node)
+{
+    struct timeline_point *point = point_of(node);
+    const struct timeline_point *left = point_of(node->left), *right = point_of(node->right);
+    int64_t here = (left ? left->sum : 0) + point->delta_bytes;
+
+    point->sum = point->peak = point->dip = here;
+    if (left && left->peak > point->peak)
+        point->peak = left->peak;
+    if (left && left->dip < point->dip)
+        point->dip = left->dip;
+    if (!right)
+        return;
+    point->sum = here + right->sum;
+    if (here + right->peak > point->peak)
+        point->peak = here + right->peak;
+    if (here + right->dip < point->dip)
+        point->dip = here + right->dip;
+}
+
+static const struct tree_kind point_kind = {compare_points, update_point};
+
+int64_t timeline_later(int64_t a, int64_t b)
+{
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+void timeline_init(struct timeline *timeline)
+{
+    *timeline = (struct timeline){.points = {.kind = &point_kind}};
+}
+
+void timeline_add(struct timeline *timeline, struct timeline_point *start,
+                  struct timeline_point *end, uint64_t owner, int64_t start_ns, int64_t end_ns,
+                  int64_t bytes)
+{
+    start->owner = end->owner = owner;
+    start->at_ns = start_ns;
+    start->delta_bytes = bytes;
+    end->at_ns = end_ns;
+    end->delta_bytes = -bytes;
+    tree_insert(&timeline->points, &start->node);
+    tree_insert(&timeline->points, &end->node);
+}
+
+void timeline_remove(struct timeline *timeline, struct timeline_point *start,
+                     struct timeline_point *end)
+{
+    tree_remove(&timeline->points, &start->node);
+    tree_remove(&timeline->points, &end->node);
+}
+
+static int64_t sum_of(const struct tree_node *node)
+{
+    return node ? point_of_const(node)->sum : 0;
+}
+
+int64_t timeline_value(const struct timeline *timeline, int64_t at_ns)
+{
+    const struct tree_node *node = timeline->points.root;
+    int64_t value = 0;
+
+    while (node) {
+        const struct timeline_point *point = point_of_const(node);
+
+        if (point->at_ns <= at_ns) {
+            value += sum_of(node->left) + point->delta_bytes;
+            node = node->right;
+        } else {
+            node = node->left;
+        }
+    }
+    return value;
+}
+
+/* A walk from left to right over the points within (after_ns, before_ns). */
+struct walk {
+    int64_t after_ns, before_ns;
+    int64_t value; /* of all points passed so far */
+    int64_t peak;
+};
+
+/* Walks over a subtree; `low` and `high` tell that all of it is known to be
+ * above the one and below the other bound. */
+static void walk_peak(struct walk *walk, const struct tree_node *node, bool low, bool high)
+{
+    const struct timeline_point *point = point_of_const(node);
+
+    if (!point)
+        return;
+    if (low && high) {
+        if (walk->value + point->peak > walk->peak)
+            walk->peak = walk->value + point->peak;
+        walk->value += point->sum;
+    } else if (point->at_ns <= walk->after_ns) {
+        walk->value += sum_of(node->left) + point->delta_bytes;
+        walk_peak(walk, node->right, low, high);
+    } else if (point->at_ns >= walk->before_ns) {
+        walk_peak(walk, node->left, low, high);
+    } else {
+        walk_peak(walk, node->left, low, true);
+        walk->value += point->delta_bytes;
+        if (walk->value > walk->peak)
+            walk->peak = walk->value;
+        walk_peak(walk, node->right, true, high);
+    }
+}
+
+int64_t timeline_peak(const struct timeline *timeline, int64_t from_ns, int64_t until_ns)
+{
+    struct walk walk = {.after_ns = from_ns, .before_ns = until_ns};
+
+    walk.peak = timeline_value(timeline, from_ns);
+    walk_peak(&walk, timeline->points.root, false, false);
+    return walk.peak;
+}
+
+/* The first point after_ns at which the value is above the limit (or, `below`,
+ * not above it). *value is that of all points before the subtree, then of all
+ * points passed. */
+static const struct timeline_point *crossing(const struct tree_node *node, int64_t after_ns,
+                                             bool inside, int64_t limit, bool below, int64_t *value)
+{
+    const struct timeline_point *point = point_of_const(node), *found;
+
+    if (!point)
+        return NULL;
+    if (inside && (below ? *value + point->dip > limit : *value + point->peak <= limit)) {
+        *value += point->sum;
+        return NULL;
+    }
+    if (point->at_ns <= after_ns) {
+        *value += sum_of(node->left) + point->delta_bytes;
+        return crossing(node->right, after_ns, inside, limit, below, value);
+    }
+    found = crossing(node->left, after_ns, inside, limit, below, value);
+    if (found)
+        return found;
+    *value += point->delta_bytes;
+    if ((*value > limit) != below)
+        return point;
+    return crossing(node->right, after_ns, true, limit, below, value);
+}
+
+static int64_t first_crossing(const struct timeline *timeline, int64_t after_ns, int64_t limit,
+                              bool below)
+{
+    int64_t value = 0;
+    const struct timeline_point *point =
+        crossing(timeline->points.root, after_ns, false, limit, below, &value);
+
+    return point ? point->at_ns : TIMELINE_NEVER;
+}
+
+int64_t timeline_earliest(const struct timeline *timeline, int64_t from_ns, int64_t duration_ns,
+                          int64_t limit)
+{
+    int64_t at_ns = from_ns;
+
+    if (limit < 0)
+        return TIMELINE_NEVER;
+    /* Each round leaves one stretch behind that is too short. A dip can lie
+     * within one moment, so the value there is asked for again. */
+    while (at_ns != TIMELINE_NEVER) {
+        int64_t until_ns = at_ns;
+
+        if (timeline_value(timeline, at_ns) <= limit) {
+            until_ns = first_crossing(timeline, at_ns, limit, false);
+            if (until_ns == TIMELINE_NEVER || timeline_later(at_ns, duration_ns) <= until_ns)
+                return at_ns;
+        }
+        at_ns = first_crossing(timeline, until_ns, limit, true);
+    }
+    return TIMELINE_NEVER;
+}
+
+bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *ret_at_ns,
+                   int64_t *ret_value)
+{
+    int64_t before = timeline_value(timeline, after_ns), at_ns = after_ns, value;
+
+    do {
+        struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = 1, .owner = UINT64_MAX};
+        const struct tree_node *node = tree_after(&timeline->points, &probe.node);
+
+        if (!node)
+            return false;
+        at_ns = point_of_const(node)->at_ns;
+        value = timeline_value(timeline, at_ns);
+    } while (value == before);
+    *ret_at_ns = at_ns;
+    *ret_value = value;
+    return true;
+}
+
+uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns)
+{
+    struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = -1, .owner = 0};
+    const struct timeline_point *point = point_of_const(tree_after(&timeline->points, &probe.node));
+
+    return point && point->at_ns == at_ns && point->delta_bytes < 0 ? point->owner : 0;
+}

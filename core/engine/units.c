@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Amounts, sizes and durations: see units.h. No floating point anywhere, and no
+ * locale: only the digits 0 to 9, one point, and the units listed here.
+ */
+#include "units.h"
+
+#include "engine.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+__extension__ typedef unsigned __int128 wide;
+
+#define DECIMALS_MAX      18
+#define DURATION_MAX_S    (DURATION_MAX_NS / NS_PER_SECOND)
+#define AMOUNT_WHAT_WORKS "write a share like 0.5 or 50%%, or a size like 20G or 1.5GiB (B K M G T)"
+
+/* A number as it was written: whole + digits / scale. */
+struct decimal {
+    uint64_t whole; /* UINT64_MAX: that or more */
+    uint64_t digits, scale;
+    bool more; /* digits that are not 0 were cut off */
+    size_t length;
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Reads digits with at most one point; keeps `decimals` digits after the point.
+ * False when there is no such number at the beginning of the text. */
+static bool scan_decimal(const char *text, size_t length, int decimals, struct decimal *ret)
+{
+    struct decimal number = {.scale = 1};
+    size_t i = 0, point;
+
+    for (; i < length && is_digit(text[i]); i++) {
+        uint64_t digit = (uint64_t)(text[i] - '0');
+
+        if (number.whole > (UINT64_MAX - digit) / 10)
+            number.whole = UINT64_MAX;
+        else
+            number.whole = number.whole * 10 + digit;
+    }
+    point = i;
+    if (i < length && text[i] == '.') {
+        for (i++; i < length && is_digit(text[i]); i++) {
+            if (decimals-- > 0) {
+                number.digits = number.digits * 10 + (uint64_t)(text[i] - '0');
+                number.scale *= 10;
+            } else if (text[i] != '0') {
+                number.more = true;
+            }
+        }
+        if (i == point + 1)
+            return false;
+    }
+    number.length = i;
+    *ret = number;
+    return i > 0;
+}
+
+/* The shift of a binary unit at the end of a size, or -1. */
+static int unit_shift(const char *text, size_t length)
+{
+    static const char units[] = "BKMGT";
+    const char *unit = length > 0 && text[0] ? strchr(units, text[0]) : NULL;
+
+    if (!unit)
+        return -1;
+    if (length == 1 || (length == 3 && unit != units && memcmp(text + 1, "iB", 2) == 0))
+        return (int)(unit - units) * 10;
+    return -1;
+}
+
+static int parse_size(const char *quoted, const struct decimal *number, int shift,
+                      struct amount *ret_amount, char *sentence, size_t size)
+{
+    uint64_t part = (uint64_t)(((wide)number->digits << shift) / number->scale);
+
+    if (number->whole > (uint64_t)INT64_MAX >> shift || (number->whole << shift) + part > INT64_MAX)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is larger than any device; " AMOUNT_WHAT_WORKS, quoted);
+    if ((number->whole << shift) + part == 0)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is not even one byte; " AMOUNT_WHAT_WORKS, quoted);
+    *ret_amount = (struct amount){.scale = 1, .bytes = (number->whole << shift) + part};
+    return 0;
+}
+
+static int refuse_too_much(const char *quoted, const struct decimal *number, bool percent,
+                           char *sentence, size_t size)
+{
+    if (percent)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is more than the whole device; at most 100%% can be asked for",
+                           quoted);
+    if (number->whole > 100 || (number->whole == 100 && (number->digits || number->more)))
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is more than the whole device; did you mean a size, %sM or %sG?",
+                           quoted, quoted, quoted);
+    return text_refuse(REFUSED_INVALID, sentence, size,
+                       "\"%s\" is more than the whole device; did you mean %s%% or %sG?", quoted,
+                       quoted, quoted);
+}
+
+static int parse_share(const char *quoted, const struct decimal *number, bool percent,
+                       struct amount *ret_amount, char *sentence, size_t size)
+{
+    uint64_t all = percent ? 100 : 1;
+    struct amount amount = {.is_share = true, .scale = number->scale * all};
+
+    if (number->whole > all || (number->whole == all && (number->digits || number->more)))
+        return refuse_too_much(quoted, number, percent, sentence, size);
+    amount.digits = number->whole * number->scale + number->digits;
+    if (amount.digits == 0)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is nothing; an amount must be above 0: " AMOUNT_WHAT_WORKS,
+                           quoted);
+    while (amount.scale > 1 && amount.digits % 10 == 0) {
+        amount.digits /= 10;
+        amount.scale /= 10;
+    }
+    *ret_amount = amount;
+    return 0;
+}
+
+int amount_parse(const char *text, size_t length, struct amount *ret_amount, char *sentence,
+                 size_t size)
+{
+    struct decimal number;
+    char quoted[TEXT_QUOTED_MAX];
+    bool percent = length > 0 && text[length - 1] == '%';
+    /* Two digits fewer: the scale of a percentage is a hundred times as large. */
+    int decimals = percent ? DECIMALS_MAX - 2 : DECIMALS_MAX, shift;
+
+    text_quote(text, length, quoted);
+    if (length == 0)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "the amount is missing; " AMOUNT_WHAT_WORKS);
+    if (!scan_decimal(text, length, decimals, &number))
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+    if (number.length == length - percent)
+        return parse_share(quoted, &number, percent, ret_amount, sentence, size);
+    shift = unit_shift(text + number.length, length - number.length);
+    if (shift < 0)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+    return parse_size(quoted, &number, shift, ret_amount, sentence, size);
+}
+
+uint64_t amount_bytes(const struct amount *amount, uint64_t total)
+{
+    if (!amount->is_share)
+        return amount->bytes;
+    return (uint64_t)((wide)amount->digits * total / amount->scale);
+}
+
+/* The seconds of a duration's unit; 0 when it is none. */
+static int64_t unit_seconds(char unit)
+{
+    switch (unit) {
+    case 'd':
+        return 86400;
+    case 'h':
+        return 3600;
+    case 'm':
+        return 60;
+    case 's':
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* Adds up "1h30m" or "3600". False when it is not written like that. Saturates. */
+static bool scan_duration(const char *text, size_t length, int64_t *ret_seconds)
+{
+    int64_t total = 0, last = INT64_MAX;
+    size_t i = 0;
+
+    while (i < length) {
+        size_t start = i;
+        int64_t count = 0, unit;
+
+        for (; i < length && is_digit(text[i]); i++) {
+            if (count <= DURATION_MAX_S)
+                count = count * 10 + (text[i] - '0');
+        }
+        if (i == start)
+            return false;
+        if (i == length && start > 0) /* "1h30": 30 of what? */
+            return false;
+        unit = i < length ? unit_seconds(text[i++]) : 1;
+        if (unit == 0 || unit >= last)
+            return false;
+        last = unit;
+        if (count > DURATION_MAX_S / unit || total > DURATION_MAX_S)
+            total = DURATION_MAX_S + 1;
+        else
+            total += count * unit;
+    }
+    *ret_seconds = total;
+    return length > 0;
+}
+
+int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size)
+{
+    char quoted[TEXT_QUOTED_MAX];
+    int64_t seconds;
+
+    text_quote(text, length, quoted);
+    if (!scan_duration(text, length, &seconds))
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is not a duration; write whole seconds like 3600, or 90m, "
+                           "1h30m, 2d",
+                           quoted);
+    if (seconds < 1)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is no time at all; a duration is at least 1 second", quoted);
+    if (seconds > DURATION_MAX_S)
+        return text_refuse(REFUSED_INVALID, sentence, size,
+                           "\"%s\" is too long; a duration is at most 100 years (36500d)", quoted);
+    *ret_ns = seconds * NS_PER_SECOND;
+    return 0;
+}
+
+void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
+{
+    wide millionths = total ? ((wide)bytes * 1000000 + total / 2) / total : 0;
+    char decimals[8];
+    int last = 6;
+
+    if (millionths == 0 && bytes > 0 && total > 0)
+        millionths = 1;
+    snprintf(decimals, sizeof decimals, "%06u", (unsigned)(millionths % 1000000));
+    while (last > 0 && decimals[last - 1] == '0')
+        last--;
+    decimals[last] = 0;
+    snprintf(text, size, "%" PRIu64 "%s%s", (uint64_t)(millionths / 1000000), last ? "." : "",
+             decimals);
+}
+
+void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
+{
+    wide hundredths = total ? (wide)bytes * 10000 / total : 0;
+
+    snprintf(text, size, "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
+             (unsigned)(hundredths % 100));
+}
+
+void size_text(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    int unit = 0;
+    uint64_t hundredths;
+
+    while (unit < 4 && bytes >> (10 * (unit + 1)) > 0)
+        unit++;
+    hundredths = (uint64_t)(((wide)bytes * 100 + ((wide)1 << (10 * unit)) / 2) >> (10 * unit));
+    if (hundredths % 100 == 0)
+        snprintf(text, size, "%" PRIu64 " %s", hundredths / 100, units[unit]);
+    else if (hundredths % 10 == 0)
+        snprintf(text, size, "%" PRIu64 ".%u %s", hundredths / 100,
+                 (unsigned)(hundredths % 100 / 10), units[unit]);
+    else
+        snprintf(text, size, "%" PRIu64 ".%02u %s", hundredths / 100, (unsigned)(hundredths % 100),
+                 units[unit]);
+}
+
+void duration_text(int64_t ns, char *text, size_t size)
+{
+    static const char units[] = "dhms";
+    int64_t seconds = ns > 0 ? ns / NS_PER_SECOND : 0;
+    size_t used = 0;
+
+    if (size > 0)
+        text[0] = 0;
+    for (const char *unit = units; *unit && used < size; unit++) {
+        int64_t count = seconds / unit_seconds(*unit);
+
+        seconds %= unit_seconds(*unit);
+        if (count > 0 || (*unit == 's' && used == 0))
+            used += (size_t)snprintf(text + used, size - used, "%" PRId64 "%c", count, *unit);
+    }
+}
+
+int64_t seconds_up(int64_t ns)
+{
+    return ns <= 0 ? 0 : (ns - 1) / NS_PER_SECOND + 1;
+}
