@@ -145,7 +145,10 @@ static int check_format(struct sqlite_store *store, char *sentence, size_t size)
 
 /* Settings of a connection. NO_CKPT_ON_CLOSE stays until load() has found the
  * state good: closing a file that is refused must not write to it.
- * locking_mode=EXCLUSIVE: see docs in sqlite_private.h. */
+ * locking_mode=EXCLUSIVE: a second program is refused at once, nobody can hold a
+ * checkpoint up, and there is no third file; sqlite_wal.c needs it too. The price
+ * is that sqlite3 cannot look in while the daemon runs; the tree itself shows
+ * everything that is in here. No mmap: a disk that fails would be a signal. */
 static int configure(sqlite3 *db)
 {
     sqlite3_extended_result_codes(db, 1);

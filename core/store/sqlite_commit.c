@@ -9,12 +9,9 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char *const statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -65,7 +62,7 @@ static int prepare(struct sqlite_store *store)
 }
 
 /* Runs a statement whose values are bound. */
-static int run(struct sqlite_store *store, enum statement which)
+int sqlite_run(struct sqlite_store *store, enum statement which)
 {
     sqlite3_stmt *statement = store->statements[which];
     int rc = sqlite3_step(statement);
@@ -78,7 +75,7 @@ static int run(struct sqlite_store *store, enum statement which)
 /* As run, for a row that must be there. */
 static int run_on_one(struct sqlite_store *store, enum statement which)
 {
-    int rc = run(store, which);
+    int rc = sqlite_run(store, which);
     return rc == SQLITE_OK && sqlite3_changes(store->db) != 1 ? SQLITE_CONSTRAINT : rc;
 }
 
@@ -90,18 +87,6 @@ static void bind_int(sqlite3_stmt *statement, int index, int64_t value)
 static void bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
     sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
-}
-
-/* -- the state of the log file -------------------------------------------- */
-
-static int remember_frames(void *context, sqlite3 *db, const char *name, int frames)
-{
-    struct sqlite_store *store = context;
-    (void)name;
-    store->wal_end.bytes = 32 + frames * INT64_C(4120);
-    return frames >= 1000
-               ? sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL)
-               : SQLITE_OK;
 }
 
 /* -- one event ------------------------------------------------------------- */
@@ -141,7 +126,7 @@ static int put_end(struct sqlite_store *store, const struct engine_event *event,
     bind_int(statement, 11, event->by_uid);
     bind_int(statement, 15, (int64_t)event->seq);
     bind_text(statement, 17, sqlite_how(event->kind));
-    return run(store, SQL_HISTORY_INSERT);
+    return sqlite_run(store, SQL_HISTORY_INSERT);
 }
 
 static int put_setting(struct sqlite_store *store, const struct engine_event *event)
@@ -151,7 +136,7 @@ static int put_setting(struct sqlite_store *store, const struct engine_event *ev
     bind_text(statement, 1, event->key);
     if (which == SQL_SETTING_PUT)
         bind_text(statement, 2, event->value);
-    return run(store, which);
+    return sqlite_run(store, which);
 }
 
 static int put_event(struct sqlite_store *store, const struct engine_event *event,
@@ -199,7 +184,7 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
         if (strcmp(store->loaded.boot_id, to->boot_id) == 0)
             to = &store->loaded;
         bind_int(store->statements[SQL_PARTITION_REBASE], 1, store_clock_rebase(0, known, to));
-        rc = run(store, SQL_PARTITION_REBASE);
+        rc = sqlite_run(store, SQL_PARTITION_REBASE);
     }
     writing->clock.mount_id = batch->mount_id;
     if (differs)
@@ -235,7 +220,7 @@ static int put_line(struct sqlite_store *store, const struct writing *writing,
         bind_text(statement, 2, item->line);
     if (last)
         bind_head(statement, 3, writing);
-    return run(store, SQL_LOG_INSERT);
+    return sqlite_run(store, SQL_LOG_INSERT);
 }
 
 static int put_items(struct sqlite_store *store, struct writing *writing)
@@ -270,7 +255,7 @@ static int prune(struct sqlite_store *store, struct writing *writing)
                                                                  : writing->head.first_seq;
         writing->dropped_seq = to < limit ? to : limit;
         bind_int(store->statements[SQL_LOG_DROP], 1, writing->dropped_seq);
-        rc = run(store, SQL_LOG_DROP);
+        rc = sqlite_run(store, SQL_LOG_DROP);
     }
     if (rc != SQLITE_OK || !store_prune_before(writing->batch, &now_ns, &before_ns))
         return rc;
@@ -281,7 +266,7 @@ static int prune(struct sqlite_store *store, struct writing *writing)
     sqlite3_stmt *statement = store->statements[SQL_HISTORY_DROP];
     bind_int(statement, 1, before_ns);
     bind_int(statement, 2, STORE_PRUNE_ROWS);
-    rc = run(store, SQL_HISTORY_DROP);
+    rc = sqlite_run(store, SQL_HISTORY_DROP);
     writing->prune_more = sqlite3_changes(store->db) == STORE_PRUNE_ROWS;
     writing->prune_at_ns = now_ns + STORE_PRUNE_EVERY_NS;
     writing->pruned_retention_ns = writing->batch->retention_ns;
@@ -290,7 +275,7 @@ static int prune(struct sqlite_store *store, struct writing *writing)
 
 static int write_all(struct sqlite_store *store, struct writing *writing)
 {
-    int rc = run(store, SQL_BEGIN);
+    int rc = sqlite_run(store, SQL_BEGIN);
     if (rc == SQLITE_OK)
         rc = put_clock(store, writing);
     if (rc == SQLITE_OK)
@@ -298,7 +283,7 @@ static int write_all(struct sqlite_store *store, struct writing *writing)
     if (rc == SQLITE_OK)
         rc = prune(store, writing);
     if (rc == SQLITE_OK)
-        rc = run(store, SQL_COMMIT);
+        rc = sqlite_run(store, SQL_COMMIT);
     return rc;
 }
 
@@ -343,32 +328,54 @@ static void keep_writing(struct sqlite_store *store, const struct writing *writi
     store->prune_more = writing->prune_more;
 }
 
-/* Before the first write, and again after each failure until it works. */
-static int become_writable(struct sqlite_store *store, char *sentence, size_t size)
+/* The file could not be written and a copy was read instead: tries the file. It
+ * must still be the one that the copy was made of. */
+static int leave_copy(struct sqlite_store *store, char *sentence, size_t size)
 {
-    if (store->read_only) {
-        struct sqlite_store fresh = *store;
-        fresh.db = NULL;
-        memset(fresh.statements, 0, sizeof(fresh.statements));
-        int code = sqlite_connect(&fresh, sentence, size);
-        if (code < 0)
-            return code;
-        sqlite_disconnect(store);
-        store->db = fresh.db;
-        store->read_only = false;
-        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    struct sqlite_store fresh = *store;
+
+    fresh.db = NULL;
+    memset(fresh.statements, 0, sizeof(fresh.statements));
+    int code = sqlite_connect(&fresh, sentence, size);
+    if (code < 0)
+        return code;
+    code = sqlite_read_head(&fresh, sentence, size);
+    if (code == 0 &&
+        (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
+        snprintf(sentence, size,
+                 "%s/" STATE_FILE " was changed by somebody else while it could not be written: "
+                 "start again",
+                 store->directory);
+        code = -EBADMSG;
     }
+    if (code < 0) {
+        sqlite_disconnect(&fresh);
+        return code;
+    }
+    sqlite_disconnect(store);
+    store->db = fresh.db;
+    store->read_only = false;
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return 0;
+}
+
+/* Before the first write, and again after each failure until it works. */
+int sqlite_writable(struct sqlite_store *store, char *sentence, size_t size)
+{
+    int code = store->read_only ? leave_copy(store, sentence, size) : 0;
+    if (code < 0)
+        return code;
     int rc = prepare(store);
-    if (rc == SQLITE_OK)
-        sqlite3_wal_hook(store->db, remember_frames, store);
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
+        sqlite_wal_begin(store);
         return 0;
+    }
     sqlite_say(sentence, size, "the state cannot be written", store->db, rc);
     return sqlite_errno(store->db, rc);
 }
 
 /* Says why nothing was written, and leaves the connection clean. */
-static int give_up(struct sqlite_store *store, int rc, char *sentence, size_t size)
+int sqlite_give_up(struct sqlite_store *store, int rc, char *sentence, size_t size)
 {
     int code = sqlite_errno(store->db, rc);
     char what[PATH_MAX];
@@ -379,7 +386,8 @@ static int give_up(struct sqlite_store *store, int rc, char *sentence, size_t si
     for (size_t i = 0; i < SQL_COUNT; i++)
         sqlite3_reset(store->statements[i]);
     if (!sqlite3_get_autocommit(store->db))
-        run(store, SQL_ROLLBACK);
+        sqlite_run(store, SQL_ROLLBACK);
+    sqlite_wal_strike(store);
     return code;
 }
 
@@ -393,7 +401,7 @@ int sqlite_commit(struct store *base, const struct store_batch *batch, char *sen
                  (unsigned long long)batch->items[0].event->seq);
         return -EINVAL;
     }
-    int code = become_writable(store, sentence, size);
+    int code = sqlite_writable(store, sentence, size);
     if (code == 0)
         code = begin_writing(store, batch, &writing);
     if (code < 0)
@@ -402,104 +410,7 @@ int sqlite_commit(struct store *base, const struct store_batch *batch, char *sen
     if (rc == SQLITE_OK)
         keep_writing(store, &writing);
     else
-        code = give_up(store, rc, sentence, size);
+        code = sqlite_give_up(store, rc, sentence, size);
     free(writing.replies);
     return code;
-}
-
-static int64_t device_row(struct sqlite_store *store, const struct gpu_device *device,
-                          bool *ret_same)
-{
-    int64_t next = 1;
-    *ret_same = false;
-    for (uint32_t i = 0; i < store->device_count; i++) {
-        const struct device_row *row = &store->devices[i];
-        if (strcmp(row->key, device->key) == 0) {
-            *ret_same =
-                row->memory_bytes == device->memory_bytes && strcmp(row->name, device->name) == 0;
-            return row->row;
-        }
-        if (row->row >= next)
-            next = row->row + 1;
-    }
-    return next;
-}
-
-/* Changes the table in memory as SQL_DEVICE_PUT changes the one in the file. */
-static int device_keep(struct sqlite_store *store, const struct gpu_device *device, int64_t number)
-{
-    uint32_t i = 0;
-    while (i < store->device_count && store->devices[i].row != number)
-        i++;
-    if (i == STATE_DEVICES_MAX)
-        return SQLITE_FULL;
-    struct device_row *row = &store->devices[i];
-    *row = (struct device_row){.row = number, .memory_bytes = device->memory_bytes};
-    snprintf(row->key, sizeof(row->key), "%s", device->key);
-    snprintf(row->name, sizeof(row->name), "%s", device->name);
-    if (i == store->device_count)
-        store->device_count++;
-    return SQLITE_OK;
-}
-
-static int put_devices(struct sqlite_store *store, const struct gpu_device *devices, uint32_t count,
-                       int64_t *rows)
-{
-    sqlite3_stmt *statement = store->statements[SQL_DEVICE_PUT];
-    bool begun = false;
-    int rc = SQLITE_OK;
-
-    for (uint32_t i = 0; rc == SQLITE_OK && i < count; i++) {
-        bool same;
-        rows[i] = device_row(store, &devices[i], &same);
-        if (same)
-            continue;
-        if (!begun)
-            rc = run(store, SQL_BEGIN);
-        begun = true;
-        bind_int(statement, 1, rows[i]);
-        bind_text(statement, 2, devices[i].key);
-        bind_text(statement, 3, devices[i].name);
-        bind_int(statement, 4, (int64_t)devices[i].memory_bytes);
-        if (rc == SQLITE_OK)
-            rc = run(store, SQL_DEVICE_PUT);
-        if (rc == SQLITE_OK)
-            rc = device_keep(store, &devices[i], rows[i]);
-    }
-    if (rc == SQLITE_OK && begun)
-        rc = run(store, SQL_COMMIT);
-    return rc;
-}
-
-int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
-                   char *sentence, size_t size)
-{
-    struct sqlite_store *store = (struct sqlite_store *)base;
-    int code = sqlite_read_devices(store, sentence, size);
-    int64_t *rows = calloc(count + 1, sizeof(*rows));
-    if (code == 0 && rows == NULL)
-        code = -ENOMEM;
-    bool changed = code == 0;
-    for (uint32_t i = 0; code == 0 && i < count; i++) {
-        bool same;
-        rows[i] = device_row(store, &devices[i], &same);
-        changed = i == 0 ? !same : changed || !same;
-    }
-    if (code == 0 && count > 0 && changed)
-        code = become_writable(store, sentence, size);
-    if (code == 0 && count > 0 && changed) {
-        int rc = put_devices(store, devices, count, rows);
-        if (rc != SQLITE_OK) {
-            code = give_up(store, rc, sentence, size);
-            sqlite_read_devices(store, sentence, 0);
-        }
-    }
-    if (code < 0) {
-        free(rows);
-        return code;
-    }
-    free(store->device_rows);
-    store->device_rows = rows;
-    store->index_count = count;
-    return 0;
 }

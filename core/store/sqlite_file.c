@@ -186,7 +186,7 @@ static int fill(sqlite3 *db)
     snprintf(text, sizeof(text),
              "PRAGMA page_size=%d; PRAGMA synchronous=FULL; PRAGMA journal_mode=DELETE; BEGIN;"
              "PRAGMA application_id=%d; PRAGMA user_version=%d;",
-             4096, STATE_APPLICATION, STATE_FORMAT);
+             STATE_PAGE_BYTES, STATE_APPLICATION, STATE_FORMAT);
     int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
     for (const struct schema_row *row = sqlite_schema; rc == SQLITE_OK && row->table; row++)
         rc = sqlite3_exec(db, row->sql, NULL, NULL, NULL);

@@ -424,6 +424,7 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
     store->loaded = *clock;
     /* From here on the file is one that we go on with. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    sqlite_wal_begin(store);
     *ret_counters = (struct store_counters){.next_id = store->head.next_id,
                                             .next_seq = (uint64_t)store->head.seq + 1,
                                             .mount_id = store->clock.mount_id};

@@ -15,6 +15,9 @@
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
 #define STATE_FORMAT      1
 #define STATE_DEVICES_MAX 4096
+#define STATE_PAGE_BYTES  4096
+#define STATE_WAL_FRAMES  1000 /* so many pages in the log: then into the file */
+#define WAL_HEADER        32
 
 enum statement {
     SQL_BEGIN,
@@ -60,7 +63,7 @@ struct clock_row {
 /* The end of the write-ahead log after the last good commit. */
 struct wal_end {
     int64_t bytes;
-    unsigned char header[32];
+    unsigned char header[WAL_HEADER];
 };
 
 struct sqlite_store {
@@ -79,7 +82,7 @@ struct sqlite_store {
     int64_t dropped_seq; /* log lines below it are gone */
     int64_t prune_at_ns, pruned_retention_ns;
     bool prune_more;
-    int wal_fd; /* -1 until the first commit */
+    int wal_fd; /* -1 until load() found the state good */
     struct wal_end wal_end;
 };
 
@@ -113,7 +116,23 @@ void sqlite_say(char *sentence, size_t size, const char *what, sqlite3 *db, int 
 int sqlite_connect(struct sqlite_store *store, char *sentence, size_t size);
 void sqlite_disconnect(struct sqlite_store *store);
 
-/* -- sqlite_load.c, sqlite_commit.c: the functions of the port -- */
+/* -- sqlite_wal.c -- */
+
+/* Takes care of the log from now on. Called again until it works. */
+void sqlite_wal_begin(struct sqlite_store *store);
+/* Strikes out what a failed commit may have left behind the last good one. */
+void sqlite_wal_strike(struct sqlite_store *store);
+
+/* -- sqlite_commit.c, for sqlite_devices.c -- */
+
+/* Before the first write, and again after each failure until it works. */
+int sqlite_writable(struct sqlite_store *store, char *sentence, size_t size);
+/* Runs a statement whose values are bound; an SQLite code. */
+int sqlite_run(struct sqlite_store *store, enum statement which);
+/* Says why nothing was written, and leaves the connection clean; a -errno. */
+int sqlite_give_up(struct sqlite_store *store, int rc, char *sentence, size_t size);
+
+/* -- sqlite_load.c, sqlite_commit.c, sqlite_devices.c: the functions of the port -- */
 
 /* Reads head and clock. */
 int sqlite_read_head(struct sqlite_store *store, char *sentence, size_t size);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The device table: what the device numbers in the other tables mean, across
+ * restarts in which devices come, go and change their order. It must not know
+ * how devices are found.
+ */
+#include "sqlite_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t device_row(struct sqlite_store *store, const struct gpu_device *device,
+                          bool *ret_same)
+{
+    int64_t next = 1;
+    *ret_same = false;
+    for (uint32_t i = 0; i < store->device_count; i++) {
+        const struct device_row *row = &store->devices[i];
+        if (strcmp(row->key, device->key) == 0) {
+            *ret_same =
+                row->memory_bytes == device->memory_bytes && strcmp(row->name, device->name) == 0;
+            return row->row;
+        }
+        if (row->row >= next)
+            next = row->row + 1;
+    }
+    return next;
+}
+
+/* Changes the table in memory as SQL_DEVICE_PUT changes the one in the file. */
+static int device_keep(struct sqlite_store *store, const struct gpu_device *device, int64_t number)
+{
+    uint32_t i = 0;
+    while (i < store->device_count && store->devices[i].row != number)
+        i++;
+    if (i == STATE_DEVICES_MAX)
+        return SQLITE_FULL;
+    struct device_row *row = &store->devices[i];
+    *row = (struct device_row){.row = number, .memory_bytes = device->memory_bytes};
+    snprintf(row->key, sizeof(row->key), "%s", device->key);
+    snprintf(row->name, sizeof(row->name), "%s", device->name);
+    if (i == store->device_count)
+        store->device_count++;
+    return SQLITE_OK;
+}
+
+static int put_devices(struct sqlite_store *store, const struct gpu_device *devices, uint32_t count,
+                       int64_t *rows)
+{
+    sqlite3_stmt *statement = store->statements[SQL_DEVICE_PUT];
+    bool begun = false;
+    int rc = SQLITE_OK;
+
+    for (uint32_t i = 0; rc == SQLITE_OK && i < count; i++) {
+        bool same;
+        rows[i] = device_row(store, &devices[i], &same);
+        if (same)
+            continue;
+        if (!begun)
+            rc = sqlite_run(store, SQL_BEGIN);
+        begun = true;
+        sqlite3_bind_int64(statement, 1, rows[i]);
+        sqlite3_bind_text(statement, 2, devices[i].key, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 3, devices[i].name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 4, (int64_t)devices[i].memory_bytes);
+        if (rc == SQLITE_OK)
+            rc = sqlite_run(store, SQL_DEVICE_PUT);
+        if (rc == SQLITE_OK)
+            rc = device_keep(store, &devices[i], rows[i]);
+    }
+    if (rc == SQLITE_OK && begun)
+        rc = sqlite_run(store, SQL_COMMIT);
+    return rc;
+}
+
+int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
+                   char *sentence, size_t size)
+{
+    struct sqlite_store *store = (struct sqlite_store *)base;
+    int code = sqlite_read_devices(store, sentence, size);
+    int64_t *rows = calloc(count + 1, sizeof(*rows));
+    if (code == 0 && rows == NULL)
+        code = -ENOMEM;
+    bool changed = false;
+    for (uint32_t i = 0; code == 0 && i < count; i++) {
+        bool same;
+        rows[i] = device_row(store, &devices[i], &same);
+        changed = changed || !same;
+    }
+    if (code == 0 && changed)
+        code = sqlite_writable(store, sentence, size);
+    if (code == 0 && changed) {
+        int rc = put_devices(store, devices, count, rows);
+        if (rc != SQLITE_OK) {
+            code = sqlite_give_up(store, rc, sentence, size);
+            sqlite_read_devices(store, sentence, 0);
+        }
+    }
+    if (code < 0) {
+        free(rows);
+        return code;
+    }
+    free(store->device_rows);
+    store->device_rows = rows;
+    store->index_count = count;
+    return 0;
+}

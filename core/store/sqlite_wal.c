@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The write-ahead log as a file, beside what SQLite does with it. Two things:
+ * it is given its full size at the start, because overwriting a file and syncing
+ * it is nearly twice as fast as making it longer; and a commit that failed is
+ * struck out, because a sync that fails leaves a complete transaction in the page
+ * cache, which the next process would believe. Both rely on the lock that
+ * locking_mode=EXCLUSIVE holds: nobody else reads or writes the log.
+ */
+#include "sqlite_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FRAME_HEADER 24
+#define FRAME_BYTES  (FRAME_HEADER + STATE_PAGE_BYTES)
+
+static void remember(struct sqlite_store *store, int frames)
+{
+    int64_t bytes = WAL_HEADER + (int64_t)frames * FRAME_BYTES;
+
+    /* The header changes only when SQLite begins at the front again. */
+    if (bytes <= store->wal_end.bytes || store->wal_end.bytes < 0) {
+        if (pread(store->wal_fd, store->wal_end.header, WAL_HEADER, 0) != WAL_HEADER)
+            memset(store->wal_end.header, 0, WAL_HEADER);
+    }
+    store->wal_end.bytes = bytes;
+}
+
+/* Called by SQLite after each commit; does what its own autocheckpoint does. */
+static int committed(void *context, sqlite3 *db, const char *name, int frames)
+{
+    struct sqlite_store *store = context;
+
+    remember(store, frames);
+    /* What it says does not matter: the commit is done, the next tries again. */
+    if (frames >= STATE_WAL_FRAMES)
+        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return SQLITE_OK;
+}
+
+/* Zeros are no valid frame, so SQLite takes the log to end where it ended. */
+static void extend(int fd)
+{
+    static const char zeros[65536];
+    struct stat st;
+    const off_t full = WAL_HEADER + (off_t)(STATE_WAL_FRAMES + 64) * FRAME_BYTES;
+
+    if (fstat(fd, &st) != 0 || st.st_size >= full)
+        return;
+    for (off_t at = st.st_size; at < full;) {
+        size_t length = full - at < (off_t)sizeof(zeros) ? (size_t)(full - at) : sizeof(zeros);
+        ssize_t n = pwrite(fd, zeros, length, at);
+        if (n <= 0) { /* a full disk: leave the room to those who need it */
+            if (ftruncate(fd, st.st_size) != 0)
+                return;
+            break;
+        }
+        at += n;
+    }
+    fdatasync(fd);
+}
+
+/* Somebody may have rebuilt the file with pages of another size; then SQLite
+ * alone takes care of the log. */
+static bool pages_are_ours(sqlite3 *db)
+{
+    sqlite3_stmt *statement = NULL;
+    bool ours = sqlite3_prepare_v2(db, "PRAGMA page_size", -1, &statement, NULL) == SQLITE_OK &&
+                sqlite3_step(statement) == SQLITE_ROW &&
+                sqlite3_column_int(statement, 0) == STATE_PAGE_BYTES;
+    sqlite3_finalize(statement);
+    return ours;
+}
+
+void sqlite_wal_begin(struct sqlite_store *store)
+{
+    char path[PATH_MAX];
+    int frames = -1;
+
+    if (store->wal_fd >= 0 || store->read_only)
+        return;
+    snprintf(path, sizeof(path), "%.*s/" STATE_FILE "-wal", PATH_MAX - 64, store->directory);
+    if (!pages_are_ours(store->db))
+        return;
+    sqlite3_wal_hook(store->db, committed, store);
+    if (sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, NULL) !=
+            SQLITE_OK ||
+        frames < 0)
+        return;
+    store->wal_fd = open(path, O_RDWR | O_CLOEXEC);
+    if (store->wal_fd < 0)
+        return;
+    store->wal_end.bytes = -1;
+    remember(store, frames);
+    extend(store->wal_fd);
+}
+
+void sqlite_wal_strike(struct sqlite_store *store)
+{
+    static const char zeros[WAL_HEADER];
+    unsigned char header[WAL_HEADER] = {0};
+
+    if (store->wal_fd < 0)
+        return;
+    /* Begun at the front again: then all before it is in the file itself. */
+    bool begun_again = pread(store->wal_fd, header, WAL_HEADER, 0) != WAL_HEADER ||
+                       memcmp(header, store->wal_end.header, WAL_HEADER) != 0;
+    off_t at = begun_again ? 0 : store->wal_end.bytes;
+    struct stat st;
+    if (fstat(store->wal_fd, &st) != 0 || st.st_size <= at)
+        return;
+    if (pwrite(store->wal_fd, zeros, begun_again ? WAL_HEADER : FRAME_HEADER, at) > 0)
+        fdatasync(store->wal_fd);
+}
