@@ -317,8 +317,10 @@ int admit_resize(const struct engine *engine, int64_t now_ns, const struct calle
         r = check_fraction(engine, caller, partition->device, bytes, why);
     if (r)
         return r;
-    room =
-        free_within(engine, partition->device, now_ns, partition->end_ns, partition->memory_bytes);
+    /* From its start on, its own promise is in every value. */
+    room = free_within(engine, partition->device,
+                       now_ns > partition->start_ns ? now_ns : partition->start_ns,
+                       partition->end_ns, partition->memory_bytes);
     if (bytes <= room)
         return 0;
     return refuse(REFUSED_NO_SPACE, why,
@@ -335,7 +337,7 @@ int admit_end(const struct engine *engine, int64_t now_ns, const struct caller *
     struct text when;
     int r;
 
-    if (end_ns <= now_ns)
+    if (end_ns <= now_ns || end_ns <= partition->start_ns)
         return refuse(REFUSED_INVALID, why,
                       "the end of p%" PRIu64 " cannot be now or in the past; to end it now, rm it",
                       partition->id);

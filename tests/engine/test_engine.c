@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's operations one by one: what they do, and every way to be refused. */
+#include "common.h"
+
+static const struct caller alice = {.uid = 1000, .gid = 1000, .pid = 11};
+static const struct caller bob = {.uid = 1001, .gid = 1001, .pid = 12};
+static const struct caller admin = {.uid = 0, .admin = true, .pid = 1};
+static const struct caller foreign_root = {.uid = 0, .pid = 77, .ns = 4026532000};
+
+static struct engine *engine;
+static struct refusal why;
+
+static void start(uint64_t bytes)
+{
+    engine = new_engine();
+    add_device(engine, bytes, true);
+}
+
+/* The call was refused, with this code and these words, and nothing changed. */
+static void refused(int r, int code, const char *says)
+{
+    ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.sentence);
+    ck_assert_msg(strstr(why.sentence, says), "\"%s\" does not say \"%s\"", why.sentence, says);
+    ck_assert_ptr_null(engine_take_events(engine));
+}
+
+/* There is exactly one event, of this kind; it stays valid until the next call. */
+static const struct engine_event *one_event(enum event_kind kind)
+{
+    static struct engine_event *event;
+
+    engine_events_free(event);
+    event = engine_take_events(engine);
+    ck_assert_ptr_nonnull(event);
+    ck_assert_ptr_null(event->next);
+    ck_assert_int_eq(event->kind, kind);
+    return event;
+}
+
+START_TEST(a_partition_is_what_was_asked_for)
+{
+    const struct partition *p;
+    const struct engine_event *event;
+    struct request request = parsed("0.5 3600 name=train hold");
+    uint64_t id = 0;
+
+    start(80 * GIB);
+    ck_assert_int_eq(
+        engine_create(engine, 500, 12345, &alice, 0, &request, 1000, 100, 9, &why, &id), 0);
+    p = engine_find(engine, id);
+    ck_assert_uint_eq(id, 1);
+    ck_assert_uint_eq(p->id, 1);
+    ck_assert_uint_eq(p->device, 0);
+    ck_assert_uint_eq(p->uid, 1000);
+    ck_assert_uint_eq(p->gid, 100);
+    ck_assert_uint_eq(p->mode, 0755);
+    ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_NONE);
+    ck_assert_uint_eq(p->memory_bytes, 40 * GIB);
+    ck_assert_int_eq(p->start_ns, 500);
+    ck_assert_int_eq(p->end_ns, 500 + SECONDS(3600));
+    ck_assert_int_eq(p->created_wall_ns, 12345);
+    ck_assert_uint_eq(p->hold, 9);
+    ck_assert_uint_eq(p->creator_ns, 0);
+    ck_assert_uint_eq(p->creator_uid, 1000);
+    ck_assert_int_eq(p->creator_pid, 11);
+    ck_assert_str_eq(p->name, "train");
+    event = one_event(EVENT_CREATED);
+    ck_assert_uint_eq(event->seq, 1);
+    ck_assert_uint_eq(p->change_seq, 1);
+    ck_assert_int_eq(event->at_ns, 500);
+    ck_assert_uint_eq(event->by_uid, 1000);
+    ck_assert_uint_eq(event->before.id, 0);
+    ck_assert_mem_eq(&event->after, p, sizeof *p);
+    ck_assert_uint_eq(engine_available(engine, 0, 500), 40 * GIB);
+    ck_assert_uint_eq(engine_promised(engine, 0, 499), 0);
+    ck_assert_uint_eq(engine_promised(engine, 0, 500 + SECONDS(3600)), 0);
+    engine_free(engine);
+}
+END_TEST
+
+/* Shares that add up to the whole fit; one byte more than is left does not. */
+static void fill(uint64_t memory, const char *const *asks, size_t count)
+{
+    char text[64];
+    uint64_t left;
+
+    start(memory);
+    for (size_t i = 0; i < count; i++)
+        grant(engine, 0, &alice, 0, asks[i]);
+    left = engine_available(engine, 0, 0);
+    ck_assert_uint_lt(left, count);
+    engine_events_free(engine_take_events(engine));
+    snprintf(text, sizeof text, "%lluB 60", (unsigned long long)left + 1);
+    refused(ask(engine, 0, &alice, 0, text, &why, &left), REFUSED_NO_SPACE,
+            "Not enough available memory: ");
+    if (left > 0) {
+        snprintf(text, sizeof text, "%lluB 60", (unsigned long long)left);
+        grant(engine, 0, &alice, 0, text);
+        ck_assert_uint_eq(engine_available(engine, 0, 0), 0);
+    }
+    engine_free(engine);
+}
+
+START_TEST(the_whole_can_be_given_out)
+{
+    static const uint64_t sizes[] = {80 * GIB, 150754820096, 10737418240, 10000000019, 1000003};
+    const char *sevenths[7], *tenths[10], *twentieths[20],
+        *three[] = {"0.6 60", "0.3 60", "0.1 60"};
+
+    for (size_t i = 0; i < 20; i++) {
+        twentieths[i] = i % 2 ? "0.05 60" : "5% 60";
+        tenths[i % 10] = "0.1 60";
+        sevenths[i % 7] = "0.14285714285714285 60";
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        fill(sizes[i], sevenths, 7);
+        fill(sizes[i], tenths, 10);
+        fill(sizes[i], twentieths, 20);
+        fill(sizes[i], three, 3);
+    }
+}
+END_TEST
+
+START_TEST(a_life_ends_at_its_end)
+{
+    const struct engine_event *event;
+    uint64_t id;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "1 10");
+    one_event(EVENT_CREATED);
+    ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(10));
+    ck_assert_int_eq(engine_advance(engine, SECONDS(10) - 1), 0);
+    ck_assert_ptr_nonnull(engine_find(engine, id));
+    ck_assert_ptr_null(engine_take_events(engine));
+    ck_assert_uint_eq(engine_available(engine, 0, SECONDS(10) - 1), 0);
+    ck_assert_uint_eq(engine_available(engine, 0, SECONDS(10)), 100);
+    ck_assert_int_eq(engine_advance(engine, SECONDS(12)), 0);
+    ck_assert_ptr_null(engine_find(engine, id));
+    event = one_event(EVENT_EXPIRED);
+    ck_assert_int_eq(event->at_ns, SECONDS(10));
+    ck_assert_uint_eq(event->by_uid, 1000);
+    ck_assert_uint_eq(event->before.id, id);
+    ck_assert_int_eq(event->after.end_ns, SECONDS(10));
+    ck_assert_uint_eq(event->after.change_seq, event->seq);
+    ck_assert_int_eq(engine_next_wakeup(engine), ENGINE_FOREVER);
+    ck_assert_uint_eq(grant(engine, SECONDS(12), &alice, 0, "1 10"), id + 1);
+    engine_free(engine);
+}
+END_TEST
+
+/* Time is up before anybody has said so. */
+START_TEST(past_its_end_nothing_can_be_done)
+{
+    uint64_t id, other;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "1 10 hold");
+    engine_events_free(engine_take_events(engine));
+    refused(engine_release(engine, SECONDS(10), &alice, id, &why), REFUSED_GONE, "p1");
+    refused(engine_resize(engine, SECONDS(10), &alice, id, 1, &why), REFUSED_GONE, "p1");
+    refused(engine_set_end(engine, SECONDS(10), &alice, id, SECONDS(99), &why), REFUSED_GONE, "p1");
+    refused(engine_rename(engine, SECONDS(10), &alice, id, "x", &why), REFUSED_GONE, "p1");
+    refused(engine_hand_over(engine, SECONDS(10), &admin, id, 1, 1, 0, &why), REFUSED_GONE, "p1");
+    refused(engine_release(engine, 0, &alice, 99, &why), REFUSED_GONE, "p99");
+    ck_assert_int_eq(engine_close_hold(engine, SECONDS(10), 9), 0);
+    ck_assert_ptr_null(engine_take_events(engine));
+    other = grant(engine, SECONDS(10), &bob, 0, "1 10");
+    ck_assert_int_eq(engine_advance(engine, SECONDS(10)), 0);
+    ck_assert_ptr_null(engine_find(engine, id));
+    ck_assert_ptr_nonnull(engine_find(engine, other));
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(expiry_is_in_order)
+{
+    struct engine_event *events;
+    static const uint64_t order[] = {3, 1, 4, 2};
+    size_t i = 0;
+
+    start(100);
+    grant(engine, 0, &alice, 0, "0.1 10");
+    grant(engine, 0, &alice, 0, "0.1 20");
+    grant(engine, 0, &alice, 0, "0.1 5");
+    grant(engine, 0, &alice, 0, "0.1 10");
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
+    events = engine_take_events(engine);
+    for (const struct engine_event *event = events; event; event = event->next) {
+        ck_assert_uint_eq(event->before.id, order[i++]);
+        ck_assert_uint_eq(event->seq, 4 + i);
+    }
+    ck_assert_uint_eq(i, 4);
+    engine_events_free(events);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(no_space_says_when)
+{
+    uint64_t id;
+
+    start(80 * GIB);
+    grant(engine, 0, &alice, 0, "0.2 600");
+    grant(engine, 0, &alice, 0, "0.2 60");
+    grant(engine, 0, &alice, 0, "0.2 300");
+    engine_events_free(engine_take_events(engine));
+    refused(ask(engine, SECONDS(1), &bob, 0, "0.5 30", &why, &id), REFUSED_NO_SPACE, "");
+    ck_assert_str_eq(why.sentence, "Not enough available memory: 0.50 of gpu0 (40 GiB) was asked "
+                                   "for, 0.40 (32 GiB) is free; 0.50 of gpu0 is free from T60, "
+                                   "when p2 ends");
+    refused(ask(engine, SECONDS(1), &bob, 0, "80% 30", &why, &id), REFUSED_NO_SPACE,
+            "0.80 of gpu0 is free from T300, when p3 ends");
+    refused(ask(engine, SECONDS(1), &bob, 0, "81G 30", &why, &id), REFUSED_NO_SPACE, "");
+    ck_assert_str_eq(why.sentence,
+                     "Not enough available memory: 81 GiB was asked for, gpu0 has 80 GiB");
+    /* sizes that would read the same are told to the byte */
+    refused(ask(engine, SECONDS(1), &bob, 0, "34359738369B 30", &why, &id), REFUSED_NO_SPACE,
+            "(34359738369 bytes) was asked for, 0.40 (34359738368 bytes) is free");
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(other_refusals_of_create)
+{
+    struct request request = parsed("0.5 60");
+    uint64_t id = 4711;
+
+    start(100);
+    add_device(engine, 100, false);
+    refused(engine_create(engine, 0, 0, &alice, 0, &request, 1001, 1001, 0, &why, &id),
+            REFUSED_PERMISSION, "");
+    ck_assert_str_eq(why.sentence, "Permission denied: only administrators can create partitions "
+                                   "for other users");
+    refused(engine_create(engine, 0, 0, &foreign_root, 0, &request, 1000, 1000, 0, &why, &id),
+            REFUSED_PERMISSION, "only administrators");
+    refused(ask(engine, 0, &alice, 2, "0.5 60", &why, &id), REFUSED_INVALID, "no gpu2");
+    refused(ask(engine, 0, &alice, 1, "0.5 60", &why, &id), REFUSED_BUSY, "gpu1 is not there");
+    refused(ask(engine, 0, &alice, 0, "0.001 60", &why, &id), REFUSED_INVALID,
+            "less than one byte of gpu0");
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.001 60", &why, &id), REFUSED_INVALID,
+            "less than one byte of gpu0");
+    request.hold = true;
+    refused(engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, 0, &why, &id),
+            REFUSED_INVALID, "stays open");
+    request.hold = false;
+    request.duration_ns = 0;
+    refused(engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, 0, &why, &id),
+            REFUSED_INVALID, "at least 1 second");
+    request.duration_ns = DURATION_MAX_NS + 1;
+    refused(engine_create(engine, 0, 0, &admin, 0, &request, 0, 0, 0, &why, &id), REFUSED_INVALID,
+            "100 years");
+    request.duration_ns = 1;
+    memcpy(request.name, "a b", 4);
+    refused(engine_create(engine, 0, 0, &admin, 0, &request, 0, 0, 0, &why, &id), REFUSED_INVALID,
+            "a b");
+    ck_assert_uint_eq(id, 4711);
+    ck_assert_uint_eq(grant(engine, 0, &alice, 0, "1 1"), 1);
+    engine_free(engine);
+
+    engine = new_engine();
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.5 60", &why, &id), REFUSED_BUSY,
+            "no device");
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(any_device_takes_the_freest)
+{
+    static const uint32_t shares[] = {1, 2, 1, 2}; /* gpu0 is absent, gpu3 too small */
+    uint64_t id;
+
+    engine = new_engine();
+    add_device(engine, 1000, false);
+    add_device(engine, 100, true);
+    add_device(engine, 200, true);
+    add_device(engine, 10, true);
+    for (size_t i = 0; i < 4; i++) {
+        id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, i % 2 ? "40B 60" : "20B 60");
+        ck_assert_uint_eq(engine_find(engine, id)->device, shares[i]);
+    }
+    engine_events_free(engine_take_events(engine));
+    /* gpu1 has 60 of 100, gpu2 120 of 200: a tie; gpu3 all of 10 */
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "150B 60", &why, &id), REFUSED_NO_SPACE, "");
+    ck_assert_str_eq(why.sentence,
+                     "Not enough available memory: 150 B of one device was asked for, at most 1.00 "
+                     "(10 B of gpu3) is free; 0.75 of gpu2 is free from T60, when p2 ends");
+    id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "11B 60");
+    ck_assert_uint_eq(engine_find(engine, id)->device, 1);
+    id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "50% 60");
+    ck_assert_uint_eq(engine_find(engine, id)->device, 3);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(resize)
+{
+    const struct engine_event *event;
+    uint64_t id;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "0.3 60");
+    grant(engine, 0, &bob, 0, "0.3 60");
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_resize(engine, 5, &alice, id, 70, &why), 0);
+    event = one_event(EVENT_RESIZED);
+    ck_assert_uint_eq(event->before.memory_bytes, 30);
+    ck_assert_uint_eq(event->after.memory_bytes, 70);
+    ck_assert_uint_eq(event->after.change_seq, event->seq);
+    ck_assert_int_eq(event->at_ns, 5);
+    ck_assert_uint_eq(engine_available(engine, 0, 5), 0);
+    refused(engine_resize(engine, 5, &alice, id, 71, &why), REFUSED_NO_SPACE,
+            "Not enough available memory: 0.71 of gpu0 (71 B) was asked for p1, it can have at "
+            "most 0.70 (70 B) until its end");
+    refused(engine_resize(engine, 5, &alice, id, 0, &why), REFUSED_INVALID, "remove it");
+    ck_assert_int_eq(engine_resize(engine, 5, &alice, id, 70, &why), 0);
+    ck_assert_ptr_null(engine_take_events(engine));
+    ck_assert_int_eq(engine_resize(engine, 5, &alice, id, 1, &why), 0);
+    ck_assert_uint_eq(engine_available(engine, 0, 5), 69);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(another_end)
+{
+    uint64_t id;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "1 60");
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_set_end(engine, 0, &alice, id, SECONDS(90), &why), 0);
+    ck_assert_int_eq(one_event(EVENT_EXTENDED)->after.end_ns, SECONDS(90));
+    ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(90));
+    ck_assert_int_eq(engine_set_end(engine, 0, &alice, id, 1, &why), 0);
+    ck_assert_int_eq(one_event(EVENT_SHORTENED)->before.end_ns, SECONDS(90));
+    ck_assert_int_eq(engine_next_wakeup(engine), 1);
+    ck_assert_int_eq(engine_set_end(engine, 0, &alice, id, 1, &why), 0);
+    refused(engine_set_end(engine, 0, &alice, id, 0, &why), REFUSED_INVALID, "rm it");
+    refused(engine_set_end(engine, 0, &alice, id, -1, &why), REFUSED_INVALID, "rm it");
+    refused(engine_set_end(engine, 0, &admin, id, DURATION_MAX_NS + 1, &why), REFUSED_INVALID,
+            "100 years");
+    refused(engine_set_end(engine, 0, &admin, id, INT64_MAX, &why), REFUSED_INVALID, "100 years");
+    ck_assert_int_eq(engine_set_end(engine, 0, &admin, id, DURATION_MAX_NS, &why), 0);
+    engine_free(engine);
+}
+END_TEST
+
+/* Somebody has the time after this partition: only restoring makes that today. */
+START_TEST(extending_needs_the_room)
+{
+    struct partition later = {
+        .id = 50, .uid = 5, .memory_bytes = 60, .start_ns = SECONDS(100), .end_ns = SECONDS(200)};
+    uint64_t id, none;
+
+    start(100);
+    ck_assert_int_eq(engine_restore(engine, &later), 0);
+    id = grant(engine, 0, &alice, 0, "0.5 100");
+    ck_assert_uint_eq(id, 51);
+    engine_events_free(engine_take_events(engine));
+    refused(ask(engine, 0, &alice, 0, "0.5 101", &why, &none), REFUSED_NO_SPACE,
+            "0.50 of gpu0 (50 B) was asked for, 0.40 (40 B) is free; 0.50 of gpu0 is free from "
+            "T200, when p50 ends");
+    refused(engine_set_end(engine, 0, &alice, id, SECONDS(101), &why), REFUSED_NO_SPACE,
+            "Not enough available memory: p51 needs 0.50 of gpu0 (50 B) beyond its end at T100, "
+            "where 0.40 (40 B) is free");
+    refused(engine_set_end(engine, 0, &admin, later.id, SECONDS(100), &why), REFUSED_INVALID,
+            "rm it");
+    /* the room before its start is not its own */
+    ck_assert_int_eq(engine_resize(engine, 0, &admin, later.id, 100, &why), 0);
+    ck_assert_int_eq(engine_resize(engine, 0, &alice, id, 100, &why), 0);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_device_that_is_gone_or_shrank)
+{
+    struct partition p = {.id = 1, .uid = 1000, .memory_bytes = 50, .end_ns = SECONDS(100)};
+    uint64_t id;
+
+    engine = new_engine();
+    add_device(engine, 60, false);
+    add_device(engine, 60, true);
+    ck_assert_int_eq(engine_restore(engine, &p), 0);
+    p.id = 2;
+    p.device = 1;
+    ck_assert_int_eq(engine_restore(engine, &p), 0);
+    p.id = 3;
+    ck_assert_int_eq(engine_restore(engine, &p), 0);
+    ck_assert_uint_eq(engine_available(engine, 0, 0), 0);
+    ck_assert_int_eq(engine_earliest(engine, 0, 0, 1, 1), ENGINE_FOREVER);
+    refused(engine_resize(engine, 0, &alice, 1, 51, &why), REFUSED_BUSY, "gpu0 is not there");
+    refused(engine_set_end(engine, 0, &alice, 1, SECONDS(101), &why), REFUSED_BUSY, "p1 can only");
+    ck_assert_int_eq(engine_resize(engine, 0, &alice, 1, 40, &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, 0, &alice, 1, SECONDS(50), &why), 0);
+    engine_events_free(engine_take_events(engine));
+    /* 100 of 60 are promised on gpu1 */
+    ck_assert_uint_eq(engine_promised(engine, 1, 0), 100);
+    ck_assert_uint_eq(engine_available(engine, 1, 0), 0);
+    refused(ask(engine, 0, &alice, 1, "1B 60", &why, &id), REFUSED_NO_SPACE,
+            "0.00 (0 B) is free; 0.02 of gpu1 is free from T100");
+    refused(engine_resize(engine, 0, &alice, 2, 51, &why), REFUSED_NO_SPACE, "at most 0.17 (10 B)");
+    ck_assert_int_eq(engine_release(engine, 0, &alice, 2, &why), 0);
+    grant(engine, 0, &alice, 1, "10B 60");
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(rename_checks_labels)
+{
+    uint64_t id;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "1 60 name=a");
+    one_event(EVENT_CREATED);
+    ck_assert_int_eq(engine_rename(engine, 0, &alice, id, "run-7", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_RENAMED)->before.name, "a");
+    ck_assert_str_eq(engine_find(engine, id)->name, "run-7");
+    ck_assert_int_eq(engine_rename(engine, 0, &alice, id, "run-7", &why), 0);
+    refused(engine_rename(engine, 0, &alice, id, "a b", &why), REFUSED_INVALID, "a b");
+    refused(engine_rename(engine, 0, &alice, id,
+                          "01234567890123456789012345678901234567890123456789012345678901234",
+                          &why),
+            REFUSED_INVALID, "1 to 64");
+    ck_assert_int_eq(engine_rename(engine, 0, &alice, id, "", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_RENAMED)->after.name, "");
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(hand_over)
+{
+    uint64_t id;
+    uint32_t uid;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "1 60");
+    engine_events_free(engine_take_events(engine));
+    refused(engine_hand_over(engine, 0, &alice, id, 1001, 1000, 0755, &why), REFUSED_PERMISSION,
+            "only administrators");
+    ck_assert_int_eq(engine_hand_over(engine, 0, &alice, id, 1000, 50, 0775, &why), 0);
+    ck_assert_uint_eq(one_event(EVENT_HANDED)->after.gid, 50);
+    ck_assert_int_eq(engine_hand_over(engine, 0, &alice, id, 1000, 50, 0775, &why), 0);
+    ck_assert_ptr_null(engine_take_events(engine));
+    ck_assert_int_eq(engine_hand_over(engine, 0, &admin, id, 1001, 50, 0100775, &why), 0);
+    ck_assert_uint_eq(one_event(EVENT_HANDED)->before.uid, 1000);
+    ck_assert_uint_eq(engine_find(engine, id)->mode, 0775);
+    ck_assert_ptr_null(engine_next_of_user(engine, 1000, 0));
+    ck_assert_ptr_nonnull(engine_next_of_user(engine, 1001, 0));
+    ck_assert(engine_next_user(engine, 0, &uid));
+    ck_assert_uint_eq(uid, 1001);
+    ck_assert(!engine_next_user(engine, 1002, &uid));
+    ck_assert(!engine_next_user(engine, UINT64_C(1) << 32, &uid));
+    refused(engine_release(engine, 0, &alice, id, &why), REFUSED_PERMISSION, "");
+    ck_assert_str_eq(why.sentence, "Permission denied: partition p1 is owned by uid 1001");
+    engine_free(engine);
+}
+END_TEST
+
+/* -- who may do what ---------------------------------------------------------- */
+
+enum action { RELEASE, RESIZE, SET_END, RENAME, CHMOD, CHOWN, ACTIONS };
+
+static int act(enum action action, const struct caller *caller, uint64_t id)
+{
+    const struct partition *p = engine_find(engine, id);
+
+    switch (action) {
+    case RELEASE:
+        return engine_release(engine, 0, caller, id, &why);
+    case RESIZE:
+        return engine_resize(engine, 0, caller, id, 5, &why);
+    case SET_END:
+        return engine_set_end(engine, 0, caller, id, 5, &why);
+    case RENAME:
+        return engine_rename(engine, 0, caller, id, "new", &why);
+    case CHMOD:
+        return engine_hand_over(engine, 0, caller, id, p->uid, 5, 0700, &why);
+    default:
+        return engine_hand_over(engine, 0, caller, id, 4242, p->gid, p->mode, &why);
+    }
+}
+
+START_TEST(permission_matrix)
+{
+    static const struct caller callers[] = {
+        {.uid = 1000},                        /* alice */
+        {.uid = 1001},                        /* bob */
+        {.uid = 1001, .by_mode = true},       /* bob, of alice's group */
+        {.uid = 0, .admin = true},            /* root */
+        {.uid = 500, .admin = true},          /* an administrator */
+        {.uid = 0, .ns = 7},                  /* root of a container */
+        {.uid = 0, .ns = 8},                  /* root of another */
+        {.uid = 0, .ns = 7, .by_mode = true}, /* whom the kernel let past */
+    };
+    enum { OWNERS = 3 }; /* alice, root, root of the container */
+    static const size_t owners[OWNERS] = {0, 3, 5};
+    /* for each owner and caller: what is allowed, one letter an action */
+    static const char *const allowed[OWNERS][8] = {
+        {"rseno-", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
+        {"------", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
+        {"------", "------", "-sen--", "rsenoc", "rsenoc", "rseno-", "------", "rseno-"},
+    };
+
+    for (size_t o = 0; o < OWNERS; o++) {
+        for (size_t c = 0; c < 8; c++) {
+            for (int action = 0; action < ACTIONS; action++) {
+                bool may = allowed[o][c][action] != '-';
+                uint64_t id;
+                int r;
+
+                start(100);
+                id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
+                engine_events_free(engine_take_events(engine));
+                ck_assert(engine_may_act(&callers[c], engine_find(engine, id)) ==
+                          (allowed[o][c][0] == 'r'));
+                r = act((enum action)action, &callers[c], id);
+                ck_assert_msg(r == (may ? 0 : REFUSED_PERMISSION),
+                              "owner %zu, caller %zu, action %d: %d", o, c, action, r);
+                if (!may)
+                    refused(r, REFUSED_PERMISSION, "Permission denied: ");
+                engine_free(engine);
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(released_or_revoked)
+{
+    uint64_t id;
+
+    start(100);
+    id = grant(engine, 0, &alice, 0, "0.1 60");
+    one_event(EVENT_CREATED);
+    ck_assert_int_eq(engine_release(engine, 7, &alice, id, &why), 0);
+    ck_assert_int_eq(one_event(EVENT_RELEASED)->after.end_ns, 7);
+    id = grant(engine, 0, &alice, 0, "0.1 60");
+    one_event(EVENT_CREATED);
+    ck_assert_int_eq(engine_release(engine, 7, &admin, id, &why), 0);
+    ck_assert_uint_eq(one_event(EVENT_REVOKED)->by_uid, 0);
+    id = grant(engine, 0, &admin, 0, "0.1 60");
+    one_event(EVENT_CREATED);
+    ck_assert_int_eq(engine_release(engine, 7, &admin, id, &why), 0);
+    one_event(EVENT_RELEASED);
+    id = grant(engine, 0, &foreign_root, 0, "0.1 60");
+    ck_assert_uint_eq(one_event(EVENT_CREATED)->after.creator_ns, 4026532000);
+    ck_assert_int_eq(engine_release(engine, 7, &admin, id, &why), 0);
+    one_event(EVENT_REVOKED);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(a_closed_file_ends_what_it_holds)
+{
+    struct request request = parsed("10B 60 hold");
+    struct engine_event *events;
+    uint64_t id;
+
+    start(100);
+    for (uint64_t hold = 1; hold <= 6; hold++)
+        ck_assert_int_eq(
+            engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, hold % 2 + 1, &why, &id),
+            0);
+    grant(engine, 0, &alice, 0, "10B 60");
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_close_hold(engine, 3, 0), 0);
+    ck_assert_int_eq(engine_close_hold(engine, 3, 77), 0);
+    ck_assert_ptr_null(engine_take_events(engine));
+    ck_assert_int_eq(engine_close_hold(engine, 3, 1), 0);
+    events = engine_take_events(engine);
+    for (const struct engine_event *event = events; event; event = event->next) {
+        ck_assert_int_eq(event->kind, EVENT_CLOSED);
+        ck_assert_uint_eq(event->before.hold, 1);
+        ck_assert_int_eq(event->after.end_ns, 3);
+        ck_assert_uint_eq(event->by_uid, 1000);
+    }
+    engine_events_free(events);
+    ck_assert_uint_eq(engine_count(engine), 4);
+    engine_free(engine);
+}
+END_TEST
+
+/* -- policy --------------------------------------------------------------------- */
+
+static void setting(const char *key, const char *value)
+{
+    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.sentence);
+    engine_events_free(engine_take_events(engine));
+}
+
+START_TEST(policy_bounds_users)
+{
+    uint64_t id, none;
+
+    start(100);
+    setting("config/min_duration", "10");
+    setting("config/max_duration", "1m");
+    setting("config/max_fraction", "0.5");
+    refused(ask(engine, 0, &alice, 0, "0.1 9", &why, &none), REFUSED_INVALID,
+            "9s is too short; a partition must last at least 10s");
+    refused(ask(engine, 0, &alice, 0, "0.1 61", &why, &none), REFUSED_INVALID,
+            "1m1s is too long; a partition may have at most 1m left");
+    refused(ask(engine, 0, &alice, 0, "51B 60", &why, &none), REFUSED_INVALID,
+            "at most 0.5 (50 B) is allowed");
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "51B 60", &why, &none), REFUSED_INVALID,
+            "at most 0.5 (50 B) is allowed");
+    id = grant(engine, 0, &alice, 0, "0.5 1m");
+    engine_events_free(engine_take_events(engine));
+    refused(engine_resize(engine, 0, &alice, id, 51, &why), REFUSED_INVALID, "at most 0.5");
+    refused(engine_set_end(engine, 1, &alice, id, SECONDS(60) + 2, &why), REFUSED_INVALID,
+            "at most 1m left");
+    ck_assert_int_eq(engine_set_end(engine, 1, &alice, id, SECONDS(60) + 1, &why), 0);
+    /* shortening always works, also to less than min_duration */
+    ck_assert_int_eq(engine_set_end(engine, 1, &alice, id, SECONDS(2), &why), 0);
+    /* administrators are above it */
+    grant(engine, SECONDS(3), &admin, 0, "1 1");
+    setting("config/max_duration", "");
+    ck_assert_int_eq(engine_policy(engine)->max_duration_ns, INT64_MAX);
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(settings)
+{
+    const struct engine_event *event;
+    char longest[ENGINE_KEY_MAX + 1];
+
+    start(100);
+    ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "1h", &why), 0);
+    event = one_event(EVENT_SETTING);
+    ck_assert_str_eq(event->key, "config/max_duration");
+    ck_assert_str_eq(event->value, "3600");
+    ck_assert_str_eq(event->old_value, "");
+    ck_assert_int_eq(event->at_ns, 5);
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "60m", &why), 0);
+    ck_assert_ptr_null(engine_take_events(engine));
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "max", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_SETTING)->old_value, "3600");
+    ck_assert_str_eq(engine_setting(engine, "config/max_duration"), "max");
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
+    ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/admin_group", "lab", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "lab");
+    ck_assert_str_eq(engine_policy(engine)->admin_group, "lab");
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/admin_group", "none", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
+    ck_assert_str_eq(engine_policy(engine)->admin_group, "");
+    ck_assert_int_eq(engine_set(engine, 5, &admin, "gpu0/new", "660 0 5", &why), 0);
+    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "660 0 5");
+    ck_assert_str_eq(engine_setting(engine, "gpu0/new"), "660 0 5");
+    ck_assert_ptr_null(engine_setting(engine, "gpu0/ne"));
+    refused(engine_set(engine, 5, &admin, "config/max_duration", "x", &why), REFUSED_INVALID, "x");
+    refused(engine_set(engine, 5, &admin, "config/bogus", "x", &why), REFUSED_INVALID, "bogus");
+    refused(engine_set(engine, 5, &admin, "config/bogus", "", &why), REFUSED_INVALID, "bogus");
+    memset(longest, 'k', sizeof longest);
+    longest[ENGINE_KEY_MAX] = 0;
+    refused(engine_set(engine, 5, &admin, longest, "x", &why), REFUSED_INVALID, "too long");
+    ck_assert_ptr_null(engine_setting(engine, longest));
+    refused(engine_set(engine, 5, &admin, "k", longest, &why), REFUSED_INVALID, "too long");
+    engine_free(engine);
+}
+END_TEST
+
+/* -- restoring -------------------------------------------------------------------- */
+
+START_TEST(restore_refuses_what_cannot_be_true)
+{
+    const struct partition good = {.id = 7,
+                                   .uid = 1,
+                                   .memory_bytes = 10,
+                                   .start_ns = -50,
+                                   .end_ns = 100,
+                                   .change_seq = 31,
+                                   .name = "n"};
+    struct partition bad;
+
+    start(100);
+    ck_assert_int_eq(engine_restore(engine, &good), 0);
+#define BAD(change)                                                                                \
+    do {                                                                                           \
+        bad = good;                                                                                \
+        bad.id = 8;                                                                                \
+        change;                                                                                    \
+        ck_assert_int_eq(engine_restore(engine, &bad), -EINVAL);                                   \
+    } while (0)
+    BAD(bad.id = 7);
+    BAD(bad.id = 0);
+    BAD(bad.device = 1);
+    BAD(bad.end_ns = bad.start_ns);
+    BAD(bad.memory_bytes = 0);
+    BAD(bad.memory_bytes = INT64_MAX);
+    BAD(memset(bad.name, 'x', sizeof bad.name));
+    ck_assert_uint_eq(engine_count(engine), 1);
+    ck_assert_ptr_null(engine_take_events(engine));
+    ck_assert_uint_eq(grant(engine, 0, &alice, 0, "0.1 1"), 8);
+    ck_assert_uint_eq(one_event(EVENT_CREATED)->seq, 32);
+    engine_restore_counters(engine, 100, 200);
+    engine_restore_counters(engine, 1, 1);
+    ck_assert_uint_eq(grant(engine, 0, &alice, 0, "0.1 1"), 100);
+    ck_assert_uint_eq(one_event(EVENT_CREATED)->seq, 200);
+    ck_assert_int_eq(engine_restore_setting(engine, "config/max_duration", "60"), 0);
+    ck_assert_int_eq(engine_policy(engine)->max_duration_ns, SECONDS(60));
+    ck_assert_int_eq(engine_restore_setting(engine, "config/max_duration", "bad"), -EINVAL);
+    ck_assert_int_eq(engine_restore_setting(engine, "x/y", "z"), 0);
+    ck_assert_str_eq(engine_setting(engine, "x/y"), "z");
+    ck_assert_ptr_null(engine_take_events(engine));
+    engine_free(engine);
+}
+END_TEST
+
+START_TEST(odd_questions)
+{
+    struct engine_device huge = {UINT64_MAX, true};
+    int64_t at_ns;
+    uint64_t bytes;
+    uint32_t index;
+
+    start(100);
+    ck_assert_int_eq(engine_add_device(engine, &huge, &index), -EINVAL);
+    ck_assert_uint_eq(engine_device_count(engine), 1);
+    ck_assert_ptr_null(engine_device(engine, 1));
+    ck_assert_uint_eq(engine_available(engine, 1, 0), 0);
+    ck_assert_uint_eq(engine_promised(engine, 1, 0), 0);
+    ck_assert_uint_eq(engine_device_partitions(engine, 1), 0);
+    ck_assert_ptr_null(engine_next_on_device(engine, 1, 0));
+    ck_assert(!engine_next_step(engine, 1, 0, &at_ns, &bytes));
+    ck_assert_int_eq(engine_earliest(engine, 1, 0, 1, 1), ENGINE_FOREVER);
+    ck_assert_int_eq(engine_earliest(engine, 0, 0, 101, 1), ENGINE_FOREVER);
+    ck_assert_int_eq(engine_earliest(engine, 0, 5, 100, 1), 5);
+    ck_assert_ptr_null(engine_find(engine, 1));
+    ck_assert_ptr_null(engine_next(engine, 0));
+    ck_assert_int_eq(engine_revert(engine, NULL), 0);
+    ck_assert_ptr_null(engine_free(engine));
+    ck_assert_ptr_null(engine_free(NULL));
+    engine_events_free(NULL);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        a_partition_is_what_was_asked_for,
+        the_whole_can_be_given_out,
+        a_life_ends_at_its_end,
+        past_its_end_nothing_can_be_done,
+        expiry_is_in_order,
+        no_space_says_when,
+        other_refusals_of_create,
+        any_device_takes_the_freest,
+        resize,
+        another_end,
+        extending_needs_the_room,
+        a_device_that_is_gone_or_shrank,
+        rename_checks_labels,
+        hand_over,
+        permission_matrix,
+        released_or_revoked,
+        a_closed_file_ends_what_it_holds,
+        policy_bounds_users,
+        settings,
+        restore_refuses_what_cannot_be_true,
+        odd_questions,
+    };
+
+    return run_tests("engine", tests, sizeof tests / sizeof tests[0]);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The grammar of requests and the policy table. */
+#include "common.h"
+
+static char sentence[ENGINE_SENTENCE_MAX];
+
+static int parse(const char *text, size_t length, struct request *ret)
+{
+    memset(sentence, 0, sizeof sentence);
+    return request_parse(text, length, ret, sentence, sizeof sentence);
+}
+
+START_TEST(a_whole_request)
+{
+    struct request got = parsed("0.5 3600");
+
+    ck_assert(got.amount.is_share && got.amount.digits == 5 && got.amount.scale == 10);
+    ck_assert_int_eq(got.duration_ns, SECONDS(3600));
+    ck_assert(!got.hold);
+    ck_assert_uint_eq(got.on_expiry, UINT32_MAX);
+    ck_assert_str_eq(got.user, "");
+    ck_assert_str_eq(got.name, "");
+
+    got = parsed(" \t 20G\t1h30m  hold name=a.b_C-9 user=alice\ton_expiry=none \t");
+    ck_assert_uint_eq(got.amount.bytes, 20 * GIB);
+    ck_assert_int_eq(got.duration_ns, SECONDS(5400));
+    ck_assert(got.hold);
+    ck_assert_uint_eq(got.on_expiry, ON_EXPIRY_NONE);
+    ck_assert_str_eq(got.user, "alice");
+    ck_assert_str_eq(got.name, "a.b_C-9");
+}
+END_TEST
+
+START_TEST(other_requests_are_refused)
+{
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        {"", "missing"},
+        {"   ", "missing"},
+        {"0.5", "duration is missing"},
+        {"0.5abc 3600", "0.5abc"},
+        {"0.5 10xyz", "10xyz"},
+        {"nan 3600", "nan"},
+        {"inf 3600", "inf"},
+        {"0x1 3600", "0x1"},
+        {"1e-1 3600", "1e-1"},
+        {"-0.5 3600", "-0.5"},
+        {"+0.5 3600", "+0.5"},
+        {"0 3600", "above 0"},
+        {"0.5 0", "at least 1 second"},
+        {"50 3600", "50% or 50G"},
+        {"3600 0.5", "3600M or 3600G"},
+        {"0.5 3600 7200", "7200"},
+        {"0.5 3600 0.5", "one number too many"},
+        {"0.5 3600 .5", "one number too many"},
+        {"0.5 3600 bogus", "user=, name=, on_expiry=, hold"},
+        {"0.5 3600 start=+2h", "start=+2h"},
+        {"0.5 3600 queue", "queue"},
+        {"0.5 3600 priority=high", "priority=high"},
+        {"0.5 3600 =", "not known"},
+        {"0.5 3600 =x", "not known"},
+        {"0.5 3600 Hold", "Hold"},
+        {"0.5 3600 hold=1", "hold takes no value"},
+        {"0.5 3600 hold=", "hold takes no value"},
+        {"0.5 3600 hold hold", "hold is there twice"},
+        {"0.5 3600 name=a name=a", "name is there twice"},
+        {"0.5 3600 user=a user=b", "user is there twice"},
+        {"0.5 3600 on_expiry=none on_expiry=none", "on_expiry is there twice"},
+        {"0.5 3600 name", "name=LABEL"},
+        {"0.5 3600 name=", "name=LABEL"},
+        {"0.5 3600 user=", "user=NAME"},
+        {"0.5 3600 name=a/b", "a/b"},
+        {"0.5 3600 name=a,b", "a,b"},
+        {"0.5 3600 on_expiry=kill", "kill"},
+        {"0.5 3600\n", "0x0a"},
+        {"0.5\r3600", "0x0d"},
+        {"0.5 3600 name=\xc3\xa9", "0xc3"},
+        {"0.5 3600\x7f", "0x7f"},
+        {"0.5\v3600", "0x0b"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct request got = {.duration_ns = 7};
+
+        ck_assert_msg(parse(rows[i].text, strlen(rows[i].text), &got) == REFUSED_INVALID,
+                      "\"%s\" was accepted", rows[i].text);
+        ck_assert_msg(strstr(sentence, rows[i].says), "\"%s\": %s", rows[i].text, sentence);
+        ck_assert_uint_lt(strlen(sentence), sizeof sentence - 1);
+        ck_assert_int_eq(got.duration_ns, 7);
+    }
+}
+END_TEST
+
+START_TEST(lengths_have_limits)
+{
+    char text[REQUEST_TEXT_MAX + 2], name[70];
+    struct request got;
+
+    memset(text, ' ', sizeof text);
+    memcpy(text, "0.5 3600", 8);
+    ck_assert_int_eq(parse(text, REQUEST_TEXT_MAX, &got), 0);
+    ck_assert_int_eq(parse(text, REQUEST_TEXT_MAX + 1, &got), REFUSED_INVALID);
+    ck_assert_int_eq(parse("0.5 3600\0hold", 13, &got), REFUSED_INVALID);
+
+    memset(name, 'n', sizeof name);
+    for (size_t key = 0; key < 2; key++) {
+        snprintf(text, sizeof text, "0.5 3600 %s=%.64s", key ? "user" : "name", name);
+        ck_assert_int_eq(parse(text, strlen(text), &got), 0);
+        ck_assert_uint_eq(strlen(key ? got.user : got.name), 64);
+        snprintf(text, sizeof text, "0.5 3600 %s=%.65s", key ? "user" : "name", name);
+        ck_assert_int_eq(parse(text, strlen(text), &got), REFUSED_INVALID);
+        ck_assert_ptr_nonnull(strstr(sentence, "64"));
+    }
+}
+END_TEST
+
+/* The longest things that can be quoted must not cut a sentence. */
+START_TEST(sentences_fit)
+{
+    static const char *const heads[] = {
+        "",          "0.5 ", "0.5 3600 ", "0.5 3600 name=", "0.5 3600 user=", "0.5 3600 on_expiry=",
+        "0.5 3600 1"};
+    char text[REQUEST_TEXT_MAX];
+    struct request got;
+
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        for (const char *fill = "9./x%="; *fill; fill++) {
+            memset(text, *fill, sizeof text);
+            memcpy(text, heads[i], strlen(heads[i]));
+            ck_assert_int_eq(parse(text, sizeof text, &got), REFUSED_INVALID);
+            ck_assert_uint_lt(strlen(sentence), sizeof sentence - 1);
+        }
+    }
+}
+END_TEST
+
+START_TEST(labels)
+{
+    ck_assert_int_eq(label_check("a", 1, sentence, sizeof sentence), 0);
+    ck_assert_int_eq(label_check("", 0, sentence, sizeof sentence), REFUSED_INVALID);
+    ck_assert_int_eq(label_check("a b", 3, sentence, sizeof sentence), REFUSED_INVALID);
+    ck_assert_int_eq(label_check("a\n", 2, sentence, sizeof sentence), REFUSED_INVALID);
+    ck_assert_str_eq(on_expiry_text(ON_EXPIRY_NONE), "none");
+    ck_assert_str_eq(on_expiry_text(77), "unknown");
+}
+END_TEST
+
+/* -- policy ----------------------------------------------------------------- */
+
+static struct policy policy;
+static char canonical[ENGINE_VALUE_MAX];
+
+static int set(const char *name, const char *value)
+{
+    memset(sentence, 0, sizeof sentence);
+    return policy_set(&policy, name, value, canonical, sizeof canonical, sentence, sizeof sentence);
+}
+
+START_TEST(policy_defaults)
+{
+    memset(&policy, 0x55, sizeof policy);
+    policy_init(&policy);
+    ck_assert_int_eq(policy.min_duration_ns, SECONDS(1));
+    ck_assert_int_eq(policy.max_duration_ns, INT64_MAX);
+    ck_assert_uint_eq(policy.max_fraction_ppm, 1000000);
+    ck_assert_int_eq(policy.retention_ns, SECONDS(90 * 86400));
+    ck_assert_uint_eq(policy.default_on_expiry, ON_EXPIRY_NONE);
+    ck_assert_str_eq(policy.admin_group, "");
+    /* what the files show first is what writing it back would show again */
+    for (const struct policy_row *row = policy_rows; row->name; row++) {
+        ck_assert_int_eq(set(row->name, row->default_value), 0);
+        ck_assert_str_eq(canonical, row->default_value);
+        ck_assert_uint_gt(strlen(row->help), 10);
+    }
+}
+END_TEST
+
+START_TEST(policy_values)
+{
+    static const struct {
+        const char *name, *value, *canonical;
+    } rows[] = {
+        {"min_duration", "1m", "60"},
+        {"max_duration", "1h30m", "5400"},
+        {"max_duration", "max", "max"},
+        {"max_fraction", "0.5", "0.5"},
+        {"max_fraction", "50%", "0.5"},
+        {"max_fraction", "1", "1"},
+        {"max_fraction", "max", "1"},
+        {"max_fraction", "0.25", "0.25"},
+        {"max_fraction", "0.14285714285714285", "0.142858"},
+        {"max_fraction", "0.000000000000000001", "0.000001"},
+        {"retention", "max", "max"},
+        {"retention", "30d", "2592000"},
+        {"admin_group", "gpu-admins", "gpu-admins"},
+        {"admin_group", "none", ""},
+        {"admin_group", "", ""},
+        {"default_on_expiry", "none", "none"},
+    };
+
+    policy_init(&policy);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ck_assert_msg(set(rows[i].name, rows[i].value) == 0, "%s=%s: %s", rows[i].name,
+                      rows[i].value, sentence);
+        ck_assert_str_eq(canonical, rows[i].canonical);
+    }
+    ck_assert_int_eq(policy.min_duration_ns, SECONDS(60));
+    ck_assert_int_eq(policy.max_duration_ns, INT64_MAX);
+    ck_assert_uint_eq(policy.max_fraction_ppm, 1);
+    ck_assert_int_eq(policy.retention_ns, SECONDS(2592000));
+}
+END_TEST
+
+START_TEST(policy_refusals)
+{
+    static const struct {
+        const char *name, *value, *says;
+    } rows[] = {
+        {"min_duration", "max", "min_duration cannot be max"},
+        {"min_duration", "0", "1 second"},
+        {"min_duration", "2h", "max_duration, which is 1h"},
+        {"max_duration", "5s", "min_duration, which is 10s"},
+        {"max_duration", "", "not a duration"},
+        {"max_duration", "forever", "not a duration"},
+        {"max_fraction", "2", "2% or 2G"},
+        {"max_fraction", "20G", "a share"},
+        {"max_fraction", "0", "above 0"},
+        {"max_fraction", "", "missing"},
+        {"retention", "-1", "not a duration"},
+        {"admin_group", "a b", "not the name"},
+        {"admin_group", "a\n", "not the name"},
+        {"admin_group", "-x", "not the name"},
+        {"admin_group", "a:b", "not the name"},
+        {"admin_group", "0123456789012345678901234567890123456789012345678901234567890123",
+         "not the name"},
+        {"default_on_expiry", "kill", "write none"},
+        {"bogus", "1", "no setting \"bogus\""},
+        {"", "1", "no setting"},
+    };
+
+    policy_init(&policy);
+    ck_assert_int_eq(set("min_duration", "10"), 0);
+    ck_assert_int_eq(set("max_duration", "1h"), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct policy before = policy;
+
+        ck_assert_msg(set(rows[i].name, rows[i].value) == REFUSED_INVALID, "%s=%s was accepted",
+                      rows[i].name, rows[i].value);
+        ck_assert_msg(strstr(sentence, rows[i].says), "%s=%s: %s", rows[i].name, rows[i].value,
+                      sentence);
+        ck_assert_mem_eq(&before, &policy, sizeof policy);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        a_whole_request,
+        other_requests_are_refused,
+        lengths_have_limits,
+        sentences_fit,
+        labels,
+        policy_defaults,
+        policy_values,
+        policy_refusals,
+    };
+
+    return run_tests("request", tests, sizeof tests / sizeof tests[0]);
+}
