@@ -6,6 +6,7 @@
 #include "sqlite_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,10 @@ static int damaged(const struct sqlite_store *store, const char *how, char *sent
              "%s/" STATE_FILE " is damaged (%s); it was left alone: put a copy back, or move it "
              "away to begin with nothing",
              store->directory, how);
+    for (char *c = sentence; size > 0 && *c != '\0'; c++) {
+        if (*c == '\n')
+            *c = ' ';
+    }
     return -EBADMSG;
 }
 
@@ -175,12 +180,27 @@ void sqlite_disconnect(struct sqlite_store *store)
     store->db = NULL;
 }
 
+/* SQLite opens for reading what it cannot open for writing, and then fails in
+ * ways that tell nobody anything. The system call says why. */
+static int why_read_only(const char *path, char *sentence, size_t size)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int error = fd < 0 ? errno : EROFS;
+    if (fd >= 0)
+        close(fd);
+    snprintf(sentence, size, "%.*s cannot be written, so nothing was changed: %s", PATH_MAX - 128,
+             path, strerror(error));
+    return -error;
+}
+
 static int open_file(struct sqlite_store *store, const char *directory, char *sentence, size_t size)
 {
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, directory);
     int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
+        return why_read_only(path, sentence, size);
     if (rc == SQLITE_OK)
         rc = configure(store->db);
     if (rc != SQLITE_OK) {
@@ -229,7 +249,7 @@ static int connect_copy(struct sqlite_store *store, char *sentence, size_t size)
 static bool worth_a_copy(int rc)
 {
     return rc == -EROFS || rc == -EACCES || rc == -EPERM || rc == -ENOSPC || rc == -EDQUOT ||
-           rc == -EIO || rc == -EBADF || rc == -EFBIG;
+           rc == -EIO || rc == -EFBIG;
 }
 
 static int open_state(struct sqlite_store *store, bool check, char *sentence, size_t size)

@@ -115,8 +115,12 @@ static int judge(const char *path, const unsigned char *header, char *sentence, 
                  path, format, STATE_FORMAT);
         return -EPROTONOSUPPORT;
     }
-    if (format == 0) {
-        snprintf(sentence, size, "%s is damaged: it says format 0; it was left alone", path);
+    /* Bytes 18 and 19: SQLite would take what it does not know for read-only. */
+    if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2) {
+        snprintf(sentence, size,
+                 "%s is damaged: its header says format %u, %d.%d; it was left alone: put a copy "
+                 "back, or move it away to begin with nothing",
+                 path, format, header[18], header[19]);
         return -EBADMSG;
     }
     return 1;

@@ -265,7 +265,9 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         const struct device_row *device = column_device(&row, 1);
         column_common(&row, 2, &p);
         p.start_ns = column_int(&row, 12, -TIME_MAX, TIME_MAX);
-        p.end_ns = column_int(&row, 13, p.start_ns + 1, TIME_MAX);
+        p.end_ns = column_int(&row, 13, -TIME_MAX, TIME_MAX);
+        if (row.bad == NULL && p.end_ns <= p.start_ns)
+            row.bad = "end_ns";
         p.hold = (uint64_t)column_int(&row, 14, INT64_MIN, INT64_MAX);
         p.change_seq = (uint64_t)column_int(&row, 15, 0, store->head.seq);
         code = row_judge(&row);

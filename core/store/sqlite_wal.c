@@ -19,16 +19,13 @@
 #define FRAME_HEADER 24
 #define FRAME_BYTES  (FRAME_HEADER + STATE_PAGE_BYTES)
 
+/* The header changes when SQLite begins at the front again; to read it each time
+ * is cheaper than to know when. */
 static void remember(struct sqlite_store *store, int frames)
 {
-    int64_t bytes = WAL_HEADER + (int64_t)frames * FRAME_BYTES;
-
-    /* The header changes only when SQLite begins at the front again. */
-    if (bytes <= store->wal_end.bytes || store->wal_end.bytes < 0) {
-        if (pread(store->wal_fd, store->wal_end.header, WAL_HEADER, 0) != WAL_HEADER)
-            memset(store->wal_end.header, 0, WAL_HEADER);
-    }
-    store->wal_end.bytes = bytes;
+    store->wal_end.bytes = WAL_HEADER + (int64_t)frames * FRAME_BYTES;
+    if (pread(store->wal_fd, store->wal_end.header, WAL_HEADER, 0) != WAL_HEADER)
+        memset(store->wal_end.header, 0, WAL_HEADER);
 }
 
 /* Called by SQLite after each commit; does what its own autocheckpoint does. */
@@ -95,7 +92,6 @@ void sqlite_wal_begin(struct sqlite_store *store)
     store->wal_fd = open(path, O_RDWR | O_CLOEXEC);
     if (store->wal_fd < 0)
         return;
-    store->wal_end.bytes = -1;
     remember(store, frames);
     extend(store->wal_fd);
 }
