@@ -23,6 +23,7 @@ struct row {
     sqlite3_stmt *statement;
     int rc;
     const char *bad;
+    int64_t last; /* the key of the row before */
     char *sentence;
     size_t size;
 };
@@ -34,6 +35,14 @@ static int64_t column_int(struct row *row, int column, int64_t min, int64_t max)
                              value < min || value > max))
         row->bad = sqlite3_column_name(row->statement, column);
     return value;
+}
+
+/* The key that the rows are in order of: a damaged tree may have one twice, or
+ * in the wrong place, where it would not be found again. */
+static int64_t column_key(struct row *row, int column, int64_t min, int64_t max)
+{
+    row->last = column_int(row, column, min > row->last ? min : row->last + 1, max);
+    return row->last;
 }
 
 static uint32_t column_u32(struct row *row, int column, uint32_t max)
@@ -69,7 +78,8 @@ static void column_label(struct row *row, int column, char *ret)
 static struct row rows_begin(struct sqlite_store *store, const char *table, const char *sql,
                              char *sentence, size_t size)
 {
-    struct row row = {.store = store, .table = table, .sentence = sentence, .size = size};
+    struct row row = {
+        .store = store, .table = table, .last = -1, .sentence = sentence, .size = size};
     row.rc = sqlite3_prepare_v2(store->db, sql, -1, &row.statement, NULL);
     return row;
 }
@@ -172,7 +182,7 @@ int sqlite_read_devices(struct sqlite_store *store, char *sentence, size_t size)
                    sentence, size);
     while (code == 0 && rows_next(&row)) {
         struct device_row device;
-        device.row = column_int(&row, 0, 1, INT64_MAX - 1);
+        device.row = column_key(&row, 0, 1, INT64_MAX - 1);
         column_line(&row, 1, 1, device.key, sizeof(device.key));
         column_line(&row, 2, 0, device.name, sizeof(device.name));
         device.memory_bytes = (uint64_t)column_int(&row, 3, 1, INT64_MAX);
@@ -218,13 +228,16 @@ static uint32_t device_index(const struct sqlite_store *store, int64_t number)
 static int load_settings(struct sqlite_store *store, const struct store_sink *sink, char *sentence,
                          size_t size)
 {
-    char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
+    char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX], last[ENGINE_KEY_MAX] = "";
     int code = 0;
     struct row row =
         rows_begin(store, "setting", "SELECT key, value FROM setting ORDER BY key", sentence, size);
     while (code == 0 && rows_next(&row)) {
         column_line(&row, 0, 1, key, sizeof(key));
         column_line(&row, 1, 1, value, sizeof(value));
+        if (row.bad == NULL && strcmp(key, last) <= 0)
+            row.bad = "key";
+        memcpy(last, key, sizeof(last));
         code = row_judge(&row);
         if (code == 0 && sink->setting != NULL)
             code = sink->setting(sink->context, key, value);
@@ -261,7 +274,7 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
                                 sentence, size);
     while (code == 0 && rows_next(&row)) {
         struct partition p = {0};
-        p.id = (uint64_t)column_int(&row, 0, 1, (int64_t)store->head.next_id - 1);
+        p.id = (uint64_t)column_key(&row, 0, 1, (int64_t)store->head.next_id - 1);
         const struct device_row *device = column_device(&row, 1);
         column_common(&row, 2, &p);
         p.start_ns = column_int(&row, 12, -TIME_MAX, TIME_MAX);
@@ -316,7 +329,7 @@ static int history_row(struct row *row, const struct store_clock *clock,
 {
     struct store_history entry = {0};
     struct partition *p = &entry.partition;
-    p->change_seq = (uint64_t)column_int(row, 0, 1, row->store->head.seq);
+    p->change_seq = (uint64_t)column_key(row, 0, 1, row->store->head.seq);
     const struct device_row *device = column_device(row, 1);
     column_common(row, 2, p);
     p->id = (uint64_t)column_int(row, 12, 1, (int64_t)row->store->head.next_id - 1);
@@ -369,7 +382,7 @@ static int load_lines(struct sqlite_store *store, const struct store_sink *sink,
     if (row.rc == SQLITE_OK)
         row.rc = sqlite3_bind_int64(row.statement, 1, store->head.first_seq);
     while (code == 0 && rows_next(&row)) {
-        int64_t seq = column_int(&row, 0, 1, store->head.seq);
+        int64_t seq = column_key(&row, 0, 1, store->head.seq);
         column_line(&row, 1, 1, line, sizeof(line));
         code = row_judge(&row);
         if (code == 0 && sink->line != NULL)

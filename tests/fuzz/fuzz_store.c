@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A state file made of whatever the fuzzer likes: to open and load it must be
+ * refused with a sentence, or give a state in which everything can be true and
+ * that can be written to. With FUZZ_SEEDS the same program writes good files to
+ * start from.
+ */
+#include "../../core/store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct store_clock boot = {"boot-1", INT64_C(1795226304146806967)};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "fuzz_store: %s\n", what);
+    abort();
+}
+
+/* -- what must be true of everything that was loaded ------------------------------ */
+
+struct seen {
+    uint64_t last_id, last_seq, last_line;
+    char last_key[ENGINE_KEY_MAX];
+};
+
+static void line_is_good(const char *text, size_t size)
+{
+    if (strlen(text) >= size)
+        die("a text is too long");
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            die("a text is not one line");
+    }
+}
+
+static int see_setting(void *context, const char *key, const char *value)
+{
+    struct seen *seen = context;
+    if (strcmp(key, seen->last_key) <= 0)
+        die("settings are not in order");
+    snprintf(seen->last_key, sizeof(seen->last_key), "%s", key);
+    line_is_good(key, ENGINE_KEY_MAX);
+    line_is_good(value, ENGINE_VALUE_MAX);
+    return 0;
+}
+
+static int see_partition(void *context, const struct partition *p, const char *device_key,
+                         const char *device_name, uint64_t device_bytes)
+{
+    struct seen *seen = context;
+    line_is_good(device_key, 160);
+    line_is_good(device_name, 128);
+    line_is_good(p->name, sizeof(p->name));
+    if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
+        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0')
+        die("a partition cannot be true");
+    seen->last_id = p->id;
+    return 0;
+}
+
+static int see_history(void *context, const struct store_history *entry)
+{
+    struct seen *seen = context;
+    if (!event_kind_is_end(entry->how) || entry->partition.id == 0 ||
+        entry->partition.change_seq <= seen->last_seq || entry->device_bytes == 0)
+        die("history cannot be true");
+    seen->last_seq = entry->partition.change_seq;
+    return 0;
+}
+
+static int see_line(void *context, uint64_t seq, const char *line)
+{
+    struct seen *seen = context;
+    line_is_good(line, STORE_LINE_MAX);
+    if (seq <= seen->last_line)
+        die("lines are not in order");
+    seen->last_line = seq;
+    return 0;
+}
+
+static int see_reply(void *context, const struct store_reply *reply)
+{
+    (void)context, (void)reply;
+    return 0;
+}
+
+static void explained(int rc, const char *why)
+{
+    if (rc > 0 || (rc < 0 && why[0] == '\0') || strchr(why, '\n') != NULL)
+        die("refused without a sentence");
+}
+
+/* -- using it ------------------------------------------------------------------------ */
+
+static int load(struct store *store, struct store_counters *counters)
+{
+    char why[STORE_SENTENCE_MAX] = "";
+    struct seen seen = {0};
+    struct store_sink sink = {.context = &seen,
+                              .setting = see_setting,
+                              .partition = see_partition,
+                              .history = see_history,
+                              .line = see_line,
+                              .reply = see_reply,
+                              .max_history = 100};
+    int rc = store_load(store, &boot, &sink, counters, why, sizeof(why));
+    explained(rc, why);
+    if (rc == 0 && (counters->next_id <= seen.last_id || counters->next_seq <= seen.last_seq ||
+                    counters->next_seq <= seen.last_line))
+        die("numbers would be used again");
+    return rc;
+}
+
+/* A create, a change and an end; whether it works depends on the damage. */
+static void write_to(struct store *store, const struct store_counters *counters)
+{
+    struct gpu_device device = {.key = "key", .name = "name", .memory_bytes = 1 << 30};
+    struct engine_event events[3] = {0};
+    struct store_item items[3];
+    struct store_reply reply = {2, counters->next_id};
+    char why[STORE_SENTENCE_MAX] = "";
+
+    int rc = store_devices(store, &device, 1, why, sizeof(why));
+    explained(rc, why);
+    for (size_t i = 0; i < 3; i++) {
+        events[i].kind = i == 0 ? EVENT_CREATED : i == 1 ? EVENT_RESIZED : EVENT_RELEASED;
+        events[i].seq = counters->next_seq + i;
+        events[i].after = (struct partition){.id = counters->next_id,
+                                             .memory_bytes = 5 + i,
+                                             .end_ns = 10,
+                                             .change_seq = events[i].seq};
+        items[i] = (struct store_item){&events[i], "line"};
+    }
+    struct store_batch batch = {.items = items,
+                                .item_count = 3,
+                                .replies = &reply,
+                                .reply_count = 1,
+                                .clock = boot,
+                                .retention_ns = 1,
+                                .first_line_seq = counters->next_seq};
+    if (rc == 0 && counters->next_seq < INT64_MAX - 3 && counters->next_id < INT64_MAX - 1) {
+        rc = store_commit(store, &batch, why, sizeof(why));
+        explained(rc, why);
+    }
+}
+
+static const char *directory(void)
+{
+    static char path[64];
+    if (path[0] == '\0') {
+        snprintf(path, sizeof(path), "/dev/shm/fuzz-store-XXXXXX");
+        if (mkdtemp(path) == NULL)
+            die("no room in /dev/shm");
+    }
+    return path;
+}
+
+static void remove_files(void)
+{
+    static const char *const names[] = {"state.db", "state.db-wal", "state.db-journal"};
+    char path[128];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory(), names[i]);
+        unlink(path);
+    }
+}
+
+static void remove_all(void)
+{
+    remove_files();
+    rmdir(directory());
+}
+
+static void put_file(const uint8_t *data, size_t size)
+{
+    static bool registered;
+    char path[128];
+    if (!registered)
+        atexit(remove_all);
+    registered = true;
+    remove_files();
+    snprintf(path, sizeof(path), "%s/state.db", directory());
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+        die("cannot write the file");
+    close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct store *store = NULL;
+    struct store_counters counters = {0};
+    char why[STORE_SENTENCE_MAX] = "";
+    bool check = size % 2;
+
+    put_file(data, size);
+    int rc = store_sqlite.open(directory(), check, &store, why, sizeof(why));
+    explained(rc, why);
+    if (rc == 0 && load(store, &counters) == 0)
+        write_to(store, &counters);
+    store_close(store);
+    return 0;
+}
+
+/* -- what to start from ----------------------------------------------------------------- */
+
+static void add_events(struct store *store, uint64_t seq)
+{
+    struct engine_event events[2] = {0};
+    struct store_item items[2] = {{&events[0], "a line"}, {&events[1], "another line"}};
+    char why[STORE_SENTENCE_MAX] = "";
+    for (size_t i = 0; i < 2; i++) {
+        events[i].seq = seq + i;
+        events[i].kind = i == 0 ? EVENT_CREATED : seq % 4 == 1 ? EVENT_EXPIRED : EVENT_SETTING;
+        events[i].after = (struct partition){.id = seq,
+                                             .memory_bytes = 5368709120,
+                                             .end_ns = INT64_C(3600000000000),
+                                             .creator_pid = 4711,
+                                             .change_seq = seq,
+                                             .name = "train"};
+        snprintf(events[i].key, sizeof(events[i].key), "config/%d", (int)seq);
+        strcpy(events[i].value, "30d");
+    }
+    struct store_reply reply = {seq, seq};
+    struct store_batch batch = {items, 2, &reply, 1, boot, 77, INT64_MAX, 0};
+    if (store_commit(store, &batch, why, sizeof(why)) != 0)
+        die(why);
+}
+
+static void write_seed(const char *into, uint64_t batches)
+{
+    char command[512], why[STORE_SENTENCE_MAX] = "";
+    struct gpu_device devices[2] = {{.key = "uuid:1", .name = "one", .memory_bytes = 1 << 30},
+                                    {.key = "uuid:2", .name = "two", .memory_bytes = 1 << 30}};
+    struct store *store = NULL;
+    struct store_counters counters;
+    remove_files();
+    if (store_sqlite.open(directory(), true, &store, why, sizeof(why)) != 0 ||
+        load(store, &counters) != 0 || store_devices(store, devices, 2, why, sizeof(why)) != 0)
+        die(why);
+    for (uint64_t i = 0; i < batches; i++)
+        add_events(store, 1 + 2 * i);
+    store_close(store);
+    snprintf(command, sizeof(command), "cp %s/state.db '%.300s/seed%d'", directory(), into,
+             (int)batches);
+    if (system(command) != 0)
+        die("cannot write a seed");
+}
+
+/* libFuzzer calls this first. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    const char *into = getenv("FUZZ_SEEDS");
+    (void)argc, (void)argv;
+    if (into == NULL)
+        return 0;
+    write_seed(into, 0);
+    write_seed(into, 2);
+    write_seed(into, 40);
+    remove_all();
+    exit(0);
+}
