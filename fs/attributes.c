@@ -132,9 +132,13 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     if (!tree_alive(tree, node))
         return node->file && node->dir == DIR_PARTITION ? -ENODEV : -ENOENT;
     const struct partition *partition = tree_partition(tree, node);
-    if (partition)
+    if (partition) {
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-    else if (node->dir == DIR_USER)
+        /* Below its directory a file cannot be reached once that is gone. */
+        if (!tree->names_remembered && !node->file)
+            a.entry_timeout_s = 0;
+    }
+    if (node->dir == DIR_USER)
         a.attr_timeout_s = a.entry_timeout_s = 0; /* gone with the last partition */
     if (node->file) {
         int r = file_attributes(tree, node, uid, &a);

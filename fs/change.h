@@ -2,7 +2,7 @@
 /*
  * A change on its way to disk, and the thread that makes changes durable. The
  * loop decides and submits; the committer takes all that wait, makes them durable
- * with one sync, answers them, and tells the kernel what to forget. When that
+ * with one sync, tells the kernel what to forget, and answers them. When that
  * fails nothing is answered: the loop takes everything back and refuses it.
  */
 #ifndef CHRONOS_FS_CHANGE_H
@@ -43,10 +43,10 @@ void reply_send(const struct reply *reply);
 void reply_refuse(const struct reply *reply, int error);
 
 struct committer;
-struct notifier;
+struct link;
 
-/* Starts the thread. `store` and `notifier` are borrowed and must outlive it. */
-int committer_new(struct store *store, struct notifier *notifier, uint64_t mount_id,
+/* Starts the thread. `store` and `link` are borrowed and must outlive it. */
+int committer_new(struct store *store, struct link *link, uint64_t mount_id,
                   struct committer **ret_committer);
 /* Stops it after what is queued; returns NULL. */
 struct committer *committer_free(struct committer *committer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread that makes changes durable and then answers them; see change.h. */
 #include "change.h"
-#include "notifier.h"
+#include "forget.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +23,7 @@ struct queue {
 
 struct committer {
     struct store *store;
-    struct notifier *notifier;
+    struct link *link;
     uint64_t mount_id;
     struct store_clock clock;
     int fd;
@@ -138,14 +138,14 @@ static int commit(struct committer *committer, const struct change *changes,
     return r;
 }
 
-/* Answers first: the kernel can let go of a directory only after its answer. */
+/* Whoever gets an answer must not find the state before it remembered. */
 static void finish(struct committer *committer, struct change *changes)
 {
     for (struct change *c = changes; c; c = c->next)
-        reply_send(&c->reply);
+        forget_events(committer->link, c->events, false);
     for (struct change *next; changes; changes = next) {
         next = changes->next;
-        notifier_events(committer->notifier, changes->events, false);
+        reply_send(&changes->reply);
         change_free(changes);
     }
 }
@@ -201,14 +201,14 @@ static void *committer_thread(void *argument)
     return NULL;
 }
 
-int committer_new(struct store *store, struct notifier *notifier, uint64_t mount_id,
+int committer_new(struct store *store, struct link *link, uint64_t mount_id,
                   struct committer **ret_committer)
 {
     struct committer *committer = calloc(1, sizeof(*committer));
     if (!committer)
         return -ENOMEM;
     committer->store = store;
-    committer->notifier = notifier;
+    committer->link = link;
     committer->mount_id = mount_id;
     committer->retention_ns = INT64_MAX;
     queue_init(&committer->queue);

@@ -12,9 +12,12 @@ static const struct {
     enum dir_kind kind;
     const char *title;
 } chapters[] = {
-    {DIR_ROOT, "/chronos"},          {DIR_CONFIG, "/chronos/config"},
-    {DIR_USERS, "/chronos/users"},   {DIR_USER, "/chronos/users/NAME"},
-    {DIR_DEVICE, "/chronos/gpuN"},   {DIR_PARTITIONS, "/chronos/partitions"},
+    {DIR_ROOT, "/chronos"},
+    {DIR_CONFIG, "/chronos/config"},
+    {DIR_USERS, "/chronos/users"},
+    {DIR_USER, "/chronos/users/NAME"},
+    {DIR_DEVICE, "/chronos/gpuN"},
+    {DIR_PARTITIONS, "/chronos/partitions"},
     {DIR_PARTITION, "/chronos/gpuN/pN"},
 };
 

@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 /* Newer than the headers of Debian 12. */
-#define NOTIFY_RESEND 7
-#define UNIQUE_RESEND (UINT64_C(1) << 63)
+#define NOTIFY_RESEND    7
+#define NOTIFY_INC_EPOCH 8
+#define UNIQUE_RESEND    (UINT64_C(1) << 63)
 
 /* Larger than any request. */
 #define LINK_BUFFER (LINK_WRITE_MAX + 8192u)
@@ -26,6 +27,7 @@ struct link {
     struct fuse_session *session;
     int fd;
     struct link_request current;
+    bool epochs;
     char *buffer;
 };
 
@@ -148,6 +150,7 @@ int link_start(struct link *link)
     link_process(link, init, link->shared->init_length);
     if (!atomic_load(&link->shared->init_answered))
         return -EPROTO;
+    link->epochs = !link_notify(link, NOTIFY_INC_EPOCH, NULL, 0);
     int r = successor ? link_notify(link, NOTIFY_RESEND, NULL, 0) : 0;
     if (r)
         log_say("this kernel cannot repeat requests (6.9 and newer can): callers whose request the "
@@ -170,4 +173,22 @@ int link_notify_poll(struct link *link, uint64_t kh)
 {
     struct fuse_notify_poll_wakeup_out wakeup = {.kh = kh};
     return link_notify(link, FUSE_NOTIFY_POLL, &wakeup, sizeof(wakeup));
+}
+
+bool link_has_epochs(const struct link *link)
+{
+    return link->epochs;
+}
+
+void link_forget_names(struct link *link)
+{
+    if (link->epochs)
+        link_notify(link, NOTIFY_INC_EPOCH, NULL, 0);
+}
+
+void link_forget_node(struct link *link, uint64_t node_id)
+{
+    /* A negative offset: attributes only. ENOENT (nothing remembered) is fine. */
+    struct fuse_notify_inval_inode_out node = {.ino = node_id, .off = -1, .len = 0};
+    link_notify(link, FUSE_NOTIFY_INVAL_INODE, &node, sizeof(node));
 }

@@ -41,6 +41,13 @@ int link_start(struct link *link);
 int link_serve(struct link *link);
 /* The request being served. */
 const struct link_request *link_current(const struct link *link);
+/* Whether link_forget_names works: only then may names of what can end early be
+ * remembered. Known after link_start. */
+bool link_has_epochs(const struct link *link);
+/* The kernel forgets all names it remembers. Takes no lock there. Any thread. */
+void link_forget_names(struct link *link);
+/* The kernel forgets the attributes of a node. Takes no lock there. Any thread. */
+void link_forget_node(struct link *link, uint64_t node_id);
 /* Wakes whoever polls the open file that the kernel calls `kh`. */
 int link_notify_poll(struct link *link, uint64_t kh);
 

@@ -14,7 +14,6 @@
 
 #include "change.h"
 #include "link.h"
-#include "notifier.h"
 #include "tree.h"
 #include "worker.h"
 
@@ -26,7 +25,6 @@ struct server {
     struct fuse_session *session;
     struct store *store;
     struct committer *committer;
-    struct notifier *notifier;
     int timer_fd, epoll_fd, signal_fd;
     int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
     struct parked *parked;       /* writes that wait for a name */

@@ -3,6 +3,7 @@
  * From the engine's events to the committer: their lines, their waiters, their
  * answer; and back, when they could not be made durable. See server.h.
  */
+#include "forget.h"
 #include "log.h"
 #include "server.h"
 #include "status.h"
@@ -159,7 +160,7 @@ void server_handle_failure(struct server *server)
     }
     if (changes)
         log_say("could not make changes durable: %s", sentence);
-    notifier_events(server->notifier, events, true);
+    forget_events(server->link, events, true);
     engine_events_free(events);
     server_tick(server);
     server_arm(server);

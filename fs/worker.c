@@ -34,8 +34,9 @@ static int watch(struct server *server, int fd)
     return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-/* SIGTERM and SIGHUP come as input like everything else. */
-static int watch_signals(struct server *server)
+/* SIGTERM and SIGHUP come as input like everything else. Before any thread is
+ * started: each has a mask of its own, taken from who starts it. */
+static int open_signals(struct server *server)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -43,7 +44,7 @@ static int watch_signals(struct server *server)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return server->signal_fd < 0 ? -errno : watch(server, server->signal_fd);
+    return server->signal_fd < 0 ? -errno : 0;
 }
 
 static int open_session(struct server *server, const struct worker_fds *fds)
@@ -59,7 +60,9 @@ static int open_session(struct server *server, const struct worker_fds *fds)
 static int start(struct server *server, const struct worker_fds *fds)
 {
     struct tree *tree = &server->tree;
-    int r = open_session(server, fds);
+    int r = open_signals(server);
+    if (!r)
+        r = open_session(server, fds);
     if (!r)
         r = caller_init(tree);
     if (!r)
@@ -77,16 +80,13 @@ static int start(struct server *server, const struct worker_fds *fds)
     tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
     r = server_restore(server);
     if (!r)
-        r = notifier_new(server->session, &server->notifier);
-    if (!r)
-        r = committer_new(server->store, server->notifier, tree->shared->mount_id,
-                          &server->committer);
+        r = committer_new(server->store, server->link, tree->shared->mount_id, &server->committer);
     return r;
 }
 
 static int watch_all(struct server *server, const struct worker_fds *fds)
 {
-    int r = watch_signals(server);
+    int r = watch(server, server->signal_fd);
     if (!r)
         r = watch(server, fds->fuse);
     if (!r)
@@ -187,7 +187,13 @@ int worker_run(const struct worker_fds *fds)
     server_submit(server, NULL); /* what restoring ended */
     server_tick(server);
     server_arm(server);
-    link_start(server->link); /* answers the INIT and asks for what was left unanswered */
+    /* Answers the greeting and asks for what was left unanswered. */
+    r = link_start(server->link);
+    if (r) {
+        log_say("the kernel did not take the greeting: %s", strerror(-r));
+        return WORKER_FATAL;
+    }
+    server->tree.names_remembered = link_has_epochs(server->link);
     for (size_t i = 0; i < server->tree.handles.polled_count; i++) {
         /* A wake-up may have been lost with the last worker. */
         struct shared_handle *slot = &server->tree.handles.slots[server->tree.handles.polled[i]];
@@ -196,7 +202,6 @@ int worker_run(const struct worker_fds *fds)
     if (write(fds->ready, "", 1) != 1)
         log_say("nobody waits for this worker");
     loop(server, fds);
-    /* The threads may be waiting in the kernel for a directory: they end with the
-     * process, and so does everything else. */
+    /* Everything else ends with the process. */
     return server->exit_code;
 }

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Telling the kernel to forget; see forget.h. */
+#include "forget.h"
+
+#include "link.h"
+#include "tree.h"
+
+static void forget_files(struct link *link, enum dir_kind dir, uint64_t object)
+{
+    for (const struct file_row *row = tree_rows(dir); row->name; row++) {
+        struct node file = {.dir = dir, .object = object, .file = node_file_hash(row->name)};
+        link_forget_node(link, node_id(&file));
+    }
+}
+
+static void forget_partition(struct link *link, uint64_t id)
+{
+    struct node partition = {.dir = DIR_PARTITION, .object = id};
+    struct node in_list = {.dir = DIR_PARTITIONS, .object = id, .link = true};
+    link_forget_node(link, node_id(&partition));
+    link_forget_node(link, node_id(&in_list));
+    forget_files(link, DIR_PARTITION, id);
+}
+
+void forget_events(struct link *link, const struct engine_event *events, bool taken_back)
+{
+    bool names = false, setting = false;
+    for (; events; events = events->next) {
+        enum event_kind kind = events->kind;
+        if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
+            continue;
+        setting |= kind == EVENT_SETTING;
+        /* A shorter life must not be outlived by what was remembered of a longer. */
+        names |= taken_back || event_kind_is_end(kind) || kind == EVENT_SHORTENED;
+        if (kind != EVENT_SETTING && (taken_back || !event_kind_is_end(kind)))
+            forget_partition(link, events->after.id);
+    }
+    if (setting) {
+        forget_files(link, DIR_CONFIG, 0);
+        forget_files(link, DIR_ROOT, 0);
+    }
+    if (names)
+        link_forget_names(link);
+}
