@@ -51,6 +51,9 @@ static ssize_t link_writev(int fd, struct iovec *iov, int count, void *userdata)
     if (greeting && atomic_load(&link->shared->init_answered))
         return total;
     ssize_t n = writev(fd, iov, count);
+    /* Not known: the worker that answered died before it could say so. */
+    if (greeting && n < 0 && errno == ENOENT)
+        n = total;
     if (greeting && n >= 0)
         atomic_store(&link->shared->init_answered, 1);
     return n;

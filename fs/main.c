@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronosfs: mounts the tree. Map of the modules:
+ *
+ *   main.c        the order of things at the start
+ *   options.c     what can be said on the command line; help and man page
+ *   state.c       the state directory and its lock
+ *   mount.c       mounting and unmounting
+ *   daemon.c      leaving the terminal, telling when it is ready
+ *   supervisor.c  holds the mount, starts a worker whenever there is none
+ *   worker.c      serves the tree (a process of its own); server.h goes on from there
+ *
+ * The same program is both: with --worker, which only the supervisor says, it is
+ * a worker.
+ */
+#include "daemon.h"
+#include "log.h"
+#include "options.h"
+#include "shared.h"
+#include "state.h"
+#include "supervisor.h"
+#include "worker.h"
+
+#include "../core/store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_USAGE    2
+#define PROBE_WAIT_MS 30000
+
+/* -- as a worker -------------------------------------------------------------- */
+
+static int run_worker(const char *numbers)
+{
+    struct worker_fds fds;
+    int lock_fd, syslog, used = 0;
+
+    if (sscanf(numbers, "%d,%d,%d,%d,%d,%d%n", &fds.fuse, &fds.shared, &fds.handles, &fds.ready,
+               &lock_fd, &syslog, &used) != 6 ||
+        numbers[used] != '\0') {
+        fprintf(stderr, "chronosfs: --worker is for the supervisor alone\n");
+        return EXIT_USAGE;
+    }
+    const int kept[] = {fds.fuse, fds.shared, fds.handles, fds.ready, lock_fd};
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        fcntl(kept[i], F_SETFD, FD_CLOEXEC);
+    if (syslog)
+        log_to_syslog();
+    prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, it is named after that */
+    return worker_run(&fds);
+}
+
+/* -- the start ---------------------------------------------------------------- */
+
+/* What is made on the way to a mount. */
+struct start {
+    struct options options;
+    char program_path[PATH_MAX];
+    int daemon_fd; /* who waits for us; -1 in the foreground */
+    struct mount mount;
+    struct shared *shared;
+    struct supervisor supervisor;
+    char sentence[STORE_SENTENCE_MAX + PATH_MAX];
+};
+
+/* While the working directory is still the caller's. */
+static int make_absolute(char *path, size_t size)
+{
+    char below[PATH_MAX];
+    if (path[0] == '/' || path[0] == '\0')
+        return 0;
+    if (getcwd(below, sizeof(below)) == NULL)
+        return -errno;
+    size_t length = strlen(below), more = strlen(path);
+    if (length + 1 + more >= size)
+        return -ENAMETOOLONG;
+    memmove(path + length + 1, path, more + 1);
+    memcpy(path, below, length);
+    path[length] = '/';
+    return 0;
+}
+
+/* Opens the program that runs, and finds where a newer one would be. */
+static int find_program(struct start *start)
+{
+    ssize_t length = readlink("/proc/self/exe", start->program_path, PATH_MAX - 1);
+    start->supervisor.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (length < 0 || start->supervisor.program_fd < 0) {
+        snprintf(start->sentence, sizeof(start->sentence), "cannot look at /proc/self/exe: %s",
+                 strerror(errno));
+        return -ENOENT;
+    }
+    start->program_path[length] = '\0';
+    start->supervisor.program_path = start->program_path;
+    return 0;
+}
+
+/* Leaves whatever belongs to the caller: descriptors and the working directory
+ * may lie on the mount that is to come, or keep others from being unmounted. */
+static int leave_caller(struct start *start)
+{
+    int r = make_absolute(start->options.mount_point, PATH_MAX);
+    if (r == 0)
+        r = make_absolute(start->options.state_dir, PATH_MAX);
+    if (r != 0) {
+        snprintf(start->sentence, sizeof(start->sentence),
+                 "cannot tell the working directory (%s): name absolute paths", strerror(-r));
+        return r;
+    }
+    syscall(SYS_close_range, 3u, ~0u, 0);
+    umask(077);
+    for (int i = 1; i < NSIG; i++) {
+        if (i != SIGHUP)                                 /* nohup(1) is heeded */
+            signal(i, i == SIGPIPE ? SIG_IGN : SIG_DFL); /* workers inherit it */
+    }
+    return chdir("/") == 0 ? 0 : -errno;
+}
+
+static const struct store_kind *find_store(const char *name)
+{
+    return strcmp(name, store_memory.name) == 0 ? &store_memory : &store_sqlite;
+}
+
+/* Locks the state and looks whether it can be used. */
+static int check_state(struct start *start)
+{
+    struct store *store;
+    char *path = start->shared->state_dir, *sentence = start->sentence;
+    int fd = state_lock(start->options.state_dir, path, sentence, sizeof(start->sentence));
+
+    if (fd < 0)
+        return fd;
+    start->supervisor.lock_fd = fd;
+    int r =
+        find_store(start->options.store)->open(path, true, &store, sentence, STORE_SENTENCE_MAX);
+    if (r == 0)
+        store_close(store);
+    return r;
+}
+
+static int find_devices(struct start *start)
+{
+    bool simulate = start->options.simulate[0] != '\0';
+    struct gpu_list *list = &start->shared->devices;
+    int r = gpu_probe(simulate ? &gpu_simulated : &gpu_opencl,
+                      simulate ? start->options.simulate : NULL, PROBE_WAIT_MS, list);
+
+    if (r != 0 && simulate) {
+        snprintf(start->sentence, sizeof(start->sentence), "%s", list->note);
+        return r;
+    }
+    if (list->note[0] != '\0')
+        log_say("%s", list->note);
+    if (r == 0 && list->count > 0)
+        return 0;
+    snprintf(start->sentence, sizeof(start->sentence),
+             "there is no device to share. Look at clinfo: it needs the OpenCL driver of the "
+             "device's vendor, or the package pocl-opencl-icd to use the CPU. To try chronosfs "
+             "without one: --simulate 4x80G");
+    return r != 0 ? r : -ENODEV;
+}
+
+static int make_memory(const char *name, size_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd >= 0 && size > 0 && ftruncate(fd, (off_t)size) != 0) {
+        close(fd);
+        return -errno;
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+static int make_shared(struct start *start)
+{
+    struct supervisor *supervisor = &start->supervisor;
+    size_t size = sizeof(*start->shared);
+
+    supervisor->shared_fd = make_memory("chronosfs-shared", size);
+    supervisor->handles_fd = make_memory("chronosfs-handles", 0);
+    void *map =
+        supervisor->shared_fd < 0 || supervisor->handles_fd < 0
+            ? MAP_FAILED
+            : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
+    if (map == MAP_FAILED) {
+        snprintf(start->sentence, sizeof(start->sentence), "cannot get memory: %s",
+                 strerror(errno));
+        return -ENOMEM;
+    }
+    start->shared = map;
+    start->shared->version = SHARED_VERSION;
+    start->shared->size = (uint32_t)size;
+    start->shared->admin_uid = geteuid();
+    start->shared->admin_gid = getegid();
+    start->shared->allow_other = start->options.allow_other || geteuid() == 0;
+    snprintf(start->shared->store, sizeof(start->shared->store), "%s", start->options.store);
+    while (start->shared->mount_id == 0) {
+        if (getrandom(&start->shared->mount_id, sizeof(start->shared->mount_id), 0) < 0 &&
+            errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+static int64_t wall_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static int mount_tree(struct start *start)
+{
+    struct shared *shared = start->shared;
+    char *sentence = start->sentence;
+    size_t size = sizeof(start->sentence);
+    int r =
+        mount_prepare(&start->mount, start->options.mount_point, shared->state_dir, sentence, size);
+    if (r == 0 && shared->allow_other)
+        r = mount_check_allow_other(sentence, size);
+    if (r != 0)
+        return r;
+    memcpy(shared->mount_point, start->mount.point, sizeof(shared->mount_point));
+    shared->started_wall_ns = wall_ns();
+    state_sign(start->supervisor.lock_fd, shared->mount_point);
+    supervisor_block_signals();
+    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, sentence, size);
+    if (r != 0)
+        return r;
+    r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,
+                        sentence, size);
+    if (r == 0 && fcntl(start->mount.fd, F_SETFL, O_NONBLOCK) != 0)
+        r = -errno;
+    if (r != 0)
+        mount_close(&start->mount);
+    return r;
+}
+
+/* The tree can be used: whoever waits for that is told. */
+static int tell_ready(void *context)
+{
+    struct start *start = context;
+    char lines[64];
+
+    if (start->daemon_fd >= 0 && daemon_ready(start->daemon_fd) != 0)
+        return -EPIPE;
+    snprintf(lines, sizeof(lines), "READY=1\nMAINPID=%d", getpid());
+    daemon_notify(lines);
+    unsetenv("NOTIFY_SOCKET"); /* said once; not for later workers */
+    return 0;
+}
+
+static int prepare(struct start *start)
+{
+    int r = make_shared(start);
+    if (r == 0)
+        r = check_state(start);
+    if (r == 0)
+        r = find_devices(start);
+    return r == 0 ? mount_tree(start) : r;
+}
+
+static int prepare_and_run(struct start *start)
+{
+    struct supervisor *supervisor = &start->supervisor;
+    int r = find_program(start);
+
+    if (r == 0)
+        r = prepare(start);
+    if (r != 0) {
+        log_say("%s", start->sentence[0] != '\0' ? start->sentence : strerror(-r));
+        return EXIT_FAILURE;
+    }
+    supervisor->mount = &start->mount;
+    supervisor->ready = tell_ready;
+    supervisor->context = start;
+    supervisor->detached = start->daemon_fd >= 0;
+    return supervisor_run(supervisor);
+}
+
+int main(int argc, char **argv)
+{
+    static struct start start = {.daemon_fd = -1};
+    char *sentence = start.sentence;
+
+    if (argc == 3 && strcmp(argv[1], "--worker") == 0)
+        return run_worker(argv[2]);
+    if (options_parse(argc, argv, &start.options, sentence, sizeof(start.sentence)) != 0) {
+        log_say("%s", sentence);
+        return EXIT_USAGE;
+    }
+    if (start.options.help)
+        options_print_help(stdout);
+    else if (start.options.version)
+        printf("chronosfs %s\n", CHRONOS_VERSION);
+    if (start.options.help || start.options.version)
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (start.options.fake)
+        return EXIT_SUCCESS;
+    int r = leave_caller(&start);
+    if (r == 0 && !start.options.foreground)
+        r = start.daemon_fd = daemon_start();
+    if (r < 0) {
+        log_say("%s", sentence[0] != '\0' ? sentence : strerror(-r));
+        return EXIT_FAILURE;
+    }
+    return prepare_and_run(&start);
+}
