@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The naive engine of reference.h. Slow on purpose, and obvious. */
+#include "reference.h"
+
+#include <string.h>
+
+const char *const reference_keys[4] = {"config/min_duration", "config/max_duration",
+                                       "config/max_fraction", "a/free/one"};
+
+struct partition *reference_find(struct reference *reference, uint64_t id)
+{
+    for (size_t i = 0; i < reference->now.count; i++) {
+        if (reference->now.live[i].id == id)
+            return &reference->now.live[i];
+    }
+    return NULL;
+}
+
+static uint64_t promised_without(const struct reference *reference, uint32_t device, int64_t at_ns,
+                                 uint64_t but_id)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < reference->now.count; i++) {
+        const struct partition *p = &reference->now.live[i];
+
+        if (p->device == device && p->id != but_id && p->start_ns <= at_ns && at_ns < p->end_ns)
+            sum += p->memory_bytes;
+    }
+    return sum;
+}
+
+uint64_t reference_promised(const struct reference *reference, uint32_t device, int64_t at_ns)
+{
+    return promised_without(reference, device, at_ns, 0);
+}
+
+/* Only where something starts can it become more. */
+uint64_t reference_peak(const struct reference *reference, uint32_t device, int64_t from_ns,
+                        int64_t until_ns, uint64_t but_id)
+{
+    uint64_t most = promised_without(reference, device, from_ns, but_id);
+
+    for (size_t i = 0; i < reference->now.count; i++) {
+        int64_t at_ns = reference->now.live[i].start_ns;
+        uint64_t value;
+
+        if (at_ns <= from_ns || at_ns >= until_ns)
+            continue;
+        value = promised_without(reference, device, at_ns, but_id);
+        most = value > most ? value : most;
+    }
+    return most;
+}
+
+int64_t reference_earliest(const struct reference *reference, uint32_t device, int64_t now_ns,
+                           uint64_t bytes, int64_t duration_ns)
+{
+    const struct engine_device *known = &reference->devices[device];
+    int64_t best_ns = ENGINE_FOREVER;
+
+    if (!known->present || bytes > known->memory_bytes)
+        return ENGINE_FOREVER;
+    for (size_t i = 0; i <= reference->now.count; i++) {
+        int64_t at_ns = i < reference->now.count ? reference->now.live[i].end_ns : now_ns;
+
+        if (at_ns >= now_ns && at_ns < best_ns &&
+            reference_peak(reference, device, at_ns, at_ns + duration_ns, 0) + bytes <=
+                known->memory_bytes)
+            best_ns = at_ns;
+    }
+    return best_ns;
+}
+
+int64_t reference_next_end(const struct reference *reference)
+{
+    int64_t first_ns = ENGINE_FOREVER;
+
+    for (size_t i = 0; i < reference->now.count; i++) {
+        if (reference->now.live[i].end_ns < first_ns)
+            first_ns = reference->now.live[i].end_ns;
+    }
+    return first_ns;
+}
+
+static bool owns(const struct caller *caller, const struct partition *partition)
+{
+    if (caller->uid != partition->uid)
+        return false;
+    return caller->uid != 0 || caller->ns == partition->creator_ns;
+}
+
+bool reference_may_act(const struct caller *caller, const struct partition *partition)
+{
+    return caller->admin || owns(caller, partition);
+}
+
+static struct engine_event *expect(struct reference *reference, enum event_kind kind, int64_t at_ns,
+                                   uint32_t by_uid)
+{
+    struct engine_event *event = &reference->events[reference->event_count++];
+
+    *event = (struct engine_event){
+        .seq = reference->next_seq++, .kind = kind, .at_ns = at_ns, .by_uid = by_uid};
+    return event;
+}
+
+static void end(struct reference *reference, struct partition *partition, enum event_kind kind,
+                int64_t at_ns, uint32_t by_uid)
+{
+    struct engine_event *event = expect(reference, kind, at_ns, by_uid);
+    size_t after = (size_t)(&reference->now.live[--reference->now.count] - partition);
+
+    event->before = event->after = *partition;
+    event->after.end_ns = at_ns;
+    event->after.change_seq = event->seq;
+    memmove(partition, partition + 1, after * sizeof *partition);
+}
+
+static int changed(struct reference *reference, struct partition *partition, enum event_kind kind,
+                   int64_t now_ns, const struct caller *caller, struct partition after)
+{
+    struct engine_event *event = expect(reference, kind, now_ns, caller->uid);
+
+    after.change_seq = event->seq;
+    event->before = *partition;
+    event->after = *partition = after;
+    return 0;
+}
+
+/* -- operations ------------------------------------------------------------------ */
+
+static uint64_t bytes_of(const struct request *request, uint64_t total)
+{
+    if (!request->amount.is_share)
+        return request->amount.bytes;
+    /* small numbers only */
+    return request->amount.digits * total / request->amount.scale;
+}
+
+static bool too_large(const struct reference *reference, const struct caller *caller,
+                      uint32_t device, uint64_t bytes)
+{
+    uint64_t memory = reference->devices[device].memory_bytes;
+
+    return !caller->admin && bytes <= memory &&
+           bytes > memory * reference->now.policy.max_ppm / 1000000;
+}
+
+/* Whether a device can give it: 0 or why not; what it has free. */
+static int can_give(const struct reference *reference, int64_t now_ns, const struct caller *caller,
+                    uint32_t device, const struct request *request, uint64_t *ret_free)
+{
+    uint64_t memory = reference->devices[device].memory_bytes;
+    uint64_t bytes = bytes_of(request, memory);
+    uint64_t peak = reference_peak(reference, device, now_ns, now_ns + request->duration_ns, 0);
+
+    *ret_free = peak < memory ? memory - peak : 0;
+    if (!reference->devices[device].present)
+        return REFUSED_BUSY;
+    if (bytes == 0 || too_large(reference, caller, device, bytes))
+        return REFUSED_INVALID;
+    return bytes <= *ret_free ? 0 : REFUSED_NO_SPACE;
+}
+
+static int choose(const struct reference *reference, int64_t now_ns, const struct caller *caller,
+                  const struct request *request, uint32_t *ret_device)
+{
+    uint64_t best_free = 0, best_memory = 1, free_bytes;
+    int code = REFUSED_BUSY;
+
+    for (uint32_t i = 0; i < reference->device_count; i++) {
+        uint64_t memory = reference->devices[i].memory_bytes;
+        int r = can_give(reference, now_ns, caller, i, request, &free_bytes);
+
+        if (r == 0 && (code != 0 || free_bytes * best_memory > best_free * memory)) {
+            best_free = free_bytes;
+            best_memory = memory;
+            *ret_device = i;
+            code = 0;
+        } else if (code != 0 && (r == REFUSED_NO_SPACE || code == REFUSED_BUSY)) {
+            code = r;
+        }
+    }
+    return code;
+}
+
+int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_ns,
+                     const struct caller *caller, uint32_t device, const struct request *request,
+                     uint32_t uid, uint32_t gid, uint64_t hold, uint64_t *ret_id)
+{
+    struct partition p = {.id = reference->next_id,
+                          .device = device,
+                          .uid = uid,
+                          .gid = gid,
+                          .mode = 0755,
+                          .start_ns = now_ns,
+                          .end_ns = now_ns + request->duration_ns,
+                          .created_wall_ns = wall_ns,
+                          .hold = request->hold ? hold : 0,
+                          .creator_ns = caller->ns,
+                          .creator_uid = caller->uid,
+                          .creator_pid = caller->pid};
+    struct engine_event *event;
+    uint64_t free_bytes;
+    int r;
+
+    if (uid != caller->uid && !caller->admin)
+        return REFUSED_PERMISSION;
+    if (request->hold && hold == 0)
+        return REFUSED_INVALID;
+    if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
+        return REFUSED_INVALID;
+    if (!caller->admin && request->duration_ns > reference->now.policy.max_ns)
+        return REFUSED_INVALID;
+    if (device == ENGINE_DEVICE_ANY)
+        r = choose(reference, now_ns, caller, request, &p.device);
+    else if (device >= reference->device_count)
+        r = REFUSED_INVALID;
+    else
+        r = can_give(reference, now_ns, caller, device, request, &free_bytes);
+    if (r)
+        return r;
+    p.memory_bytes = bytes_of(request, reference->devices[p.device].memory_bytes);
+    memcpy(p.name, request->name, sizeof p.name);
+    event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
+    p.change_seq = event->seq;
+    event->after = p;
+    reference->now.live[reference->now.count++] = p;
+    *ret_id = reference->next_id++;
+    return 0;
+}
+
+static int reach(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                 uint64_t id, bool by_mode, struct partition **ret)
+{
+    *ret = reference_find(reference, id);
+    if (!*ret || (*ret)->end_ns <= now_ns)
+        return REFUSED_GONE;
+    if (!reference_may_act(caller, *ret) && !(by_mode && caller->by_mode))
+        return REFUSED_PERMISSION;
+    return 0;
+}
+
+int reference_release(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                      uint64_t id)
+{
+    struct partition *p;
+    int r = reach(reference, now_ns, caller, id, false, &p);
+
+    if (r == 0)
+        end(reference, p, owns(caller, p) ? EVENT_RELEASED : EVENT_REVOKED, now_ns, caller->uid);
+    return r;
+}
+
+void reference_close_hold(struct reference *reference, int64_t now_ns, uint64_t hold)
+{
+    for (size_t i = 0; i < reference->now.count;) {
+        struct partition *p = &reference->now.live[i];
+
+        if (hold && p->hold == hold && p->end_ns > now_ns)
+            end(reference, p, EVENT_CLOSED, now_ns, p->uid);
+        else
+            i++;
+    }
+}
+
+int reference_resize(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                     uint64_t id, uint64_t bytes)
+{
+    struct partition *p, after;
+    int64_t from_ns;
+    int r = reach(reference, now_ns, caller, id, true, &p);
+
+    if (r)
+        return r;
+    if (bytes == 0)
+        return REFUSED_INVALID;
+    if (bytes == p->memory_bytes)
+        return 0;
+    from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
+    if (bytes > p->memory_bytes) {
+        if (!reference->devices[p->device].present)
+            return REFUSED_BUSY;
+        if (too_large(reference, caller, p->device, bytes))
+            return REFUSED_INVALID;
+        if (reference_peak(reference, p->device, from_ns, p->end_ns, id) + bytes >
+            reference->devices[p->device].memory_bytes)
+            return REFUSED_NO_SPACE;
+    }
+    after = *p;
+    after.memory_bytes = bytes;
+    return changed(reference, p, EVENT_RESIZED, now_ns, caller, after);
+}
+
+int reference_set_end(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                      uint64_t id, int64_t end_ns)
+{
+    struct partition *p, after;
+    int r = reach(reference, now_ns, caller, id, true, &p);
+
+    if (r)
+        return r;
+    if (end_ns <= now_ns || end_ns <= p->start_ns)
+        return REFUSED_INVALID;
+    if (end_ns == p->end_ns)
+        return 0;
+    if (end_ns > p->end_ns) {
+        if (!reference->devices[p->device].present)
+            return REFUSED_BUSY;
+        if (!caller->admin && end_ns - now_ns > reference->now.policy.max_ns)
+            return REFUSED_INVALID;
+        if (reference_peak(reference, p->device, p->end_ns, end_ns, id) + p->memory_bytes >
+            reference->devices[p->device].memory_bytes)
+            return REFUSED_NO_SPACE;
+    }
+    after = *p;
+    after.end_ns = end_ns;
+    return changed(reference, p, end_ns > p->end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, now_ns,
+                   caller, after);
+}
+
+int reference_rename(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                     uint64_t id, const char *name, bool good_name)
+{
+    struct partition *p, after;
+    int r = reach(reference, now_ns, caller, id, true, &p);
+
+    if (r)
+        return r;
+    if (!good_name)
+        return REFUSED_INVALID;
+    if (strcmp(p->name, name) == 0)
+        return 0;
+    after = *p;
+    memset(after.name, 0, sizeof after.name);
+    strcpy(after.name, name);
+    return changed(reference, p, EVENT_RENAMED, now_ns, caller, after);
+}
+
+int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                        uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode)
+{
+    struct partition *p, after;
+    int r = reach(reference, now_ns, caller, id, false, &p);
+
+    if (r)
+        return r;
+    if (uid != p->uid && !caller->admin)
+        return REFUSED_PERMISSION;
+    if (uid == p->uid && gid == p->gid && mode == p->mode)
+        return 0;
+    after = *p;
+    after.uid = uid;
+    after.gid = gid;
+    after.mode = mode;
+    return changed(reference, p, EVENT_HANDED, now_ns, caller, after);
+}
+
+void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                   size_t key, const char *text, const struct reference_policy *policy)
+{
+    struct engine_event *event;
+
+    if (strcmp(reference->now.texts[key], text) == 0)
+        return;
+    event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
+    strcpy(event->key, reference_keys[key]);
+    strcpy(event->value, text);
+    strcpy(event->old_value, reference->now.texts[key]);
+    strcpy(reference->now.texts[key], text);
+    reference->now.policy = *policy;
+}
+
+void reference_advance(struct reference *reference, int64_t now_ns)
+{
+    for (;;) {
+        struct partition *first = NULL;
+
+        for (size_t i = 0; i < reference->now.count; i++) {
+            struct partition *p = &reference->now.live[i];
+
+            if (p->end_ns <= now_ns && (!first || p->end_ns < first->end_ns))
+                first = p; /* the array is in order of ids, so ties are too */
+        }
+        if (!first)
+            return;
+        end(reference, first, EVENT_EXPIRED, first->end_ns, first->uid);
+    }
+}

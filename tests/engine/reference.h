@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine again, as simply as it can be written: an array of partitions, and
+ * every question answered by looking at all of them. It shares no code with the
+ * engine beside the structs of its interface. See model.c.
+ */
+#ifndef CHRONOS_TESTS_ENGINE_REFERENCE_H
+#define CHRONOS_TESTS_ENGINE_REFERENCE_H
+
+#include "core/engine/engine.h"
+
+#define REFERENCE_DEVICES    4
+#define REFERENCE_PARTITIONS 96
+#define REFERENCE_EVENTS     512
+
+/* What can be set, as numbers. */
+struct reference_policy {
+    int64_t min_ns, max_ns;
+    uint64_t max_ppm;
+};
+
+/* What a revert brings back. */
+struct reference_state {
+    struct partition live[REFERENCE_PARTITIONS]; /* in order of ids */
+    size_t count;
+    struct reference_policy policy;
+    char texts[4][ENGINE_VALUE_MAX]; /* of the limits and one free setting; "" unset */
+};
+
+struct reference {
+    struct engine_device devices[REFERENCE_DEVICES];
+    uint32_t device_count;
+    struct reference_state now, durable;
+    uint64_t next_id, next_seq;
+    struct engine_event events[REFERENCE_EVENTS]; /* that must come, oldest first */
+    size_t event_count;
+};
+
+/* Indices of reference_state.texts. */
+enum { TEXT_MIN_DURATION, TEXT_MAX_DURATION, TEXT_MAX_FRACTION, TEXT_FREE };
+extern const char *const reference_keys[4];
+
+struct partition *reference_find(struct reference *reference, uint64_t id);
+uint64_t reference_promised(const struct reference *reference, uint32_t device, int64_t at_ns);
+uint64_t reference_peak(const struct reference *reference, uint32_t device, int64_t from_ns,
+                        int64_t until_ns, uint64_t but_id);
+int64_t reference_earliest(const struct reference *reference, uint32_t device, int64_t now_ns,
+                           uint64_t bytes, int64_t duration_ns);
+int64_t reference_next_end(const struct reference *reference);
+bool reference_may_act(const struct caller *caller, const struct partition *partition);
+
+/* The operations: what the engine must answer, and what is so from then on. */
+int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_ns,
+                     const struct caller *caller, uint32_t device, const struct request *request,
+                     uint32_t uid, uint32_t gid, uint64_t hold, uint64_t *ret_id);
+int reference_release(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                      uint64_t id);
+void reference_close_hold(struct reference *reference, int64_t now_ns, uint64_t hold);
+int reference_resize(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                     uint64_t id, uint64_t bytes);
+int reference_set_end(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                      uint64_t id, int64_t end_ns);
+int reference_rename(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                     uint64_t id, const char *name, bool good_name);
+int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                        uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode);
+/* `text` is what is kept, `policy` what is in force then. */
+void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                   size_t key, const char *text, const struct reference_policy *policy);
+void reference_advance(struct reference *reference, int64_t now_ns);
+
+#endif
