@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any bytes at all, given to the parsers of requests, amounts, durations, labels
+ * and policy values. What is accepted must be within its bounds and mean the
+ * same when it is written down again; what is refused must leave a sentence.
+ */
+#include "core/engine/engine.h"
+#include "core/engine/policy.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition);                        \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static char sentence[ENGINE_SENTENCE_MAX];
+
+/* Refused properly: one printable line, which ends and is not cut. */
+static void check_refusal(int r)
+{
+    size_t length = strnlen(sentence, sizeof sentence);
+
+    REQUIRE(r == REFUSED_INVALID);
+    REQUIRE(length > 10 && length < sizeof sentence - 1);
+    for (size_t i = 0; i < length; i++)
+        REQUIRE(sentence[i] >= 0x20 && sentence[i] < 0x7f);
+}
+
+static void check_amount(const struct amount *amount)
+{
+    static const uint64_t totals[] = {0, 1, 1000003, UINT64_C(80) << 30, INT64_MAX};
+
+    if (!amount->is_share) {
+        REQUIRE(amount->bytes > 0 && amount->bytes <= INT64_MAX);
+        return;
+    }
+    REQUIRE(amount->digits > 0 && amount->digits <= amount->scale);
+    REQUIRE(amount->scale <= UINT64_C(1000000000000000000));
+    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++)
+        REQUIRE(amount_bytes(amount, totals[i]) <= totals[i]);
+}
+
+static void write_amount(const struct amount *amount, char *text, size_t size)
+{
+    int decimals = 0;
+
+    for (uint64_t scale = amount->scale; scale > 1; scale /= 10)
+        decimals++;
+    if (!amount->is_share)
+        snprintf(text, size, "%" PRIu64 "B", amount->bytes);
+    else if (decimals == 0)
+        snprintf(text, size, "%" PRIu64, amount->digits);
+    else
+        snprintf(text, size, "0.%0*" PRIu64, decimals, amount->digits);
+}
+
+static void same_amount(const struct amount *a, const struct amount *b)
+{
+    REQUIRE(a->is_share == b->is_share && a->digits == b->digits && a->scale == b->scale &&
+            a->bytes == b->bytes);
+}
+
+static void fuzz_amount(const char *text, size_t length)
+{
+    struct amount amount, again;
+    char written[64];
+    int r = amount_parse(text, length, &amount, sentence, sizeof sentence);
+
+    if (r) {
+        check_refusal(r);
+        return;
+    }
+    check_amount(&amount);
+    write_amount(&amount, written, sizeof written);
+    REQUIRE(amount_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
+    same_amount(&amount, &again);
+}
+
+static void fuzz_duration(const char *text, size_t length)
+{
+    int64_t ns, again;
+    char written[64];
+    int r = duration_parse(text, length, &ns, sentence, sizeof sentence);
+
+    if (r) {
+        check_refusal(r);
+        return;
+    }
+    REQUIRE(ns >= NS_PER_SECOND && ns <= DURATION_MAX_NS && ns % NS_PER_SECOND == 0);
+    duration_text(ns, written, sizeof written);
+    REQUIRE(duration_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
+    REQUIRE(again == ns);
+}
+
+static void fuzz_request(const char *text, size_t length)
+{
+    struct request request, again;
+    char amount[64], written[REQUEST_TEXT_MAX];
+    int r = request_parse(text, length, &request, sentence, sizeof sentence);
+
+    if (r) {
+        check_refusal(r);
+        return;
+    }
+    check_amount(&request.amount);
+    REQUIRE(request.duration_ns >= NS_PER_SECOND && request.duration_ns <= DURATION_MAX_NS);
+    REQUIRE(memchr(request.user, 0, sizeof request.user));
+    REQUIRE(memchr(request.name, 0, sizeof request.name));
+    REQUIRE(request.on_expiry == UINT32_MAX || request.on_expiry == ON_EXPIRY_NONE);
+    write_amount(&request.amount, amount, sizeof amount);
+    snprintf(written, sizeof written, "%s %" PRId64 "%s%s%s%s%s%s", amount,
+             request.duration_ns / NS_PER_SECOND, request.user[0] ? " user=" : "", request.user,
+             request.name[0] ? "\tname=" : "", request.name, request.hold ? " hold" : "",
+             request.on_expiry == UINT32_MAX ? "" : " on_expiry=none");
+    REQUIRE(request_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
+    same_amount(&request.amount, &again.amount);
+    REQUIRE(request.duration_ns == again.duration_ns && request.hold == again.hold);
+    REQUIRE(request.on_expiry == again.on_expiry);
+    REQUIRE(strcmp(request.user, again.user) == 0 && strcmp(request.name, again.name) == 0);
+}
+
+static void fuzz_policy(const char *text, size_t length)
+{
+    char value[128], canonical[ENGINE_VALUE_MAX], again[ENGINE_VALUE_MAX];
+
+    length = length < sizeof value ? length : sizeof value - 1;
+    memcpy(value, text, length);
+    value[length] = 0;
+    for (const struct policy_row *row = policy_rows; row->name; row++) {
+        struct policy policy, before, after;
+        int r;
+
+        policy_init(&policy);
+        before = policy;
+        r = policy_set(&policy, row->name, value, canonical, sizeof canonical, sentence,
+                       sizeof sentence);
+        if (r) {
+            check_refusal(r);
+            REQUIRE(memcmp(&policy, &before, sizeof policy) == 0);
+            continue;
+        }
+        REQUIRE(policy.max_fraction_ppm >= 1 && policy.max_fraction_ppm <= 1000000);
+        REQUIRE(policy.min_duration_ns >= NS_PER_SECOND);
+        REQUIRE(policy.max_duration_ns >= policy.min_duration_ns);
+        after = policy;
+        REQUIRE(policy_set(&after, row->name, canonical, again, sizeof again, sentence,
+                           sizeof sentence) == 0);
+        REQUIRE(strcmp(canonical, again) == 0);
+        REQUIRE(after.max_fraction_ppm == policy.max_fraction_ppm &&
+                after.min_duration_ns == policy.min_duration_ns &&
+                after.max_duration_ns == policy.max_duration_ns &&
+                after.retention_ns == policy.retention_ns &&
+                strcmp(after.admin_group, policy.admin_group) == 0);
+    }
+}
+
+/* Any two numbers as texts: they end, and within their size. */
+static void fuzz_texts(const char *text, size_t length)
+{
+    uint64_t numbers[2] = {0};
+    char out[40];
+
+    memcpy(numbers, text, length < sizeof numbers ? length : sizeof numbers);
+    for (size_t size = 1; size <= sizeof out; size += 13) {
+        fraction_text(numbers[0], numbers[1], out, size);
+        REQUIRE(strnlen(out, size) < size);
+        percent_text(numbers[0], numbers[1], out, size);
+        REQUIRE(strnlen(out, size) < size);
+        size_text(numbers[0], out, size);
+        REQUIRE(strnlen(out, size) < size);
+        duration_text((int64_t)numbers[0], out, size);
+        REQUIRE(strnlen(out, size) < size);
+    }
+    REQUIRE(seconds_up((int64_t)numbers[0]) >= 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+    const char *text = (const char *)data;
+
+    if (!data)
+        return 0;
+    memset(sentence, 0x7f, sizeof sentence);
+    fuzz_request(text, length);
+    fuzz_amount(text, length);
+    fuzz_duration(text, length);
+    fuzz_policy(text, length);
+    fuzz_texts(text, length);
+    if (label_check(text, length, sentence, sizeof sentence))
+        check_refusal(REFUSED_INVALID);
+    return 0;
+}
