@@ -91,9 +91,6 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
     if (r)
         return r;
     a->size = tree->scratch.length;
-    /* Rounded down: a file under 512 bytes takes nothing, so that du of a
-     * partition is its memory, and no file looks as if it had holes. */
-    a->blocks = a->size / 512;
     if (row->fresh == FRESH_NEVER)
         a->attr_timeout_s = 0;
     else if (row->fresh == FRESH_COUNTS_DOWN)

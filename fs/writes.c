@@ -117,10 +117,10 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     return 0;
 }
 
-static int run_store(struct server *server, struct write *write, const char *data, size_t size)
+static int run_store(struct server *server, struct write *write, const char *data, size_t size,
+                     char line[REQUEST_TEXT_MAX + 1])
 {
     const struct file_row *row = tree_row(write->node);
-    char line[REQUEST_TEXT_MAX + 1];
     int r = check_writer(&server->tree, write->node, write, write->handle);
     if (!r && (!row || !row->store))
         r = -EACCES;
@@ -166,6 +166,7 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
 {
     struct server *server = context->server;
     struct node node;
+    char line[REQUEST_TEXT_MAX + 1];
     struct write write = {.node = &node, .caller = context->caller, .fh = fh};
     write.handle = handles_get(&server->tree.handles, fh);
     if (!write.handle || !node_from_id(ino, &node)) {
@@ -177,7 +178,7 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
     if (kept)
         write.result = kept->result;
     else
-        r = run_store(server, &write, data, size);
+        r = run_store(server, &write, data, size, line);
     if (r == STORE_LATER) {
         r = park(context, ino, fh, data, size);
         if (!r)
