@@ -75,9 +75,13 @@ static void drop_output(void)
 /* A driver that hangs for ever must not keep our locks and mounts open. */
 static void close_all_but(int keep)
 {
-    if (keep > 3)
-        syscall(SYS_close_range, 3u, (unsigned)keep - 1, 0);
-    syscall(SYS_close_range, (unsigned)keep + 1, ~0u, 0);
+    long rc = keep > 3 ? syscall(SYS_close_range, 3u, (unsigned)keep - 1, 0) : 0;
+    if (rc == 0 && syscall(SYS_close_range, (unsigned)keep + 1, ~0u, 0) == 0)
+        return;
+    for (int fd = 3; fd < 4096; fd++) { /* an old kernel */
+        if (fd != keep)
+            close(fd);
+    }
 }
 
 static _Noreturn void ask(const struct gpu_backend *backend, const char *argument, pid_t parent,
@@ -140,6 +144,16 @@ static bool list_is_good(const struct gpu_list *list)
     return true;
 }
 
+/* Where there is no pidfd, the child has to be looked at again and again. */
+#define LOOK_MS 10
+
+static bool child_is_gone(const struct question *question)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)question->child, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+           info.si_pid == question->child;
+}
+
 /* Waits until the answer is there or the child is gone; false: time is up. */
 static bool wait_answer(const struct question *question, int64_t deadline_ms)
 {
@@ -147,8 +161,10 @@ static bool wait_answer(const struct question *question, int64_t deadline_ms)
         struct pollfd fds[] = {{.fd = question->done, .events = POLLIN},
                                {.fd = question->pidfd, .events = POLLIN}};
         int64_t left = deadline_ms - now_ms();
+        if (question->pidfd < 0 && left > LOOK_MS)
+            left = LOOK_MS;
         int n = poll(fds, 2, left > 0 ? (int)left : 0);
-        if (n > 0)
+        if (n > 0 || (question->pidfd < 0 && child_is_gone(question)))
             return true;
         if (n == 0 && now_ms() >= deadline_ms)
             return false;
@@ -173,8 +189,7 @@ static void kill_group(struct question *question)
         int64_t left = deadline_ms - now_ms();
         if (left <= 0)
             return;
-        /* Without a pidfd, look again every few milliseconds. */
-        poll(&fd, question->pidfd >= 0 ? 1 : 0, question->pidfd >= 0 ? (int)left : 5);
+        poll(&fd, 1, question->pidfd >= 0 ? (int)left : LOOK_MS);
     }
 }
 

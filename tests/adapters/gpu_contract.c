@@ -296,8 +296,8 @@ static int nosy(const char *argument, struct gpu_list *l)
     int count = 0;
     (void)argument;
     fill(l);
-    while (directory != NULL && readdir(directory) != NULL)
-        count++;
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+        count += atoi(entry->d_name) < 1000;     /* valgrind has its own above */
     l->device[0].memory_bytes = (uint64_t)count; /* . .. 0 1 2, the pipe, the directory */
     sigset_t mask;
     sigprocmask(SIG_BLOCK, NULL, &mask);

@@ -552,7 +552,8 @@ static void on_small_disk(const char *options, void (*body)(void))
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        if (unshare(CLONE_NEWNS) != 0 ||
+            mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
             mount("tmpfs", directory, "tmpfs", 0, options) != 0)
             _exit(77);
         body();
