@@ -160,7 +160,9 @@ static int store_remaining(struct tree *tree, struct write *write)
 
 static int store_on_expiry(struct tree *tree, struct write *write)
 {
-    (void)tree;
+    const struct partition *partition = tree_partition(tree, write->node);
+    if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
+        return REFUSED_PERMISSION;
     if (!strcmp(write->text, "none"))
         return 0;
     snprintf(write->why.sentence, sizeof(write->why.sentence),

@@ -3,6 +3,7 @@
  * Requests of the kernel that only ask. Everything is decided first and answered
  * once, at once. What changes something is in writes.c.
  */
+#include "caller.h"
 #include "server.h"
 
 #include <errno.h>
@@ -169,6 +170,16 @@ static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
+/* A root that opens to write is told from the root of a container. */
+static uint64_t ns_of(struct tree *tree, const struct fuse_ctx *ctx)
+{
+    struct caller caller;
+    if (ctx->uid != 0)
+        return 0;
+    caller_get(tree, ctx->uid, ctx->gid, ctx->pid, &caller);
+    return caller.ns;
+}
+
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node node;
@@ -188,8 +199,11 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, -r);
         return;
     }
+    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
+    if ((fi->flags & O_ACCMODE) != O_RDONLY)
+        handle->ns = ns_of(tree, fuse_req_ctx(req));
     if (row->watch)
-        row->watch(tree, &node, &handles_get(&tree->handles, fi->fh)->seen);
+        row->watch(tree, &node, &handle->seen);
     fi->direct_io = 1;
     if (fuse_reply_open(req, fi) == -ENOENT)
         handles_release(&tree->handles, fi->fh); /* the caller was killed meanwhile */

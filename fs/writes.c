@@ -109,7 +109,7 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
         snprintf(write->why.sentence, sizeof(write->why.sentence), "Its time is over: it is gone");
         return -ENODEV;
     }
-    if (handle->uid != write->caller.uid) {
+    if (handle->uid != write->caller.uid || handle->ns != write->caller.ns) {
         snprintf(write->why.sentence, sizeof(write->why.sentence),
                  "Permission denied: this file was opened by another user; open it yourself");
         return REFUSED_PERMISSION;
