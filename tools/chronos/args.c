@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Understands a command line by the tables of the commands. Options may stand
+ * anywhere, `--name=VALUE` and `--name VALUE` are the same, `--` ends them, and
+ * `-10m` is a word, not an option. It must not know any single command.
+ */
+#include "command.h"
+#include "output.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int usage_error(const struct command *command, const char *format, ...)
+{
+    char sentence[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(sentence, sizeof sentence, format, list);
+    va_end(list);
+    say("%s Try: chronos help%s%s", sentence, command ? " " : "", command ? command->name : "");
+    return EXIT_USAGE;
+}
+
+const struct option *command_option(const struct command *command, int index)
+{
+    if (command != NULL && command->options != NULL) {
+        for (const struct option *option = command->options; option->name != NULL; option++) {
+            if (index-- == 0)
+                return option;
+        }
+    }
+    for (const struct option *option = common_options; option->name != NULL; option++) {
+        if (index-- == 0)
+            return option;
+    }
+    return NULL;
+}
+
+/* The index of an option by its name (`length` bytes) or its letter; -1 none. */
+static int option_find(const struct command *command, const char *name, size_t length, char letter)
+{
+    const struct option *option;
+    for (int i = 0; (option = command_option(command, i)) != NULL; i++) {
+        if (letter != 0 ? option->letter == letter
+                        : strlen(option->name) == length && memcmp(option->name, name, length) == 0)
+            return i;
+    }
+    return -1;
+}
+
+const char *args_option(const struct args *args, const char *name)
+{
+    int index = option_find(args->command, name, strlen(name), 0);
+    return index < 0 ? NULL : args->option[index];
+}
+
+void command_words(const struct command *command, int *ret_min, int *ret_max)
+{
+    int min = 0, max = 0;
+    for (const char *word = command->args; *word != '\0';) {
+        size_t length = strcspn(word, " ");
+        if (word[0] != '[')
+            min++;
+        if (max >= 0)
+            max++;
+        if (memmem(word, length, "...", 3) != NULL)
+            max = -1;
+        word += length;
+        word += strspn(word, " ");
+    }
+    *ret_min = min;
+    *ret_max = max;
+}
+
+/* One argument that begins with a dash. Takes the next one for its value if it
+ * has to. */
+static int take_option(struct args *args, int argc, char **argv, int *position)
+{
+    const char *text = argv[*position];
+    bool is_long = text[1] == '-';
+    const char *name = text + 2;
+    size_t length = strcspn(name, "=");
+    int index = is_long           ? option_find(args->command, name, length, 0)
+                : text[2] == '\0' ? option_find(args->command, NULL, 0, text[1])
+                                  : -1;
+    if (index < 0)
+        return usage_error(args->command, "There is no option %.*s%s%s.",
+                           is_long ? (int)length + 2 : (int)strlen(text), text,
+                           args->command ? " of " : " before the command",
+                           args->command ? args->command->name : "");
+    const struct option *option = command_option(args->command, index);
+    const char *value = is_long && name[length] == '=' ? name + length + 1 : NULL;
+    if (option->argument == NULL) {
+        if (value != NULL)
+            return usage_error(args->command, "--%s takes no value.", option->name);
+        value = "";
+    } else if (value == NULL) {
+        if (*position + 1 >= argc)
+            return usage_error(args->command, "--%s needs %s.", option->name, option->argument);
+        value = argv[++*position];
+    }
+    args->option[index] = value;
+    return 0;
+}
+
+/* Options given before the command belong to the common ones, which come last
+ * in a command's own count. */
+static void choose_command(struct args *args, const struct command *command)
+{
+    const char *early[OPTION_MAX];
+    memcpy(early, args->option, sizeof early);
+    memset(args->option, 0, sizeof args->option);
+    args->command = command;
+    for (int i = 0; common_options[i].name != NULL; i++) {
+        const char *name = common_options[i].name;
+        args->option[option_find(command, name, strlen(name), 0)] = early[i];
+    }
+}
+
+static int check_words(const struct args *args)
+{
+    int min, max;
+    command_words(args->command, &min, &max);
+    if (args_option(args, "help") != NULL)
+        return 0;
+    if (args->count < min)
+        return usage_error(args->command, "%s needs %s.", args->command->name, args->command->args);
+    if (max >= 0 && args->count > max)
+        return usage_error(args->command, "\"%s\" is too much for %s.", args->words[max],
+                           args->command->name);
+    return 0;
+}
+
+static bool is_option(const char *text)
+{
+    return text[0] == '-' && text[1] != '\0' && !(text[1] >= '0' && text[1] <= '9');
+}
+
+int args_parse(int argc, char **argv, struct args *ret_args)
+{
+    struct args args = {.words = (const char **)argv};
+    bool options_end = false;
+    for (int i = 1; i < argc; i++) {
+        if (!options_end && strcmp(argv[i], "--") == 0) {
+            options_end = true;
+        } else if (!options_end && is_option(argv[i])) {
+            /* what people try first, whatever the program */
+            if (args.command == NULL && strcmp(argv[i], "--version") == 0)
+                choose_command(&args, command_find("version"));
+            else if (take_option(&args, argc, argv, &i) != 0)
+                return EXIT_USAGE;
+        } else if (args.command == NULL) {
+            const struct command *command = command_find(argv[i]);
+            if (command == NULL)
+                return usage_error(NULL, "There is no command \"%s\".", argv[i]);
+            choose_command(&args, command);
+        } else {
+            args.words[args.count++] = argv[i];
+        }
+    }
+    args.words[args.count] = NULL;
+    *ret_args = args;
+    return args.command != NULL ? check_words(&args) : 0;
+}

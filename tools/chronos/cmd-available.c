@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos available: per cent of a device that could be asked for now.
+ */
+#include "command.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct option options[] = {OPTION_JSON, OPTION_END};
+
+static void print_json(const struct device *devices, size_t count)
+{
+    struct json json = {0};
+    char name[32];
+    json_open(&json, NULL, '[');
+    for (size_t i = 0; i < count; i++) {
+        json_open(&json, NULL, '{');
+        snprintf(name, sizeof name, "gpu%u", devices[i].index);
+        json_text(&json, "device", name);
+        json_number(&json, "available_percent", devices[i].record.value[DEVICE_AVAILABLE]);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+}
+
+static int run(const struct tree *tree, const struct args *args)
+{
+    struct device *devices = NULL;
+    size_t count = 0;
+    int result = device_list(tree, args->words[0], 1u << DEVICE_AVAILABLE, &devices, &count);
+    if (result != 0)
+        return result;
+    if (args_option(args, "json") != NULL) {
+        print_json(devices, count);
+    } else if (args->count > 0) {
+        puts(devices[0].record.value[DEVICE_AVAILABLE]);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            printf("gpu%u %s\n", devices[i].index, devices[i].record.value[DEVICE_AVAILABLE]);
+    }
+    free(devices);
+    return EXIT_DONE;
+}
+
+const struct command command_available = {
+    .name = "available",
+    .args = "[DEVICE]",
+    .summary = "Show how much of a device can be asked for.",
+    .help = "Prints the per cent of the memory of DEVICE that could be asked for now, as in\n"
+            "75.00. Without a device it prints a line for each: its name and the per cent.",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos events: what happened, and with --follow what happens. Each line is
+ * numbered, so the log is read anew whenever it has changed and only what is
+ * above the last number seen is printed: nothing comes twice, however the log
+ * is cut at its beginning meanwhile.
+ */
+#include "command.h"
+#include "line.h"
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct option options[] = {
+    {"follow", 'f', NULL, "Go on printing events as they happen, until interrupted."},
+    {"json", 0, NULL, "Print JSON, an object a line."},
+    OPTION_END,
+};
+
+struct watch {
+    const char *id; /* NULL all */
+    bool as_json;
+    uint64_t seen; /* the number of the last line taken */
+    size_t printed;
+    bool ended; /* the partition `id` has ended */
+};
+
+static void print_json(const struct line *line)
+{
+    struct json json = {.one_line = true};
+    json_open(&json, NULL, '{');
+    json_number(&json, "seq", line->words[0]);
+    json_text(&json, "time", line->words[1]);
+    json_text(&json, "kind", line->words[2]);
+    json_text(&json, "id", line->words[3]);
+    line_json(&json, line, 4);
+    json_close(&json, '}');
+}
+
+static bool is_end(const char *kind)
+{
+    return strcmp(kind, "expired") == 0 || strcmp(kind, "released") == 0 ||
+           strcmp(kind, "revoked") == 0 || strcmp(kind, "closed") == 0;
+}
+
+static void each(struct watch *watch, const char *text, size_t length)
+{
+    struct line line;
+    line_split(text, length, &line);
+    uint64_t seq = line.count >= 4 ? number(line.words[0]) : 0;
+    if (seq <= watch->seen)
+        return;
+    watch->seen = seq;
+    if (watch->id != NULL && strcmp(line.words[3], watch->id) != 0)
+        return;
+    if (watch->as_json)
+        print_json(&line);
+    else
+        printf("%.*s\n", (int)length, text);
+    watch->printed++;
+    if (watch->id != NULL && is_end(line.words[2]))
+        watch->ended = true;
+}
+
+static int take(struct watch *watch, int file)
+{
+    char *text;
+    int error = tree_read_fd(file, &text);
+    if (error != 0)
+        return error;
+    for (const char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        if (line[length] == '\0')
+            break; /* not a whole line yet */
+        each(watch, line, length);
+        line += length + 1;
+    }
+    free(text);
+    return 0;
+}
+
+/* Waits for the file to change. The file tells with POLLPRI; where it cannot,
+ * it is looked at once a second. */
+static void wait_for_change(int file, bool *told)
+{
+    struct pollfd poll_file = {.fd = file, .events = POLLPRI};
+    int count = poll(&poll_file, 1, *told ? -1 : 1000);
+    if (count > 0 && (poll_file.revents & POLLPRI) != 0)
+        *told = true;
+    else if (count > 0)
+        poll(NULL, 0, 1000);
+}
+
+static int follow(struct watch *watch, int file)
+{
+    bool told = false;
+    while (!watch->ended) {
+        if (output_finish() != 0)
+            return -EPIPE;
+        wait_for_change(file, &told);
+        int error = take(watch, file);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+/* The partition's own file may know more of its past than the common log. */
+static bool take_past(const struct tree *tree, struct watch *watch)
+{
+    char path[64];
+    snprintf(path, sizeof path, "partitions/%s/events", watch->id);
+    int file = openat(tree->root, path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    int error = take(watch, file);
+    close(file);
+    return error == 0;
+}
+
+static int run(const struct tree *tree, const struct args *args)
+{
+    struct watch watch = {.id = args->count > 0 ? args->words[0] : NULL,
+                          .as_json = args_option(args, "json") != NULL};
+    uint64_t checked;
+    bool known = false;
+    if (watch.id != NULL && !id_parse(watch.id, &checked))
+        return no_partition(watch.id);
+    int file = openat(tree->root, "events", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return tree_failed(tree, "The events could not be read", -errno);
+    if (watch.id != NULL)
+        known = take_past(tree, &watch);
+    int error = take(&watch, file);
+    if (error == 0 && watch.id != NULL && !known && watch.printed == 0) {
+        close(file);
+        return no_partition(watch.id);
+    }
+    if (error == 0 && args_option(args, "follow") != NULL)
+        error = follow(&watch, file);
+    close(file);
+    if (error == -EPIPE)
+        return EXIT_REFUSED; /* nobody reads any more */
+    return error != 0 ? tree_failed(tree, "The events could not be read", error) : EXIT_DONE;
+}
+
+const struct command command_events = {
+    .name = "events",
+    .args = "[ID]",
+    .summary = "Show what happened, and what happens.",
+    .help = "Prints the latest events, a line each: a number that only rises, the time, what\n"
+            "happened, the partition, and details as key=value. With an ID, only those of that\n"
+            "partition.\n"
+            "\n"
+            "With --follow it goes on until interrupted, or until the partition ends.",
+    .options = options,
+    .run = run,
+};

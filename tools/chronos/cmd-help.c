@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos help: the tables of the commands, for a person at a terminal.
+ */
+#include "command.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_options(const struct command *command)
+{
+    const struct option *option;
+    char label[64];
+    for (int i = 0; (option = command_option(command, i)) != NULL; i++) {
+        char letter[] = {'-', option->letter, ',', ' ', '\0'};
+        snprintf(label, sizeof label, "%s--%s%s%s", option->letter ? letter : "", option->name,
+                 option->argument ? " " : "", option->argument ? option->argument : "");
+        printf("  %-18s  %s\n", label, option->help);
+    }
+}
+
+static void print_all(void)
+{
+    puts("Usage: chronos COMMAND ...\n\nParts of GPUs for a time.\n\nCommands:");
+    for (size_t i = 0; commands[i] != NULL; i++)
+        printf("  %-10s  %s\n", commands[i]->name, commands[i]->summary);
+    puts("\nOptions of all commands:");
+    print_options(NULL);
+    puts("\nExit codes:");
+    for (const struct exit_row *row = exit_rows; row->help != NULL; row++)
+        printf("  %d  %s\n", (int)row->code, row->help);
+    puts("\nchronos help COMMAND says more. So does the manual: man chronos.");
+}
+
+static void print_one(const struct command *command)
+{
+    printf("Usage: chronos %s%s%s [OPTION]...\n\n%s\n\nOptions:\n", command->name,
+           command->args[0] != '\0' ? " " : "", command->args, command->help);
+    print_options(command);
+}
+
+static int run(const struct tree *none, const struct args *args)
+{
+    (void)none;
+    if (args->count == 0) {
+        print_all();
+        return EXIT_DONE;
+    }
+    const struct command *command = command_find(args->words[0]);
+    if (command == NULL)
+        return usage_error(NULL, "There is no command \"%s\".", args->words[0]);
+    print_one(command);
+    return EXIT_DONE;
+}
+
+const struct command command_help = {
+    .name = "help",
+    .args = "[COMMAND]",
+    .summary = "Explain a command.",
+    .help = "Lists the commands, or explains the one named.",
+    .without_tree = true,
+    .run = run,
+};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos history: the partitions that have ended.
+ */
+#include "command.h"
+#include "line.h"
+#include "output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option options[] = {
+    {"user", 0, "NAME", "Only the partitions of NAME."},
+    OPTION_JSON,
+    OPTION_END,
+};
+
+static void add_row(struct table *table, const struct line *line)
+{
+    char memory[32];
+    const char *name = line_value(line, "name"), *how = line_value(line, "how");
+    bytes_text(number(line_value(line, "memory")), memory, sizeof memory);
+    table_cell(table, BOLD, line->words[0]);
+    table_cell(table, PLAIN, name[0] != '\0' ? name : "-");
+    table_cell(table, PLAIN, line_value(line, "device"));
+    table_cell(table, PLAIN, memory);
+    table_cell(table, PLAIN, line_value(line, "start"));
+    table_cell(table, PLAIN, line_value(line, "end"));
+    table_cell(table, PLAIN, line_value(line, "user"));
+    table_cell(table, strcmp(how, "revoked") == 0 ? YELLOW : PLAIN, how);
+    table_cell(table, PLAIN, line_value(line, "by"));
+}
+
+struct look {
+    const char *user; /* NULL all */
+    bool as_json;
+    struct json json;
+    struct table *table; /* NULL: plain lines */
+};
+
+static void each(struct look *look, const char *text, size_t length)
+{
+    struct line line;
+    line_split(text, length, &line);
+    if (line.count == 0 ||
+        (look->user != NULL && strcmp(line_value(&line, "user"), look->user) != 0))
+        return;
+    if (look->as_json) {
+        json_open(&look->json, NULL, '{');
+        json_text(&look->json, "id", line.words[0]);
+        line_json(&look->json, &line, 1);
+        if (line_value(&line, "name")[0] == '\0')
+            json_text(&look->json, "name", "");
+        json_close(&look->json, '}');
+    } else if (look->table != NULL) {
+        add_row(look->table, &line);
+    } else {
+        printf("%.*s\n", (int)length, text);
+    }
+}
+
+static int run(const struct tree *tree, const struct args *args)
+{
+    static const char *const titles[] = {"ID",    "NAME", "DEVICE", "MEMORY", "START",
+                                         "ENDED", "USER", "HOW",    "BY",     NULL};
+    struct look look = {.user = args_option(args, "user"),
+                        .as_json = args_option(args, "json") != NULL};
+    char *text;
+    int error = tree_read_all(tree->root, "history", &text);
+    if (error != 0)
+        return tree_failed(tree, "The history could not be read", error);
+    if (look.as_json)
+        json_open(&look.json, NULL, '[');
+    else if (output_terminal())
+        look.table = table_new(titles);
+    for (const char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        each(&look, line, length);
+        line += length + (line[length] == '\n');
+    }
+    if (look.as_json)
+        json_close(&look.json, ']');
+    else if (look.table != NULL)
+        table_print(look.table);
+    table_free(look.table);
+    free(text);
+    return EXIT_DONE;
+}
+
+const struct command command_history = {
+    .name = "history",
+    .args = "",
+    .summary = "Show the partitions that have ended.",
+    .help = "Prints a line for each partition that has ended, the oldest first: who held it,\n"
+            "how much, from when to when, and how it ended (expired, released, revoked by an\n"
+            "administrator, or closed with the file that held it). How long the filesystem\n"
+            "keeps them is config/retention.",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos list: the partitions there are. One that ends while it is being read
+ * is left out: it is not there any more.
+ */
+#include "command.h"
+#include "output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option options[] = {
+    {"user", 0, "NAME", "Only the partitions of NAME."},
+    {"device", 0, "DEVICE", "Only the partitions of DEVICE."},
+    OPTION_JSON,
+    OPTION_END,
+};
+
+/* How the list is printed. `begin` comes before the first partition, `end` in
+ * any case. */
+struct look {
+    uint32_t mask;
+    void (*begin)(struct look *look);
+    void (*each)(struct look *look, const struct partition *partition);
+    void (*end)(struct look *look, size_t count);
+    struct table *table;
+    struct json json;
+};
+
+static void lines_begin(struct look *look)
+{
+    (void)look;
+    puts("Active partitions:\n-----------------");
+}
+
+static void lines_each(struct look *look, const struct partition *partition)
+{
+    (void)look;
+    const char(*value)[RECORD_TEXT] = partition->record.value;
+    char percent[RECORD_TEXT];
+    percent_of(value[PARTITION_FRACTION], percent, sizeof percent);
+    printf("ID: %s\n  Device: %s (%s)\n  Memory: %s%%\n  Time remaining: %s seconds\n"
+           "  Owner: %s (PID: %s)\n",
+           partition->id, device_number(value[PARTITION_DEVICE]), partition->device_name, percent,
+           value[PARTITION_REMAINING], value[PARTITION_USER], value[PARTITION_CREATOR_PID]);
+}
+
+static void lines_end(struct look *look, size_t count)
+{
+    (void)look;
+    if (count == 0)
+        puts("No active partitions.");
+}
+
+static void table_begin(struct look *look)
+{
+    static const char *const titles[] = {"ID",        "NAME", "DEVICE", "MEMORY", "SHARE",
+                                         "REMAINING", "ENDS", "USER",   "STATE",  NULL};
+    look->table = table_new(titles);
+}
+
+static void table_each(struct look *look, const struct partition *partition)
+{
+    const char(*value)[RECORD_TEXT] = partition->record.value;
+    char text[RECORD_TEXT];
+    uint64_t remaining = number(value[PARTITION_REMAINING]);
+    bool active = strcmp(value[PARTITION_STATE], "active") == 0;
+    table_cell(look->table, BOLD, partition->id);
+    table_cell(look->table, PLAIN, value[PARTITION_NAME][0] ? value[PARTITION_NAME] : "-");
+    table_cell(look->table, PLAIN, value[PARTITION_DEVICE]);
+    bytes_text(number(value[PARTITION_MEMORY]), text, sizeof text);
+    table_cell(look->table, PLAIN, text);
+    percent_of(value[PARTITION_FRACTION], text, sizeof text - 1);
+    strcat(text, "%");
+    table_cell(look->table, PLAIN, text);
+    seconds_text(remaining, text, sizeof text);
+    table_cell(look->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
+    table_cell(look->table, PLAIN, value[PARTITION_EXPIRES]);
+    table_cell(look->table, PLAIN, value[PARTITION_USER]);
+    table_cell(look->table, active ? GREEN : YELLOW, value[PARTITION_STATE]);
+}
+
+static void table_end(struct look *look, size_t count)
+{
+    if (count == 0)
+        puts("No active partitions.");
+    else
+        table_print(look->table);
+    table_free(look->table);
+}
+
+static void json_begin(struct look *look)
+{
+    json_open(&look->json, NULL, '[');
+}
+
+static void json_each(struct look *look, const struct partition *partition)
+{
+    partition_json(&look->json, NULL, partition);
+}
+
+static void json_end(struct look *look, size_t count)
+{
+    if (count == 0)
+        json_begin(look);
+    json_close(&look->json, ']');
+}
+
+static const struct look look_lines = {
+    .mask = 1u << PARTITION_DEVICE | 1u << PARTITION_FRACTION | 1u << PARTITION_REMAINING |
+            1u << PARTITION_USER | 1u << PARTITION_CREATOR_PID,
+    .begin = lines_begin,
+    .each = lines_each,
+    .end = lines_end,
+};
+static const struct look look_table = {
+    .mask = PARTITION_ALL, .begin = table_begin, .each = table_each, .end = table_end};
+static const struct look look_json = {
+    .mask = PARTITION_ALL, .begin = json_begin, .each = json_each, .end = json_end};
+
+/* What --user and --device leave of the list. */
+struct filter {
+    const char *user; /* NULL all */
+    char device[32];  /* "" all */
+};
+
+static int filter_init(const struct tree *tree, const struct args *args, struct filter *filter)
+{
+    unsigned index;
+    struct device device;
+    const char *wanted = args_option(args, "device");
+    *filter = (struct filter){.user = args_option(args, "user")};
+    if (wanted == NULL)
+        return 0;
+    if (!device_parse(wanted, &index) || device_load(tree, index, 1u << DEVICE_NAME, &device) != 0)
+        return no_device(wanted);
+    snprintf(filter->device, sizeof filter->device, "gpu%u", index);
+    return 0;
+}
+
+static bool filter_passes(const struct filter *filter, const struct partition *partition)
+{
+    const char(*value)[RECORD_TEXT] = partition->record.value;
+    return (filter->user == NULL || strcmp(filter->user, value[PARTITION_USER]) == 0) &&
+           (filter->device[0] == '\0' || strcmp(filter->device, value[PARTITION_DEVICE]) == 0);
+}
+
+static int show_all(const struct tree *tree, const uint64_t *ids, size_t count,
+                    const struct filter *filter, struct look *look)
+{
+    size_t shown = 0;
+    struct partition partition;
+    for (size_t i = 0; i < count; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "p%llu", (unsigned long long)ids[i]);
+        int error = partition_load(tree, id, look->mask, &partition);
+        if (error != 0 && !is_gone(error))
+            return tree_failed(tree, "A partition could not be read", error);
+        if (error != 0 || !filter_passes(filter, &partition))
+            continue;
+        if (shown++ == 0)
+            look->begin(look);
+        look->each(look, &partition);
+    }
+    look->end(look, shown);
+    return EXIT_DONE;
+}
+
+static int run(const struct tree *tree, const struct args *args)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    struct filter filter;
+    struct look look = args_option(args, "json") ? look_json
+                       : output_terminal()       ? look_table
+                                                 : look_lines;
+    int result = filter_init(tree, args, &filter);
+    if (result != 0)
+        return result;
+    int error = tree_numbers(tree->root, "partitions", "p", &ids, &count);
+    if (error != 0)
+        return tree_failed(tree, "The partitions could not be listed", error);
+    result = show_all(tree, ids, count, &filter, &look);
+    free(ids);
+    return result;
+}
+
+const struct command command_list = {
+    .name = "list",
+    .args = "",
+    .summary = "Show the partitions there are.",
+    .help = "Shows every partition: its device, its share of the memory, the time it has left\n"
+            "and who holds it. On a terminal it is a table.",
+    .options = options,
+    .run = run,
+};

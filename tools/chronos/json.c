@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes JSON (RFC 8259) to stdout. Text from the tree is taken as UTF-8; a byte
+ * that is not part of a well-formed sequence becomes U+FFFD, so that the answer
+ * can always be read by a strict parser. It must not know what is written.
+ */
+#include "output.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The length of the well-formed UTF-8 sequence at `text`; 0: it is none. */
+static size_t sequence(const unsigned char *text)
+{
+    unsigned char first = text[0];
+    if (first < 0x80)
+        return 1;
+    size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    /* overlong forms, surrogates, beyond U+10FFFF */
+    if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
+        (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+static void put_string(const char *string)
+{
+    const unsigned char *text = (const unsigned char *)string;
+    putchar('"');
+    while (*text != '\0') {
+        size_t length = sequence(text);
+        if (length == 0) {
+            fputs("\\ufffd", stdout);
+            length = 1;
+        } else if (*text == '"' || *text == '\\') {
+            printf("\\%c", *text);
+        } else if (*text < 0x20 || *text == 0x7f) {
+            printf("\\u%04x", *text);
+        } else {
+            fwrite(text, 1, length, stdout);
+        }
+        text += length;
+    }
+    putchar('"');
+}
+
+static void before_value(struct json *json, const char *key)
+{
+    if (json->depth > 0 && json->one_line)
+        fputs(json->first ? "" : ", ", stdout);
+    else if (json->depth > 0)
+        printf("%s\n%*s", json->first ? "" : ",", json->depth * 2, "");
+    json->first = false;
+    if (key != NULL) {
+        put_string(key);
+        fputs(": ", stdout);
+    }
+}
+
+void json_open(struct json *json, const char *key, char bracket)
+{
+    before_value(json, key);
+    putchar(bracket);
+    json->depth++;
+    json->first = true;
+}
+
+void json_close(struct json *json, char bracket)
+{
+    json->depth--;
+    if (!json->first && !json->one_line)
+        printf("\n%*s", json->depth * 2, "");
+    putchar(bracket);
+    json->first = false;
+    if (json->depth == 0)
+        putchar('\n');
+}
+
+void json_text(struct json *json, const char *key, const char *text)
+{
+    before_value(json, key);
+    put_string(text);
+}
+
+/* Is it a number as JSON writes one, without an exponent? */
+static bool is_number(const char *text)
+{
+    if (*text == '-')
+        text++;
+    size_t whole = strspn(text, "0123456789");
+    if (whole == 0 || (text[0] == '0' && whole > 1))
+        return false;
+    text += whole;
+    if (*text == '\0')
+        return true;
+    size_t digits = *text == '.' ? strspn(text + 1, "0123456789") : 0;
+    return digits > 0 && text[1 + digits] == '\0';
+}
+
+void json_number(struct json *json, const char *key, const char *text)
+{
+    before_value(json, key);
+    if (is_number(text))
+        fputs(text, stdout);
+    else if (text[0] == '\0' || strcmp(text, "max") == 0)
+        fputs("null", stdout);
+    else
+        put_string(text);
+}

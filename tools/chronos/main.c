@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos: the partitions of a mounted chronosfs, by command.
+ *
+ *   command.h    what a command is        commands.c  which ones there are
+ *   cmd-*.c      the commands             args.c      the command line
+ *   mount.c      finding the tree         tree.c      its files
+ *   record.c     a directory as a record  partition.c, device.c  the two kinds
+ *   line.c       lines of events and history
+ *   output.c table.c json.c               how answers look
+ *   pages.c      another program, at build time: man pages and completion
+ *
+ * Every command is a client of the files and could be a shell script.
+ */
+#include "command.h"
+#include "output.h"
+
+#include <stddef.h>
+
+extern const struct command command_help;
+
+int main(int argc, char **argv)
+{
+    struct args args;
+    struct tree tree;
+    int result = args_parse(argc, argv, &args);
+    if (result != 0)
+        return result;
+    if (args.command == NULL && args_option(&args, "help") == NULL)
+        return usage_error(NULL, "A command is needed.");
+    if (args.command == NULL || args_option(&args, "help") != NULL) {
+        const char *name = args.command != NULL ? args.command->name : NULL;
+        struct args about = {.command = &command_help, .words = &name, .count = name ? 1 : 0};
+        result = command_help.run(NULL, &about);
+    } else if (args.command->without_tree) {
+        result = args.command->run(NULL, &args);
+    } else {
+        result = tree_open(args_option(&args, "mount"), false, &tree);
+        if (result == 0)
+            result = args.command->run(&tree, &args);
+    }
+    int written = output_finish();
+    return result != EXIT_DONE ? result : written;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the mounted tree. The list of mounts is read only when nothing nearer
+ * tells. It must not know what is in the tree beyond how to recognise it.
+ */
+#include "command.h"
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_MOUNT "/chronos"
+
+/* Opens `path` if a tree that we can use is there. Without allow_other the mount
+ * point itself can be opened by everybody; only a look inside tells. */
+static int try_mount(const char *path, struct tree *ret_tree)
+{
+    int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return -errno;
+    if (faccessat(root, "partitions", F_OK, 0) != 0) {
+        int error = errno;
+        close(root);
+        return -error;
+    }
+    if (ret_tree->root >= 0)
+        close(ret_tree->root);
+    ret_tree->root = root;
+    snprintf(ret_tree->path, sizeof ret_tree->path, "%s", path);
+    return 0;
+}
+
+/* \040 and the like, in place: how mountinfo writes blanks in names. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0';) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
+            from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
+            *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 4;
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* The mount point in a line of mountinfo, if it is the whole of a chronosfs. */
+static const char *chronosfs_in(char *line)
+{
+    char *end = strstr(line, " - fuse.chronosfs ");
+    if (end == NULL)
+        return NULL;
+    *end = '\0';
+    char *word = line, *root = NULL, *point = NULL;
+    for (int i = 0; word != NULL && i < 5; i++) {
+        char *next = strchr(word, ' ');
+        if (next != NULL)
+            *next++ = '\0';
+        if (i == 3)
+            root = word;
+        else if (i == 4)
+            point = word;
+        word = next;
+    }
+    if (point == NULL || strcmp(root, "/") != 0)
+        return NULL; /* a part of a tree, bound somewhere: nothing to talk to */
+    unescape(point);
+    return point;
+}
+
+/* The one on /chronos if there are several, else the first that we can use. */
+static int try_mounts(struct tree *tree, char *failed, size_t size)
+{
+    char *text;
+    int result = -ENOENT;
+    if (tree_read_all(AT_FDCWD, "/proc/self/mountinfo", &text) != 0)
+        return result;
+    for (char *line = text, *next; line != NULL && *line != '\0'; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL)
+            *next++ = '\0';
+        const char *point = chronosfs_in(line);
+        bool usual = point != NULL && strcmp(point, DEFAULT_MOUNT) == 0;
+        if (point == NULL || (tree->root >= 0 && !usual))
+            continue;
+        int error = try_mount(point, tree);
+        if (error != 0 && result != 0) {
+            result = error;
+            snprintf(failed, size, "%s", point);
+        } else if (error == 0) {
+            result = 0;
+        }
+    }
+    free(text);
+    return result;
+}
+
+static int no_mount(const char *path, int error)
+{
+    if (error == -EACCES)
+        say("The chronosfs on %s belongs to somebody else: Permission denied.", path);
+    else if (error == -ENOTCONN)
+        say("The chronosfs on %s does not run any more. Start it again with: chronosfs %s", path,
+            path);
+    else if (path[0] != '\0')
+        say("There is no chronosfs on %s. Start one with: chronosfs %s", path, path);
+    else
+        say("No mounted chronosfs was found. Start one with: chronosfs %s", DEFAULT_MOUNT);
+    return EXIT_NO_MOUNT;
+}
+
+int tree_open(const char *wanted, bool quiet, struct tree *ret_tree)
+{
+    struct tree tree = {.root = -1};
+    char failed[PATH_MAX] = "";
+    int error;
+    const char *variable = getenv("CHRONOS_MOUNT");
+    if (wanted == NULL && variable != NULL && variable[0] != '\0')
+        wanted = variable;
+    if (wanted != NULL) {
+        snprintf(failed, sizeof failed, "%s", wanted);
+        error = try_mount(wanted, &tree);
+    } else {
+        error = try_mounts(&tree, failed, sizeof failed);
+        if (error != 0 && try_mount(DEFAULT_MOUNT, &tree) == 0)
+            error = 0;
+    }
+    if (error != 0)
+        return quiet ? EXIT_NO_MOUNT : no_mount(failed, error);
+    *ret_tree = tree;
+    return 0;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages, colour, and numbers for people. It must not know what is printed.
+ */
+#include "output.h"
+#include "command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void say(const char *format, ...)
+{
+    char text[1024] = "chronos: ";
+    size_t used = strlen(text);
+    va_list list;
+    va_start(list, format);
+    int length = vsnprintf(text + used, sizeof text - used - 1, format, list);
+    va_end(list);
+    if (length < 0)
+        return;
+    used = strlen(text);
+    text[used++] = '\n';
+    ssize_t ignored = write(STDERR_FILENO, text, used);
+    (void)ignored;
+}
+
+bool output_terminal(void)
+{
+    static int known = -1;
+    if (known < 0)
+        known = isatty(STDOUT_FILENO);
+    return known;
+}
+
+static bool colour_wanted(void)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return output_terminal() && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+           term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
+const char *output_colour(enum colour colour)
+{
+    static const char *const codes[] = {
+        [PLAIN] = "\033[0m",  [BOLD] = "\033[1m",    [DIM] = "\033[2m",
+        [GREEN] = "\033[32m", [YELLOW] = "\033[33m", [RED] = "\033[31m",
+    };
+    return colour_wanted() ? codes[colour] : "";
+}
+
+int output_finish(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return EXIT_DONE;
+    if (errno != EPIPE)
+        say("The answer could not be written: %s.", strerror(errno));
+    return EXIT_REFUSED;
+}
+
+void bytes_text(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    size_t unit = 0;
+    uint64_t scale = 1;
+    while (unit + 1 < sizeof units / sizeof units[0] && bytes / scale >= 1024) {
+        scale *= 1024;
+        unit++;
+    }
+    if (unit == 0)
+        snprintf(text, size, "%" PRIu64 " B", bytes);
+    else
+        snprintf(text, size, "%.1f %s", (double)bytes / (double)scale, units[unit]);
+}
+
+void seconds_text(uint64_t seconds, char *text, size_t size)
+{
+    uint64_t days = seconds / 86400, hours = seconds / 3600 % 24, minutes = seconds / 60 % 60;
+    if (days > 0)
+        snprintf(text, size, "%" PRIu64 "d %02" PRIu64 "h", days, hours);
+    else if (hours > 0)
+        snprintf(text, size, "%" PRIu64 "h %02" PRIu64 "m", hours, minutes);
+    else if (minutes > 0)
+        snprintf(text, size, "%" PRIu64 "m %02" PRIu64 "s", minutes, seconds % 60);
+    else
+        snprintf(text, size, "%" PRIu64 "s", seconds);
+}
+
+/* Moves the point two places, digit by digit: no number is rounded on the way
+ * from the file to the answer. */
+void percent_of(const char *fraction, char *text, size_t size)
+{
+    const char *point = strchr(fraction, '.');
+    size_t whole = point ? (size_t)(point - fraction) : strlen(fraction);
+    const char *digits = point ? point + 1 : "";
+    size_t count = strlen(digits);
+    char before[64];
+    snprintf(before, sizeof before, "%.*s%c%c", (int)whole, fraction, count > 0 ? digits[0] : '0',
+             count > 1 ? digits[1] : '0');
+    const char *significant = before;
+    while (significant[0] == '0' && significant[1] != '\0')
+        significant++;
+    size_t after = count > 2 ? count - 2 : 0;
+    while (after > 0 && digits[1 + after] == '0')
+        after--;
+    snprintf(text, size, "%s%s%.*s", significant, after > 0 ? "." : "", (int)after,
+             count > 2 ? digits + 2 : "");
+}
+
+uint64_t number(const char *text)
+{
+    uint64_t value = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        value = value * 10 + (uint64_t)(*text - '0');
+    return *text == '\0' ? value : 0;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A partition as the tree shows it. It must not know how it came or who asks.
+ */
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct field partition_fields[] = {
+    [PARTITION_NAME] = {"name", "name", FIELD_TEXT, 0, "label; empty if it has none"},
+    [PARTITION_USER] = {"user", "user", FIELD_TEXT, 0, "who holds it"},
+    [PARTITION_DEVICE] = {"device", "device", FIELD_TEXT, 0, "on which device it is, gpu0"},
+    [PARTITION_FRACTION] = {"fraction", "fraction", FIELD_NUMBER, 0,
+                            "share of the device, between 0 and 1"},
+    [PARTITION_MEMORY] = {"memory_limit", "memory_bytes", FIELD_NUMBER, 0, "memory it may use"},
+    [PARTITION_STATE] = {"state", "state", FIELD_TEXT, 0, "active"},
+    [PARTITION_CREATED] = {"created", "created", FIELD_TEXT, 0, "when it was asked for"},
+    [PARTITION_CREATOR_UID] = {"creator", "creator_uid", FIELD_NUMBER, 1, "user id that asked"},
+    [PARTITION_CREATOR_PID] = {"creator", "creator_pid", FIELD_NUMBER, 2, "process that asked"},
+    [PARTITION_START] = {"start", "start", FIELD_TEXT, 0, "when it starts"},
+    [PARTITION_EXPIRES] = {"expires", "expires", FIELD_TEXT, 0, "when it ends"},
+    [PARTITION_DURATION] = {"duration", "duration_seconds", FIELD_NUMBER, 0,
+                            "from its start to its end"},
+    [PARTITION_REMAINING] = {"remaining", "remaining_seconds", FIELD_NUMBER, 0,
+                             "until its end, rounded up"},
+    [PARTITION_ON_EXPIRY] = {"on_expiry", "on_expiry", FIELD_TEXT, 0,
+                             "what happens to its processes at the end"},
+    {NULL, NULL, FIELD_TEXT, 0, NULL},
+};
+
+const char *device_number(const char *device)
+{
+    return strncmp(device, "gpu", 3) == 0 ? device + 3 : device;
+}
+
+int partition_load(const struct tree *tree, const char *id, uint32_t mask,
+                   struct partition *ret_partition)
+{
+    char path[64];
+    snprintf(path, sizeof path, "partitions/%s", id);
+    int directory = openat(tree->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return -errno;
+    snprintf(ret_partition->id, sizeof ret_partition->id, "%s", id);
+    int error = record_load(directory, partition_fields, mask, &ret_partition->record);
+    close(directory);
+    if (error == 0 && (mask >> PARTITION_DEVICE & 1) != 0) {
+        snprintf(path, sizeof path, "%.32s/name", ret_partition->record.value[PARTITION_DEVICE]);
+        error = tree_read(tree->root, path, ret_partition->device_name,
+                          sizeof ret_partition->device_name);
+    }
+    return error;
+}
+
+void partition_json(struct json *json, const char *key, const struct partition *partition)
+{
+    json_open(json, key, '{');
+    json_text(json, "id", partition->id);
+    json_text(json, "device_name", partition->device_name);
+    record_json(json, partition_fields, &partition->record);
+    json_close(json, '}');
+}
+
+void partition_print_json(const struct partition *partition)
+{
+    struct json json = {0};
+    partition_json(&json, NULL, partition);
+}
+
+static void print_line(const char *label, const char *value)
+{
+    printf("  %s%s:%s %s\n", output_colour(DIM), label, output_colour(PLAIN), value);
+}
+
+void partition_print(const struct partition *partition)
+{
+    const char(*value)[RECORD_TEXT] = partition->record.value;
+    char text[RECORD_TEXT * 2], percent[RECORD_TEXT];
+    printf("ID: %s%s%s\n", output_colour(BOLD), partition->id, output_colour(PLAIN));
+    if (value[PARTITION_NAME][0] != '\0')
+        print_line("Name", value[PARTITION_NAME]);
+    snprintf(text, sizeof text, "%s (%s)", device_number(value[PARTITION_DEVICE]),
+             partition->device_name);
+    print_line("Device", text);
+    percent_of(value[PARTITION_FRACTION], percent, sizeof percent);
+    snprintf(text, sizeof text, "%s%% (%llu MB)", percent,
+             (unsigned long long)(number(value[PARTITION_MEMORY]) >> 20));
+    print_line("Memory", text);
+    print_line("State", value[PARTITION_STATE]);
+    print_line("Created", value[PARTITION_CREATED]);
+    print_line("Start", value[PARTITION_START]);
+    print_line("End", value[PARTITION_EXPIRES]);
+    snprintf(text, sizeof text, "%s seconds", value[PARTITION_DURATION]);
+    print_line("Duration", text);
+    snprintf(text, sizeof text, "%s seconds", value[PARTITION_REMAINING]);
+    print_line("Time remaining", text);
+    print_line("At the end", value[PARTITION_ON_EXPIRY]);
+    snprintf(text, sizeof text, "%s (PID: %s)", value[PARTITION_USER],
+             value[PARTITION_CREATOR_PID]);
+    print_line("Owner", text);
+}

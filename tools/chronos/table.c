@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables for a terminal: cells are collected, columns made as wide as their
+ * widest cell, and the whole is printed. It must not know what is in them.
+ */
+#include "output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMN_MAX 12
+
+struct cell {
+    enum colour colour;
+    char *text;
+};
+struct table {
+    const char *const *titles;
+    size_t columns;
+    size_t width[COLUMN_MAX];
+    struct cell *cells;
+    size_t count, room;
+};
+
+static void *check(void *memory)
+{
+    if (memory == NULL) {
+        say("There is not enough memory.");
+        exit(1);
+    }
+    return memory;
+}
+
+struct table *table_new(const char *const *titles)
+{
+    struct table *table = check(calloc(1, sizeof *table));
+    table->titles = titles;
+    while (table->columns < COLUMN_MAX && titles[table->columns] != NULL) {
+        table->width[table->columns] = strlen(titles[table->columns]);
+        table->columns++;
+    }
+    return table;
+}
+
+void table_cell(struct table *table, enum colour colour, const char *text)
+{
+    if (table->count == table->room) {
+        table->room = table->room * 2 + 64;
+        table->cells = check(realloc(table->cells, table->room * sizeof table->cells[0]));
+    }
+    size_t column = table->count % table->columns, length = strlen(text);
+    if (length > table->width[column])
+        table->width[column] = length;
+    table->cells[table->count++] = (struct cell){colour, check(strdup(text))};
+}
+
+static void print_cell(const struct table *table, size_t column, enum colour colour,
+                       const char *text)
+{
+    bool last = column + 1 == table->columns, plain = colour == PLAIN;
+    printf("%s%s%s", plain ? "" : output_colour(colour), text, plain ? "" : output_colour(PLAIN));
+    if (last)
+        putchar('\n');
+    else
+        printf("%*s", (int)(table->width[column] - strlen(text) + 2), "");
+}
+
+void table_print(const struct table *table)
+{
+    for (size_t i = 0; i < table->columns; i++)
+        print_cell(table, i, BOLD, table->titles[i]);
+    for (size_t i = 0; i < table->count; i++)
+        print_cell(table, i % table->columns, table->cells[i].colour, table->cells[i].text);
+}
+
+struct table *table_free(struct table *table)
+{
+    for (size_t i = 0; table != NULL && i < table->count; i++)
+        free(table->cells[i].text);
+    if (table != NULL)
+        free(table->cells);
+    free(table);
+    return NULL;
+}
