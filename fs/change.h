@@ -35,6 +35,7 @@ struct change {
     struct reply reply;
     uint64_t unique, result; /* of the request, and what its answer was */
     uint32_t uid;            /* who is told when it fails */
+    bool after_resent;       /* when it was decided every repeated request had been read */
     uint64_t fh;             /* whose read-back is taken back when it fails; 0 none */
 };
 
@@ -45,8 +46,11 @@ void reply_refuse(const struct reply *reply, int error);
 struct committer;
 struct link;
 
-/* Starts the thread. `store` and `link` are borrowed and must outlive it. */
+/* Starts the thread. `store` and `link` are borrowed and must outlive it. `replies`
+ * (copied) are answers that the last worker may not have given: they stay in the
+ * store until every repeated request was answered, however often workers die. */
 int committer_new(struct store *store, struct link *link, uint64_t mount_id,
+                  const struct store_reply *replies, size_t reply_count,
                   struct committer **ret_committer);
 /* Stops it after what is queued; returns NULL. */
 struct committer *committer_free(struct committer *committer);

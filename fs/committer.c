@@ -25,6 +25,8 @@ struct committer {
     struct store *store;
     struct link *link;
     uint64_t mount_id;
+    struct store_reply *kept; /* of the last worker; the thread's own */
+    size_t kept_count;
     struct store_clock clock;
     int fd;
     pthread_t thread;
@@ -119,7 +121,10 @@ static int commit(struct committer *committer, const struct change *changes,
     if (!item_count)
         return 0;
     struct store_item *items = calloc(item_count, sizeof(*items));
-    struct store_reply *replies = calloc(change_count, sizeof(*replies));
+    /* What was submitted before is answered: so are all repeated requests. */
+    if (changes->after_resent)
+        committer->kept_count = 0;
+    struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;
     snprintf(sentence, STORE_SENTENCE_MAX, "There is not enough memory to write it down");
     if (items && replies) {
@@ -130,6 +135,9 @@ static int commit(struct committer *committer, const struct change *changes,
             (real.tv_sec - boot.tv_sec) * NS_PER_SECOND + (real.tv_nsec - boot.tv_nsec);
         batch->clock = committer->clock;
         batch->mount_id = committer->mount_id;
+        if (committer->kept_count)
+            memcpy(replies, committer->kept, committer->kept_count * sizeof(*replies));
+        batch->reply_count = committer->kept_count;
         fill_batch(changes, items, replies, batch);
         r = store_commit(committer->store, batch, sentence, STORE_SENTENCE_MAX);
     }
@@ -202,6 +210,7 @@ static void *committer_thread(void *argument)
 }
 
 int committer_new(struct store *store, struct link *link, uint64_t mount_id,
+                  const struct store_reply *replies, size_t reply_count,
                   struct committer **ret_committer)
 {
     struct committer *committer = calloc(1, sizeof(*committer));
@@ -218,6 +227,14 @@ int committer_new(struct store *store, struct link *link, uint64_t mount_id,
     pthread_cond_init(&committer->idle, NULL);
     committer->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = committer->fd < 0 ? -errno : store_clock_now(&committer->clock);
+    if (!r && reply_count) {
+        committer->kept = malloc(reply_count * sizeof(*replies));
+        r = committer->kept ? 0 : -ENOMEM;
+    }
+    if (committer->kept) {
+        memcpy(committer->kept, replies, reply_count * sizeof(*replies));
+        committer->kept_count = reply_count;
+    }
     if (!r)
         r = -pthread_create(&committer->thread, NULL, committer_thread, committer);
     if (r) {
@@ -250,6 +267,7 @@ struct committer *committer_free(struct committer *committer)
     }
     queue_free(&committer->queue);
     queue_free(&committer->failed);
+    free(committer->kept);
     if (committer->fd >= 0)
         close(committer->fd);
     pthread_cond_destroy(&committer->wake);

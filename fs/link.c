@@ -27,7 +27,7 @@ struct link {
     struct fuse_session *session;
     int fd;
     struct link_request current;
-    bool epochs;
+    bool epochs, after_resent;
     char *buffer;
 };
 
@@ -128,6 +128,10 @@ static void link_process(struct link *link, void *data, size_t size)
     memcpy(&header, data, sizeof(header));
     link->current = (struct link_request){.unique = header.unique & ~UNIQUE_RESEND,
                                           .resent = header.unique & UNIQUE_RESEND};
+    /* Forgets and interrupts have a queue of their own and may come first. */
+    if (!link->current.resent && header.opcode != FUSE_INIT && header.opcode != FUSE_FORGET &&
+        header.opcode != FUSE_BATCH_FORGET && header.opcode != FUSE_INTERRUPT)
+        link->after_resent = true;
     if (header.opcode == FUSE_POLL && size >= sizeof(header) + sizeof(struct fuse_poll_in)) {
         struct fuse_poll_in poll;
         memcpy(&poll, (char *)data + sizeof(header), sizeof(poll));
@@ -176,6 +180,11 @@ int link_notify_poll(struct link *link, uint64_t kh)
 {
     struct fuse_notify_poll_wakeup_out wakeup = {.kh = kh};
     return link_notify(link, FUSE_NOTIFY_POLL, &wakeup, sizeof(wakeup));
+}
+
+bool link_after_resent(const struct link *link)
+{
+    return link->after_resent;
 }
 
 bool link_has_epochs(const struct link *link)

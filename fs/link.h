@@ -41,6 +41,9 @@ int link_start(struct link *link);
 int link_serve(struct link *link);
 /* The request being served. */
 const struct link_request *link_current(const struct link *link);
+/* Whether every repeated request has been read: the kernel puts them before all
+ * others. */
+bool link_after_resent(const struct link *link);
 /* Whether link_forget_names works: only then may names of what can end early be
  * remembered. Known after link_start. */
 bool link_has_epochs(const struct link *link);

@@ -96,6 +96,7 @@ static struct change *make_change(struct server *server, const struct change *an
     *change = answer ? *answer : (struct change){0};
     change->events = events;
     change->event_count = count;
+    change->after_resent = link_after_resent(server->link);
     change->lines = lines;
     char *line = change->lines;
     for (const struct engine_event *e = change->events; e; e = e->next, line += STORE_LINE_MAX)
