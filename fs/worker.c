@@ -80,7 +80,8 @@ static int start(struct server *server, const struct worker_fds *fds)
     tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
     r = server_restore(server);
     if (!r)
-        r = committer_new(server->store, server->link, tree->shared->mount_id, &server->committer);
+        r = committer_new(server->store, server->link, tree->shared->mount_id, server->replies,
+                          server->reply_count, &server->committer);
     return r;
 }
 
