@@ -779,9 +779,11 @@ static int (*real_open)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *)
 static const sqlite3_io_methods *real_methods;
 static sqlite3_io_methods bad_methods[2]; /* [0] locks, [1] does not */
 static bool syncs_fail, writes_fail;
+static unsigned log_syncs;
 
 static int bad_sync(sqlite3_file *file, int flags)
 {
+    log_syncs += file->pMethods == &bad_methods[1];
     return syncs_fail ? SQLITE_IOERR_FSYNC : real_methods->xSync(file, flags);
 }
 
@@ -867,6 +869,19 @@ START_TEST(syncs_that_fail)
 }
 END_TEST
 
+/* kill -9 cannot tell whether a commit was synced; power loss can. */
+START_TEST(each_commit_is_synced)
+{
+    use_bad_disk();
+    open_well();
+    for (uint64_t id = 1; id <= 100; id++) {
+        unsigned before = log_syncs;
+        ck_assert_int_eq(create(id), 0);
+        ck_assert_uint_gt(log_syncs, before);
+    }
+}
+END_TEST
+
 /* The first commit after a start has no good one before it in this process. */
 START_TEST(first_sync_fails)
 {
@@ -903,6 +918,7 @@ int main(void)
                                   file_may_not_grow,
                                   not_allowed,
                                   used_by_another_process,
+                                  each_commit_is_synced,
                                   syncs_that_fail,
                                   first_sync_fails};
 
