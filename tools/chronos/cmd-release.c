@@ -62,8 +62,8 @@ const struct command command_release = {
     .name = "release",
     .args = "ID...",
     .summary = "End partitions now.",
-    .help = "Ends partitions at once and gives their memory back. A user ends his own, an\n"
-            "administrator anybody's.\n"
+    .help = "Ends partitions at once and gives their memory back. Users end their own,\n"
+            "administrators anybody's.\n"
             "\n"
             "With several ids all are tried, and the exit code is 1 if any of them could not\n"
             "be released.",

@@ -15,7 +15,7 @@ static int run(const struct tree *none, const struct args *args)
     puts("chronos " CHRONOS_VERSION);
     if (tree_open(args_option(args, "mount"), true, &tree) == 0 &&
         tree_read(tree.root, "version", version, sizeof version) == 0)
-        printf("chronosfs %s on %s\n", version, tree.path);
+        printf("%s on %s\n", version, tree.path);
     return EXIT_DONE;
 }
 

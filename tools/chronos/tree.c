@@ -15,6 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How the filesystem begins every sentence about ENOSPC. */
+#define NO_SPACE "Not enough available memory"
+
 int tree_read(int directory, const char *path, char *text, size_t size)
 {
     int file = openat(directory, path, O_RDONLY | O_CLOEXEC);
@@ -86,8 +89,13 @@ int tree_write(int directory, const char *path, const char *text)
 int tree_refused(const struct tree *tree, int error)
 {
     char sentence[512];
-    if (tree_read(tree->root, "status", sentence, sizeof sentence) == 0 && sentence[0] != '\0')
+    bool space = error == -ENOSPC;
+    /* the same user may have been told something else in between */
+    if (tree_read(tree->root, "status", sentence, sizeof sentence) == 0 && sentence[0] != '\0' &&
+        (!space || strncmp(sentence, NO_SPACE, strlen(NO_SPACE)) == 0))
         say("%s", sentence);
+    else if (space)
+        say("%s.", NO_SPACE);
     else
         say("%s.", strerror(-error));
     return EXIT_REFUSED;

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes the manual pages and the bash completion, at build time: copies a
+ * template and puts what the tables say in place of each line that is a marker,
+ * as in @COMMANDS@. The tables are the ones that the programs themselves use, so
+ * that a manual cannot say anything else than the help does.
+ *
+ *     chronos-pages TEMPLATE [FILESYSTEM.MD]
+ */
+#include "../../fs/options.h"
+#include "command.h"
+#include "roff.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *filesystem_md = ""; /* docs/filesystem.md */
+
+static void manual_options(const struct command *command)
+{
+    /* the common ones have their own place */
+    const struct option *option = command != NULL ? command->options : common_options;
+    if (option == NULL)
+        return;
+    puts(".Bl -tag -width Ds");
+    for (; option->name != NULL; option++) {
+        fputs(".It ", stdout);
+        if (option->letter != 0)
+            printf("Fl %c , ", option->letter);
+        printf("Fl -%s", option->name);
+        if (option->argument != NULL)
+            printf(" Ar %s", option->argument);
+        putchar('\n');
+        roff_text(option->help);
+    }
+    puts(".El");
+}
+
+/* "DEVICE [ID...]" -> " Ar DEVICE Oo Ar ID... Oc" */
+static void manual_words(const char *args)
+{
+    while (*args != '\0') {
+        size_t length = strcspn(args, " ");
+        if (args[0] == '[')
+            printf(" Oo Ar %.*s Oc", (int)length - 2, args + 1);
+        else
+            printf(" Ar %.*s", (int)length, args);
+        args += length;
+        args += strspn(args, " ");
+    }
+}
+
+static void section_commands(void)
+{
+    puts(".Bl -tag -width Ds");
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        printf(".It Cm %s", commands[i]->name);
+        manual_words(commands[i]->args);
+        puts(commands[i]->options != NULL ? " Oo Ar OPTION ... Oc" : "");
+        roff_text(commands[i]->help);
+        manual_options(commands[i]);
+    }
+    puts(".El");
+}
+
+static void section_common_options(void)
+{
+    manual_options(NULL);
+}
+
+static void section_exit(void)
+{
+    puts(".Bl -tag -width Ds -compact");
+    for (const struct exit_row *row = exit_rows; row->help != NULL; row++) {
+        printf(".It %d\n", (int)row->code);
+        roff_text(row->help);
+    }
+    puts(".El");
+}
+
+static void fields(const struct field *field)
+{
+    puts(".Bl -tag -width Ds -compact");
+    for (; field->file != NULL; field++) {
+        printf(".It %s%s\n", field->key, field->kind == FIELD_NUMBER ? " (number)" : "");
+        roff_text(field->help);
+    }
+    puts(".El");
+}
+
+static void section_partition(void)
+{
+    fields(partition_fields);
+}
+
+static void section_device(void)
+{
+    fields(device_fields);
+}
+
+/* The options of chronosfs: "-f", "--state-dir", "-o state_dir". */
+static void section_daemon_options(void)
+{
+    puts(".Bl -tag -width Ds");
+    for (const struct option_row *row = option_rows; row->name != NULL; row++) {
+        const char *value = strchr(row->name, ' ');
+        if (value != NULL)
+            printf(".It Fl o Cm %s%s%s\n", value + 1, row->argument ? " Ns = Ns Ar " : "",
+                   row->argument ? row->argument : "");
+        else
+            printf(".It Fl %s%s%s\n", row->name + 1, row->argument ? " Ar " : "",
+                   row->argument ? row->argument : "");
+        char text[512];
+        snprintf(text, sizeof text, "%c%s.", toupper((unsigned char)row->help[0]), row->help + 1);
+        roff_text(text);
+        if (row->default_value != NULL) {
+            snprintf(text, sizeof text, "Default: %s.", row->default_value);
+            roff_text(text);
+        }
+    }
+    puts(".El");
+}
+
+static void section_files(void)
+{
+    roff_tables(filesystem_md);
+}
+
+static void section_version(void)
+{
+    puts(".Os chronosfs " CHRONOS_VERSION);
+}
+
+/* For completion: what each command takes, as shell variables. */
+static void section_table(void)
+{
+    fputs("_chronos_commands='", stdout);
+    for (size_t i = 0; commands[i] != NULL; i++)
+        printf("%s%s", i > 0 ? " " : "", commands[i]->name);
+    puts("'\n_chronos_describe() {\n    case $1 in");
+    for (size_t i = 0;; i++) {
+        const struct command *command = commands[i];
+        const struct option *option;
+        printf("    %s) words='%s' options='", command ? command->name : "*",
+               command ? command->args : "");
+        for (int j = 0; (option = command_option(command, j)) != NULL; j++)
+            printf("%s--%s%s%s", j > 0 ? " " : "", option->name, option->argument ? "=" : "",
+                   option->argument ? option->argument : "");
+        puts("' ;;");
+        if (command == NULL)
+            break;
+    }
+    puts("    esac\n}");
+}
+
+static const struct {
+    const char *marker;
+    void (*print)(void);
+} sections[] = {
+    {"@COMMANDS@", section_commands}, {"@OPTIONS@", section_common_options},
+    {"@EXIT@", section_exit},         {"@PARTITION@", section_partition},
+    {"@DEVICE@", section_device},     {"@DAEMON-OPTIONS@", section_daemon_options},
+    {"@FILES@", section_files},       {"@OS@", section_version},
+    {"@TABLE@", section_table},
+};
+
+static char *read_all(const char *path)
+{
+    char *text;
+    int error = tree_read_all(AT_FDCWD, path, &text);
+    if (error != 0) {
+        fprintf(stderr, "chronos-pages: %s: %s\n", path, strerror(-error));
+        exit(1);
+    }
+    return text;
+}
+
+/* A marker that no section knows is a mistake in the template. */
+static void print_line(const char *line)
+{
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        if (strcmp(line, sections[i].marker) == 0) {
+            sections[i].print();
+            return;
+        }
+    }
+    if (line[0] == '@') {
+        fprintf(stderr, "chronos-pages: there is no section %s\n", line);
+        exit(1);
+    }
+    puts(line);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || argc > 3) {
+        fputs("usage: chronos-pages TEMPLATE [FILESYSTEM.MD]\n", stderr);
+        return 2;
+    }
+    char *markdown = argc > 2 ? read_all(argv[2]) : NULL;
+    if (markdown != NULL)
+        filesystem_md = markdown;
+    char *text = read_all(argv[1]), *rest = text, *line;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        if (rest != NULL || line[0] != '\0')
+            print_line(line);
+    }
+    free(text);
+    free(markdown);
+    return fflush(stdout) == 0 ? 0 : 1;
+}

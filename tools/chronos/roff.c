@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Turns help texts, and the tables of docs/filesystem.md, into mdoc(7). It must
+ * not know what they say.
+ */
+#include "roff.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MARK "<!-- printed by filesystem-docs from here on -->\n"
+
+void roff_inline(const char *text, size_t length)
+{
+    bool bold = false;
+    for (size_t i = 0; i < length; i++) {
+        if (i == 0 && (text[i] == '.' || text[i] == '\''))
+            fputs("\\&", stdout);
+        if (text[i] == '\\') {
+            fputs("\\e", stdout);
+        } else if (text[i] == '-') {
+            fputs("\\-", stdout);
+        } else if (text[i] == '`') {
+            bold = !bold;
+            fputs(bold ? "\\fB" : "\\fR", stdout);
+        } else if (i > 0 && text[i] == ' ' && text[i - 1] == '.' && i + 1 < length) {
+            putchar('\n'); /* a new sentence, a new line: roff sets the space itself */
+        } else {
+            putchar(text[i]);
+        }
+    }
+    putchar('\n');
+}
+
+void roff_text(const char *text)
+{
+    bool literal = false;
+    while (*text != '\0') {
+        size_t length = strcspn(text, "\n");
+        bool indented = strncmp(text, "    ", 4) == 0;
+        if (length == 0 && !literal && strncmp(text, "\n    ", 5) != 0)
+            puts(".Pp");
+        if (indented && !literal)
+            puts(".Bd -literal -offset indent");
+        if (!indented && literal)
+            puts(".Ed");
+        literal = indented;
+        if (indented)
+            roff_inline(text + 4, length - 4);
+        else if (length > 0)
+            roff_inline(text, length);
+        text += length + (text[length] == '\n');
+    }
+    if (literal)
+        puts(".Ed");
+}
+
+/* The next cell of a table's row, without the blanks around it. */
+static size_t next_cell(const char **row, const char **ret_cell)
+{
+    const char *cell = *row + 1 + strspn(*row + 1, " ");
+    size_t length = strcspn(cell, "|\n");
+    *row = cell + length;
+    while (length > 0 && cell[length - 1] == ' ')
+        length--;
+    *ret_cell = cell;
+    return length;
+}
+
+/* One row: the first cell is the tag, the last one its text, and one between
+ * them stands in brackets after the tag. */
+static void table_row(const char *row)
+{
+    const char *cells[3] = {NULL};
+    size_t lengths[3] = {0}, count = 0;
+    while (count < 3 && row[0] == '|' && row[1] != '\n' && row[1] != '\0') {
+        lengths[count] = next_cell(&row, &cells[count]);
+        count++;
+    }
+    if (count < 2)
+        return;
+    char tag[256];
+    bool between = count == 3 && lengths[1] > 0;
+    snprintf(tag, sizeof tag, "%.*s%s%.*s%s", (int)lengths[0], cells[0], between ? " (" : "",
+             between ? (int)lengths[1] : 0, cells[1], between ? ")" : "");
+    fputs(".It ", stdout);
+    roff_inline(tag, strlen(tag));
+    roff_inline(cells[count - 1], lengths[count - 1]);
+}
+
+/* A table of markdown, from its head on. Returns what follows it. */
+static const char *table(const char *text)
+{
+    puts(".Bl -tag -width Ds -compact");
+    for (int line = 0; text[0] == '|'; line++) {
+        if (line >= 2) /* the head and the rule below it */
+            table_row(text);
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    puts(".El");
+    return text;
+}
+
+void roff_tables(const char *markdown)
+{
+    const char *text = strstr(markdown, MARK);
+    text = text != NULL ? text + strlen(MARK) : "";
+    while (*text != '\0') {
+        size_t length = strcspn(text, "\n");
+        if (text[0] == '|') {
+            text = table(text);
+            continue;
+        }
+        if (strncmp(text, "### ", 4) == 0) {
+            fputs(".Ss ", stdout);
+            roff_inline(text + 4, length - 4);
+        } else if (strncmp(text, "    ", 4) == 0) {
+            fputs(".Dl ", stdout);
+            roff_inline(text + 4, length - 4);
+        } else if (length > 0) {
+            roff_inline(text, length);
+        }
+        text += length + (text[length] == '\n');
+    }
+}
