@@ -59,7 +59,9 @@ static int run_worker(const char *numbers)
     if (syslog)
         log_to_syslog();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, it is named after that */
-    return worker_run(&fds);
+    /* At once: threads of the worker may be waiting for something that exit
+     * handlers would wait for, too. */
+    _exit(worker_run(&fds));
 }
 
 /* -- the start ---------------------------------------------------------------- */

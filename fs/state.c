@@ -18,6 +18,7 @@
 /* A worker whose supervisor was killed dies a moment later: so long its lock is
  * waited for. */
 #define ORPHAN_MS 3000
+#define DYING_MS  300 /* and so long one that was killed may take to look dead */
 #define STEP_MS   20
 
 static int default_path(char *path, char *sentence, size_t size)
@@ -141,7 +142,7 @@ static int take_lock(int fd, const char *path, char *sentence, size_t size)
             return r;
         }
         signed_by = read_holder(fd, &pid, mount_point);
-        if (waited_ms >= ORPHAN_MS || (signed_by && !is_gone(pid)))
+        if (waited_ms >= ORPHAN_MS || (waited_ms >= DYING_MS && signed_by && !is_gone(pid)))
             break;
         nanosleep(&step, NULL);
     }

@@ -35,7 +35,7 @@ enum { INO_FILE = 2, INO_DIE = 3, INO_EXIT = 4 }; /* exit-N is INO_EXIT + N */
 struct null {
     struct link *link; /* first: link.c finds itself through it */
     int exit_code;     /* -1: go on */
-    char mood[16];
+    char mood[16], mood_path[PATH_MAX + 16];
 };
 
 static bool is(const struct null *null, const char *mood)
@@ -135,9 +135,9 @@ static const struct fuse_lowlevel_ops ops = {.init = null_init,
 
 static void read_mood(struct null *null)
 {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof(path), "%s/worker", link_shared(null->link)->state_dir);
-    FILE *file = fopen(path, "re");
+    snprintf(null->mood_path, sizeof(null->mood_path), "%s/worker",
+             link_shared(null->link)->state_dir);
+    FILE *file = fopen(null->mood_path, "re");
     if (file == NULL)
         return;
     if (fscanf(file, "%15s", null->mood) != 1)
@@ -196,6 +196,7 @@ int worker_run(const struct worker_fds *fds)
     if (link_start(null.link) != 0)
         return WORKER_FATAL;
     if (first && is(&null, "unsaid")) {
+        unlink(null.mood_path); /* once */
         atomic_store(&link_shared(null.link)->init_answered, 0);
         abort();
     }
