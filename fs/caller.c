@@ -3,10 +3,12 @@
 #include "caller.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The inode number of a namespace names it. 0 when it cannot be seen. */
 static uint64_t namespace_of(int32_t pid, const char *kind)
@@ -52,6 +54,21 @@ static bool in_group(int32_t pid, uint32_t gid, uint32_t group)
     }
     fclose(file);
     return found;
+}
+
+int32_t caller_process(int32_t tid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+    int fd = tid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return tid;
+    text[n] = '\0';
+    const char *line = strstr(text, "\nTgid:");
+    return line ? (int32_t)strtol(line + 6, NULL, 10) : tid;
 }
 
 void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,

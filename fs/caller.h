@@ -11,8 +11,10 @@
 /* Notes the daemon's own namespaces in the tree. 0 or -errno. */
 int caller_init(struct tree *tree);
 /* What the engine must know of a caller. Fails closed: whoever cannot be looked
- * at is no administrator. `groups` are the caller's supplementary groups. */
+ * at is no administrator. */
 void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
                 struct caller *ret_caller);
+/* The process that a thread, which the kernel tells of, belongs to. */
+int32_t caller_process(int32_t tid);
 
 #endif

@@ -2,6 +2,8 @@
 /* `new`: a request becomes a partition. See files-new.h. */
 #include "files-new.h"
 
+#include "caller.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -72,6 +74,7 @@ int new_store(struct tree *tree, struct write *write, uint32_t device)
                           sizeof(write->why.sentence));
     if (!r)
         r = find_owner(tree, write, &request, &uid, &gid);
+    write->caller.pid = caller_process(write->caller.pid);
     if (!r)
         r = engine_create(tree->engine, tree->now_ns, tree_wall_ns(tree), &write->caller, device,
                           &request, uid, gid, write->fh, &write->why, &write->result);
