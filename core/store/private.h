@@ -15,6 +15,9 @@
 /* The offset of the wall clock is written again when it moved by more. */
 #define STORE_CLOCK_SLACK_NS INT64_C(1000000)
 
+/* Far enough for any date, and sums of two of them still fit. */
+#define STORE_TIME_MAX (INT64_C(1) << 62)
+
 struct store_ops {
     int (*load)(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
                 struct store_counters *ret_counters, char *sentence, size_t size);
@@ -29,6 +32,11 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
 };
+
+/* One printable line (UTF-8 passes) of at least `min` and less than `size` bytes. */
+bool store_line_fits(const char *text, size_t min, size_t size);
+/* A partition's label: the characters that the request grammar allows. */
+bool store_label_fits(const char *label);
 
 /* Whether the clock has to be written again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);

@@ -13,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Far enough for any date, and sums of two of them still fit. */
-#define TIME_MAX (INT64_C(1) << 62)
-
 /* A row being read; `bad` names the first column that cannot be true. */
 struct row {
     struct sqlite_store *store;
@@ -57,9 +54,7 @@ static void column_line(struct row *row, int column, size_t min, char *ret, size
     bool good = sqlite3_column_type(row->statement, column) == SQLITE_TEXT;
     const char *text = good ? (const char *)sqlite3_column_text(row->statement, column) : NULL;
     size_t length = text != NULL ? (size_t)sqlite3_column_bytes(row->statement, column) : 0;
-    good = text != NULL && length >= min && length < size;
-    for (size_t i = 0; good && i < length; i++)
-        good = (unsigned char)text[i] >= ' ' && text[i] != 0x7f;
+    good = text != NULL && strlen(text) == length && store_line_fits(text, min, size);
     if (good)
         memcpy(ret, text, length + 1);
     else if (row->bad == NULL)
@@ -69,9 +64,7 @@ static void column_line(struct row *row, int column, size_t min, char *ret, size
 static void column_label(struct row *row, int column, char *ret)
 {
     column_line(row, column, 0, ret, PARTITION_NAME_MAX + 1);
-    size_t length = strspn(ret, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789._-");
-    if (ret[length] != '\0' && row->bad == NULL)
+    if (row->bad == NULL && !store_label_fits(ret))
         row->bad = sqlite3_column_name(row->statement, column);
 }
 
@@ -142,7 +135,7 @@ int sqlite_read_head(struct sqlite_store *store, char *sentence, size_t size)
     for (; code == 0 && rows_next(&row); count++) {
         column_int(&row, 0, 1, 1);
         column_line(&row, 1, 0, clock.clock.boot_id, sizeof(clock.clock.boot_id));
-        clock.clock.offset_ns = column_int(&row, 2, -TIME_MAX, TIME_MAX);
+        clock.clock.offset_ns = column_int(&row, 2, -STORE_TIME_MAX, STORE_TIME_MAX);
         clock.mount_id = (uint64_t)column_int(&row, 3, INT64_MIN, INT64_MAX);
         code = row_judge(&row);
     }
@@ -253,7 +246,7 @@ static void column_common(struct row *row, int column, struct partition *p)
     p->mode = column_u32(row, column + 2, 07777);
     p->on_expiry = column_u32(row, column + 3, ON_EXPIRY_NONE);
     p->memory_bytes = (uint64_t)column_int(row, column + 4, 1, INT64_MAX);
-    p->created_wall_ns = column_int(row, column + 5, -TIME_MAX, TIME_MAX);
+    p->created_wall_ns = column_int(row, column + 5, -STORE_TIME_MAX, STORE_TIME_MAX);
     p->creator_ns = (uint64_t)column_int(row, column + 6, INT64_MIN, INT64_MAX);
     p->creator_uid = column_u32(row, column + 7, UINT32_MAX);
     p->creator_pid = (int32_t)column_int(row, column + 8, 0, INT32_MAX);
@@ -277,8 +270,8 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         p.id = (uint64_t)column_key(&row, 0, 1, (int64_t)store->head.next_id - 1);
         const struct device_row *device = column_device(&row, 1);
         column_common(&row, 2, &p);
-        p.start_ns = column_int(&row, 12, -TIME_MAX, TIME_MAX);
-        p.end_ns = column_int(&row, 13, -TIME_MAX, TIME_MAX);
+        p.start_ns = column_int(&row, 12, -STORE_TIME_MAX, STORE_TIME_MAX);
+        p.end_ns = column_int(&row, 13, -STORE_TIME_MAX, STORE_TIME_MAX);
         if (row.bad == NULL && p.end_ns <= p.start_ns)
             row.bad = "end_ns";
         p.hold = (uint64_t)column_int(&row, 14, INT64_MIN, INT64_MAX);
@@ -333,8 +326,8 @@ static int history_row(struct row *row, const struct store_clock *clock,
     const struct device_row *device = column_device(row, 1);
     column_common(row, 2, p);
     p->id = (uint64_t)column_int(row, 12, 1, (int64_t)row->store->head.next_id - 1);
-    entry.start_wall_ns = column_int(row, 13, -TIME_MAX, TIME_MAX);
-    entry.end_wall_ns = column_int(row, 14, -TIME_MAX, TIME_MAX);
+    entry.start_wall_ns = column_int(row, 13, -STORE_TIME_MAX, STORE_TIME_MAX);
+    entry.end_wall_ns = column_int(row, 14, -STORE_TIME_MAX, STORE_TIME_MAX);
     entry.how = column_how(row, 15);
     entry.by_uid = column_u32(row, 16, UINT32_MAX);
     int code = row_judge(row);

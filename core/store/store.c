@@ -15,13 +15,33 @@ int store_load(struct store *store, const struct store_clock *clock, const struc
     return store->ops->load(store, clock, sink, ret_counters, sentence, size);
 }
 
+/* What is kept must be what a load believes: a state that was acknowledged and
+ * is refused at the next start would be worse than any error now. */
+bool store_line_fits(const char *text, size_t min, size_t size)
+{
+    size_t length = strnlen(text, size);
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    }
+    return length >= min && length < size;
+}
+
+bool store_label_fits(const char *label)
+{
+    size_t length = strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789._-");
+    return label[length] == '\0' && length <= PARTITION_NAME_MAX;
+}
+
 int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
                   char *sentence, size_t size)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (devices[i].key[0] == '\0' || devices[i].memory_bytes == 0 ||
-            devices[i].memory_bytes > INT64_MAX) {
-            snprintf(sentence, size, "device %u has no key or no memory, so it cannot be kept", i);
+        if (!store_line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
+            !store_line_fits(devices[i].name, 0, sizeof(devices[i].name)) ||
+            devices[i].memory_bytes == 0 || devices[i].memory_bytes > INT64_MAX) {
+            snprintf(sentence, size, "device %u has no proper key, name or memory", i);
             return -EINVAL;
         }
         for (uint32_t j = 0; j < i; j++) {
@@ -35,24 +55,47 @@ int store_devices(struct store *store, const struct gpu_device *devices, uint32_
     return store->ops->devices(store, devices, count, sentence, size);
 }
 
-static bool partition_fits(const struct partition *p)
+static bool time_fits(int64_t ns)
 {
-    return p->id > 0 && p->id < INT64_MAX && p->memory_bytes > 0 && p->memory_bytes <= INT64_MAX;
+    return ns >= -STORE_TIME_MAX && ns <= STORE_TIME_MAX;
+}
+
+static bool partition_fits(const struct engine_event *event)
+{
+    const struct partition *p = &event->after;
+    return p->id > 0 && p->id < INT64_MAX && p->memory_bytes > 0 && p->memory_bytes <= INT64_MAX &&
+           p->mode <= 07777 && p->on_expiry == ON_EXPIRY_NONE && p->creator_pid >= 0 &&
+           p->change_seq <= event->seq && time_fits(p->start_ns) && time_fits(p->end_ns) &&
+           time_fits(p->created_wall_ns) && store_label_fits(p->name) &&
+           (event_kind_is_end(event->kind) || p->end_ns > p->start_ns);
+}
+
+static bool item_fits(const struct store_item *item)
+{
+    const struct engine_event *event = item->event;
+    if (item->line != NULL && !store_line_fits(item->line, 0, STORE_LINE_MAX))
+        return false;
+    if (event->kind == EVENT_SETTING)
+        return store_line_fits(event->key, 1, sizeof(event->key)) &&
+               store_line_fits(event->value, 0, sizeof(event->value));
+    return partition_fits(event);
 }
 
 int store_commit(struct store *store, const struct store_batch *batch, char *sentence, size_t size)
 {
     uint64_t seq = 0;
+    bool fits = store_line_fits(batch->clock.boot_id, 0, sizeof(batch->clock.boot_id)) &&
+                time_fits(batch->clock.offset_ns);
 
-    for (size_t i = 0; i < batch->item_count; i++) {
+    for (size_t i = 0; fits && i < batch->item_count; i++) {
         const struct engine_event *event = batch->items[i].event;
-        if (event->seq <= seq || event->seq >= INT64_MAX ||
-            (event->kind != EVENT_SETTING && !partition_fits(&event->after))) {
-            snprintf(sentence, size, "event %llu cannot be kept: its numbers make no sense",
-                     (unsigned long long)event->seq);
-            return -EINVAL;
-        }
+        fits = event->seq > seq && event->seq < INT64_MAX && item_fits(&batch->items[i]);
         seq = event->seq;
+    }
+    if (!fits) {
+        snprintf(sentence, size, "event %llu cannot be kept: it makes no sense",
+                 (unsigned long long)seq);
+        return -EINVAL;
     }
     return store->ops->commit(store, batch, sentence, size);
 }

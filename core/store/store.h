@@ -55,6 +55,8 @@ struct store_reply {
 struct store_sink {
     void *context;
     int (*setting)(void *context, const char *key, const char *value);
+    /* partition->device is the engine index if store_devices has named this device,
+     * else ENGINE_DEVICE_ANY: go by the key. */
     int (*partition)(void *context, const struct partition *partition, const char *device_key,
                      const char *device_name, uint64_t device_bytes);
     int (*history)(void *context,
@@ -105,7 +107,9 @@ int store_load(struct store *store, const struct store_clock *clock, const struc
  * again when a device was added at the end. */
 int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
                   char *sentence, size_t size);
-/* Makes a batch durable: all of it or, on a negative return, nothing. */
+/* Makes a batch durable: all of it or, on a negative return, nothing. -EINVAL for
+ * what does not follow from what is kept (an event of a partition that is not
+ * there, a number used already) or what no load would believe. */
 int store_commit(struct store *store, const struct store_batch *batch, char *sentence, size_t size);
 /* Closes; NULL is fine; returns NULL. */
 struct store *store_close(struct store *store);

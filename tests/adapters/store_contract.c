@@ -420,7 +420,7 @@ START_TEST(refused_batches)
     struct partition good = partition_make(2, 0, HOUR_NS), bad;
     start(_i);
     create(5, 1);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 17; i++) {
         bad = partition_make(3, 0, HOUR_NS);
         uint64_t seq = 7;
         enum event_kind kind = EVENT_CREATED;
@@ -449,11 +449,35 @@ START_TEST(refused_batches)
         case 7:
             seq = UINT64_MAX;
             break; /* cannot be kept */
+        case 8:
+            strcpy(bad.name, "a b");
+            break; /* from here on: what no load would believe */
+        case 9:
+            bad.end_ns = bad.start_ns;
+            break;
+        case 10:
+            bad.mode = 010000;
+            break;
+        case 11:
+            bad.on_expiry = 9;
+            break;
+        case 12:
+            bad.creator_pid = -1;
+            break;
+        case 13:
+            bad.end_ns = INT64_MAX;
+            break;
         }
         attempt_add(&attempt, 6, EVENT_CREATED, &good, "good");
         attempt_set(&attempt, 7, "key", "value");
         attempt.batch.item_count = i == 4 || i == 7 ? 1 : attempt.batch.item_count;
         attempt_add(&attempt, i == 4 || i == 7 ? seq : 8, kind, &bad, "bad");
+        if (i == 14)
+            strcpy(attempt.lines[2], "two\nlines");
+        if (i == 15)
+            memset(attempt.lines[2], 'x', STORE_LINE_MAX);
+        if (i == 16)
+            strcpy(attempt.events[1].value, "\t");
         attempt_reply(&attempt, 1, 1);
         attempt.batch.mount_id = 9;
         ck_assert_msg(commit() == -EINVAL, "batch %d", i);
