@@ -285,8 +285,8 @@ void committer_submit(struct committer *committer, struct change *change, int64_
     queue_add(&committer->queue, change);
     committer->retention_ns = retention_ns;
     committer->first_line_seq = first_line_seq;
-    pthread_cond_signal(&committer->wake);
     pthread_mutex_unlock(&committer->lock);
+    pthread_cond_signal(&committer->wake); /* after: it would wake into a held lock */
 }
 
 int committer_fd(const struct committer *committer)

@@ -25,6 +25,12 @@ static int handles_map(struct handles *handles, uint32_t count)
     return 0;
 }
 
+/* The list of a file: node ids carry the object above 23 bits (see tree.c). */
+static uint32_t *handles_list(struct handles *handles, uint64_t node)
+{
+    return &handles->poll_heads[(node << 1 >> 24) % HANDLES_BUCKETS];
+}
+
 static void handles_link_free(struct handles *handles, uint32_t index)
 {
     handles->slots[index].next_free = handles->free;
@@ -36,6 +42,10 @@ static int handles_grow(struct handles *handles, uint32_t count)
     uint32_t old = handles->count;
     if (count > HANDLES_MAX)
         return -ENFILE;
+    uint32_t *poll_next = realloc(handles->poll_next, count * sizeof(*poll_next));
+    if (!poll_next)
+        return -ENOMEM;
+    handles->poll_next = poll_next;
     if (ftruncate(handles->fd, (off_t)((size_t)count * sizeof(struct shared_handle))))
         return -errno;
     int r = handles_map(handles, count);
@@ -46,16 +56,21 @@ static int handles_grow(struct handles *handles, uint32_t count)
     return 0;
 }
 
-/* The free list and the polled list are made anew from what the slots say, so a
- * worker that died half-way through changing them left nothing wrong. */
+/* The lists are made anew from what the slots say, so a worker that died half-way
+ * through changing them left nothing wrong. */
 static int handles_adopt(struct handles *handles)
 {
+    handles->poll_next = malloc(handles->count * sizeof(*handles->poll_next));
+    if (!handles->poll_next)
+        return -ENOMEM;
     for (uint32_t i = handles->count; i-- > 0;) {
         struct shared_handle *slot = &handles->slots[i];
+        uint64_t kh = slot->poll;
+        slot->poll = 0;
         if (!slot->node)
             handles_link_free(handles, i);
-        else if (slot->poll)
-            handles_poll(handles, ((uint64_t)slot->generation << 32) | i, slot->poll - 1);
+        else if (kh)
+            handles_poll(handles, ((uint64_t)slot->generation << 32) | i, kh - 1);
     }
     return 0;
 }
@@ -78,7 +93,7 @@ void handles_close(struct handles *handles)
 {
     if (handles->slots)
         munmap(handles->slots, (size_t)handles->count * sizeof(struct shared_handle));
-    free(handles->polled);
+    free(handles->poll_next);
     memset(handles, 0, sizeof(*handles));
 }
 
@@ -108,13 +123,26 @@ struct shared_handle *handles_get(struct handles *handles, uint64_t fh)
     return slot->node && slot->generation == (uint32_t)(fh >> 32) ? slot : NULL;
 }
 
+/* Takes a slot off the list it is polled through. */
+static void handles_unpoll(struct handles *handles, uint32_t index)
+{
+    struct shared_handle *slot = &handles->slots[index];
+    uint32_t *at = handles_list(handles, slot->node - 1);
+    while (*at && *at != index + 1)
+        at = &handles->poll_next[*at - 1];
+    if (*at)
+        *at = handles->poll_next[index];
+    slot->poll = 0;
+}
+
 void handles_release(struct handles *handles, uint64_t fh)
 {
     struct shared_handle *slot = handles_get(handles, fh);
     if (!slot)
         return;
+    if (slot->poll)
+        handles_unpoll(handles, (uint32_t)fh);
     slot->node = 0;
-    slot->poll = 0;
     handles_link_free(handles, (uint32_t)fh);
 }
 
@@ -124,17 +152,24 @@ void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh)
     struct shared_handle *slot = handles_get(handles, fh);
     if (!slot)
         return;
-    slot->poll = kh + 1;
-    for (size_t i = 0; i < handles->polled_count; i++)
-        if (handles->polled[i] == index)
-            return;
-    if (handles->polled_count == handles->polled_capacity) {
-        size_t capacity = handles->polled_capacity ? handles->polled_capacity * 2 : 16;
-        uint32_t *polled = realloc(handles->polled, capacity * sizeof(*polled));
-        if (!polled)
-            return; /* the waiter's own timeout is left to it */
-        handles->polled = polled;
-        handles->polled_capacity = capacity;
+    if (!slot->poll) {
+        uint32_t *list = handles_list(handles, slot->node - 1);
+        handles->poll_next[index] = *list;
+        *list = index + 1;
     }
-    handles->polled[handles->polled_count++] = index;
+    slot->poll = kh + 1;
+}
+
+void handles_wake(struct handles *handles, uint64_t object, handles_wake_fn *wake, void *context)
+{
+    uint32_t *at = &handles->poll_heads[object % HANDLES_BUCKETS];
+    while (*at) {
+        uint32_t index = *at - 1;
+        if (wake(context, &handles->slots[index])) {
+            *at = handles->poll_next[index];
+            handles->slots[index].poll = 0;
+        } else {
+            at = &handles->poll_next[index];
+        }
+    }
 }

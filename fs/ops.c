@@ -416,24 +416,37 @@ static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
     fuse_reply_poll(req, poll_events(tree, &node, tree_row(&node), handle));
 }
 
-void server_wake_pollers(struct server *server)
+/* Wakes a poller with news. Whoever still waits afterwards asks again. */
+static bool wake_if_news(void *context, struct shared_handle *slot)
+{
+    struct server *server = context;
+    struct node node;
+    if (!node_from_id(slot->node - 1, &node) ||
+        !(poll_events(&server->tree, &node, tree_row(&node), slot) & POLLPRI))
+        return false;
+    link_notify_poll(server->link, slot->poll - 1);
+    return true;
+}
+
+void server_wake_pollers(struct server *server, const struct engine_event *events)
 {
     struct handles *handles = &server->tree.handles;
-    size_t kept = 0;
-    for (size_t i = 0; i < handles->polled_count; i++) {
-        uint32_t index = handles->polled[i];
-        struct shared_handle *slot = &handles->slots[index];
-        struct node node;
-        if (!slot->node || !slot->poll || !node_from_id(slot->node - 1, &node))
-            continue;
-        if (!(poll_events(&server->tree, &node, tree_row(&node), slot) & POLLPRI)) {
-            handles->polled[kept++] = index;
-            continue;
-        }
-        link_notify_poll(server->link, slot->poll - 1);
-        slot->poll = 0; /* whoever still waits asks again */
-    }
-    handles->polled_count = kept;
+    handles_wake(handles, 0, wake_if_news, server);
+    for (; events; events = events->next)
+        handles_wake(handles, events->after.id, wake_if_news, server);
+}
+
+static bool wake(void *context, struct shared_handle *slot)
+{
+    struct server *server = context;
+    link_notify_poll(server->link, slot->poll - 1);
+    return true;
+}
+
+void server_wake_all(struct server *server)
+{
+    for (uint64_t object = 0; object < HANDLES_BUCKETS; object++)
+        handles_wake(&server->tree.handles, object, wake, server);
 }
 
 /* The kernel lets users try in a directory with mode 1777; the answer is no. */

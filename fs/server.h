@@ -71,7 +71,9 @@ struct server *server_of(fuse_req_t req);
 void server_stat(const struct attributes *attributes, struct stat *ret_stat);
 /* What a refusal code or a -errno is to a caller. */
 int server_errno(int result);
-/* Tells pollers whose file changed. */
-void server_wake_pollers(struct server *server);
+/* Tells those who poll a file that these events changed. */
+void server_wake_pollers(struct server *server, const struct engine_event *events);
+/* Tells all who poll: a wake-up may have been lost with the last worker. */
+void server_wake_all(struct server *server);
 
 #endif

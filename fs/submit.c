@@ -109,11 +109,11 @@ void server_submit(struct server *server, const struct change *answer)
     struct tree *tree = &server->tree;
     struct change *change = make_change(server, answer);
     if (change) {
-        bool quiet = !change->event_count;
+        /* Before the committer has it: then it is not ours to look at. */
+        if (change->events)
+            server_wake_pollers(server, change->events);
         committer_submit(server->committer, change, engine_policy(tree->engine)->retention_ns,
                          textlog_first(&tree->events));
-        if (!quiet)
-            server_wake_pollers(server);
     } else if (answer) {
         reply_refuse(&answer->reply, ENOMEM);
     }

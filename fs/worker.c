@@ -195,11 +195,7 @@ int worker_run(const struct worker_fds *fds)
         return WORKER_FATAL;
     }
     server->tree.names_remembered = link_has_epochs(server->link);
-    for (size_t i = 0; i < server->tree.handles.polled_count; i++) {
-        /* A wake-up may have been lost with the last worker. */
-        struct shared_handle *slot = &server->tree.handles.slots[server->tree.handles.polled[i]];
-        link_notify_poll(server->link, slot->poll - 1);
-    }
+    server_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
         log_say("nobody waits for this worker");
     loop(server, fds);
