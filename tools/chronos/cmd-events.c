@@ -85,25 +85,22 @@ static int take(struct watch *watch, int file)
     return 0;
 }
 
-/* Waits for the file to change. The file tells with POLLPRI; where it cannot,
- * it is looked at once a second. */
-static void wait_for_change(int file, bool *told)
+/* Waits for the file to change. Where poll is understood, POLLPRI tells of news
+ * and nothing else wakes; any other file is always readable, and is looked at
+ * once a second. */
+static void wait_for_change(int file)
 {
-    struct pollfd poll_file = {.fd = file, .events = POLLPRI};
-    int count = poll(&poll_file, 1, *told ? -1 : 1000);
-    if (count > 0 && (poll_file.revents & POLLPRI) != 0)
-        *told = true;
-    else if (count > 0)
+    struct pollfd poll_file = {.fd = file, .events = POLLPRI | POLLIN};
+    if (poll(&poll_file, 1, -1) > 0 && (poll_file.revents & POLLPRI) == 0)
         poll(NULL, 0, 1000);
 }
 
 static int follow(struct watch *watch, int file)
 {
-    bool told = false;
     while (!watch->ended) {
         if (output_finish() != 0)
             return -EPIPE;
-        wait_for_change(file, &told);
+        wait_for_change(file);
         int error = take(watch, file);
         if (error != 0)
             return error;

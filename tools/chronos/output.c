@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,11 +56,18 @@ const char *output_colour(enum colour colour)
 
 int output_finish(void)
 {
+    static bool said;
     errno = 0;
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return EXIT_DONE;
-    if (errno != EPIPE)
-        say("The answer could not be written: %s.", strerror(errno));
+    /* it may have failed earlier, when the buffer was full: then only the
+     * descriptor still knows whether the reader went away */
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    bool no_reader = errno == EPIPE || (errno == 0 && poll(&output, 1, 0) > 0);
+    const char *reason = errno != 0 ? strerror(errno) : "some of it was lost";
+    if (!no_reader && !said)
+        say("The answer could not be written: %s.", reason);
+    said = true;
     return EXIT_REFUSED;
 }
 

@@ -1,0 +1,479 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line on a real mount, by several users: every command, what it
+refuses and with which words, and how it finds the mount. Mounts in a mount
+namespace of its own, so that nothing is left behind."""
+
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import lib
+from lib import chronos, on_terminal
+
+CHRONOSFS = os.environ["CHRONOSFS"]
+ALICE, BOB = "daemon", "games"  # users that every machine has
+
+
+def clean_namespace():
+    """Starts again with mounts of our own, without the other trees there may be."""
+    if os.geteuid() != 0:
+        lib.skip("only root can act as several users")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        lib.skip("/dev/fuse cannot be used here")
+    if os.environ.get("CHRONOS_TEST_NAMESPACE") is None:
+        os.environ["CHRONOS_TEST_NAMESPACE"] = "1"
+        os.execvp(
+            "unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
+        )
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        for line in mounts:
+            if "chronosfs" in line.split()[2]:
+                point = line.split()[1].encode().decode("unicode_escape")
+                subprocess.run(["umount", "-l", point], check=False)
+
+
+class Mount:
+    """A chronosfs of simulated devices in a directory of its own."""
+
+    def __init__(self, parent, name="mnt", devices="4x80G"):
+        self.path = os.path.join(parent, name)
+        state = self.path + ".state"
+        os.makedirs(self.path)
+        with open(self.path + ".log", "wb") as log:
+            self.process = subprocess.Popen(
+                [CHRONOSFS, "-f", "--simulate", devices, "--state-dir", state, self.path],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        for _ in range(1000):
+            if os.path.ismount(self.path) and os.path.exists(self.path + "/version"):
+                return
+            time.sleep(0.01)
+        with open(self.path + ".log", encoding="utf-8") as log:
+            raise RuntimeError("chronosfs does not start: " + log.read())
+
+    def write(self, name, text):
+        with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
+            file.write(text + "\n")
+
+    def read(self, name):
+        with open(os.path.join(self.path, name), encoding="ascii") as file:
+            return file.read().rstrip("\n")
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=20)
+
+    def kill(self):
+        """Without a chance to unmount: worker and supervisor at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=20)
+
+
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory()
+        os.chmod(directory.name, 0o755)
+        cls.addClassCleanup(directory.cleanup)
+        cls.directory = directory.name
+        cls.mount = Mount(directory.name)
+        cls.addClassCleanup(cls.mount.stop)
+
+    def setUp(self):
+        self.addCleanup(self.release_all)
+
+    def release_all(self):
+        for name in os.listdir(self.mount.path + "/partitions"):
+            try:
+                os.unlink(f"{self.mount.path}/partitions/{name}")
+            except FileNotFoundError:
+                pass
+
+    def run_it(self, *words, user=None):
+        return chronos(*words, mount=self.mount.path, user=user)
+
+    def answer(self, *words, user=None):
+        result = self.run_it(*words, user=user)
+        self.assertEqual((result.code, result.err), (0, ""), result)
+        return result.out
+
+    def refused(self, code, sentence, *words, user=None):
+        result = self.run_it(*words, user=user)
+        self.assertEqual((result.code, result.out), (code, ""), result)
+        self.assertTrue(result.err.startswith("chronos: " + sentence), result)
+        self.assertTrue(result.err.endswith("\n") and result.err.count("\n") == 1, result)
+
+    def create(self, *words, user=None):
+        """The id of a new partition."""
+        return json.loads(self.answer("create", *words, "--json", user=user))["id"]
+
+
+class Commands(Case):
+    def test_create(self):
+        out = self.answer("create", "0", "0.5", "3600", user=ALICE)
+        found = re.fullmatch(
+            r"Created partition (p[0-9]+) on device 0 \(Simulated GPU 80G\)\n"
+            r"with 40960 MB for 3600 seconds\n"
+            rf"Assigned to user: {ALICE} \(Created by: {ALICE}, PID: ([0-9]+)\)\n",
+            out,
+        )
+        self.assertIsNotNone(found, out)
+        shown = json.loads(self.answer("show", found[1], "--json"))
+        self.assertEqual(shown["user"], ALICE)
+        self.assertEqual(shown["creator_uid"], pwd.getpwnam(ALICE).pw_uid)
+        self.assertEqual(shown["creator_pid"], int(found[2]))
+
+    def test_create_for_another_user(self):
+        out = self.answer("create", "gpu1", "20G", "1h30m", "--user", ALICE, "--name", "training")
+        self.assertRegex(
+            out,
+            r"\ACreated partition p[0-9]+ on device 1 \(Simulated GPU 80G\)\n"
+            r"with 20480 MB for 5400 seconds\n"
+            rf"Assigned to user: {ALICE} \(Created by: root, PID: [0-9]+\)\n\Z",
+        )
+        self.refused(
+            1,
+            "Permission denied: only administrators can create partitions for other users",
+            *("create", "0", "0.1", "60", "--user", BOB),
+            user=ALICE,
+        )
+
+    def test_create_any(self):
+        self.create("0", "100%", "60")
+        shown = json.loads(self.answer("create", "any", "100%", "60", "--json"))
+        self.assertEqual(shown["device"], "gpu1")
+        self.assertEqual(shown["memory_bytes"], 80 << 30)
+
+    def test_refusals(self):
+        self.create("0", "0.5", "3600")
+        self.refused(1, "Not enough available memory: ", "create", "0", "0.6", "60")
+        self.refused(1, "", "create", "0", "0.5abc", "60")
+        self.refused(1, "", "create", "0", "0.1", "0")
+        self.refused(1, "", "create", "0", "0.1", "60", "--user", "nobody-here")
+        self.refused(4, "There is no device 4.", "create", "4", "0.1", "60")
+        os.chmod(self.mount.path + "/gpu3/new", 0o600)
+        self.addCleanup(os.chmod, self.mount.path + "/gpu3/new", 0o666)
+        self.refused(1, "Permission denied: ", "create", "3", "0.1", "60", user=ALICE)
+
+    def test_list(self):
+        self.assertEqual(self.answer("list"), "No active partitions.\n")
+        first = self.create("0", "0.5", "3600", user=ALICE)
+        second = self.create("2", "25%", "7200", user=BOB)
+        pids = {
+            entry["id"]: entry["creator_pid"] for entry in json.loads(self.answer("list", "--json"))
+        }
+        expected = (
+            "Active partitions:\n-----------------\n"
+            f"ID: {first}\n  Device: 0 (Simulated GPU 80G)\n  Memory: 50%\n"
+            f"  Time remaining: N seconds\n  Owner: {ALICE} (PID: {pids[first]})\n"
+            f"ID: {second}\n  Device: 2 (Simulated GPU 80G)\n  Memory: 25%\n"
+            f"  Time remaining: N seconds\n  Owner: {BOB} (PID: {pids[second]})\n"
+        )
+        out = self.answer("list", user=BOB)
+        self.assertEqual(re.sub(r"remaining: \d+", "remaining: N", out), expected)
+        for line, most in zip(re.findall(r"remaining: (\d+)", out), (3600, 7200)):
+            self.assertTrue(most - 60 < int(line) <= most, out)
+        mine = json.loads(self.answer("list", "--json", "--user", BOB))
+        self.assertEqual([entry["id"] for entry in mine], [second])
+
+    def test_list_while_partitions_end(self):
+        for i in range(60):
+            self.create("0", "0.01", "1" if i % 2 else "60")
+        until = time.monotonic() + 2
+        rounds = 0
+        while time.monotonic() < until:
+            self.assertIn(len(json.loads(self.answer("list", "--json"))), range(30, 61))
+            self.answer("list")
+            rounds += 1
+        self.assertGreater(rounds, 3)
+        self.assertEqual(len(json.loads(self.answer("list", "--json"))), 30)
+
+    def test_stats(self):
+        self.create("0", "0.25", "60")
+        device = (
+            "Device {}: Simulated GPU 80G\n  Type: GPU\n  Vendor: chronosfs\n"
+            "  OpenCL version: simulated\n  Memory:\n    Total: 81920 MB\n    Used: {} MB\n"
+            "    Available: {} MB\n    Usage: {}%\n"
+            "  Chronos management:\n    Active partitions: {}\n"
+        )
+        heads = "Device statistics:\n=================\n"
+        full = device.format(0, 20480, 61440, "25.00", 1)
+        free = "".join(device.format(i, 0, 81920, "0.00", 0) for i in range(1, 4))
+        self.assertEqual(self.answer("stats"), heads + full + free)
+        self.assertEqual(self.answer("stats", "gpu0"), heads + full)
+        shown = json.loads(self.answer("stats", "--json"))
+        self.assertEqual([entry["device"] for entry in shown], ["gpu0", "gpu1", "gpu2", "gpu3"])
+        self.assertEqual(shown[0]["memory_used_bytes"], 20 << 30)
+
+    def test_available(self):
+        self.create("0", "0.25", "60")
+        self.assertEqual(self.answer("available", "0"), "75.00\n")
+        self.assertEqual(
+            self.answer("available"), "gpu0 75.00\ngpu1 100.00\ngpu2 100.00\ngpu3 100.00\n"
+        )
+
+    def test_release(self):
+        mine = self.create("0", "0.1", "60", user=ALICE)
+        theirs = self.create("0", "0.1", "60", user=BOB)
+        denied = f"Permission denied: partition owned by {BOB}\n"
+        self.refused(1, denied, "release", theirs, user=ALICE)
+        result = self.run_it("release", mine, theirs, "p999999", user=ALICE)
+        self.assertEqual((result.code, result.out), (1, f"Released partition {mine}\n"))
+        self.assertEqual(
+            result.err, f"chronos: {denied}chronos: There is no partition p999999.\n"
+        )
+        self.refused(4, f"There is no partition {mine}.", "release", mine, user=ALICE)
+        self.assertEqual(self.answer("release", theirs), f"Released partition {theirs}\n")
+        self.assertEqual(self.answer("list"), "No active partitions.\n")
+
+    def test_release_by_a_member_of_the_admin_group(self):
+        theirs = self.create("0", "0.1", "60", user=BOB)
+        self.mount.write("config/admin_group", ALICE)  # the user's own group
+        self.addCleanup(self.mount.write, "config/admin_group", "none")
+        out = self.answer("release", theirs, user=ALICE)
+        self.assertEqual(out, f"Released partition {theirs}\n")
+        self.refused(4, f"There is no partition {theirs}.", "release", theirs, user=ALICE)
+
+    def test_extend(self):
+        one = self.create("0", "0.5", "3600", user=ALICE)
+        out = self.answer("extend", one, "30m", user=ALICE)
+        self.assertRegex(
+            out,
+            rf"\APartition {one} has 5[34]\d\d seconds remaining,"
+            r" until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d\n\Z",
+        )
+        shown = json.loads(self.answer("extend", one, "-1h", "--json", user=ALICE))
+        self.assertIn(shown["remaining_seconds"], range(1700, 1801))
+        denied = f"Permission denied: partition owned by {ALICE}"
+        self.refused(1, denied, "extend", one, "30m", user=BOB)
+        self.refused(1, "", "extend", one, "soon", user=ALICE)
+        self.refused(4, "There is no partition p999999.", "extend", "p999999", "30m")
+
+    def test_show(self):
+        one = self.create("0", "0.5", "3600", "--name", "training", user=ALICE)
+        out = self.answer("show", one, user=BOB)
+        self.assertTrue(out.startswith(f"ID: {one}\n  Name: training\n  Device: 0 (Simulated"), out)
+        self.assertIn("  Memory: 50% (40960 MB)\n  State: active\n", out)
+        self.assertIn(f"  Owner: {ALICE} (PID: ", out)
+
+    def test_events_and_history(self):
+        one = self.create("0", "0.5", "3600", "--name", "training", user=ALICE)
+        self.answer("release", one)
+        kinds = [
+            (entry["kind"], entry["by"])
+            for entry in map(json.loads, self.answer("events", one, "--json").splitlines())
+        ]
+        self.assertEqual(kinds, [("created", ALICE), ("revoked", "root")])
+        self.assertEqual(self.answer("events"), self.mount.read("events") + "\n")
+        self.assertEqual(self.answer("history"), self.mount.read("history") + "\n")
+        last = json.loads(self.answer("history", "--json", "--user", ALICE))[-1]
+        self.assertEqual(
+            [last[key] for key in ("id", "user", "how", "by", "name", "memory_bytes")],
+            [one, ALICE, "revoked", "root", "training", 40 << 30],
+        )
+        self.refused(4, "There is no partition p999999.", "events", "p999999")
+
+    def test_follow(self):
+        one = self.create("0", "0.5", "3600", user=ALICE)
+        process = subprocess.Popen(
+            [lib.CHRONOS, "events", "-f", one],
+            env=lib.environment(self.mount.path),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(end, process)
+        kind = lambda: process.stdout.readline().split()[2:4]
+        self.assertEqual(kind(), ["created", one])
+        for _ in range(3):
+            self.answer("extend", one, "10")
+            self.assertEqual(kind(), ["extended", one])
+        self.create("1", "0.5", "3600")  # of no interest
+        self.answer("release", one, user=ALICE)
+        self.assertEqual(kind(), ["released", one])
+        self.assertEqual(process.wait(timeout=10), 0)
+        self.assertEqual(process.stdout.read(), "")
+
+    def test_follow_sleeps(self):
+        """Told by poll, it does nothing until there is something."""
+        process = subprocess.Popen(
+            [lib.CHRONOS, "events", "-f"],
+            env=lib.environment(self.mount.path),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(end, process)
+        one = self.create("1", "0.5", "3600")
+        while f"created {one} " not in process.stdout.readline():
+            pass
+
+        def switches():
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+                return re.search(r"(?m)^voluntary_ctxt_switches:\s+(\d+)", file.read())[1]
+
+        time.sleep(0.5)
+        before = switches()
+        time.sleep(3)
+        self.assertEqual(switches(), before)
+
+    def test_64_at_once(self):
+        """Exactly one gets what only one can get; the others are told why."""
+        for _ in range(5):
+            processes = [
+                subprocess.Popen(
+                    [lib.CHRONOS, "create", "2", "0.6", "60"],
+                    env=lib.environment(self.mount.path),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+                for _ in range(64)
+            ]
+            outcomes = [(*process.communicate(), process.returncode) for process in processes]
+            granted = [out for out, _, code in outcomes if code == 0]
+            self.assertEqual(len(granted), 1, granted)
+            for _, err, code in outcomes:
+                if code != 0:
+                    self.assertEqual(code, 1)
+                    self.assertTrue(err.startswith("chronos: Not enough available memory"), err)
+            self.release_all()
+
+    def test_terminal(self):
+        one = self.create("0", "0.5", "3600", user=ALICE)
+        env = {"TERM": "xterm", "CHRONOS_MOUNT": self.mount.path}
+        coloured = on_terminal("list", **env).out
+        self.assertIn(f"\033[1m{one}\033[0m", coloured)
+        plain = on_terminal("list", NO_COLOR="1", **env).out
+        self.assertEqual(re.sub("\033\\[[0-9]*m", "", coloured).split()[:9], plain.split()[:9])
+        self.assertIn(f"{one}", plain)
+        self.assertNotIn("\033", plain)
+        self.assertEqual(len(on_terminal("stats", **env).out.splitlines()), 5)
+
+    def test_json_is_what_the_files_say(self):
+        one = self.create("0", "12345678901B", "3600", "--name", "a.b-c_d", user=ALICE)
+        shown = json.loads(self.answer("show", one, "--json"))
+        for key, name in ("fraction", "fraction"), ("memory_bytes", "memory_limit"):
+            self.assertEqual(str(shown[key]), self.mount.read(f"partitions/{one}/{name}"))
+        for key in "user", "name", "device", "created", "start", "expires", "state", "on_expiry":
+            self.assertEqual(shown[key], self.mount.read(f"partitions/{one}/{key}"))
+
+
+class Finding(unittest.TestCase):
+    """Which mount is used, without being told."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        os.chmod(directory.name, 0o755)
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def mount(self, *words, **more):
+        mount = Mount(self.directory, *words, **more)
+        self.addCleanup(mount.stop)
+        return mount
+
+    def found(self, user=None):
+        result = chronos("version", user=user)
+        return result.out.split(" on ")[1].rstrip("\n") if " on " in result.out else None
+
+    def test_none(self):
+        result = chronos("list")
+        self.assertEqual((result.code, result.out), (3, ""))
+        self.assertEqual(
+            result.err,
+            "chronos: No mounted chronosfs was found. Start one with: chronosfs /chronos\n",
+        )
+
+    def test_by_the_list_of_mounts(self):
+        first = self.mount("with blank\\and\ttab, ü", devices="1x80G")
+        self.assertEqual(self.found(), first.path)
+        second = self.mount("second", devices="2x80G")
+        self.assertEqual(self.found(), first.path)
+        self.assertIn("gpu1", chronos("available", mount=second.path).out)
+        self.assertNotIn("gpu1", chronos("available").out)
+
+    def test_chronos_comes_first(self):
+        first = self.mount("first", devices="1x80G")
+        if os.path.exists("/chronos") and os.path.ismount("/chronos"):
+            self.skipTest("/chronos is in use")
+        made = not os.path.exists("/chronos")
+        if made:
+            os.mkdir("/chronos")
+            self.addCleanup(os.rmdir, "/chronos")
+        second = self.mount("second", devices="2x80G")
+        subprocess.run(["mount", "--bind", second.path, "/chronos"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "/chronos"], check=True)
+        self.assertEqual(self.found(), "/chronos")
+        self.assertIn("gpu1", chronos("available").out)
+        self.assertTrue(first.path)
+
+    def test_a_part_that_is_bound_is_no_tree(self):
+        self.mount("all", devices="1x80G")
+        part = self.directory + "/part"
+        os.mkdir(part)
+        subprocess.run(["mount", "--bind", self.directory + "/all/gpu0", part], check=True)
+        self.addCleanup(subprocess.run, ["umount", part], check=True)
+        self.assertEqual(self.found(), self.directory + "/all")
+
+    def test_dead_one(self):
+        dead = Mount(self.directory, "dead", devices="1x80G")
+        dead.kill()
+        self.addCleanup(subprocess.run, ["umount", "-l", dead.path], check=True)
+        for result in chronos("list"), chronos("list", mount=dead.path):
+            self.assertEqual((result.code, result.out), (3, ""), result)
+            self.assertEqual(
+                result.err,
+                f"chronos: The chronosfs on {dead.path} does not run any more."
+                f" Start it again with: chronosfs {dead.path}\n",
+            )
+        alive = self.mount("alive", devices="1x80G")
+        self.assertEqual(self.found(), alive.path)
+
+    def test_one_of_somebody_else(self):
+        """A private mount is left out by those who cannot use it."""
+        if shutil.which("fusermount3") is None:
+            self.skipTest("fusermount3 is not here")
+        private = self.directory + "/private"
+        os.mkdir(private)
+        # as root's own mount without allow_other would be
+        fuse = os.open("/dev/fuse", os.O_RDWR)
+        subprocess.run(
+            ["mount", "-t", "fuse.chronosfs", "-i", "-o",
+             f"fd={fuse},rootmode=40000,user_id=0,group_id=0", "chronos", private],
+            check=True, pass_fds=[fuse],
+        )
+        self.addCleanup(subprocess.run, ["umount", "-l", private], check=True)
+        self.addCleanup(os.close, fuse)
+        result = chronos("list", user=ALICE)
+        self.assertEqual(result.code, 3, result)
+        self.assertEqual(
+            result.err,
+            f"chronos: The chronosfs on {private} belongs to somebody else: Permission denied.\n",
+        )
+        public = self.mount("public", devices="1x80G")
+        self.assertEqual(self.found(user=ALICE), public.path)
+
+
+if __name__ == "__main__":
+    clean_namespace()
+    lib.main()

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The manual pages say what the programs say, and nothing is wrong with their
+source; bash completes what the commands take."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import lib
+from lib import chronos
+
+PAGES = os.environ["PAGES"]
+CHRONOSFS = os.environ["CHRONOSFS"]
+
+
+def one_line(text):
+    return " ".join(text.split()).lower()
+
+
+def commands():
+    listed = chronos("help").out.split("Commands:\n")[1].split("\n\n")[0]
+    return [line.split()[0] for line in listed.splitlines()]
+
+
+def options(command):
+    """What `help` says of the options: {"--user NAME": "The partition is for NAME..."}"""
+    out = chronos("help", command).out.split("\nOptions:\n")[1]
+    return dict(re.fullmatch(r"  (.*?)  +(.*)", line).groups() for line in out.splitlines())
+
+
+@unittest.skipUnless(shutil.which("mandoc"), "mandoc is not here")
+class Manual(unittest.TestCase):
+    maxDiff = None
+
+    def page(self, name):
+        out = subprocess.run(
+            ["mandoc", "-T", "utf8", "-O", "width=200", f"{PAGES}/{name}"],
+            capture_output=True,
+            check=True,
+            text=True,
+            env=dict(lib.CLEAN, LC_ALL="C.UTF-8"),
+        ).stdout
+        return re.sub(".\b", "", out)
+
+    def test_source(self):
+        for name in "chronos.1", "chronos.5", "chronosfs.8":
+            done = subprocess.run(
+                ["mandoc", "-T", "lint", "-W", "warning", f"{PAGES}/{name}"],
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+    def test_chronos_1(self):
+        page = self.page("chronos.1")
+        text = one_line(page)
+        for command in commands():
+            out = chronos("help", command).out
+            usage, rest = out.split("\n\n", 1)
+            usage = usage.replace("Usage: chronos ", "").replace(" [OPTION]...", "")
+            self.assertRegex(page, rf"(?m)^ +{re.escape(usage)}( \[OPTION \.\.\.\])?$")
+            self.assertIn(one_line(rest.split("\n\nOptions:\n")[0]), text)
+            for option, help_text in options(command).items():
+                self.assertIn(one_line(f"{option} {help_text}"), text)
+        for line in chronos("help").out.split("Exit codes:\n")[1].split("\n\n")[0].splitlines():
+            self.assertIn(one_line(line), text)
+
+    def test_json_keys(self):
+        """The keys that --json prints are the ones that the page lists."""
+        with tempfile.TemporaryDirectory() as directory:
+            tree = lib.Tree(directory + "/tree")
+            tree.partition("p1")
+            text = self.page("chronos.1")
+            for command in "list", "stats":
+                out = chronos(command, "--json", mount=tree.path).out
+                keys = re.findall(r'^    "(\w+)": ("?)', out, re.M)
+                self.assertGreater(len(keys), 14)
+                for key, quote in keys:
+                    mark = "" if quote else r" \(number\)"
+                    self.assertRegex(text, rf"(?m)^ +{key}{mark}(  |$)")
+
+    def test_chronosfs_8(self):
+        text = one_line(self.page("chronosfs.8"))
+        out = subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True, check=True).stdout
+        rows = re.findall(r"^  (-\S*(?: \S+)?) {2,}(\S.*)$(?:\n +\(default: (.*)\))?", out, re.M)
+        self.assertGreater(len(rows), 8)
+        for option, help_text, default in rows:
+            expected = one_line(f"{option} {help_text}.")
+            if default:
+                expected += " " + one_line(f"Default: {default}.")
+            self.assertIn(expected, text)
+
+    def test_chronos_5(self):
+        page = self.page("chronos.5")
+        with open(os.environ["FILESYSTEM_MD"], encoding="utf-8") as file:
+            tables = file.read().split("from here on -->")[1]
+        rows = re.findall(r"^\| (\w+) \| (0\d+) \| (.*) \|$", tables, re.M)
+        self.assertGreater(len(rows), 40)
+        for name, mode, help_text in rows:
+            expected = one_line(f"{name} ({mode}) {help_text}".replace("`", ""))
+            self.assertIn(expected, one_line(page))
+
+
+class Completion(unittest.TestCase):
+    """Sources the completion in bash and presses the key."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.tree = lib.Tree(cls.directory.name + "/tree", devices=2)
+        cls.tree.partition("p1")
+        cls.tree.partition("p12")
+        cls.empty = lib.Tree(cls.directory.name + "/empty")
+        os.symlink(lib.CHRONOS, cls.directory.name + "/chronos")
+
+    @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not here")
+    def test_source(self):
+        done = subprocess.run(
+            ["shellcheck", f"{PAGES}/completion.bash"], capture_output=True, text=True
+        )
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+    def complete(self, *words):
+        script = f"""
+            source {PAGES}/completion.bash || exit 1
+            complete -p chronos >/dev/null || exit 1
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+            _chronos
+            [ ${{#COMPREPLY[@]}} = 0 ] || printf '%s\\n' "${{COMPREPLY[@]}}" """
+        env = lib.environment(self.tree.path, PATH=f"{self.directory.name}:{os.environ['PATH']}")
+        done = subprocess.run(
+            ["bash", "-u", "-c", script, "bash", "chronos", *words],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_commands(self):
+        self.assertEqual(self.complete(""), commands())
+        self.assertEqual(self.complete("re"), ["release"])
+        self.assertEqual(self.complete("help", "st"), ["stats"])
+
+    def test_options(self):
+        for command in commands():
+            expected = [option.split("--")[1].split()[0] for option in options(command)]
+            self.assertEqual(self.complete(command, "--"), ["--" + name for name in expected])
+        self.assertEqual(self.complete("create", "--u"), ["--user"])
+
+    def test_devices(self):
+        self.assertEqual(self.complete("available", ""), ["gpu0", "gpu1"])
+        self.assertEqual(self.complete("create", ""), ["gpu0", "gpu1", "any"])
+        self.assertEqual(self.complete("create", "--json", "--user", "0", "gpu1"), ["gpu1"])
+        self.assertEqual(self.complete("list", "--device", ""), ["gpu0", "gpu1"])
+        self.assertEqual(self.complete("list", "--device", "=", "gpu0"), ["gpu0"])
+        self.assertEqual(self.complete("list", "--device", "="), ["gpu0", "gpu1"])
+        self.assertEqual(self.complete("create", "0", ""), [])
+        self.assertEqual(self.complete("list", ""), [])
+
+    def test_ids(self):
+        self.assertEqual(self.complete("show", ""), ["p1", "p12"])
+        self.assertEqual(self.complete("extend", "p1"), ["p1", "p12"])
+        self.assertEqual(self.complete("extend", "p1", ""), [])
+        self.assertEqual(self.complete("release", "p1", ""), ["p1", "p12"])
+        self.assertEqual(self.complete("events", "--follow", ""), ["p1", "p12"])
+        self.assertEqual(self.complete("show", "p1", ""), [])
+
+    def test_mount(self):
+        self.assertEqual(self.complete("--mount", self.empty.path, "show", ""), [])
+        self.assertEqual(self.complete("--mount", self.empty.path, "available", ""), ["gpu0"])
+        self.assertEqual(
+            self.complete("--mount", self.directory.name + "/t"), [self.directory.name + "/tree"]
+        )
+
+    def test_users(self):
+        self.assertIn("root", self.complete("create", "0", "1", "1", "--user", "ro"))
+        self.assertIn("root", self.complete("history", "--user", ""))
+
+
+if __name__ == "__main__":
+    lib.main()
