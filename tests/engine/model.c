@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define OPERATIONS 1000000
-#define EPISODE    2500 /* operations on one engine */
+#define EPISODE    600 /* operations on one engine */
 #define HOLDS      3
 
 static uint64_t seed, random_state, operation;
@@ -589,7 +589,7 @@ static void restore_one(void)
 
     p.device = (uint32_t)rnd(reference.device_count);
     p.memory_bytes = 1 + rnd(reference.devices[p.device].memory_bytes / 2);
-    p.start_ns = now_ns + ((int64_t)rnd(20) - 10) * NS_PER_SECOND;
+    p.start_ns = now_ns + ((int64_t)rnd(30) - 10) * NS_PER_SECOND;
     p.end_ns = p.start_ns + any_duration();
     p.change_seq = rnd(40);
     p.hold = rnd(3);

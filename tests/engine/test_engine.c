@@ -350,20 +350,20 @@ END_TEST
 START_TEST(extending_needs_the_room)
 {
     struct partition later = {
-        .id = 50, .uid = 5, .memory_bytes = 60, .start_ns = SECONDS(100), .end_ns = SECONDS(200)};
+        .id = 50, .uid = 5, .memory_bytes = 41, .start_ns = SECONDS(100), .end_ns = SECONDS(200)};
     uint64_t id, none;
 
     start(100);
     ck_assert_int_eq(engine_restore(engine, &later), 0);
-    id = grant(engine, 0, &alice, 0, "0.5 100");
+    id = grant(engine, 0, &alice, 0, "0.6 100");
     ck_assert_uint_eq(id, 51);
     engine_events_free(engine_take_events(engine));
-    refused(ask(engine, 0, &alice, 0, "0.5 101", &why, &none), REFUSED_NO_SPACE,
-            "0.50 of gpu0 (50 B) was asked for, 0.40 (40 B) is free; 0.50 of gpu0 is free from "
+    refused(ask(engine, 0, &alice, 0, "0.7 101", &why, &none), REFUSED_NO_SPACE,
+            "0.70 of gpu0 (70 B) was asked for, 0.40 (40 B) is free; 0.70 of gpu0 is free from "
             "T200, when p50 ends");
     refused(engine_set_end(engine, 0, &alice, id, SECONDS(101), &why), REFUSED_NO_SPACE,
-            "Not enough available memory: p51 needs 0.50 of gpu0 (50 B) beyond its end at T100, "
-            "where 0.40 (40 B) is free");
+            "Not enough available memory: p51 needs 0.60 of gpu0 (60 B) beyond its end at T100, "
+            "where 0.59 (59 B) is free");
     refused(engine_set_end(engine, 0, &admin, later.id, SECONDS(100), &why), REFUSED_INVALID,
             "rm it");
     /* the room before its start is not its own */
