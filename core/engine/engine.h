@@ -137,6 +137,9 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
 
 /* -- changing ------------------------------------------------------------ */
 
+/* What is already as it is wanted is done without an event. A partition past its
+ * end is REFUSED_GONE here, also before engine_advance has ended it. */
+
 /* Grants `request` on `device` (or ENGINE_DEVICE_ANY: the present device with
  * the greatest free share on which it fits) from now_ns on. `wall_ns` is only
  * recorded. `hold` is the open file the partition is tied to, used when the
@@ -205,7 +208,9 @@ struct engine_event *engine_take_events(struct engine *engine);
 void engine_events_free(struct engine_event *events);
 /* Takes back what could not be made durable: `events` must be everything that
  * happened after the last durable change, oldest first, already taken. Every
- * partition and setting is again as before; numbers are not used again. */
+ * partition and setting is again as before; numbers are not used again. What is
+ * past its end by now expires again at the next engine_advance. -ENOMEM: nothing
+ * was taken back; -EINVAL: these are not the events that led here. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
 
 #endif
