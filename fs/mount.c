@@ -261,23 +261,19 @@ static int check_device(char *sentence, size_t size)
     return r;
 }
 
-/* Through libfuse; what is kept of it is the descriptor. */
+/* Through libfuse, whose loop and replies nobody here will use. */
 static int mount_through_libfuse(struct mount *mount, char *options)
 {
     static const struct fuse_lowlevel_ops no_ops;
     char *words[] = {(char[]){"chronosfs"}, (char[]){"-o"}, options, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, words);
-    int fd = -1;
 
     fuse_set_log_func(say_for_libfuse);
-    struct fuse_session *session = fuse_session_new(&args, &no_ops, sizeof(no_ops), NULL);
+    mount->session = fuse_session_new(&args, &no_ops, sizeof(no_ops), NULL);
     fuse_opt_free_args(&args);
-    if (session == NULL)
-        return -EINVAL;
-    if (fuse_session_mount(session, mount->point) == 0)
-        fd = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 3);
-    fuse_session_destroy(session); /* closes its descriptor; unmounts nothing */
-    return fd;
+    if (mount->session == NULL || fuse_session_mount(mount->session, mount->point) != 0)
+        return -1;
+    return fuse_session_fd(mount->session);
 }
 
 int mount_open(struct mount *mount, bool allow_other, bool read_only, char *sentence, size_t size)

@@ -12,10 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fuse_session;
+
 struct mount {
     char point[PATH_MAX]; /* absolute, no links */
     char device[32];      /* "0:53" in /proc/self/mountinfo: which mount is ours */
     int fd;               /* the connection; -1 when there is none */
+    /* libfuse's, kept to the end: it lets go of all its memory only when it is
+     * libfuse that unmounts, which is less careful than mount_close(). */
+    struct fuse_session *session;
 };
 
 /* Finds the real name of `path` and makes sure one can mount there. A dead mount

@@ -199,9 +199,10 @@ static const char *take_value(struct arguments *arguments, const char *rest)
 static int take_long(struct options *options, struct arguments *arguments, const char *word,
                      char *sentence, size_t size)
 {
-    char name[32];
+    char name[32] = "";
     size_t length = strcspn(word, "=");
-    snprintf(name, sizeof(name), "%.*s", (int)(length < 31 ? length : 31), word);
+    if (length < sizeof(name))
+        memcpy(name, word, length);
     if (strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0) {
         *(word[2] == 'h' ? &options->help : &options->version) = true;
         return 0;

@@ -25,10 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST_TRIES   3  /* before the tree was ever usable */
-#define TRIES         10 /* after that: clients are waiting, so be stubborn */
-#define BRISK_TRIES   3  /* tries without a pause */
-#define PAUSE_MS      50 /* then this, doubled each time */
+#define FIRST_TRIES   3   /* before the tree was ever usable */
+#define TRIES         10  /* after that: clients are waiting, so be stubborn */
+#define BRISK_TRIES   3   /* tries without a pause */
+#define PAUSE_MS      50u /* then this, doubled each time */
 #define SHORT_LIFE_MS 20
 #define SHORT_LIVES   100 /* so many in a row: a pause before each next one */
 #define STOP_MS       5000
