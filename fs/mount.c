@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -150,20 +151,30 @@ static int real_name(const char *path, char *ret_name)
     return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+/* 0 or -errno. Of one of ours the space is asked for as well: the kernel never
+ * answers that by itself, while it remembers the attributes of a dead mount. */
+static int look_at(const char *point, bool ours, struct stat *ret_st)
+{
+    struct statvfs space;
+    if (ours && statvfs(point, &space) != 0)
+        return -errno;
+    return stat(point, ret_st) == 0 ? 0 : -errno;
+}
+
 /* Takes dead mounts of ours off the directory. */
 static int clear_point(const char *point, struct stat *ret_st, char *sentence, size_t size)
 {
     struct entry entry;
     for (int i = 0; i < DEAD_MAX; i++) {
         bool mounted = find_entry(point, &entry), ours = mounted && strcmp(entry.type, TYPE) == 0;
-        if (stat(point, ret_st) == 0) {
+        int r = look_at(point, ours, ret_st);
+        if (r == 0) {
             if (!ours)
                 return 0;
             snprintf(sentence, size, "%s is a mounted chronosfs already: to end it, umount %s",
                      point, point);
             return -EBUSY;
         }
-        int r = -errno;
         if (r == -EACCES && ours) {
             snprintf(sentence, size, "%s is a chronosfs of another user: name another directory",
                      point);
