@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The administrator's policy: every row can be set, reads back, is enforced, lasts,
+and is for administrators only; and what members of the admin group may do."""
+import os
+
+import lib
+from lib import alice, bob, carol, check, equal, fails
+
+# file: (default, [(written, read back)], [refused])
+ROWS = {
+    'min_duration': ('1', [('60', '60'), ('2m', '120')], ['-1', '0.5', 'x']),
+    'max_duration': ('max', [('3600', '3600'), ('max', 'max'), ('2h', '7200')], ['-1', 'x']),
+    'max_fraction': ('1', [('0.5', '0.5'), ('25%', '0.25'), ('1', '1')], ['1.5', '0', 'x']),
+    'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
+    'admin_group': ('', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
+    'default_on_expiry': ('none', [('none', 'none')], ['kill', 'x']),
+}
+
+
+def rows(mount):
+    equal(sorted(os.listdir(mount.at('config'))), sorted(ROWS))
+    for file, (default, good, bad) in ROWS.items():
+        before = mount.read('config', file)
+        if default is not None:
+            equal(before, default, file, 'default')
+        for text, shown in good:
+            mount.write(text, 'config', file)
+            equal(mount.read('config', file), shown, file)
+            mount.kill_worker()
+            equal(mount.read('config', file), shown, file, 'after a new worker')
+        shown = mount.read('config', file)
+        for text in bad:
+            fails('EINVAL', mount.write, text, 'config', file)
+            check(len(mount.status()) > 12, mount.status())
+            equal(mount.read('config', file), shown, file, 'after a refusal')
+        for user in (alice, lib.container_root):
+            check(user.outcome(mount.write, good[0][0], 'config', file) in ('EACCES', 'EPERM'))
+        equal(mount.read('config', file), shown, file)
+        mount.restart()
+        equal(mount.read('config', file), shown, file, 'after a restart')
+        mount.write('', 'config', file)
+        equal(mount.read('config', file), before, file, 'an empty line means the default')
+        check(f'config/{file}' in mount.read('events') or f' {file}' in mount.read('events'),
+              'an event for', file)
+
+
+def refused(mount, user, *arguments):
+    got = user.outcome(mount.ask, *arguments)
+    check(got in ('EINVAL', 'EPERM', 'EDQUOT'), user.name, arguments, got)
+    sentence = user.call(mount.status)
+    check(len(sentence) > 20, sentence)
+    return sentence
+
+
+def enforced(mount):
+    mount.write('60', 'config', 'min_duration')
+    sentence = refused(mount, alice, '0.1 59')
+    check('60' in sentence or '1m' in sentence, sentence)
+    equal(alice.outcome(mount.ask, '0.1 60'), 'ok')
+    mount.write('1', 'config', 'min_duration')
+    mount.write('1h', 'config', 'max_duration')
+    sentence = refused(mount, alice, '0.1 3601')
+    check('1h' in sentence or '3600' in sentence, sentence)
+    name = alice.call(mount.ask, '0.1 3600')
+    check(alice.outcome(lib.write, mount.at('gpu0', name, 'remaining'), '+10m') != 'ok', 'extend')
+    mount.write('max', 'config', 'max_duration')
+    equal(alice.outcome(lib.write, mount.at('gpu0', name, 'remaining'), '+10m'), 'ok')
+    mount.write('0.25', 'config', 'max_fraction')
+    sentence = refused(mount, alice, '0.26 60')
+    check('0.25' in sentence or '25' in sentence, sentence)
+    refused(mount, alice, '21G 60')
+    refused(mount, alice, '0.5 60', None)
+    check(alice.outcome(lib.write, mount.at('gpu0', name, 'fraction'), '0.3') != 'ok', 'resize')
+    equal(alice.outcome(lib.write, mount.at('gpu0', name, 'fraction'), '0.25'), 'ok')
+    equal(lib.root.outcome(mount.ask, '0.5 60'), 'ok', 'administrators are above the policy')
+    mount.write('1', 'config', 'max_fraction')
+    mount.release_all()
+
+
+def admin_group(mount):
+    equal(carol.outcome(mount.write, '0.5', 'config', 'max_fraction'), 'EACCES')
+    equal(carol.outcome(mount.write, 'p1', 'release'), 'EACCES')
+    a = os.stat(mount.at('release'))
+    equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, 0, 0o600))
+    mount.write('ops', 'config', 'admin_group')
+    a = os.stat(mount.at('release'))
+    equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, lib.OPS, 0o660))
+    for user, wanted in ((carol, 'ok'), (alice, 'EACCES'), (bob, 'EACCES')):
+        equal(user.outcome(mount.write, '0.9', 'config', 'max_fraction'), wanted, user.name)
+    equal(carol.outcome(mount.ask, '0.1 60 user=bob'), 'ok')
+    mount.release_all()
+    equal(carol.outcome(mount.ask, '0.95 60'), 'ok', 'above the policy')
+    mount.release_all()
+    names = [alice.call(mount.ask, '0.1 600') for _ in range(4)]
+    fails('EINVAL', mount.write, f'{names[0]} p999', 'release')
+    equal(len(mount.partitions()), 4, 'all or nothing')
+    fails('EINVAL', mount.write, f'{names[0]} x', 'release')
+    fails('EINVAL', mount.write, '', 'release')
+    equal(carol.outcome(mount.write, f'{names[0]} {names[2]}', 'release'), 'ok')
+    equal(sorted(mount.partitions()), [names[1], names[3]])
+    check('how=revoked by=carol' in mount.read('history'), mount.read('history'))
+    equal(lib.container_root.outcome(mount.write, names[1], 'release'), 'EPERM')
+    mount.restart()
+    equal(carol.outcome(mount.write, names[1], 'release'), 'ok', 'after a restart')
+    # Not any more when the group is taken away.
+    mount.write('', 'config', 'admin_group')
+    equal(carol.outcome(mount.write, names[3], 'release'), 'EACCES')
+    equal(mount.partitions(), [names[3]])
+    mount.write('1', 'config', 'max_fraction')
+    mount.release_all()
+
+
+def main():
+    mount = lib.Mount('1x80G')
+    for part in (rows, enforced, admin_group):
+        print('==', part.__name__, flush=True)
+        part(mount)
+
+
+lib.run(main)

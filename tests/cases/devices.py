@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real OpenCL devices, by a runtime on the processor; devices that come and go; a
+driver that hangs or crashes while it is asked."""
+import os
+import subprocess
+
+import lib
+from lib import check, equal
+
+ICD = '/etc/OpenCL/vendors/pocl.icd'
+
+
+def real():
+    environment = {'POCL_DEVICES': 'pthread pthread', 'OCL_ICD_VENDORS': ICD,
+                   'POCL_CACHE_DIR': lib.T}
+    mount = lib.Mount(opencl=True, environment=environment)
+    gpus = sorted(name for name in os.listdir(mount.dir) if name.startswith('gpu'))
+    equal(gpus, ['gpu0', 'gpu1'])
+    for gpu in gpus:
+        equal(mount.read(gpu, 'backend'), 'opencl')
+        equal(mount.read(gpu, 'type'), 'CPU')
+        check('OpenCL' in mount.read(gpu, 'version'), mount.read(gpu, 'version'))
+        for file in ('name', 'vendor', 'driver'):
+            check(mount.read(gpu, file), gpu, file, 'is empty')
+        check(int(mount.read(gpu, 'memory_total')) > 1 << 20, 'memory')
+    print(mount.read('gpu0', 'name'), mount.read('gpu0', 'version'))
+    check('CPU' in lib.read(mount.log) or 'processor' in lib.read(mount.log),
+          'it says that there is no GPU:', lib.read(mount.log))
+    name = mount.ask('0.5 3600', 1)
+    equal(mount.read('gpu1', 'available'), '50.00')
+    # With one device less: the partition is kept, and its device gives out no more.
+    mount.stop()
+    mount.environment['POCL_DEVICES'] = 'pthread'
+    mount.start()
+    equal(mount.partitions(), [name])
+    where = mount.read('partitions', name, 'device')
+    print(f'without its device it is on {where}, {mount.read(where, "backend")}')
+    if mount.read(where, 'backend') == 'absent':
+        check(lib.outcome(mount.ask, '0.1 60', int(where[3:])) != 'ok', 'given out of thin air')
+    os.unlink(mount.at('partitions', name))
+    mount.stop()
+    mount.environment['POCL_DEVICES'] = 'pthread pthread'
+    mount.start()
+    equal(mount.read('gpu1', 'available'), '100.00')
+
+
+def simulated():
+    mount = lib.Mount('2x80G,24G')
+    equal([mount.read(f'gpu{i}', 'memory_total') for i in range(3)],
+          [str(80 << 30), str(80 << 30), str(24 << 30)])
+    equal(mount.read('gpu0', 'backend'), 'simulated')
+    equal(mount.read('gpu0', 'type'), 'GPU')
+    equal(mount.read('gpu2', 'name'), 'Simulated GPU 24G')
+    equal(mount.read('gpu0', 'sharing'), 'none')
+    mount.ask('0.25 3600')
+    mount.ask('0.25 7200')
+    steps = [line.split() for line in mount.read('gpu0', 'schedule').splitlines()]
+    equal([step[1:] for step in steps], [['50.00', str(40 << 30)], ['75.00', str(60 << 30)],
+                                         ['100.00', str(80 << 30)]])
+    equal([step[0] for step in steps], sorted(step[0] for step in steps))
+
+
+def bad_drivers():
+    """A loadable driver that hangs, and one that crashes, beside the good one."""
+    vendors = os.path.join(lib.T, 'vendors')
+    os.mkdir(vendors)
+    for name, body in (('hang', 'for (;;) pause();'), ('crash', '*(volatile int *)0 = 1;')):
+        source = os.path.join(lib.T, name + '.c')
+        with open(source, 'w') as file:
+            file.write('#include <unistd.h>\n__attribute__((constructor)) static void begin(void)\n'
+                       '{\n' + body + '\n}\n')
+        library = os.path.join(lib.T, f'lib{name}.so')
+        subprocess.run(['cc', '-shared', '-fPIC', '-O0', '-o', library, source], check=True)
+        with open(os.path.join(vendors, name + '.icd'), 'w') as file:
+            file.write(library + '\n')
+        directory = os.path.join(lib.T, 'with-' + name)
+        os.mkdir(directory)
+        done = subprocess.run([lib.CHRONOSFS, '-f', '--state-dir', directory + '-state',
+                               directory], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=50, env=dict(os.environ, OCL_ICD_VENDORS=vendors))
+        equal(done.returncode, 1, name, done.stdout)
+        check(len(done.stdout) > 20, 'a sentence', done.stdout)
+        print(f'a driver that makes the process {name}: {done.stdout.strip()}')
+        os.unlink(os.path.join(vendors, name + '.icd'))
+
+
+def main():
+    simulated()
+    if not os.path.exists(ICD):
+        raise lib.Skip('no OpenCL runtime for the processor here')
+    real()
+    bad_drivers()
+
+
+lib.run(main)

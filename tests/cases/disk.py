@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A full or read-only disk: writes are refused with EIO and a sentence, reads go on,
+nothing is half done; with room again, everything works again."""
+import os
+import subprocess
+
+import lib
+from lib import check, equal, fails
+
+
+def fill(directory):
+    """Takes every byte that is left; the names of the files it made."""
+    name = os.path.join(directory, 'filler')
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT, 0o600)
+    for size in (1 << 20, 1 << 16, 4096, 512, 1):
+        while lib.outcome(os.write, fd, b'x' * size) == 'ok':
+            pass
+    os.close(fd)
+    return name
+
+
+def ask_until_refused(mount):
+    """The state may have room of its own yet: asks until it has not."""
+    granted = []
+    for _ in range(20000):
+        got = []
+        answer = lib.outcome(lambda: got.append(mount.ask('1M 3600')))
+        if answer != 'ok':
+            return granted, answer
+        granted += got
+    return granted, 'ok'
+
+
+def facts(mount):
+    return (sorted(mount.partitions()), mount.used(), mount.read('gpu0', 'available'),
+            mount.read('history'), mount.read('events'))
+
+
+def full(mount, state):
+    kept = mount.ask('0.25 3600 name=kept')
+    filler = fill(state)
+    granted, answer = ask_until_refused(mount)
+    equal(answer, 'EIO')
+    sentence = mount.status()
+    check(len(sentence) > 20 and 'durable' in sentence, sentence)
+    print(f'{len(granted)} granted into room that was left; then: {sentence}')
+    before = facts(mount)
+    equal(sorted(mount.partitions()), sorted([kept] + granted))
+    path = mount.at('gpu0', kept)
+    for _ in range(3):
+        fails('EIO', mount.ask, '1M 3600')
+        fails('EIO', mount.write, '0.5', 'gpu0', kept, 'fraction')
+        fails('EIO', mount.write, 'x', 'gpu0', kept, 'name')
+        fails('EIO', mount.write, '+1h', 'gpu0', kept, 'remaining')
+        fails('EIO', os.unlink, mount.at('partitions', kept))
+        fails('EIO', os.rmdir, path)
+        fails('EIO', os.chmod, path, 0o700)
+        fails('EIO', os.chown, path, lib.alice.uid, -1)
+        fails('EIO', mount.write, '0.5', 'config', 'max_fraction')
+        fails('EINVAL', mount.ask, 'nonsense 60')  # what needs no disk is as always
+        fails('ENOSPC', mount.ask, '1.0 60')
+    equal(facts(mount), before, 'nothing is half done')
+    equal(mount.read('gpu0', kept, 'name'), 'kept')
+    equal(mount.read('config', 'max_fraction'), '1')
+    equal(os.stat(path).st_mode & 0o777, 0o755)
+    # The read-back of a refused request must not give an id.
+    fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
+    fails('EIO', os.write, fd, b'1M 60\n')
+    check(not os.read(fd, 64).startswith(b'p'), 'no id after a refusal')
+    os.close(fd)
+    # A new worker on a full disk serves what there is.
+    mount.kill_worker()
+    equal(facts(mount), before, 'after a new worker')
+    os.unlink(filler)
+    name = mount.ask('1M 3600')
+    os.unlink(mount.at('partitions', kept))
+    wanted = sorted(granted + [name])
+    equal(sorted(mount.partitions()), wanted, 'with room again')
+    mount.kill_both()
+    mount.start()
+    equal(sorted(mount.partitions()), wanted, 'and it was durable')
+    mount.release_all()
+
+
+def expires_on_a_full_disk(mount, state):
+    """Time goes on: the end is kept even if it cannot be written down yet."""
+    name = mount.ask('1M 2')
+    end = os.stat(mount.at('partitions', name)).st_mtime
+    filler = fill(state)
+    ask_until_refused(mount)
+    check(lib.wait_for(lambda: name not in mount.partitions(), 5), 'did not end on a full disk')
+    check(lib.time.time() >= end, 'early')
+    os.unlink(filler)
+    equal(lib.outcome(mount.ask, '1M 60'), 'ok')
+    check(name not in mount.partitions(), 'came back')
+    mount.release_all()
+
+
+def read_only(state):
+    """A state that cannot be written: said at the start, nothing mounted."""
+    subprocess.run(['mount', '-o', 'remount,ro', state], check=True)
+    directory = os.path.join(lib.T, 'ro')
+    os.mkdir(directory)
+    done = subprocess.run([lib.CHRONOSFS, '-f', '--state-dir', state, '--simulate', '1x80G',
+                           directory], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=20)
+    equal(done.returncode, 1, done.stdout)
+    check(len(done.stdout) > 20, 'a sentence', done.stdout)
+    print(done.stdout.strip())
+    equal(os.listdir(directory), [])
+    subprocess.run(['mount', '-o', 'remount,rw', state], check=True)
+
+
+def main():
+    state = os.path.join(lib.T, 'state')
+    os.mkdir(state)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m,mode=700', 'state', state], check=True)
+    mount = lib.Mount('1x80G', state=state)
+    full(mount, state)
+    expires_on_a_full_disk(mount, state)
+    mount.stop()
+    read_only(state)
+    mount.start()
+    equal(lib.outcome(mount.ask, '1M 60'), 'ok')
+
+
+lib.run(main)

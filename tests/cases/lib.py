@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the cases written in Python share: a mounted tree, other users, checks.
+
+A case is a module that ends with lib.run(main). Failed checks are told and
+counted; the case goes on, so that one run shows all that is wrong.
+"""
+import contextlib
+import ctypes
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+T = os.environ['T']
+CHRONOSFS = os.environ['CHRONOSFS']
+FACTOR = int(os.environ.get('CHRONOS_TIME_FACTOR', '1'))
+FULL = bool(os.environ.get('CHRONOS_FULL'))
+GIB = 1 << 30
+CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
+libc = ctypes.CDLL(None, use_errno=True)
+
+_failed = 0
+_checks = 0
+
+
+class Skip(Exception):
+    """This machine cannot do what the case needs."""
+
+
+def check(good, *what):
+    """Counts a check; tells where and what when it is not good."""
+    global _failed, _checks
+    _checks += 1
+    if not good:
+        _failed += 1
+        frame = traceback.extract_stack(limit=3)
+        places = ' < '.join(f'{os.path.basename(f.filename)}:{f.lineno}' for f in frame[-2::-1]
+                            if not f.filename.endswith('lib.py'))
+        print(f'FAILED at {places}:', *what, flush=True)
+        if _failed > 60:
+            raise SystemExit('too many failures')
+    return good
+
+
+def equal(found, wanted, *what):
+    return check(found == wanted, *what, f'found {found!r}, wanted {wanted!r}')
+
+
+def run(main):
+    """Runs a case's main and exits as the runner expects."""
+    started = time.monotonic()
+    code = 0
+    try:
+        main()
+    except Skip as why:
+        print(f'skipped: {why}')
+        code = 77
+    except BaseException:  # told, and then everything is stopped below
+        traceback.print_exc()
+        code = 1
+    finally:
+        with contextlib.suppress(Exception):
+            for mount in list(Mount.live):
+                mount.close()
+    if code == 0 and _failed:
+        code = 1
+    print(f'{_checks} checks, {_failed} failed, {time.monotonic() - started:.1f} s', flush=True)
+    sys.exit(code)
+
+
+def outcome(function, *arguments):
+    """'ok' or the name of the errno that the call ended with."""
+    try:
+        function(*arguments)
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error.errno))
+    return 'ok'
+
+
+def fails(name, function, *arguments):
+    """Checks that the call ends with this errno."""
+    return equal(outcome(function, *arguments), name, getattr(function, '__name__', ''),
+                 arguments)
+
+
+def wait_for(condition, seconds=10.0):
+    """Polls until condition() is true; says whether it became so."""
+    deadline = time.monotonic() + seconds * FACTOR
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.002)
+    return bool(condition())
+
+
+# -- files ---------------------------------------------------------------------
+
+
+def read(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read()
+
+
+def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
+    """As echo does: one open, one write."""
+    fd = os.open(path, flags)
+    try:
+        os.write(fd, (text + '\n').encode())
+    finally:
+        os.close(fd)
+
+
+# -- other users ----------------------------------------------------------------
+
+
+class User:
+    """Someone to act as. `root_in`: 'user' (root of a user namespace that the uid
+    made) or 'pid' (uid 0 in another pid namespace, as in a container)."""
+
+    def __init__(self, name, uid, groups=(), root_in=None):
+        self.name, self.uid, self.gid = name, uid, uid
+        self.groups, self.root_in = list(groups), root_in
+
+    def become(self):
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+        libc.prctl(4, 1, 0, 0, 0)  # dumpable again, for /proc/self/uid_map
+        if self.root_in == 'user':
+            if libc.unshare(CLONE_NEWUSER):
+                raise OSError(ctypes.get_errno(), 'unshare')
+            for name, text in (('setgroups', 'deny'), ('uid_map', f'0 {self.uid} 1'),
+                               ('gid_map', f'0 {self.gid} 1')):
+                with open(f'/proc/self/{name}', 'w') as file:
+                    file.write(text)
+
+    def start(self, function, *arguments):
+        """Calls function(*arguments) in a process of this user; finish() waits for it."""
+        reader, writer = os.pipe()
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid:
+            os.close(writer)
+            return Running(pid, reader)
+        os.close(reader)
+        try:
+            if self.root_in == 'pid':
+                if libc.unshare(CLONE_NEWPID):
+                    raise OSError(ctypes.get_errno(), 'unshare')
+                inner = os.fork()
+                if inner:
+                    os.close(writer)
+                    os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]) & 255)
+            self.become()
+            answer = (True, function(*arguments))
+        except BaseException as error:
+            if not isinstance(error, OSError):
+                traceback.print_exc()
+            answer = (False, error if isinstance(error, OSError) else RuntimeError(str(error)))
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writer, 'wb') as pipe:
+            pickle.dump(answer, pipe)
+        sys.stdout.flush()
+        os._exit(0)
+
+    def call(self, function, *arguments):
+        return self.start(function, *arguments).finish()
+
+    def outcome(self, function, *arguments):
+        return outcome(self.call, function, *arguments)
+
+    def shell(self, command):
+        """Runs a shell command; (exit status, output with errors)."""
+        done = subprocess.run(['setpriv', f'--reuid={self.uid}', f'--regid={self.gid}',
+                               '--groups=' + ','.join(map(str, self.groups)) if self.groups
+                               else '--clear-groups', 'bash', '-c', command],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              check=False)
+        return done.returncode, done.stdout
+
+
+class Running:
+    def __init__(self, pid, pipe):
+        self.pid, self.pipe = pid, pipe
+
+    def finish(self):
+        with os.fdopen(self.pipe, 'rb') as pipe:
+            data = pipe.read()
+        os.waitpid(self.pid, 0)
+        if not data:
+            raise RuntimeError('the process died')
+        good, answer = pickle.loads(data)
+        if not good:
+            raise answer
+        return answer
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.close(self.pipe)
+        os.waitpid(self.pid, 0)
+
+
+LAB, OPS = 6200, 6201
+root = User('root', 0)
+alice = User('alice', 6101, [6101, LAB])
+bob = User('bob', 6102, [6102, LAB])
+carol = User('carol', 6103, [6103, OPS])  # member of ops, the administrators' group where set
+bob_ns_root = User('bob-ns-root', 6102, [6102], root_in='user')
+container_root = User('container-root', 0, root_in='pid')
+
+
+# -- a mounted tree ---------------------------------------------------------------
+
+
+class Mount:
+    """A tree mounted in the foreground, so that its supervisor's pid is known."""
+
+    live = []
+    count = 0
+
+    def __init__(self, devices='4x80G', options=(), state=None, environment=None, user=root,
+                 opencl=False):
+        Mount.count += 1
+        self.dir = os.path.join(T, f'm{Mount.count}')
+        self.state = state or os.path.join(T, f's{Mount.count}')
+        self.log = os.path.join(T, f'daemon{Mount.count}.log')
+        self.user, self.environment = user, dict(os.environ, **(environment or {}))
+        self.devices, self.opencl, self.options = devices, opencl, list(options)
+        os.mkdir(self.dir)
+        if user.uid:
+            os.chown(self.dir, user.uid, user.gid)
+            if not os.path.exists(self.state):
+                os.mkdir(self.state, 0o700)
+                os.chown(self.state, user.uid, user.gid)
+        self.process = None
+        self.start()
+
+    def command(self):
+        simulate = [] if self.opencl else ['--simulate', self.devices]
+        return [CHRONOSFS, '-f', '--state-dir', self.state] + simulate + self.options + [self.dir]
+
+    def start(self, wait=True):
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL,
+                                        stdout=open(self.log, 'a'), stderr=subprocess.STDOUT,
+                                        env=self.environment, start_new_session=True,
+                                        preexec_fn=self.user.become if self.user.uid else None)
+        Mount.live.append(self)
+        if wait:
+            def usable():
+                if self.process.poll() is not None:
+                    raise RuntimeError(f'chronosfs ended with {self.process.returncode}: ' +
+                                       read(self.log)[-1000:])
+                # Read, not stat: what a dead mount showed is remembered by the kernel.
+                return self.is_mounted() and outcome(read, self.at('version')) == 'ok'
+            if not wait_for(usable, 20):
+                raise RuntimeError('not mounted after 20 s: ' + read(self.log)[-1000:])
+        return self
+
+    def is_mounted(self):
+        with open('/proc/self/mountinfo') as mounts:
+            return any(line.split()[4] == self.dir for line in mounts)
+
+    def at(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def read(self, *names):
+        return read(self.at(*names)).rstrip('\n')
+
+    def write(self, text, *names):
+        write(self.at(*names), text)
+
+    def ask(self, request, device=0):
+        """Asks through `new`; the id, read back on the same descriptor."""
+        name = self.at('new') if device is None else self.at(f'gpu{device}', 'new')
+        fd = os.open(name, os.O_RDWR)
+        try:
+            os.write(fd, (request + '\n').encode())
+            return os.read(fd, 64).decode().strip()
+        finally:
+            os.close(fd)
+
+    def partitions(self):
+        return os.listdir(self.at('partitions'))
+
+    def release_all(self):
+        for name in self.partitions():
+            os.unlink(self.at('partitions', name))
+
+    def used(self, device=0):
+        return int(self.read(f'gpu{device}', 'memory_used'))
+
+    def status(self):
+        return self.read('status')
+
+    # -- its processes
+
+    def supervisor(self):
+        return self.process.pid
+
+    def worker(self):
+        """The worker: the supervisor's child that has the tree open; None between two."""
+        pid = self.process.pid
+        with contextlib.suppress(OSError, ValueError):
+            for child in read(f'/proc/{pid}/task/{pid}/children').split():
+                return int(child)
+        return None
+
+    def kill_worker(self):
+        """Kills the worker, if there is one just now."""
+        pid = self.worker()
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill_both(self):
+        worker = self.worker()
+        for pid in (self.process.pid, worker):
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        Mount.live.remove(self)
+        if worker:
+            wait_for(lambda: not os.path.exists(f'/proc/{worker}'), 5)
+
+    def stop(self):
+        """SIGTERM; the exit status."""
+        self.process.terminate()
+        code = self.process.wait(20 * FACTOR)
+        Mount.live.remove(self)
+        return code
+
+    def restart(self):
+        equal(self.stop(), 0, 'exit status after SIGTERM')
+        check(not self.is_mounted(), 'still mounted after SIGTERM')
+        return self.start()
+
+    def close(self):
+        """At the end of a case: an orderly stop that must work; else by force."""
+        if self.process.poll() is not None:
+            Mount.live.remove(self)
+            return check(False, f'chronosfs was gone at the end: {self.process.returncode}')
+        try:
+            equal(self.stop(), 0, 'exit status after SIGTERM')
+        except subprocess.TimeoutExpired:
+            check(False, 'chronosfs did not stop on SIGTERM')
+            self.process.kill()
+        return None

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""metrics: well-formed OpenMetrics, and the numbers of the other files."""
+import re
+
+import lib
+from lib import check, equal
+
+SAMPLE = re.compile(r'([a-z_]+)(\{[a-z_]+="[^"]*"(?:,[a-z_]+="[^"]*")*\})? (-?\d+(?:\.\d+)?)$')
+
+
+def parse(text):
+    """Samples by name and labels; checks the form."""
+    check(text.endswith('# EOF\n'), 'ends with # EOF')
+    types, samples, family = {}, {}, None
+    for line in text.splitlines()[:-1]:
+        if line.startswith('# TYPE '):
+            _, _, family, kind = line.split(' ')
+            check(family not in types, 'a family twice', family)
+            types[family] = kind
+        elif line.startswith(('# HELP ', '# UNIT ')):
+            continue
+        else:
+            match = SAMPLE.match(line)
+            if not check(match, 'not a sample:', line):
+                continue
+            wanted = family + {'counter': '_total', 'info': '_info'}.get(types.get(family), '')
+            equal(match[1], wanted, 'a sample of its family')
+            check((match[1], match[2]) not in samples, 'twice', line)
+            samples[match[1], match[2]] = float(match[3])
+    return samples
+
+
+def main():
+    mount = lib.Mount('2x80G')
+    mount.ask('0.5 3600')
+    mount.ask('0.25 3600', 1)
+    samples = parse(lib.read(mount.at('metrics')))
+    check(samples, 'no samples')
+    numbers = set(samples.values())
+    for wanted in (80 << 30, 40 << 30, 20 << 30):
+        check(wanted in numbers, wanted, 'is not told')
+    before = samples
+    mount.release_all()
+    samples = parse(lib.read(mount.at('metrics')))
+    check(samples != before, 'nothing changed')
+    check((40 << 30) not in {v for (k, _), v in samples.items() if 'used' in k}, 'used')
+
+
+lib.run(main)

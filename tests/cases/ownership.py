@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Owner, group and mode are the real thing, and last: across a new worker, a
+restart and a crash of everything."""
+import os
+import stat
+
+import lib
+from lib import alice, bob, check, equal
+
+
+def facts(path):
+    a = os.stat(path)
+    return a.st_uid, a.st_gid, stat.S_IMODE(a.st_mode)
+
+
+def lasts(mount, paths):
+    wanted = {path: facts(path) for path in paths}
+
+    def compare(when):
+        for path, old in wanted.items():
+            equal(facts(path), old, path, when)
+
+    mount.kill_worker()
+    compare('after a new worker')
+    mount.restart()
+    compare('after a restart')
+    mount.kill_both()
+    mount.start()
+    compare('after a crash of both')
+
+
+def main():
+    mount = lib.Mount('2x80G')
+    # A partition is its user's, with the primary group.
+    name = alice.call(mount.ask, '0.25 3600')
+    path = mount.at('gpu0', name)
+    equal(facts(path), (alice.uid, alice.gid, 0o755))
+    equal(mount.read('gpu0', name, 'user'), 'alice')
+    equal(os.listdir(mount.at('users')), ['alice'])
+    equal(mount.read('users', 'alice', 'partitions'), name)
+    check('partitions 1' in mount.read('users', 'alice', 'usage').splitlines())
+
+    # chown hands it over: alice has no part in it any more.
+    os.chown(path, bob.uid, bob.gid)
+    equal(facts(path), (bob.uid, bob.gid, 0o755))
+    equal(mount.read('gpu0', name, 'user'), 'bob')
+    equal(os.listdir(mount.at('users')), ['bob'])
+    equal(facts(os.path.join(path, 'name'))[0], bob.uid)
+    equal(os.lstat(mount.at('partitions', name)).st_uid, bob.uid)
+    equal(alice.outcome(os.unlink, mount.at('partitions', name)), 'EPERM')
+    equal(alice.outcome(lib.write, os.path.join(path, 'remaining'), '60'), 'EACCES')
+    equal(bob.outcome(lib.write, os.path.join(path, 'remaining'), '600'), 'ok')
+    check(f'handed-over {name}' in mount.read('events'), 'event')
+    # An owner cannot give it away: that would put a load on another's account.
+    equal(bob.outcome(os.chown, path, alice.uid, -1), 'EPERM')
+
+    # chgrp and chmod share it; the settable files take those bits.
+    bob.call(os.chown, path, -1, lib.LAB)
+    bob.call(os.chmod, path, 0o770)
+    for file in ('name', 'fraction', 'remaining', 'on_expiry'):
+        equal(facts(os.path.join(path, file)), (bob.uid, lib.LAB, 0o660), file)
+    equal(alice.outcome(lib.write, os.path.join(path, 'name'), 'ours'), 'ok')
+    equal(mount.read('gpu0', name, 'name'), 'ours')
+    equal(lib.carol.outcome(os.listdir, path), 'EACCES')
+    equal(alice.outcome(os.unlink, mount.at('partitions', name)), 'EPERM')
+
+    # Who may use a device at all.
+    new = mount.at('gpu0', 'new')
+    os.chown(new, -1, lib.LAB)
+    os.chmod(new, 0o660)
+    equal(alice.outcome(mount.ask, '0.01 60'), 'ok')
+    equal(lib.carol.outcome(mount.ask, '0.01 60'), 'EACCES')
+    equal(lib.carol.outcome(mount.ask, '0.01 60', 1), 'ok')
+    # The way through the root must not lead past it.
+    equal(lib.carol.call(lambda: mount.read('partitions', mount.ask('1G 60', None), 'device')),
+          'gpu1')
+
+    lasts(mount, [path, os.path.join(path, 'name'), new, mount.at('gpu1', 'new'),
+                  mount.at('new')])
+    equal(lib.carol.outcome(mount.ask, '0.01 60'), 'EACCES', 'still')
+    os.chmod(new, 0o666)
+    equal(lib.carol.outcome(mount.ask, '0.01 60'), 'ok')
+
+    # chown through the shell by name, as people do it.
+    code, text = lib.root.shell(f'chown alice {path} && chgrp -h alice {path} && ls -ld {path}')
+    check(code == 0 and 'alice alice' in text, text)
+    code, text = alice.shell(f'chmod g-w {path} && stat -c %U:%a {path}')
+    equal((code, text.strip()), (0, 'alice:750'))
+
+
+lib.run(main)
