@@ -19,6 +19,9 @@
 #define NOTIFY_INC_EPOCH 8
 #define UNIQUE_RESEND    (UINT64_C(1) << 63)
 
+/* So many workers in a row may die over one request. */
+#define DEADLY 3u
+
 /* Larger than any request. */
 #define LINK_BUFFER (LINK_WRITE_MAX + 8192u)
 
@@ -122,6 +125,30 @@ const struct link_request *link_current(const struct link *link)
     return &link->current;
 }
 
+/* Counts the deaths over one request, from what the last worker had in hand. */
+static void link_suspect(struct shared *shared)
+{
+    if (shared->in_hand && shared->in_hand == shared->suspect)
+        shared->suspect_deaths++;
+    else if (shared->in_hand)
+        shared->suspect_deaths = 1;
+    shared->suspect = shared->in_hand;
+    shared->in_hand = 0;
+}
+
+/* A request that every worker dies of would be repeated for ever: it is refused. */
+static bool link_is_deadly(struct link *link, const struct fuse_in_header *header)
+{
+    const struct shared *shared = link->shared;
+    if (link->current.unique != shared->suspect || shared->suspect_deaths < DEADLY)
+        return false;
+    struct fuse_out_header answer = {
+        .len = sizeof(answer), .error = -EIO, .unique = header->unique};
+    log_say("request %u on node %llu ended %u workers: it is refused", (unsigned)header->opcode,
+            (unsigned long long)header->nodeid, (unsigned)shared->suspect_deaths);
+    return write(link->fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
+}
+
 static void link_process(struct link *link, void *data, size_t size)
 {
     struct fuse_in_header header;
@@ -137,8 +164,12 @@ static void link_process(struct link *link, void *data, size_t size)
         memcpy(&poll, (char *)data + sizeof(header), sizeof(poll));
         link->current.poll_kh = poll.kh;
     }
+    if (link->current.resent && link_is_deadly(link, &header))
+        return;
     struct fuse_buf buf = {.mem = data, .size = size};
+    link->shared->in_hand = link->current.unique;
     fuse_session_process_buf(link->session, &buf);
+    link->shared->in_hand = 0;
 }
 
 /* A message of our own to the kernel, which is no answer. */
@@ -154,6 +185,7 @@ int link_start(struct link *link)
     char init[SHARED_INIT_MAX];
     bool successor = atomic_load(&link->shared->init_answered);
     memcpy(init, link->shared->init, sizeof(init));
+    link_suspect(link->shared);
     link_process(link, init, link->shared->init_length);
     if (!atomic_load(&link->shared->init_answered))
         return -EPROTO;

@@ -59,6 +59,9 @@ struct shared {
     char init[SHARED_INIT_MAX];
     atomic_uint init_answered; /* a worker has answered it */
     atomic_ullong worker_starts;
+    uint64_t in_hand; /* the request being served: what a dead worker died of, maybe */
+    uint64_t suspect; /* the request that workers died over, and how often in a row */
+    uint32_t suspect_deaths;
     /* what users were told last */
     uint64_t status_clock;
     struct shared_status status[SHARED_STATUS_COUNT];

@@ -4,6 +4,7 @@
  *
  *   file      read: the worker's pid and PROGRAM below; written words are dropped
  *   die       read: kills the worker; answers when it is asked again
+ *   deadly    read: kills every worker that serves it
  *   exit-N    read: answers, then the worker ends with status N
  *
  * A file "worker" in the state directory says in one word how it misbehaves:
@@ -30,7 +31,7 @@
 /* The tests change the digit in a copy of the program. */
 static const char program[] = "PROGRAM-1";
 
-enum { INO_FILE = 2, INO_DIE = 3, INO_EXIT = 4 }; /* exit-N is INO_EXIT + N */
+enum { INO_FILE = 2, INO_DIE = 3, INO_DEADLY = 4, INO_EXIT = 5 }; /* exit-N is INO_EXIT + N */
 
 struct null {
     struct link *link; /* first: link.c finds itself through it */
@@ -69,6 +70,8 @@ static void null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         entry.ino = INO_FILE;
     else if (strcmp(name, "die") == 0)
         entry.ino = INO_DIE;
+    else if (strcmp(name, "deadly") == 0)
+        entry.ino = INO_DEADLY;
     else if (sscanf(name, "exit-%u", &code) == 1)
         entry.ino = INO_EXIT + code;
     fill(entry.ino, &entry.attr);
@@ -100,7 +103,7 @@ static void null_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     bool resent = link_current(null->link)->resent;
     char text[65];
     (void)fi;
-    if (ino == INO_DIE && !resent)
+    if (ino == INO_DEADLY || (ino == INO_DIE && !resent))
         kill(getpid(), SIGKILL);
     snprintf(text, sizeof(text), "%d %s%s\n", getpid(), program, resent ? " resent" : "");
     fuse_reply_buf(req, text, offset == 0 && size > 0 ? strlen(text) : 0);
