@@ -390,6 +390,17 @@ class Mistakes(Case):
             self.assertIn("is not one word", result.err)
         self.assertEqual(self.tree.get("gpu0/new"), "")
 
+    def test_no_space(self):
+        os.unlink(self.tree.at("gpu0/new"))
+        os.symlink("/dev/full", self.tree.at("gpu0/new"))
+        words = ("create", "0", "0.5", "60")
+        self.refused(1, "Not enough available memory: said the tree", *words)
+        # told to another program of the same user, after our write
+        self.tree.put("status", "Released p1")
+        self.refused(1, "Not enough available memory.", *words)
+        os.unlink(self.tree.at("status"))
+        self.refused(1, "Not enough available memory.", *words)
+
     def test_unknown(self):
         for device in "7", "gpu7", "gpu", "x", "-1", "00", "../gpu0", "gpu0/", "99999999999999999999":
             self.refused(4, f"There is no device {device}.", "create", device, "0.5", "60")

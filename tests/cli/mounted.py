@@ -428,12 +428,18 @@ class Finding(unittest.TestCase):
         self.assertTrue(first.path)
 
     def test_a_part_that_is_bound_is_no_tree(self):
-        self.mount("all", devices="1x80G")
+        whole = self.mount("all", devices="1x80G")
         part = self.directory + "/part"
         os.mkdir(part)
-        subprocess.run(["mount", "--bind", self.directory + "/all/gpu0", part], check=True)
+        chronos("create", "0", "0.5", "60", mount=whole.path, user=ALICE)
+        # it has a file `partitions`, as a tree has a directory
+        subprocess.run(["mount", "--bind", f"{whole.path}/users/{ALICE}", part], check=True)
         self.addCleanup(subprocess.run, ["umount", part], check=True)
-        self.assertEqual(self.found(), self.directory + "/all")
+        self.assertEqual(self.found(), whole.path)
+        subprocess.run(["umount", "-l", whole.path], check=True)
+        result = chronos("list")
+        self.assertEqual(result.code, 3, result)
+        self.assertIn("No mounted chronosfs was found.", result.err)
 
     def test_dead_one(self):
         dead = Mount(self.directory, "dead", devices="1x80G")
