@@ -92,7 +92,7 @@ int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
     struct engine_event *event;
-    struct entry *entry;
+    struct entry *entry = NULL;
     int r = check_create(caller, request, owner_uid, hold, why);
 
     if (r == 0)
@@ -123,7 +123,7 @@ int engine_release(struct engine *engine, int64_t now_ns, const struct caller *c
                    struct refusal *why)
 {
     struct engine_event *event;
-    struct entry *entry;
+    struct entry *entry = NULL;
     int r = reach(engine, now_ns, caller, id, false, why, &entry);
 
     if (r)
@@ -140,7 +140,7 @@ int engine_resize(struct engine *engine, int64_t now_ns, const struct caller *ca
                   uint64_t bytes, struct refusal *why)
 {
     struct partition after;
-    struct entry *entry;
+    struct entry *entry = NULL;
     int r = reach(engine, now_ns, caller, id, true, why, &entry);
 
     if (r == 0)
@@ -156,7 +156,7 @@ int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *c
                    int64_t end_ns, struct refusal *why)
 {
     struct partition after;
-    struct entry *entry;
+    struct entry *entry = NULL;
     int r = reach(engine, now_ns, caller, id, true, why, &entry);
 
     if (r == 0)
@@ -175,7 +175,7 @@ int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *ca
 {
     size_t length = strlen(name);
     struct partition after;
-    struct entry *entry;
+    struct entry *entry = NULL;
     int r = reach(engine, now_ns, caller, id, true, why, &entry);
 
     if (r == 0 && length > 0)
@@ -192,7 +192,7 @@ int engine_hand_over(struct engine *engine, int64_t now_ns, const struct caller 
                      uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode, struct refusal *why)
 {
     struct partition after;
-    struct entry *entry;
+    struct entry *entry = NULL;
     int r = reach(engine, now_ns, caller, id, false, why, &entry);
 
     if (r)
