@@ -4,6 +4,7 @@
 #include "link.h"
 
 #include "log.h"
+#include "queue.h"
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -25,12 +26,20 @@
 /* Larger than any request. */
 #define LINK_BUFFER (LINK_WRITE_MAX + 8192u)
 
+/* So many requests in a row are served as they are read, without a look at what
+ * else there is: a client that asks one thing at a time pays nothing for turns. */
+#define STRAIGHT 2u
+
 struct link {
     struct shared *shared;
     struct fuse_session *session;
     int fd;
     struct link_request current;
-    bool epochs, after_resent;
+    bool epochs;
+    bool fresh_read;    /* a request that is no repeated one was read */
+    size_t resent_left; /* repeated requests that were read and not served */
+    struct queue queue; /* what was read and not served */
+    unsigned straight;  /* requests served as they were read, in a row */
     char *buffer;
 };
 
@@ -105,6 +114,7 @@ struct link *link_close(struct link *link)
         return NULL;
     if (link->shared)
         munmap(link->shared, sizeof(*link->shared));
+    queue_clear(&link->queue);
     free(link->buffer);
     free(link);
     return NULL;
@@ -155,21 +165,19 @@ static void link_process(struct link *link, void *data, size_t size)
     memcpy(&header, data, sizeof(header));
     link->current = (struct link_request){.unique = header.unique & ~UNIQUE_RESEND,
                                           .resent = header.unique & UNIQUE_RESEND};
-    /* Forgets and interrupts have a queue of their own and may come first. */
-    if (!link->current.resent && header.opcode != FUSE_INIT && header.opcode != FUSE_FORGET &&
-        header.opcode != FUSE_BATCH_FORGET && header.opcode != FUSE_INTERRUPT)
-        link->after_resent = true;
     if (header.opcode == FUSE_POLL && size >= sizeof(header) + sizeof(struct fuse_poll_in)) {
         struct fuse_poll_in poll;
         memcpy(&poll, (char *)data + sizeof(header), sizeof(poll));
         link->current.poll_kh = poll.kh;
     }
-    if (link->current.resent && link_is_deadly(link, &header))
-        return;
-    struct fuse_buf buf = {.mem = data, .size = size};
-    link->shared->in_hand = link->current.unique;
-    fuse_session_process_buf(link->session, &buf);
-    link->shared->in_hand = 0;
+    if (!link->current.resent || !link_is_deadly(link, &header)) {
+        struct fuse_buf buf = {.mem = data, .size = size};
+        link->shared->in_hand = link->current.unique;
+        fuse_session_process_buf(link->session, &buf);
+        link->shared->in_hand = 0;
+    }
+    if (link->current.resent)
+        link->resent_left--;
 }
 
 /* A message of our own to the kernel, which is no answer. */
@@ -197,15 +205,85 @@ int link_start(struct link *link)
     return 0;
 }
 
+/* Whose turn a request takes. What the kernel sends on its own account says uid 0. */
+static uint64_t link_owner(const struct fuse_in_header *header)
+{
+    switch (header->opcode) {
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INIT:
+    case FUSE_DESTROY:
+        return QUEUE_NOBODY;
+    default:
+        return header->uid;
+    }
+}
+
+/* Reads one request into the buffer. 0 or -errno. */
+static int link_take(struct link *link, size_t *ret_size, uint64_t *ret_owner)
+{
+    struct fuse_in_header header;
+    do { /* no request takes long enough to be interrupted */
+        ssize_t n = read(link->fd, link->buffer, LINK_BUFFER);
+        if (n < 0)
+            return -errno;
+        if ((size_t)n < sizeof(header))
+            return -EIO;
+        memcpy(&header, link->buffer, sizeof(header));
+        *ret_size = (size_t)n;
+    } while (header.opcode == FUSE_INTERRUPT);
+    *ret_owner = link_owner(&header);
+    if (header.unique & UNIQUE_RESEND)
+        link->resent_left++;
+    else if (header.opcode != FUSE_FORGET && header.opcode != FUSE_BATCH_FORGET)
+        link->fresh_read = true; /* forgets have a queue of their own and may come first */
+    return 0;
+}
+
+/* Serves the held request whose turn it is, if there is one. */
+static bool link_serve_held(struct link *link)
+{
+    struct queue_item *item = queue_pop(&link->queue);
+    if (!item)
+        return false;
+    link_process(link, item->data, item->size);
+    free(item);
+    return true;
+}
+
 int link_serve(struct link *link)
 {
-    ssize_t n = read(link->fd, link->buffer, LINK_BUFFER);
-    if (n < 0)
-        return -errno;
-    if ((size_t)n < sizeof(struct fuse_in_header))
-        return -EIO;
-    link_process(link, link->buffer, (size_t)n);
-    return 0;
+    size_t size = 0;
+    uint64_t owner = 0;
+    int r = 0;
+    bool straight = !link->queue.count && link->straight < STRAIGHT;
+    while (!queue_is_full(&link->queue)) {
+        r = link_take(link, &size, &owner);
+        if (r)
+            break;
+        if (straight || queue_push(&link->queue, owner, link->buffer, size)) {
+            link->straight++;
+            link_process(link, link->buffer, size);
+            return 0;
+        }
+    }
+    if (link->queue.count < 2)
+        link->straight = 0;
+    /* What was read is served, whatever became of the line. */
+    return link_serve_held(link) ? 0 : r;
+}
+
+bool link_holds(const struct link *link)
+{
+    return link->queue.count > 0;
+}
+
+void link_serve_rest(struct link *link)
+{
+    while (link_serve_held(link))
+        ;
 }
 
 int link_notify_poll(struct link *link, uint64_t kh)
@@ -216,7 +294,7 @@ int link_notify_poll(struct link *link, uint64_t kh)
 
 bool link_after_resent(const struct link *link)
 {
-    return link->after_resent;
+    return link->fresh_read && !link->resent_left;
 }
 
 bool link_has_epochs(const struct link *link)

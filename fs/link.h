@@ -37,11 +37,16 @@ struct fuse_session *link_session(struct link *link);
 struct shared *link_shared(struct link *link);
 /* Goes through the greeting; asks for what a dead worker read and left. */
 int link_start(struct link *link);
-/* Serves one request. 0; -EAGAIN: none is there; -ENODEV: unmounted; -errno. */
+/* Serves one request: reads all that are there and takes one of the user whose turn
+ * it is. 0; -EAGAIN: none is there; -ENODEV: unmounted; -errno. */
 int link_serve(struct link *link);
+/* Whether requests were read that are not served: then there is no waiting. */
+bool link_holds(const struct link *link);
+/* Serves those, and reads no more: before a worker stops. */
+void link_serve_rest(struct link *link);
 /* The request being served. */
 const struct link_request *link_current(const struct link *link);
-/* Whether every repeated request has been read: the kernel puts them before all
+/* Whether every repeated request has been served: the kernel puts them before all
  * others. */
 bool link_after_resent(const struct link *link);
 /* Whether link_forget_names works: only then may names of what can end early be

@@ -137,11 +137,9 @@ static void handle_timer(struct server *server)
     server_arm(server);
 }
 
-static void handle(struct server *server, const struct worker_fds *fds, int fd)
+static void handle(struct server *server, int fd)
 {
-    if (fd == fds->fuse)
-        serve(server);
-    else if (fd == server->timer_fd)
+    if (fd == server->timer_fd)
         handle_timer(server);
     else if (fd == server->signal_fd)
         handle_signal(server);
@@ -158,16 +156,24 @@ static void loop(struct server *server, const struct worker_fds *fds)
 {
     while (!server->stopping) {
         struct epoll_event events[8];
-        int n = epoll_wait(server->epoll_fd, events, 8, -1);
+        bool ready = link_holds(server->link);
+        int n = epoll_wait(server->epoll_fd, events, 8, ready ? 0 : -1);
         if (n < 0 && errno != EINTR) {
             log_say("cannot wait: %s", strerror(errno));
             stop(server, WORKER_FATAL);
         }
-        for (int i = 0; i < n && !server->stopping; i++)
-            handle(server, fds, events[i].data.fd);
+        for (int i = 0; i < n && !server->stopping; i++) {
+            if (events[i].data.fd == fds->fuse)
+                ready = true;
+            else
+                handle(server, events[i].data.fd);
+        }
+        if (ready)
+            serve(server);
     }
     /* What was read is decided and answered; what was not the next one reads. What
      * cannot be written now (ends, on a full disk) is found again at the start. */
+    link_serve_rest(server->link);
     if (!committer_drain(server->committer))
         server_handle_failure(server);
 }
