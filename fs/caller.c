@@ -7,10 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The inode number of a namespace names it. 0 when it cannot be seen. */
+/* Newer than the headers of Debian 12 (kernel 6.11): a pid of a pid namespace, here. */
+#define NS_TGID_FROM_PIDNS _IOR(0xb7, 0x7, int)
+
+/* The inode number of a namespace names it while it lives. 0 when it cannot be seen. */
 static uint64_t namespace_of(int32_t pid, const char *kind)
 {
     char path[64];
@@ -22,15 +26,30 @@ static uint64_t namespace_of(int32_t pid, const char *kind)
     return stat(path, &st) ? 0 : (uint64_t)st.st_ino;
 }
 
+/* The beginning of a small file as text. */
+static bool read_start(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
 int caller_init(struct tree *tree)
 {
+    char boot[64];
+    tree->boot_mark = 1469598103934665603U;
+    if (read_start("/proc/sys/kernel/random/boot_id", boot, sizeof(boot)))
+        for (const char *at = boot; *at; at++)
+            tree->boot_mark = (tree->boot_mark ^ (unsigned char)*at) * 1099511628211U;
     tree->own_user_ns = namespace_of(0, "user");
     tree->own_pid_ns = namespace_of(0, "pid");
     return tree->own_user_ns && tree->own_pid_ns ? 0 : -ENOENT;
 }
 
-/* Whether a thread is in a group, by its own or a supplementary gid. */
-static bool in_group(int32_t pid, uint32_t gid, uint32_t group)
+bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group)
 {
     if (gid == group)
         return true;
@@ -56,17 +75,42 @@ static bool in_group(int32_t pid, uint32_t gid, uint32_t group)
     return found;
 }
 
+uint64_t caller_namespace(int32_t pid)
+{
+    return pid > 0 ? namespace_of(pid, "pid") : 0;
+}
+
+/* A container by something that is not used again: the number of its pid
+ * namespace, which is, with the moment its first process started and the boot.
+ * ENGINE_NS_UNKNOWN where that cannot be seen (kernels before 6.11). */
+static uint64_t container_of(const struct tree *tree, int32_t pid)
+{
+    char path[64], text[1024];
+    struct stat st;
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ENGINE_NS_UNKNOWN;
+    int first = fstat(fd, &st) ? -1 : ioctl(fd, NS_TGID_FROM_PIDNS, 1);
+    close(fd);
+    snprintf(path, sizeof(path), "/proc/%d/stat", first);
+    const char *at = first > 0 && read_start(path, text, sizeof(text)) ? strrchr(text, ')') : NULL;
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return ENGINE_NS_UNKNOWN;
+    uint64_t started = strtoull(at + 1, NULL, 10);
+    uint64_t mark = (tree->boot_mark ^ (uint64_t)st.st_ino) * UINT64_C(0x9e3779b97f4a7c15);
+    mark = (mark ^ mark >> 29 ^ started) * UINT64_C(0xbf58476d1ce4e5b9);
+    return mark && mark != ENGINE_NS_UNKNOWN ? mark : 1;
+}
+
 int32_t caller_process(int32_t tid)
 {
     char path[64], text[512];
     snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-    int fd = tid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
+    if (tid <= 0 || !read_start(path, text, sizeof(text)))
         return tid;
-    text[n] = '\0';
     const char *line = strstr(text, "\nTgid:");
     return line ? (int32_t)strtol(line + 6, NULL, 10) : tid;
 }
@@ -79,13 +123,13 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
         uint64_t user_ns = pid > 0 ? namespace_of(pid, "user") : 0;
         uint64_t pid_ns = pid > 0 ? namespace_of(pid, "pid") : 0;
         caller.admin = user_ns == tree->own_user_ns && pid_ns == tree->own_pid_ns;
-        /* A container's root acts on what its own container asked for, only. One
-         * that cannot be told apart from others (0) gets a value of its own. */
+        /* A container's root acts on what its own container asked for, only. */
         if (!caller.admin)
-            caller.ns = pid_ns ? pid_ns : UINT64_MAX;
+            caller.ns = pid_ns == tree->own_pid_ns ? ENGINE_NS_UNKNOWN : container_of(tree, pid);
     } else {
-        caller.admin = uid == tree->shared->admin_uid ||
-                       (tree->admin_gid != UINT32_MAX && in_group(pid, gid, tree->admin_gid));
+        caller.admin =
+            uid == tree->shared->admin_uid ||
+            (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
         caller.by_mode = true;
     }
     *ret_caller = caller;

@@ -72,6 +72,7 @@ const struct file_row files_config[] = {
     SETTING("min_duration", "shortest life that can be asked for, in seconds"),
     SETTING("max_duration", "longest life a partition may have left, in seconds, or `max`"),
     SETTING("max_fraction", "largest part of a device that one partition may be"),
+    SETTING("max_partitions", "most partitions that one user may hold, or `max`"),
     SETTING("retention", "how long history is kept, in seconds, or `max`"),
     SETTING("admin_group", "group whose members are administrators; `none` empties it"),
     SETTING("default_on_expiry", "what happens to processes at the end when not said: `none`"),
@@ -80,13 +81,9 @@ const struct file_row files_config[] = {
 
 SHOW(usage)
 {
-    uint64_t count = 0, bytes = 0, after = 0;
-    const struct partition *p;
+    uint64_t count, bytes;
     (void)uid;
-    for (; (p = engine_next_of_user(tree->engine, (uint32_t)node->object, after)); after = p->id) {
-        count++;
-        bytes += p->memory_bytes;
-    }
+    engine_user_holds(tree->engine, (uint32_t)node->object, &count, &bytes);
     text_print(out, "partitions %llu\nmemory_bytes %llu\n", (unsigned long long)count,
                (unsigned long long)bytes);
     return 0;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* No more future steps than this are shown: listing must stay cheap. */
-#define SCHEDULE_STEPS_MAX 256
+#define SCHEDULE_STEPS_MAX 64
 
 /* Files that print what the runtime told, an empty line where it told nothing. */
 #define SHOW_TEXT(what)                                                                            \
@@ -122,7 +122,7 @@ const struct file_row files_device[] = {
      .doc = "per cent that could be asked for now, `50.00`"},
     {"schedule", 0444, FRESH_NEVER, show_schedule,
      .doc = "when how much is free: a line for now and for each coming change (time, per cent, "
-            "bytes), at most 256"},
+            "bytes), at most 64"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are kept apart: `none`"},
     {"new", 0666, FRESH_ALWAYS, new_show, store_new, .keeps_mode = true,
      .doc = "write a request for this device, read the id back"},

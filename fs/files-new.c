@@ -44,7 +44,9 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
     *ret_gid = write->caller.gid;
     if (!*request->user)
         return names_user_known(tree->names, *ret_uid) == NAMES_LATER ? STORE_LATER : 0;
-    if (!write->caller.admin && strcmp(request->user, names_user(tree->names, *ret_uid)) != 0) {
+    if (!strcmp(request->user, names_user(tree->names, *ret_uid)))
+        return 0;
+    if (!write->caller.admin) {
         snprintf(write->why.sentence, sizeof(write->why.sentence),
                  "Permission denied: only administrators can create partitions for other users");
         return REFUSED_PERMISSION;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of the mount point. See tree.h. */
+#include "caller.h"
 #include "files-new.h"
 #include "metrics.h"
 #include "status.h"
@@ -39,8 +40,23 @@ SHOW(readme)
     return 0;
 }
 
+/* Who may not write a device's own `new` is not given it here either. */
+static bool may_ask(struct tree *tree, uint32_t device, const struct caller *caller)
+{
+    struct node node = {.dir = DIR_DEVICE, .object = device, .file = node_file_hash("new")};
+    struct attributes a;
+    if (caller->admin || tree_attributes(tree, &node, caller->uid, &a))
+        return true;
+    if (a.uid == caller->uid)
+        return a.mode & 0200;
+    return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
+}
+
 static int store_new(struct tree *tree, struct write *write)
 {
+    for (uint32_t i = 0; i < tree->device_count; i++)
+        if (!may_ask(tree, i, &write->caller))
+            write->caller.barred[i / 64] |= UINT64_C(1) << i % 64;
     return new_store(tree, write, ENGINE_DEVICE_ANY);
 }
 
@@ -162,7 +178,7 @@ const struct file_row files_root[] = {
     {"history", 0444, FRESH_NEVER, show_history, .watch = watch_history,
      .doc = "the latest partitions that ended, a line each: who held what, when, how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
-    {"release", 0600, FRESH_ALWAYS, show_release, store_release,
+    {"release", 0644, FRESH_ALWAYS, show_release, store_release,
      .doc = "administrators: write ids (`p3 p4`) to end partitions of others"},
     {0},
 };

@@ -170,16 +170,6 @@ static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
-/* A root that opens to write is told from the root of a container. */
-static uint64_t ns_of(struct tree *tree, const struct fuse_ctx *ctx)
-{
-    struct caller caller;
-    if (ctx->uid != 0)
-        return 0;
-    caller_get(tree, ctx->uid, ctx->gid, ctx->pid, &caller);
-    return caller.ns;
-}
-
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node node;
@@ -200,8 +190,8 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
-    if ((fi->flags & O_ACCMODE) != O_RDONLY)
-        handle->ns = ns_of(tree, fuse_req_ctx(req));
+    if ((fi->flags & O_ACCMODE) != O_RDONLY && fuse_req_ctx(req)->uid == 0)
+        handle->ns = caller_namespace(fuse_req_ctx(req)->pid);
     if (row->watch)
         row->watch(tree, &node, &handle->seen);
     fi->direct_io = 1;

@@ -35,7 +35,7 @@ struct shared_handle {
     uint64_t node;       /* node id + 1; 0: the slot is free */
     uint32_t generation; /* rises each time the slot is given out */
     uint32_t uid;        /* who opened it */
-    uint64_t ns;         /* struct caller's ns of who opened it to write */
+    uint64_t ns;         /* root's: the pid namespace it was opened in to write */
     uint64_t answer;     /* `new`: the id to read back + 1; 0 none */
     uint64_t seen;       /* poll: the change last read */
     uint64_t poll;       /* poll: the kernel's handle + 1; 0 none */

@@ -109,7 +109,8 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
         snprintf(write->why.sentence, sizeof(write->why.sentence), "Its time is over: it is gone");
         return -ENODEV;
     }
-    if (handle->uid != write->caller.uid || handle->ns != write->caller.ns) {
+    bool other_root = write->caller.uid == 0 && handle->ns != caller_namespace(write->caller.pid);
+    if (handle->uid != write->caller.uid || other_root) {
         snprintf(write->why.sentence, sizeof(write->why.sentence),
                  "Permission denied: this file was opened by another user; open it yourself");
         return REFUSED_PERMISSION;
@@ -185,6 +186,7 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
             return;
     }
     if (r) {
+        write.handle->answer = 0; /* a refused request has no id to read */
         refuse(context, &node, r, &write.why);
         return;
     }
@@ -223,6 +225,14 @@ void server_retry_parked(struct server *server)
 
 /* -- setattr ------------------------------------------------------------------- */
 
+/* Far past and far future are all the same to a partition. */
+static int64_t wall_ns(const struct timespec *ts)
+{
+    const int64_t limit_s = INT64_C(9000000000);
+    int64_t s = ts->tv_sec < -limit_s ? -limit_s : ts->tv_sec > limit_s ? limit_s : ts->tv_sec;
+    return s * NS_PER_SECOND + ts->tv_nsec;
+}
+
 static struct attribute_change read_change(const struct stat *attr, int to_set)
 {
     struct attribute_change change = {
@@ -234,7 +244,7 @@ static struct attribute_change read_change(const struct stat *attr, int to_set)
         .mode = attr->st_mode,
         .uid = attr->st_uid,
         .gid = attr->st_gid,
-        .mtime_ns = (int64_t)attr->st_mtim.tv_sec * NS_PER_SECOND + attr->st_mtim.tv_nsec};
+        .mtime_ns = wall_ns(&attr->st_mtim)};
     return change;
 }
 
@@ -276,6 +286,8 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
         refuse(&context, &node, r, &why);
         return;
     }
+    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_MTIME))
+        status_set(tree->shared, context.caller.uid, "Done: owner, mode or time changed");
     struct change answer = {
         .reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = attributes.attr_timeout_s}};
     server_stat(&attributes, &answer.reply.attributes);

@@ -143,6 +143,28 @@ static int check_duration(const struct engine *engine, const struct caller *call
     return 0;
 }
 
+/* Each partition costs memory and time of everybody's: one user has not any number. */
+static int check_count(const struct engine *engine, const struct caller *caller,
+                       struct refusal *why)
+{
+    uint64_t limit = engine->policy.max_partitions, count, bytes;
+
+    if (caller->admin || limit == UINT64_MAX)
+        return 0;
+    engine_user_holds(engine, caller->uid, &count, &bytes);
+    if (count < limit)
+        return 0;
+    return refuse(REFUSED_QUOTA, why,
+                  "you hold %" PRIu64 " partitions, and %" PRIu64
+                  " is the most one user may; remove one first",
+                  count, limit);
+}
+
+static bool barred(const struct caller *caller, uint32_t device)
+{
+    return device < 64 * ENGINE_BARRED_WORDS && (caller->barred[device / 64] >> device % 64 & 1);
+}
+
 /* -- creating ---------------------------------------------------------------- */
 
 /* What `device` can offer. Whether it fits is the next question. */
@@ -213,7 +235,7 @@ static int refuse_space_anywhere(const struct engine *engine, int64_t now_ns,
     char when[128];
 
     for (uint32_t i = 0; i < engine->device_count; i++) {
-        if (make_offer(engine, now_ns, caller, i, request, why, &offer))
+        if (barred(caller, i) || make_offer(engine, now_ns, caller, i, request, why, &offer))
             continue;
         at_ns = earliest(engine, now_ns, request, &offer);
         if (at_ns < first_ns) {
@@ -236,12 +258,16 @@ static int choose_device(const struct engine *engine, int64_t now_ns, const stru
                          struct offer *ret_offer)
 {
     struct offer best = {0}, most = {0}, offer;
-    bool have_best = false, have_most = false;
+    bool have_best = false, have_most = false, kept_out = false;
     int refused = 0;
 
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (!engine->devices[i].device.present)
             continue;
+        if (barred(caller, i)) {
+            kept_out = true;
+            continue;
+        }
         refused = make_offer(engine, now_ns, caller, i, request, why, &offer);
         if (refused)
             continue;
@@ -255,6 +281,9 @@ static int choose_device(const struct engine *engine, int64_t now_ns, const stru
     }
     if (have_most && !have_best)
         return refuse_space_anywhere(engine, now_ns, caller, request, &most, why);
+    if (!have_best && !refused && kept_out)
+        return refuse(REFUSED_PERMISSION, why,
+                      "Permission denied: the devices that are there are closed to you");
     if (!have_best)
         return refused ? refused : refuse(REFUSED_BUSY, why, "there is no device to ask for");
     *ret_offer = best;
@@ -268,6 +297,8 @@ int admit_create(const struct engine *engine, int64_t now_ns, const struct calle
     struct offer offer;
     int r = check_duration(engine, caller, request->duration_ns, true, why);
 
+    if (r == 0)
+        r = check_count(engine, caller, why);
     if (r)
         return r;
     if (device == ENGINE_DEVICE_ANY)

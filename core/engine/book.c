@@ -42,7 +42,23 @@ static int compare_end(const struct tree_node *a, const struct tree_node *b)
 
 static const struct tree_kind kind_id = {compare_id, NULL};
 static const struct tree_kind kind_device = {compare_device, NULL};
-static const struct tree_kind kind_user = {compare_user, NULL};
+static void update_user(struct tree_node *node)
+{
+    struct entry *entry = tree_entry(node, struct entry, by_user);
+
+    entry->user_count = 1;
+    entry->user_bytes = entry->partition.memory_bytes;
+    for (int side = 0; side < 2; side++) {
+        const struct tree_node *child = side ? node->right : node->left;
+
+        if (!child)
+            continue;
+        entry->user_count += tree_entry_const(child, struct entry, by_user)->user_count;
+        entry->user_bytes += tree_entry_const(child, struct entry, by_user)->user_bytes;
+    }
+}
+
+static const struct tree_kind kind_user = {compare_user, update_user};
 static const struct tree_kind kind_hold = {compare_hold, NULL};
 static const struct tree_kind kind_end = {compare_end, NULL};
 
@@ -132,6 +148,41 @@ struct entry *book_next_end(const struct engine *engine, int64_t end_ns, uint64_
     struct tree_node *node = tree_after(&engine->by_end, &probe.by_end);
 
     return node ? tree_entry(node, struct entry, by_end) : NULL;
+}
+
+/* Adds up what the users below `uid` hold. */
+static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count, uint64_t *bytes)
+{
+    const struct tree_node *node = engine->by_user.root;
+
+    *count = *bytes = 0;
+    while (node) {
+        const struct entry *entry = tree_entry_const(node, struct entry, by_user);
+
+        if (entry->partition.uid >= uid) {
+            node = node->left;
+            continue;
+        }
+        /* This one and all to its left: the subtree without its right side. */
+        *count += entry->user_count;
+        *bytes += entry->user_bytes;
+        node = node->right;
+        if (node) {
+            *count -= tree_entry_const(node, struct entry, by_user)->user_count;
+            *bytes -= tree_entry_const(node, struct entry, by_user)->user_bytes;
+        }
+    }
+}
+
+void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
+                       uint64_t *ret_bytes)
+{
+    uint64_t count_below, bytes_below, count, bytes;
+
+    sum_below(engine, uid, &count_below, &bytes_below);
+    sum_below(engine, (uint64_t)uid + 1, &count, &bytes);
+    *ret_count = count - count_below;
+    *ret_bytes = bytes - bytes_below;
 }
 
 const struct partition *engine_find(const struct engine *engine, uint64_t id)

@@ -17,7 +17,8 @@
 static bool is_owner(const struct caller *caller, const struct partition *partition)
 {
     return caller->uid == partition->uid &&
-           (caller->uid != 0 || caller->ns == partition->creator_ns);
+           (caller->uid != 0 ||
+            (caller->ns == partition->creator_ns && caller->ns != ENGINE_NS_UNKNOWN));
 }
 
 bool engine_may_act(const struct caller *caller, const struct partition *partition)

@@ -24,6 +24,9 @@
 #define ENGINE_KEY_MAX      192 /* a setting's key, with its NUL */
 #define ENGINE_VALUE_MAX    128 /* a setting's value, with its NUL */
 #define ENGINE_DEVICE_ANY   UINT32_MAX
+#define ENGINE_BARRED_WORDS 2
+/* A caller's `ns` that cannot be told: it is nobody's, not even its own. */
+#define ENGINE_NS_UNKNOWN UINT64_MAX
 
 enum refusal_code {
     REFUSED_INVALID = 1, /* not understood, or out of the allowed range: EINVAL */
@@ -46,7 +49,10 @@ struct caller {
     int32_t pid;
     bool admin;   /* administrator: may act for and on others, above the policy */
     bool by_mode; /* the kernel let the caller past the mode bits of a settable file */
-    uint64_t ns;  /* pid namespace of a uid 0 that is not the machine's root; else 0 */
+    /* Devices (bit i % 64 of word i / 64) this caller may not be given when it asks
+     * for ENGINE_DEVICE_ANY; asking by name is not the engine's to forbid. */
+    uint64_t barred[ENGINE_BARRED_WORDS];
+    uint64_t ns; /* pid namespace of a uid 0 that is not the machine's root; else 0 */
 };
 
 /* A device as the engine needs to know it. */
@@ -195,6 +201,9 @@ const struct partition *engine_next_on_device(const struct engine *engine, uint3
                                               uint64_t after_id);
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
                                             uint64_t after_id);
+/* How many partitions a user holds, and how many bytes in all. O(log n). */
+void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
+                       uint64_t *ret_bytes);
 /* The smallest uid >= from_uid that holds a partition; false when there is none. */
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid);
 /* True when the caller owns the partition or is an administrator. */

@@ -18,6 +18,7 @@ const struct policy_row policy_rows[] = {
     {"min_duration", "1", "the shortest duration a user may ask for, in seconds"},
     {"max_duration", "max", "the longest time a user's partition may still have, in seconds"},
     {"max_fraction", "1", "the largest share of a device that a user's partition may have"},
+    {"max_partitions", "1000", "the most partitions that one user may hold at a time"},
     {"retention", "7776000", "how long ended partitions stay in the history, in seconds"},
     {"admin_group", "", "members of this group are administrators; none: only root"},
     {"default_on_expiry", "none", "what happens to processes at the end when a request is silent"},
@@ -115,6 +116,26 @@ static int set_max_fraction(struct policy *policy, const struct setting *setting
     return 0;
 }
 
+static int set_max_partitions(struct policy *policy, const struct setting *setting)
+{
+    size_t digits = strspn(setting->value, "0123456789");
+    uint64_t limit = 0;
+
+    if (strcmp(setting->value, "max") == 0) {
+        policy->max_partitions = UINT64_MAX;
+        snprintf(setting->canonical, setting->canonical_size, "max");
+        return 0;
+    }
+    for (size_t i = 0; i < digits && digits < 10; i++)
+        limit = limit * 10 + (uint64_t)(setting->value[i] - '0');
+    if (limit == 0 || setting->value[digits])
+        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                           "max_partitions is a number from 1 to 999999999, or max");
+    policy->max_partitions = limit;
+    snprintf(setting->canonical, setting->canonical_size, "%" PRIu64, limit);
+    return 0;
+}
+
 static int set_retention(struct policy *policy, const struct setting *setting)
 {
     return parse_limit(setting, &policy->retention_ns);
@@ -151,7 +172,7 @@ static int set_default_on_expiry(struct policy *policy, const struct setting *se
 
 /* In the order of policy_rows. */
 static int (*const setters[])(struct policy *policy, const struct setting *setting) = {
-    set_min_duration, set_max_duration, set_max_fraction,
+    set_min_duration, set_max_duration, set_max_fraction,      set_max_partitions,
     set_retention,    set_admin_group,  set_default_on_expiry,
 };
 _Static_assert(sizeof setters / sizeof setters[0] + 1 == sizeof policy_rows / sizeof policy_rows[0],

@@ -14,7 +14,8 @@ struct policy {
     int64_t min_duration_ns;
     int64_t max_duration_ns; /* INT64_MAX: no limit */
     uint32_t max_fraction_ppm;
-    int64_t retention_ns; /* INT64_MAX: history is kept for ever */
+    uint64_t max_partitions; /* that one user may hold; UINT64_MAX: no limit */
+    int64_t retention_ns;    /* INT64_MAX: history is kept for ever */
     uint32_t default_on_expiry;
     char admin_group[64]; /* "" none */
 };

@@ -21,6 +21,8 @@ struct entry {
     struct tree_node by_user;   /* uid, id */
     struct tree_node by_hold;   /* hold, id; only while hold is not 0 */
     struct tree_node by_end;    /* end_ns, id */
+    /* of the subtree below by_user */
+    uint64_t user_count, user_bytes;
     struct timeline_point start, end;
 };
 
