@@ -12,6 +12,7 @@ ROWS = {
     'min_duration': ('1', [('60', '60'), ('2m', '120')], ['-1', '0.5', 'x']),
     'max_duration': ('max', [('3600', '3600'), ('max', 'max'), ('2h', '7200')], ['-1', 'x']),
     'max_fraction': ('1', [('0.5', '0.5'), ('25%', '0.25'), ('1', '1')], ['1.5', '0', 'x']),
+    'max_partitions': ('1000', [('2', '2'), ('max', 'max'), ('1000', '1000')], ['0', '-1', 'x']),
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
     'admin_group': ('', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
     'default_on_expiry': ('none', [('none', 'none')], ['kill', 'x']),
@@ -76,16 +77,26 @@ def enforced(mount):
     equal(lib.root.outcome(mount.ask, '0.5 60'), 'ok', 'administrators are above the policy')
     mount.write('1', 'config', 'max_fraction')
     mount.release_all()
+    mount.write('2', 'config', 'max_partitions')
+    for _ in range(2):
+        equal(alice.outcome(mount.ask, '1M 60'), 'ok')
+    equal(alice.outcome(mount.ask, '1M 60'), 'EDQUOT')
+    check('2 is the most' in alice.call(mount.status), alice.call(mount.status))
+    equal(bob.outcome(mount.ask, '1M 60'), 'ok')
+    equal(lib.root.outcome(mount.ask, '1M 60 user=alice'), 'ok')
+    equal(mount.read('users', 'alice', 'usage'), f'partitions 3\nmemory_bytes {3 << 20}')
+    mount.write('1000', 'config', 'max_partitions')
+    mount.release_all()
 
 
 def admin_group(mount):
     equal(carol.outcome(mount.write, '0.5', 'config', 'max_fraction'), 'EACCES')
     equal(carol.outcome(mount.write, 'p1', 'release'), 'EACCES')
     a = os.stat(mount.at('release'))
-    equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, 0, 0o600))
+    equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, 0, 0o644))
     mount.write('ops', 'config', 'admin_group')
     a = os.stat(mount.at('release'))
-    equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, lib.OPS, 0o660))
+    equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, lib.OPS, 0o664))
     for user, wanted in ((carol, 'ok'), (alice, 'EACCES'), (bob, 'EACCES')):
         equal(user.outcome(mount.write, '0.9', 'config', 'max_fraction'), wanted, user.name)
     equal(carol.outcome(mount.ask, '0.1 60 user=bob'), 'ok')

@@ -73,8 +73,13 @@ def main():
     equal(lib.carol.outcome(mount.ask, '0.01 60'), 'EACCES')
     equal(lib.carol.outcome(mount.ask, '0.01 60', 1), 'ok')
     # The way through the root must not lead past it.
+    mount.ask('0.9 60', 1)  # gpu0, closed to carol, has more room
     equal(lib.carol.call(lambda: mount.read('partitions', mount.ask('1G 60', None), 'device')),
           'gpu1')
+    equal(lib.carol.outcome(mount.ask, '0.5 60', None), 'ENOSPC')
+    os.chmod(mount.at('gpu1', 'new'), 0o600)
+    equal(lib.carol.outcome(mount.ask, '1G 60', None), 'EPERM')
+    os.chmod(mount.at('gpu1', 'new'), 0o666)
 
     lasts(mount, [path, os.path.join(path, 'name'), new, mount.at('gpu1', 'new'),
                   mount.at('new')])

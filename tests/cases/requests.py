@@ -81,6 +81,13 @@ def main():
     mount.ask('0.5 60', None), mount.ask('0.5 60', None)
     fails('ENOSPC', mount.ask, '1B 60', None)
     check(len(mount.status()) > 12, mount.status())
+    # A refused request leaves no id to be read, not even that of the one before it.
+    mount.release_all()
+    fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
+    os.write(fd, b'0.01 60\n')
+    fails('EINVAL', os.write, fd, b'bogus\n')
+    equal(os.read(fd, 64), b'')
+    os.close(fd)
     # Labels and words.
     mount.release_all()
     name = mount.ask('0.1 60 name=a.b_c-9 on_expiry=none')
