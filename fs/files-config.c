@@ -35,7 +35,7 @@ static int check_group(struct tree *tree, struct write *write)
         return 0;
     enum names_result found = names_find_group(tree->names, write->text, &gid);
     if (found == NAMES_LATER)
-        return STORE_LATER;
+        return tree_name_later(&write->why, "group", write->text);
     if (found == NAMES_FOUND)
         return 0;
     snprintf(write->why.sentence, sizeof(write->why.sentence),

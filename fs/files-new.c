@@ -4,6 +4,7 @@
 
 #include "caller.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,15 +37,13 @@ static int refuse_user(struct write *write, const char *user)
     return REFUSED_INVALID;
 }
 
-/* Who it will belong to. 0, a refusal or STORE_LATER. */
+/* Who it will belong to. 0 or a refusal; -EAGAIN while the name is looked up. */
 static int find_owner(struct tree *tree, struct write *write, const struct request *request,
                       uint32_t *ret_uid, uint32_t *ret_gid)
 {
     *ret_uid = write->caller.uid;
     *ret_gid = write->caller.gid;
-    if (!*request->user)
-        return names_user_known(tree->names, *ret_uid) == NAMES_LATER ? STORE_LATER : 0;
-    if (!strcmp(request->user, names_user(tree->names, *ret_uid)))
+    if (!*request->user || !strcmp(request->user, names_user(tree->names, *ret_uid)))
         return 0;
     if (!write->caller.admin) {
         snprintf(write->why.sentence, sizeof(write->why.sentence),
@@ -54,7 +53,7 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
     enum names_result found = names_find_user(tree->names, request->user, ret_uid, ret_gid);
     if (found == NAMES_UNKNOWN)
         return refuse_user(write, request->user);
-    return found == NAMES_LATER ? STORE_LATER : 0;
+    return found == NAMES_LATER ? tree_name_later(&write->why, "user", request->user) : 0;
 }
 
 static void tell_granted(struct tree *tree, struct write *write)

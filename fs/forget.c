@@ -32,7 +32,7 @@ void forget_events(struct link *link, const struct engine_event *events, bool ta
         setting |= kind == EVENT_SETTING;
         /* A shorter life must not be outlived by what was remembered of a longer. */
         names |= taken_back || event_kind_is_end(kind) || kind == EVENT_SHORTENED;
-        if (kind != EVENT_SETTING && (taken_back || !event_kind_is_end(kind)))
+        if (kind != EVENT_SETTING)
             forget_partition(link, events->after.id);
     }
     if (setting) {

@@ -17,6 +17,10 @@
 /* An answer is believed for so long, then asked for again. */
 #define NAMES_FRESH_S 60
 #define NAMES_BUCKETS 256u
+/* The loop waits so long for an answer, and no longer. */
+#define NAMES_WAIT_NS 20000000
+/* More are not looked up: they are shown as numbers. */
+#define NAMES_MAX 8192u
 
 enum question { ASK_UID, ASK_USER, ASK_GROUP };
 
@@ -36,12 +40,13 @@ struct entry {
 
 struct names {
     struct entry *buckets[NAMES_BUCKETS];
+    unsigned count;
     char number[16];
     int fd;
     pthread_t thread;
     bool running;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, answered;
     struct entry *queue, *done; /* under lock */
     bool stop;                  /* under lock */
 };
@@ -99,6 +104,7 @@ static void *names_thread(void *argument)
         entry->queue_next = names->done;
         names->done = entry;
         eventfd_write(names->fd, 1);
+        pthread_cond_signal(&names->answered);
     }
     pthread_mutex_unlock(&names->lock);
     return NULL;
@@ -111,6 +117,7 @@ int names_new(struct names **ret_names)
         return -ENOMEM;
     pthread_mutex_init(&names->lock, NULL);
     pthread_cond_init(&names->wake, NULL);
+    pthread_cond_init(&names->answered, NULL);
     names->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = names->fd < 0 ? -errno : -pthread_create(&names->thread, NULL, names_thread, names);
     if (r) {
@@ -141,6 +148,7 @@ struct names *names_free(struct names *names)
     if (names->fd >= 0)
         close(names->fd);
     pthread_cond_destroy(&names->wake);
+    pthread_cond_destroy(&names->answered);
     pthread_mutex_destroy(&names->lock);
     free(names);
     return NULL;
@@ -227,7 +235,7 @@ static void names_enqueue(struct names *names, struct entry *entry)
     pthread_mutex_unlock(&names->lock);
 }
 
-/* The entry for a question, answered or being asked; NULL without memory. */
+/* The entry for a question, answered or being asked; NULL when there are too many. */
 static struct entry *names_lookup(struct names *names, enum question question, uint32_t uid,
                                   const char *name)
 {
@@ -237,9 +245,10 @@ static struct entry *names_lookup(struct names *names, enum question question, u
                      (question == ASK_UID ? entry->uid != uid : strcmp(entry->name, name) != 0)))
         entry = entry->next;
     if (!entry) {
-        entry = calloc(1, sizeof(*entry));
+        entry = names->count < NAMES_MAX ? calloc(1, sizeof(*entry)) : NULL;
         if (!entry)
             return NULL;
+        names->count++;
         entry->question = question;
         entry->uid = uid;
         if (question != ASK_UID)
@@ -254,6 +263,29 @@ static struct entry *names_lookup(struct names *names, enum question question, u
     else
         names_enqueue(names, entry);
     return entry;
+}
+
+/* Waits for the answer, for a moment: who mistypes a name shall hear of it. Only
+ * administrators come here. */
+static void names_wait(struct names *names, const struct entry *entry)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += NAMES_WAIT_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&names->lock);
+    int r = 0;
+    for (bool there = false; !there && !r;) {
+        for (const struct entry *done = names->done; done && !there; done = done->queue_next)
+            there = done == entry;
+        if (!there)
+            r = pthread_cond_timedwait(&names->answered, &names->lock, &until);
+    }
+    pthread_mutex_unlock(&names->lock);
+    names_collect(names);
 }
 
 static enum names_result entry_result(const struct entry *entry)
@@ -274,11 +306,6 @@ const char *names_user(struct names *names, uint32_t uid)
     return names->number;
 }
 
-enum names_result names_user_known(struct names *names, uint32_t uid)
-{
-    return entry_result(names_lookup(names, ASK_UID, uid, ""));
-}
-
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,
                                   uint32_t *ret_gid)
 {
@@ -290,6 +317,8 @@ enum names_result names_find_user(struct names *names, const char *name, uint32_
         entry = names_lookup(names, ASK_UID, (uint32_t)strtoul(name, NULL, 10), "");
     else
         entry = names_lookup(names, ASK_USER, 0, name);
+    if (entry && entry->asking && !entry->answered)
+        names_wait(names, entry);
     enum names_result result = entry_result(entry);
     if (result == NAMES_FOUND) {
         *ret_uid = entry->uid;
@@ -303,6 +332,8 @@ enum names_result names_find_group(struct names *names, const char *name, uint32
     if (strlen(name) > NAME_MAX_LENGTH)
         return NAMES_UNKNOWN;
     const struct entry *entry = names_lookup(names, ASK_GROUP, 0, name);
+    if (entry && entry->asking && !entry->answered)
+        names_wait(names, entry);
     enum names_result result = entry_result(entry);
     if (result == NAMES_FOUND)
         *ret_gid = entry->gid;

@@ -28,8 +28,6 @@ void names_collect(struct names *names);
 /* A uid's name, to show: its number as text when it has none (yet). Borrowed
  * until the next call. */
 const char *names_user(struct names *names, uint32_t uid);
-/* As above, but says whether it is still being asked for. */
-enum names_result names_user_known(struct names *names, uint32_t uid);
 /* A user by name (a decimal uid of an existing user is accepted too). */
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,
                                   uint32_t *ret_gid);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
     conn->max_write = LINK_WRITE_MAX;
+    /* Whoever writes waits for us: who it is, is looked up by its pid (caller.c). */
+    conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
                               FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA);
 }
@@ -170,6 +173,16 @@ static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
+/* Each read and write is asked for (direct_io), and a write does not keep others
+ * from writing: a caller whose memory comes slowly would hold `new` for everybody
+ * (kernel 6.2; libfuse 3.14 has no name for it yet). */
+static int reply_open(fuse_req_t req, uint64_t fh)
+{
+    struct fuse_open_out out = {.fh = fh,
+                                .open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+    return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node node;
@@ -194,8 +207,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         handle->ns = caller_namespace(fuse_req_ctx(req)->pid);
     if (row->watch)
         row->watch(tree, &node, &handle->seen);
-    fi->direct_io = 1;
-    if (fuse_reply_open(req, fi) == -ENOENT)
+    if (reply_open(req, fi->fh) == -ENOENT)
         handles_release(&tree->handles, fi->fh); /* the caller was killed meanwhile */
 }
 

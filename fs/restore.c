@@ -158,6 +158,19 @@ static const struct store_kind *find_kind(const char *name)
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
 }
 
+int server_close_unheld(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct partition *p;
+    int r = 0;
+    for (uint64_t after = 0; !r && (p = engine_next(tree->engine, after));) {
+        after = p->id;
+        if (p->hold && !handles_get(&tree->handles, p->hold))
+            r = engine_close_hold(tree->engine, tree->now_ns, p->hold);
+    }
+    return r;
+}
+
 int server_restore(struct server *server)
 {
     struct tree *tree = &server->tree;
@@ -180,16 +193,7 @@ int server_restore(struct server *server)
     /* A full disk is no reason not to serve: the first write will say so. */
     if (store_devices(server->store, tree->devices, tree->device_count, sentence, sizeof(sentence)))
         log_say("the devices could not be written down: %s", sentence);
-    if (counters.mount_id == tree->shared->mount_id)
-        return 0;
-    /* Another mount's: its open files are closed, its requests answered. */
-    server->reply_count = 0;
-    const struct partition *p;
-    for (uint64_t after = 0; (p = engine_next(tree->engine, after));) {
-        after = p->id;
-        if (p->hold && !r)
-            r = engine_close_hold(tree->engine, p->end_ns > tree->now_ns ? tree->now_ns : p->end_ns,
-                                  p->hold);
-    }
-    return r;
+    if (counters.mount_id != tree->shared->mount_id)
+        server->reply_count = 0; /* of another mount: its requests are answered */
+    return server_close_unheld(server);
 }

@@ -17,8 +17,6 @@
 #include "tree.h"
 #include "worker.h"
 
-struct parked;
-
 struct server {
     struct link *link; /* first: link.c finds itself through it */
     struct tree tree;
@@ -27,7 +25,6 @@ struct server {
     struct committer *committer;
     int timer_fd, epoll_fd, signal_fd;
     int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
-    struct parked *parked;       /* writes that wait for a name */
     struct store_reply *replies; /* answers a dead worker may not have given */
     size_t reply_count, reply_capacity;
     int exit_code; /* enum worker_exit once `stopping` */
@@ -50,11 +47,12 @@ void server_arm(struct server *server);
 
 /* Opens the store and puts everything back. 0 or -errno, said on the log. */
 int server_restore(struct server *server);
+/* Ends the partitions tied to open files that are not open: those of another
+ * mount, and those whose close was not made durable. 0 or -errno. */
+int server_close_unheld(struct server *server);
 
 /* -- writes.c ----------------------------------------------------------------- */
 
-/* Tries again the writes that waited for a name. */
-void server_retry_parked(struct server *server);
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
                struct fuse_file_info *fi);
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

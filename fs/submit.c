@@ -153,6 +153,8 @@ void server_handle_failure(struct server *server)
         if (engine_revert(tree->engine, events))
             log_say("not enough memory to take back what could not be made durable");
         tree_find_admin_group(tree);
+        if (server_close_unheld(server))
+            log_say("not enough memory to end the partitions of closed files");
     }
     for (struct change *c = changes, *next; c; c = next) {
         next = c->next;

@@ -6,6 +6,7 @@
  */
 #include "tree.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,13 @@ void tree_link_target(const struct partition *partition, char *text, size_t size
 {
     snprintf(text, size, "../gpu%u/p%llu", (unsigned)partition->device,
              (unsigned long long)partition->id);
+}
+
+int tree_name_later(struct refusal *why, const char *what, const char *name)
+{
+    snprintf(why->sentence, sizeof(why->sentence),
+             "The %s \"%.64s\" is still being looked up; write it again in a moment", what, name);
+    return -EAGAIN;
 }
 
 enum names_result tree_find_admin_group(struct tree *tree)

@@ -97,8 +97,6 @@ enum fresh {
     FRESH_COUNTS_DOWN, /* until the partition's remaining seconds have a digit less */
 };
 
-#define STORE_LATER INT32_MAX /* a name is being looked up: do it again then */
-
 struct file_row {
     const char *name;
     uint16_t mode; /* of the file; in a partition, 0200 gives the directory's w bits to group and
@@ -106,7 +104,7 @@ struct file_row {
     enum fresh fresh;
     /* Adds what the file shows. 0, or -errno (-ENODEV: it ended). */
     int (*show)(struct tree *tree, const struct node *node, uint32_t uid, struct text *out);
-    /* Does what the line asks. 0, -errno, a refusal code, or STORE_LATER. */
+    /* Does what the line asks. 0, -errno or a refusal code. */
     int (*store)(struct tree *tree, struct write *write);
     /* The number that rises when a poller should look; NULL: not pollable. False: it ended. */
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
@@ -194,6 +192,9 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
 void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,
                        int64_t start_wall_ns, int64_t end_wall_ns, enum event_kind how,
                        uint32_t by_uid, char *line, size_t size);
+/* Says that a name is still being looked up; returns -EAGAIN. A write is never held
+ * back for it: it would hold the file for everybody. */
+int tree_name_later(struct refusal *why, const char *what, const char *name);
 /* Resolves config/admin_group. NAMES_LATER: not yet known. */
 enum names_result tree_find_admin_group(struct tree *tree);
 

@@ -148,7 +148,6 @@ static void handle(struct server *server, int fd)
     else {
         names_collect(server->tree.names);
         tree_find_admin_group(&server->tree);
-        server_retry_parked(server);
     }
 }
 

@@ -112,6 +112,12 @@ def across_a_crash(mount):
     mount.kill_worker()
     os.close(fd)
     check(wait_for(lambda: mount.used() == 0, 3), 'closed while there was no worker')
+    # Closed, and the worker killed before that was durable.
+    for _ in range(30):
+        fd, name = hold(mount)
+        os.close(fd)
+        mount.kill_worker()
+    check(wait_for(lambda: mount.used() == 0, 3), 'a close was lost', mount.partitions())
     # A daemon that starts anew has no open files: what they held is over.
     fd, name = hold(mount)
     mount.kill_both()

@@ -8,7 +8,10 @@ column that is `.` is as the one left of it. The partition belongs to alice.
 carol is in the administrators' group; bobns is bob as root of his own user
 namespace; box is uid 0 in another pid namespace, as in a container.
 """
+import ctypes
 import os
+import select
+import signal
 import socket
 import stat
 import sys
@@ -298,6 +301,49 @@ def inherited(world):
             os.close(fd)
 
 
+def waits(world):
+    """A write is judged while its writer waits, also one through the kernel's
+    asynchronous interface: else who it is could change before it is looked at."""
+    if os.uname().machine != 'x86_64':
+        return
+    mount, libc = world.mount, lib.libc
+    told, tell = os.pipe()
+    go, send = os.pipe()
+
+    class Iocb(ctypes.Structure):
+        _fields_ = [('data', ctypes.c_uint64), ('key', ctypes.c_uint32), ('rw', ctypes.c_uint32),
+                    ('opcode', ctypes.c_uint16), ('prio', ctypes.c_int16),
+                    ('fd', ctypes.c_uint32), ('buf', ctypes.c_uint64),
+                    ('nbytes', ctypes.c_uint64), ('offset', ctypes.c_int64),
+                    ('reserved', ctypes.c_uint64), ('flags', ctypes.c_uint32),
+                    ('resfd', ctypes.c_uint32)]
+
+    def submit():
+        fd = os.open(mount.at('gpu0', 'new'), os.O_WRONLY)
+        line = ctypes.create_string_buffer(b'0.01 60\n')
+        context = ctypes.c_ulong(0)
+        libc.syscall(206, 1, ctypes.byref(context))
+        iocb = Iocb(opcode=1, fd=fd, buf=ctypes.addressof(line), nbytes=8)
+        each = (ctypes.c_void_p * 1)(ctypes.addressof(iocb))
+        os.write(tell, b'1')
+        os.read(go, 1)
+        made = libc.syscall(209, context, 1, each)
+        os.write(tell, b'2' if made == 1 else b'x')
+
+    worker = mount.worker()
+    process = alice.start(submit)
+    equal(os.read(told, 1), b'1')
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        os.write(send, b'x')
+        equal(select.select([told], [], [], 0.5)[0], [], 'it did not wait')
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    equal(os.read(told, 1), b'2')
+    process.finish()
+    world.fresh()
+
+
 def opener_fd(user, path):
     """A descriptor that `user` opened, in this process."""
     left, right = socket.socketpair()
@@ -391,7 +437,7 @@ def main():
     ROOT = world.mount.dir
     for name in os.listdir(world.at('config')):
         VALUES[name] = world.mount.read('config', name)
-    for part in (table, inherited, private, container, sentences):
+    for part in (table, inherited, waits, private, container, sentences):
         print('==', part.__name__, flush=True)
         part(world)
         sys.stdout.flush()

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct option options[] = {
@@ -70,8 +71,12 @@ static int open_new(const struct tree *tree, const char *device, int *ret_file)
 /* Asks and fetches the id. */
 static int ask(const struct tree *tree, int file, const char *line, char *id, size_t size)
 {
-    if (write(file, line, strlen(line)) < 0)
-        return tree_refused(tree, -errno);
+    /* A name that is not in the system's files takes a moment to be looked up. */
+    for (int tries = 0; write(file, line, strlen(line)) < 0; tries++) {
+        if (errno != EAGAIN || tries == 100)
+            return tree_refused(tree, -errno);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
     ssize_t length = read(file, id, size - 1);
     if (length < 0)
         return tree_failed(tree, "The partition was made, but its id could not be read", -errno);
