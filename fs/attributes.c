@@ -29,6 +29,11 @@ int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
     const struct file_row *row = tree_row(node);
     if (!row)
         return -ENOENT;
+    if (row->text) {
+        tree->shown = row->text(tree);
+        return 0;
+    }
+    tree->shown = &tree->scratch;
     text_clear(&tree->scratch);
     int r = row->show(tree, node, uid, &tree->scratch);
     return r ? r : tree->scratch.failed ? -ENOMEM : 0;
@@ -90,7 +95,7 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
     int r = tree_show(tree, node, uid);
     if (r)
         return r;
-    a->size = tree->scratch.length;
+    a->size = tree->shown->length;
     if (row->fresh == FRESH_NEVER)
         a->attr_timeout_s = 0;
     else if (row->fresh == FRESH_COUNTS_DOWN)

@@ -127,9 +127,11 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
         if (!caller.admin)
             caller.ns = pid_ns == tree->own_pid_ns ? ENGINE_NS_UNKNOWN : container_of(tree, pid);
     } else {
-        caller.admin =
-            uid == tree->shared->admin_uid ||
-            (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
+        /* Nor is whoever root of a container made itself into. */
+        bool may = uid == tree->shared->admin_uid ||
+                   (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
+        caller.admin = may && pid > 0 && namespace_of(pid, "user") == tree->own_user_ns &&
+                       namespace_of(pid, "pid") == tree->own_pid_ns;
         caller.by_mode = true;
     }
     *ret_caller = caller;

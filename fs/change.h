@@ -46,12 +46,21 @@ void reply_refuse(const struct reply *reply, int error);
 struct committer;
 struct link;
 
-/* Starts the thread. `store` and `link` are borrowed and must outlive it. `replies`
- * (copied) are answers that the last worker may not have given: they stay in the
- * store until every repeated request was answered, however often workers die. */
-int committer_new(struct store *store, struct link *link, uint64_t mount_id,
-                  const struct store_reply *replies, size_t reply_count,
-                  struct committer **ret_committer);
+/* What the committer is given when it starts. */
+struct committer_start {
+    struct store *store; /* borrowed, as the link: both must outlive it */
+    struct link *link;
+    uint64_t mount_id;
+    const struct store_reply *replies; /* copied: answers the last worker may not have given */
+    size_t reply_count;
+    const struct gpu_device *devices; /* borrowed: what the indices in events mean */
+    uint32_t device_count;
+};
+
+/* Starts the thread. The replies stay in the store until every repeated request
+ * was answered, however often workers die; the devices are written down before the
+ * first change, or, while the disk refuses, before a later one. */
+int committer_new(const struct committer_start *start, struct committer **ret_committer);
 /* Stops it after what is queued; returns NULL. */
 struct committer *committer_free(struct committer *committer);
 /* Takes the change over. */

@@ -22,9 +22,8 @@ struct queue {
 };
 
 struct committer {
-    struct store *store;
-    struct link *link;
-    uint64_t mount_id;
+    struct committer_start start;
+    bool devices_kept;
     struct store_reply *kept; /* of the last worker; the thread's own */
     size_t kept_count;
     struct store_clock clock;
@@ -110,6 +109,17 @@ static void fill_batch(const struct change *changes, struct store_item *items,
     batch->replies = replies;
 }
 
+/* Says once what the device indices mean. */
+static int keep_devices(struct committer *committer, char sentence[STORE_SENTENCE_MAX])
+{
+    if (committer->devices_kept)
+        return 0;
+    int r = store_devices(committer->start.store, committer->start.devices,
+                          committer->start.device_count, sentence, STORE_SENTENCE_MAX);
+    committer->devices_kept = !r;
+    return r;
+}
+
 static int commit(struct committer *committer, const struct change *changes,
                   struct store_batch *batch, char sentence[STORE_SENTENCE_MAX])
 {
@@ -134,12 +144,14 @@ static int commit(struct committer *committer, const struct change *changes,
         committer->clock.offset_ns =
             (real.tv_sec - boot.tv_sec) * NS_PER_SECOND + (real.tv_nsec - boot.tv_nsec);
         batch->clock = committer->clock;
-        batch->mount_id = committer->mount_id;
+        batch->mount_id = committer->start.mount_id;
         if (committer->kept_count)
             memcpy(replies, committer->kept, committer->kept_count * sizeof(*replies));
         batch->reply_count = committer->kept_count;
         fill_batch(changes, items, replies, batch);
-        r = store_commit(committer->store, batch, sentence, STORE_SENTENCE_MAX);
+        r = keep_devices(committer, sentence);
+        if (!r)
+            r = store_commit(committer->start.store, batch, sentence, STORE_SENTENCE_MAX);
     }
     free(items);
     free(replies);
@@ -150,7 +162,7 @@ static int commit(struct committer *committer, const struct change *changes,
 static void finish(struct committer *committer, struct change *changes)
 {
     for (struct change *c = changes; c; c = c->next)
-        forget_events(committer->link, c->events, false);
+        forget_events(committer->start.link, c->events, false);
     for (struct change *next; changes; changes = next) {
         next = changes->next;
         reply_send(&changes->reply);
@@ -209,16 +221,13 @@ static void *committer_thread(void *argument)
     return NULL;
 }
 
-int committer_new(struct store *store, struct link *link, uint64_t mount_id,
-                  const struct store_reply *replies, size_t reply_count,
-                  struct committer **ret_committer)
+int committer_new(const struct committer_start *start, struct committer **ret_committer)
 {
     struct committer *committer = calloc(1, sizeof(*committer));
+    size_t reply_count = start->reply_count;
     if (!committer)
         return -ENOMEM;
-    committer->store = store;
-    committer->link = link;
-    committer->mount_id = mount_id;
+    committer->start = *start;
     committer->retention_ns = INT64_MAX;
     queue_init(&committer->queue);
     queue_init(&committer->failed);
@@ -228,11 +237,11 @@ int committer_new(struct store *store, struct link *link, uint64_t mount_id,
     committer->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = committer->fd < 0 ? -errno : store_clock_now(&committer->clock);
     if (!r && reply_count) {
-        committer->kept = malloc(reply_count * sizeof(*replies));
+        committer->kept = malloc(reply_count * sizeof(*committer->kept));
         r = committer->kept ? 0 : -ENOMEM;
     }
     if (committer->kept) {
-        memcpy(committer->kept, replies, reply_count * sizeof(*replies));
+        memcpy(committer->kept, start->replies, reply_count * sizeof(*committer->kept));
         committer->kept_count = reply_count;
     }
     if (!r)

@@ -187,7 +187,7 @@ static bool watch_state(struct tree *tree, const struct node *node, uint64_t *re
 }
 
 const struct file_row files_partition[] = {
-    {"user", 0444, FRESH_ALWAYS, show_user, .doc = "who it belongs to"},
+    {"user", 0444, FRESH_NEVER, show_user, .doc = "who it belongs to"},
     {"name", 0644, FRESH_ALWAYS, show_name, store_name,
      .doc = "a label; write another (letters, digits, `.`, `_`, `-`, at most 64), or an empty "
             "line for none"},

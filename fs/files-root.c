@@ -76,20 +76,14 @@ SHOW(version)
     return 0;
 }
 
-SHOW(events)
+static const struct text *text_events(struct tree *tree)
 {
-    (void)node;
-    (void)uid;
-    text_add(out, tree->events.text.data, tree->events.text.length);
-    return 0;
+    return &tree->events.text;
 }
 
-SHOW(history)
+static const struct text *text_history(struct tree *tree)
 {
-    (void)node;
-    (void)uid;
-    text_add(out, tree->history.text.data, tree->history.text.length);
-    return 0;
+    return &tree->history.text;
 }
 
 SHOW(metrics)
@@ -173,9 +167,9 @@ const struct file_row files_root[] = {
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "what happened to the reader's last write, as a sentence"},
     {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the version that is running"},
-    {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, .text = text_events, .watch = watch_events,
      .doc = "the latest events, a line each; poll tells of new ones"},
-    {"history", 0444, FRESH_NEVER, show_history, .watch = watch_history,
+    {"history", 0444, FRESH_NEVER, .text = text_history, .watch = watch_history,
      .doc = "the latest partitions that ended, a line each: who held what, when, how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0644, FRESH_ALWAYS, show_release, store_release,

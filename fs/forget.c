@@ -38,6 +38,8 @@ void forget_events(struct link *link, const struct engine_event *events, bool ta
     if (setting) {
         forget_files(link, DIR_CONFIG, 0);
         forget_files(link, DIR_ROOT, 0);
+        for (uint64_t device = 0; taken_back && device < TREE_DEVICE_MAX; device++)
+            forget_files(link, DIR_DEVICE, device);
     }
     if (names)
         link_forget_names(link);

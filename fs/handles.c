@@ -25,10 +25,10 @@ static int handles_map(struct handles *handles, uint32_t count)
     return 0;
 }
 
-/* The list of a file: node ids carry the object above 23 bits (see tree.c). */
 static uint32_t *handles_list(struct handles *handles, uint64_t node)
 {
-    return &handles->poll_heads[(node << 1 >> 24) % HANDLES_BUCKETS];
+    uint64_t hash = node * UINT64_C(0x9e3779b97f4a7c15);
+    return &handles->poll_heads[hash >> 32 & (HANDLES_BUCKETS - 1)];
 }
 
 static void handles_link_free(struct handles *handles, uint32_t index)
@@ -160,9 +160,8 @@ void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh)
     slot->poll = kh + 1;
 }
 
-void handles_wake(struct handles *handles, uint64_t object, handles_wake_fn *wake, void *context)
+static void wake_list(struct handles *handles, uint32_t *at, handles_wake_fn *wake, void *context)
 {
-    uint32_t *at = &handles->poll_heads[object % HANDLES_BUCKETS];
     while (*at) {
         uint32_t index = *at - 1;
         if (wake(context, &handles->slots[index])) {
@@ -172,4 +171,15 @@ void handles_wake(struct handles *handles, uint64_t object, handles_wake_fn *wak
             at = &handles->poll_next[index];
         }
     }
+}
+
+void handles_wake(struct handles *handles, uint64_t node, handles_wake_fn *wake, void *context)
+{
+    wake_list(handles, handles_list(handles, node), wake, context);
+}
+
+void handles_wake_all(struct handles *handles, handles_wake_fn *wake, void *context)
+{
+    for (uint32_t i = 0; i < HANDLES_BUCKETS; i++)
+        wake_list(handles, &handles->poll_heads[i], wake, context);
 }

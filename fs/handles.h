@@ -18,8 +18,8 @@ struct handles {
     struct shared_handle *slots;
     uint32_t count;
     uint32_t free; /* index + 1 of a free slot; 0 none */
-    /* slots that somebody polls: lists by what their files are about, so that an
-     * event looks only at its own; index + 1, 0 ends */
+    /* slots that somebody polls: lists by node, so that an event looks only at
+     * those of its files; index + 1, 0 ends */
     uint32_t poll_heads[HANDLES_BUCKETS];
     uint32_t *poll_next; /* one a slot */
 };
@@ -34,9 +34,10 @@ struct shared_handle *handles_get(struct handles *handles, uint64_t fh);
 void handles_release(struct handles *handles, uint64_t fh);
 /* Notes that the kernel wants to hear about changes of this file. */
 void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh);
-/* Calls `wake` for each polled file about `object` (a partition's id; 0: about
- * everything), and maybe others; when it returns true the file is no longer polled. */
+/* Calls `wake` for each polled file that is node `node`, and maybe others; when it
+ * returns true the file is no longer polled. */
 typedef bool handles_wake_fn(void *context, struct shared_handle *slot);
-void handles_wake(struct handles *handles, uint64_t object, handles_wake_fn *wake, void *context);
+void handles_wake(struct handles *handles, uint64_t node, handles_wake_fn *wake, void *context);
+void handles_wake_all(struct handles *handles, handles_wake_fn *wake, void *context);
 
 #endif

@@ -291,11 +291,24 @@ static int prepare_and_run(struct start *start)
     return supervisor_run(supervisor);
 }
 
+/* Descriptors 0, 1 and 2 are somebody's or /dev/null: else what is opened next gets
+ * their numbers, and words for stderr go into it. */
+static void open_standard(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
     char *sentence = start.sentence;
 
+    open_standard();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argv[2]);
     if (options_parse(argc, argv, &start.options, sentence, sizeof(start.sentence)) != 0) {

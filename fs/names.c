@@ -17,6 +17,8 @@
 /* An answer is believed for so long, then asked for again. */
 #define NAMES_FRESH_S 60
 #define NAMES_BUCKETS 256u
+/* A line of /etc/group is as long as the group has members. */
+#define NAMES_LINE_MAX 1048576u
 /* The loop waits so long for an answer, and no longer. */
 #define NAMES_WAIT_NS 20000000
 /* More are not looked up: they are shown as numbers. */
@@ -42,6 +44,7 @@ struct names {
     struct entry *buckets[NAMES_BUCKETS];
     unsigned count;
     char number[16];
+    char *buffer; /* for one line of a file */
     int fd;
     pthread_t thread;
     bool running;
@@ -118,8 +121,11 @@ int names_new(struct names **ret_names)
     pthread_mutex_init(&names->lock, NULL);
     pthread_cond_init(&names->wake, NULL);
     pthread_cond_init(&names->answered, NULL);
+    names->buffer = malloc(NAMES_LINE_MAX);
     names->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = names->fd < 0 ? -errno : -pthread_create(&names->thread, NULL, names_thread, names);
+    int r = names->fd < 0 || !names->buffer
+                ? -ENOMEM
+                : -pthread_create(&names->thread, NULL, names_thread, names);
     if (r) {
         names_free(names);
         return r;
@@ -150,6 +156,7 @@ struct names *names_free(struct names *names)
     pthread_cond_destroy(&names->wake);
     pthread_cond_destroy(&names->answered);
     pthread_mutex_destroy(&names->lock);
+    free(names->buffer);
     free(names);
     return NULL;
 }
@@ -189,9 +196,9 @@ void names_collect(struct names *names)
 }
 
 /* The files are small and local: looked through at once. True when it is there. */
-static bool entry_from_files(struct entry *entry)
+static bool entry_from_files(struct names *names, struct entry *entry)
 {
-    char buffer[16384];
+    char *buffer = names->buffer;
     bool found = false;
     FILE *file = fopen(entry->question == ASK_GROUP ? "/etc/group" : "/etc/passwd", "re");
     if (!file)
@@ -199,12 +206,12 @@ static bool entry_from_files(struct entry *entry)
     struct passwd pw, *user = NULL;
     struct group gr, *group = NULL;
     if (entry->question == ASK_GROUP) {
-        while (!found && !fgetgrent_r(file, &gr, buffer, sizeof(buffer), &group))
+        while (!found && !fgetgrent_r(file, &gr, buffer, NAMES_LINE_MAX, &group))
             found = !strcmp(group->gr_name, entry->name);
         entry->thread_found = found;
         entry->thread_gid = found ? group->gr_gid : 0;
     } else {
-        while (!found && !fgetpwent_r(file, &pw, buffer, sizeof(buffer), &user))
+        while (!found && !fgetpwent_r(file, &pw, buffer, NAMES_LINE_MAX, &user))
             found = entry->question == ASK_UID ? user->pw_uid == entry->uid
                                                : !strcmp(user->pw_name, entry->name);
         if (found)
@@ -258,7 +265,7 @@ static struct entry *names_lookup(struct names *names, enum question question, u
     }
     if (entry->asking || (entry->answered && names_clock() - entry->when < NAMES_FRESH_S))
         return entry;
-    if (entry_from_files(entry))
+    if (entry_from_files(names, entry))
         entry_take_answer(entry);
     else
         names_enqueue(names, entry);

@@ -251,10 +251,10 @@ static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     }
     if (row->watch)
         row->watch(tree, &node, &handle->seen);
-    size_t length = tree->scratch.length;
+    size_t length = tree->shown->length;
     size_t from = (uint64_t)offset < length ? (size_t)offset : length;
     size_t n = length - from < size ? length - from : size;
-    fuse_reply_buf(req, tree->scratch.data + from, n);
+    fuse_reply_buf(req, n ? tree->shown->data + from : "", n);
 }
 
 /* -- directories ----------------------------------------------------------------- */
@@ -430,12 +430,25 @@ static bool wake_if_news(void *context, struct shared_handle *slot)
     return true;
 }
 
+static void wake_file(struct server *server, enum dir_kind dir, uint64_t object, const char *file)
+{
+    struct node node = {.dir = dir, .object = object, .file = node_file_hash(file)};
+    handles_wake(&server->tree.handles, node_id(&node), wake_if_news, server);
+}
+
 void server_wake_pollers(struct server *server, const struct engine_event *events)
 {
-    struct handles *handles = &server->tree.handles;
-    handles_wake(handles, 0, wake_if_news, server);
-    for (; events; events = events->next)
-        handles_wake(handles, events->after.id, wake_if_news, server);
+    bool ends = false;
+    wake_file(server, DIR_ROOT, 0, "events");
+    for (; events; events = events->next) {
+        if (events->kind == EVENT_SETTING)
+            continue;
+        wake_file(server, DIR_PARTITION, events->after.id, "events");
+        wake_file(server, DIR_PARTITION, events->after.id, "state");
+        ends |= event_kind_is_end(events->kind);
+    }
+    if (ends)
+        wake_file(server, DIR_ROOT, 0, "history");
 }
 
 static bool wake(void *context, struct shared_handle *slot)
@@ -447,8 +460,7 @@ static bool wake(void *context, struct shared_handle *slot)
 
 void server_wake_all(struct server *server)
 {
-    for (uint64_t object = 0; object < HANDLES_BUCKETS; object++)
-        handles_wake(&server->tree.handles, object, wake, server);
+    handles_wake_all(&server->tree.handles, wake, server);
 }
 
 /* The kernel lets users try in a directory with mode 1777; the answer is no. */

@@ -190,9 +190,6 @@ int server_restore(struct server *server)
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
-    /* A full disk is no reason not to serve: the first write will say so. */
-    if (store_devices(server->store, tree->devices, tree->device_count, sentence, sizeof(sentence)))
-        log_say("the devices could not be written down: %s", sentence);
     if (counters.mount_id != tree->shared->mount_id)
         server->reply_count = 0; /* of another mount: its requests are answered */
     return server_close_unheld(server);

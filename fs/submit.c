@@ -54,11 +54,13 @@ void server_tick(struct server *server)
 {
     struct tree *tree = &server->tree;
     read_clocks(tree);
-    if (engine_next_wakeup(tree->engine) > tree->now_ns)
-        return;
-    if (engine_advance(tree->engine, tree->now_ns))
-        log_say("not enough memory to end partitions; trying again");
-    server_submit(server, NULL);
+    /* Ending many takes time in which more may have come to their end. */
+    for (int round = 0; round < 3 && engine_next_wakeup(tree->engine) <= tree->now_ns; round++) {
+        if (engine_advance(tree->engine, tree->now_ns))
+            log_say("not enough memory to end partitions; trying again");
+        server_submit(server, NULL);
+        read_clocks(tree);
+    }
 }
 
 /* The lines of one event, in the logs and for the store. */
@@ -150,12 +152,16 @@ void server_handle_failure(struct server *server)
     if (events) {
         textlog_truncate(&tree->events, events->seq);
         textlog_truncate(&tree->history, events->seq);
-        if (engine_revert(tree->engine, events))
-            log_say("not enough memory to take back what could not be made durable");
+        if (engine_revert(tree->engine, events)) {
+            log_say(
+                "cannot take back what could not be made durable; starting anew from the state");
+            abort(); /* the next worker reads what is durable */
+        }
         tree_find_admin_group(tree);
         if (server_close_unheld(server))
             log_say("not enough memory to end the partitions of closed files");
     }
+    forget_events(server->link, events, true);
     for (struct change *c = changes, *next; c; c = next) {
         next = c->next;
         refuse_change(server, c, sentence);
@@ -163,7 +169,6 @@ void server_handle_failure(struct server *server)
     }
     if (changes)
         log_say("could not make changes durable: %s", sentence);
-    forget_events(server->link, events, true);
     engine_events_free(events);
     server_tick(server);
     server_arm(server);

@@ -324,12 +324,11 @@ int tree_name_later(struct refusal *why, const char *what, const char *name)
 enum names_result tree_find_admin_group(struct tree *tree)
 {
     const char *group = engine_policy(tree->engine)->admin_group;
-    uint32_t gid;
-    tree->admin_gid = UINT32_MAX;
-    if (!*group)
-        return NAMES_FOUND;
-    enum names_result result = names_find_group(tree->names, group, &gid);
-    if (result == NAMES_FOUND)
-        tree->admin_gid = gid;
+    uint32_t gid = 0;
+    enum names_result result = *group ? names_find_group(tree->names, group, &gid) : NAMES_UNKNOWN;
+    /* While it is looked up again what was known holds, also for the next worker. */
+    if (result != NAMES_LATER)
+        tree->shared->group_gid = result == NAMES_FOUND ? gid + 1 : 0;
+    tree->admin_gid = tree->shared->group_gid - 1; /* none: UINT32_MAX */
     return result;
 }

@@ -34,7 +34,8 @@ struct tree {
     struct engine *engine;
     struct names *names;
     struct textlog events, history;
-    struct text scratch; /* what a file shows, while it is shown */
+    struct text scratch;
+    const struct text *shown; /* what a file shows, while it is shown */
     struct gpu_device devices[TREE_DEVICE_MAX];
     uint32_t device_count;
     uint32_t admin_gid;               /* of config/admin_group; UINT32_MAX none */
@@ -108,6 +109,8 @@ struct file_row {
     int (*store)(struct tree *tree, struct write *write);
     /* The number that rises when a poller should look; NULL: not pollable. False: it ended. */
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
+    /* What it shows when that is there already: then it has no `show`. */
+    const struct text *(*text)(struct tree *tree);
     /* Its mode, owner and group can be changed, and last. */
     bool keeps_mode;
     const char *doc; /* one line */
@@ -158,7 +161,7 @@ struct attributes {
  * it ended. */
 int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
                     struct attributes *ret_attributes);
-/* What a file shows, in tree->scratch until the next call. */
+/* What a file shows, in tree->shown until the next call. */
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid);
 
 /* Memory and number of partitions of a directory's filesystem, for df. */

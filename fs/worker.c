@@ -79,10 +79,14 @@ static int start(struct server *server, const struct worker_fds *fds)
     clock_gettime(CLOCK_BOOTTIME, &now);
     tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
     r = server_restore(server);
-    if (!r)
-        r = committer_new(server->store, server->link, tree->shared->mount_id, server->replies,
-                          server->reply_count, &server->committer);
-    return r;
+    struct committer_start committer = {.store = server->store,
+                                        .link = server->link,
+                                        .mount_id = tree->shared->mount_id,
+                                        .replies = server->replies,
+                                        .reply_count = server->reply_count,
+                                        .devices = tree->devices,
+                                        .device_count = tree->device_count};
+    return r ? r : committer_new(&committer, &server->committer);
 }
 
 static int watch_all(struct server *server, const struct worker_fds *fds)

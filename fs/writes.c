@@ -248,7 +248,9 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
     if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_MTIME))
         status_set(tree->shared, context.caller.uid, "Done: owner, mode or time changed");
     struct change answer = {
-        .reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = attributes.attr_timeout_s}};
+        .reply = {.kind = REPLY_ATTRIBUTES, /* It leaves after the sync: no time to remember it can
+                                               be promised now. */
+                  .timeout_s = 0}};
     server_stat(&attributes, &answer.reply.attributes);
     submit(&context, &answer);
 }

@@ -97,6 +97,23 @@ def expires_on_a_full_disk(mount, state):
     mount.release_all()
 
 
+def new_devices_on_a_full_disk(state):
+    """Devices that could not be written down at the start are, once there is room."""
+    directory = os.path.join(state, 'devices')
+    mount = lib.Mount('1x80G', state=directory)
+    name = mount.ask('0.1 3600')
+    mount.stop()
+    fill(state)
+    mount.devices = '2x80G'
+    mount.start()
+    lib.fails('EIO', mount.ask, '0.1 3600', 1)
+    equal(mount.partitions(), [name])
+    os.unlink(os.path.join(state, 'filler'))
+    mount.ask('0.1 3600', 1)
+    mount.ask('0.1 3600', 0)
+    mount.close()
+
+
 def read_only(state):
     """A state that cannot be written: said at the start, nothing mounted."""
     subprocess.run(['mount', '-o', 'remount,ro', state], check=True)
@@ -123,6 +140,8 @@ def main():
     read_only(state)
     mount.start()
     equal(lib.outcome(mount.ask, '1M 60'), 'ok')
+    mount.stop()
+    new_devices_on_a_full_disk(state)
 
 
 lib.run(main)

@@ -411,6 +411,14 @@ def container(world):
     equal(box.outcome(os.unlink, mount.at('partitions', theirs)), 'EPERM')
     os.write(stop, b'x')
     first.finish()
+    # Nor does it help to become a member of the administrators' group in there.
+    mount.write('ops', 'config', 'admin_group')
+    inside = ('unshare -p -f --mount-proc setpriv --reuid=6103 --regid=6103 '
+              f'--groups=6103,{lib.OPS} sh -c')
+    code, text = root.shell(f"{inside} 'echo 0.5 > {mount.at('config', 'max_fraction')}'")
+    check(code != 0 and mount.read('config', 'max_fraction') == '1', code, text)
+    code, text = root.shell(f"{inside} 'echo {theirs} > {mount.at('release')}'")
+    check(code != 0 and os.path.lexists(mount.at('partitions', theirs)), code, text)
     for _ in range(3):
         equal(box.outcome(os.unlink, mount.at('partitions', theirs)), 'EPERM')
     equal(root.outcome(os.unlink, mount.at('partitions', theirs)), 'ok')
