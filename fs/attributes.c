@@ -3,6 +3,7 @@
  * What stat shows and what chmod, chown and touch change. Owner and mode are the
  * real permissions: the kernel checks them. See tree.h.
  */
+#include "caller.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -154,6 +155,20 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     }
     *ret_attributes = a;
     return 0;
+}
+
+bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller)
+{
+    struct attributes a = {0};
+    const struct file_row *row = tree_row(node);
+    if (caller->admin || !row)
+        return true;
+    a.uid = tree->shared->admin_uid;
+    a.gid = tree->shared->admin_gid;
+    file_owner(tree, node, row, &a);
+    if (a.uid == caller->uid)
+        return a.mode & 0200;
+    return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
 }
 
 void tree_space(struct tree *tree, const struct node *node, struct space *ret_space)

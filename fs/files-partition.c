@@ -55,13 +55,22 @@ SHOW(device)
     return 0;
 }
 
+/* As few digits as mean exactly this many bytes when they are written back. */
 SHOW(fraction)
 {
     PARTITION_OR_GONE(tree, node);
-    char text[32];
-    fraction_text(partition->memory_bytes,
-                  engine_device(tree->engine, partition->device)->memory_bytes, text, sizeof(text));
-    text_print(out, "%s\n", text);
+    uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
+    struct amount amount = {.is_share = true, .scale = 1};
+    int decimals = 0;
+    for (; decimals <= 18; decimals++, amount.scale *= 10) {
+        amount.digits = fraction_digits(partition->memory_bytes, total, amount.scale);
+        if (decimals == 18 || amount_bytes(&amount, total) == partition->memory_bytes)
+            break;
+    }
+    if (amount.digits >= amount.scale)
+        text_print(out, "1\n");
+    else
+        text_print(out, "0.%0*llu\n", decimals, (unsigned long long)amount.digits);
     return 0;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of the mount point. See tree.h. */
-#include "caller.h"
 #include "files-new.h"
 #include "metrics.h"
 #include "status.h"
@@ -40,23 +39,14 @@ SHOW(readme)
     return 0;
 }
 
-/* Who may not write a device's own `new` is not given it here either. */
-static bool may_ask(struct tree *tree, uint32_t device, const struct caller *caller)
-{
-    struct node node = {.dir = DIR_DEVICE, .object = device, .file = node_file_hash("new")};
-    struct attributes a;
-    if (caller->admin || tree_attributes(tree, &node, caller->uid, &a))
-        return true;
-    if (a.uid == caller->uid)
-        return a.mode & 0200;
-    return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
-}
-
 static int store_new(struct tree *tree, struct write *write)
 {
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!may_ask(tree, i, &write->caller))
+    /* Who may not write a device's own `new` is not given it here either. */
+    for (uint32_t i = 0; i < tree->device_count; i++) {
+        struct node new = {.dir = DIR_DEVICE, .object = i, .file = node_file_hash("new")};
+        if (!tree_may_write(tree, &new, &write->caller))
             write->caller.barred[i / 64] |= UINT64_C(1) << i % 64;
+    }
     return new_store(tree, write, ENGINE_DEVICE_ANY);
 }
 

@@ -27,7 +27,9 @@
 enum question { ASK_UID, ASK_USER, ASK_GROUP };
 
 struct entry {
-    struct entry *next; /* in its bucket */
+    struct entry *next;      /* in its bucket */
+    struct entry *same_name; /* ASK_UID: in the bucket of its name */
+    bool by_name;
     struct entry *queue_next;
     enum question question;
     uint32_t uid, gid; /* the question for ASK_UID, else the answer */
@@ -42,6 +44,7 @@ struct entry {
 
 struct names {
     struct entry *buckets[NAMES_BUCKETS];
+    struct entry *by_name[NAMES_BUCKETS]; /* answered ASK_UID entries */
     unsigned count;
     char number[16];
     char *buffer; /* for one line of a file */
@@ -61,9 +64,23 @@ static time_t names_clock(void)
     return ts.tv_sec;
 }
 
+/* A name that could be taken for something else where it is printed (a path, a word
+ * of a line, a number) is not used: its user is shown as a number. */
+static bool name_is_plain(const char *name)
+{
+    size_t length = strlen(name);
+    if (!length || length > NAME_MAX_LENGTH || *name == '.' || *name == '-' ||
+        strspn(name, "0123456789") == length)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (name[i] <= ' ' || name[i] >= 0x7f || strchr("/=\"\\,:", name[i]))
+            return false;
+    return true;
+}
+
 static void entry_from_passwd(struct entry *entry, const struct passwd *pw)
 {
-    entry->thread_found = pw && strlen(pw->pw_name) <= NAME_MAX_LENGTH;
+    entry->thread_found = pw && name_is_plain(pw->pw_name);
     if (!entry->thread_found)
         return;
     entry->thread_uid = pw->pw_uid;
@@ -166,7 +183,9 @@ int names_fd(const struct names *names)
     return names->fd;
 }
 
-static void entry_take_answer(struct entry *entry)
+static unsigned bucket_of(enum question question, uint32_t uid, const char *name);
+
+static void entry_take_answer(struct names *names, struct entry *entry)
 {
     entry->found = entry->thread_found;
     entry->asking = false;
@@ -177,8 +196,13 @@ static void entry_take_answer(struct entry *entry)
     entry->gid = entry->thread_gid;
     if (entry->question == ASK_USER)
         entry->uid = entry->thread_uid;
-    if (entry->question == ASK_UID)
-        memcpy(entry->name, entry->thread_name, sizeof(entry->name));
+    if (entry->question != ASK_UID || entry->by_name)
+        return; /* a user renamed while the daemon runs keeps the name */
+    memcpy(entry->name, entry->thread_name, sizeof(entry->name));
+    struct entry **bucket = &names->by_name[bucket_of(ASK_USER, 0, entry->name)];
+    entry->same_name = *bucket;
+    *bucket = entry;
+    entry->by_name = true;
 }
 
 void names_collect(struct names *names)
@@ -191,7 +215,7 @@ void names_collect(struct names *names)
     pthread_mutex_unlock(&names->lock);
     for (struct entry *next; done; done = next) {
         next = done->queue_next;
-        entry_take_answer(done);
+        entry_take_answer(names, done);
     }
 }
 
@@ -266,7 +290,7 @@ static struct entry *names_lookup(struct names *names, enum question question, u
     if (entry->asking || (entry->answered && names_clock() - entry->when < NAMES_FRESH_S))
         return entry;
     if (entry_from_files(names, entry))
-        entry_take_answer(entry);
+        entry_take_answer(names, entry);
     else
         names_enqueue(names, entry);
     return entry;
@@ -311,6 +335,26 @@ const char *names_user(struct names *names, uint32_t uid)
         return entry->name;
     snprintf(names->number, sizeof(names->number), "%u", (unsigned)uid);
     return names->number;
+}
+
+bool names_shown_user(struct names *names, const char *name, uint32_t *ret_uid)
+{
+    if (strlen(name) > NAME_MAX_LENGTH)
+        return false;
+    if (*name >= '0' && *name <= '9') {
+        char *end;
+        unsigned long uid = strtoul(name, &end, 10);
+        if (*end || uid >= UINT32_MAX || strcmp(names_user(names, (uint32_t)uid), name) != 0)
+            return false;
+        *ret_uid = (uint32_t)uid;
+        return true;
+    }
+    const struct entry *entry = names->by_name[bucket_of(ASK_USER, 0, name)];
+    while (entry && strcmp(entry->name, name) != 0)
+        entry = entry->same_name;
+    if (entry)
+        *ret_uid = entry->uid;
+    return entry != NULL;
 }
 
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,

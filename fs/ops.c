@@ -389,10 +389,10 @@ static unsigned poll_events(struct tree *tree, const struct node *node, const st
                             const struct shared_handle *handle)
 {
     uint64_t change = 0;
-    if (!row || !row->watch)
-        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
-    if (!tree_alive(tree, node) || !row->watch(tree, node, &change))
+    if (!row || !tree_alive(tree, node) || (row->watch && !row->watch(tree, node, &change)))
         return POLLIN | POLLRDNORM | POLLPRI | POLLERR | POLLHUP;
+    if (!row->watch)
+        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
     if (change != handle->seen)
         return POLLIN | POLLRDNORM | POLLPRI;
     return 0;

@@ -165,12 +165,10 @@ static bool lookup_partition(struct tree *tree, const struct node *dir, const ch
 static bool lookup_user(struct tree *tree, const char *name, struct node *ret_child)
 {
     uint32_t uid;
-    for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
-        if (!strcmp(names_user(tree->names, uid), name)) {
-            *ret_child = (struct node){.dir = DIR_USER, .object = uid};
-            return true;
-        }
-    return false;
+    if (!names_shown_user(tree->names, name, &uid) || !tree_user_exists(tree, uid))
+        return false;
+    *ret_child = (struct node){.dir = DIR_USER, .object = uid};
+    return true;
 }
 
 /* The directories of the root that are always there. */

@@ -161,6 +161,9 @@ struct attributes {
  * it ended. */
 int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
                     struct attributes *ret_attributes);
+/* Whether the mode bits of a file let a caller write it now; the kernel asked when
+ * it was opened. Administrators may. */
+bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller);
 /* What a file shows, in tree->shown until the next call. */
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid);
 

@@ -105,6 +105,13 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
                  "Permission denied: this file was opened by another user; open it yourself");
         return REFUSED_PERMISSION;
     }
+    /* It may have been handed over since it was opened. */
+    write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
+    if (!write->caller.admin && write->caller.uid != 0 && !write->caller.by_mode) {
+        snprintf(write->why.sentence, sizeof(write->why.sentence),
+                 "Permission denied: since it was opened, this file was closed to you");
+        return REFUSED_PERMISSION;
+    }
     return 0;
 }
 

@@ -246,6 +246,11 @@ void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
              decimals);
 }
 
+uint64_t fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale)
+{
+    return total ? (uint64_t)(((wide)bytes * scale + total - 1) / total) : 0;
+}
+
 void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
     wide hundredths = total ? (wide)bytes * 10000 / total : 0;

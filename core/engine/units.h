@@ -34,6 +34,8 @@ int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sente
 /* "0.5": bytes / total with at most six decimals, rounded to nearest, no
  * trailing zeros, never 0 for a non-zero amount. */
 void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size);
+/* bytes / total in units of 1 / scale (a power of ten, at most 10^18), rounded up. */
+uint64_t fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale);
 /* "50.00": per cent with two decimals, rounded down. */
 void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size);
 /* "5 GiB", "1.5 GiB", "123 B": for sentences. */
