@@ -45,9 +45,13 @@ static void good_answer(const struct gpu_backend *backend, const char *argument,
 {
     memset(&list, 0xff, sizeof(list));
     ck_assert_msg(gpu_probe(backend, argument, 60000, &list) == 0, "%s", list.note);
-    ck_assert_uint_eq(list.count, count);
+    /* On a machine with a real GPU the made-up CPU devices do not count. */
+    bool real = backend == &gpu_opencl && list.count && strcmp(list.device[0].type, "CPU") != 0;
+    if (!real)
+        ck_assert_uint_eq(list.count, count);
+    ck_assert_uint_gt(list.count, 0);
     ONE_LINE(list.note);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < list.count; i++) {
         const struct gpu_device *d = &list.device[i];
         ONE_LINE(d->key);
         ONE_LINE(d->name);

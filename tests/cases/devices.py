@@ -16,6 +16,15 @@ def real():
                    'POCL_CACHE_DIR': lib.T}
     mount = lib.Mount(opencl=True, environment=environment)
     gpus = sorted(name for name in os.listdir(mount.dir) if name.startswith('gpu'))
+    if mount.read('gpu0', 'type') == 'GPU':
+        # A real one, and a loader that cannot be told to look elsewhere.
+        print(mount.read('gpu0', 'name'), mount.read('gpu0', 'uuid'), mount.read('gpu0', 'pci'))
+        name = mount.ask('0.5 3600')
+        mount.restart()
+        equal(mount.read('partitions', name, 'device'), 'gpu0')
+        equal(mount.read('gpu0', 'available'), '50.00')
+        mount.close()
+        return
     equal(gpus, ['gpu0', 'gpu1'])
     for gpu in gpus:
         equal(mount.read(gpu, 'backend'), 'opencl')

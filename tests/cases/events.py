@@ -4,6 +4,7 @@
 import os
 import re
 import select
+import shutil
 import subprocess
 import threading
 import time
@@ -174,6 +175,9 @@ def tail(mount):
 
 def inotify(mount):
     """As far as the kernel lets it: a client's rm is seen as DELETE, a write to new as MODIFY."""
+    if not shutil.which('inotifywait'):
+        print('no inotifywait here')
+        return
     name = mount.ask('0.01 60')
     watch = subprocess.Popen(['inotifywait', '-q', '-m', '--format', '%w%f %e',
                               mount.at('partitions'), mount.at('gpu0', 'new')],
