@@ -262,8 +262,14 @@ def rows():
 
 def table(world):
     count = 0
+    everybody = set(WHO)
+    if lib.bob_ns_root.outcome(os.getuid) != 'ok':
+        print('no user namespaces for ordinary users here: not tried as their root')
+        everybody.discard('bobns')
     for operation, kind, wanted in rows():
         for who, answer in wanted.items():
+            if who not in everybody:
+                continue
             VALUES['id'] = world.id
             paths = [path.format(id=world.id) for path in world.classes[kind]]
             check(paths, 'no file of class', kind)
