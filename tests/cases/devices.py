@@ -12,6 +12,7 @@ ICD = '/etc/OpenCL/vendors/pocl.icd'
 
 
 def real():
+    """Whether the loader can be told which drivers to use."""
     environment = {'POCL_DEVICES': 'pthread pthread', 'OCL_ICD_VENDORS': ICD,
                    'POCL_CACHE_DIR': lib.T}
     mount = lib.Mount(opencl=True, environment=environment)
@@ -24,7 +25,7 @@ def real():
         equal(mount.read('partitions', name, 'device'), 'gpu0')
         equal(mount.read('gpu0', 'available'), '50.00')
         mount.close()
-        return
+        return False
     equal(gpus, ['gpu0', 'gpu1'])
     for gpu in gpus:
         equal(mount.read(gpu, 'backend'), 'opencl')
@@ -52,6 +53,7 @@ def real():
     mount.environment['POCL_DEVICES'] = 'pthread pthread'
     mount.start()
     equal(mount.read('gpu1', 'available'), '100.00')
+    return True
 
 
 def simulated():
@@ -98,8 +100,10 @@ def main():
     simulated()
     if not os.path.exists(ICD):
         raise lib.Skip('no OpenCL runtime for the processor here')
-    real()
-    bad_drivers()
+    if real():
+        bad_drivers()
+    else:
+        print('not tried here: drivers that hang and crash (the loader takes no other drivers)')
 
 
 lib.run(main)
