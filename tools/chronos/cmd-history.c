@@ -92,7 +92,8 @@ const struct command command_history = {
     .name = "history",
     .args = "",
     .summary = "Show the partitions that have ended.",
-    .help = "Prints a line for each partition that has ended, the oldest first: who held it,\n"
+    .help = "Prints a line for each of the latest partitions that have ended (thousands, not\n"
+            "all), the oldest first: who held it,\n"
             "how much, from when to when, and how it ended (expired, released, revoked by an\n"
             "administrator, or closed with the file that held it). How long the filesystem\n"
             "keeps them is config/retention.",
