@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #define DEFAULT_MOUNT "/chronos"
@@ -22,8 +23,10 @@ static int try_mount(const char *path, struct tree *ret_tree)
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return -errno;
-    if (faccessat(root, "partitions", F_OK, 0) != 0) {
-        int error = errno;
+    /* statfs is never answered from the kernel's memory, as a dead mount's names are. */
+    struct statfs space;
+    if (fstatfs(root, &space) != 0 || faccessat(root, "partitions", F_OK, 0) != 0) {
+        int error = errno == ECONNABORTED ? ENOTCONN : errno; /* it died while we asked */
         close(root);
         return -error;
     }
