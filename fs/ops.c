@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests of the kernel that only ask. Everything is decided first and answered
- * once, at once. What changes something is in writes.c.
+ * once, at once. Directories are in listing.c, polls in polling.c, and what changes
+ * something in writes.c.
  */
 #include "caller.h"
 #include "server.h"
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,9 +67,7 @@ void server_stat(const struct attributes *attributes, struct stat *ret_stat)
     ret_stat->st_ctim = timespec_of(attributes->ctime_ns);
 }
 
-/* The server and the node of a request; answers and returns NULL when the number
- * names nothing. */
-static struct server *enter(fuse_req_t req, fuse_ino_t ino, struct node *ret_node)
+struct server *server_enter(fuse_req_t req, fuse_ino_t ino, struct node *ret_node)
 {
     struct server *server = server_of(req);
     server_tick(server);
@@ -79,7 +77,7 @@ static struct server *enter(fuse_req_t req, fuse_ino_t ino, struct node *ret_nod
     return NULL;
 }
 
-static int fill_entry(struct server *server, const struct node *node, uint32_t uid,
+int server_fill_entry(struct server *server, const struct node *node, uint32_t uid,
                       struct fuse_entry_param *entry)
 {
     struct attributes attributes;
@@ -112,12 +110,12 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct node dir, child;
     struct fuse_entry_param entry;
-    struct server *server = enter(req, parent, &dir);
+    struct server *server = server_enter(req, parent, &dir);
     if (!server)
         return;
     int r = -ENOENT;
     if (tree_lookup(&server->tree, &dir, name, &child))
-        r = fill_entry(server, &child, fuse_req_ctx(req)->uid, &entry);
+        r = server_fill_entry(server, &child, fuse_req_ctx(req)->uid, &entry);
     if (r)
         fuse_reply_err(req, r == -ENODEV ? ENOENT : -r);
     else
@@ -145,7 +143,7 @@ static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
     struct node node;
     struct attributes attributes;
     struct stat st;
-    struct server *server = enter(req, ino, &node);
+    struct server *server = server_enter(req, ino, &node);
     if (!server)
         return;
     int r = tree_attributes(&server->tree, &node, fuse_req_ctx(req)->uid, &attributes);
@@ -160,7 +158,7 @@ static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
 {
     struct node node;
-    struct server *server = enter(req, ino, &node);
+    struct server *server = server_enter(req, ino, &node);
     if (!server)
         return;
     const struct partition *partition = tree_partition(&server->tree, &node);
@@ -186,7 +184,7 @@ static int reply_open(fuse_req_t req, uint64_t fh)
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node node;
-    struct server *server = enter(req, ino, &node);
+    struct server *server = server_enter(req, ino, &node);
     if (!server)
         return;
     struct tree *tree = &server->tree;
@@ -230,7 +228,7 @@ static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                      struct fuse_file_info *fi)
 {
     struct node node;
-    struct server *server = enter(req, ino, &node);
+    struct server *server = server_enter(req, ino, &node);
     if (!server)
         return;
     struct tree *tree = &server->tree;
@@ -257,114 +255,6 @@ static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     fuse_reply_buf(req, n ? tree->shown->data + from : "", n);
 }
 
-/* -- directories ----------------------------------------------------------------- */
-
-static void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct node node;
-    struct server *server = enter(req, ino, &node);
-    if (!server)
-        return;
-    if (tree_alive(&server->tree, &node))
-        fuse_reply_open(req, fi);
-    else
-        fuse_reply_err(req, ENOENT);
-}
-
-/* One listing: where entries go, and in which form. */
-struct listing {
-    fuse_req_t req;
-    char *buffer;
-    size_t size, used;
-    bool plus;
-};
-
-/* False when it does not fit any more. */
-static bool list_entry(struct listing *listing, const char *name, struct fuse_entry_param *entry,
-                       off_t next)
-{
-    char *at = listing->buffer + listing->used;
-    size_t room = listing->size - listing->used;
-    size_t n = listing->plus ? fuse_add_direntry_plus(listing->req, at, room, name, entry, next)
-                             : fuse_add_direntry(listing->req, at, room, name, &entry->attr, next);
-    if (n > room)
-        return false;
-    listing->used += n;
-    return true;
-}
-
-/* Cookies 1 and 2 follow the dots; those of the tree are moved up by 2. */
-static bool list_dots(struct server *server, struct listing *listing, const struct node *dir,
-                      off_t *offset)
-{
-    for (; *offset < 2; ++*offset) {
-        struct node node = *offset ? tree_parent(&server->tree, dir) : *dir;
-        struct fuse_entry_param entry = {.ino = 0};
-        entry.attr.st_ino = node_id(&node);
-        entry.attr.st_mode = S_IFDIR;
-        if (!list_entry(listing, *offset ? ".." : ".", &entry, *offset + 1))
-            return false;
-    }
-    return true;
-}
-
-static void fill_listing(struct server *server, struct listing *listing, const struct node *dir,
-                         off_t offset)
-{
-    char name[80];
-    struct node child;
-    uint64_t cookie;
-    if (!list_dots(server, listing, dir, &offset))
-        return;
-    cookie = (uint64_t)offset - 2;
-    while (tree_next_child(&server->tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
-        struct fuse_entry_param entry = {.ino = 0};
-        if (listing->plus) {
-            if (fill_entry(server, &child, fuse_req_ctx(listing->req)->uid, &entry))
-                continue;
-        } else {
-            entry.attr.st_ino = node_id(&child);
-            entry.attr.st_mode = child.link ? S_IFLNK : child.file ? S_IFREG : S_IFDIR;
-        }
-        if (!list_entry(listing, name, &entry, (off_t)cookie + 2))
-            return;
-    }
-}
-
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
-{
-    struct node dir;
-    struct server *server = enter(req, ino, &dir);
-    if (!server)
-        return;
-    if (!tree_alive(&server->tree, &dir)) {
-        fuse_reply_err(req, ENOENT);
-        return;
-    }
-    struct listing listing = {.req = req, .buffer = malloc(size), .size = size, .plus = plus};
-    if (!listing.buffer) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    fill_listing(server, &listing, &dir, offset);
-    fuse_reply_buf(req, listing.buffer, listing.used);
-    free(listing.buffer);
-}
-
-static void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                        struct fuse_file_info *fi)
-{
-    (void)fi;
-    list(req, ino, size, offset, false);
-}
-
-static void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                            struct fuse_file_info *fi)
-{
-    (void)fi;
-    list(req, ino, size, offset, true);
-}
-
 /* -- the rest ---------------------------------------------------------------------- */
 
 static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -372,7 +262,7 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     enum { BLOCK = 4096, IDS = 1000000 };
     struct node node;
     struct space space;
-    struct server *server = enter(req, ino, &node);
+    struct server *server = server_enter(req, ino, &node);
     if (!server)
         return;
     tree_space(&server->tree, &node, &space);
@@ -382,85 +272,6 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     st.f_files = space.partitions + IDS; /* ids do not run out: room is always shown */
     st.f_ffree = st.f_favail = IDS;
     fuse_reply_statfs(req, &st);
-}
-
-/* What a poll finds: always something to read; news as in cgroup v2. */
-static unsigned poll_events(struct tree *tree, const struct node *node, const struct file_row *row,
-                            const struct shared_handle *handle)
-{
-    uint64_t change = 0;
-    if (!row || !tree_alive(tree, node) || (row->watch && !row->watch(tree, node, &change)))
-        return POLLIN | POLLRDNORM | POLLPRI | POLLERR | POLLHUP;
-    if (!row->watch)
-        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
-    if (change != handle->seen)
-        return POLLIN | POLLRDNORM | POLLPRI;
-    return 0;
-}
-
-static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
-                     struct fuse_pollhandle *ph)
-{
-    struct node node;
-    struct server *server = enter(req, ino, &node);
-    if (ph)
-        fuse_pollhandle_destroy(ph); /* the slot keeps the kernel's own number */
-    if (!server)
-        return;
-    struct tree *tree = &server->tree;
-    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
-    if (!handle) {
-        fuse_reply_err(req, EBADF);
-        return;
-    }
-    if (ph)
-        handles_poll(&tree->handles, fi->fh, link_current(server->link)->poll_kh);
-    fuse_reply_poll(req, poll_events(tree, &node, tree_row(&node), handle));
-}
-
-/* Wakes a poller with news. Whoever still waits afterwards asks again. */
-static bool wake_if_news(void *context, struct shared_handle *slot)
-{
-    struct server *server = context;
-    struct node node;
-    if (!node_from_id(slot->node - 1, &node) ||
-        !(poll_events(&server->tree, &node, tree_row(&node), slot) & POLLPRI))
-        return false;
-    link_notify_poll(server->link, slot->poll - 1);
-    return true;
-}
-
-static void wake_file(struct server *server, enum dir_kind dir, uint64_t object, const char *file)
-{
-    struct node node = {.dir = dir, .object = object, .file = node_file_hash(file)};
-    handles_wake(&server->tree.handles, node_id(&node), wake_if_news, server);
-}
-
-void server_wake_pollers(struct server *server, const struct engine_event *events)
-{
-    bool ends = false;
-    wake_file(server, DIR_ROOT, 0, "events");
-    for (; events; events = events->next) {
-        if (events->kind == EVENT_SETTING)
-            continue;
-        wake_file(server, DIR_PARTITION, events->after.id, "events");
-        wake_file(server, DIR_PARTITION, events->after.id, "state");
-        ends |= event_kind_is_end(events->kind);
-    }
-    if (ends)
-        wake_file(server, DIR_ROOT, 0, "history");
-}
-
-static bool wake(void *context, struct shared_handle *slot)
-{
-    struct server *server = context;
-    link_notify_poll(server->link, slot->poll - 1);
-    return true;
-}
-
-void server_wake_all(struct server *server)
-{
-    handles_wake_all(&server->tree.handles, wake, server);
 }
 
 /* The kernel lets users try in a directory with mode 1777; the answer is no. */

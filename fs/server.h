@@ -5,6 +5,8 @@
  *
  *   worker.c   starts, restores, loops over events, stops
  *   ops.c      requests of the kernel that only ask
+ *   listing.c  requests that list a directory
+ *   polling.c  who polls a file, and who is told that it has news
  *   writes.c   requests that change something
  *   submit.c   from the engine's events to the committer, and back when it fails
  *   restore.c  from the store to the engine
@@ -65,10 +67,29 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 extern const struct fuse_lowlevel_ops server_ops;
 struct server *server_of(fuse_req_t req);
+/* The server and the node of a request, the clock read; answers and returns NULL
+ * when the number names nothing. */
+struct server *server_enter(fuse_req_t req, fuse_ino_t ino, struct node *ret_node);
+/* What the kernel is told of a node. 0 or -errno. */
+int server_fill_entry(struct server *server, const struct node *node, uint32_t uid,
+                      struct fuse_entry_param *entry);
 /* Puts attributes into the kernel's form. */
 void server_stat(const struct attributes *attributes, struct stat *ret_stat);
 /* What a refusal code or a -errno is to a caller. */
 int server_errno(int result);
+
+/* -- listing.c ------------------------------------------------------------------ */
+
+void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                 struct fuse_file_info *fi);
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                     struct fuse_file_info *fi);
+
+/* -- polling.c ------------------------------------------------------------------ */
+
+void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+              struct fuse_pollhandle *ph);
 /* Tells those who poll a file that these events changed. */
 void server_wake_pollers(struct server *server, const struct engine_event *events);
 /* Tells all who poll: a wake-up may have been lost with the last worker. */
