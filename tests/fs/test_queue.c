@@ -16,6 +16,13 @@ static void push(uint64_t owner, const char *name)
     ck_assert_int_eq(queue_push(&queue, owner, name, strlen(name) + 1), 0);
 }
 
+/* Each test begins with an empty queue, also where all run in one process. */
+static void reset(void)
+{
+    queue_clear(&queue);
+    memset(&queue, 0, sizeof(queue));
+}
+
 /* The next `count` in the order in which they come out. */
 static void expect(const char *names)
 {
@@ -119,6 +126,7 @@ int main(void)
     const TTest *const tests[] = {test_turns, test_nobody, test_bounds, test_random};
     Suite *suite = suite_create("queue");
     TCase *tcase = tcase_create("queue");
+    tcase_add_checked_fixture(tcase, reset, reset);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
