@@ -168,6 +168,9 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
     file_owner(tree, node, row, &a);
     if (a.uid == caller->uid)
         return a.mode & 0200;
+    /* Whose groups they are matters only where group and others differ. */
+    if (!(a.mode & 0020) == !(a.mode & 0002))
+        return a.mode & 0002;
     return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
 }
 

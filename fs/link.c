@@ -120,11 +120,6 @@ struct link *link_close(struct link *link)
     return NULL;
 }
 
-struct fuse_session *link_session(struct link *link)
-{
-    return link->session;
-}
-
 struct shared *link_shared(struct link *link)
 {
     return link->shared;

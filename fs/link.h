@@ -17,7 +17,6 @@
 #define LINK_WRITE_MAX 65536u
 
 struct link;
-struct fuse_session;
 struct fuse_lowlevel_ops;
 
 /* What the library does not tell of the request being served. */
@@ -33,7 +32,6 @@ struct link_request {
 int link_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
               struct link **ret_link);
 struct link *link_close(struct link *link);
-struct fuse_session *link_session(struct link *link);
 struct shared *link_shared(struct link *link);
 /* Goes through the greeting; asks for what a dead worker read and left. */
 int link_start(struct link *link);

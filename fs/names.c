@@ -21,7 +21,7 @@
 #define NAMES_LINE_MAX 1048576u
 /* The loop waits so long for an answer, and no longer. */
 #define NAMES_WAIT_NS 20000000
-/* More are not looked up: they are shown as numbers. */
+/* With so many known, uids are shown as numbers and not looked up. */
 #define NAMES_MAX 8192u
 
 enum question { ASK_UID, ASK_USER, ASK_GROUP };
@@ -276,7 +276,8 @@ static struct entry *names_lookup(struct names *names, enum question question, u
                      (question == ASK_UID ? entry->uid != uid : strcmp(entry->name, name) != 0)))
         entry = entry->next;
     if (!entry) {
-        entry = names->count < NAMES_MAX ? calloc(1, sizeof(*entry)) : NULL;
+        bool full = question == ASK_UID && names->count >= NAMES_MAX;
+        entry = full ? NULL : calloc(1, sizeof(*entry));
         if (!entry)
             return NULL;
         names->count++;
@@ -341,14 +342,6 @@ bool names_shown_user(struct names *names, const char *name, uint32_t *ret_uid)
 {
     if (strlen(name) > NAME_MAX_LENGTH)
         return false;
-    if (*name >= '0' && *name <= '9') {
-        char *end;
-        unsigned long uid = strtoul(name, &end, 10);
-        if (*end || uid >= UINT32_MAX || strcmp(names_user(names, (uint32_t)uid), name) != 0)
-            return false;
-        *ret_uid = (uint32_t)uid;
-        return true;
-    }
     const struct entry *entry = names->by_name[bucket_of(ASK_USER, 0, name)];
     while (entry && strcmp(entry->name, name) != 0)
         entry = entry->same_name;

@@ -28,7 +28,7 @@ void names_collect(struct names *names);
 /* A uid's name, to show: its number as text when it has none (yet). Borrowed
  * until the next call. */
 const char *names_user(struct names *names, uint32_t uid);
-/* The uid that names_user shows as `name`, among those it was asked for; asks nobody. */
+/* The uid that names_user showed as `name`; asks nobody. Not for numbers. */
 bool names_shown_user(struct names *names, const char *name, uint32_t *ret_uid);
 /* A user by name (a decimal uid of an existing user is accepted too). */
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,

@@ -192,5 +192,9 @@ int server_restore(struct server *server)
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
     if (counters.mount_id != tree->shared->mount_id)
         server->reply_count = 0; /* of another mount: its requests are answered */
+    /* Who holds something is found by name from the first request on. */
+    uint32_t uid;
+    for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
+        names_user(tree->names, uid);
     return server_close_unheld(server);
 }

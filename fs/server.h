@@ -22,7 +22,6 @@
 struct server {
     struct link *link; /* first: link.c finds itself through it */
     struct tree tree;
-    struct fuse_session *session;
     struct store *store;
     struct committer *committer;
     int timer_fd, epoll_fd, signal_fd;

@@ -140,7 +140,6 @@ void server_handle_failure(struct server *server)
 {
     struct tree *tree = &server->tree;
     char sentence[STORE_SENTENCE_MAX] = "";
-    /* What the engine did and nobody submitted yet comes last. */
     struct change *changes = committer_take_failed(server->committer, sentence);
     struct engine_event *events = NULL, **last = &events;
     for (struct change *c = changes; c; c = c->next) {
@@ -170,6 +169,6 @@ void server_handle_failure(struct server *server)
     if (changes)
         log_say("could not make changes durable: %s", sentence);
     engine_events_free(events);
+    server_submit(server, NULL); /* what closing files ended */
     server_tick(server);
-    server_arm(server);
 }

@@ -52,7 +52,6 @@ static int open_session(struct server *server, const struct worker_fds *fds)
     int r = link_open(fds, server, &server_ops, &server->link);
     if (r)
         return r;
-    server->session = link_session(server->link);
     server->tree.shared = link_shared(server->link);
     return handles_open(&server->tree.handles, fds->handles);
 }

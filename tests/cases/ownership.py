@@ -18,6 +18,7 @@ def lasts(mount, paths):
     wanted = {path: facts(path) for path in paths}
 
     def compare(when):
+        check(os.path.isdir(mount.at('users', 'bob')), 'users/bob', when)
         for path, old in wanted.items():
             equal(facts(path), old, path, when)
 
