@@ -22,6 +22,7 @@ SHOW_TEXT(name)
 SHOW_TEXT(vendor)
 SHOW_TEXT(driver)
 SHOW_TEXT(version)
+SHOW_TEXT(key)
 SHOW_TEXT(uuid)
 SHOW_TEXT(pci)
 SHOW_TEXT(type)
@@ -109,6 +110,8 @@ const struct file_row files_device[] = {
     {"vendor", 0444, FRESH_ALWAYS, show_vendor, .doc = "who made it"},
     {"driver", 0444, FRESH_ALWAYS, show_driver, .doc = "version of its driver"},
     {"version", 0444, FRESH_ALWAYS, show_version, .doc = "version of the runtime"},
+    {"key", 0444, FRESH_ALWAYS, show_key,
+     .doc = "by what this device is known again; a program finds its own device by it"},
     {"uuid", 0444, FRESH_ALWAYS, show_uuid, .doc = "names it across restarts, where offered"},
     {"pci", 0444, FRESH_ALWAYS, show_pci, .doc = "its PCI address, where offered"},
     {"type", 0444, FRESH_ALWAYS, show_type, .doc = "`GPU`, `ACCELERATOR` or `CPU`"},

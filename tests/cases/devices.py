@@ -34,6 +34,7 @@ def real():
         for file in ('name', 'vendor', 'driver'):
             check(mount.read(gpu, file), gpu, file, 'is empty')
         check(int(mount.read(gpu, 'memory_total')) > 1 << 20, 'memory')
+    equal(len({mount.read(gpu, 'key') for gpu in gpus}), 2, 'keys are of one device each')
     print(mount.read('gpu0', 'name'), mount.read('gpu0', 'version'))
     check('CPU' in lib.read(mount.log) or 'processor' in lib.read(mount.log),
           'it says that there is no GPU:', lib.read(mount.log))
