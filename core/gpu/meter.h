@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The meter: how much of each device is in use, and which process uses how much, as
+ * the drivers tell. Drivers hang, crash and talk nonsense, so they are asked in a
+ * process of their own (this program again, `chronosfs --meter FD`), which is there
+ * only while somebody asks now and then. Nothing here waits for it: a question is
+ * asked, a descriptor becomes readable, the answer is taken. It must not know
+ * partitions, nor who belongs to one.
+ *
+ *     meter_new(list.device, list.count, NULL, &meter);
+ *     meter_ask(meter);                             when somebody wants to know
+ *     poll(meter_fd(meter), POLLIN)                 the descriptor never changes
+ *     if (meter_take(meter, &usage) == 0) ...       each time it is readable
+ *     meter_free(meter);
+ *
+ * One thread uses a meter, and it should be one that lives as long as the meter: the
+ * kernel kills the process when the thread that started it ends. While no question is
+ * under way nothing wakes anybody up, but for the one time that the idle process ends.
+ */
+#ifndef CHRONOS_GPU_METER_H
+#define CHRONOS_GPU_METER_H
+
+#include "gpu.h"
+
+#define GPU_BYTES_UNKNOWN     UINT64_MAX /* it uses the device, the driver does not say how much */
+#define GPU_USAGE_PROCESS_MAX 4096
+
+/* How a device is used. */
+struct gpu_usage_device {
+    bool known;          /* false: nobody tells, used_bytes is 0 */
+    bool summed;         /* the driver tells no total: the sum of what its processes use */
+    char backend[16];    /* who told: nvml, drm; none if nobody knows the device */
+    uint64_t used_bytes; /* by everybody, in a partition or not, and by the driver itself */
+    char note[192];      /* why it is not known although it could be ("the nvml driver did
+                          * not answer within 2 s"): one line for the administrator; or "" */
+};
+
+/* What one process uses of one device; at most one row for each pair. */
+struct gpu_usage_process {
+    /* As the driver tells it: in the daemon's pid namespace on the machines tried.
+     * One that does not exist here is passed on all the same. */
+    int32_t pid;
+    uint32_t device;       /* index of the array given to meter_new */
+    uint64_t memory_bytes; /* or GPU_BYTES_UNKNOWN */
+    /* How long it kept the device busy, a counter; 0: not yet, or the driver does not
+     * tell. It never goes back for as long as the process is in every answer taken; when
+     * it was missing once it may begin again, and a pid can belong to another process by
+     * then: look at its start time.
+     * drm: what the kernel counted since the process opened the device, to the
+     * nanosecond, the sum over the engines, so it can grow faster than time.
+     * nvml: a rough figure. The driver tells, for each process, what part of the last
+     * moments (1/6 s to 1 s) a kernel of it was running, in whole percent; that is taken
+     * to hold for all the time since the question before, of at most 10 s. So it
+     * begins at the second question; ask every few seconds for a good figure; what ran
+     * and stopped between two questions is missed; a kernel that leaves most of the
+     * device empty counts as busy. */
+    uint64_t busy_ns;
+};
+
+struct gpu_usage {
+    int64_t asked_ns; /* CLOCK_MONOTONIC, when meter_ask was called */
+    int64_t took_ns;  /* from then until the answer was there */
+    uint32_t device_count;
+    struct gpu_usage_device device[GPU_DEVICE_MAX];
+    uint32_t process_count;
+    uint32_t process_lost; /* that found no place: those who use least */
+    struct gpu_usage_process process[GPU_USAGE_PROCESS_MAX]; /* by device, then by pid */
+};
+
+/* NULL or 0 is the default. Texts are borrowed during meter_new. */
+struct meter_options {
+    const char *program; /* what is executed with --meter; "/proc/self/exe" */
+    const char *proc;    /* "/proc" */
+    const char *sys;     /* "/sys" */
+    const char *nvml;    /* the library; "libnvidia-ml.so.1" */
+    int timeout_ms;      /* 2000: a process that does not answer within is killed */
+    int first_ms;        /* 10000: the same for the first question to a new process: a driver
+                          * may have to wake its devices up */
+    int idle_ms;         /* 60000: the process ends when it was not asked for so long */
+    int retry_ms;        /* 60000: a driver that failed is not asked for so long */
+};
+
+struct meter;
+
+/* Remembers uuid and pci of `count` devices (at most GPU_DEVICE_MAX): they are matched
+ * by uuid, else by pci address if no other device has the same. Starts nothing yet.
+ * `options` may be NULL. The caller frees it with meter_free. 0, -EINVAL (too many
+ * devices, a text that is too long), or -errno of what the kernel refused. */
+int meter_new(const struct gpu_device *devices, uint32_t count, const struct meter_options *options,
+              struct meter **ret_meter);
+/* Ends the process; waits at most 0.2 s for a stuck one. NULL is fine; returns NULL. */
+struct meter *meter_free(struct meter *meter);
+
+/* Asks; starts the process if there is none. Does nothing if a question is under way or
+ * an answer was not taken yet. Never fails: what goes wrong is told in the notes of the
+ * answer, and there will be one within first_ms or timeout_ms. Some 0.1 ms, 0.5 ms when
+ * the process must be started. */
+void meter_ask(struct meter *meter);
+/* Readable (POLLIN) when meter_take should be called; the same for as long as the meter
+ * lives. Not to be read or closed. */
+int meter_fd(const struct meter *meter);
+/* 0: there is an answer, told once; *ret_usage is valid until the next call with this
+ * meter (other than meter_fd). -EAGAIN: none yet. To be called whenever the descriptor is
+ * readable, also when nothing was asked: it clears up after a process that ended. */
+int meter_take(struct meter *meter, const struct gpu_usage **ret_usage);
+
+/* What `chronosfs --meter FD` is; returns the exit status. Serves questions on FD until
+ * its other end is closed, or it is idle. To be called at the very start of main, while
+ * there is one thread. Says nothing if `fd_text` is not such a descriptor: exit status 2. */
+int meter_process(const char *fd_text);
+
+/* A way to ask, for the lists in documentation and tests. */
+struct meter_backend;
+extern const struct meter_backend *const meter_backends[]; /* ends with NULL; in order */
+const char *meter_backend_name(const struct meter_backend *backend);
+const char *meter_backend_help(const struct meter_backend *backend);
+
+#endif
