@@ -21,8 +21,9 @@
  * the partition is still over. Processes of uid 0 are reported and nothing else.
  * There is at most one step for each trouble in a look, so time between two steps is
  * never shorter than said, only longer when looks are rare. A trouble that is over is
- * forgotten: if it comes back it begins at the report again. A process is known by
- * pid and start time, so one that got the pid of another begins anew.
+ * forgotten after grace: one that comes back earlier goes on where it was, so who lets
+ * go just before each look gains nothing. A process is known by pid and start time, so
+ * one that got the pid of another begins anew.
  */
 #ifndef CHRONOS_FS_WATCHDOG_H
 #define CHRONOS_FS_WATCHDOG_H
@@ -31,13 +32,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WATCHDOG_KILL_NS       INT64_C(10000000000) /* from SIGTERM to SIGKILL */
-#define WATCHDOG_FOREVER       INT64_MAX
-#define WATCHDOG_BYTES_UNKNOWN UINT64_MAX /* it uses the device, the driver does not say how much  \
-                                           */
-#define WATCHDOG_ACTIONS_MAX  256         /* in one look; the others come in the next ones */
+#define WATCHDOG_KILL_NS      INT64_C(10000000000) /* from SIGTERM to SIGKILL */
+#define WATCHDOG_FOREVER      INT64_MAX
+#define WATCHDOG_ACTIONS_MAX  256 /* in one look; what is left comes in the next ones */
 #define WATCHDOG_DETAILS_MAX  160
 #define WATCHDOG_SENTENCE_MAX 256
+/* It uses the device, and the driver does not say how much. */
+#define WATCHDOG_BYTES_UNKNOWN UINT64_MAX
 
 enum watchdog_mode { WATCHDOG_OFF, WATCHDOG_REPORT, WATCHDOG_WARN, WATCHDOG_END };
 

@@ -88,7 +88,7 @@ size_t gate_count(const struct gate *gate);
 /* Makes the machine as it is wanted: nodes that are not in the gate enter it, nodes
  * in it that are not named get back what they had and leave it, others get the
  * entries that differ. Looks at every node, so it also mends what others changed;
- * costs three system calls for a node where nothing differs. A node that does not
+ * costs a few system calls for a node where nothing differs. A node that does not
  * exist (any more) is no error and is not in the gate. Where one node fails, it
  * stays as it was and the others are done all the same; then the first error is
  * returned, with its sentence:
