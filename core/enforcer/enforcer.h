@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The enforcer port: which processes belong to a partition, and what can be done to
+ * them. It must not know what a partition is (a number other than 0), who may join
+ * one or when one ends: the caller decides all that.
+ *
+ *     enforcer_open(&options, &enforcer, sentence, sizeof(sentence));
+ *     enforcer_each(enforcer, fn, context);          after a restart: what is there
+ *     enforcer_look(enforcer, pid, &process);        who is it? may the caller do that?
+ *     enforcer_join(enforcer, 1, &process, sentence, sizeof(sentence));
+ *     enforcer_signal(enforcer, 1, SIGTERM, &count);
+ *     enforcer_kill(enforcer, 1);
+ *     enforcer_forget(enforcer, 1);                  again and again while -EBUSY
+ *     enforcer_close(enforcer);                      everything stays as it is
+ *
+ * A process belongs to at most one partition. What it starts from then on belongs too,
+ * and their children, whatever user they run as; children that it had before do not.
+ * It joins another by enforcer_join, and leaves none otherwise. What somebody else's
+ * daemon starts on its behalf (cron, dockerd, systemd-run) does not belong.
+ *
+ * Adapters, by their word:
+ * cgroup        cgroup v2 with cgroup.kill (kernel 5.14), as root. The kernel keeps the
+ *               list: nobody but root can leave, nothing is missed, kill leaves none.
+ * process-tree  needs nothing, works for any user with their own processes. Descendants
+ *               are found by their parent: one that lost its parent between two
+ *               calls of enforcer_scan, unseen, is lost. See tree.c.
+ * fake          in memory, for tests: see fake.h.
+ *
+ * One thread uses an enforcer. Calls read /proc or the cgroup tree; none waits for a
+ * process to end, and none hangs for one that cannot be killed (state D). The longest
+ * waits are bounded: ENFORCER_WAIT_MS. Only enforcer_join under cgroup can take longer:
+ * the kernel moves nobody while some process is inside fork or exec.
+ *
+ * Results are 0, a count where it says so, or -errno. A partition that nobody ever
+ * joined is no error anywhere: it has no members.
+ */
+#ifndef CHRONOS_ENFORCER_ENFORCER_H
+#define CHRONOS_ENFORCER_ENFORCER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define ENFORCER_SENTENCE_MAX 512
+#define ENFORCER_INSTANCE_LEN 16
+#define ENFORCER_WAIT_MS      1000 /* a call that has to wait gives up then */
+
+struct enforcer;
+
+/* Texts are borrowed during enforcer_open. NULL or 0 is the default where one is told. */
+struct enforcer_options {
+    /* 16 of 0-9a-f: tells this daemon's cgroups from those of others on the machine.
+     * The same after a restart, another for every state directory. */
+    const char *instance;
+    const char *state_dir; /* process-tree keeps the file "members" there; must exist */
+    const char *mode;      /* "auto" (default: cgroup, else process-tree), "cgroup",
+                            * "process-tree", "fake" */
+    pid_t supervisor;      /* like the caller's own process and pid 1 it never joins; 0: none */
+
+    const char *proc;    /* "/proc" */
+    const char *cgroup;  /* a mount of cgroup2; default: the first that can be written */
+    const char *boot_id; /* default: that of the machine */
+    /* For tests: called with "open", "move" or "moved" around the steps of a join. */
+    void (*before_step)(void *context, const char *step);
+    void *context;
+};
+
+/* Opens the adapter that `mode` asks for. The caller closes it. 0, or -errno and a
+ * sentence: -EINVAL (the options make no sense), what kept "cgroup" from working
+ * (-ENOENT no mount, -EROFS, -EPERM not root, -EOPNOTSUPP the kernel is too old), or
+ * why the file in state_dir cannot be used. `sentence` can also be told something with
+ * result 0 (the file was damaged: who belonged to what is not known), else it is "". */
+int enforcer_open(const struct enforcer_options *options, struct enforcer **ret_enforcer,
+                  char *sentence, size_t size);
+/* Frees the memory; processes stay where they are, frozen or not. NULL is fine; returns
+ * NULL. */
+struct enforcer *enforcer_close(struct enforcer *enforcer);
+/* "cgroup", "process-tree" or "fake". */
+const char *enforcer_word(const struct enforcer *enforcer);
+/* Why "auto" did not take cgroup, one sentence; "" if it did, or another mode was asked. */
+const char *enforcer_why(const struct enforcer *enforcer);
+
+/* A process, as it was at one moment. pid and start name it: a pid alone can be given
+ * to another process any time. Ids are as seen from the daemon's namespaces. */
+struct enforcer_process {
+    pid_t pid;             /* of the process, never of a thread */
+    uint64_t start;        /* in clock ticks since boot, field 22 of /proc/PID/stat */
+    uid_t uid, euid, suid; /* it is somebody's own process if all three are theirs */
+    gid_t gid;             /* the real one */
+};
+
+/* Looks at a process: what the caller needs to decide who may join it, taken together
+ * from one process. -ESRCH there is none (any more), or it has ended and waits for its
+ * parent (a zombie); -EINVAL `pid` is a thread that is no process (see enforcer_leader),
+ * a kernel thread, or not positive. */
+int enforcer_look(struct enforcer *enforcer, pid_t pid, struct enforcer_process *ret_process);
+/* The process that thread `tid` belongs to (FUSE tells the thread that asks, and a
+ * process may have several), or -ESRCH. */
+pid_t enforcer_leader(struct enforcer *enforcer, pid_t tid);
+
+/* `process` belongs to partition `id` from now on, and no longer to another; once more
+ * is harmless. Joining a frozen partition freezes it. Nothing is changed on an error:
+ * -ESRCH  it ended, or the pid is another process by now
+ * -EAGAIN its user ids are not those of `process` any more (it ran a setuid program):
+ *         look and decide again
+ * -EPERM  pid 1, the daemon itself, its supervisor, or the kernel does not let us
+ * -EXDEV  it lives in a part of the cgroup tree that cannot be seen from here
+ * other   what the kernel refused: no memory, a limit on cgroups, no disk space
+ * Each but -ESRCH and -EAGAIN with a sentence. */
+int enforcer_join(struct enforcer *enforcer, uint64_t id, const struct enforcer_process *process,
+                  char *sentence, size_t size);
+
+typedef void enforcer_member_fn(void *context, pid_t pid);
+/* Calls fn (may be NULL) for each member, ascending pids. Zombies are none; a process
+ * with an ended first thread and others that run is one. Returns how many. cgroup: as
+ * it is now. process-tree: those known at the last scan that still live, so call
+ * enforcer_scan first to see children born since. Members that cannot be seen from the
+ * daemon's pid namespace are not told and not counted. fn must not use the enforcer. */
+int enforcer_members(struct enforcer *enforcer, uint64_t id, enforcer_member_fn *fn, void *context);
+/* The partition that process `pid` belongs to now, or 0: to none, or there is no such
+ * process. Follows the chain of parents anew under process-tree, so no scan is needed. */
+uint64_t enforcer_partition_of(struct enforcer *enforcer, pid_t pid);
+
+/* Sends a signal to each member once, not to what members start in answer to it. A
+ * frozen member gets it when thawed. *ret_count (may be NULL): how many were sent one.
+ * -EINVAL no such signal (SIGKILL: use enforcer_kill; SIGSTOP and 0 are refused too);
+ * -EPERM there are members, and none could be sent one. */
+int enforcer_signal(struct enforcer *enforcer, uint64_t id, int signo, uint32_t *ret_count);
+/* Sends SIGKILL to all members, also to stopped and frozen ones and to what they
+ * start meanwhile, and does not wait until they are gone: ask enforcer_members or
+ * enforcer_forget. Those in state D go when the kernel lets them. Call it again while
+ * somebody is there: under process-tree a member can be born at the wrong moment, and
+ * -EAGAIN says that they multiplied too fast to be sure. -EPERM as above. */
+int enforcer_kill(struct enforcer *enforcer, uint64_t id);
+/* Stops all members, and everybody who joins or is born, until they are thawed.
+ * cgroup: the members cannot tell, and nobody can wake them. process-tree: SIGSTOP and
+ * SIGCONT, which parents see and their user can undo. -EBUSY: not all stand still
+ * within ENFORCER_WAIT_MS (state D); the rest do so as soon as they can. */
+int enforcer_freeze(struct enforcer *enforcer, uint64_t id, bool frozen);
+
+/* Forgets a partition and leaves no trace of it. -EBUSY while it has members. */
+int enforcer_forget(struct enforcer *enforcer, uint64_t id);
+
+/* One partition that has members or traces. `members` as enforcer_members counts. */
+typedef void enforcer_each_fn(void *context, uint64_t id, uint32_t members, bool frozen);
+/* Calls fn for each, ascending ids; after enforcer_open those of the daemon before this
+ * one, of this boot. What is frozen and should not be has to be thawed: a daemon that
+ * was killed while it sent signals may have left it so. fn must not use the enforcer.
+ * Returns how many. */
+int enforcer_each(struct enforcer *enforcer, enforcer_each_fn *fn, void *context);
+
+/* process-tree: looks at all processes (see docs/benchmarks.md for the cost) and
+ * remembers the new descendants of members. Call it every second or so while anybody is
+ * a member, and before telling members to somebody. Nothing to do for the others, and
+ * nothing while there are no members. */
+int enforcer_scan(struct enforcer *enforcer);
+
+#endif

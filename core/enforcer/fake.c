@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The adapter "fake": processes and partitions in two arrays. It keeps the contract to
+ * the letter, so that what passes its tests with it passes with real processes.
+ */
+#include "fake.h"
+#include "private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_PID   1000
+#define SIGNALS_MAX 65
+
+struct fake_process {
+    struct enforcer_process process;
+    uint64_t partition;
+    bool zombie, ended, stuck, doomed; /* doomed: killed, but stuck */
+    unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
+};
+
+struct fake_partition {
+    uint64_t id;
+    bool frozen;
+};
+
+struct fake {
+    struct enforcer port;
+    struct fake_process *processes; /* the newest of a pid is the last one */
+    size_t process_count;
+    struct fake_partition *partitions; /* by id */
+    size_t partition_count;
+    pid_t next_pid;
+    uint64_t ticks;
+};
+
+static struct fake *fake_of(struct enforcer *enforcer)
+{
+    return (struct fake *)enforcer;
+}
+
+static struct fake_process *find(const struct fake *fake, pid_t pid)
+{
+    for (size_t i = fake->process_count; i-- > 0;) {
+        if (fake->processes[i].process.pid == pid)
+            return fake->processes[i].ended ? NULL : &fake->processes[i];
+    }
+    return NULL;
+}
+
+static struct fake_process *find_living(const struct fake *fake, pid_t pid)
+{
+    struct fake_process *p = find(fake, pid);
+    return p == NULL || p->zombie ? NULL : p;
+}
+
+static struct fake_partition *partition_find(const struct fake *fake, uint64_t id)
+{
+    for (size_t i = 0; i < fake->partition_count; i++) {
+        if (fake->partitions[i].id == id)
+            return &fake->partitions[i];
+    }
+    return NULL;
+}
+
+static bool is_member(const struct fake_process *p, uint64_t id)
+{
+    return p->partition == id && !p->zombie && !p->ended;
+}
+
+static int add(struct fake *fake, pid_t pid, uid_t uid, uint64_t partition)
+{
+    struct fake_process *grown =
+        realloc(fake->processes, (fake->process_count + 1) * sizeof(*fake->processes));
+    if (grown == NULL)
+        return -ENOMEM;
+    fake->processes = grown;
+    struct fake_process *p = &grown[fake->process_count++];
+    memset(p, 0, sizeof(*p));
+    p->process = (struct enforcer_process){
+        .pid = pid, .start = ++fake->ticks, .uid = uid, .euid = uid, .suid = uid, .gid = uid};
+    p->partition = partition;
+    return 0;
+}
+
+pid_t enforcer_fake_start(struct enforcer *enforcer, pid_t parent, uid_t uid)
+{
+    struct fake *fake = fake_of(enforcer);
+    const struct fake_process *from = find_living(fake, parent);
+    pid_t pid = fake->next_pid;
+    int rc = add(fake, pid, uid, from == NULL ? 0 : from->partition);
+    if (rc != 0)
+        return rc;
+    fake->next_pid++;
+    return pid;
+}
+
+int enforcer_fake_reuse(struct enforcer *enforcer, pid_t pid, uid_t uid)
+{
+    enforcer_fake_end(enforcer, pid, false);
+    return add(fake_of(enforcer), pid, uid, 0);
+}
+
+void enforcer_fake_end(struct enforcer *enforcer, pid_t pid, bool zombie)
+{
+    struct fake_process *p = find(fake_of(enforcer), pid);
+    if (p != NULL) {
+        p->zombie = zombie;
+        p->ended = !zombie;
+    }
+}
+
+void enforcer_fake_stick(struct enforcer *enforcer, pid_t pid, bool stuck)
+{
+    struct fake_process *p = find_living(fake_of(enforcer), pid);
+    if (p == NULL)
+        return;
+    p->stuck = stuck;
+    p->ended = !stuck && p->doomed;
+}
+
+bool enforcer_fake_alive(const struct enforcer *enforcer, pid_t pid)
+{
+    return find_living((const struct fake *)enforcer, pid) != NULL;
+}
+
+bool enforcer_fake_frozen(const struct enforcer *enforcer, pid_t pid)
+{
+    const struct fake *fake = (const struct fake *)enforcer;
+    const struct fake_process *p = find_living(fake, pid);
+    const struct fake_partition *in = p == NULL ? NULL : partition_find(fake, p->partition);
+    return in != NULL && in->frozen;
+}
+
+unsigned enforcer_fake_signals(const struct enforcer *enforcer, pid_t pid, int signo)
+{
+    const struct fake *fake = (const struct fake *)enforcer;
+    for (size_t i = fake->process_count; i-- > 0;) {
+        if (fake->processes[i].process.pid == pid)
+            return fake->processes[i].delivered[signo];
+    }
+    return 0;
+}
+
+static int fake_look(struct enforcer *enforcer, pid_t pid, struct enforcer_process *ret_process)
+{
+    const struct fake_process *p = find_living(fake_of(enforcer), pid);
+    if (p == NULL)
+        return -ESRCH;
+    *ret_process = p->process;
+    return 0;
+}
+
+static pid_t fake_leader(struct enforcer *enforcer, pid_t tid)
+{
+    return find(fake_of(enforcer), tid) == NULL ? -ESRCH : tid;
+}
+
+static int partition_add(struct fake *fake, uint64_t id)
+{
+    size_t at = 0;
+    if (partition_find(fake, id) != NULL)
+        return 0;
+    struct fake_partition *grown =
+        realloc(fake->partitions, (fake->partition_count + 1) * sizeof(*fake->partitions));
+    if (grown == NULL)
+        return -ENOMEM;
+    fake->partitions = grown;
+    while (at < fake->partition_count && grown[at].id < id)
+        at++;
+    memmove(&grown[at + 1], &grown[at], (fake->partition_count - at) * sizeof(*grown));
+    grown[at] = (struct fake_partition){.id = id};
+    fake->partition_count++;
+    return 0;
+}
+
+static int fake_join(struct enforcer *enforcer, uint64_t id, const struct enforcer_process *process,
+                     char *sentence, size_t size)
+{
+    struct fake *fake = fake_of(enforcer);
+    struct fake_process *p = find_living(fake, process->pid);
+    if (p == NULL || p->process.start != process->start)
+        return -ESRCH;
+    if (p->process.uid != process->uid || p->process.euid != process->euid ||
+        p->process.suid != process->suid)
+        return -EAGAIN;
+    if (partition_add(fake, id) != 0) {
+        snprintf(sentence, size, "there is no memory to remember process %d", process->pid);
+        return -ENOMEM;
+    }
+    p->partition = id;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int fake_members(struct enforcer *enforcer, uint64_t id, enforcer_member_fn *fn,
+                        void *context)
+{
+    struct fake *fake = fake_of(enforcer);
+    pid_t *pids = calloc(fake->process_count + 1, sizeof(*pids));
+    int count = 0;
+    if (pids == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < fake->process_count; i++) {
+        if (is_member(&fake->processes[i], id))
+            pids[count++] = fake->processes[i].process.pid;
+    }
+    qsort(pids, (size_t)count, sizeof(*pids), compare);
+    for (int i = 0; fn != NULL && i < count; i++)
+        fn(context, pids[i]);
+    free(pids);
+    return count;
+}
+
+static uint64_t fake_partition_of(struct enforcer *enforcer, pid_t pid)
+{
+    const struct fake_process *p = find_living(fake_of(enforcer), pid);
+    return p == NULL ? 0 : p->partition;
+}
+
+static void deliver(struct fake_process *p)
+{
+    for (int signo = 0; signo < SIGNALS_MAX; signo++) {
+        p->delivered[signo] += p->pending[signo];
+        p->pending[signo] = 0;
+    }
+}
+
+static int fake_signal(struct enforcer *enforcer, uint64_t id, int signo, uint32_t *ret_count)
+{
+    struct fake *fake = fake_of(enforcer);
+    const struct fake_partition *partition = partition_find(fake, id);
+    *ret_count = 0;
+    for (size_t i = 0; i < fake->process_count; i++) {
+        struct fake_process *p = &fake->processes[i];
+        if (!is_member(p, id))
+            continue;
+        p->pending[signo]++;
+        ++*ret_count;
+        if (partition == NULL || !partition->frozen)
+            deliver(p);
+    }
+    return 0;
+}
+
+static int fake_kill(struct enforcer *enforcer, uint64_t id)
+{
+    struct fake *fake = fake_of(enforcer);
+    for (size_t i = 0; i < fake->process_count; i++) {
+        struct fake_process *p = &fake->processes[i];
+        if (!is_member(p, id))
+            continue;
+        p->delivered[SIGKILL]++;
+        p->doomed = true;
+        p->ended = !p->stuck;
+    }
+    return 0;
+}
+
+static int fake_freeze(struct enforcer *enforcer, uint64_t id, bool frozen)
+{
+    struct fake *fake = fake_of(enforcer);
+    struct fake_partition *partition = partition_find(fake, id);
+    if (partition == NULL)
+        return 0;
+    partition->frozen = frozen;
+    for (size_t i = 0; !frozen && i < fake->process_count; i++) {
+        if (is_member(&fake->processes[i], id))
+            deliver(&fake->processes[i]);
+    }
+    return 0;
+}
+
+static int fake_forget(struct enforcer *enforcer, uint64_t id)
+{
+    struct fake *fake = fake_of(enforcer);
+    struct fake_partition *partition = partition_find(fake, id);
+    int count = fake_members(enforcer, id, NULL, NULL);
+    if (count != 0)
+        return count < 0 ? count : -EBUSY;
+    if (partition == NULL)
+        return 0;
+    size_t after = (size_t)(fake->partitions + fake->partition_count - partition) - 1;
+    memmove(partition, partition + 1, after * sizeof(*partition));
+    fake->partition_count--;
+    return 0;
+}
+
+static int fake_each(struct enforcer *enforcer, enforcer_each_fn *fn, void *context)
+{
+    struct fake *fake = fake_of(enforcer);
+    for (size_t i = 0; i < fake->partition_count; i++) {
+        const struct fake_partition *p = &fake->partitions[i];
+        int members = fake_members(enforcer, p->id, NULL, NULL);
+        if (members < 0)
+            return members;
+        if (fn != NULL)
+            fn(context, p->id, (uint32_t)members, p->frozen);
+    }
+    return (int)fake->partition_count;
+}
+
+static int fake_scan(struct enforcer *enforcer)
+{
+    (void)enforcer;
+    return 0;
+}
+
+static void fake_close(struct enforcer *enforcer)
+{
+    struct fake *fake = fake_of(enforcer);
+    free(fake->processes);
+    free(fake->partitions);
+    free(fake);
+}
+
+static const struct enforcer_ops fake_ops = {.word = "fake",
+                                             .look = fake_look,
+                                             .leader = fake_leader,
+                                             .join = fake_join,
+                                             .members = fake_members,
+                                             .partition_of = fake_partition_of,
+                                             .signal = fake_signal,
+                                             .kill = fake_kill,
+                                             .freeze = fake_freeze,
+                                             .forget = fake_forget,
+                                             .each = fake_each,
+                                             .scan = fake_scan,
+                                             .close = fake_close};
+
+int enforcer_open_fake(const struct enforcer_options *options, struct enforcer **ret_enforcer,
+                       char *sentence, size_t size)
+{
+    struct fake *fake = calloc(1, sizeof(*fake));
+    (void)options;
+    if (fake == NULL) {
+        snprintf(sentence, size, "there is no memory for the enforcer");
+        return -ENOMEM;
+    }
+    fake->port.ops = &fake_ops;
+    fake->next_pid = FIRST_PID;
+    *ret_enforcer = &fake->port;
+    return 0;
+}
