@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a partition. One row a file; see tree.h. */
+#include "charge.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -81,6 +82,34 @@ SHOW(memory_limit)
     return 0;
 }
 
+static struct usage_figures usage_of(struct tree *tree, const struct partition *partition)
+{
+    struct usage_figures figures;
+    usage_get(tree->usage, partition->id, &figures);
+    return figures;
+}
+
+SHOW(memory_used)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%llu\n", (unsigned long long)usage_of(tree, partition).used_bytes);
+    return 0;
+}
+
+SHOW(memory_peak)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%llu\n", (unsigned long long)usage_of(tree, partition).peak_bytes);
+    return 0;
+}
+
+SHOW(charge)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%llu\n", (unsigned long long)usage_of(tree, partition).charged_bytes);
+    return 0;
+}
+
 SHOW(duration)
 {
     PARTITION_OR_GONE(tree, node);
@@ -145,8 +174,20 @@ static int store_fraction(struct tree *tree, struct write *write)
     if (r)
         return r;
     uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
-    return engine_resize(tree->engine, tree->now_ns, &write->caller, partition->id,
-                         amount_bytes(&amount, total), &write->why);
+    uint64_t bytes = amount_bytes(&amount, total),
+             charged = usage_of(tree, partition).charged_bytes;
+    bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
+    if (may && bytes < charged && bytes < partition->memory_bytes) {
+        snprintf(
+            write->why.sentence, sizeof(write->why.sentence),
+            "Programs have booked %llu bytes of p%llu: it can get smaller than that (%llu were "
+            "asked for) when they give some back or end",
+            (unsigned long long)charged, (unsigned long long)partition->id,
+            (unsigned long long)bytes);
+        return REFUSED_BUSY;
+    }
+    return engine_resize(tree->engine, tree->now_ns, &write->caller, partition->id, bytes,
+                         &write->why);
 }
 
 /* "7200" sets what remains; "+30m" and "-10m" change it. */
@@ -207,6 +248,14 @@ const struct file_row files_partition[] = {
      .doc = "its part of the device's memory; write another amount (`0.25`, `25%`, `20G`) to "
             "resize it, if that fits"},
     {"memory_limit", 0444, FRESH_ALWAYS, show_memory_limit, .doc = "the same in bytes"},
+    {"memory_used", 0444, FRESH_NEVER, show_memory_used,
+     .doc = "bytes of it that are in use: what programs have booked"},
+    {"memory_peak", 0444, FRESH_NEVER, show_memory_peak,
+     .doc = "the most that was ever in use; starts anew when the machine does"},
+    {"charge", 0644, FRESH_NEVER, show_charge, charge_store, .lent = true, .opened = charge_open,
+     .at_once = true,
+     .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
+            "`-4096` to give them back"},
     {"duration", 0444, FRESH_ALWAYS, show_duration, .doc = "seconds from start to end"},
     {"start", 0444, FRESH_ALWAYS, show_start, .doc = "when it began"},
     {"expires", 0444, FRESH_ALWAYS, show_expires, .doc = "when it ends"},

@@ -109,6 +109,8 @@ int handles_take(struct handles *handles, uint64_t node, uint32_t uid, uint64_t 
     handles->free = slot->next_free;
     uint32_t generation = slot->generation + 1 ? slot->generation + 1 : 1;
     *slot = (struct shared_handle){.generation = generation, .uid = uid};
+    /* Last: what a slot says was booked must not be what its last file had booked. */
+    atomic_thread_fence(memory_order_release);
     slot->node = node + 1;
     *ret_fh = ((uint64_t)generation << 32) | index;
     return 0;

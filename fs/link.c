@@ -78,6 +78,18 @@ static ssize_t link_read(int fd, void *buffer, size_t size, void *userdata)
     return read(fd, buffer, size);
 }
 
+/* Whether this program understands the memory of the one that mounted. The version
+ * comes first in it, whatever the rest is. */
+static bool is_ours(const struct shared *shared)
+{
+    if (shared->version == SHARED_VERSION && shared->size == sizeof(*shared) &&
+        shared->handle_size == sizeof(struct shared_handle))
+        return true;
+    log_say("this version of chronosfs cannot take over the open files of the one that mounted: "
+            "unmount and start it anew to change to it");
+    return false;
+}
+
 int link_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
               struct link **ret_link)
 {
@@ -90,8 +102,7 @@ int link_open(const struct worker_fds *fds, void *userdata, const struct fuse_lo
     void *map =
         mmap(NULL, sizeof(*link->shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds->shared, 0);
     link->shared = map == MAP_FAILED ? NULL : map;
-    if (!link->shared || !link->buffer || link->shared->version != SHARED_VERSION ||
-        link->shared->size != sizeof(*link->shared)) {
+    if (!link->shared || !link->buffer || !is_ours(link->shared)) {
         int r = link->shared && link->buffer ? -EPROTO : -ENOMEM;
         link_close(link);
         return r;

@@ -203,6 +203,7 @@ static int make_shared(struct start *start)
     start->shared = map;
     start->shared->version = SHARED_VERSION;
     start->shared->size = (uint32_t)size;
+    start->shared->handle_size = sizeof(struct shared_handle);
     start->shared->admin_uid = geteuid();
     start->shared->admin_gid = getegid();
     start->shared->allow_other = start->options.allow_other || geteuid() == 0;

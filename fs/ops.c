@@ -181,6 +181,20 @@ static int reply_open(fuse_req_t req, uint64_t fh)
     return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+/* Keeps what must be known of an opener when it writes. */
+static void note_writer(fuse_req_t req, const struct file_row *row, const struct node *node,
+                        struct tree *tree, struct shared_handle *handle)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    if (row->opened) {
+        struct caller opener;
+        caller_get(tree, ctx->uid, ctx->gid, ctx->pid, &opener);
+        row->opened(tree, node, &opener, handle);
+    } else if (ctx->uid == 0) {
+        handle->ns = caller_namespace(ctx->pid);
+    }
+}
+
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node node;
@@ -201,8 +215,8 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
-    if ((fi->flags & O_ACCMODE) != O_RDONLY && fuse_req_ctx(req)->uid == 0)
-        handle->ns = caller_namespace(fuse_req_ctx(req)->pid);
+    if ((fi->flags & O_ACCMODE) != O_RDONLY)
+        note_writer(req, row, &node, tree, handle);
     if (row->watch)
         row->watch(tree, &node, &handle->seen);
     if (reply_open(req, fi->fh) == -ENOENT)

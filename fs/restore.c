@@ -3,6 +3,7 @@
  * From the store to the engine when a worker starts: settings, partitions, the
  * logs, and the answers that a dead worker may not have given. See server.h.
  */
+#include "charge.h"
 #include "log.h"
 #include "server.h"
 
@@ -171,6 +172,19 @@ int server_close_unheld(struct server *server)
     return r;
 }
 
+static bool is_alive(void *context, uint64_t id)
+{
+    const struct tree *tree = context;
+    return engine_find(tree->engine, id) != NULL;
+}
+
+/* What partitions use: peaks from the state directory, bookings from open files. */
+static int restore_usage(struct tree *tree)
+{
+    int r = usage_new(tree->shared->state_dir, is_alive, tree, &tree->usage);
+    return r ? r : charge_restore(tree);
+}
+
 int server_restore(struct server *server)
 {
     struct tree *tree = &server->tree;
@@ -196,5 +210,6 @@ int server_restore(struct server *server)
     uint32_t uid;
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);
-    return server_close_unheld(server);
+    r = restore_usage(tree);
+    return r ? r : server_close_unheld(server);
 }

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      1u
+#define SHARED_VERSION      2u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_SENTENCE_MAX 256
@@ -30,21 +30,33 @@ struct shared_status {
     char sentence[SHARED_SENTENCE_MAX];
 };
 
+/* What a descriptor of `charge` has booked, and by which request. */
+struct shared_booking {
+    uint64_t unique; /* the kernel's number of the write that led here; 0 none yet */
+    uint64_t bytes;  /* booked, all in all */
+};
+
 /* What one open file needs. In its own memory, which grows. */
 struct shared_handle {
     uint64_t node;       /* node id + 1; 0: the slot is free */
     uint32_t generation; /* rises each time the slot is given out */
     uint32_t uid;        /* who opened it */
-    uint64_t ns;         /* root's: the pid namespace it was opened in to write */
+    uint64_t ns;         /* root's: the pid namespace it was opened in to write; `charge`: the
+                            opener's struct caller `ns` */
     uint64_t answer;     /* `new`: the id to read back + 1; 0 none */
     uint64_t seen;       /* poll: the change last read */
     uint64_t poll;       /* poll: the kernel's handle + 1; 0 none */
     uint32_t holds;      /* `new`: partitions may be tied to this file */
     uint32_t next_free;  /* free slots: index of the next + 1 */
+    /* `charge`: what its opener was, and what is booked: one of the two is true, the
+     * other is being made */
+    uint32_t opener_admin, opener_gid; /* gid + 1 of the partition, for a member of it; 0 not */
+    struct shared_booking booking[2];
+    atomic_uint booking_at;
 };
 
 struct shared {
-    uint32_t version, size;
+    uint32_t version, size, handle_size;
     /* set by main, then constant */
     uint64_t mount_id; /* random, not 0: which mount this is */
     char state_dir[PATH_MAX];

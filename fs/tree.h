@@ -18,6 +18,7 @@
 #include "shared.h"
 #include "text.h"
 #include "textlog.h"
+#include "usage.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct tree {
     struct handles handles;
     struct engine *engine;
     struct names *names;
+    struct usage *usage;
     struct textlog events, history;
     struct text scratch;
     const struct text *shown; /* what a file shows, while it is shown */
@@ -87,6 +89,8 @@ struct write {
     struct caller caller;
     struct shared_handle *handle;
     uint64_t fh;
+    uint64_t unique;    /* the kernel's number of it */
+    bool resent;        /* it may have been done: a worker died before it answered */
     uint64_t result;    /* for `new`: the id */
     struct refusal why; /* the sentence, good or bad */
 };
@@ -113,6 +117,13 @@ struct file_row {
     const struct text *(*text)(struct tree *tree);
     /* Its mode, owner and group can be changed, and last. */
     bool keeps_mode;
+    /* Whoever has the descriptor writes with the rights of who opened it, also after
+     * the end: `store` judges, by what `opened` noted in the slot. */
+    bool lent;
+    void (*opened)(struct tree *tree, const struct node *node, const struct caller *opener,
+                   struct shared_handle *slot);
+    /* Nothing that `store` does is durable: its answer waits for no commit. */
+    bool at_once;
     const char *doc; /* one line */
 };
 

@@ -5,6 +5,7 @@
  * maybe not answered comes again and is answered from what was kept.
  */
 #include "caller.h"
+#include "charge.h"
 #include "log.h"
 #include "server.h"
 #include "status.h"
@@ -119,7 +120,7 @@ static int run_store(struct server *server, struct write *write, const char *dat
                      char line[REQUEST_TEXT_MAX + 1])
 {
     const struct file_row *row = tree_row(write->node);
-    int r = check_writer(&server->tree, write->node, write, write->handle);
+    int r = row && row->lent ? 0 : check_writer(&server->tree, write->node, write, write->handle);
     if (!r && (!row || !row->store))
         r = -EACCES;
     if (!r)
@@ -151,7 +152,11 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
     struct server *server = context->server;
     struct node node;
     char line[REQUEST_TEXT_MAX + 1];
-    struct write write = {.node = &node, .caller = context->caller, .fh = fh};
+    struct write write = {.node = &node,
+                          .caller = context->caller,
+                          .fh = fh,
+                          .unique = context->unique,
+                          .resent = context->resent};
     write.handle = handles_get(&server->tree.handles, fh);
     if (!write.handle || !node_from_id(ino, &node)) {
         fuse_reply_err(context->req, EBADF);
@@ -166,6 +171,11 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
     if (r) {
         write.handle->answer = 0; /* a refused request has no id to read */
         refuse(context, &node, r, &write.why);
+        return;
+    }
+    const struct file_row *row = tree_row(&node);
+    if (row && row->at_once) {
+        fuse_reply_write(context->req, size);
         return;
     }
     if (write.result) {
@@ -319,6 +329,8 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
             log_say("not enough memory to end the partitions of a closed file");
         server_submit(server, NULL);
     }
+    if (handle)
+        charge_close(&server->tree, handle);
     handles_release(&server->tree.handles, fi->fh);
     fuse_reply_err(req, 0);
 }

@@ -102,7 +102,8 @@ setacl          part     ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
 setacl          new      ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
 """
 
-OWN_VALUES = {'name': 'x', 'fraction': '0.1', 'remaining': '600', 'on_expiry': 'none'}
+OWN_VALUES = {'name': 'x', 'fraction': '0.1', 'remaining': '600', 'on_expiry': 'none',
+              'charge': '+1'}
 NEW_BITS = 0o4660
 
 
