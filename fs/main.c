@@ -10,8 +10,9 @@
  *   supervisor.c  holds the mount, starts a worker whenever there is none
  *   worker.c      serves the tree (a process of its own); server.h goes on from there
  *
- * The same program is both: with --worker, which only the supervisor says, it is
- * a worker.
+ * The same program is all of them: with --worker, which only the supervisor says, it
+ * is a worker; with --meter, which only a worker says, it asks the drivers for usage
+ * (core/gpu/meter.h).
  */
 #include "daemon.h"
 #include "log.h"
@@ -21,6 +22,7 @@
 #include "supervisor.h"
 #include "worker.h"
 
+#include "../core/gpu/meter.h"
 #include "../core/store/store.h"
 
 #include <errno.h>
@@ -62,6 +64,16 @@ static int run_worker(const char *numbers)
     /* At once: threads of the worker may be waiting for something that exit
      * handlers would wait for, too. */
     _exit(worker_run(&fds));
+}
+
+/* -- as a meter --------------------------------------------------------------- */
+
+static int run_meter(const char *fd_text)
+{
+    int status = meter_process(fd_text);
+    if (status == EXIT_USAGE)
+        fprintf(stderr, "chronosfs: --meter is for the worker alone\n");
+    _exit(status); /* at once: a driver may have handlers that hang */
 }
 
 /* -- the start ---------------------------------------------------------------- */
@@ -312,6 +324,8 @@ int main(int argc, char **argv)
     open_standard();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--meter") == 0)
+        return run_meter(argv[2]);
     if (options_parse(argc, argv, &start.options, sentence, sizeof(start.sentence)) != 0) {
         log_say("%s", sentence);
         return EXIT_USAGE;

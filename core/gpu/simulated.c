@@ -83,6 +83,7 @@ static void add(struct gpu_list *list, const struct group *group)
                                   .backend = "simulated",
                                   .memory_bytes = group->bytes};
     snprintf(device->key, sizeof(device->key), "sim:%u", list->count);
+    snprintf(device->uuid, sizeof(device->uuid), "SIM-%u", list->count);
     snprintf(device->name, sizeof(device->name), "Simulated GPU %s", group->size_text);
     list->count++;
 }

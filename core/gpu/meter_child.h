@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of the process that calls the drivers, as its parent sees it: starting it
+ * from a program with many threads, and getting rid of it. It must not know what is
+ * said over the socket.
+ */
+#ifndef CHRONOS_GPU_METER_CHILD_H
+#define CHRONOS_GPU_METER_CHILD_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct meter_child {
+    pid_t pid;  /* 0: there is none */
+    int socket; /* does not block; -1: there is none */
+    int status; /* how the last one ended, for waitpid's macros; -1: not known */
+};
+
+/* Starts `program` with --meter. 0 or -errno; *child must have none. */
+int meter_child_start(struct meter_child *child, const char *program);
+/* Kills it with all that it started, and waits for a moment until it is gone; if it
+ * seems to end by itself, waits for that first, so that `status` tells how. Returns 0,
+ * or the pid of one that cannot be killed now: meter_child_gone tells later. */
+pid_t meter_child_end(struct meter_child *child, bool by_itself);
+/* True when the process that meter_child_end could not end has gone since. */
+bool meter_child_gone(pid_t pid);
+
+#endif

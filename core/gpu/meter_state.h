@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a meter has in memory, for meter.c, which asks, and meter_usage.c, which puts
+ * the answers together. It must not be known to anybody else.
+ */
+#ifndef CHRONOS_GPU_METER_STATE_H
+#define CHRONOS_GPU_METER_STATE_H
+
+#include "meter_child.h"
+#include "meter_private.h"
+
+#include <limits.h>
+
+#define NOBODY METER_BACKEND_MAX /* in place of a backend */
+
+/* What is remembered of a backend. */
+struct standing {
+    int64_t retry_ns; /* not to be asked before */
+    pid_t stuck;      /* its process, that could not be killed; 0 */
+    char note[192];   /* what was wrong when it was asked last; "" nothing */
+    uint64_t others;  /* bits: devices that it did not know when it last answered */
+};
+
+/* One message of the process, as far as it came. */
+struct message {
+    struct meter_answer answer;
+    struct gpu_usage_process process[GPU_USAGE_PROCESS_MAX];
+};
+_Static_assert(offsetof(struct message, process) == sizeof(struct meter_answer), "no gap");
+
+struct meter {
+    int epoll, timer; /* epoll: what meter_fd tells; the timer and the socket are in it */
+    char program[PATH_MAX];
+    int timeout_ms, first_ms;
+    struct meter_hello hello;
+    struct meter_child child;
+    bool fresh; /* the process has answered nothing yet */
+
+    bool under_way, ready;
+    uint32_t number;  /* of the question */
+    uint32_t pending; /* bits: backends that have not answered */
+    int64_t deadline_ns;
+
+    struct standing standing[METER_BACKEND_MAX + 1]; /* the last is NOBODY's */
+    uint32_t owner[GPU_DEVICE_MAX];                  /* the backend that knew it last, or NOBODY */
+    struct meter_rows rows;                          /* of the answer that is being made */
+    struct meter_rows before, told; /* of the last answer: as the process said it, as we did */
+    struct gpu_usage usage;
+    struct message message;
+    size_t got; /* bytes of it */
+};
+
+/* A checked answer of the backend whose turn it was. The first who knows a device is
+ * believed. */
+void meter_usage_take(struct meter *meter, uint32_t backend);
+/* All have answered who will. */
+void meter_usage_finish(struct meter *meter);
+/* A process was started: what it counts begins at 0. */
+void meter_usage_count_anew(struct meter *meter);
+
+#endif
