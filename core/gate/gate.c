@@ -29,6 +29,10 @@ int gate_say(int code, char *sentence, size_t size, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(sentence, size, format, arguments);
         va_end(arguments);
+        for (char *c = sentence; *c != '\0'; c++) {
+            if ((unsigned char)*c < ' ' || *c == 0x7f) /* of a path */
+                *c = '?';
+        }
     }
     return code;
 }
@@ -240,34 +244,6 @@ static void forget(struct work *work, struct entry *entry)
     work->changed = true;
 }
 
-/* Puts a node into the list that is not there, or is there as another one. Takes
- * look->acl. */
-static int enter_opened(struct work *work, const char *path, int fd,
-                        const struct identity *identity, struct look *look)
-{
-    struct gate *gate = work->gate;
-    struct entry *entry = find(gate, path);
-
-    if (entry != NULL && node_is(fd, identity, &entry->identity)) {
-        free(look->acl.data);
-        return 0;
-    }
-    int r = node_check_kind(gate, fd, path, work->sentence, work->size);
-    if (entry != NULL)
-        forget(work, entry);
-    entry = r == 0 ? gate_add(gate) : NULL;
-    if (entry == NULL) {
-        free(look->acl.data);
-        return r != 0 ? r : gate_say(-ENOMEM, work->sentence, work->size, "no memory");
-    }
-    strcpy(entry->path, path);
-    entry->identity = *identity;
-    entry->before = *look;
-    entry->fresh = true;
-    work->changed = true;
-    return 0;
-}
-
 static int say_node(const struct work *work, const char *path, int r)
 {
     char *sentence = work->sentence;
@@ -295,6 +271,33 @@ static int say_node(const struct work *work, const char *path, int r)
     }
 }
 
+/* Puts a node into the list that is not there, or is there as another one. Takes
+ * look->acl. */
+static int enter_opened(struct work *work, const char *path, int fd,
+                        const struct identity *identity, struct look *look)
+{
+    struct gate *gate = work->gate;
+    struct entry *entry = find(gate, path);
+
+    if (entry != NULL && node_is(fd, identity, &entry->identity)) {
+        free(look->acl.data);
+        return 0;
+    }
+    if (entry != NULL)
+        forget(work, entry);
+    entry = gate_add(gate);
+    if (entry == NULL) {
+        free(look->acl.data);
+        return say_node(work, path, -ENOMEM);
+    }
+    strcpy(entry->path, path);
+    entry->identity = *identity;
+    entry->before = *look;
+    entry->fresh = true;
+    work->changed = true;
+    return 0;
+}
+
 static void enter(struct work *work, const struct gate_node *node)
 {
     struct identity identity;
@@ -310,6 +313,8 @@ static void enter(struct work *work, const struct gate_node *node)
     }
     if (r == 0)
         r = fd >= 0 ? 0 : say_node(work, node->path, fd);
+    if (r == 0)
+        r = node_check_kind(work->gate, fd, node->path, work->sentence, work->size);
     if (r == 0) {
         r = node_read(work->gate, fd, &identity, &look);
         if (r != 0)

@@ -74,7 +74,7 @@ struct gate_node {
     size_t gid_count;
 };
 
-/* Reads what a gate before this one saved, changes nothing. The caller frees the
+/* Reads what a gate before this one saved; changes no node. The caller frees the
  * gate with gate_free. `sentence` may be told something with result 0 too (lines of
  * the file are damaged: their nodes stay as they are until somebody looks; the file
  * is kept as gate.damaged), else it is "". -EPROTO: the file is of a newer version. */

@@ -150,16 +150,17 @@ int saved_load(struct gate *gate, char *sentence, size_t size)
     struct reading reading = {.gate = gate};
     int fd = openat(gate->directory_fd, NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    int r = -errno;
 
+    unlinkat(gate->directory_fd, NAME_NEW, 0); /* of a gate that died while it wrote */
     if (file == NULL) {
-        int r = -errno;
         if (fd >= 0)
             close(fd);
         if (r == -ENOENT)
             return 0;
         return gate_say(r, sentence, size, "cannot read %s/" NAME ": %s", directory, strerror(-r));
     }
-    int r = read_all(&reading, file);
+    r = read_all(&reading, file);
     fclose(file);
     if (r == -EPROTO)
         return gate_say(r, sentence, size,
@@ -261,8 +262,6 @@ static int take_away(struct gate *gate)
         r = -errno;
     if (r == 0 && unlinkat(fd, NAME, 0) != 0 && errno != ENOENT)
         r = -errno;
-    if (r == 0)
-        unlinkat(fd, NAME_NEW, 0); /* of a gate that died while it wrote */
     return r;
 }
 
