@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of the layer share: a made-up tree, and the layer over the fake
+ * driver. A layer starts once in a process, so every test has one of its own. */
+#ifndef CHRONOS_TESTS_OPENCL_COMMON_H
+#define CHRONOS_TESTS_OPENCL_COMMON_H
+
+#include "fake_charge.h"
+#include "fake_driver.h"
+
+#include <check.h>
+
+/* The functions as a program sees them. */
+extern const cl_icd_dispatch *cl;
+#define TREE_MAX 64
+extern char tree[TREE_MAX]; /* gpu0/p1 with FAKE_KEY_0 and gpu1/p2 with FAKE_KEY_1 */
+
+void tree_write(const char *name, const char *text);
+void tree_remove(const char *name);
+
+/* Starts the layer with CHRONOS_PARTITION naming these, relative to the tree,
+ * separated by spaces. */
+void start(const char *partitions);
+void start_allowing(const char *partitions);
+
+/* A context of one device, or of the first two of platform 0. */
+cl_context context_of(unsigned device);
+cl_context context_of_both(void);
+
+/* Runs the tests, each in a process; the exit status. */
+int run_tests(const char *name, const TTest *const *tests, size_t count);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See booking.h. Nothing here asks the driver for memory. */
+#include "booking.h"
+
+#include "devices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static cl_int error_of(int refusal)
+{
+    return refusal == CHARGE_FULL ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_OUT_OF_RESOURCES;
+}
+
+static void tell(unsigned partition, uint64_t bytes, int refusal)
+{
+    const char *why = refusal == CHARGE_FULL     ? "more than it has left"
+                      : refusal == CHARGE_CLOSED ? "it has ended, or is not yours"
+                                                 : "the filesystem does not answer";
+    if (layer.inside.debug)
+        fprintf(stderr, "chronos: %llu bytes refused in %s: %s\n", (unsigned long long)bytes,
+                layer.inside.directory[partition], why);
+}
+
+static void give_back(uint32_t partitions, uint64_t bytes, pid_t owner)
+{
+    for (unsigned i = 0; i < layer.inside.count; i++) {
+        if (partitions & (1u << i))
+            charge_give_back(layer.charge[i], bytes, owner);
+    }
+}
+
+/* With all of the partitions or with none. */
+static cl_int book(uint32_t partitions, uint64_t bytes, pid_t *ret_owner)
+{
+    for (unsigned i = 0; i < layer.inside.count; i++) {
+        if (!(partitions & (1u << i)))
+            continue;
+        int refusal = charge_book(layer.charge[i], bytes, ret_owner);
+        if (refusal != 0) {
+            tell(i, bytes, refusal);
+            give_back(partitions & ((1u << i) - 1), bytes, *ret_owner);
+            return error_of(refusal);
+        }
+    }
+    return CL_SUCCESS;
+}
+
+cl_int booking_new(cl_context context, uint64_t bytes, struct booking **ret_booking)
+{
+    struct booking *booking = calloc(1, sizeof(*booking));
+    if (booking == NULL)
+        return CL_OUT_OF_HOST_MEMORY;
+    cl_int error = devices_of_context(context, &booking->partitions);
+    if (error == CL_SUCCESS)
+        error = book(booking->partitions, bytes, &booking->owner);
+    if (error != CL_SUCCESS) {
+        free(booking);
+        return error;
+    }
+    booking->bytes = bytes;
+    *ret_booking = booking;
+    return CL_SUCCESS;
+}
+
+cl_int booking_resize(struct booking *booking, uint64_t bytes)
+{
+    cl_int error = CL_SUCCESS;
+    if (bytes > booking->bytes)
+        error = book(booking->partitions, bytes - booking->bytes, &booking->owner);
+    else
+        give_back(booking->partitions, booking->bytes - bytes, booking->owner);
+    if (error == CL_SUCCESS)
+        booking->bytes = bytes;
+    return error;
+}
+
+struct booking *booking_free(struct booking *booking)
+{
+    if (booking != NULL)
+        give_back(booking->partitions, booking->bytes, booking->owner);
+    free(booking);
+    return NULL;
+}
+
+/* -- the table -------------------------------------------------------------------- */
+
+static struct booking **bucket_of(const struct booking_table *table, const void *key)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)key * 0x9E3779B97F4A7C15u;
+    return &table->bucket[(hash >> 32) & (table->buckets - 1)];
+}
+
+static void grow(struct booking_table *table)
+{
+    size_t buckets = table->buckets == 0 ? BOOKING_BUCKETS_MIN : 2 * table->buckets;
+    struct booking_table larger = {.bucket = calloc(buckets, sizeof(*larger.bucket)),
+                                   .buckets = buckets};
+    if (larger.bucket == NULL)
+        return;
+    for (size_t i = 0; i < table->buckets; i++) {
+        for (struct booking *at = table->bucket[i], *next; at != NULL; at = next) {
+            next = at->next;
+            struct booking **to = bucket_of(&larger, at->key);
+            at->next = *to;
+            *to = at;
+        }
+    }
+    free(table->bucket);
+    table->bucket = larger.bucket;
+    table->buckets = buckets;
+}
+
+bool table_add(struct booking_table *table, const void *key, struct booking *booking)
+{
+    if (table->count >= table->buckets)
+        grow(table);
+    if (table->buckets == 0)
+        return false;
+    struct booking **to = bucket_of(table, key);
+    booking->key = key;
+    booking->next = *to;
+    *to = booking;
+    table->count++;
+    return true;
+}
+
+struct booking *table_find(const struct booking_table *table, const void *key)
+{
+    if (table->count == 0)
+        return NULL;
+    struct booking *at = *bucket_of(table, key);
+    while (at != NULL && at->key != key)
+        at = at->next;
+    return at;
+}
+
+struct booking *table_remove(struct booking_table *table, const void *key)
+{
+    if (table->count == 0)
+        return NULL;
+    struct booking **at = bucket_of(table, key);
+    while (*at != NULL && (*at)->key != key)
+        at = &(*at)->next;
+    struct booking *found = *at;
+    if (found != NULL) {
+        *at = found->next;
+        table->count--;
+    }
+    return found;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls that make buffers and pipes, whose sizes are known before the driver is
+ * asked, and objects of memory that OpenGL or EGL made, where only the driver knows. */
+#include "extensions.h"
+#include "objects.h"
+
+cl_mem CL_API_CALL layer_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
+                                        void *host_ptr, cl_int *errcode_ret)
+{
+    struct booking *booking;
+    cl_int error = booking_new(context, size, &booking);
+    if (error != CL_SUCCESS)
+        return layer_refuse(error, errcode_ret);
+    cl_mem object = layer.next.clCreateBuffer(context, flags, size, host_ptr, &error);
+    return objects_created(object, booking, error, errcode_ret);
+}
+
+cl_mem CL_API_CALL layer_clCreateBufferWithProperties(cl_context context,
+                                                      const cl_mem_properties *properties,
+                                                      cl_mem_flags flags, size_t size,
+                                                      void *host_ptr, cl_int *errcode_ret)
+{
+    struct booking *booking;
+    cl_int error = booking_new(context, size, &booking);
+    if (error != CL_SUCCESS)
+        return layer_refuse(error, errcode_ret);
+    cl_mem object =
+        layer.next.clCreateBufferWithProperties(context, properties, flags, size, host_ptr, &error);
+    return objects_created(object, booking, error, errcode_ret);
+}
+
+cl_mem CL_API_CALL layer_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags,
+                                           cl_buffer_create_type buffer_create_type,
+                                           const void *buffer_create_info, cl_int *errcode_ret)
+{
+    cl_mem object = layer.next.clCreateSubBuffer(buffer, flags, buffer_create_type,
+                                                 buffer_create_info, errcode_ret);
+    objects_derived(object, buffer);
+    return object;
+}
+
+cl_mem CL_API_CALL layer_clCreatePipe(cl_context context, cl_mem_flags flags,
+                                      cl_uint pipe_packet_size, cl_uint pipe_max_packets,
+                                      const cl_pipe_properties *properties, cl_int *errcode_ret)
+{
+    struct booking *booking;
+    uint64_t bytes = (uint64_t)pipe_packet_size * pipe_max_packets;
+    cl_int error = booking_new(context, bytes, &booking);
+    if (error != CL_SUCCESS)
+        return layer_refuse(error, errcode_ret);
+    cl_mem object = layer.next.clCreatePipe(context, flags, pipe_packet_size, pipe_max_packets,
+                                            properties, &error);
+    return objects_created_sized(object, booking, error, CL_MEM_OBJECT_ALLOCATION_FAILURE,
+                                 errcode_ret);
+}
+
+/* -- memory that others made ------------------------------------------------------- */
+
+/* These calls know no error for "too much memory", so it is CL_OUT_OF_RESOURCES. */
+#define IMPORT(errcode_ret, call)                                                                  \
+    do {                                                                                           \
+        struct booking *booking;                                                                   \
+        cl_int error = booking_new(context, 0, &booking);                                          \
+        if (error != CL_SUCCESS)                                                                   \
+            return layer_refuse(error, errcode_ret);                                               \
+        cl_mem object = call;                                                                      \
+        return objects_created_sized(object, booking, error, CL_OUT_OF_RESOURCES, errcode_ret);    \
+    } while (0)
+
+cl_mem CL_API_CALL layer_clCreateFromGLBuffer(cl_context context, cl_mem_flags flags,
+                                              cl_GLuint bufobj, cl_int *errcode_ret)
+{
+    IMPORT(errcode_ret, layer.next.clCreateFromGLBuffer(context, flags, bufobj, &error));
+}
+
+cl_mem CL_API_CALL layer_clCreateFromGLTexture(cl_context context, cl_mem_flags flags,
+                                               cl_GLenum target, cl_GLint miplevel,
+                                               cl_GLuint texture, cl_int *errcode_ret)
+{
+    IMPORT(errcode_ret,
+           layer.next.clCreateFromGLTexture(context, flags, target, miplevel, texture, &error));
+}
+
+cl_mem CL_API_CALL layer_clCreateFromGLTexture2D(cl_context context, cl_mem_flags flags,
+                                                 cl_GLenum target, cl_GLint miplevel,
+                                                 cl_GLuint texture, cl_int *errcode_ret)
+{
+    IMPORT(errcode_ret,
+           layer.next.clCreateFromGLTexture2D(context, flags, target, miplevel, texture, &error));
+}
+
+cl_mem CL_API_CALL layer_clCreateFromGLTexture3D(cl_context context, cl_mem_flags flags,
+                                                 cl_GLenum target, cl_GLint miplevel,
+                                                 cl_GLuint texture, cl_int *errcode_ret)
+{
+    IMPORT(errcode_ret,
+           layer.next.clCreateFromGLTexture3D(context, flags, target, miplevel, texture, &error));
+}
+
+cl_mem CL_API_CALL layer_clCreateFromGLRenderbuffer(cl_context context, cl_mem_flags flags,
+                                                    cl_GLuint renderbuffer, cl_int *errcode_ret)
+{
+    IMPORT(errcode_ret,
+           layer.next.clCreateFromGLRenderbuffer(context, flags, renderbuffer, &error));
+}
+
+cl_mem CL_API_CALL layer_clCreateFromEGLImageKHR(cl_context context, CLeglDisplayKHR display,
+                                                 CLeglImageKHR image, cl_mem_flags flags,
+                                                 const cl_egl_image_properties_khr *properties,
+                                                 cl_int *errcode_ret)
+{
+    IMPORT(errcode_ret,
+           layer.next.clCreateFromEGLImageKHR(context, display, image, flags, properties, &error));
+}
