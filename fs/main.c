@@ -2,13 +2,14 @@
 /*
  * chronosfs: mounts the tree. Map of the modules:
  *
- *   main.c        the order of things at the start
- *   options.c     what can be said on the command line; help and man page
- *   state.c       the state directory and its lock
- *   mount.c       mounting and unmounting
- *   daemon.c      leaving the terminal, telling when it is ready
- *   supervisor.c  holds the mount, starts a worker whenever there is none
- *   worker.c      serves the tree (a process of its own); server.h goes on from there
+ *   main.c          the order of things at the start
+ *   options.c       what can be said on the command line; help and man page
+ *   state.c         the state directory and its lock
+ *   restore-gate.c  puts device nodes back that a dead daemon closed
+ *   mount.c         mounting and unmounting
+ *   daemon.c        leaving the terminal, telling when it is ready
+ *   supervisor.c    holds the mount, starts a worker whenever there is none
+ *   worker.c        serves the tree (a process of its own); server.h goes on from there
  *
  * The same program is all of them: with --worker, which only the supervisor says, it
  * is a worker; with --meter, which only a worker says, it asks the drivers for usage
@@ -17,6 +18,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "options.h"
+#include "restore-gate.h"
 #include "shared.h"
 #include "state.h"
 #include "supervisor.h"
@@ -316,6 +318,16 @@ static void open_standard(void)
         close(fd);
 }
 
+static int run_restore_gate(struct start *start)
+{
+    if (restore_gate(start->options.state_dir, start->sentence, sizeof(start->sentence)) != 0) {
+        log_say("%s", start->sentence);
+        return EXIT_FAILURE;
+    }
+    printf("%s\n", start->sentence);
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
@@ -338,6 +350,8 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (start.options.fake)
         return EXIT_SUCCESS;
+    if (start.options.restore_gate)
+        return run_restore_gate(&start);
     int r = leave_caller(&start);
     if (r == 0 && !start.options.foreground)
         r = start.daemon_fd = daemon_start();

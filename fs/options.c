@@ -21,6 +21,8 @@ const struct option_row option_rows[] = {
     {"--store", "sqlite|memory", "sqlite",
      "how the state is kept; with memory it is lost when a process ends"},
     {"-o", "OPTIONS", NULL, "mount options, with commas between them"},
+    {"--restore-gate", NULL, NULL,
+     "mount nothing: put back the device nodes that config/gate of a daemon that died closed"},
     {"--version", NULL, NULL, "print the version"},
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
@@ -207,6 +209,10 @@ static int take_long(struct options *options, struct arguments *arguments, const
         *(word[2] == 'h' ? &options->help : &options->version) = true;
         return 0;
     }
+    if (strcmp(word, "--restore-gate") == 0) {
+        options->restore_gate = true;
+        return 0;
+    }
     struct setting setting = find_setting(options, name);
     if (setting.name == NULL)
         return refuse(sentence, size, "unknown option %.100s: --help lists what can be said", word);
@@ -254,6 +260,13 @@ static int finish(struct options *options, const struct arguments *arguments, ch
                                   sizeof(options->mount_point)};
     if (options->help || options->version)
         return 0;
+    if (options->restore_gate && arguments->positional_count > 0)
+        return refuse(
+            sentence, size,
+            "--restore-gate mounts nothing: leave \"%.100s\" out, or leave it out to mount",
+            arguments->positional[0]);
+    if (options->restore_gate)
+        return 0;
     if (arguments->positional_count == 0)
         return refuse(sentence, size,
                       "no mount point: name the directory to mount on, as in chronosfs /chronos");
@@ -297,6 +310,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *sent
 void options_print_help(FILE *file)
 {
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
+                  "       chronosfs --restore-gate [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs in time.\n\n");
     for (const struct option_row *row = option_rows; row->name != NULL; row++) {
         char left[64];

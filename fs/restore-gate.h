@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `chronosfs --restore-gate`: for a daemon that died and will not come back. */
+#ifndef CHRONOS_FS_RESTORE_GATE_H
+#define CHRONOS_FS_RESTORE_GATE_H
+
+#include <stddef.h>
+
+/* Puts back the device nodes that a gate with this state directory ("": the default
+ * one) closed. 0 when they are as they were, or there is nothing saved; -EBUSY while a
+ * daemon uses the directory; another -errno when a node or the directory could not be
+ * changed. In any case one sentence that says so. */
+int restore_gate(const char *state_dir, char *sentence, size_t size);
+
+#endif
