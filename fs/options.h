@@ -24,7 +24,7 @@ struct options {
     bool help, version;
     bool fake; /* mount(8) -f: look at the arguments and do nothing */
     bool foreground, allow_other, read_only;
-    bool restore_gate; /* put back what a dead daemon left, and mount nothing */
+    bool restore_gate;          /* put back what a dead daemon left, and mount nothing */
     char mount_point[PATH_MAX]; /* as given */
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */
