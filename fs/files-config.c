@@ -75,7 +75,19 @@ const struct file_row files_config[] = {
     SETTING("max_partitions", "most partitions that one user may hold, or `max`"),
     SETTING("retention", "how long history is kept, in seconds, or `max`"),
     SETTING("admin_group", "group whose members are administrators; `none` empties it"),
-    SETTING("default_on_expiry", "what happens to processes at the end when not said: `none`"),
+    SETTING("default_on_expiry",
+            "what happens to processes at the end when not said: `none`, `term`, `kill`"),
+    SETTING("allowed_on_expiry", "which of these owners may choose, with blanks between"),
+    SETTING("default_grace", "from SIGTERM to SIGKILL when not said, in seconds, or 0"),
+    SETTING("max_grace", "longest grace that owners may choose, in seconds, or `max`"),
+    SETTING("default_warn", "the warning before the end when not said: `none`, `300`, `300:USR1`"),
+    SETTING("unreachable",
+            "what shims do when they cannot reach the filesystem: `refuse` or `allow`"),
+    SETTING("watchdog", "what is done to programs that use a device beside a partition, or more "
+                        "than theirs: `off`, `report`, `warn`, `end`"),
+    SETTING("watchdog_interval", "time between two looks of the watchdog, in seconds"),
+    SETTING("watchdog_grace", "time between two steps of the watchdog, in seconds, or 0"),
+    SETTING("gate", "`on`: device nodes are open only to users who hold a partition; `off`"),
     {0},
 };
 

@@ -139,14 +139,30 @@ SHOW(remaining)
 SHOW(state)
 {
     PARTITION_OR_GONE(tree, node);
-    text_print(out, "active\n");
+    text_print(out, partition->warned ? "expiring\n" : "active\n");
     return 0;
 }
 
 SHOW(on_expiry)
 {
     PARTITION_OR_GONE(tree, node);
-    text_print(out, "none\n");
+    text_print(out, "%s\n", on_expiry_text(partition->on_expiry));
+    return 0;
+}
+
+SHOW(grace)
+{
+    PARTITION_OR_GONE(tree, node);
+    text_print(out, "%lld\n", (long long)(partition->grace_ns / NS_PER_SECOND));
+    return 0;
+}
+
+SHOW(warn)
+{
+    PARTITION_OR_GONE(tree, node);
+    char text[WARN_TEXT_MAX];
+    warn_text(partition->warn_ns, partition->warn_signal, text);
+    text_print(out, "%s\n", text);
     return 0;
 }
 
@@ -208,16 +224,34 @@ static int store_remaining(struct tree *tree, struct write *write)
                           &write->why);
 }
 
+static int set_ladder(struct tree *tree, struct write *write, const struct ladder_change *change)
+{
+    return engine_set_ladder(tree->engine, tree->now_ns, &write->caller, write->node->object,
+                             change, &write->why);
+}
+
 static int store_on_expiry(struct tree *tree, struct write *write)
 {
-    const struct partition *partition = tree_partition(tree, write->node);
-    if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
-        return REFUSED_PERMISSION;
-    if (!strcmp(write->text, "none"))
-        return 0;
-    snprintf(write->why.sentence, sizeof(write->why.sentence),
-             "\"%.32s\" is not something that can happen on expiry: only none is", write->text);
-    return REFUSED_INVALID;
+    struct ladder_change change = {.set_on_expiry = true};
+    int r = on_expiry_parse(write->text, write->length, &change.on_expiry, write->why.sentence,
+                            sizeof(write->why.sentence));
+    return r ? r : set_ladder(tree, write, &change);
+}
+
+static int store_grace(struct tree *tree, struct write *write)
+{
+    struct ladder_change change = {.set_grace = true};
+    int r = grace_parse(write->text, write->length, &change.grace_ns, write->why.sentence,
+                        sizeof(write->why.sentence));
+    return r ? r : set_ladder(tree, write, &change);
+}
+
+static int store_warn(struct tree *tree, struct write *write)
+{
+    struct ladder_change change = {.set_warn = true};
+    int r = warn_parse(write->text, write->length, &change.warn_ns, &change.warn_signal,
+                       write->why.sentence, sizeof(write->why.sentence));
+    return r ? r : set_ladder(tree, write, &change);
 }
 
 /* -- watching ------------------------------------------------------------------ */
@@ -229,11 +263,12 @@ static bool watch_events(struct tree *tree, const struct node *node, uint64_t *r
     return partition != NULL;
 }
 
-/* A partition is active from its grant to its end: only the end changes this. */
+/* Who read `active` is woken when it is `expiring`, and the other way round. */
 static bool watch_state(struct tree *tree, const struct node *node, uint64_t *ret_change)
 {
-    *ret_change = 0;
-    return tree_partition(tree, node) != NULL;
+    const struct partition *partition = tree_partition(tree, node);
+    *ret_change = partition ? partition->warned : 0;
+    return partition != NULL;
 }
 
 const struct file_row files_partition[] = {
@@ -262,10 +297,19 @@ const struct file_row files_partition[] = {
     {"remaining", 0644, FRESH_COUNTS_DOWN, show_remaining, store_remaining,
      .doc = "seconds left, rounded up, never 0; write `7200` to set it, `+30m` or `-10m` to change "
             "it"},
-    {"state", 0444, FRESH_ALWAYS, show_state, .watch = watch_state,
-     .doc = "`active`; poll (POLLPRI) wakes at the end"},
+    {"state", 0444, FRESH_NEVER, show_state, .watch = watch_state,
+     .doc = "`active`, or `expiring` from the warning on; poll (POLLPRI) wakes when it changes and "
+            "at the end"},
     {"on_expiry", 0644, FRESH_ALWAYS, show_on_expiry, store_on_expiry,
-     .doc = "what happens to its processes at the end: `none`"},
+     .doc = "what happens to its processes at the end: `none`, `term` (SIGTERM, then SIGKILL), "
+            "`kill`; write another that config/allowed_on_expiry has"},
+    {"grace", 0644, FRESH_ALWAYS, show_grace, store_grace,
+     .doc = "seconds from SIGTERM to SIGKILL where on_expiry is `term`; write others, at most "
+            "config/max_grace"},
+    {"warn", 0644, FRESH_ALWAYS, show_warn, store_warn,
+     .doc =
+         "the warning before the end: `none`, or how many seconds before, `300`, and a signal to "
+         "its processes then, `300:USR1`; write another"},
     {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
      .doc = "the latest events about it, a line each"},
     {0},

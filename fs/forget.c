@@ -29,6 +29,9 @@ void forget_events(struct link *link, const struct engine_event *events, bool ta
         enum event_kind kind = events->kind;
         if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
             continue;
+        /* These change only what is asked for each time. */
+        if (kind == EVENT_NOTE || kind == EVENT_WARNED)
+            continue;
         setting |= kind == EVENT_SETTING;
         /* A shorter life must not be outlived by what was remembered of a longer. */
         names |= taken_back || event_kind_is_end(kind) || kind == EVENT_SHORTENED;

@@ -12,7 +12,8 @@ static const char *const kind_names[] = {
     [EVENT_CREATED] = "created",     [EVENT_RESIZED] = "resized",   [EVENT_EXTENDED] = "extended",
     [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
     [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
-    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",
+    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_LADDER] = "ladder",
+    [EVENT_WARNED] = "warned",
 };
 
 /* names_user's text lives until the next call; two are wanted in one line. */
@@ -26,7 +27,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
                           size_t size)
 {
     const struct partition *p = &event->after;
-    char time[TEXT_TIME_MAX];
+    char time[TEXT_TIME_MAX], warn[WARN_TEXT_MAX];
     text[0] = '\0';
     switch (event->kind) {
     case EVENT_CREATED:
@@ -48,6 +49,14 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     case EVENT_HANDED:
         snprintf(text, size, " gid=%u mode=%04o", (unsigned)p->gid, (unsigned)p->mode);
         break;
+    case EVENT_LADDER:
+        warn_text(p->warn_ns, p->warn_signal, warn);
+        snprintf(text, size, " on_expiry=%s grace=%lld warn=%s", on_expiry_text(p->on_expiry),
+                 (long long)(p->grace_ns / NS_PER_SECOND), warn);
+        break;
+    case EVENT_NOTE:
+        snprintf(text, size, "%s%s", *event->value ? " " : "", event->value);
+        break;
     default:
         break;
     }
@@ -55,7 +64,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
 
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size)
 {
-    char time[TEXT_TIME_MAX], details[192], by[72], user[72];
+    char time[TEXT_TIME_MAX], details[192], by[72], user[72], id[24] = "", device[24] = "";
     text_time_us(event->at_ns + tree->offset_ns, time);
     copy_user(tree, event->by_uid, by);
     if (event->kind == EVENT_SETTING) {
@@ -65,9 +74,14 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
     }
     copy_user(tree, event->after.uid, user);
     print_details(tree, event, details, sizeof(details));
-    snprintf(line, size, "%llu %s %s p%llu device=gpu%u user=%s%s by=%s",
-             (unsigned long long)event->seq, time, kind_names[event->kind],
-             (unsigned long long)event->after.id, (unsigned)event->after.device, user, details, by);
+    /* A note may be about no partition, and about no device. */
+    if (event->after.id)
+        snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
+    if (event->after.device != ENGINE_DEVICE_ANY)
+        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.device);
+    snprintf(line, size, "%llu %s %s%s%s user=%s%s by=%s", (unsigned long long)event->seq, time,
+             event->kind == EVENT_NOTE ? event->key : kind_names[event->kind], id, device, user,
+             details, by);
 }
 
 void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,

@@ -61,7 +61,7 @@ void server_wake_pollers(struct server *server, const struct engine_event *event
     bool ends = false;
     wake_file(server, DIR_ROOT, 0, "events");
     for (; events; events = events->next) {
-        if (events->kind == EVENT_SETTING)
+        if (events->kind == EVENT_SETTING || !events->after.id)
             continue;
         wake_file(server, DIR_PARTITION, events->after.id, "events");
         wake_file(server, DIR_PARTITION, events->after.id, "state");

@@ -40,6 +40,14 @@ static int compare_end(const struct tree_node *a, const struct tree_node *b)
     return x->end_ns != y->end_ns ? ORDER(x->end_ns, y->end_ns) : ORDER(x->id, y->id);
 }
 
+static int compare_warning(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct partition *x = RECORD(a, by_warning), *y = RECORD(b, by_warning);
+    int64_t x_ns = ladder_warning_ns(x), y_ns = ladder_warning_ns(y);
+
+    return x_ns != y_ns ? ORDER(x_ns, y_ns) : ORDER(x->id, y->id);
+}
+
 static const struct tree_kind kind_id = {compare_id, NULL};
 static const struct tree_kind kind_device = {compare_device, NULL};
 static void update_user(struct tree_node *node)
@@ -61,6 +69,7 @@ static void update_user(struct tree_node *node)
 static const struct tree_kind kind_user = {compare_user, update_user};
 static const struct tree_kind kind_hold = {compare_hold, NULL};
 static const struct tree_kind kind_end = {compare_end, NULL};
+static const struct tree_kind kind_warning = {compare_warning, NULL};
 
 void book_init(struct engine *engine)
 {
@@ -68,13 +77,25 @@ void book_init(struct engine *engine)
     engine->by_user.kind = &kind_user;
     engine->by_hold.kind = &kind_hold;
     engine->by_end.kind = &kind_end;
-    engine->next_end_ns = ENGINE_FOREVER;
+    engine->by_warning.kind = &kind_warning;
+    engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
 }
 
 void book_init_device(struct device *device)
 {
     device->partitions = (struct tree){.kind = &kind_device};
     timeline_init(&device->timeline);
+}
+
+/* The first end and the first warning, after an entry came or went. */
+static void update_next(struct engine *engine)
+{
+    const struct tree_node *end = tree_first(&engine->by_end);
+    const struct tree_node *warning = tree_first(&engine->by_warning);
+
+    engine->next_end_ns = end ? RECORD(end, by_end)->end_ns : ENGINE_FOREVER;
+    engine->next_warning_ns =
+        warning ? ladder_warning_ns(RECORD(warning, by_warning)) : ENGINE_FOREVER;
 }
 
 void book_add(struct engine *engine, struct entry *entry)
@@ -85,6 +106,8 @@ void book_add(struct engine *engine, struct entry *entry)
     tree_insert(&engine->by_id, &entry->by_id);
     tree_insert(&engine->by_user, &entry->by_user);
     tree_insert(&engine->by_end, &entry->by_end);
+    if (ladder_waits(partition))
+        tree_insert(&engine->by_warning, &entry->by_warning);
     if (partition->hold)
         tree_insert(&engine->by_hold, &entry->by_hold);
     tree_insert(&device->partitions, &entry->by_device);
@@ -93,19 +116,19 @@ void book_add(struct engine *engine, struct entry *entry)
     device->count++;
     device->total_bytes += partition->memory_bytes;
     engine->count++;
-    if (partition->end_ns < engine->next_end_ns)
-        engine->next_end_ns = partition->end_ns;
+    update_next(engine);
 }
 
 void book_remove(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
     struct device *device = &engine->devices[partition->device];
-    const struct tree_node *first;
 
     tree_remove(&engine->by_id, &entry->by_id);
     tree_remove(&engine->by_user, &entry->by_user);
     tree_remove(&engine->by_end, &entry->by_end);
+    if (ladder_waits(partition))
+        tree_remove(&engine->by_warning, &entry->by_warning);
     if (partition->hold)
         tree_remove(&engine->by_hold, &entry->by_hold);
     tree_remove(&device->partitions, &entry->by_device);
@@ -113,8 +136,7 @@ void book_remove(struct engine *engine, struct entry *entry)
     device->count--;
     device->total_bytes -= partition->memory_bytes;
     engine->count--;
-    first = tree_first(&engine->by_end);
-    engine->next_end_ns = first ? RECORD(first, by_end)->end_ns : ENGINE_FOREVER;
+    update_next(engine);
 }
 
 void book_change(struct engine *engine, struct entry *entry, const struct partition *partition)
@@ -148,6 +170,20 @@ struct entry *book_next_end(const struct engine *engine, int64_t end_ns, uint64_
     struct tree_node *node = tree_after(&engine->by_end, &probe.by_end);
 
     return node ? tree_entry(node, struct entry, by_end) : NULL;
+}
+
+struct entry *book_first_warning(const struct engine *engine)
+{
+    struct tree_node *node = tree_first(&engine->by_warning);
+
+    return node ? tree_entry(node, struct entry, by_warning) : NULL;
+}
+
+struct entry *book_next_warning(const struct engine *engine, const struct entry *entry)
+{
+    struct tree_node *node = tree_after(&engine->by_warning, &entry->by_warning);
+
+    return node ? tree_entry(node, struct entry, by_warning) : NULL;
 }
 
 /* Adds up what the users below `uid` hold. */

@@ -43,19 +43,36 @@ static int reach(const struct engine *engine, int64_t now_ns, const struct calle
     return 0;
 }
 
-/* Makes `entry` the record `after`, with its event. */
-static int change(struct engine *engine, struct entry *entry, enum event_kind kind, int64_t now_ns,
-                  const struct caller *caller, const struct partition *after)
+/* Whether another end, or another warning before it, makes the warning come now. One
+ * that was due before is engine_advance's to give. */
+static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
 {
-    struct engine_event *event = event_new(kind, now_ns, caller->uid);
+    if (before->end_ns == after->end_ns && before->warn_ns == after->warn_ns)
+        return false;
+    return ladder_settle(after, now_ns);
+}
 
-    if (!event)
+/* Makes `entry` the record `wanted`, with its event and the warning that it causes. */
+static int change(struct engine *engine, struct entry *entry, enum event_kind kind, int64_t now_ns,
+                  const struct caller *caller, const struct partition *wanted)
+{
+    struct partition after = *wanted;
+    bool warns = warns_now(&entry->partition, &after, now_ns);
+    struct engine_event *event = event_new(kind, now_ns, caller->uid);
+    struct engine_event *warning = warns ? event_new(EVENT_WARNED, now_ns, after.uid) : NULL;
+
+    if (!event || (warns && !warning)) {
+        engine_events_free(event);
+        engine_events_free(warning);
         return -ENOMEM;
+    }
     event->before = entry->partition;
-    event->after = *after;
+    event->after = after;
     event_append(engine, event);
     event->after.change_seq = event->seq;
     book_change(engine, entry, &event->after);
+    if (warning)
+        event_warn(engine, warning, entry);
     return 0;
 }
 
@@ -84,7 +101,10 @@ int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
     struct partition partition = {.uid = owner_uid,
                                   .gid = owner_gid,
                                   .mode = MODE_NEW,
-                                  .on_expiry = request->on_expiry,
+                                  .on_expiry = engine->policy.default_on_expiry,
+                                  .grace_ns = engine->policy.default_grace_ns,
+                                  .warn_ns = engine->policy.default_warn_ns,
+                                  .warn_signal = engine->policy.default_warn_signal,
                                   .start_ns = now_ns,
                                   .end_ns = timeline_later(now_ns, request->duration_ns),
                                   .created_wall_ns = wall_ns,
@@ -92,23 +112,28 @@ int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
                                   .creator_ns = caller->ns,
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
-    struct engine_event *event;
+    struct engine_event *event, *warning = NULL;
     struct entry *entry = NULL;
+    bool warns;
     int r = check_create(caller, request, owner_uid, hold, why);
 
+    if (r == 0)
+        r = ladder_apply(engine, caller, &request->ladder, &partition, why);
     if (r == 0)
         r = admit_create(engine, now_ns, caller, device, request, why, &partition.device,
                          &partition.memory_bytes);
     if (r)
         return r;
-    if (partition.on_expiry == UINT32_MAX)
-        partition.on_expiry = engine->policy.default_on_expiry;
     memcpy(partition.name, request->name, sizeof partition.name);
+    warns = ladder_settle(&partition, now_ns);
     entry = calloc(1, sizeof *entry);
     event = event_new(EVENT_CREATED, now_ns, caller->uid);
-    if (!entry || !event) {
+    if (warns)
+        warning = event_new(EVENT_WARNED, now_ns, partition.uid);
+    if (!entry || !event || (warns && !warning)) {
         free(entry);
         free(event);
+        free(warning);
         return -ENOMEM;
     }
     partition.id = engine->next_id++;
@@ -116,6 +141,8 @@ int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
     partition.change_seq = event->seq;
     event->after = entry->partition = partition;
     book_add(engine, entry);
+    if (warning)
+        event_warn(engine, warning, entry);
     *ret_id = partition.id;
     return 0;
 }
@@ -171,6 +198,25 @@ int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *c
                   caller, &after);
 }
 
+int engine_set_ladder(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                      uint64_t id, const struct ladder_change *wanted, struct refusal *why)
+{
+    const struct partition *now;
+    struct partition after;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+
+    if (r)
+        return r;
+    now = &entry->partition;
+    after = *now;
+    r = ladder_apply(engine, caller, wanted, &after, why);
+    if (r || (after.on_expiry == now->on_expiry && after.grace_ns == now->grace_ns &&
+              after.warn_ns == now->warn_ns && after.warn_signal == now->warn_signal))
+        return r;
+    return change(engine, entry, EVENT_LADDER, now_ns, caller, &after);
+}
+
 int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
                   const char *name, struct refusal *why)
 {
@@ -211,4 +257,45 @@ int engine_hand_over(struct engine *engine, int64_t now_ns, const struct caller 
         after.mode == entry->partition.mode)
         return 0;
     return change(engine, entry, EVENT_HANDED, now_ns, caller, &after);
+}
+
+static bool is_word(const char *text)
+{
+    size_t length = strnlen(text, ENGINE_WORD_MAX);
+
+    return length > 0 && length < ENGINE_WORD_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+static bool is_line(const char *text)
+{
+    size_t length = strnlen(text, ENGINE_VALUE_MAX);
+
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    }
+    return length < ENGINE_VALUE_MAX;
+}
+
+int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
+                uint32_t by_uid, const char *word, const char *details)
+{
+    struct entry *entry = book_find(engine, about->id);
+    struct engine_event *event;
+
+    if (!is_word(word) || !is_line(details))
+        return -EINVAL;
+    event = event_new(EVENT_NOTE, now_ns, by_uid);
+    if (!event)
+        return -ENOMEM;
+    memcpy(event->key, word, strlen(word) + 1);
+    memcpy(event->value, details, strlen(details) + 1);
+    event->before = event->after = entry ? entry->partition : *about;
+    event_append(engine, event);
+    if (entry) {
+        event->after.change_seq = event->seq;
+        book_change(engine, entry, &event->after);
+    }
+    return 0;
 }

@@ -7,6 +7,7 @@
  *   book.c      live partitions in all their orders
  *   admit.c     is there room, and may this caller have it
  *   change.c    the operations
+ *   ladder.c    how partitions end, and the warning before; ladder_words.c its words
  *   event.c     what changed, expiry, and taking it back
  *   setting.c   durable settings; policy.c what those of config/ mean
  *   request.c   the grammar; units.c amounts and durations; text.c sentences
@@ -130,7 +131,8 @@ int engine_restore(struct engine *engine, const struct partition *partition)
     if (partition->id == 0 || partition->device >= engine->device_count ||
         partition->end_ns <= partition->start_ns || partition->memory_bytes == 0 ||
         partition->memory_bytes > INT64_MAX - engine->devices[partition->device].total_bytes ||
-        !memchr(partition->name, 0, sizeof partition->name) || book_find(engine, partition->id))
+        !memchr(partition->name, 0, sizeof partition->name) || !ladder_is_sound(partition) ||
+        book_find(engine, partition->id))
         return -EINVAL;
     entry = calloc(1, sizeof *entry);
     if (!entry)
@@ -151,7 +153,8 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
 
 int64_t engine_next_wakeup(const struct engine *engine)
 {
-    return engine->next_end_ns;
+    return engine->next_end_ns < engine->next_warning_ns ? engine->next_end_ns
+                                                         : engine->next_warning_ns;
 }
 
 uint64_t engine_count(const struct engine *engine)

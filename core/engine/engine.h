@@ -12,6 +12,7 @@
 #ifndef CHRONOS_ENGINE_ENGINE_H
 #define CHRONOS_ENGINE_ENGINE_H
 
+#include "ladder.h"
 #include "partition.h"
 #include "request.h"
 
@@ -23,6 +24,7 @@
 #define ENGINE_SENTENCE_MAX 256
 #define ENGINE_KEY_MAX      192 /* a setting's key, with its NUL */
 #define ENGINE_VALUE_MAX    128 /* a setting's value, with its NUL */
+#define ENGINE_WORD_MAX     32  /* a note's word, with its NUL */
 #define ENGINE_DEVICE_ANY   UINT32_MAX
 #define ENGINE_BARRED_WORDS 2
 /* A caller's `ns` that cannot be told: it is nobody's, not even its own. */
@@ -73,6 +75,9 @@ enum event_kind {
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* the open file that held it was closed */
     EVENT_SETTING,   /* key, value */
+    EVENT_LADDER,    /* on_expiry, grace_ns, warn_ns or warn_signal; maybe warned is 0 again */
+    EVENT_WARNED,    /* the end is near: warned is 1; at_ns is the moment it was due */
+    EVENT_NOTE,      /* something happened that the log shall tell: key, value */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -82,15 +87,17 @@ static inline bool event_kind_is_end(enum event_kind kind)
 
 /* Something that changed. `before` is all zero for EVENT_CREATED; for the four
  * kinds of end `after` equals `before` except that end_ns is the actual end and
- * change_seq is new. Enough to make it durable, to log it and to take it back. */
+ * change_seq is new. An EVENT_NOTE changes at most the change_seq of the partition it
+ * is about: `after` has it when that is alive, and is what the caller knew of it when
+ * that has ended, or has id 0. Enough to make it durable, to log it and to take it back. */
 struct engine_event {
     struct engine_event *next;
     uint64_t seq; /* 1, 2, ...: strictly rising in the order of change */
     enum event_kind kind;
     int64_t at_ns;
-    uint32_t by_uid; /* who did it; for EVENT_EXPIRED the owner */
+    uint32_t by_uid; /* who did it; for EVENT_EXPIRED and EVENT_WARNED the owner */
     struct partition before, after;
-    /* EVENT_SETTING only */
+    /* EVENT_SETTING; EVENT_NOTE: the word and the details of its line */
     char key[ENGINE_KEY_MAX];
     char value[ENGINE_VALUE_MAX];
     char old_value[ENGINE_VALUE_MAX]; /* "" when it was not set */
@@ -167,6 +174,11 @@ int engine_resize(struct engine *engine, int64_t now_ns, const struct caller *ca
  * bounded by the policy, shortening always works. */
 int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
                    int64_t end_ns, struct refusal *why);
+/* Gives a partition another way to end: those parts that `change` sets. Owners are
+ * bound by the policy (allowed_on_expiry, max_grace), except that what is already so
+ * may stay. */
+int engine_set_ladder(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                      uint64_t id, const struct ladder_change *change, struct refusal *why);
 /* Gives a partition another label; "" takes it away. */
 int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
                   const char *name, struct refusal *why);
@@ -182,9 +194,23 @@ int engine_set(struct engine *engine, int64_t now_ns, const struct caller *calle
 /* The value of a setting, or NULL when it was never set. */
 const char *engine_setting(const struct engine *engine, const char *key);
 
+/* Has the log tell of something that the engine does not do itself: `word` ("killed",
+ * "intruder": small letters, digits and '-') with `details` ("pid=17 bytes=4096", may be "").
+ * `about` is the partition it happened to, as the caller knows it, maybe ended; with
+ * id 0 only its uid and its device (ENGINE_DEVICE_ANY: none) are told. -EINVAL when
+ * the word or the details are no such text, or too long. */
+int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
+                uint32_t by_uid, const char *word, const char *details);
+
 /* -- time ---------------------------------------------------------------- */
 
-/* Ends everything whose time is up at now_ns. Cheap when nothing is. */
+/* A partition with warn_ns has its warning once for an end: warn_ns before it, or at
+ * once when less than that is left. When its end is moved away so that there is more
+ * left again, or warn_ns is made smaller, it is not warned any more, and the warning
+ * comes in its time. */
+
+/* Ends everything whose time is up at now_ns and gives the warnings that are due, in
+ * the order of their times. Cheap when there is nothing. */
 int engine_advance(struct engine *engine, int64_t now_ns);
 /* When engine_advance must be called next; ENGINE_FOREVER when never. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changed, in order; the end of partitions, which is the one change that
- * time makes; and taking back what could not be made durable. Whoever makes the
+ * What changed, in order; the end of partitions and the warning before it, which are
+ * the changes that time makes; and taking back what could not be made durable. Whoever makes the
  * events durable is not known here.
  */
 #include "state.h"
@@ -43,6 +43,15 @@ void event_end(struct engine *engine, struct engine_event *event, struct entry *
     free(entry);
 }
 
+void event_warn(struct engine *engine, struct engine_event *event, struct entry *entry)
+{
+    event->before = event->after = entry->partition;
+    event_append(engine, event);
+    event->after.warned = 1;
+    event->after.change_seq = event->seq;
+    book_change(engine, entry, &event->after);
+}
+
 struct engine_event *engine_take_events(struct engine *engine)
 {
     struct engine_event *events = engine->first_event;
@@ -61,29 +70,54 @@ void engine_events_free(struct engine_event *events)
     }
 }
 
+/* All that time brings until now_ns, in its order, as events that name nobody yet.
+ * False without memory. */
+static bool foresee(const struct engine *engine, int64_t now_ns, struct engine_event **last)
+{
+    const struct entry *warning = book_first_warning(engine);
+    const struct entry *end = book_next_end(engine, INT64_MIN, 0);
+
+    for (;;) {
+        if (warning && ladder_warning_ns(&warning->partition) > now_ns)
+            warning = NULL;
+        if (end && end->partition.end_ns > now_ns)
+            end = NULL;
+        if (!warning && !end)
+            return true;
+        /* Of one partition the warning is always before the end. */
+        if (warning && (!end || ladder_warning_ns(&warning->partition) <= end->partition.end_ns)) {
+            *last = event_new(EVENT_WARNED, ladder_warning_ns(&warning->partition),
+                              warning->partition.uid);
+            warning = book_next_warning(engine, warning);
+        } else {
+            *last = event_new(EVENT_EXPIRED, end->partition.end_ns, end->partition.uid);
+            end = book_next_end(engine, end->partition.end_ns, end->partition.id);
+        }
+        if (!*last)
+            return false;
+        last = &(*last)->next;
+    }
+}
+
 int engine_advance(struct engine *engine, int64_t now_ns)
 {
-    struct engine_event *first = NULL, **last = &first;
-    const struct entry *due = NULL;
+    struct engine_event *first = NULL;
 
-    /* All events first: if memory is short, nothing has ended. */
-    if (engine->next_end_ns > now_ns)
+    if (engine_next_wakeup(engine) > now_ns)
         return 0;
-    while ((due = due ? book_next_end(engine, due->partition.end_ns, due->partition.id)
-                      : book_next_end(engine, INT64_MIN, 0)) &&
-           due->partition.end_ns <= now_ns) {
-        *last = event_new(EVENT_EXPIRED, due->partition.end_ns, due->partition.uid);
-        if (!*last) {
-            engine_events_free(first);
-            return -ENOMEM;
-        }
-        last = &(*last)->next;
+    /* All events first: if memory is short, nothing has happened. */
+    if (!foresee(engine, now_ns, &first)) {
+        engine_events_free(first);
+        return -ENOMEM;
     }
     while (first) {
         struct engine_event *event = first;
 
         first = event->next;
-        event_end(engine, event, book_next_end(engine, INT64_MIN, 0));
+        if (event->kind == EVENT_WARNED)
+            event_warn(engine, event, book_first_warning(engine));
+        else
+            event_end(engine, event, book_next_end(engine, INT64_MIN, 0));
     }
     return 0;
 }
@@ -169,6 +203,18 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
     return true;
 }
 
+/* A note moved the change_seq of a partition that was alive, and nothing else. */
+static bool revert_note(struct engine *engine, const struct engine_event *event)
+{
+    struct entry *entry = book_find(engine, event->before.id);
+
+    if (event->after.change_seq == event->before.change_seq)
+        return true;
+    if (entry)
+        book_change(engine, entry, &event->before);
+    return entry != NULL;
+}
+
 /* False when the event does not fit what is there: not ours, or out of order. */
 static bool revert_one(struct engine *engine, struct revert *revert,
                        const struct engine_event *event)
@@ -176,7 +222,9 @@ static bool revert_one(struct engine *engine, struct revert *revert,
     uint64_t id = event->kind == EVENT_CREATED ? event->after.id : event->before.id;
     struct entry *entry = book_find(engine, id);
 
-    if (event->kind == EVENT_SETTING) {
+    if (event->kind == EVENT_NOTE) {
+        return revert_note(engine, event);
+    } else if (event->kind == EVENT_SETTING) {
         setting_put(engine, revert->settings[--revert->setting_count], event->key,
                     event->old_value);
     } else if (event_kind_is_end(event->kind)) {

@@ -11,8 +11,13 @@
 
 #define PARTITION_NAME_MAX 64
 
-/* What happens to a partition's processes at its end. */
-enum on_expiry { ON_EXPIRY_NONE = 0 };
+/* What happens to a partition's processes at its end, however it ends. The numbers
+ * are kept in state files. */
+enum on_expiry {
+    ON_EXPIRY_NONE = 0, /* they run on and can allocate nothing more */
+    ON_EXPIRY_TERM = 1, /* SIGTERM, and SIGKILL to those that are there `grace_ns` later */
+    ON_EXPIRY_KILL = 2, /* SIGKILL */
+};
 
 /* Times are engine time: nanoseconds of whatever steady clock the caller of
  * the engine uses. A partition is alive in [start_ns, end_ns). */
@@ -21,6 +26,10 @@ struct partition {
     uint32_t device;                   /* engine index of its device */
     uint32_t uid, gid, mode;           /* owner, group, permission bits (07777) */
     uint32_t on_expiry;                /* enum on_expiry */
+    int64_t grace_ns;                  /* from SIGTERM to SIGKILL, whole seconds; may be 0 */
+    int64_t warn_ns;                   /* so long before its end comes the warning; 0 none */
+    uint32_t warn_signal;              /* sent to its processes then, SIGUSR1 ...; 0 none */
+    uint32_t warned;                   /* 1: the warning of this end came, it is expiring */
     uint64_t memory_bytes;             /* what it holds */
     int64_t start_ns;                  /* first moment of its life */
     int64_t end_ns;                    /* first moment after its life */

@@ -21,7 +21,17 @@ const struct policy_row policy_rows[] = {
     {"max_partitions", "1000", "the most partitions that one user may hold at a time"},
     {"retention", "7776000", "how long ended partitions stay in the history, in seconds"},
     {"admin_group", "", "members of this group are administrators; none: only root"},
-    {"default_on_expiry", "none", "what happens to processes at the end when a request is silent"},
+    {"default_on_expiry", "term", "what happens to processes at the end when a request is silent"},
+    {"allowed_on_expiry", "none term kill", "which of these an owner may choose"},
+    {"default_grace", "10", "from SIGTERM to SIGKILL when a request is silent, in seconds"},
+    {"max_grace", "300", "the longest grace an owner may choose, in seconds"},
+    {"default_warn", "none", "the warning before the end when a request is silent"},
+    {"unreachable", "refuse", "what shims do when they cannot reach the filesystem: refuse, allow"},
+    {"watchdog", "off",
+     "what happens to programs that use a device beside their partition: off, report, warn, end"},
+    {"watchdog_interval", "10", "time between two looks of the watchdog, in seconds"},
+    {"watchdog_grace", "60", "time between two steps of the watchdog, in seconds"},
+    {"gate", "off", "on: device nodes are open only to users who hold a partition"},
     {NULL, NULL, NULL},
 };
 
@@ -170,10 +180,128 @@ static int set_default_on_expiry(struct policy *policy, const struct setting *se
     return r;
 }
 
+static int set_allowed_on_expiry(struct policy *policy, const struct setting *setting)
+{
+    int r = on_expiry_set_parse(setting->value, strlen(setting->value), &policy->allowed_on_expiry,
+                                setting->sentence, setting->size);
+
+    if (r == 0)
+        on_expiry_set_text(policy->allowed_on_expiry, setting->canonical, setting->canonical_size);
+    return r;
+}
+
+/* Seconds that may be 0, and not max. */
+static int parse_grace(const struct setting *setting, int64_t *ret_ns)
+{
+    int r = grace_parse(setting->value, strlen(setting->value), ret_ns, setting->sentence,
+                        setting->size);
+
+    if (r == 0)
+        duration_canonical(*ret_ns, setting);
+    return r;
+}
+
+static int set_default_grace(struct policy *policy, const struct setting *setting)
+{
+    return parse_grace(setting, &policy->default_grace_ns);
+}
+
+static int set_max_grace(struct policy *policy, const struct setting *setting)
+{
+    if (strcmp(setting->value, "max") == 0)
+        return parse_limit(setting, &policy->max_grace_ns);
+    return parse_grace(setting, &policy->max_grace_ns);
+}
+
+static int set_default_warn(struct policy *policy, const struct setting *setting)
+{
+    char text[WARN_TEXT_MAX];
+    int r = warn_parse(setting->value, strlen(setting->value), &policy->default_warn_ns,
+                       &policy->default_warn_signal, setting->sentence, setting->size);
+
+    if (r)
+        return r;
+    warn_text(policy->default_warn_ns, policy->default_warn_signal, text);
+    snprintf(setting->canonical, setting->canonical_size, "%s", text);
+    return 0;
+}
+
+/* One of `words`; its place in the list, whose last is NULL, goes to *ret. */
+static int parse_choice(const struct setting *setting, const char *name, const char *const words[],
+                        unsigned *ret)
+{
+    char quoted[TEXT_QUOTED_MAX], known[64] = "";
+    size_t used = 0;
+
+    for (unsigned i = 0; words[i]; i++) {
+        if (strcmp(words[i], setting->value) == 0) {
+            snprintf(setting->canonical, setting->canonical_size, "%s", words[i]);
+            *ret = i;
+            return 0;
+        }
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s",
+                                     used ? (words[i + 1] ? ", " : " or ") : "", words[i]);
+    }
+    text_quote(setting->value, strlen(setting->value), quoted);
+    return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
+                       "%s cannot be \"%s\"; write %s", name, quoted, known);
+}
+
+static int set_unreachable(struct policy *policy, const struct setting *setting)
+{
+    static const char *const words[] = {"refuse", "allow", NULL};
+    unsigned choice;
+    int r = parse_choice(setting, "unreachable", words, &choice);
+
+    if (r == 0)
+        policy->unreachable = (enum policy_unreachable)choice;
+    return r;
+}
+
+static int set_watchdog(struct policy *policy, const struct setting *setting)
+{
+    static const char *const words[] = {"off", "report", "warn", "end", NULL};
+    unsigned choice;
+    int r = parse_choice(setting, "watchdog", words, &choice);
+
+    if (r == 0)
+        policy->watchdog = (enum policy_watchdog)choice;
+    return r;
+}
+
+static int set_watchdog_interval(struct policy *policy, const struct setting *setting)
+{
+    int r = duration_parse(setting->value, strlen(setting->value), &policy->watchdog_interval_ns,
+                           setting->sentence, setting->size);
+
+    if (r == 0)
+        duration_canonical(policy->watchdog_interval_ns, setting);
+    return r;
+}
+
+static int set_watchdog_grace(struct policy *policy, const struct setting *setting)
+{
+    return parse_grace(setting, &policy->watchdog_grace_ns);
+}
+
+static int set_gate(struct policy *policy, const struct setting *setting)
+{
+    static const char *const words[] = {"off", "on", NULL};
+    unsigned choice;
+    int r = parse_choice(setting, "gate", words, &choice);
+
+    if (r == 0)
+        policy->gate = choice == 1;
+    return r;
+}
+
 /* In the order of policy_rows. */
 static int (*const setters[])(struct policy *policy, const struct setting *setting) = {
-    set_min_duration, set_max_duration, set_max_fraction,      set_max_partitions,
-    set_retention,    set_admin_group,  set_default_on_expiry,
+    set_min_duration,  set_max_duration,      set_max_fraction,      set_max_partitions,
+    set_retention,     set_admin_group,       set_default_on_expiry, set_allowed_on_expiry,
+    set_default_grace, set_max_grace,         set_default_warn,      set_unreachable,
+    set_watchdog,      set_watchdog_interval, set_watchdog_grace,    set_gate,
 };
 _Static_assert(sizeof setters / sizeof setters[0] + 1 == sizeof policy_rows / sizeof policy_rows[0],
                "one setter a row");

@@ -7,8 +7,19 @@
 #ifndef CHRONOS_ENGINE_POLICY_H
 #define CHRONOS_ENGINE_POLICY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What shims do when they cannot reach the filesystem. */
+enum policy_unreachable { POLICY_UNREACHABLE_REFUSE, POLICY_UNREACHABLE_ALLOW };
+/* How far the watchdog goes; each does what those before it do. */
+enum policy_watchdog {
+    POLICY_WATCHDOG_OFF,
+    POLICY_WATCHDOG_REPORT,
+    POLICY_WATCHDOG_WARN,
+    POLICY_WATCHDOG_END,
+};
 
 struct policy {
     int64_t min_duration_ns;
@@ -16,8 +27,20 @@ struct policy {
     uint32_t max_fraction_ppm;
     uint64_t max_partitions; /* that one user may hold; UINT64_MAX: no limit */
     int64_t retention_ns;    /* INT64_MAX: history is kept for ever */
+    /* how a partition ends whose request does not say */
     uint32_t default_on_expiry;
-    char admin_group[64]; /* "" none */
+    int64_t default_grace_ns;
+    int64_t default_warn_ns; /* 0: no warning */
+    uint32_t default_warn_signal;
+    /* what owners may choose */
+    uint32_t allowed_on_expiry; /* bits 1 << enum on_expiry */
+    int64_t max_grace_ns;       /* INT64_MAX: no limit */
+    enum policy_unreachable unreachable;
+    enum policy_watchdog watchdog;
+    int64_t watchdog_interval_ns; /* between two looks */
+    int64_t watchdog_grace_ns;    /* between two of its steps */
+    bool gate;                    /* device nodes are open only to holders of partitions */
+    char admin_group[64];         /* "" none */
 };
 
 struct policy_row {

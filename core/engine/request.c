@@ -21,39 +21,18 @@ struct field {
 const struct request_word request_words[] = {
     {"user", "NAME", "for this user instead of the caller; administrators only"},
     {"name", "LABEL", "a label: letters, digits, '.', '_', '-', at most 64"},
-    {"on_expiry", "none", "what happens to its processes at the end"},
+    {"on_expiry", "none|term|kill", "what happens to its processes at the end"},
+    {"grace", "SECONDS", "with on_expiry=term: from SIGTERM to SIGKILL; 0 or more, or 1m"},
+    {"warn", "SECONDS[:SIGNAL]",
+     "a warning so long before the end, and a signal to its processes (USR1 ...); or none"},
     {"hold", NULL, "the partition lives no longer than the open file that asked"},
     {NULL, NULL, NULL},
 };
-enum word { WORD_USER, WORD_NAME, WORD_ON_EXPIRY, WORD_HOLD, WORD_COUNT };
-
-static const char *const on_expiry_words[] = {[ON_EXPIRY_NONE] = "none"};
-#define ON_EXPIRY_COUNT (sizeof on_expiry_words / sizeof on_expiry_words[0])
-
-const char *on_expiry_text(uint32_t on_expiry)
-{
-    return on_expiry < ON_EXPIRY_COUNT ? on_expiry_words[on_expiry] : "unknown";
-}
+enum word { WORD_USER, WORD_NAME, WORD_ON_EXPIRY, WORD_GRACE, WORD_WARN, WORD_HOLD, WORD_COUNT };
 
 static bool same(const char *text, size_t length, const char *word)
 {
     return strlen(word) == length && memcmp(text, word, length) == 0;
-}
-
-int on_expiry_parse(const char *text, size_t length, uint32_t *ret_on_expiry, char *sentence,
-                    size_t size)
-{
-    char quoted[TEXT_QUOTED_MAX];
-
-    for (uint32_t i = 0; i < ON_EXPIRY_COUNT; i++) {
-        if (same(text, length, on_expiry_words[i])) {
-            *ret_on_expiry = i;
-            return 0;
-        }
-    }
-    text_quote(text, length, quoted);
-    return text_refuse(REFUSED_INVALID, sentence, size,
-                       "\"%s\" is not something that can happen on expiry; write none", quoted);
 }
 
 static bool is_label_byte(char c)
@@ -160,13 +139,23 @@ static int take_name(struct field value, struct request *request, char *sentence
 static int take_value(enum word word, struct field value, struct request *request, char *sentence,
                       size_t size)
 {
+    struct ladder_change *ladder = &request->ladder;
+
     switch (word) {
     case WORD_USER:
         return take_user(value, request, sentence, size);
     case WORD_NAME:
         return take_name(value, request, sentence, size);
     case WORD_ON_EXPIRY:
-        return on_expiry_parse(value.text, value.length, &request->on_expiry, sentence, size);
+        ladder->set_on_expiry = true;
+        return on_expiry_parse(value.text, value.length, &ladder->on_expiry, sentence, size);
+    case WORD_GRACE:
+        ladder->set_grace = true;
+        return grace_parse(value.text, value.length, &ladder->grace_ns, sentence, size);
+    case WORD_WARN:
+        ladder->set_warn = true;
+        return warn_parse(value.text, value.length, &ladder->warn_ns, &ladder->warn_signal,
+                          sentence, size);
     default:
         request->hold = true;
         return 0;
@@ -202,7 +191,7 @@ static int take_word(struct field field, unsigned *seen, struct request *request
 int request_parse(const char *text, size_t length, struct request *ret_request, char *sentence,
                   size_t size)
 {
-    struct request request = {.on_expiry = UINT32_MAX};
+    struct request request = {0};
     struct field rest = {text, length}, amount, duration, field;
     unsigned seen = 0;
     int r;

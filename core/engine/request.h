@@ -6,6 +6,7 @@
 #ifndef CHRONOS_ENGINE_REQUEST_H
 #define CHRONOS_ENGINE_REQUEST_H
 
+#include "ladder.h"
 #include "partition.h"
 #include "units.h"
 
@@ -18,7 +19,7 @@ struct request {
     struct amount amount;            /* how much memory */
     int64_t duration_ns;             /* for how long, whole seconds */
     bool hold;                       /* ends with the open file that asked */
-    uint32_t on_expiry;              /* enum on_expiry; UINT32_MAX: the policy's default */
+    struct ladder_change ladder;     /* what is not set: the policy's defaults */
     char user[REQUEST_USER_MAX + 1]; /* for whom; "" the caller */
     char name[PARTITION_NAME_MAX + 1];
 };
@@ -40,9 +41,5 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
 /* A label: letters, digits, '.', '_' and '-', 1 to PARTITION_NAME_MAX of them.
  * 0, or REFUSED_INVALID and a sentence. */
 int label_check(const char *text, size_t length, char *sentence, size_t size);
-/* The word for an enum on_expiry, and back. */
-const char *on_expiry_text(uint32_t on_expiry);
-int on_expiry_parse(const char *text, size_t length, uint32_t *ret_on_expiry, char *sentence,
-                    size_t size);
 
 #endif

@@ -16,11 +16,12 @@
 /* A live partition and its place in every order. */
 struct entry {
     struct partition partition;
-    struct tree_node by_id;     /* of all */
-    struct tree_node by_device; /* of its device, by id */
-    struct tree_node by_user;   /* uid, id */
-    struct tree_node by_hold;   /* hold, id; only while hold is not 0 */
-    struct tree_node by_end;    /* end_ns, id */
+    struct tree_node by_id;      /* of all */
+    struct tree_node by_device;  /* of its device, by id */
+    struct tree_node by_user;    /* uid, id */
+    struct tree_node by_hold;    /* hold, id; only while hold is not 0 */
+    struct tree_node by_end;     /* end_ns, id */
+    struct tree_node by_warning; /* when it is due, id; only while a warning is to come */
     /* of the subtree below by_user */
     uint64_t user_count, user_bytes;
     struct timeline_point start, end;
@@ -45,9 +46,10 @@ struct engine {
     void *context;
     struct device *devices;
     uint32_t device_count;
-    struct tree by_id, by_user, by_hold, by_end, settings;
+    struct tree by_id, by_user, by_hold, by_end, by_warning, settings;
     uint64_t count;
-    int64_t next_end_ns; /* the first end of all; ENGINE_FOREVER when there is none */
+    /* the first end and the first warning of all; ENGINE_FOREVER when there is none */
+    int64_t next_end_ns, next_warning_ns;
     struct policy policy;
     uint64_t next_id, next_seq;
     struct engine_event *first_event, *last_event;
@@ -70,6 +72,9 @@ struct entry *book_find(const struct engine *engine, uint64_t id);
 struct entry *book_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
 /* The first entry after (end_ns, id) in the order of ends. */
 struct entry *book_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id);
+/* The first of those whose warning is to come; the one after `entry`. */
+struct entry *book_first_warning(const struct engine *engine);
+struct entry *book_next_warning(const struct engine *engine, const struct entry *entry);
 
 /* -- admit.c: is there room, and may this caller have it ------------------ */
 
@@ -81,6 +86,28 @@ int admit_resize(const struct engine *engine, int64_t now_ns, const struct calle
                  const struct partition *partition, uint64_t bytes, struct refusal *why);
 int admit_end(const struct engine *engine, int64_t now_ns, const struct caller *caller,
               const struct partition *partition, int64_t end_ns, struct refusal *why);
+
+/* -- ladder.c: how partitions end ------------------------------------------ */
+
+/* When the warning of a partition that has one is due. */
+static inline int64_t ladder_warning_ns(const struct partition *partition)
+{
+    if (partition->end_ns < INT64_MIN + partition->warn_ns)
+        return INT64_MIN;
+    return partition->end_ns - partition->warn_ns;
+}
+/* Whether its warning is still to come. */
+static inline bool ladder_waits(const struct partition *partition)
+{
+    return partition->warn_ns > 0 && !partition->warned;
+}
+/* Puts into the record what `change` sets, when the caller may choose it. */
+int ladder_apply(const struct engine *engine, const struct caller *caller,
+                 const struct ladder_change *change, struct partition *partition,
+                 struct refusal *why);
+/* After its end or its warn_ns became another: is it still warned? True when the
+ * warning must come now. */
+bool ladder_settle(struct partition *partition, int64_t now_ns);
 
 /* -- setting.c ------------------------------------------------------------ */
 
@@ -99,5 +126,7 @@ struct engine_event *event_new(enum event_kind kind, int64_t at_ns, uint32_t by_
 void event_append(struct engine *engine, struct engine_event *event);
 /* Ends `entry` as `event` says; the event was made with event_new. */
 void event_end(struct engine *engine, struct engine_event *event, struct entry *entry);
+/* Makes `entry` one that was warned; the event is an EVENT_WARNED. */
+void event_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 #endif

@@ -230,6 +230,16 @@ int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sente
     return 0;
 }
 
+int grace_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size)
+{
+    int64_t seconds;
+
+    if (!scan_duration(text, length, &seconds) || seconds != 0)
+        return duration_parse(text, length, ret_ns, sentence, size);
+    *ret_ns = 0;
+    return 0;
+}
+
 void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
     wide millionths = total ? ((wide)bytes * 1000000 + total / 2) / total : 0;

@@ -31,6 +31,9 @@ uint64_t amount_bytes(const struct amount *amount, uint64_t total);
 /* "3600", "90m", "1h30m", "2d": whole seconds, at least 1, at most 100 years. */
 int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size);
 
+/* The same, and 0: a time that may be none at all. */
+int grace_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size);
+
 /* "0.5": bytes / total with at most six decimals, rounded to nearest, no
  * trailing zeros, never 0 for a non-zero amount. */
 void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size);

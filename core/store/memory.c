@@ -218,7 +218,7 @@ static bool is_there(const struct state *state, const struct store_batch *batch,
     uint64_t id = batch->items[index].event->after.id;
     while (index-- > 0) {
         const struct engine_event *event = batch->items[index].event;
-        if (event->kind != EVENT_SETTING && event->after.id == id)
+        if (event->kind != EVENT_SETTING && event->kind != EVENT_NOTE && event->after.id == id)
             return !event_kind_is_end(event->kind);
     }
     return partition_is_at(state, partition_index(state, id), id);
@@ -230,8 +230,11 @@ static bool makes_sense(const struct memory_store *store, const struct store_bat
         return false;
     for (size_t i = 0; i < batch->item_count; i++) {
         const struct engine_event *event = batch->items[i].event;
-        if (event->kind == EVENT_SETTING)
+        if (event->kind == EVENT_SETTING || event->kind == EVENT_NOTE) {
+            if (store_note_moves(event) && !is_there(store->state, batch, i))
+                return false;
             continue;
+        }
         if (event->after.device >= store->index_count ||
             is_there(store->state, batch, i) == (event->kind == EVENT_CREATED))
             return false;
@@ -277,12 +280,24 @@ static void apply_end(struct state *state, const struct engine_event *event,
     list_insert(&state->history, state->history.count, &entry);
 }
 
+static void apply_note(struct state *state, const struct engine_event *event)
+{
+    if (!store_note_moves(event))
+        return;
+    struct partition *p = list_at(&state->partitions, partition_index(state, event->after.id));
+    p->change_seq = event->seq;
+}
+
 static void apply_event(struct memory_store *store, const struct engine_event *event,
                         int64_t offset_ns)
 {
     struct state *state = store->state;
     if (event->kind == EVENT_SETTING) {
         apply_setting(state, event);
+        return;
+    }
+    if (event->kind == EVENT_NOTE) {
+        apply_note(state, event);
         return;
     }
     struct partition p = event->after;

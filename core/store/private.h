@@ -38,6 +38,9 @@ bool store_line_fits(const char *text, size_t min, size_t size);
 /* A partition's label: the characters that the request grammar allows. */
 bool store_label_fits(const char *label);
 
+/* Whether the event is a note that moves the change_seq of a partition. */
+bool store_note_moves(const struct engine_event *event);
+
 /* Whether the clock has to be written again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
 

@@ -80,26 +80,38 @@ static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
     return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
 
-/* The tables must be ours to the letter, so that no trigger or view made by
- * hand or by damage runs when we write. */
-static int check_schema(struct sqlite_store *store, char *sentence, size_t size)
+int sqlite_compare_schema(sqlite3 *db, int format)
 {
     sqlite3_stmt *statement = NULL;
     const struct schema_row *row = sqlite_schema;
-    int rc = sqlite3_prepare_v2(store->db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
+    int rc = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
                                 &statement, NULL);
 
     for (; rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW; row++) {
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         const char *sql = (const char *)sqlite3_column_text(statement, 1);
+        const char *wanted = format == 1 && row->sql_1 != NULL ? row->sql_1 : row->sql;
         bool same = row->table != NULL && name != NULL && sql != NULL &&
-                    strcmp(name, row->table) == 0 && strcmp(sql, row->sql) == 0;
+                    strcmp(name, row->table) == 0 && strcmp(sql, wanted) == 0;
         rc = same ? SQLITE_OK : SQLITE_CORRUPT;
+        if (!same)
+            break;
     }
     sqlite3_finalize(statement);
-    if (rc == SQLITE_DONE && row->table == NULL)
+    if (rc == SQLITE_DONE)
+        rc = row->table == NULL ? SQLITE_OK : SQLITE_CORRUPT;
+    return rc;
+}
+
+/* The tables must be ours to the letter, so that no trigger or view made by
+ * hand or by damage runs when we write. */
+static int check_schema(struct sqlite_store *store, char *sentence, size_t size)
+{
+    int rc = sqlite_compare_schema(store->db, store->format);
+
+    if (rc == SQLITE_OK)
         return 0;
-    if (rc != SQLITE_DONE && rc != SQLITE_CORRUPT && sqlite_errno(store->db, rc) != -EBADMSG) {
+    if (rc != SQLITE_CORRUPT && sqlite_errno(store->db, rc) != -EBADMSG) {
         sqlite_say(sentence, size, "the state cannot be read", store->db, rc);
         return sqlite_errno(store->db, rc);
     }
@@ -143,8 +155,9 @@ static int check_format(struct sqlite_store *store, char *sentence, size_t size)
                  store->directory, (long long)format, STATE_FORMAT);
         return -EPROTONOSUPPORT;
     }
-    if (application != STATE_APPLICATION || format != STATE_FORMAT)
+    if (application != STATE_APPLICATION || format < 1)
         return damaged(store, "its first page is not ours", sentence, size);
+    store->format = (int)format;
     return 0;
 }
 

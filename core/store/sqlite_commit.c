@@ -19,19 +19,24 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_PARTITION_INSERT] =
         "INSERT INTO partition(id, device, uid, gid, mode, on_expiry, memory_bytes, start_ns,"
-        " end_ns, created_wall_ns, hold, creator_ns, creator_uid, creator_pid, change_seq, name)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        " end_ns, created_wall_ns, hold, creator_ns, creator_uid, creator_pid, change_seq, name,"
+        " grace_ns, warn_ns, warn_signal, warned)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+        " ?19, ?20)",
     [SQL_PARTITION_UPDATE] =
         "UPDATE partition SET device=?2, uid=?3, gid=?4, mode=?5, on_expiry=?6, memory_bytes=?7,"
         " start_ns=?8, end_ns=?9, created_wall_ns=?10, hold=?11, creator_ns=?12, creator_uid=?13,"
-        " creator_pid=?14, change_seq=?15, name=?16 WHERE id=?1",
+        " creator_pid=?14, change_seq=?15, name=?16, grace_ns=?17, warn_ns=?18, warn_signal=?19,"
+        " warned=?20 WHERE id=?1",
     [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
     [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = start_ns + ?1, end_ns = end_ns + ?1",
+    [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
     [SQL_HISTORY_INSERT] =
         "INSERT INTO history(id, device, uid, gid, mode, on_expiry, memory_bytes, start_wall_ns,"
         " end_wall_ns, created_wall_ns, by_uid, creator_ns, creator_uid, creator_pid, seq, name,"
-        " how)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        " grace_ns, warn_ns, warn_signal, warned, how)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+        " ?19, ?20, ?21)",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
                          " (SELECT seq FROM history ORDER BY seq LIMIT ?2)",
     [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies)"
@@ -109,6 +114,10 @@ static void bind_partition(sqlite3_stmt *statement, const struct partition *p, i
     bind_int(statement, 14, p->creator_pid);
     bind_int(statement, 15, (int64_t)p->change_seq);
     bind_text(statement, 16, p->name);
+    bind_int(statement, 17, p->grace_ns);
+    bind_int(statement, 18, p->warn_ns);
+    bind_int(statement, 19, p->warn_signal);
+    bind_int(statement, 20, p->warned);
 }
 
 static int put_end(struct sqlite_store *store, const struct engine_event *event, int64_t device,
@@ -125,7 +134,7 @@ static int put_end(struct sqlite_store *store, const struct engine_event *event,
     bind_int(statement, 9, event->after.end_ns + offset_ns);
     bind_int(statement, 11, event->by_uid);
     bind_int(statement, 15, (int64_t)event->seq);
-    bind_text(statement, 17, sqlite_how(event->kind));
+    bind_text(statement, 21, sqlite_how(event->kind));
     return sqlite_run(store, SQL_HISTORY_INSERT);
 }
 
@@ -139,11 +148,24 @@ static int put_setting(struct sqlite_store *store, const struct engine_event *ev
     return sqlite_run(store, which);
 }
 
+/* Of a note there is only its line, and where the partition's lines go on. */
+static int put_note(struct sqlite_store *store, const struct engine_event *event)
+{
+    sqlite3_stmt *statement = store->statements[SQL_PARTITION_NOTED];
+    if (!store_note_moves(event))
+        return SQLITE_OK;
+    bind_int(statement, 1, (int64_t)event->after.id);
+    bind_int(statement, 2, (int64_t)event->seq);
+    return run_on_one(store, SQL_PARTITION_NOTED);
+}
+
 static int put_event(struct sqlite_store *store, const struct engine_event *event,
                      int64_t offset_ns)
 {
     if (event->kind == EVENT_SETTING)
         return put_setting(store, event);
+    if (event->kind == EVENT_NOTE)
+        return put_note(store, event);
     if (event->after.device >= store->index_count)
         return SQLITE_CONSTRAINT;
     int64_t device = store->device_rows[event->after.device];
@@ -300,7 +322,7 @@ static int begin_writing(const struct sqlite_store *store, const struct store_ba
     for (size_t i = 0; i < batch->item_count; i++) {
         const struct engine_event *event = batch->items[i].event;
         writing->head.seq = (int64_t)event->seq;
-        if (event->after.id >= writing->head.next_id)
+        if (event->kind != EVENT_NOTE && event->after.id >= writing->head.next_id)
             writing->head.next_id = event->after.id + 1;
     }
     if (batch->first_line_seq > (uint64_t)writing->head.first_seq)
@@ -354,6 +376,7 @@ static int leave_copy(struct sqlite_store *store, char *sentence, size_t size)
     }
     sqlite_disconnect(store);
     store->db = fresh.db;
+    store->format = fresh.format;
     store->read_only = false;
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return 0;
@@ -365,7 +388,10 @@ int sqlite_writable(struct sqlite_store *store, char *sentence, size_t size)
     int code = store->read_only ? leave_copy(store, sentence, size) : 0;
     if (code < 0)
         return code;
-    int rc = prepare(store);
+    int rc = sqlite_upgrade(store);
+    if (rc != SQLITE_OK)
+        return sqlite_give_up(store, rc, sentence, size);
+    rc = prepare(store);
     if (rc == SQLITE_OK) {
         sqlite_wal_begin(store);
         return 0;

@@ -22,30 +22,59 @@
 /* log.head_*: NULL except in the last row of a batch, of which only the newest
  * counts. They are here, and not in a table of their own, because each table
  * that a commit touches is another page to be synced. */
+#define PARTITION_1                                                                                \
+    "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT "     \
+    "NULL,"                                                                                        \
+    " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"                    \
+    " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"          \
+    " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"       \
+    " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"    \
+    " name TEXT NOT NULL"
+#define HISTORY_1                                                                                  \
+    "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"  \
+    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"                          \
+    " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"  \
+    " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"                             \
+    " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"    \
+    " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL"
+#define GRACE       "grace_ns INTEGER NOT NULL DEFAULT 0"
+#define WARN        "warn_ns INTEGER NOT NULL DEFAULT 0"
+#define WARN_SIGNAL "warn_signal INTEGER NOT NULL DEFAULT 0"
+#define WARNED      "warned INTEGER NOT NULL DEFAULT 0"
+/* At the end, with the blanks that ALTER TABLE sets: so a file that was brought up to
+ * date is the same to the letter as a new one. */
+#define SINCE_2 ", " GRACE ", " WARN ", " WARN_SIGNAL ", " WARNED
+
+const char *const sqlite_upgrade_1[] = {"ALTER TABLE partition ADD COLUMN " GRACE,
+                                        "ALTER TABLE partition ADD COLUMN " WARN,
+                                        "ALTER TABLE partition ADD COLUMN " WARN_SIGNAL,
+                                        "ALTER TABLE partition ADD COLUMN " WARNED,
+                                        "ALTER TABLE history ADD COLUMN " GRACE,
+                                        "ALTER TABLE history ADD COLUMN " WARN,
+                                        "ALTER TABLE history ADD COLUMN " WARN_SIGNAL,
+                                        "ALTER TABLE history ADD COLUMN " WARNED,
+                                        NULL};
+
 const struct schema_row sqlite_schema[] = {
-    {"device", "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
-               " memory_bytes INTEGER NOT NULL) STRICT"},
-    {"partition",
-     "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT NULL,"
-     " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"
-     " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"
-     " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"
-     " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"
-     " name TEXT NOT NULL) STRICT"},
-    {"history",
-     "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"
-     " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"
-     " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"
-     " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
-     " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"
-     " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL) STRICT"},
-    {"log", "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
-            " head_first_seq INTEGER, head_replies BLOB) STRICT"},
-    {"setting", "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-                " STRICT, WITHOUT ROWID"},
-    {"clock", "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
-              " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT"},
-    {NULL, NULL}};
+    {"device",
+     "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
+     " memory_bytes INTEGER NOT NULL) STRICT",
+     NULL},
+    {"partition", PARTITION_1 SINCE_2 ") STRICT", PARTITION_1 ") STRICT"},
+    {"history", HISTORY_1 SINCE_2 ") STRICT", HISTORY_1 ") STRICT"},
+    {"log",
+     "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
+     " head_first_seq INTEGER, head_replies BLOB) STRICT",
+     NULL},
+    {"setting",
+     "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+     " STRICT, WITHOUT ROWID",
+     NULL},
+    {"clock",
+     "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
+     " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
+     NULL},
+    {NULL, NULL, NULL}};
 
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";

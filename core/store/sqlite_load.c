@@ -239,43 +239,59 @@ static int load_settings(struct sqlite_store *store, const struct store_sink *si
 }
 
 /* What partitions and history have in common, from column 3 on. */
+#define COMMON_1                                                                                   \
+    "uid, gid, mode, on_expiry, memory_bytes, created_wall_ns, creator_ns, creator_uid,"           \
+    " creator_pid, name"
+#define COMMON COMMON_1 ", grace_ns, warn_ns, warn_signal, warned"
+enum { COMMON_COLUMNS = 14 };
+
+/* A query of format 2, or the same where a file of format 1 has no such columns yet. */
+#define BY_FORMAT(store, begin, end)                                                               \
+    ((store)->format == 1 ? begin COMMON_1 ", 0 AS grace_ns, 0 AS warn_ns, 0 AS warn_signal,"      \
+                                           " 0 AS warned" end                                      \
+                          : begin COMMON end)
+
 static void column_common(struct row *row, int column, struct partition *p)
 {
     p->uid = column_u32(row, column, UINT32_MAX);
     p->gid = column_u32(row, column + 1, UINT32_MAX);
     p->mode = column_u32(row, column + 2, 07777);
-    p->on_expiry = column_u32(row, column + 3, ON_EXPIRY_NONE);
+    p->on_expiry =
+        column_u32(row, column + 3, row->store->format == 1 ? ON_EXPIRY_NONE : ON_EXPIRY_KILL);
     p->memory_bytes = (uint64_t)column_int(row, column + 4, 1, INT64_MAX);
     p->created_wall_ns = column_int(row, column + 5, -STORE_TIME_MAX, STORE_TIME_MAX);
     p->creator_ns = (uint64_t)column_int(row, column + 6, INT64_MIN, INT64_MAX);
     p->creator_uid = column_u32(row, column + 7, UINT32_MAX);
     p->creator_pid = (int32_t)column_int(row, column + 8, 0, INT32_MAX);
     column_label(row, column + 9, p->name);
+    p->grace_ns = column_int(row, column + 10, 0, DURATION_MAX_NS);
+    p->warn_ns = column_int(row, column + 11, 0, DURATION_MAX_NS);
+    p->warn_signal = column_u32(row, column + 12, INT32_MAX);
+    p->warned = column_u32(row, column + 13, 1);
+    if (row->bad == NULL && !ladder_is_sound(p))
+        row->bad = "warn_signal or warned";
 }
-
-#define COMMON                                                                                     \
-    "uid, gid, mode, on_expiry, memory_bytes, created_wall_ns, creator_ns, creator_uid,"           \
-    " creator_pid, name"
 
 static int load_partitions(struct sqlite_store *store, const struct store_clock *clock,
                            const struct store_sink *sink, char *sentence, size_t size)
 {
     int code = 0;
     struct row row = rows_begin(store, "partition",
-                                "SELECT id, device, " COMMON ", start_ns, end_ns, hold, change_seq"
-                                " FROM partition ORDER BY id",
+                                BY_FORMAT(store, "SELECT id, device, ",
+                                          ", start_ns, end_ns, hold, change_seq"
+                                          " FROM partition ORDER BY id"),
                                 sentence, size);
     while (code == 0 && rows_next(&row)) {
         struct partition p = {0};
         p.id = (uint64_t)column_key(&row, 0, 1, (int64_t)store->head.next_id - 1);
         const struct device_row *device = column_device(&row, 1);
         column_common(&row, 2, &p);
-        p.start_ns = column_int(&row, 12, -STORE_TIME_MAX, STORE_TIME_MAX);
-        p.end_ns = column_int(&row, 13, -STORE_TIME_MAX, STORE_TIME_MAX);
+        p.start_ns = column_int(&row, 2 + COMMON_COLUMNS, -STORE_TIME_MAX, STORE_TIME_MAX);
+        p.end_ns = column_int(&row, 3 + COMMON_COLUMNS, -STORE_TIME_MAX, STORE_TIME_MAX);
         if (row.bad == NULL && p.end_ns <= p.start_ns)
             row.bad = "end_ns";
-        p.hold = (uint64_t)column_int(&row, 14, INT64_MIN, INT64_MAX);
-        p.change_seq = (uint64_t)column_int(&row, 15, 0, store->head.seq);
+        p.hold = (uint64_t)column_int(&row, 4 + COMMON_COLUMNS, INT64_MIN, INT64_MAX);
+        p.change_seq = (uint64_t)column_int(&row, 5 + COMMON_COLUMNS, 0, store->head.seq);
         code = row_judge(&row);
         if (code < 0 || sink->partition == NULL)
             continue;
@@ -325,11 +341,11 @@ static int history_row(struct row *row, const struct store_clock *clock,
     p->change_seq = (uint64_t)column_key(row, 0, 1, row->store->head.seq);
     const struct device_row *device = column_device(row, 1);
     column_common(row, 2, p);
-    p->id = (uint64_t)column_int(row, 12, 1, (int64_t)row->store->head.next_id - 1);
-    entry.start_wall_ns = column_int(row, 13, -STORE_TIME_MAX, STORE_TIME_MAX);
-    entry.end_wall_ns = column_int(row, 14, -STORE_TIME_MAX, STORE_TIME_MAX);
-    entry.how = column_how(row, 15);
-    entry.by_uid = column_u32(row, 16, UINT32_MAX);
+    p->id = (uint64_t)column_int(row, 2 + COMMON_COLUMNS, 1, (int64_t)row->store->head.next_id - 1);
+    entry.start_wall_ns = column_int(row, 3 + COMMON_COLUMNS, -STORE_TIME_MAX, STORE_TIME_MAX);
+    entry.end_wall_ns = column_int(row, 4 + COMMON_COLUMNS, -STORE_TIME_MAX, STORE_TIME_MAX);
+    entry.how = column_how(row, 5 + COMMON_COLUMNS);
+    entry.by_uid = column_u32(row, 6 + COMMON_COLUMNS, UINT32_MAX);
     int code = row_judge(row);
     if (code < 0)
         return code;
@@ -350,9 +366,10 @@ static int load_history(struct sqlite_store *store, const struct store_clock *cl
         return 0;
     struct row row =
         rows_begin(store, "history",
-                   "SELECT seq, device, " COMMON ", id, start_wall_ns, end_wall_ns, how, by_uid"
-                   " FROM history WHERE seq > coalesce((SELECT seq FROM history ORDER BY seq DESC"
-                   " LIMIT 1 OFFSET ?), -1) ORDER BY seq",
+                   BY_FORMAT(store, "SELECT seq, device, ",
+                             ", id, start_wall_ns, end_wall_ns, how, by_uid FROM history"
+                             " WHERE seq > coalesce((SELECT seq FROM history ORDER BY seq DESC"
+                             " LIMIT 1 OFFSET ?), -1) ORDER BY seq"),
                    sentence, size);
     if (row.rc == SQLITE_OK)
         row.rc = sqlite3_bind_int64(row.statement, 1,

@@ -64,10 +64,15 @@ static bool partition_fits(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
     return p->id > 0 && p->id < INT64_MAX && p->memory_bytes > 0 && p->memory_bytes <= INT64_MAX &&
-           p->mode <= 07777 && p->on_expiry == ON_EXPIRY_NONE && p->creator_pid >= 0 &&
+           p->mode <= 07777 && ladder_is_sound(p) && p->creator_pid >= 0 &&
            p->change_seq <= event->seq && time_fits(p->start_ns) && time_fits(p->end_ns) &&
            time_fits(p->created_wall_ns) && store_label_fits(p->name) &&
            (event_kind_is_end(event->kind) || p->end_ns > p->start_ns);
+}
+
+bool store_note_moves(const struct engine_event *event)
+{
+    return event->kind == EVENT_NOTE && event->after.change_seq != event->before.change_seq;
 }
 
 static bool item_fits(const struct store_item *item)
@@ -75,6 +80,8 @@ static bool item_fits(const struct store_item *item)
     const struct engine_event *event = item->event;
     if (item->line != NULL && !store_line_fits(item->line, 0, STORE_LINE_MAX))
         return false;
+    if (event->kind == EVENT_NOTE)
+        return event->after.change_seq <= event->seq;
     if (event->kind == EVENT_SETTING)
         return store_line_fits(event->key, 1, sizeof(event->key)) &&
                store_line_fits(event->value, 0, sizeof(event->value));

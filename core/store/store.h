@@ -71,7 +71,9 @@ struct store_counters {
     uint64_t mount_id;          /* as last committed; 0 none */
 };
 
-/* One event, with the line it makes in the event log ("" none, no newline). */
+/* One event, with the line it makes in the event log ("" none, no newline). Of an
+ * EVENT_NOTE the line is kept, and the change_seq of the partition it is about when
+ * the event moved it: nothing else has to be there, or to be true. */
 struct store_item {
     const struct engine_event *event;
     const char *line;

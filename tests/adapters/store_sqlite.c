@@ -221,21 +221,21 @@ END_TEST
 START_TEST(newer_version)
 {
     fill();
-    sql("PRAGMA user_version=2");
+    sql("PRAGMA user_version=3");
     refused(-EPROTONOSUPPORT, "newer");
     sql("DROP TABLE log; PRAGMA user_version=1000000");
     refused(-EPROTONOSUPPORT, "newer");
 }
 END_TEST
 
-/* The first page is in the log only: the file itself still says 1. */
+/* The first page is in the log only: the file itself still says 2. */
 START_TEST(newer_version_in_the_log)
 {
     fill();
     struct bytes old = slurp(directory, STATE_FILE);
     sqlite3 *db = NULL;
     ck_assert_int_eq(sqlite3_open(path_in(directory, STATE_FILE), &db), SQLITE_OK);
-    sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0; PRAGMA user_version=2", NULL, NULL, NULL);
+    sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0; PRAGMA user_version=3", NULL, NULL, NULL);
     struct bytes wal = slurp(directory, STATE_FILE "-wal");
     sqlite3_close(db);
     ck_assert_uint_gt(wal.count, 0);

@@ -15,7 +15,18 @@ ROWS = {
     'max_partitions': ('1000', [('2', '2'), ('max', 'max'), ('1000', '1000')], ['0', '-1', 'x']),
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
     'admin_group': ('', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
-    'default_on_expiry': ('none', [('none', 'none')], ['kill', 'x']),
+    'default_on_expiry': ('term', [('none', 'none'), ('kill', 'kill'), ('term', 'term')], ['x']),
+    'allowed_on_expiry': ('none term kill', [('kill term', 'term kill'), ('none', 'none')],
+                          ['x', 'none,kill']),
+    'default_grace': ('10', [('0', '0'), ('2m', '120')], ['-1', '0.5', 'max', 'x']),
+    'max_grace': ('300', [('0', '0'), ('1h', '3600'), ('max', 'max')], ['-1', 'x']),
+    'default_warn': ('none', [('300', '300'), ('5m:SIGUSR1', '300:USR1'), ('none', 'none')],
+                     ['0', 'x', '300:KILL', '300:']),
+    'unreachable': ('refuse', [('allow', 'allow'), ('refuse', 'refuse')], ['x']),
+    'watchdog': ('off', [('report', 'report'), ('warn', 'warn'), ('end', 'end')], ['on', 'x']),
+    'watchdog_interval': ('10', [('1', '1'), ('1m', '60')], ['0', 'max', 'x']),
+    'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
+    'gate': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
 }
 
 

@@ -17,7 +17,9 @@ is $((40 << 30)) "$(cat "$M/gpu0/p1/memory_limit")" memory_limit
 is gpu0 "$(cat "$M/gpu0/p1/device")" device
 is root "$(cat "$M/gpu0/p1/user")" user
 is active "$(cat "$M/gpu0/p1/state")" state
-is none "$(cat "$M/gpu0/p1/on_expiry")" on_expiry
+is term "$(cat "$M/gpu0/p1/on_expiry")" on_expiry
+is 10 "$(cat "$M/gpu0/p1/grace")" grace
+is none "$(cat "$M/gpu0/p1/warn")" warn
 is "" "$(cat "$M/gpu0/p1/name")" "no label"
 left=$(cat "$M/gpu0/p1/remaining")
 if [ "$left" -le 3500 ] || [ "$left" -gt 3600 ]; then

@@ -59,7 +59,7 @@ def main():
     # chgrp and chmod share it; the settable files take those bits.
     bob.call(os.chown, path, -1, lib.LAB)
     bob.call(os.chmod, path, 0o770)
-    for file in ('name', 'fraction', 'remaining', 'on_expiry'):
+    for file in ('name', 'fraction', 'remaining', 'on_expiry', 'grace', 'warn'):
         equal(facts(os.path.join(path, file)), (bob.uid, lib.LAB, 0o660), file)
     equal(alice.outcome(lib.write, os.path.join(path, 'name'), 'ours'), 'ok')
     equal(mount.read('gpu0', name, 'name'), 'ours')

@@ -14,8 +14,9 @@ BAD = [
     '0.5 60 what', '0.5 60 what=1', '0.5 60 name', '0.5 60 name=', '0.5 60 name=a/b',
     '0.5 60 name=' + 'x' * 65, '0.5 60 name=a name=b', '0.5 60 hold hold', '0.5 60 hold=1',
     '0.5 60 user=', '0.5 60 user=nobodyhere', '0.5 60 start=+2h', '0.5 60 queue',
-    '0.5 60 wait=5', '0.5 60 priority=low', '0.5 60 gpus=2', '0.5 60 warn=300:USR1',
-    '0.5 60 on_expiry=kill', '0.5 60 on_expiry=maybe', '0.5 60 NAME=a', '0.5 1h30', '0.5 1m1h',
+    '0.5 60 wait=5', '0.5 60 priority=low', '0.5 60 gpus=2', '0.5 60 warn=0', '0.5 60 warn=300:KILL',
+    '0.5 60 warn=300:', '0.5 60 grace=-1', '0.5 60 grace=max',
+    '0.5 60 on_expiry=suspend', '0.5 60 on_expiry=maybe', '0.5 60 NAME=a', '0.5 1h30', '0.5 1m1h',
     '0.5 h', '0.5 1y', '0.5 99999999999999999999', '0.5 101000d', '99999999999999999999G 60',
     '0.5 60 name=caf\u00e9', '50%% 60', '5 GiB 60', '0.5 60;', '0.5 60 #', '60G', 'p1',
     '0.5 60 \x1b[2J', '0.5 60 name=a\rb',
@@ -104,7 +105,9 @@ def main():
     for file, bad in (('name', ['a b', 'a/b', 'x' * 65]),
                       ('fraction', ['', '0', '1.5', '0.1 60', 'much', '-1']),
                       ('remaining', ['', '0', '-0', '1.5', '60 60', '-1d', '+', '+0', 'max']),
-                      ('on_expiry', ['', 'kill', 'None'])):
+                      ('on_expiry', ['', 'suspend', 'None', 'none kill']),
+                      ('grace', ['', '-1', '1.5', 'max']),
+                      ('warn', ['', '0', 'None', ':USR1', '60:', '60:KILL', '60:USR1 ', 'none:HUP'])):
         before = mount.read('gpu0', name, file)
         for text in bad:
             fails('EINVAL', mount.write, text, 'gpu0', name, file)

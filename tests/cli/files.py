@@ -57,7 +57,8 @@ ID: p1
   End: 2026-11-21T15:32:10+00:00
   Duration: 3600 seconds
   Time remaining: 3598 seconds
-  At the end: none
+  At the end: term, kill after 10 seconds
+  Warning: 300:USR1
   Owner: alice (PID: 12345)
 """
 
@@ -77,7 +78,9 @@ PARTITION = {
     "expires": "2026-11-21T15:32:10+00:00",
     "duration_seconds": 3600,
     "remaining_seconds": 3598,
-    "on_expiry": "none",
+    "on_expiry": "term",
+    "grace_seconds": 10,
+    "warn": "300:USR1",
 }
 
 DEVICE = {

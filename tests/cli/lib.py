@@ -141,7 +141,9 @@ class Tree:
             "expires": "2026-11-21T15:32:10+00:00",
             "remaining": "3598",
             "state": "active",
-            "on_expiry": "none",
+            "on_expiry": "term",
+            "grace": "10",
+            "warn": "300:USR1",
             "events": "",
         }
         values.update(more)

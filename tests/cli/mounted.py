@@ -374,7 +374,7 @@ class Commands(Case):
         shown = json.loads(self.answer("show", one, "--json"))
         for key, name in ("fraction", "fraction"), ("memory_bytes", "memory_limit"):
             self.assertEqual(str(shown[key]), self.mount.read(f"partitions/{one}/{name}"))
-        for key in "user", "name", "device", "created", "start", "expires", "state", "on_expiry":
+        for key in "user", "name", "device", "created", "start", "expires", "state", "on_expiry", "warn":
             self.assertEqual(shown[key], self.mount.read(f"partitions/{one}/{key}"))
 
 

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +94,7 @@ static struct reference reference;
 static struct engine_event *pending, **pending_end = &pending; /* taken, not durable yet */
 static int64_t now_ns;
 static bool strict; /* nothing was restored: never over a device */
-static uint64_t counts[8];
+static uint64_t counts[8], warnings;
 
 static const struct caller callers[] = {
     {.uid = 0, .admin = true, .pid = 1},   {.uid = 500, .admin = true, .pid = 2},
@@ -115,7 +116,8 @@ static void time_words(void *context, int64_t at_ns, char *text, size_t size)
 static bool same_partition(const struct partition *a, const struct partition *b)
 {
     return a->id == b->id && a->device == b->device && a->uid == b->uid && a->gid == b->gid &&
-           a->mode == b->mode && a->on_expiry == b->on_expiry &&
+           a->mode == b->mode && a->on_expiry == b->on_expiry && a->grace_ns == b->grace_ns &&
+           a->warn_ns == b->warn_ns && a->warn_signal == b->warn_signal && a->warned == b->warned &&
            a->memory_bytes == b->memory_bytes && a->start_ns == b->start_ns &&
            a->end_ns == b->end_ns && a->created_wall_ns == b->created_wall_ns &&
            a->hold == b->hold && a->creator_ns == b->creator_ns &&
@@ -186,7 +188,7 @@ static void compare_devices(void)
         if (strict)
             CHECK(reference_peak(&reference, i, now_ns, ENGINE_FOREVER, 0) <= memory, "gpu%u", i);
     }
-    CHECK(engine_next_wakeup(engine) == reference_next_end(&reference), "%" PRId64,
+    CHECK(engine_next_wakeup(engine) == reference_next_wakeup(&reference), "%" PRId64,
           engine_next_wakeup(engine));
 }
 
@@ -197,7 +199,10 @@ static void compare_settings(void)
     CHECK(policy->min_duration_ns == reference.now.policy.min_ns, "min_duration");
     CHECK(policy->max_duration_ns == reference.now.policy.max_ns, "max_duration");
     CHECK(policy->max_fraction_ppm == reference.now.policy.max_ppm, "max_fraction");
-    for (size_t i = 0; i < 4; i++) {
+    CHECK(policy->allowed_on_expiry == reference.now.policy.allowed_on_expiry, "allowed_on_expiry");
+    CHECK(policy->max_grace_ns == reference.now.policy.max_grace_ns, "max_grace");
+    CHECK(policy->default_warn_ns == reference.now.policy.default_warn_ns, "default_warn");
+    for (size_t i = 0; i < REFERENCE_KEYS; i++) {
         const char *value = engine_setting(engine, reference_keys[i]);
 
         CHECK(strcmp(value ? value : "", reference.now.texts[i]) == 0, "%s", reference_keys[i]);
@@ -252,6 +257,18 @@ static void compare(void)
 
 /* -- events --------------------------------------------------------------------------- */
 
+/* What must be so of every warning, whatever the reference says. */
+static void check_warning(const struct engine_event *event)
+{
+    const struct partition *p = &event->after;
+
+    CHECK(event->at_ns >= p->end_ns - p->warn_ns, "p%" PRIu64 " early", p->id);
+    CHECK(event->at_ns < p->end_ns, "p%" PRIu64 " late", p->id);
+    CHECK(!event->before.warned && p->warned == 1, "p%" PRIu64 " again", p->id);
+    CHECK(p->warn_ns > 0, "p%" PRIu64 " unasked", p->id);
+    warnings++;
+}
+
 static void take_events(void)
 {
     struct engine_event *event;
@@ -271,6 +288,8 @@ static void take_events(void)
         CHECK(strcmp(event->key, expected->key) == 0, "%s", event->key);
         CHECK(strcmp(event->value, expected->value) == 0, "%s", event->value);
         CHECK(strcmp(event->old_value, expected->old_value) == 0, "%s", event->old_value);
+        if (event->kind == EVENT_WARNED)
+            check_warning(event);
     }
     CHECK(i == reference.event_count, "%zu of %zu events", i, reference.event_count);
     reference.event_count = 0;
@@ -364,10 +383,28 @@ static int64_t any_duration(void)
     return rnd(4) ? ns : ns - 1 + (int64_t)rnd(3);
 }
 
+static struct ladder_change any_ladder(void)
+{
+    struct ladder_change change = {
+        .set_on_expiry = rnd(3) == 0, .set_grace = rnd(3) == 0, .set_warn = rnd(2)};
+
+    if (change.set_on_expiry)
+        change.on_expiry = rnd(32) ? (uint32_t)rnd(3) : 3;
+    if (change.set_grace)
+        change.grace_ns = rnd(32) ? (int64_t)rnd(14) * NS_PER_SECOND : -1;
+    if (change.set_warn) {
+        change.warn_ns = rnd(4) ? any_duration() : 0;
+        change.warn_signal = rnd(2) ? SIGUSR1 : 0;
+    }
+    return change;
+}
+
 static struct request any_request(void)
 {
-    struct request request = {.duration_ns = any_duration(), .on_expiry = UINT32_MAX};
+    struct request request = {.duration_ns = any_duration()};
 
+    if (rnd(2))
+        request.ladder = any_ladder();
     request.amount = (struct amount){.scale = 1, .bytes = 1 + rnd(rnd(2) ? 40 : 400)};
     if (rnd(2))
         request.amount =
@@ -459,6 +496,41 @@ static void op_set_end(void)
         agree(r, reference_set_end(&reference, now_ns, caller, id, end_ns));
 }
 
+static void op_ladder(void)
+{
+    const struct caller *caller = any_caller();
+    uint64_t id = any_id();
+    struct ladder_change change = any_ladder();
+    int r;
+
+    maybe_fail();
+    r = engine_set_ladder(engine, now_ns, caller, id, &change, &why);
+    if (!was_short(r))
+        agree(r, reference_set_ladder(&reference, now_ns, caller, id, &change));
+}
+
+/* About one that lives, one that ended, or none at all. */
+static void op_note(void)
+{
+    static const char *const words[] = {"killed", "intruder", "sig-9"};
+    const char *word = words[rnd(3)], *details = rnd(2) ? "pid=1 bytes=2" : "";
+    uint64_t id = rnd(4) ? any_id() : 0;
+    struct partition about = {.id = id, .device = ENGINE_DEVICE_ANY, .uid = 1002, .change_seq = 1};
+    int r;
+
+    CHECK(engine_note(engine, now_ns, &about, 0, rnd(2) ? "" : "no word", details) == -EINVAL, "%s",
+          word);
+    CHECK(engine_note(engine, now_ns, &about, 0, word, "two\nlines") == -EINVAL, "%s", word);
+    if (rnd(2) && engine_find(engine, id))
+        about = *engine_find(engine, id);
+    maybe_fail();
+    r = engine_note(engine, now_ns, &about, 500, word, details);
+    if (was_short(r))
+        return;
+    CHECK(r == 0, "%d", r);
+    reference_note(&reference, now_ns, &about, 500, word, details);
+}
+
 static void op_rename(void)
 {
     static const char *const names[] = {"", "a", "b-2", "label", "not good"};
@@ -507,6 +579,16 @@ static const struct {
     {TEXT_MAX_FRACTION, "50%", "0.5", 500000},
     {TEXT_MAX_FRACTION, "0.25", "0.25", 250000},
     {TEXT_MAX_FRACTION, "5G", "", 0},
+    {TEXT_ALLOWED, "", "", 7},
+    {TEXT_ALLOWED, "kill none", "none kill", 5},
+    {TEXT_ALLOWED, "term", "term", 2},
+    {TEXT_ALLOWED, "never", "", 0},
+    {TEXT_MAX_GRACE, "", "", 300},
+    {TEXT_MAX_GRACE, "5s", "5", 5},
+    {TEXT_MAX_GRACE, "max", "max", 1000000},
+    {TEXT_MAX_GRACE, "-", "", 0},
+    {TEXT_DEFAULT_WARN, "3", "3", 3},
+    {TEXT_DEFAULT_WARN, "1h:QUIET", "", 0},
     {TEXT_FREE, "", "", 1},
     {TEXT_FREE, "some text", "some text", 1},
     {TEXT_FREE, "other", "other", 1},
@@ -527,6 +609,12 @@ static void op_set(void)
         policy.max_ns = limit_ns;
     else if (settings[i].key == TEXT_MAX_FRACTION)
         policy.max_ppm = settings[i].number;
+    else if (settings[i].key == TEXT_ALLOWED)
+        policy.allowed_on_expiry = (uint32_t)settings[i].number;
+    else if (settings[i].key == TEXT_MAX_GRACE)
+        policy.max_grace_ns = limit_ns;
+    else if (settings[i].key == TEXT_DEFAULT_WARN)
+        policy.default_warn_ns = limit_ns;
     good = settings[i].number && policy.min_ns <= policy.max_ns;
     maybe_fail();
     r = engine_set(engine, now_ns, &callers[0], reference_keys[settings[i].key], settings[i].value,
@@ -561,10 +649,20 @@ static const struct {
     void (*run)(void);
     unsigned weight;
 } operations[] = {
-    {"create", op_create, 30},        {"release", op_release, 8}, {"resize", op_resize, 12},
-    {"set_end", op_set_end, 12},      {"rename", op_rename, 4},   {"hand_over", op_hand_over, 6},
-    {"close_hold", op_close_hold, 2}, {"set", op_set, 4},         {"tick", op_tick, 12},
-    {"take", take_events, 5},         {"commit", commit, 3},      {"revert", revert, 2},
+    {"create", op_create, 28},
+    {"release", op_release, 7},
+    {"resize", op_resize, 9},
+    {"set_end", op_set_end, 12},
+    {"rename", op_rename, 3},
+    {"hand_over", op_hand_over, 5},
+    {"close_hold", op_close_hold, 2},
+    {"set", op_set, 4},
+    {"tick", op_tick, 12},
+    {"ladder", op_ladder, 8},
+    {"note", op_note, 3},
+    {"take", take_events, 3},
+    {"commit", commit, 2},
+    {"revert", revert, 2},
 };
 
 static void one_operation(void)
@@ -593,6 +691,10 @@ static void restore_one(void)
     p.end_ns = p.start_ns + any_duration();
     p.change_seq = rnd(40);
     p.hold = rnd(3);
+    p.on_expiry = (uint32_t)rnd(3);
+    p.grace_ns = (int64_t)rnd(3) * NS_PER_SECOND;
+    p.warn_ns = rnd(2) ? any_duration() : 0;
+    p.warned = p.warn_ns > 0 && rnd(2);
     CHECK(engine_restore(engine, &p) == 0, "p%" PRIu64, p.id);
     CHECK(engine_restore(engine, &p) == -EINVAL, "p%" PRIu64 " twice", p.id);
     reference.now.live[reference.now.count++] = p;
@@ -610,7 +712,8 @@ static void begin(void)
     CHECK(engine_new(time_words, NULL, &engine) == 0, "no engine");
     memset(&reference, 0, sizeof reference);
     reference.next_id = reference.next_seq = 1;
-    reference.now.policy = (struct reference_policy){NS_PER_SECOND, INT64_MAX, 1000000};
+    reference.now.policy =
+        (struct reference_policy){NS_PER_SECOND, INT64_MAX, 1000000, 7, 300 * NS_PER_SECOND, 0};
     reference.device_count = 1 + (uint32_t)rnd(REFERENCE_DEVICES);
     for (uint32_t i = 0; i < reference.device_count; i++) {
         reference.devices[i] = (struct engine_device){sizes[rnd(5)], i == 0 || rnd(8) > 0};
@@ -657,9 +760,9 @@ int main(int argc, char **argv)
             one_operation();
         finish();
     }
-    printf("granted %" PRIu64 ", refused: invalid %" PRIu64 ", no space %" PRIu64
-           ", permission %" PRIu64 ", busy %" PRIu64 ", gone %" PRIu64 "\n",
-           counts[0], counts[REFUSED_INVALID], counts[REFUSED_NO_SPACE], counts[REFUSED_PERMISSION],
-           counts[REFUSED_BUSY], counts[REFUSED_GONE]);
+    printf("granted %" PRIu64 ", warned %" PRIu64 ", refused: invalid %" PRIu64
+           ", no space %" PRIu64 ", permission %" PRIu64 ", busy %" PRIu64 ", gone %" PRIu64 "\n",
+           counts[0], warnings, counts[REFUSED_INVALID], counts[REFUSED_NO_SPACE],
+           counts[REFUSED_PERMISSION], counts[REFUSED_BUSY], counts[REFUSED_GONE]);
     return EXIT_SUCCESS;
 }

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-const char *const reference_keys[4] = {"config/min_duration", "config/max_duration",
-                                       "config/max_fraction", "a/free/one"};
+const char *const reference_keys[REFERENCE_KEYS] = {
+    "config/min_duration", "config/max_duration", "config/max_fraction", "config/allowed_on_expiry",
+    "config/max_grace",    "config/default_warn", "a/free/one"};
 
 struct partition *reference_find(struct reference *reference, uint64_t id)
 {
@@ -72,13 +73,23 @@ int64_t reference_earliest(const struct reference *reference, uint32_t device, i
     return best_ns;
 }
 
-int64_t reference_next_end(const struct reference *reference)
+/* What happens next to a partition by itself, and when. */
+static enum event_kind next_of(const struct partition *p, int64_t *ret_at_ns)
 {
-    int64_t first_ns = ENGINE_FOREVER;
+    bool warns = p->warn_ns > 0 && !p->warned;
+
+    *ret_at_ns = warns ? p->end_ns - p->warn_ns : p->end_ns;
+    return warns ? EVENT_WARNED : EVENT_EXPIRED;
+}
+
+int64_t reference_next_wakeup(const struct reference *reference)
+{
+    int64_t first_ns = ENGINE_FOREVER, at_ns;
 
     for (size_t i = 0; i < reference->now.count; i++) {
-        if (reference->now.live[i].end_ns < first_ns)
-            first_ns = reference->now.live[i].end_ns;
+        next_of(&reference->now.live[i], &at_ns);
+        if (at_ns < first_ns)
+            first_ns = at_ns;
     }
     return first_ns;
 }
@@ -125,6 +136,30 @@ static int changed(struct reference *reference, struct partition *partition, enu
     after.change_seq = event->seq;
     event->before = *partition;
     event->after = *partition = after;
+    return 0;
+}
+
+static void warn(struct reference *reference, struct partition *partition, int64_t at_ns)
+{
+    struct engine_event *event = expect(reference, EVENT_WARNED, at_ns, partition->uid);
+
+    event->before = *partition;
+    partition->warned = 1;
+    partition->change_seq = event->seq;
+    event->after = *partition;
+}
+
+/* The same for a change after which the end is near, or not near any more. */
+static int changed_end(struct reference *reference, struct partition *partition,
+                       enum event_kind kind, int64_t now_ns, const struct caller *caller,
+                       struct partition after)
+{
+    bool near = after.warn_ns > 0 && after.end_ns - now_ns <= after.warn_ns;
+
+    after.warned = near && after.warned;
+    changed(reference, partition, kind, now_ns, caller, after);
+    if (near && !partition->warned)
+        warn(reference, partition, now_ns);
     return 0;
 }
 
@@ -185,6 +220,29 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
     return code;
 }
 
+static int choose_ladder(const struct reference *reference, const struct caller *caller,
+                         const struct ladder_change *change, struct partition *p)
+{
+    if (change->set_on_expiry && change->on_expiry != p->on_expiry) {
+        if (change->on_expiry > 2)
+            return REFUSED_INVALID;
+        if (!caller->admin && !(reference->now.policy.allowed_on_expiry >> change->on_expiry & 1))
+            return REFUSED_INVALID;
+        p->on_expiry = change->on_expiry;
+    }
+    if (change->set_grace && change->grace_ns != p->grace_ns) {
+        if (change->grace_ns < 0 ||
+            (!caller->admin && change->grace_ns > reference->now.policy.max_grace_ns))
+            return REFUSED_INVALID;
+        p->grace_ns = change->grace_ns;
+    }
+    if (change->set_warn) {
+        p->warn_ns = change->warn_ns;
+        p->warn_signal = change->warn_ns ? change->warn_signal : 0;
+    }
+    return 0;
+}
+
 int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_ns,
                      const struct caller *caller, uint32_t device, const struct request *request,
                      uint32_t uid, uint32_t gid, uint64_t hold, uint64_t *ret_id)
@@ -194,6 +252,9 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
                           .uid = uid,
                           .gid = gid,
                           .mode = 0755,
+                          .on_expiry = 1,
+                          .grace_ns = 10 * NS_PER_SECOND,
+                          .warn_ns = reference->now.policy.default_warn_ns,
                           .start_ns = now_ns,
                           .end_ns = now_ns + request->duration_ns,
                           .created_wall_ns = wall_ns,
@@ -209,6 +270,9 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
+    r = choose_ladder(reference, caller, &request->ladder, &p);
+    if (r)
+        return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
         return REFUSED_INVALID;
     if (!caller->admin && request->duration_ns > reference->now.policy.max_ns)
@@ -228,6 +292,8 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     event->after = p;
     reference->now.live[reference->now.count++] = p;
     *ret_id = reference->next_id++;
+    if (p.warn_ns && p.warn_ns >= request->duration_ns)
+        warn(reference, &reference->now.live[reference->now.count - 1], now_ns);
     return 0;
 }
 
@@ -316,8 +382,39 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
     }
     after = *p;
     after.end_ns = end_ns;
-    return changed(reference, p, end_ns > p->end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, now_ns,
-                   caller, after);
+    return changed_end(reference, p, end_ns > p->end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, now_ns,
+                       caller, after);
+}
+
+int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                         uint64_t id, const struct ladder_change *change)
+{
+    struct partition *p, after;
+    int r = reach(reference, now_ns, caller, id, true, &p);
+
+    if (r)
+        return r;
+    after = *p;
+    r = choose_ladder(reference, caller, change, &after);
+    if (r || (after.on_expiry == p->on_expiry && after.grace_ns == p->grace_ns &&
+              after.warn_ns == p->warn_ns && after.warn_signal == p->warn_signal))
+        return r;
+    if (after.warn_ns == p->warn_ns)
+        return changed(reference, p, EVENT_LADDER, now_ns, caller, after);
+    return changed_end(reference, p, EVENT_LADDER, now_ns, caller, after);
+}
+
+void reference_note(struct reference *reference, int64_t now_ns, const struct partition *about,
+                    uint32_t by_uid, const char *word, const char *details)
+{
+    struct engine_event *event = expect(reference, EVENT_NOTE, now_ns, by_uid);
+    struct partition *p = reference_find(reference, about->id);
+
+    strcpy(event->key, word);
+    strcpy(event->value, details);
+    event->before = event->after = p ? *p : *about;
+    if (p)
+        event->after.change_seq = p->change_seq = event->seq;
 }
 
 int reference_rename(struct reference *reference, int64_t now_ns, const struct caller *caller,
@@ -376,15 +473,28 @@ void reference_advance(struct reference *reference, int64_t now_ns)
 {
     for (;;) {
         struct partition *first = NULL;
+        enum event_kind kind = EVENT_NOTE;
+        int64_t first_ns = ENGINE_FOREVER;
 
         for (size_t i = 0; i < reference->now.count; i++) {
             struct partition *p = &reference->now.live[i];
+            int64_t at_ns;
+            enum event_kind next = next_of(p, &at_ns);
 
-            if (p->end_ns <= now_ns && (!first || p->end_ns < first->end_ns))
-                first = p; /* the array is in order of ids, so ties are too */
+            /* At the same moment warnings first; ties are in order of ids, as the array. */
+            if (at_ns <= now_ns &&
+                (!first || at_ns < first_ns ||
+                 (at_ns == first_ns && kind == EVENT_EXPIRED && next == EVENT_WARNED))) {
+                first = p;
+                first_ns = at_ns;
+                kind = next;
+            }
         }
         if (!first)
             return;
-        end(reference, first, EVENT_EXPIRED, first->end_ns, first->uid);
+        if (kind == EVENT_WARNED)
+            warn(reference, first, first_ns);
+        else
+            end(reference, first, EVENT_EXPIRED, first_ns, first->uid);
     }
 }

@@ -13,10 +13,25 @@
 #define REFERENCE_PARTITIONS 96
 #define REFERENCE_EVENTS     512
 
+/* Indices of reference_state.texts. */
+enum {
+    TEXT_MIN_DURATION,
+    TEXT_MAX_DURATION,
+    TEXT_MAX_FRACTION,
+    TEXT_ALLOWED,
+    TEXT_MAX_GRACE,
+    TEXT_DEFAULT_WARN,
+    TEXT_FREE,
+    REFERENCE_KEYS
+};
+extern const char *const reference_keys[REFERENCE_KEYS];
+
 /* What can be set, as numbers. */
 struct reference_policy {
     int64_t min_ns, max_ns;
     uint64_t max_ppm;
+    uint32_t allowed_on_expiry;
+    int64_t max_grace_ns, default_warn_ns;
 };
 
 /* What a revert brings back. */
@@ -24,7 +39,7 @@ struct reference_state {
     struct partition live[REFERENCE_PARTITIONS]; /* in order of ids */
     size_t count;
     struct reference_policy policy;
-    char texts[4][ENGINE_VALUE_MAX]; /* of the limits and one free setting; "" unset */
+    char texts[REFERENCE_KEYS][ENGINE_VALUE_MAX]; /* of the settings; "" unset */
 };
 
 struct reference {
@@ -36,17 +51,14 @@ struct reference {
     size_t event_count;
 };
 
-/* Indices of reference_state.texts. */
-enum { TEXT_MIN_DURATION, TEXT_MAX_DURATION, TEXT_MAX_FRACTION, TEXT_FREE };
-extern const char *const reference_keys[4];
-
 struct partition *reference_find(struct reference *reference, uint64_t id);
 uint64_t reference_promised(const struct reference *reference, uint32_t device, int64_t at_ns);
 uint64_t reference_peak(const struct reference *reference, uint32_t device, int64_t from_ns,
                         int64_t until_ns, uint64_t but_id);
 int64_t reference_earliest(const struct reference *reference, uint32_t device, int64_t now_ns,
                            uint64_t bytes, int64_t duration_ns);
-int64_t reference_next_end(const struct reference *reference);
+/* When something happens by itself: a warning or an end. */
+int64_t reference_next_wakeup(const struct reference *reference);
 bool reference_may_act(const struct caller *caller, const struct partition *partition);
 
 /* The operations: what the engine must answer, and what is so from then on. */
@@ -60,6 +72,10 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes);
 int reference_set_end(struct reference *reference, int64_t now_ns, const struct caller *caller,
                       uint64_t id, int64_t end_ns);
+int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                         uint64_t id, const struct ladder_change *change);
+void reference_note(struct reference *reference, int64_t now_ns, const struct partition *about,
+                    uint32_t by_uid, const char *word, const char *details);
 int reference_rename(struct reference *reference, int64_t now_ns, const struct caller *caller,
                      uint64_t id, const char *name, bool good_name);
 int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,

@@ -54,7 +54,11 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_uint_eq(p->uid, 1000);
     ck_assert_uint_eq(p->gid, 100);
     ck_assert_uint_eq(p->mode, 0755);
-    ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_NONE);
+    ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_TERM);
+    ck_assert_int_eq(p->grace_ns, SECONDS(10));
+    ck_assert_int_eq(p->warn_ns, 0);
+    ck_assert_uint_eq(p->warn_signal, 0);
+    ck_assert_uint_eq(p->warned, 0);
     ck_assert_uint_eq(p->memory_bytes, 40 * GIB);
     ck_assert_int_eq(p->start_ns, 500);
     ck_assert_int_eq(p->end_ns, 500 + SECONDS(3600));

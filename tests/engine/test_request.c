@@ -2,6 +2,8 @@
 /* The grammar of requests and the policy table. */
 #include "common.h"
 
+#include <signal.h>
+
 static char sentence[ENGINE_SENTENCE_MAX];
 
 static int parse(const char *text, size_t length, struct request *ret)
@@ -17,15 +19,20 @@ START_TEST(a_whole_request)
     ck_assert(got.amount.is_share && got.amount.digits == 5 && got.amount.scale == 10);
     ck_assert_int_eq(got.duration_ns, SECONDS(3600));
     ck_assert(!got.hold);
-    ck_assert_uint_eq(got.on_expiry, UINT32_MAX);
+    ck_assert(!got.ladder.set_on_expiry && !got.ladder.set_grace && !got.ladder.set_warn);
     ck_assert_str_eq(got.user, "");
     ck_assert_str_eq(got.name, "");
 
-    got = parsed(" \t 20G\t1h30m  hold name=a.b_C-9 user=alice\ton_expiry=none \t");
+    got = parsed(" \t 20G\t1h30m  hold name=a.b_C-9 user=alice\ton_expiry=kill grace=1m "
+                 "warn=5m:USR1 \t");
     ck_assert_uint_eq(got.amount.bytes, 20 * GIB);
     ck_assert_int_eq(got.duration_ns, SECONDS(5400));
     ck_assert(got.hold);
-    ck_assert_uint_eq(got.on_expiry, ON_EXPIRY_NONE);
+    ck_assert(got.ladder.set_on_expiry && got.ladder.set_grace && got.ladder.set_warn);
+    ck_assert_uint_eq(got.ladder.on_expiry, ON_EXPIRY_KILL);
+    ck_assert_int_eq(got.ladder.grace_ns, SECONDS(60));
+    ck_assert_int_eq(got.ladder.warn_ns, SECONDS(300));
+    ck_assert_uint_eq(got.ladder.warn_signal, SIGUSR1);
     ck_assert_str_eq(got.user, "alice");
     ck_assert_str_eq(got.name, "a.b_C-9");
 }
@@ -54,7 +61,7 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 7200", "7200"},
         {"0.5 3600 0.5", "one number too many"},
         {"0.5 3600 .5", "one number too many"},
-        {"0.5 3600 bogus", "user=, name=, on_expiry=, hold"},
+        {"0.5 3600 bogus", "user=, name=, on_expiry=, grace=, warn=, hold"},
         {"0.5 3600 start=+2h", "start=+2h"},
         {"0.5 3600 queue", "queue"},
         {"0.5 3600 priority=high", "priority=high"},
@@ -72,7 +79,29 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 user=", "user=NAME"},
         {"0.5 3600 name=a/b", "a/b"},
         {"0.5 3600 name=a,b", "a,b"},
-        {"0.5 3600 on_expiry=kill", "kill"},
+        {"0.5 3600 on_expiry=suspend", "write none, term or kill"},
+        {"0.5 3600 on_expiry=", "on_expiry=none|term|kill"},
+        {"0.5 3600 on_expiry=KILL", "\"KILL\" is not something"},
+        {"0.5 3600 grace", "grace=SECONDS"},
+        {"0.5 3600 grace=max", "not a duration"},
+        {"0.5 3600 grace=-1", "not a duration"},
+        {"0.5 3600 grace=1.5", "not a duration"},
+        {"0.5 3600 grace=40000d", "too long"},
+        {"0.5 3600 grace=5 grace=5", "grace is there twice"},
+        {"0.5 3600 warn", "warn=SECONDS"},
+        {"0.5 3600 warn=", "warn=SECONDS"},
+        {"0.5 3600 warn=0", "at least 1 second"},
+        {"0.5 3600 warn=soon", "not a duration"},
+        {"0.5 3600 warn=:USR1", "not a duration"},
+        {"0.5 3600 warn=none:USR1", "not a duration"},
+        {"0.5 3600 warn=300:", "\"\" is not a signal"},
+        {"0.5 3600 warn=300:SIG", "\"SIG\" is not a signal"},
+        {"0.5 3600 warn=300:KILL", "HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, WINCH, URG"},
+        {"0.5 3600 warn=300:usr1", "\"usr1\" is not a signal"},
+        {"0.5 3600 warn=300:SIGSIGUSR1", "is not a signal"},
+        {"0.5 3600 warn=300:USR1:USR2", "is not a signal"},
+        {"0.5 3600 warn=300:10", "is not a signal"},
+        {"0.5 3600 warn=40000d:USR1", "too long"},
         {"0.5 3600\n", "0x0a"},
         {"0.5\r3600", "0x0d"},
         {"0.5 3600 name=\xc3\xa9", "0xc3"},
@@ -165,7 +194,17 @@ START_TEST(policy_defaults)
     ck_assert_int_eq(policy.max_duration_ns, INT64_MAX);
     ck_assert_uint_eq(policy.max_fraction_ppm, 1000000);
     ck_assert_int_eq(policy.retention_ns, SECONDS(90 * 86400));
-    ck_assert_uint_eq(policy.default_on_expiry, ON_EXPIRY_NONE);
+    ck_assert_uint_eq(policy.default_on_expiry, ON_EXPIRY_TERM);
+    ck_assert_uint_eq(policy.allowed_on_expiry, 7);
+    ck_assert_int_eq(policy.default_grace_ns, SECONDS(10));
+    ck_assert_int_eq(policy.max_grace_ns, SECONDS(300));
+    ck_assert_int_eq(policy.default_warn_ns, 0);
+    ck_assert_uint_eq(policy.default_warn_signal, 0);
+    ck_assert_int_eq(policy.unreachable, POLICY_UNREACHABLE_REFUSE);
+    ck_assert_int_eq(policy.watchdog, POLICY_WATCHDOG_OFF);
+    ck_assert_int_eq(policy.watchdog_interval_ns, SECONDS(10));
+    ck_assert_int_eq(policy.watchdog_grace_ns, SECONDS(60));
+    ck_assert(!policy.gate);
     ck_assert_str_eq(policy.admin_group, "");
     /* what the files show first is what writing it back would show again */
     for (const struct policy_row *row = policy_rows; row->name; row++) {
@@ -197,6 +236,28 @@ START_TEST(policy_values)
         {"admin_group", "none", ""},
         {"admin_group", "", ""},
         {"default_on_expiry", "none", "none"},
+        {"default_on_expiry", "kill", "kill"},
+        {"allowed_on_expiry", "none term kill", "none term kill"},
+        {"allowed_on_expiry", " kill\tterm  term", "term kill"},
+        {"default_grace", "0", "0"},
+        {"default_grace", "1m", "60"},
+        {"max_grace", "max", "max"},
+        {"max_grace", "0s", "0"},
+        {"max_grace", "1h", "3600"},
+        {"default_warn", "none", "none"},
+        {"default_warn", "5m", "300"},
+        {"default_warn", "90:SIGUSR2", "90:USR2"},
+        {"unreachable", "refuse", "refuse"},
+        {"unreachable", "allow", "allow"},
+        {"watchdog", "off", "off"},
+        {"watchdog", "report", "report"},
+        {"watchdog", "end", "end"},
+        {"watchdog", "warn", "warn"},
+        {"watchdog_interval", "1m", "60"},
+        {"watchdog_grace", "0", "0"},
+        {"watchdog_grace", "2m", "120"},
+        {"gate", "off", "off"},
+        {"gate", "on", "on"},
     };
 
     policy_init(&policy);
@@ -209,6 +270,17 @@ START_TEST(policy_values)
     ck_assert_int_eq(policy.max_duration_ns, INT64_MAX);
     ck_assert_uint_eq(policy.max_fraction_ppm, 1);
     ck_assert_int_eq(policy.retention_ns, SECONDS(2592000));
+    ck_assert_uint_eq(policy.default_on_expiry, ON_EXPIRY_KILL);
+    ck_assert_uint_eq(policy.allowed_on_expiry, 1U << ON_EXPIRY_TERM | 1U << ON_EXPIRY_KILL);
+    ck_assert_int_eq(policy.default_grace_ns, SECONDS(60));
+    ck_assert_int_eq(policy.max_grace_ns, SECONDS(3600));
+    ck_assert_int_eq(policy.default_warn_ns, SECONDS(90));
+    ck_assert_uint_eq(policy.default_warn_signal, SIGUSR2);
+    ck_assert_int_eq(policy.unreachable, POLICY_UNREACHABLE_ALLOW);
+    ck_assert_int_eq(policy.watchdog, POLICY_WATCHDOG_WARN);
+    ck_assert_int_eq(policy.watchdog_interval_ns, SECONDS(60));
+    ck_assert_int_eq(policy.watchdog_grace_ns, SECONDS(120));
+    ck_assert(policy.gate);
 }
 END_TEST
 
@@ -234,7 +306,25 @@ START_TEST(policy_refusals)
         {"admin_group", "a:b", "not the name"},
         {"admin_group", "0123456789012345678901234567890123456789012345678901234567890123",
          "not the name"},
-        {"default_on_expiry", "kill", "write none"},
+        {"default_on_expiry", "suspend", "write none, term or kill"},
+        {"default_on_expiry", "", "write none"},
+        {"allowed_on_expiry", "", "at least one of none, term and kill"},
+        {"allowed_on_expiry", " \t", "at least one of"},
+        {"allowed_on_expiry", "none, kill", "\"none,\" is not"},
+        {"allowed_on_expiry", "none max", "\"max\" is not"},
+        {"default_grace", "max", "not a duration"},
+        {"default_grace", "-1", "not a duration"},
+        {"max_grace", "", "not a duration"},
+        {"default_warn", "", "not a duration"},
+        {"default_warn", "0", "at least 1 second"},
+        {"default_warn", "60:STOP", "not a signal that can warn"},
+        {"unreachable", "deny", "unreachable cannot be \"deny\"; write refuse or allow"},
+        {"watchdog", "on", "write off, report, warn or end"},
+        {"watchdog_interval", "0", "at least 1 second"},
+        {"watchdog_interval", "max", "not a duration"},
+        {"watchdog_grace", "soon", "not a duration"},
+        {"gate", "yes", "gate cannot be \"yes\"; write off or on"},
+        {"gate", "", "write off or on"},
         {"bogus", "1", "no setting \"bogus\""},
         {"", "1", "no setting"},
     };

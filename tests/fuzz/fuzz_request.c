@@ -101,10 +101,35 @@ static void fuzz_duration(const char *text, size_t length)
     REQUIRE(again == ns);
 }
 
+static void check_ladder(const struct ladder_change *ladder)
+{
+    REQUIRE(ladder->on_expiry <= ON_EXPIRY_KILL);
+    REQUIRE(ladder->grace_ns >= 0 && ladder->grace_ns <= DURATION_MAX_NS);
+    REQUIRE(ladder->grace_ns % NS_PER_SECOND == 0);
+    REQUIRE(ladder->warn_ns >= 0 && ladder->warn_ns <= DURATION_MAX_NS);
+    REQUIRE(ladder->warn_ns % NS_PER_SECOND == 0);
+    REQUIRE(ladder->warn_signal == 0 ||
+            (ladder->warn_ns > 0 && warn_signal_text(ladder->warn_signal)));
+}
+
+static void write_ladder(const struct ladder_change *ladder, char *text, size_t size)
+{
+    char on_expiry[32] = "", grace[48] = "", warn[WARN_TEXT_MAX + 8] = "", words[WARN_TEXT_MAX];
+
+    if (ladder->set_on_expiry)
+        snprintf(on_expiry, sizeof on_expiry, " on_expiry=%s", on_expiry_text(ladder->on_expiry));
+    if (ladder->set_grace)
+        snprintf(grace, sizeof grace, " grace=%" PRId64, ladder->grace_ns / NS_PER_SECOND);
+    warn_text(ladder->warn_ns, ladder->warn_signal, words);
+    if (ladder->set_warn)
+        snprintf(warn, sizeof warn, " warn=%s", words);
+    snprintf(text, size, "%s%s%s", on_expiry, grace, warn);
+}
+
 static void fuzz_request(const char *text, size_t length)
 {
     struct request request, again;
-    char amount[64], written[REQUEST_TEXT_MAX];
+    char amount[64], ladder[128], written[REQUEST_TEXT_MAX];
     int r = request_parse(text, length, &request, sentence, sizeof sentence);
 
     if (r) {
@@ -115,16 +140,17 @@ static void fuzz_request(const char *text, size_t length)
     REQUIRE(request.duration_ns >= NS_PER_SECOND && request.duration_ns <= DURATION_MAX_NS);
     REQUIRE(memchr(request.user, 0, sizeof request.user));
     REQUIRE(memchr(request.name, 0, sizeof request.name));
-    REQUIRE(request.on_expiry == UINT32_MAX || request.on_expiry == ON_EXPIRY_NONE);
+    check_ladder(&request.ladder);
+    write_ladder(&request.ladder, ladder, sizeof ladder);
     write_amount(&request.amount, amount, sizeof amount);
     snprintf(written, sizeof written, "%s %" PRId64 "%s%s%s%s%s%s", amount,
              request.duration_ns / NS_PER_SECOND, request.user[0] ? " user=" : "", request.user,
-             request.name[0] ? "\tname=" : "", request.name, request.hold ? " hold" : "",
-             request.on_expiry == UINT32_MAX ? "" : " on_expiry=none");
+             request.name[0] ? "\tname=" : "", request.name, request.hold ? " hold" : "", ladder);
     REQUIRE(request_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
     same_amount(&request.amount, &again.amount);
     REQUIRE(request.duration_ns == again.duration_ns && request.hold == again.hold);
-    REQUIRE(request.on_expiry == again.on_expiry);
+    write_ladder(&again.ladder, written, sizeof written);
+    REQUIRE(strcmp(ladder, written) == 0);
     REQUIRE(strcmp(request.user, again.user) == 0 && strcmp(request.name, again.name) == 0);
 }
 
@@ -160,6 +186,19 @@ static void fuzz_policy(const char *text, size_t length)
                 after.max_duration_ns == policy.max_duration_ns &&
                 after.retention_ns == policy.retention_ns &&
                 strcmp(after.admin_group, policy.admin_group) == 0);
+        REQUIRE(policy.allowed_on_expiry >= 1 && policy.allowed_on_expiry <= 7);
+        REQUIRE(policy.default_on_expiry <= ON_EXPIRY_KILL);
+        REQUIRE(policy.default_grace_ns >= 0 && policy.max_grace_ns >= 0);
+        REQUIRE(policy.watchdog_interval_ns >= NS_PER_SECOND && policy.watchdog_grace_ns >= 0);
+        REQUIRE(after.default_on_expiry == policy.default_on_expiry &&
+                after.allowed_on_expiry == policy.allowed_on_expiry &&
+                after.default_grace_ns == policy.default_grace_ns &&
+                after.max_grace_ns == policy.max_grace_ns &&
+                after.default_warn_ns == policy.default_warn_ns &&
+                after.default_warn_signal == policy.default_warn_signal &&
+                after.unreachable == policy.unreachable && after.watchdog == policy.watchdog &&
+                after.watchdog_interval_ns == policy.watchdog_interval_ns &&
+                after.watchdog_grace_ns == policy.watchdog_grace_ns && after.gate == policy.gate);
     }
 }
 

@@ -18,6 +18,11 @@ static const struct option options[] = {
     {"user", 0, "NAME", "The partition is for NAME; only administrators may ask for others."},
     {"name", 0, "LABEL",
      "Give it a label of letters, digits, dots, underscores and dashes, 64 at most."},
+    {"on-expiry", 0, "WORD",
+     "What happens to its processes at the end: none, term (SIGTERM, later SIGKILL) or kill."},
+    {"grace", 0, "SECONDS", "With term: the time from SIGTERM to SIGKILL; 0 or more, or 1m."},
+    {"warn", 0, "SECONDS[:SIGNAL]",
+     "Warn so long before the end, and send its processes a signal, 300:USR1; or none."},
     OPTION_JSON,
     OPTION_END,
 };
@@ -31,17 +36,28 @@ static bool one_word(const char *text)
 /* The line that asks: the same a shell would echo into `new`. */
 static int request_line(const struct args *args, char *line, size_t size)
 {
-    const char *user = args_option(args, "user"), *name = args_option(args, "name");
-    const char *given[] = {args->words[1], args->words[2], user, name};
-    for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) {
-        if (given[i] != NULL && !one_word(given[i]))
-            return usage_error(args->command, "\"%s\" is not one word.", given[i]);
+    static const struct {
+        const char *option, *key;
+    } keys[] = {{"user", "user"},
+                {"name", "name"},
+                {"on-expiry", "on_expiry"},
+                {"grace", "grace"},
+                {"warn", "warn"}};
+    size_t used = 0;
+    for (size_t i = 0; i < 2 + sizeof keys / sizeof keys[0]; i++) {
+        const char *key = i < 2 ? "" : keys[i - 2].key;
+        const char *value = i < 2 ? args->words[1 + i] : args_option(args, keys[i - 2].option);
+        if (value == NULL)
+            continue;
+        if (!one_word(value))
+            return usage_error(args->command, "\"%s\" is not one word.", value);
+        int length = snprintf(line + used, size - used, "%s%s%s%s", i ? " " : "", key,
+                              *key ? "=" : "", value);
+        if (length < 0 || used + (size_t)length + 2 > size)
+            return usage_error(args->command, "The request is too long.");
+        used += (size_t)length;
     }
-    int length =
-        snprintf(line, size, "%s %s%s%s%s%s\n", args->words[1], args->words[2],
-                 user ? " user=" : "", user ? user : "", name ? " name=" : "", name ? name : "");
-    if (length < 0 || (size_t)length >= size)
-        return usage_error(args->command, "The request is too long.");
+    memcpy(line + used, "\n", 2);
     return 0;
 }
 

@@ -17,7 +17,7 @@ const struct field partition_fields[] = {
     [PARTITION_FRACTION] = {"fraction", "fraction", FIELD_NUMBER, 0,
                             "share of the device, between 0 and 1"},
     [PARTITION_MEMORY] = {"memory_limit", "memory_bytes", FIELD_NUMBER, 0, "memory it may use"},
-    [PARTITION_STATE] = {"state", "state", FIELD_TEXT, 0, "active"},
+    [PARTITION_STATE] = {"state", "state", FIELD_TEXT, 0, "active; expiring from the warning on"},
     [PARTITION_CREATED] = {"created", "created", FIELD_TEXT, 0, "when it was asked for"},
     [PARTITION_CREATOR_UID] = {"creator", "creator_uid", FIELD_NUMBER, 1, "user id that asked"},
     [PARTITION_CREATOR_PID] = {"creator", "creator_pid", FIELD_NUMBER, 2, "process that asked"},
@@ -28,7 +28,11 @@ const struct field partition_fields[] = {
     [PARTITION_REMAINING] = {"remaining", "remaining_seconds", FIELD_NUMBER, 0,
                              "until its end, rounded up"},
     [PARTITION_ON_EXPIRY] = {"on_expiry", "on_expiry", FIELD_TEXT, 0,
-                             "what happens to its processes at the end"},
+                             "what happens to its processes at the end: none, term, kill"},
+    [PARTITION_GRACE] = {"grace", "grace_seconds", FIELD_NUMBER, 0,
+                         "with term: from SIGTERM to SIGKILL"},
+    [PARTITION_WARN] = {"warn", "warn", FIELD_TEXT, 0,
+                        "how many seconds before the end the warning comes, and its signal; none"},
     {NULL, NULL, FIELD_TEXT, 0, NULL},
 };
 
@@ -76,6 +80,11 @@ static void print_line(const char *label, const char *value)
     printf("  %s%s:%s %s\n", output_colour(DIM), label, output_colour(PLAIN), value);
 }
 
+static bool ends_gently(const char (*value)[RECORD_TEXT])
+{
+    return strcmp(value[PARTITION_ON_EXPIRY], "term") == 0;
+}
+
 void partition_print(const struct partition *partition)
 {
     const char(*value)[RECORD_TEXT] = partition->record.value;
@@ -98,7 +107,13 @@ void partition_print(const struct partition *partition)
     print_line("Duration", text);
     snprintf(text, sizeof text, "%s seconds", value[PARTITION_REMAINING]);
     print_line("Time remaining", text);
-    print_line("At the end", value[PARTITION_ON_EXPIRY]);
+    snprintf(text, sizeof text, "%s%s%s%s", value[PARTITION_ON_EXPIRY],
+             ends_gently(value) ? ", kill after " : "",
+             ends_gently(value) ? value[PARTITION_GRACE] : "",
+             ends_gently(value) ? " seconds" : "");
+    print_line("At the end", text);
+    if (strcmp(value[PARTITION_WARN], "none") != 0)
+        print_line("Warning", value[PARTITION_WARN]);
     snprintf(text, sizeof text, "%s (PID: %s)", value[PARTITION_USER],
              value[PARTITION_CREATOR_PID]);
     print_line("Owner", text);

@@ -48,6 +48,8 @@ enum partition_field {
     PARTITION_DURATION,
     PARTITION_REMAINING,
     PARTITION_ON_EXPIRY,
+    PARTITION_GRACE,
+    PARTITION_WARN,
 };
 extern const struct field partition_fields[]; /* ends with a NULL file */
 #define PARTITION_ALL UINT32_MAX
