@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a partition. One row a file; see tree.h. */
 #include "charge.h"
+#include "env.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -166,6 +167,13 @@ SHOW(warn)
     return 0;
 }
 
+SHOW(env)
+{
+    PARTITION_OR_GONE(tree, node);
+    env_print(tree, partition, out);
+    return 0;
+}
+
 SHOW(events)
 {
     PARTITION_OR_GONE(tree, node);
@@ -291,6 +299,8 @@ const struct file_row files_partition[] = {
      .at_once = true,
      .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
             "`-4096` to give them back"},
+    {"env", 0444, FRESH_NEVER, show_env,
+     .doc = "lines for a shell: `. env` gives a program what it needs to run inside the partition"},
     {"duration", 0444, FRESH_ALWAYS, show_duration, .doc = "seconds from start to end"},
     {"start", 0444, FRESH_ALWAYS, show_start, .doc = "when it began"},
     {"expires", 0444, FRESH_ALWAYS, show_expires, .doc = "when it ends"},

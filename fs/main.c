@@ -123,6 +123,26 @@ static int find_program(struct start *start)
     return 0;
 }
 
+/* The layer that keeps OpenCL programs within their partition: where this program
+ * was built with it, else where it is installed. */
+static void find_layer(const struct start *start)
+{
+    static const char name[] = "libchronos-opencl.so";
+    char *layer = start->shared->layer, *slash;
+    char path[PATH_MAX + sizeof("/../tools/opencl/") + sizeof(name)];
+    snprintf(path, sizeof(path), "%s", start->program_path);
+    if ((slash = strrchr(path, '/')) == NULL)
+        return;
+    snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/opencl/%s", name);
+    if (realpath(path, layer) == NULL)
+        snprintf(layer, PATH_MAX, "%s/%s", CHRONOS_LIBRARIES, name);
+    bool colon = strchr(layer, ':') != NULL; /* the variable is a list with colons */
+    if (colon)
+        log_say("%s cannot be named in OPENCL_LAYERS, because of the colon", layer);
+    if (colon || access(layer, R_OK) != 0)
+        layer[0] = '\0';
+}
+
 /* Leaves whatever belongs to the caller: descriptors and the working directory
  * may lie on the mount that is to come, or keep others from being unmounted. */
 static int leave_caller(struct start *start)
@@ -281,6 +301,8 @@ static int tell_ready(void *context)
 static int prepare(struct start *start)
 {
     int r = make_shared(start);
+    if (r == 0)
+        find_layer(start);
     if (r == 0)
         r = check_state(start);
     if (r == 0)

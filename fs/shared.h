@@ -61,7 +61,8 @@ struct shared {
     uint64_t mount_id; /* random, not 0: which mount this is */
     char state_dir[PATH_MAX];
     char mount_point[PATH_MAX];
-    char store[16]; /* name of the store_kind */
+    char layer[PATH_MAX]; /* the OpenCL layer that `env` names; "" there is none */
+    char store[16];       /* name of the store_kind */
     uint32_t allow_other;
     uint32_t admin_uid, admin_gid; /* who runs the daemon: an administrator beside root */
     int64_t started_wall_ns;       /* when it was mounted: what directories show as mtime */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a shell sources to run inside a partition; see env.h. */
+#include "env.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* As one word of the shell: within single quotes only they mean something. */
+static void print_quoted(const char *value, struct text *out)
+{
+    text_add(out, "'", 1);
+    for (const char *at = value;;) {
+        size_t length = strcspn(at, "'");
+        text_add(out, at, length);
+        at += length;
+        if (!*at++)
+            break;
+        text_add(out, "'\\''", 4);
+    }
+    text_add(out, "'", 1);
+}
+
+/* Once, and before what is there: others see what the layer lets through. */
+static void print_layer(const char *layer, struct text *out)
+{
+    text_print(out, "case \":${OPENCL_LAYERS-}:\" in *:");
+    print_quoted(layer, out);
+    text_print(out, ":*) ;; *) OPENCL_LAYERS=");
+    print_quoted(layer, out);
+    text_print(out, "${OPENCL_LAYERS:+:$OPENCL_LAYERS} ;; esac\nexport OPENCL_LAYERS\n");
+}
+
+void env_print(struct tree *tree, const struct partition *partition, struct text *out)
+{
+    const char *unreachable = engine_setting(tree->engine, "config/unreachable");
+    char below[64], path[sizeof(tree->shared->mount_point) + sizeof(below)];
+    snprintf(below, sizeof(below), "/gpu%u/p%llu", (unsigned)partition->device,
+             (unsigned long long)partition->id);
+    snprintf(path, sizeof(path), "%s%s", tree->shared->mount_point, below);
+    text_print(out, "export CHRONOS_PARTITION=");
+    print_quoted(path, out);
+    text_print(out, "\nexport CHRONOS_UNREACHABLE=%s\n", unreachable ? unreachable : "refuse");
+    if (*tree->shared->layer)
+        print_layer(tree->shared->layer, out);
+}
