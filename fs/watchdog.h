@@ -35,7 +35,7 @@
 #define WATCHDOG_KILL_NS      INT64_C(10000000000) /* from SIGTERM to SIGKILL */
 #define WATCHDOG_FOREVER      INT64_MAX
 #define WATCHDOG_ACTIONS_MAX  256 /* in one look; what is left comes in the next ones */
-#define WATCHDOG_DETAILS_MAX  160
+#define WATCHDOG_DETAILS_MAX  128 /* what a note can have */
 #define WATCHDOG_SENTENCE_MAX 256
 /* It uses the device, and the driver does not say how much. */
 #define WATCHDOG_BYTES_UNKNOWN UINT64_MAX

@@ -171,6 +171,31 @@ START_TEST(test_full_disk)
 }
 END_TEST
 
+/* What could not be written is written with the next apply, though nothing differs. */
+START_TEST(test_written_later)
+{
+    struct nodes nodes;
+    make_nodes(&nodes);
+    struct gate *gate = new_gate();
+    ck_assert_int_eq(APPLY(gate, {nodes.path[0], {0}, {0}}, {nodes.path[1], {0}, {0}}), 0);
+    gate_trouble_kills = false;
+    gate_trouble_at = 1; /* the node is put back, the file is not written */
+    gate_trouble_stays = true;
+    ck_assert_int_eq(APPLY(gate, {nodes.path[0], {0}, {0}}), -EIO);
+    ck_assert_str_eq(looks(nodes.path[1]), nodes.before[1]);
+    gate_trouble_at = -1;
+    ck_assert_int_eq(APPLY(gate, {nodes.path[0], {0}, {0}}), 0);
+    ck_assert_str_eq(gate_steps, "write sync rename sync-directory ");
+    ck_assert_int_eq(APPLY(gate, {nodes.path[0], {0}, {0}}), 0);
+    ck_assert_str_eq(gate_steps, "");
+    gate_free(gate);
+    gate = new_gate();
+    ck_assert_uint_eq(gate_count(gate), 1);
+    ck_assert_int_eq(release(gate), 0);
+    gate_free(gate);
+}
+END_TEST
+
 /* -- a damaged file --------------------------------------------------------------------- */
 
 static size_t read_file(const char *path, char *data, size_t size)
@@ -250,6 +275,18 @@ START_TEST(test_damaged_file)
 }
 END_TEST
 
+START_TEST(test_newer_file)
+{
+    static const char text[] = "chronos-gate 2\nsomething else\nend 1\n";
+    struct gate *gate = NULL;
+    write_file(in_state("gate"), text, sizeof(text) - 1);
+    ck_assert_int_eq(gate_new(&gate_usual, &gate, gate_sentence, sizeof(gate_sentence)), -EPROTO);
+    ck_assert_ptr_null(gate);
+    ck_assert_ptr_nonnull(strstr(gate_sentence, "another version"));
+    ck_assert(is_saved());
+}
+END_TEST
+
 /* A node that enters keeps the damaged file for whoever looks. */
 START_TEST(test_damaged_and_on)
 {
@@ -273,7 +310,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_killed_at_each_step, test_failure_at_each_step,
-                                  test_full_disk, test_damaged_file, test_damaged_and_on};
+    const TTest *const tests[] = {
+        test_killed_at_each_step, test_failure_at_each_step, test_full_disk,     test_written_later,
+        test_newer_file,          test_damaged_file,         test_damaged_and_on};
     return gate_run("gate-crash", tests, COUNT(tests));
 }

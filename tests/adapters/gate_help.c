@@ -20,7 +20,7 @@ static char world[64] = "/tmp/chronos-gate.XXXXXX";
 static bool plain;
 char gate_steps[1024], gate_sentence[GATE_SENTENCE_MAX];
 int gate_trouble_at = -1;
-bool gate_trouble_kills;
+bool gate_trouble_kills, gate_trouble_stays;
 
 static int note_step(void *context, const char *step)
 {
@@ -28,8 +28,10 @@ static int note_step(void *context, const char *step)
     (void)context;
     if (length + strlen(step) + 2 < sizeof(gate_steps))
         sprintf(gate_steps + length, "%s ", step);
-    if (gate_trouble_at < 0 || gate_trouble_at-- > 0)
+    if (gate_trouble_at < 0 || (gate_trouble_at > 0 && gate_trouble_at-- > 0))
         return 0;
+    if (!gate_trouble_stays)
+        gate_trouble_at = -1;
     if (gate_trouble_kills)
         kill(getpid(), SIGKILL);
     return -EIO;
@@ -107,6 +109,7 @@ void gate_world_clear(void)
     empty(in_state(""));
     gate_steps[0] = '\0';
     gate_trouble_at = -1;
+    gate_trouble_stays = false;
 }
 
 /* -- nodes -------------------------------------------------------------------------- */

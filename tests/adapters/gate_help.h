@@ -47,6 +47,7 @@ extern char gate_steps[1024];
  * itself, or -EIO. -1: nothing. */
 extern int gate_trouble_at;
 extern bool gate_trouble_kills;
+extern bool gate_trouble_stays; /* every step from then on fails */
 
 /* Applies for nodes, each as {path, uids, gids} with 0 at the end of a list. */
 struct want {

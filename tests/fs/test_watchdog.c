@@ -214,8 +214,8 @@ START_TEST(test_who)
 {
     has(3, ALICE, 0, 10 * GIB);
     has(4, ALICE, 1, 10 * GIB)->ending = true;
-    uses(1, ALICE, 0, GIB, 3);                    /* a member */
-    uses(2, ALICE, 1, GIB, 4);                    /* is just being ended */
+    uses(1, ALICE, 0, GIB, 3);                                 /* a member */
+    uses(2, ALICE, 2, GIB, 4), uses(2, ALICE, 1, 11 * GIB, 4); /* is just being ended */
     uses(3, ALICE, 1, GIB, 3);                    /* in a partition of another device */
     uses(4, BOB, 0, GIB, 7);                      /* its partition has ended */
     uses(5, BOB, 0, 0, 0);                        /* uses nothing */
@@ -312,17 +312,26 @@ START_TEST(test_excess_of_root)
     ck_assert_uint_eq(look(S(0)), 1);
     ck_assert_int_eq(actions[0].pid, 51);
     ck_assert_uint_eq(look(S(100000)), 0);
+    uses(52, BOB, 0, GIB, 3); /* who uses most of those that may be ended */
+    ck_assert_uint_eq(look(S(100001)), 1);
+    ck_assert_str_eq(actions[0].word, "warned-excess");
+    ck_assert_uint_eq(look(S(100061)), 1);
+    ck_assert_int_eq(actions[0].pid, 52);
+    ck_assert_int_eq(actions[0].signo, SIGTERM);
 }
 END_TEST
 
 START_TEST(test_over_and_back)
 {
+    char sentence[WATCHDOG_SENTENCE_MAX];
+
     uses(42, ALICE, 0, GIB, 0);
     ck_assert_uint_eq(look(S(0)), 1);
     sample.process_count = 0;
     ck_assert_uint_eq(look(S(10)), 0);
     ck_assert_uint_eq(counts().intruders, 0);
     ck_assert_int_eq(watchdog_next_ns(dog), WATCHDOG_FOREVER);
+    ck_assert(!watchdog_sentence(dog, ALICE, S(10), sentence, sizeof(sentence)));
     sample.process_count = 1; /* back within grace: no second report, and time went on */
     ck_assert_uint_eq(look(S(20)), 0);
     ck_assert_uint_eq(counts().intruders, 1);
@@ -353,6 +362,9 @@ START_TEST(test_pid_reuse)
     ck_assert_uint_eq(actions[0].uid, BOB);
     ck_assert_uint_eq(counts().intruders, 1);
     ck_assert_uint_eq(look(S(179)), 0);
+    uses(42, ALICE, 0, GIB, 0)->start = 9; /* both within one sample */
+    ck_assert_uint_eq(look(S(179)), 1);
+    ck_assert_uint_eq(actions[0].start, 9);
 }
 END_TEST
 
