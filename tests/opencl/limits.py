@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A program inside a partition, on a real OpenCL runtime: what it sees, what it gets,
+what is booked, and what happens when partition, daemon or policy change under it."""
+import os
+import subprocess
+
+import inside
+import lib
+from inside import ALLOCATION_FAILURE, DEVICE_NOT_FOUND, OUT_OF_RESOURCES, alloc, program
+from lib import check, equal
+
+
+def booked(mount, name, device=0):
+    return int(mount.read(f'gpu{device}', name, 'charge'))
+
+
+def wait_booked(mount, name, wanted):
+    check(lib.wait_for(lambda: booked(mount, name) == wanted), 'booked', booked(mount, name),
+          'wanted', wanted)
+
+
+def limit_of(mount, name, device=0):
+    return int(mount.read(f'gpu{device}', name, 'memory_limit'))
+
+
+def to_the_byte(mount):
+    """A tenth of the device, and a program that wants half of it."""
+    name = mount.ask('0.1 3600')
+    limit, total = limit_of(mount, name), int(mount.read('gpu0', 'memory_total'))
+    running = program(mount.at('gpu0', name))
+    equal(running.say('devices'), '1')
+    equal(running.say('memory 0').split()[0], str(limit))
+    check(int(running.say('memory 0').split()[1]) <= limit, 'largest allocation')
+    equal(running.say(f'alloc {total // 2}'), ALLOCATION_FAILURE)
+    piece = 16 << 20
+    handles = []
+    while True:
+        handle = alloc(running, piece)
+        if handle is None:
+            break
+        handles.append(handle)
+    equal(len(handles), limit // piece, 'pieces of 16 MiB')
+    rest = limit - len(handles) * piece
+    equal(running.say(f'alloc {rest + 1}'), ALLOCATION_FAILURE)
+    equal(booked(mount, name), limit - rest)
+    if rest:
+        handles.append(alloc(running, rest))
+    equal(booked(mount, name), limit)
+    equal(running.say('alloc 1'), ALLOCATION_FAILURE)
+    equal(running.say('svm 1'), 'null')
+    equal(running.say('image 1 1'), ALLOCATION_FAILURE)
+    for handle in handles:
+        equal(running.say(f'free {handle}'), '0')
+    equal(booked(mount, name), 0)
+    print(f'limit {limit}: {len(handles)} buffers, the last of {rest} bytes')
+    kinds(mount, name, running)
+    equal(running.end(), 0)
+    os.unlink(mount.at('partitions', name))
+
+
+def kinds(mount, name, running):
+    equal(running.say('kernel 100'), '0 328350')
+    equal(booked(mount, name), 0)
+    first = alloc(running, 1000000)
+    handle = alloc(running, 4096)
+    equal(running.say(f'fill {handle}'), '0')
+    words = running.say(f'part {handle} 128').split()
+    equal(words[0], '0')
+    equal(running.say(f'free {handle}'), '0')
+    equal(booked(mount, name), 1004096, 'a part keeps the whole')
+    equal(running.say(f'free {words[1]}'), '0')
+    equal(booked(mount, name), 1000000)
+    image = running.say('image 1000 10').split()
+    equal(image[0], '0')
+    check(booked(mount, name) >= 1010000, booked(mount, name))
+    running.say(f'free {image[1]}')
+    equal(booked(mount, name), 1000000)
+    for how in ('free', 'freelater'):
+        memory = running.say('svm 65536').split()
+        equal(memory[0], '0')
+        running.say(f'fill {memory[1]}')
+        equal(booked(mount, name), 1065536)
+        equal(running.say(f'{how} {memory[1]}'), '0')
+        wait_booked(mount, name, 1000000)
+    equal(running.say(f'free {first}'), '0')
+    equal(booked(mount, name), 0)
+
+
+def side_by_side(mount):
+    """Two users on one device, one of them on both devices."""
+    names = {}
+    for user, device in ((lib.alice, 0), (lib.bob, 0), (lib.bob, 1)):
+        names[user.name, device] = mount.ask(f'0.2 3600 user={user.name}', device)
+    a, b, c = names['alice', 0], names['bob', 0], names['bob', 1]
+    limit = limit_of(mount, a)
+    alice = program(mount.at('gpu0', a), user=lib.alice)
+    bob = program(mount.at('gpu0', b), user=lib.bob)
+    other = program(mount.at('partitions', c), user=lib.bob)
+    both = program(mount.at('gpu0', b), mount.at('gpu1', c), user=lib.bob)
+    equal([running.say('devices') for running in (alice, bob, other, both)], ['1', '1', '1', '2'])
+    for running in (alice, bob, other):
+        check(alloc(running, limit // 2) is not None, 'half of it')
+        equal(running.say(f'alloc {limit}'), ALLOCATION_FAILURE)
+    check(alloc(bob, limit - limit // 2) is not None, 'the other half')
+    equal((booked(mount, a), booked(mount, b), booked(mount, c, 1)),
+          (limit // 2, limit, limit // 2))
+    # One program more in the same partition; on another device of the same user.
+    equal(both.say('context 0'), '0')
+    equal(both.say('alloc 1'), ALLOCATION_FAILURE)
+    equal(both.say('context 1'), '0')
+    equal(both.say('alloc 1'), '0 0')
+    equal(booked(mount, c, 1), limit // 2 + 1)
+    equal(alice.say('alloc 1'), '0 1', 'not bothered by bob')
+    stranger = program(mount.at('gpu0', b), user=lib.alice)
+    equal(stranger.say('alloc 1'), OUT_OF_RESOURCES)
+    for running in (alice, bob, other, both, stranger):
+        equal(running.end(), 0)
+    equal([booked(mount, a), booked(mount, b), booked(mount, c, 1)], [0, 0, 0])
+    mount.release_all()
+
+
+def resized(mount):
+    name = mount.ask('0.1 3600')
+    running = program(mount.at('gpu0', name))
+    limit = limit_of(mount, name)
+    check(alloc(running, limit // 2) is not None, 'half')
+    equal(running.say(f'alloc {limit}'), ALLOCATION_FAILURE)
+    mount.write('0.2', 'gpu0', name, 'fraction')
+    larger = limit_of(mount, name)
+    check(larger > limit, 'resized')
+    equal(running.say('memory 0').split()[0], str(larger))
+    check(alloc(running, larger - limit // 2) is not None, 'all of the new')
+    equal(running.say('alloc 1'), ALLOCATION_FAILURE)
+    running.end()
+    os.unlink(mount.at('partitions', name))
+
+
+def ended(mount):
+    name = mount.ask('0.1 3600')
+    directory = mount.at('gpu0', name)
+    running = program(directory, policy='allow')
+    size = running.say('memory 0')
+    handle = alloc(running, 1 << 20)
+    mount.write('1', 'gpu0', name, 'remaining')
+    check(lib.wait_for(lambda: not os.path.exists(directory)), 'ended')
+    equal(running.say('alloc 4'), OUT_OF_RESOURCES)
+    equal(running.say('image 2 2'), OUT_OF_RESOURCES)
+    equal(running.say('svm 4'), 'null')
+    equal(running.say('memory 0'), size)
+    equal(running.say(f'fill {handle}'), '0', 'what it has it can use')
+    equal(running.say(f'free {handle}'), '0')
+    equal(running.say('context 0'), '0', 'another context is no way round it')
+    equal(running.say('alloc 4'), OUT_OF_RESOURCES)
+    equal(running.end(), 0)
+    late = program(directory, policy='allow')
+    equal(late.say('devices'), '0')
+    equal(late.say('alloc 4'), DEVICE_NOT_FOUND)
+    equal(late.end(), 0)
+
+
+def unreachable(mount):
+    name = mount.ask('0.1 3600')
+    directory = mount.at('gpu0', name)
+    limit = limit_of(mount, name)
+    refusing, allowing = program(directory), program(directory, policy='allow')
+    for running in (refusing, allowing):
+        check(alloc(running, 1000) is not None, 'first')
+    mount.kill_both()
+    late, late_allowed = program(directory), program(directory, policy='allow')
+    equal(refusing.say('alloc 1'), OUT_OF_RESOURCES)
+    equal(refusing.say('devices'), '1', 'it knows its device already')
+    equal(allowing.say('alloc 1'), '0 1')
+    equal(late.say('devices'), '0')
+    equal(late.say('alloc 1'), DEVICE_NOT_FOUND)
+    equal(late_allowed.say('devices'), '2', 'nobody can say which is ours')
+    equal(late_allowed.say('alloc 1'), '0 0')
+    mount.start()
+    equal(booked(mount, name), 0)
+    equal(refusing.say('alloc 50'), '0 1')
+    equal(booked(mount, name), 1050)
+    equal(allowing.say('alloc 7'), '0 2')
+    equal(booked(mount, name), 1050 + 1008)
+    equal(late.say('devices'), '1')
+    equal(late.say(f'alloc {limit}'), ALLOCATION_FAILURE)
+    equal(late_allowed.say('devices'), '1')
+    for running in (refusing, allowing, late, late_allowed):
+        equal(running.end(), 0)
+    equal(booked(mount, name), 0)
+    mount.release_all()
+
+
+def not_ours(mount):
+    """Outside of a partition nothing changes, with the layer loaded or not."""
+    command = 'devices\nmemory 0\nmemory 1\nalloc 5000\nexit 3\n'
+    answers = []
+    for environment in (inside.outside(), dict(inside.outside(), OPENCL_LAYERS=inside.LAYER)):
+        done = subprocess.run([os.environ['OPENCL_PROGRAM']], input=command, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=dict(os.environ, **environment))
+        answers.append((done.returncode, done.stdout, done.stderr))
+    equal(answers[0], answers[1])
+    equal(answers[0][0], 3)
+    equal(answers[0][1].split()[0], '2')
+    name = mount.ask('0.1 60')
+    quiet = dict(inside.environment(mount.at('gpu0', name)))
+    for debug in ('', '1'):
+        done = subprocess.run([os.environ['OPENCL_PROGRAM']], input='alloc 99999999999\n', text=True,
+                              check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=dict(os.environ, CHRONOS_DEBUG=debug, **quiet))
+        equal(done.stdout, ALLOCATION_FAILURE + '\n')
+        equal('refused' in done.stderr, debug == '1', done.stderr)
+    # Named twice, and named after another layer.
+    twice = program(mount.at('gpu0', name), layer=inside.LAYER + ':' + inside.LAYER)
+    equal(twice.say('alloc 4096'), '0 0')
+    equal(booked(mount, name), 4096)
+    twice.end()
+    mount.release_all()
+
+
+def main():
+    mount = inside.mount()
+    to_the_byte(mount)
+    side_by_side(mount)
+    resized(mount)
+    not_ours(mount)
+    ended(mount)
+    unreachable(mount)
+
+
+lib.run(main)
