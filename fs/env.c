@@ -32,14 +32,14 @@ static void print_layer(const char *layer, struct text *out)
 
 void env_print(struct tree *tree, const struct partition *partition, struct text *out)
 {
-    const char *unreachable = engine_setting(tree->engine, "config/unreachable");
+    bool allow = engine_policy(tree->engine)->unreachable == POLICY_UNREACHABLE_ALLOW;
     char below[64], path[sizeof(tree->shared->mount_point) + sizeof(below)];
     snprintf(below, sizeof(below), "/gpu%u/p%llu", (unsigned)partition->device,
              (unsigned long long)partition->id);
     snprintf(path, sizeof(path), "%s%s", tree->shared->mount_point, below);
     text_print(out, "export CHRONOS_PARTITION=");
     print_quoted(path, out);
-    text_print(out, "\nexport CHRONOS_UNREACHABLE=%s\n", unreachable ? unreachable : "refuse");
+    text_print(out, "\nexport CHRONOS_UNREACHABLE=%s\n", allow ? "allow" : "refuse");
     if (*tree->shared->layer)
         print_layer(tree->shared->layer, out);
 }

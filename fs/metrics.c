@@ -54,6 +54,33 @@ static void print_head(const char *name, const char *type, const char *unit, con
     text_print(out, "# HELP %s %s\n", name, help);
 }
 
+/* What partitions use, summed up by device. */
+static void print_usage(struct tree *tree, struct text *out)
+{
+    static const struct {
+        const char *name, *help;
+    } families[] = {
+        {"chronos_device_used_bytes", "Memory in use by partitions."},
+        {"chronos_device_charged_bytes", "Memory that programs have booked on partitions."},
+    };
+    uint64_t sums[2][TREE_DEVICE_MAX] = {{0}}, id;
+    struct usage_figures usage;
+    uint32_t cursor = 0;
+    while (usage_next(tree->usage, &cursor, &id, &usage)) {
+        const struct partition *partition = engine_find(tree->engine, id);
+        if (!partition)
+            continue;
+        sums[0][partition->device] += usage.used_bytes;
+        sums[1][partition->device] += usage.charged_bytes;
+    }
+    for (int f = 0; f < 2; f++) {
+        print_head(families[f].name, "gauge", "bytes", families[f].help, out);
+        for (uint32_t i = 0; i < tree->device_count; i++)
+            text_print(out, "%s{device=\"gpu%u\"} %llu\n", families[f].name, (unsigned)i,
+                       (unsigned long long)sums[f][i]);
+    }
+}
+
 void metrics_print(struct tree *tree, struct text *out)
 {
     print_head("chronos_device", "info", NULL, "What the device is.", out);
@@ -70,6 +97,7 @@ void metrics_print(struct tree *tree, struct text *out)
             text_print(out, "%s{device=\"gpu%u\"} %llu\n", figures[f].name, (unsigned)i,
                        (unsigned long long)figures[f].value(tree, i));
     }
+    print_usage(tree, out);
     print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
     text_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
     print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);

@@ -243,8 +243,8 @@ int usage_new(const char *directory, usage_alive_fn *alive, void *context, struc
         return -ENOMEM;
     usage->alive = alive;
     usage->context = context;
-    usage->fd = open_file(directory);
-    if (usage->fd < 0)
+    usage->fd = directory ? open_file(directory) : -1;
+    if (directory && usage->fd < 0)
         tell_no_file(errno);
     uint32_t capacity = USAGE_FIRST;
     if (usage->fd >= 0 && fstat(usage->fd, &st) == 0)

@@ -31,7 +31,8 @@ struct usage_figures {
 typedef bool usage_alive_fn(void *context, uint64_t id);
 
 /* The table, with what the file `usage` in `directory` (absolute; borrowed for the
- * call) keeps of partitions that live. 0 or -ENOMEM; the caller frees it. */
+ * call; NULL: in memory only) keeps of partitions that live. 0 or -ENOMEM; the caller
+ * frees it. */
 int usage_new(const char *directory, usage_alive_fn *alive, void *context,
               struct usage **ret_usage);
 /* Frees it and leaves the file; returns NULL. */

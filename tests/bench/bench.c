@@ -150,6 +150,31 @@ static void bench_create(const struct bench *bench)
            real, median(null_us, N), median(sync_us, N), real / base);
 }
 
+/* Booking and giving back on a file that is open, against a write on such a file. */
+static void bench_charge(const struct bench *bench)
+{
+    static double null_us[ROUNDS], real_us[ROUNDS];
+    char path[600];
+    snprintf(path, sizeof(path), "%s", bench->remaining);
+    snprintf(strrchr(path, '/'), sizeof("/charge"), "/charge");
+    int null_fd = open(bench->null_file, O_WRONLY), fd = open(path, O_WRONLY);
+    for (int i = 0; i < ROUNDS; i++) {
+        double start = now_us();
+        if (write(null_fd, "+4096\n", 6) < 0 || write(null_fd, "-4096\n", 6) < 0)
+            die(bench->null_file);
+        double middle = now_us();
+        if (write(fd, "+4096\n", 6) < 0 || write(fd, "-4096\n", 6) < 0)
+            die(path);
+        null_us[i] = middle - start;
+        real_us[i] = now_us() - middle;
+    }
+    close(null_fd);
+    close(fd);
+    double base = median(null_us, ROUNDS), real = median(real_us, ROUNDS);
+    printf("charge + give back: %.1f us, two null writes %.1f us: %.2f x (aim 1.25)\n", real, base,
+           real / base);
+}
+
 struct writer {
     const struct bench *bench;
     int device, count;
@@ -315,6 +340,7 @@ int main(int argc, char **argv)
     unsigned long id = create(path, "1M 3600\n");
     snprintf(bench.remaining, sizeof(bench.remaining), "%s/gpu0/p%lu/remaining", bench.root, id);
     bench_read(&bench);
+    bench_charge(&bench);
     bench_create(&bench);
     bench_writers(&bench);
     bench_command(&bench);

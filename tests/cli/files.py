@@ -51,6 +51,7 @@ ID: p1
   Name: training
   Device: 0 (NVIDIA GeForce RTX 3080)
   Memory: 50% (5120 MB)
+  Memory in use: 12 MB (most: 40 MB)
   State: active
   Created: 2026-11-21T14:32:10+00:00
   Start: 2026-11-21T14:32:10+00:00
@@ -70,6 +71,8 @@ PARTITION = {
     "device": "gpu0",
     "fraction": 0.5,
     "memory_bytes": 5120 << 20,
+    "memory_used_bytes": (12 << 20) - 1,
+    "memory_peak_bytes": 40 << 20,
     "state": "active",
     "created": "2026-11-21T14:32:10+00:00",
     "creator_uid": 1000,
@@ -489,7 +492,7 @@ class Terminal(Case):
         self.tree.partition("p20", remaining="59")
         self.tree.put("history", ENDED)
         for words, heads in (
-            (("list",), "ID NAME DEVICE MEMORY SHARE REMAINING ENDS USER STATE"),
+            (("list",), "ID NAME DEVICE MEMORY USED SHARE REMAINING ENDS USER STATE"),
             (("stats",), "DEVICE NAME TYPE TOTAL USED FREE USAGE PARTITIONS"),
             (("history",), "ID NAME DEVICE MEMORY START ENDED USER HOW BY"),
         ):
@@ -506,7 +509,7 @@ class Terminal(Case):
         lines = self.print("list", NO_COLOR="1").out.splitlines()
         self.assertEqual(
             lines[1].split(),
-            "p1 training gpu0 5.0 GiB 50% 59m 58s 2026-11-21T15:32:10+00:00 alice active".split(),
+            "p1 training gpu0 5.0 GiB 12.0 MiB 50% 59m 58s 2026-11-21T15:32:10+00:00 alice active".split(),
         )
         self.assertEqual(len(lines), 3)
 

@@ -136,6 +136,8 @@ class Tree:
             "device": f"gpu{device}",
             "fraction": "0.5",
             "memory_limit": str(5120 << 20),
+            "memory_used": str((12 << 20) - 1),
+            "memory_peak": str(40 << 20),
             "duration": "3600",
             "start": "2026-11-21T14:32:10+00:00",
             "expires": "2026-11-21T15:32:10+00:00",

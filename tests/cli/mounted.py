@@ -274,7 +274,9 @@ class Commands(Case):
         one = self.create("0", "0.5", "3600", "--name", "training", user=ALICE)
         out = self.answer("show", one, user=BOB)
         self.assertTrue(out.startswith(f"ID: {one}\n  Name: training\n  Device: 0 (Simulated"), out)
-        self.assertIn("  Memory: 50% (40960 MB)\n  State: active\n", out)
+        self.assertIn(
+            "  Memory: 50% (40960 MB)\n  Memory in use: 0 MB (most: 0 MB)\n  State: active\n", out
+        )
         self.assertIn(f"  Owner: {ALICE} (PID: ", out)
 
     def test_events_and_history(self):
@@ -371,8 +373,18 @@ class Commands(Case):
 
     def test_json_is_what_the_files_say(self):
         one = self.create("0", "12345678901B", "3600", "--name", "a.b-c_d", user=ALICE)
+        charge = os.open(f"{self.mount.path}/partitions/{one}/charge", os.O_WRONLY)
+        self.addCleanup(os.close, charge)
+        os.write(charge, b"+2000\n")
+        os.write(charge, b"-500\n")
         shown = json.loads(self.answer("show", one, "--json"))
-        for key, name in ("fraction", "fraction"), ("memory_bytes", "memory_limit"):
+        self.assertEqual((shown["memory_used_bytes"], shown["memory_peak_bytes"]), (1500, 2000))
+        for key, name in (
+            ("fraction", "fraction"),
+            ("memory_bytes", "memory_limit"),
+            ("memory_used_bytes", "memory_used"),
+            ("memory_peak_bytes", "memory_peak"),
+        ):
             self.assertEqual(str(shown[key]), self.mount.read(f"partitions/{one}/{name}"))
         for key in "user", "name", "device", "created", "start", "expires", "state", "on_expiry", "warn":
             self.assertEqual(shown[key], self.mount.read(f"partitions/{one}/{key}"))

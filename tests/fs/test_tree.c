@@ -28,6 +28,12 @@ static void no_time(void *context, int64_t at_ns, char *text, size_t size)
     snprintf(text, size, "%lld", (long long)at_ns);
 }
 
+static bool is_alive(void *context, uint64_t id)
+{
+    (void)context;
+    return engine_find(tree.engine, id) != NULL;
+}
+
 static void setup(void)
 {
     memset(&tree, 0, sizeof(tree));
@@ -39,6 +45,7 @@ static void setup(void)
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
     ck_assert_int_eq(names_new(&tree.names), 0);
+    ck_assert_int_eq(usage_new(NULL, is_alive, NULL, &tree.usage), 0);
     for (uint32_t i = 0; i < 2; i++) {
         struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
         ck_assert_int_eq(engine_add_device(tree.engine, &device, &tree.device_count), 0);
@@ -52,6 +59,7 @@ static void teardown(void)
 {
     engine_free(tree.engine);
     names_free(tree.names);
+    usage_free(tree.usage);
     text_free(&tree.scratch);
     textlog_free(&tree.events);
     textlog_free(&tree.history);

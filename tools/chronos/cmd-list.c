@@ -56,7 +56,7 @@ static void lines_end(struct look *look, size_t count)
 
 static void table_begin(struct look *look)
 {
-    static const char *const titles[] = {"ID",        "NAME", "DEVICE", "MEMORY", "SHARE",
+    static const char *const titles[] = {"ID",        "NAME", "DEVICE", "MEMORY", "USED", "SHARE",
                                          "REMAINING", "ENDS", "USER",   "STATE",  NULL};
     look->table = table_new(titles);
 }
@@ -71,6 +71,8 @@ static void table_each(struct look *look, const struct partition *partition)
     table_cell(look->table, PLAIN, value[PARTITION_NAME][0] ? value[PARTITION_NAME] : "-");
     table_cell(look->table, PLAIN, value[PARTITION_DEVICE]);
     bytes_text(number(value[PARTITION_MEMORY]), text, sizeof text);
+    table_cell(look->table, PLAIN, text);
+    bytes_text(number(value[PARTITION_MEMORY_USED]), text, sizeof text);
     table_cell(look->table, PLAIN, text);
     percent_of(value[PARTITION_FRACTION], text, sizeof text - 1);
     strcat(text, "%");

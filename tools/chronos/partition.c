@@ -17,6 +17,10 @@ const struct field partition_fields[] = {
     [PARTITION_FRACTION] = {"fraction", "fraction", FIELD_NUMBER, 0,
                             "share of the device, between 0 and 1"},
     [PARTITION_MEMORY] = {"memory_limit", "memory_bytes", FIELD_NUMBER, 0, "memory it may use"},
+    [PARTITION_MEMORY_USED] = {"memory_used", "memory_used_bytes", FIELD_NUMBER, 0,
+                               "memory of it that is in use"},
+    [PARTITION_MEMORY_PEAK] = {"memory_peak", "memory_peak_bytes", FIELD_NUMBER, 0,
+                               "the most that was in use"},
     [PARTITION_STATE] = {"state", "state", FIELD_TEXT, 0, "active; expiring from the warning on"},
     [PARTITION_CREATED] = {"created", "created", FIELD_TEXT, 0, "when it was asked for"},
     [PARTITION_CREATOR_UID] = {"creator", "creator_uid", FIELD_NUMBER, 1, "user id that asked"},
@@ -35,6 +39,8 @@ const struct field partition_fields[] = {
                         "how many seconds before the end the warning comes, and its signal; none"},
     {NULL, NULL, FIELD_TEXT, 0, NULL},
 };
+_Static_assert(sizeof(partition_fields) / sizeof(partition_fields[0]) <= RECORD_FIELDS + 1,
+               "a record has room for every field");
 
 const char *device_number(const char *device)
 {
@@ -80,6 +86,13 @@ static void print_line(const char *label, const char *value)
     printf("  %s%s:%s %s\n", output_colour(DIM), label, output_colour(PLAIN), value);
 }
 
+/* Rounded up: 0 is nothing at all. */
+static unsigned long long in_mb(const char *bytes)
+{
+    uint64_t all = number(bytes);
+    return (unsigned long long)((all >> 20) + ((all & 0xfffff) != 0));
+}
+
 static bool ends_gently(const char (*value)[RECORD_TEXT])
 {
     return strcmp(value[PARTITION_ON_EXPIRY], "term") == 0;
@@ -99,6 +112,9 @@ void partition_print(const struct partition *partition)
     snprintf(text, sizeof text, "%s%% (%llu MB)", percent,
              (unsigned long long)(number(value[PARTITION_MEMORY]) >> 20));
     print_line("Memory", text);
+    snprintf(text, sizeof text, "%llu MB (most: %llu MB)", in_mb(value[PARTITION_MEMORY_USED]),
+             in_mb(value[PARTITION_MEMORY_PEAK]));
+    print_line("Memory in use", text);
     print_line("State", value[PARTITION_STATE]);
     print_line("Created", value[PARTITION_CREATED]);
     print_line("Start", value[PARTITION_START]);

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define RECORD_FIELDS 16
+#define RECORD_FIELDS 24
 #define RECORD_TEXT   160
 
 struct field {
@@ -39,6 +39,8 @@ enum partition_field {
     PARTITION_DEVICE,
     PARTITION_FRACTION,
     PARTITION_MEMORY,
+    PARTITION_MEMORY_USED,
+    PARTITION_MEMORY_PEAK,
     PARTITION_STATE,
     PARTITION_CREATED,
     PARTITION_CREATOR_UID,
