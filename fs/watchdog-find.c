@@ -51,11 +51,10 @@ bool view_knows_device(const struct view *view, uint32_t device)
 }
 
 /* Books what a member uses; an unknown amount is held against nobody. */
-static void add_use(struct view *view, struct account *account, const struct watchdog_process *row)
+static void add_use(struct account *account, const struct watchdog_process *row)
 {
-    uint64_t slack = view->watchdog->policy.process_slack_bytes;
     uint64_t bytes = row->bytes == WATCHDOG_BYTES_UNKNOWN ? 0 : row->bytes;
-    uint64_t counted = bytes > slack ? bytes - slack : 0;
+    uint64_t counted = bytes > row->slack_bytes ? bytes - row->slack_bytes : 0;
 
     if (__builtin_add_overflow(account->used_bytes, counted, &account->used_bytes))
         account->used_bytes = UINT64_MAX;
@@ -84,7 +83,7 @@ static const struct watchdog_process *look_at_process(struct view *view, size_t 
         if (account != NULL && account->partition->ending)
             continue;
         if (account != NULL && account->partition->device == row->device)
-            add_use(view, account, row);
+            add_use(account, row);
         else if (outside == NULL || is_more(row->bytes, outside->bytes))
             outside = row;
     }

@@ -45,9 +45,6 @@ enum watchdog_mode { WATCHDOG_OFF, WATCHDOG_REPORT, WATCHDOG_WARN, WATCHDOG_END 
 struct watchdog_policy {
     enum watchdog_mode mode;
     int64_t grace_ns; /* between the steps */
-    /* What a driver takes for each process before it asked for anything (a context):
-     * so much of each member is not held against the partition's limit. */
-    uint64_t process_slack_bytes;
 };
 
 /* A process that uses a device, one row for each device. Rows with 0 bytes (it only
@@ -59,6 +56,9 @@ struct watchdog_process {
     uint32_t device;       /* index */
     uint64_t bytes;        /* or WATCHDOG_BYTES_UNKNOWN */
     uint64_t partition_id; /* which it is a member of; 0: none */
+    /* What of it the driver takes for itself in each process (a context): so much is
+     * not held against the partition's limit. */
+    uint64_t slack_bytes;
 };
 
 /* A partition that is there now, or whose members are just being ended. */

@@ -149,46 +149,60 @@ static int compare_ids(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* Each id once, in order, as the kernel and all tools keep them. */
-static int put_ids(struct acl *acl, unsigned tag, const uint32_t *ids, size_t count)
+/* The ids once each, in order, as the kernel and all tools keep them; without root's.
+ * Freed by the caller; NULL: no memory. */
+static uint32_t *sort_ids(const uint32_t *ids, size_t count, bool are_users, size_t *ret_count)
 {
-    if (count == 0)
-        return 0;
-    uint32_t *sorted = malloc(count * sizeof(*sorted));
+    uint32_t *sorted = malloc((count + 1) * sizeof(*sorted));
+    size_t kept = 0;
+
     if (sorted == NULL)
-        return -ENOMEM;
-    memcpy(sorted, ids, count * sizeof(*sorted));
+        return NULL;
+    if (count > 0)
+        memcpy(sorted, ids, count * sizeof(*sorted));
     qsort(sorted, count, sizeof(*sorted), compare_ids);
     for (size_t i = 0; i < count; i++) {
-        bool is_root = tag == ACL_USER && sorted[i] == 0;
-        if (!is_root && (i == 0 || sorted[i] != sorted[i - 1]))
-            put(acl, tag, READ_WRITE, sorted[i]);
+        bool is_root = are_users && sorted[i] == 0;
+        if (!is_root && (kept == 0 || sorted[kept - 1] != sorted[i]))
+            sorted[kept++] = sorted[i];
     }
-    free(sorted);
+    *ret_count = kept;
+    return sorted;
+}
+
+static int put_all(struct acl *acl, const uint32_t *uids, size_t uid_count, const uint32_t *gids,
+                   size_t gid_count)
+{
+    size_t holders = uid_count + gid_count;
+    int r = holders <= GATE_HOLDERS_MAX ? begin(acl, holders + 4) : -E2BIG;
+
+    if (r != 0)
+        return r;
+    put(acl, ACL_USER_OBJ, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
+    for (size_t i = 0; i < uid_count; i++)
+        put(acl, ACL_USER, READ_WRITE, uids[i]);
+    put(acl, ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID);
+    for (size_t i = 0; i < gid_count; i++)
+        put(acl, ACL_GROUP, READ_WRITE, gids[i]);
+    put(acl, ACL_MASK, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
+    put(acl, ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID);
     return 0;
 }
 
 int node_gated_acl(const struct gate_node *node, struct acl *ret_acl)
 {
+    size_t uid_count = 0, gid_count = 0;
+    uint32_t *uids = sort_ids(node->uids, node->uid_count, true, &uid_count);
+    uint32_t *gids = sort_ids(node->gids, node->gid_count, false, &gid_count);
     struct acl acl;
-    size_t holders = node->uid_count + node->gid_count;
-    int r = holders <= GATE_HOLDERS_MAX ? begin(&acl, holders + 4) : -E2BIG;
+    int r =
+        uids != NULL && gids != NULL ? put_all(&acl, uids, uid_count, gids, gid_count) : -ENOMEM;
 
-    if (r != 0)
-        return r;
-    put(&acl, ACL_USER_OBJ, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
-    r = put_ids(&acl, ACL_USER, node->uids, node->uid_count);
-    put(&acl, ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID);
+    free(uids);
+    free(gids);
     if (r == 0)
-        r = put_ids(&acl, ACL_GROUP, node->gids, node->gid_count);
-    put(&acl, ACL_MASK, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
-    put(&acl, ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID);
-    if (r != 0) {
-        free(acl.data);
-        return r;
-    }
-    *ret_acl = acl;
-    return 0;
+        *ret_acl = acl;
+    return r;
 }
 
 /* What a mode alone says. Set as an ACL it becomes the mode and takes the ACL away, in

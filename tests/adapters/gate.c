@@ -254,7 +254,7 @@ START_TEST(test_refused)
     ck_assert_int_eq(gate_apply(gate, &bad, 1, text, GATE_SENTENCE_MAX), -E2BIG);
     ck_assert_int_eq(opens(node, ALICE, ALICE), 0); /* it is as it was */
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
-    bad.uid_count--; /* as many as there may be */
+    many[0] = many[1]; /* as many as there may be: repeated ones do not count */
     ck_assert_int_eq(gate_apply(gate, &bad, 1, text, GATE_SENTENCE_MAX), 0);
     ck_assert_int_eq(release(gate), 0);
     ck_assert_str_eq(looks(node), "0 0 0666 ");

@@ -28,7 +28,7 @@ static size_t action_count;
 static void setup(void)
 {
     ck_assert_int_eq(watchdog_new(&dog), 0);
-    policy = (struct watchdog_policy){WATCHDOG_END, S(60), 0};
+    policy = (struct watchdog_policy){WATCHDOG_END, S(60)};
     sample = (struct watchdog_sample){.processes = processes, .partitions = partitions};
 }
 
@@ -59,7 +59,8 @@ static struct watchdog_process *uses(int32_t pid, uint32_t uid, uint32_t device,
                                      uint64_t partition_id)
 {
     struct watchdog_process *row = &processes[sample.process_count++];
-    *row = (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id};
+    *row =
+        (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id, 0};
     return row;
 }
 
@@ -293,7 +294,8 @@ START_TEST(test_slack)
     has(3, ALICE, 0, 2 * GIB);
     uses(51, ALICE, 0, 2 * GIB, 3), uses(52, ALICE, 0, GIB, 3), uses(53, ALICE, 0, GIB / 4, 3);
     uses(54, ALICE, 0, WATCHDOG_BYTES_UNKNOWN, 3);
-    policy.process_slack_bytes = GIB / 2;
+    for (size_t i = 0; i < sample.process_count; i++)
+        processes[i].slack_bytes = GIB / 2;
     ck_assert_uint_eq(look(S(0)), 0);
     processes[0].bytes++;
     look(S(1));
