@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,10 @@ static void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_uint_eq(a->gid, b->gid);
     ck_assert_uint_eq(a->mode, b->mode);
     ck_assert_uint_eq(a->on_expiry, b->on_expiry);
+    ck_assert_int_eq(a->grace_ns, b->grace_ns);
+    ck_assert_int_eq(a->warn_ns, b->warn_ns);
+    ck_assert_uint_eq(a->warn_signal, b->warn_signal);
+    ck_assert_uint_eq(a->warned, b->warned);
     ck_assert_uint_eq(a->memory_bytes, b->memory_bytes);
     ck_assert_int_eq(a->start_ns, b->start_ns);
     ck_assert_int_eq(a->end_ns, b->end_ns);
@@ -120,6 +125,11 @@ static struct partition extreme(uint64_t id)
                           .uid = UINT32_MAX - 1,
                           .gid = UINT32_MAX - 2,
                           .mode = 07777,
+                          .on_expiry = ON_EXPIRY_KILL,
+                          .grace_ns = DURATION_MAX_NS,
+                          .warn_ns = DURATION_MAX_NS - 1,
+                          .warn_signal = SIGWINCH,
+                          .warned = 1,
                           .memory_bytes = (uint64_t)INT64_MAX,
                           .start_ns = -5,
                           .end_ns = 100 * 366 * DAY_NS,
@@ -172,10 +182,17 @@ START_TEST(changes_are_kept)
     p.end_ns = HOUR_NS / 2;
     attempt_add(&attempt, 7, EVENT_SHORTENED, &p, NULL);
     commit_well();
+    p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 5, p.warn_ns = HOUR_NS, p.warn_signal = SIGUSR1;
+    attempt_add(&attempt, 8, EVENT_LADDER, &p, NULL);
+    p.warned = 1;
+    attempt_add(&attempt, 9, EVENT_WARNED, &p, "warned");
+    commit_well();
     reopen(_i);
     ck_assert_uint_eq(kept.partition_count, 2);
     same_partition(&kept.partitions[0].p, &p);
-    ck_assert_uint_eq(kept.partitions[0].p.change_seq, 7);
+    ck_assert_uint_eq(kept.partitions[0].p.change_seq, 9);
+    ck_assert_uint_eq(kept.partitions[1].p.on_expiry, ON_EXPIRY_NONE);
+    ck_assert_int_eq(kept.partitions[1].p.grace_ns, 0);
     ck_assert_uint_eq(kept.partitions[1].p.memory_bytes, 5 << 20);
 }
 END_TEST
@@ -191,6 +208,8 @@ START_TEST(ends_are_history)
         struct partition p = partition_make(4 - i, 0, (int64_t)i * 1000);
         p.device = 1;
         strcpy(p.name, "train");
+        p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = (int64_t)i, p.warn_ns = 77;
+        p.warn_signal = SIGUSR2, p.warned = i % 2;
         struct engine_event *event = attempt_add(&attempt, 6 + i, ends[i], &p, "end");
         event->by_uid = 77;
     }
@@ -210,6 +229,11 @@ START_TEST(ends_are_history)
         ck_assert_uint_eq(entry->partition.uid, 1000);
         ck_assert_uint_eq(entry->partition.memory_bytes, 5 << 20);
         ck_assert_str_eq(entry->partition.name, "train");
+        ck_assert_uint_eq(entry->partition.on_expiry, ON_EXPIRY_TERM);
+        ck_assert_int_eq(entry->partition.grace_ns, (int64_t)i);
+        ck_assert_int_eq(entry->partition.warn_ns, 77);
+        ck_assert_uint_eq(entry->partition.warn_signal, SIGUSR2);
+        ck_assert_uint_eq(entry->partition.warned, i % 2);
         ck_assert_str_eq(entry->device_key, "key1");
         ck_assert_str_eq(entry->device_name, "dev1");
         ck_assert_uint_eq(entry->device_bytes, UINT64_C(80) << 30);
@@ -287,6 +311,46 @@ START_TEST(lines)
     reopen(_i);
     ck_assert_uint_eq(kept.line_count, 0);
     ck_assert_uint_eq(kept.counters.next_seq, 11);
+}
+END_TEST
+
+/* Of a note only the line is kept, and where the lines of one that lives go on. */
+START_TEST(notes)
+{
+    start(_i);
+    create(1, 1);
+    struct partition p = create(2, 2), ended = partition_make(1, 0, 5), other = {0};
+    attempt_add(&attempt, 3, EVENT_RELEASED, &ended, "released p1");
+    attempt_note(&attempt, 4, &p, true, "signalled p2");
+    attempt_note(&attempt, 5, &ended, false, "emptied p1");
+    attempt_note(&attempt, 6, &other, false, "intruder");
+    other.id = 1000, other.device = 77, other.on_expiry = 99; /* nothing of it is kept */
+    attempt_note(&attempt, 7, &other, false, "nobody p1000");
+    attempt_note(&attempt, 8, &ended, false, NULL);
+    commit_well();
+    reopen(_i);
+    ck_assert_uint_eq(kept.partition_count, 1);
+    same_partition(&kept.partitions[0].p, &p);
+    ck_assert_uint_eq(kept.partitions[0].p.change_seq, 4);
+    ck_assert_uint_eq(kept.history_count, 1);
+    ck_assert_uint_eq(kept.line_count, 7);
+    ck_assert_str_eq(kept.lines[3].text, "signalled p2");
+    ck_assert_str_eq(kept.lines[6].text, "nobody p1000");
+    ck_assert_uint_eq(kept.counters.next_id, 3);
+    ck_assert_uint_eq(kept.counters.next_seq, 9);
+    give_devices(3);
+    attempt_note(&attempt, 9, &ended, true, "moves what is not there");
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_note(&attempt, 9, &p, false, "two\nlines");
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_add(&attempt, 9, EVENT_RELEASED, &p, NULL);
+    attempt_note(&attempt, 10, &p, true, "moves what has just ended");
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_note(&attempt, 9, &p, true, "moves");
+    attempt_add(&attempt, 10, EVENT_RELEASED, &p, NULL);
+    commit_well();
+    reopen(_i);
+    ck_assert_uint_eq(kept.partition_count, 0);
 }
 END_TEST
 
@@ -420,7 +484,7 @@ START_TEST(refused_batches)
     struct partition good = partition_make(2, 0, HOUR_NS), bad;
     start(_i);
     create(5, 1);
-    for (int i = 0; i < 17; i++) {
+    for (int i = 0; i < 23; i++) {
         bad = partition_make(3, 0, HOUR_NS);
         uint64_t seq = 7;
         enum event_kind kind = EVENT_CREATED;
@@ -466,6 +530,24 @@ START_TEST(refused_batches)
             break;
         case 13:
             bad.end_ns = INT64_MAX;
+            break;
+        case 17:
+            bad.grace_ns = -1;
+            break;
+        case 18:
+            bad.warn_ns = DURATION_MAX_NS + 1;
+            break;
+        case 19:
+            bad.warn_signal = SIGUSR1; /* without a warning */
+            break;
+        case 20:
+            bad.warned = 1; /* likewise */
+            break;
+        case 21:
+            bad.warn_ns = 1, bad.warned = 2;
+            break;
+        case 22:
+            bad.warn_ns = 1, bad.warn_signal = SIGKILL;
             break;
         }
         attempt_add(&attempt, 6, EVENT_CREATED, &good, "good");
@@ -606,6 +688,8 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
     *now_ns += rand() % HOUR_NS;
     struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
     p.device = (uint32_t)rand() % 3;
+    p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn_ns = 1 + rand();
+    p.warn_signal = rand() % 2 ? SIGUSR1 : 0, p.warned = (uint32_t)rand() % 2;
     snprintf(text, sizeof(text), "line %d", rand());
     int dice = rand() % 10;
     if (dice < 4) {
@@ -613,7 +697,10 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
         ++*next_id;
     } else if (dice < 9) {
         p.id = 1 + (uint64_t)rand() % *next_id;
-        attempt_add(&attempt, seq, dice < 6 ? EVENT_RESIZED : endings[rand() % 4], &p, text);
+        if (dice == 4)
+            attempt_note(&attempt, seq, &p, rand() % 2, text);
+        else
+            attempt_add(&attempt, seq, dice < 6 ? EVENT_LADDER : endings[rand() % 4], &p, text);
     } else {
         snprintf(text, sizeof(text), "key%d", rand() % 5);
         attempt_set(&attempt, seq, text, rand() % 3 == 0 ? "" : "value");
@@ -689,6 +776,7 @@ int main(void)
                                   life_within_a_batch,
                                   settings,
                                   lines,
+                                  notes,
                                   replies,
                                   retention,
                                   ids_are_never_used_again,

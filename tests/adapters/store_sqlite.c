@@ -319,6 +319,18 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET name=char(10) WHERE id=3", "partition"},
         {"UPDATE partition SET name=printf('%065d', 0) WHERE id=3", "partition"},
         {"UPDATE partition SET name='a'||char(0)||'b' WHERE id=3", "partition"},
+        {"UPDATE partition SET on_expiry=3 WHERE id=3", "partition"},
+        {"UPDATE partition SET grace_ns=-1 WHERE id=3", "partition"},
+        {"UPDATE partition SET grace_ns=9223372036854775807 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_ns=-1 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_ns=9223372036854775807 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_signal=10 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_ns=5, warn_signal=9 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_ns=5, warn_signal=4294967306 WHERE id=3", "partition"},
+        {"UPDATE partition SET warned=1 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_ns=5, warned=2 WHERE id=3", "partition"},
+        {"UPDATE history SET grace_ns=-1", "history"},
+        {"UPDATE history SET warned=1", "history"},
         {"UPDATE history SET how='eaten'", "history"},
         {"UPDATE history SET id=99", "history"},
         {"UPDATE history SET device=0", "history"},
@@ -350,6 +362,9 @@ START_TEST(rows_that_cannot_be_true)
         {"DROP TABLE setting", "tables"},
         {"PRAGMA application_id=0", "another program"},
         {"PRAGMA user_version=0", "format 0"},
+        {"PRAGMA user_version=1", "tables"},
+        {"ALTER TABLE partition ADD COLUMN more INTEGER NOT NULL DEFAULT 0", "tables"},
+        {"ALTER TABLE partition DROP COLUMN warned", "tables"},
     };
     fill();
     struct bytes good = slurp(directory, STATE_FILE);
@@ -897,6 +912,21 @@ START_TEST(first_sync_fails)
 }
 END_TEST
 
+/* So it is with the change to the present format. */
+START_TEST(upgrade_sync_fails)
+{
+    use_bad_disk();
+    sql(format_1_sql);
+    open_well();
+    syncs_fail = true;
+    ck_assert_int_eq(create(8), -EIO);
+    killed_now_has(2);
+    syncs_fail = false;
+    ck_assert_int_eq(create(8), 0);
+    killed_now_has(3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store_sqlite");
@@ -920,7 +950,8 @@ int main(void)
                                   used_by_another_process,
                                   each_commit_is_synced,
                                   syncs_that_fail,
-                                  first_sync_fails};
+                                  first_sync_fails,
+                                  upgrade_sync_fails};
 
     tcase_add_checked_fixture(all, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

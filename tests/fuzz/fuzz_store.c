@@ -5,10 +5,11 @@
  * that can be written to. With FUZZ_SEEDS the same program writes good files to
  * start from.
  */
-#include "../../core/store/store.h"
+#include "../adapters/store_help.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static int see_partition(void *context, const struct partition *p, const char *d
     line_is_good(device_name, 128);
     line_is_good(p->name, sizeof(p->name));
     if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
-        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0')
+        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0' || !ladder_is_sound(p))
         die("a partition cannot be true");
     seen->last_id = p->id;
     return 0;
@@ -223,6 +224,9 @@ static void add_events(struct store *store, uint64_t seq)
                                              .memory_bytes = 5368709120,
                                              .end_ns = INT64_C(3600000000000),
                                              .creator_pid = 4711,
+                                             .on_expiry = ON_EXPIRY_TERM,
+                                             .grace_ns = INT64_C(10000000000),
+                                             .warn_ns = INT64_C(300000000000),
                                              .change_seq = seq,
                                              .name = "train"};
         snprintf(events[i].key, sizeof(events[i].key), "config/%d", (int)seq);
@@ -234,9 +238,31 @@ static void add_events(struct store *store, uint64_t seq)
         die(why);
 }
 
+/* Copies the state file into the directory of seeds. */
+static void copy_seed(const char *into, const char *name)
+{
+    char command[512];
+    snprintf(command, sizeof(command), "cp %s/state.db '%.300s/%s'", directory(), into, name);
+    if (system(command) != 0)
+        die("cannot write a seed");
+}
+
+static void write_old_seed(const char *into)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    remove_files();
+    snprintf(path, sizeof(path), "%s/state.db", directory());
+    if (sqlite3_open(path, &db) != SQLITE_OK ||
+        sqlite3_exec(db, format_1_sql, NULL, NULL, NULL) != SQLITE_OK)
+        die("cannot make a file of format 1");
+    sqlite3_close(db);
+    copy_seed(into, "format1");
+}
+
 static void write_seed(const char *into, uint64_t batches)
 {
-    char command[512], why[STORE_SENTENCE_MAX] = "";
+    char name[32], why[STORE_SENTENCE_MAX] = "";
     struct gpu_device devices[2] = {{.key = "uuid:1", .name = "one", .memory_bytes = 1 << 30},
                                     {.key = "uuid:2", .name = "two", .memory_bytes = 1 << 30}};
     struct store *store = NULL;
@@ -248,10 +274,8 @@ static void write_seed(const char *into, uint64_t batches)
     for (uint64_t i = 0; i < batches; i++)
         add_events(store, 1 + 2 * i);
     store_close(store);
-    snprintf(command, sizeof(command), "cp %s/state.db '%.300s/seed%d'", directory(), into,
-             (int)batches);
-    if (system(command) != 0)
-        die("cannot write a seed");
+    snprintf(name, sizeof(name), "seed%d", (int)batches);
+    copy_seed(into, name);
 }
 
 /* libFuzzer calls this first. */
@@ -265,6 +289,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     write_seed(into, 0);
     write_seed(into, 2);
     write_seed(into, 40);
+    write_old_seed(into);
     remove_all();
     exit(0);
 }
