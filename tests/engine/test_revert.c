@@ -38,10 +38,12 @@ static char *picture(void)
     uint64_t bytes;
 
     while ((p = engine_next(engine, p ? p->id : 0)))
-        fprintf(out, "p%llu %u %u %u %o %llu %lld %lld %llu %llu %s\n", (unsigned long long)p->id,
-                p->device, p->uid, p->gid, p->mode, (unsigned long long)p->memory_bytes,
-                (long long)p->start_ns, (long long)p->end_ns, (unsigned long long)p->hold,
-                (unsigned long long)p->change_seq, p->name);
+        fprintf(out, "p%llu %u %u %u %o %llu %lld %lld %llu %llu %s %u %lld %lld %u %u\n",
+                (unsigned long long)p->id, p->device, p->uid, p->gid, p->mode,
+                (unsigned long long)p->memory_bytes, (long long)p->start_ns, (long long)p->end_ns,
+                (unsigned long long)p->hold, (unsigned long long)p->change_seq, p->name,
+                p->on_expiry, (long long)p->grace_ns, (long long)p->warn_ns, p->warn_signal,
+                p->warned);
     while (engine_next_step(engine, 0, at_ns, &at_ns, &bytes))
         fprintf(out, "%lld %llu\n", (long long)at_ns, (unsigned long long)bytes);
     for (uint32_t uid = 1000; uid < 1003; uid++) {
@@ -87,6 +89,36 @@ static int resize(void)
 static int extend(void)
 {
     return engine_set_end(engine, 5, &alice, 1, SECONDS(500), &why);
+}
+
+static int end_otherwise(void)
+{
+    struct ladder_change change = {true, true, true, 2, SECONDS(1), SECONDS(60), 0};
+
+    return engine_set_ladder(engine, 5, &alice, 1, &change, &why);
+}
+
+/* An event and the warning that it causes. */
+static int warn_at_once(void)
+{
+    struct ladder_change change = {.set_warn = true, .warn_ns = SECONDS(1000)};
+
+    return engine_set_ladder(engine, 5, &alice, 1, &change, &why);
+}
+
+static int create_warned(void)
+{
+    struct request request = parsed("10B 50 warn=50");
+    uint64_t id;
+
+    return engine_create(engine, 5, 0, &alice, 0, &request, 1000, 1000, 4, &why, &id);
+}
+
+static int note(void)
+{
+    struct partition about = {.id = 1, .uid = 1000};
+
+    return engine_note(engine, 5, &about, 0, "killed", "pid=1");
 }
 
 static int rename_it(void)
@@ -146,16 +178,17 @@ static int restore_setting(void)
 
 /* All of them but those that make no events. */
 static int (*const actions[])(void) = {
-    create,     release, resize,    extend,   rename_it, hand_over, advance,
-    close_hold, set_new, set_again, set_none, add_one,   restore,   restore_setting,
+    create,  create_warned, end_otherwise, warn_at_once, note,    release,
+    resize,  extend,        rename_it,     hand_over,    advance, close_hold,
+    set_new, set_again,     set_none,      add_one,      restore, restore_setting,
 };
-enum { ACTIONS = sizeof actions / sizeof actions[0], WITH_EVENTS = ACTIONS - 3 };
+enum { CREATING = 2, ACTIONS = sizeof actions / sizeof actions[0], WITH_EVENTS = ACTIONS - 3 };
 
 static void setup(void)
 {
     engine = new_engine();
     add_device(engine, 100, true);
-    grant(engine, 0, &alice, 0, "10B 100 name=first");
+    grant(engine, 0, &alice, 0, "10B 100 name=first warn=90:USR1");
     for (int i = 0; i < 3; i++)
         grant(engine, 0, &alice, 0, "10B 10 hold");
     ck_assert_int_eq(engine_close_hold(engine, 0, 9), 0);
@@ -249,7 +282,7 @@ START_TEST(revert_is_exact)
             engine_events_free(events);
             /* numbers are not used again */
             id = grant(engine, 5, &alice, 0, "1B 1");
-            ck_assert_uint_eq(id, i == 0 || j == 0 ? (i == j ? 10 : 9) : 8);
+            ck_assert_uint_eq(id, 8U + (i < CREATING) + (j < CREATING));
             free(before);
             free(after);
             engine_free(engine);
@@ -267,13 +300,14 @@ START_TEST(what_is_past_its_end_expires_again)
     events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     ck_assert_uint_eq(engine_count(engine), 4);
-    ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(20));
+    ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(10)); /* the warning */
     ck_assert_int_eq(engine_advance(engine, SECONDS(21)), 0);
     again = engine_take_events(engine);
     for (const struct engine_event *a = events, *b = again; a || b; a = a->next, b = b->next) {
         ck_assert(a && b);
         ck_assert_uint_eq(a->before.id, b->before.id);
-        ck_assert_int_eq(b->at_ns, SECONDS(20));
+        ck_assert_int_eq(a->kind, b->kind);
+        ck_assert_int_eq(b->at_ns, SECONDS(b->kind == EVENT_WARNED ? 10 : 20));
         ck_assert_uint_gt(b->seq, a->seq);
     }
     engine_events_free(events);
