@@ -72,7 +72,7 @@ int meter_new(const struct gpu_device *devices, uint32_t count, const struct met
     meter = calloc(1, sizeof(*meter));
     if (meter == NULL)
         return -ENOMEM;
-    meter->epoll = meter->timer = meter->child.socket = -1;
+    meter->epoll = meter->timer = meter->child.socket = meter->child.pidfd = -1;
     meter->hello.magic = METER_MAGIC;
     meter->hello.device_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -178,6 +178,8 @@ static int start(struct meter *meter)
     int rc = meter_child_start(&meter->child, meter->program);
     if (rc == 0)
         rc = watch(meter, meter->child.socket);
+    if (rc == 0 && meter->child.pidfd >= 0)
+        rc = watch(meter, meter->child.pidfd);
     if (rc < 0)
         return rc;
     meter->fresh = true;
@@ -271,11 +273,13 @@ static int receive(struct meter *meter)
             return -EBADMSG;
         if (meter->got >= sizeof(meter->message.answer) && meter->got == size)
             return 1;
+        /* In this order: what it said before it ended counts. */
+        bool ended = meter_child_has_ended(&meter->child);
         ssize_t n = recv(meter->child.socket, (char *)&meter->message + meter->got,
                          size - meter->got, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
+        if (n < 0 && errno == EAGAIN && !ended)
             return 0;
         if (n <= 0)
             return -EPIPE;

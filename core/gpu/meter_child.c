@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,22 +92,30 @@ int meter_child_start(struct meter_child *child, const char *program)
         return rc;
     }
     child->socket = ends[0];
+    child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
     child->status = -1;
     return 0;
 }
 
-/* Waits for a moment until it has ended. It stays there to be waited for, so that
- * its number belongs to nobody else meanwhile. */
+/* It stays there to be waited for, so that its number belongs to nobody else meanwhile. */
 static bool has_ended(pid_t pid)
 {
-    for (int i = 0; i < REAP_TRIES; i++) {
-        siginfo_t info = {0};
-        int rc = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
-        if (rc != 0 || info.si_pid == pid)
-            return true;
+    siginfo_t info = {0};
+    int rc = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return rc != 0 || info.si_pid == pid;
+}
+
+bool meter_child_has_ended(const struct meter_child *child)
+{
+    return child->pid != 0 && has_ended(child->pid);
+}
+
+/* Waits for a moment. */
+static bool ends(pid_t pid)
+{
+    for (int i = 0; i < REAP_TRIES && !has_ended(pid); i++)
         usleep(1000);
-    }
-    return false;
+    return has_ended(pid);
 }
 
 pid_t meter_child_end(struct meter_child *child, bool by_itself)
@@ -116,13 +125,15 @@ pid_t meter_child_end(struct meter_child *child, bool by_itself)
 
     if (child->socket >= 0)
         close(child->socket);
+    if (child->pidfd >= 0)
+        close(child->pidfd);
     *child = (struct meter_child){.socket = -1, .status = -1};
     if (pid == 0)
         return 0;
-    ended = by_itself && has_ended(pid);
+    ended = by_itself && ends(pid);
     kill(-pid, SIGKILL);
     kill(pid, SIGKILL);
-    if (!ended && !has_ended(pid))
+    if (!ended && !ends(pid))
         return pid;
     if (waitpid(pid, &child->status, WNOHANG) != pid)
         child->status = -1;

@@ -13,6 +13,8 @@
 struct meter_child {
     pid_t pid;  /* 0: there is none */
     int socket; /* does not block; -1: there is none */
+    int pidfd;  /* readable when it has ended, also if a helper of the driver has our
+                 * socket; -1: there is none, or the kernel is old */
     int status; /* how the last one ended, for waitpid's macros; -1: not known */
 };
 
@@ -22,6 +24,8 @@ int meter_child_start(struct meter_child *child, const char *program);
  * seems to end by itself, waits for that first, so that `status` tells how. Returns 0,
  * or the pid of one that cannot be killed now: meter_child_gone tells later. */
 pid_t meter_child_end(struct meter_child *child, bool by_itself);
+/* True when the process has ended, and waits for meter_child_end. */
+bool meter_child_has_ended(const struct meter_child *child);
 /* True when the process that meter_child_end could not end has gone since. */
 bool meter_child_gone(pid_t pid);
 

@@ -14,15 +14,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NVML_NOT_SUPPORTED     3
 #define NVML_INSUFFICIENT_SIZE 7
 #define NVML_DRIVER_NOT_LOADED 9
 
 #define DEVICES_MOST   256
-#define PROCESSES_MOST 65536u               /* more than that is not believed */
-#define TRIES          5                    /* the list may grow while it is asked for */
-#define GAP_MOST_NS    INT64_C(10000000000) /* a figure of the last moments holds so long */
+#define PROCESSES_MOST 65536u    /* more than that is not believed */
+#define TRIES          5         /* the list may grow while it is asked for */
+#define BUFFER_US      10000000u /* the driver remembers about 12 s */
+#define LATE_US        1000000u  /* it tells once a second */
 
 typedef void *nvml_device;
 
@@ -76,9 +78,8 @@ struct library {
 };
 
 struct device {
-    nvml_device handle; /* NULL: not one of NVIDIA's */
-    unsigned long long seen_us;
-    int64_t asked_ns; /* 0: never */
+    nvml_device handle;         /* NULL: not one of NVIDIA's */
+    unsigned long long seen_us; /* up to when its use was counted; 0: never */
 };
 
 struct nvml {
@@ -295,46 +296,72 @@ static int read_list(const struct nvml *nvml, const struct list *list, uint32_t 
     return rc == NVML_NOT_SUPPORTED ? 0 : rc;
 }
 
-/* How much of the time up to this sample is new. */
-static uint64_t step_ns(unsigned long long from_us, unsigned long long to_us, int64_t most_ns)
+static unsigned long long wall_us(void)
 {
-    unsigned long long us = to_us > from_us ? to_us - from_us : 0;
-    return us > (unsigned long long)most_ns / 1000 ? (uint64_t)most_ns : us * 1000;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
 }
 
-/* Adds what each process was busy since the last time. See meter.h for what it is worth. */
-static void count_busy(struct nvml *nvml, uint32_t index, struct meter_rows *rows)
+/* The samples since the last time; the caller frees them. None is no error. */
+static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const struct device *device,
+                                              unsigned *ret_count)
 {
-    struct device *device = &nvml->device[index];
-    int64_t now_ns = meter_now_ns();
-    int64_t gap_ns = device->asked_ns != 0 ? now_ns - device->asked_ns : 0;
-    unsigned long long newest_us = device->seen_us;
-    struct nvml_utilization *samples = NULL;
-    unsigned count = 0;
-    int rc = NVML_NOT_SUPPORTED;
+    struct nvml_utilization *samples;
+    unsigned count = 0, room;
 
-    if (nvml->library.utilization != NULL)
-        rc = nvml->library.utilization(device->handle, NULL, &count, device->seen_us);
-    if (rc != NVML_INSUFFICIENT_SIZE || count == 0 || count > PROCESSES_MOST)
-        count = 0;
-    unsigned room = count;
-    samples = count > 0 ? calloc(room, sizeof(*samples)) : NULL;
-    if (samples == NULL ||
-        nvml->library.utilization(device->handle, samples, &count, device->seen_us) != 0)
-        count = 0;
-    for (unsigned i = 0; i < count && i < room; i++) {
-        struct gpu_usage_process *row =
-            meter_rows_find(rows, index, samples[i].pid <= INT32_MAX ? (int32_t)samples[i].pid : 0);
-        uint64_t new_ns = step_ns(device->seen_us, samples[i].time_us,
-                                  gap_ns < GAP_MOST_NS ? gap_ns : GAP_MOST_NS);
-        if (row != NULL && samples[i].sm <= 100)
-            row->busy_ns += new_ns / 100 * samples[i].sm;
+    *ret_count = 0;
+    if (nvml->library.utilization == NULL ||
+        nvml->library.utilization(device->handle, NULL, &count, device->seen_us) !=
+            NVML_INSUFFICIENT_SIZE ||
+        count == 0 || count > PROCESSES_MOST)
+        return NULL;
+    room = count;
+    samples = calloc(room, sizeof(*samples));
+    if (samples != NULL &&
+        nvml->library.utilization(device->handle, samples, &count, device->seen_us) == 0)
+        *ret_count = count < room ? count : room;
+    return samples;
+}
+
+/* What was seen up to; the driver's clock is the wall clock, which can be set back. */
+static unsigned long long newest(const struct nvml_utilization *samples, unsigned count,
+                                 unsigned long long seen_us)
+{
+    unsigned long long now_us = wall_us(), newest_us = 0;
+    for (unsigned i = 0; i < count; i++) {
         if (samples[i].time_us > newest_us)
             newest_us = samples[i].time_us;
     }
-    free(samples);
+    /* Nothing ran: what did until a second ago would be told by now. */
+    if (newest_us == 0)
+        newest_us = seen_us > now_us - LATE_US ? seen_us : now_us - LATE_US;
+    return newest_us < now_us ? newest_us : now_us;
+}
+
+/* Adds what each process was busy since the last time. A sample is the mean of all the
+ * time from then to the newest sample of any process, not to its own (tried: an H200,
+ * driver 580). See meter.h for what it is worth. */
+static void count_busy(struct nvml *nvml, uint32_t index, struct meter_rows *rows)
+{
+    struct device *device = &nvml->device[index];
+    unsigned count;
+    struct nvml_utilization *samples = fetch_samples(nvml, device, &count);
+    unsigned long long newest_us = newest(samples, count, device->seen_us);
+    unsigned long long new_us = newest_us > device->seen_us ? newest_us - device->seen_us : 0;
+
+    if (device->seen_us == 0)
+        new_us = 0; /* the first time: nothing to count from */
+    if (new_us > BUFFER_US)
+        new_us = BUFFER_US;
+    for (unsigned i = 0; i < count; i++) {
+        struct gpu_usage_process *row =
+            meter_rows_find(rows, index, samples[i].pid <= INT32_MAX ? (int32_t)samples[i].pid : 0);
+        if (row != NULL && samples[i].sm <= 100)
+            row->busy_ns += new_us * 10 * samples[i].sm; /* a percent of a us is 10 ns */
+    }
     device->seen_us = newest_us;
-    device->asked_ns = now_ns;
+    free(samples);
 }
 
 static int read_processes(struct nvml *nvml, uint32_t index, struct meter_rows *rows)

@@ -107,6 +107,7 @@ static void prepare(int fd)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "chronosfs-meter");
     setrlimit(RLIMIT_CORE, &none);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
     if (fd > 3)
         syscall(SYS_close_range, 3u, (unsigned)fd - 1, 0);
     syscall(SYS_close_range, (unsigned)fd + 1, ~0u, 0);

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Drivers that hang, crash, print and talk nonsense, and a meter process that is out of
+ * its mind: the asker gets an answer that was checked or a sentence, in time, and the
+ * other drivers' answers all the same.
+ */
+#include "meter_help.h"
+
+#include "../../core/gpu/meter_private.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+/* A machine with a card of AMD, which is well, and one of NVIDIA, which is not. */
+#define DEVICES "- 0000:03:00.0,GPU-a -"
+#define GOOD    "device GPU-a - 4096\nprocess 10 1048576 50\n"
+
+static struct meter_options options;
+static struct meter *meter;
+static const struct gpu_usage *usage;
+
+static void begin(void)
+{
+    help_begin();
+    help_lay_out("amd.tree");
+    options = help_options();
+    options.retry_ms = 60000;
+    unsetenv("METER_MAD");
+}
+
+static void end(void)
+{
+    meter = meter_free(meter);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left, dead or alive */
+    ck_assert_int_eq(errno, ECHILD);
+    help_end();
+}
+
+/* The one that is well has told, however the other is. */
+static void check_other(void)
+{
+    ck_assert(usage->device[0].known);
+    ck_assert_uint_eq(usage->device[0].used_bytes, 5368709120);
+    ck_assert_str_eq(usage->device[0].backend, "drm");
+    ck_assert_str_eq(usage->device[0].note, "");
+    ck_assert_uint_eq(help_find(usage, 0, 1200)->memory_bytes, 3072 * MIB);
+}
+
+/* Nobody knows the second device, and the note has `why`. */
+static void check_bad(const char *why)
+{
+    check_other();
+    ck_assert(!usage->device[1].known);
+    ck_assert_str_eq(usage->device[1].backend, "nvml");
+    ck_assert_msg(strstr(usage->device[1].note, why) != NULL, "%s", usage->device[1].note);
+    ck_assert_uint_eq(usage->process_count, 3);
+}
+
+static void check_good(void)
+{
+    check_other();
+    ck_assert(usage->device[1].known);
+    ck_assert_str_eq(usage->device[1].note, "");
+    ck_assert_uint_eq(usage->device[1].used_bytes, 4096);
+    ck_assert_uint_eq(help_find(usage, 1, 10)->memory_bytes, MIB);
+    ck_assert_uint_eq(usage->process_count, 4);
+}
+
+static void ask_first(const char *text)
+{
+    help_tell(text);
+    meter = help_meter(DEVICES, &options);
+    usage = help_ask(meter);
+}
+
+/* -- drivers -------------------------------------------------------------------------- */
+
+static const char *const calls[] = {"init",   "count",   "handle",   "uuid", "pci",
+                                    "memory", "compute", "graphics", "mps",  "utilization"};
+#define CALLS ((int)(sizeof(calls) / sizeof(calls[0])))
+
+/* "WHAT CALL NUMBER" beside what is good. */
+static const char *bad(const char *what, int call, int number)
+{
+    static char text[256];
+    snprintf(text, sizeof(text), GOOD "%s %s %d\n", what, calls[call], number);
+    return text;
+}
+
+START_TEST(hangs)
+{
+    options.first_ms = 300;
+    ask_first(bad("hang", _i, 0));
+    ck_assert_int_ge(usage->took_ns, 290000000);
+    ck_assert_int_lt(usage->took_ns, INT64_C(60000000000));
+    check_bad("did not answer within 0.3 s");
+    /* It is not asked again soon: that would take its time again. */
+    help_tell(GOOD);
+    usage = help_ask(meter);
+    check_bad("did not answer within 0.3 s");
+}
+END_TEST
+
+/* It was well before. */
+START_TEST(hangs_later)
+{
+    options.timeout_ms = 200;
+    options.retry_ms = 400;
+    ask_first(GOOD);
+    check_good();
+    pid_t first = help_child(getpid());
+    help_tell(bad("hang", 5, 0));
+    usage = help_ask(meter);
+    check_bad("did not answer within 0.2 s");
+    help_dies(first);
+    help_tell(GOOD);
+    help_pause(450);
+    usage = help_ask(meter);
+    check_good();
+}
+END_TEST
+
+START_TEST(crashes)
+{
+    ask_first(bad("crash", _i, 0));
+    check_bad("crashed");
+    help_tell(GOOD);
+    usage = help_ask(meter);
+    check_bad("crashed"); /* left alone for a while */
+}
+END_TEST
+
+START_TEST(comes_back)
+{
+    options.retry_ms = 1;
+    ask_first(bad("crash", 5, 0));
+    check_bad("crashed");
+    help_tell(GOOD);
+    help_pause(5);
+    usage = help_ask(meter);
+    check_good();
+}
+END_TEST
+
+START_TEST(ends_the_program)
+{
+    ask_first(bad("exit", 5, _i));
+    check_bad("ended the program");
+}
+END_TEST
+
+/* With the status of a process that was idle: it is tried once more, not for ever. */
+START_TEST(ends_the_program_later)
+{
+    ask_first(GOOD);
+    check_good();
+    help_tell(bad("exit", 5, 0));
+    usage = help_ask(meter);
+    check_bad("ended the program");
+}
+END_TEST
+
+START_TEST(prints)
+{
+    char byte;
+    int fds[2], out = dup(1), err = dup(2);
+    ck_assert_int_eq(pipe(fds), 0);
+    fflush(NULL);
+    dup2(fds[1], 1);
+    dup2(fds[1], 2);
+    close(fds[1]);
+    ask_first(bad("print", _i, 0));
+    check_good();
+    meter = meter_free(meter);
+    dup2(out, 1);
+    dup2(err, 2);
+    close(out);
+    close(err);
+    ck_assert_int_eq(read(fds[0], &byte, 1), 0); /* not a byte of it came through */
+    close(fds[0]);
+}
+END_TEST
+
+/* A helper of the driver that never ends, with our socket open. */
+START_TEST(leaves_a_helper_behind)
+{
+    ask_first(bad("breed", 0, 0));
+    check_good();
+    pid_t helper = help_child(help_child(getpid()));
+    ck_assert_int_gt(helper, 0);
+    meter = meter_free(meter);
+    help_dies(helper);
+}
+END_TEST
+
+/* And the process ends, while the helper still holds our socket. */
+START_TEST(leaves_a_helper_and_crashes)
+{
+    ask_first(GOOD "breed count\ncrash memory\n");
+    check_bad("crashed");
+}
+END_TEST
+
+START_TEST(leaves_a_helper_and_is_idle)
+{
+    options.idle_ms = 50;
+    ask_first(bad("breed", 0, 0));
+    check_good();
+    pid_t helper = help_child(help_child(getpid()));
+    while (help_child(getpid()) != 0) {
+        struct pollfd fd = {.fd = meter_fd(meter), .events = POLLIN};
+        ck_assert_int_eq(poll(&fd, 1, 60000), 1);
+        ck_assert_int_eq(meter_take(meter, &usage), -EAGAIN);
+    }
+    help_dies(helper);
+    usage = help_ask(meter);
+    check_good();
+}
+END_TEST
+
+START_TEST(is_slow)
+{
+    ask_first(bad("slow", _i, 30));
+    check_good();
+}
+END_TEST
+
+/* An error is told with NVML's words, on one line. */
+START_TEST(fails)
+{
+    static const char *const why[] = {"does not start",
+                                      "",
+                                      "",
+                                      "",
+                                      "",
+                                      "does not tell what is used",
+                                      "does not tell which processes",
+                                      "does not tell which processes",
+                                      "does not tell which processes",
+                                      ""};
+    ask_first(bad("fail", _i, 999));
+    check_other();
+    const struct gpu_usage_device *device = &usage->device[1];
+    if (why[_i][0] != '\0') {
+        ck_assert_msg(strstr(device->note, why[_i]) != NULL, "%s", device->note);
+        ck_assert_ptr_nonnull(strstr(device->note, "A Made Up?Error (NVML error 999)"));
+    }
+    /* The figure does not need the processes; the devices may be found by the other name. */
+    ck_assert_int_eq(device->known, _i >= 6 || _i == 4);
+    ck_assert_int_eq(help_find(usage, 1, 10) != NULL, _i == 9 || _i == 4);
+}
+END_TEST
+
+START_TEST(is_not_loaded)
+{
+    ask_first(bad("fail", 0, 9));
+    check_other();
+    ck_assert_str_eq(usage->device[1].note, ""); /* no driver, no device, no trouble */
+    ck_assert_str_eq(usage->device[1].backend, "none");
+}
+END_TEST
+
+/* Does not tell lists at all, as old cards do. */
+START_TEST(does_not_support_lists)
+{
+    ask_first(GOOD "fail compute 3\nfail mps 3\nfail utilization 3\nprocess 11 5 1 g\n");
+    ck_assert(usage->device[1].known);
+    ck_assert_str_eq(usage->device[1].note, "");
+    ck_assert_uint_eq(help_find(usage, 1, 11)->memory_bytes, 5);
+    ck_assert_ptr_null(help_find(usage, 1, 10));
+}
+END_TEST
+
+/* The device went away, and is another one when it is back. */
+START_TEST(loses_the_device)
+{
+    ask_first(GOOD);
+    help_tell(bad("fail", 5, 15));
+    usage = help_ask(meter);
+    check_bad("NVML error 15");
+    help_tell("device GPU-b - 7\n" GOOD);
+    help_ask(meter);
+    usage = help_ask(meter);
+    check_good();
+}
+END_TEST
+
+START_TEST(says_five_thousand)
+{
+    ask_first("device GPU-a - 4096\nprocess 200000 9000000 0\nmany 5000\nprocess 10 - 0\n");
+    ck_assert_uint_eq(usage->process_count, GPU_USAGE_PROCESS_MAX);
+    ck_assert_uint_eq(usage->process_lost, 3 + 5002 - GPU_USAGE_PROCESS_MAX);
+    ck_assert_uint_eq(usage->device[1].used_bytes, 4096);
+    ck_assert_ptr_nonnull(help_find(usage, 1, 200000)); /* who uses most has a place */
+    ck_assert_ptr_null(help_find(usage, 1, 10));
+}
+END_TEST
+
+START_TEST(says_four_billion)
+{
+    ask_first(GOOD "claim 4294967295\n");
+    check_other();
+    ck_assert(usage->device[1].known);
+    ck_assert_ptr_nonnull(strstr(usage->device[1].note, "more processes than there can be"));
+}
+END_TEST
+
+/* There are more each time it is asked: in the end it fits, because room is to spare. */
+START_TEST(grows)
+{
+    ask_first(GOOD "grow 1\n");
+    check_other();
+    ck_assert_str_eq(usage->device[1].note, "");
+    ck_assert_uint_gt(usage->process_count, 100);
+}
+END_TEST
+
+START_TEST(says_impossible_things)
+{
+    ask_first("device GPU-a - 18446744073709551615\n");
+    check_other();
+    ck_assert(!usage->device[1].known);
+    ck_assert_ptr_nonnull(strstr(usage->device[1].note, "cannot be true"));
+    help_tell("device GPU-a - 4096\nprocess 0 5 0\nprocess 4294967295 5 0\n"
+              "process 10 9300000000000000000 4000000000\n");
+    help_ask(meter);
+    help_pause(10);
+    usage = help_ask(meter);
+    ck_assert_uint_eq(help_find(usage, 1, 10)->memory_bytes, GPU_BYTES_UNKNOWN);
+    ck_assert_uint_eq(help_find(usage, 1, 10)->busy_ns, 0);
+    ck_assert_ptr_null(help_find(usage, 1, -1));
+}
+END_TEST
+
+/* -- a process out of its mind --------------------------------------------------------- */
+
+/* What is wrong with the second answer, that of nvml. */
+enum madness {
+    WELL,
+    WRONG_MAGIC,
+    WRONG_NUMBER,
+    WRONG_BACKEND,
+    MANY_ROWS,
+    BAD_PID,
+    BAD_DEVICE,
+    BAD_MEMORY,
+    BAD_BUSY,
+    BAD_USED,
+    USED_UNKNOWN,
+    BAD_FLAG,
+    NO_SUCH_DEVICE,
+    TWO_LINES,
+    ENDLESS_TEXT,
+    ENDLESS_NOTE,
+    ALL_ONES,
+    HALF_AN_ANSWER, /* the last of those that are noticed at once */
+    SILENT,
+    DEAF, /* closes its end and lives */
+    MADNESSES
+};
+
+/* Copies what a thing is not: a flag that is neither true nor false. */
+static void spoil(void *thing)
+{
+    const unsigned char byte = 7;
+    memcpy(thing, &byte, 1);
+}
+
+static void go_mad(enum madness how, struct meter_answer *answer, struct gpu_usage_process *row)
+{
+    switch (how) {
+    case WRONG_MAGIC:
+        answer->magic++;
+        break;
+    case WRONG_NUMBER:
+        answer->number++;
+        break;
+    case WRONG_BACKEND:
+        answer->backend = 77;
+        break;
+    case MANY_ROWS:
+        answer->process_count = GPU_USAGE_PROCESS_MAX + 1;
+        break;
+    case BAD_PID:
+        row->pid = 0;
+        break;
+    case BAD_DEVICE:
+        row->device = 2;
+        break;
+    case BAD_MEMORY:
+        row->memory_bytes = UINT64_MAX - 1;
+        break;
+    case BAD_BUSY:
+        row->busy_ns = UINT64_MAX;
+        break;
+    case BAD_USED:
+        answer->device[1].used_bytes = UINT64_MAX;
+        break;
+    case USED_UNKNOWN:
+        answer->device[1].known = false;
+        break;
+    case BAD_FLAG:
+        spoil(&answer->device[1].known);
+        break;
+    case NO_SUCH_DEVICE:
+        answer->device[2].known = true;
+        break;
+    case TWO_LINES:
+        strcpy(answer->device[1].note, "two\nlines");
+        break;
+    case ENDLESS_TEXT:
+        memset(answer->device[1].note, 'n', sizeof(answer->device[1].note));
+        break;
+    case ENDLESS_NOTE:
+        memset(answer->note, 'n', sizeof(answer->note));
+        break;
+    case ALL_ONES:
+        memset(answer, 0xff, sizeof(*answer));
+        break;
+    default:
+        break;
+    }
+}
+
+static _Noreturn void hang(void)
+{
+    for (;;)
+        pause();
+}
+
+/* Answers for drm as it should be, then for nvml as it is told. */
+static int be_mad(int fd, enum madness how)
+{
+    static struct meter_hello hello;
+    static struct meter_answer answer;
+    struct meter_question question;
+    struct gpu_usage_process row = {.pid = 10, .device = 1, .memory_bytes = MIB};
+
+    if (recv(fd, &hello, sizeof(hello), MSG_WAITALL) != (ssize_t)sizeof(hello))
+        return 1;
+    while (recv(fd, &question, sizeof(question), MSG_WAITALL) == (ssize_t)sizeof(question)) {
+        for (uint32_t backend = 0; backend < 2; backend++) {
+            if ((question.backends & 1u << backend) == 0)
+                continue;
+            memset(&answer, 0, sizeof(answer));
+            answer.magic = METER_MAGIC;
+            answer.number = question.number;
+            answer.backend = backend;
+            answer.device[backend].known = true;
+            answer.device[backend].used_bytes = 4096;
+            answer.process_count = backend;
+            if (backend == 1) {
+                if (how == SILENT)
+                    hang();
+                if (how == DEAF && close(fd) == 0)
+                    hang();
+                go_mad(how, &answer, &row);
+            }
+            size_t size = how == HALF_AN_ANSWER && backend == 1 ? 100 : sizeof(answer);
+            if (send(fd, &answer, size, 0) < 0 ||
+                (backend == 1 && send(fd, &row, sizeof(row), 0) < 0))
+                return 0;
+            if (how == HALF_AN_ANSWER && backend == 1)
+                return 0;
+        }
+    }
+    return 0;
+}
+
+START_TEST(process_is_mad)
+{
+    char number[8];
+    snprintf(number, sizeof(number), "%d", _i);
+    setenv("METER_MAD", number, 1);
+    options.first_ms = _i == SILENT ? 300 : 60000;
+    meter = help_meter(DEVICES, &options);
+    usage = help_ask(meter);
+    ck_assert(usage->device[0].known);
+    ck_assert_uint_eq(usage->device[0].used_bytes, 4096);
+    ck_assert_int_eq(usage->device[1].known, _i == WELL);
+    ck_assert_uint_eq(usage->process_count, _i == WELL);
+    const char *note = usage->device[1].note;
+    if (_i == WELL)
+        ck_assert_str_eq(note, "");
+    else if (_i < HALF_AN_ANSWER)
+        ck_assert_msg(strstr(note, "an answer that cannot be true") != NULL, "%s", note);
+    else if (_i == SILENT)
+        ck_assert_ptr_nonnull(strstr(note, "did not answer"));
+    else
+        ck_assert_msg(strstr(note, "ended the program") || strstr(note, "crashed"), "%s", note);
+}
+END_TEST
+
+/* Answers that nobody asked for. */
+START_TEST(process_talks_unasked)
+{
+    setenv("METER_MAD", "unasked", 1);
+    meter = help_meter(DEVICES, &options);
+    usage = help_ask(meter);
+    pid_t child = help_child(getpid());
+    for (int i = 0; i < 6000 && help_child(getpid()) == child; i++) {
+        help_pause(10);
+        ck_assert_int_eq(meter_take(meter, &usage), -EAGAIN);
+    }
+    ck_assert_int_eq(help_child(getpid()), 0);
+    unsetenv("METER_MAD");
+    help_tell(GOOD);
+    usage = help_ask(meter);
+    check_good();
+}
+END_TEST
+
+static int talk_unasked(int fd)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        help_pause(300);
+        return send(fd, "hello", 5, 0) > 0;
+    }
+    return be_mad(fd, WELL);
+}
+
+START_TEST(no_program)
+{
+    options.program = "/nonexistent/chronosfs";
+    help_tell(GOOD);
+    meter = help_meter(DEVICES, &options);
+    for (int i = 0; i < 2; i++) {
+        usage = help_ask(meter);
+        for (int d = 0; d < 2; d++) {
+            ck_assert(!usage->device[d].known);
+            ck_assert_ptr_nonnull(strstr(usage->device[d].note, "could not be reached (No such"));
+        }
+    }
+}
+END_TEST
+
+START_TEST(another_program)
+{
+    options.program = _i == 0 ? "/bin/true" : "/bin/false";
+    help_tell(GOOD);
+    meter = help_meter(DEVICES, &options);
+    usage = help_ask(meter);
+    for (int d = 0; d < 2; d++)
+        ck_assert(!usage->device[d].known && usage->device[d].note[0] != '\0');
+}
+END_TEST
+
+static void add_tests(TCase *all)
+{
+    const TTest *const tests[] = {hangs_later,
+                                  comes_back,
+                                  ends_the_program_later,
+                                  leaves_a_helper_behind,
+                                  leaves_a_helper_and_crashes,
+                                  leaves_a_helper_and_is_idle,
+                                  is_not_loaded,
+                                  does_not_support_lists,
+                                  loses_the_device,
+                                  says_five_thousand,
+                                  says_four_billion,
+                                  grows,
+                                  says_impossible_things,
+                                  process_talks_unasked,
+                                  no_program};
+    const TTest *const of_calls[] = {hangs, crashes, prints, is_slow, fails};
+
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(all, tests[i]);
+    for (size_t i = 0; i < sizeof(of_calls) / sizeof(of_calls[0]); i++)
+        tcase_add_loop_test(all, of_calls[i], 0, CALLS);
+    tcase_add_loop_test(all, ends_the_program, 0, 2);
+    tcase_add_loop_test(all, process_is_mad, 0, MADNESSES);
+    tcase_add_loop_test(all, another_program, 0, 2);
+}
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("meter");
+    TCase *all = tcase_create("mad");
+
+    if (argc == 3 && strcmp(argv[1], "--meter") == 0) {
+        const char *mad = getenv("METER_MAD");
+        if (mad != NULL)
+            _exit(strcmp(mad, "unasked") == 0 ? talk_unasked(METER_FD)
+                                              : be_mad(METER_FD, (enum madness)atoi(mad)));
+        _exit(meter_process(argv[2]));
+    }
+    if (realpath(argv[0], help_program) == NULL)
+        return 1;
+    tcase_add_checked_fixture(all, begin, end);
+    add_tests(all);
+    tcase_set_timeout(all, 300);
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

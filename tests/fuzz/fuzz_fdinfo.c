@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The text of a fdinfo file may be anything at all: figures stay in their bounds, names
+ * end, and nothing is read beyond the text.
+ */
+#include "../../core/gpu/meter_fdinfo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct meter_fdinfo info;
+    if (!meter_fdinfo_parse((const char *)data, size, &info))
+        return 0;
+    if (info.memory_bytes > INT64_MAX || info.busy_ns > INT64_MAX ||
+        strnlen(info.driver, sizeof(info.driver)) == sizeof(info.driver) ||
+        strnlen(info.pdev, sizeof(info.pdev)) == sizeof(info.pdev) || info.driver[0] == '\0' ||
+        (!info.has_memory && info.memory_bytes != 0))
+        abort();
+    return 0;
+}
