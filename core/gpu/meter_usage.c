@@ -22,7 +22,7 @@ static void explain(struct meter *meter)
             const struct standing *standing = &meter->standing[b];
             if (device->known || device->note[0] != '\0' || (standing->others >> i & 1) != 0)
                 continue;
-            snprintf(device->note, sizeof(device->note), "%s", standing->note);
+            memcpy(device->note, standing->note, sizeof(device->note));
             if (device->note[0] != '\0')
                 name_backend(device, meter_backends[b]->name);
         }
@@ -76,7 +76,7 @@ static void take_device(struct meter *meter, uint32_t backend, uint32_t index)
     device->summed = told->summed;
     device->used_bytes = told->used_bytes;
     name_backend(device, meter_backends[backend]->name);
-    snprintf(device->note, sizeof(device->note), "%s", told->note);
+    memcpy(device->note, told->note, sizeof(device->note));
 }
 
 void meter_usage_take(struct meter *meter, uint32_t backend)
@@ -95,7 +95,7 @@ void meter_usage_take(struct meter *meter, uint32_t backend)
             standing->others = (standing->others & ~(UINT64_C(1) << i)) | (uint64_t)other << i;
         }
     }
-    snprintf(standing->note, sizeof(standing->note), "%s", answer->note);
+    memcpy(standing->note, answer->note, sizeof(standing->note));
     meter->usage.process_lost += answer->process_lost;
     for (uint32_t i = 0; i < answer->process_count; i++) {
         const struct gpu_usage_process *row = &meter->message.process[i];
