@@ -44,12 +44,14 @@ void reply_send(const struct reply *reply);
 void reply_refuse(const struct reply *reply, int error);
 
 struct committer;
+struct keeper;
 struct link;
 
 /* What the committer is given when it starts. */
 struct committer_start {
-    struct store *store; /* borrowed, as the link: both must outlive it */
+    struct store *store; /* borrowed, as link and keeper: all must outlive it */
     struct link *link;
+    struct keeper *keeper; /* is told what is durable; NULL: nobody */
     uint64_t mount_id;
     const struct store_reply *replies; /* copied: answers the last worker may not have given */
     size_t reply_count;

@@ -2,6 +2,7 @@
 /* The thread that makes changes durable and then answers them; see change.h. */
 #include "change.h"
 #include "forget.h"
+#include "keeper.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -161,8 +162,11 @@ static int commit(struct committer *committer, const struct change *changes,
 /* Whoever gets an answer must not find the state before it remembered. */
 static void finish(struct committer *committer, struct change *changes)
 {
-    for (struct change *c = changes; c; c = c->next)
+    for (struct change *c = changes; c; c = c->next) {
         forget_events(committer->start.link, c->events, false);
+        if (committer->start.keeper)
+            keeper_events(committer->start.keeper, c->events, false);
+    }
     for (struct change *next; changes; changes = next) {
         next = changes->next;
         reply_send(&changes->reply);

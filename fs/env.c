@@ -33,7 +33,7 @@ static void print_layer(const char *layer, struct text *out)
 void env_print(struct tree *tree, const struct partition *partition, struct text *out)
 {
     bool allow = engine_policy(tree->engine)->unreachable == POLICY_UNREACHABLE_ALLOW;
-    char below[64], path[sizeof(tree->shared->mount_point) + sizeof(below)];
+    char below[64], path[sizeof(tree->shared->mount_point) + sizeof(below) + 8];
     snprintf(below, sizeof(below), "/gpu%u/p%llu", (unsigned)partition->device,
              (unsigned long long)partition->id);
     snprintf(path, sizeof(path), "%s%s", tree->shared->mount_point, below);
@@ -42,4 +42,9 @@ void env_print(struct tree *tree, const struct partition *partition, struct text
     text_print(out, "\nexport CHRONOS_UNREACHABLE=%s\n", allow ? "allow" : "refuse");
     if (*tree->shared->layer)
         print_layer(tree->shared->layer, out);
+    /* Last, so that its outcome is that of the sourcing. */
+    snprintf(path, sizeof(path), "%s%s/procs", tree->shared->mount_point, below);
+    text_print(out, "echo 0 > ");
+    print_quoted(path, out);
+    text_print(out, "\n");
 }

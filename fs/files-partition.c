@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a partition. One row a file; see tree.h. */
 #include "charge.h"
+#include "enforcement.h"
 #include "env.h"
 #include "tree.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Every show function begins with this: what the node belongs to may have ended. */
@@ -174,6 +176,32 @@ SHOW(env)
     return 0;
 }
 
+SHOW(gpu_time)
+{
+    PARTITION_OR_GONE(tree, node);
+    struct usage_figures figures;
+    usage_get(tree->usage, partition->id, &figures);
+    text_print(out, "%llu.%03llu\n", (unsigned long long)figures.busy_ns / 1000000000,
+               (unsigned long long)figures.busy_ns / 1000000 % 1000);
+    return 0;
+}
+
+SHOW(procs)
+{
+    PARTITION_OR_GONE(tree, node);
+    const struct look *look = looks_find(&tree->looks, partition->id, INT64_MIN);
+    if (look)
+        text_add(out, look->pids.data, look->pids.length);
+    return 0;
+}
+
+SHOW(enforcement)
+{
+    PARTITION_OR_GONE(tree, node);
+    enforcement_print(tree, partition, out);
+    return 0;
+}
+
 SHOW(events)
 {
     PARTITION_OR_GONE(tree, node);
@@ -262,6 +290,24 @@ static int store_warn(struct tree *tree, struct write *write)
     return r ? r : set_ladder(tree, write, &change);
 }
 
+/* A pid as the writer counts; 0 is the writer itself, as in cgroup v2. */
+static int store_procs(struct tree *tree, struct write *write)
+{
+    const struct partition *partition = tree_partition(tree, write->node);
+    size_t digits = strspn(write->text, "0123456789");
+    long long pid = digits && digits <= 10 ? atoll(write->text) : -1;
+    if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
+        return REFUSED_PERMISSION;
+    if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
+        snprintf(write->why.sentence, sizeof(write->why.sentence),
+                 "\"%.32s\" is not a process: write its pid, or 0 for the one that writes",
+                 write->text);
+        return REFUSED_INVALID;
+    }
+    write->join_pid = (int32_t)pid;
+    return WRITE_JOINS;
+}
+
 /* -- watching ------------------------------------------------------------------ */
 
 static bool watch_events(struct tree *tree, const struct node *node, uint64_t *ret_change)
@@ -291,9 +337,10 @@ const struct file_row files_partition[] = {
      .doc = "its part of the device's memory; write another amount (`0.25`, `25%`, `20G`) to "
             "resize it, if that fits"},
     {"memory_limit", 0444, FRESH_ALWAYS, show_memory_limit, .doc = "the same in bytes"},
-    {"memory_used", 0444, FRESH_NEVER, show_memory_used,
-     .doc = "bytes of it that are in use: what programs have booked"},
-    {"memory_peak", 0444, FRESH_NEVER, show_memory_peak,
+    {"memory_used", 0444, FRESH_NEVER, show_memory_used, .live = LIVE_USAGE,
+     .doc = "bytes of it that are in use: what its programs have booked, or what the driver tells "
+            "of them, whichever is more"},
+    {"memory_peak", 0444, FRESH_NEVER, show_memory_peak, .live = LIVE_USAGE,
      .doc = "the most that was ever in use; starts anew when the machine does"},
     {"charge", 0644, FRESH_NEVER, show_charge, charge_store, .lent = true, .opened = charge_open,
      .at_once = true,
@@ -320,6 +367,12 @@ const struct file_row files_partition[] = {
      .doc =
          "the warning before the end: `none`, or how many seconds before, `300`, and a signal to "
          "its processes then, `300:USR1`; write another"},
+    {"gpu_time", 0444, FRESH_NEVER, show_gpu_time, .live = LIVE_USAGE,
+     .doc = "seconds that the device worked for its programs, where the driver tells"},
+    {"procs", 0644, FRESH_NEVER, show_procs, store_procs, .live = LIVE_MEMBERS,
+     .doc = "pids of the programs that belong to it, with their children; write a pid of yours to "
+            "join it, 0 for the writer"},
+    {"enforcement", 0444, FRESH_NEVER, show_enforcement, .doc = "which limit is kept by what, now"},
     {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
      .doc = "the latest events about it, a line each"},
     {0},

@@ -242,6 +242,8 @@ static int make_shared(struct start *start)
     start->shared->admin_gid = getegid();
     start->shared->allow_other = start->options.allow_other || geteuid() == 0;
     snprintf(start->shared->store, sizeof(start->shared->store), "%s", start->options.store);
+    snprintf(start->shared->enforcer, sizeof(start->shared->enforcer), "%s",
+             start->options.enforcer);
     while (start->shared->mount_id == 0) {
         if (getrandom(&start->shared->mount_id, sizeof(start->shared->mount_id), 0) < 0 &&
             errno != EINTR)

@@ -137,14 +137,14 @@ static void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_da
     fuse_reply_none(req);
 }
 
-static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)fi;
     struct node node;
     struct attributes attributes;
     struct stat st;
     struct server *server = server_enter(req, ino, &node);
-    if (!server)
+    if (!server || server_later(server, LATER_GETATTR, req, &node, ino, 0, NULL))
         return;
     int r = tree_attributes(&server->tree, &node, fuse_req_ctx(req)->uid, &attributes);
     if (r) {
@@ -195,11 +195,12 @@ static void note_writer(fuse_req_t req, const struct file_row *row, const struct
     }
 }
 
-static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node node;
     struct server *server = server_enter(req, ino, &node);
-    if (!server)
+    if (!server || ((fi->flags & O_ACCMODE) != O_WRONLY &&
+                    server_later(server, LATER_OPEN, req, &node, ino, 0, fi)))
         return;
     struct tree *tree = &server->tree;
     const struct file_row *row = tree_row(&node);
@@ -238,12 +239,11 @@ static void read_answer(fuse_req_t req, struct shared_handle *handle, size_t siz
     fuse_reply_buf(req, text + from, n);
 }
 
-static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                     struct fuse_file_info *fi)
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     struct node node;
     struct server *server = server_enter(req, ino, &node);
-    if (!server)
+    if (!server || (!offset && server_later(server, LATER_READ, req, &node, ino, size, fi)))
         return;
     struct tree *tree = &server->tree;
     const struct file_row *row = tree_row(&node);

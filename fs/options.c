@@ -20,6 +20,9 @@ const struct option_row option_rows[] = {
      "do not look for devices: offer made-up ones, as in 4x80G or 2x80G,24G"},
     {"--store", "sqlite|memory", "sqlite",
      "how the state is kept; with memory it is lost when a process ends"},
+    {"--enforcer", "auto|cgroup|process-tree", "auto",
+     "how the programs of a partition are known: by a cgroup, or by their parents; auto takes "
+     "cgroups where there are any to use"},
     {"-o", "OPTIONS", NULL, "mount options, with commas between them"},
     {"--restore-gate", NULL, NULL,
      "mount nothing: put back the device nodes that config/gate of a daemon that died closed"},
@@ -28,6 +31,7 @@ const struct option_row option_rows[] = {
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
     {"-o simulate", "DEVICES", NULL, "as --simulate; write \\, for a comma"},
     {"-o store", "sqlite|memory", NULL, "as --store"},
+    {"-o enforcer", "auto|cgroup|process-tree", NULL, "as --enforcer"},
     {"-o allow_other", NULL, "on for root",
      "let other users in; needs user_allow_other in /etc/fuse.conf for all but root"},
     {"-o ro", NULL, NULL, "nothing can be asked for or changed through this mount"},
@@ -116,6 +120,8 @@ static struct setting find_setting(struct options *options, const char *name)
         return (struct setting){name, options->simulate, sizeof(options->simulate)};
     if (strcmp(name, "store") == 0 || strcmp(name, "--store") == 0)
         return (struct setting){name, options->store, sizeof(options->store)};
+    if (strcmp(name, "enforcer") == 0 || strcmp(name, "--enforcer") == 0)
+        return (struct setting){name, options->enforcer, sizeof(options->enforcer)};
     return (struct setting){NULL, NULL, 0};
 }
 
@@ -273,6 +279,10 @@ static int finish(struct options *options, const struct arguments *arguments, ch
     if (strcmp(options->store, "sqlite") != 0 && strcmp(options->store, "memory") != 0)
         return refuse(sentence, size, "unknown store \"%s\": write sqlite or memory",
                       options->store);
+    if (strcmp(options->enforcer, "auto") != 0 && strcmp(options->enforcer, "cgroup") != 0 &&
+        strcmp(options->enforcer, "process-tree") != 0)
+        return refuse(sentence, size, "unknown enforcer \"%s\": write auto, cgroup or process-tree",
+                      options->enforcer);
     const char *path = arguments->positional[arguments->positional_count - 1];
     if (path[0] == '\0')
         return refuse(sentence, size, "the mount point is empty: name a directory");
@@ -281,7 +291,7 @@ static int finish(struct options *options, const struct arguments *arguments, ch
 
 int options_parse(int argc, char **argv, struct options *ret_options, char *sentence, size_t size)
 {
-    struct options options = {.store = "sqlite"};
+    struct options options = {.store = "sqlite", .enforcer = "auto"};
     struct arguments arguments = {.count = argc, .next = 1, .all = argv};
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     bool only_positional = false;

@@ -29,6 +29,7 @@ struct options {
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */
     char store[16];
+    char enforcer[16];
 };
 
 /* 0, or -EINVAL with a sentence that says what to do. */

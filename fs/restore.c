@@ -73,10 +73,30 @@ static int restore_partition(void *context, const struct partition *partition,
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
+/* Programs of what ended lately may still be on their way out. */
+static int keep_ended(struct server *server, const struct store_history *entry)
+{
+    if (server->ended_count == server->ended_capacity) {
+        size_t capacity = server->ended_capacity ? server->ended_capacity * 2 : 64;
+        struct partition *ended = realloc(server->ended, capacity * sizeof(*ended));
+        if (!ended)
+            return -ENOMEM;
+        server->ended = ended;
+        server->ended_capacity = capacity;
+    }
+    struct partition *partition = &server->ended[server->ended_count++];
+    *partition = entry->partition;
+    partition->end_ns = entry->end_wall_ns - server->tree.offset_ns;
+    return 0;
+}
+
 static int restore_history(void *context, const struct store_history *entry)
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
+    int r = keep_ended(restore->server, entry);
+    if (r)
+        return r;
     char line[STORE_LINE_MAX], device[16];
     snprintf(device, sizeof(device), "-");
     for (uint32_t i = 0; i < tree->device_count; i++)
@@ -183,6 +203,37 @@ static int restore_usage(struct tree *tree)
 {
     int r = usage_new(tree->shared->state_dir, is_alive, tree, &tree->usage);
     return r ? r : charge_restore(tree);
+}
+
+static uint64_t hash_text(const char *text)
+{
+    uint64_t hash = UINT64_C(1469598103934665603);
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return hash;
+}
+
+int server_start_keeper(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct partition *p;
+    snprintf(server->instance, sizeof(server->instance), "%016llx",
+             (unsigned long long)hash_text(tree->shared->state_dir));
+    struct keeper_start start = {.instance = server->instance,
+                                 .state_dir = tree->shared->state_dir,
+                                 .enforcer = tree->shared->enforcer,
+                                 .devices = tree->devices,
+                                 .device_count = tree->shared->devices.count,
+                                 .ended = server->ended,
+                                 .ended_count = server->ended_count,
+                                 .own_pid_ns = tree->own_pid_ns};
+    server->ended = NULL;
+    start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
+    if (!start.live)
+        return -ENOMEM;
+    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id)
+        start.live[start.live_count++] = *p;
+    return keeper_new(&start, &server->keeper);
 }
 
 int server_restore(struct server *server)

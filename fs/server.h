@@ -10,11 +10,15 @@
  *   writes.c   requests that change something
  *   submit.c   from the engine's events to the committer, and back when it fails
  *   restore.c  from the store to the engine
+ *   later.c    requests that wait for the keeper's look at programs
+ *   news.c     what the keeper found out
+ *   keeper.h   the thread that deals with programs
  */
 #ifndef CHRONOS_FS_SERVER_H
 #define CHRONOS_FS_SERVER_H
 
 #include "change.h"
+#include "keeper.h"
 #include "link.h"
 #include "tree.h"
 #include "worker.h"
@@ -24,11 +28,17 @@ struct server {
     struct tree tree;
     struct store *store;
     struct committer *committer;
-    int timer_fd, epoll_fd, signal_fd;
+    struct keeper *keeper;
+    struct later *later;  /* who waits for a look at programs; oldest first */
+    bool answering_later; /* they wait no more */
+    int timer_fd, later_fd, epoll_fd, signal_fd;
     int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
     struct store_reply *replies; /* answers a dead worker may not have given */
     size_t reply_count, reply_capacity;
-    int exit_code; /* enum worker_exit once `stopping` */
+    struct partition *ended; /* lately, as the history tells; until the keeper has them */
+    size_t ended_count, ended_capacity;
+    char instance[24]; /* names the groups of processes of this state */
+    int exit_code;     /* enum worker_exit once `stopping` */
     bool stopping;
 };
 
@@ -51,6 +61,9 @@ int server_restore(struct server *server);
 /* Ends the partitions tied to open files that are not open: those of another
  * mount, and those whose close was not made durable. 0 or -errno. */
 int server_close_unheld(struct server *server);
+
+/* Starts the keeper with what was restored. 0 or -errno. */
+int server_start_keeper(struct server *server);
 
 /* -- writes.c ----------------------------------------------------------------- */
 
@@ -76,6 +89,34 @@ int server_fill_entry(struct server *server, const struct node *node, uint32_t u
 void server_stat(const struct attributes *attributes, struct stat *ret_stat);
 /* What a refusal code or a -errno is to a caller. */
 int server_errno(int result);
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+
+/* -- later.c -------------------------------------------------------------------- */
+
+enum later_kind { LATER_OPEN, LATER_GETATTR, LATER_READ };
+/* Whether the request waits for a look at the programs of its partition; then it is
+ * answered later. Not for files that show nothing of them. */
+bool server_later(struct server *server, enum later_kind kind, fuse_req_t req,
+                  const struct node *node, fuse_ino_t ino, size_t size,
+                  const struct fuse_file_info *fi);
+/* Answers those who waited since at_ns or earlier for a look at a partition, or
+ * (KEEPER_USAGE) at what drivers tell. */
+void server_looked(struct server *server, uint64_t what, int64_t at_ns);
+/* Answers those who waited too long. */
+void server_handle_late(struct server *server);
+/* Answers all: the worker stops. */
+void server_answer_all_later(struct server *server);
+
+/* -- news.c ----------------------------------------------------------------------- */
+
+/* Hands a write to `procs` to the keeper; it is answered when that is done. 0 or
+ * -errno: then it is not. */
+int server_join(struct server *server, fuse_req_t req, const struct write *write, size_t size);
+/* Takes in what the keeper found out. */
+void server_handle_news(struct server *server);
 
 /* -- listing.c ------------------------------------------------------------------ */
 

@@ -63,6 +63,7 @@ struct shared {
     char mount_point[PATH_MAX];
     char layer[PATH_MAX]; /* the OpenCL layer that `env` names; "" there is none */
     char store[16];       /* name of the store_kind */
+    char enforcer[16];    /* "auto", "cgroup" or "process-tree" */
     uint32_t allow_other;
     uint32_t admin_uid, admin_gid; /* who runs the daemon: an administrator beside root */
     int64_t started_wall_ns;       /* when it was mounted: what directories show as mtime */

@@ -112,8 +112,10 @@ void server_submit(struct server *server, const struct change *answer)
     struct change *change = make_change(server, answer);
     if (change) {
         /* Before the committer has it: then it is not ours to look at. */
-        if (change->events)
+        if (change->events) {
             server_wake_pollers(server, change->events);
+            keeper_events(server->keeper, change->events, true);
+        }
         committer_submit(server->committer, change, engine_policy(tree->engine)->retention_ns,
                          textlog_first(&tree->events));
     } else if (answer) {

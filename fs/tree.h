@@ -14,6 +14,8 @@
 #include "../core/engine/policy.h"
 #include "../core/engine/units.h"
 #include "handles.h"
+#include "keeper.h"
+#include "looks.h"
 #include "names.h"
 #include "shared.h"
 #include "text.h"
@@ -37,7 +39,11 @@ struct tree {
     struct usage *usage;
     struct textlog events, history;
     struct text scratch;
-    const struct text *shown; /* what a file shows, while it is shown */
+    const struct text *shown;  /* what a file shows, while it is shown */
+    struct looks looks;        /* what was last seen of partitions' programs */
+    struct keeper_state keeps; /* what there is to keep limits with */
+    int64_t sampled_ns;        /* what drivers tell is known as of then */
+    int64_t joined_ns;         /* when a process last joined: looks before it are old */
     struct gpu_device devices[TREE_DEVICE_MAX];
     uint32_t device_count;
     uint32_t admin_gid;               /* of config/admin_group; UINT32_MAX none */
@@ -92,8 +98,13 @@ struct write {
     uint64_t unique;    /* the kernel's number of it */
     bool resent;        /* it may have been done: a worker died before it answered */
     uint64_t result;    /* for `new`: the id */
+    int32_t join_pid;   /* for `procs`, with WRITE_JOINS: the process */
     struct refusal why; /* the sentence, good or bad */
 };
+
+/* What a store function returns when the write is answered once the keeper has done
+ * it: above every refusal code. */
+#define WRITE_JOINS 1000
 
 /* How long what a file shows keeps its length, so that the kernel may remember it. */
 enum fresh {
@@ -101,6 +112,9 @@ enum fresh {
     FRESH_NEVER,       /* can change at any moment */
     FRESH_COUNTS_DOWN, /* until the partition's remaining seconds have a digit less */
 };
+
+/* What the keeper is asked for. */
+enum live { LIVE_NOT, LIVE_MEMBERS, LIVE_USAGE };
 
 struct file_row {
     const char *name;
@@ -124,6 +138,8 @@ struct file_row {
                    struct shared_handle *slot);
     /* Nothing that `store` does is durable: its answer waits for no commit. */
     bool at_once;
+    /* It shows what programs do now: the keeper is asked before it is shown. */
+    enum live live;
     const char *doc; /* one line */
 };
 

@@ -70,7 +70,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = engine_new(time_text, tree, &tree->engine);
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (!r && (server->epoll_fd < 0 || server->timer_fd < 0))
+    server->later_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (!r && (server->epoll_fd < 0 || server->timer_fd < 0 || server->later_fd < 0))
         r = -errno;
     if (r)
         return r;
@@ -78,8 +79,11 @@ static int start(struct server *server, const struct worker_fds *fds)
     clock_gettime(CLOCK_BOOTTIME, &now);
     tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
     r = server_restore(server);
+    if (!r)
+        r = server_start_keeper(server);
     struct committer_start committer = {.store = server->store,
                                         .link = server->link,
+                                        .keeper = server->keeper,
                                         .mount_id = tree->shared->mount_id,
                                         .replies = server->replies,
                                         .reply_count = server->reply_count,
@@ -95,6 +99,10 @@ static int watch_all(struct server *server, const struct worker_fds *fds)
         r = watch(server, fds->fuse);
     if (!r)
         r = watch(server, server->timer_fd);
+    if (!r)
+        r = watch(server, server->later_fd);
+    if (!r)
+        r = watch(server, keeper_fd(server->keeper));
     if (!r)
         r = watch(server, committer_fd(server->committer));
     if (!r)
@@ -146,6 +154,10 @@ static void handle(struct server *server, int fd)
         handle_timer(server);
     else if (fd == server->signal_fd)
         handle_signal(server);
+    else if (fd == server->later_fd)
+        server_handle_late(server);
+    else if (fd == keeper_fd(server->keeper))
+        server_handle_news(server);
     else if (fd == committer_fd(server->committer))
         server_handle_failure(server);
     else {
@@ -176,6 +188,7 @@ static void loop(struct server *server, const struct worker_fds *fds)
     /* What was read is decided and answered; what was not the next one reads. What
      * cannot be written now (ends, on a full disk) is found again at the start. */
     link_serve_rest(server->link);
+    server_answer_all_later(server);
     if (!committer_drain(server->committer))
         server_handle_failure(server);
 }

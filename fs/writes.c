@@ -168,6 +168,11 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
         write.result = kept->result;
     else
         r = run_store(server, &write, data, size, line);
+    if (r == WRITE_JOINS) {
+        r = server_join(server, context->req, &write, size);
+        if (!r)
+            return;
+    }
     if (r) {
         write.handle->answer = 0; /* a refused request has no id to read */
         refuse(context, &node, r, &write.why);

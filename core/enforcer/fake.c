@@ -177,6 +177,14 @@ static int partition_add(struct fake *fake, uint64_t id)
     return 0;
 }
 
+static void deliver(struct fake_process *p)
+{
+    for (int signo = 0; signo < SIGNALS_MAX; signo++) {
+        p->delivered[signo] += p->pending[signo];
+        p->pending[signo] = 0;
+    }
+}
+
 static int fake_join(struct enforcer *enforcer, uint64_t id, const struct enforcer_process *process,
                      char *sentence, size_t size)
 {
@@ -192,6 +200,8 @@ static int fake_join(struct enforcer *enforcer, uint64_t id, const struct enforc
         return -ENOMEM;
     }
     p->partition = id;
+    if (!partition_find(fake, id)->frozen)
+        deliver(p);
     return 0;
 }
 
@@ -224,14 +234,6 @@ static uint64_t fake_partition_of(struct enforcer *enforcer, pid_t pid)
 {
     const struct fake_process *p = find_living(fake_of(enforcer), pid);
     return p == NULL ? 0 : p->partition;
-}
-
-static void deliver(struct fake_process *p)
-{
-    for (int signo = 0; signo < SIGNALS_MAX; signo++) {
-        p->delivered[signo] += p->pending[signo];
-        p->pending[signo] = 0;
-    }
 }
 
 static int fake_signal(struct enforcer *enforcer, uint64_t id, int signo, uint32_t *ret_count)
@@ -340,12 +342,12 @@ int enforcer_open_fake(const struct enforcer_options *options, struct enforcer *
                        char *sentence, size_t size)
 {
     struct fake *fake = calloc(1, sizeof(*fake));
-    (void)options;
     if (fake == NULL) {
         snprintf(sentence, size, "there is no memory for the enforcer");
         return -ENOMEM;
     }
     fake->port.ops = &fake_ops;
+    enforcer_own_set(&fake->port, options);
     fake->next_pid = FIRST_PID;
     *ret_enforcer = &fake->port;
     return 0;

@@ -34,6 +34,10 @@ struct enforcer {
 
 typedef int enforcer_open_fn(const struct enforcer_options *options, struct enforcer **ret_enforcer,
                              char *sentence, size_t size);
-enforcer_open_fn enforcer_open_fake;
+enforcer_open_fn enforcer_open_cgroup, enforcer_open_tree, enforcer_open_fake;
+
+/* Each adapter calls it when it opens. */
+void enforcer_own_set(struct enforcer *enforcer, const struct enforcer_options *options);
+bool enforcer_is_own(const struct enforcer *enforcer, pid_t pid);
 
 #endif

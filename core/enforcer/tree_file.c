@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file STATE_DIR/members: the records of the process-tree adapter, mapped, so that
+ * they are there after the daemon was killed at any moment, without a system call for
+ * each. They need not outlive the machine: pids mean nothing after a boot.
+ */
+#include "tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC      "chronos members 1"
+#define GROW_BY    256
+#define BYTES_MAX  (256 << 20) /* no file of ours is larger */
+#define BOOT_BYTES 40
+
+struct header {
+    char magic[24];
+    char boot_id[BOOT_BYTES];
+};
+
+static uint64_t check_of(const struct tree_record *record)
+{
+    const uint64_t values[] = {record->id, record->start, record->since,
+                               (uint64_t)record->pid << 32 | record->frozen};
+    uint64_t check = UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        check = (check ^ values[i]) * UINT64_C(0xff51afd7ed558ccd);
+        check ^= check >> 29;
+    }
+    return check;
+}
+
+/* The place is free while its other fields change, so that nothing half written ever
+ * looks like a record to the next daemon. */
+static void record_write(struct tree_record *place, const struct tree_record *record)
+{
+    place->id = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    place->start = record->start;
+    place->since = record->since;
+    place->pid = record->pid;
+    place->frozen = record->frozen;
+    place->check = check_of(record);
+    atomic_signal_fence(memory_order_seq_cst);
+    place->id = record->id;
+}
+
+void tree_record_drop(struct tree_record *record)
+{
+    record->id = 0;
+}
+
+static int map(struct tree_file *file, size_t count)
+{
+    size_t bytes = sizeof(struct header) + count * sizeof(struct tree_record);
+    if (bytes > BYTES_MAX)
+        return -ENOSPC;
+    /* Blocks first: a full disk is an error here, and a signal in a mapping. */
+    int rc = posix_fallocate(file->fd, 0, (off_t)bytes);
+    if (rc != 0)
+        return -rc;
+    void *mapped = file->map == NULL
+                       ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0)
+                       : mremap(file->map, file->map_bytes, bytes, MREMAP_MAYMOVE);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    file->map = mapped;
+    file->map_bytes = bytes;
+    file->records = (struct tree_record *)((char *)mapped + sizeof(struct header));
+    file->count = count;
+    return 0;
+}
+
+struct tree_record *tree_record_find(const struct tree_file *file, pid_t pid, uint64_t start)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        struct tree_record *record = &file->records[i];
+        if (record->id != 0 && record->pid == (uint32_t)pid && record->start == start)
+            return record;
+    }
+    return NULL;
+}
+
+bool tree_is_empty(const struct tree_file *file)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        if (file->records[i].id != 0)
+            return false;
+    }
+    return true;
+}
+
+int tree_record_set(struct tree_file *file, const struct tree_record *record)
+{
+    struct tree_record *place = tree_record_find(file, (pid_t)record->pid, record->start);
+    for (size_t i = 0; place == NULL && i < file->count; i++) {
+        if (file->records[i].id == 0)
+            place = &file->records[i];
+    }
+    if (place == NULL) {
+        size_t first = file->count;
+        int rc = map(file, first + GROW_BY);
+        if (rc != 0)
+            return rc;
+        place = &file->records[first];
+    }
+    record_write(place, record);
+    return 0;
+}
+
+static int boot_id_get(const char *given, char boot_id[static BOOT_BYTES])
+{
+    memset(boot_id, 0, BOOT_BYTES);
+    if (given != NULL) {
+        snprintf(boot_id, BOOT_BYTES, "%s", given);
+        return 0;
+    }
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, boot_id, BOOT_BYTES - 1);
+    fd_close(fd);
+    boot_id[strcspn(boot_id, "\n")] = '\0';
+    return length > 0 ? 0 : -EIO;
+}
+
+/* Drops what does not fit; returns how many. */
+static size_t records_check(struct tree_file *file)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        struct tree_record *record = &file->records[i];
+        if (record->id == 0 ||
+            (record->check == check_of(record) && record->pid > 1 && record->pid <= INT_MAX))
+            continue;
+        tree_record_drop(record);
+        bad++;
+    }
+    return bad;
+}
+
+/* 0 if the file is of this boot and can be used as it is, 1 if it is to be begun anew. */
+static int header_check(const struct tree_file *file, const char *boot_id, const char *path,
+                        char *sentence, size_t size)
+{
+    struct header header;
+    struct stat info;
+    if (fstat(file->fd, &info) != 0)
+        return -errno;
+    if (info.st_size == 0)
+        return 1;
+    if (pread(file->fd, &header, sizeof(header), 0) != sizeof(header) ||
+        strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || info.st_size > BYTES_MAX) {
+        sentence_set(0, sentence, size,
+                     "%s is damaged: who belonged to a partition is not known any more", path);
+        return 1;
+    }
+    return memcmp(header.boot_id, boot_id, BOOT_BYTES) == 0 ? 0 : 1;
+}
+
+static int begin(struct tree_file *file, const char *boot_id)
+{
+    struct header header = {.magic = MAGIC};
+    memcpy(header.boot_id, boot_id, BOOT_BYTES);
+    if (ftruncate(file->fd, 0) != 0)
+        return -errno;
+    ssize_t length = pwrite(file->fd, &header, sizeof(header), 0);
+    return length == sizeof(header) ? 0 : length < 0 ? -errno : -ENOSPC;
+}
+
+static int load(struct tree_file *file, const char *boot_id, const char *path, char *sentence,
+                size_t size)
+{
+    struct stat info;
+    int rc = header_check(file, boot_id, path, sentence, size);
+    if (rc == 1)
+        rc = begin(file, boot_id);
+    if (rc == 0 && fstat(file->fd, &info) != 0)
+        rc = -errno;
+    if (rc != 0)
+        return rc;
+    size_t count = ((size_t)info.st_size - sizeof(struct header)) / sizeof(struct tree_record);
+    rc = map(file, count < GROW_BY ? GROW_BY : count);
+    size_t bad = rc == 0 ? records_check(file) : 0;
+    if (bad > 0)
+        sentence_set(0, sentence, size,
+                     "%s is damaged: %zu processes are not known any more to belong to a partition",
+                     path, bad);
+    return rc;
+}
+
+int tree_file_open(struct tree_file *file, const char *state_dir, const char *boot_id,
+                   char *sentence, size_t size)
+{
+    char path[PATH_MAX], boot[BOOT_BYTES];
+    if (state_dir == NULL ||
+        snprintf(path, sizeof(path), "%s/members", state_dir) >= (int)sizeof(path))
+        return sentence_set(-EINVAL, sentence, size, "there is no directory to keep members in");
+    int rc = boot_id_get(boot_id, boot);
+    if (rc != 0)
+        return sentence_set(rc, sentence, size, "the boot id of the machine cannot be read");
+    file->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    rc = file->fd < 0 ? -errno : load(file, boot, path, sentence, size);
+    if (rc != 0)
+        return sentence_set(rc, sentence, size, "%s cannot be used: %s", path, strerror(-rc));
+    return 0;
+}
+
+void tree_file_close(struct tree_file *file)
+{
+    if (file->map != NULL)
+        munmap(file->map, file->map_bytes);
+    file->map = NULL;
+    file->fd = fd_close(file->fd);
+}

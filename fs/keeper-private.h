@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the keeper, shared by its files only; see keeper.h. */
+#ifndef CHRONOS_FS_KEEPER_PRIVATE_H
+#define CHRONOS_FS_KEEPER_PRIVATE_H
+
+#include "holdings.h"
+#include "keeper.h"
+#include "ladder.h"
+#include "sampling.h"
+
+#include "../core/enforcer/enforcer.h"
+
+#include <pthread.h>
+
+struct errand;
+
+#define KEEPER_LOOKED 256u
+
+/* When a partition's members were last looked at. */
+struct looked {
+    uint64_t id;
+    int64_t at_ns;
+};
+
+/* Everything below `lock` may be touched by any thread under it, all else by the
+ * keeper's own only. */
+struct keeper {
+    struct keeper_start start;
+    struct enforcer *enforcer;
+    struct ladder *ladder;
+    struct sampling *sampling;
+    int64_t usage_wanted_ns;   /* somebody reads and wants a sample asked for then or later */
+    struct keeper_state state; /* as last told */
+    struct holdings holdings;  /* who holds what: all live partitions */
+    struct holdings occupied;  /* those that programs have joined */
+    struct holdings frozen;    /* found so at the start */
+    bool scans;                /* members are known by looking now and then */
+    int64_t scanned_ns;
+    struct looked looked[KEEPER_LOOKED];
+    int64_t now_ns;
+    pthread_t thread;
+    int errand_fd, news_fd;
+    pthread_mutex_t lock;
+    struct errand *first_errand, **last_errand;
+    struct news *first_news, **last_news;
+};
+
+/* News to be filled and told, or NULL (said on the log). */
+struct news *keeper_new_news(enum news_kind kind);
+/* Hands news to the loop; NULL is dropped. */
+void keeper_tell(struct keeper *keeper, struct news *news);
+/* joining.c: does what was asked, and tells the outcome. */
+void keeper_do_join(struct keeper *keeper, const struct keeper_join *join);
+
+#endif

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keeper's thread and its two queues: errands in, news out; see keeper.h.
+ *
+ *   keeper.c    the thread, the queues, what is due when
+ *   joining.c   a process comes to belong to a partition
+ *   ladder.c    what happens to processes at the end
+ *   sampling.c  what drivers tell, by partition
+ */
+#include "keeper.h"
+
+#include "keeper-private.h"
+#include "log.h"
+
+#include "../core/engine/ladder.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum errand_kind { ERRAND_JOIN, ERRAND_LOOK, ERRAND_EVENT };
+
+struct errand {
+    struct errand *next;
+    enum errand_kind kind;
+    struct keeper_join join;
+    uint64_t id;
+    int64_t at_ns;
+    enum event_kind event;
+    struct partition partition;
+};
+
+static int64_t boot_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* -- news ----------------------------------------------------------------------- */
+
+struct news *news_free(struct news *news)
+{
+    if (news) {
+        free(news->text);
+        free(news->state);
+        free(news);
+    }
+    return NULL;
+}
+
+struct news *keeper_new_news(enum news_kind kind)
+{
+    struct news *news = calloc(1, sizeof(*news));
+    if (news)
+        news->kind = kind;
+    else
+        log_say("not enough memory to tell what became of a partition's programs");
+    return news;
+}
+
+void keeper_tell(struct keeper *keeper, struct news *news)
+{
+    if (!news)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    *keeper->last_news = news;
+    keeper->last_news = &news->next;
+    pthread_mutex_unlock(&keeper->lock);
+    eventfd_write(keeper->news_fd, 1);
+}
+
+struct news *keeper_take(struct keeper *keeper)
+{
+    eventfd_t count;
+    eventfd_read(keeper->news_fd, &count);
+    pthread_mutex_lock(&keeper->lock);
+    struct news *news = keeper->first_news;
+    keeper->first_news = NULL;
+    keeper->last_news = &keeper->first_news;
+    pthread_mutex_unlock(&keeper->lock);
+    return news;
+}
+
+int keeper_fd(const struct keeper *keeper)
+{
+    return keeper->news_fd;
+}
+
+static void tell_note(void *context, const struct partition *partition, const char *word,
+                      const char *details)
+{
+    struct news *news = keeper_new_news(NEWS_NOTE);
+    if (!news)
+        return;
+    news->partition = *partition;
+    snprintf(news->word, sizeof(news->word), "%s", word);
+    snprintf(news->sentence, sizeof(news->sentence), "%s", details);
+    keeper_tell(context, news);
+}
+
+/* -- errands ---------------------------------------------------------------------- */
+
+static void add_errands(struct keeper *keeper, struct errand *first, struct errand **last)
+{
+    if (!first)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    *keeper->last_errand = first;
+    keeper->last_errand = last;
+    pthread_mutex_unlock(&keeper->lock);
+    eventfd_write(keeper->errand_fd, 1);
+}
+
+int keeper_join(struct keeper *keeper, const struct keeper_join *join)
+{
+    struct errand *errand = calloc(1, sizeof(*errand));
+    if (!errand)
+        return -ENOMEM;
+    errand->kind = ERRAND_JOIN;
+    errand->join = *join;
+    add_errands(keeper, errand, &errand->next);
+    return 0;
+}
+
+int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns)
+{
+    struct errand *errand = calloc(1, sizeof(*errand));
+    if (!errand)
+        return -ENOMEM;
+    errand->kind = ERRAND_LOOK;
+    errand->id = id;
+    errand->at_ns = now_ns;
+    add_errands(keeper, errand, &errand->next);
+    return 0;
+}
+
+static bool is_certain(enum event_kind kind)
+{
+    return kind == EVENT_EXPIRED;
+}
+
+void keeper_events(struct keeper *keeper, const struct engine_event *events, bool certain)
+{
+    struct errand *first = NULL, **last = &first;
+    for (; events; events = events->next) {
+        if (events->kind == EVENT_SETTING || events->kind == EVENT_NOTE ||
+            is_certain(events->kind) != certain)
+            continue;
+        struct errand *errand = calloc(1, sizeof(*errand));
+        if (!errand) {
+            log_say("not enough memory: programs of p%" PRIu64 " are left as they are",
+                    events->after.id);
+            continue;
+        }
+        errand->kind = ERRAND_EVENT;
+        errand->event = events->kind;
+        errand->partition = events->after;
+        *last = errand;
+        last = &errand->next;
+    }
+    add_errands(keeper, first, last);
+}
+
+/* -- what errands ask ----------------------------------------------------------------- */
+
+static void member_line(void *context, pid_t pid)
+{
+    FILE *file = context;
+    fprintf(file, "%d\n", (int)pid);
+}
+
+/* Looks at a partition's members; one look is enough for all who asked before it. */
+static void look(struct keeper *keeper, uint64_t id, int64_t asked_ns)
+{
+    struct looked *last = &keeper->looked[id % KEEPER_LOOKED];
+    if (last->id == id && last->at_ns >= asked_ns)
+        return;
+    struct news *news = keeper_new_news(NEWS_LOOKED);
+    if (!news)
+        return;
+    *last = (struct looked){id, boot_ns()};
+    news->id = id;
+    news->at_ns = last->at_ns;
+    FILE *file = open_memstream(&news->text, &news->length);
+    if (file) {
+        enforcer_scan(keeper->enforcer);
+        enforcer_members(keeper->enforcer, id, member_line, file);
+        if (fclose(file) != 0)
+            news->length = 0;
+    }
+    keeper_tell(keeper, news);
+}
+
+/* A sample serves whoever asked up to so long after it was begun. */
+#define SAMPLE_NS INT64_C(100000000)
+
+static void want_usage(struct keeper *keeper, int64_t asked_ns)
+{
+    if (asked_ns > keeper->usage_wanted_ns)
+        keeper->usage_wanted_ns = asked_ns;
+    sampling_ask(keeper->sampling, keeper->now_ns);
+}
+
+static void leave(struct keeper *keeper, const struct partition *partition)
+{
+    sampling_drop(keeper->sampling, partition->id);
+    holdings_drop(&keeper->holdings, partition->id);
+    if (!holdings_drop(&keeper->occupied, partition->id))
+        return;
+    if (ladder_add(keeper->ladder, keeper->now_ns, partition))
+        log_say("not enough memory to end the programs of p%" PRIu64, partition->id);
+}
+
+static void warn(struct keeper *keeper, const struct partition *partition)
+{
+    char details[64];
+    uint32_t count = 0;
+    if (!partition->warn_signal || !holdings_find(&keeper->occupied, partition->id))
+        return;
+    enforcer_scan(keeper->enforcer);
+    if (enforcer_signal(keeper->enforcer, partition->id, (int)partition->warn_signal, &count) < 0 ||
+        !count)
+        return;
+    snprintf(details, sizeof(details), "signal=%s processes=%" PRIu32,
+             warn_signal_text(partition->warn_signal), count);
+    tell_note(keeper, partition, "signalled", details);
+}
+
+static void note_event(struct keeper *keeper, const struct errand *errand)
+{
+    const struct partition *partition = &errand->partition;
+    if (event_kind_is_end(errand->event)) {
+        leave(keeper, partition);
+        return;
+    }
+    /* An end by time comes past the changes that were not yet durable. */
+    if (partition->end_ns <= keeper->now_ns) {
+        holdings_drop(&keeper->holdings, partition->id);
+        return;
+    }
+    if (holdings_put(&keeper->holdings, partition))
+        log_say("not enough memory to remember who holds p%" PRIu64, partition->id);
+    if (errand->event == EVENT_WARNED)
+        warn(keeper, partition);
+}
+
+static void run_errand(struct keeper *keeper, const struct errand *errand)
+{
+    if (errand->kind == ERRAND_JOIN)
+        keeper_do_join(keeper, &errand->join);
+    else if (errand->kind == ERRAND_LOOK && errand->id == KEEPER_USAGE)
+        want_usage(keeper, errand->at_ns);
+    else if (errand->kind == ERRAND_LOOK)
+        look(keeper, errand->id, errand->at_ns);
+    else
+        note_event(keeper, errand);
+}
+
+static void run_errands(struct keeper *keeper)
+{
+    eventfd_t count;
+    eventfd_read(keeper->errand_fd, &count);
+    pthread_mutex_lock(&keeper->lock);
+    struct errand *errand = keeper->first_errand;
+    keeper->first_errand = NULL;
+    keeper->last_errand = &keeper->first_errand;
+    pthread_mutex_unlock(&keeper->lock);
+    for (struct errand *next; errand; errand = next) {
+        next = errand->next;
+        run_errand(keeper, errand);
+        free(errand);
+    }
+}
+
+/* -- the thread ------------------------------------------------------------------------ */
+
+static void tell_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns)
+{
+    struct news *news = keeper_new_news(NEWS_USAGE);
+    if (!news)
+        return;
+    news->id = id;
+    news->bytes = bytes;
+    news->busy_ns = busy_more_ns;
+    keeper_tell(context, news);
+}
+
+/* Tells what there is to keep limits with, when that is something else than before. */
+static void tell_state(struct keeper *keeper)
+{
+    struct keeper_state state = {.metered = sampling_is_metered(keeper->sampling)};
+    const struct gpu_usage *usage = sampling_last(keeper->sampling);
+    snprintf(state.processes, sizeof(state.processes), "%s", enforcer_word(keeper->enforcer));
+    snprintf(state.why, sizeof(state.why), "%s", enforcer_why(keeper->enforcer));
+    for (uint32_t i = 0; usage && i < usage->device_count; i++) {
+        const struct gpu_usage_device *device = &usage->device[i];
+        if (device->known)
+            memcpy(state.meter[i].backend, device->backend, sizeof(device->backend));
+        memcpy(state.meter[i].note, device->note, sizeof(device->note));
+    }
+    if (!memcmp(&state, &keeper->state, sizeof(state)))
+        return;
+    struct news *news = keeper_new_news(NEWS_STATE);
+    if (news)
+        news->state = malloc(sizeof(*news->state));
+    if (!news || !news->state) {
+        news_free(news);
+        return;
+    }
+    keeper->state = *news->state = state;
+    keeper_tell(keeper, news);
+}
+
+/* Partitions whose programs have all ended are looked after no more. */
+static void find_empty(struct keeper *keeper)
+{
+    const struct holding *holding;
+    uint64_t empty[16];
+    size_t count = 0;
+    for (size_t at = 0; count < 16 && (holding = holdings_next(&keeper->occupied, &at));)
+        if (enforcer_members(keeper->enforcer, holding->id, NULL, NULL) == 0 &&
+            enforcer_forget(keeper->enforcer, holding->id) == 0)
+            empty[count++] = holding->id;
+    while (count)
+        holdings_drop(&keeper->occupied, empty[--count]);
+}
+
+static void take_sample(struct keeper *keeper)
+{
+    int64_t asked_ns;
+    if (!sampling_take(keeper->sampling, &asked_ns))
+        return;
+    tell_state(keeper);
+    find_empty(keeper);
+    struct news *news = keeper_new_news(NEWS_SAMPLED);
+    if (news)
+        news->at_ns = asked_ns + SAMPLE_NS;
+    keeper_tell(keeper, news);
+    if (keeper->usage_wanted_ns > asked_ns + SAMPLE_NS)
+        sampling_ask(keeper->sampling, keeper->now_ns);
+}
+
+/* Something of partition `id` was found at the start. */
+static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
+{
+    struct keeper *keeper = context;
+    if (frozen) /* a daemon was killed while it sent a signal */
+        holdings_copy(&keeper->frozen, &(struct holding){.id = id});
+    const struct holding *live = holdings_find(&keeper->holdings, id);
+    if (live) {
+        holdings_copy(&keeper->occupied, live);
+        return;
+    }
+    for (size_t i = 0; i < keeper->start.ended_count; i++)
+        if (keeper->start.ended[i].id == id) {
+            ladder_add(keeper->ladder, keeper->now_ns, &keeper->start.ended[i]);
+            return;
+        }
+    if (members)
+        log_say("programs of p%" PRIu64 ", which ended long ago, are left as they are", id);
+}
+
+static int find_traces(struct keeper *keeper)
+{
+    const struct holding *thaw;
+    int r = enforcer_each(keeper->enforcer, find_trace, keeper);
+    for (size_t at = 0; (thaw = holdings_next(&keeper->frozen, &at));)
+        enforcer_freeze(keeper->enforcer, thaw->id, false);
+    return r < 0 ? r : 0;
+}
+
+static int begin(struct keeper *keeper)
+{
+    struct enforcer_options options = {.instance = keeper->start.instance,
+                                       .state_dir = keeper->start.state_dir,
+                                       .mode = keeper->start.enforcer,
+                                       .supervisor = getppid()};
+    char sentence[ENGINE_SENTENCE_MAX] = "";
+    int r = enforcer_open(&options, &keeper->enforcer, sentence, sizeof(sentence));
+    if (*sentence)
+        log_say("programs of partitions: %s", sentence);
+    if (r)
+        return r;
+    const struct sampling_start sampling = {.devices = keeper->start.devices,
+                                            .device_count = keeper->start.device_count,
+                                            .enforcer = keeper->enforcer,
+                                            .holdings = &keeper->holdings,
+                                            .usage = tell_usage,
+                                            .context = keeper};
+    r = ladder_new(keeper->enforcer, tell_note, keeper, &keeper->ladder);
+    if (!r)
+        r = sampling_new(&sampling, &keeper->sampling);
+    if (r)
+        return r;
+    keeper->scans = strcmp(enforcer_word(keeper->enforcer), "process-tree") == 0;
+    keeper->now_ns = boot_ns();
+    for (size_t i = 0; i < keeper->start.live_count && !r; i++)
+        r = holdings_put(&keeper->holdings, &keeper->start.live[i]);
+    if (!r)
+        r = find_traces(keeper);
+    free(keeper->start.live);
+    free(keeper->start.ended);
+    keeper->start.live = keeper->start.ended = NULL;
+    tell_state(keeper);
+    return r;
+}
+
+/* Who is born between two scans and loses its parents is lost: see enforcer.h. */
+#define SCAN_NS INT64_C(1000000000)
+
+static bool is_occupied(const struct keeper *keeper)
+{
+    return keeper->occupied.count > keeper->occupied.dropped;
+}
+
+/* Milliseconds until something is due, rounded up; -1 never. */
+static int time_left_ms(struct keeper *keeper)
+{
+    int64_t next_ns = ladder_next_ns(keeper->ladder);
+    int64_t sample_ns = sampling_next_ns(keeper->sampling, is_occupied(keeper));
+    next_ns = sample_ns < next_ns ? sample_ns : next_ns;
+    if (keeper->scans && is_occupied(keeper) && keeper->scanned_ns + SCAN_NS < next_ns)
+        next_ns = keeper->scanned_ns + SCAN_NS;
+    if (next_ns == INT64_MAX)
+        return -1;
+    int64_t left_ms = (next_ns - boot_ns() + 999999) / 1000000;
+    return left_ms < 0 ? 0 : left_ms > 3600000 ? 3600000 : (int)left_ms;
+}
+
+static void scan(struct keeper *keeper)
+{
+    if (!keeper->scans || !is_occupied(keeper) || keeper->now_ns < keeper->scanned_ns + SCAN_NS)
+        return;
+    enforcer_scan(keeper->enforcer);
+    keeper->scanned_ns = keeper->now_ns;
+    find_empty(keeper);
+}
+
+static void *keeper_thread(void *argument)
+{
+    struct keeper *keeper = argument;
+    if (begin(keeper))
+        abort(); /* the next worker tries again */
+    for (;;) {
+        struct pollfd fds[] = {{.fd = keeper->errand_fd, .events = POLLIN},
+                               {.fd = sampling_fd(keeper->sampling), .events = POLLIN}};
+        poll(fds, 2, time_left_ms(keeper));
+        keeper->now_ns = boot_ns();
+        if (fds[1].revents)
+            take_sample(keeper);
+        run_errands(keeper);
+        scan(keeper);
+        ladder_step(keeper->ladder, keeper->now_ns);
+        if (sampling_next_ns(keeper->sampling, is_occupied(keeper)) <= keeper->now_ns)
+            sampling_ask(keeper->sampling, keeper->now_ns);
+    }
+    return NULL;
+}
+
+int keeper_new(const struct keeper_start *start, struct keeper **ret_keeper)
+{
+    struct keeper *keeper = calloc(1, sizeof(*keeper));
+    if (!keeper)
+        return -ENOMEM;
+    keeper->start = *start;
+    keeper->last_errand = &keeper->first_errand;
+    keeper->last_news = &keeper->first_news;
+    keeper->errand_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    keeper->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (keeper->errand_fd < 0 || keeper->news_fd < 0)
+        return -errno;
+    pthread_mutex_init(&keeper->lock, NULL);
+    /* It ends with the process: whoever waits for something that hangs cannot be
+     * waited for. */
+    int r = -pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
+    if (!r)
+        *ret_keeper = keeper;
+    return r;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the keeper found out, taken in by the loop: answers to those who wait,
+ * lines for the log, what is shown. See keeper.h and server.h.
+ */
+#include "log.h"
+#include "server.h"
+#include "status.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Whoever wrote a process to `procs` waits for this. */
+struct join_wait {
+    fuse_req_t req;
+    uint32_t uid;
+    size_t written;
+};
+
+int server_join(struct server *server, fuse_req_t req, const struct write *write, size_t size)
+{
+    struct join_wait *wait = malloc(sizeof(*wait));
+    if (!wait)
+        return -ENOMEM;
+    *wait = (struct join_wait){.req = req, .uid = write->caller.uid, .written = size};
+    struct keeper_join join = {.tag = wait,
+                               .id = write->node->object,
+                               .pid = write->join_pid,
+                               .writer_pid = write->caller.pid,
+                               .uid = write->caller.uid,
+                               .admin = write->caller.admin};
+    int r = keeper_join(server->keeper, &join);
+    if (r)
+        free(wait);
+    return r;
+}
+
+static void joined(struct server *server, const struct news *news)
+{
+    struct join_wait *wait = news->tag;
+    server->tree.joined_ns = server->tree.now_ns;
+    status_set(server->tree.shared, wait->uid, news->sentence);
+    if (news->result)
+        fuse_reply_err(wait->req, server_errno(news->result));
+    else
+        fuse_reply_write(wait->req, wait->written);
+    free(wait);
+}
+
+/* What a driver tells of a partition; one that ended meanwhile needs no entry. */
+static void used(struct tree *tree, const struct news *news)
+{
+    if (!engine_find(tree->engine, news->id))
+        return;
+    if (usage_set_driver(tree->usage, news->id, news->bytes) ||
+        usage_add_busy(tree->usage, news->id, news->busy_ns))
+        log_say("not enough memory to note what p%llu uses", (unsigned long long)news->id);
+}
+
+static void note(struct server *server, const struct news *news)
+{
+    struct tree *tree = &server->tree;
+    if (engine_note(tree->engine, tree->now_ns, &news->partition, tree->shared->admin_uid,
+                    news->word, news->sentence))
+        log_say("not enough memory to note: %s", news->word);
+    else
+        server_submit(server, NULL);
+}
+
+void server_handle_news(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    struct news *news = keeper_take(server->keeper);
+    server_tick(server);
+    for (struct news *next; news; news = next) {
+        next = news->next;
+        switch (news->kind) {
+        case NEWS_JOINED:
+            joined(server, news);
+            break;
+        case NEWS_LOOKED:
+            looks_put(&tree->looks, news->id, news->at_ns, news->text, news->length);
+            server_looked(server, news->id, news->at_ns);
+            break;
+        case NEWS_USAGE:
+            used(tree, news);
+            break;
+        case NEWS_SAMPLED:
+            tree->sampled_ns = news->at_ns;
+            server_looked(server, KEEPER_USAGE, news->at_ns);
+            break;
+        case NEWS_NOTE:
+            note(server, news);
+            break;
+        case NEWS_STATE:
+            tree->keeps = *news->state;
+            break;
+        }
+        news_free(news);
+    }
+}
