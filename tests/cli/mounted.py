@@ -144,6 +144,27 @@ class Commands(Case):
         self.assertEqual(shown["creator_uid"], pwd.getpwnam(ALICE).pw_uid)
         self.assertEqual(shown["creator_pid"], int(found[2]))
 
+    def test_create_with_a_plan_for_its_end(self):
+        one = self.create("0", "0.1", "1h", "--on-expiry", "kill", "--grace=0", "--warn", "5m:USR1",
+                          user=ALICE)
+        shown = json.loads(self.answer("show", one, "--json"))
+        self.assertEqual((shown["on_expiry"], shown["grace_seconds"], shown["warn"]),
+                         ("kill", 0, "300:USR1"))
+        shown = self.answer("show", one)
+        self.assertIn("  At the end: kill\n  Warning: 300:USR1\n", shown)
+        one = self.create("0", "0.1", "1h", "--grace", "1m", user=ALICE)
+        shown = self.answer("show", one)
+        self.assertIn("  At the end: term, kill after 60 seconds\n", shown)
+        self.assertNotIn("Warning", shown)
+        for option, word, sentence in (
+                ("--on-expiry", "suspend", "\"suspend\" is not something that can happen"),
+                ("--grace", "soon", "\"soon\" is not a duration"),
+                ("--grace", "301", "a grace of 5m1s is too long; at most 5m is allowed"),
+                ("--warn", "5:KILL", "\"KILL\" is not a signal that can warn")):
+            self.refused(1, sentence, "create", "0", "0.1", "1h", option, word, user=ALICE)
+        self.refused(2, "\"5 hold\" is not one word.", "create", "0", "0.1", "1h", "--warn",
+                     "5 hold", user=ALICE)
+
     def test_create_for_another_user(self):
         out = self.answer("create", "gpu1", "20G", "1h30m", "--user", ALICE, "--name", "training")
         self.assertRegex(

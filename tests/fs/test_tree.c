@@ -225,6 +225,73 @@ START_TEST(test_metrics)
 }
 END_TEST
 
+/* The line of the only event there is, from its third word on. */
+static const char *line_of_event(void)
+{
+    static char line[512];
+    struct engine_event *event = engine_take_events(tree.engine);
+    ck_assert(event && !event->next);
+    tree_event_line(&tree, event, line, sizeof(line));
+    engine_events_free(event);
+    return strchr(strchr(line, ' ') + 1, ' ') + 1;
+}
+
+START_TEST(test_event_lines)
+{
+    const struct caller admin = {.uid = 4000000002u, .admin = true};
+    struct partition about = {.device = ENGINE_DEVICE_ANY, .uid = 4000000001u};
+    struct ladder_change change = {.set_warn = true, .warn_ns = 9 * NS_PER_SECOND};
+    struct refusal why;
+    uint64_t id = grant(1, 4000000000u, "1M 60 grace=0 on_expiry=kill");
+    engine_events_free(engine_take_events(tree.engine));
+    engine_set_ladder(tree.engine, tree.now_ns, &admin, id, &change, &why);
+    ck_assert_str_eq(
+        line_of_event(),
+        "ladder p1 device=gpu1 user=4000000000 on_expiry=kill grace=0 warn=9 by=4000000002");
+    engine_advance(tree.engine, tree.now_ns + 51 * NS_PER_SECOND);
+    ck_assert_str_eq(line_of_event(), "warned p1 device=gpu1 user=4000000000 by=4000000000");
+    engine_note(tree.engine, tree.now_ns, engine_find(tree.engine, id), admin.uid, "signalled",
+                "signal=USR1 count=3");
+    ck_assert_str_eq(line_of_event(), "signalled p1 device=gpu1 user=4000000000 signal=USR1 count=3"
+                                      " by=4000000002");
+    engine_note(tree.engine, tree.now_ns, engine_find(tree.engine, id), admin.uid, "emptied", "");
+    ck_assert_str_eq(line_of_event(), "emptied p1 device=gpu1 user=4000000000 by=4000000002");
+    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "gate-changed", "node=/dev/x");
+    ck_assert_str_eq(line_of_event(), "gate-changed user=4000000001 node=/dev/x by=4000000002");
+    about.device = 0;
+    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "intruder", "pid=5");
+    ck_assert_str_eq(line_of_event(), "intruder device=gpu0 user=4000000001 pid=5 by=4000000002");
+}
+END_TEST
+
+/* `state` has news for who read it before the warning, and again after an extension. */
+START_TEST(test_state_tells)
+{
+    const struct caller owner = {.uid = 1000};
+    struct refusal why;
+    struct node node;
+    uint64_t seen = 9, now = 9;
+    uint64_t id = grant(0, 1000, "1M 60 warn=30");
+    ck_assert(walk("gpu0/p1/state", &node));
+    const struct file_row *row = tree_row(&node);
+    ck_assert(row->watch(&tree, &node, &seen));
+    engine_advance(tree.engine, tree.now_ns + 30 * NS_PER_SECOND);
+    ck_assert(row->watch(&tree, &node, &now) && now != seen);
+    ck_assert(!tree_show(&tree, &node, 1000));
+    ck_assert_str_eq(tree.shown->data, "expiring\n");
+    ck_assert_int_eq(engine_set_end(tree.engine, tree.now_ns + 30 * NS_PER_SECOND, &owner, id,
+                                    tree.now_ns + 99 * NS_PER_SECOND, &why),
+                     0);
+    ck_assert(row->watch(&tree, &node, &now) && now == seen);
+    ck_assert(!tree_show(&tree, &node, 1000));
+    ck_assert_str_eq(tree.shown->data, "active\n");
+    /* It changes by itself: its size may not be remembered. */
+    struct attributes a;
+    ck_assert(!tree_attributes(&tree, &node, 0, &a));
+    ck_assert(a.attr_timeout_s == 0);
+}
+END_TEST
+
 START_TEST(test_textlog)
 {
     struct textlog log = {0};
@@ -307,11 +374,12 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_ids,        test_config_is_the_policy,
-                                  test_lookup,     test_listing,
-                                  test_attributes, test_timeouts,
-                                  test_metrics,    test_textlog,
-                                  test_handles,    test_status};
+    const TTest *const tests[] = {test_ids,         test_config_is_the_policy,
+                                  test_lookup,      test_listing,
+                                  test_attributes,  test_timeouts,
+                                  test_metrics,     test_textlog,
+                                  test_handles,     test_status,
+                                  test_event_lines, test_state_tells};
     Suite *suite = suite_create("tree");
     TCase *tcase = tcase_create("tree");
     tcase_add_checked_fixture(tcase, setup, teardown);
