@@ -8,7 +8,8 @@ from talk import Program
 
 ICD = '/etc/OpenCL/vendors/pocl.icd'
 LAYER = os.environ['OPENCL_LAYER']
-DEVICES = {'POCL_DEVICES': 'pthread pthread', 'OCL_ICD_VENDORS': ICD}
+# Of 2 GiB each, else as large as what the machine has free just then.
+DEVICES = {'POCL_DEVICES': 'pthread pthread', 'POCL_MEMORY_LIMIT': '2', 'OCL_ICD_VENDORS': ICD}
 ALLOCATION_FAILURE, OUT_OF_RESOURCES, DEVICE_NOT_FOUND = '-4', '-5', '-1'
 
 

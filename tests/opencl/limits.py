@@ -210,6 +210,10 @@ def not_ours(mount):
                               env=dict(os.environ, CHRONOS_DEBUG=debug, **quiet))
         equal(done.stdout, ALLOCATION_FAILURE + '\n')
         equal('refused' in done.stderr, debug == '1', done.stderr)
+    # As a shell does it.
+    status, said = lib.root.shell(f'. {mount.at("gpu0", name, "env")} && echo "memory 0" | '
+                                  + os.environ['OPENCL_PROGRAM'])
+    equal((status, said.split()[0]), (0, str(limit_of(mount, name))), said)
     # Named twice, and named after another layer.
     twice = program(mount.at('gpu0', name), layer=inside.LAYER + ':' + inside.LAYER)
     equal(twice.say('alloc 4096'), '0 0')
