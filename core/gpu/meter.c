@@ -199,7 +199,8 @@ static void put_question(struct meter *meter)
         finish(meter);
         return;
     }
-    if (meter->child.pid != 0 && !say(meter, &question, sizeof(question)))
+    if (meter->child.pid != 0 &&
+        (meter_child_has_ended(&meter->child) || !say(meter, &question, sizeof(question))))
         end_child(meter, NOBODY, true); /* it was idle, and is going */
     if (meter->child.pid == 0) {
         rc = start(meter);

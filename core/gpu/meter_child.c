@@ -127,7 +127,7 @@ pid_t meter_child_end(struct meter_child *child, bool by_itself)
         close(child->socket);
     if (child->pidfd >= 0)
         close(child->pidfd);
-    *child = (struct meter_child){.socket = -1, .status = -1};
+    *child = (struct meter_child){.socket = -1, .pidfd = -1, .status = -1};
     if (pid == 0)
         return 0;
     ended = by_itself && ends(pid);

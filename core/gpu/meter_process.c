@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define EXIT_USAGE    2
-#define HELLO_WAIT_MS 60000
+#define FIRST_WAIT_MS 60000 /* for who starts us to say what it wants */
 
 /* What the process has. Zeroed and never freed: it ends when its caller does. */
 struct process {
@@ -76,8 +76,10 @@ static bool answer_one(struct process *process, uint32_t backend, uint32_t numbe
 static int serve(struct process *process)
 {
     struct meter_question question;
+    int patience_ms = FIRST_WAIT_MS; /* the first question is on its way */
 
-    while (receive(process->fd, &question, sizeof(question), process->hello.idle_ms)) {
+    while (receive(process->fd, &question, sizeof(question), patience_ms)) {
+        patience_ms = process->hello.idle_ms;
         if (question.magic != METER_MAGIC)
             return EXIT_USAGE;
         for (uint32_t i = 0; meter_backends[i] != NULL; i++) {
@@ -134,7 +136,7 @@ int meter_process(const char *fd_text)
     if (!take_fd(fd_text, &process.fd))
         return EXIT_USAGE;
     prepare(process.fd);
-    if (!receive(process.fd, &process.hello, sizeof(process.hello), HELLO_WAIT_MS) ||
+    if (!receive(process.fd, &process.hello, sizeof(process.hello), FIRST_WAIT_MS) ||
         process.hello.magic != METER_MAGIC || process.hello.device_count > GPU_DEVICE_MAX)
         return EXIT_USAGE;
     if (open_backends(&process) < 0)

@@ -392,6 +392,7 @@ START_TEST(ends_when_idle)
 {
     const struct gpu_usage *usage;
     struct meter_options options = help_options();
+    int before = count_files(getpid());
     options.idle_ms = 50;
     help_tell("device GPU-a - 1\n");
     struct meter *meter = help_meter("GPU-a -", &options);
@@ -413,6 +414,10 @@ START_TEST(ends_when_idle)
     kill(first, SIGKILL);
     help_dies(first);
     ck_assert(help_ask(meter)->device[0].known);
+    help_dies(help_child(getpid()));
+    ck_assert_int_eq(meter_take(meter, &usage), -EAGAIN);
+    meter = meter_free(meter); /* without a process */
+    ck_assert_int_eq(count_files(getpid()), before);
     meter_free(meter);
 }
 END_TEST
