@@ -99,6 +99,33 @@ def expires_on_a_full_disk(mount, state):
     mount.release_all()
 
 
+def warns_on_a_full_disk(mount, state):
+    """The warning is seen at its time; it is written down once, when there is room."""
+    def warnings():
+        return mount.read('events').count(f' warned {name} ')
+
+    name = mount.ask('1M 600 warn=597')
+    filler = fill(state)
+    ask_until_refused(mount)
+    early = mount.read('gpu0', name, 'state')
+    left = int(mount.read('gpu0', name, 'remaining'))
+    check(early == 'active' or left <= 597, 'early', left)
+    check(lib.wait_for(lambda: mount.read('gpu0', name, 'state') == 'expiring', 8), 'no warning')
+    check(int(mount.read('gpu0', name, 'remaining')) <= 597, 'early')
+    for _ in range(3):  # what is refused does not take it back for anybody to see
+        fails('EIO', mount.ask, '1M 60')
+        equal(mount.read('gpu0', name, 'state'), 'expiring')
+        equal(warnings(), 1)
+    os.unlink(filler)
+    check(lib.wait_for(lambda: lib.outcome(mount.ask, '1M 60') == 'ok'), 'with room again')
+    equal(warnings(), 1, 'with room again')
+    mount.kill_both()
+    mount.start()
+    equal(mount.read('gpu0', name, 'state'), 'expiring', 'it was durable')
+    equal(warnings(), 1, 'it was durable')
+    mount.release_all()
+
+
 def new_devices_on_a_full_disk(state):
     """Devices that could not be written down at the start are, once there is room."""
     directory = os.path.join(state, 'devices')
@@ -140,6 +167,7 @@ def main():
     mount = lib.Mount('1x80G', state=state)
     full(mount, state)
     expires_on_a_full_disk(mount, state)
+    warns_on_a_full_disk(mount, state)
     mount.stop()
     read_only(state)
     mount.start()
