@@ -514,5 +514,5 @@ int main(void)
         words,
     };
 
-    return run_tests("ladder", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("endings", tests, sizeof tests / sizeof tests[0]);
 }
