@@ -25,15 +25,27 @@ struct request_context {
     struct caller caller;
 };
 
-static struct request_context begin(fuse_req_t req)
+static struct request_context begin_unseen(fuse_req_t req)
 {
     struct server *server = server_of(req);
     const struct link_request *current = link_current(server->link);
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     struct request_context context = {
-        .server = server, .req = req, .unique = current->unique, .resent = current->resent};
+        .server = server,
+        .req = req,
+        .unique = current->unique,
+        .resent = current->resent,
+        .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid}};
     server_tick(server);
-    caller_get(&server->tree, ctx->uid, ctx->gid, ctx->pid, &context.caller);
+    return context;
+}
+
+/* The same, having looked up who the caller is. */
+static struct request_context begin(fuse_req_t req)
+{
+    struct request_context context = begin_unseen(req);
+    const struct caller *caller = &context.caller;
+    caller_get(&context.server->tree, caller->uid, caller->gid, caller->pid, &context.caller);
     return context;
 }
 
@@ -116,10 +128,9 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     return 0;
 }
 
-static int run_store(struct server *server, struct write *write, const char *data, size_t size,
-                     char line[REQUEST_TEXT_MAX + 1])
+static int run_store(struct server *server, const struct file_row *row, struct write *write,
+                     const char *data, size_t size, char line[REQUEST_TEXT_MAX + 1])
 {
-    const struct file_row *row = tree_row(write->node);
     int r = row && row->lent ? 0 : check_writer(&server->tree, write->node, write, write->handle);
     if (!r && (!row || !row->store))
         r = -EACCES;
@@ -133,9 +144,9 @@ static int run_store(struct server *server, struct write *write, const char *dat
     return row->store(&server->tree, write);
 }
 
-static void done_sentence(const struct node *node, struct write *write)
+static void done_sentence(const struct file_row *row, struct write *write)
 {
-    const struct file_row *row = tree_row(node);
+    const struct node *node = write->node;
     if (*write->why.sentence)
         return;
     if (node->dir == DIR_PARTITION)
@@ -146,19 +157,18 @@ static void done_sentence(const struct node *node, struct write *write)
                  write->text);
 }
 
-static void run_write(const struct request_context *context, fuse_ino_t ino, uint64_t fh,
-                      const char *data, size_t size)
+static void run_write(const struct request_context *context, const struct node *node,
+                      const struct file_row *row, uint64_t fh, const char *data, size_t size)
 {
     struct server *server = context->server;
-    struct node node;
     char line[REQUEST_TEXT_MAX + 1];
-    struct write write = {.node = &node,
+    struct write write = {.node = node,
                           .caller = context->caller,
                           .fh = fh,
                           .unique = context->unique,
                           .resent = context->resent};
     write.handle = handles_get(&server->tree.handles, fh);
-    if (!write.handle || !node_from_id(ino, &node)) {
+    if (!write.handle) {
         fuse_reply_err(context->req, EBADF);
         return;
     }
@@ -167,7 +177,7 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
     if (kept)
         write.result = kept->result;
     else
-        r = run_store(server, &write, data, size, line);
+        r = run_store(server, row, &write, data, size, line);
     if (r == WRITE_JOINS) {
         r = server_join(server, context->req, &write, size);
         if (!r)
@@ -175,10 +185,9 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
     }
     if (r) {
         write.handle->answer = 0; /* a refused request has no id to read */
-        refuse(context, &node, r, &write.why);
+        refuse(context, node, r, &write.why);
         return;
     }
-    const struct file_row *row = tree_row(&node);
     if (row && row->at_once) {
         fuse_reply_write(context->req, size);
         return;
@@ -190,7 +199,7 @@ static void run_write(const struct request_context *context, fuse_ino_t ino, uin
     struct change answer = {
         .reply = {.kind = REPLY_WRITTEN, .written = size}, .result = write.result, .fh = fh};
     if (!kept) {
-        done_sentence(&node, &write);
+        done_sentence(row, &write);
         status_set(server->tree.shared, context->caller.uid, write.why.sentence);
     }
     submit(context, &answer);
@@ -200,8 +209,15 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
                struct fuse_file_info *fi)
 {
     (void)offset; /* every write is a request of its own, wherever the cursor is */
-    struct request_context context = begin(req);
-    run_write(&context, ino, fi->fh, data, size);
+    struct node node;
+    if (!node_from_id(ino, &node)) {
+        fuse_reply_err(req, EBADF);
+        return;
+    }
+    const struct file_row *row = tree_row(&node);
+    /* The rights of a lent file are its opener's: nobody asks who writes. */
+    struct request_context context = row && row->lent ? begin_unseen(req) : begin(req);
+    run_write(&context, &node, row, fi->fh, data, size);
 }
 
 /* -- setattr ------------------------------------------------------------------- */
