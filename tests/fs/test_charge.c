@@ -113,6 +113,10 @@ START_TEST(test_once)
     /* One that no worker has done is done. */
     ck_assert_int_eq(say(fh, "+5", 8, true), 0);
     ck_assert_uint_eq(booked(), 55);
+    /* Only what comes again is answered from the record. */
+    ck_assert_int_eq(say(fh, "+7", 8, false), 0);
+    ck_assert_uint_eq(booked(), 62);
+    ck_assert_int_eq(say(fh, "-7", 8, false), 0);
     /* One that was refused may be done now: nobody was told. */
     ck_assert_int_eq(say(fh, "+946", 10, false), REFUSED_NO_SPACE);
     ck_assert_int_eq(say(fh, "-1", 12, false), 0);
@@ -145,6 +149,21 @@ START_TEST(test_half_done)
         ck_assert_uint_eq(booked(), 110);
         ck_assert_int_eq(say(fh, "-10", 6, false), 0);
         ck_assert_uint_eq(booked(), 100);
+    }
+}
+END_TEST
+
+/* Until the one store what was true is left alone, whole. */
+START_TEST(test_one_store)
+{
+    for (uint64_t i = 1; i < 5; i++) {
+        struct shared_handle before = *handles_get(&tree.handles, fh);
+        ck_assert_int_eq(say(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
+        struct shared_handle *after = handles_get(&tree.handles, fh);
+        unsigned at = before.booking_at;
+        ck_assert_uint_ne(after->booking_at, at);
+        ck_assert_uint_eq(after->booking[at].unique, before.booking[at].unique);
+        ck_assert_uint_eq(after->booking[at].bytes, before.booking[at].bytes);
     }
 }
 END_TEST
@@ -222,6 +241,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_once);
     tcase_add_test(tcase, test_half_done);
+    tcase_add_test(tcase, test_one_store);
     tcase_add_test(tcase, test_sums);
     tcase_add_test(tcase, test_over);
     tcase_add_test(tcase, test_layout);
