@@ -52,8 +52,15 @@ def empty(mount, name, *what):
 # -- what is understood, to the byte ------------------------------------------------
 
 
+def sizes(mount, name):
+    """True ones, however often they were looked at before."""
+    for file in 'charge', 'memory_used', 'memory_peak':
+        equal(os.stat(path(mount, name, file)).st_size, len(lib.read(path(mount, name, file))), file)
+
+
 def exact(mount):
     name = mount.ask(REQUEST)
+    sizes(mount, name)
     fd, other = opened(mount, name), opened(mount, name)
     book(fd, LIMIT - 10)
     book(other, 9)
@@ -65,6 +72,7 @@ def exact(mount):
     for number in 1, LIMIT, 1 << 63, (1 << 64) - 1:
         fails('ENOSPC', os.write, fd, b'+%d\n' % number)
     equal(booked(mount, name), LIMIT, 'full')
+    sizes(mount, name)
     fails('EINVAL', os.write, other, b'-11\n')
     equal(mount.status(), '11 bytes cannot be given back: this open file has booked 10')
     book(other, -10)
@@ -76,10 +84,15 @@ def exact(mount):
     book(fd, -LIMIT)
     equal(used(mount, name), 0)
     equal(peak(mount, name), LIMIT, 'the peak stays')
-    for file in 'charge', 'memory_used', 'memory_peak':
-        equal(os.stat(path(mount, name, file)).st_size, len(lib.read(path(mount, name, file))))
+    book(other, 1000)
+    sizes(mount, name)
+    equal(os.stat(path(mount, name)).st_size, len('1000\n'))
     os.close(fd)
     os.close(other)
+    # Nothing is remembered that another can change (a read would forget it anyway).
+    check(wait_for(lambda: used(mount, name) == 0, 5), 'closed')
+    equal(os.stat(path(mount, name)).st_size, len('0\n'), 'size after others closed')
+    sizes(mount, name)
 
 
 def forms(mount):
