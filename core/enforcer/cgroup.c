@@ -16,7 +16,9 @@
  *   that its members came from ("chronosfs-INSTANCE-pN"); all end together. When the
  *   unit or job around it is stopped, its members are stopped too.
  * - Kill is one write for each cgroup: forks that are under way die with it, and it ends
- *   frozen and stopped members. Freezing cannot be seen or undone by members.
+ *   frozen and stopped members. What the kernel leaves out (a process whose first thread
+ *   has ended while others run) is found and ended too. Freezing cannot be seen or undone by
+ * members.
  * - enforcer_signal freezes for a moment, so that nobody is missed or told twice. A
  *   daemon killed just then leaves the partition frozen: see enforcer_each.
  * - After a restart the members are found by walking the tree.
@@ -37,6 +39,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +48,7 @@
 #include <unistd.h>
 
 #define SIGNAL_WAIT_MS 200 /* how long a signal waits for all to stand still */
+#define KILL_ROUNDS    50
 
 static struct cgroup *cgroup_from(struct enforcer *enforcer)
 {
@@ -202,9 +206,27 @@ static int cgroup_signal(struct enforcer *enforcer, uint64_t id, int signo, uint
     return rc == 0 && refused && *ret_count == 0 ? -EPERM : rc;
 }
 
-static int cgroup_kill(struct enforcer *enforcer, uint64_t id)
+/* cgroup.kill leaves one out: a process whose first thread has ended while others run.
+ * It sends each process's signal to that thread alone. Through a descriptor it goes to
+ * the whole process. Returns how many there were. */
+static int kill_headless(struct enforcer *enforcer, uint64_t id)
 {
-    struct cgroup *cgroup = cgroup_from(enforcer);
+    const struct cgroup *cgroup = cgroup_from(enforcer);
+    struct pid_list list;
+    struct proc_stat stat;
+    int found = 0, rc = members_list(cgroup, id, &list);
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        if (proc_stat_read(cgroup->proc_fd, list.pids[i], &stat) != 0 || stat.state != 'Z')
+            continue;
+        signal_one(enforcer, id, list.pids[i], SIGKILL);
+        found++;
+    }
+    free(list.pids);
+    return rc != 0 ? rc : found;
+}
+
+static int kill_leaves(const struct cgroup *cgroup, uint64_t id)
+{
     size_t first, count = leaves_of(cgroup, id, &first);
     int rc = 0;
     for (size_t i = first; i < first + count; i++) {
@@ -213,6 +235,19 @@ static int cgroup_kill(struct enforcer *enforcer, uint64_t id)
             rc = written;
     }
     return rc;
+}
+
+static int cgroup_kill(struct enforcer *enforcer, uint64_t id)
+{
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        int rc = kill_leaves(cgroup_from(enforcer), id);
+        if (rc == 0)
+            rc = kill_headless(enforcer, id);
+        if (rc <= 0)
+            return rc;
+        usleep(1000); /* they, and what they may have started before, go in this time */
+    }
+    return -EAGAIN;
 }
 
 static int cgroup_forget(struct enforcer *enforcer, uint64_t id)

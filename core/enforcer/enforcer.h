@@ -130,8 +130,8 @@ int enforcer_signal(struct enforcer *enforcer, uint64_t id, int signo, uint32_t 
 /* Sends SIGKILL to all members, also to stopped and frozen ones and to what they
  * start meanwhile, and does not wait until they are gone: ask enforcer_members or
  * enforcer_forget. Those in state D go when the kernel lets them. Call it again while
- * somebody is there: under process-tree a member can be born at the wrong moment, and
- * -EAGAIN says that they multiplied too fast to be sure. -EPERM as above. */
+ * somebody is there: under process-tree a member can be born at the wrong moment.
+ * -EAGAIN: they multiplied, or went, too slowly or fast to be sure. -EPERM as above. */
 int enforcer_kill(struct enforcer *enforcer, uint64_t id);
 /* Stops all members, and everybody who joins or is born, until they are thawed.
  * cgroup: the members cannot tell, and nobody can wake them. process-tree: SIGSTOP and

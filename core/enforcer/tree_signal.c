@@ -29,9 +29,10 @@ struct sending {
     uint32_t sent, refused, running;
 };
 
-/* How often to look whether all stand still before those in state D are left alone:
- * they stop when they come back, but until then a fork may be under way. */
-#define ROUNDS_KILL   20
+/* How often to look whether all stand still before those are left alone that cannot be
+ * seen to: in state D they stop when they come back, but until then a fork may be under
+ * way; and one whose first thread has ended is shown as a zombie whatever it does. */
+#define ROUNDS_HIDDEN 20
 #define ROUNDS_FREEZE INT_MAX
 #define ROUNDS_EPERM  10 /* the same for those we may not stop */
 
@@ -104,7 +105,8 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void stop_running(struct tree *tree, uint64_t id, bool wait_for_d, struct sending *sending)
+static void stop_running(struct tree *tree, uint64_t id, int round, int rounds_d,
+                         struct sending *sending)
 {
     struct proc_stat stat;
     for (size_t i = 0; i < tree->file.count; i++) {
@@ -113,12 +115,13 @@ static void stop_running(struct tree *tree, uint64_t id, bool wait_for_d, struct
             stat.state == 't')
             continue;
         send_to(tree, record, SIGSTOP, sending);
-        sending->running += stat.state != 'D' || wait_for_d;
+        int rounds = stat.state == 'D' ? rounds_d : stat.state == 'Z' ? ROUNDS_HIDDEN : INT_MAX;
+        sending->running += round < rounds;
     }
 }
 
 /* Until all members stand still, so that none has a child that was not seen. */
-static int stop_all(struct tree *tree, uint64_t id, int rounds, struct sending *sending)
+static int stop_all(struct tree *tree, uint64_t id, int rounds_d, struct sending *sending)
 {
     int64_t until_ms = now_ms() + ENFORCER_WAIT_MS;
     for (int round = 0;; round++) {
@@ -126,7 +129,7 @@ static int stop_all(struct tree *tree, uint64_t id, int rounds, struct sending *
         int rc = tree_scan(tree);
         if (rc != 0)
             return rc;
-        stop_running(tree, id, round < rounds, sending);
+        stop_running(tree, id, round, rounds_d, sending);
         if (sending->running == 0 || (sending->refused > 0 && round >= ROUNDS_EPERM))
             return 0;
         if (now_ms() >= until_ms)
@@ -141,7 +144,7 @@ int tree_kill(struct enforcer *enforcer, uint64_t id)
 {
     struct tree *tree = (struct tree *)enforcer;
     struct sending sending = {.sent = 0};
-    int stopped = stop_all(tree, id, ROUNDS_KILL, &sending);
+    int stopped = stop_all(tree, id, ROUNDS_HIDDEN, &sending);
     sending.sent = sending.refused = 0;
     send_all(tree, id, SIGKILL, &sending);
     int rc = result(&sending);

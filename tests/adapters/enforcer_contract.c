@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *const modes[] = {"fake", "process-tree", "cgroup"};
@@ -430,13 +431,13 @@ START_TEST(hundreds)
     begin(_i);
     pid_t last = start(ALICE);
     join(3, last);
-    for (int i = 1; i < 200; i++) {
+    for (int i = 1; i < 300; i++) {
         pid_t child = fork_of(last);
         if (i % 3 == 0)
             last = child;
     }
     ck_assert_int_eq(enforcer_scan(enforcer), 0);
-    ck_assert_int_eq(enforcer_members(enforcer, 3, tell, &told), 200);
+    ck_assert_int_eq(enforcer_members(enforcer, 3, tell, &told), 300);
     ck_assert_uint_eq(enforcer_partition_of(enforcer, last), 3);
     ck_assert_int_eq(enforcer_kill(enforcer, 3), 0);
     EVENTUALLY(enforcer_forget(enforcer, 3) == 0);
@@ -568,6 +569,138 @@ START_TEST(odd_options)
 }
 END_TEST
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Who hangs in the kernel does not make us hang, and goes when the kernel lets it. */
+START_TEST(stuck_in_the_kernel)
+{
+    char path[PATH_MAX + 16];
+    begin(_i);
+    if (is_fake() || geteuid() != 0)
+        return;
+    pid_t stuck = start(0), free_one = start(0);
+    snprintf(path, sizeof(path), "%s/stuck", help_directory);
+    int fd = help_stuck(path); /* after the forks, which inherit what is open */
+    if (fd < 0)
+        return;
+    join(1, stuck);
+    join(1, free_one);
+    puppet_hang(stuck, path);
+    help_stuck_wait(fd);
+    int64_t start_ms = now_ms();
+    ck_assert_int_eq(enforcer_signal(enforcer, 1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(enforcer_freeze(enforcer, 1, true), -EBUSY);
+    ck_assert_int_eq(enforcer_freeze(enforcer, 1, false), 0);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(!alive(free_one));
+    MEMBERS(1, stuck);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    ck_assert_int_eq(enforcer_forget(enforcer, 1), -EBUSY);
+    ck_assert_int_lt(now_ms() - start_ms, 30000);
+    close(fd);
+    EVENTUALLY(!alive(stuck));
+    EVENTUALLY(enforcer_forget(enforcer, 1) == 0);
+}
+END_TEST
+
+/* Names are chosen by their users. */
+START_TEST(odd_names)
+{
+    static const char *const names[] = {"a) b", ") R 1 (", "x\nUid:\t0\t0\t0", "(((", ")"};
+    struct enforcer_process before, after;
+    begin(_i);
+    if (is_fake())
+        return;
+    pid_t pid = start(ALICE);
+    ck_assert_int_eq(enforcer_look(enforcer, pid, &before), 0);
+    join(1, pid);
+    pid_t child = fork_of(pid);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        ck_assert_int_eq(puppet_name(pid, names[i]), 0);
+        ck_assert_int_eq(puppet_name(child, names[i]), 0);
+        ck_assert_int_eq(enforcer_look(enforcer, pid, &after), 0);
+        ck_assert_uint_eq(after.start, before.start);
+        ck_assert_uint_eq(after.uid, before.uid);
+        ck_assert_uint_eq(after.suid, before.suid);
+        ck_assert_uint_eq(enforcer_partition_of(enforcer, child), 1);
+    }
+    MEMBERS(1, pid, child);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(!alive(pid) && !alive(child));
+}
+END_TEST
+
+START_TEST(threads_are_no_processes)
+{
+    struct enforcer_process process;
+    begin(_i);
+    if (is_fake())
+        return;
+    pid_t pid = start(ALICE), tid = puppet_thread(pid);
+    ck_assert_int_ne(pid, tid);
+    ck_assert_int_eq(enforcer_look(enforcer, tid, &process), -EINVAL);
+    ck_assert_int_eq(enforcer_leader(enforcer, tid), pid);
+    ck_assert_int_eq(enforcer_leader(enforcer, pid), pid);
+    process.pid = tid;
+    ck_assert_int_eq(enforcer_join(enforcer, 1, &process, why, sizeof(why)), -ESRCH);
+    join(1, pid);
+    MEMBERS(1, pid);
+    puppet_end_first_thread(pid); /* shown as a zombie, but it is none */
+    MEMBERS(1, pid);
+    pid_t child = fork_of(pid);
+    MEMBERS(1, pid, child);
+    ck_assert_int_eq(enforcer_forget(enforcer, 1), -EBUSY);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(!alive(child));
+    EVENTUALLY(enforcer_forget(enforcer, 1) == 0);
+}
+END_TEST
+
+START_TEST(other_users)
+{
+    struct enforcer_process process;
+    begin(_i);
+    if (is_fake() || geteuid() != 0)
+        return;
+    pid_t pid = start(0);
+    ck_assert_int_eq(enforcer_look(enforcer, pid, &process), 0);
+    join(1, pid);
+    pid_t child = fork_of(pid);
+    ck_assert_int_eq(puppet_setuid(pid, BOB), 0);
+    ck_assert_int_eq(enforcer_join(enforcer, 2, &process, why, sizeof(why)), -EAGAIN);
+    ck_assert_int_eq(enforcer_look(enforcer, pid, &process), 0);
+    ck_assert_uint_eq(process.uid, BOB);
+    MEMBERS(1, pid, child);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(!alive(pid) && !alive(child));
+}
+END_TEST
+
+/* Two hundred that go on forking: none is left. */
+START_TEST(fork_bomb)
+{
+    struct told told = {.count = 0};
+    begin(_i);
+    if (is_fake())
+        return;
+    int before = puppet_count();
+    pid_t pid = start(ALICE);
+    join(1, pid);
+    puppet_bomb(pid, getenv("CHRONOS_TEST_LIGHT") == NULL ? 200 : 50);
+    ck_assert_int_eq(enforcer_scan(enforcer), 0);
+    ck_assert_int_gt(enforcer_members(enforcer, 1, tell, &told), 50);
+    EVENTUALLY((enforcer_kill(enforcer, 1), enforcer_forget(enforcer, 1) == 0));
+    ck_assert(!alive(pid));
+    usleep(20000);
+    ck_assert_int_eq(puppet_count(), before);
+}
+END_TEST
+
 START_TEST(fake_sticks)
 {
     begin(0);
@@ -603,7 +736,12 @@ static Suite *make(void)
                                   found_after_a_restart,
                                   two_do_not_see_each_other,
                                   a_pid_is_given_out_again,
-                                  odd_options};
+                                  odd_options,
+                                  stuck_in_the_kernel,
+                                  odd_names,
+                                  threads_are_no_processes,
+                                  other_users,
+                                  fork_bomb};
     tcase_add_checked_fixture(all, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_loop_test(all, tests[i], 0, help_cgroup() == NULL ? 2 : MODE_COUNT);

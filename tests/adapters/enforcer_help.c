@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fuse.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -163,6 +164,37 @@ void help_begin(void)
              (unsigned)((unsigned)getpid() * 1000 + (unsigned)test_number));
 }
 
+int help_stuck(const char *path)
+{
+    char options[128];
+    struct {
+        struct fuse_out_header header;
+        struct fuse_init_out init;
+    } answer = {.header = {.len = sizeof(answer)},
+                .init = {.major = FUSE_KERNEL_VERSION,
+                         .minor = FUSE_KERNEL_MINOR_VERSION,
+                         .max_write = 4096}};
+    char request[FUSE_MIN_READ_BUFFER];
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (fd < 0 || mkdir(path, 0755) != 0)
+        return -1;
+    snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+    if (mount("stuck", path, "fuse", 0, options) != 0 ||
+        read(fd, request, sizeof(request)) < (ssize_t)sizeof(struct fuse_in_header)) {
+        close(fd);
+        return -1;
+    }
+    answer.header.unique = ((struct fuse_in_header *)(void *)request)->unique;
+    ck_assert_int_eq(write(fd, &answer, sizeof(answer)), sizeof(answer));
+    return fd;
+}
+
+void help_stuck_wait(int fd)
+{
+    char request[FUSE_MIN_READ_BUFFER];
+    ck_assert_int_gt(read(fd, request, sizeof(request)), 0);
+}
+
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
 {
     (void)info, (void)type, (void)ftw;
@@ -216,16 +248,27 @@ static int be_init(Suite *(*make)(void))
     return status;
 }
 
+static pid_t init_pid;
+
+/* Told to stop (a time limit): all end with process 1, and cgroups are removed. */
+static void stop(int signo)
+{
+    (void)signo;
+    kill(init_pid, SIGKILL);
+}
+
 static int in_a_namespace(Suite *(*make)(void))
 {
     int status = 1;
     if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
         return 77;
     fflush(NULL);
-    pid_t init = fork();
-    if (init == 0)
+    init_pid = fork();
+    if (init_pid == 0)
         _exit((status = be_init(make), fflush(NULL), status));
-    waitpid(init, &status, 0);
+    signal(SIGTERM, stop);
+    signal(SIGINT, stop);
+    waitpid(init_pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
@@ -250,7 +293,19 @@ int help_main(int argc, char **argv, Suite *(*make)(void))
 
 /* -- puppets ---------------------------------------------------------------------------- */
 
-enum command { FORK, FORK_AWAY, SETSID, SETUID, WRITE, NAME, END_FIRST_THREAD, THREAD, BOMB, END };
+enum command {
+    FORK,
+    FORK_AWAY,
+    SETSID,
+    SETUID,
+    WRITE,
+    NAME,
+    END_FIRST_THREAD,
+    THREAD,
+    BOMB,
+    HANG,
+    END
+};
 
 struct puppet {
     sem_t go, done;
@@ -432,6 +487,8 @@ static int obey_once(struct puppet *puppet)
         if (fork() == 0)
             bomb();
         return 0;
+    case HANG:
+        return access(puppet->path, F_OK);
     case END:
         _exit(0);
     }
@@ -540,6 +597,14 @@ void puppet_bomb(pid_t pid, int limit)
     stage->bomb_limit = 2 * limit; /* it goes on while the test does */
 }
 
+void puppet_hang(pid_t pid, const char *path)
+{
+    struct puppet *puppet = puppet_of(pid);
+    snprintf(puppet->path, sizeof(puppet->path), "%s", path);
+    puppet->command = HANG;
+    sem_post(&puppet->go);
+}
+
 void puppet_end(pid_t pid, bool zombie)
 {
     struct puppet *puppet = puppet_of(pid);
@@ -567,6 +632,19 @@ bool puppet_alive(pid_t pid)
 {
     char state = puppet_state(pid);
     return state != 'X' && state != 'Z';
+}
+
+int puppet_count(void)
+{
+    int found = 0;
+    DIR *directory = opendir("/proc");
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        pid_t pid = atoi(entry->d_name);
+        found += pid > 1 && pid != getpid() && pid != getppid() && puppet_alive(pid);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return found;
 }
 
 unsigned puppet_signals(pid_t pid, int signo)

@@ -36,6 +36,12 @@ void help_read(const char *path, const char *file, char *text, size_t size);
 /* The path of a process below the mount. */
 void help_cgroup_of(pid_t pid, char *path, size_t size);
 
+/* A filesystem at `path` that answers nothing: who looks at it is in state D until the
+ * descriptor returned is closed. -1: not possible here. help_stuck_wait waits until
+ * somebody is stuck. */
+int help_stuck(const char *path);
+void help_stuck_wait(int fd);
+
 /* A real process that waits for commands, as user `uid`, a child of the caller. */
 pid_t puppet_start(uid_t uid);
 /* The same with a pid of our choice, by clone3. */
@@ -52,12 +58,16 @@ int puppet_name(pid_t pid, const char *name);
 /* ... to start a thread and end the first one; or just to start one: its tid. */
 void puppet_end_first_thread(pid_t pid);
 pid_t puppet_thread(pid_t pid);
+/* ... to look at a path, and not to come back from there: see help_stuck. */
+void puppet_hang(pid_t pid, const char *path);
 /* ... to fork all the time, up to `limit` living descendants. */
 void puppet_bomb(pid_t pid, int limit);
 /* ... to end; the caller waits for its own children unless `zombie`. */
 void puppet_end(pid_t pid, bool zombie);
 /* Living: there, and no zombie. */
 bool puppet_alive(pid_t pid);
+/* How many others live in this namespace, but the one that runs the tests. */
+int puppet_count(void);
 /* Signals that it got (USR1, TERM). */
 unsigned puppet_signals(pid_t pid, int signo);
 char puppet_state(pid_t pid);
