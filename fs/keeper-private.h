@@ -3,10 +3,12 @@
 #ifndef CHRONOS_FS_KEEPER_PRIVATE_H
 #define CHRONOS_FS_KEEPER_PRIVATE_H
 
+#include "gating.h"
 #include "holdings.h"
 #include "keeper.h"
 #include "ladder.h"
 #include "sampling.h"
+#include "watching.h"
 
 #include "../core/enforcer/enforcer.h"
 
@@ -29,6 +31,8 @@ struct keeper {
     struct enforcer *enforcer;
     struct ladder *ladder;
     struct sampling *sampling;
+    struct gating *gating;
+    struct watching *watching;
     int64_t usage_wanted_ns;   /* somebody reads and wants a sample asked for then or later */
     struct keeper_state state; /* as last told */
     struct holdings holdings;  /* who holds what: all live partitions */

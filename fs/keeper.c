@@ -6,6 +6,8 @@
  *   joining.c   a process comes to belong to a partition
  *   ladder.c    what happens to processes at the end
  *   sampling.c  what drivers tell, by partition
+ *   gating.c    who can open device nodes
+ *   watching.c  what becomes of programs outside of partitions
  */
 #include "keeper.h"
 
@@ -25,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum errand_kind { ERRAND_JOIN, ERRAND_LOOK, ERRAND_EVENT };
+enum errand_kind { ERRAND_JOIN, ERRAND_LOOK, ERRAND_EVENT, ERRAND_POLICY };
 
 struct errand {
     struct errand *next;
@@ -35,6 +37,7 @@ struct errand {
     int64_t at_ns;
     enum event_kind event;
     struct partition partition;
+    struct keeper_policy policy;
 };
 
 static int64_t boot_ns(void)
@@ -106,6 +109,29 @@ static void tell_note(void *context, const struct partition *partition, const ch
     keeper_tell(context, news);
 }
 
+/* A note of the watchdog or the gate; id 0: about no partition. */
+static void tell_guard_note(void *context, uint64_t id, uint32_t device, const char *word,
+                            const char *details)
+{
+    const struct partition about = {.id = id, .device = device};
+    tell_note(context, &about, word, details);
+}
+
+static void tell_gate_note(void *context, const char *word, const char *details)
+{
+    tell_guard_note(context, 0, ENGINE_DEVICE_ANY, word, details);
+}
+
+static void tell_status(void *context, uint32_t uid, const char *sentence)
+{
+    struct news *news = keeper_new_news(NEWS_STATUS);
+    if (!news)
+        return;
+    news->uid = uid;
+    snprintf(news->sentence, sizeof(news->sentence), "%s", sentence);
+    keeper_tell(context, news);
+}
+
 /* -- errands ---------------------------------------------------------------------- */
 
 static void add_errands(struct keeper *keeper, struct errand *first, struct errand **last)
@@ -138,6 +164,17 @@ int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns)
     errand->kind = ERRAND_LOOK;
     errand->id = id;
     errand->at_ns = now_ns;
+    add_errands(keeper, errand, &errand->next);
+    return 0;
+}
+
+int keeper_policy(struct keeper *keeper, const struct keeper_policy *policy)
+{
+    struct errand *errand = calloc(1, sizeof(*errand));
+    if (!errand)
+        return -ENOMEM;
+    errand->kind = ERRAND_POLICY;
+    errand->policy = *policy;
     add_errands(keeper, errand, &errand->next);
     return 0;
 }
@@ -237,6 +274,7 @@ static void warn(struct keeper *keeper, const struct partition *partition)
 static void note_event(struct keeper *keeper, const struct errand *errand)
 {
     const struct partition *partition = &errand->partition;
+    gating_touch(keeper->gating);
     if (event_kind_is_end(errand->event)) {
         leave(keeper, partition);
         return;
@@ -252,10 +290,27 @@ static void note_event(struct keeper *keeper, const struct errand *errand)
         warn(keeper, partition);
 }
 
+static void set_policy(struct keeper *keeper, const struct keeper_policy *policy)
+{
+    const struct watching_policy watching = {policy->watchdog, policy->watchdog_interval_ns,
+                                             policy->watchdog_grace_ns};
+    gating_set(keeper->gating, policy->gate);
+    watching_set(keeper->watching, &watching);
+}
+
+/* Whoever has joined can open the nodes. */
+static void join(struct keeper *keeper, const struct keeper_join *wanted)
+{
+    gating_step(keeper->gating, keeper->now_ns);
+    keeper_do_join(keeper, wanted);
+}
+
 static void run_errand(struct keeper *keeper, const struct errand *errand)
 {
     if (errand->kind == ERRAND_JOIN)
-        keeper_do_join(keeper, &errand->join);
+        join(keeper, &errand->join);
+    else if (errand->kind == ERRAND_POLICY)
+        set_policy(keeper, &errand->policy);
     else if (errand->kind == ERRAND_LOOK && errand->id == KEEPER_USAGE)
         want_usage(keeper, errand->at_ns);
     else if (errand->kind == ERRAND_LOOK)
@@ -306,6 +361,10 @@ static void tell_state(struct keeper *keeper)
             memcpy(state.meter[i].backend, device->backend, sizeof(device->backend));
         memcpy(state.meter[i].note, device->note, sizeof(device->note));
     }
+    for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
+        state.gated[i] = gating_holds(keeper->gating, i);
+    snprintf(state.gate_why, sizeof(state.gate_why), "%s", gating_why(keeper->gating));
+    watching_count(keeper->watching, &state.watchdog);
     if (!memcmp(&state, &keeper->state, sizeof(state)))
         return;
     struct news *news = keeper_new_news(NEWS_STATE);
@@ -338,6 +397,7 @@ static void take_sample(struct keeper *keeper)
     int64_t asked_ns;
     if (!sampling_take(keeper->sampling, &asked_ns))
         return;
+    watching_look(keeper->watching, keeper->now_ns, sampling_last(keeper->sampling));
     tell_state(keeper);
     find_empty(keeper);
     struct news *news = keeper_new_news(NEWS_SAMPLED);
@@ -377,6 +437,28 @@ static int find_traces(struct keeper *keeper)
     return r < 0 ? r : 0;
 }
 
+static int begin_guards(struct keeper *keeper)
+{
+    const struct gating_start gating = {.devices = keeper->start.devices,
+                                        .device_count = keeper->start.device_count,
+                                        .state_dir = keeper->start.state_dir,
+                                        .holdings = &keeper->holdings,
+                                        .note = tell_gate_note,
+                                        .context = keeper};
+    const struct watching_start watching = {.enforcer = keeper->enforcer,
+                                            .holdings = &keeper->holdings,
+                                            .ladder = keeper->ladder,
+                                            .note = tell_guard_note,
+                                            .status = tell_status,
+                                            .context = keeper};
+    int r = gating_new(&gating, &keeper->gating);
+    if (!r)
+        r = watching_new(&watching, &keeper->watching);
+    if (!r)
+        set_policy(keeper, &keeper->start.policy);
+    return r;
+}
+
 static int begin(struct keeper *keeper)
 {
     struct enforcer_options options = {.instance = keeper->start.instance,
@@ -398,6 +480,8 @@ static int begin(struct keeper *keeper)
     r = ladder_new(keeper->enforcer, tell_note, keeper, &keeper->ladder);
     if (!r)
         r = sampling_new(&sampling, &keeper->sampling);
+    if (!r)
+        r = begin_guards(keeper);
     if (r)
         return r;
     keeper->scans = strcmp(enforcer_word(keeper->enforcer), "process-tree") == 0;
@@ -426,7 +510,12 @@ static int time_left_ms(struct keeper *keeper)
 {
     int64_t next_ns = ladder_next_ns(keeper->ladder);
     int64_t sample_ns = sampling_next_ns(keeper->sampling, is_occupied(keeper));
+    int64_t gate_ns = gating_next_ns(keeper->gating), watch_ns = INT64_MAX;
+    if (!sampling_is_asking(keeper->sampling))
+        watch_ns = watching_next_ns(keeper->watching);
     next_ns = sample_ns < next_ns ? sample_ns : next_ns;
+    next_ns = gate_ns < next_ns ? gate_ns : next_ns;
+    next_ns = watch_ns < next_ns ? watch_ns : next_ns;
     if (keeper->scans && is_occupied(keeper) && keeper->scanned_ns + SCAN_NS < next_ns)
         next_ns = keeper->scanned_ns + SCAN_NS;
     if (next_ns == INT64_MAX)
@@ -451,15 +540,19 @@ static void *keeper_thread(void *argument)
         abort(); /* the next worker tries again */
     for (;;) {
         struct pollfd fds[] = {{.fd = keeper->errand_fd, .events = POLLIN},
-                               {.fd = sampling_fd(keeper->sampling), .events = POLLIN}};
-        poll(fds, 2, time_left_ms(keeper));
+                               {.fd = sampling_fd(keeper->sampling), .events = POLLIN},
+                               {.fd = gating_fd(keeper->gating), .events = POLLIN}};
+        poll(fds, 3, time_left_ms(keeper));
         keeper->now_ns = boot_ns();
         if (fds[1].revents)
             take_sample(keeper);
         run_errands(keeper);
         scan(keeper);
         ladder_step(keeper->ladder, keeper->now_ns);
-        if (sampling_next_ns(keeper->sampling, is_occupied(keeper)) <= keeper->now_ns)
+        gating_step(keeper->gating, keeper->now_ns);
+        tell_state(keeper);
+        if (sampling_next_ns(keeper->sampling, is_occupied(keeper)) <= keeper->now_ns ||
+            watching_next_ns(keeper->watching) <= keeper->now_ns)
             sampling_ask(keeper->sampling, keeper->now_ns);
     }
     return NULL;

@@ -2,13 +2,15 @@
 /*
  * The keeper: the thread that deals with programs in the loop's stead, because
  * whatever touches processes and drivers can block. It owns the enforcer (who
- * belongs to a partition), the meter (what drivers tell), and the ladder (what
- * happens to processes at the end). The loop and the committer give it errands;
- * what it finds out comes back as news, which the loop takes when keeper_fd is
- * readable. It must not know the tree, the engine or FUSE.
+ * belongs to a partition), the meter (what drivers tell), the ladder (what happens to
+ * processes at the end), the gate (who can open device nodes) and the watchdog. The loop and the
+ * committer give it errands; what it finds out comes back as news, which the loop takes when
+ * keeper_fd is readable. It must not know the tree, the engine or FUSE.
  */
 #ifndef CHRONOS_FS_KEEPER_H
 #define CHRONOS_FS_KEEPER_H
+
+#include "watchdog.h"
 
 #include "../core/engine/engine.h"
 #include "../core/gpu/gpu.h"
@@ -18,6 +20,13 @@
 #include <stdint.h>
 
 struct keeper;
+
+/* What the keeper does as config/ says. */
+struct keeper_policy {
+    enum watchdog_mode watchdog;
+    bool gate;
+    int64_t watchdog_interval_ns, watchdog_grace_ns;
+};
 
 struct keeper_start {
     const char *instance;             /* names this state directory's groups of processes */
@@ -29,6 +38,7 @@ struct keeper_start {
     size_t live_count;
     struct partition *ended; /* taken over: those that ended lately, end_ns as it was */
     size_t ended_count;
+    struct keeper_policy policy;
     uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
 };
 
@@ -55,6 +65,8 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *join);
  * be none. */
 #define KEEPER_USAGE UINT64_MAX
 int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns);
+/* The policy is this from now on. 0 or -ENOMEM. */
+int keeper_policy(struct keeper *keeper, const struct keeper_policy *policy);
 /* Takes note of what changed: of `events` those that happen whether they are durable
  * or not (`certain`: time was up), or all others, which are given once they are. A
  * partition's programs must not suffer for what may yet be taken back. */
@@ -68,6 +80,7 @@ enum news_kind {
     NEWS_USAGE,   /* id, bytes, busy_ns: what the driver tells of it, and how much more */
     NEWS_SAMPLED, /* at_ns: all of a sample that was asked for then has been told */
     NEWS_NOTE,    /* partition, word, sentence: details for the log */
+    NEWS_STATUS,  /* uid, sentence: for the status of a user */
     NEWS_STATE,   /* state: what there is to keep limits with */
 };
 
@@ -82,6 +95,7 @@ struct keeper_state {
     } meter[GPU_DEVICE_MAX];    /* by device */
     bool gated[GPU_DEVICE_MAX]; /* only holders can open its nodes */
     char gate_why[256];         /* what is wrong with the gate; "" */
+    struct watchdog_counts watchdog;
 };
 
 struct news {
@@ -89,6 +103,7 @@ struct news {
     enum news_kind kind;
     void *tag;
     int result; /* 0, -errno or a refusal code */
+    uint32_t uid;
     uint64_t id;
     int64_t at_ns;
     uint64_t bytes, busy_ns;

@@ -327,7 +327,13 @@ static int prepare_and_run(struct start *start)
     supervisor->ready = tell_ready;
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
-    return supervisor_run(supervisor);
+    r = supervisor_run(supervisor);
+    /* Whoever ends it on purpose wants the machine as it was; after a failure the
+     * next daemon, or --restore-gate, finds what is closed. */
+    if (r == 0 &&
+        restore_gate_at(start->shared->state_dir, start->sentence, sizeof(start->sentence)) != 0)
+        log_say("%s", start->sentence);
+    return r;
 }
 
 /* Descriptors 0, 1 and 2 are somebody's or /dev/null: else what is opened next gets

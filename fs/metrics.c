@@ -81,6 +81,28 @@ static void print_usage(struct tree *tree, struct text *out)
     }
 }
 
+/* What the watchdog sees, and what it did since the worker was started. */
+static void print_watchdog(const struct watchdog_counts *counts, struct text *out)
+{
+    const struct {
+        const char *step;
+        uint64_t count;
+    } steps[] = {{"report", counts->reported},
+                 {"warn", counts->warned},
+                 {"term", counts->ended},
+                 {"kill", counts->killed}};
+    print_head("chronos_intruders", "gauge", NULL,
+               "Processes that use a device without a partition on it.", out);
+    text_print(out, "chronos_intruders %llu\n", (unsigned long long)counts->intruders);
+    print_head("chronos_excesses", "gauge", NULL,
+               "Partitions whose processes use more than their limit, as the driver tells.", out);
+    text_print(out, "chronos_excesses %llu\n", (unsigned long long)counts->excesses);
+    print_head("chronos_watchdog_steps", "counter", NULL, "What the watchdog did.", out);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        text_print(out, "chronos_watchdog_steps_total{step=\"%s\"} %llu\n", steps[i].step,
+                   (unsigned long long)steps[i].count);
+}
+
 void metrics_print(struct tree *tree, struct text *out)
 {
     print_head("chronos_device", "info", NULL, "What the device is.", out);
@@ -103,5 +125,6 @@ void metrics_print(struct tree *tree, struct text *out)
     print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
     text_print(out, "chronos_worker_starts_total %llu\n",
                (unsigned long long)atomic_load(&tree->shared->worker_starts));
+    print_watchdog(&tree->keeps.watchdog, out);
     text_print(out, "# EOF\n");
 }

@@ -92,6 +92,9 @@ void server_handle_news(struct server *server)
         case NEWS_NOTE:
             note(server, news);
             break;
+        case NEWS_STATUS:
+            status_set(tree->shared, news->uid, news->sentence);
+            break;
         case NEWS_STATE:
             tree->keeps = *news->state;
             break;

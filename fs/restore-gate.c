@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int put_back(const char *path, char *sentence, size_t size)
+int restore_gate_at(const char *path, char *sentence, size_t size)
 {
     const struct gate_options options = {.state_dir = path};
     char why[GATE_SENTENCE_MAX];
@@ -60,7 +60,7 @@ int restore_gate(const char *state_dir, char *sentence, size_t size)
     }
     if (fd < 0)
         return fd;
-    int r = put_back(path, sentence, size);
+    int r = restore_gate_at(path, sentence, size);
     close(fd);
     return r;
 }

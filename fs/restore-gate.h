@@ -5,10 +5,13 @@
 
 #include <stddef.h>
 
-/* Puts back the device nodes that a gate with this state directory ("": the default
- * one) closed. 0 when they are as they were, or there is nothing saved; -EBUSY while a
- * daemon uses the directory; another -errno when a node or the directory could not be
- * changed. In any case one sentence that says so. */
+/* Puts back the device nodes that a gate with state directory `path` closed; for whoever
+ * holds its lock. 0 or -errno, in any case with one sentence. */
+int restore_gate_at(const char *path, char *sentence, size_t size);
+/* Takes the lock and does the same: puts back the device nodes that a gate with this state
+ * directory ("": the default one) closed. 0 when they are as they were, or there is nothing saved;
+ * -EBUSY while a daemon uses the directory; another -errno when a node or the directory could not
+ * be changed. In any case one sentence that says so. */
 int restore_gate(const char *state_dir, char *sentence, size_t size);
 
 #endif

@@ -228,6 +228,7 @@ int server_start_keeper(struct server *server)
                                  .ended_count = server->ended_count,
                                  .own_pid_ns = tree->own_pid_ns};
     server->ended = NULL;
+    start.policy = server->told_policy = server_policy(server);
     start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
     if (!start.live)
         return -ENOMEM;

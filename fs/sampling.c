@@ -88,6 +88,11 @@ bool sampling_is_metered(const struct sampling *sampling)
     return sampling->metered;
 }
 
+bool sampling_is_asking(const struct sampling *sampling)
+{
+    return sampling->asked;
+}
+
 int64_t sampling_next_ns(const struct sampling *sampling, bool occupied)
 {
     if (!occupied || sampling->asked || !sampling->metered)

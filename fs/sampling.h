@@ -38,6 +38,8 @@ struct sampling *sampling_free(struct sampling *sampling);
 int sampling_fd(const struct sampling *sampling);
 /* Asks the drivers, unless a question is under way. now_ns: CLOCK_BOOTTIME. */
 void sampling_ask(struct sampling *sampling, int64_t now_ns);
+/* Whether a question is under way. */
+bool sampling_is_asking(const struct sampling *sampling);
 /* Takes an answer, if there is one, and tells what changed. True: there was one;
  * *ret_asked_ns is when it was asked for. */
 bool sampling_take(struct sampling *sampling, int64_t *ret_asked_ns);

@@ -29,8 +29,9 @@ struct server {
     struct store *store;
     struct committer *committer;
     struct keeper *keeper;
-    struct later *later;  /* who waits for a look at programs; oldest first */
-    bool answering_later; /* they wait no more */
+    struct keeper_policy told_policy; /* what the keeper was told last */
+    struct later *later;              /* who waits for a look at programs; oldest first */
+    bool answering_later;             /* they wait no more */
     int timer_fd, later_fd, epoll_fd, signal_fd;
     int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
     struct store_reply *replies; /* answers a dead worker may not have given */
@@ -62,6 +63,8 @@ int server_restore(struct server *server);
  * mount, and those whose close was not made durable. 0 or -errno. */
 int server_close_unheld(struct server *server);
 
+/* What the policy in force says to the keeper. */
+struct keeper_policy server_policy(const struct server *server);
 /* Starts the keeper with what was restored. 0 or -errno. */
 int server_start_keeper(struct server *server);
 

@@ -106,6 +106,30 @@ static struct change *make_change(struct server *server, const struct change *an
     return change;
 }
 
+struct keeper_policy server_policy(const struct server *server)
+{
+    const struct policy *policy = engine_policy(server->tree.engine);
+    _Static_assert((int)POLICY_WATCHDOG_OFF == (int)WATCHDOG_OFF &&
+                       (int)POLICY_WATCHDOG_END == (int)WATCHDOG_END,
+                   "the policy's words are the watchdog's modes");
+    return (struct keeper_policy){.watchdog = (enum watchdog_mode)policy->watchdog,
+                                  .gate = policy->gate,
+                                  .watchdog_interval_ns = policy->watchdog_interval_ns,
+                                  .watchdog_grace_ns = policy->watchdog_grace_ns};
+}
+
+/* The keeper hears of another policy, also when one was taken back. */
+static void tell_policy(struct server *server)
+{
+    const struct keeper_policy policy = server_policy(server), *told = &server->told_policy;
+    if (policy.watchdog == told->watchdog && policy.gate == told->gate &&
+        policy.watchdog_interval_ns == told->watchdog_interval_ns &&
+        policy.watchdog_grace_ns == told->watchdog_grace_ns)
+        return;
+    if (!keeper_policy(server->keeper, &policy))
+        server->told_policy = policy;
+}
+
 void server_submit(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
@@ -121,6 +145,7 @@ void server_submit(struct server *server, const struct change *answer)
     } else if (answer) {
         reply_refuse(&answer->reply, ENOMEM);
     }
+    tell_policy(server);
     server_arm(server);
 }
 
@@ -159,6 +184,7 @@ void server_handle_failure(struct server *server)
             abort(); /* the next worker reads what is durable */
         }
         tree_find_admin_group(tree);
+        tell_policy(server);
         if (server_close_unheld(server))
             log_say("not enough memory to end the partitions of closed files");
     }

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Samples for the watchdog, and doing what it says; see watching.h. */
+#include "watching.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* NVIDIA's driver counts the context of each process: 0.5 GiB on an H200 before anything
+ * is allocated, more once many kernels are loaded. The other counters leave it out. */
+#define NVML_SLACK_BYTES (UINT64_C(1) << 30)
+#define SOON_NS          INT64_C(1000000000) /* a step that is due waits no less */
+
+#define TTY_MAJOR       4
+#define PTS_MAJOR_FIRST 136
+#define PTS_MAJOR_LAST  143
+
+struct watching {
+    struct watching_start start;
+    struct watching_policy policy;
+    struct watchdog *watchdog;
+    int64_t looked_ns; /* 0: never */
+    struct watchdog_process processes[GPU_USAGE_PROCESS_MAX];
+    struct watchdog_partition partitions[GPU_USAGE_PROCESS_MAX];
+    size_t partition_count;
+    bool known[GPU_DEVICE_MAX];
+};
+
+int watching_new(const struct watching_start *start, struct watching **ret_watching)
+{
+    struct watching *watching = calloc(1, sizeof(*watching));
+    if (!watching)
+        return -ENOMEM;
+    watching->start = *start;
+    int r = watchdog_new(&watching->watchdog);
+    if (r) {
+        free(watching);
+        return r;
+    }
+    *ret_watching = watching;
+    return 0;
+}
+
+struct watching *watching_free(struct watching *watching)
+{
+    if (watching)
+        watchdog_free(watching->watchdog);
+    free(watching);
+    return NULL;
+}
+
+/* -- a sample ------------------------------------------------------------------------ */
+
+static int compare_ids(const void *one, const void *other)
+{
+    uint64_t a = ((const struct watchdog_partition *)one)->id;
+    uint64_t b = ((const struct watchdog_partition *)other)->id;
+    return a < b ? -1 : a > b;
+}
+
+/* Adds the partition that a process is in, unless it ended and is done with. */
+static void add_partition(struct watching *watching, uint64_t id)
+{
+    const struct holding *holding = holdings_find(watching->start.holdings, id);
+    if (!id || (!holding && !ladder_has(watching->start.ladder, id)))
+        return;
+    struct watchdog_partition *partition = &watching->partitions[watching->partition_count++];
+    *partition = (struct watchdog_partition){.id = id, .ending = !holding};
+    if (holding) {
+        partition->uid = holding->uid;
+        partition->device = holding->device;
+        partition->limit_bytes = holding->memory_bytes;
+    }
+}
+
+/* Each partition once. */
+static void sort_partitions(struct watching *watching)
+{
+    size_t kept = 0;
+    qsort(watching->partitions, watching->partition_count, sizeof(watching->partitions[0]),
+          compare_ids);
+    for (size_t i = 0; i < watching->partition_count; i++)
+        if (!kept || watching->partitions[kept - 1].id != watching->partitions[i].id)
+            watching->partitions[kept++] = watching->partitions[i];
+    watching->partition_count = kept;
+}
+
+static void add_process(struct watching *watching, const struct gpu_usage *usage,
+                        const struct gpu_usage_process *used, struct watchdog_process *row)
+{
+    const char *backend = usage->device[used->device].backend;
+    struct enforcer_process process;
+    *row = (struct watchdog_process){
+        .pid = used->pid, .device = used->device, .bytes = used->memory_bytes};
+    if (enforcer_look(watching->start.enforcer, used->pid, &process))
+        return; /* it has gone: its row does not count */
+    row->uid = process.uid;
+    row->start = process.start;
+    row->partition_id = enforcer_partition_of(watching->start.enforcer, used->pid);
+    row->slack_bytes = !strcmp(backend, "nvml") ? NVML_SLACK_BYTES : 0;
+    add_partition(watching, row->partition_id);
+}
+
+/* -- doing --------------------------------------------------------------------------- */
+
+/* The terminal of a process, as the process has it open: what is called /dev/pts/0 here
+ * can be another one than there. -1: it has none. */
+static int open_terminal(int32_t pid)
+{
+    char path[64];
+    for (int fd = 2; fd >= 0; fd--) {
+        struct stat st;
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+        if (stat(path, &st) || !S_ISCHR(st.st_mode))
+            continue;
+        unsigned kind = major(st.st_rdev);
+        if (kind != TTY_MAJOR && (kind < PTS_MAJOR_FIRST || kind > PTS_MAJOR_LAST))
+            continue;
+        int terminal = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+        if (terminal >= 0)
+            return terminal;
+    }
+    return -1;
+}
+
+/* A line on the terminal of a process, if it has one; one that is stopped gets none. */
+static void write_line(const struct watchdog_action *action)
+{
+    char line[WATCHDOG_SENTENCE_MAX + 32];
+    int terminal = open_terminal(action->pid);
+    if (terminal < 0)
+        return;
+    int length = snprintf(line, sizeof(line), "\r\nchronosfs: %s\r\n", action->sentence);
+    if (write(terminal, line, (size_t)length) < 0) {
+        /* Nobody reads there; events and status have it too. */
+    }
+    close(terminal);
+}
+
+/* The descriptor holds the process, so what is looked at is what gets the signal. */
+static void send_signal(struct watching *watching, const struct watchdog_action *action)
+{
+    struct enforcer_process process;
+    int fd = (int)syscall(SYS_pidfd_open, action->pid, 0);
+    if (fd < 0)
+        return;
+    if (!enforcer_look(watching->start.enforcer, action->pid, &process) &&
+        process.start == action->start &&
+        syscall(SYS_pidfd_send_signal, fd, action->signo, NULL, 0) && errno != ESRCH)
+        log_say("cannot end process %d, which uses gpu%u: %s", action->pid,
+                (unsigned)action->device, strerror(errno));
+    close(fd);
+}
+
+static void act(void *context, const struct watchdog_action *action)
+{
+    struct watching *watching = context;
+    const struct watching_start *start = &watching->start;
+    if (action->note)
+        start->note(start->context, action->partition_id, action->device, action->word,
+                    action->details);
+    start->status(start->context, action->uid, action->sentence);
+    if (action->step == WATCHDOG_DO_WARN)
+        write_line(action);
+    else if (action->step == WATCHDOG_DO_SIGNAL)
+        send_signal(watching, action);
+}
+
+/* -- from outside ----------------------------------------------------------------------- */
+
+void watching_set(struct watching *watching, const struct watching_policy *policy)
+{
+    static const struct watchdog_sample nothing;
+    watching->policy = *policy;
+    if (policy->mode != WATCHDOG_OFF)
+        return;
+    const struct watchdog_policy off = {.mode = WATCHDOG_OFF};
+    watchdog_look(watching->watchdog, 0, &off, &nothing, act, watching);
+}
+
+int64_t watching_next_ns(const struct watching *watching)
+{
+    if (watching->policy.mode == WATCHDOG_OFF)
+        return INT64_MAX;
+    if (!watching->looked_ns)
+        return 0;
+    int64_t next_ns = watching->looked_ns + watching->policy.interval_ns;
+    int64_t step_ns = watchdog_next_ns(watching->watchdog);
+    if (step_ns < watching->looked_ns + SOON_NS)
+        step_ns = watching->looked_ns + SOON_NS;
+    return step_ns < next_ns ? step_ns : next_ns;
+}
+
+void watching_look(struct watching *watching, int64_t now_ns, const struct gpu_usage *usage)
+{
+    if (watching_next_ns(watching) > now_ns)
+        return;
+    const struct watchdog_policy policy = {watching->policy.mode, watching->policy.grace_ns};
+    watching->looked_ns = now_ns;
+    watching->partition_count = 0;
+    for (uint32_t i = 0; i < usage->process_count; i++)
+        add_process(watching, usage, &usage->process[i], &watching->processes[i]);
+    sort_partitions(watching);
+    for (uint32_t i = 0; i < usage->device_count; i++)
+        watching->known[i] = usage->device[i].known;
+    const struct watchdog_sample sample = {.processes = watching->processes,
+                                           .process_count = usage->process_count,
+                                           .partitions = watching->partitions,
+                                           .partition_count = watching->partition_count,
+                                           .device_known = watching->known,
+                                           .device_count = usage->device_count};
+    if (watchdog_look(watching->watchdog, now_ns, &policy, &sample, act, watching))
+        log_say("not enough memory for the watchdog: it looks again later");
+}
+
+void watching_count(const struct watching *watching, struct watchdog_counts *ret_counts)
+{
+    watchdog_count(watching->watchdog, ret_counts);
+}
