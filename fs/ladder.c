@@ -137,6 +137,18 @@ static void begin(struct ladder *ladder, struct rung *rung, int64_t now_ns, uint
     }
 }
 
+/* The next look comes later than this one did, and not past the next step. */
+static void wait_on(struct rung *rung, int64_t now_ns)
+{
+    if (rung->pause_ns < LOOK_FIRST_NS)
+        rung->pause_ns = LOOK_FIRST_NS;
+    else if (rung->pause_ns < LOOK_LAST_NS)
+        rung->pause_ns *= 2;
+    rung->look_ns = now_ns + rung->pause_ns;
+    if (rung->step != STEP_BEGIN && rung->look_ns > rung->limit_ns && rung->limit_ns > now_ns)
+        rung->look_ns = rung->limit_ns;
+}
+
 /* What is due while there still are members. */
 static void go_on(struct ladder *ladder, struct rung *rung, int64_t now_ns, uint64_t members)
 {
@@ -152,12 +164,7 @@ static void go_on(struct ladder *ladder, struct rung *rung, int64_t now_ns, uint
         enter(rung, STEP_STUCK, now_ns, INT64_MAX);
         return;
     }
-    rung->pause_ns = rung->pause_ns * 2 < LOOK_LAST_NS || rung->pause_ns == LOOK_IDLE_NS
-                         ? rung->pause_ns * (rung->pause_ns == LOOK_IDLE_NS ? 1 : 2)
-                         : LOOK_LAST_NS;
-    rung->look_ns = now_ns + rung->pause_ns;
-    if (rung->look_ns > rung->limit_ns)
-        rung->look_ns = rung->limit_ns;
+    wait_on(rung, now_ns);
 }
 
 /* False: it is done with. */
@@ -178,14 +185,15 @@ static bool step(struct ladder *ladder, struct rung *rung, int64_t now_ns)
         go_on(ladder, rung, now_ns, members);
         return true;
     }
+    /* The last one may still be giving its memory back, or somebody came in between. */
+    if (enforcer_forget(ladder->enforcer, id) == -EBUSY) {
+        wait_on(rung, now_ns);
+        return true;
+    }
     if (rung->step != STEP_BEGIN)
         say(ladder, rung, "emptied", "after_ms=%" PRIu64,
             (uint64_t)((now_ns - rung->begun_ns) / MS));
-    /* Somebody may have come in between; then it is looked at again. */
-    if (enforcer_forget(ladder->enforcer, id) != -EBUSY)
-        return false;
-    rung->look_ns = now_ns + LOOK_FIRST_NS;
-    return true;
+    return false;
 }
 
 void ladder_step(struct ladder *ladder, int64_t now_ns)

@@ -104,7 +104,7 @@ setacl          new      ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
 
 OWN_VALUES = {'name': 'x', 'fraction': '0.1', 'remaining': '600', 'on_expiry': 'none',
               'grace': '0', 'warn': '30:USR1',
-              'charge': '+1'}
+              'charge': '+1', 'procs': '0'}
 NEW_BITS = 0o4660
 
 

@@ -118,6 +118,7 @@ def joining(mount):
     name = mount.ask('10% 600')
     program = Program(mount, name, 'children')
     equal(procs(mount, name), sorted(set(program.words('ready'))), 'members')
+    equal(bool(cgroups(mount)), 'cgroup' in mount.read('gpu0', name, 'enforcement'), 'its cgroup')
     # True sizes: what stat says is what a read gives.
     path = mount.at('gpu0', name, 'procs')
     equal(os.stat(path).st_size, len(lib.read(path)), 'size of procs')
@@ -224,8 +225,8 @@ def term(mount, how):
     check(wait_for(lambda: not program.alive(), 10), 'ended by SIGTERM', how.__name__)
     equal(set(program.words('ended')), pids, 'each was asked')
     check(has_event(mount, name, 'emptied'), events(mount, name))
-    equal([w for w in events(mount, name) if w in ('terminated', 'killed', 'left')],
-          ['terminated'], how.__name__)
+    equal([w for w in events(mount, name) if w in ('terminated', 'killed', 'left', 'emptied')],
+          ['terminated', 'emptied'], how.__name__)
     program.end()
 
 
@@ -372,12 +373,19 @@ def both_die(mount):
     program.end()
 
 
-def cgroups():
-    """Those of any instance."""
+def instance(mount):
+    """What the cgroups of a mount have in their names: FNV-1a of its state directory."""
+    value = 1469598103934665603
+    for byte in os.path.realpath(mount.state).encode():
+        value = (value ^ byte) * 1099511628211 % (1 << 64)
+    return f'chronosfs-{value:016x}-'
+
+
+def cgroups(mount):
     with open('/proc/self/mountinfo') as mounts:
         roots = [line.split()[4] for line in mounts if ' - cgroup2 ' in line]
     return {os.path.join(at, name) for top in roots for at, names, _ in os.walk(top)
-            for name in names if name.startswith('chronosfs-')}
+            for name in names if name.startswith(instance(mount))}
 
 
 def truth(mount, enforcer):
@@ -402,7 +410,6 @@ def main():
     enforcer = sys.argv[1] if len(sys.argv) > 1 else 'cgroup'
     if enforcer == 'cgroup' and not has_cgroups():
         raise lib.Skip('this machine has no cgroup v2 that can be written')
-    before = cgroups()
     mount = lib.Mount('2x80G', options=['--enforcer', enforcer])
     truth(mount, enforcer)
     joining(mount)
@@ -422,8 +429,7 @@ def main():
     worker_dies(mount)
     members_outlive_worker(mount)
     both_die(mount)
-    check(wait_for(lambda: not cgroups() - before, 15), 'cgroups left', cgroups() - before,
-          mount.read('events'))
+    check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
 
 
 lib.run(main)
