@@ -451,8 +451,8 @@ static _Noreturn void hang(void)
         pause();
 }
 
-/* Answers for drm as it should be, then for nvml as it is told. */
-static int be_mad(int fd, enum madness how)
+/* Answers for drm as it should be, then for nvml as it is told; `most` questions. */
+static int be_mad(int fd, enum madness how, int most)
 {
     static struct meter_hello hello;
     static struct meter_answer answer;
@@ -461,7 +461,8 @@ static int be_mad(int fd, enum madness how)
 
     if (recv(fd, &hello, sizeof(hello), MSG_WAITALL) != (ssize_t)sizeof(hello))
         return 1;
-    while (recv(fd, &question, sizeof(question), MSG_WAITALL) == (ssize_t)sizeof(question)) {
+    while (recv(fd, &question, sizeof(question), MSG_WAITALL) == (ssize_t)sizeof(question) &&
+           most-- > 0) {
         for (uint32_t backend = 0; backend < 2; backend++) {
             if ((question.backends & 1u << backend) == 0)
                 continue;
@@ -540,8 +541,37 @@ static int talk_unasked(int fd)
         help_pause(300);
         return send(fd, "hello", 5, 0) > 0;
     }
-    return be_mad(fd, WELL);
+    return be_mad(fd, WELL, 1000);
 }
+
+/* Its time to be idle was up as the question came: that is no failure. */
+START_TEST(process_leaves_as_it_is_asked)
+{
+    setenv("METER_MAD", "leaving", 1);
+    meter = help_meter(DEVICES, &options);
+    pid_t last = 0;
+    for (int i = 0; i < 3; i++) {
+        usage = help_ask(meter);
+        ck_assert(usage->device[0].known && usage->device[1].known);
+        ck_assert_int_ne(help_child(getpid()), last);
+        last = help_child(getpid());
+    }
+}
+END_TEST
+
+/* An answer that was not taken is not asked for again. */
+START_TEST(asks_again_when_taken)
+{
+    options.program = "/nonexistent/chronosfs"; /* the answer is there at once */
+    help_tell(GOOD);
+    meter = help_meter(DEVICES, &options);
+    meter_ask(meter);
+    int64_t asked_ns = meter_now_ns();
+    meter_ask(meter);
+    usage = help_wait(meter);
+    ck_assert_int_le(usage->asked_ns, asked_ns);
+}
+END_TEST
 
 START_TEST(no_program)
 {
@@ -587,6 +617,8 @@ static void add_tests(TCase *all)
                                   grows,
                                   says_impossible_things,
                                   process_talks_unasked,
+                                  process_leaves_as_it_is_asked,
+                                  asks_again_when_taken,
                                   no_program};
     const TTest *const of_calls[] = {hangs, crashes, prints, is_slow, fails};
 
@@ -607,8 +639,9 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--meter") == 0) {
         const char *mad = getenv("METER_MAD");
         if (mad != NULL)
-            _exit(strcmp(mad, "unasked") == 0 ? talk_unasked(METER_FD)
-                                              : be_mad(METER_FD, (enum madness)atoi(mad)));
+            _exit(strcmp(mad, "unasked") == 0   ? talk_unasked(METER_FD)
+                  : strcmp(mad, "leaving") == 0 ? be_mad(METER_FD, WELL, 1)
+                                                : be_mad(METER_FD, (enum madness)atoi(mad), 1000));
         _exit(meter_process(argv[2]));
     }
     if (realpath(argv[0], help_program) == NULL)
