@@ -48,12 +48,15 @@ struct gpu_usage_process {
      * then: look at its start time.
      * drm: what the kernel counted since the process opened the device, to the
      * nanosecond, the sum over the engines, so it can grow faster than time.
-     * nvml: a rough figure. The driver tells, for each process, what part of the last
-     * moments (1/6 s to 1 s) a kernel of it was running, in whole percent; that is taken
-     * to hold for all the time since the question before, of at most 10 s. So it
-     * begins at the second question; ask every few seconds for a good figure; what ran
-     * and stopped between two questions is missed; a kernel that leaves most of the
-     * device empty counts as busy. */
+     * nvml: the driver looks some six times a second which process runs a kernel, and tells
+     * for each in how many of these looks it did, in whole percent, since the question
+     * before; that part of that time is counted. So it begins at the second question; of
+     * a pause of more than 10 s the last 10 s count, because the driver remembers about
+     * 12; what ended between two questions is missed; a kernel on one of many
+     * multiprocessors counts as much as one on all. Seen on an H200: a process that computes for
+     * half of the time is told as 0.50, asked each second or each five; of six that
+     * compete the figures sum up to the time, and two that do the same differ by 15 %
+     * after 10 s. */
     uint64_t busy_ns;
 };
 
