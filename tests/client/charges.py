@@ -3,6 +3,7 @@
 """The client of the charge protocol on a mounted tree: fork, exec, programs that close
 what they do not know, a daemon that dies and comes back, the end of a partition."""
 import os
+import shutil
 
 import lib
 from lib import check, equal
@@ -22,10 +23,10 @@ def booked(mount, name='p1'):
     return int(mount.read('gpu0', name, 'charge'))
 
 
-def descriptors(program, pid=None):
+def descriptors(program, pid=None, name='/charge'):
     """How many descriptors of a `charge` a process has."""
     where = f'/proc/{pid or program.process.pid}/fd'
-    return sum(os.readlink(os.path.join(where, fd)).endswith('/charge') for fd in os.listdir(where))
+    return sum(os.readlink(os.path.join(where, fd)).endswith(name) for fd in os.listdir(where))
 
 
 def child_of(program):
@@ -108,6 +109,9 @@ def closed_descriptors(mount, name):
     other = os.path.join(lib.T, 'other')
     equal(program.say('reuse ' + other), '0')
     equal(booked(mount, name), 0)
+    equal(program.say('fork'), 'child')
+    equal(descriptors(None, child_of(program), other), 2, 'a child closed a file of the program')
+    equal(program.say('exit'), 'back')
     equal(program.say('back 20'), '0')
     equal(program.say('book 3'), '0')
     equal(lib.read(other), '', 'wrote into a file of the program')
@@ -144,8 +148,9 @@ def daemon_again(mount, name):
     equal(faster.say(f'book {LIMIT - 100}'), '0')
     equal(refusing.say('book 1'), FULL)
     equal(booked(mount, name), LIMIT - 100)
-    equal(refusing.say('back 850'), '0')
-    equal(booked(mount, name), LIMIT - 100 + 52)
+    faster.say('back 2000')
+    equal(refusing.say('book 1'), '0', 'with all that it had')
+    equal(booked(mount, name), LIMIT - 2100 + 903)
     for program in (refusing, allowing, faster):
         equal(program.end(), 0)
     equal(booked(mount, name), 0)
@@ -164,6 +169,23 @@ def no_tree(mount):
         equal(program.say('book 5'), wanted, directory, policy)
         equal(program.say('back 5'), '0')
         equal(program.end(), 0)
+
+
+    program = Program([os.environ['CHARGER'], '/nonexistent/gpu0/p1', 'allow'])
+    program.process.stdout.readline()
+    equal(program.say(f'book {(1 << 63) - 1}'), '0')
+    equal(program.say('book 1'), FULL, 'the sum stays a number')
+    program.end()
+
+
+def rights():
+    """A program with another's rights does not believe the environment."""
+    copy = os.path.join(lib.T, 'reader')
+    shutil.copy(os.environ['INSIDE_READER'], copy)
+    for mode, wanted in ((0o755, '2 /a /b allow'), (0o4755, '0 refuse')):
+        os.chmod(copy, mode)
+        status, said = lib.alice.shell(f'CHRONOS_PARTITION=/a::/b CHRONOS_UNREACHABLE=allow {copy}')
+        equal((status, said.strip()), (0, wanted))
 
 
 def strangers(mount, name):
@@ -187,7 +209,9 @@ def ends(mount, name):
         equal(programs[0].say('book 1'), CLOSED)
         equal(programs[1].say('back 100'), '0', 'frees work')
         equal(programs[2].say('book 1'), CLOSED)
+        mount.kill_both()
         equal(programs[0].say('book 1'), CLOSED, 'for ever')
+        mount.start()
         for program in programs:
             equal(program.end(), 0)
         name = None
@@ -203,6 +227,7 @@ def main():
     closed_descriptors(mount, name)
     strangers(mount, name)
     no_tree(mount)
+    rights()
     daemon_again(mount, name)
     ends(mount, name)
 

@@ -419,7 +419,9 @@ static void *CL_API_CALL svm_alloc(cl_context context, cl_svm_mem_flags flags, s
     (void)context;
     (void)alignment;
     fake.last_flags = flags;
-    return allocate(size, NULL);
+    void *memory = fake.give;
+    fake.give = NULL;
+    return memory != NULL ? memory : allocate(size, NULL);
 }
 
 static void CL_API_CALL svm_free(cl_context context, void *memory)
@@ -427,6 +429,8 @@ static void CL_API_CALL svm_free(cl_context context, void *memory)
     (void)context;
     if (memory != NULL)
         release(memory);
+    if (fake.during_free != NULL)
+        fake.during_free(memory);
 }
 
 static void *CL_API_CALL usm_alloc(cl_context context, cl_device_id device,

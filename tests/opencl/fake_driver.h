@@ -34,6 +34,8 @@ struct fake {
     unsigned properties;   /* how often something was created with properties */
     const void *last_data; /* arguments that came through */
     uint64_t last_flags;
+    void (*during_free)(void *memory); /* called when clSVMFree has freed */
+    void *give;                        /* the next address that clSVMAlloc gives */
 };
 extern struct fake fake;
 

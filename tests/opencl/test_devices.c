@@ -79,6 +79,9 @@ START_TEST(test_what_is_wrapped)
     ck_assert_uint_eq(wrapped, wanted);
     ck_assert_uint_eq(wrapped, 25);
     ck_assert(cl->clEnqueueNDRangeKernel == NULL);
+    table->clCreatePipe = NULL; /* a loader of OpenCL 1.2 */
+    ck_assert_int_eq(clInitLayer(FAKE_ENTRIES, table, &(cl_uint){0}, &cl), CL_SUCCESS);
+    ck_assert(cl->clCreatePipe == NULL);
     free(table);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include "common.h"
 
 #include "image_size.h"
+#include "svm.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -452,6 +453,29 @@ START_TEST(test_svm_many)
             used((uint64_t)(COUNT - 1 - i));
         }
     }
+    ck_assert_uint_ge(svm_table.buckets, COUNT); /* it grew with what was in it */
+}
+END_TEST
+
+/* Another thread gets the address as soon as the driver has it back. */
+static cl_context its_context;
+
+static void allocate_again(void *memory)
+{
+    fake.during_free = NULL;
+    fake.give = memory;
+    ck_assert_ptr_eq(cl->clSVMAlloc(its_context, 0, 200, 0), memory);
+    used(800); /* what is being freed is not free yet */
+}
+
+START_TEST(test_svm_same_address)
+{
+    start("gpu0/p1");
+    its_context = context_of(0);
+    void *memory = cl->clSVMAlloc(its_context, 0, 600, 0);
+    fake.during_free = allocate_again;
+    cl->clSVMFree(its_context, memory);
+    used(200);
 }
 END_TEST
 
@@ -693,6 +717,7 @@ int main(void)
                                   test_image_sizes,
                                   test_svm,
                                   test_svm_many,
+                                  test_svm_same_address,
                                   test_svm_enqueued,
                                   test_usm,
                                   test_two_partitions,

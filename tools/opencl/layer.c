@@ -94,7 +94,7 @@ static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_
         memcpy(&layer.next, table, sizeof(layer.next));
         void *ours[FUNCTIONS_MAX];
         memcpy(ours, &functions, sizeof(ours));
-        for (size_t i = 0; i < FUNCTIONS_MAX && i < entries; i++) {
+        for (size_t i = 0; i < FUNCTIONS_MAX; i++) {
             if (ours[i] != NULL && table[i] != NULL)
                 table[i] = ours[i];
         }
