@@ -53,6 +53,14 @@ done
 is "$(stat -c %s "$M/gpu0/p1/env")" "$(wc -c <"$M/gpu0/p1/env")" "its size"
 is 444 "$(stat -c %a "$M/gpu0/p1/env")" mode
 [ -d "$(bash -c '. "$0"; echo "$CHRONOS_PARTITION"' "$M/gpu0/p1/env")" ] || fail "the directory it names"
+# The last line joins; who may not is told, and has the environment all the same.
+like "echo 0 > '*/gpu0/p1/procs'" "$(tail -n 1 "$M/gpu0/p1/env")" "the last line"
+for shell in "${shells[@]}"; do
+    read -ra words <<<"$shell"
+    "${words[@]}" -c '. "$0" && grep -qx $$ "$CHRONOS_PARTITION/procs"' "$M/gpu0/p1/env" || fail "$shell does not join"
+    is "not joined $M/gpu0/p1" "$(setpriv --reuid=6101 --regid=6101 --clear-groups "${words[@]}" -c \
+        '. "$0" || echo "not joined $CHRONOS_PARTITION"' "$M/gpu0/p1/env" 2>/dev/null)" "$shell, alice"
+done
 # What config says is in the next environment, with its true size.
 if [ -e "$M/config/unreachable" ]; then
     echo allow >"$M/config/unreachable"
