@@ -346,6 +346,10 @@ START_TEST(notes)
     attempt_add(&attempt, 9, EVENT_RELEASED, &p, NULL);
     attempt_note(&attempt, 10, &p, true, "moves what has just ended");
     ck_assert_int_eq(commit(), -EINVAL);
+    attempt_add(&attempt, 9, EVENT_RELEASED, &p, NULL);
+    attempt_note(&attempt, 10, &p, false, "told of what has ended");
+    attempt_add(&attempt, 11, EVENT_RESIZED, &p, "which is no life");
+    ck_assert_int_eq(commit(), -EINVAL);
     attempt_note(&attempt, 9, &p, true, "moves");
     attempt_add(&attempt, 10, EVENT_RELEASED, &p, NULL);
     commit_well();

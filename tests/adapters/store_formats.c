@@ -272,6 +272,34 @@ START_TEST(no_room)
 }
 END_TEST
 
+static int deny_history(void *context, int action, const char *a, const char *b, const char *c,
+                        const char *d)
+{
+    (void)context, (void)a, (void)c, (void)d;
+    return action == SQLITE_ALTER_TABLE && strcmp(b, "history") == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* It fails half way, and not because of the disk: nothing of it stays, and nothing is
+ * left open. */
+START_TEST(half_way)
+{
+    load_well();
+    sqlite3 *db = ((struct sqlite_store *)store)->db;
+    sqlite3_set_authorizer(db, deny_history, NULL);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_lt(create(8), 0);
+        ck_assert(why[0] != '\0');
+        ck_assert_int_eq(sqlite3_get_autocommit(db), 1);
+        ck_assert_int_eq(kept_load(&kept, store, &boot, 1000, why, sizeof(why)), 0);
+        as_it_was(0);
+    }
+    sqlite3_set_authorizer(db, NULL, NULL);
+    ck_assert_msg(create(8) == 0, "%s", why);
+    load_well();
+    as_it_was(1);
+}
+END_TEST
+
 /* Somebody who may only read sees all of it; the copy that is read is no other format. */
 START_TEST(read_only)
 {
@@ -303,6 +331,7 @@ int main(void)
                                   others_are_refused_and_left_alone,
                                   killed_at_any_moment,
                                   no_room,
+                                  half_way,
                                   read_only};
 
     tcase_add_checked_fixture(all, setup, teardown);

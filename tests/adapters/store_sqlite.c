@@ -707,6 +707,28 @@ START_TEST(disk_is_read_only)
 }
 END_TEST
 
+/* What was read was a copy in the older format; meanwhile the file became a new one. */
+static void upgraded_by_another(void)
+{
+    sql(format_1_sql);
+    remount(MS_RDONLY);
+    MUST(try_open(true) == 0 && try_load() == 0 && kept.partition_count == 2);
+    remount(0);
+    for (const char *const *text = sqlite_upgrade_1; *text != NULL; text++)
+        sql(*text);
+    sql("PRAGMA user_version=2");
+    give_devices();
+    MUST(create(8) == 0);
+    MUST(try_open(true) == 0 && try_load() == 0 && kept.partition_count == 3);
+    store = store_close(store);
+}
+
+START_TEST(upgraded_while_read_only)
+{
+    on_small_disk("size=16m", upgraded_by_another);
+}
+END_TEST
+
 /* A file may not grow: as a quota would have it. */
 START_TEST(file_may_not_grow)
 {
@@ -945,6 +967,7 @@ int main(void)
                                   disk_gets_full,
                                   disk_is_full_at_first,
                                   disk_is_read_only,
+                                  upgraded_while_read_only,
                                   file_may_not_grow,
                                   not_allowed,
                                   used_by_another_process,

@@ -126,11 +126,11 @@ def bounds(mount):
 
 
 def in_time(mount):
-    name = alice.call(mount.ask, '0.1 4 warn=3:USR1')
+    name = alice.call(mount.ask, '0.1 30 warn=29:USR1')
     state = State(mount, name)
     equal(state.read(), 'active')
     equal(os.stat(mount.at('gpu0', name, 'state')).st_size, 7)
-    wanted = end_of(mount, name) - 3
+    wanted = end_of(mount, name) - 29
     woke, at = state.wakes()
     check(woke, 'the poll slept through the warning')
     check(at >= wanted - CLOCKS, f'woke {wanted - at:.4f} s early')
@@ -144,13 +144,15 @@ def in_time(mount):
     lib.write(mount.at('gpu0', name, 'remaining'), '+1h')
     check(state.wakes()[0], 'the poll slept through the extension')
     equal(state.read(), 'active')
-    lib.write(mount.at('gpu0', name, 'remaining'), '4')
-    wanted = end_of(mount, name) - 3
+    lib.write(mount.at('gpu0', name, 'remaining'), '30')
+    wanted = end_of(mount, name) - 29
     woke, at = state.wakes()
     check(woke and at >= wanted - CLOCKS, 'the second warning')
     equal(state.read(), 'expiring')
-    # A little more time does not, and it is not warned twice.
-    lib.write(mount.at('gpu0', name, 'remaining'), '3')
+    # A little more time does not, nor does less; it is not warned twice.
+    lib.write(mount.at('gpu0', name, 'remaining'), '29')
+    equal(state.read(), 'expiring')
+    lib.write(mount.at('gpu0', name, 'remaining'), '2')
     equal(state.read(), 'expiring')
     equal([word for word in words(mount, name) if word == 'warned'], ['warned'] * 2)
     check(state.wakes()[0], 'the poll slept through the end')
