@@ -93,6 +93,33 @@ static int check_create(const struct caller *caller, const struct request *reque
     return 0;
 }
 
+/* Gives what was granted its id and its place, with the event and the warning that
+ * comes at once. */
+static int enter(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                 struct partition *partition, uint64_t *ret_id)
+{
+    bool warns = ladder_settle(partition, now_ns);
+    struct entry *entry = calloc(1, sizeof *entry);
+    struct engine_event *event = event_new(EVENT_CREATED, now_ns, caller->uid);
+    struct engine_event *warning = warns ? event_new(EVENT_WARNED, now_ns, partition->uid) : NULL;
+
+    if (!entry || !event || (warns && !warning)) {
+        free(entry);
+        free(event);
+        free(warning);
+        return -ENOMEM;
+    }
+    partition->id = engine->next_id++;
+    event_append(engine, event);
+    partition->change_seq = event->seq;
+    event->after = entry->partition = *partition;
+    book_add(engine, entry);
+    if (warning)
+        event_warn(engine, warning, entry);
+    *ret_id = partition->id;
+    return 0;
+}
+
 int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
                   const struct caller *caller, uint32_t device, const struct request *request,
                   uint32_t owner_uid, uint32_t owner_gid, uint64_t hold, struct refusal *why,
@@ -112,9 +139,6 @@ int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
                                   .creator_ns = caller->ns,
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
-    struct engine_event *event, *warning = NULL;
-    struct entry *entry = NULL;
-    bool warns;
     int r = check_create(caller, request, owner_uid, hold, why);
 
     if (r == 0)
@@ -125,26 +149,7 @@ int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof partition.name);
-    warns = ladder_settle(&partition, now_ns);
-    entry = calloc(1, sizeof *entry);
-    event = event_new(EVENT_CREATED, now_ns, caller->uid);
-    if (warns)
-        warning = event_new(EVENT_WARNED, now_ns, partition.uid);
-    if (!entry || !event || (warns && !warning)) {
-        free(entry);
-        free(event);
-        free(warning);
-        return -ENOMEM;
-    }
-    partition.id = engine->next_id++;
-    event_append(engine, event);
-    partition.change_seq = event->seq;
-    event->after = entry->partition = partition;
-    book_add(engine, entry);
-    if (warning)
-        event_warn(engine, warning, entry);
-    *ret_id = partition.id;
-    return 0;
+    return enter(engine, now_ns, caller, &partition, ret_id);
 }
 
 int engine_release(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
