@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of what partitions use; see usage.h. An entry is at the same place in two
- * arrays: what is known for the moment, and the record in the mapped file. Entries are
- * found through a hash table of places. Nothing is taken out one by one: when the
+ * arrays: what is known for the moment, and the record that is kept in the file. Entries
+ * are found through a hash table of places. Nothing is taken out one by one: when the
  * arrays are full, entries of partitions that ended are freed, and the arrays grow if
  * more than half is still taken.
+ *
+ * Records are written, not mapped: a store into a mapped file ends the program where
+ * the disk cannot take it. What was written outlives us without a sync.
  */
 #include "usage.h"
 
@@ -13,11 +16,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,7 +26,8 @@
 #define USAGE_MAGIC   "chronosU"
 #define USAGE_VERSION 1u
 
-/* What outlives a daemon. `id` is written last, so a record is whole or not there. */
+/* What outlives a daemon. In the file a place can still have the record of a partition
+ * that ended, as long as nothing is known of the next one there. */
 struct record {
     uint64_t id; /* 0: free */
     uint64_t peak_bytes, busy_ns;
@@ -45,9 +47,7 @@ struct entry {
 struct usage {
     usage_alive_fn *alive;
     void *context;
-    int fd;    /* -1: kept in memory only */
-    void *map; /* the header, then the records */
-    size_t size;
+    int fd; /* -1: kept in memory only */
     struct record *records;
     struct entry *entries;
     uint32_t capacity, count, free; /* free: place + 1 */
@@ -56,9 +56,9 @@ struct usage {
 
 /* -- the file ----------------------------------------------------------------- */
 
-static size_t map_size(uint32_t capacity)
+static off_t record_at(uint32_t place)
 {
-    return sizeof(struct header) + (size_t)capacity * sizeof(struct record);
+    return (off_t)(sizeof(struct header) + (size_t)place * sizeof(struct record));
 }
 
 static void fill_header(struct header *header)
@@ -75,25 +75,6 @@ static void fill_header(struct header *header)
         header->boot[0] = '\0';
 }
 
-static void tell_no_file(int error)
-{
-    log_say("cannot keep what partitions used at most in the state directory (%s): after a crash "
-            "memory_peak starts anew",
-            strerror(error));
-}
-
-/* Maps that much of the file, all of it allocated: a store into a mapped file on a
- * full disk would end the worker. */
-static void *map_file(int fd, size_t size)
-{
-    int r = posix_fallocate(fd, 0, (off_t)size);
-    if (r) {
-        errno = r;
-        return MAP_FAILED;
-    }
-    return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-}
-
 static int open_file(const char *directory)
 {
     char path[PATH_MAX + 8];
@@ -101,30 +82,35 @@ static int open_file(const char *directory)
     return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* Gives the map room for `capacity` records; what is in it stays. Memory takes the
- * place of a file that cannot be had. */
-static int map_records(struct usage *usage, uint32_t capacity)
+/* From now on without the file. */
+static void give_up_file(struct usage *usage, int error)
 {
-    size_t size = map_size(capacity);
-    void *map = usage->fd < 0 ? MAP_FAILED : map_file(usage->fd, size);
-    if (map == MAP_FAILED) {
-        if (usage->fd >= 0) {
-            tell_no_file(errno);
-            close(usage->fd);
-            usage->fd = -1;
-        }
-        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (map == MAP_FAILED)
-            return -ENOMEM;
-        if (usage->map)
-            memcpy(map, usage->map, usage->size);
-    }
-    if (usage->map)
-        munmap(usage->map, usage->size);
-    usage->map = map;
-    usage->size = size;
-    usage->records = (struct record *)((char *)map + sizeof(struct header));
-    return 0;
+    log_say("cannot keep what partitions used at most in the state directory (%s): after a crash "
+            "memory_peak starts anew",
+            strerror(error));
+    if (usage->fd >= 0)
+        close(usage->fd);
+    usage->fd = -1;
+}
+
+static void write_file(struct usage *usage, const void *data, size_t size, off_t at)
+{
+    ssize_t n = usage->fd < 0 ? (ssize_t)size : pwrite(usage->fd, data, size, at);
+    if (n != (ssize_t)size)
+        give_up_file(usage, n < 0 ? errno : ENOSPC);
+}
+
+static void keep(struct usage *usage, uint32_t place)
+{
+    write_file(usage, &usage->records[place], sizeof(struct record), record_at(place));
+}
+
+/* Takes the room that `capacity` records need, while there is room. */
+static void allocate_file(struct usage *usage, uint32_t capacity)
+{
+    int error = usage->fd < 0 ? 0 : posix_fallocate(usage->fd, 0, record_at(capacity));
+    if (error)
+        give_up_file(usage, error);
 }
 
 /* -- finding ------------------------------------------------------------------- */
@@ -162,15 +148,19 @@ static int grow(struct usage *usage, uint32_t capacity)
     struct entry *entries = realloc(usage->entries, capacity * sizeof(*entries));
     if (entries)
         usage->entries = entries;
-    int r = places && entries ? map_records(usage, capacity) : -ENOMEM;
-    if (r) {
+    struct record *records = realloc(usage->records, capacity * sizeof(*records));
+    if (records)
+        usage->records = records;
+    if (!places || !entries || !records) {
         free(places);
-        return r;
+        return -ENOMEM;
     }
     memset(entries + usage->capacity, 0, (capacity - usage->capacity) * sizeof(*entries));
+    memset(records + usage->capacity, 0, (capacity - usage->capacity) * sizeof(*records));
     free(usage->places);
     usage->places = places;
     usage->capacity = capacity;
+    allocate_file(usage, capacity);
     return 0;
 }
 
@@ -210,9 +200,7 @@ static int need(struct usage *usage, uint64_t id, uint32_t *ret_place)
         uint32_t at = usage->free - 1;
         usage->free = usage->entries[at].next_free;
         usage->entries[at] = (struct entry){0};
-        usage->records[at].peak_bytes = usage->records[at].busy_ns = 0;
-        atomic_thread_fence(memory_order_release);
-        usage->records[at].id = id;
+        usage->records[at] = (struct record){.id = id};
         *place = at + 1;
         usage->count++;
     }
@@ -225,11 +213,17 @@ static int need(struct usage *usage, uint64_t id, uint32_t *ret_place)
 /* What the file says holds for this boot and this layout only. */
 static void adopt(struct usage *usage)
 {
-    struct header header, *kept = usage->map;
+    struct header header, kept;
+    size_t size = usage->capacity * sizeof(struct record);
     fill_header(&header);
-    if (memcmp(kept, &header, sizeof(header)) != 0 || !*header.boot) {
-        memset(kept, 0, usage->size);
-        *kept = header;
+    if (usage->fd >= 0 && *header.boot &&
+        pread(usage->fd, &kept, sizeof(kept), 0) == (ssize_t)sizeof(kept) &&
+        !memcmp(&kept, &header, sizeof(header))) {
+        if (pread(usage->fd, usage->records, size, record_at(0)) != (ssize_t)size)
+            memset(usage->records, 0, size);
+    } else {
+        write_file(usage, usage->records, size, record_at(0));
+        write_file(usage, &header, sizeof(header), 0);
     }
     sweep(usage);
     index_all(usage);
@@ -245,10 +239,10 @@ int usage_new(const char *directory, usage_alive_fn *alive, void *context, struc
     usage->context = context;
     usage->fd = directory ? open_file(directory) : -1;
     if (directory && usage->fd < 0)
-        tell_no_file(errno);
+        give_up_file(usage, errno);
     uint32_t capacity = USAGE_FIRST;
     if (usage->fd >= 0 && fstat(usage->fd, &st) == 0)
-        while (map_size(capacity) < (size_t)st.st_size && capacity < UINT32_MAX / 4)
+        while (record_at(capacity) < st.st_size && capacity < UINT32_MAX / 4)
             capacity *= 2;
     int r = grow(usage, capacity);
     if (r) {
@@ -264,10 +258,9 @@ struct usage *usage_free(struct usage *usage)
 {
     if (!usage)
         return NULL;
-    if (usage->map)
-        munmap(usage->map, usage->size);
     if (usage->fd >= 0)
         close(usage->fd);
+    free(usage->records);
     free(usage->entries);
     free(usage->places);
     free(usage);
@@ -282,8 +275,10 @@ static uint64_t used_bytes(const struct entry *entry)
 static void note_peak(struct usage *usage, uint32_t place)
 {
     uint64_t used = used_bytes(&usage->entries[place]);
-    if (used > usage->records[place].peak_bytes)
-        usage->records[place].peak_bytes = used;
+    if (used <= usage->records[place].peak_bytes)
+        return;
+    usage->records[place].peak_bytes = used;
+    keep(usage, place);
 }
 
 int usage_reserve(struct usage *usage, uint64_t id)
@@ -321,9 +316,11 @@ int usage_add_busy(struct usage *usage, uint64_t id, uint64_t busy_ns)
 {
     uint32_t place;
     int r = need(usage, id, &place);
-    if (!r)
-        usage->records[place].busy_ns += busy_ns;
-    return r;
+    if (r || !busy_ns)
+        return r;
+    usage->records[place].busy_ns += busy_ns;
+    keep(usage, place);
+    return 0;
 }
 
 static void figures_at(const struct usage *usage, uint32_t place, struct usage_figures *ret_figures)

@@ -6,9 +6,9 @@
  * make room for others. Owned by the loop thread. It must not know where the figures
  * come from, nor what a partition may.
  *
- * Peaks and busy times are kept in a file that is mapped, so they outlive the worker
- * and the daemon; they begin anew when the machine does. Where no file can be had (a
- * full disk) they live as long as the worker, and the log says so.
+ * Peaks and busy times are kept in a file, so they outlive the worker and the daemon;
+ * they begin anew when the machine does. Where no file can be had (a full disk) they
+ * live as long as the worker, and the log says so.
  */
 #ifndef CHRONOS_FS_USAGE_H
 #define CHRONOS_FS_USAGE_H
