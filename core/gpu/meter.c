@@ -79,7 +79,6 @@ int meter_new(const struct gpu_device *devices, uint32_t count, const struct met
         struct meter_identity *identity = &meter->hello.device[i];
         snprintf(identity->uuid, sizeof(identity->uuid), "%s", devices[i].uuid);
         snprintf(identity->pci, sizeof(identity->pci), "%s", devices[i].pci);
-        meter->owner[i] = NOBODY;
     }
     int rc = take_options(meter, options != NULL ? options : &defaults);
     if (rc == 0)
@@ -183,7 +182,6 @@ static int start(struct meter *meter)
     if (rc < 0)
         return rc;
     meter->fresh = true;
-    meter_usage_count_anew(meter);
     return say(meter, &meter->hello, sizeof(meter->hello)) ? 0 : -EPIPE;
 }
 

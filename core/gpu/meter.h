@@ -47,7 +47,8 @@ struct gpu_usage_process {
      * it was missing once it may begin again, and a pid can belong to another process by
      * then: look at its start time.
      * drm: what the kernel counted since the process opened the device, to the
-     * nanosecond, the sum over the engines, so it can grow faster than time.
+     * nanosecond, the sum over the engines, so it can grow faster than time Intel's xe
+     * tells cycles instead of time: 0.
      * nvml: the driver looks some six times a second which process runs a kernel, and tells
      * for each in how many of these looks it did, in whole percent, since the question
      * before; that part of that time is counted. So it begins at the second question; of

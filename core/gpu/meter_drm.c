@@ -274,6 +274,5 @@ static int open_state(const struct meter_hello *hello, void **ret_state)
 const struct meter_backend meter_drm = {
     .name = "drm",
     .help = "AMD and Intel: what the kernel tells in /sys/class/drm and /proc/PID/fdinfo",
-    .counts_anew = false,
     .open = open_state,
     .sample = sample};

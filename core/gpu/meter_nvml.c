@@ -171,12 +171,14 @@ static bool load(struct nvml *nvml, const char *name)
     return nvml->loaded;
 }
 
-static void find_devices(struct nvml *nvml, const struct meter_hello *hello)
+/* 0 or NVML's code. A device that cannot be named is left out. */
+static int find_devices(struct nvml *nvml, const struct meter_hello *hello)
 {
     unsigned count = 0;
+    int rc = nvml->library.device_count(&count);
 
-    if (nvml->library.device_count(&count) != 0)
-        count = 0;
+    if (rc != 0)
+        return rc;
     for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
         nvml->device[i].handle = NULL;
     for (unsigned i = 0; i < count && i < DEVICES_MOST; i++) {
@@ -194,6 +196,7 @@ static void find_devices(struct nvml *nvml, const struct meter_hello *hello)
         if (index >= 0)
             nvml->device[index].handle = handle;
     }
+    return 0;
 }
 
 /* Makes the library ready. What failed is tried again after a while only: trying may
@@ -209,15 +212,14 @@ static bool prepare(struct nvml *nvml, const struct meter_hello *hello)
     if (!load(nvml, hello->nvml))
         return false;
     int rc = nvml->library.init();
-    if (rc == 0) {
-        find_devices(nvml, hello);
-        nvml->ready = true;
-        return true;
-    }
-    if (rc != NVML_DRIVER_NOT_LOADED)
+    if (rc != 0 && rc != NVML_DRIVER_NOT_LOADED)
         say(nvml, nvml->note, "does not start", rc);
-    nvml->retry_ns = now_ns + hello->retry_ms * INT64_C(1000000);
-    return false;
+    if (rc == 0 && (rc = find_devices(nvml, hello)) != 0)
+        say(nvml, nvml->note, "does not tell its devices", rc);
+    nvml->ready = rc == 0;
+    if (rc != 0)
+        nvml->retry_ns = now_ns + hello->retry_ms * INT64_C(1000000);
+    return nvml->ready;
 }
 
 /* -- one device ------------------------------------------------------------------- */
@@ -438,6 +440,5 @@ static int open_state(const struct meter_hello *hello, void **ret_state)
 const struct meter_backend meter_nvml = {
     .name = "nvml",
     .help = "NVIDIA: the management library of the driver, opened at run time",
-    .counts_anew = true,
     .open = open_state,
     .sample = sample};

@@ -55,12 +55,11 @@ struct meter_answer {
 struct meter_backend {
     const char *name; /* at most 15 characters */
     const char *help;
-    /* What it counts as busy begins at 0 with every new process. */
-    bool counts_anew;
     /* Makes what it keeps between questions; touches no driver. 0 or -ENOMEM. There is
      * no way to close it: the process just ends, because the driver's end may hang. */
     int (*open)(const struct meter_hello *hello, void **ret_state);
-    /* Fills answer->device[] and ->note (both zeroed) and adds rows, one at most for
+    /* busy_ns must be a figure of the kernel's, or begin at 0 at the first question.
+     * Fills answer->device[] and ->note (both zeroed) and adds rows, one at most for
      * each pid and device. Not to have the driver is no error and has no note. */
     void (*sample)(void *state, const struct meter_hello *hello, struct meter_answer *answer,
                    struct meter_rows *rows);

@@ -42,7 +42,6 @@ struct meter {
     int64_t deadline_ns;
 
     struct standing standing[METER_BACKEND_MAX + 1]; /* the last is NOBODY's */
-    uint32_t owner[GPU_DEVICE_MAX];                  /* the backend that knew it last, or NOBODY */
     struct meter_rows rows;                          /* of the answer that is being made */
     struct meter_rows before, told; /* of the last answer: as the process said it, as we did */
     struct gpu_usage usage;
@@ -55,7 +54,5 @@ struct meter {
 void meter_usage_take(struct meter *meter, uint32_t backend);
 /* All have answered who will. */
 void meter_usage_finish(struct meter *meter);
-/* A process was started: what it counts begins at 0. */
-void meter_usage_count_anew(struct meter *meter);
 
 #endif

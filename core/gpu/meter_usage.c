@@ -30,7 +30,8 @@ static void explain(struct meter *meter)
 }
 
 /* What a process did since the last answer, on top of what was told then: its sum falls
- * when it closes one of several contexts, or another process has its number. */
+ * when it closes one of several contexts, when another process has its number, and to 0
+ * when a new process of ours counts from there. */
 static uint64_t count_on(const struct meter *meter, const struct gpu_usage_process *row)
 {
     const struct gpu_usage_process *old = meter_rows_find(&meter->before, row->device, row->pid);
@@ -71,7 +72,6 @@ static void take_device(struct meter *meter, uint32_t backend, uint32_t index)
 
     if (!told->known && told->note[0] == '\0')
         return;
-    meter->owner[index] = backend;
     device->known = told->known;
     device->summed = told->summed;
     device->used_bytes = told->used_bytes;
@@ -109,13 +109,4 @@ void meter_usage_finish(struct meter *meter)
     explain(meter);
     tell_rows(meter);
     meter->usage.took_ns = meter_now_ns() - meter->usage.asked_ns;
-}
-
-void meter_usage_count_anew(struct meter *meter)
-{
-    for (size_t i = 0; i < meter->before.count; i++) {
-        uint32_t owner = meter->owner[meter->before.row[i].device];
-        if (owner != NOBODY && meter_backends[owner]->counts_anew)
-            meter->before.row[i].busy_ns = 0;
-    }
 }

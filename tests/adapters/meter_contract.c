@@ -497,7 +497,6 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("meter");
     TCase *all = tcase_create("contract");
     const TTest *const tests[] = {
         backends_have_words, parts_are_not_the_whole, old_driver,    news,
@@ -513,11 +512,5 @@ int main(int argc, char **argv)
     tcase_add_loop_test(all, tells, 0, (int)(sizeof(machines) / sizeof(machines[0])));
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(all, tests[i]);
-    tcase_set_timeout(all, 300);
-    suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return help_run(all);
 }

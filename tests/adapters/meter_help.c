@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 120000
@@ -255,6 +256,26 @@ const char *help_status(pid_t pid, const char *name)
 void help_pause(int ms)
 {
     poll(NULL, 0, ms);
+}
+
+bool help_no_pidfd(void)
+{
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
+}
+
+int help_run(TCase *all)
+{
+    Suite *suite = suite_create("meter");
+    tcase_set_timeout(all, 300);
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
 }
 
 void help_dies(pid_t pid)

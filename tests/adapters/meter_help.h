@@ -5,6 +5,7 @@
 
 #include "../../core/gpu/meter.h"
 
+#include <check.h>
 #include <sys/types.h>
 
 /* The program that runs, to be executed with --meter; main sets it. */
@@ -42,5 +43,9 @@ const char *help_status(pid_t pid, const char *name);
 /* Fails unless the process is gone, or nobody but its parent can see it, soon. */
 void help_dies(pid_t pid);
 void help_pause(int ms);
+/* An old kernel, or valgrind, which does not know the call. */
+bool help_no_pidfd(void);
+/* What main ends with: runs the tests, returns the exit status. */
+int help_run(TCase *all);
 
 #endif

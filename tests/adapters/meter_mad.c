@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drivers that hang, crash, print and talk nonsense, and a meter process that is out of
- * its mind: the asker gets an answer that was checked or a sentence, in time, and the
- * other drivers' answers all the same.
+ * Drivers that hang, crash, print and talk nonsense: the asker gets an answer that was
+ * checked or a sentence, in time, and the other drivers' answers all the same.
  */
 #include "meter_help.h"
-
-#include "../../core/gpu/meter_private.h"
 
 #include <check.h>
 #include <errno.h>
@@ -15,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,7 +31,6 @@ static void begin(void)
     help_lay_out("amd.tree");
     options = help_options();
     options.retry_ms = 60000;
-    unsetenv("METER_MAD");
 }
 
 static void end(void)
@@ -204,19 +198,10 @@ START_TEST(leaves_a_helper_behind)
 }
 END_TEST
 
-/* An old kernel, or valgrind, which does not know the call. */
-static bool no_pidfd(void)
-{
-    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0;
-}
-
 /* And the process ends, while the helper still holds our socket. */
 START_TEST(leaves_a_helper_and_crashes)
 {
-    options.first_ms = no_pidfd() ? 2000 : 60000; /* it is noticed at the end of this */
+    options.first_ms = help_no_pidfd() ? 2000 : 60000; /* it is noticed at the end of this */
     ask_first(GOOD "breed count\ncrash memory\n");
     check_bad("crashed");
 }
@@ -228,9 +213,9 @@ START_TEST(leaves_a_helper_and_is_idle)
     ask_first(bad("breed", 0, 0));
     check_good();
     pid_t helper = help_child(help_child(getpid()));
-    if (no_pidfd())
+    if (help_no_pidfd())
         help_dies(help_child(getpid())); /* it is noticed at the next question */
-    while (help_child(getpid()) != 0 && !no_pidfd()) {
+    while (help_child(getpid()) != 0 && !help_no_pidfd()) {
         struct pollfd fd = {.fd = meter_fd(meter), .events = POLLIN};
         ck_assert_int_eq(poll(&fd, 1, 60000), 1);
         ck_assert_int_eq(meter_take(meter, &usage), -EAGAIN);
@@ -252,7 +237,7 @@ END_TEST
 START_TEST(fails)
 {
     static const char *const why[] = {"does not start",
-                                      "",
+                                      "does not tell its devices",
                                       "",
                                       "",
                                       "",
@@ -355,252 +340,6 @@ START_TEST(says_impossible_things)
 }
 END_TEST
 
-/* -- a process out of its mind --------------------------------------------------------- */
-
-/* What is wrong with the second answer, that of nvml. */
-enum madness {
-    WELL,
-    WRONG_MAGIC,
-    WRONG_NUMBER,
-    WRONG_BACKEND,
-    MANY_ROWS,
-    BAD_PID,
-    BAD_DEVICE,
-    BAD_MEMORY,
-    BAD_BUSY,
-    BAD_USED,
-    USED_UNKNOWN,
-    BAD_FLAG,
-    NO_SUCH_DEVICE,
-    TWO_LINES,
-    ENDLESS_TEXT,
-    ENDLESS_NOTE,
-    ALL_ONES,
-    HALF_AN_ANSWER, /* the last of those that are noticed at once */
-    SILENT,
-    DEAF, /* closes its end and lives */
-    MADNESSES
-};
-
-/* Copies what a thing is not: a flag that is neither true nor false. */
-static void spoil(void *thing)
-{
-    const unsigned char byte = 7;
-    memcpy(thing, &byte, 1);
-}
-
-static void go_mad(enum madness how, struct meter_answer *answer, struct gpu_usage_process *row)
-{
-    switch (how) {
-    case WRONG_MAGIC:
-        answer->magic++;
-        break;
-    case WRONG_NUMBER:
-        answer->number++;
-        break;
-    case WRONG_BACKEND:
-        answer->backend = 77;
-        break;
-    case MANY_ROWS:
-        answer->process_count = GPU_USAGE_PROCESS_MAX + 1;
-        break;
-    case BAD_PID:
-        row->pid = 0;
-        break;
-    case BAD_DEVICE:
-        row->device = 2;
-        break;
-    case BAD_MEMORY:
-        row->memory_bytes = UINT64_MAX - 1;
-        break;
-    case BAD_BUSY:
-        row->busy_ns = UINT64_MAX;
-        break;
-    case BAD_USED:
-        answer->device[1].used_bytes = UINT64_MAX;
-        break;
-    case USED_UNKNOWN:
-        answer->device[1].known = false;
-        break;
-    case BAD_FLAG:
-        spoil(&answer->device[1].known);
-        break;
-    case NO_SUCH_DEVICE:
-        answer->device[2].known = true;
-        break;
-    case TWO_LINES:
-        strcpy(answer->device[1].note, "two\nlines");
-        break;
-    case ENDLESS_TEXT:
-        memset(answer->device[1].note, 'n', sizeof(answer->device[1].note));
-        break;
-    case ENDLESS_NOTE:
-        memset(answer->note, 'n', sizeof(answer->note));
-        break;
-    case ALL_ONES:
-        memset(answer, 0xff, sizeof(*answer));
-        break;
-    default:
-        break;
-    }
-}
-
-static _Noreturn void hang(void)
-{
-    for (;;)
-        pause();
-}
-
-/* Answers for drm as it should be, then for nvml as it is told; `most` questions. */
-static int be_mad(int fd, enum madness how, int most)
-{
-    static struct meter_hello hello;
-    static struct meter_answer answer;
-    struct meter_question question;
-    struct gpu_usage_process row = {.pid = 10, .device = 1, .memory_bytes = MIB};
-
-    if (recv(fd, &hello, sizeof(hello), MSG_WAITALL) != (ssize_t)sizeof(hello))
-        return 1;
-    while (recv(fd, &question, sizeof(question), MSG_WAITALL) == (ssize_t)sizeof(question) &&
-           most-- > 0) {
-        for (uint32_t backend = 0; backend < 2; backend++) {
-            if ((question.backends & 1u << backend) == 0)
-                continue;
-            memset(&answer, 0, sizeof(answer));
-            answer.magic = METER_MAGIC;
-            answer.number = question.number;
-            answer.backend = backend;
-            answer.device[backend].known = true;
-            answer.device[backend].used_bytes = 4096;
-            answer.process_count = backend;
-            if (backend == 1) {
-                if (how == SILENT)
-                    hang();
-                if (how == DEAF && close(fd) == 0)
-                    hang();
-                go_mad(how, &answer, &row);
-            }
-            size_t size = how == HALF_AN_ANSWER && backend == 1 ? 100 : sizeof(answer);
-            if (send(fd, &answer, size, 0) < 0 ||
-                (backend == 1 && send(fd, &row, sizeof(row), 0) < 0))
-                return 0;
-            if (how == HALF_AN_ANSWER && backend == 1)
-                return 0;
-        }
-    }
-    return 0;
-}
-
-START_TEST(process_is_mad)
-{
-    char number[8];
-    snprintf(number, sizeof(number), "%d", _i);
-    setenv("METER_MAD", number, 1);
-    options.first_ms = _i == SILENT ? 300 : 60000;
-    meter = help_meter(DEVICES, &options);
-    usage = help_ask(meter);
-    ck_assert(usage->device[0].known);
-    ck_assert_uint_eq(usage->device[0].used_bytes, 4096);
-    ck_assert_int_eq(usage->device[1].known, _i == WELL);
-    ck_assert_uint_eq(usage->process_count, _i == WELL);
-    const char *note = usage->device[1].note;
-    if (_i == WELL)
-        ck_assert_str_eq(note, "");
-    else if (_i < HALF_AN_ANSWER)
-        ck_assert_msg(strstr(note, "an answer that cannot be true") != NULL, "%s", note);
-    else if (_i == SILENT)
-        ck_assert_ptr_nonnull(strstr(note, "did not answer"));
-    else
-        ck_assert_msg(strstr(note, "ended the program") || strstr(note, "crashed"), "%s", note);
-}
-END_TEST
-
-/* Answers that nobody asked for. */
-START_TEST(process_talks_unasked)
-{
-    setenv("METER_MAD", "unasked", 1);
-    meter = help_meter(DEVICES, &options);
-    usage = help_ask(meter);
-    pid_t child = help_child(getpid());
-    for (int i = 0; i < 6000 && help_child(getpid()) == child; i++) {
-        help_pause(10);
-        ck_assert_int_eq(meter_take(meter, &usage), -EAGAIN);
-    }
-    ck_assert_int_eq(help_child(getpid()), 0);
-    unsetenv("METER_MAD");
-    help_tell(GOOD);
-    usage = help_ask(meter);
-    check_good();
-}
-END_TEST
-
-static int talk_unasked(int fd)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        help_pause(300);
-        return send(fd, "hello", 5, 0) > 0;
-    }
-    return be_mad(fd, WELL, 1000);
-}
-
-/* Its time to be idle was up as the question came: that is no failure. */
-START_TEST(process_leaves_as_it_is_asked)
-{
-    setenv("METER_MAD", "leaving", 1);
-    meter = help_meter(DEVICES, &options);
-    pid_t last = 0;
-    for (int i = 0; i < 3; i++) {
-        usage = help_ask(meter);
-        ck_assert(usage->device[0].known && usage->device[1].known);
-        ck_assert_int_ne(help_child(getpid()), last);
-        last = help_child(getpid());
-    }
-}
-END_TEST
-
-/* An answer that was not taken is not asked for again. */
-START_TEST(asks_again_when_taken)
-{
-    options.program = "/nonexistent/chronosfs"; /* the answer is there at once */
-    help_tell(GOOD);
-    meter = help_meter(DEVICES, &options);
-    meter_ask(meter);
-    int64_t asked_ns = meter_now_ns();
-    meter_ask(meter);
-    usage = help_wait(meter);
-    ck_assert_int_le(usage->asked_ns, asked_ns);
-}
-END_TEST
-
-START_TEST(no_program)
-{
-    options.program = "/nonexistent/chronosfs";
-    help_tell(GOOD);
-    meter = help_meter(DEVICES, &options);
-    for (int i = 0; i < 2; i++) {
-        usage = help_ask(meter);
-        for (int d = 0; d < 2; d++) {
-            ck_assert(!usage->device[d].known);
-            /* Under valgrind, who executes is not told that he could not. */
-            const char *why = no_pidfd() ? "ended the program" : "could not be reached (No such";
-            ck_assert_ptr_nonnull(strstr(usage->device[d].note, why));
-        }
-    }
-}
-END_TEST
-
-START_TEST(another_program)
-{
-    options.program = _i == 0 ? "/bin/true" : "/bin/false";
-    help_tell(GOOD);
-    meter = help_meter(DEVICES, &options);
-    usage = help_ask(meter);
-    for (int d = 0; d < 2; d++)
-        ck_assert(!usage->device[d].known && usage->device[d].note[0] != '\0');
-}
-END_TEST
-
 static void add_tests(TCase *all)
 {
     const TTest *const tests[] = {hangs_later,
@@ -615,11 +354,7 @@ static void add_tests(TCase *all)
                                   says_five_thousand,
                                   says_four_billion,
                                   grows,
-                                  says_impossible_things,
-                                  process_talks_unasked,
-                                  process_leaves_as_it_is_asked,
-                                  asks_again_when_taken,
-                                  no_program};
+                                  says_impossible_things};
     const TTest *const of_calls[] = {hangs, crashes, prints, is_slow, fails};
 
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
@@ -627,32 +362,17 @@ static void add_tests(TCase *all)
     for (size_t i = 0; i < sizeof(of_calls) / sizeof(of_calls[0]); i++)
         tcase_add_loop_test(all, of_calls[i], 0, CALLS);
     tcase_add_loop_test(all, ends_the_program, 0, 2);
-    tcase_add_loop_test(all, process_is_mad, 0, MADNESSES);
-    tcase_add_loop_test(all, another_program, 0, 2);
 }
 
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("meter");
     TCase *all = tcase_create("mad");
 
-    if (argc == 3 && strcmp(argv[1], "--meter") == 0) {
-        const char *mad = getenv("METER_MAD");
-        if (mad != NULL)
-            _exit(strcmp(mad, "unasked") == 0   ? talk_unasked(METER_FD)
-                  : strcmp(mad, "leaving") == 0 ? be_mad(METER_FD, WELL, 1)
-                                                : be_mad(METER_FD, (enum madness)atoi(mad), 1000));
+    if (argc == 3 && strcmp(argv[1], "--meter") == 0)
         _exit(meter_process(argv[2]));
-    }
     if (realpath(argv[0], help_program) == NULL)
         return 1;
     tcase_add_checked_fixture(all, begin, end);
     add_tests(all);
-    tcase_set_timeout(all, 300);
-    suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return help_run(all);
 }
