@@ -125,6 +125,21 @@ START_TEST(hangs_later)
 }
 END_TEST
 
+/* It was asked before, and did not know the third device: that one has no note. */
+START_TEST(hides_its_own_devices_only)
+{
+    help_tell(GOOD);
+    meter = help_meter(DEVICES ",SIM-9 -", &options);
+    usage = help_ask(meter);
+    check_good();
+    help_tell(bad("crash", 5, 0));
+    usage = help_ask(meter);
+    check_bad("crashed");
+    ck_assert_str_eq(usage->device[2].note, "");
+    ck_assert_str_eq(usage->device[2].backend, "none");
+}
+END_TEST
+
 START_TEST(crashes)
 {
     ask_first(bad("crash", _i, 0));
@@ -343,6 +358,7 @@ END_TEST
 static void add_tests(TCase *all)
 {
     const TTest *const tests[] = {hangs_later,
+                                  hides_its_own_devices_only,
                                   comes_back,
                                   ends_the_program_later,
                                   leaves_a_helper_behind,
