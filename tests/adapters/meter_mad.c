@@ -241,6 +241,16 @@ START_TEST(leaves_a_helper_and_is_idle)
 }
 END_TEST
 
+/* Finding the devices costs more than asking them: it is done once. */
+START_TEST(is_started_once)
+{
+    ask_first(GOOD);
+    help_tell(GOOD "crash init\ncrash count\ncrash uuid\ncrash pci\n");
+    usage = help_ask(meter);
+    check_good();
+}
+END_TEST
+
 START_TEST(is_slow)
 {
     ask_first(bad("slow", _i, 30));
@@ -358,6 +368,7 @@ END_TEST
 static void add_tests(TCase *all)
 {
     const TTest *const tests[] = {hangs_later,
+                                  is_started_once,
                                   hides_its_own_devices_only,
                                   comes_back,
                                   ends_the_program_later,
