@@ -205,9 +205,10 @@ static uint64_t id_of_name(const struct cgroup *cgroup, const char *name, size_t
         name[prefix] == '0')
         return 0;
     for (size_t i = prefix; i < length; i++) {
-        if (name[i] < '0' || name[i] > '9' || id > (UINT64_MAX - 9) / 10)
+        uint64_t digit = (uint64_t)(name[i] - '0');
+        if (name[i] < '0' || name[i] > '9' || id > (UINT64_MAX - digit) / 10)
             return 0;
-        id = id * 10 + (uint64_t)(name[i] - '0');
+        id = id * 10 + digit;
     }
     return id;
 }

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PUPPET_MAX 1024
@@ -95,12 +96,13 @@ static int remove_marked(const char *path, const struct stat *info, int type, st
         return 0;
     snprintf(kill_path, sizeof(kill_path), "%s/cgroup.kill", path);
     int fd = open(kill_path, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0 && write(fd, "1", 1) == 1) {
-        for (int i = 0; i < 2000 && rmdir(path) != 0; i++)
+    if (fd >= 0) {
+        if (write(fd, "1", 1) == 1)
             help_nap();
-    }
-    if (fd >= 0)
         close(fd);
+    }
+    for (int i = 0; i < 2000 && rmdir(path) != 0; i++)
+        help_nap();
     return 0;
 }
 
@@ -130,7 +132,7 @@ const char *help_cgroup_make(const char *name)
 {
     static char path[PATH_MAX];
     char full[2 * PATH_MAX];
-    snprintf(path, sizeof(path), "test-%s-%d/%s", marked, test_number, name);
+    snprintf(path, sizeof(path), "test-%s-%d/%s", marked, getpid(), name);
     for (char *slash = path; slash != NULL;) {
         slash = strchr(slash + 1, '/');
         snprintf(full, sizeof(full), "%s/%.*s", mount_path,
@@ -361,13 +363,23 @@ static void wait_for(sem_t *sem)
         continue;
 }
 
+/* For a puppet to have done what it was told: one that is dead never has. */
+static void wait_done(struct puppet *puppet)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 30;
+    while (sem_timedwait(&puppet->done, &until) != 0)
+        ck_assert_msg(errno == EINTR, "a puppet does not answer");
+}
+
 static int tell(pid_t pid, enum command command, int argument)
 {
     struct puppet *puppet = puppet_of(pid);
     puppet->command = command;
     puppet->argument = argument;
     sem_post(&puppet->go);
-    wait_for(&puppet->done);
+    wait_done(puppet);
     return puppet->result;
 }
 
@@ -525,7 +537,7 @@ pid_t puppet_start(uid_t uid)
     if (pid == 0)
         puppet_dress(puppet, uid);
     ck_assert_int_gt(pid, 0);
-    wait_for(&puppet->done);
+    wait_done(puppet);
     return pid;
 }
 
@@ -539,7 +551,7 @@ pid_t puppet_start_as(pid_t pid)
         puppet_dress(puppet, geteuid());
     if (got < 0)
         return -errno;
-    wait_for(&puppet->done);
+    wait_done(puppet);
     return (pid_t)got;
 }
 

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What only the process-tree adapter promises: what a scan finds and what it cannot, the
+ * file of members whatever is in it, and that no pid given out again is taken for a
+ * member, also where pids come back all the time.
+ */
+#include "../../core/enforcer/tree.h"
+#include "enforcer_help.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct enforcer *enforcer;
+static char why[ENFORCER_SENTENCE_MAX], path[PATH_MAX + 16];
+static struct enforcer_options options;
+
+static void setup(void)
+{
+    help_begin();
+    options = (struct enforcer_options){.instance = help_instance,
+                                        .state_dir = help_directory,
+                                        .mode = "process-tree",
+                                        .boot_id = "boot 1"};
+    snprintf(path, sizeof(path), "%s/members", help_directory);
+}
+
+static void teardown(void)
+{
+    enforcer = enforcer_close(enforcer);
+    help_end();
+}
+
+static void begin(void)
+{
+    enforcer = enforcer_close(enforcer);
+    ck_assert_msg(enforcer_open(&options, &enforcer, why, sizeof(why)) == 0, "%s", why);
+}
+
+static int join_rc(uint64_t id, pid_t pid)
+{
+    struct enforcer_process process;
+    int rc = enforcer_look(enforcer, pid, &process);
+    return rc != 0 ? rc : enforcer_join(enforcer, id, &process, why, sizeof(why));
+}
+
+static void join(uint64_t id, pid_t pid)
+{
+    ck_assert_msg(join_rc(id, pid) == 0, "%s", why);
+}
+
+static int members(uint64_t id)
+{
+    ck_assert_int_eq(enforcer_scan(enforcer), 0);
+    return enforcer_members(enforcer, id, NULL, NULL);
+}
+
+START_TEST(what_was_seen_stays)
+{
+    begin();
+    pid_t parent = puppet_start(geteuid()), other = puppet_start(geteuid());
+    join(1, parent);
+    pid_t child = puppet_fork(parent), grandchild = puppet_fork(child);
+    ck_assert_int_eq(puppet_setsid(grandchild), 0);
+    ck_assert_int_eq(members(1), 3);
+    puppet_end(child, true);
+    puppet_end(parent, false);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, grandchild), 1);
+    pid_t away = puppet_fork_away(grandchild);
+    ck_assert_int_eq(members(1), 1);
+    /* the limit that is documented: its parents ended between two scans */
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, away), 0);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, other), 0);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(!puppet_alive(grandchild));
+}
+END_TEST
+
+START_TEST(a_chain_is_followed_as_deep_as_it_is)
+{
+    begin();
+    pid_t pid = puppet_start(geteuid());
+    join(1, pid);
+    for (int i = 0; i < 400; i++)
+        pid = puppet_fork(pid);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, pid), 1);
+    ck_assert_int_eq(members(1), 401); /* and the file has grown */
+    begin();
+    ck_assert_str_eq(why, "");
+    ck_assert_int_eq(members(1), 401);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(enforcer_forget(enforcer, 1) == 0);
+}
+END_TEST
+
+/* The daemon may itself have been started by a member. */
+START_TEST(the_daemon_and_its_children)
+{
+    pid_t supervisor = puppet_start(geteuid());
+    options.supervisor = supervisor;
+    begin();
+    join(1, getppid());
+    pid_t ours = puppet_start(geteuid()), its = puppet_fork(supervisor);
+    /* our sisters would be members, if there were any */
+    ck_assert_int_eq(members(1), 1);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, getppid()), 1);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, getpid()), 0);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, ours), 0);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, its), 0);
+}
+END_TEST
+
+START_TEST(another_boot)
+{
+    begin();
+    pid_t pid = puppet_start(geteuid());
+    join(1, pid);
+    begin();
+    ck_assert_int_eq(members(1), 1);
+    options.boot_id = "boot 2";
+    begin();
+    ck_assert_str_eq(why, "");
+    ck_assert_int_eq(members(1), 0);
+    ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
+    options.boot_id = "boot 1"; /* and it does not come back */
+    begin();
+    ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
+    options.boot_id = NULL;
+    begin();
+    join(1, pid);
+    begin(); /* the machine's own is the same twice */
+    ck_assert_int_eq(members(1), 1);
+}
+END_TEST
+
+/* A record by the daemon's own means, but not of a process that lives. */
+static void record_make(uint64_t id, pid_t pid, uint64_t start)
+{
+    struct tree_file file = {.fd = -1};
+    struct tree_record record = {.id = id, .pid = (uint32_t)pid, .start = start};
+    ck_assert_int_eq(tree_file_open(&file, help_directory, "boot 1", why, sizeof(why)), 0);
+    ck_assert_int_eq(tree_record_set(&file, &record), 0);
+    tree_file_close(&file);
+}
+
+START_TEST(made_up_records)
+{
+    struct enforcer_process process;
+    begin();
+    pid_t pid = puppet_start(geteuid()), child = puppet_fork(pid), good = puppet_start(geteuid());
+    ck_assert_int_eq(enforcer_look(enforcer, pid, &process), 0);
+    record_make(1, pid, process.start + 1);
+    record_make(2, pid, process.start - 1);
+    record_make(4, 999999, 5);
+    ck_assert_int_eq(enforcer_look(enforcer, good, &process), 0);
+    record_make(5, good, process.start);
+    record_make(3, 1, 0); /* the last: each of these opens looks at what is there */
+    begin();
+    ck_assert_ptr_nonnull(strstr(why, "damaged")); /* nobody makes a record of process 1 */
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, pid), 0);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, child), 0);
+    ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 1);
+    for (uint64_t id = 1; id <= 4; id++) {
+        ck_assert_int_eq(members(id), 0);
+        ck_assert_int_eq(enforcer_kill(enforcer, id), 0);
+        ck_assert_int_eq(enforcer_signal(enforcer, id, SIGTERM, NULL), 0);
+    }
+    ck_assert(puppet_alive(pid) && puppet_alive(child));
+    ck_assert_uint_eq(puppet_signals(pid, SIGTERM), 0);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, good), 5);
+}
+END_TEST
+
+static void file_write(const void *bytes, size_t size, off_t at, bool cut)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | (cut ? O_TRUNC : 0), 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, bytes, size, at), (ssize_t)size);
+    close(fd);
+}
+
+START_TEST(damaged_files)
+{
+    char bytes[4096];
+    begin();
+    pid_t pid = puppet_start(geteuid());
+    join(1, pid);
+    join(1, puppet_start(geteuid()));
+    enforcer = enforcer_close(enforcer);
+    file_write("x", 1, 64, false); /* the first record */
+    begin();
+    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    ck_assert_int_eq(enforcer_members(enforcer, 1, NULL, NULL), 1);
+    file_write("X", 1, 0, false); /* the magic */
+    begin();
+    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
+    join(1, pid); /* and goes on with a new one */
+    begin();
+    ck_assert_str_eq(why, "");
+    ck_assert_int_eq(members(1), 1);
+    file_write("chronos", 7, 0, true);
+    begin();
+    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    for (int round = 0; round < 300; round++) {
+        enforcer = enforcer_close(enforcer);
+        srand((unsigned)round);
+        size_t size = (size_t)rand() % sizeof(bytes) + 1;
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (char)rand();
+        file_write(bytes, size, round % 2 == 0 ? 0 : 64 + rand() % 400, round % 3 == 0);
+        begin();
+        ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
+        ck_assert_uint_eq(enforcer_partition_of(enforcer, pid), 0);
+    }
+}
+END_TEST
+
+START_TEST(files_that_cannot_be)
+{
+    char elsewhere[PATH_MAX + 16];
+    snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", help_directory);
+    ck_assert_int_eq(symlink(elsewhere, path), 0);
+    ck_assert_int_eq(enforcer_open(&options, &enforcer, why, sizeof(why)), -ELOOP);
+    ck_assert_ptr_nonnull(strstr(why, path));
+    ck_assert_int_ne(access(elsewhere, F_OK), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert_int_eq(enforcer_open(&options, &enforcer, why, sizeof(why)), -EISDIR);
+    options.state_dir = elsewhere;
+    ck_assert_int_eq(enforcer_open(&options, &enforcer, why, sizeof(why)), -ENOENT);
+    options.state_dir = NULL;
+    ck_assert_int_eq(enforcer_open(&options, &enforcer, why, sizeof(why)), -EINVAL);
+    options.state_dir = help_directory;
+    options.proc = elsewhere;
+    ck_assert_int_eq(enforcer_open(&options, &enforcer, why, sizeof(why)), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(why, elsewhere));
+    ck_assert_int_eq(rmdir(path), 0);
+    options.proc = NULL;
+    begin();
+    struct stat info;
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0600);
+}
+END_TEST
+
+/* -- pids that are given out again ---------------------------------------------------------- */
+
+static const char *when;
+static pid_t victim;
+
+static void on_step(void *context, const char *step)
+{
+    (void)context;
+    if (strcmp(step, when) != 0)
+        return;
+    kill(victim, SIGKILL);
+    waitpid(victim, NULL, 0);
+    ck_assert_int_eq(puppet_start_as(victim), victim);
+}
+
+START_TEST(given_out_again_in_a_join)
+{
+    static const char *const steps[] = {"open", "move"};
+    if (geteuid() != 0)
+        return;
+    options.before_step = on_step;
+    begin();
+    when = steps[_i];
+    victim = puppet_start(geteuid());
+    ck_assert_int_eq(join_rc(1, victim), -ESRCH); /* perhaps in the same tick */
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, victim), 0);
+    ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
+    ck_assert(puppet_alive(victim));
+}
+END_TEST
+
+START_TEST(given_out_again_while_we_were_away)
+{
+    if (geteuid() != 0)
+        return;
+    begin();
+    pid_t pid = puppet_start(geteuid());
+    join(1, pid);
+    enforcer = enforcer_close(enforcer);
+    puppet_end(pid, false);
+    usleep(30000);
+    ck_assert_int_eq(puppet_start_as(pid), pid);
+    pid_t child = puppet_fork(pid);
+    begin();
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    ck_assert_int_eq(members(1), 0);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, child), 0);
+    ck_assert(puppet_alive(pid) && puppet_alive(child));
+}
+END_TEST
+
+static bool pids_are_per_namespace(void)
+{
+    struct utsname name;
+    int major = 0, minor = 0;
+    uname(&name);
+    sscanf(name.release, "%d.%d", &major, &minor);
+    return major > 6 || (major == 6 && minor >= 14); /* before, it is the whole machine's */
+}
+
+/* Others' processes, which come and go as fast as they can; each says if it is one. */
+static void churn(void)
+{
+    for (;;) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            usleep(1000);
+            _exit(0);
+        }
+        if (pid > 0)
+            waitpid(pid, NULL, 0);
+    }
+}
+
+static bool is_others;
+static pid_t others;
+
+static void look_at_member(void *context, pid_t pid)
+{
+    struct proc_stat stat;
+    (void)context;
+    is_others = is_others || pid == others ||
+                (proc_stat_read(((struct tree *)enforcer)->proc_fd, pid, &stat) == 0 &&
+                 stat.ppid == others);
+}
+
+/* Three hundred pids, all given out again every fraction of a second. */
+START_TEST(a_small_pid_namespace)
+{
+    FILE *file;
+    if (geteuid() != 0 || !pids_are_per_namespace() ||
+        (file = fopen("/proc/sys/kernel/pid_max", "w")) == NULL) {
+        printf("not tried: pids that come back soon: kernel.pid_max is not the namespace's\n");
+        return;
+    }
+    fputs("400\n", file);
+    ck_assert_int_eq(fclose(file), 0);
+    begin();
+    others = fork();
+    if (others == 0)
+        churn();
+    pid_t member = puppet_start(geteuid()), first = 0;
+    join(1, member);
+    bool again = false;
+    for (int round = 0; round < 100 || (!again && round < 5000); round++) {
+        pid_t child = puppet_fork(member);
+        first = first == 0 ? child : first;
+        again = again || (round > 10 && child <= first);
+        if (round % 3 == 0)
+            ck_assert_int_eq(enforcer_scan(enforcer), 0);
+        ck_assert_uint_eq(enforcer_partition_of(enforcer, child), 1);
+        puppet_end(child, true);
+        enforcer_members(enforcer, 1, look_at_member, NULL);
+        ck_assert(!is_others);
+        ck_assert_uint_eq(enforcer_partition_of(enforcer, others), 0);
+    }
+    ck_assert(again); /* else nothing was tried */
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    ck_assert(puppet_alive(others));
+    kill(others, SIGKILL);
+    waitpid(others, NULL, 0);
+}
+END_TEST
+
+/* -- without root ---------------------------------------------------------------------------- */
+
+/* A member that runs as somebody else cannot be signalled; that is told, and soon. */
+START_TEST(members_of_others)
+{
+    uint32_t count = 7;
+    if (geteuid() != 0)
+        return;
+    pid_t bobs = puppet_start(BOB), alices = puppet_start(ALICE);
+    ck_assert_int_eq(chown(help_directory, ALICE, ALICE), 0);
+    ck_assert_int_eq(setresuid(ALICE, ALICE, ALICE), 0);
+    begin();
+    join(1, bobs);
+    join(2, bobs);
+    join(1, alices);
+    ck_assert_int_eq(members(1), 1);
+    ck_assert_int_eq(enforcer_signal(enforcer, 2, SIGUSR1, &count), -EPERM);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_int_eq(enforcer_freeze(enforcer, 2, true), -EPERM);
+    ck_assert_int_eq(enforcer_kill(enforcer, 2), -EPERM);
+    ck_assert(puppet_alive(bobs));
+    join(1, bobs);
+    ck_assert_int_eq(enforcer_kill(enforcer, 1), 0);
+    EVENTUALLY(!puppet_alive(alices));
+    ck_assert_int_eq(enforcer_forget(enforcer, 1), -EBUSY);
+}
+END_TEST
+
+static Suite *make(void)
+{
+    Suite *suite = suite_create("enforcer-tree");
+    TCase *all = tcase_create("process-tree");
+    const TTest *const tests[] = {what_was_seen_stays,
+                                  a_chain_is_followed_as_deep_as_it_is,
+                                  the_daemon_and_its_children,
+                                  another_boot,
+                                  made_up_records,
+                                  damaged_files,
+                                  files_that_cannot_be,
+                                  given_out_again_while_we_were_away,
+                                  members_of_others,
+                                  a_small_pid_namespace};
+    tcase_add_checked_fixture(all, setup, teardown);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(all, tests[i]);
+    tcase_add_loop_test(all, given_out_again_in_a_join, 0, 2);
+    tcase_set_timeout(all, 120);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return help_main(argc, argv, make);
+}
