@@ -209,7 +209,7 @@ START_TEST(damaged_files)
     file_write("chronos", 7, 0, true);
     begin();
     ck_assert_ptr_nonnull(strstr(why, "damaged"));
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < 100; round++) {
         enforcer = enforcer_close(enforcer);
         srand((unsigned)round);
         size_t size = (size_t)rand() % sizeof(bytes) + 1;
