@@ -64,6 +64,8 @@ def forks(mount, name):
         equal(booked(mount, name), 100, how, 'what the parent has is not the child\'s')
         equal(program.say('book 30'), '0')
         equal(booked(mount, name), 130)
+        equal(program.say('parents 30'), '0')
+        equal(booked(mount, name), 130)
         equal(descriptors(None, child), 1)
         equal(program.say('back 10'), '0')
         equal(booked(mount, name), 120)

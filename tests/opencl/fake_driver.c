@@ -8,6 +8,7 @@
 
 #define CALLBACKS_MAX 4
 #define COMMANDS_MAX  16
+#define CONTEXTS_MAX  128
 
 struct fake fake;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -31,6 +32,7 @@ struct _cl_command_queue {
 };
 
 struct _cl_mem {
+    cl_mem next; /* in `objects`, where the memory checkers find those that are left */
     unsigned references, callbacks;
     uint64_t bytes;
     cl_mem parent;
@@ -47,6 +49,9 @@ static struct _cl_device_id devices[FAKE_DEVICES] = {
     {1, CL_DEVICE_TYPE_GPU, 1, NULL},
     {1, CL_DEVICE_TYPE_CPU, 3, NULL},
 };
+static struct _cl_context contexts[CONTEXTS_MAX];
+static unsigned context_count;
+static cl_mem objects;
 static struct _cl_device_id parts[FAKE_DEVICES], halves[FAKE_DEVICES];
 
 /* -- platforms, devices, contexts ------------------------------------------------- */
@@ -163,9 +168,9 @@ static cl_context CL_API_CALL create_context(const cl_context_properties *proper
 {
     (void)properties;
     (void)notify;
-    if (ids == NULL || count == 0 || count > FAKE_DEVICES)
+    if (ids == NULL || count == 0 || count > FAKE_DEVICES || context_count == CONTEXTS_MAX)
         return layer_refuse(CL_INVALID_VALUE, ret_error);
-    cl_context context = calloc(1, sizeof(*context));
+    cl_context context = &contexts[context_count++];
     context->count = count;
     memcpy(context->device, ids, count * sizeof(*ids));
     fake.last_data = data;
@@ -189,7 +194,7 @@ create_context_from_type(const cl_context_properties *properties, cl_device_type
 
 static cl_int CL_API_CALL release_context(cl_context context)
 {
-    free(context);
+    context->count = 0;
     return CL_SUCCESS;
 }
 
@@ -212,7 +217,9 @@ static cl_mem create(uint64_t bytes, cl_mem parent, cl_int *ret_error)
     cl_mem object = NULL;
     if (error == CL_SUCCESS) {
         object = calloc(1, sizeof(*object));
-        *object = (struct _cl_mem){.references = 1, .bytes = bytes, .parent = parent};
+        *object =
+            (struct _cl_mem){.references = 1, .bytes = bytes, .parent = parent, .next = objects};
+        objects = object;
         if (parent != NULL)
             parent->references++;
         fake.live++;
@@ -244,6 +251,10 @@ static cl_int CL_API_CALL release(cl_mem object)
     pthread_mutex_lock(&lock);
     bool last = --object->references == 0;
     if (last) {
+        cl_mem *at = &objects;
+        while (*at != object)
+            at = &(*at)->next;
+        *at = object->next;
         fake.live--;
         fake.live_bytes -= object->parent == NULL ? object->bytes : 0;
     }
@@ -547,6 +558,7 @@ static void *CL_API_CALL get_extension(const char *name)
 
 static void *CL_API_CALL get_extension_for(cl_platform_id platform, const char *name)
 {
+    fake.last_platform = platform;
     return platform != NULL ? extension(name) : NULL;
 }
 

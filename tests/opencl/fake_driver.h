@@ -34,6 +34,7 @@ struct fake {
     unsigned properties;   /* how often something was created with properties */
     const void *last_data; /* arguments that came through */
     uint64_t last_flags;
+    cl_platform_id last_platform;      /* whose functions were asked for by name */
     void (*during_free)(void *memory); /* called when clSVMFree has freed */
     void *give;                        /* the next address that clSVMAlloc gives */
 };

@@ -118,14 +118,28 @@ START_TEST(test_short_table)
 }
 END_TEST
 
-START_TEST(test_named_twice)
+START_TEST(test_longest_table)
 {
-    const cl_icd_dispatch *again = NULL;
+    enum { LONGEST = 3000 };
+    cl_icd_dispatch *target = fake_table(LONGEST);
     cl_uint entries = 0;
     start("gpu0/p1");
-    ck_assert_int_eq(clInitLayer(FAKE_ENTRIES, cl, &entries, &again), CL_SUCCESS);
-    ck_assert_mem_eq(again, cl, sizeof(*cl));
-    cl = again;
+    ck_assert_int_eq(clInitLayer(LONGEST, target, &entries, &cl), CL_SUCCESS);
+    ck_assert_uint_ge(entries, FAKE_ENTRIES_LONG);
+    ck_assert_uint_lt(entries, LONGEST);
+    for (size_t i = FAKE_ENTRIES; i < entries; i++)
+        ck_assert(same(cl, target, i));
+    free(target);
+}
+END_TEST
+
+START_TEST(test_named_twice)
+{
+    cl_uint entries = 0;
+    start("gpu0/p1");
+    const cl_icd_dispatch below = *cl; /* loaders copy what they get */
+    ck_assert_int_eq(clInitLayer(FAKE_ENTRIES, &below, &entries, &cl), CL_SUCCESS);
+    ck_assert_mem_eq(cl, &below, sizeof(below));
     cl_mem buffer = cl->clCreateBuffer(context_of(0), 0, 10, NULL, NULL);
     ck_assert_ptr_nonnull(buffer);
     ck_assert_uint_eq(ledger[0].used, 10);
@@ -397,6 +411,7 @@ int main(void)
                                   test_what_is_wrapped,
                                   test_long_table,
                                   test_short_table,
+                                  test_longest_table,
                                   test_named_twice,
                                   test_only_ours,
                                   test_the_second,

@@ -559,6 +559,12 @@ START_TEST(test_usm)
     check_usm(context, "clDeviceMemAllocINTEL", "clMemFreeINTEL", true);
     check_usm(context, "clSharedMemAllocINTEL", "clMemFreeINTEL", false);
     check_usm(context, "clSharedMemAllocINTEL", "clMemBlockingFreeINTEL", true);
+    clDeviceMemAllocINTEL_fn on_second; /* a context of another platform's way to the device */
+    memcpy(&on_second, &(void *){address("clDeviceMemAllocINTEL", true)}, sizeof(on_second));
+    void *there = on_second(context_of(2), fake_device(2), NULL, 10, 0, NULL);
+    ck_assert_ptr_eq(fake.last_platform, fake_platform(1));
+    used(10);
+    cl->clSVMFree(context, there);
     clHostMemAllocINTEL_fn alloc; /* the host's memory is not the device's */
     memcpy(&alloc, &(void *){address("clHostMemAllocINTEL", true)}, sizeof(alloc));
     void *memory = alloc(context, NULL, 5000, 0, NULL);

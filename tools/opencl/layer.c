@@ -13,12 +13,17 @@
 
 #include <CL/cl_layer.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
 struct layer layer;
+
+/* What the loader gets: newer ones have longer tables. Kept for as long as the program
+ * runs, because drivers call back until its very end. A second loader in the program
+ * gets the same. */
+#define ENTRIES_MAX 1024
+static void *table[ENTRIES_MAX];
 
 static const cl_icd_dispatch functions = {
 #define FUNCTION(name) .name = layer_##name,
@@ -27,6 +32,7 @@ static const cl_icd_dispatch functions = {
 };
 
 #define FUNCTIONS_MAX (sizeof(functions) / sizeof(void *))
+_Static_assert(FUNCTIONS_MAX <= ENTRIES_MAX, "the table has room for the functions known here");
 
 /* -- fork ------------------------------------------------------------------------ */
 
@@ -71,10 +77,10 @@ static cl_int start(void)
 }
 
 /* The layer is named twice: what is below us is ourselves. */
-static bool is_ours(void *const *table, size_t entries)
+static bool is_ours(void)
 {
     size_t at = offsetof(cl_icd_dispatch, clGetDeviceIDs) / sizeof(void *);
-    return at < entries && memcmp(&table[at], &functions.clGetDeviceIDs, sizeof(void *)) == 0;
+    return memcmp(&table[at], &functions.clGetDeviceIDs, sizeof(void *)) == 0;
 }
 
 static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_entries,
@@ -82,15 +88,13 @@ static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_
 {
     if (target == NULL || ret_entries == NULL || ret_table == NULL || entries == 0)
         return CL_INVALID_VALUE;
-    /* Kept for as long as the program runs: drivers call back until its very end. */
-    void **table = calloc(entries > FUNCTIONS_MAX ? entries : FUNCTIONS_MAX, sizeof(*table));
-    cl_int error = table == NULL ? CL_OUT_OF_HOST_MEMORY : start();
-    if (error != CL_SUCCESS) {
-        free(table);
+    cl_int error = start();
+    if (error != CL_SUCCESS)
         return error;
-    }
-    memcpy(table, target, entries * sizeof(*table));
-    if (layer.inside.count > 0 && !is_ours(table, entries)) {
+    entries = entries < ENTRIES_MAX ? entries : ENTRIES_MAX; /* the rest the loader keeps */
+    memmove(table, target, entries * sizeof(*table));
+    memset(table + entries, 0, sizeof(table) - entries * sizeof(*table));
+    if (layer.inside.count > 0 && !is_ours()) {
         memcpy(&layer.next, table, sizeof(layer.next));
         void *ours[FUNCTIONS_MAX];
         memcpy(ours, &functions, sizeof(ours));
@@ -100,7 +104,7 @@ static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_
         }
     }
     *ret_entries = entries;
-    *ret_table = (const cl_icd_dispatch *)table;
+    *ret_table = (const cl_icd_dispatch *)(const void *)table;
     return CL_SUCCESS;
 }
 
