@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@
 
 static struct charge *charge;
 static pid_t owner;
-static volatile int busy;
+static atomic_int busy;
 static pthread_t thread[THREADS];
 
 static void *work(void *unused)

@@ -22,21 +22,21 @@
 #define FAKE_ENTRIES_SHORT 15 /* up to clCreateBuffer */
 
 struct fake {
-    cl_int refuse;         /* the next allocation ends with this */
-    bool no_callbacks;     /* clSetMemObjectDestructorCallback fails */
-    bool no_parents;       /* a driver that knows no parts of devices */
-    bool hold_commands;    /* enqueued frees wait for fake_run */
-    bool free_fails;       /* clMemFreeINTEL does */
-    uint64_t takes;        /* bytes that the next image, pipe or import takes */
-    unsigned allocations;  /* how often memory was asked for */
-    unsigned live;         /* objects that are there */
-    uint64_t live_bytes;   /* and pieces of memory by address */
-    unsigned properties;   /* how often something was created with properties */
-    const void *last_data; /* arguments that came through */
-    uint64_t last_flags;
+    cl_int refuse;                 /* the next allocation ends with this */
+    bool no_callbacks;             /* clSetMemObjectDestructorCallback fails */
+    bool no_parents;               /* a driver that knows no parts of devices */
+    bool hold_commands;            /* enqueued frees wait for fake_run */
+    bool free_fails;               /* clMemFreeINTEL does */
+    uint64_t takes;                /* bytes that the next image, pipe or import takes */
+    unsigned allocations;          /* how often memory was asked for */
+    unsigned live;                 /* objects that are there */
+    uint64_t live_bytes;           /* and pieces of memory by address */
+    unsigned properties;           /* how often something was created with properties */
+    const void *_Atomic last_data; /* arguments that came through */
+    _Atomic uint64_t last_flags;
     cl_platform_id last_platform;      /* whose functions were asked for by name */
     void (*during_free)(void *memory); /* called when clSVMFree has freed */
-    void *give;                        /* the next address that clSVMAlloc gives */
+    void *_Atomic give;                /* the next address that clSVMAlloc gives */
 };
 extern struct fake fake;
 

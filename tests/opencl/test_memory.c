@@ -7,6 +7,7 @@
 #include "svm.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -667,7 +668,7 @@ static void *fork_and_wait(void *context)
 /* What other threads hold at the fork would be held in the child for ever. The locks
  * of the doubles are as well, so only the layer's are tried: the parent's threads free
  * memory that the layer does not know, which takes its locks and nobody else's. */
-static volatile int go_on = 1;
+static atomic_int go_on = 1;
 
 static void *free_nothing(void *context)
 {
