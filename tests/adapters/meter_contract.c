@@ -38,7 +38,7 @@ static const struct machine machines[] = {
      .tree = "amd.tree",
      .devices = "- 0000:03:00.0,- 0000:43:00.0",
      .told = "drm known 5368709120 total,drm known 26357760 total",
-     .processes = "1200 0 3072 3500000007,1200 1 2 123456789,1300 0 1024 500,1400 0 0 0"},
+     .processes = "1200 0 3072 3500000007,1200 1 2 123456789,1300 0 1025 520,1400 0 0 0"},
     {.name = "intel",
      .tree = "intel.tree",
      .devices = "- 0000:00:02.0,- 0000:03:00.0,- 0000:04:00.0,GPU-1 0000:05:00.0",
@@ -63,7 +63,7 @@ static const struct machine machines[] = {
      .nvml = "device GPU-bbbb 00000000:5E:00.0 77\nprocess 10 1048576 0\n",
      .devices = "GPU-bbbb -,- 0000:03:00.0,- 0000:77:00.0",
      .told = "nvml known 77 total,drm known 5368709120 total,none unknown 0 -",
-     .processes = "10 0 1 ?,1200 1 3072 ?,1300 1 1024 ?,1400 1 0 ?"},
+     .processes = "10 0 1 ?,1200 1 3072 ?,1300 1 1025 ?,1400 1 0 ?"},
     {.name = "none", .devices = "SIM-0 -,SIM-1 -", .told = "none unknown 0 -,none unknown 0 -"},
     {.name = "no devices", .tree = "amd.tree", .devices = "", .told = ""},
 };
