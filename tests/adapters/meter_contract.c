@@ -43,9 +43,9 @@ static const struct machine machines[] = {
      .tree = "intel.tree",
      .devices = "- 0000:00:02.0,- 0000:03:00.0,- 0000:04:00.0,GPU-1 0000:05:00.0",
      .told =
-         "drm known 83886080 sum,drm known 23560192 sum,drm known 52535296 sum,none unknown 0 -",
+         "drm known 83886080 sum,drm known 23560192 sum,drm known 52539392 sum,none unknown 0 -",
      .processes = "900 0 80 400,900 1 22.46875 0,900 2 48.00390625 25662044496,901 2 2 0,"
-                  "902 2 0.09765625 9"},
+                  "902 2 0.09765625 9,903 2 0.00390625 0"},
     {.name = "nvidia",
      .nvml = "device GPU-AAAA 00000000:3B:00.0 4000000000\n"
              "process 10 1048576 30\n"
