@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cases about the OpenCL layer share: a tree with two real OpenCL devices (a
-runtime on the processor), and programs inside partitions."""
+"""What the cases about the OpenCL layer share: a tree with real OpenCL devices, two of a
+runtime on the processor or those of the driver that OPENCL_ICD names, and programs inside
+partitions."""
 import os
 
 import lib
 from talk import Program
 
-ICD = '/etc/OpenCL/vendors/pocl.icd'
+POCL = '/etc/OpenCL/vendors/pocl.icd'
+ICD = os.environ.get('OPENCL_ICD', POCL)
 LAYER = os.environ['OPENCL_LAYER']
 # Of 2 GiB each, else as large as what the machine has free just then.
 DEVICES = {'POCL_DEVICES': 'pthread pthread', 'POCL_MEMORY_LIMIT': '2', 'OCL_ICD_VENDORS': ICD}
@@ -15,11 +17,16 @@ ALLOCATION_FAILURE, OUT_OF_RESOURCES, DEVICE_NOT_FOUND = '-4', '-5', '-1'
 
 def mount(**options):
     if not os.path.exists(ICD):
-        raise lib.Skip('no OpenCL runtime for the processor here')
+        raise lib.Skip(f'{ICD} is not here')
     made = lib.Mount(opencl=True, environment=dict(DEVICES, POCL_CACHE_DIR=lib.T), **options)
-    if made.read('gpu0', 'type') != 'CPU':
+    if ICD == POCL and made.read('gpu0', 'type') != 'CPU':
         raise lib.Skip('the loader cannot be told which drivers to use')
+    print(made.read('gpu0', 'name'), made.read('gpu0', 'version'))
     return made
+
+
+def devices(made):
+    return sum(name.startswith('gpu') for name in os.listdir(made.dir))
 
 
 def environment(*directories, policy='refuse', layer=LAYER):

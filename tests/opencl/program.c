@@ -134,12 +134,12 @@ static void fill(int i)
     const unsigned char pattern = 7;
     cl_int error = CL_SUCCESS;
     if (handle[i].memory != NULL)
-        memset(handle[i].memory, pattern, handle[i].bytes);
+        error = clEnqueueSVMMemFill(queue, handle[i].memory, &pattern, 1, handle[i].bytes, 0, NULL,
+                                    NULL);
     else
         error = clEnqueueFillBuffer(queue, handle[i].object, &pattern, 1, 0, handle[i].bytes, 0,
                                     NULL, NULL);
-    clFinish(queue);
-    printf("%d\n", error);
+    printf("%d\n", error | clFinish(queue));
 }
 
 static void part(int i, size_t bytes)
