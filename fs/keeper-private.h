@@ -14,7 +14,18 @@
 
 #include <pthread.h>
 
-struct errand;
+enum errand_kind { ERRAND_JOIN, ERRAND_LOOK, ERRAND_EVENT, ERRAND_POLICY };
+
+struct errand {
+    struct errand *next;
+    enum errand_kind kind;
+    struct keeper_join join;
+    uint64_t id;
+    int64_t at_ns;
+    enum event_kind event;
+    struct partition partition;
+    struct keeper_policy policy;
+};
 
 #define KEEPER_LOOKED 256u
 
@@ -41,11 +52,14 @@ struct keeper {
     bool scans;                /* members are known by looking now and then */
     int64_t scanned_ns;
     struct looked looked[KEEPER_LOOKED];
+    struct keeper_policy policy;
     int64_t now_ns;
     pthread_t thread;
     int errand_fd, news_fd;
     pthread_mutex_t lock;
     struct errand *first_errand, **last_errand;
+    size_t errand_count;
+    bool attentive; /* it wants to know at once what happens to partitions */
     struct news *first_news, **last_news;
 };
 
@@ -53,6 +67,10 @@ struct keeper {
 struct news *keeper_new_news(enum news_kind kind);
 /* Hands news to the loop; NULL is dropped. */
 void keeper_tell(struct keeper *keeper, struct news *news);
+/* All errands, oldest first; the caller frees them. NULL: none. */
+struct errand *keeper_take_errands(struct keeper *keeper);
+/* Before waiting: whether there is nothing that cannot wait. */
+bool keeper_rest(struct keeper *keeper, bool attentive);
 /* joining.c: does what was asked, and tells the outcome. */
 void keeper_do_join(struct keeper *keeper, const struct keeper_join *join);
 

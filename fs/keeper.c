@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper's thread and its two queues: errands in, news out; see keeper.h.
+ * The keeper's thread: what is due when; see keeper.h. A map of the rest:
  *
- *   keeper.c    the thread, the queues, what is due when
- *   joining.c   a process comes to belong to a partition
- *   ladder.c    what happens to processes at the end
- *   sampling.c  what drivers tell, by partition
- *   gating.c    who can open device nodes
- *   watching.c  what becomes of programs outside of partitions
+ *   keeper-queue.c  errands in, news out
+ *   joining.c       a process comes to belong to a partition
+ *   ladder.c        what happens to processes at the end
+ *   sampling.c      what drivers tell, by partition
+ *   gating.c        who can open device nodes
+ *   watching.c      what becomes of programs outside of partitions
+ *   holdings.c      who holds what
  */
 #include "keeper.h"
 
@@ -27,19 +28,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum errand_kind { ERRAND_JOIN, ERRAND_LOOK, ERRAND_EVENT, ERRAND_POLICY };
-
-struct errand {
-    struct errand *next;
-    enum errand_kind kind;
-    struct keeper_join join;
-    uint64_t id;
-    int64_t at_ns;
-    enum event_kind event;
-    struct partition partition;
-    struct keeper_policy policy;
-};
-
 static int64_t boot_ns(void)
 {
     struct timespec ts;
@@ -48,54 +36,6 @@ static int64_t boot_ns(void)
 }
 
 /* -- news ----------------------------------------------------------------------- */
-
-struct news *news_free(struct news *news)
-{
-    if (news) {
-        free(news->text);
-        free(news->state);
-        free(news);
-    }
-    return NULL;
-}
-
-struct news *keeper_new_news(enum news_kind kind)
-{
-    struct news *news = calloc(1, sizeof(*news));
-    if (news)
-        news->kind = kind;
-    else
-        log_say("not enough memory to tell what became of a partition's programs");
-    return news;
-}
-
-void keeper_tell(struct keeper *keeper, struct news *news)
-{
-    if (!news)
-        return;
-    pthread_mutex_lock(&keeper->lock);
-    *keeper->last_news = news;
-    keeper->last_news = &news->next;
-    pthread_mutex_unlock(&keeper->lock);
-    eventfd_write(keeper->news_fd, 1);
-}
-
-struct news *keeper_take(struct keeper *keeper)
-{
-    eventfd_t count;
-    eventfd_read(keeper->news_fd, &count);
-    pthread_mutex_lock(&keeper->lock);
-    struct news *news = keeper->first_news;
-    keeper->first_news = NULL;
-    keeper->last_news = &keeper->first_news;
-    pthread_mutex_unlock(&keeper->lock);
-    return news;
-}
-
-int keeper_fd(const struct keeper *keeper)
-{
-    return keeper->news_fd;
-}
 
 static void tell_note(void *context, const struct partition *partition, const char *word,
                       const char *details)
@@ -130,80 +70,6 @@ static void tell_status(void *context, uint32_t uid, const char *sentence)
     news->uid = uid;
     snprintf(news->sentence, sizeof(news->sentence), "%s", sentence);
     keeper_tell(context, news);
-}
-
-/* -- errands ---------------------------------------------------------------------- */
-
-static void add_errands(struct keeper *keeper, struct errand *first, struct errand **last)
-{
-    if (!first)
-        return;
-    pthread_mutex_lock(&keeper->lock);
-    *keeper->last_errand = first;
-    keeper->last_errand = last;
-    pthread_mutex_unlock(&keeper->lock);
-    eventfd_write(keeper->errand_fd, 1);
-}
-
-int keeper_join(struct keeper *keeper, const struct keeper_join *join)
-{
-    struct errand *errand = calloc(1, sizeof(*errand));
-    if (!errand)
-        return -ENOMEM;
-    errand->kind = ERRAND_JOIN;
-    errand->join = *join;
-    add_errands(keeper, errand, &errand->next);
-    return 0;
-}
-
-int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns)
-{
-    struct errand *errand = calloc(1, sizeof(*errand));
-    if (!errand)
-        return -ENOMEM;
-    errand->kind = ERRAND_LOOK;
-    errand->id = id;
-    errand->at_ns = now_ns;
-    add_errands(keeper, errand, &errand->next);
-    return 0;
-}
-
-int keeper_policy(struct keeper *keeper, const struct keeper_policy *policy)
-{
-    struct errand *errand = calloc(1, sizeof(*errand));
-    if (!errand)
-        return -ENOMEM;
-    errand->kind = ERRAND_POLICY;
-    errand->policy = *policy;
-    add_errands(keeper, errand, &errand->next);
-    return 0;
-}
-
-static bool is_certain(enum event_kind kind)
-{
-    return kind == EVENT_EXPIRED;
-}
-
-void keeper_events(struct keeper *keeper, const struct engine_event *events, bool certain)
-{
-    struct errand *first = NULL, **last = &first;
-    for (; events; events = events->next) {
-        if (events->kind == EVENT_SETTING || events->kind == EVENT_NOTE ||
-            is_certain(events->kind) != certain)
-            continue;
-        struct errand *errand = calloc(1, sizeof(*errand));
-        if (!errand) {
-            log_say("not enough memory: programs of p%" PRIu64 " are left as they are",
-                    events->after.id);
-            continue;
-        }
-        errand->kind = ERRAND_EVENT;
-        errand->event = events->kind;
-        errand->partition = events->after;
-        *last = errand;
-        last = &errand->next;
-    }
-    add_errands(keeper, first, last);
 }
 
 /* -- what errands ask ----------------------------------------------------------------- */
@@ -294,6 +160,7 @@ static void set_policy(struct keeper *keeper, const struct keeper_policy *policy
 {
     const struct watching_policy watching = {policy->watchdog, policy->watchdog_interval_ns,
                                              policy->watchdog_grace_ns};
+    keeper->policy = *policy;
     gating_set(keeper->gating, policy->gate);
     watching_set(keeper->watching, &watching);
 }
@@ -321,13 +188,7 @@ static void run_errand(struct keeper *keeper, const struct errand *errand)
 
 static void run_errands(struct keeper *keeper)
 {
-    eventfd_t count;
-    eventfd_read(keeper->errand_fd, &count);
-    pthread_mutex_lock(&keeper->lock);
-    struct errand *errand = keeper->first_errand;
-    keeper->first_errand = NULL;
-    keeper->last_errand = &keeper->first_errand;
-    pthread_mutex_unlock(&keeper->lock);
+    struct errand *errand = keeper_take_errands(keeper);
     for (struct errand *next; errand; errand = next) {
         next = errand->next;
         run_errand(keeper, errand);
@@ -469,6 +330,10 @@ static int begin(struct keeper *keeper)
     int r = enforcer_open(&options, &keeper->enforcer, sentence, sizeof(sentence));
     if (*sentence)
         log_say("programs of partitions: %s", sentence);
+    if (r) { /* asked for cgroups, and they are gone */
+        options.mode = "process-tree";
+        r = enforcer_open(&options, &keeper->enforcer, sentence, sizeof(sentence));
+    }
     if (r)
         return r;
     const struct sampling_start sampling = {.devices = keeper->start.devices,
@@ -503,6 +368,13 @@ static int begin(struct keeper *keeper)
 static bool is_occupied(const struct keeper *keeper)
 {
     return keeper->occupied.count > keeper->occupied.dropped;
+}
+
+/* Whether what happens to partitions matters at once. Otherwise changes wait until
+ * there is reason to look: asking for a partition costs nobody a wake-up. */
+static bool is_attentive(const struct keeper *keeper)
+{
+    return is_occupied(keeper) || keeper->policy.gate || keeper->policy.watchdog != WATCHDOG_OFF;
 }
 
 /* Milliseconds until something is due, rounded up; -1 never. */
@@ -542,7 +414,7 @@ static void *keeper_thread(void *argument)
         struct pollfd fds[] = {{.fd = keeper->errand_fd, .events = POLLIN},
                                {.fd = sampling_fd(keeper->sampling), .events = POLLIN},
                                {.fd = gating_fd(keeper->gating), .events = POLLIN}};
-        poll(fds, 3, time_left_ms(keeper));
+        poll(fds, 3, keeper_rest(keeper, is_attentive(keeper)) ? time_left_ms(keeper) : 0);
         keeper->now_ns = boot_ns();
         if (fds[1].revents)
             take_sample(keeper);

@@ -25,6 +25,7 @@
 #include "worker.h"
 
 #include "../core/gpu/meter.h"
+#include "../core/enforcer/enforcer.h"
 #include "../core/store/store.h"
 
 #include <errno.h>
@@ -300,6 +301,21 @@ static int tell_ready(void *context)
     return 0;
 }
 
+/* Whoever asks for cgroups and cannot have them is told now, not when time is up. */
+static int check_enforcer(struct start *start)
+{
+    const struct enforcer_options options = {.instance = "0000000000000000",
+                                             .state_dir = start->shared->state_dir,
+                                             .mode = start->options.enforcer};
+    struct enforcer *enforcer;
+    if (strcmp(options.mode, "cgroup") != 0)
+        return 0;
+    int r = enforcer_open(&options, &enforcer, start->sentence, sizeof(start->sentence));
+    if (r == 0)
+        enforcer_close(enforcer);
+    return r;
+}
+
 static int prepare(struct start *start)
 {
     int r = make_shared(start);
@@ -307,6 +323,8 @@ static int prepare(struct start *start)
         find_layer(start);
     if (r == 0)
         r = check_state(start);
+    if (r == 0)
+        r = check_enforcer(start);
     if (r == 0)
         r = find_devices(start);
     return r == 0 ? mount_tree(start) : r;
