@@ -308,11 +308,15 @@ static int check_enforcer(struct start *start)
                                              .state_dir = start->shared->state_dir,
                                              .mode = start->options.enforcer};
     struct enforcer *enforcer;
+    char why[ENFORCER_SENTENCE_MAX];
     if (strcmp(options.mode, "cgroup") != 0)
         return 0;
-    int r = enforcer_open(&options, &enforcer, start->sentence, sizeof(start->sentence));
+    int r = enforcer_open(&options, &enforcer, why, sizeof(why));
     if (r == 0)
         enforcer_close(enforcer);
+    else
+        snprintf(start->sentence, sizeof(start->sentence),
+                 "no cgroups can be used: %s. Say --enforcer auto to go on without", why);
     return r;
 }
 
