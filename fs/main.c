@@ -24,8 +24,8 @@
 #include "supervisor.h"
 #include "worker.h"
 
-#include "../core/gpu/meter.h"
 #include "../core/enforcer/enforcer.h"
+#include "../core/gpu/meter.h"
 #include "../core/store/store.h"
 
 #include <errno.h>
