@@ -7,6 +7,7 @@
  * keeps memory and devices.
  */
 #include "meter_private.h"
+#include "nodes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,6 +114,7 @@ static void prepare(int fd)
     if (fd > 3)
         syscall(SYS_close_range, 3u, (unsigned)fd - 1, 0);
     syscall(SYS_close_range, (unsigned)fd + 1, ~0u, 0);
+    gpu_nodes_shield(NULL);
 }
 
 static bool take_fd(const char *text, int *ret_fd)

@@ -269,7 +269,8 @@ bool gpu_nodes_reopened(const struct gpu_roots *roots, char *sentence, size_t si
         strtoul(value, NULL, 10) == 0660)
         return false;
     snprintf(sentence, size,
-             "nvidia-modprobe, which any user can start, sets the modes of NVIDIA's nodes back: "
+             "nvidia-modprobe, which any user can start, and programs of root set the modes of "
+             "NVIDIA's nodes back: "
              "write \"options nvidia NVreg_ModifyDeviceFiles=0\" into a file in /etc/modprobe.d "
              "and load the driver again");
     return true;

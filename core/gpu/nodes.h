@@ -33,9 +33,16 @@ int gpu_nodes(const struct gpu_device *device, const struct gpu_roots *roots, gp
               void *context);
 
 /* True when something that any user can start sets modes on the nodes back:
- * nvidia-modprobe is setuid root and does so while /proc/driver/nvidia/params says
+ * nvidia-modprobe is setuid root and does so (as every program of root that loads the
+ * vendor's library) while /proc/driver/nvidia/params says
  * ModifyDeviceFiles: 1 with a mode that lets in more than owner and group. Then
  * `sentence` says what to do about it, else it is "". */
 bool gpu_nodes_reopened(const struct gpu_roots *roots, char *sentence, size_t size);
+
+/* In a child process of one thread, before it loads a vendor's library: from now on the
+ * process cannot change nodes (it can open them), because it has a /dev of its own that
+ * is read-only. Nothing happens without NVIDIA's driver, while a node of it is missing,
+ * or where it is not allowed. `roots` may be NULL. */
+void gpu_nodes_shield(const struct gpu_roots *roots);
 
 #endif

@@ -6,6 +6,7 @@
  * it said. It must not know any backend.
  */
 #include "gpu.h"
+#include "nodes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,6 +100,7 @@ static _Noreturn void ask(const struct gpu_backend *backend, const char *argumen
         _exit(1);
     drop_output();
     close_all_but(done);
+    gpu_nodes_shield(NULL);
     answer->rc = backend->probe(argument, &answer->list);
     if (write(done, "", 1) != 1)
         _exit(1);

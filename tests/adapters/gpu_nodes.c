@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -184,9 +186,48 @@ START_TEST(test_reopened)
 }
 END_TEST
 
+/* In a child: 0, or the errno of changing a node behind the shield; -1 it cannot open it. */
+static int change_behind_shield(const char *tree)
+{
+    char proc[PATH_MAX], path[128];
+    const struct gpu_roots roots = {.proc = proc, .dev = dev};
+    int status;
+    snprintf(proc, sizeof(proc), "%s/%s/proc", trees, tree);
+    snprintf(path, sizeof(path), "%s/nvidia0", dev);
+    pid_t child = fork();
+    if (child == 0) {
+        gpu_nodes_shield(&roots);
+        int r = chmod(path, 0666) == 0 ? 0 : errno;
+        _exit(open(path, O_RDONLY) >= 0 ? r : 255);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+START_TEST(test_shield)
+{
+    char path[128];
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0)
+        return; /* nobody but root could change nodes, or have a mount namespace */
+    snprintf(path, sizeof(path), "%s/nvidia12", dev);
+    unlink(path);
+    ck_assert_int_eq(change_behind_shield("h200"), 0); /* four GPUs, three nodes: it may */
+    make("nvidia12");
+    ck_assert_int_eq(change_behind_shield("h200"), EROFS);
+    ck_assert_int_eq(change_behind_shield("amd"), 0);
+    snprintf(path, sizeof(path), "%s/nvidia-uvm", dev);
+    unlink(path);
+    ck_assert_int_eq(change_behind_shield("h200"), 0);
+    snprintf(path, sizeof(path), "%s/nvidia0", dev);
+    ck_assert_int_eq(chmod(path, 0600), 0); /* only there */
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
-    const TTest *const tests[] = {test_nvidia, test_others, test_none, test_stop, test_reopened};
+    const TTest *const tests[] = {test_nvidia, test_others,   test_none,
+                                  test_stop,   test_reopened, test_shield};
     Suite *suite = suite_create("gpu-nodes");
     TCase *tcase = tcase_create("gpu-nodes");
     trees = argc > 1 ? argv[1] : "tests/adapters/nodes";

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import subprocess
+import time
 
 import lib
 from lib import T, alice, bob, carol, check, equal, root, wait_for
@@ -50,6 +51,7 @@ def modify(on):
 def make_node(name):
     """As nvidia-modprobe does: first the node, a moment later its mode."""
     os.mknod(f'/dev/{name}', stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    time.sleep(0.05)
     os.chmod(f'/dev/{name}', 0o666)
 
 
@@ -130,6 +132,8 @@ def set_back(mount):
     make_node('nvidia1')
     make_node('nvidia-uvm')
     soon(dict(CLOSED, **{'nvidia-uvm': []}), 'made anew')
+    make_node('nvidia-modeset')
+    soon({'nvidia-modeset': []}, 'made later')
     for _ in range(50):  # not a line for each
         os.chmod('/dev/nvidia1', 0o666)
         wait_for(lambda: not can_open(bob, 'nvidia1'))
@@ -167,6 +171,7 @@ def deaths(mount, before):
     mount.write('off', 'config', 'gate')
     soon(OPEN, 'off')
     equal({name: look(name) for name in CLOSED}, before)
+    equal(look('nvidia-modeset')[2], oct(stat.S_IFCHR | 0o666), 'as who made it left it')
     mount.write('on', 'config', 'gate')
     soon(held)
     mount.kill_both()
@@ -183,7 +188,7 @@ def deaths(mount, before):
     mount.kill_both()
     done = subprocess.run([lib.CHRONOSFS, '--restore-gate', '--state-dir', mount.state],
                           capture_output=True, text=True, check=False)
-    equal((done.returncode, done.stdout), (0, '4 device nodes were put back as before\n'))
+    equal((done.returncode, done.stdout), (0, '5 device nodes were put back as before\n'))
     equal({name: look(name) for name in CLOSED}, before, 'restored')
 
 
