@@ -488,6 +488,23 @@ class Finding(unittest.TestCase):
         alive = self.mount("alive", devices="1x80G")
         self.assertEqual(self.found(), alive.path)
 
+    def test_one_that_another_user_mounted(self):
+        """Who mounts it says what chronos run sets in the environment: not any user."""
+        private = self.directory + "/bobs"
+        os.mkdir(private)
+        fuse = os.open("/dev/fuse", os.O_RDWR)
+        subprocess.run(
+            ["mount", "-t", "fuse.chronosfs", "-i", "-o",
+             f"fd={fuse},rootmode=40000,user_id=12345,group_id=12345,allow_other", "chronos", private],
+            check=True, pass_fds=[fuse],
+        )
+        self.addCleanup(subprocess.run, ["umount", "-l", private], check=True)
+        self.addCleanup(os.close, fuse)
+        for user in ALICE, None:
+            result = chronos("list", user=user)
+            self.assertEqual(result.code, 3, result)
+            self.assertIn("No mounted chronosfs was found.", result.err)
+
     def test_one_of_somebody_else(self):
         """A private mount is left out by those who cannot use it."""
         if shutil.which("fusermount3") is None:

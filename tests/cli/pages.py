@@ -61,7 +61,8 @@ class Manual(unittest.TestCase):
         for command in commands():
             out = chronos("help", command).out
             usage, rest = out.split("\n\n", 1)
-            usage = usage.replace("Usage: chronos ", "").replace(" [OPTION]...", "")
+            usage = usage.replace("Usage: chronos ", "").removesuffix(" [OPTION]...")
+            usage = usage.replace("[OPTION]...", "[OPTION ...]")  # of run: before its program
             self.assertRegex(page, rf"(?m)^ +{re.escape(usage)}( \[OPTION \.\.\.\])?$")
             self.assertIn(one_line(rest.split("\n\nOptions:\n")[0]), text)
             for option, help_text in options(command).items():
@@ -163,6 +164,21 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("list", "--device", "="), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("create", "0", ""), [])
         self.assertEqual(self.complete("list", ""), [])
+
+    def test_program(self):
+        """Behind the words of run comes a command line of its own."""
+        self.assertEqual(self.complete("run", "--gpu", ""), ["gpu0", "gpu1", "any"])
+        self.assertEqual(self.complete("run", "--in", ""), ["p1", "p12"])
+        self.assertEqual(self.complete("run", "--on-expiry", "k"), [])
+        self.assertEqual(self.complete("run", ""), [])
+        self.assertEqual(self.complete("run", "0.5", ""), [])
+        for words in ("0.5", "1h"), ("--in", "p1"), ("--name", "a", "0.5", "1h", "--"), ("--in=", "p1"):
+            words = ("--in", "=", "p1") if words[0] == "--in=" else words
+            self.assertIn("mkdir", self.complete("run", *words, "mkdi"), words)
+            name = os.path.join(self.directory.name, "tr")
+            self.assertEqual(self.complete("run", *words, "ls", name), [name + "ee"], words)
+            self.assertEqual(self.complete("run", *words, "ls", "--in", name), [name + "ee"], words)
+            self.assertEqual(self.complete("run", *words, "ls", "--na"), [], words)
 
     def test_ids(self):
         self.assertEqual(self.complete("show", ""), ["p1", "p12"])

@@ -2,7 +2,8 @@
 /*
  * Understands a command line by the tables of the commands. Options may stand
  * anywhere, `--name=VALUE` and `--name VALUE` are the same, `--` ends them, and
- * `-10m` is a word, not an option. It must not know any single command.
+ * `-10m` is a word, not an option. Where a command runs a program, the program ends
+ * them too. It must not know any single command.
  */
 #include "command.h"
 #include "output.h"
@@ -122,7 +123,7 @@ static int check_words(const struct args *args)
 {
     int min, max;
     command_words(args->command, &min, &max);
-    if (args_option(args, "help") != NULL)
+    if (args_option(args, "help") != NULL || args->command->own_words != NULL)
         return 0;
     if (args->count < min)
         return usage_error(args->command, "%s needs %s.", args->command->name, args->command->args);
@@ -137,29 +138,56 @@ static bool is_option(const char *text)
     return text[0] == '-' && text[1] != '\0' && !(text[1] >= '0' && text[1] <= '9');
 }
 
-int args_parse(int argc, char **argv, struct args *ret_args)
+/* One argument that is no option, or comes behind `--`. */
+static int take_word(struct args *args, const char *text)
 {
-    struct args args = {.words = (const char **)argv};
+    if (args->command != NULL) {
+        args->words[args->count++] = text;
+        return 0;
+    }
+    const struct command *command = command_find(text);
+    if (command == NULL)
+        return usage_error(NULL, "There is no command \"%s\".", text);
+    choose_command(args, command);
+    return 0;
+}
+
+/* Is the next word the program that the command runs? */
+static bool program_is_next(const struct args *args)
+{
+    return args->command != NULL && args->command->own_words != NULL && args->program < 0 &&
+           args->count >= args->command->own_words(args);
+}
+
+static int parse(int argc, char **argv, struct args *args)
+{
     bool options_end = false;
     for (int i = 1; i < argc; i++) {
+        bool option = !options_end && is_option(argv[i]);
         if (!options_end && strcmp(argv[i], "--") == 0) {
             options_end = true;
-        } else if (!options_end && is_option(argv[i])) {
-            /* what people try first, whatever the program */
-            if (args.command == NULL && strcmp(argv[i], "--version") == 0)
-                choose_command(&args, command_find("version"));
-            else if (take_option(&args, argc, argv, &i) != 0)
+            if (args->command != NULL && args->command->own_words != NULL)
+                args->program = args->count;
+        } else if (option && args->command == NULL && strcmp(argv[i], "--version") == 0) {
+            choose_command(args, command_find("version")); /* what people try first */
+        } else if (option) {
+            if (take_option(args, argc, argv, &i) != 0)
                 return EXIT_USAGE;
-        } else if (args.command == NULL) {
-            const struct command *command = command_find(argv[i]);
-            if (command == NULL)
-                return usage_error(NULL, "There is no command \"%s\".", argv[i]);
-            choose_command(&args, command);
         } else {
-            args.words[args.count++] = argv[i];
+            if (program_is_next(args)) {
+                args->program = args->count;
+                options_end = true;
+            }
+            if (take_word(args, argv[i]) != 0)
+                return EXIT_USAGE;
         }
     }
-    args.words[args.count] = NULL;
-    *ret_args = args;
-    return args.command != NULL ? check_words(&args) : 0;
+    args->words[args->count] = NULL;
+    return args->command != NULL ? check_words(args) : 0;
+}
+
+int args_parse(int argc, char **argv, struct args *ret_args)
+{
+    *ret_args = (struct args){.words = (const char **)argv, .program = -1};
+    return parse(argc, argv, ret_args);
 }

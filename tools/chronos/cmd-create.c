@@ -1,108 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos create: writes one request into `new` and reads the id back on the
- * same descriptor. What is a good amount or duration only the filesystem knows.
+ * chronos create: asks for a partition that stays until its time is up, and says
+ * what was given.
  */
-#include "command.h"
 #include "output.h"
+#include "request.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct option options[] = {
     {"user", 0, "NAME", "The partition is for NAME; only administrators may ask for others."},
-    {"name", 0, "LABEL",
-     "Give it a label of letters, digits, dots, underscores and dashes, 64 at most."},
-    {"on-expiry", 0, "WORD",
-     "What happens to its processes at the end: none, term (SIGTERM, later SIGKILL) or kill."},
-    {"grace", 0, "SECONDS", "With term: the time from SIGTERM to SIGKILL; 0 or more, or 1m."},
-    {"warn", 0, "SECONDS[:SIGNAL]",
-     "Warn so long before the end, and send its processes a signal, 300:USR1; or none."},
+    REQUEST_OPTIONS,
     OPTION_JSON,
     OPTION_END,
 };
-
-/* A blank would make two words of one, and a request nobody asked for. */
-static bool one_word(const char *text)
-{
-    return text[0] != '\0' && strpbrk(text, " \t\r\n") == NULL;
-}
-
-/* The line that asks: the same a shell would echo into `new`. */
-static int request_line(const struct args *args, char *line, size_t size)
-{
-    static const struct {
-        const char *option, *key;
-    } keys[] = {{"user", "user"},
-                {"name", "name"},
-                {"on-expiry", "on_expiry"},
-                {"grace", "grace"},
-                {"warn", "warn"}};
-    size_t used = 0;
-    for (size_t i = 0; i < 2 + sizeof keys / sizeof keys[0]; i++) {
-        const char *key = i < 2 ? "" : keys[i - 2].key;
-        const char *value = i < 2 ? args->words[1 + i] : args_option(args, keys[i - 2].option);
-        if (value == NULL)
-            continue;
-        if (!one_word(value))
-            return usage_error(args->command, "\"%s\" is not one word.", value);
-        int length = snprintf(line + used, size - used, "%s%s%s%s", i ? " " : "", key,
-                              *key ? "=" : "", value);
-        if (length < 0 || used + (size_t)length + 2 > size)
-            return usage_error(args->command, "The request is too long.");
-        used += (size_t)length;
-    }
-    memcpy(line + used, "\n", 2);
-    return 0;
-}
-
-static int open_new(const struct tree *tree, const char *device, int *ret_file)
-{
-    char path[32] = "new";
-    unsigned index;
-    if (strcmp(device, "any") != 0) {
-        if (!device_parse(device, &index))
-            return no_device(device);
-        snprintf(path, sizeof path, "gpu%u/new", index);
-    }
-    int file = openat(tree->root, path, O_RDWR | O_CLOEXEC);
-    if (file >= 0) {
-        *ret_file = file;
-        return 0;
-    }
-    if (is_gone(-errno))
-        return no_device(device);
-    if (errno == EACCES || errno == EPERM) {
-        say("Permission denied: you may not ask for partitions of device %s.", device);
-        return EXIT_REFUSED;
-    }
-    return tree_failed(tree, "No request can be made", -errno);
-}
-
-/* Asks and fetches the id. */
-static int ask(const struct tree *tree, int file, const char *line, char *id, size_t size)
-{
-    /* A name that is not in the system's files takes a moment to be looked up. */
-    for (int tries = 0; write(file, line, strlen(line)) < 0; tries++) {
-        if (errno != EAGAIN || tries == 100)
-            return tree_refused(tree, -errno);
-        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    }
-    ssize_t length = read(file, id, size - 1);
-    if (length < 0)
-        return tree_failed(tree, "The partition was made, but its id could not be read", -errno);
-    id[length] = '\0';
-    id[strcspn(id, "\n")] = '\0';
-    uint64_t checked;
-    if (!id_parse(id, &checked))
-        return tree_failed(tree, "The partition was made, but its id could not be read", -EPROTO);
-    return 0;
-}
 
 /* Who asked, by name. It is the holder, unless an administrator asked for
  * somebody else: the partition's first event knows. */
@@ -141,13 +55,14 @@ static void print_created(const struct tree *tree, const struct args *args,
 static int run(const struct tree *tree, const struct args *args)
 {
     char line[512];
-    int file = -1, result = request_line(args, line, sizeof line);
+    int file = -1;
+    int result = request_line(args, args->words[1], args->words[2], "", line, sizeof line);
     if (result == 0)
-        result = open_new(tree, args->words[0], &file);
+        result = request_open(tree, args->words[0], &file);
     if (result != 0)
         return result;
     struct partition partition;
-    result = ask(tree, file, line, partition.id, sizeof partition.id);
+    result = request_ask(tree, file, line, partition.id, sizeof partition.id);
     close(file);
     if (result != 0)
         return result;

@@ -29,14 +29,16 @@ static void print_all(void)
     print_options(NULL);
     puts("\nExit codes:");
     for (const struct exit_row *row = exit_rows; row->help != NULL; row++)
-        printf("  %d  %s\n", (int)row->code, row->help);
+        printf("  %-3d  %s\n", row->code, row->help);
     puts("\nchronos help COMMAND says more. So does the manual: man chronos.");
 }
 
 static void print_one(const struct command *command)
 {
-    printf("Usage: chronos %s%s%s [OPTION]...\n\n%s\n\nOptions:\n", command->name,
-           command->args[0] != '\0' ? " " : "", command->args, command->help);
+    bool first = command->own_words != NULL; /* behind the program they would be its own */
+    printf("Usage: chronos %s%s%s%s%s\n\n%s\n\nOptions:\n", command->name,
+           first ? " [OPTION]..." : "", command->args[0] != '\0' ? " " : "", command->args,
+           first ? "" : " [OPTION]...", command->help);
     print_options(command);
 }
 

@@ -22,7 +22,7 @@ enum exit_code {
     EXIT_UNKNOWN = 4,
 };
 struct exit_row {
-    enum exit_code code;
+    int code; /* an exit_code, or a launch_exit */
     const char *help;
 };
 extern const struct exit_row exit_rows[]; /* ends with a NULL help */
@@ -60,6 +60,10 @@ struct command {
     bool without_tree;            /* it can be used when nothing is mounted */
     /* Does it and returns an enum exit_code. `tree` is NULL if without_tree. */
     int (*run)(const struct tree *tree, const struct args *args);
+    /* For a command that runs a program: how many words of its own come before it.
+     * What comes then is the program's, options too. NULL: there is no program. */
+    int (*own_words)(const struct args *args);
+    int failed; /* what it returns when it cannot be run at all; 0: as exit_rows says */
 };
 extern const struct command *const commands[]; /* ends with NULL */
 const struct command *command_find(const char *name);
@@ -70,10 +74,11 @@ struct args {
     const char *option[OPTION_MAX]; /* in the order of the tables; NULL not given */
     const char **words;             /* what is not an option, without the command; ends with NULL */
     int count;
+    int program; /* which word the program is; -1 none was seen */
 };
 /* Fills *ret_args; words point into argv, which is reordered. 0, or says on
- * stderr what is wrong and returns EXIT_USAGE. Without a command,
- * ret_args->command is NULL. */
+ * stderr what is wrong and returns EXIT_USAGE; ret_args->command is set as far as it
+ * was understood, and NULL without one. */
 int args_parse(int argc, char **argv, struct args *ret_args);
 /* The value of --NAME, "" for a switch that is set, NULL if not given. */
 const char *args_option(const struct args *args, const char *name);

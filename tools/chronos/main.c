@@ -7,6 +7,8 @@
  *   mount.c      finding the tree         tree.c      its files
  *   record.c     a directory as a record  partition.c, device.c  the two kinds
  *   line.c       lines of events and history
+ *   request.c    asking for a partition   environment.c  what `env` says
+ *   launch.c guard.c children.c           a program that is run, and its end
  *   output.c table.c json.c               how answers look
  *   pages.c      another program, at build time: man pages and completion
  *
@@ -15,17 +17,36 @@
 #include "command.h"
 #include "output.h"
 
+#include <fcntl.h>
 #include <stddef.h>
 
 extern const struct command command_help;
+
+/* Where the caller closed one of the three, none of our files may take its place:
+ * what is printed would go there. These cannot be used, and no program inherits
+ * them. */
+static void take_standard_places(void)
+{
+    for (int i = 0; i < 3; i++) {
+        if (fcntl(i, F_GETFD) < 0)
+            open("/dev/null", (i == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    }
+}
+
+/* The exit code of a command that was not run. */
+static int not_run(const struct command *command, int result)
+{
+    return command != NULL && command->failed != 0 ? command->failed : result;
+}
 
 int main(int argc, char **argv)
 {
     struct args args;
     struct tree tree;
+    take_standard_places();
     int result = args_parse(argc, argv, &args);
     if (result != 0)
-        return result;
+        return not_run(args.command, result);
     if (args.command == NULL && args_option(&args, "help") == NULL)
         return usage_error(NULL, "A command is needed.");
     if (args.command == NULL || args_option(&args, "help") != NULL) {
@@ -36,8 +57,7 @@ int main(int argc, char **argv)
         result = args.command->run(NULL, &args);
     } else {
         result = tree_open(args_option(&args, "mount"), false, &tree);
-        if (result == 0)
-            result = args.command->run(&tree, &args);
+        result = result == 0 ? args.command->run(&tree, &args) : not_run(args.command, result);
     }
     int written = output_finish();
     return result != EXIT_DONE ? result : written;

@@ -57,9 +57,11 @@ static void section_commands(void)
 {
     puts(".Bl -tag -width Ds");
     for (size_t i = 0; commands[i] != NULL; i++) {
-        printf(".It Cm %s", commands[i]->name);
+        const char *options = commands[i]->options != NULL ? " Oo Ar OPTION ... Oc" : "";
+        bool first = commands[i]->own_words != NULL;
+        printf(".It Cm %s%s", commands[i]->name, first ? options : "");
         manual_words(commands[i]->args);
-        puts(commands[i]->options != NULL ? " Oo Ar OPTION ... Oc" : "");
+        puts(first ? "" : options);
         roff_text(commands[i]->help);
         manual_options(commands[i]);
     }
@@ -75,7 +77,7 @@ static void section_exit(void)
 {
     puts(".Bl -tag -width Ds -compact");
     for (const struct exit_row *row = exit_rows; row->help != NULL; row++) {
-        printf(".It %d\n", (int)row->code);
+        printf(".It %d\n", row->code);
         roff_text(row->help);
     }
     puts(".El");

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asks a shell what lines of shell export. It must not know which variables there
+ * are.
+ */
+#include "environment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What shells set for themselves. */
+static const char *const shells_own[] = {"_", "OLDPWD", "PWD", "SHLVL"};
+
+/* Does not return. */
+static void become_shell(const char *text, int output)
+{
+    char *script;
+    if (asprintf(&script, "{\n:\n%s\n} >&2\nexec /bin/cat /proc/self/environ", text) < 0 ||
+        dup2(output, STDOUT_FILENO) < 0)
+        _exit(1);
+    execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+    perror("/bin/sh");
+    _exit(1);
+}
+
+/* All that comes out of `file`, with the length: it holds zeros. */
+static int read_pipe(int file, char **ret_text, size_t *ret_length)
+{
+    FILE *all = open_memstream(ret_text, ret_length);
+    char piece[4096];
+    ssize_t length;
+    if (all == NULL)
+        return -ENOMEM;
+    while ((length = read(file, piece, sizeof piece)) > 0 || (length < 0 && errno == EINTR)) {
+        if (length > 0)
+            fwrite(piece, 1, (size_t)length, all);
+    }
+    int error = length < 0 ? -errno : 0;
+    return fclose(all) != 0 && error == 0 ? -ENOMEM : error;
+}
+
+static int take(char *variable)
+{
+    char *value = strchr(variable, '=');
+    if (value == NULL)
+        return 0;
+    *value++ = '\0';
+    for (size_t i = 0; i < sizeof shells_own / sizeof shells_own[0]; i++) {
+        if (strcmp(variable, shells_own[i]) == 0)
+            return 0;
+    }
+    return setenv(variable, value, 1) == 0 ? 0 : -errno;
+}
+
+int environment_apply(const char *text)
+{
+    int ends[2], status;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -errno;
+    pid_t shell = fork();
+    if (shell == 0)
+        become_shell(text, ends[1]);
+    int error = shell < 0 ? -errno : 0;
+    char *exported = NULL;
+    size_t length = 0;
+    close(ends[1]);
+    if (error == 0)
+        error = read_pipe(ends[0], &exported, &length);
+    close(ends[0]);
+    if (shell > 0 && waitpid(shell, &status, 0) == shell && error == 0 && status != 0)
+        error = -EINVAL;
+    for (size_t at = 0, next; error == 0 && at < length; at = next) {
+        next = at + strlen(exported + at) + 1;
+        error = take(exported + at);
+    }
+    free(exported);
+    return error;
+}
