@@ -178,6 +178,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 /* Through a descriptor, and only if what it names is a member while we have it. */
 static int signal_one(struct enforcer *enforcer, uint64_t id, pid_t pid, int signo)
 {
+    cgroup_step(cgroup_from(enforcer), "signal");
     int rc = -ESRCH, pidfd = pidfd_open(pid, 0);
     if (pidfd < 0)
         return -errno;

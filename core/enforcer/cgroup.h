@@ -30,6 +30,13 @@ struct cgroup {
     void *context;
 };
 
+/* For tests. */
+static inline void cgroup_step(const struct cgroup *cgroup, const char *name)
+{
+    if (cgroup->before_step != NULL)
+        cgroup->before_step(cgroup->context, name);
+}
+
 struct pid_list {
     pid_t *pids;
     size_t count, room;

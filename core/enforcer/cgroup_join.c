@@ -14,12 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void step(const struct cgroup *cgroup, const char *name)
-{
-    if (cgroup->before_step != NULL)
-        cgroup->before_step(cgroup->context, name);
-}
-
 static int move(const struct cgroup *cgroup, const char *path, pid_t pid)
 {
     char text[16];
@@ -133,9 +127,9 @@ static int join_from(struct cgroup *cgroup, uint64_t id, const struct enforcer_p
         rc = leaf_make(cgroup, id, origin, leaf);
         if (rc != 0)
             continue;
-        step(cgroup, "move");
+        cgroup_step(cgroup, "move");
         rc = move(cgroup, leaf, process->pid);
-        step(cgroup, "moved");
+        cgroup_step(cgroup, "moved");
     }
     if (rc == 0 && !pidfd_lives(pidfd)) {
         move_back(cgroup, leaf, process->pid);
@@ -194,7 +188,7 @@ int cgroup_join(struct enforcer *enforcer, uint64_t id, const struct enforcer_pr
     int rc = proc_look_again(cgroup->proc_fd, process, &pidfd);
     if (rc != 0)
         return rc;
-    step(cgroup, "open");
+    cgroup_step(cgroup, "open");
     rc = proc_stat_read(cgroup->proc_fd, process->pid, &stat);
     if (rc == 0 && stat.state == 'Z') {
         fd_close(pidfd);

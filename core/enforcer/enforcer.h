@@ -61,7 +61,8 @@ struct enforcer_options {
     const char *proc;    /* "/proc" */
     const char *cgroup;  /* a mount of cgroup2; default: the first that can be written */
     const char *boot_id; /* default: that of the machine */
-    /* For tests: called with "open", "move" or "moved" around the steps of a join. */
+    /* For tests: called before steps at which others can come in between: "open", "move",
+     * "moved" in a join, "signal" before each signal, and more in tree_*.c. */
     void (*before_step)(void *context, const char *step);
     void *context;
 };

@@ -54,12 +54,6 @@ static pid_t tree_leader(struct enforcer *enforcer, pid_t tid)
     return proc_leader(tree_from(enforcer)->proc_fd, tid);
 }
 
-static void step(const struct tree *tree, const char *name)
-{
-    if (tree->before_step != NULL)
-        tree->before_step(tree->context, name);
-}
-
 /* Remembers the process behind `pidfd`, which is in partition `in` until now. */
 static int join_as(struct tree *tree, uint64_t id, const struct enforcer_process *process,
                    uint64_t in, int pidfd)
@@ -93,11 +87,11 @@ static int tree_join(struct enforcer *enforcer, uint64_t id, const struct enforc
     int rc = proc_look_again(tree->proc_fd, process, &pidfd);
     if (rc != 0)
         return rc;
-    step(tree, "open");
+    tree_step(tree, "open");
     uint64_t in = tree_partition_of(enforcer, process->pid);
     if (in != 0 && in != id)
         rc = tree_scan(tree); /* the children that it has stay where they are */
-    step(tree, "move");
+    tree_step(tree, "move");
     if (rc == 0)
         rc = join_as(tree, id, process, in, pidfd);
     fd_close(pidfd);

@@ -35,6 +35,13 @@ struct tree {
     void *context;
 };
 
+/* For tests. */
+static inline void tree_step(const struct tree *tree, const char *name)
+{
+    if (tree->before_step != NULL)
+        tree->before_step(tree->context, name);
+}
+
 /* tree_file.c. Opens or creates STATE_DIR/members. Records of another boot are dropped;
  * what is damaged too, with a sentence and result 0. */
 int tree_file_open(struct tree_file *file, const char *state_dir, const char *boot_id,

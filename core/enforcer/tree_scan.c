@@ -103,6 +103,7 @@ static int read_all(struct scan *scan)
             rc = entry_add(scan, &stat);
     }
     closedir(directory);
+    tree_step(scan->tree, "read");
     long after = last_pid(scan->tree);
     scan->wrapped = before < 0 || after < before;
     if (scan->count > 0)

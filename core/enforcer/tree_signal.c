@@ -15,6 +15,7 @@
 
 int tree_send(const struct tree *tree, const struct tree_record *record, int signo)
 {
+    tree_step(tree, "signal");
     int rc = -ESRCH, pidfd = pidfd_open((pid_t)record->pid, 0);
     if (pidfd < 0)
         return -errno;
@@ -79,6 +80,7 @@ int tree_signal(struct enforcer *enforcer, uint64_t id, int signo, uint32_t *ret
         free(told);
         return rc != 0 ? rc : -ENOMEM;
     }
+    tree_step(tree, "scanned");
     uint64_t begun = proc_ticks();
     for (size_t i = 0; i < tree->file.count; i++) {
         if (tree->file.records[i].id != id)
@@ -86,6 +88,7 @@ int tree_signal(struct enforcer *enforcer, uint64_t id, int signo, uint32_t *ret
         told[count++] = tree->file.records[i];
         send_to(tree, &tree->file.records[i], signo, &sending);
     }
+    tree_step(tree, "signalled");
     if (count > 0)
         rc = tree_scan(tree);
     for (size_t i = 0; rc == 0 && count > 0 && i < tree->file.count; i++) {
@@ -146,6 +149,7 @@ int tree_kill(struct enforcer *enforcer, uint64_t id)
     struct sending sending = {.sent = 0};
     int stopped = stop_all(tree, id, ROUNDS_HIDDEN, &sending);
     sending.sent = sending.refused = 0;
+    tree_step(tree, "kill");
     send_all(tree, id, SIGKILL, &sending);
     int rc = result(&sending);
     return rc != 0 ? rc : stopped == -EBUSY ? -EAGAIN : stopped;

@@ -326,15 +326,20 @@ START_TEST(others_remove_what_is_empty)
 }
 END_TEST
 
-START_TEST(a_frozen_partition_with_two_origins)
+START_TEST(a_frozen_partition_from_many_places)
 {
-    char one[PATH_MAX], two[PATH_MAX];
+    char one[PATH_MAX], two[PATH_MAX], three[PATH_MAX];
     begin();
+    strcpy(three, help_cgroup_make("three"));
     strcpy(one, help_cgroup_make("one"));
     strcpy(two, help_cgroup_make("two"));
     leaf_goes_to(ALICE, one, one);
     ck_assert_int_eq(enforcer_freeze(enforcer, 1, true), 0);
-    pid_t late = leaf_goes_to(ALICE, two, two);
+    pid_t late = leaf_goes_to(ALICE, two, two), gone = leaf_goes_to(ALICE, three, three);
+    kill(gone, SIGKILL);
+    EVENTUALLY(!puppet_alive(gone));
+    ck_assert_int_eq(enforcer_forget(enforcer, 1), -EBUSY);
+    ck_assert_int_eq(help_cgroup_count(help_instance), 3); /* all or nothing */
     ck_assert_int_eq(enforcer_signal(enforcer, 1, SIGUSR1, NULL), 0);
     usleep(50000);
     ck_assert_uint_eq(puppet_signals(late, SIGUSR1), 0);
@@ -387,6 +392,23 @@ START_TEST(given_out_again_in_a_join)
     ck_assert_int_eq(enforcer_members(enforcer, 1, NULL, NULL), 0);
     ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
     ck_assert_int_eq(help_cgroup_count(help_instance), 0);
+    ck_assert(puppet_alive(victim));
+}
+END_TEST
+
+START_TEST(given_out_again_in_a_signal)
+{
+    uint32_t count = 7;
+    options.before_step = on_step;
+    begin();
+    when = "signal";
+    with_child = false;
+    victim = puppet_start(ALICE);
+    join(1, victim);
+    ck_assert_int_eq(enforcer_signal(enforcer, 1, SIGUSR1, &count), 0);
+    ck_assert_uint_eq(count, 0);
+    usleep(20000);
+    ck_assert_uint_eq(puppet_signals(victim, SIGUSR1), 0);
     ck_assert(puppet_alive(victim));
 }
 END_TEST
@@ -539,7 +561,8 @@ static Suite *make(void)
                                   somebody_elses_cgroup,
                                   names_that_are_not_ours,
                                   others_remove_what_is_empty,
-                                  a_frozen_partition_with_two_origins,
+                                  a_frozen_partition_from_many_places,
+                                  given_out_again_in_a_signal,
                                   no_first_thread,
                                   the_daemon_steps_out,
                                   read_only,

@@ -560,6 +560,14 @@ pid_t puppet_fork(pid_t parent)
     return tell(parent, FORK, (int)(puppet_new() - stage->puppets));
 }
 
+void puppet_fork_later(pid_t parent)
+{
+    struct puppet *puppet = puppet_of(parent);
+    puppet->command = FORK;
+    puppet->argument = (int)(puppet_new() - stage->puppets);
+    sem_post(&puppet->go);
+}
+
 pid_t puppet_fork_away(pid_t parent)
 {
     return tell(parent, FORK_AWAY, (int)(puppet_new() - stage->puppets));

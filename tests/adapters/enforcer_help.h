@@ -58,6 +58,8 @@ int puppet_name(pid_t pid, const char *name);
 /* ... to start a thread and end the first one; or just to start one: its tid. */
 void puppet_end_first_thread(pid_t pid);
 pid_t puppet_thread(pid_t pid);
+/* ... to fork as soon as it runs: nobody waits for that. */
+void puppet_fork_later(pid_t parent);
 /* ... to look at a path, and not to come back from there: see help_stuck. */
 void puppet_hang(pid_t pid, const char *path);
 /* ... to fork all the time, up to `limit` living descendants. */
