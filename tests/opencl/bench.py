@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the layer costs, in one run: one program outside and one inside a partition take
-turns. Times are medians of the turns."""
+turns, then new ones do. Times are medians."""
 import os
 import statistics
 import sys
@@ -36,28 +36,33 @@ def bare(directory, count):
     return (time.monotonic_ns() - began) / count
 
 
-def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 41
-    mount = inside.mount()
-    directory = mount.at('gpu0', mount.ask('0.5 3600'))
+def generation(directory):
+    """New programs, because each is lucky or not with where its threads run: the medians
+    for both questions, of one outside, another outside, and one inside."""
     programs = [outside_program(), outside_program(), inside.program(directory)]
     for program in programs:
         program.say('loop 200 4096'), program.say('enqueue 2000')
-    # The first of three shows how far two of the same are apart.
-    _, without, within = map(statistics.median, turns(programs, 'loop 1000 4096', rounds))
-    writes = statistics.median(bare(directory, 500) for _ in range(9))
-    print(f'allocate and free: {without / 1000:.2f} us without the layer, {within / 1000:.2f} us '
-          f'with it: {(within - without) / 2000:.2f} us more for each of the two')
-    print(f'  of that, {writes / 2000:.2f} us is a write to the charge file '
-          f'(Python; {os.getloadavg()[0]:.1f} processes ran beside)')
-    same, without, within = turns(programs, 'enqueue 4000', 5 * rounds)
-    middle = [statistics.median(times) for times in (same, without, within)]
-    least = [min(times) for times in (same, without, within)]
-    print(f'a kernel: {middle[1]:.0f} ns without, {middle[2]:.0f} ns with: '
-          f'{middle[2] / middle[1]:.4f} x, the least {least[2] / least[1]:.4f} x')
-    print(f'  two without: {middle[0] / middle[1]:.4f} x, the least {least[0] / least[1]:.4f} x')
+    answers = [[statistics.median(times) for times in turns(programs, line, 9)]
+               for line in ('loop 1000 4096', 'enqueue 4000')]
     for program in programs:
         program.end()
+    return answers
+
+
+def main():
+    generations = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    mount = inside.mount()
+    directory = mount.at('gpu0', mount.ask('0.5 3600'))
+    answers = [generation(directory) for _ in range(generations)]
+    loop, kernel = ([statistics.median(answer[question][who] for answer in answers)
+                     for who in range(3)] for question in range(2))
+    writes = statistics.median(bare(directory, 500) for _ in range(9))
+    print(f'allocate and free: {loop[1] / 1000:.2f} us without the layer, {loop[2] / 1000:.2f} us '
+          f'with it: {(loop[2] - loop[1]) / 2000:.2f} us more for each of the two')
+    print(f'  of that, {writes / 2000:.2f} us is a write to the charge file '
+          f'(Python; {os.getloadavg()[0]:.1f} processes ran beside)')
+    print(f'a kernel: {kernel[1]:.0f} ns without, {kernel[2]:.0f} ns with: '
+          f'{kernel[2] / kernel[1]:.4f} x; two without: {kernel[0] / kernel[1]:.4f} x')
 
 
 lib.run(main)

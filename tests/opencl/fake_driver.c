@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CALLBACKS_MAX 4
 #define COMMANDS_MAX  16
@@ -246,6 +247,24 @@ static cl_int CL_API_CALL retain(cl_mem object)
     return CL_SUCCESS;
 }
 
+static cl_int CL_API_CALL release(cl_mem object);
+
+static void end_object(cl_mem object)
+{
+    while (object->callbacks-- > 0)
+        object->callback[object->callbacks].call(object, object->callback[object->callbacks].data);
+    if (object->parent != NULL)
+        release(object->parent);
+    free(object);
+}
+
+static void *end_later(void *object)
+{
+    usleep(3000);
+    end_object(object);
+    return NULL;
+}
+
 static cl_int CL_API_CALL release(cl_mem object)
 {
     pthread_mutex_lock(&lock);
@@ -261,11 +280,11 @@ static cl_int CL_API_CALL release(cl_mem object)
     pthread_mutex_unlock(&lock);
     if (!last)
         return CL_SUCCESS;
-    while (object->callbacks-- > 0)
-        object->callback[object->callbacks].call(object, object->callback[object->callbacks].data);
-    if (object->parent != NULL)
-        release(object->parent);
-    free(object);
+    pthread_t thread;
+    if (!fake.late || pthread_create(&thread, NULL, end_later, object) != 0)
+        end_object(object);
+    else
+        pthread_detach(thread);
     return CL_SUCCESS;
 }
 

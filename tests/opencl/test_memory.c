@@ -314,6 +314,30 @@ START_TEST(test_parts_counted)
 }
 END_TEST
 
+/* What is freed can be had again at once, also where the driver tells of it later; what
+ * stays is waited for once and in vain. */
+START_TEST(test_told_later)
+{
+    start("gpu0/p1");
+    cl_context context = context_of(0);
+    fake.late = true;
+    cl_mem small = buffer_of(context, 300, CL_SUCCESS);
+    cl->clRetainMemObject(small);
+    cl->clReleaseMemObject(small);
+    for (int i = 0; i < 5; i++) {
+        cl_mem a = buffer_of(context, 300, CL_SUCCESS), b = buffer_of(context, 400, CL_SUCCESS);
+        buffer_of(context, 1, CL_MEM_OBJECT_ALLOCATION_FAILURE);
+        cl->clReleaseMemObject(a);
+        cl->clReleaseMemObject(b);
+        cl_mem both = buffer_of(context, 700, CL_SUCCESS);
+        buffer_of(context, 1, CL_MEM_OBJECT_ALLOCATION_FAILURE);
+        cl->clReleaseMemObject(both);
+    }
+    ck_assert_ptr_nonnull(cl->clSVMAlloc(context, 0, 700, 0));
+    used(1000);
+}
+END_TEST
+
 /* A driver that tells of some objects and not of others. */
 START_TEST(test_counted_and_not)
 {
@@ -719,6 +743,7 @@ int main(void)
                                   test_in_use,
                                   test_parts,
                                   test_parts_counted,
+                                  test_told_later,
                                   test_counted_and_not,
                                   test_images_trued_up,
                                   test_image_sizes,

@@ -3,6 +3,7 @@
 #include "booking.h"
 
 #include "devices.h"
+#include "objects.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +31,24 @@ static void give_back(uint32_t partitions, uint64_t bytes, pid_t owner)
     }
 }
 
+/* With one partition, where what is just being freed counts as free. */
+static int book_one(unsigned partition, uint64_t bytes, pid_t *ret_owner)
+{
+    uint64_t seen = objects_gone();
+    int refusal;
+    do {
+        refusal = charge_book(layer.charge[partition], bytes, ret_owner);
+    } while (refusal == CHARGE_FULL && objects_wait(&seen));
+    return refusal;
+}
+
 /* With all of the partitions or with none. */
 static cl_int book(uint32_t partitions, uint64_t bytes, pid_t *ret_owner)
 {
     for (unsigned i = 0; i < layer.inside.count; i++) {
         if (!(partitions & (1u << i)))
             continue;
-        int refusal = charge_book(layer.charge[i], bytes, ret_owner);
+        int refusal = book_one(i, bytes, ret_owner);
         if (refusal != 0) {
             tell(i, bytes, refusal);
             give_back(partitions & ((1u << i) - 1), bytes, *ret_owner);

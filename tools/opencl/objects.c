@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct booking_table objects_counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -13,10 +14,39 @@ static atomic_bool counting;
 
 /* -- the driver tells -------------------------------------------------------------- */
 
+/* How often the program released something, and how many objects have ended. */
+static _Atomic uint64_t released, ended;
+static _Atomic uint64_t waited_for; /* of `released`: that many were waited for in vain */
+
+#define WAIT_STEP_NS 200000
+#define WAIT_STEPS   100
+
 static void CL_CALLBACK gone(cl_mem object, void *booking)
 {
     (void)object;
     booking_free(booking);
+    atomic_fetch_add(&ended, 1);
+}
+
+uint64_t objects_gone(void)
+{
+    return atomic_load(&ended);
+}
+
+bool objects_wait(uint64_t *seen)
+{
+    const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
+    uint64_t before = *seen, releases = atomic_load(&released);
+    bool worth = releases > objects_gone() && releases != atomic_load(&waited_for);
+
+    *seen = objects_gone();
+    for (int i = 0; worth && *seen == before && i < WAIT_STEPS; i++) {
+        nanosleep(&step, NULL);
+        *seen = objects_gone();
+    }
+    if (worth && *seen == before)
+        atomic_store(&waited_for, releases);
+    return *seen != before;
 }
 
 /* -- we count ------------------------------------------------------------------------ */
@@ -40,18 +70,18 @@ static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
  * and those that it was made out of. */
 static struct booking *uncount(cl_mem object)
 {
-    struct booking *ended = NULL;
+    struct booking *last = NULL;
     pthread_mutex_lock(&objects_counted.lock);
     struct booking *at = table_find(&objects_counted, object);
     while (at != NULL && --at->uses == 0) {
         struct booking *parent = at->parent;
         table_remove(&objects_counted, at->key);
-        at->next = ended;
-        ended = at;
+        at->next = last;
+        last = at;
         at = parent;
     }
     pthread_mutex_unlock(&objects_counted.lock);
-    return ended;
+    return last;
 }
 
 cl_int CL_API_CALL layer_clRetainMemObject(cl_mem memobj)
@@ -69,15 +99,16 @@ cl_int CL_API_CALL layer_clRetainMemObject(cl_mem memobj)
 
 cl_int CL_API_CALL layer_clReleaseMemObject(cl_mem memobj)
 {
+    atomic_fetch_add_explicit(&released, 1, memory_order_relaxed);
     if (!atomic_load_explicit(&counting, memory_order_relaxed))
         return layer.next.clReleaseMemObject(memobj);
     /* Forgotten first: the handle may come again as soon as the driver has let go. */
-    struct booking *ended = uncount(memobj);
+    struct booking *last = uncount(memobj);
     cl_int error = layer.next.clReleaseMemObject(memobj);
-    while (ended != NULL) {
-        struct booking *next = ended->next;
-        booking_free(ended);
-        ended = next;
+    while (last != NULL) {
+        struct booking *next = last->next;
+        gone(NULL, last);
+        last = next;
     }
     return error;
 }

@@ -21,6 +21,14 @@ cl_mem objects_created_sized(cl_mem object, struct booking *booking, cl_int erro
 /* An object was made out of `parent`, which costs nothing and keeps it alive. */
 void objects_derived(cl_mem object, cl_mem parent);
 
+/* A driver may tell of an end from a thread of its own, a moment after the program let
+ * go (NVIDIA's does), and a program that frees and allocates at once must not be refused
+ * for that. objects_gone: how many have ended. objects_wait: whether more have since
+ * *seen, which is brought up to date; waits for it a moment where the program has
+ * released something that may be on its way. */
+uint64_t objects_gone(void);
+bool objects_wait(uint64_t *seen);
+
 /* Where references are counted; empty with most drivers. */
 extern struct booking_table objects_counted;
 
