@@ -693,7 +693,7 @@ START_TEST(fork_bomb)
     join(1, pid);
     puppet_bomb(pid, getenv("CHRONOS_TEST_LIGHT") == NULL ? 200 : 50);
     ck_assert_int_eq(enforcer_scan(enforcer), 0);
-    ck_assert_int_gt(enforcer_members(enforcer, 1, tell, &told), 50);
+    ck_assert_int_gt(enforcer_members(enforcer, 1, tell, &told), 30);
     EVENTUALLY((enforcer_kill(enforcer, 1), enforcer_forget(enforcer, 1) == 0));
     ck_assert(!alive(pid));
     usleep(20000);
