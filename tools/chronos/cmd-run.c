@@ -92,7 +92,13 @@ static void read_end(struct use *use)
 static struct launch_end program_ended(void *context)
 {
     struct use *use = context;
+    char *members;
     read_end(use);
+    /* Where members are known by their parents, somebody has to look before the guard
+     * goes and leaves them without. */
+    if (use->end.leftover == LEFTOVER_STAYS &&
+        tree_read_all(use->directory, "procs", &members) == 0)
+        free(members);
     return use->end;
 }
 
