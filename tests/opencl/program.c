@@ -16,6 +16,7 @@
  *   kernel N           squares N numbers: their sum
  *   loop COUNT N       allocates and frees N bytes again and again: nanoseconds each
  *   enqueue COUNT      runs an empty kernel again and again: nanoseconds each
+ *   hop COUNT          a call that no layer wraps, again and again: picoseconds each
  *   exit CODE
  */
 #define CL_TARGET_OPENCL_VERSION 200
@@ -224,6 +225,20 @@ static void enqueue(int count)
     printf("%lld\n", (long long)(now_ns() - began_ns) / count);
 }
 
+static void hop(int count)
+{
+    if (!have_context()) {
+        printf("no context\n");
+        return;
+    }
+    int64_t began_ns = now_ns();
+    for (int i = 0; i < count; i += 2) {
+        clRetainContext(context);
+        clReleaseContext(context);
+    }
+    printf("%lld\n", (long long)((now_ns() - began_ns) * 1000 / count));
+}
+
 /* -- the conversation ------------------------------------------------------------------------ */
 
 static void memory(int i)
@@ -264,6 +279,8 @@ static void obey(const char *word, size_t a, size_t b)
         loop((int)a, b);
     } else if (strcmp(word, "enqueue") == 0) {
         enqueue((int)a);
+    } else if (strcmp(word, "hop") == 0) {
+        hop((int)a);
     } else if (strcmp(word, "exit") == 0) {
         fflush(stdout);
         _exit((int)a);
