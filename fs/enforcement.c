@@ -2,8 +2,6 @@
 /* What keeps which limit of a partition now; see enforcement.h. */
 #include "enforcement.h"
 
-#include "../core/engine/request.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -29,22 +27,37 @@ static void print(struct text *out, const char *limit, const struct words *words
     text_print(out, "%s %s\n", limit, words->length ? words->text : "none");
 }
 
-/* What a setting under config/ says. */
-static bool is_set(struct tree *tree, const char *name, const char *value)
+/* What the words are chosen by. */
+struct found {
+    bool usable;  /* programs can use the device at all, through OpenCL */
+    bool layer;   /* ... and then the layer is there for them */
+    bool metered; /* a driver tells who uses it */
+    bool ends;    /* the watchdog ends programs, and sees them */
+    bool others;  /* ... those of all users */
+};
+
+static struct found find(struct tree *tree, const struct partition *partition)
 {
-    char key[ENGINE_KEY_MAX];
-    snprintf(key, sizeof(key), "config/%s", name);
-    const char *is = engine_setting(tree->engine, key);
-    return is && !strcmp(is, value);
+    const struct keeper_state *keeps = &tree->keeps;
+    uint32_t device = partition->device;
+    uint32_t watchdog = engine_policy(tree->engine)->watchdog;
+    struct found found = {.usable = device < tree->device_count &&
+                                    !strcmp(tree->devices[device].backend, "opencl"),
+                          .metered = device < GPU_DEVICE_MAX && keeps->meter[device].backend[0]};
+    found.layer = found.usable && tree->shared->layer[0];
+    found.ends = found.metered && watchdog == POLICY_WATCHDOG_END;
+    found.others = tree->shared->admin_uid == 0;
+    return found;
 }
 
+/* SIGTERM that SIGKILL follows at once is nothing that a program hears. */
 static void print_expiry(struct tree *tree, const struct partition *partition, bool layer,
                          struct text *out)
 {
     struct words words = {.length = 0};
     bool cgroup = !strcmp(tree->keeps.processes, "cgroup");
     bool known = tree->keeps.processes[0];
-    add(&words, known && partition->on_expiry == ON_EXPIRY_TERM,
+    add(&words, known && partition->on_expiry == ON_EXPIRY_TERM && partition->grace_ns > 0,
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
         cgroup ? "cgroup-kill" : "process-tree-kill");
@@ -52,34 +65,52 @@ static void print_expiry(struct tree *tree, const struct partition *partition, b
     print(out, "expiry", &words);
 }
 
+static void print_why(struct tree *tree, const struct partition *partition,
+                      const struct found *found, struct text *out)
+{
+    const struct keeper_state *keeps = &tree->keeps;
+    uint32_t device = partition->device;
+    const char *note = device < GPU_DEVICE_MAX ? keeps->meter[device].note : "";
+    if (!found->usable)
+        text_print(out, "# memory: no program can use this device through OpenCL: it is %s\n",
+                   device < tree->device_count ? tree->devices[device].backend : "absent");
+    else if (!found->layer)
+        text_print(out, "# memory: the OpenCL layer is not on this machine\n");
+    if (found->ends && !partition->uid)
+        text_print(out, "# memory: the watchdog only reports programs of root\n");
+    if (found->ends && !found->others)
+        text_print(out, "# devices: the watchdog cannot end programs of other users\n");
+    if (engine_policy(tree->engine)->watchdog != POLICY_WATCHDOG_OFF && !found->metered)
+        text_print(out, "# devices: the watchdog sees nothing: no driver tells of this device\n");
+    if (keeps->why[0])
+        text_print(out, "# processes: %s\n", keeps->why);
+    if (note[0])
+        text_print(out, "# accounting: %s\n", note);
+    if (keeps->gate_why[0])
+        text_print(out, "# devices: %s\n", keeps->gate_why);
+}
+
 void enforcement_print(struct tree *tree, const struct partition *partition, struct text *out)
 {
     const struct keeper_state *keeps = &tree->keeps;
     uint32_t device = partition->device;
-    bool layer = tree->shared->layer[0] != '\0';
-    bool metered = device < GPU_DEVICE_MAX && keeps->meter[device].backend[0];
-    bool ends = metered && is_set(tree, "watchdog", "end");
+    struct found found = find(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
-    add(&memory, layer, "opencl-layer");
-    add(&memory, ends, "watchdog");
+    add(&memory, found.layer, "opencl-layer");
+    add(&memory, found.ends && partition->uid, "watchdog");
     print(out, "memory", &memory);
     text_print(out, "compute none\n");
-    add(&devices, layer, "opencl-layer");
+    add(&devices, found.layer, "opencl-layer");
     add(&devices, device < GPU_DEVICE_MAX && keeps->gated[device], "gate");
-    add(&devices, ends, "watchdog");
+    add(&devices, found.ends && found.others, "watchdog");
     print(out, "devices", &devices);
     add(&processes, keeps->processes[0], keeps->processes);
     print(out, "processes", &processes);
     add(&accounting, true, "charge");
-    if (metered)
+    if (found.metered)
         add(&accounting, true, keeps->meter[device].backend);
     print(out, "accounting", &accounting);
-    print_expiry(tree, partition, layer, out);
-    if (keeps->why[0])
-        text_print(out, "# processes: %s\n", keeps->why);
-    if (device < GPU_DEVICE_MAX && keeps->meter[device].note[0])
-        text_print(out, "# accounting: %s\n", keeps->meter[device].note);
-    if (keeps->gate_why[0])
-        text_print(out, "# devices: %s\n", keeps->gate_why);
+    print_expiry(tree, partition, found.layer, out);
+    print_why(tree, partition, &found, out);
 }

@@ -372,7 +372,8 @@ const struct file_row files_partition[] = {
     {"procs", 0644, FRESH_NEVER, show_procs, store_procs, .live = LIVE_MEMBERS,
      .doc = "pids of the programs that belong to it, with their children; write a pid of yours to "
             "join it, 0 for the writer"},
-    {"enforcement", 0444, FRESH_NEVER, show_enforcement, .doc = "which limit is kept by what, now"},
+    {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
+     .doc = "which limit is kept by what, now"},
     {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
      .doc = "the latest events about it, a line each"},
     {0},

@@ -215,7 +215,7 @@ static void tell_state(struct keeper *keeper)
     struct keeper_state state = {.metered = sampling_is_metered(keeper->sampling)};
     const struct gpu_usage *usage = sampling_last(keeper->sampling);
     snprintf(state.processes, sizeof(state.processes), "%s", enforcer_word(keeper->enforcer));
-    snprintf(state.why, sizeof(state.why), "%s", enforcer_why(keeper->enforcer));
+    memcpy(state.why, keeper->state.why, sizeof(state.why));
     for (uint32_t i = 0; usage && i < usage->device_count; i++) {
         const struct gpu_usage_device *device = &usage->device[i];
         if (device->known)
@@ -320,20 +320,31 @@ static int begin_guards(struct keeper *keeper)
     return r;
 }
 
+static int open_enforcer(struct keeper *keeper, struct enforcer_options *options)
+{
+    char sentence[ENFORCER_SENTENCE_MAX] = "";
+    int r = enforcer_open(options, &keeper->enforcer, sentence, sizeof(sentence));
+    if (*sentence)
+        log_say("programs of partitions: %s", sentence);
+    if (r) { /* asked for cgroups, and they are gone */
+        snprintf(keeper->state.why, sizeof(keeper->state.why), "%s", sentence);
+        options->mode = "process-tree";
+        return enforcer_open(options, &keeper->enforcer, sentence, sizeof(sentence));
+    }
+    const char *why = enforcer_why(keeper->enforcer);
+    if (!strcmp(options->mode, "process-tree"))
+        why = "--enforcer process-tree was asked for";
+    snprintf(keeper->state.why, sizeof(keeper->state.why), "%s", why);
+    return 0;
+}
+
 static int begin(struct keeper *keeper)
 {
     struct enforcer_options options = {.instance = keeper->start.instance,
                                        .state_dir = keeper->start.state_dir,
                                        .mode = keeper->start.enforcer,
                                        .supervisor = getppid()};
-    char sentence[ENGINE_SENTENCE_MAX] = "";
-    int r = enforcer_open(&options, &keeper->enforcer, sentence, sizeof(sentence));
-    if (*sentence)
-        log_say("programs of partitions: %s", sentence);
-    if (r) { /* asked for cgroups, and they are gone */
-        options.mode = "process-tree";
-        r = enforcer_open(&options, &keeper->enforcer, sentence, sizeof(sentence));
-    }
+    int r = open_enforcer(keeper, &options);
     if (r)
         return r;
     const struct sampling_start sampling = {.devices = keeper->start.devices,

@@ -65,9 +65,10 @@ static const struct rung *find(const struct ladder *ladder, uint64_t id)
     return NULL;
 }
 
-bool ladder_has(const struct ladder *ladder, uint64_t id)
+bool ladder_ends(const struct ladder *ladder, uint64_t id)
 {
-    return find(ladder, id) != NULL;
+    const struct rung *rung = find(ladder, id);
+    return rung && rung->partition.on_expiry != ON_EXPIRY_NONE;
 }
 
 int ladder_add(struct ladder *ladder, int64_t now_ns, const struct partition *partition)

@@ -35,7 +35,8 @@ int ladder_add(struct ladder *ladder, int64_t now_ns, const struct partition *pa
 void ladder_step(struct ladder *ladder, int64_t now_ns);
 /* When ladder_step must be called next; INT64_MAX when never. */
 int64_t ladder_next_ns(const struct ladder *ladder);
-/* Whether partition `id` is on it. */
-bool ladder_has(const struct ladder *ladder, uint64_t id);
+/* Whether the processes of partition `id` are being ended now: not where on_expiry
+ * leaves them alone. */
+bool ladder_ends(const struct ladder *ladder, uint64_t id);
 
 #endif

@@ -37,6 +37,8 @@ static bool is_fresh(const struct tree *tree, const struct file_row *row, uint64
         return looks_find(&tree->looks, id,
                           tree->joined_ns > since_ns ? tree->joined_ns : since_ns) != NULL;
     }
+    if (!tree->keeps.processes[0]) /* nothing was told since the start */
+        return false;
     return !tree->keeps.metered || tree->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
 

@@ -70,7 +70,7 @@ static int compare_ids(const void *one, const void *other)
 static void add_partition(struct watching *watching, uint64_t id)
 {
     const struct holding *holding = holdings_find(watching->start.holdings, id);
-    if (!id || (!holding && !ladder_has(watching->start.ladder, id)))
+    if (!id || (!holding && !ladder_ends(watching->start.ladder, id)))
         return;
     struct watchdog_partition *partition = &watching->partitions[watching->partition_count++];
     *partition = (struct watchdog_partition){.id = id, .ending = !holding};

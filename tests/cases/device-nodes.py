@@ -7,52 +7,10 @@ import os
 import sqlite3
 import stat
 import subprocess
-import time
 
 import lib
-from lib import T, alice, bob, carol, check, equal, root, wait_for
-
-UUID = '/proc/driver/nvidia/gpus/0000:00:0{}.0/information'
-
-
-def make_dev():
-    """A /dev with what a daemon needs and nodes like those of two NVIDIA GPUs."""
-    if not os.path.isdir('/proc/driver'):
-        raise lib.Skip('this kernel has no /proc/driver')
-    dev = os.path.join(T, 'dev')
-    os.mkdir(dev)
-    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'mode=0755', 'none', dev], check=True)
-    try:
-        for name, major, minor in (('null', 1, 3), ('zero', 1, 5), ('urandom', 1, 9),
-                                   ('fuse', 10, 229)):
-            os.mknod(os.path.join(dev, name), stat.S_IFCHR | 0o666, os.makedev(major, minor))
-            os.chmod(os.path.join(dev, name), 0o666)
-        os.close(os.open(os.path.join(dev, 'fuse'), os.O_RDWR))
-    except PermissionError as error:
-        raise lib.Skip('this machine allows no device nodes') from error
-    os.symlink('/proc/self/fd', os.path.join(dev, 'fd'))
-    os.mkdir(os.path.join(dev, 'shm'))
-    subprocess.run(['mount', '--move', dev, '/dev'], check=True)
-    subprocess.run(['mount', '-t', 'tmpfs', 'none', '/proc/driver'], check=True)
-    for i in range(2):
-        os.makedirs(os.path.dirname(UUID.format(6 + i)))
-        with open(UUID.format(6 + i), 'w') as file:
-            file.write(f'Model: \t\t NVIDIA H200\nGPU UUID: \t SIM-{i}\nDevice Minor: \t {i}\n')
-    modify(0)
-    for name in ('nvidia0', 'nvidia1', 'nvidiactl'):
-        make_node(name)
-
-
-def modify(on):
-    with open('/proc/driver/nvidia/params', 'w') as file:
-        file.write(f'ModifyDeviceFiles: {on}\nDeviceFileMode: 438\n')
-
-
-def make_node(name):
-    """As nvidia-modprobe does: first the node, a moment later its mode."""
-    os.mknod(f'/dev/{name}', stat.S_IFCHR | 0o600, os.makedev(1, 3))
-    time.sleep(0.05)
-    os.chmod(f'/dev/{name}', 0o666)
+from lib import alice, bob, carol, check, equal, root, wait_for
+from madeup import NODES, make_dev, make_node, modify
 
 
 def can_open(user, name):
@@ -76,7 +34,7 @@ def look(name):
     return st.st_uid, st.st_gid, oct(st.st_mode), os.listxattr(f'/dev/{name}')
 
 
-CLOSED = {'nvidia0': [], 'nvidia1': [], 'nvidiactl': []}
+CLOSED = {name: [] for name in NODES}
 OPEN = {name: [alice, bob, carol] for name in CLOSED}
 
 

@@ -10,34 +10,8 @@ import signal
 import sys
 
 import lib
-from lib import GIB, T, alice, bob, check, equal, root, wait_for
-
-GPUS = os.path.join(T, 'gpus')
-
-
-class Driver:
-    """What the made-up driver tells: {gpu: {pid: bytes}}."""
-
-    def __init__(self):
-        self.used = {0: {}, 1: {}}
-        self.tell()
-
-    def tell(self):
-        with open(GPUS + '.new', 'w') as file:
-            for gpu, processes in self.used.items():
-                file.write(f'device SIM-{gpu} - {sum(processes.values())}\n')
-                file.writelines(f'process {pid} {size} 10\n' for pid, size in processes.items())
-        os.rename(GPUS + '.new', GPUS)
-
-    def use(self, gpu, pid, size):
-        self.used[gpu][pid] = size
-        self.tell()
-
-    def stop(self, *pids):
-        for processes in self.used.values():
-            for pid in pids:
-                processes.pop(pid, None)
-        self.tell()
+from lib import GIB, alice, bob, check, equal, root, wait_for
+from madeup import Driver
 
 
 class Program:
@@ -197,8 +171,7 @@ def excess(mount, driver):
 
 def main():
     driver = Driver()
-    mount = lib.Mount('2x80G', environment={'LD_LIBRARY_PATH': os.environ['FAKE_NVML'],
-                                            'CHRONOS_FAKE_NVML': GPUS})
+    mount = lib.Mount('2x80G', environment=driver.environment())
     mount.write('1', 'config', 'watchdog_interval')
     mount.write('1', 'config', 'watchdog_grace')
     program = off(mount, driver)

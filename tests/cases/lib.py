@@ -350,3 +350,22 @@ class Mount:
             check(False, 'chronosfs did not stop on SIGTERM')
             self.process.kill()
         return None
+
+
+@contextlib.contextmanager
+def mounted(*arguments, **options):
+    """A tree for a while; it is closed whatever happens."""
+    mount = Mount(*arguments, **options)
+    try:
+        yield mount
+    finally:
+        mount.close()
+
+
+def cgroup_mount():
+    """Where a cgroup v2 that can be written is mounted, or None."""
+    with open('/proc/self/mountinfo') as mounts:
+        for line in mounts:
+            if ' - cgroup2 ' in line and 'rw' in line.split()[5].split(','):
+                return line.split()[4]
+    return None

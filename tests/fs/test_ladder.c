@@ -70,10 +70,10 @@ START_TEST(test_nobody)
 {
     struct partition p = ended(1, ON_EXPIRY_KILL, 0);
     ck_assert_int_eq(ladder_add(ladder, 100 * S, &p), 0);
-    ck_assert(ladder_has(ladder, 1));
+    ck_assert(ladder_ends(ladder, 1));
     run_until(101 * S);
     ck_assert_str_eq(notes, "");
-    ck_assert(!ladder_has(ladder, 1));
+    ck_assert(!ladder_ends(ladder, 1));
     ck_assert(ladder_next_ns(ladder) == INT64_MAX);
 }
 END_TEST
@@ -87,10 +87,11 @@ START_TEST(test_none_leaves)
     ck_assert_str_eq(notes, "p1 left processes=1\n");
     ck_assert(enforcer_fake_alive(enforcer, pid));
     ck_assert_uint_eq(enforcer_fake_signals(enforcer, pid, SIGTERM), 0);
+    ck_assert(!ladder_ends(ladder, 1));
     enforcer_fake_end(enforcer, pid, false);
     run_until(1020 * S);
     ck_assert_ptr_nonnull(strstr(notes, "p1 emptied after_ms="));
-    ck_assert(!ladder_has(ladder, 1));
+    ck_assert(ladder_next_ns(ladder) == INT64_MAX);
 }
 END_TEST
 
@@ -178,7 +179,7 @@ START_TEST(test_stuck)
     enforcer_fake_stick(enforcer, pid, false);
     run_until(220 * S);
     ck_assert_ptr_nonnull(strstr(notes, "emptied"));
-    ck_assert(!ladder_has(ladder, 1));
+    ck_assert(!ladder_ends(ladder, 1));
 }
 END_TEST
 
@@ -195,7 +196,7 @@ START_TEST(test_many)
     run_until(101 * S);
     for (uint64_t id = 1; id <= 40; id++) {
         ck_assert_int_eq(enforcer_fake_alive(enforcer, pids[id - 1]), id % 2);
-        ck_assert_int_eq(ladder_has(ladder, id), id % 2);
+        ck_assert_int_eq(ladder_ends(ladder, id), id % 2);
     }
     run_until(106 * S);
     ck_assert(ladder_next_ns(ladder) == INT64_MAX);
