@@ -13,6 +13,7 @@ from lib import check, equal
 
 # One device, and no more trouble for these programs than they have in life.
 ONE = {'POCL_DEVICES': 'pthread', 'MALLOC_PERTURB_': '0'}
+inside.DEVICES['POCL_MEMORY_LIMIT'] = '4'  # hashcat wants nothing less
 HASH = '900150983cd24fb0d6963f7d28e17f72'  # of abc
 
 
