@@ -44,7 +44,7 @@ static struct found find(struct tree *tree, const struct partition *partition)
     struct found found = {.usable = device < tree->device_count &&
                                     !strcmp(tree->devices[device].backend, "opencl"),
                           .metered = device < GPU_DEVICE_MAX && keeps->meter[device].backend[0]};
-    found.layer = found.usable && tree->shared->layer[0];
+    found.layer = found.usable && tree->shared->layer[0] && tree->shared->devices.layered;
     found.ends = found.metered && watchdog == POLICY_WATCHDOG_END;
     found.others = tree->shared->admin_uid == 0;
     return found;
@@ -74,8 +74,10 @@ static void print_why(struct tree *tree, const struct partition *partition,
     if (!found->usable)
         text_print(out, "# memory: no program can use this device through OpenCL: it is %s\n",
                    device < tree->device_count ? tree->devices[device].backend : "absent");
-    else if (!found->layer)
+    else if (!tree->shared->layer[0])
         text_print(out, "# memory: the OpenCL layer is not on this machine\n");
+    else if (!found->layer)
+        text_print(out, "# memory: the OpenCL loader of this machine takes no layers\n");
     if (found->ends && !partition->uid)
         text_print(out, "# memory: the watchdog only reports programs of root\n");
     if (found->ends && !found->others)

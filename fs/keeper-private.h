@@ -50,6 +50,7 @@ struct keeper {
     struct holdings occupied;  /* those that programs have joined */
     struct holdings frozen;    /* found so at the start */
     bool scans;                /* members are known by looking now and then */
+    bool has_scanned;          /* since these errands were taken */
     int64_t scanned_ns;
     struct looked looked[KEEPER_LOOKED];
     struct keeper_policy policy;

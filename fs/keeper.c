@@ -94,7 +94,9 @@ static void look(struct keeper *keeper, uint64_t id, int64_t asked_ns)
     news->at_ns = last->at_ns;
     FILE *file = open_memstream(&news->text, &news->length);
     if (file) {
-        enforcer_scan(keeper->enforcer);
+        if (!keeper->has_scanned)
+            enforcer_scan(keeper->enforcer);
+        keeper->has_scanned = true;
         enforcer_members(keeper->enforcer, id, member_line, file);
         if (fclose(file) != 0)
             news->length = 0;
@@ -189,6 +191,7 @@ static void run_errand(struct keeper *keeper, const struct errand *errand)
 static void run_errands(struct keeper *keeper)
 {
     struct errand *errand = keeper_take_errands(keeper);
+    keeper->has_scanned = false; /* one scan serves all who had asked by now */
     for (struct errand *next; errand; errand = next) {
         next = errand->next;
         run_errand(keeper, errand);

@@ -192,7 +192,10 @@ static int find_devices(struct start *start)
     bool simulate = start->options.simulate[0] != '\0';
     struct gpu_list *list = &start->shared->devices;
     int r = gpu_probe(simulate ? &gpu_simulated : &gpu_opencl,
-                      simulate ? start->options.simulate : NULL, PROBE_WAIT_MS, list);
+                      simulate                          ? start->options.simulate
+                      : start->shared->layer[0] != '\0' ? start->shared->layer
+                                                        : NULL,
+                      PROBE_WAIT_MS, list);
 
     if (r != 0 && simulate) {
         snprintf(start->sentence, sizeof(start->sentence), "%s", list->note);
@@ -200,6 +203,9 @@ static int find_devices(struct start *start)
     }
     if (list->note[0] != '\0')
         log_say("%s", list->note);
+    if (r == 0 && !simulate && start->shared->layer[0] != '\0' && !list->layered)
+        log_say("the OpenCL loader of this machine takes no layers: OpenCL programs are not "
+                "limited; use the one of ocl-icd or of Khronos");
     if (r == 0 && list->count > 0)
         return 0;
     snprintf(start->sentence, sizeof(start->sentence),

@@ -31,7 +31,8 @@ struct gpu_device {
 struct gpu_list {
     uint32_t count;
     struct gpu_device device[GPU_DEVICE_MAX];
-    char note[256]; /* something the administrator should be told; "" nothing */
+    uint32_t layered; /* opencl: whether the loader took the layer it was told of */
+    char note[256];   /* something the administrator should be told; "" nothing */
 };
 
 struct gpu_backend {
@@ -42,7 +43,7 @@ struct gpu_backend {
     int (*probe)(const char *argument, struct gpu_list *list);
 };
 
-extern const struct gpu_backend gpu_opencl;
+extern const struct gpu_backend gpu_opencl;            /* argument: a layer to try, or NULL */
 extern const struct gpu_backend gpu_simulated;         /* argument: "4x80G", "2x80G,24G" */
 extern const struct gpu_backend *const gpu_backends[]; /* ends with NULL */
 const struct gpu_backend *gpu_backend_find(const char *name);

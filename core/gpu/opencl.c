@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Function pointers through memcpy: C has no conversion from void pointers. */
@@ -61,9 +62,10 @@ static void tell(struct opencl_search *search)
 static int probe(const char *argument, struct gpu_list *list)
 {
     struct opencl_search search = {.list = list};
-    (void)argument;
 
     memset(list, 0, sizeof(*list));
+    if (argument != NULL)
+        setenv("OPENCL_LAYERS", argument, 1);
     if (!open_loader(&search.cl)) {
         snprintf(list->note, sizeof(list->note),
                  "there is no OpenCL loader (libOpenCL.so.1): install ocl-icd-libopencl1 and the "
@@ -71,6 +73,8 @@ static int probe(const char *argument, struct gpu_list *list)
         return 0;
     }
     opencl_search_run(&search);
+    /* Not every loader knows layers: what it took is in memory now. */
+    list->layered = argument != NULL && dlopen(argument, RTLD_NOW | RTLD_NOLOAD) != NULL;
     tell(&search);
     return 0;
 }

@@ -42,6 +42,14 @@ int sqlite_errno(sqlite3 *db, int rc)
     }
 }
 
+/* What SQLite says can quote the file, and a damaged file holds anything. */
+static void one_line(char *sentence)
+{
+    for (unsigned char *at = (unsigned char *)sentence; *at; at++)
+        if (*at < 0x20 || *at == 0x7f)
+            *at = '?';
+}
+
 void sqlite_say(char *sentence, size_t size, const char *what, sqlite3 *db, int rc)
 {
     int code = sqlite_errno(db, rc);
@@ -53,6 +61,7 @@ void sqlite_say(char *sentence, size_t size, const char *what, sqlite3 *db, int 
                  db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
     else
         snprintf(sentence, size, "%s: %s", what, strerror(-code));
+    one_line(sentence);
 }
 
 static int damaged(const struct sqlite_store *store, const char *how, char *sentence, size_t size)
@@ -61,10 +70,7 @@ static int damaged(const struct sqlite_store *store, const char *how, char *sent
              "%s/" STATE_FILE " is damaged (%s); it was left alone: put a copy back, or move it "
              "away to begin with nothing",
              store->directory, how);
-    for (char *c = sentence; size > 0 && *c != '\0'; c++) {
-        if (*c == '\n')
-            *c = ' ';
-    }
+    one_line(sentence);
     return -EBADMSG;
 }
 
