@@ -43,7 +43,8 @@ static inline void tree_step(const struct tree *tree, const char *name)
 }
 
 /* tree_file.c. Opens or creates STATE_DIR/members. Records of another boot are dropped;
- * what is damaged too, with a sentence and result 0. */
+ * what is damaged too, with a sentence and result 0. Where the disk is full or cannot be
+ * written, from then on they are kept in memory only, and the same is told. */
 int tree_file_open(struct tree_file *file, const char *state_dir, const char *boot_id,
                    char *sentence, size_t size);
 void tree_file_close(struct tree_file *file);

@@ -59,18 +59,42 @@ void tree_record_drop(struct tree_record *record)
     record->id = 0;
 }
 
+/* The records go on in memory only, and so does what comes. The file is emptied, if it
+ * can be: who is in another partition by then must not be found in the old one. */
+static void *leave_file(struct tree_file *file, size_t bytes)
+{
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return mapped;
+    if (file->map != NULL) {
+        memcpy(mapped, file->map, file->map_bytes);
+        munmap(file->map, file->map_bytes);
+    } else if (file->fd >= 0 && pread(file->fd, mapped, bytes, 0) < 0) {
+        memset(mapped, 0, bytes);
+    }
+    if (file->fd >= 0 && ftruncate(file->fd, 0) != 0) {
+        /* A read-only disk: what is there stays. */
+    }
+    file->fd = fd_close(file->fd);
+    return mapped;
+}
+
 static int map(struct tree_file *file, size_t count)
 {
     size_t bytes = sizeof(struct header) + count * sizeof(struct tree_record);
+    void *mapped;
     if (bytes > BYTES_MAX)
         return -ENOSPC;
-    /* Blocks first: a full disk is an error here, and a signal in a mapping. */
-    int rc = posix_fallocate(file->fd, 0, (off_t)bytes);
-    if (rc != 0)
-        return -rc;
-    void *mapped = file->map == NULL
-                       ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0)
-                       : mremap(file->map, file->map_bytes, bytes, MREMAP_MAYMOVE);
+    /* Blocks first: a full disk is an error here, and a signal in a mapping. Programs
+     * must be able to join and to be ended all the same. */
+    if (file->fd >= 0 && posix_fallocate(file->fd, 0, (off_t)bytes) != 0)
+        mapped = leave_file(file, bytes);
+    else if (file->map != NULL)
+        mapped = mremap(file->map, file->map_bytes, bytes, MREMAP_MAYMOVE);
+    else if (file->fd >= 0)
+        mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+    else
+        mapped = leave_file(file, bytes);
     if (mapped == MAP_FAILED)
         return -errno;
     file->map = mapped;
@@ -207,10 +231,22 @@ int tree_file_open(struct tree_file *file, const char *state_dir, const char *bo
     if (rc != 0)
         return sentence_set(rc, sentence, size, "the boot id of the machine cannot be read");
     file->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    rc = file->fd < 0 ? -errno : load(file, boot, path, sentence, size);
-    if (rc != 0)
+    rc = file->fd < 0 ? -errno : 0;
+    if (rc == -EROFS)
+        file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    rc = file->fd < 0 ? rc : load(file, boot, path, sentence, size);
+    if (rc == 0 && file->fd >= 0)
+        return 0;
+    if (rc != 0 && rc != -ENOSPC && rc != -EDQUOT && rc != -EFBIG && rc != -EROFS && rc != -EIO)
         return sentence_set(rc, sentence, size, "%s cannot be used: %s", path, strerror(-rc));
-    return 0;
+    sentence_set(0, sentence, size,
+                 "%s cannot be written: who belongs to a partition from now on is not known any "
+                 "more after a restart",
+                 path);
+    if (rc == 0)
+        return 0;
+    tree_file_close(file);
+    return map(file, GROW_BY);
 }
 
 void tree_file_close(struct tree_file *file)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -185,6 +186,44 @@ static void file_write(const void *bytes, size_t size, off_t at, bool cut)
     ck_assert_int_eq(pwrite(fd, bytes, size, at), (ssize_t)size);
     close(fd);
 }
+
+/* So large may files get; who writes more is refused. What Check itself writes too, so
+ * nothing is asserted meanwhile. */
+static void limit_files(rlim_t bytes)
+{
+    const struct rlimit limit = {bytes, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+START_TEST(no_room)
+{
+    struct tree_record record = {.id = 7, .start = 1};
+    int rc = 0;
+    begin();
+    pid_t pid = puppet_start(geteuid());
+    join(1, pid);
+    limit_files(0);
+    for (record.pid = 2; rc == 0 && record.pid < 1000; record.pid++)
+        rc = tree_record_set(&((struct tree *)enforcer)->file, &record);
+    limit_files(RLIM_INFINITY);
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(members(1), 1);
+    enforcer = enforcer_close(enforcer);
+    limit_files(0);
+    rc = enforcer_open(&options, &enforcer, why, sizeof(why));
+    limit_files(RLIM_INFINITY);
+    ck_assert_int_eq(rc, 0);
+    ck_assert_ptr_nonnull(strstr(why, "cannot be written"));
+    /* Nobody is found where he may not be any more. */
+    ck_assert_int_eq(enforcer_each(enforcer, NULL, NULL), 0);
+    join(2, pid);
+    ck_assert_int_eq(members(2), 1);
+    ck_assert_int_eq(enforcer_kill(enforcer, 2), 0);
+    begin();
+    ck_assert_str_eq(why, "");
+}
+END_TEST
 
 START_TEST(damaged_files)
 {
@@ -522,6 +561,7 @@ static Suite *make(void)
                                   another_boot,
                                   made_up_records,
                                   damaged_files,
+                                  no_room,
                                   files_that_cannot_be,
                                   given_out_again_in_a_signal,
                                   given_out_again_while_we_were_away,

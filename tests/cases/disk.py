@@ -126,6 +126,48 @@ def warns_on_a_full_disk(mount, state):
     mount.release_all()
 
 
+def start_in(mount, name):
+    """A program in a partition."""
+    program = subprocess.Popen(['sleep', '1000'])
+    mount.write(f'{program.pid}', 'gpu0', name, 'procs')
+    equal(mount.read('gpu0', name, 'procs').split(), [f'{program.pid}'])
+    return program
+
+
+def ends(program):
+    check(lib.wait_for(lambda: program.poll() is not None, 15), 'ended on a full disk')
+
+
+def ends_programs_on_a_full_disk(state):
+    """Programs join and are ended, whatever cannot be written down."""
+    mount = lib.Mount('1x80G', state=state, options=['--enforcer', 'process-tree'])
+    name = mount.ask('1M 600 on_expiry=kill')
+    mount.stop()
+    os.unlink(os.path.join(state, 'members'))
+    filler = fill(state)
+    mount.start()
+    ask_until_refused(mount)
+    program = start_in(mount, name)
+    os.unlink(filler)
+    mount.write('4', 'gpu0', name, 'remaining')
+    filler = fill(state)
+    ends(program)
+    os.unlink(filler)
+    check(lib.wait_for(lambda: lib.outcome(mount.ask, '1M 60') == 'ok'), 'with room again')
+    # Whoever held it is gone: that cannot be refused.
+    fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
+    os.write(fd, b'1M 600 hold on_expiry=kill\n')
+    program = start_in(mount, os.read(fd, 64).decode().strip())
+    filler = fill(state)
+    ask_until_refused(mount)
+    os.close(fd)
+    ends(program)
+    os.unlink(filler)
+    check(lib.wait_for(lambda: lib.outcome(mount.ask, '1M 60') == 'ok'), 'with room again')
+    mount.release_all()
+    mount.stop()
+
+
 def new_devices_on_a_full_disk(state):
     """Devices that could not be written down at the start are, once there is room."""
     directory = os.path.join(state, 'devices')
@@ -173,6 +215,7 @@ def main():
     mount.start()
     equal(lib.outcome(mount.ask, '1M 60'), 'ok')
     mount.stop()
+    ends_programs_on_a_full_disk(state)
     new_devices_on_a_full_disk(state)
 
 
