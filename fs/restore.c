@@ -262,6 +262,5 @@ int server_restore(struct server *server)
     uint32_t uid;
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);
-    r = restore_usage(tree);
-    return r ? r : server_close_unheld(server);
+    return restore_usage(tree);
 }

@@ -81,6 +81,9 @@ static int start(struct server *server, const struct worker_fds *fds)
     r = server_restore(server);
     if (!r)
         r = server_start_keeper(server);
+    /* Now that the keeper knows them: their programs end with them. */
+    if (!r)
+        r = server_close_unheld(server);
     struct committer_start committer = {.store = server->store,
                                         .link = server->link,
                                         .keeper = server->keeper,
@@ -189,6 +192,7 @@ static void loop(struct server *server, const struct worker_fds *fds)
      * cannot be written now (ends, on a full disk) is found again at the start. */
     link_serve_rest(server->link);
     server_answer_all_later(server);
+    server_finish_joins(server);
     if (!committer_drain(server->committer))
         server_handle_failure(server);
 }
