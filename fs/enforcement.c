@@ -84,6 +84,8 @@ static void print_why(struct tree *tree, const struct partition *partition,
         text_print(out, "# devices: the watchdog cannot end programs of other users\n");
     if (engine_policy(tree->engine)->watchdog != POLICY_WATCHDOG_OFF && !found->metered)
         text_print(out, "# devices: the watchdog sees nothing: no driver tells of this device\n");
+    if (!keeps->processes[0])
+        text_print(out, "# processes: not known yet: the daemon has just started\n");
     if (keeps->why[0])
         text_print(out, "# processes: %s\n", keeps->why);
     if (note[0])

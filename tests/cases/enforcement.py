@@ -38,10 +38,18 @@ def no_cgroups():
     wanted = dict(plain('process-tree'), **{'# processes': ['--enforcer process-tree was asked for']})
     with lib.mounted('2x80G', options=['--enforcer', 'process-tree']) as mount:
         name = mount.ask('10% 600')
+        wait_for(lambda: says(mount, name)['processes'] != 'none')
         equal(says(mount, name), wanted)
+        at_once = 0
         for _ in range(5):
             mount.kill_worker()
+            first = says(mount, name)
+            if first['processes'] == 'none':
+                check('not known yet' in first['# processes'][0], first)
+            at_once += first == wanted
+            wait_for(lambda: says(mount, name) == wanted)
             equal(says(mount, name), wanted, 'the next worker')
+        check(at_once, 'a read waits for what the keeper finds')
         with subprocess.Popen(['sleep', '100']) as program:
             mount.write(f'{program.pid}', 'gpu0', name, 'procs')
             equal(says(mount, name), wanted, 'with a program in it')
@@ -66,6 +74,7 @@ def at_the_end(mount, enforcer):
 def with_cgroups():
     with lib.mounted('2x80G', options=['--enforcer', 'auto']) as mount:
         name = mount.ask('10% 600')
+        wait_for(lambda: says(mount, name)['processes'] != 'none')
         equal(says(mount, name), plain('cgroup'))
         at_the_end(mount, 'cgroup')
 
@@ -75,16 +84,18 @@ def lost_cgroups():
     top = lib.cgroup_mount()
     with lib.mounted('2x80G', options=['--enforcer', 'cgroup']) as mount:
         name = mount.ask('10% 600')
-        equal(says(mount, name)['processes'], 'cgroup')
+        check(wait_for(lambda: says(mount, name)['processes'] == 'cgroup'))
         subprocess.run(['mount', '-o', 'remount,ro,bind', top], check=True)
         try:
             mount.kill_worker()
+            wait_for(lambda: says(mount, name)['processes'] != 'none')
             said = says(mount, name)
             equal(said['processes'], 'process-tree')
             check('read-only' in said['# processes'][0], said)
         finally:
             subprocess.run(['mount', '-o', 'remount,rw,bind', top], check=True)
         mount.kill_worker()
+        wait_for(lambda: says(mount, name)['processes'] != 'none')
         equal(says(mount, name), plain('cgroup'), 'they are back')
 
 
@@ -105,6 +116,7 @@ def unprivileged(driver):
     mount.dir = path
     try:
         name = alice.call(mount.ask, '10% 600')
+        wait_for(lambda: says(mount, name, alice)['accounting'] == 'charge,nvml')
         said = says(mount, name, alice)
         why = said.pop('# processes')
         check(len(why) == 1 and 'cgroup' in why[0], why)
@@ -125,7 +137,7 @@ def with_watchdog(driver):
     """The word is there when it ends programs, and sees them."""
     with lib.mounted('2x80G', environment=driver.environment()) as mount:
         name, of_root = alice.call(mount.ask, '10% 600'), mount.ask('10% 600')
-        equal(says(mount, name)['accounting'], 'charge,nvml', 'nobody has asked before')
+        check(wait_for(lambda: says(mount, name)['accounting'] == 'charge,nvml'), 'a read asks')
         for word in ('off', 'report', 'warn', 'end'):
             mount.write(word, 'config', 'watchdog')
             wanted = 'watchdog' if word == 'end' else 'none'
