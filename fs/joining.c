@@ -98,12 +98,9 @@ static int join(struct keeper *keeper, const struct keeper_join *join, struct ne
     return r;
 }
 
-void keeper_do_join(struct keeper *keeper, const struct keeper_join *asked)
+void keeper_do_join(struct keeper *keeper, const struct keeper_join *asked, struct news *news)
 {
-    struct news *news = keeper_new_news(NEWS_JOINED);
     struct holding holding = {.id = asked->id};
-    if (!news)
-        return;
     news->tag = asked->tag;
     news->id = asked->id;
     /* Noted first: whatever comes of it, the end looks for members. */

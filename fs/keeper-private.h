@@ -20,6 +20,7 @@ struct errand {
     struct errand *next;
     enum errand_kind kind;
     struct keeper_join join;
+    struct news *answer; /* to the join: who waits for it always gets one */
     uint64_t id;
     int64_t at_ns;
     enum event_kind event;
@@ -50,8 +51,8 @@ struct keeper {
     struct holdings occupied;  /* those that programs have joined */
     struct holdings frozen;    /* found so at the start */
     bool scans;                /* members are known by looking now and then */
-    bool has_scanned;          /* since these errands were taken */
     int64_t scanned_ns;
+    int64_t seen_ns; /* when the last scan for somebody who reads was begun */
     struct looked looked[KEEPER_LOOKED];
     struct keeper_policy policy;
     int64_t now_ns;
@@ -72,7 +73,7 @@ void keeper_tell(struct keeper *keeper, struct news *news);
 struct errand *keeper_take_errands(struct keeper *keeper);
 /* Before waiting: whether there is nothing that cannot wait. */
 bool keeper_rest(struct keeper *keeper, bool attentive);
-/* joining.c: does what was asked, and tells the outcome. */
-void keeper_do_join(struct keeper *keeper, const struct keeper_join *join);
+/* joining.c: does what was asked, and tells the outcome with `answer`. */
+void keeper_do_join(struct keeper *keeper, const struct keeper_join *join, struct news *answer);
 
 #endif

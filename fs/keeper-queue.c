@@ -90,6 +90,11 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *join)
         return -ENOMEM;
     errand->kind = ERRAND_JOIN;
     errand->join = *join;
+    errand->answer = keeper_new_news(NEWS_JOINED);
+    if (!errand->answer) {
+        free(errand);
+        return -ENOMEM;
+    }
     add_errands(keeper, errand, &errand->next, 1, false);
     return 0;
 }
@@ -117,9 +122,13 @@ int keeper_policy(struct keeper *keeper, const struct keeper_policy *policy)
     return 0;
 }
 
-static bool is_certain(enum event_kind kind)
+/* Whether these events are to be told in this pass. A closed file is told of in both:
+ * what was changed before it may be durable, and told, after it. */
+static bool is_told(enum event_kind kind, bool certain)
 {
-    return kind == EVENT_EXPIRED;
+    if (kind == EVENT_SETTING || kind == EVENT_NOTE)
+        return false;
+    return kind == EVENT_CLOSED || (kind == EVENT_EXPIRED) == certain;
 }
 
 void keeper_events(struct keeper *keeper, const struct engine_event *events, bool certain)
@@ -127,8 +136,7 @@ void keeper_events(struct keeper *keeper, const struct engine_event *events, boo
     struct errand *first = NULL, **last = &first;
     size_t count = 0;
     for (; events; events = events->next) {
-        if (events->kind == EVENT_SETTING || events->kind == EVENT_NOTE ||
-            is_certain(events->kind) != certain)
+        if (!is_told(events->kind, certain))
             continue;
         struct errand *errand = calloc(1, sizeof(*errand));
         if (!errand) {

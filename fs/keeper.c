@@ -89,14 +89,15 @@ static void look(struct keeper *keeper, uint64_t id, int64_t asked_ns)
     struct news *news = keeper_new_news(NEWS_LOOKED);
     if (!news)
         return;
-    *last = (struct looked){id, boot_ns()};
+    if (!keeper->scans || keeper->seen_ns < asked_ns) {
+        keeper->seen_ns = boot_ns(); /* one scan is for all partitions */
+        enforcer_scan(keeper->enforcer);
+    }
+    *last = (struct looked){id, keeper->seen_ns};
     news->id = id;
     news->at_ns = last->at_ns;
     FILE *file = open_memstream(&news->text, &news->length);
     if (file) {
-        if (!keeper->has_scanned)
-            enforcer_scan(keeper->enforcer);
-        keeper->has_scanned = true;
         enforcer_members(keeper->enforcer, id, member_line, file);
         if (fclose(file) != 0)
             news->length = 0;
@@ -147,8 +148,9 @@ static void note_event(struct keeper *keeper, const struct errand *errand)
         leave(keeper, partition);
         return;
     }
-    /* An end by time comes past the changes that were not yet durable. */
-    if (partition->end_ns <= keeper->now_ns) {
+    /* An end by time comes past the changes that were not yet durable. Now, and not
+     * when this round began: the end may have come since. */
+    if (partition->end_ns <= boot_ns()) {
         holdings_drop(&keeper->holdings, partition->id);
         return;
     }
@@ -168,16 +170,16 @@ static void set_policy(struct keeper *keeper, const struct keeper_policy *policy
 }
 
 /* Whoever has joined can open the nodes. */
-static void join(struct keeper *keeper, const struct keeper_join *wanted)
+static void join(struct keeper *keeper, const struct errand *errand)
 {
     gating_step(keeper->gating, keeper->now_ns);
-    keeper_do_join(keeper, wanted);
+    keeper_do_join(keeper, &errand->join, errand->answer);
 }
 
 static void run_errand(struct keeper *keeper, const struct errand *errand)
 {
     if (errand->kind == ERRAND_JOIN)
-        join(keeper, &errand->join);
+        join(keeper, errand);
     else if (errand->kind == ERRAND_POLICY)
         set_policy(keeper, &errand->policy);
     else if (errand->kind == ERRAND_LOOK && errand->id == KEEPER_USAGE)
@@ -191,7 +193,6 @@ static void run_errand(struct keeper *keeper, const struct errand *errand)
 static void run_errands(struct keeper *keeper)
 {
     struct errand *errand = keeper_take_errands(keeper);
-    keeper->has_scanned = false; /* one scan serves all who had asked by now */
     for (struct errand *next; errand; errand = next) {
         next = errand->next;
         run_errand(keeper, errand);

@@ -52,7 +52,7 @@ int keeper_fd(const struct keeper *keeper);
 /* Somebody wrote a process to `procs`: it is to belong to partition `id`. The
  * answer comes as NEWS_JOINED with the same `tag`. */
 struct keeper_join {
-    void *tag;
+    uint64_t tag;
     uint64_t id;
     int32_t pid;        /* as the writer counts; 0 the writer itself */
     int32_t writer_pid; /* as we count */
@@ -68,8 +68,9 @@ int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns);
 /* The policy is this from now on. 0 or -ENOMEM. */
 int keeper_policy(struct keeper *keeper, const struct keeper_policy *policy);
 /* Takes note of what changed: of `events` those that happen whether they are durable
- * or not (`certain`: time was up), or all others, which are given once they are. A
- * partition's programs must not suffer for what may yet be taken back. */
+ * or not (`certain`: time was up, the file that held it was closed), or all others, which
+ * are given once they are. A partition's programs must not suffer for what may yet be
+ * taken back. */
 void keeper_events(struct keeper *keeper, const struct engine_event *events, bool certain);
 
 /* -- news; the loop ------------------------------------------------------------ */
@@ -101,7 +102,7 @@ struct keeper_state {
 struct news {
     struct news *next;
     enum news_kind kind;
-    void *tag;
+    uint64_t tag;
     int result; /* 0, -errno or a refusal code */
     uint32_t uid;
     uint64_t id;

@@ -42,11 +42,13 @@ static bool is_fresh(const struct tree *tree, const struct file_row *row, uint64
     return !tree->keeps.metered || tree->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
 
-static void arm(struct server *server)
+void server_arm_later(struct server *server)
 {
     struct itimerspec spec = {0};
-    if (server->later) {
-        int64_t at_ns = server->later->asked_ns + WAIT_NS;
+    int64_t at_ns = server_joins_due_ns(server);
+    if (server->later && server->later->asked_ns + WAIT_NS < at_ns)
+        at_ns = server->later->asked_ns + WAIT_NS;
+    if (at_ns != INT64_MAX) {
         spec.it_value.tv_sec = (time_t)(at_ns / NS_PER_SECOND);
         spec.it_value.tv_nsec = (long)(at_ns % NS_PER_SECOND);
     }
@@ -75,12 +77,13 @@ bool server_later(struct server *server, enum later_kind kind, fuse_req_t req,
         .kind = kind, .req = req, .ino = ino, .size = size, .what = what, .asked_ns = tree->now_ns};
     if (fi)
         later->fi = *fi;
-    struct later **last = &server->later;
-    while (*last)
-        last = &(*last)->next;
-    *last = later;
-    if (last == &server->later)
-        arm(server);
+    bool first = !server->later;
+    if (first)
+        server->last_later = &server->later;
+    *server->last_later = later;
+    server->last_later = &later->next;
+    if (first)
+        server_arm_later(server);
     return true;
 }
 
@@ -107,11 +110,11 @@ static void answer_those(struct server *server, uint64_t what, int64_t at_ns)
             at = &later->next;
             continue;
         }
-        *at = later->next;
+        *at = later->next; /* nobody comes to wait while others are answered */
         answer(server, later);
-        at = &server->later; /* answering may have changed the list */
     }
-    arm(server);
+    server->last_later = at;
+    server_arm_later(server);
 }
 
 void server_looked(struct server *server, uint64_t what, int64_t at_ns)
@@ -125,6 +128,7 @@ void server_handle_late(struct server *server)
     if (read(server->later_fd, &count, sizeof(count)) < 0)
         return;
     server_tick(server);
+    server_joins_late(server);
     answer_those(server, 0, server->tree.now_ns - WAIT_NS);
 }
 

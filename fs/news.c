@@ -7,46 +7,6 @@
 #include "server.h"
 #include "status.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-/* Whoever wrote a process to `procs` waits for this. */
-struct join_wait {
-    fuse_req_t req;
-    uint32_t uid;
-    size_t written;
-};
-
-int server_join(struct server *server, fuse_req_t req, const struct write *write, size_t size)
-{
-    struct join_wait *wait = malloc(sizeof(*wait));
-    if (!wait)
-        return -ENOMEM;
-    *wait = (struct join_wait){.req = req, .uid = write->caller.uid, .written = size};
-    struct keeper_join join = {.tag = wait,
-                               .id = write->node->object,
-                               .pid = write->join_pid,
-                               .writer_pid = write->caller.pid,
-                               .uid = write->caller.uid,
-                               .admin = write->caller.admin};
-    int r = keeper_join(server->keeper, &join);
-    if (r)
-        free(wait);
-    return r;
-}
-
-static void joined(struct server *server, const struct news *news)
-{
-    struct join_wait *wait = news->tag;
-    server->tree.joined_ns = server->tree.now_ns;
-    status_set(server->tree.shared, wait->uid, news->sentence);
-    if (news->result)
-        fuse_reply_err(wait->req, server_errno(news->result));
-    else
-        fuse_reply_write(wait->req, wait->written);
-    free(wait);
-}
-
 /* What a driver tells of a partition; one that ended meanwhile needs no entry. */
 static void used(struct tree *tree, const struct news *news)
 {
@@ -76,7 +36,7 @@ void server_handle_news(struct server *server)
         next = news->next;
         switch (news->kind) {
         case NEWS_JOINED:
-            joined(server, news);
+            server_joined(server, news);
             break;
         case NEWS_LOOKED:
             looks_put(&tree->looks, news->id, news->at_ns, news->text, news->length);

@@ -130,10 +130,13 @@ static int compare_busy(const void *one, const void *other)
 }
 
 /* How much longer than at the last answer. A counter that went back is another
- * process's. */
+ * process's. The first answer of all says nothing: it was counted before, by the worker
+ * before this one. */
 static uint64_t busy_more(const struct sampling *sampling, const struct gpu_usage_process *process)
 {
     const struct busy probe = {.pid = process->pid, .device = process->device};
+    if (!sampling->answered)
+        return 0;
     const struct busy *before =
         bsearch(&probe, sampling->busy, sampling->busy_count, sizeof(probe), compare_busy);
     if (!before || before->busy_ns > process->busy_ns)

@@ -11,6 +11,7 @@
  *   submit.c   from the engine's events to the committer, and back when it fails
  *   restore.c  from the store to the engine
  *   later.c    requests that wait for the keeper's look at programs
+ *   joins.c    processes on their way into partitions
  *   news.c     what the keeper found out
  *   keeper.h   the thread that deals with programs
  */
@@ -29,9 +30,11 @@ struct server {
     struct store *store;
     struct committer *committer;
     struct keeper *keeper;
-    struct keeper_policy told_policy; /* what the keeper was told last */
-    struct later *later;              /* who waits for a look at programs; oldest first */
-    bool answering_later;             /* they wait no more */
+    struct keeper_policy told_policy;  /* what the keeper was told last */
+    struct later *later, **last_later; /* who waits for a look at programs; oldest first */
+    bool answering_later;              /* they wait no more */
+    struct join_wait *joins;           /* who waits for a process to join; oldest first */
+    uint64_t join_number;
     int timer_fd, later_fd, epoll_fd, signal_fd;
     int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
     struct store_reply *replies; /* answers a dead worker may not have given */
@@ -113,11 +116,25 @@ void server_handle_late(struct server *server);
 /* Answers all: the worker stops. */
 void server_answer_all_later(struct server *server);
 
-/* -- news.c ----------------------------------------------------------------------- */
+/* Sets the timer to the moment when the first of those who wait has waited too long. */
+void server_arm_later(struct server *server);
+
+/* -- joins.c ---------------------------------------------------------------------- */
 
 /* Hands a write to `procs` to the keeper; it is answered when that is done. 0 or
  * -errno: then it is not. */
 int server_join(struct server *server, fuse_req_t req, const struct write *write, size_t size);
+/* The keeper did it: answers who waits. */
+void server_joined(struct server *server, const struct news *news);
+/* When the first of them has waited too long; INT64_MAX: nobody waits. */
+int64_t server_joins_due_ns(const struct server *server);
+/* Answers those who waited too long. */
+void server_joins_late(struct server *server);
+/* Waits for them, but not for long, and answers all: the worker stops. */
+void server_finish_joins(struct server *server);
+
+/* -- news.c ----------------------------------------------------------------------- */
+
 /* Takes in what the keeper found out. */
 void server_handle_news(struct server *server);
 

@@ -373,6 +373,47 @@ def both_die(mount):
     program.end()
 
 
+def holder_dies_too(mount):
+    """Who held the partition's file dies with the daemon: the next one ends it."""
+    fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
+    os.write(fd, b'10% 600 hold on_expiry=kill\n')
+    name = os.read(fd, 64).decode().strip()
+    program = Program(mount, name, 'children', close=fd)
+    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
+    mount.kill_both()
+    os.close(fd)
+    mount.start()
+    check(wait_for(lambda: not program.alive(), 10), 'ended by the next daemon')
+    check(has_event(mount, name, 'emptied'), events(mount, name))
+    program.end()
+
+
+def many_join(mount):
+    """Many joins at the same time are all answered, also when the worker is replaced."""
+    name, other = mount.ask('10% 600 on_expiry=kill'), mount.ask('10% 600 on_expiry=kill')
+    program = Program(mount, name, 'children')
+    pids = program.words('ready')
+    writers = []
+    sys.stdout.flush()
+    for number in range(40):
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                for turn in range(10):
+                    target = (name, other)[(number + turn) % 2]
+                    lib.write(mount.at('gpu0', target, 'procs'), f'{pids[number % len(pids)]}')
+                status = 0
+            finally:
+                os._exit(status)
+        writers.append(pid)
+    mount.process.send_signal(signal.SIGHUP)  # the program on disk: the same
+    equal([os.waitpid(pid, 0)[1] for pid in writers], [0] * len(writers), 'all are answered')
+    equal(sorted(procs(mount, name) + procs(mount, other)), sorted(pids), 'each is in one')
+    program.end()
+    mount.release_all()
+
+
 def instance(mount):
     """What the cgroups of a mount have in their names: FNV-1a of its state directory."""
     value = 1469598103934665603
@@ -429,6 +470,8 @@ def main():
     worker_dies(mount)
     members_outlive_worker(mount)
     both_die(mount)
+    holder_dies_too(mount)
+    many_join(mount)
     check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
 
 
