@@ -70,6 +70,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
 {
     const struct keeper_state *keeps = &tree->keeps;
     uint32_t device = partition->device;
+    const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? keeps->meter[device].note : "";
     if (!found->usable)
         text_print(out, "# memory: no program can use this device through OpenCL: it is %s\n",
@@ -82,7 +83,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
         text_print(out, "# memory: the watchdog only reports programs of root\n");
     if (found->ends && !found->others)
         text_print(out, "# devices: the watchdog cannot end programs of other users\n");
-    if (engine_policy(tree->engine)->watchdog != POLICY_WATCHDOG_OFF && !found->metered)
+    if (policy->watchdog != POLICY_WATCHDOG_OFF && !found->metered)
         text_print(out, "# devices: the watchdog sees nothing: no driver tells of this device\n");
     if (!keeps->processes[0])
         text_print(out, "# processes: not known yet: the daemon has just started\n");
@@ -92,6 +93,8 @@ static void print_why(struct tree *tree, const struct partition *partition,
         text_print(out, "# accounting: %s\n", note);
     if (keeps->gate_why[0])
         text_print(out, "# devices: %s\n", keeps->gate_why);
+    else if (policy->gate && !(device < GPU_DEVICE_MAX && keeps->gated[device]))
+        text_print(out, "# devices: the gate is on, and closes no node of this device\n");
 }
 
 void enforcement_print(struct tree *tree, const struct partition *partition, struct text *out)

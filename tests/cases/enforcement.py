@@ -77,6 +77,10 @@ def with_cgroups():
         wait_for(lambda: says(mount, name)['processes'] != 'none')
         equal(says(mount, name), plain('cgroup'))
         at_the_end(mount, 'cgroup')
+        if not os.path.exists('/proc/driver/nvidia'):
+            mount.write('on', 'config', 'gate')
+            check(wait_for(lambda: 'no device nodes' in says(mount, name).get('# devices', [''])[0]))
+            equal(says(mount, name)['devices'], 'none')
 
 
 def lost_cgroups():
@@ -157,11 +161,14 @@ def with_watchdog(driver):
 
 
 def with_gate():
-    with lib.mounted('2x80G') as mount:
-        name = mount.ask('10% 600')
+    with lib.mounted('3x80G') as mount:
+        name, other = mount.ask('10% 600'), mount.ask('10% 600', 2)
         mount.write('on', 'config', 'gate')
         check(wait_for(lambda: says(mount, name)['devices'] == 'gate'), says(mount, name))
         check('# devices' not in says(mount, name))
+        said = lib.read(mount.at('gpu2', other, 'enforcement'))
+        check('\ndevices none\n' in said, 'no nodes', said)
+        check('\n# devices: the gate is on, and closes no node of this device\n' in said, said)
         past_the_gate(mount)
         mount.write('off', 'config', 'gate')
         check(wait_for(lambda: says(mount, name)['devices'] == 'none'), says(mount, name))

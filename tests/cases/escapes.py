@@ -325,6 +325,20 @@ def again_and_again(driver):
             driver.stop(program.pid)
 
 
+def two_devices(driver):
+    """A program belongs to one partition: on another device it is without one, though its
+    user has a partition there too."""
+    with world(driver=driver) as mount:
+        mount.write('report', 'config', 'watchdog')
+        first, second = alice.call(mount.ask, '10G 600'), alice.call(mount.ask, '10G 600', 1)
+        program = Program(alice, [mount.at('gpu1', second, 'procs')] + procs(mount, first))
+        driver.use(0, program.pid, GIB)
+        driver.use(1, program.pid, GIB)
+        told(mount, 'intruder', f'pid={program.pid}', 'device=gpu1')
+        check(wait_for(lambda: mount.read('gpu0', first, 'memory_used') == f'{GIB}'))
+        equal(mount.read('gpu1', second, 'memory_used'), '0')
+
+
 def stopped(driver):
     """A stopped program hears no SIGTERM; SIGKILL ends it."""
     with world(driver=driver) as mount:
@@ -348,7 +362,8 @@ def main():
     runaways('process-tree', driver)
     services(driver)
     moves_on()
-    for part in (unbooked, spread_out, left_alone, again_and_again, stopped):
+    for part in (unbooked, spread_out, left_alone, again_and_again, two_devices,
+                 stopped):
         part(driver)
 
 

@@ -25,13 +25,17 @@ def number(mount, name, file):
     return int(mount.read('gpu0', name, file))
 
 
-def words(mount):
+def words():
     """Where the layer can keep something, it is named."""
-    name = mount.ask(AMOUNT + ' on_expiry=none')
-    said, why = lines(mount, name)
-    equal((said['memory'], said['devices'], said['expiry'], why),
-          ('opencl-layer',) * 3 + ([],))
-    mount.release_all()
+    mount = inside.mount(options=['--enforcer', 'process-tree'])
+    name = mount.ask(AMOUNT)
+    wait_for(lambda: 'processes none' not in mount.read('gpu0', name, 'enforcement'))
+    equal(mount.read('gpu0', name, 'enforcement').splitlines(),
+          ['memory opencl-layer', 'compute none', 'devices opencl-layer', 'processes process-tree',
+           'accounting charge',
+           'expiry process-tree-term,process-tree-kill,opencl-layer',
+           '# processes: --enforcer process-tree was asked for'])
+    mount.close()
 
 
 def is_seen(pid):
@@ -123,8 +127,8 @@ def no_library():
 
 
 def main():
+    words()
     mount = inside.mount()
-    words(mount)
     variables(mount)
     anothers(mount)
     mount.close()
