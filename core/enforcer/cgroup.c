@@ -68,9 +68,14 @@ static pid_t cgroup_leader(struct enforcer *enforcer, pid_t tid)
 /* The leaves of partition `id`: where they begin, and how many. */
 static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first)
 {
-    size_t first = 0, count = 0;
-    while (first < cgroup->leaf_count && cgroup->leaves[first].id < id)
-        first++;
+    size_t first = 0, end = cgroup->leaf_count, count = 0;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (cgroup->leaves[middle].id < id)
+            first = middle + 1;
+        else
+            end = middle;
+    }
     while (first + count < cgroup->leaf_count && cgroup->leaves[first + count].id == id)
         count++;
     *ret_first = first;

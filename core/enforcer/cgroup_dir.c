@@ -148,7 +148,8 @@ static int list_one(const struct cgroup *cgroup, const char *path, struct pid_li
     return rc;
 }
 
-/* Calls fn for each cgroup right below `path`. */
+/* Calls fn for each cgroup right below `path`. Users with a part of the tree can make
+ * paths that are longer than any of ours: nothing of ours is there. */
 static int each_below(const struct cgroup *cgroup, const char *path,
                       int (*fn)(const struct cgroup *cgroup, const char *path, void *context),
                       void *context)
@@ -158,7 +159,7 @@ static int each_below(const struct cgroup *cgroup, const char *path,
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (directory == NULL) {
         fd_close(fd);
-        return fd == -ENOENT || fd == -ENODEV ? 0 : fd < 0 ? fd : -ENOMEM;
+        return fd == -ENOENT || fd == -ENODEV || fd == -ENAMETOOLONG ? 0 : fd < 0 ? fd : -ENOMEM;
     }
     for (struct dirent *entry; rc == 0 && (entry = readdir(directory)) != NULL;) {
         if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||

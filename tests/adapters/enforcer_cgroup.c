@@ -6,6 +6,7 @@
  */
 #include "enforcer_help.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -304,6 +305,43 @@ START_TEST(names_that_are_not_ours)
 }
 END_TEST
 
+/* A user with a part of the tree can make this; the others' cgroups are found anyway. */
+START_TEST(paths_that_are_too_long)
+{
+    char top[PATH_MAX], name[256], full[2 * PATH_MAX];
+    size_t wanted = PATH_MAX - 2;
+    begin();
+    strcpy(top, help_cgroup_make("top"));
+    pid_t pid = leaf_goes_to(ALICE, top, top);
+    snprintf(full, sizeof(full), "%s/%s", help_cgroup(), top);
+    ck_assert_int_eq(chdir(full), 0);
+    for (size_t length = strlen(top); length < wanted;) {
+        size_t size = wanted - length - 1 > 300 ? 200 : wanted - length - 1;
+        size = size > 200 ? size / 2 : size;
+        snprintf(name, sizeof(name), "%0*d", (int)size, 0);
+        ck_assert_int_eq(mkdir(name, 0755), 0);
+        ck_assert_int_eq(chdir(name), 0);
+        length += 1 + size;
+    }
+    enforcer = enforcer_close(enforcer);
+    int rc = enforcer_open(&options, &enforcer, why, sizeof(why));
+    for (char at[PATH_MAX]; chdir("..") == 0;) { /* the deepest first */
+        DIR *directory = opendir(".");
+        bool any = false;
+        for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+            any |= entry->d_name[0] == '0' && rmdir(entry->d_name) == 0;
+        if (directory != NULL)
+            closedir(directory);
+        if (!any || (getcwd(at, sizeof(at)) != NULL && strcmp(at, full) == 0))
+            break;
+    }
+    ck_assert_int_eq(chdir("/"), 0);
+    ck_assert_msg(rc == 0, "%s", why);
+    ck_assert_uint_eq(enforcer_partition_of(enforcer, pid), 1);
+    ck_assert_int_eq(enforcer_members(enforcer, 1, NULL, NULL), 1);
+}
+END_TEST
+
 START_TEST(others_remove_what_is_empty)
 {
     char top[PATH_MAX], leaf[2 * PATH_MAX];
@@ -561,6 +599,7 @@ static Suite *make(void)
                                   somebody_elses_cgroup,
                                   names_that_are_not_ours,
                                   others_remove_what_is_empty,
+                                  paths_that_are_too_long,
                                   a_frozen_partition_from_many_places,
                                   given_out_again_in_a_signal,
                                   no_first_thread,
