@@ -38,6 +38,7 @@ struct committer {
     int64_t retention_ns;
     uint64_t first_line_seq;
     bool stop, busy, has_failed, retrying;
+    struct timespec retry; /* when what nobody waits for is tried again */
     char sentence[STORE_SENTENCE_MAX];
 };
 
@@ -187,10 +188,9 @@ static bool wait_for_work(struct committer *committer)
     for (const struct change *c = committer->queue.first; c; c = c->next)
         if (c->reply.kind != REPLY_NONE)
             return true;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RETRY_S;
-    return pthread_cond_timedwait(&committer->wake, &committer->lock, &until) == ETIMEDOUT;
+    /* From the failure on: what comes meanwhile must not put it off again and again. */
+    return pthread_cond_timedwait(&committer->wake, &committer->lock, &committer->retry) ==
+           ETIMEDOUT;
 }
 
 static void *committer_thread(void *argument)
@@ -215,6 +215,8 @@ static void *committer_thread(void *argument)
         if (r) {
             queue_add(&committer->failed, changes);
             committer->has_failed = true;
+            clock_gettime(CLOCK_MONOTONIC, &committer->retry);
+            committer->retry.tv_sec += RETRY_S;
             memcpy(committer->sentence, sentence, sizeof(sentence));
             eventfd_write(committer->fd, 1);
         }
@@ -236,7 +238,11 @@ int committer_new(const struct committer_start *start, struct committer **ret_co
     queue_init(&committer->queue);
     queue_init(&committer->failed);
     pthread_mutex_init(&committer->lock, NULL);
-    pthread_cond_init(&committer->wake, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&committer->wake, &clock);
+    pthread_condattr_destroy(&clock);
     pthread_cond_init(&committer->idle, NULL);
     committer->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = committer->fd < 0 ? -errno : store_clock_now(&committer->clock);

@@ -49,6 +49,7 @@ struct keeper {
     struct keeper_state state; /* as last told */
     struct holdings holdings;  /* who holds what: all live partitions */
     struct holdings occupied;  /* those that programs have joined */
+    size_t empty_at;           /* in `occupied`: where to look for empty ones next */
     struct holdings frozen;    /* found so at the start */
     bool scans;                /* members are known by looking now and then */
     int64_t scanned_ns;

@@ -143,9 +143,9 @@ static void warn(struct keeper *keeper, const struct partition *partition)
 static void note_event(struct keeper *keeper, const struct errand *errand)
 {
     const struct partition *partition = &errand->partition;
-    gating_touch(keeper->gating);
     if (event_kind_is_end(errand->event)) {
         leave(keeper, partition);
+        gating_touch(keeper->gating);
         return;
     }
     /* An end by time comes past the changes that were not yet durable. Now, and not
@@ -154,6 +154,9 @@ static void note_event(struct keeper *keeper, const struct errand *errand)
         holdings_drop(&keeper->holdings, partition->id);
         return;
     }
+    /* Other changes let nobody else in: a name can change a thousand times a second. */
+    if (errand->event == EVENT_CREATED || errand->event == EVENT_HANDED)
+        gating_touch(keeper->gating);
     if (holdings_put(&keeper->holdings, partition))
         log_say("not enough memory to remember who holds p%" PRIu64, partition->id);
     if (errand->event == EVENT_WARNED)
@@ -243,16 +246,25 @@ static void tell_state(struct keeper *keeper)
     keeper_tell(keeper, news);
 }
 
+/* So many partitions are looked at in one go, so that nobody's end waits for it. */
+#define EMPTY_LOOKS 256
+
 /* Partitions whose programs have all ended are looked after no more. */
 static void find_empty(struct keeper *keeper)
 {
     const struct holding *holding;
-    uint64_t empty[16];
+    uint64_t empty[EMPTY_LOOKS];
     size_t count = 0;
-    for (size_t at = 0; count < 16 && (holding = holdings_next(&keeper->occupied, &at));)
+    for (int looks = 0; looks < EMPTY_LOOKS; looks++) {
+        holding = holdings_next(&keeper->occupied, &keeper->empty_at);
+        if (!holding) {
+            keeper->empty_at = 0; /* the next go begins anew */
+            break;
+        }
         if (enforcer_members(keeper->enforcer, holding->id, NULL, NULL) == 0 &&
             enforcer_forget(keeper->enforcer, holding->id) == 0)
             empty[count++] = holding->id;
+    }
     while (count)
         holdings_drop(&keeper->occupied, empty[--count]);
 }

@@ -111,6 +111,20 @@ static void add_process(struct watching *watching, const struct gpu_usage *usage
 
 /* -- doing --------------------------------------------------------------------------- */
 
+/* Whether what a process has open is called like a terminal. Looking at the thing itself
+ * would wait for as long as a file server that hangs: who writes logs to one is no reason
+ * for everybody's programs to run on. */
+static bool is_called_terminal(const char *path)
+{
+    char name[64];
+    ssize_t length = readlink(path, name, sizeof(name) - 1);
+    if (length < 0)
+        return false;
+    name[length] = '\0';
+    return !strncmp(name, "/dev/pts/", 9) || !strncmp(name, "/dev/tty", 8) ||
+           !strcmp(name, "/dev/console");
+}
+
 /* The terminal of a process, as the process has it open: what is called /dev/pts/0 here
  * can be another one than there. -1: it has none. */
 static int open_terminal(int32_t pid)
@@ -119,7 +133,7 @@ static int open_terminal(int32_t pid)
     for (int fd = 2; fd >= 0; fd--) {
         struct stat st;
         snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-        if (stat(path, &st) || !S_ISCHR(st.st_mode))
+        if (!is_called_terminal(path) || stat(path, &st) || !S_ISCHR(st.st_mode))
             continue;
         unsigned kind = major(st.st_rdev);
         if (kind != TTY_MAJOR && (kind < PTS_MAJOR_FIRST || kind > PTS_MAJOR_LAST))
