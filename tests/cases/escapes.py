@@ -107,7 +107,7 @@ def world(*options, driver=None):
 # -- who belongs ---------------------------------------------------------------------------------
 
 
-def fork_away(program):
+def fork_away(tell):
     """Twice, in a session of its own, and its parent is gone at once."""
     reader, writer = os.pipe()
     if not os.fork():
@@ -118,7 +118,7 @@ def fork_away(program):
                 signal.pause()
         os._exit(0)
     os.wait()
-    program.tell(int(os.read(reader, 16)))
+    tell(int(os.read(reader, 16)))
 
 
 def ask_service(path):
@@ -155,7 +155,7 @@ def runaways(enforcer, driver):
         away = []
         for _ in range(10):  # the process tree may look just at the right moment
             name = alice.call(mount.ask, '1% 600 on_expiry=kill')
-            program = Program(alice, procs(mount, name), fork_away)
+            program = Program(alice, procs(mount, name), lambda it: fork_away(it.tell))
             away.append((name, program))
             if program.told[0] not in members(mount, name):
                 break
@@ -176,6 +176,22 @@ def runaways(enforcer, driver):
         told(mount, 'intruder', f'pid={runaway}', f'uid={alice.uid}')
         dies(runaway, 'ended by the watchdog')
         driver.stop(runaway)
+
+
+def while_away(enforcer):
+    """The same while there is no daemon: the kernel keeps its list, /proc keeps none."""
+    reader, writer = os.pipe()
+
+    def act(_):
+        signal.signal(signal.SIGUSR1, lambda *_: fork_away(lambda pid: os.write(writer, b'%d' % pid)))
+    with world('--enforcer', enforcer) as mount:
+        name = alice.call(mount.ask, '1% 600 on_expiry=kill')
+        program = Program(alice, procs(mount, name), act)
+        mount.kill_both()
+        os.kill(program.pid, signal.SIGUSR1)
+        program.told.append(int(os.read(reader, 16)))
+        mount.start()
+        equal(members(mount, name), sorted([program.pid] + program.told * (enforcer == 'cgroup')))
 
 
 def services(driver):
@@ -359,7 +375,9 @@ def main():
     if lib.cgroup_mount():
         no_way_out()
         runaways('cgroup', driver)
+        while_away('cgroup')
     runaways('process-tree', driver)
+    while_away('process-tree')
     services(driver)
     moves_on()
     for part in (unbooked, spread_out, left_alone, again_and_again, two_devices,
