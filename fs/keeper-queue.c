@@ -14,6 +14,9 @@
 
 /* So many errands that nobody is waiting for may pile up. */
 #define LAZY_MAX 256
+/* So many errands, and nobody is asked to look any more: whoever reads is shown what was
+ * seen last. While the keeper is held up, readers ask again and again. */
+#define LOOK_MAX 4096
 
 /* -- news ----------------------------------------------------------------------- */
 
@@ -101,6 +104,11 @@ int keeper_join(struct keeper *keeper, const struct keeper_join *join)
 
 int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns)
 {
+    pthread_mutex_lock(&keeper->lock);
+    bool many = keeper->errand_count >= LOOK_MAX;
+    pthread_mutex_unlock(&keeper->lock);
+    if (many)
+        return -EAGAIN;
     struct errand *errand = calloc(1, sizeof(*errand));
     if (!errand)
         return -ENOMEM;

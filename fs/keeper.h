@@ -61,8 +61,8 @@ struct keeper_join {
 };
 int keeper_join(struct keeper *keeper, const struct keeper_join *join);
 /* Somebody reads: NEWS_LOOKED for partition `id` is wanted; KEEPER_USAGE: NEWS_SAMPLED
- * with a sample of the drivers not much older than now_ns. 0, or -ENOMEM: there will
- * be none. */
+ * with a sample of the drivers not much older than now_ns. 0, or -ENOMEM or -EAGAIN (too
+ * much is asked): there will be none. */
 #define KEEPER_USAGE UINT64_MAX
 int keeper_look(struct keeper *keeper, uint64_t id, int64_t now_ns);
 /* The policy is this from now on. 0 or -ENOMEM. */
