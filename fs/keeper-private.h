@@ -51,6 +51,7 @@ struct keeper {
     struct holdings occupied;  /* those that programs have joined */
     size_t empty_at;           /* in `occupied`: where to look for empty ones next */
     struct holdings frozen;    /* found so at the start */
+    struct holdings stale;     /* traces found at the start that nobody needs */
     bool scans;                /* members are known by looking now and then */
     int64_t scanned_ns;
     int64_t seen_ns; /* when the last scan for somebody who reads was begun */

@@ -303,14 +303,18 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
         }
     if (members)
         log_say("programs of p%" PRIu64 ", which ended long ago, are left as they are", id);
+    else
+        holdings_copy(&keeper->stale, &(struct holding){.id = id});
 }
 
 static int find_traces(struct keeper *keeper)
 {
-    const struct holding *thaw;
+    const struct holding *found;
     int r = enforcer_each(keeper->enforcer, find_trace, keeper);
-    for (size_t at = 0; (thaw = holdings_next(&keeper->frozen, &at));)
-        enforcer_freeze(keeper->enforcer, thaw->id, false);
+    for (size_t at = 0; (found = holdings_next(&keeper->frozen, &at));)
+        enforcer_freeze(keeper->enforcer, found->id, false);
+    for (size_t at = 0; (found = holdings_next(&keeper->stale, &at));)
+        enforcer_forget(keeper->enforcer, found->id);
     return r < 0 ? r : 0;
 }
 

@@ -388,6 +388,14 @@ def holder_dies_too(mount):
     program.end()
 
 
+def stale_cgroup(mount):
+    """An empty cgroup of a partition that nobody knows any more goes with the next start."""
+    left = os.path.join(cgroup_roots()[0], f'{instance(mount)}p4000000')
+    os.mkdir(left)
+    mount.kill_worker()
+    check(wait_for(lambda: not os.path.exists(left), 10), 'taken away')
+
+
 def many_join(mount):
     """Many joins at the same time are all answered, also when the worker is replaced."""
     name, other = mount.ask('10% 600 on_expiry=kill'), mount.ask('10% 600 on_expiry=kill')
@@ -422,10 +430,13 @@ def instance(mount):
     return f'chronosfs-{value:016x}-'
 
 
-def cgroups(mount):
+def cgroup_roots():
     with open('/proc/self/mountinfo') as mounts:
-        roots = [line.split()[4] for line in mounts if ' - cgroup2 ' in line]
-    return {os.path.join(at, name) for top in roots for at, names, _ in os.walk(top)
+        return [line.split()[4] for line in mounts if ' - cgroup2 ' in line]
+
+
+def cgroups(mount):
+    return {os.path.join(at, name) for top in cgroup_roots() for at, names, _ in os.walk(top)
             for name in names if name.startswith(instance(mount))}
 
 
@@ -472,6 +483,8 @@ def main():
     both_die(mount)
     holder_dies_too(mount)
     many_join(mount)
+    if enforcer == 'cgroup':
+        stale_cgroup(mount)
     check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
 
 
