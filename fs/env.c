@@ -44,7 +44,7 @@ void env_print(struct tree *tree, const struct partition *partition, struct text
         print_layer(tree->shared->layer, out);
     /* Last, so that its outcome is that of the sourcing. */
     snprintf(path, sizeof(path), "%s%s/procs", tree->shared->mount_point, below);
-    text_print(out, "echo 0 > ");
+    text_print(out, "echo 0 >| "); /* also where > may not overwrite (set -C) */
     print_quoted(path, out);
     text_print(out, "\n");
 }

@@ -18,6 +18,9 @@ static const char readme[] =
     "  ls partitions/                     who holds what (ls -l shows owners)\n"
     "  cat partitions/p1/remaining        seconds left\n"
     "  echo +30m > partitions/p1/remaining  half an hour more, if there is room\n"
+    "  . gpu0/p1/env                      run what follows in this shell inside it\n"
+    "  echo 4242 > gpu0/p1/procs          or bring a program of yours that runs\n"
+    "  cat gpu0/p1/memory_used gpu0/p1/enforcement  how much, and what keeps limits\n"
     "  rm partitions/p1                   give it back\n"
     "\n"
     "In a script, read the id back through the same descriptor:\n"
@@ -28,7 +31,8 @@ static const char readme[] =
     "access control: chgrp and chmod a partition to share it. When its time is up\n"
     "a partition is gone. The mtime of a partition is the moment it ends.\n"
     "events, history and metrics tell what happened; config/ is the policy.\n"
-    "The command line does the same: chronos help.\n";
+    "The command line does the same: chronos help; chronos run 0.5 1h PROGRAM\n"
+    "takes a partition for a program, and gives it back when that ends.\n";
 
 SHOW(readme)
 {

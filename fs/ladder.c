@@ -13,6 +13,7 @@
 /* Whether they are gone is looked at soon at first, then at longer and longer
  * intervals: a program that ends at once frees its memory at once. */
 #define LOOK_FIRST_NS (2 * MS)
+#define LOOK_SOON_NS  (20 * MS) /* in the first second */
 #define LOOK_LAST_NS  (200 * MS)
 /* Processes that run on (`none`), and those that not even SIGKILL ends. */
 #define LOOK_IDLE_NS (10000 * MS)
@@ -141,10 +142,12 @@ static void begin(struct ladder *ladder, struct rung *rung, int64_t now_ns, uint
 /* The next look comes later than this one did, and not past the next step. */
 static void wait_on(struct rung *rung, int64_t now_ns)
 {
+    bool soon = rung->step != STEP_BEGIN && now_ns - rung->begun_ns < 1000 * MS;
+    int64_t most_ns = soon ? LOOK_SOON_NS : LOOK_LAST_NS;
     if (rung->pause_ns < LOOK_FIRST_NS)
         rung->pause_ns = LOOK_FIRST_NS;
     else if (rung->pause_ns < LOOK_LAST_NS)
-        rung->pause_ns *= 2;
+        rung->pause_ns = rung->pause_ns * 2 < most_ns ? rung->pause_ns * 2 : most_ns;
     rung->look_ns = now_ns + rung->pause_ns;
     if (rung->step != STEP_BEGIN && rung->look_ns > rung->limit_ns && rung->limit_ns > now_ns)
         rung->look_ns = rung->limit_ns;
@@ -191,7 +194,9 @@ static bool step(struct ladder *ladder, struct rung *rung, int64_t now_ns)
         wait_on(rung, now_ns);
         return true;
     }
-    if (rung->step != STEP_BEGIN)
+    if (rung->step == STEP_LEFT) /* looked at so seldom that no time can be told */
+        ladder->note(ladder->context, &rung->partition, "emptied", "");
+    else if (rung->step != STEP_BEGIN)
         say(ladder, rung, "emptied", "after_ms=%" PRIu64,
             (uint64_t)((now_ns - rung->begun_ns) / MS));
     return false;

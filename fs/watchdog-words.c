@@ -50,7 +50,7 @@ static int64_t end_ns(const struct trouble *trouble, const struct watchdog_polic
     if (policy->mode < WATCHDOG_END || due_ns == WATCHDOG_FOREVER ||
         trouble->stage > TROUBLE_WARNED)
         return WATCHDOG_FOREVER;
-    for (int stage = trouble->stage; stage < TROUBLE_WARNED; stage++) {
+    for (int stage = (int)trouble->stage; stage < TROUBLE_WARNED; stage++) {
         if (__builtin_add_overflow(due_ns, policy->grace_ns, &due_ns))
             return WATCHDOG_FOREVER;
     }

@@ -231,7 +231,7 @@ int proc_look(int proc_fd, pid_t pid, struct enforcer_process *ret_process, int 
 
 int proc_look_again(int proc_fd, const struct enforcer_process *process, int *ret_pidfd)
 {
-    struct enforcer_process now;
+    struct enforcer_process now = {.pid = 0};
     int rc = proc_look(proc_fd, process->pid, &now, ret_pidfd);
     if (rc != 0)
         return rc == -EINVAL ? -ESRCH : rc;

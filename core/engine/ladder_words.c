@@ -70,7 +70,7 @@ int on_expiry_parse(const char *text, size_t length, uint32_t *ret_on_expiry, ch
 int on_expiry_set_parse(const char *text, size_t length, uint32_t *ret_set, char *sentence,
                         size_t size)
 {
-    uint32_t set = 0, one;
+    uint32_t set = 0, one = 0;
 
     for (size_t at = 0, end; at < length; at = end + 1) {
         for (end = at; end < length && text[end] != ' ' && text[end] != '\t';)

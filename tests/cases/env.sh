@@ -54,7 +54,7 @@ is "$(stat -c %s "$M/gpu0/p1/env")" "$(wc -c <"$M/gpu0/p1/env")" "its size"
 is 444 "$(stat -c %a "$M/gpu0/p1/env")" mode
 [ -d "$(bash -c '. "$0"; echo "$CHRONOS_PARTITION"' "$M/gpu0/p1/env")" ] || fail "the directory it names"
 # The last line joins; who may not is told, and has the environment all the same.
-like "echo 0 > '*/gpu0/p1/procs'" "$(tail -n 1 "$M/gpu0/p1/env")" "the last line"
+like "echo 0 >| '*/gpu0/p1/procs'" "$(tail -n 1 "$M/gpu0/p1/env")" "the last line"
 for shell in "${shells[@]}"; do
     read -ra words <<<"$shell"
     "${words[@]}" -c '. "$0" && grep -qx $$ "$CHRONOS_PARTITION/procs"' "$M/gpu0/p1/env" || fail "$shell does not join"
