@@ -349,7 +349,10 @@ static int open_enforcer(struct keeper *keeper, struct enforcer_options *options
     if (r) { /* asked for cgroups, and they are gone */
         snprintf(keeper->state.why, sizeof(keeper->state.why), "%s", sentence);
         options->mode = "process-tree";
-        return enforcer_open(options, &keeper->enforcer, sentence, sizeof(sentence));
+        r = enforcer_open(options, &keeper->enforcer, sentence, sizeof(sentence));
+        if (*sentence)
+            log_say("programs of partitions: %s", sentence);
+        return r;
     }
     const char *why = enforcer_why(keeper->enforcer);
     if (!strcmp(options->mode, "process-tree"))
