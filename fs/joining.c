@@ -57,6 +57,14 @@ static bool is_own(const struct keeper_join *join, const struct enforcer_process
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
+/* A daemon without privilege ends its own user's programs only: what it cannot end it
+ * must not take. */
+static bool can_end(const struct enforcer_process *process)
+{
+    uid_t self = geteuid();
+    return self == 0 || (process->uid == self && process->suid == self);
+}
+
 /* Programs change their uids: then it is looked at and decided again, a few times. */
 #define TRIES 5
 
@@ -77,6 +85,11 @@ static int join(struct keeper *keeper, const struct keeper_join *join, struct ne
             return refuse(news, -EPERM,
                           "Permission denied: process %d is not yours; only your own processes "
                           "can join",
+                          join->pid);
+        if (!r && !can_end(&process))
+            return refuse(news, -EPERM,
+                          "Process %d cannot join: this chronosfs does not run as root, and could "
+                          "not end programs of others",
                           join->pid);
         if (!r)
             r = enforcer_join(keeper->enforcer, join->id, &process, news->sentence,

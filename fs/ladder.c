@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MS INT64_C(1000000)
 /* Whether they are gone is looked at soon at first, then at longer and longer
@@ -19,6 +20,9 @@
 #define LOOK_IDLE_NS (10000 * MS)
 /* A process in the kernel's hands can take so long to die before it is told. */
 #define STUCK_NS (5000 * MS)
+
+/* So long at most the caller is held. */
+#define STEP_NS (100 * MS)
 
 enum step { STEP_BEGIN, STEP_LEFT, STEP_TERM, STEP_KILL, STEP_STUCK };
 
@@ -37,6 +41,7 @@ struct ladder {
     void *context;
     struct rung *rungs;
     size_t count, capacity;
+    size_t turn; /* whose step is next */
 };
 
 int ladder_new(struct enforcer *enforcer, ladder_note_fn *note, void *context,
@@ -202,15 +207,27 @@ static bool step(struct ladder *ladder, struct rung *rung, int64_t now_ns)
     return false;
 }
 
+static int64_t spent_ns(const struct timespec *since)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - since->tv_sec) * 1000 * MS + (now.tv_nsec - since->tv_nsec);
+}
+
+/* Programs that cannot be stopped hold each step up; the others' go on, and so do those
+ * who wait for the caller. So it ends after a while, and begins behind where it was. */
 void ladder_step(struct ladder *ladder, int64_t now_ns)
 {
+    struct timespec begun;
     if (ladder_next_ns(ladder) > now_ns)
         return;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
     enforcer_scan(ladder->enforcer);
-    for (size_t i = 0; i < ladder->count;) {
+    for (size_t left = ladder->count; left > 0 && spent_ns(&begun) < STEP_NS; left--) {
+        size_t i = ladder->turn < ladder->count ? ladder->turn : 0;
         struct rung *rung = &ladder->rungs[i];
         if (rung->look_ns > now_ns || step(ladder, rung, now_ns))
-            i++;
+            ladder->turn = i + 1;
         else
             ladder->rungs[i] = ladder->rungs[--ladder->count];
     }

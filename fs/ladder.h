@@ -31,7 +31,8 @@ struct ladder *ladder_free(struct ladder *ladder);
 /* `partition` ended at partition->end_ns. What was added before is left as it is. The
  * first step is taken by the next ladder_step. 0 or -ENOMEM. */
 int ladder_add(struct ladder *ladder, int64_t now_ns, const struct partition *partition);
-/* Takes every step that is due. */
+/* Takes every step that is due, or as many as there is time for; then the next call takes
+ * the others. */
 void ladder_step(struct ladder *ladder, int64_t now_ns);
 /* When ladder_step must be called next; INT64_MAX when never. */
 int64_t ladder_next_ns(const struct ladder *ladder);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Where the next restored line of a partition finds the one before it. Only used
  * while loading; as many slots as lines can be kept twice over. */
@@ -205,11 +206,18 @@ static int restore_usage(struct tree *tree)
     return r ? r : charge_restore(tree);
 }
 
-static uint64_t hash_text(const char *text)
+/* FNV-1a of a state directory's path and of which directory it is: a container can have
+ * another one with the same path. */
+static uint64_t mark_of(const char *state_dir)
 {
+    struct stat st = {.st_dev = 0};
+    char text[PATH_MAX + 64];
     uint64_t hash = UINT64_C(1469598103934665603);
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    stat(state_dir, &st); /* without it the path alone must do */
+    snprintf(text, sizeof(text), "%s %llu %llu", state_dir, (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
+    for (const char *at = text; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
     return hash;
 }
 
@@ -218,7 +226,7 @@ int server_start_keeper(struct server *server)
     struct tree *tree = &server->tree;
     const struct partition *p;
     snprintf(server->instance, sizeof(server->instance), "%016llx",
-             (unsigned long long)hash_text(tree->shared->state_dir));
+             (unsigned long long)mark_of(tree->shared->state_dir));
     struct keeper_start start = {.instance = server->instance,
                                  .state_dir = tree->shared->state_dir,
                                  .enforcer = tree->shared->enforcer,
@@ -256,6 +264,8 @@ int server_restore(struct server *server)
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
+    /* Also numbers whose grant was taken back: somebody may have joined in between. */
+    engine_restore_counters(tree->engine, tree->shared->next_id, 0);
     if (counters.mount_id != tree->shared->mount_id)
         server->reply_count = 0; /* of another mount: its requests are answered */
     /* Who holds something is found by name from the first request on. */

@@ -423,9 +423,10 @@ def many_join(mount):
 
 
 def instance(mount):
-    """What the cgroups of a mount have in their names: FNV-1a of its state directory."""
+    """What the cgroups of a mount have in their names: FNV-1a of its state directory and where that is."""
     value = 1469598103934665603
-    for byte in os.path.realpath(mount.state).encode():
+    path, it = os.path.realpath(mount.state), os.stat(mount.state)
+    for byte in f'{path} {it.st_dev} {it.st_ino}'.encode():
         value = (value ^ byte) * 1099511628211 % (1 << 64)
     return f'chronosfs-{value:016x}-'
 
