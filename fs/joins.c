@@ -94,6 +94,10 @@ int server_join(struct server *server, fuse_req_t req, const struct write *write
                                         .uid = write->caller.uid,
                                         .admin = write->caller.admin}};
     wait->join.tag = wait->number;
+    /* Whatever comes of its grant, this number is nobody else's. */
+    struct shared *shared = server->tree.shared;
+    if (wait->join.id >= shared->next_id)
+        shared->next_id = wait->join.id + 1;
     while (*last)
         last = &(*last)->next;
     *last = wait;

@@ -264,7 +264,7 @@ int server_restore(struct server *server)
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
-    /* Also numbers whose grant was taken back: somebody may have joined in between. */
+    /* A grant that was taken back leaves its number; not to who joined in between. */
     engine_restore_counters(tree->engine, tree->shared->next_id, 0);
     if (counters.mount_id != tree->shared->mount_id)
         server->reply_count = 0; /* of another mount: its requests are answered */

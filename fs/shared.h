@@ -76,7 +76,7 @@ struct shared {
     uint64_t in_hand; /* the request being served: what a dead worker died of, maybe */
     uint64_t suspect; /* the request that workers died over, and how often in a row */
     uint32_t suspect_deaths;
-    uint64_t next_id;   /* above every partition that was ever granted in this mount */
+    uint64_t next_id;   /* above every partition that a process ever was to join */
     uint32_t group_gid; /* last known gid of config/admin_group + 1; 0 none */
     /* what users were told last */
     uint64_t status_clock;

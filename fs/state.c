@@ -18,7 +18,7 @@
 /* A worker whose supervisor was killed dies a moment later: so long its lock is
  * waited for. */
 #define ORPHAN_MS 3000
-#define DYING_MS  300 /* and so long one that was killed may take to look dead */
+#define DYING_MS  1500 /* and so long one that is just ending, or was killed */
 #define STEP_MS   20
 
 static int default_path(char *path, char *sentence, size_t size)

@@ -84,11 +84,8 @@ static struct change *make_change(struct server *server, const struct change *an
     struct tree *tree = &server->tree;
     struct engine_event *events = engine_take_events(tree->engine);
     size_t count = 0;
-    for (const struct engine_event *e = events; e; e = e->next) {
-        if (e->kind == EVENT_CREATED && e->after.id >= tree->shared->next_id)
-            tree->shared->next_id = e->after.id + 1;
+    for (const struct engine_event *e = events; e; e = e->next)
         count++;
-    }
     struct change *change = malloc(sizeof(*change));
     char *lines = calloc(count ? count : 1, STORE_LINE_MAX);
     if (!change || !lines) {

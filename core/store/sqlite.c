@@ -37,7 +37,9 @@ int sqlite_errno(sqlite3 *db, int rc)
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return -EACCES;
-    default: /* SQLITE_IOERR, SQLITE_CANTOPEN */
+    case SQLITE_IOERR: /* the file is open: what else was not found is older than this */
+        return error > 0 && error != ENOENT ? -error : -EIO;
+    default: /* SQLITE_CANTOPEN */
         return error > 0 ? -error : -EIO;
     }
 }
