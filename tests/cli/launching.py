@@ -295,6 +295,13 @@ class Signals(Case):
     def test_to_the_group(self):
         self.exactly(lambda process, number: os.killpg(process.pid, number))
 
+    def test_many(self):
+        """To the group, as fast as the program takes them."""
+        process, _ = self.ready()
+        for number in (signal.SIGCONT, signal.SIGUSR1) * 300:
+            os.killpg(process.pid, number)
+            self.assertEqual(self.line(process), number)
+
     def test_to_both(self):
         """The group and then the launcher: what a program without us would get."""
         process, _ = self.ready()
@@ -303,6 +310,7 @@ class Signals(Case):
             os.killpg(process.pid, signal.SIGUSR1)
             self.assertEqual(self.line(process), signal.SIGUSR1)
             self.assertTrue(wait_for(lambda: not pending(guard) and not pending(process.pid)))
+            time.sleep(0.06)  # nearer ones may become one, as signals do
             os.kill(process.pid, signal.SIGUSR1)
             self.assertEqual(self.line(process), signal.SIGUSR1)
 

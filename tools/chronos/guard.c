@@ -22,6 +22,9 @@
 
 /* How far apart the launcher and the guard may see one signal. */
 #define SAME_SIGNAL_NS 1000000000
+/* Signals that come faster than this may be one to the guard and two to the launcher,
+ * as signals that are pending are not counted. */
+#define MERGED_NS 50000000
 
 /* Signals that reached the guard itself: who sent the latest, and how many of
  * those were not asked for by the launcher yet. */
@@ -76,9 +79,7 @@ static bool same_time(const struct guard *guard, const struct seen *seen, const 
 static bool program_got(struct guard *guard, const struct order *order)
 {
     struct seen *seen = &guard->seen[order->info.ssi_signo];
-    /* Of signals that come while one is pending the guard sees one: the last that it
-     * saw stands for all that the launcher saw before. */
-    bool counted = seen->count > 0 || order->at_ns <= seen->at_ns;
+    bool counted = seen->count > 0 || order->at_ns - seen->at_ns < MERGED_NS;
     if (!counted || seen->pid != order->info.ssi_pid || seen->code != order->info.ssi_code ||
         !same_time(guard, seen, order))
         return false;
