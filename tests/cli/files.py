@@ -409,7 +409,8 @@ class Run(Case):
         numbers = [line.split(" -> ")[0].split()[-1] for line in self.tree.get("out").splitlines()[1:]]
         self.assertEqual(numbers, ["0", "1"])  # 0 is what ls reads
         for words in ("--in", "p1", "true"), ("--in", "p9", "true"), ("0.5", "1h", "true"):
-            subprocess.run(["sh", "-c", '"$0" "$@" <&- >&- 2>&-', lib.CHRONOS, "run", *words], env=env)
+            for closed in "<&- >&- 2>&-", ">&- 2>&-", "2>&-":
+                subprocess.run(["sh", "-c", f'"$0" "$@" {closed}', lib.CHRONOS, "run", *words], env=env)
         self.assertEqual(self.tree.get("gpu0/p1/procs"), "0\n")
         self.assertNotIn("chronos", self.tree.get("new"))
         self.assertEqual(subprocess.run(["sh", "-c", '"$0" list >&-', lib.CHRONOS], env=env,

@@ -4,8 +4,8 @@
  *
  *     launcher stays|term|kill GRACE_MS PREPARE PROGRAM [ARG...]
  *
- * PREPARE: what preparing ends with; "hang" to wait for ever in it. The descriptor in
- * LAUNCHER_ONLY is what nobody but the launcher may have.
+ * PREPARE: what preparing ends with; "hang" to wait in it until the launcher is gone. The
+ * descriptor in LAUNCHER_ONLY is what nobody but the launcher may have.
  */
 #include "../../tools/chronos/launch.h"
 
@@ -22,7 +22,8 @@ static int prepare(void *context)
     if (strcmp(what, "hang") == 0) {
         puts("hanging");
         fflush(stdout);
-        pause();
+        for (pid_t launcher = getppid(); getppid() == launcher;)
+            usleep(1000);
     }
     setenv("PREPARED", "yes", 1);
     return atoi(what);

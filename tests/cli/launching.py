@@ -391,9 +391,7 @@ class Stops(Case):
 
     def test_launcher_told_to(self):
         process, pid = self.started()
-        os.setpgid  # SIGTSTP does nothing in a group that no shell looks after
-        for target in pid, process.pid:
-            os.kill(target, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         self.states("T", pid, process.pid)
         os.kill(process.pid, signal.SIGCONT)
         self.states("S", pid, process.pid)
@@ -646,10 +644,8 @@ class Strays(Case):
         guard = children(process.pid)[0]
         process.kill()
         process.wait()
-        os.kill(guard, signal.SIGCONT)  # pause() goes on for any handler; it has none
-        time.sleep(0.1)
+        self.gone([guard])
         self.assertFalse(os.path.exists(self.pids))
-        os.kill(guard, signal.SIGKILL)
 
     def leave(self, **how):
         code, _, err = self.run_it(*python(RUNAWAYS + "\nwhile open(sys.argv[1]).read().count('\\n') < 6:"

@@ -87,6 +87,22 @@ static bool program_got(struct guard *guard, const struct order *order)
     return getpgid(guard->program) == getpgrp();
 }
 
+/* A signal that stops takes away one to go on that is not taken yet, and the other way
+ * round. So the guard may have missed what the launcher saw, and then it saw the later
+ * one: what is older must not undo that. */
+static bool is_overtaken(const struct guard *guard, const struct order *order)
+{
+    static const int stops[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+        int later = (int)order->info.ssi_signo == SIGCONT    ? stops[i]
+                    : (int)order->info.ssi_signo == stops[i] ? SIGCONT
+                                                             : 0;
+        if (later != 0 && guard->seen[later].at_ns >= order->at_ns)
+            return true;
+    }
+    return false;
+}
+
 /* A program that has a group of its own, such as a shell, and stopped while the
  * terminal was its, gets it back when it goes on in the foreground: the caller's
  * shell gave it to our group, as the only one that it knows. */
@@ -116,7 +132,7 @@ static void pass_on(struct guard *guard, const struct order *order)
         return;
     }
     note_signals(guard);
-    if (program_got(guard, order))
+    if (program_got(guard, order) || is_overtaken(guard, order))
         return;
     if (signal == SIGCONT && guard->had_terminal)
         give_terminal(guard);
