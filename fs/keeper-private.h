@@ -75,6 +75,12 @@ void keeper_tell(struct keeper *keeper, struct news *news);
 struct errand *keeper_take_errands(struct keeper *keeper);
 /* Before waiting: whether there is nothing that cannot wait. */
 bool keeper_rest(struct keeper *keeper, bool attentive);
+/* Has the log tell of something that happened to a partition's programs; `context` is
+ * the keeper. */
+void keeper_note(void *context, const struct partition *partition, const char *word,
+                 const char *details);
+/* warning.c: sends the signal that comes with a warning, and tells. */
+void keeper_warn(struct keeper *keeper, const struct partition *partition);
 /* joining.c: does what was asked, and tells the outcome with `answer`. */
 void keeper_do_join(struct keeper *keeper, const struct keeper_join *join, struct news *answer);
 

@@ -5,6 +5,7 @@
  *   keeper-queue.c  errands in, news out
  *   joining.c       a process comes to belong to a partition
  *   ladder.c        what happens to processes at the end
+ *   warning.c       the signal before the end
  *   sampling.c      what drivers tell, by partition
  *   gating.c        who can open device nodes
  *   watching.c      what becomes of programs outside of partitions
@@ -37,8 +38,8 @@ static int64_t boot_ns(void)
 
 /* -- news ----------------------------------------------------------------------- */
 
-static void tell_note(void *context, const struct partition *partition, const char *word,
-                      const char *details)
+void keeper_note(void *context, const struct partition *partition, const char *word,
+                 const char *details)
 {
     struct news *news = keeper_new_news(NEWS_NOTE);
     if (!news)
@@ -54,7 +55,7 @@ static void tell_guard_note(void *context, uint64_t id, uint32_t device, const c
                             const char *details)
 {
     const struct partition about = {.id = id, .device = device};
-    tell_note(context, &about, word, details);
+    keeper_note(context, &about, word, details);
 }
 
 static void tell_gate_note(void *context, const char *word, const char *details)
@@ -125,21 +126,6 @@ static void leave(struct keeper *keeper, const struct partition *partition)
         log_say("not enough memory to end the programs of p%" PRIu64, partition->id);
 }
 
-static void warn(struct keeper *keeper, const struct partition *partition)
-{
-    char details[64];
-    uint32_t count = 0;
-    if (!partition->warn_signal || !holdings_find(&keeper->occupied, partition->id))
-        return;
-    enforcer_scan(keeper->enforcer);
-    if (enforcer_signal(keeper->enforcer, partition->id, (int)partition->warn_signal, &count) < 0 ||
-        !count)
-        return;
-    snprintf(details, sizeof(details), "signal=%s processes=%" PRIu32,
-             warn_signal_text(partition->warn_signal), count);
-    tell_note(keeper, partition, "signalled", details);
-}
-
 static void note_event(struct keeper *keeper, const struct errand *errand)
 {
     const struct partition *partition = &errand->partition;
@@ -160,7 +146,7 @@ static void note_event(struct keeper *keeper, const struct errand *errand)
     if (holdings_put(&keeper->holdings, partition))
         log_say("not enough memory to remember who holds p%" PRIu64, partition->id);
     if (errand->event == EVENT_WARNED)
-        warn(keeper, partition);
+        keeper_warn(keeper, partition);
 }
 
 static void set_policy(struct keeper *keeper, const struct keeper_policy *policy)
@@ -376,7 +362,7 @@ static int begin(struct keeper *keeper)
                                             .holdings = &keeper->holdings,
                                             .usage = tell_usage,
                                             .context = keeper};
-    r = ladder_new(keeper->enforcer, tell_note, keeper, &keeper->ladder);
+    r = ladder_new(keeper->enforcer, keeper_note, keeper, &keeper->ladder);
     if (!r)
         r = sampling_new(&sampling, &keeper->sampling);
     if (!r)

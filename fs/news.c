@@ -7,6 +7,8 @@
 #include "server.h"
 #include "status.h"
 
+#include <string.h>
+
 /* What a driver tells of a partition; one that ended meanwhile needs no entry. */
 static void used(struct tree *tree, const struct news *news)
 {
@@ -17,8 +19,17 @@ static void used(struct tree *tree, const struct news *news)
         log_say("not enough memory to note what p%llu uses", (unsigned long long)news->id);
 }
 
+/* What the watchdog found is in the daemon's log too: that of events is short, and
+ * whoever does much there pushes others' lines out. */
+static void say_trouble(const struct news *news)
+{
+    if (strstr(news->word, "intruder") || strstr(news->word, "excess"))
+        log_say("%s: %s", news->word, news->sentence);
+}
+
 static void note(struct server *server, const struct news *news)
 {
+    say_trouble(news);
     struct tree *tree = &server->tree;
     if (engine_note(tree->engine, tree->now_ns, &news->partition, tree->shared->admin_uid,
                     news->word, news->sentence))

@@ -286,6 +286,10 @@ static int finish(struct options *options, const struct arguments *arguments, ch
     const char *path = arguments->positional[arguments->positional_count - 1];
     if (path[0] == '\0')
         return refuse(sentence, size, "the mount point is empty: name a directory");
+    if (strchr(path, ':') != NULL)
+        return refuse(sentence, size,
+                      "a mount point must have no colon: programs are told lists of partitions "
+                      "with colons between them");
     return set_value(&mount_point, path, sentence, size);
 }
 

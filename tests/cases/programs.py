@@ -328,6 +328,20 @@ def warning(mount):
     program.end()
 
 
+def warning_of_root(mount):
+    """A user's warning does not go to a program of root that is in the partition."""
+    name = alice.call(mount.ask, '10% 600 on_expiry=none warn=598:USR1')
+    mine = Program(mount, name, 'usr1', user=alice)
+    theirs = Program(mount, name, 'usr1')
+    check(wait_for(lambda: mine.words('warned'), 15), 'alice is told')
+    check(has_event(mount, name, 'signalled'), events(mount, name))
+    check('processes=1' in mount.read('gpu0', name, 'events').splitlines()[-1])
+    equal(theirs.words('warned'), [], 'root is not')
+    release(mount, name)
+    for program in (mine, theirs):
+        program.end()
+
+
 # -- restarts ---------------------------------------------------------------------------
 
 
@@ -479,6 +493,7 @@ def main():
     hold_closed(mount)
     runaways(mount, enforcer)
     warning(mount)
+    warning_of_root(mount)
     worker_dies(mount)
     members_outlive_worker(mount)
     both_die(mount)
