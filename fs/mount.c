@@ -78,6 +78,12 @@ static bool find_entry(const char *point, struct entry *ret_entry)
     return found;
 }
 
+bool mount_is_there(const char *point)
+{
+    struct entry entry;
+    return find_entry(point, &entry) && strcmp(entry.type, "fuse.chronosfs") == 0;
+}
+
 /* -- taking away -------------------------------------------------------------- */
 
 static int run_fusermount(const char *point)

@@ -35,6 +35,8 @@ int mount_open(struct mount *mount, bool allow_other, bool read_only, char *sent
 /* Reads the kernel's greeting. 0, or -errno and a sentence. */
 int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32_t *ret_length,
                     char *sentence, size_t size);
+/* Whether a chronosfs lies on exactly this directory, alive or dead. */
+bool mount_is_there(const char *point);
 /* Takes the mount away if it is still there and the uppermost one, and closes the
  * connection. 0: it was there; 1: somebody had done it; -errno: it is still there. */
 int mount_close(struct mount *mount);

@@ -2,6 +2,8 @@
 /* The state directory and its lock; see state.h. It must not know what is kept there. */
 #include "state.h"
 
+#include "mount.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +20,8 @@
 /* A worker whose supervisor was killed dies a moment later: so long its lock is
  * waited for. */
 #define ORPHAN_MS 3000
-#define DYING_MS  1500 /* and so long one that is just ending, or was killed */
+#define DYING_MS  300  /* and so long one that was killed may take to look dead */
+#define ENDING_MS 5000 /* or one that is not mounted any more, to end */
 #define STEP_MS   20
 
 static int default_path(char *path, char *sentence, size_t size)
@@ -126,6 +129,14 @@ static bool is_gone(int pid)
     return zombie;
 }
 
+/* How long a lock is waited for whose holder lives, or not. */
+static int patience_ms(bool lives, const char *mount_point)
+{
+    if (!lives)
+        return ORPHAN_MS;
+    return mount_is_there(mount_point) ? DYING_MS : ENDING_MS;
+}
+
 static int take_lock(int fd, const char *path, char *sentence, size_t size)
 {
     char mount_point[PATH_MAX] = "";
@@ -142,7 +153,8 @@ static int take_lock(int fd, const char *path, char *sentence, size_t size)
             return r;
         }
         signed_by = read_holder(fd, &pid, mount_point);
-        if (waited_ms >= ORPHAN_MS || (waited_ms >= DYING_MS && signed_by && !is_gone(pid)))
+        bool lives = signed_by && !is_gone(pid);
+        if (waited_ms >= patience_ms(lives, mount_point))
             break;
         nanosleep(&step, NULL);
     }

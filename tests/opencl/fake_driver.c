@@ -187,7 +187,9 @@ create_context_from_type(const cl_context_properties *properties, cl_device_type
 {
     cl_device_id ids[FAKE_DEVICES];
     cl_uint count = 0;
-    cl_int error = get_devices(&platforms[0], type, FAKE_DEVICES, ids, &count);
+    cl_int error = fake.wants_platform && properties == NULL
+                       ? CL_INVALID_PLATFORM
+                       : get_devices(&platforms[0], type, FAKE_DEVICES, ids, &count);
     if (error != CL_SUCCESS)
         return layer_refuse(error, ret_error);
     return create_context(properties, count, ids, notify, data, ret_error);

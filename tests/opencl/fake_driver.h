@@ -23,6 +23,7 @@
 
 struct fake {
     cl_int refuse;                 /* the next allocation ends with this */
+    bool wants_platform;           /* contexts need one named */
     bool no_callbacks;             /* clSetMemObjectDestructorCallback fails */
     bool no_parents;               /* a driver that knows no parts of devices */
     bool hold_commands;            /* enqueued frees wait for fake_run */

@@ -279,6 +279,10 @@ START_TEST(test_contexts_from_type)
     ck_assert_int_eq(from_type(fake_platform(1), CL_DEVICE_TYPE_CPU, 0), CL_DEVICE_NOT_FOUND);
     ck_assert_int_eq(from_type(fake_platform(2), CL_DEVICE_TYPE_ALL, 0), CL_DEVICE_NOT_FOUND);
     ck_assert_int_eq(from_type(NULL, CL_DEVICE_TYPE_CPU, 0), CL_DEVICE_NOT_FOUND);
+    fake.wants_platform = true;
+    ck_assert_int_eq(from_type(NULL, CL_DEVICE_TYPE_ALL, 0), CL_INVALID_PLATFORM);
+    ck_assert_int_eq(from_type(fake_platform(1), CL_DEVICE_TYPE_GPU, 2), CL_SUCCESS);
+    fake.wants_platform = false;
 }
 END_TEST
 

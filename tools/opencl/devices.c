@@ -214,6 +214,16 @@ static cl_int list_any(const cl_context_properties *properties, cl_device_type t
     return error;
 }
 
+/* Whether a platform must be named is for driver and loader to decide: they are asked. */
+static bool needs_platform(cl_device_type type)
+{
+    cl_int error = CL_SUCCESS;
+    cl_context tried = layer.next.clCreateContextFromType(NULL, type, NULL, NULL, &error);
+    if (tried != NULL)
+        layer.next.clReleaseContext(tried);
+    return tried == NULL && error == CL_INVALID_PLATFORM;
+}
+
 cl_context CL_API_CALL layer_clCreateContextFromType(
     const cl_context_properties *properties, cl_device_type device_type,
     void(CL_CALLBACK *pfn_notify)(const char *, const void *, size_t, void *), void *user_data,
@@ -225,6 +235,8 @@ cl_context CL_API_CALL layer_clCreateContextFromType(
     if (!find_devices() && layer.inside.allow_unreachable)
         return layer.next.clCreateContextFromType(properties, device_type, pfn_notify, user_data,
                                                   errcode_ret);
+    if (platform_in(properties) == NULL && needs_platform(device_type))
+        return layer_refuse(CL_INVALID_PLATFORM, errcode_ret);
     cl_int error = list_any(properties, device_type, &ids, &count);
     if (error != CL_SUCCESS)
         return layer_refuse(error, errcode_ret);
