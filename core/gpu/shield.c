@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -49,6 +50,42 @@ static bool has_all(const char *proc, const char *dev)
            is_there(dev, "nvidia-uvm");
 }
 
+/* mountinfo writes blanks and the like as \ooo. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; to++) {
+        unsigned code;
+        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+            *to = (char)code;
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* Where mounts are not shared, a slave keeps what is unmounted outside: our own tree would
+ * live on, and its daemon wait for its end, for as long as this process does. */
+static void leave_trees(void)
+{
+    char *line = NULL;
+    size_t room = 0;
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    while (file != NULL && getline(&line, &room, file) > 0) {
+        char where[PATH_MAX];
+        if (strstr(line, " - fuse.chronosfs ") == NULL ||
+            sscanf(line, "%*d %*d %*s %*s %4095s", where) != 1)
+            continue;
+        unescape(where);
+        umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW);
+    }
+    free(line);
+    if (file != NULL)
+        fclose(file);
+}
+
 void gpu_nodes_shield(const struct gpu_roots *roots)
 {
     const char *proc = roots != NULL && roots->proc != NULL ? roots->proc : "/proc";
@@ -58,8 +95,10 @@ void gpu_nodes_shield(const struct gpu_roots *roots)
      * writable. Where this is not allowed, the library cannot change nodes either, or
      * the gate closes them again. */
     if (!has_all(proc, dev) || unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) != 0 ||
-        mount(dev, dev, "none", MS_BIND | MS_REC, NULL) != 0)
+        mount("none", "/", "none", MS_REC | MS_SLAVE, NULL) != 0)
+        return;
+    leave_trees();
+    if (mount(dev, dev, "none", MS_BIND | MS_REC, NULL) != 0)
         return;
     mount("none", dev, "none", MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
 }

@@ -10,7 +10,7 @@ import subprocess
 
 import lib
 from lib import alice, bob, carol, check, equal, root, wait_for
-from madeup import NODES, make_dev, make_node, modify
+from madeup import NODES, Driver, make_dev, make_node, modify
 
 
 def can_open(user, name):
@@ -157,6 +157,26 @@ def switch_off(state):
         database.commit()
 
 
+def shielded():
+    """The process that asks drivers has mounts of its own, and does not hold our tree: who
+    unmounts it ends the daemon."""
+    driver = Driver()
+    mount = lib.Mount('2x80G', environment=driver.environment())
+    name = mount.ask('10% 600')
+    driver.use(0, os.getpid(), 1 << 30)
+    equal(mount.read('gpu0', name, 'memory_used'), '0')
+    worker = mount.worker()
+    meters = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
+              map(int, lib.read(f'/proc/{worker}/task/{thread}/children').split())]
+    check(meters, 'somebody asks')
+    for pid in meters:
+        check(os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt'), 'shielded')
+    mount.release_all()
+    subprocess.run(['umount', mount.dir], check=True)
+    check(wait_for(lambda: mount.process.poll() is not None, 10), 'unmounted, it ends')
+    lib.Mount.live.remove(mount)
+
+
 def main():
     make_dev()
     before = {name: look(name) for name in CLOSED}
@@ -166,6 +186,7 @@ def main():
     set_back(mount)
     weak(mount)
     deaths(mount, before)
+    shielded()
 
 
 lib.run(main)
