@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +35,7 @@ static int64_t boot_ns(void)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* -- news ----------------------------------------------------------------------- */
+/* -- telling -------------------------------------------------------------------- */
 
 void keeper_note(void *context, const struct partition *partition, const char *word,
                  const char *details)

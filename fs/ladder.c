@@ -221,8 +221,8 @@ void ladder_step(struct ladder *ladder, int64_t now_ns)
     struct timespec begun;
     if (ladder_next_ns(ladder) > now_ns)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &begun);
     enforcer_scan(ladder->enforcer);
+    clock_gettime(CLOCK_MONOTONIC, &begun); /* after the scan: one step is always taken */
     for (size_t left = ladder->count; left > 0 && spent_ns(&begun) < STEP_NS; left--) {
         size_t i = ladder->turn < ladder->count ? ladder->turn : 0;
         struct rung *rung = &ladder->rungs[i];
