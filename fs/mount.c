@@ -7,6 +7,8 @@
 #define FUSE_USE_VERSION 314
 #include "mount.h"
 
+#include "../core/mountinfo.h"
+
 #include "log.h"
 
 #include <errno.h>
@@ -35,22 +37,6 @@ struct entry {
     char device[32], type[64];
 };
 
-/* mountinfo writes blanks and the like as \ooo. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from != '\0'; to++) {
-        unsigned code;
-        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to = (char)code;
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* The uppermost mount on exactly this directory; false: there is none. */
 static bool find_entry(const char *point, struct entry *ret_entry)
 {
@@ -66,7 +52,7 @@ static bool find_entry(const char *point, struct entry *ret_entry)
         if (rest == NULL || sscanf(line, "%*d %*d %31s %*s %4095s", entry.device, where) != 2 ||
             sscanf(rest, " - %63s", entry.type) != 1)
             continue;
-        unescape(where);
+        mountinfo_unescape(where);
         if (strcmp(where, point) == 0) {
             *ret_entry = entry; /* later ones lie over earlier ones */
             found = true;

@@ -6,6 +6,8 @@
  */
 #include "cgroup.h"
 
+#include "../mountinfo.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -15,22 +17,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-/* mountinfo writes blanks as \040. */
-static void unescape(char *text)
-{
-    char *to = text;
-    unsigned value;
-    for (const char *from = text; *from != '\0'; to++) {
-        if (from[0] == '\\' && sscanf(from + 1, "%3o", &value) == 1) {
-            *to = (char)value;
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
 
 static int probe(struct cgroup *cgroup, const char *mount, char *sentence, size_t size)
 {
@@ -87,8 +73,8 @@ static int line_parse(char *line, char **ret_root, char **ret_mount)
         if (field[i] == NULL)
             return 0;
     }
-    unescape(field[3]);
-    unescape(field[4]);
+    mountinfo_unescape(field[3]);
+    mountinfo_unescape(field[4]);
     *ret_root = field[3];
     *ret_mount = field[4];
     return 1;

@@ -7,6 +7,8 @@
  */
 #include "nodes.h"
 
+#include "../mountinfo.h"
+
 #include <dirent.h>
 #include <limits.h>
 #include <sched.h>
@@ -50,22 +52,6 @@ static bool has_all(const char *proc, const char *dev)
            is_there(dev, "nvidia-uvm");
 }
 
-/* mountinfo writes blanks and the like as \ooo. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from != '\0'; to++) {
-        unsigned code;
-        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to = (char)code;
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* Where mounts are not shared, a slave keeps what is unmounted outside: our own tree would
  * live on, and its daemon wait for its end, for as long as this process does. */
 static void leave_trees(void)
@@ -78,7 +64,7 @@ static void leave_trees(void)
         if (strstr(line, " - fuse.chronosfs ") == NULL ||
             sscanf(line, "%*d %*d %*s %*s %4095s", where) != 1)
             continue;
-        unescape(where);
+        mountinfo_unescape(where);
         umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW);
     }
     free(line);

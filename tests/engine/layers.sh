@@ -75,7 +75,7 @@ includes() {
     layer_includes core/engine 20 '<errno.h>' '<inttypes.h>' '<limits.h>' '<signal.h>' \
         '<stdarg.h>' '<stdbool.h>' '<stddef.h>' '<stdint.h>' '<stdio.h>' '<stdlib.h>' '<string.h>'
     # the C library and the kernel's calls, nothing else of the project
-    layer_includes core/enforcer 20 '<ctype.h>' '<dirent.h>' '<errno.h>' '<fcntl.h>' \
+    layer_includes core/enforcer 20 '"../mountinfo.h"' '<ctype.h>' '<dirent.h>' '<errno.h>' '<fcntl.h>' \
         '<limits.h>' '<poll.h>' '<signal.h>' '<std[a-z]*.h>' '<string.h>' '<strings.h>' \
         '<sys/*.h>' '<linux/magic.h>' '<time.h>' '<unistd.h>'
 }

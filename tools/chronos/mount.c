@@ -6,6 +6,8 @@
 #include "command.h"
 #include "output.h"
 
+#include "../../core/mountinfo.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,22 +39,6 @@ static int try_mount(const char *path, struct tree *ret_tree)
     return 0;
 }
 
-/* \040 and the like, in place: how mountinfo writes blanks in names. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from != '\0';) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
-            from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
-            *to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-            from += 4;
-        } else {
-            *to++ = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* Anybody may mount something under this name, and `chronos run` does what its `env`
  * says: what is not root's or the caller's own is not found, only named. */
 static bool is_trusted(const char *options)
@@ -82,7 +68,7 @@ static const char *chronosfs_in(char *line)
     }
     if (point == NULL || strcmp(root, "/") != 0)
         return NULL; /* a part of a tree, bound somewhere: nothing to talk to */
-    unescape(point);
+    mountinfo_unescape(point);
     return point;
 }
 
