@@ -179,10 +179,8 @@ SHOW(env)
 SHOW(gpu_time)
 {
     PARTITION_OR_GONE(tree, node);
-    struct usage_figures figures;
-    usage_get(tree->usage, partition->id, &figures);
-    text_print(out, "%llu.%03llu\n", (unsigned long long)figures.busy_ns / 1000000000,
-               (unsigned long long)figures.busy_ns / 1000000 % 1000);
+    unsigned long long busy_ms = usage_of(tree, partition).busy_ns / 1000000;
+    text_print(out, "%llu.%03llu\n", busy_ms / 1000, busy_ms % 1000);
     return 0;
 }
 

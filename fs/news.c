@@ -29,11 +29,12 @@ static void say_trouble(const struct news *news)
 
 static void note(struct server *server, const struct news *news)
 {
-    say_trouble(news);
     struct tree *tree = &server->tree;
-    if (engine_note(tree->engine, tree->now_ns, &news->partition, tree->shared->admin_uid,
-                    news->word, news->sentence))
-        log_say("not enough memory to note: %s", news->word);
+    say_trouble(news);
+    int r = engine_note(tree->engine, tree->now_ns, &news->partition, tree->shared->admin_uid,
+                        news->word, news->sentence);
+    if (r)
+        log_say("cannot note \"%s %s\": %s", news->word, news->sentence, strerror(-r));
     else
         server_submit(server, NULL);
 }
