@@ -15,18 +15,18 @@
  * is a worker; with --meter, which only a worker says, it asks the drivers for usage
  * (core/gpu/meter.h).
  */
-#include "daemon.h"
-#include "log.h"
-#include "options.h"
-#include "restore-gate.h"
-#include "shared.h"
-#include "state.h"
-#include "supervisor.h"
-#include "worker.h"
+#include "core/base/log.h"
+#include "fs/daemon/detach.h"
+#include "fs/daemon/options.h"
+#include "fs/daemon/restore_devacl.h"
+#include "fs/daemon/state_dir.h"
+#include "fs/daemon/supervisor.h"
+#include "fs/fuse/worker.h"
+#include "fs/tree/shared.h"
 
-#include "../core/enforcer/enforcer.h"
-#include "../core/gpu/meter.h"
-#include "../core/store/store.h"
+#include "core/gpu/usage.h"
+#include "core/proctrack/proctrack.h"
+#include "core/store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,11 +69,11 @@ static int run_worker(const char *numbers)
     _exit(worker_run(&fds));
 }
 
-/* -- as a meter --------------------------------------------------------------- */
+/* -- as a usage reader --------------------------------------------------------------- */
 
-static int run_meter(const char *fd_text)
+static int run_reader(const char *fd_text)
 {
-    int status = meter_process(fd_text);
+    int status = usage_process(fd_text);
     if (status == EXIT_USAGE)
         fprintf(stderr, "chronosfs: --meter is for the worker alone\n");
     _exit(status); /* at once: a driver may have handlers that hang */
@@ -89,7 +89,7 @@ struct start {
     struct mount mount;
     struct shared *shared;
     struct supervisor supervisor;
-    char sentence[STORE_SENTENCE_MAX + PATH_MAX];
+    char message[STORE_MESSAGE_MAX + PATH_MAX];
 };
 
 /* While the working directory is still the caller's. */
@@ -115,7 +115,7 @@ static int find_program(struct start *start)
     ssize_t length = readlink("/proc/self/exe", start->program_path, PATH_MAX - 1);
     start->supervisor.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (length < 0 || start->supervisor.program_fd < 0) {
-        snprintf(start->sentence, sizeof(start->sentence), "cannot look at /proc/self/exe: %s",
+        snprintf(start->message, sizeof(start->message), "cannot look at /proc/self/exe: %s",
                  strerror(errno));
         return -ENOENT;
     }
@@ -152,7 +152,7 @@ static int leave_caller(struct start *start)
     if (r == 0)
         r = make_absolute(start->options.state_dir, PATH_MAX);
     if (r != 0) {
-        snprintf(start->sentence, sizeof(start->sentence),
+        snprintf(start->message, sizeof(start->message),
                  "cannot tell the working directory (%s): name absolute paths", strerror(-r));
         return r;
     }
@@ -174,14 +174,13 @@ static const struct store_kind *find_store(const char *name)
 static int check_state(struct start *start)
 {
     struct store *store;
-    char *path = start->shared->state_dir, *sentence = start->sentence;
-    int fd = state_lock(start->options.state_dir, path, sentence, sizeof(start->sentence));
+    char *path = start->shared->state_dir, *message = start->message;
+    int fd = state_dir_lock(start->options.state_dir, path, message, sizeof(start->message));
 
     if (fd < 0)
         return fd;
     start->supervisor.lock_fd = fd;
-    int r =
-        find_store(start->options.store)->open(path, true, &store, sentence, STORE_SENTENCE_MAX);
+    int r = find_store(start->options.store)->open(path, true, &store, message, STORE_MESSAGE_MAX);
     if (r == 0)
         store_close(store);
     return r;
@@ -198,7 +197,7 @@ static int find_devices(struct start *start)
                       PROBE_WAIT_MS, list);
 
     if (r != 0 && simulate) {
-        snprintf(start->sentence, sizeof(start->sentence), "%s", list->note);
+        snprintf(start->message, sizeof(start->message), "%s", list->note);
         return r;
     }
     if (list->note[0] != '\0')
@@ -208,7 +207,7 @@ static int find_devices(struct start *start)
                 "limited; use the one of ocl-icd or of Khronos");
     if (r == 0 && list->count > 0)
         return 0;
-    snprintf(start->sentence, sizeof(start->sentence),
+    snprintf(start->message, sizeof(start->message),
              "there is no device to share. Look at clinfo: it needs the OpenCL driver of the "
              "device's vendor, or the package pocl-opencl-icd to use the CPU. To try chronosfs "
              "without one: --simulate 4x80G");
@@ -237,8 +236,7 @@ static int make_shared(struct start *start)
             ? MAP_FAILED
             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
     if (map == MAP_FAILED) {
-        snprintf(start->sentence, sizeof(start->sentence), "cannot get memory: %s",
-                 strerror(errno));
+        snprintf(start->message, sizeof(start->message), "cannot get memory: %s", strerror(errno));
         return -ENOMEM;
     }
     start->shared = map;
@@ -249,8 +247,8 @@ static int make_shared(struct start *start)
     start->shared->admin_gid = getegid();
     start->shared->allow_other = start->options.allow_other || geteuid() == 0;
     snprintf(start->shared->store, sizeof(start->shared->store), "%s", start->options.store);
-    snprintf(start->shared->enforcer, sizeof(start->shared->enforcer), "%s",
-             start->options.enforcer);
+    snprintf(start->shared->proctrack, sizeof(start->shared->proctrack), "%s",
+             start->options.proctrack);
     while (start->shared->mount_id == 0) {
         if (getrandom(&start->shared->mount_id, sizeof(start->shared->mount_id), 0) < 0 &&
             errno != EINTR)
@@ -269,23 +267,23 @@ static int64_t wall_ns(void)
 static int mount_tree(struct start *start)
 {
     struct shared *shared = start->shared;
-    char *sentence = start->sentence;
-    size_t size = sizeof(start->sentence);
+    char *message = start->message;
+    size_t size = sizeof(start->message);
     int r =
-        mount_prepare(&start->mount, start->options.mount_point, shared->state_dir, sentence, size);
+        mount_prepare(&start->mount, start->options.mount_point, shared->state_dir, message, size);
     if (r == 0 && shared->allow_other)
-        r = mount_check_allow_other(sentence, size);
+        r = mount_check_allow_other(message, size);
     if (r != 0)
         return r;
     memcpy(shared->mount_point, start->mount.point, sizeof(shared->mount_point));
     shared->started_wall_ns = wall_ns();
-    state_sign(start->supervisor.lock_fd, shared->mount_point);
+    state_dir_sign(start->supervisor.lock_fd, shared->mount_point);
     supervisor_block_signals();
-    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, sentence, size);
+    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message, size);
     if (r != 0)
         return r;
     r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,
-                        sentence, size);
+                        message, size);
     if (r == 0 && fcntl(start->mount.fd, F_SETFL, O_NONBLOCK) != 0)
         r = -errno;
     if (r != 0)
@@ -299,29 +297,29 @@ static int tell_ready(void *context)
     struct start *start = context;
     char lines[64];
 
-    if (start->daemon_fd >= 0 && daemon_ready(start->daemon_fd) != 0)
+    if (start->daemon_fd >= 0 && detach_ready(start->daemon_fd) != 0)
         return -EPIPE;
     snprintf(lines, sizeof(lines), "READY=1\nMAINPID=%d", getpid());
-    daemon_notify(lines);
+    detach_notify(lines);
     unsetenv("NOTIFY_SOCKET"); /* said once; not for later workers */
     return 0;
 }
 
 /* Whoever asks for cgroups and cannot have them is told now, not when time is up. */
-static int check_enforcer(struct start *start)
+static int check_proctrack(struct start *start)
 {
-    const struct enforcer_options options = {.instance = "0000000000000000",
-                                             .state_dir = start->shared->state_dir,
-                                             .mode = start->options.enforcer};
-    struct enforcer *enforcer;
-    char why[ENFORCER_SENTENCE_MAX];
+    const struct proctrack_options options = {.instance = "0000000000000000",
+                                              .state_dir = start->shared->state_dir,
+                                              .mode = start->options.proctrack};
+    struct proctrack *proctrack;
+    char why[PROCTRACK_SENTENCE_MAX];
     if (strcmp(options.mode, "cgroup") != 0)
         return 0;
-    int r = enforcer_open(&options, &enforcer, why, sizeof(why));
+    int r = proctrack_open(&options, &proctrack, why, sizeof(why));
     if (r == 0)
-        enforcer_close(enforcer);
+        proctrack_close(proctrack);
     else
-        snprintf(start->sentence, sizeof(start->sentence),
+        snprintf(start->message, sizeof(start->message),
                  "no cgroups can be used: %s. Say --enforcer auto to go on without", why);
     return r;
 }
@@ -334,7 +332,7 @@ static int prepare(struct start *start)
     if (r == 0)
         r = check_state(start);
     if (r == 0)
-        r = check_enforcer(start);
+        r = check_proctrack(start);
     if (r == 0)
         r = find_devices(start);
     return r == 0 ? mount_tree(start) : r;
@@ -348,7 +346,7 @@ static int prepare_and_run(struct start *start)
     if (r == 0)
         r = prepare(start);
     if (r != 0) {
-        log_say("%s", start->sentence[0] != '\0' ? start->sentence : strerror(-r));
+        log_say("%s", start->message[0] != '\0' ? start->message : strerror(-r));
         return EXIT_FAILURE;
     }
     supervisor->mount = &start->mount;
@@ -359,8 +357,8 @@ static int prepare_and_run(struct start *start)
     /* Whoever ends it on purpose wants the machine as it was; after a failure the
      * next daemon, or --restore-gate, finds what is closed. */
     if (r == 0 &&
-        restore_gate_at(start->shared->state_dir, start->sentence, sizeof(start->sentence)) != 0)
-        log_say("%s", start->sentence);
+        restore_devacl_at(start->shared->state_dir, start->message, sizeof(start->message)) != 0)
+        log_say("%s", start->message);
     return r;
 }
 
@@ -376,28 +374,28 @@ static void open_standard(void)
         close(fd);
 }
 
-static int run_restore_gate(struct start *start)
+static int run_restore_devacl(struct start *start)
 {
-    if (restore_gate(start->options.state_dir, start->sentence, sizeof(start->sentence)) != 0) {
-        log_say("%s", start->sentence);
+    if (restore_devacl(start->options.state_dir, start->message, sizeof(start->message)) != 0) {
+        log_say("%s", start->message);
         return EXIT_FAILURE;
     }
-    printf("%s\n", start->sentence);
+    printf("%s\n", start->message);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
-    char *sentence = start.sentence;
+    char *message = start.message;
 
     open_standard();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argv[2]);
     if (argc == 3 && strcmp(argv[1], "--meter") == 0)
-        return run_meter(argv[2]);
-    if (options_parse(argc, argv, &start.options, sentence, sizeof(start.sentence)) != 0) {
-        log_say("%s", sentence);
+        return run_reader(argv[2]);
+    if (options_parse(argc, argv, &start.options, message, sizeof(start.message)) != 0) {
+        log_say("%s", message);
         return EXIT_USAGE;
     }
     if (start.options.help)
@@ -408,13 +406,13 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (start.options.fake)
         return EXIT_SUCCESS;
-    if (start.options.restore_gate)
-        return run_restore_gate(&start);
+    if (start.options.restore_devacl)
+        return run_restore_devacl(&start);
     int r = leave_caller(&start);
     if (r == 0 && !start.options.foreground)
-        r = start.daemon_fd = daemon_start();
+        r = start.daemon_fd = detach_start();
     if (r < 0) {
-        log_say("%s", sentence[0] != '\0' ? sentence : strerror(-r));
+        log_say("%s", message[0] != '\0' ? message : strerror(-r));
         return EXIT_FAILURE;
     }
     return prepare_and_run(&start);

@@ -6,13 +6,13 @@
  *
  * Return codes, everywhere: 0 done; negative a -errno of the environment
  * (-ENOMEM), to be forwarded; positive an enum refusal_code that the caller
- * handles, with a sentence in *why. After any non-zero return nothing changed.
+ * handles, with a message in *why. After any non-zero return nothing changed.
  * The convention is that of dbus-broker (bus1/dbus-broker, src/util/error.c).
  */
 #ifndef CHRONOS_ENGINE_ENGINE_H
 #define CHRONOS_ENGINE_ENGINE_H
 
-#include "ladder.h"
+#include "ending.h"
 #include "partition.h"
 #include "request.h"
 
@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define ENGINE_FOREVER      INT64_MAX
-#define ENGINE_SENTENCE_MAX 256
+#define ENGINE_MESSAGE_MAX  256
 #define ENGINE_KEY_MAX      192 /* a setting's key, with its NUL */
 #define ENGINE_VALUE_MAX    128 /* a setting's value, with its NUL */
 #define ENGINE_WORD_MAX     32  /* a note's word, with its NUL */
@@ -39,10 +39,10 @@ enum refusal_code {
     REFUSED_GONE,        /* there is no such partition (any more): ENODEV */
 };
 
-/* Why something was refused: one sentence without a newline that says what was
+/* Why something was refused: one message without a newline that says what was
  * asked, what the limit is and what would work. */
 struct refusal {
-    char sentence[ENGINE_SENTENCE_MAX];
+    char message[ENGINE_MESSAGE_MAX];
 };
 
 /* Who asks. `admin` and `ns` come from whoever knows about namespaces. */
@@ -75,7 +75,7 @@ enum event_kind {
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* the open file that held it was closed */
     EVENT_SETTING,   /* key, value */
-    EVENT_LADDER,    /* on_expiry, grace_ns, warn_ns or warn_signal; maybe warned is 0 again */
+    EVENT_ENDING,    /* on_expiry, grace_ns, warn_ns or warn_signal; maybe warned is 0 again */
     EVENT_WARNED,    /* the end is near: warned is 1; at_ns is the moment it was due */
     EVENT_NOTE,      /* something happened that the log shall tell: key, value */
 };
@@ -177,8 +177,8 @@ int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *c
 /* Gives a partition another way to end: those parts that `change` sets. Owners are
  * bound by the policy (allowed_on_expiry, max_grace), except that what is already so
  * may stay. */
-int engine_set_ladder(struct engine *engine, int64_t now_ns, const struct caller *caller,
-                      uint64_t id, const struct ladder_change *change, struct refusal *why);
+int engine_set_ending(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                      uint64_t id, const struct ending_change *change, struct refusal *why);
 /* Gives a partition another label; "" takes it away. */
 int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
                   const char *name, struct refusal *why);

@@ -6,8 +6,8 @@
  */
 #include "policy.h"
 
+#include "core/base/message.h"
 #include "engine.h"
-#include "text.h"
 #include "units.h"
 
 #include <inttypes.h>
@@ -40,7 +40,7 @@ struct setting {
     const char *value;
     char *canonical;
     size_t canonical_size;
-    char *sentence;
+    char *message;
     size_t size;
 };
 
@@ -59,8 +59,8 @@ static int parse_limit(const struct setting *setting, int64_t *ret_ns)
     if (strcmp(setting->value, "max") == 0)
         *ret_ns = INT64_MAX;
     else
-        r = duration_parse(setting->value, strlen(setting->value), ret_ns, setting->sentence,
-                           setting->size);
+        r = units_parse_duration(setting->value, strlen(setting->value), ret_ns, setting->message,
+                                 setting->size);
     if (r == 0)
         duration_canonical(*ret_ns, setting);
     return r;
@@ -75,12 +75,12 @@ static int set_min_duration(struct policy *policy, const struct setting *setting
     if (r)
         return r;
     if (ns == INT64_MAX)
-        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                           "min_duration cannot be max; write seconds, 1 for no limit");
+        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                              "min_duration cannot be max; write seconds, 1 for no limit");
     if (ns > policy->max_duration_ns) {
-        duration_text(policy->max_duration_ns, limit, sizeof limit);
-        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                           "min_duration cannot be above max_duration, which is %s", limit);
+        units_duration_text(policy->max_duration_ns, limit, sizeof limit);
+        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                              "min_duration cannot be above max_duration, which is %s", limit);
     }
     policy->min_duration_ns = ns;
     return 0;
@@ -95,9 +95,9 @@ static int set_max_duration(struct policy *policy, const struct setting *setting
     if (r)
         return r;
     if (ns < policy->min_duration_ns) {
-        duration_text(policy->min_duration_ns, limit, sizeof limit);
-        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                           "max_duration cannot be below min_duration, which is %s", limit);
+        units_duration_text(policy->min_duration_ns, limit, sizeof limit);
+        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                              "max_duration cannot be below min_duration, which is %s", limit);
     }
     policy->max_duration_ns = ns;
     return 0;
@@ -111,18 +111,18 @@ static int set_max_fraction(struct policy *policy, const struct setting *setting
     int r = 0;
 
     if (strcmp(setting->value, "max") != 0)
-        r = amount_parse(setting->value, strlen(setting->value), &amount, setting->sentence,
-                         setting->size);
+        r = units_parse_amount(setting->value, strlen(setting->value), &amount, setting->message,
+                               setting->size);
     if (r)
         return r;
     if (!amount.is_share)
-        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                           "max_fraction is a share of a device; write it like 0.5 or 50%%");
+        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                              "max_fraction is a share of a device; write it like 0.5 or 50%%");
     /* Rounded up: whoever writes 1/7 in seventeen digits lets 1/7 through. */
-    ppm = amount_bytes(&amount, million);
-    ppm += amount_bytes(&amount, million * million * million) % (million * million) != 0;
+    ppm = units_amount_bytes(&amount, million);
+    ppm += units_amount_bytes(&amount, million * million * million) % (million * million) != 0;
     policy->max_fraction_ppm = (uint32_t)ppm;
-    fraction_text(ppm, million, setting->canonical, setting->canonical_size);
+    units_fraction_text(ppm, million, setting->canonical, setting->canonical_size);
     return 0;
 }
 
@@ -139,8 +139,8 @@ static int set_max_partitions(struct policy *policy, const struct setting *setti
     for (size_t i = 0; i < digits && digits < 10; i++)
         limit = limit * 10 + (uint64_t)(setting->value[i] - '0');
     if (limit == 0 || setting->value[digits])
-        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                           "max_partitions is a number from 1 to 999999999, or max");
+        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                              "max_partitions is a number from 1 to 999999999, or max");
     policy->max_partitions = limit;
     snprintf(setting->canonical, setting->canonical_size, "%" PRIu64, limit);
     return 0;
@@ -156,14 +156,14 @@ static int set_admin_group(struct policy *policy, const struct setting *setting)
     const char *value = strcmp(setting->value, "none") == 0 ? "" : setting->value;
     size_t length = strlen(value);
     bool good = length < sizeof policy->admin_group && value[0] != '-';
-    char quoted[TEXT_QUOTED_MAX];
+    char quoted[MESSAGE_QUOTED_MAX];
 
     for (size_t i = 0; i < length; i++)
         good = good && value[i] > 0x20 && value[i] < 0x7f && value[i] != ':' && value[i] != ',';
     if (!good) {
-        text_quote(value, length, quoted);
-        return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                           "\"%s\" is not the name of a group; write one, or none", quoted);
+        message_quote(value, length, quoted);
+        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                              "\"%s\" is not the name of a group; write one, or none", quoted);
     }
     memcpy(policy->admin_group, value, length + 1);
     snprintf(setting->canonical, setting->canonical_size, "%s", value);
@@ -172,8 +172,8 @@ static int set_admin_group(struct policy *policy, const struct setting *setting)
 
 static int set_default_on_expiry(struct policy *policy, const struct setting *setting)
 {
-    int r = on_expiry_parse(setting->value, strlen(setting->value), &policy->default_on_expiry,
-                            setting->sentence, setting->size);
+    int r = ending_parse_on_expiry(setting->value, strlen(setting->value),
+                                   &policy->default_on_expiry, setting->message, setting->size);
 
     if (r == 0)
         snprintf(setting->canonical, setting->canonical_size, "%s", setting->value);
@@ -182,19 +182,20 @@ static int set_default_on_expiry(struct policy *policy, const struct setting *se
 
 static int set_allowed_on_expiry(struct policy *policy, const struct setting *setting)
 {
-    int r = on_expiry_set_parse(setting->value, strlen(setting->value), &policy->allowed_on_expiry,
-                                setting->sentence, setting->size);
+    int r = ending_parse_on_expiry_set(setting->value, strlen(setting->value),
+                                       &policy->allowed_on_expiry, setting->message, setting->size);
 
     if (r == 0)
-        on_expiry_set_text(policy->allowed_on_expiry, setting->canonical, setting->canonical_size);
+        ending_on_expiry_set_text(policy->allowed_on_expiry, setting->canonical,
+                                  setting->canonical_size);
     return r;
 }
 
 /* Seconds that may be 0, and not max. */
 static int parse_grace(const struct setting *setting, int64_t *ret_ns)
 {
-    int r = grace_parse(setting->value, strlen(setting->value), ret_ns, setting->sentence,
-                        setting->size);
+    int r = units_parse_grace(setting->value, strlen(setting->value), ret_ns, setting->message,
+                              setting->size);
 
     if (r == 0)
         duration_canonical(*ret_ns, setting);
@@ -216,12 +217,12 @@ static int set_max_grace(struct policy *policy, const struct setting *setting)
 static int set_default_warn(struct policy *policy, const struct setting *setting)
 {
     char text[WARN_TEXT_MAX];
-    int r = warn_parse(setting->value, strlen(setting->value), &policy->default_warn_ns,
-                       &policy->default_warn_signal, setting->sentence, setting->size);
+    int r = ending_parse_warn(setting->value, strlen(setting->value), &policy->default_warn_ns,
+                              &policy->default_warn_signal, setting->message, setting->size);
 
     if (r)
         return r;
-    warn_text(policy->default_warn_ns, policy->default_warn_signal, text);
+    ending_warn_text(policy->default_warn_ns, policy->default_warn_signal, text);
     snprintf(setting->canonical, setting->canonical_size, "%s", text);
     return 0;
 }
@@ -230,7 +231,7 @@ static int set_default_warn(struct policy *policy, const struct setting *setting
 static int parse_choice(const struct setting *setting, const char *name, const char *const words[],
                         unsigned *ret)
 {
-    char quoted[TEXT_QUOTED_MAX], known[64] = "";
+    char quoted[MESSAGE_QUOTED_MAX], known[64] = "";
     size_t used = 0;
 
     for (unsigned i = 0; words[i]; i++) {
@@ -243,9 +244,9 @@ static int parse_choice(const struct setting *setting, const char *name, const c
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%s",
                                      used ? (words[i + 1] ? ", " : " or ") : "", words[i]);
     }
-    text_quote(setting->value, strlen(setting->value), quoted);
-    return text_refuse(REFUSED_INVALID, setting->sentence, setting->size,
-                       "%s cannot be \"%s\"; write %s", name, quoted, known);
+    message_quote(setting->value, strlen(setting->value), quoted);
+    return message_refuse(REFUSED_INVALID, setting->message, setting->size,
+                          "%s cannot be \"%s\"; write %s", name, quoted, known);
 }
 
 static int set_unreachable(struct policy *policy, const struct setting *setting)
@@ -272,8 +273,8 @@ static int set_watchdog(struct policy *policy, const struct setting *setting)
 
 static int set_watchdog_interval(struct policy *policy, const struct setting *setting)
 {
-    int r = duration_parse(setting->value, strlen(setting->value), &policy->watchdog_interval_ns,
-                           setting->sentence, setting->size);
+    int r = units_parse_duration(setting->value, strlen(setting->value),
+                                 &policy->watchdog_interval_ns, setting->message, setting->size);
 
     if (r == 0)
         duration_canonical(policy->watchdog_interval_ns, setting);
@@ -285,14 +286,14 @@ static int set_watchdog_grace(struct policy *policy, const struct setting *setti
     return parse_grace(setting, &policy->watchdog_grace_ns);
 }
 
-static int set_gate(struct policy *policy, const struct setting *setting)
+static int set_device_access(struct policy *policy, const struct setting *setting)
 {
     static const char *const words[] = {"off", "on", NULL};
     unsigned choice;
     int r = parse_choice(setting, "gate", words, &choice);
 
     if (r == 0)
-        policy->gate = choice == 1;
+        policy->device_access = choice == 1;
     return r;
 }
 
@@ -301,31 +302,31 @@ static int (*const setters[])(struct policy *policy, const struct setting *setti
     set_min_duration,  set_max_duration,      set_max_fraction,      set_max_partitions,
     set_retention,     set_admin_group,       set_default_on_expiry, set_allowed_on_expiry,
     set_default_grace, set_max_grace,         set_default_warn,      set_unreachable,
-    set_watchdog,      set_watchdog_interval, set_watchdog_grace,    set_gate,
+    set_watchdog,      set_watchdog_interval, set_watchdog_grace,    set_device_access,
 };
 _Static_assert(sizeof setters / sizeof setters[0] + 1 == sizeof policy_rows / sizeof policy_rows[0],
                "one setter a row");
 
 int policy_set(struct policy *policy, const char *name, const char *value, char *canonical,
-               size_t canonical_size, char *sentence, size_t size)
+               size_t canonical_size, char *message, size_t size)
 {
-    const struct setting setting = {value, canonical, canonical_size, sentence, size};
-    char quoted[TEXT_QUOTED_MAX];
+    const struct setting setting = {value, canonical, canonical_size, message, size};
+    char quoted[MESSAGE_QUOTED_MAX];
 
     for (size_t row = 0; policy_rows[row].name; row++) {
         if (strcmp(policy_rows[row].name, name) == 0)
             return setters[row](policy, &setting);
     }
-    text_quote(name, strlen(name), quoted);
-    return text_refuse(REFUSED_INVALID, sentence, size, "there is no setting \"%s\"", quoted);
+    message_quote(name, strlen(name), quoted);
+    return message_refuse(REFUSED_INVALID, message, size, "there is no setting \"%s\"", quoted);
 }
 
 void policy_init(struct policy *policy)
 {
-    char canonical[ENGINE_VALUE_MAX], sentence[ENGINE_SENTENCE_MAX];
+    char canonical[ENGINE_VALUE_MAX], message[ENGINE_MESSAGE_MAX];
 
     *policy = (struct policy){.min_duration_ns = NS_PER_SECOND, .max_duration_ns = INT64_MAX};
     for (const struct policy_row *row = policy_rows; row->name; row++)
-        policy_set(policy, row->name, row->default_value, canonical, sizeof canonical, sentence,
-                   sizeof sentence);
+        policy_set(policy, row->name, row->default_value, canonical, sizeof canonical, message,
+                   sizeof message);
 }

@@ -39,7 +39,7 @@ struct policy {
     enum policy_watchdog watchdog;
     int64_t watchdog_interval_ns; /* between two looks */
     int64_t watchdog_grace_ns;    /* between two of its steps */
-    bool gate;                    /* device nodes are open only to holders of partitions */
+    bool device_access;           /* device nodes are open only to holders of partitions */
     char admin_group[64];         /* "" none */
 };
 
@@ -56,7 +56,7 @@ void policy_init(struct policy *policy);
  * limit. 0, or REFUSED_INVALID and a sentence. The canonical text, as the file
  * prints it, goes to canonical. */
 int policy_set(struct policy *policy, const char *name, const char *value, char *canonical,
-               size_t canonical_size, char *sentence, size_t size);
+               size_t canonical_size, char *message, size_t size);
 
 struct engine;
 /* The policy in force. Borrowed. */

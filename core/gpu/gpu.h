@@ -39,7 +39,7 @@ struct gpu_backend {
     const char *name;
     const char *help;
     /* Fills *list. `argument` is the backend's own text (or NULL). 0, or a
-     * negative -errno with a sentence in list->note. */
+     * negative -errno with a message in list->note. */
     int (*probe)(const char *argument, struct gpu_list *list);
 };
 
@@ -49,7 +49,7 @@ extern const struct gpu_backend *const gpu_backends[]; /* ends with NULL */
 const struct gpu_backend *gpu_backend_find(const char *name);
 
 /* Asks `backend` in a child process for at most timeout_ms. 0 and *ret_list; or
- * -ETIMEDOUT, -ECHILD (it crashed), or the backend's error, with a sentence in
+ * -ETIMEDOUT, -ECHILD (it crashed), or the backend's error, with a message in
  * ret_list->note. Whatever the backend prints to stdout or stderr is dropped. */
 int gpu_probe(const struct gpu_backend *backend, const char *argument, int timeout_ms,
               struct gpu_list *ret_list);

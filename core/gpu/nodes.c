@@ -255,12 +255,12 @@ int gpu_nodes(const struct gpu_device *device, const struct gpu_roots *roots, gp
     return r == 0 ? tell_pci(&look) : r;
 }
 
-bool gpu_nodes_reopened(const struct gpu_roots *roots, char *sentence, size_t size)
+bool gpu_nodes_reopened(const struct gpu_roots *roots, char *message, size_t size)
 {
     struct gpu_roots full = usual(roots);
     char path[PATH_MAX], value[16];
 
-    sentence[0] = '\0';
+    message[0] = '\0';
     if (join(path, "%s/driver/nvidia/params", full.proc) != 0 ||
         !read_value(path, "ModifyDeviceFiles", value, sizeof(value)) || strcmp(value, "1") != 0)
         return false;
@@ -268,7 +268,7 @@ bool gpu_nodes_reopened(const struct gpu_roots *roots, char *sentence, size_t si
     if (read_value(path, "DeviceFileMode", value, sizeof(value)) &&
         strtoul(value, NULL, 10) == 0660)
         return false;
-    snprintf(sentence, size,
+    snprintf(message, size,
              "nvidia-modprobe, which any user can start, and programs of root set the modes of "
              "NVIDIA's nodes back: "
              "write \"options nvidia NVreg_ModifyDeviceFiles=0\" into a file in /etc/modprobe.d "

@@ -36,8 +36,8 @@ int gpu_nodes(const struct gpu_device *device, const struct gpu_roots *roots, gp
  * nvidia-modprobe is setuid root and does so (as every program of root that loads the
  * vendor's library) while /proc/driver/nvidia/params says
  * ModifyDeviceFiles: 1 with a mode that lets in more than owner and group. Then
- * `sentence` says what to do about it, else it is "". */
-bool gpu_nodes_reopened(const struct gpu_roots *roots, char *sentence, size_t size);
+ * `message` says what to do about it, else it is "". */
+bool gpu_nodes_reopened(const struct gpu_roots *roots, char *message, size_t size);
 
 /* In a child process of one thread, before it loads a vendor's library: from now on the
  * process cannot change nodes (it can open them), because it has a /dev of its own that

@@ -2,7 +2,7 @@
 /*
  * Asks a backend in a child process. Drivers hang, crash, print, start helpers
  * of their own and leave threads behind; nothing of that may reach the caller,
- * who gets an answer that was checked or a sentence, and never waits longer than
+ * who gets an answer that was checked or a message, and never waits longer than
  * it said. It must not know any backend.
  */
 #include "gpu.h"

@@ -3,11 +3,11 @@
  * Keeps a vendor's library from changing device nodes; see gpu_nodes_shield in nodes.h.
  * Seen with NVIDIA's driver 580 on an H200: in a process of root, nvmlInit and cuInit set
  * every node that has not the mode of the module's parameter back to it, so each look of
- * the meter would open the gate. With /dev read-only they go on without a word.
+ * the usage reader would open the gate. With /dev read-only they go on without a word.
  */
 #include "nodes.h"
 
-#include "../mountinfo.h"
+#include "core/base/mountinfo.h"
 
 #include <dirent.h>
 #include <limits.h>

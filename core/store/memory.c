@@ -4,7 +4,7 @@
  * live as long as the process, by the name of their directory, so that closing
  * and opening again finds them. It must not touch any file.
  */
-#include "private.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -181,12 +181,12 @@ static int load_history(const struct memory_store *store, const struct store_clo
 
 static int memory_load(struct store *base, const struct store_clock *clock,
                        const struct store_sink *sink, struct store_counters *ret_counters,
-                       char *sentence, size_t size)
+                       char *message, size_t size)
 {
     struct memory_store *store = (struct memory_store *)base;
     const struct state *state = store->state;
     int rc = 0;
-    (void)sentence, (void)size;
+    (void)message, (void)size;
 
     for (size_t i = 0; rc == 0 && sink->setting != NULL && i < state->settings.count; i++) {
         const struct setting *setting = list_at(&state->settings, i);
@@ -358,14 +358,14 @@ static void drop_old(struct state *state, const struct store_batch *batch)
     list_remove(&state->history, 0, n);
 }
 
-static int memory_commit(struct store *base, const struct store_batch *batch, char *sentence,
+static int memory_commit(struct store *base, const struct store_batch *batch, char *message,
                          size_t size)
 {
     struct memory_store *store = (struct memory_store *)base;
     struct state *state = store->state;
 
     if (!makes_sense(store, batch)) {
-        snprintf(sentence, size, "the events do not follow from what is kept");
+        snprintf(message, size, "the events do not follow from what is kept");
         return -EINVAL;
     }
     if (reserve(state, batch) < 0)
@@ -381,12 +381,12 @@ static int memory_commit(struct store *base, const struct store_batch *batch, ch
 }
 
 static int memory_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
-                          char *sentence, size_t size)
+                          char *message, size_t size)
 {
     struct memory_store *store = (struct memory_store *)base;
     struct list *kept = &store->state->devices;
     uint32_t *rows = calloc(count + 1, sizeof(*rows));
-    (void)sentence, (void)size;
+    (void)message, (void)size;
 
     if (rows == NULL || list_reserve(kept, sizeof(struct kept_device), count) < 0) {
         free(rows);
@@ -443,7 +443,7 @@ static struct state *state_named(const char *directory)
     return state;
 }
 
-static int memory_open(const char *directory, bool check, struct store **ret_store, char *sentence,
+static int memory_open(const char *directory, bool check, struct store **ret_store, char *message,
                        size_t size)
 {
     struct memory_store *store = calloc(1, sizeof(*store));
@@ -451,7 +451,7 @@ static int memory_open(const char *directory, bool check, struct store **ret_sto
     (void)check;
     if (store == NULL || state == NULL || state->open) {
         bool busy = state != NULL && state->open;
-        snprintf(sentence, size, "%s is %s", directory, busy ? "in use" : "too much: no memory");
+        snprintf(message, size, "%s is %s", directory, busy ? "in use" : "too much: no memory");
         free(store);
         return busy ? -EBUSY : -ENOMEM;
     }

@@ -3,7 +3,7 @@
  * The SQLite adapter of the store port: opening and closing. It must not know
  * what the tables mean beyond that they have to be the ones we made.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,34 +45,34 @@ int sqlite_errno(sqlite3 *db, int rc)
 }
 
 /* What SQLite says can quote the file, and a damaged file holds anything. */
-static void one_line(char *sentence)
+static void one_line(char *message)
 {
-    for (unsigned char *at = (unsigned char *)sentence; *at; at++)
+    for (unsigned char *at = (unsigned char *)message; *at; at++)
         if (*at < 0x20 || *at == 0x7f)
             *at = '?';
 }
 
-void sqlite_say(char *sentence, size_t size, const char *what, sqlite3 *db, int rc)
+void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc)
 {
     int code = sqlite_errno(db, rc);
 
     if (code == -EBUSY)
-        snprintf(sentence, size, "%s: another program uses it", what);
+        snprintf(message, size, "%s: another program uses it", what);
     else if (code == -EBADMSG || code == -EINVAL)
-        snprintf(sentence, size, "%s: %s", what,
+        snprintf(message, size, "%s: %s", what,
                  db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
     else
-        snprintf(sentence, size, "%s: %s", what, strerror(-code));
-    one_line(sentence);
+        snprintf(message, size, "%s: %s", what, strerror(-code));
+    one_line(message);
 }
 
-static int damaged(const struct sqlite_store *store, const char *how, char *sentence, size_t size)
+static int damaged(const struct sqlite_store *store, const char *how, char *message, size_t size)
 {
-    snprintf(sentence, size,
+    snprintf(message, size,
              "%s/" STATE_FILE " is damaged (%s); it was left alone: put a copy back, or move it "
              "away to begin with nothing",
              store->directory, how);
-    one_line(sentence);
+    one_line(message);
     return -EBADMSG;
 }
 
@@ -113,20 +113,20 @@ int sqlite_compare_schema(sqlite3 *db, int format)
 
 /* The tables must be ours to the letter, so that no trigger or view made by
  * hand or by damage runs when we write. */
-static int check_schema(struct sqlite_store *store, char *sentence, size_t size)
+static int check_schema(struct sqlite_store *store, char *message, size_t size)
 {
     int rc = sqlite_compare_schema(store->db, store->format);
 
     if (rc == SQLITE_OK)
         return 0;
     if (rc != SQLITE_CORRUPT && sqlite_errno(store->db, rc) != -EBADMSG) {
-        sqlite_say(sentence, size, "the state cannot be read", store->db, rc);
+        sqlite_message(message, size, "the state cannot be read", store->db, rc);
         return sqlite_errno(store->db, rc);
     }
-    return damaged(store, "its tables are not those of a state", sentence, size);
+    return damaged(store, "its tables are not those of a state", message, size);
 }
 
-static int check_pages(struct sqlite_store *store, char *sentence, size_t size)
+static int check_pages(struct sqlite_store *store, char *message, size_t size)
 {
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
@@ -135,13 +135,13 @@ static int check_pages(struct sqlite_store *store, char *sentence, size_t size)
     const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     int code = 0;
     if (text == NULL || strcmp(text, "ok") != 0)
-        code = damaged(store, text != NULL ? text : sqlite3_errmsg(store->db), sentence, size);
+        code = damaged(store, text != NULL ? text : sqlite3_errmsg(store->db), message, size);
     sqlite3_finalize(statement);
     return code;
 }
 
 /* Once more what sqlite_look() judged: the log may hold a newer first page. */
-static int check_format(struct sqlite_store *store, char *sentence, size_t size)
+static int check_format(struct sqlite_store *store, char *message, size_t size)
 {
     int64_t application = 0, format = 0;
     int rc = number_of(store->db, "PRAGMA application_id", &application);
@@ -152,11 +152,11 @@ static int check_format(struct sqlite_store *store, char *sentence, size_t size)
         char what[PATH_MAX];
         snprintf(what, sizeof(what), "%.*s/" STATE_FILE " cannot be opened", PATH_MAX - 64,
                  store->directory);
-        sqlite_say(sentence, size, what, store->db, rc);
+        sqlite_message(message, size, what, store->db, rc);
         return code;
     }
     if (application == STATE_APPLICATION && format > STATE_FORMAT) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s/" STATE_FILE " has format %lld, written by a newer chronosfs; this one knows "
                  "formats up to %d; it was left alone: start the newer program, or move the file "
                  "away",
@@ -164,7 +164,7 @@ static int check_format(struct sqlite_store *store, char *sentence, size_t size)
         return -EPROTONOSUPPORT;
     }
     if (application != STATE_APPLICATION || format < 1)
-        return damaged(store, "its first page is not ours", sentence, size);
+        return damaged(store, "its first page is not ours", message, size);
     store->format = (int)format;
     return 0;
 }
@@ -203,40 +203,40 @@ void sqlite_disconnect(struct sqlite_store *store)
 
 /* SQLite opens for reading what it cannot open for writing, and then fails in
  * ways that tell nobody anything. The system call says why. */
-static int why_read_only(const char *path, char *sentence, size_t size)
+static int why_read_only(const char *path, char *message, size_t size)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     int error = fd < 0 ? errno : EROFS;
     if (fd >= 0)
         close(fd);
-    snprintf(sentence, size, "%.*s cannot be written, so nothing was changed: %s", PATH_MAX - 128,
+    snprintf(message, size, "%.*s cannot be written, so nothing was changed: %s", PATH_MAX - 128,
              path, strerror(error));
     return -error;
 }
 
-static int open_file(struct sqlite_store *store, const char *directory, char *sentence, size_t size)
+static int open_file(struct sqlite_store *store, const char *directory, char *message, size_t size)
 {
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, directory);
     int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
-        return why_read_only(path, sentence, size);
+        return why_read_only(path, message, size);
     if (rc == SQLITE_OK)
         rc = configure(store->db);
     if (rc != SQLITE_OK) {
         int code = sqlite_errno(store->db, rc);
-        sqlite_say(sentence, size, "the state cannot be opened", store->db, rc);
+        sqlite_message(message, size, "the state cannot be opened", store->db, rc);
         return code;
     }
-    return check_format(store, sentence, size);
+    return check_format(store, message, size);
 }
 
-int sqlite_connect(struct sqlite_store *store, char *sentence, size_t size)
+int sqlite_connect(struct sqlite_store *store, char *message, size_t size)
 {
-    int rc = open_file(store, store->directory, sentence, size);
+    int rc = open_file(store, store->directory, message, size);
     if (rc == 0)
-        rc = check_schema(store, sentence, size);
+        rc = check_schema(store, message, size);
     if (rc < 0)
         sqlite_disconnect(store);
     return rc;
@@ -245,12 +245,12 @@ int sqlite_connect(struct sqlite_store *store, char *sentence, size_t size)
 /* Where the file cannot be written (a read-only or full disk, a directory of
  * somebody else) a copy in memory is read, so that everybody still sees what is
  * promised. Commits try the file itself again. */
-static int connect_copy(struct sqlite_store *store, char *sentence, size_t size)
+static int connect_copy(struct sqlite_store *store, char *message, size_t size)
 {
-    char copy[PATH_MAX], why[STORE_SENTENCE_MAX];
+    char copy[PATH_MAX], why[STORE_MESSAGE_MAX];
 
     if (sqlite_copy(store->directory, copy) < 0)
-        return -EROFS; /* the sentence of the first attempt stands */
+        return -EROFS; /* the message of the first attempt stands */
     int rc = open_file(store, copy, why, sizeof(why));
     if (rc == 0)
         rc = check_schema(store, why, sizeof(why));
@@ -262,7 +262,7 @@ static int connect_copy(struct sqlite_store *store, char *sentence, size_t size)
         store->read_only = true;
         return 0;
     }
-    snprintf(sentence, size, "%s", why);
+    snprintf(message, size, "%s", why);
     sqlite_disconnect(store);
     return rc;
 }
@@ -273,18 +273,18 @@ static bool worth_a_copy(int rc)
            rc == -EIO || rc == -EFBIG;
 }
 
-static int open_state(struct sqlite_store *store, bool check, char *sentence, size_t size)
+static int open_state(struct sqlite_store *store, bool check, char *message, size_t size)
 {
-    int rc = sqlite_look(store->directory, sentence, size);
+    int rc = sqlite_look(store->directory, message, size);
     if (rc == 0)
-        rc = sqlite_create(store->directory, sentence, size);
+        rc = sqlite_create(store->directory, message, size);
     if (rc < 0)
         return rc;
-    rc = sqlite_connect(store, sentence, size);
-    if (worth_a_copy(rc) && connect_copy(store, sentence, size) == 0)
+    rc = sqlite_connect(store, message, size);
+    if (worth_a_copy(rc) && connect_copy(store, message, size) == 0)
         rc = 0;
     if (rc == 0 && check)
-        rc = check_pages(store, sentence, size);
+        rc = check_pages(store, message, size);
     return rc;
 }
 
@@ -301,7 +301,7 @@ static void sqlite_close(struct store *base)
 static const struct store_ops sqlite_ops = {
     .load = sqlite_load, .devices = sqlite_devices, .commit = sqlite_commit, .close = sqlite_close};
 
-static int sqlite_open(const char *directory, bool check, struct store **ret_store, char *sentence,
+static int sqlite_open(const char *directory, bool check, struct store **ret_store, char *message,
                        size_t size)
 {
     struct sqlite_store *store = calloc(1, sizeof(*store));
@@ -309,9 +309,9 @@ static int sqlite_open(const char *directory, bool check, struct store **ret_sto
         return -ENOMEM;
     store->base.ops = &sqlite_ops;
     store->wal_fd = -1;
-    int rc = sqlite_directory(directory, store->directory, sentence, size);
+    int rc = sqlite_directory(directory, store->directory, message, size);
     if (rc == 0)
-        rc = open_state(store, check, sentence, size);
+        rc = open_state(store, check, message, size);
     if (rc < 0) {
         sqlite_close(&store->base);
         return rc;

@@ -5,7 +5,7 @@
  * one of `log`, which also holds the replies and counters. It must not read what
  * it has not written itself.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -352,19 +352,19 @@ static void keep_writing(struct sqlite_store *store, const struct writing *writi
 
 /* The file could not be written and a copy was read instead: tries the file. It
  * must still be the one that the copy was made of. */
-static int leave_copy(struct sqlite_store *store, char *sentence, size_t size)
+static int leave_copy(struct sqlite_store *store, char *message, size_t size)
 {
     struct sqlite_store fresh = *store;
 
     fresh.db = NULL;
     memset(fresh.statements, 0, sizeof(fresh.statements));
-    int code = sqlite_connect(&fresh, sentence, size);
+    int code = sqlite_connect(&fresh, message, size);
     if (code < 0)
         return code;
-    code = sqlite_read_head(&fresh, sentence, size);
+    code = sqlite_read_head(&fresh, message, size);
     if (code == 0 &&
         (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s/" STATE_FILE " was changed by somebody else while it could not be written: "
                  "start again",
                  store->directory);
@@ -383,32 +383,32 @@ static int leave_copy(struct sqlite_store *store, char *sentence, size_t size)
 }
 
 /* Before the first write, and again after each failure until it works. */
-int sqlite_writable(struct sqlite_store *store, char *sentence, size_t size)
+int sqlite_writable(struct sqlite_store *store, char *message, size_t size)
 {
-    int code = store->read_only ? leave_copy(store, sentence, size) : 0;
+    int code = store->read_only ? leave_copy(store, message, size) : 0;
     if (code < 0)
         return code;
     int rc = sqlite_upgrade(store);
     if (rc != SQLITE_OK)
-        return sqlite_give_up(store, rc, sentence, size);
+        return sqlite_give_up(store, rc, message, size);
     rc = prepare(store);
     if (rc == SQLITE_OK) {
         sqlite_wal_begin(store);
         return 0;
     }
-    sqlite_say(sentence, size, "the state cannot be written", store->db, rc);
+    sqlite_message(message, size, "the state cannot be written", store->db, rc);
     return sqlite_errno(store->db, rc);
 }
 
 /* Says why nothing was written, and leaves the connection clean. */
-int sqlite_give_up(struct sqlite_store *store, int rc, char *sentence, size_t size)
+int sqlite_give_up(struct sqlite_store *store, int rc, char *message, size_t size)
 {
     int code = sqlite_errno(store->db, rc);
     char what[PATH_MAX];
 
     snprintf(what, sizeof(what), "the state in %.*s cannot be written, so nothing was changed",
              PATH_MAX - 128, store->directory);
-    sqlite_say(sentence, size, what, store->db, rc);
+    sqlite_message(message, size, what, store->db, rc);
     for (size_t i = 0; i < SQL_COUNT; i++)
         sqlite3_reset(store->statements[i]);
     if (!sqlite3_get_autocommit(store->db))
@@ -417,17 +417,17 @@ int sqlite_give_up(struct sqlite_store *store, int rc, char *sentence, size_t si
     return code;
 }
 
-int sqlite_commit(struct store *base, const struct store_batch *batch, char *sentence, size_t size)
+int sqlite_commit(struct store *base, const struct store_batch *batch, char *message, size_t size)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct writing writing;
 
     if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq) {
-        snprintf(sentence, size, "event %llu is kept already",
+        snprintf(message, size, "event %llu is kept already",
                  (unsigned long long)batch->items[0].event->seq);
         return -EINVAL;
     }
-    int code = sqlite_writable(store, sentence, size);
+    int code = sqlite_writable(store, message, size);
     if (code == 0)
         code = begin_writing(store, batch, &writing);
     if (code < 0)
@@ -436,7 +436,7 @@ int sqlite_commit(struct store *base, const struct store_batch *batch, char *sen
     if (rc == SQLITE_OK)
         keep_writing(store, &writing);
     else
-        code = sqlite_give_up(store, rc, sentence, size);
+        code = sqlite_give_up(store, rc, message, size);
     free(writing.replies);
     return code;
 }

@@ -4,7 +4,7 @@
  * restarts in which devices come, go and change their order. It must not know
  * how devices are found.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,10 +76,10 @@ static int put_devices(struct sqlite_store *store, const struct gpu_device *devi
 }
 
 int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
-                   char *sentence, size_t size)
+                   char *message, size_t size)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
-    int code = sqlite_read_devices(store, sentence, size);
+    int code = sqlite_read_devices(store, message, size);
     int64_t *rows = calloc(count + 1, sizeof(*rows));
     if (code == 0 && rows == NULL)
         code = -ENOMEM;
@@ -90,12 +90,12 @@ int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_
         changed = changed || !same;
     }
     if (code == 0 && changed)
-        code = sqlite_writable(store, sentence, size);
+        code = sqlite_writable(store, message, size);
     if (code == 0 && changed) {
         int rc = put_devices(store, devices, count, rows);
         if (rc != SQLITE_OK) {
-            code = sqlite_give_up(store, rc, sentence, size);
-            sqlite_read_devices(store, sentence, 0);
+            code = sqlite_give_up(store, rc, message, size);
+            sqlite_read_devices(store, message, 0);
         }
     }
     if (code < 0) {

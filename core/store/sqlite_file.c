@@ -5,7 +5,7 @@
  * so that a state.db that is not complete can only be damage. It must not know
  * what the tables mean.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <dirent.h>
 #include <endian.h>
@@ -79,14 +79,14 @@ const struct schema_row sqlite_schema[] = {
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";
 
-int sqlite_directory(const char *directory, char ret[PATH_MAX], char *sentence, size_t size)
+int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size)
 {
     char path[PATH_MAX];
     int error = 0;
     size_t length = strlen(directory);
 
     if (length == 0 || length >= sizeof(path)) {
-        snprintf(sentence, size, "the name of the state directory is empty or too long");
+        snprintf(message, size, "the name of the state directory is empty or too long");
         return -EINVAL;
     }
     memcpy(path, directory, length + 1);
@@ -105,7 +105,7 @@ int sqlite_directory(const char *directory, char ret[PATH_MAX], char *sentence, 
         error = ENAMETOOLONG;
     if (error == 0)
         return 0;
-    snprintf(sentence, size, "the state directory %s cannot be made: %s", directory,
+    snprintf(message, size, "the state directory %s cannot be made: %s", directory,
              strerror(error));
     return -error;
 }
@@ -116,7 +116,7 @@ static void join(char path[PATH_MAX], const char *directory, const char *name)
 }
 
 /* What the first bytes say (sqlite.org/fileformat2.html, section 1.3). */
-static int judge(const char *path, const unsigned char *header, char *sentence, size_t size)
+static int judge(const char *path, const unsigned char *header, char *message, size_t size)
 {
     uint32_t application, format;
     memcpy(&format, header + 60, 4);
@@ -124,21 +124,21 @@ static int judge(const char *path, const unsigned char *header, char *sentence, 
     application = be32toh(application);
     format = be32toh(format);
     if (memcmp(header, "SQLite format 3", 16) != 0) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s is damaged or not a state file; it was left alone: put a copy back, or move "
                  "it away to begin with nothing",
                  path);
         return -EBADMSG;
     }
     if (application != STATE_APPLICATION) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s is the database of another program; it was left alone: name another state "
                  "directory, or move it away",
                  path);
         return -EBADMSG;
     }
     if (format > STATE_FORMAT) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s has format %u, written by a newer chronosfs; this one knows formats up to "
                  "%d; it was left alone: start the newer program, or move the file away",
                  path, format, STATE_FORMAT);
@@ -146,7 +146,7 @@ static int judge(const char *path, const unsigned char *header, char *sentence, 
     }
     /* Bytes 18 and 19: SQLite would take what it does not know for read-only. */
     if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s is damaged: its header says format %u, %d.%d; it was left alone: put a copy "
                  "back, or move it away to begin with nothing",
                  path, format, header[18], header[19]);
@@ -155,14 +155,14 @@ static int judge(const char *path, const unsigned char *header, char *sentence, 
     return 1;
 }
 
-static int look_missing(const char *directory, int error, char *sentence, size_t size)
+static int look_missing(const char *directory, int error, char *message, size_t size)
 {
     char wal[PATH_MAX];
     struct stat st;
 
     join(wal, directory, STATE_FILE "-wal");
     if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s is there, but the %s that it belongs to is not; it was left alone: put the "
                  "file back, or move both away",
                  wal, STATE_FILE);
@@ -170,11 +170,11 @@ static int look_missing(const char *directory, int error, char *sentence, size_t
     }
     if (error == ENOENT)
         return 0;
-    snprintf(sentence, size, "the state in %s cannot be read: %s", directory, strerror(error));
+    snprintf(message, size, "the state in %s cannot be read: %s", directory, strerror(error));
     return -error;
 }
 
-int sqlite_look(const char *directory, char *sentence, size_t size)
+int sqlite_look(const char *directory, char *message, size_t size)
 {
     char path[PATH_MAX];
     unsigned char header[100];
@@ -183,7 +183,7 @@ int sqlite_look(const char *directory, char *sentence, size_t size)
     join(path, directory, STATE_FILE);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return look_missing(directory, errno, sentence, size);
+        return look_missing(directory, errno, message, size);
     ssize_t n = -1;
     int error = EIO;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
@@ -192,12 +192,12 @@ int sqlite_look(const char *directory, char *sentence, size_t size)
     }
     close(fd);
     if (n < 0) {
-        snprintf(sentence, size, "%s cannot be read: %s", path, strerror(error));
+        snprintf(message, size, "%s cannot be read: %s", path, strerror(error));
         return -error;
     }
     if (n < (ssize_t)sizeof(header))
         memset(header, 0, sizeof(header));
-    return judge(path, header, sentence, size);
+    return judge(path, header, message, size);
 }
 
 static void remove_new(const char *directory)
@@ -258,7 +258,7 @@ static int fill_file(const char *path)
     return error != 0 ? error : sync_path(path);
 }
 
-int sqlite_create(const char *directory, char *sentence, size_t size)
+int sqlite_create(const char *directory, char *message, size_t size)
 {
     char from[PATH_MAX], to[PATH_MAX];
 
@@ -273,7 +273,7 @@ int sqlite_create(const char *directory, char *sentence, size_t size)
     if (rc == 0)
         return 0;
     remove_new(directory);
-    snprintf(sentence, size, "no state can be kept in %s: %s", directory, strerror(-rc));
+    snprintf(message, size, "no state can be kept in %s: %s", directory, strerror(-rc));
     return rc;
 }
 

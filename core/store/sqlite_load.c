@@ -4,7 +4,7 @@
  * true (edited by hand, damaged by luck), so each value is checked before anybody
  * hears of it. It must not know how anything is written.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -21,7 +21,7 @@ struct row {
     int rc;
     const char *bad;
     int64_t last; /* the key of the row before */
-    char *sentence;
+    char *message;
     size_t size;
 };
 
@@ -69,10 +69,9 @@ static void column_label(struct row *row, int column, char *ret)
 }
 
 static struct row rows_begin(struct sqlite_store *store, const char *table, const char *sql,
-                             char *sentence, size_t size)
+                             char *message, size_t size)
 {
-    struct row row = {
-        .store = store, .table = table, .last = -1, .sentence = sentence, .size = size};
+    struct row row = {.store = store, .table = table, .last = -1, .message = message, .size = size};
     row.rc = sqlite3_prepare_v2(store->db, sql, -1, &row.statement, NULL);
     return row;
 }
@@ -93,7 +92,7 @@ static int row_judge(struct row *row)
     if (row->bad == NULL)
         return 0;
     const char *key = (const char *)sqlite3_column_text(row->statement, 0);
-    snprintf(row->sentence, row->size,
+    snprintf(row->message, row->size,
              "%s/" STATE_FILE " is damaged: %s cannot be true in the row %.80s of table %s; "
              "nothing was changed: put a copy back, or correct the row",
              row->store->directory, row->bad, key != NULL ? key : "NULL", row->table);
@@ -106,13 +105,13 @@ static int rows_end(struct row *row, int code)
         code = sqlite_errno(row->store->db, row->rc);
         char what[128];
         snprintf(what, sizeof(what), "table %s of the state cannot be read", row->table);
-        sqlite_say(row->sentence, row->size, what, row->store->db, row->rc);
+        sqlite_message(row->message, row->size, what, row->store->db, row->rc);
     }
     sqlite3_finalize(row->statement);
     return code;
 }
 
-int sqlite_read_head(struct sqlite_store *store, char *sentence, size_t size)
+int sqlite_read_head(struct sqlite_store *store, char *message, size_t size)
 {
     struct head head = {0};
     struct clock_row clock = {0};
@@ -120,7 +119,7 @@ int sqlite_read_head(struct sqlite_store *store, char *sentence, size_t size)
     struct row row = rows_begin(store, "log",
                                 "SELECT seq, head_next_id, head_first_seq FROM log"
                                 " ORDER BY seq DESC LIMIT 1",
-                                sentence, size);
+                                message, size);
     for (; code == 0 && rows_next(&row); count++) {
         head.seq = column_int(&row, 0, 0, INT64_MAX - 1);
         head.next_id = (uint64_t)column_int(&row, 1, 1, INT64_MAX);
@@ -130,8 +129,8 @@ int sqlite_read_head(struct sqlite_store *store, char *sentence, size_t size)
     code = rows_end(&row, code);
     if (code < 0)
         return code;
-    row = rows_begin(store, "clock", "SELECT one, boot_id, offset_ns, mount_id FROM clock",
-                     sentence, size);
+    row = rows_begin(store, "clock", "SELECT one, boot_id, offset_ns, mount_id FROM clock", message,
+                     size);
     for (; code == 0 && rows_next(&row); count++) {
         column_int(&row, 0, 1, 1);
         column_line(&row, 1, 0, clock.clock.boot_id, sizeof(clock.clock.boot_id));
@@ -141,7 +140,7 @@ int sqlite_read_head(struct sqlite_store *store, char *sentence, size_t size)
     }
     code = rows_end(&row, code);
     if (code == 0 && count != 2) {
-        snprintf(sentence, size,
+        snprintf(message, size,
                  "%s/" STATE_FILE " is damaged: table log or clock is empty; nothing was changed: "
                  "put a copy back",
                  store->directory);
@@ -163,7 +162,7 @@ static bool key_is_new(const struct device_row *devices, uint32_t count, const c
     return true;
 }
 
-int sqlite_read_devices(struct sqlite_store *store, char *sentence, size_t size)
+int sqlite_read_devices(struct sqlite_store *store, char *message, size_t size)
 {
     struct device_row *devices = calloc(STATE_DEVICES_MAX, sizeof(*devices));
     uint32_t count = 0;
@@ -172,7 +171,7 @@ int sqlite_read_devices(struct sqlite_store *store, char *sentence, size_t size)
         return -ENOMEM;
     struct row row =
         rows_begin(store, "device", "SELECT row, key, name, memory_bytes FROM device ORDER BY row",
-                   sentence, size);
+                   message, size);
     while (code == 0 && rows_next(&row)) {
         struct device_row device;
         device.row = column_key(&row, 0, 1, INT64_MAX - 1);
@@ -218,13 +217,13 @@ static uint32_t device_index(const struct sqlite_store *store, int64_t number)
     return ENGINE_DEVICE_ANY;
 }
 
-static int load_settings(struct sqlite_store *store, const struct store_sink *sink, char *sentence,
+static int load_settings(struct sqlite_store *store, const struct store_sink *sink, char *message,
                          size_t size)
 {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX], last[ENGINE_KEY_MAX] = "";
     int code = 0;
     struct row row =
-        rows_begin(store, "setting", "SELECT key, value FROM setting ORDER BY key", sentence, size);
+        rows_begin(store, "setting", "SELECT key, value FROM setting ORDER BY key", message, size);
     while (code == 0 && rows_next(&row)) {
         column_line(&row, 0, 1, key, sizeof(key));
         column_line(&row, 1, 1, value, sizeof(value));
@@ -268,19 +267,19 @@ static void column_common(struct row *row, int column, struct partition *p)
     p->warn_ns = column_int(row, column + 11, 0, DURATION_MAX_NS);
     p->warn_signal = column_u32(row, column + 12, INT32_MAX);
     p->warned = column_u32(row, column + 13, 1);
-    if (row->bad == NULL && !ladder_is_sound(p))
+    if (row->bad == NULL && !ending_is_sound(p))
         row->bad = "warn_signal or warned";
 }
 
 static int load_partitions(struct sqlite_store *store, const struct store_clock *clock,
-                           const struct store_sink *sink, char *sentence, size_t size)
+                           const struct store_sink *sink, char *message, size_t size)
 {
     int code = 0;
     struct row row = rows_begin(store, "partition",
                                 BY_FORMAT(store, "SELECT id, device, ",
                                           ", start_ns, end_ns, hold, change_seq"
                                           " FROM partition ORDER BY id"),
-                                sentence, size);
+                                message, size);
     while (code == 0 && rows_next(&row)) {
         struct partition p = {0};
         p.id = (uint64_t)column_key(&row, 0, 1, (int64_t)store->head.next_id - 1);
@@ -359,7 +358,7 @@ static int history_row(struct row *row, const struct store_clock *clock,
 }
 
 static int load_history(struct sqlite_store *store, const struct store_clock *clock,
-                        const struct store_sink *sink, char *sentence, size_t size)
+                        const struct store_sink *sink, char *message, size_t size)
 {
     int code = 0;
     if (sink->history == NULL || sink->max_history == 0)
@@ -370,7 +369,7 @@ static int load_history(struct sqlite_store *store, const struct store_clock *cl
                              ", id, start_wall_ns, end_wall_ns, how, by_uid FROM history"
                              " WHERE seq > coalesce((SELECT seq FROM history ORDER BY seq DESC"
                              " LIMIT 1 OFFSET ?), -1) ORDER BY seq"),
-                   sentence, size);
+                   message, size);
     if (row.rc == SQLITE_OK)
         row.rc = sqlite3_bind_int64(row.statement, 1,
                                     sink->max_history < INT64_MAX ? (int64_t)sink->max_history
@@ -380,7 +379,7 @@ static int load_history(struct sqlite_store *store, const struct store_clock *cl
     return rows_end(&row, code);
 }
 
-static int load_lines(struct sqlite_store *store, const struct store_sink *sink, char *sentence,
+static int load_lines(struct sqlite_store *store, const struct store_sink *sink, char *message,
                       size_t size)
 {
     char line[STORE_LINE_MAX];
@@ -388,7 +387,7 @@ static int load_lines(struct sqlite_store *store, const struct store_sink *sink,
     struct row row = rows_begin(store, "log",
                                 "SELECT seq, line FROM log WHERE line IS NOT NULL AND seq >= ?"
                                 " ORDER BY seq",
-                                sentence, size);
+                                message, size);
     if (row.rc == SQLITE_OK)
         row.rc = sqlite3_bind_int64(row.statement, 1, store->head.first_seq);
     while (code == 0 && rows_next(&row)) {
@@ -401,13 +400,12 @@ static int load_lines(struct sqlite_store *store, const struct store_sink *sink,
     return rows_end(&row, code);
 }
 
-static int load_replies(struct sqlite_store *store, const struct store_sink *sink, char *sentence,
+static int load_replies(struct sqlite_store *store, const struct store_sink *sink, char *message,
                         size_t size)
 {
     int code = 0;
-    struct row row =
-        rows_begin(store, "log", "SELECT seq, head_replies FROM log ORDER BY seq DESC LIMIT 1",
-                   sentence, size);
+    struct row row = rows_begin(
+        store, "log", "SELECT seq, head_replies FROM log ORDER BY seq DESC LIMIT 1", message, size);
     while (code == 0 && rows_next(&row)) {
         int type = sqlite3_column_type(row.statement, 1);
         const unsigned char *blob = sqlite3_column_blob(row.statement, 1);
@@ -427,23 +425,23 @@ static int load_replies(struct sqlite_store *store, const struct store_sink *sin
 }
 
 int sqlite_load(struct store *base, const struct store_clock *clock, const struct store_sink *sink,
-                struct store_counters *ret_counters, char *sentence, size_t size)
+                struct store_counters *ret_counters, char *message, size_t size)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
 
-    int rc = sqlite_read_head(store, sentence, size);
+    int rc = sqlite_read_head(store, message, size);
     if (rc == 0)
-        rc = sqlite_read_devices(store, sentence, size);
+        rc = sqlite_read_devices(store, message, size);
     if (rc == 0)
-        rc = load_settings(store, sink, sentence, size);
+        rc = load_settings(store, sink, message, size);
     if (rc == 0)
-        rc = load_partitions(store, clock, sink, sentence, size);
+        rc = load_partitions(store, clock, sink, message, size);
     if (rc == 0)
-        rc = load_history(store, clock, sink, sentence, size);
+        rc = load_history(store, clock, sink, message, size);
     if (rc == 0)
-        rc = load_lines(store, sink, sentence, size);
+        rc = load_lines(store, sink, message, size);
     if (rc == 0)
-        rc = load_replies(store, sink, sentence, size);
+        rc = load_replies(store, sink, message, size);
     if (rc != 0)
         return rc;
     store->loaded = *clock;

@@ -5,7 +5,7 @@
  * a file that is refused, or only looked at, is never changed. It must not know what
  * the tables mean.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <stdio.h>
 

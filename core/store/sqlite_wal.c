@@ -7,7 +7,7 @@
  * cache, which the next process would believe. Both rely on the lock that
  * locking_mode=EXCLUSIVE holds: nobody else reads or writes the log.
  */
-#include "sqlite_private.h"
+#include "sqlite_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

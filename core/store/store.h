@@ -11,14 +11,14 @@
 #ifndef CHRONOS_STORE_STORE_H
 #define CHRONOS_STORE_STORE_H
 
-#include "../engine/engine.h"
-#include "../gpu/gpu.h"
+#include "core/engine/engine.h"
+#include "core/gpu/gpu.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_SENTENCE_MAX 512
-#define STORE_LINE_MAX     512
+#define STORE_MESSAGE_MAX 512
+#define STORE_LINE_MAX    512
 
 /* The clock that times are told by. */
 struct store_clock {
@@ -93,26 +93,26 @@ struct store_batch {
 struct store;
 struct store_kind {
     const char *name;
-    /* Opens or creates. 0 and *ret_store; or -errno and a sentence: a file of a
+    /* Opens or creates. 0 and *ret_store; or -errno and a message: a file of a
      * newer version (-EPROTONOSUPPORT), damaged (-EBADMSG), locked (-EBUSY), a
      * directory that cannot be written ... Never changes a file it refuses.
      * `check` asks for the slow look for damage. */
-    int (*open)(const char *directory, bool check, struct store **ret_store, char *sentence,
+    int (*open)(const char *directory, bool check, struct store **ret_store, char *message,
                 size_t size);
 };
 extern const struct store_kind store_sqlite, store_memory;
 
 /* Reads everything. `clock` is the present one. */
 int store_load(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
-               struct store_counters *ret_counters, char *sentence, size_t size);
+               struct store_counters *ret_counters, char *message, size_t size);
 /* Says what the device indices of coming events mean. Durable. May be called
  * again when a device was added at the end. */
 int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
-                  char *sentence, size_t size);
+                  char *message, size_t size);
 /* Makes a batch durable: all of it or, on a negative return, nothing. -EINVAL for
  * what does not follow from what is kept (an event of a partition that is not
  * there, a number used already) or what no load would believe. */
-int store_commit(struct store *store, const struct store_batch *batch, char *sentence, size_t size);
+int store_commit(struct store *store, const struct store_batch *batch, char *message, size_t size);
 /* Closes; NULL is fine; returns NULL. */
 struct store *store_close(struct store *store);
 

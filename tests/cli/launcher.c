@@ -7,7 +7,7 @@
  * PREPARE: what preparing ends with; "hang" to wait in it until the launcher is gone. The
  * descriptor in LAUNCHER_ONLY is what nobody but the launcher may have.
  */
-#include "../../tools/chronos/launch.h"
+#include "tools/chronos/launch.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -63,10 +63,10 @@ static inline uint32_t add_device(struct engine *engine, uint64_t bytes, bool pr
 static inline struct request parsed(const char *text)
 {
     struct request request;
-    char sentence[ENGINE_SENTENCE_MAX] = "";
+    char message[ENGINE_MESSAGE_MAX] = "";
 
-    ck_assert_msg(request_parse(text, strlen(text), &request, sentence, sizeof sentence) == 0,
-                  "%s: %s", text, sentence);
+    ck_assert_msg(request_parse(text, strlen(text), &request, message, sizeof message) == 0,
+                  "%s: %s", text, message);
     return request;
 }
 
@@ -88,7 +88,7 @@ static inline uint64_t grant(struct engine *engine, int64_t now_ns, const struct
     uint64_t id = 0;
 
     ck_assert_msg(ask(engine, now_ns, caller, device, text, &why, &id) == 0, "%s: %s", text,
-                  why.sentence);
+                  why.message);
     return id;
 }
 

@@ -329,16 +329,16 @@ static struct refusal why;
 /* Both agree, and a refusal has its words. */
 static bool agree(int r, int expected)
 {
-    CHECK(r == expected, "%d instead of %d: %s", r, expected, why.sentence);
+    CHECK(r == expected, "%d instead of %d: %s", r, expected, why.message);
     counts[r]++;
     if (r == 0)
         return true;
-    CHECK(memchr(why.sentence, 0, sizeof why.sentence - 1), "no end");
-    CHECK(strlen(why.sentence) > 10 && !strchr(why.sentence, '\n'), "%s", why.sentence);
+    CHECK(memchr(why.message, 0, sizeof why.message - 1), "no end");
+    CHECK(strlen(why.message) > 10 && !strchr(why.message, '\n'), "%s", why.message);
     if (r == REFUSED_NO_SPACE)
-        CHECK(strncmp(why.sentence, "Not enough available memory: ", 29) == 0, "%s", why.sentence);
+        CHECK(strncmp(why.message, "Not enough available memory: ", 29) == 0, "%s", why.message);
     if (r == REFUSED_PERMISSION)
-        CHECK(strncmp(why.sentence, "Permission denied: ", 19) == 0, "%s", why.sentence);
+        CHECK(strncmp(why.message, "Permission denied: ", 19) == 0, "%s", why.message);
     return false;
 }
 
@@ -350,17 +350,17 @@ static void check_promise(uint32_t device, const struct request *request)
                          ? request->amount.digits * memory / request->amount.scale
                          : request->amount.bytes;
     int64_t at_ns = reference_earliest(&reference, device, now_ns, bytes, request->duration_ns);
-    const char *from = strstr(why.sentence, " is free from T"), *when;
+    const char *from = strstr(why.message, " is free from T"), *when;
     char *end;
 
-    CHECK(!from == (at_ns == ENGINE_FOREVER), "%s", why.sentence);
+    CHECK(!from == (at_ns == ENGINE_FOREVER), "%s", why.message);
     if (!from)
         return;
-    CHECK(strtoll(from + 15, &end, 10) == at_ns, "%s, not %" PRId64, why.sentence, at_ns);
+    CHECK(strtoll(from + 15, &end, 10) == at_ns, "%s, not %" PRId64, why.message, at_ns);
     when = strstr(end, ", when p");
-    CHECK(when == end, "%s", why.sentence);
+    CHECK(when == end, "%s", why.message);
     CHECK(reference_find(&reference, strtoull(when + 8, &end, 10))->end_ns == at_ns, "%s",
-          why.sentence);
+          why.message);
 }
 
 static const struct caller *any_caller(void)
@@ -383,9 +383,9 @@ static int64_t any_duration(void)
     return rnd(4) ? ns : ns - 1 + (int64_t)rnd(3);
 }
 
-static struct ladder_change any_ladder(void)
+static struct ending_change any_ladder(void)
 {
-    struct ladder_change change = {
+    struct ending_change change = {
         .set_on_expiry = rnd(3) == 0, .set_grace = rnd(3) == 0, .set_warn = rnd(2)};
 
     if (change.set_on_expiry)
@@ -404,7 +404,7 @@ static struct request any_request(void)
     struct request request = {.duration_ns = any_duration()};
 
     if (rnd(2))
-        request.ladder = any_ladder();
+        request.ending = any_ladder();
     request.amount = (struct amount){.scale = 1, .bytes = 1 + rnd(rnd(2) ? 40 : 400)};
     if (rnd(2))
         request.amount =
@@ -500,11 +500,11 @@ static void op_ladder(void)
 {
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
-    struct ladder_change change = any_ladder();
+    struct ending_change change = any_ladder();
     int r;
 
     maybe_fail();
-    r = engine_set_ladder(engine, now_ns, caller, id, &change, &why);
+    r = engine_set_ending(engine, now_ns, caller, id, &change, &why);
     if (!was_short(r))
         agree(r, reference_set_ladder(&reference, now_ns, caller, id, &change));
 }

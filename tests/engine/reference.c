@@ -221,7 +221,7 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
 }
 
 static int choose_ladder(const struct reference *reference, const struct caller *caller,
-                         const struct ladder_change *change, struct partition *p)
+                         const struct ending_change *change, struct partition *p)
 {
     if (change->set_on_expiry && change->on_expiry != p->on_expiry) {
         if (change->on_expiry > 2)
@@ -270,7 +270,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
-    r = choose_ladder(reference, caller, &request->ladder, &p);
+    r = choose_ladder(reference, caller, &request->ending, &p);
     if (r)
         return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
@@ -387,7 +387,7 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
 }
 
 int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
-                         uint64_t id, const struct ladder_change *change)
+                         uint64_t id, const struct ending_change *change)
 {
     struct partition *p, after;
     int r = reach(reference, now_ns, caller, id, true, &p);
@@ -400,8 +400,8 @@ int reference_set_ladder(struct reference *reference, int64_t now_ns, const stru
               after.warn_ns == p->warn_ns && after.warn_signal == p->warn_signal))
         return r;
     if (after.warn_ns == p->warn_ns)
-        return changed(reference, p, EVENT_LADDER, now_ns, caller, after);
-    return changed_end(reference, p, EVENT_LADDER, now_ns, caller, after);
+        return changed(reference, p, EVENT_ENDING, now_ns, caller, after);
+    return changed_end(reference, p, EVENT_ENDING, now_ns, caller, after);
 }
 
 void reference_note(struct reference *reference, int64_t now_ns, const struct partition *about,

@@ -46,36 +46,36 @@ static void no_event(void)
 
 static void set(const char *key, const char *value)
 {
-    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.sentence);
+    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.message);
     forget_events();
 }
 
 static int on_expiry(const struct caller *caller, uint32_t value)
 {
-    struct ladder_change change = {.set_on_expiry = true, .on_expiry = value};
+    struct ending_change change = {.set_on_expiry = true, .on_expiry = value};
 
-    return engine_set_ladder(engine, SECONDS(1), caller, 1, &change, &why);
+    return engine_set_ending(engine, SECONDS(1), caller, 1, &change, &why);
 }
 
 static int grace(const struct caller *caller, int64_t seconds)
 {
-    struct ladder_change change = {.set_grace = true, .grace_ns = SECONDS(seconds)};
+    struct ending_change change = {.set_grace = true, .grace_ns = SECONDS(seconds)};
 
-    return engine_set_ladder(engine, SECONDS(1), caller, 1, &change, &why);
+    return engine_set_ending(engine, SECONDS(1), caller, 1, &change, &why);
 }
 
 static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_signal)
 {
-    struct ladder_change change = {
+    struct ending_change change = {
         .set_warn = true, .warn_ns = SECONDS(seconds), .warn_signal = warn_signal};
 
-    return engine_set_ladder(engine, now_ns, &alice, id, &change, &why);
+    return engine_set_ending(engine, now_ns, &alice, id, &change, &why);
 }
 
 static void refused(int r, int code, const char *says)
 {
-    ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.sentence);
-    ck_assert_msg(strstr(why.sentence, says), "\"%s\" does not say \"%s\"", why.sentence, says);
+    ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
+    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
     no_event();
 }
 
@@ -146,15 +146,15 @@ END_TEST
 
 START_TEST(a_change_is_one_event)
 {
-    struct ladder_change all = {true, true, true, ON_EXPIRY_KILL, SECONDS(7), SECONDS(9), SIGUSR2};
-    struct ladder_change nothing = {.on_expiry = ON_EXPIRY_NONE, .grace_ns = 1, .warn_ns = 1};
+    struct ending_change all = {true, true, true, ON_EXPIRY_KILL, SECONDS(7), SECONDS(9), SIGUSR2};
+    struct ending_change nothing = {.on_expiry = ON_EXPIRY_NONE, .grace_ns = 1, .warn_ns = 1};
     const struct engine_event *event;
 
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
-    ck_assert_int_eq(engine_set_ladder(engine, 5, &admin, 1, &all, &why), 0);
-    event = next_event(EVENT_LADDER, 5);
+    ck_assert_int_eq(engine_set_ending(engine, 5, &admin, 1, &all, &why), 0);
+    event = next_event(EVENT_ENDING, 5);
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_uint_eq(event->before.on_expiry, ON_EXPIRY_TERM);
     ck_assert_uint_eq(event->after.on_expiry, ON_EXPIRY_KILL);
@@ -163,20 +163,20 @@ START_TEST(a_change_is_one_event)
     ck_assert_uint_eq(event->after.warn_signal, SIGUSR2);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
     ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof event->after);
-    ck_assert_int_eq(engine_set_ladder(engine, 5, &alice, 1, &all, &why), 0);
-    ck_assert_int_eq(engine_set_ladder(engine, 5, &alice, 1, &nothing, &why), 0);
+    ck_assert_int_eq(engine_set_ending(engine, 5, &alice, 1, &all, &why), 0);
+    ck_assert_int_eq(engine_set_ending(engine, 5, &alice, 1, &nothing, &why), 0);
     no_event();
     /* without a warning there is no signal either */
     ck_assert_int_eq(warn_at(5, 1, 0, SIGUSR1), 0);
-    ck_assert_uint_eq(next_event(EVENT_LADDER, 5)->after.warn_signal, 0);
-    refused(engine_set_ladder(engine, SECONDS(3600), &alice, 1, &all, &why), REFUSED_GONE, "p1");
+    ck_assert_uint_eq(next_event(EVENT_ENDING, 5)->after.warn_signal, 0);
+    refused(engine_set_ending(engine, SECONDS(3600), &alice, 1, &all, &why), REFUSED_GONE, "p1");
     engine_free(engine);
 }
 END_TEST
 
 START_TEST(what_cannot_be_is_refused)
 {
-    static const struct ladder_change bad[] = {
+    static const struct ending_change bad[] = {
         {.set_on_expiry = true, .on_expiry = 3},
         {.set_on_expiry = true, .on_expiry = UINT32_MAX},
         {.set_grace = true, .grace_ns = -1},
@@ -192,7 +192,7 @@ START_TEST(what_cannot_be_is_refused)
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        refused(engine_set_ladder(engine, 5, &admin, 1, &bad[i], &why), REFUSED_INVALID,
+        refused(engine_set_ending(engine, 5, &admin, 1, &bad[i], &why), REFUSED_INVALID,
                 "on_expiry");
     p.warned = 1;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
@@ -293,7 +293,7 @@ START_TEST(with_less_left_it_comes_at_once)
     grant(engine, 0, &alice, 0, "1B 10");
     forget_events();
     ck_assert_int_eq(warn_at(SECONDS(2), 4, 8, 0), 0);
-    ck_assert_uint_eq(next_event(EVENT_LADDER, SECONDS(2))->after.warned, 0);
+    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(2))->after.warned, 0);
     next_event(EVENT_WARNED, SECONDS(2));
     no_event();
     engine_free(engine);
@@ -328,14 +328,14 @@ START_TEST(an_extension_makes_it_active_again)
     no_event();
     /* another warning */
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR1), 0);
-    next_event(EVENT_LADDER, SECONDS(80));
+    next_event(EVENT_ENDING, SECONDS(80));
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR2), 0);
-    ck_assert_uint_eq(next_event(EVENT_LADDER, SECONDS(80))->after.warned, 1);
+    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(80))->after.warned, 1);
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 5, 0), 0);
-    ck_assert_uint_eq(next_event(EVENT_LADDER, SECONDS(80))->after.warned, 0);
+    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(80))->after.warned, 0);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(85));
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 0, 0), 0);
-    next_event(EVENT_LADDER, SECONDS(80));
+    next_event(EVENT_ENDING, SECONDS(80));
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(90));
     ck_assert_int_eq(engine_advance(engine, SECONDS(90)), 0);
     next_event(EVENT_EXPIRED, SECONDS(90));
@@ -353,7 +353,7 @@ START_TEST(other_changes_do_not_warn)
     ck_assert_int_eq(engine_rename(engine, SECONDS(80), &alice, 1, "late", &why), 0);
     next_event(EVENT_RENAMED, SECONDS(80));
     ck_assert_int_eq(grace(&alice, 5), 0);
-    next_event(EVENT_LADDER, SECONDS(1));
+    next_event(EVENT_ENDING, SECONDS(1));
     no_event();
     ck_assert_int_eq(engine_advance(engine, SECONDS(80)), 0);
     next_event(EVENT_WARNED, SECONDS(70));
@@ -471,27 +471,28 @@ END_TEST
 
 START_TEST(words)
 {
-    char text[WARN_TEXT_MAX], set_text[64], sentence[ENGINE_SENTENCE_MAX];
+    char text[WARN_TEXT_MAX], set_text[64], message[ENGINE_MESSAGE_MAX];
     int64_t ns;
     uint32_t number;
 
-    warn_text(0, SIGUSR1, text);
+    ending_warn_text(0, SIGUSR1, text);
     ck_assert_str_eq(text, "none");
-    warn_text(SECONDS(300), 0, text);
+    ending_warn_text(SECONDS(300), 0, text);
     ck_assert_str_eq(text, "300");
-    warn_text(DURATION_MAX_NS, SIGWINCH, text);
+    ending_warn_text(DURATION_MAX_NS, SIGWINCH, text);
     ck_assert_str_eq(text, "3153600000:WINCH");
-    ck_assert_int_eq(warn_parse(text, strlen(text), &ns, &number, sentence, sizeof sentence), 0);
+    ck_assert_int_eq(ending_parse_warn(text, strlen(text), &ns, &number, message, sizeof message),
+                     0);
     ck_assert(ns == DURATION_MAX_NS && number == SIGWINCH);
-    ck_assert_int_eq(warn_parse("none", 4, &ns, &number, sentence, sizeof sentence), 0);
+    ck_assert_int_eq(ending_parse_warn("none", 4, &ns, &number, message, sizeof message), 0);
     ck_assert(ns == 0 && number == 0);
-    ck_assert_str_eq(on_expiry_text(ON_EXPIRY_KILL), "kill");
-    ck_assert_str_eq(on_expiry_text(7), "unknown");
-    on_expiry_set_text(5, set_text, sizeof set_text);
+    ck_assert_str_eq(ending_on_expiry_text(ON_EXPIRY_KILL), "kill");
+    ck_assert_str_eq(ending_on_expiry_text(7), "unknown");
+    ending_on_expiry_set_text(5, set_text, sizeof set_text);
     ck_assert_str_eq(set_text, "none kill");
-    ck_assert_ptr_null(warn_signal_text(0));
-    ck_assert_ptr_null(warn_signal_text(SIGKILL));
-    ck_assert_str_eq(warn_signal_text(SIGURG), "URG");
+    ck_assert_ptr_null(ending_signal_text(0));
+    ck_assert_ptr_null(ending_signal_text(SIGKILL));
+    ck_assert_str_eq(ending_signal_text(SIGURG), "URG");
 }
 END_TEST
 

@@ -19,8 +19,8 @@ static void start(uint64_t bytes)
 /* The call was refused, with this code and these words, and nothing changed. */
 static void refused(int r, int code, const char *says)
 {
-    ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.sentence);
-    ck_assert_msg(strstr(why.sentence, says), "\"%s\" does not say \"%s\"", why.sentence, says);
+    ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
+    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
     ck_assert_ptr_null(engine_take_events(engine));
 }
 
@@ -211,13 +211,13 @@ START_TEST(no_space_says_when)
     grant(engine, 0, &alice, 0, "0.2 300");
     engine_events_free(engine_take_events(engine));
     refused(ask(engine, SECONDS(1), &bob, 0, "0.5 30", &why, &id), REFUSED_NO_SPACE, "");
-    ck_assert_str_eq(why.sentence, "Not enough available memory: 0.50 of gpu0 (40 GiB) was asked "
-                                   "for, 0.40 (32 GiB) is free; 0.50 of gpu0 is free from T60, "
-                                   "when p2 ends");
+    ck_assert_str_eq(why.message, "Not enough available memory: 0.50 of gpu0 (40 GiB) was asked "
+                                  "for, 0.40 (32 GiB) is free; 0.50 of gpu0 is free from T60, "
+                                  "when p2 ends");
     refused(ask(engine, SECONDS(1), &bob, 0, "80% 30", &why, &id), REFUSED_NO_SPACE,
             "0.80 of gpu0 is free from T300, when p3 ends");
     refused(ask(engine, SECONDS(1), &bob, 0, "81G 30", &why, &id), REFUSED_NO_SPACE, "");
-    ck_assert_str_eq(why.sentence,
+    ck_assert_str_eq(why.message,
                      "Not enough available memory: 81 GiB was asked for, gpu0 has 80 GiB");
     /* sizes that would read the same are told to the byte */
     refused(ask(engine, SECONDS(1), &bob, 0, "34359738369B 30", &why, &id), REFUSED_NO_SPACE,
@@ -235,8 +235,8 @@ START_TEST(other_refusals_of_create)
     add_device(engine, 100, false);
     refused(engine_create(engine, 0, 0, &alice, 0, &request, 1001, 1001, 0, &why, &id),
             REFUSED_PERMISSION, "");
-    ck_assert_str_eq(why.sentence, "Permission denied: only administrators can create partitions "
-                                   "for other users");
+    ck_assert_str_eq(why.message, "Permission denied: only administrators can create partitions "
+                                  "for other users");
     refused(engine_create(engine, 0, 0, &foreign_root, 0, &request, 1000, 1000, 0, &why, &id),
             REFUSED_PERMISSION, "only administrators");
     refused(ask(engine, 0, &alice, 2, "0.5 60", &why, &id), REFUSED_INVALID, "no gpu2");
@@ -287,7 +287,7 @@ START_TEST(any_device_takes_the_freest)
     engine_events_free(engine_take_events(engine));
     /* gpu1 has 60 of 100, gpu2 120 of 200: a tie; gpu3 all of 10 */
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "150B 60", &why, &id), REFUSED_NO_SPACE, "");
-    ck_assert_str_eq(why.sentence,
+    ck_assert_str_eq(why.message,
                      "Not enough available memory: 150 B of one device was asked for, at most 1.00 "
                      "(10 B of gpu3) is free; 0.75 of gpu2 is free from T60, when p2 ends");
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "11B 60");
@@ -456,7 +456,7 @@ START_TEST(hand_over)
     ck_assert(!engine_next_user(engine, 1002, &uid));
     ck_assert(!engine_next_user(engine, UINT64_C(1) << 32, &uid));
     refused(engine_release(engine, 0, &alice, id, &why), REFUSED_PERMISSION, "");
-    ck_assert_str_eq(why.sentence, "Permission denied: partition p1 is owned by uid 1001");
+    ck_assert_str_eq(why.message, "Permission denied: partition p1 is owned by uid 1001");
     engine_free(engine);
 }
 END_TEST
@@ -589,7 +589,7 @@ END_TEST
 
 static void setting(const char *key, const char *value)
 {
-    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.sentence);
+    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.message);
     engine_events_free(engine_take_events(engine));
 }
 

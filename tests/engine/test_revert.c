@@ -93,17 +93,17 @@ static int extend(void)
 
 static int end_otherwise(void)
 {
-    struct ladder_change change = {true, true, true, 2, SECONDS(1), SECONDS(60), 0};
+    struct ending_change change = {true, true, true, 2, SECONDS(1), SECONDS(60), 0};
 
-    return engine_set_ladder(engine, 5, &alice, 1, &change, &why);
+    return engine_set_ending(engine, 5, &alice, 1, &change, &why);
 }
 
 /* An event and the warning that it causes. */
 static int warn_at_once(void)
 {
-    struct ladder_change change = {.set_warn = true, .warn_ns = SECONDS(1000)};
+    struct ending_change change = {.set_warn = true, .warn_ns = SECONDS(1000)};
 
-    return engine_set_ladder(engine, 5, &alice, 1, &change, &why);
+    return engine_set_ending(engine, 5, &alice, 1, &change, &why);
 }
 
 static int create_warned(void)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A state file made of whatever the fuzzer likes: to open and load it must be
- * refused with a sentence, or give a state in which everything can be true and
+ * refused with a message, or give a state in which everything can be true and
  * that can be written to. With FUZZ_SEEDS the same program writes good files to
  * start from.
  */
-#include "../adapters/store_help.h"
+#include "tests/store/help.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static int see_partition(void *context, const struct partition *p, const char *d
     line_is_good(device_name, 128);
     line_is_good(p->name, sizeof(p->name));
     if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
-        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0' || !ladder_is_sound(p))
+        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0' || !ending_is_sound(p))
         die("a partition cannot be true");
     seen->last_id = p->id;
     return 0;
@@ -101,7 +101,7 @@ static void explained(int rc, const char *why)
 
 static int load(struct store *store, struct store_counters *counters)
 {
-    char why[STORE_SENTENCE_MAX] = "";
+    char why[STORE_MESSAGE_MAX] = "";
     struct seen seen = {0};
     struct store_sink sink = {.context = &seen,
                               .setting = see_setting,
@@ -125,7 +125,7 @@ static void write_to(struct store *store, const struct store_counters *counters)
     struct engine_event events[3] = {0};
     struct store_item items[3];
     struct store_reply reply = {2, counters->next_id};
-    char why[STORE_SENTENCE_MAX] = "";
+    char why[STORE_MESSAGE_MAX] = "";
 
     int rc = store_devices(store, &device, 1, why, sizeof(why));
     explained(rc, why);
@@ -198,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct store *store = NULL;
     struct store_counters counters = {0};
-    char why[STORE_SENTENCE_MAX] = "";
+    char why[STORE_MESSAGE_MAX] = "";
     bool check = size % 2;
 
     put_file(data, size);
@@ -216,7 +216,7 @@ static void add_events(struct store *store, uint64_t seq)
 {
     struct engine_event events[2] = {0};
     struct store_item items[2] = {{&events[0], "a line"}, {&events[1], "another line"}};
-    char why[STORE_SENTENCE_MAX] = "";
+    char why[STORE_MESSAGE_MAX] = "";
     for (size_t i = 0; i < 2; i++) {
         events[i].seq = seq + i;
         events[i].kind = i == 0 ? EVENT_CREATED : seq % 4 == 1 ? EVENT_EXPIRED : EVENT_SETTING;
@@ -262,7 +262,7 @@ static void write_old_seed(const char *into)
 
 static void write_seed(const char *into, uint64_t batches)
 {
-    char name[32], why[STORE_SENTENCE_MAX] = "";
+    char name[32], why[STORE_MESSAGE_MAX] = "";
     struct gpu_device devices[2] = {{.key = "uuid:1", .name = "one", .memory_bytes = 1 << 30},
                                     {.key = "uuid:2", .name = "two", .memory_bytes = 1 << 30}};
     struct store *store = NULL;

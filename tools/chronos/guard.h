@@ -3,8 +3,8 @@
  * Between the launcher and its guard: what they tell each other, and what both
  * of them can do. For launch.c, guard.c and children.c only.
  */
-#ifndef CHRONOS_TOOLS_GUARD_H
-#define CHRONOS_TOOLS_GUARD_H
+#ifndef CHRONOS_CHRONOS_GUARD_H
+#define CHRONOS_CHRONOS_GUARD_H
 
 #include "launch.h"
 

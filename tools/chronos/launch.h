@@ -16,8 +16,8 @@
  *
  * It must not know of partitions: what they need is in the callbacks.
  */
-#ifndef CHRONOS_TOOLS_LAUNCH_H
-#define CHRONOS_TOOLS_LAUNCH_H
+#ifndef CHRONOS_CHRONOS_LAUNCH_H
+#define CHRONOS_CHRONOS_LAUNCH_H
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@
 #include "command.h"
 #include "output.h"
 
-#include "../../core/mountinfo.h"
+#include "core/base/mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  * back on the same descriptor. What is a good amount or duration only the
  * filesystem knows.
  */
-#ifndef CHRONOS_TOOLS_REQUEST_H
-#define CHRONOS_TOOLS_REQUEST_H
+#ifndef CHRONOS_CHRONOS_REQUEST_H
+#define CHRONOS_CHRONOS_REQUEST_H
 
 #include "command.h"
 

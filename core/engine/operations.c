@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operations on partitions: who may do it, is it allowed, then one event and
+ * one change of the book. Everything that can fail comes before the change.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODE_NEW 0755
+
+/* Root of another pid namespace has the number of this machine's root, and is
+ * somebody else. */
+static bool is_owner(const struct caller *caller, const struct partition *partition)
+{
+    return caller->uid == partition->uid &&
+           (caller->uid != 0 ||
+            (caller->ns == partition->creator_ns && caller->ns != ENGINE_NS_UNKNOWN));
+}
+
+bool engine_may_act(const struct caller *caller, const struct partition *partition)
+{
+    return caller->admin || is_owner(caller, partition);
+}
+
+/* The live partition `id`, when the caller may act on it. */
+static int reach(const struct engine *engine, int64_t now_ns, const struct caller *caller,
+                 uint64_t id, bool by_mode, struct refusal *why, struct entry **ret_entry)
+{
+    struct entry *entry = index_find(engine, id);
+
+    if (!entry || entry->partition.end_ns <= now_ns)
+        return refuse(REFUSED_GONE, why, "there is no partition p%" PRIu64 "; it may have ended",
+                      id);
+    if (!engine_may_act(caller, &entry->partition) && !(by_mode && caller->by_mode))
+        return refuse(REFUSED_PERMISSION, why,
+                      "Permission denied: partition p%" PRIu64 " is owned by uid %" PRIu32, id,
+                      entry->partition.uid);
+    *ret_entry = entry;
+    return 0;
+}
+
+/* Whether another end, or another warning before it, makes the warning come now. One
+ * that was due before is engine_advance's to give. */
+static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
+{
+    if (before->end_ns == after->end_ns && before->warn_ns == after->warn_ns)
+        return false;
+    return ending_settle(after, now_ns);
+}
+
+/* Makes `entry` the record `wanted`, with its event and the warning that it causes. */
+static int change(struct engine *engine, struct entry *entry, enum event_kind kind, int64_t now_ns,
+                  const struct caller *caller, const struct partition *wanted)
+{
+    struct partition after = *wanted;
+    bool warns = warns_now(&entry->partition, &after, now_ns);
+    struct engine_event *event = journal_new(kind, now_ns, caller->uid);
+    struct engine_event *warning = warns ? journal_new(EVENT_WARNED, now_ns, after.uid) : NULL;
+
+    if (!event || (warns && !warning)) {
+        engine_events_free(event);
+        engine_events_free(warning);
+        return -ENOMEM;
+    }
+    event->before = entry->partition;
+    event->after = after;
+    journal_append(engine, event);
+    event->after.change_seq = event->seq;
+    index_change(engine, entry, &event->after);
+    if (warning)
+        journal_warn(engine, warning, entry);
+    return 0;
+}
+
+static int check_create(const struct caller *caller, const struct request *request,
+                        uint32_t owner_uid, uint64_t hold, struct refusal *why)
+{
+    if (owner_uid != caller->uid && !caller->admin)
+        return refuse(
+            REFUSED_PERMISSION, why,
+            "Permission denied: only administrators can create partitions for other users");
+    if (request->hold && hold == 0)
+        return refuse(REFUSED_INVALID, why,
+                      "hold ties a partition to an open file; it must be written to `new` through "
+                      "a file that stays open, like exec 3<>new; echo \"0.5 3600 hold\" >&3");
+    if (request->name[0])
+        return request_label_check(request->name, strnlen(request->name, sizeof request->name),
+                                   why->message, sizeof why->message);
+    return 0;
+}
+
+/* Gives what was granted its id and its place, with the event and the warning that
+ * comes at once. */
+static int enter(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                 struct partition *partition, uint64_t *ret_id)
+{
+    bool warns = ending_settle(partition, now_ns);
+    struct entry *entry = calloc(1, sizeof *entry);
+    struct engine_event *event = journal_new(EVENT_CREATED, now_ns, caller->uid);
+    struct engine_event *warning = warns ? journal_new(EVENT_WARNED, now_ns, partition->uid) : NULL;
+
+    if (!entry || !event || (warns && !warning)) {
+        free(entry);
+        free(event);
+        free(warning);
+        return -ENOMEM;
+    }
+    partition->id = engine->next_id++;
+    journal_append(engine, event);
+    partition->change_seq = event->seq;
+    event->after = entry->partition = *partition;
+    index_add(engine, entry);
+    if (warning)
+        journal_warn(engine, warning, entry);
+    *ret_id = partition->id;
+    return 0;
+}
+
+int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
+                  const struct caller *caller, uint32_t device, const struct request *request,
+                  uint32_t owner_uid, uint32_t owner_gid, uint64_t hold, struct refusal *why,
+                  uint64_t *ret_id)
+{
+    struct partition partition = {.uid = owner_uid,
+                                  .gid = owner_gid,
+                                  .mode = MODE_NEW,
+                                  .on_expiry = engine->policy.default_on_expiry,
+                                  .grace_ns = engine->policy.default_grace_ns,
+                                  .warn_ns = engine->policy.default_warn_ns,
+                                  .warn_signal = engine->policy.default_warn_signal,
+                                  .start_ns = now_ns,
+                                  .end_ns = timeline_later(now_ns, request->duration_ns),
+                                  .created_wall_ns = wall_ns,
+                                  .hold = request->hold ? hold : 0,
+                                  .creator_ns = caller->ns,
+                                  .creator_uid = caller->uid,
+                                  .creator_pid = caller->pid};
+    int r = check_create(caller, request, owner_uid, hold, why);
+
+    if (r == 0)
+        r = ending_apply(engine, caller, &request->ending, &partition, why);
+    if (r == 0)
+        r = admission_create(engine, now_ns, caller, device, request, why, &partition.device,
+                             &partition.memory_bytes);
+    if (r)
+        return r;
+    memcpy(partition.name, request->name, sizeof partition.name);
+    return enter(engine, now_ns, caller, &partition, ret_id);
+}
+
+int engine_release(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
+                   struct refusal *why)
+{
+    struct engine_event *event;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, false, why, &entry);
+
+    if (r)
+        return r;
+    event = journal_new(is_owner(caller, &entry->partition) ? EVENT_RELEASED : EVENT_REVOKED,
+                        now_ns, caller->uid);
+    if (!event)
+        return -ENOMEM;
+    journal_end(engine, event, entry);
+    return 0;
+}
+
+int engine_resize(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
+                  uint64_t bytes, struct refusal *why)
+{
+    struct partition after;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+
+    if (r == 0)
+        r = admission_resize(engine, now_ns, caller, &entry->partition, bytes, why);
+    if (r || entry->partition.memory_bytes == bytes)
+        return r;
+    after = entry->partition;
+    after.memory_bytes = bytes;
+    return change(engine, entry, EVENT_RESIZED, now_ns, caller, &after);
+}
+
+int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
+                   int64_t end_ns, struct refusal *why)
+{
+    struct partition after;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+
+    if (r == 0)
+        r = admission_end(engine, now_ns, caller, &entry->partition, end_ns, why);
+    if (r || entry->partition.end_ns == end_ns)
+        return r;
+    after = entry->partition;
+    after.end_ns = end_ns;
+    return change(engine, entry,
+                  end_ns > entry->partition.end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, now_ns,
+                  caller, &after);
+}
+
+int engine_set_ending(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                      uint64_t id, const struct ending_change *wanted, struct refusal *why)
+{
+    const struct partition *now;
+    struct partition after;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+
+    if (r)
+        return r;
+    now = &entry->partition;
+    after = *now;
+    r = ending_apply(engine, caller, wanted, &after, why);
+    if (r || (after.on_expiry == now->on_expiry && after.grace_ns == now->grace_ns &&
+              after.warn_ns == now->warn_ns && after.warn_signal == now->warn_signal))
+        return r;
+    return change(engine, entry, EVENT_ENDING, now_ns, caller, &after);
+}
+
+int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
+                  const char *name, struct refusal *why)
+{
+    size_t length = strlen(name);
+    struct partition after;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+
+    if (r == 0 && length > 0)
+        r = request_label_check(name, length, why->message, sizeof why->message);
+    if (r || strcmp(entry->partition.name, name) == 0)
+        return r;
+    after = entry->partition;
+    memset(after.name, 0, sizeof after.name);
+    memcpy(after.name, name, length);
+    return change(engine, entry, EVENT_RENAMED, now_ns, caller, &after);
+}
+
+int engine_hand_over(struct engine *engine, int64_t now_ns, const struct caller *caller,
+                     uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode, struct refusal *why)
+{
+    struct partition after;
+    struct entry *entry = NULL;
+    int r = reach(engine, now_ns, caller, id, false, why, &entry);
+
+    if (r)
+        return r;
+    after = entry->partition;
+    if (uid != after.uid && !caller->admin)
+        return refuse(REFUSED_PERMISSION, why,
+                      "Permission denied: only administrators can hand partition p%" PRIu64
+                      " to another user",
+                      id);
+    after.uid = uid;
+    after.gid = gid;
+    after.mode = mode & 07777;
+    if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
+        after.mode == entry->partition.mode)
+        return 0;
+    return change(engine, entry, EVENT_HANDED, now_ns, caller, &after);
+}
+
+static bool is_word(const char *text)
+{
+    size_t length = strnlen(text, ENGINE_WORD_MAX);
+
+    return length > 0 && length < ENGINE_WORD_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+static bool is_line(const char *text)
+{
+    size_t length = strnlen(text, ENGINE_VALUE_MAX);
+
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    }
+    return length < ENGINE_VALUE_MAX;
+}
+
+int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
+                uint32_t by_uid, const char *word, const char *details)
+{
+    struct entry *entry = index_find(engine, about->id);
+    struct engine_event *event;
+
+    if (!is_word(word) || !is_line(details))
+        return -EINVAL;
+    event = journal_new(EVENT_NOTE, now_ns, by_uid);
+    if (!event)
+        return -ENOMEM;
+    memcpy(event->key, word, strlen(word) + 1);
+    memcpy(event->value, details, strlen(details) + 1);
+    event->before = event->after = entry ? entry->partition : *about;
+    journal_append(engine, event);
+    if (entry) {
+        event->after.change_seq = event->seq;
+        index_change(engine, entry, &event->after);
+    }
+    return 0;
+}

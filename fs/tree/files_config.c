@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config/: a file for each row of the policy table, and the small tables of the
+ * other directories. See tree.h and core/engine/policy.h.
+ */
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *setting_name(const struct node *node)
+{
+    return tree_row(node)->name;
+}
+
+SHOW(setting)
+{
+    (void)uid;
+    const char *name = setting_name(node);
+    char key[ENGINE_KEY_MAX];
+    snprintf(key, sizeof(key), "config/%s", name);
+    const char *value = engine_setting(tree->engine, key);
+    for (const struct policy_row *row = policy_rows; !value && row->name; row++)
+        if (!strcmp(row->name, name))
+            value = row->default_value;
+    strbuf_print(out, "%s\n", value ? value : "");
+    return 0;
+}
+
+/* A group must exist before administrators are taken from it. */
+static int check_group(struct tree *tree, struct write *write)
+{
+    uint32_t gid;
+    if (!write->length || !strcmp(write->text, "none"))
+        return 0;
+    enum names_result found = names_find_group(tree->names, write->text, &gid);
+    if (found == NAMES_LATER)
+        return tree_name_later(&write->why, "group", write->text);
+    if (found == NAMES_FOUND)
+        return 0;
+    snprintf(write->why.message, sizeof(write->why.message),
+             "There is no group \"%.64s\" on this machine", write->text);
+    return REFUSED_INVALID;
+}
+
+static int store_setting(struct tree *tree, struct write *write)
+{
+    char key[ENGINE_KEY_MAX];
+    const char *name = setting_name(write->node);
+    bool group = !strcmp(name, "admin_group");
+    if (!write->caller.admin) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: only administrators can change the policy");
+        return REFUSED_PERMISSION;
+    }
+    int r = group ? check_group(tree, write) : 0;
+    if (r)
+        return r;
+    snprintf(key, sizeof(key), "config/%s", name);
+    r = engine_set(tree->engine, tree->now_ns, &write->caller, key, write->text, &write->why);
+    if (!r && group)
+        tree_find_admin_group(tree);
+    return r;
+}
+
+/* One row for each row of policy_rows; a test compares. */
+#define SETTING(file, text)                                                                        \
+    {                                                                                              \
+        file, 0644, FRESH_ALWAYS, show_setting, store_setting, .doc = text                         \
+    }
+const struct file_row files_config[] = {
+    SETTING("min_duration", "shortest life that can be asked for, in seconds"),
+    SETTING("max_duration", "longest life a partition may have left, in seconds, or `max`"),
+    SETTING("max_fraction", "largest part of a device that one partition may be"),
+    SETTING("max_partitions", "most partitions that one user may hold, or `max`"),
+    SETTING("retention", "how long history is kept, in seconds, or `max`"),
+    SETTING("admin_group", "group whose members are administrators; `none` empties it"),
+    SETTING("default_on_expiry",
+            "what happens to processes at the end when not said: `none`, `term`, `kill`"),
+    SETTING("allowed_on_expiry", "which of these owners may choose, with blanks between"),
+    SETTING("default_grace", "from SIGTERM to SIGKILL when not said, in seconds, or 0"),
+    SETTING("max_grace", "longest grace that owners may choose, in seconds, or `max`"),
+    SETTING("default_warn", "the warning before the end when not said: `none`, `300`, `300:USR1`"),
+    SETTING("unreachable",
+            "what shims do when they cannot reach the filesystem: `refuse` or `allow`"),
+    SETTING("watchdog", "what is done to programs that use a device beside a partition, or more "
+                        "than theirs: `off`, `report`, `warn`, `end`"),
+    SETTING("watchdog_interval", "time between two looks of the watchdog, in seconds"),
+    SETTING("watchdog_grace", "time between two steps of the watchdog, in seconds, or 0"),
+    SETTING("gate", "`on`: device nodes are open only to users who hold a partition; `off`"),
+    {0},
+};
+
+SHOW(usage)
+{
+    uint64_t count, bytes;
+    (void)uid;
+    engine_user_holds(tree->engine, (uint32_t)node->object, &count, &bytes);
+    strbuf_print(out, "partitions %llu\nmemory_bytes %llu\n", (unsigned long long)count,
+                 (unsigned long long)bytes);
+    return 0;
+}
+
+SHOW(partitions)
+{
+    const struct partition *p;
+    (void)uid;
+    for (uint64_t after = 0; (p = engine_next_of_user(tree->engine, (uint32_t)node->object, after));
+         after = p->id)
+        strbuf_print(out, "p%llu\n", (unsigned long long)p->id);
+    return 0;
+}
+
+const struct file_row files_user[] = {
+    {"usage", 0444, FRESH_NEVER, show_usage,
+     .doc = "how many partitions the user holds and their memory in bytes"},
+    {"partitions", 0444, FRESH_NEVER, show_partitions, .doc = "their ids, one a line"},
+    {0},
+};
+
+const struct file_row files_users[] = {{0}};
+const struct file_row files_partitions[] = {{0}};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See store_help.h.
+ */
+#include "help.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *grow(void *items, size_t count, size_t each)
+{
+    if (count % 64 != 0)
+        return items;
+    void *more = realloc(items, (count + 64) * each);
+    if (more == NULL)
+        abort();
+    return more;
+}
+
+static int told(struct kept *kept)
+{
+    return ++kept->calls == kept->stop_after ? 42 : 0;
+}
+
+static int keep_setting(void *context, const char *key, const char *value)
+{
+    struct kept *kept = context;
+    kept->settings = grow(kept->settings, kept->setting_count, sizeof(*kept->settings));
+    struct kept_setting *setting = &kept->settings[kept->setting_count++];
+    snprintf(setting->key, sizeof(setting->key), "%s", key);
+    snprintf(setting->value, sizeof(setting->value), "%s", value);
+    return told(kept);
+}
+
+static int keep_partition(void *context, const struct partition *partition, const char *device_key,
+                          const char *device_name, uint64_t device_bytes)
+{
+    struct kept *kept = context;
+    kept->partitions = grow(kept->partitions, kept->partition_count, sizeof(*kept->partitions));
+    struct kept_partition *p = &kept->partitions[kept->partition_count++];
+    memset(p, 0, sizeof(*p));
+    p->p = *partition;
+    snprintf(p->key, sizeof(p->key), "%s", device_key);
+    snprintf(p->name, sizeof(p->name), "%s", device_name);
+    p->bytes = device_bytes;
+    return told(kept);
+}
+
+static int keep_history(void *context, const struct store_history *entry)
+{
+    struct kept *kept = context;
+    kept->history = grow(kept->history, kept->history_count, sizeof(*kept->history));
+    kept->history[kept->history_count++] = *entry;
+    return told(kept);
+}
+
+static int keep_line(void *context, uint64_t seq, const char *text)
+{
+    struct kept *kept = context;
+    kept->lines = grow(kept->lines, kept->line_count, sizeof(*kept->lines));
+    struct kept_line *line = &kept->lines[kept->line_count++];
+    line->seq = seq;
+    snprintf(line->text, sizeof(line->text), "%s", text);
+    return told(kept);
+}
+
+static int keep_reply(void *context, const struct store_reply *reply)
+{
+    struct kept *kept = context;
+    kept->replies = grow(kept->replies, kept->reply_count, sizeof(*kept->replies));
+    kept->replies[kept->reply_count++] = *reply;
+    return told(kept);
+}
+
+void kept_clear(struct kept *kept)
+{
+    free(kept->settings);
+    free(kept->partitions);
+    free(kept->history);
+    free(kept->lines);
+    free(kept->replies);
+    *kept = (struct kept){.stop_after = kept->stop_after};
+}
+
+int kept_load(struct kept *kept, struct store *store, const struct store_clock *clock,
+              size_t max_history, char *why, size_t size)
+{
+    struct store_sink sink = {.context = kept,
+                              .setting = keep_setting,
+                              .partition = keep_partition,
+                              .history = keep_history,
+                              .line = keep_line,
+                              .reply = keep_reply,
+                              .max_history = max_history};
+    kept_clear(kept);
+    return store_load(store, clock, &sink, &kept->counters, why, size);
+}
+
+const struct kept_partition *kept_find(const struct kept *kept, uint64_t id)
+{
+    for (size_t i = 0; i < kept->partition_count; i++) {
+        if (kept->partitions[i].p.id == id)
+            return &kept->partitions[i];
+    }
+    return NULL;
+}
+
+void attempt_begin(struct attempt *attempt, const struct store_clock *clock)
+{
+    memset(&attempt->batch, 0, sizeof(attempt->batch));
+    attempt->batch.items = attempt->items;
+    attempt->batch.replies = attempt->replies;
+    attempt->batch.clock = *clock;
+    attempt->batch.retention_ns = INT64_MAX;
+}
+
+static struct engine_event *add(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                const char *line)
+{
+    size_t i = attempt->batch.item_count++;
+    if (i >= TRY_MAX)
+        abort();
+    struct engine_event *event = &attempt->events[i];
+    memset(event, 0, sizeof(*event));
+    event->seq = seq;
+    event->kind = kind;
+    snprintf(attempt->lines[i], sizeof(attempt->lines[i]), "%s", line != NULL ? line : "");
+    attempt->items[i] = (struct store_item){event, attempt->lines[i]};
+    return event;
+}
+
+struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                 const struct partition *after, const char *line)
+{
+    struct engine_event *event = add(attempt, seq, kind, line);
+    event->after = *after;
+    event->after.change_seq = seq;
+    event->by_uid = after->uid;
+    event->at_ns = event_kind_is_end(kind) ? after->end_ns : after->start_ns;
+    return event;
+}
+
+struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
+                                  const struct partition *about, bool moves, const char *line)
+{
+    struct engine_event *event = add(attempt, seq, EVENT_NOTE, line);
+    event->before = event->after = *about;
+    event->before.change_seq = 0;
+    event->after.change_seq = moves ? seq : 0;
+    return event;
+}
+
+void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value)
+{
+    struct engine_event *event = add(attempt, seq, EVENT_SETTING, NULL);
+    snprintf(event->key, sizeof(event->key), "%s", key);
+    snprintf(event->value, sizeof(event->value), "%s", value);
+}
+
+void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result)
+{
+    attempt->replies[attempt->batch.reply_count++] = (struct store_reply){unique, result};
+}
+
+struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns)
+{
+    return (struct partition){.id = id,
+                              .uid = 1000,
+                              .gid = 100,
+                              .mode = 0755,
+                              .memory_bytes = 5 << 20,
+                              .start_ns = start_ns,
+                              .end_ns = end_ns,
+                              .created_wall_ns = 1795226304146806967,
+                              .creator_uid = 1000,
+                              .creator_pid = 4711};
+}
+
+void devices_make(struct gpu_device *devices, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        memset(&devices[i], 0, sizeof(devices[i]));
+        snprintf(devices[i].key, sizeof(devices[i].key), "key%u", i);
+        snprintf(devices[i].name, sizeof(devices[i].name), "dev%u", i);
+        devices[i].memory_bytes = UINT64_C(80) << 30;
+    }
+}
+
+const char format_1_sql[] =
+    "PRAGMA page_size=4096; PRAGMA application_id=1667789422; PRAGMA user_version=1;"
+    "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
+    " memory_bytes INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT NULL,"
+    " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"
+    " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"
+    " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"
+    " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"
+    " name TEXT NOT NULL) STRICT;"
+    "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"
+    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"
+    " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"
+    " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
+    " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"
+    " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
+    " head_first_seq INTEGER, head_replies BLOB) STRICT;"
+    "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, offset_ns INTEGER NOT NULL,"
+    " mount_id INTEGER NOT NULL) STRICT;"
+    "INSERT INTO device VALUES(1,'key0','dev0',85899345920);"
+    "INSERT INTO partition VALUES"
+    "(3,1,6101,100,509,0,5368709120,0,3600000000000,1795226304146806967,0,0,6101,4711,3,'train'),"
+    "(7,1,0,0,493,0,1,-5,7200000000000,1795226304146806967,-1,77,0,0,4,'');"
+    "INSERT INTO history VALUES(2,1,1,6102,6102,493,0,4096,86400000000000000,86403600000000000,"
+    "1795226304146806967,0,6102,12,'old','expired',6102);"
+    "INSERT INTO log VALUES(0,NULL,1,0,NULL),(1,'1 created p1',2,0,NULL),(2,'2 expired "
+    "p1',2,0,NULL),"
+    "(3,'3 created p3',4,0,NULL),"
+    "(4,'4 created p7',8,0,x'0500000000000000030000000000000006000000000000000700000000000000');"
+    "INSERT INTO setting VALUES('config/retention','2592000');"
+    "INSERT INTO clock VALUES(1,'boot-1',86400000000000000,9);"
+    "PRAGMA journal_mode=WAL;";
+
+void directory_make(char path[PATH_MAX])
+{
+    const char *base = getenv("TMPDIR");
+    snprintf(path, PATH_MAX, "%s/chronosfs-test-XXXXXX", base != NULL ? base : "/tmp");
+    if (mkdtemp(path) == NULL)
+        abort();
+}
+
+void directory_remove(const char *path)
+{
+    char name[PATH_MAX];
+    DIR *directory = opendir(path);
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        snprintf(name, sizeof(name), "%.2000s/%.255s", path, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(name);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    rmdir(path);
+}
