@@ -5,7 +5,7 @@
  *   main.c          the order of things at the start
  *   options.c       what can be said on the command line; help and man page
  *   state.c         the state directory and its lock
- *   restore-gate.c  puts device nodes back that a dead daemon closed
+ *   restore_devacl.c  puts device nodes back that a dead daemon closed
  *   mount.c         mounting and unmounting
  *   daemon.c        leaving the terminal, telling when it is ready
  *   supervisor.c    holds the mount, starts a worker whenever there is none
@@ -320,7 +320,7 @@ static int check_proctrack(struct start *start)
         proctrack_close(proctrack);
     else
         snprintf(start->message, sizeof(start->message),
-                 "no cgroups can be used: %s. Say --enforcer auto to go on without", why);
+                 "no cgroups can be used: %s. Say --process-tracking auto to go on without", why);
     return r;
 }
 
@@ -355,7 +355,7 @@ static int prepare_and_run(struct start *start)
     supervisor->detached = start->daemon_fd >= 0;
     r = supervisor_run(supervisor);
     /* Whoever ends it on purpose wants the machine as it was; after a failure the
-     * next daemon, or --restore-gate, finds what is closed. */
+     * next daemon, or --restore-device-access, finds what is closed. */
     if (r == 0 &&
         restore_devacl_at(start->shared->state_dir, start->message, sizeof(start->message)) != 0)
         log_say("%s", start->message);

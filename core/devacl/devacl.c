@@ -256,12 +256,12 @@ static int say_node(const struct work *work, const char *path, int r)
         return devacl_say(
             -EPERM, message, size,
             "the gate may not change who can open %s: run chronosfs as root (it needs "
-            "CAP_CHOWN and CAP_FOWNER), or write off to config/gate",
+            "CAP_CHOWN and CAP_FOWNER), or write open to config/device_access",
             path);
     case -EOPNOTSUPP:
         return devacl_say(r, message, size,
                           "the gate cannot close %s: its filesystem has no access control lists "
-                          "(ACLs); write off to config/gate, or use a devtmpfs",
+                          "(ACLs); write open to config/device_access, or use a devtmpfs",
                           path);
     case -E2BIG:
         return devacl_say(

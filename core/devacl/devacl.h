@@ -27,7 +27,7 @@
  * durable in STATE_DIR/gate before a node is changed for the first time, and stays
  * there until the node has it back. So after a crash nodes are as the last
  * devacl_apply left them: nobody new gets in, and the next devacl_new or
- * `chronosfs --restore-gate` knows what to put back.
+ * `chronosfs --restore-device-access` knows what to put back.
  *
  * What others do to a node meanwhile does not last and is not remembered: logind
  * giving the user of a seat an entry, udev or nvidia-modprobe setting a mode.
@@ -55,7 +55,7 @@
 struct devacl;
 
 struct devacl_options {
-    const char *state_dir; /* the file "gate" is kept there; must exist; copied */
+    const char *state_dir; /* the file "device_access" is kept there; must exist; copied */
     bool plain_files;      /* for tests: also takes what is no character device */
     /* For tests: called before each step that changes something on the machine, with
      * its name ("write", "sync", "rename", "sync-directory", "chown", "acl", "chmod",

@@ -4,7 +4,7 @@
  * written whole beside the old file, synced and moved over it, so that after a crash
  * there is the old one or the new one. It must not touch a node.
  *
- *   chronos-gate 1
+ *   chronos-device-access 1
  *   SUM DEVICE INODE RDEV BIRTH_NS BOOT UID GID MODE ACL PATH     (ACL: hex, - none)
  *   end COUNT
  */
@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define VERSION  1
-#define NAME     "gate"
-#define NAME_NEW "gate.new"
-#define NAME_BAD "gate.damaged"
+#define NAME     "device_access"
+#define NAME_NEW "device_access.new"
+#define NAME_BAD "device_access.damaged"
 
 /* FNV-1a: it finds damage, it keeps nobody out. */
 static uint64_t sum_of(const char *text)
@@ -119,7 +119,7 @@ static int read_header(struct reading *reading, const char *line)
 {
     unsigned version;
     int used = 0;
-    if (sscanf(line, "chronos-gate %u%n", &version, &used) != 1 || line[used] != '\0') {
+    if (sscanf(line, "chronos-device-access %u%n", &version, &used) != 1 || line[used] != '\0') {
         reading->bad++;
         return 0;
     }
@@ -210,7 +210,7 @@ static bool write_entry(FILE *file, const struct entry *entry)
 static int write_all(const struct devacl *devacl, FILE *file)
 {
     bool good = true;
-    fprintf(file, "chronos-gate %d\n", VERSION);
+    fprintf(file, "chronos-device-access %d\n", VERSION);
     for (size_t i = 0; good && i < devacl->count; i++)
         good = write_entry(file, &devacl->entries[i]);
     fprintf(file, "end %zu\n", devacl->count);

@@ -195,7 +195,7 @@ int engine_set(struct engine *engine, int64_t now_ns, const struct caller *calle
 const char *engine_setting(const struct engine *engine, const char *key);
 
 /* Has the log tell of something that the engine does not do itself: `word` ("killed",
- * "intruder": small letters, digits and '-') with `details` ("pid=17 bytes=4096", may be "").
+ * "unmanaged": small letters, digits and '-') with `details` ("pid=17 bytes=4096", may be "").
  * `about` is the partition it happened to, as the caller knows it, maybe ended; with
  * id 0 only its uid and its device (ENGINE_DEVICE_ANY: none) are told. -EINVAL when
  * the word or the details are no such text, or too long. */

@@ -31,7 +31,8 @@ const struct policy_row policy_rows[] = {
      "what happens to programs that use a device beside their partition: off, report, warn, end"},
     {"watchdog_interval", "10", "time between two looks of the watchdog, in seconds"},
     {"watchdog_grace", "60", "time between two steps of the watchdog, in seconds"},
-    {"gate", "off", "on: device nodes are open only to users who hold a partition"},
+    {"device_access", "open",
+     "open: leave device nodes as they are; holders: only users with a partition can open them"},
     {NULL, NULL, NULL},
 };
 
@@ -288,9 +289,9 @@ static int set_watchdog_grace(struct policy *policy, const struct setting *setti
 
 static int set_device_access(struct policy *policy, const struct setting *setting)
 {
-    static const char *const words[] = {"off", "on", NULL};
+    static const char *const words[] = {"open", "holders", NULL};
     unsigned choice;
-    int r = parse_choice(setting, "gate", words, &choice);
+    int r = parse_choice(setting, "device_access", words, &choice);
 
     if (r == 0)
         policy->device_access = choice == 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gate, as the host thread drives it: finds out which device nodes there are, lets
- * those open them who hold a partition (config/gate), closes them again when somebody
+ * those open them who hold a partition (config/device_access), closes them again when somebody
  * else opened them, and puts everything back when it is switched off. Only one thread,
  * the host thread's, uses it. It must not know the engine nor processes.
  *
@@ -38,7 +38,7 @@ int access_new(const struct access_start *start, struct access **ret_access);
 /* Leaves the nodes as they are; returns NULL. */
 struct access *access_free(struct access *access);
 
-/* What config/gate says. Off also puts back what a daemon that died had closed. */
+/* What config/device_access says. Off also puts back what a daemon that died had closed. */
 void access_set(struct access *access, bool on);
 /* Somebody came to hold a partition, or no longer does. */
 void access_touch(struct access *access);

@@ -341,7 +341,7 @@ static int open_proctrack(struct host *host, struct proctrack_options *options)
     }
     const char *why = proctrack_why(host->proctrack);
     if (!strcmp(options->mode, "process-tree"))
-        why = "--enforcer process-tree was asked for";
+        why = "--process-tracking process-tree was asked for";
     snprintf(host->state.why, sizeof(host->state.why), "%s", why);
     return 0;
 }

@@ -257,7 +257,7 @@ void watchdog_count(const struct watchdog *watchdog, struct watchdog_counts *ret
     *ret_counts = watchdog->counts;
     for (size_t i = 0; i < watchdog->violations.count; i++) {
         const struct violation *violation = &watchdog->violations.items[i];
-        ret_counts->intruders += violation->seen && violation->partition_id == 0;
-        ret_counts->excesses += violation->seen && violation->partition_id != 0;
+        ret_counts->unmanaged += violation->seen && violation->partition_id == 0;
+        ret_counts->over_limit += violation->seen && violation->partition_id != 0;
     }
 }

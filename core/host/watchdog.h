@@ -6,17 +6,17 @@
  * samples come from, nor how a signal is sent.
  *
  * Two kinds of trouble:
- * - an intruder is a process that uses a device outside of any live partition on that
+ * - an unmanaged is a process that uses a device outside of any live partition on that
  *   device: it is in none, or its partition is on another device or has ended;
- * - an excess is a partition whose members use more of its device than its limit.
+ * - an over_limit is a partition whose members use more of its device than its limit.
  *
  * The steps, each once, each only as far as the policy says:
- *   report   at once                         intruder          excess
- *   warn     grace after the report          warned-intruder   warned-excess
- *   SIGTERM  grace after the warning         ended-intruder    ended-excess
- *   SIGKILL  10 s after SIGTERM              ended-intruder    ended-excess
- * An intruder is told once for each process (the device is that of which it uses
- * most). With an excess everybody in the partition who uses the device is warned; the
+ *   report   at once                         unmanaged          over_limit
+ *   warn     grace after the report          warned-unmanaged   warned-over-limit
+ *   SIGTERM  grace after the warning         ended-unmanaged    ended-over-limit
+ *   SIGKILL  10 s after SIGTERM              ended-unmanaged    ended-over-limit
+ * An unmanaged is told once for each process (the device is that of which it uses
+ * most). With an over_limit everybody in the partition who uses the device is warned; the
  * one who uses most at the time is ended, and grace after it is gone the next one if
  * the partition is still over. Processes of uid 0 are reported and nothing else.
  * There is at most one step for each trouble in a look, so time between two steps is
@@ -94,8 +94,8 @@ struct watchdog_action {
     uint64_t start;
     uint32_t uid; /* of the process */
     uint32_t device;
-    uint64_t partition_id; /* the excess is in; 0: an intruder */
-    /* Of an excess only the first action of a step is to be noted: the others warn
+    uint64_t partition_id; /* the over_limit is in; 0: an unmanaged */
+    /* Of an over_limit only the first action of a step is to be noted: the others warn
      * further members. True for all others. */
     bool note;
     const char *word;                   /* of the log line; static */
@@ -105,9 +105,9 @@ struct watchdog_action {
 typedef void watchdog_action_fn(void *context, const struct watchdog_action *action);
 
 struct watchdog_counts {
-    uint64_t intruders; /* processes, now */
-    uint64_t excesses;  /* partitions, now */
-    uint64_t reported;  /* the others: since the watchdog was made */
+    uint64_t unmanaged;  /* processes, now */
+    uint64_t over_limit; /* partitions, now */
+    uint64_t reported;   /* the others: since the watchdog was made */
     uint64_t warned;
     uint64_t ended;  /* SIGTERM */
     uint64_t killed; /* SIGKILL */

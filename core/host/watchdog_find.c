@@ -90,7 +90,7 @@ static const struct watchdog_process *look_at_process(struct view *view, size_t 
     return outside;
 }
 
-static void find_intruders(struct view *view)
+static void find_unmanaged(struct view *view)
 {
     for (size_t i = 0, end; i < view->row_count; i = end) {
         for (end = i + 1; end < view->row_count; end++) {
@@ -109,7 +109,7 @@ static void find_intruders(struct view *view)
     }
 }
 
-static void find_excesses(struct view *view)
+static void find_over_limit(struct view *view)
 {
     for (size_t i = 0; i < view->sample->partition_count; i++) {
         const struct account *account = &view->accounts[i];
@@ -131,8 +131,8 @@ static void find_excesses(struct view *view)
 
 void watchdog_view_find(struct view *view)
 {
-    find_intruders(view);
-    find_excesses(view);
+    find_unmanaged(view);
+    find_over_limit(view);
     qsort(view->found.items, view->found.count, sizeof(struct violation), watchdog_compare_keys);
 }
 

@@ -14,10 +14,10 @@ enum violation_stage {
     VIOLATION_KILL
 };
 
-/* An intruder (partition_id 0) or an excess. */
+/* An unmanaged (partition_id 0) or an over_limit. */
 struct violation {
     uint64_t partition_id;
-    /* The process: the intruder, or who uses most of the partition in excess. From
+    /* The process: the unmanaged, or who uses most of the partition in over_limit. From
      * SIGTERM on who got it. */
     int32_t pid;
     uint64_t start;
@@ -33,7 +33,7 @@ struct violation {
     int64_t step_ns; /* when it came to its stage */
 };
 
-/* Sorted by key: partition, then (for an intruder) pid and start. */
+/* Sorted by key: partition, then (for an unmanaged) pid and start. */
 struct list {
     struct violation *items;
     size_t count;

@@ -97,11 +97,11 @@ void watchdog_violation_message(const struct violation *violation,
 
 const char *watchdog_word(const struct violation *violation)
 {
-    static const char *const words[][2] = {{"intruder", "excess"},
-                                           {"intruder", "excess"},
-                                           {"warned-intruder", "warned-excess"},
-                                           {"ended-intruder", "ended-excess"},
-                                           {"ended-intruder", "ended-excess"}};
+    static const char *const words[][2] = {{"unmanaged", "over-limit"},
+                                           {"unmanaged", "over-limit"},
+                                           {"warned-unmanaged", "warned-over-limit"},
+                                           {"ended-unmanaged", "ended-over-limit"},
+                                           {"ended-unmanaged", "ended-over-limit"}};
     return words[violation->stage][violation->partition_id != 0];
 }
 

@@ -20,18 +20,19 @@ const struct option_row option_rows[] = {
      "do not look for devices: offer made-up ones, as in 4x80G or 2x80G,24G"},
     {"--store", "sqlite|memory", "sqlite",
      "how the state is kept; with memory it is lost when a process ends"},
-    {"--enforcer", "auto|cgroup|process-tree", "auto",
+    {"--process-tracking", "auto|cgroup|process-tree", "auto",
      "how the programs of a partition are known: by a cgroup, or by their parents; auto takes "
      "cgroups where there are any to use"},
     {"-o", "OPTIONS", NULL, "mount options, with commas between them"},
-    {"--restore-gate", NULL, NULL,
-     "mount nothing: put back the device nodes that config/gate of a daemon that died closed"},
+    {"--restore-device-access", NULL, NULL,
+     "mount nothing: put back the device nodes that config/device_access of a daemon that died "
+     "closed"},
     {"--version", NULL, NULL, "print the version"},
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
     {"-o simulate", "DEVICES", NULL, "as --simulate; write \\, for a comma"},
     {"-o store", "sqlite|memory", NULL, "as --store"},
-    {"-o enforcer", "auto|cgroup|process-tree", NULL, "as --enforcer"},
+    {"-o process_tracking", "auto|cgroup|process-tree", NULL, "as --process-tracking"},
     {"-o allow_other", NULL, "on for root",
      "let other users in; needs user_allow_other in /etc/fuse.conf for all but root"},
     {"-o ro", NULL, NULL, "nothing can be asked for or changed through this mount"},
@@ -120,7 +121,7 @@ static struct setting find_setting(struct options *options, const char *name)
         return (struct setting){name, options->simulate, sizeof(options->simulate)};
     if (strcmp(name, "store") == 0 || strcmp(name, "--store") == 0)
         return (struct setting){name, options->store, sizeof(options->store)};
-    if (strcmp(name, "enforcer") == 0 || strcmp(name, "--enforcer") == 0)
+    if (strcmp(name, "process_tracking") == 0 || strcmp(name, "--process-tracking") == 0)
         return (struct setting){name, options->proctrack, sizeof(options->proctrack)};
     return (struct setting){NULL, NULL, 0};
 }
@@ -214,7 +215,7 @@ static int take_long(struct options *options, struct arguments *arguments, const
         *(word[2] == 'h' ? &options->help : &options->version) = true;
         return 0;
     }
-    if (strcmp(word, "--restore-gate") == 0) {
+    if (strcmp(word, "--restore-device-access") == 0) {
         options->restore_devacl = true;
         return 0;
     }
@@ -266,10 +267,10 @@ static int finish(struct options *options, const struct arguments *arguments, ch
     if (options->help || options->version)
         return 0;
     if (options->restore_devacl && arguments->positional_count > 0)
-        return refuse(
-            message, size,
-            "--restore-gate mounts nothing: leave \"%.100s\" out, or leave it out to mount",
-            arguments->positional[0]);
+        return refuse(message, size,
+                      "--restore-device-access mounts nothing: leave \"%.100s\" out, or leave it "
+                      "out to mount",
+                      arguments->positional[0]);
     if (options->restore_devacl)
         return 0;
     if (arguments->positional_count == 0)
@@ -280,7 +281,8 @@ static int finish(struct options *options, const struct arguments *arguments, ch
                       options->store);
     if (strcmp(options->proctrack, "auto") != 0 && strcmp(options->proctrack, "cgroup") != 0 &&
         strcmp(options->proctrack, "process-tree") != 0)
-        return refuse(message, size, "unknown enforcer \"%s\": write auto, cgroup or process-tree",
+        return refuse(message, size,
+                      "unknown process tracking \"%s\": write auto, cgroup or process-tree",
                       options->proctrack);
     const char *path = arguments->positional[arguments->positional_count - 1];
     if (path[0] == '\0')
@@ -323,7 +325,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *mess
 void options_print_help(FILE *file)
 {
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
-                  "       chronosfs --restore-gate [--state-dir DIR]\n"
+                  "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs in time.\n\n");
     for (const struct option_row *row = option_rows; row->name != NULL; row++) {
         char left[64];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `chronosfs --restore-gate`; see restore_devacl.h. Holds the lock of the state for as
+ * `chronosfs --restore-device-access`; see restore_devacl.h. Holds the lock of the state for as
  * long as it works, so that no daemon starts meanwhile. It must not mount anything.
  */
 #include "restore_devacl.h"
@@ -55,8 +55,9 @@ int restore_devacl(const char *state_dir, char *message, size_t size)
     int fd = state_dir_lock(state_dir, path, message, size);
     if (fd == -EBUSY) {
         size_t length = strlen(message);
-        snprintf(message + length, size - length,
-                 "; while it lives, write off to its config/gate to open the device nodes");
+        snprintf(
+            message + length, size - length,
+            "; while it lives, write open to its config/device_access to open the device nodes");
     }
     if (fd < 0)
         return fd;

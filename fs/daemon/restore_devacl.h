@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `chronosfs --restore-gate`: for a daemon that died and will not come back. */
+/* `chronosfs --restore-device-access`: for a daemon that died and will not come back. */
 #ifndef CHRONOS_DAEMON_RESTORE_DEVACL_H
 #define CHRONOS_DAEMON_RESTORE_DEVACL_H
 

@@ -23,7 +23,7 @@ static void used(struct tree *tree, const struct host_result *result)
  * whoever does much there pushes others' lines out. */
 static void say_trouble(const struct host_result *result)
 {
-    if (strstr(result->word, "intruder") || strstr(result->word, "excess"))
+    if (strstr(result->word, "unmanaged") || strstr(result->word, "over-limit"))
         log_say("%s: %s", result->word, result->message);
 }
 

@@ -94,7 +94,8 @@ static void print_why(struct tree *tree, const struct partition *partition,
     if (keeps->devacl_why[0])
         strbuf_print(out, "# devices: %s\n", keeps->devacl_why);
     else if (policy->device_access && !(device < GPU_DEVICE_MAX && keeps->restricted[device]))
-        strbuf_print(out, "# devices: the gate is on, and closes no node of this device\n");
+        strbuf_print(out, "# devices: only holders may open devices, but this one has no node that "
+                          "can be restricted\n");
 }
 
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
@@ -109,7 +110,7 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     print(out, "memory", &memory);
     strbuf_print(out, "compute none\n");
     add(&devices, found.layer, "opencl-layer");
-    add(&devices, device < GPU_DEVICE_MAX && keeps->restricted[device], "gate");
+    add(&devices, device < GPU_DEVICE_MAX && keeps->restricted[device], "device-access");
     add(&devices, found.ends && found.others, "watchdog");
     print(out, "devices", &devices);
     add(&processes, keeps->processes[0], keeps->processes);

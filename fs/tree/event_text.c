@@ -12,9 +12,19 @@ static const char *const kind_names[] = {
     [EVENT_CREATED] = "created",     [EVENT_RESIZED] = "resized",   [EVENT_EXTENDED] = "extended",
     [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
     [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
-    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ladder",
+    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
     [EVENT_WARNED] = "warned",
 };
+
+/* The word for an event in the log. A change of owner is more than one of permissions. */
+static const char *kind_word(const struct engine_event *event)
+{
+    if (event->kind == EVENT_NOTE)
+        return event->key;
+    if (event->kind == EVENT_HANDED && event->before.uid == event->after.uid)
+        return "permissions";
+    return kind_names[event->kind];
+}
 
 /* names_user's text lives until the next call; two are wanted in one line. */
 static void copy_user(struct tree *tree, uint32_t uid, char name[72])
@@ -81,8 +91,7 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
     if (event->after.device != ENGINE_DEVICE_ANY)
         snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.device);
     snprintf(line, size, "%llu %s %s%s%s user=%s%s by=%s", (unsigned long long)event->seq, time,
-             event->kind == EVENT_NOTE ? event->key : kind_names[event->kind], id, device, user,
-             details, by);
+             kind_word(event), id, device, user, details, by);
 }
 
 void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,

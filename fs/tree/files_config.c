@@ -87,7 +87,8 @@ const struct file_row files_config[] = {
                         "than theirs: `off`, `report`, `warn`, `end`"),
     SETTING("watchdog_interval", "time between two looks of the watchdog, in seconds"),
     SETTING("watchdog_grace", "time between two steps of the watchdog, in seconds, or 0"),
-    SETTING("gate", "`on`: device nodes are open only to users who hold a partition; `off`"),
+    SETTING("device_access", "`open`: device nodes stay as they are; `holders`: only users with a "
+                             "partition can open them"),
     {0},
 };
 

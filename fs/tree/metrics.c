@@ -91,12 +91,13 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
                  {"warn", counts->warned},
                  {"term", counts->ended},
                  {"kill", counts->killed}};
-    print_head("chronos_intruders", "gauge", NULL,
+    print_head("chronos_unmanaged_processes", "gauge", NULL,
                "Processes that use a device without a partition on it.", out);
-    strbuf_print(out, "chronos_intruders %llu\n", (unsigned long long)counts->intruders);
-    print_head("chronos_excesses", "gauge", NULL,
+    strbuf_print(out, "chronos_unmanaged_processes %llu\n", (unsigned long long)counts->unmanaged);
+    print_head("chronos_over_limit_partitions", "gauge", NULL,
                "Partitions whose processes use more than their limit, as the driver tells.", out);
-    strbuf_print(out, "chronos_excesses %llu\n", (unsigned long long)counts->excesses);
+    strbuf_print(out, "chronos_over_limit_partitions %llu\n",
+                 (unsigned long long)counts->over_limit);
     print_head("chronos_watchdog_steps", "counter", NULL, "What the watchdog did.", out);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         strbuf_print(out, "chronos_watchdog_steps_total{step=\"%s\"} %llu\n", steps[i].step,

@@ -2,7 +2,7 @@
 /*
  * Leaves device nodes as a daemon does that died with its gate on: for the cases.
  *
- * usage: gate-closer STATE_DIR UID NODE...
+ * usage: acl-closer STATE_DIR UID NODE...
  */
 #include "core/devacl/devacl.h"
 

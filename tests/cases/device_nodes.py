@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""config/gate: device nodes can be opened by holders of partitions only, whoever else
+"""config/device_access: device nodes can be opened by holders of partitions only, whoever else
 sets them back, and are as before in the end. On a /dev and a /proc/driver of our own."""
 import contextlib
 import os
@@ -40,14 +40,14 @@ OPEN = {name: [alice, bob, carol] for name in CLOSED}
 
 def holders(mount):
     soon(OPEN, 'off')
-    mount.write('on', 'config', 'gate')
+    mount.write('holders', 'config', 'device_access')
     soon(CLOSED, 'on')
     name = alice.call(mount.ask, '0.1 600')
     soon({'nvidia0': [alice], 'nvidia1': [], 'nvidiactl': [alice]}, 'alice holds')
-    wait_for(lambda: 'gate' in mount.read('gpu0', name, 'enforcement'))
+    wait_for(lambda: 'device-access' in mount.read('gpu0', name, 'enforcement'))
     devices = [line for line in mount.read('gpu0', name, 'enforcement').splitlines()
                if line.startswith('devices ')]
-    check(devices and 'gate' in devices[0], devices)
+    check(devices and 'device-access' in devices[0], devices)
     other = bob.call(mount.ask, '0.1 600', 1)
     soon({'nvidia0': [alice], 'nvidia1': [bob], 'nvidiactl': [alice, bob]}, 'bob holds gpu1')
     path = mount.at('gpu0', name)
@@ -126,25 +126,25 @@ def deaths(mount, before):
     carol_has = carol.call(mount.ask, '0.1 600')
     soon(dict(CLOSED, nvidia0=[alice, carol], nvidiactl=[alice, carol]), 'and goes on')
     carol.call(os.unlink, mount.at('partitions', carol_has))
-    mount.write('off', 'config', 'gate')
+    mount.write('open', 'config', 'device_access')
     soon(OPEN, 'off')
     equal({name: look(name) for name in CLOSED}, before)
     equal(look('nvidia-modeset')[2], oct(stat.S_IFCHR | 0o666), 'as who made it left it')
-    mount.write('on', 'config', 'gate')
+    mount.write('holders', 'config', 'device_access')
     soon(held)
     mount.kill_both()
     switch_off(mount.state)
     mount.start()
     soon(OPEN, 'off although it was on when the daemon died')
-    mount.write('on', 'config', 'gate')
+    mount.write('holders', 'config', 'device_access')
     soon(held)
     equal(mount.stop(), 0)
     equal({name: look(name) for name in CLOSED}, before, 'stopped')
-    check(not os.path.exists(os.path.join(mount.state, 'gate')))
+    check(not os.path.exists(os.path.join(mount.state, 'device_access')))
     mount.start()
     soon(held, 'on again')
     mount.kill_both()
-    done = subprocess.run([lib.CHRONOSFS, '--restore-gate', '--state-dir', mount.state],
+    done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', '--state-dir', mount.state],
                           capture_output=True, text=True, check=False)
     equal((done.returncode, done.stdout), (0, '5 device nodes were put back as before\n'))
     equal({name: look(name) for name in CLOSED}, before, 'restored')
@@ -153,7 +153,7 @@ def deaths(mount, before):
 def switch_off(state):
     """The daemon that starts next finds the gate switched off, and the nodes closed."""
     with contextlib.closing(sqlite3.connect(os.path.join(state, 'state.db'))) as database:
-        database.execute("update setting set value = 'off' where key = 'config/gate'")
+        database.execute("update setting set value = 'open' where key = 'config/device_access'")
         database.commit()
 
 

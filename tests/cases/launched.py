@@ -267,7 +267,7 @@ def worker_dies(mount):
 
 def main():
     enforcer = sys.argv[1]
-    options = ['--enforcer', enforcer]
+    options = ['--process-tracking', enforcer]
     try:
         mount = lib.Mount('2x80G', options)
     except RuntimeError as error:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""chronosfs --restore-gate: device nodes that a dead daemon closed are as before, and
+"""chronosfs --restore-device-access: device nodes that a dead daemon closed are as before, and
 not while one lives."""
 import os
 import stat
@@ -12,7 +12,7 @@ from lib import T, alice, bob, check, equal, fails
 
 def restore(*arguments, user=lib.root, environment=None):
     """(exit status, stdout, stderr)"""
-    done = subprocess.run([lib.CHRONOSFS, '--restore-gate', *arguments], capture_output=True,
+    done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', *arguments], capture_output=True,
                           text=True, check=False, env=environment,
                           preexec_fn=user.become if user.uid else None)
     return done.returncode, done.stdout, done.stderr
@@ -49,7 +49,7 @@ def can_open(node, user):
 
 
 def close_nodes(state, nodes):
-    subprocess.run([os.environ['GATE_CLOSER'], state, str(alice.uid), *nodes], check=True)
+    subprocess.run([os.environ['ACL_CLOSER'], state, str(alice.uid), *nodes], check=True)
     equal([can_open(node, bob) for node in nodes], ['EACCES'] * 3)
     equal([can_open(node, alice) for node in nodes], ['ok'] * 3)
 
@@ -60,7 +60,7 @@ def dead(nodes, state):
     equal(restore('--state-dir', state), (0, '3 device nodes were put back as before\n', ''))
     equal([look(node) for node in nodes], before)
     equal([can_open(node, bob) for node in nodes], ['ok'] * 3)
-    check(not os.path.exists(os.path.join(state, 'gate')))
+    check(not os.path.exists(os.path.join(state, 'device_access')))
     equal(restore(f'--state-dir={state}'),
           (0, f'nothing to put back: {state} tells of no closed device nodes\n', ''))
 
@@ -82,19 +82,19 @@ def refused(node, state):
     for words in ((T,), ('--state-dir', state, T)):
         code, out, err = restore(*words)
         equal((code, out), (2, ''), words)
-        check('--restore-gate mounts nothing' in err, err)
+        check('--restore-device-access mounts nothing' in err, err)
     equal(look(node), before)
     own = os.path.join(T, 'own-state')
     os.mkdir(own, 0o700)
     os.chown(own, bob.uid, bob.gid)
-    subprocess.run([os.environ['GATE_CLOSER'], own, str(alice.uid), node], check=True)
+    subprocess.run([os.environ['ACL_CLOSER'], own, str(alice.uid), node], check=True)
     for name in os.listdir(own):
         os.chown(os.path.join(own, name), bob.uid, bob.gid)
     code, out, err = restore('--state-dir', own, user=bob)  # not root: it stays saved
     equal((code, out), (1, ''))
     check('cannot put' in err and node in err, err)
     os.chown(own, 0, 0)
-    with open(os.path.join(own, 'gate'), 'r+b') as file:  # damaged: said, and a failure
+    with open(os.path.join(own, 'device_access'), 'r+b') as file:  # damaged: said, and a failure
         file.truncate(os.path.getsize(file.name) - 3)
     code, out, err = restore('--state-dir', own)
     equal((code, out), (1, ''))
@@ -106,11 +106,11 @@ def refused(node, state):
 def alive(nodes):
     """A daemon that lives, and one that died a moment ago with its worker."""
     mount = lib.Mount()
-    fails('ENOENT', os.stat, os.path.join(mount.state, 'gate'))
+    fails('ENOENT', os.stat, os.path.join(mount.state, 'device_access'))
     code, out, err = restore('--state-dir', mount.state)
     equal((code, out), (1, ''))
     check(f'in use by process {mount.process.pid}' in err and mount.dir in err and
-          'write off to its config/gate' in err, err)
+          'write open to its config/device_access' in err, err)
     equal(mount.read('version') != '', True)
     mount.stop()
     close_nodes(mount.state, nodes)

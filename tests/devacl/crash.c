@@ -69,7 +69,7 @@ static void check_as_before(const struct nodes *nodes)
     for (size_t i = 0; i < 3; i++)
         ck_assert_str_eq(looks(nodes->path[i]), nodes->before[i]);
     ck_assert(!is_saved());
-    ck_assert_int_ne(access(in_state("gate.new"), F_OK), 0);
+    ck_assert_int_ne(access(in_state("device_access.new"), F_OK), 0);
 }
 
 /* Dies before step number `at`; false: there are not so many. */
@@ -158,7 +158,8 @@ START_TEST(test_full_disk)
         ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {CAROL}, {0}}, {nodes.path[1], {0}, {0}}),
                          -EIO);
         ck_assert_int_eq(devacl_trouble_at, -1);
-        ck_assert_ptr_nonnull(strstr(devacl_sentence, "/gate how the device nodes were: Input"));
+        ck_assert_ptr_nonnull(
+            strstr(devacl_sentence, "/device_access how the device nodes were: Input"));
         ck_assert_str_eq(looks(nodes.path[1]), nodes.before[1]);
         ck_assert_int_eq(opens(nodes.path[0], ALICE, ALICE), EACCES);
         ck_assert_int_eq(opens(nodes.path[0], CAROL, CAROL), 0);
@@ -224,7 +225,7 @@ static size_t leave_closed(struct nodes *nodes, char *data, size_t size)
     ck_assert_int_eq(APPLY(devacl, {path[0], {0}, {0}}, {path[1], {0}, {0}}, {path[2], {0}, {0}}),
                      0);
     devacl_free(devacl);
-    return read_file(in_state("gate"), data, size);
+    return read_file(in_state("device_access"), data, size);
 }
 
 /* What can be read is put back exactly, the rest stays closed; it is told. */
@@ -235,7 +236,7 @@ static void check_damaged(const struct nodes *nodes)
     int r = devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence));
 
     ck_assert_str_ne(devacl_sentence, "");
-    if (r != 0) { /* "chronos-gate 2" */
+    if (r != 0) { /* "chronos-device-access 2" */
         ck_assert_int_eq(r, -EPROTO);
         ck_assert_ptr_nonnull(strstr(devacl_sentence, "another version"));
         return;
@@ -251,7 +252,7 @@ static void check_damaged(const struct nodes *nodes)
         ck_assert(back || strcmp(looks(nodes->path[i]), closed[i]) == 0);
     }
     ck_assert_uint_eq(as_before, known);
-    ck_assert_int_eq(access(in_state("gate.damaged"), F_OK), 0);
+    ck_assert_int_eq(access(in_state("device_access.damaged"), F_OK), 0);
     devacl_free(devacl);
     devacl = new_gate(); /* said once */
     devacl_free(devacl);
@@ -265,13 +266,13 @@ START_TEST(test_damaged_file)
 
     for (size_t i = 0; i + 1 < length; i++) { /* cut off; only the last newline may miss */
         leave_closed(&nodes, data, sizeof(data));
-        write_file(in_state("gate"), data, i);
+        write_file(in_state("device_access"), data, i);
         check_damaged(&nodes);
     }
     for (size_t i = 0; i < length; i++) {
         leave_closed(&nodes, data, sizeof(data));
         data[i] ^= 1;
-        write_file(in_state("gate"), data, length);
+        write_file(in_state("device_access"), data, length);
         check_damaged(&nodes);
     }
 }
@@ -279,9 +280,9 @@ END_TEST
 
 START_TEST(test_newer_file)
 {
-    static const char text[] = "chronos-gate 2\nsomething else\nend 1\n";
+    static const char text[] = "chronos-device-access 2\nsomething else\nend 1\n";
     struct devacl *devacl = NULL;
-    write_file(in_state("gate"), text, sizeof(text) - 1);
+    write_file(in_state("device_access"), text, sizeof(text) - 1);
     ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence)),
                      -EPROTO);
     ck_assert_ptr_null(devacl);
@@ -298,12 +299,13 @@ START_TEST(test_damaged_and_on)
     size_t length = leave_closed(&nodes, data, sizeof(data));
     struct devacl *devacl = NULL;
 
-    write_file(in_state("gate"), data, length - 10);
+    write_file(in_state("device_access"), data, length - 10);
     ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence)),
                      0);
     make_node("late", ROOT, ROOT, 0666, NULL);
     ck_assert_int_eq(APPLY(devacl, {in_dev("late"), {0}, {0}}, {nodes.path[0], {0}, {0}}), 0);
-    ck_assert_uint_eq(read_file(in_state("gate.damaged"), kept, sizeof(kept)), length - 10);
+    ck_assert_uint_eq(read_file(in_state("device_access.damaged"), kept, sizeof(kept)),
+                      length - 10);
     ck_assert_int_eq(memcmp(kept, data, length - 10), 0);
     devacl_free(devacl);
     devacl = new_gate();

@@ -405,5 +405,5 @@ int main(void)
         test_exactly_as_before, test_only_what_differs, test_replaced,
         test_which_node,        test_refused,           test_not_root,
         test_no_acls,           test_changed_by_others, test_check_after_restart};
-    return devacl_run("gate", tests, COUNT(tests));
+    return devacl_run("device_access", tests, COUNT(tests));
 }

@@ -17,7 +17,7 @@
 
 #define ACL_NAME "system.posix_acl_access"
 
-static char world[64] = "/tmp/chronos-gate.XXXXXX";
+static char world[64] = "/tmp/chronos-device-access.XXXXXX";
 static bool plain;
 char devacl_steps[1024], devacl_sentence[DEVACL_SENTENCE_MAX];
 int devacl_trouble_at = -1;
@@ -194,7 +194,7 @@ int opens(const char *path, uint32_t uid, uint32_t gid)
 
 bool is_saved(void)
 {
-    return access(in_state("gate"), F_OK) == 0;
+    return access(in_state("device_access"), F_OK) == 0;
 }
 
 /* -- the gate ------------------------------------------------------------------------ */

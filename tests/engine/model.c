@@ -512,7 +512,7 @@ static void op_ladder(void)
 /* About one that lives, one that ended, or none at all. */
 static void op_note(void)
 {
-    static const char *const words[] = {"killed", "intruder", "sig-9"};
+    static const char *const words[] = {"killed", "unmanaged", "sig-9"};
     const char *word = words[rnd(3)], *details = rnd(2) ? "pid=1 bytes=2" : "";
     uint64_t id = rnd(4) ? any_id() : 0;
     struct partition about = {.id = id, .device = ENGINE_DEVICE_ANY, .uid = 1002, .change_seq = 1};

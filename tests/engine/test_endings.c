@@ -438,7 +438,7 @@ START_TEST(notes_tell_and_change_nothing)
     ck_assert_mem_eq(&event->before, &about, sizeof about);
     ck_assert_uint_eq(engine_count(engine), 0);
     about = (struct partition){.device = ENGINE_DEVICE_ANY, .uid = 1001};
-    ck_assert_int_eq(engine_note(engine, 8, &about, 0, "intruder", "pid=5"), 0);
+    ck_assert_int_eq(engine_note(engine, 8, &about, 0, "unmanaged", "pid=5"), 0);
     event = next_event(EVENT_NOTE, 8);
     ck_assert_uint_eq(event->after.id, 0);
     ck_assert_uint_eq(event->after.uid, 1001);

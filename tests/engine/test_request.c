@@ -256,8 +256,8 @@ START_TEST(policy_values)
         {"watchdog_interval", "1m", "60"},
         {"watchdog_grace", "0", "0"},
         {"watchdog_grace", "2m", "120"},
-        {"gate", "off", "off"},
-        {"gate", "on", "on"},
+        {"device_access", "open", "open"},
+        {"device_access", "holders", "holders"},
     };
 
     policy_init(&policy);
@@ -323,8 +323,8 @@ START_TEST(policy_refusals)
         {"watchdog_interval", "0", "at least 1 second"},
         {"watchdog_interval", "max", "not a duration"},
         {"watchdog_grace", "soon", "not a duration"},
-        {"gate", "yes", "gate cannot be \"yes\"; write off or on"},
-        {"gate", "", "write off or on"},
+        {"device_access", "yes", "device_access cannot be \"yes\"; write open or holders"},
+        {"device_access", "", "write open or holders"},
         {"bogus", "1", "no setting \"bogus\""},
         {"", "1", "no setting"},
     };

@@ -103,7 +103,7 @@ START_TEST(test_intruder)
     ck_assert(!watchdog_message(dog, ALICE, S(100), message, sizeof(message)));
     ck_assert_int_eq(watchdog_next_ns(dog), WATCHDOG_FOREVER);
     look(S(100));
-    expect(WATCHDOG_DO_REPORT, 0, "intruder", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(WATCHDOG_DO_REPORT, 0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
            INTRUDER "; else process 42 is ended in 2m");
     ck_assert_int_eq(actions[0].pid, 42);
     ck_assert_uint_eq(actions[0].start, 1042);
@@ -116,29 +116,29 @@ START_TEST(test_intruder)
     ck_assert_str_eq(message, INTRUDER "; else process 42 is ended in 1m30s");
     ck_assert(!watchdog_message(dog, BOB, S(130), message, sizeof(message)));
     look(S(160));
-    expect(WATCHDOG_DO_WARN, 0, "warned-intruder", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(WATCHDOG_DO_WARN, 0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
            INTRUDER "; else process 42 is ended in 1m");
     ck_assert_int_eq(watchdog_next_ns(dog), S(220));
     ck_assert(watchdog_message(dog, ALICE, S(230), message, sizeof(message)));
     ck_assert_str_eq(message, INTRUDER "; else process 42 is ended in 1s");
     ck_assert_uint_eq(look(S(220) - 1), 0);
     look(S(220));
-    expect(WATCHDOG_DO_SIGNAL, SIGTERM, "ended-intruder",
+    expect(WATCHDOG_DO_SIGNAL, SIGTERM, "ended-unmanaged",
            "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=TERM",
            "process 42 was sent SIGTERM, because it used gpu1 without a partition and a warning "
            "changed nothing");
     ck_assert_int_eq(watchdog_next_ns(dog), S(230));
     ck_assert_uint_eq(look(S(230) - 1), 0);
     look(S(230));
-    expect(WATCHDOG_DO_SIGNAL, SIGKILL, "ended-intruder",
+    expect(WATCHDOG_DO_SIGNAL, SIGKILL, "ended-unmanaged",
            "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=KILL",
            "process 42 was sent SIGKILL, because it used gpu1 without a partition and a warning "
            "changed nothing");
     ck_assert_int_eq(watchdog_next_ns(dog), WATCHDOG_FOREVER);
     ck_assert_uint_eq(look(S(9000)), 0); /* nothing is left to do */
     struct watchdog_counts all = counts();
-    ck_assert_uint_eq(all.intruders, 1);
-    ck_assert_uint_eq(all.excesses, 0);
+    ck_assert_uint_eq(all.unmanaged, 1);
+    ck_assert_uint_eq(all.over_limit, 0);
     ck_assert_uint_eq(all.reported, 1);
     ck_assert_uint_eq(all.warned, 1);
     ck_assert_uint_eq(all.ended, 1);
@@ -154,16 +154,16 @@ START_TEST(test_modes)
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
     policy.mode = WATCHDOG_OFF;
     ck_assert_uint_eq(look(S(1)), 0);
-    ck_assert_uint_eq(counts().intruders, 0);
+    ck_assert_uint_eq(counts().unmanaged, 0);
     policy.mode = WATCHDOG_REPORT;
     look(S(2));
-    expect(WATCHDOG_DO_REPORT, 0, "intruder", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(WATCHDOG_DO_REPORT, 0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
            INTRUDER);
     ck_assert_int_eq(watchdog_next_ns(dog), WATCHDOG_FOREVER);
     ck_assert_uint_eq(look(S(1000)), 0);
     policy.mode = WATCHDOG_WARN;
     look(S(1001));
-    expect(WATCHDOG_DO_WARN, 0, "warned-intruder", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(WATCHDOG_DO_WARN, 0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
            INTRUDER);
     ck_assert_uint_eq(look(S(2000)), 0);
     policy.mode = WATCHDOG_END; /* the warning was long ago */
@@ -173,11 +173,11 @@ START_TEST(test_modes)
     ck_assert_uint_eq(look(S(3000)), 0);
     policy.mode = WATCHDOG_OFF;
     ck_assert_uint_eq(look(S(3001)), 0);
-    ck_assert_uint_eq(counts().intruders, 0);
+    ck_assert_uint_eq(counts().unmanaged, 0);
     ck_assert(!watchdog_message(dog, ALICE, S(3001), message, sizeof(message)));
     policy.mode = WATCHDOG_END; /* forgotten: from the beginning */
     ck_assert_uint_eq(look(S(3002)), 1);
-    ck_assert_str_eq(actions[0].word, "intruder");
+    ck_assert_str_eq(actions[0].word, "unmanaged");
     ck_assert_uint_eq(look(S(3003)), 0);
 }
 END_TEST
@@ -188,7 +188,7 @@ START_TEST(test_late_looks)
     uses(42, ALICE, 0, GIB, 0);
     look(S(0));
     look(S(10000));
-    ck_assert_str_eq(actions[0].word, "warned-intruder");
+    ck_assert_str_eq(actions[0].word, "warned-unmanaged");
     ck_assert_uint_eq(action_count, 1);
     ck_assert_uint_eq(look(S(10060) - 1), 0);
     ck_assert_uint_eq(look(S(10061)), 1);
@@ -206,11 +206,11 @@ START_TEST(test_root_is_only_reported)
     ck_assert_ptr_null(strstr(actions[0].message, "ended"));
     ck_assert_int_eq(watchdog_next_ns(dog), WATCHDOG_FOREVER);
     ck_assert_uint_eq(look(S(100000)), 0);
-    ck_assert_uint_eq(counts().intruders, 1);
+    ck_assert_uint_eq(counts().unmanaged, 1);
 }
 END_TEST
 
-/* Who is an intruder and who is not. */
+/* Who is an unmanaged and who is not. */
 START_TEST(test_who)
 {
     has(3, ALICE, 0, 10 * GIB);
@@ -232,7 +232,7 @@ START_TEST(test_who)
     ck_assert_str_eq(actions[2].details, "pid=7 uid=6102 device=gpu0 bytes=unknown");
     ck_assert_ptr_nonnull(strstr(actions[2].message, "process 7 uses memory of gpu0 and"));
     ck_assert_str_eq(actions[3].details, "pid=8 uid=6101 device=gpu2 bytes=2147483648");
-    ck_assert_uint_eq(counts().intruders, 4);
+    ck_assert_uint_eq(counts().unmanaged, 4);
 }
 END_TEST
 
@@ -252,7 +252,7 @@ START_TEST(test_excess)
     ck_assert_uint_eq(look(S(0)), 0);
     grows->bytes = 2 * GIB;
     look(S(1));
-    expect(WATCHDOG_DO_REPORT, 0, "excess",
+    expect(WATCHDOG_DO_REPORT, 0, "over-limit",
            "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240",
            EXCESS "; else process 52 is ended in 2m");
     ck_assert_uint_eq(actions[0].partition_id, 3);
@@ -264,9 +264,9 @@ START_TEST(test_excess)
     ck_assert_uint_eq(actions[0].start, 1051);
     ck_assert_int_eq(actions[1].pid, 52);
     ck_assert(actions[0].note && !actions[1].note);
-    ck_assert_str_eq(actions[1].word, "warned-excess");
+    ck_assert_str_eq(actions[1].word, "warned-over-limit");
     look(S(121));
-    expect(WATCHDOG_DO_SIGNAL, SIGTERM, "ended-excess",
+    expect(WATCHDOG_DO_SIGNAL, SIGTERM, "ended-over-limit",
            "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240 signal=TERM",
            "process 52 was sent SIGTERM, because it used gpu1 too much for p3 and a warning "
            "changed nothing");
@@ -281,10 +281,10 @@ START_TEST(test_excess)
     look(S(1060));
     ck_assert_int_eq(actions[0].pid, 51);
     ck_assert_int_eq(actions[0].signo, SIGTERM);
-    ck_assert_uint_eq(counts().excesses, 1);
+    ck_assert_uint_eq(counts().over_limit, 1);
     partitions[0].limit_bytes = 11 * GIB; /* it was made larger */
     ck_assert_uint_eq(look(S(1100)), 0);
-    ck_assert_uint_eq(counts().excesses, 0);
+    ck_assert_uint_eq(counts().over_limit, 0);
 }
 END_TEST
 
@@ -299,7 +299,7 @@ START_TEST(test_slack)
     ck_assert_uint_eq(look(S(0)), 0);
     processes[0].bytes++;
     look(S(1));
-    expect(WATCHDOG_DO_REPORT, 0, "excess",
+    expect(WATCHDOG_DO_REPORT, 0, "over-limit",
            "pid=51 uid=6101 device=gpu0 bytes=2147483649 limit_bytes=2147483648",
            "p3 uses 2 GiB of gpu0, 1 B more than its limit of 2 GiB: let its programs use less, "
            "or write more to its file fraction; else process 51 is ended in 2m");
@@ -316,7 +316,7 @@ START_TEST(test_excess_of_root)
     ck_assert_uint_eq(look(S(100000)), 0);
     uses(52, BOB, 0, GIB, 3); /* who uses most of those that may be ended */
     ck_assert_uint_eq(look(S(100001)), 1);
-    ck_assert_str_eq(actions[0].word, "warned-excess");
+    ck_assert_str_eq(actions[0].word, "warned-over-limit");
     ck_assert_uint_eq(look(S(100061)), 1);
     ck_assert_int_eq(actions[0].pid, 52);
     ck_assert_int_eq(actions[0].signo, SIGTERM);
@@ -331,14 +331,14 @@ START_TEST(test_over_and_back)
     ck_assert_uint_eq(look(S(0)), 1);
     sample.process_count = 0;
     ck_assert_uint_eq(look(S(10)), 0);
-    ck_assert_uint_eq(counts().intruders, 0);
+    ck_assert_uint_eq(counts().unmanaged, 0);
     ck_assert_int_eq(watchdog_next_ns(dog), WATCHDOG_FOREVER);
     ck_assert(!watchdog_message(dog, ALICE, S(10), message, sizeof(message)));
     sample.process_count = 1; /* back within grace: no second report, and time went on */
     ck_assert_uint_eq(look(S(20)), 0);
-    ck_assert_uint_eq(counts().intruders, 1);
+    ck_assert_uint_eq(counts().unmanaged, 1);
     look(S(60));
-    ck_assert_str_eq(actions[0].word, "warned-intruder");
+    ck_assert_str_eq(actions[0].word, "warned-unmanaged");
     sample.process_count = 0;
     look(S(70));
     look(S(119));
@@ -348,7 +348,7 @@ START_TEST(test_over_and_back)
     look(S(179)); /* grace after it was seen last: forgotten */
     sample.process_count = 1;
     ck_assert_uint_eq(look(S(180)), 1);
-    ck_assert_str_eq(actions[0].word, "intruder");
+    ck_assert_str_eq(actions[0].word, "unmanaged");
 }
 END_TEST
 
@@ -360,9 +360,9 @@ START_TEST(test_pid_reuse)
     processes[0].uid = BOB;
     look(S(120));
     ck_assert_uint_eq(action_count, 1);
-    ck_assert_str_eq(actions[0].word, "intruder");
+    ck_assert_str_eq(actions[0].word, "unmanaged");
     ck_assert_uint_eq(actions[0].uid, BOB);
-    ck_assert_uint_eq(counts().intruders, 1);
+    ck_assert_uint_eq(counts().unmanaged, 1);
     ck_assert_uint_eq(look(S(179)), 0);
     uses(42, ALICE, 0, GIB, 0)->start = 9; /* both within one sample */
     ck_assert_uint_eq(look(S(179)), 1);
@@ -385,7 +385,7 @@ START_TEST(test_silent_device)
     look(S(10)), look(S(400));
     ck_assert_uint_eq(action_count, 1); /* 43 was warned */
     ck_assert_int_eq(actions[0].pid, 43);
-    ck_assert_uint_eq(counts().intruders, 2);
+    ck_assert_uint_eq(counts().unmanaged, 2);
     ck_assert_int_eq(watchdog_next_ns(dog), S(460));
     ck_assert(watchdog_message(dog, ALICE, S(400), message, sizeof(message)));
     sample.device_known = NULL;
@@ -393,7 +393,7 @@ START_TEST(test_silent_device)
     look(S(401));
     ck_assert_uint_eq(action_count, 1);
     ck_assert_int_eq(actions[0].pid, 42);
-    ck_assert_str_eq(actions[0].word, "warned-intruder");
+    ck_assert_str_eq(actions[0].word, "warned-unmanaged");
 }
 END_TEST
 
@@ -429,10 +429,10 @@ START_TEST(test_many)
     }
     ck_assert_uint_eq(all, 10000);
     ck_assert_uint_eq(members, 40);
-    ck_assert_uint_eq(counts().intruders, 10000);
+    ck_assert_uint_eq(counts().unmanaged, 10000);
     sample.process_count = 0;
     look(S(1000));
-    ck_assert_uint_eq(counts().intruders, 0);
+    ck_assert_uint_eq(counts().unmanaged, 0);
 }
 END_TEST
 

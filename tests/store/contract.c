@@ -323,7 +323,7 @@ START_TEST(notes)
     attempt_add(&attempt, 3, EVENT_RELEASED, &ended, "released p1");
     attempt_note(&attempt, 4, &p, true, "signalled p2");
     attempt_note(&attempt, 5, &ended, false, "emptied p1");
-    attempt_note(&attempt, 6, &other, false, "intruder");
+    attempt_note(&attempt, 6, &other, false, "unmanaged");
     other.id = 1000, other.device = 77, other.on_expiry = 99; /* nothing of it is kept */
     attempt_note(&attempt, 7, &other, false, "nobody p1000");
     attempt_note(&attempt, 8, &ended, false, NULL);

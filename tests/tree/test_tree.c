@@ -248,7 +248,7 @@ START_TEST(test_event_lines)
     engine_set_ending(tree.engine, tree.now_ns, &admin, id, &change, &why);
     ck_assert_str_eq(
         line_of_event(),
-        "ladder p1 device=gpu1 user=4000000000 on_expiry=kill grace=0 warn=9 by=4000000002");
+        "ending p1 device=gpu1 user=4000000000 on_expiry=kill grace=0 warn=9 by=4000000002");
     engine_advance(tree.engine, tree.now_ns + 51 * NS_PER_SECOND);
     ck_assert_str_eq(line_of_event(), "warned p1 device=gpu1 user=4000000000 by=4000000000");
     engine_note(tree.engine, tree.now_ns, engine_find(tree.engine, id), admin.uid, "signalled",
@@ -257,11 +257,11 @@ START_TEST(test_event_lines)
                                       " by=4000000002");
     engine_note(tree.engine, tree.now_ns, engine_find(tree.engine, id), admin.uid, "emptied", "");
     ck_assert_str_eq(line_of_event(), "emptied p1 device=gpu1 user=4000000000 by=4000000002");
-    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "gate-changed", "node=/dev/x");
-    ck_assert_str_eq(line_of_event(), "gate-changed user=4000000001 node=/dev/x by=4000000002");
+    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "access-changed", "node=/dev/x");
+    ck_assert_str_eq(line_of_event(), "access-changed user=4000000001 node=/dev/x by=4000000002");
     about.device = 0;
-    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "intruder", "pid=5");
-    ck_assert_str_eq(line_of_event(), "intruder device=gpu0 user=4000000001 pid=5 by=4000000002");
+    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "unmanaged", "pid=5");
+    ck_assert_str_eq(line_of_event(), "unmanaged device=gpu0 user=4000000001 pid=5 by=4000000002");
 }
 END_TEST
 

@@ -94,36 +94,36 @@ def off(mount, driver):
     driver.use(0, program.pid, 3 * GIB)
     name = alice.call(mount.ask, '0.1 600')
     mount.read('gpu0', name, 'memory_used')
-    equal(metric(mount, 'chronos_intruders'), 0)
-    equal(lines(mount, 'intruder'), [])
+    equal(metric(mount, 'chronos_unmanaged_processes'), 0)
+    equal(lines(mount, 'unmanaged'), [])
     return program
 
 
 def report(mount, driver, program):
     mount.write('report', 'config', 'watchdog')
-    check(told(mount, 'intruder', f'pid={program.pid}', f'uid={bob.uid}', 'device=gpu0',
+    check(told(mount, 'unmanaged', f'pid={program.pid}', f'uid={bob.uid}', 'device=gpu0',
                f'bytes={3 * GIB}'))
     check(wait_for(lambda: f'process {program.pid} uses 3 GiB of gpu0' in bob.call(mount.status)))
     check('process' not in alice.call(mount.status), alice.call(mount.status))
-    check(wait_for(lambda: metric(mount, 'chronos_intruders') == 1))
+    check(wait_for(lambda: metric(mount, 'chronos_unmanaged_processes') == 1))
     daemon = Program(root)
     driver.use(1, daemon.pid, GIB)
-    check(told(mount, 'intruder', f'pid={daemon.pid}', 'uid=0', 'device=gpu1'))
-    equal(len(lines(mount, 'intruder')), 2)  # bob once
+    check(told(mount, 'unmanaged', f'pid={daemon.pid}', 'uid=0', 'device=gpu1'))
+    equal(len(lines(mount, 'unmanaged')), 2)  # bob once
     return daemon
 
 
 def end(mount, driver, program, daemon):
     """From report on: warned, asked to end, ended."""
     mount.write('end', 'config', 'watchdog')
-    check(told(mount, 'warned-intruder', f'pid={program.pid}'))
+    check(told(mount, 'warned-unmanaged', f'pid={program.pid}'))
     check(program.hears(f'chronosfs: process {program.pid} uses 3 GiB of gpu0'), program.said)
     check('is ended in 1s' in program.said, program.said)
     equal(program.ended_by(), signal.SIGTERM)
     driver.stop(program.pid)
-    check(told(mount, 'ended-intruder', f'pid={program.pid}', 'signal=TERM'))
+    check(told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=TERM'))
     check('was sent SIGTERM' in bob.call(mount.status), bob.call(mount.status))
-    check(wait_for(lambda: metric(mount, 'chronos_intruders') == 1))
+    check(wait_for(lambda: metric(mount, 'chronos_unmanaged_processes') == 1))
     check(daemon.lives(), 'root is only reported')
     daemon.end()
     driver.stop(daemon.pid)
@@ -136,17 +136,17 @@ def stubborn(mount, driver):
     driver.use(0, member.pid, 20 * GIB)
     program = Program(bob, ignores=True)
     driver.use(0, program.pid, GIB)
-    excess(mount, driver)
+    over_limit(mount, driver)
     equal(program.ended_by(40), signal.SIGKILL)
     driver.stop(program.pid)
-    check(told(mount, 'ended-intruder', f'pid={program.pid}', 'signal=KILL'))
+    check(told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=KILL'))
     check(member.lives(), 'a member was ended')
     equal([line for line in mount.read('events').splitlines() if f'pid={member.pid} ' in line], [])
     member.end()
     driver.stop(member.pid)
 
 
-def excess(mount, driver):
+def over_limit(mount, driver):
     """Two in one partition: both are warned, the one who uses more is ended."""
     name = alice.call(mount.ask, '10G 600', 1)
 
@@ -155,15 +155,15 @@ def excess(mount, driver):
     small, large = Program(alice, before=join), Program(alice, before=join)
     driver.use(1, small.pid, 3 * GIB)
     driver.use(1, large.pid, 10 * GIB)
-    check(told(mount, 'excess', name, f'pid={large.pid}', f'limit_bytes={10 * GIB}'))
+    check(told(mount, 'over-limit', name, f'pid={large.pid}', f'limit_bytes={10 * GIB}'))
     for program in (small, large):
         check(program.hears(f'chronosfs: {name} uses 11 GiB of gpu1, 1 GiB more than its limit'),
               program.said)
     equal(large.ended_by(), signal.SIGTERM)
     driver.stop(large.pid)
-    check(told(mount, 'ended-excess', name, f'pid={large.pid}', 'signal=TERM'))
-    check(told(mount, 'warned-excess', name))
-    check(wait_for(lambda: metric(mount, 'chronos_excesses') == 0))
+    check(told(mount, 'ended-over-limit', name, f'pid={large.pid}', 'signal=TERM'))
+    check(told(mount, 'warned-over-limit', name))
+    check(wait_for(lambda: metric(mount, 'chronos_over_limit_partitions') == 0))
     check(small.lives())
     small.end()
     driver.stop(small.pid)
