@@ -27,7 +27,7 @@ static inline int array_reserve_bytes(void *array, size_t *capacity, size_t need
         room = need;
     void *items;
     memcpy(&items, array, sizeof(items));
-    items = room > SIZE_MAX / item_bytes ? NULL : realloc(items, room * item_bytes);
+    items = room > PTRDIFF_MAX / item_bytes ? NULL : realloc(items, room * item_bytes);
     if (!items)
         return -ENOMEM;
     memcpy(array, &items, sizeof(items));
