@@ -301,14 +301,22 @@ static void sqlite_close(struct store *base)
 static const struct store_ops sqlite_ops = {
     .load = sqlite_load, .devices = sqlite_devices, .commit = sqlite_commit, .close = sqlite_close};
 
+static struct sqlite_store *store_new(void)
+{
+    struct sqlite_store *store = calloc(1, sizeof(*store));
+    if (store != NULL) {
+        store->base.ops = &sqlite_ops;
+        store->wal_fd = -1;
+    }
+    return store;
+}
+
 static int sqlite_open(const char *directory, bool check, struct store **ret_store, char *message,
                        size_t size)
 {
-    struct sqlite_store *store = calloc(1, sizeof(*store));
+    struct sqlite_store *store = store_new();
     if (store == NULL)
         return -ENOMEM;
-    store->base.ops = &sqlite_ops;
-    store->wal_fd = -1;
     int rc = sqlite_directory(directory, store->directory, message, size);
     if (rc == 0)
         rc = open_state(store, check, message, size);
@@ -320,4 +328,31 @@ static int sqlite_open(const char *directory, bool check, struct store **ret_sto
     return 0;
 }
 
+static int memory_open(const char *directory, bool check, struct store **ret_store, char *message,
+                       size_t size)
+{
+    struct sqlite_store *store = store_new();
+    (void)check;
+    if (store == NULL)
+        return -ENOMEM;
+    snprintf(store->directory, sizeof(store->directory), "%s", directory);
+    store->in_memory = true;
+    store->format = STATE_FORMAT;
+    int rc =
+        sqlite3_open_v2(":memory:", &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite_fill(store->db);
+    if (rc == SQLITE_OK)
+        rc = configure(store->db);
+    if (rc != SQLITE_OK) {
+        int code = sqlite_errno(store->db, rc);
+        sqlite_message(message, size, "no state can be made in memory", store->db, rc);
+        sqlite_close(&store->base);
+        return code;
+    }
+    *ret_store = &store->base;
+    return 0;
+}
+
 const struct store_kind store_sqlite = {.name = "sqlite", .open = sqlite_open};
+const struct store_kind store_memory = {.name = "memory", .open = memory_open};

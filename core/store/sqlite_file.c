@@ -212,7 +212,7 @@ static void remove_new(const char *directory)
     }
 }
 
-static int fill(sqlite3 *db)
+int sqlite_fill(sqlite3 *db)
 {
     char text[256];
 
@@ -250,7 +250,7 @@ static int fill_file(const char *path)
     close(fd);
     int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
-        rc = fill(db);
+        rc = sqlite_fill(db);
     int error = rc == SQLITE_OK ? 0 : sqlite_errno(db, rc);
     rc = sqlite3_close(db);
     if (error == 0 && rc != SQLITE_OK)

@@ -4,8 +4,8 @@
  * sqlite.c opens and closes it, sqlite_load.c reads it, sqlite_commit.c writes,
  * sqlite_upgrade.c brings an older one up to date.
  */
-#ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
-#define CHRONOS_STORE_SQLITE_INTERNAL_H
+#ifndef CHRONOS_STORE_SQLITE_PRIVATE_H
+#define CHRONOS_STORE_SQLITE_PRIVATE_H
 
 #include "internal.h"
 
@@ -73,6 +73,7 @@ struct sqlite_store {
     char directory[PATH_MAX];
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
+    bool in_memory; /* there is no file at all */
     bool read_only; /* this is a copy in memory; the file itself cannot be written */
     int format;     /* of the file now; an old one becomes STATE_FORMAT before the first write */
     struct head head;
@@ -100,11 +101,13 @@ extern const struct schema_row sqlite_schema[]; /* ends with a NULL table */
 /* What makes the tables of format 2 of those of format 1. */
 extern const char *const sqlite_upgrade_1[]; /* ends with NULL */
 
-/* Makes the directory; 0 or -errno and a sentence. The real path goes to ret. */
+/* Makes the directory; 0 or -errno and a message. The real path goes to ret. */
 int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size);
 /* Looks at the first bytes of the file without changing anything. 1 it is ours,
- * 0 there is none, or -errno and a sentence. */
+ * 0 there is none, or -errno and a message. */
 int sqlite_look(const char *directory, char *message, size_t size);
+/* Makes the empty tables; an SQLite code. */
+int sqlite_fill(sqlite3 *db);
 /* Makes an empty state under another name and puts it in place. */
 int sqlite_create(const char *directory, char *message, size_t size);
 /* Copies the file and its log to memory, for reading where nothing can be

@@ -79,7 +79,7 @@ void sqlite_wal_begin(struct sqlite_store *store)
     char path[PATH_MAX];
     int frames = -1;
 
-    if (store->wal_fd >= 0 || store->read_only)
+    if (store->wal_fd >= 0 || store->read_only || store->in_memory)
         return;
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE "-wal", PATH_MAX - 64, store->directory);
     if (!pages_are_ours(store->db))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store port: events in, state out. Adapters: SQLite (durable) and memory.
- * One contract suite runs against both. A store is used by one thread at a time
- * (the committer), except that opening and loading happen before it starts.
+ * The store port: events in, state out. Kinds: an SQLite file (durable) and the same
+ * tables in memory, gone when the store is closed. One contract suite runs against
+ * both. A store is used by one thread at a time (the committer), except that opening
+ * and loading happen before it starts.
  *
  * Times of partitions are engine time (CLOCK_BOOTTIME). A store also keeps which
  * boot they belong to and how far the wall clock was from that clock, so that

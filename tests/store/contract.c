@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct store_kind *const kinds[] = {&store_sqlite, &store_memory};
 #define KIND_COUNT 2
@@ -42,11 +43,13 @@ static void give_devices(uint32_t count)
     ck_assert_msg(store_devices(store, devices, count, why, sizeof(why)) == 0, "%s", why);
 }
 
-/* Closes what is open, opens again, loads. */
+/* Closes a file that is open, and opens and loads; a store in memory is loaded again. */
 static void reopen_at(int kind, const struct store_clock *clock, size_t max_history)
 {
-    store = store_close(store);
-    ck_assert_msg(kinds[kind]->open(directory, true, &store, why, sizeof(why)) == 0, "%s", why);
+    if (kinds[kind] != &store_memory)
+        store = store_close(store);
+    if (store == NULL)
+        ck_assert_msg(kinds[kind]->open(directory, true, &store, why, sizeof(why)) == 0, "%s", why);
     ck_assert_msg(kept_load(&kept, store, clock, max_history, why, sizeof(why)) == 0, "%s", why);
 }
 
@@ -618,17 +621,39 @@ START_TEST(devices_come_and_go)
 }
 END_TEST
 
+/* A file is used by one at a time; each store in memory is one of its own. */
 START_TEST(one_at_a_time)
 {
     struct store *other = NULL;
+    struct kept others = {0};
     start(_i);
     create(1, 1);
-    ck_assert_int_eq(kinds[_i]->open(directory, false, &other, why, sizeof(why)), -EBUSY);
-    ck_assert_ptr_null(other);
-    ck_assert(why[0] != '\0');
+    int rc = kinds[_i]->open(directory, false, &other, why, sizeof(why));
+    ck_assert_int_eq(rc, kinds[_i] == &store_memory ? 0 : -EBUSY);
+    ck_assert_int_eq(other == NULL, rc < 0);
+    if (rc < 0) {
+        ck_assert(why[0] != '\0');
+    } else {
+        ck_assert_int_eq(kept_load(&others, other, &boot1, 10, why, sizeof(why)), 0);
+        ck_assert_uint_eq(others.calls, 0);
+        store_close(other);
+    }
     create(2, 2);
     reopen(_i);
     ck_assert_uint_eq(kept.partition_count, 2);
+}
+END_TEST
+
+/* In memory nothing is left when it is closed, and nothing touches the disk. */
+START_TEST(memory_forgets)
+{
+    start(1);
+    create(1, 1);
+    store = store_close(store);
+    reopen(1);
+    ck_assert_uint_eq(kept.calls, 0);
+    ck_assert_uint_eq(kept.counters.next_id, 1);
+    ck_assert_int_eq(rmdir(directory), 0); /* it is empty */
 }
 END_TEST
 
@@ -655,7 +680,7 @@ START_TEST(sink_stops_the_load)
 }
 END_TEST
 
-/* -- the kinds against each other -------------------------------------------- */
+/* -- a file that is opened again against one that goes on in memory ---------- */
 
 static void same_loads(const struct kept *a, const struct kept *b)
 {
@@ -722,8 +747,10 @@ START_TEST(twins)
     srand((unsigned)_i + 1);
     for (int round = 0; round < 400; round++) {
         for (int k = 0; k < KIND_COUNT && round % 50 == 0; k++) {
-            stores[k] = store_close(stores[k]);
-            ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], why, sizeof(why)), 0);
+            if (kinds[k] != &store_memory)
+                stores[k] = store_close(stores[k]);
+            if (stores[k] == NULL)
+                ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], why, sizeof(why)), 0);
             ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, why, sizeof(why)), 0);
             store = stores[k];
             give_devices(3);
@@ -794,6 +821,7 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_loop_test(all, tests[i], 0, KIND_COUNT);
+    tcase_add_test(all, memory_forgets);
     tcase_add_loop_test(all, twins, 0, 3);
     tcase_add_test(all, clock_rebase);
     tcase_set_timeout(all, 60);
