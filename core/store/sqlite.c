@@ -88,7 +88,9 @@ static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
     return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
 
-int sqlite_compare_schema(sqlite3 *db, int format)
+/* The tables must be ours to the letter, so that no trigger or view made by
+ * hand or by damage runs when we write. */
+static int compare_schema(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;
     const struct schema_row *row = sqlite_schema;
@@ -98,9 +100,8 @@ int sqlite_compare_schema(sqlite3 *db, int format)
     for (; rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW; row++) {
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         const char *sql = (const char *)sqlite3_column_text(statement, 1);
-        const char *wanted = format == 1 && row->sql_1 != NULL ? row->sql_1 : row->sql;
         bool same = row->table != NULL && name != NULL && sql != NULL &&
-                    strcmp(name, row->table) == 0 && strcmp(sql, wanted) == 0;
+                    strcmp(name, row->table) == 0 && strcmp(sql, row->sql) == 0;
         rc = same ? SQLITE_OK : SQLITE_CORRUPT;
         if (!same)
             break;
@@ -111,11 +112,9 @@ int sqlite_compare_schema(sqlite3 *db, int format)
     return rc;
 }
 
-/* The tables must be ours to the letter, so that no trigger or view made by
- * hand or by damage runs when we write. */
 static int check_schema(struct sqlite_store *store, char *message, size_t size)
 {
-    int rc = sqlite_compare_schema(store->db, store->format);
+    int rc = compare_schema(store->db);
 
     if (rc == SQLITE_OK)
         return 0;
@@ -155,18 +154,11 @@ static int check_format(struct sqlite_store *store, char *message, size_t size)
         sqlite_message(message, size, what, store->db, rc);
         return code;
     }
-    if (application == STATE_APPLICATION && format > STATE_FORMAT) {
-        snprintf(message, size,
-                 "%s/" STATE_FILE " has format %lld, written by a newer chronosfs; this one knows "
-                 "formats up to %d; it was left alone: start the newer program, or move the file "
-                 "away",
-                 store->directory, (long long)format, STATE_FORMAT);
-        return -EPROTONOSUPPORT;
-    }
     if (application != STATE_APPLICATION || format < 1)
         return damaged(store, "its first page is not ours", message, size);
-    store->format = (int)format;
-    return 0;
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, store->directory);
+    return sqlite_format(path, format, message, size);
 }
 
 /* Settings of a connection. NO_CKPT_ON_CLOSE stays until load() has found the
@@ -337,7 +329,6 @@ static int memory_open(const char *directory, bool check, struct store **ret_sto
         return -ENOMEM;
     snprintf(store->directory, sizeof(store->directory), "%s", directory);
     store->in_memory = true;
-    store->format = STATE_FORMAT;
     int rc =
         sqlite3_open_v2(":memory:", &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)

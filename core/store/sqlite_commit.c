@@ -376,7 +376,6 @@ static int leave_copy(struct sqlite_store *store, char *message, size_t size)
     }
     sqlite_disconnect(store);
     store->db = fresh.db;
-    store->format = fresh.format;
     store->read_only = false;
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return 0;
@@ -388,10 +387,7 @@ int sqlite_writable(struct sqlite_store *store, char *message, size_t size)
     int code = store->read_only ? leave_copy(store, message, size) : 0;
     if (code < 0)
         return code;
-    int rc = sqlite_upgrade(store);
-    if (rc != SQLITE_OK)
-        return sqlite_give_up(store, rc, message, size);
-    rc = prepare(store);
+    int rc = prepare(store);
     if (rc == SQLITE_OK) {
         sqlite_wal_begin(store);
         return 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the SQLite adapter: sqlite_file.c finds, judges and creates the file,
- * sqlite.c opens and closes it, sqlite_load.c reads it, sqlite_commit.c writes,
- * sqlite_upgrade.c brings an older one up to date.
+ * sqlite.c opens and closes it, sqlite_load.c reads it, sqlite_commit.c writes.
  */
 #ifndef CHRONOS_STORE_SQLITE_PRIVATE_H
 #define CHRONOS_STORE_SQLITE_PRIVATE_H
@@ -14,7 +13,7 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_FORMAT      2          /* 1: without how a partition ends beside on_expiry */
+#define STATE_FORMAT      2          /* a file of another one is refused */
 #define STATE_DEVICES_MAX 4096
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* so many pages in the log: then into the file */
@@ -75,7 +74,6 @@ struct sqlite_store {
     sqlite3_stmt *statements[SQL_COUNT];
     bool in_memory; /* there is no file at all */
     bool read_only; /* this is a copy in memory; the file itself cannot be written */
-    int format;     /* of the file now; an old one becomes STATE_FORMAT before the first write */
     struct head head;
     struct clock_row clock;    /* as it is in the file */
     struct store_clock loaded; /* what load() moved the times to; boot_id "" before */
@@ -95,14 +93,13 @@ struct sqlite_store {
 /* The rows that make an empty state, in one text; also what a file must hold. */
 struct schema_row {
     const char *table, *sql;
-    const char *sql_1; /* in format 1; NULL: the same */
 };
 extern const struct schema_row sqlite_schema[]; /* ends with a NULL table */
-/* What makes the tables of format 2 of those of format 1. */
-extern const char *const sqlite_upgrade_1[]; /* ends with NULL */
 
 /* Makes the directory; 0 or -errno and a message. The real path goes to ret. */
 int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size);
+/* Whether `path` has the format of this program; 0 or -EPROTONOSUPPORT and a message. */
+int sqlite_format(const char *path, int64_t format, char *message, size_t size);
 /* Looks at the first bytes of the file without changing anything. 1 it is ours,
  * 0 there is none, or -errno and a message. */
 int sqlite_look(const char *directory, char *message, size_t size);
@@ -121,17 +118,9 @@ void sqlite_copy_remove(const char *directory);
 int sqlite_errno(sqlite3 *db, int rc);
 /* "what: reason of rc." */
 void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc);
-/* Whether the tables are those of `format`, to the letter; an SQLite code, SQLITE_CORRUPT
- * when they are not. */
-int sqlite_compare_schema(sqlite3 *db, int format);
 /* Opens the file that has been looked at. */
 int sqlite_connect(struct sqlite_store *store, char *message, size_t size);
 void sqlite_disconnect(struct sqlite_store *store);
-
-/* -- sqlite_upgrade.c -- */
-
-/* Makes an old format the present one, all or nothing; an SQLite code. */
-int sqlite_upgrade(struct sqlite_store *store);
 
 /* -- sqlite_wal.c -- */
 

@@ -238,25 +238,17 @@ static int load_settings(struct sqlite_store *store, const struct store_sink *si
 }
 
 /* What partitions and history have in common, from column 3 on. */
-#define COMMON_1                                                                                   \
+#define COMMON                                                                                     \
     "uid, gid, mode, on_expiry, memory_bytes, created_wall_ns, creator_ns, creator_uid,"           \
-    " creator_pid, name"
-#define COMMON COMMON_1 ", grace_ns, warn_ns, warn_signal, warned"
+    " creator_pid, name, grace_ns, warn_ns, warn_signal, warned"
 enum { COMMON_COLUMNS = 14 };
-
-/* A query of format 2, or the same where a file of format 1 has no such columns yet. */
-#define BY_FORMAT(store, begin, end)                                                               \
-    ((store)->format == 1 ? begin COMMON_1 ", 0 AS grace_ns, 0 AS warn_ns, 0 AS warn_signal,"      \
-                                           " 0 AS warned" end                                      \
-                          : begin COMMON end)
 
 static void column_common(struct row *row, int column, struct partition *p)
 {
     p->uid = column_u32(row, column, UINT32_MAX);
     p->gid = column_u32(row, column + 1, UINT32_MAX);
     p->mode = column_u32(row, column + 2, 07777);
-    p->on_expiry =
-        column_u32(row, column + 3, row->store->format == 1 ? ON_EXPIRY_NONE : ON_EXPIRY_KILL);
+    p->on_expiry = column_u32(row, column + 3, ON_EXPIRY_KILL);
     p->memory_bytes = (uint64_t)column_int(row, column + 4, 1, INT64_MAX);
     p->created_wall_ns = column_int(row, column + 5, -STORE_TIME_MAX, STORE_TIME_MAX);
     p->creator_ns = (uint64_t)column_int(row, column + 6, INT64_MIN, INT64_MAX);
@@ -276,9 +268,8 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
 {
     int code = 0;
     struct row row = rows_begin(store, "partition",
-                                BY_FORMAT(store, "SELECT id, device, ",
-                                          ", start_ns, end_ns, hold, change_seq"
-                                          " FROM partition ORDER BY id"),
+                                "SELECT id, device, " COMMON ", start_ns, end_ns, hold, change_seq"
+                                " FROM partition ORDER BY id",
                                 message, size);
     while (code == 0 && rows_next(&row)) {
         struct partition p = {0};
@@ -363,13 +354,12 @@ static int load_history(struct sqlite_store *store, const struct store_clock *cl
     int code = 0;
     if (sink->history == NULL || sink->max_history == 0)
         return 0;
-    struct row row =
-        rows_begin(store, "history",
-                   BY_FORMAT(store, "SELECT seq, device, ",
-                             ", id, start_wall_ns, end_wall_ns, how, by_uid FROM history"
-                             " WHERE seq > coalesce((SELECT seq FROM history ORDER BY seq DESC"
-                             " LIMIT 1 OFFSET ?), -1) ORDER BY seq"),
-                   message, size);
+    struct row row = rows_begin(store, "history",
+                                "SELECT seq, device, " COMMON
+                                ", id, start_wall_ns, end_wall_ns, how, by_uid FROM history"
+                                " WHERE seq > coalesce((SELECT seq FROM history ORDER BY seq DESC"
+                                " LIMIT 1 OFFSET ?), -1) ORDER BY seq",
+                                message, size);
     if (row.rc == SQLITE_OK)
         row.rc = sqlite3_bind_int64(row.statement, 1,
                                     sink->max_history < INT64_MAX ? (int64_t)sink->max_history

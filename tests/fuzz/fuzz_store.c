@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +93,7 @@ static int see_reply(void *context, const struct store_reply *reply)
 static void explained(int rc, const char *why)
 {
     if (rc > 0 || (rc < 0 && why[0] == '\0') || strchr(why, '\n') != NULL)
-        die("refused without a sentence");
+        die("refused without a message");
 }
 
 /* -- using it ------------------------------------------------------------------------ */
@@ -247,19 +246,6 @@ static void copy_seed(const char *into, const char *name)
         die("cannot write a seed");
 }
 
-static void write_old_seed(const char *into)
-{
-    char path[128];
-    sqlite3 *db = NULL;
-    remove_files();
-    snprintf(path, sizeof(path), "%s/state.db", directory());
-    if (sqlite3_open(path, &db) != SQLITE_OK ||
-        sqlite3_exec(db, format_1_sql, NULL, NULL, NULL) != SQLITE_OK)
-        die("cannot make a file of format 1");
-    sqlite3_close(db);
-    copy_seed(into, "format1");
-}
-
 static void write_seed(const char *into, uint64_t batches)
 {
     char name[32], why[STORE_MESSAGE_MAX] = "";
@@ -289,7 +275,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     write_seed(into, 0);
     write_seed(into, 2);
     write_seed(into, 40);
-    write_old_seed(into);
     remove_all();
     exit(0);
 }

@@ -68,10 +68,6 @@ void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
 /* `count` devices named dev0, dev1, ... of 80 GiB. */
 void devices_make(struct gpu_device *devices, uint32_t count);
-/* SQL that makes a state file of format 1 out of nothing, as it was written then: device
- * key0, partitions 3 and 7 of the boot "boot-1", one that expired, lines 1 to 4, a setting
- * and two replies. */
-extern const char format_1_sql[];
 /* A fresh directory below $TMPDIR, and its removal with the plain files in it. */
 void directory_make(char path[PATH_MAX]);
 void directory_remove(const char *path);
