@@ -19,40 +19,6 @@
 
 #define NEW_FILE STATE_FILE ".new"
 
-/* log.head_*: NULL except in the last row of a batch, of which only the newest
- * counts. They are here, and not in a table of their own, because each table
- * that a commit touches is another page to be synced. */
-const struct schema_row sqlite_schema[] = {
-    {"device", "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
-               " memory_bytes INTEGER NOT NULL) STRICT"},
-    {"partition",
-     "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT NULL,"
-     " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"
-     " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"
-     " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"
-     " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"
-     " name TEXT NOT NULL, grace_ns INTEGER NOT NULL DEFAULT 0, warn_ns INTEGER NOT NULL DEFAULT 0,"
-     " warn_signal INTEGER NOT NULL DEFAULT 0, warned INTEGER NOT NULL DEFAULT 0) STRICT"},
-    {"history",
-     "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"
-     " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"
-     " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"
-     " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
-     " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"
-     " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL,"
-     " grace_ns INTEGER NOT NULL DEFAULT 0, warn_ns INTEGER NOT NULL DEFAULT 0,"
-     " warn_signal INTEGER NOT NULL DEFAULT 0, warned INTEGER NOT NULL DEFAULT 0) STRICT"},
-    {"log", "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
-            " head_first_seq INTEGER, head_replies BLOB) STRICT"},
-    {"setting", "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-                " STRICT, WITHOUT ROWID"},
-    {"clock", "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
-              " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT"},
-    {NULL, NULL}};
-
-static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
-                                 "INSERT INTO clock VALUES(1, '', 0, 0);";
-
 int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size)
 {
     char path[PATH_MAX];
@@ -203,10 +169,8 @@ int sqlite_fill(sqlite3 *db)
              "PRAGMA application_id=%d; PRAGMA user_version=%d;",
              STATE_PAGE_BYTES, STATE_APPLICATION, STATE_FORMAT);
     int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
-    for (const struct schema_row *row = sqlite_schema; rc == SQLITE_OK && row->table; row++)
-        rc = sqlite3_exec(db, row->sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, first_rows, NULL, NULL, NULL);
+        rc = sqlite_schema_make(db);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT; PRAGMA journal_mode=WAL;", NULL, NULL, NULL);
     return rc;

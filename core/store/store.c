@@ -34,13 +34,13 @@ bool store_label_fits(const char *label)
     return label[length] == '\0' && length <= PARTITION_NAME_MAX;
 }
 
-int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
+int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
                   char *message, size_t size)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (!store_line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
             !store_line_fits(devices[i].name, 0, sizeof(devices[i].name)) ||
-            devices[i].memory_bytes == 0 || devices[i].memory_bytes > INT64_MAX) {
+            devices[i].bytes == 0 || devices[i].bytes > INT64_MAX) {
             snprintf(message, size, "device %u has no proper key, name or memory", i);
             return -EINVAL;
         }

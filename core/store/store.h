@@ -13,7 +13,6 @@
 #define CHRONOS_STORE_STORE_H
 
 #include "core/engine/engine.h"
-#include "core/gpu/gpu.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,12 +31,16 @@ int store_clock_now(struct store_clock *ret_clock);
 int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
                            const struct store_clock *to);
 
+/* A device as it is kept: by its key it is known again when its number is another. */
+struct store_device {
+    char key[160], name[128];
+    uint64_t bytes;
+};
+
 /* How a partition ended. Wall clock times, because history outlives boots. */
 struct store_history {
     struct partition partition; /* device and hold are meaningless here */
-    char device_key[160];
-    char device_name[128];
-    uint64_t device_bytes;
+    struct store_device device;
     int64_t start_wall_ns, end_wall_ns; /* as it was, not as it was promised */
     enum event_kind how;                /* one of the four ends */
     uint32_t by_uid;
@@ -58,8 +61,8 @@ struct store_sink {
     int (*setting)(void *context, const char *key, const char *value);
     /* partition->device is the engine index if store_devices has named this device,
      * else ENGINE_DEVICE_ANY: go by the key. */
-    int (*partition)(void *context, const struct partition *partition, const char *device_key,
-                     const char *device_name, uint64_t device_bytes);
+    int (*partition)(void *context, const struct partition *partition,
+                     const struct store_device *device);
     int (*history)(void *context,
                    const struct store_history *entry); /* oldest first, the newest max_history */
     int (*line)(void *context, uint64_t seq, const char *line); /* event log, oldest first */
@@ -108,7 +111,7 @@ int store_load(struct store *store, const struct store_clock *clock, const struc
                struct store_counters *ret_counters, char *message, size_t size);
 /* Says what the device indices of coming events mean. Durable. May be called
  * again when a device was added at the end. */
-int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
+int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
                   char *message, size_t size);
 /* Makes a batch durable: all of it or, on a negative return, nothing. -EINVAL for
  * what does not follow from what is kept (an event of a partition that is not

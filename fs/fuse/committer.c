@@ -116,8 +116,18 @@ static int keep_devices(struct committer *committer, char message[STORE_MESSAGE_
 {
     if (committer->devices_kept)
         return 0;
-    int r = store_devices(committer->start.store, committer->start.devices,
-                          committer->start.device_count, message, STORE_MESSAGE_MAX);
+    uint32_t count = committer->start.device_count;
+    struct store_device *devices = calloc(count + 1, sizeof(*devices));
+    if (!devices)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct gpu_device *device = &committer->start.devices[i];
+        snprintf(devices[i].key, sizeof(devices[i].key), "%s", device->key);
+        snprintf(devices[i].name, sizeof(devices[i].name), "%s", device->name);
+        devices[i].bytes = device->memory_bytes;
+    }
+    int r = store_devices(committer->start.store, devices, count, message, STORE_MESSAGE_MAX);
+    free(devices);
     committer->devices_kept = !r;
     return r;
 }

@@ -50,15 +50,15 @@ static int see_setting(void *context, const char *key, const char *value)
     return 0;
 }
 
-static int see_partition(void *context, const struct partition *p, const char *device_key,
-                         const char *device_name, uint64_t device_bytes)
+static int see_partition(void *context, const struct partition *p,
+                         const struct store_device *device)
 {
     struct seen *seen = context;
-    line_is_good(device_key, 160);
-    line_is_good(device_name, 128);
+    line_is_good(device->key, sizeof(device->key));
+    line_is_good(device->name, sizeof(device->name));
     line_is_good(p->name, sizeof(p->name));
     if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
-        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0' || !ending_is_sound(p))
+        p->mode > 07777 || device->bytes == 0 || device->key[0] == '\0' || !ending_is_sound(p))
         die("a partition cannot be true");
     seen->last_id = p->id;
     return 0;
@@ -68,7 +68,7 @@ static int see_history(void *context, const struct store_history *entry)
 {
     struct seen *seen = context;
     if (!event_kind_is_end(entry->how) || entry->partition.id == 0 ||
-        entry->partition.change_seq <= seen->last_seq || entry->device_bytes == 0)
+        entry->partition.change_seq <= seen->last_seq || entry->device.bytes == 0)
         die("history cannot be true");
     seen->last_seq = entry->partition.change_seq;
     return 0;
@@ -120,7 +120,7 @@ static int load(struct store *store, struct store_counters *counters)
 /* A create, a change and an end; whether it works depends on the damage. */
 static void write_to(struct store *store, const struct store_counters *counters)
 {
-    struct gpu_device device = {.key = "key", .name = "name", .memory_bytes = 1 << 30};
+    struct store_device device = {.key = "key", .name = "name", .bytes = 1 << 30};
     struct engine_event events[3] = {0};
     struct store_item items[3];
     struct store_reply reply = {2, counters->next_id};
@@ -249,8 +249,8 @@ static void copy_seed(const char *into, const char *name)
 static void write_seed(const char *into, uint64_t batches)
 {
     char name[32], why[STORE_MESSAGE_MAX] = "";
-    struct gpu_device devices[2] = {{.key = "uuid:1", .name = "one", .memory_bytes = 1 << 30},
-                                    {.key = "uuid:2", .name = "two", .memory_bytes = 1 << 30}};
+    struct store_device devices[2] = {{.key = "uuid:1", .name = "one", .bytes = 1 << 30},
+                                      {.key = "uuid:2", .name = "two", .bytes = 1 << 30}};
     struct store *store = NULL;
     struct store_counters counters;
     remove_files();

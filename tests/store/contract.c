@@ -38,7 +38,7 @@ static void teardown(void)
 
 static void give_devices(uint32_t count)
 {
-    struct gpu_device devices[8];
+    struct store_device devices[8];
     devices_make(devices, count);
     ck_assert_msg(store_devices(store, devices, count, why, sizeof(why)) == 0, "%s", why);
 }
@@ -156,9 +156,9 @@ START_TEST(created_is_kept_whole)
     ck_assert_uint_eq(kept.partition_count, 1);
     same_partition(&kept.partitions[0].p, &p);
     ck_assert_uint_eq(kept.partitions[0].p.change_seq, 3);
-    ck_assert_str_eq(kept.partitions[0].key, "key2");
-    ck_assert_str_eq(kept.partitions[0].name, "dev2");
-    ck_assert_uint_eq(kept.partitions[0].bytes, UINT64_C(80) << 30);
+    ck_assert_str_eq(kept.partitions[0].device.key, "key2");
+    ck_assert_str_eq(kept.partitions[0].device.name, "dev2");
+    ck_assert_uint_eq(kept.partitions[0].device.bytes, UINT64_C(80) << 30);
     ck_assert_uint_eq(kept.counters.next_id, 8);
     ck_assert_uint_eq(kept.counters.next_seq, 4);
     ck_assert_uint_eq(kept.counters.mount_id, UINT64_MAX);
@@ -237,9 +237,9 @@ START_TEST(ends_are_history)
         ck_assert_int_eq(entry->partition.warn_ns, 77);
         ck_assert_uint_eq(entry->partition.warn_signal, SIGUSR2);
         ck_assert_uint_eq(entry->partition.warned, i % 2);
-        ck_assert_str_eq(entry->device_key, "key1");
-        ck_assert_str_eq(entry->device_name, "dev1");
-        ck_assert_uint_eq(entry->device_bytes, UINT64_C(80) << 30);
+        ck_assert_str_eq(entry->device.key, "key1");
+        ck_assert_str_eq(entry->device.name, "dev1");
+        ck_assert_uint_eq(entry->device.bytes, UINT64_C(80) << 30);
     }
     reopen_at(_i, &boot1, 2);
     ck_assert_uint_eq(kept.history_count, 2);
@@ -589,7 +589,7 @@ END_TEST
 
 START_TEST(devices_come_and_go)
 {
-    struct gpu_device devices[4];
+    struct store_device devices[4];
     struct partition p = partition_make(1, 0, HOUR_NS);
     start(_i);
     p.device = 1;
@@ -600,7 +600,7 @@ START_TEST(devices_come_and_go)
     strcpy(devices[0].key, "key3");
     strcpy(devices[2].key, "key0");
     strcpy(devices[1].name, "renamed");
-    devices[1].memory_bytes = 7;
+    devices[1].bytes = 7;
     ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), 0);
     p = partition_make(2, 0, HOUR_NS);
     attempt_add(&attempt, 2, EVENT_CREATED, &p, NULL);
@@ -609,11 +609,11 @@ START_TEST(devices_come_and_go)
     attempt_add(&attempt, 3, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);
-    ck_assert_str_eq(kept_find(&kept, 1)->key, "key1");
-    ck_assert_str_eq(kept_find(&kept, 1)->name, "renamed");
-    ck_assert_uint_eq(kept_find(&kept, 1)->bytes, 7);
-    ck_assert_str_eq(kept_find(&kept, 2)->key, "key3");
-    ck_assert_str_eq(kept_find(&kept, 3)->key, "key0");
+    ck_assert_str_eq(kept_find(&kept, 1)->device.key, "key1");
+    ck_assert_str_eq(kept_find(&kept, 1)->device.name, "renamed");
+    ck_assert_uint_eq(kept_find(&kept, 1)->device.bytes, 7);
+    ck_assert_str_eq(kept_find(&kept, 2)->device.key, "key3");
+    ck_assert_str_eq(kept_find(&kept, 3)->device.key, "key0");
     strcpy(devices[1].key, "key3");
     ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), -EINVAL);
     devices[1].key[0] = '\0';
@@ -693,7 +693,7 @@ static void same_loads(const struct kept *a, const struct kept *b)
     for (size_t i = 0; i < a->partition_count; i++) {
         same_partition(&a->partitions[i].p, &b->partitions[i].p);
         ck_assert_uint_eq(a->partitions[i].p.change_seq, b->partitions[i].p.change_seq);
-        ck_assert_str_eq(a->partitions[i].key, b->partitions[i].key);
+        ck_assert_str_eq(a->partitions[i].device.key, b->partitions[i].device.key);
     }
     for (size_t i = 0; i < a->history_count; i++) {
         same_partition(&a->history[i].partition, &b->history[i].partition);

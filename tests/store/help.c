@@ -35,17 +35,13 @@ static int keep_setting(void *context, const char *key, const char *value)
     return told(kept);
 }
 
-static int keep_partition(void *context, const struct partition *partition, const char *device_key,
-                          const char *device_name, uint64_t device_bytes)
+static int keep_partition(void *context, const struct partition *partition,
+                          const struct store_device *device)
 {
     struct kept *kept = context;
     kept->partitions = grow(kept->partitions, kept->partition_count, sizeof(*kept->partitions));
     struct kept_partition *p = &kept->partitions[kept->partition_count++];
-    memset(p, 0, sizeof(*p));
-    p->p = *partition;
-    snprintf(p->key, sizeof(p->key), "%s", device_key);
-    snprintf(p->name, sizeof(p->name), "%s", device_name);
-    p->bytes = device_bytes;
+    *p = (struct kept_partition){*partition, *device};
     return told(kept);
 }
 
@@ -179,13 +175,13 @@ struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns)
                               .creator_pid = 4711};
 }
 
-void devices_make(struct gpu_device *devices, uint32_t count)
+void devices_make(struct store_device *devices, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         memset(&devices[i], 0, sizeof(devices[i]));
         snprintf(devices[i].key, sizeof(devices[i].key), "key%u", i);
         snprintf(devices[i].name, sizeof(devices[i].name), "dev%u", i);
-        devices[i].memory_bytes = UINT64_C(80) << 30;
+        devices[i].bytes = UINT64_C(80) << 30;
     }
 }
 

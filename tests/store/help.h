@@ -15,8 +15,7 @@
 
 struct kept_partition {
     struct partition p;
-    char key[160], name[128];
-    uint64_t bytes;
+    struct store_device device;
 };
 struct kept_setting {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
@@ -67,7 +66,7 @@ void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 /* A likely partition on device 0. */
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
 /* `count` devices named dev0, dev1, ... of 80 GiB. */
-void devices_make(struct gpu_device *devices, uint32_t count);
+void devices_make(struct store_device *devices, uint32_t count);
 /* A fresh directory below $TMPDIR, and its removal with the plain files in it. */
 void directory_make(char path[PATH_MAX]);
 void directory_remove(const char *path);

@@ -118,7 +118,7 @@ static int try_load(void)
 
 static void give_devices(void)
 {
-    struct gpu_device devices[2];
+    struct store_device devices[2];
     devices_make(devices, 2);
     ck_assert_msg(store_devices(store, devices, 2, why, sizeof(why)) == 0, "%s", why);
     attempt_begin(&attempt, &boot);
