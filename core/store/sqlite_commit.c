@@ -20,6 +20,7 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
     [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = start_ns + ?1, end_ns = end_ns + ?1",
     [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
+    [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
                          " (SELECT seq FROM history ORDER BY seq LIMIT ?2)",
     [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies)"
@@ -139,17 +140,17 @@ static int put_note(struct sqlite_store *store, const struct engine_event *event
     return run_on_one(store, SQL_PARTITION_NOTED);
 }
 
-static int put_event(struct sqlite_store *store, const struct engine_event *event,
-                     int64_t offset_ns)
+static int put_event(struct sqlite_store *store, const struct store_item *item, int64_t offset_ns)
 {
+    const struct engine_event *event = item->event;
     if (event->kind == EVENT_SETTING)
         return put_setting(store, event);
     if (event->kind == EVENT_NOTE)
         return put_note(store, event);
     if (event->after.device >= store->index_count)
         return SQLITE_CONSTRAINT;
-    struct sqlite_record record = {.p = event->after,
-                                   .device = store->device_rows[event->after.device]};
+    struct sqlite_record record = {
+        .p = event->after, .device = store->device_rows[event->after.device], .usage = item->usage};
     if (event_kind_is_end(event->kind))
         return put_end(store, event, &record, offset_ns);
     enum statement which =
@@ -232,7 +233,7 @@ static int put_items(struct sqlite_store *store, struct writing *writing)
 
     for (size_t i = 0; rc == SQLITE_OK && i < batch->item_count; i++) {
         const struct store_item *item = &batch->items[i];
-        rc = put_event(store, item->event, batch->clock.offset_ns);
+        rc = put_event(store, item, batch->clock.offset_ns);
         if (rc == SQLITE_OK)
             rc = put_line(store, writing, item, i + 1 == batch->item_count);
     }
@@ -240,6 +241,20 @@ static int put_items(struct sqlite_store *store, struct writing *writing)
         bind_int(store->statements[SQL_LOG_HEAD], 1, writing->head.seq);
         bind_head(store->statements[SQL_LOG_HEAD], 2, writing);
         rc = run_on_one(store, SQL_LOG_HEAD);
+    }
+    return rc;
+}
+
+static int put_usages(struct sqlite_store *store, const struct store_batch *batch)
+{
+    sqlite3_stmt *statement = store->statements[SQL_PARTITION_USAGE];
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < batch->usage_count; i++) {
+        const struct store_partition_usage *used = &batch->usages[i];
+        bind_int(statement, 1, (int64_t)used->id);
+        bind_int(statement, 2, (int64_t)used->usage.peak_bytes);
+        bind_int(statement, 3, (int64_t)used->usage.gpu_ns);
+        rc = sqlite_run(store, SQL_PARTITION_USAGE);
     }
     return rc;
 }
@@ -282,6 +297,8 @@ static int write_all(struct sqlite_store *store, struct writing *writing)
         rc = put_clock(store, writing);
     if (rc == SQLITE_OK)
         rc = put_items(store, writing);
+    if (rc == SQLITE_OK)
+        rc = put_usages(store, writing->batch);
     if (rc == SQLITE_OK)
         rc = prune(store, writing);
     if (rc == SQLITE_OK)

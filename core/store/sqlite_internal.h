@@ -31,6 +31,7 @@ enum statement {
     SQL_PARTITION_DELETE,
     SQL_PARTITION_REBASE,
     SQL_PARTITION_NOTED,
+    SQL_PARTITION_USAGE,
     SQL_HISTORY_INSERT,
     SQL_HISTORY_DROP,
     SQL_LOG_INSERT,
@@ -139,12 +140,14 @@ struct sqlite_record {
     int64_t device;     /* row of the device table */
     char how[SQLITE_HOW_MAX + 1];
     uint32_t by_uid;
+    struct store_usage usage;
 };
 
 /* Statements for all columns, for sqlite3_free(); NULL: no memory. Parameter n is column
  * n, the key is 1. */
 char *sqlite_schema_create(enum sqlite_table table);
 char *sqlite_schema_insert(enum sqlite_table table);
+/* Leaves usage as it is: an event says nothing of it. */
 char *sqlite_schema_update(enum sqlite_table table);
 char *sqlite_schema_select(enum sqlite_table table, const char *tail);
 /* Binds a record, which must live until the statement ran. */

@@ -181,7 +181,7 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         p->device = device_index(store, device->row);
         p->start_ns = store_clock_rebase(p->start_ns, &store->clock.clock, clock);
         p->end_ns = store_clock_rebase(p->end_ns, &store->clock.clock, clock);
-        code = sink->partition(sink->context, p, &device->device);
+        code = sink->partition(sink->context, p, &device->device, &record.usage);
     }
     return sqlite_rows_end(&row, code);
 }
@@ -225,7 +225,8 @@ static int history_row(struct sqlite_row *row, const struct store_clock *clock,
                                   .start_wall_ns = record.p.start_ns,
                                   .end_wall_ns = record.p.end_ns,
                                   .how = find_how(row, record.how),
-                                  .by_uid = record.by_uid};
+                                  .by_uid = record.by_uid,
+                                  .usage = record.usage};
     int code = sqlite_row_judge(row);
     if (code < 0)
         return code;

@@ -24,6 +24,7 @@ struct column {
 #define LIVE       SQLITE_PARTITION
 #define ENDED      SQLITE_HISTORY
 #define BOTH       (LIVE | ENDED)
+#define USAGE      4u /* changed by SQL_PARTITION_USAGE alone */
 #define IN(member) offsetof(struct sqlite_record, member)
 #define TIME       -STORE_TIME_MAX, STORE_TIME_MAX
 #define ANY        INT64_MIN, INT64_MAX
@@ -43,6 +44,8 @@ static const struct column columns[] = {
     {"end_ns", COLUMN_I64, IN(p.end_ns), LIVE, TIME},
     {"start_wall_ns", COLUMN_I64, IN(p.start_ns), ENDED, TIME},
     {"end_wall_ns", COLUMN_I64, IN(p.end_ns), ENDED, TIME},
+    {"peak_bytes", COLUMN_U64, IN(usage.peak_bytes), BOTH | USAGE, 0, INT64_MAX},
+    {"gpu_ns", COLUMN_U64, IN(usage.gpu_ns), BOTH | USAGE, 0, INT64_MAX},
     {"on_expiry", COLUMN_U32, IN(p.on_expiry), BOTH, 0, ON_EXPIRY_KILL},
     {"grace_ns", COLUMN_I64, IN(p.grace_ns), BOTH, 0, DURATION_MAX_NS},
     {"warn_ns", COLUMN_I64, IN(p.warn_ns), BOTH, 0, DURATION_MAX_NS},
@@ -102,13 +105,15 @@ char *sqlite_schema_update(enum sqlite_table table)
 {
     sqlite3_str *sql = sqlite3_str_new(NULL);
     const struct column *first = next(table, NULL);
+    const char *before = " SET ";
     int number = 1;
+    sqlite3_str_appendf(sql, "UPDATE %s", name_of(table));
     for (const struct column *c = first; (c = next(table, c));) {
-        if (number == 1)
-            sqlite3_str_appendf(sql, "UPDATE %s SET ", name_of(table));
-        else
-            sqlite3_str_appendall(sql, ", ");
-        sqlite3_str_appendf(sql, "%s=?%d", c->name, ++number);
+        number++;
+        if (c->tables & USAGE)
+            continue;
+        sqlite3_str_appendf(sql, "%s%s=?%d", before, c->name, number);
+        before = ", ";
     }
     sqlite3_str_appendf(sql, " WHERE %s=?1", first->name);
     return sqlite3_str_finish(sql);

@@ -37,6 +37,16 @@ struct store_device {
     uint64_t bytes;
 };
 
+/* What a partition used of its device until now. */
+struct store_usage {
+    uint64_t peak_bytes; /* the most memory at once */
+    uint64_t gpu_ns;     /* how long the device worked for it */
+};
+struct store_partition_usage {
+    uint64_t id;
+    struct store_usage usage;
+};
+
 /* How a partition ended. Wall clock times, because history outlives boots. */
 struct store_history {
     struct partition partition; /* device and hold are meaningless here */
@@ -44,6 +54,7 @@ struct store_history {
     int64_t start_wall_ns, end_wall_ns; /* as it was, not as it was promised */
     enum event_kind how;                /* one of the four ends */
     uint32_t by_uid;
+    struct store_usage usage;
 };
 
 /* The answer to a request that changed something, by the number the kernel gave
@@ -62,7 +73,7 @@ struct store_sink {
     /* partition->device is the engine index if store_devices has named this device,
      * else ENGINE_DEVICE_ANY: go by the key. */
     int (*partition)(void *context, const struct partition *partition,
-                     const struct store_device *device);
+                     const struct store_device *device, const struct store_usage *usage);
     int (*history)(void *context,
                    const struct store_history *entry); /* oldest first, the newest max_history */
     int (*line)(void *context, uint64_t seq, const char *line); /* event log, oldest first */
@@ -81,6 +92,7 @@ struct store_counters {
 struct store_item {
     const struct engine_event *event;
     const char *line;
+    struct store_usage usage; /* of an end: goes into history */
 };
 
 struct store_batch {
@@ -88,6 +100,9 @@ struct store_batch {
     size_t item_count;
     const struct store_reply *replies; /* these replace all replies kept so far */
     size_t reply_count;
+    /* Of partitions that live, also without any item. Those not there are left out. */
+    const struct store_partition_usage *usages;
+    size_t usage_count;
     struct store_clock clock; /* written when it differs by more than a millisecond */
     uint64_t mount_id;        /* written when it differs */
     int64_t retention_ns;     /* ended longer ago than this: dropped (now and then) */

@@ -103,7 +103,7 @@ static void fill_batch(const struct change *changes, struct store_item *items,
     for (const struct change *c = changes; c; c = c->next) {
         const char *line = c->lines;
         for (const struct engine_event *e = c->events; e; e = e->next, line += STORE_LINE_MAX)
-            items[batch->item_count++] = (struct store_item){e, line};
+            items[batch->item_count++] = (struct store_item){.event = e, .line = line};
         if (c->events && c->reply.kind != REPLY_NONE)
             replies[batch->reply_count++] = (struct store_reply){c->unique, c->result};
     }

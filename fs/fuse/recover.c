@@ -64,10 +64,11 @@ static int restore_setting(void *context, const char *key, const char *value)
 }
 
 static int restore_partition(void *context, const struct partition *partition,
-                             const struct store_device *device)
+                             const struct store_device *device, const struct store_usage *usage)
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
+    (void)usage;
     struct partition copy = *partition;
     int r = find_device(tree, device, &copy.device);
     return r ? r : engine_restore(tree->engine, &copy);

@@ -51,14 +51,15 @@ static int see_setting(void *context, const char *key, const char *value)
 }
 
 static int see_partition(void *context, const struct partition *p,
-                         const struct store_device *device)
+                         const struct store_device *device, const struct store_usage *usage)
 {
     struct seen *seen = context;
     line_is_good(device->key, sizeof(device->key));
     line_is_good(device->name, sizeof(device->name));
     line_is_good(p->name, sizeof(p->name));
     if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
-        p->mode > 07777 || device->bytes == 0 || device->key[0] == '\0' || !ending_is_sound(p))
+        p->mode > 07777 || device->bytes == 0 || device->key[0] == '\0' ||
+        usage->peak_bytes > INT64_MAX || usage->gpu_ns > INT64_MAX || !ending_is_sound(p))
         die("a partition cannot be true");
     seen->last_id = p->id;
     return 0;
@@ -135,7 +136,7 @@ static void write_to(struct store *store, const struct store_counters *counters)
                                              .memory_bytes = 5 + i,
                                              .end_ns = 10,
                                              .change_seq = events[i].seq};
-        items[i] = (struct store_item){&events[i], "line"};
+        items[i] = (struct store_item){&events[i], "line", {7, 8}};
     }
     struct store_batch batch = {.items = items,
                                 .item_count = 3,
@@ -214,7 +215,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void add_events(struct store *store, uint64_t seq)
 {
     struct engine_event events[2] = {0};
-    struct store_item items[2] = {{&events[0], "a line"}, {&events[1], "another line"}};
+    struct store_item items[2] = {{&events[0], "a line", {0}},
+                                  {&events[1], "another line", {5, 6}}};
     char why[STORE_MESSAGE_MAX] = "";
     for (size_t i = 0; i < 2; i++) {
         events[i].seq = seq + i;
@@ -232,7 +234,16 @@ static void add_events(struct store *store, uint64_t seq)
         strcpy(events[i].value, "30d");
     }
     struct store_reply reply = {seq, seq};
-    struct store_batch batch = {items, 2, &reply, 1, boot, 77, INT64_MAX, 0};
+    struct store_partition_usage usage = {seq, {1 << 20, INT64_C(1000000)}};
+    struct store_batch batch = {.items = items,
+                                .item_count = 2,
+                                .replies = &reply,
+                                .reply_count = 1,
+                                .usages = &usage,
+                                .usage_count = 1,
+                                .clock = boot,
+                                .mount_id = 77,
+                                .retention_ns = INT64_MAX};
     if (store_commit(store, &batch, why, sizeof(why)) != 0)
         die(why);
 }

@@ -85,7 +85,7 @@ static int64_t commit(struct bench *bench, size_t count)
                  "%llu 2026-11-21T02:03:04.123456+00:00 created p%llu device=gpu0 user=alice "
                  "memory=5368709120 expires=2026-11-21T03:03:04+00:00 by=alice",
                  (unsigned long long)event->seq, (unsigned long long)event->after.id);
-        items[i] = (struct store_item){event, lines[i]};
+        items[i] = (struct store_item){.event = event, .line = lines[i]};
         replies[i] = (struct store_reply){event->seq * 2, event->after.id};
     }
     struct store_batch batch = {.items = items,

@@ -361,6 +361,50 @@ START_TEST(notes)
 }
 END_TEST
 
+/* What partitions used is kept beside them, and goes into history with their end. */
+START_TEST(usage)
+{
+    start(_i);
+    struct partition p = create(1, 1), q = create(2, 2), r = partition_make(3, 0, 5);
+    attempt_usage(&attempt, 1, 100, 7); /* no event at all */
+    attempt_usage(&attempt, 77, 5, 5);  /* is not there (any more) */
+    attempt_usage(&attempt, 2, INT64_MAX, INT64_MAX);
+    commit_well();
+    p.memory_bytes = 99; /* a change of the partition leaves what it used */
+    attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
+    attempt_add(&attempt, 4, EVENT_RELEASED, &q, NULL);
+    attempt.items[1].usage = (struct store_usage){300, 20};
+    attempt_add(&attempt, 5, EVENT_CREATED, &r, NULL);
+    attempt_add(&attempt, 6, EVENT_RELEASED, &r, NULL);
+    attempt.items[3].usage = (struct store_usage){8, 9};
+    attempt_usage(&attempt, 2, 1, 1); /* has ended in this batch */
+    commit_well();
+    reopen(_i);
+    ck_assert_uint_eq(kept.partition_count, 1);
+    ck_assert_uint_eq(kept.partitions[0].p.memory_bytes, 99);
+    ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
+    ck_assert_uint_eq(kept.partitions[0].usage.gpu_ns, 7);
+    ck_assert_uint_eq(kept.history_count, 2);
+    ck_assert_uint_eq(kept.history[0].usage.peak_bytes, 300);
+    ck_assert_uint_eq(kept.history[0].usage.gpu_ns, 20);
+    ck_assert_uint_eq(kept.history[1].usage.peak_bytes, 8);
+    ck_assert_uint_eq(kept.history[1].usage.gpu_ns, 9);
+    ck_assert_uint_eq(kept.counters.next_seq, 7);
+    give_devices(3);
+    attempt_usage(&attempt, 1, 101, 8); /* nothing of a batch that is refused */
+    attempt_usage(&attempt, 1, (uint64_t)INT64_MAX + 1, 0);
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_usage(&attempt, 1, 101, 8);
+    attempt_add(&attempt, 7, EVENT_RELEASED, &q, "is not there");
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_add(&attempt, 7, EVENT_RELEASED, &p, NULL);
+    attempt.items[0].usage.gpu_ns = UINT64_MAX;
+    ck_assert_int_eq(commit(), -EINVAL);
+    reopen(_i);
+    ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
+}
+END_TEST
+
 START_TEST(replies)
 {
     struct partition p = partition_make(1, 0, HOUR_NS);
@@ -694,11 +738,14 @@ static void same_loads(const struct kept *a, const struct kept *b)
         same_partition(&a->partitions[i].p, &b->partitions[i].p);
         ck_assert_uint_eq(a->partitions[i].p.change_seq, b->partitions[i].p.change_seq);
         ck_assert_str_eq(a->partitions[i].device.key, b->partitions[i].device.key);
+        ck_assert_mem_eq(&a->partitions[i].usage, &b->partitions[i].usage,
+                         sizeof(a->partitions[i].usage));
     }
     for (size_t i = 0; i < a->history_count; i++) {
         same_partition(&a->history[i].partition, &b->history[i].partition);
         ck_assert_int_eq(a->history[i].end_wall_ns, b->history[i].end_wall_ns);
         ck_assert_int_eq(a->history[i].how, b->history[i].how);
+        ck_assert_mem_eq(&a->history[i].usage, &b->history[i].usage, sizeof(a->history[i].usage));
     }
     for (size_t i = 0; i < a->setting_count; i++) {
         ck_assert_str_eq(a->settings[i].key, b->settings[i].key);
@@ -762,6 +809,8 @@ START_TEST(twins)
         for (int i = 1 + rand() % 3; i > 0; i--)
             random_item(seq++, &next_id, &now_ns);
         attempt_reply(&attempt, (uint64_t)rand(), 1);
+        attempt_usage(&attempt, 1 + (uint64_t)rand() % next_id, (uint64_t)rand(), (uint64_t)rand());
+        attempt.items[0].usage.gpu_ns = (uint64_t)rand();
         attempt.batch.first_line_seq = seq > 50 ? seq - 50 : 0;
         int rc = store_commit(stores[0], &attempt.batch, why, sizeof(why));
         ck_assert_int_eq(store_commit(stores[1], &attempt.batch, why, sizeof(why)), rc);
@@ -808,6 +857,7 @@ int main(void)
                                   settings,
                                   lines,
                                   notes,
+                                  usage,
                                   replies,
                                   retention,
                                   ids_are_never_used_again,

@@ -36,12 +36,12 @@ static int keep_setting(void *context, const char *key, const char *value)
 }
 
 static int keep_partition(void *context, const struct partition *partition,
-                          const struct store_device *device)
+                          const struct store_device *device, const struct store_usage *usage)
 {
     struct kept *kept = context;
     kept->partitions = grow(kept->partitions, kept->partition_count, sizeof(*kept->partitions));
     struct kept_partition *p = &kept->partitions[kept->partition_count++];
-    *p = (struct kept_partition){*partition, *device};
+    *p = (struct kept_partition){*partition, *device, *usage};
     return told(kept);
 }
 
@@ -109,6 +109,7 @@ void attempt_begin(struct attempt *attempt, const struct store_clock *clock)
     memset(&attempt->batch, 0, sizeof(attempt->batch));
     attempt->batch.items = attempt->items;
     attempt->batch.replies = attempt->replies;
+    attempt->batch.usages = attempt->usages;
     attempt->batch.clock = *clock;
     attempt->batch.retention_ns = INT64_MAX;
 }
@@ -124,7 +125,7 @@ static struct engine_event *add(struct attempt *attempt, uint64_t seq, enum even
     event->seq = seq;
     event->kind = kind;
     snprintf(attempt->lines[i], sizeof(attempt->lines[i]), "%s", line != NULL ? line : "");
-    attempt->items[i] = (struct store_item){event, attempt->lines[i]};
+    attempt->items[i] = (struct store_item){.event = event, .line = attempt->lines[i]};
     return event;
 }
 
@@ -154,6 +155,12 @@ void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const c
     struct engine_event *event = add(attempt, seq, EVENT_SETTING, NULL);
     snprintf(event->key, sizeof(event->key), "%s", key);
     snprintf(event->value, sizeof(event->value), "%s", value);
+}
+
+void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns)
+{
+    attempt->usages[attempt->batch.usage_count++] =
+        (struct store_partition_usage){id, {peak_bytes, gpu_ns}};
 }
 
 void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result)

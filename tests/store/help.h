@@ -16,6 +16,7 @@
 struct kept_partition {
     struct partition p;
     struct store_device device;
+    struct store_usage usage;
 };
 struct kept_setting {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
@@ -50,6 +51,7 @@ struct attempt {
     char lines[TRY_MAX][STORE_LINE_MAX];
     struct store_item items[TRY_MAX];
     struct store_reply replies[TRY_MAX];
+    struct store_partition_usage usages[TRY_MAX];
     struct store_batch batch;
 };
 /* Empties it: times by `clock`, history kept for ever. */
@@ -61,6 +63,8 @@ struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum eve
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line);
 void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value);
+/* What a partition that lives used; of an end it is items[i].usage. */
+void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns);
 void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 
 /* A likely partition on device 0. */

@@ -331,6 +331,8 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET warn_ns=5, warn_signal=4294967306 WHERE id=3", "partition"},
         {"UPDATE partition SET warned=1 WHERE id=3", "partition"},
         {"UPDATE partition SET warn_ns=5, warned=2 WHERE id=3", "partition"},
+        {"UPDATE partition SET peak_bytes=-1 WHERE id=3", "partition"},
+        {"UPDATE history SET gpu_ns=-1", "history"},
         {"UPDATE history SET grace_ns=-1", "history"},
         {"UPDATE history SET warned=1", "history"},
         {"UPDATE history SET how='eaten'", "history"},
