@@ -88,7 +88,7 @@ def anywhere():
     environment = dict(clone())
     cases = os.path.join(T, 'home/chronosfs/tests/cases')
     environment.update(TMPDIR=os.path.join(T, 'home'), LC_ALL='C', HOME='/nonexistent')
-    for name in ('forms.py', 'restore-gate.py'):
+    for name in ('forms.py', 'restore_device_access.py'):
         running = nested(os.path.join(cases, name), cases, environment=environment,
                          start_new_session=True, preexec_fn=start_badly)
         said = running.communicate()[0]
