@@ -312,15 +312,16 @@ static int check_proctrack(struct start *start)
                                               .state_dir = start->shared->state_dir,
                                               .mode = start->options.proctrack};
     struct proctrack *proctrack;
-    char why[PROCTRACK_SENTENCE_MAX];
+    struct message why;
     if (strcmp(options.mode, "cgroup") != 0)
         return 0;
-    int r = proctrack_open(&options, &proctrack, why, sizeof(why));
+    int r = proctrack_open(&options, &proctrack, &why);
     if (r == 0)
         proctrack_close(proctrack);
     else
         snprintf(start->message, sizeof(start->message),
-                 "no cgroups can be used: %s. Say --process-tracking auto to go on without", why);
+                 "no cgroups can be used: %s. Say --process-tracking auto to go on without",
+                 why.text);
     return r;
 }
 

@@ -19,18 +19,18 @@
 int restore_devacl_at(const char *path, char *message, size_t size)
 {
     const struct devacl_options options = {.state_dir = path};
-    char why[DEVACL_SENTENCE_MAX];
+    struct message why;
     struct devacl *devacl;
-    int r = devacl_new(&options, &devacl, why, sizeof(why));
+    int r = devacl_new(&options, &devacl, &why);
 
-    snprintf(message, size, "%s", why);
+    snprintf(message, size, "%s", why.text);
     if (r != 0)
         return r;
-    bool damaged = why[0] != '\0';
+    bool damaged = why.text[0] != '\0';
     size_t count = devacl_count(devacl);
-    r = devacl_release(devacl, why, sizeof(why));
+    r = devacl_release(devacl, &why);
     if (r != 0)
-        snprintf(message, size, "%s", why);
+        snprintf(message, size, "%s", why.text);
     else if (damaged) /* said above */
         r = -EIO;
     else if (count == 0)
