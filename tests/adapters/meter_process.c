@@ -6,9 +6,11 @@
 #include "meter_help.h"
 
 #include "../../core/gpu/meter_private.h"
+#include "../../core/gpu/meter_state.h"
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,8 +138,12 @@ static void go_mad(enum madness how, struct meter_answer *answer, struct gpu_usa
     }
 }
 
+/* From now on it is silent, which the test waits for. */
 static _Noreturn void hang(void)
 {
+    char path[512];
+    snprintf(path, sizeof(path), "%s.silent", getenv("CHRONOS_FAKE_NVML"));
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     for (;;)
         pause();
 }
@@ -198,14 +204,26 @@ static int be_mad(int fd, struct mood mood)
     return 0;
 }
 
+/* Time is up once the process is silent: with a short time limit a slow machine would have
+ * it over before the other driver has answered. */
+static const struct gpu_usage *ask_the_silent(void)
+{
+    meter_ask(meter);
+    for (int i = 0; access(help_path("nvml.silent"), F_OK) != 0; i++) {
+        ck_assert_int_lt(i, 120000);
+        help_pause(1);
+    }
+    meter->deadline_ns = meter_now_ns();
+    return meter_take(meter, &usage) == 0 ? usage : help_wait(meter);
+}
+
 START_TEST(process_is_mad)
 {
     char number[8];
     snprintf(number, sizeof(number), "%d 1", _i);
     setenv("METER_MAD", number, 1);
-    options.first_ms = _i == SILENT ? 300 : 60000;
     meter = help_meter(DEVICES, &options);
-    usage = help_ask(meter);
+    usage = _i == SILENT ? ask_the_silent() : help_ask(meter);
     ck_assert(usage->device[0].known);
     ck_assert_uint_eq(usage->device[0].used_bytes, 4096);
     ck_assert_int_eq(usage->device[1].known, _i == WELL);
@@ -231,10 +249,9 @@ START_TEST(next_one_is_asked)
     char mad[16];
     snprintf(mad, sizeof(mad), "%d 0", (int)how[_i]);
     setenv("METER_MAD", mad, 1);
-    options.first_ms = how[_i] == SILENT ? 300 : 60000;
     meter = help_meter(DEVICES, &options);
     for (int i = 0; i < 2; i++) {
-        usage = help_ask(meter);
+        usage = how[_i] == SILENT && i == 0 ? ask_the_silent() : help_ask(meter);
         ck_assert(!usage->device[0].known);
         ck_assert_str_eq(usage->device[0].backend, "drm");
         ck_assert_ptr_nonnull(strstr(usage->device[0].note, "the drm driver "));
@@ -325,10 +342,13 @@ START_TEST(no_program)
         usage = help_ask(meter);
         for (int d = 0; d < 2; d++) {
             ck_assert(!usage->device[d].known);
-            /* Under valgrind, who executes is not told that he could not. */
-            const char *why =
-                help_no_pidfd() ? "ended the program" : "could not be reached (No such";
-            ck_assert_ptr_nonnull(strstr(usage->device[d].note, why));
+            /* Under valgrind, who executes is not told that he could not: a process is there
+             * for a moment, and is gone before or after the question. */
+            const char *note = usage->device[d].note;
+            ck_assert_msg(strstr(note, "could not be reached (No such") ||
+                              (help_no_pidfd() && (strstr(note, "ended the program") ||
+                                                   strstr(note, "could not be reached (Broken"))),
+                          "%s", note);
         }
     }
 }
