@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +101,10 @@ bool pidfd_lives(int pidfd)
 
 int pidfd_send(int pidfd, int signo)
 {
-    return pidfd_send_signal(pidfd, signo, NULL, 0) != 0 ? -errno : 0;
+    siginfo_t info = {
+        .si_signo = signo, .si_code = SI_QUEUE, .si_pid = getpid(), .si_uid = getuid()};
+    info.si_value.sival_int = PIDFD_SIGNAL_VALUE;
+    return pidfd_send_signal(pidfd, signo, &info, 0) != 0 ? -errno : 0;
 }
 
 static int groups_parse(const char *text, struct procfs_ids *ids)

@@ -44,6 +44,9 @@ int procfs_look_again(int proc_fd, const struct proctrack_process *process, int 
 
 /* Not ended, not a zombie. */
 bool pidfd_lives(int pidfd);
+/* Signals are queued with this value (sigqueue(3)): a process that stands in for another
+ * member of its partition, as `chronos run` does, knows that the other has its own. */
+#define PIDFD_SIGNAL_VALUE 0x6368726f
 /* 0 or -errno */
 int pidfd_send(int pidfd, int signo);
 /* Close what is open; returns -1. */
