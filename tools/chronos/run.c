@@ -282,11 +282,12 @@ static void watch(struct runner *self)
     self->look_ms = LOOK_FIRST_MS;
     while (reap(self) && (!self->ended || end_leftovers(self))) {
         stand_in(self);
-        int wait_ms = self->ended ? self->look_ms : self->aside ? group_ms : GROUP_LAST_MS;
-        struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000L};
-        if (sigtimedwait(&self->signals, &info, wait_ms < GROUP_LAST_MS ? &wait : NULL) > 0)
+        bool looks = self->ended || (self->aside && group_ms < GROUP_LAST_MS);
+        int64_t wait_ms = self->ended ? self->look_ms : group_ms;
+        struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000};
+        if (sigtimedwait(&self->signals, &info, looks ? &wait : NULL) > 0)
             take_signal(self, &info);
-        else if (group_ms < GROUP_LAST_MS)
+        else if (looks && !self->ended)
             group_ms *= 2;
     }
 }
