@@ -54,13 +54,13 @@ static int run_worker(const char *numbers)
     struct worker_fds fds;
     int lock_fd, syslog, used = 0;
 
-    if (sscanf(numbers, "%d,%d,%d,%d,%d,%d%n", &fds.fuse, &fds.shared, &fds.handles, &fds.ready,
-               &lock_fd, &syslog, &used) != 6 ||
+    if (sscanf(numbers, "%d,%d,%d,%d,%d,%d,%d%n", &fds.fuse, &fds.shared, &fds.handles, &fds.ledger,
+               &fds.ready, &lock_fd, &syslog, &used) != 7 ||
         numbers[used] != '\0') {
         fprintf(stderr, "chronosfs: --worker is for the supervisor alone\n");
         return EXIT_USAGE;
     }
-    const int kept[] = {fds.fuse, fds.shared, fds.handles, fds.ready, lock_fd};
+    const int kept[] = {fds.fuse, fds.shared, fds.handles, fds.ledger, fds.ready, lock_fd};
     for (size_t i = 0; i < ARRAY_COUNT(kept); i++)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
@@ -229,8 +229,9 @@ static int make_shared(struct start *start)
 
     supervisor->shared_fd = make_memory("chronosfs-shared", size);
     supervisor->handles_fd = make_memory("chronosfs-handles", 0);
+    supervisor->ledger_fd = make_memory("chronosfs-ledger", 0);
     void *map =
-        supervisor->shared_fd < 0 || supervisor->handles_fd < 0
+        supervisor->shared_fd < 0 || supervisor->handles_fd < 0 || supervisor->ledger_fd < 0
             ? MAP_FAILED
             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
     if (map == MAP_FAILED)

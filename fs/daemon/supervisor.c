@@ -89,10 +89,12 @@ static _Noreturn void become_worker(const struct state *state, pid_t parent, int
     keep_over_exec(given->mount->fd);
     keep_over_exec(given->shared_fd);
     keep_over_exec(given->handles_fd);
+    keep_over_exec(given->ledger_fd);
     keep_over_exec(given->lock_fd);
     keep_over_exec(ready);
-    snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
-             given->handles_fd, ready, given->lock_fd, given->detached && state->ever_ready);
+    snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
+             given->handles_fd, given->ledger_fd, ready, given->lock_fd,
+             given->detached && state->ever_ready);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--worker"}, numbers, NULL};
