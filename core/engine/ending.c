@@ -31,9 +31,8 @@ static int check_grace(const struct policy *policy, int64_t grace_ns, struct ref
                   limit);
 }
 
-int ending_apply(const struct engine *engine, const struct caller *caller,
-                 const struct ending_change *change, struct partition *partition,
-                 struct refusal *why)
+int ending_apply(const struct engine *engine, const struct call *call,
+                 const struct ending_change *change, struct partition *partition)
 {
     const struct policy *policy = &engine->policy;
     struct partition after = *partition;
@@ -49,12 +48,12 @@ int ending_apply(const struct engine *engine, const struct caller *caller,
         after.warned = after.warn_ns > 0 ? after.warned : 0;
     }
     if (!ending_is_sound(&after))
-        return refuse(REFUSED_INVALID, why,
+        return refuse(REFUSED_INVALID, call->why,
                       "on_expiry is none, term or kill; grace and warn are at most 100 years");
-    if (!caller->admin && after.on_expiry != partition->on_expiry)
-        r = check_on_expiry(policy, after.on_expiry, why);
-    if (r == 0 && !caller->admin && after.grace_ns != partition->grace_ns)
-        r = check_grace(policy, after.grace_ns, why);
+    if (!call->caller->admin && after.on_expiry != partition->on_expiry)
+        r = check_on_expiry(policy, after.on_expiry, call->why);
+    if (r == 0 && !call->caller->admin && after.grace_ns != partition->grace_ns)
+        r = check_grace(policy, after.grace_ns, call->why);
     if (r == 0)
         *partition = after;
     return r;

@@ -136,22 +136,21 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     return 0;
 }
 
-int engine_set(struct engine *engine, int64_t now_ns, const struct caller *caller, const char *key,
-               const char *value, struct refusal *why)
+int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value)
 {
     const char *old = engine_setting(engine, key);
     struct policy policy;
     char canonical[ENGINE_VALUE_MAX];
     struct setting_entry *spare;
     struct engine_event *event;
-    int r = understand(engine, key, value, &policy, canonical, why);
+    int r = understand(engine, key, value, &policy, canonical, call->why);
 
     if (r)
         return r;
     if (strcmp(old ? old : "", canonical) == 0)
         return 0;
     spare = calloc(1, sizeof *spare);
-    event = journal_new(EVENT_SETTING, now_ns, caller->uid);
+    event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
     if (!spare || !event) {
         free(spare);
         free(event);

@@ -103,8 +103,9 @@ static int restore_history(void *context, const struct store_history *entry)
     for (uint32_t i = 0; i < tree->device_count; i++)
         if (!strcmp(tree->devices[i].key, entry->device_key))
             snprintf(device, sizeof(device), "gpu%u", (unsigned)i);
-    tree_history_line(tree, &entry->partition, device, entry->start_wall_ns, entry->end_wall_ns,
-                      entry->how, entry->by_uid, line, sizeof(line));
+    struct ended ended = {&entry->partition,  device,     entry->start_wall_ns,
+                          entry->end_wall_ns, entry->how, entry->by_uid};
+    tree_history_line(tree, &ended, line, sizeof(line));
     return event_log_append(&tree->history, entry->partition.change_seq, 0, line);
 }
 

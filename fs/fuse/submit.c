@@ -73,8 +73,10 @@ static void log_event(struct tree *tree, const struct engine_event *event, char 
     char history[STORE_LINE_MAX], device[16];
     const struct partition *p = &event->after;
     snprintf(device, sizeof(device), "gpu%u", (unsigned)p->device);
-    tree_history_line(tree, p, device, p->start_ns + tree->offset_ns, p->end_ns + tree->offset_ns,
-                      event->kind, event->by_uid, history, sizeof(history));
+    struct ended ended = {
+        p,           device,       p->start_ns + tree->offset_ns, p->end_ns + tree->offset_ns,
+        event->kind, event->by_uid};
+    tree_history_line(tree, &ended, history, sizeof(history));
     event_log_append(&tree->history, event->seq, 0, history);
 }
 

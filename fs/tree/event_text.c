@@ -94,17 +94,16 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
              kind_word(event), id, device, user, details, by);
 }
 
-void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,
-                       int64_t start_wall_ns, int64_t end_wall_ns, enum event_kind how,
-                       uint32_t by_uid, char *line, size_t size)
+void tree_history_line(struct tree *tree, const struct ended *ended, char *line, size_t size)
 {
+    const struct partition *partition = ended->partition;
     char start[STRBUF_TIME_MAX], end[STRBUF_TIME_MAX], by[72], user[72];
-    strbuf_time(start_wall_ns, start);
-    strbuf_time(end_wall_ns, end);
+    strbuf_time(ended->start_wall_ns, start);
+    strbuf_time(ended->end_wall_ns, end);
     copy_user(tree, partition->uid, user);
-    copy_user(tree, by_uid, by);
+    copy_user(tree, ended->by_uid, by);
     snprintf(line, size, "p%llu device=%s user=%s memory=%llu start=%s end=%s how=%s by=%s%s%s",
-             (unsigned long long)partition->id, device, user,
-             (unsigned long long)partition->memory_bytes, start, end, kind_names[how], by,
+             (unsigned long long)partition->id, ended->device, user,
+             (unsigned long long)partition->memory_bytes, start, end, kind_names[ended->how], by,
              *partition->name ? " name=" : "", partition->name);
 }

@@ -57,7 +57,7 @@ static int store_setting(struct tree *tree, struct write *write)
     if (r)
         return r;
     snprintf(key, sizeof(key), "config/%s", name);
-    r = engine_set(tree->engine, tree->now_ns, &write->caller, key, write->text, &write->why);
+    r = engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, write->text);
     if (!r && group)
         tree_find_admin_group(tree);
     return r;

@@ -428,8 +428,8 @@ static void op_create(void)
     if (reference.now.count >= REFERENCE_PARTITIONS)
         return;
     maybe_fail();
-    r = engine_create(engine, now_ns, now_ns / 2, caller, device, &request, uid, 3, hold, &why,
-                      &id);
+    r = engine_create(engine, ENGINE_CALL(now_ns, now_ns / 2, caller, &why),
+                      &(struct creation){&request, device, uid, 3, hold}, &id);
     if (was_short(r))
         return;
     if (!agree(r, reference_create(&reference, now_ns, now_ns / 2, caller, device, &request, uid, 3,
@@ -446,7 +446,7 @@ static void op_release(void)
     int r;
 
     maybe_fail();
-    r = engine_release(engine, now_ns, caller, id, &why);
+    r = engine_release(engine, ENGINE_CALL(now_ns, 0, caller, &why), id);
     if (!was_short(r))
         agree(r, reference_release(&reference, now_ns, caller, id));
 }
@@ -475,7 +475,7 @@ static void op_resize(void)
     if (bytes > 10000)
         bytes = 0;
     maybe_fail();
-    r = engine_resize(engine, now_ns, caller, id, bytes, &why);
+    r = engine_resize(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, bytes);
     if (!was_short(r))
         agree(r, reference_resize(&reference, now_ns, caller, id, bytes));
 }
@@ -491,7 +491,7 @@ static void op_set_end(void)
     if (rnd(16) == 0)
         end_ns = now_ns - (int64_t)rnd(2);
     maybe_fail();
-    r = engine_set_end(engine, now_ns, caller, id, end_ns, &why);
+    r = engine_set_end(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, end_ns);
     if (!was_short(r))
         agree(r, reference_set_end(&reference, now_ns, caller, id, end_ns));
 }
@@ -504,7 +504,7 @@ static void op_ladder(void)
     int r;
 
     maybe_fail();
-    r = engine_set_ending(engine, now_ns, caller, id, &change, &why);
+    r = engine_set_ending(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &change);
     if (!was_short(r))
         agree(r, reference_set_ladder(&reference, now_ns, caller, id, &change));
 }
@@ -539,7 +539,7 @@ static void op_rename(void)
     int r;
 
     maybe_fail();
-    r = engine_rename(engine, now_ns, caller, id, names[name], &why);
+    r = engine_rename(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, names[name]);
     if (!was_short(r))
         agree(r, reference_rename(&reference, now_ns, caller, id, names[name], name < 4));
 }
@@ -554,7 +554,7 @@ static void op_hand_over(void)
     int r;
 
     maybe_fail();
-    r = engine_hand_over(engine, now_ns, caller, id, uid, gid, mode, &why);
+    r = engine_hand_over(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, uid, gid, mode);
     if (!was_short(r))
         agree(r, reference_hand_over(&reference, now_ns, caller, id, uid, gid, mode));
 }
@@ -617,8 +617,8 @@ static void op_set(void)
         policy.default_warn_ns = limit_ns;
     good = settings[i].number && policy.min_ns <= policy.max_ns;
     maybe_fail();
-    r = engine_set(engine, now_ns, &callers[0], reference_keys[settings[i].key], settings[i].value,
-                   &why);
+    r = engine_set(engine, ENGINE_CALL(now_ns, 0, &callers[0], &why),
+                   reference_keys[settings[i].key], settings[i].value);
     if (!was_short(r) && agree(r, good ? 0 : REFUSED_INVALID))
         reference_set(&reference, now_ns, &callers[0], settings[i].key, settings[i].kept, &policy);
 }

@@ -46,7 +46,7 @@ static void no_event(void)
 
 static void set(const char *key, const char *value)
 {
-    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.message);
+    ck_assert_msg(engine_set(engine, CALL(0, &admin, &why), key, value) == 0, "%s", why.message);
     forget_events();
 }
 
@@ -54,14 +54,14 @@ static int on_expiry(const struct caller *caller, uint32_t value)
 {
     struct ending_change change = {.set_on_expiry = true, .on_expiry = value};
 
-    return engine_set_ending(engine, SECONDS(1), caller, 1, &change, &why);
+    return engine_set_ending(engine, CALL(SECONDS(1), caller, &why), 1, &change);
 }
 
 static int grace(const struct caller *caller, int64_t seconds)
 {
     struct ending_change change = {.set_grace = true, .grace_ns = SECONDS(seconds)};
 
-    return engine_set_ending(engine, SECONDS(1), caller, 1, &change, &why);
+    return engine_set_ending(engine, CALL(SECONDS(1), caller, &why), 1, &change);
 }
 
 static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_signal)
@@ -69,7 +69,7 @@ static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_s
     struct ending_change change = {
         .set_warn = true, .warn_ns = SECONDS(seconds), .warn_signal = warn_signal};
 
-    return engine_set_ending(engine, now_ns, &alice, id, &change, &why);
+    return engine_set_ending(engine, CALL(now_ns, &alice, &why), id, &change);
 }
 
 static void refused(int r, int code, const char *says)
@@ -153,7 +153,7 @@ START_TEST(a_change_is_one_event)
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
-    ck_assert_int_eq(engine_set_ending(engine, 5, &admin, 1, &all, &why), 0);
+    ck_assert_int_eq(engine_set_ending(engine, CALL(5, &admin, &why), 1, &all), 0);
     event = next_event(EVENT_ENDING, 5);
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_uint_eq(event->before.on_expiry, ON_EXPIRY_TERM);
@@ -163,13 +163,14 @@ START_TEST(a_change_is_one_event)
     ck_assert_uint_eq(event->after.warn_signal, SIGUSR2);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
     ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof event->after);
-    ck_assert_int_eq(engine_set_ending(engine, 5, &alice, 1, &all, &why), 0);
-    ck_assert_int_eq(engine_set_ending(engine, 5, &alice, 1, &nothing, &why), 0);
+    ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &all), 0);
+    ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &nothing), 0);
     no_event();
     /* without a warning there is no signal either */
     ck_assert_int_eq(warn_at(5, 1, 0, SIGUSR1), 0);
     ck_assert_uint_eq(next_event(EVENT_ENDING, 5)->after.warn_signal, 0);
-    refused(engine_set_ending(engine, SECONDS(3600), &alice, 1, &all, &why), REFUSED_GONE, "p1");
+    refused(engine_set_ending(engine, CALL(SECONDS(3600), &alice, &why), 1, &all), REFUSED_GONE,
+            "p1");
     engine_free(engine);
 }
 END_TEST
@@ -192,7 +193,7 @@ START_TEST(what_cannot_be_is_refused)
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        refused(engine_set_ending(engine, 5, &admin, 1, &bad[i], &why), REFUSED_INVALID,
+        refused(engine_set_ending(engine, CALL(5, &admin, &why), 1, &bad[i]), REFUSED_INVALID,
                 "on_expiry");
     p.warned = 1;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
@@ -287,7 +288,7 @@ START_TEST(with_less_left_it_comes_at_once)
     next_event(EVENT_CREATED, 0);
     no_event();
     /* a shorter life, another warning */
-    ck_assert_int_eq(engine_set_end(engine, 5, &alice, 3, SECONDS(8), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(5, &alice, &why), 3, SECONDS(8)), 0);
     next_event(EVENT_SHORTENED, 5);
     ck_assert_uint_eq(next_event(EVENT_WARNED, 5)->after.id, 3);
     grant(engine, 0, &alice, 0, "1B 10");
@@ -311,11 +312,12 @@ START_TEST(an_extension_makes_it_active_again)
     ck_assert_uint_eq(p->warned, 1);
     forget_events();
     /* still within the 30 s: it is warned already */
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(75), &alice, 1, SECONDS(105), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105)), 0);
     next_event(EVENT_EXTENDED, SECONDS(75));
     no_event();
     ck_assert_uint_eq(p->warned, 1);
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(75), &alice, 1, SECONDS(105) + 1, &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105) + 1),
+                     0);
     ck_assert_uint_eq(next_event(EVENT_EXTENDED, SECONDS(75))->after.warned, 0);
     ck_assert_uint_eq(p->warned, 0);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(75) + 1);
@@ -323,7 +325,7 @@ START_TEST(an_extension_makes_it_active_again)
     next_event(EVENT_WARNED, SECONDS(75) + 1);
     no_event();
     /* shortened while warned: no second warning for what is near anyway */
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(80), &alice, 1, SECONDS(90), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(80), &alice, &why), 1, SECONDS(90)), 0);
     next_event(EVENT_SHORTENED, SECONDS(80));
     no_event();
     /* another warning */
@@ -350,14 +352,14 @@ START_TEST(other_changes_do_not_warn)
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     forget_events();
-    ck_assert_int_eq(engine_rename(engine, SECONDS(80), &alice, 1, "late", &why), 0);
+    ck_assert_int_eq(engine_rename(engine, CALL(SECONDS(80), &alice, &why), 1, "late"), 0);
     next_event(EVENT_RENAMED, SECONDS(80));
     ck_assert_int_eq(grace(&alice, 5), 0);
     next_event(EVENT_ENDING, SECONDS(1));
     no_event();
     ck_assert_int_eq(engine_advance(engine, SECONDS(80)), 0);
     next_event(EVENT_WARNED, SECONDS(70));
-    ck_assert_int_eq(engine_release(engine, SECONDS(81), &alice, 1, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(SECONDS(81), &alice, &why), 1), 0);
     next_event(EVENT_RELEASED, SECONDS(81));
     no_event();
     engine_free(engine);
@@ -372,7 +374,7 @@ START_TEST(a_warning_that_was_taken_back_comes_again)
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     forget_events();
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(75), &alice, 1, SECONDS(200), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(200)), 0);
     events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     engine_events_free(events);
@@ -430,7 +432,7 @@ START_TEST(notes_tell_and_change_nothing)
     before.change_seq = seq; /* its lines go on here */
     ck_assert_mem_eq(&event->after, &before, sizeof before);
     ck_assert_mem_eq(engine_find(engine, 1), &before, sizeof before);
-    ck_assert_int_eq(engine_release(engine, 6, &alice, 1, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(6, &alice, &why), 1), 0);
     forget_events();
     ck_assert_int_eq(engine_note(engine, 7, &about, 1000, "emptied", ""), 0);
     event = next_event(EVENT_NOTE, 7);
