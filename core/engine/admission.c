@@ -54,9 +54,9 @@ static struct text share_words(uint64_t bytes, uint64_t total)
     wide hundredths = total ? ((wide)bytes * 100 + total / 2) / total : 0;
 
     if (hundredths == 0 && bytes > 0)
-        units_fraction_text(bytes, total, out.text, sizeof out.text);
+        units_fraction_text(bytes, total, out.text, sizeof(out.text));
     else
-        snprintf(out.text, sizeof out.text, "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
+        snprintf(out.text, sizeof(out.text), "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
                  (unsigned)(hundredths % 100));
     return out;
 }
@@ -66,11 +66,11 @@ static struct text size_words(uint64_t bytes, uint64_t other)
 {
     struct text out, same;
 
-    units_size_text(bytes, out.text, sizeof out.text);
-    units_size_text(other, same.text, sizeof same.text);
+    units_size_text(bytes, out.text, sizeof(out.text));
+    units_size_text(other, same.text, sizeof(same.text));
     for (size_t i = 0; bytes != other && out.text[i] == same.text[i]; i++) {
         if (!out.text[i]) {
-            snprintf(out.text, sizeof out.text, "%" PRIu64 " bytes", bytes);
+            snprintf(out.text, sizeof(out.text), "%" PRIu64 " bytes", bytes);
             break;
         }
     }
@@ -81,7 +81,7 @@ static struct text duration_words(int64_t ns)
 {
     struct text out;
 
-    units_duration_text(ns, out.text, sizeof out.text);
+    units_duration_text(ns, out.text, sizeof(out.text));
     return out;
 }
 
@@ -97,8 +97,8 @@ static void when_words(const struct engine *engine, uint32_t device, uint64_t by
         return;
     id = timeline_ends_at(&engine->devices[device].timeline, at_ns);
     if (id)
-        snprintf(why, sizeof why, ", when p%" PRIu64 " ends", id);
-    engine->time_text(engine->context, at_ns, when, sizeof when);
+        snprintf(why, sizeof(why), ", when p%" PRIu64 " ends", id);
+    engine->time_text(engine->context, at_ns, when, sizeof(when));
     snprintf(text, size, "; %s of gpu%" PRIu32 " is free from %s%s",
              share_words(bytes, memory_of(engine, device)).text, device, when, why);
 }
@@ -115,7 +115,7 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
     /* More than there is at all is not a question of policy. */
     if (call->caller->admin || bytes <= limit || bytes > memory)
         return 0;
-    units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof fraction);
+    units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof(fraction));
     return refuse(REFUSED_INVALID, call->why,
                   "%s of gpu%" PRIu32 " (%s) is more than one partition may have; "
                   "at most %s (%s) is allowed",
@@ -209,7 +209,7 @@ static int refuse_space(const struct engine *engine, const struct call *call,
                       size_words(offer->bytes, memory).text, offer->device,
                       size_words(memory, offer->bytes).text);
     when_words(engine, offer->device, offer->bytes, earliest(engine, call, request, offer), when,
-               sizeof when);
+               sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s",
                   share_words(offer->bytes, memory).text, offer->device,
@@ -241,7 +241,7 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
             first = offer;
         }
     }
-    when_words(engine, first.device, first.bytes, first_ns, when, sizeof when);
+    when_words(engine, first.device, first.bytes, first_ns, when, sizeof(when));
     return refuse(
         REFUSED_NO_SPACE, call->why,
         NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32 ") is free%s",
@@ -382,7 +382,7 @@ int admission_end(const struct engine *engine, const struct call *call,
     room = free_within(engine, partition->device, partition->end_ns, end_ns, 0);
     if (partition->memory_bytes <= room)
         return 0;
-    engine->time_text(engine->context, partition->end_ns, when.text, sizeof when.text);
+    engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
     return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
                            "where %s (%s) is free",

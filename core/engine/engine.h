@@ -94,7 +94,7 @@ enum event_kind {
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* the open file that held it was closed */
     EVENT_SETTING,   /* key, value */
-    EVENT_ENDING,    /* on_expiry, grace_ns, warn_ns or warn_signal; maybe warned is 0 again */
+    EVENT_ENDING,    /* on_expiry, grace_ns or warn; maybe warned is 0 again */
     EVENT_WARNED,    /* the end is near: warned is 1; at_ns is the moment it was due */
     EVENT_NOTE,      /* something happened that the log shall tell: key, value */
 };
@@ -212,9 +212,9 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 
 /* -- time ---------------------------------------------------------------- */
 
-/* A partition with warn_ns has its warning once for an end: warn_ns before it, or at
+/* A partition with warn.ns has its warning once for an end: warn.ns before it, or at
  * once when less than that is left. When its end is moved away so that there is more
- * left again, or warn_ns is made smaller, it is not warned any more, and the warning
+ * left again, or warn.ns is made smaller, it is not warned any more, and the warning
  * comes in its time. */
 
 /* Ends everything whose time is up at now_ns and gives the warnings that are due, in

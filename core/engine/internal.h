@@ -91,19 +91,19 @@ int admission_end(const struct engine *engine, const struct call *call,
 /* When the warning of a partition that has one is due. */
 static inline int64_t ending_warning_ns(const struct partition *partition)
 {
-    if (partition->end_ns < INT64_MIN + partition->warn_ns)
+    if (partition->end_ns < INT64_MIN + partition->warn.ns)
         return INT64_MIN;
-    return partition->end_ns - partition->warn_ns;
+    return partition->end_ns - partition->warn.ns;
 }
 /* Whether its warning is still to come. */
 static inline bool ladder_waits(const struct partition *partition)
 {
-    return partition->warn_ns > 0 && !partition->warned;
+    return partition->warn.ns > 0 && !partition->warned;
 }
 /* Puts into the record what `change` sets, when the caller may choose it. */
 int ending_apply(const struct engine *engine, const struct call *call,
                  const struct ending_change *change, struct partition *partition);
-/* After its end or its warn_ns became another: is it still warned? True when the
+/* After its end or its warn.ns became another: is it still warned? True when the
  * warning must come now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
 

@@ -47,7 +47,7 @@ static int reach(const struct engine *engine, const struct call *call, uint64_t 
  * that was due before is engine_advance's to give. */
 static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
 {
-    if (before->end_ns == after->end_ns && before->warn_ns == after->warn_ns)
+    if (before->end_ns == after->end_ns && before->warn.ns == after->warn.ns)
         return false;
     return ending_settle(after, now_ns);
 }
@@ -90,8 +90,8 @@ static int check_create(const struct call *call, const struct creation *creation
                       "hold ties a partition to an open file; it must be written to `new` through "
                       "a file that stays open, like exec 3<>new; echo \"0.5 3600 hold\" >&3");
     if (request->name[0])
-        return request_label_check(request->name, strnlen(request->name, sizeof request->name),
-                                   call->why->message, sizeof call->why->message);
+        return request_label_check(request->name, strnlen(request->name, sizeof(request->name)),
+                                   call->why->message, sizeof(call->why->message));
     return 0;
 }
 
@@ -101,7 +101,7 @@ static int enter(struct engine *engine, const struct call *call, struct partitio
                  uint64_t *ret_id)
 {
     bool warns = ending_settle(partition, call->now_ns);
-    struct entry *entry = calloc(1, sizeof *entry);
+    struct entry *entry = calloc(1, sizeof(*entry));
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
@@ -133,8 +133,7 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                                   .mode = MODE_NEW,
                                   .on_expiry = engine->policy.default_on_expiry,
                                   .grace_ns = engine->policy.default_grace_ns,
-                                  .warn_ns = engine->policy.default_warn_ns,
-                                  .warn_signal = engine->policy.default_warn_signal,
+                                  .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
                                   .created_wall_ns = call->wall_ns,
@@ -151,7 +150,7 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                              &partition.memory_bytes);
     if (r)
         return r;
-    memcpy(partition.name, request->name, sizeof partition.name);
+    memcpy(partition.name, request->name, sizeof(partition.name));
     return enter(engine, call, &partition, ret_id);
 }
 
@@ -217,7 +216,7 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
     after = *now;
     r = ending_apply(engine, call, wanted, &after);
     if (r || (after.on_expiry == now->on_expiry && after.grace_ns == now->grace_ns &&
-              after.warn_ns == now->warn_ns && after.warn_signal == now->warn_signal))
+              after.warn.ns == now->warn.ns && after.warn.signal == now->warn.signal))
         return r;
     return change(engine, entry, EVENT_ENDING, call, &after);
 }
@@ -230,11 +229,11 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
     int r = reach(engine, call, id, true, &entry);
 
     if (r == 0 && length > 0)
-        r = request_label_check(name, length, call->why->message, sizeof call->why->message);
+        r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
     if (r || strcmp(entry->partition.name, name) == 0)
         return r;
     after = entry->partition;
-    memset(after.name, 0, sizeof after.name);
+    memset(after.name, 0, sizeof(after.name));
     memcpy(after.name, name, length);
     return change(engine, entry, EVENT_RENAMED, call, &after);
 }

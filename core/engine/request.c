@@ -106,8 +106,9 @@ static int refuse_word(struct field field, char *message, size_t size)
                               "\"%s\" is one number too many; a request has one amount and one "
                               "duration, like \"0.5 3600\"",
                               quoted);
-    for (const struct request_word *word = request_words; word->name && used < sizeof known; word++)
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s%s", used ? ", " : "",
+    for (const struct request_word *word = request_words; word->name && used < sizeof(known);
+         word++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
                                  word->name, word->value ? "=" : "");
     return message_refuse(REFUSED_INVALID, message, size,
                           "\"%s\" is not known; after amount and duration there may be: %s", quoted,
@@ -154,8 +155,7 @@ static int take_value(enum word word, struct field value, struct request *reques
         return units_parse_grace(value.text, value.length, &ending->grace_ns, message, size);
     case WORD_WARN:
         ending->set_warn = true;
-        return ending_parse_warn(value.text, value.length, &ending->warn_ns, &ending->warn_signal,
-                                 message, size);
+        return ending_parse_warn(value.text, value.length, &ending->warn, message, size);
     default:
         request->hold = true;
         return 0;

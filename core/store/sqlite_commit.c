@@ -115,8 +115,8 @@ static void bind_partition(sqlite3_stmt *statement, const struct partition *p, i
     bind_int(statement, 15, (int64_t)p->change_seq);
     bind_text(statement, 16, p->name);
     bind_int(statement, 17, p->grace_ns);
-    bind_int(statement, 18, p->warn_ns);
-    bind_int(statement, 19, p->warn_signal);
+    bind_int(statement, 18, p->warn.ns);
+    bind_int(statement, 19, p->warn.signal);
     bind_int(statement, 20, p->warned);
 }
 

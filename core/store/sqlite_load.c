@@ -264,8 +264,8 @@ static void column_common(struct row *row, int column, struct partition *p)
     p->creator_pid = (int32_t)column_int(row, column + 8, 0, INT32_MAX);
     column_label(row, column + 9, p->name);
     p->grace_ns = column_int(row, column + 10, 0, DURATION_MAX_NS);
-    p->warn_ns = column_int(row, column + 11, 0, DURATION_MAX_NS);
-    p->warn_signal = column_u32(row, column + 12, INT32_MAX);
+    p->warn.ns = column_int(row, column + 11, 0, DURATION_MAX_NS);
+    p->warn.signal = column_u32(row, column + 12, INT32_MAX);
     p->warned = column_u32(row, column + 13, 1);
     if (row->bad == NULL && !ending_is_sound(p))
         row->bad = "warn_signal or warned";

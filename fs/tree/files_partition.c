@@ -165,7 +165,7 @@ SHOW(warn)
 {
     PARTITION_OR_GONE(tree, node);
     char text[WARN_TEXT_MAX];
-    ending_warn_text(partition->warn_ns, partition->warn_signal, text);
+    ending_warn_text(&partition->warn, text);
     strbuf_print(out, "%s\n", text);
     return 0;
 }
@@ -284,8 +284,8 @@ static int store_grace(struct tree *tree, struct write *write)
 static int store_warn(struct tree *tree, struct write *write)
 {
     struct ending_change change = {.set_warn = true};
-    int r = ending_parse_warn(write->text, write->length, &change.warn_ns, &change.warn_signal,
-                              write->why.message, sizeof(write->why.message));
+    int r = ending_parse_warn(write->text, write->length, &change.warn, write->why.message,
+                              sizeof(write->why.message));
     return r ? r : set_ending(tree, write, &change);
 }
 

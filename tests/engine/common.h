@@ -68,7 +68,7 @@ static inline struct request parsed(const char *text)
     struct request request;
     char message[ENGINE_MESSAGE_MAX] = "";
 
-    ck_assert_msg(request_parse(text, strlen(text), &request, message, sizeof message) == 0,
+    ck_assert_msg(request_parse(text, strlen(text), &request, message, sizeof(message)) == 0,
                   "%s: %s", text, message);
     return request;
 }

@@ -57,8 +57,8 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_uint_eq(p->mode, 0755);
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_TERM);
     ck_assert_int_eq(p->grace_ns, SECONDS(10));
-    ck_assert_int_eq(p->warn_ns, 0);
-    ck_assert_uint_eq(p->warn_signal, 0);
+    ck_assert_int_eq(p->warn.ns, 0);
+    ck_assert_uint_eq(p->warn.signal, 0);
     ck_assert_uint_eq(p->warned, 0);
     ck_assert_uint_eq(p->memory_bytes, 40 * GIB);
     ck_assert_int_eq(p->start_ns, 500);
@@ -75,7 +75,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_int_eq(event->at_ns, 500);
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.id, 0);
-    ck_assert_mem_eq(&event->after, p, sizeof *p);
+    ck_assert_mem_eq(&event->after, p, sizeof(*p));
     ck_assert_uint_eq(engine_available(engine, 0, 500), 40 * GIB);
     ck_assert_uint_eq(engine_promised(engine, 0, 499), 0);
     ck_assert_uint_eq(engine_promised(engine, 0, 500 + SECONDS(3600)), 0);
@@ -95,11 +95,11 @@ static void fill(uint64_t memory, const char *const *asks, size_t count)
     left = engine_available(engine, 0, 0);
     ck_assert_uint_lt(left, count);
     engine_events_free(engine_take_events(engine));
-    snprintf(text, sizeof text, "%lluB 60", (unsigned long long)left + 1);
+    snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left + 1);
     refused(ask(engine, 0, &alice, 0, text, &why, &left), REFUSED_NO_SPACE,
             "Not enough available memory: ");
     if (left > 0) {
-        snprintf(text, sizeof text, "%lluB 60", (unsigned long long)left);
+        snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left);
         grant(engine, 0, &alice, 0, text);
         ck_assert_uint_eq(engine_available(engine, 0, 0), 0);
     }
@@ -117,7 +117,7 @@ START_TEST(the_whole_can_be_given_out)
         tenths[i % 10] = "0.1 60";
         sevenths[i % 7] = "0.14285714285714285 60";
     }
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         fill(sizes[i], sevenths, 7);
         fill(sizes[i], tenths, 10);
         fill(sizes[i], twentieths, 20);
@@ -674,7 +674,7 @@ START_TEST(settings)
             "bogus");
     refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", ""), REFUSED_INVALID,
             "bogus");
-    memset(longest, 'k', sizeof longest);
+    memset(longest, 'k', sizeof(longest));
     longest[ENGINE_KEY_MAX] = 0;
     refused(engine_set(engine, CALL(5, &admin, &why), longest, "x"), REFUSED_INVALID, "too long");
     ck_assert_ptr_null(engine_setting(engine, longest));
@@ -711,7 +711,7 @@ START_TEST(restore_refuses_what_cannot_be_true)
     BAD(bad.end_ns = bad.start_ns);
     BAD(bad.memory_bytes = 0);
     BAD(bad.memory_bytes = INT64_MAX);
-    BAD(memset(bad.name, 'x', sizeof bad.name));
+    BAD(memset(bad.name, 'x', sizeof(bad.name)));
     ck_assert_uint_eq(engine_count(engine), 1);
     ck_assert_ptr_null(engine_take_events(engine));
     ck_assert_uint_eq(grant(engine, 0, &alice, 0, "0.1 1"), 8);
@@ -784,5 +784,5 @@ int main(void)
         odd_questions,
     };
 
-    return run_tests("engine", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("engine", tests, sizeof(tests) / sizeof(tests[0]));
 }

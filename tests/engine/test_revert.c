@@ -42,7 +42,7 @@ static char *picture(void)
                 (unsigned long long)p->id, p->device, p->uid, p->gid, p->mode,
                 (unsigned long long)p->memory_bytes, (long long)p->start_ns, (long long)p->end_ns,
                 (unsigned long long)p->hold, (unsigned long long)p->change_seq, p->name,
-                p->on_expiry, (long long)p->grace_ns, (long long)p->warn_ns, p->warn_signal,
+                p->on_expiry, (long long)p->grace_ns, (long long)p->warn.ns, p->warn.signal,
                 p->warned);
     while (engine_next_step(engine, 0, at_ns, &at_ns, &bytes))
         fprintf(out, "%lld %llu\n", (long long)at_ns, (unsigned long long)bytes);
@@ -56,7 +56,7 @@ static char *picture(void)
         char key[ENGINE_KEY_MAX];
         const char *value;
 
-        snprintf(key, sizeof key, "config/%s", row->name);
+        snprintf(key, sizeof(key), "config/%s", row->name);
         value = engine_setting(engine, key);
         fprintf(out, "%s %s\n", key, value ? value : "(unset)");
     }
@@ -94,7 +94,7 @@ static int extend(void)
 
 static int end_otherwise(void)
 {
-    struct ending_change change = {true, true, true, 2, SECONDS(1), SECONDS(60), 0};
+    struct ending_change change = {true, true, true, 2, SECONDS(1), {SECONDS(60), 0}};
 
     return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
@@ -102,7 +102,7 @@ static int end_otherwise(void)
 /* An event and the warning that it causes. */
 static int warn_at_once(void)
 {
-    struct ending_change change = {.set_warn = true, .warn_ns = SECONDS(1000)};
+    struct ending_change change = {.set_warn = true, .warn.ns = SECONDS(1000)};
 
     return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
@@ -184,7 +184,7 @@ static int (*const actions[])(void) = {
     resize,  extend,        rename_it,     hand_over,    advance, close_hold,
     set_new, set_again,     set_none,      add_one,      restore, restore_setting,
 };
-enum { CREATING = 2, ACTIONS = sizeof actions / sizeof actions[0], WITH_EVENTS = ACTIONS - 3 };
+enum { CREATING = 2, ACTIONS = sizeof(actions) / sizeof(actions[0]), WITH_EVENTS = ACTIONS - 3 };
 
 static void setup(void)
 {
@@ -343,5 +343,5 @@ int main(void)
         events_of_another_engine_are_refused,
     };
 
-    return run_tests("revert", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("revert", tests, sizeof(tests) / sizeof(tests[0]));
 }

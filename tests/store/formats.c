@@ -86,7 +86,7 @@ static int create(uint64_t id)
 {
     struct gpu_device device;
     struct partition p = partition_make(id, 0, HOUR_NS);
-    p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 10, p.warn_ns = 20, p.warn_signal = SIGUSR1;
+    p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 10, p.warn.ns = 20, p.warn.signal = SIGUSR1;
     devices_make(&device, 1);
     int rc = store_devices(store, &device, 1, why, sizeof(why));
     attempt_begin(&attempt, &boot);
@@ -98,8 +98,8 @@ static void ends_plainly(const struct partition *p)
 {
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_NONE);
     ck_assert_int_eq(p->grace_ns, 0);
-    ck_assert_int_eq(p->warn_ns, 0);
-    ck_assert_uint_eq(p->warn_signal, 0);
+    ck_assert_int_eq(p->warn.ns, 0);
+    ck_assert_uint_eq(p->warn.signal, 0);
     ck_assert_uint_eq(p->warned, 0);
 }
 
@@ -157,7 +157,7 @@ START_TEST(first_write_brings_it_up_to_date)
     ck_assert_msg(create(9) == 0, "%s", why);
     load_well();
     as_it_was(2);
-    ck_assert_int_eq(kept_find(&kept, 8)->p.warn_ns, 20);
+    ck_assert_int_eq(kept_find(&kept, 8)->p.warn.ns, 20);
     ck_assert_uint_eq(kept_find(&kept, 9)->p.on_expiry, ON_EXPIRY_TERM);
     ck_assert_msg(create(10) == 0, "%s", why);
     store = store_close(store);

@@ -241,7 +241,7 @@ START_TEST(test_event_lines)
 {
     const struct caller admin = {.uid = 4000000002u, .admin = true};
     struct partition about = {.device = ENGINE_DEVICE_ANY, .uid = 4000000001u};
-    struct ending_change change = {.set_warn = true, .warn_ns = 9 * NS_PER_SECOND};
+    struct ending_change change = {.set_warn = true, .warn.ns = 9 * NS_PER_SECOND};
     struct refusal why;
     uint64_t id = grant(1, 4000000000u, "1M 60 grace=0 on_expiry=kill");
     engine_events_free(engine_take_events(tree.engine));
