@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The AVL tree of tree.h. Recursion is as deep as the tree is high, and an AVL
+ * The AVL tree of avl.h. Recursion is as deep as the tree is high, and an AVL
  * tree of 2^32 nodes is not higher than 46.
  */
 #include "avl.h"

@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sentences. Nothing here knows what they are about. */
+/* Messages; see message.h. Nothing here knows what they are about. */
 #include "message.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+int message_set(int code, struct message *message, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!message)
+        return code;
+    va_start(arguments, format);
+    vsnprintf(message->text, sizeof(message->text), format, arguments);
+    va_end(arguments);
+    return code;
+}
 
 int message_refuse(int code, char *message, size_t size, const char *format, ...)
 {

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the engine's files share for making sentences. Not for users of the engine. */
+/* Messages: what was refused or went wrong, for people. One limit everywhere. Pure. */
 #ifndef CHRONOS_BASE_MESSAGE_H
 #define CHRONOS_BASE_MESSAGE_H
 
 #include <stddef.h>
 
+#define MESSAGE_MAX        512 /* NUL included; longer ones are cut */
 #define MESSAGE_QUOTED_MAX 48
 
-/* The format's outcome in `message`; returns `code`, so that a refusal is one
+struct message {
+    char text[MESSAGE_MAX];
+};
+
+/* Formats the message (NULL: not wanted) and returns `code`, so that a refusal is one
  * statement. */
+int message_set(int code, struct message *message, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same into a buffer of another size. */
 int message_refuse(int code, char *message, size_t size, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* What a user wrote, fit to be shown: short, and printable ASCII only. */

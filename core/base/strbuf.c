@@ -1,38 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing text and printed times; see text.h. */
+/* Growing text and printed times; see strbuf.h. */
 #include "strbuf.h"
 
-#include "core/engine/units.h"
+#include "array.h"
+#include "ns.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static int text_reserve(struct strbuf *text, size_t more)
+static int reserve(struct strbuf *text, size_t more)
 {
-    size_t need = text->length + more + 1;
-    if (text->failed)
-        return -1;
-    if (need <= text->capacity)
-        return 0;
-    size_t capacity = text->capacity ? text->capacity : 256;
-    while (capacity < need)
-        capacity *= 2;
-    char *data = realloc(text->data, capacity);
-    if (!data) {
+    if (!text->failed && array_reserve(text->data, text->capacity, text->length + more + 1))
         text->failed = 1;
-        return -1;
-    }
-    text->data = data;
-    text->capacity = capacity;
-    return 0;
+    return text->failed;
 }
 
 void strbuf_add(struct strbuf *text, const char *data, size_t length)
 {
-    if (text_reserve(text, length))
+    if (reserve(text, length))
         return;
     if (length)
         memcpy(text->data + text->length, data, length);
@@ -43,7 +32,7 @@ void strbuf_add(struct strbuf *text, const char *data, size_t length)
 void strbuf_print(struct strbuf *text, const char *format, ...)
 {
     /* What the tree prints is short: one pass is the rule. */
-    if (text_reserve(text, 128))
+    if (reserve(text, 128))
         return;
     for (int pass = 0; pass < 2; pass++) {
         size_t room = text->capacity - text->length;
@@ -59,7 +48,7 @@ void strbuf_print(struct strbuf *text, const char *format, ...)
             text->length += (size_t)n;
             return;
         }
-        if (text_reserve(text, (size_t)n))
+        if (reserve(text, (size_t)n))
             return;
     }
 }

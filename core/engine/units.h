@@ -7,11 +7,12 @@
 #ifndef CHRONOS_ENGINE_UNITS_H
 #define CHRONOS_ENGINE_UNITS_H
 
+#include "core/base/ns.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define NS_PER_SECOND INT64_C(1000000000)
 /* 100 years: no partition lasts longer */
 #define DURATION_MAX_NS (INT64_C(36500) * 24 * 3600 * NS_PER_SECOND)
 

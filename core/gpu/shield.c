@@ -56,20 +56,15 @@ static bool has_all(const char *proc, const char *dev)
  * live on, and its daemon wait for its end, for as long as this process does. */
 static void leave_trees(void)
 {
-    char *line = NULL;
-    size_t room = 0;
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-    while (file != NULL && getline(&line, &room, file) > 0) {
-        char where[PATH_MAX];
-        if (strstr(line, " - fuse.chronosfs ") == NULL ||
-            sscanf(line, "%*d %*d %*s %*s %4095s", where) != 1)
-            continue;
-        mountinfo_unescape(where);
-        umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW);
+    struct mountinfo_reader reader;
+    struct mountinfo mount;
+    if (mountinfo_open(&reader, -1) != 0)
+        return;
+    while (mountinfo_next(&reader, &mount)) {
+        if (strcmp(mount.type, "fuse.chronosfs") == 0)
+            umount2(mount.point, MNT_DETACH | UMOUNT_NOFOLLOW);
     }
-    free(line);
-    if (file != NULL)
-        fclose(file);
+    mountinfo_close(&reader);
 }
 
 void gpu_nodes_shield(const struct gpu_roots *roots)

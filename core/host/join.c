@@ -51,7 +51,7 @@ static int refuse(struct host_result *result, int code, const char *format, int3
     return code;
 }
 
-static bool is_own(const struct host_join *join, const struct proctrack_process *process)
+static bool is_own(const struct host_join *join, const struct procfs_process *process)
 {
     return join->admin ||
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
@@ -59,7 +59,7 @@ static bool is_own(const struct host_join *join, const struct proctrack_process 
 
 /* A daemon without privilege ends its own user's programs only: what it cannot end it
  * must not take. */
-static bool can_end(const struct proctrack_process *process)
+static bool can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
     return self == 0 || (process->uid == self && process->suid == self);
@@ -70,7 +70,7 @@ static bool can_end(const struct proctrack_process *process)
 
 static int join(struct host *host, const struct host_join *join, struct host_result *result)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     int32_t pid;
     int r = translate(host, join, &pid);
     if (r == -EACCES)

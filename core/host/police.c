@@ -96,7 +96,7 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
                         const struct gpu_usage_process *used, struct watchdog_process *row)
 {
     const char *backend = usage->device[used->device].backend;
-    struct proctrack_process process;
+    struct procfs_process process;
     *row = (struct watchdog_process){
         .pid = used->pid, .device = used->device, .bytes = used->memory_bytes};
     if (proctrack_look(police->start.proctrack, used->pid, &process))
@@ -161,7 +161,7 @@ static void write_line(const struct watchdog_action *action)
 /* The descriptor holds the process, so what is looked at is what gets the signal. */
 static void send_signal(struct police *police, const struct watchdog_action *action)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     int fd = (int)syscall(SYS_pidfd_open, action->pid, 0);
     if (fd < 0)
         return;

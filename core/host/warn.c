@@ -35,14 +35,14 @@ static void add_member(void *context, pid_t pid)
 }
 
 /* Whoever joined a shared partition agreed to its warnings; root did not. */
-static bool may_get(const struct partition *partition, const struct proctrack_process *process)
+static bool may_get(const struct partition *partition, const struct procfs_process *process)
 {
     return partition->uid == 0 || (process->uid && process->euid && process->suid);
 }
 
 static bool send(struct host *host, const struct partition *partition, pid_t pid)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     /* Open before it is looked at: it is the one that was seen, or it is gone. */
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0)

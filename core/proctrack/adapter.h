@@ -10,9 +10,9 @@
 
 struct proctrack_ops {
     const char *word;
-    int (*look)(struct proctrack *proctrack, pid_t pid, struct proctrack_process *ret_process);
+    int (*look)(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process);
     pid_t (*leader)(struct proctrack *proctrack, pid_t tid);
-    int (*join)(struct proctrack *proctrack, uint64_t id, const struct proctrack_process *process,
+    int (*join)(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
                 char *message, size_t size);
     int (*members)(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                    void *context);

@@ -36,6 +36,12 @@
  */
 #include "cgroup.h"
 
+#include "core/base/message.h"
+
+#include "core/base/fd.h"
+
+#include "core/base/pidfd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -55,8 +61,7 @@ static struct cgroup *cgroup_from(struct proctrack *proctrack)
     return (struct cgroup *)proctrack;
 }
 
-static int cgroup_look(struct proctrack *proctrack, pid_t pid,
-                       struct proctrack_process *ret_process)
+static int cgroup_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
     return procfs_look(cgroup_from(proctrack)->proc_fd, pid, ret_process, NULL);
 }
@@ -333,11 +338,11 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
                    size_t size)
 {
     if (geteuid() != 0)
-        return message_set(-EPERM, message, size, "only root can make cgroups for others");
+        return message_refuse(-EPERM, message, size, "only root can make cgroups for others");
     cgroup->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->proc_fd < 0)
-        return message_set(-errno, message, size, "%s cannot be opened: %s", options->proc,
-                           strerror(errno));
+        return message_refuse(-errno, message, size, "%s cannot be opened: %s", options->proc,
+                              strerror(errno));
     int rc = cgroup_mount_open(cgroup, options, message, size);
     if (rc != 0)
         return rc;
@@ -347,7 +352,7 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
     if (rc == 0)
         rc = cgroup_walk(cgroup);
     if (rc != 0)
-        message_set(rc, message, size, "the cgroup tree cannot be used: %s", strerror(-rc));
+        message_refuse(rc, message, size, "the cgroup tree cannot be used: %s", strerror(-rc));
     return rc;
 }
 
@@ -356,7 +361,7 @@ int proctrack_open_cgroup(const struct proctrack_options *options, struct proctr
 {
     struct cgroup *cgroup = calloc(1, sizeof(*cgroup));
     if (cgroup == NULL)
-        return message_set(-ENOMEM, message, size, "there is no memory for the enforcer");
+        return message_refuse(-ENOMEM, message, size, "there is no memory for the enforcer");
     cgroup->port.ops = &cgroup_ops;
     proctrack_own_set(&cgroup->port, options);
     cgroup->proc_fd = cgroup->root_fd = -1;

@@ -71,7 +71,7 @@ int cgroup_walk(struct cgroup *cgroup);
 int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path);
 
 /* cgroup_join.c */
-int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct proctrack_process *process,
+int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
                 char *message, size_t size);
 /* Sees to it that the daemon is in no partition itself. */
 int cgroup_step_out(const struct cgroup *cgroup, pid_t pid);

@@ -6,6 +6,8 @@
  */
 #include "cgroup.h"
 
+#include "core/base/fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +76,7 @@ static const char *below(const char *root, const char *path)
 
 int cgroup_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX])
 {
-    char name[32], line[PROC_LINE_MAX];
+    char name[32], line[PROCFS_LINE_MAX];
     int rc = -ESRCH;
     snprintf(name, sizeof(name), "%d/cgroup", pid);
     int fd = openat(cgroup->proc_fd, name, O_RDONLY | O_CLOEXEC);

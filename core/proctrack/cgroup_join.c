@@ -6,6 +6,12 @@
  */
 #include "cgroup.h"
 
+#include "core/base/message.h"
+
+#include "core/base/fd.h"
+
+#include "core/base/pidfd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -117,7 +123,7 @@ static void leaf_drop(struct cgroup *cgroup, const char *leaf)
 }
 
 /* The process behind `pidfd` is moved from `origin`, where it is. */
-static int join_from(struct cgroup *cgroup, uint64_t id, const struct proctrack_process *process,
+static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_process *process,
                      int pidfd, const char *origin)
 {
     char leaf[PATH_MAX];
@@ -163,21 +169,22 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
 static int explain(int rc, pid_t pid, const char *origin, char *message, size_t size)
 {
     if (rc == -EXDEV)
-        return message_set(rc, message, size,
-                           "process %d is in a part of the cgroup tree that chronosfs cannot see",
-                           pid);
+        return message_refuse(
+            rc, message, size,
+            "process %d is in a part of the cgroup tree that chronosfs cannot see", pid);
     if (rc == -EAGAIN) /* of mkdir; -EAGAIN itself means that the ids changed */
-        return message_set(-ENOSPC, message, size,
-                           "/%s may have no more cgroups: see its cgroup.max.descendants", origin);
+        return message_refuse(-ENOSPC, message, size,
+                              "/%s may have no more cgroups: see its cgroup.max.descendants",
+                              origin);
     if (rc == -EACCES)
         rc = -EPERM;
     if (rc != 0 && rc != -ESRCH)
-        message_set(rc, message, size, "process %d could not be moved to a cgroup in /%s: %s", pid,
-                    origin, strerror(-rc));
+        message_refuse(rc, message, size, "process %d could not be moved to a cgroup in /%s: %s",
+                       pid, origin, strerror(-rc));
     return rc;
 }
 
-int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct proctrack_process *process,
+int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
                 char *message, size_t size)
 {
     struct cgroup *cgroup = (struct cgroup *)proctrack;
@@ -192,8 +199,9 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct proctrack
     rc = procfs_stat_read(cgroup->proc_fd, process->pid, &stat);
     if (rc == 0 && stat.state == 'Z') {
         fd_close(pidfd);
-        return message_set(-EOPNOTSUPP, message, size,
-                           "process %d cannot be moved: its first thread has ended", process->pid);
+        return message_refuse(-EOPNOTSUPP, message, size,
+                              "process %d cannot be moved: its first thread has ended",
+                              process->pid);
     }
     if (rc == 0)
         rc = origin_find(cgroup, process->pid, origin, &in);

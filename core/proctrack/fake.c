@@ -16,7 +16,7 @@
 #define SIGNALS_MAX 65
 
 struct fake_process {
-    struct proctrack_process process;
+    struct procfs_process process;
     uint64_t partition;
     bool zombie, ended, stuck, doomed; /* doomed: killed, but stuck */
     unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
@@ -80,7 +80,7 @@ static int add(struct fake *fake, pid_t pid, uid_t uid, uint64_t partition)
     fake->processes = grown;
     struct fake_process *p = &grown[fake->process_count++];
     memset(p, 0, sizeof(*p));
-    p->process = (struct proctrack_process){
+    p->process = (struct procfs_process){
         .pid = pid, .start = ++fake->ticks, .uid = uid, .euid = uid, .suid = uid, .gid = uid};
     p->partition = partition;
     return 0;
@@ -145,7 +145,7 @@ unsigned proctrack_fake_signals(const struct proctrack *proctrack, pid_t pid, in
     return 0;
 }
 
-static int fake_look(struct proctrack *proctrack, pid_t pid, struct proctrack_process *ret_process)
+static int fake_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
     const struct fake_process *p = find_living(fake_of(proctrack), pid);
     if (p == NULL)
@@ -185,8 +185,8 @@ static void deliver(struct fake_process *p)
     }
 }
 
-static int fake_join(struct proctrack *proctrack, uint64_t id,
-                     const struct proctrack_process *process, char *message, size_t size)
+static int fake_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                     char *message, size_t size)
 {
     struct fake *fake = fake_of(proctrack);
     struct fake_process *p = find_living(fake, process->pid);

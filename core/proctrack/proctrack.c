@@ -96,7 +96,7 @@ const char *proctrack_why(const struct proctrack *proctrack)
     return proctrack->why;
 }
 
-int proctrack_look(struct proctrack *proctrack, pid_t pid, struct proctrack_process *ret_process)
+int proctrack_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
     return pid <= 0 ? -EINVAL : proctrack->ops->look(proctrack, pid, ret_process);
 }
@@ -106,8 +106,8 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid)
     return tid <= 0 ? -ESRCH : proctrack->ops->leader(proctrack, tid);
 }
 
-int proctrack_join(struct proctrack *proctrack, uint64_t id,
-                   const struct proctrack_process *process, char *message, size_t size)
+int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                   char *message, size_t size)
 {
     if (id == 0 || process->pid <= 0) {
         snprintf(message, size, "process %d cannot join partition %llu", process->pid,

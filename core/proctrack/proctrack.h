@@ -37,6 +37,8 @@
 #ifndef CHRONOS_PROCTRACK_PROCTRACK_H
 #define CHRONOS_PROCTRACK_PROCTRACK_H
 
+#include "core/base/procfs.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,20 +84,11 @@ const char *proctrack_word(const struct proctrack *proctrack);
 /* Why "auto" did not take cgroup, one message; "" if it did, or another mode was asked. */
 const char *proctrack_why(const struct proctrack *proctrack);
 
-/* A process, as it was at one moment. pid and start name it: a pid alone can be given
- * to another process any time. Ids are as seen from the daemon's namespaces. */
-struct proctrack_process {
-    pid_t pid;             /* of the process, never of a thread */
-    uint64_t start;        /* in clock ticks since boot, field 22 of /proc/PID/stat */
-    uid_t uid, euid, suid; /* it is somebody's own process if all three are theirs */
-    gid_t gid;             /* the real one */
-};
-
 /* Looks at a process: what the caller needs to decide who may join it, taken together
  * from one process. -ESRCH there is none (any more), or it has ended and waits for its
  * parent (a zombie); -EINVAL `pid` is a thread that is no process (see proctrack_leader),
  * a kernel thread, or not positive. */
-int proctrack_look(struct proctrack *proctrack, pid_t pid, struct proctrack_process *ret_process);
+int proctrack_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process);
 /* The process that thread `tid` belongs to (FUSE tells the thread that asks, and a
  * process may have several), or -ESRCH. */
 pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
@@ -109,8 +102,8 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
  * -EXDEV  it lives in a part of the cgroup tree that cannot be seen from here
  * other   what the kernel refused: no memory, a limit on cgroups, no disk space
  * Each but -ESRCH and -EAGAIN with a sentence. */
-int proctrack_join(struct proctrack *proctrack, uint64_t id,
-                   const struct proctrack_process *process, char *message, size_t size);
+int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                   char *message, size_t size);
 
 typedef void proctrack_member_fn(void *context, pid_t pid);
 /* Calls fn (may be NULL) for each member, ascending pids. Zombies are none; a process

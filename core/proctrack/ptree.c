@@ -31,6 +31,12 @@
  */
 #include "ptree.h"
 
+#include "core/base/message.h"
+
+#include "core/base/fd.h"
+
+#include "core/base/pidfd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -44,7 +50,7 @@ static struct ptree *tree_from(struct proctrack *proctrack)
     return (struct ptree *)proctrack;
 }
 
-static int tree_look(struct proctrack *proctrack, pid_t pid, struct proctrack_process *ret_process)
+static int tree_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
     return procfs_look(tree_from(proctrack)->proc_fd, pid, ret_process, NULL);
 }
@@ -55,7 +61,7 @@ static pid_t tree_leader(struct proctrack *proctrack, pid_t tid)
 }
 
 /* Remembers the process behind `pidfd`, which is in partition `in` until now. */
-static int join_as(struct ptree *ptree, uint64_t id, const struct proctrack_process *process,
+static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process *process,
                    uint64_t in, int pidfd)
 {
     const struct ptree_record *old = ptree_record_find(&ptree->file, process->pid, process->start);
@@ -79,8 +85,8 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct proctrack_proc
     return 0;
 }
 
-static int tree_join(struct proctrack *proctrack, uint64_t id,
-                     const struct proctrack_process *process, char *message, size_t size)
+static int tree_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                     char *message, size_t size)
 {
     struct ptree *ptree = tree_from(proctrack);
     int pidfd = -1;
@@ -96,8 +102,8 @@ static int tree_join(struct proctrack *proctrack, uint64_t id,
         rc = join_as(ptree, id, process, in, pidfd);
     fd_close(pidfd);
     if (rc != 0 && rc != -ESRCH)
-        message_set(rc, message, size, "process %d cannot be remembered: %s", process->pid,
-                    strerror(-rc));
+        message_refuse(rc, message, size, "process %d cannot be remembered: %s", process->pid,
+                       strerror(-rc));
     return rc;
 }
 
@@ -201,7 +207,7 @@ int proctrack_open_tree(const struct proctrack_options *options, struct proctrac
     struct ptree *ptree = calloc(1, sizeof(*ptree));
     int rc;
     if (ptree == NULL)
-        return message_set(-ENOMEM, message, size, "there is no memory for the enforcer");
+        return message_refuse(-ENOMEM, message, size, "there is no memory for the enforcer");
     ptree->port.ops = &tree_ops;
     proctrack_own_set(&ptree->port, options);
     ptree->file.fd = -1;
@@ -209,8 +215,8 @@ int proctrack_open_tree(const struct proctrack_options *options, struct proctrac
     ptree->context = options->context;
     ptree->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (ptree->proc_fd < 0)
-        rc = message_set(-errno, message, size, "%s cannot be opened: %s", options->proc,
-                         strerror(errno));
+        rc = message_refuse(-errno, message, size, "%s cannot be opened: %s", options->proc,
+                            strerror(errno));
     else
         rc = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message, size);
     if (rc == 0)

@@ -6,6 +6,10 @@
  */
 #include "ptree.h"
 
+#include "core/base/message.h"
+
+#include "core/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -182,8 +186,8 @@ static int header_check(const struct ptree_file *file, const char *boot_id, cons
         return 1;
     if (pread(file->fd, &header, sizeof(header), 0) != sizeof(header) ||
         strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || info.st_size > BYTES_MAX) {
-        message_set(0, message, size,
-                    "%s is damaged: who belonged to a partition is not known any more", path);
+        message_refuse(0, message, size,
+                       "%s is damaged: who belonged to a partition is not known any more", path);
         return 1;
     }
     return memcmp(header.boot_id, boot_id, BOOT_BYTES) == 0 ? 0 : 1;
@@ -214,9 +218,10 @@ static int load(struct ptree_file *file, const char *boot_id, const char *path, 
     rc = map(file, count < GROW_BY ? GROW_BY : count);
     size_t bad = rc == 0 ? records_check(file) : 0;
     if (bad > 0)
-        message_set(0, message, size,
-                    "%s is damaged: %zu processes are not known any more to belong to a partition",
-                    path, bad);
+        message_refuse(
+            0, message, size,
+            "%s is damaged: %zu processes are not known any more to belong to a partition", path,
+            bad);
     return rc;
 }
 
@@ -226,10 +231,10 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
     char path[PATH_MAX], boot[BOOT_BYTES];
     if (state_dir == NULL ||
         snprintf(path, sizeof(path), "%s/members", state_dir) >= (int)sizeof(path))
-        return message_set(-EINVAL, message, size, "there is no directory to keep members in");
+        return message_refuse(-EINVAL, message, size, "there is no directory to keep members in");
     int rc = boot_id_get(boot_id, boot);
     if (rc != 0)
-        return message_set(rc, message, size, "the boot id of the machine cannot be read");
+        return message_refuse(rc, message, size, "the boot id of the machine cannot be read");
     file->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     rc = file->fd < 0 ? -errno : 0;
     if (rc == -EROFS)
@@ -238,11 +243,11 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
     if (rc == 0 && file->fd >= 0)
         return 0;
     if (rc != 0 && rc != -ENOSPC && rc != -EDQUOT && rc != -EFBIG && rc != -EROFS && rc != -EIO)
-        return message_set(rc, message, size, "%s cannot be used: %s", path, strerror(-rc));
-    message_set(0, message, size,
-                "%s cannot be written: who belongs to a partition from now on is not known any "
-                "more after a restart",
-                path);
+        return message_refuse(rc, message, size, "%s cannot be used: %s", path, strerror(-rc));
+    message_refuse(0, message, size,
+                   "%s cannot be written: who belongs to a partition from now on is not known any "
+                   "more after a restart",
+                   path);
     if (rc == 0)
         return 0;
     ptree_file_close(file);

@@ -6,6 +6,8 @@
  */
 #include "ptree.h"
 
+#include "core/base/fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -5,6 +5,8 @@
  */
 #include "ptree.h"
 
+#include "core/base/pidfd.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>

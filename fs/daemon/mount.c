@@ -40,27 +40,20 @@ struct entry {
 /* The uppermost mount on exactly this directory; false: there is none. */
 static bool find_entry(const char *point, struct entry *ret_entry)
 {
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL;
-    size_t room = 0;
+    struct mountinfo_reader reader;
+    struct mountinfo mount;
     bool found = false;
-
-    while (file != NULL && getline(&line, &room, file) > 0) {
-        struct entry entry;
-        char where[PATH_MAX];
-        const char *rest = strstr(line, " - ");
-        if (rest == NULL || sscanf(line, "%*d %*d %31s %*s %4095s", entry.device, where) != 2 ||
-            sscanf(rest, " - %63s", entry.type) != 1)
+    if (mountinfo_open(&reader, -1))
+        return false;
+    while (mountinfo_next(&reader, &mount)) {
+        if (strcmp(mount.point, point) != 0)
             continue;
-        mountinfo_unescape(where);
-        if (strcmp(where, point) == 0) {
-            *ret_entry = entry; /* later ones lie over earlier ones */
-            found = true;
-        }
+        /* later ones lie over earlier ones */
+        snprintf(ret_entry->device, sizeof(ret_entry->device), "%s", mount.device);
+        snprintf(ret_entry->type, sizeof(ret_entry->type), "%s", mount.type);
+        found = true;
     }
-    free(line);
-    if (file != NULL)
-        fclose(file);
+    mountinfo_close(&reader);
     return found;
 }
 

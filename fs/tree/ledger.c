@@ -78,7 +78,7 @@ static void fill_header(struct header *header)
 static int open_file(const char *directory)
 {
     char path[PATH_MAX + 8];
-    snprintf(path, sizeof(path), "%s/ledger", directory);
+    snprintf(path, sizeof(path), "%s/usage", directory);
     return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 

@@ -43,7 +43,7 @@ static void teardown(void)
 /* A process that belongs to partition `id`. */
 static pid_t member(uint64_t id)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     char message[PROCTRACK_SENTENCE_MAX];
     pid_t pid = proctrack_fake_start(proctrack, 0, 6101);
     ck_assert_int_gt(pid, 0);

@@ -19,7 +19,7 @@
 
 static struct proctrack *proctrack;
 static pid_t pids[ALL];
-static struct proctrack_process first;
+static struct procfs_process first;
 
 static int64_t now_ns(void)
 {
@@ -106,7 +106,7 @@ static void end_all(void)
 static void bench(const char *mode, const char *directory)
 {
     char why[PROCTRACK_SENTENCE_MAX] = "";
-    struct proctrack_process process;
+    struct procfs_process process;
     struct proctrack_options options = {
         .instance = "00be2c4000be2c40", .state_dir = directory, .mode = mode};
     if (proctrack_open(&options, &proctrack, why, sizeof(why)) != 0) {

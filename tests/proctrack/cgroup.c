@@ -49,7 +49,7 @@ static void begin(void)
 
 static int join_rc(uint64_t id, pid_t pid)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     int rc = proctrack_look(proctrack, pid, &process);
     return rc != 0 ? rc : proctrack_join(proctrack, id, &process, why, sizeof(why));
 }

@@ -94,7 +94,7 @@ static void teardown(void)
 
 static int join_rc(uint64_t id, pid_t pid)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     int rc = proctrack_look(proctrack, pid, &process);
     return rc != 0 ? rc : proctrack_join(proctrack, id, &process, why, sizeof(why));
 }
@@ -190,7 +190,7 @@ END_TEST
 
 START_TEST(looks)
 {
-    struct proctrack_process a, b;
+    struct procfs_process a, b;
     begin(_i);
     uid_t uid = is_fake() || geteuid() == 0 ? ALICE : geteuid();
     pid_t pid = start(ALICE);
@@ -264,7 +264,7 @@ END_TEST
 
 START_TEST(refused_joins)
 {
-    struct proctrack_process process, wrong;
+    struct procfs_process process, wrong;
     supervisor = puppet_start(geteuid());
     begin(_i);
     pid_t pid = start(ALICE);
@@ -521,7 +521,7 @@ END_TEST
 /* Pids are given out again: what a record or a caller means is the process. */
 START_TEST(a_pid_is_given_out_again)
 {
-    struct proctrack_process before;
+    struct procfs_process before;
     begin(_i);
     pid_t pid = start(0), child = start(0);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &before), 0);
@@ -612,7 +612,7 @@ END_TEST
 START_TEST(odd_names)
 {
     static const char *const names[] = {"a) b", ") R 1 (", "x\nUid:\t0\t0\t0", "(((", ")"};
-    struct proctrack_process before, after;
+    struct procfs_process before, after;
     begin(_i);
     if (is_fake())
         return;
@@ -637,7 +637,7 @@ END_TEST
 
 START_TEST(threads_are_no_processes)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     begin(_i);
     if (is_fake())
         return;
@@ -663,7 +663,7 @@ END_TEST
 
 START_TEST(other_users)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     begin(_i);
     if (is_fake() || geteuid() != 0)
         return;

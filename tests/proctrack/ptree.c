@@ -47,7 +47,7 @@ static void begin(void)
 
 static int join_rc(uint64_t id, pid_t pid)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     int rc = proctrack_look(proctrack, pid, &process);
     return rc != 0 ? rc : proctrack_join(proctrack, id, &process, why, sizeof(why));
 }
@@ -153,7 +153,7 @@ static void record_make(uint64_t id, pid_t pid, uint64_t start)
 
 START_TEST(made_up_records)
 {
-    struct proctrack_process process;
+    struct procfs_process process;
     begin();
     pid_t pid = puppet_start(geteuid()), child = puppet_fork(pid), good = puppet_start(geteuid());
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
