@@ -45,6 +45,6 @@ int main(void)
     printf("### A request\n\n    AMOUNT DURATION [key=value | word]...\n\n| word | |\n|---|---|\n");
     for (const struct request_word *word = request_words; word->name; word++)
         printf("| `%s%s%s` | %s |\n", word->name, word->value ? "=" : "",
-               word->value ? word->value : "", word->help);
+               word->value ? word->value : "", word->doc);
     return 0;
 }

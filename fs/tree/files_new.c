@@ -23,7 +23,7 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
         char left[64];
         snprintf(left, sizeof(left), "%s%s%s", word->name, word->value ? "=" : "",
                  word->value ? word->value : "");
-        strbuf_print(out, "%-24s %s\n", left, word->help);
+        strbuf_print(out, "%-24s %s\n", left, word->doc);
     }
     strbuf_print(out, "\nThe outcome is in the file status of the mount point, as a sentence.\n"
                       "Opened for reading and writing, the read after the write gives the id.\n");
