@@ -310,7 +310,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         else if (dir.dir != kind || node.file)
             r = -EPERM;
         else
-            r = engine_release(tree->engine, tree->now_ns, &context.caller, node.object, &why);
+            r = engine_release(tree->engine, TREE_CALL(tree, &context.caller, &why), node.object);
     }
     if (r == -EPERM)
         snprintf(why.message, sizeof(why.message), "\"%.64s\" is part of the tree and stays", name);

@@ -60,7 +60,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         snprintf(text, size, " gid=%u mode=%04o", (unsigned)p->gid, (unsigned)p->mode);
         break;
     case EVENT_ENDING:
-        ending_warn_text(p->warn_ns, p->warn_signal, warn);
+        ending_warn_text(&p->warn, warn);
         snprintf(text, size, " on_expiry=%s grace=%lld warn=%s",
                  ending_on_expiry_text(p->on_expiry), (long long)(p->grace_ns / NS_PER_SECOND),
                  warn);

@@ -217,6 +217,8 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
 /* The partition a node belongs to, alive, or NULL. */
 const struct partition *tree_partition(struct tree *tree, const struct node *node);
 int64_t tree_wall_ns(const struct tree *tree); /* of now_ns */
+/* A call of the engine at this moment. */
+#define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
 /* "p12": its number, 0 when the text is none. */
 uint64_t tree_partition_number(const char *text, size_t length);
 /* The line that an event makes in the log of events. */

@@ -20,7 +20,9 @@
 static const struct option options[] = {
     {"gpu", 0, "DEVICE", "Take the partition from DEVICE: a number, gpu0, or any. Default: any."},
     {"in", 0, "ID", "Use partition ID, which stays. AMOUNT and DURATION are left out."},
-    REQUEST_OPTIONS,
+#define KEY(name, option, value, doc) {option, 0, value, doc},
+#define ADMIN_KEY(name, option, value, doc)
+#include "core/engine/request.def"
     OPTION_END,
 };
 
