@@ -193,7 +193,7 @@ static void add_device(struct opencl_search *search, uint32_t platform, const ch
                        cl_device_id id)
 {
     const struct opencl_functions *cl = &search->cl;
-    struct gpu_device device = {.backend = "opencl"};
+    struct gpu_device device = {0};
     cl_device_type type = 0;
     cl_ulong memory = 0;
 

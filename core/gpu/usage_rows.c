@@ -10,7 +10,7 @@ int usage_rows_add(struct usage_rows *rows, const struct gpu_usage_process *row)
     if (rows->count == rows->room) {
         size_t room = rows->room > 0 ? rows->room * 2 : 64;
         void *larger = reallocarray(rows->row, room, sizeof(*rows->row));
-        if (larger == NULL)
+        if (!larger)
             return -ENOMEM;
         rows->row = larger;
         rows->room = room;

@@ -99,9 +99,9 @@ START_TEST(test_nvidia)
     /* as OpenCL gives it without the vendor's extension */
     ck_assert_str_eq(nodes("h200", "1F04B3CE4430b1bc2c984f58687a6801", ""), "nvidia0 " SHARED);
     ck_assert_str_eq(nodes("h200", SECOND, "0000:00:07.0"),
-                     "nvidia12 " SHARED "dri/card1 dri/renderD128 ");
+                     "dri/card1 dri/renderD128 nvidia12 " SHARED);
     ck_assert_str_eq(nodes("h200", "", "00000000:00:07.0"),
-                     "nvidia12 " SHARED "dri/card1 dri/renderD128 ");
+                     "dri/card1 dri/renderD128 nvidia12 " SHARED);
     /* a part of a GPU has a uuid of its own */
     ck_assert_str_eq(nodes("h200", "MIG-55d8", "0000:00:06.0"), "nvidia0 " SHARED);
     ck_assert_str_eq(nodes("h200", "", "0000:00:08.0"), "nvidia3 " SHARED);
@@ -196,7 +196,7 @@ static int change_behind_shield(const char *tree)
     snprintf(path, sizeof(path), "%s/nvidia0", dev);
     pid_t child = fork();
     if (child == 0) {
-        gpu_nodes_shield(&roots);
+        gpu_nodes_shield(gpu_vendors, &roots);
         int r = chmod(path, 0666) == 0 ? 0 : errno;
         _exit(open(path, O_RDONLY) >= 0 ? r : 255);
     }
