@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define TIMEOUT_MS 30000
-#define NS_PER_MS  INT64_C(1000000)
 #define LOOK_MS    10 /* where there is no pidfd, the process has to be looked at */
 
 /* -- what can be true ---------------------------------------------------------------- */

@@ -6,6 +6,9 @@
  */
 #include "driver.h"
 
+#include "core/base/fd.h"
+#include "core/base/pidfd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,14 +86,13 @@ int driver_child_start(struct driver_child *child, const char *program,
     int far = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
     int r = far < 0 ? -errno : spawn(program, far, &child->pid);
     close(ends[1]);
-    if (far >= 0)
-        close(far);
+    fd_close(far);
     if (r < 0) {
         close(ends[0]);
         return r;
     }
     child->socket = ends[0];
-    child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+    child->pidfd = pidfd_new(child->pid);
     child->status = -1;
     return driver_child_send(child, setup, sizeof(*setup)) ? 0 : -EPIPE;
 }
@@ -143,10 +144,8 @@ pid_t driver_child_end(struct driver_child *child, bool by_itself)
 {
     pid_t pid = child->pid;
 
-    if (child->socket >= 0)
-        close(child->socket);
-    if (child->pidfd >= 0)
-        close(child->pidfd);
+    fd_close(child->socket);
+    fd_close(child->pidfd);
     *child = (struct driver_child)DRIVER_CHILD_NONE;
     if (pid == 0)
         return 0;

@@ -9,7 +9,9 @@
 #include "drm_fdinfo.h"
 #include "drm_nodes.h"
 #include "identity.h"
-#include "node_files.h"
+
+#include "core/base/array.h"
+#include "core/base/fd.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -34,25 +36,10 @@ struct client {
 
 struct clients {
     struct client *client;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* -- the devices -------------------------------------------------------------------- */
-
-/* The text of a small file, without the newline. Its length or -errno. */
-static ssize_t read_text(int directory, const char *path, char *text, size_t size)
-{
-    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    size_t length = 0;
-    ssize_t n;
-    while (length < size - 1 && (n = read(fd, text + length, size - 1 - length)) > 0)
-        length += (size_t)n;
-    close(fd);
-    text[length] = '\0';
-    return (ssize_t)length;
-}
 
 /* The last name of what a link points to, or "". */
 static void read_link_name(int directory, const char *path, char *name, size_t size)
@@ -94,7 +81,7 @@ static void read_card(int drm, const char *card, const struct gpu_setup *setup,
     if (strcmp(name, "i915") == 0 || strcmp(name, "xe") == 0 || strcmp(name, "amdgpu") == 0)
         device->known = device->summed = true;
     snprintf(path, sizeof(path), "%s/device/mem_info_vram_used", card);
-    if (read_text(drm, path, text, sizeof(text)) <= 0)
+    if (fd_read_text(drm, path, text, sizeof(text)) <= 0)
         return;
     unsigned long long used = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || (*end != '\n' && *end != '\0') || used > INT64_MAX)
@@ -128,15 +115,8 @@ static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answe
 
 static void add_client(struct clients *clients, const struct client *client)
 {
-    if (clients->count == clients->room) {
-        size_t room = clients->room > 0 ? clients->room * 2 : 64;
-        void *larger = reallocarray(clients->client, room, sizeof(*client));
-        if (!larger)
-            return; /* one less is told */
-        clients->client = larger;
-        clients->room = room;
-    }
-    clients->client[clients->count++] = *client;
+    if (!array_reserve(clients->client, clients->capacity, clients->count + 1))
+        clients->client[clients->count++] = *client; /* else one less is told */
 }
 
 /* In a container the path can begin anywhere. */
@@ -156,7 +136,7 @@ static void read_descriptor(int process, const char *number, int32_t pid,
     struct drm_fdinfo info;
 
     snprintf(path, sizeof(path), "fdinfo/%s", number);
-    ssize_t length = read_text(process, path, text, sizeof(text));
+    ssize_t length = fd_read_text(process, path, text, sizeof(text));
     if (length <= 0 || !drm_fdinfo_parse(text, (size_t)length, &info))
         return;
     int index = gpu_match(setup, "", info.pdev);

@@ -10,6 +10,7 @@
 #include "usage_rows.h"
 
 #include "core/base/clock.h"
+#include "core/base/line.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,10 +64,7 @@ static void say(const struct nvml *nvml, char *note, const char *what, int code)
                           text ? text : "it does not say why");
     if (code > 0)
         snprintf(note + length, NOTE_MAX - (size_t)length, " (NVML error %d)", code);
-    for (char *c = note; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    }
+    line_clean(note);
 }
 
 /* 0 or NVML's code. A device that cannot be named is left out. */

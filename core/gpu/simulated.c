@@ -6,6 +6,8 @@
  */
 #include "vendor.h"
 
+#include "core/base/line.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -95,10 +97,7 @@ static int refuse(struct gpu_list *list, const char *format, const char *argumen
 {
     memset(list, 0, sizeof(*list));
     snprintf(list->note, sizeof(list->note), format, argument);
-    for (char *c = list->note; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    }
+    line_clean(list->note);
     return -EINVAL;
 }
 

@@ -10,6 +10,7 @@
 #include "usage_state.h"
 
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -21,8 +22,6 @@
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define NS_PER_MS INT64_C(1000000)
 
 /* -- making and ending ---------------------------------------------------------- */
 
@@ -101,10 +100,8 @@ struct usage_reader *usage_reader_free(struct usage_reader *reader)
         if (reader->standing[i].stuck != 0)
             driver_child_gone(reader->standing[i].stuck);
     }
-    if (reader->timer >= 0)
-        close(reader->timer);
-    if (reader->epoll >= 0)
-        close(reader->epoll);
+    fd_close(reader->timer);
+    fd_close(reader->epoll);
     usage_rows_free(&reader->rows);
     usage_rows_free(&reader->before);
     usage_rows_free(&reader->told);

@@ -9,7 +9,6 @@
 #include "core/base/clock.h"
 #include "core/gpu/driver.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -496,7 +495,6 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    TCase *all = tcase_create("contract");
     const TTest *const tests[] = {
         vendors_have_words, parts_are_not_the_whole, old_driver,    news,
         driver_comes_later, busy_as_long_as_it_was,  busy_goes_on,  busy_never_goes_back,
@@ -507,9 +505,9 @@ int main(int argc, char **argv)
         _exit(driver_process(argv[2], gpu_vendors));
     if (realpath(argv[0], help_program) == NULL)
         return 1;
-    tcase_add_checked_fixture(all, help_begin, help_end);
-    tcase_add_loop_test(all, tells, 0, (int)(sizeof(machines) / sizeof(machines[0])));
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+    TCase *all = check_case("usage-contract", help_begin, help_end);
+    tcase_add_loop_test(all, tells, 0, (int)ARRAY_COUNT(machines));
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
         tcase_add_test(all, tests[i]);
-    return help_run(all);
+    return check_run("usage-contract", all);
 }

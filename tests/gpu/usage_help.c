@@ -2,9 +2,10 @@
 /* See usage_help.h. */
 #include "usage_help.h"
 
+#include "one_line.h"
+
 #include "core/base/clock.h"
 
-#include <check.h>
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
@@ -164,14 +165,6 @@ struct usage_reader *help_reader(const char *names, const struct usage_options *
     return reader;
 }
 
-static void one_line(const char *text, size_t size)
-{
-    size_t length = strnlen(text, size);
-    ck_assert_uint_lt(length, size);
-    for (size_t i = 0; i < length; i++)
-        ck_assert(text[i] >= ' ' && text[i] != 0x7f);
-}
-
 static void check_device(const struct gpu_usage_device *device)
 {
     one_line(device->backend, sizeof(device->backend));
@@ -304,18 +297,6 @@ bool help_no_pidfd(void)
     if (fd >= 0)
         close(fd);
     return fd < 0;
-}
-
-int help_run(TCase *all)
-{
-    Suite *suite = suite_create("usage");
-    tcase_set_timeout(all, 300);
-    suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }
 
 void help_dies(pid_t pid)

@@ -5,7 +5,8 @@
 
 #include "core/gpu/usage.h"
 
-#include <check.h>
+#include "tests/check.h"
+
 #include <sys/types.h>
 
 /* The program that runs, to be executed with --driver; main sets it. */
@@ -53,7 +54,5 @@ void help_dies(pid_t pid);
 void help_pause(int ms);
 /* An old kernel, or valgrind, which does not know the call. */
 bool help_no_pidfd(void);
-/* What main ends with: runs the tests, returns the exit status. */
-int help_run(TCase *all);
 
 #endif

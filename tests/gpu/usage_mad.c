@@ -7,7 +7,6 @@
 
 #include "core/gpu/driver.h"
 
-#include <check.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -400,22 +399,21 @@ static void add_tests(TCase *all)
                                   says_impossible_things};
     const TTest *const of_calls[] = {hangs, crashes, prints, is_slow, fails};
 
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
         tcase_add_test(all, tests[i]);
-    for (size_t i = 0; i < sizeof(of_calls) / sizeof(of_calls[0]); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(of_calls); i++)
         tcase_add_loop_test(all, of_calls[i], 0, CALLS);
     tcase_add_loop_test(all, ends_the_program, 0, 2);
 }
 
 int main(int argc, char **argv)
 {
-    TCase *all = tcase_create("mad");
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(driver_process(argv[2], gpu_vendors));
     if (realpath(argv[0], help_program) == NULL)
         return 1;
-    tcase_add_checked_fixture(all, begin, end);
+    TCase *all = check_case("usage-mad", begin, end);
     add_tests(all);
-    return help_run(all);
+    return check_run("usage-mad", all);
 }

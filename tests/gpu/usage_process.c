@@ -8,7 +8,6 @@
 #include "core/base/clock.h"
 #include "core/gpu/driver.h"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -390,14 +389,13 @@ static int act(int fd, const char *mad)
 
 int main(int argc, char **argv)
 {
-    TCase *all = tcase_create("mad");
     const char *mad = getenv("USAGE_MAD");
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(mad != NULL ? act(DRIVER_FD, mad) : driver_process(argv[2], gpu_vendors));
     if (realpath(argv[0], help_program) == NULL)
         return 1;
-    tcase_add_checked_fixture(all, begin, end);
+    TCase *all = check_case("usage-process", begin, end);
     tcase_add_loop_test(all, process_is_mad, 0, MADNESSES);
     tcase_add_test(all, process_leaves_slowly);
     tcase_add_loop_test(all, next_one_is_asked, 0, 4);
@@ -407,5 +405,5 @@ int main(int argc, char **argv)
     tcase_add_test(all, asks_again_when_taken);
     tcase_add_test(all, no_program);
     tcase_add_loop_test(all, another_program, 0, 2);
-    return help_run(all);
+    return check_run("usage-process", all);
 }

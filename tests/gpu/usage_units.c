@@ -2,8 +2,8 @@
 /* The usage reader's small parts: rows of usage, names of devices, the text of fdinfo. */
 #include "core/gpu/drm_fdinfo.h"
 #include "core/gpu/identity.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,17 +212,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("usage");
-    TCase *all = tcase_create("units");
+    TCase *all = check_case("usage-units", NULL, NULL);
     tcase_add_test(all, rows_merge);
     tcase_add_test(all, rows_cut);
     tcase_add_test(all, match);
-    tcase_add_loop_test(all, fdinfo, 0, (int)(sizeof(cases) / sizeof(cases[0])));
+    tcase_add_loop_test(all, fdinfo, 0, (int)ARRAY_COUNT(cases));
     tcase_add_test(all, fdinfo_names);
-    suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run("usage-units", all);
 }
