@@ -12,8 +12,8 @@
  *   worker.c        serves the tree (a process of its own); server.h goes on from there
  *
  * The same program is all of them: with --worker, which only the supervisor says, it
- * is a worker; with --meter, which only a worker says, it asks the drivers for usage
- * (core/gpu/meter.h).
+ * is a worker; with --driver, which only the daemon says, it asks the drivers of devices
+ * (core/gpu/driver.h).
  */
 #include "core/base/array.h"
 #include "core/base/clock.h"
@@ -26,7 +26,7 @@
 #include "fs/fuse/worker.h"
 #include "fs/tree/shared.h"
 
-#include "core/gpu/usage.h"
+#include "core/gpu/driver.h"
 #include "core/proctrack/proctrack.h"
 #include "core/store/store.h"
 
@@ -44,8 +44,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_USAGE    2
-#define PROBE_WAIT_MS 30000
+#define EXIT_USAGE 2
 
 /* -- as a worker -------------------------------------------------------------- */
 
@@ -71,13 +70,13 @@ static int run_worker(const char *numbers)
     _exit(worker_run(&fds));
 }
 
-/* -- as a usage reader --------------------------------------------------------------- */
+/* -- as a driver process ------------------------------------------------------- */
 
-static int run_reader(const char *fd_text)
+static int run_driver(const char *fd_text)
 {
-    int status = usage_process(fd_text);
+    int status = driver_process(fd_text, gpu_vendors);
     if (status == EXIT_USAGE)
-        fprintf(stderr, "chronosfs: --meter is for the worker alone\n");
+        fprintf(stderr, "chronosfs: --driver is for the daemon alone\n");
     _exit(status); /* at once: a driver may have handlers that hang */
 }
 
@@ -186,25 +185,27 @@ static int check_state(struct start *start)
     return r;
 }
 
+/* A list of devices that cannot be made up is a mistake of the caller: no log line beside
+ * the message. */
+static void take_note(void *context, const char *note)
+{
+    struct start *start = context;
+    if (start->options.simulate[0] != '\0')
+        message_set(0, &start->message, "%s", note);
+    else
+        log_say("%s", note);
+}
+
 static int find_devices(struct start *start)
 {
-    bool simulate = start->options.simulate[0] != '\0';
-    struct gpu_list *list = &start->shared->devices;
-    int r = gpu_probe(simulate ? &gpu_simulated : &gpu_opencl,
-                      simulate                          ? start->options.simulate
-                      : start->shared->layer[0] != '\0' ? start->shared->layer
-                                                        : NULL,
-                      PROBE_WAIT_MS, list);
+    const struct gpu_find_options options = {.simulate = start->options.simulate,
+                                             .layer = start->shared->layer};
+    int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
-    if (r && simulate)
-        return message_set(r, &start->message, "%s", list->note);
-    if (list->note[0] != '\0')
-        log_say("%s", list->note);
-    if (!r && !simulate && start->shared->layer[0] != '\0' && !list->layered)
-        log_say("the OpenCL loader of this machine takes no layers: OpenCL programs are not "
-                "limited; use the one of ocl-icd or of Khronos");
-    if (!r && list->count > 0)
+    if (!r && start->shared->devices.count > 0)
         return 0;
+    if (start->message.text[0])
+        return r ? r : -ENODEV;
     return message_set(
         r ? r : -ENODEV, &start->message,
         "there is no device to share. Look at clinfo: it needs the OpenCL driver of the "
@@ -379,8 +380,8 @@ int main(int argc, char **argv)
     open_standard();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argv[2]);
-    if (argc == 3 && strcmp(argv[1], "--meter") == 0)
-        return run_reader(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--driver") == 0)
+        return run_driver(argv[2]);
     if (options_parse(argc, argv, &start.options, &start.message) != 0) {
         log_say("%s", message);
         return EXIT_USAGE;

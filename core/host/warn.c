@@ -6,6 +6,8 @@
  */
 #include "internal.h"
 
+#include "core/base/pidfd.h"
+
 #include "core/base/procfs.h"
 #include "core/engine/ending.h"
 
