@@ -745,7 +745,7 @@ int main(int argc, char **argv)
 {
     const char *wanted = getenv("CHRONOS_SEED");
     uint64_t total = getenv("CHRONOS_TEST_LIGHT") ? OPERATIONS / 20
-                     : getenv("CHRONOS_LONG")     ? OPERATIONS * 20
+                     : getenv("CHRONOS_LONG")     ? OPERATIONS * 200
                                                   : OPERATIONS;
     struct timespec now;
 
