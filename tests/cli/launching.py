@@ -471,8 +471,8 @@ class Terminal(Case):
             return word in heard[-1]
         self.assertTrue(wait_for(said), self.all[:1000])
 
-    def run_in_shell(self, *program):
-        self.type(" ".join(words(*program)) + "\n")
+    def run_in_shell(self, *program, **how):
+        self.type(" ".join(words(*program, **how)) + "\n")
 
     def test_interrupt(self):
         for key, code in ("\x03", 130), ("\x1c", 131):
@@ -498,6 +498,15 @@ class Terminal(Case):
         self.assertEqual(self.expect("<>"), "")
         self.type("echo code $?\n")
         self.assertEqual(self.expect("<>"), "code 5\n")
+
+    def test_interrupt_while_waiting(self):
+        """The program is over, what it left is not: the terminal is ours again."""
+        self.run_in_shell("sh", "-c", "'trap \"\" TERM INT; setsid sleep 1000 & exit 3'", grace=1000000)
+        self.expect("left processes behind.*\n")
+        self.type("\x03")
+        self.expect("<>")
+        self.type("echo code $?\n")
+        self.assertEqual(self.expect("<>"), "code 3\n")
 
     def test_stop_and_go(self):
         self.run_in_shell("sh", "-c", "'echo up; read x; echo got $x; exit 6'")
