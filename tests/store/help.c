@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See store_help.h.
+ * See help.h.
  */
 #include "help.h"
 
