@@ -6,6 +6,8 @@
 #ifndef CHRONOS_STORE_PRIVATE_H
 #define CHRONOS_STORE_PRIVATE_H
 
+#include "core/base/array.h"
+#include "core/base/line.h"
 #include "store.h"
 
 /* History is dropped when this much time went by, not at each commit. */
@@ -20,10 +22,10 @@
 
 struct store_ops {
     int (*load)(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
-                struct store_counters *ret_counters, char *message, size_t size);
+                struct store_counters *ret_counters, struct message *message);
     int (*devices)(struct store *store, const struct store_device *devices, uint32_t count,
-                   char *message, size_t size);
-    int (*commit)(struct store *store, const struct store_batch *batch, char *message, size_t size);
+                   struct message *message);
+    int (*commit)(struct store *store, const struct store_batch *batch, struct message *message);
     void (*close)(struct store *store);
 };
 
@@ -32,8 +34,6 @@ struct store {
     const struct store_ops *ops;
 };
 
-/* One printable line (UTF-8 passes) of at least `min` and less than `size` bytes. */
-bool store_line_fits(const char *text, size_t min, size_t size);
 /* A partition's label: the characters that the request grammar allows. */
 bool store_label_fits(const char *label);
 

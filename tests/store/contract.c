@@ -25,8 +25,8 @@ static void reopen_at(int kind, const struct store_clock *clock, size_t max_hist
     if (kinds[kind] != &store_memory)
         store = store_close(store);
     if (store == NULL)
-        ck_assert_msg(kinds[kind]->open(directory, true, &store, why, sizeof(why)) == 0, "%s", why);
-    ck_assert_msg(kept_load(&kept, store, clock, max_history, why, sizeof(why)) == 0, "%s", why);
+        ck_assert_msg(kinds[kind]->open(directory, true, &store, &why) == 0, "%s", why.text);
+    ck_assert_msg(kept_load(&kept, store, clock, max_history, &why) == 0, "%s", why.text);
 }
 
 static void reopen(int kind)
@@ -42,7 +42,7 @@ static void start(int kind)
 
 static void commit_well(void)
 {
-    ck_assert_msg(commit() == 0, "%s", why);
+    ck_assert_msg(commit() == 0, "%s", why.text);
 }
 
 /* One committed partition. */
@@ -513,7 +513,7 @@ static void begin_bad_batch(void)
 static void is_refused(const char *what)
 {
     ck_assert_msg(commit() == -EINVAL, "%s", what);
-    ck_assert_msg(why[0] != '\0', "%s", what);
+    ck_assert_msg(why.text[0] != '\0', "%s", what);
 }
 
 START_TEST(refused_batches)
@@ -584,7 +584,7 @@ START_TEST(devices_come_and_go)
     strcpy(devices[2].key, "key0");
     strcpy(devices[1].name, "renamed");
     devices[1].bytes = 7;
-    ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), 0);
+    ck_assert_int_eq(store_devices(store, devices, 3, &why), 0);
     p = partition_make(2, 0, HOUR_NS);
     attempt_add(&attempt, 2, EVENT_CREATED, &p, NULL);
     p = partition_make(3, 0, HOUR_NS);
@@ -598,9 +598,9 @@ START_TEST(devices_come_and_go)
     ck_assert_str_eq(kept_find(&kept, 2)->device.key, "key3");
     ck_assert_str_eq(kept_find(&kept, 3)->device.key, "key0");
     strcpy(devices[1].key, "key3");
-    ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), -EINVAL);
+    ck_assert_int_eq(store_devices(store, devices, 3, &why), -EINVAL);
     devices[1].key[0] = '\0';
-    ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), -EINVAL);
+    ck_assert_int_eq(store_devices(store, devices, 3, &why), -EINVAL);
 }
 END_TEST
 
@@ -611,13 +611,13 @@ START_TEST(one_at_a_time)
     struct kept others = {0};
     start(_i);
     create_one(1, 1);
-    int rc = kinds[_i]->open(directory, false, &other, why, sizeof(why));
-    ck_assert_int_eq(rc, kinds[_i] == &store_memory ? 0 : -EBUSY);
-    ck_assert_int_eq(other == NULL, rc < 0);
-    if (rc < 0) {
-        ck_assert(why[0] != '\0');
+    int r = kinds[_i]->open(directory, false, &other, &why);
+    ck_assert_int_eq(r, kinds[_i] == &store_memory ? 0 : -EBUSY);
+    ck_assert_int_eq(other == NULL, r < 0);
+    if (r < 0) {
+        ck_assert(why.text[0] != '\0');
     } else {
-        ck_assert_int_eq(kept_load(&others, other, &boot, 10, why, sizeof(why)), 0);
+        ck_assert_int_eq(kept_load(&others, other, &boot, 10, &why), 0);
         ck_assert_uint_eq(others.calls, 0);
         store_close(other);
     }
@@ -653,12 +653,12 @@ START_TEST(sink_stops_the_load)
     size_t all = kept.calls;
     ck_assert_uint_eq(all, 5);
     for (kept.stop_after = 1; kept.stop_after <= all; kept.stop_after++) {
-        ck_assert_int_eq(kept_load(&kept, store, &boot, 10, why, sizeof(why)), 42);
+        ck_assert_int_eq(kept_load(&kept, store, &boot, 10, &why), 42);
         ck_assert_uint_eq(kept.calls, kept.stop_after);
     }
     struct store_sink none = {.max_history = 10};
     struct store_counters counters = {0};
-    ck_assert_int_eq(store_load(store, &boot, &none, &counters, why, sizeof(why)), 0);
+    ck_assert_int_eq(store_load(store, &boot, &none, &counters, &why), 0);
     ck_assert_uint_eq(counters.next_id, 3);
 }
 END_TEST

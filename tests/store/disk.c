@@ -48,7 +48,7 @@ static void on_small_disk(const char *options, void (*body)(void))
 #define MUST(x)                                                                                    \
     do {                                                                                           \
         if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #x, why);                       \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #x, why.text);                  \
             _exit(1);                                                                              \
         }                                                                                          \
     } while (0)
@@ -75,16 +75,16 @@ static void reload_has(uint64_t partitions)
 static void full_disk(void)
 {
     uint64_t id = 1;
-    int rc = 0;
+    int r = 0;
     MUST(try_open(true) == 0 && try_load() == 0);
     give_devices(2, &boot);
     MUST(create(id) == 0);
     take_room(16 * 4096);
     /* The log has its room; it is the checkpoint that finds none. */
-    for (id = 2; id < 20000 && (rc = create(id)) == 0; id++)
+    for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
-    MUST(rc == -ENOSPC || rc == -EIO);
-    MUST(strstr(why, "nothing was changed") != NULL);
+    MUST(r == -ENOSPC || r == -EIO);
+    MUST(strstr(why.text, "nothing was changed") != NULL);
     for (int i = 0; i < 5; i++)
         MUST(create(id) < 0);
     MUST(try_load() == 0 && kept.partition_count == id - 1); /* reads go on */
@@ -113,7 +113,7 @@ static void no_room_at_all(void)
 {
     take_room(3 * 4096);
     MUST(try_open(true) == -ENOSPC);
-    MUST(why[0] != '\0');
+    MUST(why.text[0] != '\0');
     MUST(access(path_in(directory, STATE_FILE), F_OK) != 0);
     unlink(path_in(directory, "ballast"));
     MUST(try_open(true) == 0);
@@ -148,7 +148,7 @@ static void read_only_disk(void)
     MUST(try_open(true) == 0 && try_load() == 0);
     MUST(kept.partition_count == 10);
     give_devices(2, &boot);
-    MUST(create(11) == -EROFS && why[0] != '\0');
+    MUST(create(11) == -EROFS && why.text[0] != '\0');
     MUST(create(11) == -EROFS);
     MUST(try_load() == 0 && kept.partition_count == 10);
     remount(0);
@@ -173,7 +173,7 @@ START_TEST(file_may_not_grow)
 {
     struct rlimit limit;
     uint64_t id = 1;
-    int rc = 0;
+    int r = 0;
     signal(SIGXFSZ, SIG_IGN);
     open_well();
     ck_assert_int_eq(create(id), 0);
@@ -181,9 +181,9 @@ START_TEST(file_may_not_grow)
     rlim_t old = limit.rlim_cur;
     limit.rlim_cur = 64 * 4096; /* the log is longer already, so not a byte of it */
     setrlimit(RLIMIT_FSIZE, &limit);
-    for (id = 2; id < 20000 && (rc = create(id)) == 0; id++)
+    for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
-    ck_assert_msg(rc == -EFBIG || rc == -EIO || rc == -ENOSPC, "%d", rc);
+    ck_assert_msg(r == -EFBIG || r == -EIO || r == -ENOSPC, "%d", r);
     ck_assert_int_lt(create(id), 0);
     limit.rlim_cur = old;
     setrlimit(RLIMIT_FSIZE, &limit);
@@ -200,7 +200,7 @@ static void as_nobody(int expected_open, int expected_commit)
     pid_t child = fork();
     if (child == 0) {
         MUST(setgid(65534) == 0 && setuid(65534) == 0);
-        MUST(try_open(true) == expected_open && (expected_open == 0 || why[0] != '\0'));
+        MUST(try_open(true) == expected_open && (expected_open == 0 || why.text[0] != '\0'));
         if (expected_open == 0) {
             MUST(try_load() == 0 && kept.partition_count == 20);
             give_devices(2, &boot);
@@ -242,7 +242,7 @@ START_TEST(used_by_another_process)
     }
     ck_assert_int_eq(read(fds[0], &byte, 1), 1);
     ck_assert_int_eq(try_open(true), -EBUSY);
-    ck_assert_msg(strstr(why, "another program") != NULL, "%s", why);
+    ck_assert_msg(strstr(why.text, "another program") != NULL, "%s", why.text);
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
     open_well();
@@ -271,8 +271,8 @@ static int bad_write(sqlite3_file *file, const void *data, int length, sqlite3_i
 static int bad_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
                     int *ret_flags)
 {
-    int rc = real_open(vfs, name, file, flags, ret_flags);
-    if (rc == SQLITE_OK && file->pMethods != NULL) {
+    int r = real_open(vfs, name, file, flags, ret_flags);
+    if (r == SQLITE_OK && file->pMethods != NULL) {
         real_methods = file->pMethods;
         sqlite3_io_methods *bad = &bad_methods[flags & SQLITE_OPEN_MAIN_DB ? 0 : 1];
         *bad = *real_methods;
@@ -280,7 +280,7 @@ static int bad_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
         bad->xWrite = bad_write;
         file->pMethods = bad;
     }
-    return rc;
+    return r;
 }
 
 static void use_bad_disk(void)
@@ -337,7 +337,7 @@ START_TEST(syncs_that_fail)
                 killed_now_has(id - 1);
             *fault = false;
         }
-        ck_assert_msg(create(id) == 0, "%d: %s", (int)id, why);
+        ck_assert_msg(create(id) == 0, "%d: %s", (int)id, why.text);
     }
     open_well();
     ck_assert_uint_eq(kept.partition_count, 1600);

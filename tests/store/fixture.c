@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char directory[PATH_MAX], why[STORE_MESSAGE_MAX];
+char directory[PATH_MAX];
+struct message why;
 struct store *store;
 struct kept kept;
 struct attempt attempt;
@@ -32,14 +33,14 @@ void give_devices(uint32_t count, const struct store_clock *clock)
 {
     struct store_device devices[8];
     devices_make(devices, count);
-    ck_assert_msg(store_devices(store, devices, count, why, sizeof(why)) == 0, "%s", why);
+    ck_assert_msg(store_devices(store, devices, count, &why) == 0, "%s", why.text);
     attempt_begin(&attempt, clock);
 }
 
 int commit(void)
 {
-    why[0] = '\0';
-    int r = store_commit(store, &attempt.batch, why, sizeof(why));
+    why.text[0] = '\0';
+    int r = store_commit(store, &attempt.batch, &why);
     struct store_clock clock = attempt.batch.clock;
     attempt_begin(&attempt, &clock);
     return r;
@@ -103,20 +104,20 @@ void spill(const char *where, const char *name, const struct bytes *bytes)
 
 int try_open(bool check)
 {
-    why[0] = '\0';
+    why.text[0] = '\0';
     store = store_close(store);
-    return store_sqlite.open(directory, check, &store, why, sizeof(why));
+    return store_sqlite.open(directory, check, &store, &why);
 }
 
 int try_load(void)
 {
-    return kept_load(&kept, store, &boot, 1000, why, sizeof(why));
+    return kept_load(&kept, store, &boot, 1000, &why);
 }
 
 void open_well(void)
 {
-    ck_assert_msg(try_open(true) == 0, "%s", why);
-    ck_assert_msg(try_load() == 0, "%s", why);
+    ck_assert_msg(try_open(true) == 0, "%s", why.text);
+    ck_assert_msg(try_load() == 0, "%s", why.text);
     give_devices(2, &boot);
 }
 

@@ -12,7 +12,8 @@
 static const struct store_clock boot = {"boot-1", 1000 * DAY_NS};
 
 /* Fresh in each test, freed after it. */
-extern char directory[PATH_MAX], why[STORE_MESSAGE_MAX];
+extern char directory[PATH_MAX];
+extern struct message why;
 extern struct store *store;
 extern struct kept kept;
 extern struct attempt attempt;

@@ -45,12 +45,12 @@ static void refused(int code, const char *word)
 {
     struct bytes file = slurp(directory, STATE_FILE), wal = slurp(directory, STATE_FILE "-wal");
     for (int check = 0; check < 2; check++) {
-        int rc = try_open(check);
-        if (rc == 0)
-            rc = try_load();
+        int r = try_open(check);
+        if (r == 0)
+            r = try_load();
         store = store_close(store);
-        ck_assert_msg(rc == code, "%d, not %d: %s", rc, code, why);
-        ck_assert_msg(strstr(why, word) != NULL, "%s", why);
+        ck_assert_msg(r == code, "%d, not %d: %s", r, code, why.text);
+        ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
         same_file(STATE_FILE, &file);
         same_file(STATE_FILE "-wal", &wal);
     }
@@ -66,7 +66,7 @@ START_TEST(private_files)
     struct stat st;
     umask(0);
     snprintf(deep, sizeof(deep), "%.2000s/a/b/", directory);
-    ck_assert_int_eq(store_sqlite.open(deep, true, &store, why, sizeof(why)), 0);
+    ck_assert_int_eq(store_sqlite.open(deep, true, &store, &why), 0);
     ck_assert_int_eq(try_load(), 0);
     give_devices(2, &boot);
     ck_assert_int_eq(create(1), 0);
@@ -139,7 +139,7 @@ START_TEST(log_without_file)
     spill(directory, STATE_FILE "-wal", &file);
     unlink(path_in(directory, STATE_FILE));
     ck_assert_int_eq(try_open(true), -EBADMSG);
-    ck_assert(strstr(why, "put the file back") != NULL);
+    ck_assert(strstr(why.text, "put the file back") != NULL);
     same_file(STATE_FILE "-wal", &file);
     free(file.at);
 }
@@ -251,15 +251,15 @@ static void damaged_once(const struct bytes *file, unsigned *refusals)
 {
     spill(directory, STATE_FILE, file);
     unlink(path_in(directory, STATE_FILE "-wal"));
-    int rc = try_open(rand() % 2);
-    if (rc == 0)
-        rc = try_load();
+    int r = try_open(rand() % 2);
+    if (r == 0)
+        r = try_load();
     store = store_close(store);
-    if (rc == 0)
+    if (r == 0)
         return;
     ++*refusals;
-    ck_assert_msg(rc == -EBADMSG || rc == -EPROTONOSUPPORT, "%d: %s", rc, why);
-    ck_assert(why[0] != '\0' && strchr(why, '\n') == NULL);
+    ck_assert_msg(r == -EBADMSG || r == -EPROTONOSUPPORT, "%d: %s", r, why.text);
+    ck_assert(why.text[0] != '\0' && strchr(why.text, '\n') == NULL);
     same_file(STATE_FILE, file);
 }
 
@@ -407,8 +407,8 @@ START_TEST(killed_again_and_again)
     srand(11);
     for (int round = 0; round < rounds(100); round++) {
         acknowledged = kill_once(acknowledged);
-        ck_assert_msg(try_open(true) == 0, "%s", why);
-        ck_assert_msg(try_load() == 0, "%s", why);
+        ck_assert_msg(try_open(true) == 0, "%s", why.text);
+        ck_assert_msg(try_load() == 0, "%s", why.text);
         uint64_t last = kept.counters.next_id - 1;
         /* Whole batches, all that were acknowledged, at most one more. */
         ck_assert_uint_eq(last % 3, 0);

@@ -84,8 +84,8 @@ START_TEST(twins)
             if (kinds[k] != &store_memory)
                 stores[k] = store_close(stores[k]);
             if (stores[k] == NULL)
-                ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], why, sizeof(why)), 0);
-            ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, why, sizeof(why)), 0);
+                ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], &why), 0);
+            ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, &why), 0);
             store = stores[k];
             give_devices(3, &clock);
             store = NULL;
@@ -99,9 +99,9 @@ START_TEST(twins)
         attempt_usage(&attempt, 1 + (uint64_t)rand() % next_id, (uint64_t)rand(), (uint64_t)rand());
         attempt.items[0].usage.gpu_ns = (uint64_t)rand();
         attempt.batch.first_line_seq = seq > 50 ? seq - 50 : 0;
-        int rc = store_commit(stores[0], &attempt.batch, why, sizeof(why));
-        ck_assert_int_eq(store_commit(stores[1], &attempt.batch, why, sizeof(why)), rc);
-        good += rc == 0;
+        int r = store_commit(stores[0], &attempt.batch, &why);
+        ck_assert_int_eq(store_commit(stores[1], &attempt.batch, &why), r);
+        good += r == 0;
         if (round % 100 == 99) { /* a reboot, and the clock a little off */
             snprintf(clock.boot_id, sizeof(clock.boot_id), "boot %d", round);
             clock.offset_ns += 12345;
