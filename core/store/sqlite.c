@@ -86,7 +86,7 @@ static int memory_open(const char *directory, bool check, struct store **ret_sto
     if (r == SQLITE_OK)
         r = sqlite_configure(store->db);
     if (r != SQLITE_OK) {
-        int code = sqlite_message(message, "no state can be made in memory", store->db, r);
+        int code = sqlite_message(message, "No state can be made in memory", store->db, r);
         sqlite_close(&store->base);
         return code;
     }

@@ -361,8 +361,8 @@ static int leave_copy(struct sqlite_store *store, struct message *message)
     code = sqlite_read_head(&fresh, message);
     if (!code && (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
         message_set(0, message,
-                    "%s/" STATE_FILE " was changed by somebody else while it could not be written: "
-                    "start again",
+                    "%s/" STATE_FILE
+                    " was changed by another program while it could not be written. Start again.",
                     store->directory);
         code = -EBADMSG;
     }
@@ -388,14 +388,14 @@ int sqlite_writable(struct sqlite_store *store, struct message *message)
         sqlite_wal_begin(store);
         return 0;
     }
-    return sqlite_message(message, "the state cannot be written", store->db, r);
+    return sqlite_message(message, "The state cannot be written", store->db, r);
 }
 
 /* Says why nothing was written, and leaves the connection clean. */
 int sqlite_give_up(struct sqlite_store *store, int r, struct message *message)
 {
     char what[PATH_MAX];
-    snprintf(what, sizeof(what), "the state in %.*s cannot be written, so nothing was changed",
+    snprintf(what, sizeof(what), "The state in %.*s cannot be written, so nothing was changed",
              PATH_MAX - 128, store->directory);
     int code = sqlite_message(message, what, store->db, r);
     for (size_t i = 0; i < SQL_COUNT; i++)
@@ -411,10 +411,9 @@ int sqlite_commit(struct store *base, const struct store_batch *batch, struct me
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct writing writing;
 
-    if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq) {
-        return message_set(-EINVAL, message, "event %llu is kept already",
+    if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq)
+        return message_set(-EINVAL, message, "Event %llu is kept already.",
                            (unsigned long long)batch->items[0].event->seq);
-    }
     int code = sqlite_writable(store, message);
     if (!code)
         code = begin_writing(store, batch, &writing);

@@ -31,9 +31,8 @@ static int check_schema(struct sqlite_store *store, struct message *message)
 
     if (r == SQLITE_OK)
         return 0;
-    if (r != SQLITE_CORRUPT && sqlite_errno(store->db, r) != -EBADMSG) {
-        return sqlite_message(message, "the state cannot be read", store->db, r);
-    }
+    if (r != SQLITE_CORRUPT && sqlite_errno(store->db, r) != -EBADMSG)
+        return sqlite_message(message, "The state cannot be read", store->db, r);
     return sqlite_damaged(store, "its tables are not those of a state", message);
 }
 
@@ -111,7 +110,7 @@ static int why_read_only(const char *path, struct message *message)
     int error = fd < 0 ? errno : EROFS;
     if (fd >= 0)
         close(fd);
-    return message_set(-error, message, "%.*s cannot be written, so nothing was changed: %s",
+    return message_set(-error, message, "%.*s cannot be written, so nothing was changed: %s.",
                        PATH_MAX - 128, path, strerror(error));
 }
 
@@ -125,9 +124,8 @@ static int open_file(struct sqlite_store *store, const char *directory, struct m
         return why_read_only(path, message);
     if (r == SQLITE_OK)
         r = sqlite_configure(store->db);
-    if (r != SQLITE_OK) {
-        return sqlite_message(message, "the state cannot be opened", store->db, r);
-    }
+    if (r != SQLITE_OK)
+        return sqlite_message(message, "The state cannot be opened", store->db, r);
     return check_format(store, message);
 }
 

@@ -56,14 +56,14 @@ int sqlite_message(struct message *message, const char *what, sqlite3 *db, int r
                       : code != -EBADMSG && code != -EINVAL ? strerror(-code)
                       : db                                  ? sqlite3_errmsg(db)
                                                             : sqlite3_errstr(r);
-    return clean(message_set(code, message, "%s: %s", what, why), message);
+    return clean(message_set(code, message, "%s: %s.", what, why), message);
 }
 
 int sqlite_damaged(const struct sqlite_store *store, const char *how, struct message *message)
 {
     message_set(-EBADMSG, message,
-                "%s/" STATE_FILE " is damaged (%s); it was left alone: put a copy back, or move it "
-                "away to begin with nothing",
+                "%s/" STATE_FILE " is damaged (%s). It was left alone: put a copy back, or move it "
+                                 "away to begin with nothing.",
                 store->directory, how);
     return clean(-EBADMSG, message);
 }

@@ -25,10 +25,9 @@ int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *
     int error = 0;
     size_t length = strlen(directory);
 
-    if (length == 0 || length >= sizeof(path)) {
+    if (length == 0 || length >= sizeof(path))
         return message_set(-EINVAL, message,
-                           "the name of the state directory is empty or too long");
-    }
+                           "The name of the state directory is empty or too long.");
     memcpy(path, directory, length + 1);
     for (char *slash = path + 1; error == 0 && slash;) {
         slash = strchr(slash, '/');
@@ -45,7 +44,7 @@ int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *
         error = ENAMETOOLONG;
     if (error == 0)
         return 0;
-    return message_set(-error, message, "the state directory %s cannot be made: %s", directory,
+    return message_set(-error, message, "The state directory %s cannot be made: %s.", directory,
                        strerror(error));
 }
 
@@ -61,8 +60,8 @@ int sqlite_format(const char *path, int64_t format, struct message *message)
         return 0;
     return message_set(
         -EPROTONOSUPPORT, message,
-        "%s has format %lld, written by %s chronosfs; this one knows format %d alone; it was "
-        "left alone: start the %s program, or move the file away to begin with nothing",
+        "%s has format %lld, written by %s chronosfs, and this one knows format %d alone. It was "
+        "left alone: start the %s program, or move the file away to begin with nothing.",
         path, (long long)format, newer ? "a newer" : "an older", STATE_FORMAT,
         newer ? "newer" : "older");
 }
@@ -75,30 +74,25 @@ static int judge(const char *path, const unsigned char *header, struct message *
     memcpy(&application, header + 68, 4);
     application = be32toh(application);
     format = be32toh(format);
-    if (memcmp(header, "SQLite format 3", 16) != 0) {
-        return message_set(
-            -EBADMSG, message,
-            "%s is damaged or not a state file; it was left alone: put a copy back, or move "
-            "it away to begin with nothing",
-            path);
-    }
+    if (memcmp(header, "SQLite format 3", 16) != 0)
+        return message_set(-EBADMSG, message,
+                           "%s is damaged or not a state file. It was left alone: put a copy back, "
+                           "or move it away to begin with nothing.",
+                           path);
     if (application != STATE_APPLICATION) {
-        return message_set(
-            -EBADMSG, message,
-            "%s is the database of another program; it was left alone: name another state "
-            "directory, or move it away",
-            path);
+        return message_set(-EBADMSG, message,
+                           "%s is the database of another program. It was left alone: name another "
+                           "state directory, or move it away.",
+                           path);
     }
     if (format != 0 && format != STATE_FORMAT)
         return sqlite_format(path, format, message);
     /* Bytes 18 and 19: SQLite would take what it does not know for read-only. */
-    if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2) {
-        return message_set(
-            -EBADMSG, message,
-            "%s is damaged: its header says format %u, %d.%d; it was left alone: put a copy "
-            "back, or move it away to begin with nothing",
-            path, format, header[18], header[19]);
-    }
+    if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2)
+        return message_set(-EBADMSG, message,
+                           "%s is damaged: its header says format %u, %d.%d. It was left alone: "
+                           "put a copy back, or move it away to begin with nothing.",
+                           path, format, header[18], header[19]);
     return 1;
 }
 
@@ -108,16 +102,14 @@ static int look_missing(const char *directory, int error, struct message *messag
     struct stat st;
 
     join(wal, directory, STATE_FILE "-wal");
-    if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0) {
-        return message_set(
-            -EBADMSG, message,
-            "%s is there, but the %s that it belongs to is not; it was left alone: put the "
-            "file back, or move both away",
-            wal, STATE_FILE);
-    }
+    if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0)
+        return message_set(-EBADMSG, message,
+                           "%s is there, but the %s that it belongs to is not. It was left alone: "
+                           "put the file back, or move the log away too.",
+                           wal, STATE_FILE);
     if (error == ENOENT)
         return 0;
-    return message_set(-error, message, "the state in %s cannot be read: %s", directory,
+    return message_set(-error, message, "The state in %s cannot be read: %s.", directory,
                        strerror(error));
 }
 
@@ -138,9 +130,8 @@ int sqlite_look(const char *directory, struct message *message)
         error = errno;
     }
     close(fd);
-    if (n < 0) {
-        return message_set(-error, message, "%s cannot be read: %s", path, strerror(error));
-    }
+    if (n < 0)
+        return message_set(-error, message, "%s cannot be read: %s.", path, strerror(error));
     if (n < (ssize_t)sizeof(header))
         memset(header, 0, sizeof(header));
     return judge(path, header, message);
@@ -217,7 +208,7 @@ int sqlite_create(const char *directory, struct message *message)
     if (!r)
         return 0;
     remove_new(directory);
-    return message_set(r, message, "no state can be kept in %s: %s", directory, strerror(-r));
+    return message_set(r, message, "No state can be kept in %s: %s.", directory, strerror(-r));
 }
 
 static int copy_file(const char *from, const char *to)

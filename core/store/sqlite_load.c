@@ -41,11 +41,11 @@ int sqlite_read_head(struct sqlite_store *store, struct message *message)
     }
     code = sqlite_rows_end(&row, code);
     if (!code && count != 2) {
-        message_set(0, message,
-                    "%s/" STATE_FILE
-                    " is damaged: table log or clock is empty; nothing was changed: "
-                    "put a copy back",
-                    store->directory);
+        message_set(
+            0, message,
+            "%s/" STATE_FILE
+            " is damaged: table log or clock is empty. Nothing was changed: put a copy back.",
+            store->directory);
         code = -EBADMSG;
     }
     if (!code) {

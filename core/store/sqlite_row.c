@@ -64,8 +64,8 @@ int sqlite_row_judge(struct sqlite_row *row)
     const char *key = (const char *)sqlite3_column_text(row->statement, 0);
     return message_set(-EBADMSG, row->message,
                        "%s/" STATE_FILE
-                       " is damaged: %s cannot be true in the row %.80s of table %s; "
-                       "nothing was changed: put a copy back, or correct the row",
+                       " is damaged: %s cannot be true in the row %.80s of table %s. Nothing was "
+                       "changed: put a copy back, or correct the row.",
                        row->store->directory, row->bad, key ? key : "NULL", row->table);
 }
 
@@ -73,7 +73,7 @@ int sqlite_rows_end(struct sqlite_row *row, int code)
 {
     if (!code && row->r != SQLITE_DONE) {
         char what[128];
-        snprintf(what, sizeof(what), "table %s of the state cannot be read", row->table);
+        snprintf(what, sizeof(what), "Table %s of the state cannot be read", row->table);
         code = sqlite_message(row->message, what, row->store->db, row->r);
     }
     sqlite3_finalize(row->statement);

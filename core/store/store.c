@@ -29,13 +29,12 @@ int store_devices(struct store *store, const struct store_device *devices, uint3
         if (!line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
             !line_fits(devices[i].name, 0, sizeof(devices[i].name)) || devices[i].bytes == 0 ||
             devices[i].bytes > INT64_MAX) {
-            return message_set(-EINVAL, message, "device %u has no proper key, name or memory", i);
+            return message_set(-EINVAL, message, "Device %u has no valid key, name or memory.", i);
         }
         for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(devices[i].key, devices[j].key) == 0) {
-                return message_set(-EINVAL, message, "devices %u and %u have the same key %s", j, i,
-                                   devices[i].key);
-            }
+            if (strcmp(devices[i].key, devices[j].key) == 0)
+                return message_set(-EINVAL, message, "Devices %u and %u have the same key %s.", j,
+                                   i, devices[i].key);
         }
     }
     return store->ops->devices(store, devices, count, message);
@@ -92,10 +91,9 @@ int store_commit(struct store *store, const struct store_batch *batch, struct me
     }
     for (size_t i = 0; fits && i < batch->usage_count; i++)
         fits = usage_fits(&batch->usages[i].usage) && batch->usages[i].id <= INT64_MAX;
-    if (!fits) {
-        return message_set(-EINVAL, message, "event %llu cannot be kept: it makes no sense",
+    if (!fits)
+        return message_set(-EINVAL, message, "Event %llu is invalid and cannot be kept.",
                            (unsigned long long)seq);
-    }
     return store->ops->commit(store, batch, message);
 }
 
