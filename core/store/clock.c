@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock that partitions are told by, and the way from one boot's to the
- * next. It must not know what is kept where.
+ * The clock of partitions, and how its times move from one boot to the next. It must not
+ * know what is kept where.
  */
 #include "core/base/clock.h"
 #include "internal.h"
 
 #include <string.h>
 
-/* The two clocks cannot be read at once. Of a few tries the one that took the
- * shortest is the least wrong. */
+/* The two clocks cannot be read at once: take the shortest of a few tries. */
 static int64_t wall_offset_ns(void)
 {
     int64_t best_ns = 0, shortest_ns = INT64_MAX;

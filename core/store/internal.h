@@ -10,11 +10,11 @@
 #include "core/base/line.h"
 #include "store.h"
 
-/* History is dropped when this much time went by, not at each commit. */
+/* Drop history so often, not at each commit. */
 #define STORE_PRUNE_EVERY_NS (3600 * INT64_C(1000000000))
-/* A commit drops at most so many rows of each table: it must stay short. */
+/* Drop at most so many rows of each table in one commit, to keep it short. */
 #define STORE_PRUNE_ROWS 1000
-/* The offset of the wall clock is written again when it moved by more. */
+/* Write the offset of the wall clock again when it moved by more. */
 #define STORE_CLOCK_SLACK_NS INT64_C(1000000)
 
 /* Far enough for any date, and sums of two of them still fit. */
@@ -40,11 +40,11 @@ bool store_label_fits(const char *label);
 /* Whether the event is a note that moves the change_seq of a partition. */
 bool store_note_moves(const struct engine_event *event);
 
-/* Whether the clock has to be written again. */
+/* Whether to write the clock again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
 
-/* The moment up to which ended partitions may be forgotten, wall clock. False
- * when nothing is to be dropped: kept for ever, or no event tells the time. */
+/* The wall clock time before which ended partitions are dropped. False: drop nothing,
+ * because history is kept for ever or no event carries the time. */
 bool store_prune_before(const struct store_batch *batch, int64_t *ret_now_ns,
                         int64_t *ret_before_wall_ns);
 

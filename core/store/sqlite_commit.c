@@ -37,7 +37,7 @@ static const char *const statements[SQL_COUNT] = {
                        " memory_bytes=excluded.memory_bytes",
 };
 
-/* What is not in the list above comes from the list of columns. */
+/* Statements that are not in the list above come from the list of columns. */
 static char *statement_sql(enum statement which)
 {
     switch (which) {
@@ -67,7 +67,6 @@ static int prepare(struct sqlite_store *store)
     return r;
 }
 
-/* Runs a statement whose values are bound. */
 int sqlite_run(struct sqlite_store *store, enum statement which)
 {
     sqlite3_stmt *statement = store->statements[which];
@@ -78,7 +77,7 @@ int sqlite_run(struct sqlite_store *store, enum statement which)
     return r;
 }
 
-/* As run, for a row that must be there. */
+/* Runs a statement that must change exactly one row. */
 static int run_on_one(struct sqlite_store *store, enum statement which)
 {
     int r = sqlite_run(store, which);
@@ -129,7 +128,7 @@ static int put_setting(struct sqlite_store *store, const struct engine_event *ev
     return sqlite_run(store, which);
 }
 
-/* Of a note there is only its line, and where the partition's lines go on. */
+/* Keeps of a note only its line, and the change_seq it moves. */
 static int put_note(struct sqlite_store *store, const struct engine_event *event)
 {
     sqlite3_stmt *statement = store->statements[SQL_PARTITION_NOTED];
@@ -170,9 +169,8 @@ struct writing {
     uint64_t *replies; /* as they are kept, little endian */
 };
 
-/* The first write after a reboot moves all times, so that the table tells one
- * clock only: exactly as load() moved them, or the file would disagree with what
- * users were shown. */
+/* The first write after a reboot moves all times to the new clock, exactly as load() moved
+ * them: users have seen those. */
 static int put_clock(struct sqlite_store *store, struct writing *writing)
 {
     const struct store_batch *batch = writing->batch;
@@ -259,8 +257,8 @@ static int put_usages(struct sqlite_store *store, const struct store_batch *batc
     return r;
 }
 
-/* Lines and history that nobody asks for any more go in lots, now and then: the
- * pages they are on are not those that a commit touches anyway. */
+/* Drop old lines and history in lots, now and then: their pages are others than those that
+ * a commit touches anyway. */
 static int prune(struct sqlite_store *store, struct writing *writing)
 {
     int r = SQLITE_OK;
@@ -347,8 +345,7 @@ static void keep_writing(struct sqlite_store *store, const struct writing *writi
     store->prune_more = writing->prune_more;
 }
 
-/* The file could not be written and a copy was read instead: tries the file. It
- * must still be the one that the copy was made of. */
+/* Tries the file again after a copy was read. It must still be what was copied. */
 static int leave_copy(struct sqlite_store *store, struct message *message)
 {
     struct sqlite_store fresh = *store;
@@ -360,11 +357,11 @@ static int leave_copy(struct sqlite_store *store, struct message *message)
         return code;
     code = sqlite_read_head(&fresh, message);
     if (!code && (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
-        message_set(0, message,
-                    "%s/" STATE_FILE
-                    " was changed by another program while it could not be written. Start again.",
-                    store->directory);
-        code = -EBADMSG;
+        code = message_set(
+            -EBADMSG, message,
+            "%s/" STATE_FILE
+            " was changed by another program while it could not be written. Start again.",
+            store->directory);
     }
     if (code < 0) {
         sqlite_disconnect(&fresh);
@@ -377,7 +374,6 @@ static int leave_copy(struct sqlite_store *store, struct message *message)
     return 0;
 }
 
-/* Before the first write, and again after each failure until it works. */
 int sqlite_writable(struct sqlite_store *store, struct message *message)
 {
     int code = store->read_only ? leave_copy(store, message) : 0;
@@ -391,7 +387,6 @@ int sqlite_writable(struct sqlite_store *store, struct message *message)
     return sqlite_message(message, "The state cannot be written", store->db, r);
 }
 
-/* Says why nothing was written, and leaves the connection clean. */
 int sqlite_give_up(struct sqlite_store *store, int r, struct message *message)
 {
     char what[PATH_MAX];

@@ -23,8 +23,8 @@ static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
     return r == SQLITE_ROW ? SQLITE_OK : r == SQLITE_DONE ? SQLITE_CORRUPT : r;
 }
 
-/* The tables must be ours to the letter, so that no trigger or view made by
- * hand or by damage runs when we write. */
+/* Accept our own tables only, to the letter: a trigger or view made by hand or by damage
+ * would run with our writes. */
 static int check_schema(struct sqlite_store *store, struct message *message)
 {
     int r = sqlite_schema_compare(store->db);
@@ -50,7 +50,7 @@ int sqlite_check_pages(struct sqlite_store *store, struct message *message)
     return code;
 }
 
-/* Once more what sqlite_look() judged: the log may hold a newer first page. */
+/* Check again what sqlite_look() checked: the log may hold a newer first page. */
 static int check_format(struct sqlite_store *store, struct message *message)
 {
     int64_t application = 0, format = 0;
@@ -72,10 +72,10 @@ static int check_format(struct sqlite_store *store, struct message *message)
 
 /* Settings of a connection. NO_CKPT_ON_CLOSE stays until load() has found the
  * state good: closing a file that is refused must not write to it.
- * locking_mode=EXCLUSIVE: a second program is refused at once, nobody can hold a
- * checkpoint up, and there is no third file; sqlite_wal.c needs it too. The price
- * is that sqlite3 cannot look in while the daemon runs; the tree itself shows
- * everything that is in here. No mmap: a disk that fails would be a signal. */
+ * locking_mode=EXCLUSIVE: a second program is refused at once, no reader can delay a
+ * checkpoint, and there is no third file; sqlite_wal.c needs it too. In return sqlite3
+ * cannot open the file while the daemon runs; the tree itself shows everything that is in
+ * it. No mmap: a failing disk would raise a signal. */
 int sqlite_configure(sqlite3 *db)
 {
     sqlite3_extended_result_codes(db, 1);
@@ -102,8 +102,8 @@ void sqlite_disconnect(struct sqlite_store *store)
     store->db = NULL;
 }
 
-/* SQLite opens for reading what it cannot open for writing, and then fails in
- * ways that tell nobody anything. The system call says why. */
+/* SQLite opens for reading a file that it cannot open for writing, and reports no reason
+ * later. Ask the system for it. */
 static int why_read_only(const char *path, struct message *message)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -139,9 +139,8 @@ int sqlite_connect(struct sqlite_store *store, struct message *message)
     return r;
 }
 
-/* Where the file cannot be written (a read-only or full disk, a directory of
- * somebody else) a copy in memory is read, so that everybody still sees what is
- * promised. Commits try the file itself again. */
+/* Read a copy in memory where the file cannot be written (a read-only or full disk, another
+ * user's directory), so that users still see their partitions. Commits try the file again. */
 int sqlite_connect_copy(struct sqlite_store *store, struct message *message)
 {
     char copy[PATH_MAX];
@@ -152,7 +151,7 @@ int sqlite_connect_copy(struct sqlite_store *store, struct message *message)
     int r = open_file(store, copy, &why);
     if (!r)
         r = check_schema(store, &why);
-    /* The files live on without names for as long as they are open. */
+    /* The open files remain without names. */
     if (!r)
         r = sqlite_read_head(store, &why);
     sqlite_copy_remove(copy);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device table: what the device numbers in the other tables mean, across
- * restarts in which devices come, go and change their order. It must not know
- * how devices are found.
+ * The device table: the meaning of the device numbers in the other tables, across restarts
+ * in which devices come, go and change their order. It must not know how devices are
+ * found.
  */
 #include "sqlite_internal.h"
 

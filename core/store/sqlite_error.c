@@ -63,7 +63,7 @@ int sqlite_damaged(const struct sqlite_store *store, const char *how, struct mes
 {
     message_set(-EBADMSG, message,
                 "%s/" STATE_FILE " is damaged (%s). It was left alone: put a copy back, or move it "
-                                 "away to begin with nothing.",
+                "away to begin with nothing.",
                 store->directory, how);
     return clean(-EBADMSG, message);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state file as a file: where it is, whether it is ours, how a new one comes
- * to be. A new one is made under another name and renamed when it is complete,
- * so that a state.db that is not complete can only be damage. It must not know
- * what the tables mean.
+ * The state file as a file: where it is, whether it is ours, how to create it. A new file
+ * is made under another name and renamed when complete, so an incomplete state.db can only
+ * be damage. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the SQLite adapter. Each file uses those before it: sqlite_error.c makes
- * sentences, sqlite_row.c reads rows, sqlite_schema.c knows the tables, sqlite_file.c
+ * messages, sqlite_row.c reads rows, sqlite_schema.c knows the tables, sqlite_file.c
  * finds, judges and creates the file, sqlite_wal.c takes care of its log, sqlite_load.c
  * reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and
  * sqlite.c is the port.
@@ -146,7 +146,7 @@ struct sqlite_record {
  * n, the key is 1. */
 char *sqlite_schema_create(enum sqlite_table table);
 char *sqlite_schema_insert(enum sqlite_table table);
-/* Leaves usage as it is: an event says nothing of it. */
+/* Does not change usage, which events do not carry. */
 char *sqlite_schema_update(enum sqlite_table table);
 char *sqlite_schema_select(enum sqlite_table table, const char *tail);
 /* Binds a record, which must live until the statement ran. */
@@ -166,8 +166,8 @@ int sqlite_schema_compare(sqlite3 *db);
 int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *message);
 /* Whether `path` has the format of this program; 0 or -EPROTONOSUPPORT and a message. */
 int sqlite_format(const char *path, int64_t format, struct message *message);
-/* Looks at the first bytes of the file without changing anything. 1 it is ours,
- * 0 there is none, or -errno and a message. */
+/* Checks the first bytes of the file and changes nothing. 1: it is ours; 0: there is none;
+ * or -errno and a message. */
 int sqlite_look(const char *directory, struct message *message);
 /* Makes the empty tables; an SQLite code. */
 int sqlite_fill(sqlite3 *db);
@@ -189,7 +189,7 @@ void sqlite_wal_strike(struct sqlite_store *store);
 
 /* Settings of a connection; an SQLite code. */
 int sqlite_configure(sqlite3 *db);
-/* Opens the file that has been looked at. */
+/* Opens the file, after sqlite_look(). */
 int sqlite_connect(struct sqlite_store *store, struct message *message);
 /* Opens a copy of the file, where it cannot be written itself. */
 int sqlite_connect_copy(struct sqlite_store *store, struct message *message);
@@ -199,7 +199,7 @@ int sqlite_check_pages(struct sqlite_store *store, struct message *message);
 
 /* -- sqlite_commit.c, for sqlite_devices.c -- */
 
-/* Before the first write, and again after each failure until it works. */
+/* Makes the state ready for writing. Call it before each write. */
 int sqlite_writable(struct sqlite_store *store, struct message *message);
 /* Runs a statement whose values are bound; an SQLite code. */
 int sqlite_run(struct sqlite_store *store, enum statement which);

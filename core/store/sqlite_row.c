@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows as they are read. A file can be well-formed and still say what cannot be true
- * (edited by hand, damaged by luck), so each value is checked on its way out. It must
- * not know what the tables mean.
+ * Reading rows. A file can be well-formed and still hold impossible values (edited by hand,
+ * damaged), so each value is checked. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -56,7 +55,6 @@ bool sqlite_rows_next(struct sqlite_row *row)
     return true;
 }
 
-/* What cannot be true is a refusal that says which row it is. */
 int sqlite_row_judge(struct sqlite_row *row)
 {
     if (!row->bad)

@@ -21,24 +21,24 @@
 
 #define STORE_LINE_MAX 512
 
-/* The clock that times are told by. */
+/* A clock that times belong to. */
 struct store_clock {
     char boot_id[BOOT_ID_MAX];
     int64_t offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
 /* The clock of this boot, now. */
 int store_clock_now(struct store_clock *ret_clock);
-/* A moment told by `from`, told by `to`: the same number within one boot. */
+/* Converts a time from one clock to another; within one boot it stays the same. */
 int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
                            const struct store_clock *to);
 
-/* A device as it is kept: by its key it is known again when its number is another. */
+/* A device as it is kept. The key identifies it when its number changes. */
 struct store_device {
     char key[160], name[128];
     uint64_t bytes;
 };
 
-/* What a partition used of its device until now. */
+/* Usage of a partition until now. */
 struct store_usage {
     uint64_t peak_bytes; /* the most memory at once */
     uint64_t gpu_ns;     /* how long the device worked for it */
