@@ -345,38 +345,9 @@ static void keep_writing(struct sqlite_store *store, const struct writing *writi
     store->prune_more = writing->prune_more;
 }
 
-/* Tries the file again after a copy was read. It must still be what was copied. */
-static int leave_copy(struct sqlite_store *store, struct message *message)
-{
-    struct sqlite_store fresh = *store;
-
-    fresh.db = NULL;
-    memset(fresh.statements, 0, sizeof(fresh.statements));
-    int code = sqlite_connect(&fresh, message);
-    if (code < 0)
-        return code;
-    code = sqlite_read_head(&fresh, message);
-    if (!code && (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
-        code = message_set(
-            -EBADMSG, message,
-            "%s/" STATE_FILE
-            " was changed by another program while it could not be written. Start again.",
-            store->directory);
-    }
-    if (code < 0) {
-        sqlite_disconnect(&fresh);
-        return code;
-    }
-    sqlite_disconnect(store);
-    store->db = fresh.db;
-    store->read_only = false;
-    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-    return 0;
-}
-
 int sqlite_writable(struct sqlite_store *store, struct message *message)
 {
-    int code = store->read_only ? leave_copy(store, message) : 0;
+    int code = store->read_only ? sqlite_leave_copy(store, message) : 0;
     if (code < 0)
         return code;
     int r = prepare(store);

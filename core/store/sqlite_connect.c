@@ -163,3 +163,31 @@ int sqlite_connect_copy(struct sqlite_store *store, struct message *message)
     sqlite_disconnect(store);
     return r;
 }
+
+int sqlite_leave_copy(struct sqlite_store *store, struct message *message)
+{
+    struct sqlite_store fresh = *store;
+
+    fresh.db = NULL;
+    memset(fresh.statements, 0, sizeof(fresh.statements));
+    int code = sqlite_connect(&fresh, message);
+    if (code < 0)
+        return code;
+    code = sqlite_read_head(&fresh, message);
+    if (!code && (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
+        code = message_set(
+            -EBADMSG, message,
+            "%s/" STATE_FILE
+            " was changed by another program while it could not be written. Start again.",
+            store->directory);
+    }
+    if (code < 0) {
+        sqlite_disconnect(&fresh);
+        return code;
+    }
+    sqlite_disconnect(store);
+    store->db = fresh.db;
+    store->read_only = false;
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return 0;
+}

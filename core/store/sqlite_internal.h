@@ -193,6 +193,8 @@ int sqlite_configure(sqlite3 *db);
 int sqlite_connect(struct sqlite_store *store, struct message *message);
 /* Opens a copy of the file, where it cannot be written itself. */
 int sqlite_connect_copy(struct sqlite_store *store, struct message *message);
+/* Tries the file again after a copy was read. It must still be what was copied. */
+int sqlite_leave_copy(struct sqlite_store *store, struct message *message);
 void sqlite_disconnect(struct sqlite_store *store);
 /* The slow look for damage. */
 int sqlite_check_pages(struct sqlite_store *store, struct message *message);
