@@ -45,7 +45,8 @@ int ending_apply(const struct engine *engine, const struct call *call,
     if (change->set_warn) {
         after.warn.ns = change->warn.ns;
         after.warn.signal = change->warn.ns > 0 ? change->warn.signal : 0;
-        after.warned = after.warn.ns > 0 ? after.warned : 0;
+        if (after.warn.ns == 0 && after.state == PARTITION_EXPIRING)
+            after.state = PARTITION_ACTIVE;
     }
     if (!ending_is_sound(&after))
         return refuse(REFUSED_INVALID, call->why,
@@ -63,7 +64,7 @@ bool ending_settle(struct partition *partition, int64_t now_ns)
 {
     bool near = partition->warn.ns > 0 && ending_warning_ns(partition) <= now_ns;
 
-    if (!near)
-        partition->warned = 0;
-    return near && !partition->warned;
+    if (!near && partition->state == PARTITION_EXPIRING)
+        partition->state = PARTITION_ACTIVE;
+    return near && partition->state == PARTITION_ACTIVE;
 }

@@ -124,17 +124,34 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
                              (int64_t)(known->memory_bytes - bytes));
 }
 
+static bool shares_are_sound(const struct engine *engine, const struct partition *partition)
+{
+    if (partition->share_count == 0 || partition->share_count > SHARE_MAX)
+        return false;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        const struct share *share = &partition->shares[i];
+
+        if (share->device >= engine->device_count || share->memory_bytes == 0 ||
+            share->memory_bytes > INT64_MAX - engine->devices[share->device].total_bytes)
+            return false;
+        for (uint32_t j = 0; j < i; j++) {
+            if (partition->shares[j].device == share->device)
+                return false;
+        }
+    }
+    return true;
+}
+
 int engine_restore(struct engine *engine, const struct partition *partition)
 {
     struct entry *entry;
 
-    if (partition->id == 0 || partition->device >= engine->device_count ||
-        partition->end_ns <= partition->start_ns || partition->memory_bytes == 0 ||
-        partition->memory_bytes > INT64_MAX - engine->devices[partition->device].total_bytes ||
+    if (partition->id == 0 || partition->end_ns <= partition->start_ns ||
+        !shares_are_sound(engine, partition) ||
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
         index_find(engine, partition->id))
         return -EINVAL;
-    entry = calloc(1, sizeof(*entry));
+    entry = index_new_entry(partition->share_count);
     if (!entry)
         return -ENOMEM;
     entry->partition = *partition;

@@ -13,18 +13,26 @@
 #include "policy.h"
 #include "timeline.h"
 
+struct entry;
+
+/* The place of a share on its device. */
+struct place {
+    struct entry *entry;
+    struct avl_node by_device; /* by id */
+    struct timeline_point start, end;
+};
+
 /* A live partition and its place in every order. */
 struct entry {
     struct partition partition;
     struct avl_node by_id;      /* of all */
-    struct avl_node by_device;  /* of its device, by id */
     struct avl_node by_user;    /* uid, id */
     struct avl_node by_hold;    /* hold, id; only while hold is not 0 */
     struct avl_node by_end;     /* end_ns, id */
     struct avl_node by_warning; /* when it is due, id; only while a warning is to come */
     /* of the subtree below by_user */
     uint64_t user_count, user_bytes;
-    struct timeline_point start, end;
+    struct place places[]; /* one a share */
 };
 
 struct device {
@@ -63,9 +71,11 @@ struct engine {
 
 void index_init(struct engine *engine);
 void index_init_device(struct device *device);
+/* An entry for a partition with so many shares, in no order yet; NULL without memory. */
+struct entry *index_new_entry(uint32_t share_count);
 void index_add(struct engine *engine, struct entry *entry);
 void index_remove(struct engine *engine, struct entry *entry);
-/* Makes an entry another record with the same id, in every order. */
+/* Makes an entry another record with the same id and as many shares, in every order. */
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition);
 struct entry *index_find(const struct engine *engine, uint64_t id);
 /* The first entry after (hold, id) that is tied to the same open file. */
@@ -78,9 +88,9 @@ struct entry *index_next_warning(const struct engine *engine, const struct entry
 
 /* -- admit.c: is there room, and may this caller have it ------------------ */
 
-/* Where `request` can be granted from now_ns on, and how many bytes that is. */
+/* The share of a device that `request` can have from now on. */
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
-                     const struct request *request, uint32_t *ret_device, uint64_t *ret_bytes);
+                     const struct request *request, struct share *ret_share);
 int admission_resize(const struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(const struct engine *engine, const struct call *call,
@@ -96,9 +106,9 @@ static inline int64_t ending_warning_ns(const struct partition *partition)
     return partition->end_ns - partition->warn.ns;
 }
 /* Whether its warning is still to come. */
-static inline bool ladder_waits(const struct partition *partition)
+static inline bool ending_warning_is_due(const struct partition *partition)
 {
-    return partition->warn.ns > 0 && !partition->warned;
+    return partition->warn.ns > 0 && partition->state == PARTITION_ACTIVE;
 }
 /* Puts into the record what `change` sets, when the caller may choose it. */
 int ending_apply(const struct engine *engine, const struct call *call,

@@ -47,7 +47,7 @@ void journal_warn(struct engine *engine, struct engine_event *event, struct entr
 {
     event->before = event->after = entry->partition;
     journal_append(engine, event);
-    event->after.warned = 1;
+    event->after.state = PARTITION_EXPIRING;
     event->after.change_seq = event->seq;
     index_change(engine, entry, &event->after);
 }
@@ -187,7 +187,7 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
     for (const struct engine_event *event = events; event; event = event->next) {
         revert->events[revert->count++] = event;
         if (event_kind_is_end(event->kind)) {
-            struct entry *entry = calloc(1, sizeof(*entry));
+            struct entry *entry = index_new_entry(event->before.share_count);
 
             if (!entry)
                 return false;

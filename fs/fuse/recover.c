@@ -70,7 +70,7 @@ static int restore_partition(void *context, const struct partition *partition,
     struct tree *tree = &restore->server->tree;
     (void)usage;
     struct partition copy = *partition;
-    int r = find_device(tree, device, &copy.device);
+    int r = find_device(tree, device, &copy.shares[0].device);
     return r ? r : engine_restore(tree->engine, &copy);
 }
 

@@ -72,7 +72,7 @@ static void log_event(struct tree *tree, const struct engine_event *event, char 
         return;
     char history[STORE_LINE_MAX], device[16];
     const struct partition *p = &event->after;
-    snprintf(device, sizeof(device), "gpu%u", (unsigned)p->device);
+    snprintf(device, sizeof(device), "gpu%u", (unsigned)p->shares[0].device);
     struct ended ended = {
         p,           device,       p->start_ns + tree->offset_ns, p->end_ns + tree->offset_ns,
         event->kind, event->by_uid};

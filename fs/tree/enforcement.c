@@ -39,7 +39,7 @@ struct found {
 static struct found find(struct tree *tree, const struct partition *partition)
 {
     const struct host_state *keeps = &tree->keeps;
-    uint32_t device = partition->device;
+    uint32_t device = partition->shares[0].device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     struct found found = {.usable = device < tree->device_count &&
                                     !strcmp(tree->devices[device].backend, "opencl"),
@@ -69,7 +69,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
                       const struct found *found, struct strbuf *out)
 {
     const struct host_state *keeps = &tree->keeps;
-    uint32_t device = partition->device;
+    uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? keeps->reader[device].note : "";
     if (!found->usable)
@@ -101,7 +101,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
     const struct host_state *keeps = &tree->keeps;
-    uint32_t device = partition->device;
+    uint32_t device = partition->shares[0].device;
     struct found found = find(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 

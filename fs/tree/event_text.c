@@ -42,11 +42,12 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     switch (event->kind) {
     case EVENT_CREATED:
         strbuf_time(p->end_ns + tree->offset_ns, time);
-        snprintf(text, size, " memory=%llu expires=%s%s%s", (unsigned long long)p->memory_bytes,
-                 time, *p->name ? " name=" : "", p->name);
+        snprintf(text, size, " memory=%llu expires=%s%s%s",
+                 (unsigned long long)p->shares[0].memory_bytes, time, *p->name ? " name=" : "",
+                 p->name);
         break;
     case EVENT_RESIZED:
-        snprintf(text, size, " memory=%llu", (unsigned long long)p->memory_bytes);
+        snprintf(text, size, " memory=%llu", (unsigned long long)p->shares[0].memory_bytes);
         break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:
@@ -88,8 +89,8 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
     /* A note may be about no partition, and about no device. */
     if (event->after.id)
         snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
-    if (event->after.device != ENGINE_DEVICE_ANY)
-        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.device);
+    if (event->after.share_count)
+        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.shares[0].device);
     snprintf(line, size, "%llu %s %s%s%s user=%s%s by=%s", (unsigned long long)event->seq, time,
              kind_word(event), id, device, user, details, by);
 }
@@ -104,6 +105,6 @@ void tree_history_line(struct tree *tree, const struct ended *ended, char *line,
     copy_user(tree, ended->by_uid, by);
     snprintf(line, size, "p%llu device=%s user=%s memory=%llu start=%s end=%s how=%s by=%s%s%s",
              (unsigned long long)partition->id, ended->device, user,
-             (unsigned long long)partition->memory_bytes, start, end, kind_names[ended->how], by,
-             *partition->name ? " name=" : "", partition->name);
+             (unsigned long long)partition->shares[0].memory_bytes, start, end,
+             kind_names[ended->how], by, *partition->name ? " name=" : "", partition->name);
 }

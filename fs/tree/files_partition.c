@@ -55,7 +55,7 @@ SHOW(creator)
 SHOW(device)
 {
     PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "gpu%u\n", (unsigned)partition->device);
+    strbuf_print(out, "gpu%u\n", (unsigned)partition->shares[0].device);
     return 0;
 }
 
@@ -63,12 +63,14 @@ SHOW(device)
 SHOW(fraction)
 {
     PARTITION_OR_GONE(tree, node);
-    uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
+    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
     struct amount amount = {.is_share = true, .scale = 1};
     int decimals = 0;
     for (; decimals <= 18; decimals++, amount.scale *= 10) {
-        amount.digits = units_fraction_digits(partition->memory_bytes, total, amount.scale);
-        if (decimals == 18 || units_amount_bytes(&amount, total) == partition->memory_bytes)
+        amount.digits =
+            units_fraction_digits(partition->shares[0].memory_bytes, total, amount.scale);
+        if (decimals == 18 ||
+            units_amount_bytes(&amount, total) == partition->shares[0].memory_bytes)
             break;
     }
     if (amount.digits >= amount.scale)
@@ -81,7 +83,7 @@ SHOW(fraction)
 SHOW(memory_limit)
 {
     PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%llu\n", (unsigned long long)partition->memory_bytes);
+    strbuf_print(out, "%llu\n", (unsigned long long)partition->shares[0].memory_bytes);
     return 0;
 }
 
@@ -143,7 +145,7 @@ SHOW(remaining)
 SHOW(state)
 {
     PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, partition->warned ? "expiring\n" : "active\n");
+    strbuf_print(out, "%s\n", partition_state_text(partition->state));
     return 0;
 }
 
@@ -224,11 +226,11 @@ static int store_fraction(struct tree *tree, struct write *write)
                                sizeof(write->why.message));
     if (r)
         return r;
-    uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
+    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
     uint64_t bytes = units_amount_bytes(&amount, total),
              charged = usage_of(tree, partition).charged_bytes;
     bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
-    if (may && bytes < charged && bytes < partition->memory_bytes) {
+    if (may && bytes < charged && bytes < partition->shares[0].memory_bytes) {
         snprintf(
             write->why.message, sizeof(write->why.message),
             "Programs have booked %llu bytes of p%llu: it can get smaller than that (%llu were "
@@ -320,7 +322,7 @@ static bool watch_events(struct tree *tree, const struct node *node, uint64_t *r
 static bool watch_state(struct tree *tree, const struct node *node, uint64_t *ret_change)
 {
     const struct partition *partition = tree_partition(tree, node);
-    *ret_change = partition ? partition->warned : 0;
+    *ret_change = partition ? partition->state : 0;
     return partition != NULL;
 }
 

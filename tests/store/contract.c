@@ -109,8 +109,8 @@ static void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_int_eq(a->grace_ns, b->grace_ns);
     ck_assert_int_eq(a->warn.ns, b->warn.ns);
     ck_assert_uint_eq(a->warn.signal, b->warn.signal);
-    ck_assert_uint_eq(a->warned, b->warned);
-    ck_assert_uint_eq(a->memory_bytes, b->memory_bytes);
+    ck_assert_uint_eq(a->state, b->state);
+    ck_assert_uint_eq(a->shares[0].memory_bytes, b->shares[0].memory_bytes);
     ck_assert_int_eq(a->start_ns, b->start_ns);
     ck_assert_int_eq(a->end_ns, b->end_ns);
     ck_assert_int_eq(a->created_wall_ns, b->created_wall_ns);
@@ -124,7 +124,7 @@ static void same_partition(const struct partition *a, const struct partition *b)
 static struct partition extreme(uint64_t id)
 {
     struct partition p = {.id = id,
-                          .device = 2,
+                          .shares[0].device = 2,
                           .uid = UINT32_MAX - 1,
                           .gid = UINT32_MAX - 2,
                           .mode = 07777,
@@ -132,8 +132,9 @@ static struct partition extreme(uint64_t id)
                           .grace_ns = DURATION_MAX_NS,
                           .warn.ns = DURATION_MAX_NS - 1,
                           .warn.signal = SIGWINCH,
-                          .warned = 1,
-                          .memory_bytes = (uint64_t)INT64_MAX,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 1,
+                          .shares[0].memory_bytes = (uint64_t)INT64_MAX,
                           .start_ns = -5,
                           .end_ns = 100 * 366 * DAY_NS,
                           .created_wall_ns = 1795226304146806967,
@@ -172,7 +173,7 @@ START_TEST(changes_are_kept)
     start(_i);
     struct partition p = create(1, 1);
     create(2, 2);
-    p.memory_bytes = 99;
+    p.shares[0].memory_bytes = 99;
     attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
     p.end_ns = 2 * HOUR_NS;
     attempt_add(&attempt, 4, EVENT_EXTENDED, &p, NULL);
@@ -187,7 +188,7 @@ START_TEST(changes_are_kept)
     commit_well();
     p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 5, p.warn.ns = HOUR_NS, p.warn.signal = SIGUSR1;
     attempt_add(&attempt, 8, EVENT_ENDING, &p, NULL);
-    p.warned = 1;
+    p.state = PARTITION_EXPIRING;
     attempt_add(&attempt, 9, EVENT_WARNED, &p, "warned");
     commit_well();
     reopen(_i);
@@ -196,7 +197,7 @@ START_TEST(changes_are_kept)
     ck_assert_uint_eq(kept.partitions[0].p.change_seq, 9);
     ck_assert_uint_eq(kept.partitions[1].p.on_expiry, ON_EXPIRY_NONE);
     ck_assert_int_eq(kept.partitions[1].p.grace_ns, 0);
-    ck_assert_uint_eq(kept.partitions[1].p.memory_bytes, 5 << 20);
+    ck_assert_uint_eq(kept.partitions[1].p.shares[0].memory_bytes, 5 << 20);
 }
 END_TEST
 
@@ -209,10 +210,10 @@ START_TEST(ends_are_history)
         create(id, id);
     for (uint64_t i = 0; i < 4; i++) {
         struct partition p = partition_make(4 - i, 0, (int64_t)i * 1000);
-        p.device = 1;
+        p.shares[0].device = 1;
         strcpy(p.name, "train");
         p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = (int64_t)i, p.warn.ns = 77;
-        p.warn.signal = SIGUSR2, p.warned = i % 2;
+        p.warn.signal = SIGUSR2, p.state = i % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE;
         struct engine_event *event = attempt_add(&attempt, 6 + i, ends[i], &p, "end");
         event->by_uid = 77;
     }
@@ -230,13 +231,13 @@ START_TEST(ends_are_history)
         ck_assert_int_eq(entry->end_wall_ns, boot1.offset_ns + (int64_t)i * 1000);
         ck_assert_int_eq(entry->partition.end_ns, (int64_t)i * 1000);
         ck_assert_uint_eq(entry->partition.uid, 1000);
-        ck_assert_uint_eq(entry->partition.memory_bytes, 5 << 20);
+        ck_assert_uint_eq(entry->partition.shares[0].memory_bytes, 5 << 20);
         ck_assert_str_eq(entry->partition.name, "train");
         ck_assert_uint_eq(entry->partition.on_expiry, ON_EXPIRY_TERM);
         ck_assert_int_eq(entry->partition.grace_ns, (int64_t)i);
         ck_assert_int_eq(entry->partition.warn.ns, 77);
         ck_assert_uint_eq(entry->partition.warn.signal, SIGUSR2);
-        ck_assert_uint_eq(entry->partition.warned, i % 2);
+        ck_assert_uint_eq(entry->partition.state, i % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE);
         ck_assert_str_eq(entry->device.key, "key1");
         ck_assert_str_eq(entry->device.name, "dev1");
         ck_assert_uint_eq(entry->device.bytes, UINT64_C(80) << 30);
@@ -327,7 +328,7 @@ START_TEST(notes)
     attempt_note(&attempt, 4, &p, true, "signalled p2");
     attempt_note(&attempt, 5, &ended, false, "emptied p1");
     attempt_note(&attempt, 6, &other, false, "unmanaged");
-    other.id = 1000, other.device = 77, other.on_expiry = 99; /* nothing of it is kept */
+    other.id = 1000, other.shares[0].device = 77, other.on_expiry = 99; /* nothing of it is kept */
     attempt_note(&attempt, 7, &other, false, "nobody p1000");
     attempt_note(&attempt, 8, &ended, false, NULL);
     commit_well();
@@ -370,7 +371,7 @@ START_TEST(usage)
     attempt_usage(&attempt, 77, 5, 5);  /* is not there (any more) */
     attempt_usage(&attempt, 2, INT64_MAX, INT64_MAX);
     commit_well();
-    p.memory_bytes = 99; /* a change of the partition leaves what it used */
+    p.shares[0].memory_bytes = 99; /* a change of the partition leaves what it used */
     attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
     attempt_add(&attempt, 4, EVENT_RELEASED, &q, NULL);
     attempt.items[1].usage = (struct store_usage){300, 20};
@@ -381,7 +382,7 @@ START_TEST(usage)
     commit_well();
     reopen(_i);
     ck_assert_uint_eq(kept.partition_count, 1);
-    ck_assert_uint_eq(kept.partitions[0].p.memory_bytes, 99);
+    ck_assert_uint_eq(kept.partitions[0].p.shares[0].memory_bytes, 99);
     ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
     ck_assert_uint_eq(kept.partitions[0].usage.gpu_ns, 7);
     ck_assert_uint_eq(kept.history_count, 2);
@@ -550,7 +551,7 @@ START_TEST(refused_batches)
             kind = EVENT_RELEASED;
             break; /* is not there */
         case 3:
-            bad.device = 3;
+            bad.shares[0].device = 3;
             break; /* no such device */
         case 4:
             seq = 6;
@@ -559,7 +560,7 @@ START_TEST(refused_batches)
             bad.id = 0;
             break; /* no id */
         case 6:
-            bad.memory_bytes = 0;
+            bad.shares[0].memory_bytes = 0;
             break; /* holds nothing */
         case 7:
             seq = UINT64_MAX;
@@ -592,10 +593,10 @@ START_TEST(refused_batches)
             bad.warn.signal = SIGUSR1; /* without a warning */
             break;
         case 20:
-            bad.warned = 1; /* likewise */
+            bad.state = PARTITION_EXPIRING; /* likewise */
             break;
         case 21:
-            bad.warn.ns = 1, bad.warned = 2;
+            bad.warn.ns = 1, bad.state = PARTITION_SUSPENDED;
             break;
         case 22:
             bad.warn.ns = 1, bad.warn.signal = SIGKILL;
@@ -636,7 +637,7 @@ START_TEST(devices_come_and_go)
     struct store_device devices[4];
     struct partition p = partition_make(1, 0, HOUR_NS);
     start(_i);
-    p.device = 1;
+    p.shares[0].device = 1;
     attempt_add(&attempt, 1, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);
@@ -649,7 +650,7 @@ START_TEST(devices_come_and_go)
     p = partition_make(2, 0, HOUR_NS);
     attempt_add(&attempt, 2, EVENT_CREATED, &p, NULL);
     p = partition_make(3, 0, HOUR_NS);
-    p.device = 2;
+    p.shares[0].device = 2;
     attempt_add(&attempt, 3, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);
@@ -763,9 +764,10 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
     char text[32];
     *now_ns += rand() % HOUR_NS;
     struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
-    p.device = (uint32_t)rand() % 3;
+    p.shares[0].device = (uint32_t)rand() % 3;
     p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn.ns = 1 + rand();
-    p.warn.signal = rand() % 2 ? SIGUSR1 : 0, p.warned = (uint32_t)rand() % 2;
+    p.warn.signal = rand() % 2 ? SIGUSR1 : 0,
+    p.state = rand() % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE;
     snprintf(text, sizeof(text), "line %d", rand());
     int dice = rand() % 10;
     if (dice < 4) {
