@@ -71,6 +71,7 @@ static bool can_end(const struct procfs_process *process)
 static int join(struct host *host, const struct host_join *join, struct host_result *result)
 {
     struct procfs_process process;
+    struct message message = {""};
     int32_t pid;
     int r = translate(host, join, &pid);
     if (r == -EACCES)
@@ -92,8 +93,7 @@ static int join(struct host *host, const struct host_join *join, struct host_res
                           "not end programs of others",
                           join->pid);
         if (!r)
-            r = proctrack_join(host->proctrack, join->id, &process, result->message,
-                               sizeof(result->message));
+            r = proctrack_join(host->proctrack, join->id, &process, &message);
         if (r != -EAGAIN)
             break;
         r = try + 1 < TRIES ? 0 : r;
@@ -108,6 +108,8 @@ static int join(struct host *host, const struct host_join *join, struct host_res
     if (!r)
         snprintf(result->message, sizeof(result->message), "Process %d belongs to p%" PRIu64,
                  (int)pid, join->id);
+    else
+        snprintf(result->message, sizeof(result->message), "%s", message.text);
     return r;
 }
 

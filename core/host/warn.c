@@ -6,6 +6,9 @@
  */
 #include "internal.h"
 
+#include "core/base/pidfd.h"
+
+#include "core/base/procfs.h"
 #include "core/engine/ending.h"
 
 #include <inttypes.h>
@@ -49,7 +52,7 @@ static bool send(struct host *host, const struct partition *partition, pid_t pid
         return false;
     bool sent = !proctrack_look(host->proctrack, pid, &process) && may_get(partition, &process) &&
                 proctrack_partition_of(host->proctrack, pid) == partition->id &&
-                !syscall(SYS_pidfd_send_signal, fd, (int)partition->warn.signal, NULL, 0);
+                !pidfd_send(fd, (int)partition->warn.signal);
     close(fd);
     return sent;
 }

@@ -32,7 +32,10 @@ struct change {
     struct change *next;
     struct engine_event *events; /* owned; NULL when nothing must be durable */
     char *lines;                 /* owned: STORE_LINE_MAX bytes an event */
+    struct store_item *items;    /* owned: one an event */
     size_t event_count;
+    struct store_partition_usage *usages; /* owned; kept with whatever is made durable */
+    size_t usage_count;
     struct reply reply;
     uint64_t unique, result; /* of the request, and what its answer was */
     uint32_t uid;            /* who is told when it fails */

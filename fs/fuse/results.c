@@ -73,4 +73,5 @@ void results_handle(struct server *server)
         }
         host_result_free(result);
     }
+    submit_arm(server);
 }

@@ -37,6 +37,7 @@ struct server {
     uint64_t join_number;
     int timer_fd, deferred_fd, epoll_fd, signal_fd;
     int64_t armed_ns;            /* what the timer is set to; ENGINE_FOREVER not set */
+    int64_t usage_due_ns;        /* what partitions used is written then, or later */
     struct store_reply *replies; /* answers a dead worker may not have given */
     size_t reply_count, reply_capacity;
     struct partition *ended; /* lately, as the history tells; until the host thread has them */

@@ -19,6 +19,9 @@
  * clock, one below is the time between reading them. */
 #define STEP_NS 1000000
 
+/* What partitions use changes all the time; it is written at most so often. */
+#define USAGE_EVERY_NS (60 * NS_PER_SECOND)
+
 static int64_t clock_ns(clockid_t id)
 {
     struct timespec ts;
@@ -35,9 +38,17 @@ static void read_clocks(struct tree *tree)
         tree->offset_ns = offset_ns;
 }
 
+/* When what partitions used has to be written; ENGINE_FOREVER: nothing changed. */
+static int64_t usage_due_ns(const struct server *server)
+{
+    return ledger_changed(server->tree.ledger) ? server->usage_due_ns : ENGINE_FOREVER;
+}
+
 void submit_arm(struct server *server)
 {
-    int64_t at_ns = engine_next_wakeup(server->tree.engine);
+    int64_t at_ns = engine_next_wakeup(server->tree.engine), due_ns = usage_due_ns(server);
+    if (due_ns < at_ns)
+        at_ns = due_ns;
     if (at_ns == server->armed_ns)
         return;
     struct itimerspec spec = {0};
@@ -61,23 +72,50 @@ void submit_tick(struct server *server)
         submit_events(server, NULL);
         read_clocks(tree);
     }
+    if (usage_due_ns(server) <= tree->now_ns)
+        submit_events(server, NULL);
 }
 
 /* The lines of one event, in the logs and for the store. */
-static void log_event(struct tree *tree, const struct engine_event *event, char *line)
+static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
+    struct store_item item = {.event = event, .line = line};
     tree_event_line(tree, event, line, STORE_LINE_MAX);
     event_log_append(&tree->events, event->seq, event->before.change_seq, line);
     if (!event_kind_is_end(event->kind))
-        return;
-    char history[STORE_LINE_MAX], device[16];
+        return item;
+    char history[STORE_LINE_MAX];
     const struct partition *p = &event->after;
-    snprintf(device, sizeof(device), "gpu%u", (unsigned)p->shares[0].device);
-    struct ended ended = {
-        p,           device,       p->start_ns + tree->offset_ns, p->end_ns + tree->offset_ns,
-        event->kind, event->by_uid};
+    struct ledger_figures used;
+    ledger_get(tree->ledger, p->id, &used);
+    item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
+    struct tree_ended ended = {.partition = p,
+                               .device = p->shares[0].device,
+                               .start_wall_ns = p->start_ns + tree->offset_ns,
+                               .end_wall_ns = p->end_ns + tree->offset_ns,
+                               .how = event->kind,
+                               .by_uid = event->by_uid,
+                               .peak_bytes = used.peak_bytes,
+                               .gpu_ns = used.busy_ns};
     tree_history_line(tree, &ended, history, sizeof(history));
     event_log_append(&tree->history, event->seq, 0, history);
+    return item;
+}
+
+/* What live partitions used goes along when it is time. Without memory it goes later. */
+static void add_usages(struct server *server, struct change *change)
+{
+    struct tree *tree = &server->tree;
+    if (usage_due_ns(server) > tree->now_ns)
+        return;
+    server->usage_due_ns = tree->now_ns + USAGE_EVERY_NS;
+    change->usages = calloc(ledger_changed(tree->ledger), sizeof(*change->usages));
+    uint32_t cursor = 0;
+    uint64_t id;
+    struct ledger_figures used;
+    while (change->usages && ledger_take_changed(tree->ledger, &cursor, &id, &used))
+        change->usages[change->usage_count++] =
+            (struct store_partition_usage){id, {used.peak_bytes, used.busy_ns}};
 }
 
 /* NULL without memory: then the engine has taken it back. */
@@ -90,11 +128,13 @@ static struct change *make_change(struct server *server, const struct change *an
         count++;
     struct change *change = malloc(sizeof(*change));
     char *lines = calloc(count ? count : 1, STORE_LINE_MAX);
-    if (!change || !lines) {
+    struct store_item *items = calloc(count ? count : 1, sizeof(*items));
+    if (!change || !lines || !items) {
         engine_revert(tree->engine, events);
         engine_events_free(events);
         free(change);
         free(lines);
+        free(items);
         return NULL;
     }
     *change = answer ? *answer : (struct change){0};
@@ -102,9 +142,10 @@ static struct change *make_change(struct server *server, const struct change *an
     change->event_count = count;
     change->after_resent = session_after_resent(server->session);
     change->lines = lines;
-    char *line = change->lines;
-    for (const struct engine_event *e = change->events; e; e = e->next, line += STORE_LINE_MAX)
-        log_event(tree, e, line);
+    change->items = items;
+    for (const struct engine_event *e = change->events; e; e = e->next, lines += STORE_LINE_MAX)
+        *items++ = log_event(tree, e, lines);
+    add_usages(server, change);
     return change;
 }
 
@@ -171,7 +212,11 @@ void submit_handle_failure(struct server *server)
     char message[STORE_MESSAGE_MAX] = "";
     struct change *changes = committer_take_failed(server->committer, message);
     struct engine_event *events = NULL, **last = &events;
+    bool asked = false;
     for (struct change *c = changes; c; c = c->next) {
+        for (size_t i = 0; i < c->usage_count; i++)
+            ledger_put_back(tree->ledger, c->usages[i].id);
+        asked = asked || c->events;
         *last = c->events;
         while (*last)
             last = &(*last)->next;
@@ -196,7 +241,7 @@ void submit_handle_failure(struct server *server)
         refuse_change(server, c, message);
         committer_change_free(c);
     }
-    if (changes)
+    if (asked) /* and not only what partitions used: that is tried again */
         log_say("could not make changes durable: %s", message);
     engine_events_free(events);
     submit_events(server, NULL); /* what closing files ended */

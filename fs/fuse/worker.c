@@ -28,6 +28,12 @@ static void time_text(void *context, int64_t at_ns, char *text, size_t size)
     strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), text, size);
 }
 
+static bool is_alive(void *context, uint64_t id)
+{
+    const struct tree *tree = context;
+    return engine_find(tree->engine, id) != NULL;
+}
+
 static int watch(struct server *server, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -68,6 +74,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = names_new(&tree->names);
     if (!r)
         r = engine_new(time_text, tree, &tree->engine);
+    if (!r)
+        r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     server->deferred_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -193,6 +201,8 @@ static void loop(struct server *server, const struct worker_fds *fds)
     session_serve_rest(server->session);
     deferred_answer_all(server);
     pending_join_finish_all(server);
+    server->usage_due_ns = 0;
+    submit_events(server, NULL); /* what partitions used */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
 }

@@ -190,6 +190,7 @@ static void run_write(const struct request_context *context, const struct node *
     }
     if (row && row->at_once) {
         fuse_reply_write(context->req, size);
+        submit_arm(server);
         return;
     }
     if (write.result) {

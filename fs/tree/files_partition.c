@@ -342,7 +342,7 @@ const struct file_row files_partition[] = {
      .doc = "bytes of it that are in use: what its programs have booked, or what the driver tells "
             "of them, whichever is more"},
     {"memory_peak", 0444, FRESH_NEVER, show_memory_peak, .live = LIVE_USAGE,
-     .doc = "the most that was ever in use; starts anew when the machine does"},
+     .doc = "the most that was ever in use"},
     {"charge", 0644, FRESH_NEVER, show_charge, charge_store, .lent = true, .opened = charge_open,
      .at_once = true,
      .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "

@@ -50,7 +50,7 @@ static void setup(void)
     ck_assert_int_eq(engine_create(tree.engine, ENGINE_CALL(tree.now_ns, 7, &caller, &why),
                                    &(struct creation){&request, 0, 7, 7, 0}, &partition_id),
                      0);
-    ck_assert_int_eq(ledger_new(NULL, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     ck_assert_int_eq(handles_open(&tree.handles, memfd_create("handles", 0)), 0);
     charge = (struct node){
         .dir = DIR_PARTITION, .object = partition_id, .file = tree_node_hash("charge")};
@@ -74,7 +74,7 @@ static void next_worker(void)
     handles_close(&tree.handles);
     ck_assert_int_eq(handles_open(&tree.handles, fd), 0);
     ledger_free(tree.ledger);
-    ck_assert_int_eq(ledger_new(NULL, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     ck_assert_int_eq(charge_restore(&tree), 0);
 }
 

@@ -45,7 +45,7 @@ static void setup(void)
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
     ck_assert_int_eq(names_new(&tree.names), 0);
-    ck_assert_int_eq(ledger_new(NULL, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     for (uint32_t i = 0; i < 2; i++) {
         struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
         ck_assert_int_eq(engine_add_device(tree.engine, &device, &tree.device_count), 0);
