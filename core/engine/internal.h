@@ -2,7 +2,7 @@
 /*
  * The inside of the engine, shared by its files only: how partitions, devices,
  * settings and events are kept. Everything here is bookkeeping; what is allowed
- * is decided in admit.c and change.c.
+ * is decided in admission.c and operations.c.
  */
 #ifndef CHRONOS_ENGINE_INTERNAL_H
 #define CHRONOS_ENGINE_INTERNAL_H
@@ -67,7 +67,7 @@ struct engine {
 #define refuse(code, why, ...)                                                                     \
     message_refuse((code), (why)->message, sizeof(why)->message, __VA_ARGS__)
 
-/* -- book.c: partitions in their orders ---------------------------------- */
+/* -- index.c: partitions in their orders ---------------------------------- */
 
 void index_init(struct engine *engine);
 void index_init_device(struct device *device);
@@ -86,7 +86,7 @@ struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64
 struct entry *index_first_warning(const struct engine *engine);
 struct entry *index_next_warning(const struct engine *engine, const struct entry *entry);
 
-/* -- admit.c: is there room, and may this caller have it ------------------ */
+/* -- admission.c: is there room, and may this caller have it ------------------ */
 
 /* The share of a device that `request` can have from now on. */
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
@@ -96,7 +96,7 @@ int admission_resize(const struct engine *engine, const struct call *call,
 int admission_end(const struct engine *engine, const struct call *call,
                   const struct partition *partition, int64_t end_ns);
 
-/* -- ladder.c: how partitions end ------------------------------------------ */
+/* -- ending.c: how partitions end ------------------------------------------ */
 
 /* When the warning of a partition that has one is due. */
 static inline int64_t ending_warning_ns(const struct partition *partition)
@@ -117,7 +117,7 @@ int ending_apply(const struct engine *engine, const struct call *call,
  * warning must come now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
 
-/* -- setting.c ------------------------------------------------------------ */
+/* -- settings.c ------------------------------------------------------------ */
 
 void settings_init(struct engine *engine);
 void settings_free(struct engine *engine);
@@ -127,14 +127,16 @@ struct setting_entry *settings_find(const struct engine *engine, const char *key
 void settings_put(struct engine *engine, struct setting_entry *spare, const char *key,
                   const char *value);
 
-/* -- event.c --------------------------------------------------------------- */
+/* -- journal.c ------------------------------------------------------------- */
 
 struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t by_uid);
 /* Numbers an event and puts it at the end of those to be taken. */
 void journal_append(struct engine *engine, struct engine_event *event);
+/* -- expiry.c -------------------------------------------------------------- */
+
 /* Ends `entry` as `event` says; the event was made with journal_new. */
-void journal_end(struct engine *engine, struct engine_event *event, struct entry *entry);
-/* Makes `entry` one that was warned; the event is an EVENT_WARNED. */
-void journal_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
+void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry);
+/* Makes `entry` one that is expiring; the event is an EVENT_WARNED. */
+void expiry_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 #endif

@@ -73,7 +73,7 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
     event->after.change_seq = event->seq;
     index_change(engine, entry, &event->after);
     if (warning)
-        journal_warn(engine, warning, entry);
+        expiry_warn(engine, warning, entry);
     return 0;
 }
 
@@ -118,7 +118,7 @@ static int enter(struct engine *engine, const struct call *call, struct partitio
     event->after = entry->partition = *partition;
     index_add(engine, entry);
     if (warning)
-        journal_warn(engine, warning, entry);
+        expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
     return 0;
 }
@@ -167,7 +167,7 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
                         call->now_ns, call->caller->uid);
     if (!event)
         return -ENOMEM;
-    journal_end(engine, event, entry);
+    expiry_end(engine, event, entry);
     return 0;
 }
 
