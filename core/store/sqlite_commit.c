@@ -146,10 +146,13 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         return put_setting(store, event);
     if (event->kind == EVENT_NOTE)
         return put_note(store, event);
-    if (event->after.device >= store->index_count)
+    /* A partition is one row with its one share: what shares several devices needs a table
+     * of its own. */
+    const struct share *share = &event->after.shares[0];
+    if (event->after.share_count != 1 || share->device >= store->index_count)
         return SQLITE_CONSTRAINT;
     struct sqlite_record record = {
-        .p = event->after, .device = store->device_rows[event->after.device], .usage = item->usage};
+        .p = event->after, .device = store->device_rows[share->device], .usage = item->usage};
     if (event_kind_is_end(event->kind))
         return put_end(store, event, &record, offset_ns);
     enum statement which =

@@ -149,7 +149,7 @@ static void judge_partition(struct sqlite_row *row, const struct partition *p)
     else if (!store_label_fits(p->name))
         row->bad = "name";
     else if (!ending_is_sound(p))
-        row->bad = "warn_signal or warned";
+        row->bad = "warn_signal or state";
 }
 
 static struct sqlite_row records_begin(struct sqlite_store *store, enum sqlite_table table,
@@ -168,7 +168,7 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
     int code = 0;
     struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message);
     while (!code && sqlite_rows_next(&row)) {
-        struct sqlite_record record = {0};
+        struct sqlite_record record = {.p.share_count = 1};
         struct partition *p = &record.p;
         sqlite_schema_read(&row, SQLITE_PARTITION, &record);
         judge_partition(&row, p);
@@ -178,7 +178,7 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         code = sqlite_row_judge(&row);
         if (code < 0 || !sink->partition)
             continue;
-        p->device = device_index(store, device->row);
+        p->shares[0].device = device_index(store, device->row);
         p->start_ns = store_clock_rebase(p->start_ns, &store->clock.clock, clock);
         p->end_ns = store_clock_rebase(p->end_ns, &store->clock.clock, clock);
         code = sink->partition(sink->context, p, &device->device, &record.usage);
@@ -217,7 +217,7 @@ const char *sqlite_how(enum event_kind kind)
 static int history_row(struct sqlite_row *row, const struct store_clock *clock,
                        const struct store_sink *sink)
 {
-    struct sqlite_record record = {0};
+    struct sqlite_record record = {.p.share_count = 1};
     sqlite_schema_read(row, SQLITE_HISTORY, &record);
     judge_partition(row, &record.p);
     const struct device_row *device = find_device(row, record.device);
@@ -231,7 +231,7 @@ static int history_row(struct sqlite_row *row, const struct store_clock *clock,
     if (code < 0)
         return code;
     entry.device = device->device;
-    entry.partition.device = device_index(row->store, device->row);
+    entry.partition.shares[0].device = device_index(row->store, device->row);
     entry.partition.start_ns -= clock->offset_ns;
     entry.partition.end_ns -= clock->offset_ns;
     return sink->history(sink->context, &entry);

@@ -26,10 +26,14 @@ struct column {
 #define BOTH       (LIVE | ENDED)
 #define USAGE      4u /* changed by SQL_PARTITION_USAGE alone */
 #define IN(member) offsetof(struct sqlite_record, member)
-#define TIME       -STORE_TIME_MAX, STORE_TIME_MAX
-#define ANY        INT64_MIN, INT64_MAX
+#define KIND_OF(field)                                                                             \
+    _Generic(((struct partition *)0)->field, uint32_t: COLUMN_U32, int32_t: COLUMN_I32,            \
+             uint64_t: COLUMN_U64, int64_t: COLUMN_I64, char *: COLUMN_TEXT)
+#define TIME -STORE_TIME_MAX, STORE_TIME_MAX
+#define ANY  INT64_MIN, INT64_MAX
 
-/* The first of a table is its key. A U64 that can be ANY is kept as the signed number of
+/* The attributes of partitions come from partition.def; here is what is kept beside them.
+ * The first of a table is its key. A U64 that can be ANY is kept as the signed number of
  * the same bits. */
 static const struct column columns[] = {
     {"seq", COLUMN_U64, IN(p.change_seq), ENDED, 1, INT64_MAX - 1},
@@ -38,21 +42,20 @@ static const struct column columns[] = {
     {"uid", COLUMN_U32, IN(p.uid), BOTH, 0, UINT32_MAX},
     {"gid", COLUMN_U32, IN(p.gid), BOTH, 0, UINT32_MAX},
     {"mode", COLUMN_U32, IN(p.mode), BOTH, 0, 07777},
-    {"name", COLUMN_TEXT, IN(p.name), BOTH, 0, PARTITION_NAME_MAX},
-    {"memory_bytes", COLUMN_U64, IN(p.memory_bytes), BOTH, 1, INT64_MAX},
+    {"memory_bytes", COLUMN_U64, IN(p.shares[0].memory_bytes), BOTH, 1, INT64_MAX},
+    {"compute_ppm", COLUMN_U32, IN(p.shares[0].compute_ppm), BOTH, 0, 1000000},
     {"start_ns", COLUMN_I64, IN(p.start_ns), LIVE, TIME},
     {"end_ns", COLUMN_I64, IN(p.end_ns), LIVE, TIME},
     {"start_wall_ns", COLUMN_I64, IN(p.start_ns), ENDED, TIME},
     {"end_wall_ns", COLUMN_I64, IN(p.end_ns), ENDED, TIME},
     {"peak_bytes", COLUMN_U64, IN(usage.peak_bytes), BOTH | USAGE, 0, INT64_MAX},
     {"gpu_ns", COLUMN_U64, IN(usage.gpu_ns), BOTH | USAGE, 0, INT64_MAX},
-    {"on_expiry", COLUMN_U32, IN(p.on_expiry), BOTH, 0, ON_EXPIRY_KILL},
-    {"grace_ns", COLUMN_I64, IN(p.grace_ns), BOTH, 0, DURATION_MAX_NS},
+#define ATTRIBUTE(ID, name, key, json, doc, how, field, min, max, ...)                             \
+    {#field, KIND_OF(field), IN(p.field), BOTH, min, max},
+#include "core/engine/partition.def"
     {"warn_ns", COLUMN_I64, IN(p.warn.ns), BOTH, 0, DURATION_MAX_NS},
     {"warn_signal", COLUMN_U32, IN(p.warn.signal), BOTH, 0, INT32_MAX},
-    {"warned", COLUMN_U32, IN(p.warned), BOTH, 0, 1},
     {"hold", COLUMN_U64, IN(p.hold), LIVE, ANY},
-    {"created_wall_ns", COLUMN_I64, IN(p.created_wall_ns), BOTH, TIME},
     {"creator_ns", COLUMN_U64, IN(p.creator_ns), BOTH, ANY},
     {"creator_uid", COLUMN_U32, IN(p.creator_uid), BOTH, 0, UINT32_MAX},
     {"creator_pid", COLUMN_I32, IN(p.creator_pid), BOTH, 0, INT32_MAX},

@@ -48,10 +48,10 @@ static bool time_fits(int64_t ns)
 static bool partition_fits(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
-    return p->id > 0 && p->id < INT64_MAX && p->memory_bytes > 0 && p->memory_bytes <= INT64_MAX &&
-           p->mode <= 07777 && ending_is_sound(p) && p->creator_pid >= 0 &&
-           p->change_seq <= event->seq && time_fits(p->start_ns) && time_fits(p->end_ns) &&
-           time_fits(p->created_wall_ns) && store_label_fits(p->name) &&
+    return p->id > 0 && p->id < INT64_MAX && p->shares[0].memory_bytes > 0 &&
+           p->shares[0].memory_bytes <= INT64_MAX && p->mode <= 07777 && ending_is_sound(p) &&
+           p->creator_pid >= 0 && p->change_seq <= event->seq && time_fits(p->start_ns) &&
+           time_fits(p->end_ns) && time_fits(p->created_wall_ns) && store_label_fits(p->name) &&
            (event_kind_is_end(event->kind) || p->end_ns > p->start_ns);
 }
 

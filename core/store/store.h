@@ -71,7 +71,7 @@ struct store_reply {
 struct store_sink {
     void *context;
     int (*setting)(void *context, const char *key, const char *value);
-    /* partition->device is the engine index if store_devices has named this device,
+    /* partition->shares[0].device is the engine index if store_devices has named this device,
      * else ENGINE_DEVICE_ANY: go by the key. */
     int (*partition)(void *context, const struct partition *partition,
                      const struct store_device *device, const struct store_usage *usage);

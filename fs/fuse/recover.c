@@ -69,7 +69,7 @@ static int restore_partition(void *context, const struct partition *partition,
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
     struct partition copy = *partition;
-    int r = find_device(tree, device, &copy.device);
+    int r = find_device(tree, device, &copy.shares[0].device);
     if (!r)
         r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
     return r ? r : engine_restore(tree->engine, &copy);

@@ -57,7 +57,7 @@ static int see_partition(void *context, const struct partition *p,
     line_is_good(device->key, sizeof(device->key));
     line_is_good(device->name, sizeof(device->name));
     line_is_good(p->name, sizeof(p->name));
-    if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
+    if (p->id <= seen->last_id || p->shares[0].memory_bytes == 0 || p->end_ns <= p->start_ns ||
         p->mode > 07777 || device->bytes == 0 || device->key[0] == '\0' ||
         usage->peak_bytes > INT64_MAX || usage->gpu_ns > INT64_MAX || !ending_is_sound(p))
         die("a partition cannot be true");
@@ -133,7 +133,9 @@ static void write_to(struct store *store, const struct store_counters *counters)
         events[i].kind = i == 0 ? EVENT_CREATED : i == 1 ? EVENT_RESIZED : EVENT_RELEASED;
         events[i].seq = counters->next_seq + i;
         events[i].after = (struct partition){.id = counters->next_id,
-                                             .memory_bytes = 5 + i,
+                                             .state = PARTITION_ACTIVE,
+                                             .share_count = 1,
+                                             .shares[0].memory_bytes = 5 + i,
                                              .end_ns = 10,
                                              .change_seq = events[i].seq};
         items[i] = (struct store_item){&events[i], "line", {7, 8}};
@@ -222,7 +224,9 @@ static void add_events(struct store *store, uint64_t seq)
         events[i].seq = seq + i;
         events[i].kind = i == 0 ? EVENT_CREATED : seq % 4 == 1 ? EVENT_EXPIRED : EVENT_SETTING;
         events[i].after = (struct partition){.id = seq,
-                                             .memory_bytes = 5368709120,
+                                             .state = PARTITION_ACTIVE,
+                                             .share_count = 1,
+                                             .shares[0].memory_bytes = 5368709120,
                                              .end_ns = INT64_C(3600000000000),
                                              .creator_pid = 4711,
                                              .on_expiry = ON_EXPIRY_TERM,

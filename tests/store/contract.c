@@ -68,7 +68,7 @@ END_TEST
 static struct partition extreme(uint64_t id)
 {
     struct partition p = {.id = id,
-                          .device = 2,
+                          .shares[0].device = 2,
                           .uid = UINT32_MAX - 1,
                           .gid = UINT32_MAX - 2,
                           .mode = 07777,
@@ -76,8 +76,9 @@ static struct partition extreme(uint64_t id)
                           .grace_ns = DURATION_MAX_NS,
                           .warn.ns = DURATION_MAX_NS - 1,
                           .warn.signal = SIGWINCH,
-                          .warned = 1,
-                          .memory_bytes = (uint64_t)INT64_MAX,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 1,
+                          .shares[0].memory_bytes = (uint64_t)INT64_MAX,
                           .start_ns = -5,
                           .end_ns = 100 * 366 * DAY_NS,
                           .created_wall_ns = 1795226304146806967,
@@ -116,7 +117,7 @@ START_TEST(changes_are_kept)
     start(_i);
     struct partition p = create_one(1, 1);
     create_one(2, 2);
-    p.memory_bytes = 99;
+    p.shares[0].memory_bytes = 99;
     attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
     p.end_ns = 2 * HOUR_NS;
     attempt_add(&attempt, 4, EVENT_EXTENDED, &p, NULL);
@@ -131,7 +132,7 @@ START_TEST(changes_are_kept)
     commit_well();
     p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 5, p.warn.ns = HOUR_NS, p.warn.signal = SIGUSR1;
     attempt_add(&attempt, 8, EVENT_ENDING, &p, NULL);
-    p.warned = 1;
+    p.state = PARTITION_EXPIRING;
     attempt_add(&attempt, 9, EVENT_WARNED, &p, "warned");
     commit_well();
     reopen(_i);
@@ -140,7 +141,7 @@ START_TEST(changes_are_kept)
     ck_assert_uint_eq(kept.partitions[0].p.change_seq, 9);
     ck_assert_uint_eq(kept.partitions[1].p.on_expiry, ON_EXPIRY_NONE);
     ck_assert_int_eq(kept.partitions[1].p.grace_ns, 0);
-    ck_assert_uint_eq(kept.partitions[1].p.memory_bytes, 5 << 20);
+    ck_assert_uint_eq(kept.partitions[1].p.shares[0].memory_bytes, 5 << 20);
 }
 END_TEST
 
@@ -153,10 +154,10 @@ START_TEST(ends_are_history)
         create_one(id, id);
     for (uint64_t i = 0; i < 4; i++) {
         struct partition p = partition_make(4 - i, 0, (int64_t)i * 1000);
-        p.device = 1;
+        p.shares[0].device = 1;
         strcpy(p.name, "train");
         p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = (int64_t)i, p.warn.ns = 77;
-        p.warn.signal = SIGUSR2, p.warned = i % 2;
+        p.warn.signal = SIGUSR2, p.state = i % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE;
         struct engine_event *event = attempt_add(&attempt, 6 + i, ends[i], &p, "end");
         event->by_uid = 77;
     }
@@ -174,13 +175,13 @@ START_TEST(ends_are_history)
         ck_assert_int_eq(entry->end_wall_ns, boot.offset_ns + (int64_t)i * 1000);
         ck_assert_int_eq(entry->partition.end_ns, (int64_t)i * 1000);
         ck_assert_uint_eq(entry->partition.uid, 1000);
-        ck_assert_uint_eq(entry->partition.memory_bytes, 5 << 20);
+        ck_assert_uint_eq(entry->partition.shares[0].memory_bytes, 5 << 20);
         ck_assert_str_eq(entry->partition.name, "train");
         ck_assert_uint_eq(entry->partition.on_expiry, ON_EXPIRY_TERM);
         ck_assert_int_eq(entry->partition.grace_ns, (int64_t)i);
         ck_assert_int_eq(entry->partition.warn.ns, 77);
         ck_assert_uint_eq(entry->partition.warn.signal, SIGUSR2);
-        ck_assert_uint_eq(entry->partition.warned, i % 2);
+        ck_assert_uint_eq(entry->partition.state, i % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE);
         ck_assert_str_eq(entry->device.key, "key1");
         ck_assert_str_eq(entry->device.name, "dev1");
         ck_assert_uint_eq(entry->device.bytes, UINT64_C(80) << 30);
@@ -271,7 +272,7 @@ START_TEST(notes)
     attempt_note(&attempt, 4, &p, true, "signalled p2");
     attempt_note(&attempt, 5, &ended, false, "emptied p1");
     attempt_note(&attempt, 6, &other, false, "unmanaged");
-    other.id = 1000, other.device = 77, other.on_expiry = 99; /* nothing of it is kept */
+    other.id = 1000, other.shares[0].device = 77, other.on_expiry = 99; /* nothing of it is kept */
     attempt_note(&attempt, 7, &other, false, "nobody p1000");
     attempt_note(&attempt, 8, &ended, false, NULL);
     commit_well();
@@ -314,7 +315,7 @@ START_TEST(usage)
     attempt_usage(&attempt, 77, 5, 5);  /* is not there (any more) */
     attempt_usage(&attempt, 2, INT64_MAX, INT64_MAX);
     commit_well();
-    p.memory_bytes = 99; /* a change of the partition leaves what it used */
+    p.shares[0].memory_bytes = 99; /* a change of the partition leaves what it used */
     attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
     attempt_add(&attempt, 4, EVENT_RELEASED, &q, NULL);
     attempt.items[1].usage = (struct store_usage){300, 20};
@@ -325,7 +326,7 @@ START_TEST(usage)
     commit_well();
     reopen(_i);
     ck_assert_uint_eq(kept.partition_count, 1);
-    ck_assert_uint_eq(kept.partitions[0].p.memory_bytes, 99);
+    ck_assert_uint_eq(kept.partitions[0].p.shares[0].memory_bytes, 99);
     ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
     ck_assert_uint_eq(kept.partitions[0].usage.gpu_ns, 7);
     ck_assert_uint_eq(kept.history_count, 2);
@@ -486,8 +487,8 @@ static const struct {
 } bad_fields[] = {
     FIELD(id, 1), /* is there already */
     FIELD(id, 0),
-    FIELD(device, 3), /* there is none */
-    FIELD(memory_bytes, 0),
+    FIELD(shares[0].device, 3), /* there is none */
+    FIELD(shares[0].memory_bytes, 0),
     FIELD(name[0], ' '),
     FIELD(end_ns, 0), /* when it starts */
     FIELD(end_ns, INT64_MAX),
@@ -496,8 +497,8 @@ static const struct {
     FIELD(creator_pid, -1),
     FIELD(grace_ns, -1),
     FIELD(warn.ns, DURATION_MAX_NS + 1),
-    FIELD(warn.signal, SIGUSR1), /* without a warning */
-    FIELD(warned, 1),            /* likewise */
+    FIELD(warn.signal, SIGUSR1),      /* without a warning */
+    FIELD(state, PARTITION_EXPIRING), /* likewise */
 };
 
 /* Good events, for a bad one behind them. */
@@ -531,10 +532,11 @@ START_TEST(refused_batches)
     for (int i = 0; i < 2; i++) {
         bad = p;
         bad.warn.ns = 1;
-        bad.warned = i == 0 ? 2 : 0, bad.warn.signal = i == 1 ? SIGKILL : 0;
+        bad.state = i == 0 ? PARTITION_SUSPENDED : PARTITION_ACTIVE;
+        bad.warn.signal = i == 1 ? SIGKILL : 0;
         begin_bad_batch();
         attempt_add(&attempt, 8, EVENT_CREATED, &bad, "bad");
-        is_refused("warned or warn_signal");
+        is_refused("state or warn.signal");
     }
     for (int i = 0; i < 2; i++) {
         begin_bad_batch();
@@ -575,7 +577,7 @@ START_TEST(devices_come_and_go)
     struct store_device devices[4];
     struct partition p = partition_make(1, 0, HOUR_NS);
     start(_i);
-    p.device = 1;
+    p.shares[0].device = 1;
     attempt_add(&attempt, 1, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);
@@ -588,7 +590,7 @@ START_TEST(devices_come_and_go)
     p = partition_make(2, 0, HOUR_NS);
     attempt_add(&attempt, 2, EVENT_CREATED, &p, NULL);
     p = partition_make(3, 0, HOUR_NS);
-    p.device = 2;
+    p.shares[0].device = 2;
     attempt_add(&attempt, 3, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);

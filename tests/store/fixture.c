@@ -56,8 +56,8 @@ void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_int_eq(a->grace_ns, b->grace_ns);
     ck_assert_int_eq(a->warn.ns, b->warn.ns);
     ck_assert_uint_eq(a->warn.signal, b->warn.signal);
-    ck_assert_uint_eq(a->warned, b->warned);
-    ck_assert_uint_eq(a->memory_bytes, b->memory_bytes);
+    ck_assert_uint_eq(a->state, b->state);
+    ck_assert_uint_eq(a->shares[0].memory_bytes, b->shares[0].memory_bytes);
     ck_assert_int_eq(a->start_ns, b->start_ns);
     ck_assert_int_eq(a->end_ns, b->end_ns);
     ck_assert_int_eq(a->created_wall_ns, b->created_wall_ns);

@@ -193,12 +193,12 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET warn_signal=10 WHERE id=3", "partition"},
         {"UPDATE partition SET warn_ns=5, warn_signal=9 WHERE id=3", "partition"},
         {"UPDATE partition SET warn_ns=5, warn_signal=4294967306 WHERE id=3", "partition"},
-        {"UPDATE partition SET warned=1 WHERE id=3", "partition"},
-        {"UPDATE partition SET warn_ns=5, warned=2 WHERE id=3", "partition"},
+        {"UPDATE partition SET state=2 WHERE id=3", "partition"},
+        {"UPDATE partition SET warn_ns=5, state=4 WHERE id=3", "partition"},
         {"UPDATE partition SET peak_bytes=-1 WHERE id=3", "partition"},
         {"UPDATE history SET gpu_ns=-1", "history"},
         {"UPDATE history SET grace_ns=-1", "history"},
-        {"UPDATE history SET warned=1", "history"},
+        {"UPDATE history SET state=2", "history"},
         {"UPDATE history SET how='eaten'", "history"},
         {"UPDATE history SET id=99", "history"},
         {"UPDATE history SET device=0", "history"},
@@ -231,7 +231,7 @@ START_TEST(rows_that_cannot_be_true)
         {"PRAGMA application_id=0", "another program"},
         {"PRAGMA user_version=0", "format 0"},
         {"ALTER TABLE partition ADD COLUMN more INTEGER NOT NULL DEFAULT 0", "tables"},
-        {"ALTER TABLE partition DROP COLUMN warned", "tables"},
+        {"ALTER TABLE partition DROP COLUMN state", "tables"},
     };
     fill();
     struct bytes good = slurp(directory, STATE_FILE);

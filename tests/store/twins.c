@@ -50,9 +50,10 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
     char text[32];
     *now_ns += rand() % HOUR_NS;
     struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
-    p.device = (uint32_t)rand() % 3;
+    p.shares[0].device = (uint32_t)rand() % 3;
     p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn.ns = 1 + rand();
-    p.warn.signal = rand() % 2 ? SIGUSR1 : 0, p.warned = (uint32_t)rand() % 2;
+    p.warn.signal = rand() % 2 ? SIGUSR1 : 0,
+    p.state = rand() % 2 ? PARTITION_EXPIRING : PARTITION_ACTIVE;
     snprintf(text, sizeof(text), "line %d", rand());
     int dice = rand() % 10;
     if (dice < 4) {
