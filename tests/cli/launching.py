@@ -75,6 +75,11 @@ def children(pid):
         return [int(word) for word in file.read().split()]
 
 
+def catches(pid, number):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"SigCgt:\s*(\w+)", file.read())[1], 16) >> (number - 1) & 1
+
+
 def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds * FACTOR
     while time.monotonic() < deadline:
@@ -386,6 +391,19 @@ class Stops(Case):
                 self.states("S", pid, process.pid)
                 self.assertTrue(wait_for(lambda: os.getpgid(process.pid) != process.pid))
                 self.states("S", pid, process.pid)
+
+    def test_goes_on_once(self):
+        text = ("import signal, time\nsignal.signal(signal.SIGCONT, lambda *_: print('on', flush=True))\n"
+                "while True: time.sleep(1)")
+        process, pid = self.started(*python(text))
+        self.assertTrue(wait_for(lambda: catches(pid, signal.SIGCONT)))
+        for _ in range(5):
+            os.killpg(process.pid, signal.SIGTSTP)
+            self.states("T", pid, process.pid)
+            os.killpg(process.pid, signal.SIGCONT)
+            self.assertEqual(process.stdout.readline(), "on\n")
+            self.assertTrue(wait_for(lambda: os.getpgid(process.pid) != process.pid))
+            self.assertEqual(select.select([process.stdout], [], [], 0.05)[0], [])
 
     def test_program_alone(self):
         """Somebody stops it, as to slow it down: we see its end all the same."""
