@@ -10,9 +10,9 @@
  *   ladder.c    how partitions end, and the warning before; ladder_words.c its words
  *   event.c     what changed, expiry, and taking it back
  *   setting.c   durable settings; policy.c what those of config/ mean
- *   request.c   the grammar; units.c amounts and durations; text.c sentences
+ *   request.c   the grammar; units.c amounts and durations; text.c messages
  */
-#include "state.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,15 +20,15 @@
 
 int engine_new(engine_time_text_fn *time_text, void *context, struct engine **ret_engine)
 {
-    struct engine *engine = calloc(1, sizeof *engine);
+    struct engine *engine = calloc(1, sizeof(*engine));
 
     if (!engine)
         return -ENOMEM;
     engine->time_text = time_text;
     engine->context = context;
     engine->next_id = engine->next_seq = 1;
-    book_init(engine);
-    setting_init(engine);
+    index_init(engine);
+    settings_init(engine);
     policy_init(&engine->policy);
     *ret_engine = engine;
     return 0;
@@ -40,11 +40,11 @@ struct engine *engine_free(struct engine *engine)
 
     if (!engine)
         return NULL;
-    while ((entry = book_next_end(engine, INT64_MIN, 0))) {
-        book_remove(engine, entry);
+    while ((entry = index_next_end(engine, INT64_MIN, 0))) {
+        index_remove(engine, entry);
         free(entry);
     }
-    setting_free(engine);
+    settings_free(engine);
     engine_events_free(engine->first_event);
     free(engine->devices);
     free(engine);
@@ -59,12 +59,12 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     /* The time line counts in int64_t. */
     if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
         return -EINVAL;
-    devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof *devices);
+    devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof(*devices));
     if (!devices)
         return -ENOMEM;
     engine->devices = devices;
     devices[engine->device_count] = (struct device){.device = *device};
-    book_init_device(&devices[engine->device_count]);
+    index_init_device(&devices[engine->device_count]);
     *ret_index = engine->device_count++;
     return 0;
 }
@@ -131,14 +131,14 @@ int engine_restore(struct engine *engine, const struct partition *partition)
     if (partition->id == 0 || partition->device >= engine->device_count ||
         partition->end_ns <= partition->start_ns || partition->memory_bytes == 0 ||
         partition->memory_bytes > INT64_MAX - engine->devices[partition->device].total_bytes ||
-        !memchr(partition->name, 0, sizeof partition->name) || !ladder_is_sound(partition) ||
-        book_find(engine, partition->id))
+        !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
+        index_find(engine, partition->id))
         return -EINVAL;
-    entry = calloc(1, sizeof *entry);
+    entry = calloc(1, sizeof(*entry));
     if (!entry)
         return -ENOMEM;
     entry->partition = *partition;
-    book_add(engine, entry);
+    index_add(engine, entry);
     engine_restore_counters(engine, partition->id + 1, partition->change_seq + 1);
     return 0;
 }

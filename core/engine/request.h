@@ -6,7 +6,7 @@
 #ifndef CHRONOS_ENGINE_REQUEST_H
 #define CHRONOS_ENGINE_REQUEST_H
 
-#include "ladder.h"
+#include "ending.h"
 #include "partition.h"
 #include "units.h"
 
@@ -19,27 +19,32 @@ struct request {
     struct amount amount;            /* how much memory */
     int64_t duration_ns;             /* for how long, whole seconds */
     bool hold;                       /* ends with the open file that asked */
-    struct ladder_change ladder;     /* what is not set: the policy's defaults */
+    struct ending_change ending;     /* what is not set: the policy's defaults */
     char user[REQUEST_USER_MAX + 1]; /* for whom; "" the caller */
     char name[PARTITION_NAME_MAX + 1];
 };
 
-/* One key or word of the grammar: the parser, the text that `new` shows when it
- * is read and docs/filesystem.md all come from this table. */
+struct request_text {
+    const char *text;
+    size_t length;
+};
+
+/* A row of request.def. */
 struct request_word {
     const char *name;
     const char *value; /* what follows `name=`, as documentation; NULL: a bare word */
-    const char *help;
+    const char *doc;   /* a sentence */
+    int (*take)(struct request_text value, struct request *request, char *message, size_t size);
 };
 extern const struct request_word request_words[]; /* ends with a NULL name */
 
 /* Understands one line without its newline. 0 and *ret_request, or
- * REFUSED_INVALID and a sentence of at most `size` bytes. */
-int request_parse(const char *text, size_t length, struct request *ret_request, char *sentence,
+ * REFUSED_INVALID and a message of at most `size` bytes. */
+int request_parse(const char *text, size_t length, struct request *ret_request, char *message,
                   size_t size);
 
 /* A label: letters, digits, '.', '_' and '-', 1 to PARTITION_NAME_MAX of them.
  * 0, or REFUSED_INVALID and a sentence. */
-int label_check(const char *text, size_t length, char *sentence, size_t size);
+int request_label_check(const char *text, size_t length, char *message, size_t size);
 
 #endif

@@ -7,17 +7,17 @@
  */
 #include "timeline.h"
 
-static struct timeline_point *point_of(struct tree_node *node)
+static struct timeline_point *point_of(struct avl_node *node)
 {
     return node ? tree_entry(node, struct timeline_point, node) : NULL;
 }
 
-static const struct timeline_point *point_of_const(const struct tree_node *node)
+static const struct timeline_point *point_of_const(const struct avl_node *node)
 {
     return node ? tree_entry_const(node, struct timeline_point, node) : NULL;
 }
 
-static int compare_points(const struct tree_node *node_a, const struct tree_node *node_b)
+static int compare_points(const struct avl_node *node_a, const struct avl_node *node_b)
 {
     const struct timeline_point *a = point_of_const(node_a), *b = point_of_const(node_b);
     bool a_up = a->delta_bytes > 0, b_up = b->delta_bytes > 0;
@@ -29,7 +29,7 @@ static int compare_points(const struct tree_node *node_a, const struct tree_node
     return (a->owner > b->owner) - (a->owner < b->owner);
 }
 
-static void update_point(struct tree_node *node)
+static void update_point(struct avl_node *node)
 {
     struct timeline_point *point = point_of(node);
     const struct timeline_point *left = point_of(node->left), *right = point_of(node->right);
@@ -49,7 +49,7 @@ static void update_point(struct tree_node *node)
         point->dip = here + right->dip;
 }
 
-static const struct tree_kind point_kind = {compare_points, update_point};
+static const struct avl_kind point_kind = {compare_points, update_point};
 
 int64_t timeline_later(int64_t a, int64_t b)
 {
@@ -70,25 +70,25 @@ void timeline_add(struct timeline *timeline, struct timeline_point *start,
     start->delta_bytes = bytes;
     end->at_ns = end_ns;
     end->delta_bytes = -bytes;
-    tree_insert(&timeline->points, &start->node);
-    tree_insert(&timeline->points, &end->node);
+    avl_insert(&timeline->points, &start->node);
+    avl_insert(&timeline->points, &end->node);
 }
 
 void timeline_remove(struct timeline *timeline, struct timeline_point *start,
                      struct timeline_point *end)
 {
-    tree_remove(&timeline->points, &start->node);
-    tree_remove(&timeline->points, &end->node);
+    avl_remove(&timeline->points, &start->node);
+    avl_remove(&timeline->points, &end->node);
 }
 
-static int64_t sum_of(const struct tree_node *node)
+static int64_t sum_of(const struct avl_node *node)
 {
     return node ? point_of_const(node)->sum : 0;
 }
 
 int64_t timeline_value(const struct timeline *timeline, int64_t at_ns)
 {
-    const struct tree_node *node = timeline->points.root;
+    const struct avl_node *node = timeline->points.root;
     int64_t value = 0;
 
     while (node) {
@@ -113,7 +113,7 @@ struct walk {
 
 /* Walks over a subtree; `low` and `high` tell that all of it is known to be
  * above the one and below the other bound. */
-static void walk_peak(struct walk *walk, const struct tree_node *node, bool low, bool high)
+static void walk_peak(struct walk *walk, const struct avl_node *node, bool low, bool high)
 {
     const struct timeline_point *point = point_of_const(node);
 
@@ -149,7 +149,7 @@ int64_t timeline_peak(const struct timeline *timeline, int64_t from_ns, int64_t 
 /* The first point after_ns at which the value is above the limit (or, `below`,
  * not above it). *value is that of all points before the subtree, then of all
  * points passed. */
-static const struct timeline_point *crossing(const struct tree_node *node, int64_t after_ns,
+static const struct timeline_point *crossing(const struct avl_node *node, int64_t after_ns,
                                              bool inside, int64_t limit, bool below, int64_t *value)
 {
     const struct timeline_point *point = point_of_const(node), *found;
@@ -212,7 +212,7 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
 
     do {
         struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = 1, .owner = UINT64_MAX};
-        const struct tree_node *node = tree_after(&timeline->points, &probe.node);
+        const struct avl_node *node = avl_after(&timeline->points, &probe.node);
 
         if (!node)
             return false;
@@ -227,7 +227,7 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
 uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns)
 {
     struct timeline_point probe = {.at_ns = at_ns, .delta_bytes = -1, .owner = 0};
-    const struct timeline_point *point = point_of_const(tree_after(&timeline->points, &probe.node));
+    const struct timeline_point *point = point_of_const(avl_after(&timeline->points, &probe.node));
 
     return point && point->at_ns == at_ns && point->delta_bytes < 0 ? point->owner : 0;
 }

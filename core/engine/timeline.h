@@ -8,7 +8,7 @@
 #ifndef CHRONOS_ENGINE_TIMELINE_H
 #define CHRONOS_ENGINE_TIMELINE_H
 
-#include "tree.h"
+#include "core/base/avl.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@
 #define TIMELINE_NEVER INT64_MAX
 
 struct timeline_point {
-    struct tree_node node;
+    struct avl_node node;
     uint64_t owner; /* whose point it is; with at_ns and the sign it is unique */
     int64_t at_ns;
     int64_t delta_bytes;
@@ -26,7 +26,7 @@ struct timeline_point {
 };
 
 struct timeline {
-    struct tree points;
+    struct avl points;
 };
 
 void timeline_init(struct timeline *timeline);

@@ -5,8 +5,8 @@
  */
 #include "units.h"
 
+#include "core/base/message.h"
 #include "engine.h"
-#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,49 +78,50 @@ static int unit_shift(const char *text, size_t length)
 }
 
 static int parse_size(const char *quoted, const struct decimal *number, int shift,
-                      struct amount *ret_amount, char *sentence, size_t size)
+                      struct amount *ret_amount, char *message, size_t size)
 {
     uint64_t part = (uint64_t)(((wide)number->digits << shift) / number->scale);
 
     if (number->whole > (uint64_t)INT64_MAX >> shift || (number->whole << shift) + part > INT64_MAX)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is larger than any device; " AMOUNT_WHAT_WORKS, quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is larger than any device; " AMOUNT_WHAT_WORKS, quoted);
     if ((number->whole << shift) + part == 0)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is not even one byte; " AMOUNT_WHAT_WORKS, quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is not even one byte; " AMOUNT_WHAT_WORKS, quoted);
     *ret_amount = (struct amount){.scale = 1, .bytes = (number->whole << shift) + part};
     return 0;
 }
 
 static int refuse_too_much(const char *quoted, const struct decimal *number, bool percent,
-                           char *sentence, size_t size)
+                           char *message, size_t size)
 {
     if (percent)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is more than the whole device; at most 100%% can be asked for",
-                           quoted);
+        return message_refuse(
+            REFUSED_INVALID, message, size,
+            "\"%s\" is more than the whole device; at most 100%% can be asked for", quoted);
     if (number->whole > 100 || (number->whole == 100 && (number->digits || number->more)))
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is more than the whole device; did you mean a size, %sM or %sG?",
-                           quoted, quoted, quoted);
-    return text_refuse(REFUSED_INVALID, sentence, size,
-                       "\"%s\" is more than the whole device; did you mean %s%% or %sG?", quoted,
-                       quoted, quoted);
+        return message_refuse(
+            REFUSED_INVALID, message, size,
+            "\"%s\" is more than the whole device; did you mean a size, %sM or %sG?", quoted,
+            quoted, quoted);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is more than the whole device; did you mean %s%% or %sG?", quoted,
+                          quoted, quoted);
 }
 
 static int parse_share(const char *quoted, const struct decimal *number, bool percent,
-                       struct amount *ret_amount, char *sentence, size_t size)
+                       struct amount *ret_amount, char *message, size_t size)
 {
     uint64_t all = percent ? 100 : 1;
     struct amount amount = {.is_share = true, .scale = number->scale * all};
 
     if (number->whole > all || (number->whole == all && (number->digits || number->more)))
-        return refuse_too_much(quoted, number, percent, sentence, size);
+        return refuse_too_much(quoted, number, percent, message, size);
     amount.digits = number->whole * number->scale + number->digits;
     if (amount.digits == 0)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is nothing; an amount must be above 0: " AMOUNT_WHAT_WORKS,
-                           quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is nothing; an amount must be above 0: " AMOUNT_WHAT_WORKS,
+                              quoted);
     while (amount.scale > 1 && amount.digits % 10 == 0) {
         amount.digits /= 10;
         amount.scale /= 10;
@@ -129,32 +130,32 @@ static int parse_share(const char *quoted, const struct decimal *number, bool pe
     return 0;
 }
 
-int amount_parse(const char *text, size_t length, struct amount *ret_amount, char *sentence,
-                 size_t size)
+int units_parse_amount(const char *text, size_t length, struct amount *ret_amount, char *message,
+                       size_t size)
 {
     struct decimal number;
-    char quoted[TEXT_QUOTED_MAX];
+    char quoted[MESSAGE_QUOTED_MAX];
     bool percent = length > 0 && text[length - 1] == '%';
     /* Two digits fewer: the scale of a percentage is a hundred times as large. */
     int decimals = percent ? DECIMALS_MAX - 2 : DECIMALS_MAX, shift;
 
-    text_quote(text, length, quoted);
+    message_quote(text, length, quoted);
     if (length == 0)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "the amount is missing; " AMOUNT_WHAT_WORKS);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "the amount is missing; " AMOUNT_WHAT_WORKS);
     if (!scan_decimal(text, length, decimals, &number))
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
     if (number.length == length - percent)
-        return parse_share(quoted, &number, percent, ret_amount, sentence, size);
+        return parse_share(quoted, &number, percent, ret_amount, message, size);
     shift = unit_shift(text + number.length, length - number.length);
     if (shift < 0)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
-    return parse_size(quoted, &number, shift, ret_amount, sentence, size);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+    return parse_size(quoted, &number, shift, ret_amount, message, size);
 }
 
-uint64_t amount_bytes(const struct amount *amount, uint64_t total)
+uint64_t units_amount_bytes(const struct amount *amount, uint64_t total)
 {
     if (!amount->is_share)
         return amount->bytes;
@@ -209,38 +210,40 @@ static bool scan_duration(const char *text, size_t length, int64_t *ret_seconds)
     return length > 0;
 }
 
-int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size)
+int units_parse_duration(const char *text, size_t length, int64_t *ret_ns, char *message,
+                         size_t size)
 {
-    char quoted[TEXT_QUOTED_MAX];
+    char quoted[MESSAGE_QUOTED_MAX];
     int64_t seconds;
 
-    text_quote(text, length, quoted);
+    message_quote(text, length, quoted);
     if (!scan_duration(text, length, &seconds))
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is not a duration; write whole seconds like 3600, or 90m, "
-                           "1h30m, 2d",
-                           quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is not a duration; write whole seconds like 3600, or 90m, "
+                              "1h30m, 2d",
+                              quoted);
     if (seconds < 1)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is no time at all; a duration is at least 1 second", quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is no time at all; a duration is at least 1 second", quoted);
     if (seconds > DURATION_MAX_S)
-        return text_refuse(REFUSED_INVALID, sentence, size,
-                           "\"%s\" is too long; a duration is at most 100 years (36500d)", quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is too long; a duration is at most 100 years (36500d)",
+                              quoted);
     *ret_ns = seconds * NS_PER_SECOND;
     return 0;
 }
 
-int grace_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size)
+int units_parse_grace(const char *text, size_t length, int64_t *ret_ns, char *message, size_t size)
 {
     int64_t seconds;
 
     if (!scan_duration(text, length, &seconds) || seconds != 0)
-        return duration_parse(text, length, ret_ns, sentence, size);
+        return units_parse_duration(text, length, ret_ns, message, size);
     *ret_ns = 0;
     return 0;
 }
 
-void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
+void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
     wide millionths = total ? ((wide)bytes * 1000000 + total / 2) / total : 0;
     char decimals[8];
@@ -248,7 +251,7 @@ void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 
     if (millionths == 0 && bytes > 0 && total > 0)
         millionths = 1;
-    snprintf(decimals, sizeof decimals, "%06u", (unsigned)(millionths % 1000000));
+    snprintf(decimals, sizeof(decimals), "%06u", (unsigned)(millionths % 1000000));
     while (last > 0 && decimals[last - 1] == '0')
         last--;
     decimals[last] = 0;
@@ -256,12 +259,12 @@ void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
              decimals);
 }
 
-uint64_t fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale)
+uint64_t units_fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale)
 {
     return total ? (uint64_t)(((wide)bytes * scale + total - 1) / total) : 0;
 }
 
-void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
+void units_percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
     wide hundredths = total ? (wide)bytes * 10000 / total : 0;
 
@@ -269,7 +272,7 @@ void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
              (unsigned)(hundredths % 100));
 }
 
-void size_text(uint64_t bytes, char *text, size_t size)
+void units_size_text(uint64_t bytes, char *text, size_t size)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     int unit = 0;
@@ -288,7 +291,7 @@ void size_text(uint64_t bytes, char *text, size_t size)
                  units[unit]);
 }
 
-void duration_text(int64_t ns, char *text, size_t size)
+void units_duration_text(int64_t ns, char *text, size_t size)
 {
     static const char units[] = "dhms";
     int64_t seconds = ns > 0 ? ns / NS_PER_SECOND : 0;
@@ -305,7 +308,7 @@ void duration_text(int64_t ns, char *text, size_t size)
     }
 }
 
-int64_t seconds_up(int64_t ns)
+int64_t units_seconds_up(int64_t ns)
 {
     return ns <= 0 ? 0 : (ns - 1) / NS_PER_SECOND + 1;
 }

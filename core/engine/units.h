@@ -7,11 +7,12 @@
 #ifndef CHRONOS_ENGINE_UNITS_H
 #define CHRONOS_ENGINE_UNITS_H
 
+#include "core/base/ns.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define NS_PER_SECOND INT64_C(1000000000)
 /* 100 years: no partition lasts longer */
 #define DURATION_MAX_NS (INT64_C(36500) * 24 * 3600 * NS_PER_SECOND)
 
@@ -23,29 +24,30 @@ struct amount {
 };
 
 /* "0.5", "50%", "20G", "1.5GiB". 0, or REFUSED_INVALID and a sentence. */
-int amount_parse(const char *text, size_t length, struct amount *ret_amount, char *sentence,
-                 size_t size);
+int units_parse_amount(const char *text, size_t length, struct amount *ret_amount, char *message,
+                       size_t size);
 /* The whole bytes of `total` that the amount means, rounded down. */
-uint64_t amount_bytes(const struct amount *amount, uint64_t total);
+uint64_t units_amount_bytes(const struct amount *amount, uint64_t total);
 
 /* "3600", "90m", "1h30m", "2d": whole seconds, at least 1, at most 100 years. */
-int duration_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size);
+int units_parse_duration(const char *text, size_t length, int64_t *ret_ns, char *message,
+                         size_t size);
 
 /* The same, and 0: a time that may be none at all. */
-int grace_parse(const char *text, size_t length, int64_t *ret_ns, char *sentence, size_t size);
+int units_parse_grace(const char *text, size_t length, int64_t *ret_ns, char *message, size_t size);
 
 /* "0.5": bytes / total with at most six decimals, rounded to nearest, no
  * trailing zeros, never 0 for a non-zero amount. */
-void fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size);
+void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size);
 /* bytes / total in units of 1 / scale (a power of ten, at most 10^18), rounded up. */
-uint64_t fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale);
+uint64_t units_fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale);
 /* "50.00": per cent with two decimals, rounded down. */
-void percent_text(uint64_t bytes, uint64_t total, char *text, size_t size);
+void units_percent_text(uint64_t bytes, uint64_t total, char *text, size_t size);
 /* "5 GiB", "1.5 GiB", "123 B": for sentences. */
-void size_text(uint64_t bytes, char *text, size_t size);
+void units_size_text(uint64_t bytes, char *text, size_t size);
 /* "1h30m", "45s": for sentences. */
-void duration_text(int64_t ns, char *text, size_t size);
+void units_duration_text(int64_t ns, char *text, size_t size);
 /* Remaining whole seconds, rounded up. */
-int64_t seconds_up(int64_t ns);
+int64_t units_seconds_up(int64_t ns);
 
 #endif

@@ -43,7 +43,7 @@ struct opencl_search {
 
 /* Fills search->list (GPUs and accelerators of all platforms, or the CPU devices
  * where there are none) and what else is in *search. Something that went wrong is
- * a sentence in list->note. */
+ * a message in list->note. */
 void opencl_search_run(struct opencl_search *search);
 
 #endif

@@ -3,7 +3,7 @@
  * The clock that partitions are told by, and the way from one boot's to the
  * next. It must not know what is kept where.
  */
-#include "private.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

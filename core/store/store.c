@@ -3,16 +3,16 @@
  * The store port: hands each call to the adapter behind it, after checking what
  * no adapter can keep. It must not know any adapter.
  */
-#include "private.h"
+#include "internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 int store_load(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
-               struct store_counters *ret_counters, char *sentence, size_t size)
+               struct store_counters *ret_counters, char *message, size_t size)
 {
-    return store->ops->load(store, clock, sink, ret_counters, sentence, size);
+    return store->ops->load(store, clock, sink, ret_counters, message, size);
 }
 
 /* What is kept must be what a load believes: a state that was acknowledged and
@@ -34,25 +34,25 @@ bool store_label_fits(const char *label)
     return label[length] == '\0' && length <= PARTITION_NAME_MAX;
 }
 
-int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
-                  char *sentence, size_t size)
+int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
+                  char *message, size_t size)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (!store_line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
             !store_line_fits(devices[i].name, 0, sizeof(devices[i].name)) ||
-            devices[i].memory_bytes == 0 || devices[i].memory_bytes > INT64_MAX) {
-            snprintf(sentence, size, "device %u has no proper key, name or memory", i);
+            devices[i].bytes == 0 || devices[i].bytes > INT64_MAX) {
+            snprintf(message, size, "device %u has no proper key, name or memory", i);
             return -EINVAL;
         }
         for (uint32_t j = 0; j < i; j++) {
             if (strcmp(devices[i].key, devices[j].key) == 0) {
-                snprintf(sentence, size, "devices %u and %u have the same key %s", j, i,
+                snprintf(message, size, "devices %u and %u have the same key %s", j, i,
                          devices[i].key);
                 return -EINVAL;
             }
         }
     }
-    return store->ops->devices(store, devices, count, sentence, size);
+    return store->ops->devices(store, devices, count, message, size);
 }
 
 static bool time_fits(int64_t ns)
@@ -64,7 +64,7 @@ static bool partition_fits(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
     return p->id > 0 && p->id < INT64_MAX && p->memory_bytes > 0 && p->memory_bytes <= INT64_MAX &&
-           p->mode <= 07777 && ladder_is_sound(p) && p->creator_pid >= 0 &&
+           p->mode <= 07777 && ending_is_sound(p) && p->creator_pid >= 0 &&
            p->change_seq <= event->seq && time_fits(p->start_ns) && time_fits(p->end_ns) &&
            time_fits(p->created_wall_ns) && store_label_fits(p->name) &&
            (event_kind_is_end(event->kind) || p->end_ns > p->start_ns);
@@ -73,6 +73,11 @@ static bool partition_fits(const struct engine_event *event)
 bool store_note_moves(const struct engine_event *event)
 {
     return event->kind == EVENT_NOTE && event->after.change_seq != event->before.change_seq;
+}
+
+static bool usage_fits(const struct store_usage *usage)
+{
+    return usage->peak_bytes <= INT64_MAX && usage->gpu_ns <= INT64_MAX;
 }
 
 static bool item_fits(const struct store_item *item)
@@ -85,10 +90,10 @@ static bool item_fits(const struct store_item *item)
     if (event->kind == EVENT_SETTING)
         return store_line_fits(event->key, 1, sizeof(event->key)) &&
                store_line_fits(event->value, 0, sizeof(event->value));
-    return partition_fits(event);
+    return partition_fits(event) && usage_fits(&item->usage);
 }
 
-int store_commit(struct store *store, const struct store_batch *batch, char *sentence, size_t size)
+int store_commit(struct store *store, const struct store_batch *batch, char *message, size_t size)
 {
     uint64_t seq = 0;
     bool fits = store_line_fits(batch->clock.boot_id, 0, sizeof(batch->clock.boot_id)) &&
@@ -99,12 +104,14 @@ int store_commit(struct store *store, const struct store_batch *batch, char *sen
         fits = event->seq > seq && event->seq < INT64_MAX && item_fits(&batch->items[i]);
         seq = event->seq;
     }
+    for (size_t i = 0; fits && i < batch->usage_count; i++)
+        fits = usage_fits(&batch->usages[i].usage) && batch->usages[i].id <= INT64_MAX;
     if (!fits) {
-        snprintf(sentence, size, "event %llu cannot be kept: it makes no sense",
+        snprintf(message, size, "event %llu cannot be kept: it makes no sense",
                  (unsigned long long)seq);
         return -EINVAL;
     }
-    return store->ops->commit(store, batch, sentence, size);
+    return store->ops->commit(store, batch, message, size);
 }
 
 struct store *store_close(struct store *store)

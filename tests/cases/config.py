@@ -26,7 +26,7 @@ ROWS = {
     'watchdog': ('off', [('report', 'report'), ('warn', 'warn'), ('end', 'end')], ['on', 'x']),
     'watchdog_interval': ('10', [('1', '1'), ('1m', '60')], ['0', 'max', 'x']),
     'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
-    'gate': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
+    'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
 }
 
 

@@ -140,7 +140,7 @@ def ends(program):
 
 def ends_programs_on_a_full_disk(state):
     """Programs join and are ended, whatever cannot be written down."""
-    mount = lib.Mount('1x80G', state=state, options=['--enforcer', 'process-tree'])
+    mount = lib.Mount('1x80G', state=state, options=['--process-tracking', 'process-tree'])
     name = mount.ask('1M 600 on_expiry=kill')
     mount.stop()
     os.unlink(os.path.join(state, 'members'))

@@ -66,7 +66,7 @@ def files(mount):
         equal(mount.read('gpu0', name, file), shown, file)
         equal(os.stat(mount.at('gpu0', name, file)).st_size, len(shown) + 1, file, 'size')
     equal(lines(mount, 'gpu0', name, 'events')[-1].split()[2:],
-          ['ladder', name, 'device=gpu0', 'user=alice', 'on_expiry=term', 'grace=300',
+          ['ending', name, 'device=gpu0', 'user=alice', 'on_expiry=term', 'grace=300',
            'warn=7:WINCH', 'by=alice'])
     # What is so already is no event.
     before = lines(mount, 'events')
@@ -172,7 +172,7 @@ def at_once(mount):
     equal(mount.read('gpu0', name, 'state'), 'expiring', 'another signal')
     mount.write('none', 'gpu0', name, 'warn')
     equal(mount.read('gpu0', name, 'state'), 'active', 'none')
-    equal(words(mount, name), ['created', 'warned', 'ladder', 'ladder', 'warned', 'ladder', 'ladder'])
+    equal(words(mount, name), ['created', 'warned', 'ending', 'ending', 'warned', 'ending', 'ending'])
     mount.release_all()
 
 

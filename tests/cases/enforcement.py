@@ -35,8 +35,8 @@ def plain(enforcer):
 
 def no_cgroups():
     """Made-up devices and the process tree: at the first read, of each worker."""
-    wanted = dict(plain('process-tree'), **{'# processes': ['--enforcer process-tree was asked for']})
-    with lib.mounted('2x80G', options=['--enforcer', 'process-tree']) as mount:
+    wanted = dict(plain('process-tree'), **{'# processes': ['--process-tracking process-tree was asked for']})
+    with lib.mounted('2x80G', options=['--process-tracking', 'process-tree']) as mount:
         name = mount.ask('10% 600')
         wait_for(lambda: says(mount, name)['processes'] != 'none')
         equal(says(mount, name), wanted)
@@ -72,13 +72,13 @@ def at_the_end(mount, enforcer):
 
 
 def with_cgroups():
-    with lib.mounted('2x80G', options=['--enforcer', 'auto']) as mount:
+    with lib.mounted('2x80G', options=['--process-tracking', 'auto']) as mount:
         name = mount.ask('10% 600')
         wait_for(lambda: says(mount, name)['processes'] != 'none')
         equal(says(mount, name), plain('cgroup'))
         at_the_end(mount, 'cgroup')
         if not os.path.exists('/proc/driver/nvidia'):
-            mount.write('on', 'config', 'gate')
+            mount.write('holders', 'config', 'device_access')
             check(wait_for(lambda: 'no device nodes' in says(mount, name).get('# devices', [''])[0]))
             equal(says(mount, name)['devices'], 'none')
 
@@ -86,7 +86,7 @@ def with_cgroups():
 def lost_cgroups():
     """Asked for, there at the start, and gone for the next worker: it says so."""
     top = lib.cgroup_mount()
-    with lib.mounted('2x80G', options=['--enforcer', 'cgroup']) as mount:
+    with lib.mounted('2x80G', options=['--process-tracking', 'cgroup']) as mount:
         name = mount.ask('10% 600')
         check(wait_for(lambda: says(mount, name)['processes'] == 'cgroup'))
         subprocess.run(['mount', '-o', 'remount,ro,bind', top], check=True)
@@ -126,7 +126,7 @@ def unprivileged(driver):
         check(len(why) == 1 and 'cgroup' in why[0], why)
         equal(said, dict(plain('process-tree'), accounting='charge,nvml'))
         alice.call(mount.write, 'end', 'config', 'watchdog')
-        alice.call(mount.write, 'on', 'config', 'gate')
+        alice.call(mount.write, 'holders', 'config', 'device_access')
         wait_for(lambda: 'root' in says(mount, name, alice)['# devices'][-1])
         said = says(mount, name, alice)
         equal((said['memory'], said['devices']), ('watchdog', 'none'))
@@ -163,14 +163,14 @@ def with_watchdog(driver):
 def with_gate():
     with lib.mounted('3x80G') as mount:
         name, other = mount.ask('10% 600'), mount.ask('10% 600', 2)
-        mount.write('on', 'config', 'gate')
-        check(wait_for(lambda: says(mount, name)['devices'] == 'gate'), says(mount, name))
+        mount.write('holders', 'config', 'device_access')
+        check(wait_for(lambda: says(mount, name)['devices'] == 'device-access'), says(mount, name))
         check('# devices' not in says(mount, name))
         said = lib.read(mount.at('gpu2', other, 'enforcement'))
         check('\ndevices none\n' in said, 'no nodes', said)
-        check('\n# devices: the gate is on, and closes no node of this device\n' in said, said)
+        check('\n# devices: only holders may open devices, but this one has no node that can be restricted\n' in said, said)
         past_the_gate(mount)
-        mount.write('off', 'config', 'gate')
+        mount.write('open', 'config', 'device_access')
         check(wait_for(lambda: says(mount, name)['devices'] == 'none'), says(mount, name))
 
 
@@ -196,7 +196,7 @@ def hold(go, said):
 def past_the_gate(mount):
     """What was open stays open; it can be handed on; and any partition opens it."""
     equal(bob.outcome(open_node), 'EACCES', 'closed')
-    mount.write('off', 'config', 'gate')
+    mount.write('open', 'config', 'device_access')
     check(wait_for(lambda: bob.outcome(open_node) == 'ok'))
     keeps_its_own(mount)
     name = alice.call(mount.ask, '1M 600')
@@ -221,7 +221,7 @@ def keeps_its_own(mount):
     (go, tell_go), (hear, said) = os.pipe(), os.pipe()
     running = bob.start(hold, go, said)
     os.read(hear, 1)
-    mount.write('on', 'config', 'gate')
+    mount.write('holders', 'config', 'device_access')
     check(wait_for(lambda: bob.outcome(open_node) == 'EACCES'))
     os.write(tell_go, b'x')
     equal(running.finish(), ('ok', 'EACCES'), 'what was open, and an open now')

@@ -151,7 +151,7 @@ def serve(path):
 
 def runaways(enforcer, driver):
     """Forks away before anybody looked: in a cgroup it belongs all the same."""
-    with world('--enforcer', enforcer, driver=driver) as mount:
+    with world('--process-tracking', enforcer, driver=driver) as mount:
         away = []
         for _ in range(10):  # the process tree may look just at the right moment
             name = alice.call(mount.ask, '1% 600 on_expiry=kill')
@@ -173,7 +173,7 @@ def runaways(enforcer, driver):
         check(lives(runaway), 'nobody knew it')
         driver.use(0, runaway, GIB)
         mount.write('end', 'config', 'watchdog')
-        told(mount, 'intruder', f'pid={runaway}', f'uid={alice.uid}')
+        told(mount, 'unmanaged', f'pid={runaway}', f'uid={alice.uid}')
         dies(runaway, 'ended by the watchdog')
         driver.stop(runaway)
 
@@ -184,7 +184,7 @@ def while_away(enforcer):
 
     def act(_):
         signal.signal(signal.SIGUSR1, lambda *_: fork_away(lambda pid: os.write(writer, b'%d' % pid)))
-    with world('--enforcer', enforcer) as mount:
+    with world('--process-tracking', enforcer) as mount:
         name = alice.call(mount.ask, '1% 600 on_expiry=kill')
         program = Program(alice, procs(mount, name), act)
         mount.kill_both()
@@ -205,7 +205,7 @@ def services(driver):
         equal(members(mount, name), [program.pid])
         mount.write('report', 'config', 'watchdog')
         driver.use(0, outside, GIB)
-        told(mount, 'intruder', f'pid={outside}', f'uid={alice.uid}')
+        told(mount, 'unmanaged', f'pid={outside}', f'uid={alice.uid}')
         alice.call(os.unlink, mount.at('partitions', name))
         dies(program.pid)
         check(lives(outside), 'it did not belong')
@@ -261,7 +261,7 @@ def no_way_out():
         return program.pid, ast.literal_eval(os.read(reader, 65536).decode())
 
     try:
-        with world('--enforcer', 'cgroup') as mount:
+        with world('--process-tracking', 'cgroup') as mount:
             name = alice.call(mount.ask, '1% 600 on_expiry=kill')
             for begin in (None, start):
                 pid, done = attempts(procs(mount, name), begin)
@@ -290,7 +290,7 @@ def unbooked(driver):
         check(wait_for(lambda: mount.read('gpu0', name, 'memory_used') == f'{3 * GIB}'))
         equal(mount.read('gpu0', name, 'charge'), '0')
         mount.write('report', 'config', 'watchdog')
-        told(mount, 'excess', name, f'pid={program.pid}')
+        told(mount, 'over-limit', name, f'pid={program.pid}')
 
 
 def spread_out(driver):
@@ -304,11 +304,11 @@ def spread_out(driver):
             driver.use(0, program.pid, GIB)
         beside = Program(bob)
         driver.use(0, beside.pid, GIB)
-        told(mount, 'ended-intruder', f'pid={beside.pid}')
-        equal(events(mount, 'excess'), [])
+        told(mount, 'ended-unmanaged', f'pid={beside.pid}')
+        equal(events(mount, 'over-limit'), [])
         check(wait_for(lambda: mount.read('gpu0', name, 'memory_used') == f'{5 * GIB}'))
         driver.use(0, programs[0].pid, GIB + (1 << 20) + 1)
-        told(mount, 'excess', name)
+        told(mount, 'over-limit', name)
 
 
 def left_alone(driver):
@@ -320,12 +320,12 @@ def left_alone(driver):
         driver.use(0, program.pid, GIB)
         beside = Program(bob)
         driver.use(1, beside.pid, GIB)
-        told(mount, 'ended-intruder', f'pid={beside.pid}')
-        equal(events(mount, 'intruder', f'pid={program.pid}'), [], 'it holds a partition')
+        told(mount, 'ended-unmanaged', f'pid={beside.pid}')
+        equal(events(mount, 'unmanaged', f'pid={program.pid}'), [], 'it holds a partition')
         alice.call(os.unlink, mount.at('partitions', name))
         told(mount, 'left', name)
-        told(mount, 'intruder', f'pid={program.pid}', f'uid={alice.uid}')
-        told(mount, 'ended-intruder', f'pid={program.pid}', 'signal=TERM')
+        told(mount, 'unmanaged', f'pid={program.pid}', f'uid={alice.uid}')
+        told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=TERM')
 
 
 def again_and_again(driver):
@@ -335,8 +335,8 @@ def again_and_again(driver):
         for _ in range(2):
             program = Program(bob)
             driver.use(0, program.pid, GIB)
-            told(mount, 'intruder', f'pid={program.pid}')
-            told(mount, 'ended-intruder', f'pid={program.pid}', 'signal=TERM')
+            told(mount, 'unmanaged', f'pid={program.pid}')
+            told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=TERM')
             dies(program.pid)
             driver.stop(program.pid)
 
@@ -350,7 +350,7 @@ def two_devices(driver):
         program = Program(alice, [mount.at('gpu1', second, 'procs')] + procs(mount, first))
         driver.use(0, program.pid, GIB)
         driver.use(1, program.pid, GIB)
-        told(mount, 'intruder', f'pid={program.pid}', 'device=gpu1')
+        told(mount, 'unmanaged', f'pid={program.pid}', 'device=gpu1')
         check(wait_for(lambda: mount.read('gpu0', first, 'memory_used') == f'{GIB}'))
         equal(mount.read('gpu1', second, 'memory_used'), '0')
 
@@ -362,9 +362,9 @@ def stopped(driver):
         program = Program(bob)
         os.kill(program.pid, signal.SIGSTOP)
         driver.use(0, program.pid, GIB)
-        told(mount, 'ended-intruder', f'pid={program.pid}', 'signal=TERM')
+        told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=TERM')
         check(lives(program.pid), 'it hears nothing')
-        told(mount, 'ended-intruder', f'pid={program.pid}', 'signal=KILL')
+        told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=KILL')
         dies(program.pid)
 
 

@@ -190,7 +190,7 @@ def usage():
     for arguments in ([], ['--no-such-option', path], [path, 'a', 'b', 'c'],
                       ['--simulate', 'nonsense', path], ['--simulate', '0x80G', path],
                       ['-o', 'no_such_thing', path], [path + ':x'],
-                      ['--enforcer', 'nonsense', path]):
+                      ['--process-tracking', 'nonsense', path]):
         code, text = run(lib.CHRONOSFS, '--state-dir', lib.T + '/ns', *arguments)
         check(code in (1, 2) and text, arguments, code, text)
     code, text = run(lib.CHRONOSFS, '--state-dir', lib.T + '/ns', '--simulate', '1x80G',

@@ -63,6 +63,7 @@ def main():
         equal(facts(os.path.join(path, file)), (bob.uid, lib.LAB, 0o660), file)
     equal(alice.outcome(lib.write, os.path.join(path, 'name'), 'ours'), 'ok')
     equal(mount.read('gpu0', name, 'name'), 'ours')
+    check(f'permissions {name} ' in mount.read('events'), 'a chmod hands nothing over')
     equal(lib.carol.outcome(os.listdir, path), 'EACCES')
     equal(alice.outcome(os.unlink, mount.at('partitions', name)), 'EPERM')
 

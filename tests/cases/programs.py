@@ -477,7 +477,7 @@ def main():
     enforcer = sys.argv[1] if len(sys.argv) > 1 else 'cgroup'
     if enforcer == 'cgroup' and not has_cgroups():
         raise lib.Skip('this machine has no cgroup v2 that can be written')
-    mount = lib.Mount('2x80G', options=['--enforcer', enforcer])
+    mount = lib.Mount('2x80G', options=['--process-tracking', enforcer])
     truth(mount, enforcer)
     joining(mount)
     who_may_join(mount)

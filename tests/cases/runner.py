@@ -72,7 +72,7 @@ def clone():
     for name in ('meson-private', 'fs', 'tests'):
         os.makedirs(os.path.join(build, name))
     shutil.copytree(CASES, os.path.join(home, 'chronosfs/tests/cases'))
-    for name in ('CHRONOSFS', 'GATE_CLOSER'):
+    for name in ('CHRONOSFS', 'ACL_CLOSER'):
         place = os.path.join(build, 'fs', os.path.basename(os.environ[name]))
         shutil.copyfile(os.environ[name], place)
         os.chmod(place, 0o700)
@@ -91,7 +91,7 @@ def anywhere():
     environment = dict(clone())
     cases = os.path.join(T, 'home/chronosfs/tests/cases')
     environment.update(TMPDIR=os.path.join(T, 'home'), LC_ALL='C', HOME='/nonexistent')
-    for name in ('forms.py', 'restore-gate.py'):
+    for name in ('forms.py', 'restore_device_access.py'):
         running = nested(os.path.join(cases, name), cases, environment=environment,
                          start_new_session=True, preexec_fn=start_badly)
         said = running.communicate()[0]

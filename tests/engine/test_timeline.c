@@ -62,7 +62,7 @@ static int64_t earliest(int64_t from_ns, int64_t duration_ns, int64_t limit)
             ck_assert_msg((a) == (b), #a " is not " #b);                                           \
     } while (0)
 
-static int height(const struct tree_node *node)
+static int height(const struct avl_node *node)
 {
     int left = node ? height(node->left) : 0, right = node ? height(node->right) : 0;
 
@@ -160,5 +160,5 @@ int main(void)
 {
     const TTest *const tests[] = {random_promises, back_to_back_is_flat, the_ends_of_time};
 
-    return run_tests("timeline", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("timeline", tests, sizeof(tests) / sizeof(tests[0]));
 }

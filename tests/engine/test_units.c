@@ -2,12 +2,12 @@
 /* Amounts, durations and the texts made of them. */
 #include "common.h"
 
-static char sentence[ENGINE_SENTENCE_MAX];
+static char message[ENGINE_MESSAGE_MAX];
 
 static int amount(const char *text, struct amount *ret)
 {
-    memset(sentence, 0, sizeof sentence);
-    return amount_parse(text, strlen(text), ret, sentence, sizeof sentence);
+    memset(message, 0, sizeof(message));
+    return units_parse_amount(text, strlen(text), ret, message, sizeof(message));
 }
 
 START_TEST(shares_are_exact_decimals)
@@ -33,10 +33,10 @@ START_TEST(shares_are_exact_decimals)
         {"1.0000000000000000000000000000", 1, 1},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct amount got = {0};
 
-        ck_assert_msg(amount(rows[i].text, &got) == 0, "%s: %s", rows[i].text, sentence);
+        ck_assert_msg(amount(rows[i].text, &got) == 0, "%s: %s", rows[i].text, message);
         ck_assert(got.is_share);
         ck_assert_uint_eq(got.digits, rows[i].digits);
         ck_assert_uint_eq(got.scale, rows[i].scale);
@@ -66,13 +66,13 @@ START_TEST(sizes_are_binary)
         {"8388607.9999T", 9223372036744824645},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct amount got = {.digits = 7};
 
-        ck_assert_msg(amount(rows[i].text, &got) == 0, "%s: %s", rows[i].text, sentence);
+        ck_assert_msg(amount(rows[i].text, &got) == 0, "%s: %s", rows[i].text, message);
         ck_assert(!got.is_share);
         ck_assert_uint_eq(got.bytes, rows[i].bytes);
-        ck_assert_uint_eq(amount_bytes(&got, 12), rows[i].bytes);
+        ck_assert_uint_eq(units_amount_bytes(&got, 12), rows[i].bytes);
     }
 }
 END_TEST
@@ -134,13 +134,13 @@ START_TEST(other_amounts_are_refused)
         "18446744073709551616B",
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct amount got = {.digits = 7};
 
         ck_assert_msg(amount(rows[i], &got) == REFUSED_INVALID, "\"%s\" was accepted", rows[i]);
         ck_assert_uint_eq(got.digits, 7);
-        ck_assert_uint_gt(strlen(sentence), 10);
-        for (const char *c = sentence; *c; c++)
+        ck_assert_uint_gt(strlen(message), 10);
+        for (const char *c = message; *c; c++)
             ck_assert(*c >= 0x20 && *c < 0x7f);
     }
 }
@@ -151,11 +151,11 @@ START_TEST(a_bare_number_is_asked_about)
     struct amount got;
 
     ck_assert_int_eq(amount("50", &got), REFUSED_INVALID);
-    ck_assert_ptr_nonnull(strstr(sentence, "50% or 50G?"));
+    ck_assert_ptr_nonnull(strstr(message, "50% or 50G?"));
     ck_assert_int_eq(amount("1.5", &got), REFUSED_INVALID);
-    ck_assert_ptr_nonnull(strstr(sentence, "1.5% or 1.5G?"));
+    ck_assert_ptr_nonnull(strstr(message, "1.5% or 1.5G?"));
     ck_assert_int_eq(amount("4096", &got), REFUSED_INVALID);
-    ck_assert_ptr_nonnull(strstr(sentence, "4096M or 4096G?"));
+    ck_assert_ptr_nonnull(strstr(message, "4096M or 4096G?"));
 }
 END_TEST
 
@@ -164,32 +164,32 @@ START_TEST(a_share_rounds_down)
     struct amount got;
     const uint64_t totals[] = {1, 7, 100, 80 * GIB, 150754820096, INT64_MAX};
 
-    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
+    for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
         ck_assert_int_eq(amount("0.1", &got), 0);
-        ck_assert_uint_eq(amount_bytes(&got, totals[i]), totals[i] / 10);
+        ck_assert_uint_eq(units_amount_bytes(&got, totals[i]), totals[i] / 10);
         ck_assert_int_eq(amount("100%", &got), 0);
-        ck_assert_uint_eq(amount_bytes(&got, totals[i]), totals[i]);
+        ck_assert_uint_eq(units_amount_bytes(&got, totals[i]), totals[i]);
         ck_assert_int_eq(amount("0.999999999999999999", &got), 0);
-        ck_assert_uint_lt(amount_bytes(&got, totals[i]), totals[i]);
+        ck_assert_uint_lt(units_amount_bytes(&got, totals[i]), totals[i]);
     }
 }
 END_TEST
 
-START_TEST(a_sentence_is_never_cut_and_always_ends)
+START_TEST(a_message_is_never_cut_and_always_ends)
 {
     char text[600], small[8];
     struct amount got;
     int64_t ns;
 
-    memset(text, '9', sizeof text);
-    ck_assert_int_eq(amount_parse(text, sizeof text, &got, sentence, sizeof sentence),
+    memset(text, '9', sizeof(text));
+    ck_assert_int_eq(units_parse_amount(text, sizeof(text), &got, message, sizeof(message)),
                      REFUSED_INVALID);
-    ck_assert_uint_lt(strlen(sentence), sizeof sentence - 1);
-    ck_assert_int_eq(duration_parse(text, sizeof text, &ns, sentence, sizeof sentence),
+    ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
+    ck_assert_int_eq(units_parse_duration(text, sizeof(text), &ns, message, sizeof(message)),
                      REFUSED_INVALID);
-    ck_assert_uint_lt(strlen(sentence), sizeof sentence - 1);
-    ck_assert_int_eq(amount_parse("x", 1, &got, small, sizeof small), REFUSED_INVALID);
-    ck_assert_uint_eq(strlen(small), sizeof small - 1);
+    ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
+    ck_assert_int_eq(units_parse_amount("x", 1, &got, small, sizeof(small)), REFUSED_INVALID);
+    ck_assert_uint_eq(strlen(small), sizeof(small) - 1);
 }
 END_TEST
 
@@ -213,12 +213,12 @@ START_TEST(durations)
         {"25h", 90000},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ns = 0;
 
-        ck_assert_msg(
-            duration_parse(rows[i].text, strlen(rows[i].text), &ns, sentence, sizeof sentence) == 0,
-            "%s: %s", rows[i].text, sentence);
+        ck_assert_msg(units_parse_duration(rows[i].text, strlen(rows[i].text), &ns, message,
+                                           sizeof(message)) == 0,
+                      "%s: %s", rows[i].text, message);
         ck_assert_int_eq(ns, SECONDS(rows[i].seconds));
     }
 }
@@ -257,15 +257,15 @@ START_TEST(other_durations_are_refused)
         "876001h",
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ns = 7;
 
-        memset(sentence, 0, sizeof sentence);
-        ck_assert_msg(duration_parse(rows[i], strlen(rows[i]), &ns, sentence, sizeof sentence) ==
-                          REFUSED_INVALID,
+        memset(message, 0, sizeof(message));
+        ck_assert_msg(units_parse_duration(rows[i], strlen(rows[i]), &ns, message,
+                                           sizeof(message)) == REFUSED_INVALID,
                       "\"%s\" was accepted", rows[i]);
         ck_assert_int_eq(ns, 7);
-        ck_assert_uint_gt(strlen(sentence), 10);
+        ck_assert_uint_gt(strlen(message), 10);
     }
 }
 END_TEST
@@ -275,7 +275,7 @@ static void check_text(void (*make)(uint64_t, uint64_t, char *, size_t), uint64_
 {
     char text[40];
 
-    make(bytes, total, text, sizeof text);
+    make(bytes, total, text, sizeof(text));
     ck_assert_str_eq(text, expected);
 }
 
@@ -283,20 +283,20 @@ START_TEST(texts)
 {
     char text[40];
 
-    check_text(fraction_text, 40 * GIB, 80 * GIB, "0.5");
-    check_text(fraction_text, 80 * GIB, 80 * GIB, "1");
-    check_text(fraction_text, 0, 80 * GIB, "0");
-    check_text(fraction_text, 1, 80 * GIB, "0.000001");
-    check_text(fraction_text, 12271335131, 80 * GIB, "0.142857");
-    check_text(fraction_text, 2, 3, "0.666667");
-    check_text(fraction_text, 5, 4, "1.25");
-    check_text(fraction_text, INT64_MAX, INT64_MAX, "1");
-    check_text(fraction_text, 1, 0, "0");
-    check_text(percent_text, 1, 2, "50.00");
-    check_text(percent_text, 2, 3, "66.66");
-    check_text(percent_text, 3, 3, "100.00");
-    check_text(percent_text, 9999999, 10000000, "99.99");
-    check_text(percent_text, 0, 0, "0.00");
+    check_text(units_fraction_text, 40 * GIB, 80 * GIB, "0.5");
+    check_text(units_fraction_text, 80 * GIB, 80 * GIB, "1");
+    check_text(units_fraction_text, 0, 80 * GIB, "0");
+    check_text(units_fraction_text, 1, 80 * GIB, "0.000001");
+    check_text(units_fraction_text, 12271335131, 80 * GIB, "0.142857");
+    check_text(units_fraction_text, 2, 3, "0.666667");
+    check_text(units_fraction_text, 5, 4, "1.25");
+    check_text(units_fraction_text, INT64_MAX, INT64_MAX, "1");
+    check_text(units_fraction_text, 1, 0, "0");
+    check_text(units_percent_text, 1, 2, "50.00");
+    check_text(units_percent_text, 2, 3, "66.66");
+    check_text(units_percent_text, 3, 3, "100.00");
+    check_text(units_percent_text, 9999999, 10000000, "99.99");
+    check_text(units_percent_text, 0, 0, "0.00");
     for (size_t i = 0; i < 7; i++) {
         static const struct {
             uint64_t bytes;
@@ -309,7 +309,7 @@ START_TEST(texts)
                     {GIB + GIB / 4, "1.25 GiB"},
                     {INT64_MAX, "8388608 TiB"}};
 
-        size_text(rows[i].bytes, text, sizeof text);
+        units_size_text(rows[i].bytes, text, sizeof(text));
         ck_assert_str_eq(text, rows[i].text);
     }
 }
@@ -319,20 +319,20 @@ START_TEST(times)
 {
     char text[40];
 
-    duration_text(SECONDS(5400), text, sizeof text);
+    units_duration_text(SECONDS(5400), text, sizeof(text));
     ck_assert_str_eq(text, "1h30m");
-    duration_text(SECONDS(45), text, sizeof text);
+    units_duration_text(SECONDS(45), text, sizeof(text));
     ck_assert_str_eq(text, "45s");
-    duration_text(0, text, sizeof text);
+    units_duration_text(0, text, sizeof(text));
     ck_assert_str_eq(text, "0s");
-    duration_text(SECONDS(93784), text, sizeof text);
+    units_duration_text(SECONDS(93784), text, sizeof(text));
     ck_assert_str_eq(text, "1d2h3m4s");
-    ck_assert_int_eq(seconds_up(1), 1);
-    ck_assert_int_eq(seconds_up(SECONDS(1)), 1);
-    ck_assert_int_eq(seconds_up(SECONDS(1) + 1), 2);
-    ck_assert_int_eq(seconds_up(0), 0);
-    ck_assert_int_eq(seconds_up(-5), 0);
-    ck_assert_int_eq(seconds_up(INT64_MAX), 9223372037);
+    ck_assert_int_eq(units_seconds_up(1), 1);
+    ck_assert_int_eq(units_seconds_up(SECONDS(1)), 1);
+    ck_assert_int_eq(units_seconds_up(SECONDS(1) + 1), 2);
+    ck_assert_int_eq(units_seconds_up(0), 0);
+    ck_assert_int_eq(units_seconds_up(-5), 0);
+    ck_assert_int_eq(units_seconds_up(INT64_MAX), 9223372037);
 }
 END_TEST
 
@@ -344,12 +344,12 @@ int main(void)
         other_amounts_are_refused,
         a_bare_number_is_asked_about,
         a_share_rounds_down,
-        a_sentence_is_never_cut_and_always_ends,
+        a_message_is_never_cut_and_always_ends,
         durations,
         other_durations_are_refused,
         texts,
         times,
     };
 
-    return run_tests("units", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("units", tests, sizeof(tests) / sizeof(tests[0]));
 }

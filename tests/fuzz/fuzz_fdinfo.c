@@ -3,7 +3,7 @@
  * The text of a fdinfo file may be anything at all: figures stay in their bounds, names
  * end, and nothing is read beyond the text.
  */
-#include "../../core/gpu/meter_fdinfo.h"
+#include "core/gpu/drm_fdinfo.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct meter_fdinfo info;
-    if (!meter_fdinfo_parse((const char *)data, size, &info))
+    struct drm_fdinfo info;
+    if (!drm_fdinfo_parse((const char *)data, size, &info))
         return 0;
     if (info.memory_bytes > INT64_MAX || info.busy_ns > INT64_MAX ||
         strnlen(info.driver, sizeof(info.driver)) == sizeof(info.driver) ||

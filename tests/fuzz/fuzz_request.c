@@ -22,17 +22,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
         }                                                                                          \
     } while (0)
 
-static char sentence[ENGINE_SENTENCE_MAX];
+static char message[ENGINE_MESSAGE_MAX];
 
 /* Refused properly: one printable line, which ends and is not cut. */
 static void check_refusal(int r)
 {
-    size_t length = strnlen(sentence, sizeof sentence);
+    size_t length = strnlen(message, sizeof message);
 
     REQUIRE(r == REFUSED_INVALID);
-    REQUIRE(length > 10 && length < sizeof sentence - 1);
+    REQUIRE(length > 10 && length < sizeof message - 1);
     for (size_t i = 0; i < length; i++)
-        REQUIRE(sentence[i] >= 0x20 && sentence[i] < 0x7f);
+        REQUIRE(message[i] >= 0x20 && message[i] < 0x7f);
 }
 
 static void check_amount(const struct amount *amount)
@@ -46,7 +46,7 @@ static void check_amount(const struct amount *amount)
     REQUIRE(amount->digits > 0 && amount->digits <= amount->scale);
     REQUIRE(amount->scale <= UINT64_C(1000000000000000000));
     for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++)
-        REQUIRE(amount_bytes(amount, totals[i]) <= totals[i]);
+        REQUIRE(units_amount_bytes(amount, totals[i]) <= totals[i]);
 }
 
 static void write_amount(const struct amount *amount, char *text, size_t size)
@@ -73,7 +73,7 @@ static void fuzz_amount(const char *text, size_t length)
 {
     struct amount amount, again;
     char written[64];
-    int r = amount_parse(text, length, &amount, sentence, sizeof sentence);
+    int r = units_parse_amount(text, length, &amount, message, sizeof message);
 
     if (r) {
         check_refusal(r);
@@ -81,7 +81,7 @@ static void fuzz_amount(const char *text, size_t length)
     }
     check_amount(&amount);
     write_amount(&amount, written, sizeof written);
-    REQUIRE(amount_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
+    REQUIRE(units_parse_amount(written, strlen(written), &again, message, sizeof message) == 0);
     same_amount(&amount, &again);
 }
 
@@ -89,39 +89,40 @@ static void fuzz_duration(const char *text, size_t length)
 {
     int64_t ns, again;
     char written[64];
-    int r = duration_parse(text, length, &ns, sentence, sizeof sentence);
+    int r = units_parse_duration(text, length, &ns, message, sizeof message);
 
     if (r) {
         check_refusal(r);
         return;
     }
     REQUIRE(ns >= NS_PER_SECOND && ns <= DURATION_MAX_NS && ns % NS_PER_SECOND == 0);
-    duration_text(ns, written, sizeof written);
-    REQUIRE(duration_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
+    units_duration_text(ns, written, sizeof written);
+    REQUIRE(units_parse_duration(written, strlen(written), &again, message, sizeof message) == 0);
     REQUIRE(again == ns);
 }
 
-static void check_ladder(const struct ladder_change *ladder)
+static void check_ladder(const struct ending_change *ending)
 {
-    REQUIRE(ladder->on_expiry <= ON_EXPIRY_KILL);
-    REQUIRE(ladder->grace_ns >= 0 && ladder->grace_ns <= DURATION_MAX_NS);
-    REQUIRE(ladder->grace_ns % NS_PER_SECOND == 0);
-    REQUIRE(ladder->warn_ns >= 0 && ladder->warn_ns <= DURATION_MAX_NS);
-    REQUIRE(ladder->warn_ns % NS_PER_SECOND == 0);
-    REQUIRE(ladder->warn_signal == 0 ||
-            (ladder->warn_ns > 0 && warn_signal_text(ladder->warn_signal)));
+    REQUIRE(ending->on_expiry <= ON_EXPIRY_KILL);
+    REQUIRE(ending->grace_ns >= 0 && ending->grace_ns <= DURATION_MAX_NS);
+    REQUIRE(ending->grace_ns % NS_PER_SECOND == 0);
+    REQUIRE(ending->warn.ns >= 0 && ending->warn.ns <= DURATION_MAX_NS);
+    REQUIRE(ending->warn.ns % NS_PER_SECOND == 0);
+    REQUIRE(ending->warn.signal == 0 ||
+            (ending->warn.ns > 0 && ending_signal_text(ending->warn.signal)));
 }
 
-static void write_ladder(const struct ladder_change *ladder, char *text, size_t size)
+static void write_ladder(const struct ending_change *ending, char *text, size_t size)
 {
     char on_expiry[32] = "", grace[48] = "", warn[WARN_TEXT_MAX + 8] = "", words[WARN_TEXT_MAX];
 
-    if (ladder->set_on_expiry)
-        snprintf(on_expiry, sizeof on_expiry, " on_expiry=%s", on_expiry_text(ladder->on_expiry));
-    if (ladder->set_grace)
-        snprintf(grace, sizeof grace, " grace=%" PRId64, ladder->grace_ns / NS_PER_SECOND);
-    warn_text(ladder->warn_ns, ladder->warn_signal, words);
-    if (ladder->set_warn)
+    if (ending->set_on_expiry)
+        snprintf(on_expiry, sizeof on_expiry, " on_expiry=%s",
+                 ending_on_expiry_text(ending->on_expiry));
+    if (ending->set_grace)
+        snprintf(grace, sizeof grace, " grace=%" PRId64, ending->grace_ns / NS_PER_SECOND);
+    ending_warn_text(&ending->warn, words);
+    if (ending->set_warn)
         snprintf(warn, sizeof warn, " warn=%s", words);
     snprintf(text, size, "%s%s%s", on_expiry, grace, warn);
 }
@@ -129,8 +130,8 @@ static void write_ladder(const struct ladder_change *ladder, char *text, size_t 
 static void fuzz_request(const char *text, size_t length)
 {
     struct request request, again;
-    char amount[64], ladder[128], written[REQUEST_TEXT_MAX];
-    int r = request_parse(text, length, &request, sentence, sizeof sentence);
+    char amount[64], ending[128], written[REQUEST_TEXT_MAX];
+    int r = request_parse(text, length, &request, message, sizeof message);
 
     if (r) {
         check_refusal(r);
@@ -140,17 +141,17 @@ static void fuzz_request(const char *text, size_t length)
     REQUIRE(request.duration_ns >= NS_PER_SECOND && request.duration_ns <= DURATION_MAX_NS);
     REQUIRE(memchr(request.user, 0, sizeof request.user));
     REQUIRE(memchr(request.name, 0, sizeof request.name));
-    check_ladder(&request.ladder);
-    write_ladder(&request.ladder, ladder, sizeof ladder);
+    check_ladder(&request.ending);
+    write_ladder(&request.ending, ending, sizeof ending);
     write_amount(&request.amount, amount, sizeof amount);
     snprintf(written, sizeof written, "%s %" PRId64 "%s%s%s%s%s%s", amount,
              request.duration_ns / NS_PER_SECOND, request.user[0] ? " user=" : "", request.user,
-             request.name[0] ? "\tname=" : "", request.name, request.hold ? " hold" : "", ladder);
-    REQUIRE(request_parse(written, strlen(written), &again, sentence, sizeof sentence) == 0);
+             request.name[0] ? "\tname=" : "", request.name, request.hold ? " hold" : "", ending);
+    REQUIRE(request_parse(written, strlen(written), &again, message, sizeof message) == 0);
     same_amount(&request.amount, &again.amount);
     REQUIRE(request.duration_ns == again.duration_ns && request.hold == again.hold);
-    write_ladder(&again.ladder, written, sizeof written);
-    REQUIRE(strcmp(ladder, written) == 0);
+    write_ladder(&again.ending, written, sizeof written);
+    REQUIRE(strcmp(ending, written) == 0);
     REQUIRE(strcmp(request.user, again.user) == 0 && strcmp(request.name, again.name) == 0);
 }
 
@@ -167,8 +168,8 @@ static void fuzz_policy(const char *text, size_t length)
 
         policy_init(&policy);
         before = policy;
-        r = policy_set(&policy, row->name, value, canonical, sizeof canonical, sentence,
-                       sizeof sentence);
+        r = policy_set(&policy, row->name, value, canonical, sizeof canonical, message,
+                       sizeof message);
         if (r) {
             check_refusal(r);
             REQUIRE(memcmp(&policy, &before, sizeof policy) == 0);
@@ -178,8 +179,8 @@ static void fuzz_policy(const char *text, size_t length)
         REQUIRE(policy.min_duration_ns >= NS_PER_SECOND);
         REQUIRE(policy.max_duration_ns >= policy.min_duration_ns);
         after = policy;
-        REQUIRE(policy_set(&after, row->name, canonical, again, sizeof again, sentence,
-                           sizeof sentence) == 0);
+        REQUIRE(policy_set(&after, row->name, canonical, again, sizeof again, message,
+                           sizeof message) == 0);
         REQUIRE(strcmp(canonical, again) == 0);
         REQUIRE(after.max_fraction_ppm == policy.max_fraction_ppm &&
                 after.min_duration_ns == policy.min_duration_ns &&
@@ -194,11 +195,12 @@ static void fuzz_policy(const char *text, size_t length)
                 after.allowed_on_expiry == policy.allowed_on_expiry &&
                 after.default_grace_ns == policy.default_grace_ns &&
                 after.max_grace_ns == policy.max_grace_ns &&
-                after.default_warn_ns == policy.default_warn_ns &&
-                after.default_warn_signal == policy.default_warn_signal &&
+                after.default_warn.ns == policy.default_warn.ns &&
+                after.default_warn.signal == policy.default_warn.signal &&
                 after.unreachable == policy.unreachable && after.watchdog == policy.watchdog &&
                 after.watchdog_interval_ns == policy.watchdog_interval_ns &&
-                after.watchdog_grace_ns == policy.watchdog_grace_ns && after.gate == policy.gate);
+                after.watchdog_grace_ns == policy.watchdog_grace_ns &&
+                after.device_access == policy.device_access);
     }
 }
 
@@ -210,16 +212,16 @@ static void fuzz_texts(const char *text, size_t length)
 
     memcpy(numbers, text, length < sizeof numbers ? length : sizeof numbers);
     for (size_t size = 1; size <= sizeof out; size += 13) {
-        fraction_text(numbers[0], numbers[1], out, size);
+        units_fraction_text(numbers[0], numbers[1], out, size);
         REQUIRE(strnlen(out, size) < size);
-        percent_text(numbers[0], numbers[1], out, size);
+        units_percent_text(numbers[0], numbers[1], out, size);
         REQUIRE(strnlen(out, size) < size);
-        size_text(numbers[0], out, size);
+        units_size_text(numbers[0], out, size);
         REQUIRE(strnlen(out, size) < size);
-        duration_text((int64_t)numbers[0], out, size);
+        units_duration_text((int64_t)numbers[0], out, size);
         REQUIRE(strnlen(out, size) < size);
     }
-    REQUIRE(seconds_up((int64_t)numbers[0]) >= 0);
+    REQUIRE(units_seconds_up((int64_t)numbers[0]) >= 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
@@ -228,13 +230,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 
     if (!data)
         return 0;
-    memset(sentence, 0x7f, sizeof sentence);
+    memset(message, 0x7f, sizeof message);
     fuzz_request(text, length);
     fuzz_amount(text, length);
     fuzz_duration(text, length);
     fuzz_policy(text, length);
     fuzz_texts(text, length);
-    if (label_check(text, length, sentence, sizeof sentence))
+    if (request_label_check(text, length, message, sizeof message))
         check_refusal(REFUSED_INVALID);
     return 0;
 }

@@ -27,14 +27,14 @@ def number(mount, name, file):
 
 def words():
     """Where the layer can keep something, it is named."""
-    mount = inside.mount(options=['--enforcer', 'process-tree'])
+    mount = inside.mount(options=['--process-tracking', 'process-tree'])
     name = mount.ask(AMOUNT)
     wait_for(lambda: 'processes none' not in mount.read('gpu0', name, 'enforcement'))
     equal(mount.read('gpu0', name, 'enforcement').splitlines(),
           ['memory opencl-layer', 'compute none', 'devices opencl-layer', 'processes process-tree',
            'accounting charge',
            'expiry process-tree-term,process-tree-kill,opencl-layer',
-           '# processes: --enforcer process-tree was asked for'])
+           '# processes: --process-tracking process-tree was asked for'])
     mount.close()
 
 

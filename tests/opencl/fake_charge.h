@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The charge client as a ledger in memory, in place of the one that writes files. */
-#ifndef CHRONOS_TESTS_FAKE_CHARGE_H
-#define CHRONOS_TESTS_FAKE_CHARGE_H
+#ifndef CHRONOS_TESTS_OPENCL_FAKE_CHARGE_H
+#define CHRONOS_TESTS_OPENCL_FAKE_CHARGE_H
 
-#include "tools/client/charge.h"
+#include "tools/libchronos/charge.h"
 
 #define FAKE_CHARGES 2
 

@@ -7,10 +7,10 @@
  * Platform 0 has the GPUs 0 and 1, platform 1 has GPU 0 once more and a processor,
  * platform 2 has no devices that anybody was given.
  */
-#ifndef CHRONOS_TESTS_FAKE_DRIVER_H
-#define CHRONOS_TESTS_FAKE_DRIVER_H
+#ifndef CHRONOS_TESTS_OPENCL_FAKE_DRIVER_H
+#define CHRONOS_TESTS_OPENCL_FAKE_DRIVER_H
 
-#include "layer.h"
+#include "tools/opencl/layer.h"
 
 #define FAKE_PLATFORMS     3
 #define FAKE_DEVICES       4 /* two of platform 0, two of platform 1 */

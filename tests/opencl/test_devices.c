@@ -74,7 +74,7 @@ START_TEST(test_what_is_wrapped)
     start("gpu0/p1");
     for (size_t i = 0; i < FAKE_ENTRIES; i++)
         wrapped += !same(cl, table, i);
-#define COUNT(name) wanted += table->name != NULL && cl->name == layer_##name;
+#define COUNT(name) wanted += table->name != NULL && cl->name == opencl_##name;
     LAYER_FUNCTIONS(COUNT)
     ck_assert_uint_eq(wrapped, wanted);
     ck_assert_uint_eq(wrapped, 25);
@@ -93,7 +93,7 @@ static void check_table(init_function init, size_t entries)
     start("gpu0/p1");
     ck_assert_int_eq(init((cl_uint)entries, table, &ret, &cl), CL_SUCCESS);
     ck_assert_uint_eq(ret, entries);
-    ck_assert(cl->clGetDeviceIDs == layer_clGetDeviceIDs);
+    ck_assert(cl->clGetDeviceIDs == opencl_clGetDeviceIDs);
     ck_assert(cl->clGetContextInfo == table->clGetContextInfo);
     for (size_t i = FAKE_ENTRIES; i < entries; i++)
         ck_assert(same(cl, table, i));

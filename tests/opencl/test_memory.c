@@ -3,8 +3,8 @@
  * has 1000 bytes, p2 has 5000. */
 #include "common.h"
 
-#include "image_size.h"
-#include "svm.h"
+#include "tools/opencl/image_size.h"
+#include "tools/opencl/svm.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -14,12 +14,12 @@
 
 int usage_error(const struct command *command, const char *format, ...)
 {
-    char sentence[512];
+    char message[512];
     va_list list;
     va_start(list, format);
-    vsnprintf(sentence, sizeof sentence, format, list);
+    vsnprintf(message, sizeof message, format, list);
     va_end(list);
-    say("%s Try: chronos help%s%s", sentence, command ? " " : "", command ? command->name : "");
+    say("%s Try: chronos help%s%s", message, command ? " " : "", command ? command->name : "");
     return EXIT_USAGE;
 }
 

@@ -5,8 +5,8 @@
  * and the bash completion are all made from these entries. A new command is one
  * file cmd-NAME.c that defines command_NAME, and NAME in the list of meson.build.
  */
-#ifndef CHRONOS_TOOLS_COMMAND_H
-#define CHRONOS_TOOLS_COMMAND_H
+#ifndef CHRONOS_CHRONOS_COMMAND_H
+#define CHRONOS_CHRONOS_COMMAND_H
 
 #include "record.h"
 #include "tree.h"
@@ -22,7 +22,7 @@ enum exit_code {
     EXIT_UNKNOWN = 4,
 };
 struct exit_row {
-    int code; /* an exit_code, or a launch_exit */
+    int code; /* an exit_code, or a run_exit */
     const char *help;
 };
 extern const struct exit_row exit_rows[]; /* ends with a NULL help */

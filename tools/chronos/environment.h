@@ -2,8 +2,8 @@
 /*
  * The file `env` of a partition, for a program that is not started by a shell.
  */
-#ifndef CHRONOS_TOOLS_ENVIRONMENT_H
-#define CHRONOS_TOOLS_ENVIRONMENT_H
+#ifndef CHRONOS_CHRONOS_ENVIRONMENT_H
+#define CHRONOS_CHRONOS_ENVIRONMENT_H
 
 /* Lets a shell do what `text` says and takes the variables that it exports then into
  * the environment of this process. Others stay, also those that the shell would not

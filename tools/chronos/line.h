@@ -2,8 +2,8 @@
 /*
  * A line of `events` or `history`, taken apart: some words, then key=value.
  */
-#ifndef CHRONOS_TOOLS_LINE_H
-#define CHRONOS_TOOLS_LINE_H
+#ifndef CHRONOS_CHRONOS_LINE_H
+#define CHRONOS_CHRONOS_LINE_H
 
 #include "output.h"
 

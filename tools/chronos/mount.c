@@ -6,7 +6,7 @@
 #include "command.h"
 #include "output.h"
 
-#include "../../core/mountinfo.h"
+#include "core/base/mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,54 +48,34 @@ static bool is_trusted(const char *options)
     return uid == 0 || uid == geteuid();
 }
 
-/* The mount point in a line of mountinfo, if it is the whole of a chronosfs. */
-static const char *chronosfs_in(char *line)
+/* Whether it is the whole of a chronosfs. A part of a tree, bound somewhere, is nothing
+ * to talk to. */
+static bool is_chronosfs(const struct mountinfo *mount)
 {
-    char *end = strstr(line, " - fuse.chronosfs ");
-    if (end == NULL || !is_trusted(end + 1))
-        return NULL;
-    *end = '\0';
-    char *word = line, *root = NULL, *point = NULL;
-    for (int i = 0; word != NULL && i < 5; i++) {
-        char *next = strchr(word, ' ');
-        if (next != NULL)
-            *next++ = '\0';
-        if (i == 3)
-            root = word;
-        else if (i == 4)
-            point = word;
-        word = next;
-    }
-    if (point == NULL || strcmp(root, "/") != 0)
-        return NULL; /* a part of a tree, bound somewhere: nothing to talk to */
-    mountinfo_unescape(point);
-    return point;
+    return strcmp(mount->type, "fuse.chronosfs") == 0 && strcmp(mount->root, "/") == 0 &&
+           is_trusted(mount->options);
 }
 
 /* The one on /chronos if there are several, else the first that we can use. */
 static int try_mounts(struct tree *tree, char *failed, size_t size)
 {
-    char *text;
+    struct mountinfo_reader reader;
+    struct mountinfo mount;
     int result = -ENOENT;
-    if (tree_read_all(AT_FDCWD, "/proc/self/mountinfo", &text) != 0)
+    if (mountinfo_open(&reader, -1) != 0)
         return result;
-    for (char *line = text, *next; line != NULL && *line != '\0'; line = next) {
-        next = strchr(line, '\n');
-        if (next != NULL)
-            *next++ = '\0';
-        const char *point = chronosfs_in(line);
-        bool usual = point != NULL && strcmp(point, DEFAULT_MOUNT) == 0;
-        if (point == NULL || (tree->root >= 0 && !usual))
+    while (mountinfo_next(&reader, &mount)) {
+        if (!is_chronosfs(&mount) || (tree->root >= 0 && strcmp(mount.point, DEFAULT_MOUNT) != 0))
             continue;
-        int error = try_mount(point, tree);
+        int error = try_mount(mount.point, tree);
         if (error != 0 && result != 0) {
             result = error;
-            snprintf(failed, size, "%s", point);
+            snprintf(failed, size, "%s", mount.point);
         } else if (error == 0) {
             result = 0;
         }
     }
-    free(text);
+    mountinfo_close(&reader);
     return result;
 }
 

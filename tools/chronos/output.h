@@ -3,8 +3,8 @@
  * How answers leave the program: plain lines for scripts, tables with colour for
  * a terminal, JSON. Answers go to stdout through stdio and nothing else does.
  */
-#ifndef CHRONOS_TOOLS_OUTPUT_H
-#define CHRONOS_TOOLS_OUTPUT_H
+#ifndef CHRONOS_CHRONOS_OUTPUT_H
+#define CHRONOS_CHRONOS_OUTPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>

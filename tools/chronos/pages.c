@@ -7,8 +7,8 @@
  *
  *     chronos-pages TEMPLATE [FILESYSTEM.MD]
  */
-#include "../../fs/options.h"
 #include "command.h"
+#include "fs/daemon/options.h"
 #include "roff.h"
 
 #include <ctype.h>

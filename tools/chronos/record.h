@@ -4,8 +4,8 @@
  * says which files there are, under which key each goes into JSON and what it
  * means; the man page lists the same table.
  */
-#ifndef CHRONOS_TOOLS_RECORD_H
-#define CHRONOS_TOOLS_RECORD_H
+#ifndef CHRONOS_CHRONOS_RECORD_H
+#define CHRONOS_CHRONOS_RECORD_H
 
 #include "output.h"
 #include "tree.h"

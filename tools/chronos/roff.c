@@ -25,7 +25,7 @@ void roff_inline(const char *text, size_t length)
             bold = !bold;
             fputs(bold ? "\\fB" : "\\fR", stdout);
         } else if (i > 0 && text[i] == ' ' && text[i - 1] == '.' && i + 1 < length) {
-            putchar('\n'); /* a new sentence, a new line: roff sets the space itself */
+            putchar('\n'); /* a new message, a new line: roff sets the space itself */
         } else {
             putchar(text[i]);
         }

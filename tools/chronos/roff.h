@@ -2,8 +2,8 @@
 /*
  * Text as mdoc(7) source, for the manual pages. Everything goes to stdout.
  */
-#ifndef CHRONOS_TOOLS_ROFF_H
-#define CHRONOS_TOOLS_ROFF_H
+#ifndef CHRONOS_CHRONOS_ROFF_H
+#define CHRONOS_CHRONOS_ROFF_H
 
 #include <stddef.h>
 

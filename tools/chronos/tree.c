@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How the filesystem begins every sentence about ENOSPC. */
+/* How the filesystem begins every message about ENOSPC. */
 #define NO_SPACE "Not enough available memory"
 
 int tree_read(int directory, const char *path, char *text, size_t size)
@@ -88,12 +88,12 @@ int tree_write(int directory, const char *path, const char *text)
 
 int tree_refused(const struct tree *tree, int error)
 {
-    char sentence[512];
+    char message[512];
     bool space = error == -ENOSPC;
     /* the same user may have been told something else in between */
-    if (tree_read(tree->root, "status", sentence, sizeof sentence) == 0 && sentence[0] != '\0' &&
-        (!space || strncmp(sentence, NO_SPACE, strlen(NO_SPACE)) == 0))
-        say("%s", sentence);
+    if (tree_read(tree->root, "status", message, sizeof message) == 0 && message[0] != '\0' &&
+        (!space || strncmp(message, NO_SPACE, strlen(NO_SPACE)) == 0))
+        say("%s", message);
     else if (space)
         say("%s.", NO_SPACE);
     else

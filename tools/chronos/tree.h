@@ -4,8 +4,8 @@
  * the commands know and do goes through here, and this goes through open, read
  * and write: `chronos` has no other way in than a shell has.
  */
-#ifndef CHRONOS_TOOLS_TREE_H
-#define CHRONOS_TOOLS_TREE_H
+#ifndef CHRONOS_CHRONOS_TREE_H
+#define CHRONOS_CHRONOS_TREE_H
 
 #include <limits.h>
 #include <stdbool.h>
@@ -31,7 +31,7 @@ int tree_read_fd(int file, char **ret_text);
 /* Writes `text` and a newline in one write. 0 or -errno. */
 int tree_write(int directory, const char *path, const char *text);
 
-/* Says why a write failed: the sentence that `status` has for this user, or
+/* Says why a write failed: the message that `status` has for this user, or
  * words for the error. Returns EXIT_REFUSED. */
 int tree_refused(const struct tree *tree, int error);
 /* Says that `what` failed with -error in words; returns the exit code for it. */

@@ -123,7 +123,7 @@ static void grow(struct booking_table *table)
     table->buckets = buckets;
 }
 
-bool table_add(struct booking_table *table, const void *key, struct booking *booking)
+bool booking_table_add(struct booking_table *table, const void *key, struct booking *booking)
 {
     if (table->count >= table->buckets)
         grow(table);
@@ -137,7 +137,7 @@ bool table_add(struct booking_table *table, const void *key, struct booking *boo
     return true;
 }
 
-struct booking *table_find(const struct booking_table *table, const void *key)
+struct booking *booking_table_find(const struct booking_table *table, const void *key)
 {
     if (table->count == 0)
         return NULL;
@@ -147,7 +147,7 @@ struct booking *table_find(const struct booking_table *table, const void *key)
     return at;
 }
 
-struct booking *table_remove(struct booking_table *table, const void *key)
+struct booking *booking_table_remove(struct booking_table *table, const void *key)
 {
     if (table->count == 0)
         return NULL;

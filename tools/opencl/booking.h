@@ -44,8 +44,8 @@ struct booking_table {
 };
 
 /* With the lock held. Adding says false where there is no memory for a first table. */
-bool table_add(struct booking_table *table, const void *key, struct booking *booking);
-struct booking *table_find(const struct booking_table *table, const void *key);
-struct booking *table_remove(struct booking_table *table, const void *key);
+bool booking_table_add(struct booking_table *table, const void *key, struct booking *booking);
+struct booking *booking_table_find(const struct booking_table *table, const void *key);
+struct booking *booking_table_remove(struct booking_table *table, const void *key);
 
 #endif

@@ -4,8 +4,8 @@
 #include "extensions.h"
 #include "objects.h"
 
-cl_mem CL_API_CALL layer_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
-                                        void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
+                                         void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
     cl_int error = booking_new(context, size, &booking);
@@ -15,10 +15,10 @@ cl_mem CL_API_CALL layer_clCreateBuffer(cl_context context, cl_mem_flags flags, 
     return objects_created(object, booking, error, errcode_ret);
 }
 
-cl_mem CL_API_CALL layer_clCreateBufferWithProperties(cl_context context,
-                                                      const cl_mem_properties *properties,
-                                                      cl_mem_flags flags, size_t size,
-                                                      void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateBufferWithProperties(cl_context context,
+                                                       const cl_mem_properties *properties,
+                                                       cl_mem_flags flags, size_t size,
+                                                       void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
     cl_int error = booking_new(context, size, &booking);
@@ -29,9 +29,9 @@ cl_mem CL_API_CALL layer_clCreateBufferWithProperties(cl_context context,
     return objects_created(object, booking, error, errcode_ret);
 }
 
-cl_mem CL_API_CALL layer_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags,
-                                           cl_buffer_create_type buffer_create_type,
-                                           const void *buffer_create_info, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags,
+                                            cl_buffer_create_type buffer_create_type,
+                                            const void *buffer_create_info, cl_int *errcode_ret)
 {
     cl_mem object = layer.next.clCreateSubBuffer(buffer, flags, buffer_create_type,
                                                  buffer_create_info, errcode_ret);
@@ -39,9 +39,9 @@ cl_mem CL_API_CALL layer_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags,
     return object;
 }
 
-cl_mem CL_API_CALL layer_clCreatePipe(cl_context context, cl_mem_flags flags,
-                                      cl_uint pipe_packet_size, cl_uint pipe_max_packets,
-                                      const cl_pipe_properties *properties, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreatePipe(cl_context context, cl_mem_flags flags,
+                                       cl_uint pipe_packet_size, cl_uint pipe_max_packets,
+                                       const cl_pipe_properties *properties, cl_int *errcode_ret)
 {
     struct booking *booking;
     uint64_t bytes = (uint64_t)pipe_packet_size * pipe_max_packets;
@@ -67,47 +67,47 @@ cl_mem CL_API_CALL layer_clCreatePipe(cl_context context, cl_mem_flags flags,
         return objects_created_sized(object, booking, error, CL_OUT_OF_RESOURCES, errcode_ret);    \
     } while (0)
 
-cl_mem CL_API_CALL layer_clCreateFromGLBuffer(cl_context context, cl_mem_flags flags,
-                                              cl_GLuint bufobj, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateFromGLBuffer(cl_context context, cl_mem_flags flags,
+                                               cl_GLuint bufobj, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret, layer.next.clCreateFromGLBuffer(context, flags, bufobj, &error));
 }
 
-cl_mem CL_API_CALL layer_clCreateFromGLTexture(cl_context context, cl_mem_flags flags,
-                                               cl_GLenum target, cl_GLint miplevel,
-                                               cl_GLuint texture, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateFromGLTexture(cl_context context, cl_mem_flags flags,
+                                                cl_GLenum target, cl_GLint miplevel,
+                                                cl_GLuint texture, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
            layer.next.clCreateFromGLTexture(context, flags, target, miplevel, texture, &error));
 }
 
-cl_mem CL_API_CALL layer_clCreateFromGLTexture2D(cl_context context, cl_mem_flags flags,
-                                                 cl_GLenum target, cl_GLint miplevel,
-                                                 cl_GLuint texture, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateFromGLTexture2D(cl_context context, cl_mem_flags flags,
+                                                  cl_GLenum target, cl_GLint miplevel,
+                                                  cl_GLuint texture, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
            layer.next.clCreateFromGLTexture2D(context, flags, target, miplevel, texture, &error));
 }
 
-cl_mem CL_API_CALL layer_clCreateFromGLTexture3D(cl_context context, cl_mem_flags flags,
-                                                 cl_GLenum target, cl_GLint miplevel,
-                                                 cl_GLuint texture, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateFromGLTexture3D(cl_context context, cl_mem_flags flags,
+                                                  cl_GLenum target, cl_GLint miplevel,
+                                                  cl_GLuint texture, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
            layer.next.clCreateFromGLTexture3D(context, flags, target, miplevel, texture, &error));
 }
 
-cl_mem CL_API_CALL layer_clCreateFromGLRenderbuffer(cl_context context, cl_mem_flags flags,
-                                                    cl_GLuint renderbuffer, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateFromGLRenderbuffer(cl_context context, cl_mem_flags flags,
+                                                     cl_GLuint renderbuffer, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
            layer.next.clCreateFromGLRenderbuffer(context, flags, renderbuffer, &error));
 }
 
-cl_mem CL_API_CALL layer_clCreateFromEGLImageKHR(cl_context context, CLeglDisplayKHR display,
-                                                 CLeglImageKHR image, cl_mem_flags flags,
-                                                 const cl_egl_image_properties_khr *properties,
-                                                 cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateFromEGLImageKHR(cl_context context, CLeglDisplayKHR display,
+                                                  CLeglImageKHR image, cl_mem_flags flags,
+                                                  const cl_egl_image_properties_khr *properties,
+                                                  cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
            layer.next.clCreateFromEGLImageKHR(context, display, image, flags, properties, &error));

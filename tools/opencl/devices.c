@@ -153,9 +153,9 @@ static cl_int list_devices(cl_platform_id platform, cl_device_type type, cl_devi
     return CL_SUCCESS;
 }
 
-cl_int CL_API_CALL layer_clGetDeviceIDs(cl_platform_id platform, cl_device_type device_type,
-                                        cl_uint num_entries, cl_device_id *devices,
-                                        cl_uint *num_devices)
+cl_int CL_API_CALL opencl_clGetDeviceIDs(cl_platform_id platform, cl_device_type device_type,
+                                         cl_uint num_entries, cl_device_id *devices,
+                                         cl_uint *num_devices)
 {
     cl_device_id *ids = NULL;
     cl_uint count = 0;
@@ -175,7 +175,7 @@ cl_int CL_API_CALL layer_clGetDeviceIDs(cl_platform_id platform, cl_device_type 
 
 /* -- contexts ------------------------------------------------------------------------ */
 
-cl_context CL_API_CALL layer_clCreateContext(
+cl_context CL_API_CALL opencl_clCreateContext(
     const cl_context_properties *properties, cl_uint num_devices, const cl_device_id *devices,
     void(CL_CALLBACK *pfn_notify)(const char *, const void *, size_t, void *), void *user_data,
     cl_int *errcode_ret)
@@ -224,7 +224,7 @@ static bool needs_platform(cl_device_type type)
     return tried == NULL && error == CL_INVALID_PLATFORM;
 }
 
-cl_context CL_API_CALL layer_clCreateContextFromType(
+cl_context CL_API_CALL opencl_clCreateContextFromType(
     const cl_context_properties *properties, cl_device_type device_type,
     void(CL_CALLBACK *pfn_notify)(const char *, const void *, size_t, void *), void *user_data,
     cl_int *errcode_ret)
@@ -325,9 +325,9 @@ static void cut_value(int partition, cl_device_info what, size_t size, void *val
     }
 }
 
-cl_int CL_API_CALL layer_clGetDeviceInfo(cl_device_id device, cl_device_info param_name,
-                                         size_t param_value_size, void *param_value,
-                                         size_t *param_value_size_ret)
+cl_int CL_API_CALL opencl_clGetDeviceInfo(cl_device_id device, cl_device_info param_name,
+                                          size_t param_value_size, void *param_value,
+                                          size_t *param_value_size_ret)
 {
     size_t length = 0;
     cl_int error =

@@ -44,7 +44,7 @@ static clCreateBufferWithPropertiesINTEL_fn next_buffer_intel(cl_context context
         context, "clCreateBufferWithPropertiesINTEL");
 }
 
-static cl_mem CL_API_CALL layer_clCreateBufferWithPropertiesINTEL(
+static cl_mem CL_API_CALL opencl_clCreateBufferWithPropertiesINTEL(
     cl_context context, const cl_mem_properties_intel *properties, cl_mem_flags flags, size_t size,
     void *host_ptr, cl_int *errcode_ret)
 {
@@ -61,9 +61,9 @@ static cl_mem CL_API_CALL layer_clCreateBufferWithPropertiesINTEL(
 typedef cl_mem(CL_API_CALL *create_buffer_nv)(cl_context, cl_mem_flags, cl_bitfield, size_t, void *,
                                               cl_int *);
 
-static cl_mem CL_API_CALL layer_clCreateBufferNV(cl_context context, cl_mem_flags flags,
-                                                 cl_bitfield flags_nv, size_t size, void *host_ptr,
-                                                 cl_int *errcode_ret)
+static cl_mem CL_API_CALL opencl_clCreateBufferNV(cl_context context, cl_mem_flags flags,
+                                                  cl_bitfield flags_nv, size_t size, void *host_ptr,
+                                                  cl_int *errcode_ret)
 {
     struct booking *booking;
     create_buffer_nv next = (create_buffer_nv)extensions_next(context, "clCreateBufferNV");
@@ -82,12 +82,12 @@ struct replacement {
 };
 
 static const struct replacement extensions[] = {
-    {"clDeviceMemAllocINTEL", (layer_function)layer_clDeviceMemAllocINTEL},
-    {"clSharedMemAllocINTEL", (layer_function)layer_clSharedMemAllocINTEL},
-    {"clMemFreeINTEL", (layer_function)layer_clMemFreeINTEL},
-    {"clMemBlockingFreeINTEL", (layer_function)layer_clMemBlockingFreeINTEL},
-    {"clCreateBufferWithPropertiesINTEL", (layer_function)layer_clCreateBufferWithPropertiesINTEL},
-    {"clCreateBufferNV", (layer_function)layer_clCreateBufferNV},
+    {"clDeviceMemAllocINTEL", (layer_function)opencl_clDeviceMemAllocINTEL},
+    {"clSharedMemAllocINTEL", (layer_function)opencl_clSharedMemAllocINTEL},
+    {"clMemFreeINTEL", (layer_function)opencl_clMemFreeINTEL},
+    {"clMemBlockingFreeINTEL", (layer_function)opencl_clMemBlockingFreeINTEL},
+    {"clCreateBufferWithPropertiesINTEL", (layer_function)opencl_clCreateBufferWithPropertiesINTEL},
+    {"clCreateBufferNV", (layer_function)opencl_clCreateBufferNV},
 };
 
 /* Functions of the table can be asked for by name too. Ours call the next ones of
@@ -96,7 +96,7 @@ static const struct {
     struct replacement ours;
     size_t offset;
 } core[] = {
-#define BY_NAME(name) {{#name, (layer_function)layer_##name}, offsetof(cl_icd_dispatch, name)},
+#define BY_NAME(name) {{#name, (layer_function)opencl_##name}, offsetof(cl_icd_dispatch, name)},
     LAYER_FUNCTIONS(BY_NAME)
 #undef BY_NAME
 };
@@ -123,13 +123,13 @@ static void *choose(void *address, const char *name)
     return address;
 }
 
-void *CL_API_CALL layer_clGetExtensionFunctionAddress(const char *func_name)
+void *CL_API_CALL opencl_clGetExtensionFunctionAddress(const char *func_name)
 {
     return choose(layer.next.clGetExtensionFunctionAddress(func_name), func_name);
 }
 
-void *CL_API_CALL layer_clGetExtensionFunctionAddressForPlatform(cl_platform_id platform,
-                                                                 const char *func_name)
+void *CL_API_CALL opencl_clGetExtensionFunctionAddressForPlatform(cl_platform_id platform,
+                                                                  const char *func_name)
 {
     return choose(layer.next.clGetExtensionFunctionAddressForPlatform(platform, func_name),
                   func_name);

@@ -10,10 +10,10 @@ static cl_mem parent_of(const cl_image_desc *desc)
     return desc != NULL ? desc->mem_object : NULL;
 }
 
-cl_mem CL_API_CALL layer_clCreateImage(cl_context context, cl_mem_flags flags,
-                                       const cl_image_format *image_format,
-                                       const cl_image_desc *image_desc, void *host_ptr,
-                                       cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateImage(cl_context context, cl_mem_flags flags,
+                                        const cl_image_format *image_format,
+                                        const cl_image_desc *image_desc, void *host_ptr,
+                                        cl_int *errcode_ret)
 {
     struct booking *booking;
     cl_mem object, parent = parent_of(image_desc);
@@ -31,12 +31,12 @@ cl_mem CL_API_CALL layer_clCreateImage(cl_context context, cl_mem_flags flags,
                                  errcode_ret);
 }
 
-cl_mem CL_API_CALL layer_clCreateImageWithProperties(cl_context context,
-                                                     const cl_mem_properties *properties,
-                                                     cl_mem_flags flags,
-                                                     const cl_image_format *image_format,
-                                                     const cl_image_desc *image_desc,
-                                                     void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateImageWithProperties(cl_context context,
+                                                      const cl_mem_properties *properties,
+                                                      cl_mem_flags flags,
+                                                      const cl_image_format *image_format,
+                                                      const cl_image_desc *image_desc,
+                                                      void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
     cl_mem object, parent = parent_of(image_desc);
@@ -57,10 +57,10 @@ cl_mem CL_API_CALL layer_clCreateImageWithProperties(cl_context context,
 
 /* -- before OpenCL 1.2 -------------------------------------------------------------- */
 
-cl_mem CL_API_CALL layer_clCreateImage2D(cl_context context, cl_mem_flags flags,
-                                         const cl_image_format *image_format, size_t image_width,
-                                         size_t image_height, size_t image_row_pitch,
-                                         void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateImage2D(cl_context context, cl_mem_flags flags,
+                                          const cl_image_format *image_format, size_t image_width,
+                                          size_t image_height, size_t image_row_pitch,
+                                          void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
     const cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE2D,
@@ -75,11 +75,11 @@ cl_mem CL_API_CALL layer_clCreateImage2D(cl_context context, cl_mem_flags flags,
                                  errcode_ret);
 }
 
-cl_mem CL_API_CALL layer_clCreateImage3D(cl_context context, cl_mem_flags flags,
-                                         const cl_image_format *image_format, size_t image_width,
-                                         size_t image_height, size_t image_depth,
-                                         size_t image_row_pitch, size_t image_slice_pitch,
-                                         void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL opencl_clCreateImage3D(cl_context context, cl_mem_flags flags,
+                                          const cl_image_format *image_format, size_t image_width,
+                                          size_t image_height, size_t image_depth,
+                                          size_t image_row_pitch, size_t image_slice_pitch,
+                                          void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
     const cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE3D,

@@ -26,7 +26,7 @@ struct layer layer;
 static void *table[ENTRIES_MAX];
 
 static const cl_icd_dispatch functions = {
-#define FUNCTION(name) .name = layer_##name,
+#define FUNCTION(name) .name = opencl_##name,
     LAYER_FUNCTIONS(FUNCTION)
 #undef FUNCTION
 };

@@ -26,8 +26,8 @@
 #define CL_USE_DEPRECATED_OPENCL_2_0_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_1_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_2_APIS
-#include "tools/client/charge.h"
-#include "tools/client/inside.h"
+#include "tools/libchronos/charge.h"
+#include "tools/libchronos/environment.h"
 
 #include <CL/cl.h>
 #include <CL/cl_ext.h>
@@ -68,7 +68,7 @@ extern struct layer layer;
     X(clGetExtensionFunctionAddress)                                                               \
     X(clGetExtensionFunctionAddressForPlatform)
 
-#define LAYER_DECLARE(name) __typeof__(*(cl_api_##name)0) layer_##name;
+#define LAYER_DECLARE(name) __typeof__(*(cl_api_##name)0) opencl_##name;
 LAYER_FUNCTIONS(LAYER_DECLARE)
 #undef LAYER_DECLARE
 

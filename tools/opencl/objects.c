@@ -55,9 +55,9 @@ static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
 {
     pthread_mutex_lock(&objects_counted.lock);
     booking->uses = 1;
-    booking->parent = parent != NULL ? table_find(&objects_counted, parent) : NULL;
-    bool added =
-        (parent == NULL || booking->parent != NULL) && table_add(&objects_counted, object, booking);
+    booking->parent = parent != NULL ? booking_table_find(&objects_counted, parent) : NULL;
+    bool added = (parent == NULL || booking->parent != NULL) &&
+                 booking_table_add(&objects_counted, object, booking);
     if (added && booking->parent != NULL)
         booking->parent->uses++;
     if (added)
@@ -72,10 +72,10 @@ static struct booking *uncount(cl_mem object)
 {
     struct booking *last = NULL;
     pthread_mutex_lock(&objects_counted.lock);
-    struct booking *at = table_find(&objects_counted, object);
+    struct booking *at = booking_table_find(&objects_counted, object);
     while (at != NULL && --at->uses == 0) {
         struct booking *parent = at->parent;
-        table_remove(&objects_counted, at->key);
+        booking_table_remove(&objects_counted, at->key);
         at->next = last;
         last = at;
         at = parent;
@@ -84,12 +84,12 @@ static struct booking *uncount(cl_mem object)
     return last;
 }
 
-cl_int CL_API_CALL layer_clRetainMemObject(cl_mem memobj)
+cl_int CL_API_CALL opencl_clRetainMemObject(cl_mem memobj)
 {
     cl_int error = layer.next.clRetainMemObject(memobj);
     if (error == CL_SUCCESS && atomic_load_explicit(&counting, memory_order_relaxed)) {
         pthread_mutex_lock(&objects_counted.lock);
-        struct booking *booking = table_find(&objects_counted, memobj);
+        struct booking *booking = booking_table_find(&objects_counted, memobj);
         if (booking != NULL)
             booking->uses++;
         pthread_mutex_unlock(&objects_counted.lock);
@@ -97,7 +97,7 @@ cl_int CL_API_CALL layer_clRetainMemObject(cl_mem memobj)
     return error;
 }
 
-cl_int CL_API_CALL layer_clReleaseMemObject(cl_mem memobj)
+cl_int CL_API_CALL opencl_clReleaseMemObject(cl_mem memobj)
 {
     atomic_fetch_add_explicit(&released, 1, memory_order_relaxed);
     if (!atomic_load_explicit(&counting, memory_order_relaxed))

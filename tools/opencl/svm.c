@@ -15,7 +15,7 @@ static void *keep(void *memory, struct booking *booking)
     bool kept = false;
     if (memory != NULL) {
         pthread_mutex_lock(&svm_table.lock);
-        kept = table_add(&svm_table, memory, booking);
+        kept = booking_table_add(&svm_table, memory, booking);
         pthread_mutex_unlock(&svm_table.lock);
     }
     if (!kept)
@@ -26,15 +26,15 @@ static void *keep(void *memory, struct booking *booking)
 static struct booking *take(const void *memory)
 {
     pthread_mutex_lock(&svm_table.lock);
-    struct booking *booking = table_remove(&svm_table, memory);
+    struct booking *booking = booking_table_remove(&svm_table, memory);
     pthread_mutex_unlock(&svm_table.lock);
     return booking;
 }
 
 /* -- shared virtual memory ----------------------------------------------------------- */
 
-void *CL_API_CALL layer_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size,
-                                   cl_uint alignment)
+void *CL_API_CALL opencl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size,
+                                    cl_uint alignment)
 {
     struct booking *booking;
     if (booking_new(context, size, &booking) != CL_SUCCESS)
@@ -42,7 +42,7 @@ void *CL_API_CALL layer_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, s
     return keep(layer.next.clSVMAlloc(context, flags, size, alignment), booking);
 }
 
-void CL_API_CALL layer_clSVMFree(cl_context context, void *svm_pointer)
+void CL_API_CALL opencl_clSVMFree(cl_context context, void *svm_pointer)
 {
     struct booking *booking = take(svm_pointer);
     layer.next.clSVMFree(context, svm_pointer);
@@ -55,12 +55,12 @@ static void CL_CALLBACK free_now(cl_command_queue queue, cl_uint num_svm_pointer
 {
     (void)queue;
     for (cl_uint i = 0; i < num_svm_pointers; i++)
-        layer_clSVMFree(context, svm_pointers[i]);
+        opencl_clSVMFree(context, svm_pointers[i]);
 }
 
 /* A program may free by a function of its own, which then calls clSVMFree; that is
  * also how we hear of it when it does not. */
-cl_int CL_API_CALL layer_clEnqueueSVMFree(
+cl_int CL_API_CALL opencl_clEnqueueSVMFree(
     cl_command_queue command_queue, cl_uint num_svm_pointers, void *svm_pointers[],
     void(CL_CALLBACK *pfn_free_func)(cl_command_queue queue, cl_uint num_svm_pointers,
                                      void *svm_pointers[], void *user_data),
@@ -95,17 +95,17 @@ static void *allocate_intel(const char *name, cl_context context, cl_device_id d
     return keep(next(context, device, properties, size, alignment, ret_error), booking);
 }
 
-void *CL_API_CALL layer_clDeviceMemAllocINTEL(cl_context context, cl_device_id device,
-                                              const cl_mem_properties_intel *properties,
-                                              size_t size, cl_uint alignment, cl_int *errcode_ret)
+void *CL_API_CALL opencl_clDeviceMemAllocINTEL(cl_context context, cl_device_id device,
+                                               const cl_mem_properties_intel *properties,
+                                               size_t size, cl_uint alignment, cl_int *errcode_ret)
 {
     return allocate_intel("clDeviceMemAllocINTEL", context, device, properties, size, alignment,
                           errcode_ret);
 }
 
-void *CL_API_CALL layer_clSharedMemAllocINTEL(cl_context context, cl_device_id device,
-                                              const cl_mem_properties_intel *properties,
-                                              size_t size, cl_uint alignment, cl_int *errcode_ret)
+void *CL_API_CALL opencl_clSharedMemAllocINTEL(cl_context context, cl_device_id device,
+                                               const cl_mem_properties_intel *properties,
+                                               size_t size, cl_uint alignment, cl_int *errcode_ret)
 {
     return allocate_intel("clSharedMemAllocINTEL", context, device, properties, size, alignment,
                           errcode_ret);
@@ -125,12 +125,12 @@ static cl_int free_intel(const char *name, cl_context context, void *memory)
     return error;
 }
 
-cl_int CL_API_CALL layer_clMemFreeINTEL(cl_context context, void *ptr)
+cl_int CL_API_CALL opencl_clMemFreeINTEL(cl_context context, void *ptr)
 {
     return free_intel("clMemFreeINTEL", context, ptr);
 }
 
-cl_int CL_API_CALL layer_clMemBlockingFreeINTEL(cl_context context, void *ptr)
+cl_int CL_API_CALL opencl_clMemBlockingFreeINTEL(cl_context context, void *ptr)
 {
     return free_intel("clMemBlockingFreeINTEL", context, ptr);
 }

@@ -6,10 +6,10 @@
 
 #include "booking.h"
 
-__typeof__(*(clDeviceMemAllocINTEL_fn)0) layer_clDeviceMemAllocINTEL;
-__typeof__(*(clSharedMemAllocINTEL_fn)0) layer_clSharedMemAllocINTEL;
-__typeof__(*(clMemFreeINTEL_fn)0) layer_clMemFreeINTEL;
-__typeof__(*(clMemBlockingFreeINTEL_fn)0) layer_clMemBlockingFreeINTEL;
+__typeof__(*(clDeviceMemAllocINTEL_fn)0) opencl_clDeviceMemAllocINTEL;
+__typeof__(*(clSharedMemAllocINTEL_fn)0) opencl_clSharedMemAllocINTEL;
+__typeof__(*(clMemFreeINTEL_fn)0) opencl_clMemFreeINTEL;
+__typeof__(*(clMemBlockingFreeINTEL_fn)0) opencl_clMemBlockingFreeINTEL;
 
 /* All that is allocated, by its address. */
 extern struct booking_table svm_table;

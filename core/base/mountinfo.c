@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading /proc/PID/mountinfo; see mountinfo.h. A line is
+ *   36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+ * with any number of words before the dash.
+ */
+#include "mountinfo.h"
+
+#include "fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Puts back, in place, the blanks, newlines and backslashes that the kernel writes as
+ * \ooo in paths. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; to++) {
+        unsigned code;
+        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+            *to = (char)code;
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+bool mountinfo_parse(char *line, struct mountinfo *ret_mount)
+{
+    char *field[6], *tail[3], *rest = NULL;
+    line[strcspn(line, "\n")] = '\0';
+    char *dash = strstr(line, " - ");
+    if (!dash)
+        return false;
+    *dash = '\0';
+    for (size_t i = 0; i < 6; i++) {
+        field[i] = strtok_r(i == 0 ? line : NULL, " ", &rest);
+        if (!field[i])
+            return false;
+    }
+    /* A source may be empty: then there are two blanks. */
+    tail[0] = dash + 3;
+    for (size_t i = 1; i < 3; i++) {
+        char *blank = strchr(tail[i - 1], ' ');
+        if (!blank)
+            return false;
+        *blank = '\0';
+        tail[i] = blank + 1;
+    }
+    unescape(field[3]);
+    unescape(field[4]);
+    unescape(tail[1]);
+    *ret_mount = (struct mountinfo){.device = field[2],
+                                    .root = field[3],
+                                    .point = field[4],
+                                    .type = tail[0],
+                                    .source = tail[1],
+                                    .options = tail[2]};
+    return true;
+}
+
+int mountinfo_open(struct mountinfo_reader *ret_reader, int proc_fd)
+{
+    int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
+                         : openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file) {
+        int r = -errno;
+        fd_close(fd);
+        return r;
+    }
+    *ret_reader = (struct mountinfo_reader){.file = file};
+    return 0;
+}
+
+bool mountinfo_next(struct mountinfo_reader *reader, struct mountinfo *ret_mount)
+{
+    while (getline(&reader->line, &reader->room, reader->file) > 0) {
+        if (mountinfo_parse(reader->line, ret_mount))
+            return true;
+    }
+    return false;
+}
+
+void mountinfo_close(struct mountinfo_reader *reader)
+{
+    free(reader->line);
+    fclose(reader->file);
+    *reader = (struct mountinfo_reader){.file = NULL};
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors of processes; see pidfd.h. */
+#include "pidfd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+int pidfd_new(pid_t pid)
+{
+    int fd = pidfd_open(pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+bool pidfd_lives(int pidfd)
+{
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) == 0;
+}
+
+int pidfd_send(int pidfd, int signo)
+{
+    siginfo_t info = {
+        .si_signo = signo, .si_code = SI_QUEUE, .si_pid = getpid(), .si_uid = getuid()};
+    info.si_value.sival_int = PIDFD_SIGNAL_VALUE;
+    return pidfd_send_signal(pidfd, signo, &info, 0) ? -errno : 0;
+}

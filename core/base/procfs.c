@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading /proc/PID; see procfs.h. A pid means nothing by itself: to read two files of one
+ * process, open a descriptor of it first and check afterwards that it still lives; only
+ * then both were about the same process. Names of processes are chosen by their users:
+ * ") R 1" is one, so fields are counted from the last ")".
+ */
+#include "procfs.h"
+
+#include "clock.h"
+#include "fd.h"
+#include "pidfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KERNEL_THREAD 0x00200000u /* PF_KTHREAD in field 9 of stat */
+
+uint64_t procfs_ticks(void)
+{
+    struct timespec now = clock_timespec(clock_boottime_ns());
+    uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+    return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / NS_PER_SECOND;
+}
+
+/* -ESRCH: it is gone, or hidden from us. */
+static int open_file(int proc_fd, pid_t pid, const char *file)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "%s%d/%s", proc_fd < 0 ? "/proc/" : "", pid, file);
+    int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    return errno == ENOENT || errno == EACCES || errno == EPERM ? -ESRCH : -errno;
+}
+
+static bool stat_parse(const char *text, struct procfs_stat *stat)
+{
+    const char *after = strrchr(text, ')');
+    unsigned flags;
+    unsigned long long start;
+    int ppid;
+    if (!after ||
+        sscanf(after + 1,
+               " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %llu",
+               &stat->state, &ppid, &flags, &stat->threads, &start) != 5)
+        return false;
+    stat->ppid = ppid;
+    stat->start = start;
+    stat->is_kernel = (flags & KERNEL_THREAD) != 0;
+    return true;
+}
+
+int procfs_stat_read(int proc_fd, pid_t pid, struct procfs_stat *ret_stat)
+{
+    char text[1024];
+    int fd = open_file(proc_fd, pid, "stat");
+    if (fd < 0)
+        return fd;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (length <= 0)
+        return -ESRCH;
+    text[length] = '\0';
+    ret_stat->pid = pid;
+    return stat_parse(text, ret_stat) ? 0 : -EPROTO;
+}
+
+bool procfs_stat_gone(const struct procfs_stat *stat)
+{
+    bool ended = stat->state == 'Z' || stat->state == 'X' || stat->state == 'x';
+    return ended && stat->threads <= 1;
+}
+
+static int groups_parse(const char *text, struct procfs_ids *ids)
+{
+    size_t room = strlen(text) / 2 + 1;
+    char *end;
+    free(ids->groups);
+    ids->group_count = 0;
+    ids->groups = calloc(room, sizeof(*ids->groups));
+    if (!ids->groups)
+        return -ENOMEM;
+    for (unsigned long gid = strtoul(text, &end, 10); end != text; gid = strtoul(text, &end, 10)) {
+        ids->groups[ids->group_count++] = (gid_t)gid;
+        text = end;
+    }
+    return 0;
+}
+
+/* The lines of status that matter. The kernel escapes newlines in the name. */
+static int status_parse(FILE *file, struct procfs_ids *ids, pid_t *ret_tgid)
+{
+    char *line = NULL;
+    size_t room = 0;
+    int found = 0, r = 0, tgid;
+    unsigned n[4];
+    while (!r && getline(&line, &room, file) > 0) {
+        if (sscanf(line, "Tgid: %d", &tgid) == 1) {
+            *ret_tgid = tgid;
+            found |= 1;
+        } else if (sscanf(line, "Uid: %u %u %u %u", &n[0], &n[1], &n[2], &n[3]) == 4) {
+            memcpy(ids->uids, n, sizeof(ids->uids));
+            found |= 2;
+        } else if (sscanf(line, "Gid: %u %u %u %u", &n[0], &n[1], &n[2], &n[3]) == 4) {
+            memcpy(ids->gids, n, sizeof(ids->gids));
+            found |= 4;
+        } else if (strncmp(line, "Groups:", 7) == 0) {
+            r = groups_parse(line + 7, ids);
+            found |= 8;
+        }
+    }
+    free(line);
+    if (!r && found != 15)
+        r = -ESRCH; /* it ended while we read */
+    return r;
+}
+
+static int status_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids, pid_t *ret_tgid)
+{
+    int fd = open_file(proc_fd, pid, "status");
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    *ret_ids = (struct procfs_ids){.groups = NULL};
+    if (!file) {
+        fd_close(fd);
+        return fd < 0 ? fd : -ENOMEM;
+    }
+    int r = status_parse(file, ret_ids, ret_tgid);
+    fclose(file);
+    if (r) {
+        free(ret_ids->groups);
+        ret_ids->groups = NULL;
+    }
+    return r;
+}
+
+int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids)
+{
+    pid_t tgid;
+    return status_read(proc_fd, pid, ret_ids, &tgid);
+}
+
+pid_t procfs_leader(int proc_fd, pid_t tid)
+{
+    struct procfs_ids ids;
+    pid_t tgid = 0;
+    int r = status_read(proc_fd, tid, &ids, &tgid);
+    if (r)
+        return r;
+    free(ids.groups);
+    return tgid;
+}
+
+/* All that procfs_look reads; whether it was one process is for the caller to see. */
+static int look_inside(int proc_fd, pid_t pid, struct procfs_process *process)
+{
+    struct procfs_stat stat;
+    struct procfs_ids ids;
+    pid_t tgid = 0;
+    int r = procfs_stat_read(proc_fd, pid, &stat);
+    if (r)
+        return r;
+    if (procfs_stat_gone(&stat))
+        return -ESRCH;
+    if (stat.is_kernel)
+        return -EINVAL;
+    r = status_read(proc_fd, pid, &ids, &tgid);
+    if (r)
+        return r;
+    free(ids.groups);
+    *process = (struct procfs_process){.pid = pid,
+                                       .start = stat.start,
+                                       .uid = ids.uids[0],
+                                       .euid = ids.uids[1],
+                                       .suid = ids.uids[2],
+                                       .gid = ids.gids[0]};
+    return tgid == pid ? 0 : -EINVAL;
+}
+
+int procfs_look(int proc_fd, pid_t pid, struct procfs_process *ret_process, int *ret_pidfd)
+{
+    struct procfs_process process;
+    struct procfs_stat stat;
+    int pidfd = pidfd_new(pid);
+    if (pidfd == -EINVAL || pidfd == -ENOENT) /* a thread, or none at all */
+        return procfs_stat_read(proc_fd, pid, &stat) == 0 ? -EINVAL : -ESRCH;
+    if (pidfd < 0)
+        return pidfd;
+    int r = look_inside(proc_fd, pid, &process);
+    if (r != -ESRCH && !pidfd_lives(pidfd))
+        r = -ESRCH;
+    if (!r)
+        *ret_process = process;
+    if (!r && ret_pidfd)
+        *ret_pidfd = pidfd;
+    else
+        close(pidfd);
+    return r;
+}
+
+int procfs_look_again(int proc_fd, const struct procfs_process *process, int *ret_pidfd)
+{
+    struct procfs_process now = {.pid = 0};
+    int r = procfs_look(proc_fd, process->pid, &now, ret_pidfd);
+    if (r)
+        return r == -EINVAL ? -ESRCH : r;
+    if (now.start != process->start)
+        r = -ESRCH;
+    else if (now.uid != process->uid || now.euid != process->euid || now.suid != process->suid)
+        r = -EAGAIN;
+    if (r)
+        *ret_pidfd = fd_close(*ret_pidfd);
+    return r;
+}
+
+int procfs_cgroup_read(int proc_fd, pid_t pid, char ret_path[static PROCFS_LINE_MAX])
+{
+    char line[PROCFS_LINE_MAX];
+    int fd = open_file(proc_fd, pid, "cgroup");
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file) {
+        fd_close(fd);
+        return fd < 0 ? fd : -ENOMEM;
+    }
+    bool found = false;
+    while (!found && fgets(line, sizeof(line), file))
+        found = strncmp(line, "0::/", 4) == 0;
+    fclose(file);
+    if (!found)
+        return -ESRCH;
+    line[strcspn(line, "\n")] = '\0';
+    snprintf(ret_path, PROCFS_LINE_MAX, "%s", line + 3);
+    return 0;
+}

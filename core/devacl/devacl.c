@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gate as a whole; see devacl.h. Here is the order of things, which is what makes
+ * it safe to die at any moment: a node is saved durably before it is closed, and
+ * forgotten only after it is as it was.
+ */
+#include "internal.h"
+
+#include "core/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct entry *find(const struct devacl *devacl, const char *path)
+{
+    for (size_t i = 0; i < devacl->count; i++) {
+        if (strcmp(devacl->entries[i].path, path) == 0)
+            return &devacl->entries[i];
+    }
+    return NULL;
+}
+
+size_t devacl_count(const struct devacl *devacl)
+{
+    return devacl->count;
+}
+
+/* -- making and freeing ------------------------------------------------------------ */
+
+int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
+               struct message *message)
+{
+    struct devacl *devacl = calloc(1, sizeof(*devacl));
+    int r = 0;
+
+    message->text[0] = '\0';
+    if (!devacl)
+        return node_say(-ENOMEM, message, "there is no memory for the gate");
+    devacl->options = *options;
+    devacl->options.state_dir = strdup(options->state_dir);
+    devacl->directory_fd = open(options->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (devacl->directory_fd < 0)
+        r = node_say(-errno, message, "cannot open %s: %s", options->state_dir, strerror(errno));
+    else if (!devacl->options.state_dir)
+        r = node_say(-ENOMEM, message, "there is no memory for the gate");
+    if (boot_id_read(devacl->boot)) /* then every boot is taken for the same */
+        strcpy(devacl->boot, "unknown");
+    if (!r)
+        r = saved_load(devacl, message);
+    if (r) {
+        devacl_free(devacl);
+        return r;
+    }
+    *ret_devacl = devacl;
+    return 0;
+}
+
+struct devacl *devacl_free(struct devacl *devacl)
+{
+    if (!devacl)
+        return NULL;
+    while (devacl->count > 0)
+        saved_remove(devacl, devacl->count - 1);
+    free(devacl->entries);
+    fd_close(devacl->directory_fd);
+    free((char *)(uintptr_t)devacl->options.state_dir);
+    free(devacl);
+    return NULL;
+}
+
+/* -- putting back ------------------------------------------------------------------ */
+
+/* Gives one node what it had; 0 also when the node is gone or another is there. */
+static int put_back(const struct devacl *devacl, const struct entry *entry, struct message *message)
+{
+    struct identity identity;
+    struct look now;
+    int fd = node_open(entry->path);
+    int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
+
+    if (!r) {
+        if (node_is(fd, &identity, &entry->identity))
+            r = node_put_back(devacl, fd, &now, &entry->before);
+        free(now.acl.data);
+    }
+    fd_close(fd);
+    if (!r || r == -ENOENT || r == -ENOTDIR)
+        return 0;
+    if (r == -EOPNOTSUPP) /* a filesystem without ACLs is not where the node was */
+        return 0;
+    return node_say(r, message, "cannot put %s back as it was: %s", entry->path, strerror(-r));
+}
+
+int devacl_release(struct devacl *devacl, struct message *message)
+{
+    int first = 0;
+
+    message->text[0] = '\0';
+    if (devacl->count == 0 && !devacl->damaged)
+        return 0;
+    for (size_t i = devacl->count; i-- > 0;) {
+        int r = put_back(devacl, &devacl->entries[i], message);
+        if (!r)
+            saved_remove(devacl, i);
+        else if (first == 0)
+            first = r;
+    }
+    int r = saved_store(devacl, message);
+    return first != 0 ? first : r;
+}
+
+/* -- applying ---------------------------------------------------------------------- */
+
+/* One call of devacl_apply. */
+struct work {
+    struct devacl *devacl;
+    const struct devacl_node *nodes;
+    size_t count;
+    bool changed; /* the list is not as the file */
+    int first;    /* the first error */
+    struct message *message;
+};
+
+static void fail(struct work *work, int r)
+{
+    if (work->first == 0)
+        work->first = r;
+}
+
+static int check_node(const struct devacl_node *node, struct message *message)
+{
+    size_t length = strlen(node->path);
+    bool good = node->path[0] == '/' && length < DEVACL_PATH_MAX;
+    for (size_t i = 0; i < length; i++)
+        good = good && (unsigned char)node->path[i] >= ' ';
+    if (!good)
+        return node_say(-EINVAL, message,
+                        "\"%.64s\" cannot be the path of a device node: it is absolute, shorter "
+                        "than %d bytes and without control characters",
+                        node->path, DEVACL_PATH_MAX);
+    for (size_t i = 0; i < node->uid_count + node->gid_count; i++) {
+        bool is_uid = i < node->uid_count;
+        if ((is_uid ? node->uids[i] : node->gids[i - node->uid_count]) == UINT32_MAX)
+            return node_say(-EINVAL, message, "4294967295 is no %s: %s stays as it is",
+                            is_uid ? "user" : "group", node->path);
+    }
+    return 0;
+}
+
+static bool is_wanted(const struct work *work, const char *path)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        if (strcmp(work->nodes[i].path, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void leave(struct work *work)
+{
+    struct devacl *devacl = work->devacl;
+    for (size_t i = devacl->count; i-- > 0;) {
+        if (is_wanted(work, devacl->entries[i].path))
+            continue;
+        int r = put_back(devacl, &devacl->entries[i], work->message);
+        if (!r) {
+            saved_remove(devacl, i);
+            work->changed = true;
+        } else {
+            fail(work, r);
+        }
+    }
+}
+
+static void forget(struct work *work, struct entry *entry)
+{
+    saved_remove(work->devacl, (size_t)(entry - work->devacl->entries));
+    work->changed = true;
+}
+
+static int say_node(const struct work *work, const char *path, int r)
+{
+    struct message *message = work->message;
+
+    switch (r) {
+    case -EPERM:
+    case -EACCES:
+        return node_say(-EPERM, message,
+                        "the gate may not change who can open %s: run chronosfs as root (it needs "
+                        "CAP_CHOWN and CAP_FOWNER), or write open to config/device_access",
+                        path);
+    case -EOPNOTSUPP:
+        return node_say(r, message,
+                        "the gate cannot close %s: its filesystem has no access control lists "
+                        "(ACLs); write open to config/device_access, or use a devtmpfs",
+                        path);
+    case -E2BIG:
+        return node_say(r, message,
+                        "%s has more holders than the %d that an access control list has room for: "
+                        "it stays as it is",
+                        path, DEVACL_HOLDERS_MAX);
+    default:
+        return node_say(r, message, "the gate cannot close %s: %s", path, strerror(-r));
+    }
+}
+
+/* Puts a node into the list that is not there, or is there as another one. Takes
+ * look->acl. */
+static int enter_opened(struct work *work, const char *path, int fd,
+                        const struct identity *identity, struct look *look)
+{
+    struct devacl *devacl = work->devacl;
+    struct entry *entry = find(devacl, path);
+
+    if (entry && node_is(fd, identity, &entry->identity)) {
+        free(look->acl.data);
+        return 0;
+    }
+    if (entry)
+        forget(work, entry);
+    entry = saved_add(devacl);
+    if (!entry) {
+        free(look->acl.data);
+        return say_node(work, path, -ENOMEM);
+    }
+    strcpy(entry->path, path);
+    entry->identity = *identity;
+    entry->before = *look;
+    entry->fresh = true;
+    work->changed = true;
+    return 0;
+}
+
+static void enter(struct work *work, const struct devacl_node *node)
+{
+    struct identity identity;
+    struct look look;
+    int r = check_node(node, work->message);
+    int fd = !r ? node_open(node->path) : r;
+
+    if (!r && fd < 0 && (fd == -ENOENT || fd == -ENOTDIR)) {
+        struct entry *entry = find(work->devacl, node->path);
+        if (entry)
+            forget(work, entry);
+        return;
+    }
+    if (!r)
+        r = fd >= 0 ? 0 : say_node(work, node->path, fd);
+    if (!r)
+        r = node_check_kind(work->devacl, fd, node->path, work->message);
+    if (!r) {
+        r = node_read(work->devacl, fd, &identity, &look);
+        if (r)
+            say_node(work, node->path, r);
+    }
+    if (!r)
+        r = enter_opened(work, node->path, fd, &identity, &look);
+    if (r)
+        fail(work, r);
+    fd_close(fd);
+}
+
+/* Gives a node in the list the entries that are wanted. */
+static int close_node(struct work *work, const struct devacl_node *node, struct entry *entry)
+{
+    struct identity identity;
+    struct look now = {0};
+    struct acl acl = {0};
+    int fd = node_open(node->path);
+    int r = fd >= 0 ? node_read(work->devacl, fd, &identity, &now) : fd;
+
+    if (!r && !node_is(fd, &identity, &entry->identity))
+        r = -ENOENT; /* replaced just now: the next devacl_apply sees to it */
+    if (!r)
+        r = node_holders_acl(node, &acl);
+    if (!r)
+        r = node_close(work->devacl, fd, &now, &acl);
+    if (!r) {
+        free(entry->applied.data);
+        entry->applied = acl;
+        acl.data = NULL;
+        entry->fresh = false;
+    }
+    free(acl.data);
+    free(now.acl.data);
+    fd_close(fd);
+    return r;
+}
+
+static void close_all(struct work *work)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        const struct devacl_node *node = &work->nodes[i];
+        struct entry *entry = find(work->devacl, node->path);
+        int r = entry && check_node(node, work->message) == 0 ? close_node(work, node, entry) : 0;
+        if (!r || r == -ENOENT)
+            continue;
+        fail(work, say_node(work, node->path, r));
+        /* What could not be closed is not in the gate. */
+        if (entry->fresh && put_back(work->devacl, entry, work->message) == 0)
+            forget(work, entry);
+    }
+}
+
+/* Nothing of what was not saved may be closed. */
+static void forget_fresh(struct work *work)
+{
+    for (size_t i = work->devacl->count; i-- > 0;) {
+        if (work->devacl->entries[i].fresh)
+            saved_remove(work->devacl, i);
+    }
+}
+
+static void store(struct work *work)
+{
+    int r = work->changed ? saved_store(work->devacl, work->message) : 0;
+    if (r)
+        fail(work, r);
+    work->changed = r;
+}
+
+int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t count,
+                 struct message *message)
+{
+    struct work work = {.devacl = devacl,
+                        .nodes = nodes,
+                        .count = count,
+                        .changed = devacl->unsaved,
+                        .message = message};
+
+    message->text[0] = '\0';
+    leave(&work);
+    for (size_t i = 0; i < count; i++)
+        enter(&work, &nodes[i]);
+    store(&work);
+    if (work.changed)
+        forget_fresh(&work);
+    close_all(&work);
+    if (work.changed)
+        store(&work);
+    devacl->unsaved = work.changed;
+    return work.first;
+}
+
+/* -- looking ----------------------------------------------------------------------- */
+
+/* What is different, in words; false: nothing. */
+static bool differs(const struct devacl *devacl, const struct entry *entry, struct message *message)
+{
+    struct identity identity;
+    struct look now = {0};
+    const char *path = entry->path;
+    int fd = node_open(path);
+    int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
+
+    message->text[0] = '\0';
+    if (r)
+        node_say(0, message, "%s is not there any more", path);
+    else if (!node_is(fd, &identity, &entry->identity))
+        node_say(0, message, "somebody replaced %s: the new one has mode %04o", path, now.mode);
+    else if (now.uid != 0)
+        node_say(0, message, "somebody gave %s to user %u", path, now.uid);
+    else if (now.acl.size == 0 || (now.mode & 0777) != 0660)
+        node_say(0, message, "somebody set the mode of %s to %04o", path, now.mode);
+    else if (!node_acl_is_same(&now.acl, &entry->applied))
+        node_say(0, message, "somebody changed the access control list of %s", path);
+    free(now.acl.data);
+    fd_close(fd);
+    return message->text[0] != '\0';
+}
+
+size_t devacl_check(const struct devacl *devacl, devacl_changed_fn *fn, void *context)
+{
+    struct message message;
+    size_t count = 0;
+
+    for (size_t i = 0; i < devacl->count; i++) {
+        const struct entry *entry = &devacl->entries[i];
+        if (entry->applied.size == 0 || !differs(devacl, entry, &message))
+            continue;
+        count++;
+        if (fn)
+            fn(context, entry->path, message.text);
+    }
+    return count;
+}

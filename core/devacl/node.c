@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One node of the gate: which it is, how it is, closing it and putting it back. It
+ * must not know what is saved where.
+ *
+ * The attribute is used as the kernel has it and not through libacl: setting it
+ * changes ACL and mode in one step, so a crash never leaves one without the other;
+ * what was there comes back to the byte; and it works on a descriptor that was opened
+ * with O_PATH, because opening a device would wake its driver. libacl would make
+ * the same call, after a call and an allocation for each entry.
+ */
+#include "internal.h"
+
+#include "core/base/line.h"
+#include "core/base/ns.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define ACL_NAME      "system.posix_acl_access"
+#define READ_WRITE    (ACL_READ | ACL_WRITE)
+#define LINK_MAX_NAME 32
+
+int node_say(int code, struct message *message, const char *format, ...)
+{
+    va_list arguments;
+    if (message->text[0] != '\0')
+        return code;
+    va_start(arguments, format);
+    vsnprintf(message->text, sizeof(message->text), format, arguments);
+    va_end(arguments);
+    line_clean(message->text); /* of a path */
+    return code;
+}
+
+/* -- opening and reading ---------------------------------------------------------- */
+
+/* The name under which calls that know no O_PATH find the descriptor's node. */
+static void name_fd(int fd, char name[LINK_MAX_NAME])
+{
+    snprintf(name, LINK_MAX_NAME, "/proc/self/fd/%d", fd);
+}
+
+int node_open(const char *path)
+{
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
+
+static int read_acl(int fd, struct acl *ret_acl)
+{
+    char name[LINK_MAX_NAME];
+    struct acl acl = {malloc(DEVACL_ACL_MAX), 0};
+
+    if (!acl.data)
+        return -ENOMEM;
+    name_fd(fd, name);
+    ssize_t length = getxattr(name, ACL_NAME, acl.data, DEVACL_ACL_MAX);
+    if (length < 0 && errno != ENODATA) {
+        int r = -errno;
+        free(acl.data);
+        return r;
+    }
+    if (length <= 0) {
+        free(acl.data);
+        acl.data = NULL;
+    } else {
+        acl.size = (size_t)length;
+        void *less = realloc(acl.data, acl.size);
+        acl.data = less ? less : acl.data;
+    }
+    *ret_acl = acl;
+    return 0;
+}
+
+int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity,
+              struct look *ret_look)
+{
+    struct statx st;
+    struct acl acl;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) != 0)
+        return -errno;
+    int r = read_acl(fd, &acl);
+    if (r)
+        return r;
+    *ret_identity = (struct identity){.device = makedev(st.stx_dev_major, st.stx_dev_minor),
+                                      .inode = st.stx_ino,
+                                      .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor)};
+    if ((st.stx_mask & STATX_BTIME) != 0)
+        ret_identity->birth_ns = st.stx_btime.tv_sec * NS_PER_SECOND + st.stx_btime.tv_nsec;
+    memcpy(ret_identity->boot, devacl->boot, sizeof(devacl->boot));
+    *ret_look = (struct look){st.stx_uid, st.stx_gid, st.stx_mode & 07777u, acl};
+    return 0;
+}
+
+/* After another boot a node in memory was made anew, whatever its numbers are; one on
+ * a disk is still the same, but its filesystem may have another number. */
+bool node_is(int fd, const struct identity *now, const struct identity *saved)
+{
+    struct statfs fs;
+    if (now->inode != saved->inode || now->rdev != saved->rdev || now->birth_ns != saved->birth_ns)
+        return false;
+    if (strcmp(now->boot, saved->boot) == 0)
+        return now->device == saved->device;
+    return fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
+}
+
+int node_check_kind(const struct devacl *devacl, int fd, const char *path, struct message *message)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return node_say(-errno, message, "cannot look at %s: %s", path, strerror(errno));
+    if (S_ISLNK(st.st_mode))
+        return node_say(-EINVAL, message, "%s is a symbolic link: the gate takes device nodes only",
+                        path);
+    if (!S_ISCHR(st.st_mode) && !(devacl->options.plain_files && S_ISREG(st.st_mode)))
+        return node_say(-EINVAL, message,
+                        "%s is no character device: the gate takes device nodes only", path);
+    return 0;
+}
+
+/* -- ACLs ------------------------------------------------------------------------- */
+
+bool node_acl_is_same(const struct acl *a, const struct acl *b)
+{
+    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+static void put(struct acl *acl, unsigned tag, unsigned permissions, uint32_t id)
+{
+    const struct posix_acl_xattr_entry entry = {htole16((uint16_t)tag),
+                                                htole16((uint16_t)permissions), htole32(id)};
+    memcpy(acl->data + acl->size, &entry, sizeof(entry));
+    acl->size += sizeof(entry);
+}
+
+static int begin(struct acl *acl, size_t entries)
+{
+    const struct posix_acl_xattr_header header = {htole32(POSIX_ACL_XATTR_VERSION)};
+    acl->size = 0;
+    acl->data = malloc(sizeof(header) + entries * sizeof(struct posix_acl_xattr_entry));
+    if (!acl->data)
+        return -ENOMEM;
+    memcpy(acl->data, &header, sizeof(header));
+    acl->size = sizeof(header);
+    return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* The ids once each, in order, as the kernel and all tools keep them; without root's.
+ * Freed by the caller; NULL: no memory. */
+static uint32_t *sort_ids(const uint32_t *ids, size_t count, bool are_users, size_t *ret_count)
+{
+    uint32_t *sorted = malloc((count + 1) * sizeof(*sorted));
+    size_t kept = 0;
+
+    if (!sorted)
+        return NULL;
+    if (count > 0)
+        memcpy(sorted, ids, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), compare_ids);
+    for (size_t i = 0; i < count; i++) {
+        bool is_root = are_users && sorted[i] == 0;
+        if (!is_root && (kept == 0 || sorted[kept - 1] != sorted[i]))
+            sorted[kept++] = sorted[i];
+    }
+    *ret_count = kept;
+    return sorted;
+}
+
+static int put_all(struct acl *acl, const uint32_t *uids, size_t uid_count, const uint32_t *gids,
+                   size_t gid_count)
+{
+    size_t holders = uid_count + gid_count;
+    int r = holders <= DEVACL_HOLDERS_MAX ? begin(acl, holders + 4) : -E2BIG;
+
+    if (r)
+        return r;
+    put(acl, ACL_USER_OBJ, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
+    for (size_t i = 0; i < uid_count; i++)
+        put(acl, ACL_USER, READ_WRITE, uids[i]);
+    put(acl, ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID);
+    for (size_t i = 0; i < gid_count; i++)
+        put(acl, ACL_GROUP, READ_WRITE, gids[i]);
+    put(acl, ACL_MASK, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
+    put(acl, ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID);
+    return 0;
+}
+
+int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl)
+{
+    size_t uid_count = 0, gid_count = 0;
+    uint32_t *uids = sort_ids(node->uids, node->uid_count, true, &uid_count);
+    uint32_t *gids = sort_ids(node->gids, node->gid_count, false, &gid_count);
+    struct acl acl;
+    int r = uids && gids ? put_all(&acl, uids, uid_count, gids, gid_count) : -ENOMEM;
+
+    free(uids);
+    free(gids);
+    if (!r)
+        *ret_acl = acl;
+    return r;
+}
+
+/* What a mode alone says. Set as an ACL it becomes the mode and takes the ACL away, in
+ * one step: without the attribute first, the mask would be the group's rights. */
+static int mode_acl(uint32_t mode, struct acl *ret_acl)
+{
+    int r = begin(ret_acl, 3);
+    if (!r) {
+        put(ret_acl, ACL_USER_OBJ, mode >> 6 & 7, (uint32_t)ACL_UNDEFINED_ID);
+        put(ret_acl, ACL_GROUP_OBJ, mode >> 3 & 7, (uint32_t)ACL_UNDEFINED_ID);
+        put(ret_acl, ACL_OTHER, mode & 7, (uint32_t)ACL_UNDEFINED_ID);
+    }
+    return r;
+}
+
+/* -- changing --------------------------------------------------------------------- */
+
+static int change_acl(const struct devacl *devacl, int fd, const struct acl *acl)
+{
+    char name[LINK_MAX_NAME];
+    int r = steps_before(&devacl->options.steps, "acl");
+    name_fd(fd, name);
+    if (!r && setxattr(name, ACL_NAME, acl->data, acl->size, 0) != 0)
+        r = -errno;
+    return r;
+}
+
+static int change_owner(const struct devacl *devacl, int fd, uint32_t uid, uint32_t gid)
+{
+    int r = steps_before(&devacl->options.steps, "chown");
+    if (!r && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0)
+        r = -errno;
+    return r;
+}
+
+int node_close(const struct devacl *devacl, int fd, const struct look *now, const struct acl *acl)
+{
+    int r = now->uid != 0 ? change_owner(devacl, fd, 0, now->gid) : 0;
+    return !r && !node_acl_is_same(&now->acl, acl) ? change_acl(devacl, fd, acl) : r;
+}
+
+/* The owner first: with the old group's rights set, a new group must not be there. */
+int node_put_back(const struct devacl *devacl, int fd, const struct look *now,
+                  const struct look *before)
+{
+    char name[LINK_MAX_NAME];
+    struct acl plain;
+    bool none = before->acl.size == 0;
+    bool same =
+        node_acl_is_same(&now->acl, &before->acl) && ((now->mode ^ before->mode) & 0777) == 0;
+    int r = 0;
+
+    if (now->uid != before->uid || now->gid != before->gid)
+        r = change_owner(devacl, fd, before->uid, before->gid);
+    if (!r && !same && none) {
+        r = mode_acl(before->mode, &plain);
+        if (!r) {
+            r = change_acl(devacl, fd, &plain);
+            free(plain.data);
+        }
+    } else if (!r && !same) {
+        r = change_acl(devacl, fd, &before->acl);
+    }
+    /* What chown takes away, and bits that no ACL has. */
+    if (!r && ((now->mode | before->mode) & 07000) != 0) {
+        name_fd(fd, name);
+        r = steps_before(&devacl->options.steps, "chmod");
+        if (!r && chmod(name, before->mode) != 0)
+            r = -errno;
+    }
+    return r;
+}

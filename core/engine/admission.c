@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Admission: is there room on the time line, does the policy let this caller
+ * have it, and if not, a message that says what would work. It changes nothing.
+ */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define NO_SPACE "Not enough available memory: "
+
+__extension__ typedef unsigned __int128 wide;
+
+/* What one device can offer a request. */
+struct offer {
+    uint32_t device;
+    uint64_t bytes; /* that the request means there */
+    uint64_t free;  /* during all of the time asked for */
+};
+
+static bool fits(const struct offer *offer)
+{
+    return offer->bytes <= offer->free;
+}
+
+static uint64_t memory_of(const struct engine *engine, uint32_t device)
+{
+    return engine->devices[device].device.memory_bytes;
+}
+
+/* What is free during all of [from_ns, until_ns), when `own` bytes of the promises
+ * there do not count. */
+static uint64_t free_within(const struct engine *engine, uint32_t device, int64_t from_ns,
+                            int64_t until_ns, uint64_t own)
+{
+    uint64_t peak =
+        (uint64_t)timeline_peak(&engine->devices[device].timeline, from_ns, until_ns) - own;
+    uint64_t memory = memory_of(engine, device);
+
+    return peak < memory ? memory - peak : 0;
+}
+
+/* -- texts ----------------------------------------------------------------- */
+
+struct text {
+    char text[48];
+};
+
+/* "0.50": a share with two decimals, more when it is below one per cent. */
+static struct text share_words(uint64_t bytes, uint64_t total)
+{
+    struct text out;
+    wide hundredths = total ? ((wide)bytes * 100 + total / 2) / total : 0;
+
+    if (hundredths == 0 && bytes > 0)
+        units_fraction_text(bytes, total, out.text, sizeof(out.text));
+    else
+        snprintf(out.text, sizeof(out.text), "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
+                 (unsigned)(hundredths % 100));
+    return out;
+}
+
+/* A size, to the byte when `other` would read the same. */
+static struct text size_words(uint64_t bytes, uint64_t other)
+{
+    struct text out, same;
+
+    units_size_text(bytes, out.text, sizeof(out.text));
+    units_size_text(other, same.text, sizeof(same.text));
+    for (size_t i = 0; bytes != other && out.text[i] == same.text[i]; i++) {
+        if (!out.text[i]) {
+            snprintf(out.text, sizeof(out.text), "%" PRIu64 " bytes", bytes);
+            break;
+        }
+    }
+    return out;
+}
+
+static struct text duration_words(int64_t ns)
+{
+    struct text out;
+
+    units_duration_text(ns, out.text, sizeof(out.text));
+    return out;
+}
+
+/* "; 0.50 of gpu0 is free from 14:32:10, when p3 ends", or nothing. */
+static void when_words(const struct engine *engine, uint32_t device, uint64_t bytes, int64_t at_ns,
+                       char *text, size_t size)
+{
+    uint64_t id;
+    char when[40], why[40] = "";
+
+    text[0] = 0;
+    if (at_ns == ENGINE_FOREVER)
+        return;
+    id = timeline_ends_at(&engine->devices[device].timeline, at_ns);
+    if (id)
+        snprintf(why, sizeof(why), ", when p%" PRIu64 " ends", id);
+    engine->time_text(engine->context, at_ns, when, sizeof(when));
+    snprintf(text, size, "; %s of gpu%" PRIu32 " is free from %s%s",
+             share_words(bytes, memory_of(engine, device)).text, device, when, why);
+}
+
+/* -- the policy -------------------------------------------------------------- */
+
+static int check_fraction(const struct engine *engine, const struct call *call, uint32_t device,
+                          uint64_t bytes)
+{
+    uint64_t memory = memory_of(engine, device);
+    uint64_t limit = (uint64_t)((wide)memory * engine->policy.max_fraction_ppm / 1000000);
+    char fraction[24];
+
+    /* More than there is at all is not a question of policy. */
+    if (call->caller->admin || bytes <= limit || bytes > memory)
+        return 0;
+    units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof(fraction));
+    return refuse(REFUSED_INVALID, call->why,
+                  "%s of gpu%" PRIu32 " (%s) is more than one partition may have; "
+                  "at most %s (%s) is allowed",
+                  share_words(bytes, memory).text, device, size_words(bytes, limit).text, fraction,
+                  size_words(limit, bytes).text);
+}
+
+static int check_duration(const struct engine *engine, const struct call *call, int64_t duration_ns,
+                          bool whole)
+{
+    const struct policy *policy = &engine->policy;
+
+    if (duration_ns < 1)
+        return refuse(REFUSED_INVALID, call->why, "a partition lasts at least 1 second");
+    if (duration_ns > DURATION_MAX_NS)
+        return refuse(REFUSED_INVALID, call->why, "a partition lasts at most 100 years (36500d)");
+    if (!call->caller->admin && whole && duration_ns < policy->min_duration_ns)
+        return refuse(
+            REFUSED_INVALID, call->why, "%s is too short; a partition must last at least %s",
+            duration_words(duration_ns).text, duration_words(policy->min_duration_ns).text);
+    if (!call->caller->admin && duration_ns > policy->max_duration_ns)
+        return refuse(
+            REFUSED_INVALID, call->why, "%s is too long; a partition may have at most %s left",
+            duration_words(duration_ns).text, duration_words(policy->max_duration_ns).text);
+    return 0;
+}
+
+/* Each partition costs memory and time of everybody's: one user has not any number. */
+static int check_count(const struct engine *engine, const struct call *call)
+{
+    uint64_t limit = engine->policy.max_partitions, count, bytes;
+
+    if (call->caller->admin || limit == UINT64_MAX)
+        return 0;
+    engine_user_holds(engine, call->caller->uid, &count, &bytes);
+    if (count < limit)
+        return 0;
+    return refuse(REFUSED_QUOTA, call->why,
+                  "you hold %" PRIu64 " partitions, and %" PRIu64
+                  " is the most one user may; remove one first",
+                  count, limit);
+}
+
+static bool barred(const struct caller *caller, uint32_t device)
+{
+    return device < 64 * ENGINE_BARRED_WORDS && (caller->barred[device / 64] >> device % 64 & 1);
+}
+
+/* -- creating ---------------------------------------------------------------- */
+
+/* What `device` can offer. Whether it fits is the next question. */
+static int make_offer(const struct engine *engine, const struct call *call, uint32_t device,
+                      const struct request *request, struct offer *ret_offer)
+{
+    struct offer offer = {.device = device,
+                          .bytes = units_amount_bytes(&request->amount, memory_of(engine, device))};
+    int r;
+
+    if (!engine->devices[device].device.present)
+        return refuse(REFUSED_BUSY, call->why,
+                      "gpu%" PRIu32 " is not there any more and gives out nothing new; "
+                      "ask for another device",
+                      device);
+    if (offer.bytes == 0)
+        return refuse(REFUSED_INVALID, call->why,
+                      "the amount is less than one byte of gpu%" PRIu32 "; ask for more", device);
+    r = check_fraction(engine, call, device, offer.bytes);
+    if (r)
+        return r;
+    offer.free = free_within(engine, device, call->now_ns,
+                             timeline_later(call->now_ns, request->duration_ns), 0);
+    *ret_offer = offer;
+    return 0;
+}
+
+static int64_t earliest(const struct engine *engine, const struct call *call,
+                        const struct request *request, const struct offer *offer)
+{
+    return engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns);
+}
+
+static int refuse_space(const struct engine *engine, const struct call *call,
+                        const struct request *request, const struct offer *offer)
+{
+    uint64_t memory = memory_of(engine, offer->device);
+    char when[128];
+
+    if (offer->bytes > memory)
+        return refuse(REFUSED_NO_SPACE, call->why,
+                      NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s",
+                      size_words(offer->bytes, memory).text, offer->device,
+                      size_words(memory, offer->bytes).text);
+    when_words(engine, offer->device, offer->bytes, earliest(engine, call, request, offer), when,
+               sizeof(when));
+    return refuse(REFUSED_NO_SPACE, call->why,
+                  NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s",
+                  share_words(offer->bytes, memory).text, offer->device,
+                  size_words(offer->bytes, offer->free).text, share_words(offer->free, memory).text,
+                  size_words(offer->free, offer->bytes).text, when);
+}
+
+/* True when `a` has a greater share of its device free than `b`. */
+static bool freer(const struct engine *engine, const struct offer *a, const struct offer *b)
+{
+    return (wide)a->free * memory_of(engine, b->device) >
+           (wide)b->free * memory_of(engine, a->device);
+}
+
+/* No device has the room: says which has most of it, and which has it first. */
+static int refuse_space_anywhere(const struct engine *engine, const struct call *call,
+                                 const struct request *request, const struct offer *most)
+{
+    int64_t first_ns = ENGINE_FOREVER, at_ns;
+    struct offer first = *most, offer;
+    char when[128];
+
+    for (uint32_t i = 0; i < engine->device_count; i++) {
+        if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
+            continue;
+        at_ns = earliest(engine, call, request, &offer);
+        if (at_ns < first_ns) {
+            first_ns = at_ns;
+            first = offer;
+        }
+    }
+    when_words(engine, first.device, first.bytes, first_ns, when, sizeof(when));
+    return refuse(
+        REFUSED_NO_SPACE, call->why,
+        NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32 ") is free%s",
+        request->amount.is_share ? share_words(most->bytes, memory_of(engine, most->device)).text
+                                 : size_words(most->bytes, most->free).text,
+        share_words(most->free, memory_of(engine, most->device)).text,
+        size_words(most->free, most->bytes).text, most->device, when);
+}
+
+static int choose_device(const struct engine *engine, const struct call *call,
+                         const struct request *request, struct offer *ret_offer)
+{
+    struct offer best = {0}, most = {0}, offer;
+    bool have_best = false, have_most = false, kept_out = false;
+    int refused = 0;
+
+    for (uint32_t i = 0; i < engine->device_count; i++) {
+        if (!engine->devices[i].device.present)
+            continue;
+        if (barred(call->caller, i)) {
+            kept_out = true;
+            continue;
+        }
+        refused = make_offer(engine, call, i, request, &offer);
+        if (refused)
+            continue;
+        if (!have_most || freer(engine, &offer, &most))
+            most = offer;
+        have_most = true;
+        if (fits(&offer) && (!have_best || freer(engine, &offer, &best))) {
+            best = offer;
+            have_best = true;
+        }
+    }
+    if (have_most && !have_best)
+        return refuse_space_anywhere(engine, call, request, &most);
+    if (!have_best && !refused && kept_out)
+        return refuse(REFUSED_PERMISSION, call->why,
+                      "Permission denied: the devices that are there are closed to you");
+    if (!have_best)
+        return refused ? refused : refuse(REFUSED_BUSY, call->why, "there is no device to ask for");
+    *ret_offer = best;
+    return 0;
+}
+
+int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
+                     const struct request *request, uint32_t *ret_device, uint64_t *ret_bytes)
+{
+    struct offer offer;
+    int r = check_duration(engine, call, request->duration_ns, true);
+
+    if (r == 0)
+        r = check_count(engine, call);
+    if (r)
+        return r;
+    if (device == ENGINE_DEVICE_ANY)
+        r = choose_device(engine, call, request, &offer);
+    else if (device >= engine->device_count)
+        r = refuse(REFUSED_INVALID, call->why,
+                   "there is no gpu%" PRIu32 "; there are %" PRIu32 " devices", device,
+                   engine->device_count);
+    else
+        r = make_offer(engine, call, device, request, &offer);
+    if (r)
+        return r;
+    if (!fits(&offer))
+        return refuse_space(engine, call, request, &offer);
+    *ret_device = offer.device;
+    *ret_bytes = offer.bytes;
+    return 0;
+}
+
+/* -- changing ---------------------------------------------------------------- */
+
+static int check_present(const struct engine *engine, const struct call *call,
+                         const struct partition *partition)
+{
+    if (engine->devices[partition->device].device.present)
+        return 0;
+    return refuse(REFUSED_BUSY, call->why,
+                  "gpu%" PRIu32 " is not there any more; p%" PRIu64 " can only be made smaller, "
+                  "shortened or released",
+                  partition->device, partition->id);
+}
+
+int admission_resize(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, uint64_t bytes)
+{
+    uint64_t memory = memory_of(engine, partition->device), room;
+    int r;
+
+    if (bytes == 0)
+        return refuse(REFUSED_INVALID, call->why,
+                      "a partition has at least one byte; to give p%" PRIu64 " back, remove it",
+                      partition->id);
+    if (bytes <= partition->memory_bytes)
+        return 0;
+    r = check_present(engine, call, partition);
+    if (r == 0)
+        r = check_fraction(engine, call, partition->device, bytes);
+    if (r)
+        return r;
+    /* From its start on, its own promise is in every value. */
+    room = free_within(engine, partition->device,
+                       call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
+                       partition->end_ns, partition->memory_bytes);
+    if (bytes <= room)
+        return 0;
+    return refuse(REFUSED_NO_SPACE, call->why,
+                  NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
+                           ", it can have at most %s (%s) until its end",
+                  share_words(bytes, memory).text, partition->device, size_words(bytes, room).text,
+                  partition->id, share_words(room, memory).text, size_words(room, bytes).text);
+}
+
+int admission_end(const struct engine *engine, const struct call *call,
+                  const struct partition *partition, int64_t end_ns)
+{
+    uint64_t memory = memory_of(engine, partition->device), room;
+    struct text when;
+    int r;
+
+    if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
+        return refuse(REFUSED_INVALID, call->why,
+                      "the end of p%" PRIu64 " cannot be now or in the past; to end it now, rm it",
+                      partition->id);
+    if (end_ns <= partition->end_ns)
+        return 0;
+    r = check_present(engine, call, partition);
+    if (r == 0)
+        r = check_duration(engine, call,
+                           call->now_ns < 0 && end_ns > INT64_MAX + call->now_ns
+                               ? INT64_MAX
+                               : end_ns - call->now_ns,
+                           false);
+    if (r)
+        return r;
+    room = free_within(engine, partition->device, partition->end_ns, end_ns, 0);
+    if (partition->memory_bytes <= room)
+        return 0;
+    engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
+    return refuse(REFUSED_NO_SPACE, call->why,
+                  NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
+                           "where %s (%s) is free",
+                  partition->id, share_words(partition->memory_bytes, memory).text,
+                  partition->device, size_words(partition->memory_bytes, room).text, when.text,
+                  share_words(room, memory).text, size_words(room, partition->memory_bytes).text);
+}

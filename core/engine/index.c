@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The book of live partitions: every order in which they are asked for, and the
+ * time line of each device. It decides nothing and allocates nothing, so that no
+ * change can fail half way.
+ */
+#include "internal.h"
+
+#define ORDER(a, b)     (((a) > (b)) - ((a) < (b)))
+#define RECORD(node, m) (&tree_entry_const(node, struct entry, m)->partition)
+
+static int compare_id(const struct avl_node *a, const struct avl_node *b)
+{
+    return ORDER(RECORD(a, by_id)->id, RECORD(b, by_id)->id);
+}
+
+static int compare_device(const struct avl_node *a, const struct avl_node *b)
+{
+    return ORDER(RECORD(a, by_device)->id, RECORD(b, by_device)->id);
+}
+
+static int compare_user(const struct avl_node *a, const struct avl_node *b)
+{
+    const struct partition *x = RECORD(a, by_user), *y = RECORD(b, by_user);
+
+    return x->uid != y->uid ? ORDER(x->uid, y->uid) : ORDER(x->id, y->id);
+}
+
+static int compare_hold(const struct avl_node *a, const struct avl_node *b)
+{
+    const struct partition *x = RECORD(a, by_hold), *y = RECORD(b, by_hold);
+
+    return x->hold != y->hold ? ORDER(x->hold, y->hold) : ORDER(x->id, y->id);
+}
+
+static int compare_end(const struct avl_node *a, const struct avl_node *b)
+{
+    const struct partition *x = RECORD(a, by_end), *y = RECORD(b, by_end);
+
+    return x->end_ns != y->end_ns ? ORDER(x->end_ns, y->end_ns) : ORDER(x->id, y->id);
+}
+
+static int compare_warning(const struct avl_node *a, const struct avl_node *b)
+{
+    const struct partition *x = RECORD(a, by_warning), *y = RECORD(b, by_warning);
+    int64_t x_ns = ending_warning_ns(x), y_ns = ending_warning_ns(y);
+
+    return x_ns != y_ns ? ORDER(x_ns, y_ns) : ORDER(x->id, y->id);
+}
+
+static const struct avl_kind kind_id = {compare_id, NULL};
+static const struct avl_kind kind_device = {compare_device, NULL};
+static void update_user(struct avl_node *node)
+{
+    struct entry *entry = tree_entry(node, struct entry, by_user);
+
+    entry->user_count = 1;
+    entry->user_bytes = entry->partition.memory_bytes;
+    for (int side = 0; side < 2; side++) {
+        const struct avl_node *child = side ? node->right : node->left;
+
+        if (!child)
+            continue;
+        entry->user_count += tree_entry_const(child, struct entry, by_user)->user_count;
+        entry->user_bytes += tree_entry_const(child, struct entry, by_user)->user_bytes;
+    }
+}
+
+static const struct avl_kind kind_user = {compare_user, update_user};
+static const struct avl_kind kind_hold = {compare_hold, NULL};
+static const struct avl_kind kind_end = {compare_end, NULL};
+static const struct avl_kind kind_warning = {compare_warning, NULL};
+
+void index_init(struct engine *engine)
+{
+    engine->by_id.kind = &kind_id;
+    engine->by_user.kind = &kind_user;
+    engine->by_hold.kind = &kind_hold;
+    engine->by_end.kind = &kind_end;
+    engine->by_warning.kind = &kind_warning;
+    engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
+}
+
+void index_init_device(struct device *device)
+{
+    device->partitions = (struct avl){.kind = &kind_device};
+    timeline_init(&device->timeline);
+}
+
+/* The first end and the first warning, after an entry came or went. */
+static void update_next(struct engine *engine)
+{
+    const struct avl_node *end = avl_first(&engine->by_end);
+    const struct avl_node *warning = avl_first(&engine->by_warning);
+
+    engine->next_end_ns = end ? RECORD(end, by_end)->end_ns : ENGINE_FOREVER;
+    engine->next_warning_ns =
+        warning ? ending_warning_ns(RECORD(warning, by_warning)) : ENGINE_FOREVER;
+}
+
+void index_add(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+    struct device *device = &engine->devices[partition->device];
+
+    avl_insert(&engine->by_id, &entry->by_id);
+    avl_insert(&engine->by_user, &entry->by_user);
+    avl_insert(&engine->by_end, &entry->by_end);
+    if (ladder_waits(partition))
+        avl_insert(&engine->by_warning, &entry->by_warning);
+    if (partition->hold)
+        avl_insert(&engine->by_hold, &entry->by_hold);
+    avl_insert(&device->partitions, &entry->by_device);
+    timeline_add(&device->timeline, &entry->start, &entry->end, partition->id, partition->start_ns,
+                 partition->end_ns, (int64_t)partition->memory_bytes);
+    device->count++;
+    device->total_bytes += partition->memory_bytes;
+    engine->count++;
+    update_next(engine);
+}
+
+void index_remove(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+    struct device *device = &engine->devices[partition->device];
+
+    avl_remove(&engine->by_id, &entry->by_id);
+    avl_remove(&engine->by_user, &entry->by_user);
+    avl_remove(&engine->by_end, &entry->by_end);
+    if (ladder_waits(partition))
+        avl_remove(&engine->by_warning, &entry->by_warning);
+    if (partition->hold)
+        avl_remove(&engine->by_hold, &entry->by_hold);
+    avl_remove(&device->partitions, &entry->by_device);
+    timeline_remove(&device->timeline, &entry->start, &entry->end);
+    device->count--;
+    device->total_bytes -= partition->memory_bytes;
+    engine->count--;
+    update_next(engine);
+}
+
+void index_change(struct engine *engine, struct entry *entry, const struct partition *partition)
+{
+    index_remove(engine, entry);
+    entry->partition = *partition;
+    index_add(engine, entry);
+}
+
+struct entry *index_find(const struct engine *engine, uint64_t id)
+{
+    struct entry probe = {.partition.id = id};
+    struct avl_node *node = avl_find(&engine->by_id, &probe.by_id);
+
+    return node ? tree_entry(node, struct entry, by_id) : NULL;
+}
+
+struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id)
+{
+    struct entry probe = {.partition = {.hold = hold, .id = after_id}};
+    struct avl_node *node = avl_after(&engine->by_hold, &probe.by_hold);
+
+    if (!node || RECORD(node, by_hold)->hold != hold)
+        return NULL;
+    return tree_entry(node, struct entry, by_hold);
+}
+
+struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id)
+{
+    struct entry probe = {.partition = {.end_ns = end_ns, .id = after_id}};
+    struct avl_node *node = avl_after(&engine->by_end, &probe.by_end);
+
+    return node ? tree_entry(node, struct entry, by_end) : NULL;
+}
+
+struct entry *index_first_warning(const struct engine *engine)
+{
+    struct avl_node *node = avl_first(&engine->by_warning);
+
+    return node ? tree_entry(node, struct entry, by_warning) : NULL;
+}
+
+struct entry *index_next_warning(const struct engine *engine, const struct entry *entry)
+{
+    struct avl_node *node = avl_after(&engine->by_warning, &entry->by_warning);
+
+    return node ? tree_entry(node, struct entry, by_warning) : NULL;
+}
+
+/* Adds up what the users below `uid` hold. */
+static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count, uint64_t *bytes)
+{
+    const struct avl_node *node = engine->by_user.root;
+
+    *count = *bytes = 0;
+    while (node) {
+        const struct entry *entry = tree_entry_const(node, struct entry, by_user);
+
+        if (entry->partition.uid >= uid) {
+            node = node->left;
+            continue;
+        }
+        /* This one and all to its left: the subtree without its right side. */
+        *count += entry->user_count;
+        *bytes += entry->user_bytes;
+        node = node->right;
+        if (node) {
+            *count -= tree_entry_const(node, struct entry, by_user)->user_count;
+            *bytes -= tree_entry_const(node, struct entry, by_user)->user_bytes;
+        }
+    }
+}
+
+void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
+                       uint64_t *ret_bytes)
+{
+    uint64_t count_below, bytes_below, count, bytes;
+
+    sum_below(engine, uid, &count_below, &bytes_below);
+    sum_below(engine, (uint64_t)uid + 1, &count, &bytes);
+    *ret_count = count - count_below;
+    *ret_bytes = bytes - bytes_below;
+}
+
+const struct partition *engine_find(const struct engine *engine, uint64_t id)
+{
+    const struct entry *entry = index_find(engine, id);
+
+    return entry ? &entry->partition : NULL;
+}
+
+const struct partition *engine_next(const struct engine *engine, uint64_t after_id)
+{
+    struct entry probe = {.partition.id = after_id};
+    const struct avl_node *node = avl_after(&engine->by_id, &probe.by_id);
+
+    return node ? RECORD(node, by_id) : NULL;
+}
+
+const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
+                                              uint64_t after_id)
+{
+    struct entry probe = {.partition.id = after_id};
+    const struct avl_node *node;
+
+    if (device >= engine->device_count)
+        return NULL;
+    node = avl_after(&engine->devices[device].partitions, &probe.by_device);
+    return node ? RECORD(node, by_device) : NULL;
+}
+
+const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
+                                            uint64_t after_id)
+{
+    struct entry probe = {.partition = {.uid = uid, .id = after_id}};
+    const struct avl_node *node = avl_after(&engine->by_user, &probe.by_user);
+
+    return node && RECORD(node, by_user)->uid == uid ? RECORD(node, by_user) : NULL;
+}
+
+bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
+{
+    struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids begin at 1 */
+    const struct avl_node *node;
+
+    if (from_uid > UINT32_MAX)
+        return false;
+    node = avl_after(&engine->by_user, &probe.by_user);
+    if (!node)
+        return false;
+    *ret_uid = RECORD(node, by_user)->uid;
+    return true;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Durable settings: text to text. Those under config/ are checked by the policy
+ * table and take effect at once; what others mean is not known here.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG "config/"
+
+static const struct setting_entry *entry_of(const struct avl_node *node)
+{
+    return tree_entry_const(node, struct setting_entry, node);
+}
+
+static int compare_keys(const struct avl_node *a, const struct avl_node *b)
+{
+    return strcmp(entry_of(a)->key, entry_of(b)->key);
+}
+
+static const struct avl_kind kind_setting = {compare_keys, NULL};
+
+void settings_init(struct engine *engine)
+{
+    engine->settings.kind = &kind_setting;
+}
+
+void settings_free(struct engine *engine)
+{
+    struct avl_node *node;
+
+    while ((node = avl_first(&engine->settings))) {
+        avl_remove(&engine->settings, node);
+        free(tree_entry(node, struct setting_entry, node));
+    }
+}
+
+struct setting_entry *settings_find(const struct engine *engine, const char *key)
+{
+    struct setting_entry probe;
+    struct avl_node *node;
+    size_t length = strlen(key);
+
+    if (length >= sizeof(probe.key))
+        return NULL;
+    memcpy(probe.key, key, length + 1);
+    node = avl_find(&engine->settings, &probe.node);
+    return node ? tree_entry(node, struct setting_entry, node) : NULL;
+}
+
+const char *engine_setting(const struct engine *engine, const char *key)
+{
+    const struct setting_entry *entry = settings_find(engine, key);
+
+    return entry ? entry->value : NULL;
+}
+
+static bool is_config(const char *key)
+{
+    return strncmp(key, CONFIG, sizeof CONFIG - 1) == 0;
+}
+
+/* What `value` would make of the policy, and how it is kept ("" not at all). */
+static int understand(const struct engine *engine, const char *key, const char *value,
+                      struct policy *ret_policy, char canonical[static ENGINE_VALUE_MAX],
+                      struct refusal *why)
+{
+    const struct policy_row *row;
+    const char *name;
+    int r;
+
+    if (strlen(key) >= ENGINE_KEY_MAX || strlen(value) >= ENGINE_VALUE_MAX)
+        return refuse(REFUSED_INVALID, why,
+                      "this setting is too long; a value has at most %d bytes",
+                      ENGINE_VALUE_MAX - 1);
+    *ret_policy = engine->policy;
+    if (!is_config(key)) {
+        memcpy(canonical, value, strlen(value) + 1);
+        return 0;
+    }
+    name = key + sizeof CONFIG - 1;
+    row = policy_find(name);
+    r = policy_set(ret_policy, name, value[0] || !row ? value : row->default_value, canonical,
+                   ENGINE_VALUE_MAX, why->message, sizeof(why->message));
+    if (r == 0 && !value[0])
+        canonical[0] = 0;
+    return r;
+}
+
+void settings_put(struct engine *engine, struct setting_entry *spare, const char *key,
+                  const char *value)
+{
+    struct setting_entry *entry = settings_find(engine, key);
+    char canonical[ENGINE_VALUE_MAX];
+    struct refusal unused;
+
+    /* It was understood before, so that it is now. */
+    understand(engine, key, value, &engine->policy, canonical, &unused);
+    if (entry && !value[0]) {
+        avl_remove(&engine->settings, &entry->node);
+        free(entry);
+    } else if (entry) {
+        memcpy(entry->value, value, strlen(value) + 1);
+    } else if (value[0] && spare) {
+        memcpy(spare->key, key, strlen(key) + 1);
+        memcpy(spare->value, value, strlen(value) + 1);
+        avl_insert(&engine->settings, &spare->node);
+        spare = NULL;
+    }
+    free(spare);
+}
+
+int engine_restore_setting(struct engine *engine, const char *key, const char *value)
+{
+    struct policy policy;
+    char canonical[ENGINE_VALUE_MAX];
+    struct refusal why;
+    struct setting_entry *spare;
+
+    if (understand(engine, key, value, &policy, canonical, &why))
+        return -EINVAL;
+    spare = calloc(1, sizeof(*spare));
+    if (!spare)
+        return -ENOMEM;
+    settings_put(engine, spare, key, canonical);
+    return 0;
+}
+
+int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value)
+{
+    const char *old = engine_setting(engine, key);
+    struct policy policy;
+    char canonical[ENGINE_VALUE_MAX];
+    struct setting_entry *spare;
+    struct engine_event *event;
+    int r = understand(engine, key, value, &policy, canonical, call->why);
+
+    if (r)
+        return r;
+    if (strcmp(old ? old : "", canonical) == 0)
+        return 0;
+    spare = calloc(1, sizeof(*spare));
+    event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
+    if (!spare || !event) {
+        free(spare);
+        free(event);
+        return -ENOMEM;
+    }
+    memcpy(event->key, key, strlen(key) + 1);
+    memcpy(event->value, canonical, strlen(canonical) + 1);
+    memcpy(event->old_value, old ? old : "", old ? strlen(old) + 1 : 1);
+    settings_put(engine, spare, key, canonical);
+    journal_append(engine, event);
+    return 0;
+}

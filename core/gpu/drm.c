@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices whose driver is in the kernel (AMD, Intel): files of /sys and /proc, in the
+ * formats that the kernel documents. amdgpu tells what is used of the device in all;
+ * i915 and xe do not, so there it is what the processes use that can be seen. Who
+ * computes on AMD's devices through /dev/kfd has the device's node open as well, and is
+ * counted there. It must not open a node.
+ */
+#include "drm_fdinfo.h"
+#include "drm_nodes.h"
+#include "identity.h"
+
+#include "core/base/array.h"
+#include "core/base/fd.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FDINFO_MOST 16384
+
+/* An open file of a device, as one descriptor tells it. */
+struct client {
+    uint32_t device;
+    bool named; /* has an id; without one, all of a process are taken for one */
+    uint64_t id;
+    int32_t pid;
+    uint64_t bytes, busy_ns;
+};
+
+struct clients {
+    struct client *client;
+    size_t count, capacity;
+};
+
+/* -- the devices -------------------------------------------------------------------- */
+
+/* The last name of what a link points to, or "". */
+static void read_link_name(int directory, const char *path, char *name, size_t size)
+{
+    char target[PATH_MAX];
+    ssize_t length = readlinkat(directory, path, target, sizeof(target) - 1);
+    target[length > 0 ? length : 0] = '\0';
+    const char *slash = strrchr(target, '/');
+    const char *last = slash ? slash + 1 : target;
+    if (strlen(last) >= size)
+        last = "";
+    memcpy(name, last, strlen(last) + 1);
+}
+
+static bool is_number(const char *text)
+{
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        if (!isdigit((unsigned char)*text))
+            return false;
+    }
+    return true;
+}
+
+static void read_card(int drm, const char *card, const struct gpu_setup *setup,
+                      struct usage_answer *answer)
+{
+    char path[NAME_MAX + 64], name[64], text[32], *end;
+
+    snprintf(path, sizeof(path), "%s/device", card);
+    read_link_name(drm, path, name, sizeof(name));
+    int index = gpu_match(setup, "", name);
+    if (index < 0)
+        return;
+    struct usage_device *device = &answer->device[index];
+    snprintf(path, sizeof(path), "%s/device/driver", card);
+    read_link_name(drm, path, name, sizeof(name));
+    if (strcmp(name, "i915") == 0 || strcmp(name, "xe") == 0 || strcmp(name, "amdgpu") == 0)
+        device->known = device->summed = true;
+    snprintf(path, sizeof(path), "%s/device/mem_info_vram_used", card);
+    if (fd_read_text(drm, path, text, sizeof(text)) <= 0)
+        return;
+    unsigned long long used = strtoull(text, &end, 10);
+    if (!isdigit((unsigned char)text[0]) || (*end != '\n' && *end != '\0') || used > INT64_MAX)
+        return;
+    device->known = true;
+    device->summed = false;
+    device->used_bytes = used;
+}
+
+/* False: none of ours is here, so there is nothing to look for. */
+static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answer)
+{
+    char path[sizeof(setup->sys) + 32];
+    bool any = false;
+
+    snprintf(path, sizeof(path), "%s/class/drm", setup->sys);
+    DIR *drm = opendir(path);
+    if (!drm)
+        return false;
+    for (struct dirent *entry; (entry = readdir(drm)) != NULL;) {
+        if (strncmp(entry->d_name, "card", 4) == 0 && is_number(entry->d_name + 4))
+            read_card(dirfd(drm), entry->d_name, setup, answer);
+    }
+    closedir(drm);
+    for (uint32_t i = 0; i < setup->device_count; i++)
+        any |= answer->device[i].known;
+    return any;
+}
+
+/* -- the processes ------------------------------------------------------------------ */
+
+static void add_client(struct clients *clients, const struct client *client)
+{
+    if (!array_reserve(clients->client, clients->capacity, clients->count + 1))
+        clients->client[clients->count++] = *client; /* else one less is told */
+}
+
+/* In a container the path can begin anywhere. */
+static bool is_drm_node(const char *target)
+{
+    const char *slash = strrchr(target, '/');
+    if (!slash || slash - target < 4 || memcmp(slash - 4, "/dri", 4) != 0)
+        return false;
+    return strncmp(slash, "/card", 5) == 0 || strncmp(slash, "/renderD", 8) == 0;
+}
+
+static void read_descriptor(int process, const char *number, int32_t pid,
+                            const struct gpu_setup *setup, const struct usage_answer *answer,
+                            struct clients *clients)
+{
+    char path[NAME_MAX + 16], text[FDINFO_MOST];
+    struct drm_fdinfo info;
+
+    snprintf(path, sizeof(path), "fdinfo/%s", number);
+    ssize_t length = fd_read_text(process, path, text, sizeof(text));
+    if (length <= 0 || !drm_fdinfo_parse(text, (size_t)length, &info))
+        return;
+    int index = gpu_match(setup, "", info.pdev);
+    if (index < 0 || !answer->device[index].known || !info.has_memory)
+        return;
+    const struct client client = {.device = (uint32_t)index,
+                                  .named = info.has_client,
+                                  .id = info.client,
+                                  .pid = pid,
+                                  .bytes = info.memory_bytes,
+                                  .busy_ns = info.busy_ns};
+    add_client(clients, &client);
+}
+
+static void read_process(int proc, const char *name, const struct gpu_setup *setup,
+                         const struct usage_answer *answer, struct clients *clients)
+{
+    char target[PATH_MAX];
+    int process = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (process < 0)
+        return;
+    int fds = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fds >= 0 ? fdopendir(fds) : NULL;
+    if (fds >= 0 && !directory)
+        close(fds);
+    for (struct dirent *entry; directory && (entry = readdir(directory)) != NULL;) {
+        ssize_t length = readlinkat(fds, entry->d_name, target, sizeof(target) - 1);
+        target[length > 0 ? length : 0] = '\0';
+        if (is_drm_node(target))
+            read_descriptor(process, entry->d_name, atoi(name), setup, answer, clients);
+    }
+    if (directory)
+        closedir(directory);
+    close(process);
+}
+
+static void read_processes(const struct gpu_setup *setup, const struct usage_answer *answer,
+                           struct clients *clients)
+{
+    DIR *proc = opendir(setup->proc);
+    if (!proc)
+        return;
+    for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
+        if (is_number(entry->d_name) && strlen(entry->d_name) < 10)
+            read_process(dirfd(proc), entry->d_name, setup, answer, clients);
+    }
+    closedir(proc);
+}
+
+/* -- who is charged ------------------------------------------------------------------ */
+
+#define COMPARE(a, b)                                                                              \
+    if ((a) != (b))                                                                                \
+    return (a) < (b) ? -1 : 1
+
+static int by_client(const void *left, const void *right)
+{
+    const struct client *a = left, *b = right;
+    COMPARE(a->device, b->device);
+    COMPARE(a->named, b->named);
+    if (a->named)
+        COMPARE(a->id, b->id);
+    COMPARE(a->pid, b->pid);
+    COMPARE(b->bytes, a->bytes);
+    return 0;
+}
+
+static bool same_client(const struct client *a, const struct client *b)
+{
+    return a->device == b->device && a->named == b->named &&
+           (a->named ? a->id == b->id : a->pid == b->pid);
+}
+
+/* A client that several descriptors or processes have is counted once, for the process
+ * with the lowest number: mostly the one that opened it. */
+static void charge(struct clients *clients, struct usage_answer *answer, struct usage_rows *rows)
+{
+    if (clients->count > 0)
+        qsort(clients->client, clients->count, sizeof(clients->client[0]), by_client);
+    for (size_t i = 0; i < clients->count; i++) {
+        const struct client *client = &clients->client[i];
+        struct usage_device *device = &answer->device[client->device];
+        const struct gpu_usage_process row = {.pid = client->pid,
+                                              .device = client->device,
+                                              .memory_bytes = client->bytes,
+                                              .busy_ns = client->busy_ns};
+        if (i > 0 && same_client(client, client - 1))
+            continue;
+        if (device->summed && client->bytes <= INT64_MAX - device->used_bytes)
+            device->used_bytes += client->bytes;
+        if (usage_rows_add(rows, &row) < 0)
+            answer->process_lost++;
+    }
+    usage_rows_merge(rows, USAGE_SUM);
+}
+
+static void sample(void *state, const struct gpu_setup *setup, struct usage_answer *answer,
+                   struct usage_rows *rows)
+{
+    struct clients clients = {0};
+
+    (void)state;
+    if (!read_cards(setup, answer))
+        return;
+    read_processes(setup, answer, &clients);
+    charge(&clients, answer, rows);
+    free(clients.client);
+}
+
+const struct gpu_vendor gpu_drm = {
+    .name = "drm",
+    .help = "AMD and Intel: what the kernel tells in /sys/class/drm and /proc/PID/fdinfo",
+    .sample = sample,
+    .nodes = drm_nodes};

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * NVIDIA: how devices are used, as the management library of the driver (NVML) tells. The
+ * pids that it tells were those of the caller's own pid namespace on the machines tried. A
+ * device that is split (MIG) is told as a whole.
+ */
+#include "identity.h"
+#include "nvml_library.h"
+#include "nvml_nodes.h"
+#include "usage_rows.h"
+
+#include "core/base/clock.h"
+#include "core/base/line.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LIBRARY "libnvidia-ml.so.1"
+/* The driver counts the context of each process: 0.5 GiB on an H200 before anything is
+ * allocated, more once many kernels are loaded. */
+#define OVERHEAD_BYTES (UINT64_C(1) << 30)
+
+#define DEVICES_MOST   256
+#define PROCESSES_MOST 65536u    /* more than that is not believed */
+#define TRIES          5         /* the list may grow while it is asked for */
+#define BUFFER_US      10000000u /* the driver remembers about 12 s */
+#define LATE_US        1000000u  /* it tells once a second */
+
+struct device {
+    nvml_device handle;         /* NULL: not one of NVIDIA's */
+    unsigned long long seen_us; /* up to when its use was counted; 0: never */
+};
+
+struct nvml {
+    struct nvml_library library;
+    bool loaded, ready;
+    int64_t retry_ns;
+    char note[192];
+    struct device device[GPU_DEVICE_MAX]; /* as in the setup */
+    struct usage_rows counted;            /* busy_ns so far */
+};
+
+/* -- the library ------------------------------------------------------------------ */
+
+#define NOTE_MAX sizeof(((struct usage_answer *)NULL)->note)
+
+/* Says what went wrong; `code` is NVML's, or negative: a number of errno. One line,
+ * whatever the driver's text is. */
+static void say(const struct nvml *nvml, char *note, const char *what, int code)
+{
+    const char *text = NULL;
+    if (code == -E2BIG)
+        text = "it names more processes than there can be";
+    else if (code == -ERANGE)
+        text = "its figure cannot be true";
+    else if (code < 0)
+        text = strerror(-code);
+    else if (nvml->library.error)
+        text = nvml->library.error(code);
+    int length = snprintf(note, NOTE_MAX, "the NVIDIA driver %.48s: %.80s", what,
+                          text ? text : "it does not say why");
+    if (code > 0)
+        snprintf(note + length, NOTE_MAX - (size_t)length, " (NVML error %d)", code);
+    line_clean(note);
+}
+
+/* 0 or NVML's code. A device that cannot be named is left out. */
+static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
+{
+    unsigned count = 0;
+    int r = nvml->library.device_count(&count);
+
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
+        nvml->device[i].handle = NULL;
+    for (unsigned i = 0; i < count && i < DEVICES_MOST; i++) {
+        char uuid[96] = "";
+        struct nvml_pci pci = {0};
+        nvml_device handle = NULL;
+        if (nvml->library.device_by_index(i, &handle) != 0)
+            continue;
+        if (nvml->library.uuid(handle, uuid, sizeof(uuid)) != 0)
+            uuid[0] = '\0';
+        if (nvml->library.pci(handle, &pci) != 0)
+            pci.bus_id[0] = '\0';
+        uuid[sizeof(uuid) - 1] = pci.bus_id[sizeof(pci.bus_id) - 1] = '\0';
+        int index = gpu_match(setup, uuid, pci.bus_id);
+        if (index >= 0)
+            nvml->device[index].handle = handle;
+    }
+    return 0;
+}
+
+/* Makes the library ready. What failed is tried again after a while only: trying may
+ * load kernel modules. */
+static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    if (nvml->ready)
+        return true;
+    if (now_ns < nvml->retry_ns)
+        return false;
+    nvml->note[0] = '\0';
+    int r = nvml->loaded ? 0 : nvml_library_open(LIBRARY, &nvml->library);
+    if (r == -ENOTSUP)
+        snprintf(nvml->note, sizeof(nvml->note), LIBRARY " is too old to tell usage");
+    if (r)
+        return false;
+    nvml->loaded = true;
+    r = nvml->library.init();
+    if (r != 0 && r != NVML_DRIVER_NOT_LOADED)
+        say(nvml, nvml->note, "does not start", r);
+    if (r == 0 && (r = find_devices(nvml, setup)) != 0)
+        say(nvml, nvml->note, "does not tell its devices", r);
+    nvml->ready = r == 0;
+    if (r != 0)
+        nvml->retry_ns = now_ns + setup->retry_ms * INT64_C(1000000);
+    return nvml->ready;
+}
+
+/* -- one device ------------------------------------------------------------------- */
+
+static int read_memory(const struct nvml *nvml, nvml_device handle, uint64_t *ret_used)
+{
+    struct nvml_memory_v2 second = {.version = (unsigned)sizeof(second) | 2u << 24};
+    struct nvml_memory first = {0};
+
+    /* The second version does not count what the driver keeps from everybody. */
+    if (nvml->library.memory_v2 && nvml->library.memory_v2(handle, &second) == 0) {
+        *ret_used = second.used;
+        return 0;
+    }
+    int r = nvml->library.memory(handle, &first);
+    *ret_used = first.used;
+    return r;
+}
+
+static int add_process(struct usage_rows *rows, uint32_t device, unsigned pid,
+                       unsigned long long used)
+{
+    struct gpu_usage_process row = {.pid = (int32_t)pid, .device = device, .memory_bytes = used};
+    if (pid == 0 || pid > INT32_MAX)
+        return 0;
+    if (used > INT64_MAX) /* ~0 is "not available", and no other can be true */
+        row.memory_bytes = GPU_BYTES_UNKNOWN;
+    return usage_rows_add(rows, &row);
+}
+
+/* Asks until the list fits. NVML's code, or -ENOMEM, or -E2BIG. *ret is the caller's. */
+static int fetch_list(const struct nvml_list *list, nvml_device handle, void **ret,
+                      unsigned *ret_count)
+{
+    size_t size = list->v1 ? sizeof(struct nvml_process_v1) : sizeof(struct nvml_process);
+    unsigned room = 0, count = 0;
+    int r = list->ask(handle, &count, NULL);
+
+    *ret = NULL;
+    for (int i = 0; i < TRIES && r == NVML_INSUFFICIENT_SIZE; i++) {
+        if (count > PROCESSES_MOST)
+            return -E2BIG;
+        room = count + count / 4 + 16;
+        free(*ret);
+        *ret = calloc(room, size);
+        if (!*ret)
+            return -ENOMEM;
+        count = room;
+        r = list->ask(handle, &count, *ret);
+    }
+    *ret_count = count < room ? count : room;
+    return r;
+}
+
+/* In one list a process has a row for each part of a split device; the lists tell the
+ * same thing again. */
+static int read_list(const struct nvml *nvml, const struct nvml_list *list, uint32_t device,
+                     struct usage_rows *rows)
+{
+    struct usage_rows mine = {0};
+    unsigned count = 0;
+    void *raw = NULL;
+    int r = list->ask ? fetch_list(list, nvml->device[device].handle, &raw, &count)
+                      : NVML_NOT_SUPPORTED;
+
+    for (unsigned i = 0; r == 0 && i < count; i++) {
+        const struct nvml_process_v1 *v1 = raw;
+        const struct nvml_process *v3 = raw;
+        r = list->v1 ? add_process(&mine, device, v1[i].pid, v1[i].used)
+                     : add_process(&mine, device, v3[i].pid, v3[i].used);
+    }
+    free(raw);
+    usage_rows_merge(&mine, USAGE_SUM);
+    for (size_t i = 0; r == 0 && i < mine.count; i++)
+        r = usage_rows_add(rows, &mine.row[i]);
+    usage_rows_free(&mine);
+    return r == NVML_NOT_SUPPORTED ? 0 : r;
+}
+
+static unsigned long long wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
+}
+
+/* The samples since the last time; the caller frees them. None is no error. */
+static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const struct device *device,
+                                              unsigned *ret_count)
+{
+    struct nvml_utilization *samples;
+    unsigned count = 0, room;
+
+    *ret_count = 0;
+    if (!nvml->library.utilization ||
+        nvml->library.utilization(device->handle, NULL, &count, device->seen_us) !=
+            NVML_INSUFFICIENT_SIZE ||
+        count == 0 || count > PROCESSES_MOST)
+        return NULL;
+    room = count;
+    samples = calloc(room, sizeof(*samples));
+    if (samples && nvml->library.utilization(device->handle, samples, &count, device->seen_us) == 0)
+        *ret_count = count < room ? count : room;
+    return samples;
+}
+
+/* What was seen up to; the driver's clock is the wall clock, which can be set back. */
+static unsigned long long newest(const struct nvml_utilization *samples, unsigned count,
+                                 unsigned long long seen_us)
+{
+    unsigned long long now_us = wall_us(), newest_us = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (samples[i].time_us > newest_us)
+            newest_us = samples[i].time_us;
+    }
+    /* Nothing ran: what did until a second ago would be told by now. */
+    if (newest_us == 0)
+        newest_us = seen_us > now_us - LATE_US ? seen_us : now_us - LATE_US;
+    return newest_us < now_us ? newest_us : now_us;
+}
+
+/* Adds what each process was busy since the last time. A sample is the mean of all the
+ * time from then to the newest sample of any process, not to its own (tried: an H200,
+ * driver 580). See meter.h for what it is worth. */
+static void count_busy(struct nvml *nvml, uint32_t index, struct usage_rows *rows)
+{
+    struct device *device = &nvml->device[index];
+    unsigned count;
+    struct nvml_utilization *samples = fetch_samples(nvml, device, &count);
+    unsigned long long newest_us = newest(samples, count, device->seen_us);
+    unsigned long long new_us = newest_us > device->seen_us ? newest_us - device->seen_us : 0;
+
+    if (device->seen_us == 0)
+        new_us = 0; /* the first time: nothing to count from */
+    if (new_us > BUFFER_US)
+        new_us = BUFFER_US;
+    for (unsigned i = 0; i < count; i++) {
+        struct gpu_usage_process *row =
+            usage_rows_find(rows, index, samples[i].pid <= INT32_MAX ? (int32_t)samples[i].pid : 0);
+        if (row && samples[i].sm <= 100)
+            row->busy_ns += new_us * 10 * samples[i].sm; /* a percent of a us is 10 ns */
+    }
+    device->seen_us = newest_us;
+    free(samples);
+}
+
+static int read_processes(struct nvml *nvml, uint32_t index, struct usage_rows *rows)
+{
+    struct usage_rows mine = {0};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < NVML_LISTS; i++)
+        r = read_list(nvml, &nvml->library.list[i], index, &mine);
+    usage_rows_merge(&mine, USAGE_MAX);
+    for (size_t i = 0; i < mine.count; i++) {
+        const struct gpu_usage_process *old =
+            usage_rows_find(&nvml->counted, index, mine.row[i].pid);
+        mine.row[i].busy_ns = old ? old->busy_ns : 0;
+    }
+    count_busy(nvml, index, &mine);
+    for (size_t i = 0; r == 0 && i < mine.count; i++)
+        r = usage_rows_add(rows, &mine.row[i]);
+    usage_rows_free(&mine);
+    return r;
+}
+
+static void read_device(struct nvml *nvml, uint32_t index, struct usage_device *answer,
+                        struct usage_rows *rows)
+{
+    int r = read_memory(nvml, nvml->device[index].handle, &answer->used_bytes);
+    size_t before = rows->count;
+
+    if (r == 0 && answer->used_bytes > INT64_MAX)
+        r = -ERANGE;
+    answer->known = r == 0;
+    if (r != 0) {
+        answer->used_bytes = 0;
+        say(nvml, answer->note, "does not tell what is used", r);
+        nvml->ready = false; /* the device may be another one when it is back */
+        return;
+    }
+    r = read_processes(nvml, index, rows);
+    if (r != 0) {
+        rows->count = before;
+        say(nvml, answer->note, "does not tell which processes use the device", r);
+    }
+}
+
+/* -- the backend ------------------------------------------------------------------ */
+
+static void sample(void *state, const struct gpu_setup *setup, struct usage_answer *answer,
+                   struct usage_rows *rows)
+{
+    struct nvml *nvml = state;
+
+    if (!prepare(nvml, setup)) {
+        memcpy(answer->note, nvml->note, sizeof(answer->note));
+        return;
+    }
+    for (uint32_t i = 0; i < setup->device_count; i++) {
+        if (nvml->device[i].handle)
+            read_device(nvml, i, &answer->device[i], rows);
+    }
+    nvml->counted.count = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        if (usage_rows_add(&nvml->counted, &rows->row[i]) < 0)
+            break;
+    }
+}
+
+static int open_state(const struct gpu_setup *setup, void **ret_state)
+{
+    (void)setup;
+    *ret_state = calloc(1, sizeof(struct nvml));
+    return *ret_state ? 0 : -ENOMEM;
+}
+
+const struct gpu_vendor gpu_nvml = {
+    .name = "nvml",
+    .help = "NVIDIA: the management library of the driver, opened at run time",
+    .open = open_state,
+    .sample = sample,
+    .overhead_bytes = OVERHEAD_BYTES,
+    .nodes = nvml_nodes,
+    .reopened = nvml_nodes_reopened,
+    .changes_nodes = nvml_changes_nodes};

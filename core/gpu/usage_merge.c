@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Puts what the vendors said together to one answer; see usage.h. It must not know
+ * how they were asked.
+ */
+#include "usage_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void name_vendor(struct gpu_usage_device *device, const char *name)
+{
+    snprintf(device->backend, sizeof(device->backend), "%s", name);
+}
+
+/* Devices that no vendor knows: which vendor's trouble hides them? */
+static void explain(struct usage_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->setup.device_count; i++) {
+        struct gpu_usage_device *device = &reader->usage.device[i];
+        for (size_t b = 0; gpu_vendors[b]; b++) {
+            const struct standing *standing = &reader->standing[b];
+            if (device->known || device->note[0] != '\0' || (standing->others >> i & 1) != 0)
+                continue;
+            memcpy(device->note, standing->note, sizeof(device->note));
+            if (device->note[0] != '\0')
+                name_vendor(device, gpu_vendors[b]->name);
+        }
+    }
+}
+
+/* What a process did since the last answer, on top of what was told then: its sum falls
+ * when it closes one of several contexts, when another process has its number, and to 0
+ * when a new process of ours counts from there. */
+static uint64_t count_on(const struct usage_reader *reader, const struct gpu_usage_process *row)
+{
+    const struct gpu_usage_process *old = usage_rows_find(&reader->before, row->device, row->pid);
+    if (!old)
+        return row->busy_ns;
+    uint64_t told = reader->told.row[old - reader->before.row].busy_ns;
+    return row->busy_ns > old->busy_ns ? told + (row->busy_ns - old->busy_ns) : told;
+}
+
+static void tell_rows(struct usage_reader *reader)
+{
+    struct gpu_usage *usage = &reader->usage;
+    struct usage_rows told = {0};
+
+    usage_rows_merge(&reader->rows, USAGE_MAX);
+    usage->process_lost += (uint32_t)usage_rows_cut(&reader->rows, GPU_USAGE_PROCESS_MAX);
+    for (size_t i = 0; i < reader->rows.count; i++) {
+        struct gpu_usage_process row = reader->rows.row[i];
+        row.busy_ns = count_on(reader, &row);
+        usage->process[i] = row;
+        if (usage_rows_add(&told, &row) < 0) {
+            reader->rows.count = i; /* no memory: what cannot be remembered starts again */
+            break;
+        }
+        usage->process_count = (uint32_t)i + 1;
+    }
+    usage_rows_free(&reader->before);
+    usage_rows_free(&reader->told);
+    reader->before = reader->rows;
+    reader->told = told;
+    reader->rows = (struct usage_rows){0};
+}
+
+static void take_device(struct usage_reader *reader, uint32_t vendor, uint32_t index)
+{
+    const struct usage_device *told = &reader->wire.answer.device[index];
+    struct gpu_usage_device *device = &reader->usage.device[index];
+
+    if (!told->known && told->note[0] == '\0')
+        return;
+    device->known = told->known;
+    device->summed = told->summed;
+    device->used_bytes = told->used_bytes;
+    name_vendor(device, gpu_vendors[vendor]->name);
+    memcpy(device->note, told->note, sizeof(device->note));
+}
+
+void usage_merge_take(struct usage_reader *reader, uint32_t vendor)
+{
+    const struct usage_answer *answer = &reader->wire.answer;
+    struct standing *standing = &reader->standing[vendor];
+    uint64_t knows = 0;
+
+    for (uint32_t i = 0; i < reader->setup.device_count; i++) {
+        if (!reader->usage.device[i].known && reader->usage.device[i].note[0] == '\0') {
+            take_device(reader, vendor, i);
+            knows |= (uint64_t)(answer->device[i].known) << i;
+        }
+        if (answer->note[0] == '\0') {
+            bool other = !answer->device[i].known && answer->device[i].note[0] == '\0';
+            standing->others = (standing->others & ~(UINT64_C(1) << i)) | (uint64_t)other << i;
+        }
+    }
+    memcpy(standing->note, answer->note, sizeof(standing->note));
+    reader->usage.process_lost += answer->process_lost;
+    for (uint32_t i = 0; i < answer->process_count; i++) {
+        const struct gpu_usage_process *row = &reader->wire.process[i];
+        if ((knows >> row->device & 1) != 0 && usage_rows_add(&reader->rows, row) < 0)
+            reader->usage.process_lost++;
+    }
+}
+
+void usage_merge_finish(struct usage_reader *reader)
+{
+    explain(reader);
+    tell_rows(reader);
+    reader->usage.took_ns = reader->now_ns() - reader->usage.asked_ns;
+}

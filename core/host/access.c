@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may open which device node; see gating.h. */
+#include "access.h"
+
+#include "core/base/log.h"
+
+#include "core/devacl/devacl.h"
+#include "core/gpu/nodes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#define SECOND_NS INT64_C(1000000000)
+/* Nodes are looked at so often though nobody told of a change: a watch can fail. */
+#define RECHECK_NS (60 * SECOND_NS)
+/* Who makes a node sets its mode a moment later. A node that entered the gate before
+ * would get back the wrong one in the end. */
+#define SETTLE_NS (SECOND_NS / 5)
+/* Somebody who opens a node again and again is told of once in so long. */
+#define TELL_NS   (60 * SECOND_NS)
+#define NODES_MAX 512
+
+/* A node, and the devices that told it: bit i for device i. */
+struct access_node {
+    char path[DEVACL_PATH_MAX];
+    uint64_t devices;
+    bool own; /* of one device alone */
+};
+
+/* Somebody who may open the nodes of a device. */
+struct holder {
+    uint32_t device, id;
+    bool is_group;
+};
+
+struct access {
+    struct access_start start;
+    struct devacl *devacl; /* NULL: not opened yet, or cannot be */
+    bool on, dirty;
+    int64_t scan_ns; /* when to look at the nodes again; INT64_MAX: never */
+    int64_t told_ns; /* when a change by others was told last; 0: never */
+    int watch_fd;
+    struct access_node *nodes;
+    size_t node_count;
+    struct holder *holders; /* sorted, each once */
+    size_t holder_count, holder_capacity;
+    uint64_t held; /* devices whose own nodes are in the gate */
+    char why[MESSAGE_MAX];
+};
+
+int access_new(const struct access_start *start, struct access **ret_access)
+{
+    struct access *access = calloc(1, sizeof(*access));
+    if (!access)
+        return -ENOMEM;
+    access->start = *start;
+    access->scan_ns = INT64_MAX;
+    access->watch_fd = -1;
+    *ret_access = access;
+    return 0;
+}
+
+struct access *access_free(struct access *access)
+{
+    if (!access)
+        return NULL;
+    devacl_free(access->devacl);
+    if (access->watch_fd >= 0)
+        close(access->watch_fd);
+    free(access->nodes);
+    free(access->holders);
+    free(access);
+    return NULL;
+}
+
+/* What is wrong from now on; said when it is something new. */
+static void set_why(struct access *access, const char *message)
+{
+    if (*message && strcmp(message, access->why) != 0)
+        log_say("%s", message);
+    snprintf(access->why, sizeof(access->why), "%s", message);
+}
+
+/* -- which nodes there are ---------------------------------------------------------- */
+
+struct finding {
+    struct access *access;
+    uint32_t device;
+};
+
+static int found(void *context, const char *path, bool shared)
+{
+    struct finding *finding = context;
+    struct access *access = finding->access;
+    struct access_node *node = NULL;
+    if (strlen(path) >= sizeof(node->path))
+        return 0;
+    for (size_t i = 0; i < access->node_count && !node; i++)
+        if (!strcmp(access->nodes[i].path, path))
+            node = &access->nodes[i];
+    if (!node && access->node_count == NODES_MAX)
+        return 0;
+    if (!node) {
+        node = &access->nodes[access->node_count++];
+        *node = (struct access_node){.own = !shared};
+        strcpy(node->path, path);
+    }
+    node->devices |= UINT64_C(1) << finding->device;
+    return 0;
+}
+
+static void find_nodes(struct access *access)
+{
+    struct finding finding = {.access = access};
+    access->node_count = 0;
+    for (; finding.device < access->start.device_count; finding.device++)
+        gpu_nodes(&access->start.devices[finding.device], NULL, found, &finding);
+}
+
+/* -- who may open them ----------------------------------------------------------------- */
+
+static int compare_holders(const void *one, const void *other)
+{
+    const struct holder *a = one, *b = other;
+    if (a->device != b->device)
+        return a->device < b->device ? -1 : 1;
+    if (a->is_group != b->is_group)
+        return a->is_group ? 1 : -1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int add_holder(struct access *access, uint32_t device, uint32_t id, bool is_group)
+{
+    if (access->holder_count == access->holder_capacity) {
+        size_t capacity = access->holder_capacity ? access->holder_capacity * 2 : 64;
+        struct holder *holders = realloc(access->holders, capacity * sizeof(*holders));
+        if (!holders)
+            return -ENOMEM;
+        access->holders = holders;
+        access->holder_capacity = capacity;
+    }
+    access->holders[access->holder_count++] = (struct holder){device, id, is_group};
+    return 0;
+}
+
+static int find_holders(struct access *access)
+{
+    const struct allocation *allocation;
+    int r = 0;
+    access->holder_count = 0;
+    for (size_t at = 0; !r && (allocation = allocations_next(access->start.allocations, &at));) {
+        if (allocation->device >= GPU_DEVICE_MAX)
+            continue;
+        r = add_holder(access, allocation->device, allocation->uid, false);
+        if (!r && (allocation->mode & 0020))
+            r = add_holder(access, allocation->device, allocation->gid, true);
+    }
+    if (access->holder_count)
+        qsort(access->holders, access->holder_count, sizeof(struct holder), compare_holders);
+    size_t kept = 0;
+    for (size_t i = 0; i < access->holder_count; i++)
+        if (!kept || compare_holders(&access->holders[kept - 1], &access->holders[i]))
+            access->holders[kept++] = access->holders[i];
+    access->holder_count = kept;
+    return r;
+}
+
+/* The ids of those who may open a node, from `ids` on. */
+static size_t put_ids(const struct access *access, const struct access_node *node, bool groups,
+                      uint32_t *ids)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < access->holder_count; i++) {
+        const struct holder *holder = &access->holders[i];
+        if (holder->is_group == groups && (node->devices >> holder->device & 1))
+            ids[count++] = holder->id;
+    }
+    return count;
+}
+
+/* -- opening and closing ------------------------------------------------------------------ */
+
+static int apply(struct access *access, struct message *message)
+{
+    struct devacl_node *wanted = calloc(access->node_count + 1, sizeof(*wanted));
+    uint32_t *ids = calloc(access->node_count * access->holder_count + 1, sizeof(*ids));
+    uint32_t *next = ids;
+    int r = -ENOMEM;
+    if (wanted && ids) {
+        for (size_t i = 0; i < access->node_count; i++) {
+            const struct access_node *node = &access->nodes[i];
+            wanted[i].path = node->path;
+            wanted[i].uids = next;
+            wanted[i].uid_count = put_ids(access, node, false, next);
+            next += wanted[i].uid_count;
+            wanted[i].gids = next;
+            wanted[i].gid_count = put_ids(access, node, true, next);
+            next += wanted[i].gid_count;
+        }
+        r = devacl_apply(access->devacl, wanted, access->node_count, message);
+    } else {
+        message_set(r, message, "not enough memory for the gate: device nodes stay as they are");
+    }
+    free(wanted);
+    free(ids);
+    return r;
+}
+
+/* Opened when it is needed first: also to see whether a daemon left something. */
+static bool open_devacl(struct access *access)
+{
+    const struct devacl_options options = {.state_dir = access->start.state_dir};
+    struct message message;
+    if (access->devacl)
+        return true;
+    int r = devacl_new(&options, &access->devacl, &message);
+    if (r)
+        set_why(access, message.text);
+    else if (*message.text)
+        log_say("%s", message.text);
+    return !r;
+}
+
+static void tell_changed(void *context, const char *path, const char *message)
+{
+    struct access *access = context;
+    char details[128];
+    log_say("%s; only holders of partitions can open it again", message);
+    snprintf(details, sizeof(details), "node=%.100s", path);
+    access->start.note(access->start.context, "node-changed", details);
+}
+
+static void tell_changes(struct access *access, int64_t now_ns)
+{
+    bool tell = !access->told_ns || now_ns - access->told_ns >= TELL_NS;
+    if (devacl_check(access->devacl, tell ? tell_changed : NULL, access) && tell)
+        access->told_ns = now_ns;
+}
+
+/* What is wrong although the gate could do its work. */
+static void find_weakness(const struct access *access, char *message, size_t size)
+{
+    message[0] = '\0';
+    if (!access->node_count)
+        snprintf(message, size,
+                 "the gate finds no device nodes of these devices: "
+                 "everybody can use them as before");
+    else
+        gpu_nodes_reopened(NULL, message, size);
+}
+
+static void hold(struct access *access, int64_t now_ns, bool scan)
+{
+    struct message message = {""};
+    tell_changes(access, now_ns); /* before they are mended */
+    if (scan)
+        find_nodes(access);
+    int r = find_holders(access);
+    if (r)
+        message_set(r, &message, "not enough memory for the gate: nobody new gets in");
+    else
+        r = apply(access, &message);
+    access->held = 0;
+    for (size_t i = 0; !r && i < access->node_count; i++)
+        access->held |= access->nodes[i].own ? access->nodes[i].devices : 0;
+    if (!r)
+        find_weakness(access, message.text, sizeof(message.text));
+    set_why(access, message.text);
+}
+
+static void let_go(struct access *access, int64_t now_ns)
+{
+    struct message message;
+    access->held = 0;
+    int r = devacl_release(access->devacl, &message);
+    set_why(access, r ? message.text : "");
+    access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
+}
+
+/* -- noticing what others do ---------------------------------------------------------------- */
+
+static void watch(struct access *access)
+{
+    static const char *const directories[] = {"/dev", "/dev/dri", "/dev/accel"};
+    if (access->watch_fd < 0)
+        access->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
+        if (access->watch_fd >= 0) /* what is not there is no harm: there is RECHECK_NS */
+            inotify_add_watch(access->watch_fd, directories[i],
+                              IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+}
+
+static void unwatch(struct access *access)
+{
+    if (access->watch_fd >= 0)
+        close(access->watch_fd);
+    access->watch_fd = -1;
+}
+
+static bool is_node(const struct access *access, const char *name)
+{
+    for (size_t i = 0; i < access->node_count; i++)
+        if (!strcmp(strrchr(access->nodes[i].path, '/') + 1, name))
+            return true;
+    return false;
+}
+
+static void plan(struct access *access, int64_t at_ns)
+{
+    if (at_ns < access->scan_ns)
+        access->scan_ns = at_ns;
+}
+
+/* Takes in what happened in the directories of the nodes. */
+static void notice(struct access *access, int64_t now_ns)
+{
+    _Alignas(struct inotify_event) char data[4096];
+    ssize_t length;
+    while (access->watch_fd >= 0 && (length = read(access->watch_fd, data, sizeof(data))) > 0)
+        for (char *at = data; at < data + length;) {
+            const struct inotify_event *event = (const void *)at;
+            at += sizeof(*event) + event->len;
+            if (event->mask & IN_Q_OVERFLOW)
+                plan(access, now_ns);
+            else if (event->mask & (IN_CREATE | IN_MOVED_TO))
+                plan(access, now_ns + SETTLE_NS);
+            else if (event->len && is_node(access, event->name))
+                plan(access, now_ns);
+        }
+}
+
+/* -- from outside ------------------------------------------------------------------------------ */
+
+void access_set(struct access *access, bool on)
+{
+    if (access->on != on || !access->nodes)
+        access->scan_ns = 0;
+    access->on = on;
+}
+
+void access_touch(struct access *access)
+{
+    access->dirty = access->on;
+}
+
+void access_step(struct access *access, int64_t now_ns)
+{
+    notice(access, now_ns);
+    bool scan = access->scan_ns <= now_ns;
+    if (!scan && !access->dirty)
+        return;
+    access->dirty = false;
+    if (scan)
+        access->scan_ns = now_ns + RECHECK_NS;
+    if (!access->nodes)
+        access->nodes = calloc(NODES_MAX, sizeof(*access->nodes));
+    if (!access->nodes || !open_devacl(access)) {
+        access->held = 0;
+        return;
+    }
+    if (access->on) {
+        watch(access);
+        hold(access, now_ns, scan);
+    } else {
+        unwatch(access);
+        let_go(access, now_ns);
+    }
+}
+
+int64_t access_next_ns(const struct access *access)
+{
+    return access->dirty ? 0 : access->scan_ns;
+}
+
+int access_fd(const struct access *access)
+{
+    return access->watch_fd;
+}
+
+bool access_holds(const struct access *access, uint32_t device)
+{
+    return device < GPU_DEVICE_MAX && (access->held >> device & 1);
+}
+
+const char *access_why(const struct access *access)
+{
+    return access->why;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What drivers tell, by partition; see sampling.h. */
+#include "telemetry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PERIOD_NS INT64_C(1000000000)
+
+/* What a partition's processes use; kept while it is not nothing. */
+struct tally {
+    uint64_t id;
+    uint64_t bytes;     /* as last told */
+    uint64_t now_bytes; /* in the answer being added up */
+    uint64_t now_busy_ns;
+};
+
+/* How long a process had kept a device busy at the last answer. */
+struct busy {
+    int32_t pid;
+    uint32_t device;
+    uint64_t busy_ns;
+};
+
+struct telemetry {
+    struct telemetry_start start;
+    struct usage_reader *reader;
+    struct gpu_usage last;
+    bool asked, answered, metered;
+    int64_t asked_ns; /* CLOCK_BOOTTIME */
+    struct tally *tallies;
+    size_t tally_count, tally_capacity;
+    struct busy *busy; /* of the last answer, in its order */
+    size_t busy_count;
+};
+
+int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_sampling)
+{
+    struct telemetry *telemetry = calloc(1, sizeof(*telemetry));
+    if (!telemetry)
+        return -ENOMEM;
+    telemetry->start = *start;
+    telemetry->metered = true; /* until it is known better */
+    telemetry->busy = calloc(GPU_USAGE_PROCESS_MAX, sizeof(*telemetry->busy));
+    int r = telemetry->busy
+                ? usage_reader_new(start->devices, start->device_count, NULL, &telemetry->reader)
+                : -ENOMEM;
+    if (r) {
+        telemetry_free(telemetry);
+        return r;
+    }
+    *ret_sampling = telemetry;
+    return 0;
+}
+
+struct telemetry *telemetry_free(struct telemetry *telemetry)
+{
+    if (telemetry) {
+        usage_reader_free(telemetry->reader);
+        free(telemetry->tallies);
+        free(telemetry->busy);
+        free(telemetry);
+    }
+    return NULL;
+}
+
+int telemetry_fd(const struct telemetry *telemetry)
+{
+    return usage_reader_fd(telemetry->reader);
+}
+
+void telemetry_ask(struct telemetry *telemetry, int64_t now_ns)
+{
+    if (telemetry->asked)
+        return;
+    telemetry->asked_ns = now_ns;
+    telemetry->asked = true;
+    usage_reader_ask(telemetry->reader);
+}
+
+const struct gpu_usage *telemetry_last(const struct telemetry *telemetry)
+{
+    return telemetry->answered ? &telemetry->last : NULL;
+}
+
+bool telemetry_is_metered(const struct telemetry *telemetry)
+{
+    return telemetry->metered;
+}
+
+bool telemetry_is_asking(const struct telemetry *telemetry)
+{
+    return telemetry->asked;
+}
+
+int64_t telemetry_next_ns(const struct telemetry *telemetry, bool occupied)
+{
+    if (!occupied || telemetry->asked || !telemetry->metered)
+        return INT64_MAX;
+    return telemetry->asked_ns + PERIOD_NS;
+}
+
+/* -- adding up ------------------------------------------------------------------- */
+
+static struct tally *tally_of(struct telemetry *telemetry, uint64_t id)
+{
+    for (size_t i = 0; i < telemetry->tally_count; i++)
+        if (telemetry->tallies[i].id == id)
+            return &telemetry->tallies[i];
+    if (telemetry->tally_count == telemetry->tally_capacity) {
+        size_t capacity = telemetry->tally_capacity ? telemetry->tally_capacity * 2 : 16;
+        struct tally *tallies = realloc(telemetry->tallies, capacity * sizeof(*tallies));
+        if (!tallies)
+            return NULL;
+        telemetry->tallies = tallies;
+        telemetry->tally_capacity = capacity;
+    }
+    struct tally *tally = &telemetry->tallies[telemetry->tally_count++];
+    *tally = (struct tally){.id = id};
+    return tally;
+}
+
+/* The order in which an answer has them. */
+static int compare_busy(const void *one, const void *other)
+{
+    const struct busy *a = one, *b = other;
+    if (a->device != b->device)
+        return a->device < b->device ? -1 : 1;
+    return a->pid < b->pid ? -1 : a->pid > b->pid;
+}
+
+/* How much longer than at the last answer. A counter that went back is another
+ * process's. The first answer of all says nothing: it was counted before, by the worker
+ * before this one. */
+static uint64_t busy_more(const struct telemetry *telemetry,
+                          const struct gpu_usage_process *process)
+{
+    const struct busy probe = {.pid = process->pid, .device = process->device};
+    if (!telemetry->answered)
+        return 0;
+    const struct busy *before =
+        bsearch(&probe, telemetry->busy, telemetry->busy_count, sizeof(probe), compare_busy);
+    if (!before || before->busy_ns > process->busy_ns)
+        return process->busy_ns;
+    return process->busy_ns - before->busy_ns;
+}
+
+static void add(struct telemetry *telemetry, const struct gpu_usage_process *process)
+{
+    uint64_t id = proctrack_partition_of(telemetry->start.proctrack, process->pid);
+    const struct allocation *allocation =
+        id ? allocations_find(telemetry->start.allocations, id) : NULL;
+    if (!allocation || allocation->device != process->device)
+        return;
+    struct tally *tally = tally_of(telemetry, id);
+    if (!tally)
+        return; /* without memory it is told less, and more at the next time */
+    if (process->memory_bytes != GPU_BYTES_UNKNOWN)
+        tally->now_bytes += process->memory_bytes;
+    tally->now_busy_ns += busy_more(telemetry, process);
+}
+
+static void remember_busy(struct telemetry *telemetry, const struct gpu_usage *usage)
+{
+    telemetry->busy_count = usage->process_count;
+    for (uint32_t i = 0; i < usage->process_count; i++)
+        telemetry->busy[i] = (struct busy){usage->process[i].pid, usage->process[i].device,
+                                           usage->process[i].busy_ns};
+}
+
+static void tell(struct telemetry *telemetry)
+{
+    for (size_t i = 0; i < telemetry->tally_count;) {
+        struct tally *tally = &telemetry->tallies[i];
+        if (tally->now_bytes != tally->bytes || tally->now_busy_ns)
+            telemetry->start.usage(telemetry->start.context, tally->id, tally->now_bytes,
+                                   tally->now_busy_ns);
+        tally->bytes = tally->now_bytes;
+        tally->now_bytes = tally->now_busy_ns = 0;
+        if (tally->bytes)
+            i++;
+        else
+            *tally = telemetry->tallies[--telemetry->tally_count];
+    }
+}
+
+bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
+{
+    const struct gpu_usage *usage;
+    if (usage_reader_take(telemetry->reader, &usage))
+        return false;
+    bool any = false;
+    for (uint32_t i = 0; i < usage->process_count; i++)
+        add(telemetry, &usage->process[i]);
+    remember_busy(telemetry, usage);
+    tell(telemetry);
+    for (uint32_t i = 0; i < usage->device_count; i++)
+        any |= usage->device[i].known || usage->device[i].note[0];
+    telemetry->last = *usage;
+    telemetry->metered = any;
+    telemetry->answered = true;
+    telemetry->asked = false;
+    *ret_asked_ns = telemetry->asked_ns;
+    return true;
+}
+
+void telemetry_drop(struct telemetry *telemetry, uint64_t id)
+{
+    for (size_t i = 0; i < telemetry->tally_count; i++)
+        if (telemetry->tallies[i].id == id) {
+            telemetry->tallies[i] = telemetry->tallies[--telemetry->tally_count];
+            return;
+        }
+}

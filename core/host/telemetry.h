@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What drivers tell, by partition: asks the usage reader, finds out which partition each
+ * process belongs to, and adds up. Asks only when somebody reads, and once a second
+ * while programs are in partitions on devices that a driver tells about: otherwise
+ * nothing wakes up. One thread, the host thread's, uses it.
+ */
+#ifndef CHRONOS_HOST_TELEMETRY_H
+#define CHRONOS_HOST_TELEMETRY_H
+
+#include "allocations.h"
+
+#include "core/gpu/usage.h"
+#include "core/proctrack/proctrack.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct telemetry;
+
+/* What is told of a partition: bytes its processes use of its device now, and how
+ * much longer than at the last time they kept it busy. */
+typedef void telemetry_usage_fn(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
+
+struct telemetry_start {
+    const struct gpu_device *devices; /* borrowed */
+    uint32_t device_count;
+    struct proctrack *proctrack;           /* borrowed */
+    const struct allocations *allocations; /* borrowed: all live partitions */
+    telemetry_usage_fn *usage;
+    void *context;
+};
+
+/* 0 or -errno. */
+int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_sampling);
+struct telemetry *telemetry_free(struct telemetry *telemetry);
+/* Readable when telemetry_take should be called. */
+int telemetry_fd(const struct telemetry *telemetry);
+/* Asks the drivers, unless a question is under way. now_ns: CLOCK_BOOTTIME. */
+void telemetry_ask(struct telemetry *telemetry, int64_t now_ns);
+/* Whether a question is under way. */
+bool telemetry_is_asking(const struct telemetry *telemetry);
+/* Takes an answer, if there is one, and tells what changed. True: there was one;
+ * *ret_asked_ns is when it was asked for. */
+bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns);
+/* The last answer, or NULL before the first. Borrowed until the next telemetry_take. */
+const struct gpu_usage *telemetry_last(const struct telemetry *telemetry);
+/* Whether any driver tells of any device, as far as is known. */
+bool telemetry_is_metered(const struct telemetry *telemetry);
+/* When the drivers should be asked next without anybody reading: `occupied` tells
+ * whether programs are in partitions. INT64_MAX never. */
+int64_t telemetry_next_ns(const struct telemetry *telemetry, bool occupied);
+/* Forgets a partition that ended. */
+void telemetry_drop(struct telemetry *telemetry, uint64_t id);
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The adapter "cgroup": the members of a partition are the processes in its cgroups of
+ * version 2. Any controllers or none: only the hierarchy itself is used.
+ *
+ * Guaranteed:
+ * - A process that starts in a cgroup is in it, whatever it does: fork, double fork,
+ *   setsid, another user id, a namespace. Nothing has to be looked for, and nothing is
+ *   missed while the daemon is down.
+ * - Nobody but root can leave. A cgroup is made above the topmost directory that the
+ *   user of the joining process may write (cgroup_climb), so a member cannot move
+ *   itself or others out, nor can its user from outside. For a process of root: above
+ *   what anybody but root may write.
+ * - What is above that directory goes on to count for members: limits of a user's
+ *   slice, of a batch job, of a container. A partition has one cgroup for each place
+ *   that its members came from ("chronosfs-INSTANCE-pN"); all end together. When the
+ *   unit or job around it is stopped, its members are stopped too.
+ * - Kill is one write for each cgroup: forks that are under way die with it, and it ends
+ *   frozen and stopped members. What the kernel leaves out (a process whose first thread
+ *   has ended while others run) is found and ended too. Freezing cannot be
+ *   seen or undone by members.
+ * - proctrack_signal freezes for a moment, so that nobody is missed or told twice. A
+ *   daemon killed just then leaves the partition frozen: see proctrack_each.
+ * - After a restart the members are found by walking the tree.
+ *
+ * Not guaranteed:
+ * - Root, and root's daemons on behalf of others, can move anybody anywhere.
+ * - Limits set on a directory that was itself delegated to the user (user@1000.service
+ *   with a limit of its own) do not count for members: they have to live above it.
+ * - What somebody else's daemon starts for a member is elsewhere in the tree.
+ * - A kernel thread cannot join, nor a process whose first thread has ended while others
+ *   run (-EOPNOTSUPP): the kernel moves it, but does not list it.
+ * - A pid is what the kernel is told. If the right process ends between look and move
+ *   and its pid is given to another at once, that one is in the partition for less than
+ *   a millisecond and then moved to the cgroup of its parent.
+ */
+#include "cgroup.h"
+
+#include "core/base/message.h"
+
+#include "core/base/clock.h"
+#include "core/base/fd.h"
+
+#include "core/base/pidfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIGNAL_WAIT_MS 200 /* how long a signal waits for all to stand still */
+#define KILL_ROUNDS    50
+
+static struct cgroup *cgroup_from(struct proctrack *proctrack)
+{
+    return (struct cgroup *)proctrack;
+}
+
+static int cgroup_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
+{
+    return procfs_look(cgroup_from(proctrack)->proc_fd, pid, ret_process, NULL);
+}
+
+static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
+{
+    return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
+}
+
+/* The leaves of partition `id`: where they begin, and how many. */
+static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first)
+{
+    size_t first = 0, end = cgroup->leaf_count, count = 0;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (cgroup->leaves[middle].id < id)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    while (first + count < cgroup->leaf_count && cgroup->leaves[first + count].id == id)
+        count++;
+    *ret_first = first;
+    return count;
+}
+
+/* All members, sorted. The caller frees list->pids, also after an error. */
+static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list)
+{
+    size_t first, count = leaves_of(cgroup, id, &first);
+    int r = 0;
+    *list = (struct cgroup_pids){.pids = NULL};
+    for (size_t i = first; !r && i < first + count; i++)
+        r = cgroup_list(cgroup, cgroup->leaves[i].path, list);
+    cgroup_pids_sort(list);
+    return r;
+}
+
+static int cgroup_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
+                          void *context)
+{
+    struct cgroup_pids list;
+    int r = members_list(cgroup_from(proctrack), id, &list);
+    for (size_t i = 0; !r && fn && i < list.count; i++)
+        fn(context, list.pids[i]);
+    free(list.pids);
+    return r ? r : (int)list.count;
+}
+
+static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
+{
+    const struct cgroup *cgroup = cgroup_from(proctrack);
+    char path[PATH_MAX];
+    struct procfs_stat stat;
+    size_t at;
+    if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat) ||
+        cgroup_of(cgroup, pid, path) != 0)
+        return 0;
+    return cgroup_ours(cgroup, path, &at);
+}
+
+/* Until all in the cgroup stand still. */
+static int frozen_wait(const struct cgroup *cgroup, const char *path, int64_t until_ns)
+{
+    char name[PATH_MAX], text[128];
+    int r = -EBUSY;
+    if (snprintf(name, sizeof(name), "%s/cgroup.events", path) >= (int)sizeof(name))
+        return -ENAMETOOLONG;
+    int fd = openat(cgroup->root_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    while (r == -EBUSY) {
+        ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
+        text[length < 0 ? 0 : length] = '\0';
+        int64_t left_ms = (until_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
+        if (length < 0 || strstr(text, "frozen 1"))
+            r = 0;
+        else if (left_ms <= 0)
+            break;
+        else
+            poll(&(struct pollfd){.fd = fd, .events = POLLPRI}, 1, (int)left_ms);
+    }
+    close(fd);
+    return r;
+}
+
+static int freeze_for(struct cgroup *cgroup, uint64_t id, bool frozen, int wait_ms)
+{
+    size_t first, count = leaves_of(cgroup, id, &first);
+    int64_t until_ns = clock_monotonic_ns() + wait_ms * NS_PER_MS;
+    int r = 0;
+    for (size_t i = first; i < first + count; i++) {
+        int written =
+            cgroup_write(cgroup, cgroup->leaves[i].path, "cgroup.freeze", frozen ? "1" : "0");
+        if (written != 0 && written != -ENOENT && written != -ENODEV)
+            r = written;
+    }
+    for (size_t i = first; !r && frozen && i < first + count; i++)
+        r = frozen_wait(cgroup, cgroup->leaves[i].path, until_ns);
+    return r;
+}
+
+static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+{
+    return freeze_for(cgroup_from(proctrack), id, frozen, PROCTRACK_WAIT_MS);
+}
+
+static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
+{
+    size_t first, count = leaves_of(cgroup, id, &first);
+    for (size_t i = first; i < first + count; i++) {
+        if (cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+            return true;
+    }
+    return false;
+}
+
+/* Through a descriptor, and only if what it names is a member while we have it. */
+static int signal_one(struct proctrack *proctrack, uint64_t id, pid_t pid, int signo)
+{
+    steps_before(&cgroup_from(proctrack)->steps, "signal");
+    int r = -ESRCH, pidfd = pidfd_new(pid);
+    if (pidfd < 0)
+        return pidfd;
+    if (cgroup_partition_of(proctrack, pid) == id)
+        r = pidfd_send(pidfd, signo);
+    close(pidfd);
+    return r;
+}
+
+static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+{
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    struct cgroup_pids list;
+    bool was_frozen = is_frozen(cgroup, id), refused = false;
+    if (!was_frozen)
+        freeze_for(cgroup, id, true, SIGNAL_WAIT_MS); /* not all: then it is less exact */
+    int r = members_list(cgroup, id, &list);
+    for (size_t i = 0; !r && i < list.count; i++) {
+        int sent = signal_one(proctrack, id, list.pids[i], signo);
+        *ret_count += sent == 0;
+        refused = refused || sent == -EPERM;
+    }
+    free(list.pids);
+    if (!was_frozen)
+        freeze_for(cgroup, id, false, 0);
+    return !r && refused && *ret_count == 0 ? -EPERM : r;
+}
+
+/* cgroup.kill leaves one out: a process whose first thread has ended while others run.
+ * It sends each process's signal to that thread alone. Through a descriptor it goes to
+ * the whole process. Returns how many there were. */
+static int kill_headless(struct proctrack *proctrack, uint64_t id)
+{
+    const struct cgroup *cgroup = cgroup_from(proctrack);
+    struct cgroup_pids list;
+    struct procfs_stat stat;
+    int found = 0, r = members_list(cgroup, id, &list);
+    for (size_t i = 0; !r && i < list.count; i++) {
+        if (procfs_stat_read(cgroup->proc_fd, list.pids[i], &stat) != 0 || stat.state != 'Z')
+            continue;
+        signal_one(proctrack, id, list.pids[i], SIGKILL);
+        found++;
+    }
+    free(list.pids);
+    return r ? r : found;
+}
+
+static int kill_leaves(const struct cgroup *cgroup, uint64_t id)
+{
+    size_t first, count = leaves_of(cgroup, id, &first);
+    int r = 0;
+    for (size_t i = first; i < first + count; i++) {
+        int written = cgroup_write(cgroup, cgroup->leaves[i].path, "cgroup.kill", "1");
+        if (written != 0 && written != -ENOENT && written != -ENODEV)
+            r = written;
+    }
+    return r;
+}
+
+static int cgroup_kill(struct proctrack *proctrack, uint64_t id)
+{
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        int r = kill_leaves(cgroup_from(proctrack), id);
+        if (!r)
+            r = kill_headless(proctrack, id);
+        if (r <= 0)
+            return r;
+        usleep(1000); /* they, and what they may have started before, go in this time */
+    }
+    return -EAGAIN;
+}
+
+static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
+{
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    size_t first, count = leaves_of(cgroup, id, &first), kept = first;
+    int r = 0;
+    for (size_t i = first; i < first + count; i++) {
+        if (cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
+            return -EBUSY;
+    }
+    for (size_t i = first; i < cgroup->leaf_count; i++) {
+        int removed = i < first + count ? cgroup_remove(cgroup, cgroup->leaves[i].path) : 1;
+        if (removed == 0)
+            free(cgroup->leaves[i].path);
+        else
+            cgroup->leaves[kept++] = cgroup->leaves[i];
+        if (removed < 0)
+            r = removed;
+    }
+    cgroup->leaf_count = kept;
+    return r;
+}
+
+static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
+{
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    int count = 0;
+    for (size_t i = 0; i < cgroup->leaf_count; i++) {
+        uint64_t id = cgroup->leaves[i].id;
+        if (i > 0 && cgroup->leaves[i - 1].id == id)
+            continue;
+        int members = cgroup_members(proctrack, id, NULL, NULL);
+        if (members < 0)
+            return members;
+        if (fn)
+            fn(context, id, (uint32_t)members, is_frozen(cgroup, id));
+        count++;
+    }
+    return count;
+}
+
+static int cgroup_scan(struct proctrack *proctrack)
+{
+    (void)proctrack; /* the kernel keeps the list */
+    return 0;
+}
+
+static void cgroup_close(struct proctrack *proctrack)
+{
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    for (size_t i = 0; i < cgroup->leaf_count; i++)
+        free(cgroup->leaves[i].path);
+    free(cgroup->leaves);
+    fd_close(cgroup->root_fd);
+    fd_close(cgroup->proc_fd);
+    free(cgroup);
+}
+
+static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
+                                                .look = cgroup_look,
+                                                .leader = cgroup_leader,
+                                                .join = cgroup_join,
+                                                .members = cgroup_members,
+                                                .partition_of = cgroup_partition_of,
+                                                .signal = cgroup_signal,
+                                                .kill = cgroup_kill,
+                                                .freeze = cgroup_freeze,
+                                                .forget = cgroup_forget,
+                                                .each = cgroup_each,
+                                                .scan = cgroup_scan,
+                                                .close = cgroup_close};
+
+/* Everything but memory, in the order that makes the clearest sentence. */
+static int prepare(struct cgroup *cgroup, const struct proctrack_options *options,
+                   struct message *message)
+{
+    if (geteuid() != 0)
+        return message_set(-EPERM, message, "only root can make cgroups for others");
+    cgroup->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (cgroup->proc_fd < 0)
+        return message_set(-errno, message, "%s cannot be opened: %s", options->proc,
+                           strerror(errno));
+    int r = cgroup_mount_open(cgroup, options, message);
+    if (r)
+        return r;
+    r = cgroup_step_out(cgroup, getpid());
+    if (!r && options->supervisor > 0)
+        r = cgroup_step_out(cgroup, options->supervisor);
+    if (!r)
+        r = cgroup_walk(cgroup);
+    if (r)
+        message_set(r, message, "the cgroup tree cannot be used: %s", strerror(-r));
+    return r;
+}
+
+int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+                struct message *message)
+{
+    struct cgroup *cgroup = calloc(1, sizeof(*cgroup));
+    if (!cgroup)
+        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
+    cgroup->port.ops = &cgroup_ops;
+    adapter_own_set(&cgroup->port, options);
+    cgroup->proc_fd = cgroup->root_fd = -1;
+    cgroup->steps = options->steps;
+    snprintf(cgroup->prefix, sizeof(cgroup->prefix), "chronosfs-%s-p", options->instance);
+    int r = prepare(cgroup, options, message);
+    if (r) {
+        cgroup_close(&cgroup->port);
+        return r;
+    }
+    *ret_proctrack = &cgroup->port;
+    return 0;
+}

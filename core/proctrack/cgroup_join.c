@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Joining under cgroup: where the cgroup of a new member goes, and moving it there. The
+ * kernel is told a pid, which may be another process by then; a descriptor of the right
+ * one tells afterwards, and who was moved by mistake is moved back.
+ */
+#include "cgroup.h"
+
+#include "core/base/message.h"
+
+#include "core/base/fd.h"
+
+#include "core/base/pidfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int move(const struct cgroup *cgroup, const char *path, pid_t pid)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", pid);
+    return cgroup_write(cgroup, path, "cgroup.procs", text);
+}
+
+static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
+{
+    for (size_t i = 0; i < cgroup->leaf_count; i++) {
+        if (cgroup->leaves[i].id == id &&
+            cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+            return true;
+    }
+    return false;
+}
+
+/* The leaf of partition `id` for who is in `origin`, made if it is not there. */
+static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
+                     char leaf[static PATH_MAX])
+{
+    bool frozen = is_frozen(cgroup, id);
+    size_t at;
+    int length = snprintf(leaf, PATH_MAX, "%s%s%s%llu", origin, origin[0] == '\0' ? "" : "/",
+                          cgroup->prefix, (unsigned long long)id);
+    if (length >= PATH_MAX)
+        return -ENAMETOOLONG;
+    if (mkdirat(cgroup->root_fd, leaf, 0755) != 0 && errno != EEXIST)
+        return -errno;
+    if (cgroup_ours(cgroup, leaf, &at) != id)
+        return -EEXIST; /* somebody else made it, and could take its processes away */
+    int r = cgroup_leaf_add(cgroup, id, leaf);
+    if (!r && frozen)
+        r = cgroup_write(cgroup, leaf, "cgroup.freeze", "1");
+    return r;
+}
+
+static bool is_below(const char *path, const char *leaf)
+{
+    size_t length = strlen(leaf);
+    return strncmp(path, leaf, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* Whether the chain of parents of `pid`, as far as it is inside `leaf`, leads to `top`. */
+static bool descends(const struct cgroup *cgroup, pid_t pid, pid_t top, const char *leaf)
+{
+    char path[PATH_MAX];
+    struct procfs_stat stat;
+    while (pid != top) {
+        if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || stat.ppid <= 1 ||
+            cgroup_of(cgroup, stat.ppid, path) != 0 || !is_below(path, leaf))
+            return false;
+        pid = stat.ppid;
+    }
+    return true;
+}
+
+/* Somebody else got the pid and was moved to `leaf`: back to where its parent is, where
+ * it began; and so are the children it has had since. If its parent is in the leaf, it
+ * is a member's child and belongs there. */
+static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
+{
+    char path[PATH_MAX];
+    struct procfs_stat stat;
+    struct cgroup_pids list = {.pids = NULL};
+    size_t at;
+    if (cgroup_of(cgroup, pid, path) != 0 || strcmp(path, leaf) != 0 ||
+        procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0)
+        return;
+    if (cgroup_of(cgroup, stat.ppid, path) == 0 && is_below(path, leaf))
+        return;
+    if (stat.ppid <= 1 || cgroup_of(cgroup, stat.ppid, path) != 0) {
+        snprintf(path, sizeof(path), "%s", leaf);
+        if (cgroup_ours(cgroup, path, &at) != 0)
+            path[at] = '\0';
+    }
+    if (cgroup_list(cgroup, leaf, &list) == 0) {
+        for (size_t i = 0; i < list.count; i++) {
+            if (list.pids[i] != pid && descends(cgroup, list.pids[i], pid, leaf))
+                move(cgroup, path, list.pids[i]);
+        }
+    }
+    move(cgroup, path, pid);
+    free(list.pids);
+}
+
+/* A leaf that nobody is in is no trace to leave behind after a join that failed. */
+static void leaf_drop(struct cgroup *cgroup, const char *leaf)
+{
+    if (unlinkat(cgroup->root_fd, leaf, AT_REMOVEDIR) != 0)
+        return;
+    for (size_t i = 0; i < cgroup->leaf_count; i++) {
+        if (strcmp(cgroup->leaves[i].path, leaf) != 0)
+            continue;
+        free(cgroup->leaves[i].path);
+        memmove(&cgroup->leaves[i], &cgroup->leaves[i + 1],
+                (cgroup->leaf_count - i - 1) * sizeof(*cgroup->leaves));
+        cgroup->leaf_count--;
+        return;
+    }
+}
+
+/* The process behind `pidfd` is moved from `origin`, where it is. */
+static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_process *process,
+                     int pidfd, const char *origin)
+{
+    char leaf[PATH_MAX];
+    int r = -ENOENT;
+    /* systemd may remove it while it is empty */
+    for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
+        r = leaf_make(cgroup, id, origin, leaf);
+        if (r)
+            continue;
+        steps_before(&cgroup->steps, "move");
+        r = move(cgroup, leaf, process->pid);
+        steps_before(&cgroup->steps, "moved");
+    }
+    if (!r && !pidfd_lives(pidfd)) {
+        move_back(cgroup, leaf, process->pid);
+        r = -ESRCH;
+    }
+    if (r)
+        leaf_drop(cgroup, leaf);
+    return r;
+}
+
+/* Where the leaf for a process goes; *ret_in is the partition that it is in already. */
+static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[static PATH_MAX],
+                       uint64_t *ret_in)
+{
+    struct procfs_ids ids;
+    size_t at;
+    int r = cgroup_of(cgroup, pid, origin);
+    if (r)
+        return r;
+    *ret_in = cgroup_ours(cgroup, origin, &at);
+    if (*ret_in != 0)
+        origin[at] = '\0';
+    r = procfs_ids_read(cgroup->proc_fd, pid, &ids);
+    if (r)
+        return r;
+    cgroup_climb(cgroup, &ids, origin);
+    free(ids.groups);
+    return 0;
+}
+
+static int explain(int r, pid_t pid, const char *origin, struct message *message)
+{
+    if (r == -EXDEV)
+        return message_set(r, message,
+                           "process %d is in a part of the cgroup tree that chronosfs cannot see",
+                           pid);
+    if (r == -EAGAIN) /* of mkdir; -EAGAIN itself means that the ids changed */
+        return message_set(-ENOSPC, message,
+                           "/%s may have no more cgroups: see its cgroup.max.descendants", origin);
+    if (r == -EACCES)
+        r = -EPERM;
+    if (r && r != -ESRCH)
+        message_set(r, message, "process %d could not be moved to a cgroup in /%s: %s", pid, origin,
+                    strerror(-r));
+    return r;
+}
+
+int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                struct message *message)
+{
+    struct cgroup *cgroup = (struct cgroup *)proctrack;
+    char origin[PATH_MAX] = "";
+    struct procfs_stat stat;
+    uint64_t in = 0;
+    int pidfd = -1;
+    int r = procfs_look_again(cgroup->proc_fd, process, &pidfd);
+    if (r)
+        return r;
+    steps_before(&cgroup->steps, "open");
+    r = procfs_stat_read(cgroup->proc_fd, process->pid, &stat);
+    if (!r && stat.state == 'Z') {
+        fd_close(pidfd);
+        return message_set(-EOPNOTSUPP, message,
+                           "process %d cannot be moved: its first thread has ended", process->pid);
+    }
+    if (!r)
+        r = origin_find(cgroup, process->pid, origin, &in);
+    if (!r && in != id)
+        r = join_from(cgroup, id, process, pidfd, origin);
+    if (!pidfd_lives(pidfd))
+        r = -ESRCH;
+    fd_close(pidfd);
+    return explain(r, process->pid, origin, message);
+}
+
+int cgroup_step_out(const struct cgroup *cgroup, pid_t pid)
+{
+    char path[PATH_MAX];
+    size_t at;
+    if (cgroup_of(cgroup, pid, path) != 0 || cgroup_ours(cgroup, path, &at) == 0)
+        return 0;
+    path[at] = '\0';
+    return move(cgroup, path, pid);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The adapter "fake": processes and partitions in two arrays. It keeps the contract to
+ * the letter, so that what passes its tests with it passes with real processes.
+ */
+#include "fake.h"
+#include "adapter.h"
+
+#include "core/base/array.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_PID   1000
+#define SIGNALS_MAX 65
+
+struct fake_process {
+    struct procfs_process process;
+    uint64_t partition;
+    bool zombie, ended, stuck, doomed; /* doomed: killed, but stuck */
+    unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
+};
+
+struct fake_partition {
+    uint64_t id;
+    bool frozen;
+};
+
+struct fake {
+    struct proctrack port;
+    struct fake_process *processes; /* the newest of a pid is the last one */
+    size_t process_count, process_capacity;
+    struct fake_partition *partitions; /* by id */
+    size_t partition_count, partition_capacity;
+    pid_t next_pid;
+    uint64_t ticks;
+};
+
+static struct fake *fake_of(struct proctrack *proctrack)
+{
+    return (struct fake *)proctrack;
+}
+
+static struct fake_process *find(const struct fake *fake, pid_t pid)
+{
+    for (size_t i = fake->process_count; i-- > 0;) {
+        if (fake->processes[i].process.pid == pid)
+            return fake->processes[i].ended ? NULL : &fake->processes[i];
+    }
+    return NULL;
+}
+
+static struct fake_process *find_living(const struct fake *fake, pid_t pid)
+{
+    struct fake_process *p = find(fake, pid);
+    return p && !p->zombie ? p : NULL;
+}
+
+static struct fake_partition *partition_find(const struct fake *fake, uint64_t id)
+{
+    for (size_t i = 0; i < fake->partition_count; i++) {
+        if (fake->partitions[i].id == id)
+            return &fake->partitions[i];
+    }
+    return NULL;
+}
+
+static bool is_member(const struct fake_process *p, uint64_t id)
+{
+    return p->partition == id && !p->zombie && !p->ended;
+}
+
+static int add(struct fake *fake, pid_t pid, uid_t uid, uint64_t partition)
+{
+    if (array_reserve(fake->processes, fake->process_capacity, fake->process_count + 1))
+        return -ENOMEM;
+    struct fake_process *p = &fake->processes[fake->process_count++];
+    memset(p, 0, sizeof(*p));
+    p->process = (struct procfs_process){
+        .pid = pid, .start = ++fake->ticks, .uid = uid, .euid = uid, .suid = uid, .gid = uid};
+    p->partition = partition;
+    return 0;
+}
+
+pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
+{
+    struct fake *fake = fake_of(proctrack);
+    const struct fake_process *from = find_living(fake, parent);
+    pid_t pid = fake->next_pid;
+    int r = add(fake, pid, uid, from ? from->partition : 0);
+    if (r)
+        return r;
+    fake->next_pid++;
+    return pid;
+}
+
+int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid)
+{
+    proctrack_fake_end(proctrack, pid, false);
+    return add(fake_of(proctrack), pid, uid, 0);
+}
+
+void proctrack_fake_end(struct proctrack *proctrack, pid_t pid, bool zombie)
+{
+    struct fake_process *p = find(fake_of(proctrack), pid);
+    if (p) {
+        p->zombie = zombie;
+        p->ended = !zombie;
+    }
+}
+
+void proctrack_fake_stick(struct proctrack *proctrack, pid_t pid, bool stuck)
+{
+    struct fake_process *p = find_living(fake_of(proctrack), pid);
+    if (!p)
+        return;
+    p->stuck = stuck;
+    p->ended = !stuck && p->doomed;
+}
+
+bool proctrack_fake_alive(const struct proctrack *proctrack, pid_t pid)
+{
+    return find_living((const struct fake *)proctrack, pid);
+}
+
+bool proctrack_fake_frozen(const struct proctrack *proctrack, pid_t pid)
+{
+    const struct fake *fake = (const struct fake *)proctrack;
+    const struct fake_process *p = find_living(fake, pid);
+    const struct fake_partition *in = p ? partition_find(fake, p->partition) : NULL;
+    return in && in->frozen;
+}
+
+unsigned proctrack_fake_signals(const struct proctrack *proctrack, pid_t pid, int signo)
+{
+    const struct fake *fake = (const struct fake *)proctrack;
+    for (size_t i = fake->process_count; i-- > 0;) {
+        if (fake->processes[i].process.pid == pid)
+            return fake->processes[i].delivered[signo];
+    }
+    return 0;
+}
+
+static int fake_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
+{
+    const struct fake_process *p = find_living(fake_of(proctrack), pid);
+    if (!p)
+        return -ESRCH;
+    *ret_process = p->process;
+    return 0;
+}
+
+static pid_t fake_leader(struct proctrack *proctrack, pid_t tid)
+{
+    return find(fake_of(proctrack), tid) ? tid : -ESRCH;
+}
+
+static int partition_add(struct fake *fake, uint64_t id)
+{
+    size_t at = 0;
+    if (partition_find(fake, id))
+        return 0;
+    if (array_reserve(fake->partitions, fake->partition_capacity, fake->partition_count + 1))
+        return -ENOMEM;
+    struct fake_partition *list = fake->partitions;
+    while (at < fake->partition_count && list[at].id < id)
+        at++;
+    memmove(&list[at + 1], &list[at], (fake->partition_count - at) * sizeof(*list));
+    list[at] = (struct fake_partition){.id = id};
+    fake->partition_count++;
+    return 0;
+}
+
+static void deliver(struct fake_process *p)
+{
+    for (int signo = 0; signo < SIGNALS_MAX; signo++) {
+        p->delivered[signo] += p->pending[signo];
+        p->pending[signo] = 0;
+    }
+}
+
+static int fake_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                     struct message *message)
+{
+    struct fake *fake = fake_of(proctrack);
+    struct fake_process *p = find_living(fake, process->pid);
+    if (!p || p->process.start != process->start)
+        return -ESRCH;
+    if (p->process.uid != process->uid || p->process.euid != process->euid ||
+        p->process.suid != process->suid)
+        return -EAGAIN;
+    if (partition_add(fake, id) != 0)
+        return message_set(-ENOMEM, message, "there is no memory to remember process %d",
+                           process->pid);
+    p->partition = id;
+    if (!partition_find(fake, id)->frozen)
+        deliver(p);
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int fake_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
+                        void *context)
+{
+    struct fake *fake = fake_of(proctrack);
+    pid_t *pids = calloc(fake->process_count + 1, sizeof(*pids));
+    int count = 0;
+    if (!pids)
+        return -ENOMEM;
+    for (size_t i = 0; i < fake->process_count; i++) {
+        if (is_member(&fake->processes[i], id))
+            pids[count++] = fake->processes[i].process.pid;
+    }
+    qsort(pids, (size_t)count, sizeof(*pids), compare);
+    for (int i = 0; fn && i < count; i++)
+        fn(context, pids[i]);
+    free(pids);
+    return count;
+}
+
+static uint64_t fake_partition_of(struct proctrack *proctrack, pid_t pid)
+{
+    const struct fake_process *p = find_living(fake_of(proctrack), pid);
+    return p ? p->partition : 0;
+}
+
+static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+{
+    struct fake *fake = fake_of(proctrack);
+    const struct fake_partition *partition = partition_find(fake, id);
+    *ret_count = 0;
+    for (size_t i = 0; i < fake->process_count; i++) {
+        struct fake_process *p = &fake->processes[i];
+        if (!is_member(p, id))
+            continue;
+        p->pending[signo]++;
+        ++*ret_count;
+        if (!partition || !partition->frozen)
+            deliver(p);
+    }
+    return 0;
+}
+
+static int fake_kill(struct proctrack *proctrack, uint64_t id)
+{
+    struct fake *fake = fake_of(proctrack);
+    for (size_t i = 0; i < fake->process_count; i++) {
+        struct fake_process *p = &fake->processes[i];
+        if (!is_member(p, id))
+            continue;
+        p->delivered[SIGKILL]++;
+        p->doomed = true;
+        p->ended = !p->stuck;
+    }
+    return 0;
+}
+
+static int fake_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+{
+    struct fake *fake = fake_of(proctrack);
+    struct fake_partition *partition = partition_find(fake, id);
+    if (!partition)
+        return 0;
+    partition->frozen = frozen;
+    for (size_t i = 0; !frozen && i < fake->process_count; i++) {
+        if (is_member(&fake->processes[i], id))
+            deliver(&fake->processes[i]);
+    }
+    return 0;
+}
+
+static int fake_forget(struct proctrack *proctrack, uint64_t id)
+{
+    struct fake *fake = fake_of(proctrack);
+    struct fake_partition *partition = partition_find(fake, id);
+    int count = fake_members(proctrack, id, NULL, NULL);
+    if (count != 0)
+        return count < 0 ? count : -EBUSY;
+    if (!partition)
+        return 0;
+    size_t after = (size_t)(fake->partitions + fake->partition_count - partition) - 1;
+    memmove(partition, partition + 1, after * sizeof(*partition));
+    fake->partition_count--;
+    return 0;
+}
+
+static int fake_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
+{
+    struct fake *fake = fake_of(proctrack);
+    for (size_t i = 0; i < fake->partition_count; i++) {
+        const struct fake_partition *p = &fake->partitions[i];
+        int members = fake_members(proctrack, p->id, NULL, NULL);
+        if (members < 0)
+            return members;
+        if (fn)
+            fn(context, p->id, (uint32_t)members, p->frozen);
+    }
+    return (int)fake->partition_count;
+}
+
+static int fake_scan(struct proctrack *proctrack)
+{
+    (void)proctrack;
+    return 0;
+}
+
+static void fake_close(struct proctrack *proctrack)
+{
+    struct fake *fake = fake_of(proctrack);
+    free(fake->processes);
+    free(fake->partitions);
+    free(fake);
+}
+
+static const struct proctrack_ops fake_ops = {.word = "fake",
+                                              .look = fake_look,
+                                              .leader = fake_leader,
+                                              .join = fake_join,
+                                              .members = fake_members,
+                                              .partition_of = fake_partition_of,
+                                              .signal = fake_signal,
+                                              .kill = fake_kill,
+                                              .freeze = fake_freeze,
+                                              .forget = fake_forget,
+                                              .each = fake_each,
+                                              .scan = fake_scan,
+                                              .close = fake_close};
+
+int fake_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+              struct message *message)
+{
+    struct fake *fake = calloc(1, sizeof(*fake));
+    if (!fake)
+        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
+    fake->port.ops = &fake_ops;
+    adapter_own_set(&fake->port, options);
+    fake->next_pid = FIRST_PID;
+    *ret_proctrack = &fake->port;
+    return 0;
+}

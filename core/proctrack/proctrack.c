@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process tracker port: hands each call to the adapter after checking what is the same
+ * for all. It must not know how any adapter works, nor which there are.
+ */
+#include "proctrack.h"
+#include "adapter.h"
+
+#include <errno.h>
+#include <signal.h>
+
+struct proctrack *proctrack_close(struct proctrack *proctrack)
+{
+    if (proctrack)
+        proctrack->ops->close(proctrack);
+    return NULL;
+}
+
+const char *proctrack_word(const struct proctrack *proctrack)
+{
+    return proctrack->ops->word;
+}
+
+const char *proctrack_why(const struct proctrack *proctrack)
+{
+    return proctrack->why.text;
+}
+
+int proctrack_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
+{
+    return pid <= 0 ? -EINVAL : proctrack->ops->look(proctrack, pid, ret_process);
+}
+
+pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid)
+{
+    return tid <= 0 ? -ESRCH : proctrack->ops->leader(proctrack, tid);
+}
+
+int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                   struct message *message)
+{
+    if (id == 0 || process->pid <= 0)
+        return message_set(-EINVAL, message, "process %d cannot join partition %llu", process->pid,
+                           (unsigned long long)id);
+    if (adapter_is_own(proctrack, process->pid))
+        return message_set(-EPERM, message, "process %d cannot join a partition: %s", process->pid,
+                           process->pid == 1 ? "everything on the machine descends from it"
+                                             : "chronosfs itself must outlive all partitions");
+    message->text[0] = '\0';
+    return proctrack->ops->join(proctrack, id, process, message);
+}
+
+int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
+                      void *context)
+{
+    return id == 0 ? 0 : proctrack->ops->members(proctrack, id, fn, context);
+}
+
+uint64_t proctrack_partition_of(struct proctrack *proctrack, pid_t pid)
+{
+    return pid <= 0 ? 0 : proctrack->ops->partition_of(proctrack, pid);
+}
+
+int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+{
+    uint32_t count = 0;
+    if (signo <= 0 || signo > SIGRTMAX || signo == SIGKILL || signo == SIGSTOP)
+        return -EINVAL;
+    int r = id == 0 ? 0 : proctrack->ops->signal(proctrack, id, signo, &count);
+    if (ret_count)
+        *ret_count = count;
+    return r;
+}
+
+int proctrack_kill(struct proctrack *proctrack, uint64_t id)
+{
+    return id == 0 ? 0 : proctrack->ops->kill(proctrack, id);
+}
+
+int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+{
+    return id == 0 ? 0 : proctrack->ops->freeze(proctrack, id, frozen);
+}
+
+int proctrack_forget(struct proctrack *proctrack, uint64_t id)
+{
+    return id == 0 ? 0 : proctrack->ops->forget(proctrack, id);
+}
+
+int proctrack_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
+{
+    return proctrack->ops->each(proctrack, fn, context);
+}
+
+int proctrack_scan(struct proctrack *proctrack)
+{
+    return proctrack->ops->scan(proctrack);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The adapter "process-tree": who joined, and their descendants by parent, remembered
+ * by pid and start time. It needs nothing of the machine but /proc, and no rights but
+ * those over one's own processes.
+ *
+ * Guaranteed:
+ * - A descendant belongs while its chain of parents to a member lives, and for good once
+ *   it was seen by a scan (or signal, kill, freeze, which scan): setsid, double fork and
+ *   the end of its parents change nothing then.
+ * - A pid that was given to another process is not mistaken for a member: the start
+ *   time is compared through a descriptor of the process before every signal.
+ * - After a restart of the daemon the members are known from the file "members". After
+ *   one of the machine all is forgotten.
+ * - Kill stops everybody first and kills when nobody runs, so that no child is missed
+ *   that has a parent.
+ *
+ * Not guaranteed:
+ * - A process whose parent ended before any scan saw it is lost, with its children: a
+ *   double fork between two scans leaves the partition. While the daemon is down there
+ *   are no scans. Whoever wants to leave can do so; it is no protection against users.
+ * - A chain of processes that fork and end faster than a scan takes cannot be caught.
+ * - A child born within the same clock tick (10 ms) before its parent joined belongs.
+ * - A signal can miss a member that was born within the tick in which it was sent.
+ * - Freezing is SIGSTOP: shells tell it, and whoever may signal a member can send
+ *   SIGCONT. Kill stops members for the moment before it ends them.
+ * - A daemon without root cannot signal members that run as another user (setuid).
+ * - A process that was given the pid of a member within the same tick in which the
+ *   member began would be taken for it. Only who may choose pids
+ *   (CAP_CHECKPOINT_RESTORE) is that fast.
+ */
+#include "ptree.h"
+
+#include "core/base/message.h"
+
+#include "core/base/fd.h"
+
+#include "core/base/pidfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct ptree *tree_from(struct proctrack *proctrack)
+{
+    return (struct ptree *)proctrack;
+}
+
+static int tree_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
+{
+    return procfs_look(tree_from(proctrack)->proc_fd, pid, ret_process, NULL);
+}
+
+static pid_t tree_leader(struct proctrack *proctrack, pid_t tid)
+{
+    return procfs_leader(tree_from(proctrack)->proc_fd, tid);
+}
+
+/* Remembers the process behind `pidfd`, which is in partition `in` until now. */
+static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process *process,
+                   uint64_t in, int pidfd)
+{
+    const struct ptree_record *old = ptree_record_find(&ptree->file, process->pid, process->start);
+    bool was_frozen = old && old->frozen;
+    struct ptree_record record = {.id = id,
+                                  .pid = (uint32_t)process->pid,
+                                  .start = process->start,
+                                  .since = in == id ? 0 : procfs_ticks(),
+                                  .frozen = ptree_is_frozen(ptree, id)};
+    int r = ptree_record_set(&ptree->file, &record);
+    if (r)
+        return r;
+    if (!pidfd_lives(pidfd)) {
+        ptree_record_drop(ptree_record_find(&ptree->file, process->pid, process->start));
+        return -ESRCH;
+    }
+    if (record.frozen)
+        pidfd_send(pidfd, SIGSTOP);
+    else if (was_frozen)
+        pidfd_send(pidfd, SIGCONT);
+    return 0;
+}
+
+static int tree_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
+                     struct message *message)
+{
+    struct ptree *ptree = tree_from(proctrack);
+    int pidfd = -1;
+    int r = procfs_look_again(ptree->proc_fd, process, &pidfd);
+    if (r)
+        return r;
+    steps_before(&ptree->steps, "open");
+    uint64_t in = ptree_partition_of(proctrack, process->pid);
+    if (in != 0 && in != id)
+        r = ptree_scan(ptree); /* the children that it has stay where they are */
+    steps_before(&ptree->steps, "move");
+    if (!r)
+        r = join_as(ptree, id, process, in, pidfd);
+    fd_close(pidfd);
+    if (r && r != -ESRCH)
+        message_set(r, message, "process %d cannot be remembered: %s", process->pid, strerror(-r));
+    return r;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct ptree_record *x = a, *y = b;
+    if (x->id != y->id)
+        return x->id > y->id ? 1 : -1;
+    return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* The members of one partition, or of all (id 0), by id and pid. Those that ended are
+ * forgotten on the way. NULL: no memory. */
+static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret_count)
+{
+    struct ptree_record *list = calloc(ptree->file.count + 1, sizeof(*list));
+    *ret_count = 0;
+    for (size_t i = 0; list && i < ptree->file.count; i++) {
+        struct ptree_record *record = &ptree->file.records[i];
+        if (record->id == 0 || (id != 0 && record->id != id))
+            continue;
+        if (ptree_lives(ptree, record, NULL))
+            list[(*ret_count)++] = *record;
+        else
+            ptree_record_drop(record);
+    }
+    if (list)
+        qsort(list, *ret_count, sizeof(*list), compare);
+    return list;
+}
+
+static int tree_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
+                        void *context)
+{
+    size_t count = 0;
+    struct ptree_record *list = living(tree_from(proctrack), id, &count);
+    if (!list)
+        return -ENOMEM;
+    for (size_t i = 0; fn && i < count; i++)
+        fn(context, (pid_t)list[i].pid);
+    free(list);
+    return (int)count;
+}
+
+static int tree_forget(struct proctrack *proctrack, uint64_t id)
+{
+    int members = tree_members(proctrack, id, NULL, NULL);
+    return members > 0 ? -EBUSY : members; /* with the last of them its record went */
+}
+
+static int tree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
+{
+    struct ptree *ptree = tree_from(proctrack);
+    size_t count, first = 0;
+    struct ptree_record *list = living(ptree, 0, &count);
+    int partitions = 0;
+    if (!list)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (i + 1 < count && list[i + 1].id == list[i].id)
+            continue;
+        if (fn)
+            fn(context, list[i].id, (uint32_t)(i + 1 - first), list[i].frozen != 0);
+        first = i + 1;
+        partitions++;
+    }
+    free(list);
+    return partitions;
+}
+
+static int tree_scan_port(struct proctrack *proctrack)
+{
+    return ptree_scan(tree_from(proctrack));
+}
+
+static void tree_close(struct proctrack *proctrack)
+{
+    struct ptree *ptree = tree_from(proctrack);
+    ptree_file_close(&ptree->file);
+    fd_close(ptree->proc_fd);
+    free(ptree);
+}
+
+static const struct proctrack_ops tree_ops = {.word = "process-tree",
+                                              .look = tree_look,
+                                              .leader = tree_leader,
+                                              .join = tree_join,
+                                              .members = tree_members,
+                                              .partition_of = ptree_partition_of,
+                                              .signal = ptree_signal,
+                                              .kill = ptree_kill,
+                                              .freeze = ptree_freeze,
+                                              .forget = tree_forget,
+                                              .each = tree_each,
+                                              .scan = tree_scan_port,
+                                              .close = tree_close};
+
+int ptree_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+               struct message *message)
+{
+    struct ptree *ptree = calloc(1, sizeof(*ptree));
+    int r;
+    if (!ptree)
+        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
+    ptree->port.ops = &tree_ops;
+    adapter_own_set(&ptree->port, options);
+    ptree->file.fd = -1;
+    ptree->steps = options->steps;
+    ptree->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (ptree->proc_fd < 0)
+        r = message_set(-errno, message, "%s cannot be opened: %s", options->proc, strerror(errno));
+    else
+        r = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message);
+    if (!r)
+        r = ptree_scan(ptree);
+    if (r) {
+        tree_close(&ptree->port);
+        return r;
+    }
+    *ret_proctrack = &ptree->port;
+    return 0;
+}

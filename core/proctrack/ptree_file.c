@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file STATE_DIR/members: the records of the process-tree adapter, mapped, so that
+ * they are there after the daemon was killed at any moment, without a system call for
+ * each. They need not outlive the machine: pids mean nothing after a boot.
+ */
+#include "ptree.h"
+
+#include "core/base/message.h"
+
+#include "core/base/boot_id.h"
+#include "core/base/fd.h"
+#include "core/base/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC     "chronos members 1"
+#define GROW_BY   256
+#define BYTES_MAX (256 << 20) /* no file of ours is larger */
+
+struct header {
+    char magic[24];
+    char boot_id[BOOT_ID_MAX];
+};
+
+static uint64_t check_of(const struct ptree_record *record)
+{
+    const uint64_t values[] = {record->id, record->start, record->since,
+                               (uint64_t)record->pid << 32 | record->frozen};
+    return hash_bytes(HASH_START, values, sizeof(values));
+}
+
+/* The place is free while its other fields change, so that nothing half written ever
+ * looks like a record to the next daemon. */
+static void record_write(struct ptree_record *place, const struct ptree_record *record)
+{
+    place->id = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    place->start = record->start;
+    place->since = record->since;
+    place->pid = record->pid;
+    place->frozen = record->frozen;
+    place->check = check_of(record);
+    atomic_signal_fence(memory_order_seq_cst);
+    place->id = record->id;
+}
+
+void ptree_record_drop(struct ptree_record *record)
+{
+    record->id = 0;
+}
+
+/* The records go on in memory only, and so does what comes. The file is emptied, if it
+ * can be: who is in another partition by then must not be found in the old one. */
+static void *leave_file(struct ptree_file *file, size_t bytes)
+{
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return mapped;
+    if (file->map) {
+        memcpy(mapped, file->map, file->map_bytes);
+        munmap(file->map, file->map_bytes);
+    } else if (file->fd >= 0 && pread(file->fd, mapped, bytes, 0) < 0) {
+        memset(mapped, 0, bytes);
+    }
+    if (file->fd >= 0 && ftruncate(file->fd, 0) != 0) {
+        /* A read-only disk: what is there stays. */
+    }
+    file->fd = fd_close(file->fd);
+    return mapped;
+}
+
+static int map(struct ptree_file *file, size_t count)
+{
+    size_t bytes = sizeof(struct header) + count * sizeof(struct ptree_record);
+    void *mapped;
+    if (bytes > BYTES_MAX)
+        return -ENOSPC;
+    /* Blocks first: a full disk is an error here, and a signal in a mapping. Programs
+     * must be able to join and to be ended all the same. */
+    if (file->fd >= 0 && posix_fallocate(file->fd, 0, (off_t)bytes) != 0)
+        mapped = leave_file(file, bytes);
+    else if (file->map)
+        mapped = mremap(file->map, file->map_bytes, bytes, MREMAP_MAYMOVE);
+    else if (file->fd >= 0)
+        mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+    else
+        mapped = leave_file(file, bytes);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    file->map = mapped;
+    file->map_bytes = bytes;
+    file->records = (struct ptree_record *)((char *)mapped + sizeof(struct header));
+    file->count = count;
+    return 0;
+}
+
+struct ptree_record *ptree_record_find(const struct ptree_file *file, pid_t pid, uint64_t start)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        struct ptree_record *record = &file->records[i];
+        if (record->id != 0 && record->pid == (uint32_t)pid && record->start == start)
+            return record;
+    }
+    return NULL;
+}
+
+bool ptree_is_empty(const struct ptree_file *file)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        if (file->records[i].id != 0)
+            return false;
+    }
+    return true;
+}
+
+int ptree_record_set(struct ptree_file *file, const struct ptree_record *record)
+{
+    struct ptree_record *place = ptree_record_find(file, (pid_t)record->pid, record->start);
+    for (size_t i = 0; !place && i < file->count; i++) {
+        if (file->records[i].id == 0)
+            place = &file->records[i];
+    }
+    if (!place) {
+        size_t first = file->count;
+        int r = map(file, first + GROW_BY);
+        if (r)
+            return r;
+        place = &file->records[first];
+    }
+    record_write(place, record);
+    return 0;
+}
+
+static int boot_id_get(const char *given, char boot_id[static BOOT_ID_MAX])
+{
+    memset(boot_id, 0, BOOT_ID_MAX);
+    if (!given)
+        return boot_id_read(boot_id);
+    snprintf(boot_id, BOOT_ID_MAX, "%s", given);
+    return 0;
+}
+
+/* Drops what does not fit; returns how many. */
+static size_t records_check(struct ptree_file *file)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        struct ptree_record *record = &file->records[i];
+        if (record->id == 0 ||
+            (record->check == check_of(record) && record->pid > 1 && record->pid <= INT_MAX))
+            continue;
+        ptree_record_drop(record);
+        bad++;
+    }
+    return bad;
+}
+
+/* 0 if the file is of this boot and can be used as it is, 1 if it is to be begun anew. */
+static int header_check(const struct ptree_file *file, const char *boot_id, const char *path,
+                        struct message *message)
+{
+    struct header header;
+    struct stat info;
+    if (fstat(file->fd, &info) != 0)
+        return -errno;
+    if (info.st_size == 0)
+        return 1;
+    if (pread(file->fd, &header, sizeof(header), 0) != sizeof(header) ||
+        strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || info.st_size > BYTES_MAX) {
+        message_set(0, message, "%s is damaged: who belonged to a partition is not known any more",
+                    path);
+        return 1;
+    }
+    return memcmp(header.boot_id, boot_id, BOOT_ID_MAX) == 0 ? 0 : 1;
+}
+
+static int begin(struct ptree_file *file, const char *boot_id)
+{
+    struct header header = {.magic = MAGIC};
+    memcpy(header.boot_id, boot_id, BOOT_ID_MAX);
+    if (ftruncate(file->fd, 0) != 0)
+        return -errno;
+    ssize_t length = pwrite(file->fd, &header, sizeof(header), 0);
+    return length == sizeof(header) ? 0 : length < 0 ? -errno : -ENOSPC;
+}
+
+static int load(struct ptree_file *file, const char *boot_id, const char *path,
+                struct message *message)
+{
+    struct stat info;
+    int r = header_check(file, boot_id, path, message);
+    if (r == 1)
+        r = begin(file, boot_id);
+    if (!r && fstat(file->fd, &info) != 0)
+        r = -errno;
+    if (r)
+        return r;
+    size_t count = ((size_t)info.st_size - sizeof(struct header)) / sizeof(struct ptree_record);
+    r = map(file, count < GROW_BY ? GROW_BY : count);
+    size_t bad = r ? 0 : records_check(file);
+    if (bad > 0)
+        message_set(0, message,
+                    "%s is damaged: %zu processes are not known any more to belong to a partition",
+                    path, bad);
+    return r;
+}
+
+int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *boot_id,
+                    struct message *message)
+{
+    char path[PATH_MAX], boot[BOOT_ID_MAX];
+    if (!state_dir || snprintf(path, sizeof(path), "%s/members", state_dir) >= (int)sizeof(path))
+        return message_set(-EINVAL, message, "there is no directory to keep members in");
+    int r = boot_id_get(boot_id, boot);
+    if (r)
+        return message_set(r, message, "the boot id of the machine cannot be read");
+    file->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    r = file->fd < 0 ? -errno : 0;
+    if (r == -EROFS)
+        file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    r = file->fd < 0 ? r : load(file, boot, path, message);
+    if (!r && file->fd >= 0)
+        return 0;
+    if (r && r != -ENOSPC && r != -EDQUOT && r != -EFBIG && r != -EROFS && r != -EIO)
+        return message_set(r, message, "%s cannot be used: %s", path, strerror(-r));
+    message_set(0, message,
+                "%s cannot be written: who belongs to a partition from now on is not known any "
+                "more after a restart",
+                path);
+    if (!r)
+        return 0;
+    ptree_file_close(file);
+    return map(file, GROW_BY);
+}
+
+void ptree_file_close(struct ptree_file *file)
+{
+    if (file->map)
+        munmap(file->map, file->map_bytes);
+    file->map = NULL;
+    file->fd = fd_close(file->fd);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looks at all processes and finds the descendants of members: by parent, upwards. A
+ * scan is not one moment: pids end and begin while it reads. So a new descendant is
+ * looked at a second time, with its parent in between.
+ */
+#include "ptree.h"
+
+#include "core/base/array.h"
+#include "core/base/fd.h"
+#include "core/base/pidfd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHAIN_MAX 100000 /* more parents than any chain has */
+
+struct entry {
+    struct procfs_stat stat;
+    const struct entry *parent; /* while its chain is followed */
+    uint64_t id, since;
+    bool known, frozen;
+};
+
+struct scan {
+    struct ptree *ptree;
+    struct entry *entries; /* by pid */
+    size_t count, capacity;
+    bool wrapped; /* pids began at the lowest again while we read */
+};
+
+bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
+                 struct procfs_stat *ret_stat)
+{
+    struct procfs_stat stat;
+    if (procfs_stat_read(ptree->proc_fd, (pid_t)record->pid, &stat) != 0 ||
+        stat.start != record->start || procfs_stat_gone(&stat))
+        return false;
+    if (ret_stat)
+        *ret_stat = stat;
+    return true;
+}
+
+int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo)
+{
+    steps_before(&ptree->steps, "signal");
+    int r = -ESRCH, pidfd = pidfd_new((pid_t)record->pid);
+    if (pidfd < 0)
+        return pidfd;
+    if (ptree_lives(ptree, record, NULL))
+        r = pidfd_send(pidfd, signo);
+    fd_close(pidfd);
+    return r;
+}
+
+bool ptree_is_frozen(const struct ptree *ptree, uint64_t id)
+{
+    for (size_t i = 0; i < ptree->file.count; i++) {
+        if (ptree->file.records[i].id == id && ptree->file.records[i].frozen)
+            return true;
+    }
+    return false;
+}
+
+/* The last pid that was given out. */
+static long last_pid(const struct ptree *ptree)
+{
+    char text[128];
+    if (fd_read_text(ptree->proc_fd, "loadavg", text, sizeof(text)) <= 0)
+        return -1;
+    const char *at = strrchr(text, ' ');
+    return at ? atol(at) : -1;
+}
+
+static int entry_add(struct scan *scan, const struct procfs_stat *stat)
+{
+    if (array_reserve(scan->entries, scan->capacity, scan->count + 1))
+        return -ENOMEM;
+    scan->entries[scan->count++] = (struct entry){.stat = *stat};
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    pid_t x = ((const struct entry *)a)->stat.pid, y = ((const struct entry *)b)->stat.pid;
+    return (x > y) - (x < y);
+}
+
+static int read_all(struct scan *scan)
+{
+    struct procfs_stat stat;
+    int r = 0, fd = openat(scan->ptree->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory) {
+        r = -errno;
+        fd_close(fd);
+        return r;
+    }
+    long before = last_pid(scan->ptree);
+    for (struct dirent *entry; !r && (entry = readdir(directory)) != NULL;) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+            continue;
+        if (procfs_stat_read(scan->ptree->proc_fd, atoi(entry->d_name), &stat) == 0)
+            r = entry_add(scan, &stat);
+    }
+    closedir(directory);
+    steps_before(&scan->ptree->steps, "read");
+    long after = last_pid(scan->ptree);
+    scan->wrapped = before < 0 || after < before;
+    if (scan->count > 0)
+        qsort(scan->entries, scan->count, sizeof(*scan->entries), compare);
+    return r;
+}
+
+static struct entry *entry_find(const struct scan *scan, pid_t pid)
+{
+    struct entry key = {.stat = {.pid = pid}};
+    return scan->count == 0
+               ? NULL
+               : bsearch(&key, scan->entries, scan->count, sizeof(*scan->entries), compare);
+}
+
+/* What is remembered, held against what was seen. */
+static void records_match(struct scan *scan)
+{
+    struct ptree_file *file = &scan->ptree->file;
+    for (size_t i = 0; i < file->count; i++) {
+        struct ptree_record *record = &file->records[i];
+        if (record->id == 0)
+            continue;
+        struct entry *entry = entry_find(scan, (pid_t)record->pid);
+        if (!entry || entry->stat.start != record->start || procfs_stat_gone(&entry->stat)) {
+            ptree_record_drop(record);
+            continue;
+        }
+        entry->known = true;
+        entry->id = record->id;
+        entry->since = record->since;
+        entry->frozen = record->frozen != 0;
+    }
+}
+
+/* Whether `stat` is the parent of `child` now: it was when it was read, and still is,
+ * so it was in between, when the parent was read. */
+static bool is_parent(const struct ptree *ptree, const struct procfs_stat *stat,
+                      const struct procfs_stat *child)
+{
+    struct procfs_stat again;
+    return child->ppid == stat->pid && child->start >= stat->start &&
+           procfs_stat_read(ptree->proc_fd, child->pid, &again) == 0 &&
+           again.start == child->start && again.ppid == stat->pid;
+}
+
+/* Whether the entry's parent really is that. One that ended meanwhile counts if it was
+ * read first and no pid can have been given out twice since. */
+static bool parent_holds(const struct scan *scan, const struct entry *parent,
+                         const struct entry *child)
+{
+    struct procfs_stat now;
+    if (procfs_stat_read(scan->ptree->proc_fd, parent->stat.pid, &now) == 0 &&
+        now.start == parent->stat.start && is_parent(scan->ptree, &now, &child->stat))
+        return true;
+    return !scan->wrapped && parent->stat.pid < child->stat.pid &&
+           parent->stat.start <= child->stat.start;
+}
+
+static bool inherits(const struct scan *scan, const struct entry *parent, const struct entry *child)
+{
+    return parent->id != 0 && !procfs_stat_gone(&child->stat) &&
+           child->stat.start >= parent->since && parent_holds(scan, parent, child);
+}
+
+/* Goes up from an entry until one is known, and down again. */
+static int resolve(const struct scan *scan, struct entry *entry)
+{
+    struct entry *chain = NULL, *next;
+    size_t length = 0;
+    int r = 0;
+    for (; entry && !entry->known && length < CHAIN_MAX; entry = next, length++) {
+        next = entry->stat.ppid <= 1 || adapter_is_own(&scan->ptree->port, entry->stat.pid) ||
+                       procfs_stat_gone(&entry->stat)
+                   ? NULL
+                   : entry_find(scan, entry->stat.ppid);
+        entry->known = true; /* also ends a circle, if changes while we read made one */
+        entry->parent = chain;
+        chain = entry;
+    }
+    for (; !r && chain; entry = chain, chain = next) {
+        next = (struct entry *)chain->parent;
+        if (!entry || !inherits(scan, entry, chain))
+            continue;
+        chain->id = entry->id;
+        chain->frozen = entry->frozen;
+        struct ptree_record record = {.id = chain->id,
+                                      .pid = (uint32_t)chain->stat.pid,
+                                      .start = chain->stat.start,
+                                      .frozen = chain->frozen};
+        r = ptree_record_set(&scan->ptree->file, &record);
+        if (!r && chain->frozen)
+            ptree_send(scan->ptree, &record, SIGSTOP);
+    }
+    return r;
+}
+
+int ptree_scan(struct ptree *ptree)
+{
+    struct scan scan = {.ptree = ptree};
+    if (ptree_is_empty(&ptree->file))
+        return 0;
+    int r = read_all(&scan);
+    if (!r)
+        records_match(&scan);
+    for (size_t i = 0; !r && i < scan.count; i++)
+        r = resolve(&scan, &scan.entries[i]);
+    free(scan.entries);
+    return r;
+}
+
+uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid)
+{
+    const struct ptree *ptree = (const struct ptree *)proctrack;
+    struct procfs_stat stat, parent;
+    int length = 0;
+    if (procfs_stat_read(ptree->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat))
+        return 0;
+    const struct ptree_record *record = ptree_record_find(&ptree->file, pid, stat.start);
+    for (uint64_t born = stat.start; !record && length < CHAIN_MAX; length++) {
+        if (stat.ppid <= 1 || adapter_is_own(proctrack, stat.pid) ||
+            procfs_stat_read(ptree->proc_fd, stat.ppid, &parent) != 0 ||
+            !is_parent(ptree, &parent, &stat))
+            return 0;
+        born = stat.start;
+        stat = parent;
+        record = ptree_record_find(&ptree->file, stat.pid, stat.start);
+        if (record && born < record->since)
+            return 0;
+    }
+    return record ? record->id : 0;
+}

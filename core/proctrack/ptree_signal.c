@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals to the members that the process-tree adapter knows. Each goes through a
+ * descriptor of the process, after its start time was compared.
+ */
+#include "ptree.h"
+
+#include "core/base/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What was sent, and what came of it. */
+struct sending {
+    uint32_t sent, refused, running;
+};
+
+/* How often to look whether all stand still before those are left alone that cannot be
+ * seen to: in state D they stop when they come back, but until then a fork may be under
+ * way; and one whose first thread has ended is shown as a zombie whatever it does. */
+#define ROUNDS_HIDDEN 20
+#define ROUNDS_FREEZE INT_MAX
+#define ROUNDS_EPERM  10 /* the same for those we may not stop */
+
+static int result(const struct sending *sending)
+{
+    return sending->refused > 0 && sending->sent == 0 ? -EPERM : 0;
+}
+
+static void send_to(const struct ptree *ptree, const struct ptree_record *record, int signo,
+                    struct sending *sending)
+{
+    int r = ptree_send(ptree, record, signo);
+    sending->sent += !r;
+    sending->refused += r == -EPERM;
+}
+
+static void send_all(const struct ptree *ptree, uint64_t id, int signo, struct sending *sending)
+{
+    for (size_t i = 0; i < ptree->file.count; i++) {
+        if (ptree->file.records[i].id == id)
+            send_to(ptree, &ptree->file.records[i], signo, sending);
+    }
+}
+
+static bool was_told(const struct ptree_record *told, size_t count,
+                     const struct ptree_record *record)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (told[i].pid == record->pid && told[i].start == record->start)
+            return true;
+    }
+    return false;
+}
+
+/* Who was born between the scan and the signals is told too; who was born later may be
+ * what a member starts in answer to the signal. */
+int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+{
+    struct ptree *ptree = (struct ptree *)proctrack;
+    struct sending sending = {.sent = 0};
+    size_t count = 0;
+    int r = ptree_scan(ptree);
+    struct ptree_record *told = calloc(ptree->file.count + 1, sizeof(*told));
+    if (r || !told) {
+        free(told);
+        return r ? r : -ENOMEM;
+    }
+    steps_before(&ptree->steps, "scanned");
+    uint64_t begun = procfs_ticks();
+    for (size_t i = 0; i < ptree->file.count; i++) {
+        if (ptree->file.records[i].id != id)
+            continue;
+        told[count++] = ptree->file.records[i];
+        send_to(ptree, &ptree->file.records[i], signo, &sending);
+    }
+    steps_before(&ptree->steps, "signalled");
+    if (count > 0)
+        r = ptree_scan(ptree);
+    for (size_t i = 0; !r && count > 0 && i < ptree->file.count; i++) {
+        const struct ptree_record *record = &ptree->file.records[i];
+        if (record->id == id && record->start < begun && !was_told(told, count, record))
+            send_to(ptree, record, signo, &sending);
+    }
+    free(told);
+    *ret_count = sending.sent;
+    return r ? r : result(&sending);
+}
+
+static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds_d,
+                         struct sending *sending)
+{
+    struct procfs_stat stat;
+    for (size_t i = 0; i < ptree->file.count; i++) {
+        struct ptree_record *record = &ptree->file.records[i];
+        if (record->id != id || !ptree_lives(ptree, record, &stat) || stat.state == 'T' ||
+            stat.state == 't')
+            continue;
+        send_to(ptree, record, SIGSTOP, sending);
+        int rounds = stat.state == 'D' ? rounds_d : stat.state == 'Z' ? ROUNDS_HIDDEN : INT_MAX;
+        sending->running += round < rounds;
+    }
+}
+
+/* Until all members stand still, so that none has a child that was not seen. */
+static int stop_all(struct ptree *ptree, uint64_t id, int rounds_d, struct sending *sending)
+{
+    int64_t until_ns = clock_monotonic_ns() + PROCTRACK_WAIT_MS * NS_PER_MS;
+    for (int round = 0;; round++) {
+        sending->running = 0;
+        int r = ptree_scan(ptree);
+        if (r)
+            return r;
+        stop_running(ptree, id, round, rounds_d, sending);
+        if (sending->running == 0 || (sending->refused > 0 && round >= ROUNDS_EPERM))
+            return 0;
+        if (clock_monotonic_ns() >= until_ns)
+            return -EBUSY;
+        if (round > 0)
+            usleep(1000);
+    }
+}
+
+/* Killing a parent first would take its unseen children out of sight. */
+int ptree_kill(struct proctrack *proctrack, uint64_t id)
+{
+    struct ptree *ptree = (struct ptree *)proctrack;
+    struct sending sending = {.sent = 0};
+    int stopped = stop_all(ptree, id, ROUNDS_HIDDEN, &sending);
+    sending.sent = sending.refused = 0;
+    steps_before(&ptree->steps, "kill");
+    send_all(ptree, id, SIGKILL, &sending);
+    int r = result(&sending);
+    return r ? r : stopped == -EBUSY ? -EAGAIN : stopped;
+}
+
+int ptree_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+{
+    struct ptree *ptree = (struct ptree *)proctrack;
+    struct sending sending = {.sent = 0};
+    int r = ptree_scan(ptree);
+    for (size_t i = 0; !r && i < ptree->file.count; i++) {
+        struct ptree_record record = ptree->file.records[i];
+        if (record.id != id || (record.frozen != 0) == frozen)
+            continue;
+        record.frozen = frozen;
+        r = ptree_record_set(&ptree->file, &record);
+    }
+    if (r)
+        return r;
+    if (!frozen)
+        send_all(ptree, id, SIGCONT, &sending);
+    else
+        r = stop_all(ptree, id, ROUNDS_FREEZE, &sending);
+    return result(&sending) ? result(&sending) : r;
+}

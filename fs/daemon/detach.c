@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leaving the terminal; see detach.h. It must not know what the daemon does. */
+#include "detach.h"
+
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The process that was started: ends when the daemon says so or is gone. */
+static _Noreturn void wait_for_daemon(int fd, pid_t child)
+{
+    char byte;
+    ssize_t length;
+
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    do
+        length = read(fd, &byte, 1);
+    while (length < 0 && errno == EINTR);
+    _exit(length == 1 ? 0 : 1); /* without a byte, the daemon has said why */
+}
+
+static int use_null(int from, int to)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    for (int i = from; i <= to; i++)
+        dup2(fd, i);
+    if (fd > to)
+        close(fd);
+    return 0;
+}
+
+int detach_start(void)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return -errno;
+    pid_t child = fork();
+    if (child < 0) {
+        int r = -errno;
+        close(fds[0]);
+        close(fds[1]);
+        return r;
+    }
+    if (child > 0) {
+        close(fds[1]);
+        wait_for_daemon(fds[0], child);
+    }
+    close(fds[0]);
+    setsid();
+    /* Twice, so that it leads no session and can never get a terminal again. */
+    child = fork();
+    if (child != 0)
+        _exit(child > 0 ? 0 : 1);
+    signal(SIGHUP, SIG_DFL); /* even under nohup(1): there is no terminal to lose */
+    use_null(STDIN_FILENO, STDOUT_FILENO);
+    return fds[1];
+}
+
+int detach_ready(int fd)
+{
+    int r = write(fd, "", 1) == 1 ? 0 : -errno;
+    close(fd);
+    if (!r) {
+        log_to_syslog();
+        use_null(STDERR_FILENO, STDERR_FILENO);
+    }
+    return r;
+}
+
+void detach_notify(const char *lines)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t length = path ? strlen(path) : 0;
+
+    if (length < 2 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+        return;
+    memcpy(address.sun_path, path, length);
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (struct sockaddr *)&address,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    close(fd);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads the command line, in our own form and in the one in which mount(8) calls
+ * a helper. Whatever is not in a table here is refused: nothing is guessed. It
+ * must not look at the system.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+const struct option_row option_rows[] = {
+    {"-f", NULL, NULL, "stay in the foreground and say things on stderr"},
+    {"--state-dir", "DIR",
+     "/var/lib/chronos for root, else $XDG_STATE_HOME/chronos or ~/.local/state/chronos",
+     "keep the state in DIR, made if it is not there; one mount uses it at a time"},
+    {"--simulate", "DEVICES", NULL,
+     "do not look for devices: offer made-up ones, as in 4x80G or 2x80G,24G"},
+    {"--store", "sqlite|memory", "sqlite",
+     "how the state is kept; with memory it is lost when a process ends"},
+    {"--process-tracking", "auto|cgroup|process-tree", "auto",
+     "how the programs of a partition are known: by a cgroup, or by their parents; auto takes "
+     "cgroups where there are any to use"},
+    {"-o", "OPTIONS", NULL, "mount options, with commas between them"},
+    {"--restore-device-access", NULL, NULL,
+     "mount nothing: put back the device nodes that config/device_access of a daemon that died "
+     "closed"},
+    {"--version", NULL, NULL, "print the version"},
+    {"--help", NULL, NULL, "print this help"},
+    {"-o state_dir", "DIR", NULL, "as --state-dir"},
+    {"-o simulate", "DEVICES", NULL, "as --simulate; write \\, for a comma"},
+    {"-o store", "sqlite|memory", NULL, "as --store"},
+    {"-o process_tracking", "auto|cgroup|process-tree", NULL, "as --process-tracking"},
+    {"-o allow_other", NULL, "on for root",
+     "let other users in; needs user_allow_other in /etc/fuse.conf for all but root"},
+    {"-o ro", NULL, NULL, "nothing can be asked for or changed through this mount"},
+    {NULL, NULL, NULL, NULL},
+};
+
+/* Accepted and dropped: what mount(8), fstab and systemd put there, what other
+ * programs are for, and what this filesystem is anyway. Shell patterns. */
+static const char *const dropped[] = {
+    "defaults",
+    "rw",
+    "suid",
+    "nosuid",
+    "dev",
+    "nodev",
+    "exec",
+    "noexec",
+    "atime",
+    "noatime",
+    "relatime",
+    "norelatime",
+    "diratime",
+    "nodiratime",
+    "strictatime",
+    "lazytime",
+    "nolazytime",
+    "async",
+    "nostrictatime",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "user=*",
+    "users",
+    "nousers",
+    "owner",
+    "group",
+    "nofail",
+    "_netdev",
+    "silent",
+    "loud",
+    "x-*",
+    "X-*",
+    "comment=*",
+    "fsname=*",
+    "subtype=*",
+    "default_permissions",
+    NULL,
+};
+
+/* One word after -o or one long option, with the room for its value. */
+struct setting {
+    const char *name;
+    char *value;
+    size_t size;
+};
+
+static int set_value(const struct setting *setting, const char *value, struct message *message)
+{
+    size_t length = strlen(value);
+    if (length == 0)
+        return message_set(-EINVAL, message, "%s needs a value: %s=...", setting->name,
+                           setting->name);
+    if (length >= setting->size)
+        return message_set(-EINVAL, message, "the value of %s is too long", setting->name);
+    memcpy(setting->value, value, length + 1);
+    return 0;
+}
+
+/* `name` as in "state_dir", or "state-dir" from a long option. */
+static struct setting find_setting(struct options *options, const char *name)
+{
+    if (strcmp(name, "state_dir") == 0 || strcmp(name, "--state-dir") == 0)
+        return (struct setting){name, options->state_dir, sizeof(options->state_dir)};
+    if (strcmp(name, "simulate") == 0 || strcmp(name, "--simulate") == 0)
+        return (struct setting){name, options->simulate, sizeof(options->simulate)};
+    if (strcmp(name, "store") == 0 || strcmp(name, "--store") == 0)
+        return (struct setting){name, options->store, sizeof(options->store)};
+    if (strcmp(name, "process_tracking") == 0 || strcmp(name, "--process-tracking") == 0)
+        return (struct setting){name, options->proctrack, sizeof(options->proctrack)};
+    return (struct setting){NULL, NULL, 0};
+}
+
+static bool is_dropped(const char *word)
+{
+    for (size_t i = 0; dropped[i]; i++) {
+        if (fnmatch(dropped[i], word, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int take_mount_option(struct options *options, char *word, struct message *message)
+{
+    if (word[0] == '\0' || is_dropped(word))
+        return 0;
+    if (strcmp(word, "allow_other") == 0 || strcmp(word, "ro") == 0) {
+        *(word[0] == 'a' ? &options->allow_other : &options->read_only) = true;
+        return 0;
+    }
+    char *equals = strchr(word, '=');
+    if (equals)
+        *equals = '\0';
+    struct setting setting = find_setting(options, word);
+    if (!setting.name || word[0] == '-')
+        return message_set(-EINVAL, message,
+                           "unknown mount option \"%.100s\": --help lists what can be said", word);
+    return set_value(&setting, equals ? equals + 1 : "", message);
+}
+
+/* Takes the next word off a list with commas; "\," and a comma within double
+ * quotes are part of a word. False: it does not fit. */
+static bool next_word(const char **list, char *word, size_t size)
+{
+    size_t length = 0;
+    bool quoted = false;
+    for (; **list != '\0' && (quoted || **list != ','); (*list)++) {
+        if (**list == '"') {
+            quoted = !quoted;
+            continue;
+        }
+        if (**list == '\\' && (*list)[1] != '\0')
+            (*list)++;
+        if (length + 1 >= size)
+            return false;
+        word[length++] = **list;
+    }
+    word[length] = '\0';
+    return true;
+}
+
+static int take_mount_options(struct options *options, const char *list, struct message *message)
+{
+    char word[PATH_MAX + 32];
+    for (;;) {
+        if (!next_word(&list, word, sizeof(word)))
+            return message_set(-EINVAL, message, "a word after -o is too long");
+        int r = take_mount_option(options, word, message);
+        if (r || *list == '\0')
+            return r;
+        list++;
+    }
+}
+
+/* The arguments as they are eaten. */
+struct arguments {
+    int count, next;
+    char **all;
+    bool helper; /* called by mount(8) */
+    int positional_count;
+    const char *positional[2];
+};
+
+/* The value of an option: what follows it in its own word, or the next word. */
+static const char *take_value(struct arguments *arguments, const char *rest)
+{
+    if (rest[0] != '\0')
+        return rest;
+    return arguments->next < arguments->count ? arguments->all[arguments->next++] : NULL;
+}
+
+static int take_long(struct options *options, struct arguments *arguments, const char *word,
+                     struct message *message)
+{
+    char name[32] = "";
+    size_t length = strcspn(word, "=");
+    if (length < sizeof(name))
+        memcpy(name, word, length);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0) {
+        *(word[2] == 'h' ? &options->help : &options->version) = true;
+        return 0;
+    }
+    if (strcmp(word, "--restore-device-access") == 0) {
+        options->restore_devacl = true;
+        return 0;
+    }
+    struct setting setting = find_setting(options, name);
+    if (!setting.name)
+        return message_set(-EINVAL, message, "unknown option %.100s: --help lists what can be said",
+                           word);
+    const char *value = word[length] == '=' ? word + length + 1 : take_value(arguments, "");
+    if (!value)
+        return message_set(-EINVAL, message, "%s needs a value after it", name);
+    return set_value(&setting, value, message);
+}
+
+/* One word of short options; mount(8) has meanings of its own for some. */
+static int take_short(struct options *options, struct arguments *arguments, const char *word,
+                      struct message *message)
+{
+    for (const char *letter = word + 1; *letter != '\0'; letter++) {
+        if (*letter == 'o' || (arguments->helper && strchr("tN", *letter))) {
+            const char *value = take_value(arguments, letter + 1);
+            if (!value)
+                return message_set(-EINVAL, message, "-%c needs a value after it", *letter);
+            return *letter == 'o' ? take_mount_options(options, value, message) : 0;
+        }
+        if (*letter == 'f')
+            *(arguments->helper ? &options->fake : &options->foreground) = true;
+        else if (!arguments->helper || !strchr("snv", *letter))
+            return message_set(-EINVAL, message,
+                               "unknown option -%c: --help lists what can be said", *letter);
+    }
+    return 0;
+}
+
+static int take_positional(struct arguments *arguments, const char *word, struct message *message)
+{
+    if (arguments->positional_count == 2)
+        return message_set(-EINVAL, message,
+                           "\"%.100s\" is one argument too many: name one mount point", word);
+    arguments->positional[arguments->positional_count++] = word;
+    return 0;
+}
+
+/* Of `SRC DIR` the source means nothing: there is only one. */
+static int finish(struct options *options, const struct arguments *arguments,
+                  struct message *message)
+{
+    struct setting mount_point = {"the mount point", options->mount_point,
+                                  sizeof(options->mount_point)};
+    if (options->help || options->version)
+        return 0;
+    if (options->restore_devacl && arguments->positional_count > 0)
+        return message_set(
+            -EINVAL, message,
+            "--restore-device-access mounts nothing: leave \"%.100s\" out, or leave it "
+            "out to mount",
+            arguments->positional[0]);
+    if (options->restore_devacl)
+        return 0;
+    if (arguments->positional_count == 0)
+        return message_set(
+            -EINVAL, message,
+            "no mount point: name the directory to mount on, as in chronosfs /chronos");
+    if (strcmp(options->store, "sqlite") != 0 && strcmp(options->store, "memory") != 0)
+        return message_set(-EINVAL, message, "unknown store \"%s\": write sqlite or memory",
+                           options->store);
+    if (strcmp(options->proctrack, "auto") != 0 && strcmp(options->proctrack, "cgroup") != 0 &&
+        strcmp(options->proctrack, "process-tree") != 0)
+        return message_set(-EINVAL, message,
+                           "unknown process tracking \"%s\": write auto, cgroup or process-tree",
+                           options->proctrack);
+    const char *path = arguments->positional[arguments->positional_count - 1];
+    if (path[0] == '\0')
+        return message_set(-EINVAL, message, "the mount point is empty: name a directory");
+    if (strchr(path, ':'))
+        return message_set(
+            -EINVAL, message,
+            "a mount point must have no colon: programs are told lists of partitions "
+            "with colons between them");
+    return set_value(&mount_point, path, message);
+}
+
+int options_parse(int argc, char **argv, struct options *ret_options, struct message *message)
+{
+    struct options options = {.store = "sqlite", .proctrack = "auto"};
+    struct arguments arguments = {.count = argc, .next = 1, .all = argv};
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    bool only_positional = false;
+    int r = 0;
+
+    if (argc > 0)
+        arguments.helper = strncmp(slash ? slash + 1 : argv[0], "mount.", 6) == 0;
+    while (!r && arguments.next < argc) {
+        const char *word = argv[arguments.next++];
+        if (only_positional || word[0] != '-' || word[1] == '\0')
+            r = take_positional(&arguments, word, message);
+        else if (strcmp(word, "--") == 0)
+            only_positional = true;
+        else if (word[1] == '-')
+            r = take_long(&options, &arguments, word, message);
+        else
+            r = take_short(&options, &arguments, word, message);
+    }
+    if (!r)
+        r = finish(&options, &arguments, message);
+    if (!r)
+        *ret_options = options;
+    return r;
+}
+
+void options_print_help(FILE *file)
+{
+    fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
+                  "       chronosfs --restore-device-access [--state-dir DIR]\n"
+                  "Mounts a tree of files through which users share GPUs in time.\n\n");
+    for (const struct option_row *row = option_rows; row->name; row++) {
+        char left[64];
+        const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
+        snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",
+                 row->argument ? row->argument : "");
+        fprintf(file, "  %-24s %s", left, row->help);
+        if (row->default_value)
+            fprintf(file, "\n  %-24s (default: %s)", "", row->default_value);
+        fputc('\n', file);
+    }
+    fprintf(file, "\nAlso as mount(8) and fstab call it: chronosfs SOURCE MOUNTPOINT -o OPTIONS\n"
+                  "Exit status: 0 mounted, or ended cleanly; 1 failed; 2 not understood.\n");
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keeps a worker running; see supervisor.h. A worker that dies is followed by the
+ * next one at once. One that dies again and again is given time between, and one
+ * that never gets ready is given up. It must not know what a worker does.
+ */
+#include "supervisor.h"
+
+#include "core/base/clock.h"
+#include "core/base/fd.h"
+#include "core/base/log.h"
+#include "fs/fuse/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_TRIES   3   /* before the tree was ever usable */
+#define TRIES         10  /* after that: clients are waiting, so be stubborn */
+#define BRISK_TRIES   3   /* tries without a pause */
+#define PAUSE_MS      50u /* then this, doubled each time */
+#define SHORT_LIFE_MS 20
+#define SHORT_LIVES   100 /* so many in a row: a pause before each next one */
+#define STOP_MS       5000
+#define SAID_IN_FULL  10 /* short lives in a row of which each is told */
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1u << 2)
+#endif
+
+/* The supervisor while it runs. */
+struct state {
+    const struct supervisor *given;
+    int signals;
+    int program, previous_program; /* previous: to go back to when a new one fails */
+    pid_t worker;                  /* 0: none */
+    int ready;                     /* read end; -1 once the worker is ready */
+    int output;                    /* what the first worker says, until it is ready */
+    bool ever_ready, stopping, replacing, done;
+    int exit_status;
+    unsigned failures;    /* deaths in a row before being ready */
+    unsigned short_lives; /* deaths in a row soon after being ready */
+    int64_t died_ns;      /* when the last worker died */
+    int64_t ready_ns;     /* when this worker was ready; 0 not yet */
+    int64_t start_ns;     /* start the next one then; when there is none */
+    int64_t kill_ns;      /* while stopping: patience ends then */
+    char how[96];         /* how the last worker ended */
+};
+
+void supervisor_block_signals(void)
+{
+    sigset_t all;
+    sigfillset(&all); /* also what would stop it, like SIGTSTP: clients would hang */
+    sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
+/* -- starting a worker -------------------------------------------------------- */
+
+static int keep_over_exec(int fd)
+{
+    return fcntl(fd, F_SETFD, 0);
+}
+
+static _Noreturn void become_worker(const struct state *state, pid_t parent, int ready, int output)
+{
+    const struct supervisor *given = state->given;
+    char numbers[96];
+    sigset_t none;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(WORKER_STOPPED);
+    setsid(); /* no terminal: ^C is for the supervisor, ^Z for nobody */
+    if (output >= 0)
+        dup2(output, STDERR_FILENO);
+    syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
+    keep_over_exec(given->mount->fd);
+    keep_over_exec(given->shared_fd);
+    keep_over_exec(given->handles_fd);
+    keep_over_exec(given->ledger_fd);
+    keep_over_exec(given->lock_fd);
+    keep_over_exec(ready);
+    snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
+             given->handles_fd, given->ledger_fd, ready, given->lock_fd,
+             given->detached && state->ever_ready);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--worker"}, numbers, NULL};
+    syscall(SYS_execveat, state->program, "", arguments, environ, AT_EMPTY_PATH);
+    log_say("cannot execute %s: %s", given->program_path, strerror(errno));
+    _exit(WORKER_FATAL);
+}
+
+static void plan_next(struct state *state, unsigned pause_ms)
+{
+    state->start_ns = clock_monotonic_ns() + pause_ms * NS_PER_MS;
+}
+
+/* Starts a worker; on failure plans to try again. */
+static void start_worker(struct state *state)
+{
+    int ready[2] = {-1, -1}, output[2] = {-1, -1};
+    /* At the start a worker's words go through us, so that it does not keep the
+     * terminal of the user who waits for us. */
+    bool relay = state->given->detached && !state->ever_ready;
+    pid_t self = getpid(), child = -1;
+
+    if (pipe2(ready, O_CLOEXEC) == 0 && (!relay || pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0))
+        child = fork();
+    if (child == 0)
+        become_worker(state, self, ready[1], output[1]);
+    int error = errno;
+    ready[1] = fd_close(ready[1]);
+    output[1] = fd_close(output[1]);
+    if (child < 0) {
+        ready[0] = fd_close(ready[0]);
+        output[0] = fd_close(output[0]);
+        log_say("cannot start a worker: %s", strerror(error));
+        plan_next(state, 1000);
+        return;
+    }
+    state->worker = child;
+    state->ready = ready[0];
+    state->output = output[0];
+    state->ready_ns = 0;
+}
+
+/* -- replacing the program ---------------------------------------------------- */
+
+static void take_new_program(struct state *state)
+{
+    int fd = open(state->given->program_path, O_PATH | O_CLOEXEC);
+    state->replacing = false;
+    if (fd < 0) {
+        log_say("cannot open %s, going on with the program as it was: %s",
+                state->given->program_path, strerror(errno));
+        return;
+    }
+    state->previous_program = fd_close(state->previous_program);
+    state->previous_program = state->program;
+    state->program = fd;
+}
+
+/* The new program does not work here. False: there is no other. */
+static bool go_back(struct state *state)
+{
+    if (state->previous_program < 0)
+        return false;
+    log_say("the new program at %s does not get ready (%s), going on with the old one",
+            state->given->program_path, state->how);
+    close(state->program);
+    state->program = state->previous_program;
+    state->previous_program = -1;
+    return true;
+}
+
+/* -- what happens to a worker ------------------------------------------------- */
+
+static void finish(struct state *state, int exit_status)
+{
+    state->done = true;
+    state->exit_status = exit_status;
+}
+
+static void ask_to_stop(struct state *state)
+{
+    if (state->stopping)
+        return;
+    state->stopping = true;
+    state->kill_ns = clock_monotonic_ns() + STOP_MS * NS_PER_MS;
+    if (state->worker > 0)
+        kill(state->worker, SIGTERM);
+    else
+        finish(state, 0);
+}
+
+static void relay_output(struct state *state)
+{
+    char text[4096];
+    ssize_t length;
+    while ((length = read(state->output, text, sizeof(text))) > 0) {
+        if (write(STDERR_FILENO, text, (size_t)length) < 0)
+            break;
+    }
+    if (length == 0)
+        state->output = fd_close(state->output);
+}
+
+static void tell_take_over(const struct state *state)
+{
+    if (state->short_lives < SAID_IN_FULL || state->short_lives % SHORT_LIVES == 0)
+        log_say("the worker %s; the next one, %d, was ready after %.1f ms", state->how,
+                (int)state->worker, (double)(state->ready_ns - state->died_ns) / 1e6);
+}
+
+static void handle_ready(struct state *state)
+{
+    char byte;
+    bool ready = read(state->ready, &byte, 1) == 1;
+
+    state->ready = fd_close(state->ready);
+    if (!ready)
+        return; /* it died; SIGCHLD tells */
+    state->ready_ns = clock_monotonic_ns();
+    state->failures = 0;
+    state->previous_program = fd_close(state->previous_program);
+    if (state->ever_ready) {
+        tell_take_over(state);
+    } else {
+        state->ever_ready = true;
+        if (state->output >= 0)
+            relay_output(state);
+        state->output = fd_close(state->output);
+        if (state->given->ready(state->given->context) != 0)
+            ask_to_stop(state);
+    }
+    if (state->replacing)
+        kill(state->worker, SIGHUP);
+}
+
+/* How long to wait before the next worker, after one died unasked. */
+static unsigned count_death(struct state *state)
+{
+    unsigned tries = state->ever_ready ? TRIES : FIRST_TRIES;
+    if (state->ready_ns != 0) {
+        bool soon = state->died_ns - state->ready_ns < SHORT_LIFE_MS * NS_PER_MS;
+        state->short_lives = soon ? state->short_lives + 1 : 0;
+        return state->short_lives > SHORT_LIVES ? PAUSE_MS : 0;
+    }
+    if (go_back(state))
+        return 0;
+    if (++state->failures >= tries) {
+        log_say("%u workers in a row did not get ready, the last one %s: giving up", tries,
+                state->how);
+        finish(state, 1);
+    }
+    return state->failures > BRISK_TRIES ? PAUSE_MS << (state->failures - BRISK_TRIES - 1) : 0;
+}
+
+static void describe(struct state *state, int status)
+{
+    if (WIFSIGNALED(status))
+        snprintf(state->how, sizeof(state->how), "was killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(state->how, sizeof(state->how), "ended with status %d", WEXITSTATUS(status));
+}
+
+static void handle_end(struct state *state, int status)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+    state->worker = 0;
+    state->died_ns = clock_monotonic_ns();
+    state->ready = fd_close(state->ready);
+    if (state->output >= 0)
+        relay_output(state);
+    state->output = fd_close(state->output);
+    describe(state, status);
+    if (code == WORKER_UNMOUNTED || state->stopping) {
+        finish(state, state->stopping && !state->ever_ready);
+        return;
+    }
+    if (code == WORKER_FATAL && !go_back(state)) {
+        log_say("the worker cannot go on: giving up");
+        finish(state, 1);
+        return;
+    }
+    if (code == WORKER_REPLACE || state->replacing) {
+        snprintf(state->how, sizeof(state->how), "made way for the program on disk");
+        take_new_program(state);
+        plan_next(state, 0);
+    } else {
+        plan_next(state, code == WORKER_FATAL ? 0 : count_death(state));
+    }
+}
+
+static void reap(struct state *state)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == state->worker)
+            handle_end(state, status);
+    }
+}
+
+/* -- waiting ------------------------------------------------------------------ */
+
+/* Started with nohup(1)? */
+static bool hangup_is_ignored(void)
+{
+    struct sigaction action;
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static void handle_signal(struct state *state)
+{
+    struct signalfd_siginfo info;
+
+    if (read(state->signals, &info, sizeof(info)) != sizeof(info))
+        return;
+    if (info.ssi_signo == SIGCHLD) {
+        reap(state);
+    } else if (info.ssi_signo == SIGHUP && info.ssi_code == SI_KERNEL && hangup_is_ignored()) {
+        return;
+    } else if (info.ssi_signo == SIGHUP && info.ssi_code != SI_KERNEL) {
+        state->replacing = true;
+        if (state->worker > 0 && state->ready_ns != 0)
+            kill(state->worker, SIGHUP);
+    } else { /* also SIGHUP from the terminal: it is gone */
+        ask_to_stop(state);
+    }
+}
+
+/* Milliseconds until something has to be done unasked, or -1. */
+static int time_left(const struct state *state)
+{
+    int64_t due = state->worker == 0 ? state->start_ns : state->stopping ? state->kill_ns : 0;
+    if (due == 0)
+        return -1;
+    int64_t left = (due - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
+    return left > 0 ? (int)left : 0;
+}
+
+static void wait_once(struct state *state)
+{
+    struct pollfd fds[] = {{.fd = state->signals, .events = POLLIN},
+                           {.fd = state->ready, .events = POLLIN},
+                           {.fd = state->output, .events = POLLIN}};
+    int n = poll(fds, 3, time_left(state));
+
+    if (n > 0 && fds[2].revents != 0)
+        relay_output(state);
+    if (n > 0 && fds[1].revents != 0)
+        handle_ready(state);
+    if (n > 0 && fds[0].revents != 0)
+        handle_signal(state);
+    if (n == 0 && state->worker > 0 && state->stopping) {
+        log_say("the worker does not stop: killing it");
+        kill(state->worker, SIGKILL);
+        state->kill_ns = 0; /* nothing more to do unasked */
+    }
+}
+
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGHUP);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* Leaves nothing mounted. */
+static int clean_up(struct state *state)
+{
+    struct mount *mount = state->given->mount;
+    bool unasked = !state->stopping && state->exit_status == 0;
+    int r = mount_close(mount);
+
+    if (r < 0) {
+        log_say("cannot unmount %s: umount -l %s", mount->point, mount->point);
+        state->exit_status = 1;
+    } else if (!r && unasked) {
+        log_say("the kernel ended the mount on %s", mount->point);
+        state->exit_status = 1;
+    }
+    state->signals = fd_close(state->signals);
+    state->program = fd_close(state->program);
+    state->previous_program = fd_close(state->previous_program);
+    return state->exit_status;
+}
+
+int supervisor_run(const struct supervisor *supervisor)
+{
+    struct state state = {.given = supervisor,
+                          .program = supervisor->program_fd,
+                          .previous_program = -1,
+                          .ready = -1,
+                          .output = -1,
+                          .signals = open_signals()};
+
+    if (state.signals < 0) {
+        log_say("cannot wait for signals: %s", strerror(errno));
+        finish(&state, 1);
+    }
+    plan_next(&state, 0);
+    while (!state.done) {
+        if (state.worker == 0 && clock_monotonic_ns() >= state.start_ns)
+            start_worker(&state);
+        wait_once(&state);
+    }
+    return clean_up(&state);
+}

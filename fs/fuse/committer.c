@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The thread that makes changes durable and then answers them; see change.h. */
+#include "committer.h"
+#include "core/host/host.h"
+#include "invalidate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* No batch is larger, so that none is answered late because of the others. */
+#define BATCH_MAX 4096u
+/* What nobody waits for (expiries) is tried again this long after a failure. */
+#define RETRY_S 1
+
+struct queue {
+    struct change *first, **last;
+};
+
+struct committer {
+    struct committer_start start;
+    bool devices_kept;
+    struct store_reply *kept; /* of the last worker; the thread's own */
+    size_t kept_count;
+    struct store_clock clock;
+    int fd;
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, idle;
+    /* under lock */
+    struct queue queue, failed;
+    int64_t retention_ns;
+    uint64_t first_line_seq;
+    bool stop, busy, has_failed, retrying;
+    struct timespec retry; /* when what nobody waits for is tried again */
+    char message[STORE_MESSAGE_MAX];
+};
+
+static void queue_init(struct queue *queue)
+{
+    queue->first = NULL;
+    queue->last = &queue->first;
+}
+
+static void queue_add(struct queue *queue, struct change *changes)
+{
+    *queue->last = changes;
+    while (*queue->last)
+        queue->last = &(*queue->last)->next;
+}
+
+struct change *committer_change_free(struct change *change)
+{
+    if (change) {
+        engine_events_free(change->events);
+        free(change->lines);
+        free(change->items);
+        free(change->usages);
+        free(change);
+    }
+    return NULL;
+}
+
+void committer_reply(const struct reply *reply)
+{
+    if (reply->kind == REPLY_DONE)
+        fuse_reply_err(reply->req, 0);
+    else if (reply->kind == REPLY_WRITTEN)
+        fuse_reply_write(reply->req, reply->written);
+    else if (reply->kind == REPLY_ATTRIBUTES)
+        fuse_reply_attr(reply->req, &reply->attributes, reply->timeout_s);
+}
+
+void committer_refuse(const struct reply *reply, int error)
+{
+    if (reply->kind != REPLY_NONE)
+        fuse_reply_err(reply->req, error);
+}
+
+/* Splits off what one batch takes. */
+static struct change *take_batch(struct committer *committer)
+{
+    struct change *first = committer->queue.first, *last = first;
+    size_t events = first->event_count;
+    while (last->next && events + last->next->event_count <= BATCH_MAX) {
+        last = last->next;
+        events += last->event_count;
+    }
+    committer->queue.first = last->next;
+    if (!last->next)
+        committer->queue.last = &committer->queue.first;
+    last->next = NULL;
+    return first;
+}
+
+static void fill_batch(const struct change *changes, struct store_item *items,
+                       struct store_reply *replies, struct store_partition_usage *usages,
+                       struct store_batch *batch)
+{
+    for (const struct change *c = changes; c; c = c->next) {
+        for (size_t i = 0; i < c->event_count; i++)
+            items[batch->item_count++] = c->items[i];
+        for (size_t i = 0; i < c->usage_count; i++)
+            usages[batch->usage_count++] = c->usages[i];
+        if (c->events && c->reply.kind != REPLY_NONE)
+            replies[batch->reply_count++] = (struct store_reply){c->unique, c->result};
+    }
+    batch->items = items;
+    batch->replies = replies;
+    batch->usages = usages;
+}
+
+/* Says once what the device indices mean. */
+static int keep_devices(struct committer *committer, char message[STORE_MESSAGE_MAX])
+{
+    if (committer->devices_kept)
+        return 0;
+    uint32_t count = committer->start.device_count;
+    struct store_device *devices = calloc(count + 1, sizeof(*devices));
+    if (!devices)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct gpu_device *device = &committer->start.devices[i];
+        snprintf(devices[i].key, sizeof(devices[i].key), "%s", device->key);
+        snprintf(devices[i].name, sizeof(devices[i].name), "%s", device->name);
+        devices[i].bytes = device->memory_bytes;
+    }
+    int r = store_devices(committer->start.store, devices, count, message, STORE_MESSAGE_MAX);
+    free(devices);
+    committer->devices_kept = !r;
+    return r;
+}
+
+static int commit(struct committer *committer, const struct change *changes,
+                  struct store_batch *batch, char message[STORE_MESSAGE_MAX])
+{
+    size_t item_count = 0, usage_count = 0, change_count = 0;
+    for (const struct change *c = changes; c; c = c->next) {
+        item_count += c->event_count;
+        usage_count += c->usage_count;
+        change_count++;
+    }
+    if (!item_count && !usage_count)
+        return 0;
+    struct store_item *items = calloc(item_count + 1, sizeof(*items));
+    struct store_partition_usage *usages = calloc(usage_count + 1, sizeof(*usages));
+    /* What was submitted before is answered: so are all repeated requests. */
+    if (changes->after_resent)
+        committer->kept_count = 0;
+    struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
+    int r = -ENOMEM;
+    snprintf(message, STORE_MESSAGE_MAX, "There is not enough memory to write it down");
+    if (items && replies && usages) {
+        struct timespec boot, real;
+        clock_gettime(CLOCK_BOOTTIME, &boot);
+        clock_gettime(CLOCK_REALTIME, &real);
+        committer->clock.offset_ns =
+            (real.tv_sec - boot.tv_sec) * NS_PER_SECOND + (real.tv_nsec - boot.tv_nsec);
+        batch->clock = committer->clock;
+        batch->mount_id = committer->start.mount_id;
+        if (committer->kept_count)
+            memcpy(replies, committer->kept, committer->kept_count * sizeof(*replies));
+        batch->reply_count = committer->kept_count;
+        fill_batch(changes, items, replies, usages, batch);
+        r = keep_devices(committer, message);
+        if (!r)
+            r = store_commit(committer->start.store, batch, message, STORE_MESSAGE_MAX);
+    }
+    free(items);
+    free(replies);
+    free(usages);
+    return r;
+}
+
+/* Whoever gets an answer must not find the state before it remembered. */
+static void finish(struct committer *committer, struct change *changes)
+{
+    for (struct change *c = changes; c; c = c->next) {
+        invalidate_events(committer->start.session, c->events, false);
+        if (committer->start.host)
+            host_events(committer->start.host, c->events, false);
+    }
+    for (struct change *next; changes; changes = next) {
+        next = changes->next;
+        committer_reply(&changes->reply);
+        committer_change_free(changes);
+    }
+}
+
+/* Under lock. Whether there is something to do now; waits for it otherwise. */
+static bool wait_for_work(struct committer *committer)
+{
+    if (committer->has_failed || !committer->queue.first) {
+        pthread_cond_wait(&committer->wake, &committer->lock);
+        return false;
+    }
+    if (!committer->retrying || committer->stop)
+        return true;
+    /* After a failure somebody's request is tried at once, expiries not. */
+    for (const struct change *c = committer->queue.first; c; c = c->next)
+        if (c->reply.kind != REPLY_NONE)
+            return true;
+    /* From the failure on: what comes meanwhile must not put it off again and again. */
+    return pthread_cond_timedwait(&committer->wake, &committer->lock, &committer->retry) ==
+           ETIMEDOUT;
+}
+
+static void *committer_thread(void *argument)
+{
+    struct committer *committer = argument;
+    char message[STORE_MESSAGE_MAX];
+    pthread_mutex_lock(&committer->lock);
+    while (!committer->stop || (committer->queue.first && !committer->has_failed)) {
+        if (!wait_for_work(committer))
+            continue;
+        struct change *changes = take_batch(committer);
+        struct store_batch batch = {.retention_ns = committer->retention_ns,
+                                    .first_line_seq = committer->first_line_seq};
+        committer->busy = true;
+        pthread_mutex_unlock(&committer->lock);
+        int r = commit(committer, changes, &batch, message);
+        if (!r)
+            finish(committer, changes);
+        pthread_mutex_lock(&committer->lock);
+        committer->busy = false;
+        committer->retrying = r != 0;
+        if (r) {
+            queue_add(&committer->failed, changes);
+            committer->has_failed = true;
+            clock_gettime(CLOCK_MONOTONIC, &committer->retry);
+            committer->retry.tv_sec += RETRY_S;
+            memcpy(committer->message, message, sizeof(message));
+            eventfd_write(committer->fd, 1);
+        }
+        if (r || !committer->queue.first)
+            pthread_cond_broadcast(&committer->idle);
+    }
+    pthread_mutex_unlock(&committer->lock);
+    return NULL;
+}
+
+int committer_new(const struct committer_start *start, struct committer **ret_committer)
+{
+    struct committer *committer = calloc(1, sizeof(*committer));
+    size_t reply_count = start->reply_count;
+    if (!committer)
+        return -ENOMEM;
+    committer->start = *start;
+    committer->retention_ns = INT64_MAX;
+    queue_init(&committer->queue);
+    queue_init(&committer->failed);
+    pthread_mutex_init(&committer->lock, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&committer->wake, &clock);
+    pthread_condattr_destroy(&clock);
+    pthread_cond_init(&committer->idle, NULL);
+    committer->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int r = committer->fd < 0 ? -errno : store_clock_now(&committer->clock);
+    if (!r && reply_count) {
+        committer->kept = malloc(reply_count * sizeof(*committer->kept));
+        r = committer->kept ? 0 : -ENOMEM;
+    }
+    if (committer->kept) {
+        memcpy(committer->kept, start->replies, reply_count * sizeof(*committer->kept));
+        committer->kept_count = reply_count;
+    }
+    if (!r)
+        r = -pthread_create(&committer->thread, NULL, committer_thread, committer);
+    if (r) {
+        committer_free(committer);
+        return r;
+    }
+    committer->running = true;
+    *ret_committer = committer;
+    return 0;
+}
+
+static void queue_free(struct queue *queue)
+{
+    for (struct change *c = queue->first, *next; c; c = next) {
+        next = c->next;
+        committer_change_free(c);
+    }
+}
+
+struct committer *committer_free(struct committer *committer)
+{
+    if (!committer)
+        return NULL;
+    if (committer->running) {
+        pthread_mutex_lock(&committer->lock);
+        committer->stop = true;
+        pthread_cond_signal(&committer->wake);
+        pthread_mutex_unlock(&committer->lock);
+        pthread_join(committer->thread, NULL);
+    }
+    queue_free(&committer->queue);
+    queue_free(&committer->failed);
+    free(committer->kept);
+    if (committer->fd >= 0)
+        close(committer->fd);
+    pthread_cond_destroy(&committer->wake);
+    pthread_cond_destroy(&committer->idle);
+    pthread_mutex_destroy(&committer->lock);
+    free(committer);
+    return NULL;
+}
+
+void committer_submit(struct committer *committer, struct change *change, int64_t retention_ns,
+                      uint64_t first_line_seq)
+{
+    change->next = NULL;
+    pthread_mutex_lock(&committer->lock);
+    queue_add(&committer->queue, change);
+    committer->retention_ns = retention_ns;
+    committer->first_line_seq = first_line_seq;
+    pthread_mutex_unlock(&committer->lock);
+    pthread_cond_signal(&committer->wake); /* after: it would wake into a held lock */
+}
+
+int committer_fd(const struct committer *committer)
+{
+    return committer->fd;
+}
+
+struct change *committer_take_failed(struct committer *committer, char message[STORE_MESSAGE_MAX])
+{
+    eventfd_t count;
+    eventfd_read(committer->fd, &count);
+    struct change *changes = NULL;
+    pthread_mutex_lock(&committer->lock);
+    if (committer->has_failed) {
+        if (committer->queue.first)
+            queue_add(&committer->failed, committer->queue.first);
+        changes = committer->failed.first;
+        queue_init(&committer->queue);
+        queue_init(&committer->failed);
+        committer->has_failed = false;
+        memcpy(message, committer->message, STORE_MESSAGE_MAX);
+    }
+    pthread_mutex_unlock(&committer->lock);
+    return changes;
+}
+
+bool committer_drain(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    while ((committer->queue.first || committer->busy) && !committer->has_failed)
+        pthread_cond_wait(&committer->idle, &committer->lock);
+    bool clean = !committer->has_failed;
+    pthread_mutex_unlock(&committer->lock);
+    return clean;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Telling the kernel to forget; see forget.h. */
+#include "invalidate.h"
+
+#include "fs/tree/tree.h"
+#include "session.h"
+
+static void forget_files(struct session *session, enum dir_kind dir, uint64_t object)
+{
+    for (const struct file_row *row = tree_rows(dir); row->name; row++) {
+        struct node file = {.dir = dir, .object = object, .file = tree_node_hash(row->name)};
+        session_forget_node(session, tree_node_id(&file));
+    }
+}
+
+static void forget_partition(struct session *session, uint64_t id)
+{
+    struct node partition = {.dir = DIR_PARTITION, .object = id};
+    struct node in_list = {.dir = DIR_PARTITIONS, .object = id, .link = true};
+    session_forget_node(session, tree_node_id(&partition));
+    session_forget_node(session, tree_node_id(&in_list));
+    forget_files(session, DIR_PARTITION, id);
+}
+
+void invalidate_events(struct session *session, const struct engine_event *events, bool taken_back)
+{
+    bool names = false, setting = false;
+    for (; events; events = events->next) {
+        enum event_kind kind = events->kind;
+        if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
+            continue;
+        /* These change only what is asked for each time. */
+        if (kind == EVENT_NOTE || kind == EVENT_WARNED)
+            continue;
+        setting |= kind == EVENT_SETTING;
+        /* A shorter life must not be outlived by what was remembered of a longer. */
+        names |= taken_back || event_kind_is_end(kind) || kind == EVENT_SHORTENED;
+        if (kind != EVENT_SETTING)
+            forget_partition(session, events->after.id);
+    }
+    if (setting) {
+        forget_files(session, DIR_CONFIG, 0);
+        forget_files(session, DIR_ROOT, 0);
+        for (uint64_t device = 0; taken_back && device < TREE_DEVICE_MAX; device++)
+            forget_files(session, DIR_DEVICE, device);
+    }
+    if (names)
+        session_forget_names(session);
+}

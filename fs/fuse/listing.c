@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests of the kernel that list a directory; see server.h. */
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct node node;
+    struct server *server = ops_enter(req, ino, &node);
+    if (!server)
+        return;
+    if (tree_alive(&server->tree, &node))
+        fuse_reply_open(req, fi);
+    else
+        fuse_reply_err(req, ENOENT);
+}
+
+/* One listing: where entries go, and in which form. */
+struct listing {
+    fuse_req_t req;
+    char *buffer;
+    size_t size, used;
+    bool plus;
+};
+
+/* False when it does not fit any more. */
+static bool list_entry(struct listing *listing, const char *name, struct fuse_entry_param *entry,
+                       off_t next)
+{
+    char *at = listing->buffer + listing->used;
+    size_t room = listing->size - listing->used;
+    size_t n = listing->plus ? fuse_add_direntry_plus(listing->req, at, room, name, entry, next)
+                             : fuse_add_direntry(listing->req, at, room, name, &entry->attr, next);
+    if (n > room)
+        return false;
+    listing->used += n;
+    return true;
+}
+
+/* Cookies 1 and 2 follow the dots; those of the tree are moved up by 2. */
+static bool list_dots(struct server *server, struct listing *listing, const struct node *dir,
+                      off_t *offset)
+{
+    for (; *offset < 2; ++*offset) {
+        struct node node = *offset ? tree_parent(&server->tree, dir) : *dir;
+        struct fuse_entry_param entry = {.ino = 0};
+        entry.attr.st_ino = tree_node_id(&node);
+        entry.attr.st_mode = S_IFDIR;
+        if (!list_entry(listing, *offset ? ".." : ".", &entry, *offset + 1))
+            return false;
+    }
+    return true;
+}
+
+static void fill_listing(struct server *server, struct listing *listing, const struct node *dir,
+                         off_t offset)
+{
+    char name[80];
+    struct node child;
+    uint64_t cookie;
+    if (!list_dots(server, listing, dir, &offset))
+        return;
+    cookie = (uint64_t)offset - 2;
+    while (tree_next_child(&server->tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
+        struct fuse_entry_param entry = {.ino = 0};
+        if (listing->plus) {
+            if (ops_fill_entry(server, &child, fuse_req_ctx(listing->req)->uid, &entry))
+                continue;
+        } else {
+            entry.attr.st_ino = tree_node_id(&child);
+            entry.attr.st_mode = child.link ? S_IFLNK : child.file ? S_IFREG : S_IFDIR;
+        }
+        if (!list_entry(listing, name, &entry, (off_t)cookie + 2))
+            return;
+    }
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+{
+    struct node dir;
+    struct server *server = ops_enter(req, ino, &dir);
+    if (!server)
+        return;
+    if (!tree_alive(&server->tree, &dir)) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
+    struct listing listing = {.req = req, .buffer = malloc(size), .size = size, .plus = plus};
+    if (!listing.buffer) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    fill_listing(server, &listing, &dir, offset);
+    fuse_reply_buf(req, listing.buffer, listing.used);
+    free(listing.buffer);
+}
+
+void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                  struct fuse_file_info *fi)
+{
+    (void)fi;
+    list(req, ino, size, offset, false);
+}
+
+void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                       struct fuse_file_info *fi)
+{
+    (void)fi;
+    list(req, ino, size, offset, true);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the store to the engine when a worker starts: settings, partitions, the
+ * logs, and the answers that a dead worker may not have given. See server.h.
+ */
+#include "core/base/log.h"
+#include "fs/tree/charge.h"
+#include "server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Where the next restored line of a partition finds the one before it. Only used
+ * while loading; as many slots as lines can be kept twice over. */
+#define CHAIN_SLOTS (2 * TEXTLOG_LINES_MAX)
+
+struct restore {
+    struct server *server;
+    struct {
+        uint64_t id, seq;
+    } chains[CHAIN_SLOTS];
+};
+
+static int add_device(struct tree *tree, const struct gpu_device *device, bool present)
+{
+    struct engine_device engine_device = {.memory_bytes = device->memory_bytes, .present = present};
+    uint32_t index;
+    if (tree->device_count == TREE_DEVICE_MAX)
+        return -ENOSPC;
+    int r = engine_add_device(tree->engine, &engine_device, &index);
+    if (r)
+        return r;
+    tree->devices[index] = *device;
+    tree->device_count = index + 1;
+    return 0;
+}
+
+/* The index of a device by its key. One that is not there any more is added, so
+ * that its partitions live on to their end. */
+static int find_device(struct tree *tree, const struct store_device *device, uint32_t *ret_index)
+{
+    for (uint32_t i = 0; i < tree->device_count; i++)
+        if (!strcmp(tree->devices[i].key, device->key)) {
+            *ret_index = i;
+            return 0;
+        }
+    struct gpu_device absent = {.memory_bytes = device->bytes};
+    snprintf(absent.key, sizeof(absent.key), "%s", device->key);
+    snprintf(absent.name, sizeof(absent.name), "%s", device->name);
+    snprintf(absent.backend, sizeof(absent.backend), "absent");
+    int r = add_device(tree, &absent, false);
+    if (!r)
+        *ret_index = tree->device_count - 1;
+    return r;
+}
+
+static int restore_setting(void *context, const char *key, const char *value)
+{
+    struct restore *restore = context;
+    return engine_restore_setting(restore->server->tree.engine, key, value);
+}
+
+static int restore_partition(void *context, const struct partition *partition,
+                             const struct store_device *device, const struct store_usage *usage)
+{
+    struct restore *restore = context;
+    struct tree *tree = &restore->server->tree;
+    struct partition copy = *partition;
+    int r = find_device(tree, device, &copy.device);
+    if (!r)
+        r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
+    return r ? r : engine_restore(tree->engine, &copy);
+}
+
+/* Programs of what ended lately may still be on their way out. */
+static int keep_ended(struct server *server, const struct store_history *entry)
+{
+    if (server->ended_count == server->ended_capacity) {
+        size_t capacity = server->ended_capacity ? server->ended_capacity * 2 : 64;
+        struct partition *ended = realloc(server->ended, capacity * sizeof(*ended));
+        if (!ended)
+            return -ENOMEM;
+        server->ended = ended;
+        server->ended_capacity = capacity;
+    }
+    struct partition *partition = &server->ended[server->ended_count++];
+    *partition = entry->partition;
+    partition->end_ns = entry->end_wall_ns - server->tree.offset_ns;
+    return 0;
+}
+
+static int restore_history(void *context, const struct store_history *entry)
+{
+    struct restore *restore = context;
+    struct tree *tree = &restore->server->tree;
+    int r = keep_ended(restore->server, entry);
+    if (r)
+        return r;
+    char line[STORE_LINE_MAX];
+    struct tree_ended ended = {.partition = &entry->partition,
+                               .device = ENGINE_DEVICE_ANY,
+                               .start_wall_ns = entry->start_wall_ns,
+                               .end_wall_ns = entry->end_wall_ns,
+                               .how = entry->how,
+                               .by_uid = entry->by_uid,
+                               .peak_bytes = entry->usage.peak_bytes,
+                               .gpu_ns = entry->usage.gpu_ns};
+    for (uint32_t i = 0; i < tree->device_count; i++)
+        if (!strcmp(tree->devices[i].key, entry->device.key))
+            ended.device = i;
+    tree_history_line(tree, &ended, line, sizeof(line));
+    return event_log_append(&tree->history, entry->partition.change_seq, 0, line);
+}
+
+/* The partition a line tells of is its fourth word. */
+static uint64_t line_partition(const char *line)
+{
+    for (int word = 0; word < 3; word++) {
+        line = strchr(line, ' ');
+        if (!line)
+            return 0;
+        line++;
+    }
+    return tree_partition_number(line, strcspn(line, " "));
+}
+
+static int restore_line(void *context, uint64_t seq, const char *line)
+{
+    struct restore *restore = context;
+    uint64_t id = line_partition(line), previous = 0;
+    for (size_t i = 0; id && i < CHAIN_SLOTS; i++) {
+        size_t slot = (id + i) % CHAIN_SLOTS;
+        if (restore->chains[slot].id && restore->chains[slot].id != id)
+            continue;
+        previous = restore->chains[slot].seq;
+        restore->chains[slot].id = id;
+        restore->chains[slot].seq = seq;
+        break;
+    }
+    return event_log_append(&restore->server->tree.events, seq, previous, line);
+}
+
+static int restore_reply(void *context, const struct store_reply *reply)
+{
+    struct restore *restore = context;
+    struct server *server = restore->server;
+    if (server->reply_count == server->reply_capacity) {
+        size_t capacity = server->reply_capacity ? server->reply_capacity * 2 : 16;
+        struct store_reply *replies = realloc(server->replies, capacity * sizeof(*replies));
+        if (!replies)
+            return -ENOMEM;
+        server->replies = replies;
+        server->reply_capacity = capacity;
+    }
+    server->replies[server->reply_count++] = *reply;
+    return 0;
+}
+
+static int load(struct server *server, struct store_counters *ret_counters, char *message,
+                size_t size)
+{
+    struct restore *restore = calloc(1, sizeof(*restore));
+    struct store_clock clock;
+    struct store_sink sink = {.context = restore,
+                              .setting = restore_setting,
+                              .partition = restore_partition,
+                              .history = restore_history,
+                              .line = restore_line,
+                              .reply = restore_reply,
+                              .max_history = TEXTLOG_LINES_MAX / 2};
+    if (!restore)
+        return -ENOMEM;
+    restore->server = server;
+    int r = store_clock_now(&clock);
+    server->tree.offset_ns = r ? 0 : clock.offset_ns;
+    if (!r)
+        r = store_load(server->store, &clock, &sink, ret_counters, message, size);
+    free(restore);
+    return r;
+}
+
+static const struct store_kind *find_kind(const char *name)
+{
+    return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
+}
+
+int recover_close_unheld(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct partition *p;
+    int r = 0;
+    for (uint64_t after = 0; !r && (p = engine_next(tree->engine, after));) {
+        after = p->id;
+        if (p->hold && !handles_get(&tree->handles, p->hold))
+            r = engine_close_hold(tree->engine, tree->now_ns, p->hold);
+    }
+    return r;
+}
+
+/* FNV-1a of a state directory's path and of which directory it is: a container can have
+ * another one with the same path. */
+static uint64_t mark_of(const char *state_dir)
+{
+    struct stat st = {.st_dev = 0};
+    char text[PATH_MAX + 64];
+    uint64_t hash = UINT64_C(1469598103934665603);
+    stat(state_dir, &st); /* without it the path alone must do */
+    snprintf(text, sizeof(text), "%s %llu %llu", state_dir, (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
+    for (const char *at = text; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+    return hash;
+}
+
+int recover_start_host(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct partition *p;
+    snprintf(server->instance, sizeof(server->instance), "%016llx",
+             (unsigned long long)mark_of(tree->shared->state_dir));
+    struct host_start start = {.instance = server->instance,
+                               .state_dir = tree->shared->state_dir,
+                               .proctrack = tree->shared->proctrack,
+                               .devices = tree->devices,
+                               .device_count = tree->shared->devices.count,
+                               .ended = server->ended,
+                               .ended_count = server->ended_count,
+                               .own_pid_ns = tree->own_pid_ns};
+    server->ended = NULL;
+    start.policy = server->told_policy = submit_policy(server);
+    start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
+    if (!start.live)
+        return -ENOMEM;
+    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id)
+        start.live[start.live_count++] = *p;
+    return host_new(&start, &server->host);
+}
+
+int recover_state(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct gpu_list *list = &tree->shared->devices;
+    struct store_counters counters = {0};
+    char message[STORE_MESSAGE_MAX] = "not enough memory";
+    int r = 0;
+    for (uint32_t i = 0; i < list->count && !r; i++)
+        r = add_device(tree, &list->device[i], true);
+    if (!r)
+        r = find_kind(tree->shared->store)
+                ->open(tree->shared->state_dir, false, &server->store, message, sizeof(message));
+    if (!r)
+        r = load(server, &counters, message, sizeof(message));
+    if (r) {
+        log_say("cannot use the state in %s: %s", tree->shared->state_dir, message);
+        return r;
+    }
+    engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
+    /* A grant that was taken back leaves its number; not to who joined in between. */
+    engine_restore_counters(tree->engine, tree->shared->next_id, 0);
+    if (counters.mount_id != tree->shared->mount_id)
+        server->reply_count = 0; /* of another mount: its requests are answered */
+    /* Who holds something is found by name from the first request on. */
+    uint32_t uid;
+    for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
+        names_user(tree->names, uid);
+    ledger_forget_ended(tree->ledger);
+    return charge_restore(tree);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host thread found out, taken in by the loop: answers to those who wait,
+ * lines for the log, what is shown. See host.h and server.h.
+ */
+#include "core/base/log.h"
+#include "fs/tree/status.h"
+#include "server.h"
+
+#include <string.h>
+
+/* What a driver tells of a partition; one that ended meanwhile needs no entry. */
+static void used(struct tree *tree, const struct host_result *result)
+{
+    if (!engine_find(tree->engine, result->id))
+        return;
+    if (ledger_set_driver(tree->ledger, result->id, result->bytes) ||
+        ledger_add_busy(tree->ledger, result->id, result->busy_ns))
+        log_say("not enough memory to note what p%llu uses", (unsigned long long)result->id);
+}
+
+/* What the watchdog found is in the daemon's log too: that of events is short, and
+ * whoever does much there pushes others' lines out. */
+static void say_trouble(const struct host_result *result)
+{
+    if (strstr(result->word, "unmanaged") || strstr(result->word, "over-limit"))
+        log_say("%s: %s", result->word, result->message);
+}
+
+static void note(struct server *server, const struct host_result *result)
+{
+    struct tree *tree = &server->tree;
+    say_trouble(result);
+    int r = engine_note(tree->engine, tree->now_ns, &result->partition, tree->shared->admin_uid,
+                        result->word, result->message);
+    if (r)
+        log_say("cannot note \"%s %s\": %s", result->word, result->message, strerror(-r));
+    else
+        submit_events(server, NULL);
+}
+
+void results_handle(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    struct host_result *result = host_take_results(server->host);
+    submit_tick(server);
+    for (struct host_result *next; result; result = next) {
+        next = result->next;
+        switch (result->kind) {
+        case RESULT_JOINED:
+            pending_join_finish(server, result);
+            break;
+        case RESULT_LOOKED:
+            members_put(&tree->members, result->id, result->at_ns, result->text, result->length);
+            deferred_looked(server, result->id, result->at_ns);
+            break;
+        case RESULT_USAGE:
+            used(tree, result);
+            break;
+        case RESULT_SAMPLED:
+            tree->sampled_ns = result->at_ns;
+            deferred_looked(server, HOST_USAGE, result->at_ns);
+            break;
+        case RESULT_NOTE:
+            note(server, result);
+            break;
+        case RESULT_STATUS:
+            status_set(tree->shared, result->uid, result->message);
+            break;
+        case RESULT_STATE:
+            tree->keeps = *result->state;
+            break;
+        }
+        host_result_free(result);
+    }
+    submit_arm(server);
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The line to the kernel; see session.h. Tried and measured before: docs/architecture.md. */
+#define FUSE_USE_VERSION 314
+#include "session.h"
+
+#include "core/base/log.h"
+#include "fair_queue.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Newer than the headers of Debian 12. */
+#define NOTIFY_RESEND    7
+#define NOTIFY_INC_EPOCH 8
+#define UNIQUE_RESEND    (UINT64_C(1) << 63)
+
+/* So many workers in a row may die over one request. */
+#define DEADLY 3u
+
+/* Larger than any request. */
+#define LINK_BUFFER (LINK_WRITE_MAX + 8192u)
+
+/* So many requests in a row are served as they are read, without a look at what
+ * else there is: a client that asks one thing at a time pays nothing for turns. */
+#define STRAIGHT 2u
+
+struct session {
+    struct shared *shared;
+    struct fuse_session *session;
+    int fd;
+    struct session_request current;
+    bool epochs;
+    bool fresh_read;         /* a request that is no repeated one was read */
+    size_t resent_left;      /* repeated requests that were read and not served */
+    struct fair_queue queue; /* what was read and not served */
+    unsigned straight;       /* requests served as they were read, in a row */
+    char *buffer;
+};
+
+static uint64_t init_unique(const struct shared *shared)
+{
+    struct fuse_in_header header;
+    memcpy(&header, shared->init, sizeof(header));
+    return header.unique;
+}
+
+/* Swallows the answer to the greeting once it was given. Any thread may answer. */
+static ssize_t link_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    struct session *session = *(struct session **)userdata;
+    struct fuse_out_header header;
+    ssize_t total = 0;
+    memcpy(&header, iov[0].iov_base, sizeof(header));
+    bool greeting = header.unique && header.unique == init_unique(session->shared);
+    for (int i = 0; i < count; i++)
+        total += (ssize_t)iov[i].iov_len;
+    if (greeting && atomic_load(&session->shared->init_answered))
+        return total;
+    ssize_t n = writev(fd, iov, count);
+    /* Not known: the worker that answered died before it could say so. */
+    if (greeting && n < 0 && errno == ENOENT)
+        n = total;
+    if (greeting && n >= 0)
+        atomic_store(&session->shared->init_answered, 1);
+    return n;
+}
+
+/* The library wants one; session_serve reads itself. */
+static ssize_t link_read(int fd, void *buffer, size_t size, void *userdata)
+{
+    (void)userdata;
+    return read(fd, buffer, size);
+}
+
+/* Whether this program understands the memory of the one that mounted. The version
+ * comes first in it, whatever the rest is. */
+static bool is_ours(const struct shared *shared)
+{
+    if (shared->version == SHARED_VERSION && shared->size == sizeof(*shared) &&
+        shared->handle_size == sizeof(struct shared_handle))
+        return true;
+    log_say("this version of chronosfs cannot take over the open files of the one that mounted: "
+            "unmount and start it anew to change to it");
+    return false;
+}
+
+int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
+                 struct session **ret_link)
+{
+    static const struct fuse_custom_io io = {.writev = link_writev, .read = link_read};
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return -ENOMEM;
+    session->fd = fds->fuse;
+    session->buffer = malloc(LINK_BUFFER);
+    void *map =
+        mmap(NULL, sizeof(*session->shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds->shared, 0);
+    session->shared = map == MAP_FAILED ? NULL : map;
+    if (!session->shared || !session->buffer || !is_ours(session->shared)) {
+        int r = session->shared && session->buffer ? -EPROTO : -ENOMEM;
+        session_close(session);
+        return r;
+    }
+    char name[] = "chronosfs";
+    char *argv[] = {name, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+    session->session = fuse_session_new(&args, ops, sizeof(*ops), userdata);
+    if (!session->session || fuse_session_custom_io(session->session, &io, fds->fuse)) {
+        session_close(session);
+        return -EINVAL;
+    }
+    *ret_link = session;
+    return 0;
+}
+
+struct session *session_close(struct session *session)
+{
+    if (!session)
+        return NULL;
+    if (session->shared)
+        munmap(session->shared, sizeof(*session->shared));
+    fair_queue_clear(&session->queue);
+    free(session->buffer);
+    free(session);
+    return NULL;
+}
+
+struct shared *session_shared(struct session *session)
+{
+    return session->shared;
+}
+
+const struct session_request *session_current(const struct session *session)
+{
+    return &session->current;
+}
+
+/* Counts the deaths over one request, from what the last worker had in hand. */
+static void link_suspect(struct shared *shared)
+{
+    if (shared->in_hand && shared->in_hand == shared->suspect)
+        shared->suspect_deaths++;
+    else if (shared->in_hand)
+        shared->suspect_deaths = 1;
+    shared->suspect = shared->in_hand;
+    shared->in_hand = 0;
+}
+
+/* A request that every worker dies of would be repeated for ever: it is refused. */
+static bool link_is_deadly(struct session *session, const struct fuse_in_header *header)
+{
+    const struct shared *shared = session->shared;
+    if (session->current.unique != shared->suspect || shared->suspect_deaths < DEADLY)
+        return false;
+    struct fuse_out_header answer = {
+        .len = sizeof(answer), .error = -EIO, .unique = header->unique};
+    log_say("request %u on node %llu ended %u workers: it is refused", (unsigned)header->opcode,
+            (unsigned long long)header->nodeid, (unsigned)shared->suspect_deaths);
+    return write(session->fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
+}
+
+static void link_process(struct session *session, void *data, size_t size)
+{
+    struct fuse_in_header header;
+    memcpy(&header, data, sizeof(header));
+    session->current = (struct session_request){.unique = header.unique & ~UNIQUE_RESEND,
+                                                .resent = header.unique & UNIQUE_RESEND};
+    if (header.opcode == FUSE_POLL && size >= sizeof(header) + sizeof(struct fuse_poll_in)) {
+        struct fuse_poll_in poll;
+        memcpy(&poll, (char *)data + sizeof(header), sizeof(poll));
+        session->current.poll_kh = poll.kh;
+    }
+    if (!session->current.resent || !link_is_deadly(session, &header)) {
+        struct fuse_buf buf = {.mem = data, .size = size};
+        session->shared->in_hand = session->current.unique;
+        fuse_session_process_buf(session->session, &buf);
+        session->shared->in_hand = 0;
+    }
+    if (session->current.resent)
+        session->resent_left--;
+}
+
+/* A message of our own to the kernel, which is no answer. */
+static int link_notify(struct session *session, int code, const void *data, size_t size)
+{
+    struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + size), .error = code};
+    struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)data, size}};
+    return writev(session->fd, iov, size ? 2 : 1) < 0 ? -errno : 0;
+}
+
+int session_start(struct session *session)
+{
+    char init[SHARED_INIT_MAX];
+    bool successor = atomic_load(&session->shared->init_answered);
+    memcpy(init, session->shared->init, sizeof(init));
+    link_suspect(session->shared);
+    link_process(session, init, session->shared->init_length);
+    if (!atomic_load(&session->shared->init_answered))
+        return -EPROTO;
+    session->epochs = !link_notify(session, NOTIFY_INC_EPOCH, NULL, 0);
+    int r = successor ? link_notify(session, NOTIFY_RESEND, NULL, 0) : 0;
+    if (r)
+        log_say("this kernel cannot repeat requests (6.9 and newer can): callers whose request the "
+                "last worker had read wait until they are killed");
+    return 0;
+}
+
+/* Whose turn a request takes. What the kernel sends on its own account says uid 0. */
+static uint64_t link_owner(const struct fuse_in_header *header)
+{
+    switch (header->opcode) {
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INIT:
+    case FUSE_DESTROY:
+        return QUEUE_NOBODY;
+    default:
+        return header->uid;
+    }
+}
+
+/* Reads one request into the buffer. 0 or -errno. */
+static int link_take(struct session *session, size_t *ret_size, uint64_t *ret_owner)
+{
+    struct fuse_in_header header;
+    do { /* no request takes long enough to be interrupted */
+        ssize_t n = read(session->fd, session->buffer, LINK_BUFFER);
+        if (n < 0)
+            return -errno;
+        if ((size_t)n < sizeof(header))
+            return -EIO;
+        memcpy(&header, session->buffer, sizeof(header));
+        *ret_size = (size_t)n;
+    } while (header.opcode == FUSE_INTERRUPT);
+    *ret_owner = link_owner(&header);
+    if (header.unique & UNIQUE_RESEND)
+        session->resent_left++;
+    else if (header.opcode != FUSE_FORGET && header.opcode != FUSE_BATCH_FORGET)
+        session->fresh_read = true; /* forgets have a queue of their own and may come first */
+    return 0;
+}
+
+/* Serves the held request whose turn it is, if there is one. */
+static bool link_serve_held(struct session *session)
+{
+    struct fair_queue_item *item = fair_queue_pop(&session->queue);
+    if (!item)
+        return false;
+    link_process(session, item->data, item->size);
+    free(item);
+    return true;
+}
+
+int session_serve(struct session *session)
+{
+    size_t size = 0;
+    uint64_t owner = 0;
+    int r = 0;
+    bool straight = !session->queue.count && session->straight < STRAIGHT;
+    while (!fair_queue_is_full(&session->queue)) {
+        r = link_take(session, &size, &owner);
+        if (r)
+            break;
+        if (straight || fair_queue_push(&session->queue, owner, session->buffer, size)) {
+            session->straight++;
+            link_process(session, session->buffer, size);
+            return 0;
+        }
+    }
+    if (session->queue.count < 2)
+        session->straight = 0;
+    /* What was read is served, whatever became of the line. */
+    return link_serve_held(session) ? 0 : r;
+}
+
+bool session_holds(const struct session *session)
+{
+    return session->queue.count > 0;
+}
+
+void session_serve_rest(struct session *session)
+{
+    while (link_serve_held(session))
+        ;
+}
+
+int session_notify_poll(struct session *session, uint64_t kh)
+{
+    struct fuse_notify_poll_wakeup_out wakeup = {.kh = kh};
+    return link_notify(session, FUSE_NOTIFY_POLL, &wakeup, sizeof(wakeup));
+}
+
+bool session_after_resent(const struct session *session)
+{
+    return session->fresh_read && !session->resent_left;
+}
+
+bool session_has_epochs(const struct session *session)
+{
+    return session->epochs;
+}
+
+void session_forget_names(struct session *session)
+{
+    if (session->epochs)
+        link_notify(session, NOTIFY_INC_EPOCH, NULL, 0);
+}
+
+void session_forget_node(struct session *session, uint64_t tree_node_id)
+{
+    /* A negative offset: attributes only. ENOENT (nothing remembered) is fine. */
+    struct fuse_notify_inval_inode_out node = {.ino = tree_node_id, .off = -1, .len = 0};
+    link_notify(session, FUSE_NOTIFY_INVAL_INODE, &node, sizeof(node));
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's life: take over the mount, put the state back, serve, stop. See
+ * server.h for the map.
+ */
+#include "worker.h"
+
+#include "core/base/log.h"
+#include "fs/tree/caller.h"
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* Requests served before the other descriptors are looked at again. */
+#define BURST 64
+
+static void time_text(void *context, int64_t at_ns, char *text, size_t size)
+{
+    const struct tree *tree = context;
+    strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), text, size);
+}
+
+static bool is_alive(void *context, uint64_t id)
+{
+    const struct tree *tree = context;
+    return engine_find(tree->engine, id) != NULL;
+}
+
+static int watch(struct server *server, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* SIGTERM and SIGHUP come as input like everything else. Before any thread is
+ * started: each has a mask of its own, taken from who starts it. */
+static int open_signals(struct server *server)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return server->signal_fd < 0 ? -errno : 0;
+}
+
+static int open_session(struct server *server, const struct worker_fds *fds)
+{
+    int r = session_open(fds, server, &server_ops, &server->session);
+    if (r)
+        return r;
+    server->tree.shared = session_shared(server->session);
+    return handles_open(&server->tree.handles, fds->handles);
+}
+
+static int start(struct server *server, const struct worker_fds *fds)
+{
+    struct tree *tree = &server->tree;
+    int r = open_signals(server);
+    if (!r)
+        r = open_session(server, fds);
+    if (!r)
+        r = caller_init(tree);
+    if (!r)
+        r = names_new(&tree->names);
+    if (!r)
+        r = engine_new(time_text, tree, &tree->engine);
+    if (!r)
+        r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    server->deferred_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (!r && (server->epoll_fd < 0 || server->timer_fd < 0 || server->deferred_fd < 0))
+        r = -errno;
+    if (r)
+        return r;
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+    r = recover_state(server);
+    if (!r)
+        r = recover_start_host(server);
+    /* Now that the host thread knows them: their programs end with them. */
+    if (!r)
+        r = recover_close_unheld(server);
+    struct committer_start committer = {.store = server->store,
+                                        .session = server->session,
+                                        .host = server->host,
+                                        .mount_id = tree->shared->mount_id,
+                                        .replies = server->replies,
+                                        .reply_count = server->reply_count,
+                                        .devices = tree->devices,
+                                        .device_count = tree->device_count};
+    return r ? r : committer_new(&committer, &server->committer);
+}
+
+static int watch_all(struct server *server, const struct worker_fds *fds)
+{
+    int r = watch(server, server->signal_fd);
+    if (!r)
+        r = watch(server, fds->fuse);
+    if (!r)
+        r = watch(server, server->timer_fd);
+    if (!r)
+        r = watch(server, server->deferred_fd);
+    if (!r)
+        r = watch(server, host_fd(server->host));
+    if (!r)
+        r = watch(server, committer_fd(server->committer));
+    if (!r)
+        r = watch(server, names_fd(server->tree.names));
+    return r;
+}
+
+static void stop(struct server *server, int exit_code)
+{
+    server->stopping = true;
+    server->exit_code = exit_code;
+}
+
+/* Serves what the kernel has, up to a burst. */
+static void serve(struct server *server)
+{
+    for (int i = 0; i < BURST && !server->stopping; i++) {
+        int r = session_serve(server->session);
+        if (r == -EAGAIN)
+            return;
+        if (r == -ENODEV)
+            stop(server, WORKER_UNMOUNTED);
+        else if (r && r != -EINTR && r != -ENOENT) {
+            log_say("cannot read requests: %s", strerror(-r));
+            stop(server, WORKER_FATAL);
+        }
+    }
+}
+
+static void handle_signal(struct server *server)
+{
+    struct signalfd_siginfo info;
+    if (read(server->signal_fd, &info, sizeof(info)) == sizeof(info))
+        stop(server, info.ssi_signo == SIGHUP ? WORKER_REPLACE : WORKER_STOPPED);
+}
+
+static void handle_timer(struct server *server)
+{
+    uint64_t count;
+    if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
+        server->armed_ns = ENGINE_FOREVER;
+    submit_tick(server);
+    submit_arm(server);
+}
+
+static void handle(struct server *server, int fd)
+{
+    if (fd == server->timer_fd)
+        handle_timer(server);
+    else if (fd == server->signal_fd)
+        handle_signal(server);
+    else if (fd == server->deferred_fd)
+        deferred_handle_late(server);
+    else if (fd == host_fd(server->host))
+        results_handle(server);
+    else if (fd == committer_fd(server->committer))
+        submit_handle_failure(server);
+    else {
+        names_collect(server->tree.names);
+        tree_find_admin_group(&server->tree);
+    }
+}
+
+static void loop(struct server *server, const struct worker_fds *fds)
+{
+    while (!server->stopping) {
+        struct epoll_event events[8];
+        bool ready = session_holds(server->session);
+        int n = epoll_wait(server->epoll_fd, events, 8, ready ? 0 : -1);
+        if (n < 0 && errno != EINTR) {
+            log_say("cannot wait: %s", strerror(errno));
+            stop(server, WORKER_FATAL);
+        }
+        for (int i = 0; i < n && !server->stopping; i++) {
+            if (events[i].data.fd == fds->fuse)
+                ready = true;
+            else
+                handle(server, events[i].data.fd);
+        }
+        if (ready)
+            serve(server);
+    }
+    /* What was read is decided and answered; what was not the next one reads. What
+     * cannot be written now (ends, on a full disk) is found again at the start. */
+    session_serve_rest(server->session);
+    deferred_answer_all(server);
+    pending_join_finish_all(server);
+    server->usage_due_ns = 0;
+    submit_events(server, NULL); /* what partitions used */
+    if (!committer_drain(server->committer))
+        submit_handle_failure(server);
+}
+
+int worker_run(const struct worker_fds *fds)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    int r = server ? start(server, fds) : -ENOMEM;
+    if (!r)
+        r = watch_all(server, fds);
+    if (r) {
+        log_say("cannot start: %s", strerror(-r));
+        return WORKER_FATAL;
+    }
+    atomic_fetch_add(&server->tree.shared->worker_starts, 1);
+    tree_find_admin_group(&server->tree);
+    server->armed_ns = ENGINE_FOREVER;
+    submit_events(server, NULL); /* what restoring ended */
+    submit_tick(server);
+    submit_arm(server);
+    /* Answers the greeting and asks for what was left unanswered. */
+    r = session_start(server->session);
+    if (r) {
+        log_say("the kernel did not take the greeting: %s", strerror(-r));
+        return WORKER_FATAL;
+    }
+    server->tree.names_remembered = session_has_epochs(server->session);
+    poll_wake_all(server);
+    if (write(fds->ready, "", 1) != 1)
+        log_say("nobody waits for this worker");
+    loop(server, fds);
+    /* Everything else ends with the process. */
+    return server->exit_code;
+}

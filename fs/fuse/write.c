@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests of the kernel that change something. Each decides at once; its answer
+ * leaves when the change is durable. One that a dead worker had made durable but
+ * maybe not answered comes again and is answered from what was kept.
+ */
+#include "core/base/log.h"
+#include "fs/tree/caller.h"
+#include "fs/tree/charge.h"
+#include "fs/tree/status.h"
+#include "server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A request that changes something, from its arrival to its answer. */
+struct request_context {
+    struct server *server;
+    fuse_req_t req;
+    uint64_t unique;
+    bool resent;
+    struct caller caller;
+};
+
+static struct request_context begin_unseen(fuse_req_t req)
+{
+    struct server *server = ops_server(req);
+    const struct session_request *current = session_current(server->session);
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    struct request_context context = {
+        .server = server,
+        .req = req,
+        .unique = current->unique,
+        .resent = current->resent,
+        .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid}};
+    submit_tick(server);
+    return context;
+}
+
+/* The same, having looked up who the caller is. */
+static struct request_context begin(fuse_req_t req)
+{
+    struct request_context context = begin_unseen(req);
+    const struct caller *caller = &context.caller;
+    caller_get(&context.server->tree, caller->uid, caller->gid, caller->pid, &context.caller);
+    return context;
+}
+
+/* The kept answer to a request that comes again, or NULL. */
+static const struct store_reply *kept_answer(const struct request_context *context)
+{
+    const struct server *server = context->server;
+    for (size_t i = 0; context->resent && i < server->reply_count; i++)
+        if (server->replies[i].unique == context->unique)
+            return &server->replies[i];
+    return NULL;
+}
+
+static void submit(const struct request_context *context, struct change *answer)
+{
+    answer->reply.req = context->req;
+    answer->unique = context->unique;
+    answer->uid = context->caller.uid;
+    submit_events(context->server, answer);
+}
+
+static void refuse(const struct request_context *context, const struct node *node, int result,
+                   struct refusal *why)
+{
+    struct tree *tree = &context->server->tree;
+    const struct partition *partition = tree_partition(tree, node);
+    if (result == REFUSED_PERMISSION && partition && !engine_may_act(&context->caller, partition))
+        snprintf(why->message, sizeof(why->message), "Permission denied: partition owned by %s",
+                 names_user(tree->names, partition->uid));
+    if (!*why->message)
+        snprintf(why->message, sizeof(why->message), "%.200s", strerror(ops_errno(result)));
+    status_set(tree->shared, context->caller.uid, why->message);
+    fuse_reply_err(context->req, ops_errno(result));
+}
+
+/* -- write -------------------------------------------------------------------- */
+
+/* One complete line a write: 0 and its length without the newline. */
+static int check_line(const char *data, size_t size, size_t *ret_length, struct refusal *why)
+{
+    const char *problem = NULL;
+    if (!size || data[size - 1] != '\n')
+        problem = "Write one complete line, with its newline, in one write";
+    else if (memchr(data, '\n', size - 1))
+        problem = "One line a write: this one had several";
+    else if (memchr(data, '\0', size))
+        problem = "Write text: this had a zero byte";
+    else if (size > REQUEST_TEXT_MAX)
+        problem = "That line is too long; cat new shows the grammar of requests";
+    if (problem) {
+        snprintf(why->message, sizeof(why->message), "%s", problem);
+        return REFUSED_INVALID;
+    }
+    *ret_length = size - 1;
+    return 0;
+}
+
+/* Whoever writes must be who opened: a privileged program that was handed the
+ * descriptor must not be made to write for somebody. */
+static int check_writer(struct tree *tree, const struct node *node, struct write *write,
+                        const struct shared_handle *handle)
+{
+    if (!tree_alive(tree, node)) {
+        snprintf(write->why.message, sizeof(write->why.message), "Its time is over: it is gone");
+        return -ENODEV;
+    }
+    bool other_root = write->caller.uid == 0 && handle->ns != caller_namespace(write->caller.pid);
+    if (handle->uid != write->caller.uid || other_root) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: this file was opened by another user; open it yourself");
+        return REFUSED_PERMISSION;
+    }
+    /* It may have been handed over since it was opened. */
+    write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
+    if (!write->caller.admin && write->caller.uid != 0 && !write->caller.by_mode) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: since it was opened, this file was closed to you");
+        return REFUSED_PERMISSION;
+    }
+    return 0;
+}
+
+static int run_store(struct server *server, const struct file_row *row, struct write *write,
+                     const char *data, size_t size, char line[REQUEST_TEXT_MAX + 1])
+{
+    int r = row && row->lent ? 0 : check_writer(&server->tree, write->node, write, write->handle);
+    if (!r && (!row || !row->store))
+        r = -EACCES;
+    if (!r)
+        r = check_line(data, size, &write->length, &write->why);
+    if (r)
+        return r;
+    memcpy(line, data, write->length);
+    line[write->length] = '\0';
+    write->text = line;
+    return row->store(&server->tree, write);
+}
+
+static void done_message(const struct file_row *row, struct write *write)
+{
+    const struct node *node = write->node;
+    if (*write->why.message)
+        return;
+    if (node->dir == DIR_PARTITION)
+        snprintf(write->why.message, sizeof(write->why.message), "Done: %s of p%llu, \"%.64s\"",
+                 row->name, (unsigned long long)node->object, write->text);
+    else
+        snprintf(write->why.message, sizeof(write->why.message), "Done: %s, \"%.64s\"", row->name,
+                 write->text);
+}
+
+static void run_write(const struct request_context *context, const struct node *node,
+                      const struct file_row *row, uint64_t fh, const char *data, size_t size)
+{
+    struct server *server = context->server;
+    char line[REQUEST_TEXT_MAX + 1];
+    struct write write = {.node = node,
+                          .caller = context->caller,
+                          .fh = fh,
+                          .unique = context->unique,
+                          .resent = context->resent};
+    write.handle = handles_get(&server->tree.handles, fh);
+    if (!write.handle) {
+        fuse_reply_err(context->req, EBADF);
+        return;
+    }
+    const struct store_reply *kept = kept_answer(context);
+    int r = 0;
+    if (kept)
+        write.result = kept->result;
+    else
+        r = run_store(server, row, &write, data, size, line);
+    if (r == WRITE_JOINS) {
+        r = pending_join_start(server, context->req, &write, size);
+        if (!r)
+            return;
+    }
+    if (r) {
+        write.handle->answer = 0; /* a refused request has no id to read */
+        refuse(context, node, r, &write.why);
+        return;
+    }
+    if (row && row->at_once) {
+        fuse_reply_write(context->req, size);
+        submit_arm(server);
+        return;
+    }
+    if (write.result) {
+        write.handle->seen = 0;
+        write.handle->answer = write.result + 1;
+    }
+    struct change answer = {
+        .reply = {.kind = REPLY_WRITTEN, .written = size}, .result = write.result, .fh = fh};
+    if (!kept) {
+        done_message(row, &write);
+        status_set(server->tree.shared, context->caller.uid, write.why.message);
+    }
+    submit(context, &answer);
+}
+
+void write_data(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+                struct fuse_file_info *fi)
+{
+    (void)offset; /* every write is a request of its own, wherever the cursor is */
+    struct node node;
+    if (!tree_node_from_id(ino, &node)) {
+        fuse_reply_err(req, EBADF);
+        return;
+    }
+    const struct file_row *row = tree_row(&node);
+    /* The rights of a lent file are its opener's: nobody asks who writes. */
+    struct request_context context = row && row->lent ? begin_unseen(req) : begin(req);
+    run_write(&context, &node, row, fi->fh, data, size);
+}
+
+/* -- setattr ------------------------------------------------------------------- */
+
+/* Far past and far future are all the same to a partition. */
+static int64_t wall_ns(const struct timespec *ts)
+{
+    const int64_t limit_s = INT64_C(7000000000); /* so that the clocks' difference fits too */
+    int64_t s = ts->tv_sec < -limit_s ? -limit_s : ts->tv_sec > limit_s ? limit_s : ts->tv_sec;
+    return s * NS_PER_SECOND + ts->tv_nsec;
+}
+
+static struct attribute_change read_change(const struct stat *attr, int to_set)
+{
+    struct attribute_change change = {
+        .set_mode = to_set & FUSE_SET_ATTR_MODE,
+        .set_uid = to_set & FUSE_SET_ATTR_UID,
+        .set_gid = to_set & FUSE_SET_ATTR_GID,
+        /* A truncation brings the present time along: it is no wish. */
+        .set_mtime = (to_set & FUSE_SET_ATTR_MTIME) && !(to_set & FUSE_SET_ATTR_SIZE),
+        .mode = attr->st_mode,
+        .uid = attr->st_uid,
+        .gid = attr->st_gid,
+        .mtime_ns = wall_ns(&attr->st_mtim)};
+    return change;
+}
+
+static int apply_change(const struct request_context *context, const struct node *node,
+                        const struct stat *attr, int to_set, struct refusal *why)
+{
+    struct attribute_change change = read_change(attr, to_set);
+    if (!change.set_mode && !change.set_uid && !change.set_gid && !change.set_mtime)
+        return 0;
+    if (change.set_mtime && (to_set & FUSE_SET_ATTR_MTIME_NOW)) {
+        snprintf(why->message, sizeof(why->message),
+                 "The time of a partition is its end: touch -d sets it; to end it now, rm it");
+        return REFUSED_INVALID;
+    }
+    return tree_change_attributes(&context->server->tree, node, &context->caller, &change, why);
+}
+
+void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                      struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct request_context context = begin(req);
+    struct tree *tree = &context.server->tree;
+    struct refusal why = {""};
+    struct attributes attributes;
+    struct node node;
+    int r = tree_node_from_id(ino, &node) ? 0 : -ENOENT;
+    if (!r)
+        r = tree_attributes(tree, &node, context.caller.uid, &attributes);
+    if (r) {
+        fuse_reply_err(req, ops_errno(r));
+        return;
+    }
+    if (!kept_answer(&context))
+        r = apply_change(&context, &node, attr, to_set, &why);
+    if (!r)
+        r = tree_attributes(tree, &node, context.caller.uid, &attributes);
+    if (r) {
+        refuse(&context, &node, r, &why);
+        return;
+    }
+    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_MTIME))
+        status_set(tree->shared, context.caller.uid, "Done: owner, mode or time changed");
+    struct change answer = {
+        .reply = {.kind = REPLY_ATTRIBUTES, /* It leaves after the sync: no time to remember it can
+                                               be promised now. */
+                  .timeout_s = 0}};
+    ops_stat(&attributes, &answer.reply.attributes);
+    submit(&context, &answer);
+}
+
+/* -- removing ------------------------------------------------------------------ */
+
+static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name,
+                             enum dir_kind kind)
+{
+    struct request_context context = begin(req);
+    struct tree *tree = &context.server->tree;
+    struct refusal why = {""};
+    struct node dir, node = {.dir = DIR_ROOT};
+    int r = 0;
+    if (!kept_answer(&context)) {
+        if (!tree_node_from_id(parent, &dir) || !tree_lookup(tree, &dir, name, &node))
+            r = -ENOENT;
+        else if (dir.dir != kind || node.file)
+            r = -EPERM;
+        else
+            r = engine_release(tree->engine, TREE_CALL(tree, &context.caller, &why), node.object);
+    }
+    if (r == -EPERM)
+        snprintf(why.message, sizeof(why.message), "\"%.64s\" is part of the tree and stays", name);
+    if (r == -ENOENT) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
+    if (r) {
+        refuse(&context, &node, r, &why);
+        return;
+    }
+    snprintf(why.message, sizeof(why.message), "Released %.64s", name);
+    status_set(tree->shared, context.caller.uid, why.message);
+    struct change answer = {.reply = {.kind = REPLY_DONE}};
+    submit(&context, &answer);
+}
+
+void write_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    remove_partition(req, parent, name, DIR_PARTITIONS);
+}
+
+void write_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    remove_partition(req, parent, name, DIR_DEVICE);
+}
+
+/* The last copy of the descriptor was closed: what was tied to it ends. */
+void write_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    struct server *server = ops_server(req);
+    struct shared_handle *handle = handles_get(&server->tree.handles, fi->fh);
+    if (handle && handle->holds) {
+        submit_tick(server);
+        if (engine_close_hold(server->tree.engine, server->tree.now_ns, fi->fh))
+            log_say("not enough memory to end the partitions of a closed file");
+        submit_events(server, NULL);
+    }
+    if (handle)
+        charge_close(&server->tree, handle);
+    handles_release(&server->tree.handles, fi->fh);
+    fuse_reply_err(req, 0);
+}

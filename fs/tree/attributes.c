@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stat shows and what chmod, chown and touch change. Owner and mode are the
+ * real permissions: the kernel checks them. See tree.h.
+ */
+#include "caller.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What never changes may be remembered this long. */
+#define STATIC_TIMEOUT_S 3600.0
+/* The kernel counts in ticks and starts to count when the answer arrives: what
+ * ends is forgotten this much before its end, and asked for again until then. */
+#define EXPIRY_MARGIN_NS (20 * INT64_C(1000000))
+
+/* The key of the setting that keeps the mode of a file whose mode can be changed. */
+static void mode_key(struct tree *tree, const struct node *node, const struct file_row *row,
+                     char key[ENGINE_KEY_MAX])
+{
+    const char *device = node->dir == DIR_DEVICE ? tree->devices[node->object].key : "";
+    snprintf(key, ENGINE_KEY_MAX, "mode/%.160s/%.16s", device, row->name);
+}
+
+int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
+{
+    const struct file_row *row = tree_row(node);
+    if (!row)
+        return -ENOENT;
+    if (row->text) {
+        tree->shown = row->text(tree);
+        return 0;
+    }
+    tree->shown = &tree->scratch;
+    strbuf_clear(&tree->scratch);
+    int r = row->show(tree, node, uid, &tree->scratch);
+    return r ? r : tree->scratch.failed ? -ENOMEM : 0;
+}
+
+/* Seconds that something which ends at end_ns may be remembered. */
+static double life_left_s(const struct tree *tree, int64_t end_ns)
+{
+    int64_t left = end_ns - tree->now_ns - EXPIRY_MARGIN_NS;
+    if (left <= 0)
+        return 0;
+    double seconds = (double)left / (double)NS_PER_SECOND;
+    return seconds < STATIC_TIMEOUT_S ? seconds : STATIC_TIMEOUT_S;
+}
+
+/* Seconds until the remaining whole seconds are printed with a digit less. */
+static double digits_left_s(const struct tree *tree, const struct partition *partition)
+{
+    int64_t left = units_seconds_up(partition->end_ns - tree->now_ns), power = 1;
+    while (power <= left / 10)
+        power *= 10;
+    return life_left_s(tree, partition->end_ns - (power - 1) * NS_PER_SECOND);
+}
+
+static void file_owner(struct tree *tree, const struct node *node, const struct file_row *row,
+                       struct attributes *a)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    a->mode = S_IFREG | row->mode;
+    if (partition) {
+        a->uid = partition->uid;
+        a->gid = partition->gid;
+        a->ctime_ns = a->mtime_ns = partition->created_wall_ns;
+        if (row->mode & 0200)
+            a->mode = S_IFREG | 0600 | (partition->mode & 0066);
+    } else if (row->keeps_mode) {
+        char key[ENGINE_KEY_MAX];
+        unsigned mode, uid, gid;
+        mode_key(tree, node, row, key);
+        const char *kept = engine_setting(tree->engine, key);
+        if (kept && sscanf(kept, "%o %u %u", &mode, &uid, &gid) == 3) {
+            a->mode = S_IFREG | (mode & 0777);
+            a->uid = uid;
+            a->gid = gid;
+        }
+    } else if ((row->mode & 0222) == 0200 && tree->admin_gid != UINT32_MAX) {
+        a->gid = tree->admin_gid; /* the administrators' files */
+        a->mode |= (row->mode & 0400) ? 0060 : 0020;
+    }
+}
+
+static int file_attributes(struct tree *tree, const struct node *node, uint32_t uid,
+                           struct attributes *a)
+{
+    const struct file_row *row = tree_row(node);
+    if (!row)
+        return -ENOENT;
+    file_owner(tree, node, row, a);
+    int r = tree_show(tree, node, uid);
+    if (r)
+        return r;
+    a->size = tree->shown->length;
+    if (row->fresh == FRESH_NEVER)
+        a->attr_timeout_s = 0;
+    else if (row->fresh == FRESH_COUNTS_DOWN)
+        a->attr_timeout_s = digits_left_s(tree, tree_partition(tree, node));
+    return 0;
+}
+
+static void partition_attributes(const struct partition *partition, const struct tree *tree,
+                                 const struct node *node, struct attributes *a)
+{
+    a->uid = partition->uid;
+    a->gid = partition->gid;
+    a->mtime_ns = partition->end_ns + tree->offset_ns;
+    a->ctime_ns = partition->created_wall_ns;
+    if (node->link) {
+        char target[64];
+        tree_link_target(partition, target, sizeof(target));
+        a->mode = S_IFLNK | 0777;
+        a->size = strlen(target);
+    } else {
+        a->mode = S_IFDIR | partition->mode;
+        a->blocks = partition->memory_bytes / 512;
+    }
+}
+
+int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
+                    struct attributes *ret_attributes)
+{
+    struct attributes a = {.id = tree_node_id(node),
+                           .uid = tree->shared->admin_uid,
+                           .gid = tree->shared->admin_gid,
+                           .mtime_ns = tree->shared->started_wall_ns,
+                           .ctime_ns = tree->shared->started_wall_ns,
+                           .attr_timeout_s = STATIC_TIMEOUT_S,
+                           .entry_timeout_s = STATIC_TIMEOUT_S};
+    if (!tree_alive(tree, node))
+        return node->file && node->dir == DIR_PARTITION ? -ENODEV : -ENOENT;
+    const struct partition *partition = tree_partition(tree, node);
+    if (partition) {
+        a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
+        /* Below its directory a file cannot be reached once that is gone. */
+        if (!tree->names_remembered && !node->file)
+            a.entry_timeout_s = 0;
+    }
+    if (node->dir == DIR_USER)
+        a.attr_timeout_s = a.entry_timeout_s = 0; /* gone with the last partition */
+    if (node->file) {
+        int r = file_attributes(tree, node, uid, &a);
+        if (r)
+            return r;
+    } else if (partition) {
+        partition_attributes(partition, tree, node, &a);
+    } else {
+        /* Sticky: the kernel itself keeps strangers from removing, and lets owners. */
+        a.mode = S_IFDIR | (node->dir == DIR_DEVICE || node->dir == DIR_PARTITIONS ? 01777 : 0755);
+    }
+    *ret_attributes = a;
+    return 0;
+}
+
+bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller)
+{
+    struct attributes a = {0};
+    const struct file_row *row = tree_row(node);
+    if (caller->admin || !row)
+        return true;
+    a.uid = tree->shared->admin_uid;
+    a.gid = tree->shared->admin_gid;
+    file_owner(tree, node, row, &a);
+    if (a.uid == caller->uid)
+        return a.mode & 0200;
+    /* Whose groups they are matters only where group and others differ. */
+    if (!(a.mode & 0020) == !(a.mode & 0002))
+        return a.mode & 0002;
+    return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
+}
+
+void tree_space(struct tree *tree, const struct node *node, struct space *ret_space)
+{
+    struct space space = {0};
+    const struct partition *partition = tree_partition(tree, node);
+    bool one = node->dir == DIR_DEVICE || partition;
+    uint32_t only = partition ? partition->device : (uint32_t)node->object;
+    for (uint32_t i = 0; i < tree->device_count; i++) {
+        if (one && i != only)
+            continue;
+        space.total_bytes += engine_device(tree->engine, i)->memory_bytes;
+        space.free_bytes += engine_available(tree->engine, i, tree->now_ns);
+        space.partitions += engine_device_partitions(tree->engine, i);
+    }
+    *ret_space = space;
+}
+
+/* -- changing --------------------------------------------------------------- */
+
+/* A touch asks for wall clock time; the engine keeps its own. */
+static int change_end(struct tree *tree, const struct caller *caller, uint64_t id, int64_t wall_ns,
+                      struct refusal *why)
+{
+    return engine_set_end(tree->engine, TREE_CALL(tree, caller, why), id,
+                          wall_ns - tree->offset_ns);
+}
+
+static int change_partition(struct tree *tree, const struct partition *partition,
+                            const struct caller *caller, const struct attribute_change *change,
+                            struct refusal *why)
+{
+    uint64_t id = partition->id;
+    if (change->set_mtime) {
+        int r = change_end(tree, caller, id, change->mtime_ns, why);
+        if (r)
+            return r;
+        if (!change->set_mode && !change->set_uid && !change->set_gid)
+            return 0;
+    }
+    return engine_hand_over(tree->engine, TREE_CALL(tree, caller, why), id,
+                            change->set_uid ? change->uid : partition->uid,
+                            change->set_gid ? change->gid : partition->gid,
+                            change->set_mode ? change->mode & 0777 : partition->mode);
+}
+
+static int change_kept_mode(struct tree *tree, const struct node *node, const struct caller *caller,
+                            const struct attribute_change *change, struct refusal *why)
+{
+    const struct file_row *row = tree_row(node);
+    struct attributes a;
+    int r = tree_attributes(tree, node, caller->uid, &a);
+    if (r)
+        return r;
+    char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
+    mode_key(tree, node, row, key);
+    snprintf(value, sizeof(value), "%04o %u %u",
+             (unsigned)(change->set_mode ? change->mode & 0777 : a.mode & 0777),
+             (unsigned)(change->set_uid ? change->uid : a.uid),
+             (unsigned)(change->set_gid ? change->gid : a.gid));
+    return engine_set(tree->engine, TREE_CALL(tree, caller, why), key, value);
+}
+
+int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,
+                           const struct attribute_change *change, struct refusal *why)
+{
+    const struct file_row *row = tree_row(node);
+    const struct partition *partition = tree_partition(tree, node);
+    if (partition && !node->file)
+        return change_partition(tree, partition, caller, change, why);
+    if (!caller->admin) {
+        snprintf(why->message, sizeof(why->message),
+                 "Permission denied: only administrators can change this");
+        return REFUSED_PERMISSION;
+    }
+    if (row && row->keeps_mode && !change->set_mtime)
+        return change_kept_mode(tree, node, caller, change, why);
+    snprintf(why->message, sizeof(why->message),
+             partition ? "The files of p%llu take owner and mode from their directory: change that"
+                       : "Owner, mode and time of this cannot be changed",
+             partition ? (unsigned long long)partition->id : 0ULL);
+    return REFUSED_PERMISSION;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Booking device memory on open files; see charge.h. */
+#include "charge.h"
+
+#include "caller.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* What the slot says, whole: a worker that died left either all of a booking or
+ * nothing. */
+static struct shared_booking booking_of(const struct shared_handle *slot)
+{
+    return slot->booking[atomic_load_explicit(&slot->booking_at, memory_order_acquire) & 1];
+}
+
+/* Makes the other of the two, then says with one store that it is the true one: the
+ * bytes and the request that led to them appear together. */
+static void publish(struct shared_handle *slot, uint64_t unique, uint64_t bytes)
+{
+    unsigned next = !(atomic_load_explicit(&slot->booking_at, memory_order_relaxed) & 1);
+    slot->booking[next] = (struct shared_booking){.unique = unique, .bytes = bytes};
+    atomic_store_explicit(&slot->booking_at, next, memory_order_release);
+}
+
+void charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
+                 struct shared_handle *slot)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    slot->ns = opener->ns;
+    slot->opener_admin = opener->admin;
+    /* Owners need no group; of others it is asked while the opener can be seen. */
+    if (partition && !engine_may_act(opener, partition) &&
+        caller_in_group(opener->pid, opener->gid, partition->gid))
+        slot->opener_gid = partition->gid + 1;
+}
+
+/* Whether who opened the file could open it now. The group is the one that the
+ * opener was seen in: after a chgrp to another it must be opened anew. */
+static bool opener_may(const struct shared_handle *slot, const struct partition *partition)
+{
+    struct caller opener = {.uid = slot->uid, .admin = slot->opener_admin, .ns = slot->ns};
+    if (engine_may_act(&opener, partition))
+        return true;
+    if (opener.uid == 0)
+        return false; /* a container's root: by what it asked for itself, only */
+    bool member = slot->opener_gid && slot->opener_gid - 1 == partition->gid;
+    return partition->mode & (member ? 0020 : 0002);
+}
+
+/* A sign and digits, nothing else. */
+static int parse(const struct write *write, char *ret_sign, uint64_t *ret_bytes)
+{
+    const char *text = write->text;
+    uint64_t bytes = 0;
+    size_t at = 1;
+    if (write->length < 2 || (text[0] != '+' && text[0] != '-'))
+        return REFUSED_INVALID;
+    for (; at < write->length && text[at] >= '0' && text[at] <= '9'; at++)
+        if (__builtin_mul_overflow(bytes, 10, &bytes) ||
+            __builtin_add_overflow(bytes, (uint64_t)(text[at] - '0'), &bytes))
+            return REFUSED_INVALID;
+    *ret_sign = text[0];
+    *ret_bytes = bytes;
+    return at == write->length ? 0 : REFUSED_INVALID;
+}
+
+static int book(struct tree *tree, struct write *write, uint64_t booked, uint64_t bytes)
+{
+    const struct partition *partition = tree_partition(tree, write->node);
+    char *message = write->why.message;
+    struct ledger_figures figures;
+    if (!partition) {
+        snprintf(message, sizeof(write->why.message),
+                 "p%llu has ended: nothing more can be booked there",
+                 (unsigned long long)write->node->object);
+        return -ETIMEDOUT;
+    }
+    if (!opener_may(write->handle, partition)) {
+        snprintf(message, sizeof(write->why.message),
+                 "Permission denied: since it was opened, p%llu was closed to who opened this "
+                 "file; what it has booked stays until it is given back",
+                 (unsigned long long)partition->id);
+        return -EPERM;
+    }
+    ledger_get(tree->ledger, partition->id, &figures);
+    uint64_t limit = partition->memory_bytes, charged = figures.charged_bytes;
+    uint64_t left = charged < limit ? limit - charged : 0;
+    if (bytes > left) {
+        snprintf(message, sizeof(write->why.message),
+                 "%llu bytes were asked for, but %llu of the %llu bytes of p%llu are booked: %llu "
+                 "are left",
+                 (unsigned long long)bytes, (unsigned long long)charged, (unsigned long long)limit,
+                 (unsigned long long)partition->id, (unsigned long long)left);
+        return REFUSED_NO_SPACE;
+    }
+    int r = ledger_reserve(tree->ledger, partition->id);
+    if (r)
+        return r;
+    publish(write->handle, write->unique, booked + bytes);
+    ledger_book(tree->ledger, partition->id, bytes);
+    return 0;
+}
+
+/* Works for ever: it takes nothing from anybody. */
+static int give_back(struct tree *tree, struct write *write, uint64_t booked, uint64_t bytes)
+{
+    if (bytes > booked) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "%llu bytes cannot be given back: this open file has booked %llu",
+                 (unsigned long long)bytes, (unsigned long long)booked);
+        return REFUSED_INVALID;
+    }
+    publish(write->handle, write->unique, booked - bytes);
+    ledger_give_back(tree->ledger, write->node->object, bytes);
+    return 0;
+}
+
+int charge_store(struct tree *tree, struct write *write)
+{
+    struct shared_booking booking = booking_of(write->handle);
+    uint64_t bytes;
+    char sign;
+    /* One thread books and answers: only the last one can be without its answer. */
+    if (write->resent && booking.unique == write->unique)
+        return 0;
+    int r = parse(write, &sign, &bytes);
+    if (r) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "\"%.32s\" is not understood: write +4096 to book that many bytes, -4096 to give "
+                 "them back",
+                 write->text);
+        return r;
+    }
+    return sign == '+' ? book(tree, write, booking.bytes, bytes)
+                       : give_back(tree, write, booking.bytes, bytes);
+}
+
+void charge_close(struct tree *tree, const struct shared_handle *slot)
+{
+    uint64_t bytes = booking_of(slot).bytes;
+    struct node node;
+    if (bytes && tree_node_from_id(slot->node - 1, &node))
+        ledger_give_back(tree->ledger, node.object, bytes);
+}
+
+int charge_restore(struct tree *tree)
+{
+    for (uint32_t i = 0; i < tree->handles.count; i++) {
+        const struct shared_handle *slot = &tree->handles.slots[i];
+        uint64_t bytes = slot->node ? booking_of(slot).bytes : 0;
+        struct node node;
+        /* Of a partition that ended nobody will ask. */
+        if (!bytes || !tree_node_from_id(slot->node - 1, &node) || !tree_partition(tree, &node))
+            continue;
+        int r = ledger_reserve(tree->ledger, node.object);
+        if (r)
+            return r;
+        ledger_book(tree->ledger, node.object, bytes);
+    }
+    return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Prints docs/filesystem.md's tables from the rows that the filesystem is made
+ * of: a build-time program. A test compares them with what is in the repository.
+ */
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    enum dir_kind kind;
+    const char *title;
+} chapters[] = {
+    {DIR_ROOT, "/chronos"},
+    {DIR_CONFIG, "/chronos/config"},
+    {DIR_USERS, "/chronos/users"},
+    {DIR_USER, "/chronos/users/NAME"},
+    {DIR_DEVICE, "/chronos/gpuN"},
+    {DIR_PARTITIONS, "/chronos/partitions"},
+    {DIR_PARTITION, "/chronos/gpuN/pN"},
+};
+
+static void print_chapter(enum dir_kind kind, const char *title)
+{
+    const struct file_row *row = tree_rows(kind);
+    printf("### %s\n\n%c%s.\n", title, tree_dir_doc(kind)[0] - 'a' + 'A', tree_dir_doc(kind) + 1);
+    if (row->name)
+        printf("\n| file | %s | |\n|---|---|---|\n", kind == DIR_CONFIG ? "default" : "mode");
+    for (; row->name; row++) {
+        const char *value = kind == DIR_CONFIG ? policy_find(row->name)->default_value : NULL;
+        if (value)
+            printf("| %s | %s%s%s | %s |\n", row->name, *value ? "`" : "", value, *value ? "`" : "",
+                   row->doc);
+        else
+            printf("| %s | %04o | %s |\n", row->name, (unsigned)row->mode, row->doc);
+    }
+    printf("\n");
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof(chapters) / sizeof(chapters[0]); i++)
+        print_chapter(chapters[i].kind, chapters[i].title);
+    printf("### A request\n\n    AMOUNT DURATION [key=value | word]...\n\n| word | |\n|---|---|\n");
+    for (const struct request_word *word = request_words; word->name; word++)
+        printf("| `%s%s%s` | %s |\n", word->name, word->value ? "=" : "",
+               word->value ? word->value : "", word->doc);
+    return 0;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lines that events make: in the log of events, and in the history for those
+ * that end a partition. See tree.h.
+ */
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const kind_names[] = {
+    [EVENT_CREATED] = "created",     [EVENT_RESIZED] = "resized",   [EVENT_EXTENDED] = "extended",
+    [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
+    [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
+    [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
+    [EVENT_WARNED] = "warned",
+};
+
+/* The word for an event in the log. A change of owner is more than one of permissions. */
+static const char *kind_word(const struct engine_event *event)
+{
+    if (event->kind == EVENT_NOTE)
+        return event->key;
+    if (event->kind == EVENT_HANDED && event->before.uid == event->after.uid)
+        return "permissions";
+    return kind_names[event->kind];
+}
+
+/* names_user's text lives until the next call; two are wanted in one line. */
+static void copy_user(struct tree *tree, uint32_t uid, char name[72])
+{
+    snprintf(name, 72, "%s", names_user(tree->names, uid));
+}
+
+/* What the kind of event adds to its line. */
+static void print_details(struct tree *tree, const struct engine_event *event, char *text,
+                          size_t size)
+{
+    const struct partition *p = &event->after;
+    char time[STRBUF_TIME_MAX], warn[WARN_TEXT_MAX];
+    text[0] = '\0';
+    switch (event->kind) {
+    case EVENT_CREATED:
+        strbuf_time(p->end_ns + tree->offset_ns, time);
+        snprintf(text, size, " memory=%llu expires=%s%s%s", (unsigned long long)p->memory_bytes,
+                 time, *p->name ? " name=" : "", p->name);
+        break;
+    case EVENT_RESIZED:
+        snprintf(text, size, " memory=%llu", (unsigned long long)p->memory_bytes);
+        break;
+    case EVENT_EXTENDED:
+    case EVENT_SHORTENED:
+        strbuf_time(p->end_ns + tree->offset_ns, time);
+        snprintf(text, size, " expires=%s", time);
+        break;
+    case EVENT_RENAMED:
+        snprintf(text, size, " name=%s", p->name);
+        break;
+    case EVENT_HANDED:
+        snprintf(text, size, " gid=%u mode=%04o", (unsigned)p->gid, (unsigned)p->mode);
+        break;
+    case EVENT_ENDING:
+        ending_warn_text(&p->warn, warn);
+        snprintf(text, size, " on_expiry=%s grace=%lld warn=%s",
+                 ending_on_expiry_text(p->on_expiry), (long long)(p->grace_ns / NS_PER_SECOND),
+                 warn);
+        break;
+    case EVENT_NOTE:
+        snprintf(text, size, "%s%s", *event->value ? " " : "", event->value);
+        break;
+    default:
+        break;
+    }
+}
+
+void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size)
+{
+    char time[STRBUF_TIME_MAX], details[192], by[72], user[72], id[24] = "", device[24] = "";
+    strbuf_time_us(event->at_ns + tree->offset_ns, time);
+    copy_user(tree, event->by_uid, by);
+    if (event->kind == EVENT_SETTING) {
+        snprintf(line, size, "%llu %s setting %s=%s by=%s", (unsigned long long)event->seq, time,
+                 event->key, event->value, by);
+        return;
+    }
+    copy_user(tree, event->after.uid, user);
+    print_details(tree, event, details, sizeof(details));
+    /* A note may be about no partition, and about no device. */
+    if (event->after.id)
+        snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
+    if (event->after.device != ENGINE_DEVICE_ANY)
+        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.device);
+    snprintf(line, size, "%llu %s %s%s%s user=%s%s by=%s", (unsigned long long)event->seq, time,
+             kind_word(event), id, device, user, details, by);
+}
+
+void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size)
+{
+    const struct partition *p = ended->partition;
+    char start[STRBUF_TIME_MAX], end[STRBUF_TIME_MAX], by[72], user[72], device[16] = "-";
+    unsigned long long gpu_ms = ended->gpu_ns / 1000000;
+    strbuf_time(ended->start_wall_ns, start);
+    strbuf_time(ended->end_wall_ns, end);
+    copy_user(tree, p->uid, user);
+    copy_user(tree, ended->by_uid, by);
+    if (ended->device != ENGINE_DEVICE_ANY)
+        snprintf(device, sizeof(device), "gpu%u", (unsigned)ended->device);
+    snprintf(line, size,
+             "p%llu device=%s user=%s memory=%llu memory_peak=%llu gpu_time=%llu.%03llu start=%s "
+             "end=%s how=%s by=%s%s%s",
+             (unsigned long long)p->id, device, user, (unsigned long long)p->memory_bytes,
+             (unsigned long long)ended->peak_bytes, gpu_ms / 1000, gpu_ms % 1000, start, end,
+             kind_names[ended->how], by, *p->name ? " name=" : "", p->name);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config/: a file for each row of core/engine/policy.def, and the small tables of the
+ * other directories. See tree.h.
+ */
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *setting_name(const struct node *node)
+{
+    return tree_row(node)->name;
+}
+
+SHOW(setting)
+{
+    (void)uid;
+    const char *name = setting_name(node);
+    char key[ENGINE_KEY_MAX];
+    snprintf(key, sizeof(key), "config/%s", name);
+    const char *value = engine_setting(tree->engine, key);
+    strbuf_print(out, "%s\n", value ? value : policy_find(name)->default_value);
+    return 0;
+}
+
+/* A group must exist before administrators are taken from it. */
+static int check_group(struct tree *tree, struct write *write)
+{
+    uint32_t gid;
+    if (!write->length || !strcmp(write->text, "none"))
+        return 0;
+    enum names_result found = names_find_group(tree->names, write->text, &gid);
+    if (found == NAMES_LATER)
+        return tree_name_later(&write->why, "group", write->text);
+    if (found == NAMES_FOUND)
+        return 0;
+    snprintf(write->why.message, sizeof(write->why.message),
+             "There is no group \"%.64s\" on this machine", write->text);
+    return REFUSED_INVALID;
+}
+
+static int store_setting(struct tree *tree, struct write *write)
+{
+    char key[ENGINE_KEY_MAX];
+    const char *name = setting_name(write->node);
+    bool group = !strcmp(name, "admin_group");
+    if (!write->caller.admin) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: only administrators can change the policy");
+        return REFUSED_PERMISSION;
+    }
+    int r = group ? check_group(tree, write) : 0;
+    if (r)
+        return r;
+    snprintf(key, sizeof(key), "config/%s", name);
+    r = engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, write->text);
+    if (!r && group)
+        tree_find_admin_group(tree);
+    return r;
+}
+
+const struct file_row files_config[] = {
+#define SETTING(name, type, field, standard, kind, words, text)                                    \
+    {#name, 0644, FRESH_ALWAYS, show_setting, store_setting, .doc = text},
+#include "core/engine/policy.def"
+#undef SETTING
+    {0},
+};
+
+SHOW(usage)
+{
+    uint64_t count, bytes;
+    (void)uid;
+    engine_user_holds(tree->engine, (uint32_t)node->object, &count, &bytes);
+    strbuf_print(out, "partitions %llu\nmemory_bytes %llu\n", (unsigned long long)count,
+                 (unsigned long long)bytes);
+    return 0;
+}
+
+SHOW(partitions)
+{
+    const struct partition *p;
+    (void)uid;
+    for (uint64_t after = 0; (p = engine_next_of_user(tree->engine, (uint32_t)node->object, after));
+         after = p->id)
+        strbuf_print(out, "p%llu\n", (unsigned long long)p->id);
+    return 0;
+}
+
+const struct file_row files_user[] = {
+    {"usage", 0444, FRESH_NEVER, show_usage,
+     .doc = "how many partitions the user holds and their memory in bytes"},
+    {"partitions", 0444, FRESH_NEVER, show_partitions, .doc = "their ids, one a line"},
+    {0},
+};
+
+const struct file_row files_users[] = {{0}};
+const struct file_row files_partitions[] = {{0}};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of a device, and `new`, which the root has as well. See tree.h. */
+#include "files_new.h"
+#include "tree.h"
+
+#include <string.h>
+
+/* No more future steps than this are shown: listing must stay cheap. */
+#define SCHEDULE_STEPS_MAX 64
+
+/* Files that print what the runtime told, an empty line where it told nothing. */
+#define SHOW_TEXT(what)                                                                            \
+    static int show_##what(struct tree *tree, const struct node *node, uint32_t uid,               \
+                           struct strbuf *out)                                                     \
+    {                                                                                              \
+        (void)uid;                                                                                 \
+        strbuf_print(out, "%s\n", tree->devices[node->object].what);                               \
+        return 0;                                                                                  \
+    }
+
+SHOW_TEXT(name)
+SHOW_TEXT(vendor)
+SHOW_TEXT(driver)
+SHOW_TEXT(version)
+SHOW_TEXT(key)
+SHOW_TEXT(uuid)
+SHOW_TEXT(pci)
+SHOW_TEXT(type)
+SHOW_TEXT(backend)
+
+static uint64_t memory_of(const struct tree *tree, const struct node *node)
+{
+    return engine_device(tree->engine, (uint32_t)node->object)->memory_bytes;
+}
+
+SHOW(memory_total)
+{
+    (void)uid;
+    strbuf_print(out, "%llu\n", (unsigned long long)memory_of(tree, node));
+    return 0;
+}
+
+SHOW(memory_used)
+{
+    (void)uid;
+    uint64_t used = engine_promised(tree->engine, (uint32_t)node->object, tree->now_ns);
+    strbuf_print(out, "%llu\n", (unsigned long long)used);
+    return 0;
+}
+
+SHOW(memory_available)
+{
+    (void)uid;
+    uint64_t available = engine_available(tree->engine, (uint32_t)node->object, tree->now_ns);
+    strbuf_print(out, "%llu\n", (unsigned long long)available);
+    return 0;
+}
+
+SHOW(available)
+{
+    (void)uid;
+    char percent[16];
+    units_percent_text(engine_available(tree->engine, (uint32_t)node->object, tree->now_ns),
+                       memory_of(tree, node), percent, sizeof(percent));
+    strbuf_print(out, "%s\n", percent);
+    return 0;
+}
+
+static void print_step(struct tree *tree, uint64_t total, int64_t at_ns, uint64_t promised,
+                       struct strbuf *out)
+{
+    uint64_t free_bytes = promised < total ? total - promised : 0;
+    char time[STRBUF_TIME_MAX], percent[16];
+    strbuf_time(at_ns + tree->offset_ns, time);
+    units_percent_text(free_bytes, total, percent, sizeof(percent));
+    strbuf_print(out, "%s %s %llu\n", time, percent, (unsigned long long)free_bytes);
+}
+
+SHOW(schedule)
+{
+    (void)uid;
+    uint32_t device = (uint32_t)node->object;
+    int64_t at_ns = tree->now_ns;
+    uint64_t total = memory_of(tree, node);
+    uint64_t promised = engine_promised(tree->engine, device, at_ns);
+    for (int step = 0; step < SCHEDULE_STEPS_MAX; step++) {
+        print_step(tree, total, at_ns, promised, out);
+        if (!engine_next_step(tree->engine, device, at_ns, &at_ns, &promised))
+            break;
+    }
+    return 0;
+}
+
+SHOW(sharing)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_print(out, "none\n");
+    return 0;
+}
+
+static int store_new(struct tree *tree, struct write *write)
+{
+    return files_new_store(tree, write, (uint32_t)write->node->object);
+}
+
+const struct file_row files_device[] = {
+    {"name", 0444, FRESH_ALWAYS, show_name, .doc = "what the runtime calls it"},
+    {"vendor", 0444, FRESH_ALWAYS, show_vendor, .doc = "who made it"},
+    {"driver", 0444, FRESH_ALWAYS, show_driver, .doc = "version of its driver"},
+    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "version of the runtime"},
+    {"key", 0444, FRESH_ALWAYS, show_key,
+     .doc = "by what this device is known again; a program finds its own device by it"},
+    {"uuid", 0444, FRESH_ALWAYS, show_uuid, .doc = "names it across restarts, where offered"},
+    {"pci", 0444, FRESH_ALWAYS, show_pci, .doc = "its PCI address, where offered"},
+    {"type", 0444, FRESH_ALWAYS, show_type, .doc = "`GPU`, `ACCELERATOR` or `CPU`"},
+    {"backend", 0444, FRESH_ALWAYS, show_backend,
+     .doc = "how it was found: `opencl`, `simulated`; `absent` when only old partitions know it"},
+    {"memory_total", 0444, FRESH_ALWAYS, show_memory_total, .doc = "bytes it has"},
+    {"memory_used", 0444, FRESH_NEVER, show_memory_used, .doc = "bytes given out to partitions"},
+    {"memory_available", 0444, FRESH_NEVER, show_memory_available,
+     .doc = "bytes that could be asked for now"},
+    {"available", 0444, FRESH_NEVER, show_available,
+     .doc = "per cent that could be asked for now, `50.00`"},
+    {"schedule", 0444, FRESH_NEVER, show_schedule,
+     .doc = "when how much is free: a line for now and for each coming change (time, per cent, "
+            "bytes), at most 64"},
+    {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are kept apart: `none`"},
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
+     .doc = "write a request for this device, read the id back"},
+    {0},
+};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `new`: a request becomes a partition. See files-new.h. */
+#include "files_new.h"
+
+#include "caller.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out)
+{
+    (void)tree;
+    (void)uid;
+    strbuf_print(out, "Write one line to ask for part of %s:\n\n    AMOUNT DURATION",
+                 node->dir == DIR_DEVICE ? "this device" : "any device");
+    for (const struct request_word *word = request_words; word->name; word++)
+        strbuf_print(out, word->value ? " [%s=%s]" : " [%s]", word->name, word->value);
+    strbuf_print(out, "\n\n"
+                      "AMOUNT    0.5, 50%% or 20G (B K M G T are binary units)\n"
+                      "DURATION  seconds, or 90m, 1h30m, 2d\n");
+    for (const struct request_word *word = request_words; word->name; word++) {
+        char left[64];
+        snprintf(left, sizeof(left), "%s%s%s", word->name, word->value ? "=" : "",
+                 word->value ? word->value : "");
+        strbuf_print(out, "%-24s %s\n", left, word->doc);
+    }
+    strbuf_print(out, "\nThe outcome is in the file status of the mount point, as a sentence.\n"
+                      "Opened for reading and writing, the read after the write gives the id.\n");
+    return 0;
+}
+
+static int refuse_user(struct write *write, const char *user)
+{
+    snprintf(write->why.message, sizeof(write->why.message),
+             "There is no user \"%.64s\" on this machine", user);
+    return REFUSED_INVALID;
+}
+
+/* Who it will belong to. 0 or a refusal; -EAGAIN while the name is looked up. */
+static int find_owner(struct tree *tree, struct write *write, const struct request *request,
+                      uint32_t *ret_uid, uint32_t *ret_gid)
+{
+    *ret_uid = write->caller.uid;
+    *ret_gid = write->caller.gid;
+    if (!*request->user || !strcmp(request->user, names_user(tree->names, *ret_uid)))
+        return 0;
+    if (!write->caller.admin) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: only administrators can create partitions for other users");
+        return REFUSED_PERMISSION;
+    }
+    enum names_result found = names_find_user(tree->names, request->user, ret_uid, ret_gid);
+    if (found == NAMES_UNKNOWN)
+        return refuse_user(write, request->user);
+    return found == NAMES_LATER ? tree_name_later(&write->why, "user", request->user) : 0;
+}
+
+static void tell_granted(struct tree *tree, struct write *write)
+{
+    const struct partition *partition = engine_find(tree->engine, write->result);
+    char size[32], when[40];
+    units_size_text(partition->memory_bytes, size, sizeof(size));
+    strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
+    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s",
+             (unsigned long long)partition->id, size, (unsigned)partition->device, when);
+}
+
+int files_new_store(struct tree *tree, struct write *write, uint32_t device)
+{
+    struct request request;
+    struct creation creation = {.request = &request, .device = device, .hold = write->fh};
+    int r = request_parse(write->text, write->length, &request, write->why.message,
+                          sizeof(write->why.message));
+    if (!r)
+        r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
+    write->caller.pid = caller_process(write->caller.pid);
+    if (!r)
+        r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,
+                          &write->result);
+    if (r)
+        return r;
+    if (request.hold)
+        write->handle->holds = 1;
+    tell_granted(tree, write);
+    return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of the mount point. See tree.h. */
+#include "files_new.h"
+#include "metrics.h"
+#include "status.h"
+#include "tree.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char readme[] =
+    "This is chronosfs: part of a GPU for a limited time, through files.\n"
+    "\n"
+    "  cat gpu0/available                 per cent of GPU 0 that is free\n"
+    "  echo \"0.5 3600\" > gpu0/new         half of its memory for an hour\n"
+    "  echo \"20G 1h30m name=train\" > new  20 GiB of any GPU, with a label\n"
+    "  cat status                         what happened to your last request\n"
+    "  ls partitions/                     who holds what (ls -l shows owners)\n"
+    "  cat partitions/p1/remaining        seconds left\n"
+    "  echo +30m > partitions/p1/remaining  half an hour more, if there is room\n"
+    "  . gpu0/p1/env                      run what follows in this shell inside it\n"
+    "  echo 4242 > gpu0/p1/procs          or bring a program of yours that runs\n"
+    "  cat gpu0/p1/memory_used gpu0/p1/enforcement  how much, and what keeps limits\n"
+    "  rm partitions/p1                   give it back\n"
+    "\n"
+    "In a script, read the id back through the same descriptor:\n"
+    "\n"
+    "  exec 3<>gpu0/new; echo \"0.5 3600\" >&3; read -r id <&3\n"
+    "\n"
+    "cat new prints the whole grammar of requests. Owner and mode bits are the\n"
+    "access control: chgrp and chmod a partition to share it. When its time is up\n"
+    "a partition is gone. The mtime of a partition is the moment it ends.\n"
+    "events, history and metrics tell what happened; config/ is the policy.\n"
+    "The command line does the same: chronos help; chronos run 0.5 1h PROGRAM\n"
+    "takes a partition for a program, and gives it back when that ends.\n";
+
+SHOW(readme)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_add(out, readme, sizeof(readme) - 1);
+    return 0;
+}
+
+static int store_new(struct tree *tree, struct write *write)
+{
+    /* Who may not write a device's own `new` is not given it here either. */
+    for (uint32_t i = 0; i < tree->device_count; i++) {
+        struct node new = {.dir = DIR_DEVICE, .object = i, .file = tree_node_hash("new")};
+        if (!tree_may_write(tree, &new, &write->caller))
+            write->caller.barred[i / 64] |= UINT64_C(1) << i % 64;
+    }
+    return files_new_store(tree, write, ENGINE_DEVICE_ANY);
+}
+
+SHOW(status)
+{
+    (void)node;
+    strbuf_print(out, "%s\n", status_get(tree->shared, uid));
+    return 0;
+}
+
+SHOW(version)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_print(out, "chronosfs %s\n", CHRONOS_VERSION);
+    return 0;
+}
+
+static const struct strbuf *text_events(struct tree *tree)
+{
+    return &tree->events.text;
+}
+
+static const struct strbuf *text_history(struct tree *tree)
+{
+    return &tree->history.text;
+}
+
+SHOW(metrics)
+{
+    (void)node;
+    (void)uid;
+    metrics_print(tree, out);
+    return 0;
+}
+
+SHOW(release)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_print(out, "Write ids (p3 p4) to end partitions of others. For administrators.\n");
+    return 0;
+}
+
+/* Checks every id before it ends any: all or nothing. */
+static int store_release(struct tree *tree, struct write *write)
+{
+    if (!write->caller.admin) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: only administrators can end partitions of others");
+        return REFUSED_PERMISSION;
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        const char *at = write->text + strspn(write->text, " \t");
+        if (!*at) {
+            snprintf(write->why.message, sizeof(write->why.message),
+                     "Write the ids of the partitions to end, such as: p3 p4");
+            return REFUSED_INVALID;
+        }
+        while (*at) {
+            size_t length = strcspn(at, " \t");
+            uint64_t id = tree_partition_number(at, length);
+            bool known = id && engine_find(tree->engine, id);
+            if (!known && !pass) {
+                snprintf(write->why.message, sizeof(write->why.message),
+                         "There is no partition \"%.*s\"; nothing was released",
+                         (int)(length < 32 ? length : 32), at);
+                return REFUSED_INVALID;
+            }
+            int r = pass && known ? engine_release(tree->engine,
+                                                   TREE_CALL(tree, &write->caller, &write->why), id)
+                                  : 0;
+            if (r)
+                return r;
+            at += length;
+            at += strspn(at, " \t");
+        }
+    }
+    snprintf(write->why.message, sizeof(write->why.message), "Released %.200s", write->text);
+    return 0;
+}
+
+static uint64_t log_change(const struct event_log *log)
+{
+    return log->count ? log->lines[log->count - 1].seq : 0;
+}
+
+static bool watch_events(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    (void)node;
+    *ret_change = log_change(&tree->events);
+    return true;
+}
+
+static bool watch_history(struct tree *tree, const struct node *node, uint64_t *ret_change)
+{
+    (void)node;
+    *ret_change = log_change(&tree->history);
+    return true;
+}
+
+const struct file_row files_root[] = {
+    {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, one screen"},
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
+     .doc = "write a request for any device, read the id back"},
+    {"status", 0444, FRESH_NEVER, show_status,
+     .doc = "what happened to the reader's last write, as a sentence"},
+    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the version that is running"},
+    {"events", 0444, FRESH_NEVER, .text = text_events, .watch = watch_events,
+     .doc = "the latest events, a line each; poll tells of new ones"},
+    {"history", 0444, FRESH_NEVER, .text = text_history, .watch = watch_history,
+     .doc = "the latest partitions that ended, a line each: who held what, when, how it ended"},
+    {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
+    {"release", 0644, FRESH_ALWAYS, show_release, store_release,
+     .doc = "administrators: write ids (`p3 p4`) to end partitions of others"},
+    {0},
+};

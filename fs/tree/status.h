@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happened to each user's last write, as a message: what `status` shows.
+ */
+#ifndef CHRONOS_TREE_STATUS_H
+#define CHRONOS_TREE_STATUS_H
+
+#include "shared.h"
+
+void status_set(struct shared *shared, uint32_t uid, const char *message);
+/* Borrowed; a default when nothing happened yet. */
+const char *status_get(const struct shared *shared, uint32_t uid);
+
+#endif

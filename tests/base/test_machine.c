@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What base reads of the machine: clocks, descriptors, processes, mounts, the boot. */
+#include "tests/check.h"
+
+#include "core/base/boot_id.h"
+#include "core/base/clock.h"
+#include "core/base/fd.h"
+#include "core/base/mountinfo.h"
+#include "core/base/pidfd.h"
+#include "core/base/procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+START_TEST(clocks_go_forward)
+{
+    int64_t boot = clock_boottime_ns(), steady = clock_monotonic_ns(), wall = clock_realtime_ns();
+    ck_assert_int_gt(boot, 0);
+    ck_assert_int_ge(clock_boottime_ns(), boot);
+    ck_assert_int_ge(clock_monotonic_ns(), steady);
+    ck_assert_int_gt(wall, INT64_C(1600000000) * NS_PER_SECOND);
+    struct timespec time = clock_timespec(3 * NS_PER_SECOND + 7);
+    ck_assert(time.tv_sec == 3 && time.tv_nsec == 7);
+}
+END_TEST
+
+START_TEST(descriptors)
+{
+    char text[8];
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    errno = ENOSPC;
+    ck_assert_int_eq(fd_close(fd), -1);
+    ck_assert_int_eq(fd_close(fd), -1);
+    ck_assert_int_eq(fd_close(-1), -1);
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_int_eq(fd_read_text(AT_FDCWD, "/dev/null", text, sizeof(text)), 0);
+    ck_assert_int_eq(fd_read_text(AT_FDCWD, "/dev/zero", text, sizeof(text)), 7);
+    strcpy(text, "before");
+    ck_assert_int_eq(fd_read_text(AT_FDCWD, "/dev/null/x", text, sizeof(text)), -ENOTDIR);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(boot)
+{
+    char id[BOOT_ID_MAX], again[BOOT_ID_MAX];
+    ck_assert_int_eq(boot_id_read(id), 0);
+    ck_assert_int_eq(boot_id_read(again), 0);
+    ck_assert_uint_eq(strlen(id), 36);
+    ck_assert_str_eq(id, again);
+}
+END_TEST
+
+static pid_t start_child(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;)
+            pause();
+    }
+    ck_assert_int_gt(child, 0);
+    return child;
+}
+
+START_TEST(processes)
+{
+    pid_t child = start_child();
+    struct procfs_process process = {.pid = 0};
+    struct procfs_stat stat;
+    int pidfd = -1;
+    ck_assert_int_eq(procfs_look(-1, child, &process, &pidfd), 0);
+    ck_assert(process.pid == child && process.uid == getuid() && process.gid == getgid());
+    ck_assert_int_eq(procfs_stat_read(-1, child, &stat), 0);
+    ck_assert(stat.ppid == getpid() && stat.start == process.start && !procfs_stat_gone(&stat));
+    ck_assert(stat.start <= procfs_ticks());
+    ck_assert_int_eq(procfs_leader(-1, child), child);
+    ck_assert(pidfd_lives(pidfd));
+
+    ck_assert_int_eq(pidfd_send(pidfd, SIGKILL), 0);
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    ck_assert(!pidfd_lives(pidfd)); /* a zombie */
+    ck_assert_int_eq(procfs_stat_read(-1, child, &stat), 0);
+    ck_assert(procfs_stat_gone(&stat));
+    ck_assert_int_eq(procfs_look(-1, child, &process, NULL), -ESRCH);
+    waitpid(child, NULL, 0);
+    ck_assert_int_eq(pidfd_send(pidfd, SIGTERM), -ESRCH);
+    ck_assert_int_eq(procfs_stat_read(-1, child, &stat), -ESRCH);
+    ck_assert_int_eq(pidfd_new(child), -ESRCH);
+    fd_close(pidfd);
+}
+END_TEST
+
+START_TEST(another_process_of_the_pid)
+{
+    struct procfs_process own = {.pid = 0};
+    int pidfd = -1;
+    ck_assert_int_eq(procfs_look(-1, getpid(), &own, NULL), 0);
+    ck_assert_int_eq(procfs_look_again(-1, &own, &pidfd), 0);
+    pidfd = fd_close(pidfd);
+    own.start++;
+    ck_assert_int_eq(procfs_look_again(-1, &own, &pidfd), -ESRCH);
+    ck_assert_int_eq(pidfd, -1);
+    own.start--;
+    own.euid++;
+    ck_assert_int_eq(procfs_look_again(-1, &own, &pidfd), -EAGAIN);
+    ck_assert_int_eq(pidfd, -1);
+}
+END_TEST
+
+START_TEST(ids_and_groups)
+{
+    gid_t groups[NGROUPS_MAX];
+    struct procfs_ids ids;
+    int count = getgroups(NGROUPS_MAX, groups), proc = open("/proc", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(procfs_ids_read(proc, getpid(), &ids), 0);
+    ck_assert(ids.uids[1] == geteuid() && ids.gids[1] == getegid());
+    ck_assert_int_eq((int)ids.group_count, count);
+    free(ids.groups);
+    fd_close(proc);
+}
+END_TEST
+
+START_TEST(a_line_of_mountinfo)
+{
+    char line[] = "36 35 98:0 /a\\040root /mnt\\011x rw,noatime master:1 shared:2 - fuse.chronosfs"
+                  " a\\134b rw,user_id=7\n";
+    char empty_source[] = "36 35 0:9 / /mnt rw - tmpfs  rw";
+    struct mountinfo mount;
+    ck_assert(mountinfo_parse(line, &mount));
+    ck_assert_str_eq(mount.device, "98:0");
+    ck_assert_str_eq(mount.root, "/a root");
+    ck_assert_str_eq(mount.point, "/mnt\tx");
+    ck_assert_str_eq(mount.type, "fuse.chronosfs");
+    ck_assert_str_eq(mount.source, "a\\b");
+    ck_assert_str_eq(mount.options, "rw,user_id=7");
+    ck_assert(mountinfo_parse(empty_source, &mount));
+    ck_assert_str_eq(mount.source, "");
+    ck_assert_str_eq(mount.options, "rw");
+}
+END_TEST
+
+START_TEST(no_line_of_mountinfo)
+{
+    const char *const lines[] = {"",
+                                 "\n",
+                                 " - ",
+                                 "1 2 0:3 / / - tmpfs none rw",
+                                 "1 2 0:3 / /mnt rw tmpfs none rw",
+                                 "1 2 0:3 / /mnt rw - tmpfs",
+                                 "1 2 0:3 / /mnt rw - tmpfs none"};
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+        struct mountinfo mount;
+        char line[128];
+        strcpy(line, lines[i]);
+        ck_assert_msg(!mountinfo_parse(line, &mount), "%s", lines[i]);
+    }
+}
+END_TEST
+
+START_TEST(what_is_mounted)
+{
+    struct mountinfo_reader reader;
+    struct mountinfo mount;
+    bool root = false, proc = false;
+    ck_assert_int_eq(mountinfo_open(&reader, -1), 0);
+    while (mountinfo_next(&reader, &mount)) {
+        root |= strcmp(mount.point, "/") == 0;
+        proc |= strcmp(mount.point, "/proc") == 0 && strcmp(mount.type, "proc") == 0;
+    }
+    mountinfo_close(&reader);
+    ck_assert(root && proc);
+}
+END_TEST
+
+int main(void)
+{
+    return check_main("machine", NULL, NULL, clocks_go_forward, descriptors, boot, processes,
+                      another_process_of_the_pid, ids_and_groups, a_line_of_mountinfo,
+                      no_line_of_mountinfo, what_is_mounted);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leaves device nodes as a daemon does that died with its gate on: for the cases.
+ *
+ * usage: acl-closer STATE_DIR UID NODE...
+ */
+#include "core/devacl/devacl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    struct message message;
+    struct devacl_node nodes[16];
+    struct devacl *gate;
+    size_t count = 0;
+
+    if (argc < 4 || argc > 19)
+        return 2;
+    const uint32_t uid = (uint32_t)strtoul(argv[2], NULL, 10);
+    const struct devacl_options options = {.state_dir = argv[1]};
+    for (int i = 3; i < argc; i++)
+        nodes[count++] = (struct devacl_node){.path = argv[i], .uids = &uid, .uid_count = 1};
+    int r = devacl_new(&options, &gate, &message);
+    if (r == 0) {
+        r = devacl_apply(gate, nodes, count, &message);
+        devacl_free(gate);
+    }
+    if (r != 0)
+        fprintf(stderr, "%s\n", message.text);
+    return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""config/device_access: device nodes can be opened by holders of partitions only, whoever else
+sets them back, and are as before in the end. On a /dev and a /proc/driver of our own."""
+import contextlib
+import os
+import sqlite3
+import stat
+import subprocess
+
+import lib
+from lib import alice, bob, carol, check, equal, root, wait_for
+from madeup import NODES, Driver, make_dev, make_node, modify
+
+
+def can_open(user, name):
+    def attempt():
+        os.close(os.open(f'/dev/{name}', os.O_RDWR))
+    return user.outcome(attempt) == 'ok'
+
+
+def soon(wanted, *what):
+    """Waits until users can open what they should: {name: users}."""
+    def found():
+        return {name: [user.name for user in (root, alice, bob, carol) if can_open(user, name)]
+                for name in wanted}
+    names = {name: ['root'] + [user.name for user in users] for name, users in wanted.items()}
+    wait_for(lambda: found() == names)
+    return equal(found(), names, *what)
+
+
+def look(name):
+    st = os.stat(f'/dev/{name}')
+    return st.st_uid, st.st_gid, oct(st.st_mode), os.listxattr(f'/dev/{name}')
+
+
+CLOSED = {name: [] for name in NODES}
+OPEN = {name: [alice, bob, carol] for name in CLOSED}
+
+
+def holders(mount):
+    soon(OPEN, 'off')
+    mount.write('holders', 'config', 'device_access')
+    soon(CLOSED, 'on')
+    name = alice.call(mount.ask, '0.1 600')
+    soon({'nvidia0': [alice], 'nvidia1': [], 'nvidiactl': [alice]}, 'alice holds')
+    wait_for(lambda: 'device-access' in mount.read('gpu0', name, 'enforcement'))
+    devices = [line for line in mount.read('gpu0', name, 'enforcement').splitlines()
+               if line.startswith('devices ')]
+    check(devices and 'device-access' in devices[0], devices)
+    other = bob.call(mount.ask, '0.1 600', 1)
+    soon({'nvidia0': [alice], 'nvidia1': [bob], 'nvidiactl': [alice, bob]}, 'bob holds gpu1')
+    path = mount.at('gpu0', name)
+    alice.call(os.chown, path, -1, lib.LAB)
+    soon({'nvidia0': [alice]}, 'its group may not write')
+    alice.call(os.chmod, path, 0o770)
+    soon({'nvidia0': [alice, bob]}, 'its group may')  # bob is in lab
+    alice.call(os.chmod, path, 0o757)
+    soon({'nvidia0': [alice]}, 'everybody is not somebody')
+    root.call(os.chown, path, carol.uid, -1)
+    soon({'nvidia0': [carol]}, 'handed over')
+    mount.write(name, 'release')
+    soon({'nvidia0': [], 'nvidia1': [bob], 'nvidiactl': [bob]}, 'released')
+    bob.call(os.unlink, mount.at('partitions', other))
+    soon(CLOSED, 'none is left')
+    alice.call(mount.ask, '0.1 1')
+    soon(CLOSED, 'time is up')
+
+
+def joined(mount):
+    """Whoever was let into a partition needs not wait for the nodes."""
+    def work():
+        for _ in range(20):
+            name = mount.ask('0.1 600 on_expiry=none')
+            lib.write(mount.at('gpu0', name, 'procs'), '0')
+            os.close(os.open('/dev/nvidia0', os.O_RDWR))
+            os.unlink(mount.at('partitions', name))
+    equal(bob.outcome(work), 'ok')
+
+
+def set_back(mount):
+    """Others who change nodes: nvidia-modprobe, a driver that is loaded again."""
+    def told():
+        return mount.read('events').count('node-changed')
+    os.chmod('/dev/nvidia0', 0o666)
+    soon(CLOSED, 'set back')
+    check(wait_for(lambda: told() == 1))
+    check('node=/dev/nvidia0' in mount.read('events'), mount.read('events'))
+    os.rename('/dev/nvidia1', '/dev/old')
+    make_node('nvidia1')
+    make_node('nvidia-uvm')
+    soon(dict(CLOSED, **{'nvidia-uvm': []}), 'made anew')
+    make_node('nvidia-modeset')
+    soon({'nvidia-modeset': []}, 'made later')
+    for _ in range(50):  # not a line for each
+        os.chmod('/dev/nvidia1', 0o666)
+        wait_for(lambda: not can_open(bob, 'nvidia1'))
+    equal(told(), 1)
+
+
+def weak(mount):
+    """What is wrong with the gate is told."""
+    name = alice.call(mount.ask, '0.1 600')
+    enforcement = mount.at('gpu0', name, 'enforcement')
+    equal([line for line in lib.read(enforcement).splitlines() if line.startswith('# devices')], [])
+    modify(1)
+    os.chmod('/dev/nvidia0', 0o666)  # somebody who makes it look
+    check(wait_for(lambda: 'NVreg_ModifyDeviceFiles=0' in lib.read(enforcement)))
+    modify(0)
+    os.chmod('/dev/nvidia0', 0o666)
+    check(wait_for(lambda: '# devices' not in lib.read(enforcement)))
+    alice.call(os.unlink, mount.at('partitions', name))
+
+
+def deaths(mount, before):
+    """Nodes stay closed while nobody is there, and the next one goes on."""
+    alice.call(mount.ask, '0.1 600')
+    held = dict(CLOSED, nvidia0=[alice], nvidiactl=[alice])
+    soon(held)
+    mount.kill_worker()
+    soon(held, 'worker killed')
+    mount.kill_both()
+    soon(held, 'killed')
+    mount.start()
+    soon(held, 'started again')
+    carol_has = carol.call(mount.ask, '0.1 600')
+    soon(dict(CLOSED, nvidia0=[alice, carol], nvidiactl=[alice, carol]), 'and goes on')
+    carol.call(os.unlink, mount.at('partitions', carol_has))
+    mount.write('open', 'config', 'device_access')
+    soon(OPEN, 'off')
+    equal({name: look(name) for name in CLOSED}, before)
+    equal(look('nvidia-modeset')[2], oct(stat.S_IFCHR | 0o666), 'as who made it left it')
+    mount.write('holders', 'config', 'device_access')
+    soon(held)
+    mount.kill_both()
+    switch_off(mount.state)
+    mount.start()
+    soon(OPEN, 'off although it was on when the daemon died')
+    mount.write('holders', 'config', 'device_access')
+    soon(held)
+    equal(mount.stop(), 0)
+    equal({name: look(name) for name in CLOSED}, before, 'stopped')
+    check(not os.path.exists(os.path.join(mount.state, 'device_access')))
+    mount.start()
+    soon(held, 'on again')
+    mount.kill_both()
+    done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', '--state-dir', mount.state],
+                          capture_output=True, text=True, check=False)
+    equal((done.returncode, done.stdout), (0, '5 device nodes were put back as before\n'))
+    equal({name: look(name) for name in CLOSED}, before, 'restored')
+
+
+def switch_off(state):
+    """The daemon that starts next finds the gate switched off, and the nodes closed."""
+    with contextlib.closing(sqlite3.connect(os.path.join(state, 'state.db'))) as database:
+        database.execute("update setting set value = 'open' where key = 'config/device_access'")
+        database.commit()
+
+
+def shielded():
+    """The process that asks drivers has mounts of its own, and does not hold our tree: who
+    unmounts it ends the daemon."""
+    driver = Driver()
+    mount = lib.Mount('2x80G', environment=driver.environment())
+    name = mount.ask('10% 600')
+    driver.use(0, os.getpid(), 1 << 30)
+    equal(mount.read('gpu0', name, 'memory_used'), '0')
+    worker = mount.worker()
+    meters = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
+              map(int, lib.read(f'/proc/{worker}/task/{thread}/children').split())]
+    check(meters, 'somebody asks')
+    for pid in meters:
+        check(os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt'), 'shielded')
+    mount.release_all()
+    subprocess.run(['umount', mount.dir], check=True)
+    check(wait_for(lambda: mount.process.poll() is not None, 10), 'unmounted, it ends')
+    lib.Mount.live.remove(mount)
+
+
+def main():
+    make_dev()
+    before = {name: look(name) for name in CLOSED}
+    mount = lib.Mount('2x80G')
+    holders(mount)
+    joined(mount)
+    set_back(mount)
+    weak(mount)
+    deaths(mount, before)
+    shielded()
+
+
+lib.run(main)

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""config/watchdog: programs that use a device without a partition, or more than theirs,
+as a made-up driver tells: reported, warned on their terminal, ended. Members are not."""
+import os
+import pty
+import re
+import select
+import signal
+import sys
+
+import lib
+from lib import GIB, alice, bob, check, equal, root, wait_for
+from madeup import Driver
+
+
+class Program:
+    """A process of a user on a terminal of its own, that waits for its end."""
+
+    def __init__(self, user, ignores=False, before=None):
+        sys.stdout.flush()
+        reader, writer = os.pipe()
+        self.pid, self.terminal = pty.fork()
+        if not self.pid:
+            try:
+                user.become()
+                if ignores:
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                if before:
+                    before()
+                os.write(writer, b'x')
+                while True:
+                    signal.pause()
+            finally:
+                os._exit(1)
+        os.close(writer)
+        check(os.read(reader, 1) == b'x', 'the program did not start')
+        os.close(reader)
+        self.said = ''
+
+    def hears(self, words, seconds=10):
+        """Whether the terminal shows this within some time."""
+        def heard():
+            while select.select([self.terminal], [], [], 0)[0]:
+                try:
+                    self.said += os.read(self.terminal, 4096).decode()
+                except OSError:
+                    break
+            return words in self.said
+        return wait_for(heard, seconds)
+
+    def ended_by(self, seconds=20):
+        """The signal that ended it, or None."""
+        status = []
+
+        def ended():
+            pid, code = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                status.append(os.waitstatus_to_exitcode(code))
+            return pid
+        wait_for(ended, seconds)
+        return -status[0] if status else None
+
+    def lives(self):
+        return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+
+    def end(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+
+def lines(mount, word):
+    return [line for line in mount.read('events').splitlines() if f' {word} ' in f' {line} ']
+
+
+def told(mount, word, *details):
+    """Waits for a line of the log with these details; whether there is one."""
+    def found():
+        return [line for line in lines(mount, word)
+                if all(f' {detail}' in line for detail in details)]
+    wait_for(found)
+    return check(len(found()) == 1, word, details, found(), mount.read('events'))
+
+
+def metric(mount, name):
+    found = re.search(rf'^{re.escape(name)} (\d+)$', mount.read('metrics'), re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
+def off(mount, driver):
+    """Without being asked to it looks at nothing."""
+    program = Program(bob)
+    driver.use(0, program.pid, 3 * GIB)
+    name = alice.call(mount.ask, '0.1 600')
+    mount.read('gpu0', name, 'memory_used')
+    equal(metric(mount, 'chronos_unmanaged_processes'), 0)
+    equal(lines(mount, 'unmanaged'), [])
+    return program
+
+
+def report(mount, driver, program):
+    mount.write('report', 'config', 'watchdog')
+    check(told(mount, 'unmanaged', f'pid={program.pid}', f'uid={bob.uid}', 'device=gpu0',
+               f'bytes={3 * GIB}'))
+    check(wait_for(lambda: f'process {program.pid} uses 3 GiB of gpu0' in bob.call(mount.status)))
+    check('process' not in alice.call(mount.status), alice.call(mount.status))
+    check(wait_for(lambda: metric(mount, 'chronos_unmanaged_processes') == 1))
+    daemon = Program(root)
+    driver.use(1, daemon.pid, GIB)
+    check(told(mount, 'unmanaged', f'pid={daemon.pid}', 'uid=0', 'device=gpu1'))
+    equal(len(lines(mount, 'unmanaged')), 2)  # bob once
+    return daemon
+
+
+def end(mount, driver, program, daemon):
+    """From report on: warned, asked to end, ended."""
+    mount.write('end', 'config', 'watchdog')
+    check(told(mount, 'warned-unmanaged', f'pid={program.pid}'))
+    check(program.hears(f'chronosfs: process {program.pid} uses 3 GiB of gpu0'), program.said)
+    check('is ended in 1s' in program.said, program.said)
+    equal(program.ended_by(), signal.SIGTERM)
+    driver.stop(program.pid)
+    check(told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=TERM'))
+    check('was sent SIGTERM' in bob.call(mount.status), bob.call(mount.status))
+    check(wait_for(lambda: metric(mount, 'chronos_unmanaged_processes') == 1))
+    check(daemon.lives(), 'root is only reported')
+    daemon.end()
+    driver.stop(daemon.pid)
+
+
+def stubborn(mount, driver):
+    """Who ignores SIGTERM gets SIGKILL 10 s later; meanwhile members live on."""
+    name = alice.call(mount.ask, '20G 600')
+    member = Program(alice, before=lambda: lib.write(mount.at('gpu0', name, 'procs'), '0'))
+    driver.use(0, member.pid, 20 * GIB)
+    program = Program(bob, ignores=True)
+    driver.use(0, program.pid, GIB)
+    over_limit(mount, driver)
+    equal(program.ended_by(40), signal.SIGKILL)
+    driver.stop(program.pid)
+    check(told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=KILL'))
+    check(member.lives(), 'a member was ended')
+    equal([line for line in mount.read('events').splitlines() if f'pid={member.pid} ' in line], [])
+    member.end()
+    driver.stop(member.pid)
+
+
+def over_limit(mount, driver):
+    """Two in one partition: both are warned, the one who uses more is ended."""
+    name = alice.call(mount.ask, '10G 600', 1)
+
+    def join():
+        lib.write(mount.at('gpu1', name, 'procs'), '0')
+    small, large = Program(alice, before=join), Program(alice, before=join)
+    driver.use(1, small.pid, 3 * GIB)
+    driver.use(1, large.pid, 10 * GIB)
+    check(told(mount, 'over-limit', name, f'pid={large.pid}', f'limit_bytes={10 * GIB}'))
+    for program in (small, large):
+        check(program.hears(f'chronosfs: {name} uses 11 GiB of gpu1, 1 GiB more than its limit'),
+              program.said)
+    equal(large.ended_by(), signal.SIGTERM)
+    driver.stop(large.pid)
+    check(told(mount, 'ended-over-limit', name, f'pid={large.pid}', 'signal=TERM'))
+    check(told(mount, 'warned-over-limit', name))
+    check(wait_for(lambda: metric(mount, 'chronos_over_limit_partitions') == 0))
+    check(small.lives())
+    small.end()
+    driver.stop(small.pid)
+
+
+def main():
+    driver = Driver()
+    mount = lib.Mount('2x80G', environment=driver.environment())
+    mount.write('1', 'config', 'watchdog_interval')
+    mount.write('1', 'config', 'watchdog_grace')
+    program = off(mount, driver)
+    daemon = report(mount, driver, program)
+    end(mount, driver, program, daemon)
+    stubborn(mount, driver)
+
+
+lib.run(main)

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A libnvidia-ml.so.1 that says what a file tells it to say, and misbehaves as it is
+ * told: for the tests of the usage reader, and for cases on a mounted tree. Installed nowhere.
+ * With its directory in LD_LIBRARY_PATH and the file's path in CHRONOS_FAKE_NVML it is
+ * found instead of NVIDIA's:
+ *
+ *     LD_LIBRARY_PATH=build/tests/fake_nvml CHRONOS_FAKE_NVML=/tmp/gpus chronosfs ...
+ *
+ * The file is read again at each call, so what it says can change at any time; write it
+ * under another name and rename it. A line each, words between single blanks:
+ *
+ *     device UUID PCI USED          a device ("-" for no uuid or pci), its used bytes; with
+ *                                   --simulate the devices are SIM-0, SIM-1, ...
+ *     process PID BYTES UTIL LISTS  uses the device of the line before: bytes ("-": not
+ *                                   available), busy percent, and where it is listed:
+ *                                   letters of c(ompute) g(raphics) m(ps), "c" if left out
+ *     hang CALL                     for ever; SIGTERM does not help; makes the file PATH.hangs
+ *     crash CALL                    SIGSEGV
+ *     exit CALL STATUS
+ *     fail CALL CODE                returns NVML's error CODE
+ *     print CALL                    chatters on stdout and stderr, then does its work
+ *     breed CALL                    leaves a process behind that never ends
+ *     slow CALL MILLISECONDS
+ *     many N                        the list of compute processes has N rows more: pids from
+ *                                   100001 on with 1 MiB each
+ *     claim N                       it says that it has N rows, at the question for the size
+ *     grow                          it has a row more at each call
+ *
+ * CALL: init count handle uuid pci memory compute graphics mps utilization. Without the
+ * file the driver "is not loaded". Built with FAKE_OLD it has the calls of an old driver
+ * only: no _v2 or _v3 of the lists and of the memory.
+ */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define API __attribute__((visibility("default")))
+
+enum { SUCCESS = 0, INVALID = 2, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9 };
+
+struct memory {
+    unsigned long long total, free, used;
+};
+struct memory_v2 {
+    unsigned version;
+    unsigned long long total, reserved, free, used;
+};
+struct pci {
+    char legacy[16];
+    unsigned domain, bus, device, device_id, subsystem_id;
+    char bus_id[32];
+};
+struct process_v1 {
+    unsigned pid;
+    unsigned long long used;
+};
+struct process {
+    unsigned pid;
+    unsigned long long used;
+    unsigned gpu_instance, compute_instance;
+};
+struct sample {
+    unsigned pid;
+    unsigned long long time_us;
+    unsigned sm, memory, encoder, decoder;
+};
+
+/* What the file says, as far as one call needs it. */
+#define DEVICES 64
+struct line_device {
+    char uuid[96], pci[32];
+    unsigned long long used;
+};
+
+API int nvmlInit_v2(void);
+API int nvmlDeviceGetCount_v2(unsigned *count);
+API int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle);
+API int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned size);
+API int nvmlDeviceGetPciInfo_v3(void *handle, struct pci *pci);
+API int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory);
+API int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory);
+API int nvmlDeviceGetComputeRunningProcesses(void *handle, unsigned *count, void *rows);
+API int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, void *rows);
+API int nvmlDeviceGetGraphicsRunningProcesses(void *handle, unsigned *count, void *rows);
+API int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, void *rows);
+API int nvmlDeviceGetMPSComputeRunningProcesses(void *handle, unsigned *count, void *rows);
+API int nvmlDeviceGetMPSComputeRunningProcesses_v3(void *handle, unsigned *count, void *rows);
+API int nvmlDeviceGetProcessUtilization(void *handle, struct sample *samples, unsigned *count,
+                                        unsigned long long since_us);
+API const char *nvmlErrorString(int code);
+
+static FILE *open_file(void)
+{
+    const char *path = getenv("CHRONOS_FAKE_NVML");
+    return path != NULL ? fopen(path, "re") : NULL;
+}
+
+/* -- misbehaving -------------------------------------------------------------------- */
+
+static _Noreturn void hang(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    for (;;)
+        pause();
+}
+
+/* From here on only time is left to pass. */
+static void say_hanging(void)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s.hangs", getenv("CHRONOS_FAKE_NVML"));
+    FILE *file = fopen(path, "we");
+    if (file != NULL)
+        fclose(file);
+}
+
+static void chatter(void)
+{
+    for (int i = 0; i < 20000; i++) {
+        if (write(1, "the driver chatters\n", 20) != 20 || write(2, "the driver nags\n", 16) != 16)
+            return;
+    }
+}
+
+static int act(const char *what, int number)
+{
+    if (strcmp(what, "hang") == 0) {
+        say_hanging();
+        hang();
+    }
+    if (strcmp(what, "crash") == 0)
+        signal(SIGSEGV, SIG_DFL), raise(SIGSEGV); /* no handler of a sanitizer */
+    if (strcmp(what, "exit") == 0)
+        _exit(number);
+    if (strcmp(what, "print") == 0)
+        chatter();
+    if (strcmp(what, "slow") == 0)
+        usleep((unsigned)number * 1000);
+    if (strcmp(what, "breed") == 0 && fork() == 0)
+        hang();
+    return strcmp(what, "fail") == 0 ? number : SUCCESS;
+}
+
+/* Does what the file says of this call; what the call shall return. */
+static int behave(const char *call)
+{
+    FILE *file = open_file();
+    char line[512], what[16], where[16];
+    int number, rc = SUCCESS;
+
+    while (file != NULL && rc == SUCCESS && fgets(line, sizeof(line), file) != NULL) {
+        number = 0;
+        if (sscanf(line, "%15s %15s %d", what, where, &number) >= 2 && strcmp(where, call) == 0)
+            rc = act(what, number);
+    }
+    if (file == NULL)
+        return DRIVER_NOT_LOADED;
+    fclose(file);
+    return rc;
+}
+
+/* The number after `word` on a line of its own, or -1. */
+static long long setting(const char *word)
+{
+    FILE *file = open_file();
+    char line[512], what[16];
+    long long number, found = -1;
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        number = 0;
+        if (sscanf(line, "%15s %lld", what, &number) >= 1 && strcmp(what, word) == 0)
+            found = number;
+    }
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+/* -- devices ------------------------------------------------------------------------ */
+
+static unsigned read_devices(struct line_device *devices)
+{
+    FILE *file = open_file();
+    char line[512];
+    unsigned count = 0;
+
+    while (file != NULL && count < DEVICES && fgets(line, sizeof(line), file) != NULL) {
+        struct line_device *d = &devices[count];
+        if (sscanf(line, "device %95s %31s %llu", d->uuid, d->pci, &d->used) == 3)
+            count++;
+    }
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+static unsigned index_of(void *handle)
+{
+    return (unsigned)(uintptr_t)handle - 1;
+}
+
+static bool find_device(void *handle, struct line_device *ret)
+{
+    static struct line_device devices[DEVICES];
+    unsigned count = read_devices(devices), index = index_of(handle);
+    if (index < count)
+        *ret = devices[index];
+    return index < count;
+}
+
+int nvmlInit_v2(void)
+{
+    return behave("init");
+}
+
+int nvmlDeviceGetCount_v2(unsigned *count)
+{
+    static struct line_device devices[DEVICES];
+    *count = read_devices(devices);
+    return behave("count");
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle)
+{
+    *handle = (void *)(uintptr_t)(index + 1);
+    return behave("handle");
+}
+
+int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned size)
+{
+    struct line_device device;
+    if (!find_device(handle, &device))
+        return INVALID;
+    snprintf(uuid, size, "%s", strcmp(device.uuid, "-") == 0 ? "" : device.uuid);
+    return behave("uuid");
+}
+
+int nvmlDeviceGetPciInfo_v3(void *handle, struct pci *pci)
+{
+    struct line_device device;
+    if (!find_device(handle, &device))
+        return INVALID;
+    memset(pci, 0, sizeof(*pci));
+    snprintf(pci->bus_id, sizeof(pci->bus_id), "%s",
+             strcmp(device.pci, "-") == 0 ? "" : device.pci);
+    return behave("pci");
+}
+
+int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory)
+{
+    struct line_device device;
+    if (!find_device(handle, &device))
+        return INVALID;
+    *memory = (struct memory){.total = UINT64_C(1) << 40, .used = device.used};
+    return behave("memory");
+}
+
+#ifndef FAKE_OLD
+int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory)
+{
+    struct line_device device;
+    if (!find_device(handle, &device) || memory->version != (sizeof(*memory) | 2u << 24))
+        return INVALID;
+    memory->used = device.used;
+    return behave("memory");
+}
+#endif
+
+/* -- processes ------------------------------------------------------------------------ */
+
+/* The rows of one device in one list. */
+struct rows {
+    struct sample *row; /* `encoder` is a flag: the bytes are not available */
+    unsigned long long *bytes;
+    unsigned count, room;
+};
+
+static void add_row(struct rows *rows, unsigned pid, unsigned long long bytes, unsigned util)
+{
+    if (rows->count == rows->room) {
+        rows->room = rows->room * 2 + 64;
+        rows->row = realloc(rows->row, rows->room * sizeof(*rows->row));
+        rows->bytes = realloc(rows->bytes, rows->room * sizeof(*rows->bytes));
+        if (rows->row == NULL || rows->bytes == NULL)
+            abort();
+    }
+    rows->row[rows->count] = (struct sample){.pid = pid, .sm = util};
+    rows->bytes[rows->count++] = bytes;
+}
+
+static void free_rows(struct rows *rows)
+{
+    free(rows->row);
+    free(rows->bytes);
+}
+
+/* `list`: c, g or m; 0: all of them. */
+static void read_rows(void *handle, char list, struct rows *rows)
+{
+    FILE *file = open_file();
+    char line[512], bytes[32], lists[8];
+    int device = -1;
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        unsigned pid, util = 0;
+        strcpy(lists, "c");
+        if (strncmp(line, "device ", 7) == 0)
+            device++;
+        if (device != (int)index_of(handle) ||
+            sscanf(line, "process %u %31s %u %7s", &pid, bytes, &util, lists) < 2)
+            continue;
+        if (list == '\0' || strchr(lists, list) != NULL)
+            add_row(rows, pid, bytes[0] == '-' ? ~0ull : strtoull(bytes, NULL, 10), util);
+    }
+    if (file != NULL)
+        fclose(file);
+}
+
+static void add_made_up(struct rows *rows)
+{
+    static unsigned grown;
+    long long many = setting("many");
+    if (setting("grow") >= 0)
+        many = (many > 0 ? many : 0) + 50 * ++grown;
+    for (long long i = 0; i < many; i++)
+        add_row(rows, (unsigned)(100001 + i), 1 << 20, 1);
+}
+
+static int tell_list(void *handle, const char *call, unsigned *count, void *into, bool v1)
+{
+    struct rows rows = {0};
+    int rc = behave(call);
+
+    read_rows(handle, call[0], &rows);
+    if (call[0] == 'c')
+        add_made_up(&rows);
+    unsigned room = *count;
+    *count = rows.count;
+    if (room == 0 && call[0] == 'c' && setting("claim") >= 0)
+        *count = (unsigned)setting("claim");
+    if (rc == SUCCESS && *count > room)
+        rc = INSUFFICIENT_SIZE;
+    for (unsigned i = 0; rc == SUCCESS && i < rows.count; i++) {
+        if (v1)
+            ((struct process_v1 *)into)[i] = (struct process_v1){rows.row[i].pid, rows.bytes[i]};
+        else
+            ((struct process *)into)[i] = (struct process){
+                .pid = rows.row[i].pid, .used = rows.bytes[i], .gpu_instance = ~0u};
+    }
+    free_rows(&rows);
+    return rc;
+}
+
+#ifdef FAKE_OLD
+int nvmlDeviceGetComputeRunningProcesses(void *handle, unsigned *count, void *rows)
+{
+    return tell_list(handle, "compute", count, rows, true);
+}
+int nvmlDeviceGetGraphicsRunningProcesses(void *handle, unsigned *count, void *rows)
+{
+    return tell_list(handle, "graphics", count, rows, true);
+}
+int nvmlDeviceGetMPSComputeRunningProcesses(void *handle, unsigned *count, void *rows)
+{
+    return tell_list(handle, "mps", count, rows, true);
+}
+#else
+int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, void *rows)
+{
+    return tell_list(handle, "compute", count, rows, false);
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, void *rows)
+{
+    return tell_list(handle, "graphics", count, rows, false);
+}
+int nvmlDeviceGetMPSComputeRunningProcesses_v3(void *handle, unsigned *count, void *rows)
+{
+    return tell_list(handle, "mps", count, rows, false);
+}
+#endif
+
+/* As the real one: it wants room for many, and has one sample for each busy process. */
+int nvmlDeviceGetProcessUtilization(void *handle, struct sample *samples, unsigned *count,
+                                    unsigned long long since_us)
+{
+    struct timespec now;
+    struct rows rows = {0};
+    unsigned told = 0, room = *count;
+    int rc = behave("utilization");
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    unsigned long long now_us =
+        (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
+    read_rows(handle, '\0', &rows);
+    *count = rows.count + 72;
+    if (rc == SUCCESS && (samples == NULL || room < *count))
+        rc = INSUFFICIENT_SIZE;
+    for (unsigned i = 0; rc == SUCCESS && i < rows.count; i++) {
+        if (rows.row[i].sm == 0 || now_us <= since_us)
+            continue;
+        samples[told] = rows.row[i];
+        samples[told++].time_us = now_us;
+    }
+    if (rc == SUCCESS)
+        *count = told;
+    free_rows(&rows);
+    return rc == SUCCESS && told == 0 ? NOT_FOUND : rc;
+}
+
+const char *nvmlErrorString(int code)
+{
+    return code == DRIVER_NOT_LOADED ? "Driver Not Loaded" : "A Made Up\nError";
+}

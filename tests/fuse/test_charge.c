@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bookings without a mount: what a worker finds of one that died, at each moment that
+ * it can die, and the layout that a worker of another version must not take over.
+ */
+#define FUSE_USE_VERSION 314
+#include "fs/fuse/session.h"
+#include "fs/tree/charge.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LIMIT UINT64_C(1000)
+
+static struct tree tree;
+static struct node charge;
+static uint64_t partition_id;
+static uint64_t fh;
+
+static void no_time(void *context, int64_t at_ns, char *text, size_t size)
+{
+    (void)context;
+    snprintf(text, size, "%lld", (long long)at_ns);
+}
+
+static bool is_alive(void *context, uint64_t id)
+{
+    (void)context;
+    return engine_find(tree.engine, id) != NULL;
+}
+
+static void setup(void)
+{
+    struct engine_device device = {.memory_bytes = 2 * LIMIT, .present = true};
+    struct caller caller = {.uid = 7, .gid = 7};
+    struct request request;
+    struct refusal why = {""};
+    uint32_t index;
+    memset(&tree, 0, sizeof(tree));
+    tree.now_ns = 100 * NS_PER_SECOND;
+    ck_assert_int_eq(engine_new(no_time, NULL, &tree.engine), 0);
+    ck_assert_int_eq(engine_add_device(tree.engine, &device, &index), 0);
+    ck_assert_int_eq(request_parse("0.5 60", 6, &request, why.message, 256), 0);
+    ck_assert_int_eq(engine_create(tree.engine, ENGINE_CALL(tree.now_ns, 7, &caller, &why),
+                                   &(struct creation){&request, 0, 7, 7, 0}, &partition_id),
+                     0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(handles_open(&tree.handles, memfd_create("handles", 0)), 0);
+    charge = (struct node){
+        .dir = DIR_PARTITION, .object = partition_id, .file = tree_node_hash("charge")};
+    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &fh), 0);
+    charge_open(&tree, &charge, &caller, handles_get(&tree.handles, fh));
+}
+
+static void teardown(void)
+{
+    int fd = tree.handles.fd;
+    handles_close(&tree.handles);
+    close(fd);
+    ledger_free(tree.ledger);
+    engine_free(tree.engine);
+}
+
+/* A worker ends and the next one starts: only the slots are left. */
+static void next_worker(void)
+{
+    int fd = tree.handles.fd;
+    handles_close(&tree.handles);
+    ck_assert_int_eq(handles_open(&tree.handles, fd), 0);
+    ledger_free(tree.ledger);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(charge_restore(&tree), 0);
+}
+
+static int say(uint64_t handle, const char *text, uint64_t unique, bool resent)
+{
+    struct write write = {.node = &charge,
+                          .text = text,
+                          .length = strlen(text),
+                          .handle = handles_get(&tree.handles, handle),
+                          .fh = handle,
+                          .unique = unique,
+                          .resent = resent};
+    return charge_store(&tree, &write);
+}
+
+static uint64_t booked(void)
+{
+    struct ledger_figures figures;
+    ledger_get(tree.ledger, partition_id, &figures);
+    return figures.charged_bytes;
+}
+
+/* A worker booked, and died before it answered: the write comes again. */
+START_TEST(test_once)
+{
+    ck_assert_int_eq(say(fh, "+100", 2, false), 0);
+    ck_assert_int_eq(say(fh, "+600", 4, false), 0);
+    next_worker();
+    ck_assert_uint_eq(booked(), 700);
+    ck_assert_int_eq(say(fh, "+600", 4, true), 0); /* it would not fit again */
+    ck_assert_uint_eq(booked(), 700);
+    ck_assert_int_eq(say(fh, "-650", 6, false), 0);
+    next_worker();
+    ck_assert_int_eq(say(fh, "-650", 6, true), 0); /* there is not so much again */
+    ck_assert_uint_eq(booked(), 50);
+    /* One that no worker has done is done. */
+    ck_assert_int_eq(say(fh, "+5", 8, true), 0);
+    ck_assert_uint_eq(booked(), 55);
+    /* Only what comes again is answered from the record. */
+    ck_assert_int_eq(say(fh, "+7", 8, false), 0);
+    ck_assert_uint_eq(booked(), 62);
+    ck_assert_int_eq(say(fh, "-7", 8, false), 0);
+    /* One that was refused may be done now: nobody was told. */
+    ck_assert_int_eq(say(fh, "+946", 10, false), REFUSED_NO_SPACE);
+    ck_assert_int_eq(say(fh, "-1", 12, false), 0);
+    next_worker();
+    ck_assert_int_eq(say(fh, "+946", 10, true), 0);
+    ck_assert_uint_eq(booked(), LIMIT);
+    /* Done before the end, answered after it. */
+    struct caller admin = {.admin = true};
+    struct refusal why;
+    ck_assert_int_eq(
+        engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id), 0);
+    next_worker();
+    ck_assert_int_eq(say(fh, "+946", 10, true), 0);
+    ck_assert_int_eq(say(fh, "+946", 14, false), -ETIMEDOUT);
+    ck_assert_int_eq(say(fh, "-1000", 16, false), 0);
+}
+END_TEST
+
+/* It died while it made the next booking: the one before is still true. */
+START_TEST(test_half_done)
+{
+    ck_assert_int_eq(say(fh, "+100", 2, false), 0);
+    for (int part = 0; part < 3; part++) {
+        struct shared_handle *slot = handles_get(&tree.handles, fh);
+        struct shared_booking *next = &slot->booking[!slot->booking_at];
+        next->unique = part == 1 ? next->unique : 4;
+        next->bytes = part == 0 ? next->bytes : 900;
+        next_worker();
+        ck_assert_uint_eq(booked(), 100);
+        ck_assert_int_eq(say(fh, "+10", 4, true), 0);
+        ck_assert_uint_eq(booked(), 110);
+        ck_assert_int_eq(say(fh, "-10", 6, false), 0);
+        ck_assert_uint_eq(booked(), 100);
+    }
+}
+END_TEST
+
+/* Until the one store what was true is left alone, whole. */
+START_TEST(test_one_store)
+{
+    for (uint64_t i = 1; i < 5; i++) {
+        struct shared_handle before = *handles_get(&tree.handles, fh);
+        ck_assert_int_eq(say(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
+        struct shared_handle *after = handles_get(&tree.handles, fh);
+        unsigned at = before.booking_at;
+        ck_assert_uint_ne(after->booking_at, at);
+        ck_assert_uint_eq(after->booking[at].unique, before.booking[at].unique);
+        ck_assert_uint_eq(after->booking[at].bytes, before.booking[at].bytes);
+    }
+}
+END_TEST
+
+/* The next one sums up what is open, of what lives, and nothing else. */
+START_TEST(test_sums)
+{
+    uint64_t other, gone, elsewhere;
+    struct node ended = {.dir = DIR_PARTITION, .object = 99, .file = charge.file};
+    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &other), 0);
+    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &gone), 0);
+    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&ended), 7, &elsewhere), 0);
+    handles_get(&tree.handles, elsewhere)->booking[0].bytes = 5;
+    ck_assert_int_eq(say(fh, "+100", 2, false), 0);
+    ck_assert_int_eq(say(other, "+30", 4, false), 0);
+    ck_assert_int_eq(say(gone, "+4", 6, false), 0);
+    charge_close(&tree, handles_get(&tree.handles, gone));
+    handles_release(&tree.handles, gone);
+    ck_assert_uint_eq(booked(), 130);
+    next_worker();
+    ck_assert_uint_eq(booked(), 130);
+    ck_assert_ptr_null(handles_get(&tree.handles, gone));
+    /* A file in the place of one that had booked has booked nothing. */
+    for (int i = 0; i < 300; i++) {
+        ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &gone), 0);
+        ck_assert_int_eq(say(gone, "-1", 8, false), REFUSED_INVALID);
+        ck_assert_int_eq(say(gone, "+0", 6, true), 0);
+    }
+    next_worker();
+    ck_assert_uint_eq(booked(), 130);
+}
+END_TEST
+
+/* Growing what was given could not be made durable: more is booked than fits. */
+START_TEST(test_over)
+{
+    struct caller admin = {.admin = true};
+    struct refusal why;
+    ck_assert_int_eq(say(fh, "+900", 2, false), 0);
+    ck_assert_int_eq(
+        engine_resize(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id, 500),
+        0);
+    ck_assert_int_eq(say(fh, "+1", 4, false), REFUSED_NO_SPACE);
+    ck_assert_int_eq(say(fh, "-400", 6, false), 0);
+    ck_assert_int_eq(say(fh, "+1", 8, false), REFUSED_NO_SPACE);
+    ck_assert_int_eq(say(fh, "-2", 10, false), 0);
+    ck_assert_int_eq(say(fh, "+2", 12, false), 0);
+    ck_assert_uint_eq(booked(), 500);
+}
+END_TEST
+
+/* A program with another idea of the shared memory leaves it alone. */
+START_TEST(test_layout)
+{
+    static const struct fuse_lowlevel_ops ops;
+    struct worker_fds fds = {.shared = memfd_create("shared", 0)};
+    struct session *link;
+    ck_assert_int_eq(ftruncate(fds.shared, sizeof(struct shared)), 0);
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds.shared, 0);
+    for (int wrong = 0; wrong < 3; wrong++) {
+        shared->version = SHARED_VERSION + (wrong == 0);
+        shared->size = (uint32_t)sizeof(*shared) - (wrong == 1);
+        shared->handle_size = (uint32_t)sizeof(struct shared_handle) + (wrong == 2 ? 8 : 0);
+        ck_assert_int_eq(session_open(&fds, NULL, &ops, &link), -EPROTO);
+    }
+    munmap(shared, sizeof(*shared));
+    close(fds.shared);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("charge");
+    TCase *tcase = tcase_create("charge");
+    suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, test_once);
+    tcase_add_test(tcase, test_half_done);
+    tcase_add_test(tcase, test_one_store);
+    tcase_add_test(tcase, test_sums);
+    tcase_add_test(tcase, test_over);
+    tcase_add_test(tcase, test_layout);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contract of the usage reader: what every driver's answer is, on machines laid out in a
+ * directory and with a driver made up; and what the asker promises about processes,
+ * descriptors and waking up. Drivers that misbehave are in usage_mad.c.
+ */
+#include "usage_help.h"
+
+#include "core/base/clock.h"
+#include "core/gpu/driver.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+/* -- every backend ------------------------------------------------------------------ */
+
+/* A machine, and what must be told of it. Processes as "pid device MiB busy_ns", where
+ * the busy time is not looked at when it is ?. */
+struct machine {
+    const char *name, *tree, *nvml, *devices;
+    const char *told; /* "backend known used summed" of each device */
+    const char *processes;
+};
+
+static const struct machine machines[] = {
+    {.name = "amd",
+     .tree = "amd.tree",
+     .devices = "- 0000:03:00.0,- 0000:43:00.0",
+     .told = "drm known 5368709120 total,drm known 26357760 total",
+     .processes = "1200 0 3072 3500000007,1200 1 2 123456789,1300 0 1025 520,1400 0 0 0"},
+    {.name = "intel",
+     .tree = "intel.tree",
+     .devices = "- 0000:00:02.0,- 0000:03:00.0,- 0000:04:00.0,GPU-1 0000:05:00.0",
+     .told =
+         "drm known 83886080 sum,drm known 23560192 sum,drm known 52539392 sum,none unknown 0 -",
+     .processes = "900 0 80 400,900 1 22.46875 0,900 2 48.00390625 25662044496,901 2 2 0,"
+                  "902 2 0.09765625 9,903 2 0.00390625 0"},
+    {.name = "nvidia",
+     .nvml = "device GPU-AAAA 00000000:3B:00.0 4000000000\n"
+             "process 10 1048576 30\n"
+             "process 11 - 0 g\n"
+             "process 12 2097152 0 cg\n"
+             "process 13 3145728 0 m\n"
+             "device GPU-bbbb 00000000:5E:00.0 77\n"
+             "process 10 5242880 0\n"
+             "device GPU-cccc 00000001:5E:00.0 88\n",
+     .devices = "GPU-bbbb -,gpu-aaaa 0000:99:00.0,- 0001:5e:00.0,GPU-zzzz -",
+     .told = "nvml known 77 total,nvml known 4000000000 total,nvml known 88 total,none unknown 0 -",
+     .processes = "10 0 5 ?,10 1 1 ?,11 1 - ?,12 1 2 ?,13 1 3 ?"},
+    {.name = "both",
+     .tree = "amd.tree",
+     .nvml = "device GPU-bbbb 00000000:5E:00.0 77\nprocess 10 1048576 0\n",
+     .devices = "GPU-bbbb -,- 0000:03:00.0,- 0000:77:00.0",
+     .told = "nvml known 77 total,drm known 5368709120 total,none unknown 0 -",
+     .processes = "10 0 1 ?,1200 1 3072 ?,1300 1 1025 ?,1400 1 0 ?"},
+    {.name = "none", .devices = "SIM-0 -,SIM-1 -", .told = "none unknown 0 -,none unknown 0 -"},
+    {.name = "no devices", .tree = "amd.tree", .devices = "", .told = ""},
+};
+
+static void describe(const struct gpu_usage *usage, char *told, size_t size)
+{
+    size_t at = 0;
+    told[0] = '\0';
+    for (uint32_t i = 0; i < usage->device_count; i++) {
+        const struct gpu_usage_device *d = &usage->device[i];
+        at +=
+            (size_t)snprintf(told + at, size - at, "%s%s %s %llu %s", i > 0 ? "," : "", d->backend,
+                             d->known ? "known" : "unknown", (unsigned long long)d->used_bytes,
+                             !d->known   ? "-"
+                             : d->summed ? "sum"
+                                         : "total");
+        ck_assert_str_eq(d->note, "");
+    }
+}
+
+/* One of ours that must be there. */
+static void check_process(const struct gpu_usage *usage, const char *text)
+{
+    char amount[32], busy[32];
+    unsigned device;
+    int pid;
+    ck_assert_int_eq(sscanf(text, "%d %u %31s %31s", &pid, &device, amount, busy), 4);
+    const struct gpu_usage_process *p = help_find(usage, device, pid);
+    ck_assert_msg(p != NULL, "%s", text);
+    if (amount[0] == '-')
+        ck_assert_uint_eq(p->memory_bytes, GPU_BYTES_UNKNOWN);
+    else
+        ck_assert_uint_eq(p->memory_bytes, (uint64_t)(strtod(amount, NULL) * (double)MIB));
+    if (busy[0] != '?')
+        ck_assert_uint_eq(p->busy_ns, strtoull(busy, NULL, 10));
+}
+
+START_TEST(tells)
+{
+    const struct machine *machine = &machines[_i];
+    char told[1024], copy[1024], *save = NULL;
+    uint32_t count = 0;
+
+    if (machine->tree != NULL)
+        help_lay_out(machine->tree);
+    if (machine->nvml != NULL)
+        help_tell(machine->nvml);
+    struct usage_reader *reader = help_reader(machine->devices, NULL);
+    for (int i = 0; i < 2; i++) { /* and the same again */
+        const struct gpu_usage *usage = help_ask(reader);
+        describe(usage, told, sizeof(told));
+        ck_assert_str_eq(told, machine->told);
+        snprintf(copy, sizeof(copy), "%s", machine->processes != NULL ? machine->processes : "");
+        count = 0;
+        for (char *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
+            check_process(usage, one);
+            count++;
+        }
+        ck_assert_uint_eq(usage->process_count, count);
+        ck_assert_uint_eq(usage->process_lost, 0);
+    }
+    usage_reader_free(reader);
+}
+END_TEST
+
+START_TEST(vendors_have_words)
+{
+    for (size_t i = 0; gpu_vendors[i]; i++) {
+        ck_assert_uint_lt(i, GPU_VENDOR_MAX);
+        ck_assert_uint_lt(strlen(gpu_vendors[i]->name), 16);
+        ck_assert_uint_gt(strlen(gpu_vendors[i]->help), 20);
+        ck_assert_ptr_eq(gpu_vendor_find(gpu_vendors[i]->name), gpu_vendors[i]);
+    }
+    ck_assert_ptr_null(gpu_vendor_find("nonsense"));
+}
+END_TEST
+
+/* Two devices at one address: parts of a card, whose use is not that of either. */
+START_TEST(parts_are_not_the_whole)
+{
+    help_tell("device GPU-whole 00000000:3B:00.0 4000000000\nprocess 10 1048576 0\n");
+    struct usage_reader *reader = help_reader("MIG-1 0000:3b:00.0,MIG-2 0000:3b:00.0", NULL);
+    const struct gpu_usage *usage = help_ask(reader);
+    ck_assert(!usage->device[0].known && !usage->device[1].known);
+    ck_assert_uint_eq(usage->process_count, 0);
+    usage_reader_free(reader);
+}
+END_TEST
+
+START_TEST(old_driver)
+{
+    setenv("LD_LIBRARY_PATH", USAGE_FAKE_NVML_OLD, 1);
+    help_tell("device GPU-a 00000000:3B:00.0 4000\nprocess 10 1048576 30\nprocess 11 - 1 g\n"
+              "process 12 7 0 gm\n");
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
+    const struct gpu_usage *usage = help_ask(reader);
+    ck_assert(usage->device[0].known);
+    ck_assert_uint_eq(usage->device[0].used_bytes, 4000);
+    ck_assert_uint_eq(usage->process_count, 3);
+    ck_assert_uint_eq(help_find(usage, 0, 10)->memory_bytes, MIB);
+    ck_assert_uint_eq(help_find(usage, 0, 11)->memory_bytes, GPU_BYTES_UNKNOWN);
+    ck_assert_uint_eq(help_find(usage, 0, 12)->memory_bytes, 7);
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* What the driver says now is told, not what it said before. */
+START_TEST(news)
+{
+    help_tell("device GPU-a - 1\n");
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
+    ck_assert_uint_eq(help_ask(reader)->device[0].used_bytes, 1);
+    help_tell("device GPU-a - 2\nprocess 5 1 0\n");
+    const struct gpu_usage *usage = help_ask(reader);
+    ck_assert_uint_eq(usage->device[0].used_bytes, 2);
+    ck_assert_uint_eq(usage->process_count, 1);
+    help_tell("device GPU-a - 0\n");
+    ck_assert_uint_eq(help_ask(reader)->process_count, 0);
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* The driver is loaded while we run. */
+START_TEST(driver_comes_later)
+{
+    struct usage_options options = help_options();
+    options.retry_ms = 1;
+    struct usage_reader *reader = help_reader("GPU-a -", &options);
+    ck_assert(!help_ask(reader)->device[0].known);
+    help_tell("device GPU-a - 2\n");
+    help_pause(5);
+    ck_assert(help_ask(reader)->device[0].known);
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* -- how long it was busy ------------------------------------------------------------- */
+
+/* A process that keeps the device busy for half of the time. */
+START_TEST(busy_as_long_as_it_was)
+{
+    help_tell("device GPU-a - 1\nprocess 5 1 50\nprocess 6 1 0\n");
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
+    const struct gpu_usage *usage = help_ask(reader);
+    int64_t first_ns = usage->asked_ns, first_end_ns = first_ns + usage->took_ns;
+    ck_assert_uint_eq(help_find(usage, 0, 5)->busy_ns, 0);
+    for (int i = 0; i < 3; i++) {
+        help_pause(100);
+        usage = help_ask(reader);
+        int64_t busy_ns = (int64_t)help_find(usage, 0, 5)->busy_ns;
+        ck_assert_int_ge(busy_ns, (usage->asked_ns - first_end_ns) / 2 - 100000);
+        ck_assert_int_le(busy_ns, (usage->asked_ns + usage->took_ns - first_ns) / 2 + 100000);
+        ck_assert_uint_eq(help_find(usage, 0, 6)->busy_ns, 0);
+    }
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* A new process of ours counts from 0, and what is told goes on from where it was. */
+START_TEST(busy_goes_on)
+{
+    struct usage_options options = help_options();
+    options.idle_ms = 100;
+    help_tell("device GPU-a - 1\nprocess 5 1 100\n");
+    struct usage_reader *reader = help_reader("GPU-a -", &options);
+    uint64_t first_ns = 0, now_ns = 0;
+    while (first_ns == 0)
+        first_ns = help_find(help_ask(reader), 0, 5)->busy_ns;
+    help_dies(help_child(getpid()));
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 5)->busy_ns, first_ns);
+    int64_t start_ns = clock_monotonic_ns();
+    for (int i = 0; i < 1000 && now_ns <= first_ns; i++)
+        now_ns = help_find(help_ask(reader), 0, 5)->busy_ns;
+    ck_assert_uint_gt(now_ns, first_ns);
+    ck_assert_int_lt((int64_t)(now_ns - first_ns), clock_monotonic_ns() - start_ns + 50000000);
+    usage_reader_free(reader);
+}
+END_TEST
+
+static void tell_client(const char *busy)
+{
+    char text[256];
+    snprintf(text, sizeof(text),
+             "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t1\n"
+             "drm-memory-vram:\t1 KiB\ndrm-engine-gfx:\t%s ns\n",
+             busy);
+    help_write("proc/1400/fdinfo/4", text);
+}
+
+/* The kernel's own figures: a sum that falls, because one of the files was closed, is
+ * not told as such. */
+START_TEST(busy_never_goes_back)
+{
+    help_lay_out("amd.tree");
+    tell_client("5000");
+    struct usage_reader *reader = help_reader("- 0000:03:00.0", NULL);
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 1400)->busy_ns, 5000);
+    tell_client("6000");
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 1400)->busy_ns, 6000);
+    tell_client("400");
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 1400)->busy_ns, 6000);
+    tell_client("500");
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 1400)->busy_ns, 6100);
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* -- what is promised to the caller ------------------------------------------------------ */
+
+static bool readable(const struct usage_reader *reader, int ms)
+{
+    struct pollfd fd = {.fd = usage_reader_fd(reader), .events = POLLIN};
+    return poll(&fd, 1, ms) == 1;
+}
+
+START_TEST(asks_once)
+{
+    const struct gpu_usage *usage;
+    help_tell("device GPU-a - 1\nslow memory 50\n");
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
+    ck_assert(!readable(reader, 0));
+    ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN);
+    ck_assert_int_eq(help_child(getpid()), 0); /* and nothing was started */
+    usage_reader_ask(reader);
+    usage_reader_ask(reader);
+    ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN);
+    help_wait(reader);
+    ck_assert(!readable(reader, 0));
+    ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN);
+    help_ask(reader);
+    usage_reader_ask(reader);
+    usage_reader_free(reader); /* while a question is under way */
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
+static int count_files(pid_t pid)
+{
+    char path[64];
+    int count = -2; /* . and .. */
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    DIR *directory = opendir(path);
+    ck_assert_ptr_nonnull(directory);
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+START_TEST(leaves_nothing)
+{
+    int before = count_files(getpid());
+    for (int i = 0; i < 5; i++) {
+        struct usage_options options = help_options();
+        options.idle_ms = i == 3 ? 1 : 0;
+        help_tell("device GPU-a - 1\n");
+        struct usage_reader *reader = help_reader("GPU-a -", &options);
+        for (int j = 0; j < i; j++)
+            help_ask(reader);
+        ck_assert_ptr_null(usage_reader_free(reader));
+        ck_assert_int_eq(count_files(getpid()), before);
+        ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    }
+    ck_assert_ptr_null(usage_reader_free(NULL));
+}
+END_TEST
+
+static void ours(int number)
+{
+    (void)number;
+}
+
+/* The process has no file, no signal and no terminal of ours. */
+START_TEST(gets_nothing_of_ours)
+{
+    sigset_t mask, old;
+    int copies[20];
+    help_tell("device GPU-a - 1\n");
+    for (int i = 0; i < 20; i++)
+        copies[i] = dup(1); /* kept over exec */
+    signal(SIGUSR1, ours);
+    signal(SIGUSR2, SIG_IGN);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigprocmask(SIG_BLOCK, &mask, &old);
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
+    help_ask(reader);
+    pid_t child = help_child(getpid());
+    ck_assert_int_gt(child, 0);
+    ck_assert_int_eq(count_files(child), 4);
+    ck_assert_str_eq(help_status(child, "Name"), "chronos-driver");
+    ck_assert_str_eq(help_status(child, "SigBlk"), "0000000000000000");
+    ck_assert_uint_eq(strtoull(help_status(child, "SigIgn"), NULL, 16) & 1u << (SIGUSR2 - 1), 0);
+    ck_assert_int_eq(getpgid(child), child);
+    usage_reader_free(reader);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+    for (int i = 0; i < 20; i++)
+        close(copies[i]);
+}
+END_TEST
+
+/* Between questions nobody wakes up, neither we nor the process. */
+START_TEST(sleeps)
+{
+    help_tell("device GPU-a - 1\n");
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
+    help_ask(reader);
+    pid_t child = help_child(getpid());
+    for (int i = 0; i < 1000 && help_status(child, "State")[0] != 'S'; i++)
+        help_pause(1);
+    long before = strtol(help_status(child, "voluntary_ctxt_switches"), NULL, 10);
+    ck_assert_int_gt(before, 0);
+    ck_assert(!readable(reader, 500));
+    ck_assert_int_eq(strtol(help_status(child, "voluntary_ctxt_switches"), NULL, 10), before);
+    ck_assert_int_eq(help_child(getpid()), child);
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* An idle process ends; its end is noticed, it is no failure, and it comes again. */
+START_TEST(ends_when_idle)
+{
+    const struct gpu_usage *usage;
+    struct usage_options options = help_options();
+    int before = count_files(getpid());
+    options.idle_ms = 50;
+    help_tell("device GPU-a - 1\n");
+    struct usage_reader *reader = help_reader("GPU-a -", &options);
+    ck_assert(help_ask(reader)->device[0].known);
+    pid_t first = help_child(getpid());
+    ck_assert(readable(reader, 60000));
+    ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN);
+    ck_assert(!readable(reader, 0));
+    ck_assert_int_eq(help_child(getpid()), 0); /* not even a zombie */
+    usage = help_ask(reader);
+    ck_assert(usage->device[0].known);
+    ck_assert_str_eq(usage->device[0].note, "");
+    ck_assert_int_ne(help_child(getpid()), first);
+    /* It has gone, and nobody looked before the next question. */
+    help_dies(help_child(getpid()));
+    ck_assert(help_ask(reader)->device[0].known);
+    /* Somebody killed it while it slept: no driver's fault either. */
+    first = help_child(getpid());
+    kill(first, SIGKILL);
+    help_dies(first);
+    ck_assert(help_ask(reader)->device[0].known);
+    help_dies(help_child(getpid()));
+    ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN);
+    reader = usage_reader_free(reader); /* without a process */
+    ck_assert_int_eq(count_files(getpid()), before);
+    usage_reader_free(reader);
+}
+END_TEST
+
+START_TEST(ends_with_its_asker)
+{
+    help_tell("device GPU-a - 1\nhang memory\n");
+    pid_t asker = fork();
+    if (asker == 0) {
+        usage_reader_ask(help_reader("GPU-a -", NULL));
+        for (;;)
+            pause();
+    }
+    pid_t child = 0;
+    for (int i = 0; i < 6000 && strcmp(help_status(child, "Name"), "chronos-driver") != 0; i++) {
+        help_pause(10);
+        child = help_child(asker);
+    }
+    ck_assert_int_gt(child, 0);
+    kill(asker, SIGKILL);
+    waitpid(asker, NULL, 0);
+    help_dies(child);
+}
+END_TEST
+
+static volatile bool stop_noise;
+
+static void *make_noise(void *unused)
+{
+    while (!stop_noise)
+        free(malloc(1000));
+    return unused;
+}
+
+/* Started again and again while other threads hold locks of the C library now and then. */
+START_TEST(starts_among_threads)
+{
+    struct usage_options options = help_options();
+    pthread_t threads[3];
+    options.idle_ms = 1;
+    help_tell("device GPU-a - 1\n");
+    stop_noise = false;
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, make_noise, NULL), 0);
+    struct usage_reader *reader = help_reader("GPU-a -", &options);
+    for (int i = 0; i < 20; i++) {
+        ck_assert(help_ask(reader)->device[0].known);
+        help_dies(help_child(getpid()));
+    }
+    stop_noise = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    usage_reader_free(reader);
+}
+END_TEST
+
+START_TEST(bad_arguments)
+{
+    struct usage_reader *reader = NULL;
+    static struct gpu_device many[GPU_DEVICE_MAX + 1];
+    char text[5000];
+    memset(text, 'a', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    ck_assert_int_eq(usage_reader_new(many, GPU_DEVICE_MAX + 1, NULL, &reader), -EINVAL);
+    struct usage_options options[] = {{.program = text}, {.proc = text}, {.sys = text}};
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        ck_assert_int_eq(usage_reader_new(many, 1, &options[i], &reader), -EINVAL);
+    ck_assert_ptr_null(reader);
+    ck_assert_int_eq(driver_process("nonsense", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("1", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("-3", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("900", gpu_vendors), 2);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    const TTest *const tests[] = {
+        vendors_have_words, parts_are_not_the_whole, old_driver,    news,
+        driver_comes_later, busy_as_long_as_it_was,  busy_goes_on,  busy_never_goes_back,
+        asks_once,          leaves_nothing,          sleeps,        gets_nothing_of_ours,
+        ends_when_idle,     ends_with_its_asker,     bad_arguments, starts_among_threads};
+
+    if (argc == 3 && strcmp(argv[1], "--driver") == 0)
+        _exit(driver_process(argv[2], gpu_vendors));
+    if (realpath(argv[0], help_program) == NULL)
+        return 1;
+    TCase *all = check_case("usage-contract", help_begin, help_end);
+    tcase_add_loop_test(all, tells, 0, (int)ARRAY_COUNT(machines));
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
+        tcase_add_test(all, tests[i]);
+    return check_run("usage-contract", all);
+}

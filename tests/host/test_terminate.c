@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ladder over the fake process tracker: each step, in time, told once. */
+#include "core/host/terminate.h"
+
+#include "core/proctrack/fake.h"
+
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define S INT64_C(1000000000)
+
+static struct proctrack *proctrack;
+static struct termination *termination;
+static char notes[2048];
+
+static void note(void *context, const struct partition *partition, const char *word,
+                 const char *details)
+{
+    size_t length = strlen(notes);
+    (void)context;
+    snprintf(notes + length, sizeof(notes) - length, "p%llu %s %s\n",
+             (unsigned long long)partition->id, word, details);
+}
+
+static void setup(void)
+{
+    struct proctrack_options options = {.instance = "0123456789abcdef", .mode = "fake"};
+    struct message message;
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &message), 0);
+    ck_assert_int_eq(terminate_new(proctrack, note, NULL, &termination), 0);
+    notes[0] = '\0';
+}
+
+static void teardown(void)
+{
+    termination = terminate_free(termination);
+    proctrack = proctrack_close(proctrack);
+}
+
+/* A process that belongs to partition `id`. */
+static pid_t member(uint64_t id)
+{
+    struct procfs_process process;
+    struct message message;
+    pid_t pid = proctrack_fake_start(proctrack, 0, 6101);
+    ck_assert_int_gt(pid, 0);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    ck_assert_int_eq(proctrack_join(proctrack, id, &process, &message), 0);
+    return pid;
+}
+
+static struct partition ended(uint64_t id, uint32_t on_expiry, int64_t grace_ns)
+{
+    return (struct partition){
+        .id = id, .on_expiry = on_expiry, .grace_ns = grace_ns, .end_ns = 100 * S};
+}
+
+/* Takes every step until now_ns, at its time. */
+static void run_until(int64_t now_ns)
+{
+    int64_t next_ns;
+    while ((next_ns = terminate_next_ns(termination)) <= now_ns)
+        terminate_step(termination, next_ns);
+}
+
+START_TEST(test_nobody)
+{
+    struct partition p = ended(1, ON_EXPIRY_KILL, 0);
+    ck_assert_int_eq(terminate_add(termination, 100 * S, &p), 0);
+    ck_assert(terminate_ends(termination, 1));
+    run_until(101 * S);
+    ck_assert_str_eq(notes, "");
+    ck_assert(!terminate_ends(termination, 1));
+    ck_assert(terminate_next_ns(termination) == INT64_MAX);
+}
+END_TEST
+
+START_TEST(test_none_leaves)
+{
+    pid_t pid = member(1);
+    struct partition p = ended(1, ON_EXPIRY_NONE, 0);
+    terminate_add(termination, 100 * S, &p);
+    run_until(1000 * S);
+    ck_assert_str_eq(notes, "p1 left processes=1\n");
+    ck_assert(proctrack_fake_alive(proctrack, pid));
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 0);
+    ck_assert(!terminate_ends(termination, 1));
+    proctrack_fake_end(proctrack, pid, false);
+    run_until(1020 * S);
+    ck_assert_str_eq(notes, "p1 left processes=1\np1 emptied \n");
+    ck_assert(terminate_next_ns(termination) == INT64_MAX);
+}
+END_TEST
+
+START_TEST(test_term_ends)
+{
+    pid_t pid = member(1);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
+    terminate_add(termination, 100 * S, &p);
+    run_until(100 * S);
+    ck_assert_str_eq(notes, "p1 terminated processes=1\n");
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 1);
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGCONT), 1);
+    run_until(105 * S);
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 1);
+    proctrack_fake_end(proctrack, pid, false);
+    run_until(106 * S);
+    ck_assert_ptr_nonnull(strstr(notes, "p1 emptied after_ms=5"));
+    ck_assert_ptr_null(strstr(notes, "killed"));
+}
+END_TEST
+
+START_TEST(test_term_ignored)
+{
+    pid_t pid = member(1), other = member(2);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
+    terminate_add(termination, 100 * S, &p);
+    run_until(110 * S - 1);
+    ck_assert(proctrack_fake_alive(proctrack, pid));
+    run_until(110 * S);
+    ck_assert(!proctrack_fake_alive(proctrack, pid));
+    ck_assert(proctrack_fake_alive(proctrack, other));
+    run_until(111 * S);
+    ck_assert_str_eq(notes, "p1 terminated processes=1\np1 killed processes=1\n"
+                            "p1 emptied after_ms=10002\n");
+}
+END_TEST
+
+START_TEST(test_kill)
+{
+    pid_t pid = member(1), child = proctrack_fake_start(proctrack, pid, 6101);
+    struct partition p = ended(1, ON_EXPIRY_KILL, 10 * S);
+    terminate_add(termination, 100 * S, &p);
+    run_until(100 * S);
+    ck_assert(!proctrack_fake_alive(proctrack, pid));
+    ck_assert(!proctrack_fake_alive(proctrack, child));
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 0);
+    ck_assert_str_eq(notes, "p1 killed processes=2\n");
+}
+END_TEST
+
+/* A daemon that comes back after the grace goes straight on. */
+START_TEST(test_found_late)
+{
+    pid_t pid = member(1);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
+    terminate_add(termination, 300 * S, &p);
+    run_until(300 * S);
+    ck_assert(!proctrack_fake_alive(proctrack, pid));
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 0);
+}
+END_TEST
+
+START_TEST(test_found_within_grace)
+{
+    pid_t pid = member(1);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
+    terminate_add(termination, 106 * S, &p);
+    run_until(109 * S);
+    ck_assert(proctrack_fake_alive(proctrack, pid));
+    run_until(110 * S);
+    ck_assert(!proctrack_fake_alive(proctrack, pid));
+}
+END_TEST
+
+START_TEST(test_stuck)
+{
+    pid_t pid = member(1);
+    struct partition p = ended(1, ON_EXPIRY_KILL, 0);
+    proctrack_fake_stick(proctrack, pid, true);
+    terminate_add(termination, 100 * S, &p);
+    run_until(104 * S);
+    ck_assert_str_eq(notes, "p1 killed processes=1\n");
+    run_until(200 * S);
+    ck_assert_str_eq(notes, "p1 killed processes=1\np1 stuck processes=1\n");
+    proctrack_fake_stick(proctrack, pid, false);
+    run_until(220 * S);
+    ck_assert_ptr_nonnull(strstr(notes, "emptied"));
+    ck_assert(!terminate_ends(termination, 1));
+}
+END_TEST
+
+/* Several at once, added twice; one ends while others are on their way. */
+START_TEST(test_many)
+{
+    pid_t pids[40];
+    for (uint64_t id = 1; id <= 40; id++) {
+        pids[id - 1] = member(id);
+        struct partition p = ended(id, id % 2 ? ON_EXPIRY_TERM : ON_EXPIRY_KILL, 5 * S);
+        ck_assert_int_eq(terminate_add(termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(termination, 100 * S, &p), 0);
+    }
+    run_until(101 * S);
+    for (uint64_t id = 1; id <= 40; id++) {
+        ck_assert_int_eq(proctrack_fake_alive(proctrack, pids[id - 1]), id % 2);
+        ck_assert_int_eq(terminate_ends(termination, id), id % 2);
+    }
+    run_until(106 * S);
+    ck_assert(terminate_next_ns(termination) == INT64_MAX);
+    for (size_t i = 0; i < 40; i++)
+        ck_assert(!proctrack_fake_alive(proctrack, pids[i]));
+    ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
+}
+END_TEST
+
+/* Looks come soon at first and seldom later: a grace of an hour costs little. */
+START_TEST(test_looks)
+{
+    int members = 0;
+    member(1);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 3600 * S);
+    terminate_add(termination, 100 * S, &p);
+    terminate_step(termination, 100 * S);
+    ck_assert(terminate_next_ns(termination) < 100 * S + S / 100);
+    for (int64_t next_ns; (next_ns = terminate_next_ns(termination)) < 160 * S; members++)
+        terminate_step(termination, next_ns);
+    ck_assert_int_lt(members, 400);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ladder");
+    TCase *tcase = tcase_create("ladder");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, test_nobody);
+    tcase_add_test(tcase, test_none_leaves);
+    tcase_add_test(tcase, test_term_ends);
+    tcase_add_test(tcase, test_term_ignored);
+    tcase_add_test(tcase, test_kill);
+    tcase_add_test(tcase, test_found_late);
+    tcase_add_test(tcase, test_found_within_grace);
+    tcase_add_test(tcase, test_stuck);
+    tcase_add_test(tcase, test_many);
+    tcase_add_test(tcase, test_looks);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contract of the process tracker port. Every test runs against every adapter, with real
+ * processes for those that are for real, and made-up ones for the fake. What only one
+ * adapter promises is in proctrack_cgroup.c and proctrack_tree.c.
+ */
+#include "core/proctrack/fake.h"
+#include "help.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const modes[] = {"fake", "process-tree", "cgroup"};
+#define MODE_COUNT 3
+
+static struct proctrack *proctrack;
+static struct message why;
+static int mode;
+static pid_t supervisor;
+
+static bool is_fake(void)
+{
+    return mode == 0;
+}
+
+/* -- processes of either kind ------------------------------------------------------------ */
+
+static pid_t start(uid_t uid)
+{
+    if (!is_fake())
+        return puppet_start(geteuid() == 0 ? uid : geteuid());
+    return proctrack_fake_start(proctrack, 0, uid);
+}
+
+static pid_t fork_of(pid_t parent)
+{
+    return is_fake() ? proctrack_fake_start(proctrack, parent, 0) : puppet_fork(parent);
+}
+
+static void end(pid_t pid, bool zombie)
+{
+    if (is_fake())
+        proctrack_fake_end(proctrack, pid, zombie);
+    else
+        puppet_end(pid, zombie);
+}
+
+static bool alive(pid_t pid)
+{
+    return is_fake() ? proctrack_fake_alive(proctrack, pid) : puppet_alive(pid);
+}
+
+static unsigned signals(pid_t pid, int signo)
+{
+    return is_fake() ? proctrack_fake_signals(proctrack, pid, signo) : puppet_signals(pid, signo);
+}
+
+/* -- what most tests begin with ------------------------------------------------------------ */
+
+static int open_again(void)
+{
+    struct proctrack_options options = {.instance = help_instance,
+                                        .state_dir = help_directory,
+                                        .mode = modes[mode],
+                                        .supervisor = supervisor};
+    return proctrack_open(&options, &proctrack, &why);
+}
+
+static void begin(int number)
+{
+    mode = number;
+    ck_assert_msg(open_again() == 0, "%s", why.text);
+}
+
+static void setup(void)
+{
+    help_begin();
+}
+
+static void teardown(void)
+{
+    for (uint64_t id = 1; proctrack != NULL && !is_fake() && id < 5; id++)
+        proctrack_kill(proctrack, id);
+    proctrack = proctrack_close(proctrack);
+    help_end();
+}
+
+static int join_rc(uint64_t id, pid_t pid)
+{
+    struct procfs_process process;
+    int rc = proctrack_look(proctrack, pid, &process);
+    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, &why);
+}
+
+static void join(uint64_t id, pid_t pid)
+{
+    ck_assert_msg(join_rc(id, pid) == 0, "%s", why.text);
+}
+
+struct told {
+    pid_t pids[600];
+    int count;
+};
+
+static void tell(void *context, pid_t pid)
+{
+    struct told *told = context;
+    ck_assert_int_lt(told->count, 600);
+    ck_assert(told->count == 0 || told->pids[told->count - 1] < pid);
+    told->pids[told->count++] = pid;
+}
+
+/* The members are these, and no more; a list that ends with 0. */
+static void members_are(uint64_t id, const pid_t *pids)
+{
+    struct told told = {.count = 0};
+    int count = 0;
+    ck_assert_int_eq(proctrack_scan(proctrack), 0);
+    ck_assert_int_eq(proctrack_members(proctrack, id, tell, &told), told.count);
+    ck_assert_int_eq(proctrack_members(proctrack, id, NULL, NULL), told.count);
+    for (; pids[count] != 0; count++) {
+        bool found = false;
+        for (int i = 0; i < told.count; i++)
+            found = found || told.pids[i] == pids[count];
+        ck_assert_msg(found, "%d is no member of %d", pids[count], (int)id);
+        ck_assert_uint_eq(proctrack_partition_of(proctrack, pids[count]), id);
+    }
+    ck_assert_int_eq(told.count, count);
+}
+
+#define MEMBERS(id, ...) members_are(id, (const pid_t[]){__VA_ARGS__, 0})
+#define NO_MEMBERS(id)   members_are(id, (const pid_t[]){0})
+
+struct seen {
+    uint64_t ids[10];
+    uint32_t members[10];
+    bool frozen[10];
+    int count;
+};
+
+static void see(void *context, uint64_t id, uint32_t members, bool frozen)
+{
+    struct seen *seen = context;
+    ck_assert(seen->count == 0 || seen->ids[seen->count - 1] < id);
+    seen->ids[seen->count] = id;
+    seen->members[seen->count] = members;
+    seen->frozen[seen->count++] = frozen;
+}
+
+static struct seen each(void)
+{
+    struct seen seen = {.count = 0};
+    ck_assert_int_eq(proctrack_each(proctrack, see, &seen), seen.count);
+    return seen;
+}
+
+/* -- the contract ---------------------------------------------------------------------- */
+
+START_TEST(nothing_yet)
+{
+    uint32_t count = 7;
+    begin(_i);
+    ck_assert_str_eq(why.text, "");
+    ck_assert_str_eq(proctrack_word(proctrack), modes[_i]);
+    ck_assert_str_eq(proctrack_why(proctrack), "");
+    for (uint64_t id = 0; id < 2; id++) { /* 0 is no partition at all */
+        NO_MEMBERS(id);
+        ck_assert_int_eq(proctrack_signal(proctrack, id, SIGTERM, &count), 0);
+        ck_assert_uint_eq(count, 0);
+        ck_assert_int_eq(proctrack_kill(proctrack, id), 0);
+        ck_assert_int_eq(proctrack_freeze(proctrack, id, true), 0);
+        ck_assert_int_eq(proctrack_freeze(proctrack, id, false), 0);
+        ck_assert_int_eq(proctrack_forget(proctrack, id), 0);
+    }
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, start(0)), 0);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, 0), 0);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, 999999), 0);
+    ck_assert_int_eq(each().count, 0);
+    ck_assert_ptr_null(proctrack_close(NULL));
+}
+END_TEST
+
+START_TEST(looks)
+{
+    struct procfs_process a, b;
+    begin(_i);
+    uid_t uid = is_fake() || geteuid() == 0 ? ALICE : geteuid();
+    pid_t pid = start(ALICE);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &a), 0);
+    ck_assert_int_eq(a.pid, pid);
+    ck_assert_uint_eq(a.uid, uid);
+    ck_assert_uint_eq(a.euid, uid);
+    ck_assert_uint_eq(a.suid, uid);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &b), 0);
+    ck_assert_uint_eq(a.start, b.start);
+    ck_assert_int_eq(proctrack_leader(proctrack, pid), pid);
+    end(pid, true);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &a), -ESRCH);
+    ck_assert_int_eq(proctrack_look(proctrack, 999999, &a), -ESRCH);
+    ck_assert_int_eq(proctrack_leader(proctrack, 999999), -ESRCH);
+    ck_assert_int_eq(proctrack_look(proctrack, 0, &a), -EINVAL);
+    ck_assert_int_eq(proctrack_look(proctrack, -1, &a), -EINVAL);
+    ck_assert_int_eq(proctrack_leader(proctrack, 0), -ESRCH);
+}
+END_TEST
+
+START_TEST(children_belong)
+{
+    begin(_i);
+    pid_t parent = start(ALICE), other = start(ALICE), before = fork_of(parent);
+    if (!is_fake())
+        usleep(30000); /* the clock of processes ticks every 10 ms */
+    join(1, parent);
+    pid_t child = fork_of(parent), grandchild = fork_of(child);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, grandchild), 1); /* without a scan */
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, before), 0);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, fork_of(before)), 0);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, other), 0);
+    MEMBERS(1, parent, child, grandchild);
+    end(child, false); /* an orphan stays */
+    MEMBERS(1, parent, grandchild);
+    end(parent, false);
+    MEMBERS(1, grandchild);
+    pid_t later = fork_of(grandchild);
+    MEMBERS(1, grandchild, later);
+    NO_MEMBERS(2);
+    NO_MEMBERS(0);
+}
+END_TEST
+
+START_TEST(joins_again_and_moves)
+{
+    begin(_i);
+    pid_t parent = start(ALICE), other = start(BOB);
+    join(1, parent);
+    join(1, parent);
+    pid_t old = fork_of(parent), older = fork_of(old);
+    join(2, other);
+    if (!is_fake())
+        usleep(30000);
+    join(2, parent);
+    pid_t fresh = fork_of(parent);
+    MEMBERS(1, old, older);
+    MEMBERS(2, parent, other, fresh);
+    join(1, older); /* who belongs through its parent joins what it is in */
+    pid_t youngest = fork_of(older);
+    MEMBERS(1, old, older, youngest);
+    struct seen seen = each();
+    ck_assert_int_eq(seen.count, 2);
+    ck_assert_uint_eq(seen.ids[0], 1);
+    ck_assert_uint_eq(seen.members[0], 3);
+    ck_assert_uint_eq(seen.ids[1], 2);
+    ck_assert_uint_eq(seen.members[1], 3);
+}
+END_TEST
+
+START_TEST(refused_joins)
+{
+    struct procfs_process process, wrong;
+    supervisor = puppet_start(geteuid());
+    begin(_i);
+    pid_t pid = start(ALICE);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    wrong = process;
+    wrong.start++;
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, &why), -ESRCH);
+    wrong = process;
+    wrong.suid++;
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, &why), -EAGAIN);
+    ck_assert_int_eq(proctrack_join(proctrack, 0, &process, &why), -EINVAL);
+    const pid_t never[] = {1, getpid(), supervisor};
+    for (size_t i = 0; i < 3; i++) {
+        wrong = process;
+        wrong.pid = never[i];
+        why.text[0] = '\0';
+        ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, &why), -EPERM);
+        ck_assert_uint_gt(strlen(why.text), 30);
+    }
+    NO_MEMBERS(1);
+    end(pid, true);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
+    if (!is_fake())
+        waitpid(pid, NULL, 0);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
+    NO_MEMBERS(1);
+    ck_assert_int_eq(each().count, 0); /* and no trace of the tries */
+    supervisor = 0;
+}
+END_TEST
+
+START_TEST(signals_once)
+{
+    pid_t pids[6];
+    uint32_t count = 0;
+    begin(_i);
+    pid_t other = start(ALICE);
+    join(2, other);
+    pids[0] = start(ALICE);
+    join(1, pids[0]);
+    for (int i = 1; i < 6; i++)
+        pids[i] = fork_of(pids[i / 2]);
+    end(pids[3], true); /* a leaf of the tree of processes */
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
+    ck_assert_uint_eq(count, 5);
+    for (int i = 0; i < 6; i++) {
+        if (i != 3)
+            EVENTUALLY(signals(pids[i], SIGUSR1) == 1);
+    }
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGTERM, NULL), 0);
+    EVENTUALLY(signals(pids[5], SIGTERM) == 1);
+    for (int i = 0; i < 6; i++)
+        ck_assert_uint_eq(signals(pids[i], SIGUSR1), i != 3);
+    ck_assert_uint_eq(signals(other, SIGUSR1) + signals(other, SIGTERM), 0);
+    ck_assert_int_eq(each().frozen[0], false);
+    const int bad[] = {0, -1, SIGKILL, SIGSTOP, 65, 1000};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_int_eq(proctrack_signal(proctrack, 1, bad[i], &count), -EINVAL);
+}
+END_TEST
+
+START_TEST(kills_all)
+{
+    pid_t pids[8];
+    begin(_i);
+    pid_t other = start(ALICE);
+    join(2, other);
+    for (int i = 0; i < 2; i++) {
+        pids[i] = start(i == 0 ? ALICE : BOB);
+        join(1, pids[i]);
+    }
+    for (int i = 2; i < 8; i++)
+        pids[i] = fork_of(pids[i - 2]);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    for (int i = 0; i < 8; i++)
+        EVENTUALLY(!alive(pids[i]));
+    NO_MEMBERS(1); /* though two wait for their parent */
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, pids[0]), 0);
+    ck_assert(alive(other));
+    MEMBERS(2, other);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+    ck_assert_int_eq(each().count, 1);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+}
+END_TEST
+
+START_TEST(freezes_and_thaws)
+{
+    uint32_t count = 0;
+    begin(_i);
+    pid_t first = start(ALICE), child, second = start(ALICE), third = start(ALICE);
+    join(1, first);
+    child = fork_of(first);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
+    join(1, second);
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
+    ck_assert_uint_eq(count, 3);
+    if (!is_fake())
+        usleep(50000);
+    ck_assert_uint_eq(signals(first, SIGUSR1), 0);
+    ck_assert_uint_eq(signals(child, SIGUSR1), 0);
+    ck_assert_uint_eq(signals(second, SIGUSR1), 0);
+    ck_assert(each().frozen[0]);
+    MEMBERS(1, first, child, second);
+    join(2, second); /* who leaves it thaws */
+    EVENTUALLY(signals(second, SIGUSR1) == 1);
+    ck_assert_uint_eq(signals(first, SIGUSR1), 0);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 1, false), 0);
+    EVENTUALLY(signals(first, SIGUSR1) == 1 && signals(child, SIGUSR1) == 1);
+    ck_assert(!each().frozen[0]);
+    join(1, third);
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGTERM, &count), 0);
+    EVENTUALLY(signals(third, SIGTERM) == 1);
+}
+END_TEST
+
+START_TEST(kills_the_frozen_and_the_stopped)
+{
+    begin(_i);
+    pid_t stopped = start(ALICE), frozen = start(ALICE);
+    join(1, stopped);
+    join(2, frozen);
+    if (!is_fake()) {
+        ck_assert_int_eq(kill(stopped, SIGSTOP), 0);
+        EVENTUALLY(puppet_state(stopped) == 'T');
+    }
+    ck_assert_int_eq(proctrack_freeze(proctrack, 2, true), 0);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(proctrack_kill(proctrack, 2), 0);
+    EVENTUALLY(!alive(stopped) && !alive(frozen));
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+    ck_assert_int_eq(proctrack_forget(proctrack, 2), 0);
+}
+END_TEST
+
+START_TEST(forgets)
+{
+    begin(_i);
+    pid_t first = start(ALICE), second = start(ALICE);
+    join(1, first);
+    join(2, second);
+    pid_t child = fork_of(first);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
+    MEMBERS(1, first, child);
+    end(child, false);
+    end(first, true);
+    EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
+    struct seen seen = each();
+    ck_assert_int_eq(seen.count, 1);
+    ck_assert_uint_eq(seen.ids[0], 2);
+    MEMBERS(2, second);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, first), 0);
+    pid_t third = start(ALICE); /* and the number can be used again */
+    join(1, third);
+    MEMBERS(1, third);
+}
+END_TEST
+
+START_TEST(hundreds)
+{
+    struct told told = {.count = 0};
+    begin(_i);
+    pid_t last = start(ALICE);
+    join(3, last);
+    for (int i = 1; i < 300; i++) {
+        pid_t child = fork_of(last);
+        if (i % 3 == 0)
+            last = child;
+    }
+    ck_assert_int_eq(proctrack_scan(proctrack), 0);
+    ck_assert_int_eq(proctrack_members(proctrack, 3, tell, &told), 300);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, last), 3);
+    ck_assert_int_eq(proctrack_kill(proctrack, 3), 0);
+    EVENTUALLY(proctrack_forget(proctrack, 3) == 0);
+    for (int i = 0; i < told.count; i++)
+        ck_assert(!alive(told.pids[i]));
+}
+END_TEST
+
+START_TEST(found_after_a_restart)
+{
+    begin(_i);
+    if (is_fake())
+        return;
+    pid_t first = start(ALICE), second = start(BOB), third = start(ALICE);
+    join(1, first);
+    join(UINT64_C(1) << 60, second);
+    join(2, third);
+    pid_t child = fork_of(first);
+    ck_assert_int_eq(proctrack_scan(proctrack), 0);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 2, true), 0);
+    proctrack = proctrack_close(proctrack);
+    pid_t meanwhile = fork_of(child);
+    end(first, false);
+    ck_assert_msg(open_again() == 0, "%s", why.text);
+    ck_assert_str_eq(why.text, "");
+    struct seen seen = each();
+    ck_assert_int_eq(seen.count, 3);
+    ck_assert_uint_eq(seen.ids[0], 1);
+    ck_assert_uint_eq(seen.members[0], 2);
+    ck_assert_uint_eq(seen.ids[1], 2);
+    ck_assert(!seen.frozen[0] && seen.frozen[1] && !seen.frozen[2]);
+    ck_assert_uint_eq(seen.ids[2], UINT64_C(1) << 60);
+    MEMBERS(1, child, meanwhile);
+    MEMBERS(2, third);
+    MEMBERS(UINT64_C(1) << 60, second);
+    ck_assert_int_eq(proctrack_kill(proctrack, UINT64_C(1) << 60), 0);
+    EVENTUALLY(!alive(second));
+    ck_assert_int_eq(proctrack_forget(proctrack, UINT64_C(1) << 60), 0);
+}
+END_TEST
+
+START_TEST(two_do_not_see_each_other)
+{
+    char other_directory[PATH_MAX + 16];
+    struct proctrack *other, *ours;
+    begin(_i);
+    snprintf(other_directory, sizeof(other_directory), "%s/other", help_directory);
+    ck_assert_int_eq(mkdir(other_directory, 0700), 0);
+    char other_instance[] = "0123456789abcdef";
+    memcpy(other_instance, help_instance, 8); /* cleared up with the others */
+    struct proctrack_options options = {
+        .instance = other_instance, .state_dir = other_directory, .mode = modes[mode]};
+    ck_assert_int_eq(proctrack_open(&options, &other, &why), 0);
+    pid_t first = start(ALICE);
+    join(1, first);
+    ck_assert_int_eq(proctrack_each(other, NULL, NULL), 0);
+    ck_assert_int_eq(proctrack_members(other, 1, NULL, NULL), 0);
+    ck_assert_uint_eq(proctrack_partition_of(other, first), 0);
+    ck_assert_int_eq(proctrack_kill(other, 1), 0);
+    ck_assert_int_eq(proctrack_forget(other, 1), 0);
+    ck_assert(alive(first));
+    ours = proctrack;
+    proctrack = other;
+    pid_t second = start(ALICE);
+    join(1, second);
+    if (!is_fake()) { /* who joins both is in both */
+        join(1, first);
+        proctrack = ours;
+        MEMBERS(1, first);
+        proctrack = other;
+        MEMBERS(1, first, second);
+    }
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    EVENTUALLY(!alive(second));
+    EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
+    proctrack_close(other);
+    proctrack = ours;
+}
+END_TEST
+
+/* Pids are given out again: what a record or a caller means is the process. */
+START_TEST(a_pid_is_given_out_again)
+{
+    struct procfs_process before;
+    begin(_i);
+    pid_t pid = start(0), child = start(0);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &before), 0);
+    join(1, child);
+    pid_t old = fork_of(child);
+    join(1, pid);
+    MEMBERS(1, child, pid, old);
+    end(pid, false);
+    end(old, false);
+    if (is_fake()) {
+        ck_assert_int_eq(proctrack_fake_reuse(proctrack, pid, 0), 0);
+        ck_assert_int_eq(proctrack_fake_reuse(proctrack, old, 0), 0);
+    } else {
+        usleep(30000);
+        if (puppet_start_as(pid) != pid || puppet_start_as(old) != old)
+            return; /* not root */
+    }
+    ck_assert_int_eq(proctrack_join(proctrack, 2, &before, &why), -ESRCH);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+    ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
+    MEMBERS(1, child);
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    EVENTUALLY(!alive(child));
+    ck_assert(alive(pid) && alive(old));
+    ck_assert_uint_eq(signals(pid, SIGUSR1) + signals(old, SIGUSR1), 0);
+}
+END_TEST
+
+START_TEST(odd_options)
+{
+    static const char *const bad[] = {"", "0123456789abcde", "0123456789abcdefa",
+                                      "0123456789ABCDEF", "../../../../../.."};
+    struct proctrack_options options = {.state_dir = help_directory};
+    options.mode = modes[_i];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        options.instance = bad[i];
+        ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -EINVAL);
+        ck_assert_uint_gt(strlen(why.text), 20);
+    }
+    options.instance = help_instance;
+    options.mode = "magic";
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why.text, "magic"));
+}
+END_TEST
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Who hangs in the kernel does not make us hang, and goes when the kernel lets it. */
+START_TEST(stuck_in_the_kernel)
+{
+    char path[PATH_MAX + 16];
+    begin(_i);
+    if (is_fake() || geteuid() != 0)
+        return;
+    pid_t stuck = start(0), free_one = start(0);
+    snprintf(path, sizeof(path), "%s/stuck", help_directory);
+    int fd = help_stuck(path); /* after the forks, which inherit what is open */
+    if (fd < 0)
+        return;
+    join(1, stuck);
+    join(1, free_one);
+    puppet_hang(stuck, path);
+    help_stuck_wait(fd);
+    int64_t start_ms = now_ms();
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), -EBUSY);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 1, false), 0);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    EVENTUALLY(!alive(free_one));
+    MEMBERS(1, stuck);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
+    ck_assert_int_lt(now_ms() - start_ms, 30000);
+    close(fd);
+    EVENTUALLY(!alive(stuck));
+    EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
+}
+END_TEST
+
+/* Names are chosen by their users. */
+START_TEST(odd_names)
+{
+    static const char *const names[] = {"a) b", ") R 1 (", "x\nUid:\t0\t0\t0", "(((", ")"};
+    struct procfs_process before, after;
+    begin(_i);
+    if (is_fake())
+        return;
+    pid_t pid = start(ALICE);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &before), 0);
+    join(1, pid);
+    pid_t child = fork_of(pid);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        ck_assert_int_eq(puppet_name(pid, names[i]), 0);
+        ck_assert_int_eq(puppet_name(child, names[i]), 0);
+        ck_assert_int_eq(proctrack_look(proctrack, pid, &after), 0);
+        ck_assert_uint_eq(after.start, before.start);
+        ck_assert_uint_eq(after.uid, before.uid);
+        ck_assert_uint_eq(after.suid, before.suid);
+        ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
+    }
+    MEMBERS(1, pid, child);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    EVENTUALLY(!alive(pid) && !alive(child));
+}
+END_TEST
+
+START_TEST(threads_are_no_processes)
+{
+    struct procfs_process process;
+    begin(_i);
+    if (is_fake())
+        return;
+    pid_t pid = start(ALICE), tid = puppet_thread(pid);
+    ck_assert_int_ne(pid, tid);
+    ck_assert_int_eq(proctrack_look(proctrack, tid, &process), -EINVAL);
+    ck_assert_int_eq(proctrack_leader(proctrack, tid), pid);
+    ck_assert_int_eq(proctrack_leader(proctrack, pid), pid);
+    process.pid = tid;
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
+    join(1, pid);
+    MEMBERS(1, pid);
+    puppet_end_first_thread(pid); /* shown as a zombie, but it is none */
+    MEMBERS(1, pid);
+    pid_t child = fork_of(pid);
+    MEMBERS(1, pid, child);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    EVENTUALLY(!alive(child));
+    EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
+}
+END_TEST
+
+START_TEST(other_users)
+{
+    struct procfs_process process;
+    begin(_i);
+    if (is_fake() || geteuid() != 0)
+        return;
+    pid_t pid = start(0);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    join(1, pid);
+    pid_t child = fork_of(pid);
+    ck_assert_int_eq(puppet_setuid(pid, BOB), 0);
+    ck_assert_int_eq(proctrack_join(proctrack, 2, &process, &why), -EAGAIN);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    ck_assert_uint_eq(process.uid, BOB);
+    MEMBERS(1, pid, child);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    EVENTUALLY(!alive(pid) && !alive(child));
+}
+END_TEST
+
+/* Two hundred that go on forking: none is left. */
+START_TEST(fork_bomb)
+{
+    struct told told = {.count = 0};
+    begin(_i);
+    if (is_fake())
+        return;
+    int before = puppet_count();
+    pid_t pid = start(ALICE);
+    join(1, pid);
+    puppet_bomb(pid, getenv("CHRONOS_TEST_LIGHT") == NULL ? 200 : 50);
+    ck_assert_int_eq(proctrack_scan(proctrack), 0);
+    ck_assert_int_gt(proctrack_members(proctrack, 1, tell, &told), 30);
+    EVENTUALLY((proctrack_kill(proctrack, 1), proctrack_forget(proctrack, 1) == 0));
+    ck_assert(!alive(pid));
+    usleep(20000);
+    ck_assert_int_eq(puppet_count(), before);
+}
+END_TEST
+
+START_TEST(fake_sticks)
+{
+    begin(0);
+    pid_t pid = start(ALICE);
+    join(1, pid);
+    proctrack_fake_stick(proctrack, pid, true);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert(alive(pid));
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
+    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
+    ck_assert(proctrack_fake_frozen(proctrack, pid));
+    proctrack_fake_stick(proctrack, pid, false);
+    ck_assert(!alive(pid));
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+}
+END_TEST
+
+static Suite *make(void)
+{
+    Suite *suite = suite_create("enforcer");
+    TCase *all = tcase_create("contract");
+    const TTest *const tests[] = {nothing_yet,
+                                  looks,
+                                  children_belong,
+                                  joins_again_and_moves,
+                                  refused_joins,
+                                  signals_once,
+                                  kills_all,
+                                  freezes_and_thaws,
+                                  kills_the_frozen_and_the_stopped,
+                                  forgets,
+                                  hundreds,
+                                  found_after_a_restart,
+                                  two_do_not_see_each_other,
+                                  a_pid_is_given_out_again,
+                                  odd_options,
+                                  stuck_in_the_kernel,
+                                  odd_names,
+                                  threads_are_no_processes,
+                                  other_users,
+                                  fork_bomb};
+    tcase_add_checked_fixture(all, setup, teardown);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_loop_test(all, tests[i], 0, help_cgroup() == NULL ? 2 : MODE_COUNT);
+    tcase_add_test(all, fake_sticks);
+    tcase_set_timeout(all, 120);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return help_main(argc, argv, make);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of the stores have in common: a sink that keeps all it is told,
+ * and short ways to make events and batches.
+ */
+#ifndef CHRONOS_TESTS_STORE_HELP_H
+#define CHRONOS_TESTS_STORE_HELP_H
+
+#include "core/store/store.h"
+
+#include <limits.h>
+
+#define HOUR_NS (3600 * INT64_C(1000000000))
+#define DAY_NS  (24 * HOUR_NS)
+
+struct kept_partition {
+    struct partition p;
+    struct store_device device;
+    struct store_usage usage;
+};
+struct kept_setting {
+    char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
+};
+struct kept_line {
+    uint64_t seq;
+    char text[STORE_LINE_MAX];
+};
+
+/* Everything that a load told. */
+struct kept {
+    struct kept_setting *settings;
+    struct kept_partition *partitions;
+    struct store_history *history;
+    struct kept_line *lines;
+    struct store_reply *replies;
+    size_t setting_count, partition_count, history_count, line_count, reply_count;
+    struct store_counters counters;
+    size_t calls, stop_after; /* stop_after: the call that returns 42; 0 never */
+};
+void kept_clear(struct kept *kept);
+/* Loads with the newest `max_history` of history; the store's return code. */
+int kept_load(struct kept *kept, struct store *store, const struct store_clock *clock,
+              size_t max_history, char *why, size_t size);
+/* The loaded partition, or NULL. */
+const struct kept_partition *kept_find(const struct kept *kept, uint64_t id);
+
+/* A batch being put together, events included. */
+#define TRY_MAX 64
+struct attempt {
+    struct engine_event events[TRY_MAX];
+    char lines[TRY_MAX][STORE_LINE_MAX];
+    struct store_item items[TRY_MAX];
+    struct store_reply replies[TRY_MAX];
+    struct store_partition_usage usages[TRY_MAX];
+    struct store_batch batch;
+};
+/* Empties it: times by `clock`, history kept for ever. */
+void attempt_begin(struct attempt *attempt, const struct store_clock *clock);
+/* Adds an event about a partition (`after`), with a line unless it is NULL. */
+struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                 const struct partition *after, const char *line);
+/* Adds a note about a partition; `moves`: it is alive, and its change_seq moves. */
+struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
+                                  const struct partition *about, bool moves, const char *line);
+void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value);
+/* What a partition that lives used; of an end it is items[i].usage. */
+void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns);
+void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
+
+/* A likely partition on device 0. */
+struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
+/* `count` devices named dev0, dev1, ... of 80 GiB. */
+void devices_make(struct store_device *devices, uint32_t count);
+/* A fresh directory below $TMPDIR, and its removal with the plain files in it. */
+void directory_make(char path[PATH_MAX]);
+void directory_remove(const char *path);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What partitions use: the table against a plain model, how it grows and makes room,
+ * what outlives a worker, and which entries changed since they were taken.
+ */
+#include "fs/tree/ledger.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODEL_IDS 600u
+
+static int fd = -1; /* of the memory that outlives a worker */
+static struct ledger *ledger;
+static uint64_t first_alive, last_alive; /* ids that live */
+static uint64_t asked;                   /* how often that was asked for */
+
+static bool is_alive(void *context, uint64_t id)
+{
+    asked += context == &first_alive;
+    return id >= first_alive && id <= last_alive;
+}
+
+static void setup(void)
+{
+    first_alive = 1;
+    last_alive = UINT64_MAX;
+    fd = memfd_create("ledger", MFD_CLOEXEC);
+    ck_assert_int_eq(ledger_new(fd, is_alive, &first_alive, &ledger), 0);
+}
+
+static void teardown(void)
+{
+    ledger_free(ledger);
+    close(fd);
+}
+
+/* The next worker. */
+static void reopen(void)
+{
+    ledger_free(ledger);
+    ck_assert_int_eq(ledger_new(fd, is_alive, &first_alive, &ledger), 0);
+    ledger_forget_ended(ledger);
+}
+
+static void book(uint64_t id, uint64_t bytes)
+{
+    ck_assert_int_eq(ledger_reserve(ledger, id), 0);
+    ledger_book(ledger, id, bytes);
+}
+
+static struct ledger_figures get(uint64_t id)
+{
+    struct ledger_figures figures;
+    ledger_get(ledger, id, &figures);
+    return figures;
+}
+
+static void expect(uint64_t id, uint64_t charged, uint64_t driver, uint64_t peak, uint64_t busy)
+{
+    struct ledger_figures f = get(id);
+    ck_assert_msg(f.charged_bytes == charged && f.driver_bytes == driver && f.peak_bytes == peak &&
+                      f.busy_ns == busy && f.used_bytes == (charged > driver ? charged : driver),
+                  "p%llu: %llu %llu %llu %llu %llu", (unsigned long long)id,
+                  (unsigned long long)f.charged_bytes, (unsigned long long)f.driver_bytes,
+                  (unsigned long long)f.used_bytes, (unsigned long long)f.peak_bytes,
+                  (unsigned long long)f.busy_ns);
+}
+
+START_TEST(test_figures)
+{
+    expect(1, 0, 0, 0, 0);
+    book(1, 100);
+    book(1, 50);
+    expect(1, 150, 0, 150, 0);
+    ledger_give_back(ledger, 1, 120);
+    expect(1, 30, 0, 150, 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, 1, 140), 0);
+    expect(1, 30, 140, 150, 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, 1, 170), 0);
+    expect(1, 30, 170, 170, 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, 1, 10), 0);
+    book(1, 1);
+    expect(1, 31, 10, 170, 0);
+    ck_assert_int_eq(ledger_add_busy(ledger, 1, 5), 0);
+    ck_assert_int_eq(ledger_add_busy(ledger, 1, 6), 0);
+    expect(1, 31, 10, 170, 11);
+    ledger_give_back(ledger, 2, 7); /* nobody knows it */
+    expect(2, 0, 0, 0, 0);
+}
+END_TEST
+
+/* Grows as far as there are partitions, and finds each. */
+START_TEST(test_many)
+{
+    for (uint64_t id = 1; id <= 20000; id++)
+        book(id * 7, id);
+    for (uint64_t id = 1; id <= 20000; id++)
+        expect(id * 7, id, 0, id, 0);
+    uint32_t cursor = 0, count = 0;
+    struct ledger_figures figures;
+    uint64_t id, sum = 0;
+    while (ledger_next(ledger, &cursor, &id, &figures)) {
+        ck_assert_uint_eq(figures.charged_bytes * 7, id);
+        sum += figures.charged_bytes;
+        count++;
+    }
+    ck_assert_uint_eq(count, 20000);
+    ck_assert_uint_eq(sum, UINT64_C(20000) * 20001 / 2);
+    reopen();
+    for (id = 1; id <= 20000; id++)
+        expect(id * 7, 0, 0, id, 0);
+}
+END_TEST
+
+/* Partitions that ended make room: table and file stay as small as what lives. */
+START_TEST(test_room)
+{
+    struct stat st;
+    book(1, 5); /* ended long ago, and still booked on */
+    for (uint64_t id = 2; id <= 50000; id++) {
+        first_alive = id > 12 ? id - 10 : 2;
+        last_alive = id;
+        book(id, id);
+        if (id % 3)
+            ledger_give_back(ledger, id, id);
+        else if (id > 30)
+            ledger_give_back(ledger, id - 27, id - 27);
+        for (uint64_t live = first_alive; live <= id; live++)
+            ck_assert_uint_eq(get(live).peak_bytes, live);
+    }
+    expect(1, 5, 0, 5, 0);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    ck_assert_msg(st.st_size < 20000, "%lld", (long long)st.st_size);
+    ledger_give_back(ledger, 1, 5);
+    reopen();
+    expect(1, 0, 0, 0, 0);
+    expect(49980, 0, 0, 0, 0);
+    expect(50000, 0, 0, 50000, 0);
+    /* An id in the place of another starts at nothing. */
+    for (uint64_t id = 60000; id < 60300; id++) {
+        last_alive = id;
+        ck_assert_int_eq(ledger_reserve(ledger, id), 0);
+        expect(id, 0, 0, 0, 0);
+    }
+}
+END_TEST
+
+/* Looking who ended is rare, however many live beside those who come and go. */
+START_TEST(test_looks)
+{
+    asked = 0; /* tests may share a process */
+    for (uint64_t id = 1; id <= 5000; id++) {
+        first_alive = id > 250 ? id - 250 : 1;
+        last_alive = id;
+        ck_assert_int_eq(ledger_reserve(ledger, id), 0);
+    }
+    ck_assert_msg(asked > 0 && asked < 4 * 5000, "%llu", (unsigned long long)asked);
+}
+END_TEST
+
+START_TEST(test_next_worker)
+{
+    book(1, 100);
+    book(2, 200);
+    ck_assert_int_eq(ledger_add_busy(ledger, 2, 9), 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, 2, 300), 0);
+    first_alive = 2;
+    reopen();
+    first_alive = 1;
+    expect(1, 0, 0, 0, 0);
+    expect(2, 0, 0, 300, 9);
+    /* The same id twice, as no worker leaves it: counted once. */
+    book(7, 70);
+    uint64_t twin[3] = {7, 71, 0};
+    ck_assert_int_eq(pwrite(fd, twin, sizeof(twin), 10 * sizeof(twin)), sizeof(twin));
+    reopen();
+    ck_assert_uint_ge(get(7).peak_bytes, 70);
+    uint32_t cursor = 0, count = 0;
+    struct ledger_figures figures;
+    uint64_t id;
+    while (ledger_next(ledger, &cursor, &id, &figures))
+        count++;
+    ck_assert_uint_eq(count, 2);
+}
+END_TEST
+
+/* What the store kept is there, unless the memory knows better. */
+START_TEST(test_restore)
+{
+    book(1, 100);
+    ck_assert_int_eq(ledger_restore(ledger, 1, 50, 7), 0);
+    expect(1, 100, 0, 100, 7);
+    ck_assert_int_eq(ledger_restore(ledger, 2, 500, 0), 0);
+    expect(2, 0, 0, 500, 0);
+    book(2, 10);
+    expect(2, 10, 0, 500, 0);
+    ck_assert_int_eq(ledger_restore(ledger, 3, 0, 0), 0);
+    expect(3, 0, 0, 0, 0);
+}
+END_TEST
+
+/* The ids that changed and live, as a sum of powers of two. */
+static unsigned take(void)
+{
+    unsigned ids = 0;
+    uint32_t cursor = 0;
+    uint64_t id;
+    struct ledger_figures figures;
+    while (ledger_take_changed(ledger, &cursor, &id, &figures)) {
+        ck_assert_uint_eq(figures.peak_bytes, get(id).peak_bytes);
+        ids |= 1u << id;
+    }
+    ck_assert_uint_eq(ledger_changed(ledger), 0);
+    return ids;
+}
+
+START_TEST(test_changed)
+{
+    ck_assert_uint_eq(ledger_changed(ledger), 0);
+    book(1, 100);
+    book(2, 100);
+    book(2, 1);
+    ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
+    ck_assert_int_eq(ledger_reserve(ledger, 4), 0);
+    ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* is kept already */
+    ck_assert_uint_eq(ledger_changed(ledger), 3);
+    ck_assert_uint_eq(take(), 1u << 1 | 1u << 2 | 1u << 3);
+    ledger_give_back(ledger, 1, 60);
+    book(1, 60); /* no peak */
+    ck_assert_uint_eq(take(), 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, 1, 200), 0);
+    ck_assert_uint_eq(take(), 1u << 1);
+    ledger_put_back(ledger, 1);
+    ledger_put_back(ledger, 20); /* is not there */
+    ck_assert_uint_eq(take(), 1u << 1);
+    first_alive = 3;
+    book(2, 100);
+    ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
+    ck_assert_uint_eq(take(), 1u << 3); /* what ended is in the history */
+    ledger_give_back(ledger, 2, 201);
+    ledger_put_back(ledger, 2);
+    ledger_forget_ended(ledger);
+    ck_assert_uint_eq(ledger_changed(ledger), 0);
+    reopen(); /* the last worker may have died before what it took was kept */
+    ck_assert_uint_eq(take(), 1u << 3 | 1u << 4 | 1u << 5);
+}
+END_TEST
+
+/* Memory of its own, when there is none that outlives it. */
+START_TEST(test_no_memfd)
+{
+    ledger_free(ledger);
+    ck_assert_int_eq(ledger_new(-1, is_alive, &first_alive, &ledger), 0);
+    for (uint64_t id = 1; id <= 3000; id++)
+        book(id, id);
+    for (uint64_t id = 1; id <= 3000; id++)
+        expect(id, id, 0, id, 0);
+}
+END_TEST
+
+/* Anything in any order, against arrays. */
+START_TEST(test_model)
+{
+    static struct ledger_figures model[MODEL_IDS];
+    memset(model, 0, sizeof(model));
+    unsigned seed = 11;
+    for (int i = 0; i < 200000; i++) {
+        uint64_t id = 1 + (unsigned)rand_r(&seed) % (MODEL_IDS - 1);
+        uint64_t bytes = (unsigned)rand_r(&seed) % 1000;
+        struct ledger_figures *m = &model[id];
+        switch (rand_r(&seed) % 4) {
+        case 0:
+            book(id, bytes);
+            m->charged_bytes += bytes;
+            break;
+        case 1:
+            bytes = bytes < m->charged_bytes ? bytes : m->charged_bytes;
+            ledger_give_back(ledger, id, bytes);
+            m->charged_bytes -= bytes;
+            break;
+        case 2:
+            ck_assert_int_eq(ledger_set_driver(ledger, id, bytes * 3), 0);
+            m->driver_bytes = bytes * 3;
+            break;
+        default:
+            ck_assert_int_eq(ledger_add_busy(ledger, id, bytes), 0);
+            m->busy_ns += bytes;
+        }
+        uint64_t most = m->charged_bytes > m->driver_bytes ? m->charged_bytes : m->driver_bytes;
+        m->peak_bytes = most > m->peak_bytes ? most : m->peak_bytes;
+        expect(id, m->charged_bytes, m->driver_bytes, m->peak_bytes, m->busy_ns);
+        if (i % 50000 == 49999) {
+            reopen();
+            for (id = 1; id < MODEL_IDS; id++) {
+                model[id].charged_bytes = model[id].driver_bytes = 0;
+                expect(id, 0, 0, model[id].peak_bytes, model[id].busy_ns);
+            }
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ledger");
+    TCase *tcase = tcase_create("ledger");
+    suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, test_figures);
+    tcase_add_test(tcase, test_many);
+    tcase_add_test(tcase, test_room);
+    tcase_add_test(tcase, test_looks);
+    tcase_add_test(tcase, test_next_worker);
+    tcase_add_test(tcase, test_restore);
+    tcase_add_test(tcase, test_changed);
+    tcase_add_test(tcase, test_no_memfd);
+    tcase_add_test(tcase, test_model);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tree without a mount: node ids, the table, listing, attributes and how long
+ * they may be remembered, the logs, open files, the sentences.
+ */
+#include "core/engine/engine.h"
+#include "fs/tree/handles.h"
+#include "fs/tree/metrics.h"
+#include "fs/tree/status.h"
+#include "fs/tree/tree.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GIB (UINT64_C(1) << 30)
+
+static struct tree tree;
+
+static void no_time(void *context, int64_t at_ns, char *text, size_t size)
+{
+    (void)context;
+    snprintf(text, size, "%lld", (long long)at_ns);
+}
+
+static bool is_alive(void *context, uint64_t id)
+{
+    (void)context;
+    return engine_find(tree.engine, id) != NULL;
+}
+
+static void setup(void)
+{
+    memset(&tree, 0, sizeof(tree));
+    tree.shared = calloc(1, sizeof(*tree.shared));
+    tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
+    tree.names_remembered = true;
+    tree.admin_gid = UINT32_MAX;
+    tree.now_ns = 100 * NS_PER_SECOND;
+    tree.offset_ns = 1000 * NS_PER_SECOND;
+    ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
+    ck_assert_int_eq(names_new(&tree.names), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
+        ck_assert_int_eq(engine_add_device(tree.engine, &device, &tree.device_count), 0);
+        snprintf(tree.devices[i].key, sizeof(tree.devices[i].key), "sim:%u", i);
+        snprintf(tree.devices[i].name, sizeof(tree.devices[i].name), "a \"name\"");
+        tree.device_count++;
+    }
+}
+
+static void teardown(void)
+{
+    engine_free(tree.engine);
+    names_free(tree.names);
+    ledger_free(tree.ledger);
+    strbuf_free(&tree.scratch);
+    event_log_free(&tree.events);
+    event_log_free(&tree.history);
+    free(tree.shared);
+}
+
+static uint64_t grant(uint32_t device, uint32_t uid, const char *line)
+{
+    struct caller caller = {.uid = uid, .gid = uid};
+    struct request request;
+    struct refusal why = {""};
+    uint64_t id = 0;
+    ck_assert_int_eq(request_parse(line, strlen(line), &request, why.message, 256), 0);
+    ck_assert_msg(!engine_create(tree.engine, ENGINE_CALL(tree.now_ns, 7, &caller, &why),
+                                 &(struct creation){&request, device, uid, uid, 0}, &id),
+                  "%s", why.message);
+    return id;
+}
+
+static bool walk(const char *path, struct node *ret_node)
+{
+    char copy[128], *save = NULL;
+    struct node node = {.dir = DIR_ROOT};
+    snprintf(copy, sizeof(copy), "%s", path);
+    for (char *name = strtok_r(copy, "/", &save); name; name = strtok_r(NULL, "/", &save))
+        if (!tree_lookup(&tree, &node, name, &node))
+            return false;
+    *ret_node = node;
+    return true;
+}
+
+START_TEST(test_ids)
+{
+    ck_assert_uint_eq(tree_node_id(&(struct node){.dir = DIR_ROOT}), 1);
+    for (int kind = 0; kind < DIR_KINDS; kind++) {
+        const struct file_row *rows = tree_rows((enum dir_kind)kind);
+        for (const struct file_row *row = rows; row->name; row++) {
+            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false}, back;
+            ck_assert(tree_node_from_id(tree_node_id(&node), &back));
+            ck_assert(back.dir == node.dir && back.object == 77 && back.file == node.file);
+            ck_assert_ptr_eq(tree_row(&back), row);
+            for (const struct file_row *other = rows; other != row; other++)
+                ck_assert_uint_ne(tree_node_hash(other->name), node.file);
+        }
+    }
+    struct node link = {.dir = DIR_PARTITIONS, .object = (UINT64_C(1) << 40) - 1, .link = true};
+    struct node back;
+    ck_assert(tree_node_from_id(tree_node_id(&link), &back) && back.link &&
+              back.object == link.object);
+    ck_assert(!tree_node_from_id(UINT64_C(127) << 16, &back));
+}
+END_TEST
+
+START_TEST(test_config_is_the_policy)
+{
+    size_t i = 0;
+    for (; policy_rows[i].name; i++)
+        ck_assert_str_eq(files_config[i].name, policy_rows[i].name);
+    ck_assert_ptr_null(files_config[i].name);
+}
+END_TEST
+
+START_TEST(test_lookup)
+{
+    uint64_t id = grant(1, 1000, "50% 60");
+    struct node node;
+    char path[64];
+    ck_assert_uint_eq(id, 1);
+    ck_assert(walk("gpu1/p1/remaining", &node) && node.dir == DIR_PARTITION && node.object == 1);
+    ck_assert(walk("partitions/p1", &node) && node.link);
+    ck_assert(walk("config/retention", &node));
+    snprintf(path, sizeof(path), "users/%s/usage", names_user(tree.names, 1000));
+    ck_assert(walk(path, &node));
+    const char *const wrong[] = {"gpu0/p1",  "gpu2",    "gpu01", "gpu1/p01",
+                                 "gpu1/p1x", "p1",      "gpu-1", "gpu1/p1/nope",
+                                 "gpu1/p0",  "gpu1/p2", "gpu",   "users/nobody-here"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        ck_assert_msg(!walk(wrong[i], &node), "%s", wrong[i]);
+}
+END_TEST
+
+START_TEST(test_listing)
+{
+    for (int i = 0; i < 5; i++)
+        grant(i % 2 ? 1 : 0, 1000, "1M 60");
+    struct node dir, child;
+    const char *const dirs[] = {"/", "gpu0", "partitions", "gpu0/p1", "config", "users"};
+    const size_t children[] = {8 + 3 + 2, 16 + 3, 5, 23, 16, 1};
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        ck_assert(walk(dirs[i], &dir));
+        uint64_t cookie = 0, last = 0;
+        size_t count = 0;
+        char name[80];
+        while (tree_next_child(&tree, &dir, cookie, name, sizeof(name), &child, &cookie)) {
+            struct node found;
+            ck_assert_msg(cookie > last, "%s/%s", dirs[i], name);
+            ck_assert_msg(tree_lookup(&tree, &dir, name, &found), "%s/%s", dirs[i], name);
+            ck_assert_uint_eq(tree_node_id(&found), tree_node_id(&child));
+            last = cookie;
+            count++;
+        }
+        ck_assert_msg(count == children[i], "%s has %zu", dirs[i], count);
+    }
+}
+END_TEST
+
+START_TEST(test_attributes)
+{
+    grant(0, 1000, "4G 60");
+    struct node node;
+    struct attributes a;
+    ck_assert(walk("gpu0/p1", &node) && !tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFDIR | 0755);
+    ck_assert_uint_eq(a.uid, 1000);
+    ck_assert_uint_eq(a.blocks * 512, 4 * GIB);
+    ck_assert_int_eq(a.mtime_ns, (160 + 1000) * NS_PER_SECOND);
+    ck_assert(walk("gpu0/p1/remaining", &node) && !tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFREG | 0644);
+    ck_assert_uint_eq(a.size, 3);
+    ck_assert(walk("gpu0", &node) && !tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFDIR | 01777);
+    ck_assert(walk("config/retention", &node) && !tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFREG | 0644);
+    tree.admin_gid = 55;
+    ck_assert(!tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFREG | 0664);
+    ck_assert_uint_eq(a.gid, 55);
+}
+END_TEST
+
+/* Nothing about a partition may be remembered beyond its end. */
+START_TEST(test_timeouts)
+{
+    grant(0, 1000, "4G 60");
+    struct node node, dir;
+    struct attributes a;
+    for (int64_t left_ms = 60000; left_ms > 0; left_ms -= 777) {
+        tree.now_ns = 160 * NS_PER_SECOND - left_ms * 1000000;
+        ck_assert(walk("gpu0/p1", &dir) && !tree_attributes(&tree, &dir, 0, &a));
+        ck_assert(a.entry_timeout_s <= (double)left_ms / 1000 && a.entry_timeout_s >= 0);
+        ck_assert(walk("gpu0/p1/remaining", &node) && !tree_attributes(&tree, &node, 0, &a));
+        /* From 10 s left on, the text has a digit less. */
+        ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
+    }
+    tree.names_remembered = false;
+    tree.now_ns = 100 * NS_PER_SECOND;
+    ck_assert(!tree_attributes(&tree, &dir, 0, &a) && a.entry_timeout_s == 0);
+    tree.now_ns = 160 * NS_PER_SECOND;
+    engine_advance(tree.engine, tree.now_ns);
+    ck_assert_int_eq(tree_attributes(&tree, &dir, 0, &a), -ENOENT);
+    ck_assert_int_eq(tree_attributes(&tree, &node, 0, &a), -ENODEV);
+    ck_assert(!walk("gpu0/p1", &node) && !walk("partitions/p1", &node));
+}
+END_TEST
+
+START_TEST(test_metrics)
+{
+    struct strbuf out = {0};
+    metrics_print(&tree, &out);
+    ck_assert_str_eq(out.data + out.length - 6, "# EOF\n");
+    ck_assert_ptr_nonnull(strstr(out.data, "name=\"a \\\"name\\\"\""));
+    ck_assert_ptr_nonnull(strstr(out.data, "chronos_device_memory_bytes{device=\"gpu1\"} 85"));
+    strbuf_free(&out);
+}
+END_TEST
+
+/* The line of the only event there is, from its third word on. */
+static const char *line_of_event(void)
+{
+    static char line[512];
+    struct engine_event *event = engine_take_events(tree.engine);
+    ck_assert(event && !event->next);
+    tree_event_line(&tree, event, line, sizeof(line));
+    engine_events_free(event);
+    return strchr(strchr(line, ' ') + 1, ' ') + 1;
+}
+
+START_TEST(test_event_lines)
+{
+    const struct caller admin = {.uid = 4000000002u, .admin = true};
+    struct partition about = {.device = ENGINE_DEVICE_ANY, .uid = 4000000001u};
+    struct ending_change change = {.set_warn = true, .warn.ns = 9 * NS_PER_SECOND};
+    struct refusal why;
+    uint64_t id = grant(1, 4000000000u, "1M 60 grace=0 on_expiry=kill");
+    engine_events_free(engine_take_events(tree.engine));
+    engine_set_ending(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), id, &change);
+    ck_assert_str_eq(
+        line_of_event(),
+        "ending p1 device=gpu1 user=4000000000 on_expiry=kill grace=0 warn=9 by=4000000002");
+    engine_advance(tree.engine, tree.now_ns + 51 * NS_PER_SECOND);
+    ck_assert_str_eq(line_of_event(), "warned p1 device=gpu1 user=4000000000 by=4000000000");
+    engine_note(tree.engine, tree.now_ns, engine_find(tree.engine, id), admin.uid, "signalled",
+                "signal=USR1 count=3");
+    ck_assert_str_eq(line_of_event(), "signalled p1 device=gpu1 user=4000000000 signal=USR1 count=3"
+                                      " by=4000000002");
+    engine_note(tree.engine, tree.now_ns, engine_find(tree.engine, id), admin.uid, "emptied", "");
+    ck_assert_str_eq(line_of_event(), "emptied p1 device=gpu1 user=4000000000 by=4000000002");
+    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "access-changed", "node=/dev/x");
+    ck_assert_str_eq(line_of_event(), "access-changed user=4000000001 node=/dev/x by=4000000002");
+    about.device = 0;
+    engine_note(tree.engine, tree.now_ns, &about, admin.uid, "unmanaged", "pid=5");
+    ck_assert_str_eq(line_of_event(), "unmanaged device=gpu0 user=4000000001 pid=5 by=4000000002");
+}
+END_TEST
+
+/* `state` has news for who read it before the warning, and again after an extension. */
+START_TEST(test_state_tells)
+{
+    const struct caller owner = {.uid = 1000};
+    struct refusal why;
+    struct node node;
+    uint64_t seen = 9, now = 9;
+    uint64_t id = grant(0, 1000, "1M 60 warn=30");
+    ck_assert(walk("gpu0/p1/state", &node));
+    const struct file_row *row = tree_row(&node);
+    ck_assert(row->watch(&tree, &node, &seen));
+    engine_advance(tree.engine, tree.now_ns + 30 * NS_PER_SECOND);
+    ck_assert(row->watch(&tree, &node, &now) && now != seen);
+    ck_assert(!tree_show(&tree, &node, 1000));
+    ck_assert_str_eq(tree.shown->data, "expiring\n");
+    ck_assert_int_eq(engine_set_end(tree.engine,
+                                    ENGINE_CALL(tree.now_ns + 30 * NS_PER_SECOND, 7, &owner, &why),
+                                    id, tree.now_ns + 99 * NS_PER_SECOND),
+                     0);
+    ck_assert(row->watch(&tree, &node, &now) && now == seen);
+    ck_assert(!tree_show(&tree, &node, 1000));
+    ck_assert_str_eq(tree.shown->data, "active\n");
+    /* It changes by itself: its size may not be remembered. */
+    struct attributes a;
+    ck_assert(!tree_attributes(&tree, &node, 0, &a));
+    ck_assert(a.attr_timeout_s == 0);
+}
+END_TEST
+
+START_TEST(test_textlog)
+{
+    struct event_log log = {0};
+    struct strbuf out = {0};
+    char line[32];
+    for (uint64_t seq = 1; seq <= TEXTLOG_LINES_MAX + 10; seq++) {
+        snprintf(line, sizeof(line), "line %llu", (unsigned long long)seq);
+        ck_assert_int_eq(event_log_append(&log, seq, seq > 2 ? seq - 2 : 0, line), 0);
+    }
+    ck_assert(log.count <= TEXTLOG_LINES_MAX && event_log_first(&log) > 1);
+    event_log_chain(&log, TEXTLOG_LINES_MAX + 10, &out);
+    snprintf(line, sizeof(line), "line %d\n", TEXTLOG_LINES_MAX + 10);
+    ck_assert_str_eq(out.data + out.length - strlen(line), line);
+    size_t lines = 0;
+    for (const char *at = out.data; (at = strchr(at, '\n')); at++)
+        lines++;
+    ck_assert_uint_eq(lines, TEXTLOG_CHAIN_MAX);
+    event_log_truncate(&log, TEXTLOG_LINES_MAX);
+    snprintf(line, sizeof(line), "line %d\n", TEXTLOG_LINES_MAX - 1);
+    ck_assert_str_eq(log.text.data + log.text.length - strlen(line), line);
+    event_log_truncate(&log, 0);
+    ck_assert_uint_eq(log.count + log.text.length, 0);
+    strbuf_free(&out);
+    event_log_free(&log);
+}
+END_TEST
+
+static bool count_polled(void *context, struct shared_handle *slot)
+{
+    unsigned *count = context;
+    ck_assert_uint_eq(slot->poll, 4243);
+    ++*count;
+    return false;
+}
+
+/* What open files need is found again by the next worker, from the memory alone. */
+START_TEST(test_handles)
+{
+    struct handles handles, next;
+    uint64_t fh[1000];
+    int fd = memfd_create("handles", 0);
+    ck_assert_int_eq(handles_open(&handles, fd), 0);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(handles_take(&handles, (uint64_t)i, 7, &fh[i]), 0);
+    handles_poll(&handles, fh[5], 4242);
+    handles_release(&handles, fh[6]);
+    ck_assert_ptr_null(handles_get(&handles, fh[6]));
+    ck_assert_int_eq(handles_open(&next, fd), 0);
+    ck_assert_uint_eq(handles_get(&next, fh[999])->node, 1000);
+    unsigned polled = 0;
+    handles_wake_all(&next, count_polled, &polled);
+    handles_wake(&next, 5, count_polled, &polled);
+    ck_assert_uint_eq(polled, 2);
+    ck_assert_uint_eq(handles_get(&next, fh[5])->poll, 4243);
+    uint64_t again;
+    bool reused = false;
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(handles_take(&next, 1, 7, &again), 0);
+        reused |= (uint32_t)again == (uint32_t)fh[6];
+        ck_assert_uint_ne(again, fh[6]);
+    }
+    ck_assert(reused);
+    handles_close(&handles);
+    handles_close(&next);
+    close(fd);
+}
+END_TEST
+
+START_TEST(test_status)
+{
+    for (uint32_t uid = 0; uid < 4 * SHARED_STATUS_COUNT; uid++) {
+        status_set(tree.shared, uid, "old");
+        status_set(tree.shared, 5, "mine");
+    }
+    ck_assert_str_eq(status_get(tree.shared, 5), "mine");
+    ck_assert_str_eq(status_get(tree.shared, 4 * SHARED_STATUS_COUNT - 1), "old");
+    ck_assert_str_eq(status_get(tree.shared, 1u << 31), "You have not written anything yet.");
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {test_ids,         test_config_is_the_policy,
+                                  test_lookup,      test_listing,
+                                  test_attributes,  test_timeouts,
+                                  test_metrics,     test_textlog,
+                                  test_handles,     test_status,
+                                  test_event_lines, test_state_tells};
+    Suite *suite = suite_create("tree");
+    TCase *tcase = tcase_create("tree");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(tcase, tests[i]);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chronos run: a program inside a partition. This process joins it first, so all that it
+ * starts belongs from its first moment, also where membership goes by parents. The open
+ * file that asked for the partition holds it (the word `hold`): when this process ends,
+ * however it does, so does the partition.
+ */
+#include "environment.h"
+#include "output.h"
+#include "request.h"
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct option options[] = {
+    {"gpu", 0, "DEVICE", "Take the partition from DEVICE: a number, gpu0, or any. Default: any."},
+    {"in", 0, "ID", "Use partition ID, which stays. AMOUNT and DURATION are left out."},
+#define KEY(name, option, value, doc) {option, 0, value, doc},
+#define ADMIN_KEY(name, option, value, doc)
+#include "core/engine/request.def"
+    OPTION_END,
+};
+
+struct use {
+    const struct tree *tree;
+    char id[24];
+    int directory; /* of the partition */
+    bool own;      /* it was made for this program, and ends with it */
+    bool told;     /* why it ended */
+};
+
+/* Says why the partition cannot be used. */
+static int unusable(const struct use *use, const char *what, int error)
+{
+    if (is_gone(error))
+        say("Partition %s has ended.", use->id);
+    else if (error == -EACCES || error == -EPERM)
+        say("Permission denied: partition %s is not yours.", use->id);
+    else
+        tree_failed(use->tree, what, error);
+    return RUN_FAILED;
+}
+
+static int join(const struct use *use)
+{
+    if (faccessat(use->directory, "procs", F_OK, 0) != 0 && errno == ENOENT &&
+        faccessat(use->directory, "state", F_OK, 0) == 0) {
+        say("The chronosfs on %s cannot put programs into partitions: it has no file procs.",
+            use->tree->path);
+        return RUN_FAILED;
+    }
+    int error = tree_write(use->directory, "procs", "0");
+    return error != 0 ? unusable(use, "The partition could not be joined", error) : 0;
+}
+
+static int prepare(void *context)
+{
+    const struct use *use = context;
+    char *text;
+    int result = join(use);
+    if (result != 0)
+        return result;
+    int error = tree_read_all(use->directory, "env", &text);
+    if (error != 0)
+        return unusable(use, "The environment could not be read", error);
+    error = environment_apply(text);
+    free(text);
+    if (error == 0)
+        return 0;
+    say("The environment of %s could not be set: %s.", use->id,
+        error == -EINVAL ? "the shell failed" : strerror(-error));
+    return RUN_FAILED;
+}
+
+/* What is left behind ends as at the end of the partition's time. If that is over,
+ * chronosfs does it. */
+static struct run_leftover program_ended(void *context)
+{
+    const struct use *use = context;
+    struct run_leftover leftover = {RUN_KEEP, 0};
+    char word[32], grace[32], *members;
+    /* Where membership goes by parents, they must be seen before this process ends and
+     * leaves them without one: a read makes chronosfs look. */
+    if (tree_read_all(use->directory, "procs", &members) == 0)
+        free(members);
+    if (!use->own || tree_read(use->directory, "on_expiry", word, sizeof(word)) != 0 ||
+        tree_read(use->directory, "grace", grace, sizeof(grace)) != 0)
+        return leftover;
+    leftover.grace_ms = (int64_t)number(grace) * 1000;
+    if (strcmp(word, "none") != 0)
+        leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
+    return leftover;
+}
+
+/* The last line of `history` about the partition, from its "how="; NULL if there is
+ * none. */
+static const char *how_it_ended(const struct use *use, char *history)
+{
+    char start[32];
+    snprintf(start, sizeof start, "%s ", use->id);
+    const char *how = NULL;
+    for (char *line; (line = strsep(&history, "\n")) != NULL;) {
+        if (strncmp(line, start, strlen(start)) == 0)
+            how = strstr(line, " how=");
+    }
+    return how;
+}
+
+/* Says so, once, if the partition ended before the program did. */
+static void say_if_over(void *context)
+{
+    struct use *use = context;
+    char state[32], *history = NULL;
+    if (use->told || !is_gone(tree_read(use->directory, "state", state, sizeof(state))))
+        return;
+    use->told = true;
+    const char *how = NULL;
+    if (tree_read_all(use->tree->root, "history", &history) == 0)
+        how = how_it_ended(use, history);
+    const char *by = how != NULL ? strstr(how, " by=") : NULL;
+    if (how != NULL && strncmp(how, " how=expired", 12) == 0)
+        say("The time of %s was up.", use->id);
+    else if (by != NULL)
+        say("%s was released by %.*s.", use->id, (int)strcspn(by + 4, " "), by + 4);
+    else
+        say("%s has ended.", use->id);
+    free(history);
+}
+
+/* Where the program stands is where own words end; anything else is a mistake. */
+static int check(const struct args *args)
+{
+    bool in = args_option(args, "in") != NULL;
+    for (const struct option *option = options; in && option->name != NULL; option++) {
+        if (strcmp(option->name, "in") != 0 && args_option(args, option->name) != NULL)
+            return usage_error(args->command, "With --in, --%s is left out.", option->name);
+    }
+    if (in && args->program > 0)
+        return usage_error(args->command, "With --in, AMOUNT and DURATION are left out.");
+    if (args->program != (in ? 0 : 2) || args->program == args->count)
+        return usage_error(args->command, "run needs %s.", in ? "PROGRAM" : args->command->args);
+    return 0;
+}
+
+/* Opens the partition: one that exists, or a new one and what holds it. */
+static int open_partition(const struct args *args, struct use *use, int *ret_hold)
+{
+    const char *in = args_option(args, "in"), *device = args_option(args, "gpu");
+    char line[512], path[64];
+    uint64_t checked;
+    int result = 0;
+    if (in == NULL) {
+        result = request_line(args, args->words[0], args->words[1], " hold", line, sizeof line);
+        if (result == 0)
+            result = request_open(use->tree, device ? device : "any", ret_hold);
+        if (result == 0)
+            result = request_ask(use->tree, *ret_hold, line, use->id, sizeof use->id);
+    } else if (!id_parse(in, &checked)) {
+        return no_partition(in);
+    } else {
+        snprintf(use->id, sizeof use->id, "%s", in);
+    }
+    if (result != 0)
+        return result;
+    snprintf(path, sizeof path, "partitions/%s", use->id);
+    use->directory = openat(use->tree->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (use->directory >= 0)
+        return 0;
+    return in != NULL && is_gone(-errno)
+               ? no_partition(in)
+               : tree_failed(use->tree, "The partition could not be opened", -errno);
+}
+
+static int run(const struct tree *tree, const struct args *args)
+{
+    struct use use = {
+        .tree = tree,
+        .directory = -1,
+        .own = args_option(args, "in") == NULL,
+    };
+    int hold = -1, status;
+    if (check(args) != 0 || open_partition(args, &use, &hold) != 0)
+        return RUN_FAILED;
+    struct run program = {
+        .words = args->words + args->program,
+        .prepare = prepare,
+        .expired = say_if_over,
+        .ended = program_ended,
+        .context = &use,
+    };
+    int result = run_program(&program, &status);
+    if (result != 0)
+        return result;
+    say_if_over(&use);
+    /* `hold` closes with this process: earlier, its end could reach us first */
+    return run_exit_like(status);
+}
+
+static int own_words(const struct args *args)
+{
+    return args_option(args, "in") != NULL ? 0 : 2;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .args = "AMOUNT DURATION PROGRAM [ARG...]",
+    .summary = "Run a program in a partition.",
+    .help = "Takes a partition, runs PROGRAM in it, and gives the partition back when PROGRAM\n"
+            "ends. AMOUNT and DURATION are as in create. Options come before PROGRAM; a --\n"
+            "before PROGRAM is needed only if its name begins with a dash.\n"
+            "\n"
+            "PROGRAM has this terminal, its input and output, and the signals: those that\n"
+            "are sent to chronos run are passed on. It ends as PROGRAM does, with the same\n"
+            "exit status or by the same signal.\n"
+            "\n"
+            "When PROGRAM ends, processes that it left behind are ended as at the end of the\n"
+            "partition's time, by what on_expiry and grace say, and waited for; an interrupt\n"
+            "ends them at once. With --in they stay. When chronos run is killed, its\n"
+            "partition ends, and on_expiry decides about all of them.\n"
+            "\n"
+            "    chronos run 0.5 1h python3 train.py --epochs 3\n"
+            "    chronos run --gpu 0 --name training 20G 90m -- ./train\n"
+            "    chronos run --in p1 bash",
+    .options = options,
+    .run = run,
+    .own_words = own_words,
+    .failed = RUN_FAILED,
+};
