@@ -29,9 +29,12 @@ if 'clean' in how:
 if 'usr1' in how:
     signal.signal(signal.SIGUSR1, lambda *_: tell('warned'))
 if 'daemon' in how:
-    if os.fork(): time.sleep(0.3); os._exit(0)
+    def leave():
+        while not os.path.exists(sys.argv[2] + '.seen'): time.sleep(0.01)
+        os._exit(0)
+    if os.fork(): leave()
     os.setsid()
-    if os.fork(): time.sleep(0.3); os._exit(0)
+    if os.fork(): leave()
 if 'children' in how:
     for _ in range(5):
         if os.fork() == 0: break
@@ -303,12 +306,13 @@ def runaways(mount, enforcer):
     name = mount.ask('10% 600 on_expiry=kill')
     program = Program(mount, name, 'daemon')
     pid = program.words('ready')[0]
-    program.wait()
     if enforcer == 'process-tree':
-        # Its parents lived long enough to be seen with it.
-        check(wait_for(lambda: pid in procs(mount, name), 5), 'seen')
-    time.sleep(0.5)
-    equal(lib.read(f'/proc/{pid}/stat').rsplit(')', 1)[1].split()[1], '1', 'an orphan')
+        # Its parents live until it was seen with them.
+        check(wait_for(lambda: pid in procs(mount, name), 30), 'seen')
+    open(program.told + '.seen', 'w').close()
+    program.wait()
+    check(wait_for(lambda: lib.read(f'/proc/{pid}/stat').rsplit(')', 1)[1].split()[1] == '1'),
+          'an orphan')
     equal(procs(mount, name), [pid], 'still belongs')
     release(mount, name)
     check(wait_for(lambda: not program.alive(), 10), 'ended')
