@@ -288,7 +288,7 @@ static int choose_device(const struct engine *engine, const struct call *call,
 }
 
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
-                     const struct request *request, uint32_t *ret_device, uint64_t *ret_bytes)
+                     const struct request *request, struct share *ret_share)
 {
     struct offer offer;
     int r = check_duration(engine, call, request->duration_ns, true);
@@ -309,60 +309,87 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
         return r;
     if (!fits(&offer))
         return refuse_space(engine, call, request, &offer);
-    *ret_device = offer.device;
-    *ret_bytes = offer.bytes;
+    *ret_share = (struct share){.device = offer.device, .memory_bytes = offer.bytes};
     return 0;
 }
 
 /* -- changing ---------------------------------------------------------------- */
 
 static int check_present(const struct engine *engine, const struct call *call,
-                         const struct partition *partition)
+                         const struct partition *partition, const struct share *share)
 {
-    if (engine->devices[partition->device].device.present)
+    if (engine->devices[share->device].device.present)
         return 0;
     return refuse(REFUSED_BUSY, call->why,
                   "gpu%" PRIu32 " is not there any more; p%" PRIu64 " can only be made smaller, "
                   "shortened or released",
-                  partition->device, partition->id);
+                  share->device, partition->id);
 }
 
-int admission_resize(const struct engine *engine, const struct call *call,
-                     const struct partition *partition, uint64_t bytes)
+static int resize_share(const struct engine *engine, const struct call *call,
+                        const struct partition *partition, const struct share *share,
+                        uint64_t bytes)
 {
-    uint64_t memory = memory_of(engine, partition->device), room;
+    uint64_t memory = memory_of(engine, share->device), room;
     int r;
 
-    if (bytes == 0)
-        return refuse(REFUSED_INVALID, call->why,
-                      "a partition has at least one byte; to give p%" PRIu64 " back, remove it",
-                      partition->id);
-    if (bytes <= partition->memory_bytes)
+    if (bytes <= share->memory_bytes)
         return 0;
-    r = check_present(engine, call, partition);
+    r = check_present(engine, call, partition, share);
     if (r == 0)
-        r = check_fraction(engine, call, partition->device, bytes);
+        r = check_fraction(engine, call, share->device, bytes);
     if (r)
         return r;
     /* From its start on, its own promise is in every value. */
-    room = free_within(engine, partition->device,
+    room = free_within(engine, share->device,
                        call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
-                       partition->end_ns, partition->memory_bytes);
+                       partition->end_ns, share->memory_bytes);
     if (bytes <= room)
         return 0;
     return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
                            ", it can have at most %s (%s) until its end",
-                  share_words(bytes, memory).text, partition->device, size_words(bytes, room).text,
+                  share_words(bytes, memory).text, share->device, size_words(bytes, room).text,
                   partition->id, share_words(room, memory).text, size_words(room, bytes).text);
+}
+
+int admission_resize(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, uint64_t bytes)
+{
+    int r = 0;
+
+    if (bytes == 0)
+        return refuse(REFUSED_INVALID, call->why,
+                      "a partition has at least one byte; to give p%" PRIu64 " back, remove it",
+                      partition->id);
+    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+        r = resize_share(engine, call, partition, &partition->shares[i], bytes);
+    return r;
+}
+
+static int extend_share(const struct engine *engine, const struct call *call,
+                        const struct partition *partition, const struct share *share,
+                        int64_t end_ns)
+{
+    uint64_t memory = memory_of(engine, share->device), bytes = share->memory_bytes;
+    uint64_t room = free_within(engine, share->device, partition->end_ns, end_ns, 0);
+    struct text when;
+
+    if (bytes <= room)
+        return 0;
+    engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
+    return refuse(REFUSED_NO_SPACE, call->why,
+                  NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
+                           "where %s (%s) is free",
+                  partition->id, share_words(bytes, memory).text, share->device,
+                  size_words(bytes, room).text, when.text, share_words(room, memory).text,
+                  size_words(room, bytes).text);
 }
 
 int admission_end(const struct engine *engine, const struct call *call,
                   const struct partition *partition, int64_t end_ns)
 {
-    uint64_t memory = memory_of(engine, partition->device), room;
-    struct text when;
-    int r;
+    int r = 0;
 
     if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
         return refuse(REFUSED_INVALID, call->why,
@@ -370,23 +397,15 @@ int admission_end(const struct engine *engine, const struct call *call,
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;
-    r = check_present(engine, call, partition);
+    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+        r = check_present(engine, call, partition, &partition->shares[i]);
     if (r == 0)
         r = check_duration(engine, call,
                            call->now_ns < 0 && end_ns > INT64_MAX + call->now_ns
                                ? INT64_MAX
                                : end_ns - call->now_ns,
                            false);
-    if (r)
-        return r;
-    room = free_within(engine, partition->device, partition->end_ns, end_ns, 0);
-    if (partition->memory_bytes <= room)
-        return 0;
-    engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
-    return refuse(REFUSED_NO_SPACE, call->why,
-                  NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
-                           "where %s (%s) is free",
-                  partition->id, share_words(partition->memory_bytes, memory).text,
-                  partition->device, size_words(partition->memory_bytes, room).text, when.text,
-                  share_words(room, memory).text, size_words(room, partition->memory_bytes).text);
+    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+        r = extend_share(engine, call, partition, &partition->shares[i], end_ns);
+    return r;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a partition ends: what happens to its processes (on_expiry, grace) and the
- * warning before. The words that people write and read for it; what an owner may
- * choose and when a warning is due is decided by the engine (ladder.c).
+ * warning before, and the words that people write and read for it.
  */
 #ifndef CHRONOS_ENGINE_ENDING_H
 #define CHRONOS_ENGINE_ENDING_H

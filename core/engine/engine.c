@@ -2,15 +2,16 @@
 /*
  * The engine as a whole: making it, its devices, restoring what was durable, and
  * the questions that need no search. A map of the rest:
- *   tree.c      one balanced tree for every order
- *   timeline.c  promised memory over time, on that tree
- *   book.c      live partitions in all their orders
- *   admit.c     is there room, and may this caller have it
- *   change.c    the operations
- *   ladder.c    how partitions end, and the warning before; ladder_words.c its words
- *   event.c     what changed, expiry, and taking it back
- *   setting.c   durable settings; policy.c what those of config/ mean
- *   request.c   the grammar; units.c amounts and durations; text.c messages
+ *   operations.c  the changes that callers ask for
+ *   admission.c   is there room, and may this caller have it
+ *   ending.c      how partitions end, and the warning before
+ *   expiry.c      the end and the warning when their time comes
+ *   settings.c    durable settings; policy.c, policy.def what those of config/ mean
+ *   journal.c     the events of what changed; revert.c takes them back
+ *   index.c       live partitions in all their orders
+ *   timeline.c    promised memory over time
+ *   request.c, request.def  the grammar of requests
+ *   units.c       amounts and durations
  */
 #include "internal.h"
 
@@ -124,17 +125,34 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
                              (int64_t)(known->memory_bytes - bytes));
 }
 
+static bool shares_are_sound(const struct engine *engine, const struct partition *partition)
+{
+    if (partition->share_count == 0 || partition->share_count > SHARE_MAX)
+        return false;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        const struct share *share = &partition->shares[i];
+
+        if (share->device >= engine->device_count || share->memory_bytes == 0 ||
+            share->memory_bytes > INT64_MAX - engine->devices[share->device].total_bytes)
+            return false;
+        for (uint32_t j = 0; j < i; j++) {
+            if (partition->shares[j].device == share->device)
+                return false;
+        }
+    }
+    return true;
+}
+
 int engine_restore(struct engine *engine, const struct partition *partition)
 {
     struct entry *entry;
 
-    if (partition->id == 0 || partition->device >= engine->device_count ||
-        partition->end_ns <= partition->start_ns || partition->memory_bytes == 0 ||
-        partition->memory_bytes > INT64_MAX - engine->devices[partition->device].total_bytes ||
+    if (partition->id == 0 || partition->end_ns <= partition->start_ns ||
+        !shares_are_sound(engine, partition) ||
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
         index_find(engine, partition->id))
         return -EINVAL;
-    entry = calloc(1, sizeof(*entry));
+    entry = index_new_entry(partition->share_count);
     if (!entry)
         return -ENOMEM;
     entry->partition = *partition;
@@ -149,12 +167,6 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
         engine->next_id = next_id;
     if (next_seq > engine->next_seq)
         engine->next_seq = next_seq;
-}
-
-int64_t engine_next_wakeup(const struct engine *engine)
-{
-    return engine->next_end_ns < engine->next_warning_ns ? engine->next_end_ns
-                                                         : engine->next_warning_ns;
 }
 
 uint64_t engine_count(const struct engine *engine)

@@ -84,7 +84,7 @@ struct engine_device {
 
 enum event_kind {
     EVENT_CREATED,
-    EVENT_RESIZED,   /* memory_bytes */
+    EVENT_RESIZED,   /* memory_bytes of its shares */
     EVENT_EXTENDED,  /* end_ns grew */
     EVENT_SHORTENED, /* end_ns shrank */
     EVENT_RENAMED,   /* name */
@@ -94,8 +94,8 @@ enum event_kind {
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* the open file that held it was closed */
     EVENT_SETTING,   /* key, value */
-    EVENT_ENDING,    /* on_expiry, grace_ns or warn; maybe warned is 0 again */
-    EVENT_WARNED,    /* the end is near: warned is 1; at_ns is the moment it was due */
+    EVENT_ENDING,    /* on_expiry, grace_ns or warn; maybe it is active again */
+    EVENT_WARNED,    /* the end is near: it is expiring; at_ns is the moment it was due */
     EVENT_NOTE,      /* something happened that the log shall tell: key, value */
 };
 
@@ -179,7 +179,7 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* Ends the partitions tied to the open file `hold`. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
-/* Gives a partition another size; growing needs the room until its end. */
+/* Gives each share of a partition another size; growing needs the room until its end. */
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Gives a partition another end (> now_ns); extending needs the room and is
  * bounded by the policy, shortening always works. */

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The book of live partitions: every order in which they are asked for, and the
- * time line of each device. It decides nothing and allocates nothing, so that no
- * change can fail half way.
+ * time line of each device. It decides nothing, and adding and changing allocates nothing,
+ * so that no change can fail half way.
  */
 #include "internal.h"
 
+#include <stdlib.h>
+
 #define ORDER(a, b)     (((a) > (b)) - ((a) < (b)))
 #define RECORD(node, m) (&tree_entry_const(node, struct entry, m)->partition)
+#define PLACE(node)     tree_entry_const(node, struct place, by_device)
 
 static int compare_id(const struct avl_node *a, const struct avl_node *b)
 {
@@ -16,7 +19,7 @@ static int compare_id(const struct avl_node *a, const struct avl_node *b)
 
 static int compare_device(const struct avl_node *a, const struct avl_node *b)
 {
-    return ORDER(RECORD(a, by_device)->id, RECORD(b, by_device)->id);
+    return ORDER(PLACE(a)->entry->partition.id, PLACE(b)->entry->partition.id);
 }
 
 static int compare_user(const struct avl_node *a, const struct avl_node *b)
@@ -55,7 +58,9 @@ static void update_user(struct avl_node *node)
     struct entry *entry = tree_entry(node, struct entry, by_user);
 
     entry->user_count = 1;
-    entry->user_bytes = entry->partition.memory_bytes;
+    entry->user_bytes = 0;
+    for (uint32_t i = 0; i < entry->partition.share_count; i++)
+        entry->user_bytes += entry->partition.shares[i].memory_bytes;
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 
@@ -98,23 +103,34 @@ static void update_next(struct engine *engine)
         warning ? ending_warning_ns(RECORD(warning, by_warning)) : ENGINE_FOREVER;
 }
 
+struct entry *index_new_entry(uint32_t share_count)
+{
+    return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+}
+
 void index_add(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
-    struct device *device = &engine->devices[partition->device];
 
     avl_insert(&engine->by_id, &entry->by_id);
     avl_insert(&engine->by_user, &entry->by_user);
     avl_insert(&engine->by_end, &entry->by_end);
-    if (ladder_waits(partition))
+    if (ending_warning_is_due(partition))
         avl_insert(&engine->by_warning, &entry->by_warning);
     if (partition->hold)
         avl_insert(&engine->by_hold, &entry->by_hold);
-    avl_insert(&device->partitions, &entry->by_device);
-    timeline_add(&device->timeline, &entry->start, &entry->end, partition->id, partition->start_ns,
-                 partition->end_ns, (int64_t)partition->memory_bytes);
-    device->count++;
-    device->total_bytes += partition->memory_bytes;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        const struct share *share = &partition->shares[i];
+        struct device *device = &engine->devices[share->device];
+        struct place *place = &entry->places[i];
+
+        place->entry = entry;
+        avl_insert(&device->partitions, &place->by_device);
+        timeline_add(&device->timeline, &place->start, &place->end, partition->id,
+                     partition->start_ns, partition->end_ns, (int64_t)share->memory_bytes);
+        device->count++;
+        device->total_bytes += share->memory_bytes;
+    }
     engine->count++;
     update_next(engine);
 }
@@ -122,19 +138,23 @@ void index_add(struct engine *engine, struct entry *entry)
 void index_remove(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
-    struct device *device = &engine->devices[partition->device];
 
     avl_remove(&engine->by_id, &entry->by_id);
     avl_remove(&engine->by_user, &entry->by_user);
     avl_remove(&engine->by_end, &entry->by_end);
-    if (ladder_waits(partition))
+    if (ending_warning_is_due(partition))
         avl_remove(&engine->by_warning, &entry->by_warning);
     if (partition->hold)
         avl_remove(&engine->by_hold, &entry->by_hold);
-    avl_remove(&device->partitions, &entry->by_device);
-    timeline_remove(&device->timeline, &entry->start, &entry->end);
-    device->count--;
-    device->total_bytes -= partition->memory_bytes;
+    for (uint32_t i = 0; i < partition->share_count; i++) {
+        struct device *device = &engine->devices[partition->shares[i].device];
+        struct place *place = &entry->places[i];
+
+        avl_remove(&device->partitions, &place->by_device);
+        timeline_remove(&device->timeline, &place->start, &place->end);
+        device->count--;
+        device->total_bytes -= partition->shares[i].memory_bytes;
+    }
     engine->count--;
     update_next(engine);
 }
@@ -239,13 +259,14 @@ const struct partition *engine_next(const struct engine *engine, uint64_t after_
 const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
                                               uint64_t after_id)
 {
-    struct entry probe = {.partition.id = after_id};
+    struct entry entry = {.partition.id = after_id};
+    struct place probe = {.entry = &entry};
     const struct avl_node *node;
 
     if (device >= engine->device_count)
         return NULL;
     node = avl_after(&engine->devices[device].partitions, &probe.by_device);
-    return node ? RECORD(node, by_device) : NULL;
+    return node ? &PLACE(node)->entry->partition : NULL;
 }
 
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,

@@ -2,7 +2,7 @@
 /*
  * The inside of the engine, shared by its files only: how partitions, devices,
  * settings and events are kept. Everything here is bookkeeping; what is allowed
- * is decided in admit.c and change.c.
+ * is decided in admission.c and operations.c.
  */
 #ifndef CHRONOS_ENGINE_INTERNAL_H
 #define CHRONOS_ENGINE_INTERNAL_H
@@ -13,18 +13,26 @@
 #include "policy.h"
 #include "timeline.h"
 
+struct entry;
+
+/* The place of a share on its device. */
+struct place {
+    struct entry *entry;
+    struct avl_node by_device; /* by id */
+    struct timeline_point start, end;
+};
+
 /* A live partition and its place in every order. */
 struct entry {
     struct partition partition;
     struct avl_node by_id;      /* of all */
-    struct avl_node by_device;  /* of its device, by id */
     struct avl_node by_user;    /* uid, id */
     struct avl_node by_hold;    /* hold, id; only while hold is not 0 */
     struct avl_node by_end;     /* end_ns, id */
     struct avl_node by_warning; /* when it is due, id; only while a warning is to come */
     /* of the subtree below by_user */
     uint64_t user_count, user_bytes;
-    struct timeline_point start, end;
+    struct place places[]; /* one a share */
 };
 
 struct device {
@@ -59,13 +67,15 @@ struct engine {
 #define refuse(code, why, ...)                                                                     \
     message_refuse((code), (why)->message, sizeof(why)->message, __VA_ARGS__)
 
-/* -- book.c: partitions in their orders ---------------------------------- */
+/* -- index.c: partitions in their orders ---------------------------------- */
 
 void index_init(struct engine *engine);
 void index_init_device(struct device *device);
+/* An entry for a partition with so many shares, in no order yet; NULL without memory. */
+struct entry *index_new_entry(uint32_t share_count);
 void index_add(struct engine *engine, struct entry *entry);
 void index_remove(struct engine *engine, struct entry *entry);
-/* Makes an entry another record with the same id, in every order. */
+/* Makes an entry another record with the same id and as many shares, in every order. */
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition);
 struct entry *index_find(const struct engine *engine, uint64_t id);
 /* The first entry after (hold, id) that is tied to the same open file. */
@@ -76,17 +86,17 @@ struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64
 struct entry *index_first_warning(const struct engine *engine);
 struct entry *index_next_warning(const struct engine *engine, const struct entry *entry);
 
-/* -- admit.c: is there room, and may this caller have it ------------------ */
+/* -- admission.c: is there room, and may this caller have it ------------------ */
 
-/* Where `request` can be granted from now_ns on, and how many bytes that is. */
+/* The share of a device that `request` can have from now on. */
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
-                     const struct request *request, uint32_t *ret_device, uint64_t *ret_bytes);
+                     const struct request *request, struct share *ret_share);
 int admission_resize(const struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(const struct engine *engine, const struct call *call,
                   const struct partition *partition, int64_t end_ns);
 
-/* -- ladder.c: how partitions end ------------------------------------------ */
+/* -- ending.c: how partitions end ------------------------------------------ */
 
 /* When the warning of a partition that has one is due. */
 static inline int64_t ending_warning_ns(const struct partition *partition)
@@ -96,9 +106,9 @@ static inline int64_t ending_warning_ns(const struct partition *partition)
     return partition->end_ns - partition->warn.ns;
 }
 /* Whether its warning is still to come. */
-static inline bool ladder_waits(const struct partition *partition)
+static inline bool ending_warning_is_due(const struct partition *partition)
 {
-    return partition->warn.ns > 0 && !partition->warned;
+    return partition->warn.ns > 0 && partition->state == PARTITION_ACTIVE;
 }
 /* Puts into the record what `change` sets, when the caller may choose it. */
 int ending_apply(const struct engine *engine, const struct call *call,
@@ -107,7 +117,7 @@ int ending_apply(const struct engine *engine, const struct call *call,
  * warning must come now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
 
-/* -- setting.c ------------------------------------------------------------ */
+/* -- settings.c ------------------------------------------------------------ */
 
 void settings_init(struct engine *engine);
 void settings_free(struct engine *engine);
@@ -117,14 +127,16 @@ struct setting_entry *settings_find(const struct engine *engine, const char *key
 void settings_put(struct engine *engine, struct setting_entry *spare, const char *key,
                   const char *value);
 
-/* -- event.c --------------------------------------------------------------- */
+/* -- journal.c ------------------------------------------------------------- */
 
 struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t by_uid);
 /* Numbers an event and puts it at the end of those to be taken. */
 void journal_append(struct engine *engine, struct engine_event *event);
+/* -- expiry.c -------------------------------------------------------------- */
+
 /* Ends `entry` as `event` says; the event was made with journal_new. */
-void journal_end(struct engine *engine, struct engine_event *event, struct entry *entry);
-/* Makes `entry` one that was warned; the event is an EVENT_WARNED. */
-void journal_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
+void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry);
+/* Makes `entry` one that is expiring; the event is an EVENT_WARNED. */
+void expiry_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 #endif

@@ -73,7 +73,7 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
     event->after.change_seq = event->seq;
     index_change(engine, entry, &event->after);
     if (warning)
-        journal_warn(engine, warning, entry);
+        expiry_warn(engine, warning, entry);
     return 0;
 }
 
@@ -101,7 +101,7 @@ static int enter(struct engine *engine, const struct call *call, struct partitio
                  uint64_t *ret_id)
 {
     bool warns = ending_settle(partition, call->now_ns);
-    struct entry *entry = calloc(1, sizeof(*entry));
+    struct entry *entry = index_new_entry(partition->share_count);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
@@ -118,7 +118,7 @@ static int enter(struct engine *engine, const struct call *call, struct partitio
     event->after = entry->partition = *partition;
     index_add(engine, entry);
     if (warning)
-        journal_warn(engine, warning, entry);
+        expiry_warn(engine, warning, entry);
     *ret_id = partition->id;
     return 0;
 }
@@ -131,6 +131,8 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
     struct partition partition = {.uid = creation->owner_uid,
                                   .gid = creation->owner_gid,
                                   .mode = MODE_NEW,
+                                  .state = PARTITION_ACTIVE,
+                                  .share_count = 1,
                                   .on_expiry = engine->policy.default_on_expiry,
                                   .grace_ns = engine->policy.default_grace_ns,
                                   .warn = engine->policy.default_warn,
@@ -146,8 +148,7 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
     if (r == 0)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (r == 0)
-        r = admission_create(engine, call, creation->device, request, &partition.device,
-                             &partition.memory_bytes);
+        r = admission_create(engine, call, creation->device, request, partition.shares);
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
@@ -166,7 +167,7 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
                         call->now_ns, call->caller->uid);
     if (!event)
         return -ENOMEM;
-    journal_end(engine, event, entry);
+    expiry_end(engine, event, entry);
     return 0;
 }
 
@@ -174,14 +175,20 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
 {
     struct partition after;
     struct entry *entry = NULL;
+    bool changes = false;
     int r = reach(engine, call, id, true, &entry);
 
     if (r == 0)
         r = admission_resize(engine, call, &entry->partition, bytes);
-    if (r || entry->partition.memory_bytes == bytes)
+    if (r)
         return r;
     after = entry->partition;
-    after.memory_bytes = bytes;
+    for (uint32_t i = 0; i < after.share_count; i++) {
+        changes = changes || after.shares[i].memory_bytes != bytes;
+        after.shares[i].memory_bytes = bytes;
+    }
+    if (!changes)
+        return 0;
     return change(engine, entry, EVENT_RESIZED, call, &after);
 }
 

@@ -19,6 +19,23 @@ enum on_expiry {
     ON_EXPIRY_KILL = 2, /* SIGKILL */
 };
 
+/* Where a partition is in its life. The numbers are kept in state files. */
+enum partition_state {
+    PARTITION_PENDING = 0, /* waits for its turn; does not occur yet */
+    PARTITION_ACTIVE = 1,
+    PARTITION_EXPIRING = 2,  /* the warning of its end came */
+    PARTITION_SUSPENDED = 3, /* its processes are stopped; does not occur yet */
+};
+
+#define SHARE_MAX 8
+
+/* What a partition has of one device. */
+struct share {
+    uint32_t device;      /* engine index */
+    uint32_t compute_ppm; /* of its computing time, in millionths; 0: not limited, as all are */
+    uint64_t memory_bytes;
+};
+
 /* The warning before the end of a partition. */
 struct warning {
     int64_t ns;      /* so long before the end; 0: none */
@@ -29,13 +46,13 @@ struct warning {
  * the engine uses. A partition is alive in [start_ns, end_ns). */
 struct partition {
     uint64_t id;             /* 1, 2, ...; never used again */
-    uint32_t device;         /* engine index of its device */
     uint32_t uid, gid, mode; /* owner, group, permission bits (07777) */
     uint32_t on_expiry;      /* enum on_expiry */
     int64_t grace_ns;        /* from SIGTERM to SIGKILL, whole seconds; may be 0 */
     struct warning warn;
-    uint32_t warned;                   /* 1: the warning of this end came, it is expiring */
-    uint64_t memory_bytes;             /* what it holds */
+    uint32_t state;                    /* enum partition_state */
+    uint32_t share_count;              /* requests make one; a note may be about no device */
+    struct share shares[SHARE_MAX];    /* of different devices; the first is where it is shown */
     int64_t start_ns;                  /* first moment of its life */
     int64_t end_ns;                    /* first moment after its life */
     int64_t created_wall_ns;           /* when it was asked for, CLOCK_REALTIME */
@@ -46,5 +63,8 @@ struct partition {
     uint64_t change_seq;               /* number of the last event about it */
     char name[PARTITION_NAME_MAX + 1]; /* label, "" when it has none */
 };
+
+/* "active": the word for an enum partition_state, "unknown" for another number. */
+const char *partition_state_text(uint32_t state);
 
 #endif

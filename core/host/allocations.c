@@ -73,8 +73,8 @@ int allocations_copy(struct allocations *allocations, const struct allocation *a
 int allocations_put(struct allocations *allocations, const struct partition *partition)
 {
     const struct allocation allocation = {.id = partition->id,
-                                          .memory_bytes = partition->memory_bytes,
-                                          .device = partition->device,
+                                          .memory_bytes = partition->shares[0].memory_bytes,
+                                          .device = partition->shares[0].device,
                                           .uid = partition->uid,
                                           .gid = partition->gid,
                                           .mode = partition->mode};

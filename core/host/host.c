@@ -53,7 +53,8 @@ void host_note(void *context, const struct partition *partition, const char *wor
 static void tell_police_note(void *context, uint64_t id, uint32_t device, const char *word,
                              const char *details)
 {
-    const struct partition about = {.id = id, .device = device};
+    const struct partition about = {
+        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
     host_note(context, &about, word, details);
 }
 

@@ -26,10 +26,14 @@ struct column {
 #define BOTH       (LIVE | ENDED)
 #define USAGE      4u /* changed by SQL_PARTITION_USAGE alone */
 #define IN(member) offsetof(struct sqlite_record, member)
-#define TIME       -STORE_TIME_MAX, STORE_TIME_MAX
-#define ANY        INT64_MIN, INT64_MAX
+#define KIND_OF(field)                                                                             \
+    _Generic(((struct partition *)0)->field, uint32_t: COLUMN_U32, int32_t: COLUMN_I32,            \
+             uint64_t: COLUMN_U64, int64_t: COLUMN_I64, char *: COLUMN_TEXT)
+#define TIME -STORE_TIME_MAX, STORE_TIME_MAX
+#define ANY  INT64_MIN, INT64_MAX
 
-/* The first of a table is its key. A U64 that can be ANY is kept as the signed number of
+/* The attributes of partitions come from partition.def; here is what is kept beside them.
+ * The first of a table is its key. A U64 that can be ANY is kept as the signed number of
  * the same bits. */
 static const struct column columns[] = {
     {"seq", COLUMN_U64, IN(p.change_seq), ENDED, 1, INT64_MAX - 1},
@@ -38,21 +42,20 @@ static const struct column columns[] = {
     {"uid", COLUMN_U32, IN(p.uid), BOTH, 0, UINT32_MAX},
     {"gid", COLUMN_U32, IN(p.gid), BOTH, 0, UINT32_MAX},
     {"mode", COLUMN_U32, IN(p.mode), BOTH, 0, 07777},
-    {"name", COLUMN_TEXT, IN(p.name), BOTH, 0, PARTITION_NAME_MAX},
-    {"memory_bytes", COLUMN_U64, IN(p.memory_bytes), BOTH, 1, INT64_MAX},
+    {"memory_bytes", COLUMN_U64, IN(p.shares[0].memory_bytes), BOTH, 1, INT64_MAX},
+    {"compute_ppm", COLUMN_U32, IN(p.shares[0].compute_ppm), BOTH, 0, 1000000},
     {"start_ns", COLUMN_I64, IN(p.start_ns), LIVE, TIME},
     {"end_ns", COLUMN_I64, IN(p.end_ns), LIVE, TIME},
     {"start_wall_ns", COLUMN_I64, IN(p.start_ns), ENDED, TIME},
     {"end_wall_ns", COLUMN_I64, IN(p.end_ns), ENDED, TIME},
     {"peak_bytes", COLUMN_U64, IN(usage.peak_bytes), BOTH | USAGE, 0, INT64_MAX},
     {"gpu_ns", COLUMN_U64, IN(usage.gpu_ns), BOTH | USAGE, 0, INT64_MAX},
-    {"on_expiry", COLUMN_U32, IN(p.on_expiry), BOTH, 0, ON_EXPIRY_KILL},
-    {"grace_ns", COLUMN_I64, IN(p.grace_ns), BOTH, 0, DURATION_MAX_NS},
+#define ATTRIBUTE(ID, name, key, json, doc, how, field, min, max, ...)                             \
+    {#field, KIND_OF(field), IN(p.field), BOTH, min, max},
+#include "core/engine/partition.def"
     {"warn_ns", COLUMN_I64, IN(p.warn.ns), BOTH, 0, DURATION_MAX_NS},
     {"warn_signal", COLUMN_U32, IN(p.warn.signal), BOTH, 0, INT32_MAX},
-    {"warned", COLUMN_U32, IN(p.warned), BOTH, 0, 1},
     {"hold", COLUMN_U64, IN(p.hold), LIVE, ANY},
-    {"created_wall_ns", COLUMN_I64, IN(p.created_wall_ns), BOTH, TIME},
     {"creator_ns", COLUMN_U64, IN(p.creator_ns), BOTH, ANY},
     {"creator_uid", COLUMN_U32, IN(p.creator_uid), BOTH, 0, UINT32_MAX},
     {"creator_pid", COLUMN_I32, IN(p.creator_pid), BOTH, 0, INT32_MAX},
@@ -64,7 +67,7 @@ static const struct column columns[] = {
 /* The next column of a table; NULL after the last. `column` NULL: the first. */
 static const struct column *next(enum sqlite_table table, const struct column *column)
 {
-    const struct column *end = columns + sizeof(columns) / sizeof(columns[0]);
+    const struct column *end = columns + ARRAY_COUNT(columns);
     for (column = column ? column + 1 : columns; column < end; column++)
         if (column->tables & (unsigned)table)
             return column;
@@ -218,7 +221,7 @@ static const struct {
      " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
      0},
 };
-#define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
+#define TABLE_COUNT (ARRAY_COUNT(tables))
 
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";
@@ -231,13 +234,13 @@ static char *table_sql(size_t index)
 
 int sqlite_schema_make(sqlite3 *db)
 {
-    int rc = SQLITE_OK;
-    for (size_t i = 0; rc == SQLITE_OK && i < TABLE_COUNT; i++) {
+    int r = SQLITE_OK;
+    for (size_t i = 0; r == SQLITE_OK && i < TABLE_COUNT; i++) {
         char *sql = table_sql(i);
-        rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+        r = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
         sqlite3_free(sql);
     }
-    return rc == SQLITE_OK ? sqlite3_exec(db, first_rows, NULL, NULL, NULL) : rc;
+    return r == SQLITE_OK ? sqlite3_exec(db, first_rows, NULL, NULL, NULL) : r;
 }
 
 static int compare_table(sqlite3_stmt *statement, size_t index)
@@ -247,21 +250,21 @@ static int compare_table(sqlite3_stmt *statement, size_t index)
     if (index == TABLE_COUNT || !name || !sql || strcmp(name, tables[index].table) != 0)
         return SQLITE_CORRUPT;
     char *wanted = table_sql(index);
-    int rc = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
+    int r = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
     sqlite3_free(wanted);
-    return rc;
+    return r;
 }
 
 int sqlite_schema_compare(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
-    int rc = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
-                                &statement, NULL);
-    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-        rc = compare_table(statement, count++);
+    int r = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
+                               &statement, NULL);
+    while (r == SQLITE_OK && (r = sqlite3_step(statement)) == SQLITE_ROW)
+        r = compare_table(statement, count++);
     sqlite3_finalize(statement);
-    if (rc == SQLITE_DONE)
-        rc = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
-    return rc;
+    if (r == SQLITE_DONE)
+        r = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
+    return r;
 }

@@ -118,7 +118,7 @@ static void partition_attributes(const struct partition *partition, const struct
         a->size = strlen(target);
     } else {
         a->mode = S_IFDIR | partition->mode;
-        a->blocks = partition->memory_bytes / 512;
+        a->blocks = partition->shares[0].memory_bytes / 512;
     }
 }
 
@@ -179,7 +179,7 @@ void tree_space(struct tree *tree, const struct node *node, struct space *ret_sp
     struct space space = {0};
     const struct partition *partition = tree_partition(tree, node);
     bool one = node->dir == DIR_DEVICE || partition;
-    uint32_t only = partition ? partition->device : (uint32_t)node->object;
+    uint32_t only = partition ? partition->shares[0].device : (uint32_t)node->object;
     for (uint32_t i = 0; i < tree->device_count; i++) {
         if (one && i != only)
             continue;

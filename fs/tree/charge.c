@@ -84,7 +84,7 @@ static int book(struct tree *tree, struct write *write, uint64_t booked, uint64_
         return -EPERM;
     }
     ledger_get(tree->ledger, partition->id, &figures);
-    uint64_t limit = partition->memory_bytes, charged = figures.charged_bytes;
+    uint64_t limit = partition->shares[0].memory_bytes, charged = figures.charged_bytes;
     uint64_t left = charged < limit ? limit - charged : 0;
     if (bytes > left) {
         snprintf(message, sizeof(write->why.message),

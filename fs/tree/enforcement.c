@@ -41,7 +41,7 @@ struct found {
 static struct found find(struct tree *tree, const struct partition *partition)
 {
     const struct host_state *keeps = &tree->keeps;
-    uint32_t device = partition->device;
+    uint32_t device = partition->shares[0].device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     const struct gpu_vendor *vendor =
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
@@ -72,7 +72,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
                       const struct found *found, struct strbuf *out)
 {
     const struct host_state *keeps = &tree->keeps;
-    uint32_t device = partition->device;
+    uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? keeps->reader[device].note : "";
     if (!found->limited_by)
@@ -104,7 +104,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
     const struct host_state *keeps = &tree->keeps;
-    uint32_t device = partition->device;
+    uint32_t device = partition->shares[0].device;
     struct found found = find(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 

@@ -34,7 +34,7 @@ void env_print(struct tree *tree, const struct partition *partition, struct strb
 {
     bool allow = engine_policy(tree->engine)->unreachable == POLICY_UNREACHABLE_ALLOW;
     char below[64], path[sizeof(tree->shared->mount_point) + sizeof(below) + 8];
-    snprintf(below, sizeof(below), "/gpu%u/p%llu", (unsigned)partition->device,
+    snprintf(below, sizeof(below), "/gpu%u/p%llu", (unsigned)partition->shares[0].device,
              (unsigned long long)partition->id);
     snprintf(path, sizeof(path), "%s%s", tree->shared->mount_point, below);
     strbuf_print(out, "export CHRONOS_PARTITION=");

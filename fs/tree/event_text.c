@@ -42,11 +42,12 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
     switch (event->kind) {
     case EVENT_CREATED:
         strbuf_time(p->end_ns + tree->offset_ns, time);
-        snprintf(text, size, " memory=%llu expires=%s%s%s", (unsigned long long)p->memory_bytes,
-                 time, *p->name ? " name=" : "", p->name);
+        snprintf(text, size, " memory=%llu expires=%s%s%s",
+                 (unsigned long long)p->shares[0].memory_bytes, time, *p->name ? " name=" : "",
+                 p->name);
         break;
     case EVENT_RESIZED:
-        snprintf(text, size, " memory=%llu", (unsigned long long)p->memory_bytes);
+        snprintf(text, size, " memory=%llu", (unsigned long long)p->shares[0].memory_bytes);
         break;
     case EVENT_EXTENDED:
     case EVENT_SHORTENED:
@@ -88,8 +89,8 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
     /* A note may be about no partition, and about no device. */
     if (event->after.id)
         snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
-    if (event->after.device != ENGINE_DEVICE_ANY)
-        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.device);
+    if (event->after.share_count)
+        snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.shares[0].device);
     snprintf(line, size, "%llu %s %s%s%s user=%s%s by=%s", (unsigned long long)event->seq, time,
              kind_word(event), id, device, user, details, by);
 }
@@ -108,7 +109,7 @@ void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *
     snprintf(line, size,
              "p%llu device=%s user=%s memory=%llu memory_peak=%llu gpu_time=%llu.%03llu start=%s "
              "end=%s how=%s by=%s%s%s",
-             (unsigned long long)p->id, device, user, (unsigned long long)p->memory_bytes,
+             (unsigned long long)p->id, device, user, (unsigned long long)p->shares[0].memory_bytes,
              (unsigned long long)ended->peak_bytes, gpu_ms / 1000, gpu_ms % 1000, start, end,
              kind_names[ended->how], by, *p->name ? " name=" : "", p->name);
 }

@@ -60,10 +60,10 @@ static void tell_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
     char size[32], when[40];
-    units_size_text(partition->memory_bytes, size, sizeof(size));
+    units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
     snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s",
-             (unsigned long long)partition->id, size, (unsigned)partition->device, when);
+             (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
 }
 
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)

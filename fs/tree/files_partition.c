@@ -17,32 +17,73 @@
         return -ENODEV;                                                                            \
     (void)uid
 
+static struct ledger_figures usage_of(const struct tree *tree, const struct partition *partition)
+{
+    struct ledger_figures figures;
+    ledger_get(tree->ledger, partition->id, &figures);
+    return figures;
+}
+
+static void print_wall(int64_t wall_ns, struct strbuf *out)
+{
+    char time[STRBUF_TIME_MAX];
+    strbuf_time(wall_ns, time);
+    strbuf_print(out, "%s\n", time);
+}
+
+/* Prints the field of `record` that the row tells of. */
+static void print_field(const struct tree *tree, const struct file_row *row, const void *record,
+                        struct strbuf *out)
+{
+    const void *field = (const char *)record + row->offset;
+    const int64_t *ns = field;
+    const uint64_t *number = field;
+    switch (row->shown) {
+    case SHOWN_TEXT:
+        strbuf_print(out, "%s\n", (const char *)field);
+        break;
+    case SHOWN_NUMBER:
+        strbuf_print(out, "%llu\n", (unsigned long long)*number);
+        break;
+    case SHOWN_SECONDS:
+        strbuf_print(out, "%lld\n", (long long)(*ns / NS_PER_SECOND));
+        break;
+    case SHOWN_WALL:
+        print_wall(*ns, out);
+        break;
+    case SHOWN_MOMENT:
+        print_wall(*ns + tree->offset_ns, out);
+        break;
+    case SHOWN_WORD:
+        strbuf_print(out, "%s\n", row->word(*(const uint32_t *)field));
+        break;
+    case SHOWN_BUSY_TIME:
+        strbuf_print(out, "%llu.%03llu\n", (unsigned long long)(*number / 1000000000),
+                     (unsigned long long)(*number / 1000000 % 1000));
+        break;
+    }
+}
+
+SHOW(field)
+{
+    PARTITION_OR_GONE(tree, node);
+    print_field(tree, tree_row(node), partition, out);
+    return 0;
+}
+
+SHOW(usage)
+{
+    PARTITION_OR_GONE(tree, node);
+    struct ledger_figures figures = usage_of(tree, partition);
+    print_field(tree, tree_row(node), &figures, out);
+    return 0;
+}
+
 SHOW(user)
 {
     PARTITION_OR_GONE(tree, node);
     strbuf_print(out, "%s\n", names_user(tree->names, partition->uid));
     return 0;
-}
-
-SHOW(name)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%s\n", partition->name);
-    return 0;
-}
-
-static int show_wall(int64_t wall_ns, struct strbuf *out)
-{
-    char time[STRBUF_TIME_MAX];
-    strbuf_time(wall_ns, time);
-    strbuf_print(out, "%s\n", time);
-    return 0;
-}
-
-SHOW(created)
-{
-    PARTITION_OR_GONE(tree, node);
-    return show_wall(partition->created_wall_ns, out);
 }
 
 SHOW(creator)
@@ -55,7 +96,7 @@ SHOW(creator)
 SHOW(device)
 {
     PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "gpu%u\n", (unsigned)partition->device);
+    strbuf_print(out, "gpu%u\n", (unsigned)partition->shares[0].device);
     return 0;
 }
 
@@ -63,53 +104,20 @@ SHOW(device)
 SHOW(fraction)
 {
     PARTITION_OR_GONE(tree, node);
-    uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
+    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
     struct amount amount = {.is_share = true, .scale = 1};
     int decimals = 0;
     for (; decimals <= 18; decimals++, amount.scale *= 10) {
-        amount.digits = units_fraction_digits(partition->memory_bytes, total, amount.scale);
-        if (decimals == 18 || units_amount_bytes(&amount, total) == partition->memory_bytes)
+        amount.digits =
+            units_fraction_digits(partition->shares[0].memory_bytes, total, amount.scale);
+        if (decimals == 18 ||
+            units_amount_bytes(&amount, total) == partition->shares[0].memory_bytes)
             break;
     }
     if (amount.digits >= amount.scale)
         strbuf_print(out, "1\n");
     else
         strbuf_print(out, "0.%0*llu\n", decimals, (unsigned long long)amount.digits);
-    return 0;
-}
-
-SHOW(memory_limit)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%llu\n", (unsigned long long)partition->memory_bytes);
-    return 0;
-}
-
-static struct ledger_figures usage_of(struct tree *tree, const struct partition *partition)
-{
-    struct ledger_figures figures;
-    ledger_get(tree->ledger, partition->id, &figures);
-    return figures;
-}
-
-SHOW(memory_used)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%llu\n", (unsigned long long)usage_of(tree, partition).used_bytes);
-    return 0;
-}
-
-SHOW(memory_peak)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%llu\n", (unsigned long long)usage_of(tree, partition).peak_bytes);
-    return 0;
-}
-
-SHOW(charge)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%llu\n", (unsigned long long)usage_of(tree, partition).charged_bytes);
     return 0;
 }
 
@@ -121,43 +129,10 @@ SHOW(duration)
     return 0;
 }
 
-SHOW(start)
-{
-    PARTITION_OR_GONE(tree, node);
-    return show_wall(partition->start_ns + tree->offset_ns, out);
-}
-
-SHOW(expires)
-{
-    PARTITION_OR_GONE(tree, node);
-    return show_wall(partition->end_ns + tree->offset_ns, out);
-}
-
 SHOW(remaining)
 {
     PARTITION_OR_GONE(tree, node);
     strbuf_print(out, "%lld\n", (long long)units_seconds_up(partition->end_ns - tree->now_ns));
-    return 0;
-}
-
-SHOW(state)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, partition->warned ? "expiring\n" : "active\n");
-    return 0;
-}
-
-SHOW(on_expiry)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%s\n", ending_on_expiry_text(partition->on_expiry));
-    return 0;
-}
-
-SHOW(grace)
-{
-    PARTITION_OR_GONE(tree, node);
-    strbuf_print(out, "%lld\n", (long long)(partition->grace_ns / NS_PER_SECOND));
     return 0;
 }
 
@@ -174,14 +149,6 @@ SHOW(env)
 {
     PARTITION_OR_GONE(tree, node);
     env_print(tree, partition, out);
-    return 0;
-}
-
-SHOW(gpu_time)
-{
-    PARTITION_OR_GONE(tree, node);
-    unsigned long long busy_ms = usage_of(tree, partition).busy_ns / 1000000;
-    strbuf_print(out, "%llu.%03llu\n", busy_ms / 1000, busy_ms % 1000);
     return 0;
 }
 
@@ -224,11 +191,11 @@ static int store_fraction(struct tree *tree, struct write *write)
                                sizeof(write->why.message));
     if (r)
         return r;
-    uint64_t total = engine_device(tree->engine, partition->device)->memory_bytes;
+    uint64_t total = engine_device(tree->engine, partition->shares[0].device)->memory_bytes;
     uint64_t bytes = units_amount_bytes(&amount, total),
              charged = usage_of(tree, partition).charged_bytes;
     bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
-    if (may && bytes < charged && bytes < partition->memory_bytes) {
+    if (may && bytes < charged && bytes < partition->shares[0].memory_bytes) {
         snprintf(
             write->why.message, sizeof(write->why.message),
             "Programs have booked %llu bytes of p%llu: it can get smaller than that (%llu were "
@@ -320,55 +287,31 @@ static bool watch_events(struct tree *tree, const struct node *node, uint64_t *r
 static bool watch_state(struct tree *tree, const struct node *node, uint64_t *ret_change)
 {
     const struct partition *partition = tree_partition(tree, node);
-    *ret_change = partition ? partition->warned : 0;
+    *ret_change = partition ? partition->state : 0;
     return partition != NULL;
 }
 
+#define FIELD(kind, field)                                                                         \
+    .show = show_field, .shown = SHOWN_##kind, .offset = offsetof(struct partition, field)
+#define LEDGER(kind, field)                                                                        \
+    .show = show_usage, .shown = SHOWN_##kind, .offset = offsetof(struct ledger_figures, field)
+
 const struct file_row files_partition[] = {
-    {"user", 0444, FRESH_NEVER, show_user, .doc = "who it belongs to"},
-    {"name", 0644, FRESH_ALWAYS, show_name, store_name,
-     .doc = "a label; write another (letters, digits, `.`, `_`, `-`, at most 64), or an empty "
-            "line for none"},
-    {"created", 0444, FRESH_ALWAYS, show_created, .doc = "when it was asked for"},
+#define ATTRIBUTE(ID, name, key, json, text, how, field, min, max, kind, number_word, mode, ...)   \
+    {#name, mode, FIELD(kind, field), .word = number_word, .doc = text how, .fresh = __VA_ARGS__},
+#define SHOWN(ID, name, key, json, text, how, mode, ...)                                           \
+    {#name, mode, .doc = text how, .fresh = __VA_ARGS__},
+#include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid that asked"},
-    {"device", 0444, FRESH_ALWAYS, show_device, .doc = "the device it is part of"},
-    {"fraction", 0644, FRESH_ALWAYS, show_fraction, store_fraction,
-     .doc = "its part of the device's memory; write another amount (`0.25`, `25%`, `20G`) to "
-            "resize it, if that fits"},
-    {"memory_limit", 0444, FRESH_ALWAYS, show_memory_limit, .doc = "the same in bytes"},
-    {"memory_used", 0444, FRESH_NEVER, show_memory_used, .live = LIVE_USAGE,
-     .doc = "bytes of it that are in use: what its programs have booked, or what the driver tells "
-            "of them, whichever is more"},
-    {"memory_peak", 0444, FRESH_NEVER, show_memory_peak, .live = LIVE_USAGE,
-     .doc = "the most that was ever in use"},
-    {"charge", 0644, FRESH_NEVER, show_charge, charge_store, .lent = true, .opened = charge_open,
-     .at_once = true,
+    {"charge", 0644, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
+     .lent = true, .opened = charge_open, .at_once = true,
      .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
             "`-4096` to give them back"},
+    {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
+     .doc = "seconds that the device worked for its programs, where the driver tells"},
     {"env", 0444, FRESH_NEVER, show_env,
      .doc = "lines for a shell: `. env` gives a program what it needs to run inside the partition"},
-    {"duration", 0444, FRESH_ALWAYS, show_duration, .doc = "seconds from start to end"},
-    {"start", 0444, FRESH_ALWAYS, show_start, .doc = "when it began"},
-    {"expires", 0444, FRESH_ALWAYS, show_expires, .doc = "when it ends"},
-    {"remaining", 0644, FRESH_COUNTS_DOWN, show_remaining, store_remaining,
-     .doc = "seconds left, rounded up, never 0; write `7200` to set it, `+30m` or `-10m` to change "
-            "it"},
-    {"state", 0444, FRESH_NEVER, show_state, .watch = watch_state,
-     .doc = "`active`, or `expiring` from the warning on; poll (POLLPRI) wakes when it changes and "
-            "at the end"},
-    {"on_expiry", 0644, FRESH_ALWAYS, show_on_expiry, store_on_expiry,
-     .doc = "what happens to its processes at the end: `none`, `term` (SIGTERM, then SIGKILL), "
-            "`kill`; write another that config/allowed_on_expiry has"},
-    {"grace", 0644, FRESH_ALWAYS, show_grace, store_grace,
-     .doc = "seconds from SIGTERM to SIGKILL where on_expiry is `term`; write others, at most "
-            "config/max_grace"},
-    {"warn", 0644, FRESH_ALWAYS, show_warn, store_warn,
-     .doc =
-         "the warning before the end: `none`, or how many seconds before, `300`, and a signal to "
-         "its processes then, `300:USR1`; write another"},
-    {"gpu_time", 0444, FRESH_NEVER, show_gpu_time, .live = LIVE_USAGE,
-     .doc = "seconds that the device worked for its programs, where the driver tells"},
-    {"procs", 0644, FRESH_NEVER, show_procs, store_procs, .live = LIVE_MEMBERS,
+    {"procs", 0644, FRESH_NEVER, show_procs, .store = store_procs, .live = LIVE_MEMBERS,
      .doc = "pids of the programs that belong to it, with their children; write a pid of yours to "
             "join it, 0 for the writer"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,

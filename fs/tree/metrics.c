@@ -70,8 +70,8 @@ static void print_usage(struct tree *tree, struct strbuf *out)
         const struct partition *partition = engine_find(tree->engine, id);
         if (!partition)
             continue;
-        sums[0][partition->device] += usage.used_bytes;
-        sums[1][partition->device] += usage.charged_bytes;
+        sums[0][partition->shares[0].device] += usage.used_bytes;
+        sums[1][partition->shares[0].device] += usage.charged_bytes;
     }
     for (int f = 0; f < 2; f++) {
         print_head(families[f].name, "gauge", "bytes", families[f].help, out);

@@ -155,7 +155,7 @@ static bool lookup_partition(struct tree *tree, const struct node *dir, const ch
     const struct partition *partition = id ? engine_find(tree->engine, id) : NULL;
     if (!partition)
         return false;
-    if (dir->dir == DIR_DEVICE && partition->device != dir->object)
+    if (dir->dir == DIR_DEVICE && partition->shares[0].device != dir->object)
         return false;
     *ret_child = dir->dir == DIR_DEVICE
                      ? (struct node){.dir = DIR_PARTITION, .object = id}
@@ -312,14 +312,14 @@ struct node tree_parent(struct tree *tree, const struct node *dir)
         parent.dir = DIR_USERS;
     } else if (dir->dir == DIR_PARTITION && (partition = tree_partition(tree, dir))) {
         parent.dir = DIR_DEVICE;
-        parent.object = partition->device;
+        parent.object = partition->shares[0].device;
     }
     return parent;
 }
 
 void tree_link_target(const struct partition *partition, char *text, size_t size)
 {
-    snprintf(text, size, "../gpu%u/p%llu", (unsigned)partition->device,
+    snprintf(text, size, "../gpu%u/p%llu", (unsigned)partition->shares[0].device,
              (unsigned long long)partition->id);
 }
 

@@ -116,6 +116,17 @@ enum fresh {
 /* What the host thread is asked for. */
 enum live { LIVE_NOT, LIVE_MEMBERS, LIVE_USAGE };
 
+/* How a field is shown that needs no function of its own. */
+enum shown {
+    SHOWN_TEXT,      /* char[] */
+    SHOWN_NUMBER,    /* uint64_t */
+    SHOWN_SECONDS,   /* int64_t: whole seconds */
+    SHOWN_WALL,      /* int64_t: a moment of the wall clock */
+    SHOWN_MOMENT,    /* int64_t: a moment of engine time */
+    SHOWN_WORD,      /* uint32_t: what `word` makes of it */
+    SHOWN_BUSY_TIME, /* uint64_t: nanoseconds as seconds with three decimals */
+};
+
 struct file_row {
     const char *name;
     uint16_t mode; /* of the file; in a partition, 0200 gives the directory's w bits to group and
@@ -141,6 +152,10 @@ struct file_row {
     /* It shows what programs do now: the host thread is asked before it is shown. */
     enum live live;
     const char *doc; /* one line */
+    /* For a `show` that prints a field of a record: how, and where in the record. */
+    enum shown shown;
+    const char *(*word)(uint32_t number);
+    size_t offset;
 };
 
 /* Begins the definition of a show function. */

@@ -116,10 +116,11 @@ static void time_words(void *context, int64_t at_ns, char *text, size_t size)
 
 static bool same_partition(const struct partition *a, const struct partition *b)
 {
-    return a->id == b->id && a->device == b->device && a->uid == b->uid && a->gid == b->gid &&
-           a->mode == b->mode && a->on_expiry == b->on_expiry && a->grace_ns == b->grace_ns &&
-           a->warn.ns == b->warn.ns && a->warn.signal == b->warn.signal && a->warned == b->warned &&
-           a->memory_bytes == b->memory_bytes && a->start_ns == b->start_ns &&
+    return a->id == b->id && a->shares[0].device == b->shares[0].device && a->uid == b->uid &&
+           a->gid == b->gid && a->mode == b->mode && a->on_expiry == b->on_expiry &&
+           a->grace_ns == b->grace_ns && a->warn.ns == b->warn.ns &&
+           a->warn.signal == b->warn.signal && a->state == b->state &&
+           a->shares[0].memory_bytes == b->shares[0].memory_bytes && a->start_ns == b->start_ns &&
            a->end_ns == b->end_ns && a->created_wall_ns == b->created_wall_ns &&
            a->hold == b->hold && a->creator_ns == b->creator_ns &&
            a->creator_uid == b->creator_uid && a->creator_pid == b->creator_pid &&
@@ -135,16 +136,16 @@ static void compare_partitions(void)
 
     for (size_t i = 0; i < reference.now.count; i++) {
         const struct partition *p = &reference.now.live[i];
-        const struct partition **last = &of_device[p->device];
+        const struct partition **last = &of_device[p->shares[0].device];
 
         all = engine_next(engine, all ? all->id : 0);
         CHECK(all && same_partition(all, p), "p%" PRIu64, p->id);
         CHECK(engine_find(engine, p->id) == all, "p%" PRIu64, p->id);
-        *last = engine_next_on_device(engine, p->device, *last ? (*last)->id : 0);
+        *last = engine_next_on_device(engine, p->shares[0].device, *last ? (*last)->id : 0);
         CHECK(*last == all, "p%" PRIu64, p->id);
         of_user = engine_next_of_user(engine, p->uid, p->id - 1);
         CHECK(of_user == all, "p%" PRIu64, p->id);
-        per_device[p->device]++;
+        per_device[p->shares[0].device]++;
     }
     CHECK(!engine_next(engine, all ? all->id : 0), "one too many");
     CHECK(engine_count(engine) == reference.now.count, "%" PRIu64, engine_count(engine));
@@ -265,7 +266,8 @@ static void check_warning(const struct engine_event *event)
 
     CHECK(event->at_ns >= p->end_ns - p->warn.ns, "p%" PRIu64 " early", p->id);
     CHECK(event->at_ns < p->end_ns, "p%" PRIu64 " late", p->id);
-    CHECK(!event->before.warned && p->warned == 1, "p%" PRIu64 " again", p->id);
+    CHECK(event->before.state == PARTITION_ACTIVE && p->state == PARTITION_EXPIRING,
+          "p%" PRIu64 " again", p->id);
     CHECK(p->warn.ns > 0, "p%" PRIu64 " unasked", p->id);
     warnings++;
 }
@@ -470,7 +472,7 @@ static void op_resize(void)
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
     const struct partition *p = engine_find(engine, id);
-    uint64_t bytes = p && rnd(2) ? p->memory_bytes + rnd(5) - 2 : rnd(100);
+    uint64_t bytes = p && rnd(2) ? p->shares[0].memory_bytes + rnd(5) - 2 : rnd(100);
     int r;
 
     if (bytes > 10000)
@@ -516,7 +518,7 @@ static void op_note(void)
     static const char *const words[] = {"killed", "unmanaged", "sig-9"};
     const char *word = words[rnd(3)], *details = rnd(2) ? "pid=1 bytes=2" : "";
     uint64_t id = rnd(4) ? any_id() : 0;
-    struct partition about = {.id = id, .device = ENGINE_DEVICE_ANY, .uid = 1002, .change_seq = 1};
+    struct partition about = {.id = id, .uid = 1002, .change_seq = 1};
     int r;
 
     CHECK(engine_note(engine, now_ns, &about, 0, rnd(2) ? "" : "no word", details) == -EINVAL, "%s",
@@ -684,10 +686,11 @@ static void one_operation(void)
 
 static void restore_one(void)
 {
-    struct partition p = {.id = reference.next_id + rnd(3), .uid = uids[rnd(UIDS)], .mode = 0755};
+    struct partition p = {
+        .id = reference.next_id + rnd(3), .uid = uids[rnd(UIDS)], .mode = 0755, .share_count = 1};
 
-    p.device = (uint32_t)rnd(reference.device_count);
-    p.memory_bytes = 1 + rnd(reference.devices[p.device].memory_bytes / 2);
+    p.shares[0].device = (uint32_t)rnd(reference.device_count);
+    p.shares[0].memory_bytes = 1 + rnd(reference.devices[p.shares[0].device].memory_bytes / 2);
     p.start_ns = now_ns + ((int64_t)rnd(30) - 10) * NS_PER_SECOND;
     p.end_ns = p.start_ns + any_duration();
     p.change_seq = rnd(40);
@@ -695,7 +698,7 @@ static void restore_one(void)
     p.on_expiry = (uint32_t)rnd(3);
     p.grace_ns = (int64_t)rnd(3) * NS_PER_SECOND;
     p.warn.ns = rnd(2) ? any_duration() : 0;
-    p.warned = p.warn.ns > 0 && rnd(2);
+    p.state = p.warn.ns > 0 && rnd(2) ? PARTITION_EXPIRING : PARTITION_ACTIVE;
     CHECK(engine_restore(engine, &p) == 0, "p%" PRIu64, p.id);
     CHECK(engine_restore(engine, &p) == -EINVAL, "p%" PRIu64 " twice", p.id);
     reference.now.live[reference.now.count++] = p;

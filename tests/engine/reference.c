@@ -25,8 +25,9 @@ static uint64_t promised_without(const struct reference *reference, uint32_t dev
     for (size_t i = 0; i < reference->now.count; i++) {
         const struct partition *p = &reference->now.live[i];
 
-        if (p->device == device && p->id != but_id && p->start_ns <= at_ns && at_ns < p->end_ns)
-            sum += p->memory_bytes;
+        if (p->shares[0].device == device && p->id != but_id && p->start_ns <= at_ns &&
+            at_ns < p->end_ns)
+            sum += p->shares[0].memory_bytes;
     }
     return sum;
 }
@@ -76,7 +77,7 @@ int64_t reference_earliest(const struct reference *reference, uint32_t device, i
 /* What happens next to a partition by itself, and when. */
 static enum event_kind next_of(const struct partition *p, int64_t *ret_at_ns)
 {
-    bool warns = p->warn.ns > 0 && !p->warned;
+    bool warns = p->warn.ns > 0 && p->state == PARTITION_ACTIVE;
 
     *ret_at_ns = warns ? p->end_ns - p->warn.ns : p->end_ns;
     return warns ? EVENT_WARNED : EVENT_EXPIRED;
@@ -144,7 +145,7 @@ static void warn(struct reference *reference, struct partition *partition, int64
     struct engine_event *event = expect(reference, EVENT_WARNED, at_ns, partition->uid);
 
     event->before = *partition;
-    partition->warned = 1;
+    partition->state = PARTITION_EXPIRING;
     partition->change_seq = event->seq;
     event->after = *partition;
 }
@@ -156,9 +157,10 @@ static int changed_end(struct reference *reference, struct partition *partition,
 {
     bool near = after.warn.ns > 0 && after.end_ns - now_ns <= after.warn.ns;
 
-    after.warned = near && after.warned;
+    if (!near)
+        after.state = PARTITION_ACTIVE;
     changed(reference, partition, kind, now_ns, caller, after);
-    if (near && !partition->warned)
+    if (near && partition->state == PARTITION_ACTIVE)
         warn(reference, partition, now_ns);
     return 0;
 }
@@ -248,7 +250,9 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
                      uint32_t uid, uint32_t gid, uint64_t hold, uint64_t *ret_id)
 {
     struct partition p = {.id = reference->next_id,
-                          .device = device,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 1,
+                          .shares[0].device = device,
                           .uid = uid,
                           .gid = gid,
                           .mode = 0755,
@@ -278,14 +282,15 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     if (!caller->admin && request->duration_ns > reference->now.policy.max_ns)
         return REFUSED_INVALID;
     if (device == ENGINE_DEVICE_ANY)
-        r = choose(reference, now_ns, caller, request, &p.device);
+        r = choose(reference, now_ns, caller, request, &p.shares[0].device);
     else if (device >= reference->device_count)
         r = REFUSED_INVALID;
     else
         r = can_give(reference, now_ns, caller, device, request, &free_bytes);
     if (r)
         return r;
-    p.memory_bytes = bytes_of(request, reference->devices[p.device].memory_bytes);
+    p.shares[0].memory_bytes =
+        bytes_of(request, reference->devices[p.shares[0].device].memory_bytes);
     memcpy(p.name, request->name, sizeof(p.name));
     event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
     p.change_seq = event->seq;
@@ -342,20 +347,20 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
         return r;
     if (bytes == 0)
         return REFUSED_INVALID;
-    if (bytes == p->memory_bytes)
+    if (bytes == p->shares[0].memory_bytes)
         return 0;
     from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
-    if (bytes > p->memory_bytes) {
-        if (!reference->devices[p->device].present)
+    if (bytes > p->shares[0].memory_bytes) {
+        if (!reference->devices[p->shares[0].device].present)
             return REFUSED_BUSY;
-        if (too_large(reference, caller, p->device, bytes))
+        if (too_large(reference, caller, p->shares[0].device, bytes))
             return REFUSED_INVALID;
-        if (reference_peak(reference, p->device, from_ns, p->end_ns, id) + bytes >
-            reference->devices[p->device].memory_bytes)
+        if (reference_peak(reference, p->shares[0].device, from_ns, p->end_ns, id) + bytes >
+            reference->devices[p->shares[0].device].memory_bytes)
             return REFUSED_NO_SPACE;
     }
     after = *p;
-    after.memory_bytes = bytes;
+    after.shares[0].memory_bytes = bytes;
     return changed(reference, p, EVENT_RESIZED, now_ns, caller, after);
 }
 
@@ -372,12 +377,13 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
     if (end_ns == p->end_ns)
         return 0;
     if (end_ns > p->end_ns) {
-        if (!reference->devices[p->device].present)
+        if (!reference->devices[p->shares[0].device].present)
             return REFUSED_BUSY;
         if (!caller->admin && end_ns - now_ns > reference->now.policy.max_ns)
             return REFUSED_INVALID;
-        if (reference_peak(reference, p->device, p->end_ns, end_ns, id) + p->memory_bytes >
-            reference->devices[p->device].memory_bytes)
+        if (reference_peak(reference, p->shares[0].device, p->end_ns, end_ns, id) +
+                p->shares[0].memory_bytes >
+            reference->devices[p->shares[0].device].memory_bytes)
             return REFUSED_NO_SPACE;
     }
     after = *p;

@@ -188,7 +188,11 @@ START_TEST(what_cannot_be_is_refused)
         {.set_warn = true, .warn.ns = 1, .warn.signal = SIGKILL},
         {.set_warn = true, .warn.ns = 1, .warn.signal = SIGSTOP},
     };
-    struct partition p = {.id = 9, .memory_bytes = 1, .end_ns = 50};
+    struct partition p = {.id = 9,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 1,
+                          .shares[0].memory_bytes = 1,
+                          .end_ns = 50};
 
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
@@ -196,11 +200,11 @@ START_TEST(what_cannot_be_is_refused)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         refused(engine_set_ending(engine, CALL(5, &admin, &why), 1, &bad[i]), REFUSED_INVALID,
                 "on_expiry");
-    p.warned = 1;
+    p.state = PARTITION_EXPIRING;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
-    p.warn.ns = 7, p.warned = 2;
+    p.warn.ns = 7, p.state = PARTITION_SUSPENDED;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
-    p.warned = 1, p.on_expiry = 3;
+    p.state = PARTITION_EXPIRING, p.on_expiry = 3;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
     p.on_expiry = 0, p.grace_ns = -1;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
@@ -223,19 +227,19 @@ START_TEST(the_warning_comes_in_its_time)
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(70));
     ck_assert_int_eq(engine_advance(engine, SECONDS(70) - 1), 0);
     no_event();
-    ck_assert_uint_eq(engine_find(engine, 1)->warned, 0);
+    ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_advance(engine, SECONDS(71)), 0);
     event = next_event(EVENT_WARNED, SECONDS(70)); /* its moment, not when it was noticed */
     ck_assert_uint_eq(event->by_uid, 1000);
-    ck_assert_uint_eq(event->before.warned, 0);
-    ck_assert_uint_eq(event->after.warned, 1);
+    ck_assert_uint_eq(event->before.state, PARTITION_ACTIVE);
+    ck_assert_uint_eq(event->after.state, PARTITION_EXPIRING);
     ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof(event->after));
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(80));
     ck_assert_int_eq(engine_advance(engine, SECONDS(99)), 0);
     next_event(EVENT_EXPIRED, SECONDS(80));
     no_event();
     ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
-    ck_assert_uint_eq(next_event(EVENT_EXPIRED, SECONDS(100))->before.warned, 1);
+    ck_assert_uint_eq(next_event(EVENT_EXPIRED, SECONDS(100))->before.state, PARTITION_EXPIRING);
     ck_assert_int_eq(engine_next_wakeup(engine), ENGINE_FOREVER);
     engine_free(engine);
 }
@@ -278,10 +282,10 @@ START_TEST(with_less_left_it_comes_at_once)
     start();
     grant(engine, 7, &alice, 0, "1B 10 warn=10"); /* exactly */
     created = next_event(EVENT_CREATED, 7);
-    ck_assert_uint_eq(created->after.warned, 0);
+    ck_assert_uint_eq(created->after.state, PARTITION_ACTIVE);
     seq = created->seq;
     ck_assert_uint_eq(next_event(EVENT_WARNED, 7)->seq, seq + 1);
-    ck_assert_uint_eq(engine_find(engine, 1)->warned, 1);
+    ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_EXPIRING);
     grant(engine, 0, &alice, 0, "1B 10 warn=11");
     next_event(EVENT_CREATED, 0);
     next_event(EVENT_WARNED, 0);
@@ -295,7 +299,7 @@ START_TEST(with_less_left_it_comes_at_once)
     grant(engine, 0, &alice, 0, "1B 10");
     forget_events();
     ck_assert_int_eq(warn_at(SECONDS(2), 4, 8, 0), 0);
-    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(2))->after.warned, 0);
+    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(2))->after.state, PARTITION_ACTIVE);
     next_event(EVENT_WARNED, SECONDS(2));
     no_event();
     engine_free(engine);
@@ -310,17 +314,17 @@ START_TEST(an_extension_makes_it_active_again)
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     p = engine_find(engine, 1);
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
-    ck_assert_uint_eq(p->warned, 1);
+    ck_assert_uint_eq(p->state, PARTITION_EXPIRING);
     forget_events();
     /* still within the 30 s: it is warned already */
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105)), 0);
     next_event(EVENT_EXTENDED, SECONDS(75));
     no_event();
-    ck_assert_uint_eq(p->warned, 1);
+    ck_assert_uint_eq(p->state, PARTITION_EXPIRING);
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105) + 1),
                      0);
-    ck_assert_uint_eq(next_event(EVENT_EXTENDED, SECONDS(75))->after.warned, 0);
-    ck_assert_uint_eq(p->warned, 0);
+    ck_assert_uint_eq(next_event(EVENT_EXTENDED, SECONDS(75))->after.state, PARTITION_ACTIVE);
+    ck_assert_uint_eq(p->state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(75) + 1);
     ck_assert_int_eq(engine_advance(engine, SECONDS(75) + 1), 0);
     next_event(EVENT_WARNED, SECONDS(75) + 1);
@@ -333,9 +337,9 @@ START_TEST(an_extension_makes_it_active_again)
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR1), 0);
     next_event(EVENT_ENDING, SECONDS(80));
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR2), 0);
-    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(80))->after.warned, 1);
+    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(80))->after.state, PARTITION_EXPIRING);
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 5, 0), 0);
-    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(80))->after.warned, 0);
+    ck_assert_uint_eq(next_event(EVENT_ENDING, SECONDS(80))->after.state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(85));
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 0, 0), 0);
     next_event(EVENT_ENDING, SECONDS(80));
@@ -379,7 +383,7 @@ START_TEST(a_warning_that_was_taken_back_comes_again)
     events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     engine_events_free(events);
-    ck_assert_uint_eq(engine_find(engine, 1)->warned, 0);
+    ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_find(engine, 1)->end_ns, SECONDS(100));
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(70));
     ck_assert_int_eq(engine_advance(engine, SECONDS(76)), 0);
@@ -391,12 +395,17 @@ END_TEST
 
 START_TEST(restored_as_it_was)
 {
-    struct partition p = {.id = 5, .memory_bytes = 1, .end_ns = 100, .warn.ns = 30, .warned = 1};
+    struct partition p = {.id = 5,
+                          .state = PARTITION_EXPIRING,
+                          .share_count = 1,
+                          .shares[0].memory_bytes = 1,
+                          .end_ns = 100,
+                          .warn.ns = 30};
 
     start();
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), 100);
-    p.id = 6, p.warned = 0;
+    p.id = 6, p.state = PARTITION_ACTIVE;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), 70);
     /* further back than time goes */
@@ -422,7 +431,7 @@ START_TEST(notes_tell_and_change_nothing)
     grant(engine, 0, &alice, 0, "1B 100");
     forget_events();
     before = about = *engine_find(engine, 1);
-    about.memory_bytes = 77; /* what the engine knows counts */
+    about.shares[0].memory_bytes = 77; /* what the engine knows counts */
     ck_assert_int_eq(engine_note(engine, 5, &about, 0, "killed", "pid=17 bytes=4096"), 0);
     event = next_event(EVENT_NOTE, 5);
     seq = event->seq;
@@ -440,7 +449,7 @@ START_TEST(notes_tell_and_change_nothing)
     ck_assert_mem_eq(&event->after, &about, sizeof(about));
     ck_assert_mem_eq(&event->before, &about, sizeof(about));
     ck_assert_uint_eq(engine_count(engine), 0);
-    about = (struct partition){.device = ENGINE_DEVICE_ANY, .uid = 1001};
+    about = (struct partition){.uid = 1001};
     ck_assert_int_eq(engine_note(engine, 8, &about, 0, "unmanaged", "pid=5"), 0);
     event = next_event(EVENT_NOTE, 8);
     ck_assert_uint_eq(event->after.id, 0);
@@ -454,7 +463,7 @@ START_TEST(notes_that_are_none)
 {
     static const char *const words[] = {"",    "two words", "Killed",
                                         "a=b", "p1\n",      "01234567890123456789012345678901"};
-    struct partition about = {.device = ENGINE_DEVICE_ANY};
+    struct partition about = {.uid = 0};
     char details[ENGINE_VALUE_MAX + 1];
 
     start();

@@ -51,7 +51,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     p = engine_find(engine, id);
     ck_assert_uint_eq(id, 1);
     ck_assert_uint_eq(p->id, 1);
-    ck_assert_uint_eq(p->device, 0);
+    ck_assert_uint_eq(p->shares[0].device, 0);
     ck_assert_uint_eq(p->uid, 1000);
     ck_assert_uint_eq(p->gid, 100);
     ck_assert_uint_eq(p->mode, 0755);
@@ -59,8 +59,8 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_int_eq(p->grace_ns, SECONDS(10));
     ck_assert_int_eq(p->warn.ns, 0);
     ck_assert_uint_eq(p->warn.signal, 0);
-    ck_assert_uint_eq(p->warned, 0);
-    ck_assert_uint_eq(p->memory_bytes, 40 * GIB);
+    ck_assert_uint_eq(p->state, PARTITION_ACTIVE);
+    ck_assert_uint_eq(p->shares[0].memory_bytes, 40 * GIB);
     ck_assert_int_eq(p->start_ns, 500);
     ck_assert_int_eq(p->end_ns, 500 + SECONDS(3600));
     ck_assert_int_eq(p->created_wall_ns, 12345);
@@ -291,7 +291,7 @@ START_TEST(any_device_takes_the_freest)
     add_device(engine, 10, true);
     for (size_t i = 0; i < 4; i++) {
         id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, i % 2 ? "40B 60" : "20B 60");
-        ck_assert_uint_eq(engine_find(engine, id)->device, shares[i]);
+        ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, shares[i]);
     }
     engine_events_free(engine_take_events(engine));
     /* gpu1 has 60 of 100, gpu2 120 of 200: a tie; gpu3 all of 10 */
@@ -300,9 +300,9 @@ START_TEST(any_device_takes_the_freest)
                      "Not enough available memory: 150 B of one device was asked for, at most 1.00 "
                      "(10 B of gpu3) is free; 0.75 of gpu2 is free from T60, when p2 ends");
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "11B 60");
-    ck_assert_uint_eq(engine_find(engine, id)->device, 1);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 1);
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "50% 60");
-    ck_assert_uint_eq(engine_find(engine, id)->device, 3);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 3);
     engine_free(engine);
 }
 END_TEST
@@ -318,8 +318,8 @@ START_TEST(resize)
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
     event = one_event(EVENT_RESIZED);
-    ck_assert_uint_eq(event->before.memory_bytes, 30);
-    ck_assert_uint_eq(event->after.memory_bytes, 70);
+    ck_assert_uint_eq(event->before.shares[0].memory_bytes, 30);
+    ck_assert_uint_eq(event->after.shares[0].memory_bytes, 70);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
     ck_assert_int_eq(event->at_ns, 5);
     ck_assert_uint_eq(engine_available(engine, 0, 5), 0);
@@ -363,8 +363,13 @@ END_TEST
 /* Somebody has the time after this partition: only restoring makes that today. */
 START_TEST(extending_needs_the_room)
 {
-    struct partition later = {
-        .id = 50, .uid = 5, .memory_bytes = 41, .start_ns = SECONDS(100), .end_ns = SECONDS(200)};
+    struct partition later = {.id = 50,
+                              .uid = 5,
+                              .state = PARTITION_ACTIVE,
+                              .share_count = 1,
+                              .shares[0].memory_bytes = 41,
+                              .start_ns = SECONDS(100),
+                              .end_ns = SECONDS(200)};
     uint64_t id, none;
 
     start(100);
@@ -387,9 +392,62 @@ START_TEST(extending_needs_the_room)
 }
 END_TEST
 
+/* Only restoring makes one with several shares yet. */
+START_TEST(a_partition_on_two_devices)
+{
+    struct partition p = {.id = 1,
+                          .uid = 1000,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 2,
+                          .shares = {{.device = 1, .memory_bytes = 30}, {.memory_bytes = 20}},
+                          .end_ns = SECONDS(100)};
+    struct partition bad = p;
+    uint64_t count, bytes;
+
+    start(100);
+    add_device(engine, 50, true);
+    bad.shares[1].device = 1;
+    ck_assert_int_eq(engine_restore(engine, &bad), -EINVAL);
+    bad = p, bad.shares[1].memory_bytes = 0;
+    ck_assert_int_eq(engine_restore(engine, &bad), -EINVAL);
+    bad = p, bad.share_count = SHARE_MAX + 1;
+    ck_assert_int_eq(engine_restore(engine, &bad), -EINVAL);
+    ck_assert_int_eq(engine_restore(engine, &p), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        ck_assert_uint_eq(engine_next_on_device(engine, i, 0)->id, 1);
+        ck_assert_uint_eq(engine_device_partitions(engine, i), 1);
+        ck_assert_uint_eq(engine_promised(engine, i, 0), i ? 30 : 20);
+    }
+    engine_user_holds(engine, 1000, &count, &bytes);
+    ck_assert(count == 1 && bytes == 50);
+    /* each must have the room */
+    refused(engine_resize(engine, CALL(0, &alice, &why), 1, 51), REFUSED_NO_SPACE, "gpu1");
+    ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 50), 0);
+    engine_events_free(engine_take_events(engine));
+    ck_assert(engine_available(engine, 0, 0) == 50 && engine_available(engine, 1, 0) == 0);
+    p.id = 2, p.share_count = 1, p.shares[0] = (struct share){.memory_bytes = 51};
+    p.start_ns = SECONDS(100), p.end_ns = SECONDS(200);
+    ck_assert_int_eq(engine_restore(engine, &p), 0);
+    refused(engine_set_end(engine, CALL(0, &alice, &why), 1, SECONDS(101)), REFUSED_NO_SPACE,
+            "gpu0");
+    ck_assert_int_eq(engine_release(engine, CALL(0, &alice, &why), 1), 0);
+    ck_assert(engine_promised(engine, 0, 0) == 0 && engine_promised(engine, 1, 0) == 0);
+    struct engine_event *events = engine_take_events(engine);
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    ck_assert(engine_promised(engine, 0, 0) == 50 && engine_promised(engine, 1, 0) == 50);
+    engine_events_free(events);
+    engine_free(engine);
+}
+END_TEST
+
 START_TEST(a_device_that_is_gone_or_shrank)
 {
-    struct partition p = {.id = 1, .uid = 1000, .memory_bytes = 50, .end_ns = SECONDS(100)};
+    struct partition p = {.id = 1,
+                          .uid = 1000,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 1,
+                          .shares[0].memory_bytes = 50,
+                          .end_ns = SECONDS(100)};
     uint64_t id;
 
     engine = new_engine();
@@ -397,7 +455,7 @@ START_TEST(a_device_that_is_gone_or_shrank)
     add_device(engine, 60, true);
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     p.id = 2;
-    p.device = 1;
+    p.shares[0].device = 1;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     p.id = 3;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
@@ -689,7 +747,9 @@ START_TEST(restore_refuses_what_cannot_be_true)
 {
     const struct partition good = {.id = 7,
                                    .uid = 1,
-                                   .memory_bytes = 10,
+                                   .state = PARTITION_ACTIVE,
+                                   .share_count = 1,
+                                   .shares[0].memory_bytes = 10,
                                    .start_ns = -50,
                                    .end_ns = 100,
                                    .change_seq = 31,
@@ -707,10 +767,10 @@ START_TEST(restore_refuses_what_cannot_be_true)
     } while (0)
     BAD(bad.id = 7);
     BAD(bad.id = 0);
-    BAD(bad.device = 1);
+    BAD(bad.shares[0].device = 1);
     BAD(bad.end_ns = bad.start_ns);
-    BAD(bad.memory_bytes = 0);
-    BAD(bad.memory_bytes = INT64_MAX);
+    BAD(bad.shares[0].memory_bytes = 0);
+    BAD(bad.shares[0].memory_bytes = INT64_MAX);
     BAD(memset(bad.name, 'x', sizeof(bad.name)));
     ck_assert_uint_eq(engine_count(engine), 1);
     ck_assert_ptr_null(engine_take_events(engine));
@@ -772,6 +832,7 @@ int main(void)
         resize,
         another_end,
         extending_needs_the_room,
+        a_partition_on_two_devices,
         a_device_that_is_gone_or_shrank,
         rename_checks_labels,
         hand_over,

@@ -39,11 +39,11 @@ static char *picture(void)
 
     while ((p = engine_next(engine, p ? p->id : 0)))
         fprintf(out, "p%llu %u %u %u %o %llu %lld %lld %llu %llu %s %u %lld %lld %u %u\n",
-                (unsigned long long)p->id, p->device, p->uid, p->gid, p->mode,
-                (unsigned long long)p->memory_bytes, (long long)p->start_ns, (long long)p->end_ns,
-                (unsigned long long)p->hold, (unsigned long long)p->change_seq, p->name,
-                p->on_expiry, (long long)p->grace_ns, (long long)p->warn.ns, p->warn.signal,
-                p->warned);
+                (unsigned long long)p->id, p->shares[0].device, p->uid, p->gid, p->mode,
+                (unsigned long long)p->shares[0].memory_bytes, (long long)p->start_ns,
+                (long long)p->end_ns, (unsigned long long)p->hold,
+                (unsigned long long)p->change_seq, p->name, p->on_expiry, (long long)p->grace_ns,
+                (long long)p->warn.ns, p->warn.signal, p->state);
     while (engine_next_step(engine, 0, at_ns, &at_ns, &bytes))
         fprintf(out, "%lld %llu\n", (long long)at_ns, (unsigned long long)bytes);
     for (uint32_t uid = 1000; uid < 1003; uid++) {
@@ -168,7 +168,12 @@ static int add_one(void)
 
 static int restore(void)
 {
-    struct partition p = {.id = 40, .uid = 1001, .memory_bytes = 1, .end_ns = 50};
+    struct partition p = {.id = 40,
+                          .uid = 1001,
+                          .state = PARTITION_ACTIVE,
+                          .share_count = 1,
+                          .shares[0].memory_bytes = 1,
+                          .end_ns = 50};
 
     return engine_restore(engine, &p);
 }

@@ -240,7 +240,7 @@ static const char *line_of_event(void)
 START_TEST(test_event_lines)
 {
     const struct caller admin = {.uid = 4000000002u, .admin = true};
-    struct partition about = {.device = ENGINE_DEVICE_ANY, .uid = 4000000001u};
+    struct partition about = {.uid = 4000000001u};
     struct ending_change change = {.set_warn = true, .warn.ns = 9 * NS_PER_SECOND};
     struct refusal why;
     uint64_t id = grant(1, 4000000000u, "1M 60 grace=0 on_expiry=kill");
@@ -259,7 +259,7 @@ START_TEST(test_event_lines)
     ck_assert_str_eq(line_of_event(), "emptied p1 device=gpu1 user=4000000000 by=4000000002");
     engine_note(tree.engine, tree.now_ns, &about, admin.uid, "access-changed", "node=/dev/x");
     ck_assert_str_eq(line_of_event(), "access-changed user=4000000001 node=/dev/x by=4000000002");
-    about.device = 0;
+    about.share_count = 1;
     engine_note(tree.engine, tree.now_ns, &about, admin.uid, "unmanaged", "pid=5");
     ck_assert_str_eq(line_of_event(), "unmanaged device=gpu0 user=4000000001 pid=5 by=4000000002");
 }

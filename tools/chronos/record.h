@@ -34,24 +34,10 @@ void record_json(struct json *json, const struct field *fields, const struct rec
 
 /* Partitions. */
 enum partition_field {
-    PARTITION_NAME,
-    PARTITION_USER,
-    PARTITION_DEVICE,
-    PARTITION_FRACTION,
-    PARTITION_MEMORY,
-    PARTITION_MEMORY_USED,
-    PARTITION_MEMORY_PEAK,
-    PARTITION_STATE,
-    PARTITION_CREATED,
-    PARTITION_CREATOR_UID,
-    PARTITION_CREATOR_PID,
-    PARTITION_START,
-    PARTITION_EXPIRES,
-    PARTITION_DURATION,
-    PARTITION_REMAINING,
-    PARTITION_ON_EXPIRY,
-    PARTITION_GRACE,
-    PARTITION_WARN,
+#define ATTRIBUTE(ID, ...) PARTITION_##ID,
+#define SHOWN(ID, ...)     PARTITION_##ID,
+#define WORD(ID, ...)      PARTITION_##ID,
+#include "core/engine/partition.def"
 };
 extern const struct field partition_fields[]; /* ends with a NULL file */
 #define PARTITION_ALL UINT32_MAX

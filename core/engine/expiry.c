@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The end of partitions and the warning before it: when their time is up, and when the
+ * file that holds them is closed.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry)
+{
+    event->before = event->after = entry->partition;
+    journal_append(engine, event);
+    event->after.end_ns = event->at_ns;
+    event->after.change_seq = event->seq;
+    index_remove(engine, entry);
+    free(entry);
+}
+
+void expiry_warn(struct engine *engine, struct engine_event *event, struct entry *entry)
+{
+    event->before = event->after = entry->partition;
+    journal_append(engine, event);
+    event->after.state = PARTITION_EXPIRING;
+    event->after.change_seq = event->seq;
+    index_change(engine, entry, &event->after);
+}
+
+int64_t engine_next_wakeup(const struct engine *engine)
+{
+    return engine->next_end_ns < engine->next_warning_ns ? engine->next_end_ns
+                                                         : engine->next_warning_ns;
+}
+
+/* All that time brings until now_ns, in its order, as events that name nobody yet.
+ * False without memory. */
+static bool foresee(const struct engine *engine, int64_t now_ns, struct engine_event **last)
+{
+    const struct entry *warning = index_first_warning(engine);
+    const struct entry *end = index_next_end(engine, INT64_MIN, 0);
+
+    for (;;) {
+        if (warning && ending_warning_ns(&warning->partition) > now_ns)
+            warning = NULL;
+        if (end && end->partition.end_ns > now_ns)
+            end = NULL;
+        if (!warning && !end)
+            return true;
+        /* Of one partition the warning is always before the end. */
+        if (warning && (!end || ending_warning_ns(&warning->partition) <= end->partition.end_ns)) {
+            *last = journal_new(EVENT_WARNED, ending_warning_ns(&warning->partition),
+                                warning->partition.uid);
+            warning = index_next_warning(engine, warning);
+        } else {
+            *last = journal_new(EVENT_EXPIRED, end->partition.end_ns, end->partition.uid);
+            end = index_next_end(engine, end->partition.end_ns, end->partition.id);
+        }
+        if (!*last)
+            return false;
+        last = &(*last)->next;
+    }
+}
+
+int engine_advance(struct engine *engine, int64_t now_ns)
+{
+    struct engine_event *first = NULL;
+
+    if (engine_next_wakeup(engine) > now_ns)
+        return 0;
+    /* All events first: if memory is short, nothing has happened. */
+    if (!foresee(engine, now_ns, &first)) {
+        engine_events_free(first);
+        return -ENOMEM;
+    }
+    while (first) {
+        struct engine_event *event = first;
+
+        first = event->next;
+        if (event->kind == EVENT_WARNED)
+            expiry_warn(engine, event, index_first_warning(engine));
+        else
+            expiry_end(engine, event, index_next_end(engine, INT64_MIN, 0));
+    }
+    return 0;
+}
+
+int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold)
+{
+    struct engine_event *first = NULL, **last = &first;
+    struct entry *held;
+    uint64_t id = 0;
+
+    /* What is past its end is left to engine_advance: it expired before. */
+    while (hold && (held = index_next_held(engine, hold, id))) {
+        id = held->partition.id;
+        if (held->partition.end_ns <= now_ns)
+            continue;
+        *last = journal_new(EVENT_CLOSED, now_ns, held->partition.uid);
+        if (!*last) {
+            engine_events_free(first);
+            return -ENOMEM;
+        }
+        (*last)->before.id = id;
+        last = &(*last)->next;
+    }
+    while (first) {
+        struct engine_event *event = first;
+
+        first = event->next;
+        expiry_end(engine, event, index_find(engine, event->before.id));
+    }
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking back what could not be made durable, event by event from the last to the first.
+ * It must not know why that failed.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What taking back may need, made before anything is touched. */
+struct revert {
+    const struct engine_event **events; /* an array, to go through it from the end */
+    size_t count;
+    struct entry **entries; /* for partitions that ended */
+    size_t entry_count;
+    struct setting_entry **settings; /* for settings that were taken out */
+    size_t setting_count;
+};
+
+static void revert_clear(struct revert *revert)
+{
+    while (revert->entry_count > 0)
+        free(revert->entries[--revert->entry_count]);
+    while (revert->setting_count > 0)
+        free(revert->settings[--revert->setting_count]);
+    free(revert->entries);
+    free(revert->settings);
+    free(revert->events);
+}
+
+static bool revert_prepare(struct revert *revert, const struct engine_event *events)
+{
+    size_t count = 0;
+
+    for (const struct engine_event *event = events; event; event = event->next)
+        count++;
+    revert->events = calloc(count, sizeof(struct engine_event *));
+    revert->entries = calloc(count, sizeof(struct entry *));
+    revert->settings = calloc(count, sizeof(struct setting_entry *));
+    if (!revert->events || !revert->entries || !revert->settings)
+        return false;
+    for (const struct engine_event *event = events; event; event = event->next) {
+        revert->events[revert->count++] = event;
+        if (event_kind_is_end(event->kind)) {
+            struct entry *entry = index_new_entry(event->before.share_count);
+
+            if (!entry)
+                return false;
+            revert->entries[revert->entry_count++] = entry;
+        } else if (event->kind == EVENT_SETTING) {
+            struct setting_entry *setting = calloc(1, sizeof(*setting));
+
+            if (!setting)
+                return false;
+            revert->settings[revert->setting_count++] = setting;
+        }
+    }
+    return true;
+}
+
+/* A note moved the change_seq of a partition that was alive, and nothing else. */
+static bool revert_note(struct engine *engine, const struct engine_event *event)
+{
+    struct entry *entry = index_find(engine, event->before.id);
+
+    if (event->after.change_seq == event->before.change_seq)
+        return true;
+    if (entry)
+        index_change(engine, entry, &event->before);
+    return entry != NULL;
+}
+
+/* False when the event does not fit what is there: not ours, or out of order. */
+static bool revert_one(struct engine *engine, struct revert *revert,
+                       const struct engine_event *event)
+{
+    uint64_t id = event->kind == EVENT_CREATED ? event->after.id : event->before.id;
+    struct entry *entry = index_find(engine, id);
+
+    if (event->kind == EVENT_NOTE) {
+        return revert_note(engine, event);
+    } else if (event->kind == EVENT_SETTING) {
+        settings_put(engine, revert->settings[--revert->setting_count], event->key,
+                     event->old_value);
+    } else if (event_kind_is_end(event->kind)) {
+        if (entry)
+            return false;
+        entry = revert->entries[--revert->entry_count];
+        entry->partition = event->before;
+        index_add(engine, entry);
+    } else if (!entry) {
+        return false;
+    } else if (event->kind == EVENT_CREATED) {
+        index_remove(engine, entry);
+        free(entry);
+    } else {
+        index_change(engine, entry, &event->before);
+    }
+    return true;
+}
+
+int engine_revert(struct engine *engine, const struct engine_event *events)
+{
+    struct revert revert = {0};
+    bool good;
+
+    if (!events)
+        return 0;
+    good = revert_prepare(&revert, events);
+    if (!good) {
+        revert_clear(&revert);
+        return -ENOMEM;
+    }
+    while (revert.count > 0)
+        good = revert_one(engine, &revert, revert.events[--revert.count]) && good;
+    revert_clear(&revert);
+    return good ? 0 : -EINVAL;
+}
