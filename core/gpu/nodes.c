@@ -15,12 +15,12 @@ int gpu_nodes(const struct gpu_device *device, const struct gpu_roots *roots, gp
     return r;
 }
 
-bool gpu_nodes_reopened(const struct gpu_roots *roots, char *message, size_t size)
+bool gpu_nodes_reopened(const struct gpu_roots *roots, struct message *message)
 {
     const struct gpu_roots full = gpu_roots_full(roots);
-    message[0] = '\0';
+    message->text[0] = '\0';
     for (size_t i = 0; gpu_vendors[i]; i++)
-        if (gpu_vendors[i]->reopened && gpu_vendors[i]->reopened(&full, message, size))
+        if (gpu_vendors[i]->reopened && gpu_vendors[i]->reopened(&full, message))
             return true;
     return false;
 }

@@ -17,7 +17,7 @@ int gpu_nodes(const struct gpu_device *device, const struct gpu_roots *roots, gp
 
 /* True when something that any user can start sets modes on nodes of a vendor back. Then
  * `message` says what to do about it, else it is "". */
-bool gpu_nodes_reopened(const struct gpu_roots *roots, char *message, size_t size);
+bool gpu_nodes_reopened(const struct gpu_roots *roots, struct message *message);
 
 /* In a process of one thread, before it loads a vendor's library: if one of `vendors` says
  * that its library changes nodes, the process gets a /dev of its own that is read-only: it

@@ -243,7 +243,7 @@ static unsigned long long newest(const struct nvml_utilization *samples, unsigne
 
 /* Adds what each process was busy since the last time. A sample is the mean of all the
  * time from then to the newest sample of any process, not to its own (tried: an H200,
- * driver 580). See meter.h for what it is worth. */
+ * driver 580). See usage.h for what it is worth. */
 static void count_busy(struct nvml *nvml, uint32_t index, struct usage_rows *rows)
 {
     struct device *device = &nvml->device[index];
@@ -308,7 +308,7 @@ static void read_device(struct nvml *nvml, uint32_t index, struct usage_device *
     }
 }
 
-/* -- the backend ------------------------------------------------------------------ */
+/* -- the vendor ------------------------------------------------------------------- */
 
 static void sample(void *state, const struct gpu_setup *setup, struct usage_answer *answer,
                    struct usage_rows *rows)

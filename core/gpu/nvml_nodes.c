@@ -96,22 +96,21 @@ int nvml_nodes(const struct gpu_node_search *search)
     return r;
 }
 
-bool nvml_nodes_reopened(const struct gpu_roots *roots, char *message, size_t size)
+bool nvml_nodes_reopened(const struct gpu_roots *roots, struct message *message)
 {
     char path[PATH_MAX], value[16];
 
     if (gpu_path(path, "%s/driver/nvidia/params", roots->proc) != 0 ||
         !read_value(path, "ModifyDeviceFiles", value, sizeof(value)) || strcmp(value, "1") != 0)
         return false;
-    /* In decimal. The gate's nodes show 0660: then there is nothing to set back. */
+    /* In decimal. Restricted nodes show 0660: then there is nothing to set back. */
     if (read_value(path, "DeviceFileMode", value, sizeof(value)) &&
         strtoul(value, NULL, 10) == 0660)
         return false;
-    snprintf(message, size,
-             "nvidia-modprobe, which any user can start, and programs of root set the modes of "
-             "NVIDIA's nodes back: "
-             "write \"options nvidia NVreg_ModifyDeviceFiles=0\" into a file in /etc/modprobe.d "
-             "and load the driver again");
+    message_set(0, message,
+                "nvidia-modprobe, which any user can start, and programs of root set the modes of "
+                "NVIDIA's nodes back: write \"options nvidia NVreg_ModifyDeviceFiles=0\" into a "
+                "file in /etc/modprobe.d and load the driver again");
     return true;
 }
 

@@ -16,6 +16,8 @@
 #include "gpu.h"
 #include "usage_rows.h"
 
+#include "core/base/message.h"
+
 #include <limits.h>
 
 #define GPU_VENDOR_MAX 16 /* bits of a question */
@@ -110,7 +112,7 @@ struct gpu_vendor {
     int (*nodes)(const struct gpu_node_search *search);
     /* (daemon) True when something that any user can start sets modes on the nodes back;
      * `message` says what to do about it. */
-    bool (*reopened)(const struct gpu_roots *roots, char *message, size_t size);
+    bool (*reopened)(const struct gpu_roots *roots, struct message *message);
     /* (driver, before all others) True when its library would change the modes of nodes:
      * then the process gets a read-only /dev. */
     bool (*changes_nodes)(const struct gpu_roots *roots);

@@ -242,15 +242,15 @@ static void tell_changes(struct access *access, int64_t now_ns)
 }
 
 /* What is wrong although the gate could do its work. */
-static void find_weakness(const struct access *access, char *message, size_t size)
+static void find_weakness(const struct access *access, struct message *message)
 {
-    message[0] = '\0';
+    message->text[0] = '\0';
     if (!access->node_count)
-        snprintf(message, size,
-                 "the gate finds no device nodes of these devices: "
-                 "everybody can use them as before");
+        message_set(0, message,
+                    "the gate finds no device nodes of these devices: "
+                    "everybody can use them as before");
     else
-        gpu_nodes_reopened(NULL, message, size);
+        gpu_nodes_reopened(NULL, message);
 }
 
 static void hold(struct access *access, int64_t now_ns, bool scan)
@@ -268,7 +268,7 @@ static void hold(struct access *access, int64_t now_ns, bool scan)
     for (size_t i = 0; !r && i < access->node_count; i++)
         access->held |= access->nodes[i].own ? access->nodes[i].devices : 0;
     if (!r)
-        find_weakness(access, message.text, sizeof(message.text));
+        find_weakness(access, &message);
     set_why(access, message.text);
 }
 

@@ -166,10 +166,10 @@ def shielded():
     driver.use(0, os.getpid(), 1 << 30)
     equal(mount.read('gpu0', name, 'memory_used'), '0')
     worker = mount.worker()
-    meters = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
-              map(int, lib.read(f'/proc/{worker}/task/{thread}/children').split())]
-    check(meters, 'somebody asks')
-    for pid in meters:
+    drivers = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
+               map(int, lib.read(f'/proc/{worker}/task/{thread}/children').split())]
+    check(drivers, 'somebody asks')
+    for pid in drivers:
         check(os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt'), 'shielded')
     mount.release_all()
     subprocess.run(['umount', mount.dir], check=True)

@@ -182,6 +182,22 @@ START_TEST(opencl_nothing)
 }
 END_TEST
 
+/* A layer that no loader takes is worth a note only where programs can use a device. */
+START_TEST(opencl_layer)
+{
+    const struct gpu_find_options options = {
+        .layer = "/nonexistent/layer.so", .program = program, .timeout_ms = 60000};
+    if (_i == 0) {
+        setenv("OCL_ICD_VENDORS", "/nonexistent/", 1);
+        setenv("OCL_ICD_FILENAMES", "", 1);
+    }
+    ck_assert_int_eq(gpu_probe(&options, find("opencl"), &list), 0);
+    ck_assert_int_eq(strstr(list.note, "takes no layers") != NULL, list.count > 0);
+    ck_assert_uint_eq(list.layered, 0);
+    ONE_LINE(list.note);
+}
+END_TEST
+
 static char notes[1024];
 
 static void note(void *context, const char *text)
@@ -243,5 +259,6 @@ int main(int argc, char **argv)
     TCase *all = check_case("gpu-contract-opencl", NULL, NULL);
     tcase_add_loop_test(all, opencl_devices, 0, 3);
     tcase_add_test(all, opencl_nothing);
+    tcase_add_loop_test(all, opencl_layer, 0, 2);
     return check_run("gpu-contract-opencl", all);
 }

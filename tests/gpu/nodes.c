@@ -153,7 +153,7 @@ START_TEST(test_stop)
 }
 END_TEST
 
-static bool reopened(const char *modify, unsigned mode, char *message, size_t size)
+static bool reopened(const char *modify, unsigned mode, struct message *message)
 {
     char path[256];
     const struct gpu_roots roots = {.proc = dev};
@@ -164,23 +164,24 @@ static bool reopened(const char *modify, unsigned mode, char *message, size_t si
     fprintf(file, "RmLogonRC: 1\nModifyDeviceFiles: %s\nDeviceFileUID: 0\nDeviceFileMode: %u\n",
             modify, mode);
     fclose(file);
-    return gpu_nodes_reopened(&roots, message, size);
+    return gpu_nodes_reopened(&roots, message);
 }
 
 START_TEST(test_reopened)
 {
-    char message[512], proc[PATH_MAX];
+    struct message message;
+    char proc[PATH_MAX];
     const struct gpu_roots roots = {.proc = proc}, none = {.proc = dev};
 
     snprintf(proc, sizeof(proc), "%s/h200/proc", trees);
-    ck_assert(gpu_nodes_reopened(&roots, message, sizeof(message)));
-    ck_assert_ptr_nonnull(strstr(message, "NVreg_ModifyDeviceFiles=0"));
-    ck_assert(!gpu_nodes_reopened(&none, message, sizeof(message)));
-    ck_assert_str_eq(message, "");
-    ck_assert(reopened("1", 0666, message, sizeof(message)));
-    ck_assert(!reopened("1", 0660, message, sizeof(message)));
-    ck_assert(!reopened("0", 0666, message, sizeof(message)));
-    ck_assert_str_eq(message, "");
+    ck_assert(gpu_nodes_reopened(&roots, &message));
+    ck_assert_ptr_nonnull(strstr(message.text, "NVreg_ModifyDeviceFiles=0"));
+    ck_assert(!gpu_nodes_reopened(&none, &message));
+    ck_assert_str_eq(message.text, "");
+    ck_assert(reopened("1", 0666, &message));
+    ck_assert(!reopened("1", 0660, &message));
+    ck_assert(!reopened("0", 0666, &message));
+    ck_assert_str_eq(message.text, "");
 }
 END_TEST
 

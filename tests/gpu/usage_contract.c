@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,50 +24,42 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-/* -- every backend ------------------------------------------------------------------ */
+/* -- every vendor -------------------------------------------------------------------- */
 
-/* A machine, and what must be told of it. Processes as "pid device MiB busy_ns", where
- * the busy time is not looked at when it is ?. */
+/* What must be told of a machine of tests/gpu/machines (README.md there): commas between
+ * devices ("backend known used summed") and processes ("pid device MiB busy_ns"). */
 struct machine {
-    const char *name, *tree, *nvml, *devices;
-    const char *told; /* "backend known used summed" of each device */
-    const char *processes;
+    char devices[1024], told[1024], processes[1024];
 };
 
-static const struct machine machines[] = {
-    {.name = "amd",
-     .tree = "amd.tree",
-     .devices = "- 0000:03:00.0,- 0000:43:00.0",
-     .told = "drm known 5368709120 total,drm known 26357760 total",
-     .processes = "1200 0 3072 3500000007,1200 1 2 123456789,1300 0 1025 520,1400 0 0 0"},
-    {.name = "intel",
-     .tree = "intel.tree",
-     .devices = "- 0000:00:02.0,- 0000:03:00.0,- 0000:04:00.0,GPU-1 0000:05:00.0",
-     .told =
-         "drm known 83886080 sum,drm known 23560192 sum,drm known 52539392 sum,none unknown 0 -",
-     .processes = "900 0 80 400,900 1 22.46875 0,900 2 48.00390625 25662044496,901 2 2 0,"
-                  "902 2 0.09765625 9,903 2 0.00390625 0"},
-    {.name = "nvidia",
-     .nvml = "device GPU-AAAA 00000000:3B:00.0 4000000000\n"
-             "process 10 1048576 30\n"
-             "process 11 - 0 g\n"
-             "process 12 2097152 0 cg\n"
-             "process 13 3145728 0 m\n"
-             "device GPU-bbbb 00000000:5E:00.0 77\n"
-             "process 10 5242880 0\n"
-             "device GPU-cccc 00000001:5E:00.0 88\n",
-     .devices = "GPU-bbbb -,gpu-aaaa 0000:99:00.0,- 0001:5e:00.0,GPU-zzzz -",
-     .told = "nvml known 77 total,nvml known 4000000000 total,nvml known 88 total,none unknown 0 -",
-     .processes = "10 0 5 ?,10 1 1 ?,11 1 - ?,12 1 2 ?,13 1 3 ?"},
-    {.name = "both",
-     .tree = "amd.tree",
-     .nvml = "device GPU-bbbb 00000000:5E:00.0 77\nprocess 10 1048576 0\n",
-     .devices = "GPU-bbbb -,- 0000:03:00.0,- 0000:77:00.0",
-     .told = "nvml known 77 total,drm known 5368709120 total,none unknown 0 -",
-     .processes = "10 0 1 ?,1200 1 3072 ?,1300 1 1025 ?,1400 1 0 ?"},
-    {.name = "none", .devices = "SIM-0 -,SIM-1 -", .told = "none unknown 0 -,none unknown 0 -"},
-    {.name = "no devices", .tree = "amd.tree", .devices = "", .told = ""},
-};
+static glob_t machines;
+
+static void append(char *list, size_t size, const char *text)
+{
+    size_t length = strlen(list);
+    snprintf(list + length, size - length, "%s%s", length > 0 ? "," : "", text);
+}
+
+static void read_machine(const char *path, struct machine *machine)
+{
+    char line[256], name[128], told[128];
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s", path);
+    memset(machine, 0, sizeof(*machine));
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (!strncmp(line, "process ", 8))
+            append(machine->processes, sizeof(machine->processes), line + 8);
+        int end = 0;
+        if (sscanf(line, "device %*s %*s%n", &end), end == 0)
+            continue;
+        snprintf(name, sizeof(name), "%.*s", end - 7, line + 7);
+        snprintf(told, sizeof(told), "%s", line + end + 1);
+        append(machine->devices, sizeof(machine->devices), name);
+        append(machine->told, sizeof(machine->told), told);
+    }
+    fclose(file);
+}
 
 static void describe(const struct gpu_usage *usage, char *told, size_t size)
 {
@@ -103,21 +96,19 @@ static void check_process(const struct gpu_usage *usage, const char *text)
 
 START_TEST(tells)
 {
-    const struct machine *machine = &machines[_i];
+    const char *path = machines.gl_pathv[_i];
     char told[1024], copy[1024], *save = NULL;
-    uint32_t count = 0;
+    struct machine machine;
 
-    if (machine->tree != NULL)
-        help_lay_out(machine->tree);
-    if (machine->nvml != NULL)
-        help_tell(machine->nvml);
-    struct usage_reader *reader = help_reader(machine->devices, NULL);
+    read_machine(path, &machine);
+    help_lay_out(strrchr(path, '/') + 1);
+    struct usage_reader *reader = help_reader(machine.devices, NULL);
     for (int i = 0; i < 2; i++) { /* and the same again */
         const struct gpu_usage *usage = help_ask(reader);
+        uint32_t count = 0;
         describe(usage, told, sizeof(told));
-        ck_assert_str_eq(told, machine->told);
-        snprintf(copy, sizeof(copy), "%s", machine->processes != NULL ? machine->processes : "");
-        count = 0;
+        ck_assert_str_eq(told, machine.told);
+        snprintf(copy, sizeof(copy), "%s", machine.processes);
         for (char *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
             check_process(usage, one);
             count++;
@@ -126,6 +117,24 @@ START_TEST(tells)
         ck_assert_uint_eq(usage->process_lost, 0);
     }
     usage_reader_free(reader);
+}
+END_TEST
+
+/* A vendor that tells usage is there with at least one machine. */
+START_TEST(vendors_have_machines)
+{
+    struct machine machine;
+    for (size_t v = 0; gpu_vendors[v]; v++) {
+        bool found = !gpu_vendors[v]->sample;
+        char word[32];
+        snprintf(word, sizeof(word), "%s known", gpu_vendors[v]->name);
+        for (size_t i = 0; i < machines.gl_pathc && !found; i++) {
+            read_machine(machines.gl_pathv[i], &machine);
+            found = strstr(machine.told, word) != NULL;
+        }
+        ck_assert_msg(found, "%s: tests/gpu/machines has no machine with its devices",
+                      gpu_vendors[v]->name);
+    }
 }
 END_TEST
 
@@ -495,19 +504,35 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    const TTest *const tests[] = {
-        vendors_have_words, parts_are_not_the_whole, old_driver,    news,
-        driver_comes_later, busy_as_long_as_it_was,  busy_goes_on,  busy_never_goes_back,
-        asks_once,          leaves_nothing,          sleeps,        gets_nothing_of_ours,
-        ends_when_idle,     ends_with_its_asker,     bad_arguments, starts_among_threads};
+    const TTest *const tests[] = {vendors_have_words,
+                                  vendors_have_machines,
+                                  parts_are_not_the_whole,
+                                  old_driver,
+                                  news,
+                                  driver_comes_later,
+                                  busy_as_long_as_it_was,
+                                  busy_goes_on,
+                                  busy_never_goes_back,
+                                  asks_once,
+                                  leaves_nothing,
+                                  sleeps,
+                                  gets_nothing_of_ours,
+                                  ends_when_idle,
+                                  ends_with_its_asker,
+                                  bad_arguments,
+                                  starts_among_threads};
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(driver_process(argv[2], gpu_vendors));
     if (realpath(argv[0], help_program) == NULL)
         return 1;
+    if (glob(USAGE_TREES "/*.machine", 0, NULL, &machines) != 0)
+        return 1;
     TCase *all = check_case("usage-contract", help_begin, help_end);
-    tcase_add_loop_test(all, tells, 0, (int)ARRAY_COUNT(machines));
+    tcase_add_loop_test(all, tells, 0, (int)machines.gl_pathc);
     for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
         tcase_add_test(all, tests[i]);
-    return check_run("usage-contract", all);
+    int r = check_run("usage-contract", all);
+    globfree(&machines);
+    return r;
 }

@@ -98,7 +98,9 @@ void help_lay_out(const char *name)
         if (out != NULL)
             fclose(out);
         out = NULL;
-        if (sscanf(line, "link %255s %255s", path, target) == 2) {
+        if (sscanf(line, "include %255s", path) == 1) {
+            help_lay_out(path);
+        } else if (sscanf(line, "link %255s %255s", path, target) == 2) {
             make_parents(help_path(path));
             ck_assert_msg(symlink(target, help_path(path)) == 0, "%s", path);
         } else if (sscanf(line, "file %255s", path) == 1) {

@@ -16,7 +16,7 @@ extern char help_directory[64];
 void help_begin(void);
 void help_end(void);
 
-/* Lays tests/gpu/drm/NAME out in the directory: it has "sys" and "proc" then. */
+/* Lays tests/gpu/machines/NAME out in the directory: it has "sys" and "proc" then. */
 void help_lay_out(const char *name);
 /* "DIRECTORY/name", in one of a few static places. */
 const char *help_path(const char *name);

@@ -106,6 +106,9 @@ START_TEST(match)
     name(5, "", "0000:00:00.0");
     ck_assert_int_eq(gpu_match(&setup, "", ""), -1);
     ck_assert_int_eq(gpu_match(&setup, "gpu-AB-1", ""), 1);
+    ck_assert_int_eq(gpu_match(&setup, "ab1", ""), 1);
+    ck_assert_int_eq(gpu_match(&setup, "ab12", ""), -1);
+    ck_assert_int_eq(gpu_match(&setup, "GPU-", ""), -1);
     ck_assert_int_eq(gpu_match(&setup, "GPU-ab-1", "0001:3B:00.0"), 1); /* the uuid first */
     ck_assert_int_eq(gpu_match(&setup, "GPU-other", "0001:3B:00.0"), 2);
     ck_assert_int_eq(gpu_match(&setup, "", "00000001:3B:00.0"), 2);
