@@ -28,10 +28,13 @@ if 'clean' in how:
     signal.signal(signal.SIGTERM, end)
 if 'usr1' in how:
     signal.signal(signal.SIGUSR1, lambda *_: tell('warned'))
+def leave():
+    while not os.path.exists(sys.argv[2] + '.leave'): time.sleep(0.01)
+    os._exit(0)
 if 'daemon' in how:
-    if os.fork(): time.sleep(0.3); os._exit(0)
+    if os.fork(): leave()
     os.setsid()
-    if os.fork(): time.sleep(0.3); os._exit(0)
+    if os.fork(): leave()
 if 'children' in how:
     for _ in range(5):
         if os.fork() == 0: break
@@ -303,13 +306,14 @@ def runaways(mount, enforcer):
     name = mount.ask('10% 600 on_expiry=kill')
     program = Program(mount, name, 'daemon')
     pid = program.words('ready')[0]
-    program.wait()
     if enforcer == 'process-tree':
-        # Its parents lived long enough to be seen with it.
+        # Its parents live until it was seen with them.
         check(wait_for(lambda: pid in procs(mount, name), 5), 'seen')
-    time.sleep(0.5)
-    equal(lib.read(f'/proc/{pid}/stat').rsplit(')', 1)[1].split()[1], '1', 'an orphan')
-    equal(procs(mount, name), [pid], 'still belongs')
+    open(program.told + '.leave', 'w').close()
+    program.wait()
+    check(wait_for(lambda: lib.read(f'/proc/{pid}/stat').rsplit(')', 1)[1].split()[1] == '1', 5),
+          'an orphan')
+    check(wait_for(lambda: procs(mount, name) == [pid], 5), 'still belongs', procs(mount, name))
     release(mount, name)
     check(wait_for(lambda: not program.alive(), 10), 'ended')
     program.end()
