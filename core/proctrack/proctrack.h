@@ -26,7 +26,7 @@
  *               calls of proctrack_scan, unseen, is lost. See ptree.c.
  * fake          in memory, for tests: see fake.h.
  *
- * One thread uses an enforcer. Calls read /proc or the cgroup tree; none waits for a
+ * One thread uses a process tracker. Calls read /proc or the cgroup tree; none waits for a
  * process to end, and none hangs for one that cannot be killed (state D). The longest
  * waits are bounded: PROCTRACK_WAIT_MS. Only proctrack_join under cgroup can take longer:
  * the kernel moves nobody while some process is inside fork or exec.
@@ -110,7 +110,7 @@ typedef void proctrack_member_fn(void *context, pid_t pid);
  * with an ended first thread and others that run is one. Returns how many. cgroup: as
  * it is now. process-tree: those known at the last scan that still live, so call
  * proctrack_scan first to see children born since. Members that cannot be seen from the
- * daemon's pid namespace are not told and not counted. fn must not use the enforcer. */
+ * daemon's pid namespace are not told and not counted. fn must not use the tracker. */
 int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                       void *context);
 /* The partition that process `pid` belongs to now, or 0: to none, or there is no such
@@ -141,7 +141,7 @@ int proctrack_forget(struct proctrack *proctrack, uint64_t id);
 typedef void proctrack_each_fn(void *context, uint64_t id, uint32_t members, bool frozen);
 /* Calls fn for each, ascending ids; after proctrack_open those of the daemon before this
  * one, of this boot. What is frozen and should not be has to be thawed: a daemon that
- * was killed while it sent signals may have left it so. fn must not use the enforcer.
+ * was killed while it sent signals may have left it so. fn must not use the tracker.
  * Returns how many. */
 int proctrack_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context);
 

@@ -11,8 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SEAT         "u::rw,u:6103:rw,g::---,m::rw,o::---"
+#define SEAT "u::rw,u:6103:rw,g::---,m::rw,o::---"
 
 /* Three nodes, none of which bob could open before. */
 struct nodes {
@@ -45,7 +44,7 @@ static int live(const struct nodes *nodes)
     r[3] = APPLY(devacl, {path[0], {CAROL}, {0}}, {path[1], {ALICE}, {0}}, {path[2], {ALICE}, {0}});
     r[4] = release(devacl);
     devacl_free(devacl);
-    for (size_t i = 0; i < COUNT(r); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(r); i++) {
         if (r[i] != 0)
             return r[i];
     }
@@ -149,7 +148,7 @@ START_TEST(test_full_disk)
 {
     static const int steps[] = {0, 1, 2, 3}; /* write sync rename sync-directory */
     struct nodes nodes;
-    for (size_t i = 0; i < COUNT(steps); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
         make_nodes(&nodes);
         struct devacl *devacl = new_gate();
         ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {ALICE}, {0}}), 0);
@@ -317,5 +316,5 @@ int main(void)
     const TTest *const tests[] = {
         test_killed_at_each_step, test_failure_at_each_step, test_full_disk,     test_written_later,
         test_newer_file,          test_damaged_file,         test_damaged_and_on};
-    return devacl_run("gate-crash", tests, COUNT(tests));
+    return devacl_run("gate-crash", tests, ARRAY_COUNT(tests));
 }

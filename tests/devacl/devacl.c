@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 /* A node that lets in whom logind found at the seat: alice. */
 #define SEAT "u::rw,u:6101:rw,g::rw,m::rw,o::---"
 
@@ -107,7 +105,7 @@ static const struct {
 /* Owner, group, mode and ACL come back, by the same gate and by the next one. */
 START_TEST(test_exactly_as_before)
 {
-    for (size_t i = 0; i < 2 * COUNT(befores); i++) {
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(befores); i++) {
         const size_t b = i / 2;
         const char *node =
             make_node("node", befores[b].uid, befores[b].gid, befores[b].mode, befores[b].acl);
@@ -248,9 +246,9 @@ START_TEST(test_refused)
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -EINVAL);
     bad = (struct devacl_node){.path = node, .gids = nobody, .gid_count = 1};
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -EINVAL);
-    for (uint32_t i = 0; i < COUNT(many); i++)
+    for (uint32_t i = 0; i < ARRAY_COUNT(many); i++)
         many[i] = 100000 + i;
-    bad = (struct devacl_node){.path = node, .uids = many, .uid_count = COUNT(many)};
+    bad = (struct devacl_node){.path = node, .uids = many, .uid_count = ARRAY_COUNT(many)};
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -E2BIG);
     ck_assert_int_eq(opens(node, ALICE, ALICE), 0); /* it is as it was */
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
@@ -316,94 +314,11 @@ START_TEST(test_no_acls)
 }
 END_TEST
 
-/* -- what others do -------------------------------------------------------------------- */
-
-static size_t told;
-static char told_text[MESSAGE_MAX];
-
-static void hear(void *context, const char *path, const char *message)
-{
-    ck_assert_str_eq(path, context);
-    told++;
-    snprintf(told_text, sizeof(told_text), "%s", message);
-}
-
-/* One node is not as it was left: told with these words, and mended. */
-static void expect_told(struct devacl *devacl, const char *node, const char *words)
-{
-    told = 0;
-    ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 1);
-    ck_assert_uint_eq(told, 1);
-    ck_assert_msg(strstr(told_text, words) != NULL, "%s", told_text);
-    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
-    ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 0);
-    ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
-    ck_assert_int_eq(opens(node, ALICE, ALICE), 0);
-}
-
-START_TEST(test_changed_by_others)
-{
-    const char *node = make_node("nvidia0", ROOT, LAB, 0666, NULL);
-    struct devacl *devacl = new_gate();
-
-    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
-    struct stat st;
-    ck_assert_int_eq(stat(node, &st), 0);
-    ck_assert_uint_eq(st.st_mode & 07777, 0660); /* for who compares it with that */
-    ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
-    ck_assert_int_eq(chmod(node, 0666), 0); /* nvidia-modprobe */
-    ck_assert_int_eq(opens(node, BOB, BOB), 0);
-    expect_told(devacl, node, "/nvidia0 to 0666");
-    ck_assert_int_eq(chmod(node, 0600), 0);
-    expect_told(devacl, node, "/nvidia0 to 0600");
-    ck_assert_int_eq(chown(node, BOB, OPS), 0);
-    expect_told(devacl, node, "/nvidia0 to user 6102");
-    set_acl(node, "u::rw,u:6101:rw,u:6102:rw,g::---,m::rw,o::---"); /* logind: bob sits down */
-    expect_told(devacl, node, "access control list of");
-    set_acl(node, "u::rw,g::---,o::---");
-    expect_told(devacl, node, "/nvidia0 to 0600");
-    rename(node, in_dev("aside")); /* the driver was loaded again */
-    make_node("nvidia0", ROOT, LAB, 0666, NULL);
-    expect_told(devacl, node, "somebody replaced");
-    ck_assert_int_eq(chmod(node, 0606), 0); /* released as it is: as it was all the same */
-    ck_assert_int_eq(chown(node, CAROL, CAROL), 0);
-    ck_assert_int_eq(release(devacl), 0);
-    ck_assert_str_eq(looks(node), "0 6200 0666 ");
-    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
-    unlink(node);
-    ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 1);
-    ck_assert_ptr_nonnull(strstr(told_text, "is not there any more"));
-    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
-    ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
-    devacl_free(devacl);
-}
-END_TEST
-
-/* What a dead gate left is looked at only when it was said how it shall be. */
-START_TEST(test_check_after_restart)
-{
-    const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
-
-    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
-    devacl_free(devacl);
-    devacl = new_gate();
-    ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
-    ck_assert_int_eq(APPLY(devacl, {node, {BOB}, {0}}), 0);
-    ck_assert_str_eq(devacl_steps, "acl ");
-    ck_assert_int_eq(opens(node, ALICE, ALICE), EACCES);
-    ck_assert_int_eq(chmod(node, 0666), 0);
-    ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 1);
-    devacl_free(devacl);
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {
-        test_who_gets_in,       test_nobody_stays_in,   test_open_stays_open,
-        test_exactly_as_before, test_only_what_differs, test_replaced,
-        test_which_node,        test_refused,           test_not_root,
-        test_no_acls,           test_changed_by_others, test_check_after_restart};
-    return devacl_run("device_access", tests, COUNT(tests));
+        test_who_gets_in,       test_nobody_stays_in, test_open_stays_open, test_exactly_as_before,
+        test_only_what_differs, test_replaced,        test_which_node,      test_refused,
+        test_not_root,          test_no_acls};
+    return devacl_run("device_access", tests, ARRAY_COUNT(tests));
 }

@@ -246,17 +246,7 @@ int devacl_run(const char *name, const TTest *const *tests, size_t count)
         printf("skipped: needs root, a mount namespace and a tmpfs\n");
         return 77;
     }
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, devacl_world_clear, NULL);
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
-    tcase_set_timeout(tcase, 120);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int status = check_run_tests(name, devacl_world_clear, NULL, tests, count);
     devacl_world_end();
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status;
 }

@@ -6,9 +6,10 @@
 #ifndef CHRONOS_TESTS_DEVACL_HELP_H
 #define CHRONOS_TESTS_DEVACL_HELP_H
 
+#include "tests/check.h"
+
 #include "core/devacl/devacl.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,10 +3,11 @@
 #ifndef CHRONOS_TESTS_ENGINE_COMMON_H
 #define CHRONOS_TESTS_ENGINE_COMMON_H
 
+#include "tests/check.h"
+
 #include "core/engine/engine.h"
 #include "core/engine/policy.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,25 +18,6 @@
 
 /* A call whose wall clock does not matter. */
 #define CALL(now_ns, caller, why) ENGINE_CALL(now_ns, 0, caller, why)
-
-/* One test case of the functions named, which take no arguments. */
-static inline int run_tests(const char *name, const TTest *const *tests, size_t count)
-{
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    SRunner *runner;
-    int failed;
-
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
-    tcase_set_timeout(tcase, 120);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
 
 /* "T3600": seconds of engine time. */
 static inline void time_words(void *context, int64_t at_ns, char *text, size_t size)

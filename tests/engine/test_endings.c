@@ -525,5 +525,5 @@ int main(void)
         words,
     };
 
-    return run_tests("endings", tests, sizeof(tests) / sizeof(tests[0]));
+    return check_run_tests("endings", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

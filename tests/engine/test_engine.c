@@ -845,5 +845,5 @@ int main(void)
         odd_questions,
     };
 
-    return run_tests("engine", tests, sizeof(tests) / sizeof(tests[0]));
+    return check_run_tests("engine", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

@@ -357,5 +357,5 @@ int main(void)
         policy_refusals,
     };
 
-    return run_tests("request", tests, sizeof(tests) / sizeof(tests[0]));
+    return check_run_tests("request", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

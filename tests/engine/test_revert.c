@@ -348,5 +348,5 @@ int main(void)
         events_of_another_engine_are_refused,
     };
 
-    return run_tests("revert", tests, sizeof(tests) / sizeof(tests[0]));
+    return check_run_tests("revert", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

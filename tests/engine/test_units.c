@@ -351,5 +351,5 @@ int main(void)
         times,
     };
 
-    return run_tests("units", tests, sizeof(tests) / sizeof(tests[0]));
+    return check_run_tests("units", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

@@ -3,9 +3,10 @@
  * The queue of requests: each owner in turn, first in first out for each, what
  * belongs to nobody after every other, and bounds.
  */
+#include "tests/check.h"
+
 #include "fs/fuse/fair_queue.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,15 +125,5 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_turns, test_nobody, test_bounds, test_random};
-    Suite *suite = suite_create("queue");
-    TCase *tcase = tcase_create("queue");
-    tcase_add_checked_fixture(tcase, reset, reset);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_tests("queue", reset, reset, tests, ARRAY_COUNT(tests));
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ladder over the fake process tracker: each step, in time, told once. */
+#include "tests/check.h"
+
 #include "core/host/terminate.h"
 
 #include "core/proctrack/fake.h"
 
-#include <check.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,23 +224,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("ladder");
-    TCase *tcase = tcase_create("ladder");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_nobody);
-    tcase_add_test(tcase, test_none_leaves);
-    tcase_add_test(tcase, test_term_ends);
-    tcase_add_test(tcase, test_term_ignored);
-    tcase_add_test(tcase, test_kill);
-    tcase_add_test(tcase, test_found_late);
-    tcase_add_test(tcase, test_found_within_grace);
-    tcase_add_test(tcase, test_stuck);
-    tcase_add_test(tcase, test_many);
-    tcase_add_test(tcase, test_looks);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    const TTest *const tests[] = {
+        test_nobody,     test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
+        test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks};
+    return check_run_tests("ladder", setup, teardown, tests, ARRAY_COUNT(tests));
 }

@@ -3,17 +3,17 @@
  * The watchdog: what is trouble, the steps and their exact times, what is said, and
  * what is forgotten when. The clock is a variable.
  */
+#include "tests/check.h"
+
 #include "core/host/watchdog.h"
 
-#include <check.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define S(n)         ((int64_t)(n)*1000000000)
-#define GIB          (UINT64_C(1) << 30)
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define S(n) ((int64_t)(n)*1000000000)
+#define GIB  (UINT64_C(1) << 30)
 
 enum { ALICE = 6101, BOB = 6102, MANY = 20000 };
 
@@ -455,16 +455,5 @@ int main(void)
         test_who,           test_excess,      test_slack,         test_excess_of_root,
         test_over_and_back, test_pid_reuse,   test_silent_device, test_furthest,
         test_many,          test_oldest_first};
-    Suite *suite = suite_create("watchdog");
-    TCase *tcase = tcase_create("watchdog");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < COUNT(tests); i++)
-        tcase_add_test(tcase, tests[i]);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_tests("watchdog", setup, teardown, tests, ARRAY_COUNT(tests));
 }

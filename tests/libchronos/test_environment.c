@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a shim reads: its environment, and the files of a partition. */
+#include "tests/check.h"
+
 #include "tools/libchronos/environment.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,15 +121,5 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_environment, test_lines, test_numbers, test_ended};
-    Suite *suite = suite_create("inside");
-    TCase *tcase = tcase_create("inside");
-    tcase_add_checked_fixture(tcase, begin, end);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_tests("inside", begin, end, tests, ARRAY_COUNT(tests));
 }

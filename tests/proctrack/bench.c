@@ -136,7 +136,7 @@ static void bench(const char *mode, const char *directory)
 int main(void)
 {
     static const char *const modes[] = {"cgroup", "process-tree"};
-    char directory[] = "/tmp/enforcer-bench-XXXXXX", path[64];
+    char directory[] = "/tmp/proctrack-bench-XXXXXX", path[64];
     if (mkdtemp(directory) == NULL)
         return 1;
     for (size_t i = 0; i < 2; i++) {

@@ -8,62 +8,15 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-static struct proctrack *proctrack;
-static struct message why;
-static struct proctrack_options options;
 
 static void setup(void)
 {
-    help_begin();
-    options = (struct proctrack_options){
-        .instance = help_instance, .state_dir = help_directory, .mode = "cgroup"};
-}
-
-static void teardown(void)
-{
-    proctrack = proctrack_close(proctrack);
-    help_end();
-}
-
-static void begin(void)
-{
-    ck_assert_msg(proctrack_open(&options, &proctrack, &why) == 0, "%s", why.text);
-}
-
-static int join_rc(uint64_t id, pid_t pid)
-{
-    struct procfs_process process;
-    int rc = proctrack_look(proctrack, pid, &process);
-    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, &why);
-}
-
-static void join(uint64_t id, pid_t pid)
-{
-    ck_assert_msg(join_rc(id, pid) == 0, "%s", why.text);
-}
-
-static void put(const char *path, pid_t pid)
-{
-    char text[16];
-    snprintf(text, sizeof(text), "%d", pid);
-    ck_assert_int_eq(help_write(path, "cgroup.procs", text), 0);
+    help_begin_mode("cgroup");
 }
 
 /* What is delegated to a user: the directory and the file that moves. */
@@ -92,15 +45,10 @@ static pid_t leaf_goes_to(uid_t uid, const char *path, const char *parent)
     return pid;
 }
 
-static void end_all(uint64_t id)
-{
-    EVENTUALLY((proctrack_kill(proctrack, id), proctrack_forget(proctrack, id) == 0));
-}
-
 START_TEST(climbs)
 {
     char top[PATH_MAX], users[PATH_MAX], app[PATH_MAX], odd[PATH_MAX];
-    begin();
+    help_open();
     strcpy(top, help_cgroup_make("top"));
     strcpy(users, help_cgroup_make("top/users"));
     strcpy(app, help_cgroup_make("top/users/app"));
@@ -138,7 +86,7 @@ END_TEST
 START_TEST(threaded_cgroups_take_no_leaf)
 {
     char top[PATH_MAX], inner[PATH_MAX];
-    begin();
+    help_open();
     strcpy(top, help_cgroup_make("top"));
     strcpy(inner, help_cgroup_make("top/inner"));
     char below[PATH_MAX];
@@ -152,7 +100,7 @@ END_TEST
 START_TEST(nobody_leaves)
 {
     char home[PATH_MAX], other[PATH_MAX], to_home[2 * PATH_MAX], to_other[2 * PATH_MAX], text[16];
-    begin();
+    help_open();
     strcpy(home, help_cgroup_make("user/home"));
     strcpy(other, help_cgroup_make("user/other"));
     const char *user = help_cgroup_make("user");
@@ -194,7 +142,7 @@ END_TEST
 START_TEST(partitions_are_not_nested)
 {
     char top[PATH_MAX], inner[4 * PATH_MAX], path[PATH_MAX], should[2 * PATH_MAX];
-    begin();
+    help_open();
     strcpy(top, help_cgroup_make("top"));
     pid_t pid = leaf_goes_to(ALICE, top, top);
     /* root may divide a leaf: its members still are members */
@@ -222,7 +170,7 @@ END_TEST
 START_TEST(limits_above_count)
 {
     char top[PATH_MAX], text[256];
-    begin();
+    help_open();
     help_read("", "cgroup.controllers", text, sizeof(text));
     strcpy(top, help_cgroup_make("top"));
     char above[PATH_MAX];
@@ -245,7 +193,7 @@ END_TEST
 START_TEST(cgroups_that_may_not_be_made)
 {
     char top[PATH_MAX];
-    begin();
+    help_open();
     strcpy(top, help_cgroup_make("top"));
     ck_assert_int_eq(help_write(top, "cgroup.max.descendants", "0"), 0);
     pid_t pid = puppet_start(ALICE);
@@ -260,7 +208,7 @@ END_TEST
 START_TEST(somebody_elses_cgroup)
 {
     char home[PATH_MAX], fake[2 * PATH_MAX], full[3 * PATH_MAX];
-    begin();
+    help_open();
     strcpy(home, help_cgroup_make("home"));
     snprintf(fake, sizeof(fake), "%s/chronosfs-%s-p1", home, help_instance);
     snprintf(full, sizeof(full), "%s/%s", help_cgroup(), fake);
@@ -270,7 +218,7 @@ START_TEST(somebody_elses_cgroup)
     put(fake, pid);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
     proctrack = proctrack_close(proctrack);
-    begin();
+    help_open();
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     put(home, other);
@@ -288,7 +236,7 @@ START_TEST(names_that_are_not_ours)
         "p0",   "p01", "p", "p1x", "p-1", "p18446744073709551616", "p99999999999999999999",
         "test", "q1"};
     char name[128], path[PATH_MAX];
-    begin();
+    help_open();
     pid_t pid = puppet_start(ALICE);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(name, sizeof(name), "chronosfs-%s-%s", help_instance, names[i]);
@@ -297,7 +245,7 @@ START_TEST(names_that_are_not_ours)
         ck_assert_msg(proctrack_partition_of(proctrack, pid) == 0, "%s", name);
     }
     proctrack = proctrack_close(proctrack);
-    begin();
+    help_open();
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     snprintf(name, sizeof(name), "chronosfs-%s-p18446744073709551615", help_instance);
     put(help_cgroup_make(name), pid);
@@ -310,7 +258,7 @@ START_TEST(paths_that_are_too_long)
 {
     char top[PATH_MAX], name[256], full[2 * PATH_MAX];
     size_t wanted = PATH_MAX - 2;
-    begin();
+    help_open();
     strcpy(top, help_cgroup_make("top"));
     pid_t pid = leaf_goes_to(ALICE, top, top);
     snprintf(full, sizeof(full), "%s/%s", help_cgroup(), top);
@@ -324,7 +272,7 @@ START_TEST(paths_that_are_too_long)
         length += 1 + size;
     }
     proctrack = proctrack_close(proctrack);
-    int rc = proctrack_open(&options, &proctrack, &why);
+    int rc = proctrack_open(&help_options, &proctrack, &why);
     for (char at[PATH_MAX]; chdir("..") == 0;) { /* the deepest first */
         DIR *directory = opendir(".");
         bool any = false;
@@ -345,7 +293,7 @@ END_TEST
 START_TEST(others_remove_what_is_empty)
 {
     char top[PATH_MAX], leaf[2 * PATH_MAX];
-    begin();
+    help_open();
     strcpy(top, help_cgroup_make("top"));
     pid_t pid = leaf_goes_to(ALICE, top, top);
     snprintf(leaf, sizeof(leaf), "%s/%s/chronosfs-%s-p1", help_cgroup(), top, help_instance);
@@ -367,7 +315,7 @@ END_TEST
 START_TEST(a_frozen_partition_from_many_places)
 {
     char one[PATH_MAX], two[PATH_MAX], three[PATH_MAX];
-    begin();
+    help_open();
     strcpy(three, help_cgroup_make("three"));
     strcpy(one, help_cgroup_make("one"));
     strcpy(two, help_cgroup_make("two"));
@@ -388,209 +336,8 @@ START_TEST(a_frozen_partition_from_many_places)
 }
 END_TEST
 
-/* -- a pid that is given out again while we move it --------------------------------------- */
-
-static const char *when;
-static pid_t victim, child_of_other;
-static bool with_child;
-
-static int on_step(void *context, const char *step)
+static TCase *make(void)
 {
-    (void)context;
-    if (strcmp(step, "moved") == 0 && with_child)
-        child_of_other = puppet_fork(victim);
-    if (strcmp(step, when) != 0)
-        return 0;
-    kill(victim, SIGKILL);
-    waitpid(victim, NULL, 0);
-    ck_assert_int_eq(puppet_start_as(victim), victim);
-    return 0;
-}
-
-START_TEST(given_out_again_in_a_join)
-{
-    static const char *const steps[] = {"open", "move", "moved"};
-    char home[PATH_MAX], before[PATH_MAX], after[PATH_MAX];
-    options.steps.before = on_step;
-    begin();
-    when = steps[_i];
-    with_child = _i == 1;
-    strcpy(home, help_cgroup_make("home"));
-    victim = puppet_start(ALICE);
-    put(home, victim);
-    help_cgroup_of(getpid(), before, sizeof(before));
-    ck_assert_int_eq(join_rc(1, victim), -ESRCH);
-    /* the other one is where it began: with its parent */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, victim), 0);
-    help_cgroup_of(victim, after, sizeof(after));
-    ck_assert_str_eq(after, before);
-    if (with_child) {
-        help_cgroup_of(child_of_other, after, sizeof(after));
-        ck_assert_str_eq(after, before);
-    }
-    ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 0);
-    ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
-    ck_assert_int_eq(help_cgroup_count(help_instance), 0);
-    ck_assert(puppet_alive(victim));
-}
-END_TEST
-
-START_TEST(given_out_again_in_a_signal)
-{
-    uint32_t count = 7;
-    options.steps.before = on_step;
-    begin();
-    when = "signal";
-    with_child = false;
-    victim = puppet_start(ALICE);
-    join(1, victim);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
-    ck_assert_uint_eq(count, 0);
-    usleep(20000);
-    ck_assert_uint_eq(puppet_signals(victim, SIGUSR1), 0);
-    ck_assert(puppet_alive(victim));
-}
-END_TEST
-
-START_TEST(no_first_thread)
-{
-    begin();
-    pid_t pid = puppet_start(ALICE);
-    puppet_end_first_thread(pid);
-    ck_assert_int_eq(join_rc(1, pid), -EOPNOTSUPP);
-    ck_assert_ptr_nonnull(strstr(why.text, "first thread"));
-    ck_assert_int_eq(help_cgroup_count(help_instance), 0);
-}
-END_TEST
-
-/* A daemon that was started by a member is no member. */
-START_TEST(the_daemon_steps_out)
-{
-    char path[PATH_MAX], name[64];
-    pid_t supervisor = puppet_start(0);
-    snprintf(name, sizeof(name), "chronosfs-%s-p1", help_instance);
-    strcpy(path, help_cgroup_make(name));
-    put(path, getpid());
-    put(path, supervisor);
-    options.supervisor = supervisor;
-    begin();
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, supervisor), 0);
-    ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 0);
-    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
-}
-END_TEST
-
-/* -- what is told when it cannot be used --------------------------------------------------- */
-
-static void falls_back(const char *word)
-{
-    options.mode = "cgroup";
-    ck_assert_int_ne(proctrack_open(&options, &proctrack, &why), 0);
-    ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
-    options.mode = "auto";
-    begin();
-    ck_assert_str_eq(why.text, "");
-    ck_assert_str_eq(proctrack_word(proctrack), "process-tree");
-    ck_assert_msg(strstr(proctrack_why(proctrack), word) != NULL, "%s", proctrack_why(proctrack));
-    ck_assert_ptr_null(strchr(proctrack_why(proctrack), '\n'));
-}
-
-static void mount_here(char path[static PATH_MAX + 16])
-{
-    snprintf(path, PATH_MAX + 16, "%s/mount", help_directory);
-    ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
-    ck_assert_int_eq(mkdir(path, 0755), 0);
-}
-
-START_TEST(read_only)
-{
-    char path[PATH_MAX + 16];
-    mount_here(path);
-    ck_assert_int_eq(mount(help_cgroup(), path, NULL, MS_BIND, NULL), 0);
-    ck_assert_int_eq(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
-    options.cgroup = path;
-    falls_back("read-only");
-    umount2(path, MNT_DETACH);
-}
-END_TEST
-
-START_TEST(not_mounted)
-{
-    char path[PATH_MAX + 16];
-    mount_here(path);
-    options.cgroup = path;
-    falls_back("no mount of cgroup v2");
-    proctrack = proctrack_close(proctrack);
-    options.cgroup = NULL;
-    options.mode = "auto";
-    begin();
-    ck_assert_str_eq(proctrack_word(proctrack), "cgroup");
-    ck_assert_str_eq(proctrack_why(proctrack), "");
-    proctrack = proctrack_close(proctrack);
-    for (int i = 0; i < 20 && proctrack == NULL; i++) { /* one may lie over another */
-        umount2(help_cgroup(), MNT_DETACH);
-        options.mode = "cgroup";
-        if (proctrack_open(&options, &proctrack, &why) != 0)
-            break;
-        proctrack = proctrack_close(proctrack);
-    }
-    falls_back("not mounted");
-}
-END_TEST
-
-/* An older kernel: cgroups without cgroup.kill. */
-START_TEST(too_old)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_faccessat, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_faccessat2, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOENT),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
-    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-    falls_back("cgroup.kill");
-    ck_assert_ptr_nonnull(strstr(proctrack_why(proctrack), "5.14"));
-    ck_assert_int_eq(help_cgroup_count(help_instance), 0); /* the try left nothing */
-}
-END_TEST
-
-START_TEST(not_root)
-{
-    ck_assert_int_eq(chown(help_directory, ALICE, ALICE), 0);
-    ck_assert_int_eq(setresuid(ALICE, ALICE, ALICE), 0);
-    falls_back("root");
-}
-END_TEST
-
-/* What is outside of the daemon's cgroup namespace cannot be moved from there. */
-START_TEST(another_namespace)
-{
-    char inside[PATH_MAX], path[PATH_MAX + 16];
-    pid_t out = puppet_start(ALICE);
-    put(help_cgroup_make("out"), out);
-    strcpy(inside, help_cgroup_make("inside"));
-    put(inside, getpid());
-    ck_assert_int_eq(unshare(CLONE_NEWCGROUP), 0);
-    mount_here(path);
-    ck_assert_int_eq(mount("cgroup2", path, "cgroup2", 0, NULL), 0);
-    options.cgroup = path;
-    begin();
-    pid_t in = puppet_start(ALICE);
-    join(1, in);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, in), 1);
-    ck_assert_int_eq(join_rc(1, out), -EXDEV);
-    ck_assert_uint_gt(strlen(why.text), 30);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, out), 0);
-    end_all(1);
-}
-END_TEST
-
-static Suite *make(void)
-{
-    Suite *suite = suite_create("enforcer-cgroup");
-    TCase *all = tcase_create("cgroup");
     const TTest *const tests[] = {climbs,
                                   threaded_cgroups_take_no_leaf,
                                   nobody_leaves,
@@ -599,26 +346,15 @@ static Suite *make(void)
                                   cgroups_that_may_not_be_made,
                                   somebody_elses_cgroup,
                                   names_that_are_not_ours,
-                                  others_remove_what_is_empty,
                                   paths_that_are_too_long,
-                                  a_frozen_partition_from_many_places,
-                                  given_out_again_in_a_signal,
-                                  no_first_thread,
-                                  the_daemon_steps_out,
-                                  read_only,
-                                  not_mounted,
-                                  too_old,
-                                  not_root,
-                                  another_namespace};
-    tcase_add_checked_fixture(all, setup, teardown);
-    if (help_cgroup() != NULL && geteuid() == 0) {
-        for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-            tcase_add_test(all, tests[i]);
-        tcase_add_loop_test(all, given_out_again_in_a_join, 0, 3);
-    }
-    tcase_set_timeout(all, 120);
-    suite_add_tcase(suite, all);
-    return suite;
+                                  others_remove_what_is_empty,
+                                  a_frozen_partition_from_many_places};
+    TCase *all = check_case("cgroup", setup, help_end);
+    if (!(help_cgroup() && geteuid() == 0))
+        return all;
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
+        tcase_add_test(all, tests[i]);
+    return all;
 }
 
 int main(int argc, char **argv)

@@ -2,7 +2,7 @@
 /*
  * The contract of the process tracker port. Every test runs against every adapter, with real
  * processes for those that are for real, and made-up ones for the fake. What only one
- * adapter promises is in proctrack_cgroup.c and proctrack_tree.c.
+ * adapter promises is in cgroup*.c and ptree*.c.
  */
 #include "core/proctrack/fake.h"
 #include "help.h"
@@ -20,8 +20,6 @@
 static const char *const modes[] = {"fake", "process-tree", "cgroup"};
 #define MODE_COUNT 3
 
-static struct proctrack *proctrack;
-static struct message why;
 static int mode;
 static pid_t supervisor;
 
@@ -88,20 +86,7 @@ static void teardown(void)
 {
     for (uint64_t id = 1; proctrack != NULL && !is_fake() && id < 5; id++)
         proctrack_kill(proctrack, id);
-    proctrack = proctrack_close(proctrack);
     help_end();
-}
-
-static int join_rc(uint64_t id, pid_t pid)
-{
-    struct procfs_process process;
-    int rc = proctrack_look(proctrack, pid, &process);
-    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, &why);
-}
-
-static void join(uint64_t id, pid_t pid)
-{
-    ck_assert_msg(join_rc(id, pid) == 0, "%s", why.text);
 }
 
 struct told {
@@ -718,10 +703,8 @@ START_TEST(fake_sticks)
 }
 END_TEST
 
-static Suite *make(void)
+static TCase *make(void)
 {
-    Suite *suite = suite_create("enforcer");
-    TCase *all = tcase_create("contract");
     const TTest *const tests[] = {nothing_yet,
                                   looks,
                                   children_belong,
@@ -742,13 +725,11 @@ static Suite *make(void)
                                   threads_are_no_processes,
                                   other_users,
                                   fork_bomb};
-    tcase_add_checked_fixture(all, setup, teardown);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-        tcase_add_loop_test(all, tests[i], 0, help_cgroup() == NULL ? 2 : MODE_COUNT);
+    TCase *all = check_case("contract", setup, teardown);
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
+        tcase_add_loop_test(all, tests[i], 0, help_cgroup() ? MODE_COUNT : 2);
     tcase_add_test(all, fake_sticks);
-    tcase_set_timeout(all, 120);
-    suite_add_tcase(suite, all);
-    return suite;
+    return all;
 }
 
 int main(int argc, char **argv)

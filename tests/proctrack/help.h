@@ -7,27 +7,44 @@
 #ifndef CHRONOS_TESTS_PROCTRACK_HELP_H
 #define CHRONOS_TESTS_PROCTRACK_HELP_H
 
+#include "tests/check.h"
+
 #include "core/proctrack/proctrack.h"
 
-#include <check.h>
 #include <limits.h>
 
 #define ALICE 6101
 #define BOB   6102
 
-/* Runs the suite that `make` makes in a world of its own, with the argument "user" as
+/* Runs the case that `make` makes in a world of its own, with the argument "user" as
  * an ordinary user; the exit status. */
-int help_main(int argc, char **argv, Suite *(*make)(void));
+int help_main(int argc, char **argv, TCase *(*make)(void));
 
 /* A directory, and 16 hex digits, new for each test. */
 void help_begin(void);
 void help_end(void);
 extern char help_directory[PATH_MAX];
 extern char help_instance[PROCTRACK_INSTANCE_LEN + 1];
+/* The same, and options for a tracker of this mode there. */
+void help_begin_mode(const char *mode);
+extern struct proctrack_options help_options;
+/* Opens the tracker under test with them, again if it is open; help_end closes it. */
+void help_open(void);
+extern struct proctrack *proctrack;
+extern struct message why;
+/* Has a process join as it is now. */
+int join_rc(uint64_t id, pid_t pid);
+void join(uint64_t id, pid_t pid);
+/* How many there are after a scan. */
+int members(uint64_t id);
 /* The mount of cgroup v2 that can be used, or NULL: why is printed. */
 const char *help_cgroup(void);
 /* A new cgroup below the mount, removed at the end: its path below the mount. */
 const char *help_cgroup_make(const char *name);
+/* Moves a process to a cgroup. */
+void put(const char *path, pid_t pid);
+/* Kills a partition, and forgets it when all are gone. */
+void end_all(uint64_t id);
 /* How many directories of the cgroup tree have `text` in their name. */
 int help_cgroup_count(const char *text);
 /* Writes to a file below the mount, or reads from it; 0 or -errno. */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is told, and done instead, where cgroups cannot be used. */
+#include "help.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void setup(void)
+{
+    help_begin_mode("cgroup");
+}
+
+static void falls_back(const char *word)
+{
+    help_options.mode = "cgroup";
+    ck_assert_int_ne(proctrack_open(&help_options, &proctrack, &why), 0);
+    ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
+    help_options.mode = "auto";
+    help_open();
+    ck_assert_str_eq(why.text, "");
+    ck_assert_str_eq(proctrack_word(proctrack), "process-tree");
+    ck_assert_msg(strstr(proctrack_why(proctrack), word) != NULL, "%s", proctrack_why(proctrack));
+    ck_assert_ptr_null(strchr(proctrack_why(proctrack), '\n'));
+}
+
+static void mount_here(char path[static PATH_MAX + 16])
+{
+    snprintf(path, PATH_MAX + 16, "%s/mount", help_directory);
+    ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+    ck_assert_int_eq(mkdir(path, 0755), 0);
+}
+
+START_TEST(read_only)
+{
+    char path[PATH_MAX + 16];
+    mount_here(path);
+    ck_assert_int_eq(mount(help_cgroup(), path, NULL, MS_BIND, NULL), 0);
+    ck_assert_int_eq(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+    help_options.cgroup = path;
+    falls_back("read-only");
+    umount2(path, MNT_DETACH);
+}
+END_TEST
+
+START_TEST(not_mounted)
+{
+    char path[PATH_MAX + 16];
+    mount_here(path);
+    help_options.cgroup = path;
+    falls_back("no mount of cgroup v2");
+    proctrack = proctrack_close(proctrack);
+    help_options.cgroup = NULL;
+    help_options.mode = "auto";
+    help_open();
+    ck_assert_str_eq(proctrack_word(proctrack), "cgroup");
+    ck_assert_str_eq(proctrack_why(proctrack), "");
+    proctrack = proctrack_close(proctrack);
+    for (int i = 0; i < 20 && proctrack == NULL; i++) { /* one may lie over another */
+        umount2(help_cgroup(), MNT_DETACH);
+        help_options.mode = "cgroup";
+        if (proctrack_open(&help_options, &proctrack, &why) != 0)
+            break;
+        proctrack = proctrack_close(proctrack);
+    }
+    falls_back("not mounted");
+}
+END_TEST
+
+/* An older kernel: cgroups without cgroup.kill. */
+START_TEST(too_old)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_faccessat, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_faccessat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOENT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+    falls_back("cgroup.kill");
+    ck_assert_ptr_nonnull(strstr(proctrack_why(proctrack), "5.14"));
+    ck_assert_int_eq(help_cgroup_count(help_instance), 0); /* the try left nothing */
+}
+END_TEST
+
+START_TEST(not_root)
+{
+    ck_assert_int_eq(chown(help_directory, ALICE, ALICE), 0);
+    ck_assert_int_eq(setresuid(ALICE, ALICE, ALICE), 0);
+    falls_back("root");
+}
+END_TEST
+
+/* What is outside of the daemon's cgroup namespace cannot be moved from there. */
+START_TEST(another_namespace)
+{
+    char inside[PATH_MAX], path[PATH_MAX + 16];
+    pid_t out = puppet_start(ALICE);
+    put(help_cgroup_make("out"), out);
+    strcpy(inside, help_cgroup_make("inside"));
+    put(inside, getpid());
+    ck_assert_int_eq(unshare(CLONE_NEWCGROUP), 0);
+    mount_here(path);
+    ck_assert_int_eq(mount("cgroup2", path, "cgroup2", 0, NULL), 0);
+    help_options.cgroup = path;
+    help_open();
+    pid_t in = puppet_start(ALICE);
+    join(1, in);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, in), 1);
+    ck_assert_int_eq(join_rc(1, out), -EXDEV);
+    ck_assert_uint_gt(strlen(why.text), 30);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, out), 0);
+    end_all(1);
+}
+END_TEST
+
+static TCase *make(void)
+{
+    const TTest *const tests[] = {read_only, not_mounted, too_old, not_root, another_namespace};
+    TCase *all = check_case("cgroup-unusable", setup, help_end);
+    if (!(help_cgroup() && geteuid() == 0))
+        return all;
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
+        tcase_add_test(all, tests[i]);
+    return all;
+}
+
+int main(int argc, char **argv)
+{
+    return help_main(argc, argv, make);
+}
