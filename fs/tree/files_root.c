@@ -102,14 +102,14 @@ static int store_release(struct tree *tree, struct write *write)
 {
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can end partitions of others");
+                 "Permission denied: only administrators can end partitions of others.");
         return REFUSED_PERMISSION;
     }
     for (int pass = 0; pass < 2; pass++) {
         const char *at = write->text + strspn(write->text, " \t");
         if (!*at) {
             snprintf(write->why.message, sizeof(write->why.message),
-                     "Write the ids of the partitions to end, such as: p3 p4");
+                     "Write the ids of the partitions to end, such as: p3 p4.");
             return REFUSED_INVALID;
         }
         while (*at) {
@@ -118,7 +118,7 @@ static int store_release(struct tree *tree, struct write *write)
             bool known = id && engine_find(tree->engine, id);
             if (!known && !pass) {
                 snprintf(write->why.message, sizeof(write->why.message),
-                         "There is no partition \"%.*s\"; nothing was released",
+                         "There is no partition \"%.*s\"; nothing was released.",
                          (int)(length < 32 ? length : 32), at);
                 return REFUSED_INVALID;
             }
@@ -167,6 +167,6 @@ const struct file_row files_root[] = {
      .doc = "the latest partitions that ended, a line each: who held what, when, how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0644, FRESH_ALWAYS, show_release, store_release,
-     .doc = "administrators: write ids (`p3 p4`) to end partitions of others"},
+     .doc = "administrators: write ids (`p3 p4`) to end partitions of others."},
     {0},
 };
