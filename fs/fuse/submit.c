@@ -196,7 +196,7 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    char text[STORE_MESSAGE_MAX + 64];
+    char text[MESSAGE_MAX + 64];
     snprintf(text, sizeof(text), "Nothing happened, because it could not be made durable: %s",
              message);
     status_set(server->tree.shared, change->uid, text);
@@ -209,8 +209,8 @@ static void refuse_change(struct server *server, const struct change *change, co
 void submit_handle_failure(struct server *server)
 {
     struct tree *tree = &server->tree;
-    char message[STORE_MESSAGE_MAX] = "";
-    struct change *changes = committer_take_failed(server->committer, message);
+    struct message message = {""};
+    struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = NULL, **last = &events;
     bool asked = false;
     for (struct change *c = changes; c; c = c->next) {
@@ -238,11 +238,11 @@ void submit_handle_failure(struct server *server)
     invalidate_events(server->session, events, true);
     for (struct change *c = changes, *next; c; c = next) {
         next = c->next;
-        refuse_change(server, c, message);
+        refuse_change(server, c, message.text);
         committer_change_free(c);
     }
     if (asked) /* and not only what partitions used: that is tried again */
-        log_say("could not make changes durable: %s", message);
+        log_say("could not make changes durable: %s", message.text);
     engine_events_free(events);
     submit_events(server, NULL); /* what closing files ended */
     submit_tick(server);
