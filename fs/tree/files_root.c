@@ -167,6 +167,6 @@ const struct file_row files_root[] = {
      .doc = "the latest partitions that ended, a line each: who held what, when, how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0644, FRESH_ALWAYS, show_release, store_release,
-     .doc = "administrators: write ids (`p3 p4`) to end partitions of others."},
+     .doc = "administrators: write ids (`p3 p4`) to end partitions of others"},
     {0},
 };
