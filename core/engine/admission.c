@@ -19,11 +19,6 @@ struct offer {
     uint64_t free;  /* during all of the time asked for */
 };
 
-static bool fits(const struct offer *offer)
-{
-    return offer->bytes <= offer->free;
-}
-
 static uint64_t memory_of(const struct engine *engine, uint32_t device)
 {
     return engine->devices[device].device.memory_bytes;
@@ -34,10 +29,9 @@ static uint64_t memory_of(const struct engine *engine, uint32_t device)
 static uint64_t free_within(const struct engine *engine, uint32_t device, int64_t from_ns,
                             int64_t until_ns, uint64_t own)
 {
-    uint64_t peak =
-        (uint64_t)timeline_peak(&engine->devices[device].timeline, from_ns, until_ns) - own;
+    const struct timeline *timeline = &engine->devices[device].timeline;
+    uint64_t peak = (uint64_t)timeline_peak(timeline, from_ns, until_ns) - own;
     uint64_t memory = memory_of(engine, device);
-
     return peak < memory ? memory - peak : 0;
 }
 
@@ -128,10 +122,9 @@ static int check_duration(const struct engine *engine, const struct call *call, 
 {
     const struct policy *policy = &engine->policy;
 
-    if (duration_ns < 1)
-        return refuse(REFUSED_INVALID, call->why, "A partition lasts at least 1 second.");
-    if (duration_ns > DURATION_MAX_NS)
-        return refuse(REFUSED_INVALID, call->why, "A partition lasts at most 100 years (36500d).");
+    if (duration_ns < 1 || duration_ns > DURATION_MAX_NS)
+        return refuse(REFUSED_INVALID, call->why,
+                      "A partition lasts at least 1 second and at most 100 years (36500d).");
     if (!call->caller->admin && whole && duration_ns < policy->min_duration_ns)
         return refuse(
             REFUSED_INVALID, call->why, "%s is too short; a partition must last at least %s.",
@@ -191,12 +184,6 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
     return 0;
 }
 
-static int64_t earliest(const struct engine *engine, const struct call *call,
-                        const struct request *request, const struct offer *offer)
-{
-    return engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns);
-}
-
 static int refuse_space(const struct engine *engine, const struct call *call,
                         const struct request *request, const struct offer *offer)
 {
@@ -208,8 +195,10 @@ static int refuse_space(const struct engine *engine, const struct call *call,
                       NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s.",
                       size_words(offer->bytes, memory).text, offer->device,
                       size_words(memory, offer->bytes).text);
-    when_words(engine, offer->device, offer->bytes, earliest(engine, call, request, offer), when,
-               sizeof(when));
+    when_words(
+        engine, offer->device, offer->bytes,
+        engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns),
+        when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s.",
                   share_words(offer->bytes, memory).text, offer->device,
@@ -235,7 +224,7 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
             continue;
-        at_ns = earliest(engine, call, request, &offer);
+        at_ns = engine_earliest(engine, i, call->now_ns, offer.bytes, request->duration_ns);
         if (at_ns < first_ns) {
             first_ns = at_ns;
             first = offer;
@@ -271,21 +260,21 @@ static int choose_device(const struct engine *engine, const struct call *call,
         if (!have_most || freer(engine, &offer, &most))
             most = offer;
         have_most = true;
-        if (fits(&offer) && (!have_best || freer(engine, &offer, &best))) {
+        if (offer.bytes <= offer.free && (!have_best || freer(engine, &offer, &best))) {
             best = offer;
             have_best = true;
         }
     }
     if (have_most && !have_best)
         return refuse_space_anywhere(engine, call, request, &most);
-    if (!have_best && !refused && kept_out)
+    if (have_best)
+        *ret_offer = best;
+    else if (!refused && kept_out)
         return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: you may open none of the devices that are present.");
-    if (!have_best)
-        return refused ? refused
-                       : refuse(REFUSED_BUSY, call->why, "There is no device to ask for.");
-    *ret_offer = best;
-    return 0;
+    else if (!refused)
+        return refuse(REFUSED_BUSY, call->why, "There is no device to ask for.");
+    return have_best ? 0 : refused;
 }
 
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
@@ -308,7 +297,7 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
         r = make_offer(engine, call, device, request, &offer);
     if (r)
         return r;
-    if (!fits(&offer))
+    if (offer.bytes > offer.free)
         return refuse_space(engine, call, request, &offer);
     *ret_share = (struct share){.device = offer.device, .memory_bytes = offer.bytes};
     return 0;
@@ -333,7 +322,6 @@ static int resize_share(const struct engine *engine, const struct call *call,
 {
     uint64_t memory = memory_of(engine, share->device), room;
     int r;
-
     if (bytes <= share->memory_bytes)
         return 0;
     r = check_present(engine, call, partition, share);

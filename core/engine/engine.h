@@ -138,7 +138,7 @@ struct engine *engine_free(struct engine *engine);
 /* Adds a device; *ret_index is 0 for the first, then 1, ... */
 int engine_add_device(struct engine *engine, const struct engine_device *device,
                       uint32_t *ret_index);
-uint32_t engine_device_count(const struct engine *engine);
+/* NULL: there is none with this index. */
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index);
 /* Bytes that a request could get at `now_ns` (promised memory may be above the
  * device after it shrank; this is 0 then). */
