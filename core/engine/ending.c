@@ -16,7 +16,7 @@ static const char *const on_expiry_words[] = {
     [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
 #define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
-/* Those that a program can handle, and that nobody else uses for something. */
+/* Signals that a program can handle and that have no other purpose here. */
 static const struct {
     uint32_t number;
     const char *name;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operations on partitions: who may do it, is it allowed, then one event and
- * one change of the book. Everything that can fail comes before the change.
+ * The operations on partitions: check the caller and the policy, then make one event and
+ * one change of the index. Everything that can fail comes before the change.
  */
 #include "internal.h"
 
@@ -12,8 +12,7 @@
 
 #define MODE_NEW 0755
 
-/* Root of another pid namespace has the number of this machine's root, and is
- * somebody else. */
+/* Root of another pid namespace has the uid of this machine's root, but is another user. */
 static bool is_owner(const struct caller *caller, const struct partition *partition)
 {
     return caller->uid == partition->uid &&
