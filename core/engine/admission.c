@@ -19,11 +19,6 @@ struct offer {
     uint64_t free;  /* during all of the time asked for */
 };
 
-static bool fits(const struct offer *offer)
-{
-    return offer->bytes <= offer->free;
-}
-
 static uint64_t memory_of(const struct engine *engine, uint32_t device)
 {
     return engine->devices[device].device.memory_bytes;
@@ -34,10 +29,9 @@ static uint64_t memory_of(const struct engine *engine, uint32_t device)
 static uint64_t free_within(const struct engine *engine, uint32_t device, int64_t from_ns,
                             int64_t until_ns, uint64_t own)
 {
-    uint64_t peak =
-        (uint64_t)timeline_peak(&engine->devices[device].timeline, from_ns, until_ns) - own;
+    const struct timeline *timeline = &engine->devices[device].timeline;
+    uint64_t peak = (uint64_t)timeline_peak(timeline, from_ns, until_ns) - own;
     uint64_t memory = memory_of(engine, device);
-
     return peak < memory ? memory - peak : 0;
 }
 
@@ -118,7 +112,7 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
     units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof(fraction));
     return refuse(REFUSED_INVALID, call->why,
                   "%s of gpu%" PRIu32 " (%s) is more than one partition may have; "
-                  "at most %s (%s) is allowed",
+                  "at most %s (%s) is allowed.",
                   share_words(bytes, memory).text, device, size_words(bytes, limit).text, fraction,
                   size_words(limit, bytes).text);
 }
@@ -128,17 +122,16 @@ static int check_duration(const struct engine *engine, const struct call *call, 
 {
     const struct policy *policy = &engine->policy;
 
-    if (duration_ns < 1)
-        return refuse(REFUSED_INVALID, call->why, "a partition lasts at least 1 second");
-    if (duration_ns > DURATION_MAX_NS)
-        return refuse(REFUSED_INVALID, call->why, "a partition lasts at most 100 years (36500d)");
+    if (duration_ns < 1 || duration_ns > DURATION_MAX_NS)
+        return refuse(REFUSED_INVALID, call->why,
+                      "A partition lasts at least 1 second and at most 100 years (36500d).");
     if (!call->caller->admin && whole && duration_ns < policy->min_duration_ns)
         return refuse(
-            REFUSED_INVALID, call->why, "%s is too short; a partition must last at least %s",
+            REFUSED_INVALID, call->why, "%s is too short; a partition must last at least %s.",
             duration_words(duration_ns).text, duration_words(policy->min_duration_ns).text);
     if (!call->caller->admin && duration_ns > policy->max_duration_ns)
         return refuse(
-            REFUSED_INVALID, call->why, "%s is too long; a partition may have at most %s left",
+            REFUSED_INVALID, call->why, "%s is too long; a partition may have at most %s left.",
             duration_words(duration_ns).text, duration_words(policy->max_duration_ns).text);
     return 0;
 }
@@ -154,8 +147,8 @@ static int check_count(const struct engine *engine, const struct call *call)
     if (count < limit)
         return 0;
     return refuse(REFUSED_QUOTA, call->why,
-                  "you hold %" PRIu64 " partitions, and %" PRIu64
-                  " is the most one user may; remove one first",
+                  "You hold %" PRIu64 " partitions, and a user may hold at most %" PRIu64
+                  "; remove one first.",
                   count, limit);
 }
 
@@ -176,12 +169,12 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
 
     if (!engine->devices[device].device.present)
         return refuse(REFUSED_BUSY, call->why,
-                      "gpu%" PRIu32 " is not there any more and gives out nothing new; "
-                      "ask for another device",
+                      "Device gpu%" PRIu32 " is absent and gives out nothing new; "
+                      "ask for another device.",
                       device);
     if (offer.bytes == 0)
         return refuse(REFUSED_INVALID, call->why,
-                      "the amount is less than one byte of gpu%" PRIu32 "; ask for more", device);
+                      "The amount is less than one byte of gpu%" PRIu32 "; ask for more.", device);
     r = check_fraction(engine, call, device, offer.bytes);
     if (r)
         return r;
@@ -189,12 +182,6 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
                              timeline_later(call->now_ns, request->duration_ns), 0);
     *ret_offer = offer;
     return 0;
-}
-
-static int64_t earliest(const struct engine *engine, const struct call *call,
-                        const struct request *request, const struct offer *offer)
-{
-    return engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns);
 }
 
 static int refuse_space(const struct engine *engine, const struct call *call,
@@ -205,13 +192,15 @@ static int refuse_space(const struct engine *engine, const struct call *call,
 
     if (offer->bytes > memory)
         return refuse(REFUSED_NO_SPACE, call->why,
-                      NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s",
+                      NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s.",
                       size_words(offer->bytes, memory).text, offer->device,
                       size_words(memory, offer->bytes).text);
-    when_words(engine, offer->device, offer->bytes, earliest(engine, call, request, offer), when,
-               sizeof(when));
+    when_words(
+        engine, offer->device, offer->bytes,
+        engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns),
+        when, sizeof(when));
     return refuse(REFUSED_NO_SPACE, call->why,
-                  NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s",
+                  NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s.",
                   share_words(offer->bytes, memory).text, offer->device,
                   size_words(offer->bytes, offer->free).text, share_words(offer->free, memory).text,
                   size_words(offer->free, offer->bytes).text, when);
@@ -235,7 +224,7 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
             continue;
-        at_ns = earliest(engine, call, request, &offer);
+        at_ns = engine_earliest(engine, i, call->now_ns, offer.bytes, request->duration_ns);
         if (at_ns < first_ns) {
             first_ns = at_ns;
             first = offer;
@@ -244,7 +233,7 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
     when_words(engine, first.device, first.bytes, first_ns, when, sizeof(when));
     return refuse(
         REFUSED_NO_SPACE, call->why,
-        NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32 ") is free%s",
+        NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32 ") is free%s.",
         request->amount.is_share ? share_words(most->bytes, memory_of(engine, most->device)).text
                                  : size_words(most->bytes, most->free).text,
         share_words(most->free, memory_of(engine, most->device)).text,
@@ -271,20 +260,21 @@ static int choose_device(const struct engine *engine, const struct call *call,
         if (!have_most || freer(engine, &offer, &most))
             most = offer;
         have_most = true;
-        if (fits(&offer) && (!have_best || freer(engine, &offer, &best))) {
+        if (offer.bytes <= offer.free && (!have_best || freer(engine, &offer, &best))) {
             best = offer;
             have_best = true;
         }
     }
     if (have_most && !have_best)
         return refuse_space_anywhere(engine, call, request, &most);
-    if (!have_best && !refused && kept_out)
+    if (have_best)
+        *ret_offer = best;
+    else if (!refused && kept_out)
         return refuse(REFUSED_PERMISSION, call->why,
-                      "Permission denied: the devices that are there are closed to you");
-    if (!have_best)
-        return refused ? refused : refuse(REFUSED_BUSY, call->why, "there is no device to ask for");
-    *ret_offer = best;
-    return 0;
+                      "Permission denied: you may open none of the devices that are present.");
+    else if (!refused)
+        return refuse(REFUSED_BUSY, call->why, "There is no device to ask for.");
+    return have_best ? 0 : refused;
 }
 
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
@@ -301,13 +291,13 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
         r = choose_device(engine, call, request, &offer);
     else if (device >= engine->device_count)
         r = refuse(REFUSED_INVALID, call->why,
-                   "there is no gpu%" PRIu32 "; there are %" PRIu32 " devices", device,
+                   "There is no gpu%" PRIu32 "; there are %" PRIu32 " devices.", device,
                    engine->device_count);
     else
         r = make_offer(engine, call, device, request, &offer);
     if (r)
         return r;
-    if (!fits(&offer))
+    if (offer.bytes > offer.free)
         return refuse_space(engine, call, request, &offer);
     *ret_share = (struct share){.device = offer.device, .memory_bytes = offer.bytes};
     return 0;
@@ -321,8 +311,8 @@ static int check_present(const struct engine *engine, const struct call *call,
     if (engine->devices[share->device].device.present)
         return 0;
     return refuse(REFUSED_BUSY, call->why,
-                  "gpu%" PRIu32 " is not there any more; p%" PRIu64 " can only be made smaller, "
-                  "shortened or released",
+                  "Device gpu%" PRIu32 " is absent; p%" PRIu64 " can only be made smaller, "
+                  "shortened or released.",
                   share->device, partition->id);
 }
 
@@ -332,7 +322,6 @@ static int resize_share(const struct engine *engine, const struct call *call,
 {
     uint64_t memory = memory_of(engine, share->device), room;
     int r;
-
     if (bytes <= share->memory_bytes)
         return 0;
     r = check_present(engine, call, partition, share);
@@ -348,7 +337,7 @@ static int resize_share(const struct engine *engine, const struct call *call,
         return 0;
     return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
-                           ", it can have at most %s (%s) until its end",
+                           ", it can have at most %s (%s) until its end.",
                   share_words(bytes, memory).text, share->device, size_words(bytes, room).text,
                   partition->id, share_words(room, memory).text, size_words(room, bytes).text);
 }
@@ -360,7 +349,7 @@ int admission_resize(const struct engine *engine, const struct call *call,
 
     if (bytes == 0)
         return refuse(REFUSED_INVALID, call->why,
-                      "a partition has at least one byte; to give p%" PRIu64 " back, remove it",
+                      "A partition has at least one byte; to give p%" PRIu64 " back, remove it.",
                       partition->id);
     for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
         r = resize_share(engine, call, partition, &partition->shares[i], bytes);
@@ -380,7 +369,7 @@ static int extend_share(const struct engine *engine, const struct call *call,
     engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
     return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
-                           "where %s (%s) is free",
+                           "where %s (%s) is free.",
                   partition->id, share_words(bytes, memory).text, share->device,
                   size_words(bytes, room).text, when.text, share_words(room, memory).text,
                   size_words(room, bytes).text);
@@ -393,7 +382,7 @@ int admission_end(const struct engine *engine, const struct call *call,
 
     if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
         return refuse(REFUSED_INVALID, call->why,
-                      "the end of p%" PRIu64 " cannot be now or in the past; to end it now, rm it",
+                      "The end of p%" PRIu64 " cannot be now or in the past; to end it now, rm it.",
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;

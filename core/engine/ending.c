@@ -16,7 +16,7 @@ static const char *const on_expiry_words[] = {
     [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
 #define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
-/* Those that a program can handle, and that nobody else uses for something. */
+/* Signals that a program can handle and that have no other purpose here. */
 static const struct {
     uint32_t number;
     const char *name;
@@ -65,7 +65,7 @@ int ending_parse_on_expiry(const char *text, size_t length, uint32_t *ret_on_exp
     message_quote(text, length, quoted);
     return message_refuse(
         REFUSED_INVALID, message, size,
-        "\"%s\" is not something that can happen on expiry; write none, term or kill", quoted);
+        "\"%s\" is not something that can happen on expiry; write none, term or kill.", quoted);
 }
 
 int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_set, char *message,
@@ -86,8 +86,8 @@ int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_se
     }
     if (set == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "something must be able to happen on expiry; write at least one of "
-                              "none, term and kill");
+                              "The owner must be able to choose something; write at least one of "
+                              "none, term and kill.");
     *ret_set = set;
     return 0;
 }
@@ -129,7 +129,7 @@ static int parse_signal(const char *text, size_t length, uint32_t *ret_signal, c
     }
     message_quote(text, length, quoted);
     return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not a signal that can warn; write one of %s", quoted, known);
+                          "\"%s\" is not a signal that can warn; write one of %s.", quoted, known);
 }
 
 int ending_parse_warn(const char *text, size_t length, struct warning *ret_warning, char *message,
@@ -170,7 +170,7 @@ static int check_on_expiry(const struct policy *policy, uint32_t on_expiry, stru
     if (policy->allowed_on_expiry & 1U << on_expiry)
         return 0;
     ending_on_expiry_set_text(policy->allowed_on_expiry, allowed, sizeof(allowed));
-    return refuse(REFUSED_INVALID, why, "on_expiry=%s is not allowed here; write one of: %s",
+    return refuse(REFUSED_INVALID, why, "The policy does not allow on_expiry=%s; write one of: %s.",
                   ending_on_expiry_text(on_expiry), allowed);
 }
 
@@ -182,7 +182,7 @@ static int check_grace(const struct policy *policy, int64_t grace_ns, struct ref
         return 0;
     units_duration_text(grace_ns, asked, sizeof(asked));
     units_duration_text(policy->max_grace_ns, limit, sizeof(limit));
-    return refuse(REFUSED_INVALID, why, "a grace of %s is too long; at most %s is allowed", asked,
+    return refuse(REFUSED_INVALID, why, "A grace of %s is too long; at most %s is allowed.", asked,
                   limit);
 }
 
@@ -204,8 +204,9 @@ int ending_apply(const struct engine *engine, const struct call *call,
             after.state = PARTITION_ACTIVE;
     }
     if (!ending_is_sound(&after))
-        return refuse(REFUSED_INVALID, call->why,
-                      "on_expiry is none, term or kill; grace and warn are at most 100 years");
+        return refuse(
+            REFUSED_INVALID, call->why,
+            "Write none, term or kill for on_expiry, and at most 100 years for grace and warn.");
     if (!call->caller->admin && after.on_expiry != partition->on_expiry)
         r = check_on_expiry(policy, after.on_expiry, call->why);
     if (r == 0 && !call->caller->admin && after.grace_ns != partition->grace_ns)

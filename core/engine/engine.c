@@ -70,11 +70,6 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     return 0;
 }
 
-uint32_t engine_device_count(const struct engine *engine)
-{
-    return engine->device_count;
-}
-
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index)
 {
     return index < engine->device_count ? &engine->devices[index].device : NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The partition engine: who may have how much of which device, from when until
+ * The partition engine decides who may have how much of which device, from when until
  * when. Pure: no I/O, no threads, no logging, no environment, no clock. The
  * caller passes the time; what changed leaves as events.
  *
@@ -27,7 +27,7 @@
 #define ENGINE_WORD_MAX     32  /* a note's word, with its NUL */
 #define ENGINE_DEVICE_ANY   UINT32_MAX
 #define ENGINE_BARRED_WORDS 2
-/* A caller's `ns` that cannot be told: it is nobody's, not even its own. */
+/* A caller's `ns` that cannot be found out: it equals none, not even itself. */
 #define ENGINE_NS_UNKNOWN UINT64_MAX
 
 enum refusal_code {
@@ -36,7 +36,7 @@ enum refusal_code {
     REFUSED_QUOTA,       /* over the caller's quota: EDQUOT */
     REFUSED_PERMISSION,  /* not for this caller: EPERM */
     REFUSED_BUSY,        /* the device cannot do it as it is now: EBUSY */
-    REFUSED_GONE,        /* there is no such partition (any more): ENODEV */
+    REFUSED_GONE,        /* the partition has ended or never was: ENODEV */
 };
 
 /* Why something was refused: one message without a newline that says what was
@@ -45,7 +45,7 @@ struct refusal {
     char message[ENGINE_MESSAGE_MAX];
 };
 
-/* Who asks. `admin` and `ns` come from whoever knows about namespaces. */
+/* The caller of an operation. `admin` and `ns` are for the user of the engine to find out. */
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
@@ -138,7 +138,7 @@ struct engine *engine_free(struct engine *engine);
 /* Adds a device; *ret_index is 0 for the first, then 1, ... */
 int engine_add_device(struct engine *engine, const struct engine_device *device,
                       uint32_t *ret_index);
-uint32_t engine_device_count(const struct engine *engine);
+/* NULL: there is none with this index. */
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index);
 /* Bytes that a request could get at `now_ns` (promised memory may be above the
  * device after it shrank; this is 0 then). */
@@ -214,7 +214,7 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 
 /* A partition with warn.ns has its warning once for an end: warn.ns before it, or at
  * once when less than that is left. When its end is moved away so that there is more
- * left again, or warn.ns is made smaller, it is not warned any more, and the warning
+ * left again, or warn.ns is made smaller, the warning is withdrawn, and another
  * comes in its time. */
 
 /* Ends everything whose time is up at now_ns and gives the warnings that are due, in

@@ -33,7 +33,7 @@ int64_t engine_next_wakeup(const struct engine *engine)
                                                          : engine->next_warning_ns;
 }
 
-/* All that time brings until now_ns, in its order, as events that name nobody yet.
+/* Makes the events that are due until now_ns, in their order, without their partitions.
  * False without memory. */
 static bool foresee(const struct engine *engine, int64_t now_ns, struct engine_event **last)
 {

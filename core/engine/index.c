@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The book of live partitions: every order in which they are asked for, and the
+ * The index of live partitions: every order in which they are asked for, and the
  * time line of each device. It decides nothing, and adding and changing allocates nothing,
  * so that no change can fail half way.
  */

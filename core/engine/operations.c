@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operations on partitions: who may do it, is it allowed, then one event and
- * one change of the book. Everything that can fail comes before the change.
+ * The operations on partitions: check the caller and the policy, then make one event and
+ * one change of the index. Everything that can fail comes before the change.
  */
 #include "internal.h"
 
@@ -12,8 +12,7 @@
 
 #define MODE_NEW 0755
 
-/* Root of another pid namespace has the number of this machine's root, and is
- * somebody else. */
+/* Root of another pid namespace has the uid of this machine's root, but is another user. */
 static bool is_owner(const struct caller *caller, const struct partition *partition)
 {
     return caller->uid == partition->uid &&
@@ -34,10 +33,10 @@ static int reach(const struct engine *engine, const struct call *call, uint64_t 
 
     if (!entry || entry->partition.end_ns <= call->now_ns)
         return refuse(REFUSED_GONE, call->why,
-                      "there is no partition p%" PRIu64 "; it may have ended", id);
+                      "There is no partition p%" PRIu64 "; it may have ended.", id);
     if (!engine_may_act(call->caller, &entry->partition) && !(by_mode && call->caller->by_mode))
         return refuse(REFUSED_PERMISSION, call->why,
-                      "Permission denied: partition p%" PRIu64 " is owned by uid %" PRIu32, id,
+                      "Permission denied: partition p%" PRIu64 " is owned by uid %" PRIu32 ".", id,
                       entry->partition.uid);
     *ret_entry = entry;
     return 0;
@@ -84,11 +83,12 @@ static int check_create(const struct call *call, const struct creation *creation
     if (creation->owner_uid != call->caller->uid && !call->caller->admin)
         return refuse(
             REFUSED_PERMISSION, call->why,
-            "Permission denied: only administrators can create partitions for other users");
+            "Permission denied: only administrators can create partitions for other users.");
     if (request->hold && creation->hold == 0)
-        return refuse(REFUSED_INVALID, call->why,
-                      "hold ties a partition to an open file; it must be written to `new` through "
-                      "a file that stays open, like exec 3<>new; echo \"0.5 3600 hold\" >&3");
+        return refuse(
+            REFUSED_INVALID, call->why,
+            "The word hold ties a partition to an open file; write it through a file that "
+            "stays open, as in: exec 3<>new; echo \"0.5 3600 hold\" >&3.");
     if (request->name[0])
         return request_label_check(request->name, strnlen(request->name, sizeof(request->name)),
                                    call->why->message, sizeof(call->why->message));
@@ -258,7 +258,7 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (uid != after.uid && !call->caller->admin)
         return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: only administrators can hand partition p%" PRIu64
-                      " to another user",
+                      " to another user.",
                       id);
     after.uid = uid;
     after.gid = gid;

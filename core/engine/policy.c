@@ -88,7 +88,8 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
     if (r)
         return r;
     if (!amount.is_share)
-        return INVALID(value, "%s is a share of a device; write it like 0.5 or 50%%", row->name);
+        return INVALID(value, "The setting %s is a share of a device; write it like 0.5 or 50%%.",
+                       row->name);
     /* Rounded up: 1/7 written in seventeen digits lets 1/7 through. */
     ppm = units_amount_bytes(&amount, million);
     ppm += units_amount_bytes(&amount, million * million * million) % (million * million) != 0;
@@ -110,7 +111,7 @@ static int parse_count(const struct policy_row *row, const struct setting_value 
     for (size_t i = 0; i < digits && digits < 10; i++)
         limit = limit * 10 + (uint64_t)(value->text[i] - '0');
     if (limit == 0 || value->text[digits])
-        return INVALID(value, "%s is a number from 1 to 999999999, or max", row->name);
+        return INVALID(value, "The setting %s is a number from 1 to 999999999, or max.", row->name);
     *(uint64_t *)field = limit;
     snprintf(value->canonical, value->canonical_size, "%" PRIu64, limit);
     return 0;
@@ -127,7 +128,7 @@ static int parse_group(const struct policy_row *row, const struct setting_value 
         good = good && group[i] > 0x20 && group[i] < 0x7f && group[i] != ':' && group[i] != ',';
     if (!good) {
         message_quote(group, length, quoted);
-        return INVALID(value, "\"%s\" is not the name of a group; write one, or none", quoted);
+        return INVALID(value, "\"%s\" is not the name of a group; write one, or none.", quoted);
     }
     memcpy(field, group, length + 1);
     snprintf(value->canonical, value->canonical_size, "%s", group);
@@ -153,7 +154,7 @@ static int parse_choice(const struct policy_row *row, const struct setting_value
                                      used ? (*words ? ", " : " or ") : "", (int)length, word);
     }
     message_quote(value->text, value->length, quoted);
-    return INVALID(value, "%s cannot be \"%s\"; write %s", row->name, quoted, known);
+    return INVALID(value, "The setting %s cannot be \"%s\"; write %s.", row->name, quoted, known);
 }
 
 static int parse_on_expiry_set(const struct policy_row *row, const struct setting_value *value,
@@ -211,7 +212,7 @@ static int check(const struct policy *policy, const struct policy_row *row,
         return 0;
     units_duration_text(low ? policy->max_duration_ns : policy->min_duration_ns, limit,
                         sizeof(limit));
-    return INVALID(value, "%s cannot be %s, which is %s", row->name,
+    return INVALID(value, "The setting %s cannot be %s, which is %s.", row->name,
                    low ? "above max_duration" : "below min_duration", limit);
 }
 
@@ -227,7 +228,7 @@ int policy_set(struct policy *policy, const char *name, const char *text, char *
 
     if (!row) {
         message_quote(name, strlen(name), quoted);
-        return INVALID(&value, "there is no setting \"%s\"", quoted);
+        return INVALID(&value, "There is no setting \"%s\".", quoted);
     }
     r = row->parse(row, &value, (char *)&after + row->offset);
     if (r == 0)

@@ -34,7 +34,7 @@ int request_label_check(const char *text, size_t length, char *message, size_t s
         return 0;
     message_quote(text, length, quoted);
     return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not a label; use 1 to %d letters, digits, '.', '_' and '-'",
+                          "\"%s\" is not a label; use 1 to %d letters, digits, '.', '_' and '-'.",
                           quoted, PARTITION_NAME_MAX);
 }
 
@@ -65,13 +65,13 @@ static int check_bytes(const char *text, size_t length, char *message, size_t si
 {
     if (length > REQUEST_TEXT_MAX)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "a request of %zu bytes is too long; at most %d are understood",
-                              length, REQUEST_TEXT_MAX);
+                              "A request of %zu bytes is too long; write at most %d.", length,
+                              REQUEST_TEXT_MAX);
     for (size_t i = 0; i < length; i++) {
         if (text[i] != '\t' && (text[i] < 0x20 || text[i] > 0x7e))
             return message_refuse(REFUSED_INVALID, message, size,
-                                  "byte %zu of the request is 0x%02x; a request is one line of "
-                                  "printable ASCII like \"0.5 3600\"",
+                                  "Byte %zu of the request is 0x%02x; a request is one line of "
+                                  "printable ASCII like \"0.5 3600\".",
                                   i + 1, (unsigned)(unsigned char)text[i]);
     }
     return 0;
@@ -81,7 +81,7 @@ static int take_user(struct request_text value, struct request *request, char *m
 {
     if (value.length > REQUEST_USER_MAX)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "a user name of %zu bytes is too long; at most %d are understood",
+                              "A user name of %zu bytes is too long; write at most %d.",
                               value.length, REQUEST_USER_MAX);
     memcpy(request->user, value.text, value.length);
     request->user[value.length] = 0;
@@ -143,15 +143,15 @@ static int refuse_word(struct request_text field, char *message, size_t size)
     if (field.text[0] == '.' || (field.text[0] >= '0' && field.text[0] <= '9'))
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is one number too many; a request has one amount and one "
-                              "duration, like \"0.5 3600\"",
+                              "duration, like \"0.5 3600\".",
                               quoted);
     for (const struct request_word *word = request_words; word->name && used < sizeof(known);
          word++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
                                  word->name, word->value ? "=" : "");
     return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not known; after amount and duration there may be: %s", quoted,
-                          known);
+                          "\"%s\" is not known; after amount and duration there may be: %s.",
+                          quoted, known);
 }
 
 static int take_word(struct request_text field, unsigned *seen, struct request *request,
@@ -168,14 +168,15 @@ static int take_word(struct request_text field, unsigned *seen, struct request *
     if (!word->name)
         return refuse_word(field, message, size);
     if (word->value && value.length == 0)
-        return message_refuse(REFUSED_INVALID, message, size, "%s needs a value; write %s=%s",
-                              word->name, word->name, word->value);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word %s needs a value; write %s=%s.", word->name, word->name,
+                              word->value);
     if (!word->value && equals)
-        return message_refuse(REFUSED_INVALID, message, size, "%s takes no value; write just %s",
-                              word->name, word->name);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word %s takes no value; write just %s.", word->name, word->name);
     if (*seen & 1U << (word - request_words))
-        return message_refuse(REFUSED_INVALID, message, size, "%s is there twice; write it once",
-                              word->name);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "The word %s is there twice; write it once.", word->name);
     *seen |= 1U << (word - request_words);
     return word->take(value, request, message, size);
 }
@@ -196,8 +197,8 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
     if (amount.length == 0 || duration.length == 0)
         return message_refuse(REFUSED_INVALID, message, size,
                               "%s missing; write how much and for how long, like \"0.5 3600\" or "
-                              "\"20G 1h30m\"",
-                              amount.length ? "the duration is" : "amount and duration are");
+                              "\"20G 1h30m\".",
+                              amount.length ? "The duration is" : "Amount and duration are");
     r = units_parse_amount(amount.text, amount.length, &request.amount, message, size);
     if (r == 0)
         r = units_parse_duration(duration.text, duration.length, &request.duration_ns, message,

@@ -74,7 +74,7 @@ static int understand(const struct engine *engine, const char *key, const char *
 
     if (strlen(key) >= ENGINE_KEY_MAX || strlen(value) >= ENGINE_VALUE_MAX)
         return refuse(REFUSED_INVALID, why,
-                      "this setting is too long; a value has at most %d bytes",
+                      "This setting is too long; a value has at most %d bytes.",
                       ENGINE_VALUE_MAX - 1);
     *ret_policy = engine->policy;
     if (!is_config(key)) {

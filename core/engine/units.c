@@ -14,9 +14,10 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-#define DECIMALS_MAX      18
-#define DURATION_MAX_S    (DURATION_MAX_NS / NS_PER_SECOND)
-#define AMOUNT_WHAT_WORKS "write a share like 0.5 or 50%%, or a size like 20G or 1.5GiB (B K M G T)"
+#define DECIMALS_MAX   18
+#define DURATION_MAX_S (DURATION_MAX_NS / NS_PER_SECOND)
+#define AMOUNT_WHAT_WORKS                                                                          \
+    "write a share like 0.5 or 50%%, or a size like 20G or 1.5GiB (B K M G T)."
 
 /* A number as it was written: whole + digits / scale. */
 struct decimal {
@@ -98,7 +99,7 @@ static int refuse_too_much(const char *quoted, const struct decimal *number, boo
     if (percent)
         return message_refuse(
             REFUSED_INVALID, message, size,
-            "\"%s\" is more than the whole device; at most 100%% can be asked for", quoted);
+            "\"%s\" is more than the whole device; at most 100%% can be asked for.", quoted);
     if (number->whole > 100 || (number->whole == 100 && (number->digits || number->more)))
         return message_refuse(
             REFUSED_INVALID, message, size,
@@ -142,7 +143,7 @@ int units_parse_amount(const char *text, size_t length, struct amount *ret_amoun
     message_quote(text, length, quoted);
     if (length == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "the amount is missing; " AMOUNT_WHAT_WORKS);
+                              "The amount is missing; " AMOUNT_WHAT_WORKS);
     if (!scan_decimal(text, length, decimals, &number))
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
@@ -220,14 +221,14 @@ int units_parse_duration(const char *text, size_t length, int64_t *ret_ns, char 
     if (!scan_duration(text, length, &seconds))
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is not a duration; write whole seconds like 3600, or 90m, "
-                              "1h30m, 2d",
+                              "1h30m, 2d.",
                               quoted);
     if (seconds < 1)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is no time at all; a duration is at least 1 second", quoted);
+                              "\"%s\" is no time at all; a duration is at least 1 second.", quoted);
     if (seconds > DURATION_MAX_S)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is too long; a duration is at most 100 years (36500d)",
+                              "\"%s\" is too long; a duration is at most 100 years (36500d).",
                               quoted);
     *ret_ns = seconds * NS_PER_SECOND;
     return 0;

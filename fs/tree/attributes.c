@@ -244,14 +244,14 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
         return change_partition(tree, partition, caller, change, why);
     if (!caller->admin) {
         snprintf(why->message, sizeof(why->message),
-                 "Permission denied: only administrators can change this");
+                 "Permission denied: only administrators can change this.");
         return REFUSED_PERMISSION;
     }
     if (row && row->keeps_mode && !change->set_mtime)
         return change_kept_mode(tree, node, caller, change, why);
     snprintf(why->message, sizeof(why->message),
-             partition ? "The files of p%llu take owner and mode from their directory: change that"
-                       : "Owner, mode and time of this cannot be changed",
+             partition ? "The files of p%llu take owner and mode from their directory; change that."
+                       : "Owner, mode and time of this cannot be changed.",
              partition ? (unsigned long long)partition->id : 0ULL);
     return REFUSED_PERMISSION;
 }

@@ -36,7 +36,7 @@ static int check_group(struct tree *tree, struct write *write)
     if (found == NAMES_FOUND)
         return 0;
     snprintf(write->why.message, sizeof(write->why.message),
-             "There is no group \"%.64s\" on this machine", write->text);
+             "There is no group \"%.64s\" on this machine.", write->text);
     return REFUSED_INVALID;
 }
 
@@ -47,7 +47,7 @@ static int store_setting(struct tree *tree, struct write *write)
     bool group = !strcmp(name, "admin_group");
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can change the policy");
+                 "Permission denied: only administrators can change the policy.");
         return REFUSED_PERMISSION;
     }
     int r = group ? check_group(tree, write) : 0;

@@ -33,7 +33,7 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
 static int refuse_user(struct write *write, const char *user)
 {
     snprintf(write->why.message, sizeof(write->why.message),
-             "There is no user \"%.64s\" on this machine", user);
+             "There is no user \"%.64s\" on this machine.", user);
     return REFUSED_INVALID;
 }
 
@@ -47,7 +47,7 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
         return 0;
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can create partitions for other users");
+                 "Permission denied: only administrators can create partitions for other users.");
         return REFUSED_PERMISSION;
     }
     enum names_result found = names_find_user(tree->names, request->user, ret_uid, ret_gid);

@@ -196,12 +196,12 @@ static int store_fraction(struct tree *tree, struct write *write)
              charged = usage_of(tree, partition).charged_bytes;
     bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
     if (may && bytes < charged && bytes < partition->shares[0].memory_bytes) {
-        snprintf(
-            write->why.message, sizeof(write->why.message),
-            "Programs have booked %llu bytes of p%llu: it can get smaller than that (%llu were "
-            "asked for) when they give some back or end",
-            (unsigned long long)charged, (unsigned long long)partition->id,
-            (unsigned long long)bytes);
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Programs have booked %llu bytes of p%llu: it can only get smaller than that "
+                 "(%llu were "
+                 "asked for) when they give some back or end.",
+                 (unsigned long long)charged, (unsigned long long)partition->id,
+                 (unsigned long long)bytes);
         return REFUSED_BUSY;
     }
     return engine_resize(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
@@ -266,7 +266,7 @@ static int store_procs(struct tree *tree, struct write *write)
         return REFUSED_PERMISSION;
     if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "\"%.32s\" is not a process: write its pid, or 0 for the one that writes",
+                 "\"%.32s\" is not a process: write its pid, or 0 for the one that writes.",
                  write->text);
         return REFUSED_INVALID;
     }

@@ -102,14 +102,14 @@ static int store_release(struct tree *tree, struct write *write)
 {
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can end partitions of others");
+                 "Permission denied: only administrators can end partitions of others.");
         return REFUSED_PERMISSION;
     }
     for (int pass = 0; pass < 2; pass++) {
         const char *at = write->text + strspn(write->text, " \t");
         if (!*at) {
             snprintf(write->why.message, sizeof(write->why.message),
-                     "Write the ids of the partitions to end, such as: p3 p4");
+                     "Write the ids of the partitions to end, such as: p3 p4.");
             return REFUSED_INVALID;
         }
         while (*at) {
@@ -118,7 +118,7 @@ static int store_release(struct tree *tree, struct write *write)
             bool known = id && engine_find(tree->engine, id);
             if (!known && !pass) {
                 snprintf(write->why.message, sizeof(write->why.message),
-                         "There is no partition \"%.*s\"; nothing was released",
+                         "There is no partition \"%.*s\"; nothing was released.",
                          (int)(length < 32 ? length : 32), at);
                 return REFUSED_INVALID;
             }

@@ -369,8 +369,8 @@ def resize(mount):
     book(fd, 1 << 28)
     fraction = path(mount, name, 'fraction')
     fails('EBUSY', lib.write, fraction, f'{(1 << 28) - 1}B')
-    equal(mount.status(), f'Programs have booked {1 << 28} bytes of {name}: it can get smaller than '
-          f'that ({(1 << 28) - 1} were asked for) when they give some back or end')
+    equal(mount.status(), f'Programs have booked {1 << 28} bytes of {name}: it can only get smaller than '
+          f'that ({(1 << 28) - 1} were asked for) when they give some back or end.')
     lib.write(fraction, f'{1 << 28}B')
     fails('ENOSPC', os.write, fd, b'+1\n')
     book(fd, -1)

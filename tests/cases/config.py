@@ -92,7 +92,7 @@ def enforced(mount):
     for _ in range(2):
         equal(alice.outcome(mount.ask, '1M 60'), 'ok')
     equal(alice.outcome(mount.ask, '1M 60'), 'EDQUOT')
-    check('2 is the most' in alice.call(mount.status), alice.call(mount.status))
+    check('at most 2' in alice.call(mount.status), alice.call(mount.status))
     equal(bob.outcome(mount.ask, '1M 60'), 'ok')
     equal(lib.root.outcome(mount.ask, '1M 60 user=alice'), 'ok')
     equal(mount.read('users', 'alice', 'usage'), f'partitions 3\nmemory_bytes {3 << 20}')

@@ -440,7 +440,7 @@ def sentences(world):
     mine = mount.status()
     equal(bob.outcome(lib.write, mount.at('gpu0', 'new'), '0.01 60 user=alice'), 'EPERM')
     equal(bob.call(mount.status),
-          'Permission denied: only administrators can create partitions for other users')
+          'Permission denied: only administrators can create partitions for other users.')
     equal(mount.status(), mine)
     equal(lib.container_root.outcome(os.unlink, mount.at('partitions', world.id)), 'EPERM')
     check('owned by alice' in mount.status(), mount.status())

@@ -140,7 +140,7 @@ class Commands(Case):
         for option, word, sentence in (
                 ("--on-expiry", "suspend", "\"suspend\" is not something that can happen"),
                 ("--grace", "soon", "\"soon\" is not a duration"),
-                ("--grace", "301", "a grace of 5m1s is too long; at most 5m is allowed"),
+                ("--grace", "301", "A grace of 5m1s is too long; at most 5m is allowed."),
                 ("--warn", "5:KILL", "\"KILL\" is not a signal that can warn")):
             self.refused(1, sentence, "create", "0", "0.1", "1h", option, word, user=ALICE)
         self.refused(2, "\"5 hold\" is not one word.", "create", "0", "0.1", "1h", "--warn",
@@ -156,7 +156,7 @@ class Commands(Case):
         )
         self.refused(
             1,
-            "Permission denied: only administrators can create partitions for other users",
+            "Permission denied: only administrators can create partitions for other users.",
             *("create", "0", "0.1", "60", "--user", BOB),
             user=ALICE,
         )

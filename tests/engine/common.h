@@ -44,6 +44,15 @@ static inline uint32_t add_device(struct engine *engine, uint64_t bytes, bool pr
     return index;
 }
 
+/* Whether a message has the form of all: a sentence that ends. */
+static inline bool is_sentence(const char *message)
+{
+    size_t length = strlen(message);
+
+    return length > 0 && !(message[0] >= 'a' && message[0] <= 'z') &&
+           strchr(".?", message[length - 1]);
+}
+
 /* A request from its text, which must be good. */
 static inline struct request parsed(const char *text)
 {

@@ -76,6 +76,7 @@ static void refused(int r, int code, const char *says)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
     ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
+    ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     no_event();
 }
 
@@ -115,10 +116,10 @@ START_TEST(owners_are_bound_by_the_policy)
     set("config/default_on_expiry", "none");
     set("config/default_grace", "60");
     refused(ask(engine, 0, &alice, 0, "1B 1h on_expiry=term grace=31", &why, &id), REFUSED_INVALID,
-            "a grace of 31s is too long; at most 30s is allowed");
+            "A grace of 31s is too long; at most 30s is allowed.");
     set("config/allowed_on_expiry", "kill");
     refused(ask(engine, 0, &alice, 0, "1B 1h on_expiry=term", &why, &id), REFUSED_INVALID,
-            "on_expiry=term is not allowed here; write one of: kill");
+            "does not allow on_expiry=term; write one of: kill.");
     /* the defaults are the administrator's choice, also beyond the bounds of others */
     id = grant(engine, 0, &alice, 0, "1B 1h on_expiry=none grace=60");
     ck_assert_uint_eq(id, 1);

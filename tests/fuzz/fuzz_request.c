@@ -31,6 +31,7 @@ static void check_refusal(int r)
 
     REQUIRE(r == REFUSED_INVALID);
     REQUIRE(length > 10 && length < sizeof message - 1);
+    REQUIRE(!(message[0] >= 'a' && message[0] <= 'z') && strchr(".?", message[length - 1]));
     for (size_t i = 0; i < length; i++)
         REQUIRE(message[i] >= 0x20 && message[i] < 0x7f);
 }
