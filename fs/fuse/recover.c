@@ -180,19 +180,6 @@ static const struct store_kind *find_kind(const char *name)
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
 }
 
-int recover_close_unheld(struct server *server)
-{
-    struct tree *tree = &server->tree;
-    const struct partition *p;
-    int r = 0;
-    for (uint64_t after = 0; !r && (p = engine_next(tree->engine, after));) {
-        after = p->id;
-        if (p->hold && !handles_get(&tree->handles, p->hold))
-            r = engine_close_hold(tree->engine, tree->now_ns, p->hold);
-    }
-    return r;
-}
-
 static bool is_alive(void *context, uint64_t id)
 {
     const struct tree *tree = context;
@@ -200,10 +187,11 @@ static bool is_alive(void *context, uint64_t id)
 }
 
 /* What partitions use: peaks from the state directory, bookings from open files. */
-static int restore_usage(struct tree *tree)
+static int restore_usage(struct server *server)
 {
+    struct tree *tree = &server->tree;
     int r = ledger_new(tree->shared->state_dir, is_alive, tree, &tree->ledger);
-    return r ? r : charge_restore(tree);
+    return r ? r : charge_restore(tree, &server->handles);
 }
 
 /* FNV-1a of a state directory's path and of which directory it is: a container can have
@@ -221,7 +209,7 @@ static uint64_t mark_of(const char *state_dir)
     return hash;
 }
 
-int recover_start_host(struct server *server)
+int recover_host(struct server *server)
 {
     struct tree *tree = &server->tree;
     const struct partition *p;
@@ -272,5 +260,5 @@ int recover_state(struct server *server)
     uint32_t uid;
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);
-    return restore_usage(tree);
+    return restore_usage(server);
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host thread found out, taken in by the loop: answers to those who wait,
+ * What the host thread found out, taken in by the loop: answers to requests that wait,
  * lines for the log, what is shown. See host.h and server.h.
  */
 #include "core/base/log.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
+#include <poll.h>
 #include <string.h>
+
+/* So long a worker that stops waits for processes to join. */
+#define FINISH_NS NS_PER_SECOND
 
 /* What a driver tells of a partition; one that ended meanwhile needs no entry. */
 static void used(struct tree *tree, const struct host_result *result)
@@ -48,18 +52,18 @@ void results_handle(struct server *server)
         next = result->next;
         switch (result->kind) {
         case RESULT_JOINED:
-            pending_join_finish(server, result);
+            pending_joined(server, result);
             break;
         case RESULT_LOOKED:
             members_put(&tree->members, result->id, result->at_ns, result->text, result->length);
-            deferred_looked(server, result->id, result->at_ns);
+            pending_looked(server, result->id, result->at_ns);
             break;
         case RESULT_USAGE:
             used(tree, result);
             break;
         case RESULT_SAMPLED:
-            tree->sampled_ns = result->at_ns;
-            deferred_looked(server, HOST_USAGE, result->at_ns);
+            server->sampled_ns = result->at_ns;
+            pending_looked(server, HOST_USAGE, result->at_ns);
             break;
         case RESULT_NOTE:
             note(server, result);
@@ -73,4 +77,17 @@ void results_handle(struct server *server)
         }
         host_result_free(result);
     }
+}
+
+void results_finish(struct server *server)
+{
+    const struct tree *tree = &server->tree;
+    const int64_t until_ns = tree->now_ns + FINISH_NS;
+    pending_give_up(server, PENDING_LOOK);
+    while (server->pending[PENDING_JOIN].first && tree->now_ns < until_ns) {
+        struct pollfd fd = {.fd = host_fd(server->host), .events = POLLIN};
+        poll(&fd, 1, (int)((until_ns - tree->now_ns) / NS_PER_MS) + 1);
+        results_handle(server);
+    }
+    pending_give_up(server, PENDING_JOIN);
 }

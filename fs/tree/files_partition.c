@@ -304,7 +304,8 @@ static int store_procs(struct tree *tree, struct write *write)
         return REFUSED_INVALID;
     }
     write->join_pid = (int32_t)pid;
-    return WRITE_JOINS;
+    write->outcome = WRITE_JOINS;
+    return 0;
 }
 
 /* -- watching ------------------------------------------------------------------ */
@@ -342,7 +343,6 @@ const struct file_row files_partition[] = {
     {"memory_peak", 0444, FRESH_NEVER, show_memory_peak, .live = LIVE_USAGE,
      .doc = "the most that was ever in use; starts anew when the machine does"},
     {"charge", 0644, FRESH_NEVER, show_charge, charge_store, .lent = true, .opened = charge_open,
-     .at_once = true,
      .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
             "`-4096` to give them back"},
     {"env", 0444, FRESH_NEVER, show_env,

@@ -16,7 +16,6 @@
 #include "core/engine/units.h"
 #include "core/host/host.h"
 #include "event_log.h"
-#include "handles.h"
 #include "ledger.h"
 #include "members.h"
 #include "names.h"
@@ -33,7 +32,6 @@
 /* What everything in fs/ works on. Owned by the worker's one thread. */
 struct tree {
     struct shared *shared;
-    struct handles handles;
     struct engine *engine;
     struct names *names;
     struct ledger *ledger;
@@ -42,8 +40,6 @@ struct tree {
     const struct strbuf *shown; /* what a file shows, while it is shown */
     struct members members;     /* what was last seen of partitions' programs */
     struct host_state keeps;    /* what there is to keep limits with */
-    int64_t sampled_ns;         /* what drivers tell is known as of then */
-    int64_t joined_ns;          /* when a process last joined: looks before it are old */
     struct gpu_device devices[TREE_DEVICE_MAX];
     uint32_t device_count;
     uint32_t admin_gid;               /* of config/admin_group; UINT32_MAX none */
@@ -87,6 +83,13 @@ uint16_t tree_node_hash(const char *name);
 
 /* -- the table ------------------------------------------------------------ */
 
+/* How a write is answered, once its store function has done what it says. */
+enum write_outcome {
+    WRITE_COMMITS, /* when what the engine did is durable */
+    WRITE_AT_ONCE, /* now: nothing of it is durable */
+    WRITE_JOINS,   /* when the host thread has made process join_pid a member */
+};
+
 /* A write, on its way through a file's store function. */
 struct write {
     const struct node *node;
@@ -95,16 +98,13 @@ struct write {
     struct caller caller;
     struct shared_handle *handle;
     uint64_t fh;
-    uint64_t unique;    /* the kernel's number of it */
-    bool resent;        /* it may have been done: a worker died before it answered */
+    uint64_t unique; /* the kernel's number of it */
+    bool resent;     /* it may have been done: a worker died before it answered */
+    enum write_outcome outcome;
     uint64_t result;    /* for `new`: the id */
-    int32_t join_pid;   /* for `procs`, with WRITE_JOINS: the process */
+    int32_t join_pid;   /* for `procs`: the process */
     struct refusal why; /* the message, good or bad */
 };
-
-/* What a store function returns when the write is answered once the host thread has done
- * it: above every refusal code. */
-#define WRITE_JOINS 1000
 
 /* How long what a file shows keeps its length, so that the kernel may remember it. */
 enum fresh {
@@ -123,7 +123,7 @@ struct file_row {
     enum fresh fresh;
     /* Adds what the file shows. 0, or -errno (-ENODEV: it ended). */
     int (*show)(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out);
-    /* Does what the line asks. 0, -errno or a refusal code. */
+    /* Does what the line asks, and says how it is answered. 0, -errno or a refusal code. */
     int (*store)(struct tree *tree, struct write *write);
     /* The number that rises when a poller should look; NULL: not pollable. False: it ended. */
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
@@ -136,8 +136,6 @@ struct file_row {
     bool lent;
     void (*opened)(struct tree *tree, const struct node *node, const struct caller *opener,
                    struct shared_handle *slot);
-    /* Nothing that `store` does is durable: its answer waits for no commit. */
-    bool at_once;
     /* It shows what programs do now: the host thread is asked before it is shown. */
     enum live live;
     const char *doc; /* one line */
