@@ -3,8 +3,8 @@
  * What the adapters of the store port share: the table of functions behind a
  * struct store, and the few rules that hold for every kind.
  */
-#ifndef CHRONOS_STORE_INTERNAL_H
-#define CHRONOS_STORE_INTERNAL_H
+#ifndef CHRONOS_STORE_PRIVATE_H
+#define CHRONOS_STORE_PRIVATE_H
 
 #include "store.h"
 
@@ -21,7 +21,7 @@
 struct store_ops {
     int (*load)(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
                 struct store_counters *ret_counters, char *message, size_t size);
-    int (*devices)(struct store *store, const struct gpu_device *devices, uint32_t count,
+    int (*devices)(struct store *store, const struct store_device *devices, uint32_t count,
                    char *message, size_t size);
     int (*commit)(struct store *store, const struct store_batch *batch, char *message, size_t size);
     void (*close)(struct store *store);

@@ -1,271 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SQLite adapter of the store port: opening and closing. It must not know
- * what the tables mean beyond that they have to be the ones we made.
+ * The SQLite adapter of the store port: opening and closing, of a file and of a state
+ * in memory. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-int sqlite_errno(sqlite3 *db, int rc)
-{
-    int error = db != NULL ? sqlite3_system_errno(db) : 0;
-
-    switch (rc & 0xff) {
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_READONLY:
-        return -EROFS;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EBUSY;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_TOOBIG:
-    case SQLITE_ERROR: /* "no such table": the statements themselves are right */
-        return -EBADMSG;
-    case SQLITE_CONSTRAINT:
-    case SQLITE_MISMATCH:
-        return -EINVAL;
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return -EACCES;
-    case SQLITE_IOERR: /* the file is open: what else was not found is older than this */
-        return error > 0 && error != ENOENT ? -error : -EIO;
-    default: /* SQLITE_CANTOPEN */
-        return error > 0 ? -error : -EIO;
-    }
-}
-
-/* What SQLite says can quote the file, and a damaged file holds anything. */
-static void one_line(char *message)
-{
-    for (unsigned char *at = (unsigned char *)message; *at; at++)
-        if (*at < 0x20 || *at == 0x7f)
-            *at = '?';
-}
-
-void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc)
-{
-    int code = sqlite_errno(db, rc);
-
-    if (code == -EBUSY)
-        snprintf(message, size, "%s: another program uses it", what);
-    else if (code == -EBADMSG || code == -EINVAL)
-        snprintf(message, size, "%s: %s", what,
-                 db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
-    else
-        snprintf(message, size, "%s: %s", what, strerror(-code));
-    one_line(message);
-}
-
-static int damaged(const struct sqlite_store *store, const char *how, char *message, size_t size)
-{
-    snprintf(message, size,
-             "%s/" STATE_FILE " is damaged (%s); it was left alone: put a copy back, or move it "
-             "away to begin with nothing",
-             store->directory, how);
-    one_line(message);
-    return -EBADMSG;
-}
-
-static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    if (rc == SQLITE_ROW)
-        *ret = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
-}
-
-int sqlite_compare_schema(sqlite3 *db, int format)
-{
-    sqlite3_stmt *statement = NULL;
-    const struct schema_row *row = sqlite_schema;
-    int rc = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
-                                &statement, NULL);
-
-    for (; rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW; row++) {
-        const char *name = (const char *)sqlite3_column_text(statement, 0);
-        const char *sql = (const char *)sqlite3_column_text(statement, 1);
-        const char *wanted = format == 1 && row->sql_1 != NULL ? row->sql_1 : row->sql;
-        bool same = row->table != NULL && name != NULL && sql != NULL &&
-                    strcmp(name, row->table) == 0 && strcmp(sql, wanted) == 0;
-        rc = same ? SQLITE_OK : SQLITE_CORRUPT;
-        if (!same)
-            break;
-    }
-    sqlite3_finalize(statement);
-    if (rc == SQLITE_DONE)
-        rc = row->table == NULL ? SQLITE_OK : SQLITE_CORRUPT;
-    return rc;
-}
-
-/* The tables must be ours to the letter, so that no trigger or view made by
- * hand or by damage runs when we write. */
-static int check_schema(struct sqlite_store *store, char *message, size_t size)
-{
-    int rc = sqlite_compare_schema(store->db, store->format);
-
-    if (rc == SQLITE_OK)
-        return 0;
-    if (rc != SQLITE_CORRUPT && sqlite_errno(store->db, rc) != -EBADMSG) {
-        sqlite_message(message, size, "the state cannot be read", store->db, rc);
-        return sqlite_errno(store->db, rc);
-    }
-    return damaged(store, "its tables are not those of a state", message, size);
-}
-
-static int check_pages(struct sqlite_store *store, char *message, size_t size)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    int code = 0;
-    if (text == NULL || strcmp(text, "ok") != 0)
-        code = damaged(store, text != NULL ? text : sqlite3_errmsg(store->db), message, size);
-    sqlite3_finalize(statement);
-    return code;
-}
-
-/* Once more what sqlite_look() judged: the log may hold a newer first page. */
-static int check_format(struct sqlite_store *store, char *message, size_t size)
-{
-    int64_t application = 0, format = 0;
-    int rc = number_of(store->db, "PRAGMA application_id", &application);
-    if (rc == SQLITE_OK)
-        rc = number_of(store->db, "PRAGMA user_version", &format);
-    if (rc != SQLITE_OK) {
-        int code = sqlite_errno(store->db, rc);
-        char what[PATH_MAX];
-        snprintf(what, sizeof(what), "%.*s/" STATE_FILE " cannot be opened", PATH_MAX - 64,
-                 store->directory);
-        sqlite_message(message, size, what, store->db, rc);
-        return code;
-    }
-    if (application == STATE_APPLICATION && format > STATE_FORMAT) {
-        snprintf(message, size,
-                 "%s/" STATE_FILE " has format %lld, written by a newer chronosfs; this one knows "
-                 "formats up to %d; it was left alone: start the newer program, or move the file "
-                 "away",
-                 store->directory, (long long)format, STATE_FORMAT);
-        return -EPROTONOSUPPORT;
-    }
-    if (application != STATE_APPLICATION || format < 1)
-        return damaged(store, "its first page is not ours", message, size);
-    store->format = (int)format;
-    return 0;
-}
-
-/* Settings of a connection. NO_CKPT_ON_CLOSE stays until load() has found the
- * state good: closing a file that is refused must not write to it.
- * locking_mode=EXCLUSIVE: a second program is refused at once, nobody can hold a
- * checkpoint up, and there is no third file; sqlite_wal.c needs it too. The price
- * is that sqlite3 cannot look in while the daemon runs; the tree itself shows
- * everything that is in here. No mmap: a disk that fails would be a signal. */
-static int configure(sqlite3 *db)
-{
-    sqlite3_extended_result_codes(db, 1);
-    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 20);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    return sqlite3_exec(db,
-                        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=FULL;"
-                        "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;",
-                        NULL, NULL, NULL);
-}
-
-void sqlite_disconnect(struct sqlite_store *store)
-{
-    for (size_t i = 0; i < SQL_COUNT; i++) {
-        sqlite3_finalize(store->statements[i]);
-        store->statements[i] = NULL;
-    }
-    if (store->wal_fd >= 0)
-        close(store->wal_fd);
-    store->wal_fd = -1;
-    sqlite3_close(store->db);
-    store->db = NULL;
-}
-
-/* SQLite opens for reading what it cannot open for writing, and then fails in
- * ways that tell nobody anything. The system call says why. */
-static int why_read_only(const char *path, char *message, size_t size)
-{
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    int error = fd < 0 ? errno : EROFS;
-    if (fd >= 0)
-        close(fd);
-    snprintf(message, size, "%.*s cannot be written, so nothing was changed: %s", PATH_MAX - 128,
-             path, strerror(error));
-    return -error;
-}
-
-static int open_file(struct sqlite_store *store, const char *directory, char *message, size_t size)
-{
-    char path[PATH_MAX];
-
-    snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, directory);
-    int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
-        return why_read_only(path, message, size);
-    if (rc == SQLITE_OK)
-        rc = configure(store->db);
-    if (rc != SQLITE_OK) {
-        int code = sqlite_errno(store->db, rc);
-        sqlite_message(message, size, "the state cannot be opened", store->db, rc);
-        return code;
-    }
-    return check_format(store, message, size);
-}
-
-int sqlite_connect(struct sqlite_store *store, char *message, size_t size)
-{
-    int rc = open_file(store, store->directory, message, size);
-    if (rc == 0)
-        rc = check_schema(store, message, size);
-    if (rc < 0)
-        sqlite_disconnect(store);
-    return rc;
-}
-
-/* Where the file cannot be written (a read-only or full disk, a directory of
- * somebody else) a copy in memory is read, so that everybody still sees what is
- * promised. Commits try the file itself again. */
-static int connect_copy(struct sqlite_store *store, char *message, size_t size)
-{
-    char copy[PATH_MAX], why[STORE_MESSAGE_MAX];
-
-    if (sqlite_copy(store->directory, copy) < 0)
-        return -EROFS; /* the message of the first attempt stands */
-    int rc = open_file(store, copy, why, sizeof(why));
-    if (rc == 0)
-        rc = check_schema(store, why, sizeof(why));
-    /* The files live on without names for as long as they are open. */
-    if (rc == 0)
-        rc = sqlite_read_head(store, why, sizeof(why));
-    sqlite_copy_remove(copy);
-    if (rc == 0) {
-        store->read_only = true;
-        return 0;
-    }
-    snprintf(message, size, "%s", why);
-    sqlite_disconnect(store);
-    return rc;
-}
 
 static bool worth_a_copy(int rc)
 {
@@ -281,10 +23,10 @@ static int open_state(struct sqlite_store *store, bool check, char *message, siz
     if (rc < 0)
         return rc;
     rc = sqlite_connect(store, message, size);
-    if (worth_a_copy(rc) && connect_copy(store, message, size) == 0)
+    if (worth_a_copy(rc) && sqlite_connect_copy(store, message, size) == 0)
         rc = 0;
     if (rc == 0 && check)
-        rc = check_pages(store, message, size);
+        rc = sqlite_check_pages(store, message, size);
     return rc;
 }
 
@@ -301,14 +43,22 @@ static void sqlite_close(struct store *base)
 static const struct store_ops sqlite_ops = {
     .load = sqlite_load, .devices = sqlite_devices, .commit = sqlite_commit, .close = sqlite_close};
 
+static struct sqlite_store *store_new(void)
+{
+    struct sqlite_store *store = calloc(1, sizeof(*store));
+    if (store != NULL) {
+        store->base.ops = &sqlite_ops;
+        store->wal_fd = -1;
+    }
+    return store;
+}
+
 static int sqlite_open(const char *directory, bool check, struct store **ret_store, char *message,
                        size_t size)
 {
-    struct sqlite_store *store = calloc(1, sizeof(*store));
+    struct sqlite_store *store = store_new();
     if (store == NULL)
         return -ENOMEM;
-    store->base.ops = &sqlite_ops;
-    store->wal_fd = -1;
     int rc = sqlite_directory(directory, store->directory, message, size);
     if (rc == 0)
         rc = open_state(store, check, message, size);
@@ -320,4 +70,30 @@ static int sqlite_open(const char *directory, bool check, struct store **ret_sto
     return 0;
 }
 
+static int memory_open(const char *directory, bool check, struct store **ret_store, char *message,
+                       size_t size)
+{
+    struct sqlite_store *store = store_new();
+    (void)check;
+    if (store == NULL)
+        return -ENOMEM;
+    snprintf(store->directory, sizeof(store->directory), "%s", directory);
+    store->in_memory = true;
+    int rc =
+        sqlite3_open_v2(":memory:", &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite_fill(store->db);
+    if (rc == SQLITE_OK)
+        rc = sqlite_configure(store->db);
+    if (rc != SQLITE_OK) {
+        int code = sqlite_errno(store->db, rc);
+        sqlite_message(message, size, "no state can be made in memory", store->db, rc);
+        sqlite_close(&store->base);
+        return code;
+    }
+    *ret_store = &store->base;
+    return 0;
+}
+
 const struct store_kind store_sqlite = {.name = "sqlite", .open = sqlite_open};
+const struct store_kind store_memory = {.name = "memory", .open = memory_open};

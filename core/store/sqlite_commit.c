@@ -17,26 +17,10 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_PARTITION_INSERT] =
-        "INSERT INTO partition(id, device, uid, gid, mode, on_expiry, memory_bytes, start_ns,"
-        " end_ns, created_wall_ns, hold, creator_ns, creator_uid, creator_pid, change_seq, name,"
-        " grace_ns, warn_ns, warn_signal, warned)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20)",
-    [SQL_PARTITION_UPDATE] =
-        "UPDATE partition SET device=?2, uid=?3, gid=?4, mode=?5, on_expiry=?6, memory_bytes=?7,"
-        " start_ns=?8, end_ns=?9, created_wall_ns=?10, hold=?11, creator_ns=?12, creator_uid=?13,"
-        " creator_pid=?14, change_seq=?15, name=?16, grace_ns=?17, warn_ns=?18, warn_signal=?19,"
-        " warned=?20 WHERE id=?1",
     [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
     [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = start_ns + ?1, end_ns = end_ns + ?1",
     [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
-    [SQL_HISTORY_INSERT] =
-        "INSERT INTO history(id, device, uid, gid, mode, on_expiry, memory_bytes, start_wall_ns,"
-        " end_wall_ns, created_wall_ns, by_uid, creator_ns, creator_uid, creator_pid, seq, name,"
-        " grace_ns, warn_ns, warn_signal, warned, how)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20, ?21)",
+    [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
                          " (SELECT seq FROM history ORDER BY seq LIMIT ?2)",
     [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies)"
@@ -53,17 +37,34 @@ static const char *const statements[SQL_COUNT] = {
                        " memory_bytes=excluded.memory_bytes",
 };
 
+/* What is not in the list above comes from the list of columns. */
+static char *statement_sql(enum statement which)
+{
+    switch (which) {
+    case SQL_PARTITION_INSERT:
+        return sqlite_schema_insert(SQLITE_PARTITION);
+    case SQL_PARTITION_UPDATE:
+        return sqlite_schema_update(SQLITE_PARTITION);
+    case SQL_HISTORY_INSERT:
+        return sqlite_schema_insert(SQLITE_HISTORY);
+    default:
+        return sqlite3_mprintf("%s", statements[which]);
+    }
+}
+
 static int prepare(struct sqlite_store *store)
 {
-    for (size_t i = 0; i < SQL_COUNT; i++) {
-        if (store->statements[i] != NULL)
+    int rc = SQLITE_OK;
+    for (enum statement i = 0; rc == SQLITE_OK && i < SQL_COUNT; i++) {
+        if (store->statements[i])
             continue;
-        int rc = sqlite3_prepare_v3(store->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                    &store->statements[i], NULL);
-        if (rc != SQLITE_OK)
-            return rc;
+        char *sql = statement_sql(i);
+        rc = sql ? sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                      &store->statements[i], NULL)
+                 : SQLITE_NOMEM;
+        sqlite3_free(sql);
     }
-    return SQLITE_OK;
+    return rc;
 }
 
 /* Runs a statement whose values are bound. */
@@ -96,46 +97,26 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text)
 
 /* -- one event ------------------------------------------------------------- */
 
-static void bind_partition(sqlite3_stmt *statement, const struct partition *p, int64_t device)
+static int put_record(struct sqlite_store *store, enum statement which, enum sqlite_table table,
+                      const struct sqlite_record *record)
 {
-    bind_int(statement, 1, (int64_t)p->id);
-    bind_int(statement, 2, device);
-    bind_int(statement, 3, p->uid);
-    bind_int(statement, 4, p->gid);
-    bind_int(statement, 5, p->mode);
-    bind_int(statement, 6, p->on_expiry);
-    bind_int(statement, 7, (int64_t)p->memory_bytes);
-    bind_int(statement, 8, p->start_ns);
-    bind_int(statement, 9, p->end_ns);
-    bind_int(statement, 10, p->created_wall_ns);
-    bind_int(statement, 11, (int64_t)p->hold);
-    bind_int(statement, 12, (int64_t)p->creator_ns);
-    bind_int(statement, 13, p->creator_uid);
-    bind_int(statement, 14, p->creator_pid);
-    bind_int(statement, 15, (int64_t)p->change_seq);
-    bind_text(statement, 16, p->name);
-    bind_int(statement, 17, p->grace_ns);
-    bind_int(statement, 18, p->warn_ns);
-    bind_int(statement, 19, p->warn_signal);
-    bind_int(statement, 20, p->warned);
+    sqlite_schema_bind(store->statements[which], table, record);
+    return run_on_one(store, which);
 }
 
-static int put_end(struct sqlite_store *store, const struct engine_event *event, int64_t device,
-                   int64_t offset_ns)
+static int put_end(struct sqlite_store *store, const struct engine_event *event,
+                   struct sqlite_record *record, int64_t offset_ns)
 {
-    sqlite3_stmt *statement = store->statements[SQL_PARTITION_DELETE];
-    bind_int(statement, 1, (int64_t)event->after.id);
+    bind_int(store->statements[SQL_PARTITION_DELETE], 1, (int64_t)event->after.id);
     int rc = run_on_one(store, SQL_PARTITION_DELETE);
     if (rc != SQLITE_OK)
         return rc;
-    statement = store->statements[SQL_HISTORY_INSERT];
-    bind_partition(statement, &event->after, device);
-    bind_int(statement, 8, event->after.start_ns + offset_ns);
-    bind_int(statement, 9, event->after.end_ns + offset_ns);
-    bind_int(statement, 11, event->by_uid);
-    bind_int(statement, 15, (int64_t)event->seq);
-    bind_text(statement, 21, sqlite_how(event->kind));
-    return sqlite_run(store, SQL_HISTORY_INSERT);
+    record->p.start_ns += offset_ns;
+    record->p.end_ns += offset_ns;
+    record->p.change_seq = event->seq;
+    record->by_uid = event->by_uid;
+    snprintf(record->how, sizeof(record->how), "%s", sqlite_how(event->kind));
+    return put_record(store, SQL_HISTORY_INSERT, SQLITE_HISTORY, record);
 }
 
 static int put_setting(struct sqlite_store *store, const struct engine_event *event)
@@ -159,22 +140,22 @@ static int put_note(struct sqlite_store *store, const struct engine_event *event
     return run_on_one(store, SQL_PARTITION_NOTED);
 }
 
-static int put_event(struct sqlite_store *store, const struct engine_event *event,
-                     int64_t offset_ns)
+static int put_event(struct sqlite_store *store, const struct store_item *item, int64_t offset_ns)
 {
+    const struct engine_event *event = item->event;
     if (event->kind == EVENT_SETTING)
         return put_setting(store, event);
     if (event->kind == EVENT_NOTE)
         return put_note(store, event);
     if (event->after.device >= store->index_count)
         return SQLITE_CONSTRAINT;
-    int64_t device = store->device_rows[event->after.device];
+    struct sqlite_record record = {
+        .p = event->after, .device = store->device_rows[event->after.device], .usage = item->usage};
     if (event_kind_is_end(event->kind))
-        return put_end(store, event, device, offset_ns);
+        return put_end(store, event, &record, offset_ns);
     enum statement which =
         event->kind == EVENT_CREATED ? SQL_PARTITION_INSERT : SQL_PARTITION_UPDATE;
-    bind_partition(store->statements[which], &event->after, device);
-    return run_on_one(store, which);
+    return put_record(store, which, SQLITE_PARTITION, &record);
 }
 
 /* -- one batch -------------------------------------------------------------- */
@@ -252,7 +233,7 @@ static int put_items(struct sqlite_store *store, struct writing *writing)
 
     for (size_t i = 0; rc == SQLITE_OK && i < batch->item_count; i++) {
         const struct store_item *item = &batch->items[i];
-        rc = put_event(store, item->event, batch->clock.offset_ns);
+        rc = put_event(store, item, batch->clock.offset_ns);
         if (rc == SQLITE_OK)
             rc = put_line(store, writing, item, i + 1 == batch->item_count);
     }
@@ -260,6 +241,20 @@ static int put_items(struct sqlite_store *store, struct writing *writing)
         bind_int(store->statements[SQL_LOG_HEAD], 1, writing->head.seq);
         bind_head(store->statements[SQL_LOG_HEAD], 2, writing);
         rc = run_on_one(store, SQL_LOG_HEAD);
+    }
+    return rc;
+}
+
+static int put_usages(struct sqlite_store *store, const struct store_batch *batch)
+{
+    sqlite3_stmt *statement = store->statements[SQL_PARTITION_USAGE];
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < batch->usage_count; i++) {
+        const struct store_partition_usage *used = &batch->usages[i];
+        bind_int(statement, 1, (int64_t)used->id);
+        bind_int(statement, 2, (int64_t)used->usage.peak_bytes);
+        bind_int(statement, 3, (int64_t)used->usage.gpu_ns);
+        rc = sqlite_run(store, SQL_PARTITION_USAGE);
     }
     return rc;
 }
@@ -302,6 +297,8 @@ static int write_all(struct sqlite_store *store, struct writing *writing)
         rc = put_clock(store, writing);
     if (rc == SQLITE_OK)
         rc = put_items(store, writing);
+    if (rc == SQLITE_OK)
+        rc = put_usages(store, writing->batch);
     if (rc == SQLITE_OK)
         rc = prune(store, writing);
     if (rc == SQLITE_OK)
@@ -376,7 +373,6 @@ static int leave_copy(struct sqlite_store *store, char *message, size_t size)
     }
     sqlite_disconnect(store);
     store->db = fresh.db;
-    store->format = fresh.format;
     store->read_only = false;
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return 0;
@@ -388,10 +384,7 @@ int sqlite_writable(struct sqlite_store *store, char *message, size_t size)
     int code = store->read_only ? leave_copy(store, message, size) : 0;
     if (code < 0)
         return code;
-    int rc = sqlite_upgrade(store);
-    if (rc != SQLITE_OK)
-        return sqlite_give_up(store, rc, message, size);
-    rc = prepare(store);
+    int rc = prepare(store);
     if (rc == SQLITE_OK) {
         sqlite_wal_begin(store);
         return 0;

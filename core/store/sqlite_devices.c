@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t device_row(struct sqlite_store *store, const struct gpu_device *device,
+static int64_t device_row(struct sqlite_store *store, const struct store_device *device,
                           bool *ret_same)
 {
     int64_t next = 1;
     *ret_same = false;
     for (uint32_t i = 0; i < store->device_count; i++) {
         const struct device_row *row = &store->devices[i];
-        if (strcmp(row->key, device->key) == 0) {
+        if (strcmp(row->device.key, device->key) == 0) {
             *ret_same =
-                row->memory_bytes == device->memory_bytes && strcmp(row->name, device->name) == 0;
+                row->device.bytes == device->bytes && strcmp(row->device.name, device->name) == 0;
             return row->row;
         }
         if (row->row >= next)
@@ -30,24 +30,22 @@ static int64_t device_row(struct sqlite_store *store, const struct gpu_device *d
 }
 
 /* Changes the table in memory as SQL_DEVICE_PUT changes the one in the file. */
-static int device_keep(struct sqlite_store *store, const struct gpu_device *device, int64_t number)
+static int device_keep(struct sqlite_store *store, const struct store_device *device,
+                       int64_t number)
 {
     uint32_t i = 0;
     while (i < store->device_count && store->devices[i].row != number)
         i++;
     if (i == STATE_DEVICES_MAX)
         return SQLITE_FULL;
-    struct device_row *row = &store->devices[i];
-    *row = (struct device_row){.row = number, .memory_bytes = device->memory_bytes};
-    snprintf(row->key, sizeof(row->key), "%s", device->key);
-    snprintf(row->name, sizeof(row->name), "%s", device->name);
+    store->devices[i] = (struct device_row){.row = number, .device = *device};
     if (i == store->device_count)
         store->device_count++;
     return SQLITE_OK;
 }
 
-static int put_devices(struct sqlite_store *store, const struct gpu_device *devices, uint32_t count,
-                       int64_t *rows)
+static int put_devices(struct sqlite_store *store, const struct store_device *devices,
+                       uint32_t count, int64_t *rows)
 {
     sqlite3_stmt *statement = store->statements[SQL_DEVICE_PUT];
     bool begun = false;
@@ -64,7 +62,7 @@ static int put_devices(struct sqlite_store *store, const struct gpu_device *devi
         sqlite3_bind_int64(statement, 1, rows[i]);
         sqlite3_bind_text(statement, 2, devices[i].key, -1, SQLITE_STATIC);
         sqlite3_bind_text(statement, 3, devices[i].name, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(statement, 4, (int64_t)devices[i].memory_bytes);
+        sqlite3_bind_int64(statement, 4, (int64_t)devices[i].bytes);
         if (rc == SQLITE_OK)
             rc = sqlite_run(store, SQL_DEVICE_PUT);
         if (rc == SQLITE_OK)
@@ -75,7 +73,7 @@ static int put_devices(struct sqlite_store *store, const struct gpu_device *devi
     return rc;
 }
 
-int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
+int sqlite_devices(struct store *base, const struct store_device *devices, uint32_t count,
                    char *message, size_t size)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;

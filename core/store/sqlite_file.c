@@ -19,66 +19,6 @@
 
 #define NEW_FILE STATE_FILE ".new"
 
-/* log.head_*: NULL except in the last row of a batch, of which only the newest
- * counts. They are here, and not in a table of their own, because each table
- * that a commit touches is another page to be synced. */
-#define PARTITION_1                                                                                \
-    "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT "     \
-    "NULL,"                                                                                        \
-    " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"                    \
-    " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"          \
-    " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"       \
-    " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"    \
-    " name TEXT NOT NULL"
-#define HISTORY_1                                                                                  \
-    "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"  \
-    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"                          \
-    " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"  \
-    " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"                             \
-    " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"    \
-    " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL"
-#define GRACE       "grace_ns INTEGER NOT NULL DEFAULT 0"
-#define WARN        "warn_ns INTEGER NOT NULL DEFAULT 0"
-#define WARN_SIGNAL "warn_signal INTEGER NOT NULL DEFAULT 0"
-#define WARNED      "warned INTEGER NOT NULL DEFAULT 0"
-/* At the end, with the blanks that ALTER TABLE sets: so a file that was brought up to
- * date is the same to the letter as a new one. */
-#define SINCE_2 ", " GRACE ", " WARN ", " WARN_SIGNAL ", " WARNED
-
-const char *const sqlite_upgrade_1[] = {"ALTER TABLE partition ADD COLUMN " GRACE,
-                                        "ALTER TABLE partition ADD COLUMN " WARN,
-                                        "ALTER TABLE partition ADD COLUMN " WARN_SIGNAL,
-                                        "ALTER TABLE partition ADD COLUMN " WARNED,
-                                        "ALTER TABLE history ADD COLUMN " GRACE,
-                                        "ALTER TABLE history ADD COLUMN " WARN,
-                                        "ALTER TABLE history ADD COLUMN " WARN_SIGNAL,
-                                        "ALTER TABLE history ADD COLUMN " WARNED,
-                                        NULL};
-
-const struct schema_row sqlite_schema[] = {
-    {"device",
-     "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
-     " memory_bytes INTEGER NOT NULL) STRICT",
-     NULL},
-    {"partition", PARTITION_1 SINCE_2 ") STRICT", PARTITION_1 ") STRICT"},
-    {"history", HISTORY_1 SINCE_2 ") STRICT", HISTORY_1 ") STRICT"},
-    {"log",
-     "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
-     " head_first_seq INTEGER, head_replies BLOB) STRICT",
-     NULL},
-    {"setting",
-     "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-     " STRICT, WITHOUT ROWID",
-     NULL},
-    {"clock",
-     "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
-     " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
-     NULL},
-    {NULL, NULL, NULL}};
-
-static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
-                                 "INSERT INTO clock VALUES(1, '', 0, 0);";
-
 int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size)
 {
     char path[PATH_MAX];
@@ -115,6 +55,19 @@ static void join(char path[PATH_MAX], const char *directory, const char *name)
     snprintf(path, PATH_MAX, "%.*s/%s", PATH_MAX - 64, directory, name);
 }
 
+int sqlite_format(const char *path, int64_t format, char *message, size_t size)
+{
+    bool newer = format > STATE_FORMAT;
+    if (format == STATE_FORMAT)
+        return 0;
+    snprintf(message, size,
+             "%s has format %lld, written by %s chronosfs; this one knows format %d alone; it was "
+             "left alone: start the %s program, or move the file away to begin with nothing",
+             path, (long long)format, newer ? "a newer" : "an older", STATE_FORMAT,
+             newer ? "newer" : "older");
+    return -EPROTONOSUPPORT;
+}
+
 /* What the first bytes say (sqlite.org/fileformat2.html, section 1.3). */
 static int judge(const char *path, const unsigned char *header, char *message, size_t size)
 {
@@ -137,13 +90,8 @@ static int judge(const char *path, const unsigned char *header, char *message, s
                  path);
         return -EBADMSG;
     }
-    if (format > STATE_FORMAT) {
-        snprintf(message, size,
-                 "%s has format %u, written by a newer chronosfs; this one knows formats up to "
-                 "%d; it was left alone: start the newer program, or move the file away",
-                 path, format, STATE_FORMAT);
-        return -EPROTONOSUPPORT;
-    }
+    if (format != 0 && format != STATE_FORMAT)
+        return sqlite_format(path, format, message, size);
     /* Bytes 18 and 19: SQLite would take what it does not know for read-only. */
     if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2) {
         snprintf(message, size,
@@ -212,7 +160,7 @@ static void remove_new(const char *directory)
     }
 }
 
-static int fill(sqlite3 *db)
+int sqlite_fill(sqlite3 *db)
 {
     char text[256];
 
@@ -221,10 +169,8 @@ static int fill(sqlite3 *db)
              "PRAGMA application_id=%d; PRAGMA user_version=%d;",
              STATE_PAGE_BYTES, STATE_APPLICATION, STATE_FORMAT);
     int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
-    for (const struct schema_row *row = sqlite_schema; rc == SQLITE_OK && row->table; row++)
-        rc = sqlite3_exec(db, row->sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, first_rows, NULL, NULL, NULL);
+        rc = sqlite_schema_make(db);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db, "COMMIT; PRAGMA journal_mode=WAL;", NULL, NULL, NULL);
     return rc;
@@ -250,7 +196,7 @@ static int fill_file(const char *path)
     close(fd);
     int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
-        rc = fill(db);
+        rc = sqlite_fill(db);
     int error = rc == SQLITE_OK ? 0 : sqlite_errno(db, rc);
     rc = sqlite3_close(db);
     if (error == 0 && rc != SQLITE_OK)

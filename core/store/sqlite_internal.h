@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside the SQLite adapter: sqlite_file.c finds, judges and creates the file,
- * sqlite.c opens and closes it, sqlite_load.c reads it, sqlite_commit.c writes,
- * sqlite_upgrade.c brings an older one up to date.
+ * Inside the SQLite adapter. Each file uses those before it: sqlite_error.c makes
+ * sentences, sqlite_row.c reads rows, sqlite_schema.c knows the tables, sqlite_file.c
+ * finds, judges and creates the file, sqlite_wal.c takes care of its log, sqlite_load.c
+ * reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and
+ * sqlite.c is the port.
  */
-#ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
-#define CHRONOS_STORE_SQLITE_INTERNAL_H
+#ifndef CHRONOS_STORE_SQLITE_PRIVATE_H
+#define CHRONOS_STORE_SQLITE_PRIVATE_H
 
 #include "internal.h"
 
@@ -14,7 +16,7 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_FORMAT      2          /* 1: without how a partition ends beside on_expiry */
+#define STATE_FORMAT      3          /* a file of another one is refused */
 #define STATE_DEVICES_MAX 4096
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* so many pages in the log: then into the file */
@@ -29,6 +31,7 @@ enum statement {
     SQL_PARTITION_DELETE,
     SQL_PARTITION_REBASE,
     SQL_PARTITION_NOTED,
+    SQL_PARTITION_USAGE,
     SQL_HISTORY_INSERT,
     SQL_HISTORY_DROP,
     SQL_LOG_INSERT,
@@ -44,9 +47,7 @@ enum statement {
 /* A row of the device table. */
 struct device_row {
     int64_t row;
-    char key[160];
-    char name[128];
-    uint64_t memory_bytes;
+    struct store_device device;
 };
 
 /* The newest row of the log says where everything stands. */
@@ -73,8 +74,8 @@ struct sqlite_store {
     char directory[PATH_MAX];
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
+    bool in_memory; /* there is no file at all */
     bool read_only; /* this is a copy in memory; the file itself cannot be written */
-    int format;     /* of the file now; an old one becomes STATE_FORMAT before the first write */
     struct head head;
     struct clock_row clock;    /* as it is in the file */
     struct store_clock loaded; /* what load() moved the times to; boot_id "" before */
@@ -89,22 +90,88 @@ struct sqlite_store {
     struct wal_end wal_end;
 };
 
+/* -- sqlite_error.c -- */
+
+/* The errno that says best what SQLite says. */
+int sqlite_errno(sqlite3 *db, int rc);
+/* "what: reason of rc." */
+void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc);
+/* Says that the file is damaged; -EBADMSG. */
+int sqlite_damaged(const struct sqlite_store *store, const char *how, char *message, size_t size);
+
+/* -- sqlite_row.c -- */
+
+/* A row being read; `bad` names the first column that cannot be true. */
+struct sqlite_row {
+    struct sqlite_store *store;
+    const char *table;
+    sqlite3_stmt *statement;
+    int rc;
+    const char *bad;
+    int64_t last; /* the key of the row before */
+    char *message;
+    size_t size;
+};
+/* Reads with `sql` (NULL: no memory was left to make it), until rows_next is false. */
+struct sqlite_row sqlite_rows_begin(struct sqlite_store *store, const char *table, const char *sql,
+                                    char *message, size_t size);
+bool sqlite_rows_next(struct sqlite_row *row);
+/* Ends reading: `code`, or a -errno and a message when SQLite failed. */
+int sqlite_rows_end(struct sqlite_row *row, int code);
+/* 0, or -EBADMSG and a message when something in this row cannot be true. */
+int sqlite_row_judge(struct sqlite_row *row);
+int64_t sqlite_row_int(struct sqlite_row *row, int column, int64_t min, int64_t max);
+/* The key that the rows are in order of: a damaged tree may have one twice, or
+ * in the wrong place, where it would not be found again. */
+int64_t sqlite_row_key(struct sqlite_row *row, int column, int64_t min, int64_t max);
+/* One printable line (UTF-8 passes) of at least `min` and less than `size` bytes. */
+void sqlite_row_line(struct sqlite_row *row, int column, size_t min, char *ret, size_t size);
+
+/* -- sqlite_schema.c -- */
+
+/* The tables that have one list of columns, as bits. */
+enum sqlite_table { SQLITE_PARTITION = 1, SQLITE_HISTORY = 2 };
+
+#define SQLITE_HOW_MAX 15
+/* A row of either, as it is in the file: in history times are those of the wall clock,
+ * and change_seq is the number of the event that was the end. */
+struct sqlite_record {
+    struct partition p; /* but the device: */
+    int64_t device;     /* row of the device table */
+    char how[SQLITE_HOW_MAX + 1];
+    uint32_t by_uid;
+    struct store_usage usage;
+};
+
+/* Statements for all columns, for sqlite3_free(); NULL: no memory. Parameter n is column
+ * n, the key is 1. */
+char *sqlite_schema_create(enum sqlite_table table);
+char *sqlite_schema_insert(enum sqlite_table table);
+/* Leaves usage as it is: an event says nothing of it. */
+char *sqlite_schema_update(enum sqlite_table table);
+char *sqlite_schema_select(enum sqlite_table table, const char *tail);
+/* Binds a record, which must live until the statement ran. */
+void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
+                        const struct sqlite_record *record);
+/* Reads the columns that sqlite_schema_select() asked for. */
+void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
+                        struct sqlite_record *ret_record);
+/* Makes the tables of an empty state; an SQLite code. */
+int sqlite_schema_make(sqlite3 *db);
+/* Whether the tables are ours to the letter; an SQLite code, SQLITE_CORRUPT when not. */
+int sqlite_schema_compare(sqlite3 *db);
+
 /* -- sqlite_file.c -- */
 
-/* The rows that make an empty state, in one text; also what a file must hold. */
-struct schema_row {
-    const char *table, *sql;
-    const char *sql_1; /* in format 1; NULL: the same */
-};
-extern const struct schema_row sqlite_schema[]; /* ends with a NULL table */
-/* What makes the tables of format 2 of those of format 1. */
-extern const char *const sqlite_upgrade_1[]; /* ends with NULL */
-
-/* Makes the directory; 0 or -errno and a sentence. The real path goes to ret. */
+/* Makes the directory; 0 or -errno and a message. The real path goes to ret. */
 int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size);
+/* Whether `path` has the format of this program; 0 or -EPROTONOSUPPORT and a message. */
+int sqlite_format(const char *path, int64_t format, char *message, size_t size);
 /* Looks at the first bytes of the file without changing anything. 1 it is ours,
- * 0 there is none, or -errno and a sentence. */
+ * 0 there is none, or -errno and a message. */
 int sqlite_look(const char *directory, char *message, size_t size);
+/* Makes the empty tables; an SQLite code. */
+int sqlite_fill(sqlite3 *db);
 /* Makes an empty state under another name and puts it in place. */
 int sqlite_create(const char *directory, char *message, size_t size);
 /* Copies the file and its log to memory, for reading where nothing can be
@@ -112,30 +179,24 @@ int sqlite_create(const char *directory, char *message, size_t size);
 int sqlite_copy(const char *directory, char ret_directory[PATH_MAX]);
 void sqlite_copy_remove(const char *directory);
 
-/* -- sqlite.c -- */
-
-/* The errno that says best what SQLite says. */
-int sqlite_errno(sqlite3 *db, int rc);
-/* "what: reason of rc." */
-void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc);
-/* Whether the tables are those of `format`, to the letter; an SQLite code, SQLITE_CORRUPT
- * when they are not. */
-int sqlite_compare_schema(sqlite3 *db, int format);
-/* Opens the file that has been looked at. */
-int sqlite_connect(struct sqlite_store *store, char *message, size_t size);
-void sqlite_disconnect(struct sqlite_store *store);
-
-/* -- sqlite_upgrade.c -- */
-
-/* Makes an old format the present one, all or nothing; an SQLite code. */
-int sqlite_upgrade(struct sqlite_store *store);
-
 /* -- sqlite_wal.c -- */
 
 /* Takes care of the log from now on. Called again until it works. */
 void sqlite_wal_begin(struct sqlite_store *store);
 /* Strikes out what a failed commit may have left behind the last good one. */
 void sqlite_wal_strike(struct sqlite_store *store);
+
+/* -- sqlite_connect.c -- */
+
+/* Settings of a connection; an SQLite code. */
+int sqlite_configure(sqlite3 *db);
+/* Opens the file that has been looked at. */
+int sqlite_connect(struct sqlite_store *store, char *message, size_t size);
+/* Opens a copy of the file, where it cannot be written itself. */
+int sqlite_connect_copy(struct sqlite_store *store, char *message, size_t size);
+void sqlite_disconnect(struct sqlite_store *store);
+/* The slow look for damage. */
+int sqlite_check_pages(struct sqlite_store *store, char *message, size_t size);
 
 /* -- sqlite_commit.c, for sqlite_devices.c -- */
 
@@ -153,7 +214,7 @@ int sqlite_read_head(struct sqlite_store *store, char *message, size_t size);
 int sqlite_read_devices(struct sqlite_store *store, char *message, size_t size);
 int sqlite_load(struct store *base, const struct store_clock *clock, const struct store_sink *sink,
                 struct store_counters *ret_counters, char *message, size_t size);
-int sqlite_devices(struct store *base, const struct gpu_device *devices, uint32_t count,
+int sqlite_devices(struct store *base, const struct store_device *devices, uint32_t count,
                    char *message, size_t size);
 int sqlite_commit(struct store *base, const struct store_batch *batch, char *message, size_t size);
 /* The word that the history says for an end; NULL for what is none. */

@@ -5,7 +5,12 @@
  * it is nearly twice as fast as making it longer; and a commit that failed is
  * struck out, because a sync that fails leaves a complete transaction in the page
  * cache, which the next process would believe. Both rely on the lock that
- * locking_mode=EXCLUSIVE holds: nobody else reads or writes the log.
+ * locking_mode=EXCLUSIVE holds: nothing else reads or writes the log.
+ *
+ * SQLite's own way, SQLITE_FCNTL_PERSIST_WAL, was measured: creates cost 0.99 to 1.05
+ * of these once the log has its size, but 1.9 to 2.2 times as much for the first 500
+ * of a new state. It strikes nothing out, and it leaves a log beside a state that was
+ * closed: SQLite would write its pages over a backup of the file that is put back.
  */
 #include "sqlite_internal.h"
 
@@ -79,7 +84,7 @@ void sqlite_wal_begin(struct sqlite_store *store)
     char path[PATH_MAX];
     int frames = -1;
 
-    if (store->wal_fd >= 0 || store->read_only)
+    if (store->wal_fd >= 0 || store->read_only || store->in_memory)
         return;
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE "-wal", PATH_MAX - 64, store->directory);
     if (!pages_are_ours(store->db))

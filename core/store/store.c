@@ -34,13 +34,13 @@ bool store_label_fits(const char *label)
     return label[length] == '\0' && length <= PARTITION_NAME_MAX;
 }
 
-int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
+int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
                   char *message, size_t size)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (!store_line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
             !store_line_fits(devices[i].name, 0, sizeof(devices[i].name)) ||
-            devices[i].memory_bytes == 0 || devices[i].memory_bytes > INT64_MAX) {
+            devices[i].bytes == 0 || devices[i].bytes > INT64_MAX) {
             snprintf(message, size, "device %u has no proper key, name or memory", i);
             return -EINVAL;
         }
@@ -75,6 +75,11 @@ bool store_note_moves(const struct engine_event *event)
     return event->kind == EVENT_NOTE && event->after.change_seq != event->before.change_seq;
 }
 
+static bool usage_fits(const struct store_usage *usage)
+{
+    return usage->peak_bytes <= INT64_MAX && usage->gpu_ns <= INT64_MAX;
+}
+
 static bool item_fits(const struct store_item *item)
 {
     const struct engine_event *event = item->event;
@@ -85,7 +90,7 @@ static bool item_fits(const struct store_item *item)
     if (event->kind == EVENT_SETTING)
         return store_line_fits(event->key, 1, sizeof(event->key)) &&
                store_line_fits(event->value, 0, sizeof(event->value));
-    return partition_fits(event);
+    return partition_fits(event) && usage_fits(&item->usage);
 }
 
 int store_commit(struct store *store, const struct store_batch *batch, char *message, size_t size)
@@ -99,6 +104,8 @@ int store_commit(struct store *store, const struct store_batch *batch, char *mes
         fits = event->seq > seq && event->seq < INT64_MAX && item_fits(&batch->items[i]);
         seq = event->seq;
     }
+    for (size_t i = 0; fits && i < batch->usage_count; i++)
+        fits = usage_fits(&batch->usages[i].usage) && batch->usages[i].id <= INT64_MAX;
     if (!fits) {
         snprintf(message, size, "event %llu cannot be kept: it makes no sense",
                  (unsigned long long)seq);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store port: events in, state out. Adapters: SQLite (durable) and memory.
- * One contract suite runs against both. A store is used by one thread at a time
- * (the committer), except that opening and loading happen before it starts.
+ * The store port: events in, state out. Kinds: an SQLite file (durable) and the same
+ * tables in memory, gone when the store is closed. One contract suite runs against
+ * both. A store is used by one thread at a time (the committer), except that opening
+ * and loading happen before it starts.
  *
  * Times of partitions are engine time (CLOCK_BOOTTIME). A store also keeps which
  * boot they belong to and how far the wall clock was from that clock, so that
@@ -12,7 +13,6 @@
 #define CHRONOS_STORE_STORE_H
 
 #include "core/engine/engine.h"
-#include "core/gpu/gpu.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,15 +31,30 @@ int store_clock_now(struct store_clock *ret_clock);
 int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
                            const struct store_clock *to);
 
+/* A device as it is kept: by its key it is known again when its number is another. */
+struct store_device {
+    char key[160], name[128];
+    uint64_t bytes;
+};
+
+/* What a partition used of its device until now. */
+struct store_usage {
+    uint64_t peak_bytes; /* the most memory at once */
+    uint64_t gpu_ns;     /* how long the device worked for it */
+};
+struct store_partition_usage {
+    uint64_t id;
+    struct store_usage usage;
+};
+
 /* How a partition ended. Wall clock times, because history outlives boots. */
 struct store_history {
     struct partition partition; /* device and hold are meaningless here */
-    char device_key[160];
-    char device_name[128];
-    uint64_t device_bytes;
+    struct store_device device;
     int64_t start_wall_ns, end_wall_ns; /* as it was, not as it was promised */
     enum event_kind how;                /* one of the four ends */
     uint32_t by_uid;
+    struct store_usage usage;
 };
 
 /* The answer to a request that changed something, by the number the kernel gave
@@ -57,8 +72,8 @@ struct store_sink {
     int (*setting)(void *context, const char *key, const char *value);
     /* partition->device is the engine index if store_devices has named this device,
      * else ENGINE_DEVICE_ANY: go by the key. */
-    int (*partition)(void *context, const struct partition *partition, const char *device_key,
-                     const char *device_name, uint64_t device_bytes);
+    int (*partition)(void *context, const struct partition *partition,
+                     const struct store_device *device, const struct store_usage *usage);
     int (*history)(void *context,
                    const struct store_history *entry); /* oldest first, the newest max_history */
     int (*line)(void *context, uint64_t seq, const char *line); /* event log, oldest first */
@@ -77,6 +92,7 @@ struct store_counters {
 struct store_item {
     const struct engine_event *event;
     const char *line;
+    struct store_usage usage; /* of an end: goes into history */
 };
 
 struct store_batch {
@@ -84,6 +100,9 @@ struct store_batch {
     size_t item_count;
     const struct store_reply *replies; /* these replace all replies kept so far */
     size_t reply_count;
+    /* Of partitions that live, also without any item. Those not there are left out. */
+    const struct store_partition_usage *usages;
+    size_t usage_count;
     struct store_clock clock; /* written when it differs by more than a millisecond */
     uint64_t mount_id;        /* written when it differs */
     int64_t retention_ns;     /* ended longer ago than this: dropped (now and then) */
@@ -107,7 +126,7 @@ int store_load(struct store *store, const struct store_clock *clock, const struc
                struct store_counters *ret_counters, char *message, size_t size);
 /* Says what the device indices of coming events mean. Durable. May be called
  * again when a device was added at the end. */
-int store_devices(struct store *store, const struct gpu_device *devices, uint32_t count,
+int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
                   char *message, size_t size);
 /* Makes a batch durable: all of it or, on a negative return, nothing. -EINVAL for
  * what does not follow from what is kept (an event of a partition that is not

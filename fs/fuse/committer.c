@@ -102,7 +102,7 @@ static void fill_batch(const struct change *changes, struct store_item *items,
     for (const struct change *c = changes; c; c = c->next) {
         const char *line = c->lines;
         for (const struct engine_event *e = c->events; e; e = e->next, line += STORE_LINE_MAX)
-            items[batch->item_count++] = (struct store_item){e, line};
+            items[batch->item_count++] = (struct store_item){.event = e, .line = line};
         if (c->events && c->reply.kind != REPLY_NONE)
             replies[batch->reply_count++] = (struct store_reply){c->unique, c->result};
     }
@@ -115,8 +115,18 @@ static int keep_devices(struct committer *committer, char message[STORE_MESSAGE_
 {
     if (committer->devices_kept)
         return 0;
-    int r = store_devices(committer->start.store, committer->start.devices,
-                          committer->start.device_count, message, STORE_MESSAGE_MAX);
+    uint32_t count = committer->start.device_count;
+    struct store_device *devices = calloc(count + 1, sizeof(*devices));
+    if (!devices)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct gpu_device *device = &committer->start.devices[i];
+        snprintf(devices[i].key, sizeof(devices[i].key), "%s", device->key);
+        snprintf(devices[i].name, sizeof(devices[i].name), "%s", device->name);
+        devices[i].bytes = device->memory_bytes;
+    }
+    int r = store_devices(committer->start.store, devices, count, message, STORE_MESSAGE_MAX);
+    free(devices);
     committer->devices_kept = !r;
     return r;
 }

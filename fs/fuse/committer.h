@@ -9,6 +9,7 @@
 #define CHRONOS_FUSE_COMMITTER_H
 
 #define FUSE_USE_VERSION 314
+#include "core/gpu/gpu.h"
 #include "core/store/store.h"
 
 #include <fuse_lowlevel.h>

@@ -40,17 +40,16 @@ static int add_device(struct tree *tree, const struct gpu_device *device, bool p
 
 /* The index of a device by its key. One that is not there any more is added, so
  * that its partitions live on to their end. */
-static int find_device(struct tree *tree, const char *key, const char *name, uint64_t bytes,
-                       uint32_t *ret_index)
+static int find_device(struct tree *tree, const struct store_device *device, uint32_t *ret_index)
 {
     for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, key)) {
+        if (!strcmp(tree->devices[i].key, device->key)) {
             *ret_index = i;
             return 0;
         }
-    struct gpu_device absent = {.memory_bytes = bytes};
-    snprintf(absent.key, sizeof(absent.key), "%s", key);
-    snprintf(absent.name, sizeof(absent.name), "%s", name);
+    struct gpu_device absent = {.memory_bytes = device->bytes};
+    snprintf(absent.key, sizeof(absent.key), "%s", device->key);
+    snprintf(absent.name, sizeof(absent.name), "%s", device->name);
     snprintf(absent.backend, sizeof(absent.backend), "absent");
     int r = add_device(tree, &absent, false);
     if (!r)
@@ -65,12 +64,13 @@ static int restore_setting(void *context, const char *key, const char *value)
 }
 
 static int restore_partition(void *context, const struct partition *partition,
-                             const char *device_key, const char *device_name, uint64_t device_bytes)
+                             const struct store_device *device, const struct store_usage *usage)
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
+    (void)usage;
     struct partition copy = *partition;
-    int r = find_device(tree, device_key, device_name, device_bytes, &copy.device);
+    int r = find_device(tree, device, &copy.device);
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
@@ -101,7 +101,7 @@ static int restore_history(void *context, const struct store_history *entry)
     char line[STORE_LINE_MAX], device[16];
     snprintf(device, sizeof(device), "-");
     for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, entry->device_key))
+        if (!strcmp(tree->devices[i].key, entry->device.key))
             snprintf(device, sizeof(device), "gpu%u", (unsigned)i);
     tree_history_line(tree, &entry->partition, device, entry->start_wall_ns, entry->end_wall_ns,
                       entry->how, entry->by_uid, line, sizeof(line));

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ways to mount: foreground, daemon, mount(8), a second one on the same state,
 over a dead one, without privilege; and the ways to stop."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -40,13 +41,9 @@ def no_process_left(state):
     def left():
         found = []
         for pid in filter(str.isdigit, os.listdir('/proc')):
-            try:
-                with open(f'/proc/{pid}/cmdline') as file:
-                    if os.path.basename(lib.CHRONOSFS) in file.read() and \
-                            open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()[0] != 'Z':
-                        found.append(pid)
-            except OSError:
-                pass
+            with contextlib.suppress(OSError):  # it is gone, or a zombie
+                if os.readlink(f'/proc/{pid}/exe') == lib.CHRONOSFS:
+                    found.append(pid)
         return found
     check(wait_for(lambda: not left(), 5), 'processes left', state, left())
 

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The command line on a real mount, by several users: every command, what it
-refuses and with which words, and how it finds the mount. Mounts in a mount
-namespace of its own, so that nothing is left behind."""
+refuses and with which words, and how it finds the mount. Runs under tests/cases/run."""
 
 import json
 import os
@@ -21,24 +20,6 @@ from lib import chronos, on_terminal
 
 CHRONOSFS = os.environ["CHRONOSFS"]
 ALICE, BOB = "daemon", "games"  # users that every machine has
-
-
-def clean_namespace():
-    """Starts again with mounts of our own, without the other trees there may be."""
-    if os.geteuid() != 0:
-        lib.skip("only root can act as several users")
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        lib.skip("/dev/fuse cannot be used here")
-    if os.environ.get("CHRONOS_TEST_NAMESPACE") is None:
-        os.environ["CHRONOS_TEST_NAMESPACE"] = "1"
-        os.execvp(
-            "unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
-        )
-    with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        for line in mounts:
-            if "chronosfs" in line.split()[2]:
-                point = line.split()[1].encode().decode("unicode_escape")
-                subprocess.run(["umount", "-l", point], check=False)
 
 
 class Mount:
@@ -531,5 +512,4 @@ class Finding(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    clean_namespace()
     lib.main()

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,15 +50,16 @@ static int see_setting(void *context, const char *key, const char *value)
     return 0;
 }
 
-static int see_partition(void *context, const struct partition *p, const char *device_key,
-                         const char *device_name, uint64_t device_bytes)
+static int see_partition(void *context, const struct partition *p,
+                         const struct store_device *device, const struct store_usage *usage)
 {
     struct seen *seen = context;
-    line_is_good(device_key, 160);
-    line_is_good(device_name, 128);
+    line_is_good(device->key, sizeof(device->key));
+    line_is_good(device->name, sizeof(device->name));
     line_is_good(p->name, sizeof(p->name));
     if (p->id <= seen->last_id || p->memory_bytes == 0 || p->end_ns <= p->start_ns ||
-        p->mode > 07777 || device_bytes == 0 || device_key[0] == '\0' || !ending_is_sound(p))
+        p->mode > 07777 || device->bytes == 0 || device->key[0] == '\0' ||
+        usage->peak_bytes > INT64_MAX || usage->gpu_ns > INT64_MAX || !ending_is_sound(p))
         die("a partition cannot be true");
     seen->last_id = p->id;
     return 0;
@@ -69,7 +69,7 @@ static int see_history(void *context, const struct store_history *entry)
 {
     struct seen *seen = context;
     if (!event_kind_is_end(entry->how) || entry->partition.id == 0 ||
-        entry->partition.change_seq <= seen->last_seq || entry->device_bytes == 0)
+        entry->partition.change_seq <= seen->last_seq || entry->device.bytes == 0)
         die("history cannot be true");
     seen->last_seq = entry->partition.change_seq;
     return 0;
@@ -94,7 +94,7 @@ static int see_reply(void *context, const struct store_reply *reply)
 static void explained(int rc, const char *why)
 {
     if (rc > 0 || (rc < 0 && why[0] == '\0') || strchr(why, '\n') != NULL)
-        die("refused without a sentence");
+        die("refused without a message");
 }
 
 /* -- using it ------------------------------------------------------------------------ */
@@ -121,7 +121,7 @@ static int load(struct store *store, struct store_counters *counters)
 /* A create, a change and an end; whether it works depends on the damage. */
 static void write_to(struct store *store, const struct store_counters *counters)
 {
-    struct gpu_device device = {.key = "key", .name = "name", .memory_bytes = 1 << 30};
+    struct store_device device = {.key = "key", .name = "name", .bytes = 1 << 30};
     struct engine_event events[3] = {0};
     struct store_item items[3];
     struct store_reply reply = {2, counters->next_id};
@@ -136,7 +136,7 @@ static void write_to(struct store *store, const struct store_counters *counters)
                                              .memory_bytes = 5 + i,
                                              .end_ns = 10,
                                              .change_seq = events[i].seq};
-        items[i] = (struct store_item){&events[i], "line"};
+        items[i] = (struct store_item){&events[i], "line", {7, 8}};
     }
     struct store_batch batch = {.items = items,
                                 .item_count = 3,
@@ -215,7 +215,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void add_events(struct store *store, uint64_t seq)
 {
     struct engine_event events[2] = {0};
-    struct store_item items[2] = {{&events[0], "a line"}, {&events[1], "another line"}};
+    struct store_item items[2] = {{&events[0], "a line", {0}},
+                                  {&events[1], "another line", {5, 6}}};
     char why[STORE_MESSAGE_MAX] = "";
     for (size_t i = 0; i < 2; i++) {
         events[i].seq = seq + i;
@@ -233,7 +234,16 @@ static void add_events(struct store *store, uint64_t seq)
         strcpy(events[i].value, "30d");
     }
     struct store_reply reply = {seq, seq};
-    struct store_batch batch = {items, 2, &reply, 1, boot, 77, INT64_MAX, 0};
+    struct store_partition_usage usage = {seq, {1 << 20, INT64_C(1000000)}};
+    struct store_batch batch = {.items = items,
+                                .item_count = 2,
+                                .replies = &reply,
+                                .reply_count = 1,
+                                .usages = &usage,
+                                .usage_count = 1,
+                                .clock = boot,
+                                .mount_id = 77,
+                                .retention_ns = INT64_MAX};
     if (store_commit(store, &batch, why, sizeof(why)) != 0)
         die(why);
 }
@@ -247,24 +257,11 @@ static void copy_seed(const char *into, const char *name)
         die("cannot write a seed");
 }
 
-static void write_old_seed(const char *into)
-{
-    char path[128];
-    sqlite3 *db = NULL;
-    remove_files();
-    snprintf(path, sizeof(path), "%s/state.db", directory());
-    if (sqlite3_open(path, &db) != SQLITE_OK ||
-        sqlite3_exec(db, format_1_sql, NULL, NULL, NULL) != SQLITE_OK)
-        die("cannot make a file of format 1");
-    sqlite3_close(db);
-    copy_seed(into, "format1");
-}
-
 static void write_seed(const char *into, uint64_t batches)
 {
     char name[32], why[STORE_MESSAGE_MAX] = "";
-    struct gpu_device devices[2] = {{.key = "uuid:1", .name = "one", .memory_bytes = 1 << 30},
-                                    {.key = "uuid:2", .name = "two", .memory_bytes = 1 << 30}};
+    struct store_device devices[2] = {{.key = "uuid:1", .name = "one", .bytes = 1 << 30},
+                                      {.key = "uuid:2", .name = "two", .bytes = 1 << 30}};
     struct store *store = NULL;
     struct store_counters counters;
     remove_files();
@@ -289,7 +286,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     write_seed(into, 0);
     write_seed(into, 2);
     write_seed(into, 40);
-    write_old_seed(into);
     remove_all();
     exit(0);
 }

@@ -85,7 +85,7 @@ static int64_t commit(struct bench *bench, size_t count)
                  "%llu 2026-11-21T02:03:04.123456+00:00 created p%llu device=gpu0 user=alice "
                  "memory=5368709120 expires=2026-11-21T03:03:04+00:00 by=alice",
                  (unsigned long long)event->seq, (unsigned long long)event->after.id);
-        items[i] = (struct store_item){event, lines[i]};
+        items[i] = (struct store_item){.event = event, .line = lines[i]};
         replies[i] = (struct store_reply){event->seq * 2, event->after.id};
     }
     struct store_batch batch = {.items = items,
@@ -105,16 +105,19 @@ static int64_t commit(struct bench *bench, size_t count)
 
 static void prepare(struct bench *bench, const char *directory)
 {
-    static struct gpu_list devices;
+    struct store_device devices[8];
     struct store_sink sink = {0};
     struct store_counters counters;
     char why[STORE_MESSAGE_MAX] = "", path[4096];
 
     store_clock_now(&bench->clock);
-    gpu_simulated.probe("8x80G", &devices);
+    for (int i = 0; i < 8; i++) {
+        devices[i] = (struct store_device){.bytes = UINT64_C(80) << 30};
+        snprintf(devices[i].key, sizeof(devices[i].key), "key%d", i);
+    }
     if (store_sqlite.open(directory, false, &bench->store, why, sizeof(why)) != 0 ||
         store_load(bench->store, &bench->clock, &sink, &counters, why, sizeof(why)) != 0 ||
-        store_devices(bench->store, devices.device, devices.count, why, sizeof(why)) != 0)
+        store_devices(bench->store, devices, 8, why, sizeof(why)) != 0)
         die(directory, why);
     bench->next_id = counters.next_id;
     bench->next_seq = counters.next_seq;

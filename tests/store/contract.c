@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct store_kind *const kinds[] = {&store_sqlite, &store_memory};
 #define KIND_COUNT 2
@@ -37,16 +38,18 @@ static void teardown(void)
 
 static void give_devices(uint32_t count)
 {
-    struct gpu_device devices[8];
+    struct store_device devices[8];
     devices_make(devices, count);
     ck_assert_msg(store_devices(store, devices, count, why, sizeof(why)) == 0, "%s", why);
 }
 
-/* Closes what is open, opens again, loads. */
+/* Closes a file that is open, and opens and loads; a store in memory is loaded again. */
 static void reopen_at(int kind, const struct store_clock *clock, size_t max_history)
 {
-    store = store_close(store);
-    ck_assert_msg(kinds[kind]->open(directory, true, &store, why, sizeof(why)) == 0, "%s", why);
+    if (kinds[kind] != &store_memory)
+        store = store_close(store);
+    if (store == NULL)
+        ck_assert_msg(kinds[kind]->open(directory, true, &store, why, sizeof(why)) == 0, "%s", why);
     ck_assert_msg(kept_load(&kept, store, clock, max_history, why, sizeof(why)) == 0, "%s", why);
 }
 
@@ -153,9 +156,9 @@ START_TEST(created_is_kept_whole)
     ck_assert_uint_eq(kept.partition_count, 1);
     same_partition(&kept.partitions[0].p, &p);
     ck_assert_uint_eq(kept.partitions[0].p.change_seq, 3);
-    ck_assert_str_eq(kept.partitions[0].key, "key2");
-    ck_assert_str_eq(kept.partitions[0].name, "dev2");
-    ck_assert_uint_eq(kept.partitions[0].bytes, UINT64_C(80) << 30);
+    ck_assert_str_eq(kept.partitions[0].device.key, "key2");
+    ck_assert_str_eq(kept.partitions[0].device.name, "dev2");
+    ck_assert_uint_eq(kept.partitions[0].device.bytes, UINT64_C(80) << 30);
     ck_assert_uint_eq(kept.counters.next_id, 8);
     ck_assert_uint_eq(kept.counters.next_seq, 4);
     ck_assert_uint_eq(kept.counters.mount_id, UINT64_MAX);
@@ -234,9 +237,9 @@ START_TEST(ends_are_history)
         ck_assert_int_eq(entry->partition.warn_ns, 77);
         ck_assert_uint_eq(entry->partition.warn_signal, SIGUSR2);
         ck_assert_uint_eq(entry->partition.warned, i % 2);
-        ck_assert_str_eq(entry->device_key, "key1");
-        ck_assert_str_eq(entry->device_name, "dev1");
-        ck_assert_uint_eq(entry->device_bytes, UINT64_C(80) << 30);
+        ck_assert_str_eq(entry->device.key, "key1");
+        ck_assert_str_eq(entry->device.name, "dev1");
+        ck_assert_uint_eq(entry->device.bytes, UINT64_C(80) << 30);
     }
     reopen_at(_i, &boot1, 2);
     ck_assert_uint_eq(kept.history_count, 2);
@@ -355,6 +358,50 @@ START_TEST(notes)
     commit_well();
     reopen(_i);
     ck_assert_uint_eq(kept.partition_count, 0);
+}
+END_TEST
+
+/* What partitions used is kept beside them, and goes into history with their end. */
+START_TEST(usage)
+{
+    start(_i);
+    struct partition p = create(1, 1), q = create(2, 2), r = partition_make(3, 0, 5);
+    attempt_usage(&attempt, 1, 100, 7); /* no event at all */
+    attempt_usage(&attempt, 77, 5, 5);  /* is not there (any more) */
+    attempt_usage(&attempt, 2, INT64_MAX, INT64_MAX);
+    commit_well();
+    p.memory_bytes = 99; /* a change of the partition leaves what it used */
+    attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
+    attempt_add(&attempt, 4, EVENT_RELEASED, &q, NULL);
+    attempt.items[1].usage = (struct store_usage){300, 20};
+    attempt_add(&attempt, 5, EVENT_CREATED, &r, NULL);
+    attempt_add(&attempt, 6, EVENT_RELEASED, &r, NULL);
+    attempt.items[3].usage = (struct store_usage){8, 9};
+    attempt_usage(&attempt, 2, 1, 1); /* has ended in this batch */
+    commit_well();
+    reopen(_i);
+    ck_assert_uint_eq(kept.partition_count, 1);
+    ck_assert_uint_eq(kept.partitions[0].p.memory_bytes, 99);
+    ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
+    ck_assert_uint_eq(kept.partitions[0].usage.gpu_ns, 7);
+    ck_assert_uint_eq(kept.history_count, 2);
+    ck_assert_uint_eq(kept.history[0].usage.peak_bytes, 300);
+    ck_assert_uint_eq(kept.history[0].usage.gpu_ns, 20);
+    ck_assert_uint_eq(kept.history[1].usage.peak_bytes, 8);
+    ck_assert_uint_eq(kept.history[1].usage.gpu_ns, 9);
+    ck_assert_uint_eq(kept.counters.next_seq, 7);
+    give_devices(3);
+    attempt_usage(&attempt, 1, 101, 8); /* nothing of a batch that is refused */
+    attempt_usage(&attempt, 1, (uint64_t)INT64_MAX + 1, 0);
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_usage(&attempt, 1, 101, 8);
+    attempt_add(&attempt, 7, EVENT_RELEASED, &q, "is not there");
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_add(&attempt, 7, EVENT_RELEASED, &p, NULL);
+    attempt.items[0].usage.gpu_ns = UINT64_MAX;
+    ck_assert_int_eq(commit(), -EINVAL);
+    reopen(_i);
+    ck_assert_uint_eq(kept.partitions[0].usage.peak_bytes, 100);
 }
 END_TEST
 
@@ -586,7 +633,7 @@ END_TEST
 
 START_TEST(devices_come_and_go)
 {
-    struct gpu_device devices[4];
+    struct store_device devices[4];
     struct partition p = partition_make(1, 0, HOUR_NS);
     start(_i);
     p.device = 1;
@@ -597,7 +644,7 @@ START_TEST(devices_come_and_go)
     strcpy(devices[0].key, "key3");
     strcpy(devices[2].key, "key0");
     strcpy(devices[1].name, "renamed");
-    devices[1].memory_bytes = 7;
+    devices[1].bytes = 7;
     ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), 0);
     p = partition_make(2, 0, HOUR_NS);
     attempt_add(&attempt, 2, EVENT_CREATED, &p, NULL);
@@ -606,11 +653,11 @@ START_TEST(devices_come_and_go)
     attempt_add(&attempt, 3, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);
-    ck_assert_str_eq(kept_find(&kept, 1)->key, "key1");
-    ck_assert_str_eq(kept_find(&kept, 1)->name, "renamed");
-    ck_assert_uint_eq(kept_find(&kept, 1)->bytes, 7);
-    ck_assert_str_eq(kept_find(&kept, 2)->key, "key3");
-    ck_assert_str_eq(kept_find(&kept, 3)->key, "key0");
+    ck_assert_str_eq(kept_find(&kept, 1)->device.key, "key1");
+    ck_assert_str_eq(kept_find(&kept, 1)->device.name, "renamed");
+    ck_assert_uint_eq(kept_find(&kept, 1)->device.bytes, 7);
+    ck_assert_str_eq(kept_find(&kept, 2)->device.key, "key3");
+    ck_assert_str_eq(kept_find(&kept, 3)->device.key, "key0");
     strcpy(devices[1].key, "key3");
     ck_assert_int_eq(store_devices(store, devices, 3, why, sizeof(why)), -EINVAL);
     devices[1].key[0] = '\0';
@@ -618,17 +665,39 @@ START_TEST(devices_come_and_go)
 }
 END_TEST
 
+/* A file is used by one at a time; each store in memory is one of its own. */
 START_TEST(one_at_a_time)
 {
     struct store *other = NULL;
+    struct kept others = {0};
     start(_i);
     create(1, 1);
-    ck_assert_int_eq(kinds[_i]->open(directory, false, &other, why, sizeof(why)), -EBUSY);
-    ck_assert_ptr_null(other);
-    ck_assert(why[0] != '\0');
+    int rc = kinds[_i]->open(directory, false, &other, why, sizeof(why));
+    ck_assert_int_eq(rc, kinds[_i] == &store_memory ? 0 : -EBUSY);
+    ck_assert_int_eq(other == NULL, rc < 0);
+    if (rc < 0) {
+        ck_assert(why[0] != '\0');
+    } else {
+        ck_assert_int_eq(kept_load(&others, other, &boot1, 10, why, sizeof(why)), 0);
+        ck_assert_uint_eq(others.calls, 0);
+        store_close(other);
+    }
     create(2, 2);
     reopen(_i);
     ck_assert_uint_eq(kept.partition_count, 2);
+}
+END_TEST
+
+/* In memory nothing is left when it is closed, and nothing touches the disk. */
+START_TEST(memory_forgets)
+{
+    start(1);
+    create(1, 1);
+    store = store_close(store);
+    reopen(1);
+    ck_assert_uint_eq(kept.calls, 0);
+    ck_assert_uint_eq(kept.counters.next_id, 1);
+    ck_assert_int_eq(rmdir(directory), 0); /* it is empty */
 }
 END_TEST
 
@@ -655,7 +724,7 @@ START_TEST(sink_stops_the_load)
 }
 END_TEST
 
-/* -- the kinds against each other -------------------------------------------- */
+/* -- a file that is opened again against one that goes on in memory ---------- */
 
 static void same_loads(const struct kept *a, const struct kept *b)
 {
@@ -668,12 +737,15 @@ static void same_loads(const struct kept *a, const struct kept *b)
     for (size_t i = 0; i < a->partition_count; i++) {
         same_partition(&a->partitions[i].p, &b->partitions[i].p);
         ck_assert_uint_eq(a->partitions[i].p.change_seq, b->partitions[i].p.change_seq);
-        ck_assert_str_eq(a->partitions[i].key, b->partitions[i].key);
+        ck_assert_str_eq(a->partitions[i].device.key, b->partitions[i].device.key);
+        ck_assert_mem_eq(&a->partitions[i].usage, &b->partitions[i].usage,
+                         sizeof(a->partitions[i].usage));
     }
     for (size_t i = 0; i < a->history_count; i++) {
         same_partition(&a->history[i].partition, &b->history[i].partition);
         ck_assert_int_eq(a->history[i].end_wall_ns, b->history[i].end_wall_ns);
         ck_assert_int_eq(a->history[i].how, b->history[i].how);
+        ck_assert_mem_eq(&a->history[i].usage, &b->history[i].usage, sizeof(a->history[i].usage));
     }
     for (size_t i = 0; i < a->setting_count; i++) {
         ck_assert_str_eq(a->settings[i].key, b->settings[i].key);
@@ -722,8 +794,10 @@ START_TEST(twins)
     srand((unsigned)_i + 1);
     for (int round = 0; round < 400; round++) {
         for (int k = 0; k < KIND_COUNT && round % 50 == 0; k++) {
-            stores[k] = store_close(stores[k]);
-            ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], why, sizeof(why)), 0);
+            if (kinds[k] != &store_memory)
+                stores[k] = store_close(stores[k]);
+            if (stores[k] == NULL)
+                ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], why, sizeof(why)), 0);
             ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, why, sizeof(why)), 0);
             store = stores[k];
             give_devices(3);
@@ -735,6 +809,8 @@ START_TEST(twins)
         for (int i = 1 + rand() % 3; i > 0; i--)
             random_item(seq++, &next_id, &now_ns);
         attempt_reply(&attempt, (uint64_t)rand(), 1);
+        attempt_usage(&attempt, 1 + (uint64_t)rand() % next_id, (uint64_t)rand(), (uint64_t)rand());
+        attempt.items[0].usage.gpu_ns = (uint64_t)rand();
         attempt.batch.first_line_seq = seq > 50 ? seq - 50 : 0;
         int rc = store_commit(stores[0], &attempt.batch, why, sizeof(why));
         ck_assert_int_eq(store_commit(stores[1], &attempt.batch, why, sizeof(why)), rc);
@@ -781,6 +857,7 @@ int main(void)
                                   settings,
                                   lines,
                                   notes,
+                                  usage,
                                   replies,
                                   retention,
                                   ids_are_never_used_again,
@@ -794,6 +871,7 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_loop_test(all, tests[i], 0, KIND_COUNT);
+    tcase_add_test(all, memory_forgets);
     tcase_add_loop_test(all, twins, 0, 3);
     tcase_add_test(all, clock_rebase);
     tcase_set_timeout(all, 60);

@@ -35,17 +35,13 @@ static int keep_setting(void *context, const char *key, const char *value)
     return told(kept);
 }
 
-static int keep_partition(void *context, const struct partition *partition, const char *device_key,
-                          const char *device_name, uint64_t device_bytes)
+static int keep_partition(void *context, const struct partition *partition,
+                          const struct store_device *device, const struct store_usage *usage)
 {
     struct kept *kept = context;
     kept->partitions = grow(kept->partitions, kept->partition_count, sizeof(*kept->partitions));
     struct kept_partition *p = &kept->partitions[kept->partition_count++];
-    memset(p, 0, sizeof(*p));
-    p->p = *partition;
-    snprintf(p->key, sizeof(p->key), "%s", device_key);
-    snprintf(p->name, sizeof(p->name), "%s", device_name);
-    p->bytes = device_bytes;
+    *p = (struct kept_partition){*partition, *device, *usage};
     return told(kept);
 }
 
@@ -113,6 +109,7 @@ void attempt_begin(struct attempt *attempt, const struct store_clock *clock)
     memset(&attempt->batch, 0, sizeof(attempt->batch));
     attempt->batch.items = attempt->items;
     attempt->batch.replies = attempt->replies;
+    attempt->batch.usages = attempt->usages;
     attempt->batch.clock = *clock;
     attempt->batch.retention_ns = INT64_MAX;
 }
@@ -128,7 +125,7 @@ static struct engine_event *add(struct attempt *attempt, uint64_t seq, enum even
     event->seq = seq;
     event->kind = kind;
     snprintf(attempt->lines[i], sizeof(attempt->lines[i]), "%s", line != NULL ? line : "");
-    attempt->items[i] = (struct store_item){event, attempt->lines[i]};
+    attempt->items[i] = (struct store_item){.event = event, .line = attempt->lines[i]};
     return event;
 }
 
@@ -160,6 +157,12 @@ void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const c
     snprintf(event->value, sizeof(event->value), "%s", value);
 }
 
+void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns)
+{
+    attempt->usages[attempt->batch.usage_count++] =
+        (struct store_partition_usage){id, {peak_bytes, gpu_ns}};
+}
+
 void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result)
 {
     attempt->replies[attempt->batch.reply_count++] = (struct store_reply){unique, result};
@@ -179,50 +182,15 @@ struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns)
                               .creator_pid = 4711};
 }
 
-void devices_make(struct gpu_device *devices, uint32_t count)
+void devices_make(struct store_device *devices, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         memset(&devices[i], 0, sizeof(devices[i]));
         snprintf(devices[i].key, sizeof(devices[i].key), "key%u", i);
         snprintf(devices[i].name, sizeof(devices[i].name), "dev%u", i);
-        devices[i].memory_bytes = UINT64_C(80) << 30;
+        devices[i].bytes = UINT64_C(80) << 30;
     }
 }
-
-const char format_1_sql[] =
-    "PRAGMA page_size=4096; PRAGMA application_id=1667789422; PRAGMA user_version=1;"
-    "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
-    " memory_bytes INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE partition(id INTEGER PRIMARY KEY, device INTEGER NOT NULL, uid INTEGER NOT NULL,"
-    " gid INTEGER NOT NULL, mode INTEGER NOT NULL, on_expiry INTEGER NOT NULL,"
-    " memory_bytes INTEGER NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,"
-    " created_wall_ns INTEGER NOT NULL, hold INTEGER NOT NULL, creator_ns INTEGER NOT NULL,"
-    " creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL, change_seq INTEGER NOT NULL,"
-    " name TEXT NOT NULL) STRICT;"
-    "CREATE TABLE history(seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, device INTEGER NOT NULL,"
-    " uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,"
-    " on_expiry INTEGER NOT NULL, memory_bytes INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,"
-    " end_wall_ns INTEGER NOT NULL, created_wall_ns INTEGER NOT NULL,"
-    " creator_ns INTEGER NOT NULL, creator_uid INTEGER NOT NULL, creator_pid INTEGER NOT NULL,"
-    " name TEXT NOT NULL, how TEXT NOT NULL, by_uid INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
-    " head_first_seq INTEGER, head_replies BLOB) STRICT;"
-    "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, offset_ns INTEGER NOT NULL,"
-    " mount_id INTEGER NOT NULL) STRICT;"
-    "INSERT INTO device VALUES(1,'key0','dev0',85899345920);"
-    "INSERT INTO partition VALUES"
-    "(3,1,6101,100,509,0,5368709120,0,3600000000000,1795226304146806967,0,0,6101,4711,3,'train'),"
-    "(7,1,0,0,493,0,1,-5,7200000000000,1795226304146806967,-1,77,0,0,4,'');"
-    "INSERT INTO history VALUES(2,1,1,6102,6102,493,0,4096,86400000000000000,86403600000000000,"
-    "1795226304146806967,0,6102,12,'old','expired',6102);"
-    "INSERT INTO log VALUES(0,NULL,1,0,NULL),(1,'1 created p1',2,0,NULL),(2,'2 expired "
-    "p1',2,0,NULL),"
-    "(3,'3 created p3',4,0,NULL),"
-    "(4,'4 created p7',8,0,x'0500000000000000030000000000000006000000000000000700000000000000');"
-    "INSERT INTO setting VALUES('config/retention','2592000');"
-    "INSERT INTO clock VALUES(1,'boot-1',86400000000000000,9);"
-    "PRAGMA journal_mode=WAL;";
 
 void directory_make(char path[PATH_MAX])
 {

@@ -15,8 +15,8 @@
 
 struct kept_partition {
     struct partition p;
-    char key[160], name[128];
-    uint64_t bytes;
+    struct store_device device;
+    struct store_usage usage;
 };
 struct kept_setting {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
@@ -51,6 +51,7 @@ struct attempt {
     char lines[TRY_MAX][STORE_LINE_MAX];
     struct store_item items[TRY_MAX];
     struct store_reply replies[TRY_MAX];
+    struct store_partition_usage usages[TRY_MAX];
     struct store_batch batch;
 };
 /* Empties it: times by `clock`, history kept for ever. */
@@ -62,16 +63,14 @@ struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum eve
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line);
 void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value);
+/* What a partition that lives used; of an end it is items[i].usage. */
+void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns);
 void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 
 /* A likely partition on device 0. */
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
 /* `count` devices named dev0, dev1, ... of 80 GiB. */
-void devices_make(struct gpu_device *devices, uint32_t count);
-/* SQL that makes a state file of format 1 out of nothing, as it was written then: device
- * key0, partitions 3 and 7 of the boot "boot-1", one that expired, lines 1 to 4, a setting
- * and two replies. */
-extern const char format_1_sql[];
+void devices_make(struct store_device *devices, uint32_t count);
 /* A fresh directory below $TMPDIR, and its removal with the plain files in it. */
 void directory_make(char path[PATH_MAX]);
 void directory_remove(const char *path);

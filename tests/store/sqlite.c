@@ -118,7 +118,7 @@ static int try_load(void)
 
 static void give_devices(void)
 {
-    struct gpu_device devices[2];
+    struct store_device devices[2];
     devices_make(devices, 2);
     ck_assert_msg(store_devices(store, devices, 2, why, sizeof(why)) == 0, "%s", why);
     attempt_begin(&attempt, &boot);
@@ -218,24 +218,26 @@ START_TEST(private_files)
 }
 END_TEST
 
-START_TEST(newer_version)
+START_TEST(other_version)
 {
     fill();
-    sql("PRAGMA user_version=3");
+    sql("PRAGMA user_version=1");
+    refused(-EPROTONOSUPPORT, "older");
+    sql("PRAGMA user_version=100");
     refused(-EPROTONOSUPPORT, "newer");
     sql("DROP TABLE log; PRAGMA user_version=1000000");
     refused(-EPROTONOSUPPORT, "newer");
 }
 END_TEST
 
-/* The first page is in the log only: the file itself still says 2. */
-START_TEST(newer_version_in_the_log)
+/* The first page is in the log only: the file itself still says the format of today. */
+START_TEST(other_version_in_the_log)
 {
     fill();
     struct bytes old = slurp(directory, STATE_FILE);
     sqlite3 *db = NULL;
     ck_assert_int_eq(sqlite3_open(path_in(directory, STATE_FILE), &db), SQLITE_OK);
-    sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0; PRAGMA user_version=3", NULL, NULL, NULL);
+    sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0; PRAGMA user_version=100", NULL, NULL, NULL);
     struct bytes wal = slurp(directory, STATE_FILE "-wal");
     sqlite3_close(db);
     ck_assert_uint_gt(wal.count, 0);
@@ -329,6 +331,8 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE partition SET warn_ns=5, warn_signal=4294967306 WHERE id=3", "partition"},
         {"UPDATE partition SET warned=1 WHERE id=3", "partition"},
         {"UPDATE partition SET warn_ns=5, warned=2 WHERE id=3", "partition"},
+        {"UPDATE partition SET peak_bytes=-1 WHERE id=3", "partition"},
+        {"UPDATE history SET gpu_ns=-1", "history"},
         {"UPDATE history SET grace_ns=-1", "history"},
         {"UPDATE history SET warned=1", "history"},
         {"UPDATE history SET how='eaten'", "history"},
@@ -362,7 +366,6 @@ START_TEST(rows_that_cannot_be_true)
         {"DROP TABLE setting", "tables"},
         {"PRAGMA application_id=0", "another program"},
         {"PRAGMA user_version=0", "format 0"},
-        {"PRAGMA user_version=1", "tables"},
         {"ALTER TABLE partition ADD COLUMN more INTEGER NOT NULL DEFAULT 0", "tables"},
         {"ALTER TABLE partition DROP COLUMN warned", "tables"},
     };
@@ -707,28 +710,6 @@ START_TEST(disk_is_read_only)
 }
 END_TEST
 
-/* What was read was a copy in the older format; meanwhile the file became a new one. */
-static void upgraded_by_another(void)
-{
-    sql(format_1_sql);
-    remount(MS_RDONLY);
-    MUST(try_open(true) == 0 && try_load() == 0 && kept.partition_count == 2);
-    remount(0);
-    for (const char *const *text = sqlite_upgrade_1; *text != NULL; text++)
-        sql(*text);
-    sql("PRAGMA user_version=2");
-    give_devices();
-    MUST(create(8) == 0);
-    MUST(try_open(true) == 0 && try_load() == 0 && kept.partition_count == 3);
-    store = store_close(store);
-}
-
-START_TEST(upgraded_while_read_only)
-{
-    on_small_disk("size=16m", upgraded_by_another);
-}
-END_TEST
-
 /* A file may not grow: as a quota would have it. */
 START_TEST(file_may_not_grow)
 {
@@ -934,28 +915,13 @@ START_TEST(first_sync_fails)
 }
 END_TEST
 
-/* So it is with the change to the present format. */
-START_TEST(upgrade_sync_fails)
-{
-    use_bad_disk();
-    sql(format_1_sql);
-    open_well();
-    syncs_fail = true;
-    ck_assert_int_eq(create(8), -EIO);
-    killed_now_has(2);
-    syncs_fail = false;
-    ck_assert_int_eq(create(8), 0);
-    killed_now_has(3);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("store_sqlite");
     TCase *all = tcase_create("file");
     const TTest *const tests[] = {private_files,
-                                  newer_version,
-                                  newer_version_in_the_log,
+                                  other_version,
+                                  other_version_in_the_log,
                                   not_ours,
                                   log_without_file,
                                   half_made,
@@ -967,14 +933,12 @@ int main(void)
                                   disk_gets_full,
                                   disk_is_full_at_first,
                                   disk_is_read_only,
-                                  upgraded_while_read_only,
                                   file_may_not_grow,
                                   not_allowed,
                                   used_by_another_process,
                                   each_commit_is_synced,
                                   syncs_that_fail,
-                                  first_sync_fails,
-                                  upgrade_sync_fails};
+                                  first_sync_fails};
 
     tcase_add_checked_fixture(all, setup, teardown);
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

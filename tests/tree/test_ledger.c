@@ -34,7 +34,7 @@ static void setup(void)
 {
     snprintf(directory, sizeof(directory), "/tmp/test-ledger.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(file, sizeof(file), "%s/ledger", directory);
+    snprintf(file, sizeof(file), "%s/usage", directory);
     first_alive = 1;
     last_alive = UINT64_MAX;
     ck_assert_int_eq(ledger_new(directory, is_alive, &first_alive, &ledger), 0);

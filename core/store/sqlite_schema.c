@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables. The columns of `partition` and `history` are listed here once: CREATE,
+ * INSERT, UPDATE, SELECT, binding and reading all come from the list, so a column more
+ * is a row more. It must not know when anything is written or read.
+ */
+#include "sqlite_internal.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum column_kind { COLUMN_U32, COLUMN_I32, COLUMN_U64, COLUMN_I64, COLUMN_TEXT };
+
+/* Where a value stands: in tables (enum sqlite_table, as bits) and in struct sqlite_record.
+ * Outside min ... max no load believes it; of a text that is its length. */
+struct column {
+    const char *name;
+    enum column_kind kind;
+    size_t offset;
+    unsigned tables;
+    int64_t min, max;
+};
+
+#define LIVE       SQLITE_PARTITION
+#define ENDED      SQLITE_HISTORY
+#define BOTH       (LIVE | ENDED)
+#define USAGE      4u /* changed by SQL_PARTITION_USAGE alone */
+#define IN(member) offsetof(struct sqlite_record, member)
+#define TIME       -STORE_TIME_MAX, STORE_TIME_MAX
+#define ANY        INT64_MIN, INT64_MAX
+
+/* The first of a table is its key. A U64 that can be ANY is kept as the signed number of
+ * the same bits. */
+static const struct column columns[] = {
+    {"seq", COLUMN_U64, IN(p.change_seq), ENDED, 1, INT64_MAX - 1},
+    {"id", COLUMN_U64, IN(p.id), BOTH, 1, INT64_MAX - 1},
+    {"device", COLUMN_I64, IN(device), BOTH, 1, INT64_MAX - 1},
+    {"uid", COLUMN_U32, IN(p.uid), BOTH, 0, UINT32_MAX},
+    {"gid", COLUMN_U32, IN(p.gid), BOTH, 0, UINT32_MAX},
+    {"mode", COLUMN_U32, IN(p.mode), BOTH, 0, 07777},
+    {"name", COLUMN_TEXT, IN(p.name), BOTH, 0, PARTITION_NAME_MAX},
+    {"memory_bytes", COLUMN_U64, IN(p.memory_bytes), BOTH, 1, INT64_MAX},
+    {"start_ns", COLUMN_I64, IN(p.start_ns), LIVE, TIME},
+    {"end_ns", COLUMN_I64, IN(p.end_ns), LIVE, TIME},
+    {"start_wall_ns", COLUMN_I64, IN(p.start_ns), ENDED, TIME},
+    {"end_wall_ns", COLUMN_I64, IN(p.end_ns), ENDED, TIME},
+    {"peak_bytes", COLUMN_U64, IN(usage.peak_bytes), BOTH | USAGE, 0, INT64_MAX},
+    {"gpu_ns", COLUMN_U64, IN(usage.gpu_ns), BOTH | USAGE, 0, INT64_MAX},
+    {"on_expiry", COLUMN_U32, IN(p.on_expiry), BOTH, 0, ON_EXPIRY_KILL},
+    {"grace_ns", COLUMN_I64, IN(p.grace_ns), BOTH, 0, DURATION_MAX_NS},
+    {"warn_ns", COLUMN_I64, IN(p.warn_ns), BOTH, 0, DURATION_MAX_NS},
+    {"warn_signal", COLUMN_U32, IN(p.warn_signal), BOTH, 0, INT32_MAX},
+    {"warned", COLUMN_U32, IN(p.warned), BOTH, 0, 1},
+    {"hold", COLUMN_U64, IN(p.hold), LIVE, ANY},
+    {"created_wall_ns", COLUMN_I64, IN(p.created_wall_ns), BOTH, TIME},
+    {"creator_ns", COLUMN_U64, IN(p.creator_ns), BOTH, ANY},
+    {"creator_uid", COLUMN_U32, IN(p.creator_uid), BOTH, 0, UINT32_MAX},
+    {"creator_pid", COLUMN_I32, IN(p.creator_pid), BOTH, 0, INT32_MAX},
+    {"change_seq", COLUMN_U64, IN(p.change_seq), LIVE, 0, INT64_MAX - 1},
+    {"how", COLUMN_TEXT, IN(how), ENDED, 1, SQLITE_HOW_MAX},
+    {"by_uid", COLUMN_U32, IN(by_uid), ENDED, 0, UINT32_MAX},
+};
+
+/* The next column of a table; NULL after the last. `column` NULL: the first. */
+static const struct column *next(enum sqlite_table table, const struct column *column)
+{
+    const struct column *end = columns + sizeof(columns) / sizeof(columns[0]);
+    for (column = column ? column + 1 : columns; column < end; column++)
+        if (column->tables & (unsigned)table)
+            return column;
+    return NULL;
+}
+
+/* -- statements ---------------------------------------------------------------- */
+
+static const char *name_of(enum sqlite_table table)
+{
+    return table == SQLITE_PARTITION ? "partition" : "history";
+}
+
+char *sqlite_schema_create(enum sqlite_table table)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+    const struct column *first = next(table, NULL);
+    sqlite3_str_appendf(sql, "CREATE TABLE %s(%s INTEGER PRIMARY KEY", name_of(table), first->name);
+    for (const struct column *c = first; (c = next(table, c));)
+        sqlite3_str_appendf(sql, ", %s %s NOT NULL", c->name,
+                            c->kind == COLUMN_TEXT ? "TEXT" : "INTEGER");
+    sqlite3_str_appendall(sql, ") STRICT");
+    return sqlite3_str_finish(sql);
+}
+
+char *sqlite_schema_insert(enum sqlite_table table)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+    sqlite3_str_appendf(sql, "INSERT INTO %s VALUES(?1", name_of(table));
+    int number = 1;
+    for (const struct column *c = next(table, NULL); (c = next(table, c));)
+        sqlite3_str_appendf(sql, ", ?%d", ++number);
+    sqlite3_str_appendall(sql, ")");
+    return sqlite3_str_finish(sql);
+}
+
+char *sqlite_schema_update(enum sqlite_table table)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+    const struct column *first = next(table, NULL);
+    const char *before = " SET ";
+    int number = 1;
+    sqlite3_str_appendf(sql, "UPDATE %s", name_of(table));
+    for (const struct column *c = first; (c = next(table, c));) {
+        number++;
+        if (c->tables & USAGE)
+            continue;
+        sqlite3_str_appendf(sql, "%s%s=?%d", before, c->name, number);
+        before = ", ";
+    }
+    sqlite3_str_appendf(sql, " WHERE %s=?1", first->name);
+    return sqlite3_str_finish(sql);
+}
+
+char *sqlite_schema_select(enum sqlite_table table, const char *tail)
+{
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+    const struct column *first = next(table, NULL);
+    sqlite3_str_appendf(sql, "SELECT %s", first->name);
+    for (const struct column *c = first; (c = next(table, c));)
+        sqlite3_str_appendf(sql, ", %s", c->name);
+    sqlite3_str_appendf(sql, " FROM %s %s", name_of(table), tail);
+    return sqlite3_str_finish(sql);
+}
+
+/* -- values ---------------------------------------------------------------------- */
+
+void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
+                        const struct sqlite_record *record)
+{
+    int number = 0;
+    for (const struct column *c = NULL; (c = next(table, c));) {
+        const void *at = (const char *)record + c->offset;
+        int64_t value = 0;
+        number++;
+        switch (c->kind) {
+        case COLUMN_TEXT:
+            sqlite3_bind_text(statement, number, at, -1, SQLITE_STATIC);
+            continue;
+        case COLUMN_U32:
+            value = *(const uint32_t *)at;
+            break;
+        case COLUMN_I32:
+            value = *(const int32_t *)at;
+            break;
+        case COLUMN_U64:
+            value = (int64_t) * (const uint64_t *)at;
+            break;
+        case COLUMN_I64:
+            value = *(const int64_t *)at;
+            break;
+        }
+        sqlite3_bind_int64(statement, number, value);
+    }
+}
+
+void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
+                        struct sqlite_record *ret_record)
+{
+    int number = 0;
+    for (const struct column *c = NULL; (c = next(table, c)); number++) {
+        void *at = (char *)ret_record + c->offset;
+        if (c->kind == COLUMN_TEXT) {
+            sqlite_row_line(row, number, (size_t)c->min, at, (size_t)c->max + 1);
+            continue;
+        }
+        int64_t value = number == 0 ? sqlite_row_key(row, number, c->min, c->max)
+                                    : sqlite_row_int(row, number, c->min, c->max);
+        switch (c->kind) {
+        case COLUMN_TEXT:
+            break;
+        case COLUMN_U32:
+            *(uint32_t *)at = (uint32_t)value;
+            break;
+        case COLUMN_I32:
+            *(int32_t *)at = (int32_t)value;
+            break;
+        case COLUMN_U64:
+            *(uint64_t *)at = (uint64_t)value;
+            break;
+        case COLUMN_I64:
+            *(int64_t *)at = value;
+            break;
+        }
+    }
+}
+
+/* -- all tables -------------------------------------------------------------------- */
+
+/* log.head_*: NULL except in the last row of a batch, of which only the newest
+ * counts. They are here, and not in a table of their own, because each table
+ * that a commit touches is another page to be synced. */
+static const struct {
+    const char *table, *sql;
+    enum sqlite_table columns; /* where sql is NULL */
+} tables[] = {
+    {"device",
+     "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"
+     " memory_bytes INTEGER NOT NULL) STRICT",
+     0},
+    {"partition", NULL, SQLITE_PARTITION},
+    {"history", NULL, SQLITE_HISTORY},
+    {"log",
+     "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
+     " head_first_seq INTEGER, head_replies BLOB) STRICT",
+     0},
+    {"setting",
+     "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID", 0},
+    {"clock",
+     "CREATE TABLE clock(one INTEGER PRIMARY KEY, boot_id TEXT NOT NULL,"
+     " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
+     0},
+};
+#define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
+
+static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
+                                 "INSERT INTO clock VALUES(1, '', 0, 0);";
+
+static char *table_sql(size_t index)
+{
+    return tables[index].sql ? sqlite3_mprintf("%s", tables[index].sql)
+                             : sqlite_schema_create(tables[index].columns);
+}
+
+int sqlite_schema_make(sqlite3 *db)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < TABLE_COUNT; i++) {
+        char *sql = table_sql(i);
+        rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+        sqlite3_free(sql);
+    }
+    return rc == SQLITE_OK ? sqlite3_exec(db, first_rows, NULL, NULL, NULL) : rc;
+}
+
+static int compare_table(sqlite3_stmt *statement, size_t index)
+{
+    const char *name = (const char *)sqlite3_column_text(statement, 0);
+    const char *sql = (const char *)sqlite3_column_text(statement, 1);
+    if (index == TABLE_COUNT || !name || !sql || strcmp(name, tables[index].table) != 0)
+        return SQLITE_CORRUPT;
+    char *wanted = table_sql(index);
+    int rc = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
+    sqlite3_free(wanted);
+    return rc;
+}
+
+int sqlite_schema_compare(sqlite3 *db)
+{
+    sqlite3_stmt *statement = NULL;
+    size_t count = 0;
+    int rc = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
+                                &statement, NULL);
+    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
+        rc = compare_table(statement, count++);
+    sqlite3_finalize(statement);
+    if (rc == SQLITE_DONE)
+        rc = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
+    return rc;
+}

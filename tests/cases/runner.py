@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The runner of the cases itself: whatever interrupts a case leaves nothing behind, and a case
+passes wherever the clone lies and however it is started."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import lib
+from lib import T, check, equal, wait_for
+
+CASES = os.environ['CASES']
+FUSE = '/sys/fs/fuse/connections'
+
+# Mounts, and keeps programs in a partition: one of them in a session of its own.
+BUSY = '''
+import os, subprocess, sys, time
+import lib
+mount = lib.Mount('1x80G')
+name = mount.ask('0.5 600')
+for away in False, True:
+    program = subprocess.Popen(['sleep', '1000'], start_new_session=away)
+    lib.write(mount.at('gpu0', name, 'procs'), str(program.pid))
+lib.wait_for(lambda: 'processes none' not in mount.read('gpu0', name, 'enforcement'))
+cgroup = [line[3:] for line in lib.read(f'/proc/{program.pid}/cgroup').split() if line[:3] == '0::']
+print(lib.T, os.minor(os.stat(mount.dir).st_dev), *cgroup, flush=True)
+time.sleep(1000)
+'''
+
+
+def nested(case, cases=CASES, **more):
+    """A runner below this one."""
+    environment = dict(os.environ, **more.pop('environment', {}))
+    del environment['CHRONOS_CASE_INSIDE']
+    return subprocess.Popen([sys.executable, os.path.join(cases, 'run'), case], env=environment,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more)
+
+
+def processes():
+    return sorted(pid for pid in os.listdir('/proc') if pid.isdigit())
+
+
+def interrupted(number, group):
+    """By this signal, to the runner alone or to its group as well (meson, a terminal)."""
+    what = f'{signal.Signals(number).name}{" to the group" if group else ""}'
+    before, users = processes(), lib.read('/etc/passwd')
+    running = nested(os.path.join(T, 'busy.py'), start_new_session=True)
+    said = running.stdout.readline().split()
+    if not check(said, what, 'the case did not start'):
+        return
+    (os.killpg if group else os.kill)(running.pid, number)
+    equal(running.wait(60 * lib.FACTOR), -9 if number == signal.SIGKILL else 128 + number, what)
+    check(wait_for(lambda: not os.path.exists(said[0])), what, 'left', said[0])
+    check(wait_for(lambda: processes() == before), what, 'processes', processes(), before)
+    check(wait_for(lambda: not os.path.exists(os.path.join(FUSE, said[1]))), what, 'mounted')
+    equal(lib.read('/etc/passwd'), users, what)
+    top = lib.cgroup_mount()
+    if top and len(said) > 2 and 'chronosfs-' in said[2]:
+        check(not os.path.exists(top + said[2]), what, 'left', said[2])
+    running.stdout.close()
+
+
+def clone():
+    """A clone called chronosfs with a build, as root's umask 077 makes it in a home."""
+    home = os.path.join(T, 'home')
+    build = os.path.join(home, 'chronosfs', 'build')
+    for name in ('meson-private', 'fs', 'tests'):
+        os.makedirs(os.path.join(build, name))
+    shutil.copytree(CASES, os.path.join(home, 'chronosfs/tests/cases'))
+    for name in ('CHRONOSFS', 'ACL_CLOSER'):
+        place = os.path.join(build, 'fs', os.path.basename(os.environ[name]))
+        shutil.copyfile(os.environ[name], place)
+        os.chmod(place, 0o700)
+        yield name, place
+    os.chmod(home, 0o700)
+
+
+def start_badly():
+    """As a background job of a script does: these signals are ignored."""
+    os.umask(0o077)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def anywhere():
+    environment = dict(clone())
+    cases = os.path.join(T, 'home/chronosfs/tests/cases')
+    environment.update(TMPDIR=os.path.join(T, 'home'), LC_ALL='C', HOME='/nonexistent')
+    for name in ('forms.py', 'restore_device_access.py'):
+        running = nested(os.path.join(cases, name), cases, environment=environment,
+                         start_new_session=True, preexec_fn=start_badly)
+        said = running.communicate()[0]
+        check(running.returncode in (0, 77), name, said)
+
+
+def main():
+    with open(os.path.join(T, 'busy.py'), 'w') as case:
+        case.write(BUSY)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL):
+        for group in (False, True):
+            interrupted(number, group)
+    anywhere()
+
+
+lib.run(main)
