@@ -193,9 +193,9 @@ void pending_joined(struct server *server, const struct host_result *result)
 {
     server->joined_ns = server->tree.now_ns;
     for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next)
-        if ((*at)->join.tag == result->tag) {
+        if ((*at)->join.tag == result->joined.tag) {
             uint32_t uid = (*at)->join.uid;
-            finish(server, at, result->result, result->message);
+            finish(server, at, result->joined.result, result->message);
             give(server, uid);
             break;
         }
