@@ -12,9 +12,11 @@
  *   worker.c        serves the tree (a process of its own); server.h goes on from there
  *
  * The same program is all of them: with --worker, which only the supervisor says, it
- * is a worker; with --meter, which only a worker says, it asks the drivers for usage
- * (core/gpu/meter.h).
+ * is a worker; with --driver, which only the daemon says, it asks the drivers of devices
+ * (core/gpu/driver.h).
  */
+#include "core/base/array.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
@@ -24,7 +26,7 @@
 #include "fs/fuse/worker.h"
 #include "fs/tree/shared.h"
 
-#include "core/gpu/usage.h"
+#include "core/gpu/driver.h"
 #include "core/proctrack/proctrack.h"
 #include "core/store/store.h"
 
@@ -42,8 +44,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_USAGE    2
-#define PROBE_WAIT_MS 30000
+#define EXIT_USAGE 2
 
 /* -- as a worker -------------------------------------------------------------- */
 
@@ -52,14 +53,14 @@ static int run_worker(const char *numbers)
     struct worker_fds fds;
     int lock_fd, syslog, used = 0;
 
-    if (sscanf(numbers, "%d,%d,%d,%d,%d,%d%n", &fds.fuse, &fds.shared, &fds.handles, &fds.ready,
-               &lock_fd, &syslog, &used) != 6 ||
+    if (sscanf(numbers, "%d,%d,%d,%d,%d,%d,%d%n", &fds.fuse, &fds.shared, &fds.handles, &fds.ledger,
+               &fds.ready, &lock_fd, &syslog, &used) != 7 ||
         numbers[used] != '\0') {
         fprintf(stderr, "chronosfs: --worker is for the supervisor alone\n");
         return EXIT_USAGE;
     }
-    const int kept[] = {fds.fuse, fds.shared, fds.handles, fds.ready, lock_fd};
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+    const int kept[] = {fds.fuse, fds.shared, fds.handles, fds.ledger, fds.ready, lock_fd};
+    for (size_t i = 0; i < ARRAY_COUNT(kept); i++)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
@@ -69,13 +70,13 @@ static int run_worker(const char *numbers)
     _exit(worker_run(&fds));
 }
 
-/* -- as a usage reader --------------------------------------------------------------- */
+/* -- as a driver process ------------------------------------------------------- */
 
-static int run_reader(const char *fd_text)
+static int run_driver(const char *fd_text)
 {
-    int status = usage_process(fd_text);
+    int status = driver_process(fd_text, gpu_vendors);
     if (status == EXIT_USAGE)
-        fprintf(stderr, "chronosfs: --meter is for the worker alone\n");
+        fprintf(stderr, "chronosfs: --driver is for the daemon alone\n");
     _exit(status); /* at once: a driver may have handlers that hang */
 }
 
@@ -89,7 +90,7 @@ struct start {
     struct mount mount;
     struct shared *shared;
     struct supervisor supervisor;
-    char message[STORE_MESSAGE_MAX + PATH_MAX];
+    struct message message;
 };
 
 /* While the working directory is still the caller's. */
@@ -98,7 +99,7 @@ static int make_absolute(char *path, size_t size)
     char below[PATH_MAX];
     if (path[0] == '/' || path[0] == '\0')
         return 0;
-    if (getcwd(below, sizeof(below)) == NULL)
+    if (!getcwd(below, sizeof(below)))
         return -errno;
     size_t length = strlen(below), more = strlen(path);
     if (length + 1 + more >= size)
@@ -114,11 +115,9 @@ static int find_program(struct start *start)
 {
     ssize_t length = readlink("/proc/self/exe", start->program_path, PATH_MAX - 1);
     start->supervisor.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-    if (length < 0 || start->supervisor.program_fd < 0) {
-        snprintf(start->message, sizeof(start->message), "cannot look at /proc/self/exe: %s",
-                 strerror(errno));
-        return -ENOENT;
-    }
+    if (length < 0 || start->supervisor.program_fd < 0)
+        return message_set(-ENOENT, &start->message, "cannot look at /proc/self/exe: %s",
+                           strerror(errno));
     start->program_path[length] = '\0';
     start->supervisor.program_path = start->program_path;
     return 0;
@@ -135,9 +134,9 @@ static void find_layer(const struct start *start)
     if ((slash = strrchr(path, '/')) == NULL)
         return;
     snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/opencl/%s", name);
-    if (realpath(path, layer) == NULL)
+    if (!realpath(path, layer))
         snprintf(layer, PATH_MAX, "%s/%s", CHRONOS_LIBRARIES, name);
-    bool colon = strchr(layer, ':') != NULL; /* the variable is a list with colons */
+    bool colon = strchr(layer, ':'); /* the variable is a list with colons */
     if (colon)
         log_say("%s cannot be named in OPENCL_LAYERS, because of the colon", layer);
     if (colon || access(layer, R_OK) != 0)
@@ -149,13 +148,12 @@ static void find_layer(const struct start *start)
 static int leave_caller(struct start *start)
 {
     int r = make_absolute(start->options.mount_point, PATH_MAX);
-    if (r == 0)
+    if (!r)
         r = make_absolute(start->options.state_dir, PATH_MAX);
-    if (r != 0) {
-        snprintf(start->message, sizeof(start->message),
-                 "cannot tell the working directory (%s): name absolute paths", strerror(-r));
-        return r;
-    }
+    if (r)
+        return message_set(r, &start->message,
+                           "cannot tell the working directory (%s): name absolute paths",
+                           strerror(-r));
     syscall(SYS_close_range, 3u, ~0u, 0);
     umask(077);
     for (int i = 1; i < NSIG; i++) {
@@ -174,44 +172,45 @@ static const struct store_kind *find_store(const char *name)
 static int check_state(struct start *start)
 {
     struct store *store;
-    char *path = start->shared->state_dir, *message = start->message;
-    int fd = state_dir_lock(start->options.state_dir, path, message, sizeof(start->message));
+    char *path = start->shared->state_dir;
+    int fd = state_dir_lock(start->options.state_dir, path, &start->message);
 
     if (fd < 0)
         return fd;
     start->supervisor.lock_fd = fd;
-    int r = find_store(start->options.store)->open(path, true, &store, message, STORE_MESSAGE_MAX);
-    if (r == 0)
+    int r = find_store(start->options.store)
+                ->open(path, true, &store, start->message.text, sizeof(start->message.text));
+    if (!r)
         store_close(store);
     return r;
 }
 
+/* A list of devices that cannot be made up is a mistake of the caller: no log line beside
+ * the message. */
+static void take_note(void *context, const char *note)
+{
+    struct start *start = context;
+    if (start->options.simulate[0] != '\0')
+        message_set(0, &start->message, "%s", note);
+    else
+        log_say("%s", note);
+}
+
 static int find_devices(struct start *start)
 {
-    bool simulate = start->options.simulate[0] != '\0';
-    struct gpu_list *list = &start->shared->devices;
-    int r = gpu_probe(simulate ? &gpu_simulated : &gpu_opencl,
-                      simulate                          ? start->options.simulate
-                      : start->shared->layer[0] != '\0' ? start->shared->layer
-                                                        : NULL,
-                      PROBE_WAIT_MS, list);
+    const struct gpu_find_options options = {.simulate = start->options.simulate,
+                                             .layer = start->shared->layer};
+    int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
-    if (r != 0 && simulate) {
-        snprintf(start->message, sizeof(start->message), "%s", list->note);
-        return r;
-    }
-    if (list->note[0] != '\0')
-        log_say("%s", list->note);
-    if (r == 0 && !simulate && start->shared->layer[0] != '\0' && !list->layered)
-        log_say("the OpenCL loader of this machine takes no layers: OpenCL programs are not "
-                "limited; use the one of ocl-icd or of Khronos");
-    if (r == 0 && list->count > 0)
+    if (!r && start->shared->devices.count > 0)
         return 0;
-    snprintf(start->message, sizeof(start->message),
-             "there is no device to share. Look at clinfo: it needs the OpenCL driver of the "
-             "device's vendor, or the package pocl-opencl-icd to use the CPU. To try chronosfs "
-             "without one: --simulate 4x80G");
-    return r != 0 ? r : -ENODEV;
+    if (start->message.text[0])
+        return r ? r : -ENODEV;
+    return message_set(
+        r ? r : -ENODEV, &start->message,
+        "there is no device to share. Look at clinfo: it needs the OpenCL driver of the "
+        "device's vendor, or the package pocl-opencl-icd to use the CPU. To try chronosfs "
+        "without one: --simulate 4x80G");
 }
 
 static int make_memory(const char *name, size_t size)
@@ -231,14 +230,13 @@ static int make_shared(struct start *start)
 
     supervisor->shared_fd = make_memory("chronosfs-shared", size);
     supervisor->handles_fd = make_memory("chronosfs-handles", 0);
+    supervisor->ledger_fd = make_memory("chronosfs-ledger", 0);
     void *map =
-        supervisor->shared_fd < 0 || supervisor->handles_fd < 0
+        supervisor->shared_fd < 0 || supervisor->handles_fd < 0 || supervisor->ledger_fd < 0
             ? MAP_FAILED
             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
-    if (map == MAP_FAILED) {
-        snprintf(start->message, sizeof(start->message), "cannot get memory: %s", strerror(errno));
-        return -ENOMEM;
-    }
+    if (map == MAP_FAILED)
+        return message_set(-ENOMEM, &start->message, "cannot get memory: %s", strerror(errno));
     start->shared = map;
     start->shared->version = SHARED_VERSION;
     start->shared->size = (uint32_t)size;
@@ -257,36 +255,27 @@ static int make_shared(struct start *start)
     return 0;
 }
 
-static int64_t wall_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static int mount_tree(struct start *start)
 {
     struct shared *shared = start->shared;
-    char *message = start->message;
-    size_t size = sizeof(start->message);
-    int r =
-        mount_prepare(&start->mount, start->options.mount_point, shared->state_dir, message, size);
-    if (r == 0 && shared->allow_other)
-        r = mount_check_allow_other(message, size);
-    if (r != 0)
+    struct message *message = &start->message;
+    int r = mount_prepare(&start->mount, start->options.mount_point, shared->state_dir, message);
+    if (!r && shared->allow_other)
+        r = mount_check_allow_other(message);
+    if (r)
         return r;
     memcpy(shared->mount_point, start->mount.point, sizeof(shared->mount_point));
-    shared->started_wall_ns = wall_ns();
+    shared->started_wall_ns = clock_realtime_ns();
     state_dir_sign(start->supervisor.lock_fd, shared->mount_point);
     supervisor_block_signals();
-    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message, size);
-    if (r != 0)
+    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message);
+    if (r)
         return r;
     r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,
-                        message, size);
-    if (r == 0 && fcntl(start->mount.fd, F_SETFL, O_NONBLOCK) != 0)
+                        message);
+    if (!r && fcntl(start->mount.fd, F_SETFL, O_NONBLOCK) != 0)
         r = -errno;
-    if (r != 0)
+    if (r)
         mount_close(&start->mount);
     return r;
 }
@@ -312,30 +301,30 @@ static int check_proctrack(struct start *start)
                                               .state_dir = start->shared->state_dir,
                                               .mode = start->options.proctrack};
     struct proctrack *proctrack;
-    char why[PROCTRACK_SENTENCE_MAX];
+    struct message why;
     if (strcmp(options.mode, "cgroup") != 0)
         return 0;
-    int r = proctrack_open(&options, &proctrack, why, sizeof(why));
-    if (r == 0)
-        proctrack_close(proctrack);
-    else
-        snprintf(start->message, sizeof(start->message),
-                 "no cgroups can be used: %s. Say --process-tracking auto to go on without", why);
-    return r;
+    int r = proctrack_open(&options, &proctrack, &why);
+    if (r)
+        return message_set(
+            r, &start->message,
+            "no cgroups can be used: %s. Say --process-tracking auto to go on without", why.text);
+    proctrack_close(proctrack);
+    return 0;
 }
 
 static int prepare(struct start *start)
 {
     int r = make_shared(start);
-    if (r == 0)
+    if (!r)
         find_layer(start);
-    if (r == 0)
+    if (!r)
         r = check_state(start);
-    if (r == 0)
+    if (!r)
         r = check_proctrack(start);
-    if (r == 0)
+    if (!r)
         r = find_devices(start);
-    return r == 0 ? mount_tree(start) : r;
+    return r ? r : mount_tree(start);
 }
 
 static int prepare_and_run(struct start *start)
@@ -343,10 +332,10 @@ static int prepare_and_run(struct start *start)
     struct supervisor *supervisor = &start->supervisor;
     int r = find_program(start);
 
-    if (r == 0)
+    if (!r)
         r = prepare(start);
-    if (r != 0) {
-        log_say("%s", start->message[0] != '\0' ? start->message : strerror(-r));
+    if (r) {
+        log_say("%s", start->message.text[0] != '\0' ? start->message.text : strerror(-r));
         return EXIT_FAILURE;
     }
     supervisor->mount = &start->mount;
@@ -356,9 +345,8 @@ static int prepare_and_run(struct start *start)
     r = supervisor_run(supervisor);
     /* Whoever ends it on purpose wants the machine as it was; after a failure the
      * next daemon, or --restore-device-access, finds what is closed. */
-    if (r == 0 &&
-        restore_devacl_at(start->shared->state_dir, start->message, sizeof(start->message)) != 0)
-        log_say("%s", start->message);
+    if (!r && restore_devacl_at(start->shared->state_dir, &start->message) != 0)
+        log_say("%s", start->message.text);
     return r;
 }
 
@@ -376,25 +364,25 @@ static void open_standard(void)
 
 static int run_restore_devacl(struct start *start)
 {
-    if (restore_devacl(start->options.state_dir, start->message, sizeof(start->message)) != 0) {
-        log_say("%s", start->message);
+    if (restore_devacl(start->options.state_dir, &start->message) != 0) {
+        log_say("%s", start->message.text);
         return EXIT_FAILURE;
     }
-    printf("%s\n", start->message);
+    printf("%s\n", start->message.text);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
-    char *message = start.message;
+    const char *message = start.message.text;
 
     open_standard();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return run_worker(argv[2]);
-    if (argc == 3 && strcmp(argv[1], "--meter") == 0)
-        return run_reader(argv[2]);
-    if (options_parse(argc, argv, &start.options, message, sizeof(start.message)) != 0) {
+    if (argc == 3 && strcmp(argv[1], "--driver") == 0)
+        return run_driver(argv[2]);
+    if (options_parse(argc, argv, &start.options, &start.message) != 0) {
         log_say("%s", message);
         return EXIT_USAGE;
     }
@@ -409,7 +397,7 @@ int main(int argc, char **argv)
     if (start.options.restore_devacl)
         return run_restore_devacl(&start);
     int r = leave_caller(&start);
-    if (r == 0 && !start.options.foreground)
+    if (!r && !start.options.foreground)
         r = start.daemon_fd = detach_start();
     if (r < 0) {
         log_say("%s", message[0] != '\0' ? message : strerror(-r));

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/pidfd.h>
+#include <unistd.h>
 
 int pidfd_new(pid_t pid)
 {
@@ -21,5 +23,8 @@ bool pidfd_lives(int pidfd)
 
 int pidfd_send(int pidfd, int signo)
 {
-    return pidfd_send_signal(pidfd, signo, NULL, 0) ? -errno : 0;
+    siginfo_t info = {
+        .si_signo = signo, .si_code = SI_QUEUE, .si_pid = getpid(), .si_uid = getuid()};
+    info.si_value.sival_int = PIDFD_SIGNAL_VALUE;
+    return pidfd_send_signal(pidfd, signo, &info, 0) ? -errno : 0;
 }

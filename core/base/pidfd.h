@@ -12,6 +12,9 @@
 int pidfd_new(pid_t pid);
 /* Whether it has not ended: a zombie has. */
 bool pidfd_lives(int pidfd);
+/* Signals are queued with this value (sigqueue(3)): a process that stands in for another
+ * member of its partition, as `chronos run` does, knows that the other has its own. */
+#define PIDFD_SIGNAL_VALUE 0x6368726f
 /* 0 or -errno */
 int pidfd_send(int pidfd, int signo);
 

@@ -1,67 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate as a whole; see gate.h. Here is the order of things, which is what makes
+ * The gate as a whole; see devacl.h. Here is the order of things, which is what makes
  * it safe to die at any moment: a node is saved durably before it is closed, and
  * forgotten only after it is as it was.
  */
 #include "internal.h"
 
+#include "core/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
-
-int devacl_step(const struct devacl *devacl, const char *name)
-{
-    const struct devacl_options *options = &devacl->options;
-    return options->before_step != NULL ? options->before_step(options->context, name) : 0;
-}
-
-int devacl_say(int code, char *message, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    if (size > 0 && message[0] == '\0') {
-        va_start(arguments, format);
-        vsnprintf(message, size, format, arguments);
-        va_end(arguments);
-        for (char *c = message; *c != '\0'; c++) {
-            if ((unsigned char)*c < ' ' || *c == 0x7f) /* of a path */
-                *c = '?';
-        }
-    }
-    return code;
-}
-
-/* -- the list --------------------------------------------------------------------- */
-
-struct entry *devacl_add(struct devacl *devacl)
-{
-    if (devacl->count == devacl->capacity) {
-        size_t capacity = devacl->capacity > 0 ? devacl->capacity * 2 : 16;
-        struct entry *entries = realloc(devacl->entries, capacity * sizeof(*entries));
-        if (entries == NULL)
-            return NULL;
-        devacl->entries = entries;
-        devacl->capacity = capacity;
-    }
-    struct entry *entry = &devacl->entries[devacl->count++];
-    *entry = (struct entry){0};
-    return entry;
-}
-
-void devacl_remove(struct devacl *devacl, size_t index)
-{
-    struct entry *entry = &devacl->entries[index];
-    free(entry->before.acl.data);
-    free(entry->applied.data);
-    devacl->count--;
-    memmove(entry, entry + 1, (devacl->count - index) * sizeof(*entry));
-}
 
 static struct entry *find(const struct devacl *devacl, const char *path)
 {
@@ -79,37 +30,27 @@ size_t devacl_count(const struct devacl *devacl)
 
 /* -- making and freeing ------------------------------------------------------------ */
 
-/* Without it every boot is taken for the same. */
-static void read_boot(char boot[DEVACL_BOOT_MAX])
-{
-    FILE *file = fopen(BOOT_ID, "re");
-    if (file == NULL || fscanf(file, "%39s", boot) != 1)
-        strcpy(boot, "unknown");
-    if (file != NULL)
-        fclose(file);
-}
-
-int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl, char *message,
-               size_t size)
+int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
+               struct message *message)
 {
     struct devacl *devacl = calloc(1, sizeof(*devacl));
     int r = 0;
 
-    message[0] = '\0';
-    if (devacl == NULL)
-        return devacl_say(-ENOMEM, message, size, "there is no memory for the gate");
+    message->text[0] = '\0';
+    if (!devacl)
+        return node_say(-ENOMEM, message, "there is no memory for the gate");
     devacl->options = *options;
     devacl->options.state_dir = strdup(options->state_dir);
     devacl->directory_fd = open(options->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (devacl->directory_fd < 0)
-        r = devacl_say(-errno, message, size, "cannot open %s: %s", options->state_dir,
-                       strerror(errno));
-    else if (devacl->options.state_dir == NULL)
-        r = devacl_say(-ENOMEM, message, size, "there is no memory for the gate");
-    read_boot(devacl->boot);
-    if (r == 0)
-        r = saved_load(devacl, message, size);
-    if (r != 0) {
+        r = node_say(-errno, message, "cannot open %s: %s", options->state_dir, strerror(errno));
+    else if (!devacl->options.state_dir)
+        r = node_say(-ENOMEM, message, "there is no memory for the gate");
+    if (boot_id_read(devacl->boot)) /* then every boot is taken for the same */
+        strcpy(devacl->boot, "unknown");
+    if (!r)
+        r = saved_load(devacl, message);
+    if (r) {
         devacl_free(devacl);
         return r;
     }
@@ -119,13 +60,12 @@ int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
 
 struct devacl *devacl_free(struct devacl *devacl)
 {
-    if (devacl == NULL)
+    if (!devacl)
         return NULL;
     while (devacl->count > 0)
-        devacl_remove(devacl, devacl->count - 1);
+        saved_remove(devacl, devacl->count - 1);
     free(devacl->entries);
-    if (devacl->directory_fd >= 0)
-        close(devacl->directory_fd);
+    fd_close(devacl->directory_fd);
     free((char *)(uintptr_t)devacl->options.state_dir);
     free(devacl);
     return NULL;
@@ -134,44 +74,41 @@ struct devacl *devacl_free(struct devacl *devacl)
 /* -- putting back ------------------------------------------------------------------ */
 
 /* Gives one node what it had; 0 also when the node is gone or another is there. */
-static int put_back(const struct devacl *devacl, const struct entry *entry, char *message,
-                    size_t size)
+static int put_back(const struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;
     struct look now;
     int fd = node_open(entry->path);
     int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
 
-    if (r == 0) {
+    if (!r) {
         if (node_is(fd, &identity, &entry->identity))
             r = node_put_back(devacl, fd, &now, &entry->before);
         free(now.acl.data);
     }
-    if (fd >= 0)
-        close(fd);
-    if (r == 0 || r == -ENOENT || r == -ENOTDIR)
+    fd_close(fd);
+    if (!r || r == -ENOENT || r == -ENOTDIR)
         return 0;
     if (r == -EOPNOTSUPP) /* a filesystem without ACLs is not where the node was */
         return 0;
-    return devacl_say(r, message, size, "cannot put %s back as it was: %s", entry->path,
-                      strerror(-r));
+    return node_say(r, message, "cannot put %s back as it was: %s", entry->path, strerror(-r));
 }
 
-int devacl_release(struct devacl *devacl, char *message, size_t size)
+int devacl_release(struct devacl *devacl, struct message *message)
 {
     int first = 0;
 
-    message[0] = '\0';
+    message->text[0] = '\0';
     if (devacl->count == 0 && !devacl->damaged)
         return 0;
     for (size_t i = devacl->count; i-- > 0;) {
-        int r = put_back(devacl, &devacl->entries[i], message, size);
-        if (r == 0)
-            devacl_remove(devacl, i);
+        int r = put_back(devacl, &devacl->entries[i], message);
+        if (!r)
+            saved_remove(devacl, i);
         else if (first == 0)
             first = r;
     }
-    int r = saved_store(devacl, message, size);
+    int r = saved_store(devacl, message);
     return first != 0 ? first : r;
 }
 
@@ -184,8 +121,7 @@ struct work {
     size_t count;
     bool changed; /* the list is not as the file */
     int first;    /* the first error */
-    char *message;
-    size_t size;
+    struct message *message;
 };
 
 static void fail(struct work *work, int r)
@@ -194,22 +130,22 @@ static void fail(struct work *work, int r)
         work->first = r;
 }
 
-static int check_node(const struct devacl_node *node, char *message, size_t size)
+static int check_node(const struct devacl_node *node, struct message *message)
 {
     size_t length = strlen(node->path);
     bool good = node->path[0] == '/' && length < DEVACL_PATH_MAX;
     for (size_t i = 0; i < length; i++)
         good = good && (unsigned char)node->path[i] >= ' ';
     if (!good)
-        return devacl_say(-EINVAL, message, size,
-                          "\"%.64s\" cannot be the path of a device node: it is absolute, shorter "
-                          "than %d bytes and without control characters",
-                          node->path, DEVACL_PATH_MAX);
+        return node_say(-EINVAL, message,
+                        "\"%.64s\" cannot be the path of a device node: it is absolute, shorter "
+                        "than %d bytes and without control characters",
+                        node->path, DEVACL_PATH_MAX);
     for (size_t i = 0; i < node->uid_count + node->gid_count; i++) {
         bool is_uid = i < node->uid_count;
         if ((is_uid ? node->uids[i] : node->gids[i - node->uid_count]) == UINT32_MAX)
-            return devacl_say(-EINVAL, message, size, "4294967295 is no %s: %s stays as it is",
-                              is_uid ? "user" : "group", node->path);
+            return node_say(-EINVAL, message, "4294967295 is no %s: %s stays as it is",
+                            is_uid ? "user" : "group", node->path);
     }
     return 0;
 }
@@ -229,9 +165,9 @@ static void leave(struct work *work)
     for (size_t i = devacl->count; i-- > 0;) {
         if (is_wanted(work, devacl->entries[i].path))
             continue;
-        int r = put_back(devacl, &devacl->entries[i], work->message, work->size);
-        if (r == 0) {
-            devacl_remove(devacl, i);
+        int r = put_back(devacl, &devacl->entries[i], work->message);
+        if (!r) {
+            saved_remove(devacl, i);
             work->changed = true;
         } else {
             fail(work, r);
@@ -241,36 +177,33 @@ static void leave(struct work *work)
 
 static void forget(struct work *work, struct entry *entry)
 {
-    devacl_remove(work->devacl, (size_t)(entry - work->devacl->entries));
+    saved_remove(work->devacl, (size_t)(entry - work->devacl->entries));
     work->changed = true;
 }
 
 static int say_node(const struct work *work, const char *path, int r)
 {
-    char *message = work->message;
-    size_t size = work->size;
+    struct message *message = work->message;
 
     switch (r) {
     case -EPERM:
     case -EACCES:
-        return devacl_say(
-            -EPERM, message, size,
-            "the gate may not change who can open %s: run chronosfs as root (it needs "
-            "CAP_CHOWN and CAP_FOWNER), or write open to config/device_access",
-            path);
+        return node_say(-EPERM, message,
+                        "the gate may not change who can open %s: run chronosfs as root (it needs "
+                        "CAP_CHOWN and CAP_FOWNER), or write open to config/device_access",
+                        path);
     case -EOPNOTSUPP:
-        return devacl_say(r, message, size,
-                          "the gate cannot close %s: its filesystem has no access control lists "
-                          "(ACLs); write open to config/device_access, or use a devtmpfs",
-                          path);
+        return node_say(r, message,
+                        "the gate cannot close %s: its filesystem has no access control lists "
+                        "(ACLs); write open to config/device_access, or use a devtmpfs",
+                        path);
     case -E2BIG:
-        return devacl_say(
-            r, message, size,
-            "%s has more holders than the %d that an access control list has room for: "
-            "it stays as it is",
-            path, DEVACL_HOLDERS_MAX);
+        return node_say(r, message,
+                        "%s has more holders than the %d that an access control list has room for: "
+                        "it stays as it is",
+                        path, DEVACL_HOLDERS_MAX);
     default:
-        return devacl_say(r, message, size, "the gate cannot close %s: %s", path, strerror(-r));
+        return node_say(r, message, "the gate cannot close %s: %s", path, strerror(-r));
     }
 }
 
@@ -282,14 +215,14 @@ static int enter_opened(struct work *work, const char *path, int fd,
     struct devacl *devacl = work->devacl;
     struct entry *entry = find(devacl, path);
 
-    if (entry != NULL && node_is(fd, identity, &entry->identity)) {
+    if (entry && node_is(fd, identity, &entry->identity)) {
         free(look->acl.data);
         return 0;
     }
-    if (entry != NULL)
+    if (entry)
         forget(work, entry);
-    entry = devacl_add(devacl);
-    if (entry == NULL) {
+    entry = saved_add(devacl);
+    if (!entry) {
         free(look->acl.data);
         return say_node(work, path, -ENOMEM);
     }
@@ -305,30 +238,29 @@ static void enter(struct work *work, const struct devacl_node *node)
 {
     struct identity identity;
     struct look look;
-    int r = check_node(node, work->message, work->size);
-    int fd = r == 0 ? node_open(node->path) : r;
+    int r = check_node(node, work->message);
+    int fd = !r ? node_open(node->path) : r;
 
-    if (r == 0 && fd < 0 && (fd == -ENOENT || fd == -ENOTDIR)) {
+    if (!r && fd < 0 && (fd == -ENOENT || fd == -ENOTDIR)) {
         struct entry *entry = find(work->devacl, node->path);
-        if (entry != NULL)
+        if (entry)
             forget(work, entry);
         return;
     }
-    if (r == 0)
+    if (!r)
         r = fd >= 0 ? 0 : say_node(work, node->path, fd);
-    if (r == 0)
-        r = node_check_kind(work->devacl, fd, node->path, work->message, work->size);
-    if (r == 0) {
+    if (!r)
+        r = node_check_kind(work->devacl, fd, node->path, work->message);
+    if (!r) {
         r = node_read(work->devacl, fd, &identity, &look);
-        if (r != 0)
+        if (r)
             say_node(work, node->path, r);
     }
-    if (r == 0)
+    if (!r)
         r = enter_opened(work, node->path, fd, &identity, &look);
-    if (r != 0)
+    if (r)
         fail(work, r);
-    if (fd >= 0)
-        close(fd);
+    fd_close(fd);
 }
 
 /* Gives a node in the list the entries that are wanted. */
@@ -340,13 +272,13 @@ static int close_node(struct work *work, const struct devacl_node *node, struct 
     int fd = node_open(node->path);
     int r = fd >= 0 ? node_read(work->devacl, fd, &identity, &now) : fd;
 
-    if (r == 0 && !node_is(fd, &identity, &entry->identity))
+    if (!r && !node_is(fd, &identity, &entry->identity))
         r = -ENOENT; /* replaced just now: the next devacl_apply sees to it */
-    if (r == 0)
+    if (!r)
         r = node_holders_acl(node, &acl);
-    if (r == 0)
+    if (!r)
         r = node_close(work->devacl, fd, &now, &acl);
-    if (r == 0) {
+    if (!r) {
         free(entry->applied.data);
         entry->applied = acl;
         acl.data = NULL;
@@ -354,8 +286,7 @@ static int close_node(struct work *work, const struct devacl_node *node, struct 
     }
     free(acl.data);
     free(now.acl.data);
-    if (fd >= 0)
-        close(fd);
+    fd_close(fd);
     return r;
 }
 
@@ -364,14 +295,12 @@ static void close_all(struct work *work)
     for (size_t i = 0; i < work->count; i++) {
         const struct devacl_node *node = &work->nodes[i];
         struct entry *entry = find(work->devacl, node->path);
-        int r = entry != NULL && check_node(node, work->message, work->size) == 0
-                    ? close_node(work, node, entry)
-                    : 0;
-        if (r == 0 || r == -ENOENT)
+        int r = entry && check_node(node, work->message) == 0 ? close_node(work, node, entry) : 0;
+        if (!r || r == -ENOENT)
             continue;
         fail(work, say_node(work, node->path, r));
         /* What could not be closed is not in the gate. */
-        if (entry->fresh && put_back(work->devacl, entry, work->message, work->size) == 0)
+        if (entry->fresh && put_back(work->devacl, entry, work->message) == 0)
             forget(work, entry);
     }
 }
@@ -381,29 +310,28 @@ static void forget_fresh(struct work *work)
 {
     for (size_t i = work->devacl->count; i-- > 0;) {
         if (work->devacl->entries[i].fresh)
-            devacl_remove(work->devacl, i);
+            saved_remove(work->devacl, i);
     }
 }
 
 static void store(struct work *work)
 {
-    int r = work->changed ? saved_store(work->devacl, work->message, work->size) : 0;
-    if (r != 0)
+    int r = work->changed ? saved_store(work->devacl, work->message) : 0;
+    if (r)
         fail(work, r);
-    work->changed = r != 0;
+    work->changed = r;
 }
 
 int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t count,
-                 char *message, size_t size)
+                 struct message *message)
 {
     struct work work = {.devacl = devacl,
                         .nodes = nodes,
                         .count = count,
                         .changed = devacl->unsaved,
-                        .message = message,
-                        .size = size};
+                        .message = message};
 
-    message[0] = '\0';
+    message->text[0] = '\0';
     leave(&work);
     for (size_t i = 0; i < count; i++)
         enter(&work, &nodes[i]);
@@ -420,8 +348,7 @@ int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t 
 /* -- looking ----------------------------------------------------------------------- */
 
 /* What is different, in words; false: nothing. */
-static bool differs(const struct devacl *devacl, const struct entry *entry, char *message,
-                    size_t size)
+static bool differs(const struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;
     struct look now = {0};
@@ -429,36 +356,34 @@ static bool differs(const struct devacl *devacl, const struct entry *entry, char
     int fd = node_open(path);
     int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
 
-    message[0] = '\0';
-    if (r != 0)
-        devacl_say(0, message, size, "%s is not there any more", path);
+    message->text[0] = '\0';
+    if (r)
+        node_say(0, message, "%s is not there any more", path);
     else if (!node_is(fd, &identity, &entry->identity))
-        devacl_say(0, message, size, "somebody replaced %s: the new one has mode %04o", path,
-                   now.mode);
+        node_say(0, message, "somebody replaced %s: the new one has mode %04o", path, now.mode);
     else if (now.uid != 0)
-        devacl_say(0, message, size, "somebody gave %s to user %u", path, now.uid);
+        node_say(0, message, "somebody gave %s to user %u", path, now.uid);
     else if (now.acl.size == 0 || (now.mode & 0777) != 0660)
-        devacl_say(0, message, size, "somebody set the mode of %s to %04o", path, now.mode);
+        node_say(0, message, "somebody set the mode of %s to %04o", path, now.mode);
     else if (!node_acl_is_same(&now.acl, &entry->applied))
-        devacl_say(0, message, size, "somebody changed the access control list of %s", path);
+        node_say(0, message, "somebody changed the access control list of %s", path);
     free(now.acl.data);
-    if (fd >= 0)
-        close(fd);
-    return message[0] != '\0';
+    fd_close(fd);
+    return message->text[0] != '\0';
 }
 
 size_t devacl_check(const struct devacl *devacl, devacl_changed_fn *fn, void *context)
 {
-    char message[DEVACL_SENTENCE_MAX];
+    struct message message;
     size_t count = 0;
 
     for (size_t i = 0; i < devacl->count; i++) {
         const struct entry *entry = &devacl->entries[i];
-        if (entry->applied.size == 0 || !differs(devacl, entry, message, sizeof(message)))
+        if (entry->applied.size == 0 || !differs(devacl, entry, &message))
             continue;
         count++;
-        if (fn != NULL)
-            fn(context, entry->path, message);
+        if (fn)
+            fn(context, entry->path, message.text);
     }
     return count;
 }

@@ -39,29 +39,29 @@
  * one that was saved: it never gets what the old one had, and enters the gate anew.
  *
  * One thread uses a gate. Calls may block for a disk's sync.
- * Errors: 0 or -errno with one message; sizes of messages: DEVACL_SENTENCE_MAX.
+ * Errors: 0 or -errno with one message.
  */
 #ifndef CHRONOS_DEVACL_DEVACL_H
 #define CHRONOS_DEVACL_DEVACL_H
+
+#include "core/base/message.h"
+#include "core/base/steps.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEVACL_SENTENCE_MAX 512
-#define DEVACL_PATH_MAX     256  /* of a node, with its NUL */
-#define DEVACL_HOLDERS_MAX  8000 /* uids and gids of one node: what one ACL can hold */
+#define DEVACL_PATH_MAX    256  /* of a node, with its NUL */
+#define DEVACL_HOLDERS_MAX 8000 /* uids and gids of one node: what one ACL can hold */
 
 struct devacl;
 
 struct devacl_options {
     const char *state_dir; /* the file "device_access" is kept there; must exist; copied */
     bool plain_files;      /* for tests: also takes what is no character device */
-    /* For tests: called before each step that changes something on the machine, with
-     * its name ("write", "sync", "rename", "sync-directory", "chown", "acl", "chmod",
-     * "unlink"). Non-zero: the step fails with that -errno. NULL: none. */
-    int (*before_step)(void *context, const char *step);
-    void *context;
+    /* For tests, before each step that changes something on the machine: "write", "sync",
+     * "rename", "sync-directory", "chown", "acl", "chmod", "unlink". */
+    struct steps steps;
 };
 
 /* A node and who may open it for reading and writing, beside root. Any order;
@@ -78,8 +78,8 @@ struct devacl_node {
  * gate with devacl_free. `message` may be told something with result 0 too (lines of
  * the file are damaged: their nodes stay as they are until somebody looks; the file
  * is kept as gate.damaged), else it is "". -EPROTO: the file is of a newer version. */
-int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl, char *message,
-               size_t size);
+int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
+               struct message *message);
 /* Frees the memory and leaves the nodes as they are; NULL is fine; returns NULL. */
 struct devacl *devacl_free(struct devacl *devacl);
 /* How many nodes the gate holds now (also: found by devacl_new). 0: nothing to release. */
@@ -98,7 +98,7 @@ size_t devacl_count(const struct devacl *devacl);
  * -E2BIG       more holders than an ACL has room for
  * other        a file of the state could not be written: no new node was changed */
 int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t count,
-                 char *message, size_t size);
+                 struct message *message);
 
 /* Told by devacl_check: what somebody else did to `path`, as one sentence. */
 typedef void devacl_changed_fn(void *context, const char *path, const char *message);
@@ -109,6 +109,6 @@ size_t devacl_check(const struct devacl *devacl, devacl_changed_fn *fn, void *co
 
 /* Puts every node back as it was and forgets it. Twice is harmless. On an error the
  * rest is done all the same; what could not be put back stays saved, to try again. */
-int devacl_release(struct devacl *devacl, char *message, size_t size);
+int devacl_release(struct devacl *devacl, struct message *message);
 
 #endif

@@ -8,10 +8,11 @@
 
 #include "devacl.h"
 
+#include "core/base/boot_id.h"
+
 #include <sys/types.h>
 
-#define DEVACL_BOOT_MAX 40
-#define DEVACL_ACL_MAX  65536 /* bytes: what the kernel takes as one attribute */
+#define DEVACL_ACL_MAX 65536 /* bytes: what the kernel takes as one attribute */
 
 /* An ACL as the attribute system.posix_acl_access has it; size 0: there is none. */
 struct acl {
@@ -23,7 +24,7 @@ struct acl {
 struct identity {
     uint64_t device, inode, rdev;
     int64_t birth_ns; /* 0: its filesystem does not tell */
-    char boot[DEVACL_BOOT_MAX];
+    char boot[BOOT_ID_MAX];
 };
 
 /* How a node is, or was. */
@@ -44,32 +45,29 @@ struct entry {
 struct devacl {
     struct devacl_options options;
     int directory_fd;
-    char boot[DEVACL_BOOT_MAX];
+    char boot[BOOT_ID_MAX];
     struct entry *entries;
     size_t count, capacity;
     bool unsaved; /* the file could not be made as the list is: to be tried again */
     bool damaged; /* the file has lines that cannot be read: kept before it is replaced */
 };
 
-/* -- gate.c -- */
-
-/* Asks the tests before a step; 0 or -errno. */
-int devacl_step(const struct devacl *devacl, const char *name);
-/* Writes a message if there is none yet; returns `code`. */
-int devacl_say(int code, char *message, size_t size, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-/* A new entry at the end, all zero; NULL: no memory. */
-struct entry *devacl_add(struct devacl *devacl);
-void devacl_remove(struct devacl *devacl, size_t index);
-
 /* -- saved.c -- */
 
+/* A new entry at the end of the list, all zero; NULL: no memory. */
+struct entry *saved_add(struct devacl *devacl);
+void saved_remove(struct devacl *devacl, size_t index);
+
 /* Reads the file into the gate; 0, also when there is none. Damage is told. */
-int saved_load(struct devacl *devacl, char *message, size_t size);
+int saved_load(struct devacl *devacl, struct message *message);
 /* Makes the file as the gate is, durably; without entries there is none. */
-int saved_store(struct devacl *devacl, char *message, size_t size);
+int saved_store(struct devacl *devacl, struct message *message);
 
 /* -- node.c -- */
+
+/* Sets the message if there is none yet, as one line; returns `code`. */
+int node_say(int code, struct message *message, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Opens what is at `path` without using it. -ENOENT: nothing. */
 int node_open(const char *path);
@@ -80,8 +78,7 @@ int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity
 /* Whether the node is the one that was saved. */
 bool node_is(int fd, const struct identity *now, const struct identity *saved);
 /* Whether devacl_node_apply may touch such a thing at all. */
-int node_check_kind(const struct devacl *devacl, int fd, const char *path, char *message,
-                    size_t size);
+int node_check_kind(const struct devacl *devacl, int fd, const char *path, struct message *message);
 /* The ACL of a closed node with these holders; -ENOMEM, -E2BIG. */
 int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl);
 bool node_acl_is_same(const struct acl *a, const struct acl *b);

@@ -11,12 +11,16 @@
  */
 #include "internal.h"
 
+#include "core/base/line.h"
+#include "core/base/ns.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +33,18 @@
 #define ACL_NAME      "system.posix_acl_access"
 #define READ_WRITE    (ACL_READ | ACL_WRITE)
 #define LINK_MAX_NAME 32
+
+int node_say(int code, struct message *message, const char *format, ...)
+{
+    va_list arguments;
+    if (message->text[0] != '\0')
+        return code;
+    va_start(arguments, format);
+    vsnprintf(message->text, sizeof(message->text), format, arguments);
+    va_end(arguments);
+    line_clean(message->text); /* of a path */
+    return code;
+}
 
 /* -- opening and reading ---------------------------------------------------------- */
 
@@ -49,7 +65,7 @@ static int read_acl(int fd, struct acl *ret_acl)
     char name[LINK_MAX_NAME];
     struct acl acl = {malloc(DEVACL_ACL_MAX), 0};
 
-    if (acl.data == NULL)
+    if (!acl.data)
         return -ENOMEM;
     name_fd(fd, name);
     ssize_t length = getxattr(name, ACL_NAME, acl.data, DEVACL_ACL_MAX);
@@ -64,7 +80,7 @@ static int read_acl(int fd, struct acl *ret_acl)
     } else {
         acl.size = (size_t)length;
         void *less = realloc(acl.data, acl.size);
-        acl.data = less != NULL ? less : acl.data;
+        acl.data = less ? less : acl.data;
     }
     *ret_acl = acl;
     return 0;
@@ -79,13 +95,13 @@ int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity
     if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) != 0)
         return -errno;
     int r = read_acl(fd, &acl);
-    if (r != 0)
+    if (r)
         return r;
     *ret_identity = (struct identity){.device = makedev(st.stx_dev_major, st.stx_dev_minor),
                                       .inode = st.stx_ino,
                                       .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor)};
     if ((st.stx_mask & STATX_BTIME) != 0)
-        ret_identity->birth_ns = st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+        ret_identity->birth_ns = st.stx_btime.tv_sec * NS_PER_SECOND + st.stx_btime.tv_nsec;
     memcpy(ret_identity->boot, devacl->boot, sizeof(devacl->boot));
     *ret_look = (struct look){st.stx_uid, st.stx_gid, st.stx_mode & 07777u, acl};
     return 0;
@@ -103,18 +119,17 @@ bool node_is(int fd, const struct identity *now, const struct identity *saved)
     return fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
 }
 
-int node_check_kind(const struct devacl *devacl, int fd, const char *path, char *message,
-                    size_t size)
+int node_check_kind(const struct devacl *devacl, int fd, const char *path, struct message *message)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return devacl_say(-errno, message, size, "cannot look at %s: %s", path, strerror(errno));
+        return node_say(-errno, message, "cannot look at %s: %s", path, strerror(errno));
     if (S_ISLNK(st.st_mode))
-        return devacl_say(-EINVAL, message, size,
-                          "%s is a symbolic link: the gate takes device nodes only", path);
+        return node_say(-EINVAL, message, "%s is a symbolic link: the gate takes device nodes only",
+                        path);
     if (!S_ISCHR(st.st_mode) && !(devacl->options.plain_files && S_ISREG(st.st_mode)))
-        return devacl_say(-EINVAL, message, size,
-                          "%s is no character device: the gate takes device nodes only", path);
+        return node_say(-EINVAL, message,
+                        "%s is no character device: the gate takes device nodes only", path);
     return 0;
 }
 
@@ -138,7 +153,7 @@ static int begin(struct acl *acl, size_t entries)
     const struct posix_acl_xattr_header header = {htole32(POSIX_ACL_XATTR_VERSION)};
     acl->size = 0;
     acl->data = malloc(sizeof(header) + entries * sizeof(struct posix_acl_xattr_entry));
-    if (acl->data == NULL)
+    if (!acl->data)
         return -ENOMEM;
     memcpy(acl->data, &header, sizeof(header));
     acl->size = sizeof(header);
@@ -158,7 +173,7 @@ static uint32_t *sort_ids(const uint32_t *ids, size_t count, bool are_users, siz
     uint32_t *sorted = malloc((count + 1) * sizeof(*sorted));
     size_t kept = 0;
 
-    if (sorted == NULL)
+    if (!sorted)
         return NULL;
     if (count > 0)
         memcpy(sorted, ids, count * sizeof(*sorted));
@@ -178,7 +193,7 @@ static int put_all(struct acl *acl, const uint32_t *uids, size_t uid_count, cons
     size_t holders = uid_count + gid_count;
     int r = holders <= DEVACL_HOLDERS_MAX ? begin(acl, holders + 4) : -E2BIG;
 
-    if (r != 0)
+    if (r)
         return r;
     put(acl, ACL_USER_OBJ, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
     for (size_t i = 0; i < uid_count; i++)
@@ -197,12 +212,11 @@ int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl)
     uint32_t *uids = sort_ids(node->uids, node->uid_count, true, &uid_count);
     uint32_t *gids = sort_ids(node->gids, node->gid_count, false, &gid_count);
     struct acl acl;
-    int r =
-        uids != NULL && gids != NULL ? put_all(&acl, uids, uid_count, gids, gid_count) : -ENOMEM;
+    int r = uids && gids ? put_all(&acl, uids, uid_count, gids, gid_count) : -ENOMEM;
 
     free(uids);
     free(gids);
-    if (r == 0)
+    if (!r)
         *ret_acl = acl;
     return r;
 }
@@ -212,7 +226,7 @@ int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl)
 static int mode_acl(uint32_t mode, struct acl *ret_acl)
 {
     int r = begin(ret_acl, 3);
-    if (r == 0) {
+    if (!r) {
         put(ret_acl, ACL_USER_OBJ, mode >> 6 & 7, (uint32_t)ACL_UNDEFINED_ID);
         put(ret_acl, ACL_GROUP_OBJ, mode >> 3 & 7, (uint32_t)ACL_UNDEFINED_ID);
         put(ret_acl, ACL_OTHER, mode & 7, (uint32_t)ACL_UNDEFINED_ID);
@@ -225,17 +239,17 @@ static int mode_acl(uint32_t mode, struct acl *ret_acl)
 static int change_acl(const struct devacl *devacl, int fd, const struct acl *acl)
 {
     char name[LINK_MAX_NAME];
-    int r = devacl_step(devacl, "acl");
+    int r = steps_before(&devacl->options.steps, "acl");
     name_fd(fd, name);
-    if (r == 0 && setxattr(name, ACL_NAME, acl->data, acl->size, 0) != 0)
+    if (!r && setxattr(name, ACL_NAME, acl->data, acl->size, 0) != 0)
         r = -errno;
     return r;
 }
 
 static int change_owner(const struct devacl *devacl, int fd, uint32_t uid, uint32_t gid)
 {
-    int r = devacl_step(devacl, "chown");
-    if (r == 0 && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0)
+    int r = steps_before(&devacl->options.steps, "chown");
+    if (!r && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0)
         r = -errno;
     return r;
 }
@@ -243,7 +257,7 @@ static int change_owner(const struct devacl *devacl, int fd, uint32_t uid, uint3
 int node_close(const struct devacl *devacl, int fd, const struct look *now, const struct acl *acl)
 {
     int r = now->uid != 0 ? change_owner(devacl, fd, 0, now->gid) : 0;
-    return r == 0 && !node_acl_is_same(&now->acl, acl) ? change_acl(devacl, fd, acl) : r;
+    return !r && !node_acl_is_same(&now->acl, acl) ? change_acl(devacl, fd, acl) : r;
 }
 
 /* The owner first: with the old group's rights set, a new group must not be there. */
@@ -259,20 +273,20 @@ int node_put_back(const struct devacl *devacl, int fd, const struct look *now,
 
     if (now->uid != before->uid || now->gid != before->gid)
         r = change_owner(devacl, fd, before->uid, before->gid);
-    if (r == 0 && !same && none) {
+    if (!r && !same && none) {
         r = mode_acl(before->mode, &plain);
-        if (r == 0) {
+        if (!r) {
             r = change_acl(devacl, fd, &plain);
             free(plain.data);
         }
-    } else if (r == 0 && !same) {
+    } else if (!r && !same) {
         r = change_acl(devacl, fd, &before->acl);
     }
     /* What chown takes away, and bits that no ACL has. */
-    if (r == 0 && ((now->mode | before->mode) & 07000) != 0) {
+    if (!r && ((now->mode | before->mode) & 07000) != 0) {
         name_fd(fd, name);
-        r = devacl_step(devacl, "chmod");
-        if (r == 0 && chmod(name, before->mode) != 0)
+        r = steps_before(&devacl->options.steps, "chmod");
+        if (!r && chmod(name, before->mode) != 0)
             r = -errno;
     }
     return r;

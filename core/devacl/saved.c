@@ -10,6 +10,10 @@
  */
 #include "internal.h"
 
+#include "core/base/array.h"
+#include "core/base/fd.h"
+#include "core/base/hash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,13 +27,24 @@
 #define NAME_NEW "device_access.new"
 #define NAME_BAD "device_access.damaged"
 
-/* FNV-1a: it finds damage, it keeps nobody out. */
-static uint64_t sum_of(const char *text)
+/* -- the list --------------------------------------------------------------------- */
+
+struct entry *saved_add(struct devacl *devacl)
 {
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
-    for (; *text != '\0'; text++)
-        sum = (sum ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return sum;
+    if (array_reserve(devacl->entries, devacl->capacity, devacl->count + 1))
+        return NULL;
+    struct entry *entry = &devacl->entries[devacl->count++];
+    *entry = (struct entry){.fresh = false};
+    return entry;
+}
+
+void saved_remove(struct devacl *devacl, size_t index)
+{
+    struct entry *entry = &devacl->entries[index];
+    free(entry->before.acl.data);
+    free(entry->applied.data);
+    devacl->count--;
+    memmove(entry, entry + 1, (devacl->count - index) * sizeof(*entry));
 }
 
 /* -- reading ---------------------------------------------------------------------- */
@@ -46,14 +61,14 @@ static bool read_hex(const char *text, size_t length, struct acl *acl)
     if (length == 0 || length % 2 != 0 || length / 2 > DEVACL_ACL_MAX)
         return false;
     acl->data = malloc(length / 2);
-    for (size_t i = 0; acl->data != NULL && i < length; i += 2) {
+    for (size_t i = 0; acl->data && i < length; i += 2) {
         int high = digit(text[i]), low = digit(text[i + 1]);
         if (high < 0 || low < 0)
             return false;
         acl->data[i / 2] = (unsigned char)(high << 4 | low);
     }
-    acl->size = acl->data != NULL ? length / 2 : 0;
-    return acl->data != NULL;
+    acl->size = acl->data ? length / 2 : 0;
+    return acl->data;
 }
 
 /* One line of a node, without its newline. False: it is damaged. */
@@ -65,7 +80,7 @@ static bool read_line(const char *line, struct entry *entry)
     int start = 0, used = 0;
 
     if (sscanf(line, "%16" SCNx64 "%n", &sum, &start) != 1 || line[start] != ' ' ||
-        sum != sum_of(line + start))
+        sum != hash_text(HASH_START, line + start))
         return false;
     line += start;
     if (sscanf(line,
@@ -106,8 +121,8 @@ static int take_line(struct reading *reading, const char *line)
         reading->bad++;
         return 0;
     }
-    struct entry *added = devacl_add(reading->devacl);
-    if (added == NULL) {
+    struct entry *added = saved_add(reading->devacl);
+    if (!added) {
         free(entry.before.acl.data);
         return -ENOMEM;
     }
@@ -134,17 +149,17 @@ static int read_all(struct reading *reading, FILE *file)
     bool first = true;
     int r = 0;
 
-    while (r == 0 && (length = getline(&line, &room, file)) >= 0) {
+    while (!r && (length = getline(&line, &room, file)) >= 0) {
         if (length > 0 && line[length - 1] == '\n')
             line[length - 1] = '\0';
         r = first ? read_header(reading, line) : take_line(reading, line);
         first = false;
     }
     free(line);
-    return r == 0 && ferror(file) ? -EIO : r;
+    return !r && ferror(file) ? -EIO : r;
 }
 
-int saved_load(struct devacl *devacl, char *message, size_t size)
+int saved_load(struct devacl *devacl, struct message *message)
 {
     const char *directory = devacl->options.state_dir;
     struct reading reading = {.devacl = devacl};
@@ -153,30 +168,27 @@ int saved_load(struct devacl *devacl, char *message, size_t size)
     int r = -errno;
 
     unlinkat(devacl->directory_fd, NAME_NEW, 0); /* of a gate that died while it wrote */
-    if (file == NULL) {
-        if (fd >= 0)
-            close(fd);
+    if (!file) {
+        fd_close(fd);
         if (r == -ENOENT)
             return 0;
-        return devacl_say(r, message, size, "cannot read %s/" NAME ": %s", directory, strerror(-r));
+        return node_say(r, message, "cannot read %s/" NAME ": %s", directory, strerror(-r));
     }
     r = read_all(&reading, file);
     fclose(file);
     if (r == -EPROTO)
-        return devacl_say(r, message, size,
-                          "%s/" NAME
-                          " was written by another version of chronosfs: use that one, or "
-                          "put the device nodes right by hand and remove the file",
-                          directory);
-    if (r != 0)
-        return devacl_say(r, message, size, "cannot read %s/" NAME ": %s", directory, strerror(-r));
+        return node_say(r, message,
+                        "%s/" NAME " was written by another version of chronosfs: use that one, or "
+                        "put the device nodes right by hand and remove the file",
+                        directory);
+    if (r)
+        return node_say(r, message, "cannot read %s/" NAME ": %s", directory, strerror(-r));
     devacl->damaged = reading.bad > 0 || !reading.ended;
     if (devacl->damaged)
-        devacl_say(0, message, size,
-                   "%s/" NAME
-                   " is damaged: how %zu device nodes were before can be read, others may "
-                   "stay closed: look at them with getfacl; it will be kept as " NAME_BAD,
-                   directory, devacl->count);
+        node_say(0, message,
+                 "%s/" NAME " is damaged: how %zu device nodes were before can be read, others may "
+                 "stay closed: look at them with getfacl; it will be kept as " NAME_BAD,
+                 directory, devacl->count);
     return 0;
 }
 
@@ -190,7 +202,7 @@ static bool write_entry(FILE *file, const struct entry *entry)
     size_t length;
     FILE *text = open_memstream(&line, &length);
 
-    if (text == NULL)
+    if (!text)
         return false;
     fprintf(text,
             " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %s %" PRIu32 " %" PRIu32 " %" PRIo32
@@ -202,7 +214,7 @@ static bool write_entry(FILE *file, const struct entry *entry)
     fprintf(text, "%s %s", before->acl.size == 0 ? "-" : "", entry->path);
     bool good = fclose(text) == 0;
     if (good)
-        fprintf(file, "%016" PRIx64 "%s\n", sum_of(line), line);
+        fprintf(file, "%016" PRIx64 "%s\n", hash_text(HASH_START, line), line);
     free(line);
     return good;
 }
@@ -221,22 +233,21 @@ static int write_all(const struct devacl *devacl, FILE *file)
 
 static int write_new(const struct devacl *devacl)
 {
-    int r = devacl_step(devacl, "write");
-    if (r != 0)
+    int r = steps_before(&devacl->options.steps, "write");
+    if (r)
         return r;
     int fd = openat(devacl->directory_fd, NAME_NEW,
                     O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (file == NULL) {
+    if (!file) {
         r = -errno;
-        if (fd >= 0)
-            close(fd);
+        fd_close(fd);
         return r;
     }
     r = write_all(devacl, file);
-    if (r == 0)
-        r = devacl_step(devacl, "sync");
-    if (r == 0 && fsync(fd) != 0)
+    if (!r)
+        r = steps_before(&devacl->options.steps, "sync");
+    if (!r && fsync(fd) != 0)
         r = -errno;
     fclose(file);
     return r;
@@ -246,39 +257,39 @@ static int replace(struct devacl *devacl)
 {
     int fd = devacl->directory_fd, r = write_new(devacl);
     /* The first one that was damaged is the one that says most. */
-    if (r == 0 && devacl->damaged && linkat(fd, NAME, fd, NAME_BAD, 0) != 0 && errno != EEXIST)
+    if (!r && devacl->damaged && linkat(fd, NAME, fd, NAME_BAD, 0) != 0 && errno != EEXIST)
         r = -errno;
-    if (r == 0)
-        r = devacl_step(devacl, "rename");
-    if (r == 0 && renameat(fd, NAME_NEW, fd, NAME) != 0)
+    if (!r)
+        r = steps_before(&devacl->options.steps, "rename");
+    if (!r && renameat(fd, NAME_NEW, fd, NAME) != 0)
         r = -errno;
-    if (r != 0)
+    if (r)
         unlinkat(fd, NAME_NEW, 0);
     return r;
 }
 
 static int take_away(struct devacl *devacl)
 {
-    int fd = devacl->directory_fd, r = devacl_step(devacl, "unlink");
-    if (r == 0 && devacl->damaged && renameat(fd, NAME, fd, NAME_BAD) != 0 && errno != ENOENT)
+    int fd = devacl->directory_fd, r = steps_before(&devacl->options.steps, "unlink");
+    if (!r && devacl->damaged && renameat(fd, NAME, fd, NAME_BAD) != 0 && errno != ENOENT)
         r = -errno;
-    if (r == 0 && unlinkat(fd, NAME, 0) != 0 && errno != ENOENT)
+    if (!r && unlinkat(fd, NAME, 0) != 0 && errno != ENOENT)
         r = -errno;
     return r;
 }
 
-int saved_store(struct devacl *devacl, char *message, size_t size)
+int saved_store(struct devacl *devacl, struct message *message)
 {
     int r = devacl->count > 0 ? replace(devacl) : take_away(devacl);
-    if (r == 0)
-        r = devacl_step(devacl, "sync-directory");
-    if (r == 0 && fsync(devacl->directory_fd) != 0)
+    if (!r)
+        r = steps_before(&devacl->options.steps, "sync-directory");
+    if (!r && fsync(devacl->directory_fd) != 0)
         r = -errno;
-    if (r != 0)
-        return devacl_say(r, message, size,
-                          "cannot keep in %s/" NAME " how the device nodes were: %s; no new node "
-                          "enters the gate",
-                          devacl->options.state_dir, strerror(-r));
+    if (r)
+        return node_say(r, message,
+                        "cannot keep in %s/" NAME " how the device nodes were: %s; no new node "
+                        "enters the gate",
+                        devacl->options.state_dir, strerror(-r));
     devacl->damaged = false;
     return 0;
 }

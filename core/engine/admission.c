@@ -54,9 +54,9 @@ static struct text share_words(uint64_t bytes, uint64_t total)
     wide hundredths = total ? ((wide)bytes * 100 + total / 2) / total : 0;
 
     if (hundredths == 0 && bytes > 0)
-        units_fraction_text(bytes, total, out.text, sizeof out.text);
+        units_fraction_text(bytes, total, out.text, sizeof(out.text));
     else
-        snprintf(out.text, sizeof out.text, "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
+        snprintf(out.text, sizeof(out.text), "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
                  (unsigned)(hundredths % 100));
     return out;
 }
@@ -66,11 +66,11 @@ static struct text size_words(uint64_t bytes, uint64_t other)
 {
     struct text out, same;
 
-    units_size_text(bytes, out.text, sizeof out.text);
-    units_size_text(other, same.text, sizeof same.text);
+    units_size_text(bytes, out.text, sizeof(out.text));
+    units_size_text(other, same.text, sizeof(same.text));
     for (size_t i = 0; bytes != other && out.text[i] == same.text[i]; i++) {
         if (!out.text[i]) {
-            snprintf(out.text, sizeof out.text, "%" PRIu64 " bytes", bytes);
+            snprintf(out.text, sizeof(out.text), "%" PRIu64 " bytes", bytes);
             break;
         }
     }
@@ -81,7 +81,7 @@ static struct text duration_words(int64_t ns)
 {
     struct text out;
 
-    units_duration_text(ns, out.text, sizeof out.text);
+    units_duration_text(ns, out.text, sizeof(out.text));
     return out;
 }
 
@@ -97,64 +97,63 @@ static void when_words(const struct engine *engine, uint32_t device, uint64_t by
         return;
     id = timeline_ends_at(&engine->devices[device].timeline, at_ns);
     if (id)
-        snprintf(why, sizeof why, ", when p%" PRIu64 " ends", id);
-    engine->time_text(engine->context, at_ns, when, sizeof when);
+        snprintf(why, sizeof(why), ", when p%" PRIu64 " ends", id);
+    engine->time_text(engine->context, at_ns, when, sizeof(when));
     snprintf(text, size, "; %s of gpu%" PRIu32 " is free from %s%s",
              share_words(bytes, memory_of(engine, device)).text, device, when, why);
 }
 
 /* -- the policy -------------------------------------------------------------- */
 
-static int check_fraction(const struct engine *engine, const struct caller *caller, uint32_t device,
-                          uint64_t bytes, struct refusal *why)
+static int check_fraction(const struct engine *engine, const struct call *call, uint32_t device,
+                          uint64_t bytes)
 {
     uint64_t memory = memory_of(engine, device);
     uint64_t limit = (uint64_t)((wide)memory * engine->policy.max_fraction_ppm / 1000000);
     char fraction[24];
 
     /* More than there is at all is not a question of policy. */
-    if (caller->admin || bytes <= limit || bytes > memory)
+    if (call->caller->admin || bytes <= limit || bytes > memory)
         return 0;
-    units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof fraction);
-    return refuse(REFUSED_INVALID, why,
+    units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof(fraction));
+    return refuse(REFUSED_INVALID, call->why,
                   "%s of gpu%" PRIu32 " (%s) is more than one partition may have; "
                   "at most %s (%s) is allowed",
                   share_words(bytes, memory).text, device, size_words(bytes, limit).text, fraction,
                   size_words(limit, bytes).text);
 }
 
-static int check_duration(const struct engine *engine, const struct caller *caller,
-                          int64_t duration_ns, bool whole, struct refusal *why)
+static int check_duration(const struct engine *engine, const struct call *call, int64_t duration_ns,
+                          bool whole)
 {
     const struct policy *policy = &engine->policy;
 
     if (duration_ns < 1)
-        return refuse(REFUSED_INVALID, why, "a partition lasts at least 1 second");
+        return refuse(REFUSED_INVALID, call->why, "a partition lasts at least 1 second");
     if (duration_ns > DURATION_MAX_NS)
-        return refuse(REFUSED_INVALID, why, "a partition lasts at most 100 years (36500d)");
-    if (!caller->admin && whole && duration_ns < policy->min_duration_ns)
-        return refuse(REFUSED_INVALID, why, "%s is too short; a partition must last at least %s",
-                      duration_words(duration_ns).text,
-                      duration_words(policy->min_duration_ns).text);
-    if (!caller->admin && duration_ns > policy->max_duration_ns)
-        return refuse(REFUSED_INVALID, why, "%s is too long; a partition may have at most %s left",
-                      duration_words(duration_ns).text,
-                      duration_words(policy->max_duration_ns).text);
+        return refuse(REFUSED_INVALID, call->why, "a partition lasts at most 100 years (36500d)");
+    if (!call->caller->admin && whole && duration_ns < policy->min_duration_ns)
+        return refuse(
+            REFUSED_INVALID, call->why, "%s is too short; a partition must last at least %s",
+            duration_words(duration_ns).text, duration_words(policy->min_duration_ns).text);
+    if (!call->caller->admin && duration_ns > policy->max_duration_ns)
+        return refuse(
+            REFUSED_INVALID, call->why, "%s is too long; a partition may have at most %s left",
+            duration_words(duration_ns).text, duration_words(policy->max_duration_ns).text);
     return 0;
 }
 
 /* Each partition costs memory and time of everybody's: one user has not any number. */
-static int check_count(const struct engine *engine, const struct caller *caller,
-                       struct refusal *why)
+static int check_count(const struct engine *engine, const struct call *call)
 {
     uint64_t limit = engine->policy.max_partitions, count, bytes;
 
-    if (caller->admin || limit == UINT64_MAX)
+    if (call->caller->admin || limit == UINT64_MAX)
         return 0;
-    engine_user_holds(engine, caller->uid, &count, &bytes);
+    engine_user_holds(engine, call->caller->uid, &count, &bytes);
     if (count < limit)
         return 0;
-    return refuse(REFUSED_QUOTA, why,
+    return refuse(REFUSED_QUOTA, call->why,
                   "you hold %" PRIu64 " partitions, and %" PRIu64
                   " is the most one user may; remove one first",
                   count, limit);
@@ -168,50 +167,50 @@ static bool barred(const struct caller *caller, uint32_t device)
 /* -- creating ---------------------------------------------------------------- */
 
 /* What `device` can offer. Whether it fits is the next question. */
-static int make_offer(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                      uint32_t device, const struct request *request, struct refusal *why,
-                      struct offer *ret_offer)
+static int make_offer(const struct engine *engine, const struct call *call, uint32_t device,
+                      const struct request *request, struct offer *ret_offer)
 {
     struct offer offer = {.device = device,
                           .bytes = units_amount_bytes(&request->amount, memory_of(engine, device))};
     int r;
 
     if (!engine->devices[device].device.present)
-        return refuse(REFUSED_BUSY, why,
+        return refuse(REFUSED_BUSY, call->why,
                       "gpu%" PRIu32 " is not there any more and gives out nothing new; "
                       "ask for another device",
                       device);
     if (offer.bytes == 0)
-        return refuse(REFUSED_INVALID, why,
+        return refuse(REFUSED_INVALID, call->why,
                       "the amount is less than one byte of gpu%" PRIu32 "; ask for more", device);
-    r = check_fraction(engine, caller, device, offer.bytes, why);
+    r = check_fraction(engine, call, device, offer.bytes);
     if (r)
         return r;
-    offer.free =
-        free_within(engine, device, now_ns, timeline_later(now_ns, request->duration_ns), 0);
+    offer.free = free_within(engine, device, call->now_ns,
+                             timeline_later(call->now_ns, request->duration_ns), 0);
     *ret_offer = offer;
     return 0;
 }
 
-static int64_t earliest(const struct engine *engine, int64_t now_ns, const struct request *request,
-                        const struct offer *offer)
+static int64_t earliest(const struct engine *engine, const struct call *call,
+                        const struct request *request, const struct offer *offer)
 {
-    return engine_earliest(engine, offer->device, now_ns, offer->bytes, request->duration_ns);
+    return engine_earliest(engine, offer->device, call->now_ns, offer->bytes, request->duration_ns);
 }
 
-static int refuse_space(const struct engine *engine, int64_t now_ns, const struct request *request,
-                        const struct offer *offer, struct refusal *why)
+static int refuse_space(const struct engine *engine, const struct call *call,
+                        const struct request *request, const struct offer *offer)
 {
     uint64_t memory = memory_of(engine, offer->device);
     char when[128];
 
     if (offer->bytes > memory)
-        return refuse(REFUSED_NO_SPACE, why, NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s",
+        return refuse(REFUSED_NO_SPACE, call->why,
+                      NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s",
                       size_words(offer->bytes, memory).text, offer->device,
                       size_words(memory, offer->bytes).text);
-    when_words(engine, offer->device, offer->bytes, earliest(engine, now_ns, request, offer), when,
-               sizeof when);
-    return refuse(REFUSED_NO_SPACE, why,
+    when_words(engine, offer->device, offer->bytes, earliest(engine, call, request, offer), when,
+               sizeof(when));
+    return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for, %s (%s) is free%s",
                   share_words(offer->bytes, memory).text, offer->device,
                   size_words(offer->bytes, offer->free).text, share_words(offer->free, memory).text,
@@ -226,26 +225,25 @@ static bool freer(const struct engine *engine, const struct offer *a, const stru
 }
 
 /* No device has the room: says which has most of it, and which has it first. */
-static int refuse_space_anywhere(const struct engine *engine, int64_t now_ns,
-                                 const struct caller *caller, const struct request *request,
-                                 const struct offer *most, struct refusal *why)
+static int refuse_space_anywhere(const struct engine *engine, const struct call *call,
+                                 const struct request *request, const struct offer *most)
 {
     int64_t first_ns = ENGINE_FOREVER, at_ns;
     struct offer first = *most, offer;
     char when[128];
 
     for (uint32_t i = 0; i < engine->device_count; i++) {
-        if (barred(caller, i) || make_offer(engine, now_ns, caller, i, request, why, &offer))
+        if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
             continue;
-        at_ns = earliest(engine, now_ns, request, &offer);
+        at_ns = earliest(engine, call, request, &offer);
         if (at_ns < first_ns) {
             first_ns = at_ns;
             first = offer;
         }
     }
-    when_words(engine, first.device, first.bytes, first_ns, when, sizeof when);
+    when_words(engine, first.device, first.bytes, first_ns, when, sizeof(when));
     return refuse(
-        REFUSED_NO_SPACE, why,
+        REFUSED_NO_SPACE, call->why,
         NO_SPACE "%s of one device was asked for, at most %s (%s of gpu%" PRIu32 ") is free%s",
         request->amount.is_share ? share_words(most->bytes, memory_of(engine, most->device)).text
                                  : size_words(most->bytes, most->free).text,
@@ -253,9 +251,8 @@ static int refuse_space_anywhere(const struct engine *engine, int64_t now_ns,
         size_words(most->free, most->bytes).text, most->device, when);
 }
 
-static int choose_device(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                         const struct request *request, struct refusal *why,
-                         struct offer *ret_offer)
+static int choose_device(const struct engine *engine, const struct call *call,
+                         const struct request *request, struct offer *ret_offer)
 {
     struct offer best = {0}, most = {0}, offer;
     bool have_best = false, have_most = false, kept_out = false;
@@ -264,11 +261,11 @@ static int choose_device(const struct engine *engine, int64_t now_ns, const stru
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (!engine->devices[i].device.present)
             continue;
-        if (barred(caller, i)) {
+        if (barred(call->caller, i)) {
             kept_out = true;
             continue;
         }
-        refused = make_offer(engine, now_ns, caller, i, request, why, &offer);
+        refused = make_offer(engine, call, i, request, &offer);
         if (refused)
             continue;
         if (!have_most || freer(engine, &offer, &most))
@@ -280,39 +277,38 @@ static int choose_device(const struct engine *engine, int64_t now_ns, const stru
         }
     }
     if (have_most && !have_best)
-        return refuse_space_anywhere(engine, now_ns, caller, request, &most, why);
+        return refuse_space_anywhere(engine, call, request, &most);
     if (!have_best && !refused && kept_out)
-        return refuse(REFUSED_PERMISSION, why,
+        return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: the devices that are there are closed to you");
     if (!have_best)
-        return refused ? refused : refuse(REFUSED_BUSY, why, "there is no device to ask for");
+        return refused ? refused : refuse(REFUSED_BUSY, call->why, "there is no device to ask for");
     *ret_offer = best;
     return 0;
 }
 
-int admission_create(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                     uint32_t device, const struct request *request, struct refusal *why,
-                     uint32_t *ret_device, uint64_t *ret_bytes)
+int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
+                     const struct request *request, uint32_t *ret_device, uint64_t *ret_bytes)
 {
     struct offer offer;
-    int r = check_duration(engine, caller, request->duration_ns, true, why);
+    int r = check_duration(engine, call, request->duration_ns, true);
 
     if (r == 0)
-        r = check_count(engine, caller, why);
+        r = check_count(engine, call);
     if (r)
         return r;
     if (device == ENGINE_DEVICE_ANY)
-        r = choose_device(engine, now_ns, caller, request, why, &offer);
+        r = choose_device(engine, call, request, &offer);
     else if (device >= engine->device_count)
-        r = refuse(REFUSED_INVALID, why,
+        r = refuse(REFUSED_INVALID, call->why,
                    "there is no gpu%" PRIu32 "; there are %" PRIu32 " devices", device,
                    engine->device_count);
     else
-        r = make_offer(engine, now_ns, caller, device, request, why, &offer);
+        r = make_offer(engine, call, device, request, &offer);
     if (r)
         return r;
     if (!fits(&offer))
-        return refuse_space(engine, now_ns, request, &offer, why);
+        return refuse_space(engine, call, request, &offer);
     *ret_device = offer.device;
     *ret_bytes = offer.bytes;
     return 0;
@@ -320,72 +316,74 @@ int admission_create(const struct engine *engine, int64_t now_ns, const struct c
 
 /* -- changing ---------------------------------------------------------------- */
 
-static int check_present(const struct engine *engine, const struct partition *partition,
-                         struct refusal *why)
+static int check_present(const struct engine *engine, const struct call *call,
+                         const struct partition *partition)
 {
     if (engine->devices[partition->device].device.present)
         return 0;
-    return refuse(REFUSED_BUSY, why,
+    return refuse(REFUSED_BUSY, call->why,
                   "gpu%" PRIu32 " is not there any more; p%" PRIu64 " can only be made smaller, "
                   "shortened or released",
                   partition->device, partition->id);
 }
 
-int admission_resize(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                     const struct partition *partition, uint64_t bytes, struct refusal *why)
+int admission_resize(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, uint64_t bytes)
 {
     uint64_t memory = memory_of(engine, partition->device), room;
     int r;
 
     if (bytes == 0)
-        return refuse(REFUSED_INVALID, why,
+        return refuse(REFUSED_INVALID, call->why,
                       "a partition has at least one byte; to give p%" PRIu64 " back, remove it",
                       partition->id);
     if (bytes <= partition->memory_bytes)
         return 0;
-    r = check_present(engine, partition, why);
+    r = check_present(engine, call, partition);
     if (r == 0)
-        r = check_fraction(engine, caller, partition->device, bytes, why);
+        r = check_fraction(engine, call, partition->device, bytes);
     if (r)
         return r;
     /* From its start on, its own promise is in every value. */
     room = free_within(engine, partition->device,
-                       now_ns > partition->start_ns ? now_ns : partition->start_ns,
+                       call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
                        partition->end_ns, partition->memory_bytes);
     if (bytes <= room)
         return 0;
-    return refuse(REFUSED_NO_SPACE, why,
+    return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "%s of gpu%" PRIu32 " (%s) was asked for p%" PRIu64
                            ", it can have at most %s (%s) until its end",
                   share_words(bytes, memory).text, partition->device, size_words(bytes, room).text,
                   partition->id, share_words(room, memory).text, size_words(room, bytes).text);
 }
 
-int admission_end(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                  const struct partition *partition, int64_t end_ns, struct refusal *why)
+int admission_end(const struct engine *engine, const struct call *call,
+                  const struct partition *partition, int64_t end_ns)
 {
     uint64_t memory = memory_of(engine, partition->device), room;
     struct text when;
     int r;
 
-    if (end_ns <= now_ns || end_ns <= partition->start_ns)
-        return refuse(REFUSED_INVALID, why,
+    if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
+        return refuse(REFUSED_INVALID, call->why,
                       "the end of p%" PRIu64 " cannot be now or in the past; to end it now, rm it",
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;
-    r = check_present(engine, partition, why);
+    r = check_present(engine, call, partition);
     if (r == 0)
-        r = check_duration(engine, caller,
-                           now_ns < 0 && end_ns > INT64_MAX + now_ns ? INT64_MAX : end_ns - now_ns,
-                           false, why);
+        r = check_duration(engine, call,
+                           call->now_ns < 0 && end_ns > INT64_MAX + call->now_ns
+                               ? INT64_MAX
+                               : end_ns - call->now_ns,
+                           false);
     if (r)
         return r;
     room = free_within(engine, partition->device, partition->end_ns, end_ns, 0);
     if (partition->memory_bytes <= room)
         return 0;
-    engine->time_text(engine->context, partition->end_ns, when.text, sizeof when.text);
-    return refuse(REFUSED_NO_SPACE, why,
+    engine->time_text(engine->context, partition->end_ns, when.text, sizeof(when.text));
+    return refuse(REFUSED_NO_SPACE, call->why,
                   NO_SPACE "p%" PRIu64 " needs %s of gpu%" PRIu32 " (%s) beyond its end at %s, "
                            "where %s (%s) is free",
                   partition->id, share_words(partition->memory_bytes, memory).text,

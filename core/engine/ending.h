@@ -22,10 +22,9 @@ bool ending_is_sound(const struct partition *partition);
 /* What of the end is to be another way. All zero: nothing. */
 struct ending_change {
     bool set_on_expiry, set_grace, set_warn;
-    uint32_t on_expiry;   /* enum on_expiry */
-    int64_t grace_ns;     /* 0 to DURATION_MAX_NS */
-    int64_t warn_ns;      /* 0: no warning; at most DURATION_MAX_NS */
-    uint32_t warn_signal; /* 0: none */
+    uint32_t on_expiry;  /* enum on_expiry */
+    int64_t grace_ns;    /* 0 to DURATION_MAX_NS */
+    struct warning warn; /* ns at most DURATION_MAX_NS */
 };
 
 /* The word for an enum on_expiry, "unknown" for another number; and back. 0, or
@@ -42,9 +41,9 @@ void ending_on_expiry_set_text(uint32_t set, char *text, size_t size);
 /* "USR1" for a signal that can warn; NULL for others. */
 const char *ending_signal_text(uint32_t warn_signal);
 /* "none", "300", "5m:USR1", "300:SIGUSR1". 0, or REFUSED_INVALID and a sentence. */
-int ending_parse_warn(const char *text, size_t length, int64_t *ret_warn_ns,
-                      uint32_t *ret_warn_signal, char *message, size_t size);
+int ending_parse_warn(const char *text, size_t length, struct warning *ret_warning, char *message,
+                      size_t size);
 /* "none", "300" or "300:USR1": what ending_parse_warn understands. */
-void ending_warn_text(int64_t warn_ns, uint32_t warn_signal, char text[static WARN_TEXT_MAX]);
+void ending_warn_text(const struct warning *warning, char text[static WARN_TEXT_MAX]);
 
 #endif

@@ -13,7 +13,7 @@
 
 static const char *const on_expiry_words[] = {
     [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
-#define ON_EXPIRY_COUNT (sizeof on_expiry_words / sizeof on_expiry_words[0])
+#define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
 /* Those that a program can handle, and that nobody else uses for something. */
 static const struct {
@@ -22,7 +22,7 @@ static const struct {
 } warn_signals[] = {{SIGHUP, "HUP"},     {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGUSR1, "USR1"},
                     {SIGUSR2, "USR2"},   {SIGALRM, "ALRM"}, {SIGTERM, "TERM"}, {SIGCONT, "CONT"},
                     {SIGWINCH, "WINCH"}, {SIGURG, "URG"}};
-#define WARN_SIGNALS (sizeof warn_signals / sizeof warn_signals[0])
+#define WARN_SIGNALS (sizeof(warn_signals) / sizeof(warn_signals[0]))
 
 static bool is_span(int64_t ns)
 {
@@ -32,12 +32,12 @@ static bool is_span(int64_t ns)
 bool ending_is_sound(const struct partition *partition)
 {
     if (partition->on_expiry > ON_EXPIRY_KILL || !is_span(partition->grace_ns) ||
-        !is_span(partition->warn_ns))
+        !is_span(partition->warn.ns))
         return false;
-    if (partition->warn_ns == 0)
-        return partition->warn_signal == 0 && partition->warned == 0;
+    if (partition->warn.ns == 0)
+        return partition->warn.signal == 0 && partition->warned == 0;
     return partition->warned <= 1 &&
-           (partition->warn_signal == 0 || ending_signal_text(partition->warn_signal));
+           (partition->warn.signal == 0 || ending_signal_text(partition->warn.signal));
 }
 
 static bool same(const char *text, size_t length, const char *word)
@@ -122,8 +122,8 @@ static int parse_signal(const char *text, size_t length, uint32_t *ret_signal, c
             *ret_signal = warn_signals[i].number;
             return 0;
         }
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "",
+        if (used < sizeof(known))
+            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
                                      warn_signals[i].name);
     }
     message_quote(text, length, quoted);
@@ -131,33 +131,31 @@ static int parse_signal(const char *text, size_t length, uint32_t *ret_signal, c
                           "\"%s\" is not a signal that can warn; write one of %s", quoted, known);
 }
 
-int ending_parse_warn(const char *text, size_t length, int64_t *ret_warn_ns,
-                      uint32_t *ret_warn_signal, char *message, size_t size)
+int ending_parse_warn(const char *text, size_t length, struct warning *ret_warning, char *message,
+                      size_t size)
 {
     const char *colon = length > 0 ? memchr(text, ':', length) : NULL;
     size_t time_length = colon ? (size_t)(colon - text) : length;
-    uint32_t warn_signal = 0;
-    int64_t warn_ns = 0;
+    struct warning warning = {0};
     int r = 0;
 
     if (!same(text, length, "none"))
-        r = units_parse_duration(text, time_length, &warn_ns, message, size);
+        r = units_parse_duration(text, time_length, &warning.ns, message, size);
     if (r == 0 && colon)
-        r = parse_signal(colon + 1, length - time_length - 1, &warn_signal, message, size);
+        r = parse_signal(colon + 1, length - time_length - 1, &warning.signal, message, size);
     if (r)
         return r;
-    *ret_warn_ns = warn_ns;
-    *ret_warn_signal = warn_signal;
+    *ret_warning = warning;
     return 0;
 }
 
-void ending_warn_text(int64_t warn_ns, uint32_t warn_signal, char text[static WARN_TEXT_MAX])
+void ending_warn_text(const struct warning *warning, char text[static WARN_TEXT_MAX])
 {
-    const char *name = ending_signal_text(warn_signal);
+    const char *name = ending_signal_text(warning->signal);
 
-    if (warn_ns <= 0)
+    if (warning->ns <= 0)
         snprintf(text, WARN_TEXT_MAX, "none");
     else
-        snprintf(text, WARN_TEXT_MAX, "%" PRId64 "%s%s", warn_ns / NS_PER_SECOND, name ? ":" : "",
-                 name ? name : "");
+        snprintf(text, WARN_TEXT_MAX, "%" PRId64 "%s%s", warning->ns / NS_PER_SECOND,
+                 name ? ":" : "", name ? name : "");
 }

@@ -20,7 +20,7 @@
 
 int engine_new(engine_time_text_fn *time_text, void *context, struct engine **ret_engine)
 {
-    struct engine *engine = calloc(1, sizeof *engine);
+    struct engine *engine = calloc(1, sizeof(*engine));
 
     if (!engine)
         return -ENOMEM;
@@ -59,7 +59,7 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     /* The time line counts in int64_t. */
     if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
         return -EINVAL;
-    devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof *devices);
+    devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof(*devices));
     if (!devices)
         return -ENOMEM;
     engine->devices = devices;
@@ -131,10 +131,10 @@ int engine_restore(struct engine *engine, const struct partition *partition)
     if (partition->id == 0 || partition->device >= engine->device_count ||
         partition->end_ns <= partition->start_ns || partition->memory_bytes == 0 ||
         partition->memory_bytes > INT64_MAX - engine->devices[partition->device].total_bytes ||
-        !memchr(partition->name, 0, sizeof partition->name) || !ending_is_sound(partition) ||
+        !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
         index_find(engine, partition->id))
         return -EINVAL;
-    entry = calloc(1, sizeof *entry);
+    entry = calloc(1, sizeof(*entry));
     if (!entry)
         return -ENOMEM;
     entry->partition = *partition;

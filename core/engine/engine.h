@@ -57,6 +57,25 @@ struct caller {
     uint64_t ns; /* pid namespace of a uid 0 that is not the machine's root; else 0 */
 };
 
+/* What every change is made with: when it happens, who asks, and where a refusal says why. */
+struct call {
+    int64_t now_ns;  /* engine time */
+    int64_t wall_ns; /* CLOCK_REALTIME at that moment; only recorded */
+    const struct caller *caller;
+    struct refusal *why;
+};
+/* A call to pass on; it lives as long as the block around it. */
+#define ENGINE_CALL(now_ns, wall_ns, caller, why) (&(struct call){now_ns, wall_ns, caller, why})
+
+/* What engine_create needs to know beside the call. */
+struct creation {
+    const struct request *request;
+    uint32_t device; /* or ENGINE_DEVICE_ANY: the present device with the greatest free
+                        share on which it fits */
+    uint32_t owner_uid, owner_gid; /* the caller, or the user that an administrator named */
+    uint64_t hold; /* the open file it is tied to when the request says so; 0 none */
+};
+
 /* A device as the engine needs to know it. */
 struct engine_device {
     uint64_t memory_bytes;
@@ -75,7 +94,7 @@ enum event_kind {
     EVENT_REVOKED,   /* by an administrator who is not its owner */
     EVENT_CLOSED,    /* the open file that held it was closed */
     EVENT_SETTING,   /* key, value */
-    EVENT_ENDING,    /* on_expiry, grace_ns, warn_ns or warn_signal; maybe warned is 0 again */
+    EVENT_ENDING,    /* on_expiry, grace_ns or warn; maybe warned is 0 again */
     EVENT_WARNED,    /* the end is near: warned is 1; at_ns is the moment it was due */
     EVENT_NOTE,      /* something happened that the log shall tell: key, value */
 };
@@ -153,44 +172,33 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
 /* What is already as it is wanted is done without an event. A partition past its
  * end is REFUSED_GONE here, also before engine_advance has ended it. */
 
-/* Grants `request` on `device` (or ENGINE_DEVICE_ANY: the present device with
- * the greatest free share on which it fits) from now_ns on. `wall_ns` is only
- * recorded. `hold` is the open file the partition is tied to, used when the
- * request says so. `owner_uid`/`owner_gid`: who it will belong to (the caller,
- * or whom an administrator named). */
-int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
-                  const struct caller *caller, uint32_t device, const struct request *request,
-                  uint32_t owner_uid, uint32_t owner_gid, uint64_t hold, struct refusal *why,
+/* Grants a request from now on; the id in *ret_id. */
+int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
                   uint64_t *ret_id);
 /* Ends a partition now: owner or administrator. */
-int engine_release(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                   struct refusal *why);
+int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* Ends the partitions tied to the open file `hold`. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
 /* Gives a partition another size; growing needs the room until its end. */
-int engine_resize(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                  uint64_t bytes, struct refusal *why);
+int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
 /* Gives a partition another end (> now_ns); extending needs the room and is
  * bounded by the policy, shortening always works. */
-int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                   int64_t end_ns, struct refusal *why);
+int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns);
 /* Gives a partition another way to end: those parts that `change` sets. Owners are
  * bound by the policy (allowed_on_expiry, max_grace), except that what is already so
  * may stay. */
-int engine_set_ending(struct engine *engine, int64_t now_ns, const struct caller *caller,
-                      uint64_t id, const struct ending_change *change, struct refusal *why);
+int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
+                      const struct ending_change *change);
 /* Gives a partition another label; "" takes it away. */
-int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                  const char *name, struct refusal *why);
+int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name);
 /* Hands over. uid: administrators only. gid and mode: the owner or an
  * administrator (whether the owner is in that group the kernel has checked). */
-int engine_hand_over(struct engine *engine, int64_t now_ns, const struct caller *caller,
-                     uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode, struct refusal *why);
+int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
+                     uint32_t gid, uint32_t mode);
 /* Sets a durable setting. Keys that begin with "config/" are checked against the
  * policy table (policy.h) and take effect; others are the caller's business.
  * The caller has checked who asks. "" removes it (back to the default). */
-int engine_set(struct engine *engine, int64_t now_ns, const struct caller *caller, const char *key,
-               const char *value, struct refusal *why);
+int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value);
 /* The value of a setting, or NULL when it was never set. */
 const char *engine_setting(const struct engine *engine, const char *key);
 
@@ -204,9 +212,9 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 
 /* -- time ---------------------------------------------------------------- */
 
-/* A partition with warn_ns has its warning once for an end: warn_ns before it, or at
+/* A partition with warn.ns has its warning once for an end: warn.ns before it, or at
  * once when less than that is left. When its end is moved away so that there is more
- * left again, or warn_ns is made smaller, it is not warned any more, and the warning
+ * left again, or warn.ns is made smaller, it is not warned any more, and the warning
  * comes in its time. */
 
 /* Ends everything whose time is up at now_ns and gives the warnings that are due, in

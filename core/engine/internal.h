@@ -79,33 +79,31 @@ struct entry *index_next_warning(const struct engine *engine, const struct entry
 /* -- admit.c: is there room, and may this caller have it ------------------ */
 
 /* Where `request` can be granted from now_ns on, and how many bytes that is. */
-int admission_create(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                     uint32_t device, const struct request *request, struct refusal *why,
-                     uint32_t *ret_device, uint64_t *ret_bytes);
-int admission_resize(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                     const struct partition *partition, uint64_t bytes, struct refusal *why);
-int admission_end(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                  const struct partition *partition, int64_t end_ns, struct refusal *why);
+int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
+                     const struct request *request, uint32_t *ret_device, uint64_t *ret_bytes);
+int admission_resize(const struct engine *engine, const struct call *call,
+                     const struct partition *partition, uint64_t bytes);
+int admission_end(const struct engine *engine, const struct call *call,
+                  const struct partition *partition, int64_t end_ns);
 
 /* -- ladder.c: how partitions end ------------------------------------------ */
 
 /* When the warning of a partition that has one is due. */
 static inline int64_t ending_warning_ns(const struct partition *partition)
 {
-    if (partition->end_ns < INT64_MIN + partition->warn_ns)
+    if (partition->end_ns < INT64_MIN + partition->warn.ns)
         return INT64_MIN;
-    return partition->end_ns - partition->warn_ns;
+    return partition->end_ns - partition->warn.ns;
 }
 /* Whether its warning is still to come. */
 static inline bool ladder_waits(const struct partition *partition)
 {
-    return partition->warn_ns > 0 && !partition->warned;
+    return partition->warn.ns > 0 && !partition->warned;
 }
 /* Puts into the record what `change` sets, when the caller may choose it. */
-int ending_apply(const struct engine *engine, const struct caller *caller,
-                 const struct ending_change *change, struct partition *partition,
-                 struct refusal *why);
-/* After its end or its warn_ns became another: is it still warned? True when the
+int ending_apply(const struct engine *engine, const struct call *call,
+                 const struct ending_change *change, struct partition *partition);
+/* After its end or its warn.ns became another: is it still warned? True when the
  * warning must come now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
 

@@ -12,7 +12,7 @@
 
 struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t by_uid)
 {
-    struct engine_event *event = calloc(1, sizeof *event);
+    struct engine_event *event = calloc(1, sizeof(*event));
 
     if (event) {
         event->kind = kind;
@@ -187,13 +187,13 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
     for (const struct engine_event *event = events; event; event = event->next) {
         revert->events[revert->count++] = event;
         if (event_kind_is_end(event->kind)) {
-            struct entry *entry = calloc(1, sizeof *entry);
+            struct entry *entry = calloc(1, sizeof(*entry));
 
             if (!entry)
                 return false;
             revert->entries[revert->entry_count++] = entry;
         } else if (event->kind == EVENT_SETTING) {
-            struct setting_entry *setting = calloc(1, sizeof *setting);
+            struct setting_entry *setting = calloc(1, sizeof(*setting));
 
             if (!setting)
                 return false;

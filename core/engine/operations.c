@@ -27,16 +27,16 @@ bool engine_may_act(const struct caller *caller, const struct partition *partiti
 }
 
 /* The live partition `id`, when the caller may act on it. */
-static int reach(const struct engine *engine, int64_t now_ns, const struct caller *caller,
-                 uint64_t id, bool by_mode, struct refusal *why, struct entry **ret_entry)
+static int reach(const struct engine *engine, const struct call *call, uint64_t id, bool by_mode,
+                 struct entry **ret_entry)
 {
     struct entry *entry = index_find(engine, id);
 
-    if (!entry || entry->partition.end_ns <= now_ns)
-        return refuse(REFUSED_GONE, why, "there is no partition p%" PRIu64 "; it may have ended",
-                      id);
-    if (!engine_may_act(caller, &entry->partition) && !(by_mode && caller->by_mode))
-        return refuse(REFUSED_PERMISSION, why,
+    if (!entry || entry->partition.end_ns <= call->now_ns)
+        return refuse(REFUSED_GONE, call->why,
+                      "there is no partition p%" PRIu64 "; it may have ended", id);
+    if (!engine_may_act(call->caller, &entry->partition) && !(by_mode && call->caller->by_mode))
+        return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: partition p%" PRIu64 " is owned by uid %" PRIu32, id,
                       entry->partition.uid);
     *ret_entry = entry;
@@ -47,19 +47,20 @@ static int reach(const struct engine *engine, int64_t now_ns, const struct calle
  * that was due before is engine_advance's to give. */
 static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
 {
-    if (before->end_ns == after->end_ns && before->warn_ns == after->warn_ns)
+    if (before->end_ns == after->end_ns && before->warn.ns == after->warn.ns)
         return false;
     return ending_settle(after, now_ns);
 }
 
 /* Makes `entry` the record `wanted`, with its event and the warning that it causes. */
-static int change(struct engine *engine, struct entry *entry, enum event_kind kind, int64_t now_ns,
-                  const struct caller *caller, const struct partition *wanted)
+static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
+                  const struct call *call, const struct partition *wanted)
 {
     struct partition after = *wanted;
-    bool warns = warns_now(&entry->partition, &after, now_ns);
-    struct engine_event *event = journal_new(kind, now_ns, caller->uid);
-    struct engine_event *warning = warns ? journal_new(EVENT_WARNED, now_ns, after.uid) : NULL;
+    bool warns = warns_now(&entry->partition, &after, call->now_ns);
+    struct engine_event *event = journal_new(kind, call->now_ns, call->caller->uid);
+    struct engine_event *warning =
+        warns ? journal_new(EVENT_WARNED, call->now_ns, after.uid) : NULL;
 
     if (!event || (warns && !warning)) {
         engine_events_free(event);
@@ -76,32 +77,34 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
     return 0;
 }
 
-static int check_create(const struct caller *caller, const struct request *request,
-                        uint32_t owner_uid, uint64_t hold, struct refusal *why)
+static int check_create(const struct call *call, const struct creation *creation)
 {
-    if (owner_uid != caller->uid && !caller->admin)
+    const struct request *request = creation->request;
+
+    if (creation->owner_uid != call->caller->uid && !call->caller->admin)
         return refuse(
-            REFUSED_PERMISSION, why,
+            REFUSED_PERMISSION, call->why,
             "Permission denied: only administrators can create partitions for other users");
-    if (request->hold && hold == 0)
-        return refuse(REFUSED_INVALID, why,
+    if (request->hold && creation->hold == 0)
+        return refuse(REFUSED_INVALID, call->why,
                       "hold ties a partition to an open file; it must be written to `new` through "
                       "a file that stays open, like exec 3<>new; echo \"0.5 3600 hold\" >&3");
     if (request->name[0])
-        return request_label_check(request->name, strnlen(request->name, sizeof request->name),
-                                   why->message, sizeof why->message);
+        return request_label_check(request->name, strnlen(request->name, sizeof(request->name)),
+                                   call->why->message, sizeof(call->why->message));
     return 0;
 }
 
 /* Gives what was granted its id and its place, with the event and the warning that
  * comes at once. */
-static int enter(struct engine *engine, int64_t now_ns, const struct caller *caller,
-                 struct partition *partition, uint64_t *ret_id)
+static int enter(struct engine *engine, const struct call *call, struct partition *partition,
+                 uint64_t *ret_id)
 {
-    bool warns = ending_settle(partition, now_ns);
-    struct entry *entry = calloc(1, sizeof *entry);
-    struct engine_event *event = journal_new(EVENT_CREATED, now_ns, caller->uid);
-    struct engine_event *warning = warns ? journal_new(EVENT_WARNED, now_ns, partition->uid) : NULL;
+    bool warns = ending_settle(partition, call->now_ns);
+    struct entry *entry = calloc(1, sizeof(*entry));
+    struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
+    struct engine_event *warning =
+        warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
 
     if (!entry || !event || (warns && !warning)) {
         free(entry);
@@ -120,138 +123,133 @@ static int enter(struct engine *engine, int64_t now_ns, const struct caller *cal
     return 0;
 }
 
-int engine_create(struct engine *engine, int64_t now_ns, int64_t wall_ns,
-                  const struct caller *caller, uint32_t device, const struct request *request,
-                  uint32_t owner_uid, uint32_t owner_gid, uint64_t hold, struct refusal *why,
+int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
                   uint64_t *ret_id)
 {
-    struct partition partition = {.uid = owner_uid,
-                                  .gid = owner_gid,
+    const struct caller *caller = call->caller;
+    const struct request *request = creation->request;
+    struct partition partition = {.uid = creation->owner_uid,
+                                  .gid = creation->owner_gid,
                                   .mode = MODE_NEW,
                                   .on_expiry = engine->policy.default_on_expiry,
                                   .grace_ns = engine->policy.default_grace_ns,
-                                  .warn_ns = engine->policy.default_warn_ns,
-                                  .warn_signal = engine->policy.default_warn_signal,
-                                  .start_ns = now_ns,
-                                  .end_ns = timeline_later(now_ns, request->duration_ns),
-                                  .created_wall_ns = wall_ns,
-                                  .hold = request->hold ? hold : 0,
+                                  .warn = engine->policy.default_warn,
+                                  .start_ns = call->now_ns,
+                                  .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .created_wall_ns = call->wall_ns,
+                                  .hold = request->hold ? creation->hold : 0,
                                   .creator_ns = caller->ns,
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
-    int r = check_create(caller, request, owner_uid, hold, why);
+    int r = check_create(call, creation);
 
     if (r == 0)
-        r = ending_apply(engine, caller, &request->ending, &partition, why);
+        r = ending_apply(engine, call, &request->ending, &partition);
     if (r == 0)
-        r = admission_create(engine, now_ns, caller, device, request, why, &partition.device,
+        r = admission_create(engine, call, creation->device, request, &partition.device,
                              &partition.memory_bytes);
     if (r)
         return r;
-    memcpy(partition.name, request->name, sizeof partition.name);
-    return enter(engine, now_ns, caller, &partition, ret_id);
+    memcpy(partition.name, request->name, sizeof(partition.name));
+    return enter(engine, call, &partition, ret_id);
 }
 
-int engine_release(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                   struct refusal *why)
+int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 {
     struct engine_event *event;
     struct entry *entry = NULL;
-    int r = reach(engine, now_ns, caller, id, false, why, &entry);
+    int r = reach(engine, call, id, false, &entry);
 
     if (r)
         return r;
-    event = journal_new(is_owner(caller, &entry->partition) ? EVENT_RELEASED : EVENT_REVOKED,
-                        now_ns, caller->uid);
+    event = journal_new(is_owner(call->caller, &entry->partition) ? EVENT_RELEASED : EVENT_REVOKED,
+                        call->now_ns, call->caller->uid);
     if (!event)
         return -ENOMEM;
     journal_end(engine, event, entry);
     return 0;
 }
 
-int engine_resize(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                  uint64_t bytes, struct refusal *why)
+int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes)
 {
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+    int r = reach(engine, call, id, true, &entry);
 
     if (r == 0)
-        r = admission_resize(engine, now_ns, caller, &entry->partition, bytes, why);
+        r = admission_resize(engine, call, &entry->partition, bytes);
     if (r || entry->partition.memory_bytes == bytes)
         return r;
     after = entry->partition;
     after.memory_bytes = bytes;
-    return change(engine, entry, EVENT_RESIZED, now_ns, caller, &after);
+    return change(engine, entry, EVENT_RESIZED, call, &after);
 }
 
-int engine_set_end(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                   int64_t end_ns, struct refusal *why)
+int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns)
 {
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+    int r = reach(engine, call, id, true, &entry);
 
     if (r == 0)
-        r = admission_end(engine, now_ns, caller, &entry->partition, end_ns, why);
+        r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)
         return r;
     after = entry->partition;
     after.end_ns = end_ns;
     return change(engine, entry,
-                  end_ns > entry->partition.end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, now_ns,
-                  caller, &after);
+                  end_ns > entry->partition.end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, call,
+                  &after);
 }
 
-int engine_set_ending(struct engine *engine, int64_t now_ns, const struct caller *caller,
-                      uint64_t id, const struct ending_change *wanted, struct refusal *why)
+int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
+                      const struct ending_change *wanted)
 {
     const struct partition *now;
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+    int r = reach(engine, call, id, true, &entry);
 
     if (r)
         return r;
     now = &entry->partition;
     after = *now;
-    r = ending_apply(engine, caller, wanted, &after, why);
+    r = ending_apply(engine, call, wanted, &after);
     if (r || (after.on_expiry == now->on_expiry && after.grace_ns == now->grace_ns &&
-              after.warn_ns == now->warn_ns && after.warn_signal == now->warn_signal))
+              after.warn.ns == now->warn.ns && after.warn.signal == now->warn.signal))
         return r;
-    return change(engine, entry, EVENT_ENDING, now_ns, caller, &after);
+    return change(engine, entry, EVENT_ENDING, call, &after);
 }
 
-int engine_rename(struct engine *engine, int64_t now_ns, const struct caller *caller, uint64_t id,
-                  const char *name, struct refusal *why)
+int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name)
 {
     size_t length = strlen(name);
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, now_ns, caller, id, true, why, &entry);
+    int r = reach(engine, call, id, true, &entry);
 
     if (r == 0 && length > 0)
-        r = request_label_check(name, length, why->message, sizeof why->message);
+        r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
     if (r || strcmp(entry->partition.name, name) == 0)
         return r;
     after = entry->partition;
-    memset(after.name, 0, sizeof after.name);
+    memset(after.name, 0, sizeof(after.name));
     memcpy(after.name, name, length);
-    return change(engine, entry, EVENT_RENAMED, now_ns, caller, &after);
+    return change(engine, entry, EVENT_RENAMED, call, &after);
 }
 
-int engine_hand_over(struct engine *engine, int64_t now_ns, const struct caller *caller,
-                     uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode, struct refusal *why)
+int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
+                     uint32_t gid, uint32_t mode)
 {
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, now_ns, caller, id, false, why, &entry);
+    int r = reach(engine, call, id, false, &entry);
 
     if (r)
         return r;
     after = entry->partition;
-    if (uid != after.uid && !caller->admin)
-        return refuse(REFUSED_PERMISSION, why,
+    if (uid != after.uid && !call->caller->admin)
+        return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: only administrators can hand partition p%" PRIu64
                       " to another user",
                       id);
@@ -261,7 +259,7 @@ int engine_hand_over(struct engine *engine, int64_t now_ns, const struct caller 
     if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
         after.mode == entry->partition.mode)
         return 0;
-    return change(engine, entry, EVENT_HANDED, now_ns, caller, &after);
+    return change(engine, entry, EVENT_HANDED, call, &after);
 }
 
 static bool is_word(const char *text)

@@ -19,16 +19,21 @@ enum on_expiry {
     ON_EXPIRY_KILL = 2, /* SIGKILL */
 };
 
+/* The warning before the end of a partition. */
+struct warning {
+    int64_t ns;      /* so long before the end; 0: none */
+    uint32_t signal; /* sent to its processes then, SIGUSR1 ...; 0: none */
+};
+
 /* Times are engine time: nanoseconds of whatever steady clock the caller of
  * the engine uses. A partition is alive in [start_ns, end_ns). */
 struct partition {
-    uint64_t id;                       /* 1, 2, ...; never used again */
-    uint32_t device;                   /* engine index of its device */
-    uint32_t uid, gid, mode;           /* owner, group, permission bits (07777) */
-    uint32_t on_expiry;                /* enum on_expiry */
-    int64_t grace_ns;                  /* from SIGTERM to SIGKILL, whole seconds; may be 0 */
-    int64_t warn_ns;                   /* so long before its end comes the warning; 0 none */
-    uint32_t warn_signal;              /* sent to its processes then, SIGUSR1 ...; 0 none */
+    uint64_t id;             /* 1, 2, ...; never used again */
+    uint32_t device;         /* engine index of its device */
+    uint32_t uid, gid, mode; /* owner, group, permission bits (07777) */
+    uint32_t on_expiry;      /* enum on_expiry */
+    int64_t grace_ns;        /* from SIGTERM to SIGKILL, whole seconds; may be 0 */
+    struct warning warn;
     uint32_t warned;                   /* 1: the warning of this end came, it is expiring */
     uint64_t memory_bytes;             /* what it holds */
     int64_t start_ns;                  /* first moment of its life */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The policy table: one row a setting, with its default and the function that
- * understands it. It checks values; who may set them and where they are kept is
- * not its business.
+ * The policy table: the rows of policy.def and the parsers of their kinds. It checks
+ * values; it must not know who may set them or where they are kept.
  */
 #include "policy.h"
 
@@ -14,320 +13,236 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct policy_row policy_rows[] = {
-    {"min_duration", "1", "the shortest duration a user may ask for, in seconds"},
-    {"max_duration", "max", "the longest time a user's partition may still have, in seconds"},
-    {"max_fraction", "1", "the largest share of a device that a user's partition may have"},
-    {"max_partitions", "1000", "the most partitions that one user may hold at a time"},
-    {"retention", "7776000", "how long ended partitions stay in the history, in seconds"},
-    {"admin_group", "", "members of this group are administrators; none: only root"},
-    {"default_on_expiry", "term", "what happens to processes at the end when a request is silent"},
-    {"allowed_on_expiry", "none term kill", "which of these an owner may choose"},
-    {"default_grace", "10", "from SIGTERM to SIGKILL when a request is silent, in seconds"},
-    {"max_grace", "300", "the longest grace an owner may choose, in seconds"},
-    {"default_warn", "none", "the warning before the end when a request is silent"},
-    {"unreachable", "refuse", "what shims do when they cannot reach the filesystem: refuse, allow"},
-    {"watchdog", "off",
-     "what happens to programs that use a device beside their partition: off, report, warn, end"},
-    {"watchdog_interval", "10", "time between two looks of the watchdog, in seconds"},
-    {"watchdog_grace", "60", "time between two steps of the watchdog, in seconds"},
-    {"device_access", "open",
-     "open: leave device nodes as they are; holders: only users with a partition can open them"},
-    {NULL, NULL, NULL},
-};
-
-/* What a row's function gets: the text, and where answers go. */
-struct setting {
-    const char *value;
+/* What a parser gets: the text, and where answers go. */
+struct setting_value {
+    const char *text;
+    size_t length;
     char *canonical;
     size_t canonical_size;
     char *message;
     size_t size;
 };
 
-static void duration_canonical(int64_t ns, const struct setting *setting)
+#define INVALID(value, ...)                                                                        \
+    message_refuse(REFUSED_INVALID, (value)->message, (value)->size, __VA_ARGS__)
+
+/* Cuts the next of the words with blanks between off *words. False when there is none. */
+static bool next_word(const char **words, const char **ret_word, size_t *ret_length)
 {
-    if (ns == INT64_MAX)
-        snprintf(setting->canonical, setting->canonical_size, "max");
-    else
-        snprintf(setting->canonical, setting->canonical_size, "%" PRId64, ns / NS_PER_SECOND);
+    *ret_word = *words + strspn(*words, " ");
+    *ret_length = strcspn(*ret_word, " ");
+    *words = *ret_word + *ret_length;
+    return *ret_length > 0;
 }
 
-static int parse_limit(const struct setting *setting, int64_t *ret_ns)
+/* Whether the row takes `word`, and the value is that. */
+static bool is_word(const struct policy_row *row, const struct setting_value *value,
+                    const char *word)
 {
+    const char *words = row->words, *known;
+    size_t length;
+
+    if (strcmp(value->text, word) != 0)
+        return false;
+    while (next_word(&words, &known, &length)) {
+        if (length == value->length && memcmp(known, word, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int parse_duration(const struct policy_row *row, const struct setting_value *value,
+                          void *field)
+{
+    int64_t *ns = field;
+    const char *words = row->words, *word;
+    size_t length;
+    bool zero = next_word(&words, &word, &length) && word[0] == '0';
     int r = 0;
 
-    if (strcmp(setting->value, "max") == 0)
-        *ret_ns = INT64_MAX;
+    if (is_word(row, value, "max")) {
+        *ns = INT64_MAX;
+        snprintf(value->canonical, value->canonical_size, "max");
+        return 0;
+    }
+    if (zero)
+        r = units_parse_grace(value->text, value->length, ns, value->message, value->size);
     else
-        r = units_parse_duration(setting->value, strlen(setting->value), ret_ns, setting->message,
-                                 setting->size);
+        r = units_parse_duration(value->text, value->length, ns, value->message, value->size);
     if (r == 0)
-        duration_canonical(*ret_ns, setting);
+        snprintf(value->canonical, value->canonical_size, "%" PRId64, *ns / NS_PER_SECOND);
     return r;
 }
 
-static int set_min_duration(struct policy *policy, const struct setting *setting)
-{
-    int64_t ns;
-    char limit[32];
-    int r = parse_limit(setting, &ns);
-
-    if (r)
-        return r;
-    if (ns == INT64_MAX)
-        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                              "min_duration cannot be max; write seconds, 1 for no limit");
-    if (ns > policy->max_duration_ns) {
-        units_duration_text(policy->max_duration_ns, limit, sizeof limit);
-        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                              "min_duration cannot be above max_duration, which is %s", limit);
-    }
-    policy->min_duration_ns = ns;
-    return 0;
-}
-
-static int set_max_duration(struct policy *policy, const struct setting *setting)
-{
-    int64_t ns;
-    char limit[32];
-    int r = parse_limit(setting, &ns);
-
-    if (r)
-        return r;
-    if (ns < policy->min_duration_ns) {
-        units_duration_text(policy->min_duration_ns, limit, sizeof limit);
-        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                              "max_duration cannot be below min_duration, which is %s", limit);
-    }
-    policy->max_duration_ns = ns;
-    return 0;
-}
-
-static int set_max_fraction(struct policy *policy, const struct setting *setting)
+/* In millionths. */
+static int parse_fraction(const struct policy_row *row, const struct setting_value *value,
+                          void *field)
 {
     struct amount amount = {.is_share = true, .digits = 1, .scale = 1};
     const uint64_t million = 1000000;
     uint64_t ppm;
     int r = 0;
 
-    if (strcmp(setting->value, "max") != 0)
-        r = units_parse_amount(setting->value, strlen(setting->value), &amount, setting->message,
-                               setting->size);
+    if (!is_word(row, value, "max"))
+        r = units_parse_amount(value->text, value->length, &amount, value->message, value->size);
     if (r)
         return r;
     if (!amount.is_share)
-        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                              "max_fraction is a share of a device; write it like 0.5 or 50%%");
-    /* Rounded up: whoever writes 1/7 in seventeen digits lets 1/7 through. */
+        return INVALID(value, "%s is a share of a device; write it like 0.5 or 50%%", row->name);
+    /* Rounded up: 1/7 written in seventeen digits lets 1/7 through. */
     ppm = units_amount_bytes(&amount, million);
     ppm += units_amount_bytes(&amount, million * million * million) % (million * million) != 0;
-    policy->max_fraction_ppm = (uint32_t)ppm;
-    units_fraction_text(ppm, million, setting->canonical, setting->canonical_size);
+    *(uint32_t *)field = (uint32_t)ppm;
+    units_fraction_text(ppm, million, value->canonical, value->canonical_size);
     return 0;
 }
 
-static int set_max_partitions(struct policy *policy, const struct setting *setting)
+static int parse_count(const struct policy_row *row, const struct setting_value *value, void *field)
 {
-    size_t digits = strspn(setting->value, "0123456789");
+    size_t digits = strspn(value->text, "0123456789");
     uint64_t limit = 0;
 
-    if (strcmp(setting->value, "max") == 0) {
-        policy->max_partitions = UINT64_MAX;
-        snprintf(setting->canonical, setting->canonical_size, "max");
+    if (is_word(row, value, "max")) {
+        *(uint64_t *)field = UINT64_MAX;
+        snprintf(value->canonical, value->canonical_size, "max");
         return 0;
     }
     for (size_t i = 0; i < digits && digits < 10; i++)
-        limit = limit * 10 + (uint64_t)(setting->value[i] - '0');
-    if (limit == 0 || setting->value[digits])
-        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                              "max_partitions is a number from 1 to 999999999, or max");
-    policy->max_partitions = limit;
-    snprintf(setting->canonical, setting->canonical_size, "%" PRIu64, limit);
+        limit = limit * 10 + (uint64_t)(value->text[i] - '0');
+    if (limit == 0 || value->text[digits])
+        return INVALID(value, "%s is a number from 1 to 999999999, or max", row->name);
+    *(uint64_t *)field = limit;
+    snprintf(value->canonical, value->canonical_size, "%" PRIu64, limit);
     return 0;
 }
 
-static int set_retention(struct policy *policy, const struct setting *setting)
+static int parse_group(const struct policy_row *row, const struct setting_value *value, void *field)
 {
-    return parse_limit(setting, &policy->retention_ns);
-}
-
-static int set_admin_group(struct policy *policy, const struct setting *setting)
-{
-    const char *value = strcmp(setting->value, "none") == 0 ? "" : setting->value;
-    size_t length = strlen(value);
-    bool good = length < sizeof policy->admin_group && value[0] != '-';
+    const char *group = is_word(row, value, "none") ? "" : value->text;
+    size_t length = strlen(group);
+    bool good = length < sizeof(policy_group) && group[0] != '-';
     char quoted[MESSAGE_QUOTED_MAX];
 
     for (size_t i = 0; i < length; i++)
-        good = good && value[i] > 0x20 && value[i] < 0x7f && value[i] != ':' && value[i] != ',';
+        good = good && group[i] > 0x20 && group[i] < 0x7f && group[i] != ':' && group[i] != ',';
     if (!good) {
-        message_quote(value, length, quoted);
-        return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                              "\"%s\" is not the name of a group; write one, or none", quoted);
+        message_quote(group, length, quoted);
+        return INVALID(value, "\"%s\" is not the name of a group; write one, or none", quoted);
     }
-    memcpy(policy->admin_group, value, length + 1);
-    snprintf(setting->canonical, setting->canonical_size, "%s", value);
+    memcpy(field, group, length + 1);
+    snprintf(value->canonical, value->canonical_size, "%s", group);
     return 0;
 }
 
-static int set_default_on_expiry(struct policy *policy, const struct setting *setting)
+/* One of the row's words; kept as its place in the list. */
+static int parse_choice(const struct policy_row *row, const struct setting_value *value,
+                        void *field)
 {
-    int r = ending_parse_on_expiry(setting->value, strlen(setting->value),
-                                   &policy->default_on_expiry, setting->message, setting->size);
-
-    if (r == 0)
-        snprintf(setting->canonical, setting->canonical_size, "%s", setting->value);
-    return r;
-}
-
-static int set_allowed_on_expiry(struct policy *policy, const struct setting *setting)
-{
-    int r = ending_parse_on_expiry_set(setting->value, strlen(setting->value),
-                                       &policy->allowed_on_expiry, setting->message, setting->size);
-
-    if (r == 0)
-        ending_on_expiry_set_text(policy->allowed_on_expiry, setting->canonical,
-                                  setting->canonical_size);
-    return r;
-}
-
-/* Seconds that may be 0, and not max. */
-static int parse_grace(const struct setting *setting, int64_t *ret_ns)
-{
-    int r = units_parse_grace(setting->value, strlen(setting->value), ret_ns, setting->message,
-                              setting->size);
-
-    if (r == 0)
-        duration_canonical(*ret_ns, setting);
-    return r;
-}
-
-static int set_default_grace(struct policy *policy, const struct setting *setting)
-{
-    return parse_grace(setting, &policy->default_grace_ns);
-}
-
-static int set_max_grace(struct policy *policy, const struct setting *setting)
-{
-    if (strcmp(setting->value, "max") == 0)
-        return parse_limit(setting, &policy->max_grace_ns);
-    return parse_grace(setting, &policy->max_grace_ns);
-}
-
-static int set_default_warn(struct policy *policy, const struct setting *setting)
-{
-    char text[WARN_TEXT_MAX];
-    int r = ending_parse_warn(setting->value, strlen(setting->value), &policy->default_warn_ns,
-                              &policy->default_warn_signal, setting->message, setting->size);
-
-    if (r)
-        return r;
-    ending_warn_text(policy->default_warn_ns, policy->default_warn_signal, text);
-    snprintf(setting->canonical, setting->canonical_size, "%s", text);
-    return 0;
-}
-
-/* One of `words`; its place in the list, whose last is NULL, goes to *ret. */
-static int parse_choice(const struct setting *setting, const char *name, const char *const words[],
-                        unsigned *ret)
-{
+    const char *words = row->words, *word;
     char quoted[MESSAGE_QUOTED_MAX], known[64] = "";
-    size_t used = 0;
+    size_t length, used = 0;
 
-    for (unsigned i = 0; words[i]; i++) {
-        if (strcmp(words[i], setting->value) == 0) {
-            snprintf(setting->canonical, setting->canonical_size, "%s", words[i]);
-            *ret = i;
+    for (uint32_t i = 0; next_word(&words, &word, &length); i++) {
+        if (length == value->length && memcmp(word, value->text, length) == 0) {
+            snprintf(value->canonical, value->canonical_size, "%s", value->text);
+            *(uint32_t *)field = i;
             return 0;
         }
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s",
-                                     used ? (words[i + 1] ? ", " : " or ") : "", words[i]);
+        if (used < sizeof(known))
+            used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%.*s",
+                                     used ? (*words ? ", " : " or ") : "", (int)length, word);
     }
-    message_quote(setting->value, strlen(setting->value), quoted);
-    return message_refuse(REFUSED_INVALID, setting->message, setting->size,
-                          "%s cannot be \"%s\"; write %s", name, quoted, known);
+    message_quote(value->text, value->length, quoted);
+    return INVALID(value, "%s cannot be \"%s\"; write %s", row->name, quoted, known);
 }
 
-static int set_unreachable(struct policy *policy, const struct setting *setting)
+static int parse_on_expiry_set(const struct policy_row *row, const struct setting_value *value,
+                               void *field)
 {
-    static const char *const words[] = {"refuse", "allow", NULL};
-    unsigned choice;
-    int r = parse_choice(setting, "unreachable", words, &choice);
+    int r =
+        ending_parse_on_expiry_set(value->text, value->length, field, value->message, value->size);
 
+    (void)row;
     if (r == 0)
-        policy->unreachable = (enum policy_unreachable)choice;
+        ending_on_expiry_set_text(*(uint32_t *)field, value->canonical, value->canonical_size);
     return r;
 }
 
-static int set_watchdog(struct policy *policy, const struct setting *setting)
+static int parse_warning(const struct policy_row *row, const struct setting_value *value,
+                         void *field)
 {
-    static const char *const words[] = {"off", "report", "warn", "end", NULL};
-    unsigned choice;
-    int r = parse_choice(setting, "watchdog", words, &choice);
+    struct warning *warning = field;
+    char text[WARN_TEXT_MAX];
+    int r = ending_parse_warn(value->text, value->length, warning, value->message, value->size);
 
-    if (r == 0)
-        policy->watchdog = (enum policy_watchdog)choice;
-    return r;
+    (void)row;
+    if (r)
+        return r;
+    ending_warn_text(warning, text);
+    snprintf(value->canonical, value->canonical_size, "%s", text);
+    return 0;
 }
 
-static int set_watchdog_interval(struct policy *policy, const struct setting *setting)
-{
-    int r = units_parse_duration(setting->value, strlen(setting->value),
-                                 &policy->watchdog_interval_ns, setting->message, setting->size);
-
-    if (r == 0)
-        duration_canonical(policy->watchdog_interval_ns, setting);
-    return r;
-}
-
-static int set_watchdog_grace(struct policy *policy, const struct setting *setting)
-{
-    return parse_grace(setting, &policy->watchdog_grace_ns);
-}
-
-static int set_device_access(struct policy *policy, const struct setting *setting)
-{
-    static const char *const words[] = {"open", "holders", NULL};
-    unsigned choice;
-    int r = parse_choice(setting, "device_access", words, &choice);
-
-    if (r == 0)
-        policy->device_access = choice == 1;
-    return r;
-}
-
-/* In the order of policy_rows. */
-static int (*const setters[])(struct policy *policy, const struct setting *setting) = {
-    set_min_duration,  set_max_duration,      set_max_fraction,      set_max_partitions,
-    set_retention,     set_admin_group,       set_default_on_expiry, set_allowed_on_expiry,
-    set_default_grace, set_max_grace,         set_default_warn,      set_unreachable,
-    set_watchdog,      set_watchdog_interval, set_watchdog_grace,    set_device_access,
+const struct policy_row policy_rows[] = {
+#define SETTING(name, type, field, standard, kind, words, text)                                    \
+    {#name, standard, words, text, offsetof(struct policy, field), parse_##kind},
+#include "policy.def"
+#undef SETTING
+    {NULL, NULL, NULL, NULL, 0, NULL},
 };
-_Static_assert(sizeof setters / sizeof setters[0] + 1 == sizeof policy_rows / sizeof policy_rows[0],
-               "one setter a row");
 
-int policy_set(struct policy *policy, const char *name, const char *value, char *canonical,
+const struct policy_row *policy_find(const char *name)
+{
+    for (const struct policy_row *row = policy_rows; row->name; row++) {
+        if (strcmp(row->name, name) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* What several settings must keep between them, after `row` was set. */
+static int check(const struct policy *policy, const struct policy_row *row,
+                 const struct setting_value *value)
+{
+    bool low = row->offset == offsetof(struct policy, min_duration_ns);
+    char limit[32];
+
+    if (policy->min_duration_ns <= policy->max_duration_ns)
+        return 0;
+    units_duration_text(low ? policy->max_duration_ns : policy->min_duration_ns, limit,
+                        sizeof(limit));
+    return INVALID(value, "%s cannot be %s, which is %s", row->name,
+                   low ? "above max_duration" : "below min_duration", limit);
+}
+
+int policy_set(struct policy *policy, const char *name, const char *text, char *canonical,
                size_t canonical_size, char *message, size_t size)
 {
-    const struct setting setting = {value, canonical, canonical_size, message, size};
+    const struct setting_value value = {text,           strlen(text), canonical,
+                                        canonical_size, message,      size};
+    const struct policy_row *row = policy_find(name);
+    struct policy after = *policy;
     char quoted[MESSAGE_QUOTED_MAX];
+    int r;
 
-    for (size_t row = 0; policy_rows[row].name; row++) {
-        if (strcmp(policy_rows[row].name, name) == 0)
-            return setters[row](policy, &setting);
+    if (!row) {
+        message_quote(name, strlen(name), quoted);
+        return INVALID(&value, "there is no setting \"%s\"", quoted);
     }
-    message_quote(name, strlen(name), quoted);
-    return message_refuse(REFUSED_INVALID, message, size, "there is no setting \"%s\"", quoted);
+    r = row->parse(row, &value, (char *)&after + row->offset);
+    if (r == 0)
+        r = check(&after, row, &value);
+    if (r == 0)
+        *policy = after;
+    return r;
 }
 
 void policy_init(struct policy *policy)
 {
     char canonical[ENGINE_VALUE_MAX], message[ENGINE_MESSAGE_MAX];
 
-    *policy = (struct policy){.min_duration_ns = NS_PER_SECOND, .max_duration_ns = INT64_MAX};
+    *policy = (struct policy){.max_duration_ns = INT64_MAX};
     for (const struct policy_row *row = policy_rows; row->name; row++)
-        policy_set(policy, row->name, row->default_value, canonical, sizeof canonical, message,
-                   sizeof message);
+        policy_set(policy, row->name, row->default_value, canonical, sizeof(canonical), message,
+                   sizeof(message));
 }

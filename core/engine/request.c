@@ -12,24 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct field {
-    const char *text;
-    size_t length;
-};
-
-/* The names that mean something, in the order of enum word. */
-const struct request_word request_words[] = {
-    {"user", "NAME", "for this user instead of the caller; administrators only"},
-    {"name", "LABEL", "a label: letters, digits, '.', '_', '-', at most 64"},
-    {"on_expiry", "none|term|kill", "what happens to its processes at the end"},
-    {"grace", "SECONDS", "with on_expiry=term: from SIGTERM to SIGKILL; 0 or more, or 1m"},
-    {"warn", "SECONDS[:SIGNAL]",
-     "a warning so long before the end, and a signal to its processes (USR1 ...); or none"},
-    {"hold", NULL, "the partition lives no longer than the open file that asked"},
-    {NULL, NULL, NULL},
-};
-enum word { WORD_USER, WORD_NAME, WORD_ON_EXPIRY, WORD_GRACE, WORD_WARN, WORD_HOLD, WORD_COUNT };
-
 static bool same(const char *text, size_t length, const char *word)
 {
     return strlen(word) == length && memcmp(text, word, length) == 0;
@@ -62,15 +44,15 @@ static bool is_blank(char c)
 }
 
 /* Cuts the next field off *text; an empty one when there is no more. */
-static struct field next_field(struct field *text)
+static struct request_text next_field(struct request_text *text)
 {
-    struct field field;
+    struct request_text field;
 
     while (text->length > 0 && is_blank(*text->text)) {
         text->text++;
         text->length--;
     }
-    field = (struct field){text->text, 0};
+    field = (struct request_text){text->text, 0};
     while (text->length > 0 && !is_blank(*text->text)) {
         text->text++;
         text->length--;
@@ -95,26 +77,7 @@ static int check_bytes(const char *text, size_t length, char *message, size_t si
     return 0;
 }
 
-static int refuse_word(struct field field, char *message, size_t size)
-{
-    char quoted[MESSAGE_QUOTED_MAX], known[96] = "";
-    size_t used = 0;
-
-    message_quote(field.text, field.length, quoted);
-    if (field.text[0] == '.' || (field.text[0] >= '0' && field.text[0] <= '9'))
-        return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is one number too many; a request has one amount and one "
-                              "duration, like \"0.5 3600\"",
-                              quoted);
-    for (const struct request_word *word = request_words; word->name && used < sizeof known; word++)
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s%s", used ? ", " : "",
-                                 word->name, word->value ? "=" : "");
-    return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not known; after amount and duration there may be: %s", quoted,
-                          known);
-}
-
-static int take_user(struct field value, struct request *request, char *message, size_t size)
+static int take_user(struct request_text value, struct request *request, char *message, size_t size)
 {
     if (value.length > REQUEST_USER_MAX)
         return message_refuse(REFUSED_INVALID, message, size,
@@ -125,7 +88,7 @@ static int take_user(struct field value, struct request *request, char *message,
     return 0;
 }
 
-static int take_name(struct field value, struct request *request, char *message, size_t size)
+static int take_name(struct request_text value, struct request *request, char *message, size_t size)
 {
     int r = request_label_check(value.text, value.length, message, size);
 
@@ -136,63 +99,92 @@ static int take_name(struct field value, struct request *request, char *message,
     return 0;
 }
 
-static int take_value(enum word word, struct field value, struct request *request, char *message,
-                      size_t size)
+static int take_on_expiry(struct request_text value, struct request *request, char *message,
+                          size_t size)
 {
-    struct ending_change *ending = &request->ending;
-
-    switch (word) {
-    case WORD_USER:
-        return take_user(value, request, message, size);
-    case WORD_NAME:
-        return take_name(value, request, message, size);
-    case WORD_ON_EXPIRY:
-        ending->set_on_expiry = true;
-        return ending_parse_on_expiry(value.text, value.length, &ending->on_expiry, message, size);
-    case WORD_GRACE:
-        ending->set_grace = true;
-        return units_parse_grace(value.text, value.length, &ending->grace_ns, message, size);
-    case WORD_WARN:
-        ending->set_warn = true;
-        return ending_parse_warn(value.text, value.length, &ending->warn_ns, &ending->warn_signal,
-                                 message, size);
-    default:
-        request->hold = true;
-        return 0;
-    }
+    request->ending.set_on_expiry = true;
+    return ending_parse_on_expiry(value.text, value.length, &request->ending.on_expiry, message,
+                                  size);
 }
 
-static int take_word(struct field field, unsigned *seen, struct request *request, char *message,
-                     size_t size)
+static int take_grace(struct request_text value, struct request *request, char *message,
+                      size_t size)
+{
+    request->ending.set_grace = true;
+    return units_parse_grace(value.text, value.length, &request->ending.grace_ns, message, size);
+}
+
+static int take_warn(struct request_text value, struct request *request, char *message, size_t size)
+{
+    request->ending.set_warn = true;
+    return ending_parse_warn(value.text, value.length, &request->ending.warn, message, size);
+}
+
+static int take_hold(struct request_text value, struct request *request, char *message, size_t size)
+{
+    (void)value, (void)message, (void)size;
+    request->hold = true;
+    return 0;
+}
+
+const struct request_word request_words[] = {
+#define KEY(name, option, value, doc) {#name, value, doc, take_##name},
+#define BARE(name, doc)               {#name, NULL, doc, take_##name},
+#include "request.def"
+    {NULL, NULL, NULL, NULL},
+};
+
+static int refuse_word(struct request_text field, char *message, size_t size)
+{
+    char quoted[MESSAGE_QUOTED_MAX], known[96] = "";
+    size_t used = 0;
+
+    message_quote(field.text, field.length, quoted);
+    if (field.text[0] == '.' || (field.text[0] >= '0' && field.text[0] <= '9'))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is one number too many; a request has one amount and one "
+                              "duration, like \"0.5 3600\"",
+                              quoted);
+    for (const struct request_word *word = request_words; word->name && used < sizeof(known);
+         word++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
+                                 word->name, word->value ? "=" : "");
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not known; after amount and duration there may be: %s", quoted,
+                          known);
+}
+
+static int take_word(struct request_text field, unsigned *seen, struct request *request,
+                     char *message, size_t size)
 {
     const char *equals = memchr(field.text, '=', field.length);
     size_t key_length = equals ? (size_t)(equals - field.text) : field.length;
-    struct field value = {equals ? equals + 1 : NULL, equals ? field.length - key_length - 1 : 0};
-    unsigned word = 0;
+    struct request_text value = {equals ? equals + 1 : NULL,
+                                 equals ? field.length - key_length - 1 : 0};
+    const struct request_word *word = request_words;
 
-    while (word < WORD_COUNT && !same(field.text, key_length, request_words[word].name))
+    while (word->name && !same(field.text, key_length, word->name))
         word++;
-    if (word == WORD_COUNT)
+    if (!word->name)
         return refuse_word(field, message, size);
-    if (request_words[word].value && value.length == 0)
+    if (word->value && value.length == 0)
         return message_refuse(REFUSED_INVALID, message, size, "%s needs a value; write %s=%s",
-                              request_words[word].name, request_words[word].name,
-                              request_words[word].value);
-    if (!request_words[word].value && equals)
+                              word->name, word->name, word->value);
+    if (!word->value && equals)
         return message_refuse(REFUSED_INVALID, message, size, "%s takes no value; write just %s",
-                              request_words[word].name, request_words[word].name);
-    if (*seen & 1U << word)
+                              word->name, word->name);
+    if (*seen & 1U << (word - request_words))
         return message_refuse(REFUSED_INVALID, message, size, "%s is there twice; write it once",
-                              request_words[word].name);
-    *seen |= 1U << word;
-    return take_value((enum word)word, value, request, message, size);
+                              word->name);
+    *seen |= 1U << (word - request_words);
+    return word->take(value, request, message, size);
 }
 
 int request_parse(const char *text, size_t length, struct request *ret_request, char *message,
                   size_t size)
 {
     struct request request = {0};
-    struct field rest = {text, length}, amount, duration, field;
+    struct request_text rest = {text, length}, amount, duration, field;
     unsigned seen = 0;
     int r;
 

@@ -24,12 +24,17 @@ struct request {
     char name[PARTITION_NAME_MAX + 1];
 };
 
-/* One key or word of the grammar: the parser, the text that `new` shows when it
- * is read and docs/filesystem.md all come from this table. */
+struct request_text {
+    const char *text;
+    size_t length;
+};
+
+/* A row of request.def. */
 struct request_word {
     const char *name;
     const char *value; /* what follows `name=`, as documentation; NULL: a bare word */
-    const char *help;
+    const char *doc;   /* a sentence */
+    int (*take)(struct request_text value, struct request *request, char *message, size_t size);
 };
 extern const struct request_word request_words[]; /* ends with a NULL name */
 

@@ -44,7 +44,7 @@ struct setting_entry *settings_find(const struct engine *engine, const char *key
     struct avl_node *node;
     size_t length = strlen(key);
 
-    if (length >= sizeof probe.key)
+    if (length >= sizeof(probe.key))
         return NULL;
     memcpy(probe.key, key, length + 1);
     node = avl_find(&engine->settings, &probe.node);
@@ -63,20 +63,12 @@ static bool is_config(const char *key)
     return strncmp(key, CONFIG, sizeof CONFIG - 1) == 0;
 }
 
-static const char *config_default(const char *name)
-{
-    for (const struct policy_row *row = policy_rows; row->name; row++) {
-        if (strcmp(row->name, name) == 0)
-            return row->default_value;
-    }
-    return "";
-}
-
 /* What `value` would make of the policy, and how it is kept ("" not at all). */
 static int understand(const struct engine *engine, const char *key, const char *value,
                       struct policy *ret_policy, char canonical[static ENGINE_VALUE_MAX],
                       struct refusal *why)
 {
+    const struct policy_row *row;
     const char *name;
     int r;
 
@@ -90,8 +82,9 @@ static int understand(const struct engine *engine, const char *key, const char *
         return 0;
     }
     name = key + sizeof CONFIG - 1;
-    r = policy_set(ret_policy, name, value[0] ? value : config_default(name), canonical,
-                   ENGINE_VALUE_MAX, why->message, sizeof why->message);
+    row = policy_find(name);
+    r = policy_set(ret_policy, name, value[0] || !row ? value : row->default_value, canonical,
+                   ENGINE_VALUE_MAX, why->message, sizeof(why->message));
     if (r == 0 && !value[0])
         canonical[0] = 0;
     return r;
@@ -129,29 +122,28 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
 
     if (understand(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
-    spare = calloc(1, sizeof *spare);
+    spare = calloc(1, sizeof(*spare));
     if (!spare)
         return -ENOMEM;
     settings_put(engine, spare, key, canonical);
     return 0;
 }
 
-int engine_set(struct engine *engine, int64_t now_ns, const struct caller *caller, const char *key,
-               const char *value, struct refusal *why)
+int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value)
 {
     const char *old = engine_setting(engine, key);
     struct policy policy;
     char canonical[ENGINE_VALUE_MAX];
     struct setting_entry *spare;
     struct engine_event *event;
-    int r = understand(engine, key, value, &policy, canonical, why);
+    int r = understand(engine, key, value, &policy, canonical, call->why);
 
     if (r)
         return r;
     if (strcmp(old ? old : "", canonical) == 0)
         return 0;
-    spare = calloc(1, sizeof *spare);
-    event = journal_new(EVENT_SETTING, now_ns, caller->uid);
+    spare = calloc(1, sizeof(*spare));
+    event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
     if (!spare || !event) {
         free(spare);
         free(event);

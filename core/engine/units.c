@@ -251,7 +251,7 @@ void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size
 
     if (millionths == 0 && bytes > 0 && total > 0)
         millionths = 1;
-    snprintf(decimals, sizeof decimals, "%06u", (unsigned)(millionths % 1000000));
+    snprintf(decimals, sizeof(decimals), "%06u", (unsigned)(millionths % 1000000));
     while (last > 0 && decimals[last - 1] == '0')
         last--;
     decimals[last] = 0;

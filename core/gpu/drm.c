@@ -7,7 +7,11 @@
  * counted there. It must not open a node.
  */
 #include "drm_fdinfo.h"
-#include "usage_internal.h"
+#include "drm_nodes.h"
+#include "identity.h"
+
+#include "core/base/array.h"
+#include "core/base/fd.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -32,25 +36,10 @@ struct client {
 
 struct clients {
     struct client *client;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* -- the devices -------------------------------------------------------------------- */
-
-/* The text of a small file, without the newline. Its length or -errno. */
-static ssize_t read_text(int directory, const char *path, char *text, size_t size)
-{
-    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    size_t length = 0;
-    ssize_t n;
-    while (length < size - 1 && (n = read(fd, text + length, size - 1 - length)) > 0)
-        length += (size_t)n;
-    close(fd);
-    text[length] = '\0';
-    return (ssize_t)length;
-}
 
 /* The last name of what a link points to, or "". */
 static void read_link_name(int directory, const char *path, char *name, size_t size)
@@ -59,7 +48,7 @@ static void read_link_name(int directory, const char *path, char *name, size_t s
     ssize_t length = readlinkat(directory, path, target, sizeof(target) - 1);
     target[length > 0 ? length : 0] = '\0';
     const char *slash = strrchr(target, '/');
-    const char *last = slash != NULL ? slash + 1 : target;
+    const char *last = slash ? slash + 1 : target;
     if (strlen(last) >= size)
         last = "";
     memcpy(name, last, strlen(last) + 1);
@@ -76,14 +65,14 @@ static bool is_number(const char *text)
     return true;
 }
 
-static void read_card(int drm, const char *card, const struct usage_hello *hello,
+static void read_card(int drm, const char *card, const struct gpu_setup *setup,
                       struct usage_answer *answer)
 {
     char path[NAME_MAX + 64], name[64], text[32], *end;
 
     snprintf(path, sizeof(path), "%s/device", card);
     read_link_name(drm, path, name, sizeof(name));
-    int index = usage_match(hello, "", name);
+    int index = gpu_match(setup, "", name);
     if (index < 0)
         return;
     struct usage_device *device = &answer->device[index];
@@ -92,7 +81,7 @@ static void read_card(int drm, const char *card, const struct usage_hello *hello
     if (strcmp(name, "i915") == 0 || strcmp(name, "xe") == 0 || strcmp(name, "amdgpu") == 0)
         device->known = device->summed = true;
     snprintf(path, sizeof(path), "%s/device/mem_info_vram_used", card);
-    if (read_text(drm, path, text, sizeof(text)) <= 0)
+    if (fd_read_text(drm, path, text, sizeof(text)) <= 0)
         return;
     unsigned long long used = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || (*end != '\n' && *end != '\0') || used > INT64_MAX)
@@ -103,21 +92,21 @@ static void read_card(int drm, const char *card, const struct usage_hello *hello
 }
 
 /* False: none of ours is here, so there is nothing to look for. */
-static bool read_cards(const struct usage_hello *hello, struct usage_answer *answer)
+static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answer)
 {
-    char path[USAGE_PATH_MAX + 32];
+    char path[sizeof(setup->sys) + 32];
     bool any = false;
 
-    snprintf(path, sizeof(path), "%s/class/drm", hello->sys);
+    snprintf(path, sizeof(path), "%s/class/drm", setup->sys);
     DIR *drm = opendir(path);
-    if (drm == NULL)
+    if (!drm)
         return false;
     for (struct dirent *entry; (entry = readdir(drm)) != NULL;) {
         if (strncmp(entry->d_name, "card", 4) == 0 && is_number(entry->d_name + 4))
-            read_card(dirfd(drm), entry->d_name, hello, answer);
+            read_card(dirfd(drm), entry->d_name, setup, answer);
     }
     closedir(drm);
-    for (uint32_t i = 0; i < hello->device_count; i++)
+    for (uint32_t i = 0; i < setup->device_count; i++)
         any |= answer->device[i].known;
     return any;
 }
@@ -126,38 +115,31 @@ static bool read_cards(const struct usage_hello *hello, struct usage_answer *ans
 
 static void add_client(struct clients *clients, const struct client *client)
 {
-    if (clients->count == clients->room) {
-        size_t room = clients->room > 0 ? clients->room * 2 : 64;
-        void *larger = reallocarray(clients->client, room, sizeof(*client));
-        if (larger == NULL)
-            return; /* one less is told */
-        clients->client = larger;
-        clients->room = room;
-    }
-    clients->client[clients->count++] = *client;
+    if (!array_reserve(clients->client, clients->capacity, clients->count + 1))
+        clients->client[clients->count++] = *client; /* else one less is told */
 }
 
 /* In a container the path can begin anywhere. */
 static bool is_drm_node(const char *target)
 {
     const char *slash = strrchr(target, '/');
-    if (slash == NULL || slash - target < 4 || memcmp(slash - 4, "/dri", 4) != 0)
+    if (!slash || slash - target < 4 || memcmp(slash - 4, "/dri", 4) != 0)
         return false;
     return strncmp(slash, "/card", 5) == 0 || strncmp(slash, "/renderD", 8) == 0;
 }
 
 static void read_descriptor(int process, const char *number, int32_t pid,
-                            const struct usage_hello *hello, const struct usage_answer *answer,
+                            const struct gpu_setup *setup, const struct usage_answer *answer,
                             struct clients *clients)
 {
     char path[NAME_MAX + 16], text[FDINFO_MOST];
     struct drm_fdinfo info;
 
     snprintf(path, sizeof(path), "fdinfo/%s", number);
-    ssize_t length = read_text(process, path, text, sizeof(text));
+    ssize_t length = fd_read_text(process, path, text, sizeof(text));
     if (length <= 0 || !drm_fdinfo_parse(text, (size_t)length, &info))
         return;
-    int index = usage_match(hello, "", info.pdev);
+    int index = gpu_match(setup, "", info.pdev);
     if (index < 0 || !answer->device[index].known || !info.has_memory)
         return;
     const struct client client = {.device = (uint32_t)index,
@@ -169,7 +151,7 @@ static void read_descriptor(int process, const char *number, int32_t pid,
     add_client(clients, &client);
 }
 
-static void read_process(int proc, const char *name, const struct usage_hello *hello,
+static void read_process(int proc, const char *name, const struct gpu_setup *setup,
                          const struct usage_answer *answer, struct clients *clients)
 {
     char target[PATH_MAX];
@@ -178,28 +160,28 @@ static void read_process(int proc, const char *name, const struct usage_hello *h
         return;
     int fds = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = fds >= 0 ? fdopendir(fds) : NULL;
-    if (fds >= 0 && directory == NULL)
+    if (fds >= 0 && !directory)
         close(fds);
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; directory && (entry = readdir(directory)) != NULL;) {
         ssize_t length = readlinkat(fds, entry->d_name, target, sizeof(target) - 1);
         target[length > 0 ? length : 0] = '\0';
         if (is_drm_node(target))
-            read_descriptor(process, entry->d_name, atoi(name), hello, answer, clients);
+            read_descriptor(process, entry->d_name, atoi(name), setup, answer, clients);
     }
-    if (directory != NULL)
+    if (directory)
         closedir(directory);
     close(process);
 }
 
-static void read_processes(const struct usage_hello *hello, const struct usage_answer *answer,
+static void read_processes(const struct gpu_setup *setup, const struct usage_answer *answer,
                            struct clients *clients)
 {
-    DIR *proc = opendir(hello->proc);
-    if (proc == NULL)
+    DIR *proc = opendir(setup->proc);
+    if (!proc)
         return;
     for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
         if (is_number(entry->d_name) && strlen(entry->d_name) < 10)
-            read_process(dirfd(proc), entry->d_name, hello, answer, clients);
+            read_process(dirfd(proc), entry->d_name, setup, answer, clients);
     }
     closedir(proc);
 }
@@ -251,28 +233,21 @@ static void charge(struct clients *clients, struct usage_answer *answer, struct 
     usage_rows_merge(rows, USAGE_SUM);
 }
 
-static void sample(void *state, const struct usage_hello *hello, struct usage_answer *answer,
+static void sample(void *state, const struct gpu_setup *setup, struct usage_answer *answer,
                    struct usage_rows *rows)
 {
     struct clients clients = {0};
 
     (void)state;
-    if (!read_cards(hello, answer))
+    if (!read_cards(setup, answer))
         return;
-    read_processes(hello, answer, &clients);
+    read_processes(setup, answer, &clients);
     charge(&clients, answer, rows);
     free(clients.client);
 }
 
-static int open_state(const struct usage_hello *hello, void **ret_state)
-{
-    (void)hello;
-    *ret_state = NULL; /* nothing to keep */
-    return 0;
-}
-
-const struct usage_backend usage_drm = {
+const struct gpu_vendor gpu_drm = {
     .name = "drm",
     .help = "AMD and Intel: what the kernel tells in /sys/class/drm and /proc/PID/fdinfo",
-    .open = open_state,
-    .sample = sample};
+    .sample = sample,
+    .nodes = drm_nodes};

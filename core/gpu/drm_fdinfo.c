@@ -116,7 +116,7 @@ static void take_region(struct regions *regions, struct span key, struct span va
     if ((!resident && !used && !begins(key, "total-", &name)) || !take_bytes(value, &bytes))
         return;
     struct region *region = find_region(regions, name);
-    if (region == NULL)
+    if (!region)
         return;
     if (resident) {
         region->resident = true;
@@ -164,7 +164,7 @@ static void take_line(struct span line, struct drm_fdinfo *info, struct regions 
     struct span key, rest;
     const char *colon = memchr(line.at, ':', line.size);
 
-    if (colon == NULL || !begins(line, "drm-", &key))
+    if (!colon || !begins(line, "drm-", &key))
         return;
     struct span value = {colon + 1, line.size - (size_t)(colon + 1 - line.at)};
     key.size = (size_t)(colon - key.at);
@@ -190,7 +190,7 @@ bool drm_fdinfo_parse(const char *text, size_t size, struct drm_fdinfo *ret_info
 
     for (size_t at = 0; at < size;) {
         const char *end = memchr(text + at, '\n', size - at);
-        size_t length = end != NULL ? (size_t)(end - text) - at : size - at;
+        size_t length = end ? (size_t)(end - text) - at : size - at;
         take_line((struct span){text + at, length}, &info, &regions);
         at += length + 1;
     }

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The list of backends. A new vendor is one file beside this one, one line in
- * gpu.h and one word here. It must not know what a backend does.
- */
-#include "gpu.h"
+/* The list of vendors; the names come from meson.build. It must not know what one does. */
+#include "vendor.h"
+
+#include "vendor_list.h" /* VENDOR_LIST(X): made by meson.build */
 
 #include <string.h>
 
-const struct gpu_backend *const gpu_backends[] = {&gpu_opencl, &gpu_simulated, NULL};
+#define DECLARE(name) extern const struct gpu_vendor gpu_##name;
+VENDOR_LIST(DECLARE)
 
-const struct gpu_backend *gpu_backend_find(const char *name)
+#define ENTRY(name) &gpu_##name,
+const struct gpu_vendor *const gpu_vendors[] = {VENDOR_LIST(ENTRY) NULL};
+
+_Static_assert(sizeof(gpu_vendors) / sizeof(gpu_vendors[0]) - 1 <= GPU_VENDOR_MAX, "bits");
+
+const struct gpu_vendor *gpu_vendor_find(const char *name)
 {
-    for (size_t i = 0; gpu_backends[i] != NULL; i++) {
-        if (strcmp(gpu_backends[i]->name, name) == 0)
-            return gpu_backends[i];
-    }
+    for (size_t i = 0; gpu_vendors[i]; i++)
+        if (!strcmp(gpu_vendors[i]->name, name))
+            return gpu_vendors[i];
     return NULL;
 }

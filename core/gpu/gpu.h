@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gpu port: which devices exist. A backend (one file, one word in the list of
- * gpu.c) knows one way to find out. Drivers hang and crash, so a backend is never
- * called in the daemon: gpu_probe asks it in a child process with a time limit.
+ * The gpu port: which devices exist. Vendors (vendor.h) know how to find out; their
+ * drivers hang and crash, so each is asked in a process of its own with a time limit
+ * (driver.h), never in the daemon.
  */
 #ifndef CHRONOS_GPU_GPU_H
 #define CHRONOS_GPU_GPU_H
@@ -12,8 +12,9 @@
 #include <stdint.h>
 
 #define GPU_DEVICE_MAX 64
+#define GPU_NOTE_MAX   384
 
-/* Plain data, no pointers: it travels through pipes and shared memory. All text
+/* Plain data, no pointers: it travels through sockets and shared memory. All text
  * is one printable line; "" means the runtime does not tell. */
 struct gpu_device {
     char key[160];  /* names the same device across restarts: uuid:..., pci:..., sim:0 */
@@ -24,34 +25,41 @@ struct gpu_device {
     char uuid[64];     /* "GPU-xxxxxxxx-xxxx-..." or as the runtime gives it */
     char pci[32];      /* "0000:3b:00.0" */
     char type[24];     /* GPU, ACCELERATOR, CPU */
-    char backend[24];  /* opencl, simulated */
+    char backend[24];  /* name of the vendor that found it: opencl, simulated */
     uint64_t memory_bytes;
 };
 
 struct gpu_list {
     uint32_t count;
     struct gpu_device device[GPU_DEVICE_MAX];
-    uint32_t layered; /* opencl: whether the loader took the layer it was told of */
-    char note[256];   /* something the administrator should be told; "" nothing */
+    uint32_t layered;        /* programs on these devices load the layer of gpu_find_options */
+    char note[GPU_NOTE_MAX]; /* something the administrator should know; "" nothing */
 };
 
-struct gpu_backend {
-    const char *name;
-    const char *help;
-    /* Fills *list. `argument` is the backend's own text (or NULL). 0, or a
-     * negative -errno with a message in list->note. */
-    int (*probe)(const char *argument, struct gpu_list *list);
+struct gpu_vendor;
+
+/* NULL or 0 is the default. */
+struct gpu_find_options {
+    const char *simulate;                    /* devices to make up, "4x80G"; else real ones */
+    const char *layer;                       /* a library that programs are to load; none */
+    const char *program;                     /* executed with --driver; "/proc/self/exe" */
+    int timeout_ms;                          /* 30000: for each vendor */
+    const struct gpu_vendor *const *vendors; /* gpu_vendors; others in tests */
 };
 
-extern const struct gpu_backend gpu_opencl;            /* argument: a layer to try, or NULL */
-extern const struct gpu_backend gpu_simulated;         /* argument: "4x80G", "2x80G,24G" */
-extern const struct gpu_backend *const gpu_backends[]; /* ends with NULL */
-const struct gpu_backend *gpu_backend_find(const char *name);
+/* Asks one vendor, an index of the list, for at most timeout_ms. 0 and *ret_list; or
+ * -ETIMEDOUT, -ECHILD (the driver crashed), -EBADMSG (its answer cannot be true) or the
+ * vendor's own error, with an empty list and the reason in ret_list->note. Output of the
+ * driver to stdout or stderr is dropped. */
+int gpu_probe(const struct gpu_find_options *options, uint32_t vendor, struct gpu_list *ret_list);
 
-/* Asks `backend` in a child process for at most timeout_ms. 0 and *ret_list; or
- * -ETIMEDOUT, -ECHILD (it crashed), or the backend's error, with a message in
- * ret_list->note. Whatever the backend prints to stdout or stderr is dropped. */
-int gpu_probe(const struct gpu_backend *backend, const char *argument, int timeout_ms,
-              struct gpu_list *ret_list);
+typedef void gpu_note_fn(void *context, const char *note);
+
+/* Asks all vendors that find devices, in order, and tells the notes worth reading. A
+ * device that several find counts once, as the first finds it; processors count only
+ * where nobody finds anything else. 0; or the first vendor's error if no device was
+ * found. ret_list->note is "". */
+int gpu_find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,
+             struct gpu_list *ret_list);
 
 #endif

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NVIDIA's devices, as the management library of their driver (NVML) tells. It is
- * opened at run time and declared here, so nothing of it is needed to build. Called in
- * the usage reader process only: whatever the library does, it does it there. The pids that it
- * tells were those of the caller's own pid namespace on the machines tried.
- *
- * A device that is split (MIG) is told as a whole.
+ * NVIDIA: how devices are used, as the management library of the driver (NVML) tells. The
+ * pids that it tells were those of the caller's own pid namespace on the machines tried. A
+ * device that is split (MIG) is told as a whole.
  */
-#include "usage_internal.h"
+#include "identity.h"
+#include "nvml_library.h"
+#include "nvml_nodes.h"
+#include "usage_rows.h"
 
-#include <dlfcn.h>
+#include "core/base/clock.h"
+#include "core/base/line.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define NVML_NOT_SUPPORTED     3
-#define NVML_INSUFFICIENT_SIZE 7
-#define NVML_DRIVER_NOT_LOADED 9
+#define LIBRARY "libnvidia-ml.so.1"
+/* The driver counts the context of each process: 0.5 GiB on an H200 before anything is
+ * allocated, more once many kernels are loaded. */
+#define OVERHEAD_BYTES (UINT64_C(1) << 30)
 
 #define DEVICES_MOST   256
 #define PROCESSES_MOST 65536u    /* more than that is not believed */
@@ -26,68 +29,17 @@
 #define BUFFER_US      10000000u /* the driver remembers about 12 s */
 #define LATE_US        1000000u  /* it tells once a second */
 
-typedef void *nvml_device;
-
-struct nvml_memory {
-    unsigned long long total, free, used;
-};
-struct nvml_memory_v2 {
-    unsigned version;
-    unsigned long long total, reserved, free, used;
-};
-struct nvml_pci {
-    char legacy[16];
-    unsigned domain, bus, device, device_id, subsystem_id;
-    char bus_id[32];
-};
-struct nvml_process_v1 {
-    unsigned pid;
-    unsigned long long used;
-};
-struct nvml_process { /* of _v2 and _v3 */
-    unsigned pid;
-    unsigned long long used;
-    unsigned gpu_instance, compute_instance;
-};
-struct nvml_utilization {
-    unsigned pid;
-    unsigned long long time_us;
-    unsigned sm, memory, encoder, decoder; /* percent */
-};
-
-typedef int list_fn(nvml_device, unsigned *count, void *rows);
-
-/* A list of processes; there are three of them, each in several versions. */
-struct list {
-    list_fn *ask;
-    bool v1;
-};
-#define LISTS 3
-
-struct library {
-    int (*init)(void);
-    int (*device_count)(unsigned *);
-    int (*device_by_index)(unsigned, nvml_device *);
-    int (*uuid)(nvml_device, char *, unsigned);
-    int (*pci)(nvml_device, struct nvml_pci *);
-    int (*memory)(nvml_device, struct nvml_memory *);
-    int (*memory_v2)(nvml_device, struct nvml_memory_v2 *);
-    int (*utilization)(nvml_device, struct nvml_utilization *, unsigned *, unsigned long long);
-    const char *(*error)(int);
-    struct list list[LISTS];
-};
-
 struct device {
     nvml_device handle;         /* NULL: not one of NVIDIA's */
     unsigned long long seen_us; /* up to when its use was counted; 0: never */
 };
 
 struct nvml {
-    struct library library;
+    struct nvml_library library;
     bool loaded, ready;
     int64_t retry_ns;
     char note[192];
-    struct device device[GPU_DEVICE_MAX]; /* as in the hello */
+    struct device device[GPU_DEVICE_MAX]; /* as in the setup */
     struct usage_rows counted;            /* busy_ns so far */
 };
 
@@ -106,79 +58,23 @@ static void say(const struct nvml *nvml, char *note, const char *what, int code)
         text = "its figure cannot be true";
     else if (code < 0)
         text = strerror(-code);
-    else if (nvml->library.error != NULL)
+    else if (nvml->library.error)
         text = nvml->library.error(code);
     int length = snprintf(note, NOTE_MAX, "the NVIDIA driver %.48s: %.80s", what,
-                          text != NULL ? text : "it does not say why");
+                          text ? text : "it does not say why");
     if (code > 0)
         snprintf(note + length, NOTE_MAX - (size_t)length, " (NVML error %d)", code);
-    for (char *c = note; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    }
-}
-
-/* dlsym gives void *, and C has no way to make a function of it but this one. */
-static bool find(void *handle, void *function, const char *name)
-{
-    void *symbol = dlsym(handle, name);
-    memcpy(function, &symbol, sizeof(symbol));
-    return symbol != NULL;
-}
-
-static void find_lists(struct library *library, void *handle)
-{
-    static const char *const names[LISTS] = {"nvmlDeviceGetComputeRunningProcesses",
-                                             "nvmlDeviceGetGraphicsRunningProcesses",
-                                             "nvmlDeviceGetMPSComputeRunningProcesses"};
-    for (size_t i = 0; i < LISTS; i++) {
-        char name[64];
-        struct list *list = &library->list[i];
-        for (int version = 3; version >= 2 && list->ask == NULL; version--) {
-            snprintf(name, sizeof(name), "%s_v%d", names[i], version);
-            find(handle, &list->ask, name);
-        }
-        if (list->ask == NULL)
-            list->v1 = find(handle, &list->ask, names[i]);
-    }
-}
-
-/* False: there is none, or one that is too old, which has a note. */
-static bool load(struct nvml *nvml, const char *name)
-{
-    struct library *library = &nvml->library;
-    if (nvml->loaded)
-        return true;
-    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (handle == NULL)
-        return false;
-    memset(library, 0, sizeof(*library));
-    find(handle, &library->error, "nvmlErrorString");
-    find(handle, &library->memory_v2, "nvmlDeviceGetMemoryInfo_v2");
-    find(handle, &library->utilization, "nvmlDeviceGetProcessUtilization");
-    find_lists(library, handle);
-    nvml->loaded = find(handle, &library->init, "nvmlInit_v2") &&
-                   find(handle, &library->device_count, "nvmlDeviceGetCount_v2") &&
-                   find(handle, &library->device_by_index, "nvmlDeviceGetHandleByIndex_v2") &&
-                   find(handle, &library->uuid, "nvmlDeviceGetUUID") &&
-                   (find(handle, &library->pci, "nvmlDeviceGetPciInfo_v3") ||
-                    find(handle, &library->pci, "nvmlDeviceGetPciInfo_v2")) &&
-                   find(handle, &library->memory, "nvmlDeviceGetMemoryInfo");
-    if (!nvml->loaded) {
-        snprintf(nvml->note, sizeof(nvml->note), "%.64s is too old to tell usage", name);
-        dlclose(handle);
-    }
-    return nvml->loaded;
+    line_clean(note);
 }
 
 /* 0 or NVML's code. A device that cannot be named is left out. */
-static int find_devices(struct nvml *nvml, const struct usage_hello *hello)
+static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
     unsigned count = 0;
-    int rc = nvml->library.device_count(&count);
+    int r = nvml->library.device_count(&count);
 
-    if (rc != 0)
-        return rc;
+    if (r != 0)
+        return r;
     for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
         nvml->device[i].handle = NULL;
     for (unsigned i = 0; i < count && i < DEVICES_MOST; i++) {
@@ -192,7 +88,7 @@ static int find_devices(struct nvml *nvml, const struct usage_hello *hello)
         if (nvml->library.pci(handle, &pci) != 0)
             pci.bus_id[0] = '\0';
         uuid[sizeof(uuid) - 1] = pci.bus_id[sizeof(pci.bus_id) - 1] = '\0';
-        int index = usage_match(hello, uuid, pci.bus_id);
+        int index = gpu_match(setup, uuid, pci.bus_id);
         if (index >= 0)
             nvml->device[index].handle = handle;
     }
@@ -201,24 +97,28 @@ static int find_devices(struct nvml *nvml, const struct usage_hello *hello)
 
 /* Makes the library ready. What failed is tried again after a while only: trying may
  * load kernel modules. */
-static bool prepare(struct nvml *nvml, const struct usage_hello *hello)
+static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
 {
-    int64_t now_ns = usage_now_ns();
+    int64_t now_ns = clock_monotonic_ns();
     if (nvml->ready)
         return true;
     if (now_ns < nvml->retry_ns)
         return false;
     nvml->note[0] = '\0';
-    if (!load(nvml, hello->nvml))
+    int r = nvml->loaded ? 0 : nvml_library_open(LIBRARY, &nvml->library);
+    if (r == -ENOTSUP)
+        snprintf(nvml->note, sizeof(nvml->note), LIBRARY " is too old to tell usage");
+    if (r)
         return false;
-    int rc = nvml->library.init();
-    if (rc != 0 && rc != NVML_DRIVER_NOT_LOADED)
-        say(nvml, nvml->note, "does not start", rc);
-    if (rc == 0 && (rc = find_devices(nvml, hello)) != 0)
-        say(nvml, nvml->note, "does not tell its devices", rc);
-    nvml->ready = rc == 0;
-    if (rc != 0)
-        nvml->retry_ns = now_ns + hello->retry_ms * INT64_C(1000000);
+    nvml->loaded = true;
+    r = nvml->library.init();
+    if (r != 0 && r != NVML_DRIVER_NOT_LOADED)
+        say(nvml, nvml->note, "does not start", r);
+    if (r == 0 && (r = find_devices(nvml, setup)) != 0)
+        say(nvml, nvml->note, "does not tell its devices", r);
+    nvml->ready = r == 0;
+    if (r != 0)
+        nvml->retry_ns = now_ns + setup->retry_ms * INT64_C(1000000);
     return nvml->ready;
 }
 
@@ -230,13 +130,13 @@ static int read_memory(const struct nvml *nvml, nvml_device handle, uint64_t *re
     struct nvml_memory first = {0};
 
     /* The second version does not count what the driver keeps from everybody. */
-    if (nvml->library.memory_v2 != NULL && nvml->library.memory_v2(handle, &second) == 0) {
+    if (nvml->library.memory_v2 && nvml->library.memory_v2(handle, &second) == 0) {
         *ret_used = second.used;
         return 0;
     }
-    int rc = nvml->library.memory(handle, &first);
+    int r = nvml->library.memory(handle, &first);
     *ret_used = first.used;
-    return rc;
+    return r;
 }
 
 static int add_process(struct usage_rows *rows, uint32_t device, unsigned pid,
@@ -251,51 +151,52 @@ static int add_process(struct usage_rows *rows, uint32_t device, unsigned pid,
 }
 
 /* Asks until the list fits. NVML's code, or -ENOMEM, or -E2BIG. *ret is the caller's. */
-static int fetch_list(const struct list *list, nvml_device handle, void **ret, unsigned *ret_count)
+static int fetch_list(const struct nvml_list *list, nvml_device handle, void **ret,
+                      unsigned *ret_count)
 {
     size_t size = list->v1 ? sizeof(struct nvml_process_v1) : sizeof(struct nvml_process);
     unsigned room = 0, count = 0;
-    int rc = list->ask(handle, &count, NULL);
+    int r = list->ask(handle, &count, NULL);
 
     *ret = NULL;
-    for (int i = 0; i < TRIES && rc == NVML_INSUFFICIENT_SIZE; i++) {
+    for (int i = 0; i < TRIES && r == NVML_INSUFFICIENT_SIZE; i++) {
         if (count > PROCESSES_MOST)
             return -E2BIG;
         room = count + count / 4 + 16;
         free(*ret);
         *ret = calloc(room, size);
-        if (*ret == NULL)
+        if (!*ret)
             return -ENOMEM;
         count = room;
-        rc = list->ask(handle, &count, *ret);
+        r = list->ask(handle, &count, *ret);
     }
     *ret_count = count < room ? count : room;
-    return rc;
+    return r;
 }
 
 /* In one list a process has a row for each part of a split device; the lists tell the
  * same thing again. */
-static int read_list(const struct nvml *nvml, const struct list *list, uint32_t device,
+static int read_list(const struct nvml *nvml, const struct nvml_list *list, uint32_t device,
                      struct usage_rows *rows)
 {
     struct usage_rows mine = {0};
     unsigned count = 0;
     void *raw = NULL;
-    int rc = list->ask != NULL ? fetch_list(list, nvml->device[device].handle, &raw, &count)
-                               : NVML_NOT_SUPPORTED;
+    int r = list->ask ? fetch_list(list, nvml->device[device].handle, &raw, &count)
+                      : NVML_NOT_SUPPORTED;
 
-    for (unsigned i = 0; rc == 0 && i < count; i++) {
+    for (unsigned i = 0; r == 0 && i < count; i++) {
         const struct nvml_process_v1 *v1 = raw;
         const struct nvml_process *v3 = raw;
-        rc = list->v1 ? add_process(&mine, device, v1[i].pid, v1[i].used)
-                      : add_process(&mine, device, v3[i].pid, v3[i].used);
+        r = list->v1 ? add_process(&mine, device, v1[i].pid, v1[i].used)
+                     : add_process(&mine, device, v3[i].pid, v3[i].used);
     }
     free(raw);
     usage_rows_merge(&mine, USAGE_SUM);
-    for (size_t i = 0; rc == 0 && i < mine.count; i++)
-        rc = usage_rows_add(rows, &mine.row[i]);
+    for (size_t i = 0; r == 0 && i < mine.count; i++)
+        r = usage_rows_add(rows, &mine.row[i]);
     usage_rows_free(&mine);
-    return rc == NVML_NOT_SUPPORTED ? 0 : rc;
+    return r == NVML_NOT_SUPPORTED ? 0 : r;
 }
 
 static unsigned long long wall_us(void)
@@ -313,15 +214,14 @@ static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const str
     unsigned count = 0, room;
 
     *ret_count = 0;
-    if (nvml->library.utilization == NULL ||
+    if (!nvml->library.utilization ||
         nvml->library.utilization(device->handle, NULL, &count, device->seen_us) !=
             NVML_INSUFFICIENT_SIZE ||
         count == 0 || count > PROCESSES_MOST)
         return NULL;
     room = count;
     samples = calloc(room, sizeof(*samples));
-    if (samples != NULL &&
-        nvml->library.utilization(device->handle, samples, &count, device->seen_us) == 0)
+    if (samples && nvml->library.utilization(device->handle, samples, &count, device->seen_us) == 0)
         *ret_count = count < room ? count : room;
     return samples;
 }
@@ -359,7 +259,7 @@ static void count_busy(struct nvml *nvml, uint32_t index, struct usage_rows *row
     for (unsigned i = 0; i < count; i++) {
         struct gpu_usage_process *row =
             usage_rows_find(rows, index, samples[i].pid <= INT32_MAX ? (int32_t)samples[i].pid : 0);
-        if (row != NULL && samples[i].sm <= 100)
+        if (row && samples[i].sm <= 100)
             row->busy_ns += new_us * 10 * samples[i].sm; /* a percent of a us is 10 ns */
     }
     device->seen_us = newest_us;
@@ -369,58 +269,58 @@ static void count_busy(struct nvml *nvml, uint32_t index, struct usage_rows *row
 static int read_processes(struct nvml *nvml, uint32_t index, struct usage_rows *rows)
 {
     struct usage_rows mine = {0};
-    int rc = 0;
+    int r = 0;
 
-    for (size_t i = 0; rc == 0 && i < LISTS; i++)
-        rc = read_list(nvml, &nvml->library.list[i], index, &mine);
+    for (size_t i = 0; r == 0 && i < NVML_LISTS; i++)
+        r = read_list(nvml, &nvml->library.list[i], index, &mine);
     usage_rows_merge(&mine, USAGE_MAX);
     for (size_t i = 0; i < mine.count; i++) {
         const struct gpu_usage_process *old =
             usage_rows_find(&nvml->counted, index, mine.row[i].pid);
-        mine.row[i].busy_ns = old != NULL ? old->busy_ns : 0;
+        mine.row[i].busy_ns = old ? old->busy_ns : 0;
     }
     count_busy(nvml, index, &mine);
-    for (size_t i = 0; rc == 0 && i < mine.count; i++)
-        rc = usage_rows_add(rows, &mine.row[i]);
+    for (size_t i = 0; r == 0 && i < mine.count; i++)
+        r = usage_rows_add(rows, &mine.row[i]);
     usage_rows_free(&mine);
-    return rc;
+    return r;
 }
 
 static void read_device(struct nvml *nvml, uint32_t index, struct usage_device *answer,
                         struct usage_rows *rows)
 {
-    int rc = read_memory(nvml, nvml->device[index].handle, &answer->used_bytes);
+    int r = read_memory(nvml, nvml->device[index].handle, &answer->used_bytes);
     size_t before = rows->count;
 
-    if (rc == 0 && answer->used_bytes > INT64_MAX)
-        rc = -ERANGE;
-    answer->known = rc == 0;
-    if (rc != 0) {
+    if (r == 0 && answer->used_bytes > INT64_MAX)
+        r = -ERANGE;
+    answer->known = r == 0;
+    if (r != 0) {
         answer->used_bytes = 0;
-        say(nvml, answer->note, "does not tell what is used", rc);
+        say(nvml, answer->note, "does not tell what is used", r);
         nvml->ready = false; /* the device may be another one when it is back */
         return;
     }
-    rc = read_processes(nvml, index, rows);
-    if (rc != 0) {
+    r = read_processes(nvml, index, rows);
+    if (r != 0) {
         rows->count = before;
-        say(nvml, answer->note, "does not tell which processes use the device", rc);
+        say(nvml, answer->note, "does not tell which processes use the device", r);
     }
 }
 
 /* -- the backend ------------------------------------------------------------------ */
 
-static void sample(void *state, const struct usage_hello *hello, struct usage_answer *answer,
+static void sample(void *state, const struct gpu_setup *setup, struct usage_answer *answer,
                    struct usage_rows *rows)
 {
     struct nvml *nvml = state;
 
-    if (!prepare(nvml, hello)) {
+    if (!prepare(nvml, setup)) {
         memcpy(answer->note, nvml->note, sizeof(answer->note));
         return;
     }
-    for (uint32_t i = 0; i < hello->device_count; i++) {
-        if (nvml->device[i].handle != NULL)
+    for (uint32_t i = 0; i < setup->device_count; i++) {
+        if (nvml->device[i].handle)
             read_device(nvml, i, &answer->device[i], rows);
     }
     nvml->counted.count = 0;
@@ -430,15 +330,19 @@ static void sample(void *state, const struct usage_hello *hello, struct usage_an
     }
 }
 
-static int open_state(const struct usage_hello *hello, void **ret_state)
+static int open_state(const struct gpu_setup *setup, void **ret_state)
 {
-    (void)hello;
+    (void)setup;
     *ret_state = calloc(1, sizeof(struct nvml));
-    return *ret_state != NULL ? 0 : -ENOMEM;
+    return *ret_state ? 0 : -ENOMEM;
 }
 
-const struct usage_backend usage_nvml = {
+const struct gpu_vendor gpu_nvml = {
     .name = "nvml",
     .help = "NVIDIA: the management library of the driver, opened at run time",
     .open = open_state,
-    .sample = sample};
+    .sample = sample,
+    .overhead_bytes = OVERHEAD_BYTES,
+    .nodes = nvml_nodes,
+    .reopened = nvml_nodes_reopened,
+    .changes_nodes = nvml_changes_nodes};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The devices that OpenCL shows, through the loader that is installed. Runs in
- * a child process (probe.c), so it may load drivers; the library is opened at run
- * time, so that nothing else depends on it. It must not keep anything open.
+ * The devices that OpenCL shows, through the loader that is installed. It is opened at run
+ * time, so that nothing else depends on it.
  */
 #include "opencl_search.h"
+#include "vendor.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -16,68 +16,84 @@ static bool find(void *library, const char *name, void *ret_function)
 {
     void *symbol = dlsym(library, name);
     memcpy(ret_function, &symbol, sizeof(symbol));
-    return symbol != NULL;
+    return symbol;
 }
 
 static bool open_loader(struct opencl_functions *cl)
 {
     void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
+    if (!library)
         library = dlopen("libOpenCL.so", RTLD_NOW | RTLD_LOCAL);
-    return library != NULL && find(library, "clGetPlatformIDs", &cl->platforms) &&
+    return library && find(library, "clGetPlatformIDs", &cl->platforms) &&
            find(library, "clGetPlatformInfo", &cl->platform_info) &&
            find(library, "clGetDeviceIDs", &cl->devices) &&
            find(library, "clGetDeviceInfo", &cl->device_info);
 }
 
 /* Something that went wrong before is more important than these. */
-static void tell(struct opencl_search *search)
+static void tell(const struct opencl_search *search)
 {
     char *note = search->list->note;
     size_t size = sizeof(search->list->note);
-    bool cpu = search->list->count > 0 && strcmp(search->list->device[0].type, "CPU") == 0;
+    bool cpu = search->list->count > 0 && !strcmp(search->list->device[0].type, "CPU");
 
     if (note[0] != '\0' && search->list->count > 0)
         return;
     if (search->platform_count == 0)
         snprintf(note, size,
                  "OpenCL has no platform here: install the OpenCL driver of your GPU "
-                 "(or pocl-opencl-icd for the CPU), or try --simulate 1x16G");
+                 "(or pocl-opencl-icd for the CPU), or try --simulate 1x16G.");
     else if (search->list->count == 0 && note[0] == '\0')
         snprintf(note, size,
                  "OpenCL shows no device: check the driver of your GPU with clinfo, "
-                 "or try --simulate 1x16G");
+                 "or try --simulate 1x16G.");
     else if (cpu)
         snprintf(note, size,
                  "OpenCL shows no GPU and no accelerator, so the CPU is served as a "
-                 "device instead");
+                 "device instead.");
     else if (search->left_out > 0)
-        snprintf(note, size, "%u devices are left out: %d is the most", search->left_out,
+        snprintf(note, size, "%u devices are left out: %d is the most.", search->left_out,
                  GPU_DEVICE_MAX);
     else if (search->without_memory > 0)
-        snprintf(note, size, "%u devices are left out: they say they have no memory",
+        snprintf(note, size, "%u devices are left out: they say they have no memory.",
                  search->without_memory);
 }
 
-static int probe(const char *argument, struct gpu_list *list)
+/* Not every loader knows layers: what it took is in memory now. Without a platform it
+ * takes none and there is nothing to limit. */
+static void look_for_layer(const struct opencl_search *search, const char *layer)
+{
+    struct gpu_list *list = search->list;
+    list->layered = dlopen(layer, RTLD_NOW | RTLD_NOLOAD) != NULL;
+    if (list->layered || search->platform_count == 0)
+        return;
+    size_t length = strlen(list->note);
+    snprintf(list->note + length, sizeof(list->note) - length,
+             "%sThe OpenCL loader of this machine takes no layers: OpenCL programs are not "
+             "limited; use the one of ocl-icd or of Khronos.",
+             length > 0 ? " " : "");
+}
+
+static int probe(const struct gpu_setup *setup, struct gpu_list *list)
 {
     struct opencl_search search = {.list = list};
 
-    memset(list, 0, sizeof(*list));
-    if (argument != NULL)
-        setenv("OPENCL_LAYERS", argument, 1);
+    if (setup->layer[0] != '\0')
+        setenv("OPENCL_LAYERS", setup->layer, 1);
     if (!open_loader(&search.cl)) {
         snprintf(list->note, sizeof(list->note),
-                 "there is no OpenCL loader (libOpenCL.so.1): install ocl-icd-libopencl1 and the "
-                 "OpenCL driver of your GPU, or try --simulate 1x16G");
+                 "There is no OpenCL loader (libOpenCL.so.1): install ocl-icd-libopencl1 and the "
+                 "OpenCL driver of your GPU, or try --simulate 1x16G.");
         return 0;
     }
     opencl_search_run(&search);
-    /* Not every loader knows layers: what it took is in memory now. */
-    list->layered = argument != NULL && dlopen(argument, RTLD_NOW | RTLD_NOLOAD) != NULL;
     tell(&search);
+    if (setup->layer[0] != '\0')
+        look_for_layer(&search, setup->layer);
     return 0;
 }
 
-const struct gpu_backend gpu_opencl = {
-    .name = "opencl", .help = "GPUs and accelerators of all OpenCL platforms", .probe = probe};
+const struct gpu_vendor gpu_opencl = {.name = "opencl",
+                                      .help = "GPUs and accelerators of all OpenCL platforms",
+                                      .probe = probe,
+                                      .limited_by = "opencl-layer"};

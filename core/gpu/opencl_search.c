@@ -46,7 +46,7 @@ static void device_text(const struct opencl_functions *cl, cl_device_id id, cl_d
     if (cl->device_info(id, what, 0, NULL, &length) != CL_SUCCESS || length == 0)
         return;
     char *text = calloc(1, length + 1);
-    if (text != NULL && cl->device_info(id, what, length, text, NULL) == CL_SUCCESS)
+    if (text && cl->device_info(id, what, length, text, NULL) == CL_SUCCESS)
         clean(ret, size, text, length);
     free(text);
 }
@@ -193,7 +193,7 @@ static void add_device(struct opencl_search *search, uint32_t platform, const ch
                        cl_device_id id)
 {
     const struct opencl_functions *cl = &search->cl;
-    struct gpu_device device = {.backend = "opencl"};
+    struct gpu_device device = {0};
     cl_device_type type = 0;
     cl_ulong memory = 0;
 

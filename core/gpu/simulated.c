@@ -4,7 +4,9 @@
  * machines without a GPU. The argument says how many of what size: "4x80G",
  * "2x80G,24G", "512M". It must not touch any hardware.
  */
-#include "gpu.h"
+#include "vendor.h"
+
+#include "core/base/line.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,6 +14,9 @@
 #include <string.h>
 
 #define GRAMMAR "write [COUNTx]SIZE[,[COUNTx]SIZE...], as in 4x80G or 2x80G,512M"
+
+#define MOST "64"
+_Static_assert(GPU_DEVICE_MAX == 64, "MOST");
 
 /* A whole number without sign; false when there is none or it is too large. */
 static bool take_number(const char **text, uint64_t *ret)
@@ -34,7 +39,7 @@ static bool take_unit(const char **text, uint64_t *ret)
     static const char units[] = "KMGT";
     const char *unit = **text != '\0' ? strchr(units, toupper((unsigned char)**text)) : NULL;
     *ret = 1;
-    if (unit == NULL) {
+    if (!unit) {
         if (**text == 'B')
             (*text)++;
         return true;
@@ -81,7 +86,6 @@ static void add(struct gpu_list *list, const struct group *group)
                                   .driver = CHRONOS_VERSION,
                                   .version = "simulated",
                                   .type = "GPU",
-                                  .backend = "simulated",
                                   .memory_bytes = group->bytes};
     snprintf(device->key, sizeof(device->key), "sim:%u", list->count);
     snprintf(device->uuid, sizeof(device->uuid), "SIM-%u", list->count);
@@ -89,42 +93,36 @@ static void add(struct gpu_list *list, const struct group *group)
     list->count++;
 }
 
-static int refuse(struct gpu_list *list, const char *argument)
+static int refuse(struct gpu_list *list, const char *format, const char *argument)
 {
     memset(list, 0, sizeof(*list));
-    snprintf(list->note, sizeof(list->note), "\"%.64s\" names no simulated devices: " GRAMMAR,
-             argument);
-    for (char *c = list->note; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    }
+    snprintf(list->note, sizeof(list->note), format, argument);
+    line_clean(list->note);
     return -EINVAL;
 }
 
-static int probe(const char *argument, struct gpu_list *list)
+static int probe(const struct gpu_setup *setup, struct gpu_list *list)
 {
-    const char *text = argument != NULL ? argument : "";
+    static const char is_none[] = "\"%.64s\" is not a list of devices: " GRAMMAR;
+    const char *text = setup->simulate;
     struct group group;
 
-    memset(list, 0, sizeof(*list));
     for (;;) {
         if (!take_group(&text, &group))
-            return refuse(list, argument != NULL ? argument : "");
-        if (group.count > GPU_DEVICE_MAX - list->count) {
-            memset(list, 0, sizeof(*list));
-            snprintf(list->note, sizeof(list->note),
-                     "\"%.64s\" names more than %d simulated devices: that is the most", argument,
-                     GPU_DEVICE_MAX);
-            return -EINVAL;
-        }
+            return refuse(list, is_none, setup->simulate);
+        if (group.count > GPU_DEVICE_MAX - list->count)
+            return refuse(list, "\"%.64s\" names more than " MOST " simulated devices.",
+                          setup->simulate);
         while (group.count-- > 0)
             add(list, &group);
         if (*text == '\0')
             return 0;
         if (*text++ != ',')
-            return refuse(list, argument);
+            return refuse(list, is_none, setup->simulate);
     }
 }
 
-const struct gpu_backend gpu_simulated = {
-    .name = "simulated", .help = "devices that are only numbers: " GRAMMAR, .probe = probe};
+const struct gpu_vendor gpu_simulated = {.name = "simulated",
+                                         .help = "devices that are only numbers: " GRAMMAR,
+                                         .simulates = true,
+                                         .probe = probe};

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The asker; see meter.h. A question goes to all backends that may be asked, answers
- * come one for each, in order; usage_usage.c puts them together.
- * A backend whose turn it is when the process hangs, dies or talks nonsense is at
- * fault: it is left alone for a while, and the others are asked in a new process. It
- * must not call a driver.
+ * Asks; see usage.h. A question goes to all vendors that may be asked, answers come one
+ * for each, in order; usage_merge.c puts them together. A vendor whose turn it is when the
+ * process hangs, dies or talks nonsense is at fault: it is left alone for a while, and the
+ * others are asked in a new process. It must not call a driver.
  */
 #include "usage.h"
 
 #include "usage_state.h"
+
+#include "core/base/clock.h"
+#include "core/base/fd.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -21,28 +23,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NS_PER_MS INT64_C(1000000)
-
 /* -- making and ending ---------------------------------------------------------- */
 
 static bool copy_text(char *into, size_t size, const char *text, const char *otherwise)
 {
-    int length = snprintf(into, size, "%s", text != NULL ? text : otherwise);
+    int length = snprintf(into, size, "%s", text ? text : otherwise);
     return length >= 0 && (size_t)length < size;
 }
 
 static int take_options(struct usage_reader *reader, const struct usage_options *options)
 {
-    struct usage_hello *hello = &reader->hello;
+    struct gpu_setup *setup = &reader->setup;
     reader->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 2000;
     reader->first_ms = options->first_ms > 0 ? options->first_ms : 10000;
-    hello->idle_ms = options->idle_ms > 0 ? options->idle_ms : 60000;
-    hello->retry_ms = options->retry_ms > 0 ? options->retry_ms : 60000;
+    reader->now_ns = options->now_ns ? options->now_ns : clock_monotonic_ns;
+    setup->idle_ms = options->idle_ms > 0 ? options->idle_ms : 60000;
+    setup->retry_ms = options->retry_ms > 0 ? options->retry_ms : 60000;
     bool fits =
-        copy_text(reader->program, sizeof(reader->program), options->program, "/proc/self/exe") &&
-        copy_text(hello->proc, sizeof(hello->proc), options->proc, "/proc") &&
-        copy_text(hello->sys, sizeof(hello->sys), options->sys, "/sys") &&
-        copy_text(hello->nvml, sizeof(hello->nvml), options->nvml, "libnvidia-ml.so.1");
+        copy_text(reader->program, sizeof(reader->program), options->program, DRIVER_PROGRAM) &&
+        copy_text(setup->proc, sizeof(setup->proc), options->proc, "/proc") &&
+        copy_text(setup->sys, sizeof(setup->sys), options->sys, "/sys");
     return fits ? 0 : -EINVAL;
 }
 
@@ -70,22 +70,22 @@ int usage_reader_new(const struct gpu_device *devices, uint32_t count,
     if (count > GPU_DEVICE_MAX)
         return -EINVAL;
     reader = calloc(1, sizeof(*reader));
-    if (reader == NULL)
+    if (!reader)
         return -ENOMEM;
     reader->epoll = reader->timer = reader->child.socket = reader->child.pidfd = -1;
-    reader->hello.magic = USAGE_MAGIC;
-    reader->hello.device_count = count;
+    reader->setup.magic = DRIVER_MAGIC;
+    reader->setup.device_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        struct usage_identity *identity = &reader->hello.device[i];
+        struct gpu_identity *identity = &reader->setup.device[i];
         snprintf(identity->uuid, sizeof(identity->uuid), "%s", devices[i].uuid);
         snprintf(identity->pci, sizeof(identity->pci), "%s", devices[i].pci);
     }
-    int rc = take_options(reader, options != NULL ? options : &defaults);
-    if (rc == 0)
-        rc = open_files(reader);
-    if (rc < 0) {
+    int r = take_options(reader, options ? options : &defaults);
+    if (r == 0)
+        r = open_files(reader);
+    if (r < 0) {
         usage_reader_free(reader);
-        return rc;
+        return r;
     }
     *ret_reader = reader;
     return 0;
@@ -93,17 +93,15 @@ int usage_reader_new(const struct gpu_device *devices, uint32_t count,
 
 struct usage_reader *usage_reader_free(struct usage_reader *reader)
 {
-    if (reader == NULL)
+    if (!reader)
         return NULL;
-    usage_child_end(&reader->child, false);
+    driver_child_end(&reader->child, false);
     for (size_t i = 0; i <= NOBODY; i++) {
         if (reader->standing[i].stuck != 0)
-            usage_child_gone(reader->standing[i].stuck);
+            driver_child_gone(reader->standing[i].stuck);
     }
-    if (reader->timer >= 0)
-        close(reader->timer);
-    if (reader->epoll >= 0)
-        close(reader->epoll);
+    fd_close(reader->timer);
+    fd_close(reader->epoll);
     usage_rows_free(&reader->rows);
     usage_rows_free(&reader->before);
     usage_rows_free(&reader->told);
@@ -136,24 +134,24 @@ static void finish(struct usage_reader *reader)
 
 static void end_child(struct usage_reader *reader, uint32_t at_fault, bool by_itself)
 {
-    pid_t stuck = usage_child_end(&reader->child, by_itself);
+    pid_t stuck = driver_child_end(&reader->child, by_itself);
     if (stuck != 0)
         reader->standing[at_fault].stuck = stuck;
     reader->got = 0;
 }
 
-static uint32_t next_backend(const struct usage_reader *reader)
+static uint32_t next_vendor(const struct usage_reader *reader)
 {
     return reader->pending != 0 ? (uint32_t)__builtin_ctz(reader->pending) : NOBODY;
 }
 
-/* The backend whose turn it is did not do well: leave it alone for a while. */
+/* The vendor whose turn it is did not do well: leave it alone for a while. */
 static void blame(struct usage_reader *reader, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void blame(struct usage_reader *reader, const char *format, ...)
 {
-    uint32_t backend = next_backend(reader);
-    struct standing *standing = &reader->standing[backend];
+    uint32_t vendor = next_vendor(reader);
+    struct standing *standing = &reader->standing[vendor];
     char how[96];
     va_list arguments;
 
@@ -161,67 +159,67 @@ static void blame(struct usage_reader *reader, const char *format, ...)
     vsnprintf(how, sizeof(how), format, arguments);
     va_end(arguments);
     snprintf(standing->note, sizeof(standing->note),
-             "the %s driver %s when it was asked for usage%s", usage_backends[backend]->name, how,
+             "The %s driver %s when it was asked for usage%s.", gpu_vendors[vendor]->name, how,
              standing->stuck != 0 ? ", and cannot be stopped" : "");
-    standing->retry_ns = usage_now_ns() + reader->hello.retry_ms * NS_PER_MS;
-    reader->pending &= ~(1u << backend);
-}
-
-static bool say(struct usage_reader *reader, const void *wire, size_t size)
-{
-    return send(reader->child.socket, wire, size, MSG_NOSIGNAL) == (ssize_t)size;
+    standing->retry_ns = reader->now_ns() + reader->setup.retry_ms * NS_PER_MS;
+    reader->pending &= ~(1u << vendor);
 }
 
 static int start(struct usage_reader *reader)
 {
-    int rc = usage_child_start(&reader->child, reader->program);
-    if (rc == 0)
-        rc = watch(reader, reader->child.socket);
-    if (rc == 0 && reader->child.pidfd >= 0)
-        rc = watch(reader, reader->child.pidfd);
-    if (rc < 0)
-        return rc;
+    int r = driver_child_start(&reader->child, reader->program, &reader->setup);
+    if (r)
+        return r;
     reader->fresh = true;
-    return say(reader, &reader->hello, sizeof(reader->hello)) ? 0 : -EPIPE;
+    r = watch(reader, reader->child.socket);
+    return r || reader->child.pidfd < 0 ? r : watch(reader, reader->child.pidfd);
+}
+
+/* The vendor whose turn it is gets its time. */
+static void set_deadline(struct usage_reader *reader)
+{
+    int patience_ms = reader->fresh ? reader->first_ms : reader->timeout_ms;
+    reader->deadline_ns = reader->now_ns() + patience_ms * NS_PER_MS;
+    set_timer(reader, reader->deadline_ns);
 }
 
 /* Puts the question to those that are pending, in a new process if need be. If that
  * cannot be, nobody can be asked. */
 static void put_question(struct usage_reader *reader)
 {
-    const struct usage_question question = {
-        .magic = USAGE_MAGIC, .number = reader->number, .backends = reader->pending};
-    int rc = 0;
+    const struct driver_question question = {.magic = DRIVER_MAGIC,
+                                             .number = reader->number,
+                                             .kind = DRIVER_USAGE,
+                                             .vendors = reader->pending};
+    int r = 0;
 
     if (reader->pending == 0) {
         finish(reader);
         return;
     }
-    if (reader->child.pid != 0 &&
-        (usage_child_has_ended(&reader->child) || !say(reader, &question, sizeof(question))))
+    if (reader->child.pid != 0 && (driver_child_has_ended(&reader->child) ||
+                                   !driver_child_send(&reader->child, &question, sizeof(question))))
         end_child(reader, NOBODY, true); /* it was idle, and is going */
     if (reader->child.pid == 0) {
-        rc = start(reader);
-        if (rc == 0 && !say(reader, &question, sizeof(question)))
-            rc = -EPIPE;
+        r = start(reader);
+        if (r == 0 && !driver_child_send(&reader->child, &question, sizeof(question)))
+            r = -EPIPE;
     }
-    if (rc < 0) {
+    if (r < 0) {
         end_child(reader, NOBODY, false);
         while (reader->pending != 0)
-            blame(reader, "could not be reached (%s)", strerror(-rc));
+            blame(reader, "could not be reached (%s)", strerror(-r));
         finish(reader);
         return;
     }
-    int patience_ms = reader->fresh ? reader->first_ms : reader->timeout_ms;
-    reader->deadline_ns = usage_now_ns() + patience_ms * NS_PER_MS;
-    set_timer(reader, reader->deadline_ns);
+    set_deadline(reader);
 }
 
 /* -- asking and taking ------------------------------------------------------------ */
 
 static bool may_be_asked(struct standing *standing, int64_t now_ns)
 {
-    if (standing->stuck != 0 && usage_child_gone(standing->stuck))
+    if (standing->stuck != 0 && driver_child_gone(standing->stuck))
         standing->stuck = 0;
     return standing->stuck == 0 && now_ns >= standing->retry_ns;
 }
@@ -235,16 +233,16 @@ void usage_reader_ask(struct usage_reader *reader)
     reader->under_way = true;
     reader->number++;
     reader->rows.count = 0;
-    usage->asked_ns = usage_now_ns();
+    usage->asked_ns = reader->now_ns();
     usage->process_count = usage->process_lost = 0;
-    usage->device_count = reader->hello.device_count;
+    usage->device_count = reader->setup.device_count;
     memset(usage->device, 0, sizeof(usage->device));
     for (uint32_t i = 0; i < usage->device_count; i++)
         copy_text(usage->device[i].backend, sizeof(usage->device[i].backend), "none", "");
     reader->pending = 0;
     bool free_to_start = may_be_asked(&reader->standing[NOBODY], usage->asked_ns);
-    for (uint32_t b = 0; free_to_start && usage_backends[b] != NULL; b++) {
-        if (may_be_asked(&reader->standing[b], usage->asked_ns))
+    for (uint32_t b = 0; free_to_start && gpu_vendors[b]; b++) {
+        if (gpu_vendors[b]->sample && may_be_asked(&reader->standing[b], usage->asked_ns))
             reader->pending |= 1u << b;
     }
     put_question(reader);
@@ -256,8 +254,8 @@ static size_t message_size(const struct usage_reader *reader)
     const struct usage_answer *answer = &reader->wire.answer;
     if (reader->got < sizeof(*answer))
         return sizeof(*answer);
-    if (answer->magic != USAGE_MAGIC || answer->number != reader->number ||
-        answer->backend != next_backend(reader) || answer->process_count > GPU_USAGE_PROCESS_MAX)
+    if (answer->magic != DRIVER_MAGIC || answer->number != reader->number ||
+        answer->vendor != next_vendor(reader) || answer->process_count > GPU_USAGE_PROCESS_MAX)
         return 0;
     return sizeof(*answer) + answer->process_count * sizeof(struct gpu_usage_process);
 }
@@ -267,24 +265,14 @@ static size_t message_size(const struct usage_reader *reader)
 static int receive(struct usage_reader *reader)
 {
     for (;;) {
-        size_t size = message_size(reader);
+        size_t size = message_size(reader), before = reader->got;
         if (size == 0)
             return -EBADMSG;
-        if (reader->got >= sizeof(reader->wire.answer) && reader->got == size)
-            return 1;
-        /* In this order: what it said before it ended counts. */
-        bool ended = usage_child_has_ended(&reader->child);
-        ssize_t n = recv(reader->child.socket, (char *)&reader->wire + reader->got,
-                         size - reader->got, MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN && !ended)
-            return 0;
-        if (n <= 0)
-            return -EPIPE;
-        if (!reader->under_way)
-            return -EBADMSG; /* nobody asked */
-        reader->got += (size_t)n;
+        int r = driver_child_receive(&reader->child, &reader->wire, size, &reader->got);
+        if (reader->got > before && !reader->under_way)
+            return -EBADMSG; /* no question was asked */
+        if (r != 1 || size == message_size(reader))
+            return r;
     }
 }
 
@@ -293,23 +281,22 @@ static int receive(struct usage_reader *reader)
 static void handle_end(struct usage_reader *reader)
 {
     bool fresh = reader->fresh;
-    end_child(reader, next_backend(reader), true);
+    end_child(reader, next_vendor(reader), true);
     int status = reader->child.status;
     if (!reader->under_way)
         return;
     bool was_idle = !fresh && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!was_idle) {
-        if (status != -1 && WIFSIGNALED(status))
-            blame(reader, "crashed (%s)", strsignal(WTERMSIG(status)));
-        else
-            blame(reader, "ended the program");
+        char how[96];
+        driver_child_say_end(&reader->child, how, sizeof(how));
+        blame(reader, "%s", how);
     }
     put_question(reader);
 }
 
 static void handle_nonsense(struct usage_reader *reader)
 {
-    end_child(reader, next_backend(reader), false);
+    end_child(reader, next_vendor(reader), false);
     if (!reader->under_way)
         return;
     blame(reader, "gave an answer that cannot be true");
@@ -319,31 +306,33 @@ static void handle_nonsense(struct usage_reader *reader)
 static void handle_message(struct usage_reader *reader)
 {
     const struct usage_wire *wire = &reader->wire;
-    uint32_t backend = next_backend(reader);
+    uint32_t vendor = next_vendor(reader);
 
-    if (!usage_answer_is_good(&wire->answer, wire->process, reader->hello.device_count)) {
+    if (!usage_answer_is_good(&wire->answer, wire->process, reader->setup.device_count)) {
         handle_nonsense(reader);
         return;
     }
-    usage_merge_take(reader, backend);
+    usage_merge_take(reader, vendor);
     reader->got = 0;
-    reader->pending &= ~(1u << backend);
-    if (reader->pending == 0) {
-        reader->fresh = false;
-        finish(reader);
+    reader->pending &= ~(1u << vendor);
+    if (reader->pending != 0) {
+        set_deadline(reader);
+        return;
     }
+    reader->fresh = false;
+    finish(reader);
 }
 
 static void handle_socket(struct usage_reader *reader)
 {
-    int rc = 1;
-    while (rc == 1 && reader->child.pid != 0) {
-        rc = receive(reader);
-        if (rc == 1)
+    int r = 1;
+    while (r == 1 && reader->child.pid != 0) {
+        r = receive(reader);
+        if (r == 1)
             handle_message(reader);
-        else if (rc == -EPIPE)
+        else if (r == -EPIPE)
             handle_end(reader);
-        else if (rc < 0)
+        else if (r < 0)
             handle_nonsense(reader);
     }
 }
@@ -352,9 +341,9 @@ int usage_reader_take(struct usage_reader *reader, const struct gpu_usage **ret_
 {
     if (!reader->ready)
         handle_socket(reader);
-    if (reader->under_way && usage_now_ns() >= reader->deadline_ns) {
+    if (reader->under_way && reader->now_ns() >= reader->deadline_ns) {
         int patience_ms = reader->fresh ? reader->first_ms : reader->timeout_ms;
-        end_child(reader, next_backend(reader), false);
+        end_child(reader, next_vendor(reader), false);
         blame(reader, "did not answer within %g s", patience_ms / 1000.0);
         put_question(reader);
     }

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The usage reader: how much of each device is in use, and which process uses how much, as
- * the drivers tell. Drivers hang, crash and talk nonsense, so they are asked in a
- * process of their own (this program again, `chronosfs --meter FD`), which is there
- * only while somebody asks now and then. Nothing here waits for it: a question is
- * asked, a descriptor becomes readable, the answer is taken. It must not know
- * partitions, nor who belongs to one.
+ * the vendors tell. Their drivers hang, crash and talk nonsense, so they are asked in a
+ * driver process (driver.h), which is there only while there are questions. Nothing here
+ * waits for it: a question is asked, a descriptor becomes readable, the answer is taken.
+ * It must not know partitions, nor which process belongs to one.
  *
- *     usage_reader_new(list.device, list.count, NULL, &usage reader);
- *     usage_reader_ask(usage reader);                             when somebody wants to know
- *     poll(usage_reader_fd(usage reader), POLLIN)                 the descriptor never changes
- *     if (usage_reader_take(usage reader, &usage) == 0) ...       each time it is readable
- *     usage_reader_free(usage reader);
+ *     usage_reader_new(list.device, list.count, NULL, &reader);
+ *     usage_reader_ask(reader);
+ *     poll(usage_reader_fd(reader), POLLIN)                 the descriptor never changes
+ *     if (usage_reader_take(reader, &usage) == 0) ...       each time it is readable
+ *     usage_reader_free(reader);
  *
- * One thread uses a usage reader, and it should be one that lives as long as the usage reader: the
- * kernel kills the process when the thread that started it ends. While no question is
- * under way nothing wakes anybody up, but for the one time that the idle process ends.
+ * One thread uses a reader, and should live as long: the kernel kills the process when the
+ * thread that started it ends. While no question is under way nothing wakes up, but for
+ * the one time that the idle process ends.
  */
 #ifndef CHRONOS_GPU_USAGE_H
 #define CHRONOS_GPU_USAGE_H
@@ -29,7 +28,7 @@
 struct gpu_usage_device {
     bool known;          /* false: nobody tells, used_bytes is 0 */
     bool summed;         /* the driver tells no total: the sum of what its processes use */
-    char backend[16];    /* who told: nvml, drm; none if nobody knows the device */
+    char backend[16];    /* the vendor that told: nvml, drm; none if no vendor knows it */
     uint64_t used_bytes; /* by everybody, in a partition or not, and by the driver itself */
     char note[192];      /* why it is not known although it could be ("the nvml driver did
                           * not answer within 2 s"): one line for the administrator; or "" */
@@ -47,7 +46,7 @@ struct gpu_usage_process {
      * it was missing once it may begin again, and a pid can belong to another process by
      * then: look at its start time.
      * drm: what the kernel counted since the process opened the device, to the
-     * nanosecond, the sum over the engines, so it can grow faster than time Intel's xe
+     * nanosecond, the sum over the engines, so it can grow faster than time. Intel's xe
      * tells cycles instead of time: 0.
      * nvml: the driver looks some six times a second which process runs a kernel, and tells
      * for each in how many of these looks it did, in whole percent, since the question
@@ -73,15 +72,15 @@ struct gpu_usage {
 
 /* NULL or 0 is the default. Texts are borrowed during usage_reader_new. */
 struct usage_options {
-    const char *program; /* what is executed with --meter; "/proc/self/exe" */
-    const char *proc;    /* "/proc" */
-    const char *sys;     /* "/sys" */
-    const char *nvml;    /* the library; "libnvidia-ml.so.1" */
-    int timeout_ms;      /* 2000: a process that does not answer within is killed */
-    int first_ms;        /* 10000: the same for the first question to a new process: a driver
-                          * may have to wake its devices up */
-    int idle_ms;         /* 60000: the process ends when it was not asked for so long */
-    int retry_ms;        /* 60000: a driver that failed is not asked for so long */
+    const char *program;     /* executed with --driver; "/proc/self/exe" */
+    const char *proc;        /* "/proc" */
+    const char *sys;         /* "/sys" */
+    int timeout_ms;          /* 2000: the process is killed when a vendor takes longer */
+    int first_ms;            /* 10000: the same for the first question to a new process: a driver
+                              * may have to wake its devices up */
+    int idle_ms;             /* 60000: the process ends when it was not asked for so long */
+    int retry_ms;            /* 60000: a driver that failed is not asked for so long */
+    int64_t (*now_ns)(void); /* CLOCK_MONOTONIC; tests let time pass */
 };
 
 struct usage_reader;
@@ -97,8 +96,8 @@ struct usage_reader *usage_reader_free(struct usage_reader *reader);
 
 /* Asks; starts the process if there is none. Does nothing if a question is under way or
  * an answer was not taken yet. Never fails: what goes wrong is told in the notes of the
- * answer, and there will be one within first_ms or timeout_ms. Some 0.1 ms, 0.5 ms when
- * the process must be started. */
+ * answer, and there will be one within first_ms or timeout_ms for each vendor. Some 0.1 ms, 0.5 ms
+ * when the process must be started. */
 void usage_reader_ask(struct usage_reader *reader);
 /* Readable (POLLIN) when usage_reader_take should be called; the same for as long as the usage
  * reader lives. Not to be read or closed. */
@@ -107,16 +106,5 @@ int usage_reader_fd(const struct usage_reader *reader);
  * usage reader (other than usage_reader_fd). -EAGAIN: none yet. To be called whenever the
  * descriptor is readable, also when nothing was asked: it clears up after a process that ended. */
 int usage_reader_take(struct usage_reader *reader, const struct gpu_usage **ret_usage);
-
-/* What `chronosfs --meter FD` is; returns the exit status. Serves questions on FD until
- * its other end is closed, or it is idle. To be called at the very start of main, while
- * there is one thread. Says nothing if `fd_text` is not such a descriptor: exit status 2. */
-int usage_process(const char *fd_text);
-
-/* A way to ask, for the lists in documentation and tests. */
-struct usage_backend;
-extern const struct usage_backend *const usage_backends[]; /* ends with NULL; in order */
-const char *usage_backend_name(const struct usage_backend *backend);
-const char *usage_backend_help(const struct usage_backend *backend);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Puts what the backends said together to one answer; see meter.h. It must not know
+ * Puts what the vendors said together to one answer; see usage.h. It must not know
  * how they were asked.
  */
 #include "usage_state.h"
@@ -8,23 +8,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static void name_backend(struct gpu_usage_device *device, const char *name)
+static void name_vendor(struct gpu_usage_device *device, const char *name)
 {
     snprintf(device->backend, sizeof(device->backend), "%s", name);
 }
 
-/* Devices that nobody told about: because of whom? */
+/* Devices that no vendor knows: which vendor's trouble hides them? */
 static void explain(struct usage_reader *reader)
 {
-    for (uint32_t i = 0; i < reader->hello.device_count; i++) {
+    for (uint32_t i = 0; i < reader->setup.device_count; i++) {
         struct gpu_usage_device *device = &reader->usage.device[i];
-        for (size_t b = 0; usage_backends[b] != NULL; b++) {
+        for (size_t b = 0; gpu_vendors[b]; b++) {
             const struct standing *standing = &reader->standing[b];
             if (device->known || device->note[0] != '\0' || (standing->others >> i & 1) != 0)
                 continue;
             memcpy(device->note, standing->note, sizeof(device->note));
             if (device->note[0] != '\0')
-                name_backend(device, usage_backends[b]->name);
+                name_vendor(device, gpu_vendors[b]->name);
         }
     }
 }
@@ -35,7 +35,7 @@ static void explain(struct usage_reader *reader)
 static uint64_t count_on(const struct usage_reader *reader, const struct gpu_usage_process *row)
 {
     const struct gpu_usage_process *old = usage_rows_find(&reader->before, row->device, row->pid);
-    if (old == NULL)
+    if (!old)
         return row->busy_ns;
     uint64_t told = reader->told.row[old - reader->before.row].busy_ns;
     return row->busy_ns > old->busy_ns ? told + (row->busy_ns - old->busy_ns) : told;
@@ -53,7 +53,7 @@ static void tell_rows(struct usage_reader *reader)
         row.busy_ns = count_on(reader, &row);
         usage->process[i] = row;
         if (usage_rows_add(&told, &row) < 0) {
-            reader->rows.count = i; /* no memory: what cannot be remembered begins anew */
+            reader->rows.count = i; /* no memory: what cannot be remembered starts again */
             break;
         }
         usage->process_count = (uint32_t)i + 1;
@@ -65,7 +65,7 @@ static void tell_rows(struct usage_reader *reader)
     reader->rows = (struct usage_rows){0};
 }
 
-static void take_device(struct usage_reader *reader, uint32_t backend, uint32_t index)
+static void take_device(struct usage_reader *reader, uint32_t vendor, uint32_t index)
 {
     const struct usage_device *told = &reader->wire.answer.device[index];
     struct gpu_usage_device *device = &reader->usage.device[index];
@@ -75,19 +75,19 @@ static void take_device(struct usage_reader *reader, uint32_t backend, uint32_t 
     device->known = told->known;
     device->summed = told->summed;
     device->used_bytes = told->used_bytes;
-    name_backend(device, usage_backends[backend]->name);
+    name_vendor(device, gpu_vendors[vendor]->name);
     memcpy(device->note, told->note, sizeof(device->note));
 }
 
-void usage_merge_take(struct usage_reader *reader, uint32_t backend)
+void usage_merge_take(struct usage_reader *reader, uint32_t vendor)
 {
     const struct usage_answer *answer = &reader->wire.answer;
-    struct standing *standing = &reader->standing[backend];
+    struct standing *standing = &reader->standing[vendor];
     uint64_t knows = 0;
 
-    for (uint32_t i = 0; i < reader->hello.device_count; i++) {
+    for (uint32_t i = 0; i < reader->setup.device_count; i++) {
         if (!reader->usage.device[i].known && reader->usage.device[i].note[0] == '\0') {
-            take_device(reader, backend, i);
+            take_device(reader, vendor, i);
             knows |= (uint64_t)(answer->device[i].known) << i;
         }
         if (answer->note[0] == '\0') {
@@ -108,5 +108,5 @@ void usage_merge_finish(struct usage_reader *reader)
 {
     explain(reader);
     tell_rows(reader);
-    reader->usage.took_ns = usage_now_ns() - reader->usage.asked_ns;
+    reader->usage.took_ns = reader->now_ns() - reader->usage.asked_ns;
 }

@@ -2,21 +2,17 @@
 /* Rows of usage; see usage_rows.h. */
 #include "usage_rows.h"
 
+#include "core/base/array.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 int usage_rows_add(struct usage_rows *rows, const struct gpu_usage_process *row)
 {
-    if (rows->count == rows->room) {
-        size_t room = rows->room > 0 ? rows->room * 2 : 64;
-        void *larger = reallocarray(rows->row, room, sizeof(*rows->row));
-        if (larger == NULL)
-            return -ENOMEM;
-        rows->row = larger;
-        rows->room = room;
-    }
-    rows->row[rows->count++] = *row;
-    return 0;
+    int r = array_reserve(rows->row, rows->capacity, rows->count + 1);
+    if (!r)
+        rows->row[rows->count++] = *row;
+    return r;
 }
 
 static int by_place(const void *left, const void *right)

@@ -11,7 +11,7 @@
 /* All zero is an empty list; usage_rows_free ends it. */
 struct usage_rows {
     struct gpu_usage_process *row;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* 0 or -ENOMEM. */

@@ -49,7 +49,7 @@ struct access {
     struct holder *holders; /* sorted, each once */
     size_t holder_count, holder_capacity;
     uint64_t held; /* devices whose own nodes are in the gate */
-    char why[DEVACL_SENTENCE_MAX];
+    char why[MESSAGE_MAX];
 };
 
 int access_new(const struct access_start *start, struct access **ret_access)
@@ -184,7 +184,7 @@ static size_t put_ids(const struct access *access, const struct access_node *nod
 
 /* -- opening and closing ------------------------------------------------------------------ */
 
-static int apply(struct access *access, char *message, size_t size)
+static int apply(struct access *access, struct message *message)
 {
     struct devacl_node *wanted = calloc(access->node_count + 1, sizeof(*wanted));
     uint32_t *ids = calloc(access->node_count * access->holder_count + 1, sizeof(*ids));
@@ -201,9 +201,9 @@ static int apply(struct access *access, char *message, size_t size)
             wanted[i].gid_count = put_ids(access, node, true, next);
             next += wanted[i].gid_count;
         }
-        r = devacl_apply(access->devacl, wanted, access->node_count, message, size);
+        r = devacl_apply(access->devacl, wanted, access->node_count, message);
     } else {
-        snprintf(message, size, "not enough memory for the gate: device nodes stay as they are");
+        message_set(r, message, "not enough memory for the gate: device nodes stay as they are");
     }
     free(wanted);
     free(ids);
@@ -214,14 +214,14 @@ static int apply(struct access *access, char *message, size_t size)
 static bool open_devacl(struct access *access)
 {
     const struct devacl_options options = {.state_dir = access->start.state_dir};
-    char message[DEVACL_SENTENCE_MAX];
+    struct message message;
     if (access->devacl)
         return true;
-    int r = devacl_new(&options, &access->devacl, message, sizeof(message));
+    int r = devacl_new(&options, &access->devacl, &message);
     if (r)
-        set_why(access, message);
-    else if (*message)
-        log_say("%s", message);
+        set_why(access, message.text);
+    else if (*message.text)
+        log_say("%s", message.text);
     return !r;
 }
 
@@ -255,29 +255,29 @@ static void find_weakness(const struct access *access, char *message, size_t siz
 
 static void hold(struct access *access, int64_t now_ns, bool scan)
 {
-    char message[DEVACL_SENTENCE_MAX] = "";
+    struct message message = {""};
     tell_changes(access, now_ns); /* before they are mended */
     if (scan)
         find_nodes(access);
     int r = find_holders(access);
     if (r)
-        snprintf(message, sizeof(message), "not enough memory for the gate: nobody new gets in");
+        message_set(r, &message, "not enough memory for the gate: nobody new gets in");
     else
-        r = apply(access, message, sizeof(message));
+        r = apply(access, &message);
     access->held = 0;
     for (size_t i = 0; !r && i < access->node_count; i++)
         access->held |= access->nodes[i].own ? access->nodes[i].devices : 0;
     if (!r)
-        find_weakness(access, message, sizeof(message));
-    set_why(access, message);
+        find_weakness(access, message.text, sizeof(message.text));
+    set_why(access, message.text);
 }
 
 static void let_go(struct access *access, int64_t now_ns)
 {
-    char message[DEVACL_SENTENCE_MAX];
+    struct message message;
     access->held = 0;
-    int r = devacl_release(access->devacl, message, sizeof(message));
-    set_why(access, r ? message : "");
+    int r = devacl_release(access->devacl, &message);
+    set_why(access, r ? message.text : "");
     access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
 }
 

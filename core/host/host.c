@@ -311,16 +311,16 @@ static int begin_access_and_police(struct host *host)
 
 static int open_proctrack(struct host *host, struct proctrack_options *options)
 {
-    char message[PROCTRACK_SENTENCE_MAX] = "";
-    int r = proctrack_open(options, &host->proctrack, message, sizeof(message));
-    if (*message)
-        log_say("programs of partitions: %s", message);
+    struct message message = {""};
+    int r = proctrack_open(options, &host->proctrack, &message);
+    if (*message.text)
+        log_say("programs of partitions: %s", message.text);
     if (r) { /* asked for cgroups, and they are gone */
-        snprintf(host->state.why, sizeof(host->state.why), "%s", message);
+        snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
         options->mode = "process-tree";
-        r = proctrack_open(options, &host->proctrack, message, sizeof(message));
-        if (*message)
-            log_say("programs of partitions: %s", message);
+        r = proctrack_open(options, &host->proctrack, &message);
+        if (*message.text)
+            log_say("programs of partitions: %s", message.text);
         return r;
     }
     const char *why = proctrack_why(host->proctrack);

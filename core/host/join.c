@@ -71,6 +71,7 @@ static bool can_end(const struct procfs_process *process)
 static int join(struct host *host, const struct host_join *join, struct host_result *result)
 {
     struct procfs_process process;
+    struct message message = {""};
     int32_t pid;
     int r = translate(host, join, &pid);
     if (r == -EACCES)
@@ -92,8 +93,7 @@ static int join(struct host *host, const struct host_join *join, struct host_res
                           "not end programs of others",
                           join->pid);
         if (!r)
-            r = proctrack_join(host->proctrack, join->id, &process, result->message,
-                               ENGINE_MESSAGE_MAX);
+            r = proctrack_join(host->proctrack, join->id, &process, &message);
         if (r != -EAGAIN)
             break;
         r = try + 1 < TRIES ? 0 : r;
@@ -106,8 +106,10 @@ static int join(struct host *host, const struct host_join *join, struct host_res
     if (r == -EAGAIN)
         return refuse(result, r, "Process %d changes its user again and again", join->pid);
     if (!r)
-        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64, (int)pid,
-                 join->id);
+        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64,
+                 (int)pid, join->id);
+    else
+        snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
     return r;
 }
 

@@ -3,6 +3,7 @@
 #include "police.h"
 
 #include "core/base/log.h"
+#include "core/gpu/vendor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* NVIDIA's driver counts the context of each process: 0.5 GiB on an H200 before anything
- * is allocated, more once many kernels are loaded. The other counters leave it out. */
-#define NVML_SLACK_BYTES (UINT64_C(1) << 30)
-#define SOON_NS          INT64_C(1000000000) /* a step that is due waits no less */
+#define SOON_NS INT64_C(1000000000) /* a step that is due waits no less */
 
 #define TTY_MAJOR       4
 #define PTS_MAJOR_FIRST 136
@@ -95,7 +93,6 @@ static void sort_partitions(struct police *police)
 static void add_process(struct police *police, const struct gpu_usage *usage,
                         const struct gpu_usage_process *used, struct watchdog_process *row)
 {
-    const char *backend = usage->device[used->device].backend;
     struct procfs_process process;
     *row = (struct watchdog_process){
         .pid = used->pid, .device = used->device, .bytes = used->memory_bytes};
@@ -104,7 +101,8 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
     row->uid = process.uid;
     row->start = process.start;
     row->partition_id = proctrack_partition_of(police->start.proctrack, used->pid);
-    row->slack_bytes = !strcmp(backend, "nvml") ? NVML_SLACK_BYTES : 0;
+    const struct gpu_vendor *vendor = gpu_vendor_find(usage->device[used->device].backend);
+    row->slack_bytes = vendor ? vendor->overhead_bytes : 0;
     add_partition(police, row->partition_id);
 }
 

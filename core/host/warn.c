@@ -6,6 +6,9 @@
  */
 #include "internal.h"
 
+#include "core/base/pidfd.h"
+
+#include "core/base/procfs.h"
 #include "core/engine/ending.h"
 
 #include <inttypes.h>
@@ -49,7 +52,7 @@ static bool send(struct host *host, const struct partition *partition, pid_t pid
         return false;
     bool sent = !proctrack_look(host->proctrack, pid, &process) && may_get(partition, &process) &&
                 proctrack_partition_of(host->proctrack, pid) == partition->id &&
-                !syscall(SYS_pidfd_send_signal, fd, (int)partition->warn_signal, NULL, 0);
+                !pidfd_send(fd, (int)partition->warn.signal);
     close(fd);
     return sent;
 }
@@ -59,7 +62,7 @@ void host_warn(struct host *host, const struct partition *partition)
     struct members members = {.count = 0};
     char details[64];
     uint32_t count = 0;
-    if (!partition->warn_signal || !allocations_find(&host->occupied, partition->id))
+    if (!partition->warn.signal || !allocations_find(&host->occupied, partition->id))
         return;
     proctrack_scan(host->proctrack);
     proctrack_members(host->proctrack, partition->id, add_member, &members);
@@ -69,6 +72,6 @@ void host_warn(struct host *host, const struct partition *partition)
     if (!count)
         return;
     snprintf(details, sizeof(details), "signal=%s processes=%" PRIu32,
-             ending_signal_text(partition->warn_signal), count);
+             ending_signal_text(partition->warn.signal), count);
     host_note(host, partition, "signalled", details);
 }

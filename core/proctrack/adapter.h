@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the adapters of the process tracker port share: the table of functions behind a
- * struct process tracker, which do what enforcer.h says, and how they are opened.
+ * struct proctrack, which do what proctrack.h says, and the processes that never join.
  */
 #ifndef CHRONOS_PROCTRACK_ADAPTER_H
 #define CHRONOS_PROCTRACK_ADAPTER_H
@@ -13,7 +13,7 @@ struct proctrack_ops {
     int (*look)(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process);
     pid_t (*leader)(struct proctrack *proctrack, pid_t tid);
     int (*join)(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                char *message, size_t size);
+                struct message *message);
     int (*members)(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                    void *context);
     uint64_t (*partition_of)(struct proctrack *proctrack, pid_t pid);
@@ -29,16 +29,16 @@ struct proctrack_ops {
 /* The first member of every adapter's own struct. */
 struct proctrack {
     const struct proctrack_ops *ops;
-    char why[PROCTRACK_SENTENCE_MAX];
+    struct message why;
     pid_t own[3]; /* never members: pid 1, this process, its supervisor or 1 */
 };
 
 typedef int proctrack_open_fn(const struct proctrack_options *options,
-                              struct proctrack **ret_proctrack, char *message, size_t size);
-proctrack_open_fn proctrack_open_cgroup, proctrack_open_tree, proctrack_open_fake;
+                              struct proctrack **ret_proctrack, struct message *message);
+proctrack_open_fn cgroup_open, ptree_open, fake_open;
 
 /* Each adapter calls it when it opens. */
-void proctrack_own_set(struct proctrack *proctrack, const struct proctrack_options *options);
-bool proctrack_is_own(const struct proctrack *proctrack, pid_t pid);
+void adapter_own_set(struct proctrack *proctrack, const struct proctrack_options *options);
+bool adapter_is_own(const struct proctrack *proctrack, pid_t pid);
 
 #endif

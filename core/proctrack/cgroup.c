@@ -17,8 +17,8 @@
  *   unit or job around it is stopped, its members are stopped too.
  * - Kill is one write for each cgroup: forks that are under way die with it, and it ends
  *   frozen and stopped members. What the kernel leaves out (a process whose first thread
- *   has ended while others run) is found and ended too. Freezing cannot be seen or undone by
- * members.
+ *   has ended while others run) is found and ended too. Freezing cannot be
+ *   seen or undone by members.
  * - proctrack_signal freezes for a moment, so that nobody is missed or told twice. A
  *   daemon killed just then leaves the partition frozen: see proctrack_each.
  * - After a restart the members are found by walking the tree.
@@ -38,6 +38,7 @@
 
 #include "core/base/message.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 
 #include "core/base/pidfd.h"
@@ -49,8 +50,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SIGNAL_WAIT_MS 200 /* how long a signal waits for all to stand still */
@@ -92,23 +91,23 @@ static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_fi
 static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list)
 {
     size_t first, count = leaves_of(cgroup, id, &first);
-    int rc = 0;
+    int r = 0;
     *list = (struct cgroup_pids){.pids = NULL};
-    for (size_t i = first; rc == 0 && i < first + count; i++)
-        rc = cgroup_list(cgroup, cgroup->leaves[i].path, list);
+    for (size_t i = first; !r && i < first + count; i++)
+        r = cgroup_list(cgroup, cgroup->leaves[i].path, list);
     cgroup_pids_sort(list);
-    return rc;
+    return r;
 }
 
 static int cgroup_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                           void *context)
 {
     struct cgroup_pids list;
-    int rc = members_list(cgroup_from(proctrack), id, &list);
-    for (size_t i = 0; rc == 0 && fn != NULL && i < list.count; i++)
+    int r = members_list(cgroup_from(proctrack), id, &list);
+    for (size_t i = 0; !r && fn && i < list.count; i++)
         fn(context, list.pids[i]);
     free(list.pids);
-    return rc != 0 ? rc : (int)list.count;
+    return r ? r : (int)list.count;
 }
 
 static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
@@ -123,52 +122,45 @@ static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
     return cgroup_ours(cgroup, path, &at);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Until all in the cgroup stand still. */
-static int frozen_wait(const struct cgroup *cgroup, const char *path, int64_t until_ms)
+static int frozen_wait(const struct cgroup *cgroup, const char *path, int64_t until_ns)
 {
     char name[PATH_MAX], text[128];
-    int rc = -EBUSY;
+    int r = -EBUSY;
     if (snprintf(name, sizeof(name), "%s/cgroup.events", path) >= (int)sizeof(name))
         return -ENAMETOOLONG;
     int fd = openat(cgroup->root_fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    while (rc == -EBUSY) {
+    while (r == -EBUSY) {
         ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
         text[length < 0 ? 0 : length] = '\0';
-        int64_t left_ms = until_ms - now_ms();
-        if (length < 0 || strstr(text, "frozen 1") != NULL)
-            rc = 0;
+        int64_t left_ms = (until_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
+        if (length < 0 || strstr(text, "frozen 1"))
+            r = 0;
         else if (left_ms <= 0)
             break;
         else
             poll(&(struct pollfd){.fd = fd, .events = POLLPRI}, 1, (int)left_ms);
     }
     close(fd);
-    return rc;
+    return r;
 }
 
 static int freeze_for(struct cgroup *cgroup, uint64_t id, bool frozen, int wait_ms)
 {
     size_t first, count = leaves_of(cgroup, id, &first);
-    int64_t until_ms = now_ms() + wait_ms;
-    int rc = 0;
+    int64_t until_ns = clock_monotonic_ns() + wait_ms * NS_PER_MS;
+    int r = 0;
     for (size_t i = first; i < first + count; i++) {
         int written =
             cgroup_write(cgroup, cgroup->leaves[i].path, "cgroup.freeze", frozen ? "1" : "0");
         if (written != 0 && written != -ENOENT && written != -ENODEV)
-            rc = written;
+            r = written;
     }
-    for (size_t i = first; rc == 0 && frozen && i < first + count; i++)
-        rc = frozen_wait(cgroup, cgroup->leaves[i].path, until_ms);
-    return rc;
+    for (size_t i = first; !r && frozen && i < first + count; i++)
+        r = frozen_wait(cgroup, cgroup->leaves[i].path, until_ns);
+    return r;
 }
 
 static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
@@ -189,14 +181,14 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 /* Through a descriptor, and only if what it names is a member while we have it. */
 static int signal_one(struct proctrack *proctrack, uint64_t id, pid_t pid, int signo)
 {
-    cgroup_step(cgroup_from(proctrack), "signal");
-    int rc = -ESRCH, pidfd = pidfd_open(pid, 0);
+    steps_before(&cgroup_from(proctrack)->steps, "signal");
+    int r = -ESRCH, pidfd = pidfd_new(pid);
     if (pidfd < 0)
-        return -errno;
+        return pidfd;
     if (cgroup_partition_of(proctrack, pid) == id)
-        rc = pidfd_send(pidfd, signo);
+        r = pidfd_send(pidfd, signo);
     close(pidfd);
-    return rc;
+    return r;
 }
 
 static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
@@ -206,8 +198,8 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, ui
     bool was_frozen = is_frozen(cgroup, id), refused = false;
     if (!was_frozen)
         freeze_for(cgroup, id, true, SIGNAL_WAIT_MS); /* not all: then it is less exact */
-    int rc = members_list(cgroup, id, &list);
-    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+    int r = members_list(cgroup, id, &list);
+    for (size_t i = 0; !r && i < list.count; i++) {
         int sent = signal_one(proctrack, id, list.pids[i], signo);
         *ret_count += sent == 0;
         refused = refused || sent == -EPERM;
@@ -215,7 +207,7 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, ui
     free(list.pids);
     if (!was_frozen)
         freeze_for(cgroup, id, false, 0);
-    return rc == 0 && refused && *ret_count == 0 ? -EPERM : rc;
+    return !r && refused && *ret_count == 0 ? -EPERM : r;
 }
 
 /* cgroup.kill leaves one out: a process whose first thread has ended while others run.
@@ -226,37 +218,37 @@ static int kill_headless(struct proctrack *proctrack, uint64_t id)
     const struct cgroup *cgroup = cgroup_from(proctrack);
     struct cgroup_pids list;
     struct procfs_stat stat;
-    int found = 0, rc = members_list(cgroup, id, &list);
-    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+    int found = 0, r = members_list(cgroup, id, &list);
+    for (size_t i = 0; !r && i < list.count; i++) {
         if (procfs_stat_read(cgroup->proc_fd, list.pids[i], &stat) != 0 || stat.state != 'Z')
             continue;
         signal_one(proctrack, id, list.pids[i], SIGKILL);
         found++;
     }
     free(list.pids);
-    return rc != 0 ? rc : found;
+    return r ? r : found;
 }
 
 static int kill_leaves(const struct cgroup *cgroup, uint64_t id)
 {
     size_t first, count = leaves_of(cgroup, id, &first);
-    int rc = 0;
+    int r = 0;
     for (size_t i = first; i < first + count; i++) {
         int written = cgroup_write(cgroup, cgroup->leaves[i].path, "cgroup.kill", "1");
         if (written != 0 && written != -ENOENT && written != -ENODEV)
-            rc = written;
+            r = written;
     }
-    return rc;
+    return r;
 }
 
 static int cgroup_kill(struct proctrack *proctrack, uint64_t id)
 {
     for (int round = 0; round < KILL_ROUNDS; round++) {
-        int rc = kill_leaves(cgroup_from(proctrack), id);
-        if (rc == 0)
-            rc = kill_headless(proctrack, id);
-        if (rc <= 0)
-            return rc;
+        int r = kill_leaves(cgroup_from(proctrack), id);
+        if (!r)
+            r = kill_headless(proctrack, id);
+        if (r <= 0)
+            return r;
         usleep(1000); /* they, and what they may have started before, go in this time */
     }
     return -EAGAIN;
@@ -266,7 +258,7 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
     size_t first, count = leaves_of(cgroup, id, &first), kept = first;
-    int rc = 0;
+    int r = 0;
     for (size_t i = first; i < first + count; i++) {
         if (cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
             return -EBUSY;
@@ -278,10 +270,10 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
         else
             cgroup->leaves[kept++] = cgroup->leaves[i];
         if (removed < 0)
-            rc = removed;
+            r = removed;
     }
     cgroup->leaf_count = kept;
-    return rc;
+    return r;
 }
 
 static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
@@ -295,7 +287,7 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
         int members = cgroup_members(proctrack, id, NULL, NULL);
         if (members < 0)
             return members;
-        if (fn != NULL)
+        if (fn)
             fn(context, id, (uint32_t)members, is_frozen(cgroup, id));
         count++;
     }
@@ -334,44 +326,43 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .close = cgroup_close};
 
 /* Everything but memory, in the order that makes the clearest sentence. */
-static int prepare(struct cgroup *cgroup, const struct proctrack_options *options, char *message,
-                   size_t size)
+static int prepare(struct cgroup *cgroup, const struct proctrack_options *options,
+                   struct message *message)
 {
     if (geteuid() != 0)
-        return message_refuse(-EPERM, message, size, "only root can make cgroups for others");
+        return message_set(-EPERM, message, "only root can make cgroups for others");
     cgroup->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->proc_fd < 0)
-        return message_refuse(-errno, message, size, "%s cannot be opened: %s", options->proc,
-                              strerror(errno));
-    int rc = cgroup_mount_open(cgroup, options, message, size);
-    if (rc != 0)
-        return rc;
-    rc = cgroup_step_out(cgroup, getpid());
-    if (rc == 0 && options->supervisor > 0)
-        rc = cgroup_step_out(cgroup, options->supervisor);
-    if (rc == 0)
-        rc = cgroup_walk(cgroup);
-    if (rc != 0)
-        message_refuse(rc, message, size, "the cgroup tree cannot be used: %s", strerror(-rc));
-    return rc;
+        return message_set(-errno, message, "%s cannot be opened: %s", options->proc,
+                           strerror(errno));
+    int r = cgroup_mount_open(cgroup, options, message);
+    if (r)
+        return r;
+    r = cgroup_step_out(cgroup, getpid());
+    if (!r && options->supervisor > 0)
+        r = cgroup_step_out(cgroup, options->supervisor);
+    if (!r)
+        r = cgroup_walk(cgroup);
+    if (r)
+        message_set(r, message, "the cgroup tree cannot be used: %s", strerror(-r));
+    return r;
 }
 
-int proctrack_open_cgroup(const struct proctrack_options *options, struct proctrack **ret_proctrack,
-                          char *message, size_t size)
+int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+                struct message *message)
 {
     struct cgroup *cgroup = calloc(1, sizeof(*cgroup));
-    if (cgroup == NULL)
-        return message_refuse(-ENOMEM, message, size, "there is no memory for the enforcer");
+    if (!cgroup)
+        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
     cgroup->port.ops = &cgroup_ops;
-    proctrack_own_set(&cgroup->port, options);
+    adapter_own_set(&cgroup->port, options);
     cgroup->proc_fd = cgroup->root_fd = -1;
-    cgroup->before_step = options->before_step;
-    cgroup->context = options->context;
+    cgroup->steps = options->steps;
     snprintf(cgroup->prefix, sizeof(cgroup->prefix), "chronosfs-%s-p", options->instance);
-    int rc = prepare(cgroup, options, message, size);
-    if (rc != 0) {
+    int r = prepare(cgroup, options, message);
+    if (r) {
         cgroup_close(&cgroup->port);
-        return rc;
+        return r;
     }
     *ret_proctrack = &cgroup->port;
     return 0;

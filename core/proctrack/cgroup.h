@@ -25,26 +25,18 @@ struct cgroup {
     char root[PATH_MAX];        /* what the mount shows of the hierarchy, "/" usually */
     char prefix[40];            /* "chronosfs-INSTANCE-p"; the partition's number follows */
     struct cgroup_leaf *leaves; /* by id */
-    size_t leaf_count;
-    void (*before_step)(void *context, const char *step);
-    void *context;
+    size_t leaf_count, leaf_capacity;
+    struct steps steps;
 };
-
-/* For tests. */
-static inline void cgroup_step(const struct cgroup *cgroup, const char *name)
-{
-    if (cgroup->before_step != NULL)
-        cgroup->before_step(cgroup->context, name);
-}
 
 struct cgroup_pids {
     pid_t *pids;
-    size_t count, room;
+    size_t count, capacity;
 };
 
 /* cgroup_mount.c: which mount, and whether it does what we need. */
-int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options, char *message,
-                      size_t size);
+int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options,
+                      struct message *message);
 
 /* cgroup_dir.c: directories and files of the tree. */
 int cgroup_write(const struct cgroup *cgroup, const char *path, const char *file, const char *text);
@@ -72,7 +64,7 @@ int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path);
 
 /* cgroup_join.c */
 int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                char *message, size_t size);
+                struct message *message);
 /* Sees to it that the daemon is in no partition itself. */
 int cgroup_step_out(const struct cgroup *cgroup, pid_t pid);
 

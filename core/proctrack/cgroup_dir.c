@@ -6,6 +6,7 @@
  */
 #include "cgroup.h"
 
+#include "core/base/array.h"
 #include "core/base/fd.h"
 
 #include <dirent.h>
@@ -32,22 +33,19 @@ int cgroup_write(const struct cgroup *cgroup, const char *path, const char *file
     int fd = file_open(cgroup, path, file, O_WRONLY);
     if (fd < 0)
         return fd;
-    int rc = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    int r = write(fd, text, strlen(text)) < 0 ? -errno : 0;
     close(fd);
-    return rc;
+    return r;
 }
 
 int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
                 size_t size)
 {
-    int fd = file_open(cgroup, path, file, O_RDONLY);
-    if (fd < 0)
-        return fd;
-    ssize_t length = read(fd, text, size - 1);
-    int rc = length < 0 ? -errno : (int)length;
-    close(fd);
-    text[length < 0 ? 0 : length] = '\0';
-    return rc;
+    char full[PATH_MAX];
+    if (snprintf(full, sizeof(full), "%s%s%s", path, path[0] == '\0' ? "" : "/", file) >=
+        (int)sizeof(full))
+        return -ENAMETOOLONG;
+    return (int)fd_read_text(cgroup->root_fd, full, text, size);
 }
 
 bool cgroup_message(const struct cgroup *cgroup, const char *path, const char *file,
@@ -59,7 +57,7 @@ bool cgroup_message(const struct cgroup *cgroup, const char *path, const char *f
     if (word[0] == '\0')
         return text[0] != '0';
     const char *at = strstr(text, word);
-    return at != NULL && at[strlen(word) + 1] != '0';
+    return at && at[strlen(word) + 1] != '0';
 }
 
 /* What of a path of the hierarchy is below the mount; NULL: it is elsewhere. */
@@ -76,38 +74,18 @@ static const char *below(const char *root, const char *path)
 
 int cgroup_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX])
 {
-    char name[32], line[PROCFS_LINE_MAX];
-    int rc = -ESRCH;
-    snprintf(name, sizeof(name), "%d/cgroup", pid);
-    int fd = openat(cgroup->proc_fd, name, O_RDONLY | O_CLOEXEC);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-    if (file == NULL) {
-        fd_close(fd);
-        return fd < 0 ? -ESRCH : -ENOMEM;
-    }
-    while (rc == -ESRCH && fgets(line, sizeof(line), file) != NULL) {
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        const char *found = below(cgroup->root, line + 3);
-        rc = found == NULL ? -EXDEV : 0;
-        if (rc == 0 && snprintf(path, PATH_MAX, "%s", found) >= PATH_MAX)
-            rc = -EXDEV;
-    }
-    fclose(file);
-    return rc;
+    char line[PROCFS_LINE_MAX];
+    int r = procfs_cgroup_read(cgroup->proc_fd, pid, line);
+    if (r)
+        return r;
+    const char *found = below(cgroup->root, line);
+    return found && snprintf(path, PATH_MAX, "%s", found) < PATH_MAX ? 0 : -EXDEV;
 }
 
 static int pid_list_add(struct cgroup_pids *list, pid_t pid)
 {
-    if (list->count == list->room) {
-        size_t room = list->room == 0 ? 64 : 2 * list->room;
-        pid_t *grown = realloc(list->pids, room * sizeof(*grown));
-        if (grown == NULL)
-            return -ENOMEM;
-        list->pids = grown;
-        list->room = room;
-    }
+    if (array_reserve(list->pids, list->capacity, list->count + 1))
+        return -ENOMEM;
     list->pids[list->count++] = pid;
     return 0;
 }
@@ -136,19 +114,19 @@ void cgroup_pids_sort(struct cgroup_pids *list)
 static int list_one(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
 {
     char line[32];
-    int rc = 0, fd = file_open(cgroup, path, "cgroup.procs", O_RDONLY);
+    int r = 0, fd = file_open(cgroup, path, "cgroup.procs", O_RDONLY);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-    if (file == NULL) {
+    if (!file) {
         fd_close(fd);
         return fd == -ENOENT || fd == -ENODEV ? 0 : fd < 0 ? fd : -ENOMEM;
     }
-    while (rc == 0 && fgets(line, sizeof(line), file) != NULL) {
+    while (!r && fgets(line, sizeof(line), file)) {
         int pid = atoi(line);
         if (pid > 0)
-            rc = pid_list_add(list, pid);
+            r = pid_list_add(list, pid);
     }
     fclose(file);
-    return rc;
+    return r;
 }
 
 /* Calls fn for each cgroup right below `path`. Users with a part of the tree can make
@@ -158,28 +136,28 @@ static int each_below(const struct cgroup *cgroup, const char *path,
                       void *context)
 {
     char full[PATH_MAX];
-    int rc = 0, fd = file_open(cgroup, path, ".", O_RDONLY | O_DIRECTORY);
+    int r = 0, fd = file_open(cgroup, path, ".", O_RDONLY | O_DIRECTORY);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (directory == NULL) {
+    if (!directory) {
         fd_close(fd);
         return fd == -ENOENT || fd == -ENODEV || fd == -ENAMETOOLONG ? 0 : fd < 0 ? fd : -ENOMEM;
     }
-    for (struct dirent *entry; rc == 0 && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; !r && (entry = readdir(directory)) != NULL;) {
         if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
             strcmp(entry->d_name, "..") == 0)
             continue;
         if (snprintf(full, sizeof(full), "%s%s%s", path, path[0] == '\0' ? "" : "/",
                      entry->d_name) < (int)sizeof(full))
-            rc = fn(cgroup, full, context);
+            r = fn(cgroup, full, context);
     }
     closedir(directory);
-    return rc;
+    return r;
 }
 
 static int list_below(const struct cgroup *cgroup, const char *path, void *context)
 {
-    int rc = list_one(cgroup, path, context);
-    return rc != 0 ? rc : each_below(cgroup, path, list_below, context);
+    int r = list_one(cgroup, path, context);
+    return r ? r : each_below(cgroup, path, list_below, context);
 }
 
 int cgroup_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
@@ -189,10 +167,10 @@ int cgroup_list(const struct cgroup *cgroup, const char *path, struct cgroup_pid
 
 static int remove_below(const struct cgroup *cgroup, const char *path, void *context)
 {
-    int rc = each_below(cgroup, path, remove_below, context);
-    if (rc == 0 && unlinkat(cgroup->root_fd, path, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        rc = -errno;
-    return rc;
+    int r = each_below(cgroup, path, remove_below, context);
+    if (!r && unlinkat(cgroup->root_fd, path, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        r = -errno;
+    return r;
 }
 
 int cgroup_remove(const struct cgroup *cgroup, const char *path)
@@ -290,7 +268,7 @@ static bool takes_children(const struct cgroup *cgroup, const char *path)
 static void up(char *path)
 {
     char *slash = strrchr(path, '/');
-    *(slash == NULL ? path : slash) = '\0';
+    *(slash ? slash : path) = '\0';
 }
 
 /* Moving takes the right to write in the nearest directory above both places. So the
@@ -320,17 +298,14 @@ int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
             return 0;
         at++;
     }
-    struct cgroup_leaf *grown =
-        realloc(cgroup->leaves, (cgroup->leaf_count + 1) * sizeof(*cgroup->leaves));
-    char *copy = strdup(path);
-    if (grown != NULL)
-        cgroup->leaves = grown;
-    if (grown == NULL || copy == NULL) {
-        free(copy);
+    if (array_reserve(cgroup->leaves, cgroup->leaf_capacity, cgroup->leaf_count + 1))
         return -ENOMEM;
-    }
-    memmove(&grown[at + 1], &grown[at], (cgroup->leaf_count - at) * sizeof(*grown));
-    grown[at] = (struct cgroup_leaf){.id = id, .path = copy};
+    struct cgroup_leaf *leaf = &cgroup->leaves[at];
+    char *copy = strdup(path);
+    if (!copy)
+        return -ENOMEM;
+    memmove(leaf + 1, leaf, (cgroup->leaf_count - at) * sizeof(*leaf));
+    *leaf = (struct cgroup_leaf){.id = id, .path = copy};
     cgroup->leaf_count++;
     return 0;
 }

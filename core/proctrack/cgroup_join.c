@@ -51,10 +51,10 @@ static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
         return -errno;
     if (cgroup_ours(cgroup, leaf, &at) != id)
         return -EEXIST; /* somebody else made it, and could take its processes away */
-    int rc = cgroup_leaf_add(cgroup, id, leaf);
-    if (rc == 0 && frozen)
-        rc = cgroup_write(cgroup, leaf, "cgroup.freeze", "1");
-    return rc;
+    int r = cgroup_leaf_add(cgroup, id, leaf);
+    if (!r && frozen)
+        r = cgroup_write(cgroup, leaf, "cgroup.freeze", "1");
+    return r;
 }
 
 static bool is_below(const char *path, const char *leaf)
@@ -127,23 +127,23 @@ static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_pro
                      int pidfd, const char *origin)
 {
     char leaf[PATH_MAX];
-    int rc = -ENOENT;
+    int r = -ENOENT;
     /* systemd may remove it while it is empty */
-    for (int tries = 0; (rc == -ENOENT || rc == -ENODEV) && tries < 3; tries++) {
-        rc = leaf_make(cgroup, id, origin, leaf);
-        if (rc != 0)
+    for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
+        r = leaf_make(cgroup, id, origin, leaf);
+        if (r)
             continue;
-        cgroup_step(cgroup, "move");
-        rc = move(cgroup, leaf, process->pid);
-        cgroup_step(cgroup, "moved");
+        steps_before(&cgroup->steps, "move");
+        r = move(cgroup, leaf, process->pid);
+        steps_before(&cgroup->steps, "moved");
     }
-    if (rc == 0 && !pidfd_lives(pidfd)) {
+    if (!r && !pidfd_lives(pidfd)) {
         move_back(cgroup, leaf, process->pid);
-        rc = -ESRCH;
+        r = -ESRCH;
     }
-    if (rc != 0)
+    if (r)
         leaf_drop(cgroup, leaf);
-    return rc;
+    return r;
 }
 
 /* Where the leaf for a process goes; *ret_in is the partition that it is in already. */
@@ -152,65 +152,63 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
 {
     struct procfs_ids ids;
     size_t at;
-    int rc = cgroup_of(cgroup, pid, origin);
-    if (rc != 0)
-        return rc;
+    int r = cgroup_of(cgroup, pid, origin);
+    if (r)
+        return r;
     *ret_in = cgroup_ours(cgroup, origin, &at);
     if (*ret_in != 0)
         origin[at] = '\0';
-    rc = procfs_ids_read(cgroup->proc_fd, pid, &ids);
-    if (rc != 0)
-        return rc;
+    r = procfs_ids_read(cgroup->proc_fd, pid, &ids);
+    if (r)
+        return r;
     cgroup_climb(cgroup, &ids, origin);
     free(ids.groups);
     return 0;
 }
 
-static int explain(int rc, pid_t pid, const char *origin, char *message, size_t size)
+static int explain(int r, pid_t pid, const char *origin, struct message *message)
 {
-    if (rc == -EXDEV)
-        return message_refuse(
-            rc, message, size,
-            "process %d is in a part of the cgroup tree that chronosfs cannot see", pid);
-    if (rc == -EAGAIN) /* of mkdir; -EAGAIN itself means that the ids changed */
-        return message_refuse(-ENOSPC, message, size,
-                              "/%s may have no more cgroups: see its cgroup.max.descendants",
-                              origin);
-    if (rc == -EACCES)
-        rc = -EPERM;
-    if (rc != 0 && rc != -ESRCH)
-        message_refuse(rc, message, size, "process %d could not be moved to a cgroup in /%s: %s",
-                       pid, origin, strerror(-rc));
-    return rc;
+    if (r == -EXDEV)
+        return message_set(r, message,
+                           "process %d is in a part of the cgroup tree that chronosfs cannot see",
+                           pid);
+    if (r == -EAGAIN) /* of mkdir; -EAGAIN itself means that the ids changed */
+        return message_set(-ENOSPC, message,
+                           "/%s may have no more cgroups: see its cgroup.max.descendants", origin);
+    if (r == -EACCES)
+        r = -EPERM;
+    if (r && r != -ESRCH)
+        message_set(r, message, "process %d could not be moved to a cgroup in /%s: %s", pid, origin,
+                    strerror(-r));
+    return r;
 }
 
 int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                char *message, size_t size)
+                struct message *message)
 {
     struct cgroup *cgroup = (struct cgroup *)proctrack;
     char origin[PATH_MAX] = "";
     struct procfs_stat stat;
     uint64_t in = 0;
     int pidfd = -1;
-    int rc = procfs_look_again(cgroup->proc_fd, process, &pidfd);
-    if (rc != 0)
-        return rc;
-    cgroup_step(cgroup, "open");
-    rc = procfs_stat_read(cgroup->proc_fd, process->pid, &stat);
-    if (rc == 0 && stat.state == 'Z') {
+    int r = procfs_look_again(cgroup->proc_fd, process, &pidfd);
+    if (r)
+        return r;
+    steps_before(&cgroup->steps, "open");
+    r = procfs_stat_read(cgroup->proc_fd, process->pid, &stat);
+    if (!r && stat.state == 'Z') {
         fd_close(pidfd);
-        return message_refuse(-EOPNOTSUPP, message, size,
-                              "process %d cannot be moved: its first thread has ended",
-                              process->pid);
+        return message_set(-EOPNOTSUPP, message,
+                           "process %d cannot be moved: its first thread has ended", process->pid);
     }
-    if (rc == 0)
-        rc = origin_find(cgroup, process->pid, origin, &in);
-    if (rc == 0 && in != id)
-        rc = join_from(cgroup, id, process, pidfd, origin);
+    if (!r)
+        r = origin_find(cgroup, process->pid, origin, &in);
+    if (!r && in != id)
+        r = join_from(cgroup, id, process, pidfd, origin);
     if (!pidfd_lives(pidfd))
-        rc = -ESRCH;
+        r = -ESRCH;
     fd_close(pidfd);
-    return explain(rc, process->pid, origin, message, size);
+    return explain(r, process->pid, origin, message);
 }
 
 int cgroup_step_out(const struct cgroup *cgroup, pid_t pid)

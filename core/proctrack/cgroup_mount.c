@@ -22,67 +22,63 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-static int probe(struct cgroup *cgroup, const char *mount, char *message, size_t size)
+static int probe(struct cgroup *cgroup, const char *mount, struct message *message)
 {
     static const char *const needed[] = {"cgroup.kill", "cgroup.freeze"};
     char name[64], path[128];
-    int rc = 0;
+    int r = 0;
     snprintf(name, sizeof(name), "%.26s-test", cgroup->prefix); /* chronosfs-INSTANCE-test */
     if (mkdirat(cgroup->root_fd, name, 0755) != 0 && errno != EEXIST) {
-        rc = -errno;
-        if (rc == -EROFS)
-            return message_refuse(rc, message, size, "cgroup v2 is mounted read-only at %s", mount);
-        return message_refuse(rc, message, size, "no cgroup can be made in %s: %s", mount,
-                              strerror(-rc));
+        r = -errno;
+        if (r == -EROFS)
+            return message_set(r, message, "cgroup v2 is mounted read-only at %s", mount);
+        return message_set(r, message, "no cgroup can be made in %s: %s", mount, strerror(-r));
     }
-    for (size_t i = 0; rc == 0 && i < sizeof(needed) / sizeof(needed[0]); i++) {
+    for (size_t i = 0; !r && i < sizeof(needed) / sizeof(needed[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", name, needed[i]);
         if (faccessat(cgroup->root_fd, path, W_OK, 0) != 0)
-            rc = message_refuse(-EOPNOTSUPP, message, size,
-                                "the cgroups in %s have no %s: that needs Linux 5.14", mount,
-                                needed[i]);
+            r = message_set(-EOPNOTSUPP, message,
+                            "the cgroups in %s have no %s: that needs Linux 5.14", mount,
+                            needed[i]);
     }
     unlinkat(cgroup->root_fd, name, AT_REMOVEDIR);
-    return rc;
+    return r;
 }
 
-static int use(struct cgroup *cgroup, const char *mount, const char *root, char *message,
-               size_t size)
+static int use(struct cgroup *cgroup, const char *mount, const char *root, struct message *message)
 {
     struct statfs info;
     cgroup->root_fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->root_fd < 0)
-        return message_refuse(-errno, message, size, "%s cannot be opened: %s", mount,
-                              strerror(errno));
+        return message_set(-errno, message, "%s cannot be opened: %s", mount, strerror(errno));
     snprintf(cgroup->root, sizeof(cgroup->root), "%s", root);
-    int rc = 0;
+    int r = 0;
     if (fstatfs(cgroup->root_fd, &info) != 0 || info.f_type != CGROUP2_SUPER_MAGIC)
-        rc = message_refuse(-ENOENT, message, size, "%s is no mount of cgroup v2", mount);
+        r = message_set(-ENOENT, message, "%s is no mount of cgroup v2", mount);
     else
-        rc = probe(cgroup, mount, message, size);
-    if (rc != 0)
+        r = probe(cgroup, mount, message);
+    if (r)
         cgroup->root_fd = fd_close(cgroup->root_fd);
-    return rc;
+    return r;
 }
 
-int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options, char *message,
-                      size_t size)
+int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options,
+                      struct message *message)
 {
     struct mountinfo_reader reader;
     struct mountinfo at;
     if (mountinfo_open(&reader, cgroup->proc_fd) != 0)
-        return message_refuse(-ENOENT, message, size, "the mounts cannot be read from /proc");
-    int rc = options->cgroup == NULL
-                 ? message_refuse(-ENOENT, message, size, "cgroup v2 is not mounted")
-                 : message_refuse(-ENOENT, message, size, "%s is no mount of cgroup v2",
-                                  options->cgroup);
-    while (rc != 0 && mountinfo_next(&reader, &at)) {
+        return message_set(-ENOENT, message, "the mounts cannot be read from /proc");
+    int r = !options->cgroup
+                ? message_set(-ENOENT, message, "cgroup v2 is not mounted")
+                : message_set(-ENOENT, message, "%s is no mount of cgroup v2", options->cgroup);
+    while (r && mountinfo_next(&reader, &at)) {
         if (strcmp(at.type, "cgroup2") == 0 &&
-            (options->cgroup == NULL || strcmp(options->cgroup, at.point) == 0))
-            rc = use(cgroup, at.point, at.root, message, size);
+            (!options->cgroup || strcmp(options->cgroup, at.point) == 0))
+            r = use(cgroup, at.point, at.root, message);
     }
     mountinfo_close(&reader);
-    if (rc == 0 && size > 0)
-        message[0] = '\0'; /* of a mount that was tried before */
-    return rc;
+    if (!r)
+        message->text[0] = '\0'; /* of a mount that was tried before */
+    return r;
 }

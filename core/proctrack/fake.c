@@ -6,6 +6,8 @@
 #include "fake.h"
 #include "adapter.h"
 
+#include "core/base/array.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,9 +32,9 @@ struct fake_partition {
 struct fake {
     struct proctrack port;
     struct fake_process *processes; /* the newest of a pid is the last one */
-    size_t process_count;
+    size_t process_count, process_capacity;
     struct fake_partition *partitions; /* by id */
-    size_t partition_count;
+    size_t partition_count, partition_capacity;
     pid_t next_pid;
     uint64_t ticks;
 };
@@ -54,7 +56,7 @@ static struct fake_process *find(const struct fake *fake, pid_t pid)
 static struct fake_process *find_living(const struct fake *fake, pid_t pid)
 {
     struct fake_process *p = find(fake, pid);
-    return p == NULL || p->zombie ? NULL : p;
+    return p && !p->zombie ? p : NULL;
 }
 
 static struct fake_partition *partition_find(const struct fake *fake, uint64_t id)
@@ -73,12 +75,9 @@ static bool is_member(const struct fake_process *p, uint64_t id)
 
 static int add(struct fake *fake, pid_t pid, uid_t uid, uint64_t partition)
 {
-    struct fake_process *grown =
-        realloc(fake->processes, (fake->process_count + 1) * sizeof(*fake->processes));
-    if (grown == NULL)
+    if (array_reserve(fake->processes, fake->process_capacity, fake->process_count + 1))
         return -ENOMEM;
-    fake->processes = grown;
-    struct fake_process *p = &grown[fake->process_count++];
+    struct fake_process *p = &fake->processes[fake->process_count++];
     memset(p, 0, sizeof(*p));
     p->process = (struct procfs_process){
         .pid = pid, .start = ++fake->ticks, .uid = uid, .euid = uid, .suid = uid, .gid = uid};
@@ -91,9 +90,9 @@ pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
     struct fake *fake = fake_of(proctrack);
     const struct fake_process *from = find_living(fake, parent);
     pid_t pid = fake->next_pid;
-    int rc = add(fake, pid, uid, from == NULL ? 0 : from->partition);
-    if (rc != 0)
-        return rc;
+    int r = add(fake, pid, uid, from ? from->partition : 0);
+    if (r)
+        return r;
     fake->next_pid++;
     return pid;
 }
@@ -107,7 +106,7 @@ int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid)
 void proctrack_fake_end(struct proctrack *proctrack, pid_t pid, bool zombie)
 {
     struct fake_process *p = find(fake_of(proctrack), pid);
-    if (p != NULL) {
+    if (p) {
         p->zombie = zombie;
         p->ended = !zombie;
     }
@@ -116,7 +115,7 @@ void proctrack_fake_end(struct proctrack *proctrack, pid_t pid, bool zombie)
 void proctrack_fake_stick(struct proctrack *proctrack, pid_t pid, bool stuck)
 {
     struct fake_process *p = find_living(fake_of(proctrack), pid);
-    if (p == NULL)
+    if (!p)
         return;
     p->stuck = stuck;
     p->ended = !stuck && p->doomed;
@@ -124,15 +123,15 @@ void proctrack_fake_stick(struct proctrack *proctrack, pid_t pid, bool stuck)
 
 bool proctrack_fake_alive(const struct proctrack *proctrack, pid_t pid)
 {
-    return find_living((const struct fake *)proctrack, pid) != NULL;
+    return find_living((const struct fake *)proctrack, pid);
 }
 
 bool proctrack_fake_frozen(const struct proctrack *proctrack, pid_t pid)
 {
     const struct fake *fake = (const struct fake *)proctrack;
     const struct fake_process *p = find_living(fake, pid);
-    const struct fake_partition *in = p == NULL ? NULL : partition_find(fake, p->partition);
-    return in != NULL && in->frozen;
+    const struct fake_partition *in = p ? partition_find(fake, p->partition) : NULL;
+    return in && in->frozen;
 }
 
 unsigned proctrack_fake_signals(const struct proctrack *proctrack, pid_t pid, int signo)
@@ -148,7 +147,7 @@ unsigned proctrack_fake_signals(const struct proctrack *proctrack, pid_t pid, in
 static int fake_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
     const struct fake_process *p = find_living(fake_of(proctrack), pid);
-    if (p == NULL)
+    if (!p)
         return -ESRCH;
     *ret_process = p->process;
     return 0;
@@ -156,23 +155,21 @@ static int fake_look(struct proctrack *proctrack, pid_t pid, struct procfs_proce
 
 static pid_t fake_leader(struct proctrack *proctrack, pid_t tid)
 {
-    return find(fake_of(proctrack), tid) == NULL ? -ESRCH : tid;
+    return find(fake_of(proctrack), tid) ? tid : -ESRCH;
 }
 
 static int partition_add(struct fake *fake, uint64_t id)
 {
     size_t at = 0;
-    if (partition_find(fake, id) != NULL)
+    if (partition_find(fake, id))
         return 0;
-    struct fake_partition *grown =
-        realloc(fake->partitions, (fake->partition_count + 1) * sizeof(*fake->partitions));
-    if (grown == NULL)
+    if (array_reserve(fake->partitions, fake->partition_capacity, fake->partition_count + 1))
         return -ENOMEM;
-    fake->partitions = grown;
-    while (at < fake->partition_count && grown[at].id < id)
+    struct fake_partition *list = fake->partitions;
+    while (at < fake->partition_count && list[at].id < id)
         at++;
-    memmove(&grown[at + 1], &grown[at], (fake->partition_count - at) * sizeof(*grown));
-    grown[at] = (struct fake_partition){.id = id};
+    memmove(&list[at + 1], &list[at], (fake->partition_count - at) * sizeof(*list));
+    list[at] = (struct fake_partition){.id = id};
     fake->partition_count++;
     return 0;
 }
@@ -186,19 +183,18 @@ static void deliver(struct fake_process *p)
 }
 
 static int fake_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                     char *message, size_t size)
+                     struct message *message)
 {
     struct fake *fake = fake_of(proctrack);
     struct fake_process *p = find_living(fake, process->pid);
-    if (p == NULL || p->process.start != process->start)
+    if (!p || p->process.start != process->start)
         return -ESRCH;
     if (p->process.uid != process->uid || p->process.euid != process->euid ||
         p->process.suid != process->suid)
         return -EAGAIN;
-    if (partition_add(fake, id) != 0) {
-        snprintf(message, size, "there is no memory to remember process %d", process->pid);
-        return -ENOMEM;
-    }
+    if (partition_add(fake, id) != 0)
+        return message_set(-ENOMEM, message, "there is no memory to remember process %d",
+                           process->pid);
     p->partition = id;
     if (!partition_find(fake, id)->frozen)
         deliver(p);
@@ -217,14 +213,14 @@ static int fake_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
     struct fake *fake = fake_of(proctrack);
     pid_t *pids = calloc(fake->process_count + 1, sizeof(*pids));
     int count = 0;
-    if (pids == NULL)
+    if (!pids)
         return -ENOMEM;
     for (size_t i = 0; i < fake->process_count; i++) {
         if (is_member(&fake->processes[i], id))
             pids[count++] = fake->processes[i].process.pid;
     }
     qsort(pids, (size_t)count, sizeof(*pids), compare);
-    for (int i = 0; fn != NULL && i < count; i++)
+    for (int i = 0; fn && i < count; i++)
         fn(context, pids[i]);
     free(pids);
     return count;
@@ -233,7 +229,7 @@ static int fake_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
 static uint64_t fake_partition_of(struct proctrack *proctrack, pid_t pid)
 {
     const struct fake_process *p = find_living(fake_of(proctrack), pid);
-    return p == NULL ? 0 : p->partition;
+    return p ? p->partition : 0;
 }
 
 static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
@@ -247,7 +243,7 @@ static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, uint
             continue;
         p->pending[signo]++;
         ++*ret_count;
-        if (partition == NULL || !partition->frozen)
+        if (!partition || !partition->frozen)
             deliver(p);
     }
     return 0;
@@ -271,7 +267,7 @@ static int fake_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
 {
     struct fake *fake = fake_of(proctrack);
     struct fake_partition *partition = partition_find(fake, id);
-    if (partition == NULL)
+    if (!partition)
         return 0;
     partition->frozen = frozen;
     for (size_t i = 0; !frozen && i < fake->process_count; i++) {
@@ -288,7 +284,7 @@ static int fake_forget(struct proctrack *proctrack, uint64_t id)
     int count = fake_members(proctrack, id, NULL, NULL);
     if (count != 0)
         return count < 0 ? count : -EBUSY;
-    if (partition == NULL)
+    if (!partition)
         return 0;
     size_t after = (size_t)(fake->partitions + fake->partition_count - partition) - 1;
     memmove(partition, partition + 1, after * sizeof(*partition));
@@ -304,7 +300,7 @@ static int fake_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *c
         int members = fake_members(proctrack, p->id, NULL, NULL);
         if (members < 0)
             return members;
-        if (fn != NULL)
+        if (fn)
             fn(context, p->id, (uint32_t)members, p->frozen);
     }
     return (int)fake->partition_count;
@@ -338,16 +334,14 @@ static const struct proctrack_ops fake_ops = {.word = "fake",
                                               .scan = fake_scan,
                                               .close = fake_close};
 
-int proctrack_open_fake(const struct proctrack_options *options, struct proctrack **ret_proctrack,
-                        char *message, size_t size)
+int fake_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+              struct message *message)
 {
     struct fake *fake = calloc(1, sizeof(*fake));
-    if (fake == NULL) {
-        snprintf(message, size, "there is no memory for the enforcer");
-        return -ENOMEM;
-    }
+    if (!fake)
+        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
     fake->port.ops = &fake_ops;
-    proctrack_own_set(&fake->port, options);
+    adapter_own_set(&fake->port, options);
     fake->next_pid = FIRST_PID;
     *ret_proctrack = &fake->port;
     return 0;

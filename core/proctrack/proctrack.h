@@ -4,10 +4,10 @@
  * them. It must not know what a partition is (a number other than 0), who may join
  * one or when one ends: the caller decides all that.
  *
- *     proctrack_open(&options, &process tracker, message, sizeof(message));
+ *     proctrack_open(&options, &process tracker, &message);
  *     proctrack_each(process tracker, fn, context);          after a restart: what is there
  *     proctrack_look(process tracker, pid, &process);        who is it? may the caller do that?
- *     proctrack_join(process tracker, 1, &process, message, sizeof(message));
+ *     proctrack_join(process tracker, 1, &process, &message);
  *     proctrack_signal(process tracker, 1, SIGTERM, &count);
  *     proctrack_kill(process tracker, 1);
  *     proctrack_forget(process tracker, 1);                  again and again while -EBUSY
@@ -23,7 +23,7 @@
  *               list: nobody but root can leave, nothing is missed, kill leaves none.
  * process-tree  needs nothing, works for any user with their own processes. Descendants
  *               are found by their parent: one that lost its parent between two
- *               calls of proctrack_scan, unseen, is lost. See tree.c.
+ *               calls of proctrack_scan, unseen, is lost. See ptree.c.
  * fake          in memory, for tests: see fake.h.
  *
  * One thread uses an enforcer. Calls read /proc or the cgroup tree; none waits for a
@@ -37,14 +37,15 @@
 #ifndef CHRONOS_PROCTRACK_PROCTRACK_H
 #define CHRONOS_PROCTRACK_PROCTRACK_H
 
+#include "core/base/message.h"
 #include "core/base/procfs.h"
+#include "core/base/steps.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROCTRACK_SENTENCE_MAX 512
 #define PROCTRACK_INSTANCE_LEN 16
 #define PROCTRACK_WAIT_MS      1000 /* a call that has to wait gives up then */
 
@@ -63,10 +64,9 @@ struct proctrack_options {
     const char *proc;    /* "/proc" */
     const char *cgroup;  /* a mount of cgroup2; default: the first that can be written */
     const char *boot_id; /* default: that of the machine */
-    /* For tests: called before steps at which others can come in between: "open", "move",
-     * "moved" in a join, "signal" before each signal, and more in tree_*.c. */
-    void (*before_step)(void *context, const char *step);
-    void *context;
+    /* For tests: "open", "move", "moved" in a join, "signal" before each signal, and more in
+     * ptree_*.c. What it returns is not looked at. */
+    struct steps steps;
 };
 
 /* Opens the adapter that `mode` asks for. The caller closes it. 0, or -errno and a
@@ -75,7 +75,7 @@ struct proctrack_options {
  * why the file in state_dir cannot be used. `message` can also be told something with
  * result 0 (the file was damaged: who belonged to what is not known), else it is "". */
 int proctrack_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
-                   char *message, size_t size);
+                   struct message *message);
 /* Frees the memory; processes stay where they are, frozen or not. NULL is fine; returns
  * NULL. */
 struct proctrack *proctrack_close(struct proctrack *proctrack);
@@ -103,7 +103,7 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
  * other   what the kernel refused: no memory, a limit on cgroups, no disk space
  * Each but -ESRCH and -EAGAIN with a sentence. */
 int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                   char *message, size_t size);
+                   struct message *message);
 
 typedef void proctrack_member_fn(void *context, pid_t pid);
 /* Calls fn (may be NULL) for each member, ascending pids. Zombies are none; a process

@@ -65,15 +65,15 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process
                    uint64_t in, int pidfd)
 {
     const struct ptree_record *old = ptree_record_find(&ptree->file, process->pid, process->start);
-    bool was_frozen = old != NULL && old->frozen;
+    bool was_frozen = old && old->frozen;
     struct ptree_record record = {.id = id,
                                   .pid = (uint32_t)process->pid,
                                   .start = process->start,
                                   .since = in == id ? 0 : procfs_ticks(),
                                   .frozen = ptree_is_frozen(ptree, id)};
-    int rc = ptree_record_set(&ptree->file, &record);
-    if (rc != 0)
-        return rc;
+    int r = ptree_record_set(&ptree->file, &record);
+    if (r)
+        return r;
     if (!pidfd_lives(pidfd)) {
         ptree_record_drop(ptree_record_find(&ptree->file, process->pid, process->start));
         return -ESRCH;
@@ -86,25 +86,24 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process
 }
 
 static int tree_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                     char *message, size_t size)
+                     struct message *message)
 {
     struct ptree *ptree = tree_from(proctrack);
     int pidfd = -1;
-    int rc = procfs_look_again(ptree->proc_fd, process, &pidfd);
-    if (rc != 0)
-        return rc;
-    tree_step(ptree, "open");
+    int r = procfs_look_again(ptree->proc_fd, process, &pidfd);
+    if (r)
+        return r;
+    steps_before(&ptree->steps, "open");
     uint64_t in = ptree_partition_of(proctrack, process->pid);
     if (in != 0 && in != id)
-        rc = ptree_scan(ptree); /* the children that it has stay where they are */
-    tree_step(ptree, "move");
-    if (rc == 0)
-        rc = join_as(ptree, id, process, in, pidfd);
+        r = ptree_scan(ptree); /* the children that it has stay where they are */
+    steps_before(&ptree->steps, "move");
+    if (!r)
+        r = join_as(ptree, id, process, in, pidfd);
     fd_close(pidfd);
-    if (rc != 0 && rc != -ESRCH)
-        message_refuse(rc, message, size, "process %d cannot be remembered: %s", process->pid,
-                       strerror(-rc));
-    return rc;
+    if (r && r != -ESRCH)
+        message_set(r, message, "process %d cannot be remembered: %s", process->pid, strerror(-r));
+    return r;
 }
 
 static int compare(const void *a, const void *b)
@@ -121,7 +120,7 @@ static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret
 {
     struct ptree_record *list = calloc(ptree->file.count + 1, sizeof(*list));
     *ret_count = 0;
-    for (size_t i = 0; list != NULL && i < ptree->file.count; i++) {
+    for (size_t i = 0; list && i < ptree->file.count; i++) {
         struct ptree_record *record = &ptree->file.records[i];
         if (record->id == 0 || (id != 0 && record->id != id))
             continue;
@@ -130,7 +129,7 @@ static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret
         else
             ptree_record_drop(record);
     }
-    if (list != NULL)
+    if (list)
         qsort(list, *ret_count, sizeof(*list), compare);
     return list;
 }
@@ -140,9 +139,9 @@ static int tree_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
 {
     size_t count = 0;
     struct ptree_record *list = living(tree_from(proctrack), id, &count);
-    if (list == NULL)
+    if (!list)
         return -ENOMEM;
-    for (size_t i = 0; fn != NULL && i < count; i++)
+    for (size_t i = 0; fn && i < count; i++)
         fn(context, (pid_t)list[i].pid);
     free(list);
     return (int)count;
@@ -160,12 +159,12 @@ static int tree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *c
     size_t count, first = 0;
     struct ptree_record *list = living(ptree, 0, &count);
     int partitions = 0;
-    if (list == NULL)
+    if (!list)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         if (i + 1 < count && list[i + 1].id == list[i].id)
             continue;
-        if (fn != NULL)
+        if (fn)
             fn(context, list[i].id, (uint32_t)(i + 1 - first), list[i].frozen != 0);
         first = i + 1;
         partitions++;
@@ -201,29 +200,27 @@ static const struct proctrack_ops tree_ops = {.word = "process-tree",
                                               .scan = tree_scan_port,
                                               .close = tree_close};
 
-int proctrack_open_tree(const struct proctrack_options *options, struct proctrack **ret_proctrack,
-                        char *message, size_t size)
+int ptree_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+               struct message *message)
 {
     struct ptree *ptree = calloc(1, sizeof(*ptree));
-    int rc;
-    if (ptree == NULL)
-        return message_refuse(-ENOMEM, message, size, "there is no memory for the enforcer");
+    int r;
+    if (!ptree)
+        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
     ptree->port.ops = &tree_ops;
-    proctrack_own_set(&ptree->port, options);
+    adapter_own_set(&ptree->port, options);
     ptree->file.fd = -1;
-    ptree->before_step = options->before_step;
-    ptree->context = options->context;
+    ptree->steps = options->steps;
     ptree->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (ptree->proc_fd < 0)
-        rc = message_refuse(-errno, message, size, "%s cannot be opened: %s", options->proc,
-                            strerror(errno));
+        r = message_set(-errno, message, "%s cannot be opened: %s", options->proc, strerror(errno));
     else
-        rc = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message, size);
-    if (rc == 0)
-        rc = ptree_scan(ptree);
-    if (rc != 0) {
+        r = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message);
+    if (!r)
+        r = ptree_scan(ptree);
+    if (r) {
         tree_close(&ptree->port);
-        return rc;
+        return r;
     }
     *ret_proctrack = &ptree->port;
     return 0;

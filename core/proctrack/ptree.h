@@ -31,22 +31,14 @@ struct ptree {
     struct proctrack port;
     int proc_fd;
     struct ptree_file file;
-    void (*before_step)(void *context, const char *step);
-    void *context;
+    struct steps steps;
 };
-
-/* For tests. */
-static inline void tree_step(const struct ptree *ptree, const char *name)
-{
-    if (ptree->before_step != NULL)
-        ptree->before_step(ptree->context, name);
-}
 
 /* ptree_file.c. Opens or creates STATE_DIR/members. Records of another boot are dropped;
  * what is damaged too, with a message and result 0. Where the disk is full or cannot be
  * written, from then on they are kept in memory only, and the same is told. */
 int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *boot_id,
-                    char *message, size_t size);
+                    struct message *message);
 void ptree_file_close(struct ptree_file *file);
 /* Adds a record or changes the one of the same process; durable against the end of the
  * daemon. May move the records. -ENOSPC, -ENOMEM ... */
@@ -61,14 +53,14 @@ int ptree_scan(struct ptree *ptree);
 /* Whether the process of a record lives; the stat (may be NULL) is of it then. */
 bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
                  struct procfs_stat *ret_stat);
+/* Sends one signal to the process of a record, if it lives. */
+int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
 uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid);
 bool ptree_is_frozen(const struct ptree *ptree, uint64_t id);
 
-/* ptree_signal.c: proctrack_signal, proctrack_kill, proctrack_freeze; and one signal to the
- * process of a record, if it lives. */
+/* ptree_signal.c: proctrack_signal, proctrack_kill, proctrack_freeze. */
 int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
 int ptree_kill(struct proctrack *proctrack, uint64_t id);
 int ptree_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
-int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
 
 #endif

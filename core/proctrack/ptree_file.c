@@ -8,7 +8,9 @@
 
 #include "core/base/message.h"
 
+#include "core/base/boot_id.h"
 #include "core/base/fd.h"
+#include "core/base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,26 +23,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC      "chronos members 1"
-#define GROW_BY    256
-#define BYTES_MAX  (256 << 20) /* no file of ours is larger */
-#define BOOT_BYTES 40
+#define MAGIC     "chronos members 1"
+#define GROW_BY   256
+#define BYTES_MAX (256 << 20) /* no file of ours is larger */
 
 struct header {
     char magic[24];
-    char boot_id[BOOT_BYTES];
+    char boot_id[BOOT_ID_MAX];
 };
 
 static uint64_t check_of(const struct ptree_record *record)
 {
     const uint64_t values[] = {record->id, record->start, record->since,
                                (uint64_t)record->pid << 32 | record->frozen};
-    uint64_t check = UINT64_C(0x9e3779b97f4a7c15);
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        check = (check ^ values[i]) * UINT64_C(0xff51afd7ed558ccd);
-        check ^= check >> 29;
-    }
-    return check;
+    return hash_bytes(HASH_START, values, sizeof(values));
 }
 
 /* The place is free while its other fields change, so that nothing half written ever
@@ -70,7 +66,7 @@ static void *leave_file(struct ptree_file *file, size_t bytes)
     void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED)
         return mapped;
-    if (file->map != NULL) {
+    if (file->map) {
         memcpy(mapped, file->map, file->map_bytes);
         munmap(file->map, file->map_bytes);
     } else if (file->fd >= 0 && pread(file->fd, mapped, bytes, 0) < 0) {
@@ -93,7 +89,7 @@ static int map(struct ptree_file *file, size_t count)
      * must be able to join and to be ended all the same. */
     if (file->fd >= 0 && posix_fallocate(file->fd, 0, (off_t)bytes) != 0)
         mapped = leave_file(file, bytes);
-    else if (file->map != NULL)
+    else if (file->map)
         mapped = mremap(file->map, file->map_bytes, bytes, MREMAP_MAYMOVE);
     else if (file->fd >= 0)
         mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
@@ -130,33 +126,28 @@ bool ptree_is_empty(const struct ptree_file *file)
 int ptree_record_set(struct ptree_file *file, const struct ptree_record *record)
 {
     struct ptree_record *place = ptree_record_find(file, (pid_t)record->pid, record->start);
-    for (size_t i = 0; place == NULL && i < file->count; i++) {
+    for (size_t i = 0; !place && i < file->count; i++) {
         if (file->records[i].id == 0)
             place = &file->records[i];
     }
-    if (place == NULL) {
+    if (!place) {
         size_t first = file->count;
-        int rc = map(file, first + GROW_BY);
-        if (rc != 0)
-            return rc;
+        int r = map(file, first + GROW_BY);
+        if (r)
+            return r;
         place = &file->records[first];
     }
     record_write(place, record);
     return 0;
 }
 
-static int boot_id_get(const char *given, char boot_id[static BOOT_BYTES])
+static int boot_id_get(const char *given, char boot_id[static BOOT_ID_MAX])
 {
-    memset(boot_id, 0, BOOT_BYTES);
-    if (given != NULL) {
-        snprintf(boot_id, BOOT_BYTES, "%s", given);
-        return 0;
-    }
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, boot_id, BOOT_BYTES - 1);
-    fd_close(fd);
-    boot_id[strcspn(boot_id, "\n")] = '\0';
-    return length > 0 ? 0 : -EIO;
+    memset(boot_id, 0, BOOT_ID_MAX);
+    if (!given)
+        return boot_id_read(boot_id);
+    snprintf(boot_id, BOOT_ID_MAX, "%s", given);
+    return 0;
 }
 
 /* Drops what does not fit; returns how many. */
@@ -176,7 +167,7 @@ static size_t records_check(struct ptree_file *file)
 
 /* 0 if the file is of this boot and can be used as it is, 1 if it is to be begun anew. */
 static int header_check(const struct ptree_file *file, const char *boot_id, const char *path,
-                        char *message, size_t size)
+                        struct message *message)
 {
     struct header header;
     struct stat info;
@@ -186,69 +177,67 @@ static int header_check(const struct ptree_file *file, const char *boot_id, cons
         return 1;
     if (pread(file->fd, &header, sizeof(header), 0) != sizeof(header) ||
         strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || info.st_size > BYTES_MAX) {
-        message_refuse(0, message, size,
-                       "%s is damaged: who belonged to a partition is not known any more", path);
+        message_set(0, message, "%s is damaged: who belonged to a partition is not known any more",
+                    path);
         return 1;
     }
-    return memcmp(header.boot_id, boot_id, BOOT_BYTES) == 0 ? 0 : 1;
+    return memcmp(header.boot_id, boot_id, BOOT_ID_MAX) == 0 ? 0 : 1;
 }
 
 static int begin(struct ptree_file *file, const char *boot_id)
 {
     struct header header = {.magic = MAGIC};
-    memcpy(header.boot_id, boot_id, BOOT_BYTES);
+    memcpy(header.boot_id, boot_id, BOOT_ID_MAX);
     if (ftruncate(file->fd, 0) != 0)
         return -errno;
     ssize_t length = pwrite(file->fd, &header, sizeof(header), 0);
     return length == sizeof(header) ? 0 : length < 0 ? -errno : -ENOSPC;
 }
 
-static int load(struct ptree_file *file, const char *boot_id, const char *path, char *message,
-                size_t size)
+static int load(struct ptree_file *file, const char *boot_id, const char *path,
+                struct message *message)
 {
     struct stat info;
-    int rc = header_check(file, boot_id, path, message, size);
-    if (rc == 1)
-        rc = begin(file, boot_id);
-    if (rc == 0 && fstat(file->fd, &info) != 0)
-        rc = -errno;
-    if (rc != 0)
-        return rc;
+    int r = header_check(file, boot_id, path, message);
+    if (r == 1)
+        r = begin(file, boot_id);
+    if (!r && fstat(file->fd, &info) != 0)
+        r = -errno;
+    if (r)
+        return r;
     size_t count = ((size_t)info.st_size - sizeof(struct header)) / sizeof(struct ptree_record);
-    rc = map(file, count < GROW_BY ? GROW_BY : count);
-    size_t bad = rc == 0 ? records_check(file) : 0;
+    r = map(file, count < GROW_BY ? GROW_BY : count);
+    size_t bad = r ? 0 : records_check(file);
     if (bad > 0)
-        message_refuse(
-            0, message, size,
-            "%s is damaged: %zu processes are not known any more to belong to a partition", path,
-            bad);
-    return rc;
+        message_set(0, message,
+                    "%s is damaged: %zu processes are not known any more to belong to a partition",
+                    path, bad);
+    return r;
 }
 
 int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *boot_id,
-                    char *message, size_t size)
+                    struct message *message)
 {
-    char path[PATH_MAX], boot[BOOT_BYTES];
-    if (state_dir == NULL ||
-        snprintf(path, sizeof(path), "%s/members", state_dir) >= (int)sizeof(path))
-        return message_refuse(-EINVAL, message, size, "there is no directory to keep members in");
-    int rc = boot_id_get(boot_id, boot);
-    if (rc != 0)
-        return message_refuse(rc, message, size, "the boot id of the machine cannot be read");
+    char path[PATH_MAX], boot[BOOT_ID_MAX];
+    if (!state_dir || snprintf(path, sizeof(path), "%s/members", state_dir) >= (int)sizeof(path))
+        return message_set(-EINVAL, message, "there is no directory to keep members in");
+    int r = boot_id_get(boot_id, boot);
+    if (r)
+        return message_set(r, message, "the boot id of the machine cannot be read");
     file->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    rc = file->fd < 0 ? -errno : 0;
-    if (rc == -EROFS)
+    r = file->fd < 0 ? -errno : 0;
+    if (r == -EROFS)
         file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    rc = file->fd < 0 ? rc : load(file, boot, path, message, size);
-    if (rc == 0 && file->fd >= 0)
+    r = file->fd < 0 ? r : load(file, boot, path, message);
+    if (!r && file->fd >= 0)
         return 0;
-    if (rc != 0 && rc != -ENOSPC && rc != -EDQUOT && rc != -EFBIG && rc != -EROFS && rc != -EIO)
-        return message_refuse(rc, message, size, "%s cannot be used: %s", path, strerror(-rc));
-    message_refuse(0, message, size,
-                   "%s cannot be written: who belongs to a partition from now on is not known any "
-                   "more after a restart",
-                   path);
-    if (rc == 0)
+    if (r && r != -ENOSPC && r != -EDQUOT && r != -EFBIG && r != -EROFS && r != -EIO)
+        return message_set(r, message, "%s cannot be used: %s", path, strerror(-r));
+    message_set(0, message,
+                "%s cannot be written: who belongs to a partition from now on is not known any "
+                "more after a restart",
+                path);
+    if (!r)
         return 0;
     ptree_file_close(file);
     return map(file, GROW_BY);
@@ -256,7 +245,7 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
 
 void ptree_file_close(struct ptree_file *file)
 {
-    if (file->map != NULL)
+    if (file->map)
         munmap(file->map, file->map_bytes);
     file->map = NULL;
     file->fd = fd_close(file->fd);

@@ -6,7 +6,9 @@
  */
 #include "ptree.h"
 
+#include "core/base/array.h"
 #include "core/base/fd.h"
+#include "core/base/pidfd.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +30,7 @@ struct entry {
 struct scan {
     struct ptree *ptree;
     struct entry *entries; /* by pid */
-    size_t count, room;
+    size_t count, capacity;
     bool wrapped; /* pids began at the lowest again while we read */
 };
 
@@ -39,9 +41,21 @@ bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
     if (procfs_stat_read(ptree->proc_fd, (pid_t)record->pid, &stat) != 0 ||
         stat.start != record->start || procfs_stat_gone(&stat))
         return false;
-    if (ret_stat != NULL)
+    if (ret_stat)
         *ret_stat = stat;
     return true;
+}
+
+int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo)
+{
+    steps_before(&ptree->steps, "signal");
+    int r = -ESRCH, pidfd = pidfd_new((pid_t)record->pid);
+    if (pidfd < 0)
+        return pidfd;
+    if (ptree_lives(ptree, record, NULL))
+        r = pidfd_send(pidfd, signo);
+    fd_close(pidfd);
+    return r;
 }
 
 bool ptree_is_frozen(const struct ptree *ptree, uint64_t id)
@@ -57,26 +71,16 @@ bool ptree_is_frozen(const struct ptree *ptree, uint64_t id)
 static long last_pid(const struct ptree *ptree)
 {
     char text[128];
-    int fd = openat(ptree->proc_fd, "loadavg", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    fd_close(fd);
-    if (length <= 0)
+    if (fd_read_text(ptree->proc_fd, "loadavg", text, sizeof(text)) <= 0)
         return -1;
-    text[length] = '\0';
     const char *at = strrchr(text, ' ');
-    return at == NULL ? -1 : atol(at);
+    return at ? atol(at) : -1;
 }
 
 static int entry_add(struct scan *scan, const struct procfs_stat *stat)
 {
-    if (scan->count == scan->room) {
-        size_t room = scan->room == 0 ? 1024 : 2 * scan->room;
-        struct entry *grown = realloc(scan->entries, room * sizeof(*grown));
-        if (grown == NULL)
-            return -ENOMEM;
-        scan->entries = grown;
-        scan->room = room;
-    }
+    if (array_reserve(scan->entries, scan->capacity, scan->count + 1))
+        return -ENOMEM;
     scan->entries[scan->count++] = (struct entry){.stat = *stat};
     return 0;
 }
@@ -90,27 +94,27 @@ static int compare(const void *a, const void *b)
 static int read_all(struct scan *scan)
 {
     struct procfs_stat stat;
-    int rc = 0, fd = openat(scan->ptree->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = 0, fd = openat(scan->ptree->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (directory == NULL) {
-        rc = -errno;
+    if (!directory) {
+        r = -errno;
         fd_close(fd);
-        return rc;
+        return r;
     }
     long before = last_pid(scan->ptree);
-    for (struct dirent *entry; rc == 0 && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; !r && (entry = readdir(directory)) != NULL;) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
             continue;
         if (procfs_stat_read(scan->ptree->proc_fd, atoi(entry->d_name), &stat) == 0)
-            rc = entry_add(scan, &stat);
+            r = entry_add(scan, &stat);
     }
     closedir(directory);
-    tree_step(scan->ptree, "read");
+    steps_before(&scan->ptree->steps, "read");
     long after = last_pid(scan->ptree);
     scan->wrapped = before < 0 || after < before;
     if (scan->count > 0)
         qsort(scan->entries, scan->count, sizeof(*scan->entries), compare);
-    return rc;
+    return r;
 }
 
 static struct entry *entry_find(const struct scan *scan, pid_t pid)
@@ -130,7 +134,7 @@ static void records_match(struct scan *scan)
         if (record->id == 0)
             continue;
         struct entry *entry = entry_find(scan, (pid_t)record->pid);
-        if (entry == NULL || entry->stat.start != record->start || procfs_stat_gone(&entry->stat)) {
+        if (!entry || entry->stat.start != record->start || procfs_stat_gone(&entry->stat)) {
             ptree_record_drop(record);
             continue;
         }
@@ -176,9 +180,9 @@ static int resolve(const struct scan *scan, struct entry *entry)
 {
     struct entry *chain = NULL, *next;
     size_t length = 0;
-    int rc = 0;
-    for (; entry != NULL && !entry->known && length < CHAIN_MAX; entry = next, length++) {
-        next = entry->stat.ppid <= 1 || proctrack_is_own(&scan->ptree->port, entry->stat.pid) ||
+    int r = 0;
+    for (; entry && !entry->known && length < CHAIN_MAX; entry = next, length++) {
+        next = entry->stat.ppid <= 1 || adapter_is_own(&scan->ptree->port, entry->stat.pid) ||
                        procfs_stat_gone(&entry->stat)
                    ? NULL
                    : entry_find(scan, entry->stat.ppid);
@@ -186,9 +190,9 @@ static int resolve(const struct scan *scan, struct entry *entry)
         entry->parent = chain;
         chain = entry;
     }
-    for (; rc == 0 && chain != NULL; entry = chain, chain = next) {
+    for (; !r && chain; entry = chain, chain = next) {
         next = (struct entry *)chain->parent;
-        if (entry == NULL || !inherits(scan, entry, chain))
+        if (!entry || !inherits(scan, entry, chain))
             continue;
         chain->id = entry->id;
         chain->frozen = entry->frozen;
@@ -196,11 +200,11 @@ static int resolve(const struct scan *scan, struct entry *entry)
                                       .pid = (uint32_t)chain->stat.pid,
                                       .start = chain->stat.start,
                                       .frozen = chain->frozen};
-        rc = ptree_record_set(&scan->ptree->file, &record);
-        if (rc == 0 && chain->frozen)
+        r = ptree_record_set(&scan->ptree->file, &record);
+        if (!r && chain->frozen)
             ptree_send(scan->ptree, &record, SIGSTOP);
     }
-    return rc;
+    return r;
 }
 
 int ptree_scan(struct ptree *ptree)
@@ -208,13 +212,13 @@ int ptree_scan(struct ptree *ptree)
     struct scan scan = {.ptree = ptree};
     if (ptree_is_empty(&ptree->file))
         return 0;
-    int rc = read_all(&scan);
-    if (rc == 0)
+    int r = read_all(&scan);
+    if (!r)
         records_match(&scan);
-    for (size_t i = 0; rc == 0 && i < scan.count; i++)
-        rc = resolve(&scan, &scan.entries[i]);
+    for (size_t i = 0; !r && i < scan.count; i++)
+        r = resolve(&scan, &scan.entries[i]);
     free(scan.entries);
-    return rc;
+    return r;
 }
 
 uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid)
@@ -225,16 +229,16 @@ uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid)
     if (procfs_stat_read(ptree->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat))
         return 0;
     const struct ptree_record *record = ptree_record_find(&ptree->file, pid, stat.start);
-    for (uint64_t born = stat.start; record == NULL && length < CHAIN_MAX; length++) {
-        if (stat.ppid <= 1 || proctrack_is_own(proctrack, stat.pid) ||
+    for (uint64_t born = stat.start; !record && length < CHAIN_MAX; length++) {
+        if (stat.ppid <= 1 || adapter_is_own(proctrack, stat.pid) ||
             procfs_stat_read(ptree->proc_fd, stat.ppid, &parent) != 0 ||
             !is_parent(ptree, &parent, &stat))
             return 0;
         born = stat.start;
         stat = parent;
         record = ptree_record_find(&ptree->file, stat.pid, stat.start);
-        if (record != NULL && born < record->since)
+        if (record && born < record->since)
             return 0;
     }
-    return record == NULL ? 0 : record->id;
+    return record ? record->id : 0;
 }

@@ -5,27 +5,13 @@
  */
 #include "ptree.h"
 
-#include "core/base/pidfd.h"
+#include "core/base/clock.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
-#include <time.h>
 #include <unistd.h>
-
-int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo)
-{
-    tree_step(ptree, "signal");
-    int rc = -ESRCH, pidfd = pidfd_open((pid_t)record->pid, 0);
-    if (pidfd < 0)
-        return -errno;
-    if (ptree_lives(ptree, record, NULL))
-        rc = pidfd_send(pidfd, signo);
-    close(pidfd);
-    return rc;
-}
 
 /* What was sent, and what came of it. */
 struct sending {
@@ -47,9 +33,9 @@ static int result(const struct sending *sending)
 static void send_to(const struct ptree *ptree, const struct ptree_record *record, int signo,
                     struct sending *sending)
 {
-    int rc = ptree_send(ptree, record, signo);
-    sending->sent += rc == 0;
-    sending->refused += rc == -EPERM;
+    int r = ptree_send(ptree, record, signo);
+    sending->sent += !r;
+    sending->refused += r == -EPERM;
 }
 
 static void send_all(const struct ptree *ptree, uint64_t id, int signo, struct sending *sending)
@@ -77,13 +63,13 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
     size_t count = 0;
-    int rc = ptree_scan(ptree);
+    int r = ptree_scan(ptree);
     struct ptree_record *told = calloc(ptree->file.count + 1, sizeof(*told));
-    if (rc != 0 || told == NULL) {
+    if (r || !told) {
         free(told);
-        return rc != 0 ? rc : -ENOMEM;
+        return r ? r : -ENOMEM;
     }
-    tree_step(ptree, "scanned");
+    steps_before(&ptree->steps, "scanned");
     uint64_t begun = procfs_ticks();
     for (size_t i = 0; i < ptree->file.count; i++) {
         if (ptree->file.records[i].id != id)
@@ -91,24 +77,17 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *
         told[count++] = ptree->file.records[i];
         send_to(ptree, &ptree->file.records[i], signo, &sending);
     }
-    tree_step(ptree, "signalled");
+    steps_before(&ptree->steps, "signalled");
     if (count > 0)
-        rc = ptree_scan(ptree);
-    for (size_t i = 0; rc == 0 && count > 0 && i < ptree->file.count; i++) {
+        r = ptree_scan(ptree);
+    for (size_t i = 0; !r && count > 0 && i < ptree->file.count; i++) {
         const struct ptree_record *record = &ptree->file.records[i];
         if (record->id == id && record->start < begun && !was_told(told, count, record))
             send_to(ptree, record, signo, &sending);
     }
     free(told);
     *ret_count = sending.sent;
-    return rc != 0 ? rc : result(&sending);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return r ? r : result(&sending);
 }
 
 static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds_d,
@@ -129,16 +108,16 @@ static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds
 /* Until all members stand still, so that none has a child that was not seen. */
 static int stop_all(struct ptree *ptree, uint64_t id, int rounds_d, struct sending *sending)
 {
-    int64_t until_ms = now_ms() + PROCTRACK_WAIT_MS;
+    int64_t until_ns = clock_monotonic_ns() + PROCTRACK_WAIT_MS * NS_PER_MS;
     for (int round = 0;; round++) {
         sending->running = 0;
-        int rc = ptree_scan(ptree);
-        if (rc != 0)
-            return rc;
+        int r = ptree_scan(ptree);
+        if (r)
+            return r;
         stop_running(ptree, id, round, rounds_d, sending);
         if (sending->running == 0 || (sending->refused > 0 && round >= ROUNDS_EPERM))
             return 0;
-        if (now_ms() >= until_ms)
+        if (clock_monotonic_ns() >= until_ns)
             return -EBUSY;
         if (round > 0)
             usleep(1000);
@@ -152,29 +131,29 @@ int ptree_kill(struct proctrack *proctrack, uint64_t id)
     struct sending sending = {.sent = 0};
     int stopped = stop_all(ptree, id, ROUNDS_HIDDEN, &sending);
     sending.sent = sending.refused = 0;
-    tree_step(ptree, "kill");
+    steps_before(&ptree->steps, "kill");
     send_all(ptree, id, SIGKILL, &sending);
-    int rc = result(&sending);
-    return rc != 0 ? rc : stopped == -EBUSY ? -EAGAIN : stopped;
+    int r = result(&sending);
+    return r ? r : stopped == -EBUSY ? -EAGAIN : stopped;
 }
 
 int ptree_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
 {
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
-    int rc = ptree_scan(ptree);
-    for (size_t i = 0; rc == 0 && i < ptree->file.count; i++) {
+    int r = ptree_scan(ptree);
+    for (size_t i = 0; !r && i < ptree->file.count; i++) {
         struct ptree_record record = ptree->file.records[i];
         if (record.id != id || (record.frozen != 0) == frozen)
             continue;
         record.frozen = frozen;
-        rc = ptree_record_set(&ptree->file, &record);
+        r = ptree_record_set(&ptree->file, &record);
     }
-    if (rc != 0)
-        return rc;
+    if (r)
+        return r;
     if (!frozen)
         send_all(ptree, id, SIGCONT, &sending);
     else
-        rc = stop_all(ptree, id, ROUNDS_FREEZE, &sending);
-    return result(&sending) != 0 ? result(&sending) : rc;
+        r = stop_all(ptree, id, ROUNDS_FREEZE, &sending);
+    return result(&sending) ? result(&sending) : r;
 }

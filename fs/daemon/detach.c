@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leaving the terminal; see daemon.h. It must not know what the daemon does. */
+/* Leaving the terminal; see detach.h. It must not know what the daemon does. */
 #include "detach.h"
 
 #include "core/base/log.h"
@@ -73,7 +73,7 @@ int detach_ready(int fd)
 {
     int r = write(fd, "", 1) == 1 ? 0 : -errno;
     close(fd);
-    if (r == 0) {
+    if (!r) {
         log_to_syslog();
         use_null(STDERR_FILENO, STDERR_FILENO);
     }
@@ -84,7 +84,7 @@ void detach_notify(const char *lines)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = getenv("NOTIFY_SOCKET");
-    size_t length = path != NULL ? strlen(path) : 0;
+    size_t length = path ? strlen(path) : 0;
 
     if (length < 2 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
         return;

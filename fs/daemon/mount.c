@@ -7,9 +7,9 @@
 #define FUSE_USE_VERSION 314
 #include "mount.h"
 
-#include "core/base/mountinfo.h"
-
+#include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,15 +100,12 @@ int mount_close(struct mount *mount)
     /* Closed after umount2, so that nobody sees a dead tree; before fusermount3,
      * which must not meet one that does not answer. */
     int r = ours ? umount2(mount->point, MNT_DETACH | UMOUNT_NOFOLLOW) : 0;
-    int error = errno;
-    if (mount->fd >= 0)
-        close(mount->fd);
-    mount->fd = -1;
+    mount->fd = fd_close(mount->fd);
     if (!ours)
         return 1;
-    if (r == 0)
+    if (!r)
         return 0;
-    return error == EPERM ? run_fusermount(mount->point) : -error;
+    return errno == EPERM ? run_fusermount(mount->point) : -errno;
 }
 
 /* -- before ------------------------------------------------------------------- */
@@ -117,7 +114,7 @@ int mount_close(struct mount *mount)
 static int real_name(const char *path, char *ret_name)
 {
     char parent[PATH_MAX], above[PATH_MAX];
-    if (realpath(path, ret_name) != NULL)
+    if (realpath(path, ret_name))
         return 0;
     if (errno != ENOTCONN)
         return -errno;
@@ -126,11 +123,11 @@ static int real_name(const char *path, char *ret_name)
     while (length > 1 && parent[length - 1] == '/')
         parent[--length] = '\0';
     char *slash = strrchr(parent, '/');
-    const char *name = slash != NULL ? slash + 1 : parent;
+    const char *name = slash ? slash + 1 : parent;
     char last[NAME_MAX + 1];
     snprintf(last, sizeof(last), "%.*s", NAME_MAX, name);
-    snprintf(slash != NULL ? slash + 1 : parent, 2, "%s", slash != NULL ? "" : ".");
-    if (realpath(parent, above) == NULL)
+    snprintf(slash ? slash + 1 : parent, 2, "%s", slash ? "" : ".");
+    if (!realpath(parent, above))
         return -errno;
     int n = snprintf(ret_name, PATH_MAX, "%s/%s", strcmp(above, "/") == 0 ? "" : above, last);
     return n < PATH_MAX ? 0 : -ENAMETOOLONG;
@@ -147,35 +144,31 @@ static int look_at(const char *point, bool ours, struct stat *ret_st)
 }
 
 /* Takes dead mounts of ours off the directory. */
-static int clear_point(const char *point, struct stat *ret_st, char *message, size_t size)
+static int clear_point(const char *point, struct stat *ret_st, struct message *message)
 {
     struct entry entry;
     for (int i = 0; i < DEAD_MAX; i++) {
         bool mounted = find_entry(point, &entry), ours = mounted && strcmp(entry.type, TYPE) == 0;
         int r = look_at(point, ours, ret_st);
-        if (r == 0) {
+        if (!r) {
             if (!ours)
                 return 0;
-            snprintf(message, size, "%s is a mounted chronosfs already: to end it, umount %s",
-                     point, point);
-            return -EBUSY;
+            return message_set(-EBUSY, message,
+                               "%s is a mounted chronosfs already: to end it, umount %s", point,
+                               point);
         }
-        if (r == -EACCES && ours) {
-            snprintf(message, size, "%s is a chronosfs of another user: name another directory",
-                     point);
-            return r;
-        }
-        if (r != -ENOTCONN || !ours) {
-            snprintf(message, size, "cannot mount on %s: %s", point, strerror(-r));
-            return r;
-        }
+        if (r == -EACCES && ours)
+            return message_set(r, message,
+                               "%s is a chronosfs of another user: name another directory", point);
+        if (r != -ENOTCONN || !ours)
+            return message_set(r, message, "cannot mount on %s: %s", point, strerror(-r));
         if (detach(point) != 0)
             break;
         log_say("took away the dead mount on %s", point);
     }
-    snprintf(message, size, "%s is a dead mount that cannot be taken away: umount -l %s as root",
-             point, point);
-    return -ENOTCONN;
+    return message_set(-ENOTCONN, message,
+                       "%s is a dead mount that cannot be taken away: umount -l %s as root", point,
+                       point);
 }
 
 static bool lies_below(const char *path, const char *directory)
@@ -185,52 +178,47 @@ static bool lies_below(const char *path, const char *directory)
            (path[length] == '\0' || path[length] == '/' || length == 1);
 }
 
-int mount_prepare(struct mount *mount, const char *path, const char *other, char *message,
-                  size_t size)
+int mount_prepare(struct mount *mount, const char *path, const char *other, struct message *message)
 {
     struct stat st;
     int r = real_name(path, mount->point);
 
     mount->fd = -1;
     if (r == -ENOENT)
-        snprintf(message, size, "%s does not exist: mkdir %s", path, path);
-    else if (r != 0)
-        snprintf(message, size, "cannot mount on %s: %s", path, strerror(-r));
-    if (r == 0)
-        r = clear_point(mount->point, &st, message, size);
-    if (r != 0)
+        message_set(r, message, "%s does not exist: mkdir %s", path, path);
+    else if (r)
+        message_set(r, message, "cannot mount on %s: %s", path, strerror(-r));
+    if (!r)
+        r = clear_point(mount->point, &st, message);
+    if (r)
         return r;
-    if (!S_ISDIR(st.st_mode)) {
-        snprintf(message, size, "%s is not a directory: name a directory to mount on", path);
-        return -ENOTDIR;
-    }
-    if (lies_below(other, mount->point)) {
-        snprintf(message, size,
-                 "the mount on %s would hide the state directory %s: name another with "
-                 "--state-dir",
-                 mount->point, other);
-        return -EINVAL;
-    }
+    if (!S_ISDIR(st.st_mode))
+        return message_set(-ENOTDIR, message, "%s is not a directory: name a directory to mount on",
+                           path);
+    if (lies_below(other, mount->point))
+        return message_set(-EINVAL, message,
+                           "the mount on %s would hide the state directory %s: name another with "
+                           "--state-dir",
+                           mount->point, other);
     return 0;
 }
 
-int mount_check_allow_other(char *message, size_t size)
+int mount_check_allow_other(struct message *message)
 {
     FILE *file = fopen("/etc/fuse.conf", "re");
     char line[256], word[64], more;
     bool permitted = geteuid() == 0;
 
-    while (!permitted && file != NULL && fgets(line, sizeof(line), file) != NULL)
+    while (!permitted && file && fgets(line, sizeof(line), file))
         permitted =
             sscanf(line, "%63s %c", word, &more) == 1 && strcmp(word, "user_allow_other") == 0;
-    if (file != NULL)
+    if (file)
         fclose(file);
     if (permitted)
         return 0;
-    snprintf(message, size,
-             "allow_other is not permitted: an administrator has to put a line "
-             "user_allow_other into /etc/fuse.conf");
-    return -EPERM;
+    return message_set(-EPERM, message,
+                       "allow_other is not permitted: an administrator has to put a line "
+                       "user_allow_other into /etc/fuse.conf");
 }
 
 /* -- mounting ----------------------------------------------------------------- */
@@ -247,14 +235,13 @@ static void say_for_libfuse(enum fuse_log_level level, const char *format, va_li
     log_say("%s", text);
 }
 
-static int check_device(char *message, size_t size)
+static int check_device(struct message *message)
 {
     if (access("/dev/fuse", R_OK | W_OK) == 0)
         return 0;
     int r = -errno;
-    snprintf(message, size, "cannot open /dev/fuse: %s%s", strerror(-r),
-             r == -ENOENT ? " (modprobe fuse, as root)" : "");
-    return r;
+    return message_set(r, message, "cannot open /dev/fuse: %s%s", strerror(-r),
+                       r == -ENOENT ? " (modprobe fuse, as root)" : "");
 }
 
 /* Through libfuse, whose loop and replies nobody here will use. */
@@ -267,39 +254,35 @@ static int mount_through_libfuse(struct mount *mount, char *options)
     fuse_set_log_func(say_for_libfuse);
     mount->session = fuse_session_new(&args, &no_ops, sizeof(no_ops), NULL);
     fuse_opt_free_args(&args);
-    if (mount->session == NULL || fuse_session_mount(mount->session, mount->point) != 0)
+    if (!mount->session || fuse_session_mount(mount->session, mount->point) != 0)
         return -1;
     return fuse_session_fd(mount->session);
 }
 
-int mount_open(struct mount *mount, bool allow_other, bool read_only, char *message, size_t size)
+int mount_open(struct mount *mount, bool allow_other, bool read_only, struct message *message)
 {
     struct entry entry;
     char options[256];
-    int r = check_device(message, size);
+    int r = check_device(message);
 
-    if (r != 0)
+    if (r)
         return r;
     snprintf(options, sizeof(options),
              "nosuid,nodev,noexec,default_permissions,fsname=chronos,subtype=" SUBTYPE "%s%s",
              allow_other ? ",allow_other" : "", read_only ? ",ro" : "");
     mount->fd = mount_through_libfuse(mount, options);
-    if (mount->fd < 0) {
-        snprintf(message, size, "cannot mount on %s", mount->point);
-        return -EPERM;
-    }
+    if (mount->fd < 0)
+        return message_set(-EPERM, message, "cannot mount on %s", mount->point);
     if (!find_entry(mount->point, &entry)) {
-        snprintf(message, size, "the mount on %s was gone at once", mount->point);
-        close(mount->fd);
-        mount->fd = -1;
-        return -ENOENT;
+        mount->fd = fd_close(mount->fd);
+        return message_set(-ENOENT, message, "the mount on %s was gone at once", mount->point);
     }
     snprintf(mount->device, sizeof(mount->device), "%s", entry.device);
     return 0;
 }
 
 int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32_t *ret_length,
-                    char *message, size_t size)
+                    struct message *message)
 {
     static char request[FUSE_MIN_READ_BUFFER]; /* the kernel wants as much to be offered */
     struct pollfd ready = {.fd = mount->fd, .events = POLLIN};
@@ -308,16 +291,13 @@ int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32
 
     if (poll(&ready, 1, INIT_WAIT_MS) == 1)
         length = read(mount->fd, request, sizeof(request));
-    if (length < (ssize_t)sizeof(header) || (size_t)length > room) {
-        snprintf(message, size, "the kernel did not greet the mount on %s", mount->point);
-        return -EPROTO;
-    }
+    if (length < (ssize_t)sizeof(header) || (size_t)length > room)
+        return message_set(-EPROTO, message, "the kernel did not greet the mount on %s",
+                           mount->point);
     memcpy(&header, request, sizeof(header));
-    if (header.opcode != FUSE_INIT) {
-        snprintf(message, size, "the kernel's greeting is not understood (operation %u)",
-                 header.opcode);
-        return -EPROTO;
-    }
+    if (header.opcode != FUSE_INIT)
+        return message_set(-EPROTO, message,
+                           "the kernel's greeting is not understood (operation %u)", header.opcode);
     memcpy(buffer, request, (size_t)length);
     *ret_length = (uint32_t)length;
     return 0;

@@ -7,6 +7,8 @@
 #ifndef CHRONOS_DAEMON_MOUNT_H
 #define CHRONOS_DAEMON_MOUNT_H
 
+#include "core/base/message.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,15 +28,15 @@ struct mount {
 /* Finds the real name of `path` and makes sure one can mount there. A dead mount
  * of our own kind that lies on it is taken away. `other`, a directory that must
  * stay in reach, may not lie below. 0, or -errno and a sentence. */
-int mount_prepare(struct mount *mount, const char *path, const char *other, char *message,
-                  size_t size);
+int mount_prepare(struct mount *mount, const char *path, const char *other,
+                  struct message *message);
 /* Whether this user may ask for allow_other. 0, or -EPERM and a sentence. */
-int mount_check_allow_other(char *message, size_t size);
+int mount_check_allow_other(struct message *message);
 /* 0 and mount->fd (close-on-exec, blocking), or -errno and a sentence. */
-int mount_open(struct mount *mount, bool allow_other, bool read_only, char *message, size_t size);
+int mount_open(struct mount *mount, bool allow_other, bool read_only, struct message *message);
 /* Reads the kernel's greeting. 0, or -errno and a sentence. */
 int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32_t *ret_length,
-                    char *message, size_t size);
+                    struct message *message);
 /* Whether a chronosfs lies on exactly this directory, alive or dead. */
 bool mount_is_there(const char *point);
 /* Takes the mount away if it is still there and the uppermost one, and closes the

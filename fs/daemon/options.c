@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <stdarg.h>
 #include <string.h>
 
 const struct option_row option_rows[] = {
@@ -90,24 +89,14 @@ struct setting {
     size_t size;
 };
 
-static int refuse(char *message, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int refuse(char *message, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, size, format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
-
-static int set_value(const struct setting *setting, const char *value, char *message, size_t size)
+static int set_value(const struct setting *setting, const char *value, struct message *message)
 {
     size_t length = strlen(value);
     if (length == 0)
-        return refuse(message, size, "%s needs a value: %s=...", setting->name, setting->name);
+        return message_set(-EINVAL, message, "%s needs a value: %s=...", setting->name,
+                           setting->name);
     if (length >= setting->size)
-        return refuse(message, size, "the value of %s is too long", setting->name);
+        return message_set(-EINVAL, message, "the value of %s is too long", setting->name);
     memcpy(setting->value, value, length + 1);
     return 0;
 }
@@ -128,14 +117,14 @@ static struct setting find_setting(struct options *options, const char *name)
 
 static bool is_dropped(const char *word)
 {
-    for (size_t i = 0; dropped[i] != NULL; i++) {
+    for (size_t i = 0; dropped[i]; i++) {
         if (fnmatch(dropped[i], word, 0) == 0)
             return true;
     }
     return false;
 }
 
-static int take_mount_option(struct options *options, char *word, char *message, size_t size)
+static int take_mount_option(struct options *options, char *word, struct message *message)
 {
     if (word[0] == '\0' || is_dropped(word))
         return 0;
@@ -144,13 +133,13 @@ static int take_mount_option(struct options *options, char *word, char *message,
         return 0;
     }
     char *equals = strchr(word, '=');
-    if (equals != NULL)
+    if (equals)
         *equals = '\0';
     struct setting setting = find_setting(options, word);
-    if (setting.name == NULL || word[0] == '-')
-        return refuse(message, size,
-                      "unknown mount option \"%.100s\": --help lists what can be said", word);
-    return set_value(&setting, equals != NULL ? equals + 1 : "", message, size);
+    if (!setting.name || word[0] == '-')
+        return message_set(-EINVAL, message,
+                           "unknown mount option \"%.100s\": --help lists what can be said", word);
+    return set_value(&setting, equals ? equals + 1 : "", message);
 }
 
 /* Takes the next word off a list with commas; "\," and a comma within double
@@ -174,14 +163,14 @@ static bool next_word(const char **list, char *word, size_t size)
     return true;
 }
 
-static int take_mount_options(struct options *options, const char *list, char *message, size_t size)
+static int take_mount_options(struct options *options, const char *list, struct message *message)
 {
     char word[PATH_MAX + 32];
     for (;;) {
         if (!next_word(&list, word, sizeof(word)))
-            return refuse(message, size, "a word after -o is too long");
-        int r = take_mount_option(options, word, message, size);
-        if (r != 0 || *list == '\0')
+            return message_set(-EINVAL, message, "a word after -o is too long");
+        int r = take_mount_option(options, word, message);
+        if (r || *list == '\0')
             return r;
         list++;
     }
@@ -205,7 +194,7 @@ static const char *take_value(struct arguments *arguments, const char *rest)
 }
 
 static int take_long(struct options *options, struct arguments *arguments, const char *word,
-                     char *message, size_t size)
+                     struct message *message)
 {
     char name[32] = "";
     size_t length = strcspn(word, "=");
@@ -220,81 +209,84 @@ static int take_long(struct options *options, struct arguments *arguments, const
         return 0;
     }
     struct setting setting = find_setting(options, name);
-    if (setting.name == NULL)
-        return refuse(message, size, "unknown option %.100s: --help lists what can be said", word);
+    if (!setting.name)
+        return message_set(-EINVAL, message, "unknown option %.100s: --help lists what can be said",
+                           word);
     const char *value = word[length] == '=' ? word + length + 1 : take_value(arguments, "");
-    if (value == NULL)
-        return refuse(message, size, "%s needs a value after it", name);
-    return set_value(&setting, value, message, size);
+    if (!value)
+        return message_set(-EINVAL, message, "%s needs a value after it", name);
+    return set_value(&setting, value, message);
 }
 
 /* One word of short options; mount(8) has meanings of its own for some. */
 static int take_short(struct options *options, struct arguments *arguments, const char *word,
-                      char *message, size_t size)
+                      struct message *message)
 {
     for (const char *letter = word + 1; *letter != '\0'; letter++) {
-        if (*letter == 'o' || (arguments->helper && strchr("tN", *letter) != NULL)) {
+        if (*letter == 'o' || (arguments->helper && strchr("tN", *letter))) {
             const char *value = take_value(arguments, letter + 1);
-            if (value == NULL)
-                return refuse(message, size, "-%c needs a value after it", *letter);
-            return *letter == 'o' ? take_mount_options(options, value, message, size) : 0;
+            if (!value)
+                return message_set(-EINVAL, message, "-%c needs a value after it", *letter);
+            return *letter == 'o' ? take_mount_options(options, value, message) : 0;
         }
         if (*letter == 'f')
             *(arguments->helper ? &options->fake : &options->foreground) = true;
-        else if (!arguments->helper || strchr("snv", *letter) == NULL)
-            return refuse(message, size, "unknown option -%c: --help lists what can be said",
-                          *letter);
+        else if (!arguments->helper || !strchr("snv", *letter))
+            return message_set(-EINVAL, message,
+                               "unknown option -%c: --help lists what can be said", *letter);
     }
     return 0;
 }
 
-static int take_positional(struct arguments *arguments, const char *word, char *message,
-                           size_t size)
+static int take_positional(struct arguments *arguments, const char *word, struct message *message)
 {
     if (arguments->positional_count == 2)
-        return refuse(message, size, "\"%.100s\" is one argument too many: name one mount point",
-                      word);
+        return message_set(-EINVAL, message,
+                           "\"%.100s\" is one argument too many: name one mount point", word);
     arguments->positional[arguments->positional_count++] = word;
     return 0;
 }
 
 /* Of `SRC DIR` the source means nothing: there is only one. */
-static int finish(struct options *options, const struct arguments *arguments, char *message,
-                  size_t size)
+static int finish(struct options *options, const struct arguments *arguments,
+                  struct message *message)
 {
     struct setting mount_point = {"the mount point", options->mount_point,
                                   sizeof(options->mount_point)};
     if (options->help || options->version)
         return 0;
     if (options->restore_devacl && arguments->positional_count > 0)
-        return refuse(message, size,
-                      "--restore-device-access mounts nothing: leave \"%.100s\" out, or leave it "
-                      "out to mount",
-                      arguments->positional[0]);
+        return message_set(
+            -EINVAL, message,
+            "--restore-device-access mounts nothing: leave \"%.100s\" out, or leave it "
+            "out to mount",
+            arguments->positional[0]);
     if (options->restore_devacl)
         return 0;
     if (arguments->positional_count == 0)
-        return refuse(message, size,
-                      "no mount point: name the directory to mount on, as in chronosfs /chronos");
+        return message_set(
+            -EINVAL, message,
+            "no mount point: name the directory to mount on, as in chronosfs /chronos");
     if (strcmp(options->store, "sqlite") != 0 && strcmp(options->store, "memory") != 0)
-        return refuse(message, size, "unknown store \"%s\": write sqlite or memory",
-                      options->store);
+        return message_set(-EINVAL, message, "unknown store \"%s\": write sqlite or memory",
+                           options->store);
     if (strcmp(options->proctrack, "auto") != 0 && strcmp(options->proctrack, "cgroup") != 0 &&
         strcmp(options->proctrack, "process-tree") != 0)
-        return refuse(message, size,
-                      "unknown process tracking \"%s\": write auto, cgroup or process-tree",
-                      options->proctrack);
+        return message_set(-EINVAL, message,
+                           "unknown process tracking \"%s\": write auto, cgroup or process-tree",
+                           options->proctrack);
     const char *path = arguments->positional[arguments->positional_count - 1];
     if (path[0] == '\0')
-        return refuse(message, size, "the mount point is empty: name a directory");
-    if (strchr(path, ':') != NULL)
-        return refuse(message, size,
-                      "a mount point must have no colon: programs are told lists of partitions "
-                      "with colons between them");
-    return set_value(&mount_point, path, message, size);
+        return message_set(-EINVAL, message, "the mount point is empty: name a directory");
+    if (strchr(path, ':'))
+        return message_set(
+            -EINVAL, message,
+            "a mount point must have no colon: programs are told lists of partitions "
+            "with colons between them");
+    return set_value(&mount_point, path, message);
 }
 
-int options_parse(int argc, char **argv, struct options *ret_options, char *message, size_t size)
+int options_parse(int argc, char **argv, struct options *ret_options, struct message *message)
 {
     struct options options = {.store = "sqlite", .proctrack = "auto"};
     struct arguments arguments = {.count = argc, .next = 1, .all = argv};
@@ -303,21 +295,21 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *mess
     int r = 0;
 
     if (argc > 0)
-        arguments.helper = strncmp(slash != NULL ? slash + 1 : argv[0], "mount.", 6) == 0;
-    while (r == 0 && arguments.next < argc) {
+        arguments.helper = strncmp(slash ? slash + 1 : argv[0], "mount.", 6) == 0;
+    while (!r && arguments.next < argc) {
         const char *word = argv[arguments.next++];
         if (only_positional || word[0] != '-' || word[1] == '\0')
-            r = take_positional(&arguments, word, message, size);
+            r = take_positional(&arguments, word, message);
         else if (strcmp(word, "--") == 0)
             only_positional = true;
         else if (word[1] == '-')
-            r = take_long(&options, &arguments, word, message, size);
+            r = take_long(&options, &arguments, word, message);
         else
-            r = take_short(&options, &arguments, word, message, size);
+            r = take_short(&options, &arguments, word, message);
     }
-    if (r == 0)
-        r = finish(&options, &arguments, message, size);
-    if (r == 0)
+    if (!r)
+        r = finish(&options, &arguments, message);
+    if (!r)
         *ret_options = options;
     return r;
 }
@@ -327,13 +319,13 @@ void options_print_help(FILE *file)
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs in time.\n\n");
-    for (const struct option_row *row = option_rows; row->name != NULL; row++) {
+    for (const struct option_row *row = option_rows; row->name; row++) {
         char left[64];
         const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
-        snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument != NULL ? equals : "",
-                 row->argument != NULL ? row->argument : "");
+        snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",
+                 row->argument ? row->argument : "");
         fprintf(file, "  %-24s %s", left, row->help);
-        if (row->default_value != NULL)
+        if (row->default_value)
             fprintf(file, "\n  %-24s (default: %s)", "", row->default_value);
         fputc('\n', file);
     }

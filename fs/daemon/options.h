@@ -7,6 +7,8 @@
 #ifndef CHRONOS_DAEMON_OPTIONS_H
 #define CHRONOS_DAEMON_OPTIONS_H
 
+#include "core/base/message.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,7 +35,7 @@ struct options {
 };
 
 /* 0, or -EINVAL with a message that says what to do. */
-int options_parse(int argc, char **argv, struct options *ret_options, char *message, size_t size);
+int options_parse(int argc, char **argv, struct options *ret_options, struct message *message);
 void options_print_help(FILE *file);
 
 #endif

@@ -16,52 +16,50 @@
 #include <string.h>
 #include <unistd.h>
 
-int restore_devacl_at(const char *path, char *message, size_t size)
+int restore_devacl_at(const char *path, struct message *message)
 {
     const struct devacl_options options = {.state_dir = path};
-    char why[DEVACL_SENTENCE_MAX];
+    struct message why;
     struct devacl *devacl;
-    int r = devacl_new(&options, &devacl, why, sizeof(why));
-
-    snprintf(message, size, "%s", why);
-    if (r != 0)
+    int r = devacl_new(&options, &devacl, message);
+    if (r)
         return r;
-    bool damaged = why[0] != '\0';
+    bool damaged = message->text[0] != '\0';
     size_t count = devacl_count(devacl);
-    r = devacl_release(devacl, why, sizeof(why));
-    if (r != 0)
-        snprintf(message, size, "%s", why);
+    r = devacl_release(devacl, &why);
+    if (r)
+        *message = why;
     else if (damaged) /* said above */
         r = -EIO;
     else if (count == 0)
-        snprintf(message, size, "nothing to put back: %s tells of no closed device nodes", path);
+        message_set(0, message, "nothing to put back: %s tells of no closed device nodes", path);
     else
-        snprintf(message, size, "%zu device node%s put back as before", count,
-                 count == 1 ? " was" : "s were");
+        message_set(0, message, "%zu device node%s put back as before", count,
+                    count == 1 ? " was" : "s were");
     devacl_free(devacl);
     return r;
 }
 
-int restore_devacl(const char *state_dir, char *message, size_t size)
+int restore_devacl(const char *state_dir, struct message *message)
 {
     char path[PATH_MAX];
 
     /* A name that was mistyped is not to be made. */
     if (state_dir[0] != '\0' && access(state_dir, F_OK) != 0) {
         int r = -errno;
-        snprintf(message, size, "cannot use the state directory %s: %s", state_dir, strerror(-r));
-        return r;
+        return message_set(r, message, "cannot use the state directory %s: %s", state_dir,
+                           strerror(-r));
     }
-    int fd = state_dir_lock(state_dir, path, message, size);
+    int fd = state_dir_lock(state_dir, path, message);
     if (fd == -EBUSY) {
-        size_t length = strlen(message);
-        snprintf(
-            message + length, size - length,
-            "; while it lives, write open to its config/device_access to open the device nodes");
+        size_t length = strlen(message->text);
+        snprintf(message->text + length, sizeof(message->text) - length,
+                 "; while it lives, write open to its config/device_access to open the device "
+                 "nodes");
     }
     if (fd < 0)
         return fd;
-    int r = restore_devacl_at(path, message, size);
+    int r = restore_devacl_at(path, message);
     close(fd);
     return r;
 }

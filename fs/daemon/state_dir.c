@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state directory and its lock; see state.h. It must not know what is kept there. */
+/* The state directory and its lock; see state_dir.h. It must not know what is kept there. */
 #include "state_dir.h"
 
 #include "mount.h"
+
+#include "core/base/clock.h"
+#include "core/base/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,22 +27,20 @@
 #define ENDING_MS 5000 /* or one that is not mounted any more, to end */
 #define STEP_MS   20
 
-static int default_path(char *path, char *message, size_t size)
+static int default_path(char *path, struct message *message)
 {
     const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int length;
 
     if (geteuid() == 0)
         length = snprintf(path, PATH_MAX, "/var/lib/chronos");
-    else if (base != NULL && base[0] == '/') /* the standard: a relative one does not count */
+    else if (base && base[0] == '/') /* the standard: a relative one does not count */
         length = snprintf(path, PATH_MAX, "%s/chronos", base);
-    else if (home != NULL && home[0] == '/')
+    else if (home && home[0] == '/')
         length = snprintf(path, PATH_MAX, "%s/.local/state/chronos", home);
-    else {
-        snprintf(message, size,
-                 "HOME is not set: say with --state-dir where the state is to be kept");
-        return -ENOENT;
-    }
+    else
+        return message_set(-ENOENT, message,
+                           "HOME is not set: say with --state-dir where the state is to be kept");
     return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -58,24 +59,22 @@ static int make_all(const char *path)
 }
 
 /* Who can write the directory can hand out other people's devices. */
-static int check_owner(const char *path, char *message, size_t size)
+static int check_owner(const char *path, struct message *message)
 {
     struct stat st;
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        snprintf(message, size, "%s is not a directory: name another with --state-dir", path);
-        return -ENOTDIR;
-    }
-    if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        snprintf(message, size,
-                 "the state directory %s can be written by others than user %u: chown and chmod "
-                 "700 it, or name another with --state-dir",
-                 path, geteuid());
-        return -EPERM;
-    }
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return message_set(-ENOTDIR, message,
+                           "%s is not a directory: name another with --state-dir", path);
+    if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return message_set(
+            -EPERM, message,
+            "the state directory %s can be written by others than user %u: chown and chmod "
+            "700 it, or name another with --state-dir",
+            path, geteuid());
     return 0;
 }
 
-static int make_directory(const char *wanted, char *ret_path, char *message, size_t size)
+static int make_directory(const char *wanted, char *ret_path, struct message *message)
 {
     char path[PATH_MAX];
     int r = 0;
@@ -83,17 +82,16 @@ static int make_directory(const char *wanted, char *ret_path, char *message, siz
     if (wanted[0] != '\0')
         snprintf(path, sizeof(path), "%s", wanted);
     else
-        r = default_path(path, message, size);
-    if (r != 0)
+        r = default_path(path, message);
+    if (r)
         return r;
     r = make_all(path);
-    if (r == 0 && realpath(path, ret_path) == NULL)
+    if (!r && !realpath(path, ret_path))
         r = -errno;
-    if (r != 0) {
-        snprintf(message, size, "cannot make the state directory %s: %s", path, strerror(-r));
-        return r;
-    }
-    return check_owner(ret_path, message, size);
+    if (r)
+        return message_set(r, message, "cannot make the state directory %s: %s", path,
+                           strerror(-r));
+    return check_owner(ret_path, message);
 }
 
 /* What the holder wrote: "PID MOUNTPOINT". False: nothing yet. */
@@ -115,18 +113,8 @@ static bool read_holder(int fd, int *ret_pid, char *mount_point)
 
 static bool is_gone(int pid)
 {
-    char path[64], line[512];
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "re");
-    bool zombie = false;
-    if (file == NULL)
-        return true;
-    if (fgets(line, sizeof(line), file) != NULL) {
-        const char *state = strrchr(line, ')');
-        zombie = state != NULL && (state[2] == 'Z' || state[2] == 'X');
-    }
-    fclose(file);
-    return zombie;
+    struct procfs_stat stat;
+    return procfs_stat_read(-1, pid, &stat) == -ESRCH || procfs_stat_gone(&stat);
 }
 
 /* How long a lock is waited for whose holder lives, or not. */
@@ -137,21 +125,18 @@ static int patience_ms(bool lives, const char *mount_point)
     return mount_is_there(mount_point) ? DYING_MS : ENDING_MS;
 }
 
-static int take_lock(int fd, const char *path, char *message, size_t size)
+static int take_lock(int fd, const char *path, struct message *message)
 {
     char mount_point[PATH_MAX] = "";
     int pid = 0;
     bool signed_by = false;
 
     for (int waited_ms = 0;; waited_ms += STEP_MS) {
-        struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+        struct timespec step = clock_timespec(STEP_MS * NS_PER_MS);
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
             return 0;
-        if (errno != EWOULDBLOCK) {
-            int r = -errno;
-            snprintf(message, size, "cannot lock %s/lock: %s", path, strerror(-r));
-            return r;
-        }
+        if (errno != EWOULDBLOCK)
+            return message_set(-errno, message, "cannot lock %s/lock: %s", path, strerror(errno));
         signed_by = read_holder(fd, &pid, mount_point);
         bool lives = signed_by && !is_gone(pid);
         if (waited_ms >= patience_ms(lives, mount_point))
@@ -159,32 +144,30 @@ static int take_lock(int fd, const char *path, char *message, size_t size)
         nanosleep(&step, NULL);
     }
     if (signed_by)
-        snprintf(message, size,
-                 "the state in %s is in use by process %d, which has mounted it on %s: unmount "
-                 "that, or name another directory with --state-dir",
-                 path, pid, mount_point);
-    else
-        snprintf(message, size, "the state in %s is in use by a chronosfs that is just starting",
-                 path);
-    return -EBUSY;
+        return message_set(
+            -EBUSY, message,
+            "the state in %s is in use by process %d, which has mounted it on %s: unmount "
+            "that, or name another directory with --state-dir",
+            path, pid, mount_point);
+    return message_set(-EBUSY, message,
+                       "the state in %s is in use by a chronosfs that is just starting", path);
 }
 
-int state_dir_lock(const char *wanted, char *ret_path, char *message, size_t size)
+int state_dir_lock(const char *wanted, char *ret_path, struct message *message)
 {
     char path[PATH_MAX], name[PATH_MAX + 8];
-    int r = make_directory(wanted, path, message, size);
+    int r = make_directory(wanted, path, message);
 
-    if (r != 0)
+    if (r)
         return r;
     snprintf(name, sizeof(name), "%s/lock", path);
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     if (fd < 0) {
         r = -errno;
-        snprintf(message, size, "cannot open %s: %s", name, strerror(-r));
-        return r;
+        return message_set(r, message, "cannot open %s: %s", name, strerror(-r));
     }
-    r = take_lock(fd, path, message, size);
-    if (r != 0) {
+    r = take_lock(fd, path, message);
+    if (r) {
         close(fd);
         return r;
     }

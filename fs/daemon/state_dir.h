@@ -7,12 +7,12 @@
 #ifndef CHRONOS_DAEMON_STATE_DIR_H
 #define CHRONOS_DAEMON_STATE_DIR_H
 
-#include <stddef.h>
+#include "core/base/message.h"
 
 /* Makes and locks `wanted`, or the default directory when it is "". Puts its
  * absolute name into ret_path[PATH_MAX]. The locked descriptor, or -errno with a
  * sentence. */
-int state_dir_lock(const char *wanted, char *ret_path, char *message, size_t size);
+int state_dir_lock(const char *wanted, char *ret_path, struct message *message);
 /* Writes into the lock who holds it, for others to read. 0 or -errno. */
 int state_dir_sign(int lock_fd, const char *mount_point);
 

@@ -6,6 +6,8 @@
  */
 #include "supervisor.h"
 
+#include "core/base/clock.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
 #include "fs/fuse/worker.h"
 
@@ -57,20 +59,6 @@ struct state {
     char how[96];         /* how the last worker ended */
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void supervisor_block_signals(void)
 {
     sigset_t all;
@@ -101,10 +89,12 @@ static _Noreturn void become_worker(const struct state *state, pid_t parent, int
     keep_over_exec(given->mount->fd);
     keep_over_exec(given->shared_fd);
     keep_over_exec(given->handles_fd);
+    keep_over_exec(given->ledger_fd);
     keep_over_exec(given->lock_fd);
     keep_over_exec(ready);
-    snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
-             given->handles_fd, ready, given->lock_fd, given->detached && state->ever_ready);
+    snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
+             given->handles_fd, given->ledger_fd, ready, given->lock_fd,
+             given->detached && state->ever_ready);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--worker"}, numbers, NULL};
@@ -115,7 +105,7 @@ static _Noreturn void become_worker(const struct state *state, pid_t parent, int
 
 static void plan_next(struct state *state, unsigned pause_ms)
 {
-    state->start_ns = now_ns() + (int64_t)pause_ms * 1000000;
+    state->start_ns = clock_monotonic_ns() + pause_ms * NS_PER_MS;
 }
 
 /* Starts a worker; on failure plans to try again. */
@@ -132,11 +122,11 @@ static void start_worker(struct state *state)
     if (child == 0)
         become_worker(state, self, ready[1], output[1]);
     int error = errno;
-    close_fd(&ready[1]);
-    close_fd(&output[1]);
+    ready[1] = fd_close(ready[1]);
+    output[1] = fd_close(output[1]);
     if (child < 0) {
-        close_fd(&ready[0]);
-        close_fd(&output[0]);
+        ready[0] = fd_close(ready[0]);
+        output[0] = fd_close(output[0]);
         log_say("cannot start a worker: %s", strerror(error));
         plan_next(state, 1000);
         return;
@@ -158,7 +148,7 @@ static void take_new_program(struct state *state)
                 state->given->program_path, strerror(errno));
         return;
     }
-    close_fd(&state->previous_program);
+    state->previous_program = fd_close(state->previous_program);
     state->previous_program = state->program;
     state->program = fd;
 }
@@ -189,7 +179,7 @@ static void ask_to_stop(struct state *state)
     if (state->stopping)
         return;
     state->stopping = true;
-    state->kill_ns = now_ns() + (int64_t)STOP_MS * 1000000;
+    state->kill_ns = clock_monotonic_ns() + STOP_MS * NS_PER_MS;
     if (state->worker > 0)
         kill(state->worker, SIGTERM);
     else
@@ -205,7 +195,7 @@ static void relay_output(struct state *state)
             break;
     }
     if (length == 0)
-        close_fd(&state->output);
+        state->output = fd_close(state->output);
 }
 
 static void tell_take_over(const struct state *state)
@@ -220,19 +210,19 @@ static void handle_ready(struct state *state)
     char byte;
     bool ready = read(state->ready, &byte, 1) == 1;
 
-    close_fd(&state->ready);
+    state->ready = fd_close(state->ready);
     if (!ready)
         return; /* it died; SIGCHLD tells */
-    state->ready_ns = now_ns();
+    state->ready_ns = clock_monotonic_ns();
     state->failures = 0;
-    close_fd(&state->previous_program);
+    state->previous_program = fd_close(state->previous_program);
     if (state->ever_ready) {
         tell_take_over(state);
     } else {
         state->ever_ready = true;
         if (state->output >= 0)
             relay_output(state);
-        close_fd(&state->output);
+        state->output = fd_close(state->output);
         if (state->given->ready(state->given->context) != 0)
             ask_to_stop(state);
     }
@@ -245,7 +235,7 @@ static unsigned count_death(struct state *state)
 {
     unsigned tries = state->ever_ready ? TRIES : FIRST_TRIES;
     if (state->ready_ns != 0) {
-        bool soon = state->died_ns - state->ready_ns < (int64_t)SHORT_LIFE_MS * 1000000;
+        bool soon = state->died_ns - state->ready_ns < SHORT_LIFE_MS * NS_PER_MS;
         state->short_lives = soon ? state->short_lives + 1 : 0;
         return state->short_lives > SHORT_LIVES ? PAUSE_MS : 0;
     }
@@ -273,11 +263,11 @@ static void handle_end(struct state *state, int status)
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
     state->worker = 0;
-    state->died_ns = now_ns();
-    close_fd(&state->ready);
+    state->died_ns = clock_monotonic_ns();
+    state->ready = fd_close(state->ready);
     if (state->output >= 0)
         relay_output(state);
-    close_fd(&state->output);
+    state->output = fd_close(state->output);
     describe(state, status);
     if (code == WORKER_UNMOUNTED || state->stopping) {
         finish(state, state->stopping && !state->ever_ready);
@@ -341,7 +331,7 @@ static int time_left(const struct state *state)
     int64_t due = state->worker == 0 ? state->start_ns : state->stopping ? state->kill_ns : 0;
     if (due == 0)
         return -1;
-    int64_t left = (due - now_ns() + 999999) / 1000000;
+    int64_t left = (due - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
     return left > 0 ? (int)left : 0;
 }
 
@@ -387,13 +377,13 @@ static int clean_up(struct state *state)
     if (r < 0) {
         log_say("cannot unmount %s: umount -l %s", mount->point, mount->point);
         state->exit_status = 1;
-    } else if (r == 0 && unasked) {
+    } else if (!r && unasked) {
         log_say("the kernel ended the mount on %s", mount->point);
         state->exit_status = 1;
     }
-    close_fd(&state->signals);
-    close_fd(&state->program);
-    close_fd(&state->previous_program);
+    state->signals = fd_close(state->signals);
+    state->program = fd_close(state->program);
+    state->previous_program = fd_close(state->previous_program);
     return state->exit_status;
 }
 
@@ -412,7 +402,7 @@ int supervisor_run(const struct supervisor *supervisor)
     }
     plan_next(&state, 0);
     while (!state.done) {
-        if (state.worker == 0 && now_ns() >= state.start_ns)
+        if (state.worker == 0 && clock_monotonic_ns() >= state.start_ns)
             start_worker(&state);
         wait_once(&state);
     }

@@ -13,10 +13,10 @@
 
 struct supervisor {
     struct mount *mount;
-    int shared_fd, handles_fd; /* for worker_fds */
-    int lock_fd;               /* workers hold it too */
-    int program_fd;            /* what a worker executes; O_PATH */
-    const char *program_path;  /* where SIGHUP finds a newer one */
+    int shared_fd, handles_fd, ledger_fd; /* for worker_fds */
+    int lock_fd;                          /* workers hold it too */
+    int program_fd;                       /* what a worker executes; O_PATH */
+    const char *program_path;             /* where SIGHUP finds a newer one */
     /* Called once, when the tree can be used. Not 0: stop again. */
     int (*ready)(void *context);
     void *context;

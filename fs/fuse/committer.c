@@ -59,6 +59,7 @@ struct change *committer_change_free(struct change *change)
 {
     if (change) {
         engine_events_free(change->events);
+        free(change->usages);
         free(change);
     }
     return NULL;
@@ -97,17 +98,20 @@ static struct change *take_batch(struct committer *committer)
 }
 
 static void fill_batch(const struct change *changes, struct store_item *items,
-                       struct store_reply *replies, struct store_batch *batch)
+                       struct store_reply *replies, struct store_partition_usage *usages,
+                       struct store_batch *batch)
 {
     for (const struct change *c = changes; c; c = c->next) {
-        const char *line = c->lines;
-        for (const struct engine_event *e = c->events; e; e = e->next, line += STORE_LINE_MAX)
-            items[batch->item_count++] = (struct store_item){.event = e, .line = line};
+        for (size_t i = 0; i < c->event_count; i++)
+            items[batch->item_count++] = c->items[i];
+        for (size_t i = 0; i < c->usage_count; i++)
+            usages[batch->usage_count++] = c->usages[i];
         if (c->events && c->reply.kind != REPLY_NONE)
             replies[batch->reply_count++] = (struct store_reply){c->unique, c->result};
     }
     batch->items = items;
     batch->replies = replies;
+    batch->usages = usages;
 }
 
 /* Says once what the device indices mean. */
@@ -134,21 +138,23 @@ static int keep_devices(struct committer *committer, char message[STORE_MESSAGE_
 static int commit(struct committer *committer, const struct change *changes,
                   struct store_batch *batch, char message[STORE_MESSAGE_MAX])
 {
-    size_t item_count = 0, change_count = 0;
+    size_t item_count = 0, usage_count = 0, change_count = 0;
     for (const struct change *c = changes; c; c = c->next) {
         item_count += c->event_count;
+        usage_count += c->usage_count;
         change_count++;
     }
-    if (!item_count)
+    if (!item_count && !usage_count)
         return 0;
-    struct store_item *items = calloc(item_count, sizeof(*items));
+    struct store_item *items = calloc(item_count + 1, sizeof(*items));
+    struct store_partition_usage *usages = calloc(usage_count + 1, sizeof(*usages));
     /* What was submitted before is answered: so are all repeated requests. */
     if (changes->after_resent)
         committer->kept_count = 0;
     struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;
     snprintf(message, STORE_MESSAGE_MAX, "There is not enough memory to write it down");
-    if (items && replies) {
+    if (items && replies && usages) {
         struct timespec boot, real;
         clock_gettime(CLOCK_BOOTTIME, &boot);
         clock_gettime(CLOCK_REALTIME, &real);
@@ -159,13 +165,14 @@ static int commit(struct committer *committer, const struct change *changes,
         if (committer->kept_count)
             memcpy(replies, committer->kept, committer->kept_count * sizeof(*replies));
         batch->reply_count = committer->kept_count;
-        fill_batch(changes, items, replies, batch);
+        fill_batch(changes, items, replies, usages, batch);
         r = keep_devices(committer, message);
         if (!r)
             r = store_commit(committer->start.store, batch, message, STORE_MESSAGE_MAX);
     }
     free(items);
     free(replies);
+    free(usages);
     return r;
 }
 

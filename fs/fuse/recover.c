@@ -68,9 +68,10 @@ static int restore_partition(void *context, const struct partition *partition,
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
-    (void)usage;
     struct partition copy = *partition;
     int r = find_device(tree, device, &copy.device);
+    if (!r)
+        r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
@@ -98,13 +99,19 @@ static int restore_history(void *context, const struct store_history *entry)
     int r = keep_ended(restore->server, entry);
     if (r)
         return r;
-    char line[STORE_LINE_MAX], device[16];
-    snprintf(device, sizeof(device), "-");
+    char line[STORE_LINE_MAX];
+    struct tree_ended ended = {.partition = &entry->partition,
+                               .device = ENGINE_DEVICE_ANY,
+                               .start_wall_ns = entry->start_wall_ns,
+                               .end_wall_ns = entry->end_wall_ns,
+                               .how = entry->how,
+                               .by_uid = entry->by_uid,
+                               .peak_bytes = entry->usage.peak_bytes,
+                               .gpu_ns = entry->usage.gpu_ns};
     for (uint32_t i = 0; i < tree->device_count; i++)
         if (!strcmp(tree->devices[i].key, entry->device.key))
-            snprintf(device, sizeof(device), "gpu%u", (unsigned)i);
-    tree_history_line(tree, &entry->partition, device, entry->start_wall_ns, entry->end_wall_ns,
-                      entry->how, entry->by_uid, line, sizeof(line));
+            ended.device = i;
+    tree_history_line(tree, &ended, line, sizeof(line));
     return event_log_append(&tree->history, entry->partition.change_seq, 0, line);
 }
 
@@ -180,20 +187,6 @@ static const struct store_kind *find_kind(const char *name)
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
 }
 
-static bool is_alive(void *context, uint64_t id)
-{
-    const struct tree *tree = context;
-    return engine_find(tree->engine, id) != NULL;
-}
-
-/* What partitions use: peaks from the state directory, bookings from open files. */
-static int restore_usage(struct server *server)
-{
-    struct tree *tree = &server->tree;
-    int r = ledger_new(tree->shared->state_dir, is_alive, tree, &tree->ledger);
-    return r ? r : charge_restore(tree, &server->handles);
-}
-
 /* FNV-1a of a state directory's path and of which directory it is: a container can have
  * another one with the same path. */
 static uint64_t mark_of(const char *state_dir)
@@ -260,5 +253,6 @@ int recover_state(struct server *server)
     uint32_t uid;
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);
-    return restore_usage(server);
+    ledger_forget_ended(tree->ledger);
+    return charge_restore(tree, &server->handles);
 }

@@ -84,6 +84,7 @@ void results_handle(struct server *server)
         handle(server, result);
         host_result_free(result);
     }
+    submit_arm_next(server);
 }
 
 void results_finish(struct server *server)

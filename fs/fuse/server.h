@@ -51,6 +51,7 @@ struct server {
     uint64_t join_number;
     int timer_fd, signal_fd;
     int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: it is not set */
+    int64_t usage_due_ns;        /* what partitions used is written then, or later */
     struct store_reply *replies; /* answers a dead worker may not have given */
     size_t reply_count, reply_capacity;
     struct partition *ended; /* lately, as the history tells; until the host thread has them */
@@ -165,6 +166,8 @@ int submit_close_unheld(struct server *server);
 struct host_policy submit_policy(const struct server *server);
 /* Has the timer fire at at_ns at the latest. */
 void submit_arm(struct server *server, int64_t at_ns);
+/* The same for whatever submit_tick has to do next. */
+void submit_arm_next(struct server *server);
 /* The timer has fired. */
 void submit_handle_timer(struct server *server);
 

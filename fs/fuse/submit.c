@@ -20,6 +20,9 @@
  * clock, one below is the time between reading them. */
 #define STEP_NS NS_PER_MS
 
+/* What partitions use changes all the time; it is written at most so often. */
+#define USAGE_EVERY_NS (60 * NS_PER_SECOND)
+
 /* -- time --------------------------------------------------------------------------- */
 
 static void read_clocks(struct tree *tree)
@@ -41,9 +44,16 @@ void submit_arm(struct server *server, int64_t at_ns)
     server->armed_ns = at_ns;
 }
 
-static void arm_engine(struct server *server)
+/* When what partitions used has to be written; ENGINE_FOREVER: nothing changed. */
+static int64_t usage_due_ns(const struct server *server)
+{
+    return ledger_changed(server->tree.ledger) ? server->usage_due_ns : ENGINE_FOREVER;
+}
+
+void submit_arm_next(struct server *server)
 {
     submit_arm(server, engine_next_wakeup(server->tree.engine));
+    submit_arm(server, usage_due_ns(server));
 }
 
 void submit_tick(struct server *server)
@@ -57,6 +67,8 @@ void submit_tick(struct server *server)
         submit_events(server, NULL);
         read_clocks(tree);
     }
+    if (usage_due_ns(server) <= tree->now_ns)
+        submit_events(server, NULL);
 }
 
 void submit_handle_timer(struct server *server)
@@ -65,7 +77,7 @@ void submit_handle_timer(struct server *server)
     if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
         server->armed_ns = ENGINE_FOREVER;
     submit_tick(server);
-    arm_engine(server);
+    submit_arm_next(server);
 }
 
 /* -- what changed ------------------------------------------------------------------- */
@@ -95,60 +107,91 @@ static void tell_policy(struct server *server)
 }
 
 /* The lines of one event, in the logs and for the store. */
-static void log_event(struct tree *tree, const struct engine_event *event, char *line)
+static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
+    struct store_item item = {.event = event, .line = line};
     tree_event_line(tree, event, line, STORE_LINE_MAX);
     event_log_append(&tree->events, event->seq, event->before.change_seq, line);
     if (!event_kind_is_end(event->kind))
-        return;
-    char history[STORE_LINE_MAX], device[16];
+        return item;
+    char history[STORE_LINE_MAX];
     const struct partition *p = &event->after;
-    snprintf(device, sizeof(device), "gpu%u", (unsigned)p->device);
-    tree_history_line(tree, p, device, p->start_ns + tree->offset_ns, p->end_ns + tree->offset_ns,
-                      event->kind, event->by_uid, history, sizeof(history));
+    struct ledger_figures used;
+    ledger_get(tree->ledger, p->id, &used);
+    item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
+    struct tree_ended ended = {.partition = p,
+                               .device = p->device,
+                               .start_wall_ns = p->start_ns + tree->offset_ns,
+                               .end_wall_ns = p->end_ns + tree->offset_ns,
+                               .how = event->kind,
+                               .by_uid = event->by_uid,
+                               .peak_bytes = used.peak_bytes,
+                               .gpu_ns = used.busy_ns};
+    tree_history_line(tree, &ended, history, sizeof(history));
     event_log_append(&tree->history, event->seq, 0, history);
+    return item;
 }
 
-static struct change *change_new(const struct server *server, struct engine_event *events,
+/* What live partitions used goes along when it is time. Without memory it goes later. */
+static void add_usages(struct server *server, struct change *change)
+{
+    struct tree *tree = &server->tree;
+    if (usage_due_ns(server) > tree->now_ns)
+        return;
+    server->usage_due_ns = tree->now_ns + USAGE_EVERY_NS;
+    change->usages = calloc(ledger_changed(tree->ledger), sizeof(*change->usages));
+    uint32_t cursor = 0;
+    uint64_t id;
+    struct ledger_figures used;
+    while (change->usages && ledger_take_changed(tree->ledger, &cursor, &id, &used))
+        change->usages[change->usage_count++] =
+            (struct store_partition_usage){id, {used.peak_bytes, used.busy_ns}};
+}
+
+/* NULL without memory. */
+static struct change *change_new(struct server *server, struct engine_event *events,
                                  const struct change *answer)
 {
     size_t count = 0;
     for (const struct engine_event *e = events; e; e = e->next)
         count++;
-    struct change *change = malloc(sizeof(*change) + count * STORE_LINE_MAX);
+    struct change *change =
+        malloc(sizeof(*change) + count * (sizeof(struct store_item) + STORE_LINE_MAX));
     if (!change)
         return NULL;
     *change = answer ? *answer : (struct change){.reply = {.kind = REPLY_NONE}};
     change->events = events;
     change->event_count = count;
     change->after_resent = session_after_resent(server->session);
+    add_usages(server, change);
     return change;
 }
 
-/* Everybody but the committer hears of what changed: it gets the change last, and then it
- * is not ours to look at. */
+/* All but the committer hear of what changed: it gets the change last, and then it is not
+ * ours to look at. */
 static void tell(struct server *server, struct change *change)
 {
-    char *line = change->lines;
+    struct store_item *item = change->items;
+    char *line = (char *)&change->items[change->event_count];
     for (const struct engine_event *e = change->events; e; e = e->next, line += STORE_LINE_MAX)
-        log_event(&server->tree, e, line);
+        *item++ = log_event(&server->tree, e, line);
     poll_wake(server, change->events);
     host_events(server->host, change->events, true);
     tell_policy(server);
-    arm_engine(server);
+    submit_arm_next(server);
 }
 
 void submit_events(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
     struct engine_event *events = engine_take_events(tree->engine);
-    if (!events && !answer)
+    if (!events && !answer && usage_due_ns(server) > tree->now_ns)
         return;
     struct change *change = change_new(server, events, answer);
     if (!change) {
         engine_revert(tree->engine, events);
         engine_events_free(events);
-        arm_engine(server);
+        submit_arm_next(server);
         if (answer)
             committer_refuse(&answer->reply, ENOMEM);
         return;
@@ -189,7 +232,7 @@ static void take_back(struct server *server, const struct engine_event *events)
     if (submit_close_unheld(server))
         log_say("not enough memory to end the partitions of closed files");
     invalidate_events(server->session, events, true);
-    arm_engine(server);
+    submit_arm_next(server);
 }
 
 static void refuse_change(struct server *server, const struct change *change, const char *message)
@@ -206,28 +249,37 @@ static void refuse_change(struct server *server, const struct change *change, co
     committer_refuse(&change->reply, EIO);
 }
 
-void submit_handle_failure(struct server *server)
+/* All events of the changes, oldest first; the changes have none any more. */
+static struct engine_event *take_events(struct change *changes)
 {
-    char message[STORE_MESSAGE_MAX] = "";
-    struct change *changes = committer_take_failed(server->committer, message);
     struct engine_event *events = NULL, **last = &events;
-    if (!changes)
-        return;
     for (struct change *c = changes; c; c = c->next) {
         *last = c->events;
         while (*last)
             last = &(*last)->next;
         c->events = NULL;
     }
-    if (events)
+    return events;
+}
+
+void submit_handle_failure(struct server *server)
+{
+    char message[STORE_MESSAGE_MAX] = "";
+    struct change *changes = committer_take_failed(server->committer, message);
+    struct engine_event *events = take_events(changes);
+    if (events) { /* else it was only what partitions used: that is tried again */
         take_back(server, events);
+        log_say("could not make changes durable: %s", message);
+    }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {
         next = changes->next;
+        for (size_t i = 0; i < changes->usage_count; i++)
+            ledger_put_back(server->tree.ledger, changes->usages[i].id);
         refuse_change(server, changes, message);
         committer_change_free(changes);
     }
-    log_say("could not make changes durable: %s", message);
     submit_events(server, NULL); /* what closing files ended */
     submit_tick(server);
+    submit_arm_next(server);
 }

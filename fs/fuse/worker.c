@@ -30,6 +30,12 @@ static void time_text(void *context, int64_t at_ns, char *text, size_t size)
     strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), text, size);
 }
 
+static bool is_alive(void *context, uint64_t id)
+{
+    const struct tree *tree = context;
+    return engine_find(tree->engine, id) != NULL;
+}
+
 /* SIGTERM and SIGHUP come as input like everything else. Before any thread is
  * started: each has a mask of its own, taken from who starts it. */
 static int open_signals(struct server *server)
@@ -64,6 +70,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = names_new(&tree->names);
     if (!r)
         r = engine_new(time_text, tree, &tree->engine);
+    if (!r)
+        r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     server->armed_ns = ENGINE_FOREVER;
     if (!r && server->timer_fd < 0)
@@ -181,6 +189,8 @@ static int run(struct server *server, const struct worker_fds *fds)
      * cannot be written now (ends, on a full disk) is found again at the start. */
     session_serve_rest(server->session);
     results_finish(server);
+    server->usage_due_ns = 0;
+    submit_events(server, NULL); /* what partitions used */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
     return 0;
@@ -198,7 +208,7 @@ int worker_run(const struct worker_fds *fds)
     tree_find_admin_group(&server->tree);
     submit_events(server, NULL); /* what restoring ended */
     submit_tick(server);
-    submit_arm(server, engine_next_wakeup(server->tree.engine));
+    submit_arm_next(server);
     /* Answers the greeting and asks for what was left unanswered. */
     r = session_start(server->session);
     if (r) {

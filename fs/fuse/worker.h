@@ -10,6 +10,7 @@ struct worker_fds {
     int fuse;    /* the mount's /dev/fuse descriptor */
     int shared;  /* memfd of a struct shared */
     int handles; /* memfd of struct shared_handle[]; the worker grows it */
+    int ledger;  /* memfd of what partitions used; the worker grows it */
     int ready;   /* write end of a pipe: the worker writes one byte when the tree can be used */
 };
 

@@ -191,6 +191,7 @@ static void run_write(const struct request_context *context, const struct node *
         refuse(context, node, r, &write->why);
     } else if (write->outcome == WRITE_AT_ONCE) {
         fuse_reply_write(context->req, size);
+        submit_arm_next(server); /* what is used is written in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
         done_message(row, write);
         status_set(server->tree.shared, context->caller.uid, write->why.message);
@@ -311,7 +312,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         else if (dir.dir != kind || node.file)
             r = -EPERM;
         else
-            r = engine_release(tree->engine, tree->now_ns, &context.caller, node.object, &why);
+            r = engine_release(tree->engine, TREE_CALL(tree, &context.caller, &why), node.object);
     }
     if (r == -EPERM)
         snprintf(why.message, sizeof(why.message), "\"%.64s\" is part of the tree and stays", name);

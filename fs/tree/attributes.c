@@ -196,7 +196,8 @@ void tree_space(struct tree *tree, const struct node *node, struct space *ret_sp
 static int change_end(struct tree *tree, const struct caller *caller, uint64_t id, int64_t wall_ns,
                       struct refusal *why)
 {
-    return engine_set_end(tree->engine, tree->now_ns, caller, id, wall_ns - tree->offset_ns, why);
+    return engine_set_end(tree->engine, TREE_CALL(tree, caller, why), id,
+                          wall_ns - tree->offset_ns);
 }
 
 static int change_partition(struct tree *tree, const struct partition *partition,
@@ -211,10 +212,10 @@ static int change_partition(struct tree *tree, const struct partition *partition
         if (!change->set_mode && !change->set_uid && !change->set_gid)
             return 0;
     }
-    return engine_hand_over(tree->engine, tree->now_ns, caller, id,
+    return engine_hand_over(tree->engine, TREE_CALL(tree, caller, why), id,
                             change->set_uid ? change->uid : partition->uid,
                             change->set_gid ? change->gid : partition->gid,
-                            change->set_mode ? change->mode & 0777 : partition->mode, why);
+                            change->set_mode ? change->mode & 0777 : partition->mode);
 }
 
 static int change_kept_mode(struct tree *tree, const struct node *node, const struct caller *caller,
@@ -231,7 +232,7 @@ static int change_kept_mode(struct tree *tree, const struct node *node, const st
              (unsigned)(change->set_mode ? change->mode & 0777 : a.mode & 0777),
              (unsigned)(change->set_uid ? change->uid : a.uid),
              (unsigned)(change->set_gid ? change->gid : a.gid));
-    return engine_set(tree->engine, tree->now_ns, caller, key, value, why);
+    return engine_set(tree->engine, TREE_CALL(tree, caller, why), key, value);
 }
 
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,

@@ -26,9 +26,15 @@ static void print_chapter(enum dir_kind kind, const char *title)
     const struct file_row *row = tree_rows(kind);
     printf("### %s\n\n%c%s.\n", title, tree_dir_doc(kind)[0] - 'a' + 'A', tree_dir_doc(kind) + 1);
     if (row->name)
-        printf("\n| file | mode | |\n|---|---|---|\n");
-    for (; row->name; row++)
-        printf("| %s | %04o | %s |\n", row->name, (unsigned)row->mode, row->doc);
+        printf("\n| file | %s | |\n|---|---|---|\n", kind == DIR_CONFIG ? "default" : "mode");
+    for (; row->name; row++) {
+        const char *value = kind == DIR_CONFIG ? policy_find(row->name)->default_value : NULL;
+        if (value)
+            printf("| %s | %s%s%s | %s |\n", row->name, *value ? "`" : "", value, *value ? "`" : "",
+                   row->doc);
+        else
+            printf("| %s | %04o | %s |\n", row->name, (unsigned)row->mode, row->doc);
+    }
     printf("\n");
 }
 
@@ -39,10 +45,6 @@ int main(void)
     printf("### A request\n\n    AMOUNT DURATION [key=value | word]...\n\n| word | |\n|---|---|\n");
     for (const struct request_word *word = request_words; word->name; word++)
         printf("| `%s%s%s` | %s |\n", word->name, word->value ? "=" : "",
-               word->value ? word->value : "", word->help);
-    printf("\n### The policy (config/)\n\n| setting | default | |\n|---|---|---|\n");
-    for (const struct policy_row *row = policy_rows; row->name; row++)
-        printf("| %s | %s%s%s | %s |\n", row->name, *row->default_value ? "`" : "",
-               row->default_value, *row->default_value ? "`" : "", row->help);
+               word->value ? word->value : "", word->doc);
     return 0;
 }

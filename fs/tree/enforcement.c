@@ -2,6 +2,8 @@
 /* What keeps which limit of a partition now; see enforcement.h. */
 #include "enforcement.h"
 
+#include "core/gpu/vendor.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -29,11 +31,11 @@ static void print(struct strbuf *out, const char *limit, const struct words *wor
 
 /* What the words are chosen by. */
 struct found {
-    bool usable;  /* programs can use the device at all, through OpenCL */
-    bool layer;   /* ... and then the layer is there for them */
-    bool metered; /* a driver tells who uses it */
-    bool ends;    /* the watchdog ends programs, and sees them */
-    bool others;  /* ... those of all users */
+    const char *limited_by; /* what can keep programs within limits on this device, or NULL */
+    bool layer;             /* ... and it is there */
+    bool metered;           /* a driver tells who uses it */
+    bool ends;              /* the watchdog ends programs, and sees them */
+    bool others;            /* ... those of all users */
 };
 
 static struct found find(struct tree *tree, const struct partition *partition)
@@ -41,18 +43,19 @@ static struct found find(struct tree *tree, const struct partition *partition)
     const struct host_state *keeps = &tree->keeps;
     uint32_t device = partition->device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
-    struct found found = {.usable = device < tree->device_count &&
-                                    !strcmp(tree->devices[device].backend, "opencl"),
+    const struct gpu_vendor *vendor =
+        device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
+    struct found found = {.limited_by = vendor ? vendor->limited_by : NULL,
                           .metered = device < GPU_DEVICE_MAX && keeps->reader[device].backend[0]};
-    found.layer = found.usable && tree->shared->layer[0] && tree->shared->devices.layered;
+    found.layer = found.limited_by && tree->shared->layer[0] && tree->shared->devices.layered;
     found.ends = found.metered && watchdog == POLICY_WATCHDOG_END;
     found.others = tree->shared->admin_uid == 0;
     return found;
 }
 
 /* SIGTERM that SIGKILL follows at once is nothing that a program hears. */
-static void print_expiry(struct tree *tree, const struct partition *partition, bool layer,
-                         struct strbuf *out)
+static void print_expiry(struct tree *tree, const struct partition *partition,
+                         const struct found *found, struct strbuf *out)
 {
     struct words words = {.length = 0};
     bool cgroup = !strcmp(tree->keeps.processes, "cgroup");
@@ -61,7 +64,7 @@ static void print_expiry(struct tree *tree, const struct partition *partition, b
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
         cgroup ? "cgroup-kill" : "process-tree-kill");
-    add(&words, layer, "opencl-layer");
+    add(&words, found->layer, found->limited_by);
     print(out, "expiry", &words);
 }
 
@@ -72,7 +75,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
     uint32_t device = partition->device;
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? keeps->reader[device].note : "";
-    if (!found->usable)
+    if (!found->limited_by)
         strbuf_print(out, "# memory: no program can use this device through OpenCL: it is %s\n",
                      device < tree->device_count ? tree->devices[device].backend : "absent");
     else if (!tree->shared->layer[0])
@@ -105,11 +108,11 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     struct found found = find(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
-    add(&memory, found.layer, "opencl-layer");
+    add(&memory, found.layer, found.limited_by);
     add(&memory, found.ends && partition->uid, "watchdog");
     print(out, "memory", &memory);
     strbuf_print(out, "compute none\n");
-    add(&devices, found.layer, "opencl-layer");
+    add(&devices, found.layer, found.limited_by);
     add(&devices, device < GPU_DEVICE_MAX && keeps->restricted[device], "device-access");
     add(&devices, found.ends && found.others, "watchdog");
     print(out, "devices", &devices);
@@ -119,6 +122,6 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     if (found.metered)
         add(&accounting, true, keeps->reader[device].backend);
     print(out, "accounting", &accounting);
-    print_expiry(tree, partition, found.layer, out);
+    print_expiry(tree, partition, &found, out);
     print_why(tree, partition, &found, out);
 }

@@ -60,7 +60,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         snprintf(text, size, " gid=%u mode=%04o", (unsigned)p->gid, (unsigned)p->mode);
         break;
     case EVENT_ENDING:
-        ending_warn_text(p->warn_ns, p->warn_signal, warn);
+        ending_warn_text(&p->warn, warn);
         snprintf(text, size, " on_expiry=%s grace=%lld warn=%s",
                  ending_on_expiry_text(p->on_expiry), (long long)(p->grace_ns / NS_PER_SECOND),
                  warn);
@@ -94,17 +94,21 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
              kind_word(event), id, device, user, details, by);
 }
 
-void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,
-                       int64_t start_wall_ns, int64_t end_wall_ns, enum event_kind how,
-                       uint32_t by_uid, char *line, size_t size)
+void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size)
 {
-    char start[STRBUF_TIME_MAX], end[STRBUF_TIME_MAX], by[72], user[72];
-    strbuf_time(start_wall_ns, start);
-    strbuf_time(end_wall_ns, end);
-    copy_user(tree, partition->uid, user);
-    copy_user(tree, by_uid, by);
-    snprintf(line, size, "p%llu device=%s user=%s memory=%llu start=%s end=%s how=%s by=%s%s%s",
-             (unsigned long long)partition->id, device, user,
-             (unsigned long long)partition->memory_bytes, start, end, kind_names[how], by,
-             *partition->name ? " name=" : "", partition->name);
+    const struct partition *p = ended->partition;
+    char start[STRBUF_TIME_MAX], end[STRBUF_TIME_MAX], by[72], user[72], device[16] = "-";
+    unsigned long long gpu_ms = ended->gpu_ns / 1000000;
+    strbuf_time(ended->start_wall_ns, start);
+    strbuf_time(ended->end_wall_ns, end);
+    copy_user(tree, p->uid, user);
+    copy_user(tree, ended->by_uid, by);
+    if (ended->device != ENGINE_DEVICE_ANY)
+        snprintf(device, sizeof(device), "gpu%u", (unsigned)ended->device);
+    snprintf(line, size,
+             "p%llu device=%s user=%s memory=%llu memory_peak=%llu gpu_time=%llu.%03llu start=%s "
+             "end=%s how=%s by=%s%s%s",
+             (unsigned long long)p->id, device, user, (unsigned long long)p->memory_bytes,
+             (unsigned long long)ended->peak_bytes, gpu_ms / 1000, gpu_ms % 1000, start, end,
+             kind_names[ended->how], by, *p->name ? " name=" : "", p->name);
 }

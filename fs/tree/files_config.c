@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config/: a file for each row of the policy table, and the small tables of the
- * other directories. See tree.h and core/engine/policy.h.
+ * config/: a file for each row of core/engine/policy.def, and the small tables of the
+ * other directories. See tree.h.
  */
 #include "tree.h"
 
@@ -20,10 +20,7 @@ SHOW(setting)
     char key[ENGINE_KEY_MAX];
     snprintf(key, sizeof(key), "config/%s", name);
     const char *value = engine_setting(tree->engine, key);
-    for (const struct policy_row *row = policy_rows; !value && row->name; row++)
-        if (!strcmp(row->name, name))
-            value = row->default_value;
-    strbuf_print(out, "%s\n", value ? value : "");
+    strbuf_print(out, "%s\n", value ? value : policy_find(name)->default_value);
     return 0;
 }
 
@@ -57,38 +54,17 @@ static int store_setting(struct tree *tree, struct write *write)
     if (r)
         return r;
     snprintf(key, sizeof(key), "config/%s", name);
-    r = engine_set(tree->engine, tree->now_ns, &write->caller, key, write->text, &write->why);
+    r = engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, write->text);
     if (!r && group)
         tree_find_admin_group(tree);
     return r;
 }
 
-/* One row for each row of policy_rows; a test compares. */
-#define SETTING(file, text)                                                                        \
-    {                                                                                              \
-        file, 0644, FRESH_ALWAYS, show_setting, store_setting, .doc = text                         \
-    }
 const struct file_row files_config[] = {
-    SETTING("min_duration", "shortest life that can be asked for, in seconds"),
-    SETTING("max_duration", "longest life a partition may have left, in seconds, or `max`"),
-    SETTING("max_fraction", "largest part of a device that one partition may be"),
-    SETTING("max_partitions", "most partitions that one user may hold, or `max`"),
-    SETTING("retention", "how long history is kept, in seconds, or `max`"),
-    SETTING("admin_group", "group whose members are administrators; `none` empties it"),
-    SETTING("default_on_expiry",
-            "what happens to processes at the end when not said: `none`, `term`, `kill`"),
-    SETTING("allowed_on_expiry", "which of these owners may choose, with blanks between"),
-    SETTING("default_grace", "from SIGTERM to SIGKILL when not said, in seconds, or 0"),
-    SETTING("max_grace", "longest grace that owners may choose, in seconds, or `max`"),
-    SETTING("default_warn", "the warning before the end when not said: `none`, `300`, `300:USR1`"),
-    SETTING("unreachable",
-            "what shims do when they cannot reach the filesystem: `refuse` or `allow`"),
-    SETTING("watchdog", "what is done to programs that use a device beside a partition, or more "
-                        "than theirs: `off`, `report`, `warn`, `end`"),
-    SETTING("watchdog_interval", "time between two looks of the watchdog, in seconds"),
-    SETTING("watchdog_grace", "time between two steps of the watchdog, in seconds, or 0"),
-    SETTING("device_access", "`open`: device nodes stay as they are; `holders`: only users with a "
-                             "partition can open them"),
+#define SETTING(name, type, field, standard, kind, words, text)                                    \
+    {#name, 0644, FRESH_ALWAYS, show_setting, store_setting, .doc = text},
+#include "core/engine/policy.def"
+#undef SETTING
     {0},
 };
 

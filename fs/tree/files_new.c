@@ -23,7 +23,7 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
         char left[64];
         snprintf(left, sizeof(left), "%s%s%s", word->name, word->value ? "=" : "",
                  word->value ? word->value : "");
-        strbuf_print(out, "%-24s %s\n", left, word->help);
+        strbuf_print(out, "%-24s %s\n", left, word->doc);
     }
     strbuf_print(out, "\nThe outcome is in the file status of the mount point, as a sentence.\n"
                       "Opened for reading and writing, the read after the write gives the id.\n");
@@ -69,15 +69,15 @@ static void tell_granted(struct tree *tree, struct write *write)
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)
 {
     struct request request;
-    uint32_t uid, gid;
+    struct creation creation = {.request = &request, .device = device, .hold = write->fh};
     int r = request_parse(write->text, write->length, &request, write->why.message,
                           sizeof(write->why.message));
     if (!r)
-        r = find_owner(tree, write, &request, &uid, &gid);
+        r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
-        r = engine_create(tree->engine, tree->now_ns, tree_wall_ns(tree), &write->caller, device,
-                          &request, uid, gid, write->fh, &write->why, &write->result);
+        r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,
+                          &write->result);
     if (r)
         return r;
     if (request.hold)

@@ -165,7 +165,7 @@ SHOW(warn)
 {
     PARTITION_OR_GONE(tree, node);
     char text[WARN_TEXT_MAX];
-    ending_warn_text(partition->warn_ns, partition->warn_signal, text);
+    ending_warn_text(&partition->warn, text);
     strbuf_print(out, "%s\n", text);
     return 0;
 }
@@ -212,8 +212,8 @@ SHOW(events)
 
 static int store_name(struct tree *tree, struct write *write)
 {
-    return engine_rename(tree->engine, tree->now_ns, &write->caller, write->node->object,
-                         write->text, &write->why);
+    return engine_rename(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                         write->node->object, write->text);
 }
 
 static int store_fraction(struct tree *tree, struct write *write)
@@ -237,8 +237,8 @@ static int store_fraction(struct tree *tree, struct write *write)
             (unsigned long long)bytes);
         return REFUSED_BUSY;
     }
-    return engine_resize(tree->engine, tree->now_ns, &write->caller, partition->id, bytes,
-                         &write->why);
+    return engine_resize(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
+                         bytes);
 }
 
 /* "7200" sets what remains; "+30m" and "-10m" change it. */
@@ -255,14 +255,14 @@ static int store_remaining(struct tree *tree, struct write *write)
     int64_t end_ns = sign == '+'   ? partition->end_ns + duration_ns
                      : sign == '-' ? partition->end_ns - duration_ns
                                    : tree->now_ns + duration_ns;
-    return engine_set_end(tree->engine, tree->now_ns, &write->caller, partition->id, end_ns,
-                          &write->why);
+    return engine_set_end(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
+                          end_ns);
 }
 
 static int set_ending(struct tree *tree, struct write *write, const struct ending_change *change)
 {
-    return engine_set_ending(tree->engine, tree->now_ns, &write->caller, write->node->object,
-                             change, &write->why);
+    return engine_set_ending(tree->engine, TREE_CALL(tree, &write->caller, &write->why),
+                             write->node->object, change);
 }
 
 static int store_on_expiry(struct tree *tree, struct write *write)
@@ -284,8 +284,8 @@ static int store_grace(struct tree *tree, struct write *write)
 static int store_warn(struct tree *tree, struct write *write)
 {
     struct ending_change change = {.set_warn = true};
-    int r = ending_parse_warn(write->text, write->length, &change.warn_ns, &change.warn_signal,
-                              write->why.message, sizeof(write->why.message));
+    int r = ending_parse_warn(write->text, write->length, &change.warn, write->why.message,
+                              sizeof(write->why.message));
     return r ? r : set_ending(tree, write, &change);
 }
 
@@ -341,7 +341,7 @@ const struct file_row files_partition[] = {
      .doc = "bytes of it that are in use: what its programs have booked, or what the driver tells "
             "of them, whichever is more"},
     {"memory_peak", 0444, FRESH_NEVER, show_memory_peak, .live = LIVE_USAGE,
-     .doc = "the most that was ever in use; starts anew when the machine does"},
+     .doc = "the most that was ever in use"},
     {"charge", 0644, FRESH_NEVER, show_charge, charge_store, .lent = true, .opened = charge_open,
      .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
             "`-4096` to give them back"},

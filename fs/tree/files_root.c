@@ -122,8 +122,8 @@ static int store_release(struct tree *tree, struct write *write)
                          (int)(length < 32 ? length : 32), at);
                 return REFUSED_INVALID;
             }
-            int r = pass && known ? engine_release(tree->engine, tree->now_ns, &write->caller, id,
-                                                   &write->why)
+            int r = pass && known ? engine_release(tree->engine,
+                                                   TREE_CALL(tree, &write->caller, &write->why), id)
                                   : 0;
             if (r)
                 return r;

@@ -1,117 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of what partitions use; see ledger.h. An entry is at the same place in two
- * arrays: what is known for the moment, and the record that is kept in the file. Entries
- * are found through a hash table of places. Nothing is taken out one by one: when the
- * arrays are full, entries of partitions that ended are freed, and the arrays grow if
- * more than half is still taken.
- *
- * Records are written, not mapped: a store into a mapped file ends the program where
- * the disk cannot take it. What was written outlives us without a sync.
+ * arrays: what this worker knows, and the record that outlives it. Entries are found
+ * through a hash table of places. Nothing is taken out one by one: when the arrays are
+ * full, entries of partitions that ended are freed, and the arrays grow if more than half
+ * is still taken.
  */
 #include "ledger.h"
 
-#include "core/base/log.h"
-
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define USAGE_FIRST   256u
-#define USAGE_MAGIC   "chronosU"
-#define USAGE_VERSION 1u
+#define LEDGER_FIRST 256u
 
-/* What outlives a daemon. In the file a place can still have the record of a partition
- * that ended, as long as nothing is known of the next one there. */
+/* What outlives a worker. */
 struct record {
     uint64_t id; /* 0: free */
     uint64_t peak_bytes, busy_ns;
 };
 
-struct header {
-    char magic[8];
-    uint32_t version, record_size;
-    char boot[48]; /* of the boot it is true for */
-};
-
 struct entry {
     uint64_t charged_bytes, driver_bytes;
     uint32_t next_free; /* place + 1, when free */
+    bool changed;
 };
 
 struct ledger {
     ledger_alive_fn *alive;
     void *context;
-    int fd; /* -1: kept in memory only */
-    struct record *records;
+    int fd;                 /* of the records; -1: memory of this process */
+    struct record *records; /* mapped */
     struct entry *entries;
     uint32_t capacity, count, free; /* free: place + 1 */
     uint32_t *places;               /* hash table of place + 1; 2 * capacity slots */
+    size_t changed;
 };
-
-/* -- the file ----------------------------------------------------------------- */
-
-static off_t record_at(uint32_t place)
-{
-    return (off_t)(sizeof(struct header) + (size_t)place * sizeof(struct record));
-}
-
-static void fill_header(struct header *header)
-{
-    memset(header, 0, sizeof(*header));
-    memcpy(header->magic, USAGE_MAGIC, sizeof(header->magic));
-    header->version = USAGE_VERSION;
-    header->record_size = sizeof(struct record);
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, header->boot, sizeof(header->boot) - 1);
-    if (fd >= 0)
-        close(fd);
-    if (length < 0)
-        header->boot[0] = '\0';
-}
-
-static int open_file(const char *directory)
-{
-    char path[PATH_MAX + 8];
-    snprintf(path, sizeof(path), "%s/usage", directory);
-    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
-/* From now on without the file. */
-static void give_up_file(struct ledger *ledger, int error)
-{
-    log_say("cannot keep what partitions used at most in the state directory (%s): after a crash "
-            "memory_peak starts anew",
-            strerror(error));
-    if (ledger->fd >= 0)
-        close(ledger->fd);
-    ledger->fd = -1;
-}
-
-static void write_file(struct ledger *ledger, const void *data, size_t size, off_t at)
-{
-    ssize_t n = ledger->fd < 0 ? (ssize_t)size : pwrite(ledger->fd, data, size, at);
-    if (n != (ssize_t)size)
-        give_up_file(ledger, n < 0 ? errno : ENOSPC);
-}
-
-static void keep(struct ledger *ledger, uint32_t place)
-{
-    write_file(ledger, &ledger->records[place], sizeof(struct record), record_at(place));
-}
-
-/* Takes the room that `capacity` records need, while there is room. */
-static void allocate_file(struct ledger *ledger, uint32_t capacity)
-{
-    int error = ledger->fd < 0 ? 0 : posix_fallocate(ledger->fd, 0, record_at(capacity));
-    if (error)
-        give_up_file(ledger, error);
-}
 
 /* -- finding ------------------------------------------------------------------- */
 
@@ -135,11 +63,27 @@ static void index_all(struct ledger *ledger)
             *place = i + 1;
             ledger->count++;
         } else {
+            ledger->changed -= ledger->entries[i].changed;
             ledger->entries[i] = (struct entry){.next_free = ledger->free};
             ledger->records[i].id = 0;
             ledger->free = i + 1;
         }
     }
+}
+
+/* Makes the records as many as `capacity`; those that are new are free. */
+static int map_records(struct ledger *ledger, uint32_t capacity)
+{
+    size_t old = ledger->capacity * sizeof(struct record), size = capacity * sizeof(struct record);
+    if (ledger->fd >= 0 && ftruncate(ledger->fd, (off_t)size))
+        return -errno;
+    int flags = ledger->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    void *map = ledger->records ? mremap(ledger->records, old, size, MREMAP_MAYMOVE)
+                                : mmap(NULL, size, PROT_READ | PROT_WRITE, flags, ledger->fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    ledger->records = map;
+    return 0;
 }
 
 static int grow(struct ledger *ledger, uint32_t capacity)
@@ -148,19 +92,15 @@ static int grow(struct ledger *ledger, uint32_t capacity)
     struct entry *entries = realloc(ledger->entries, capacity * sizeof(*entries));
     if (entries)
         ledger->entries = entries;
-    struct record *records = realloc(ledger->records, capacity * sizeof(*records));
-    if (records)
-        ledger->records = records;
-    if (!places || !entries || !records) {
+    int r = !places || !entries ? -ENOMEM : map_records(ledger, capacity);
+    if (r) {
         free(places);
-        return -ENOMEM;
+        return r;
     }
     memset(entries + ledger->capacity, 0, (capacity - ledger->capacity) * sizeof(*entries));
-    memset(records + ledger->capacity, 0, (capacity - ledger->capacity) * sizeof(*records));
     free(ledger->places);
     ledger->places = places;
     ledger->capacity = capacity;
-    allocate_file(ledger, capacity);
     return 0;
 }
 
@@ -178,8 +118,7 @@ static void sweep(struct ledger *ledger)
 
 static int make_room(struct ledger *ledger)
 {
-    sweep(ledger);
-    index_all(ledger);
+    ledger_forget_ended(ledger);
     if (ledger->count <= ledger->capacity / 2)
         return 0;
     int r = grow(ledger, ledger->capacity * 2);
@@ -200,7 +139,10 @@ static int need(struct ledger *ledger, uint64_t id, uint32_t *ret_place)
         uint32_t at = ledger->free - 1;
         ledger->free = ledger->entries[at].next_free;
         ledger->entries[at] = (struct entry){0};
-        ledger->records[at] = (struct record){.id = id};
+        ledger->records[at] = (struct record){0};
+        /* Last: a worker that dies here must not leave it what another one used. */
+        atomic_thread_fence(memory_order_release);
+        ledger->records[at].id = id;
         *place = at + 1;
         ledger->count++;
     }
@@ -210,47 +152,33 @@ static int need(struct ledger *ledger, uint64_t id, uint32_t *ret_place)
 
 /* -- for others ------------------------------------------------------------------ */
 
-/* What the file says holds for this boot and this layout only. */
-static void adopt(struct ledger *ledger)
+static void set_changed(struct ledger *ledger, uint32_t place, bool changed)
 {
-    struct header header, kept;
-    size_t size = ledger->capacity * sizeof(struct record);
-    fill_header(&header);
-    if (ledger->fd >= 0 && *header.boot &&
-        pread(ledger->fd, &kept, sizeof(kept), 0) == (ssize_t)sizeof(kept) &&
-        !memcmp(&kept, &header, sizeof(header))) {
-        if (pread(ledger->fd, ledger->records, size, record_at(0)) != (ssize_t)size)
-            memset(ledger->records, 0, size);
-    } else {
-        write_file(ledger, ledger->records, size, record_at(0));
-        write_file(ledger, &header, sizeof(header), 0);
-    }
-    sweep(ledger);
-    index_all(ledger);
+    ledger->changed += (size_t)changed - (size_t)ledger->entries[place].changed;
+    ledger->entries[place].changed = changed;
 }
 
-int ledger_new(const char *directory, ledger_alive_fn *alive, void *context,
-               struct ledger **ret_ledger)
+int ledger_new(int fd, ledger_alive_fn *alive, void *context, struct ledger **ret_ledger)
 {
     struct ledger *ledger = calloc(1, sizeof(*ledger));
-    struct stat st;
+    struct stat st = {.st_size = 0};
     if (!ledger)
         return -ENOMEM;
-    ledger->alive = alive;
-    ledger->context = context;
-    ledger->fd = directory ? open_file(directory) : -1;
-    if (directory && ledger->fd < 0)
-        give_up_file(ledger, errno);
-    uint32_t capacity = USAGE_FIRST;
-    if (ledger->fd >= 0 && fstat(ledger->fd, &st) == 0)
-        while (record_at(capacity) < st.st_size && capacity < UINT32_MAX / 4)
-            capacity *= 2;
-    int r = grow(ledger, capacity);
+    *ledger = (struct ledger){.alive = alive, .context = context, .fd = fd};
+    int r = fd >= 0 && fstat(fd, &st) ? -errno : 0;
+    uint32_t capacity = LEDGER_FIRST;
+    while (2 * (size_t)capacity * sizeof(struct record) <= (size_t)st.st_size)
+        capacity *= 2;
+    if (!r)
+        r = grow(ledger, capacity);
     if (r) {
         ledger_free(ledger);
         return r;
     }
-    adopt(ledger);
+    index_all(ledger);
+    for (uint32_t i = 0; i < capacity; i++)
+        if (ledger->records[i].id)
+            set_changed(ledger, i, true);
     *ret_ledger = ledger;
     return 0;
 }
@@ -259,9 +187,8 @@ struct ledger *ledger_free(struct ledger *ledger)
 {
     if (!ledger)
         return NULL;
-    if (ledger->fd >= 0)
-        close(ledger->fd);
-    free(ledger->records);
+    if (ledger->records)
+        munmap(ledger->records, ledger->capacity * sizeof(struct record));
     free(ledger->entries);
     free(ledger->places);
     free(ledger);
@@ -279,7 +206,29 @@ static void note_peak(struct ledger *ledger, uint32_t place)
     if (used <= ledger->records[place].peak_bytes)
         return;
     ledger->records[place].peak_bytes = used;
-    keep(ledger, place);
+    set_changed(ledger, place, true);
+}
+
+int ledger_restore(struct ledger *ledger, uint64_t id, uint64_t peak_bytes, uint64_t busy_ns)
+{
+    uint32_t place;
+    if (!peak_bytes && !busy_ns)
+        return 0;
+    int r = need(ledger, id, &place);
+    if (r)
+        return r;
+    struct record *record = &ledger->records[place];
+    if (record->peak_bytes < peak_bytes)
+        record->peak_bytes = peak_bytes;
+    if (record->busy_ns < busy_ns)
+        record->busy_ns = busy_ns;
+    return 0;
+}
+
+void ledger_forget_ended(struct ledger *ledger)
+{
+    sweep(ledger);
+    index_all(ledger);
 }
 
 int ledger_reserve(struct ledger *ledger, uint64_t id)
@@ -320,7 +269,7 @@ int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns)
     if (r || !busy_ns)
         return r;
     ledger->records[place].busy_ns += busy_ns;
-    keep(ledger, place);
+    set_changed(ledger, place, true);
     return 0;
 }
 
@@ -353,4 +302,28 @@ bool ledger_next(const struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id
     *ret_id = ledger->records[*cursor].id;
     figures_at(ledger, (*cursor)++, ret_figures);
     return true;
+}
+
+size_t ledger_changed(const struct ledger *ledger)
+{
+    return ledger->changed;
+}
+
+bool ledger_take_changed(struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
+                         struct ledger_figures *ret_figures)
+{
+    while (ledger->changed && ledger_next(ledger, cursor, ret_id, ret_figures)) {
+        bool changed = ledger->entries[*cursor - 1].changed;
+        set_changed(ledger, *cursor - 1, false);
+        if (changed && ledger->alive(ledger->context, *ret_id))
+            return true;
+    }
+    return false;
+}
+
+void ledger_put_back(struct ledger *ledger, uint64_t id)
+{
+    uint32_t place = *find_place(ledger, id);
+    if (place)
+        set_changed(ledger, place - 1, true);
 }

@@ -6,14 +6,14 @@
  * make room for others. Owned by the loop thread. It must not know where the figures
  * come from, nor what a partition may.
  *
- * Peaks and busy times are kept in a file, so they outlive the worker and the daemon;
- * they begin anew when the machine does. Where no file can be had (a full disk) they
- * live as long as the worker, and the log says so.
+ * Peaks and busy times lie in memory that the supervisor holds, so they outlive the
+ * worker. The table says which of them changed, so that the store keeps them longer.
  */
 #ifndef CHRONOS_TREE_LEDGER_H
 #define CHRONOS_TREE_LEDGER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct ledger;
@@ -30,13 +30,15 @@ struct ledger_figures {
 /* Whether there is a partition with this id now. */
 typedef bool ledger_alive_fn(void *context, uint64_t id);
 
-/* The table, with what the file `ledger` in `directory` (absolute; borrowed for the
- * call; NULL: in memory only) keeps of partitions that live. 0 or -ENOMEM; the caller
- * frees it. */
-int ledger_new(const char *directory, ledger_alive_fn *alive, void *context,
-               struct ledger **ret_ledger);
-/* Frees it and leaves the file; returns NULL. */
+/* The table, with the records that the memfd holds (borrowed; it grows; -1: memory of its
+ * own). All of them count as changed. 0 or -errno; the caller frees it. */
+int ledger_new(int fd, ledger_alive_fn *alive, void *context, struct ledger **ret_ledger);
+/* Frees it and leaves the memfd; returns NULL. */
 struct ledger *ledger_free(struct ledger *ledger);
+/* Takes in what the store kept of a partition. 0 or -ENOMEM. */
+int ledger_restore(struct ledger *ledger, uint64_t id, uint64_t peak_bytes, uint64_t busy_ns);
+/* Frees the entries of partitions that ended. */
+void ledger_forget_ended(struct ledger *ledger);
 
 /* Makes sure that a partition has an entry. 0 or -ENOMEM. */
 int ledger_reserve(struct ledger *ledger, uint64_t id);
@@ -54,5 +56,13 @@ void ledger_get(const struct ledger *ledger, uint64_t id, struct ledger_figures 
  * may have ended. False at the end. */
 bool ledger_next(const struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
                  struct ledger_figures *ret_figures);
+
+/* How many entries changed their peak or their busy time since they were taken. */
+size_t ledger_changed(const struct ledger *ledger);
+/* As ledger_next, of those that changed and live; from then on they have not changed. */
+bool ledger_take_changed(struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
+                         struct ledger_figures *ret_figures);
+/* What was taken could not be kept: it has changed still. */
+void ledger_put_back(struct ledger *ledger, uint64_t id);
 
 #endif

@@ -215,14 +215,22 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
 /* The partition a node belongs to, alive, or NULL. */
 const struct partition *tree_partition(struct tree *tree, const struct node *node);
 int64_t tree_wall_ns(const struct tree *tree); /* of now_ns */
+/* A call of the engine at this moment. */
+#define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
 /* "p12": its number, 0 when the text is none. */
 uint64_t tree_partition_number(const char *text, size_t length);
-/* Writes the line the event makes in the log of events, and for an end the line
- * of the history ("" otherwise). */
+/* The line that an event makes in the log of events. */
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
-void tree_history_line(struct tree *tree, const struct partition *partition, const char *device,
-                       int64_t start_wall_ns, int64_t end_wall_ns, enum event_kind how,
-                       uint32_t by_uid, char *line, size_t size);
+/* What the history tells of a partition that ended. */
+struct tree_ended {
+    const struct partition *partition;
+    uint32_t device; /* index; ENGINE_DEVICE_ANY: it is not there any more */
+    int64_t start_wall_ns, end_wall_ns;
+    enum event_kind how;
+    uint32_t by_uid;
+    uint64_t peak_bytes, gpu_ns;
+};
+void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size);
 /* Says that a name is still being looked up; returns -EAGAIN. A write is never held
  * back for it: it would hold the file for everybody. */
 int tree_name_later(struct refusal *why, const char *what, const char *name);

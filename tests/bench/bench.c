@@ -133,8 +133,11 @@ static void print_row(enum row row, int modes)
         }
         struct measure_spread both = ratio(row, mode, 1, 0);
         snprintf(spread, sizeof(spread), "(%.2f-%.2f)", both.low, both.high);
-        printf(" | %13.2f %6.2f  %.2f %-11s%s", own.median, ratio(row, mode, 1, -1).median,
-               both.median, spread, both.median > SLOWER ? "!" : " ");
+        printf(" | %13.2f %6.2f  %.2f %-11s%c", own.median, ratio(row, mode, 1, -1).median,
+               both.median, spread,
+               both.median <= SLOWER ? ' '
+               : both.low > 1        ? '!'
+                                     : '?');
     }
     printf("\n");
 }
@@ -166,7 +169,8 @@ static void print_all(int modes, const long *wake_ups)
     printf("%-52s %-7s | %.0f\n", "ends told early", "0", early);
     if (bench.subject_count > 1)
         printf("\nbefore, after: against the baseline. after/before: time against time, median of "
-               "the rounds (least-most);\n! where the median is above %.2f.\n",
+               "the rounds (least-most),\nmarked where above %.2f: ! slower in every round, ? the "
+               "rounds disagree (take more).\n",
                SLOWER);
 }
 

@@ -94,8 +94,8 @@ void ends_round(struct bench *bench)
         double pause = start + (double)i * END_GAP_US - measure_now_us();
         if (pause > 0)
             usleep((useconds_t)pause);
-        ends[i] = make_end(bench, i % participants);
-        struct epoll_event event = {.events = i % participants ? EPOLLPRI : EPOLLIN,
+        ends[i] = make_end(bench, rows_turn(bench, 1, 1, i / participants, i % participants));
+        struct epoll_event event = {.events = ends[i].who ? EPOLLPRI : EPOLLIN,
                                     .data.u32 = (uint32_t)i};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, ends[i].fd, &event))
             measure_die("epoll_ctl");

@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #define WRITERS      16
-#define EACH         25 /* creates of one writer in a turn */
+#define EACH         15 /* creates of one writer in a turn */
 #define SYNCS        100
-#define CROWDS       5
+#define CROWDS       3
 #define DEVICES      8
-#define COMMANDS     50
+#define COMMANDS     40
 #define REQUEST      "1M 3600\n"
 #define PARTICIPANTS (2 + 2 * BENCH_SUBJECTS)
 
@@ -38,16 +38,26 @@ const struct bench_row bench_rows[ROWS] = {
 /* One operation of a participant; returns microseconds. */
 typedef double operation(struct bench *bench, int who);
 
-/* All take turns, in alternating order, so that whatever the machine does meets them alike.
- * Gives the median of each. */
-static void take_turns(struct bench *bench, int participants, int turns, operation *fn,
+int rows_turn(const struct bench *bench, int baselines, int each, int turn, int k)
+{
+    if (k < baselines)
+        return k;
+    int subject = (k - baselines) / each, nth = (k - baselines) % each;
+    if (turn % 2)
+        subject = bench->subject_count - 1 - subject;
+    return baselines + subject * each + nth;
+}
+
+/* Gives the median of each participant, the baselines first. */
+static void take_turns(struct bench *bench, int baselines, int each, int turns, operation *fn,
                        double *ret_us)
 {
     static double us[PARTICIPANTS][BENCH_TURNS];
-    for (int i = 0; i < turns; i++)
+    int participants = baselines + each * bench->subject_count;
+    for (int turn = 0; turn < turns; turn++)
         for (int k = 0; k < participants; k++) {
-            int who = i % 2 ? participants - 1 - k : k;
-            us[who][i] = fn(bench, who);
+            int who = rows_turn(bench, baselines, each, turn, k);
+            us[who][turn] = fn(bench, who);
         }
     for (int who = 0; who < participants; who++)
         ret_us[who] = measure_quantile(us[who], (size_t)turns, 0.5);
@@ -63,7 +73,7 @@ void rows_note(struct bench *bench, enum row row, int subject, double base_us, d
 static void measure_plain(struct bench *bench, enum row row, int turns, operation *fn)
 {
     double us[PARTICIPANTS];
-    take_turns(bench, 1 + bench->subject_count, turns, fn, us);
+    take_turns(bench, 1, 1, turns, fn, us);
     for (int s = 0; s < bench->subject_count; s++)
         rows_note(bench, row, s, us[0], us[1 + s]);
 }
@@ -195,7 +205,7 @@ static double release_once(struct bench *bench, int who)
 static void measure_create(struct bench *bench, operation *fn, enum row row, enum row big_row)
 {
     double us[PARTICIPANTS];
-    take_turns(bench, 2 + 2 * bench->subject_count, BENCH_CREATES, fn, us);
+    take_turns(bench, 2, 2, BENCH_CREATES, fn, us);
     for (int s = 0; s < bench->subject_count; s++) {
         double small = us[2 + 2 * s], big = us[3 + 2 * s];
         rows_note(bench, row, s, us[0] + us[1], small);

@@ -10,8 +10,8 @@
 #define BENCH_PATH       512
 #define BENCH_SUBJECTS   2
 #define BENCH_ROUNDS_MAX 99
-#define BENCH_TURNS      2000
-#define BENCH_CREATES    200
+#define BENCH_TURNS      1000
+#define BENCH_CREATES    120
 #define BENCH_BIG        100000
 #define BENCH_SMALL      112
 
@@ -75,6 +75,12 @@ void rows_round(struct bench *bench);
 void ends_round(struct bench *bench);
 
 /* What the rows share. */
+
+/* The participant at place k of a turn: the baselines, then the subjects with `each` mounts.
+ * The subjects change their order every turn, and none ever follows itself: a warm cache
+ * would be its gain. */
+int rows_turn(const struct bench *bench, int baselines, int each, int turn, int k);
+
 void rows_note(struct bench *bench, enum row row, int subject, double base_us, double real_us);
 int rows_open(const char *path, int flags); /* exits on failure, as all of these */
 

@@ -14,7 +14,7 @@ usage() {
     exit 2
 }
 
-rounds=7 before='' after=''
+rounds=5 before='' after=''
 while [ $# -gt 0 ]; do
     case $1 in
     --rounds | --before)

@@ -11,7 +11,7 @@
 
 int main(int argc, char **argv)
 {
-    char message[DEVACL_SENTENCE_MAX];
+    struct message message;
     struct devacl_node nodes[16];
     struct devacl *gate;
     size_t count = 0;
@@ -22,12 +22,12 @@ int main(int argc, char **argv)
     const struct devacl_options options = {.state_dir = argv[1]};
     for (int i = 3; i < argc; i++)
         nodes[count++] = (struct devacl_node){.path = argv[i], .uids = &uid, .uid_count = 1};
-    int r = devacl_new(&options, &gate, message, sizeof(message));
+    int r = devacl_new(&options, &gate, &message);
     if (r == 0) {
-        r = devacl_apply(gate, nodes, count, message, sizeof(message));
+        r = devacl_apply(gate, nodes, count, &message);
         devacl_free(gate);
     }
     if (r != 0)
-        fprintf(stderr, "%s\n", message);
+        fprintf(stderr, "%s\n", message.text);
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

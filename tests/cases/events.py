@@ -14,7 +14,8 @@ from lib import alice, check, equal, wait_for
 
 LINE = re.compile(r'(\d+) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d) '
                   r'([a-z-]+) (\S+)((?: [a-z_]+=\S*)*)$')
-ENDED = re.compile(r'p\d+ device=gpu\d+ user=\S+ memory=\d+ start=\S+ end=\S+ '
+ENDED = re.compile(r'p\d+ device=gpu\d+ user=\S+ memory=\d+ memory_peak=\d+ '
+                   r'gpu_time=\d+\.\d{3} start=\S+ end=\S+ '
                    r'how=(expired|released|revoked|closed) by=\S+( name=\S+)?$')
 
 

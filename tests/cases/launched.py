@@ -72,10 +72,6 @@ def is_alive(pid):
         return False
 
 
-def child(pid):
-    return int(lib.read(f'/proc/{pid}/task/{pid}/children').split()[0])
-
-
 def runaways(mount, *words, how='stay', user=root):
     """A run whose program has spread, and the pids."""
     name = os.path.join(lib.T, f'pids{time.monotonic_ns()}')
@@ -87,9 +83,16 @@ def runaways(mount, *words, how='stay', user=root):
     return process, [int(line) for line in lib.read(name).split()]
 
 
+def members_are(mount, pids):
+    """Of the only partition. Where membership goes by parents, a read looks for them."""
+    name = mount.partitions()[0]
+    seen = lambda: set(map(int, mount.read('partitions', name, 'procs').split()))
+    check(wait_for(lambda: seen() == set(pids)), 'members', seen(), pids)
+
+
 def nothing_left(mount, pids=()):
     check(wait_for(lambda: not any(map(is_alive, pids)), 20), [p for p in pids if is_alive(p)])
-    equal(mount.partitions(), [], 'partitions')
+    check(wait_for(lambda: not mount.partitions()), mount.partitions())
     equal(mount.used(), 0, 'memory is back')
 
 
@@ -122,7 +125,7 @@ def inside(mount):
     lines = out.split('\n')
     equal((code, lines[1:5]), (0, ['here', '0.25', 'kill', '7']))
     check(lines[0].startswith(mount.at('gpu0', 'p')), lines[0])
-    check(lines[-2] in lines[5:-2] and len(lines[5:-2]) >= 3, 'program, guard, child', lines)
+    check(lines[-2] in lines[5:-2] and len(lines[5:-2]) >= 3, 'run, program, child', lines)
     check(' how=closed' in mount.read('history').splitlines()[-1])
     nothing_left(mount)
 
@@ -148,14 +151,14 @@ def in_one_that_exists(mount):
     equal(code, 2)
     check(set(pids[1:]) < set(map(int, out.split())), out)
     process, more = runaways(mount, '--in', name)
+    members_are(mount, [process.pid, *pids[1:], *more])
     process.kill()
     process.wait()
-    check(wait_for(lambda: not any(map(is_alive, more))), 'killed, but its program was not')
-    check(all(map(is_alive, pids[1:])), 'somebody else\'s were killed')
+    members_are(mount, [*pids[1:], *more])
     equal(mount.partitions(), [name])
     lib.write(mount.at('partitions', name, 'on_expiry'), 'kill')
     mount.release_all()
-    nothing_left(mount, pids)
+    nothing_left(mount, pids + more)
 
 
 def time_is_up(mount):
@@ -163,17 +166,17 @@ def time_is_up(mount):
     trap = 'trap "echo asked; exit 6" TERM; echo up; while :; do sleep 0.05; done'
     code, out, err = run(mount, '0.5', '1', 'sh', '-c', trap)
     equal((code, out), (6, 'up\nasked\n'))
-    said = err.splitlines()[-1]  # the shell inside has told of its own
-    check(said.startswith('chronos: The time of p') and said.endswith(' was up.'), err)
-    for words, number in ((('--on-expiry', 'kill'), 9), ((), 15)):
-        code, _, err = run(mount, *words, '0.5', '1', 'sleep', '1000')
-        equal(code, -number, words)
-        equal(err.count(' was up.\n'), 1, err)
+    check('chronos: The time of p' in err and err.count(' was up.\n') == 1, err)
+    code, _, err = run(mount, '0.5', '1', 'sleep', '1000')
+    equal((code, err.count(' was up.\n')), (-15, 1), err)
+    # run is a member too: killed with the others, it says nothing
+    equal(run(mount, '--on-expiry', 'kill', '0.5', '1', 'sleep', '1000'), (-9, '', ''))
     process, pids = runaways(mount, '--grace', '1', '0.5', '3')
     equal(process.wait(60 * lib.FACTOR), -15)
     nothing_left(mount, pids)
     ignore = 'trap "" TERM; sleep 1000; sleep 1000'
-    equal(run(mount, '--grace', '1', '0.5', '1', 'sh', '-c', ignore)[0], -9)
+    code, _, err = run(mount, '--grace', '1', '0.5', '1', 'sh', '-c', ignore)
+    equal((code, err.count(' was up.\n')), (-9, 1), err)
     # none: it goes on, and still ends as it likes
     code, out, err = run(mount, '--on-expiry', 'none', '0.5', '1', 'sh', '-c', 'sleep 2; echo on; exit 5')
     equal((code, out), (5, 'on\n'))
@@ -208,28 +211,31 @@ def left_behind(mount):
         os.kill(pid, signal.SIGKILL)
 
 
+def warned(mount):
+    """The program gets its warning once, although run gets it too."""
+    script = ('import signal, time\ndef warn(*_): print("warned", flush=True)\n'
+              'signal.signal(signal.SIGUSR1, warn)\nfor _ in range(25): time.sleep(0.1)')
+    code, out, _ = run(mount, '--warn', '4:USR1', '0.5', '5', PYTHON, '-c', script)
+    equal((code, out), (0, 'warned\n'))
+    nothing_left(mount)
+
+
 def killed(mount):
-    """kill -9 of the launcher, of the guard, of both: no partition, no stray."""
-    for user in (root, alice):
-        process, pids = runaways(mount, '0.5', '1h', user=user)
+    """kill -9 of run: the partition ends, and on_expiry decides about its programs."""
+    for user, *words in ((root, '--on-expiry', 'kill'), (alice, '--grace', '1')):
+        process, pids = runaways(mount, *words, '0.5', '1h', user=user)
+        members_are(mount, [process.pid, *pids])
         process.kill()
         process.wait()
-        check(wait_for(lambda: mount.partitions() == []), 'partition')
         nothing_left(mount, pids)
-    process, pids = runaways(mount, '0.5', '1h')
-    os.kill(child(process.pid), signal.SIGKILL)
-    equal(process.wait(20 * lib.FACTOR), -9)
-    nothing_left(mount, pids)
-    process, pids = runaways(mount, '--grace', '0', '0.5', '1h')
-    members = list(map(int, mount.read('partitions', mount.partitions()[0], 'procs').split()))
-    guard = child(process.pid)
-    equal(set(members), {guard, *pids}, 'all belong')
-    os.kill(guard, signal.SIGSTOP)
+    process, pids = runaways(mount, '--on-expiry', 'none', '0.5', '1h')
     process.kill()
-    os.kill(guard, signal.SIGKILL)
     process.wait()
-    check(wait_for(lambda: not mount.partitions()), 'partition')
-    nothing_left(mount, pids)
+    nothing_left(mount)
+    time.sleep(0.2)
+    check(all(map(is_alive, pids)), 'none means none')
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
 
 
 def nested(mount):
@@ -273,7 +279,7 @@ def main():
     except RuntimeError as error:
         raise lib.Skip(f'no {enforcer} here: {error}') from None
     for part in (status, refused, inside, users, in_one_that_exists, time_is_up, released,
-                 left_behind, killed, nested, many, worker_dies):
+                 left_behind, warned, killed, nested, many, worker_dies):
         started = time.monotonic()
         part(mount)
         print(f'== {part.__name__} {time.monotonic() - started:.1f} s', flush=True)

@@ -109,8 +109,8 @@ EVENT = (
     " memory=5368709120 expires=2026-11-21T03:03:04+00:00 by=alice"
 )
 ENDED = (
-    "p1 device=gpu0 user=alice memory=5368709120 start=2026-11-21T02:00:00+00:00"
-    " end=2026-11-21T03:00:00+00:00 how=released by=alice name=12"
+    "p1 device=gpu0 user=alice memory=5368709120 memory_peak=4096 gpu_time=1.500"
+    " start=2026-11-21T02:00:00+00:00 end=2026-11-21T03:00:00+00:00 how=released by=alice name=12"
 )
 
 
@@ -262,6 +262,8 @@ class Formats(Case):
             "device": "gpu0",
             "user": "alice",
             "memory_bytes": 5368709120,
+            "memory_peak_bytes": 4096,
+            "gpu_time_seconds": 1.5,
             "start": "2026-11-21T02:00:00+00:00",
             "end": "2026-11-21T03:00:00+00:00",
             "how": "released",

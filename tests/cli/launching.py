@@ -17,6 +17,7 @@ import unittest
 
 LAUNCHER = os.path.abspath(os.environ["LAUNCHER"])
 FACTOR = int(os.environ.get("CHRONOS_TIME_FACTOR", "1"))
+MEMBERS_VALUE = 0x6368726F  # what chronosfs queues its signals with
 libc = ctypes.CDLL(None, use_errno=True)
 
 # Says each signal it gets, on a line.
@@ -69,20 +70,9 @@ def state(pid):
     return None if found in "ZX" else found
 
 
-def parent(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        return int(file.read().rsplit(")", 1)[1].split()[1])
-
-
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(word) for word in file.read().split()]
-
-
-def pending(pid):
-    """Are there signals that it has not taken yet?"""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"ShdPnd:\s*(\w+)", file.read())[1], 16) != 0
 
 
 def wait_for(condition, seconds=20):
@@ -92,6 +82,13 @@ def wait_for(condition, seconds=20):
             return True
         time.sleep(0.005)
     return bool(condition())
+
+
+def as_a_job():
+    """As a shell starts a job: a group of its own, and no signal ignored, as by nohup."""
+    os.setpgid(0, 0)
+    for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def words(*program, left="term", grace=300, prepare="0"):
@@ -118,7 +115,7 @@ class Case(unittest.TestCase):
 
     def start(self, *program, more=None, **how):
         options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                       start_new_session=True)
+                       preexec_fn=as_a_job)
         options.update(more or {})
         process = subprocess.Popen(words(*program, **how), **options)
 
@@ -133,6 +130,16 @@ class Case(unittest.TestCase):
 
         self.addCleanup(stop)
         return process
+
+    def program(self, process):
+        """The pid of the program, when it runs."""
+        def runs():
+            pids = children(process.pid)
+            return len(pids) == 1 and os.readlink(f"/proc/{pids[0]}/exe") != os.path.realpath(LAUNCHER)
+        self.assertTrue(wait_for(runs))
+        pid = children(process.pid)[0]
+        self.addCleanup(lambda: state(pid) and os.kill(pid, signal.SIGKILL))
+        return pid
 
     def noted(self, count):
         """The pids in the file, when there are so many."""
@@ -200,27 +207,14 @@ class Ends(Case):
         self.assertEqual(self.run_it("sh", "-c", "exit 5", more={"preexec_fn": prepare})[0], 5)
 
     def test_descriptors(self):
-        """What the caller passed, and nothing of ours; one kept to the launcher."""
+        """What the caller passed, and nothing of ours."""
         reader, writer = os.pipe()
-        passed, unused = os.pipe()
         lister = ("import os\nnumbers = sorted(map(int, os.listdir('/proc/self/fd')))\n"
                   "print([n for n in numbers if os.path.exists(f'/proc/self/fd/{n}')])")
-        env = dict(os.environ, LAUNCHER_ONLY=str(writer))
-        process = self.start(*python(lister), more={"env": env, "pass_fds": [writer, passed]})
-        self.assertEqual(process.stdout.read(), f"[0, 1, 2, {passed}]\n")
-        process.wait()
-        # it ends with the launcher, although the guard and the program go on for a moment
-        process = self.start("sleep", "1000", more={"env": env, "pass_fds": [writer]})
+        process = self.start(*python(lister), more={"pass_fds": [writer]})
+        self.assertEqual(process.stdout.read(), f"[0, 1, 2, {writer}]\n")
+        os.close(reader)
         os.close(writer)
-        self.assertTrue(wait_for(lambda: children(process.pid) and children(children(process.pid)[0])))
-        self.assertEqual(select.select([reader], [], [], 0.05)[0], [])
-        guard = children(process.pid)[0]
-        os.kill(guard, signal.SIGSTOP)
-        process.kill()
-        self.assertEqual(select.select([reader], [], [], 20 * FACTOR)[0], [reader])
-        os.kill(guard, signal.SIGCONT)
-        for fd in reader, passed, unused:
-            os.close(fd)
 
     def test_program_that_closes_all(self):
         """A reader of its output, and a writer to its input, see that at once."""
@@ -241,15 +235,6 @@ class Ends(Case):
         process.terminate()
         self.assertEqual(process.wait(20 * FACTOR), -signal.SIGTERM)
 
-    def test_names(self):
-        process = self.start("sleep", "1000")
-        self.assertTrue(wait_for(lambda: children(process.pid) and children(children(process.pid)[0])))
-        guard = children(process.pid)[0]
-        with open(f"/proc/{guard}/comm", encoding="ascii") as file:
-            self.assertEqual(file.read(), "run-test\n")
-        with open(f"/proc/{guard}/cmdline", encoding="ascii") as file:
-            self.assertEqual(file.read().rstrip("\0"), "run-test")
-
     def test_many_at_once(self):
         processes = [self.start("sh", "-c", f"exit {i}") for i in range(50)]
         self.assertEqual([process.wait(60 * FACTOR) for process in processes], list(range(50)))
@@ -258,8 +243,9 @@ class Ends(Case):
         self.assertEqual(self.run_it(*words(*words("sh", "-c", "exit 9"))), (9, "", ""))
         process = self.start(*words(*words(*python(RUNAWAYS + "time.sleep(1000)", self.pids))))
         pids = self.noted(6)
-        process.kill()
-        self.gone(pids)
+        process.terminate()
+        self.assertEqual(process.wait(20 * FACTOR), -signal.SIGTERM)
+        self.gone(pids, 0)
 
 
 class Signals(Case):
@@ -305,32 +291,37 @@ class Signals(Case):
     def test_to_both(self):
         """The group and then the launcher: what a program without us would get."""
         process, _ = self.ready()
-        guard = children(process.pid)[0]
         for _ in range(20):
-            os.killpg(process.pid, signal.SIGUSR1)
-            self.assertEqual(self.line(process), signal.SIGUSR1)
-            self.assertTrue(wait_for(lambda: not pending(guard) and not pending(process.pid)))
-            time.sleep(0.06)  # nearer ones may become one, as signals do
-            os.kill(process.pid, signal.SIGUSR1)
-            self.assertEqual(self.line(process), signal.SIGUSR1)
+            for send in os.killpg, os.kill:
+                send(process.pid, signal.SIGUSR1)
+                self.assertEqual(self.line(process), signal.SIGUSR1)
 
-    def test_to_all_but_the_launcher(self):
-        """As the end of a partition signals its members; and then to the launcher."""
+    def test_of_a_session(self):
+        """A session's leader stays in the group: what is sent to it arrives once."""
+        process, _ = self.ready(more={"preexec_fn": os.setsid})
+        for number in self.NUMBERS:
+            os.kill(process.pid, number)
+            self.assertEqual(self.line(process), number)
+
+    def test_to_all_members(self):
+        """As chronosfs signals those of a partition: the program has its own."""
         process, pid = self.ready()
-        guard = children(process.pid)[0]
-        for target in guard, pid:
-            os.kill(target, signal.SIGUSR1)
-        self.assertEqual(self.line(process), signal.SIGUSR1)
-        time.sleep(1.2)
-        os.kill(process.pid, signal.SIGUSR1)
-        self.assertEqual(self.line(process), signal.SIGUSR1)
-        os.kill(guard, signal.SIGTERM)
-        time.sleep(0.05)
-        self.assertEqual((state(guard), state(process.pid)), ("S", "S"))
+        value = ctypes.c_void_p(MEMBERS_VALUE)
+        for number in signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT, signal.SIGTERM:
+            for target in process.pid, pid:
+                libc.sigqueue(target, int(number), value)
+            self.assertEqual(self.line(process), number)
+        self.assertEqual(process.stderr.readline(), "expired\n")
+        os.kill(process.pid, signal.SIGTERM)
+        self.assertEqual(self.line(process), signal.SIGTERM)
+        process.kill()
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(process.stderr.read(), "")
 
     def test_program_with_a_group_of_its_own(self):
         process = self.start(*python("import os; os.setpgid(0, 0)" + SIGNALS))
         process.stdout.readline()
+        self.assertTrue(wait_for(lambda: os.getpgid(process.pid) == process.pid))
         os.killpg(process.pid, signal.SIGTERM)
         self.assertEqual(self.line(process), signal.SIGTERM)
 
@@ -363,72 +354,65 @@ print(info[6], flush=True)
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
             process = self.start("sleep", "1000", prepare="hang")
             self.assertEqual(process.stdout.readline(), "hanging\n")
-            guard = children(process.pid)[0]
             process.send_signal(number)
             self.assertEqual(process.wait(20 * FACTOR), -number)
-            self.gone([guard])
 
 
 class Stops(Case):
     def started(self, *program):
         process = self.start(*(program or ("sleep", "1000")))
-        self.assertTrue(wait_for(lambda: children(process.pid) and children(children(process.pid)[0])))
-        pid = children(children(process.pid)[0])[0]
-        self.assertTrue(wait_for(lambda: os.readlink(f"/proc/{pid}/exe") != os.path.realpath(LAUNCHER)))
+        pid = self.program(process)
+        self.assertTrue(wait_for(lambda: os.getpgid(process.pid) != process.pid))
         return process, pid
 
     def states(self, wanted, *pids):
         self.assertTrue(wait_for(lambda: all(state(pid) in wanted for pid in pids)),
                         [state(pid) for pid in pids])
 
-    def test_program_stopped(self):
+    def test_group(self):
+        process, pid = self.started()
+        for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU) * 3:
+            for go_on in os.killpg, os.kill:
+                os.killpg(process.pid, number)
+                self.states("T", pid, process.pid)
+                go_on(process.pid, signal.SIGCONT)
+                self.states("S", pid, process.pid)
+                self.assertTrue(wait_for(lambda: os.getpgid(process.pid) != process.pid))
+                self.states("S", pid, process.pid)
+
+    def test_program_alone(self):
+        """Somebody stops it, as to slow it down: we see its end all the same."""
         process, pid = self.started()
         for _ in range(5):
             os.kill(pid, signal.SIGSTOP)
-            self.states("T", pid, process.pid)
-            os.kill(pid, signal.SIGCONT)
+            self.states("T", pid)
+            self.states("S", process.pid)
+            os.kill(process.pid, signal.SIGCONT)
             self.states("S", pid, process.pid)
-
-    def test_launcher_told_to(self):
-        process, pid = self.started()
         os.kill(pid, signal.SIGSTOP)
-        self.states("T", pid, process.pid)
-        os.kill(process.pid, signal.SIGCONT)
-        self.states("S", pid, process.pid)
-
-    def test_group(self):
-        process, pid = self.started()
-        for _ in range(5):
-            os.killpg(process.pid, signal.SIGSTOP)
-            self.states("T", pid, process.pid, parent(pid))
-            os.killpg(process.pid, signal.SIGCONT)
-            self.states("S", pid, process.pid, parent(pid))
-            time.sleep(0.05)
-            self.states("S", pid, process.pid, parent(pid))
-        # all are stopped, one goes on: the others follow
-        os.killpg(process.pid, signal.SIGSTOP)
-        self.states("T", pid, process.pid, parent(pid))
-        os.kill(process.pid, signal.SIGCONT)
-        self.states("S", pid, process.pid, parent(pid))
+        self.states("T", pid)
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(process.wait(20 * FACTOR), -signal.SIGKILL)
 
     def test_killed_while_stopped(self):
         process, pid = self.started()
-        os.kill(pid, signal.SIGSTOP)
+        os.killpg(process.pid, signal.SIGTSTP)
         self.states("T", pid, process.pid)
         os.kill(pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGCONT)
         self.assertEqual(process.wait(20 * FACTOR), -signal.SIGKILL)
 
     def test_quick(self):
         """Stopped and continued faster than anybody looks: never left stopped."""
         process, pid = self.started()
-        for i in range(300):
-            os.kill(pid, signal.SIGSTOP)
+        for i in range(600):
+            os.killpg(process.pid, signal.SIGTSTP)
             if i % 3:
                 time.sleep(0.0002 * (i % 7))
-            os.kill(pid, signal.SIGCONT)
-        self.states("S", pid, process.pid)
-        time.sleep(0.1)
-        self.states("S", pid, process.pid)
+            os.killpg(process.pid, signal.SIGCONT)
+        for _ in range(2):
+            self.states("S", pid, process.pid)
+            time.sleep(0.1)
 
 
 class Terminal(Case):
@@ -593,59 +577,24 @@ class Terminal(Case):
 
 class Strays(Case):
     def test_launcher_killed(self):
-        process = self.start(*python(RUNAWAYS + "time.sleep(1000)", self.pids))
-        pids = self.noted(6)
-        process.kill()
-        self.gone(pids)
-
-    def test_launcher_killed_in_the_group(self):
-        """A program that stopped is killed as well."""
-        process = self.start(*python(RUNAWAYS + "os.kill(os.getpid(), 19)", self.pids))
-        pids = self.noted(6)
-        self.assertTrue(wait_for(lambda: state(process.pid) == "T"))
-        process.kill()
-        self.gone(pids)
-
-    def test_guard_killed(self):
-        process = self.start(*python(RUNAWAYS + "time.sleep(1000)", self.pids))
-        pids = self.noted(6)
-        os.kill(children(process.pid)[0], signal.SIGKILL)
-        self.assertEqual(process.wait(20 * FACTOR), -signal.SIGKILL)
-        self.gone(pids, 0)
-
-    def test_all_killed(self):
-        """As the end of a partition does it: the status is the program's."""
-        for _ in range(20):
-            process = self.start("sh", "-c", "echo up; read x; exit 3", more={"stdin": subprocess.PIPE})
-            process.stdout.readline()
-            guard = children(process.pid)[0]
-            os.kill(guard, signal.SIGSTOP)
-            program = children(guard)[0]
-            process.stdin.write("x\n")
-            process.stdin.close()
-            self.assertTrue(wait_for(lambda: state(program) is None))
-            os.kill(guard, signal.SIGKILL)
-            self.assertEqual(process.wait(20 * FACTOR), 3)
-
-    def test_both_killed(self):
+        """What it started is chronosfs' to end, by its on_expiry: with none it goes on."""
         process = self.start("sleep", "1000")
-        self.assertTrue(wait_for(lambda: children(process.pid) and children(children(process.pid)[0])))
-        guard = children(process.pid)[0]
-        program = children(guard)[0]
-        self.assertTrue(wait_for(lambda: os.readlink(f"/proc/{program}/exe") != os.path.realpath(LAUNCHER)))
-        os.kill(guard, signal.SIGSTOP)
-        process.kill()
-        os.kill(guard, signal.SIGKILL)
-        self.gone([program])
-
-    def test_killed_while_preparing(self):
-        process = self.start("touch", self.pids, prepare="hang")
-        process.stdout.readline()
-        guard = children(process.pid)[0]
+        pid = self.program(process)
         process.kill()
         process.wait()
-        self.gone([guard])
-        self.assertFalse(os.path.exists(self.pids))
+        time.sleep(0.05)
+        self.assertEqual(state(pid), "S")
+        os.kill(pid, signal.SIGKILL)
+
+    def test_expired(self):
+        """Then chronosfs ends what is left, and we do not wait for it."""
+        process = self.start(*python(RUNAWAYS + "time.sleep(1000)", self.pids), grace=1000000)
+        pids = self.noted(6)
+        for target in process.pid, pids[0]:
+            libc.sigqueue(target, int(signal.SIGTERM), ctypes.c_void_p(MEMBERS_VALUE))
+        self.assertEqual(process.wait(20 * FACTOR), -signal.SIGTERM)
+        self.assertEqual(process.stderr.read(), "expired\n")
+        self.assertEqual(len([pid for pid in pids if state(pid)]), 5)
 
     def leave(self, **how):
         code, _, err = self.run_it(*python(RUNAWAYS + "\nwhile open(sys.argv[1]).read().count('\\n') < 6:"
@@ -667,7 +616,7 @@ class Strays(Case):
         self.assertEqual(err, "chronos: The program left processes behind; they are being ended.\n")
 
     def test_left_behind_and_stays(self):
-        pids, _ = self.leave(left="stays")
+        pids, _ = self.leave(left="keep")
         time.sleep(0.1)
         self.assertEqual(len([pid for pid in pids if state(pid)]), 5)
 
@@ -710,19 +659,12 @@ open({self.pids!r}, "w").write(f"asked {{asked}}")
 
     def test_children_of_the_caller(self):
         """A shell's own children are not ours, although they are when it became us."""
-        script = f'sleep 1000 & echo $! >{self.pids}; exec {LAUNCHER} term 100 0 "$@"'
-        for kill_guard in False, True:
-            process = subprocess.Popen(["sh", "-c", script, "sh", "sleep", "0.7"])
-            self.assertTrue(wait_for(lambda: len(children(process.pid)) == 2))
-            own = self.noted(1)[0]
-            if kill_guard:
-                guard = [pid for pid in children(process.pid) if pid != own][0]
-                self.assertTrue(wait_for(lambda: children(guard)))
-                os.kill(guard, signal.SIGKILL)
-            self.assertEqual(process.wait(20 * FACTOR), -signal.SIGKILL if kill_guard else 0)
-            self.assertEqual(state(own), "S")
-            os.kill(own, signal.SIGKILL)
-            os.unlink(self.pids)
+        script = f'sleep 1000 & echo $! >{self.pids}; exec {LAUNCHER} kill 0 0 "$@"'
+        process = subprocess.Popen(["sh", "-c", script, "sh", "sh", "-c", "sleep 1000 & sleep 0.2"])
+        own = self.noted(1)[0]
+        self.assertEqual(process.wait(20 * FACTOR), 0)
+        self.assertEqual(state(own), "S")
+        os.kill(own, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ static int live(const struct nodes *nodes)
     struct devacl *devacl = NULL;
     int r[5];
 
-    if (devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence)) != 0)
+    if (devacl_new(&devacl_usual, &devacl, &devacl_message) != 0)
         return -1;
     r[0] = APPLY(devacl, {path[0], {ALICE}, {0}}, {path[1], {CAROL}, {0}}, {path[2], {ALICE}, {0}});
     r[1] = APPLY(devacl, {path[0], {CAROL}, {0}}, {path[1], {0}, {OPS}}, {path[2], {0}, {0}});
@@ -159,7 +159,7 @@ START_TEST(test_full_disk)
                          -EIO);
         ck_assert_int_eq(devacl_trouble_at, -1);
         ck_assert_ptr_nonnull(
-            strstr(devacl_sentence, "/device_access how the device nodes were: Input"));
+            strstr(devacl_message.text, "/device_access how the device nodes were: Input"));
         ck_assert_str_eq(looks(nodes.path[1]), nodes.before[1]);
         ck_assert_int_eq(opens(nodes.path[0], ALICE, ALICE), EACCES);
         ck_assert_int_eq(opens(nodes.path[0], CAROL, CAROL), 0);
@@ -233,15 +233,15 @@ static void check_damaged(const struct nodes *nodes)
 {
     char closed[3][512];
     struct devacl *devacl = NULL;
-    int r = devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence));
+    int r = devacl_new(&devacl_usual, &devacl, &devacl_message);
 
-    ck_assert_str_ne(devacl_sentence, "");
+    ck_assert_str_ne(devacl_message.text, "");
     if (r != 0) { /* "chronos-device-access 2" */
         ck_assert_int_eq(r, -EPROTO);
-        ck_assert_ptr_nonnull(strstr(devacl_sentence, "another version"));
+        ck_assert_ptr_nonnull(strstr(devacl_message.text, "another version"));
         return;
     }
-    ck_assert_ptr_nonnull(strstr(devacl_sentence, "is damaged"));
+    ck_assert_ptr_nonnull(strstr(devacl_message.text, "is damaged"));
     size_t known = devacl_count(devacl), as_before = 0;
     for (size_t i = 0; i < 3; i++)
         snprintf(closed[i], sizeof(closed[i]), "%s", looks(nodes->path[i]));
@@ -283,10 +283,9 @@ START_TEST(test_newer_file)
     static const char text[] = "chronos-device-access 2\nsomething else\nend 1\n";
     struct devacl *devacl = NULL;
     write_file(in_state("device_access"), text, sizeof(text) - 1);
-    ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence)),
-                     -EPROTO);
+    ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, &devacl_message), -EPROTO);
     ck_assert_ptr_null(devacl);
-    ck_assert_ptr_nonnull(strstr(devacl_sentence, "another version"));
+    ck_assert_ptr_nonnull(strstr(devacl_message.text, "another version"));
     ck_assert(is_saved());
 }
 END_TEST
@@ -300,8 +299,7 @@ START_TEST(test_damaged_and_on)
     struct devacl *devacl = NULL;
 
     write_file(in_state("device_access"), data, length - 10);
-    ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence)),
-                     0);
+    ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, &devacl_message), 0);
     make_node("late", ROOT, ROOT, 0666, NULL);
     ck_assert_int_eq(APPLY(devacl, {in_dev("late"), {0}, {0}}, {nodes.path[0], {0}, {0}}), 0);
     ck_assert_uint_eq(read_file(in_state("device_access.damaged"), kept, sizeof(kept)),

@@ -223,7 +223,7 @@ START_TEST(test_refused)
     static uint32_t many[DEVACL_HOLDERS_MAX + 1];
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
     struct devacl *devacl = new_gate();
-    char *text = devacl_sentence;
+    const char *text = devacl_message.text;
 
     ck_assert_int_eq(symlink(node, in_dev("link")), 0);
     ck_assert_int_eq(APPLY(devacl, {in_dev("link"), {0}, {0}}), -EINVAL);
@@ -245,17 +245,17 @@ START_TEST(test_refused)
     ck_assert_int_eq(APPLY(devacl, {in_dev("link"), {0}, {0}}, {node, {ALICE}, {0}}), -EINVAL);
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
     struct devacl_node bad = {.path = node, .uids = nobody, .uid_count = 1};
-    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, text, DEVACL_SENTENCE_MAX), -EINVAL);
+    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -EINVAL);
     bad = (struct devacl_node){.path = node, .gids = nobody, .gid_count = 1};
-    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, text, DEVACL_SENTENCE_MAX), -EINVAL);
+    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -EINVAL);
     for (uint32_t i = 0; i < COUNT(many); i++)
         many[i] = 100000 + i;
     bad = (struct devacl_node){.path = node, .uids = many, .uid_count = COUNT(many)};
-    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, text, DEVACL_SENTENCE_MAX), -E2BIG);
+    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -E2BIG);
     ck_assert_int_eq(opens(node, ALICE, ALICE), 0); /* it is as it was */
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
     many[0] = many[1]; /* as many as there may be: repeated ones do not count */
-    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, text, DEVACL_SENTENCE_MAX), 0);
+    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), 0);
     ck_assert_int_eq(release(devacl), 0);
     ck_assert_str_eq(looks(node), "0 0 0666 ");
     devacl_free(devacl);
@@ -279,7 +279,7 @@ START_TEST(test_not_root)
             _exit(1);
         devacl = new_gate();
         int r = apply(devacl, wants, 2);
-        bool good = r == -EPERM && strstr(devacl_sentence, "run chronosfs as root") != NULL &&
+        bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") != NULL &&
                     devacl_count(devacl) == 0;
         devacl_free(devacl);
         _exit(good ? 0 : 2);
@@ -308,7 +308,7 @@ START_TEST(test_no_acls)
     umount2(in_dev("ram"), MNT_DETACH);
     ck_assert_int_eq(r, -EOPNOTSUPP);
     ck_assert_ptr_nonnull(
-        strstr(devacl_sentence, "ram/node: its filesystem has no access control"));
+        strstr(devacl_message.text, "ram/node: its filesystem has no access control"));
     ck_assert_uint_eq(st.st_mode & 07777, 0666);
     ck_assert_uint_eq(devacl_count(devacl), 1);
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
@@ -319,7 +319,7 @@ END_TEST
 /* -- what others do -------------------------------------------------------------------- */
 
 static size_t told;
-static char told_text[DEVACL_SENTENCE_MAX];
+static char told_text[MESSAGE_MAX];
 
 static void hear(void *context, const char *path, const char *message)
 {

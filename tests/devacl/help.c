@@ -19,7 +19,8 @@
 
 static char world[64] = "/tmp/chronos-device-access.XXXXXX";
 static bool plain;
-char devacl_steps[1024], devacl_sentence[DEVACL_SENTENCE_MAX];
+char devacl_steps[1024];
+struct message devacl_message;
 int devacl_trouble_at = -1;
 bool devacl_trouble_kills, devacl_trouble_stays;
 
@@ -38,7 +39,7 @@ static int note_step(void *context, const char *step)
     return -EIO;
 }
 
-struct devacl_options devacl_usual = {.before_step = note_step};
+struct devacl_options devacl_usual = {.steps = {.before = note_step}};
 
 static const char *in(const char *directory, const char *name)
 {
@@ -202,9 +203,8 @@ bool is_saved(void)
 struct devacl *new_gate(void)
 {
     struct devacl *devacl = NULL;
-    ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, devacl_sentence, sizeof(devacl_sentence)),
-                     0);
-    ck_assert_str_eq(devacl_sentence, "");
+    ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, &devacl_message), 0);
+    ck_assert_str_eq(devacl_message.text, "");
     ck_assert_ptr_nonnull(devacl);
     devacl_steps[0] = '\0';
     return devacl;
@@ -226,17 +226,17 @@ int apply(struct devacl *devacl, const struct want *wants, size_t count)
         nodes[i] = (struct devacl_node){wants[i].path, wants[i].uids, length_of(wants[i].uids),
                                         wants[i].gids, length_of(wants[i].gids)};
     devacl_steps[0] = '\0';
-    int r = devacl_apply(devacl, nodes, count, devacl_sentence, sizeof(devacl_sentence));
-    ck_assert((r != 0) == (devacl_sentence[0] != '\0'));
-    ck_assert_ptr_null(strchr(devacl_sentence, '\n'));
+    int r = devacl_apply(devacl, nodes, count, &devacl_message);
+    ck_assert((r != 0) == (devacl_message.text[0] != '\0'));
+    ck_assert_ptr_null(strchr(devacl_message.text, '\n'));
     return r;
 }
 
 int release(struct devacl *devacl)
 {
     devacl_steps[0] = '\0';
-    int r = devacl_release(devacl, devacl_sentence, sizeof(devacl_sentence));
-    ck_assert((r != 0) == (devacl_sentence[0] != '\0'));
+    int r = devacl_release(devacl, &devacl_message);
+    ck_assert((r != 0) == (devacl_message.text[0] != '\0'));
     return r;
 }
 

@@ -55,7 +55,7 @@ struct want {
     uint32_t uids[4], gids[4];
 };
 int apply(struct devacl *devacl, const struct want *wants, size_t count);
-extern char devacl_sentence[DEVACL_SENTENCE_MAX];
+extern struct message devacl_message;
 
 #define APPLY(devacl, ...)                                                                         \
     apply(devacl, (const struct want[]){__VA_ARGS__},                                              \

@@ -15,6 +15,9 @@
 #define SECONDS(n) ((n)*NS_PER_SECOND)
 #define GIB        (UINT64_C(1) << 30)
 
+/* A call whose wall clock does not matter. */
+#define CALL(now_ns, caller, why) ENGINE_CALL(now_ns, 0, caller, why)
+
 /* One test case of the functions named, which take no arguments. */
 static inline int run_tests(const char *name, const TTest *const *tests, size_t count)
 {
@@ -65,7 +68,7 @@ static inline struct request parsed(const char *text)
     struct request request;
     char message[ENGINE_MESSAGE_MAX] = "";
 
-    ck_assert_msg(request_parse(text, strlen(text), &request, message, sizeof message) == 0,
+    ck_assert_msg(request_parse(text, strlen(text), &request, message, sizeof(message)) == 0,
                   "%s: %s", text, message);
     return request;
 }
@@ -76,8 +79,8 @@ static inline int ask(struct engine *engine, int64_t now_ns, const struct caller
 {
     struct request request = parsed(text);
 
-    return engine_create(engine, now_ns, 0, caller, device, &request, caller->uid, caller->gid, 9,
-                         why, ret_id);
+    return engine_create(engine, CALL(now_ns, caller, why),
+                         &(struct creation){&request, device, caller->uid, caller->gid, 9}, ret_id);
 }
 
 /* Asks for what must be granted; the id. */

@@ -102,10 +102,10 @@ static const struct caller callers[] = {
     {.uid = 1001, .by_mode = true},        {.uid = 0, .ns = 70},
     {.uid = 0, .ns = 80, .by_mode = true}, {.uid = 1000, .pid = 5},
 };
-#define CALLERS (sizeof callers / sizeof callers[0])
+#define CALLERS (sizeof(callers) / sizeof(callers[0]))
 
 static const uint32_t uids[] = {0, 500, 1000, 1001, 1002};
-#define UIDS (sizeof uids / sizeof uids[0])
+#define UIDS (sizeof(uids) / sizeof(uids[0]))
 
 static void time_words(void *context, int64_t at_ns, char *text, size_t size)
 {
@@ -117,7 +117,7 @@ static bool same_partition(const struct partition *a, const struct partition *b)
 {
     return a->id == b->id && a->device == b->device && a->uid == b->uid && a->gid == b->gid &&
            a->mode == b->mode && a->on_expiry == b->on_expiry && a->grace_ns == b->grace_ns &&
-           a->warn_ns == b->warn_ns && a->warn_signal == b->warn_signal && a->warned == b->warned &&
+           a->warn.ns == b->warn.ns && a->warn.signal == b->warn.signal && a->warned == b->warned &&
            a->memory_bytes == b->memory_bytes && a->start_ns == b->start_ns &&
            a->end_ns == b->end_ns && a->created_wall_ns == b->created_wall_ns &&
            a->hold == b->hold && a->creator_ns == b->creator_ns &&
@@ -201,7 +201,7 @@ static void compare_settings(void)
     CHECK(policy->max_fraction_ppm == reference.now.policy.max_ppm, "max_fraction");
     CHECK(policy->allowed_on_expiry == reference.now.policy.allowed_on_expiry, "allowed_on_expiry");
     CHECK(policy->max_grace_ns == reference.now.policy.max_grace_ns, "max_grace");
-    CHECK(policy->default_warn_ns == reference.now.policy.default_warn_ns, "default_warn");
+    CHECK(policy->default_warn.ns == reference.now.policy.default_warn_ns, "default_warn");
     for (size_t i = 0; i < REFERENCE_KEYS; i++) {
         const char *value = engine_setting(engine, reference_keys[i]);
 
@@ -262,10 +262,10 @@ static void check_warning(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
 
-    CHECK(event->at_ns >= p->end_ns - p->warn_ns, "p%" PRIu64 " early", p->id);
+    CHECK(event->at_ns >= p->end_ns - p->warn.ns, "p%" PRIu64 " early", p->id);
     CHECK(event->at_ns < p->end_ns, "p%" PRIu64 " late", p->id);
     CHECK(!event->before.warned && p->warned == 1, "p%" PRIu64 " again", p->id);
-    CHECK(p->warn_ns > 0, "p%" PRIu64 " unasked", p->id);
+    CHECK(p->warn.ns > 0, "p%" PRIu64 " unasked", p->id);
     warnings++;
 }
 
@@ -333,7 +333,7 @@ static bool agree(int r, int expected)
     counts[r]++;
     if (r == 0)
         return true;
-    CHECK(memchr(why.message, 0, sizeof why.message - 1), "no end");
+    CHECK(memchr(why.message, 0, sizeof(why.message) - 1), "no end");
     CHECK(strlen(why.message) > 10 && !strchr(why.message, '\n'), "%s", why.message);
     if (r == REFUSED_NO_SPACE)
         CHECK(strncmp(why.message, "Not enough available memory: ", 29) == 0, "%s", why.message);
@@ -393,8 +393,8 @@ static struct ending_change any_ladder(void)
     if (change.set_grace)
         change.grace_ns = rnd(32) ? (int64_t)rnd(14) * NS_PER_SECOND : -1;
     if (change.set_warn) {
-        change.warn_ns = rnd(4) ? any_duration() : 0;
-        change.warn_signal = rnd(2) ? SIGUSR1 : 0;
+        change.warn.ns = rnd(4) ? any_duration() : 0;
+        change.warn.signal = rnd(2) ? SIGUSR1 : 0;
     }
     return change;
 }
@@ -428,8 +428,8 @@ static void op_create(void)
     if (reference.now.count >= REFERENCE_PARTITIONS)
         return;
     maybe_fail();
-    r = engine_create(engine, now_ns, now_ns / 2, caller, device, &request, uid, 3, hold, &why,
-                      &id);
+    r = engine_create(engine, ENGINE_CALL(now_ns, now_ns / 2, caller, &why),
+                      &(struct creation){&request, device, uid, 3, hold}, &id);
     if (was_short(r))
         return;
     if (!agree(r, reference_create(&reference, now_ns, now_ns / 2, caller, device, &request, uid, 3,
@@ -446,7 +446,7 @@ static void op_release(void)
     int r;
 
     maybe_fail();
-    r = engine_release(engine, now_ns, caller, id, &why);
+    r = engine_release(engine, ENGINE_CALL(now_ns, 0, caller, &why), id);
     if (!was_short(r))
         agree(r, reference_release(&reference, now_ns, caller, id));
 }
@@ -475,7 +475,7 @@ static void op_resize(void)
     if (bytes > 10000)
         bytes = 0;
     maybe_fail();
-    r = engine_resize(engine, now_ns, caller, id, bytes, &why);
+    r = engine_resize(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, bytes);
     if (!was_short(r))
         agree(r, reference_resize(&reference, now_ns, caller, id, bytes));
 }
@@ -491,7 +491,7 @@ static void op_set_end(void)
     if (rnd(16) == 0)
         end_ns = now_ns - (int64_t)rnd(2);
     maybe_fail();
-    r = engine_set_end(engine, now_ns, caller, id, end_ns, &why);
+    r = engine_set_end(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, end_ns);
     if (!was_short(r))
         agree(r, reference_set_end(&reference, now_ns, caller, id, end_ns));
 }
@@ -504,7 +504,7 @@ static void op_ladder(void)
     int r;
 
     maybe_fail();
-    r = engine_set_ending(engine, now_ns, caller, id, &change, &why);
+    r = engine_set_ending(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &change);
     if (!was_short(r))
         agree(r, reference_set_ladder(&reference, now_ns, caller, id, &change));
 }
@@ -539,7 +539,7 @@ static void op_rename(void)
     int r;
 
     maybe_fail();
-    r = engine_rename(engine, now_ns, caller, id, names[name], &why);
+    r = engine_rename(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, names[name]);
     if (!was_short(r))
         agree(r, reference_rename(&reference, now_ns, caller, id, names[name], name < 4));
 }
@@ -554,7 +554,7 @@ static void op_hand_over(void)
     int r;
 
     maybe_fail();
-    r = engine_hand_over(engine, now_ns, caller, id, uid, gid, mode, &why);
+    r = engine_hand_over(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, uid, gid, mode);
     if (!was_short(r))
         agree(r, reference_hand_over(&reference, now_ns, caller, id, uid, gid, mode));
 }
@@ -596,7 +596,7 @@ static const struct {
 
 static void op_set(void)
 {
-    size_t i = rnd(sizeof settings / sizeof settings[0]);
+    size_t i = rnd(sizeof(settings) / sizeof(settings[0]));
     struct reference_policy policy = reference.now.policy;
     int64_t limit_ns =
         settings[i].number == 1000000 ? INT64_MAX : (int64_t)settings[i].number * NS_PER_SECOND;
@@ -617,8 +617,8 @@ static void op_set(void)
         policy.default_warn_ns = limit_ns;
     good = settings[i].number && policy.min_ns <= policy.max_ns;
     maybe_fail();
-    r = engine_set(engine, now_ns, &callers[0], reference_keys[settings[i].key], settings[i].value,
-                   &why);
+    r = engine_set(engine, ENGINE_CALL(now_ns, 0, &callers[0], &why),
+                   reference_keys[settings[i].key], settings[i].value);
     if (!was_short(r) && agree(r, good ? 0 : REFUSED_INVALID))
         reference_set(&reference, now_ns, &callers[0], settings[i].key, settings[i].kept, &policy);
 }
@@ -693,8 +693,8 @@ static void restore_one(void)
     p.hold = rnd(3);
     p.on_expiry = (uint32_t)rnd(3);
     p.grace_ns = (int64_t)rnd(3) * NS_PER_SECOND;
-    p.warn_ns = rnd(2) ? any_duration() : 0;
-    p.warned = p.warn_ns > 0 && rnd(2);
+    p.warn.ns = rnd(2) ? any_duration() : 0;
+    p.warned = p.warn.ns > 0 && rnd(2);
     CHECK(engine_restore(engine, &p) == 0, "p%" PRIu64, p.id);
     CHECK(engine_restore(engine, &p) == -EINVAL, "p%" PRIu64 " twice", p.id);
     reference.now.live[reference.now.count++] = p;
@@ -710,7 +710,7 @@ static void begin(void)
 
     now_ns = (int64_t)rnd(1000) * NS_PER_SECOND - 100 * NS_PER_SECOND;
     CHECK(engine_new(time_words, NULL, &engine) == 0, "no engine");
-    memset(&reference, 0, sizeof reference);
+    memset(&reference, 0, sizeof(reference));
     reference.next_id = reference.next_seq = 1;
     reference.now.policy =
         (struct reference_policy){NS_PER_SECOND, INT64_MAX, 1000000, 7, 300 * NS_PER_SECOND, 0};

@@ -76,9 +76,9 @@ int64_t reference_earliest(const struct reference *reference, uint32_t device, i
 /* What happens next to a partition by itself, and when. */
 static enum event_kind next_of(const struct partition *p, int64_t *ret_at_ns)
 {
-    bool warns = p->warn_ns > 0 && !p->warned;
+    bool warns = p->warn.ns > 0 && !p->warned;
 
-    *ret_at_ns = warns ? p->end_ns - p->warn_ns : p->end_ns;
+    *ret_at_ns = warns ? p->end_ns - p->warn.ns : p->end_ns;
     return warns ? EVENT_WARNED : EVENT_EXPIRED;
 }
 
@@ -125,7 +125,7 @@ static void end(struct reference *reference, struct partition *partition, enum e
     event->before = event->after = *partition;
     event->after.end_ns = at_ns;
     event->after.change_seq = event->seq;
-    memmove(partition, partition + 1, after * sizeof *partition);
+    memmove(partition, partition + 1, after * sizeof(*partition));
 }
 
 static int changed(struct reference *reference, struct partition *partition, enum event_kind kind,
@@ -154,7 +154,7 @@ static int changed_end(struct reference *reference, struct partition *partition,
                        enum event_kind kind, int64_t now_ns, const struct caller *caller,
                        struct partition after)
 {
-    bool near = after.warn_ns > 0 && after.end_ns - now_ns <= after.warn_ns;
+    bool near = after.warn.ns > 0 && after.end_ns - now_ns <= after.warn.ns;
 
     after.warned = near && after.warned;
     changed(reference, partition, kind, now_ns, caller, after);
@@ -237,8 +237,8 @@ static int choose_ladder(const struct reference *reference, const struct caller 
         p->grace_ns = change->grace_ns;
     }
     if (change->set_warn) {
-        p->warn_ns = change->warn_ns;
-        p->warn_signal = change->warn_ns ? change->warn_signal : 0;
+        p->warn.ns = change->warn.ns;
+        p->warn.signal = change->warn.ns ? change->warn.signal : 0;
     }
     return 0;
 }
@@ -254,7 +254,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
                           .mode = 0755,
                           .on_expiry = 1,
                           .grace_ns = 10 * NS_PER_SECOND,
-                          .warn_ns = reference->now.policy.default_warn_ns,
+                          .warn.ns = reference->now.policy.default_warn_ns,
                           .start_ns = now_ns,
                           .end_ns = now_ns + request->duration_ns,
                           .created_wall_ns = wall_ns,
@@ -286,13 +286,13 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     if (r)
         return r;
     p.memory_bytes = bytes_of(request, reference->devices[p.device].memory_bytes);
-    memcpy(p.name, request->name, sizeof p.name);
+    memcpy(p.name, request->name, sizeof(p.name));
     event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
     p.change_seq = event->seq;
     event->after = p;
     reference->now.live[reference->now.count++] = p;
     *ret_id = reference->next_id++;
-    if (p.warn_ns && p.warn_ns >= request->duration_ns)
+    if (p.warn.ns && p.warn.ns >= request->duration_ns)
         warn(reference, &reference->now.live[reference->now.count - 1], now_ns);
     return 0;
 }
@@ -397,9 +397,9 @@ int reference_set_ladder(struct reference *reference, int64_t now_ns, const stru
     after = *p;
     r = choose_ladder(reference, caller, change, &after);
     if (r || (after.on_expiry == p->on_expiry && after.grace_ns == p->grace_ns &&
-              after.warn_ns == p->warn_ns && after.warn_signal == p->warn_signal))
+              after.warn.ns == p->warn.ns && after.warn.signal == p->warn.signal))
         return r;
-    if (after.warn_ns == p->warn_ns)
+    if (after.warn.ns == p->warn.ns)
         return changed(reference, p, EVENT_ENDING, now_ns, caller, after);
     return changed_end(reference, p, EVENT_ENDING, now_ns, caller, after);
 }
@@ -430,7 +430,7 @@ int reference_rename(struct reference *reference, int64_t now_ns, const struct c
     if (strcmp(p->name, name) == 0)
         return 0;
     after = *p;
-    memset(after.name, 0, sizeof after.name);
+    memset(after.name, 0, sizeof(after.name));
     strcpy(after.name, name);
     return changed(reference, p, EVENT_RENAMED, now_ns, caller, after);
 }

@@ -46,7 +46,7 @@ static void no_event(void)
 
 static void set(const char *key, const char *value)
 {
-    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.message);
+    ck_assert_msg(engine_set(engine, CALL(0, &admin, &why), key, value) == 0, "%s", why.message);
     forget_events();
 }
 
@@ -54,22 +54,22 @@ static int on_expiry(const struct caller *caller, uint32_t value)
 {
     struct ending_change change = {.set_on_expiry = true, .on_expiry = value};
 
-    return engine_set_ending(engine, SECONDS(1), caller, 1, &change, &why);
+    return engine_set_ending(engine, CALL(SECONDS(1), caller, &why), 1, &change);
 }
 
 static int grace(const struct caller *caller, int64_t seconds)
 {
     struct ending_change change = {.set_grace = true, .grace_ns = SECONDS(seconds)};
 
-    return engine_set_ending(engine, SECONDS(1), caller, 1, &change, &why);
+    return engine_set_ending(engine, CALL(SECONDS(1), caller, &why), 1, &change);
 }
 
 static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_signal)
 {
     struct ending_change change = {
-        .set_warn = true, .warn_ns = SECONDS(seconds), .warn_signal = warn_signal};
+        .set_warn = true, .warn.ns = SECONDS(seconds), .warn.signal = warn_signal};
 
-    return engine_set_ending(engine, now_ns, &alice, id, &change, &why);
+    return engine_set_ending(engine, CALL(now_ns, &alice, &why), id, &change);
 }
 
 static void refused(int r, int code, const char *says)
@@ -88,19 +88,19 @@ START_TEST(a_request_says_how_it_ends)
                     grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=0 warn=5m:HUP"));
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_KILL);
     ck_assert_int_eq(p->grace_ns, 0);
-    ck_assert_int_eq(p->warn_ns, SECONDS(300));
-    ck_assert_uint_eq(p->warn_signal, SIGHUP);
+    ck_assert_int_eq(p->warn.ns, SECONDS(300));
+    ck_assert_uint_eq(p->warn.signal, SIGHUP);
     set("config/default_on_expiry", "none");
     set("config/default_grace", "20");
     set("config/default_warn", "60:USR1");
     p = engine_find(engine, grant(engine, 0, &alice, 0, "1B 1h"));
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_NONE);
     ck_assert_int_eq(p->grace_ns, SECONDS(20));
-    ck_assert_int_eq(p->warn_ns, SECONDS(60));
-    ck_assert_uint_eq(p->warn_signal, SIGUSR1);
+    ck_assert_int_eq(p->warn.ns, SECONDS(60));
+    ck_assert_uint_eq(p->warn.signal, SIGUSR1);
     p = engine_find(engine, grant(engine, 0, &alice, 0, "1B 1h warn=none"));
-    ck_assert_int_eq(p->warn_ns, 0);
-    ck_assert_uint_eq(p->warn_signal, 0);
+    ck_assert_int_eq(p->warn.ns, 0);
+    ck_assert_uint_eq(p->warn.signal, 0);
     engine_free(engine);
 }
 END_TEST
@@ -146,30 +146,32 @@ END_TEST
 
 START_TEST(a_change_is_one_event)
 {
-    struct ending_change all = {true, true, true, ON_EXPIRY_KILL, SECONDS(7), SECONDS(9), SIGUSR2};
-    struct ending_change nothing = {.on_expiry = ON_EXPIRY_NONE, .grace_ns = 1, .warn_ns = 1};
+    struct ending_change all = {true,           true,       true,
+                                ON_EXPIRY_KILL, SECONDS(7), {SECONDS(9), SIGUSR2}};
+    struct ending_change nothing = {.on_expiry = ON_EXPIRY_NONE, .grace_ns = 1, .warn.ns = 1};
     const struct engine_event *event;
 
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
-    ck_assert_int_eq(engine_set_ending(engine, 5, &admin, 1, &all, &why), 0);
+    ck_assert_int_eq(engine_set_ending(engine, CALL(5, &admin, &why), 1, &all), 0);
     event = next_event(EVENT_ENDING, 5);
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_uint_eq(event->before.on_expiry, ON_EXPIRY_TERM);
     ck_assert_uint_eq(event->after.on_expiry, ON_EXPIRY_KILL);
     ck_assert_int_eq(event->after.grace_ns, SECONDS(7));
-    ck_assert_int_eq(event->after.warn_ns, SECONDS(9));
-    ck_assert_uint_eq(event->after.warn_signal, SIGUSR2);
+    ck_assert_int_eq(event->after.warn.ns, SECONDS(9));
+    ck_assert_uint_eq(event->after.warn.signal, SIGUSR2);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
-    ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof event->after);
-    ck_assert_int_eq(engine_set_ending(engine, 5, &alice, 1, &all, &why), 0);
-    ck_assert_int_eq(engine_set_ending(engine, 5, &alice, 1, &nothing, &why), 0);
+    ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof(event->after));
+    ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &all), 0);
+    ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &nothing), 0);
     no_event();
     /* without a warning there is no signal either */
     ck_assert_int_eq(warn_at(5, 1, 0, SIGUSR1), 0);
-    ck_assert_uint_eq(next_event(EVENT_ENDING, 5)->after.warn_signal, 0);
-    refused(engine_set_ending(engine, SECONDS(3600), &alice, 1, &all, &why), REFUSED_GONE, "p1");
+    ck_assert_uint_eq(next_event(EVENT_ENDING, 5)->after.warn.signal, 0);
+    refused(engine_set_ending(engine, CALL(SECONDS(3600), &alice, &why), 1, &all), REFUSED_GONE,
+            "p1");
     engine_free(engine);
 }
 END_TEST
@@ -181,30 +183,30 @@ START_TEST(what_cannot_be_is_refused)
         {.set_on_expiry = true, .on_expiry = UINT32_MAX},
         {.set_grace = true, .grace_ns = -1},
         {.set_grace = true, .grace_ns = DURATION_MAX_NS + 1},
-        {.set_warn = true, .warn_ns = -1},
-        {.set_warn = true, .warn_ns = DURATION_MAX_NS + 1},
-        {.set_warn = true, .warn_ns = 1, .warn_signal = SIGKILL},
-        {.set_warn = true, .warn_ns = 1, .warn_signal = SIGSTOP},
+        {.set_warn = true, .warn.ns = -1},
+        {.set_warn = true, .warn.ns = DURATION_MAX_NS + 1},
+        {.set_warn = true, .warn.ns = 1, .warn.signal = SIGKILL},
+        {.set_warn = true, .warn.ns = 1, .warn.signal = SIGSTOP},
     };
     struct partition p = {.id = 9, .memory_bytes = 1, .end_ns = 50};
 
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        refused(engine_set_ending(engine, 5, &admin, 1, &bad[i], &why), REFUSED_INVALID,
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        refused(engine_set_ending(engine, CALL(5, &admin, &why), 1, &bad[i]), REFUSED_INVALID,
                 "on_expiry");
     p.warned = 1;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
-    p.warn_ns = 7, p.warned = 2;
+    p.warn.ns = 7, p.warned = 2;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
     p.warned = 1, p.on_expiry = 3;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
     p.on_expiry = 0, p.grace_ns = -1;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
-    p.grace_ns = 0, p.warn_signal = SIGKILL;
+    p.grace_ns = 0, p.warn.signal = SIGKILL;
     ck_assert_int_eq(engine_restore(engine, &p), -EINVAL);
-    p.warn_signal = SIGUSR1;
+    p.warn.signal = SIGUSR1;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     engine_free(engine);
 }
@@ -227,7 +229,7 @@ START_TEST(the_warning_comes_in_its_time)
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.warned, 0);
     ck_assert_uint_eq(event->after.warned, 1);
-    ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof event->after);
+    ck_assert_mem_eq(&event->after, engine_find(engine, 1), sizeof(event->after));
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(80));
     ck_assert_int_eq(engine_advance(engine, SECONDS(99)), 0);
     next_event(EVENT_EXPIRED, SECONDS(80));
@@ -260,7 +262,7 @@ START_TEST(warnings_and_ends_are_in_order)
     grant(engine, 0, &alice, 0, "1B 300 warn=150");
     forget_events();
     ck_assert_int_eq(engine_advance(engine, SECONDS(200)), 0);
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         ck_assert_uint_eq(next_event(all[i].kind, SECONDS(all[i].at))->before.id, all[i].id);
     no_event();
     ck_assert_uint_eq(engine_count(engine), 1);
@@ -287,7 +289,7 @@ START_TEST(with_less_left_it_comes_at_once)
     next_event(EVENT_CREATED, 0);
     no_event();
     /* a shorter life, another warning */
-    ck_assert_int_eq(engine_set_end(engine, 5, &alice, 3, SECONDS(8), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(5, &alice, &why), 3, SECONDS(8)), 0);
     next_event(EVENT_SHORTENED, 5);
     ck_assert_uint_eq(next_event(EVENT_WARNED, 5)->after.id, 3);
     grant(engine, 0, &alice, 0, "1B 10");
@@ -311,11 +313,12 @@ START_TEST(an_extension_makes_it_active_again)
     ck_assert_uint_eq(p->warned, 1);
     forget_events();
     /* still within the 30 s: it is warned already */
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(75), &alice, 1, SECONDS(105), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105)), 0);
     next_event(EVENT_EXTENDED, SECONDS(75));
     no_event();
     ck_assert_uint_eq(p->warned, 1);
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(75), &alice, 1, SECONDS(105) + 1, &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105) + 1),
+                     0);
     ck_assert_uint_eq(next_event(EVENT_EXTENDED, SECONDS(75))->after.warned, 0);
     ck_assert_uint_eq(p->warned, 0);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(75) + 1);
@@ -323,7 +326,7 @@ START_TEST(an_extension_makes_it_active_again)
     next_event(EVENT_WARNED, SECONDS(75) + 1);
     no_event();
     /* shortened while warned: no second warning for what is near anyway */
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(80), &alice, 1, SECONDS(90), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(80), &alice, &why), 1, SECONDS(90)), 0);
     next_event(EVENT_SHORTENED, SECONDS(80));
     no_event();
     /* another warning */
@@ -350,14 +353,14 @@ START_TEST(other_changes_do_not_warn)
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     forget_events();
-    ck_assert_int_eq(engine_rename(engine, SECONDS(80), &alice, 1, "late", &why), 0);
+    ck_assert_int_eq(engine_rename(engine, CALL(SECONDS(80), &alice, &why), 1, "late"), 0);
     next_event(EVENT_RENAMED, SECONDS(80));
     ck_assert_int_eq(grace(&alice, 5), 0);
     next_event(EVENT_ENDING, SECONDS(1));
     no_event();
     ck_assert_int_eq(engine_advance(engine, SECONDS(80)), 0);
     next_event(EVENT_WARNED, SECONDS(70));
-    ck_assert_int_eq(engine_release(engine, SECONDS(81), &alice, 1, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(SECONDS(81), &alice, &why), 1), 0);
     next_event(EVENT_RELEASED, SECONDS(81));
     no_event();
     engine_free(engine);
@@ -372,7 +375,7 @@ START_TEST(a_warning_that_was_taken_back_comes_again)
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     forget_events();
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
-    ck_assert_int_eq(engine_set_end(engine, SECONDS(75), &alice, 1, SECONDS(200), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(200)), 0);
     events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     engine_events_free(events);
@@ -388,7 +391,7 @@ END_TEST
 
 START_TEST(restored_as_it_was)
 {
-    struct partition p = {.id = 5, .memory_bytes = 1, .end_ns = 100, .warn_ns = 30, .warned = 1};
+    struct partition p = {.id = 5, .memory_bytes = 1, .end_ns = 100, .warn.ns = 30, .warned = 1};
 
     start();
     ck_assert_int_eq(engine_restore(engine, &p), 0);
@@ -397,7 +400,7 @@ START_TEST(restored_as_it_was)
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), 70);
     /* further back than time goes */
-    p.id = 7, p.start_ns = INT64_MIN, p.end_ns = INT64_MIN + 5, p.warn_ns = DURATION_MAX_NS;
+    p.id = 7, p.start_ns = INT64_MIN, p.end_ns = INT64_MIN + 5, p.warn.ns = DURATION_MAX_NS;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), INT64_MIN);
     ck_assert_int_eq(engine_advance(engine, 80), 0);
@@ -426,16 +429,16 @@ START_TEST(notes_tell_and_change_nothing)
     ck_assert_str_eq(event->key, "killed");
     ck_assert_str_eq(event->value, "pid=17 bytes=4096");
     ck_assert_uint_eq(event->by_uid, 0);
-    ck_assert_mem_eq(&event->before, &before, sizeof before);
+    ck_assert_mem_eq(&event->before, &before, sizeof(before));
     before.change_seq = seq; /* its lines go on here */
-    ck_assert_mem_eq(&event->after, &before, sizeof before);
-    ck_assert_mem_eq(engine_find(engine, 1), &before, sizeof before);
-    ck_assert_int_eq(engine_release(engine, 6, &alice, 1, &why), 0);
+    ck_assert_mem_eq(&event->after, &before, sizeof(before));
+    ck_assert_mem_eq(engine_find(engine, 1), &before, sizeof(before));
+    ck_assert_int_eq(engine_release(engine, CALL(6, &alice, &why), 1), 0);
     forget_events();
     ck_assert_int_eq(engine_note(engine, 7, &about, 1000, "emptied", ""), 0);
     event = next_event(EVENT_NOTE, 7);
-    ck_assert_mem_eq(&event->after, &about, sizeof about);
-    ck_assert_mem_eq(&event->before, &about, sizeof about);
+    ck_assert_mem_eq(&event->after, &about, sizeof(about));
+    ck_assert_mem_eq(&event->before, &about, sizeof(about));
     ck_assert_uint_eq(engine_count(engine), 0);
     about = (struct partition){.device = ENGINE_DEVICE_ANY, .uid = 1001};
     ck_assert_int_eq(engine_note(engine, 8, &about, 0, "unmanaged", "pid=5"), 0);
@@ -455,9 +458,9 @@ START_TEST(notes_that_are_none)
     char details[ENGINE_VALUE_MAX + 1];
 
     start();
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         ck_assert_int_eq(engine_note(engine, 5, &about, 0, words[i], ""), -EINVAL);
-    memset(details, 'x', sizeof details);
+    memset(details, 'x', sizeof(details));
     details[ENGINE_VALUE_MAX] = 0;
     ck_assert_int_eq(engine_note(engine, 5, &about, 0, "ok", details), -EINVAL);
     ck_assert_int_eq(engine_note(engine, 5, &about, 0, "ok", "a\tb"), -EINVAL);
@@ -472,23 +475,21 @@ END_TEST
 START_TEST(words)
 {
     char text[WARN_TEXT_MAX], set_text[64], message[ENGINE_MESSAGE_MAX];
-    int64_t ns;
-    uint32_t number;
+    struct warning warning;
 
-    ending_warn_text(0, SIGUSR1, text);
+    ending_warn_text(&(struct warning){0, SIGUSR1}, text);
     ck_assert_str_eq(text, "none");
-    ending_warn_text(SECONDS(300), 0, text);
+    ending_warn_text(&(struct warning){SECONDS(300), 0}, text);
     ck_assert_str_eq(text, "300");
-    ending_warn_text(DURATION_MAX_NS, SIGWINCH, text);
+    ending_warn_text(&(struct warning){DURATION_MAX_NS, SIGWINCH}, text);
     ck_assert_str_eq(text, "3153600000:WINCH");
-    ck_assert_int_eq(ending_parse_warn(text, strlen(text), &ns, &number, message, sizeof message),
-                     0);
-    ck_assert(ns == DURATION_MAX_NS && number == SIGWINCH);
-    ck_assert_int_eq(ending_parse_warn("none", 4, &ns, &number, message, sizeof message), 0);
-    ck_assert(ns == 0 && number == 0);
+    ck_assert_int_eq(ending_parse_warn(text, strlen(text), &warning, message, sizeof(message)), 0);
+    ck_assert(warning.ns == DURATION_MAX_NS && warning.signal == SIGWINCH);
+    ck_assert_int_eq(ending_parse_warn("none", 4, &warning, message, sizeof(message)), 0);
+    ck_assert(warning.ns == 0 && warning.signal == 0);
     ck_assert_str_eq(ending_on_expiry_text(ON_EXPIRY_KILL), "kill");
     ck_assert_str_eq(ending_on_expiry_text(7), "unknown");
-    ending_on_expiry_set_text(5, set_text, sizeof set_text);
+    ending_on_expiry_set_text(5, set_text, sizeof(set_text));
     ck_assert_str_eq(set_text, "none kill");
     ck_assert_ptr_null(ending_signal_text(0));
     ck_assert_ptr_null(ending_signal_text(SIGKILL));
@@ -515,5 +516,5 @@ int main(void)
         words,
     };
 
-    return run_tests("endings", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("endings", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -45,8 +45,9 @@ START_TEST(a_partition_is_what_was_asked_for)
     uint64_t id = 0;
 
     start(80 * GIB);
-    ck_assert_int_eq(
-        engine_create(engine, 500, 12345, &alice, 0, &request, 1000, 100, 9, &why, &id), 0);
+    ck_assert_int_eq(engine_create(engine, ENGINE_CALL(500, 12345, &alice, &why),
+                                   &(struct creation){&request, 0, 1000, 100, 9}, &id),
+                     0);
     p = engine_find(engine, id);
     ck_assert_uint_eq(id, 1);
     ck_assert_uint_eq(p->id, 1);
@@ -56,8 +57,8 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_uint_eq(p->mode, 0755);
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_TERM);
     ck_assert_int_eq(p->grace_ns, SECONDS(10));
-    ck_assert_int_eq(p->warn_ns, 0);
-    ck_assert_uint_eq(p->warn_signal, 0);
+    ck_assert_int_eq(p->warn.ns, 0);
+    ck_assert_uint_eq(p->warn.signal, 0);
     ck_assert_uint_eq(p->warned, 0);
     ck_assert_uint_eq(p->memory_bytes, 40 * GIB);
     ck_assert_int_eq(p->start_ns, 500);
@@ -74,7 +75,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_int_eq(event->at_ns, 500);
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.id, 0);
-    ck_assert_mem_eq(&event->after, p, sizeof *p);
+    ck_assert_mem_eq(&event->after, p, sizeof(*p));
     ck_assert_uint_eq(engine_available(engine, 0, 500), 40 * GIB);
     ck_assert_uint_eq(engine_promised(engine, 0, 499), 0);
     ck_assert_uint_eq(engine_promised(engine, 0, 500 + SECONDS(3600)), 0);
@@ -94,11 +95,11 @@ static void fill(uint64_t memory, const char *const *asks, size_t count)
     left = engine_available(engine, 0, 0);
     ck_assert_uint_lt(left, count);
     engine_events_free(engine_take_events(engine));
-    snprintf(text, sizeof text, "%lluB 60", (unsigned long long)left + 1);
+    snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left + 1);
     refused(ask(engine, 0, &alice, 0, text, &why, &left), REFUSED_NO_SPACE,
             "Not enough available memory: ");
     if (left > 0) {
-        snprintf(text, sizeof text, "%lluB 60", (unsigned long long)left);
+        snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left);
         grant(engine, 0, &alice, 0, text);
         ck_assert_uint_eq(engine_available(engine, 0, 0), 0);
     }
@@ -116,7 +117,7 @@ START_TEST(the_whole_can_be_given_out)
         tenths[i % 10] = "0.1 60";
         sevenths[i % 7] = "0.14285714285714285 60";
     }
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         fill(sizes[i], sevenths, 7);
         fill(sizes[i], tenths, 10);
         fill(sizes[i], twentieths, 20);
@@ -161,12 +162,14 @@ START_TEST(past_its_end_nothing_can_be_done)
     start(100);
     id = grant(engine, 0, &alice, 0, "1 10 hold");
     engine_events_free(engine_take_events(engine));
-    refused(engine_release(engine, SECONDS(10), &alice, id, &why), REFUSED_GONE, "p1");
-    refused(engine_resize(engine, SECONDS(10), &alice, id, 1, &why), REFUSED_GONE, "p1");
-    refused(engine_set_end(engine, SECONDS(10), &alice, id, SECONDS(99), &why), REFUSED_GONE, "p1");
-    refused(engine_rename(engine, SECONDS(10), &alice, id, "x", &why), REFUSED_GONE, "p1");
-    refused(engine_hand_over(engine, SECONDS(10), &admin, id, 1, 1, 0, &why), REFUSED_GONE, "p1");
-    refused(engine_release(engine, 0, &alice, 99, &why), REFUSED_GONE, "p99");
+    refused(engine_release(engine, CALL(SECONDS(10), &alice, &why), id), REFUSED_GONE, "p1");
+    refused(engine_resize(engine, CALL(SECONDS(10), &alice, &why), id, 1), REFUSED_GONE, "p1");
+    refused(engine_set_end(engine, CALL(SECONDS(10), &alice, &why), id, SECONDS(99)), REFUSED_GONE,
+            "p1");
+    refused(engine_rename(engine, CALL(SECONDS(10), &alice, &why), id, "x"), REFUSED_GONE, "p1");
+    refused(engine_hand_over(engine, CALL(SECONDS(10), &admin, &why), id, 1, 1, 0), REFUSED_GONE,
+            "p1");
+    refused(engine_release(engine, CALL(0, &alice, &why), 99), REFUSED_GONE, "p99");
     ck_assert_int_eq(engine_close_hold(engine, SECONDS(10), 9), 0);
     ck_assert_ptr_null(engine_take_events(engine));
     other = grant(engine, SECONDS(10), &bob, 0, "1 10");
@@ -233,11 +236,13 @@ START_TEST(other_refusals_of_create)
 
     start(100);
     add_device(engine, 100, false);
-    refused(engine_create(engine, 0, 0, &alice, 0, &request, 1001, 1001, 0, &why, &id),
+    refused(engine_create(engine, CALL(0, &alice, &why),
+                          &(struct creation){&request, 0, 1001, 1001, 0}, &id),
             REFUSED_PERMISSION, "");
     ck_assert_str_eq(why.message, "Permission denied: only administrators can create partitions "
                                   "for other users");
-    refused(engine_create(engine, 0, 0, &foreign_root, 0, &request, 1000, 1000, 0, &why, &id),
+    refused(engine_create(engine, CALL(0, &foreign_root, &why),
+                          &(struct creation){&request, 0, 1000, 1000, 0}, &id),
             REFUSED_PERMISSION, "only administrators");
     refused(ask(engine, 0, &alice, 2, "0.5 60", &why, &id), REFUSED_INVALID, "no gpu2");
     refused(ask(engine, 0, &alice, 1, "0.5 60", &why, &id), REFUSED_BUSY, "gpu1 is not there");
@@ -246,19 +251,23 @@ START_TEST(other_refusals_of_create)
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.001 60", &why, &id), REFUSED_INVALID,
             "less than one byte of gpu0");
     request.hold = true;
-    refused(engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, 0, &why, &id),
+    refused(engine_create(engine, CALL(0, &alice, &why),
+                          &(struct creation){&request, 0, 1000, 1000, 0}, &id),
             REFUSED_INVALID, "stays open");
     request.hold = false;
     request.duration_ns = 0;
-    refused(engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, 0, &why, &id),
+    refused(engine_create(engine, CALL(0, &alice, &why),
+                          &(struct creation){&request, 0, 1000, 1000, 0}, &id),
             REFUSED_INVALID, "at least 1 second");
     request.duration_ns = DURATION_MAX_NS + 1;
-    refused(engine_create(engine, 0, 0, &admin, 0, &request, 0, 0, 0, &why, &id), REFUSED_INVALID,
-            "100 years");
+    refused(
+        engine_create(engine, CALL(0, &admin, &why), &(struct creation){&request, 0, 0, 0, 0}, &id),
+        REFUSED_INVALID, "100 years");
     request.duration_ns = 1;
     memcpy(request.name, "a b", 4);
-    refused(engine_create(engine, 0, 0, &admin, 0, &request, 0, 0, 0, &why, &id), REFUSED_INVALID,
-            "a b");
+    refused(
+        engine_create(engine, CALL(0, &admin, &why), &(struct creation){&request, 0, 0, 0, 0}, &id),
+        REFUSED_INVALID, "a b");
     ck_assert_uint_eq(id, 4711);
     ck_assert_uint_eq(grant(engine, 0, &alice, 0, "1 1"), 1);
     engine_free(engine);
@@ -307,20 +316,20 @@ START_TEST(resize)
     id = grant(engine, 0, &alice, 0, "0.3 60");
     grant(engine, 0, &bob, 0, "0.3 60");
     engine_events_free(engine_take_events(engine));
-    ck_assert_int_eq(engine_resize(engine, 5, &alice, id, 70, &why), 0);
+    ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
     event = one_event(EVENT_RESIZED);
     ck_assert_uint_eq(event->before.memory_bytes, 30);
     ck_assert_uint_eq(event->after.memory_bytes, 70);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
     ck_assert_int_eq(event->at_ns, 5);
     ck_assert_uint_eq(engine_available(engine, 0, 5), 0);
-    refused(engine_resize(engine, 5, &alice, id, 71, &why), REFUSED_NO_SPACE,
+    refused(engine_resize(engine, CALL(5, &alice, &why), id, 71), REFUSED_NO_SPACE,
             "Not enough available memory: 0.71 of gpu0 (71 B) was asked for p1, it can have at "
             "most 0.70 (70 B) until its end");
-    refused(engine_resize(engine, 5, &alice, id, 0, &why), REFUSED_INVALID, "remove it");
-    ck_assert_int_eq(engine_resize(engine, 5, &alice, id, 70, &why), 0);
+    refused(engine_resize(engine, CALL(5, &alice, &why), id, 0), REFUSED_INVALID, "remove it");
+    ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
     ck_assert_ptr_null(engine_take_events(engine));
-    ck_assert_int_eq(engine_resize(engine, 5, &alice, id, 1, &why), 0);
+    ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 1), 0);
     ck_assert_uint_eq(engine_available(engine, 0, 5), 69);
     engine_free(engine);
 }
@@ -333,19 +342,20 @@ START_TEST(another_end)
     start(100);
     id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
-    ck_assert_int_eq(engine_set_end(engine, 0, &alice, id, SECONDS(90), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, SECONDS(90)), 0);
     ck_assert_int_eq(one_event(EVENT_EXTENDED)->after.end_ns, SECONDS(90));
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(90));
-    ck_assert_int_eq(engine_set_end(engine, 0, &alice, id, 1, &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, 1), 0);
     ck_assert_int_eq(one_event(EVENT_SHORTENED)->before.end_ns, SECONDS(90));
     ck_assert_int_eq(engine_next_wakeup(engine), 1);
-    ck_assert_int_eq(engine_set_end(engine, 0, &alice, id, 1, &why), 0);
-    refused(engine_set_end(engine, 0, &alice, id, 0, &why), REFUSED_INVALID, "rm it");
-    refused(engine_set_end(engine, 0, &alice, id, -1, &why), REFUSED_INVALID, "rm it");
-    refused(engine_set_end(engine, 0, &admin, id, DURATION_MAX_NS + 1, &why), REFUSED_INVALID,
+    ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, 1), 0);
+    refused(engine_set_end(engine, CALL(0, &alice, &why), id, 0), REFUSED_INVALID, "rm it");
+    refused(engine_set_end(engine, CALL(0, &alice, &why), id, -1), REFUSED_INVALID, "rm it");
+    refused(engine_set_end(engine, CALL(0, &admin, &why), id, DURATION_MAX_NS + 1), REFUSED_INVALID,
             "100 years");
-    refused(engine_set_end(engine, 0, &admin, id, INT64_MAX, &why), REFUSED_INVALID, "100 years");
-    ck_assert_int_eq(engine_set_end(engine, 0, &admin, id, DURATION_MAX_NS, &why), 0);
+    refused(engine_set_end(engine, CALL(0, &admin, &why), id, INT64_MAX), REFUSED_INVALID,
+            "100 years");
+    ck_assert_int_eq(engine_set_end(engine, CALL(0, &admin, &why), id, DURATION_MAX_NS), 0);
     engine_free(engine);
 }
 END_TEST
@@ -365,14 +375,14 @@ START_TEST(extending_needs_the_room)
     refused(ask(engine, 0, &alice, 0, "0.7 101", &why, &none), REFUSED_NO_SPACE,
             "0.70 of gpu0 (70 B) was asked for, 0.40 (40 B) is free; 0.70 of gpu0 is free from "
             "T200, when p50 ends");
-    refused(engine_set_end(engine, 0, &alice, id, SECONDS(101), &why), REFUSED_NO_SPACE,
+    refused(engine_set_end(engine, CALL(0, &alice, &why), id, SECONDS(101)), REFUSED_NO_SPACE,
             "Not enough available memory: p51 needs 0.60 of gpu0 (60 B) beyond its end at T100, "
             "where 0.59 (59 B) is free");
-    refused(engine_set_end(engine, 0, &admin, later.id, SECONDS(100), &why), REFUSED_INVALID,
+    refused(engine_set_end(engine, CALL(0, &admin, &why), later.id, SECONDS(100)), REFUSED_INVALID,
             "rm it");
     /* the room before its start is not its own */
-    ck_assert_int_eq(engine_resize(engine, 0, &admin, later.id, 100, &why), 0);
-    ck_assert_int_eq(engine_resize(engine, 0, &alice, id, 100, &why), 0);
+    ck_assert_int_eq(engine_resize(engine, CALL(0, &admin, &why), later.id, 100), 0);
+    ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), id, 100), 0);
     engine_free(engine);
 }
 END_TEST
@@ -393,18 +403,20 @@ START_TEST(a_device_that_is_gone_or_shrank)
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_uint_eq(engine_available(engine, 0, 0), 0);
     ck_assert_int_eq(engine_earliest(engine, 0, 0, 1, 1), ENGINE_FOREVER);
-    refused(engine_resize(engine, 0, &alice, 1, 51, &why), REFUSED_BUSY, "gpu0 is not there");
-    refused(engine_set_end(engine, 0, &alice, 1, SECONDS(101), &why), REFUSED_BUSY, "p1 can only");
-    ck_assert_int_eq(engine_resize(engine, 0, &alice, 1, 40, &why), 0);
-    ck_assert_int_eq(engine_set_end(engine, 0, &alice, 1, SECONDS(50), &why), 0);
+    refused(engine_resize(engine, CALL(0, &alice, &why), 1, 51), REFUSED_BUSY, "gpu0 is not there");
+    refused(engine_set_end(engine, CALL(0, &alice, &why), 1, SECONDS(101)), REFUSED_BUSY,
+            "p1 can only");
+    ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 40), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), 1, SECONDS(50)), 0);
     engine_events_free(engine_take_events(engine));
     /* 100 of 60 are promised on gpu1 */
     ck_assert_uint_eq(engine_promised(engine, 1, 0), 100);
     ck_assert_uint_eq(engine_available(engine, 1, 0), 0);
     refused(ask(engine, 0, &alice, 1, "1B 60", &why, &id), REFUSED_NO_SPACE,
             "0.00 (0 B) is free; 0.02 of gpu1 is free from T100");
-    refused(engine_resize(engine, 0, &alice, 2, 51, &why), REFUSED_NO_SPACE, "at most 0.17 (10 B)");
-    ck_assert_int_eq(engine_release(engine, 0, &alice, 2, &why), 0);
+    refused(engine_resize(engine, CALL(0, &alice, &why), 2, 51), REFUSED_NO_SPACE,
+            "at most 0.17 (10 B)");
+    ck_assert_int_eq(engine_release(engine, CALL(0, &alice, &why), 2), 0);
     grant(engine, 0, &alice, 1, "10B 60");
     engine_free(engine);
 }
@@ -417,16 +429,15 @@ START_TEST(rename_checks_labels)
     start(100);
     id = grant(engine, 0, &alice, 0, "1 60 name=a");
     one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_rename(engine, 0, &alice, id, "run-7", &why), 0);
+    ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, "run-7"), 0);
     ck_assert_str_eq(one_event(EVENT_RENAMED)->before.name, "a");
     ck_assert_str_eq(engine_find(engine, id)->name, "run-7");
-    ck_assert_int_eq(engine_rename(engine, 0, &alice, id, "run-7", &why), 0);
-    refused(engine_rename(engine, 0, &alice, id, "a b", &why), REFUSED_INVALID, "a b");
-    refused(engine_rename(engine, 0, &alice, id,
-                          "01234567890123456789012345678901234567890123456789012345678901234",
-                          &why),
+    ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, "run-7"), 0);
+    refused(engine_rename(engine, CALL(0, &alice, &why), id, "a b"), REFUSED_INVALID, "a b");
+    refused(engine_rename(engine, CALL(0, &alice, &why), id,
+                          "01234567890123456789012345678901234567890123456789012345678901234"),
             REFUSED_INVALID, "1 to 64");
-    ck_assert_int_eq(engine_rename(engine, 0, &alice, id, "", &why), 0);
+    ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, ""), 0);
     ck_assert_str_eq(one_event(EVENT_RENAMED)->after.name, "");
     engine_free(engine);
 }
@@ -440,13 +451,13 @@ START_TEST(hand_over)
     start(100);
     id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
-    refused(engine_hand_over(engine, 0, &alice, id, 1001, 1000, 0755, &why), REFUSED_PERMISSION,
-            "only administrators");
-    ck_assert_int_eq(engine_hand_over(engine, 0, &alice, id, 1000, 50, 0775, &why), 0);
+    refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
+            REFUSED_PERMISSION, "only administrators");
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 50, 0775), 0);
     ck_assert_uint_eq(one_event(EVENT_HANDED)->after.gid, 50);
-    ck_assert_int_eq(engine_hand_over(engine, 0, &alice, id, 1000, 50, 0775, &why), 0);
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 50, 0775), 0);
     ck_assert_ptr_null(engine_take_events(engine));
-    ck_assert_int_eq(engine_hand_over(engine, 0, &admin, id, 1001, 50, 0100775, &why), 0);
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &admin, &why), id, 1001, 50, 0100775), 0);
     ck_assert_uint_eq(one_event(EVENT_HANDED)->before.uid, 1000);
     ck_assert_uint_eq(engine_find(engine, id)->mode, 0775);
     ck_assert_ptr_null(engine_next_of_user(engine, 1000, 0));
@@ -455,7 +466,7 @@ START_TEST(hand_over)
     ck_assert_uint_eq(uid, 1001);
     ck_assert(!engine_next_user(engine, 1002, &uid));
     ck_assert(!engine_next_user(engine, UINT64_C(1) << 32, &uid));
-    refused(engine_release(engine, 0, &alice, id, &why), REFUSED_PERMISSION, "");
+    refused(engine_release(engine, CALL(0, &alice, &why), id), REFUSED_PERMISSION, "");
     ck_assert_str_eq(why.message, "Permission denied: partition p1 is owned by uid 1001");
     engine_free(engine);
 }
@@ -471,17 +482,17 @@ static int act(enum action action, const struct caller *caller, uint64_t id)
 
     switch (action) {
     case RELEASE:
-        return engine_release(engine, 0, caller, id, &why);
+        return engine_release(engine, CALL(0, caller, &why), id);
     case RESIZE:
-        return engine_resize(engine, 0, caller, id, 5, &why);
+        return engine_resize(engine, CALL(0, caller, &why), id, 5);
     case SET_END:
-        return engine_set_end(engine, 0, caller, id, 5, &why);
+        return engine_set_end(engine, CALL(0, caller, &why), id, 5);
     case RENAME:
-        return engine_rename(engine, 0, caller, id, "new", &why);
+        return engine_rename(engine, CALL(0, caller, &why), id, "new");
     case CHMOD:
-        return engine_hand_over(engine, 0, caller, id, p->uid, 5, 0700, &why);
+        return engine_hand_over(engine, CALL(0, caller, &why), id, p->uid, 5, 0700);
     default:
-        return engine_hand_over(engine, 0, caller, id, 4242, p->gid, p->mode, &why);
+        return engine_hand_over(engine, CALL(0, caller, &why), id, 4242, p->gid, p->mode);
     }
 }
 
@@ -537,19 +548,19 @@ START_TEST(released_or_revoked)
     start(100);
     id = grant(engine, 0, &alice, 0, "0.1 60");
     one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_release(engine, 7, &alice, id, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(7, &alice, &why), id), 0);
     ck_assert_int_eq(one_event(EVENT_RELEASED)->after.end_ns, 7);
     id = grant(engine, 0, &alice, 0, "0.1 60");
     one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_release(engine, 7, &admin, id, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(7, &admin, &why), id), 0);
     ck_assert_uint_eq(one_event(EVENT_REVOKED)->by_uid, 0);
     id = grant(engine, 0, &admin, 0, "0.1 60");
     one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_release(engine, 7, &admin, id, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(7, &admin, &why), id), 0);
     one_event(EVENT_RELEASED);
     id = grant(engine, 0, &foreign_root, 0, "0.1 60");
     ck_assert_uint_eq(one_event(EVENT_CREATED)->after.creator_ns, 4026532000);
-    ck_assert_int_eq(engine_release(engine, 7, &admin, id, &why), 0);
+    ck_assert_int_eq(engine_release(engine, CALL(7, &admin, &why), id), 0);
     one_event(EVENT_REVOKED);
     engine_free(engine);
 }
@@ -563,9 +574,10 @@ START_TEST(a_closed_file_ends_what_it_holds)
 
     start(100);
     for (uint64_t hold = 1; hold <= 6; hold++)
-        ck_assert_int_eq(
-            engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, hold % 2 + 1, &why, &id),
-            0);
+        ck_assert_int_eq(engine_create(engine, CALL(0, &alice, &why),
+                                       &(struct creation){&request, 0, 1000, 1000, hold % 2 + 1},
+                                       &id),
+                         0);
     grant(engine, 0, &alice, 0, "10B 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_close_hold(engine, 3, 0), 0);
@@ -589,7 +601,7 @@ END_TEST
 
 static void setting(const char *key, const char *value)
 {
-    ck_assert_msg(engine_set(engine, 0, &admin, key, value, &why) == 0, "%s", why.message);
+    ck_assert_msg(engine_set(engine, CALL(0, &admin, &why), key, value) == 0, "%s", why.message);
     engine_events_free(engine_take_events(engine));
 }
 
@@ -611,12 +623,12 @@ START_TEST(policy_bounds_users)
             "at most 0.5 (50 B) is allowed");
     id = grant(engine, 0, &alice, 0, "0.5 1m");
     engine_events_free(engine_take_events(engine));
-    refused(engine_resize(engine, 0, &alice, id, 51, &why), REFUSED_INVALID, "at most 0.5");
-    refused(engine_set_end(engine, 1, &alice, id, SECONDS(60) + 2, &why), REFUSED_INVALID,
+    refused(engine_resize(engine, CALL(0, &alice, &why), id, 51), REFUSED_INVALID, "at most 0.5");
+    refused(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 2), REFUSED_INVALID,
             "at most 1m left");
-    ck_assert_int_eq(engine_set_end(engine, 1, &alice, id, SECONDS(60) + 1, &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 1), 0);
     /* shortening always works, also to less than min_duration */
-    ck_assert_int_eq(engine_set_end(engine, 1, &alice, id, SECONDS(2), &why), 0);
+    ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(2)), 0);
     /* administrators are above it */
     grant(engine, SECONDS(3), &admin, 0, "1 1");
     setting("config/max_duration", "");
@@ -632,38 +644,41 @@ START_TEST(settings)
 
     start(100);
     ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "1h", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "1h"), 0);
     event = one_event(EVENT_SETTING);
     ck_assert_str_eq(event->key, "config/max_duration");
     ck_assert_str_eq(event->value, "3600");
     ck_assert_str_eq(event->old_value, "");
     ck_assert_int_eq(event->at_ns, 5);
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "60m", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "60m"), 0);
     ck_assert_ptr_null(engine_take_events(engine));
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "max", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "max"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->old_value, "3600");
     ck_assert_str_eq(engine_setting(engine, "config/max_duration"), "max");
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/max_duration", "", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", ""), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
     ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/admin_group", "lab", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/admin_group", "lab"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "lab");
     ck_assert_str_eq(engine_policy(engine)->admin_group, "lab");
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "config/admin_group", "none", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/admin_group", "none"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
     ck_assert_str_eq(engine_policy(engine)->admin_group, "");
-    ck_assert_int_eq(engine_set(engine, 5, &admin, "gpu0/new", "660 0 5", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "gpu0/new", "660 0 5"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "660 0 5");
     ck_assert_str_eq(engine_setting(engine, "gpu0/new"), "660 0 5");
     ck_assert_ptr_null(engine_setting(engine, "gpu0/ne"));
-    refused(engine_set(engine, 5, &admin, "config/max_duration", "x", &why), REFUSED_INVALID, "x");
-    refused(engine_set(engine, 5, &admin, "config/bogus", "x", &why), REFUSED_INVALID, "bogus");
-    refused(engine_set(engine, 5, &admin, "config/bogus", "", &why), REFUSED_INVALID, "bogus");
-    memset(longest, 'k', sizeof longest);
+    refused(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "x"), REFUSED_INVALID,
+            "x");
+    refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", "x"), REFUSED_INVALID,
+            "bogus");
+    refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", ""), REFUSED_INVALID,
+            "bogus");
+    memset(longest, 'k', sizeof(longest));
     longest[ENGINE_KEY_MAX] = 0;
-    refused(engine_set(engine, 5, &admin, longest, "x", &why), REFUSED_INVALID, "too long");
+    refused(engine_set(engine, CALL(5, &admin, &why), longest, "x"), REFUSED_INVALID, "too long");
     ck_assert_ptr_null(engine_setting(engine, longest));
-    refused(engine_set(engine, 5, &admin, "k", longest, &why), REFUSED_INVALID, "too long");
+    refused(engine_set(engine, CALL(5, &admin, &why), "k", longest), REFUSED_INVALID, "too long");
     engine_free(engine);
 }
 END_TEST
@@ -696,7 +711,7 @@ START_TEST(restore_refuses_what_cannot_be_true)
     BAD(bad.end_ns = bad.start_ns);
     BAD(bad.memory_bytes = 0);
     BAD(bad.memory_bytes = INT64_MAX);
-    BAD(memset(bad.name, 'x', sizeof bad.name));
+    BAD(memset(bad.name, 'x', sizeof(bad.name)));
     ck_assert_uint_eq(engine_count(engine), 1);
     ck_assert_ptr_null(engine_take_events(engine));
     ck_assert_uint_eq(grant(engine, 0, &alice, 0, "0.1 1"), 8);
@@ -769,5 +784,5 @@ int main(void)
         odd_questions,
     };
 
-    return run_tests("engine", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("engine", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -8,8 +8,8 @@ static char message[ENGINE_MESSAGE_MAX];
 
 static int parse(const char *text, size_t length, struct request *ret)
 {
-    memset(message, 0, sizeof message);
-    return request_parse(text, length, ret, message, sizeof message);
+    memset(message, 0, sizeof(message));
+    return request_parse(text, length, ret, message, sizeof(message));
 }
 
 START_TEST(a_whole_request)
@@ -31,8 +31,8 @@ START_TEST(a_whole_request)
     ck_assert(got.ending.set_on_expiry && got.ending.set_grace && got.ending.set_warn);
     ck_assert_uint_eq(got.ending.on_expiry, ON_EXPIRY_KILL);
     ck_assert_int_eq(got.ending.grace_ns, SECONDS(60));
-    ck_assert_int_eq(got.ending.warn_ns, SECONDS(300));
-    ck_assert_uint_eq(got.ending.warn_signal, SIGUSR1);
+    ck_assert_int_eq(got.ending.warn.ns, SECONDS(300));
+    ck_assert_uint_eq(got.ending.warn.signal, SIGUSR1);
     ck_assert_str_eq(got.user, "alice");
     ck_assert_str_eq(got.name, "a.b_C-9");
 }
@@ -109,13 +109,13 @@ START_TEST(other_requests_are_refused)
         {"0.5\v3600", "0x0b"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct request got = {.duration_ns = 7};
 
         ck_assert_msg(parse(rows[i].text, strlen(rows[i].text), &got) == REFUSED_INVALID,
                       "\"%s\" was accepted", rows[i].text);
         ck_assert_msg(strstr(message, rows[i].says), "\"%s\": %s", rows[i].text, message);
-        ck_assert_uint_lt(strlen(message), sizeof message - 1);
+        ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
         ck_assert_int_eq(got.duration_ns, 7);
     }
 }
@@ -126,18 +126,18 @@ START_TEST(lengths_have_limits)
     char text[REQUEST_TEXT_MAX + 2], name[70];
     struct request got;
 
-    memset(text, ' ', sizeof text);
+    memset(text, ' ', sizeof(text));
     memcpy(text, "0.5 3600", 8);
     ck_assert_int_eq(parse(text, REQUEST_TEXT_MAX, &got), 0);
     ck_assert_int_eq(parse(text, REQUEST_TEXT_MAX + 1, &got), REFUSED_INVALID);
     ck_assert_int_eq(parse("0.5 3600\0hold", 13, &got), REFUSED_INVALID);
 
-    memset(name, 'n', sizeof name);
+    memset(name, 'n', sizeof(name));
     for (size_t key = 0; key < 2; key++) {
-        snprintf(text, sizeof text, "0.5 3600 %s=%.64s", key ? "user" : "name", name);
+        snprintf(text, sizeof(text), "0.5 3600 %s=%.64s", key ? "user" : "name", name);
         ck_assert_int_eq(parse(text, strlen(text), &got), 0);
         ck_assert_uint_eq(strlen(key ? got.user : got.name), 64);
-        snprintf(text, sizeof text, "0.5 3600 %s=%.65s", key ? "user" : "name", name);
+        snprintf(text, sizeof(text), "0.5 3600 %s=%.65s", key ? "user" : "name", name);
         ck_assert_int_eq(parse(text, strlen(text), &got), REFUSED_INVALID);
         ck_assert_ptr_nonnull(strstr(message, "64"));
     }
@@ -153,12 +153,12 @@ START_TEST(messages_fit)
     char text[REQUEST_TEXT_MAX];
     struct request got;
 
-    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
         for (const char *fill = "9./x%="; *fill; fill++) {
-            memset(text, *fill, sizeof text);
+            memset(text, *fill, sizeof(text));
             memcpy(text, heads[i], strlen(heads[i]));
-            ck_assert_int_eq(parse(text, sizeof text, &got), REFUSED_INVALID);
-            ck_assert_uint_lt(strlen(message), sizeof message - 1);
+            ck_assert_int_eq(parse(text, sizeof(text), &got), REFUSED_INVALID);
+            ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
         }
     }
 }
@@ -166,10 +166,10 @@ END_TEST
 
 START_TEST(labels)
 {
-    ck_assert_int_eq(request_label_check("a", 1, message, sizeof message), 0);
-    ck_assert_int_eq(request_label_check("", 0, message, sizeof message), REFUSED_INVALID);
-    ck_assert_int_eq(request_label_check("a b", 3, message, sizeof message), REFUSED_INVALID);
-    ck_assert_int_eq(request_label_check("a\n", 2, message, sizeof message), REFUSED_INVALID);
+    ck_assert_int_eq(request_label_check("a", 1, message, sizeof(message)), 0);
+    ck_assert_int_eq(request_label_check("", 0, message, sizeof(message)), REFUSED_INVALID);
+    ck_assert_int_eq(request_label_check("a b", 3, message, sizeof(message)), REFUSED_INVALID);
+    ck_assert_int_eq(request_label_check("a\n", 2, message, sizeof(message)), REFUSED_INVALID);
     ck_assert_str_eq(ending_on_expiry_text(ON_EXPIRY_NONE), "none");
     ck_assert_str_eq(ending_on_expiry_text(77), "unknown");
 }
@@ -182,13 +182,13 @@ static char canonical[ENGINE_VALUE_MAX];
 
 static int set(const char *name, const char *value)
 {
-    memset(message, 0, sizeof message);
-    return policy_set(&policy, name, value, canonical, sizeof canonical, message, sizeof message);
+    memset(message, 0, sizeof(message));
+    return policy_set(&policy, name, value, canonical, sizeof(canonical), message, sizeof(message));
 }
 
 START_TEST(policy_defaults)
 {
-    memset(&policy, 0x55, sizeof policy);
+    memset(&policy, 0x55, sizeof(policy));
     policy_init(&policy);
     ck_assert_int_eq(policy.min_duration_ns, SECONDS(1));
     ck_assert_int_eq(policy.max_duration_ns, INT64_MAX);
@@ -198,8 +198,8 @@ START_TEST(policy_defaults)
     ck_assert_uint_eq(policy.allowed_on_expiry, 7);
     ck_assert_int_eq(policy.default_grace_ns, SECONDS(10));
     ck_assert_int_eq(policy.max_grace_ns, SECONDS(300));
-    ck_assert_int_eq(policy.default_warn_ns, 0);
-    ck_assert_uint_eq(policy.default_warn_signal, 0);
+    ck_assert_int_eq(policy.default_warn.ns, 0);
+    ck_assert_uint_eq(policy.default_warn.signal, 0);
     ck_assert_int_eq(policy.unreachable, POLICY_UNREACHABLE_REFUSE);
     ck_assert_int_eq(policy.watchdog, POLICY_WATCHDOG_OFF);
     ck_assert_int_eq(policy.watchdog_interval_ns, SECONDS(10));
@@ -210,7 +210,7 @@ START_TEST(policy_defaults)
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         ck_assert_int_eq(set(row->name, row->default_value), 0);
         ck_assert_str_eq(canonical, row->default_value);
-        ck_assert_uint_gt(strlen(row->help), 10);
+        ck_assert_uint_gt(strlen(row->doc), 10);
     }
 }
 END_TEST
@@ -261,7 +261,7 @@ START_TEST(policy_values)
     };
 
     policy_init(&policy);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         ck_assert_msg(set(rows[i].name, rows[i].value) == 0, "%s=%s: %s", rows[i].name,
                       rows[i].value, message);
         ck_assert_str_eq(canonical, rows[i].canonical);
@@ -274,8 +274,8 @@ START_TEST(policy_values)
     ck_assert_uint_eq(policy.allowed_on_expiry, 1U << ON_EXPIRY_TERM | 1U << ON_EXPIRY_KILL);
     ck_assert_int_eq(policy.default_grace_ns, SECONDS(60));
     ck_assert_int_eq(policy.max_grace_ns, SECONDS(3600));
-    ck_assert_int_eq(policy.default_warn_ns, SECONDS(90));
-    ck_assert_uint_eq(policy.default_warn_signal, SIGUSR2);
+    ck_assert_int_eq(policy.default_warn.ns, SECONDS(90));
+    ck_assert_uint_eq(policy.default_warn.signal, SIGUSR2);
     ck_assert_int_eq(policy.unreachable, POLICY_UNREACHABLE_ALLOW);
     ck_assert_int_eq(policy.watchdog, POLICY_WATCHDOG_WARN);
     ck_assert_int_eq(policy.watchdog_interval_ns, SECONDS(60));
@@ -289,7 +289,7 @@ START_TEST(policy_refusals)
     static const struct {
         const char *name, *value, *says;
     } rows[] = {
-        {"min_duration", "max", "min_duration cannot be max"},
+        {"min_duration", "max", "\"max\" is not a duration"},
         {"min_duration", "0", "1 second"},
         {"min_duration", "2h", "max_duration, which is 1h"},
         {"max_duration", "5s", "min_duration, which is 10s"},
@@ -332,14 +332,14 @@ START_TEST(policy_refusals)
     policy_init(&policy);
     ck_assert_int_eq(set("min_duration", "10"), 0);
     ck_assert_int_eq(set("max_duration", "1h"), 0);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct policy before = policy;
 
         ck_assert_msg(set(rows[i].name, rows[i].value) == REFUSED_INVALID, "%s=%s was accepted",
                       rows[i].name, rows[i].value);
         ck_assert_msg(strstr(message, rows[i].says), "%s=%s: %s", rows[i].name, rows[i].value,
                       message);
-        ck_assert_mem_eq(&before, &policy, sizeof policy);
+        ck_assert_mem_eq(&before, &policy, sizeof(policy));
     }
 }
 END_TEST
@@ -357,5 +357,5 @@ int main(void)
         policy_refusals,
     };
 
-    return run_tests("request", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("request", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -42,7 +42,7 @@ static char *picture(void)
                 (unsigned long long)p->id, p->device, p->uid, p->gid, p->mode,
                 (unsigned long long)p->memory_bytes, (long long)p->start_ns, (long long)p->end_ns,
                 (unsigned long long)p->hold, (unsigned long long)p->change_seq, p->name,
-                p->on_expiry, (long long)p->grace_ns, (long long)p->warn_ns, p->warn_signal,
+                p->on_expiry, (long long)p->grace_ns, (long long)p->warn.ns, p->warn.signal,
                 p->warned);
     while (engine_next_step(engine, 0, at_ns, &at_ns, &bytes))
         fprintf(out, "%lld %llu\n", (long long)at_ns, (unsigned long long)bytes);
@@ -56,7 +56,7 @@ static char *picture(void)
         char key[ENGINE_KEY_MAX];
         const char *value;
 
-        snprintf(key, sizeof key, "config/%s", row->name);
+        snprintf(key, sizeof(key), "config/%s", row->name);
         value = engine_setting(engine, key);
         fprintf(out, "%s %s\n", key, value ? value : "(unset)");
     }
@@ -73,37 +73,38 @@ static int create(void)
     struct request request = parsed("10B 50 hold name=new");
     uint64_t id;
 
-    return engine_create(engine, 5, 0, &alice, 0, &request, 1000, 1000, 4, &why, &id);
+    return engine_create(engine, CALL(5, &alice, &why),
+                         &(struct creation){&request, 0, 1000, 1000, 4}, &id);
 }
 
 static int release(void)
 {
-    return engine_release(engine, 5, &alice, 1, &why);
+    return engine_release(engine, CALL(5, &alice, &why), 1);
 }
 
 static int resize(void)
 {
-    return engine_resize(engine, 5, &alice, 1, 11, &why);
+    return engine_resize(engine, CALL(5, &alice, &why), 1, 11);
 }
 
 static int extend(void)
 {
-    return engine_set_end(engine, 5, &alice, 1, SECONDS(500), &why);
+    return engine_set_end(engine, CALL(5, &alice, &why), 1, SECONDS(500));
 }
 
 static int end_otherwise(void)
 {
-    struct ending_change change = {true, true, true, 2, SECONDS(1), SECONDS(60), 0};
+    struct ending_change change = {true, true, true, 2, SECONDS(1), {SECONDS(60), 0}};
 
-    return engine_set_ending(engine, 5, &alice, 1, &change, &why);
+    return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
 
 /* An event and the warning that it causes. */
 static int warn_at_once(void)
 {
-    struct ending_change change = {.set_warn = true, .warn_ns = SECONDS(1000)};
+    struct ending_change change = {.set_warn = true, .warn.ns = SECONDS(1000)};
 
-    return engine_set_ending(engine, 5, &alice, 1, &change, &why);
+    return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
 
 static int create_warned(void)
@@ -111,7 +112,8 @@ static int create_warned(void)
     struct request request = parsed("10B 50 warn=50");
     uint64_t id;
 
-    return engine_create(engine, 5, 0, &alice, 0, &request, 1000, 1000, 4, &why, &id);
+    return engine_create(engine, CALL(5, &alice, &why),
+                         &(struct creation){&request, 0, 1000, 1000, 4}, &id);
 }
 
 static int note(void)
@@ -123,12 +125,12 @@ static int note(void)
 
 static int rename_it(void)
 {
-    return engine_rename(engine, 5, &alice, 1, "other", &why);
+    return engine_rename(engine, CALL(5, &alice, &why), 1, "other");
 }
 
 static int hand_over(void)
 {
-    return engine_hand_over(engine, 5, &admin, 1, 1002, 7, 0700, &why);
+    return engine_hand_over(engine, CALL(5, &admin, &why), 1, 1002, 7, 0700);
 }
 
 static int advance(void)
@@ -143,17 +145,17 @@ static int close_hold(void)
 
 static int set_new(void)
 {
-    return engine_set(engine, 5, &admin, "config/min_duration", "5", &why);
+    return engine_set(engine, CALL(5, &admin, &why), "config/min_duration", "5");
 }
 
 static int set_again(void)
 {
-    return engine_set(engine, 5, &admin, "config/max_duration", "2h", &why);
+    return engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "2h");
 }
 
 static int set_none(void)
 {
-    return engine_set(engine, 5, &admin, "config/max_duration", "", &why);
+    return engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "");
 }
 
 static int add_one(void)
@@ -182,7 +184,7 @@ static int (*const actions[])(void) = {
     resize,  extend,        rename_it,     hand_over,    advance, close_hold,
     set_new, set_again,     set_none,      add_one,      restore, restore_setting,
 };
-enum { CREATING = 2, ACTIONS = sizeof actions / sizeof actions[0], WITH_EVENTS = ACTIONS - 3 };
+enum { CREATING = 2, ACTIONS = sizeof(actions) / sizeof(actions[0]), WITH_EVENTS = ACTIONS - 3 };
 
 static void setup(void)
 {
@@ -196,10 +198,11 @@ static void setup(void)
         struct request request = parsed("10B 20 hold");
         uint64_t id;
 
-        ck_assert_int_eq(engine_create(engine, 0, 0, &alice, 0, &request, 1000, 1000, 3, &why, &id),
+        ck_assert_int_eq(engine_create(engine, CALL(0, &alice, &why),
+                                       &(struct creation){&request, 0, 1000, 1000, 3}, &id),
                          0);
     }
-    ck_assert_int_eq(engine_set(engine, 0, &admin, "config/max_duration", "1h", &why), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/max_duration", "1h"), 0);
     engine_events_free(engine_take_events(engine));
 }
 
@@ -340,5 +343,5 @@ int main(void)
         events_of_another_engine_are_refused,
     };
 
-    return run_tests("revert", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("revert", tests, sizeof(tests) / sizeof(tests[0]));
 }

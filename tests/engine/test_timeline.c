@@ -160,5 +160,5 @@ int main(void)
 {
     const TTest *const tests[] = {random_promises, back_to_back_is_flat, the_ends_of_time};
 
-    return run_tests("timeline", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("timeline", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -6,8 +6,8 @@ static char message[ENGINE_MESSAGE_MAX];
 
 static int amount(const char *text, struct amount *ret)
 {
-    memset(message, 0, sizeof message);
-    return units_parse_amount(text, strlen(text), ret, message, sizeof message);
+    memset(message, 0, sizeof(message));
+    return units_parse_amount(text, strlen(text), ret, message, sizeof(message));
 }
 
 START_TEST(shares_are_exact_decimals)
@@ -33,7 +33,7 @@ START_TEST(shares_are_exact_decimals)
         {"1.0000000000000000000000000000", 1, 1},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct amount got = {0};
 
         ck_assert_msg(amount(rows[i].text, &got) == 0, "%s: %s", rows[i].text, message);
@@ -66,7 +66,7 @@ START_TEST(sizes_are_binary)
         {"8388607.9999T", 9223372036744824645},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct amount got = {.digits = 7};
 
         ck_assert_msg(amount(rows[i].text, &got) == 0, "%s: %s", rows[i].text, message);
@@ -134,7 +134,7 @@ START_TEST(other_amounts_are_refused)
         "18446744073709551616B",
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct amount got = {.digits = 7};
 
         ck_assert_msg(amount(rows[i], &got) == REFUSED_INVALID, "\"%s\" was accepted", rows[i]);
@@ -164,7 +164,7 @@ START_TEST(a_share_rounds_down)
     struct amount got;
     const uint64_t totals[] = {1, 7, 100, 80 * GIB, 150754820096, INT64_MAX};
 
-    for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++) {
+    for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
         ck_assert_int_eq(amount("0.1", &got), 0);
         ck_assert_uint_eq(units_amount_bytes(&got, totals[i]), totals[i] / 10);
         ck_assert_int_eq(amount("100%", &got), 0);
@@ -181,15 +181,15 @@ START_TEST(a_message_is_never_cut_and_always_ends)
     struct amount got;
     int64_t ns;
 
-    memset(text, '9', sizeof text);
-    ck_assert_int_eq(units_parse_amount(text, sizeof text, &got, message, sizeof message),
+    memset(text, '9', sizeof(text));
+    ck_assert_int_eq(units_parse_amount(text, sizeof(text), &got, message, sizeof(message)),
                      REFUSED_INVALID);
-    ck_assert_uint_lt(strlen(message), sizeof message - 1);
-    ck_assert_int_eq(units_parse_duration(text, sizeof text, &ns, message, sizeof message),
+    ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
+    ck_assert_int_eq(units_parse_duration(text, sizeof(text), &ns, message, sizeof(message)),
                      REFUSED_INVALID);
-    ck_assert_uint_lt(strlen(message), sizeof message - 1);
-    ck_assert_int_eq(units_parse_amount("x", 1, &got, small, sizeof small), REFUSED_INVALID);
-    ck_assert_uint_eq(strlen(small), sizeof small - 1);
+    ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
+    ck_assert_int_eq(units_parse_amount("x", 1, &got, small, sizeof(small)), REFUSED_INVALID);
+    ck_assert_uint_eq(strlen(small), sizeof(small) - 1);
 }
 END_TEST
 
@@ -213,11 +213,11 @@ START_TEST(durations)
         {"25h", 90000},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ns = 0;
 
         ck_assert_msg(units_parse_duration(rows[i].text, strlen(rows[i].text), &ns, message,
-                                           sizeof message) == 0,
+                                           sizeof(message)) == 0,
                       "%s: %s", rows[i].text, message);
         ck_assert_int_eq(ns, SECONDS(rows[i].seconds));
     }
@@ -257,12 +257,12 @@ START_TEST(other_durations_are_refused)
         "876001h",
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ns = 7;
 
-        memset(message, 0, sizeof message);
+        memset(message, 0, sizeof(message));
         ck_assert_msg(units_parse_duration(rows[i], strlen(rows[i]), &ns, message,
-                                           sizeof message) == REFUSED_INVALID,
+                                           sizeof(message)) == REFUSED_INVALID,
                       "\"%s\" was accepted", rows[i]);
         ck_assert_int_eq(ns, 7);
         ck_assert_uint_gt(strlen(message), 10);
@@ -275,7 +275,7 @@ static void check_text(void (*make)(uint64_t, uint64_t, char *, size_t), uint64_
 {
     char text[40];
 
-    make(bytes, total, text, sizeof text);
+    make(bytes, total, text, sizeof(text));
     ck_assert_str_eq(text, expected);
 }
 
@@ -309,7 +309,7 @@ START_TEST(texts)
                     {GIB + GIB / 4, "1.25 GiB"},
                     {INT64_MAX, "8388608 TiB"}};
 
-        units_size_text(rows[i].bytes, text, sizeof text);
+        units_size_text(rows[i].bytes, text, sizeof(text));
         ck_assert_str_eq(text, rows[i].text);
     }
 }
@@ -319,13 +319,13 @@ START_TEST(times)
 {
     char text[40];
 
-    units_duration_text(SECONDS(5400), text, sizeof text);
+    units_duration_text(SECONDS(5400), text, sizeof(text));
     ck_assert_str_eq(text, "1h30m");
-    units_duration_text(SECONDS(45), text, sizeof text);
+    units_duration_text(SECONDS(45), text, sizeof(text));
     ck_assert_str_eq(text, "45s");
-    units_duration_text(0, text, sizeof text);
+    units_duration_text(0, text, sizeof(text));
     ck_assert_str_eq(text, "0s");
-    units_duration_text(SECONDS(93784), text, sizeof text);
+    units_duration_text(SECONDS(93784), text, sizeof(text));
     ck_assert_str_eq(text, "1d2h3m4s");
     ck_assert_int_eq(units_seconds_up(1), 1);
     ck_assert_int_eq(units_seconds_up(SECONDS(1)), 1);
@@ -351,5 +351,5 @@ int main(void)
         times,
     };
 
-    return run_tests("units", tests, sizeof tests / sizeof tests[0]);
+    return run_tests("units", tests, sizeof(tests) / sizeof(tests[0]));
 }

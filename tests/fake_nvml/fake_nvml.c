@@ -15,7 +15,7 @@
  *     process PID BYTES UTIL LISTS  uses the device of the line before: bytes ("-": not
  *                                   available), busy percent, and where it is listed:
  *                                   letters of c(ompute) g(raphics) m(ps), "c" if left out
- *     hang CALL                     for ever; SIGTERM does not help
+ *     hang CALL                     for ever; SIGTERM does not help; makes the file PATH.hangs
  *     crash CALL                    SIGSEGV
  *     exit CALL STATUS
  *     fail CALL CODE                returns NVML's error CODE
@@ -110,6 +110,16 @@ static _Noreturn void hang(void)
         pause();
 }
 
+/* From here on only time is left to pass. */
+static void say_hanging(void)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s.hangs", getenv("CHRONOS_FAKE_NVML"));
+    FILE *file = fopen(path, "we");
+    if (file != NULL)
+        fclose(file);
+}
+
 static void chatter(void)
 {
     for (int i = 0; i < 20000; i++) {
@@ -120,8 +130,10 @@ static void chatter(void)
 
 static int act(const char *what, int number)
 {
-    if (strcmp(what, "hang") == 0)
+    if (strcmp(what, "hang") == 0) {
+        say_hanging();
         hang();
+    }
     if (strcmp(what, "crash") == 0)
         signal(SIGSEGV, SIG_DFL), raise(SIGSEGV); /* no handler of a sanitizer */
     if (strcmp(what, "exit") == 0)

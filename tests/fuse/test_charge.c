@@ -48,10 +48,10 @@ static void setup(void)
     ck_assert_int_eq(engine_new(no_time, NULL, &tree.engine), 0);
     ck_assert_int_eq(engine_add_device(tree.engine, &device, &index), 0);
     ck_assert_int_eq(request_parse("0.5 60", 6, &request, why.message, 256), 0);
-    ck_assert_int_eq(engine_create(tree.engine, tree.now_ns, 7, &caller, 0, &request, 7, 7, 0, &why,
-                                   &partition_id),
+    ck_assert_int_eq(engine_create(tree.engine, ENGINE_CALL(tree.now_ns, 7, &caller, &why),
+                                   &(struct creation){&request, 0, 7, 7, 0}, &partition_id),
                      0);
-    ck_assert_int_eq(ledger_new(NULL, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     ck_assert_int_eq(handles_open(&handles, memfd_create("handles", 0)), 0);
     charge = (struct node){
         .dir = DIR_PARTITION, .object = partition_id, .file = tree_node_hash("charge")};
@@ -75,7 +75,7 @@ static void next_worker(void)
     handles_close(&handles);
     ck_assert_int_eq(handles_open(&handles, fd), 0);
     ledger_free(tree.ledger);
-    ck_assert_int_eq(ledger_new(NULL, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     ck_assert_int_eq(charge_restore(&tree, &handles), 0);
 }
 
@@ -127,7 +127,8 @@ START_TEST(test_once)
     /* Done before the end, answered after it. */
     struct caller admin = {.admin = true};
     struct refusal why;
-    ck_assert_int_eq(engine_release(tree.engine, tree.now_ns, &admin, partition_id, &why), 0);
+    ck_assert_int_eq(
+        engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id), 0);
     next_worker();
     ck_assert_int_eq(say(fh, "+946", 10, true), 0);
     ck_assert_int_eq(say(fh, "+946", 14, false), -ETIMEDOUT);
@@ -204,7 +205,9 @@ START_TEST(test_over)
     struct caller admin = {.admin = true};
     struct refusal why;
     ck_assert_int_eq(say(fh, "+900", 2, false), 0);
-    ck_assert_int_eq(engine_resize(tree.engine, tree.now_ns, &admin, partition_id, 500, &why), 0);
+    ck_assert_int_eq(
+        engine_resize(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id, 500),
+        0);
     ck_assert_int_eq(say(fh, "+1", 4, false), REFUSED_NO_SPACE);
     ck_assert_int_eq(say(fh, "-400", 6, false), 0);
     ck_assert_int_eq(say(fh, "+1", 8, false), REFUSED_NO_SPACE);

@@ -106,10 +106,10 @@ static void check_ladder(const struct ending_change *ending)
     REQUIRE(ending->on_expiry <= ON_EXPIRY_KILL);
     REQUIRE(ending->grace_ns >= 0 && ending->grace_ns <= DURATION_MAX_NS);
     REQUIRE(ending->grace_ns % NS_PER_SECOND == 0);
-    REQUIRE(ending->warn_ns >= 0 && ending->warn_ns <= DURATION_MAX_NS);
-    REQUIRE(ending->warn_ns % NS_PER_SECOND == 0);
-    REQUIRE(ending->warn_signal == 0 ||
-            (ending->warn_ns > 0 && ending_signal_text(ending->warn_signal)));
+    REQUIRE(ending->warn.ns >= 0 && ending->warn.ns <= DURATION_MAX_NS);
+    REQUIRE(ending->warn.ns % NS_PER_SECOND == 0);
+    REQUIRE(ending->warn.signal == 0 ||
+            (ending->warn.ns > 0 && ending_signal_text(ending->warn.signal)));
 }
 
 static void write_ladder(const struct ending_change *ending, char *text, size_t size)
@@ -121,7 +121,7 @@ static void write_ladder(const struct ending_change *ending, char *text, size_t 
                  ending_on_expiry_text(ending->on_expiry));
     if (ending->set_grace)
         snprintf(grace, sizeof grace, " grace=%" PRId64, ending->grace_ns / NS_PER_SECOND);
-    ending_warn_text(ending->warn_ns, ending->warn_signal, words);
+    ending_warn_text(&ending->warn, words);
     if (ending->set_warn)
         snprintf(warn, sizeof warn, " warn=%s", words);
     snprintf(text, size, "%s%s%s", on_expiry, grace, warn);
@@ -195,8 +195,8 @@ static void fuzz_policy(const char *text, size_t length)
                 after.allowed_on_expiry == policy.allowed_on_expiry &&
                 after.default_grace_ns == policy.default_grace_ns &&
                 after.max_grace_ns == policy.max_grace_ns &&
-                after.default_warn_ns == policy.default_warn_ns &&
-                after.default_warn_signal == policy.default_warn_signal &&
+                after.default_warn.ns == policy.default_warn.ns &&
+                after.default_warn.signal == policy.default_warn.signal &&
                 after.unreachable == policy.unreachable && after.watchdog == policy.watchdog &&
                 after.watchdog_interval_ns == policy.watchdog_interval_ns &&
                 after.watchdog_grace_ns == policy.watchdog_grace_ns &&

@@ -227,7 +227,7 @@ static void add_events(struct store *store, uint64_t seq)
                                              .creator_pid = 4711,
                                              .on_expiry = ON_EXPIRY_TERM,
                                              .grace_ns = INT64_C(10000000000),
-                                             .warn_ns = INT64_C(300000000000),
+                                             .warn.ns = INT64_C(300000000000),
                                              .change_seq = seq,
                                              .name = "train"};
         snprintf(events[i].key, sizeof(events[i].key), "config/%d", (int)seq);

@@ -4,8 +4,8 @@
  * where they are) and a made-up /dev.
  */
 #include "core/gpu/nodes.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -17,8 +17,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *trees;
 static char dev[64];
@@ -73,7 +71,7 @@ static void setup(void)
     mkdir(path, 0755);
     snprintf(path, sizeof(path), "%s/accel", dev);
     mkdir(path, 0755);
-    for (size_t i = 0; i < COUNT(names); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         make(names[i]);
 }
 
@@ -99,9 +97,9 @@ START_TEST(test_nvidia)
     /* as OpenCL gives it without the vendor's extension */
     ck_assert_str_eq(nodes("h200", "1F04B3CE4430b1bc2c984f58687a6801", ""), "nvidia0 " SHARED);
     ck_assert_str_eq(nodes("h200", SECOND, "0000:00:07.0"),
-                     "nvidia12 " SHARED "dri/card1 dri/renderD128 ");
+                     "dri/card1 dri/renderD128 nvidia12 " SHARED);
     ck_assert_str_eq(nodes("h200", "", "00000000:00:07.0"),
-                     "nvidia12 " SHARED "dri/card1 dri/renderD128 ");
+                     "dri/card1 dri/renderD128 nvidia12 " SHARED);
     /* a part of a GPU has a uuid of its own */
     ck_assert_str_eq(nodes("h200", "MIG-55d8", "0000:00:06.0"), "nvidia0 " SHARED);
     ck_assert_str_eq(nodes("h200", "", "0000:00:08.0"), "nvidia3 " SHARED);
@@ -196,7 +194,7 @@ static int change_behind_shield(const char *tree)
     snprintf(path, sizeof(path), "%s/nvidia0", dev);
     pid_t child = fork();
     if (child == 0) {
-        gpu_nodes_shield(&roots);
+        gpu_nodes_shield(gpu_vendors, &roots);
         int r = chmod(path, 0666) == 0 ? 0 : errno;
         _exit(open(path, O_RDONLY) >= 0 ? r : 255);
     }
@@ -226,18 +224,7 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    const TTest *const tests[] = {test_nvidia, test_others,   test_none,
-                                  test_stop,   test_reopened, test_shield};
-    Suite *suite = suite_create("gpu-nodes");
-    TCase *tcase = tcase_create("gpu-nodes");
     trees = argc > 1 ? argv[1] : "tests/gpu/nodes";
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < COUNT(tests); i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("gpu-nodes", setup, teardown, test_nvidia, test_others, test_none, test_stop,
+                      test_reopened, test_shield);
 }

@@ -6,9 +6,9 @@
  */
 #include "usage_help.h"
 
-#include "core/gpu/usage_internal.h"
+#include "core/base/clock.h"
+#include "core/gpu/driver.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -129,15 +129,15 @@ START_TEST(tells)
 }
 END_TEST
 
-START_TEST(backends_have_words)
+START_TEST(vendors_have_words)
 {
-    for (size_t i = 0; usage_backends[i] != NULL; i++) {
-        ck_assert_uint_lt(i, USAGE_BACKEND_MAX);
-        ck_assert_uint_lt(strlen(usage_backend_name(usage_backends[i])), 16);
-        ck_assert_uint_gt(strlen(usage_backend_help(usage_backends[i])), 20);
-        for (size_t j = 0; j < i; j++)
-            ck_assert_str_ne(usage_backends[i]->name, usage_backends[j]->name);
+    for (size_t i = 0; gpu_vendors[i]; i++) {
+        ck_assert_uint_lt(i, GPU_VENDOR_MAX);
+        ck_assert_uint_lt(strlen(gpu_vendors[i]->name), 16);
+        ck_assert_uint_gt(strlen(gpu_vendors[i]->help), 20);
+        ck_assert_ptr_eq(gpu_vendor_find(gpu_vendors[i]->name), gpu_vendors[i]);
     }
+    ck_assert_ptr_null(gpu_vendor_find("nonsense"));
 }
 END_TEST
 
@@ -155,11 +155,10 @@ END_TEST
 
 START_TEST(old_driver)
 {
-    struct usage_options options = help_options();
-    options.nvml = USAGE_FAKE_NVML_OLD;
+    setenv("LD_LIBRARY_PATH", USAGE_FAKE_NVML_OLD, 1);
     help_tell("device GPU-a 00000000:3B:00.0 4000\nprocess 10 1048576 30\nprocess 11 - 1 g\n"
               "process 12 7 0 gm\n");
-    struct usage_reader *reader = help_reader("GPU-a -", &options);
+    struct usage_reader *reader = help_reader("GPU-a -", NULL);
     const struct gpu_usage *usage = help_ask(reader);
     ck_assert(usage->device[0].known);
     ck_assert_uint_eq(usage->device[0].used_bytes, 4000);
@@ -235,11 +234,11 @@ START_TEST(busy_goes_on)
         first_ns = help_find(help_ask(reader), 0, 5)->busy_ns;
     help_dies(help_child(getpid()));
     ck_assert_uint_eq(help_find(help_ask(reader), 0, 5)->busy_ns, first_ns);
-    int64_t start_ns = usage_now_ns();
+    int64_t start_ns = clock_monotonic_ns();
     for (int i = 0; i < 1000 && now_ns <= first_ns; i++)
         now_ns = help_find(help_ask(reader), 0, 5)->busy_ns;
     ck_assert_uint_gt(now_ns, first_ns);
-    ck_assert_int_lt((int64_t)(now_ns - first_ns), usage_now_ns() - start_ns + 50000000);
+    ck_assert_int_lt((int64_t)(now_ns - first_ns), clock_monotonic_ns() - start_ns + 50000000);
     usage_reader_free(reader);
 }
 END_TEST
@@ -356,7 +355,7 @@ START_TEST(gets_nothing_of_ours)
     pid_t child = help_child(getpid());
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(count_files(child), 4);
-    ck_assert_str_eq(help_status(child, "Name"), "chronosfs-meter");
+    ck_assert_str_eq(help_status(child, "Name"), "chronos-driver");
     ck_assert_str_eq(help_status(child, "SigBlk"), "0000000000000000");
     ck_assert_uint_eq(strtoull(help_status(child, "SigIgn"), NULL, 16) & 1u << (SIGUSR2 - 1), 0);
     ck_assert_int_eq(getpgid(child), child);
@@ -432,7 +431,7 @@ START_TEST(ends_with_its_asker)
             pause();
     }
     pid_t child = 0;
-    for (int i = 0; i < 6000 && strcmp(help_status(child, "Name"), "chronosfs-meter") != 0; i++) {
+    for (int i = 0; i < 6000 && strcmp(help_status(child, "Name"), "chronos-driver") != 0; i++) {
         help_pause(10);
         child = help_child(asker);
     }
@@ -482,35 +481,33 @@ START_TEST(bad_arguments)
     memset(text, 'a', sizeof(text));
     text[sizeof(text) - 1] = '\0';
     ck_assert_int_eq(usage_reader_new(many, GPU_DEVICE_MAX + 1, NULL, &reader), -EINVAL);
-    struct usage_options options[] = {
-        {.program = text}, {.proc = text}, {.sys = text}, {.nvml = text}};
+    struct usage_options options[] = {{.program = text}, {.proc = text}, {.sys = text}};
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
         ck_assert_int_eq(usage_reader_new(many, 1, &options[i], &reader), -EINVAL);
     ck_assert_ptr_null(reader);
-    ck_assert_int_eq(usage_process("nonsense"), 2);
-    ck_assert_int_eq(usage_process(""), 2);
-    ck_assert_int_eq(usage_process("1"), 2);
-    ck_assert_int_eq(usage_process("-3"), 2);
-    ck_assert_int_eq(usage_process("900"), 2);
+    ck_assert_int_eq(driver_process("nonsense", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("1", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("-3", gpu_vendors), 2);
+    ck_assert_int_eq(driver_process("900", gpu_vendors), 2);
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-    TCase *all = tcase_create("contract");
     const TTest *const tests[] = {
-        backends_have_words, parts_are_not_the_whole, old_driver,    news,
-        driver_comes_later,  busy_as_long_as_it_was,  busy_goes_on,  busy_never_goes_back,
-        asks_once,           leaves_nothing,          sleeps,        gets_nothing_of_ours,
-        ends_when_idle,      ends_with_its_asker,     bad_arguments, starts_among_threads};
+        vendors_have_words, parts_are_not_the_whole, old_driver,    news,
+        driver_comes_later, busy_as_long_as_it_was,  busy_goes_on,  busy_never_goes_back,
+        asks_once,          leaves_nothing,          sleeps,        gets_nothing_of_ours,
+        ends_when_idle,     ends_with_its_asker,     bad_arguments, starts_among_threads};
 
-    if (argc == 3 && strcmp(argv[1], "--meter") == 0)
-        _exit(usage_process(argv[2]));
+    if (argc == 3 && strcmp(argv[1], "--driver") == 0)
+        _exit(driver_process(argv[2], gpu_vendors));
     if (realpath(argv[0], help_program) == NULL)
         return 1;
-    tcase_add_checked_fixture(all, help_begin, help_end);
-    tcase_add_loop_test(all, tells, 0, (int)(sizeof(machines) / sizeof(machines[0])));
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+    TCase *all = check_case("usage-contract", help_begin, help_end);
+    tcase_add_loop_test(all, tells, 0, (int)ARRAY_COUNT(machines));
+    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
         tcase_add_test(all, tests[i]);
-    return help_run(all);
+    return check_run("usage-contract", all);
 }

@@ -2,7 +2,10 @@
 /* See usage_help.h. */
 #include "usage_help.h"
 
-#include <check.h>
+#include "one_line.h"
+
+#include "core/base/clock.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
@@ -17,14 +20,17 @@
 
 char help_program[4096];
 char help_directory[64];
+static int64_t skipped_ns; /* by help_skip */
 
 /* -- directories -------------------------------------------------------------------- */
 
 void help_begin(void)
 {
-    snprintf(help_directory, sizeof(help_directory), "/tmp/chronos-meter.XXXXXX");
+    snprintf(help_directory, sizeof(help_directory), "/tmp/chronos-usage.XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(help_directory));
     setenv("CHRONOS_FAKE_NVML", help_path("nvml"), 1);
+    skipped_ns = 0;
+    setenv("LD_LIBRARY_PATH", USAGE_FAKE_NVML, 1);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
@@ -128,14 +134,24 @@ struct gpu_device *help_devices(const char *names, uint32_t *ret_count)
     return devices;
 }
 
+static int64_t help_now_ns(void)
+{
+    return clock_monotonic_ns() + skipped_ns;
+}
+
+void help_skip(int ms)
+{
+    skipped_ns += ms * INT64_C(1000000);
+}
+
 struct usage_options help_options(void)
 {
     return (struct usage_options){.program = help_program,
                                   .proc = help_path("proc"),
                                   .sys = help_path("sys"),
-                                  .nvml = USAGE_FAKE_NVML,
                                   .timeout_ms = 60000,
-                                  .first_ms = 60000};
+                                  .first_ms = 60000,
+                                  .now_ns = help_now_ns};
 }
 
 struct usage_reader *help_reader(const char *names, const struct usage_options *options)
@@ -147,14 +163,6 @@ struct usage_reader *help_reader(const char *names, const struct usage_options *
     ck_assert_int_eq(usage_reader_new(devices, count, options != NULL ? options : &usual, &reader),
                      0);
     return reader;
-}
-
-static void one_line(const char *text, size_t size)
-{
-    size_t length = strnlen(text, size);
-    ck_assert_uint_lt(length, size);
-    for (size_t i = 0; i < length; i++)
-        ck_assert(text[i] >= ' ' && text[i] != 0x7f);
 }
 
 static void check_device(const struct gpu_usage_device *device)
@@ -208,6 +216,30 @@ const struct gpu_usage *help_ask(struct usage_reader *reader)
 {
     usage_reader_ask(reader);
     return help_wait(reader);
+}
+
+void help_say_hanging(void)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s.hangs", getenv("CHRONOS_FAKE_NVML"));
+    FILE *file = fopen(path, "w");
+    if (file)
+        fclose(file);
+}
+
+const struct gpu_usage *help_ask_hanging(struct usage_reader *reader, int ms)
+{
+    const struct gpu_usage *usage = NULL;
+    usage_reader_ask(reader);
+    for (int i = 0; i < PATIENCE_MS / 5 && access(help_path("nvml.hangs"), F_OK) != 0; i++)
+        help_pause(5);
+    ck_assert_int_eq(unlink(help_path("nvml.hangs")), 0);
+    ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN); /* takes what was said before */
+    help_skip(ms);
+    if (usage_reader_take(reader, &usage) != 0)
+        return help_wait(reader);
+    check_usage(usage);
+    return usage;
 }
 
 const struct gpu_usage_process *help_find(const struct gpu_usage *usage, uint32_t device,
@@ -265,18 +297,6 @@ bool help_no_pidfd(void)
     if (fd >= 0)
         close(fd);
     return fd < 0;
-}
-
-int help_run(TCase *all)
-{
-    Suite *suite = suite_create("meter");
-    tcase_set_timeout(all, 300);
-    suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }
 
 void help_dies(pid_t pid)

@@ -5,10 +5,11 @@
 
 #include "core/gpu/usage.h"
 
-#include <check.h>
+#include "tests/check.h"
+
 #include <sys/types.h>
 
-/* The program that runs, to be executed with --meter; main sets it. */
+/* The program that runs, to be executed with --driver; main sets it. */
 extern char help_program[4096];
 /* A directory of this test's own; help_end removes it. */
 extern char help_directory[64];
@@ -30,6 +31,14 @@ struct usage_options help_options(void);
 struct usage_reader *help_reader(const char *names, const struct usage_options *options);
 /* Asks and waits; checks everything that holds for each answer. */
 const struct gpu_usage *help_ask(struct usage_reader *reader);
+/* Asks, waits until the driver made up, or the process, says that it hangs, lets `ms` pass
+ * on the clock of the reader, and takes the answer. Nothing depends on how fast the machine
+ * is: the others have answered by then. */
+const struct gpu_usage *help_ask_hanging(struct usage_reader *reader, int ms);
+/* In the process: that it hangs from now on. */
+void help_say_hanging(void);
+/* Lets time pass on the clock of help_options. */
+void help_skip(int ms);
 /* Takes an answer that is on its way. */
 const struct gpu_usage *help_wait(struct usage_reader *reader);
 /* NULL: none. */
@@ -45,7 +54,5 @@ void help_dies(pid_t pid);
 void help_pause(int ms);
 /* An old kernel, or valgrind, which does not know the call. */
 bool help_no_pidfd(void);
-/* What main ends with: runs the tests, returns the exit status. */
-int help_run(TCase *all);
 
 #endif

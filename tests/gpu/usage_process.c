@@ -5,9 +5,9 @@
  */
 #include "usage_help.h"
 
-#include "core/gpu/usage_internal.h"
+#include "core/base/clock.h"
+#include "core/gpu/driver.h"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void begin(void)
     help_lay_out("amd.tree");
     options = help_options();
     options.retry_ms = 60000;
-    unsetenv("METER_MAD");
+    unsetenv("USAGE_MAD");
 }
 
 static void end(void)
@@ -63,11 +63,11 @@ enum madness {
     ENDLESS_NOTE,
     ALL_ONES,
     HALF_AN_ANSWER, /* the last of those that are noticed at once */
-    LEAVING_SLOWLY, /* closes its end a moment before it has ended */
     SILENT,
     DEAF, /* closes its end and lives */
     MADNESSES,
-    FOREIGN_ROW, /* not wrong by itself: of a device that is another's */
+    LEAVING_SLOWLY, /* closes its end a moment before it has ended */
+    FOREIGN_ROW,    /* not wrong by itself: of a device that is another's */
 };
 
 /* Copies what a thing is not: a flag that is neither true nor false. */
@@ -87,7 +87,7 @@ static void go_mad(enum madness how, struct usage_answer *answer, struct gpu_usa
         answer->number++;
         break;
     case WRONG_BACKEND:
-        answer->backend = 77;
+        answer->vendor = 77;
         break;
     case MANY_ROWS:
         answer->process_count = GPU_USAGE_PROCESS_MAX + 1;
@@ -142,70 +142,83 @@ static _Noreturn void hang(void)
         pause();
 }
 
-/* How the process answers: madly for one backend, as it should be for the other. */
+static const char *const names[] = {"drm", "nvml"};
+
+/* How the process answers: madly for one vendor, as it should be for the other. */
 struct mood {
     enum madness how;
-    uint32_t backend; /* 0: drm, 1: nvml */
-    int questions;    /* then it ends */
+    uint32_t which; /* of names */
+    int questions;  /* then it ends */
 };
 
-/* False: that was all. Each backend knows the device of its own number; nvml tells one
- * process. */
-static bool answer_madly(int fd, const struct mood *mood, const struct usage_question *question,
-                         uint32_t backend)
+/* False: that was all. Each vendor knows the device of its own number in names; nvml tells
+ * one process. */
+static bool answer_madly(int fd, const struct mood *mood, const struct driver_question *question,
+                         uint32_t vendor, uint32_t which)
 {
     static struct usage_answer answer;
     struct gpu_usage_process row = {.pid = 10, .device = 1, .memory_bytes = MIB};
-    enum madness how = mood->backend == backend ? mood->how : WELL;
+    enum madness how = mood->which == which ? mood->how : WELL;
 
     memset(&answer, 0, sizeof(answer));
-    answer.magic = USAGE_MAGIC;
+    answer.magic = DRIVER_MAGIC;
     answer.number = question->number;
-    answer.backend = backend;
-    answer.device[backend].known = true;
-    answer.device[backend].used_bytes = 4096;
-    answer.process_count = backend;
+    answer.vendor = vendor;
+    answer.device[which].known = true;
+    answer.device[which].used_bytes = 4096;
+    answer.process_count = which;
     if (how == LEAVING_SLOWLY && close(fd) == 0) {
-        help_pause(20);
+        help_pause(5);
         _exit(3);
     }
-    if (how == SILENT || (how == DEAF && close(fd) == 0))
-        hang();
+    if (how == SILENT || how == DEAF) {
+        help_say_hanging();
+        if (how == SILENT || close(fd) == 0)
+            hang();
+    }
     go_mad(how, &answer, &row);
     if (how == HALF_AN_ANSWER) {
         send(fd, &answer, 100, 0);
         return false;
     }
     return send(fd, &answer, sizeof(answer), 0) > 0 &&
-           (backend == 0 || send(fd, &row, sizeof(row), 0) > 0);
+           (which == 0 || send(fd, &row, sizeof(row), 0) > 0);
 }
 
 static int be_mad(int fd, struct mood mood)
 {
-    static struct usage_hello hello;
-    struct usage_question question;
+    static struct gpu_setup hello;
+    struct driver_question question;
 
     if (recv(fd, &hello, sizeof(hello), MSG_WAITALL) != (ssize_t)sizeof(hello))
         return 1;
     while (recv(fd, &question, sizeof(question), MSG_WAITALL) == (ssize_t)sizeof(question) &&
            mood.questions-- > 0) {
-        for (uint32_t backend = 0; backend < 2; backend++) {
-            if ((question.backends & 1u << backend) != 0 &&
-                !answer_madly(fd, &mood, &question, backend))
+        for (uint32_t i = 0; gpu_vendors[i]; i++) {
+            uint32_t which = 0;
+            while (which < 2 && strcmp(gpu_vendors[i]->name, names[which]) != 0)
+                which++;
+            if (which < 2 && (question.vendors & 1u << i) != 0 &&
+                !answer_madly(fd, &mood, &question, i, which))
                 return 0;
         }
     }
     return 0;
 }
 
+/* Asks a process that is mad in this way about one of the vendors. */
+static void ask_mad(enum madness how, uint32_t which)
+{
+    char mad[24];
+    snprintf(mad, sizeof(mad), "%d %u", (int)how, which);
+    setenv("USAGE_MAD", mad, 1);
+    usage = how == SILENT ? help_ask_hanging(reader, options.first_ms) : help_ask(reader);
+}
+
 START_TEST(process_is_mad)
 {
-    char number[8];
-    snprintf(number, sizeof(number), "%d 1", _i);
-    setenv("METER_MAD", number, 1);
-    options.first_ms = _i == SILENT ? 300 : 60000;
     reader = help_reader(DEVICES, &options);
-    usage = help_ask(reader);
+    ask_mad((enum madness)_i, 1);
     ck_assert(usage->device[0].known);
     ck_assert_uint_eq(usage->device[0].used_bytes, 4096);
     ck_assert_int_eq(usage->device[1].known, _i == WELL);
@@ -215,29 +228,42 @@ START_TEST(process_is_mad)
         ck_assert_str_eq(note, "");
     else if (_i < HALF_AN_ANSWER)
         ck_assert_msg(strstr(note, "an answer that cannot be true") != NULL, "%s", note);
-    else if (_i == LEAVING_SLOWLY)
-        ck_assert_msg(strstr(note, "ended the program") != NULL, "%s", note);
     else if (_i == SILENT)
-        ck_assert_ptr_nonnull(strstr(note, "did not answer"));
+        ck_assert_msg(strstr(note, "did not answer") != NULL, "%s", note);
     else
         ck_assert_msg(strstr(note, "ended the program") || strstr(note, "crashed"), "%s", note);
 }
 END_TEST
 
-/* It is mad about the first backend: the one after it is asked in another process. */
+/* It closes its end a moment before it has ended: how it ended is told all the same. The
+ * reader waits for a moment only, so on a busy machine it may take more than one try. */
+START_TEST(process_leaves_slowly)
+{
+    bool told = false;
+    options.retry_ms = 1;
+    reader = help_reader(DEVICES, &options);
+    for (int i = 0; i < 100 && !told; i++) {
+        help_pause(2);
+        ask_mad(LEAVING_SLOWLY, 1);
+        told = strstr(usage->device[1].note, "ended the program (exit status 3)") != NULL;
+    }
+    ck_assert(told);
+}
+END_TEST
+
+/* It is mad about the first vendor: the one after it is asked in another process. */
 START_TEST(next_one_is_asked)
 {
     static const enum madness how[] = {WRONG_MAGIC, TWO_LINES, HALF_AN_ANSWER, SILENT};
-    char mad[16];
-    snprintf(mad, sizeof(mad), "%d 0", (int)how[_i]);
-    setenv("METER_MAD", mad, 1);
-    options.first_ms = how[_i] == SILENT ? 300 : 60000;
     reader = help_reader(DEVICES, &options);
     for (int i = 0; i < 2; i++) {
-        usage = help_ask(reader);
+        if (i == 0)
+            ask_mad(how[_i], 0);
+        else
+            usage = help_ask(reader); /* drm is left alone for a while */
         ck_assert(!usage->device[0].known);
         ck_assert_str_eq(usage->device[0].backend, "drm");
-        ck_assert_ptr_nonnull(strstr(usage->device[0].note, "the drm driver "));
+        ck_assert_ptr_nonnull(strstr(usage->device[0].note, "The drm driver "));
         ck_assert(usage->device[1].known);
         ck_assert_str_eq(usage->device[1].note, "");
         ck_assert_uint_eq(usage->process_count, 1);
@@ -245,14 +271,11 @@ START_TEST(next_one_is_asked)
 }
 END_TEST
 
-/* A process on a device of which the backend itself says nothing, and another all. */
+/* A process on a device of which the vendor itself says nothing, and another all. */
 START_TEST(foreign_rows_are_dropped)
 {
-    char mad[16];
-    snprintf(mad, sizeof(mad), "%d 1", (int)FOREIGN_ROW);
-    setenv("METER_MAD", mad, 1);
     reader = help_reader(DEVICES, &options);
-    usage = help_ask(reader);
+    ask_mad(FOREIGN_ROW, 1);
     ck_assert(usage->device[0].known && usage->device[1].known);
     ck_assert_uint_eq(usage->process_count, 0);
 }
@@ -261,16 +284,18 @@ END_TEST
 /* Answers that nobody asked for. */
 START_TEST(process_talks_unasked)
 {
-    setenv("METER_MAD", "unasked", 1);
+    setenv("USAGE_MAD", "unasked", 1);
     reader = help_reader(DEVICES, &options);
     usage = help_ask(reader);
+    ck_assert(usage->device[0].known && usage->device[1].known);
     pid_t child = help_child(getpid());
+    help_write("nvml.speak", ""); /* now, and not while a question is under way */
     for (int i = 0; i < 6000 && help_child(getpid()) == child; i++) {
         help_pause(10);
         ck_assert_int_eq(usage_reader_take(reader, &usage), -EAGAIN);
     }
     ck_assert_int_eq(help_child(getpid()), 0);
-    unsetenv("METER_MAD");
+    unsetenv("USAGE_MAD");
     help_tell(GOOD);
     usage = help_ask(reader);
     ck_assert(usage->device[0].known && usage->device[1].known);
@@ -281,7 +306,10 @@ static int talk_unasked(int fd)
 {
     pid_t child = fork();
     if (child == 0) {
-        help_pause(300);
+        char path[4096];
+        snprintf(path, sizeof(path), "%s.speak", getenv("CHRONOS_FAKE_NVML"));
+        while (access(path, F_OK) != 0 && getppid() != 1)
+            help_pause(5);
         return send(fd, "hello", 5, 0) > 0;
     }
     return be_mad(fd, (struct mood){.questions = 1000});
@@ -290,7 +318,7 @@ static int talk_unasked(int fd)
 /* Its time to be idle was up as the question came: that is no failure. */
 START_TEST(process_leaves_as_it_is_asked)
 {
-    setenv("METER_MAD", "leaving", 1);
+    setenv("USAGE_MAD", "leaving", 1);
     reader = help_reader(DEVICES, &options);
     pid_t last = 0;
     for (int i = 0; i < 3; i++) {
@@ -309,7 +337,7 @@ START_TEST(asks_again_when_taken)
     help_tell(GOOD);
     reader = help_reader(DEVICES, &options);
     usage_reader_ask(reader);
-    int64_t asked_ns = usage_now_ns();
+    int64_t asked_ns = clock_monotonic_ns();
     usage_reader_ask(reader);
     usage = help_wait(reader);
     ck_assert_int_le(usage->asked_ns, asked_ns);
@@ -345,30 +373,31 @@ START_TEST(another_program)
 }
 END_TEST
 
-/* The process as USAGE_MAD says: "unasked", "leaving", or "HOW BACKEND". */
+/* The process as USAGE_MAD says: "unasked", "leaving", or "HOW WHICH". */
 static int act(int fd, const char *mad)
 {
-    int how = WELL, backend = 1;
+    int how = WELL;
+    unsigned which = 1;
     if (strcmp(mad, "unasked") == 0)
         return talk_unasked(fd);
     if (strcmp(mad, "leaving") == 0)
         return be_mad(fd, (struct mood){.questions = 1});
-    if (sscanf(mad, "%d %d", &how, &backend) != 2)
+    if (sscanf(mad, "%d %u", &how, &which) != 2)
         return 1;
-    return be_mad(fd, (struct mood){(enum madness)how, (uint32_t)backend, 1000});
+    return be_mad(fd, (struct mood){(enum madness)how, which, 1000});
 }
 
 int main(int argc, char **argv)
 {
-    TCase *all = tcase_create("mad");
-    const char *mad = getenv("METER_MAD");
+    const char *mad = getenv("USAGE_MAD");
 
-    if (argc == 3 && strcmp(argv[1], "--meter") == 0)
-        _exit(mad != NULL ? act(USAGE_FD, mad) : usage_process(argv[2]));
+    if (argc == 3 && strcmp(argv[1], "--driver") == 0)
+        _exit(mad != NULL ? act(DRIVER_FD, mad) : driver_process(argv[2], gpu_vendors));
     if (realpath(argv[0], help_program) == NULL)
         return 1;
-    tcase_add_checked_fixture(all, begin, end);
+    TCase *all = check_case("usage-process", begin, end);
     tcase_add_loop_test(all, process_is_mad, 0, MADNESSES);
+    tcase_add_test(all, process_leaves_slowly);
     tcase_add_loop_test(all, next_one_is_asked, 0, 4);
     tcase_add_test(all, foreign_rows_are_dropped);
     tcase_add_test(all, process_talks_unasked);
@@ -376,5 +405,5 @@ int main(int argc, char **argv)
     tcase_add_test(all, asks_again_when_taken);
     tcase_add_test(all, no_program);
     tcase_add_loop_test(all, another_program, 0, 2);
-    return help_run(all);
+    return check_run("usage-process", all);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The usage reader's small parts: rows of usage, names of devices, the text of fdinfo. */
 #include "core/gpu/drm_fdinfo.h"
-#include "core/gpu/usage_internal.h"
+#include "core/gpu/identity.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,38 +85,38 @@ START_TEST(rows_cut)
 }
 END_TEST
 
-static struct usage_hello hello;
+static struct gpu_setup setup;
 
 static void name(uint32_t index, const char *uuid, const char *pci)
 {
-    strcpy(hello.device[index].uuid, uuid);
-    strcpy(hello.device[index].pci, pci);
-    hello.device_count = index + 1;
+    strcpy(setup.device[index].uuid, uuid);
+    strcpy(setup.device[index].pci, pci);
+    setup.device_count = index + 1;
 }
 
 START_TEST(match)
 {
-    memset(&hello, 0, sizeof(hello));
-    ck_assert_int_eq(usage_match(&hello, "", ""), -1);
+    memset(&setup, 0, sizeof(setup));
+    ck_assert_int_eq(gpu_match(&setup, "", ""), -1);
     name(0, "", "");
     name(1, "GPU-ab-1", "0000:3b:00.0");
     name(2, "", "0001:3b:00.0");
     name(3, "MIG-1", "0000:5e:00.0");
     name(4, "MIG-2", "0000:5e:00.0");
     name(5, "", "0000:00:00.0");
-    ck_assert_int_eq(usage_match(&hello, "", ""), -1);
-    ck_assert_int_eq(usage_match(&hello, "gpu-AB-1", ""), 1);
-    ck_assert_int_eq(usage_match(&hello, "GPU-ab-1", "0001:3B:00.0"), 1); /* the uuid first */
-    ck_assert_int_eq(usage_match(&hello, "GPU-other", "0001:3B:00.0"), 2);
-    ck_assert_int_eq(usage_match(&hello, "", "00000001:3B:00.0"), 2);
-    ck_assert_int_eq(usage_match(&hello, "", "00000000:3B:00.0"), 1);
-    ck_assert_int_eq(usage_match(&hello, "", "00000010:3B:00.0"), -1);
-    ck_assert_int_eq(usage_match(&hello, "", "3b:00.0"), -1);
-    ck_assert_int_eq(usage_match(&hello, "", "0000:3b:00.1"), -1);
-    ck_assert_int_eq(usage_match(&hello, "", "0000:5e:00.0"), -1); /* which of them? */
-    ck_assert_int_eq(usage_match(&hello, "MIG-2", "0000:5e:00.0"), 4);
-    ck_assert_int_eq(usage_match(&hello, "", "00000000:00:00.0"), 5);
-    ck_assert_int_eq(usage_match(&hello, "", "not a link"), -1);
+    ck_assert_int_eq(gpu_match(&setup, "", ""), -1);
+    ck_assert_int_eq(gpu_match(&setup, "gpu-AB-1", ""), 1);
+    ck_assert_int_eq(gpu_match(&setup, "GPU-ab-1", "0001:3B:00.0"), 1); /* the uuid first */
+    ck_assert_int_eq(gpu_match(&setup, "GPU-other", "0001:3B:00.0"), 2);
+    ck_assert_int_eq(gpu_match(&setup, "", "00000001:3B:00.0"), 2);
+    ck_assert_int_eq(gpu_match(&setup, "", "00000000:3B:00.0"), 1);
+    ck_assert_int_eq(gpu_match(&setup, "", "00000010:3B:00.0"), -1);
+    ck_assert_int_eq(gpu_match(&setup, "", "3b:00.0"), -1);
+    ck_assert_int_eq(gpu_match(&setup, "", "0000:3b:00.1"), -1);
+    ck_assert_int_eq(gpu_match(&setup, "", "0000:5e:00.0"), -1); /* which of them? */
+    ck_assert_int_eq(gpu_match(&setup, "MIG-2", "0000:5e:00.0"), 4);
+    ck_assert_int_eq(gpu_match(&setup, "", "00000000:00:00.0"), 5);
+    ck_assert_int_eq(gpu_match(&setup, "", "not a link"), -1);
 }
 END_TEST
 
@@ -212,17 +212,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("meter");
-    TCase *all = tcase_create("units");
+    TCase *all = check_case("usage-units", NULL, NULL);
     tcase_add_test(all, rows_merge);
     tcase_add_test(all, rows_cut);
     tcase_add_test(all, match);
-    tcase_add_loop_test(all, fdinfo, 0, (int)(sizeof(cases) / sizeof(cases[0])));
+    tcase_add_loop_test(all, fdinfo, 0, (int)ARRAY_COUNT(cases));
     tcase_add_test(all, fdinfo_names);
-    suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run("usage-units", all);
 }

@@ -28,8 +28,8 @@ static void note(void *context, const struct partition *partition, const char *w
 static void setup(void)
 {
     struct proctrack_options options = {.instance = "0123456789abcdef", .mode = "fake"};
-    char message[PROCTRACK_SENTENCE_MAX];
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, message, sizeof(message)), 0);
+    struct message message;
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &message), 0);
     ck_assert_int_eq(terminate_new(proctrack, note, NULL, &termination), 0);
     notes[0] = '\0';
 }
@@ -44,11 +44,11 @@ static void teardown(void)
 static pid_t member(uint64_t id)
 {
     struct procfs_process process;
-    char message[PROCTRACK_SENTENCE_MAX];
+    struct message message;
     pid_t pid = proctrack_fake_start(proctrack, 0, 6101);
     ck_assert_int_gt(pid, 0);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
-    ck_assert_int_eq(proctrack_join(proctrack, id, &process, message, sizeof(message)), 0);
+    ck_assert_int_eq(proctrack_join(proctrack, id, &process, &message), 0);
     return pid;
 }
 

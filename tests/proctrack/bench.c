@@ -57,9 +57,9 @@ static void stranger(void)
 static void join_and_move(void)
 {
     static uint64_t id = 2;
-    char why[PROCTRACK_SENTENCE_MAX];
+    struct message why;
     id = 5 - id; /* 2 and 3 in turn */
-    proctrack_join(proctrack, id, &first, why, sizeof(why));
+    proctrack_join(proctrack, id, &first, &why);
 }
 
 static void signal_all(void)
@@ -105,17 +105,17 @@ static void end_all(void)
 
 static void bench(const char *mode, const char *directory)
 {
-    char why[PROCTRACK_SENTENCE_MAX] = "";
+    struct message why = {""};
     struct procfs_process process;
     struct proctrack_options options = {
         .instance = "00be2c4000be2c40", .state_dir = directory, .mode = mode};
-    if (proctrack_open(&options, &proctrack, why, sizeof(why)) != 0) {
-        printf("%-13s not measured: %s\n", mode, why);
+    if (proctrack_open(&options, &proctrack, &why) != 0) {
+        printf("%-13s not measured: %s\n", mode, why.text);
         return;
     }
     for (int i = 0; i < MEMBERS; i++) {
         if (proctrack_look(proctrack, pids[i], &process) == 0)
-            proctrack_join(proctrack, 1, &process, why, sizeof(why));
+            proctrack_join(proctrack, 1, &process, &why);
     }
     proctrack_look(proctrack, pids[MEMBERS], &first);
     measure("scan of 1000", scan);

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 static struct proctrack *proctrack;
-static char why[PROCTRACK_SENTENCE_MAX];
+static struct message why;
 static struct proctrack_options options;
 
 static void setup(void)
@@ -44,19 +44,19 @@ static void teardown(void)
 
 static void begin(void)
 {
-    ck_assert_msg(proctrack_open(&options, &proctrack, why, sizeof(why)) == 0, "%s", why);
+    ck_assert_msg(proctrack_open(&options, &proctrack, &why) == 0, "%s", why.text);
 }
 
 static int join_rc(uint64_t id, pid_t pid)
 {
     struct procfs_process process;
     int rc = proctrack_look(proctrack, pid, &process);
-    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, why, sizeof(why));
+    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, &why);
 }
 
 static void join(uint64_t id, pid_t pid)
 {
-    ck_assert_msg(join_rc(id, pid) == 0, "%s", why);
+    ck_assert_msg(join_rc(id, pid) == 0, "%s", why.text);
 }
 
 static void put(const char *path, pid_t pid)
@@ -251,7 +251,7 @@ START_TEST(cgroups_that_may_not_be_made)
     pid_t pid = puppet_start(ALICE);
     put(top, pid);
     ck_assert_int_eq(join_rc(1, pid), -ENOSPC);
-    ck_assert_ptr_nonnull(strstr(why, "cgroup.max.descendants"));
+    ck_assert_ptr_nonnull(strstr(why.text, "cgroup.max.descendants"));
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
 }
 END_TEST
@@ -275,7 +275,7 @@ START_TEST(somebody_elses_cgroup)
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     put(home, other);
     ck_assert_int_eq(join_rc(1, other), -EEXIST);
-    ck_assert_uint_gt(strlen(why), 30);
+    ck_assert_uint_gt(strlen(why.text), 30);
     ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
     help_nap();
     ck_assert(puppet_alive(pid));
@@ -324,7 +324,7 @@ START_TEST(paths_that_are_too_long)
         length += 1 + size;
     }
     proctrack = proctrack_close(proctrack);
-    int rc = proctrack_open(&options, &proctrack, why, sizeof(why));
+    int rc = proctrack_open(&options, &proctrack, &why);
     for (char at[PATH_MAX]; chdir("..") == 0;) { /* the deepest first */
         DIR *directory = opendir(".");
         bool any = false;
@@ -336,7 +336,7 @@ START_TEST(paths_that_are_too_long)
             break;
     }
     ck_assert_int_eq(chdir("/"), 0);
-    ck_assert_msg(rc == 0, "%s", why);
+    ck_assert_msg(rc == 0, "%s", why.text);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
 }
@@ -394,23 +394,24 @@ static const char *when;
 static pid_t victim, child_of_other;
 static bool with_child;
 
-static void on_step(void *context, const char *step)
+static int on_step(void *context, const char *step)
 {
     (void)context;
     if (strcmp(step, "moved") == 0 && with_child)
         child_of_other = puppet_fork(victim);
     if (strcmp(step, when) != 0)
-        return;
+        return 0;
     kill(victim, SIGKILL);
     waitpid(victim, NULL, 0);
     ck_assert_int_eq(puppet_start_as(victim), victim);
+    return 0;
 }
 
 START_TEST(given_out_again_in_a_join)
 {
     static const char *const steps[] = {"open", "move", "moved"};
     char home[PATH_MAX], before[PATH_MAX], after[PATH_MAX];
-    options.before_step = on_step;
+    options.steps.before = on_step;
     begin();
     when = steps[_i];
     with_child = _i == 1;
@@ -437,7 +438,7 @@ END_TEST
 START_TEST(given_out_again_in_a_signal)
 {
     uint32_t count = 7;
-    options.before_step = on_step;
+    options.steps.before = on_step;
     begin();
     when = "signal";
     with_child = false;
@@ -457,7 +458,7 @@ START_TEST(no_first_thread)
     pid_t pid = puppet_start(ALICE);
     puppet_end_first_thread(pid);
     ck_assert_int_eq(join_rc(1, pid), -EOPNOTSUPP);
-    ck_assert_ptr_nonnull(strstr(why, "first thread"));
+    ck_assert_ptr_nonnull(strstr(why.text, "first thread"));
     ck_assert_int_eq(help_cgroup_count(help_instance), 0);
 }
 END_TEST
@@ -485,11 +486,11 @@ END_TEST
 static void falls_back(const char *word)
 {
     options.mode = "cgroup";
-    ck_assert_int_ne(proctrack_open(&options, &proctrack, why, sizeof(why)), 0);
-    ck_assert_msg(strstr(why, word) != NULL, "%s", why);
+    ck_assert_int_ne(proctrack_open(&options, &proctrack, &why), 0);
+    ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
     options.mode = "auto";
     begin();
-    ck_assert_str_eq(why, "");
+    ck_assert_str_eq(why.text, "");
     ck_assert_str_eq(proctrack_word(proctrack), "process-tree");
     ck_assert_msg(strstr(proctrack_why(proctrack), word) != NULL, "%s", proctrack_why(proctrack));
     ck_assert_ptr_null(strchr(proctrack_why(proctrack), '\n'));
@@ -530,7 +531,7 @@ START_TEST(not_mounted)
     for (int i = 0; i < 20 && proctrack == NULL; i++) { /* one may lie over another */
         umount2(help_cgroup(), MNT_DETACH);
         options.mode = "cgroup";
-        if (proctrack_open(&options, &proctrack, why, sizeof(why)) != 0)
+        if (proctrack_open(&options, &proctrack, &why) != 0)
             break;
         proctrack = proctrack_close(proctrack);
     }
@@ -580,7 +581,7 @@ START_TEST(another_namespace)
     join(1, in);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, in), 1);
     ck_assert_int_eq(join_rc(1, out), -EXDEV);
-    ck_assert_uint_gt(strlen(why), 30);
+    ck_assert_uint_gt(strlen(why.text), 30);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, out), 0);
     end_all(1);
 }

@@ -21,7 +21,7 @@ static const char *const modes[] = {"fake", "process-tree", "cgroup"};
 #define MODE_COUNT 3
 
 static struct proctrack *proctrack;
-static char why[PROCTRACK_SENTENCE_MAX];
+static struct message why;
 static int mode;
 static pid_t supervisor;
 
@@ -70,13 +70,13 @@ static int open_again(void)
                                         .state_dir = help_directory,
                                         .mode = modes[mode],
                                         .supervisor = supervisor};
-    return proctrack_open(&options, &proctrack, why, sizeof(why));
+    return proctrack_open(&options, &proctrack, &why);
 }
 
 static void begin(int number)
 {
     mode = number;
-    ck_assert_msg(open_again() == 0, "%s", why);
+    ck_assert_msg(open_again() == 0, "%s", why.text);
 }
 
 static void setup(void)
@@ -96,12 +96,12 @@ static int join_rc(uint64_t id, pid_t pid)
 {
     struct procfs_process process;
     int rc = proctrack_look(proctrack, pid, &process);
-    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, why, sizeof(why));
+    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, &why);
 }
 
 static void join(uint64_t id, pid_t pid)
 {
-    ck_assert_msg(join_rc(id, pid) == 0, "%s", why);
+    ck_assert_msg(join_rc(id, pid) == 0, "%s", why.text);
 }
 
 struct told {
@@ -167,7 +167,7 @@ START_TEST(nothing_yet)
 {
     uint32_t count = 7;
     begin(_i);
-    ck_assert_str_eq(why, "");
+    ck_assert_str_eq(why.text, "");
     ck_assert_str_eq(proctrack_word(proctrack), modes[_i]);
     ck_assert_str_eq(proctrack_why(proctrack), "");
     for (uint64_t id = 0; id < 2; id++) { /* 0 is no partition at all */
@@ -271,25 +271,25 @@ START_TEST(refused_joins)
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
     wrong = process;
     wrong.start++;
-    ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, why, sizeof(why)), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, &why), -ESRCH);
     wrong = process;
     wrong.suid++;
-    ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, why, sizeof(why)), -EAGAIN);
-    ck_assert_int_eq(proctrack_join(proctrack, 0, &process, why, sizeof(why)), -EINVAL);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, &why), -EAGAIN);
+    ck_assert_int_eq(proctrack_join(proctrack, 0, &process, &why), -EINVAL);
     const pid_t never[] = {1, getpid(), supervisor};
     for (size_t i = 0; i < 3; i++) {
         wrong = process;
         wrong.pid = never[i];
-        why[0] = '\0';
-        ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, why, sizeof(why)), -EPERM);
-        ck_assert_uint_gt(strlen(why), 30);
+        why.text[0] = '\0';
+        ck_assert_int_eq(proctrack_join(proctrack, 1, &wrong, &why), -EPERM);
+        ck_assert_uint_gt(strlen(why.text), 30);
     }
     NO_MEMBERS(1);
     end(pid, true);
-    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, why, sizeof(why)), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
     if (!is_fake())
         waitpid(pid, NULL, 0);
-    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, why, sizeof(why)), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
     NO_MEMBERS(1);
     ck_assert_int_eq(each().count, 0); /* and no trace of the tries */
     supervisor = 0;
@@ -461,8 +461,8 @@ START_TEST(found_after_a_restart)
     proctrack = proctrack_close(proctrack);
     pid_t meanwhile = fork_of(child);
     end(first, false);
-    ck_assert_msg(open_again() == 0, "%s", why);
-    ck_assert_str_eq(why, "");
+    ck_assert_msg(open_again() == 0, "%s", why.text);
+    ck_assert_str_eq(why.text, "");
     struct seen seen = each();
     ck_assert_int_eq(seen.count, 3);
     ck_assert_uint_eq(seen.ids[0], 1);
@@ -490,7 +490,7 @@ START_TEST(two_do_not_see_each_other)
     memcpy(other_instance, help_instance, 8); /* cleared up with the others */
     struct proctrack_options options = {
         .instance = other_instance, .state_dir = other_directory, .mode = modes[mode]};
-    ck_assert_int_eq(proctrack_open(&options, &other, why, sizeof(why)), 0);
+    ck_assert_int_eq(proctrack_open(&options, &other, &why), 0);
     pid_t first = start(ALICE);
     join(1, first);
     ck_assert_int_eq(proctrack_each(other, NULL, NULL), 0);
@@ -539,7 +539,7 @@ START_TEST(a_pid_is_given_out_again)
         if (puppet_start_as(pid) != pid || puppet_start_as(old) != old)
             return; /* not root */
     }
-    ck_assert_int_eq(proctrack_join(proctrack, 2, &before, why, sizeof(why)), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, 2, &before, &why), -ESRCH);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
     MEMBERS(1, child);
@@ -559,13 +559,13 @@ START_TEST(odd_options)
     options.mode = modes[_i];
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         options.instance = bad[i];
-        ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -EINVAL);
-        ck_assert_uint_gt(strlen(why), 20);
+        ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -EINVAL);
+        ck_assert_uint_gt(strlen(why.text), 20);
     }
     options.instance = help_instance;
     options.mode = "magic";
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -EINVAL);
-    ck_assert_ptr_nonnull(strstr(why, "magic"));
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why.text, "magic"));
 }
 END_TEST
 
@@ -647,7 +647,7 @@ START_TEST(threads_are_no_processes)
     ck_assert_int_eq(proctrack_leader(proctrack, tid), pid);
     ck_assert_int_eq(proctrack_leader(proctrack, pid), pid);
     process.pid = tid;
-    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, why, sizeof(why)), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
     join(1, pid);
     MEMBERS(1, pid);
     puppet_end_first_thread(pid); /* shown as a zombie, but it is none */
@@ -672,7 +672,7 @@ START_TEST(other_users)
     join(1, pid);
     pid_t child = fork_of(pid);
     ck_assert_int_eq(puppet_setuid(pid, BOB), 0);
-    ck_assert_int_eq(proctrack_join(proctrack, 2, &process, why, sizeof(why)), -EAGAIN);
+    ck_assert_int_eq(proctrack_join(proctrack, 2, &process, &why), -EAGAIN);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
     ck_assert_uint_eq(process.uid, BOB);
     MEMBERS(1, pid, child);

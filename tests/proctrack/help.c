@@ -47,10 +47,11 @@ void help_nap(void)
 static void mount_find(void)
 {
     struct proctrack *proctrack = NULL;
-    char why[PROCTRACK_SENTENCE_MAX] = "", line[8192], where[PATH_MAX];
+    struct message why = {""};
+    char line[8192], where[PATH_MAX];
     struct proctrack_options options = {.instance = "00000000000000ff", .mode = "cgroup"};
-    if (proctrack_open(&options, &proctrack, why, sizeof(why)) != 0) {
-        printf("not tried: cgroup: %s\n", why);
+    if (proctrack_open(&options, &proctrack, &why) != 0) {
+        printf("not tried: cgroup: %s\n", why.text);
         return;
     }
     proctrack_close(proctrack);

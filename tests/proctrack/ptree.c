@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 static struct proctrack *proctrack;
-static char why[PROCTRACK_SENTENCE_MAX], path[PATH_MAX + 16];
+static struct message why;
+static char path[PATH_MAX + 16];
 static struct proctrack_options options;
 
 static void setup(void)
@@ -42,19 +43,19 @@ static void teardown(void)
 static void begin(void)
 {
     proctrack = proctrack_close(proctrack);
-    ck_assert_msg(proctrack_open(&options, &proctrack, why, sizeof(why)) == 0, "%s", why);
+    ck_assert_msg(proctrack_open(&options, &proctrack, &why) == 0, "%s", why.text);
 }
 
 static int join_rc(uint64_t id, pid_t pid)
 {
     struct procfs_process process;
     int rc = proctrack_look(proctrack, pid, &process);
-    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, why, sizeof(why));
+    return rc != 0 ? rc : proctrack_join(proctrack, id, &process, &why);
 }
 
 static void join(uint64_t id, pid_t pid)
 {
-    ck_assert_msg(join_rc(id, pid) == 0, "%s", why);
+    ck_assert_msg(join_rc(id, pid) == 0, "%s", why.text);
 }
 
 static int members(uint64_t id)
@@ -94,7 +95,7 @@ START_TEST(a_chain_is_followed_as_deep_as_it_is)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
     ck_assert_int_eq(members(1), 401); /* and the file has grown */
     begin();
-    ck_assert_str_eq(why, "");
+    ck_assert_str_eq(why.text, "");
     ck_assert_int_eq(members(1), 401);
     ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
@@ -127,7 +128,7 @@ START_TEST(another_boot)
     ck_assert_int_eq(members(1), 1);
     options.boot_id = "boot 2";
     begin();
-    ck_assert_str_eq(why, "");
+    ck_assert_str_eq(why.text, "");
     ck_assert_int_eq(members(1), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     options.boot_id = "boot 1"; /* and it does not come back */
@@ -146,7 +147,7 @@ static void record_make(uint64_t id, pid_t pid, uint64_t start)
 {
     struct ptree_file file = {.fd = -1};
     struct ptree_record record = {.id = id, .pid = (uint32_t)pid, .start = start};
-    ck_assert_int_eq(ptree_file_open(&file, help_directory, "boot 1", why, sizeof(why)), 0);
+    ck_assert_int_eq(ptree_file_open(&file, help_directory, "boot 1", &why), 0);
     ck_assert_int_eq(ptree_record_set(&file, &record), 0);
     ptree_file_close(&file);
 }
@@ -164,7 +165,7 @@ START_TEST(made_up_records)
     record_make(5, good, process.start);
     record_make(3, 1, 0); /* the last: each of these opens looks at what is there */
     begin();
-    ck_assert_ptr_nonnull(strstr(why, "damaged")); /* nobody makes a record of process 1 */
+    ck_assert_ptr_nonnull(strstr(why.text, "damaged")); /* nobody makes a record of process 1 */
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 1);
@@ -211,17 +212,17 @@ START_TEST(no_room)
     ck_assert_int_eq(members(1), 1);
     proctrack = proctrack_close(proctrack);
     limit_files(0);
-    rc = proctrack_open(&options, &proctrack, why, sizeof(why));
+    rc = proctrack_open(&options, &proctrack, &why);
     limit_files(RLIM_INFINITY);
     ck_assert_int_eq(rc, 0);
-    ck_assert_ptr_nonnull(strstr(why, "cannot be written"));
+    ck_assert_ptr_nonnull(strstr(why.text, "cannot be written"));
     /* Nobody is found where he may not be any more. */
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     join(2, pid);
     ck_assert_int_eq(members(2), 1);
     ck_assert_int_eq(proctrack_kill(proctrack, 2), 0);
     begin();
-    ck_assert_str_eq(why, "");
+    ck_assert_str_eq(why.text, "");
 }
 END_TEST
 
@@ -235,19 +236,19 @@ START_TEST(damaged_files)
     proctrack = proctrack_close(proctrack);
     file_write("x", 1, 64, false); /* the first record */
     begin();
-    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    ck_assert_ptr_nonnull(strstr(why.text, "damaged"));
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
     file_write("X", 1, 0, false); /* the magic */
     begin();
-    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    ck_assert_ptr_nonnull(strstr(why.text, "damaged"));
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     join(1, pid); /* and goes on with a new one */
     begin();
-    ck_assert_str_eq(why, "");
+    ck_assert_str_eq(why.text, "");
     ck_assert_int_eq(members(1), 1);
     file_write("chronos", 7, 0, true);
     begin();
-    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    ck_assert_ptr_nonnull(strstr(why.text, "damaged"));
     for (int round = 0; round < 100; round++) {
         proctrack = proctrack_close(proctrack);
         srand((unsigned)round);
@@ -267,20 +268,20 @@ START_TEST(files_that_cannot_be)
     char elsewhere[PATH_MAX + 16];
     snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", help_directory);
     ck_assert_int_eq(symlink(elsewhere, path), 0);
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -ELOOP);
-    ck_assert_ptr_nonnull(strstr(why, path));
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -ELOOP);
+    ck_assert_ptr_nonnull(strstr(why.text, path));
     ck_assert_int_ne(access(elsewhere, F_OK), 0);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -EISDIR);
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -EISDIR);
     options.state_dir = elsewhere;
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -ENOENT);
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -ENOENT);
     options.state_dir = NULL;
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -EINVAL);
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -EINVAL);
     options.state_dir = help_directory;
     options.proc = elsewhere;
-    ck_assert_int_eq(proctrack_open(&options, &proctrack, why, sizeof(why)), -ENOENT);
-    ck_assert_ptr_nonnull(strstr(why, elsewhere));
+    ck_assert_int_eq(proctrack_open(&options, &proctrack, &why), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(why.text, elsewhere));
     ck_assert_int_eq(rmdir(path), 0);
     options.proc = NULL;
     begin();
@@ -295,14 +296,15 @@ END_TEST
 static const char *when;
 static pid_t victim;
 
-static void on_step(void *context, const char *step)
+static int on_step(void *context, const char *step)
 {
     (void)context;
     if (strcmp(step, when) != 0)
-        return;
+        return 0;
     kill(victim, SIGKILL);
     waitpid(victim, NULL, 0);
     ck_assert_int_eq(puppet_start_as(victim), victim);
+    return 0;
 }
 
 START_TEST(given_out_again_in_a_join)
@@ -310,7 +312,7 @@ START_TEST(given_out_again_in_a_join)
     static const char *const steps[] = {"open", "move"};
     if (geteuid() != 0)
         return;
-    options.before_step = on_step;
+    options.steps.before = on_step;
     begin();
     when = steps[_i];
     victim = puppet_start(geteuid());
@@ -326,7 +328,7 @@ START_TEST(given_out_again_in_a_signal)
     uint32_t count = 7;
     if (geteuid() != 0)
         return;
-    options.before_step = on_step;
+    options.steps.before = on_step;
     begin();
     when = "signal";
     victim = puppet_start(geteuid());
@@ -343,20 +345,21 @@ END_TEST
 
 static pid_t actor, born;
 
-static void fork_at(void *context, const char *step)
+static int fork_at(void *context, const char *step)
 {
     (void)context;
     if (strcmp(step, when) != 0 || born != 0)
-        return;
+        return 0;
     usleep(30000); /* the clock of processes ticks every 10 ms */
     born = puppet_fork(actor);
     usleep(30000);
+    return 0;
 }
 
 START_TEST(born_while_we_signal)
 {
     static const char *const steps[] = {"scanned", "signalled"};
-    options.before_step = fork_at;
+    options.steps.before = fork_at;
     begin();
     when = steps[_i];
     actor = puppet_start(geteuid());
@@ -371,18 +374,19 @@ START_TEST(born_while_we_signal)
 }
 END_TEST
 
-static void fork_before_the_kill(void *context, const char *step)
+static int fork_before_the_kill(void *context, const char *step)
 {
     (void)context;
     if (strcmp(step, "kill") != 0)
-        return;
+        return 0;
     puppet_fork_later(actor);
     usleep(50000);
+    return 0;
 }
 
 START_TEST(nobody_is_born_while_we_kill)
 {
-    options.before_step = fork_before_the_kill;
+    options.steps.before = fork_before_the_kill;
     begin();
     int before = puppet_count();
     actor = puppet_start(geteuid());
@@ -396,17 +400,18 @@ END_TEST
 
 static bool pids_wrap;
 
-static void end_while_read(void *context, const char *step)
+static int end_while_read(void *context, const char *step)
 {
     FILE *file;
     (void)context;
     if (strcmp(step, when) != 0 || born == 0 || !puppet_alive(actor))
-        return;
+        return 0;
     puppet_end(actor, false);
     if (!pids_wrap)
-        return;
+        return 0;
     file = fopen("/proc/sys/kernel/ns_last_pid", "w");
     ck_assert(file != NULL && fprintf(file, "%d", actor - 1) > 0 && fclose(file) == 0);
+    return 0;
 }
 
 /* A parent that ended while we looked counts, unless its pid may have been another's. */
@@ -417,7 +422,7 @@ START_TEST(ended_while_we_look)
         printf("not tried: pids that wrap around: ns_last_pid cannot be set\n");
         return;
     }
-    options.before_step = end_while_read;
+    options.steps.before = end_while_read;
     begin();
     when = "read";
     actor = puppet_start(geteuid());

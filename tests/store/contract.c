@@ -107,8 +107,8 @@ static void same_partition(const struct partition *a, const struct partition *b)
     ck_assert_uint_eq(a->mode, b->mode);
     ck_assert_uint_eq(a->on_expiry, b->on_expiry);
     ck_assert_int_eq(a->grace_ns, b->grace_ns);
-    ck_assert_int_eq(a->warn_ns, b->warn_ns);
-    ck_assert_uint_eq(a->warn_signal, b->warn_signal);
+    ck_assert_int_eq(a->warn.ns, b->warn.ns);
+    ck_assert_uint_eq(a->warn.signal, b->warn.signal);
     ck_assert_uint_eq(a->warned, b->warned);
     ck_assert_uint_eq(a->memory_bytes, b->memory_bytes);
     ck_assert_int_eq(a->start_ns, b->start_ns);
@@ -130,8 +130,8 @@ static struct partition extreme(uint64_t id)
                           .mode = 07777,
                           .on_expiry = ON_EXPIRY_KILL,
                           .grace_ns = DURATION_MAX_NS,
-                          .warn_ns = DURATION_MAX_NS - 1,
-                          .warn_signal = SIGWINCH,
+                          .warn.ns = DURATION_MAX_NS - 1,
+                          .warn.signal = SIGWINCH,
                           .warned = 1,
                           .memory_bytes = (uint64_t)INT64_MAX,
                           .start_ns = -5,
@@ -185,7 +185,7 @@ START_TEST(changes_are_kept)
     p.end_ns = HOUR_NS / 2;
     attempt_add(&attempt, 7, EVENT_SHORTENED, &p, NULL);
     commit_well();
-    p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 5, p.warn_ns = HOUR_NS, p.warn_signal = SIGUSR1;
+    p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = 5, p.warn.ns = HOUR_NS, p.warn.signal = SIGUSR1;
     attempt_add(&attempt, 8, EVENT_ENDING, &p, NULL);
     p.warned = 1;
     attempt_add(&attempt, 9, EVENT_WARNED, &p, "warned");
@@ -211,8 +211,8 @@ START_TEST(ends_are_history)
         struct partition p = partition_make(4 - i, 0, (int64_t)i * 1000);
         p.device = 1;
         strcpy(p.name, "train");
-        p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = (int64_t)i, p.warn_ns = 77;
-        p.warn_signal = SIGUSR2, p.warned = i % 2;
+        p.on_expiry = ON_EXPIRY_TERM, p.grace_ns = (int64_t)i, p.warn.ns = 77;
+        p.warn.signal = SIGUSR2, p.warned = i % 2;
         struct engine_event *event = attempt_add(&attempt, 6 + i, ends[i], &p, "end");
         event->by_uid = 77;
     }
@@ -234,8 +234,8 @@ START_TEST(ends_are_history)
         ck_assert_str_eq(entry->partition.name, "train");
         ck_assert_uint_eq(entry->partition.on_expiry, ON_EXPIRY_TERM);
         ck_assert_int_eq(entry->partition.grace_ns, (int64_t)i);
-        ck_assert_int_eq(entry->partition.warn_ns, 77);
-        ck_assert_uint_eq(entry->partition.warn_signal, SIGUSR2);
+        ck_assert_int_eq(entry->partition.warn.ns, 77);
+        ck_assert_uint_eq(entry->partition.warn.signal, SIGUSR2);
         ck_assert_uint_eq(entry->partition.warned, i % 2);
         ck_assert_str_eq(entry->device.key, "key1");
         ck_assert_str_eq(entry->device.name, "dev1");
@@ -586,19 +586,19 @@ START_TEST(refused_batches)
             bad.grace_ns = -1;
             break;
         case 18:
-            bad.warn_ns = DURATION_MAX_NS + 1;
+            bad.warn.ns = DURATION_MAX_NS + 1;
             break;
         case 19:
-            bad.warn_signal = SIGUSR1; /* without a warning */
+            bad.warn.signal = SIGUSR1; /* without a warning */
             break;
         case 20:
             bad.warned = 1; /* likewise */
             break;
         case 21:
-            bad.warn_ns = 1, bad.warned = 2;
+            bad.warn.ns = 1, bad.warned = 2;
             break;
         case 22:
-            bad.warn_ns = 1, bad.warn_signal = SIGKILL;
+            bad.warn.ns = 1, bad.warn.signal = SIGKILL;
             break;
         }
         attempt_add(&attempt, 6, EVENT_CREATED, &good, "good");
@@ -764,8 +764,8 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
     *now_ns += rand() % HOUR_NS;
     struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
     p.device = (uint32_t)rand() % 3;
-    p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn_ns = 1 + rand();
-    p.warn_signal = rand() % 2 ? SIGUSR1 : 0, p.warned = (uint32_t)rand() % 2;
+    p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn.ns = 1 + rand();
+    p.warn.signal = rand() % 2 ? SIGUSR1 : 0, p.warned = (uint32_t)rand() % 2;
     snprintf(text, sizeof(text), "line %d", rand());
     int dice = rand() % 10;
     if (dice < 4) {

@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What partitions use: the table against a plain model, how it grows and makes room,
- * and what the file brings over a restart.
+ * what outlives a worker, and which entries changed since they were taken.
  */
 #include "fs/tree/ledger.h"
 
 #include <check.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MODEL_IDS 600u
 
-static char directory[64], file[96];
+static int fd = -1; /* of the memory that outlives a worker */
 static struct ledger *ledger;
 static uint64_t first_alive, last_alive; /* ids that live */
 static uint64_t asked;                   /* how often that was asked for */
@@ -32,27 +27,24 @@ static bool is_alive(void *context, uint64_t id)
 
 static void setup(void)
 {
-    snprintf(directory, sizeof(directory), "/tmp/test-ledger.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(file, sizeof(file), "%s/usage", directory);
     first_alive = 1;
     last_alive = UINT64_MAX;
-    ck_assert_int_eq(ledger_new(directory, is_alive, &first_alive, &ledger), 0);
+    fd = memfd_create("ledger", MFD_CLOEXEC);
+    ck_assert_int_eq(ledger_new(fd, is_alive, &first_alive, &ledger), 0);
 }
 
 static void teardown(void)
 {
     ledger_free(ledger);
-    unlink(file);
-    snprintf(file, sizeof(file), "%s/elsewhere", directory);
-    unlink(file);
-    rmdir(directory);
+    close(fd);
 }
 
+/* The next worker. */
 static void reopen(void)
 {
     ledger_free(ledger);
-    ck_assert_int_eq(ledger_new(directory, is_alive, &first_alive, &ledger), 0);
+    ck_assert_int_eq(ledger_new(fd, is_alive, &first_alive, &ledger), 0);
+    ledger_forget_ended(ledger);
 }
 
 static void book(uint64_t id, uint64_t bytes)
@@ -142,9 +134,8 @@ START_TEST(test_room)
             ck_assert_uint_eq(get(live).peak_bytes, live);
     }
     expect(1, 5, 0, 5, 0);
-    ck_assert_int_eq(stat(file, &st), 0);
+    ck_assert_int_eq(fstat(fd, &st), 0);
     ck_assert_msg(st.st_size < 20000, "%lld", (long long)st.st_size);
-    ck_assert_int_eq(st.st_mode & 0777, 0600);
     ledger_give_back(ledger, 1, 5);
     reopen();
     expect(1, 0, 0, 0, 0);
@@ -172,14 +163,7 @@ START_TEST(test_looks)
 }
 END_TEST
 
-static void put(off_t at, const void *data, size_t size)
-{
-    int fd = open(file, O_WRONLY);
-    ck_assert_int_eq(pwrite(fd, data, size, at), (ssize_t)size);
-    close(fd);
-}
-
-START_TEST(test_restart)
+START_TEST(test_next_worker)
 {
     book(1, 100);
     book(2, 200);
@@ -190,28 +174,10 @@ START_TEST(test_restart)
     first_alive = 1;
     expect(1, 0, 0, 0, 0);
     expect(2, 0, 0, 300, 9);
-    put(20, "another boot", 12);
-    reopen();
-    expect(2, 0, 0, 0, 0);
-    book(2, 5);
-    reopen();
-    expect(2, 0, 0, 5, 0);
-    put(8, "\2\0\0\0", 4); /* another version */
-    reopen();
-    expect(2, 0, 0, 0, 0);
-    book(2, 5);
-    put(0, "nonsense", 8);
-    reopen();
-    expect(2, 0, 0, 0, 0);
-    book(2, 5);
-    ledger_free(ledger);
-    ck_assert_int_eq(truncate(file, 30), 0);
-    ck_assert_int_eq(ledger_new(directory, is_alive, &first_alive, &ledger), 0);
-    expect(2, 0, 0, 0, 0);
-    /* The same id twice, as no program leaves it: counted once. */
+    /* The same id twice, as no worker leaves it: counted once. */
     book(7, 70);
     uint64_t twin[3] = {7, 71, 0};
-    put(64 + 10 * 24, twin, sizeof(twin));
+    ck_assert_int_eq(pwrite(fd, twin, sizeof(twin), 10 * sizeof(twin)), sizeof(twin));
     reopen();
     ck_assert_uint_ge(get(7).peak_bytes, 70);
     uint32_t cursor = 0, count = 0;
@@ -219,53 +185,81 @@ START_TEST(test_restart)
     uint64_t id;
     while (ledger_next(ledger, &cursor, &id, &figures))
         count++;
-    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(count, 2);
 }
 END_TEST
 
-static int open_files(void)
+/* What the store kept is there, unless the memory knows better. */
+START_TEST(test_restore)
 {
-    int count = 0;
-    for (int fd = 0; fd < 100; fd++)
-        count += fcntl(fd, F_GETFD) != -1;
-    return count;
+    book(1, 100);
+    ck_assert_int_eq(ledger_restore(ledger, 1, 50, 7), 0);
+    expect(1, 100, 0, 100, 7);
+    ck_assert_int_eq(ledger_restore(ledger, 2, 500, 0), 0);
+    expect(2, 0, 0, 500, 0);
+    book(2, 10);
+    expect(2, 10, 0, 500, 0);
+    ck_assert_int_eq(ledger_restore(ledger, 3, 0, 0), 0);
+    expect(3, 0, 0, 0, 0);
+}
+END_TEST
+
+/* The ids that changed and live, as a sum of powers of two. */
+static unsigned take(void)
+{
+    unsigned ids = 0;
+    uint32_t cursor = 0;
+    uint64_t id;
+    struct ledger_figures figures;
+    while (ledger_take_changed(ledger, &cursor, &id, &figures)) {
+        ck_assert_uint_eq(figures.peak_bytes, get(id).peak_bytes);
+        ids |= 1u << id;
+    }
+    ck_assert_uint_eq(ledger_changed(ledger), 0);
+    return ids;
 }
 
-/* No file, or none that can grow: the figures live on in memory. */
-START_TEST(test_no_file)
+START_TEST(test_changed)
 {
-    char elsewhere[96];
-    struct rlimit limit = {.rlim_cur = 10000, .rlim_max = RLIM_INFINITY};
-    signal(SIGXFSZ, SIG_IGN);
-    for (uint64_t id = 1; id <= 200; id++)
+    ck_assert_uint_eq(ledger_changed(ledger), 0);
+    book(1, 100);
+    book(2, 100);
+    book(2, 1);
+    ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
+    ck_assert_int_eq(ledger_reserve(ledger, 4), 0);
+    ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* is kept already */
+    ck_assert_uint_eq(ledger_changed(ledger), 3);
+    ck_assert_uint_eq(take(), 1u << 1 | 1u << 2 | 1u << 3);
+    ledger_give_back(ledger, 1, 60);
+    book(1, 60); /* no peak */
+    ck_assert_uint_eq(take(), 0);
+    ck_assert_int_eq(ledger_set_driver(ledger, 1, 200), 0);
+    ck_assert_uint_eq(take(), 1u << 1);
+    ledger_put_back(ledger, 1);
+    ledger_put_back(ledger, 20); /* is not there */
+    ck_assert_uint_eq(take(), 1u << 1);
+    first_alive = 3;
+    book(2, 100);
+    ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
+    ck_assert_uint_eq(take(), 1u << 3); /* what ended is in the history */
+    ledger_give_back(ledger, 2, 201);
+    ledger_put_back(ledger, 2);
+    ledger_forget_ended(ledger);
+    ck_assert_uint_eq(ledger_changed(ledger), 0);
+    reopen(); /* the last worker may have died before what it took was kept */
+    ck_assert_uint_eq(take(), 1u << 3 | 1u << 4 | 1u << 5);
+}
+END_TEST
+
+/* Memory of its own, when there is none that outlives it. */
+START_TEST(test_no_memfd)
+{
+    ledger_free(ledger);
+    ck_assert_int_eq(ledger_new(-1, is_alive, &first_alive, &ledger), 0);
+    for (uint64_t id = 1; id <= 3000; id++)
         book(id, id);
-    /* No checks meanwhile: they are written to a file as well. */
-    int before = open_files(), failed = setrlimit(RLIMIT_FSIZE, &limit);
-    for (uint64_t id = 201; id <= 3000; id++) {
-        failed += ledger_reserve(ledger, id) != 0;
-        ledger_book(ledger, id, id);
-    }
-    limit.rlim_cur = RLIM_INFINITY;
-    failed += setrlimit(RLIMIT_FSIZE, &limit);
-    ck_assert_int_eq(failed, 0);
-    ck_assert_int_eq(open_files(), before - 1);
     for (uint64_t id = 1; id <= 3000; id++)
         expect(id, id, 0, id, 0);
-    reopen(); /* what the file last knew */
-    expect(5, 0, 0, 5, 0);
-    ledger_free(ledger);
-    ck_assert_int_eq(ledger_new("/nonexistent", is_alive, &first_alive, &ledger), 0);
-    for (uint64_t id = 1; id <= 3000; id++)
-        book(id, id);
-    for (uint64_t id = 1; id <= 3000; id++)
-        expect(id, id, 0, id, 0);
-    /* A link in its place is not followed. */
-    ledger_free(ledger);
-    unlink(file);
-    snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", directory);
-    ck_assert_int_eq(symlink(elsewhere, file), 0);
-    ck_assert_int_eq(ledger_new(directory, is_alive, &first_alive, &ledger), 0);
-    ck_assert_int_ne(access(elsewhere, F_OK), 0);
 }
 END_TEST
 
@@ -322,8 +316,10 @@ int main(void)
     tcase_add_test(tcase, test_many);
     tcase_add_test(tcase, test_room);
     tcase_add_test(tcase, test_looks);
-    tcase_add_test(tcase, test_restart);
-    tcase_add_test(tcase, test_no_file);
+    tcase_add_test(tcase, test_next_worker);
+    tcase_add_test(tcase, test_restore);
+    tcase_add_test(tcase, test_changed);
+    tcase_add_test(tcase, test_no_memfd);
     tcase_add_test(tcase, test_model);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -45,7 +45,7 @@ static void setup(void)
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
     ck_assert_int_eq(names_new(&tree.names), 0);
-    ck_assert_int_eq(ledger_new(NULL, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     for (uint32_t i = 0; i < 2; i++) {
         struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
         ck_assert_int_eq(engine_add_device(tree.engine, &device, &tree.device_count), 0);
@@ -73,8 +73,8 @@ static uint64_t grant(uint32_t device, uint32_t uid, const char *line)
     struct refusal why = {""};
     uint64_t id = 0;
     ck_assert_int_eq(request_parse(line, strlen(line), &request, why.message, 256), 0);
-    ck_assert_msg(!engine_create(tree.engine, tree.now_ns, 7, &caller, device, &request, uid, uid,
-                                 0, &why, &id),
+    ck_assert_msg(!engine_create(tree.engine, ENGINE_CALL(tree.now_ns, 7, &caller, &why),
+                                 &(struct creation){&request, device, uid, uid, 0}, &id),
                   "%s", why.message);
     return id;
 }
@@ -241,11 +241,11 @@ START_TEST(test_event_lines)
 {
     const struct caller admin = {.uid = 4000000002u, .admin = true};
     struct partition about = {.device = ENGINE_DEVICE_ANY, .uid = 4000000001u};
-    struct ending_change change = {.set_warn = true, .warn_ns = 9 * NS_PER_SECOND};
+    struct ending_change change = {.set_warn = true, .warn.ns = 9 * NS_PER_SECOND};
     struct refusal why;
     uint64_t id = grant(1, 4000000000u, "1M 60 grace=0 on_expiry=kill");
     engine_events_free(engine_take_events(tree.engine));
-    engine_set_ending(tree.engine, tree.now_ns, &admin, id, &change, &why);
+    engine_set_ending(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), id, &change);
     ck_assert_str_eq(
         line_of_event(),
         "ending p1 device=gpu1 user=4000000000 on_expiry=kill grace=0 warn=9 by=4000000002");
@@ -280,8 +280,9 @@ START_TEST(test_state_tells)
     ck_assert(row->watch(&tree, &node, &now) && now != seen);
     ck_assert(!tree_show(&tree, &node, 1000));
     ck_assert_str_eq(tree.shown->data, "expiring\n");
-    ck_assert_int_eq(engine_set_end(tree.engine, tree.now_ns + 30 * NS_PER_SECOND, &owner, id,
-                                    tree.now_ns + 99 * NS_PER_SECOND, &why),
+    ck_assert_int_eq(engine_set_end(tree.engine,
+                                    ENGINE_CALL(tree.now_ns + 30 * NS_PER_SECOND, 7, &owner, &why),
+                                    id, tree.now_ns + 99 * NS_PER_SECOND),
                      0);
     ck_assert(row->watch(&tree, &node, &now) && now == seen);
     ck_assert(!tree_show(&tree, &node, 1000));

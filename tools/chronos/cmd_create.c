@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-    {"user", 0, "NAME", "The partition is for NAME; only administrators may ask for others."},
-    REQUEST_OPTIONS,
+#define KEY(name, option, value, doc) {option, 0, value, doc},
+#include "core/engine/request.def"
     OPTION_JSON,
     OPTION_END,
 };

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos run: a program inside a partition. The partition is held by the open file
- * that asked for it (the word `hold`), so it cannot outlive this command; the
- * program and all that it starts are ended by launch.c.
+ * chronos run: a program inside a partition. This process joins it first, so all that it
+ * starts belongs from its first moment, also where membership goes by parents. The open
+ * file that asked for the partition holds it (the word `hold`): when this process ends,
+ * however it does, so does the partition.
  */
 #include "environment.h"
-#include "launch.h"
 #include "output.h"
 #include "request.h"
+#include "run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,9 @@
 static const struct option options[] = {
     {"gpu", 0, "DEVICE", "Take the partition from DEVICE: a number, gpu0, or any. Default: any."},
     {"in", 0, "ID", "Use partition ID, which stays. AMOUNT and DURATION are left out."},
-    REQUEST_OPTIONS,
+#define KEY(name, option, value, doc) {option, 0, value, doc},
+#define ADMIN_KEY(name, option, value, doc)
+#include "core/engine/request.def"
     OPTION_END,
 };
 
@@ -28,7 +31,7 @@ struct use {
     char id[24];
     int directory; /* of the partition */
     bool own;      /* it was made for this program, and ends with it */
-    struct launch_end end;
+    bool told;     /* why it ended */
 };
 
 /* Says why the partition cannot be used. */
@@ -40,7 +43,7 @@ static int unusable(const struct use *use, const char *what, int error)
         say("Permission denied: partition %s is not yours.", use->id);
     else
         tree_failed(use->tree, what, error);
-    return LAUNCH_FAILED;
+    return RUN_FAILED;
 }
 
 static int join(const struct use *use)
@@ -49,13 +52,12 @@ static int join(const struct use *use)
         faccessat(use->directory, "state", F_OK, 0) == 0) {
         say("The chronosfs on %s cannot put programs into partitions: it has no file procs.",
             use->tree->path);
-        return LAUNCH_FAILED;
+        return RUN_FAILED;
     }
     int error = tree_write(use->directory, "procs", "0");
     return error != 0 ? unusable(use, "The partition could not be joined", error) : 0;
 }
 
-/* The guard joins, so that everything below it belongs from its first moment. */
 static int prepare(void *context)
 {
     const struct use *use = context;
@@ -72,34 +74,27 @@ static int prepare(void *context)
         return 0;
     say("The environment of %s could not be set: %s.", use->id,
         error == -EINVAL ? "the shell failed" : strerror(-error));
-    return LAUNCH_FAILED;
+    return RUN_FAILED;
 }
 
-/* What is left behind ends as at the end of the partition's time. */
-static void read_end(struct use *use)
+/* What is left behind ends as at the end of the partition's time. If that is over,
+ * chronosfs does it. */
+static struct run_leftover program_ended(void *context)
 {
-    char word[32], grace[32];
-    if (!use->own || tree_read(use->directory, "on_expiry", word, sizeof word) != 0 ||
-        tree_read(use->directory, "grace", grace, sizeof grace) != 0)
-        return;
-    use->end.leftover = strcmp(word, "none") == 0   ? LEFTOVER_STAYS
-                        : strcmp(word, "kill") == 0 ? LEFTOVER_KILL
-                                                    : LEFTOVER_TERM;
-    use->end.grace_ms = (int64_t)number(grace) * 1000;
-}
-
-/* If the partition has ended meanwhile, what was set at the start holds. */
-static struct launch_end program_ended(void *context)
-{
-    struct use *use = context;
-    char *members;
-    read_end(use);
-    /* Where members are known by their parents, somebody has to look before the guard
-     * goes and leaves them without. */
-    if (use->end.leftover == LEFTOVER_STAYS &&
-        tree_read_all(use->directory, "procs", &members) == 0)
+    const struct use *use = context;
+    struct run_leftover leftover = {RUN_KEEP, 0};
+    char word[32], grace[32], *members;
+    /* Where membership goes by parents, they must be seen before this process ends and
+     * leaves them without one: a read makes chronosfs look. */
+    if (tree_read_all(use->directory, "procs", &members) == 0)
         free(members);
-    return use->end;
+    if (!use->own || tree_read(use->directory, "on_expiry", word, sizeof(word)) != 0 ||
+        tree_read(use->directory, "grace", grace, sizeof(grace)) != 0)
+        return leftover;
+    leftover.grace_ms = (int64_t)number(grace) * 1000;
+    if (strcmp(word, "none") != 0)
+        leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
+    return leftover;
 }
 
 /* The last line of `history` about the partition, from its "how="; NULL if there is
@@ -116,12 +111,14 @@ static const char *how_it_ended(const struct use *use, char *history)
     return how;
 }
 
-/* Says so if the partition ended before the program did. */
-static void say_if_over(const struct use *use)
+/* Says so, once, if the partition ended before the program did. */
+static void say_if_over(void *context)
 {
+    struct use *use = context;
     char state[32], *history = NULL;
-    if (!is_gone(tree_read(use->directory, "state", state, sizeof state)))
+    if (use->told || !is_gone(tree_read(use->directory, "state", state, sizeof(state))))
         return;
+    use->told = true;
     const char *how = NULL;
     if (tree_read_all(use->tree->root, "history", &history) == 0)
         how = how_it_ended(use, history);
@@ -185,30 +182,23 @@ static int run(const struct tree *tree, const struct args *args)
         .tree = tree,
         .directory = -1,
         .own = args_option(args, "in") == NULL,
-        .end = {LEFTOVER_STAYS, 0},
     };
     int hold = -1, status;
     if (check(args) != 0 || open_partition(args, &use, &hold) != 0)
-        return LAUNCH_FAILED;
-    read_end(&use);
-    char title[16];
-    snprintf(title, sizeof title, "run-%s", use.id);
-    struct launch program = {
+        return RUN_FAILED;
+    struct run program = {
         .words = args->words + args->program,
-        .title = title,
-        .only = hold,
-        .keep = {tree->root, use.directory},
         .prepare = prepare,
+        .expired = say_if_over,
         .ended = program_ended,
         .context = &use,
     };
-    int result = launch(&program, &status);
+    int result = run_program(&program, &status);
     if (result != 0)
         return result;
     say_if_over(&use);
-    if (hold >= 0)
-        close(hold); /* before the end is seen: who waits for us may ask for the memory */
-    return launch_exit_like(status);
+    /* `hold` closes with this process: earlier, its end could reach us first */
+    return run_exit_like(status);
 }
 
 static int own_words(const struct args *args)
@@ -230,8 +220,8 @@ const struct command command_run = {
             "\n"
             "When PROGRAM ends, processes that it left behind are ended as at the end of the\n"
             "partition's time, by what on_expiry and grace say, and waited for; an interrupt\n"
-            "ends them at once. With --in they stay. When chronos run is killed, all of them\n"
-            "are killed.\n"
+            "ends them at once. With --in they stay. When chronos run is killed, its\n"
+            "partition ends, and on_expiry decides about all of them.\n"
             "\n"
             "    chronos run 0.5 1h python3 train.py --epochs 3\n"
             "    chronos run --gpu 0 --name training 20G 90m -- ./train\n"
@@ -239,5 +229,5 @@ const struct command command_run = {
     .options = options,
     .run = run,
     .own_words = own_words,
-    .failed = LAUNCH_FAILED,
+    .failed = RUN_FAILED,
 };

@@ -22,7 +22,7 @@ enum exit_code {
     EXIT_UNKNOWN = 4,
 };
 struct exit_row {
-    int code; /* an exit_code, or a launch_exit */
+    int code; /* an exit_code, or a run_exit */
     const char *help;
 };
 extern const struct exit_row exit_rows[]; /* ends with a NULL help */

@@ -5,7 +5,7 @@
  * must not know what a command does.
  */
 #include "command.h"
-#include "launch.h"
+#include "run.h"
 
 #include "command-list.h" /* COMMAND_LIST(X): made by meson.build */
 
@@ -29,9 +29,9 @@ const struct exit_row exit_rows[] = {
     {EXIT_USAGE, "The command line was not understood."},
     {EXIT_NO_MOUNT, "No mounted chronosfs was found, or it cannot be used."},
     {EXIT_UNKNOWN, "There is no such partition or device."},
-    {LAUNCH_FAILED, "Of run: no program was started; a sentence says why."},
-    {LAUNCH_NOT_RUN, "Of run: the program cannot be executed."},
-    {LAUNCH_NOT_FOUND, "Of run: there is no such program."},
+    {RUN_FAILED, "Of run: no program was started; a sentence says why."},
+    {RUN_NOT_EXECUTABLE, "Of run: the program cannot be executed."},
+    {RUN_NOT_FOUND, "Of run: there is no such program."},
     {EXIT_DONE, NULL},
 };
 

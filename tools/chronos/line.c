@@ -34,15 +34,21 @@ const char *line_value(const struct line *line, const char *key)
 
 void line_json(struct json *json, const struct line *line, size_t first)
 {
+    /* A label may look like a number: only what is known to be one is one. */
+    static const char *const numbers[][2] = {{"memory", "memory_bytes"},
+                                             {"memory_peak", "memory_peak_bytes"},
+                                             {"gpu_time", "gpu_time_seconds"}};
     for (size_t i = first; i < line->count; i++) {
         char key[64];
         const char *value = strchr(line->words[i], '=');
         if (value == NULL)
             continue;
         snprintf(key, sizeof key, "%.*s", (int)(value - line->words[i]), line->words[i]);
-        /* a label may look like a number: only what is known to be one is one */
-        if (strcmp(key, "memory") == 0)
-            json_number(json, "memory_bytes", value + 1);
+        size_t n = 0;
+        while (n < sizeof numbers / sizeof numbers[0] && strcmp(key, numbers[n][0]) != 0)
+            n++;
+        if (n < sizeof numbers / sizeof numbers[0])
+            json_number(json, numbers[n][1], value + 1);
         else
             json_text(json, key, value + 1);
     }

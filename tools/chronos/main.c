@@ -8,7 +8,7 @@
  *   record.c     a directory as a record  partition.c, device.c  the two kinds
  *   line.c       lines of events and history
  *   request.c    asking for a partition   environment.c  what `env` says
- *   launch.c guard.c children.c           a program that is run, and its end
+ *   run.c        a program that is run, and its end
  *   output.c table.c json.c               how answers look
  *   pages.c      another program, at build time: man pages and completion
  *

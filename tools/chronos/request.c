@@ -17,8 +17,8 @@
 static const struct {
     const char *option, *key;
 } keys[] = {
-    {"user", "user"},   {"name", "name"}, {"on-expiry", "on_expiry"},
-    {"grace", "grace"}, {"warn", "warn"},
+#define KEY(name, option, value, doc) {option, #name},
+#include "core/engine/request.def"
 };
 
 /* A blank would make two words of one, and a request nobody asked for. */

@@ -9,19 +9,6 @@
 
 #include "command.h"
 
-/* The options that are keys of a request; for tables of options. */
-#define REQUEST_OPTIONS                                                                            \
-    {"name", 0, "LABEL",                                                                           \
-     "Give it a label of letters, digits, dots, underscores and dashes, 64 at most."},             \
-        {"on-expiry", 0, "WORD",                                                                   \
-         "What happens to its processes at the end: none, term (SIGTERM, later SIGKILL) or "       \
-         "kill."},                                                                                 \
-        {"grace", 0, "SECONDS", "With term: the time from SIGTERM to SIGKILL; 0 or more, or 1m."}, \
-    {                                                                                              \
-        "warn", 0, "SECONDS[:SIGNAL]",                                                             \
-            "Warn so long before the end, and send its processes a signal, 300:USR1; or none."     \
-    }
-
 /* Makes the line from AMOUNT, DURATION and the options that were given; `more` is
  * put behind them ("" or " hold"). 0, or EXIT_USAGE, having said why. */
 int request_line(const struct args *args, const char *amount, const char *duration,

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starts and ends the driver process; see driver.h. posix_spawn, because the caller can
+ * have threads: a copy of such a process may do almost nothing before it executes, and
+ * posix_spawn does what there is to do without copying it.
+ */
+#include "driver.h"
+
+#include "core/base/fd.h"
+#include "core/base/pidfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REAP_TRIES 200 /* of a millisecond: one that is stuck in a driver must not hold us */
+
+#define STRING(number)    STRING_OF(number)
+#define STRING_OF(number) #number
+
+/* Input and output nowhere, the socket where it is expected. */
+static int place_files(posix_spawn_file_actions_t *actions, int socket)
+{
+    int r = posix_spawn_file_actions_init(actions);
+    if (r != 0)
+        return -r;
+    for (int fd = 0; r == 0 && fd <= 2; fd++)
+        r = posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
+    if (r == 0)
+        r = posix_spawn_file_actions_adddup2(actions, socket, DRIVER_FD);
+    if (r != 0)
+        posix_spawn_file_actions_destroy(actions);
+    return -r;
+}
+
+/* A group of its own, so that it can be killed with its helpers; signals as at birth. */
+static int set_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t all, none;
+    int r = posix_spawnattr_init(attributes);
+    if (r != 0)
+        return -r;
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawnattr_setpgroup(attributes, 0);
+    posix_spawnattr_setsigdefault(attributes, &all);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                             POSIX_SPAWN_SETSIGMASK);
+    return 0;
+}
+
+static int spawn(const char *program, int socket, pid_t *ret_pid)
+{
+    char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--driver"},
+                               (char[]){STRING(DRIVER_FD)}, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+
+    int r = place_files(&actions, socket);
+    if (r < 0)
+        return r;
+    r = set_attributes(&attributes);
+    if (r == 0) {
+        r = -posix_spawn(ret_pid, program, &actions, &attributes, arguments, environ);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return r;
+}
+
+int driver_child_start(struct driver_child *child, const char *program,
+                       const struct gpu_setup *setup)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    /* Above all the numbers that the new process gets. */
+    int far = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
+    int r = far < 0 ? -errno : spawn(program, far, &child->pid);
+    close(ends[1]);
+    fd_close(far);
+    if (r < 0) {
+        close(ends[0]);
+        return r;
+    }
+    child->socket = ends[0];
+    child->pidfd = pidfd_new(child->pid);
+    child->status = -1;
+    return driver_child_send(child, setup, sizeof(*setup)) ? 0 : -EPIPE;
+}
+
+bool driver_child_send(const struct driver_child *child, const void *data, size_t size)
+{
+    return send(child->socket, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+}
+
+/* It stays there to be waited for, so that its number stays its own. */
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    int r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return r || info.si_pid == pid;
+}
+
+bool driver_child_has_ended(const struct driver_child *child)
+{
+    return child->pid != 0 && has_ended(child->pid);
+}
+
+int driver_child_receive(const struct driver_child *child, void *buffer, size_t size, size_t *got)
+{
+    while (*got < size) {
+        /* In this order: what it said before it ended counts. */
+        bool ended = driver_child_has_ended(child);
+        ssize_t n = recv(child->socket, (char *)buffer + *got, size - *got, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN && !ended)
+            return 0;
+        if (n <= 0)
+            return -EPIPE;
+        *got += (size_t)n;
+    }
+    return 1;
+}
+
+/* Waits for a moment. */
+static bool ends(pid_t pid)
+{
+    for (int i = 0; i < REAP_TRIES && !has_ended(pid); i++)
+        usleep(1000);
+    return has_ended(pid);
+}
+
+pid_t driver_child_end(struct driver_child *child, bool by_itself)
+{
+    pid_t pid = child->pid;
+
+    fd_close(child->socket);
+    fd_close(child->pidfd);
+    *child = (struct driver_child)DRIVER_CHILD_NONE;
+    if (pid == 0)
+        return 0;
+    bool ended = by_itself && ends(pid);
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
+    if (!ended && !ends(pid))
+        return pid;
+    if (waitpid(pid, &child->status, WNOHANG) != pid)
+        child->status = -1;
+    return 0;
+}
+
+bool driver_child_gone(pid_t pid)
+{
+    return waitpid(pid, NULL, WNOHANG) != 0;
+}
+
+void driver_child_say_end(const struct driver_child *child, char *how, size_t size)
+{
+    if (child->status != -1 && WIFSIGNALED(child->status))
+        snprintf(how, size, "crashed (%s)", strsignal(WTERMSIG(child->status)));
+    else if (child->status != -1)
+        snprintf(how, size, "ended the program (exit status %d)", WEXITSTATUS(child->status));
+    else
+        snprintf(how, size, "went away");
+}

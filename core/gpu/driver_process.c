@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process that calls the drivers: reads its setup and then questions from its socket,
+ * and sends one answer for each vendor as soon as it has it, so that one that hangs does
+ * not hold back what others said. It has no thread of its own and no timer: between
+ * questions it sleeps, and after a while it ends, because a driver that is open keeps
+ * memory and devices.
+ */
+#include "driver.h"
+#include "nodes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EXIT_USAGE    2
+#define FIRST_WAIT_MS 60000 /* for the parent to say what it wants */
+
+/* What the process has. Zeroed and never freed: it ends when its caller does. */
+struct process {
+    int fd;
+    const struct gpu_vendor *const *vendors;
+    struct gpu_setup setup;
+    bool opened[GPU_VENDOR_MAX];
+    void *state[GPU_VENDOR_MAX];
+    struct usage_answer usage;
+    struct driver_devices devices;
+};
+
+/* 1, or 0 when nobody asked in time or the other end is closed. */
+static int receive(int fd, void *wire, size_t size, int timeout_ms)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    int n;
+    while ((n = poll(&wait, 1, timeout_ms)) < 0 && errno == EINTR)
+        ;
+    return n > 0 && recv(fd, wire, size, MSG_WAITALL) == (ssize_t)size;
+}
+
+static bool send_all(int fd, const void *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        data = (const char *)data + sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static bool answer_devices(struct process *process, uint32_t index, uint32_t number)
+{
+    struct driver_devices *devices = &process->devices;
+
+    *devices = (struct driver_devices){.magic = DRIVER_MAGIC, .number = number, .vendor = index};
+    devices->result = process->vendors[index]->probe(&process->setup, &devices->list);
+    return send_all(process->fd, devices, sizeof(*devices));
+}
+
+static bool answer_usage(struct process *process, uint32_t index, uint32_t number)
+{
+    const struct gpu_vendor *vendor = process->vendors[index];
+    struct usage_answer *answer = &process->usage;
+    struct usage_rows rows = {0};
+
+    if (!process->opened[index] && vendor->open &&
+        vendor->open(&process->setup, &process->state[index]) < 0)
+        return false;
+    process->opened[index] = true;
+    *answer = (struct usage_answer){.magic = DRIVER_MAGIC, .number = number, .vendor = index};
+    vendor->sample(process->state[index], &process->setup, answer, &rows);
+    answer->process_lost += (uint32_t)usage_rows_cut(&rows, GPU_USAGE_PROCESS_MAX);
+    answer->process_count = (uint32_t)rows.count;
+    bool sent = send_all(process->fd, answer, sizeof(*answer)) &&
+                send_all(process->fd, rows.row, rows.count * sizeof(*rows.row));
+    usage_rows_free(&rows);
+    return sent;
+}
+
+static bool answer_all(struct process *process, const struct driver_question *question)
+{
+    for (uint32_t i = 0; process->vendors[i]; i++) {
+        const struct gpu_vendor *vendor = process->vendors[i];
+        if (!(question->vendors & 1u << i))
+            continue;
+        if (question->kind == DRIVER_DEVICES && vendor->probe &&
+            !answer_devices(process, i, question->number))
+            return false;
+        if (question->kind == DRIVER_USAGE && vendor->sample &&
+            !answer_usage(process, i, question->number))
+            return false;
+    }
+    return true;
+}
+
+static int serve(struct process *process)
+{
+    struct driver_question question;
+    int patience_ms = FIRST_WAIT_MS; /* the first question is on its way */
+
+    while (receive(process->fd, &question, sizeof(question), patience_ms)) {
+        patience_ms = process->setup.idle_ms;
+        if (question.magic != DRIVER_MAGIC)
+            return EXIT_USAGE;
+        if (!answer_all(process, &question))
+            return 0;
+    }
+    return 0;
+}
+
+/* Whatever happens to a driver, it must not keep files of the daemon open, outlive it,
+ * or write the memory of a daemon's child to disk. */
+static void prepare(int fd, const struct gpu_vendor *const *vendors)
+{
+    const struct rlimit none = {0, 0};
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "chronos-driver");
+    setrlimit(RLIMIT_CORE, &none);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (fd > 3)
+        syscall(SYS_close_range, 3u, (unsigned)fd - 1, 0);
+    syscall(SYS_close_range, (unsigned)fd + 1, ~0u, 0);
+    gpu_nodes_shield(vendors, NULL);
+}
+
+static bool take_fd(const char *text, int *ret_fd)
+{
+    char *end;
+    int type = 0;
+    socklen_t size = sizeof(type);
+    long fd = strtol(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0' || fd < 3 || fd > 4096 ||
+        getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
+        return false;
+    *ret_fd = (int)fd;
+    return true;
+}
+
+int driver_process(const char *fd_text, const struct gpu_vendor *const *vendors)
+{
+    static struct process process; /* too large for a stack */
+
+    process.vendors = vendors;
+    if (!take_fd(fd_text, &process.fd))
+        return EXIT_USAGE;
+    prepare(process.fd, vendors);
+    if (!receive(process.fd, &process.setup, sizeof(process.setup), FIRST_WAIT_MS) ||
+        process.setup.magic != DRIVER_MAGIC || process.setup.device_count > GPU_DEVICE_MAX)
+        return EXIT_USAGE;
+    return serve(&process);
+}

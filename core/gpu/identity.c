@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which device is meant; see identity.h. */
+#include "identity.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+bool gpu_same_uuid(const char *a, const char *b)
+{
+    size_t digits = 0;
+    if (!strncasecmp(a, "GPU-", 4))
+        a += 4;
+    if (!strncasecmp(b, "GPU-", 4))
+        b += 4;
+    for (;; a++, b++, digits++) {
+        a += strspn(a, "-");
+        b += strspn(b, "-");
+        if (*a == '\0' || *b == '\0')
+            return *a == *b && digits > 0;
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+            return false;
+    }
+}
+
+bool gpu_read_pci(const char *text, unsigned ret_parts[4])
+{
+    unsigned parts[4];
+    int used = 0;
+    if (sscanf(text, "%8x:%2x:%2x.%1x%n", &parts[0], &parts[1], &parts[2], &parts[3], &used) != 4 ||
+        text[used] != '\0')
+        return false;
+    memcpy(ret_parts, parts, sizeof(parts));
+    return true;
+}
+
+bool gpu_same_pci(const char *a, const char *b)
+{
+    unsigned left[4], right[4];
+    return gpu_read_pci(a, left) && gpu_read_pci(b, right) && !memcmp(left, right, sizeof(left));
+}
+
+int gpu_match(const struct gpu_setup *setup, const char *uuid, const char *pci)
+{
+    for (uint32_t i = 0; i < setup->device_count; i++)
+        if (gpu_same_uuid(setup->device[i].uuid, uuid))
+            return (int)i;
+    int found = -1;
+    for (uint32_t i = 0; i < setup->device_count; i++) {
+        if (!gpu_same_pci(setup->device[i].pci, pci))
+            continue;
+        if (found >= 0)
+            return -1; /* what the card uses is not what its parts use */
+        found = (int)i;
+    }
+    return found;
+}

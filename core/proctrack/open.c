@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The adapters there are, and how one is picked by its word; see proctrack.h. */
+#include "adapter.h"
+#include "proctrack.h"
+
+#include "core/base/array.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The tree always works, so it is told why it is only the second choice. */
+static int open_auto(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+                     struct message *message)
+{
+    struct message why = {""};
+    if (!cgroup_open(options, ret_proctrack, &why))
+        return 0;
+    int r = ptree_open(options, ret_proctrack, message);
+    if (!r)
+        (*ret_proctrack)->why = why;
+    return r;
+}
+
+static const struct {
+    const char *mode;
+    proctrack_open_fn *open;
+} modes[] = {
+    {"auto", open_auto},
+    {"cgroup", cgroup_open},
+    {"process-tree", ptree_open},
+    {"fake", fake_open},
+};
+
+static int checked(const struct proctrack_options *options, struct message *message)
+{
+    const char *instance = options->instance ? options->instance : "";
+    if (strlen(instance) != PROCTRACK_INSTANCE_LEN ||
+        strspn(instance, "0123456789abcdef") != PROCTRACK_INSTANCE_LEN)
+        return message_set(-EINVAL, message,
+                           "an instance is named by 16 of 0-9a-f, not by \"%.32s\"", instance);
+    return 0;
+}
+
+int proctrack_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
+                   struct message *message)
+{
+    const char *mode = options->mode ? options->mode : "auto";
+    struct proctrack_options filled = *options;
+    int r = checked(options, message);
+    if (r)
+        return r;
+    if (!filled.proc)
+        filled.proc = "/proc";
+    for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
+        if (strcmp(modes[i].mode, mode) != 0)
+            continue;
+        message->text[0] = '\0';
+        return modes[i].open(&filled, ret_proctrack, message);
+    }
+    return message_set(-EINVAL, message, "\"%.32s\" is no way to keep processes in partitions",
+                       mode);
+}
