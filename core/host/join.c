@@ -106,8 +106,8 @@ static int join(struct host *host, const struct host_join *join, struct host_res
     if (r == -EAGAIN)
         return refuse(result, r, "Process %d changes its user again and again", join->pid);
     if (!r)
-        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64,
-                 (int)pid, join->id);
+        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64, (int)pid,
+                 join->id);
     else
         snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
     return r;

@@ -77,12 +77,12 @@ static bool is_fresh(const struct server *server, enum live live, uint64_t id)
     const struct tree *tree = &server->tree;
     if (live == LIVE_MEMBERS) {
         int64_t since_ns = tree->now_ns - FRESH_NS;
-        return members_find(&tree->members, id,
+        return members_find(tree->members, id,
                             server->joined_ns > since_ns ? server->joined_ns : since_ns) != NULL;
     }
-    if (!tree->keeps.processes[0]) /* nothing was told since the start */
+    if (!tree->host_state->processes[0]) /* nothing was told since the start */
         return false;
-    return !tree->keeps.metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
+    return !tree->host_state->metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
 
 bool pending_look(const struct query *query, void (*answer)(const struct query *query))

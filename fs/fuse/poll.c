@@ -24,7 +24,7 @@ static bool wake_if_news(void *context, struct shared_handle *slot)
     struct server *server = context;
     struct node node;
     if (!tree_node_from_id(slot->node - 1, &node) ||
-        !(poll_find(&server->tree, &node, tree_row(&node), slot) & POLLPRI))
+        !(poll_find(&server->tree, &node, tree_row(&server->tree, &node), slot) & POLLPRI))
         return false;
     session_notify_poll(server->session, slot->poll - 1);
     return true;

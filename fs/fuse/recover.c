@@ -5,6 +5,7 @@
  */
 #include "core/base/log.h"
 #include "fs/tree/charge.h"
+#include "fs/tree/event_text.h"
 #include "server.h"
 
 #include <errno.h>
@@ -24,8 +25,9 @@ struct restore {
     } chains[CHAIN_SLOTS];
 };
 
-static int add_device(struct tree *tree, const struct gpu_device *device, bool present)
+static int add_device(struct server *server, const struct gpu_device *device, bool present)
 {
+    struct tree *tree = &server->tree;
     struct engine_device engine_device = {.memory_bytes = device->memory_bytes, .present = present};
     uint32_t index;
     if (tree->device_count == TREE_DEVICE_MAX)
@@ -33,15 +35,17 @@ static int add_device(struct tree *tree, const struct gpu_device *device, bool p
     int r = engine_add_device(tree->engine, &engine_device, &index);
     if (r)
         return r;
-    tree->devices[index] = *device;
+    server->devices[index] = *device;
     tree->device_count = index + 1;
     return 0;
 }
 
 /* The index of a device by its key. One that is not there any more is added, so
  * that its partitions live on to their end. */
-static int find_device(struct tree *tree, const struct store_device *device, uint32_t *ret_index)
+static int find_device(struct server *server, const struct store_device *device,
+                       uint32_t *ret_index)
 {
+    const struct tree *tree = &server->tree;
     for (uint32_t i = 0; i < tree->device_count; i++)
         if (!strcmp(tree->devices[i].key, device->key)) {
             *ret_index = i;
@@ -51,7 +55,7 @@ static int find_device(struct tree *tree, const struct store_device *device, uin
     snprintf(absent.key, sizeof(absent.key), "%s", device->key);
     snprintf(absent.name, sizeof(absent.name), "%s", device->name);
     snprintf(absent.backend, sizeof(absent.backend), "absent");
-    int r = add_device(tree, &absent, false);
+    int r = add_device(server, &absent, false);
     if (!r)
         *ret_index = tree->device_count - 1;
     return r;
@@ -69,7 +73,7 @@ static int restore_partition(void *context, const struct partition *partition,
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
     struct partition copy = *partition;
-    int r = find_device(tree, device, &copy.device);
+    int r = find_device(restore->server, device, &copy.device);
     if (!r)
         r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
     return r ? r : engine_restore(tree->engine, &copy);
@@ -234,7 +238,7 @@ int recover_state(struct server *server)
     char message[STORE_MESSAGE_MAX] = "not enough memory";
     int r = 0;
     for (uint32_t i = 0; i < list->count && !r; i++)
-        r = add_device(tree, &list->device[i], true);
+        r = add_device(server, &list->device[i], true);
     if (!r)
         r = find_kind(tree->shared->store)
                 ->open(tree->shared->state_dir, false, &server->store, message, sizeof(message));

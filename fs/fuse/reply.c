@@ -17,7 +17,7 @@ bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
         fuse_reply_err(req, ENOENT);
         return false;
     }
-    query.row = tree_row(&query.node);
+    query.row = tree_row(&query.server->tree, &query.node);
     *ret_query = query;
     return true;
 }

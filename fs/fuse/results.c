@@ -8,6 +8,7 @@
 #include "server.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* So long a worker that stops waits for processes to join. */
@@ -51,7 +52,7 @@ static void handle(struct server *server, struct host_result *result)
         pending_joined(server, result);
         break;
     case RESULT_LOOKED:
-        members_put(&tree->members, result->id, result->looked.asked_ns, result->looked.text,
+        members_put(&server->members, result->id, result->looked.asked_ns, result->looked.text,
                     result->looked.length);
         pending_looked(server, result->id, result->looked.asked_ns);
         break;
@@ -69,7 +70,9 @@ static void handle(struct server *server, struct host_result *result)
         status_set(tree->shared, result->status_uid, result->message);
         break;
     case RESULT_STATE:
-        tree->keeps = *result->state;
+        free(server->host_state);
+        tree->host_state = server->host_state = result->state;
+        result->state = NULL;
         break;
     }
 }

@@ -23,8 +23,9 @@
 
 #include "committer.h"
 #include "core/host/host.h"
+#include "fs/tree/files.h"
 #include "fs/tree/handles.h"
-#include "fs/tree/tree.h"
+#include "fs/tree/members.h"
 #include "session.h"
 #include "worker.h"
 
@@ -41,10 +42,13 @@ struct server {
     struct session *session; /* first: session.c finds itself through it */
     struct tree tree;
     struct handles handles;
+    struct members members;
+    struct gpu_device devices[TREE_DEVICE_MAX];
     struct store *store;
     struct committer *committer;
     struct host *host;
     struct host_policy told_policy; /* what the host thread was told last */
+    struct host_state *host_state;  /* what it told last of itself; NULL nothing yet */
     int64_t sampled_ns;             /* what drivers tell is known as of then */
     int64_t joined_ns;              /* when a process last joined: looks before it are old */
     struct pending_queue pending[PENDING_KINDS];

@@ -5,6 +5,8 @@
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "fs/tree/caller.h"
+#include "fs/tree/event_text.h"
 #include "fs/tree/status.h"
 #include "invalidate.h"
 #include "server.h"
@@ -227,7 +229,7 @@ static void take_back(struct server *server, const struct engine_event *events)
         log_say("cannot take back what could not be made durable; starting anew from the state");
         abort(); /* the next worker reads what is durable */
     }
-    tree_find_admin_group(tree);
+    caller_find_admin_group(tree);
     tell_policy(server);
     if (submit_close_unheld(server))
         log_say("not enough memory to end the partitions of closed files");

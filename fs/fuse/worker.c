@@ -60,7 +60,12 @@ static int open_session(struct server *server, const struct worker_fds *fds)
 
 static int start(struct server *server, const struct worker_fds *fds)
 {
+    static const struct host_state untold; /* what the host thread told so far */
     struct tree *tree = &server->tree;
+    tree_init(tree, tree_table);
+    tree->members = &server->members;
+    tree->devices = server->devices;
+    tree->host_state = &untold;
     int r = open_signals(server);
     if (!r)
         r = open_session(server, fds);
@@ -134,7 +139,7 @@ static void handle_timer(struct server *server)
 static void handle_names(struct server *server)
 {
     names_collect(server->tree.names);
-    tree_find_admin_group(&server->tree);
+    caller_find_admin_group(&server->tree);
 }
 
 static void handle_requests(struct server *server)
@@ -205,7 +210,7 @@ int worker_run(const struct worker_fds *fds)
         return WORKER_FATAL;
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
-    tree_find_admin_group(&server->tree);
+    caller_find_admin_group(&server->tree);
     submit_events(server, NULL); /* what restoring ended */
     submit_tick(server);
     submit_arm_next(server);

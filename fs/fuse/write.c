@@ -208,12 +208,13 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
         fuse_reply_err(req, EBADF);
         return;
     }
-    const struct file_row *row = tree_row(&node);
+    struct server *server = fuse_req_userdata(req);
+    const struct file_row *row = tree_row(&server->tree, &node);
     /* The rights of a lent file are its opener's: it does not matter who writes. */
     struct request_context context = row && row->lent ? begin_unseen(req) : begin(req);
     struct write write = {.node = &node,
                           .caller = context.caller,
-                          .handle = handles_get(&context.server->handles, fi->fh),
+                          .handle = handles_get(&server->handles, fi->fh),
                           .fh = fi->fh,
                           .unique = context.unique,
                           .resent = context.resent};

@@ -9,8 +9,8 @@
 #ifndef CHRONOS_TREE_CHARGE_H
 #define CHRONOS_TREE_CHARGE_H
 
+#include "files.h"
 #include "handles.h"
-#include "tree.h"
 
 /* Notes in the slot what the opener is to the partition: a write is judged by that,
  * whoever makes it. */

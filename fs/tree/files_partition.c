@@ -3,7 +3,8 @@
 #include "charge.h"
 #include "enforcement.h"
 #include "env.h"
-#include "tree.h"
+#include "files.h"
+#include "members.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -188,7 +189,7 @@ SHOW(gpu_time)
 SHOW(procs)
 {
     PARTITION_OR_GONE(tree, node);
-    const struct look *look = members_find(&tree->members, partition->id, INT64_MIN);
+    const struct look *look = members_find(tree->members, partition->id, INT64_MIN);
     if (look)
         strbuf_add(out, look->pids.data, look->pids.length);
     return 0;

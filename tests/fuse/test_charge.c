@@ -43,7 +43,7 @@ static void setup(void)
     struct request request;
     struct refusal why = {""};
     uint32_t index;
-    memset(&tree, 0, sizeof(tree));
+    tree_init(&tree, tree_table);
     tree.now_ns = 100 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, NULL, &tree.engine), 0);
     ck_assert_int_eq(engine_add_device(tree.engine, &device, &index), 0);
