@@ -17,7 +17,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
     /* truncation comes with the open; nothing is read ahead, written back or spliced */
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-    conn->max_write = LINK_WRITE_MAX;
+    conn->max_write = SESSION_WRITE_MAX;
     /* Whoever writes waits for us: who it is, is looked up by its pid (caller.c). */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |

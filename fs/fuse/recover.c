@@ -16,7 +16,7 @@
 
 /* Where the next restored line of a partition finds the one before it. Only used
  * while loading; as many slots as lines can be kept twice over. */
-#define CHAIN_SLOTS (2 * TEXTLOG_LINES_MAX)
+#define CHAIN_SLOTS (2 * EVENT_LOG_LINES_MAX)
 
 struct restore {
     struct server *server;
@@ -174,7 +174,7 @@ static int load(struct server *server, struct store_counters *ret_counters, char
                               .history = restore_history,
                               .line = restore_line,
                               .reply = restore_reply,
-                              .max_history = TEXTLOG_LINES_MAX / 2};
+                              .max_history = EVENT_LOG_LINES_MAX / 2};
     if (!restore)
         return -ENOMEM;
     restore->server = server;

@@ -69,8 +69,6 @@ void submit_tick(struct server *server)
         submit_events(server, NULL);
         read_clocks(tree);
     }
-    if (usage_due_ns(server) <= tree->now_ns)
-        submit_events(server, NULL);
 }
 
 void submit_handle_timer(struct server *server)
@@ -79,6 +77,8 @@ void submit_handle_timer(struct server *server)
     if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
         server->armed_ns = ENGINE_FOREVER;
     submit_tick(server);
+    if (usage_due_ns(server) <= server->tree.now_ns)
+        submit_events(server, NULL);
     submit_arm_next(server);
 }
 

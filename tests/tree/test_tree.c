@@ -304,20 +304,20 @@ START_TEST(test_textlog)
     struct event_log log = {0};
     struct strbuf out = {0};
     char line[32];
-    for (uint64_t seq = 1; seq <= TEXTLOG_LINES_MAX + 10; seq++) {
+    for (uint64_t seq = 1; seq <= EVENT_LOG_LINES_MAX + 10; seq++) {
         snprintf(line, sizeof(line), "line %llu", (unsigned long long)seq);
         ck_assert_int_eq(event_log_append(&log, seq, seq > 2 ? seq - 2 : 0, line), 0);
     }
-    ck_assert(log.count <= TEXTLOG_LINES_MAX && event_log_first(&log) > 1);
-    event_log_chain(&log, TEXTLOG_LINES_MAX + 10, &out);
-    snprintf(line, sizeof(line), "line %d\n", TEXTLOG_LINES_MAX + 10);
+    ck_assert(log.count <= EVENT_LOG_LINES_MAX && event_log_first(&log) > 1);
+    event_log_chain(&log, EVENT_LOG_LINES_MAX + 10, &out);
+    snprintf(line, sizeof(line), "line %d\n", EVENT_LOG_LINES_MAX + 10);
     ck_assert_str_eq(out.data + out.length - strlen(line), line);
     size_t lines = 0;
     for (const char *at = out.data; (at = strchr(at, '\n')); at++)
         lines++;
-    ck_assert_uint_eq(lines, TEXTLOG_CHAIN_MAX);
-    event_log_truncate(&log, TEXTLOG_LINES_MAX);
-    snprintf(line, sizeof(line), "line %d\n", TEXTLOG_LINES_MAX - 1);
+    ck_assert_uint_eq(lines, EVENT_LOG_CHAIN_MAX);
+    event_log_truncate(&log, EVENT_LOG_LINES_MAX);
+    snprintf(line, sizeof(line), "line %d\n", EVENT_LOG_LINES_MAX - 1);
     ck_assert_str_eq(log.text.data + log.text.length - strlen(line), line);
     event_log_truncate(&log, 0);
     ck_assert_uint_eq(log.count + log.text.length, 0);
