@@ -178,8 +178,7 @@ static int check_state(struct start *start)
     if (fd < 0)
         return fd;
     start->supervisor.lock_fd = fd;
-    int r = find_store(start->options.store)
-                ->open(path, true, &store, start->message.text, sizeof(start->message.text));
+    int r = find_store(start->options.store)->open(path, true, &store, &start->message);
     if (!r)
         store_close(store);
     return r;

@@ -16,6 +16,7 @@ import sys
 
 CHECK = re.compile(r'^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)', re.M)
 PLAIN = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$', re.M)
+CHATTER = re.compile(r'--\d+-- ')  # valgrind, of system calls that it does not know
 SHOWN_LINES = 200
 
 
@@ -41,7 +42,7 @@ def counts(test):
 
 def show(test):
     text = test.get('stdout', '') + test.get('stderr', '')
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if not CHATTER.match(line)]
     print(f"\n--- {test['result']}: {test['name']} (exit status {test.get('returncode')})")
     if len(lines) > SHOWN_LINES:
         print(f'... {len(lines) - SHOWN_LINES} lines before these')

@@ -1,56 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock that partitions are told by, and the way from one boot's to the
- * next. It must not know what is kept where.
+ * The clock of partitions, and how its times move from one boot to the next. It must not
+ * know what is kept where.
  */
+#include "core/base/clock.h"
 #include "internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-static int64_t nanoseconds(const struct timespec *time)
+/* The two clocks cannot be read at once: take the shortest of a few tries. */
+static int64_t wall_offset_ns(void)
 {
-    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
-}
-
-/* The two clocks cannot be read at once. Of a few tries the one that took the
- * shortest is the least wrong. */
-static int64_t wall_offset(void)
-{
-    int64_t best = 0, shortest = INT64_MAX;
-
+    int64_t best_ns = 0, shortest_ns = INT64_MAX;
     for (int i = 0; i < 5; i++) {
-        struct timespec before, wall, after;
-        clock_gettime(CLOCK_BOOTTIME, &before);
-        clock_gettime(CLOCK_REALTIME, &wall);
-        clock_gettime(CLOCK_BOOTTIME, &after);
-        int64_t took = nanoseconds(&after) - nanoseconds(&before);
-        if (took < shortest) {
-            shortest = took;
-            best = nanoseconds(&wall) - (nanoseconds(&before) + took / 2);
+        int64_t before_ns = clock_boottime_ns(), wall_ns = clock_realtime_ns();
+        int64_t took_ns = clock_boottime_ns() - before_ns;
+        if (took_ns < shortest_ns) {
+            shortest_ns = took_ns;
+            best_ns = wall_ns - (before_ns + took_ns / 2);
         }
     }
-    return best;
+    return best_ns;
 }
 
 int store_clock_now(struct store_clock *ret_clock)
 {
-    struct store_clock clock = {.offset_ns = wall_offset()};
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = read(fd, clock.boot_id, sizeof(clock.boot_id) - 1);
-    int error = errno;
-    close(fd);
-    if (n <= 0)
-        return n < 0 ? -error : -EIO;
-    clock.boot_id[n] = '\0';
-    clock.boot_id[strcspn(clock.boot_id, "\n")] = '\0';
-    *ret_clock = clock;
-    return 0;
+    struct store_clock clock = {.offset_ns = wall_offset_ns()};
+    int r = boot_id_read(clock.boot_id);
+    if (!r)
+        *ret_clock = clock;
+    return r;
 }
 
 static int64_t add(int64_t a, int64_t b)

@@ -9,25 +9,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool worth_a_copy(int rc)
+static bool worth_a_copy(int r)
 {
-    return rc == -EROFS || rc == -EACCES || rc == -EPERM || rc == -ENOSPC || rc == -EDQUOT ||
-           rc == -EIO || rc == -EFBIG;
+    return r == -EROFS || r == -EACCES || r == -EPERM || r == -ENOSPC || r == -EDQUOT ||
+           r == -EIO || r == -EFBIG;
 }
 
-static int open_state(struct sqlite_store *store, bool check, char *message, size_t size)
+static int open_state(struct sqlite_store *store, bool check, struct message *message)
 {
-    int rc = sqlite_look(store->directory, message, size);
-    if (rc == 0)
-        rc = sqlite_create(store->directory, message, size);
-    if (rc < 0)
-        return rc;
-    rc = sqlite_connect(store, message, size);
-    if (worth_a_copy(rc) && sqlite_connect_copy(store, message, size) == 0)
-        rc = 0;
-    if (rc == 0 && check)
-        rc = sqlite_check_pages(store, message, size);
-    return rc;
+    int r = sqlite_look(store->directory, message);
+    if (!r)
+        r = sqlite_create(store->directory, message);
+    if (r < 0)
+        return r;
+    r = sqlite_connect(store, message);
+    if (worth_a_copy(r) && sqlite_connect_copy(store, message) == 0)
+        r = 0;
+    if (!r && check)
+        r = sqlite_check_pages(store, message);
+    return r;
 }
 
 static void sqlite_close(struct store *base)
@@ -46,48 +46,47 @@ static const struct store_ops sqlite_ops = {
 static struct sqlite_store *store_new(void)
 {
     struct sqlite_store *store = calloc(1, sizeof(*store));
-    if (store != NULL) {
+    if (store) {
         store->base.ops = &sqlite_ops;
         store->wal_fd = -1;
     }
     return store;
 }
 
-static int sqlite_open(const char *directory, bool check, struct store **ret_store, char *message,
-                       size_t size)
+static int sqlite_open(const char *directory, bool check, struct store **ret_store,
+                       struct message *message)
 {
     struct sqlite_store *store = store_new();
-    if (store == NULL)
+    if (!store)
         return -ENOMEM;
-    int rc = sqlite_directory(directory, store->directory, message, size);
-    if (rc == 0)
-        rc = open_state(store, check, message, size);
-    if (rc < 0) {
+    int r = sqlite_directory(directory, store->directory, message);
+    if (!r)
+        r = open_state(store, check, message);
+    if (r < 0) {
         sqlite_close(&store->base);
-        return rc;
+        return r;
     }
     *ret_store = &store->base;
     return 0;
 }
 
-static int memory_open(const char *directory, bool check, struct store **ret_store, char *message,
-                       size_t size)
+static int memory_open(const char *directory, bool check, struct store **ret_store,
+                       struct message *message)
 {
     struct sqlite_store *store = store_new();
     (void)check;
-    if (store == NULL)
+    if (!store)
         return -ENOMEM;
     snprintf(store->directory, sizeof(store->directory), "%s", directory);
     store->in_memory = true;
-    int rc =
+    int r =
         sqlite3_open_v2(":memory:", &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite_fill(store->db);
-    if (rc == SQLITE_OK)
-        rc = sqlite_configure(store->db);
-    if (rc != SQLITE_OK) {
-        int code = sqlite_errno(store->db, rc);
-        sqlite_message(message, size, "no state can be made in memory", store->db, rc);
+    if (r == SQLITE_OK)
+        r = sqlite_fill(store->db);
+    if (r == SQLITE_OK)
+        r = sqlite_configure(store->db);
+    if (r != SQLITE_OK) {
+        int code = sqlite_message(message, "No state can be made in memory", store->db, r);
         sqlite_close(&store->base);
         return code;
     }

@@ -37,7 +37,7 @@ static const char *const statements[SQL_COUNT] = {
                        " memory_bytes=excluded.memory_bytes",
 };
 
-/* What is not in the list above comes from the list of columns. */
+/* Statements that are not in the list above come from the list of columns. */
 static char *statement_sql(enum statement which)
 {
     switch (which) {
@@ -54,35 +54,34 @@ static char *statement_sql(enum statement which)
 
 static int prepare(struct sqlite_store *store)
 {
-    int rc = SQLITE_OK;
-    for (enum statement i = 0; rc == SQLITE_OK && i < SQL_COUNT; i++) {
+    int r = SQLITE_OK;
+    for (enum statement i = 0; r == SQLITE_OK && i < SQL_COUNT; i++) {
         if (store->statements[i])
             continue;
         char *sql = statement_sql(i);
-        rc = sql ? sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                      &store->statements[i], NULL)
-                 : SQLITE_NOMEM;
+        r = sql ? sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                     &store->statements[i], NULL)
+                : SQLITE_NOMEM;
         sqlite3_free(sql);
     }
-    return rc;
+    return r;
 }
 
-/* Runs a statement whose values are bound. */
 int sqlite_run(struct sqlite_store *store, enum statement which)
 {
     sqlite3_stmt *statement = store->statements[which];
-    int rc = sqlite3_step(statement);
+    int r = sqlite3_step(statement);
     int reset = sqlite3_reset(statement);
-    if (rc == SQLITE_DONE || rc == SQLITE_ROW)
-        rc = reset;
-    return rc;
+    if (r == SQLITE_DONE || r == SQLITE_ROW)
+        r = reset;
+    return r;
 }
 
-/* As run, for a row that must be there. */
+/* Runs a statement that must change exactly one row. */
 static int run_on_one(struct sqlite_store *store, enum statement which)
 {
-    int rc = sqlite_run(store, which);
-    return rc == SQLITE_OK && sqlite3_changes(store->db) != 1 ? SQLITE_CONSTRAINT : rc;
+    int r = sqlite_run(store, which);
+    return r == SQLITE_OK && sqlite3_changes(store->db) != 1 ? SQLITE_CONSTRAINT : r;
 }
 
 static void bind_int(sqlite3_stmt *statement, int index, int64_t value)
@@ -108,9 +107,9 @@ static int put_end(struct sqlite_store *store, const struct engine_event *event,
                    struct sqlite_record *record, int64_t offset_ns)
 {
     bind_int(store->statements[SQL_PARTITION_DELETE], 1, (int64_t)event->after.id);
-    int rc = run_on_one(store, SQL_PARTITION_DELETE);
-    if (rc != SQLITE_OK)
-        return rc;
+    int r = run_on_one(store, SQL_PARTITION_DELETE);
+    if (r != SQLITE_OK)
+        return r;
     record->p.start_ns += offset_ns;
     record->p.end_ns += offset_ns;
     record->p.change_seq = event->seq;
@@ -129,7 +128,7 @@ static int put_setting(struct sqlite_store *store, const struct engine_event *ev
     return sqlite_run(store, which);
 }
 
-/* Of a note there is only its line, and where the partition's lines go on. */
+/* Keeps of a note only its line, and the change_seq it moves. */
 static int put_note(struct sqlite_store *store, const struct engine_event *event)
 {
     sqlite3_stmt *statement = store->statements[SQL_PARTITION_NOTED];
@@ -170,14 +169,13 @@ struct writing {
     uint64_t *replies; /* as they are kept, little endian */
 };
 
-/* The first write after a reboot moves all times, so that the table tells one
- * clock only: exactly as load() moved them, or the file would disagree with what
- * users were shown. */
+/* The first write after a reboot moves all times to the new clock, exactly as load() moved
+ * them: users have seen those. */
 static int put_clock(struct sqlite_store *store, struct writing *writing)
 {
     const struct store_batch *batch = writing->batch;
     const struct store_clock *known = &store->clock.clock;
-    int rc = SQLITE_OK;
+    int r = SQLITE_OK;
 
     bool differs = store_clock_differs(known, &batch->clock);
     if (!differs && batch->mount_id == store->clock.mount_id)
@@ -187,7 +185,7 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
         if (strcmp(store->loaded.boot_id, to->boot_id) == 0)
             to = &store->loaded;
         bind_int(store->statements[SQL_PARTITION_REBASE], 1, store_clock_rebase(0, known, to));
-        rc = sqlite_run(store, SQL_PARTITION_REBASE);
+        r = sqlite_run(store, SQL_PARTITION_REBASE);
     }
     writing->clock.mount_id = batch->mount_id;
     if (differs)
@@ -196,7 +194,7 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
     bind_text(statement, 1, writing->clock.clock.boot_id);
     bind_int(statement, 2, writing->clock.clock.offset_ns);
     bind_int(statement, 3, (int64_t)writing->clock.mount_id);
-    return rc == SQLITE_OK ? run_on_one(store, SQL_CLOCK_PUT) : rc;
+    return r == SQLITE_OK ? run_on_one(store, SQL_CLOCK_PUT) : r;
 }
 
 static void bind_head(sqlite3_stmt *statement, int index, const struct writing *writing)
@@ -214,7 +212,7 @@ static int put_line(struct sqlite_store *store, const struct writing *writing,
                     const struct store_item *item, bool last)
 {
     sqlite3_stmt *statement = store->statements[SQL_LOG_INSERT];
-    bool silent = item->line == NULL || item->line[0] == '\0';
+    bool silent = !item->line || item->line[0] == '\0';
     if (silent && !last)
         return SQLITE_OK;
     sqlite3_clear_bindings(statement);
@@ -229,41 +227,41 @@ static int put_line(struct sqlite_store *store, const struct writing *writing,
 static int put_items(struct sqlite_store *store, struct writing *writing)
 {
     const struct store_batch *batch = writing->batch;
-    int rc = SQLITE_OK;
+    int r = SQLITE_OK;
 
-    for (size_t i = 0; rc == SQLITE_OK && i < batch->item_count; i++) {
+    for (size_t i = 0; r == SQLITE_OK && i < batch->item_count; i++) {
         const struct store_item *item = &batch->items[i];
-        rc = put_event(store, item, batch->clock.offset_ns);
-        if (rc == SQLITE_OK)
-            rc = put_line(store, writing, item, i + 1 == batch->item_count);
+        r = put_event(store, item, batch->clock.offset_ns);
+        if (r == SQLITE_OK)
+            r = put_line(store, writing, item, i + 1 == batch->item_count);
     }
     if (batch->item_count == 0) {
         bind_int(store->statements[SQL_LOG_HEAD], 1, writing->head.seq);
         bind_head(store->statements[SQL_LOG_HEAD], 2, writing);
-        rc = run_on_one(store, SQL_LOG_HEAD);
+        r = run_on_one(store, SQL_LOG_HEAD);
     }
-    return rc;
+    return r;
 }
 
 static int put_usages(struct sqlite_store *store, const struct store_batch *batch)
 {
     sqlite3_stmt *statement = store->statements[SQL_PARTITION_USAGE];
-    int rc = SQLITE_OK;
-    for (size_t i = 0; rc == SQLITE_OK && i < batch->usage_count; i++) {
+    int r = SQLITE_OK;
+    for (size_t i = 0; r == SQLITE_OK && i < batch->usage_count; i++) {
         const struct store_partition_usage *used = &batch->usages[i];
         bind_int(statement, 1, (int64_t)used->id);
         bind_int(statement, 2, (int64_t)used->usage.peak_bytes);
         bind_int(statement, 3, (int64_t)used->usage.gpu_ns);
-        rc = sqlite_run(store, SQL_PARTITION_USAGE);
+        r = sqlite_run(store, SQL_PARTITION_USAGE);
     }
-    return rc;
+    return r;
 }
 
-/* Lines and history that nobody asks for any more go in lots, now and then: the
- * pages they are on are not those that a commit touches anyway. */
+/* Drop old lines and history in lots, now and then: their pages are others than those that
+ * a commit touches anyway. */
 static int prune(struct sqlite_store *store, struct writing *writing)
 {
-    int rc = SQLITE_OK;
+    int r = SQLITE_OK;
     int64_t now_ns, before_ns, limit = writing->dropped_seq + STORE_PRUNE_ROWS;
 
     if (writing->head.first_seq >= limit) {
@@ -272,38 +270,38 @@ static int prune(struct sqlite_store *store, struct writing *writing)
                                                                  : writing->head.first_seq;
         writing->dropped_seq = to < limit ? to : limit;
         bind_int(store->statements[SQL_LOG_DROP], 1, writing->dropped_seq);
-        rc = sqlite_run(store, SQL_LOG_DROP);
+        r = sqlite_run(store, SQL_LOG_DROP);
     }
-    if (rc != SQLITE_OK || !store_prune_before(writing->batch, &now_ns, &before_ns))
-        return rc;
+    if (r != SQLITE_OK || !store_prune_before(writing->batch, &now_ns, &before_ns))
+        return r;
     if (!writing->prune_more && now_ns < writing->prune_at_ns &&
         now_ns > writing->prune_at_ns - 2 * STORE_PRUNE_EVERY_NS &&
         writing->batch->retention_ns == writing->pruned_retention_ns)
-        return rc;
+        return r;
     sqlite3_stmt *statement = store->statements[SQL_HISTORY_DROP];
     bind_int(statement, 1, before_ns);
     bind_int(statement, 2, STORE_PRUNE_ROWS);
-    rc = sqlite_run(store, SQL_HISTORY_DROP);
+    r = sqlite_run(store, SQL_HISTORY_DROP);
     writing->prune_more = sqlite3_changes(store->db) == STORE_PRUNE_ROWS;
     writing->prune_at_ns = now_ns + STORE_PRUNE_EVERY_NS;
     writing->pruned_retention_ns = writing->batch->retention_ns;
-    return rc;
+    return r;
 }
 
 static int write_all(struct sqlite_store *store, struct writing *writing)
 {
-    int rc = sqlite_run(store, SQL_BEGIN);
-    if (rc == SQLITE_OK)
-        rc = put_clock(store, writing);
-    if (rc == SQLITE_OK)
-        rc = put_items(store, writing);
-    if (rc == SQLITE_OK)
-        rc = put_usages(store, writing->batch);
-    if (rc == SQLITE_OK)
-        rc = prune(store, writing);
-    if (rc == SQLITE_OK)
-        rc = sqlite_run(store, SQL_COMMIT);
-    return rc;
+    int r = sqlite_run(store, SQL_BEGIN);
+    if (r == SQLITE_OK)
+        r = put_clock(store, writing);
+    if (r == SQLITE_OK)
+        r = put_items(store, writing);
+    if (r == SQLITE_OK)
+        r = put_usages(store, writing->batch);
+    if (r == SQLITE_OK)
+        r = prune(store, writing);
+    if (r == SQLITE_OK)
+        r = sqlite_run(store, SQL_COMMIT);
+    return r;
 }
 
 static int begin_writing(const struct sqlite_store *store, const struct store_batch *batch,
@@ -328,7 +326,7 @@ static int begin_writing(const struct sqlite_store *store, const struct store_ba
     if (batch->reply_count == 0)
         return 0;
     writing->replies = malloc(batch->reply_count * 2 * sizeof(uint64_t));
-    if (writing->replies == NULL)
+    if (!writing->replies)
         return -ENOMEM;
     for (size_t i = 0; i < batch->reply_count; i++) {
         writing->replies[2 * i] = htole64(batch->replies[i].unique);
@@ -347,61 +345,25 @@ static void keep_writing(struct sqlite_store *store, const struct writing *writi
     store->prune_more = writing->prune_more;
 }
 
-/* The file could not be written and a copy was read instead: tries the file. It
- * must still be the one that the copy was made of. */
-static int leave_copy(struct sqlite_store *store, char *message, size_t size)
+int sqlite_writable(struct sqlite_store *store, struct message *message)
 {
-    struct sqlite_store fresh = *store;
-
-    fresh.db = NULL;
-    memset(fresh.statements, 0, sizeof(fresh.statements));
-    int code = sqlite_connect(&fresh, message, size);
+    int code = store->read_only ? sqlite_leave_copy(store, message) : 0;
     if (code < 0)
         return code;
-    code = sqlite_read_head(&fresh, message, size);
-    if (code == 0 &&
-        (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
-        snprintf(message, size,
-                 "%s/" STATE_FILE " was changed by somebody else while it could not be written: "
-                 "start again",
-                 store->directory);
-        code = -EBADMSG;
-    }
-    if (code < 0) {
-        sqlite_disconnect(&fresh);
-        return code;
-    }
-    sqlite_disconnect(store);
-    store->db = fresh.db;
-    store->read_only = false;
-    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-    return 0;
-}
-
-/* Before the first write, and again after each failure until it works. */
-int sqlite_writable(struct sqlite_store *store, char *message, size_t size)
-{
-    int code = store->read_only ? leave_copy(store, message, size) : 0;
-    if (code < 0)
-        return code;
-    int rc = prepare(store);
-    if (rc == SQLITE_OK) {
+    int r = prepare(store);
+    if (r == SQLITE_OK) {
         sqlite_wal_begin(store);
         return 0;
     }
-    sqlite_message(message, size, "the state cannot be written", store->db, rc);
-    return sqlite_errno(store->db, rc);
+    return sqlite_message(message, "The state cannot be written", store->db, r);
 }
 
-/* Says why nothing was written, and leaves the connection clean. */
-int sqlite_give_up(struct sqlite_store *store, int rc, char *message, size_t size)
+int sqlite_give_up(struct sqlite_store *store, int r, struct message *message)
 {
-    int code = sqlite_errno(store->db, rc);
     char what[PATH_MAX];
-
-    snprintf(what, sizeof(what), "the state in %.*s cannot be written, so nothing was changed",
+    snprintf(what, sizeof(what), "The state in %.*s cannot be written, so nothing was changed",
              PATH_MAX - 128, store->directory);
-    sqlite_message(message, size, what, store->db, rc);
+    int code = sqlite_message(message, what, store->db, r);
     for (size_t i = 0; i < SQL_COUNT; i++)
         sqlite3_reset(store->statements[i]);
     if (!sqlite3_get_autocommit(store->db))
@@ -410,26 +372,24 @@ int sqlite_give_up(struct sqlite_store *store, int rc, char *message, size_t siz
     return code;
 }
 
-int sqlite_commit(struct store *base, const struct store_batch *batch, char *message, size_t size)
+int sqlite_commit(struct store *base, const struct store_batch *batch, struct message *message)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
     struct writing writing;
 
-    if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq) {
-        snprintf(message, size, "event %llu is kept already",
-                 (unsigned long long)batch->items[0].event->seq);
-        return -EINVAL;
-    }
-    int code = sqlite_writable(store, message, size);
-    if (code == 0)
+    if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq)
+        return message_set(-EINVAL, message, "Event %llu is kept already.",
+                           (unsigned long long)batch->items[0].event->seq);
+    int code = sqlite_writable(store, message);
+    if (!code)
         code = begin_writing(store, batch, &writing);
     if (code < 0)
         return code;
-    int rc = write_all(store, &writing);
-    if (rc == SQLITE_OK)
+    int r = write_all(store, &writing);
+    if (r == SQLITE_OK)
         keep_writing(store, &writing);
     else
-        code = sqlite_give_up(store, rc, message, size);
+        code = sqlite_give_up(store, r, message);
     free(writing.replies);
     return code;
 }

@@ -14,73 +14,68 @@
 static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    if (rc == SQLITE_ROW)
+    int r = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_step(statement);
+    if (r == SQLITE_ROW)
         *ret = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
-    return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+    return r == SQLITE_ROW ? SQLITE_OK : r == SQLITE_DONE ? SQLITE_CORRUPT : r;
 }
 
-/* The tables must be ours to the letter, so that no trigger or view made by
- * hand or by damage runs when we write. */
-static int check_schema(struct sqlite_store *store, char *message, size_t size)
+/* Accept our own tables only, to the letter: a trigger or view made by hand or by damage
+ * would run with our writes. */
+static int check_schema(struct sqlite_store *store, struct message *message)
 {
-    int rc = sqlite_schema_compare(store->db);
+    int r = sqlite_schema_compare(store->db);
 
-    if (rc == SQLITE_OK)
+    if (r == SQLITE_OK)
         return 0;
-    if (rc != SQLITE_CORRUPT && sqlite_errno(store->db, rc) != -EBADMSG) {
-        sqlite_message(message, size, "the state cannot be read", store->db, rc);
-        return sqlite_errno(store->db, rc);
-    }
-    return sqlite_damaged(store, "its tables are not those of a state", message, size);
+    if (r != SQLITE_CORRUPT && sqlite_errno(store->db, r) != -EBADMSG)
+        return sqlite_message(message, "The state cannot be read", store->db, r);
+    return sqlite_damaged(store, "its tables are not those of a state", message);
 }
 
-int sqlite_check_pages(struct sqlite_store *store, char *message, size_t size)
+int sqlite_check_pages(struct sqlite_store *store, struct message *message)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    int r = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_step(statement);
+    const char *text = r == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     int code = 0;
-    if (text == NULL || strcmp(text, "ok") != 0)
-        code =
-            sqlite_damaged(store, text != NULL ? text : sqlite3_errmsg(store->db), message, size);
+    if (!text || strcmp(text, "ok") != 0)
+        code = sqlite_damaged(store, text ? text : sqlite3_errmsg(store->db), message);
     sqlite3_finalize(statement);
     return code;
 }
 
-/* Once more what sqlite_look() judged: the log may hold a newer first page. */
-static int check_format(struct sqlite_store *store, char *message, size_t size)
+/* Check again what sqlite_look() checked: the log may hold a newer first page. */
+static int check_format(struct sqlite_store *store, struct message *message)
 {
     int64_t application = 0, format = 0;
-    int rc = number_of(store->db, "PRAGMA application_id", &application);
-    if (rc == SQLITE_OK)
-        rc = number_of(store->db, "PRAGMA user_version", &format);
-    if (rc != SQLITE_OK) {
-        int code = sqlite_errno(store->db, rc);
+    int r = number_of(store->db, "PRAGMA application_id", &application);
+    if (r == SQLITE_OK)
+        r = number_of(store->db, "PRAGMA user_version", &format);
+    if (r != SQLITE_OK) {
         char what[PATH_MAX];
         snprintf(what, sizeof(what), "%.*s/" STATE_FILE " cannot be opened", PATH_MAX - 64,
                  store->directory);
-        sqlite_message(message, size, what, store->db, rc);
-        return code;
+        return sqlite_message(message, what, store->db, r);
     }
     if (application != STATE_APPLICATION || format < 1)
-        return sqlite_damaged(store, "its first page is not ours", message, size);
+        return sqlite_damaged(store, "its first page is not ours", message);
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, store->directory);
-    return sqlite_format(path, format, message, size);
+    return sqlite_format(path, format, message);
 }
 
 /* Settings of a connection. NO_CKPT_ON_CLOSE stays until load() has found the
  * state good: closing a file that is refused must not write to it.
- * locking_mode=EXCLUSIVE: a second program is refused at once, nobody can hold a
- * checkpoint up, and there is no third file; sqlite_wal.c needs it too. The price
- * is that sqlite3 cannot look in while the daemon runs; the tree itself shows
- * everything that is in here. No mmap: a disk that fails would be a signal. */
+ * locking_mode=EXCLUSIVE: a second program is refused at once, no reader can delay a
+ * checkpoint, and there is no third file; sqlite_wal.c needs it too. In return sqlite3
+ * cannot open the file while the daemon runs; the tree itself shows everything that is in
+ * it. No mmap: a failing disk would raise a signal. */
 int sqlite_configure(sqlite3 *db)
 {
     sqlite3_extended_result_codes(db, 1);
@@ -107,68 +102,92 @@ void sqlite_disconnect(struct sqlite_store *store)
     store->db = NULL;
 }
 
-/* SQLite opens for reading what it cannot open for writing, and then fails in
- * ways that tell nobody anything. The system call says why. */
-static int why_read_only(const char *path, char *message, size_t size)
+/* SQLite opens for reading a file that it cannot open for writing, and reports no reason
+ * later. Ask the system for it. */
+static int why_read_only(const char *path, struct message *message)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     int error = fd < 0 ? errno : EROFS;
     if (fd >= 0)
         close(fd);
-    snprintf(message, size, "%.*s cannot be written, so nothing was changed: %s", PATH_MAX - 128,
-             path, strerror(error));
-    return -error;
+    return message_set(-error, message, "%.*s cannot be written, so nothing was changed: %s.",
+                       PATH_MAX - 128, path, strerror(error));
 }
 
-static int open_file(struct sqlite_store *store, const char *directory, char *message, size_t size)
+static int open_file(struct sqlite_store *store, const char *directory, struct message *message)
 {
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, directory);
-    int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
-        return why_read_only(path, message, size);
-    if (rc == SQLITE_OK)
-        rc = sqlite_configure(store->db);
-    if (rc != SQLITE_OK) {
-        int code = sqlite_errno(store->db, rc);
-        sqlite_message(message, size, "the state cannot be opened", store->db, rc);
-        return code;
-    }
-    return check_format(store, message, size);
+    int r = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (r == SQLITE_OK && sqlite3_db_readonly(store->db, "main") == 1)
+        return why_read_only(path, message);
+    if (r == SQLITE_OK)
+        r = sqlite_configure(store->db);
+    if (r != SQLITE_OK)
+        return sqlite_message(message, "The state cannot be opened", store->db, r);
+    return check_format(store, message);
 }
 
-int sqlite_connect(struct sqlite_store *store, char *message, size_t size)
+int sqlite_connect(struct sqlite_store *store, struct message *message)
 {
-    int rc = open_file(store, store->directory, message, size);
-    if (rc == 0)
-        rc = check_schema(store, message, size);
-    if (rc < 0)
+    int r = open_file(store, store->directory, message);
+    if (!r)
+        r = check_schema(store, message);
+    if (r < 0)
         sqlite_disconnect(store);
-    return rc;
+    return r;
 }
 
-/* Where the file cannot be written (a read-only or full disk, a directory of
- * somebody else) a copy in memory is read, so that everybody still sees what is
- * promised. Commits try the file itself again. */
-int sqlite_connect_copy(struct sqlite_store *store, char *message, size_t size)
+/* Read a copy in memory where the file cannot be written (a read-only or full disk, another
+ * user's directory), so that users still see their partitions. Commits try the file again. */
+int sqlite_connect_copy(struct sqlite_store *store, struct message *message)
 {
-    char copy[PATH_MAX], why[STORE_MESSAGE_MAX];
+    char copy[PATH_MAX];
+    struct message why;
 
     if (sqlite_copy(store->directory, copy) < 0)
         return -EROFS; /* the message of the first attempt stands */
-    int rc = open_file(store, copy, why, sizeof(why));
-    if (rc == 0)
-        rc = check_schema(store, why, sizeof(why));
-    /* The files live on without names for as long as they are open. */
-    if (rc == 0)
-        rc = sqlite_read_head(store, why, sizeof(why));
+    int r = open_file(store, copy, &why);
+    if (!r)
+        r = check_schema(store, &why);
+    /* The open files remain without names. */
+    if (!r)
+        r = sqlite_read_head(store, &why);
     sqlite_copy_remove(copy);
-    if (rc == 0) {
+    if (!r) {
         store->read_only = true;
         return 0;
     }
-    snprintf(message, size, "%s", why);
+    *message = why;
     sqlite_disconnect(store);
-    return rc;
+    return r;
+}
+
+int sqlite_leave_copy(struct sqlite_store *store, struct message *message)
+{
+    struct sqlite_store fresh = *store;
+
+    fresh.db = NULL;
+    memset(fresh.statements, 0, sizeof(fresh.statements));
+    int code = sqlite_connect(&fresh, message);
+    if (code < 0)
+        return code;
+    code = sqlite_read_head(&fresh, message);
+    if (!code && (fresh.head.seq != store->head.seq || fresh.head.next_id != store->head.next_id)) {
+        code = message_set(
+            -EBADMSG, message,
+            "%s/" STATE_FILE
+            " was changed by another program while it could not be written. Start again.",
+            store->directory);
+    }
+    if (code < 0) {
+        sqlite_disconnect(&fresh);
+        return code;
+    }
+    sqlite_disconnect(store);
+    store->db = fresh.db;
+    store->read_only = false;
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return 0;
 }

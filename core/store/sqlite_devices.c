@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device table: what the device numbers in the other tables mean, across
- * restarts in which devices come, go and change their order. It must not know
- * how devices are found.
+ * The device table: the meaning of the device numbers in the other tables, across restarts
+ * in which devices come, go and change their order. It must not know how devices are
+ * found.
  */
 #include "sqlite_internal.h"
 
@@ -49,51 +49,51 @@ static int put_devices(struct sqlite_store *store, const struct store_device *de
 {
     sqlite3_stmt *statement = store->statements[SQL_DEVICE_PUT];
     bool begun = false;
-    int rc = SQLITE_OK;
+    int r = SQLITE_OK;
 
-    for (uint32_t i = 0; rc == SQLITE_OK && i < count; i++) {
+    for (uint32_t i = 0; r == SQLITE_OK && i < count; i++) {
         bool same;
         rows[i] = device_row(store, &devices[i], &same);
         if (same)
             continue;
         if (!begun)
-            rc = sqlite_run(store, SQL_BEGIN);
+            r = sqlite_run(store, SQL_BEGIN);
         begun = true;
         sqlite3_bind_int64(statement, 1, rows[i]);
         sqlite3_bind_text(statement, 2, devices[i].key, -1, SQLITE_STATIC);
         sqlite3_bind_text(statement, 3, devices[i].name, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 4, (int64_t)devices[i].bytes);
-        if (rc == SQLITE_OK)
-            rc = sqlite_run(store, SQL_DEVICE_PUT);
-        if (rc == SQLITE_OK)
-            rc = device_keep(store, &devices[i], rows[i]);
+        if (r == SQLITE_OK)
+            r = sqlite_run(store, SQL_DEVICE_PUT);
+        if (r == SQLITE_OK)
+            r = device_keep(store, &devices[i], rows[i]);
     }
-    if (rc == SQLITE_OK && begun)
-        rc = sqlite_run(store, SQL_COMMIT);
-    return rc;
+    if (r == SQLITE_OK && begun)
+        r = sqlite_run(store, SQL_COMMIT);
+    return r;
 }
 
 int sqlite_devices(struct store *base, const struct store_device *devices, uint32_t count,
-                   char *message, size_t size)
+                   struct message *message)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
-    int code = sqlite_read_devices(store, message, size);
+    int code = sqlite_read_devices(store, message);
     int64_t *rows = calloc(count + 1, sizeof(*rows));
-    if (code == 0 && rows == NULL)
+    if (!code && !rows)
         code = -ENOMEM;
     bool changed = false;
-    for (uint32_t i = 0; code == 0 && i < count; i++) {
+    for (uint32_t i = 0; !code && i < count; i++) {
         bool same;
         rows[i] = device_row(store, &devices[i], &same);
         changed = changed || !same;
     }
-    if (code == 0 && changed)
-        code = sqlite_writable(store, message, size);
-    if (code == 0 && changed) {
-        int rc = put_devices(store, devices, count, rows);
-        if (rc != SQLITE_OK) {
-            code = sqlite_give_up(store, rc, message, size);
-            sqlite_read_devices(store, message, 0);
+    if (!code && changed)
+        code = sqlite_writable(store, message);
+    if (!code && changed) {
+        int r = put_devices(store, devices, count, rows);
+        if (r != SQLITE_OK) {
+            code = sqlite_give_up(store, r, message);
+            sqlite_read_devices(store, NULL);
         }
     }
     if (code < 0) {

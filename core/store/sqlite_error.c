@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-int sqlite_errno(sqlite3 *db, int rc)
+int sqlite_errno(sqlite3 *db, int r)
 {
-    int error = db != NULL ? sqlite3_system_errno(db) : 0;
+    int error = db ? sqlite3_system_errno(db) : 0;
 
-    switch (rc & 0xff) {
+    switch (r & 0xff) {
     case SQLITE_FULL:
         return -ENOSPC;
     case SQLITE_NOMEM:
@@ -42,33 +42,28 @@ int sqlite_errno(sqlite3 *db, int rc)
 }
 
 /* What SQLite says can quote the file, and a damaged file holds anything. */
-static void one_line(char *message)
+static int clean(int code, struct message *message)
 {
-    for (unsigned char *at = (unsigned char *)message; *at; at++)
-        if (*at < 0x20 || *at == 0x7f)
-            *at = '?';
+    if (message)
+        line_clean(message->text);
+    return code;
 }
 
-void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc)
+int sqlite_message(struct message *message, const char *what, sqlite3 *db, int r)
 {
-    int code = sqlite_errno(db, rc);
-
-    if (code == -EBUSY)
-        snprintf(message, size, "%s: another program uses it", what);
-    else if (code == -EBADMSG || code == -EINVAL)
-        snprintf(message, size, "%s: %s", what,
-                 db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
-    else
-        snprintf(message, size, "%s: %s", what, strerror(-code));
-    one_line(message);
+    int code = sqlite_errno(db, r);
+    const char *why = code == -EBUSY                        ? "another program uses it"
+                      : code != -EBADMSG && code != -EINVAL ? strerror(-code)
+                      : db                                  ? sqlite3_errmsg(db)
+                                                            : sqlite3_errstr(r);
+    return clean(message_set(code, message, "%s: %s.", what, why), message);
 }
 
-int sqlite_damaged(const struct sqlite_store *store, const char *how, char *message, size_t size)
+int sqlite_damaged(const struct sqlite_store *store, const char *how, struct message *message)
 {
-    snprintf(message, size,
-             "%s/" STATE_FILE " is damaged (%s); it was left alone: put a copy back, or move it "
-             "away to begin with nothing",
-             store->directory, how);
-    one_line(message);
-    return -EBADMSG;
+    message_set(-EBADMSG, message,
+                "%s/" STATE_FILE " is damaged (%s). It was left alone: put a copy back, or move it "
+                "away to begin with nothing.",
+                store->directory, how);
+    return clean(-EBADMSG, message);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state file as a file: where it is, whether it is ours, how a new one comes
- * to be. A new one is made under another name and renamed when it is complete,
- * so that a state.db that is not complete can only be damage. It must not know
- * what the tables mean.
+ * The state file as a file: where it is, whether it is ours, how to create it. A new file
+ * is made under another name and renamed when complete, so an incomplete state.db can only
+ * be damage. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -19,24 +18,23 @@
 
 #define NEW_FILE STATE_FILE ".new"
 
-int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size)
+int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *message)
 {
     char path[PATH_MAX];
     int error = 0;
     size_t length = strlen(directory);
 
-    if (length == 0 || length >= sizeof(path)) {
-        snprintf(message, size, "the name of the state directory is empty or too long");
-        return -EINVAL;
-    }
+    if (length == 0 || length >= sizeof(path))
+        return message_set(-EINVAL, message,
+                           "The name of the state directory is empty or too long.");
     memcpy(path, directory, length + 1);
-    for (char *slash = path + 1; error == 0 && slash != NULL;) {
+    for (char *slash = path + 1; error == 0 && slash;) {
         slash = strchr(slash, '/');
-        if (slash != NULL)
+        if (slash)
             *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST && access(path, F_OK) != 0)
             error = errno;
-        if (slash != NULL)
+        if (slash)
             *slash++ = '/';
     }
     if (error == 0 && realpath(directory, ret) == NULL)
@@ -45,9 +43,8 @@ int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, s
         error = ENAMETOOLONG;
     if (error == 0)
         return 0;
-    snprintf(message, size, "the state directory %s cannot be made: %s", directory,
-             strerror(error));
-    return -error;
+    return message_set(-error, message, "The state directory %s cannot be made: %s.", directory,
+                       strerror(error));
 }
 
 static void join(char path[PATH_MAX], const char *directory, const char *name)
@@ -55,74 +52,67 @@ static void join(char path[PATH_MAX], const char *directory, const char *name)
     snprintf(path, PATH_MAX, "%.*s/%s", PATH_MAX - 64, directory, name);
 }
 
-int sqlite_format(const char *path, int64_t format, char *message, size_t size)
+int sqlite_format(const char *path, int64_t format, struct message *message)
 {
     bool newer = format > STATE_FORMAT;
     if (format == STATE_FORMAT)
         return 0;
-    snprintf(message, size,
-             "%s has format %lld, written by %s chronosfs; this one knows format %d alone; it was "
-             "left alone: start the %s program, or move the file away to begin with nothing",
-             path, (long long)format, newer ? "a newer" : "an older", STATE_FORMAT,
-             newer ? "newer" : "older");
-    return -EPROTONOSUPPORT;
+    return message_set(
+        -EPROTONOSUPPORT, message,
+        "%s has format %lld, written by %s chronosfs, and this one knows format %d alone. It was "
+        "left alone: start the %s program, or move the file away to begin with nothing.",
+        path, (long long)format, newer ? "a newer" : "an older", STATE_FORMAT,
+        newer ? "newer" : "older");
 }
 
 /* What the first bytes say (sqlite.org/fileformat2.html, section 1.3). */
-static int judge(const char *path, const unsigned char *header, char *message, size_t size)
+static int judge(const char *path, const unsigned char *header, struct message *message)
 {
     uint32_t application, format;
     memcpy(&format, header + 60, 4);
     memcpy(&application, header + 68, 4);
     application = be32toh(application);
     format = be32toh(format);
-    if (memcmp(header, "SQLite format 3", 16) != 0) {
-        snprintf(message, size,
-                 "%s is damaged or not a state file; it was left alone: put a copy back, or move "
-                 "it away to begin with nothing",
-                 path);
-        return -EBADMSG;
-    }
+    if (memcmp(header, "SQLite format 3", 16) != 0)
+        return message_set(-EBADMSG, message,
+                           "%s is damaged or not a state file. It was left alone: put a copy back, "
+                           "or move it away to begin with nothing.",
+                           path);
     if (application != STATE_APPLICATION) {
-        snprintf(message, size,
-                 "%s is the database of another program; it was left alone: name another state "
-                 "directory, or move it away",
-                 path);
-        return -EBADMSG;
+        return message_set(-EBADMSG, message,
+                           "%s is the database of another program. It was left alone: name another "
+                           "state directory, or move it away.",
+                           path);
     }
     if (format != 0 && format != STATE_FORMAT)
-        return sqlite_format(path, format, message, size);
+        return sqlite_format(path, format, message);
     /* Bytes 18 and 19: SQLite would take what it does not know for read-only. */
-    if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2) {
-        snprintf(message, size,
-                 "%s is damaged: its header says format %u, %d.%d; it was left alone: put a copy "
-                 "back, or move it away to begin with nothing",
-                 path, format, header[18], header[19]);
-        return -EBADMSG;
-    }
+    if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2)
+        return message_set(-EBADMSG, message,
+                           "%s is damaged: its header says format %u, %d.%d. It was left alone: "
+                           "put a copy back, or move it away to begin with nothing.",
+                           path, format, header[18], header[19]);
     return 1;
 }
 
-static int look_missing(const char *directory, int error, char *message, size_t size)
+static int look_missing(const char *directory, int error, struct message *message)
 {
     char wal[PATH_MAX];
     struct stat st;
 
     join(wal, directory, STATE_FILE "-wal");
-    if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0) {
-        snprintf(message, size,
-                 "%s is there, but the %s that it belongs to is not; it was left alone: put the "
-                 "file back, or move both away",
-                 wal, STATE_FILE);
-        return -EBADMSG;
-    }
+    if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0)
+        return message_set(-EBADMSG, message,
+                           "%s is there, but the %s that it belongs to is not. It was left alone: "
+                           "put the file back, or move the log away too.",
+                           wal, STATE_FILE);
     if (error == ENOENT)
         return 0;
-    snprintf(message, size, "the state in %s cannot be read: %s", directory, strerror(error));
-    return -error;
+    return message_set(-error, message, "The state in %s cannot be read: %s.", directory,
+                       strerror(error));
 }
 
-int sqlite_look(const char *directory, char *message, size_t size)
+int sqlite_look(const char *directory, struct message *message)
 {
     char path[PATH_MAX];
     unsigned char header[100];
@@ -131,7 +121,7 @@ int sqlite_look(const char *directory, char *message, size_t size)
     join(path, directory, STATE_FILE);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return look_missing(directory, errno, message, size);
+        return look_missing(directory, errno, message);
     ssize_t n = -1;
     int error = EIO;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
@@ -139,13 +129,11 @@ int sqlite_look(const char *directory, char *message, size_t size)
         error = errno;
     }
     close(fd);
-    if (n < 0) {
-        snprintf(message, size, "%s cannot be read: %s", path, strerror(error));
-        return -error;
-    }
+    if (n < 0)
+        return message_set(-error, message, "%s cannot be read: %s.", path, strerror(error));
     if (n < (ssize_t)sizeof(header))
         memset(header, 0, sizeof(header));
-    return judge(path, header, message, size);
+    return judge(path, header, message);
 }
 
 static void remove_new(const char *directory)
@@ -154,7 +142,7 @@ static void remove_new(const char *directory)
                                         NEW_FILE "-shm"};
     char path[PATH_MAX];
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         join(path, directory, names[i]);
         unlink(path);
     }
@@ -168,12 +156,12 @@ int sqlite_fill(sqlite3 *db)
              "PRAGMA page_size=%d; PRAGMA synchronous=FULL; PRAGMA journal_mode=DELETE; BEGIN;"
              "PRAGMA application_id=%d; PRAGMA user_version=%d;",
              STATE_PAGE_BYTES, STATE_APPLICATION, STATE_FORMAT);
-    int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite_schema_make(db);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, "COMMIT; PRAGMA journal_mode=WAL;", NULL, NULL, NULL);
-    return rc;
+    int r = sqlite3_exec(db, text, NULL, NULL, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite_schema_make(db);
+    if (r == SQLITE_OK)
+        r = sqlite3_exec(db, "COMMIT; PRAGMA journal_mode=WAL;", NULL, NULL, NULL);
+    return r;
 }
 
 static int sync_path(const char *path)
@@ -181,9 +169,9 @@ static int sync_path(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int rc = fsync(fd) == 0 ? 0 : -errno;
+    int r = fsync(fd) == 0 ? 0 : -errno;
     close(fd);
-    return rc;
+    return r;
 }
 
 static int fill_file(const char *path)
@@ -194,56 +182,55 @@ static int fill_file(const char *path)
     if (fd < 0)
         return -errno;
     close(fd);
-    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite_fill(db);
-    int error = rc == SQLITE_OK ? 0 : sqlite_errno(db, rc);
-    rc = sqlite3_close(db);
-    if (error == 0 && rc != SQLITE_OK)
+    int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite_fill(db);
+    int error = r == SQLITE_OK ? 0 : sqlite_errno(db, r);
+    r = sqlite3_close(db);
+    if (error == 0 && r != SQLITE_OK)
         error = -EIO;
     return error != 0 ? error : sync_path(path);
 }
 
-int sqlite_create(const char *directory, char *message, size_t size)
+int sqlite_create(const char *directory, struct message *message)
 {
     char from[PATH_MAX], to[PATH_MAX];
 
     join(from, directory, NEW_FILE);
     join(to, directory, STATE_FILE);
     remove_new(directory);
-    int rc = fill_file(from);
-    if (rc == 0 && rename(from, to) != 0)
-        rc = -errno;
-    if (rc == 0)
-        rc = sync_path(directory);
-    if (rc == 0)
+    int r = fill_file(from);
+    if (!r && rename(from, to) != 0)
+        r = -errno;
+    if (!r)
+        r = sync_path(directory);
+    if (!r)
         return 0;
     remove_new(directory);
-    snprintf(message, size, "no state can be kept in %s: %s", directory, strerror(-rc));
-    return rc;
+    return message_set(r, message, "No state can be kept in %s: %s.", directory, strerror(-r));
 }
 
 static int copy_file(const char *from, const char *to)
 {
     char block[65536];
     ssize_t n;
-    int rc = 0;
+    int r = 0;
     int in = open(from, O_RDONLY | O_CLOEXEC);
     if (in < 0)
         return -errno;
     int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (out < 0)
-        rc = -errno;
-    while (rc == 0 && (n = read(in, block, sizeof(block))) != 0) {
+        r = -errno;
+    while (!r && (n = read(in, block, sizeof(block))) != 0) {
         if (n < 0)
-            rc = -errno;
+            r = -errno;
         else if (write(out, block, (size_t)n) != n)
-            rc = -ENOSPC;
+            r = -ENOSPC;
     }
     if (out >= 0)
         close(out);
     close(in);
-    return rc;
+    return r;
 }
 
 static int copy_both(const char *from_directory, const char *to_directory)
@@ -254,9 +241,9 @@ static int copy_both(const char *from_directory, const char *to_directory)
     for (size_t i = 0; i < 2; i++) {
         join(from, from_directory, names[i]);
         join(to, to_directory, names[i]);
-        int rc = copy_file(from, to);
-        if (rc < 0 && !(i == 1 && rc == -ENOENT))
-            return rc;
+        int r = copy_file(from, to);
+        if (r < 0 && !(i == 1 && r == -ENOENT))
+            return r;
     }
     return 0;
 }
@@ -264,17 +251,17 @@ static int copy_both(const char *from_directory, const char *to_directory)
 int sqlite_copy(const char *directory, char ret_directory[PATH_MAX])
 {
     static const char *const places[] = {"/dev/shm", "/run", "/tmp"};
-    int rc = -EROFS;
+    int r = -EROFS;
 
-    for (size_t i = 0; rc < 0 && i < sizeof(places) / sizeof(places[0]); i++) {
+    for (size_t i = 0; r < 0 && i < ARRAY_COUNT(places); i++) {
         join(ret_directory, places[i], "chronosfs-XXXXXX");
         if (mkdtemp(ret_directory) == NULL)
             continue;
-        rc = copy_both(directory, ret_directory);
-        if (rc < 0)
+        r = copy_both(directory, ret_directory);
+        if (r < 0)
             sqlite_copy_remove(ret_directory);
     }
-    return rc;
+    return r;
 }
 
 void sqlite_copy_remove(const char *directory)
@@ -282,7 +269,7 @@ void sqlite_copy_remove(const char *directory)
     char path[PATH_MAX];
     static const char *const names[] = {STATE_FILE, STATE_FILE "-wal", STATE_FILE "-shm"};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         join(path, directory, names[i]);
         unlink(path);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the SQLite adapter. Each file uses those before it: sqlite_error.c makes
- * sentences, sqlite_row.c reads rows, sqlite_schema.c knows the tables, sqlite_file.c
+ * messages, sqlite_row.c reads rows, sqlite_schema.c knows the tables, sqlite_file.c
  * finds, judges and creates the file, sqlite_wal.c takes care of its log, sqlite_load.c
  * reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and
  * sqlite.c is the port.
@@ -93,11 +93,11 @@ struct sqlite_store {
 /* -- sqlite_error.c -- */
 
 /* The errno that says best what SQLite says. */
-int sqlite_errno(sqlite3 *db, int rc);
-/* "what: reason of rc." */
-void sqlite_message(char *message, size_t size, const char *what, sqlite3 *db, int rc);
+int sqlite_errno(sqlite3 *db, int r);
+/* Says "what: reason of r"; returns sqlite_errno(). */
+int sqlite_message(struct message *message, const char *what, sqlite3 *db, int r);
 /* Says that the file is damaged; -EBADMSG. */
-int sqlite_damaged(const struct sqlite_store *store, const char *how, char *message, size_t size);
+int sqlite_damaged(const struct sqlite_store *store, const char *how, struct message *message);
 
 /* -- sqlite_row.c -- */
 
@@ -106,15 +106,14 @@ struct sqlite_row {
     struct sqlite_store *store;
     const char *table;
     sqlite3_stmt *statement;
-    int rc;
+    int r;
     const char *bad;
     int64_t last; /* the key of the row before */
-    char *message;
-    size_t size;
+    struct message *message;
 };
 /* Reads with `sql` (NULL: no memory was left to make it), until rows_next is false. */
 struct sqlite_row sqlite_rows_begin(struct sqlite_store *store, const char *table, const char *sql,
-                                    char *message, size_t size);
+                                    struct message *message);
 bool sqlite_rows_next(struct sqlite_row *row);
 /* Ends reading: `code`, or a -errno and a message when SQLite failed. */
 int sqlite_rows_end(struct sqlite_row *row, int code);
@@ -147,7 +146,7 @@ struct sqlite_record {
  * n, the key is 1. */
 char *sqlite_schema_create(enum sqlite_table table);
 char *sqlite_schema_insert(enum sqlite_table table);
-/* Leaves usage as it is: an event says nothing of it. */
+/* Does not change usage, which events do not carry. */
 char *sqlite_schema_update(enum sqlite_table table);
 char *sqlite_schema_select(enum sqlite_table table, const char *tail);
 /* Binds a record, which must live until the statement ran. */
@@ -164,16 +163,16 @@ int sqlite_schema_compare(sqlite3 *db);
 /* -- sqlite_file.c -- */
 
 /* Makes the directory; 0 or -errno and a message. The real path goes to ret. */
-int sqlite_directory(const char *directory, char ret[PATH_MAX], char *message, size_t size);
+int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *message);
 /* Whether `path` has the format of this program; 0 or -EPROTONOSUPPORT and a message. */
-int sqlite_format(const char *path, int64_t format, char *message, size_t size);
-/* Looks at the first bytes of the file without changing anything. 1 it is ours,
- * 0 there is none, or -errno and a message. */
-int sqlite_look(const char *directory, char *message, size_t size);
+int sqlite_format(const char *path, int64_t format, struct message *message);
+/* Checks the first bytes of the file and changes nothing. 1: it is ours; 0: there is none;
+ * or -errno and a message. */
+int sqlite_look(const char *directory, struct message *message);
 /* Makes the empty tables; an SQLite code. */
 int sqlite_fill(sqlite3 *db);
 /* Makes an empty state under another name and puts it in place. */
-int sqlite_create(const char *directory, char *message, size_t size);
+int sqlite_create(const char *directory, struct message *message);
 /* Copies the file and its log to memory, for reading where nothing can be
  * written. The caller removes *ret_directory with sqlite_copy_remove. */
 int sqlite_copy(const char *directory, char ret_directory[PATH_MAX]);
@@ -190,33 +189,35 @@ void sqlite_wal_strike(struct sqlite_store *store);
 
 /* Settings of a connection; an SQLite code. */
 int sqlite_configure(sqlite3 *db);
-/* Opens the file that has been looked at. */
-int sqlite_connect(struct sqlite_store *store, char *message, size_t size);
+/* Opens the file, after sqlite_look(). */
+int sqlite_connect(struct sqlite_store *store, struct message *message);
 /* Opens a copy of the file, where it cannot be written itself. */
-int sqlite_connect_copy(struct sqlite_store *store, char *message, size_t size);
+int sqlite_connect_copy(struct sqlite_store *store, struct message *message);
+/* Tries the file again after a copy was read. It must still be what was copied. */
+int sqlite_leave_copy(struct sqlite_store *store, struct message *message);
 void sqlite_disconnect(struct sqlite_store *store);
 /* The slow look for damage. */
-int sqlite_check_pages(struct sqlite_store *store, char *message, size_t size);
+int sqlite_check_pages(struct sqlite_store *store, struct message *message);
 
 /* -- sqlite_commit.c, for sqlite_devices.c -- */
 
-/* Before the first write, and again after each failure until it works. */
-int sqlite_writable(struct sqlite_store *store, char *message, size_t size);
+/* Makes the state ready for writing. Call it before each write. */
+int sqlite_writable(struct sqlite_store *store, struct message *message);
 /* Runs a statement whose values are bound; an SQLite code. */
 int sqlite_run(struct sqlite_store *store, enum statement which);
 /* Says why nothing was written, and leaves the connection clean; a -errno. */
-int sqlite_give_up(struct sqlite_store *store, int rc, char *message, size_t size);
+int sqlite_give_up(struct sqlite_store *store, int r, struct message *message);
 
 /* -- sqlite_load.c, sqlite_commit.c, sqlite_devices.c: the functions of the port -- */
 
 /* Reads head and clock. */
-int sqlite_read_head(struct sqlite_store *store, char *message, size_t size);
-int sqlite_read_devices(struct sqlite_store *store, char *message, size_t size);
+int sqlite_read_head(struct sqlite_store *store, struct message *message);
+int sqlite_read_devices(struct sqlite_store *store, struct message *message);
 int sqlite_load(struct store *base, const struct store_clock *clock, const struct store_sink *sink,
-                struct store_counters *ret_counters, char *message, size_t size);
+                struct store_counters *ret_counters, struct message *message);
 int sqlite_devices(struct store *base, const struct store_device *devices, uint32_t count,
-                   char *message, size_t size);
-int sqlite_commit(struct store *base, const struct store_batch *batch, char *message, size_t size);
+                   struct message *message);
+int sqlite_commit(struct store *base, const struct store_batch *batch, struct message *message);
 /* The word that the history says for an end; NULL for what is none. */
 const char *sqlite_how(enum event_kind kind);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the state: what the values of a row have to do with each other is checked
- * here, before anybody hears of it. It must not know how anything is written.
+ * Reading the state. Values of a row that must agree with each other are checked here,
+ * before the caller sees them. It must not know how anything is written.
  */
 #include "sqlite_internal.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int sqlite_read_head(struct sqlite_store *store, char *message, size_t size)
+int sqlite_read_head(struct sqlite_store *store, struct message *message)
 {
     struct head head = {0};
     struct clock_row clock = {0};
@@ -20,8 +20,8 @@ int sqlite_read_head(struct sqlite_store *store, char *message, size_t size)
     struct sqlite_row row = sqlite_rows_begin(store, "log",
                                               "SELECT seq, head_next_id, head_first_seq FROM log"
                                               " ORDER BY seq DESC LIMIT 1",
-                                              message, size);
-    for (; code == 0 && sqlite_rows_next(&row); count++) {
+                                              message);
+    for (; !code && sqlite_rows_next(&row); count++) {
         head.seq = sqlite_row_int(&row, 0, 0, INT64_MAX - 1);
         head.next_id = (uint64_t)sqlite_row_int(&row, 1, 1, INT64_MAX);
         head.first_seq = sqlite_row_int(&row, 2, 0, INT64_MAX);
@@ -31,8 +31,8 @@ int sqlite_read_head(struct sqlite_store *store, char *message, size_t size)
     if (code < 0)
         return code;
     row = sqlite_rows_begin(store, "clock", "SELECT one, boot_id, offset_ns, mount_id FROM clock",
-                            message, size);
-    for (; code == 0 && sqlite_rows_next(&row); count++) {
+                            message);
+    for (; !code && sqlite_rows_next(&row); count++) {
         sqlite_row_int(&row, 0, 1, 1);
         sqlite_row_line(&row, 1, 0, clock.clock.boot_id, sizeof(clock.clock.boot_id));
         clock.clock.offset_ns = sqlite_row_int(&row, 2, -STORE_TIME_MAX, STORE_TIME_MAX);
@@ -40,14 +40,15 @@ int sqlite_read_head(struct sqlite_store *store, char *message, size_t size)
         code = sqlite_row_judge(&row);
     }
     code = sqlite_rows_end(&row, code);
-    if (code == 0 && count != 2) {
-        snprintf(message, size,
-                 "%s/" STATE_FILE " is damaged: table log or clock is empty; nothing was changed: "
-                 "put a copy back",
-                 store->directory);
+    if (!code && count != 2) {
+        message_set(
+            0, message,
+            "%s/" STATE_FILE
+            " is damaged: table log or clock is empty. Nothing was changed: put a copy back.",
+            store->directory);
         code = -EBADMSG;
     }
-    if (code == 0) {
+    if (!code) {
         store->head = head;
         store->clock = clock;
     }
@@ -63,27 +64,26 @@ static bool key_is_new(const struct device_row *devices, uint32_t count, const c
     return true;
 }
 
-int sqlite_read_devices(struct sqlite_store *store, char *message, size_t size)
+int sqlite_read_devices(struct sqlite_store *store, struct message *message)
 {
     struct device_row *devices = calloc(STATE_DEVICES_MAX, sizeof(*devices));
     uint32_t count = 0;
     int code = 0;
-    if (devices == NULL)
+    if (!devices)
         return -ENOMEM;
     struct sqlite_row row = sqlite_rows_begin(
-        store, "device", "SELECT row, key, name, memory_bytes FROM device ORDER BY row", message,
-        size);
-    while (code == 0 && sqlite_rows_next(&row)) {
+        store, "device", "SELECT row, key, name, memory_bytes FROM device ORDER BY row", message);
+    while (!code && sqlite_rows_next(&row)) {
         struct device_row device;
         device.row = sqlite_row_key(&row, 0, 1, INT64_MAX - 1);
         sqlite_row_line(&row, 1, 1, device.device.key, sizeof(device.device.key));
         sqlite_row_line(&row, 2, 0, device.device.name, sizeof(device.device.name));
         device.device.bytes = (uint64_t)sqlite_row_int(&row, 3, 1, INT64_MAX);
-        if (row.bad == NULL &&
+        if (!row.bad &&
             (count == STATE_DEVICES_MAX || !key_is_new(devices, count, device.device.key)))
             row.bad = "key";
         code = sqlite_row_judge(&row);
-        if (code == 0)
+        if (!code)
             devices[count++] = device;
     }
     code = sqlite_rows_end(&row, code);
@@ -117,27 +117,27 @@ static uint32_t device_index(const struct sqlite_store *store, int64_t number)
     return ENGINE_DEVICE_ANY;
 }
 
-static int load_settings(struct sqlite_store *store, const struct store_sink *sink, char *message,
-                         size_t size)
+static int load_settings(struct sqlite_store *store, const struct store_sink *sink,
+                         struct message *message)
 {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX], last[ENGINE_KEY_MAX] = "";
     int code = 0;
-    struct sqlite_row row = sqlite_rows_begin(
-        store, "setting", "SELECT key, value FROM setting ORDER BY key", message, size);
-    while (code == 0 && sqlite_rows_next(&row)) {
+    struct sqlite_row row =
+        sqlite_rows_begin(store, "setting", "SELECT key, value FROM setting ORDER BY key", message);
+    while (!code && sqlite_rows_next(&row)) {
         sqlite_row_line(&row, 0, 1, key, sizeof(key));
         sqlite_row_line(&row, 1, 1, value, sizeof(value));
-        if (row.bad == NULL && strcmp(key, last) <= 0)
+        if (!row.bad && strcmp(key, last) <= 0)
             row.bad = "key";
         memcpy(last, key, sizeof(last));
         code = sqlite_row_judge(&row);
-        if (code == 0 && sink->setting != NULL)
+        if (!code && sink->setting)
             code = sink->setting(sink->context, key, value);
     }
     return sqlite_rows_end(&row, code);
 }
 
-/* What must be true of a partition that lives and of one that ended. */
+/* Checks that hold for live partitions and for history. */
 static void judge_partition(struct sqlite_row *row, const struct partition *p)
 {
     if (row->bad)
@@ -153,21 +153,21 @@ static void judge_partition(struct sqlite_row *row, const struct partition *p)
 }
 
 static struct sqlite_row records_begin(struct sqlite_store *store, enum sqlite_table table,
-                                       const char *tail, char *message, size_t size)
+                                       const char *tail, struct message *message)
 {
     char *sql = sqlite_schema_select(table, tail);
-    struct sqlite_row row = sqlite_rows_begin(
-        store, table == SQLITE_PARTITION ? "partition" : "history", sql, message, size);
+    struct sqlite_row row =
+        sqlite_rows_begin(store, table == SQLITE_PARTITION ? "partition" : "history", sql, message);
     sqlite3_free(sql);
     return row;
 }
 
 static int load_partitions(struct sqlite_store *store, const struct store_clock *clock,
-                           const struct store_sink *sink, char *message, size_t size)
+                           const struct store_sink *sink, struct message *message)
 {
     int code = 0;
-    struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message, size);
-    while (code == 0 && sqlite_rows_next(&row)) {
+    struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message);
+    while (!code && sqlite_rows_next(&row)) {
         struct sqlite_record record = {0};
         struct partition *p = &record.p;
         sqlite_schema_read(&row, SQLITE_PARTITION, &record);
@@ -196,7 +196,7 @@ static const struct {
 
 static enum event_kind find_how(struct sqlite_row *row, const char *word)
 {
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
         if (strcmp(word, ends[i].word) == 0)
             return ends[i].kind;
     }
@@ -207,7 +207,7 @@ static enum event_kind find_how(struct sqlite_row *row, const char *word)
 
 const char *sqlite_how(enum event_kind kind)
 {
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
         if (ends[i].kind == kind)
             return ends[i].word;
     }
@@ -238,7 +238,7 @@ static int history_row(struct sqlite_row *row, const struct store_clock *clock,
 }
 
 static int load_history(struct sqlite_store *store, const struct store_clock *clock,
-                        const struct store_sink *sink, char *message, size_t size)
+                        const struct store_sink *sink, struct message *message)
 {
     int code = 0;
     if (!sink->history || sink->max_history == 0)
@@ -247,18 +247,18 @@ static int load_history(struct sqlite_store *store, const struct store_clock *cl
         records_begin(store, SQLITE_HISTORY,
                       "WHERE seq > coalesce((SELECT seq FROM history ORDER BY seq DESC"
                       " LIMIT 1 OFFSET ?), -1) ORDER BY seq",
-                      message, size);
-    if (row.rc == SQLITE_OK)
-        row.rc = sqlite3_bind_int64(row.statement, 1,
-                                    sink->max_history < INT64_MAX ? (int64_t)sink->max_history
-                                                                  : INT64_MAX);
-    while (code == 0 && sqlite_rows_next(&row))
+                      message);
+    if (row.r == SQLITE_OK)
+        row.r = sqlite3_bind_int64(row.statement, 1,
+                                   sink->max_history < INT64_MAX ? (int64_t)sink->max_history
+                                                                 : INT64_MAX);
+    while (!code && sqlite_rows_next(&row))
         code = history_row(&row, clock, sink);
     return sqlite_rows_end(&row, code);
 }
 
-static int load_lines(struct sqlite_store *store, const struct store_sink *sink, char *message,
-                      size_t size)
+static int load_lines(struct sqlite_store *store, const struct store_sink *sink,
+                      struct message *message)
 {
     char line[STORE_LINE_MAX];
     int code = 0;
@@ -266,34 +266,34 @@ static int load_lines(struct sqlite_store *store, const struct store_sink *sink,
         sqlite_rows_begin(store, "log",
                           "SELECT seq, line FROM log WHERE line IS NOT NULL AND seq >= ?"
                           " ORDER BY seq",
-                          message, size);
-    if (row.rc == SQLITE_OK)
-        row.rc = sqlite3_bind_int64(row.statement, 1, store->head.first_seq);
-    while (code == 0 && sqlite_rows_next(&row)) {
+                          message);
+    if (row.r == SQLITE_OK)
+        row.r = sqlite3_bind_int64(row.statement, 1, store->head.first_seq);
+    while (!code && sqlite_rows_next(&row)) {
         int64_t seq = sqlite_row_key(&row, 0, 1, store->head.seq);
         sqlite_row_line(&row, 1, 1, line, sizeof(line));
         code = sqlite_row_judge(&row);
-        if (code == 0 && sink->line != NULL)
+        if (!code && sink->line)
             code = sink->line(sink->context, (uint64_t)seq, line);
     }
     return sqlite_rows_end(&row, code);
 }
 
-static int load_replies(struct sqlite_store *store, const struct store_sink *sink, char *message,
-                        size_t size)
+static int load_replies(struct sqlite_store *store, const struct store_sink *sink,
+                        struct message *message)
 {
     int code = 0;
     struct sqlite_row row = sqlite_rows_begin(
-        store, "log", "SELECT seq, head_replies FROM log ORDER BY seq DESC LIMIT 1", message, size);
-    while (code == 0 && sqlite_rows_next(&row)) {
+        store, "log", "SELECT seq, head_replies FROM log ORDER BY seq DESC LIMIT 1", message);
+    while (!code && sqlite_rows_next(&row)) {
         int type = sqlite3_column_type(row.statement, 1);
         const unsigned char *blob = sqlite3_column_blob(row.statement, 1);
         size_t length = (size_t)sqlite3_column_bytes(row.statement, 1);
         if ((type != SQLITE_BLOB && type != SQLITE_NULL) || length % 16 != 0 ||
-            (length > 0 && blob == NULL))
+            (length > 0 && !blob))
             row.bad = "head_replies";
         code = sqlite_row_judge(&row);
-        for (size_t i = 0; code == 0 && sink->reply != NULL && i < length; i += 16) {
+        for (size_t i = 0; !code && sink->reply && i < length; i += 16) {
             uint64_t pair[2];
             memcpy(pair, blob + i, sizeof(pair));
             struct store_reply reply = {le64toh(pair[0]), le64toh(pair[1])};
@@ -304,27 +304,27 @@ static int load_replies(struct sqlite_store *store, const struct store_sink *sin
 }
 
 int sqlite_load(struct store *base, const struct store_clock *clock, const struct store_sink *sink,
-                struct store_counters *ret_counters, char *message, size_t size)
+                struct store_counters *ret_counters, struct message *message)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
 
-    int rc = sqlite_read_head(store, message, size);
-    if (rc == 0)
-        rc = sqlite_read_devices(store, message, size);
-    if (rc == 0)
-        rc = load_settings(store, sink, message, size);
-    if (rc == 0)
-        rc = load_partitions(store, clock, sink, message, size);
-    if (rc == 0)
-        rc = load_history(store, clock, sink, message, size);
-    if (rc == 0)
-        rc = load_lines(store, sink, message, size);
-    if (rc == 0)
-        rc = load_replies(store, sink, message, size);
-    if (rc != 0)
-        return rc;
+    int r = sqlite_read_head(store, message);
+    if (!r)
+        r = sqlite_read_devices(store, message);
+    if (!r)
+        r = load_settings(store, sink, message);
+    if (!r)
+        r = load_partitions(store, clock, sink, message);
+    if (!r)
+        r = load_history(store, clock, sink, message);
+    if (!r)
+        r = load_lines(store, sink, message);
+    if (!r)
+        r = load_replies(store, sink, message);
+    if (r != 0)
+        return r;
     store->loaded = *clock;
-    /* From here on the file is one that we go on with. */
+    /* The file is accepted: from here on it may be written. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     sqlite_wal_begin(store);
     *ret_counters = (struct store_counters){.next_id = store->head.next_id,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows as they are read. A file can be well-formed and still say what cannot be true
- * (edited by hand, damaged by luck), so each value is checked on its way out. It must
- * not know what the tables mean.
+ * Reading rows. A file can be well-formed and still hold impossible values (edited by hand,
+ * damaged), so each value is checked. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -13,8 +12,8 @@
 int64_t sqlite_row_int(struct sqlite_row *row, int column, int64_t min, int64_t max)
 {
     int64_t value = sqlite3_column_int64(row->statement, column);
-    if (row->bad == NULL && (sqlite3_column_type(row->statement, column) != SQLITE_INTEGER ||
-                             value < min || value > max))
+    if (!row->bad && (sqlite3_column_type(row->statement, column) != SQLITE_INTEGER ||
+                      value < min || value > max))
         row->bad = sqlite3_column_name(row->statement, column);
     return value;
 }
@@ -30,53 +29,50 @@ void sqlite_row_line(struct sqlite_row *row, int column, size_t min, char *ret, 
     ret[0] = '\0';
     bool good = sqlite3_column_type(row->statement, column) == SQLITE_TEXT;
     const char *text = good ? (const char *)sqlite3_column_text(row->statement, column) : NULL;
-    size_t length = text != NULL ? (size_t)sqlite3_column_bytes(row->statement, column) : 0;
-    good = text != NULL && strlen(text) == length && store_line_fits(text, min, size);
+    size_t length = text ? (size_t)sqlite3_column_bytes(row->statement, column) : 0;
+    good = text && strlen(text) == length && line_fits(text, min, size);
     if (good)
         memcpy(ret, text, length + 1);
-    else if (row->bad == NULL)
+    else if (!row->bad)
         row->bad = sqlite3_column_name(row->statement, column);
 }
 
 struct sqlite_row sqlite_rows_begin(struct sqlite_store *store, const char *table, const char *sql,
-                                    char *message, size_t size)
+                                    struct message *message)
 {
-    struct sqlite_row row = {
-        .store = store, .table = table, .last = -1, .message = message, .size = size};
-    row.rc = sql ? sqlite3_prepare_v2(store->db, sql, -1, &row.statement, NULL) : SQLITE_NOMEM;
+    struct sqlite_row row = {.store = store, .table = table, .last = -1, .message = message};
+    row.r = sql ? sqlite3_prepare_v2(store->db, sql, -1, &row.statement, NULL) : SQLITE_NOMEM;
     return row;
 }
 
 bool sqlite_rows_next(struct sqlite_row *row)
 {
-    if (row->rc == SQLITE_OK)
-        row->rc = sqlite3_step(row->statement);
-    if (row->rc != SQLITE_ROW)
+    if (row->r == SQLITE_OK)
+        row->r = sqlite3_step(row->statement);
+    if (row->r != SQLITE_ROW)
         return false;
-    row->rc = SQLITE_OK;
+    row->r = SQLITE_OK;
     return true;
 }
 
-/* What cannot be true is a refusal that says which row it is. */
 int sqlite_row_judge(struct sqlite_row *row)
 {
-    if (row->bad == NULL)
+    if (!row->bad)
         return 0;
     const char *key = (const char *)sqlite3_column_text(row->statement, 0);
-    snprintf(row->message, row->size,
-             "%s/" STATE_FILE " is damaged: %s cannot be true in the row %.80s of table %s; "
-             "nothing was changed: put a copy back, or correct the row",
-             row->store->directory, row->bad, key != NULL ? key : "NULL", row->table);
-    return -EBADMSG;
+    return message_set(-EBADMSG, row->message,
+                       "%s/" STATE_FILE
+                       " is damaged: %s cannot be true in the row %.80s of table %s. Nothing was "
+                       "changed: put a copy back, or correct the row.",
+                       row->store->directory, row->bad, key ? key : "NULL", row->table);
 }
 
 int sqlite_rows_end(struct sqlite_row *row, int code)
 {
-    if (code == 0 && row->rc != SQLITE_DONE) {
-        code = sqlite_errno(row->store->db, row->rc);
+    if (!code && row->r != SQLITE_DONE) {
         char what[128];
-        snprintf(what, sizeof(what), "table %s of the state cannot be read", row->table);
-        sqlite_message(row->message, row->size, what, row->store->db, row->rc);
+        snprintf(what, sizeof(what), "Table %s of the state cannot be read", row->table);
+        code = sqlite_message(row->message, what, row->store->db, row->r);
     }
     sqlite3_finalize(row->statement);
     return code;

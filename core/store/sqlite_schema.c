@@ -64,7 +64,7 @@ static const struct column columns[] = {
 /* The next column of a table; NULL after the last. `column` NULL: the first. */
 static const struct column *next(enum sqlite_table table, const struct column *column)
 {
-    const struct column *end = columns + sizeof(columns) / sizeof(columns[0]);
+    const struct column *end = columns + ARRAY_COUNT(columns);
     for (column = column ? column + 1 : columns; column < end; column++)
         if (column->tables & (unsigned)table)
             return column;
@@ -218,7 +218,7 @@ static const struct {
      " offset_ns INTEGER NOT NULL, mount_id INTEGER NOT NULL) STRICT",
      0},
 };
-#define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
+#define TABLE_COUNT (ARRAY_COUNT(tables))
 
 static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";
@@ -231,13 +231,13 @@ static char *table_sql(size_t index)
 
 int sqlite_schema_make(sqlite3 *db)
 {
-    int rc = SQLITE_OK;
-    for (size_t i = 0; rc == SQLITE_OK && i < TABLE_COUNT; i++) {
+    int r = SQLITE_OK;
+    for (size_t i = 0; r == SQLITE_OK && i < TABLE_COUNT; i++) {
         char *sql = table_sql(i);
-        rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+        r = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
         sqlite3_free(sql);
     }
-    return rc == SQLITE_OK ? sqlite3_exec(db, first_rows, NULL, NULL, NULL) : rc;
+    return r == SQLITE_OK ? sqlite3_exec(db, first_rows, NULL, NULL, NULL) : r;
 }
 
 static int compare_table(sqlite3_stmt *statement, size_t index)
@@ -247,21 +247,21 @@ static int compare_table(sqlite3_stmt *statement, size_t index)
     if (index == TABLE_COUNT || !name || !sql || strcmp(name, tables[index].table) != 0)
         return SQLITE_CORRUPT;
     char *wanted = table_sql(index);
-    int rc = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
+    int r = !wanted ? SQLITE_NOMEM : strcmp(sql, wanted) != 0 ? SQLITE_CORRUPT : SQLITE_OK;
     sqlite3_free(wanted);
-    return rc;
+    return r;
 }
 
 int sqlite_schema_compare(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
-    int rc = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
-                                &statement, NULL);
-    while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-        rc = compare_table(statement, count++);
+    int r = sqlite3_prepare_v2(db, "SELECT name, sql FROM sqlite_schema ORDER BY rowid", -1,
+                               &statement, NULL);
+    while (r == SQLITE_OK && (r = sqlite3_step(statement)) == SQLITE_ROW)
+        r = compare_table(statement, count++);
     sqlite3_finalize(statement);
-    if (rc == SQLITE_DONE)
-        rc = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
-    return rc;
+    if (r == SQLITE_DONE)
+        r = count == TABLE_COUNT ? SQLITE_OK : SQLITE_CORRUPT;
+    return r;
 }

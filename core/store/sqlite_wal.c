@@ -39,7 +39,7 @@ static int committed(void *context, sqlite3 *db, const char *name, int frames)
     struct sqlite_store *store = context;
 
     remember(store, frames);
-    /* What it says does not matter: the commit is done, the next tries again. */
+    /* Ignore the result: the commit is done, and the next one tries again. */
     if (frames >= STATE_WAL_FRAMES)
         sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     return SQLITE_OK;
@@ -57,7 +57,7 @@ static void extend(int fd)
     for (off_t at = st.st_size; at < full;) {
         size_t length = full - at < (off_t)sizeof(zeros) ? (size_t)(full - at) : sizeof(zeros);
         ssize_t n = pwrite(fd, zeros, length, at);
-        if (n <= 0) { /* a full disk: leave the room to those who need it */
+        if (n <= 0) { /* a full disk: give the room back */
             if (ftruncate(fd, st.st_size) != 0)
                 return;
             break;
@@ -67,8 +67,7 @@ static void extend(int fd)
     fdatasync(fd);
 }
 
-/* Somebody may have rebuilt the file with pages of another size; then SQLite
- * alone takes care of the log. */
+/* A file rebuilt by hand can have pages of another size; then leave the log to SQLite. */
 static bool pages_are_ours(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;

@@ -10,21 +10,9 @@
 #include <string.h>
 
 int store_load(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
-               struct store_counters *ret_counters, char *message, size_t size)
+               struct store_counters *ret_counters, struct message *message)
 {
-    return store->ops->load(store, clock, sink, ret_counters, message, size);
-}
-
-/* What is kept must be what a load believes: a state that was acknowledged and
- * is refused at the next start would be worse than any error now. */
-bool store_line_fits(const char *text, size_t min, size_t size)
-{
-    size_t length = strnlen(text, size);
-    for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            return false;
-    }
-    return length >= min && length < size;
+    return store->ops->load(store, clock, sink, ret_counters, message);
 }
 
 bool store_label_fits(const char *label)
@@ -35,24 +23,21 @@ bool store_label_fits(const char *label)
 }
 
 int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
-                  char *message, size_t size)
+                  struct message *message)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (!store_line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
-            !store_line_fits(devices[i].name, 0, sizeof(devices[i].name)) ||
-            devices[i].bytes == 0 || devices[i].bytes > INT64_MAX) {
-            snprintf(message, size, "device %u has no proper key, name or memory", i);
-            return -EINVAL;
+        if (!line_fits(devices[i].key, 1, sizeof(devices[i].key)) ||
+            !line_fits(devices[i].name, 0, sizeof(devices[i].name)) || devices[i].bytes == 0 ||
+            devices[i].bytes > INT64_MAX) {
+            return message_set(-EINVAL, message, "Device %u has no valid key, name or memory.", i);
         }
         for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(devices[i].key, devices[j].key) == 0) {
-                snprintf(message, size, "devices %u and %u have the same key %s", j, i,
-                         devices[i].key);
-                return -EINVAL;
-            }
+            if (strcmp(devices[i].key, devices[j].key) == 0)
+                return message_set(-EINVAL, message, "Devices %u and %u have the same key %s.", j,
+                                   i, devices[i].key);
         }
     }
-    return store->ops->devices(store, devices, count, message, size);
+    return store->ops->devices(store, devices, count, message);
 }
 
 static bool time_fits(int64_t ns)
@@ -83,20 +68,20 @@ static bool usage_fits(const struct store_usage *usage)
 static bool item_fits(const struct store_item *item)
 {
     const struct engine_event *event = item->event;
-    if (item->line != NULL && !store_line_fits(item->line, 0, STORE_LINE_MAX))
+    if (item->line && !line_fits(item->line, 0, STORE_LINE_MAX))
         return false;
     if (event->kind == EVENT_NOTE)
         return event->after.change_seq <= event->seq;
     if (event->kind == EVENT_SETTING)
-        return store_line_fits(event->key, 1, sizeof(event->key)) &&
-               store_line_fits(event->value, 0, sizeof(event->value));
+        return line_fits(event->key, 1, sizeof(event->key)) &&
+               line_fits(event->value, 0, sizeof(event->value));
     return partition_fits(event) && usage_fits(&item->usage);
 }
 
-int store_commit(struct store *store, const struct store_batch *batch, char *message, size_t size)
+int store_commit(struct store *store, const struct store_batch *batch, struct message *message)
 {
     uint64_t seq = 0;
-    bool fits = store_line_fits(batch->clock.boot_id, 0, sizeof(batch->clock.boot_id)) &&
+    bool fits = line_fits(batch->clock.boot_id, 0, sizeof(batch->clock.boot_id)) &&
                 time_fits(batch->clock.offset_ns);
 
     for (size_t i = 0; fits && i < batch->item_count; i++) {
@@ -106,17 +91,15 @@ int store_commit(struct store *store, const struct store_batch *batch, char *mes
     }
     for (size_t i = 0; fits && i < batch->usage_count; i++)
         fits = usage_fits(&batch->usages[i].usage) && batch->usages[i].id <= INT64_MAX;
-    if (!fits) {
-        snprintf(message, size, "event %llu cannot be kept: it makes no sense",
-                 (unsigned long long)seq);
-        return -EINVAL;
-    }
-    return store->ops->commit(store, batch, message, size);
+    if (!fits)
+        return message_set(-EINVAL, message, "Event %llu is invalid and cannot be kept.",
+                           (unsigned long long)seq);
+    return store->ops->commit(store, batch, message);
 }
 
 struct store *store_close(struct store *store)
 {
-    if (store != NULL)
+    if (store)
         store->ops->close(store);
     return NULL;
 }

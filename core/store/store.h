@@ -12,32 +12,33 @@
 #ifndef CHRONOS_STORE_STORE_H
 #define CHRONOS_STORE_STORE_H
 
+#include "core/base/boot_id.h"
+#include "core/base/message.h"
 #include "core/engine/engine.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_MESSAGE_MAX 512
-#define STORE_LINE_MAX    512
+#define STORE_LINE_MAX 512
 
-/* The clock that times are told by. */
+/* A clock that times belong to. */
 struct store_clock {
-    char boot_id[40];  /* /proc/sys/kernel/random/boot_id */
+    char boot_id[BOOT_ID_MAX];
     int64_t offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
 /* The clock of this boot, now. */
 int store_clock_now(struct store_clock *ret_clock);
-/* A moment told by `from`, told by `to`: the same number within one boot. */
+/* Converts a time from one clock to another; within one boot it stays the same. */
 int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
                            const struct store_clock *to);
 
-/* A device as it is kept: by its key it is known again when its number is another. */
+/* A device as it is kept. The key identifies it when its number changes. */
 struct store_device {
     char key[160], name[128];
     uint64_t bytes;
 };
 
-/* What a partition used of its device until now. */
+/* Usage of a partition until now. */
 struct store_usage {
     uint64_t peak_bytes; /* the most memory at once */
     uint64_t gpu_ns;     /* how long the device worked for it */
@@ -116,22 +117,22 @@ struct store_kind {
      * newer version (-EPROTONOSUPPORT), damaged (-EBADMSG), locked (-EBUSY), a
      * directory that cannot be written ... Never changes a file it refuses.
      * `check` asks for the slow look for damage. */
-    int (*open)(const char *directory, bool check, struct store **ret_store, char *message,
-                size_t size);
+    int (*open)(const char *directory, bool check, struct store **ret_store,
+                struct message *message);
 };
 extern const struct store_kind store_sqlite, store_memory;
 
 /* Reads everything. `clock` is the present one. */
 int store_load(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
-               struct store_counters *ret_counters, char *message, size_t size);
+               struct store_counters *ret_counters, struct message *message);
 /* Says what the device indices of coming events mean. Durable. May be called
  * again when a device was added at the end. */
 int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
-                  char *message, size_t size);
+                  struct message *message);
 /* Makes a batch durable: all of it or, on a negative return, nothing. -EINVAL for
  * what does not follow from what is kept (an event of a partition that is not
  * there, a number used already) or what no load would believe. */
-int store_commit(struct store *store, const struct store_batch *batch, char *message, size_t size);
+int store_commit(struct store *store, const struct store_batch *batch, struct message *message);
 /* Closes; NULL is fine; returns NULL. */
 struct store *store_close(struct store *store);
 

@@ -39,7 +39,7 @@ struct committer {
     uint64_t first_line_seq;
     bool stop, busy, has_failed, retrying;
     struct timespec retry; /* when what nobody waits for is tried again */
-    char message[STORE_MESSAGE_MAX];
+    struct message message;
 };
 
 static void queue_init(struct queue *queue)
@@ -115,7 +115,7 @@ static void fill_batch(const struct change *changes, struct store_item *items,
 }
 
 /* Says once what the device indices mean. */
-static int keep_devices(struct committer *committer, char message[STORE_MESSAGE_MAX])
+static int keep_devices(struct committer *committer, struct message *message)
 {
     if (committer->devices_kept)
         return 0;
@@ -129,14 +129,14 @@ static int keep_devices(struct committer *committer, char message[STORE_MESSAGE_
         snprintf(devices[i].name, sizeof(devices[i].name), "%s", device->name);
         devices[i].bytes = device->memory_bytes;
     }
-    int r = store_devices(committer->start.store, devices, count, message, STORE_MESSAGE_MAX);
+    int r = store_devices(committer->start.store, devices, count, message);
     free(devices);
     committer->devices_kept = !r;
     return r;
 }
 
 static int commit(struct committer *committer, const struct change *changes,
-                  struct store_batch *batch, char message[STORE_MESSAGE_MAX])
+                  struct store_batch *batch, struct message *message)
 {
     size_t item_count = 0, usage_count = 0, change_count = 0;
     for (const struct change *c = changes; c; c = c->next) {
@@ -153,7 +153,7 @@ static int commit(struct committer *committer, const struct change *changes,
         committer->kept_count = 0;
     struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;
-    snprintf(message, STORE_MESSAGE_MAX, "There is not enough memory to write it down");
+    message_set(-ENOMEM, message, "There is not enough memory to write it down");
     if (items && replies && usages) {
         struct timespec boot, real;
         clock_gettime(CLOCK_BOOTTIME, &boot);
@@ -168,7 +168,7 @@ static int commit(struct committer *committer, const struct change *changes,
         fill_batch(changes, items, replies, usages, batch);
         r = keep_devices(committer, message);
         if (!r)
-            r = store_commit(committer->start.store, batch, message, STORE_MESSAGE_MAX);
+            r = store_commit(committer->start.store, batch, message);
     }
     free(items);
     free(replies);
@@ -212,7 +212,7 @@ static bool wait_for_work(struct committer *committer)
 static void *committer_thread(void *argument)
 {
     struct committer *committer = argument;
-    char message[STORE_MESSAGE_MAX];
+    struct message message;
     pthread_mutex_lock(&committer->lock);
     while (!committer->stop || (committer->queue.first && !committer->has_failed)) {
         if (!wait_for_work(committer))
@@ -222,7 +222,7 @@ static void *committer_thread(void *argument)
                                     .first_line_seq = committer->first_line_seq};
         committer->busy = true;
         pthread_mutex_unlock(&committer->lock);
-        int r = commit(committer, changes, &batch, message);
+        int r = commit(committer, changes, &batch, &message);
         if (!r)
             finish(committer, changes);
         pthread_mutex_lock(&committer->lock);
@@ -233,7 +233,7 @@ static void *committer_thread(void *argument)
             committer->has_failed = true;
             clock_gettime(CLOCK_MONOTONIC, &committer->retry);
             committer->retry.tv_sec += RETRY_S;
-            memcpy(committer->message, message, sizeof(message));
+            committer->message = message;
             eventfd_write(committer->fd, 1);
         }
         if (r || !committer->queue.first)
@@ -329,7 +329,7 @@ int committer_fd(const struct committer *committer)
     return committer->fd;
 }
 
-struct change *committer_take_failed(struct committer *committer, char message[STORE_MESSAGE_MAX])
+struct change *committer_take_failed(struct committer *committer, struct message *ret_message)
 {
     eventfd_t count;
     eventfd_read(committer->fd, &count);
@@ -342,7 +342,7 @@ struct change *committer_take_failed(struct committer *committer, char message[S
         queue_init(&committer->queue);
         queue_init(&committer->failed);
         committer->has_failed = false;
-        memcpy(message, committer->message, STORE_MESSAGE_MAX);
+        *ret_message = committer->message;
     }
     pthread_mutex_unlock(&committer->lock);
     return changes;

@@ -75,7 +75,7 @@ void committer_submit(struct committer *committer, struct change *change, int64_
 int committer_fd(const struct committer *committer);
 /* What failed and everything submitted after it, oldest first, with the message;
  * the committer goes on with what is submitted from now on. NULL: nothing failed. */
-struct change *committer_take_failed(struct committer *committer, char message[STORE_MESSAGE_MAX]);
+struct change *committer_take_failed(struct committer *committer, struct message *ret_message);
 /* Waits until nothing is queued, or something failed; false then. */
 bool committer_drain(struct committer *committer);
 

@@ -163,8 +163,7 @@ static int restore_reply(void *context, const struct store_reply *reply)
     return 0;
 }
 
-static int load(struct server *server, struct store_counters *ret_counters, char *message,
-                size_t size)
+static int load(struct server *server, struct store_counters *ret_counters, struct message *message)
 {
     struct restore *restore = calloc(1, sizeof(*restore));
     struct store_clock clock;
@@ -181,7 +180,7 @@ static int load(struct server *server, struct store_counters *ret_counters, char
     int r = store_clock_now(&clock);
     server->tree.offset_ns = r ? 0 : clock.offset_ns;
     if (!r)
-        r = store_load(server->store, &clock, &sink, ret_counters, message, size);
+        r = store_load(server->store, &clock, &sink, ret_counters, message);
     free(restore);
     return r;
 }
@@ -235,17 +234,17 @@ int recover_state(struct server *server)
     struct tree *tree = &server->tree;
     const struct gpu_list *list = &tree->shared->devices;
     struct store_counters counters = {0};
-    char message[STORE_MESSAGE_MAX] = "not enough memory";
+    struct message message = {"not enough memory"};
     int r = 0;
     for (uint32_t i = 0; i < list->count && !r; i++)
         r = add_device(server, &list->device[i], true);
     if (!r)
         r = find_kind(tree->shared->store)
-                ->open(tree->shared->state_dir, false, &server->store, message, sizeof(message));
+                ->open(tree->shared->state_dir, false, &server->store, &message);
     if (!r)
-        r = load(server, &counters, message, sizeof(message));
+        r = load(server, &counters, &message);
     if (r) {
-        log_say("cannot use the state in %s: %s", tree->shared->state_dir, message);
+        log_say("cannot use the state in %s: %s", tree->shared->state_dir, message.text);
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);

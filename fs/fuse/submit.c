@@ -241,7 +241,7 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    char text[STORE_MESSAGE_MAX + 64];
+    char text[MESSAGE_MAX + 64];
     snprintf(text, sizeof(text), "Nothing happened, because it could not be made durable: %s",
              message);
     status_set(server->tree.shared, change->uid, text);
@@ -266,19 +266,19 @@ static struct engine_event *take_events(struct change *changes)
 
 void submit_handle_failure(struct server *server)
 {
-    char message[STORE_MESSAGE_MAX] = "";
-    struct change *changes = committer_take_failed(server->committer, message);
+    struct message message = {""};
+    struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = take_events(changes);
     if (events) { /* else it was only what partitions used: that is tried again */
         take_back(server, events);
-        log_say("could not make changes durable: %s", message);
+        log_say("could not make changes durable: %s", message.text);
     }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {
         next = changes->next;
         for (size_t i = 0; i < changes->usage_count; i++)
             ledger_put_back(server->tree.ledger, changes->usages[i].id);
-        refuse_change(server, changes, message);
+        refuse_change(server, changes, message.text);
         committer_change_free(changes);
     }
     submit_events(server, NULL); /* what closing files ended */

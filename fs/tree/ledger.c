@@ -52,7 +52,7 @@ static uint32_t *find_place(const struct ledger *ledger, uint64_t id)
     return &ledger->places[slot];
 }
 
-/* Makes the hash table and the list of free places anew from the records. */
+/* Rebuilds the hash table and the list of free places from the records. */
 static void index_all(struct ledger *ledger)
 {
     memset(ledger->places, 0, 2 * (size_t)ledger->capacity * sizeof(*ledger->places));
@@ -104,7 +104,7 @@ static int grow(struct ledger *ledger, uint32_t capacity)
     return 0;
 }
 
-/* Frees what nobody will ask for: the partition ended and nothing is booked on it.
+/* Frees entries of partitions that ended and have nothing booked.
  * (One that ended can come back when its end could not be made durable.) */
 static void sweep(struct ledger *ledger)
 {

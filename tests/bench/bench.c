@@ -54,7 +54,7 @@ static void set_up(const char *dir, char **names, int count)
         snprintf(subject->chronos, sizeof(subject->chronos), "%s/chronos", path);
         bench.pids[bench.pid_count++] = open_mount(&subject->small, path, "small");
         bench.pids[bench.pid_count++] = open_mount(&subject->big, path, "big");
-        rows_fill(&bench, subject);
+        rows_fill(subject);
     }
     sync(); /* the disk still writes what the fill left */
     sleep(1);

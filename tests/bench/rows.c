@@ -285,10 +285,9 @@ static void add_memory(void *context, pid_t pid, pid_t tid)
         *(long *)context += rows_status(pid, tid, "RssAnon:");
 }
 
-void rows_fill(struct bench *bench, struct bench_subject *subject)
+void rows_fill(struct bench_subject *subject)
 {
     struct bench_mount *mounts[] = {&subject->small, &subject->big};
-    (void)bench;
     for (int i = 0; i < 2; i++) {
         char path[2 * BENCH_PATH];
         run_writers(mounts[i], BENCH_SMALL / WRITERS);

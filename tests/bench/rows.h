@@ -67,7 +67,7 @@ struct bench {
 };
 
 /* Makes the partitions that live all the time, and measures what they take. */
-void rows_fill(struct bench *bench, struct bench_subject *subject);
+void rows_fill(struct bench_subject *subject);
 
 /* Measures all rows once, into the samples of bench->round and bench->mode. */
 void rows_round(struct bench *bench);

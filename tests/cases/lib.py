@@ -362,6 +362,14 @@ def mounted(*arguments, **options):
         mount.close()
 
 
+def pocl():
+    """The file that names an OpenCL runtime on the processor to the loader."""
+    load = 'import ctypes; ctypes.CDLL("libpocl.so.2")'
+    if subprocess.run([sys.executable, '-c', load], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise Skip('no OpenCL runtime for the processor here')
+    return os.environ['POCL_ICD']
+
+
 def cgroup_mount():
     """Where a cgroup v2 that can be written is mounted, or None."""
     with open('/proc/self/mountinfo') as mounts:

@@ -100,7 +100,19 @@ def python(text, *args):
 
 
 class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what a launcher leaves is ours
+
+    def sweep(self):
+        """Whatever a test, passed or failed, has left."""
+        while pids := children(os.getpid()):
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
     def setUp(self):
+        self.addCleanup(self.sweep)
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
@@ -120,9 +132,7 @@ class Case(unittest.TestCase):
         process = subprocess.Popen(words(*program, **how), **options)
 
         def stop():
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
+            process.kill()
             process.wait()
             for file in process.stdout, process.stderr:
                 if file:
@@ -138,7 +148,6 @@ class Case(unittest.TestCase):
             return len(pids) == 1 and os.readlink(f"/proc/{pids[0]}/exe") != os.path.realpath(LAUNCHER)
         self.assertTrue(wait_for(runs))
         pid = children(process.pid)[0]
-        self.addCleanup(lambda: state(pid) and os.kill(pid, signal.SIGKILL))
         return pid
 
     def noted(self, count):
@@ -148,8 +157,6 @@ class Case(unittest.TestCase):
                 file.seek(0)
                 return [int(line) for line in file.read().splitlines()]
         self.assertTrue(wait_for(lambda: len(read()) >= count), read())
-        for pid in read():
-            self.addCleanup(lambda pid=pid: state(pid) and os.kill(pid, signal.SIGKILL))
         return read()
 
     def gone(self, pids, seconds=20):
@@ -312,8 +319,8 @@ class Signals(Case):
                 libc.sigqueue(target, int(number), value)
             self.assertEqual(self.line(process), number)
         self.assertEqual(process.stderr.readline(), "expired\n")
-        os.kill(process.pid, signal.SIGTERM)
-        self.assertEqual(self.line(process), signal.SIGTERM)
+        os.kill(process.pid, signal.SIGUSR2)
+        self.assertEqual(self.line(process), signal.SIGUSR2)
         process.kill()
         os.kill(pid, signal.SIGKILL)
         self.assertEqual(process.stderr.read(), "")
@@ -464,8 +471,8 @@ class Terminal(Case):
             return word in heard[-1]
         self.assertTrue(wait_for(said), self.all[:1000])
 
-    def run_in_shell(self, *program):
-        self.type(" ".join(words(*program)) + "\n")
+    def run_in_shell(self, *program, **how):
+        self.type(" ".join(words(*program, **how)) + "\n")
 
     def test_interrupt(self):
         for key, code in ("\x03", 130), ("\x1c", 131):
@@ -491,6 +498,15 @@ class Terminal(Case):
         self.assertEqual(self.expect("<>"), "")
         self.type("echo code $?\n")
         self.assertEqual(self.expect("<>"), "code 5\n")
+
+    def test_interrupt_while_waiting(self):
+        """The program is over, what it left is not: the terminal is ours again."""
+        self.run_in_shell("sh", "-c", "'trap \"\" TERM INT; setsid sleep 1000 & exit 3'", grace=1000000)
+        self.expect("left processes behind.*\n")
+        self.type("\x03")
+        self.expect("<>")
+        self.type("echo code $?\n")
+        self.assertEqual(self.expect("<>"), "code 3\n")
 
     def test_stop_and_go(self):
         self.run_in_shell("sh", "-c", "'echo up; read x; echo got $x; exit 6'")

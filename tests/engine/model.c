@@ -4,7 +4,8 @@
  * side. After each they must agree about everything that can be asked. Small
  * devices, few users and short lives make collisions the rule.
  *
- *   model [OPERATIONS]     CHRONOS_SEED=N repeats a run, CHRONOS_TEST_LIGHT=1 is short
+ *   model [OPERATIONS]     CHRONOS_SEED=N repeats a run, CHRONOS_TEST_LIGHT=1 is short,
+ *                          CHRONOS_LONG=1 is long
  *
  * Memory runs short now and then (--wrap=calloc): then nothing may have changed.
  */
@@ -743,7 +744,9 @@ static void finish(void)
 int main(int argc, char **argv)
 {
     const char *wanted = getenv("CHRONOS_SEED");
-    uint64_t total = getenv("CHRONOS_TEST_LIGHT") ? OPERATIONS / 20 : OPERATIONS;
+    uint64_t total = getenv("CHRONOS_TEST_LIGHT") ? OPERATIONS / 20
+                     : getenv("CHRONOS_LONG")     ? OPERATIONS * 200
+                                                  : OPERATIONS;
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);

@@ -91,9 +91,9 @@ static int see_reply(void *context, const struct store_reply *reply)
     return 0;
 }
 
-static void explained(int rc, const char *why)
+static void explained(int r, const char *text)
 {
-    if (rc > 0 || (rc < 0 && why[0] == '\0') || strchr(why, '\n') != NULL)
+    if (r > 0 || (r < 0 && text[0] == '\0') || strchr(text, '\n') != NULL)
         die("refused without a message");
 }
 
@@ -101,7 +101,7 @@ static void explained(int rc, const char *why)
 
 static int load(struct store *store, struct store_counters *counters)
 {
-    char why[STORE_MESSAGE_MAX] = "";
+    struct message why = {""};
     struct seen seen = {0};
     struct store_sink sink = {.context = &seen,
                               .setting = see_setting,
@@ -110,12 +110,12 @@ static int load(struct store *store, struct store_counters *counters)
                               .line = see_line,
                               .reply = see_reply,
                               .max_history = 100};
-    int rc = store_load(store, &boot, &sink, counters, why, sizeof(why));
-    explained(rc, why);
-    if (rc == 0 && (counters->next_id <= seen.last_id || counters->next_seq <= seen.last_seq ||
-                    counters->next_seq <= seen.last_line))
+    int r = store_load(store, &boot, &sink, counters, &why);
+    explained(r, why.text);
+    if (r == 0 && (counters->next_id <= seen.last_id || counters->next_seq <= seen.last_seq ||
+                   counters->next_seq <= seen.last_line))
         die("numbers would be used again");
-    return rc;
+    return r;
 }
 
 /* A create, a change and an end; whether it works depends on the damage. */
@@ -125,10 +125,10 @@ static void write_to(struct store *store, const struct store_counters *counters)
     struct engine_event events[3] = {0};
     struct store_item items[3];
     struct store_reply reply = {2, counters->next_id};
-    char why[STORE_MESSAGE_MAX] = "";
+    struct message why = {""};
 
-    int rc = store_devices(store, &device, 1, why, sizeof(why));
-    explained(rc, why);
+    int r = store_devices(store, &device, 1, &why);
+    explained(r, why.text);
     for (size_t i = 0; i < 3; i++) {
         events[i].kind = i == 0 ? EVENT_CREATED : i == 1 ? EVENT_RESIZED : EVENT_RELEASED;
         events[i].seq = counters->next_seq + i;
@@ -145,9 +145,9 @@ static void write_to(struct store *store, const struct store_counters *counters)
                                 .clock = boot,
                                 .retention_ns = 1,
                                 .first_line_seq = counters->next_seq};
-    if (rc == 0 && counters->next_seq < INT64_MAX - 3 && counters->next_id < INT64_MAX - 1) {
-        rc = store_commit(store, &batch, why, sizeof(why));
-        explained(rc, why);
+    if (r == 0 && counters->next_seq < INT64_MAX - 3 && counters->next_id < INT64_MAX - 1) {
+        r = store_commit(store, &batch, &why);
+        explained(r, why.text);
     }
 }
 
@@ -198,13 +198,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct store *store = NULL;
     struct store_counters counters = {0};
-    char why[STORE_MESSAGE_MAX] = "";
+    struct message why = {""};
     bool check = size % 2;
 
     put_file(data, size);
-    int rc = store_sqlite.open(directory(), check, &store, why, sizeof(why));
-    explained(rc, why);
-    if (rc == 0 && load(store, &counters) == 0)
+    int r = store_sqlite.open(directory(), check, &store, &why);
+    explained(r, why.text);
+    if (r == 0 && load(store, &counters) == 0)
         write_to(store, &counters);
     store_close(store);
     return 0;
@@ -217,7 +217,7 @@ static void add_events(struct store *store, uint64_t seq)
     struct engine_event events[2] = {0};
     struct store_item items[2] = {{&events[0], "a line", {0}},
                                   {&events[1], "another line", {5, 6}}};
-    char why[STORE_MESSAGE_MAX] = "";
+    struct message why = {""};
     for (size_t i = 0; i < 2; i++) {
         events[i].seq = seq + i;
         events[i].kind = i == 0 ? EVENT_CREATED : seq % 4 == 1 ? EVENT_EXPIRED : EVENT_SETTING;
@@ -244,8 +244,8 @@ static void add_events(struct store *store, uint64_t seq)
                                 .clock = boot,
                                 .mount_id = 77,
                                 .retention_ns = INT64_MAX};
-    if (store_commit(store, &batch, why, sizeof(why)) != 0)
-        die(why);
+    if (store_commit(store, &batch, &why) != 0)
+        die(why.text);
 }
 
 /* Copies the state file into the directory of seeds. */
@@ -259,15 +259,16 @@ static void copy_seed(const char *into, const char *name)
 
 static void write_seed(const char *into, uint64_t batches)
 {
-    char name[32], why[STORE_MESSAGE_MAX] = "";
+    struct message why = {""};
+    char name[32];
     struct store_device devices[2] = {{.key = "uuid:1", .name = "one", .bytes = 1 << 30},
                                       {.key = "uuid:2", .name = "two", .bytes = 1 << 30}};
     struct store *store = NULL;
     struct store_counters counters;
     remove_files();
-    if (store_sqlite.open(directory(), true, &store, why, sizeof(why)) != 0 ||
-        load(store, &counters) != 0 || store_devices(store, devices, 2, why, sizeof(why)) != 0)
-        die(why);
+    if (store_sqlite.open(directory(), true, &store, &why) != 0 || load(store, &counters) != 0 ||
+        store_devices(store, devices, 2, &why) != 0)
+        die(why.text);
     for (uint64_t i = 0; i < batches; i++)
         add_events(store, 1 + 2 * i);
     store_close(store);

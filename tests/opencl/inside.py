@@ -7,7 +7,7 @@ import os
 import lib
 from talk import Program
 
-POCL = '/etc/OpenCL/vendors/pocl.icd'
+POCL = os.environ['POCL_ICD']
 ICD = os.environ.get('OPENCL_ICD', POCL)
 LAYER = os.environ['OPENCL_LAYER']
 # Of 2 GiB each, else as large as what the machine has free just then.
@@ -16,8 +16,8 @@ ALLOCATION_FAILURE, OUT_OF_RESOURCES, DEVICE_NOT_FOUND = '-4', '-5', '-1'
 
 
 def mount(**options):
-    if not os.path.exists(ICD):
-        raise lib.Skip(f'{ICD} is not here')
+    if ICD == POCL:
+        lib.pocl()
     made = lib.Mount(opencl=True, environment=dict(DEVICES, POCL_CACHE_DIR=lib.T), **options)
     if ICD == POCL and made.read('gpu0', 'type') != 'CPU':
         raise lib.Skip('the loader cannot be told which drivers to use')

@@ -63,7 +63,7 @@ static int64_t commit(struct bench *bench, size_t count)
     static char lines[BATCH][STORE_LINE_MAX];
     struct store_item items[BATCH];
     struct store_reply replies[BATCH];
-    char why[STORE_MESSAGE_MAX] = "";
+    struct message why = {""};
 
     for (size_t i = 0; i < count; i++) {
         struct engine_event *event = &events[i];
@@ -98,8 +98,8 @@ static int64_t commit(struct bench *bench, size_t count)
                                 .first_line_seq =
                                     bench->next_seq > 4096 ? bench->next_seq - 4096 : 0};
     int64_t start = now_ns();
-    if (store_commit(bench->store, &batch, why, sizeof(why)) != 0)
-        die("commit", why);
+    if (store_commit(bench->store, &batch, &why) != 0)
+        die("commit", why.text);
     return now_ns() - start;
 }
 
@@ -108,17 +108,18 @@ static void prepare(struct bench *bench, const char *directory)
     struct store_device devices[8];
     struct store_sink sink = {0};
     struct store_counters counters;
-    char why[STORE_MESSAGE_MAX] = "", path[4096];
+    struct message why = {""};
+    char path[4096];
 
     store_clock_now(&bench->clock);
     for (int i = 0; i < 8; i++) {
         devices[i] = (struct store_device){.bytes = UINT64_C(80) << 30};
         snprintf(devices[i].key, sizeof(devices[i].key), "key%d", i);
     }
-    if (store_sqlite.open(directory, false, &bench->store, why, sizeof(why)) != 0 ||
-        store_load(bench->store, &bench->clock, &sink, &counters, why, sizeof(why)) != 0 ||
-        store_devices(bench->store, devices, 8, why, sizeof(why)) != 0)
-        die(directory, why);
+    if (store_sqlite.open(directory, false, &bench->store, &why) != 0 ||
+        store_load(bench->store, &bench->clock, &sink, &counters, &why) != 0 ||
+        store_devices(bench->store, devices, 8, &why) != 0)
+        die(directory, why.text);
     bench->next_id = counters.next_id;
     bench->next_seq = counters.next_seq;
     snprintf(path, sizeof(path), "%s/append", directory);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See store_help.h.
+ * See help.h.
  */
 #include "help.h"
 
@@ -82,7 +82,7 @@ void kept_clear(struct kept *kept)
 }
 
 int kept_load(struct kept *kept, struct store *store, const struct store_clock *clock,
-              size_t max_history, char *why, size_t size)
+              size_t max_history, struct message *why)
 {
     struct store_sink sink = {.context = kept,
                               .setting = keep_setting,
@@ -92,7 +92,7 @@ int kept_load(struct kept *kept, struct store *store, const struct store_clock *
                               .reply = keep_reply,
                               .max_history = max_history};
     kept_clear(kept);
-    return store_load(store, clock, &sink, &kept->counters, why, size);
+    return store_load(store, clock, &sink, &kept->counters, why);
 }
 
 const struct kept_partition *kept_find(const struct kept *kept, uint64_t id)

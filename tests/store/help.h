@@ -40,7 +40,7 @@ struct kept {
 void kept_clear(struct kept *kept);
 /* Loads with the newest `max_history` of history; the store's return code. */
 int kept_load(struct kept *kept, struct store *store, const struct store_clock *clock,
-              size_t max_history, char *why, size_t size);
+              size_t max_history, struct message *why);
 /* The loaded partition, or NULL. */
 const struct kept_partition *kept_find(const struct kept *kept, uint64_t id);
 

@@ -84,16 +84,16 @@ static struct run_leftover program_ended(void *context)
     const struct use *use = context;
     struct run_leftover leftover = {RUN_KEEP, 0};
     char word[32], grace[32], *members;
-    /* Where membership goes by parents, they must be seen before this process ends and
-     * leaves them without one: a read makes chronosfs look. */
-    if (tree_read_all(use->directory, "procs", &members) == 0)
+    if (use->own && tree_read(use->directory, "on_expiry", word, sizeof(word)) == 0 &&
+        tree_read(use->directory, "grace", grace, sizeof(grace)) == 0) {
+        leftover.grace_ms = (int64_t)number(grace) * 1000;
+        if (strcmp(word, "none") != 0)
+            leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
+    }
+    /* Where membership goes by parents, those that are kept must be seen before this
+     * process ends and leaves them without one: a read makes chronosfs look. */
+    if (leftover.action == RUN_KEEP && tree_read_all(use->directory, "procs", &members) == 0)
         free(members);
-    if (!use->own || tree_read(use->directory, "on_expiry", word, sizeof(word)) != 0 ||
-        tree_read(use->directory, "grace", grace, sizeof(grace)) != 0)
-        return leftover;
-    leftover.grace_ms = (int64_t)number(grace) * 1000;
-    if (strcmp(word, "none") != 0)
-        leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
     return leftover;
 }
 

@@ -155,8 +155,20 @@ static bool stop_self(const struct runner *self)
         sigprocmask(SIG_UNBLOCK, &stop, NULL);
         sigprocmask(SIG_BLOCK, &stop, NULL);
     }
-    sigtimedwait(&stop, NULL, &(struct timespec){0});
     return sigtimedwait(&go, NULL, &(struct timespec){0}) == SIGCONT || program_goes_on(self);
+}
+
+/* What came while this process was in the group came to the program too: passed on late,
+ * it would undo what was sent since. */
+static void drop_stops(void)
+{
+    static const int numbers[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        sigaddset(&set, numbers[i]);
+    while (sigtimedwait(&set, NULL, &(struct timespec){0}) > 0) {
+    }
 }
 
 /* The program was stopped. A program with a group of its own, such as a shell, gets the
@@ -177,6 +189,7 @@ static void follow_stop(struct runner *self, int number)
             kill(self->program, SIGCONT);
         }
         step_aside(self);
+        drop_stops();
     }
     if (terminal >= 0)
         close(terminal);

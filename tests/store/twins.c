@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file that is closed and opened again now and then against the same state that goes
+ * on in memory: what a store knows while it is open is what the file says.
+ */
+#include "fixture.h"
+#include "tests/check.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct store_kind *const kinds[] = {&store_sqlite, &store_memory};
+#define KIND_COUNT 2
+
+static void same_loads(const struct kept *a, const struct kept *b)
+{
+    ck_assert_uint_eq(a->partition_count, b->partition_count);
+    ck_assert_uint_eq(a->history_count, b->history_count);
+    ck_assert_uint_eq(a->setting_count, b->setting_count);
+    ck_assert_uint_eq(a->line_count, b->line_count);
+    ck_assert_uint_eq(a->reply_count, b->reply_count);
+    ck_assert_mem_eq(&a->counters, &b->counters, sizeof(a->counters));
+    for (size_t i = 0; i < a->partition_count; i++) {
+        same_partition(&a->partitions[i].p, &b->partitions[i].p);
+        ck_assert_uint_eq(a->partitions[i].p.change_seq, b->partitions[i].p.change_seq);
+        ck_assert_str_eq(a->partitions[i].device.key, b->partitions[i].device.key);
+        ck_assert_mem_eq(&a->partitions[i].usage, &b->partitions[i].usage,
+                         sizeof(a->partitions[i].usage));
+    }
+    for (size_t i = 0; i < a->history_count; i++) {
+        same_partition(&a->history[i].partition, &b->history[i].partition);
+        ck_assert_int_eq(a->history[i].end_wall_ns, b->history[i].end_wall_ns);
+        ck_assert_int_eq(a->history[i].how, b->history[i].how);
+        ck_assert_mem_eq(&a->history[i].usage, &b->history[i].usage, sizeof(a->history[i].usage));
+    }
+    for (size_t i = 0; i < a->setting_count; i++) {
+        ck_assert_str_eq(a->settings[i].key, b->settings[i].key);
+        ck_assert_str_eq(a->settings[i].value, b->settings[i].value);
+    }
+    for (size_t i = 0; i < a->line_count; i++)
+        ck_assert_str_eq(a->lines[i].text, b->lines[i].text);
+}
+
+/* A likely next event; `now_ns` moves. Some make no sense on purpose. */
+static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
+{
+    static const enum event_kind endings[] = {EVENT_EXPIRED, EVENT_RELEASED, EVENT_REVOKED,
+                                              EVENT_CLOSED};
+    char text[32];
+    *now_ns += rand() % HOUR_NS;
+    struct partition p = partition_make(*next_id, *now_ns, *now_ns + HOUR_NS);
+    p.device = (uint32_t)rand() % 3;
+    p.on_expiry = (uint32_t)rand() % 3, p.grace_ns = rand(), p.warn.ns = 1 + rand();
+    p.warn.signal = rand() % 2 ? SIGUSR1 : 0, p.warned = (uint32_t)rand() % 2;
+    snprintf(text, sizeof(text), "line %d", rand());
+    int dice = rand() % 10;
+    if (dice < 4) {
+        attempt_add(&attempt, seq, EVENT_CREATED, &p, text);
+        ++*next_id;
+    } else if (dice < 9) {
+        p.id = 1 + (uint64_t)rand() % *next_id;
+        if (dice == 4)
+            attempt_note(&attempt, seq, &p, rand() % 2, text);
+        else
+            attempt_add(&attempt, seq, dice < 6 ? EVENT_ENDING : endings[rand() % 4], &p, text);
+    } else {
+        snprintf(text, sizeof(text), "key%d", rand() % 5);
+        attempt_set(&attempt, seq, text, rand() % 3 == 0 ? "" : "value");
+    }
+}
+
+START_TEST(twins)
+{
+    struct store *stores[KIND_COUNT] = {NULL};
+    static struct kept twin[KIND_COUNT];
+    struct store_clock clock = boot;
+    uint64_t seq = 1, next_id = 1, good = 0;
+    int64_t now_ns = 0;
+
+    srand((unsigned)_i + 1);
+    for (int round = 0; round < 400; round++) {
+        for (int k = 0; k < KIND_COUNT && round % 50 == 0; k++) {
+            if (kinds[k] != &store_memory)
+                stores[k] = store_close(stores[k]);
+            if (stores[k] == NULL)
+                ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], &why), 0);
+            ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, &why), 0);
+            store = stores[k];
+            give_devices(3, &clock);
+            store = NULL;
+        }
+        if (round % 50 == 0)
+            same_loads(&twin[0], &twin[1]);
+        attempt_begin(&attempt, &clock);
+        for (int i = 1 + rand() % 3; i > 0; i--)
+            random_item(seq++, &next_id, &now_ns);
+        attempt_reply(&attempt, (uint64_t)rand(), 1);
+        attempt_usage(&attempt, 1 + (uint64_t)rand() % next_id, (uint64_t)rand(), (uint64_t)rand());
+        attempt.items[0].usage.gpu_ns = (uint64_t)rand();
+        attempt.batch.first_line_seq = seq > 50 ? seq - 50 : 0;
+        int r = store_commit(stores[0], &attempt.batch, &why);
+        ck_assert_int_eq(store_commit(stores[1], &attempt.batch, &why), r);
+        good += r == 0;
+        if (round % 100 == 99) { /* a reboot, and the clock a little off */
+            snprintf(clock.boot_id, sizeof(clock.boot_id), "boot %d", round);
+            clock.offset_ns += 12345;
+        }
+    }
+    ck_assert_uint_gt(good, 100);
+    for (int k = 0; k < KIND_COUNT; k++) {
+        kept_clear(&twin[k]);
+        store_close(stores[k]);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    TCase *all = check_case("store-twins", fixture_setup, fixture_teardown);
+    tcase_add_loop_test(all, twins, 0, 3);
+    return check_run("store-twins", all);
+}
