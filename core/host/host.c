@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host thread's thread: what is due when; see host.h. A map of the rest:
+ * The host thread: what is due when; see host.h. A map of the rest:
  *
- *   mailbox.c       work items in, results out
- *   joining.c       a process comes to belong to a partition
- *   ladder.c        what happens to processes at the end
- *   warning.c       the signal before the end
- *   sampling.c      what drivers tell, by partition
- *   gating.c        who can open device nodes
- *   watching.c      what becomes of programs outside of partitions
- *   holdings.c      who holds what
+ *   work.c         work items in, results out
+ *   join.c         a process comes to belong to a partition
+ *   terminate.c    what happens to processes at the end
+ *   warn.c         the signal before the end
+ *   telemetry.c    what drivers tell, by partition
+ *   access.c       who can open device nodes
+ *   police.c       what becomes of programs outside of partitions
+ *   allocations.c  who holds what
  */
 #include "host.h"
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "internal.h"
 
@@ -24,30 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
-static int64_t boot_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_BOOTTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 /* -- telling -------------------------------------------------------------------- */
-
-void host_note(void *context, const struct partition *partition, const char *word,
-               const char *details)
-{
-    struct host_result *result = host_result_new(RESULT_NOTE);
-    if (!result)
-        return;
-    result->partition = *partition;
-    snprintf(result->word, sizeof(result->word), "%s", word);
-    snprintf(result->message, sizeof(result->message), "%s", details);
-    host_report(context, result);
-}
 
 /* A note of the watchdog or the gate; id 0: about no partition. */
 static void tell_police_note(void *context, uint64_t id, uint32_t device, const char *word,
@@ -65,11 +45,12 @@ static void tell_access_note(void *context, const char *word, const char *detail
 
 static void tell_status(void *context, uint32_t uid, const char *message)
 {
-    struct host_result *result = host_result_new(RESULT_STATUS);
+    size_t bytes = strlen(message) + 1;
+    struct host_result *result = host_result_new(RESULT_STATUS, bytes);
     if (!result)
         return;
-    result->uid = uid;
-    snprintf(result->message, sizeof(result->message), "%s", message);
+    result->status_uid = uid;
+    memcpy(result->message, message, bytes);
     host_report(context, result);
 }
 
@@ -87,21 +68,21 @@ static void look(struct host *host, uint64_t id, int64_t asked_ns)
     struct looked *last = &host->looked[id % HOST_LOOKED];
     if (last->id == id && last->at_ns >= asked_ns)
         return;
-    struct host_result *result = host_result_new(RESULT_LOOKED);
+    struct host_result *result = host_result_new(RESULT_LOOKED, 0);
     if (!result)
         return;
     if (!host->scans || host->seen_ns < asked_ns) {
-        host->seen_ns = boot_ns(); /* one scan is for all partitions */
+        host->seen_ns = clock_boottime_ns(); /* one scan is for all partitions */
         proctrack_scan(host->proctrack);
     }
     *last = (struct looked){id, host->seen_ns};
     result->id = id;
-    result->at_ns = last->at_ns;
-    FILE *file = open_memstream(&result->text, &result->length);
+    result->looked.asked_ns = last->at_ns;
+    FILE *file = open_memstream(&result->looked.text, &result->looked.length);
     if (file) {
         proctrack_members(host->proctrack, id, member_line, file);
         if (fclose(file) != 0)
-            result->length = 0;
+            result->looked.length = 0;
     }
     host_report(host, result);
 }
@@ -128,24 +109,25 @@ static void leave(struct host *host, const struct partition *partition)
 
 static void note_event(struct host *host, const struct work_item *item)
 {
-    const struct partition *partition = &item->partition;
-    if (event_kind_is_end(item->event)) {
+    const struct partition *partition = &item->event.partition;
+    const enum event_kind kind = item->event.kind;
+    if (event_kind_is_end(kind)) {
         leave(host, partition);
         access_touch(host->access);
         return;
     }
     /* An end by time comes past the changes that were not yet durable. Now, and not
      * when this round began: the end may have come since. */
-    if (partition->end_ns <= boot_ns()) {
+    if (partition->end_ns <= clock_boottime_ns()) {
         allocations_drop(&host->allocations, partition->id);
         return;
     }
     /* Other changes let nobody else in: a name can change a thousand times a second. */
-    if (item->event == EVENT_CREATED || item->event == EVENT_HANDED)
+    if (kind == EVENT_CREATED || kind == EVENT_HANDED)
         access_touch(host->access);
     if (allocations_put(&host->allocations, partition))
         log_say("not enough memory to remember who holds p%" PRIu64, partition->id);
-    if (item->event == EVENT_WARNED)
+    if (kind == EVENT_WARNED)
         host_warn(host, partition);
 }
 
@@ -158,32 +140,34 @@ static void set_policy(struct host *host, const struct host_policy *policy)
     police_set(host->police, &police);
 }
 
-/* Whoever has joined can open the nodes. */
-static void join(struct host *host, const struct work_item *item)
-{
-    access_step(host->access, host->now_ns);
-    host_do_join(host, &item->join, item->answer);
-}
-
 static void run_item(struct host *host, const struct work_item *item)
 {
-    if (item->kind == WORK_JOIN)
-        join(host, item);
-    else if (item->kind == WORK_POLICY)
-        set_policy(host, &item->policy);
-    else if (item->kind == WORK_LOOK && item->id == HOST_USAGE)
-        want_usage(host, item->at_ns);
-    else if (item->kind == WORK_LOOK)
-        look(host, item->id, item->at_ns);
-    else
+    switch (item->kind) {
+    case WORK_JOIN:
+        access_step(host->access, host->now_ns); /* a process that has joined can open the nodes */
+        host_do_join(host, &item->join.asked, item->join.answer);
+        break;
+    case WORK_LOOK:
+        if (item->look.id == HOST_USAGE)
+            want_usage(host, item->look.asked_ns);
+        else
+            look(host, item->look.id, item->look.asked_ns);
+        break;
+    case WORK_EVENT:
         note_event(host, item);
+        break;
+    case WORK_POLICY:
+        set_policy(host, &item->policy);
+        break;
+    }
 }
 
 static void run_items(struct host *host)
 {
-    struct work_item *item = host_take_items(host);
-    for (struct work_item *next; item; item = next) {
-        next = item->next;
+    struct mail *mail = mailbox_take(&host->thread.in);
+    for (struct mail *next; mail; mail = next) {
+        next = mail->next;
+        struct work_item *item = (struct work_item *)mail;
         run_item(host, item);
         free(item);
     }
@@ -193,12 +177,12 @@ static void run_items(struct host *host)
 
 static void tell_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns)
 {
-    struct host_result *result = host_result_new(RESULT_USAGE);
+    struct host_result *result = host_result_new(RESULT_USAGE, 0);
     if (!result)
         return;
     result->id = id;
-    result->bytes = bytes;
-    result->busy_ns = busy_more_ns;
+    result->usage.bytes = bytes;
+    result->usage.busy_more_ns = busy_more_ns;
     host_report(context, result);
 }
 
@@ -221,7 +205,7 @@ static void tell_state(struct host *host)
     police_count(host->police, &state.watchdog);
     if (!memcmp(&state, &host->state, sizeof(state)))
         return;
-    struct host_result *result = host_result_new(RESULT_STATE);
+    struct host_result *result = host_result_new(RESULT_STATE, 0);
     if (result)
         result->state = malloc(sizeof(*result->state));
     if (!result || !result->state) {
@@ -263,9 +247,9 @@ static void take_sample(struct host *host)
     police_look(host->police, host->now_ns, telemetry_last(host->telemetry));
     tell_state(host);
     find_empty(host);
-    struct host_result *result = host_result_new(RESULT_SAMPLED);
+    struct host_result *result = host_result_new(RESULT_SAMPLED, 0);
     if (result)
-        result->at_ns = asked_ns + SAMPLE_NS;
+        result->sampled_ns = asked_ns + SAMPLE_NS;
     host_report(host, result);
     if (host->usage_wanted_ns > asked_ns + SAMPLE_NS)
         telemetry_ask(host->telemetry, host->now_ns);
@@ -370,7 +354,7 @@ static int begin(struct host *host)
     if (r)
         return r;
     host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
-    host->now_ns = boot_ns();
+    host->now_ns = clock_boottime_ns();
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         r = allocations_put(&host->allocations, &host->start.live[i]);
     if (!r)
@@ -412,7 +396,7 @@ static int time_left_ms(struct host *host)
         next_ns = host->scanned_ns + SCAN_NS;
     if (next_ns == INT64_MAX)
         return -1;
-    int64_t left_ms = (next_ns - boot_ns() + 999999) / 1000000;
+    int64_t left_ms = (next_ns - clock_boottime_ns() + 999999) / 1000000;
     return left_ms < 0 ? 0 : left_ms > 3600000 ? 3600000 : (int)left_ms;
 }
 
@@ -431,11 +415,11 @@ static void *host_thread(void *argument)
     if (begin(host))
         abort(); /* the next worker tries again */
     for (;;) {
-        struct pollfd fds[] = {{.fd = host->work_fd, .events = POLLIN},
+        struct pollfd fds[] = {{.fd = host->thread.in.fd, .events = POLLIN},
                                {.fd = telemetry_fd(host->telemetry), .events = POLLIN},
                                {.fd = access_fd(host->access), .events = POLLIN}};
-        poll(fds, 3, host_rest(host, is_attentive(host)) ? time_left_ms(host) : 0);
-        host->now_ns = boot_ns();
+        poll(fds, 3, mailbox_rest(&host->thread.in, is_attentive(host)) ? time_left_ms(host) : 0);
+        host->now_ns = clock_boottime_ns();
         if (fds[1].revents)
             take_sample(host);
         run_items(host);
@@ -450,23 +434,22 @@ static void *host_thread(void *argument)
     return NULL;
 }
 
+/* So many work items that nobody is waiting for may pile up. */
+#define LAZY_MAX 256
+
 int host_new(const struct host_start *start, struct host **ret_host)
 {
     struct host *host = calloc(1, sizeof(*host));
     if (!host)
         return -ENOMEM;
     host->start = *start;
-    host->last_item = &host->first_item;
-    host->last_result = &host->first_result;
-    host->work_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    host->result_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (host->work_fd < 0 || host->result_fd < 0)
-        return -errno;
-    pthread_mutex_init(&host->lock, NULL);
-    /* It ends with the process: whoever waits for something that hangs cannot be
-     * waited for. */
-    int r = -pthread_create(&host->thread, NULL, host_thread, host);
-    if (!r)
-        *ret_host = host;
-    return r;
+    /* It ends with the process: what hangs cannot be waited for. */
+    int r = mailbox_thread_start(&host->thread, host_thread, host);
+    if (r) {
+        free(host);
+        return r;
+    }
+    host->thread.in.lazy_max = LAZY_MAX;
+    *ret_host = host;
+    return 0;
 }

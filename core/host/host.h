@@ -4,7 +4,7 @@
  * whatever touches processes and drivers can block. It owns the process tracker (who
  * belongs to a partition), the usage reader (what drivers tell), the ladder (what happens to
  * processes at the end), the gate (who can open device nodes) and the watchdog. The loop and the
- * committer give it work items; what it finds out comes back as news, which the loop takes when
+ * committer give it work items; what it finds out comes back as results, which the loop takes when
  * host_fd is readable. It must not know the tree, the engine or FUSE.
  */
 #ifndef CHRONOS_HOST_HOST_H
@@ -12,6 +12,7 @@
 
 #include "watchdog.h"
 
+#include "core/base/mailbox.h"
 #include "core/engine/engine.h"
 #include "core/gpu/gpu.h"
 
@@ -44,7 +45,7 @@ struct host_start {
 
 /* Starts the thread. 0 or -errno. */
 int host_new(const struct host_start *start, struct host **ret_host);
-/* Readable (an eventfd) when there is news. */
+/* Readable (an eventfd) when there are results. */
 int host_fd(const struct host *host);
 
 /* -- work items; any thread ------------------------------------------------------ */
@@ -73,17 +74,7 @@ int host_policy(struct host *host, const struct host_policy *policy);
  * taken back. */
 void host_events(struct host *host, const struct engine_event *events, bool certain);
 
-/* -- news; the loop ------------------------------------------------------------ */
-
-enum host_result_kind {
-    RESULT_JOINED,  /* tag, result, message */
-    RESULT_LOOKED,  /* id, at_ns, text: its members, a line each */
-    RESULT_USAGE,   /* id, bytes, busy_ns: what the driver tells of it, and how much more */
-    RESULT_SAMPLED, /* at_ns: all of a sample that was asked for then has been told */
-    RESULT_NOTE,    /* partition, word, message: details for the log */
-    RESULT_STATUS,  /* uid, message: for the status of a user */
-    RESULT_STATE,   /* state: what there is to keep limits with */
-};
+/* -- results; the loop ------------------------------------------------------------ */
 
 /* What keeps what, in words for `enforcement`. */
 struct host_state {
@@ -99,25 +90,46 @@ struct host_state {
     struct watchdog_counts watchdog;
 };
 
-struct host_result {
-    struct host_result *next;
-    enum host_result_kind kind;
-    uint64_t tag;
-    int result; /* 0, -errno or a refusal code */
-    uint32_t uid;
-    uint64_t id;
-    int64_t at_ns;
-    uint64_t bytes, busy_ns;
-    struct partition partition;
-    char word[24];
-    char message[ENGINE_MESSAGE_MAX];
-    char *text; /* owned */
-    size_t length;
-    struct host_state *state; /* owned */
+enum host_result_kind {
+    RESULT_JOINED,  /* what became of a host_join */
+    RESULT_LOOKED,  /* the members of a partition */
+    RESULT_USAGE,   /* what the driver tells of a partition */
+    RESULT_SAMPLED, /* all of a sample that was asked for at sampled_ns has been told */
+    RESULT_NOTE,    /* details for the log */
+    RESULT_STATUS,  /* for the status of a user */
+    RESULT_STATE,   /* what there is to keep limits with */
 };
 
-/* All news, oldest first; NULL none. The caller frees each with host_result_free. */
-struct host_result *host_take_results(struct host *host);
+struct host_result {
+    struct mail mail;
+    enum host_result_kind kind;
+    uint64_t id; /* the partition it is about */
+    union {
+        struct {
+            uint64_t tag;
+            int result; /* 0, -errno or a refusal code */
+        } joined;
+        struct {
+            int64_t asked_ns; /* for all who asked then or earlier */
+            char *text;       /* a pid a line; owned */
+            size_t length;
+        } looked;
+        struct {
+            uint64_t bytes, busy_more_ns;
+        } usage;
+        int64_t sampled_ns;
+        struct {
+            struct partition partition;
+            char word[24];
+        } note;
+        uint32_t status_uid;
+        struct host_state *state; /* owned */
+    };
+    char message[]; /* RESULT_JOINED, RESULT_NOTE, RESULT_STATUS */
+};
+
+/* All results, oldest first: each mail is a struct host_result, which the caller frees. */
+struct mail *host_take_results(struct host *host);
 struct host_result *host_result_free(struct host_result *result);
 
 #endif

@@ -10,22 +10,29 @@
 #include "telemetry.h"
 #include "terminate.h"
 
+#include "core/base/mailbox.h"
 #include "core/proctrack/proctrack.h"
-
-#include <pthread.h>
 
 enum work_kind { WORK_JOIN, WORK_LOOK, WORK_EVENT, WORK_POLICY };
 
 struct work_item {
-    struct work_item *next;
+    struct mail mail;
     enum work_kind kind;
-    struct host_join join;
-    struct host_result *answer; /* to the join: who waits for it always gets one */
-    uint64_t id;
-    int64_t at_ns;
-    enum event_kind event;
-    struct partition partition;
-    struct host_policy policy;
+    union {
+        struct {
+            struct host_join asked;
+            struct host_result *answer; /* the writer waits: it always gets one */
+        } join;
+        struct {
+            uint64_t id;
+            int64_t asked_ns;
+        } look;
+        struct {
+            enum event_kind kind;
+            struct partition partition;
+        } event;
+        struct host_policy policy;
+    };
 };
 
 #define HOST_LOOKED 256u
@@ -36,8 +43,7 @@ struct looked {
     int64_t at_ns;
 };
 
-/* Everything below `lock` may be touched by any thread under it, all else by the
- * host thread's own only. */
+/* Only the host thread touches it, but for `thread`. */
 struct host {
     struct host_start start;
     struct proctrack *proctrack;
@@ -58,30 +64,21 @@ struct host {
     struct looked looked[HOST_LOOKED];
     struct host_policy policy;
     int64_t now_ns;
-    pthread_t thread;
-    int work_fd, result_fd;
-    pthread_mutex_t lock;
-    struct work_item *first_item, **last_item;
-    size_t item_count;
-    bool attentive; /* it wants to know at once what happens to partitions */
-    struct host_result *first_result, **last_result;
+    struct mailbox_thread thread; /* work items in, results out */
 };
 
-/* News to be filled and told, or NULL (said on the log). */
-struct host_result *host_result_new(enum host_result_kind kind);
-/* Hands news to the loop; NULL is dropped. */
+/* A result to be filled and reported, all zero, with room for a message; or NULL (said on
+ * the log). */
+struct host_result *host_result_new(enum host_result_kind kind, size_t message_bytes);
+/* Hands a result to the loop; NULL is dropped. */
 void host_report(struct host *host, struct host_result *result);
-/* All work items, oldest first; the caller frees them. NULL: none. */
-struct work_item *host_take_items(struct host *host);
-/* Before waiting: whether there is nothing that cannot wait. */
-bool host_rest(struct host *host, bool attentive);
 /* Has the log tell of something that happened to a partition's programs; `context` is
- * the keeper. */
+ * the host. */
 void host_note(void *context, const struct partition *partition, const char *word,
                const char *details);
-/* warning.c: sends the signal that comes with a warning, and tells. */
+/* warn.c: sends the signal that comes with a warning, and tells. */
 void host_warn(struct host *host, const struct partition *partition);
-/* joining.c: does what was asked, and tells the outcome with `answer`. */
+/* join.c: does what was asked, and reports the outcome with `answer`. */
 void host_do_join(struct host *host, const struct host_join *join, struct host_result *answer);
 
 #endif

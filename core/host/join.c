@@ -47,7 +47,7 @@ static int translate(const struct host *host, const struct host_join *join, int3
 
 static int refuse(struct host_result *result, int code, const char *format, int32_t pid)
 {
-    snprintf(result->message, sizeof(result->message), format, (int)pid);
+    snprintf(result->message, ENGINE_MESSAGE_MAX, format, (int)pid);
     return code;
 }
 
@@ -106,21 +106,21 @@ static int join(struct host *host, const struct host_join *join, struct host_res
     if (r == -EAGAIN)
         return refuse(result, r, "Process %d changes its user again and again", join->pid);
     if (!r)
-        snprintf(result->message, sizeof(result->message), "Process %d belongs to p%" PRIu64,
-                 (int)pid, join->id);
+        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64, (int)pid,
+                 join->id);
     else
-        snprintf(result->message, sizeof(result->message), "%s", message.text);
+        snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
     return r;
 }
 
 void host_do_join(struct host *host, const struct host_join *asked, struct host_result *result)
 {
     struct allocation allocation = {.id = asked->id};
-    result->tag = asked->tag;
+    result->joined.tag = asked->tag;
     result->id = asked->id;
     /* Noted first: whatever comes of it, the end looks for members. */
-    result->result = allocations_copy(&host->occupied, &allocation);
-    if (!result->result)
-        result->result = join(host, asked, result);
+    result->joined.result = allocations_copy(&host->occupied, &allocation);
+    if (!result->joined.result)
+        result->joined.result = join(host, asked, result);
     host_report(host, result);
 }

@@ -59,8 +59,6 @@ struct change *committer_change_free(struct change *change)
 {
     if (change) {
         engine_events_free(change->events);
-        free(change->lines);
-        free(change->items);
         free(change->usages);
         free(change);
     }

@@ -31,16 +31,15 @@ struct reply {
 struct change {
     struct change *next;
     struct engine_event *events; /* owned; NULL when nothing must be durable */
-    char *lines;                 /* owned: STORE_LINE_MAX bytes an event */
-    struct store_item *items;    /* owned: one an event */
     size_t event_count;
     struct store_partition_usage *usages; /* owned; kept with whatever is made durable */
     size_t usage_count;
     struct reply reply;
-    uint64_t unique, result; /* of the request, and what its answer was */
-    uint32_t uid;            /* who is told when it fails */
-    bool after_resent;       /* when it was decided every repeated request had been read */
-    uint64_t fh;             /* whose read-back is taken back when it fails; 0 none */
+    uint64_t unique, result;   /* of the request, and what its answer was */
+    uint32_t uid;              /* who is told when it fails */
+    bool after_resent;         /* when it was decided every repeated request had been read */
+    uint64_t fh;               /* whose read-back is taken back when it fails; 0 none */
+    struct store_item items[]; /* one an event; their lines lie behind them */
 };
 
 struct change *committer_change_free(struct change *change);

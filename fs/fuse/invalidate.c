@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telling the kernel to forget; see forget.h. */
+/* Telling the kernel to forget; see invalidate.h. */
 #include "invalidate.h"
 
-#include "fs/tree/tree.h"
+#include "core/gpu/gpu.h"
+#include "fs/tree/files.h"
 #include "session.h"
 
 static void forget_files(struct session *session, enum dir_kind dir, uint64_t object)
 {
-    for (const struct file_row *row = tree_rows(dir); row->name; row++) {
+    for (const struct file_row *row = tree_table[dir].rows; row->name; row++) {
         struct node file = {.dir = dir, .object = object, .file = tree_node_hash(row->name)};
         session_forget_node(session, tree_node_id(&file));
     }

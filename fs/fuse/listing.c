@@ -8,11 +8,10 @@
 
 void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct node node;
-    struct server *server = ops_enter(req, ino, &node);
-    if (!server)
+    struct query query;
+    if (!reply_enter(req, ino, &query))
         return;
-    if (tree_alive(&server->tree, &node))
+    if (tree_alive(&query.server->tree, &query.node))
         fuse_reply_open(req, fi);
     else
         fuse_reply_err(req, ENOENT);
@@ -41,11 +40,11 @@ static bool list_entry(struct listing *listing, const char *name, struct fuse_en
 }
 
 /* Cookies 1 and 2 follow the dots; those of the tree are moved up by 2. */
-static bool list_dots(struct server *server, struct listing *listing, const struct node *dir,
+static bool list_dots(struct tree *tree, struct listing *listing, const struct node *dir,
                       off_t *offset)
 {
     for (; *offset < 2; ++*offset) {
-        struct node node = *offset ? tree_parent(&server->tree, dir) : *dir;
+        struct node node = *offset ? tree_parent(tree, dir) : *dir;
         struct fuse_entry_param entry = {.ino = 0};
         entry.attr.st_ino = tree_node_id(&node);
         entry.attr.st_mode = S_IFDIR;
@@ -55,19 +54,20 @@ static bool list_dots(struct server *server, struct listing *listing, const stru
     return true;
 }
 
-static void fill_listing(struct server *server, struct listing *listing, const struct node *dir,
-                         off_t offset)
+static void fill_listing(const struct query *query, struct listing *listing)
 {
+    struct tree *tree = &query->server->tree;
+    const struct node *dir = &query->node;
+    off_t offset = query->offset;
     char name[80];
     struct node child;
-    uint64_t cookie;
-    if (!list_dots(server, listing, dir, &offset))
+    if (!list_dots(tree, listing, dir, &offset))
         return;
-    cookie = (uint64_t)offset - 2;
-    while (tree_next_child(&server->tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
+    uint64_t cookie = (uint64_t)offset - 2;
+    while (tree_next_child(tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
         struct fuse_entry_param entry = {.ino = 0};
         if (listing->plus) {
-            if (ops_fill_entry(server, &child, fuse_req_ctx(listing->req)->uid, &entry))
+            if (reply_fill_entry(query, &child, &entry))
                 continue;
         } else {
             entry.attr.st_ino = tree_node_id(&child);
@@ -80,11 +80,11 @@ static void fill_listing(struct server *server, struct listing *listing, const s
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
-    struct node dir;
-    struct server *server = ops_enter(req, ino, &dir);
-    if (!server)
+    struct query query;
+    if (!reply_enter(req, ino, &query))
         return;
-    if (!tree_alive(&server->tree, &dir)) {
+    query.offset = offset;
+    if (!tree_alive(&query.server->tree, &query.node)) {
         fuse_reply_err(req, ENOENT);
         return;
     }
@@ -93,7 +93,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    fill_listing(server, &listing, &dir, offset);
+    fill_listing(&query, &listing);
     fuse_reply_buf(req, listing.buffer, listing.used);
     free(listing.buffer);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests of the kernel that only ask. Everything is decided first and answered
- * once, at once. Directories are in listing.c, polls in polling.c, and what changes
- * something in writes.c.
+ * Requests of the kernel that only ask: each is decided first and answered once. Here is
+ * also the table of all handlers; listing.c and write.c have the others.
  */
 #include "fs/tree/caller.h"
 #include "server.h"
@@ -11,87 +10,6 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-struct server *ops_server(fuse_req_t req)
-{
-    return fuse_req_userdata(req);
-}
-
-int ops_errno(int result)
-{
-    switch (result) {
-    case REFUSED_INVALID:
-        return EINVAL;
-    case REFUSED_NO_SPACE:
-        return ENOSPC;
-    case REFUSED_QUOTA:
-        return EDQUOT;
-    case REFUSED_PERMISSION:
-        return EPERM;
-    case REFUSED_BUSY:
-        return EBUSY;
-    case REFUSED_GONE:
-        return ENODEV;
-    default:
-        return result < 0 ? -result : EIO;
-    }
-}
-
-static struct timespec timespec_of(int64_t ns)
-{
-    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_SECOND),
-                          .tv_nsec = (long)(ns % NS_PER_SECOND)};
-    if (ts.tv_nsec < 0) {
-        ts.tv_nsec += (long)NS_PER_SECOND;
-        ts.tv_sec--;
-    }
-    return ts;
-}
-
-void ops_stat(const struct attributes *attributes, struct stat *ret_stat)
-{
-    memset(ret_stat, 0, sizeof(*ret_stat));
-    ret_stat->st_ino = attributes->id;
-    ret_stat->st_mode = attributes->mode;
-    ret_stat->st_nlink = 1;
-    ret_stat->st_uid = attributes->uid;
-    ret_stat->st_gid = attributes->gid;
-    ret_stat->st_size = (off_t)attributes->size;
-    ret_stat->st_blocks = (blkcnt_t)attributes->blocks;
-    ret_stat->st_blksize = 4096;
-    ret_stat->st_mtim = timespec_of(attributes->mtime_ns);
-    ret_stat->st_atim = ret_stat->st_mtim;
-    ret_stat->st_ctim = timespec_of(attributes->ctime_ns);
-}
-
-struct server *ops_enter(fuse_req_t req, fuse_ino_t ino, struct node *ret_node)
-{
-    struct server *server = ops_server(req);
-    submit_tick(server);
-    if (tree_node_from_id(ino, ret_node))
-        return server;
-    fuse_reply_err(req, ENOENT);
-    return NULL;
-}
-
-int ops_fill_entry(struct server *server, const struct node *node, uint32_t uid,
-                   struct fuse_entry_param *entry)
-{
-    struct attributes attributes;
-    int r = tree_attributes(&server->tree, node, uid, &attributes);
-    if (r)
-        return r;
-    memset(entry, 0, sizeof(*entry));
-    entry->ino = attributes.id;
-    entry->generation = 1;
-    entry->attr_timeout = attributes.attr_timeout_s;
-    entry->entry_timeout = attributes.entry_timeout_s;
-    ops_stat(&attributes, &entry->attr);
-    return 0;
-}
 
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -99,7 +17,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
     /* truncation comes with the open; nothing is read ahead, written back or spliced */
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-    conn->max_write = LINK_WRITE_MAX;
+    conn->max_write = SESSION_WRITE_MAX;
     /* Whoever writes waits for us: who it is, is looked up by its pid (caller.c). */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
@@ -108,16 +26,16 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 
 static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct node dir, child;
-    struct fuse_entry_param entry;
-    struct server *server = ops_enter(req, parent, &dir);
-    if (!server)
+    struct query query;
+    if (!reply_enter(req, parent, &query))
         return;
+    struct node child;
+    struct fuse_entry_param entry;
     int r = -ENOENT;
-    if (tree_lookup(&server->tree, &dir, name, &child))
-        r = ops_fill_entry(server, &child, fuse_req_ctx(req)->uid, &entry);
+    if (tree_lookup(&query.server->tree, &query.node, name, &child))
+        r = reply_fill_entry(&query, &child, &entry);
     if (r)
-        fuse_reply_err(req, r == -ENODEV ? ENOENT : -r);
+        reply_error(req, r == -ENODEV ? -ENOENT : r);
     else
         fuse_reply_entry(req, &entry);
 }
@@ -137,32 +55,35 @@ static void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_da
     fuse_reply_none(req);
 }
 
-void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void answer_getattr(const struct query *query)
 {
-    (void)fi;
-    struct node node;
     struct attributes attributes;
     struct stat st;
-    struct server *server = ops_enter(req, ino, &node);
-    if (!server || deferred_add(server, LATER_GETATTR, req, &node, ino, 0, NULL))
-        return;
-    int r = tree_attributes(&server->tree, &node, fuse_req_ctx(req)->uid, &attributes);
+    int r = tree_attributes(&query->server->tree, &query->node, fuse_req_ctx(query->req)->uid,
+                            &attributes);
     if (r) {
-        fuse_reply_err(req, -r);
+        reply_error(query->req, r);
         return;
     }
-    ops_stat(&attributes, &st);
-    fuse_reply_attr(req, &st, attributes.attr_timeout_s);
+    reply_stat(&attributes, &st);
+    fuse_reply_attr(query->req, &st, attributes.attr_timeout_s);
+}
+
+static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct query query;
+    if (reply_enter(req, ino, &query) && !pending_look(&query, answer_getattr))
+        answer_getattr(&query);
 }
 
 static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-    struct node node;
-    struct server *server = ops_enter(req, ino, &node);
-    if (!server)
+    struct query query;
+    if (!reply_enter(req, ino, &query))
         return;
-    const struct partition *partition = tree_partition(&server->tree, &node);
-    if (!partition || !node.link) {
+    const struct partition *partition = tree_partition(&query.server->tree, &query.node);
+    if (!partition || !query.node.link) {
         fuse_reply_err(req, partition ? EINVAL : ENOENT);
         return;
     }
@@ -182,104 +103,139 @@ static int reply_open(fuse_req_t req, uint64_t fh)
 }
 
 /* Keeps what must be known of an opener when it writes. */
-static void note_writer(fuse_req_t req, const struct file_row *row, const struct node *node,
-                        struct tree *tree, struct shared_handle *handle)
+static void note_writer(const struct query *query, struct shared_handle *handle)
 {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    if (row->opened) {
+    const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    if (query->row->opened) {
         struct caller opener;
-        caller_get(tree, ctx->uid, ctx->gid, ctx->pid, &opener);
-        row->opened(tree, node, &opener, handle);
+        caller_get(&query->server->tree, ctx->uid, ctx->gid, ctx->pid, &opener);
+        query->row->opened(&query->server->tree, &query->node, &opener, handle);
     } else if (ctx->uid == 0) {
         handle->ns = caller_namespace(ctx->pid);
     }
 }
 
-void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void answer_open(const struct query *query)
 {
-    struct node node;
-    struct server *server = ops_enter(req, ino, &node);
-    if (!server || ((fi->flags & O_ACCMODE) != O_WRONLY &&
-                    deferred_add(server, LATER_OPEN, req, &node, ino, 0, fi)))
-        return;
-    struct tree *tree = &server->tree;
-    const struct file_row *row = tree_row(&node);
+    struct tree *tree = &query->server->tree;
+    struct handles *handles = &query->server->handles;
+    const struct file_row *row = query->row;
+    const struct node *node = &query->node;
+    const bool writes = (query->fi->flags & O_ACCMODE) != O_RDONLY;
+    uint64_t fh;
     int r = 0;
-    if (!row || !tree_alive(tree, &node))
+    if (!row || !tree_alive(tree, node))
         r = -ENODEV;
-    else if ((fi->flags & O_ACCMODE) != O_RDONLY && !row->store)
+    else if (writes && !row->store)
         r = -EACCES; /* root's too: there is nothing to write */
     if (!r)
-        r = handles_take(&tree->handles, ino, fuse_req_ctx(req)->uid, &fi->fh);
+        r = handles_take(handles, tree_node_id(node), fuse_req_ctx(query->req)->uid, &fh);
     if (r) {
-        fuse_reply_err(req, -r);
+        reply_error(query->req, r);
         return;
     }
-    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
-    if ((fi->flags & O_ACCMODE) != O_RDONLY)
-        note_writer(req, row, &node, tree, handle);
+    struct shared_handle *handle = handles_get(handles, fh);
+    if (writes)
+        note_writer(query, handle);
     if (row->watch)
-        row->watch(tree, &node, &handle->seen);
-    if (reply_open(req, fi->fh) == -ENOENT)
-        handles_release(&tree->handles, fi->fh); /* the caller was killed meanwhile */
+        row->watch(tree, node, &handle->seen);
+    if (reply_open(query->req, fh) == -ENOENT)
+        handles_release(handles, fh); /* the caller was killed in between */
+}
+
+static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct query query;
+    if (!reply_enter(req, ino, &query))
+        return;
+    query.fi = fi;
+    /* Who only writes is not shown anything. */
+    if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_look(&query, answer_open))
+        answer_open(&query);
 }
 
 /* The read after the write of a request gives the id, whatever the offset: the
  * cursor is the file's, and ends after the id. */
-static void read_answer(fuse_req_t req, struct shared_handle *handle, size_t size)
+static void read_id(const struct query *query, struct shared_handle *handle)
 {
+    struct query read = *query;
     char text[32] = "";
     size_t length = 0;
     if (handle->answer)
         length =
             (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
-    size_t from = handle->seen < length ? (size_t)handle->seen : length;
-    size_t n = length - from < size ? length - from : size;
-    handle->seen = from + n;
-    fuse_reply_buf(req, text + from, n);
+    read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
+    size_t left = length - (size_t)read.offset;
+    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
+    reply_text(&read, text, length);
 }
 
-void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+static void answer_read(const struct query *query)
 {
-    struct node node;
-    struct server *server = ops_enter(req, ino, &node);
-    if (!server || (!offset && deferred_add(server, LATER_READ, req, &node, ino, size, fi)))
-        return;
-    struct tree *tree = &server->tree;
-    const struct file_row *row = tree_row(&node);
-    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
-    if (!handle || !row || !tree_alive(tree, &node)) {
-        fuse_reply_err(req, handle ? ENODEV : EBADF);
+    struct tree *tree = &query->server->tree;
+    const struct file_row *row = query->row;
+    struct shared_handle *handle = handles_get(&query->server->handles, query->fi->fh);
+    if (!handle || !row || !tree_alive(tree, &query->node)) {
+        fuse_reply_err(query->req, handle ? ENODEV : EBADF);
         return;
     }
-    if (row->keeps_mode && (fi->flags & O_ACCMODE) == O_RDWR) {
-        read_answer(req, handle, size);
+    if (row->keeps_mode && (query->fi->flags & O_ACCMODE) == O_RDWR) {
+        read_id(query, handle);
         return;
     }
-    int r = tree_show(tree, &node, fuse_req_ctx(req)->uid);
+    int r = tree_show(tree, &query->node, fuse_req_ctx(query->req)->uid);
     if (r) {
-        fuse_reply_err(req, -r);
+        reply_error(query->req, r);
         return;
     }
     if (row->watch)
-        row->watch(tree, &node, &handle->seen);
-    size_t length = tree->shown->length;
-    size_t from = (uint64_t)offset < length ? (size_t)offset : length;
-    size_t n = length - from < size ? length - from : size;
-    fuse_reply_buf(req, n ? tree->shown->data + from : "", n);
+        row->watch(tree, &query->node, &handle->seen);
+    reply_text(query, tree->shown->data, tree->shown->length);
+}
+
+static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                     struct fuse_file_info *fi)
+{
+    struct query query;
+    if (!reply_enter(req, ino, &query))
+        return;
+    query.size = size;
+    query.offset = offset;
+    query.fi = fi;
+    if (offset || !pending_look(&query, answer_read))
+        answer_read(&query);
 }
 
 /* -- the rest ---------------------------------------------------------------------- */
 
+static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                     struct fuse_pollhandle *ph)
+{
+    struct query query;
+    bool known = reply_enter(req, ino, &query);
+    if (ph)
+        fuse_pollhandle_destroy(ph); /* the slot keeps the kernel's own number */
+    if (!known)
+        return;
+    struct server *server = query.server;
+    struct shared_handle *handle = handles_get(&server->handles, fi->fh);
+    if (!handle) {
+        fuse_reply_err(req, EBADF);
+        return;
+    }
+    if (ph)
+        handles_poll(&server->handles, fi->fh, session_current(server->session)->poll_kh);
+    fuse_reply_poll(req, poll_find(&server->tree, &query.node, query.row, handle));
+}
+
 static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     enum { BLOCK = 4096, IDS = 1000000 };
-    struct node node;
+    struct query query;
     struct space space;
-    struct server *server = ops_enter(req, ino, &node);
-    if (!server)
+    if (!reply_enter(req, ino, &query))
         return;
-    tree_space(&server->tree, &node, &space);
+    tree_space(&query.server->tree, &query.node, &space);
     struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = PARTITION_NAME_MAX};
     st.f_blocks = space.total_bytes / BLOCK;
     st.f_bfree = st.f_bavail = space.free_bytes / BLOCK;
@@ -333,7 +289,7 @@ static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse
 
 /* No flush (it would cost a round trip at every close) and no xattr handlers (one
  * at every open, and ACLs that are not enforced). */
-const struct fuse_lowlevel_ops server_ops = {
+const struct fuse_lowlevel_ops ops_table = {
     .init = ops_init,
     .lookup = ops_lookup,
     .forget = ops_forget,
@@ -351,11 +307,11 @@ const struct fuse_lowlevel_ops server_ops = {
     .create = ops_create,
     .open = ops_open,
     .read = ops_read,
-    .write = write_data,
-    .release = write_release,
+    .write = write_line,
+    .release = write_close,
     .opendir = listing_open,
     .readdir = listing_read,
     .readdirplus = listing_read_plus,
     .statfs = ops_statfs,
-    .poll = poll_request,
+    .poll = ops_poll,
 };

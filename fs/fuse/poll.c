@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who polls a file, and who is told that it has news; see server.h. */
+/* Whom events wake: open files that are polled; see server.h. */
 #include "server.h"
 
-#include <errno.h>
 #include <poll.h>
 
-/* What a poll finds: always something to read; news as in cgroup v2. */
-static unsigned poll_events(struct tree *tree, const struct node *node, const struct file_row *row,
-                            const struct shared_handle *handle)
+/* There is always something to read; what is new is told as in cgroup v2. */
+unsigned poll_find(struct tree *tree, const struct node *node, const struct file_row *row,
+                   const struct shared_handle *handle)
 {
     uint64_t change = 0;
     if (!row || !tree_alive(tree, node) || (row->watch && !row->watch(tree, node, &change)))
@@ -19,33 +18,13 @@ static unsigned poll_events(struct tree *tree, const struct node *node, const st
     return 0;
 }
 
-void poll_request(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
-                  struct fuse_pollhandle *ph)
-{
-    struct node node;
-    struct server *server = ops_enter(req, ino, &node);
-    if (ph)
-        fuse_pollhandle_destroy(ph); /* the slot keeps the kernel's own number */
-    if (!server)
-        return;
-    struct tree *tree = &server->tree;
-    struct shared_handle *handle = handles_get(&tree->handles, fi->fh);
-    if (!handle) {
-        fuse_reply_err(req, EBADF);
-        return;
-    }
-    if (ph)
-        handles_poll(&tree->handles, fi->fh, session_current(server->session)->poll_kh);
-    fuse_reply_poll(req, poll_events(tree, &node, tree_row(&node), handle));
-}
-
 /* Wakes a poller with news. Whoever still waits afterwards asks again. */
 static bool wake_if_news(void *context, struct shared_handle *slot)
 {
     struct server *server = context;
     struct node node;
     if (!tree_node_from_id(slot->node - 1, &node) ||
-        !(poll_events(&server->tree, &node, tree_row(&node), slot) & POLLPRI))
+        !(poll_find(&server->tree, &node, tree_row(&server->tree, &node), slot) & POLLPRI))
         return false;
     session_notify_poll(server->session, slot->poll - 1);
     return true;
@@ -54,7 +33,7 @@ static bool wake_if_news(void *context, struct shared_handle *slot)
 static void wake_file(struct server *server, enum dir_kind dir, uint64_t object, const char *file)
 {
     struct node node = {.dir = dir, .object = object, .file = tree_node_hash(file)};
-    handles_wake(&server->tree.handles, tree_node_id(&node), wake_if_news, server);
+    handles_wake(&server->handles, tree_node_id(&node), wake_if_news, server);
 }
 
 void poll_wake(struct server *server, const struct engine_event *events)
@@ -81,5 +60,5 @@ static bool wake(void *context, struct shared_handle *slot)
 
 void poll_wake_all(struct server *server)
 {
-    handles_wake_all(&server->tree.handles, wake, server);
+    handles_wake_all(&server->handles, wake, server);
 }

@@ -5,6 +5,7 @@
  */
 #include "core/base/log.h"
 #include "fs/tree/charge.h"
+#include "fs/tree/event_text.h"
 #include "server.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 
 /* Where the next restored line of a partition finds the one before it. Only used
  * while loading; as many slots as lines can be kept twice over. */
-#define CHAIN_SLOTS (2 * TEXTLOG_LINES_MAX)
+#define CHAIN_SLOTS (2 * EVENT_LOG_LINES_MAX)
 
 struct restore {
     struct server *server;
@@ -24,8 +25,9 @@ struct restore {
     } chains[CHAIN_SLOTS];
 };
 
-static int add_device(struct tree *tree, const struct gpu_device *device, bool present)
+static int add_device(struct server *server, const struct gpu_device *device, bool present)
 {
+    struct tree *tree = &server->tree;
     struct engine_device engine_device = {.memory_bytes = device->memory_bytes, .present = present};
     uint32_t index;
     if (tree->device_count == TREE_DEVICE_MAX)
@@ -33,15 +35,17 @@ static int add_device(struct tree *tree, const struct gpu_device *device, bool p
     int r = engine_add_device(tree->engine, &engine_device, &index);
     if (r)
         return r;
-    tree->devices[index] = *device;
+    server->devices[index] = *device;
     tree->device_count = index + 1;
     return 0;
 }
 
 /* The index of a device by its key. One that is not there any more is added, so
  * that its partitions live on to their end. */
-static int find_device(struct tree *tree, const struct store_device *device, uint32_t *ret_index)
+static int find_device(struct server *server, const struct store_device *device,
+                       uint32_t *ret_index)
 {
+    const struct tree *tree = &server->tree;
     for (uint32_t i = 0; i < tree->device_count; i++)
         if (!strcmp(tree->devices[i].key, device->key)) {
             *ret_index = i;
@@ -51,7 +55,7 @@ static int find_device(struct tree *tree, const struct store_device *device, uin
     snprintf(absent.key, sizeof(absent.key), "%s", device->key);
     snprintf(absent.name, sizeof(absent.name), "%s", device->name);
     snprintf(absent.backend, sizeof(absent.backend), "absent");
-    int r = add_device(tree, &absent, false);
+    int r = add_device(server, &absent, false);
     if (!r)
         *ret_index = tree->device_count - 1;
     return r;
@@ -69,7 +73,7 @@ static int restore_partition(void *context, const struct partition *partition,
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
     struct partition copy = *partition;
-    int r = find_device(tree, device, &copy.shares[0].device);
+    int r = find_device(restore->server, device, &copy.shares[0].device);
     if (!r)
         r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
     return r ? r : engine_restore(tree->engine, &copy);
@@ -169,7 +173,7 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
                               .history = restore_history,
                               .line = restore_line,
                               .reply = restore_reply,
-                              .max_history = TEXTLOG_LINES_MAX / 2};
+                              .max_history = EVENT_LOG_LINES_MAX / 2};
     if (!restore)
         return -ENOMEM;
     restore->server = server;
@@ -184,19 +188,6 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
 static const struct store_kind *find_kind(const char *name)
 {
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
-}
-
-int recover_close_unheld(struct server *server)
-{
-    struct tree *tree = &server->tree;
-    const struct partition *p;
-    int r = 0;
-    for (uint64_t after = 0; !r && (p = engine_next(tree->engine, after));) {
-        after = p->id;
-        if (p->hold && !handles_get(&tree->handles, p->hold))
-            r = engine_close_hold(tree->engine, tree->now_ns, p->hold);
-    }
-    return r;
 }
 
 /* FNV-1a of a state directory's path and of which directory it is: a container can have
@@ -214,7 +205,7 @@ static uint64_t mark_of(const char *state_dir)
     return hash;
 }
 
-int recover_start_host(struct server *server)
+int recover_host(struct server *server)
 {
     struct tree *tree = &server->tree;
     const struct partition *p;
@@ -246,7 +237,7 @@ int recover_state(struct server *server)
     struct message message = {"not enough memory"};
     int r = 0;
     for (uint32_t i = 0; i < list->count && !r; i++)
-        r = add_device(tree, &list->device[i], true);
+        r = add_device(server, &list->device[i], true);
     if (!r)
         r = find_kind(tree->shared->store)
                 ->open(tree->shared->state_dir, false, &server->store, &message);
@@ -266,5 +257,5 @@ int recover_state(struct server *server)
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);
     ledger_forget_ended(tree->ledger);
-    return charge_restore(tree);
+    return charge_restore(tree, &server->handles);
 }

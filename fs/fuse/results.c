@@ -1,77 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host thread found out, taken in by the loop: answers to those who wait,
+ * What the host thread found out, taken in by the loop: answers to requests that wait,
  * lines for the log, what is shown. See host.h and server.h.
  */
 #include "core/base/log.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* So long a worker that stops waits for processes to join. */
+#define FINISH_NS NS_PER_SECOND
 
 /* What a driver tells of a partition; one that ended meanwhile needs no entry. */
 static void used(struct tree *tree, const struct host_result *result)
 {
     if (!engine_find(tree->engine, result->id))
         return;
-    if (ledger_set_driver(tree->ledger, result->id, result->bytes) ||
-        ledger_add_busy(tree->ledger, result->id, result->busy_ns))
+    if (ledger_set_driver(tree->ledger, result->id, result->usage.bytes) ||
+        ledger_add_busy(tree->ledger, result->id, result->usage.busy_more_ns))
         log_say("not enough memory to note what p%llu uses", (unsigned long long)result->id);
 }
 
 /* What the watchdog found is in the daemon's log too: that of events is short, and
  * whoever does much there pushes others' lines out. */
-static void say_trouble(const struct host_result *result)
+static void log_violation(const struct host_result *result)
 {
-    if (strstr(result->word, "unmanaged") || strstr(result->word, "over-limit"))
-        log_say("%s: %s", result->word, result->message);
+    if (strstr(result->note.word, "unmanaged") || strstr(result->note.word, "over-limit"))
+        log_say("%s: %s", result->note.word, result->message);
 }
 
 static void note(struct server *server, const struct host_result *result)
 {
     struct tree *tree = &server->tree;
-    say_trouble(result);
-    int r = engine_note(tree->engine, tree->now_ns, &result->partition, tree->shared->admin_uid,
-                        result->word, result->message);
+    log_violation(result);
+    int r = engine_note(tree->engine, tree->now_ns, &result->note.partition,
+                        tree->shared->admin_uid, result->note.word, result->message);
     if (r)
-        log_say("cannot note \"%s %s\": %s", result->word, result->message, strerror(-r));
+        log_say("cannot note \"%s %s\": %s", result->note.word, result->message, strerror(-r));
     else
         submit_events(server, NULL);
 }
 
-void results_handle(struct server *server)
+static void handle(struct server *server, struct host_result *result)
 {
     struct tree *tree = &server->tree;
-    struct host_result *result = host_take_results(server->host);
+    switch (result->kind) {
+    case RESULT_JOINED:
+        pending_joined(server, result);
+        break;
+    case RESULT_LOOKED:
+        members_put(&server->members, result->id, result->looked.asked_ns, result->looked.text,
+                    result->looked.length);
+        pending_looked(server, result->id, result->looked.asked_ns);
+        break;
+    case RESULT_USAGE:
+        used(tree, result);
+        break;
+    case RESULT_SAMPLED:
+        server->sampled_ns = result->sampled_ns;
+        pending_looked(server, HOST_USAGE, result->sampled_ns);
+        break;
+    case RESULT_NOTE:
+        note(server, result);
+        break;
+    case RESULT_STATUS:
+        status_set(tree->shared, result->status_uid, result->message);
+        break;
+    case RESULT_STATE:
+        free(server->host_state);
+        tree->host_state = server->host_state = result->state;
+        result->state = NULL;
+        break;
+    }
+}
+
+void results_handle(struct server *server)
+{
+    struct mail *mail = host_take_results(server->host);
     submit_tick(server);
-    for (struct host_result *next; result; result = next) {
-        next = result->next;
-        switch (result->kind) {
-        case RESULT_JOINED:
-            pending_join_finish(server, result);
-            break;
-        case RESULT_LOOKED:
-            members_put(&tree->members, result->id, result->at_ns, result->text, result->length);
-            deferred_looked(server, result->id, result->at_ns);
-            break;
-        case RESULT_USAGE:
-            used(tree, result);
-            break;
-        case RESULT_SAMPLED:
-            tree->sampled_ns = result->at_ns;
-            deferred_looked(server, HOST_USAGE, result->at_ns);
-            break;
-        case RESULT_NOTE:
-            note(server, result);
-            break;
-        case RESULT_STATUS:
-            status_set(tree->shared, result->uid, result->message);
-            break;
-        case RESULT_STATE:
-            tree->keeps = *result->state;
-            break;
-        }
+    for (struct mail *next; mail; mail = next) {
+        next = mail->next;
+        struct host_result *result = (struct host_result *)mail;
+        handle(server, result);
         host_result_free(result);
     }
-    submit_arm(server);
+    submit_arm_next(server);
+}
+
+void results_finish(struct server *server)
+{
+    const struct tree *tree = &server->tree;
+    const int64_t until_ns = tree->now_ns + FINISH_NS;
+    pending_give_up(server, PENDING_LOOK);
+    while (server->pending[PENDING_JOIN].first && tree->now_ns < until_ns) {
+        struct pollfd fd = {.fd = host_fd(server->host), .events = POLLIN};
+        poll(&fd, 1, (int)((until_ns - tree->now_ns) / NS_PER_MS) + 1);
+        results_handle(server);
+    }
+    pending_give_up(server, PENDING_JOIN);
 }

@@ -24,7 +24,7 @@
 #define DEADLY 3u
 
 /* Larger than any request. */
-#define LINK_BUFFER (LINK_WRITE_MAX + 8192u)
+#define BUFFER_BYTES (SESSION_WRITE_MAX + 8192u)
 
 /* So many requests in a row are served as they are read, without a look at what
  * else there is: a client that asks one thing at a time pays nothing for turns. */
@@ -51,7 +51,7 @@ static uint64_t init_unique(const struct shared *shared)
 }
 
 /* Swallows the answer to the greeting once it was given. Any thread may answer. */
-static ssize_t link_writev(int fd, struct iovec *iov, int count, void *userdata)
+static ssize_t write_to_kernel(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct session *session = *(struct session **)userdata;
     struct fuse_out_header header;
@@ -72,7 +72,7 @@ static ssize_t link_writev(int fd, struct iovec *iov, int count, void *userdata)
 }
 
 /* The library wants one; session_serve reads itself. */
-static ssize_t link_read(int fd, void *buffer, size_t size, void *userdata)
+static ssize_t read_from_kernel(int fd, void *buffer, size_t size, void *userdata)
 {
     (void)userdata;
     return read(fd, buffer, size);
@@ -91,14 +91,14 @@ static bool is_ours(const struct shared *shared)
 }
 
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_link)
+                 struct session **ret_session)
 {
-    static const struct fuse_custom_io io = {.writev = link_writev, .read = link_read};
+    static const struct fuse_custom_io io = {.writev = write_to_kernel, .read = read_from_kernel};
     struct session *session = calloc(1, sizeof(*session));
     if (!session)
         return -ENOMEM;
     session->fd = fds->fuse;
-    session->buffer = malloc(LINK_BUFFER);
+    session->buffer = malloc(BUFFER_BYTES);
     void *map =
         mmap(NULL, sizeof(*session->shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds->shared, 0);
     session->shared = map == MAP_FAILED ? NULL : map;
@@ -115,7 +115,7 @@ int session_open(const struct worker_fds *fds, void *userdata, const struct fuse
         session_close(session);
         return -EINVAL;
     }
-    *ret_link = session;
+    *ret_session = session;
     return 0;
 }
 
@@ -142,7 +142,7 @@ const struct session_request *session_current(const struct session *session)
 }
 
 /* Counts the deaths over one request, from what the last worker had in hand. */
-static void link_suspect(struct shared *shared)
+static void count_deaths(struct shared *shared)
 {
     if (shared->in_hand && shared->in_hand == shared->suspect)
         shared->suspect_deaths++;
@@ -153,7 +153,7 @@ static void link_suspect(struct shared *shared)
 }
 
 /* A request that every worker dies of would be repeated for ever: it is refused. */
-static bool link_is_deadly(struct session *session, const struct fuse_in_header *header)
+static bool is_deadly(struct session *session, const struct fuse_in_header *header)
 {
     const struct shared *shared = session->shared;
     if (session->current.unique != shared->suspect || shared->suspect_deaths < DEADLY)
@@ -165,7 +165,7 @@ static bool link_is_deadly(struct session *session, const struct fuse_in_header 
     return write(session->fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
 }
 
-static void link_process(struct session *session, void *data, size_t size)
+static void process(struct session *session, void *data, size_t size)
 {
     struct fuse_in_header header;
     memcpy(&header, data, sizeof(header));
@@ -176,7 +176,7 @@ static void link_process(struct session *session, void *data, size_t size)
         memcpy(&poll, (char *)data + sizeof(header), sizeof(poll));
         session->current.poll_kh = poll.kh;
     }
-    if (!session->current.resent || !link_is_deadly(session, &header)) {
+    if (!session->current.resent || !is_deadly(session, &header)) {
         struct fuse_buf buf = {.mem = data, .size = size};
         session->shared->in_hand = session->current.unique;
         fuse_session_process_buf(session->session, &buf);
@@ -187,7 +187,7 @@ static void link_process(struct session *session, void *data, size_t size)
 }
 
 /* A message of our own to the kernel, which is no answer. */
-static int link_notify(struct session *session, int code, const void *data, size_t size)
+static int notify(struct session *session, int code, const void *data, size_t size)
 {
     struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + size), .error = code};
     struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)data, size}};
@@ -199,12 +199,12 @@ int session_start(struct session *session)
     char init[SHARED_INIT_MAX];
     bool successor = atomic_load(&session->shared->init_answered);
     memcpy(init, session->shared->init, sizeof(init));
-    link_suspect(session->shared);
-    link_process(session, init, session->shared->init_length);
+    count_deaths(session->shared);
+    process(session, init, session->shared->init_length);
     if (!atomic_load(&session->shared->init_answered))
         return -EPROTO;
-    session->epochs = !link_notify(session, NOTIFY_INC_EPOCH, NULL, 0);
-    int r = successor ? link_notify(session, NOTIFY_RESEND, NULL, 0) : 0;
+    session->epochs = !notify(session, NOTIFY_INC_EPOCH, NULL, 0);
+    int r = successor ? notify(session, NOTIFY_RESEND, NULL, 0) : 0;
     if (r)
         log_say("this kernel cannot repeat requests (6.9 and newer can): callers whose request the "
                 "last worker had read wait until they are killed");
@@ -212,7 +212,7 @@ int session_start(struct session *session)
 }
 
 /* Whose turn a request takes. What the kernel sends on its own account says uid 0. */
-static uint64_t link_owner(const struct fuse_in_header *header)
+static uint64_t owner_of(const struct fuse_in_header *header)
 {
     switch (header->opcode) {
     case FUSE_RELEASE:
@@ -228,11 +228,11 @@ static uint64_t link_owner(const struct fuse_in_header *header)
 }
 
 /* Reads one request into the buffer. 0 or -errno. */
-static int link_take(struct session *session, size_t *ret_size, uint64_t *ret_owner)
+static int take(struct session *session, size_t *ret_size, uint64_t *ret_owner)
 {
     struct fuse_in_header header;
     do { /* no request takes long enough to be interrupted */
-        ssize_t n = read(session->fd, session->buffer, LINK_BUFFER);
+        ssize_t n = read(session->fd, session->buffer, BUFFER_BYTES);
         if (n < 0)
             return -errno;
         if ((size_t)n < sizeof(header))
@@ -240,7 +240,7 @@ static int link_take(struct session *session, size_t *ret_size, uint64_t *ret_ow
         memcpy(&header, session->buffer, sizeof(header));
         *ret_size = (size_t)n;
     } while (header.opcode == FUSE_INTERRUPT);
-    *ret_owner = link_owner(&header);
+    *ret_owner = owner_of(&header);
     if (header.unique & UNIQUE_RESEND)
         session->resent_left++;
     else if (header.opcode != FUSE_FORGET && header.opcode != FUSE_BATCH_FORGET)
@@ -249,12 +249,12 @@ static int link_take(struct session *session, size_t *ret_size, uint64_t *ret_ow
 }
 
 /* Serves the held request whose turn it is, if there is one. */
-static bool link_serve_held(struct session *session)
+static bool serve_held(struct session *session)
 {
     struct fair_queue_item *item = fair_queue_pop(&session->queue);
     if (!item)
         return false;
-    link_process(session, item->data, item->size);
+    process(session, item->data, item->size);
     free(item);
     return true;
 }
@@ -266,19 +266,19 @@ int session_serve(struct session *session)
     int r = 0;
     bool straight = !session->queue.count && session->straight < STRAIGHT;
     while (!fair_queue_is_full(&session->queue)) {
-        r = link_take(session, &size, &owner);
+        r = take(session, &size, &owner);
         if (r)
             break;
         if (straight || fair_queue_push(&session->queue, owner, session->buffer, size)) {
             session->straight++;
-            link_process(session, session->buffer, size);
+            process(session, session->buffer, size);
             return 0;
         }
     }
     if (session->queue.count < 2)
         session->straight = 0;
     /* What was read is served, whatever became of the line. */
-    return link_serve_held(session) ? 0 : r;
+    return serve_held(session) ? 0 : r;
 }
 
 bool session_holds(const struct session *session)
@@ -288,14 +288,14 @@ bool session_holds(const struct session *session)
 
 void session_serve_rest(struct session *session)
 {
-    while (link_serve_held(session))
+    while (serve_held(session))
         ;
 }
 
 int session_notify_poll(struct session *session, uint64_t kh)
 {
     struct fuse_notify_poll_wakeup_out wakeup = {.kh = kh};
-    return link_notify(session, FUSE_NOTIFY_POLL, &wakeup, sizeof(wakeup));
+    return notify(session, FUSE_NOTIFY_POLL, &wakeup, sizeof(wakeup));
 }
 
 bool session_after_resent(const struct session *session)
@@ -311,12 +311,12 @@ bool session_has_epochs(const struct session *session)
 void session_forget_names(struct session *session)
 {
     if (session->epochs)
-        link_notify(session, NOTIFY_INC_EPOCH, NULL, 0);
+        notify(session, NOTIFY_INC_EPOCH, NULL, 0);
 }
 
-void session_forget_node(struct session *session, uint64_t tree_node_id)
+void session_forget_node(struct session *session, uint64_t node_id)
 {
     /* A negative offset: attributes only. ENOENT (nothing remembered) is fine. */
-    struct fuse_notify_inval_inode_out node = {.ino = tree_node_id, .off = -1, .len = 0};
-    link_notify(session, FUSE_NOTIFY_INVAL_INODE, &node, sizeof(node));
+    struct fuse_notify_inval_inode_out node = {.ino = node_id, .off = -1, .len = 0};
+    notify(session, FUSE_NOTIFY_INVAL_INODE, &node, sizeof(node));
 }

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* The most that one write carries; a line is far shorter. */
-#define LINK_WRITE_MAX 65536u
+#define SESSION_WRITE_MAX 65536u
 
 struct session;
 struct fuse_lowlevel_ops;
@@ -30,7 +30,7 @@ struct session_request {
  * connected. `userdata`, which the handlers get, must begin with a struct session *
  * that the caller sets to the result. 0 or -errno. */
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_link);
+                 struct session **ret_session);
 struct session *session_close(struct session *session);
 struct shared *session_shared(struct session *session);
 /* Goes through the greeting; asks for what a dead worker read and left. */
@@ -53,7 +53,7 @@ bool session_has_epochs(const struct session *session);
 /* The kernel forgets all names it remembers. Takes no lock there. Any thread. */
 void session_forget_names(struct session *session);
 /* The kernel forgets the attributes of a node. Takes no lock there. Any thread. */
-void session_forget_node(struct session *session, uint64_t tree_node_id);
+void session_forget_node(struct session *session, uint64_t node_id);
 /* Wakes whoever polls the open file that the kernel calls `kh`. */
 int session_notify_poll(struct session *session, uint64_t kh);
 

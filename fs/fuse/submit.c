@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the engine's events to the committer: their lines, their waiters, their
- * answer; and back, when they could not be made durable. See server.h.
+ * From the engine's events to the committer: their lines, whom they wake, their answer;
+ * and back, when they could not be made durable. Also the clocks and the timer.
  */
+#include "core/base/clock.h"
 #include "core/base/log.h"
+#include "fs/tree/caller.h"
+#include "fs/tree/event_text.h"
 #include "fs/tree/status.h"
 #include "invalidate.h"
 #include "server.h"
@@ -13,29 +16,34 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <time.h>
+#include <unistd.h>
 
 /* The two clocks tick together: a difference above this is a step of the wall
  * clock, one below is the time between reading them. */
-#define STEP_NS 1000000
+#define STEP_NS NS_PER_MS
 
 /* What partitions use changes all the time; it is written at most so often. */
 #define USAGE_EVERY_NS (60 * NS_PER_SECOND)
 
-static int64_t clock_ns(clockid_t id)
-{
-    struct timespec ts;
-    clock_gettime(id, &ts);
-    return (int64_t)ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
-}
+/* -- time --------------------------------------------------------------------------- */
 
 static void read_clocks(struct tree *tree)
 {
-    tree->now_ns = clock_ns(CLOCK_BOOTTIME);
-    int64_t offset_ns = clock_ns(CLOCK_REALTIME) - tree->now_ns;
+    tree->now_ns = clock_boottime_ns();
+    int64_t offset_ns = clock_realtime_ns() - tree->now_ns;
     int64_t step_ns = offset_ns - tree->offset_ns;
     if (step_ns > STEP_NS || step_ns < -STEP_NS)
         tree->offset_ns = offset_ns;
+}
+
+/* A timer that is set too early costs less than setting it each time. */
+void submit_arm(struct server *server, int64_t at_ns)
+{
+    if (at_ns >= server->armed_ns)
+        return;
+    const struct itimerspec spec = {.it_value = clock_timespec(at_ns > 1 ? at_ns : 1)};
+    timerfd_settime(server->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+    server->armed_ns = at_ns;
 }
 
 /* When what partitions used has to be written; ENGINE_FOREVER: nothing changed. */
@@ -44,21 +52,10 @@ static int64_t usage_due_ns(const struct server *server)
     return ledger_changed(server->tree.ledger) ? server->usage_due_ns : ENGINE_FOREVER;
 }
 
-void submit_arm(struct server *server)
+void submit_arm_next(struct server *server)
 {
-    int64_t at_ns = engine_next_wakeup(server->tree.engine), due_ns = usage_due_ns(server);
-    if (due_ns < at_ns)
-        at_ns = due_ns;
-    if (at_ns == server->armed_ns)
-        return;
-    struct itimerspec spec = {0};
-    if (at_ns != ENGINE_FOREVER) {
-        int64_t set_ns = at_ns > 1 ? at_ns : 1;
-        spec.it_value.tv_sec = (time_t)(set_ns / NS_PER_SECOND);
-        spec.it_value.tv_nsec = (long)(set_ns % NS_PER_SECOND);
-    }
-    timerfd_settime(server->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-    server->armed_ns = at_ns;
+    submit_arm(server, engine_next_wakeup(server->tree.engine));
+    submit_arm(server, usage_due_ns(server));
 }
 
 void submit_tick(struct server *server)
@@ -72,8 +69,43 @@ void submit_tick(struct server *server)
         submit_events(server, NULL);
         read_clocks(tree);
     }
-    if (usage_due_ns(server) <= tree->now_ns)
+}
+
+void submit_handle_timer(struct server *server)
+{
+    uint64_t count;
+    if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
+        server->armed_ns = ENGINE_FOREVER;
+    submit_tick(server);
+    if (usage_due_ns(server) <= server->tree.now_ns)
         submit_events(server, NULL);
+    submit_arm_next(server);
+}
+
+/* -- what changed ------------------------------------------------------------------- */
+
+struct host_policy submit_policy(const struct server *server)
+{
+    const struct policy *policy = engine_policy(server->tree.engine);
+    _Static_assert((int)POLICY_WATCHDOG_OFF == (int)WATCHDOG_OFF &&
+                       (int)POLICY_WATCHDOG_END == (int)WATCHDOG_END,
+                   "the policy's words are the watchdog's modes");
+    return (struct host_policy){.watchdog = (enum watchdog_mode)policy->watchdog,
+                                .device_access = policy->device_access,
+                                .watchdog_interval_ns = policy->watchdog_interval_ns,
+                                .watchdog_grace_ns = policy->watchdog_grace_ns};
+}
+
+/* The host thread hears of another policy, also when one was taken back. */
+static void tell_policy(struct server *server)
+{
+    const struct host_policy policy = submit_policy(server), *told = &server->told_policy;
+    if (policy.watchdog == told->watchdog && policy.device_access == told->device_access &&
+        policy.watchdog_interval_ns == told->watchdog_interval_ns &&
+        policy.watchdog_grace_ns == told->watchdog_grace_ns)
+        return;
+    if (!host_policy(server->host, &policy))
+        server->told_policy = policy;
 }
 
 /* The lines of one event, in the logs and for the store. */
@@ -118,78 +150,91 @@ static void add_usages(struct server *server, struct change *change)
             (struct store_partition_usage){id, {used.peak_bytes, used.busy_ns}};
 }
 
-/* NULL without memory: then the engine has taken it back. */
-static struct change *make_change(struct server *server, const struct change *answer)
+/* NULL without memory. */
+static struct change *change_new(struct server *server, struct engine_event *events,
+                                 const struct change *answer)
 {
-    struct tree *tree = &server->tree;
-    struct engine_event *events = engine_take_events(tree->engine);
     size_t count = 0;
     for (const struct engine_event *e = events; e; e = e->next)
         count++;
-    struct change *change = malloc(sizeof(*change));
-    char *lines = calloc(count ? count : 1, STORE_LINE_MAX);
-    struct store_item *items = calloc(count ? count : 1, sizeof(*items));
-    if (!change || !lines || !items) {
-        engine_revert(tree->engine, events);
-        engine_events_free(events);
-        free(change);
-        free(lines);
-        free(items);
+    struct change *change =
+        malloc(sizeof(*change) + count * (sizeof(struct store_item) + STORE_LINE_MAX));
+    if (!change)
         return NULL;
-    }
-    *change = answer ? *answer : (struct change){0};
+    *change = answer ? *answer : (struct change){.reply = {.kind = REPLY_NONE}};
     change->events = events;
     change->event_count = count;
     change->after_resent = session_after_resent(server->session);
-    change->lines = lines;
-    change->items = items;
-    for (const struct engine_event *e = change->events; e; e = e->next, lines += STORE_LINE_MAX)
-        *items++ = log_event(tree, e, lines);
     add_usages(server, change);
     return change;
 }
 
-struct host_policy submit_policy(const struct server *server)
+/* All but the committer hear of what changed: it gets the change last, and then it is not
+ * ours to look at. */
+static void tell(struct server *server, struct change *change)
 {
-    const struct policy *policy = engine_policy(server->tree.engine);
-    _Static_assert((int)POLICY_WATCHDOG_OFF == (int)WATCHDOG_OFF &&
-                       (int)POLICY_WATCHDOG_END == (int)WATCHDOG_END,
-                   "the policy's words are the watchdog's modes");
-    return (struct host_policy){.watchdog = (enum watchdog_mode)policy->watchdog,
-                                .device_access = policy->device_access,
-                                .watchdog_interval_ns = policy->watchdog_interval_ns,
-                                .watchdog_grace_ns = policy->watchdog_grace_ns};
-}
-
-/* The host thread hears of another policy, also when one was taken back. */
-static void tell_policy(struct server *server)
-{
-    const struct host_policy policy = submit_policy(server), *told = &server->told_policy;
-    if (policy.watchdog == told->watchdog && policy.device_access == told->device_access &&
-        policy.watchdog_interval_ns == told->watchdog_interval_ns &&
-        policy.watchdog_grace_ns == told->watchdog_grace_ns)
-        return;
-    if (!host_policy(server->host, &policy))
-        server->told_policy = policy;
+    struct store_item *item = change->items;
+    char *line = (char *)&change->items[change->event_count];
+    for (const struct engine_event *e = change->events; e; e = e->next, line += STORE_LINE_MAX)
+        *item++ = log_event(&server->tree, e, line);
+    poll_wake(server, change->events);
+    host_events(server->host, change->events, true);
+    tell_policy(server);
+    submit_arm_next(server);
 }
 
 void submit_events(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
-    struct change *change = make_change(server, answer);
-    if (change) {
-        /* Before the committer has it: then it is not ours to look at. */
-        if (change->events) {
-            poll_wake(server, change->events);
-            host_events(server->host, change->events, true);
-        }
-        committer_submit(server->committer, change, engine_policy(tree->engine)->retention_ns,
-                         event_log_first(&tree->events));
-    } else if (answer) {
-        committer_refuse(&answer->reply, ENOMEM);
+    struct engine_event *events = engine_take_events(tree->engine);
+    if (!events && !answer && usage_due_ns(server) > tree->now_ns)
+        return;
+    struct change *change = change_new(server, events, answer);
+    if (!change) {
+        engine_revert(tree->engine, events);
+        engine_events_free(events);
+        submit_arm_next(server);
+        if (answer)
+            committer_refuse(&answer->reply, ENOMEM);
+        return;
     }
+    if (events)
+        tell(server, change);
+    committer_submit(server->committer, change, engine_policy(tree->engine)->retention_ns,
+                     event_log_first(&tree->events));
+}
+
+/* -- what could not be made durable -------------------------------------------------- */
+
+int submit_close_unheld(struct server *server)
+{
+    struct tree *tree = &server->tree;
+    const struct partition *p;
+    int r = 0;
+    for (uint64_t after = 0; !r && (p = engine_next(tree->engine, after));) {
+        after = p->id;
+        if (p->hold && !handles_get(&server->handles, p->hold))
+            r = engine_close_hold(tree->engine, tree->now_ns, p->hold);
+    }
+    return r;
+}
+
+/* Everything is again as it was before these events. */
+static void take_back(struct server *server, const struct engine_event *events)
+{
+    struct tree *tree = &server->tree;
+    event_log_truncate(&tree->events, events->seq);
+    event_log_truncate(&tree->history, events->seq);
+    if (engine_revert(tree->engine, events)) {
+        log_say("cannot take back what could not be made durable; starting anew from the state");
+        abort(); /* the next worker reads what is durable */
+    }
+    caller_find_admin_group(tree);
     tell_policy(server);
-    submit_arm(server);
+    if (submit_close_unheld(server))
+        log_say("not enough memory to end the partitions of closed files");
+    invalidate_events(server->session, events, true);
+    submit_arm_next(server);
 }
 
 static void refuse_change(struct server *server, const struct change *change, const char *message)
@@ -200,50 +245,43 @@ static void refuse_change(struct server *server, const struct change *change, co
     snprintf(text, sizeof(text), "Nothing happened, because it could not be made durable: %s",
              message);
     status_set(server->tree.shared, change->uid, text);
-    struct shared_handle *handle = handles_get(&server->tree.handles, change->fh);
+    struct shared_handle *handle = handles_get(&server->handles, change->fh);
     if (handle)
         handle->answer = 0;
     committer_refuse(&change->reply, EIO);
 }
 
-void submit_handle_failure(struct server *server)
+/* All events of the changes, oldest first; the changes have none any more. */
+static struct engine_event *take_events(struct change *changes)
 {
-    struct tree *tree = &server->tree;
-    struct message message = {""};
-    struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = NULL, **last = &events;
-    bool asked = false;
     for (struct change *c = changes; c; c = c->next) {
-        for (size_t i = 0; i < c->usage_count; i++)
-            ledger_put_back(tree->ledger, c->usages[i].id);
-        asked = asked || c->events;
         *last = c->events;
         while (*last)
             last = &(*last)->next;
         c->events = NULL;
     }
-    if (events) {
-        event_log_truncate(&tree->events, events->seq);
-        event_log_truncate(&tree->history, events->seq);
-        if (engine_revert(tree->engine, events)) {
-            log_say(
-                "cannot take back what could not be made durable; starting anew from the state");
-            abort(); /* the next worker reads what is durable */
-        }
-        tree_find_admin_group(tree);
-        tell_policy(server);
-        if (recover_close_unheld(server))
-            log_say("not enough memory to end the partitions of closed files");
-    }
-    invalidate_events(server->session, events, true);
-    for (struct change *c = changes, *next; c; c = next) {
-        next = c->next;
-        refuse_change(server, c, message.text);
-        committer_change_free(c);
-    }
-    if (asked) /* and not only what partitions used: that is tried again */
+    return events;
+}
+
+void submit_handle_failure(struct server *server)
+{
+    struct message message = {""};
+    struct change *changes = committer_take_failed(server->committer, &message);
+    struct engine_event *events = take_events(changes);
+    if (events) { /* else it was only what partitions used: that is tried again */
+        take_back(server, events);
         log_say("could not make changes durable: %s", message.text);
+    }
     engine_events_free(events);
+    for (struct change *next; changes; changes = next) {
+        next = changes->next;
+        for (size_t i = 0; i < changes->usage_count; i++)
+            ledger_put_back(server->tree.ledger, changes->usages[i].id);
+        refuse_change(server, changes, message.text);
+        committer_change_free(changes);
+    }
     submit_events(server, NULL); /* what closing files ended */
     submit_tick(server);
+    submit_arm_next(server);
 }

@@ -5,6 +5,8 @@
  */
 #include "worker.h"
 
+#include "core/base/array.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
 #include "server.h"
@@ -34,12 +36,6 @@ static bool is_alive(void *context, uint64_t id)
     return engine_find(tree->engine, id) != NULL;
 }
 
-static int watch(struct server *server, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
 /* SIGTERM and SIGHUP come as input like everything else. Before any thread is
  * started: each has a mask of its own, taken from who starts it. */
 static int open_signals(struct server *server)
@@ -55,16 +51,21 @@ static int open_signals(struct server *server)
 
 static int open_session(struct server *server, const struct worker_fds *fds)
 {
-    int r = session_open(fds, server, &server_ops, &server->session);
+    int r = session_open(fds, server, &ops_table, &server->session);
     if (r)
         return r;
     server->tree.shared = session_shared(server->session);
-    return handles_open(&server->tree.handles, fds->handles);
+    return handles_open(&server->handles, fds->handles);
 }
 
 static int start(struct server *server, const struct worker_fds *fds)
 {
+    static const struct host_state untold; /* what the host thread told so far */
     struct tree *tree = &server->tree;
+    tree_init(tree, tree_table);
+    tree->members = &server->members;
+    tree->devices = server->devices;
+    tree->host_state = &untold;
     int r = open_signals(server);
     if (!r)
         r = open_session(server, fds);
@@ -76,22 +77,19 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = engine_new(time_text, tree, &tree->engine);
     if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
-    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    server->deferred_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (!r && (server->epoll_fd < 0 || server->timer_fd < 0 || server->deferred_fd < 0))
+    server->armed_ns = ENGINE_FOREVER;
+    if (!r && server->timer_fd < 0)
         r = -errno;
     if (r)
         return r;
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    tree->now_ns = (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+    tree->now_ns = clock_boottime_ns();
     r = recover_state(server);
     if (!r)
-        r = recover_start_host(server);
+        r = recover_host(server);
     /* Now that the host thread knows them: their programs end with them. */
     if (!r)
-        r = recover_close_unheld(server);
+        r = submit_close_unheld(server);
     struct committer_start committer = {.store = server->store,
                                         .session = server->session,
                                         .host = server->host,
@@ -101,24 +99,6 @@ static int start(struct server *server, const struct worker_fds *fds)
                                         .devices = tree->devices,
                                         .device_count = tree->device_count};
     return r ? r : committer_new(&committer, &server->committer);
-}
-
-static int watch_all(struct server *server, const struct worker_fds *fds)
-{
-    int r = watch(server, server->signal_fd);
-    if (!r)
-        r = watch(server, fds->fuse);
-    if (!r)
-        r = watch(server, server->timer_fd);
-    if (!r)
-        r = watch(server, server->deferred_fd);
-    if (!r)
-        r = watch(server, host_fd(server->host));
-    if (!r)
-        r = watch(server, committer_fd(server->committer));
-    if (!r)
-        r = watch(server, names_fd(server->tree.names));
-    return r;
 }
 
 static void stop(struct server *server, int exit_code)
@@ -152,77 +132,88 @@ static void handle_signal(struct server *server)
 
 static void handle_timer(struct server *server)
 {
-    uint64_t count;
-    if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
-        server->armed_ns = ENGINE_FOREVER;
-    submit_tick(server);
-    submit_arm(server);
+    submit_handle_timer(server);
+    pending_expire(server);
 }
 
-static void handle(struct server *server, int fd)
+static void handle_names(struct server *server)
 {
-    if (fd == server->timer_fd)
-        handle_timer(server);
-    else if (fd == server->signal_fd)
-        handle_signal(server);
-    else if (fd == server->deferred_fd)
-        deferred_handle_late(server);
-    else if (fd == host_fd(server->host))
-        results_handle(server);
-    else if (fd == committer_fd(server->committer))
-        submit_handle_failure(server);
-    else {
-        names_collect(server->tree.names);
-        tree_find_admin_group(&server->tree);
-    }
+    names_collect(server->tree.names);
+    caller_find_admin_group(&server->tree);
 }
 
-static void loop(struct server *server, const struct worker_fds *fds)
+static void handle_requests(struct server *server)
+{
+    server->has_requests = true; /* they are served after what else there is */
+}
+
+/* A descriptor that the loop waits for, and what is done when it can be read. */
+struct source {
+    int fd;
+    void (*handle)(struct server *server);
+};
+
+static void loop(struct server *server, int epoll_fd)
 {
     while (!server->stopping) {
         struct epoll_event events[8];
-        bool ready = session_holds(server->session);
-        int n = epoll_wait(server->epoll_fd, events, 8, ready ? 0 : -1);
+        server->has_requests = session_holds(server->session);
+        int n = epoll_wait(epoll_fd, events, 8, server->has_requests ? 0 : -1);
         if (n < 0 && errno != EINTR) {
             log_say("cannot wait: %s", strerror(errno));
             stop(server, WORKER_FATAL);
         }
         for (int i = 0; i < n && !server->stopping; i++) {
-            if (events[i].data.fd == fds->fuse)
-                ready = true;
-            else
-                handle(server, events[i].data.fd);
+            const struct source *source = events[i].data.ptr;
+            source->handle(server);
         }
-        if (ready)
+        if (server->has_requests)
             serve(server);
     }
+}
+
+/* Serves until it is to stop. 0 or -errno. */
+static int run(struct server *server, const struct worker_fds *fds)
+{
+    struct source sources[] = {
+        {server->signal_fd, handle_signal},
+        {fds->fuse, handle_requests},
+        {server->timer_fd, handle_timer},
+        {host_fd(server->host), results_handle},
+        {committer_fd(server->committer), submit_handle_failure},
+        {names_fd(server->tree.names), handle_names},
+    };
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    for (size_t i = 0; i < ARRAY_COUNT(sources); i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &sources[i]};
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sources[i].fd, &event))
+            return -errno;
+    }
+    loop(server, epoll_fd);
     /* What was read is decided and answered; what was not the next one reads. What
      * cannot be written now (ends, on a full disk) is found again at the start. */
     session_serve_rest(server->session);
-    deferred_answer_all(server);
-    pending_join_finish_all(server);
+    results_finish(server);
     server->usage_due_ns = 0;
     submit_events(server, NULL); /* what partitions used */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
+    return 0;
 }
 
 int worker_run(const struct worker_fds *fds)
 {
     struct server *server = calloc(1, sizeof(*server));
     int r = server ? start(server, fds) : -ENOMEM;
-    if (!r)
-        r = watch_all(server, fds);
     if (r) {
         log_say("cannot start: %s", strerror(-r));
         return WORKER_FATAL;
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
-    tree_find_admin_group(&server->tree);
-    server->armed_ns = ENGINE_FOREVER;
+    caller_find_admin_group(&server->tree);
     submit_events(server, NULL); /* what restoring ended */
     submit_tick(server);
-    submit_arm(server);
+    submit_arm_next(server);
     /* Answers the greeting and asks for what was left unanswered. */
     r = session_start(server->session);
     if (r) {
@@ -233,7 +224,11 @@ int worker_run(const struct worker_fds *fds)
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
         log_say("nobody waits for this worker");
-    loop(server, fds);
+    r = run(server, fds);
+    if (r) {
+        log_say("cannot wait for requests: %s", strerror(-r));
+        return WORKER_FATAL;
+    }
     /* Everything else ends with the process. */
     return server->exit_code;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests of the kernel that change something. Each decides at once; its answer
- * leaves when the change is durable. One that a dead worker had made durable but
- * maybe not answered comes again and is answered from what was kept.
+ * Requests of the kernel that change something. Each decides at once; its answer leaves
+ * when the change is durable. One that a dead worker had made durable but maybe not
+ * answered comes again and is answered from what was kept.
+ *
+ * A write of a line: may this caller write here (check_writer), is it one line
+ * (check_line), do what it says (the row's store), answer as the store function chose.
  */
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
@@ -12,7 +15,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -27,7 +29,7 @@ struct request_context {
 
 static struct request_context begin_unseen(fuse_req_t req)
 {
-    struct server *server = ops_server(req);
+    struct server *server = fuse_req_userdata(req);
     const struct session_request *current = session_current(server->session);
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     struct request_context context = {
@@ -70,15 +72,12 @@ static void submit(const struct request_context *context, struct change *answer)
 static void refuse(const struct request_context *context, const struct node *node, int result,
                    struct refusal *why)
 {
-    struct tree *tree = &context->server->tree;
-    const struct partition *partition = tree_partition(tree, node);
+    struct server *server = context->server;
+    const struct partition *partition = tree_partition(&server->tree, node);
     if (result == REFUSED_PERMISSION && partition && !engine_may_act(&context->caller, partition))
         snprintf(why->message, sizeof(why->message), "Permission denied: partition owned by %s",
-                 names_user(tree->names, partition->uid));
-    if (!*why->message)
-        snprintf(why->message, sizeof(why->message), "%.200s", strerror(ops_errno(result)));
-    status_set(tree->shared, context->caller.uid, why->message);
-    fuse_reply_err(context->req, ops_errno(result));
+                 names_user(server->tree.names, partition->uid));
+    reply_refusal(server, context->req, context->caller.uid, result, why->message);
 }
 
 /* -- write -------------------------------------------------------------------- */
@@ -128,8 +127,9 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     return 0;
 }
 
-static int run_store(struct server *server, const struct file_row *row, struct write *write,
-                     const char *data, size_t size, char line[REQUEST_TEXT_MAX + 1])
+/* Does what the line asks. `line` is where its text stays. */
+static int store_line(struct server *server, const struct file_row *row, struct write *write,
+                      const char *data, size_t size, char line[REQUEST_TEXT_MAX + 1])
 {
     int r = row && row->lent ? 0 : check_writer(&server->tree, write->node, write, write->handle);
     if (!r && (!row || !row->store))
@@ -157,56 +157,49 @@ static void done_message(const struct file_row *row, struct write *write)
                  write->text);
 }
 
-static void run_write(const struct request_context *context, const struct node *node,
-                      const struct file_row *row, uint64_t fh, const char *data, size_t size)
+/* The write is done: its answer leaves when that is durable. */
+static void commit_write(const struct request_context *context, const struct write *write,
+                         size_t size)
 {
-    struct server *server = context->server;
-    char line[REQUEST_TEXT_MAX + 1];
-    struct write write = {.node = node,
-                          .caller = context->caller,
-                          .fh = fh,
-                          .unique = context->unique,
-                          .resent = context->resent};
-    write.handle = handles_get(&server->tree.handles, fh);
-    if (!write.handle) {
-        fuse_reply_err(context->req, EBADF);
-        return;
+    if (write->result) {
+        write->handle->seen = 0;
+        write->handle->answer = write->result + 1;
     }
-    const struct store_reply *kept = kept_answer(context);
-    int r = 0;
-    if (kept)
-        write.result = kept->result;
-    else
-        r = run_store(server, row, &write, data, size, line);
-    if (r == WRITE_JOINS) {
-        r = pending_join_start(server, context->req, &write, size);
-        if (!r)
-            return;
-    }
-    if (r) {
-        write.handle->answer = 0; /* a refused request has no id to read */
-        refuse(context, node, r, &write.why);
-        return;
-    }
-    if (row && row->at_once) {
-        fuse_reply_write(context->req, size);
-        submit_arm(server);
-        return;
-    }
-    if (write.result) {
-        write.handle->seen = 0;
-        write.handle->answer = write.result + 1;
-    }
-    struct change answer = {
-        .reply = {.kind = REPLY_WRITTEN, .written = size}, .result = write.result, .fh = fh};
-    if (!kept) {
-        done_message(row, &write);
-        status_set(server->tree.shared, context->caller.uid, write.why.message);
-    }
+    struct change answer = {.reply = {.kind = REPLY_WRITTEN, .written = size},
+                            .result = write->result,
+                            .fh = write->fh};
     submit(context, &answer);
 }
 
-void write_data(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+static void run_write(const struct request_context *context, const struct node *node,
+                      const struct file_row *row, struct write *write, const char *data,
+                      size_t size)
+{
+    struct server *server = context->server;
+    char line[REQUEST_TEXT_MAX + 1];
+    const struct store_reply *kept = kept_answer(context);
+    if (kept) {
+        write->result = kept->result;
+        commit_write(context, write, size);
+        return;
+    }
+    int r = store_line(server, row, write, data, size, line);
+    if (!r && write->outcome == WRITE_JOINS)
+        r = pending_join(server, context->req, write, size);
+    if (r) {
+        write->handle->answer = 0; /* a refused request has no id to read */
+        refuse(context, node, r, &write->why);
+    } else if (write->outcome == WRITE_AT_ONCE) {
+        fuse_reply_write(context->req, size);
+        submit_arm_next(server); /* what is used is written in a minute */
+    } else if (write->outcome == WRITE_COMMITS) {
+        done_message(row, write);
+        status_set(server->tree.shared, context->caller.uid, write->why.message);
+        commit_write(context, write, size);
+    }
+}
+
+void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
                 struct fuse_file_info *fi)
 {
     (void)offset; /* every write is a request of its own, wherever the cursor is */
@@ -215,10 +208,20 @@ void write_data(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
         fuse_reply_err(req, EBADF);
         return;
     }
-    const struct file_row *row = tree_row(&node);
-    /* The rights of a lent file are its opener's: nobody asks who writes. */
+    struct server *server = fuse_req_userdata(req);
+    const struct file_row *row = tree_row(&server->tree, &node);
+    /* The rights of a lent file are its opener's: it does not matter who writes. */
     struct request_context context = row && row->lent ? begin_unseen(req) : begin(req);
-    run_write(&context, &node, row, fi->fh, data, size);
+    struct write write = {.node = &node,
+                          .caller = context.caller,
+                          .handle = handles_get(&server->handles, fi->fh),
+                          .fh = fi->fh,
+                          .unique = context.unique,
+                          .resent = context.resent};
+    if (write.handle)
+        run_write(&context, &node, row, &write, data, size);
+    else
+        fuse_reply_err(req, EBADF);
 }
 
 /* -- setattr ------------------------------------------------------------------- */
@@ -273,7 +276,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     if (!r)
         r = tree_attributes(tree, &node, context.caller.uid, &attributes);
     if (r) {
-        fuse_reply_err(req, ops_errno(r));
+        reply_error(req, r);
         return;
     }
     if (!kept_answer(&context))
@@ -290,7 +293,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         .reply = {.kind = REPLY_ATTRIBUTES, /* It leaves after the sync: no time to remember it can
                                                be promised now. */
                   .timeout_s = 0}};
-    ops_stat(&attributes, &answer.reply.attributes);
+    reply_stat(&attributes, &answer.reply.attributes);
     submit(&context, &answer);
 }
 
@@ -339,11 +342,11 @@ void write_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 }
 
 /* The last copy of the descriptor was closed: what was tied to it ends. */
-void write_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
-    struct server *server = ops_server(req);
-    struct shared_handle *handle = handles_get(&server->tree.handles, fi->fh);
+    struct server *server = fuse_req_userdata(req);
+    struct shared_handle *handle = handles_get(&server->handles, fi->fh);
     if (handle && handle->holds) {
         submit_tick(server);
         if (engine_close_hold(server->tree.engine, server->tree.now_ns, fi->fh))
@@ -352,6 +355,6 @@ void write_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     if (handle)
         charge_close(&server->tree, handle);
-    handles_release(&server->tree.handles, fi->fh);
+    handles_release(&server->handles, fi->fh);
     fuse_reply_err(req, 0);
 }

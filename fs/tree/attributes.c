@@ -4,7 +4,8 @@
  * real permissions: the kernel checks them. See tree.h.
  */
 #include "caller.h"
-#include "tree.h"
+#include "core/gpu/gpu.h"
+#include "files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ static void mode_key(struct tree *tree, const struct node *node, const struct fi
 
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
 {
-    const struct file_row *row = tree_row(node);
+    const struct file_row *row = tree_row(tree, node);
     if (!row)
         return -ENOENT;
     if (row->text) {
@@ -89,7 +90,7 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
 static int file_attributes(struct tree *tree, const struct node *node, uint32_t uid,
                            struct attributes *a)
 {
-    const struct file_row *row = tree_row(node);
+    const struct file_row *row = tree_row(tree, node);
     if (!row)
         return -ENOENT;
     file_owner(tree, node, row, a);
@@ -160,7 +161,7 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
 bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller)
 {
     struct attributes a = {0};
-    const struct file_row *row = tree_row(node);
+    const struct file_row *row = tree_row(tree, node);
     if (caller->admin || !row)
         return true;
     a.uid = tree->shared->admin_uid;
@@ -221,7 +222,7 @@ static int change_partition(struct tree *tree, const struct partition *partition
 static int change_kept_mode(struct tree *tree, const struct node *node, const struct caller *caller,
                             const struct attribute_change *change, struct refusal *why)
 {
-    const struct file_row *row = tree_row(node);
+    const struct file_row *row = tree_row(tree, node);
     struct attributes a;
     int r = tree_attributes(tree, node, caller->uid, &a);
     if (r)
@@ -238,7 +239,7 @@ static int change_kept_mode(struct tree *tree, const struct node *node, const st
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,
                            const struct attribute_change *change, struct refusal *why)
 {
-    const struct file_row *row = tree_row(node);
+    const struct file_row *row = tree_row(tree, node);
     const struct partition *partition = tree_partition(tree, node);
     if (partition && !node->file)
         return change_partition(tree, partition, caller, change, why);

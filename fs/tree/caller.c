@@ -2,6 +2,9 @@
 /* Who is calling; see caller.h. The caller waits for us, so its pid is its own. */
 #include "caller.h"
 
+#include "core/engine/policy.h"
+#include "shared.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -135,4 +138,16 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
         caller.by_mode = true;
     }
     *ret_caller = caller;
+}
+
+enum names_result caller_find_admin_group(struct tree *tree)
+{
+    const char *group = engine_policy(tree->engine)->admin_group;
+    uint32_t gid = 0;
+    enum names_result result = *group ? names_find_group(tree->names, group, &gid) : NAMES_UNKNOWN;
+    /* While it is looked up again what was known holds, also for the next worker. */
+    if (result != NAMES_LATER)
+        tree->shared->group_gid = result == NAMES_FOUND ? gid + 1 : 0;
+    tree->admin_gid = tree->shared->group_gid - 1; /* none: UINT32_MAX */
+    return result;
 }

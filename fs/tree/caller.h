@@ -6,6 +6,8 @@
 #ifndef CHRONOS_TREE_CALLER_H
 #define CHRONOS_TREE_CALLER_H
 
+#include "core/engine/engine.h"
+#include "names.h"
 #include "tree.h"
 
 /* Notes the daemon's own namespaces in the tree. 0 or -errno. */
@@ -20,5 +22,7 @@ bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group);
 uint64_t caller_namespace(int32_t pid);
 /* The process that a thread, which the kernel tells of, belongs to. */
 int32_t caller_process(int32_t tid);
+/* Resolves config/admin_group into tree->admin_gid. NAMES_LATER: not yet known. */
+enum names_result caller_find_admin_group(struct tree *tree);
 
 #endif

@@ -121,6 +121,7 @@ int charge_store(struct tree *tree, struct write *write)
     struct shared_booking booking = booking_of(write->handle);
     uint64_t bytes;
     char sign;
+    write->outcome = WRITE_AT_ONCE;
     /* One thread books and answers: only the last one can be without its answer. */
     if (write->resent && booking.unique == write->unique)
         return 0;
@@ -144,10 +145,10 @@ void charge_close(struct tree *tree, const struct shared_handle *slot)
         ledger_give_back(tree->ledger, node.object, bytes);
 }
 
-int charge_restore(struct tree *tree)
+int charge_restore(struct tree *tree, const struct handles *handles)
 {
-    for (uint32_t i = 0; i < tree->handles.count; i++) {
-        const struct shared_handle *slot = &tree->handles.slots[i];
+    for (uint32_t i = 0; i < handles->count; i++) {
+        const struct shared_handle *slot = &handles->slots[i];
         uint64_t bytes = slot->node ? booking_of(slot).bytes : 0;
         struct node node;
         /* Of a partition that ended nobody will ask. */

@@ -9,7 +9,8 @@
 #ifndef CHRONOS_TREE_CHARGE_H
 #define CHRONOS_TREE_CHARGE_H
 
-#include "tree.h"
+#include "files.h"
+#include "handles.h"
 
 /* Notes in the slot what the opener is to the partition: a write is judged by that,
  * whoever makes it. */
@@ -24,6 +25,6 @@ int charge_store(struct tree *tree, struct write *write);
  * right, for files of every kind. */
 void charge_close(struct tree *tree, const struct shared_handle *slot);
 /* Makes the sums anew from the slots, when a worker starts. 0 or -ENOMEM. */
-int charge_restore(struct tree *tree);
+int charge_restore(struct tree *tree, const struct handles *handles);
 
 #endif

@@ -3,7 +3,7 @@
  * Prints docs/filesystem.md's tables from the rows that the filesystem is made
  * of: a build-time program. A test compares them with what is in the repository.
  */
-#include "tree.h"
+#include "files.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +23,9 @@ static const struct {
 
 static void print_chapter(enum dir_kind kind, const char *title)
 {
-    const struct file_row *row = tree_rows(kind);
-    printf("### %s\n\n%c%s.\n", title, tree_dir_doc(kind)[0] - 'a' + 'A', tree_dir_doc(kind) + 1);
+    const struct file_row *row = tree_table[kind].rows;
+    printf("### %s\n\n%c%s.\n", title, tree_table[kind].doc[0] - 'a' + 'A',
+           tree_table[kind].doc + 1);
     if (row->name)
         printf("\n| file | %s | |\n|---|---|---|\n", kind == DIR_CONFIG ? "default" : "mode");
     for (; row->name; row++) {

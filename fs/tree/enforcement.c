@@ -3,6 +3,8 @@
 #include "enforcement.h"
 
 #include "core/gpu/vendor.h"
+#include "core/host/host.h"
+#include "files.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +42,7 @@ struct found {
 
 static struct found find(struct tree *tree, const struct partition *partition)
 {
-    const struct host_state *keeps = &tree->keeps;
+    const struct host_state *keeps = tree->host_state;
     uint32_t device = partition->shares[0].device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     const struct gpu_vendor *vendor =
@@ -58,8 +60,8 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
                          const struct found *found, struct strbuf *out)
 {
     struct words words = {.length = 0};
-    bool cgroup = !strcmp(tree->keeps.processes, "cgroup");
-    bool known = tree->keeps.processes[0];
+    bool cgroup = !strcmp(tree->host_state->processes, "cgroup");
+    bool known = tree->host_state->processes[0];
     add(&words, known && partition->on_expiry == ON_EXPIRY_TERM && partition->grace_ns > 0,
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
@@ -71,7 +73,7 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
 static void print_why(struct tree *tree, const struct partition *partition,
                       const struct found *found, struct strbuf *out)
 {
-    const struct host_state *keeps = &tree->keeps;
+    const struct host_state *keeps = tree->host_state;
     uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? keeps->reader[device].note : "";
@@ -103,7 +105,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
 
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
-    const struct host_state *keeps = &tree->keeps;
+    const struct host_state *keeps = tree->host_state;
     uint32_t device = partition->shares[0].device;
     struct found found = find(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;

@@ -2,6 +2,8 @@
 /* What a shell sources to run inside a partition; see env.h. */
 #include "env.h"
 
+#include "files.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -38,7 +38,7 @@ int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, con
         return -ENOMEM;
     }
     log->lines[log->count++] = (struct event_log_line){seq, previous, offset};
-    if (log->count > TEXTLOG_LINES_MAX)
+    if (log->count > EVENT_LOG_LINES_MAX)
         textlog_trim(log);
     return 0;
 }
@@ -72,9 +72,9 @@ static size_t textlog_find(const struct event_log *log, uint64_t seq)
 
 void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *out)
 {
-    size_t found[TEXTLOG_CHAIN_MAX];
+    size_t found[EVENT_LOG_CHAIN_MAX];
     size_t n = 0;
-    for (uint64_t seq = last; seq && n < TEXTLOG_CHAIN_MAX;) {
+    for (uint64_t seq = last; seq && n < EVENT_LOG_CHAIN_MAX;) {
         size_t i = textlog_find(log, seq);
         if (i == log->count)
             break;

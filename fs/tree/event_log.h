@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TEXTLOG_LINES_MAX 8192
+#define EVENT_LOG_LINES_MAX 8192
 /* No more of one partition's lines are followed back than this. */
-#define TEXTLOG_CHAIN_MAX 64
+#define EVENT_LOG_CHAIN_MAX 64
 
 struct event_log_line {
     uint64_t seq;      /* the event's number, rising */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The lines that events make: in the log of events, and in the history for those
- * that end a partition. See tree.h.
+ * that end a partition. See event_text.h.
  */
-#include "tree.h"
+#include "event_text.h"
+
+#include "files.h"
 
 #include <stdio.h>
 #include <string.h>

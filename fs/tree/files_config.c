@@ -3,20 +3,21 @@
  * config/: a file for each row of core/engine/policy.def, and the small tables of the
  * other directories. See tree.h.
  */
-#include "tree.h"
+#include "caller.h"
+#include "files.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char *setting_name(const struct node *node)
+static const char *setting_name(const struct tree *tree, const struct node *node)
 {
-    return tree_row(node)->name;
+    return tree_row(tree, node)->name;
 }
 
 SHOW(setting)
 {
     (void)uid;
-    const char *name = setting_name(node);
+    const char *name = setting_name(tree, node);
     char key[ENGINE_KEY_MAX];
     snprintf(key, sizeof(key), "config/%s", name);
     const char *value = engine_setting(tree->engine, key);
@@ -32,7 +33,7 @@ static int check_group(struct tree *tree, struct write *write)
         return 0;
     enum names_result found = names_find_group(tree->names, write->text, &gid);
     if (found == NAMES_LATER)
-        return tree_name_later(&write->why, "group", write->text);
+        return files_name_later(&write->why, "group", write->text);
     if (found == NAMES_FOUND)
         return 0;
     snprintf(write->why.message, sizeof(write->why.message),
@@ -43,7 +44,7 @@ static int check_group(struct tree *tree, struct write *write)
 static int store_setting(struct tree *tree, struct write *write)
 {
     char key[ENGINE_KEY_MAX];
-    const char *name = setting_name(write->node);
+    const char *name = setting_name(tree, write->node);
     bool group = !strcmp(name, "admin_group");
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
@@ -56,7 +57,7 @@ static int store_setting(struct tree *tree, struct write *write)
     snprintf(key, sizeof(key), "config/%s", name);
     r = engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, write->text);
     if (!r && group)
-        tree_find_admin_group(tree);
+        caller_find_admin_group(tree);
     return r;
 }
 

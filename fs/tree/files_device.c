@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a device, and `new`, which the root has as well. See tree.h. */
+#include "core/gpu/gpu.h"
+#include "files.h"
 #include "files_new.h"
-#include "tree.h"
 
 #include <string.h>
 

@@ -53,7 +53,7 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
     enum names_result found = names_find_user(tree->names, request->user, ret_uid, ret_gid);
     if (found == NAMES_UNKNOWN)
         return refuse_user(write, request->user);
-    return found == NAMES_LATER ? tree_name_later(&write->why, "user", request->user) : 0;
+    return found == NAMES_LATER ? files_name_later(&write->why, "user", request->user) : 0;
 }
 
 static void tell_granted(struct tree *tree, struct write *write)

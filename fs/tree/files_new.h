@@ -5,7 +5,7 @@
 #ifndef CHRONOS_TREE_FILES_NEW_H
 #define CHRONOS_TREE_FILES_NEW_H
 
-#include "tree.h"
+#include "files.h"
 
 /* Shows the grammar. */
 int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out);

@@ -3,7 +3,8 @@
 #include "charge.h"
 #include "enforcement.h"
 #include "env.h"
-#include "tree.h"
+#include "files.h"
+#include "members.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ static void print_field(const struct tree *tree, const struct file_row *row, con
 SHOW(field)
 {
     PARTITION_OR_GONE(tree, node);
-    print_field(tree, tree_row(node), partition, out);
+    print_field(tree, tree_row(tree, node), partition, out);
     return 0;
 }
 
@@ -75,7 +76,7 @@ SHOW(usage)
 {
     PARTITION_OR_GONE(tree, node);
     struct ledger_figures figures = usage_of(tree, partition);
-    print_field(tree, tree_row(node), &figures, out);
+    print_field(tree, tree_row(tree, node), &figures, out);
     return 0;
 }
 
@@ -155,7 +156,7 @@ SHOW(env)
 SHOW(procs)
 {
     PARTITION_OR_GONE(tree, node);
-    const struct look *look = members_find(&tree->members, partition->id, INT64_MIN);
+    const struct look *look = members_find(tree->members, partition->id, INT64_MIN);
     if (look)
         strbuf_add(out, look->pids.data, look->pids.length);
     return 0;
@@ -271,7 +272,8 @@ static int store_procs(struct tree *tree, struct write *write)
         return REFUSED_INVALID;
     }
     write->join_pid = (int32_t)pid;
-    return WRITE_JOINS;
+    write->outcome = WRITE_JOINS;
+    return 0;
 }
 
 /* -- watching ------------------------------------------------------------------ */
@@ -304,7 +306,7 @@ const struct file_row files_partition[] = {
 #include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid that asked"},
     {"charge", 0644, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
-     .lent = true, .opened = charge_open, .at_once = true,
+     .lent = true, .opened = charge_open,
      .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
             "`-4096` to give them back"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,

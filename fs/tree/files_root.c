@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of the mount point. See tree.h. */
+#include "files.h"
 #include "files_new.h"
 #include "metrics.h"
 #include "status.h"
-#include "tree.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was last seen of partitions' processes; see looks.h. */
+/* What was last seen of partitions' processes; see members.h. */
 #include "members.h"
 
 const struct look *members_find(const struct members *members, uint64_t id, int64_t since_ns)
@@ -16,11 +16,4 @@ void members_put(struct members *members, uint64_t id, int64_t at_ns, const char
     strbuf_add(&look->pids, pids, length);
     look->id = look->pids.failed ? 0 : id;
     look->at_ns = at_ns;
-}
-
-void members_drop(struct members *members, uint64_t id)
-{
-    struct look *look = &members->slots[id % MEMBERS_SLOTS];
-    if (look->id == id)
-        look->id = 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the host thread last saw of partitions' processes, for files to show. A small
- * cache on the loop's side: a file that shows it is asked for anew when what is
- * here is older than a moment (later.c).
+ * cache on the loop's side: the host thread is asked again when what is here is older than
+ * a millisecond (fs/fuse/pending.c).
  */
 #ifndef CHRONOS_TREE_MEMBERS_H
 #define CHRONOS_TREE_MEMBERS_H
@@ -30,7 +30,5 @@ const struct look *members_find(const struct members *members, uint64_t id, int6
  * memory nothing is kept. */
 void members_put(struct members *members, uint64_t id, int64_t at_ns, const char *pids,
                  size_t length);
-/* Forgets a partition. */
-void members_drop(struct members *members, uint64_t id);
 
 #endif

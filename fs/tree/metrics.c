@@ -2,6 +2,9 @@
 /* The state in figures; see metrics.h. One row a figure of a device. */
 #include "metrics.h"
 
+#include "core/host/host.h"
+#include "files.h"
+
 #include <string.h>
 
 static uint64_t device_total(struct tree *tree, uint32_t device)
@@ -126,6 +129,6 @@ void metrics_print(struct tree *tree, struct strbuf *out)
     print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
     strbuf_print(out, "chronos_worker_starts_total %llu\n",
                  (unsigned long long)atomic_load(&tree->shared->worker_starts));
-    print_watchdog(&tree->keeps.watchdog, out);
+    print_watchdog(&tree->host_state->watchdog, out);
     strbuf_print(out, "# EOF\n");
 }

@@ -2,40 +2,40 @@
 /* Names of users and groups; see names.h. */
 #include "names.h"
 
+#include "core/base/clock.h"
+#include "core/base/hash.h"
+#include "core/base/mailbox.h"
+
 #include <errno.h>
 #include <grp.h>
-#include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
 #define NAME_MAX_LENGTH 64
 /* An answer is believed for so long, then asked for again. */
-#define NAMES_FRESH_S 60
-#define NAMES_BUCKETS 256u
+#define NAMES_FRESH_NS (60 * NS_PER_SECOND)
+#define NAMES_BUCKETS  256u
 /* A line of /etc/group is as long as the group has members. */
 #define NAMES_LINE_MAX 1048576u
 /* The loop waits so long for an answer, and no longer. */
-#define NAMES_WAIT_NS 20000000
+#define NAMES_WAIT_NS (20 * NS_PER_MS)
 /* With so many known, uids are shown as numbers and not looked up. */
 #define NAMES_MAX 8192u
 
 enum question { ASK_UID, ASK_USER, ASK_GROUP };
 
 struct entry {
+    struct mail mail;        /* on its way to the thread and back */
     struct entry *next;      /* in its bucket */
     struct entry *same_name; /* ASK_UID: in the bucket of its name */
     bool by_name;
-    struct entry *queue_next;
     enum question question;
     uint32_t uid, gid; /* the question for ASK_UID, else the answer */
     char name[NAME_MAX_LENGTH + 1];
     bool found, asking, answered;
-    time_t when;
+    int64_t answered_ns;
     /* written by the thread while `asking` */
     bool thread_found;
     uint32_t thread_uid, thread_gid;
@@ -47,22 +47,9 @@ struct names {
     struct entry *by_name[NAMES_BUCKETS]; /* answered ASK_UID entries */
     unsigned count;
     char number[16];
-    char *buffer; /* for one line of a file */
-    int fd;
-    pthread_t thread;
-    bool running;
-    pthread_mutex_t lock;
-    pthread_cond_t wake, answered;
-    struct entry *queue, *done; /* under lock */
-    bool stop;                  /* under lock */
+    char *buffer;                 /* for one line of a file */
+    struct mailbox_thread thread; /* entries that are asked for, and those that were */
 };
-
-static time_t names_clock(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
-}
 
 /* A name that could be taken for something else where it is printed (a path, a word
  * of a line, a number) is not used: its user is shown as a number. */
@@ -110,23 +97,15 @@ static void entry_ask(struct entry *entry)
 static void *names_thread(void *argument)
 {
     struct names *names = argument;
-    pthread_mutex_lock(&names->lock);
-    while (!names->stop) {
-        struct entry *entry = names->queue;
-        if (!entry) {
-            pthread_cond_wait(&names->wake, &names->lock);
-            continue;
+    while (!mailbox_is_closed(&names->thread.in)) {
+        mailbox_wait(&names->thread.in, -1);
+        struct mail *mail = mailbox_take(&names->thread.in);
+        for (struct mail *next; mail && !mailbox_is_closed(&names->thread.in); mail = next) {
+            next = mail->next;
+            entry_ask((struct entry *)mail);
+            mailbox_put(&names->thread.out, mail);
         }
-        names->queue = entry->queue_next;
-        pthread_mutex_unlock(&names->lock);
-        entry_ask(entry);
-        pthread_mutex_lock(&names->lock);
-        entry->queue_next = names->done;
-        names->done = entry;
-        eventfd_write(names->fd, 1);
-        pthread_cond_signal(&names->answered);
     }
-    pthread_mutex_unlock(&names->lock);
     return NULL;
 }
 
@@ -135,19 +114,12 @@ int names_new(struct names **ret_names)
     struct names *names = calloc(1, sizeof(*names));
     if (!names)
         return -ENOMEM;
-    pthread_mutex_init(&names->lock, NULL);
-    pthread_cond_init(&names->wake, NULL);
-    pthread_cond_init(&names->answered, NULL);
     names->buffer = malloc(NAMES_LINE_MAX);
-    names->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = names->fd < 0 || !names->buffer
-                ? -ENOMEM
-                : -pthread_create(&names->thread, NULL, names_thread, names);
+    int r = names->buffer ? mailbox_thread_start(&names->thread, names_thread, names) : -ENOMEM;
     if (r) {
         names_free(names);
         return r;
     }
-    names->running = true;
     *ret_names = names;
     return 0;
 }
@@ -156,23 +128,13 @@ struct names *names_free(struct names *names)
 {
     if (!names)
         return NULL;
-    if (names->running) {
-        pthread_mutex_lock(&names->lock);
-        names->stop = true;
-        pthread_cond_signal(&names->wake);
-        pthread_mutex_unlock(&names->lock);
-        pthread_join(names->thread, NULL);
-    }
+    mailbox_thread_stop(&names->thread);
+    mailbox_thread_free(&names->thread);
     for (unsigned i = 0; i < NAMES_BUCKETS; i++)
         for (struct entry *entry = names->buckets[i], *next; entry; entry = next) {
             next = entry->next;
             free(entry);
         }
-    if (names->fd >= 0)
-        close(names->fd);
-    pthread_cond_destroy(&names->wake);
-    pthread_cond_destroy(&names->answered);
-    pthread_mutex_destroy(&names->lock);
     free(names->buffer);
     free(names);
     return NULL;
@@ -180,17 +142,22 @@ struct names *names_free(struct names *names)
 
 int names_fd(const struct names *names)
 {
-    return names->fd;
+    return names->thread.out.fd;
 }
 
-static unsigned bucket_of(enum question question, uint32_t uid, const char *name);
+static unsigned bucket_of(enum question question, uint32_t uid, const char *name)
+{
+    uint64_t hash = hash_bytes(HASH_START, &question, sizeof(question));
+    hash = question == ASK_UID ? hash_bytes(hash, &uid, sizeof(uid)) : hash_text(hash, name);
+    return (unsigned)(hash ^ hash >> 32) % NAMES_BUCKETS;
+}
 
 static void entry_take_answer(struct names *names, struct entry *entry)
 {
     entry->found = entry->thread_found;
     entry->asking = false;
     entry->answered = true;
-    entry->when = names_clock();
+    entry->answered_ns = clock_monotonic_ns();
     if (!entry->found)
         return;
     entry->gid = entry->thread_gid;
@@ -207,15 +174,10 @@ static void entry_take_answer(struct names *names, struct entry *entry)
 
 void names_collect(struct names *names)
 {
-    eventfd_t count;
-    eventfd_read(names->fd, &count);
-    pthread_mutex_lock(&names->lock);
-    struct entry *done = names->done;
-    names->done = NULL;
-    pthread_mutex_unlock(&names->lock);
-    for (struct entry *next; done; done = next) {
-        next = done->queue_next;
-        entry_take_answer(names, done);
+    struct mail *mail = mailbox_take(&names->thread.out);
+    for (struct mail *next; mail; mail = next) {
+        next = mail->next;
+        entry_take_answer(names, (struct entry *)mail);
     }
 }
 
@@ -245,27 +207,6 @@ static bool entry_from_files(struct names *names, struct entry *entry)
     return found;
 }
 
-static unsigned bucket_of(enum question question, uint32_t uid, const char *name)
-{
-    uint32_t hash = 2166136261u ^ (uint32_t)question;
-    if (question == ASK_UID)
-        hash = (hash ^ uid) * 16777619u;
-    else
-        for (; *name; name++)
-            hash = (hash ^ (unsigned char)*name) * 16777619u;
-    return (hash ^ hash >> 16) % NAMES_BUCKETS;
-}
-
-static void names_enqueue(struct names *names, struct entry *entry)
-{
-    entry->asking = true;
-    pthread_mutex_lock(&names->lock);
-    entry->queue_next = names->queue;
-    names->queue = entry;
-    pthread_cond_signal(&names->wake);
-    pthread_mutex_unlock(&names->lock);
-}
-
 /* The entry for a question, answered or being asked; NULL when there are too many. */
 static struct entry *names_lookup(struct names *names, enum question question, uint32_t uid,
                                   const char *name)
@@ -288,36 +229,28 @@ static struct entry *names_lookup(struct names *names, enum question question, u
         entry->next = *bucket;
         *bucket = entry;
     }
-    if (entry->asking || (entry->answered && names_clock() - entry->when < NAMES_FRESH_S))
+    if (entry->asking ||
+        (entry->answered && clock_monotonic_ns() - entry->answered_ns < NAMES_FRESH_NS))
         return entry;
-    if (entry_from_files(names, entry))
+    if (entry_from_files(names, entry)) {
         entry_take_answer(names, entry);
-    else
-        names_enqueue(names, entry);
+    } else {
+        entry->asking = true;
+        mailbox_put(&names->thread.in, &entry->mail);
+    }
     return entry;
 }
 
-/* Waits for the answer, for a moment: who mistypes a name shall hear of it. Only
+/* Waits a little for the answer, so that a name that was mistyped is refused as such. Only
  * administrators come here. */
 static void names_wait(struct names *names, const struct entry *entry)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += NAMES_WAIT_NS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
+    const int64_t until_ns = clock_monotonic_ns() + NAMES_WAIT_NS;
+    int64_t left_ns;
+    while (entry->asking && (left_ns = until_ns - clock_monotonic_ns()) > 0) {
+        mailbox_wait(&names->thread.out, (int)(left_ns / NS_PER_MS) + 1);
+        names_collect(names);
     }
-    pthread_mutex_lock(&names->lock);
-    int r = 0;
-    for (bool there = false; !there && !r;) {
-        for (const struct entry *done = names->done; done && !there; done = done->queue_next)
-            there = done == entry;
-        if (!there)
-            r = pthread_cond_timedwait(&names->answered, &names->lock, &until);
-    }
-    pthread_mutex_unlock(&names->lock);
-    names_collect(names);
 }
 
 static enum names_result entry_result(const struct entry *entry)

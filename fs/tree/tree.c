@@ -1,86 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walking the tree: node ids, looking up, listing. Everything fixed comes from
- * the table; what comes and goes (devices, partitions, users) is asked of the
- * engine. See tree.h.
+ * Walking the tree: looking up, listing. Everything fixed comes from the table; what comes
+ * and goes (devices, partitions, users) is asked of the engine. See tree.h.
  */
-#include "tree.h"
+#include "files.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OBJECT_BITS 40
-#define LINK_BIT    (UINT64_C(1) << 63)
-
-/* -- node ids --------------------------------------------------------------- */
-
-uint16_t tree_node_hash(const char *name)
-{
-    uint32_t hash = 2166136261u;
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    uint16_t folded = (uint16_t)(hash ^ hash >> 16);
-    return folded ? folded : 1;
-}
-
-/* link:1 object:40 dir:7 file:16; the root, which would be 0, is FUSE's 1. */
-uint64_t tree_node_id(const struct node *node)
-{
-    uint64_t id = node->object << 23 | (uint64_t)node->dir << 16 | node->file;
-    return (id ? id : 1) | (node->link ? LINK_BIT : 0);
-}
-
-bool tree_node_from_id(uint64_t id, struct node *ret_node)
-{
-    struct node node = {.link = id & LINK_BIT};
-    id &= ~LINK_BIT;
-    if (id == 1)
-        id = 0;
-    unsigned dir = (unsigned)(id >> 16 & 0x7f);
-    if (dir >= DIR_KINDS || (node.link && dir != DIR_PARTITIONS))
-        return false;
-    node.dir = (enum dir_kind)dir;
-    node.file = (uint16_t)id;
-    node.object = id >> 23;
-    *ret_node = node;
-    return true;
-}
-
 /* -- the table --------------------------------------------------------------- */
 
-static const struct {
-    const struct file_row *rows;
-    const char *doc;
-} kinds[DIR_KINDS] = {
-    [DIR_ROOT] = {files_root, "the mount point"},
-    [DIR_CONFIG] = {files_config,
-                    "the administrator's policy, one value a file, all with mode 0644"},
-    [DIR_USERS] = {files_users, "a directory for each user who holds a partition now"},
-    [DIR_USER] = {files_user, "what one user holds"},
-    [DIR_DEVICE] = {files_device, "a device; its partitions are directories in it"},
-    [DIR_PARTITIONS] = {files_partitions, "a link to every partition"},
-    [DIR_PARTITION] = {files_partition, "a partition"},
-};
-
-const struct file_row *tree_rows(enum dir_kind kind)
+void tree_init(struct tree *tree, const struct directory table[DIR_KINDS])
 {
-    return kinds[kind].rows;
+    *tree = (struct tree){.table = table, .admin_gid = UINT32_MAX};
+    for (int kind = 0; kind < DIR_KINDS; kind++)
+        for (size_t i = 0; i < TREE_FILES_MAX && table[kind].rows[i].name; i++)
+            tree->hashes[kind][i] = tree_node_hash(table[kind].rows[i].name);
 }
 
-const char *tree_dir_doc(enum dir_kind kind)
-{
-    return kinds[kind].doc;
-}
-
-const struct file_row *tree_row(const struct node *node)
+const struct file_row *tree_row(const struct tree *tree, const struct node *node)
 {
     if (!node->file || node->link)
         return NULL;
-    for (const struct file_row *row = kinds[node->dir].rows; row->name; row++)
-        if (tree_node_hash(row->name) == node->file)
-            return row;
+    const uint16_t *hashes = tree->hashes[node->dir];
+    for (size_t i = 0; i < TREE_FILES_MAX && hashes[i]; i++)
+        if (hashes[i] == node->file)
+            return &tree->table[node->dir].rows[i];
     return NULL;
 }
 
@@ -108,7 +54,7 @@ uint64_t tree_partition_number(const char *text, size_t length)
             return 0;
         number = number * 10 + (uint64_t)(text[i] - '0');
     }
-    return number >> OBJECT_BITS ? 0 : number;
+    return number >> NODE_OBJECT_BITS ? 0 : number;
 }
 
 static bool tree_user_exists(struct tree *tree, uint64_t uid)
@@ -119,7 +65,7 @@ static bool tree_user_exists(struct tree *tree, uint64_t uid)
 
 bool tree_alive(struct tree *tree, const struct node *node)
 {
-    if (node->file && !tree_row(node))
+    if (node->file && !tree_row(tree, node))
         return false;
     switch (node->dir) {
     case DIR_PARTITION:
@@ -204,7 +150,7 @@ bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
 {
     if (!tree_alive(tree, dir) || dir->file || dir->link)
         return false;
-    for (const struct file_row *row = tree_rows(dir->dir); row->name; row++)
+    for (const struct file_row *row = tree->table[dir->dir].rows; row->name; row++)
         if (!strcmp(row->name, name)) {
             *ret_child =
                 (struct node){.dir = dir->dir, .object = dir->object, .file = tree_node_hash(name)};
@@ -275,7 +221,7 @@ static bool next_in_root(struct tree *tree, uint64_t index, char *name, size_t s
 bool tree_next_child(struct tree *tree, const struct node *dir, uint64_t cookie, char *name,
                      size_t size, struct node *ret_child, uint64_t *ret_cookie)
 {
-    const struct file_row *rows = tree_rows(dir->dir);
+    const struct file_row *rows = tree->table[dir->dir].rows;
     if (cookie < COOKIE_CHILDREN) {
         uint64_t count = 0;
         while (rows[count].name)
@@ -321,23 +267,4 @@ void tree_link_target(const struct partition *partition, char *text, size_t size
 {
     snprintf(text, size, "../gpu%u/p%llu", (unsigned)partition->shares[0].device,
              (unsigned long long)partition->id);
-}
-
-int tree_name_later(struct refusal *why, const char *what, const char *name)
-{
-    snprintf(why->message, sizeof(why->message),
-             "The %s \"%.64s\" is still being looked up; write it again in a moment", what, name);
-    return -EAGAIN;
-}
-
-enum names_result tree_find_admin_group(struct tree *tree)
-{
-    const char *group = engine_policy(tree->engine)->admin_group;
-    uint32_t gid = 0;
-    enum names_result result = *group ? names_find_group(tree->names, group, &gid) : NAMES_UNKNOWN;
-    /* While it is looked up again what was known holds, also for the next worker. */
-    if (result != NAMES_LATER)
-        tree->shared->group_gid = result == NAMES_FOUND ? gid + 1 : 0;
-    tree->admin_gid = tree->shared->group_gid - 1; /* none: UINT32_MAX */
-    return result;
 }

@@ -1,51 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree and the table it is made of. A virtual file is one row: name, mode,
- * what it shows, what a write does, one line of documentation. Looking up,
- * listing, permissions, polling and docs/filesystem.md all come from the rows.
- * Nothing here knows FUSE; ops.c carries it to the kernel.
- *
- * To add a file, add a row to the table of its directory (files-*.c).
+ * The tree of files, and walking it. Nothing here knows FUSE, what a file shows (files.h),
+ * or the daemon around it (fs/fuse/server.h).
  */
 #ifndef CHRONOS_TREE_TREE_H
 #define CHRONOS_TREE_TREE_H
 
-#include "core/base/strbuf.h"
-#include "core/engine/engine.h"
-#include "core/engine/policy.h"
-#include "core/engine/units.h"
-#include "core/host/host.h"
 #include "event_log.h"
-#include "handles.h"
-#include "ledger.h"
-#include "members.h"
-#include "names.h"
-#include "shared.h"
+#include "node.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Every device known: those found at the start, then those known from old
- * partitions only. */
+struct caller;
+struct engine;
+struct file_row;
+struct gpu_device;
+struct host_state;
+struct ledger;
+struct members;
+struct names;
+struct partition;
+struct refusal;
+struct shared;
+
+/* Every device known: those found at the start, then those known from old partitions
+ * only. */
 #define TREE_DEVICE_MAX (2 * GPU_DEVICE_MAX)
 
-/* What everything in fs/ works on. Owned by the worker's one thread. */
+/* A kind of directory: its files, ended by a row without a name, and what it is for. */
+struct directory {
+    const struct file_row *rows;
+    const char *doc;
+};
+/* All of them: what tree_init wants. */
+extern const struct directory tree_table[DIR_KINDS];
+
+#define TREE_FILES_MAX 32 /* in a directory, beside what comes and goes */
+
+/* What files show and change. Owned by the worker's one thread; what it points to belongs
+ * to the one who set it. */
 struct tree {
+    const struct directory *table;
+    uint16_t hashes[DIR_KINDS][TREE_FILES_MAX]; /* of the names of the table's rows */
     struct shared *shared;
-    struct handles handles;
     struct engine *engine;
     struct names *names;
     struct ledger *ledger;
+    const struct members *members;       /* what was last seen of partitions' programs */
+    const struct host_state *host_state; /* what there is to keep limits with */
+    const struct gpu_device *devices;
+    uint32_t device_count;
     struct event_log events, history;
     struct strbuf scratch;
-    const struct strbuf *shown; /* what a file shows, while it is shown */
-    struct members members;     /* what was last seen of partitions' programs */
-    struct host_state keeps;    /* what there is to keep limits with */
-    int64_t sampled_ns;         /* what drivers tell is known as of then */
-    int64_t joined_ns;          /* when a process last joined: looks before it are old */
-    struct gpu_device devices[TREE_DEVICE_MAX];
-    uint32_t device_count;
+    const struct strbuf *shown;       /* what a file shows, while it is shown */
     uint32_t admin_gid;               /* of config/admin_group; UINT32_MAX none */
     uint64_t boot_mark;               /* differs from boot to boot */
     uint64_t own_user_ns, own_pid_ns; /* inode numbers of the daemon's namespaces */
@@ -54,123 +63,15 @@ struct tree {
     int64_t offset_ns;                /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
 
-/* -- nodes ---------------------------------------------------------------- */
-
-/* The kinds of directories; the numbers are part of node ids that kernels
- * remember across an upgrade: never change one. */
-enum dir_kind {
-    DIR_ROOT = 0,
-    DIR_CONFIG = 1,
-    DIR_USERS = 2,
-    DIR_USER = 3,       /* object: uid */
-    DIR_DEVICE = 4,     /* object: index */
-    DIR_PARTITIONS = 5, /* the links; object of a link: partition id */
-    DIR_PARTITION = 6,  /* object: partition id */
-    DIR_KINDS
-};
-
-/* What a node id names. */
-struct node {
-    enum dir_kind dir;
-    uint64_t object;
-    uint16_t file; /* hash of the file's name; 0 the directory itself */
-    bool link;     /* DIR_PARTITIONS: the link of partition `object` */
-};
-
-/* Node ids are computed, never handed out: a worker knows every id that the
- * kernel got from another. The root is 1. */
-uint64_t tree_node_id(const struct node *node);
-/* False for a number that names nothing. */
-bool tree_node_from_id(uint64_t id, struct node *ret_node);
-/* The hash of a file's name that stands for it in node ids; never 0. */
-uint16_t tree_node_hash(const char *name);
-
-/* -- the table ------------------------------------------------------------ */
-
-/* A write, on its way through a file's store function. */
-struct write {
-    const struct node *node;
-    const char *text; /* one line, without its newline, NUL-terminated */
-    size_t length;
-    struct caller caller;
-    struct shared_handle *handle;
-    uint64_t fh;
-    uint64_t unique;    /* the kernel's number of it */
-    bool resent;        /* it may have been done: a worker died before it answered */
-    uint64_t result;    /* for `new`: the id */
-    int32_t join_pid;   /* for `procs`, with WRITE_JOINS: the process */
-    struct refusal why; /* the message, good or bad */
-};
-
-/* What a store function returns when the write is answered once the host thread has done
- * it: above every refusal code. */
-#define WRITE_JOINS 1000
-
-/* How long what a file shows keeps its length, so that the kernel may remember it. */
-enum fresh {
-    FRESH_ALWAYS,      /* as long as the node lives, unless an event changes it */
-    FRESH_NEVER,       /* can change at any moment */
-    FRESH_COUNTS_DOWN, /* until the partition's remaining seconds have a digit less */
-};
-
-/* What the host thread is asked for. */
-enum live { LIVE_NOT, LIVE_MEMBERS, LIVE_USAGE };
-
-/* How a field is shown that needs no function of its own. */
-enum shown {
-    SHOWN_TEXT,      /* char[] */
-    SHOWN_NUMBER,    /* uint64_t */
-    SHOWN_SECONDS,   /* int64_t: whole seconds */
-    SHOWN_WALL,      /* int64_t: a moment of the wall clock */
-    SHOWN_MOMENT,    /* int64_t: a moment of engine time */
-    SHOWN_WORD,      /* uint32_t: what `word` makes of it */
-    SHOWN_BUSY_TIME, /* uint64_t: nanoseconds as seconds with three decimals */
-};
-
-struct file_row {
-    const char *name;
-    uint16_t mode; /* of the file; in a partition, 0200 gives the directory's w bits to group and
-                      others */
-    enum fresh fresh;
-    /* Adds what the file shows. 0, or -errno (-ENODEV: it ended). */
-    int (*show)(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out);
-    /* Does what the line asks. 0, -errno or a refusal code. */
-    int (*store)(struct tree *tree, struct write *write);
-    /* The number that rises when a poller should look; NULL: not pollable. False: it ended. */
-    bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
-    /* What it shows when that is there already: then it has no `show`. */
-    const struct strbuf *(*text)(struct tree *tree);
-    /* Its mode, owner and group can be changed, and last. */
-    bool keeps_mode;
-    /* Whoever has the descriptor writes with the rights of who opened it, also after
-     * the end: `store` judges, by what `opened` noted in the slot. */
-    bool lent;
-    void (*opened)(struct tree *tree, const struct node *node, const struct caller *opener,
-                   struct shared_handle *slot);
-    /* Nothing that `store` does is durable: its answer waits for no commit. */
-    bool at_once;
-    /* It shows what programs do now: the host thread is asked before it is shown. */
-    enum live live;
-    const char *doc; /* one line */
-    /* For a `show` that prints a field of a record: how, and where in the record. */
-    enum shown shown;
-    const char *(*word)(uint32_t number);
-    size_t offset;
-};
-
-/* Begins the definition of a show function. */
-#define SHOW(what)                                                                                 \
-    static int show_##what(struct tree *tree, const struct node *node, uint32_t uid,               \
-                           struct strbuf *out)
-
-/* The files of a kind of directory, ended by a row without a name. */
-extern const struct file_row files_root[], files_config[], files_users[], files_user[],
-    files_device[], files_partitions[], files_partition[];
-const struct file_row *tree_rows(enum dir_kind kind);
+/* Makes it of these directories; all else is zero. */
+void tree_init(struct tree *tree, const struct directory table[DIR_KINDS]);
+int64_t tree_wall_ns(const struct tree *tree); /* of now_ns */
 /* The row of a file node, or NULL. */
-const struct file_row *tree_row(const struct node *node);
-/* What a kind of directory is for, for the docs. */
-const char *tree_dir_doc(enum dir_kind kind);
+const struct file_row *tree_row(const struct tree *tree, const struct node *node);
+/* The partition a node belongs to, alive, or NULL. */
+const struct partition *tree_partition(struct tree *tree, const struct node *node);
+/* "p12": its number, 0 when the text is none. */
+uint64_t tree_partition_number(const char *text, size_t length);
 
 /* -- walking --------------------------------------------------------------- */
 
@@ -226,32 +127,5 @@ struct attribute_change {
 };
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,
                            const struct attribute_change *change, struct refusal *why);
-
-/* -- helpers of the files --------------------------------------------------- */
-
-/* The partition a node belongs to, alive, or NULL. */
-const struct partition *tree_partition(struct tree *tree, const struct node *node);
-int64_t tree_wall_ns(const struct tree *tree); /* of now_ns */
-/* A call of the engine at this moment. */
-#define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
-/* "p12": its number, 0 when the text is none. */
-uint64_t tree_partition_number(const char *text, size_t length);
-/* The line that an event makes in the log of events. */
-void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
-/* What the history tells of a partition that ended. */
-struct tree_ended {
-    const struct partition *partition;
-    uint32_t device; /* index; ENGINE_DEVICE_ANY: it is not there any more */
-    int64_t start_wall_ns, end_wall_ns;
-    enum event_kind how;
-    uint32_t by_uid;
-    uint64_t peak_bytes, gpu_ns;
-};
-void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size);
-/* Says that a name is still being looked up; returns -EAGAIN. A write is never held
- * back for it: it would hold the file for everybody. */
-int tree_name_later(struct refusal *why, const char *what, const char *name);
-/* Resolves config/admin_group. NAMES_LATER: not yet known. */
-enum names_result tree_find_admin_group(struct tree *tree);
 
 #endif

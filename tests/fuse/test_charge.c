@@ -19,6 +19,7 @@
 #define LIMIT UINT64_C(1000)
 
 static struct tree tree;
+static struct handles handles;
 static struct node charge;
 static uint64_t partition_id;
 static uint64_t fh;
@@ -42,7 +43,7 @@ static void setup(void)
     struct request request;
     struct refusal why = {""};
     uint32_t index;
-    memset(&tree, 0, sizeof(tree));
+    tree_init(&tree, tree_table);
     tree.now_ns = 100 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, NULL, &tree.engine), 0);
     ck_assert_int_eq(engine_add_device(tree.engine, &device, &index), 0);
@@ -51,17 +52,17 @@ static void setup(void)
                                    &(struct creation){&request, 0, 7, 7, 0}, &partition_id),
                      0);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
-    ck_assert_int_eq(handles_open(&tree.handles, memfd_create("handles", 0)), 0);
+    ck_assert_int_eq(handles_open(&handles, memfd_create("handles", 0)), 0);
     charge = (struct node){
         .dir = DIR_PARTITION, .object = partition_id, .file = tree_node_hash("charge")};
-    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &fh), 0);
-    charge_open(&tree, &charge, &caller, handles_get(&tree.handles, fh));
+    ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &fh), 0);
+    charge_open(&tree, &charge, &caller, handles_get(&handles, fh));
 }
 
 static void teardown(void)
 {
-    int fd = tree.handles.fd;
-    handles_close(&tree.handles);
+    int fd = handles.fd;
+    handles_close(&handles);
     close(fd);
     ledger_free(tree.ledger);
     engine_free(tree.engine);
@@ -70,21 +71,21 @@ static void teardown(void)
 /* A worker ends and the next one starts: only the slots are left. */
 static void next_worker(void)
 {
-    int fd = tree.handles.fd;
-    handles_close(&tree.handles);
-    ck_assert_int_eq(handles_open(&tree.handles, fd), 0);
+    int fd = handles.fd;
+    handles_close(&handles);
+    ck_assert_int_eq(handles_open(&handles, fd), 0);
     ledger_free(tree.ledger);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
-    ck_assert_int_eq(charge_restore(&tree), 0);
+    ck_assert_int_eq(charge_restore(&tree, &handles), 0);
 }
 
-static int say(uint64_t handle, const char *text, uint64_t unique, bool resent)
+static int say(uint64_t number, const char *text, uint64_t unique, bool resent)
 {
     struct write write = {.node = &charge,
                           .text = text,
                           .length = strlen(text),
-                          .handle = handles_get(&tree.handles, handle),
-                          .fh = handle,
+                          .handle = handles_get(&handles, number),
+                          .fh = number,
                           .unique = unique,
                           .resent = resent};
     return charge_store(&tree, &write);
@@ -140,7 +141,7 @@ START_TEST(test_half_done)
 {
     ck_assert_int_eq(say(fh, "+100", 2, false), 0);
     for (int part = 0; part < 3; part++) {
-        struct shared_handle *slot = handles_get(&tree.handles, fh);
+        struct shared_handle *slot = handles_get(&handles, fh);
         struct shared_booking *next = &slot->booking[!slot->booking_at];
         next->unique = part == 1 ? next->unique : 4;
         next->bytes = part == 0 ? next->bytes : 900;
@@ -158,9 +159,9 @@ END_TEST
 START_TEST(test_one_store)
 {
     for (uint64_t i = 1; i < 5; i++) {
-        struct shared_handle before = *handles_get(&tree.handles, fh);
+        struct shared_handle before = *handles_get(&handles, fh);
         ck_assert_int_eq(say(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
-        struct shared_handle *after = handles_get(&tree.handles, fh);
+        struct shared_handle *after = handles_get(&handles, fh);
         unsigned at = before.booking_at;
         ck_assert_uint_ne(after->booking_at, at);
         ck_assert_uint_eq(after->booking[at].unique, before.booking[at].unique);
@@ -174,22 +175,22 @@ START_TEST(test_sums)
 {
     uint64_t other, gone, elsewhere;
     struct node ended = {.dir = DIR_PARTITION, .object = 99, .file = charge.file};
-    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &other), 0);
-    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &gone), 0);
-    ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&ended), 7, &elsewhere), 0);
-    handles_get(&tree.handles, elsewhere)->booking[0].bytes = 5;
+    ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &other), 0);
+    ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
+    ck_assert_int_eq(handles_take(&handles, tree_node_id(&ended), 7, &elsewhere), 0);
+    handles_get(&handles, elsewhere)->booking[0].bytes = 5;
     ck_assert_int_eq(say(fh, "+100", 2, false), 0);
     ck_assert_int_eq(say(other, "+30", 4, false), 0);
     ck_assert_int_eq(say(gone, "+4", 6, false), 0);
-    charge_close(&tree, handles_get(&tree.handles, gone));
-    handles_release(&tree.handles, gone);
+    charge_close(&tree, handles_get(&handles, gone));
+    handles_release(&handles, gone);
     ck_assert_uint_eq(booked(), 130);
     next_worker();
     ck_assert_uint_eq(booked(), 130);
-    ck_assert_ptr_null(handles_get(&tree.handles, gone));
+    ck_assert_ptr_null(handles_get(&handles, gone));
     /* A file in the place of one that had booked has booked nothing. */
     for (int i = 0; i < 300; i++) {
-        ck_assert_int_eq(handles_take(&tree.handles, tree_node_id(&charge), 7, &gone), 0);
+        ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
         ck_assert_int_eq(say(gone, "-1", 8, false), REFUSED_INVALID);
         ck_assert_int_eq(say(gone, "+0", 6, true), 0);
     }

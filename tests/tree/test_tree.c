@@ -4,10 +4,12 @@
  * they may be remembered, the logs, open files, the sentences.
  */
 #include "core/engine/engine.h"
+#include "core/host/host.h"
+#include "fs/tree/event_text.h"
+#include "fs/tree/files.h"
 #include "fs/tree/handles.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/status.h"
-#include "fs/tree/tree.h"
 
 #include <check.h>
 #include <errno.h>
@@ -21,6 +23,8 @@
 #define GIB (UINT64_C(1) << 30)
 
 static struct tree tree;
+static struct gpu_device devices[TREE_DEVICE_MAX];
+static const struct host_state host_state;
 
 static void no_time(void *context, int64_t at_ns, char *text, size_t size)
 {
@@ -36,11 +40,12 @@ static bool is_alive(void *context, uint64_t id)
 
 static void setup(void)
 {
-    memset(&tree, 0, sizeof(tree));
+    tree_init(&tree, tree_table);
+    tree.devices = devices;
+    tree.host_state = &host_state;
     tree.shared = calloc(1, sizeof(*tree.shared));
     tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
     tree.names_remembered = true;
-    tree.admin_gid = UINT32_MAX;
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
@@ -49,8 +54,8 @@ static void setup(void)
     for (uint32_t i = 0; i < 2; i++) {
         struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
         ck_assert_int_eq(engine_add_device(tree.engine, &device, &tree.device_count), 0);
-        snprintf(tree.devices[i].key, sizeof(tree.devices[i].key), "sim:%u", i);
-        snprintf(tree.devices[i].name, sizeof(tree.devices[i].name), "a \"name\"");
+        snprintf(devices[i].key, sizeof(devices[i].key), "sim:%u", i);
+        snprintf(devices[i].name, sizeof(devices[i].name), "a \"name\"");
         tree.device_count++;
     }
 }
@@ -95,12 +100,12 @@ START_TEST(test_ids)
 {
     ck_assert_uint_eq(tree_node_id(&(struct node){.dir = DIR_ROOT}), 1);
     for (int kind = 0; kind < DIR_KINDS; kind++) {
-        const struct file_row *rows = tree_rows((enum dir_kind)kind);
+        const struct file_row *rows = tree_table[kind].rows;
         for (const struct file_row *row = rows; row->name; row++) {
             struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false}, back;
             ck_assert(tree_node_from_id(tree_node_id(&node), &back));
             ck_assert(back.dir == node.dir && back.object == 77 && back.file == node.file);
-            ck_assert_ptr_eq(tree_row(&back), row);
+            ck_assert_ptr_eq(tree_row(&tree, &back), row);
             for (const struct file_row *other = rows; other != row; other++)
                 ck_assert_uint_ne(tree_node_hash(other->name), node.file);
         }
@@ -274,7 +279,7 @@ START_TEST(test_state_tells)
     uint64_t seen = 9, now = 9;
     uint64_t id = grant(0, 1000, "1M 60 warn=30");
     ck_assert(walk("gpu0/p1/state", &node));
-    const struct file_row *row = tree_row(&node);
+    const struct file_row *row = tree_row(&tree, &node);
     ck_assert(row->watch(&tree, &node, &seen));
     engine_advance(tree.engine, tree.now_ns + 30 * NS_PER_SECOND);
     ck_assert(row->watch(&tree, &node, &now) && now != seen);
@@ -299,20 +304,20 @@ START_TEST(test_textlog)
     struct event_log log = {0};
     struct strbuf out = {0};
     char line[32];
-    for (uint64_t seq = 1; seq <= TEXTLOG_LINES_MAX + 10; seq++) {
+    for (uint64_t seq = 1; seq <= EVENT_LOG_LINES_MAX + 10; seq++) {
         snprintf(line, sizeof(line), "line %llu", (unsigned long long)seq);
         ck_assert_int_eq(event_log_append(&log, seq, seq > 2 ? seq - 2 : 0, line), 0);
     }
-    ck_assert(log.count <= TEXTLOG_LINES_MAX && event_log_first(&log) > 1);
-    event_log_chain(&log, TEXTLOG_LINES_MAX + 10, &out);
-    snprintf(line, sizeof(line), "line %d\n", TEXTLOG_LINES_MAX + 10);
+    ck_assert(log.count <= EVENT_LOG_LINES_MAX && event_log_first(&log) > 1);
+    event_log_chain(&log, EVENT_LOG_LINES_MAX + 10, &out);
+    snprintf(line, sizeof(line), "line %d\n", EVENT_LOG_LINES_MAX + 10);
     ck_assert_str_eq(out.data + out.length - strlen(line), line);
     size_t lines = 0;
     for (const char *at = out.data; (at = strchr(at, '\n')); at++)
         lines++;
-    ck_assert_uint_eq(lines, TEXTLOG_CHAIN_MAX);
-    event_log_truncate(&log, TEXTLOG_LINES_MAX);
-    snprintf(line, sizeof(line), "line %d\n", TEXTLOG_LINES_MAX - 1);
+    ck_assert_uint_eq(lines, EVENT_LOG_CHAIN_MAX);
+    event_log_truncate(&log, EVENT_LOG_LINES_MAX);
+    snprintf(line, sizeof(line), "line %d\n", EVENT_LOG_LINES_MAX - 1);
     ck_assert_str_eq(log.text.data + log.text.length - strlen(line), line);
     event_log_truncate(&log, 0);
     ck_assert_uint_eq(log.count + log.text.length, 0);

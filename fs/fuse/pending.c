@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests that wait for the host thread. It alone knows what processes do now: who reads
+ * that (`procs`, `memory_used`) waits for its look, well under a millisecond, and is shown
+ * what was last seen when the host thread is held up. It alone makes processes members: a
+ * write to `procs` waits for that. Moving a process can take the kernel long, so each user
+ * has a few with the host thread at a time: a user who queues thousands delays only itself.
+ *
+ * Every request is answered: in time, or when its patience ends, because a program that
+ * waits for us cannot be killed. No lock of the kernel is held while one waits.
+ */
+#include "core/base/log.h"
+#include "fs/tree/members.h"
+#include "fs/tree/status.h"
+#include "server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A look so young is good enough: the requests that make up one `cat` share it. */
+#define FRESH_NS  NS_PER_MS
+#define SAMPLE_NS (100 * NS_PER_MS) /* drivers take longer to ask */
+
+#define JOINS_AT_ONCE 4
+
+static const int64_t patience_ns[PENDING_KINDS] = {
+    [PENDING_LOOK] = 200 * NS_PER_MS,
+    [PENDING_JOIN] = 10 * NS_PER_SECOND,
+};
+
+struct pending {
+    struct pending *next;
+    int64_t asked_ns;
+    struct query query;
+    /* PENDING_LOOK */
+    void (*answer)(const struct query *query);
+    uint64_t what; /* the partition whose members are looked at, or HOST_USAGE */
+    struct fuse_file_info fi;
+    /* PENDING_JOIN */
+    struct host_join join;
+    bool given; /* the host thread has it */
+};
+
+/* -- the queues --------------------------------------------------------------------- */
+
+static struct pending *add(struct server *server, enum pending_kind kind)
+{
+    struct pending_queue *queue = &server->pending[kind];
+    struct pending *pending = calloc(1, sizeof(*pending));
+    if (!pending)
+        return NULL;
+    pending->asked_ns = server->tree.now_ns;
+    if (!queue->first) {
+        queue->last = &queue->first;
+        submit_arm(server, pending->asked_ns + patience_ns[kind]);
+    }
+    *queue->last = pending;
+    queue->last = &pending->next;
+    return pending;
+}
+
+/* Takes the request at *at off its queue; the caller frees it. */
+static struct pending *take(struct pending_queue *queue, struct pending **at)
+{
+    struct pending *pending = *at;
+    *at = pending->next;
+    if (!*at)
+        queue->last = at;
+    return pending;
+}
+
+/* -- looks -------------------------------------------------------------------------- */
+
+static bool is_fresh(const struct server *server, enum live live, uint64_t id)
+{
+    const struct tree *tree = &server->tree;
+    if (live == LIVE_MEMBERS) {
+        int64_t since_ns = tree->now_ns - FRESH_NS;
+        return members_find(tree->members, id,
+                            server->joined_ns > since_ns ? server->joined_ns : since_ns) != NULL;
+    }
+    if (!tree->host_state->processes[0]) /* nothing was told since the start */
+        return false;
+    return !tree->host_state->metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
+}
+
+bool pending_look(const struct query *query, void (*answer)(const struct query *query))
+{
+    struct server *server = query->server;
+    const struct file_row *row = query->row;
+    const struct node *node = &query->node;
+    if (!row || row->live == LIVE_NOT || !tree_alive(&server->tree, node) ||
+        is_fresh(server, row->live, node->object))
+        return false;
+    uint64_t what = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
+    if (host_look(server->host, what, server->tree.now_ns))
+        return false;
+    struct pending *pending = add(server, PENDING_LOOK);
+    if (!pending)
+        return false;
+    pending->query = *query;
+    pending->answer = answer;
+    pending->what = what;
+    if (query->fi) {
+        pending->fi = *query->fi;
+        pending->query.fi = &pending->fi;
+    }
+    return true;
+}
+
+static void answer(struct pending *pending)
+{
+    pending->answer(&pending->query);
+    free(pending);
+}
+
+void pending_looked(struct server *server, uint64_t id, int64_t at_ns)
+{
+    struct pending_queue *queue = &server->pending[PENDING_LOOK];
+    for (struct pending **at = &queue->first; *at && (*at)->asked_ns <= at_ns;) {
+        if ((*at)->what == id)
+            answer(take(queue, at));
+        else
+            at = &(*at)->next;
+    }
+}
+
+/* -- joins -------------------------------------------------------------------------- */
+
+/* Answers the join at *at and takes it off its queue. */
+static void finish(struct server *server, struct pending **at, int result, const char *message)
+{
+    struct pending *pending = take(&server->pending[PENDING_JOIN], at);
+    fuse_req_t req = pending->query.req;
+    if (result) {
+        reply_refusal(server, req, pending->join.uid, result, message);
+    } else {
+        status_set(server->tree.shared, pending->join.uid, message);
+        fuse_reply_write(req, pending->query.size);
+    }
+    free(pending);
+}
+
+/* Hands the host thread what it may have of a user, oldest first. */
+static void give(struct server *server, uint32_t uid)
+{
+    unsigned given = 0;
+    for (struct pending **at = &server->pending[PENDING_JOIN].first;
+         *at && given < JOINS_AT_ONCE;) {
+        struct pending *pending = *at;
+        int r = 0;
+        if (pending->join.uid != uid) {
+            at = &pending->next;
+            continue;
+        }
+        if (!pending->given && !engine_find(server->tree.engine, pending->join.id))
+            r = -ENODEV;
+        else if (!pending->given)
+            r = host_join(server->host, &pending->join);
+        if (r) {
+            finish(server, at, r,
+                   r == -ENODEV ? "Its time is over: it is gone" : "There is not enough memory");
+            continue;
+        }
+        pending->given = true;
+        given++;
+        at = &pending->next;
+    }
+}
+
+int pending_join(struct server *server, fuse_req_t req, const struct write *write, size_t size)
+{
+    struct pending *pending = add(server, PENDING_JOIN);
+    if (!pending)
+        return -ENOMEM;
+    pending->query = (struct query){.server = server, .req = req, .size = size};
+    pending->join = (struct host_join){.tag = ++server->join_number,
+                                       .id = write->node->object,
+                                       .pid = write->join_pid,
+                                       .writer_pid = write->caller.pid,
+                                       .uid = write->caller.uid,
+                                       .admin = write->caller.admin};
+    /* Whatever comes of its grant, this number is nobody else's. */
+    struct shared *shared = server->tree.shared;
+    if (pending->join.id >= shared->next_id)
+        shared->next_id = pending->join.id + 1;
+    give(server, write->caller.uid);
+    return 0;
+}
+
+void pending_joined(struct server *server, const struct host_result *result)
+{
+    server->joined_ns = server->tree.now_ns;
+    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next)
+        if ((*at)->join.tag == result->joined.tag) {
+            uint32_t uid = (*at)->join.uid;
+            finish(server, at, result->joined.result, result->message);
+            give(server, uid);
+            break;
+        }
+}
+
+/* -- patience ----------------------------------------------------------------------- */
+
+/* Answers the first of its kind, without what it waits for. */
+static void give_up_first(struct server *server, enum pending_kind kind)
+{
+    struct pending_queue *queue = &server->pending[kind];
+    if (kind == PENDING_LOOK) {
+        answer(take(queue, &queue->first));
+        return;
+    }
+    const struct host_join *join = &queue->first->join;
+    char message[ENGINE_MESSAGE_MAX];
+    snprintf(message, sizeof(message),
+             "Process %d could not join p%llu in time: the machine is held up. It may still do "
+             "so: look at procs, and write it again",
+             (int)join->pid, (unsigned long long)join->id);
+    finish(server, &queue->first, -ETIMEDOUT, message);
+}
+
+void pending_expire(struct server *server)
+{
+    for (int kind = 0; kind < PENDING_KINDS; kind++) {
+        struct pending_queue *queue = &server->pending[kind];
+        while (queue->first && queue->first->asked_ns + patience_ns[kind] <= server->tree.now_ns)
+            give_up_first(server, (enum pending_kind)kind);
+        if (queue->first)
+            submit_arm(server, queue->first->asked_ns + patience_ns[kind]);
+    }
+}
+
+void pending_give_up(struct server *server, enum pending_kind kind)
+{
+    while (server->pending[kind].first)
+        give_up_first(server, kind);
+}

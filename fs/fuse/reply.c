@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a request of the kernel is entered, answered and refused: errors, attributes, text.
+ * It must not know what a request is for.
+ */
+#include "fs/tree/status.h"
+#include "server.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
+{
+    struct query query = {.server = fuse_req_userdata(req), .req = req};
+    submit_tick(query.server);
+    if (!tree_node_from_id(ino, &query.node)) {
+        fuse_reply_err(req, ENOENT);
+        return false;
+    }
+    query.row = tree_row(&query.server->tree, &query.node);
+    *ret_query = query;
+    return true;
+}
+
+int reply_errno(int result)
+{
+    switch (result) {
+    case REFUSED_INVALID:
+        return EINVAL;
+    case REFUSED_NO_SPACE:
+        return ENOSPC;
+    case REFUSED_QUOTA:
+        return EDQUOT;
+    case REFUSED_PERMISSION:
+        return EPERM;
+    case REFUSED_BUSY:
+        return EBUSY;
+    case REFUSED_GONE:
+        return ENODEV;
+    default:
+        return result < 0 ? -result : EIO;
+    }
+}
+
+void reply_error(fuse_req_t req, int result)
+{
+    fuse_reply_err(req, reply_errno(result));
+}
+
+void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int result,
+                   const char *message)
+{
+    int error = reply_errno(result);
+    status_set(server->tree.shared, uid, *message ? message : strerror(error));
+    fuse_reply_err(req, error);
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_SECOND),
+                          .tv_nsec = (long)(ns % NS_PER_SECOND)};
+    if (ts.tv_nsec < 0) {
+        ts.tv_nsec += (long)NS_PER_SECOND;
+        ts.tv_sec--;
+    }
+    return ts;
+}
+
+void reply_stat(const struct attributes *attributes, struct stat *ret_stat)
+{
+    memset(ret_stat, 0, sizeof(*ret_stat));
+    ret_stat->st_ino = attributes->id;
+    ret_stat->st_mode = attributes->mode;
+    ret_stat->st_nlink = 1;
+    ret_stat->st_uid = attributes->uid;
+    ret_stat->st_gid = attributes->gid;
+    ret_stat->st_size = (off_t)attributes->size;
+    ret_stat->st_blocks = (blkcnt_t)attributes->blocks;
+    ret_stat->st_blksize = 4096;
+    ret_stat->st_mtim = timespec_of(attributes->mtime_ns);
+    ret_stat->st_atim = ret_stat->st_mtim;
+    ret_stat->st_ctim = timespec_of(attributes->ctime_ns);
+}
+
+int reply_fill_entry(const struct query *query, const struct node *node,
+                     struct fuse_entry_param *ret_entry)
+{
+    struct attributes attributes;
+    uint32_t uid = fuse_req_ctx(query->req)->uid;
+    int r = tree_attributes(&query->server->tree, node, uid, &attributes);
+    if (r)
+        return r;
+    memset(ret_entry, 0, sizeof(*ret_entry));
+    ret_entry->ino = attributes.id;
+    ret_entry->generation = 1;
+    ret_entry->attr_timeout = attributes.attr_timeout_s;
+    ret_entry->entry_timeout = attributes.entry_timeout_s;
+    reply_stat(&attributes, &ret_entry->attr);
+    return 0;
+}
+
+void reply_text(const struct query *query, const char *text, size_t length)
+{
+    size_t from = (uint64_t)query->offset < length ? (size_t)query->offset : length;
+    size_t n = length - from < query->size ? length - from : query->size;
+    fuse_reply_buf(query->req, n ? text + from : "", n);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lines that events make: in the log of events, and in the history of those that end. */
+#ifndef CHRONOS_TREE_EVENT_TEXT_H
+#define CHRONOS_TREE_EVENT_TEXT_H
+
+#include "core/engine/engine.h"
+
+struct tree;
+
+/* The line that an event makes in the log of events. */
+void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
+/* What the history tells of a partition that ended. */
+struct tree_ended {
+    const struct partition *partition;
+    uint32_t device; /* index; ENGINE_DEVICE_ANY: it is not there any more */
+    int64_t start_wall_ns, end_wall_ns;
+    enum event_kind how;
+    uint32_t by_uid;
+    uint64_t peak_bytes, gpu_ns;
+};
+void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size);
+
+#endif
