@@ -87,7 +87,7 @@ static void look(struct host *host, uint64_t id, int64_t asked_ns)
     host_report(host, result);
 }
 
-/* A sample serves whoever asked up to so long after it was begun. */
+/* A sample serves requests made up to so long after it was begun. */
 #define SAMPLE_NS INT64_C(100000000)
 
 static void want_usage(struct host *host, int64_t asked_ns)
@@ -366,7 +366,7 @@ static int begin(struct host *host)
     return r;
 }
 
-/* Who is born between two scans and loses its parents is lost: see enforcer.h. */
+/* Who is born between two scans and loses its parents is lost: see proctrack.h. */
 #define SCAN_NS INT64_C(1000000000)
 
 static bool is_occupied(const struct host *host)
@@ -434,7 +434,7 @@ static void *host_thread(void *argument)
     return NULL;
 }
 
-/* So many work items that nobody is waiting for may pile up. */
+/* So many work items without a waiting client may pile up. */
 #define LAZY_MAX 256
 
 int host_new(const struct host_start *start, struct host **ret_host)
