@@ -141,7 +141,7 @@ static void read_mood(struct null *null)
     snprintf(null->mood_path, sizeof(null->mood_path), "%s/worker",
              session_shared(null->link)->state_dir);
     FILE *file = fopen(null->mood_path, "re");
-    if (file == NULL)
+    if (!file)
         return;
     if (fscanf(file, "%15s", null->mood) != 1)
         null->mood[0] = '\0';
@@ -172,7 +172,7 @@ static void loop(struct null *null, int fuse, int signals)
         int r = session_serve(null->link);
         if (r == -ENODEV)
             null->exit_code = WORKER_UNMOUNTED;
-        else if (r != 0 && r != -EAGAIN && r != -EINTR && r != -ENOENT)
+        else if (r && r != -EAGAIN && r != -EINTR && r != -ENOENT)
             null->exit_code = WORKER_FATAL;
         else if (r == -EAGAIN && poll(fds, 2, -1) > 0 && fds[1].revents != 0 &&
                  read(signals, &info, sizeof(info)) == sizeof(info) && !is(null, "deaf"))

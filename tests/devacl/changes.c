@@ -21,7 +21,7 @@ static void expect_told(struct devacl *devacl, const char *node, const char *wor
     told = 0;
     ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 1);
     ck_assert_uint_eq(told, 1);
-    ck_assert_msg(strstr(told_text, words) != NULL, "%s", told_text);
+    ck_assert_msg(strstr(told_text, words), "%s", told_text);
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 0);
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);

@@ -235,7 +235,7 @@ static void check_damaged(const struct nodes *nodes)
     int r = devacl_new(&devacl_usual, &devacl, &devacl_message);
 
     ck_assert_str_ne(devacl_message.text, "");
-    if (r != 0) { /* "chronos-device-access 2" */
+    if (r) { /* "chronos-device-access 2" */
         ck_assert_int_eq(r, -EPROTO);
         ck_assert_ptr_nonnull(strstr(devacl_message.text, "another version"));
         return;

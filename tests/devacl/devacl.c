@@ -277,7 +277,7 @@ START_TEST(test_not_root)
             _exit(1);
         devacl = new_gate();
         int r = apply(devacl, wants, 2);
-        bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") != NULL &&
+        bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") &&
                     devacl_count(devacl) == 0;
         devacl_free(devacl);
         _exit(good ? 0 : 2);

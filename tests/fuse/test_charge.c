@@ -6,12 +6,11 @@
 #define FUSE_USE_VERSION 314
 #include "fs/fuse/session.h"
 #include "fs/tree/charge.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -33,7 +32,7 @@ static void no_time(void *context, int64_t at_ns, char *text, size_t size)
 static bool is_alive(void *context, uint64_t id)
 {
     (void)context;
-    return engine_find(tree.engine, id) != NULL;
+    return engine_find(tree.engine, id);
 }
 
 static void setup(void)
@@ -239,19 +238,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("charge");
-    TCase *tcase = tcase_create("charge");
-    suite_add_tcase(suite, tcase);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_once);
-    tcase_add_test(tcase, test_half_done);
-    tcase_add_test(tcase, test_one_store);
-    tcase_add_test(tcase, test_sums);
-    tcase_add_test(tcase, test_over);
-    tcase_add_test(tcase, test_layout);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("charge", setup, teardown, test_once, test_half_done, test_one_store,
+                      test_sums, test_over, test_layout);
 }

@@ -8,5 +8,5 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    return data == NULL && size > 0;
+    return !data && size > 0;
 }

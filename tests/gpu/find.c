@@ -115,7 +115,7 @@ static void finds(const char *names, const char *keys, const char *told)
     list_vendors();
     notes[0] = '\0';
     int r = gpu_find(&options, note, notes, &list);
-    ck_assert_int_eq(r == 0, list.count > 0 || names[0] == '\0');
+    ck_assert_int_eq(!r, list.count > 0 || names[0] == '\0');
     for (uint32_t i = 0; i < list.count && i < 8; i++)
         strcat(strcat(found, i > 0 ? " " : ""), list.device[i].key);
     ck_assert_str_eq(found, keys);

@@ -142,7 +142,7 @@ static int nosy(const struct gpu_setup *setup, struct gpu_list *l)
     int count = 0;
     (void)setup;
     fill(l);
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
         count += atoi(entry->d_name) < 1000;     /* valgrind has its own above */
     l->device[0].memory_bytes = (uint64_t)count; /* . .. 0 1 2, the socket, the directory */
     sigset_t mask;
@@ -217,8 +217,8 @@ static int ask_for(const char *name, const char *argument, int timeout_ms)
     const struct gpu_find_options options = {
         .layer = argument, .program = program, .timeout_ms = timeout_ms, .vendors = vendors};
     memset(&list, 0xff, sizeof(list));
-    int rc = gpu_probe(&options, find(name), &list);
-    if (rc == 0) {
+    int r = gpu_probe(&options, find(name), &list);
+    if (!r) {
         ck_assert_uint_eq(list.count, 1);
         ck_assert_str_eq(list.device[0].key, "mad:0");
     } else {
@@ -229,7 +229,7 @@ static int ask_for(const char *name, const char *argument, int timeout_ms)
     /* No child is left, dead or alive. */
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
-    return rc;
+    return r;
 }
 
 static int ask(const char *name, const char *argument)
@@ -264,10 +264,10 @@ START_TEST(prints)
     dup2(fds[1], 1);
     dup2(fds[1], 2);
     close(fds[1]);
-    int rc = ask("chatter", NULL);
+    int r = ask("chatter", NULL);
     dup2(out, 1);
     dup2(err, 2);
-    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(r, 0);
     ck_assert_int_eq(read(fds[0], &byte, 1), 0); /* not a byte of it came through */
 }
 END_TEST
@@ -288,12 +288,12 @@ static void dies(pid_t pid)
         char path[64], text[256] = "";
         snprintf(path, sizeof(path), "/proc/%d/stat", pid);
         FILE *file = fopen(path, "r");
-        if (file == NULL)
+        if (!file)
             return;
         size_t n = fread(text, 1, sizeof(text) - 1, file);
         fclose(file);
         const char *state = strrchr(text, ')');
-        if (n == 0 || (state != NULL && (state[2] == 'Z' || state[2] == 'X')))
+        if (n == 0 || (state && (state[2] == 'Z' || state[2] == 'X')))
             return;
         usleep(10000);
     }

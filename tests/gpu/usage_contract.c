@@ -44,7 +44,7 @@ static void read_machine(const char *path, struct machine *machine)
 {
     char line[256], name[128], told[128];
     FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s", path);
+    ck_assert_msg(file, "%s", path);
     memset(machine, 0, sizeof(*machine));
     while (fgets(line, sizeof(line), file)) {
         line[strcspn(line, "\n")] = '\0';
@@ -85,7 +85,7 @@ static void check_process(const struct gpu_usage *usage, const char *text)
     int pid;
     ck_assert_int_eq(sscanf(text, "%d %u %31s %31s", &pid, &device, amount, busy), 4);
     const struct gpu_usage_process *p = help_find(usage, device, pid);
-    ck_assert_msg(p != NULL, "%s", text);
+    ck_assert_msg(p, "%s", text);
     if (amount[0] == '-')
         ck_assert_uint_eq(p->memory_bytes, GPU_BYTES_UNKNOWN);
     else
@@ -130,7 +130,7 @@ START_TEST(vendors_have_machines)
         snprintf(word, sizeof(word), "%s known", gpu_vendors[v]->name);
         for (size_t i = 0; i < machines.gl_pathc && !found; i++) {
             read_machine(machines.gl_pathv[i], &machine);
-            found = strstr(machine.told, word) != NULL;
+            found = strstr(machine.told, word);
         }
         ck_assert_msg(found, "%s: tests/gpu/machines has no machine with its devices",
                       gpu_vendors[v]->name);
@@ -317,7 +317,7 @@ static int count_files(pid_t pid)
     snprintf(path, sizeof(path), "/proc/%d/fd", pid);
     DIR *directory = opendir(path);
     ck_assert_ptr_nonnull(directory);
-    while (readdir(directory) != NULL)
+    while (readdir(directory))
         count++;
     closedir(directory);
     return count;
@@ -524,7 +524,7 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(driver_process(argv[2], gpu_vendors));
-    if (realpath(argv[0], help_program) == NULL)
+    if (!realpath(argv[0], help_program))
         return 1;
     if (glob(USAGE_TREES "/*.machine", 0, NULL, &machines) != 0)
         return 1;

@@ -58,7 +58,7 @@ static void check_bad(const char *why)
     check_other();
     ck_assert(!usage->device[1].known);
     ck_assert_str_eq(usage->device[1].backend, "nvml");
-    ck_assert_msg(strstr(usage->device[1].note, why) != NULL, "%s", usage->device[1].note);
+    ck_assert_msg(strstr(usage->device[1].note, why), "%s", usage->device[1].note);
     ck_assert_uint_eq(usage->process_count, 3);
 }
 
@@ -289,12 +289,12 @@ START_TEST(fails)
     check_other();
     const struct gpu_usage_device *device = &usage->device[1];
     if (why[_i][0] != '\0') {
-        ck_assert_msg(strstr(device->note, why[_i]) != NULL, "%s", device->note);
+        ck_assert_msg(strstr(device->note, why[_i]), "%s", device->note);
         ck_assert_ptr_nonnull(strstr(device->note, "A Made Up?Error (NVML error 999)"));
     }
     /* The figure does not need the processes; the devices may be found by the other name. */
     ck_assert_int_eq(device->known, _i >= 6 || _i == 4);
-    ck_assert_int_eq(help_find(usage, 1, 10) != NULL, _i == 9 || _i == 4);
+    ck_assert_int_eq(!!help_find(usage, 1, 10), _i == 9 || _i == 4);
 }
 END_TEST
 
@@ -411,7 +411,7 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(driver_process(argv[2], gpu_vendors));
-    if (realpath(argv[0], help_program) == NULL)
+    if (!realpath(argv[0], help_program))
         return 1;
     TCase *all = check_case("usage-mad", begin, end);
     add_tests(all);

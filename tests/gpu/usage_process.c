@@ -227,9 +227,9 @@ START_TEST(process_is_mad)
     if (_i == WELL)
         ck_assert_str_eq(note, "");
     else if (_i < HALF_AN_ANSWER)
-        ck_assert_msg(strstr(note, "an answer that cannot be true") != NULL, "%s", note);
+        ck_assert_msg(strstr(note, "an answer that cannot be true"), "%s", note);
     else if (_i == SILENT)
-        ck_assert_msg(strstr(note, "did not answer") != NULL, "%s", note);
+        ck_assert_msg(strstr(note, "did not answer"), "%s", note);
     else
         ck_assert_msg(strstr(note, "ended the program") || strstr(note, "crashed"), "%s", note);
 }
@@ -245,7 +245,7 @@ START_TEST(process_leaves_slowly)
     for (int i = 0; i < 100 && !told; i++) {
         help_pause(2);
         ask_mad(LEAVING_SLOWLY, 1);
-        told = strstr(usage->device[1].note, "ended the program (exit status 3)") != NULL;
+        told = strstr(usage->device[1].note, "ended the program (exit status 3)");
     }
     ck_assert(told);
 }
@@ -392,8 +392,8 @@ int main(int argc, char **argv)
     const char *mad = getenv("USAGE_MAD");
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
-        _exit(mad != NULL ? act(DRIVER_FD, mad) : driver_process(argv[2], gpu_vendors));
-    if (realpath(argv[0], help_program) == NULL)
+        _exit(mad ? act(DRIVER_FD, mad) : driver_process(argv[2], gpu_vendors));
+    if (!realpath(argv[0], help_program))
         return 1;
     TCase *all = check_case("usage-process", begin, end);
     tcase_add_loop_test(all, process_is_mad, 0, MADNESSES);

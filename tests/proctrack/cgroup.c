@@ -176,7 +176,7 @@ START_TEST(limits_above_count)
     char above[PATH_MAX];
     strcpy(above, top);
     *strrchr(above, '/') = '\0';
-    if (strstr(text, "pids") == NULL || help_write("", "cgroup.subtree_control", "+pids") != 0 ||
+    if (!strstr(text, "pids") || help_write("", "cgroup.subtree_control", "+pids") != 0 ||
         help_write(above, "cgroup.subtree_control", "+pids") != 0) {
         printf("not tried: pids.max: there is no controller pids in %s\n", help_cgroup());
         return;
@@ -272,19 +272,19 @@ START_TEST(paths_that_are_too_long)
         length += 1 + size;
     }
     proctrack = proctrack_close(proctrack);
-    int rc = proctrack_open(&help_options, &proctrack, &why);
+    int r = proctrack_open(&help_options, &proctrack, &why);
     for (char at[PATH_MAX]; chdir("..") == 0;) { /* the deepest first */
         DIR *directory = opendir(".");
         bool any = false;
-        for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+        for (struct dirent *entry; directory && (entry = readdir(directory));)
             any |= entry->d_name[0] == '0' && rmdir(entry->d_name) == 0;
-        if (directory != NULL)
+        if (directory)
             closedir(directory);
-        if (!any || (getcwd(at, sizeof(at)) != NULL && strcmp(at, full) == 0))
+        if (!any || (getcwd(at, sizeof(at)) && strcmp(at, full) == 0))
             break;
     }
     ck_assert_int_eq(chdir("/"), 0);
-    ck_assert_msg(rc == 0, "%s", why.text);
+    ck_assert_msg(!r, "%s", why.text);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
 }

@@ -24,12 +24,12 @@ static void falls_back(const char *word)
 {
     help_options.mode = "cgroup";
     ck_assert_int_ne(proctrack_open(&help_options, &proctrack, &why), 0);
-    ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
+    ck_assert_msg(strstr(why.text, word), "%s", why.text);
     help_options.mode = "auto";
     help_open();
     ck_assert_str_eq(why.text, "");
     ck_assert_str_eq(proctrack_word(proctrack), "process-tree");
-    ck_assert_msg(strstr(proctrack_why(proctrack), word) != NULL, "%s", proctrack_why(proctrack));
+    ck_assert_msg(strstr(proctrack_why(proctrack), word), "%s", proctrack_why(proctrack));
     ck_assert_ptr_null(strchr(proctrack_why(proctrack), '\n'));
 }
 
@@ -65,7 +65,7 @@ START_TEST(not_mounted)
     ck_assert_str_eq(proctrack_word(proctrack), "cgroup");
     ck_assert_str_eq(proctrack_why(proctrack), "");
     proctrack = proctrack_close(proctrack);
-    for (int i = 0; i < 20 && proctrack == NULL; i++) { /* one may lie over another */
+    for (int i = 0; i < 20 && !proctrack; i++) { /* one may lie over another */
         umount2(help_cgroup(), MNT_DETACH);
         help_options.mode = "cgroup";
         if (proctrack_open(&help_options, &proctrack, &why) != 0)

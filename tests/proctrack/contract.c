@@ -84,7 +84,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    for (uint64_t id = 1; proctrack != NULL && !is_fake() && id < 5; id++)
+    for (uint64_t id = 1; proctrack && !is_fake() && id < 5; id++)
         proctrack_kill(proctrack, id);
     help_end();
 }
@@ -676,7 +676,7 @@ START_TEST(fork_bomb)
     int before = puppet_count();
     pid_t pid = start(ALICE);
     join(1, pid);
-    puppet_bomb(pid, getenv("CHRONOS_TEST_LIGHT") == NULL ? 200 : 50);
+    puppet_bomb(pid, !getenv("CHRONOS_TEST_LIGHT") ? 200 : 50);
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert_int_gt(proctrack_members(proctrack, 1, tell, &told), 30);
     EVENTUALLY((proctrack_kill(proctrack, 1), proctrack_forget(proctrack, 1) == 0));

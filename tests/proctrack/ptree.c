@@ -161,21 +161,21 @@ static void limit_files(rlim_t bytes)
 START_TEST(no_room)
 {
     struct ptree_record record = {.id = 7, .start = 1};
-    int rc = 0;
+    int r = 0;
     help_open();
     pid_t pid = puppet_start(geteuid());
     join(1, pid);
     limit_files(0);
-    for (record.pid = 2; rc == 0 && record.pid < 1000; record.pid++)
-        rc = ptree_record_set(&((struct ptree *)proctrack)->file, &record);
+    for (record.pid = 2; !r && record.pid < 1000; record.pid++)
+        r = ptree_record_set(&((struct ptree *)proctrack)->file, &record);
     limit_files(RLIM_INFINITY);
-    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(r, 0);
     ck_assert_int_eq(members(1), 1);
     proctrack = proctrack_close(proctrack);
     limit_files(0);
-    rc = proctrack_open(&help_options, &proctrack, &why);
+    r = proctrack_open(&help_options, &proctrack, &why);
     limit_files(RLIM_INFINITY);
-    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(r, 0);
     ck_assert_ptr_nonnull(strstr(why.text, "cannot be written"));
     /* Nobody is found where he may not be any more. */
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);

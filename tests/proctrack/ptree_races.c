@@ -136,7 +136,7 @@ static int end_while_read(void *context, const char *step)
     if (!pids_wrap)
         return 0;
     file = fopen("/proc/sys/kernel/ns_last_pid", "w");
-    ck_assert(file != NULL && fprintf(file, "%d", actor - 1) > 0 && fclose(file) == 0);
+    ck_assert(file && fprintf(file, "%d", actor - 1) > 0 && fclose(file) == 0);
     return 0;
 }
 
@@ -221,7 +221,7 @@ START_TEST(a_small_pid_namespace)
 {
     FILE *file;
     if (geteuid() != 0 || !pids_are_per_namespace() ||
-        (file = fopen("/proc/sys/kernel/pid_max", "w")) == NULL) {
+        !(file = fopen("/proc/sys/kernel/pid_max", "w"))) {
         printf("not tried: pids that come back soon: kernel.pid_max is not the namespace's\n");
         return;
     }

@@ -138,7 +138,7 @@ int main(int argc, char **argv)
             *bare = calloc(2 * rounds, sizeof(*bare));
     struct bench bench = {0};
 
-    if (one == NULL || many == NULL || bare == NULL || mkdtemp(directory) == NULL)
+    if (!one || !many || !bare || !mkdtemp(directory))
         die(directory, "cannot be made");
     prepare(&bench, directory);
     for (size_t i = 0; i < rounds; i++) {

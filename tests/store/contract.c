@@ -24,7 +24,7 @@ static void reopen_at(int kind, const struct store_clock *clock, size_t max_hist
 {
     if (kinds[kind] != &store_memory)
         store = store_close(store);
-    if (store == NULL)
+    if (!store)
         ck_assert_msg(kinds[kind]->open(directory, true, &store, &why) == 0, "%s", why.text);
     ck_assert_msg(kept_load(&kept, store, clock, max_history, &why) == 0, "%s", why.text);
 }
@@ -615,7 +615,7 @@ START_TEST(one_at_a_time)
     create_one(1, 1);
     int r = kinds[_i]->open(directory, false, &other, &why);
     ck_assert_int_eq(r, kinds[_i] == &store_memory ? 0 : -EBUSY);
-    ck_assert_int_eq(other == NULL, r < 0);
+    ck_assert_int_eq(!other, r < 0);
     if (r < 0) {
         ck_assert(why.text[0] != '\0');
     } else {

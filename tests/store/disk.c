@@ -84,7 +84,7 @@ static void full_disk(void)
     for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
     MUST(r == -ENOSPC || r == -EIO);
-    MUST(strstr(why.text, "nothing was changed") != NULL);
+    MUST(strstr(why.text, "nothing was changed"));
     for (int i = 0; i < 5; i++)
         MUST(create(id) < 0);
     MUST(try_load() == 0 && kept.partition_count == id - 1); /* reads go on */
@@ -242,7 +242,7 @@ START_TEST(used_by_another_process)
     }
     ck_assert_int_eq(read(fds[0], &byte, 1), 1);
     ck_assert_int_eq(try_open(true), -EBUSY);
-    ck_assert_msg(strstr(why.text, "another program") != NULL, "%s", why.text);
+    ck_assert_msg(strstr(why.text, "another program"), "%s", why.text);
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
     open_well();
@@ -272,7 +272,7 @@ static int bad_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
                     int *ret_flags)
 {
     int r = real_open(vfs, name, file, flags, ret_flags);
-    if (r == SQLITE_OK && file->pMethods != NULL) {
+    if (r == SQLITE_OK && file->pMethods) {
         real_methods = file->pMethods;
         sqlite3_io_methods *bad = &bad_methods[flags & SQLITE_OPEN_MAIN_DB ? 0 : 1];
         *bad = *real_methods;
@@ -287,7 +287,7 @@ static void use_bad_disk(void)
 {
     static sqlite3_vfs bad;
     syncs_fail = writes_fail = false;
-    if (real_open != NULL)
+    if (real_open)
         return;
     bad = *sqlite3_vfs_find(NULL);
     real_open = bad.xOpen;

@@ -19,7 +19,7 @@
 /* Fewer rounds where each takes long: under valgrind. */
 static int rounds(int many)
 {
-    return getenv("CHRONOS_TEST_LIGHT") != NULL ? many / 10 : many;
+    return getenv("CHRONOS_TEST_LIGHT") ? many / 10 : many;
 }
 
 static void same_file(const char *name, const struct bytes *before)
@@ -46,11 +46,11 @@ static void refused(int code, const char *word)
     struct bytes file = slurp(directory, STATE_FILE), wal = slurp(directory, STATE_FILE "-wal");
     for (int check = 0; check < 2; check++) {
         int r = try_open(check);
-        if (r == 0)
+        if (!r)
             r = try_load();
         store = store_close(store);
         ck_assert_msg(r == code, "%d, not %d: %s", r, code, why.text);
-        ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
+        ck_assert_msg(strstr(why.text, word), "%s", why.text);
         same_file(STATE_FILE, &file);
         same_file(STATE_FILE "-wal", &wal);
     }
@@ -139,7 +139,7 @@ START_TEST(log_without_file)
     spill(directory, STATE_FILE "-wal", &file);
     unlink(path_in(directory, STATE_FILE));
     ck_assert_int_eq(try_open(true), -EBADMSG);
-    ck_assert(strstr(why.text, "put the file back") != NULL);
+    ck_assert(strstr(why.text, "put the file back"));
     same_file(STATE_FILE "-wal", &file);
     free(file.at);
 }
@@ -252,14 +252,14 @@ static void damaged_once(const struct bytes *file, unsigned *refusals)
     spill(directory, STATE_FILE, file);
     unlink(path_in(directory, STATE_FILE "-wal"));
     int r = try_open(rand() % 2);
-    if (r == 0)
+    if (!r)
         r = try_load();
     store = store_close(store);
-    if (r == 0)
+    if (!r)
         return;
     ++*refusals;
     ck_assert_msg(r == -EBADMSG || r == -EPROTONOSUPPORT, "%d: %s", r, why.text);
-    ck_assert(why.text[0] != '\0' && strchr(why.text, '\n') == NULL);
+    ck_assert(why.text[0] != '\0' && !strchr(why.text, '\n'));
     same_file(STATE_FILE, file);
 }
 

@@ -84,7 +84,7 @@ START_TEST(twins)
         for (int k = 0; k < KIND_COUNT && round % 50 == 0; k++) {
             if (kinds[k] != &store_memory)
                 stores[k] = store_close(stores[k]);
-            if (stores[k] == NULL)
+            if (!stores[k])
                 ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], &why), 0);
             ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, &why), 0);
             store = stores[k];
@@ -102,7 +102,7 @@ START_TEST(twins)
         attempt.batch.first_line_seq = seq > 50 ? seq - 50 : 0;
         int r = store_commit(stores[0], &attempt.batch, &why);
         ck_assert_int_eq(store_commit(stores[1], &attempt.batch, &why), r);
-        good += r == 0;
+        good += !r;
         if (round % 100 == 99) { /* a reboot, and the clock a little off */
             snprintf(clock.boot_id, sizeof(clock.boot_id), "boot %d", round);
             clock.offset_ns += 12345;

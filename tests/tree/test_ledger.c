@@ -4,9 +4,8 @@
  * what outlives a worker, and which entries changed since they were taken.
  */
 #include "fs/tree/ledger.h"
+#include "tests/check.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -307,23 +306,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("ledger");
-    TCase *tcase = tcase_create("ledger");
-    suite_add_tcase(suite, tcase);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_test(tcase, test_figures);
-    tcase_add_test(tcase, test_many);
-    tcase_add_test(tcase, test_room);
-    tcase_add_test(tcase, test_looks);
-    tcase_add_test(tcase, test_next_worker);
-    tcase_add_test(tcase, test_restore);
-    tcase_add_test(tcase, test_changed);
-    tcase_add_test(tcase, test_no_memfd);
-    tcase_add_test(tcase, test_model);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("ledger", setup, teardown, test_figures, test_many, test_room, test_looks,
+                      test_next_worker, test_restore, test_changed, test_no_memfd, test_model);
 }

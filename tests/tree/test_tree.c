@@ -10,11 +10,10 @@
 #include "fs/tree/handles.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/status.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -35,7 +34,7 @@ static void no_time(void *context, int64_t at_ns, char *text, size_t size)
 static bool is_alive(void *context, uint64_t id)
 {
     (void)context;
-    return engine_find(tree.engine, id) != NULL;
+    return engine_find(tree.engine, id);
 }
 
 static void setup(void)
@@ -381,21 +380,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_ids,         test_config_is_the_policy,
-                                  test_lookup,      test_listing,
-                                  test_attributes,  test_timeouts,
-                                  test_metrics,     test_textlog,
-                                  test_handles,     test_status,
-                                  test_event_lines, test_state_tells};
-    Suite *suite = suite_create("tree");
-    TCase *tcase = tcase_create("tree");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
+                      test_listing, test_attributes, test_timeouts, test_metrics, test_textlog,
+                      test_handles, test_status, test_event_lines, test_state_tells);
 }
