@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the gate share; see devacl_help.h. */
+/* Shared by the tests of the gate; see help.h. */
 #include "help.h"
 
 #include <dirent.h>
@@ -186,7 +186,7 @@ int opens(const char *path, uint32_t uid, uint32_t gid)
         if (setgroups(0, NULL) == 0 && setresgid(gid, gid, gid) == 0 &&
             setresuid(uid, uid, uid) == 0)
             *answer = open(path, O_RDWR | O_CLOEXEC) >= 0 ? 0 : errno;
-        kill(getpid(), SIGKILL); /* or valgrind would miss here what its parent will free */
+        kill(getpid(), SIGKILL); /* or valgrind would report here what the parent frees later */
     }
     int r = child > 0 && waitpid(child, &status, 0) == child ? *answer : -1;
     munmap(answer, sizeof(*answer));

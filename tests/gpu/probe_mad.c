@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mad vendors, asked for devices: none can do the caller any harm. The program is also the
- * one that they run in (--driver).
+ * Misbehaving vendors, asked for devices: none can harm the caller. They run in this
+ * program, too (--driver).
  */
 #include "one_line.h"
 
@@ -76,7 +76,7 @@ static int chatter(const struct gpu_setup *setup, struct gpu_list *l)
     return read(0, l->note, 1) == 0 ? 0 : -EIO; /* and there is nothing to read */
 }
 
-/* A helper of the driver stays, with all our files open; then as it says. */
+/* Forks a helper that stays, with all our files open, and then acts as in the environment. */
 static int breed(const struct gpu_setup *setup, struct gpu_list *l)
 {
     fill(l);
@@ -135,7 +135,7 @@ static int refuse(const struct gpu_setup *setup, struct gpu_list *l)
     return -EAGAIN;
 }
 
-/* Says which files it has from us. */
+/* Reports the files inherited from the parent. */
 static int nosy(const struct gpu_setup *setup, struct gpu_list *l)
 {
     DIR *directory = opendir("/proc/self/fd");
@@ -155,7 +155,7 @@ static int nosy(const struct gpu_setup *setup, struct gpu_list *l)
     return 0;
 }
 
-/* Writes a pid where the test looks for it. */
+/* Writes a pid to the file that the test reads. */
 static void tell_pid(const struct gpu_setup *setup, pid_t pid)
 {
     char new_path[PATH_MAX + 8];
@@ -226,7 +226,7 @@ static int ask_for(const char *name, const char *argument, int timeout_ms)
         ONE_LINE(list.note);
         ck_assert_uint_gt(strlen(list.note), 10);
     }
-    /* No child is left, dead or alive. */
+    /* Asserts that no child is left, dead or alive. */
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
     return r;
@@ -280,7 +280,7 @@ START_TEST(leaves_a_helper_behind)
 }
 END_TEST
 
-/* Dead at once; gone, or a zombie, soon. */
+/* Asserts that the process is dead at once, or gone or a zombie soon. */
 static void dies(pid_t pid)
 {
     ck_assert_int_gt(pid, 0);
@@ -307,7 +307,7 @@ static void tell_begin(void)
     snprintf(told_path, sizeof(told_path), "/tmp/chronos-told.%d", getpid());
 }
 
-/* The pid that a mad vendor told; waits for it. */
+/* Waits for the pid that a misbehaving vendor wrote. */
 static pid_t told(void)
 {
     FILE *file = NULL;
