@@ -56,7 +56,7 @@ static void fill(fuse_ino_t ino, struct stat *st)
 static void null_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
-    conn->max_write = SESSION_WRITE_MAX; /* session_serve() reads no more */
+    conn->max_write = SESSION_WRITE_MAX; /* session_serve() stops reading */
     conn->want |= conn->capable & FUSE_CAP_ATOMIC_O_TRUNC;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE);
 }
@@ -148,7 +148,7 @@ static void read_mood(struct null *null)
     fclose(file);
 }
 
-/* 0: go on; or an exit status. */
+/* Returns 0 to go on, or an exit status. */
 static int behave(const struct null *null)
 {
     if (is(null, "fatal")) {

@@ -71,7 +71,7 @@ struct sample {
     unsigned sm, memory, encoder, decoder;
 };
 
-/* What the file says, as far as one call needs it. */
+/* The content of the file, as far as one call needs it. */
 #define DEVICES 64
 struct line_device {
     char uuid[96], pci[32];
@@ -110,7 +110,7 @@ static _Noreturn void hang(void)
         pause();
 }
 
-/* From here on only time is left to pass. */
+/* From here on only time can pass. */
 static void say_hanging(void)
 {
     char path[4096];
@@ -147,7 +147,7 @@ static int act(const char *what, int number)
     return strcmp(what, "fail") == 0 ? number : SUCCESS;
 }
 
-/* Does what the file says of this call; what the call shall return. */
+/* Acts as the file says for this call. Returns the result of the call. */
 static int behave(const char *call)
 {
     FILE *file = open_file();
@@ -165,7 +165,7 @@ static int behave(const char *call)
     return r;
 }
 
-/* The number after `word` on a line of its own, or -1. */
+/* Returns the number after `word` on a line of its own, or -1. */
 static long long setting(const char *word)
 {
     FILE *file = open_file();
@@ -385,7 +385,7 @@ int nvmlDeviceGetMPSComputeRunningProcesses_v3(void *handle, unsigned *count, vo
 }
 #endif
 
-/* As the real one: it wants room for many, and has one sample for each busy process. */
+/* Like the real one: wants room for many, and has one sample for each busy process. */
 int nvmlDeviceGetProcessUtilization(void *handle, struct sample *samples, unsigned *count,
                                     unsigned long long since_us)
 {

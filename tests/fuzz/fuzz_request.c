@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes at all, given to the parsers of requests, amounts, durations, labels
- * and policy values. What is accepted must be within its bounds and mean the
- * same when it is written down again; what is refused must leave a sentence.
+ * Any bytes at all, given to the parsers of requests, amounts, durations, labels and policy
+ * values. Accepted text must be within its bounds and mean the same when it is written out
+ * again; a refusal must come with a sentence.
  */
 #include "core/engine/engine.h"
 #include "core/engine/policy.h"
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
 static char message[ENGINE_MESSAGE_MAX];
 
-/* Refused properly: one printable line, which ends and is not cut. */
+/* The form of every refusal: one printable line, complete and terminated. */
 static void check_refusal(int r)
 {
     size_t length = strnlen(message, sizeof(message));
@@ -205,7 +205,7 @@ static void fuzz_policy(const char *text, size_t length)
     }
 }
 
-/* Any two numbers as texts: they end, and within their size. */
+/* Any two numbers as texts: terminated, and within their size. */
 static void fuzz_texts(const char *text, size_t length)
 {
     uint64_t numbers[2] = {0};

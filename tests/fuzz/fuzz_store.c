@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A state file made of whatever the fuzzer likes: to open and load it must be
- * refused with a message, or give a state in which everything can be true and
- * that can be written to. With FUZZ_SEEDS the same program writes good files to
- * start from.
+ * A state file of arbitrary bytes: opening and loading it must either refuse with a
+ * message, or give a consistent state that can be written to. With FUZZ_SEEDS the same
+ * program writes good files to start from.
  */
 #include "tests/store/help.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The least there is to fuzz: tells the build whether clang can link a fuzzer.
+ * A minimal fuzzer: shows the build whether clang can link one.
  */
 #include <stddef.h>
 #include <stdint.h>

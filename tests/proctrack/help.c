@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The world of a test of the process tracker: namespaces, cgroups, a directory; see help.h. */
+/* The environment of a test of the process tracker: namespaces, cgroups, a directory; see
+ * help.h. */
 #include "help.h"
 
 #include "core/base/mountinfo.h"
@@ -144,7 +145,7 @@ void help_cgroup_of(pid_t pid, char *path, size_t size)
         snprintf(path, size, "%s", line + 1);
 }
 
-/* Ends what the test before this one left, in our namespace. */
+/* Ends all processes of the previous test in our namespace. */
 static void end_others(void)
 {
     DIR *directory = opendir("/proc");
@@ -225,7 +226,7 @@ void end_all(uint64_t id)
     EVENTUALLY((proctrack_kill(proctrack, id), proctrack_forget(proctrack, id) == 0));
 }
 
-/* Whatever a test that failed left behind. */
+/* Removes leftovers of a failed test. */
 static void clear_up(void)
 {
     if (mount_path[0] != '\0')
@@ -233,7 +234,16 @@ static void clear_up(void)
     nftw(base, remove_one, 16, FTW_PHYS | FTW_DEPTH);
 }
 
-/* Process 1 of the namespace: waits for everybody, and ends everybody with its end. */
+TCase *help_cgroup_case(const char *name, void (*setup)(void), const TTest *const *tests,
+                        size_t test_count)
+{
+    TCase *all = check_case(name, setup, help_end);
+    for (size_t i = 0; i < test_count && help_cgroup() && geteuid() == 0; i++)
+        tcase_add_test(all, tests[i]);
+    return all;
+}
+
+/* Process 1 of the namespace: reaps all others, and ends them by its own end. */
 static int be_init(TCase *(*make)(void))
 {
     int status = 1, one;
@@ -259,8 +269,8 @@ static int be_init(TCase *(*make)(void))
     return status;
 }
 
-/* In between: who has left a pid namespace open can start no thread any more, which
- * sanitizers do at the end. */
+/* The process in between: after unshare(CLONE_NEWPID) a process can start no thread any more,
+ * but sanitizers do so at the end. */
 static _Noreturn void be_between(TCase *(*make)(void))
 {
     int status = 1;
@@ -276,7 +286,7 @@ static _Noreturn void be_between(TCase *(*make)(void))
 
 static pid_t between;
 
-/* Told to stop (a time limit): all end with it, and cgroups are removed. */
+/* Stopped by a time limit: ends all processes and removes the cgroups. */
 static void stop(int signo)
 {
     (void)signo;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that do what they are told; see help.h. They obey through shared memory, so
- * that one can be told whatever became of its parent.
+ * Processes on strings; see help.h. Commands go through shared memory, so that a puppet can
+ * be reached even when its parent is gone.
  */
 #include "help.h"
 
@@ -45,7 +45,7 @@ struct puppet {
     enum command command;
     int argument, result;
     char path[512], text[64];
-    _Atomic pid_t pid; /* the newest puppet of a pid is the last one */
+    _Atomic pid_t pid; /* the newest puppet of a pid counts */
     _Atomic unsigned signals[65];
 };
 
@@ -94,7 +94,7 @@ static void wait_for(sem_t *sem)
         continue;
 }
 
-/* For a puppet to have done what it was told: one that is dead never has. */
+/* Waits until the puppet has carried out its command; a dead one never does. */
 static void wait_done(struct puppet *puppet)
 {
     struct timespec until;
@@ -129,7 +129,7 @@ static void *wait_long(void *argument)
     return NULL;
 }
 
-/* Obeys in a thread that is not the first. */
+/* Takes commands in a thread that is not the first. */
 static void *obey_on(void *argument)
 {
     struct puppet *puppet = argument;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a durable commit costs, against the least that a disk can do: appending
- * 64 bytes to a file and syncing it. Both take turns in one run, because a disk's
- * mood changes by the minute. Prints medians and ratios; asserts nothing.
+ * The cost of a durable commit against the least that a disk can do: appending 64 bytes to
+ * a file and syncing it. Both take turns in one run, because disks change by the minute.
+ * Prints medians and ratios; asserts nothing.
  */
 #include "core/store/store.h"
 
