@@ -16,7 +16,7 @@
  *   still              ends them
  *   exit
  */
-#include "tools/libchronos/charge.h"
+#include "tools/libchronos/chronos.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -32,7 +32,7 @@
 
 #define THREADS 3
 
-static struct charge *charge;
+static struct chronos_charge *charge;
 static pid_t owner;
 static atomic_int busy;
 static pthread_t thread[THREADS];
@@ -41,8 +41,8 @@ static void *work(void *unused)
 {
     while (busy) {
         pid_t by;
-        if (charge_book(charge, 1, &by) == 0)
-            charge_give_back(charge, 1, by);
+        if (chronos_charge_book(charge, 1, &by) == 0)
+            chronos_charge_give_back(charge, 1, by);
     }
     return unused;
 }
@@ -92,12 +92,12 @@ static void obey(char **arguments, const char *word, const char *argument)
 {
     unsigned long long bytes = strtoull(argument, NULL, 10);
     if (strcmp(word, "book") == 0) {
-        printf("%d\n", charge_book(charge, bytes, &owner));
+        printf("%d\n", chronos_charge_book(charge, bytes, &owner));
     } else if (strcmp(word, "back") == 0) {
-        charge_give_back(charge, bytes, owner);
+        chronos_charge_give_back(charge, bytes, owner);
         printf("0\n");
     } else if (strcmp(word, "parents") == 0) {
-        charge_give_back(charge, bytes, getppid());
+        chronos_charge_give_back(charge, bytes, getppid());
         printf("0\n");
     } else if (strcmp(word, "fork") == 0 || strcmp(word, "clone") == 0) {
         split(word[0] == 'f');
@@ -126,7 +126,8 @@ static void obey(char **arguments, const char *word, const char *argument)
 int main(int count, char **arguments)
 {
     char line[512], word[32], argument[256];
-    if (count != 3 || charge_new(arguments[1], strcmp(arguments[2], "allow") == 0, &charge) < 0)
+    if (count != 3 ||
+        chronos_charge_new(arguments[1], strcmp(arguments[2], "allow") == 0, &charge) < 0)
         return 2;
     setvbuf(stdin, NULL, _IONBF, 0);
     printf("ready\n");
@@ -138,6 +139,6 @@ int main(int count, char **arguments)
         obey(arguments, word, argument);
         fflush(stdout);
     }
-    charge_free(charge);
+    chronos_charge_free(charge);
     return 0;
 }

@@ -10,24 +10,24 @@
 
 static cl_int error_of(int refusal)
 {
-    return refusal == CHARGE_FULL ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_OUT_OF_RESOURCES;
+    return refusal == CHRONOS_FULL ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_OUT_OF_RESOURCES;
 }
 
 static void tell(unsigned partition, uint64_t bytes, int refusal)
 {
-    const char *why = refusal == CHARGE_FULL     ? "more than it has left"
-                      : refusal == CHARGE_CLOSED ? "it has ended, or is not yours"
-                                                 : "the filesystem does not answer";
-    if (layer.inside.debug)
+    const char *why = refusal == CHRONOS_FULL     ? "more than it has left"
+                      : refusal == CHRONOS_CLOSED ? "it has ended, or is not yours"
+                                                  : "the filesystem does not answer";
+    if (layer.environment.debug)
         fprintf(stderr, "chronos: %llu bytes refused in %s: %s\n", (unsigned long long)bytes,
-                layer.inside.directory[partition], why);
+                layer.environment.directory[partition], why);
 }
 
 static void give_back(uint32_t partitions, uint64_t bytes, pid_t owner)
 {
-    for (unsigned i = 0; i < layer.inside.count; i++) {
+    for (unsigned i = 0; i < layer.environment.count; i++) {
         if (partitions & (1u << i))
-            charge_give_back(layer.charge[i], bytes, owner);
+            chronos_charge_give_back(layer.charge[i], bytes, owner);
     }
 }
 
@@ -37,15 +37,15 @@ static int book_one(unsigned partition, uint64_t bytes, pid_t *ret_owner)
     uint64_t seen = objects_gone();
     int refusal;
     do {
-        refusal = charge_book(layer.charge[partition], bytes, ret_owner);
-    } while (refusal == CHARGE_FULL && objects_wait(&seen));
+        refusal = chronos_charge_book(layer.charge[partition], bytes, ret_owner);
+    } while (refusal == CHRONOS_FULL && objects_wait(&seen));
     return refusal;
 }
 
 /* With all of the partitions or with none. */
 static cl_int book(uint32_t partitions, uint64_t bytes, pid_t *ret_owner)
 {
-    for (unsigned i = 0; i < layer.inside.count; i++) {
+    for (unsigned i = 0; i < layer.environment.count; i++) {
         if (!(partitions & (1u << i)))
             continue;
         int refusal = book_one(i, bytes, ret_owner);

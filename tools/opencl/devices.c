@@ -44,11 +44,11 @@ typedef char key_text[sizeof(((struct gpu_device *)0)->key)];
 /* The keys of the partitions' devices; of one that has ended, none. */
 static bool read_keys(key_text *keys)
 {
-    for (unsigned i = 0; i < layer.inside.count; i++) {
-        const char *directory = layer.inside.directory[i];
-        if (inside_line(directory, "../key", keys[i], sizeof(keys[i])) == 0)
+    for (unsigned i = 0; i < layer.environment.count; i++) {
+        const char *directory = layer.environment.directory[i];
+        if (chronos_read_line(directory, "../key", keys[i], sizeof(keys[i])) == 0)
             continue;
-        if (!inside_has_ended(directory))
+        if (!chronos_has_ended(directory))
             return false;
         keys[i][0] = '\0';
     }
@@ -59,7 +59,7 @@ static void note_visible(const struct opencl_search *search, key_text *keys)
 {
     for (uint32_t s = 0; s < search->seen_count; s++) {
         const struct opencl_seen *seen = &search->seen[s];
-        for (unsigned i = 0; i < layer.inside.count; i++) {
+        for (unsigned i = 0; i < layer.environment.count; i++) {
             if (strcmp(keys[i], search->list->device[seen->device].key) != 0)
                 continue;
             visible[visible_count++] = (struct visible){seen->id, seen->platform, i};
@@ -71,7 +71,7 @@ static void note_visible(const struct opencl_search *search, key_text *keys)
 /* With the lock held. */
 static bool search_now(void)
 {
-    key_text keys[INSIDE_MAX];
+    key_text keys[CHRONOS_PARTITIONS_MAX];
     if (!read_keys(keys))
         return false;
     struct gpu_list *list = calloc(1, sizeof(*list));
@@ -162,7 +162,7 @@ cl_int CL_API_CALL opencl_clGetDeviceIDs(cl_platform_id platform, cl_device_type
 
     if ((num_entries == 0 && devices != NULL) || (devices == NULL && num_devices == NULL))
         return CL_INVALID_VALUE;
-    if (!find_devices() && layer.inside.allow_unreachable)
+    if (!find_devices() && layer.environment.allow_unreachable)
         return layer.next.clGetDeviceIDs(platform, device_type, num_entries, devices, num_devices);
     cl_int error = list_devices(platform, device_type, &ids, &count);
     for (cl_uint i = 0; devices != NULL && i < count && i < num_entries; i++)
@@ -185,7 +185,7 @@ cl_context CL_API_CALL opencl_clCreateContext(
             if (partition_of(devices[i]) < 0)
                 return layer_refuse(CL_INVALID_DEVICE, errcode_ret);
         }
-    } else if (!layer.inside.allow_unreachable) {
+    } else if (!layer.environment.allow_unreachable) {
         return layer_refuse(CL_DEVICE_NOT_AVAILABLE, errcode_ret);
     }
     return layer.next.clCreateContext(properties, num_devices, devices, pfn_notify, user_data,
@@ -232,7 +232,7 @@ cl_context CL_API_CALL opencl_clCreateContextFromType(
     cl_device_id *ids = NULL;
     cl_uint count = 0;
 
-    if (!find_devices() && layer.inside.allow_unreachable)
+    if (!find_devices() && layer.environment.allow_unreachable)
         return layer.next.clCreateContextFromType(properties, device_type, pfn_notify, user_data,
                                                   errcode_ret);
     if (platform_in(properties) == NULL && needs_platform(device_type))
@@ -264,10 +264,10 @@ cl_int devices_of_context(cl_context context, uint32_t *ret_partitions)
     cl_device_id ids[OPENCL_SEEN_MAX];
     uint32_t partitions = 0;
 
-    if (!find_devices() && !layer.inside.allow_unreachable)
+    if (!find_devices() && !layer.environment.allow_unreachable)
         return CL_OUT_OF_RESOURCES;
     if (atomic_load_explicit(&is_known, memory_order_acquire)) {
-        if (layer.inside.count == 1) /* the only one that a context can be made of */
+        if (layer.environment.count == 1) /* the only one that a context can be made of */
             partitions = 1;
         cl_uint count = partitions == 0 ? context_devices(context, ids, OPENCL_SEEN_MAX) : 0;
         for (cl_uint i = 0; i < count; i++) {
@@ -291,13 +291,13 @@ cl_platform_id devices_platform(cl_context context)
 /* -- what is told of a device ----------------------------------------------------------- */
 
 /* The last that was read, for when the partition has ended. */
-static _Atomic uint64_t last_limit[INSIDE_MAX];
+static _Atomic uint64_t last_limit[CHRONOS_PARTITIONS_MAX];
 
 /* UINT64_MAX: never known. */
 static uint64_t limit_of(int partition)
 {
     uint64_t limit;
-    if (inside_number(layer.inside.directory[partition], "memory_limit", &limit) == 0)
+    if (chronos_read_number(layer.environment.directory[partition], "memory_limit", &limit) == 0)
         atomic_store(&last_limit[partition], limit);
     limit = atomic_load(&last_limit[partition]);
     return limit > 0 ? limit : UINT64_MAX;
@@ -306,7 +306,7 @@ static uint64_t limit_of(int partition)
 static uint64_t free_of(int partition)
 {
     uint64_t limit = limit_of(partition), used = 0;
-    if (inside_number(layer.inside.directory[partition], "memory_used", &used) < 0)
+    if (chronos_read_number(layer.environment.directory[partition], "memory_used", &used) < 0)
         return limit;
     return limit > used ? limit - used : 0;
 }

@@ -56,21 +56,22 @@ static void after_fork(void)
 static cl_int start(void)
 {
     static bool started;
-    struct inside inside;
+    struct chronos_environment environment;
 
     if (started)
         return CL_SUCCESS;
-    if (inside_read(&inside) < 0)
+    if (chronos_environment_read(&environment) < 0)
         return CL_OUT_OF_HOST_MEMORY;
-    for (unsigned i = 0; i < inside.count; i++) {
-        if (charge_new(inside.directory[i], inside.allow_unreachable, &layer.charge[i]) == 0)
+    for (unsigned i = 0; i < environment.count; i++) {
+        if (chronos_charge_new(environment.directory[i], environment.allow_unreachable,
+                               &layer.charge[i]) == 0)
             continue;
         while (i-- > 0)
-            layer.charge[i] = charge_free(layer.charge[i]);
-        inside_free(&inside);
+            layer.charge[i] = chronos_charge_free(layer.charge[i]);
+        chronos_environment_release(&environment);
         return CL_OUT_OF_HOST_MEMORY;
     }
-    layer.inside = inside;
+    layer.environment = environment;
     pthread_atfork(before_fork, after_fork, after_fork);
     started = true;
     return CL_SUCCESS;
@@ -94,7 +95,7 @@ static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_
     entries = entries < ENTRIES_MAX ? entries : ENTRIES_MAX; /* the rest the loader keeps */
     memmove(table, target, entries * sizeof(*table));
     memset(table + entries, 0, sizeof(table) - entries * sizeof(*table));
-    if (layer.inside.count > 0 && !is_ours()) {
+    if (layer.environment.count > 0 && !is_ours()) {
         memcpy(&layer.next, table, sizeof(layer.next));
         void *ours[FUNCTIONS_MAX];
         memcpy(ours, &functions, sizeof(ours));

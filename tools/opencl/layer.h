@@ -26,8 +26,7 @@
 #define CL_USE_DEPRECATED_OPENCL_2_0_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_1_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_2_APIS
-#include "tools/libchronos/charge.h"
-#include "tools/libchronos/environment.h"
+#include "tools/libchronos/chronos.h"
 
 #include <CL/cl.h>
 #include <CL/cl_ext.h>
@@ -35,8 +34,8 @@
 
 struct layer {
     cl_icd_dispatch next; /* the loader's functions; NULL where it has none */
-    struct inside inside;
-    struct charge *charge[INSIDE_MAX]; /* of inside.directory[i] */
+    struct chronos_environment environment;
+    struct chronos_charge *charge[CHRONOS_PARTITIONS_MAX]; /* of environment.directory[i] */
 };
 extern struct layer layer;
 
