@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that make buffers and pipes, whose sizes are known before the driver is
- * asked, and objects of memory that OpenGL or EGL made, where only the driver knows. */
+/* The calls that make buffers and pipes, whose sizes are known before the driver is called, and
+ * objects of memory that OpenGL or EGL made, whose sizes only the driver knows. */
 #include "extensions.h"
+#include "functions.h"
 #include "objects.h"
 
 cl_mem CL_API_CALL opencl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
@@ -54,9 +55,39 @@ cl_mem CL_API_CALL opencl_clCreatePipe(cl_context context, cl_mem_flags flags,
                                  errcode_ret);
 }
 
+/* -- by name alone ------------------------------------------------------------------- */
+
+cl_mem CL_API_CALL opencl_clCreateBufferWithPropertiesINTEL(
+    cl_context context, const cl_mem_properties_intel *properties, cl_mem_flags flags, size_t size,
+    void *host_ptr, cl_int *errcode_ret)
+{
+    struct booking *booking;
+    clCreateBufferWithPropertiesINTEL_fn next =
+        (clCreateBufferWithPropertiesINTEL_fn)extensions_next(context,
+                                                              "clCreateBufferWithPropertiesINTEL");
+    cl_int error = !next ? CL_INVALID_CONTEXT : booking_new(context, size, &booking);
+    if (error != CL_SUCCESS)
+        return layer_refuse(error, errcode_ret);
+    cl_mem object = next(context, properties, flags, size, host_ptr, &error);
+    return objects_created(object, booking, error, errcode_ret);
+}
+
+cl_mem CL_API_CALL opencl_clCreateBufferNV(cl_context context, cl_mem_flags flags,
+                                           cl_bitfield flags_nv, size_t size, void *host_ptr,
+                                           cl_int *errcode_ret)
+{
+    struct booking *booking;
+    clCreateBufferNV_fn next = (clCreateBufferNV_fn)extensions_next(context, "clCreateBufferNV");
+    cl_int error = !next ? CL_INVALID_CONTEXT : booking_new(context, size, &booking);
+    if (error != CL_SUCCESS)
+        return layer_refuse(error, errcode_ret);
+    cl_mem object = next(context, flags, flags_nv, size, host_ptr, &error);
+    return objects_created(object, booking, error, errcode_ret);
+}
+
 /* -- memory that others made ------------------------------------------------------- */
 
-/* These calls know no error for "too much memory", so it is CL_OUT_OF_RESOURCES. */
+/* These calls have no error for "too much memory", so it is CL_OUT_OF_RESOURCES. */
 #define IMPORT(errcode_ret, call)                                                                  \
     do {                                                                                           \
         struct booking *booking;                                                                   \

@@ -6,6 +6,8 @@
  */
 #include "devices.h"
 
+#include "functions.h"
+
 #include "core/gpu/opencl_search.h"
 
 #include <pthread.h>
@@ -76,7 +78,7 @@ static bool search_now(void)
         return false;
     struct gpu_list *list = calloc(1, sizeof(*list));
     struct opencl_search *search = calloc(1, sizeof(*search));
-    bool searched = list != NULL && search != NULL;
+    bool searched = list && search;
     if (searched) {
         search->cl =
             (struct opencl_functions){layer.next.clGetPlatformIDs, layer.next.clGetPlatformInfo,
@@ -105,7 +107,7 @@ static bool find_devices(void)
 /* The partition that a device is of, or of which it is a part; -1: none. */
 static int partition_of(cl_device_id device)
 {
-    for (int depth = 0; device != NULL && depth < PARENTS_MAX; depth++) {
+    for (int depth = 0; device && depth < PARENTS_MAX; depth++) {
         for (uint32_t i = 0; i < visible_count; i++) {
             if (visible[i].id == device)
                 return (int)visible[i].partition;
@@ -133,7 +135,7 @@ static cl_int list_devices(cl_platform_id platform, cl_device_type type, cl_devi
     if (error != CL_SUCCESS)
         return error;
     cl_device_id *ids = calloc(count > 0 ? count : 1, sizeof(cl_device_id));
-    if (ids == NULL)
+    if (!ids)
         return CL_OUT_OF_HOST_MEMORY;
     error = layer.next.clGetDeviceIDs(platform, wanted, count, ids, NULL);
     for (cl_uint i = 0; i < count && error == CL_SUCCESS; i++) {
@@ -160,14 +162,14 @@ cl_int CL_API_CALL opencl_clGetDeviceIDs(cl_platform_id platform, cl_device_type
     cl_device_id *ids = NULL;
     cl_uint count = 0;
 
-    if ((num_entries == 0 && devices != NULL) || (devices == NULL && num_devices == NULL))
+    if ((num_entries == 0 && devices) || (!devices && !num_devices))
         return CL_INVALID_VALUE;
     if (!find_devices() && layer.environment.allow_unreachable)
         return layer.next.clGetDeviceIDs(platform, device_type, num_entries, devices, num_devices);
     cl_int error = list_devices(platform, device_type, &ids, &count);
-    for (cl_uint i = 0; devices != NULL && i < count && i < num_entries; i++)
+    for (cl_uint i = 0; devices && i < count && i < num_entries; i++)
         devices[i] = ids[i];
-    if (num_devices != NULL && (error == CL_SUCCESS || error == CL_DEVICE_NOT_FOUND))
+    if (num_devices && (error == CL_SUCCESS || error == CL_DEVICE_NOT_FOUND))
         *num_devices = count;
     free(ids);
     return error;
@@ -181,7 +183,7 @@ cl_context CL_API_CALL opencl_clCreateContext(
     cl_int *errcode_ret)
 {
     if (find_devices()) {
-        for (cl_uint i = 0; devices != NULL && i < num_devices; i++) {
+        for (cl_uint i = 0; devices && i < num_devices; i++) {
             if (partition_of(devices[i]) < 0)
                 return layer_refuse(CL_INVALID_DEVICE, errcode_ret);
         }
@@ -195,7 +197,7 @@ cl_context CL_API_CALL opencl_clCreateContext(
 /* The platform that the properties name; NULL: any. */
 static cl_platform_id platform_in(const cl_context_properties *properties)
 {
-    for (; properties != NULL && properties[0] != 0; properties += 2) {
+    for (; properties && properties[0] != 0; properties += 2) {
         if (properties[0] == CL_CONTEXT_PLATFORM)
             return (cl_platform_id)properties[1];
     }
@@ -207,7 +209,7 @@ static cl_int list_any(const cl_context_properties *properties, cl_device_type t
 {
     cl_platform_id platform = platform_in(properties);
     cl_int error = CL_DEVICE_NOT_FOUND;
-    if (platform != NULL)
+    if (platform)
         return list_devices(platform, type, ret_ids, ret_count);
     for (uint32_t i = 0; i < visible_count && error != CL_SUCCESS; i++)
         error = list_devices(visible[i].platform, type, ret_ids, ret_count);
@@ -219,9 +221,9 @@ static bool needs_platform(cl_device_type type)
 {
     cl_int error = CL_SUCCESS;
     cl_context tried = layer.next.clCreateContextFromType(NULL, type, NULL, NULL, &error);
-    if (tried != NULL)
+    if (tried)
         layer.next.clReleaseContext(tried);
-    return tried == NULL && error == CL_INVALID_PLATFORM;
+    return !tried && error == CL_INVALID_PLATFORM;
 }
 
 cl_context CL_API_CALL opencl_clCreateContextFromType(
@@ -332,9 +334,9 @@ cl_int CL_API_CALL opencl_clGetDeviceInfo(cl_device_id device, cl_device_info pa
     size_t length = 0;
     cl_int error =
         layer.next.clGetDeviceInfo(device, param_name, param_value_size, param_value, &length);
-    if (param_value_size_ret != NULL && error == CL_SUCCESS)
+    if (param_value_size_ret && error == CL_SUCCESS)
         *param_value_size_ret = length;
-    if (error != CL_SUCCESS || param_value == NULL ||
+    if (error != CL_SUCCESS || !param_value ||
         (param_name != CL_DEVICE_GLOBAL_MEM_SIZE && param_name != CL_DEVICE_MAX_MEM_ALLOC_SIZE &&
          param_name != CL_DEVICE_GLOBAL_FREE_MEMORY_AMD))
         return error;

@@ -76,7 +76,7 @@ static uint64_t halved(uint64_t length)
 
 uint64_t image_size(const cl_image_format *format, const cl_image_desc *desc)
 {
-    if (format == NULL || desc == NULL)
+    if (!format || !desc)
         return 0; /* the driver will say what it thinks of that */
     bool is_array = desc->image_type == CL_MEM_OBJECT_IMAGE1D_ARRAY ||
                     desc->image_type == CL_MEM_OBJECT_IMAGE2D_ARRAY;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that make images. The size is computed before the driver is asked, and
- * what the driver then says it took is what stays booked. */
+/* The calls that make images. Books a computed size before the driver is called, and then
+ * corrects it to what the driver says it took. */
+#include "functions.h"
 #include "image_size.h"
 #include "objects.h"
 
 /* An image over the memory of another object costs nothing. */
 static cl_mem parent_of(const cl_image_desc *desc)
 {
-    return desc != NULL ? desc->mem_object : NULL;
+    return desc ? desc->mem_object : NULL;
 }
 
 cl_mem CL_API_CALL opencl_clCreateImage(cl_context context, cl_mem_flags flags,
@@ -17,7 +18,7 @@ cl_mem CL_API_CALL opencl_clCreateImage(cl_context context, cl_mem_flags flags,
 {
     struct booking *booking;
     cl_mem object, parent = parent_of(image_desc);
-    if (parent != NULL) {
+    if (parent) {
         object = layer.next.clCreateImage(context, flags, image_format, image_desc, host_ptr,
                                           errcode_ret);
         objects_derived(object, parent);
@@ -40,7 +41,7 @@ cl_mem CL_API_CALL opencl_clCreateImageWithProperties(cl_context context,
 {
     struct booking *booking;
     cl_mem object, parent = parent_of(image_desc);
-    if (parent != NULL) {
+    if (parent) {
         object = layer.next.clCreateImageWithProperties(context, properties, flags, image_format,
                                                         image_desc, host_ptr, errcode_ret);
         objects_derived(object, parent);

@@ -7,13 +7,14 @@
 #include "svm.h"
 
 #include "extensions.h"
+#include "functions.h"
 
 struct booking_table svm_table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void *keep(void *memory, struct booking *booking)
 {
     bool kept = false;
-    if (memory != NULL) {
+    if (memory) {
         pthread_mutex_lock(&svm_table.lock);
         kept = booking_table_add(&svm_table, memory, booking);
         pthread_mutex_unlock(&svm_table.lock);
@@ -68,7 +69,7 @@ cl_int CL_API_CALL opencl_clEnqueueSVMFree(
     cl_event *event)
 {
     cl_context context = NULL;
-    if (pfn_free_func == NULL &&
+    if (!pfn_free_func &&
         layer.next.clGetCommandQueueInfo(command_queue, CL_QUEUE_CONTEXT, sizeof(context), &context,
                                          NULL) == CL_SUCCESS) {
         pfn_free_func = free_now;
@@ -86,7 +87,7 @@ static void *allocate_intel(const char *name, cl_context context, cl_device_id d
 {
     struct booking *booking;
     clDeviceMemAllocINTEL_fn next = (clDeviceMemAllocINTEL_fn)extensions_next(context, name);
-    if (next == NULL)
+    if (!next)
         return layer_refuse(CL_INVALID_CONTEXT, ret_error);
     cl_int error = booking_new(context, size, &booking);
     if (error != CL_SUCCESS) /* the extension knows no error of memory objects */
@@ -114,13 +115,13 @@ void *CL_API_CALL opencl_clSharedMemAllocINTEL(cl_context context, cl_device_id 
 static cl_int free_intel(const char *name, cl_context context, void *memory)
 {
     clMemFreeINTEL_fn next = (clMemFreeINTEL_fn)extensions_next(context, name);
-    if (next == NULL)
+    if (!next)
         return CL_INVALID_CONTEXT;
     struct booking *booking = take(memory);
     cl_int error = next(context, memory);
     if (error == CL_SUCCESS)
         booking_free(booking);
-    else if (booking != NULL)
+    else if (booking)
         keep(memory, booking);
     return error;
 }
