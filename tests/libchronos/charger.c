@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program with a client of the charge protocol inside, which does as it is told, a
- * line each on standard input, and answers each with a line. First argument: the
- * partition's directory; second: "allow" or "refuse".
+ * A program with a client of `charge` inside. Executes the lines of its standard input, and
+ * answers each with a line. First argument: the partition's directory; second: "allow" or
+ * "refuse".
  *
  *   book N             0 or the refusal's number
  *   back N             gives back what the process that answers booked
