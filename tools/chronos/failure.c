@@ -13,7 +13,7 @@
 int failure_no_mount(const char *path, int r)
 {
     if (r == -EACCES)
-        output_say("The chronosfs on %s belongs to somebody else: Permission denied.", path);
+        output_say("The chronosfs on %s belongs to another user: Permission denied.", path);
     else if (r == -ENOTCONN)
         output_say("The chronosfs on %s does not run any more. Start it again with: chronosfs %s",
                    path, path);

@@ -22,7 +22,7 @@ static const char *filesystem_md = ""; /* docs/filesystem.md */
 
 static void manual_options(const struct command *command)
 {
-    /* the common ones have their own place */
+    /* the common ones have a section of their own */
     const struct option *option = command ? command->options : command_options;
     if (!option)
         return;

@@ -23,7 +23,7 @@ static void print_inline(const char *text, size_t length)
             bold = !bold;
             fputs(bold ? "\\fB" : "\\fR", stdout);
         } else if (i > 0 && text[i] == ' ' && text[i - 1] == '.' && i + 1 < length) {
-            putchar('\n'); /* a new message, a new line: roff sets the space itself */
+            putchar('\n'); /* a sentence begins on a new line: roff sets the space */
         } else {
             putchar(text[i]);
         }
@@ -54,7 +54,7 @@ void roff_text(const char *text)
         puts(".Ed");
 }
 
-/* The next cell of a table's row, without the blanks around it. */
+/* The next cell of a row, without the blanks around it. */
 static size_t next_cell(const char **row, const char **ret_cell)
 {
     const char *cell = *row + 1 + strspn(*row + 1, " ");
@@ -66,8 +66,8 @@ static size_t next_cell(const char **row, const char **ret_cell)
     return length;
 }
 
-/* One row: the first cell is the tag, the last one its text, and one between
- * them stands in brackets after the tag. */
+/* One row: the first cell is the tag, the last one its text; a cell between them follows the
+ * tag in brackets. */
 static void table_row(const char *row)
 {
     const char *cells[3] = {NULL};

@@ -7,7 +7,7 @@
 
 /* Help text: paragraphs with empty lines between, lines after four spaces as they are. */
 void roff_text(const char *text);
-/* The tables of docs/filesystem.md: what follows the line that says they are printed. */
+/* The tables of docs/filesystem.md, after the line that says that they are printed. */
 void roff_tables(const char *markdown);
 
 #endif

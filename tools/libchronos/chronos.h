@@ -118,8 +118,8 @@ int chronos_read_line(const char *directory, const char *name, char *ret_line, s
 /* The same for a file that holds one decimal number. -EINVAL: it holds something else. */
 int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
 
-/* Whether an error of the calls here says that the partition or device is not there. */
-bool chronos_is_gone(int error);
+/* Whether a result of the calls here means that there is no such partition or device. */
+bool chronos_is_gone(int r);
 /* Whether the partition DIRECTORY (absolute) has ended: it is gone, but the tree is there. Its
  * name never comes again. */
 bool chronos_has_ended(const char *directory);

@@ -113,9 +113,9 @@ int chronos_read_number(const char *directory, const char *name, uint64_t *ret_n
     return 0;
 }
 
-bool chronos_is_gone(int error)
+bool chronos_is_gone(int r)
 {
-    return error == -ENOENT || error == -ENODEV || error == -ESTALE;
+    return r == -ENOENT || r == -ENODEV || r == -ESTALE;
 }
 
 bool chronos_has_ended(const char *directory)

@@ -106,12 +106,12 @@ cl_int booking_new(cl_context context, uint64_t bytes, struct booking **ret_book
     struct booking *booking = calloc(1, sizeof(*booking));
     if (!booking)
         return CL_OUT_OF_HOST_MEMORY;
-    cl_int error = devices_of_context(context, &booking->partitions);
-    if (error == CL_SUCCESS)
-        error = book(booking->partitions, bytes, &booking->owner);
-    if (error != CL_SUCCESS) {
+    cl_int r = devices_of_context(context, &booking->partitions);
+    if (r == CL_SUCCESS)
+        r = book(booking->partitions, bytes, &booking->owner);
+    if (r != CL_SUCCESS) {
         free(booking);
-        return error;
+        return r;
     }
     booking->bytes = bytes;
     *ret_booking = booking;
@@ -120,14 +120,14 @@ cl_int booking_new(cl_context context, uint64_t bytes, struct booking **ret_book
 
 cl_int booking_resize(struct booking *booking, uint64_t bytes)
 {
-    cl_int error = CL_SUCCESS;
+    cl_int r = CL_SUCCESS;
     if (bytes > booking->bytes)
-        error = book(booking->partitions, bytes - booking->bytes, &booking->owner);
+        r = book(booking->partitions, bytes - booking->bytes, &booking->owner);
     else
         give_back(booking->partitions, booking->bytes - bytes, booking->owner);
-    if (error == CL_SUCCESS)
+    if (r == CL_SUCCESS)
         booking->bytes = bytes;
-    return error;
+    return r;
 }
 
 struct booking *booking_free(struct booking *booking)

@@ -57,15 +57,15 @@ static struct booking *uncount(cl_mem object)
 
 cl_int CL_API_CALL opencl_clRetainMemObject(cl_mem memobj)
 {
-    cl_int error = layer.next.clRetainMemObject(memobj);
-    if (error == CL_SUCCESS && atomic_load_explicit(&counting, memory_order_relaxed)) {
+    cl_int r = layer.next.clRetainMemObject(memobj);
+    if (r == CL_SUCCESS && atomic_load_explicit(&counting, memory_order_relaxed)) {
         pthread_mutex_lock(&objects_counted.lock);
         struct booking *booking = booking_table_find(&objects_counted, memobj);
         if (booking)
             booking->uses++;
         pthread_mutex_unlock(&objects_counted.lock);
     }
-    return error;
+    return r;
 }
 
 cl_int CL_API_CALL opencl_clReleaseMemObject(cl_mem memobj)
@@ -75,13 +75,13 @@ cl_int CL_API_CALL opencl_clReleaseMemObject(cl_mem memobj)
         return layer.next.clReleaseMemObject(memobj);
     /* Forget it first: the driver may give the handle to a new object at once. */
     struct booking *last = uncount(memobj);
-    cl_int error = layer.next.clReleaseMemObject(memobj);
+    cl_int r = layer.next.clReleaseMemObject(memobj);
     while (last) {
         struct booking *next = last->next;
         booking_end(last);
         last = next;
     }
-    return error;
+    return r;
 }
 
 void objects_derived(cl_mem object, cl_mem parent)
