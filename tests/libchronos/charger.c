@@ -5,11 +5,11 @@
  * "refuse".
  *
  *   book N             0 or the refusal's number
- *   back N             gives back what the process that answers booked
- *   parents N          gives back what its parent booked
+ *   back N             gives back bytes of this process
+ *   parents N          gives back bytes of its parent
  *   fork, clone        a child goes on with the conversation until `exit`; clone is
  *                      without the C library's knowledge
- *   exec               runs the program anew
+ *   exec               replaces itself by the same program
  *   close              closes every descriptor it has, as daemons do
  *   reuse FILE         opens FILE for writing under the number of the descriptor
  *   busy               threads that book and give back from now on; fork among them

@@ -691,7 +691,7 @@ static void *fork_and_wait(void *context)
 
 /* What other threads hold at the fork would be held in the child for ever. The locks
  * of the doubles are as well, so only the layer's are tried: the parent's threads free
- * memory that the layer does not know, which takes its locks and nobody else's. */
+ * memory that the layer does not know, which takes only its own locks. */
 static atomic_int go_on = 1;
 
 static void *free_nothing(void *context)

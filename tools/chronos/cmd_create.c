@@ -23,17 +23,18 @@ static void creator_name(const struct chronos_mount *mount, const struct args *a
                          const struct chronos_partition *partition, char *name, size_t size)
 {
     char path[64], *text;
+    struct chronos_line first;
     snprintf(name, size, "%s", partition->record.value[CHRONOS_PARTITION_USER]);
     if (!args_option(args, "user"))
         return;
     snprintf(path, sizeof(path), "partitions/%s/events", partition->id);
     snprintf(name, size, "uid %.32s", partition->record.value[CHRONOS_PARTITION_CREATOR_UID]);
-    if (chronos_read_all(mount->root, path, &text) != 0)
+    if (chronos_read_all(mount->root, path, &text) < 0)
         return;
-    text[strcspn(text, "\n")] = '\0';
-    const char *by = strstr(text, " by=");
-    if (by)
-        snprintf(name, size, "%.*s", (int)strcspn(by + 4, " "), by + 4);
+    chronos_line_split(text, strcspn(text, "\n"), &first);
+    const char *by = chronos_line_value(&first, "by");
+    if (by[0] != '\0')
+        snprintf(name, size, "%s", by);
     free(text);
 }
 
@@ -55,7 +56,7 @@ static void print_created(const struct chronos_mount *mount, const struct args *
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    char line[512], id[24];
+    char line[512], id[CHRONOS_ID_MAX];
     int fd = -1;
     int r = request_line(args, args->words[1], args->words[2], NULL, line, sizeof(line));
     if (r == 0)

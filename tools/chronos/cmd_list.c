@@ -160,7 +160,7 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
     size_t shown = 0;
     struct chronos_partition partition;
     for (size_t i = 0; i < count; i++) {
-        char id[24];
+        char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
         int r = chronos_partition_load(mount, id, look->mask, &partition);
         if (r < 0 && !chronos_is_gone(r))

@@ -29,7 +29,7 @@ static const struct option options[] = {
 
 struct use {
     const struct chronos_mount *mount;
-    char id[24];
+    char id[CHRONOS_ID_MAX];
     int directory; /* of the partition */
     bool own;      /* it was made for this program, and ends with it */
     bool told;     /* why it ended */
@@ -98,39 +98,35 @@ static struct run_leftover program_ended(void *context)
     return leftover;
 }
 
-/* The last line of `history` about the partition, from its "how="; NULL if there is
- * none. */
-static const char *how_it_ended(const struct use *use, char *history)
+/* Splits the last line of `history` about the partition. Without one, *last stays. */
+static void find_end(const struct use *use, char *history, struct chronos_line *last)
 {
-    char start[32];
-    snprintf(start, sizeof(start), "%s ", use->id);
-    const char *how = NULL;
-    for (char *line; (line = strsep(&history, "\n")) != NULL;) {
-        if (strncmp(line, start, strlen(start)) == 0)
-            how = strstr(line, " how=");
+    size_t length = strlen(use->id);
+    for (char *line; (line = strsep(&history, "\n"));) {
+        if (strncmp(line, use->id, length) == 0 && line[length] == ' ')
+            chronos_line_split(line, strlen(line), last);
     }
-    return how;
 }
 
-/* Says so, once, if the partition ended before the program did. */
+/* Prints, once, that the partition has ended before the program, and why. */
 static void say_if_over(void *context)
 {
     struct use *use = context;
     char state[32], *history = NULL;
+    struct chronos_line line = {.count = 0};
     if (use->told || !chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
         return;
     use->told = true;
-    const char *how = NULL;
     if (chronos_read_all(use->mount->root, "history", &history) == 0)
-        how = how_it_ended(use, history);
-    const char *by = how ? strstr(how, " by=") : NULL;
-    if (how && strncmp(how, " how=expired", 12) == 0)
+        find_end(use, history, &line);
+    free(history);
+    const char *by = chronos_line_value(&line, "by");
+    if (strcmp(chronos_line_value(&line, "how"), "expired") == 0)
         output_say("The time of %s was up.", use->id);
-    else if (by)
-        output_say("%s was released by %.*s.", use->id, (int)strcspn(by + 4, " "), by + 4);
+    else if (by[0] != '\0')
+        output_say("%s was released by %s.", use->id, by);
     else
         output_say("%s has ended.", use->id);
-    free(history);
 }
 
 /* Where the program stands is where own words end; anything else is a mistake. */

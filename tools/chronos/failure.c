@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define DEFAULT_MOUNT "/chronos"
-
 int failure_no_mount(const char *path, int r)
 {
     if (r == -EACCES)
@@ -20,7 +18,8 @@ int failure_no_mount(const char *path, int r)
     else if (path[0] != '\0')
         output_say("There is no chronosfs on %s. Start one with: chronosfs %s", path, path);
     else
-        output_say("No mounted chronosfs was found. Start one with: chronosfs %s", DEFAULT_MOUNT);
+        output_say("No mounted chronosfs was found. Start one with: chronosfs %s",
+                   CHRONOS_DEFAULT_MOUNT);
     return EXIT_NO_MOUNT;
 }
 

@@ -52,7 +52,8 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
     return r < 0 ? failure_report(mount, "No request can be made", r) : 0;
 }
 
-int request_ask(const struct chronos_mount *mount, int fd, const char *line, char ret_id[static 24])
+int request_ask(const struct chronos_mount *mount, int fd, const char *line,
+                char ret_id[static CHRONOS_ID_MAX])
 {
     int r = chronos_request_send(fd, line);
     if (r < 0)

@@ -14,6 +14,6 @@ int request_line(const struct args *args, const char *amount, const char *durati
 int request_open(const struct chronos_mount *mount, const char *device, int *ret_fd);
 /* Writes the line and reads the id back. 0, or an exit code after a message. */
 int request_ask(const struct chronos_mount *mount, int fd, const char *line,
-                char ret_id[static 24]);
+                char ret_id[static CHRONOS_ID_MAX]);
 
 #endif

@@ -82,6 +82,8 @@ void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid
 
 /* -- mount -------------------------------------------------------------------------------- */
 
+#define CHRONOS_DEFAULT_MOUNT "/chronos"
+
 struct chronos_mount {
     int root; /* O_PATH descriptor of the mount point */
     char path[PATH_MAX];
@@ -138,6 +140,7 @@ uint64_t chronos_number(const char *text);
 
 /* -- records ------------------------------------------------------------------------------ */
 
+#define CHRONOS_ID_MAX     24 /* "p12", NUL included */
 #define CHRONOS_FIELDS_MAX 24
 #define CHRONOS_VALUE_MAX  160 /* NUL included; longer ones are cut */
 
@@ -169,7 +172,7 @@ enum chronos_partition_field {
 extern const struct chronos_field chronos_partition_fields[];
 
 struct chronos_partition {
-    char id[24];
+    char id[CHRONOS_ID_MAX];
     char device_name[CHRONOS_VALUE_MAX]; /* with CHRONOS_PARTITION_DEVICE */
     struct chronos_record record;
 };
@@ -217,8 +220,8 @@ int chronos_request_add(char *line, size_t size, const char *key, const char *va
 int chronos_request_open(const struct chronos_mount *mount, const char *device, int *ret_fd);
 /* Writes the line and its newline: asks. */
 int chronos_request_send(int fd, const char *line);
-/* Reads the id of the new partition, of at most 23 bytes. -EPROTO: it is none. */
-int chronos_request_id(int fd, char ret_id[static 24]);
+/* Reads the id of the new partition. -EPROTO: the answer is not an id. */
+int chronos_request_id(int fd, char ret_id[static CHRONOS_ID_MAX]);
 
 /* -- event lines -------------------------------------------------------------------------- */
 

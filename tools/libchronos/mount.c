@@ -16,8 +16,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define DEFAULT_MOUNT "/chronos"
-
 /* Opens `path` if there is a tree that this process can use. Without allow_other every user
  * can open the mount point itself, so look inside of it. Replaces what *mount was. */
 static int try_mount(const char *path, struct chronos_mount *mount)
@@ -63,7 +61,8 @@ static int try_mounts(struct chronos_mount *mount, char failed[static PATH_MAX])
     if (mountinfo_open(&reader, -1) < 0)
         return r;
     while (mountinfo_next(&reader, &found)) {
-        if (!is_chronosfs(&found) || (mount->root >= 0 && strcmp(found.point, DEFAULT_MOUNT) != 0))
+        if (!is_chronosfs(&found) ||
+            (mount->root >= 0 && strcmp(found.point, CHRONOS_DEFAULT_MOUNT) != 0))
             continue;
         int tried = try_mount(found.point, mount);
         if (tried < 0 && r < 0)
@@ -88,7 +87,7 @@ int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
         r = try_mount(wanted, &mount);
     } else {
         r = try_mounts(&mount, failed);
-        if (r < 0 && try_mount(DEFAULT_MOUNT, &mount) == 0)
+        if (r < 0 && try_mount(CHRONOS_DEFAULT_MOUNT, &mount) == 0)
             r = 0;
     }
     if (r == 0)

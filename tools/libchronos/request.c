@@ -60,9 +60,9 @@ int chronos_request_send(int fd, const char *line)
     return 0;
 }
 
-int chronos_request_id(int fd, char ret_id[static 24])
+int chronos_request_id(int fd, char ret_id[static CHRONOS_ID_MAX])
 {
-    char id[24];
+    char id[CHRONOS_ID_MAX];
     uint64_t number;
     ssize_t length = read(fd, id, sizeof(id) - 1);
     if (length < 0)
