@@ -3,21 +3,20 @@
  * The host thread: what is due when; see host.h. A map of the rest:
  *
  *   work.c         work items in, results out
- *   join.c         a process comes to belong to a partition
- *   terminate.c    what happens to processes at the end
+ *   begin.c        what the thread opens and finds when it starts
+ *   join.c         a process joins a partition
+ *   terminate.c    on_expiry: what happens to processes when a partition ends
  *   warn.c         the signal before the end
- *   telemetry.c    what drivers tell, by partition
- *   access.c       who can open device nodes
- *   police.c       what becomes of programs outside of partitions
- *   allocations.c  who holds what
+ *   telemetry.c    usage by partition, as drivers report it
+ *   access.c       access to device nodes
+ *   police.c       drives the watchdog
+ *   watchdog.c     violations: unmanaged processes, partitions over their limit
+ *   allocations.c  sets of partitions
  */
-#include "host.h"
+#include "internal.h"
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "internal.h"
-
-#include "core/engine/ending.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,34 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* -- telling -------------------------------------------------------------------- */
-
-/* A note of the watchdog or the gate; id 0: about no partition. */
-static void tell_police_note(void *context, uint64_t id, uint32_t device, const char *word,
-                             const char *details)
-{
-    const struct partition about = {
-        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
-    host_note(context, &about, word, details);
-}
-
-static void tell_access_note(void *context, const char *word, const char *details)
-{
-    tell_police_note(context, 0, ENGINE_DEVICE_ANY, word, details);
-}
-
-static void tell_status(void *context, uint32_t uid, const char *message)
-{
-    size_t bytes = strlen(message) + 1;
-    struct host_result *result = host_result_new(RESULT_STATUS, bytes);
-    if (!result)
-        return;
-    result->status_uid = uid;
-    memcpy(result->message, message, bytes);
-    host_report(context, result);
-}
 
 /* -- what work items ask ----------------------------------------------------------------- */
 
@@ -103,7 +74,7 @@ static void leave(struct host *host, const struct partition *partition)
     allocations_drop(&host->allocations, partition->id);
     if (!allocations_drop(&host->occupied, partition->id))
         return;
-    if (terminate_add(host->termination, host->now_ns, partition))
+    if (terminate_add(&host->termination, host->now_ns, partition))
         log_say("not enough memory to end the programs of p%" PRIu64, partition->id);
 }
 
@@ -131,13 +102,11 @@ static void note_event(struct host *host, const struct work_item *item)
         host_warn(host, partition);
 }
 
-static void set_policy(struct host *host, const struct host_policy *policy)
+static void set_policy(struct host *host, const struct policy *policy)
 {
-    const struct police_policy police = {policy->watchdog, policy->watchdog_interval_ns,
-                                         policy->watchdog_grace_ns};
     host->policy = *policy;
-    access_set(host->access, policy->device_access);
-    police_set(host->police, &police);
+    access_set(host->access, policy->device_access == POLICY_DEVICE_ACCESS_HOLDERS);
+    police_policy_changed(host->police);
 }
 
 static void run_item(struct host *host, const struct work_item *item)
@@ -175,68 +144,21 @@ static void run_items(struct host *host)
 
 /* -- the thread ------------------------------------------------------------------------ */
 
-static void tell_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns)
-{
-    struct host_result *result = host_result_new(RESULT_USAGE, 0);
-    if (!result)
-        return;
-    result->id = id;
-    result->usage.bytes = bytes;
-    result->usage.busy_more_ns = busy_more_ns;
-    host_report(context, result);
-}
+/* So many partitions are checked at a time, so that no work item waits for all of them. */
+#define EMPTY_CHECKS 256
 
-/* Tells what there is to keep limits with, when that is something else than before. */
-static void tell_state(struct host *host)
-{
-    struct host_state state = {.metered = telemetry_is_metered(host->telemetry)};
-    const struct gpu_usage *usage = telemetry_last(host->telemetry);
-    snprintf(state.processes, sizeof(state.processes), "%s", proctrack_word(host->proctrack));
-    memcpy(state.why, host->state.why, sizeof(state.why));
-    for (uint32_t i = 0; usage && i < usage->device_count; i++) {
-        const struct gpu_usage_device *device = &usage->device[i];
-        if (device->known)
-            memcpy(state.reader[i].backend, device->backend, sizeof(device->backend));
-        memcpy(state.reader[i].note, device->note, sizeof(device->note));
-    }
-    for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
-        state.restricted[i] = access_holds(host->access, i);
-    snprintf(state.devacl_why, sizeof(state.devacl_why), "%s", access_why(host->access));
-    police_count(host->police, &state.watchdog);
-    if (!memcmp(&state, &host->state, sizeof(state)))
-        return;
-    struct host_result *result = host_result_new(RESULT_STATE, 0);
-    if (result)
-        result->state = malloc(sizeof(*result->state));
-    if (!result || !result->state) {
-        host_result_free(result);
-        return;
-    }
-    host->state = *result->state = state;
-    host_report(host, result);
-}
-
-/* So many partitions are looked at in one go, so that nobody's end waits for it. */
-#define EMPTY_LOOKS 256
-
-/* Partitions whose programs have all ended are looked after no more. */
+/* Drops partitions from `occupied` whose programs have all ended. */
 static void find_empty(struct host *host)
 {
-    const struct allocation *allocation;
-    uint64_t empty[EMPTY_LOOKS];
-    size_t count = 0;
-    for (int members = 0; members < EMPTY_LOOKS; members++) {
-        allocation = allocations_next(&host->occupied, &host->empty_at);
-        if (!allocation) {
-            host->empty_at = 0; /* the next go begins anew */
+    for (int checks = 0; checks < EMPTY_CHECKS; checks++) {
+        const struct allocation *next = allocations_after(&host->occupied, host->checked_id);
+        host->checked_id = next ? next->id : 0; /* 0: the next call starts over */
+        if (!next)
             break;
-        }
-        if (proctrack_members(host->proctrack, allocation->id, NULL, NULL) == 0 &&
-            proctrack_forget(host->proctrack, allocation->id) == 0)
-            empty[count++] = allocation->id;
+        if (proctrack_members(host->proctrack, next->id, NULL, NULL) == 0 &&
+            proctrack_forget(host->proctrack, next->id) == 0)
+            allocations_drop(&host->occupied, next->id);
     }
-    while (count)
-        allocations_drop(&host->occupied, empty[--count]);
 }
 
 static void take_sample(struct host *host)
@@ -244,8 +166,8 @@ static void take_sample(struct host *host)
     int64_t asked_ns;
     if (!telemetry_take(host->telemetry, &asked_ns))
         return;
-    police_look(host->police, host->now_ns, telemetry_last(host->telemetry));
-    tell_state(host);
+    police_check(host->police, host->now_ns, telemetry_last(host->telemetry));
+    host_report_state(host);
     find_empty(host);
     struct host_result *result = host_result_new(RESULT_SAMPLED, 0);
     if (result)
@@ -255,136 +177,26 @@ static void take_sample(struct host *host)
         telemetry_ask(host->telemetry, host->now_ns);
 }
 
-/* Something of partition `id` was found at the start. */
-static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
-{
-    struct host *host = context;
-    if (frozen) /* a daemon was killed while it sent a signal */
-        allocations_copy(&host->frozen, &(struct allocation){.id = id});
-    const struct allocation *live = allocations_find(&host->allocations, id);
-    if (live) {
-        allocations_copy(&host->occupied, live);
-        return;
-    }
-    for (size_t i = 0; i < host->start.ended_count; i++)
-        if (host->start.ended[i].id == id) {
-            terminate_add(host->termination, host->now_ns, &host->start.ended[i]);
-            return;
-        }
-    if (members)
-        log_say("programs of p%" PRIu64 ", which ended long ago, are left as they are", id);
-    else
-        allocations_copy(&host->stale, &(struct allocation){.id = id});
-}
-
-static int find_traces(struct host *host)
-{
-    const struct allocation *found;
-    int r = proctrack_each(host->proctrack, find_trace, host);
-    for (size_t at = 0; (found = allocations_next(&host->frozen, &at));)
-        proctrack_freeze(host->proctrack, found->id, false);
-    for (size_t at = 0; (found = allocations_next(&host->stale, &at));)
-        proctrack_forget(host->proctrack, found->id);
-    return r < 0 ? r : 0;
-}
-
-static int begin_access_and_police(struct host *host)
-{
-    const struct access_start access = {.devices = host->start.devices,
-                                        .device_count = host->start.device_count,
-                                        .state_dir = host->start.state_dir,
-                                        .allocations = &host->allocations,
-                                        .note = tell_access_note,
-                                        .context = host};
-    const struct police_start police = {.proctrack = host->proctrack,
-                                        .allocations = &host->allocations,
-                                        .termination = host->termination,
-                                        .note = tell_police_note,
-                                        .status = tell_status,
-                                        .context = host};
-    int r = access_new(&access, &host->access);
-    if (!r)
-        r = police_new(&police, &host->police);
-    if (!r)
-        set_policy(host, &host->start.policy);
-    return r;
-}
-
-static int open_proctrack(struct host *host, struct proctrack_options *options)
-{
-    struct message message = {""};
-    int r = proctrack_open(options, &host->proctrack, &message);
-    if (*message.text)
-        log_say("programs of partitions: %s", message.text);
-    if (r) { /* asked for cgroups, and they are gone */
-        snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
-        options->mode = "process-tree";
-        r = proctrack_open(options, &host->proctrack, &message);
-        if (*message.text)
-            log_say("programs of partitions: %s", message.text);
-        return r;
-    }
-    const char *why = proctrack_why(host->proctrack);
-    if (!strcmp(options->mode, "process-tree"))
-        why = "--process-tracking process-tree was asked for";
-    snprintf(host->state.why, sizeof(host->state.why), "%s", why);
-    return 0;
-}
-
-static int begin(struct host *host)
-{
-    struct proctrack_options options = {.instance = host->start.instance,
-                                        .state_dir = host->start.state_dir,
-                                        .mode = host->start.proctrack,
-                                        .supervisor = getppid()};
-    int r = open_proctrack(host, &options);
-    if (r)
-        return r;
-    const struct telemetry_start telemetry = {.devices = host->start.devices,
-                                              .device_count = host->start.device_count,
-                                              .proctrack = host->proctrack,
-                                              .allocations = &host->allocations,
-                                              .usage = tell_usage,
-                                              .context = host};
-    r = terminate_new(host->proctrack, host_note, host, &host->termination);
-    if (!r)
-        r = telemetry_new(&telemetry, &host->telemetry);
-    if (!r)
-        r = begin_access_and_police(host);
-    if (r)
-        return r;
-    host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
-    host->now_ns = clock_boottime_ns();
-    for (size_t i = 0; i < host->start.live_count && !r; i++)
-        r = allocations_put(&host->allocations, &host->start.live[i]);
-    if (!r)
-        r = find_traces(host);
-    free(host->start.live);
-    free(host->start.ended);
-    host->start.live = host->start.ended = NULL;
-    tell_state(host);
-    return r;
-}
-
 /* Who is born between two scans and loses its parents is lost: see enforcer.h. */
 #define SCAN_NS INT64_C(1000000000)
 
 static bool is_occupied(const struct host *host)
 {
-    return host->occupied.count > host->occupied.dropped;
+    return allocations_after(&host->occupied, 0) != NULL;
 }
 
 /* Whether what happens to partitions matters at once. Otherwise changes wait until
  * there is reason to look: asking for a partition costs nobody a wake-up. */
 static bool is_attentive(const struct host *host)
 {
-    return is_occupied(host) || host->policy.device_access || host->policy.watchdog != WATCHDOG_OFF;
+    return is_occupied(host) || host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
+           host->policy.watchdog != POLICY_WATCHDOG_OFF;
 }
 
 /* Milliseconds until something is due, rounded up; -1 never. */
 static int time_left_ms(struct host *host)
 {
-    int64_t next_ns = terminate_next_ns(host->termination);
+    int64_t next_ns = terminate_next_ns(&host->termination);
     int64_t sample_ns = telemetry_next_ns(host->telemetry, is_occupied(host));
     int64_t devacl_ns = access_next_ns(host->access), watch_ns = INT64_MAX;
     if (!telemetry_is_asking(host->telemetry))
@@ -412,8 +224,10 @@ static void scan(struct host *host)
 static void *host_thread(void *argument)
 {
     struct host *host = argument;
-    if (begin(host))
+    if (host_begin(host))
         abort(); /* the next worker tries again */
+    set_policy(host, &host->start.policy);
+    host_report_state(host);
     for (;;) {
         struct pollfd fds[] = {{.fd = host->thread.in.fd, .events = POLLIN},
                                {.fd = telemetry_fd(host->telemetry), .events = POLLIN},
@@ -424,9 +238,9 @@ static void *host_thread(void *argument)
             take_sample(host);
         run_items(host);
         scan(host);
-        terminate_step(host->termination, host->now_ns);
+        terminate_step(&host->termination, host->now_ns);
         access_step(host->access, host->now_ns);
-        tell_state(host);
+        host_report_state(host);
         if (telemetry_next_ns(host->telemetry, is_occupied(host)) <= host->now_ns ||
             police_next_ns(host->police) <= host->now_ns)
             telemetry_ask(host->telemetry, host->now_ns);

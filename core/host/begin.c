@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The start of the host thread: opens what it uses, and finds the processes that were in
+ * partitions before the worker started.
+ */
+#include "internal.h"
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Members or traces of partition `id` were found. */
+static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
+{
+    struct host *host = context;
+    if (frozen) /* a daemon was killed while it sent a signal */
+        allocations_add(&host->frozen, id);
+    if (allocations_find(&host->allocations, id)) {
+        allocations_add(&host->occupied, id);
+        return;
+    }
+    for (size_t i = 0; i < host->start.ended_count; i++)
+        if (host->start.ended[i].id == id) {
+            terminate_add(&host->termination, host->now_ns, &host->start.ended[i]);
+            return;
+        }
+    if (members)
+        log_say("the programs of p%" PRIu64 " are left as they are: it ended long ago", id);
+    else
+        allocations_add(&host->stale, id);
+}
+
+static int find_traces(struct host *host)
+{
+    const struct allocation *found;
+    int r = proctrack_each(host->proctrack, find_trace, host);
+    for (uint64_t id = 0; (found = allocations_after(&host->frozen, id)); id = found->id)
+        proctrack_freeze(host->proctrack, found->id, false);
+    for (uint64_t id = 0; (found = allocations_after(&host->stale, id)); id = found->id)
+        proctrack_forget(host->proctrack, found->id);
+    return r < 0 ? r : 0;
+}
+
+static int begin_access_and_police(struct host *host)
+{
+    const struct access_start access = {.devices = host->start.devices,
+                                        .device_count = host->start.device_count,
+                                        .state_dir = host->start.state_dir,
+                                        .allocations = &host->allocations,
+                                        .note = host_note_device,
+                                        .context = host};
+    const struct police_start police = {.policy = &host->policy,
+                                        .proctrack = host->proctrack,
+                                        .allocations = &host->allocations,
+                                        .termination = &host->termination,
+                                        .note = host_note_device,
+                                        .status = host_report_status,
+                                        .context = host};
+    int r = access_new(&access, &host->access);
+    return r ? r : police_new(&police, &host->police);
+}
+
+static int open_proctrack(struct host *host, struct proctrack_options *options)
+{
+    struct message message = {""};
+    int r = proctrack_open(options, &host->proctrack, &message);
+    if (*message.text)
+        log_say("process tracking: %s", message.text);
+    if (r) { /* cgroup was asked for, and cannot be used any more */
+        snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
+        options->mode = "process-tree";
+        r = proctrack_open(options, &host->proctrack, &message);
+        if (*message.text)
+            log_say("process tracking: %s", message.text);
+        return r;
+    }
+    const char *why = proctrack_why(host->proctrack);
+    if (!strcmp(options->mode, "process-tree"))
+        why = "--process-tracking process-tree was asked for";
+    snprintf(host->state.why, sizeof(host->state.why), "%s", why);
+    return 0;
+}
+
+int host_begin(struct host *host)
+{
+    struct proctrack_options options = {.instance = host->start.instance,
+                                        .state_dir = host->start.state_dir,
+                                        .mode = host->start.proctrack,
+                                        .supervisor = getppid()};
+    int r = open_proctrack(host, &options);
+    if (r)
+        return r;
+    const struct telemetry_start telemetry = {.devices = host->start.devices,
+                                              .device_count = host->start.device_count,
+                                              .proctrack = host->proctrack,
+                                              .allocations = &host->allocations,
+                                              .usage = host_report_usage,
+                                              .context = host};
+    host->termination =
+        (struct termination){.proctrack = host->proctrack, .note = host_note, .context = host};
+    r = telemetry_new(&telemetry, &host->telemetry);
+    if (!r)
+        r = begin_access_and_police(host);
+    if (r)
+        return r;
+    host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
+    host->now_ns = clock_boottime_ns();
+    for (size_t i = 0; i < host->start.live_count && !r; i++)
+        r = allocations_put(&host->allocations, &host->start.live[i]);
+    if (!r)
+        r = find_traces(host);
+    free(host->start.live);
+    free(host->start.ended);
+    host->start.live = host->start.ended = NULL;
+    return r;
+}
