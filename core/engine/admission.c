@@ -283,7 +283,7 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
     struct offer offer;
     int r = check_duration(engine, call, request->duration_ns, true);
 
-    if (r == 0)
+    if (!r)
         r = check_count(engine, call);
     if (r)
         return r;
@@ -325,7 +325,7 @@ static int resize_share(const struct engine *engine, const struct call *call,
     if (bytes <= share->memory_bytes)
         return 0;
     r = check_present(engine, call, partition, share);
-    if (r == 0)
+    if (!r)
         r = check_fraction(engine, call, share->device, bytes);
     if (r)
         return r;
@@ -351,7 +351,7 @@ int admission_resize(const struct engine *engine, const struct call *call,
         return refuse(REFUSED_INVALID, call->why,
                       "A partition has at least one byte; to give p%" PRIu64 " back, remove it.",
                       partition->id);
-    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = resize_share(engine, call, partition, &partition->shares[i], bytes);
     return r;
 }
@@ -386,15 +386,15 @@ int admission_end(const struct engine *engine, const struct call *call,
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;
-    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = check_present(engine, call, partition, &partition->shares[i]);
-    if (r == 0)
+    if (!r)
         r = check_duration(engine, call,
                            call->now_ns < 0 && end_ns > INT64_MAX + call->now_ns
                                ? INT64_MAX
                                : end_ns - call->now_ns,
                            false);
-    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = extend_share(engine, call, partition, &partition->shares[i], end_ns);
     return r;
 }

@@ -142,7 +142,7 @@ int ending_parse_warn(const char *text, size_t length, struct warning *ret_warni
 
     if (!same(text, length, "none"))
         r = units_parse_duration(text, time_length, &warning.ns, message, size);
-    if (r == 0 && colon)
+    if (!r && colon)
         r = parse_signal(colon + 1, length - time_length - 1, &warning.signal, message, size);
     if (r)
         return r;
@@ -209,9 +209,9 @@ int ending_apply(const struct engine *engine, const struct call *call,
             "Write none, term or kill for on_expiry, and at most 100 years for grace and warn.");
     if (!call->caller->admin && after.on_expiry != partition->on_expiry)
         r = check_on_expiry(policy, after.on_expiry, call->why);
-    if (r == 0 && !call->caller->admin && after.grace_ns != partition->grace_ns)
+    if (!r && !call->caller->admin && after.grace_ns != partition->grace_ns)
         r = check_grace(policy, after.grace_ns, call->why);
-    if (r == 0)
+    if (!r)
         *partition = after;
     return r;
 }

@@ -145,9 +145,9 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                                   .creator_pid = caller->pid};
     int r = check_create(call, creation);
 
-    if (r == 0)
+    if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
-    if (r == 0)
+    if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
     if (r)
         return r;
@@ -178,7 +178,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = reach(engine, call, id, true, &entry);
 
-    if (r == 0)
+    if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
         return r;
@@ -198,7 +198,7 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = reach(engine, call, id, true, &entry);
 
-    if (r == 0)
+    if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)
         return r;
@@ -235,7 +235,7 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
     struct entry *entry = NULL;
     int r = reach(engine, call, id, true, &entry);
 
-    if (r == 0 && length > 0)
+    if (!r && length > 0)
         r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
     if (r || strcmp(entry->partition.name, name) == 0)
         return r;

@@ -69,7 +69,7 @@ static int parse_duration(const struct policy_row *row, const struct setting_val
         r = units_parse_grace(value->text, value->length, ns, value->message, value->size);
     else
         r = units_parse_duration(value->text, value->length, ns, value->message, value->size);
-    if (r == 0)
+    if (!r)
         snprintf(value->canonical, value->canonical_size, "%" PRId64, *ns / NS_PER_SECOND);
     return r;
 }
@@ -164,7 +164,7 @@ static int parse_on_expiry_set(const struct policy_row *row, const struct settin
         ending_parse_on_expiry_set(value->text, value->length, field, value->message, value->size);
 
     (void)row;
-    if (r == 0)
+    if (!r)
         ending_on_expiry_set_text(*(uint32_t *)field, value->canonical, value->canonical_size);
     return r;
 }
@@ -231,9 +231,9 @@ int policy_set(struct policy *policy, const char *name, const char *text, char *
         return INVALID(&value, "There is no setting \"%s\".", quoted);
     }
     r = row->parse(row, &value, (char *)&after + row->offset);
-    if (r == 0)
+    if (!r)
         r = check(&after, row, &value);
-    if (r == 0)
+    if (!r)
         *policy = after;
     return r;
 }

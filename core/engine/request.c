@@ -200,12 +200,12 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
                               "\"20G 1h30m\".",
                               amount.length ? "The duration is" : "Amount and duration are");
     r = units_parse_amount(amount.text, amount.length, &request.amount, message, size);
-    if (r == 0)
+    if (!r)
         r = units_parse_duration(duration.text, duration.length, &request.duration_ns, message,
                                  size);
-    while (r == 0 && (field = next_field(&rest)).length > 0)
+    while (!r && (field = next_field(&rest)).length > 0)
         r = take_word(field, &seen, &request, message, size);
-    if (r == 0)
+    if (!r)
         *ret_request = request;
     return r;
 }

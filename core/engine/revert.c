@@ -68,7 +68,7 @@ static bool revert_note(struct engine *engine, const struct engine_event *event)
         return true;
     if (entry)
         index_change(engine, entry, &event->before);
-    return entry != NULL;
+    return entry;
 }
 
 /* False when the event does not fit what is there: not ours, or out of order. */

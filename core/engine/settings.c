@@ -60,7 +60,7 @@ const char *engine_setting(const struct engine *engine, const char *key)
 
 static bool is_config(const char *key)
 {
-    return strncmp(key, CONFIG, sizeof CONFIG - 1) == 0;
+    return strncmp(key, CONFIG, sizeof(CONFIG) - 1) == 0;
 }
 
 /* What `value` would make of the policy, and how it is kept ("" not at all). */
@@ -81,11 +81,11 @@ static int understand(const struct engine *engine, const char *key, const char *
         memcpy(canonical, value, strlen(value) + 1);
         return 0;
     }
-    name = key + sizeof CONFIG - 1;
+    name = key + sizeof(CONFIG) - 1;
     row = policy_find(name);
     r = policy_set(ret_policy, name, value[0] || !row ? value : row->default_value, canonical,
                    ENGINE_VALUE_MAX, why->message, sizeof(why->message));
-    if (r == 0 && !value[0])
+    if (!r && !value[0])
         canonical[0] = 0;
     return r;
 }
