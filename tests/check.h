@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How every test program with check runs: one suite, one case, one way to report. A test
- * that hangs is ended by its own limit, and by that of the build if fork is off.
+ * How every program with Check runs: one suite, one case, one way to report. A hanging test
+ * is ended by its own limit, and by that of meson when fork is off.
  */
 #ifndef CHRONOS_TESTS_CHECK_H
 #define CHRONOS_TESTS_CHECK_H
@@ -11,7 +11,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define CHECK_TIMEOUT_S 240 /* not what a test may take: machines are slow and loaded */
+#define CHECK_TIMEOUT_S 240 /* generous: machines are slow and loaded */
 
 /* A case; setup and teardown (may be NULL) run around each test, in its process. */
 static inline TCase *check_case(const char *name, void (*setup)(void), void (*teardown)(void))
@@ -44,7 +44,7 @@ static inline int check_run_tests(const char *name, void (*setup)(void), void (*
     return check_run(name, all);
 }
 
-/* All there is to the main of most programs:
+/* The main of most programs:
  *     return check_main("name", setup, teardown, test_this, test_that); */
 #define check_main(name, setup, teardown, ...)                                                     \
     check_run_tests(name, setup, teardown, (const TTest *const[]){__VA_ARGS__},                    \

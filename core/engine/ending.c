@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a partition and the warning before it: the words for them, what an owner may
- * choose, and when the warning is due. It must not know what is done to processes then.
+ * The end of a partition and the warning before it: parsing and formatting, what an owner may
+ * choose, and when the warning is due. It must not know how processes are ended.
  */
 #include "internal.h"
 
@@ -16,7 +16,7 @@ static const char *const on_expiry_words[] = {
     [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
 #define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
-/* Signals that a program can handle and that have no other purpose here. */
+/* Signals that a program can handle and that the host uses for nothing else. */
 static const struct {
     uint32_t number;
     const char *name;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The grammar of requests: AMOUNT DURATION [key=value | word]... One row a word;
- * a word that is not in the table does not exist. It knows nothing of devices,
- * users or what is free.
+ * The grammar of requests: AMOUNT DURATION [key=value | word]... Words come from the rows of
+ * request.def. It must not know devices, users or what is free.
  */
 #include "request.h"
 
@@ -43,7 +42,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Cuts the next field off *text; an empty one when there is no more. */
+/* Take the next field off *text; empty at the end. */
 static struct request_text next_field(struct request_text *text)
 {
     struct request_text field;

@@ -90,7 +90,7 @@ START_TEST(attentive_takers_wake)
     ck_assert(mailbox_rest(&box, false));
     put_lazily(&letter);
     ck_assert(!is_readable());
-    ck_assert(!mailbox_rest(&box, true)); /* there is something already: do not wait */
+    ck_assert(!mailbox_rest(&box, true)); /* mail is waiting already: return at once */
     ck_assert_ptr_eq(mailbox_take(&box), &letter.mail);
 }
 END_TEST
@@ -135,7 +135,7 @@ static void *run_sender(void *context)
     return NULL;
 }
 
-/* The taker only looks when it is woken: a wake-up that is lost would hang the test. */
+/* The taker only looks when it is woken: a lost wake-up would hang the test. */
 START_TEST(nothing_is_lost)
 {
     struct letter *letters = calloc(SENDERS * EACH, sizeof(*letters));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What base knows of memory and text: arrays, hashes, lines, messages. */
+/* Arrays, hashes, lines and messages. */
 #include "tests/check.h"
 
 #include "core/base/hash.h"
@@ -57,7 +57,7 @@ START_TEST(array_that_cannot_grow_is_unchanged)
 }
 END_TEST
 
-/* Files hold such hashes: they must never change. */
+/* Such hashes are in files: they must never change. */
 START_TEST(hash_is_fnv_1a)
 {
     ck_assert(hash_text(HASH_START, "") == UINT64_C(0xcbf29ce484222325));

@@ -23,11 +23,11 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc; i++)
         nodes[count++] = (struct devacl_node){.path = argv[i], .uids = &uid, .uid_count = 1};
     int r = devacl_new(&options, &gate, &message);
-    if (r == 0) {
+    if (!r) {
         r = devacl_apply(gate, nodes, count, &message);
         devacl_free(gate);
     }
-    if (r != 0)
+    if (r)
         fprintf(stderr, "%s\n", message.text);
-    return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return !r ? EXIT_SUCCESS : EXIT_FAILURE;
 }

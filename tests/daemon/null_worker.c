@@ -56,7 +56,7 @@ static void fill(fuse_ino_t ino, struct stat *st)
 static void null_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
-    conn->max_write = SESSION_WRITE_MAX; /* session_serve() reads no more */
+    conn->max_write = SESSION_WRITE_MAX; /* session_serve() stops reading */
     conn->want |= conn->capable & FUSE_CAP_ATOMIC_O_TRUNC;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE);
 }
@@ -141,14 +141,14 @@ static void read_mood(struct null *null)
     snprintf(null->mood_path, sizeof(null->mood_path), "%s/worker",
              session_shared(null->link)->state_dir);
     FILE *file = fopen(null->mood_path, "re");
-    if (file == NULL)
+    if (!file)
         return;
     if (fscanf(file, "%15s", null->mood) != 1)
         null->mood[0] = '\0';
     fclose(file);
 }
 
-/* 0: go on; or an exit status. */
+/* Returns 0 to go on, or an exit status. */
 static int behave(const struct null *null)
 {
     if (is(null, "fatal")) {
@@ -172,7 +172,7 @@ static void loop(struct null *null, int fuse, int signals)
         int r = session_serve(null->link);
         if (r == -ENODEV)
             null->exit_code = WORKER_UNMOUNTED;
-        else if (r != 0 && r != -EAGAIN && r != -EINTR && r != -ENOENT)
+        else if (r && r != -EAGAIN && r != -EINTR && r != -ENOENT)
             null->exit_code = WORKER_FATAL;
         else if (r == -EAGAIN && poll(fds, 2, -1) > 0 && fds[1].revents != 0 &&
                  read(signals, &info, sizeof(info)) == sizeof(info) && !is(null, "deaf"))

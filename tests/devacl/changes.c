@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What others do to a node of the gate meanwhile is told, and taken away again. */
+/* Changes that others make to a node of the gate are reported and undone. */
 #include "help.h"
 
 #include <sys/stat.h>
@@ -15,13 +15,13 @@ static void hear(void *context, const char *path, const char *message)
     snprintf(told_text, sizeof(told_text), "%s", message);
 }
 
-/* One node is not as it was left: told with these words, and mended. */
+/* Expects a report with these words, and the node mended. */
 static void expect_told(struct devacl *devacl, const char *node, const char *words)
 {
     told = 0;
     ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 1);
     ck_assert_uint_eq(told, 1);
-    ck_assert_msg(strstr(told_text, words) != NULL, "%s", told_text);
+    ck_assert_msg(strstr(told_text, words), "%s", told_text);
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 0);
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
@@ -36,7 +36,7 @@ START_TEST(test_changed_by_others)
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     struct stat st;
     ck_assert_int_eq(stat(node, &st), 0);
-    ck_assert_uint_eq(st.st_mode & 07777, 0660); /* for who compares it with that */
+    ck_assert_uint_eq(st.st_mode & 07777, 0660); /* for comparison with it */
     ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
     ck_assert_int_eq(chmod(node, 0666), 0); /* nvidia-modprobe */
     ck_assert_int_eq(opens(node, BOB, BOB), 0);
@@ -66,7 +66,7 @@ START_TEST(test_changed_by_others)
 }
 END_TEST
 
-/* What a dead gate left is looked at only when it was said how it shall be. */
+/* Leftovers of a dead gate are checked only once their nodes were applied again. */
 START_TEST(test_check_after_restart)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate when something goes wrong: killed before any step, a step that fails, a
- * file that is damaged. Nobody gets in who was neither let in before nor is a holder,
- * and in the end everything is as it was.
+ * The gate when something goes wrong: killed before any step, a step that fails, a damaged
+ * file. No user gets access without having had it before or being a holder, and in the end
+ * every node is restored.
  */
 #include "help.h"
 
@@ -29,7 +29,8 @@ static void make_nodes(struct nodes *nodes)
         snprintf(nodes->before[i], sizeof(nodes->before[i]), "%s", looks(nodes->path[i]));
 }
 
-/* A gate's life: in, other holders, one leaves, one comes, out. The first error. */
+/* The life of a gate: close nodes, change holders, drop one, add one, release. Returns the
+ * first error. */
 static int live(const struct nodes *nodes)
 {
     const char *const *path = nodes->path;
@@ -51,7 +52,7 @@ static int live(const struct nodes *nodes)
     return 0;
 }
 
-/* Bob is out, and whatever is closed can be put back. */
+/* Asserts that bob is locked out and that every closed node can be restored. */
 static void check_safe(const struct nodes *nodes)
 {
     struct devacl *devacl = new_gate();
@@ -71,7 +72,7 @@ static void check_as_before(const struct nodes *nodes)
     ck_assert_int_ne(access(in_state("device_access.new"), F_OK), 0);
 }
 
-/* Dies before step number `at`; false: there are not so many. */
+/* Dies before step number `at`. Returns false when there are fewer steps. */
 static bool die_at(const struct nodes *nodes, int at)
 {
     int status;
@@ -102,7 +103,7 @@ START_TEST(test_killed_at_each_step)
             if (way == 1) /* the next daemon goes on */
                 ck_assert_int_eq(
                     APPLY(devacl, {nodes.path[0], {ALICE}, {0}}, {nodes.path[1], {0}, {0}}), 0);
-            if (way == 2) { /* putting back is killed, too */
+            if (way == 2) { /* a release that is killed, too */
                 devacl_free(devacl);
                 die_at(&nodes, at / 2);
                 check_safe(&nodes);
@@ -119,7 +120,7 @@ START_TEST(test_killed_at_each_step)
 }
 END_TEST
 
-/* A disk that fails once, at any step: said, nothing lost, and the next try works. */
+/* A disk that fails once, at any step: reported, nothing lost, and the next try works. */
 START_TEST(test_failure_at_each_step)
 {
     struct nodes nodes;
@@ -143,7 +144,7 @@ START_TEST(test_failure_at_each_step)
 }
 END_TEST
 
-/* Without a state that can be written no node is closed, but holders still go. */
+/* While the state cannot be written no node is closed, but holders are still removed. */
 START_TEST(test_full_disk)
 {
     static const int steps[] = {0, 1, 2, 3}; /* write sync rename sync-directory */
@@ -172,7 +173,7 @@ START_TEST(test_full_disk)
 }
 END_TEST
 
-/* What could not be written is written with the next apply, though nothing differs. */
+/* A failed write is made up for by the next apply, though nothing differs. */
 START_TEST(test_written_later)
 {
     struct nodes nodes;
@@ -180,7 +181,7 @@ START_TEST(test_written_later)
     struct devacl *devacl = new_gate();
     ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {0}, {0}}, {nodes.path[1], {0}, {0}}), 0);
     devacl_trouble_kills = false;
-    devacl_trouble_at = 1; /* the node is put back, the file is not written */
+    devacl_trouble_at = 1; /* the node is restored, the file is not written */
     devacl_trouble_stays = true;
     ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {0}, {0}}), -EIO);
     ck_assert_str_eq(looks(nodes.path[1]), nodes.before[1]);
@@ -215,7 +216,7 @@ static void write_file(const char *path, const char *data, size_t length)
     close(fd);
 }
 
-/* Closes the nodes and dies; the file that is left. */
+/* Closes the nodes and dies. Returns the file that is left. */
 static size_t leave_closed(struct nodes *nodes, char *data, size_t size)
 {
     make_nodes(nodes);
@@ -227,7 +228,8 @@ static size_t leave_closed(struct nodes *nodes, char *data, size_t size)
     return read_file(in_state("device_access"), data, size);
 }
 
-/* What can be read is put back exactly, the rest stays closed; it is told. */
+/* Asserts that readable records are restored exactly, that the other nodes stay closed, and
+ * that the damage is reported. */
 static void check_damaged(const struct nodes *nodes)
 {
     char closed[3][512];
@@ -235,7 +237,7 @@ static void check_damaged(const struct nodes *nodes)
     int r = devacl_new(&devacl_usual, &devacl, &devacl_message);
 
     ck_assert_str_ne(devacl_message.text, "");
-    if (r != 0) { /* "chronos-device-access 2" */
+    if (r) { /* "chronos-device-access 2" */
         ck_assert_int_eq(r, -EPROTO);
         ck_assert_ptr_nonnull(strstr(devacl_message.text, "another version"));
         return;
@@ -263,7 +265,7 @@ START_TEST(test_damaged_file)
     char data[4096];
     size_t length = leave_closed(&nodes, data, sizeof(data));
 
-    for (size_t i = 0; i + 1 < length; i++) { /* cut off; only the last newline may miss */
+    for (size_t i = 0; i + 1 < length; i++) { /* cut off; only the last newline may be missing */
         leave_closed(&nodes, data, sizeof(data));
         write_file(in_state("device_access"), data, i);
         check_damaged(&nodes);
@@ -289,7 +291,7 @@ START_TEST(test_newer_file)
 }
 END_TEST
 
-/* A node that enters keeps the damaged file for whoever looks. */
+/* The damaged file is kept for inspection when a new node enters. */
 START_TEST(test_damaged_and_on)
 {
     struct nodes nodes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate: who can open a node while it is in it, that it comes back exactly as it
- * was, what is refused, and what is noticed. On real ACLs, with real users.
+ * The gate on real ACLs, with real users: access to a node inside it, exact restoration,
+ * refusals, and changes that are noticed.
  */
 #include "help.h"
 
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A node that lets in whom logind found at the seat: alice. */
+/* A node with an ACL entry from logind for the user at the seat, alice. */
 #define SEAT "u::rw,u:6101:rw,g::rw,m::rw,o::---"
 
 START_TEST(test_who_gets_in)
@@ -45,7 +45,7 @@ START_TEST(test_who_gets_in)
 }
 END_TEST
 
-/* The owner, his group, others, and entries that were there: nobody keeps a way in. */
+/* The owner, the group, others and existing ACL entries all lose access. */
 START_TEST(test_nobody_stays_in)
 {
     const char *owned = make_node("owned", ALICE, LAB, 0660, NULL);
@@ -58,7 +58,7 @@ START_TEST(test_nobody_stays_in)
     ck_assert_int_eq(APPLY(devacl, {owned, {CAROL}, {0}}, {seat, {0}, {OPS}}), 0);
     ck_assert_int_eq(opens(owned, ALICE, ALICE), EACCES);
     ck_assert_int_eq(opens(owned, BOB, LAB), EACCES);
-    ck_assert_int_eq(opens(owned, CAROL, LAB), 0); /* its group takes nothing from a holder */
+    ck_assert_int_eq(opens(owned, CAROL, LAB), 0); /* its group takes no access from a holder */
     ck_assert_int_eq(opens(seat, ALICE, ALICE), EACCES);
     ck_assert_int_eq(opens(seat, BOB, LAB), EACCES);
     ck_assert_int_eq(opens(seat, BOB, OPS), 0);
@@ -66,11 +66,11 @@ START_TEST(test_nobody_stays_in)
     ck_assert_int_eq(stat(owned, &st), 0);
     ck_assert_uint_eq(st.st_uid, ROOT); /* an owner could chmod it */
     devacl_free(devacl);
-    ck_assert_int_eq(opens(owned, ALICE, ALICE), EACCES); /* also while no daemon is there */
+    ck_assert_int_eq(opens(owned, ALICE, ALICE), EACCES); /* also without a daemon */
 }
 END_TEST
 
-/* An open descriptor is not looked at again: what the contract says. */
+/* The contract says that open descriptors are not checked again. */
 START_TEST(test_open_stays_open)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
@@ -102,7 +102,7 @@ static const struct {
     {ROOT, LAB, 01660, SEAT},
 };
 
-/* Owner, group, mode and ACL come back, by the same gate and by the next one. */
+/* Owner, group, mode and ACL are restored, by the same gate and by the next one. */
 START_TEST(test_exactly_as_before)
 {
     for (size_t i = 0; i < 2 * ARRAY_COUNT(befores); i++) {
@@ -159,14 +159,14 @@ START_TEST(test_only_what_differs)
 }
 END_TEST
 
-/* Another node under the same name never gets what the old one had. */
+/* Another node under the same name never gets the attributes of the old one. */
 START_TEST(test_replaced)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
     struct devacl *devacl = new_gate();
 
     ck_assert_int_eq(APPLY(devacl, {node, {0}, {0}}), 0);
-    rename(node, in_dev("aside")); /* so that the inode is not used again */
+    rename(node, in_dev("aside")); /* so that the inode is not reused */
     make_node("nvidia0", ROOT, LAB, 0640, NULL);
     devacl_free(devacl);
     devacl = new_gate();
@@ -177,7 +177,7 @@ START_TEST(test_replaced)
     ck_assert_int_eq(APPLY(devacl, {node, {0}, {0}}), 0);
     rename(node, in_dev("aside"));
     make_node("nvidia0", ROOT, OPS, 0606, NULL);
-    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0); /* it enters anew */
+    ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0); /* enters as a new node */
     ck_assert_int_eq(opens(node, BOB, OPS), EACCES);
     ck_assert_int_eq(release(devacl), 0);
     ck_assert_str_eq(looks(node), "0 6201 0606 ");
@@ -250,9 +250,9 @@ START_TEST(test_refused)
         many[i] = 100000 + i;
     bad = (struct devacl_node){.path = node, .uids = many, .uid_count = ARRAY_COUNT(many)};
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -E2BIG);
-    ck_assert_int_eq(opens(node, ALICE, ALICE), 0); /* it is as it was */
+    ck_assert_int_eq(opens(node, ALICE, ALICE), 0); /* as before */
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
-    many[0] = many[1]; /* as many as there may be: repeated ones do not count */
+    many[0] = many[1]; /* the maximum: duplicates do not count */
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), 0);
     ck_assert_int_eq(release(devacl), 0);
     ck_assert_str_eq(looks(node), "0 0 0666 ");
@@ -260,7 +260,7 @@ START_TEST(test_refused)
 }
 END_TEST
 
-/* A daemon that is not root changes nothing and leaves nothing behind. */
+/* An unprivileged daemon changes nothing and leaves nothing behind. */
 START_TEST(test_not_root)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
@@ -277,7 +277,7 @@ START_TEST(test_not_root)
             _exit(1);
         devacl = new_gate();
         int r = apply(devacl, wants, 2);
-        bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") != NULL &&
+        bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") &&
                     devacl_count(devacl) == 0;
         devacl_free(devacl);
         _exit(good ? 0 : 2);

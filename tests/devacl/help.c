@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the gate share; see devacl_help.h. */
+/* Shared by the tests of the gate; see help.h. */
 #include "help.h"
 
 #include <dirent.h>
@@ -66,7 +66,7 @@ int devacl_world(void)
 {
     static char state[160];
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mkdtemp(world) == NULL)
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || !mkdtemp(world))
         return 77;
     if (mount("none", world, "tmpfs", 0, "mode=0755") != 0) {
         rmdir(world);
@@ -97,7 +97,7 @@ static void empty(const char *directory)
     DIR *entries = opendir(directory);
     struct dirent *entry;
     ck_assert_ptr_nonnull(entries);
-    while ((entry = readdir(entries)) != NULL) {
+    while ((entry = readdir(entries))) {
         snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
         if (entry->d_name[0] != '.' && unlink(path) != 0)
             rmdir(path);
@@ -150,7 +150,7 @@ const char *make_node(const char *name, uint32_t uid, uint32_t gid, uint32_t mod
     ck_assert_int_eq(mknod(path, plain ? S_IFREG : S_IFCHR, plain ? 0 : makedev(1, 3)), 0);
     ck_assert_int_eq(chown(path, uid, gid), 0);
     ck_assert_int_eq(chmod(path, mode), 0);
-    if (acl != NULL)
+    if (acl)
         set_acl(path, acl);
     return path;
 }
@@ -186,7 +186,7 @@ int opens(const char *path, uint32_t uid, uint32_t gid)
         if (setgroups(0, NULL) == 0 && setresgid(gid, gid, gid) == 0 &&
             setresuid(uid, uid, uid) == 0)
             *answer = open(path, O_RDWR | O_CLOEXEC) >= 0 ? 0 : errno;
-        kill(getpid(), SIGKILL); /* or valgrind would miss here what its parent will free */
+        kill(getpid(), SIGKILL); /* or valgrind would report here what the parent frees later */
     }
     int r = child > 0 && waitpid(child, &status, 0) == child ? *answer : -1;
     munmap(answer, sizeof(*answer));
@@ -227,7 +227,7 @@ int apply(struct devacl *devacl, const struct want *wants, size_t count)
                                         wants[i].gids, length_of(wants[i].gids)};
     devacl_steps[0] = '\0';
     int r = devacl_apply(devacl, nodes, count, &devacl_message);
-    ck_assert((r != 0) == (devacl_message.text[0] != '\0'));
+    ck_assert(!r == (devacl_message.text[0] == '\0'));
     ck_assert_ptr_null(strchr(devacl_message.text, '\n'));
     return r;
 }
@@ -236,7 +236,7 @@ int release(struct devacl *devacl)
 {
     devacl_steps[0] = '\0';
     int r = devacl_release(devacl, &devacl_message);
-    ck_assert((r != 0) == (devacl_message.text[0] != '\0'));
+    ck_assert(!r == (devacl_message.text[0] == '\0'));
     return r;
 }
 
@@ -246,7 +246,7 @@ int devacl_run(const char *name, const TTest *const *tests, size_t count)
         printf("skipped: needs root, a mount namespace and a tmpfs\n");
         return 77;
     }
-    int status = check_run_tests(name, devacl_world_clear, NULL, tests, count);
+    int r = check_run_tests(name, devacl_world_clear, NULL, tests, count);
     devacl_world_end();
-    return status;
+    return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the gate share: a private tmpfs with nodes like /dev/null, other
- * users who try to open them, and how a node looks in one line.
+ * Shared by the tests of the gate: a private tmpfs with nodes like /dev/null, other users
+ * that try to open them, and the attributes of a node on one line.
  */
 #ifndef CHRONOS_TESTS_DEVACL_HELP_H
 #define CHRONOS_TESTS_DEVACL_HELP_H
@@ -17,35 +17,36 @@
 
 enum { ROOT = 0, ALICE = 6101, BOB = 6102, CAROL = 6103, LAB = 6200, OPS = 6201 };
 
-/* Makes a mount namespace with the tmpfs; 77 when that cannot be, else 0. */
+/* Makes a mount namespace with the tmpfs. Returns 0, or 77 when that is not permitted. */
 int devacl_world(void);
 void devacl_world_end(void);
 
-/* Paths in it, valid until the 64th call after. */
+/* Return paths in it, valid until the 64th call after. */
 const char *in_dev(const char *name);
 const char *in_state(const char *name);
 /* Empties both directories. */
 void devacl_world_clear(void);
 
-/* A device node (a plain file where the machine allows no nodes). `acl` as setfacl has
- * it, in numbers: "u::rw,u:6101:rw,g::---,m::rw,o::---"; NULL: none. Its path. */
+/* Makes a device node (a plain file where device nodes are not permitted). Takes `acl` in the
+ * form of setfacl, in numbers: "u::rw,u:6101:rw,g::---,m::rw,o::---"; NULL: no ACL. Returns
+ * its path. */
 const char *make_node(const char *name, uint32_t uid, uint32_t gid, uint32_t mode, const char *acl);
 void set_acl(const char *path, const char *acl);
-/* "0 44 0660 HEX": owner, group, mode, the ACL. Freed with the test. */
+/* Returns "0 44 0660 HEX": owner, group, mode, the ACL. Freed with the test. */
 const char *looks(const char *path);
-/* 0 or the errno of opening it for reading and writing as this user. */
+/* Opens it for reading and writing as this user. Returns 0 or the errno. */
 int opens(const char *path, uint32_t uid, uint32_t gid);
-/* Whether STATE_DIR/gate is there. */
+/* Returns whether STATE_DIR/gate exists. */
 bool is_saved(void);
 
-/* A gate that must be made without a word, with steps told to devacl_steps. */
+/* Makes a gate, without any message, that notes its steps in devacl_steps. */
 struct devacl *new_gate(void);
-/* Makes one whose options the test knows better. */
+/* Makes one with the given options. */
 extern struct devacl_options devacl_usual;
-/* The steps taken since it was cleared, as "write sync ". */
+/* The steps taken since this was cleared, as "write sync ". */
 extern char devacl_steps[1024];
-/* What happens at the step number devacl_trouble_at (counted down to 0): SIGKILL to
- * itself, or -EIO. -1: nothing. */
+/* Action at step number devacl_trouble_at (counted down to 0): SIGKILL to itself, or -EIO. -1:
+ * none. */
 extern int devacl_trouble_at;
 extern bool devacl_trouble_kills;
 extern bool devacl_trouble_stays; /* every step from then on fails */

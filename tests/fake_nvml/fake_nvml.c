@@ -71,7 +71,7 @@ struct sample {
     unsigned sm, memory, encoder, decoder;
 };
 
-/* What the file says, as far as one call needs it. */
+/* The content of the file, as far as one call needs it. */
 #define DEVICES 64
 struct line_device {
     char uuid[96], pci[32];
@@ -98,7 +98,7 @@ API const char *nvmlErrorString(int code);
 static FILE *open_file(void)
 {
     const char *path = getenv("CHRONOS_FAKE_NVML");
-    return path != NULL ? fopen(path, "re") : NULL;
+    return path ? fopen(path, "re") : NULL;
 }
 
 /* -- misbehaving -------------------------------------------------------------------- */
@@ -110,13 +110,13 @@ static _Noreturn void hang(void)
         pause();
 }
 
-/* From here on only time is left to pass. */
+/* From here on only time can pass. */
 static void say_hanging(void)
 {
     char path[4096];
     snprintf(path, sizeof(path), "%s.hangs", getenv("CHRONOS_FAKE_NVML"));
     FILE *file = fopen(path, "we");
-    if (file != NULL)
+    if (file)
         fclose(file);
 }
 
@@ -147,37 +147,37 @@ static int act(const char *what, int number)
     return strcmp(what, "fail") == 0 ? number : SUCCESS;
 }
 
-/* Does what the file says of this call; what the call shall return. */
+/* Acts as the file says for this call. Returns the result of the call. */
 static int behave(const char *call)
 {
     FILE *file = open_file();
     char line[512], what[16], where[16];
-    int number, rc = SUCCESS;
+    int number, r = SUCCESS;
 
-    while (file != NULL && rc == SUCCESS && fgets(line, sizeof(line), file) != NULL) {
+    while (file && r == SUCCESS && fgets(line, sizeof(line), file)) {
         number = 0;
         if (sscanf(line, "%15s %15s %d", what, where, &number) >= 2 && strcmp(where, call) == 0)
-            rc = act(what, number);
+            r = act(what, number);
     }
-    if (file == NULL)
+    if (!file)
         return DRIVER_NOT_LOADED;
     fclose(file);
-    return rc;
+    return r;
 }
 
-/* The number after `word` on a line of its own, or -1. */
+/* Returns the number after `word` on a line of its own, or -1. */
 static long long setting(const char *word)
 {
     FILE *file = open_file();
     char line[512], what[16];
     long long number, found = -1;
 
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    while (file && fgets(line, sizeof(line), file)) {
         number = 0;
         if (sscanf(line, "%15s %lld", what, &number) >= 1 && strcmp(what, word) == 0)
             found = number;
     }
-    if (file != NULL)
+    if (file)
         fclose(file);
     return found;
 }
@@ -190,12 +190,12 @@ static unsigned read_devices(struct line_device *devices)
     char line[512];
     unsigned count = 0;
 
-    while (file != NULL && count < DEVICES && fgets(line, sizeof(line), file) != NULL) {
+    while (file && count < DEVICES && fgets(line, sizeof(line), file)) {
         struct line_device *d = &devices[count];
         if (sscanf(line, "device %95s %31s %llu", d->uuid, d->pci, &d->used) == 3)
             count++;
     }
-    if (file != NULL)
+    if (file)
         fclose(file);
     return count;
 }
@@ -287,7 +287,7 @@ static void add_row(struct rows *rows, unsigned pid, unsigned long long bytes, u
         rows->room = rows->room * 2 + 64;
         rows->row = realloc(rows->row, rows->room * sizeof(*rows->row));
         rows->bytes = realloc(rows->bytes, rows->room * sizeof(*rows->bytes));
-        if (rows->row == NULL || rows->bytes == NULL)
+        if (!rows->row || !rows->bytes)
             abort();
     }
     rows->row[rows->count] = (struct sample){.pid = pid, .sm = util};
@@ -307,7 +307,7 @@ static void read_rows(void *handle, char list, struct rows *rows)
     char line[512], bytes[32], lists[8];
     int device = -1;
 
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    while (file && fgets(line, sizeof(line), file)) {
         unsigned pid, util = 0;
         strcpy(lists, "c");
         if (strncmp(line, "device ", 7) == 0)
@@ -315,10 +315,10 @@ static void read_rows(void *handle, char list, struct rows *rows)
         if (device != (int)index_of(handle) ||
             sscanf(line, "process %u %31s %u %7s", &pid, bytes, &util, lists) < 2)
             continue;
-        if (list == '\0' || strchr(lists, list) != NULL)
+        if (list == '\0' || strchr(lists, list))
             add_row(rows, pid, bytes[0] == '-' ? ~0ull : strtoull(bytes, NULL, 10), util);
     }
-    if (file != NULL)
+    if (file)
         fclose(file);
 }
 
@@ -335,7 +335,7 @@ static void add_made_up(struct rows *rows)
 static int tell_list(void *handle, const char *call, unsigned *count, void *into, bool v1)
 {
     struct rows rows = {0};
-    int rc = behave(call);
+    int r = behave(call);
 
     read_rows(handle, call[0], &rows);
     if (call[0] == 'c')
@@ -344,9 +344,9 @@ static int tell_list(void *handle, const char *call, unsigned *count, void *into
     *count = rows.count;
     if (room == 0 && call[0] == 'c' && setting("claim") >= 0)
         *count = (unsigned)setting("claim");
-    if (rc == SUCCESS && *count > room)
-        rc = INSUFFICIENT_SIZE;
-    for (unsigned i = 0; rc == SUCCESS && i < rows.count; i++) {
+    if (r == SUCCESS && *count > room)
+        r = INSUFFICIENT_SIZE;
+    for (unsigned i = 0; r == SUCCESS && i < rows.count; i++) {
         if (v1)
             ((struct process_v1 *)into)[i] = (struct process_v1){rows.row[i].pid, rows.bytes[i]};
         else
@@ -354,7 +354,7 @@ static int tell_list(void *handle, const char *call, unsigned *count, void *into
                 .pid = rows.row[i].pid, .used = rows.bytes[i], .gpu_instance = ~0u};
     }
     free_rows(&rows);
-    return rc;
+    return r;
 }
 
 #ifdef FAKE_OLD
@@ -385,32 +385,32 @@ int nvmlDeviceGetMPSComputeRunningProcesses_v3(void *handle, unsigned *count, vo
 }
 #endif
 
-/* As the real one: it wants room for many, and has one sample for each busy process. */
+/* Like the real one: wants room for many, and has one sample for each busy process. */
 int nvmlDeviceGetProcessUtilization(void *handle, struct sample *samples, unsigned *count,
                                     unsigned long long since_us)
 {
     struct timespec now;
     struct rows rows = {0};
     unsigned told = 0, room = *count;
-    int rc = behave("utilization");
+    int r = behave("utilization");
 
     clock_gettime(CLOCK_REALTIME, &now);
     unsigned long long now_us =
         (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
     read_rows(handle, '\0', &rows);
     *count = rows.count + 72;
-    if (rc == SUCCESS && (samples == NULL || room < *count))
-        rc = INSUFFICIENT_SIZE;
-    for (unsigned i = 0; rc == SUCCESS && i < rows.count; i++) {
+    if (r == SUCCESS && (!samples || room < *count))
+        r = INSUFFICIENT_SIZE;
+    for (unsigned i = 0; r == SUCCESS && i < rows.count; i++) {
         if (rows.row[i].sm == 0 || now_us <= since_us)
             continue;
         samples[told] = rows.row[i];
         samples[told++].time_us = now_us;
     }
-    if (rc == SUCCESS)
+    if (r == SUCCESS)
         *count = told;
     free_rows(&rows);
-    return rc == SUCCESS && told == 0 ? NOT_FOUND : rc;
+    return r == SUCCESS && told == 0 ? NOT_FOUND : r;
 }
 
 const char *nvmlErrorString(int code)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bookings without a mount: what a worker finds of one that died, at each moment that
- * it can die, and the layout that a worker of another version must not take over.
+ * Charges without a mount: what a worker finds after the death of another at any moment,
+ * and the layout of the shared memory, which a worker of another version must not take
+ * over.
  */
 #define FUSE_USE_VERSION 314
 #include "fs/fuse/session.h"
 #include "fs/tree/charge.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -33,7 +33,7 @@ static void no_time(void *context, int64_t at_ns, char *text, size_t size)
 static bool is_alive(void *context, uint64_t id)
 {
     (void)context;
-    return engine_find(tree.engine, id) != NULL;
+    return engine_find(tree.engine, id);
 }
 
 static void setup(void)
@@ -68,7 +68,7 @@ static void teardown(void)
     engine_free(tree.engine);
 }
 
-/* A worker ends and the next one starts: only the slots are left. */
+/* A worker ends and the next one starts: only the slots remain. */
 static void next_worker(void)
 {
     int fd = handles.fd;
@@ -98,33 +98,33 @@ static uint64_t booked(void)
     return figures.charged_bytes;
 }
 
-/* A worker booked, and died before it answered: the write comes again. */
+/* A worker charged, and died before it answered: the write is sent again. */
 START_TEST(test_once)
 {
     ck_assert_int_eq(say(fh, "+100", 2, false), 0);
     ck_assert_int_eq(say(fh, "+600", 4, false), 0);
     next_worker();
     ck_assert_uint_eq(booked(), 700);
-    ck_assert_int_eq(say(fh, "+600", 4, true), 0); /* it would not fit again */
+    ck_assert_int_eq(say(fh, "+600", 4, true), 0); /* it would not fit twice */
     ck_assert_uint_eq(booked(), 700);
     ck_assert_int_eq(say(fh, "-650", 6, false), 0);
     next_worker();
-    ck_assert_int_eq(say(fh, "-650", 6, true), 0); /* there is not so much again */
+    ck_assert_int_eq(say(fh, "-650", 6, true), 0); /* so much was never charged */
     ck_assert_uint_eq(booked(), 50);
-    /* One that no worker has done is done. */
+    /* A charge that no worker has made is made. */
     ck_assert_int_eq(say(fh, "+5", 8, true), 0);
     ck_assert_uint_eq(booked(), 55);
-    /* Only what comes again is answered from the record. */
+    /* Only a repeated write is answered from the record. */
     ck_assert_int_eq(say(fh, "+7", 8, false), 0);
     ck_assert_uint_eq(booked(), 62);
     ck_assert_int_eq(say(fh, "-7", 8, false), 0);
-    /* One that was refused may be done now: nobody was told. */
+    /* A refused charge may succeed now: its refusal was never delivered. */
     ck_assert_int_eq(say(fh, "+946", 10, false), REFUSED_NO_SPACE);
     ck_assert_int_eq(say(fh, "-1", 12, false), 0);
     next_worker();
     ck_assert_int_eq(say(fh, "+946", 10, true), 0);
     ck_assert_uint_eq(booked(), LIMIT);
-    /* Done before the end, answered after it. */
+    /* Charged before the end of the partition, answered after it. */
     struct caller admin = {.admin = true};
     struct refusal why;
     ck_assert_int_eq(
@@ -136,7 +136,7 @@ START_TEST(test_once)
 }
 END_TEST
 
-/* It died while it made the next booking: the one before is still true. */
+/* It died during the next charge: the one before still counts. */
 START_TEST(test_half_done)
 {
     ck_assert_int_eq(say(fh, "+100", 2, false), 0);
@@ -155,7 +155,7 @@ START_TEST(test_half_done)
 }
 END_TEST
 
-/* Until the one store what was true is left alone, whole. */
+/* Until the one store that decides, the record before stays whole. */
 START_TEST(test_one_store)
 {
     for (uint64_t i = 1; i < 5; i++) {
@@ -170,7 +170,7 @@ START_TEST(test_one_store)
 }
 END_TEST
 
-/* The next one sums up what is open, of what lives, and nothing else. */
+/* The next worker sums up open charges of living partitions, and nothing else. */
 START_TEST(test_sums)
 {
     uint64_t other, gone, elsewhere;
@@ -188,7 +188,7 @@ START_TEST(test_sums)
     next_worker();
     ck_assert_uint_eq(booked(), 130);
     ck_assert_ptr_null(handles_get(&handles, gone));
-    /* A file in the place of one that had booked has booked nothing. */
+    /* A new file in the place of another starts without a charge. */
     for (int i = 0; i < 300; i++) {
         ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
         ck_assert_int_eq(say(gone, "-1", 8, false), REFUSED_INVALID);
@@ -199,7 +199,7 @@ START_TEST(test_sums)
 }
 END_TEST
 
-/* Growing what was given could not be made durable: more is booked than fits. */
+/* The limit was raised, but that was not durable: more is charged than fits. */
 START_TEST(test_over)
 {
     struct caller admin = {.admin = true};
@@ -217,7 +217,7 @@ START_TEST(test_over)
 }
 END_TEST
 
-/* A program with another idea of the shared memory leaves it alone. */
+/* A program of another version leaves the shared memory alone. */
 START_TEST(test_layout)
 {
     static const struct fuse_lowlevel_ops ops;
@@ -239,19 +239,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("charge");
-    TCase *tcase = tcase_create("charge");
-    suite_add_tcase(suite, tcase);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, test_once);
-    tcase_add_test(tcase, test_half_done);
-    tcase_add_test(tcase, test_one_store);
-    tcase_add_test(tcase, test_sums);
-    tcase_add_test(tcase, test_over);
-    tcase_add_test(tcase, test_layout);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("charge", setup, teardown, test_once, test_half_done, test_one_store,
+                      test_sums, test_over, test_layout);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of requests: each owner in turn, first in first out for each, what
- * belongs to nobody after every other, and bounds.
+ * The queue of requests: owners in turn, first in first out for each, requests without an
+ * owner after all others, and bounds.
  */
 #include "tests/check.h"
 
@@ -17,14 +17,14 @@ static void push(uint64_t owner, const char *name)
     ck_assert_int_eq(fair_queue_push(&queue, owner, name, strlen(name) + 1), 0);
 }
 
-/* Each test begins with an empty queue, also where all run in one process. */
+/* Each test begins with an empty queue, also when all run in one process. */
 static void reset(void)
 {
     fair_queue_clear(&queue);
     memset(&queue, 0, sizeof(queue));
 }
 
-/* The next `count` in the order in which they come out. */
+/* Expects the next requests in this order. */
 static void expect(const char *names)
 {
     for (; *names; names++) {
@@ -48,14 +48,14 @@ START_TEST(test_turns)
         push(1, (char[]){*name, '\0'});
     push(0, "r"), push(0, "s");
     expect("arb");
-    push(2, "x"), push(2, "y"); /* a newcomer is served before a second turn of anybody */
+    push(2, "x"), push(2, "y"); /* a newcomer is served before any second turn */
     expect("sxcyde");
     expect_empty();
     push(1, "a"), push(2, "b"), push(1, "c"); /* the last one served was 1 */
     expect("bac");
     expect_empty();
     push(1, "a"), push(1, "b"), push(2, "x");
-    expect("xa"), push(2, "y"); /* who comes again and again passes nobody twice */
+    expect("xa"), push(2, "y"); /* an owner that keeps coming passes each other one only once */
     expect("yb");
     expect_empty();
 }
@@ -93,7 +93,7 @@ START_TEST(test_bounds)
 }
 END_TEST
 
-/* Against counting: everything comes out, in order, and nobody is passed by more than twice. */
+/* Against counting: everything comes out, in order, and each owner is passed at most twice. */
 START_TEST(test_random)
 {
     enum { OWNERS = 7 };

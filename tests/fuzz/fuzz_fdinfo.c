@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text of a fdinfo file may be anything at all: figures stay in their bounds, names
- * end, and nothing is read beyond the text.
+ * The text of an fdinfo file may be any bytes: figures stay in their bounds, names are
+ * terminated, and nothing is read beyond the text.
  */
 #include "core/gpu/drm_fdinfo.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A state file made of whatever the fuzzer likes: to open and load it must be
- * refused with a message, or give a state in which everything can be true and
- * that can be written to. With FUZZ_SEEDS the same program writes good files to
- * start from.
+ * A state file of arbitrary bytes: opening and loading it must either refuse with a
+ * message, or give a consistent state that can be written to. With FUZZ_SEEDS the same
+ * program writes good files to start from.
  */
 #include "tests/store/help.h"
 
@@ -93,7 +92,7 @@ static int see_reply(void *context, const struct store_reply *reply)
 
 static void explained(int r, const char *text)
 {
-    if (r > 0 || (r < 0 && text[0] == '\0') || strchr(text, '\n') != NULL)
+    if (r > 0 || (r < 0 && text[0] == '\0') || strchr(text, '\n'))
         die("refused without a message");
 }
 
@@ -112,8 +111,8 @@ static int load(struct store *store, struct store_counters *counters)
                               .max_history = 100};
     int r = store_load(store, &boot, &sink, counters, &why);
     explained(r, why.text);
-    if (r == 0 && (counters->next_id <= seen.last_id || counters->next_seq <= seen.last_seq ||
-                   counters->next_seq <= seen.last_line))
+    if (!r && (counters->next_id <= seen.last_id || counters->next_seq <= seen.last_seq ||
+               counters->next_seq <= seen.last_line))
         die("numbers would be used again");
     return r;
 }
@@ -147,7 +146,7 @@ static void write_to(struct store *store, const struct store_counters *counters)
                                 .clock = boot,
                                 .retention_ns = 1,
                                 .first_line_seq = counters->next_seq};
-    if (r == 0 && counters->next_seq < INT64_MAX - 3 && counters->next_id < INT64_MAX - 1) {
+    if (!r && counters->next_seq < INT64_MAX - 3 && counters->next_id < INT64_MAX - 1) {
         r = store_commit(store, &batch, &why);
         explained(r, why.text);
     }
@@ -158,7 +157,7 @@ static const char *directory(void)
     static char path[64];
     if (path[0] == '\0') {
         snprintf(path, sizeof(path), "/dev/shm/fuzz-store-XXXXXX");
-        if (mkdtemp(path) == NULL)
+        if (!mkdtemp(path))
             die("no room in /dev/shm");
     }
     return path;
@@ -206,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     put_file(data, size);
     int r = store_sqlite.open(directory(), check, &store, &why);
     explained(r, why.text);
-    if (r == 0 && load(store, &counters) == 0)
+    if (!r && load(store, &counters) == 0)
         write_to(store, &counters);
     store_close(store);
     return 0;
@@ -286,7 +285,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     const char *into = getenv("FUZZ_SEEDS");
     (void)argc, (void)argv;
-    if (into == NULL)
+    if (!into)
         return 0;
     write_seed(into, 0);
     write_seed(into, 2);

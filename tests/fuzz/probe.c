@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The least there is to fuzz: tells the build whether clang can link a fuzzer.
+ * A minimal fuzzer: shows the build whether clang can link one.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -8,5 +8,5 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    return data == NULL && size > 0;
+    return !data && size > 0;
 }

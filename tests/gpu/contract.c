@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of discovery: what every vendor of the list must tell. A new vendor is tried
- * without another line here. OpenCL is tried on as many devices as PoCL makes of the CPU,
- * if it is there. The program is also the one that drivers run in (--driver).
+ * The contract of discovery that every vendor of the list must meet. A new vendor is
+ * covered without another line here. OpenCL is tried on as many devices as PoCL makes of
+ * the CPU, if it is installed. Drivers run in this program, too (--driver).
  */
 #include "one_line.h"
 
@@ -19,7 +19,7 @@
 static struct gpu_list list, again;
 static char program[4096];
 
-/* The index of a vendor. */
+/* Returns the index of a vendor. */
 static uint32_t find(const char *name)
 {
     uint32_t i = 0;
@@ -63,12 +63,12 @@ static void good_answer(uint32_t vendor, const char *simulate)
         for (uint32_t j = 0; j < i; j++)
             ck_assert_str_ne(d->key, list.device[j].key);
     }
-    /* Asked again, the same: nothing depends on addresses, times or order. */
+    /* The same answer twice: nothing depends on addresses, times or order. */
     ck_assert_int_eq(probe(vendor, simulate, &again), 0);
     ck_assert_mem_eq(&list, &again, sizeof(list));
 }
 
-/* Each vendor that finds devices, on this machine: without its hardware it finds none. */
+/* Probes each vendor on this machine: those without hardware find no device. */
 START_TEST(every_vendor)
 {
     for (uint32_t i = 0; gpu_vendors[i]; i++) {
@@ -161,7 +161,7 @@ START_TEST(opencl_devices)
     if (strcmp(list.device[0].type, "CPU") == 0)
         ck_assert_ptr_nonnull(strstr(list.note, "CPU"));
     ck_assert_int_eq(strncmp(list.device[0].version, "OpenCL ", 7), 0);
-    /* One more device does not rename those that were there. */
+    /* One more device does not rename the existing ones. */
     if (_i == 2) {
         struct gpu_list three = list;
         setenv("POCL_DEVICES", devices[1], 1);
@@ -171,7 +171,7 @@ START_TEST(opencl_devices)
 }
 END_TEST
 
-/* A loader, but no driver behind it: nothing is wrong, there is just nothing. */
+/* A loader without a driver behind it: no error, and no device. */
 START_TEST(opencl_nothing)
 {
     setenv("OCL_ICD_VENDORS", "/nonexistent/", 1);
@@ -192,7 +192,7 @@ START_TEST(opencl_layer)
         setenv("OCL_ICD_FILENAMES", "", 1);
     }
     ck_assert_int_eq(gpu_probe(&options, find("opencl"), &list), 0);
-    ck_assert_int_eq(strstr(list.note, "takes no layers") != NULL, list.count > 0);
+    ck_assert_int_eq(!!strstr(list.note, "takes no layers"), list.count > 0);
     ck_assert_uint_eq(list.layered, 0);
     ONE_LINE(list.note);
 }
@@ -206,7 +206,7 @@ static void note(void *context, const char *text)
     strcat(strcat(notes, text), ";");
 }
 
-/* Made-up devices are offered alone, and only when they were asked for. */
+/* Simulated devices are offered alone, and only on request. */
 START_TEST(finds_simulated_alone)
 {
     struct gpu_find_options options = {.simulate = "2x1G", .program = program, .timeout_ms = 60000};
@@ -229,10 +229,10 @@ static bool opencl_is_there(void)
     void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library)
         dlclose(library);
-    return library != NULL;
+    return library;
 }
 
-/* Where the system names no runtime, ours: the tests have PoCL for themselves. */
+/* Falls back to PoCL where the system names no runtime. */
 static void name_a_runtime(void)
 {
     glob_t found = {0};

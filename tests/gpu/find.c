@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vendors that see the same devices, or processors, or nothing: what the daemon offers. */
+/* Vendors that see the same devices, or processors, or nothing: the devices that the daemon
+ * offers. */
 #include "one_line.h"
 
 #include "core/gpu/driver.h"
@@ -78,7 +79,7 @@ static const struct gpu_vendor all[] = {
     {.name = "refuse", .probe = refuse},
 };
 
-/* The list of both ends, as the environment says: the process looks there, too. */
+/* The list of both ends, from the environment: the process reads it, too. */
 static const struct gpu_vendor *vendors[GPU_VENDOR_MAX];
 
 static void list_vendors(void)
@@ -105,7 +106,7 @@ static void note(void *context, const char *text)
     strcat(strcat(notes, text), ";");
 }
 
-/* The keys that are found when these vendors are asked, and their notes. */
+/* Returns the keys that are found when these vendors are asked, and their notes. */
 static void finds(const char *names, const char *keys, const char *told)
 {
     const struct gpu_find_options options = {
@@ -115,7 +116,7 @@ static void finds(const char *names, const char *keys, const char *told)
     list_vendors();
     notes[0] = '\0';
     int r = gpu_find(&options, note, notes, &list);
-    ck_assert_int_eq(r == 0, list.count > 0 || names[0] == '\0');
+    ck_assert_int_eq(!r, list.count > 0 || names[0] == '\0');
     for (uint32_t i = 0; i < list.count && i < 8; i++)
         strcat(strcat(found, i > 0 ? " " : ""), list.device[i].key);
     ck_assert_str_eq(found, keys);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which nodes belong to which device, on recorded trees of /proc and /sys (argument:
- * where they are) and a made-up /dev.
+ * The nodes of each device, on recorded trees of /proc and /sys (argument: their directory)
+ * and a made-up /dev.
  */
 #include "core/gpu/nodes.h"
 #include "tests/check.h"
@@ -31,7 +31,8 @@ static int tell(void *context, const char *path, bool shared)
     return 0;
 }
 
-/* The nodes of a device in one of the trees: "nvidia0 nvidiactl+ ", + is shared. */
+/* Returns the nodes of a device in one of the trees: "nvidia0 nvidiactl+ "; + marks shared
+ * ones. */
 static const char *nodes(const char *tree, const char *uuid, const char *pci)
 {
     char proc[PATH_MAX], sys[PATH_MAX];
@@ -120,7 +121,7 @@ END_TEST
 START_TEST(test_none)
 {
     ck_assert_str_eq(nodes("h200", "", ""), "");
-    ck_assert_str_eq(nodes("h200", "-", "-"), ""); /* one GPU there tells no uuid, too */
+    ck_assert_str_eq(nodes("h200", "-", "-"), ""); /* one GPU has no uuid there, too */
     ck_assert_str_eq(nodes("h200", "SIM-0", ""), "");
     ck_assert_str_eq(nodes("h200", "GPU-1f04b3ce-4430-b1bc-2c98-4f58687a680", ""), "");
     ck_assert_str_eq(nodes("h200", "GPU-1f04b3ce-4430-b1bc-2c98-4f58687a68011", ""), "");
@@ -185,7 +186,8 @@ START_TEST(test_reopened)
 }
 END_TEST
 
-/* In a child: 0, or the errno of changing a node behind the shield; -1 it cannot open it. */
+/* Changes a node behind the shield in a child. Returns 0 or the errno; -1: it cannot be
+ * opened. */
 static int change_behind_shield(const char *tree)
 {
     char proc[PATH_MAX], path[128];
@@ -208,10 +210,10 @@ START_TEST(test_shield)
 {
     char path[128];
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0)
-        return; /* nobody but root could change nodes, or have a mount namespace */
+        return; /* only root may change nodes and make a mount namespace */
     snprintf(path, sizeof(path), "%s/nvidia12", dev);
     unlink(path);
-    ck_assert_int_eq(change_behind_shield("h200"), 0); /* four GPUs, three nodes: it may */
+    ck_assert_int_eq(change_behind_shield("h200"), 0); /* four GPUs, three nodes: allowed */
     make("nvidia12");
     ck_assert_int_eq(change_behind_shield("h200"), EROFS);
     ck_assert_int_eq(change_behind_shield("amd"), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every text is that a vendor tells. */
+/* Checks the form of every text that vendors give. */
 #ifndef CHRONOS_TESTS_GPU_ONE_LINE_H
 #define CHRONOS_TESTS_GPU_ONE_LINE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mad vendors, asked for devices: none can do the caller any harm. The program is also the
- * one that they run in (--driver).
+ * Misbehaving vendors, asked for devices: none can harm the caller. They run in this
+ * program, too (--driver).
  */
 #include "one_line.h"
 
@@ -76,7 +76,7 @@ static int chatter(const struct gpu_setup *setup, struct gpu_list *l)
     return read(0, l->note, 1) == 0 ? 0 : -EIO; /* and there is nothing to read */
 }
 
-/* A helper of the driver stays, with all our files open; then as it says. */
+/* Forks a helper that stays, with all our files open, and then acts as in the environment. */
 static int breed(const struct gpu_setup *setup, struct gpu_list *l)
 {
     fill(l);
@@ -135,14 +135,14 @@ static int refuse(const struct gpu_setup *setup, struct gpu_list *l)
     return -EAGAIN;
 }
 
-/* Says which files it has from us. */
+/* Reports the files inherited from the parent. */
 static int nosy(const struct gpu_setup *setup, struct gpu_list *l)
 {
     DIR *directory = opendir("/proc/self/fd");
     int count = 0;
     (void)setup;
     fill(l);
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
         count += atoi(entry->d_name) < 1000;     /* valgrind has its own above */
     l->device[0].memory_bytes = (uint64_t)count; /* . .. 0 1 2, the socket, the directory */
     sigset_t mask;
@@ -155,7 +155,7 @@ static int nosy(const struct gpu_setup *setup, struct gpu_list *l)
     return 0;
 }
 
-/* Writes a pid where the test looks for it. */
+/* Writes a pid to the file that the test reads. */
 static void tell_pid(const struct gpu_setup *setup, pid_t pid)
 {
     char new_path[PATH_MAX + 8];
@@ -217,8 +217,8 @@ static int ask_for(const char *name, const char *argument, int timeout_ms)
     const struct gpu_find_options options = {
         .layer = argument, .program = program, .timeout_ms = timeout_ms, .vendors = vendors};
     memset(&list, 0xff, sizeof(list));
-    int rc = gpu_probe(&options, find(name), &list);
-    if (rc == 0) {
+    int r = gpu_probe(&options, find(name), &list);
+    if (!r) {
         ck_assert_uint_eq(list.count, 1);
         ck_assert_str_eq(list.device[0].key, "mad:0");
     } else {
@@ -226,10 +226,10 @@ static int ask_for(const char *name, const char *argument, int timeout_ms)
         ONE_LINE(list.note);
         ck_assert_uint_gt(strlen(list.note), 10);
     }
-    /* No child is left, dead or alive. */
+    /* Asserts that no child is left, dead or alive. */
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
-    return rc;
+    return r;
 }
 
 static int ask(const char *name, const char *argument)
@@ -264,10 +264,10 @@ START_TEST(prints)
     dup2(fds[1], 1);
     dup2(fds[1], 2);
     close(fds[1]);
-    int rc = ask("chatter", NULL);
+    int r = ask("chatter", NULL);
     dup2(out, 1);
     dup2(err, 2);
-    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(r, 0);
     ck_assert_int_eq(read(fds[0], &byte, 1), 0); /* not a byte of it came through */
 }
 END_TEST
@@ -280,7 +280,7 @@ START_TEST(leaves_a_helper_behind)
 }
 END_TEST
 
-/* Dead at once; gone, or a zombie, soon. */
+/* Asserts that the process is dead at once, or gone or a zombie soon. */
 static void dies(pid_t pid)
 {
     ck_assert_int_gt(pid, 0);
@@ -288,12 +288,12 @@ static void dies(pid_t pid)
         char path[64], text[256] = "";
         snprintf(path, sizeof(path), "/proc/%d/stat", pid);
         FILE *file = fopen(path, "r");
-        if (file == NULL)
+        if (!file)
             return;
         size_t n = fread(text, 1, sizeof(text) - 1, file);
         fclose(file);
         const char *state = strrchr(text, ')');
-        if (n == 0 || (state != NULL && (state[2] == 'Z' || state[2] == 'X')))
+        if (n == 0 || (state && (state[2] == 'Z' || state[2] == 'X')))
             return;
         usleep(10000);
     }
@@ -307,7 +307,7 @@ static void tell_begin(void)
     snprintf(told_path, sizeof(told_path), "/tmp/chronos-told.%d", getpid());
 }
 
-/* The pid that a mad vendor told; waits for it. */
+/* Waits for the pid that a misbehaving vendor wrote. */
 static pid_t told(void)
 {
     FILE *file = NULL;

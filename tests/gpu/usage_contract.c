@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of the usage reader: what every driver's answer is, on machines laid out in a
- * directory and with a driver made up; and what the asker promises about processes,
- * descriptors and waking up. Drivers that misbehave are in usage_mad.c.
+ * The contract of the usage reader: the answer of every driver, on machines laid out in a
+ * directory and with a made-up driver, and the promises about processes, descriptors and
+ * wake-ups. Misbehaving drivers are in usage_mad.c.
  */
 #include "usage_help.h"
 
@@ -26,7 +26,7 @@
 
 /* -- every vendor -------------------------------------------------------------------- */
 
-/* What must be told of a machine of tests/gpu/machines (README.md there): commas between
+/* The expected answer for a machine of tests/gpu/machines (README.md there): commas between
  * devices ("backend known used summed") and processes ("pid device MiB busy_ns"). */
 struct machine {
     char devices[1024], told[1024], processes[1024];
@@ -44,7 +44,7 @@ static void read_machine(const char *path, struct machine *machine)
 {
     char line[256], name[128], told[128];
     FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s", path);
+    ck_assert_msg(file, "%s", path);
     memset(machine, 0, sizeof(*machine));
     while (fgets(line, sizeof(line), file)) {
         line[strcspn(line, "\n")] = '\0';
@@ -77,7 +77,7 @@ static void describe(const struct gpu_usage *usage, char *told, size_t size)
     }
 }
 
-/* One of ours that must be there. */
+/* Finds a process that must be listed. */
 static void check_process(const struct gpu_usage *usage, const char *text)
 {
     char amount[32], busy[32];
@@ -85,7 +85,7 @@ static void check_process(const struct gpu_usage *usage, const char *text)
     int pid;
     ck_assert_int_eq(sscanf(text, "%d %u %31s %31s", &pid, &device, amount, busy), 4);
     const struct gpu_usage_process *p = help_find(usage, device, pid);
-    ck_assert_msg(p != NULL, "%s", text);
+    ck_assert_msg(p, "%s", text);
     if (amount[0] == '-')
         ck_assert_uint_eq(p->memory_bytes, GPU_BYTES_UNKNOWN);
     else
@@ -120,7 +120,7 @@ START_TEST(tells)
 }
 END_TEST
 
-/* A vendor that tells usage is there with at least one machine. */
+/* A vendor that reports usage has at least one machine here. */
 START_TEST(vendors_have_machines)
 {
     struct machine machine;
@@ -130,7 +130,7 @@ START_TEST(vendors_have_machines)
         snprintf(word, sizeof(word), "%s known", gpu_vendors[v]->name);
         for (size_t i = 0; i < machines.gl_pathc && !found; i++) {
             read_machine(machines.gl_pathv[i], &machine);
-            found = strstr(machine.told, word) != NULL;
+            found = strstr(machine.told, word);
         }
         ck_assert_msg(found, "%s: tests/gpu/machines has no machine with its devices",
                       gpu_vendors[v]->name);
@@ -150,7 +150,7 @@ START_TEST(vendors_have_words)
 }
 END_TEST
 
-/* Two devices at one address: parts of a card, whose use is not that of either. */
+/* Two devices at one address: parts of a card, whose usage is not that of either. */
 START_TEST(parts_are_not_the_whole)
 {
     help_tell("device GPU-whole 00000000:3B:00.0 4000000000\nprocess 10 1048576 0\n");
@@ -179,7 +179,7 @@ START_TEST(old_driver)
 }
 END_TEST
 
-/* What the driver says now is told, not what it said before. */
+/* Each answer is the driver's newest. */
 START_TEST(news)
 {
     help_tell("device GPU-a - 1\n");
@@ -195,7 +195,7 @@ START_TEST(news)
 }
 END_TEST
 
-/* The driver is loaded while we run. */
+/* The driver is loaded while the daemon runs. */
 START_TEST(driver_comes_later)
 {
     struct usage_options options = help_options();
@@ -231,7 +231,7 @@ START_TEST(busy_as_long_as_it_was)
 }
 END_TEST
 
-/* A new process of ours counts from 0, and what is told goes on from where it was. */
+/* Busy time goes on from its last value when a new reader process counts from 0. */
 START_TEST(busy_goes_on)
 {
     struct usage_options options = help_options();
@@ -262,8 +262,7 @@ static void tell_client(const char *busy)
     help_write("proc/1400/fdinfo/4", text);
 }
 
-/* The kernel's own figures: a sum that falls, because one of the files was closed, is
- * not told as such. */
+/* The kernel's own figures: a sum that falls, because a file was closed, is not passed on. */
 START_TEST(busy_never_goes_back)
 {
     help_lay_out("amd.tree");
@@ -317,7 +316,7 @@ static int count_files(pid_t pid)
     snprintf(path, sizeof(path), "/proc/%d/fd", pid);
     DIR *directory = opendir(path);
     ck_assert_ptr_nonnull(directory);
-    while (readdir(directory) != NULL)
+    while (readdir(directory))
         count++;
     closedir(directory);
     return count;
@@ -346,7 +345,7 @@ static void ours(int number)
     (void)number;
 }
 
-/* The process has no file, no signal and no terminal of ours. */
+/* The process inherits no file, signal or terminal. */
 START_TEST(gets_nothing_of_ours)
 {
     sigset_t mask, old;
@@ -377,7 +376,7 @@ START_TEST(gets_nothing_of_ours)
 }
 END_TEST
 
-/* Between questions nobody wakes up, neither we nor the process. */
+/* Neither the daemon nor the process wakes up between questions. */
 START_TEST(sleeps)
 {
     help_tell("device GPU-a - 1\n");
@@ -395,7 +394,8 @@ START_TEST(sleeps)
 }
 END_TEST
 
-/* An idle process ends; its end is noticed, it is no failure, and it comes again. */
+/* An idle process ends; its end is noticed, is no failure, and the next question starts a new
+ * one. */
 START_TEST(ends_when_idle)
 {
     const struct gpu_usage *usage;
@@ -414,10 +414,10 @@ START_TEST(ends_when_idle)
     ck_assert(usage->device[0].known);
     ck_assert_str_eq(usage->device[0].note, "");
     ck_assert_int_ne(help_child(getpid()), first);
-    /* It has gone, and nobody looked before the next question. */
+    /* It ended unnoticed before the next question. */
     help_dies(help_child(getpid()));
     ck_assert(help_ask(reader)->device[0].known);
-    /* Somebody killed it while it slept: no driver's fault either. */
+    /* A kill while it slept: not the driver's fault either. */
     first = help_child(getpid());
     kill(first, SIGKILL);
     help_dies(first);
@@ -460,7 +460,7 @@ static void *make_noise(void *unused)
     return unused;
 }
 
-/* Started again and again while other threads hold locks of the C library now and then. */
+/* Start again and again while other threads take locks of the C library. */
 START_TEST(starts_among_threads)
 {
     struct usage_options options = help_options();
@@ -524,7 +524,7 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(driver_process(argv[2], gpu_vendors));
-    if (realpath(argv[0], help_program) == NULL)
+    if (!realpath(argv[0], help_program))
         return 1;
     if (glob(USAGE_TREES "/*.machine", 0, NULL, &machines) != 0)
         return 1;

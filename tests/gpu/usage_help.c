@@ -57,7 +57,7 @@ static void make_parents(const char *path)
 {
     char copy[512];
     snprintf(copy, sizeof(copy), "%s", path);
-    for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         mkdir(copy, 0755);
         *slash = '/';
@@ -89,13 +89,13 @@ void help_lay_out(const char *name)
 
     snprintf(line, sizeof(line), "%s/%s", USAGE_TREES, name);
     FILE *tree = fopen(line, "r");
-    ck_assert_msg(tree != NULL, "%s: %s", line, strerror(errno));
-    while (fgets(line, sizeof(line), tree) != NULL) {
-        if (strncmp(line, "| ", 2) == 0 && out != NULL) {
+    ck_assert_msg(tree, "%s: %s", line, strerror(errno));
+    while (fgets(line, sizeof(line), tree)) {
+        if (strncmp(line, "| ", 2) == 0 && out) {
             fputs(line + 2, out);
             continue;
         }
-        if (out != NULL)
+        if (out)
             fclose(out);
         out = NULL;
         if (sscanf(line, "include %255s", path) == 1) {
@@ -106,10 +106,10 @@ void help_lay_out(const char *name)
         } else if (sscanf(line, "file %255s", path) == 1) {
             make_parents(help_path(path));
             out = fopen(help_path(path), "w");
-            ck_assert_msg(out != NULL, "%s", path);
+            ck_assert_msg(out, "%s", path);
         }
     }
-    if (out != NULL)
+    if (out)
         fclose(out);
     fclose(tree);
 }
@@ -124,7 +124,7 @@ struct gpu_device *help_devices(const char *names, uint32_t *ret_count)
 
     memset(devices, 0, sizeof(devices));
     snprintf(copy, sizeof(copy), "%s", names);
-    for (char *one = strtok_r(copy, ",", &save); one != NULL; one = strtok_r(NULL, ",", &save)) {
+    for (char *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
         struct gpu_device *d = &devices[count++];
         ck_assert_int_eq(sscanf(one, "%63s %31s", d->uuid, d->pci), 2);
         if (strcmp(d->uuid, "-") == 0)
@@ -162,8 +162,7 @@ struct usage_reader *help_reader(const char *names, const struct usage_options *
     struct usage_reader *reader = NULL;
     uint32_t count;
     struct gpu_device *devices = help_devices(names, &count);
-    ck_assert_int_eq(usage_reader_new(devices, count, options != NULL ? options : &usual, &reader),
-                     0);
+    ck_assert_int_eq(usage_reader_new(devices, count, options ? options : &usual, &reader), 0);
     return reader;
 }
 
@@ -203,13 +202,13 @@ static void check_usage(const struct gpu_usage *usage)
 const struct gpu_usage *help_wait(struct usage_reader *reader)
 {
     const struct gpu_usage *usage = NULL;
-    int rc;
+    int r;
     do {
         struct pollfd fd = {.fd = usage_reader_fd(reader), .events = POLLIN};
         ck_assert_msg(poll(&fd, 1, PATIENCE_MS) == 1, "no answer");
-        rc = usage_reader_take(reader, &usage);
-    } while (rc == -EAGAIN);
-    ck_assert_int_eq(rc, 0);
+        r = usage_reader_take(reader, &usage);
+    } while (r == -EAGAIN);
+    ck_assert_int_eq(r, 0);
     check_usage(usage);
     return usage;
 }
@@ -278,9 +277,9 @@ const char *help_status(pid_t pid, const char *name)
 
     snprintf(path, sizeof(path), "/proc/%d/status", pid);
     FILE *file = fopen(path, "r");
-    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL)
+    while (file && !found && fgets(line, sizeof(line), file))
         found = strncmp(line, name, size) == 0 && line[size] == ':';
-    if (file != NULL)
+    if (file)
         fclose(file);
     if (!found)
         return "";

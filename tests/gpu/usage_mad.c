@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drivers that hang, crash, print and talk nonsense: the asker gets an answer that was
- * checked or a message, in time, and the other drivers' answers all the same.
+ * Drivers that hang, crash, print and talk nonsense: the caller gets a checked answer or a
+ * message in time, and the answers of the other drivers all the same.
  */
 #include "usage_help.h"
 
@@ -18,7 +18,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* A machine with a card of AMD, which is well, and one of NVIDIA, which is not. */
+/* A machine with a card of AMD, which works, and one of NVIDIA, which does not. */
 #define DEVICES "- 0000:03:00.0,GPU-a -"
 #define GOOD    "device GPU-a - 4096\nprocess 10 1048576 50\n"
 
@@ -37,12 +37,12 @@ static void begin(void)
 static void end(void)
 {
     reader = usage_reader_free(reader);
-    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left, dead or alive */
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, dead or alive */
     ck_assert_int_eq(errno, ECHILD);
     help_end();
 }
 
-/* The one that is well has told, however the other is. */
+/* The working one answers, whatever the other does. */
 static void check_other(void)
 {
     ck_assert(usage->device[0].known);
@@ -52,13 +52,13 @@ static void check_other(void)
     ck_assert_uint_eq(help_find(usage, 0, 1200)->memory_bytes, 3072 * MIB);
 }
 
-/* Nobody knows the second device, and the note has `why`. */
+/* Asserts that the second device is unknown, with `why` in the note. */
 static void check_bad(const char *why)
 {
     check_other();
     ck_assert(!usage->device[1].known);
     ck_assert_str_eq(usage->device[1].backend, "nvml");
-    ck_assert_msg(strstr(usage->device[1].note, why) != NULL, "%s", usage->device[1].note);
+    ck_assert_msg(strstr(usage->device[1].note, why), "%s", usage->device[1].note);
     ck_assert_uint_eq(usage->process_count, 3);
 }
 
@@ -101,14 +101,14 @@ START_TEST(hangs)
     usage = help_ask_hanging(reader, options.first_ms);
     ck_assert_int_ge(usage->took_ns, options.first_ms * INT64_C(1000000));
     check_bad("did not answer within 20 s");
-    /* It is not asked again soon: that would take its time again. */
+    /* It is not asked again soon: that would take as long again. */
     help_tell(GOOD);
     usage = help_ask(reader);
     check_bad("did not answer within 20 s");
 }
 END_TEST
 
-/* In real time, which no caller has to look at. */
+/* In real time, which callers cannot skip. */
 START_TEST(hangs_really)
 {
     options.first_ms = 100;
@@ -120,7 +120,7 @@ START_TEST(hangs_really)
 }
 END_TEST
 
-/* It was well before. */
+/* It answered before. */
 START_TEST(hangs_later)
 {
     options.timeout_ms = 10000;
@@ -139,7 +139,7 @@ START_TEST(hangs_later)
 }
 END_TEST
 
-/* It was asked before, and did not know the third device: that one has no note. */
+/* It answered before, without the third device: that one has no note. */
 START_TEST(hides_its_own_devices_only)
 {
     help_tell(GOOD);
@@ -183,7 +183,7 @@ START_TEST(ends_the_program)
 }
 END_TEST
 
-/* With the status of a process that was idle: it is tried once more, not for ever. */
+/* With the exit status of an idle process: it is tried once more, not for ever. */
 START_TEST(ends_the_program_later)
 {
     ask_first(GOOD);
@@ -272,7 +272,7 @@ START_TEST(is_slow)
 }
 END_TEST
 
-/* An error is told with NVML's words, on one line. */
+/* Errors are reported in NVML's words, on one line. */
 START_TEST(fails)
 {
     static const char *const why[] = {"does not start",
@@ -289,12 +289,12 @@ START_TEST(fails)
     check_other();
     const struct gpu_usage_device *device = &usage->device[1];
     if (why[_i][0] != '\0') {
-        ck_assert_msg(strstr(device->note, why[_i]) != NULL, "%s", device->note);
+        ck_assert_msg(strstr(device->note, why[_i]), "%s", device->note);
         ck_assert_ptr_nonnull(strstr(device->note, "A Made Up?Error (NVML error 999)"));
     }
     /* The figure does not need the processes; the devices may be found by the other name. */
     ck_assert_int_eq(device->known, _i >= 6 || _i == 4);
-    ck_assert_int_eq(help_find(usage, 1, 10) != NULL, _i == 9 || _i == 4);
+    ck_assert_int_eq(!!help_find(usage, 1, 10), _i == 9 || _i == 4);
 }
 END_TEST
 
@@ -307,7 +307,7 @@ START_TEST(is_not_loaded)
 }
 END_TEST
 
-/* Does not tell lists at all, as old cards do. */
+/* Has no lists of processes at all, like old cards. */
 START_TEST(does_not_support_lists)
 {
     ask_first(GOOD "fail compute 3\nfail mps 3\nfail utilization 3\nprocess 11 5 1 g\n");
@@ -318,7 +318,7 @@ START_TEST(does_not_support_lists)
 }
 END_TEST
 
-/* The device went away, and is another one when it is back. */
+/* The device goes away, and another one is in its place later. */
 START_TEST(loses_the_device)
 {
     ask_first(GOOD);
@@ -338,7 +338,7 @@ START_TEST(says_five_thousand)
     ck_assert_uint_eq(usage->process_count, GPU_USAGE_PROCESS_MAX);
     ck_assert_uint_eq(usage->process_lost, 3 + 5002 - GPU_USAGE_PROCESS_MAX);
     ck_assert_uint_eq(usage->device[1].used_bytes, 4096);
-    ck_assert_ptr_nonnull(help_find(usage, 1, 200000)); /* who uses most has a place */
+    ck_assert_ptr_nonnull(help_find(usage, 1, 200000)); /* the largest user has a place */
     ck_assert_ptr_null(help_find(usage, 1, 10));
 }
 END_TEST
@@ -352,7 +352,7 @@ START_TEST(says_four_billion)
 }
 END_TEST
 
-/* There are more each time it is asked: in the end it fits, because room is to spare. */
+/* The list grows with each call: in the end it fits, because there is room to spare. */
 START_TEST(grows)
 {
     ask_first(GOOD "grow 1\n");
@@ -411,7 +411,7 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         _exit(driver_process(argv[2], gpu_vendors));
-    if (realpath(argv[0], help_program) == NULL)
+    if (!realpath(argv[0], help_program))
         return 1;
     TCase *all = check_case("usage-mad", begin, end);
     add_tests(all);

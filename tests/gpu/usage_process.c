@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A usage reader process that is out of its mind, leaves at the wrong moment, or is another
- * program: the asker believes nothing unseen, and asks the other drivers all the same.
+ * A usage reader process that sends nonsense, leaves at the wrong moment, or is another
+ * program: the reader checks everything, and still asks the other drivers.
  */
 #include "usage_help.h"
 
@@ -38,12 +38,12 @@ static void begin(void)
 static void end(void)
 {
     reader = usage_reader_free(reader);
-    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left, dead or alive */
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* no child is left, dead or alive */
     ck_assert_int_eq(errno, ECHILD);
     help_end();
 }
 
-/* What is wrong with the second answer, that of nvml. */
+/* The fault in the second answer, that of nvml. */
 enum madness {
     WELL,
     WRONG_MAGIC,
@@ -67,10 +67,10 @@ enum madness {
     DEAF, /* closes its end and lives */
     MADNESSES,
     LEAVING_SLOWLY, /* closes its end a moment before it has ended */
-    FOREIGN_ROW,    /* not wrong by itself: of a device that is another's */
+    FOREIGN_ROW,    /* no fault in itself, but of another vendor's device */
 };
 
-/* Copies what a thing is not: a flag that is neither true nor false. */
+/* Copies a flag that is neither true nor false. */
 static void spoil(void *thing)
 {
     const unsigned char byte = 7;
@@ -144,15 +144,15 @@ static _Noreturn void hang(void)
 
 static const char *const names[] = {"drm", "nvml"};
 
-/* How the process answers: madly for one vendor, as it should be for the other. */
+/* The kind of answer: wrong for one vendor, right for the other. */
 struct mood {
     enum madness how;
     uint32_t which; /* of names */
     int questions;  /* then it ends */
 };
 
-/* False: that was all. Each vendor knows the device of its own number in names; nvml tells
- * one process. */
+/* Returns false at the end. Each vendor knows the device of its own number in names; nvml
+ * reports one process. */
 static bool answer_madly(int fd, const struct mood *mood, const struct driver_question *question,
                          uint32_t vendor, uint32_t which)
 {
@@ -206,7 +206,7 @@ static int be_mad(int fd, struct mood mood)
     return 0;
 }
 
-/* Asks a process that is mad in this way about one of the vendors. */
+/* Asks a process that gives this wrong answer for one of the vendors. */
 static void ask_mad(enum madness how, uint32_t which)
 {
     char mad[24];
@@ -227,16 +227,16 @@ START_TEST(process_is_mad)
     if (_i == WELL)
         ck_assert_str_eq(note, "");
     else if (_i < HALF_AN_ANSWER)
-        ck_assert_msg(strstr(note, "an answer that cannot be true") != NULL, "%s", note);
+        ck_assert_msg(strstr(note, "an answer that cannot be true"), "%s", note);
     else if (_i == SILENT)
-        ck_assert_msg(strstr(note, "did not answer") != NULL, "%s", note);
+        ck_assert_msg(strstr(note, "did not answer"), "%s", note);
     else
         ck_assert_msg(strstr(note, "ended the program") || strstr(note, "crashed"), "%s", note);
 }
 END_TEST
 
-/* It closes its end a moment before it has ended: how it ended is told all the same. The
- * reader waits for a moment only, so on a busy machine it may take more than one try. */
+/* It closes its end shortly before it exits: its exit status is reported all the same. The
+ * reader waits only briefly, so on a busy machine it may take more than one try. */
 START_TEST(process_leaves_slowly)
 {
     bool told = false;
@@ -245,13 +245,13 @@ START_TEST(process_leaves_slowly)
     for (int i = 0; i < 100 && !told; i++) {
         help_pause(2);
         ask_mad(LEAVING_SLOWLY, 1);
-        told = strstr(usage->device[1].note, "ended the program (exit status 3)") != NULL;
+        told = strstr(usage->device[1].note, "ended the program (exit status 3)");
     }
     ck_assert(told);
 }
 END_TEST
 
-/* It is mad about the first vendor: the one after it is asked in another process. */
+/* The first answer is wrong: the next vendor is asked in another process. */
 START_TEST(next_one_is_asked)
 {
     static const enum madness how[] = {WRONG_MAGIC, TWO_LINES, HALF_AN_ANSWER, SILENT};
@@ -271,7 +271,7 @@ START_TEST(next_one_is_asked)
 }
 END_TEST
 
-/* A process on a device of which the vendor itself says nothing, and another all. */
+/* A process on a device that its vendor does not know, but another one does. */
 START_TEST(foreign_rows_are_dropped)
 {
     reader = help_reader(DEVICES, &options);
@@ -281,7 +281,7 @@ START_TEST(foreign_rows_are_dropped)
 }
 END_TEST
 
-/* Answers that nobody asked for. */
+/* Unrequested answers. */
 START_TEST(process_talks_unasked)
 {
     setenv("USAGE_MAD", "unasked", 1);
@@ -315,7 +315,7 @@ static int talk_unasked(int fd)
     return be_mad(fd, (struct mood){.questions = 1000});
 }
 
-/* Its time to be idle was up as the question came: that is no failure. */
+/* Its idle time ran out as the question came: no failure. */
 START_TEST(process_leaves_as_it_is_asked)
 {
     setenv("USAGE_MAD", "leaving", 1);
@@ -353,7 +353,7 @@ START_TEST(no_program)
         usage = help_ask(reader);
         for (int d = 0; d < 2; d++) {
             ck_assert(!usage->device[d].known);
-            /* Under valgrind, who executes is not told that he could not. */
+            /* under valgrind a failed execve is not reported */
             const char *why =
                 help_no_pidfd() ? "ended the program" : "could not be reached (No such";
             ck_assert_ptr_nonnull(strstr(usage->device[d].note, why));
@@ -373,7 +373,7 @@ START_TEST(another_program)
 }
 END_TEST
 
-/* The process as USAGE_MAD says: "unasked", "leaving", or "HOW WHICH". */
+/* The process with the fault in USAGE_MAD: "unasked", "leaving", or "HOW WHICH". */
 static int act(int fd, const char *mad)
 {
     int how = WELL;
@@ -392,8 +392,8 @@ int main(int argc, char **argv)
     const char *mad = getenv("USAGE_MAD");
 
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
-        _exit(mad != NULL ? act(DRIVER_FD, mad) : driver_process(argv[2], gpu_vendors));
-    if (realpath(argv[0], help_program) == NULL)
+        _exit(mad ? act(DRIVER_FD, mad) : driver_process(argv[2], gpu_vendors));
+    if (!realpath(argv[0], help_program))
         return 1;
     TCase *all = check_case("usage-process", begin, end);
     tcase_add_loop_test(all, process_is_mad, 0, MADNESSES);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The usage reader's small parts: rows of usage, names of devices, the text of fdinfo. */
+/* Small parts of the usage reader: rows of usage, names of devices, the text of fdinfo. */
 #include "core/gpu/drm_fdinfo.h"
 #include "core/gpu/identity.h"
 #include "tests/check.h"
@@ -150,7 +150,7 @@ static const struct fdinfo_case cases[] = {
     {D "drm-memory-: 5\n", true, false, 0, 0},
     {D " drm-memory-vram: 5\n", true, false, 0, 0},
     {D "amd-memory-vram: 5\n", true, false, 0, 0},
-    /* What is resident, else what is used, else what is allocated. */
+    /* Resident memory, else used, else allocated. */
     {D "drm-total-vram: 9\ndrm-memory-vram: 8\ndrm-resident-vram: 7\n", true, true, 7, 0},
     {D "drm-resident-vram: 0\ndrm-total-vram: 9\ndrm-memory-vram: 8\n", true, true, 0, 0},
     {D "drm-memory-vram: 8\ndrm-total-vram: 9\n", true, true, 8, 0},
@@ -177,7 +177,7 @@ START_TEST(fdinfo)
 {
     const struct fdinfo_case *c = &cases[_i];
     struct drm_fdinfo info = {0};
-    /* A copy of just that size, so that a byte too far is noticed. */
+    /* Copies it into a block of just that size, so that a byte too far is noticed. */
     size_t size = strlen(c->text);
     char *copy = malloc(size > 0 ? size : 1);
     memcpy(copy, c->text, size);
@@ -200,7 +200,7 @@ START_TEST(fdinfo_names)
     ck_assert_uint_eq(info.client, 42);
     ck_assert(drm_fdinfo_parse(D "drm-client-id:\tx\n", strlen(D) + 17, &info));
     ck_assert(!info.has_client);
-    /* More regions than there can be: those that are known count. */
+    /* More regions than there is room for: the known ones count. */
     size_t at = (size_t)snprintf(text, sizeof(text), D);
     for (int i = 0; i < 100; i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "drm-total-vram%d: 1\n", i);

@@ -2,6 +2,8 @@
 /* See common.h. */
 #include "common.h"
 
+#include "tests/check.h"
+
 #include <CL/cl_layer.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,17 +100,6 @@ cl_context context_of_both(void)
 
 int run_tests(const char *name, const TTest *const *tests, size_t count)
 {
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, make_tree, remove_tree);
-    tcase_set_timeout(tcase, 60);
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_FORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    setenv("CK_FORK", "yes", 1); /* the layer starts once in a process, under valgrind too */
+    return check_run_tests(name, make_tree, remove_tree, tests, count);
 }

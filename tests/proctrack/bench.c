@@ -137,7 +137,7 @@ int main(void)
 {
     static const char *const modes[] = {"cgroup", "process-tree"};
     char directory[] = "/tmp/proctrack-bench-XXXXXX", path[64];
-    if (mkdtemp(directory) == NULL)
+    if (!mkdtemp(directory))
         return 1;
     for (size_t i = 0; i < 2; i++) {
         start_all();

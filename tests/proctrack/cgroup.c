@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the cgroup adapter promises: where a member goes, that it cannot leave, that
- * limits above still count, that a pid given out again while we move it harms nobody,
- * and what is told when cgroups cannot be used.
+ * Promises of the cgroup adapter alone: the place of a member, that it cannot leave, that
+ * limits above still count, that recycled pids are not moved by mistake, and errors.
  */
 #include "help.h"
 
@@ -19,7 +18,7 @@ static void setup(void)
     help_begin_mode("cgroup");
 }
 
-/* What is delegated to a user: the directory and the file that moves. */
+/* Delegates a cgroup to a user: the directory and cgroup.procs. */
 static void hand_over(const char *path, uid_t uid, gid_t gid, mode_t mode)
 {
     char full[2 * PATH_MAX];
@@ -54,7 +53,7 @@ START_TEST(climbs)
     strcpy(app, help_cgroup_make("top/users/app"));
     strcpy(odd, help_cgroup_make("top/users/app/odd"));
 
-    /* nothing is delegated: where it is */
+    /* nothing is delegated: in its own cgroup */
     leaf_goes_to(ALICE, app, app);
     leaf_goes_to(0, app, app);
     end_all(1);
@@ -67,7 +66,7 @@ START_TEST(climbs)
     leaf_goes_to(0, app, top); /* alice could move root's too */
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 4);
     end_all(1);
-    /* by group, and for everybody; an owner who may not write can change that */
+    /* by group, and for all users; an owner without write permission can grant it */
     hand_over(app, 0, BOB, 0664);
     leaf_goes_to(BOB, app, users);
     leaf_goes_to(BOB, odd, users);
@@ -112,14 +111,14 @@ START_TEST(nobody_leaves)
     pid_t member = puppet_start(ALICE), outside = puppet_start(ALICE);
     put(home, member);
     put(home, outside);
-    /* before: she goes where she likes */
+    /* before: she moves it freely */
     snprintf(text, sizeof(text), "%d", member);
     ck_assert_int_eq(puppet_write(member, to_other, text), 0);
     ck_assert_int_eq(puppet_write(outside, to_home, text), 0);
     join(1, member);
     pid_t away = puppet_fork_away(member), child = puppet_fork(member);
     ck_assert_int_eq(puppet_setsid(child), 0);
-    /* now neither she nor anybody of hers, from inside or outside */
+    /* now neither she nor any process of hers can, from inside or outside */
     ck_assert_int_eq(puppet_write(member, to_home, text), -EACCES);
     ck_assert_int_eq(puppet_write(member, to_other, "0"), -EACCES);
     ck_assert_int_eq(puppet_write(outside, to_home, text), -EACCES);
@@ -129,7 +128,7 @@ START_TEST(nobody_leaves)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, away), 1);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 3);
-    /* nor does anybody come in that way */
+    /* no other process can enter either */
     char leaf[PATH_MAX], into[3 * PATH_MAX];
     help_cgroup_of(member, leaf, sizeof(leaf));
     snprintf(into, sizeof(into), "%s/%s/cgroup.procs", help_cgroup(), leaf);
@@ -145,7 +144,7 @@ START_TEST(partitions_are_not_nested)
     help_open();
     strcpy(top, help_cgroup_make("top"));
     pid_t pid = leaf_goes_to(ALICE, top, top);
-    /* root may divide a leaf: its members still are members */
+    /* root may divide a leaf: its members remain members */
     help_cgroup_of(pid, path, sizeof(path));
     snprintf(inner, sizeof(inner), "%s/%s/inner", help_cgroup(), path);
     ck_assert_int_eq(mkdir(inner, 0755), 0);
@@ -166,7 +165,7 @@ START_TEST(partitions_are_not_nested)
 }
 END_TEST
 
-/* A limit set above goes on to count. */
+/* A limit set above still counts. */
 START_TEST(limits_above_count)
 {
     char top[PATH_MAX], text[256];
@@ -176,7 +175,7 @@ START_TEST(limits_above_count)
     char above[PATH_MAX];
     strcpy(above, top);
     *strrchr(above, '/') = '\0';
-    if (strstr(text, "pids") == NULL || help_write("", "cgroup.subtree_control", "+pids") != 0 ||
+    if (!strstr(text, "pids") || help_write("", "cgroup.subtree_control", "+pids") != 0 ||
         help_write(above, "cgroup.subtree_control", "+pids") != 0) {
         printf("not tried: pids.max: there is no controller pids in %s\n", help_cgroup());
         return;
@@ -204,7 +203,7 @@ START_TEST(cgroups_that_may_not_be_made)
 }
 END_TEST
 
-/* Who was given a part of the tree can make a cgroup with our name in it. */
+/* The owner of a delegated cgroup can make one with a name of ours in it. */
 START_TEST(somebody_elses_cgroup)
 {
     char home[PATH_MAX], fake[2 * PATH_MAX], full[3 * PATH_MAX];
@@ -253,7 +252,7 @@ START_TEST(names_that_are_not_ours)
 }
 END_TEST
 
-/* A user with a part of the tree can make this; the others' cgroups are found anyway. */
+/* A user with a delegated cgroup can do this; other cgroups are found anyway. */
 START_TEST(paths_that_are_too_long)
 {
     char top[PATH_MAX], name[256], full[2 * PATH_MAX];
@@ -272,19 +271,19 @@ START_TEST(paths_that_are_too_long)
         length += 1 + size;
     }
     proctrack = proctrack_close(proctrack);
-    int rc = proctrack_open(&help_options, &proctrack, &why);
+    int r = proctrack_open(&help_options, &proctrack, &why);
     for (char at[PATH_MAX]; chdir("..") == 0;) { /* the deepest first */
         DIR *directory = opendir(".");
         bool any = false;
-        for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+        for (struct dirent *entry; directory && (entry = readdir(directory));)
             any |= entry->d_name[0] == '0' && rmdir(entry->d_name) == 0;
-        if (directory != NULL)
+        if (directory)
             closedir(directory);
-        if (!any || (getcwd(at, sizeof(at)) != NULL && strcmp(at, full) == 0))
+        if (!any || (getcwd(at, sizeof(at)) && strcmp(at, full) == 0))
             break;
     }
     ck_assert_int_eq(chdir("/"), 0);
-    ck_assert_msg(rc == 0, "%s", why.text);
+    ck_assert_msg(!r, "%s", why.text);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
 }
@@ -349,12 +348,7 @@ static TCase *make(void)
                                   paths_that_are_too_long,
                                   others_remove_what_is_empty,
                                   a_frozen_partition_from_many_places};
-    TCase *all = check_case("cgroup", setup, help_end);
-    if (!(help_cgroup() && geteuid() == 0))
-        return all;
-    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
-        tcase_add_test(all, tests[i]);
-    return all;
+    return help_cgroup_case("cgroup", setup, tests, ARRAY_COUNT(tests));
 }
 
 int main(int argc, char **argv)

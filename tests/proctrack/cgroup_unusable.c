@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told, and done instead, where cgroups cannot be used. */
+/* The messages, and the fallback, where cgroups cannot be used. */
 #include "help.h"
 
 #include <errno.h>
@@ -24,12 +24,12 @@ static void falls_back(const char *word)
 {
     help_options.mode = "cgroup";
     ck_assert_int_ne(proctrack_open(&help_options, &proctrack, &why), 0);
-    ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
+    ck_assert_msg(strstr(why.text, word), "%s", why.text);
     help_options.mode = "auto";
     help_open();
     ck_assert_str_eq(why.text, "");
     ck_assert_str_eq(proctrack_word(proctrack), "process-tree");
-    ck_assert_msg(strstr(proctrack_why(proctrack), word) != NULL, "%s", proctrack_why(proctrack));
+    ck_assert_msg(strstr(proctrack_why(proctrack), word), "%s", proctrack_why(proctrack));
     ck_assert_ptr_null(strchr(proctrack_why(proctrack), '\n'));
 }
 
@@ -65,7 +65,7 @@ START_TEST(not_mounted)
     ck_assert_str_eq(proctrack_word(proctrack), "cgroup");
     ck_assert_str_eq(proctrack_why(proctrack), "");
     proctrack = proctrack_close(proctrack);
-    for (int i = 0; i < 20 && proctrack == NULL; i++) { /* one may lie over another */
+    for (int i = 0; i < 20 && !proctrack; i++) { /* one may lie over another */
         umount2(help_cgroup(), MNT_DETACH);
         help_options.mode = "cgroup";
         if (proctrack_open(&help_options, &proctrack, &why) != 0)
@@ -89,7 +89,7 @@ START_TEST(too_old)
     ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
     falls_back("cgroup.kill");
     ck_assert_ptr_nonnull(strstr(proctrack_why(proctrack), "5.14"));
-    ck_assert_int_eq(help_cgroup_count(help_instance), 0); /* the try left nothing */
+    ck_assert_int_eq(help_cgroup_count(help_instance), 0); /* the attempt left nothing behind */
 }
 END_TEST
 
@@ -101,7 +101,7 @@ START_TEST(not_root)
 }
 END_TEST
 
-/* What is outside of the daemon's cgroup namespace cannot be moved from there. */
+/* A process outside the cgroup namespace of the daemon cannot be moved. */
 START_TEST(another_namespace)
 {
     char inside[PATH_MAX], path[PATH_MAX + 16];
@@ -127,12 +127,7 @@ END_TEST
 static TCase *make(void)
 {
     const TTest *const tests[] = {read_only, not_mounted, too_old, not_root, another_namespace};
-    TCase *all = check_case("cgroup-unusable", setup, help_end);
-    if (!(help_cgroup() && geteuid() == 0))
-        return all;
-    for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
-        tcase_add_test(all, tests[i]);
-    return all;
+    return help_cgroup_case("cgroup-unusable", setup, tests, ARRAY_COUNT(tests));
 }
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of the process tracker port. Every test runs against every adapter, with real
- * processes for those that are for real, and made-up ones for the fake. What only one
- * adapter promises is in cgroup*.c and ptree*.c.
+ * The contract of the process tracker port. Every test runs against every adapter, with
+ * real processes for the real ones and made-up processes for the fake. Promises of one
+ * adapter alone are in cgroup*.c and ptree*.c.
  */
 #include "core/proctrack/fake.h"
 #include "help.h"
@@ -84,7 +84,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    for (uint64_t id = 1; proctrack != NULL && !is_fake() && id < 5; id++)
+    for (uint64_t id = 1; proctrack && !is_fake() && id < 5; id++)
         proctrack_kill(proctrack, id);
     help_end();
 }
@@ -102,7 +102,7 @@ static void tell(void *context, pid_t pid)
     told->pids[told->count++] = pid;
 }
 
-/* The members are these, and no more; a list that ends with 0. */
+/* Asserts that exactly these are members; the list ends with 0. */
 static void members_are(uint64_t id, const pid_t *pids)
 {
     struct told told = {.count = 0};
@@ -155,7 +155,7 @@ START_TEST(nothing_yet)
     ck_assert_str_eq(why.text, "");
     ck_assert_str_eq(proctrack_word(proctrack), modes[_i]);
     ck_assert_str_eq(proctrack_why(proctrack), "");
-    for (uint64_t id = 0; id < 2; id++) { /* 0 is no partition at all */
+    for (uint64_t id = 0; id < 2; id++) { /* 0 is not a partition */
         NO_MEMBERS(id);
         ck_assert_int_eq(proctrack_signal(proctrack, id, SIGTERM, &count), 0);
         ck_assert_uint_eq(count, 0);
@@ -235,7 +235,7 @@ START_TEST(joins_again_and_moves)
     pid_t fresh = fork_of(parent);
     MEMBERS(1, old, older);
     MEMBERS(2, parent, other, fresh);
-    join(1, older); /* who belongs through its parent joins what it is in */
+    join(1, older); /* a member through its parent joins explicitly */
     pid_t youngest = fork_of(older);
     MEMBERS(1, old, older, youngest);
     struct seen seen = each();
@@ -276,7 +276,7 @@ START_TEST(refused_joins)
         waitpid(pid, NULL, 0);
     ck_assert_int_eq(proctrack_join(proctrack, 1, &process, &why), -ESRCH);
     NO_MEMBERS(1);
-    ck_assert_int_eq(each().count, 0); /* and no trace of the tries */
+    ck_assert_int_eq(each().count, 0); /* the attempts left no trace */
     supervisor = 0;
 }
 END_TEST
@@ -326,7 +326,7 @@ START_TEST(kills_all)
     ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
     for (int i = 0; i < 8; i++)
         EVENTUALLY(!alive(pids[i]));
-    NO_MEMBERS(1); /* though two wait for their parent */
+    NO_MEMBERS(1); /* though two have not been waited for */
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pids[0]), 0);
     ck_assert(alive(other));
     MEMBERS(2, other);
@@ -356,7 +356,7 @@ START_TEST(freezes_and_thaws)
     ck_assert_uint_eq(signals(second, SIGUSR1), 0);
     ck_assert(each().frozen[0]);
     MEMBERS(1, first, child, second);
-    join(2, second); /* who leaves it thaws */
+    join(2, second); /* leaving thaws */
     EVENTUALLY(signals(second, SIGUSR1) == 1);
     ck_assert_uint_eq(signals(first, SIGUSR1), 0);
     ck_assert_int_eq(proctrack_freeze(proctrack, 1, false), 0);
@@ -404,7 +404,7 @@ START_TEST(forgets)
     ck_assert_uint_eq(seen.ids[0], 2);
     MEMBERS(2, second);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, first), 0);
-    pid_t third = start(ALICE); /* and the number can be used again */
+    pid_t third = start(ALICE); /* and the id can be used again */
     join(1, third);
     MEMBERS(1, third);
 }
@@ -472,7 +472,7 @@ START_TEST(two_do_not_see_each_other)
     snprintf(other_directory, sizeof(other_directory), "%s/other", help_directory);
     ck_assert_int_eq(mkdir(other_directory, 0700), 0);
     char other_instance[] = "0123456789abcdef";
-    memcpy(other_instance, help_instance, 8); /* cleared up with the others */
+    memcpy(other_instance, help_instance, 8); /* removed with the others */
     struct proctrack_options options = {
         .instance = other_instance, .state_dir = other_directory, .mode = modes[mode]};
     ck_assert_int_eq(proctrack_open(&options, &other, &why), 0);
@@ -488,7 +488,7 @@ START_TEST(two_do_not_see_each_other)
     proctrack = other;
     pid_t second = start(ALICE);
     join(1, second);
-    if (!is_fake()) { /* who joins both is in both */
+    if (!is_fake()) { /* after both joins it is in both */
         join(1, first);
         proctrack = ours;
         MEMBERS(1, first);
@@ -503,7 +503,7 @@ START_TEST(two_do_not_see_each_other)
 }
 END_TEST
 
-/* Pids are given out again: what a record or a caller means is the process. */
+/* Recycled pids: records and callers mean the process, not the number. */
 START_TEST(a_pid_is_given_out_again)
 {
     struct procfs_process before;
@@ -561,7 +561,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Who hangs in the kernel does not make us hang, and goes when the kernel lets it. */
+/* A process that hangs in the kernel does not block the tracker, and dies when it can. */
 START_TEST(stuck_in_the_kernel)
 {
     char path[PATH_MAX + 16];
@@ -570,7 +570,7 @@ START_TEST(stuck_in_the_kernel)
         return;
     pid_t stuck = start(0), free_one = start(0);
     snprintf(path, sizeof(path), "%s/stuck", help_directory);
-    int fd = help_stuck(path); /* after the forks, which inherit what is open */
+    int fd = help_stuck(path); /* after the forks, which inherit open descriptors */
     if (fd < 0)
         return;
     join(1, stuck);
@@ -593,7 +593,7 @@ START_TEST(stuck_in_the_kernel)
 }
 END_TEST
 
-/* Names are chosen by their users. */
+/* Users choose the names of their processes. */
 START_TEST(odd_names)
 {
     static const char *const names[] = {"a) b", ") R 1 (", "x\nUid:\t0\t0\t0", "(((", ")"};
@@ -666,7 +666,7 @@ START_TEST(other_users)
 }
 END_TEST
 
-/* Two hundred that go on forking: none is left. */
+/* Two hundred processes that keep forking: none survives. */
 START_TEST(fork_bomb)
 {
     struct told told = {.count = 0};
@@ -676,7 +676,7 @@ START_TEST(fork_bomb)
     int before = puppet_count();
     pid_t pid = start(ALICE);
     join(1, pid);
-    puppet_bomb(pid, getenv("CHRONOS_TEST_LIGHT") == NULL ? 200 : 50);
+    puppet_bomb(pid, !getenv("CHRONOS_TEST_LIGHT") ? 200 : 50);
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert_int_gt(proctrack_members(proctrack, 1, tell, &told), 30);
     EVENTUALLY((proctrack_kill(proctrack, 1), proctrack_forget(proctrack, 1) == 0));

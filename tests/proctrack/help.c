@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The world of a test of the process tracker: namespaces, cgroups, a directory; see help.h. */
+/* The environment of a test of the process tracker: namespaces, cgroups, a directory; see
+ * help.h. */
 #include "help.h"
 
 #include "core/base/mountinfo.h"
@@ -70,7 +71,7 @@ static int count;
 static int count_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
 {
     (void)info;
-    count += type == FTW_D && strstr(path + ftw->base, counted) != NULL;
+    count += type == FTW_D && strstr(path + ftw->base, counted);
     return 0;
 }
 
@@ -86,7 +87,7 @@ static int remove_marked(const char *path, const struct stat *info, int type, st
 {
     char kill_path[PATH_MAX + 16];
     (void)info, (void)ftw;
-    if (type != FTW_DP || strstr(path, marked) == NULL)
+    if (type != FTW_DP || !strstr(path, marked))
         return 0;
     snprintf(kill_path, sizeof(kill_path), "%s/cgroup.kill", path);
     int fd = open(kill_path, O_WRONLY | O_CLOEXEC);
@@ -105,10 +106,10 @@ int help_write(const char *path, const char *file, const char *text)
     char full[2 * PATH_MAX];
     snprintf(full, sizeof(full), "%s/%s/%s", mount_path, path, file);
     int fd = open(full, O_WRONLY | O_CLOEXEC);
-    int rc = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    int r = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
     if (fd >= 0)
         close(fd);
-    return rc;
+    return r;
 }
 
 void help_read(const char *path, const char *file, char *text, size_t size)
@@ -127,10 +128,10 @@ const char *help_cgroup_make(const char *name)
     static char path[PATH_MAX];
     char full[2 * PATH_MAX];
     snprintf(path, sizeof(path), "test-%s-%d/%s", marked, getpid(), name);
-    for (char *slash = path; slash != NULL;) {
+    for (char *slash = path; slash;) {
         slash = strchr(slash + 1, '/');
         snprintf(full, sizeof(full), "%s/%.*s", mount_path,
-                 slash == NULL ? (int)strlen(path) : (int)(slash - path), path);
+                 !slash ? (int)strlen(path) : (int)(slash - path), path);
         ck_assert(mkdir(full, 0755) == 0 || errno == EEXIST);
     }
     return path;
@@ -144,16 +145,16 @@ void help_cgroup_of(pid_t pid, char *path, size_t size)
         snprintf(path, size, "%s", line + 1);
 }
 
-/* Ends what the test before this one left, in our namespace. */
+/* Ends all processes of the previous test in our namespace. */
 static void end_others(void)
 {
     DIR *directory = opendir("/proc");
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
         pid_t pid = atoi(entry->d_name);
         if (pid > 1 && pid != getpid() && pid != getppid())
             kill(pid, SIGKILL);
     }
-    if (directory != NULL)
+    if (directory)
         closedir(directory);
     for (int i = 0; i < 1000 && puppet_count() > 0; i++)
         help_nap();
@@ -225,7 +226,7 @@ void end_all(uint64_t id)
     EVENTUALLY((proctrack_kill(proctrack, id), proctrack_forget(proctrack, id) == 0));
 }
 
-/* Whatever a test that failed left behind. */
+/* Removes leftovers of a failed test. */
 static void clear_up(void)
 {
     if (mount_path[0] != '\0')
@@ -233,7 +234,16 @@ static void clear_up(void)
     nftw(base, remove_one, 16, FTW_PHYS | FTW_DEPTH);
 }
 
-/* Process 1 of the namespace: waits for everybody, and ends everybody with its end. */
+TCase *help_cgroup_case(const char *name, void (*setup)(void), const TTest *const *tests,
+                        size_t test_count)
+{
+    TCase *all = check_case(name, setup, help_end);
+    for (size_t i = 0; i < test_count && help_cgroup() && geteuid() == 0; i++)
+        tcase_add_test(all, tests[i]);
+    return all;
+}
+
+/* Process 1 of the namespace: reaps all others, and ends them by its own end. */
 static int be_init(TCase *(*make)(void))
 {
     int status = 1, one;
@@ -259,8 +269,8 @@ static int be_init(TCase *(*make)(void))
     return status;
 }
 
-/* In between: who has left a pid namespace open can start no thread any more, which
- * sanitizers do at the end. */
+/* The process in between: after unshare(CLONE_NEWPID) a process can start no thread any more,
+ * but sanitizers do so at the end. */
 static _Noreturn void be_between(TCase *(*make)(void))
 {
     int status = 1;
@@ -276,7 +286,7 @@ static _Noreturn void be_between(TCase *(*make)(void))
 
 static pid_t between;
 
-/* Told to stop (a time limit): all end with it, and cgroups are removed. */
+/* Stopped by a time limit: ends all processes and removes the cgroups. */
 static void stop(int signo)
 {
     (void)signo;
@@ -300,7 +310,7 @@ int help_main(int argc, char **argv, TCase *(*make)(void))
 {
     FILE *file = fopen("/dev/urandom", "r");
     uint32_t number = 0;
-    if (file == NULL || fread(&number, sizeof(number), 1, file) != 1 || mkdtemp(base) == NULL)
+    if (!file || fread(&number, sizeof(number), 1, file) != 1 || !mkdtemp(base))
         return 1;
     fclose(file);
     run_as = argc > 1 && strcmp(argv[1], "user") == 0 ? ALICE : 0;
@@ -309,7 +319,7 @@ int help_main(int argc, char **argv, TCase *(*make)(void))
     if (run_as == 0)
         mount_find();
     fflush(NULL);
-    int status = geteuid() != 0 ? check_run("proctrack", make()) : in_a_namespace(make);
+    int r = geteuid() != 0 ? check_run("proctrack", make()) : in_a_namespace(make);
     clear_up();
-    return status;
+    return r;
 }

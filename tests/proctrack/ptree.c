@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the process-tree adapter promises: what a scan finds and what it cannot, the
- * file of members whatever is in it, and that no pid given out again is taken for a
- * member, also where pids come back all the time.
+ * Promises of the process-tree adapter alone: what a scan can find and what it cannot, any
+ * content of the file of members, and that the next process of a recycled pid is never
+ * taken for a member, even where pids are reused all the time.
  */
 #include "core/proctrack/ptree.h"
 #include "help.h"
@@ -38,7 +38,7 @@ START_TEST(what_was_seen_stays)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, grandchild), 1);
     pid_t away = puppet_fork_away(grandchild);
     ck_assert_int_eq(members(1), 1);
-    /* the limit that is documented: its parents ended between two scans */
+    /* the documented limit: its parents ended between two scans */
     ck_assert_uint_eq(proctrack_partition_of(proctrack, away), 0);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, other), 0);
     ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
@@ -63,7 +63,7 @@ START_TEST(a_chain_is_followed_as_deep_as_it_is)
 }
 END_TEST
 
-/* The daemon may itself have been started by a member. */
+/* The daemon itself may have been started by a member. */
 START_TEST(the_daemon_and_its_children)
 {
     pid_t supervisor = puppet_start(geteuid());
@@ -71,7 +71,7 @@ START_TEST(the_daemon_and_its_children)
     help_open();
     join(1, getppid());
     pid_t ours = puppet_start(geteuid()), its = puppet_fork(supervisor);
-    /* our sisters would be members, if there were any */
+    /* our siblings would be members, if there were any */
     ck_assert_int_eq(members(1), 1);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, getppid()), 1);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
@@ -98,12 +98,12 @@ START_TEST(another_boot)
     help_options.boot_id = NULL;
     help_open();
     join(1, pid);
-    help_open(); /* the machine's own is the same twice */
+    help_open(); /* the machine's own id is the same twice */
     ck_assert_int_eq(members(1), 1);
 }
 END_TEST
 
-/* A record by the daemon's own means, but not of a process that lives. */
+/* Writes a valid record of a process that is not alive. */
 static void record_make(uint64_t id, pid_t pid, uint64_t start)
 {
     struct ptree_file file = {.fd = -1};
@@ -124,9 +124,9 @@ START_TEST(made_up_records)
     record_make(4, 999999, 5);
     ck_assert_int_eq(proctrack_look(proctrack, good, &process), 0);
     record_make(5, good, process.start);
-    record_make(3, 1, 0); /* the last: each of these opens looks at what is there */
+    record_make(3, 1, 0); /* the last: opening looks at each of them */
     help_open();
-    ck_assert_ptr_nonnull(strstr(why.text, "damaged")); /* nobody makes a record of process 1 */
+    ck_assert_ptr_nonnull(strstr(why.text, "damaged")); /* process 1 never has a record */
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 1);
@@ -149,8 +149,8 @@ static void file_write(const void *bytes, size_t size, off_t at, bool cut)
     close(fd);
 }
 
-/* So large may files get; who writes more is refused. What Check itself writes too, so
- * nothing is asserted meanwhile. */
+/* Limits the size of files; larger writes are refused. This also affects Check itself, so
+ * nothing is asserted while it is in force. */
 static void limit_files(rlim_t bytes)
 {
     const struct rlimit limit = {bytes, RLIM_INFINITY};
@@ -161,23 +161,23 @@ static void limit_files(rlim_t bytes)
 START_TEST(no_room)
 {
     struct ptree_record record = {.id = 7, .start = 1};
-    int rc = 0;
+    int r = 0;
     help_open();
     pid_t pid = puppet_start(geteuid());
     join(1, pid);
     limit_files(0);
-    for (record.pid = 2; rc == 0 && record.pid < 1000; record.pid++)
-        rc = ptree_record_set(&((struct ptree *)proctrack)->file, &record);
+    for (record.pid = 2; !r && record.pid < 1000; record.pid++)
+        r = ptree_record_set(&((struct ptree *)proctrack)->file, &record);
     limit_files(RLIM_INFINITY);
-    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(r, 0);
     ck_assert_int_eq(members(1), 1);
     proctrack = proctrack_close(proctrack);
     limit_files(0);
-    rc = proctrack_open(&help_options, &proctrack, &why);
+    r = proctrack_open(&help_options, &proctrack, &why);
     limit_files(RLIM_INFINITY);
-    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(r, 0);
     ck_assert_ptr_nonnull(strstr(why.text, "cannot be written"));
-    /* Nobody is found where he may not be any more. */
+    /* No member is found in a partition that it may have left. */
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     join(2, pid);
     ck_assert_int_eq(members(2), 1);
@@ -254,7 +254,7 @@ END_TEST
 
 /* -- without root ---------------------------------------------------------------------------- */
 
-/* A member that runs as somebody else cannot be signalled; that is told, and soon. */
+/* A member of another user cannot be signalled; that is reported, and soon. */
 START_TEST(members_of_others)
 {
     uint32_t count = 7;

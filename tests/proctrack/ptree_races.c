@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Under process-tree: pids that are given out again, and what happens while we look or send. */
+/* The process-tree adapter: recycled pids, and changes during a scan or a signal. */
 #include "core/proctrack/ptree.h"
 #include "help.h"
 
@@ -93,7 +93,7 @@ START_TEST(born_while_we_signal)
     ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
     EVENTUALLY(puppet_signals(actor, SIGUSR1) == 1);
     usleep(20000);
-    /* who was there is told; who came afterwards may be an answer to it */
+    /* members of that moment are signalled; later ones may be an answer to it */
     ck_assert_uint_eq(puppet_signals(born, SIGUSR1), _i == 0);
     ck_assert_uint_eq(puppet_signals(actor, SIGUSR1), 1);
     ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
@@ -136,11 +136,11 @@ static int end_while_read(void *context, const char *step)
     if (!pids_wrap)
         return 0;
     file = fopen("/proc/sys/kernel/ns_last_pid", "w");
-    ck_assert(file != NULL && fprintf(file, "%d", actor - 1) > 0 && fclose(file) == 0);
+    ck_assert(file && fprintf(file, "%d", actor - 1) > 0 && fclose(file) == 0);
     return 0;
 }
 
-/* A parent that ended while we looked counts, unless its pid may have been another's. */
+/* A parent that ended during the scan counts, unless its pid may have been reused. */
 START_TEST(ended_while_we_look)
 {
     pids_wrap = _i == 1;
@@ -187,10 +187,10 @@ static bool pids_are_per_namespace(void)
     int major = 0, minor = 0;
     uname(&name);
     sscanf(name.release, "%d.%d", &major, &minor);
-    return major > 6 || (major == 6 && minor >= 14); /* before, it is the whole machine's */
+    return major > 6 || (major == 6 && minor >= 14); /* before, it is that of the whole machine */
 }
 
-/* Others' processes, which come and go as fast as they can; each says if it is one. */
+/* Processes of others, which come and go as fast as they can; each reports if it is a member. */
 static void churn(void)
 {
     for (;;) {
@@ -216,12 +216,12 @@ static void look_at_member(void *context, pid_t pid)
                  stat.ppid == others);
 }
 
-/* A hundred pids, all given out again every fraction of a second. */
+/* A hundred pids, all reused several times a second. */
 START_TEST(a_small_pid_namespace)
 {
     FILE *file;
     if (geteuid() != 0 || !pids_are_per_namespace() ||
-        (file = fopen("/proc/sys/kernel/pid_max", "w")) == NULL) {
+        !(file = fopen("/proc/sys/kernel/pid_max", "w"))) {
         printf("not tried: pids that come back soon: kernel.pid_max is not the namespace's\n");
         return;
     }
@@ -246,7 +246,7 @@ START_TEST(a_small_pid_namespace)
         ck_assert(!is_others);
         ck_assert_uint_eq(proctrack_partition_of(proctrack, others), 0);
     }
-    ck_assert_int_ge(wraps, 2); /* else nothing was tried */
+    ck_assert_int_ge(wraps, 2); /* else nothing was tested */
     ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
     ck_assert(puppet_alive(others));
     kill(others, SIGKILL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that do what they are told; see help.h. They obey through shared memory, so
- * that one can be told whatever became of its parent.
+ * Processes on strings; see help.h. Commands go through shared memory, so that a puppet can
+ * be reached even when its parent is gone.
  */
 #include "help.h"
 
@@ -45,7 +45,7 @@ struct puppet {
     enum command command;
     int argument, result;
     char path[512], text[64];
-    _Atomic pid_t pid; /* the newest puppet of a pid is the last one */
+    _Atomic pid_t pid; /* the newest puppet of a pid counts */
     _Atomic unsigned signals[65];
 };
 
@@ -62,7 +62,7 @@ static void puppet_obey(struct puppet *puppet);
 
 static void stage_open(void)
 {
-    if (stage != NULL)
+    if (stage)
         return;
     stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne((void *)stage, MAP_FAILED);
@@ -80,7 +80,7 @@ static struct puppet *puppet_new(void)
 
 static struct puppet *puppet_of(pid_t pid)
 {
-    for (int i = stage == NULL ? 0 : stage->count; i-- > 0;) {
+    for (int i = !stage ? 0 : stage->count; i-- > 0;) {
         if (stage->puppets[i].pid == pid)
             return &stage->puppets[i];
     }
@@ -94,7 +94,7 @@ static void wait_for(sem_t *sem)
         continue;
 }
 
-/* For a puppet to have done what it was told: one that is dead never has. */
+/* Waits until the puppet has carried out its command; a dead one never does. */
 static void wait_done(struct puppet *puppet)
 {
     struct timespec until;
@@ -122,14 +122,14 @@ static void count_signal(int signo)
 static void *wait_long(void *argument)
 {
     _Atomic pid_t *tid = argument;
-    if (tid != NULL)
+    if (tid)
         *tid = gettid();
     for (;;)
         pause();
     return NULL;
 }
 
-/* Obeys in a thread that is not the first. */
+/* Takes commands in a thread that is not the first. */
 static void *obey_on(void *argument)
 {
     struct puppet *puppet = argument;
@@ -376,7 +376,7 @@ char puppet_state(pid_t pid)
         close(fd);
     text[length < 0 ? 0 : length] = '\0';
     const char *at = strrchr(text, ')');
-    return at == NULL ? 'X' : at[2];
+    return !at ? 'X' : at[2];
 }
 
 bool puppet_alive(pid_t pid)
@@ -389,11 +389,11 @@ int puppet_count(void)
 {
     int found = 0;
     DIR *directory = opendir("/proc");
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
         pid_t pid = atoi(entry->d_name);
         found += pid > 1 && pid != getpid() && pid != getppid() && puppet_alive(pid);
     }
-    if (directory != NULL)
+    if (directory)
         closedir(directory);
     return found;
 }

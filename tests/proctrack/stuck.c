@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A filesystem that answers nothing; see help.h. */
+/* A filesystem that never answers; see help.h. */
 #include "help.h"
 
 #include <fcntl.h>

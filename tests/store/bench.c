@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a durable commit costs, against the least that a disk can do: appending
- * 64 bytes to a file and syncing it. Both take turns in one run, because a disk's
- * mood changes by the minute. Prints medians and ratios; asserts nothing.
+ * The cost of a durable commit against the least that a disk can do: appending 64 bytes to
+ * a file and syncing it. Both take turns in one run, because disks change by the minute.
+ * Prints medians and ratios; asserts nothing.
  */
 #include "core/store/store.h"
 
@@ -138,7 +138,7 @@ int main(int argc, char **argv)
             *bare = calloc(2 * rounds, sizeof(*bare));
     struct bench bench = {0};
 
-    if (one == NULL || many == NULL || bare == NULL || mkdtemp(directory) == NULL)
+    if (!one || !many || !bare || !mkdtemp(directory))
         die(directory, "cannot be made");
     prepare(&bench, directory);
     for (size_t i = 0; i < rounds; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract of the store port. Every test runs against every kind of store;
- * what only a file can do is in sqlite.c and disk.c.
+ * The contract of the store port. Every test runs against every kind of store; promises
+ * about files are in sqlite.c and disk.c.
  */
 #include "fixture.h"
 #include "tests/check.h"
@@ -19,12 +19,12 @@ static const struct store_kind *const kinds[] = {&store_sqlite, &store_memory};
 
 static const struct store_clock boot2 = {"boot-2", 1001 * DAY_NS};
 
-/* Closes a file that is open, and opens and loads; a store in memory is loaded again. */
+/* Closes, opens and loads a store with a file; only loads a store in memory. */
 static void reopen_at(int kind, const struct store_clock *clock, size_t max_history)
 {
     if (kinds[kind] != &store_memory)
         store = store_close(store);
-    if (store == NULL)
+    if (!store)
         ck_assert_msg(kinds[kind]->open(directory, true, &store, &why) == 0, "%s", why.text);
     ck_assert_msg(kept_load(&kept, store, clock, max_history, &why) == 0, "%s", why.text);
 }
@@ -168,7 +168,7 @@ START_TEST(ends_are_history)
     ck_assert_uint_eq(kept.history_count, 4);
     for (uint64_t i = 0; i < 4; i++) {
         const struct store_history *entry = &kept.history[i];
-        ck_assert_uint_eq(entry->partition.id, 4 - i); /* the order they ended in */
+        ck_assert_uint_eq(entry->partition.id, 4 - i); /* the order of their ends */
         ck_assert_int_eq(entry->how, ends[i]);
         ck_assert_uint_eq(entry->by_uid, 77);
         ck_assert_int_eq(entry->start_wall_ns, boot.offset_ns);
@@ -262,7 +262,7 @@ START_TEST(lines)
 }
 END_TEST
 
-/* Of a note only the line is kept, and where the lines of one that lives go on. */
+/* A note keeps only its line, and moves change_seq of a living partition. */
 START_TEST(notes)
 {
     start(_i);
@@ -306,16 +306,16 @@ START_TEST(notes)
 }
 END_TEST
 
-/* What partitions used is kept beside them, and goes into history with their end. */
+/* Usage is kept beside partitions, and goes into history at their end. */
 START_TEST(usage)
 {
     start(_i);
     struct partition p = create_one(1, 1), q = create_one(2, 2), r = partition_make(3, 0, 5);
     attempt_usage(&attempt, 1, 100, 7); /* no event at all */
-    attempt_usage(&attempt, 77, 5, 5);  /* is not there (any more) */
+    attempt_usage(&attempt, 77, 5, 5);  /* does not exist (any more) */
     attempt_usage(&attempt, 2, INT64_MAX, INT64_MAX);
     commit_well();
-    p.shares[0].memory_bytes = 99; /* a change of the partition leaves what it used */
+    p.shares[0].memory_bytes = 99; /* a change of the partition leaves its usage */
     attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
     attempt_add(&attempt, 4, EVENT_RELEASED, &q, NULL);
     attempt.items[1].usage = (struct store_usage){300, 20};
@@ -336,7 +336,7 @@ START_TEST(usage)
     ck_assert_uint_eq(kept.history[1].usage.gpu_ns, 9);
     ck_assert_uint_eq(kept.counters.next_seq, 7);
     give_devices(3, &boot);
-    attempt_usage(&attempt, 1, 101, 8); /* nothing of a batch that is refused */
+    attempt_usage(&attempt, 1, 101, 8); /* nothing of a refused batch */
     attempt_usage(&attempt, 1, (uint64_t)INT64_MAX + 1, 0);
     ck_assert_int_eq(commit(), -EINVAL);
     attempt_usage(&attempt, 1, 101, 8);
@@ -383,7 +383,7 @@ START_TEST(replies)
 }
 END_TEST
 
-/* Ends partition 1 at `end_ns` after creating it, and keeps history so long. */
+/* Ends partition 1 at `end_ns` after its creation, and sets how long history is kept. */
 static void short_life(uint64_t seq, uint64_t id, int64_t end_ns, int64_t retention_ns)
 {
     struct partition p = partition_make(id, end_ns - 1, end_ns);
@@ -430,14 +430,14 @@ START_TEST(reboot)
 {
     start(_i);
     struct partition p = create_one(1, 1);
-    reopen_at(_i, &boot2, 10); /* the wall clock is one day further at the same boot time */
+    reopen_at(_i, &boot2, 10); /* the wall clock is one day ahead at the same boot time */
     ck_assert_int_eq(kept.partitions[0].p.start_ns, -DAY_NS);
     ck_assert_int_eq(kept.partitions[0].p.end_ns, HOUR_NS - DAY_NS);
     reopen_at(_i, &boot, 10); /* looking changed nothing */
     ck_assert_int_eq(kept.partitions[0].p.end_ns, HOUR_NS);
 
-    /* What is written in the new boot does not move what was written before,
-     * even when the wall clock was set between load and commit. */
+    /* Writes of the new boot do not move earlier times, even when the wall clock was set
+     * between load and commit. */
     reopen_at(_i, &boot2, 10);
     give_devices(3, &boot);
     struct store_clock stepped = boot2;
@@ -462,7 +462,7 @@ START_TEST(wall_clock_set)
     start(_i);
     create_one(1, 1);
     struct store_clock later = boot;
-    later.offset_ns += DAY_NS; /* somebody sets the clock; the next commit notes it */
+    later.offset_ns += DAY_NS; /* the clock is set; the next commit notes it */
     attempt_begin(&attempt, &later);
     short_life(2, 2, 100, INT64_MAX);
     reopen(_i);
@@ -474,7 +474,7 @@ START_TEST(wall_clock_set)
 }
 END_TEST
 
-/* What no load would believe of a partition, a field each. */
+/* Partitions that no load would accept, one bad field each. */
 #define FIELD(member, value)                                                                       \
     {                                                                                              \
 #member, offsetof(struct partition, member), sizeof(((struct partition *)0)->member),      \
@@ -485,7 +485,7 @@ static const struct {
     size_t offset, size;
     int64_t value;
 } bad_fields[] = {
-    FIELD(id, 1), /* is there already */
+    FIELD(id, 1), /* exists already */
     FIELD(id, 0),
     FIELD(shares[0].device, 3), /* there is none */
     FIELD(shares[0].memory_bytes, 0),
@@ -606,7 +606,7 @@ START_TEST(devices_come_and_go)
 }
 END_TEST
 
-/* A file is used by one at a time; each store in memory is one of its own. */
+/* A file is used by one store at a time; each store in memory is separate. */
 START_TEST(one_at_a_time)
 {
     struct store *other = NULL;
@@ -615,7 +615,7 @@ START_TEST(one_at_a_time)
     create_one(1, 1);
     int r = kinds[_i]->open(directory, false, &other, &why);
     ck_assert_int_eq(r, kinds[_i] == &store_memory ? 0 : -EBUSY);
-    ck_assert_int_eq(other == NULL, r < 0);
+    ck_assert_int_eq(!other, r < 0);
     if (r < 0) {
         ck_assert(why.text[0] != '\0');
     } else {
@@ -629,7 +629,7 @@ START_TEST(one_at_a_time)
 }
 END_TEST
 
-/* In memory nothing is left when it is closed, and nothing touches the disk. */
+/* A store in memory leaves nothing after close, and never touches the disk. */
 START_TEST(memory_forgets)
 {
     start(1);

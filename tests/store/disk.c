@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SQLite store on disks that do not play along: full, read-only, of somebody else,
- * used by another process, or with syncs that fail.
+ * The SQLite store on disks that fail: full, read-only, of another user, in use by another
+ * process, or with failing syncs.
  */
 #include "fixture.h"
 #include "tests/check.h"
@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs `body` in a child that has a small tmpfs of its own on `directory`;
- * where that is not allowed the test says so. */
+/* Runs `body` in a child with a small tmpfs of its own on `directory`; where that is not
+ * permitted the test says so. */
 static void on_small_disk(const char *options, void (*body)(void))
 {
     int status;
@@ -44,7 +44,7 @@ static void on_small_disk(const char *options, void (*body)(void))
         ck_assert_int_eq(WEXITSTATUS(status), 0);
 }
 
-/* In the child, check's own assertions cannot be told to the parent. */
+/* Check's own assertions in the child would not reach the parent. */
 #define MUST(x)                                                                                    \
     do {                                                                                           \
         if (!(x)) {                                                                                \
@@ -53,7 +53,7 @@ static void on_small_disk(const char *options, void (*body)(void))
         }                                                                                          \
     } while (0)
 
-/* Takes all room but `left` bytes. */
+/* Fills the disk up to `left` bytes. */
 static void take_room(size_t left)
 {
     struct statvfs fs;
@@ -80,11 +80,11 @@ static void full_disk(void)
     give_devices(2, &boot);
     MUST(create(id) == 0);
     take_room(16 * 4096);
-    /* The log has its room; it is the checkpoint that finds none. */
+    /* The log has room; the checkpoint finds none. */
     for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
     MUST(r == -ENOSPC || r == -EIO);
-    MUST(strstr(why.text, "nothing was changed") != NULL);
+    MUST(strstr(why.text, "nothing was changed"));
     for (int i = 0; i < 5; i++)
         MUST(create(id) < 0);
     MUST(try_load() == 0 && kept.partition_count == id - 1); /* reads go on */
@@ -168,7 +168,7 @@ START_TEST(disk_is_read_only)
 }
 END_TEST
 
-/* A file may not grow: as a quota would have it. */
+/* A file may not grow, as under a quota. */
 START_TEST(file_may_not_grow)
 {
     struct rlimit limit;
@@ -179,7 +179,7 @@ START_TEST(file_may_not_grow)
     ck_assert_int_eq(create(id), 0);
     getrlimit(RLIMIT_FSIZE, &limit);
     rlim_t old = limit.rlim_cur;
-    limit.rlim_cur = 64 * 4096; /* the log is longer already, so not a byte of it */
+    limit.rlim_cur = 64 * 4096; /* the log is longer already, so not a byte can be written */
     setrlimit(RLIMIT_FSIZE, &limit);
     for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
@@ -193,7 +193,7 @@ START_TEST(file_may_not_grow)
 }
 END_TEST
 
-/* A directory of somebody else, asked by an ordinary user. */
+/* An ordinary user opens a directory of another user. */
 static void as_nobody(int expected_open, int expected_commit)
 {
     int status;
@@ -217,7 +217,7 @@ START_TEST(not_allowed)
     if (geteuid() != 0)
         return;
     chmod(directory, 0755);
-    as_nobody(-EACCES, 0); /* nothing there, nothing can be made */
+    as_nobody(-EACCES, 0); /* nothing exists, nothing can be made */
     ck_assert_int_ne(access(path_in(directory, STATE_FILE), F_OK), 0);
     fill();
     as_nobody(-EACCES, 0); /* 0600 */
@@ -242,7 +242,7 @@ START_TEST(used_by_another_process)
     }
     ck_assert_int_eq(read(fds[0], &byte, 1), 1);
     ck_assert_int_eq(try_open(true), -EBUSY);
-    ck_assert_msg(strstr(why.text, "another program") != NULL, "%s", why.text);
+    ck_assert_msg(strstr(why.text, "another program"), "%s", why.text);
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
     open_well();
@@ -272,7 +272,7 @@ static int bad_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
                     int *ret_flags)
 {
     int r = real_open(vfs, name, file, flags, ret_flags);
-    if (r == SQLITE_OK && file->pMethods != NULL) {
+    if (r == SQLITE_OK && file->pMethods) {
         real_methods = file->pMethods;
         sqlite3_io_methods *bad = &bad_methods[flags & SQLITE_OPEN_MAIN_DB ? 0 : 1];
         *bad = *real_methods;
@@ -287,7 +287,7 @@ static void use_bad_disk(void)
 {
     static sqlite3_vfs bad;
     syncs_fail = writes_fail = false;
-    if (real_open != NULL)
+    if (real_open)
         return;
     bad = *sqlite3_vfs_find(NULL);
     real_open = bad.xOpen;
@@ -296,7 +296,7 @@ static void use_bad_disk(void)
     sqlite3_vfs_register(&bad, 1);
 }
 
-/* What a kill -9 now would leave must hold `partitions`. */
+/* A kill -9 at this moment must leave `partitions`. */
 static void killed_now_has(uint64_t partitions)
 {
     char copy[PATH_MAX], live_directory[PATH_MAX];

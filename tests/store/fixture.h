@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the test programs of the stores have in common: a store in a directory of its own,
- * and short ways to fill it. One test at a time uses it.
+ * Shared by the test programs of the stores: a store in a directory of its own, and short
+ * ways to fill it. One test at a time uses it.
  */
 #ifndef CHRONOS_TESTS_STORE_FIXTURE_H
 #define CHRONOS_TESTS_STORE_FIXTURE_H
@@ -11,7 +11,7 @@
 
 static const struct store_clock boot = {"boot-1", 1000 * DAY_NS};
 
-/* Fresh in each test, freed after it. */
+/* New for each test, freed after it. */
 extern char directory[PATH_MAX];
 extern struct message why;
 extern struct store *store;
@@ -21,7 +21,7 @@ void fixture_setup(void);
 void fixture_teardown(void);
 /* Names `count` devices (at most 8) to the store, and empties the attempt. */
 void give_devices(uint32_t count, const struct store_clock *clock);
-/* Commits the attempt, and empties it; the store's return code, its sentence in `why`. */
+/* Commits the attempt, and empties it. Returns the result of the store, its sentence in `why`. */
 int commit(void);
 
 /* Asserts that all but device and change_seq is the same. */
@@ -29,18 +29,18 @@ void same_partition(const struct partition *a, const struct partition *b);
 
 /* -- of a file ------------------------------------------------------------------ */
 
-/* The path of a file; the next call overwrites it. */
+/* Returns the path of a file; the next call overwrites it. */
 const char *path_in(const char *where, const char *name);
 
 struct bytes {
     char *at;
     size_t count;
 };
-/* The bytes of a file; none when there is no such file. */
+/* Reads a file; no bytes when it does not exist. */
 struct bytes slurp(const char *where, const char *name);
 void spill(const char *where, const char *name, const struct bytes *bytes);
 
-/* Closes what is open and opens the file in `directory`; as store_sqlite.open. */
+/* Closes the open store and opens the file in `directory`; as store_sqlite.open. */
 int try_open(bool check);
 int try_load(void);
 /* Opens, loads and names two devices. */

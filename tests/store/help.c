@@ -15,7 +15,7 @@ static void *grow(void *items, size_t count, size_t each)
     if (count % 64 != 0)
         return items;
     void *more = realloc(items, (count + 64) * each);
-    if (more == NULL)
+    if (!more)
         abort();
     return more;
 }
@@ -124,7 +124,7 @@ static struct engine_event *add(struct attempt *attempt, uint64_t seq, enum even
     memset(event, 0, sizeof(*event));
     event->seq = seq;
     event->kind = kind;
-    snprintf(attempt->lines[i], sizeof(attempt->lines[i]), "%s", line != NULL ? line : "");
+    snprintf(attempt->lines[i], sizeof(attempt->lines[i]), "%s", line ? line : "");
     attempt->items[i] = (struct store_item){.event = event, .line = attempt->lines[i]};
     return event;
 }
@@ -197,8 +197,8 @@ void devices_make(struct store_device *devices, uint32_t count)
 void directory_make(char path[PATH_MAX])
 {
     const char *base = getenv("TMPDIR");
-    snprintf(path, PATH_MAX, "%s/chronosfs-test-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(path) == NULL)
+    snprintf(path, PATH_MAX, "%s/chronosfs-test-XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(path))
         abort();
 }
 
@@ -206,12 +206,12 @@ void directory_remove(const char *path)
 {
     char name[PATH_MAX];
     DIR *directory = opendir(path);
-    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
         snprintf(name, sizeof(name), "%.2000s/%.255s", path, entry->d_name);
         if (entry->d_name[0] != '.')
             unlink(name);
     }
-    if (directory != NULL)
+    if (directory)
         closedir(directory);
     rmdir(path);
 }

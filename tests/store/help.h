@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the stores have in common: a sink that keeps all it is told,
- * and short ways to make events and batches.
+ * Shared by the tests of the stores: a sink that keeps everything from a load, and short
+ * ways to make events and batches.
  */
 #ifndef CHRONOS_TESTS_STORE_HELP_H
 #define CHRONOS_TESTS_STORE_HELP_H
@@ -26,7 +26,7 @@ struct kept_line {
     char text[STORE_LINE_MAX];
 };
 
-/* Everything that a load told. */
+/* The content of one load. */
 struct kept {
     struct kept_setting *settings;
     struct kept_partition *partitions;
@@ -35,13 +35,13 @@ struct kept {
     struct store_reply *replies;
     size_t setting_count, partition_count, history_count, line_count, reply_count;
     struct store_counters counters;
-    size_t calls, stop_after; /* stop_after: the call that returns 42; 0 never */
+    size_t calls, stop_after; /* stop_after: the call that returns 42; 0: never */
 };
 void kept_clear(struct kept *kept);
-/* Loads with the newest `max_history` of history; the store's return code. */
+/* Loads with the newest `max_history` of history. Returns the result of the store. */
 int kept_load(struct kept *kept, struct store *store, const struct store_clock *clock,
               size_t max_history, struct message *why);
-/* The loaded partition, or NULL. */
+/* Returns the loaded partition, or NULL. */
 const struct kept_partition *kept_find(const struct kept *kept, uint64_t id);
 
 /* A batch being put together, events included. */
@@ -63,15 +63,15 @@ struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum eve
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line);
 void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value);
-/* What a partition that lives used; of an end it is items[i].usage. */
+/* The usage of a living partition; that of an ended one is items[i].usage. */
 void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns);
 void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 
-/* A likely partition on device 0. */
+/* Returns a plausible partition on device 0. */
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
 /* `count` devices named dev0, dev1, ... of 80 GiB. */
 void devices_make(struct store_device *devices, uint32_t count);
-/* A fresh directory below $TMPDIR, and its removal with the plain files in it. */
+/* Make a directory below $TMPDIR, and remove it with the plain files in it. */
 void directory_make(char path[PATH_MAX]);
 void directory_remove(const char *path);
 

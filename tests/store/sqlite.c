@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the SQLite store promises about its file: what it refuses and leaves alone, what
- * a commit costs, what survives kill -9. Disks that do not play along are in disk.c.
+ * Promises of the SQLite store about its file: what it refuses and leaves alone, the cost
+ * of a commit, and what survives kill -9. Failing disks are in disk.c.
  */
 #include "fixture.h"
 #include "tests/check.h"
@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fewer rounds where each takes long: under valgrind. */
+/* Fewer rounds under valgrind, where each takes long. */
 static int rounds(int many)
 {
-    return getenv("CHRONOS_TEST_LIGHT") != NULL ? many / 10 : many;
+    return getenv("CHRONOS_TEST_LIGHT") ? many / 10 : many;
 }
 
 static void same_file(const char *name, const struct bytes *before)
@@ -46,11 +46,11 @@ static void refused(int code, const char *word)
     struct bytes file = slurp(directory, STATE_FILE), wal = slurp(directory, STATE_FILE "-wal");
     for (int check = 0; check < 2; check++) {
         int r = try_open(check);
-        if (r == 0)
+        if (!r)
             r = try_load();
         store = store_close(store);
         ck_assert_msg(r == code, "%d, not %d: %s", r, code, why.text);
-        ck_assert_msg(strstr(why.text, word) != NULL, "%s", why.text);
+        ck_assert_msg(strstr(why.text, word), "%s", why.text);
         same_file(STATE_FILE, &file);
         same_file(STATE_FILE "-wal", &wal);
     }
@@ -94,7 +94,7 @@ START_TEST(other_version)
 }
 END_TEST
 
-/* The first page is in the log only: the file itself still says the format of today. */
+/* The first page is in the log only: the file itself still has today's format. */
 START_TEST(other_version_in_the_log)
 {
     fill();
@@ -139,13 +139,13 @@ START_TEST(log_without_file)
     spill(directory, STATE_FILE "-wal", &file);
     unlink(path_in(directory, STATE_FILE));
     ck_assert_int_eq(try_open(true), -EBADMSG);
-    ck_assert(strstr(why.text, "put the file back") != NULL);
+    ck_assert(strstr(why.text, "put the file back"));
     same_file(STATE_FILE "-wal", &file);
     free(file.at);
 }
 END_TEST
 
-/* What a kill during the creation of a state leaves. */
+/* The leftovers of a kill during the creation of a state. */
 START_TEST(half_made)
 {
     static const char rubbish[] = "rubbish";
@@ -252,14 +252,14 @@ static void damaged_once(const struct bytes *file, unsigned *refusals)
     spill(directory, STATE_FILE, file);
     unlink(path_in(directory, STATE_FILE "-wal"));
     int r = try_open(rand() % 2);
-    if (r == 0)
+    if (!r)
         r = try_load();
     store = store_close(store);
-    if (r == 0)
+    if (!r)
         return;
     ++*refusals;
     ck_assert_msg(r == -EBADMSG || r == -EPROTONOSUPPORT, "%d: %s", r, why.text);
-    ck_assert(why.text[0] != '\0' && strchr(why.text, '\n') == NULL);
+    ck_assert(why.text[0] != '\0' && !strchr(why.text, '\n'));
     same_file(STATE_FILE, file);
 }
 
@@ -348,7 +348,7 @@ START_TEST(old_rows_go)
     ck_assert_int_lt(rows_in("log"), 100 + 2 * STORE_PRUNE_ROWS);
     open_well();
     ck_assert_uint_eq(kept.line_count, 100);
-    live(&seq, &id, 1, 0); /* a lot at a time, while there is more */
+    live(&seq, &id, 1, 0); /* many at a time, while there is more */
     store = store_close(store);
     ck_assert_int_eq(rows_in("history"), 3501 - STORE_PRUNE_ROWS);
     open_well();
@@ -362,7 +362,7 @@ END_TEST
 
 /* -- kill -9 --------------------------------------------------------------------- */
 
-/* Commits batches for ever, telling the last acknowledged id through the pipe. */
+/* Commits batches for ever, and sends the last acknowledged id through the pipe. */
 static _Noreturn void commit_for_ever(int fd)
 {
     open_well();
@@ -390,7 +390,7 @@ static uint64_t kill_once(uint64_t known)
     if (child == 0)
         commit_for_ever(fds[1]);
     close(fds[1]);
-    /* Wait for its first word, then for a random part of what follows. */
+    /* Waits for its first word, then for a random part of the rest. */
     ck_assert_int_eq(read(fds[0], &acknowledged, sizeof(acknowledged)), sizeof(acknowledged));
     usleep((useconds_t)rand() % 12000);
     kill(child, SIGKILL);
@@ -410,7 +410,7 @@ START_TEST(killed_again_and_again)
         ck_assert_msg(try_open(true) == 0, "%s", why.text);
         ck_assert_msg(try_load() == 0, "%s", why.text);
         uint64_t last = kept.counters.next_id - 1;
-        /* Whole batches, all that were acknowledged, at most one more. */
+        /* Whole batches: all acknowledged ones, at most one more. */
         ck_assert_uint_eq(last % 3, 0);
         ck_assert_uint_ge(last, acknowledged);
         ck_assert_uint_le(last, acknowledged + 3);

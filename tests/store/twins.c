@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file that is closed and opened again now and then against the same state that goes
- * on in memory: what a store knows while it is open is what the file says.
+ * A store that is closed and reopened now and then against the same state in memory that
+ * goes on: the file has everything that an open store knows.
  */
 #include "fixture.h"
 #include "tests/check.h"
@@ -42,7 +42,7 @@ static void same_loads(const struct kept *a, const struct kept *b)
         ck_assert_str_eq(a->lines[i].text, b->lines[i].text);
 }
 
-/* A likely next event; `now_ns` moves. Some make no sense on purpose. */
+/* Makes a plausible next event; `now_ns` moves. Some are invalid on purpose. */
 static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
 {
     static const enum event_kind endings[] = {EVENT_EXPIRED, EVENT_RELEASED, EVENT_REVOKED,
@@ -84,7 +84,7 @@ START_TEST(twins)
         for (int k = 0; k < KIND_COUNT && round % 50 == 0; k++) {
             if (kinds[k] != &store_memory)
                 stores[k] = store_close(stores[k]);
-            if (stores[k] == NULL)
+            if (!stores[k])
                 ck_assert_int_eq(kinds[k]->open(directory, true, &stores[k], &why), 0);
             ck_assert_int_eq(kept_load(&twin[k], stores[k], &clock, 100, &why), 0);
             store = stores[k];
@@ -102,7 +102,7 @@ START_TEST(twins)
         attempt.batch.first_line_seq = seq > 50 ? seq - 50 : 0;
         int r = store_commit(stores[0], &attempt.batch, &why);
         ck_assert_int_eq(store_commit(stores[1], &attempt.batch, &why), r);
-        good += r == 0;
+        good += !r;
         if (round % 100 == 99) { /* a reboot, and the clock a little off */
             snprintf(clock.boot_id, sizeof(clock.boot_id), "boot %d", round);
             clock.offset_ns += 12345;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What partitions use: the table against a plain model, how it grows and makes room,
- * what outlives a worker, and which entries changed since they were taken.
+ * The usage of partitions: the table against a plain model, its growth and compaction, what
+ * outlives a worker, and the entries that changed since they were taken.
  */
 #include "fs/tree/ledger.h"
+#include "tests/check.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,7 +16,7 @@
 static int fd = -1; /* of the memory that outlives a worker */
 static struct ledger *ledger;
 static uint64_t first_alive, last_alive; /* ids that live */
-static uint64_t asked;                   /* how often that was asked for */
+static uint64_t asked;                   /* number of calls of is_alive */
 
 static bool is_alive(void *context, uint64_t id)
 {
@@ -39,7 +38,7 @@ static void teardown(void)
     close(fd);
 }
 
-/* The next worker. */
+/* Starts the next worker. */
 static void reopen(void)
 {
     ledger_free(ledger);
@@ -89,12 +88,12 @@ START_TEST(test_figures)
     ck_assert_int_eq(ledger_add_busy(ledger, 1, 5), 0);
     ck_assert_int_eq(ledger_add_busy(ledger, 1, 6), 0);
     expect(1, 31, 10, 170, 11);
-    ledger_give_back(ledger, 2, 7); /* nobody knows it */
+    ledger_give_back(ledger, 2, 7); /* the ledger does not know it */
     expect(2, 0, 0, 0, 0);
 }
 END_TEST
 
-/* Grows as far as there are partitions, and finds each. */
+/* Grows with the number of partitions, and finds each. */
 START_TEST(test_many)
 {
     for (uint64_t id = 1; id <= 20000; id++)
@@ -117,11 +116,11 @@ START_TEST(test_many)
 }
 END_TEST
 
-/* Partitions that ended make room: table and file stay as small as what lives. */
+/* Ended partitions make room: table and file stay as small as the living ones need. */
 START_TEST(test_room)
 {
     struct stat st;
-    book(1, 5); /* ended long ago, and still booked on */
+    book(1, 5); /* ended long ago, and still charged */
     for (uint64_t id = 2; id <= 50000; id++) {
         first_alive = id > 12 ? id - 10 : 2;
         last_alive = id;
@@ -141,7 +140,7 @@ START_TEST(test_room)
     expect(1, 0, 0, 0, 0);
     expect(49980, 0, 0, 0, 0);
     expect(50000, 0, 0, 50000, 0);
-    /* An id in the place of another starts at nothing. */
+    /* A new id in the place of another starts at zero. */
     for (uint64_t id = 60000; id < 60300; id++) {
         last_alive = id;
         ck_assert_int_eq(ledger_reserve(ledger, id), 0);
@@ -150,7 +149,7 @@ START_TEST(test_room)
 }
 END_TEST
 
-/* Looking who ended is rare, however many live beside those who come and go. */
+/* Checks for ended ids are rare, however many live beside those that come and go. */
 START_TEST(test_looks)
 {
     asked = 0; /* tests may share a process */
@@ -174,7 +173,7 @@ START_TEST(test_next_worker)
     first_alive = 1;
     expect(1, 0, 0, 0, 0);
     expect(2, 0, 0, 300, 9);
-    /* The same id twice, as no worker leaves it: counted once. */
+    /* The same id twice, which no worker leaves behind: counted once. */
     book(7, 70);
     uint64_t twin[3] = {7, 71, 0};
     ck_assert_int_eq(pwrite(fd, twin, sizeof(twin), 10 * sizeof(twin)), sizeof(twin));
@@ -189,7 +188,7 @@ START_TEST(test_next_worker)
 }
 END_TEST
 
-/* What the store kept is there, unless the memory knows better. */
+/* Figures from the store are there, unless the shared memory has newer ones. */
 START_TEST(test_restore)
 {
     book(1, 100);
@@ -204,7 +203,7 @@ START_TEST(test_restore)
 }
 END_TEST
 
-/* The ids that changed and live, as a sum of powers of two. */
+/* Returns the changed living ids as a sum of powers of two. */
 static unsigned take(void)
 {
     unsigned ids = 0;
@@ -227,7 +226,7 @@ START_TEST(test_changed)
     book(2, 1);
     ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
     ck_assert_int_eq(ledger_reserve(ledger, 4), 0);
-    ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* is kept already */
+    ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* is stored already */
     ck_assert_uint_eq(ledger_changed(ledger), 3);
     ck_assert_uint_eq(take(), 1u << 1 | 1u << 2 | 1u << 3);
     ledger_give_back(ledger, 1, 60);
@@ -241,17 +240,17 @@ START_TEST(test_changed)
     first_alive = 3;
     book(2, 100);
     ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
-    ck_assert_uint_eq(take(), 1u << 3); /* what ended is in the history */
+    ck_assert_uint_eq(take(), 1u << 3); /* an ended one is in the history */
     ledger_give_back(ledger, 2, 201);
     ledger_put_back(ledger, 2);
     ledger_forget_ended(ledger);
     ck_assert_uint_eq(ledger_changed(ledger), 0);
-    reopen(); /* the last worker may have died before what it took was kept */
+    reopen(); /* the last worker may have died before it stored the taken ones */
     ck_assert_uint_eq(take(), 1u << 3 | 1u << 4 | 1u << 5);
 }
 END_TEST
 
-/* Memory of its own, when there is none that outlives it. */
+/* Memory of its own, without any that outlives it. */
 START_TEST(test_no_memfd)
 {
     ledger_free(ledger);
@@ -307,23 +306,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("ledger");
-    TCase *tcase = tcase_create("ledger");
-    suite_add_tcase(suite, tcase);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
-    tcase_add_test(tcase, test_figures);
-    tcase_add_test(tcase, test_many);
-    tcase_add_test(tcase, test_room);
-    tcase_add_test(tcase, test_looks);
-    tcase_add_test(tcase, test_next_worker);
-    tcase_add_test(tcase, test_restore);
-    tcase_add_test(tcase, test_changed);
-    tcase_add_test(tcase, test_no_memfd);
-    tcase_add_test(tcase, test_model);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("ledger", setup, teardown, test_figures, test_many, test_room, test_looks,
+                      test_next_worker, test_restore, test_changed, test_no_memfd, test_model);
 }

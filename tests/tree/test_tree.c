@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree without a mount: node ids, the table, listing, attributes and how long
- * they may be remembered, the logs, open files, the sentences.
+ * The tree without a mount: node ids, the table, listing, attributes and their cache times,
+ * the logs, open files, the sentences.
  */
 #include "core/engine/engine.h"
 #include "core/host/host.h"
@@ -10,11 +10,10 @@
 #include "fs/tree/handles.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/status.h"
+#include "tests/check.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -35,7 +34,7 @@ static void no_time(void *context, int64_t at_ns, char *text, size_t size)
 static bool is_alive(void *context, uint64_t id)
 {
     (void)context;
-    return engine_find(tree.engine, id) != NULL;
+    return engine_find(tree.engine, id);
 }
 
 static void setup(void)
@@ -195,7 +194,7 @@ START_TEST(test_attributes)
 }
 END_TEST
 
-/* Nothing about a partition may be remembered beyond its end. */
+/* Nothing about a partition may be cached beyond its end. */
 START_TEST(test_timeouts)
 {
     grant(0, 1000, "4G 60");
@@ -206,7 +205,7 @@ START_TEST(test_timeouts)
         ck_assert(walk("gpu0/p1", &dir) && !tree_attributes(&tree, &dir, 0, &a));
         ck_assert(a.entry_timeout_s <= (double)left_ms / 1000 && a.entry_timeout_s >= 0);
         ck_assert(walk("gpu0/p1/remaining", &node) && !tree_attributes(&tree, &node, 0, &a));
-        /* From 10 s left on, the text has a digit less. */
+        /* From 10 s left on, the text is a digit shorter. */
         ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
     }
     tree.names_remembered = false;
@@ -231,7 +230,7 @@ START_TEST(test_metrics)
 }
 END_TEST
 
-/* The line of the only event there is, from its third word on. */
+/* Returns the line of the only event, from its third word on. */
 static const char *line_of_event(void)
 {
     static char line[512];
@@ -270,7 +269,7 @@ START_TEST(test_event_lines)
 }
 END_TEST
 
-/* `state` has news for who read it before the warning, and again after an extension. */
+/* `state` wakes a reader that read before the warning, and again after an extension. */
 START_TEST(test_state_tells)
 {
     const struct caller owner = {.uid = 1000};
@@ -292,7 +291,7 @@ START_TEST(test_state_tells)
     ck_assert(row->watch(&tree, &node, &now) && now == seen);
     ck_assert(!tree_show(&tree, &node, 1000));
     ck_assert_str_eq(tree.shown->data, "active\n");
-    /* It changes by itself: its size may not be remembered. */
+    /* It changes by itself: its size may not be cached. */
     struct attributes a;
     ck_assert(!tree_attributes(&tree, &node, 0, &a));
     ck_assert(a.attr_timeout_s == 0);
@@ -334,7 +333,7 @@ static bool count_polled(void *context, struct shared_handle *slot)
     return false;
 }
 
-/* What open files need is found again by the next worker, from the memory alone. */
+/* The state of open files is found by the next worker, from the shared memory alone. */
 START_TEST(test_handles)
 {
     struct handles handles, next;
@@ -381,21 +380,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_ids,         test_config_is_the_policy,
-                                  test_lookup,      test_listing,
-                                  test_attributes,  test_timeouts,
-                                  test_metrics,     test_textlog,
-                                  test_handles,     test_status,
-                                  test_event_lines, test_state_tells};
-    Suite *suite = suite_create("tree");
-    TCase *tcase = tcase_create("tree");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
+                      test_listing, test_attributes, test_timeouts, test_metrics, test_textlog,
+                      test_handles, test_status, test_event_lines, test_state_tells);
 }
