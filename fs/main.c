@@ -131,7 +131,7 @@ static void find_layer(const struct start *start)
     char *layer = start->shared->layer, *slash;
     char path[PATH_MAX + sizeof("/../tools/opencl/") + sizeof(name)];
     snprintf(path, sizeof(path), "%s", start->program_path);
-    if ((slash = strrchr(path, '/')) == NULL)
+    if (!(slash = strrchr(path, '/')))
         return;
     snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/opencl/%s", name);
     if (!realpath(path, layer))

@@ -37,5 +37,5 @@ void message_quote(const char *text, size_t length, char quoted[static MESSAGE_Q
         quoted[i] = (char)(text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?');
     quoted[shown] = 0;
     if (shown < length)
-        memcpy(quoted + shown, "...", sizeof "...");
+        memcpy(quoted + shown, "...", sizeof("..."));
 }

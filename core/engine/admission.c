@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Admission: is there room on the time line, does the policy let this caller
- * have it, and if not, a message that says what would work. It changes nothing.
+ * Admission: checks whether memory is free on the timeline and whether the policy lets this caller
+ * have it. If not, it writes a message that says what would work. It changes nothing.
  */
 #include "internal.h"
 
@@ -12,11 +12,11 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-/* What one device can offer a request. */
+/* What one device can offer for a request. */
 struct offer {
     uint32_t device;
-    uint64_t bytes; /* that the request means there */
-    uint64_t free;  /* during all of the time asked for */
+    uint64_t bytes; /* bytes that the request amounts to there */
+    uint64_t free;  /* bytes free during the whole requested time */
 };
 
 static uint64_t memory_of(const struct engine *engine, uint32_t device)
@@ -24,8 +24,7 @@ static uint64_t memory_of(const struct engine *engine, uint32_t device)
     return engine->devices[device].device.memory_bytes;
 }
 
-/* What is free during all of [from_ns, until_ns), when `own` bytes of the promises
- * there do not count. */
+/* Bytes free during all of [from_ns, until_ns), not counting `own` bytes of the promises there. */
 static uint64_t free_within(const struct engine *engine, uint32_t device, int64_t from_ns,
                             int64_t until_ns, uint64_t own)
 {
@@ -41,7 +40,7 @@ struct text {
     char text[48];
 };
 
-/* "0.50": a share with two decimals, more when it is below one per cent. */
+/* "0.50": a share with two decimals, or more below one per cent. */
 static struct text share_words(uint64_t bytes, uint64_t total)
 {
     struct text out;
@@ -55,7 +54,7 @@ static struct text share_words(uint64_t bytes, uint64_t total)
     return out;
 }
 
-/* A size, to the byte when `other` would read the same. */
+/* A size; in bytes if `other` would read the same. */
 static struct text size_words(uint64_t bytes, uint64_t other)
 {
     struct text out, same;
@@ -79,7 +78,7 @@ static struct text duration_words(int64_t ns)
     return out;
 }
 
-/* "; 0.50 of gpu0 is free from 14:32:10, when p3 ends", or nothing. */
+/* "; 0.50 of gpu0 is free from 14:32:10, when p3 ends", or "". */
 static void when_words(const struct engine *engine, uint32_t device, uint64_t bytes, int64_t at_ns,
                        char *text, size_t size)
 {
@@ -106,7 +105,7 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
     uint64_t limit = (uint64_t)((wide)memory * engine->policy.max_fraction_ppm / 1000000);
     char fraction[24];
 
-    /* More than there is at all is not a question of policy. */
+    /* Leave amounts above the whole device to the check for space. */
     if (call->caller->admin || bytes <= limit || bytes > memory)
         return 0;
     units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof(fraction));
@@ -136,7 +135,7 @@ static int check_duration(const struct engine *engine, const struct call *call, 
     return 0;
 }
 
-/* Each partition costs memory and time of everybody's: one user has not any number. */
+/* Limit the number per user: each partition costs memory and time that all users share. */
 static int check_count(const struct engine *engine, const struct call *call)
 {
     uint64_t limit = engine->policy.max_partitions, count, bytes;
@@ -159,7 +158,7 @@ static bool barred(const struct caller *caller, uint32_t device)
 
 /* -- creating ---------------------------------------------------------------- */
 
-/* What `device` can offer. Whether it fits is the next question. */
+/* Compute what `device` can offer. Does not check whether the request fits. */
 static int make_offer(const struct engine *engine, const struct call *call, uint32_t device,
                       const struct request *request, struct offer *ret_offer)
 {
@@ -206,14 +205,14 @@ static int refuse_space(const struct engine *engine, const struct call *call,
                   size_words(offer->free, offer->bytes).text, when);
 }
 
-/* True when `a` has a greater share of its device free than `b`. */
+/* True if a larger share is free on the device of `a` than on that of `b`. */
 static bool freer(const struct engine *engine, const struct offer *a, const struct offer *b)
 {
     return (wide)a->free * memory_of(engine, b->device) >
            (wide)b->free * memory_of(engine, a->device);
 }
 
-/* No device has the room: says which has most of it, and which has it first. */
+/* No device has enough free memory: name the one with the most, and the one that is free first. */
 static int refuse_space_anywhere(const struct engine *engine, const struct call *call,
                                  const struct request *request, const struct offer *most)
 {
@@ -283,7 +282,7 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
     struct offer offer;
     int r = check_duration(engine, call, request->duration_ns, true);
 
-    if (r == 0)
+    if (!r)
         r = check_count(engine, call);
     if (r)
         return r;
@@ -325,11 +324,11 @@ static int resize_share(const struct engine *engine, const struct call *call,
     if (bytes <= share->memory_bytes)
         return 0;
     r = check_present(engine, call, partition, share);
-    if (r == 0)
+    if (!r)
         r = check_fraction(engine, call, share->device, bytes);
     if (r)
         return r;
-    /* From its start on, its own promise is in every value. */
+    /* From its start on, every value includes the partition's own promise. */
     room = free_within(engine, share->device,
                        call->now_ns > partition->start_ns ? call->now_ns : partition->start_ns,
                        partition->end_ns, share->memory_bytes);
@@ -351,7 +350,7 @@ int admission_resize(const struct engine *engine, const struct call *call,
         return refuse(REFUSED_INVALID, call->why,
                       "A partition has at least one byte; to give p%" PRIu64 " back, remove it.",
                       partition->id);
-    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = resize_share(engine, call, partition, &partition->shares[i], bytes);
     return r;
 }
@@ -386,15 +385,15 @@ int admission_end(const struct engine *engine, const struct call *call,
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;
-    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = check_present(engine, call, partition, &partition->shares[i]);
-    if (r == 0)
+    if (!r)
         r = check_duration(engine, call,
                            call->now_ns < 0 && end_ns > INT64_MAX + call->now_ns
                                ? INT64_MAX
                                : end_ns - call->now_ns,
                            false);
-    for (uint32_t i = 0; r == 0 && i < partition->share_count; i++)
+    for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = extend_share(engine, call, partition, &partition->shares[i], end_ns);
     return r;
 }

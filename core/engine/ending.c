@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a partition and the warning before it: the words for them, what an owner may
- * choose, and when the warning is due. It must not know what is done to processes then.
+ * The end of a partition and the warning before it: parsing and formatting, what an owner may
+ * choose, and when the warning is due. It must not know how processes are ended.
  */
 #include "internal.h"
 
@@ -16,7 +16,7 @@ static const char *const on_expiry_words[] = {
     [ON_EXPIRY_NONE] = "none", [ON_EXPIRY_TERM] = "term", [ON_EXPIRY_KILL] = "kill"};
 #define ON_EXPIRY_COUNT (sizeof(on_expiry_words) / sizeof(on_expiry_words[0]))
 
-/* Signals that a program can handle and that have no other purpose here. */
+/* Signals that a program can handle and that the host uses for nothing else. */
 static const struct {
     uint32_t number;
     const char *name;
@@ -142,7 +142,7 @@ int ending_parse_warn(const char *text, size_t length, struct warning *ret_warni
 
     if (!same(text, length, "none"))
         r = units_parse_duration(text, time_length, &warning.ns, message, size);
-    if (r == 0 && colon)
+    if (!r && colon)
         r = parse_signal(colon + 1, length - time_length - 1, &warning.signal, message, size);
     if (r)
         return r;
@@ -209,9 +209,9 @@ int ending_apply(const struct engine *engine, const struct call *call,
             "Write none, term or kill for on_expiry, and at most 100 years for grace and warn.");
     if (!call->caller->admin && after.on_expiry != partition->on_expiry)
         r = check_on_expiry(policy, after.on_expiry, call->why);
-    if (r == 0 && !call->caller->admin && after.grace_ns != partition->grace_ns)
+    if (!r && !call->caller->admin && after.grace_ns != partition->grace_ns)
         r = check_grace(policy, after.grace_ns, call->why);
-    if (r == 0)
+    if (!r)
         *partition = after;
     return r;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine as a whole: making it, its devices, restoring what was durable, and
- * the questions that need no search. A map of the rest:
- *   operations.c  the changes that callers ask for
- *   admission.c   is there room, and may this caller have it
+ * The engine as a whole: creation, devices, restoring durable state, and queries that need no
+ * search. A map of the rest:
+ *   operations.c  changes that callers request
+ *   admission.c   checks for free memory and policy
  *   ending.c      how partitions end, and the warning before
- *   expiry.c      the end and the warning when their time comes
- *   settings.c    durable settings; policy.c, policy.def what those of config/ mean
- *   journal.c     the events of what changed; revert.c takes them back
- *   index.c       live partitions in all their orders
+ *   expiry.c      ends and warnings that become due
+ *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
+ *   journal.c     events, in order; revert.c undoes them
+ *   index.c       live partitions, in all orders
  *   timeline.c    promised memory over time
- *   request.c, request.def  the grammar of requests
+ *   request.c, request.def  grammar of requests
  *   units.c       amounts and durations
  */
 #include "internal.h"
@@ -57,7 +57,7 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
 {
     struct device *devices;
 
-    /* The time line counts in int64_t. */
+    /* The timeline counts in int64_t. */
     if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
         return -EINVAL;
     devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof(*devices));

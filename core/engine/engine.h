@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The partition engine decides who may have how much of which device, from when until
- * when. Pure: no I/O, no threads, no logging, no environment, no clock. The
- * caller passes the time; what changed leaves as events.
+ * The partition engine decides who gets how much of which device, and when. Pure: no I/O, threads,
+ * logging, environment or clock. The caller passes in the time; changes come out as events.
  *
- * Return codes, everywhere: 0 done; negative a -errno of the environment
- * (-ENOMEM), to be forwarded; positive an enum refusal_code that the caller
- * handles, with a message in *why. After any non-zero return nothing changed.
- * The convention is that of dbus-broker (bus1/dbus-broker, src/util/error.c).
+ * Return codes, everywhere: 0 on success; a negative -errno from the environment (-ENOMEM), to be
+ * forwarded; a positive enum refusal_code that the caller handles, with a message in *why. A
+ * non-zero return means that nothing changed. The convention is that of dbus-broker
+ * (bus1/dbus-broker, src/util/error.c).
  */
 #ifndef CHRONOS_ENGINE_ENGINE_H
 #define CHRONOS_ENGINE_ENGINE_H
@@ -22,64 +21,64 @@
 
 #define ENGINE_FOREVER      INT64_MAX
 #define ENGINE_MESSAGE_MAX  256
-#define ENGINE_KEY_MAX      192 /* a setting's key, with its NUL */
-#define ENGINE_VALUE_MAX    128 /* a setting's value, with its NUL */
-#define ENGINE_WORD_MAX     32  /* a note's word, with its NUL */
+#define ENGINE_KEY_MAX      192 /* setting key, including NUL */
+#define ENGINE_VALUE_MAX    128 /* setting value, including NUL */
+#define ENGINE_WORD_MAX     32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY   UINT32_MAX
 #define ENGINE_BARRED_WORDS 2
-/* A caller's `ns` that cannot be found out: it equals none, not even itself. */
+/* Value of caller.ns if it could not be determined. Treated as different from every namespace,
+ * itself included. */
 #define ENGINE_NS_UNKNOWN UINT64_MAX
 
 enum refusal_code {
-    REFUSED_INVALID = 1, /* not understood, or out of the allowed range: EINVAL */
-    REFUSED_NO_SPACE,    /* not that much is free: ENOSPC */
-    REFUSED_QUOTA,       /* over the caller's quota: EDQUOT */
-    REFUSED_PERMISSION,  /* not for this caller: EPERM */
-    REFUSED_BUSY,        /* the device cannot do it as it is now: EBUSY */
-    REFUSED_GONE,        /* the partition has ended or never was: ENODEV */
+    REFUSED_INVALID = 1, /* malformed, or out of range: EINVAL */
+    REFUSED_NO_SPACE,    /* not enough free memory: ENOSPC */
+    REFUSED_QUOTA,       /* exceeds the caller's quota: EDQUOT */
+    REFUSED_PERMISSION,  /* caller is not allowed to: EPERM */
+    REFUSED_BUSY,        /* not possible in the device's present state: EBUSY */
+    REFUSED_GONE,        /* partition has ended or never existed: ENODEV */
 };
 
-/* Why something was refused: one message without a newline that says what was
- * asked, what the limit is and what would work. */
+/* Reason for a refusal: one line that names the request, the limit and what would work. */
 struct refusal {
     char message[ENGINE_MESSAGE_MAX];
 };
 
-/* The caller of an operation. `admin` and `ns` are for the user of the engine to find out. */
+/* Caller of an operation. The user of the engine fills in `admin` and `ns`. */
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
-    bool admin;   /* administrator: may act for and on others, above the policy */
-    bool by_mode; /* the kernel let the caller past the mode bits of a settable file */
-    /* Devices (bit i % 64 of word i / 64) this caller may not be given when it asks
-     * for ENGINE_DEVICE_ANY; asking by name is not the engine's to forbid. */
+    bool admin;   /* administrator: may act for and on other users, not bound by the policy */
+    bool by_mode; /* the kernel let the caller write a settable file because of its mode bits */
+    /* Devices (bit i % 64 of word i / 64) to skip for ENGINE_DEVICE_ANY. A request that names the
+     * device is not affected. */
     uint64_t barred[ENGINE_BARRED_WORDS];
-    uint64_t ns; /* pid namespace of a uid 0 that is not the machine's root; else 0 */
+    uint64_t ns; /* pid namespace of a caller with uid 0 that is not the host's root; else 0 */
 };
 
-/* What every change is made with: when it happens, who asks, and where a refusal says why. */
+/* Context of every change: time, caller, and where to store the reason for a refusal. */
 struct call {
     int64_t now_ns;  /* engine time */
-    int64_t wall_ns; /* CLOCK_REALTIME at that moment; only recorded */
+    int64_t wall_ns; /* CLOCK_REALTIME at now_ns; only recorded */
     const struct caller *caller;
     struct refusal *why;
 };
-/* A call to pass on; it lives as long as the block around it. */
+/* A call to pass on. Lives as long as the enclosing block. */
 #define ENGINE_CALL(now_ns, wall_ns, caller, why) (&(struct call){now_ns, wall_ns, caller, why})
 
-/* What engine_create needs to know beside the call. */
+/* Arguments of engine_create besides the call. */
 struct creation {
     const struct request *request;
-    uint32_t device; /* or ENGINE_DEVICE_ANY: the present device with the greatest free
-                        share on which it fits */
+    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, the one
+                      * with the largest free share */
     uint32_t owner_uid, owner_gid; /* the caller, or the user that an administrator named */
-    uint64_t hold; /* the open file it is tied to when the request says so; 0 none */
+    uint64_t hold;                 /* open file to tie it to if the request says `hold`; 0 none */
 };
 
-/* A device as the engine needs to know it. */
+/* What the engine knows of a device. */
 struct engine_device {
     uint64_t memory_bytes;
-    bool present; /* false: known from old partitions only, gives out nothing new */
+    bool present; /* false: known only from old partitions; grants nothing new */
 };
 
 enum event_kind {
@@ -89,14 +88,14 @@ enum event_kind {
     EVENT_SHORTENED, /* end_ns shrank */
     EVENT_RENAMED,   /* name */
     EVENT_HANDED,    /* uid, gid or mode */
-    EVENT_EXPIRED,   /* its time is up; at_ns is end_ns, not the moment it was noticed */
+    EVENT_EXPIRED,   /* at_ns is end_ns, not the time it was noticed */
     EVENT_RELEASED,  /* by its owner */
     EVENT_REVOKED,   /* by an administrator who is not its owner */
-    EVENT_CLOSED,    /* the open file that held it was closed */
+    EVENT_CLOSED,    /* its holding file was closed */
     EVENT_SETTING,   /* key, value */
-    EVENT_ENDING,    /* on_expiry, grace_ns or warn; maybe it is active again */
-    EVENT_WARNED,    /* the end is near: it is expiring; at_ns is the moment it was due */
-    EVENT_NOTE,      /* something happened that the log shall tell: key, value */
+    EVENT_ENDING,    /* on_expiry, grace_ns or warn; can return it to active */
+    EVENT_WARNED,    /* expiring: its warning is due; at_ns is when it became due */
+    EVENT_NOTE,      /* something for the event log: key, value */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -104,123 +103,121 @@ static inline bool event_kind_is_end(enum event_kind kind)
     return kind >= EVENT_EXPIRED && kind <= EVENT_CLOSED;
 }
 
-/* Something that changed. `before` is all zero for EVENT_CREATED; for the four
- * kinds of end `after` equals `before` except that end_ns is the actual end and
- * change_seq is new. An EVENT_NOTE changes at most the change_seq of the partition it
- * is about: `after` has it when that is alive, and is what the caller knew of it when
- * that has ended, or has id 0. Enough to make it durable, to log it and to take it back. */
+/* A change. `before` is all zero for EVENT_CREATED. For the four kinds of end, `after` equals
+ * `before` except for end_ns (the actual end) and change_seq. For EVENT_NOTE, `after` is the
+ * partition the note is about: if it is alive, only its change_seq differs from `before`; if it has
+ * ended, it is the record that the caller passed; id 0 means no partition. An event carries enough
+ * to persist, log and revert the change. */
 struct engine_event {
     struct engine_event *next;
-    uint64_t seq; /* 1, 2, ...: strictly rising in the order of change */
+    uint64_t seq; /* 1, 2, ...: strictly increasing in order of change */
     enum event_kind kind;
     int64_t at_ns;
-    uint32_t by_uid; /* who did it; for EVENT_EXPIRED and EVENT_WARNED the owner */
+    uint32_t by_uid; /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
     struct partition before, after;
-    /* EVENT_SETTING; EVENT_NOTE: the word and the details of its line */
+    /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];
     char value[ENGINE_VALUE_MAX];
-    char old_value[ENGINE_VALUE_MAX]; /* "" when it was not set */
+    char old_value[ENGINE_VALUE_MAX]; /* "" if it was not set */
 };
 
 struct engine;
 
-/* Writes a moment of engine time as people read it ("14:32:10", with the date
- * when it is not today) into text. Injected, because the engine has no clock. */
+/* Format a moment of engine time for people ("14:32:10", with the date if it is not today) into
+ * `text`. Injected, because the engine has no clock. */
 typedef void engine_time_text_fn(void *context, int64_t at_ns, char *text, size_t size);
 
-/* A new, empty engine in *ret_engine; the caller frees it with engine_free. */
+/* Create an empty engine. The caller frees it with engine_free. */
 int engine_new(engine_time_text_fn *time_text, void *context, struct engine **ret_engine);
-/* Frees the engine, also half built, and all events not yet taken; returns NULL. */
+/* Free the engine, even if only partly loaded, and all events not yet taken. Returns NULL. */
 struct engine *engine_free(struct engine *engine);
 
 /* -- devices ------------------------------------------------------------ */
 
-/* Adds a device; *ret_index is 0 for the first, then 1, ... */
+/* Add a device. *ret_index counts up from 0. */
 int engine_add_device(struct engine *engine, const struct engine_device *device,
                       uint32_t *ret_index);
-/* NULL: there is none with this index. */
+/* The device with this index, or NULL. */
 const struct engine_device *engine_device(const struct engine *engine, uint32_t index);
-/* Bytes that a request could get at `now_ns` (promised memory may be above the
- * device after it shrank; this is 0 then). */
+/* Bytes that can be requested at `now_ns`; 0 if more is promised than a device that shrank has. */
 uint64_t engine_available(const struct engine *engine, uint32_t device, int64_t now_ns);
 /* Bytes promised to partitions at `now_ns`. */
 uint64_t engine_promised(const struct engine *engine, uint32_t device, int64_t now_ns);
-/* How many live partitions a device has. */
+/* Number of live partitions on a device. */
 uint64_t engine_device_partitions(const struct engine *engine, uint32_t device);
-/* The first step of the promised memory strictly after `after_ns`: when, and how
- * much is promised from then on. False when there is none. O(log n). */
+/* Find the first step of the promised memory strictly after `after_ns`: when it happens and how
+ * much is promised from then on. False if there is no further step. O(log n). */
 bool engine_next_step(const struct engine *engine, uint32_t device, int64_t after_ns,
                       int64_t *ret_at_ns, uint64_t *ret_promised_bytes);
-/* The first moment >= `now_ns` from which `bytes` fit for `duration_ns`;
- * ENGINE_FOREVER when never (larger than the device). */
+/* The first moment >= `now_ns` from which `bytes` fit for `duration_ns`; ENGINE_FOREVER if they
+ * exceed the device. */
 int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t now_ns,
                         uint64_t bytes, int64_t duration_ns);
 
 /* -- restoring (before the first change; makes no events) ---------------- */
 
-/* Puts back a partition that was durable. No admission: what was promised is
- * kept. One whose end has passed ends at the next engine_advance. -EINVAL when
- * the record cannot be true (unknown device, id 0 or in use, end <= start). */
+/* Restore a partition that was durable. No admission: grants are kept. A partition past its end
+ * expires at the next engine_advance. -EINVAL for an invalid record (unknown device, id 0 or in
+ * use, end <= start). */
 int engine_restore(struct engine *engine, const struct partition *partition);
-/* Puts back a setting. */
+/* Restore a setting. */
 int engine_restore_setting(struct engine *engine, const char *key, const char *value);
-/* The next id and event number are at least these. */
+/* Set lower bounds for the next id and event number. */
 void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t next_seq);
 
 /* -- changing ------------------------------------------------------------ */
 
-/* What is already as it is wanted is done without an event. A partition past its
- * end is REFUSED_GONE here, also before engine_advance has ended it. */
+/* A change that has no effect succeeds without an event. A partition past its end is REFUSED_GONE
+ * here, even before engine_advance has ended it. */
 
-/* Grants a request from now on; the id in *ret_id. */
+/* Grant a request, starting now. The new id goes to *ret_id. */
 int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
                   uint64_t *ret_id);
-/* Ends a partition now: owner or administrator. */
+/* End a partition now. For its owner or an administrator. */
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
-/* Ends the partitions tied to the open file `hold`. */
+/* End the partitions tied to the open file `hold`. */
 int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold);
-/* Gives each share of a partition another size; growing needs the room until its end. */
+/* Set the size of each share of a partition. Growing needs free memory until the partition's
+ * end. */
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes);
-/* Gives a partition another end (> now_ns); extending needs the room and is
- * bounded by the policy, shortening always works. */
+/* Move a partition's end to `end_ns`, which must be in the future. Extending needs free memory and
+ * is limited by the policy; shortening always works. */
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns);
-/* Gives a partition another way to end: those parts that `change` sets. Owners are
- * bound by the policy (allowed_on_expiry, max_grace), except that what is already so
- * may stay. */
+/* Change how a partition ends: those parts that `change` sets. Owners are bound by the policy
+ * (allowed_on_expiry, max_grace), but may keep present values. */
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
                       const struct ending_change *change);
-/* Gives a partition another label; "" takes it away. */
+/* Set a partition's label; "" removes it. */
 int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name);
-/* Hands over. uid: administrators only. gid and mode: the owner or an
- * administrator (whether the owner is in that group the kernel has checked). */
+/* Change owner, group and mode. `uid`: administrators only. `gid` and `mode`: owner or
+ * administrator; the kernel has checked that the owner is a member of the group. */
 int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
                      uint32_t gid, uint32_t mode);
-/* Sets a durable setting. Keys that begin with "config/" are checked against the
- * policy table (policy.h) and take effect; others are the caller's business.
- * The caller has checked who asks. "" removes it (back to the default). */
+/* Set a durable setting; "" removes it, which restores the default. Keys that begin with "config/"
+ * are checked against the policy table (policy.h) and take effect; the engine does not interpret
+ * others. The caller has checked permissions. */
 int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value);
-/* The value of a setting, or NULL when it was never set. */
+/* The value of a setting, or NULL if it is not set. */
 const char *engine_setting(const struct engine *engine, const char *key);
 
-/* Has the log tell of something that the engine does not do itself: `word` ("killed",
- * "unmanaged": small letters, digits and '-') with `details` ("pid=17 bytes=4096", may be "").
- * `about` is the partition it happened to, as the caller knows it, maybe ended; with
- * id 0 only its uid and its device (ENGINE_DEVICE_ANY: none) are told. -EINVAL when
- * the word or the details are no such text, or too long. */
+/* Add a note to the event log about something that the engine does not do itself: `word` ("killed",
+ * "unmanaged": lower-case letters, digits and '-') with `details` ("pid=17 bytes=4096", or "").
+ * `about` is the partition concerned, as the caller knows it, possibly ended; with id 0 only its
+ * uid and device (ENGINE_DEVICE_ANY: none) count. -EINVAL if the word or the details are malformed
+ * or too long. */
 int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
                 uint32_t by_uid, const char *word, const char *details);
 
 /* -- time ---------------------------------------------------------------- */
 
-/* A partition with warn.ns has its warning once for an end: warn.ns before it, or at
- * once when less than that is left. When its end is moved away so that there is more
- * left again, or warn.ns is made smaller, the warning is withdrawn, and another
- * comes in its time. */
+/* A partition with warn.ns is warned once before its end: warn.ns ahead, or at once if less is
+ * left. If its end then moves away far enough, or warn.ns shrinks, the warning is withdrawn and
+ * given again when it is due. */
 
-/* Ends everything whose time is up at now_ns and gives the warnings that are due, in
- * the order of their times. Cheap when there is nothing. */
+/* End all partitions whose time is up at `now_ns` and give the warnings that are due, in order of
+ * time. Cheap if nothing is due. */
 int engine_advance(struct engine *engine, int64_t now_ns);
-/* When engine_advance must be called next; ENGINE_FOREVER when never. O(1). */
+/* When to call engine_advance next; ENGINE_FOREVER if never. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
 
 /* -- asking --------------------------------------------------------------- */
@@ -228,32 +225,31 @@ int64_t engine_next_wakeup(const struct engine *engine);
 /* A live partition, or NULL. Borrowed until the next change. */
 const struct partition *engine_find(const struct engine *engine, uint64_t id);
 uint64_t engine_count(const struct engine *engine);
-/* The live partition with the smallest id > after_id: all, of one device, of one
- * user, or tied to one open file. NULL at the end. O(log n) each. */
+/* The live partition with the smallest id > after_id: of all, on one device, of one user, or tied
+ * to one open file. NULL at the end. O(log n) each. */
 const struct partition *engine_next(const struct engine *engine, uint64_t after_id);
 const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
                                               uint64_t after_id);
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
                                             uint64_t after_id);
-/* How many partitions a user holds, and how many bytes in all. O(log n). */
+/* Number of partitions that a user holds, and their total bytes. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
-/* The smallest uid >= from_uid that holds a partition; false when there is none. */
+/* Find the smallest uid >= from_uid that holds a partition; false if there is none. */
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid);
-/* True when the caller owns the partition or is an administrator. */
+/* True if the caller owns the partition or is an administrator. */
 bool engine_may_act(const struct caller *caller, const struct partition *partition);
 
 /* -- events --------------------------------------------------------------- */
 
-/* Takes all events since the last call, oldest first; the caller frees them with
- * engine_events_free. NULL when there are none. */
+/* Take all events since the last call, oldest first. The caller frees them with engine_events_free.
+ * NULL if there are none. */
 struct engine_event *engine_take_events(struct engine *engine);
 void engine_events_free(struct engine_event *events);
-/* Takes back what could not be made durable: `events` must be everything that
- * happened after the last durable change, oldest first, already taken. Every
- * partition and setting is again as before; numbers are not used again. What is
- * past its end by now expires again at the next engine_advance. -ENOMEM: nothing
- * was taken back; -EINVAL: these are not the events that led here. */
+/* Revert changes that could not be made durable. `events` are all events since the last durable
+ * change, oldest first, already taken. Restores every partition and setting; ids and event numbers
+ * are not reused. Partitions past their end expire again at the next engine_advance. -ENOMEM:
+ * nothing was reverted; -EINVAL: the events do not match the engine's state. */
 int engine_revert(struct engine *engine, const struct engine_event *events);
 
 #endif

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The end of partitions and the warning before it: when their time is up, and when the
- * file that holds them is closed.
- */
+/* Ends and warnings of partitions: when they become due, and when a holding file is closed. */
 #include "internal.h"
 
 #include <errno.h>
@@ -33,9 +30,9 @@ int64_t engine_next_wakeup(const struct engine *engine)
                                                          : engine->next_warning_ns;
 }
 
-/* Makes the events that are due until now_ns, in their order, without their partitions.
- * False without memory. */
-static bool foresee(const struct engine *engine, int64_t now_ns, struct engine_event **last)
+/* Create the events due until now_ns, in order, with the partitions left blank. False if out of
+ * memory. */
+static bool make_due_events(const struct engine *engine, int64_t now_ns, struct engine_event **last)
 {
     const struct entry *warning = index_first_warning(engine);
     const struct entry *end = index_next_end(engine, INT64_MIN, 0);
@@ -47,7 +44,7 @@ static bool foresee(const struct engine *engine, int64_t now_ns, struct engine_e
             end = NULL;
         if (!warning && !end)
             return true;
-        /* Of one partition the warning is always before the end. */
+        /* A partition's warning always comes before its end. */
         if (warning && (!end || ending_warning_ns(&warning->partition) <= end->partition.end_ns)) {
             *last = journal_new(EVENT_WARNED, ending_warning_ns(&warning->partition),
                                 warning->partition.uid);
@@ -68,8 +65,8 @@ int engine_advance(struct engine *engine, int64_t now_ns)
 
     if (engine_next_wakeup(engine) > now_ns)
         return 0;
-    /* All events first: if memory is short, nothing has happened. */
-    if (!foresee(engine, now_ns, &first)) {
+    /* Allocate all events first, so that running out of memory changes nothing. */
+    if (!make_due_events(engine, now_ns, &first)) {
         engine_events_free(first);
         return -ENOMEM;
     }
@@ -91,7 +88,7 @@ int engine_close_hold(struct engine *engine, int64_t now_ns, uint64_t hold)
     struct entry *held;
     uint64_t id = 0;
 
-    /* What is past its end is left to engine_advance: it expired before. */
+    /* Skip partitions past their end: they have expired, and engine_advance will end them. */
     while (hold && (held = index_next_held(engine, hold, id))) {
         id = held->partition.id;
         if (held->partition.end_ns <= now_ns)

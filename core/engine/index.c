@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The index of live partitions: every order in which they are asked for, and the
- * time line of each device. It decides nothing, and adding and changing allocates nothing,
- * so that no change can fail half way.
+ * The index of live partitions: all orders in which they are looked up, and each device's timeline.
+ * It decides nothing. Adding and changing allocate nothing, so no change can fail halfway.
  */
 #include "internal.h"
 
@@ -92,7 +91,7 @@ void index_init_device(struct device *device)
     timeline_init(&device->timeline);
 }
 
-/* The first end and the first warning, after an entry came or went. */
+/* Update the earliest end and warning. */
 static void update_next(struct engine *engine)
 {
     const struct avl_node *end = avl_first(&engine->by_end);
@@ -206,7 +205,7 @@ struct entry *index_next_warning(const struct engine *engine, const struct entry
     return node ? tree_entry(node, struct entry, by_warning) : NULL;
 }
 
-/* Adds up what the users below `uid` hold. */
+/* Sum up what users with a uid below `uid` hold. */
 static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count, uint64_t *bytes)
 {
     const struct avl_node *node = engine->by_user.root;
@@ -219,7 +218,7 @@ static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count
             node = node->left;
             continue;
         }
-        /* This one and all to its left: the subtree without its right side. */
+        /* This node and everything to its left: the subtree minus its right side. */
         *count += entry->user_count;
         *bytes += entry->user_bytes;
         node = node->right;
@@ -280,7 +279,7 @@ const struct partition *engine_next_of_user(const struct engine *engine, uint32_
 
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
 {
-    struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids begin at 1 */
+    struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids start at 1 */
     const struct avl_node *node;
 
     if (from_uid > UINT32_MAX)

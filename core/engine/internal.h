@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the engine, shared by its files only: how partitions, devices,
- * settings and events are kept. Everything here is bookkeeping; what is allowed
- * is decided in admission.c and operations.c.
+ * Engine internals: how partitions, devices, settings and events are kept. Bookkeeping only;
+ * admission.c and operations.c decide what is allowed.
  */
 #ifndef CHRONOS_ENGINE_INTERNAL_H
 #define CHRONOS_ENGINE_INTERNAL_H
@@ -15,24 +14,24 @@
 
 struct entry;
 
-/* The place of a share on its device. */
+/* A share's nodes on its device: by id, and on the timeline. */
 struct place {
     struct entry *entry;
     struct avl_node by_device; /* by id */
     struct timeline_point start, end;
 };
 
-/* A live partition and its place in every order. */
+/* A live partition and its nodes in all indexes. */
 struct entry {
     struct partition partition;
     struct avl_node by_id;      /* of all */
     struct avl_node by_user;    /* uid, id */
-    struct avl_node by_hold;    /* hold, id; only while hold is not 0 */
+    struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
     struct avl_node by_end;     /* end_ns, id */
-    struct avl_node by_warning; /* when it is due, id; only while a warning is to come */
-    /* of the subtree below by_user */
+    struct avl_node by_warning; /* due time, id; only while a warning is pending */
+    /* sum over the subtree below by_user */
     uint64_t user_count, user_bytes;
-    struct place places[]; /* one a share */
+    struct place places[]; /* one per share */
 };
 
 struct device {
@@ -40,7 +39,7 @@ struct device {
     struct avl partitions;
     struct timeline timeline;
     uint64_t count;       /* partitions */
-    uint64_t total_bytes; /* of all its partitions, whenever they are */
+    uint64_t total_bytes; /* of all its partitions, whenever they run */
 };
 
 struct setting_entry {
@@ -56,14 +55,14 @@ struct engine {
     uint32_t device_count;
     struct avl by_id, by_user, by_hold, by_end, by_warning, settings;
     uint64_t count;
-    /* the first end and the first warning of all; ENGINE_FOREVER when there is none */
+    /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
     struct policy policy;
     uint64_t next_id, next_seq;
     struct engine_event *first_event, *last_event;
 };
 
-/* The refusal `code` with a message in *why, as a return value. */
+/* Store a message in *why and return `code`. */
 #define refuse(code, why, ...)                                                                     \
     message_refuse((code), (why)->message, sizeof(why)->message, __VA_ARGS__)
 
@@ -71,24 +70,25 @@ struct engine {
 
 void index_init(struct engine *engine);
 void index_init_device(struct device *device);
-/* An entry for a partition with so many shares, in no order yet; NULL without memory. */
+/* Allocate an entry with room for this many shares, in no index yet; NULL if out of memory. */
 struct entry *index_new_entry(uint32_t share_count);
 void index_add(struct engine *engine, struct entry *entry);
 void index_remove(struct engine *engine, struct entry *entry);
-/* Makes an entry another record with the same id and as many shares, in every order. */
+/* Replace the record of an entry by one with the same id and number of shares; update all
+ * indexes. */
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition);
 struct entry *index_find(const struct engine *engine, uint64_t id);
-/* The first entry after (hold, id) that is tied to the same open file. */
+/* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
-/* The first entry after (end_ns, id) in the order of ends. */
+/* The first entry after (end_ns, id) in order of ends. */
 struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id);
-/* The first of those whose warning is to come; the one after `entry`. */
+/* The first entry with a pending warning; the one after `entry`. */
 struct entry *index_first_warning(const struct engine *engine);
 struct entry *index_next_warning(const struct engine *engine, const struct entry *entry);
 
-/* -- admission.c: is there room, and may this caller have it ------------------ */
+/* -- admission.c: checks for free memory and policy --------------------------- */
 
-/* The share of a device that `request` can have from now on. */
+/* Find the device and bytes for `request`, starting now. */
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,
                      const struct request *request, struct share *ret_share);
 int admission_resize(const struct engine *engine, const struct call *call,
@@ -98,23 +98,23 @@ int admission_end(const struct engine *engine, const struct call *call,
 
 /* -- ending.c: how partitions end ------------------------------------------ */
 
-/* When the warning of a partition that has one is due. */
+/* When the warning is due. The partition must have one. */
 static inline int64_t ending_warning_ns(const struct partition *partition)
 {
     if (partition->end_ns < INT64_MIN + partition->warn.ns)
         return INT64_MIN;
     return partition->end_ns - partition->warn.ns;
 }
-/* Whether its warning is still to come. */
+/* Whether a warning is still pending. */
 static inline bool ending_warning_is_due(const struct partition *partition)
 {
     return partition->warn.ns > 0 && partition->state == PARTITION_ACTIVE;
 }
-/* Puts into the record what `change` sets, when the caller may choose it. */
+/* Apply `change` to the record, if the caller may. */
 int ending_apply(const struct engine *engine, const struct call *call,
                  const struct ending_change *change, struct partition *partition);
-/* After its end or its warn.ns became another: is it still warned? True when the
- * warning must come now. */
+/* Settle the state after end_ns or warn.ns changed: withdraw the warning if it is no longer due.
+ * True if a warning is due now. */
 bool ending_settle(struct partition *partition, int64_t now_ns);
 
 /* -- settings.c ------------------------------------------------------------ */
@@ -122,21 +122,22 @@ bool ending_settle(struct partition *partition, int64_t now_ns);
 void settings_init(struct engine *engine);
 void settings_free(struct engine *engine);
 struct setting_entry *settings_find(const struct engine *engine, const char *key);
-/* Puts `value` in force; "" takes the key out and frees its entry. `spare` is
- * used when the key is new, and freed otherwise. */
+/* Set `key` to `value` and apply it; "" removes the key. Takes `spare`: used if the key is new,
+ * freed otherwise. */
 void settings_put(struct engine *engine, struct setting_entry *spare, const char *key,
                   const char *value);
 
 /* -- journal.c ------------------------------------------------------------- */
 
 struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t by_uid);
-/* Numbers an event and puts it at the end of those to be taken. */
+/* Number an event and append it to the journal. */
 void journal_append(struct engine *engine, struct engine_event *event);
+
 /* -- expiry.c -------------------------------------------------------------- */
 
-/* Ends `entry` as `event` says; the event was made with journal_new. */
+/* End `entry` as `event` says; `event` is from journal_new. */
 void expiry_end(struct engine *engine, struct engine_event *event, struct entry *entry);
-/* Makes `entry` one that is expiring; the event is an EVENT_WARNED. */
+/* Set `entry` to expiring; `event` is an EVENT_WARNED. */
 void expiry_warn(struct engine *engine, struct engine_event *event, struct entry *entry);
 
 #endif

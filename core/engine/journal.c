@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What changed, in order, until it is taken. It must not know what events mean. */
+/* Events, in order, until they are taken. It must not know what events mean. */
 #include "internal.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operations on partitions: check the caller and the policy, then make one event and
- * one change of the index. Everything that can fail comes before the change.
+ * Operations on partitions: check the caller and the policy, then make one event and one change of
+ * the index. Everything that can fail comes before the change.
  */
 #include "internal.h"
 
@@ -12,7 +12,7 @@
 
 #define MODE_NEW 0755
 
-/* Root of another pid namespace has the uid of this machine's root, but is another user. */
+/* Root of another pid namespace has the same uid as the host's root but is a different user. */
 static bool is_owner(const struct caller *caller, const struct partition *partition)
 {
     return caller->uid == partition->uid &&
@@ -25,7 +25,7 @@ bool engine_may_act(const struct caller *caller, const struct partition *partiti
     return caller->admin || is_owner(caller, partition);
 }
 
-/* The live partition `id`, when the caller may act on it. */
+/* Find the live partition `id` and check that the caller may act on it. */
 static int reach(const struct engine *engine, const struct call *call, uint64_t id, bool by_mode,
                  struct entry **ret_entry)
 {
@@ -42,8 +42,8 @@ static int reach(const struct engine *engine, const struct call *call, uint64_t 
     return 0;
 }
 
-/* Whether another end, or another warning before it, makes the warning come now. One
- * that was due before is engine_advance's to give. */
+/* Whether a change of end_ns or warn.ns makes the warning due now. A warning that was due before is
+ * left to engine_advance. */
 static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
 {
     if (before->end_ns == after->end_ns && before->warn.ns == after->warn.ns)
@@ -51,7 +51,7 @@ static bool warns_now(const struct partition *before, struct partition *after, i
     return ending_settle(after, now_ns);
 }
 
-/* Makes `entry` the record `wanted`, with its event and the warning that it causes. */
+/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. */
 static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
                   const struct call *call, const struct partition *wanted)
 {
@@ -95,8 +95,7 @@ static int check_create(const struct call *call, const struct creation *creation
     return 0;
 }
 
-/* Gives what was granted its id and its place, with the event and the warning that
- * comes at once. */
+/* Add a granted partition: assign its id, make its event, and warn if that is due already. */
 static int enter(struct engine *engine, const struct call *call, struct partition *partition,
                  uint64_t *ret_id)
 {
@@ -145,9 +144,9 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                                   .creator_pid = caller->pid};
     int r = check_create(call, creation);
 
-    if (r == 0)
+    if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
-    if (r == 0)
+    if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
     if (r)
         return r;
@@ -178,7 +177,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     bool changes = false;
     int r = reach(engine, call, id, true, &entry);
 
-    if (r == 0)
+    if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
         return r;
@@ -198,7 +197,7 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct entry *entry = NULL;
     int r = reach(engine, call, id, true, &entry);
 
-    if (r == 0)
+    if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)
         return r;
@@ -235,7 +234,7 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
     struct entry *entry = NULL;
     int r = reach(engine, call, id, true, &entry);
 
-    if (r == 0 && length > 0)
+    if (!r && length > 0)
         r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
     if (r || strcmp(entry->partition.name, name) == 0)
         return r;

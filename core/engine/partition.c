@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of a partition's record. It must not know what is done with them. */
+/* Words for the numbers in a partition's record. It must not know how records are used. */
 #include "partition.h"
 
 const char *partition_state_text(uint32_t state)

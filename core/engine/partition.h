@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a partition is: the plain record that the engine decides about, the
- * store keeps, and the filesystem shows. It knows nothing of any of them.
+ * A partition: the plain record that the engine decides on, the store keeps and the filesystem
+ * shows. It must not know any of them.
  */
 #ifndef CHRONOS_ENGINE_PARTITION_H
 #define CHRONOS_ENGINE_PARTITION_H
@@ -11,60 +11,60 @@
 
 #define PARTITION_NAME_MAX 64
 
-/* What happens to a partition's processes at its end, however it ends. The numbers
- * are kept in state files. */
+/* What happens to a partition's processes when it ends, for any reason. Numbers are stored in state
+ * files. */
 enum on_expiry {
-    ON_EXPIRY_NONE = 0, /* they run on and can allocate nothing more */
-    ON_EXPIRY_TERM = 1, /* SIGTERM, and SIGKILL to those that are there `grace_ns` later */
+    ON_EXPIRY_NONE = 0, /* they keep running, but cannot allocate more */
+    ON_EXPIRY_TERM = 1, /* SIGTERM; SIGKILL after grace_ns */
     ON_EXPIRY_KILL = 2, /* SIGKILL */
 };
 
-/* Where a partition is in its life. The numbers are kept in state files. */
+/* Stage of a partition's life. Numbers are stored in state files. */
 enum partition_state {
-    PARTITION_PENDING = 0, /* waits for its turn; does not occur yet */
+    PARTITION_PENDING = 0, /* waiting to start; not used yet */
     PARTITION_ACTIVE = 1,
-    PARTITION_EXPIRING = 2,  /* the warning of its end came */
-    PARTITION_SUSPENDED = 3, /* its processes are stopped; does not occur yet */
+    PARTITION_EXPIRING = 2,  /* warned of its end */
+    PARTITION_SUSPENDED = 3, /* its processes are stopped; not used yet */
 };
 
 #define SHARE_MAX 8
 
-/* What a partition has of one device. */
+/* A partition's share of one device. */
 struct share {
     uint32_t device;      /* engine index */
-    uint32_t compute_ppm; /* of its computing time, in millionths; 0: not limited, as all are */
+    uint32_t compute_ppm; /* computing time, in millionths; 0: unlimited, the only value so far */
     uint64_t memory_bytes;
 };
 
 /* The warning before the end of a partition. */
 struct warning {
-    int64_t ns;      /* so long before the end; 0: none */
-    uint32_t signal; /* sent to its processes then, SIGUSR1 ...; 0: none */
+    int64_t ns;      /* how long before the end; 0: no warning */
+    uint32_t signal; /* signal to send then, such as SIGUSR1; 0: none */
 };
 
-/* Times are engine time: nanoseconds of whatever steady clock the caller of
- * the engine uses. A partition is alive in [start_ns, end_ns). */
+/* Times are engine time: nanoseconds of the steady clock that the engine's caller uses. A partition
+ * is alive in [start_ns, end_ns). */
 struct partition {
-    uint64_t id;             /* 1, 2, ...; never used again */
+    uint64_t id;             /* 1, 2, ...; never reused */
     uint32_t uid, gid, mode; /* owner, group, permission bits (07777) */
     uint32_t on_expiry;      /* enum on_expiry */
-    int64_t grace_ns;        /* from SIGTERM to SIGKILL, whole seconds; may be 0 */
+    int64_t grace_ns;        /* from SIGTERM to SIGKILL, whole seconds; 0 allowed */
     struct warning warn;
     uint32_t state;                    /* enum partition_state */
-    uint32_t share_count;              /* requests make one; a note may be about no device */
-    struct share shares[SHARE_MAX];    /* of different devices; the first is where it is shown */
+    uint32_t share_count;              /* requests create one; notes can have none */
+    struct share shares[SHARE_MAX];    /* on distinct devices; listed under the first */
     int64_t start_ns;                  /* first moment of its life */
     int64_t end_ns;                    /* first moment after its life */
-    int64_t created_wall_ns;           /* when it was asked for, CLOCK_REALTIME */
-    uint64_t hold;                     /* open file it lives no longer than; 0 none */
-    uint64_t creator_ns;               /* pid namespace of a foreign root that asked; else 0 */
-    uint32_t creator_uid;              /* who asked */
-    int32_t creator_pid;               /* process that asked; 0 when outside our namespace */
+    int64_t created_wall_ns;           /* CLOCK_REALTIME when it was requested */
+    uint64_t hold;                     /* open file whose close ends it; 0 none */
+    uint64_t creator_ns;               /* pid namespace of a foreign root that created it; else 0 */
+    uint32_t creator_uid;              /* requesting user */
+    int32_t creator_pid;               /* requesting process; 0 if outside our pid namespace */
     uint64_t change_seq;               /* number of the last event about it */
-    char name[PARTITION_NAME_MAX + 1]; /* label, "" when it has none */
+    char name[PARTITION_NAME_MAX + 1]; /* label, or "" */
 };
 
-/* "active": the word for an enum partition_state, "unknown" for another number. */
+/* The word for an enum partition_state, such as "active", or "unknown". */
 const char *partition_state_text(uint32_t state);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The policy table: the rows of policy.def and the parsers of their kinds. It checks
- * values; it must not know who may set them or where they are kept.
+ * The policy table: the rows of policy.def and a parser for each kind. It checks values; it must
+ * not know who may set them or where they are kept.
  */
 #include "policy.h"
 
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a parser gets: the text, and where answers go. */
+/* Arguments of a parser: the text, and buffers for its results. */
 struct setting_value {
     const char *text;
     size_t length;
@@ -26,7 +26,7 @@ struct setting_value {
 #define INVALID(value, ...)                                                                        \
     message_refuse(REFUSED_INVALID, (value)->message, (value)->size, __VA_ARGS__)
 
-/* Cuts the next of the words with blanks between off *words. False when there is none. */
+/* Take the next blank-separated word off *words. False if there is none. */
 static bool next_word(const char **words, const char **ret_word, size_t *ret_length)
 {
     *ret_word = *words + strspn(*words, " ");
@@ -35,7 +35,7 @@ static bool next_word(const char **words, const char **ret_word, size_t *ret_len
     return *ret_length > 0;
 }
 
-/* Whether the row takes `word`, and the value is that. */
+/* Whether the value is `word` and the row accepts that word. */
 static bool is_word(const struct policy_row *row, const struct setting_value *value,
                     const char *word)
 {
@@ -69,7 +69,7 @@ static int parse_duration(const struct policy_row *row, const struct setting_val
         r = units_parse_grace(value->text, value->length, ns, value->message, value->size);
     else
         r = units_parse_duration(value->text, value->length, ns, value->message, value->size);
-    if (r == 0)
+    if (!r)
         snprintf(value->canonical, value->canonical_size, "%" PRId64, *ns / NS_PER_SECOND);
     return r;
 }
@@ -90,7 +90,7 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
     if (!amount.is_share)
         return INVALID(value, "The setting %s is a share of a device; write it like 0.5 or 50%%.",
                        row->name);
-    /* Rounded up: 1/7 written in seventeen digits lets 1/7 through. */
+    /* Round up, so that 1/7 written with seventeen digits still admits 1/7. */
     ppm = units_amount_bytes(&amount, million);
     ppm += units_amount_bytes(&amount, million * million * million) % (million * million) != 0;
     *(uint32_t *)field = (uint32_t)ppm;
@@ -135,7 +135,7 @@ static int parse_group(const struct policy_row *row, const struct setting_value 
     return 0;
 }
 
-/* One of the row's words; kept as its place in the list. */
+/* One of the row's words, stored as its position in the list. */
 static int parse_choice(const struct policy_row *row, const struct setting_value *value,
                         void *field)
 {
@@ -164,7 +164,7 @@ static int parse_on_expiry_set(const struct policy_row *row, const struct settin
         ending_parse_on_expiry_set(value->text, value->length, field, value->message, value->size);
 
     (void)row;
-    if (r == 0)
+    if (!r)
         ending_on_expiry_set_text(*(uint32_t *)field, value->canonical, value->canonical_size);
     return r;
 }
@@ -201,7 +201,7 @@ const struct policy_row *policy_find(const char *name)
     return NULL;
 }
 
-/* What several settings must keep between them, after `row` was set. */
+/* Check constraints between settings, after `row` was set. */
 static int check(const struct policy *policy, const struct policy_row *row,
                  const struct setting_value *value)
 {
@@ -231,9 +231,9 @@ int policy_set(struct policy *policy, const char *name, const char *text, char *
         return INVALID(&value, "There is no setting \"%s\".", quoted);
     }
     r = row->parse(row, &value, (char *)&after + row->offset);
-    if (r == 0)
+    if (!r)
         r = check(&after, row, &value);
-    if (r == 0)
+    if (!r)
         *policy = after;
     return r;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The grammar of requests: AMOUNT DURATION [key=value | word]... One row a word;
- * a word that is not in the table does not exist. It knows nothing of devices,
- * users or what is free.
+ * The grammar of requests: AMOUNT DURATION [key=value | word]... Words come from the rows of
+ * request.def. It must not know devices, users or what is free.
  */
 #include "request.h"
 
@@ -43,7 +42,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Cuts the next field off *text; an empty one when there is no more. */
+/* Take the next field off *text; empty at the end. */
 static struct request_text next_field(struct request_text *text)
 {
     struct request_text field;
@@ -200,12 +199,12 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
                               "\"20G 1h30m\".",
                               amount.length ? "The duration is" : "Amount and duration are");
     r = units_parse_amount(amount.text, amount.length, &request.amount, message, size);
-    if (r == 0)
+    if (!r)
         r = units_parse_duration(duration.text, duration.length, &request.duration_ns, message,
                                  size);
-    while (r == 0 && (field = next_field(&rest)).length > 0)
+    while (!r && (field = next_field(&rest)).length > 0)
         r = take_word(field, &seen, &request, message, size);
-    if (r == 0)
+    if (!r)
         *ret_request = request;
     return r;
 }

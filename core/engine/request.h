@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The language of requests: what a user writes into `new`, as a struct. Parsing
- * is pure text to numbers; whether it can be granted is the engine's question.
+ * The language of requests: parses a line written to `new` into a struct. Text to numbers only;
+ * granting is up to the engine.
  */
 #ifndef CHRONOS_ENGINE_REQUEST_H
 #define CHRONOS_ENGINE_REQUEST_H
@@ -13,14 +13,14 @@
 #include <stddef.h>
 
 #define REQUEST_USER_MAX 64
-#define REQUEST_TEXT_MAX 512 /* longest line understood */
+#define REQUEST_TEXT_MAX 512 /* longest accepted line */
 
 struct request {
     struct amount amount;            /* how much memory */
     int64_t duration_ns;             /* for how long, whole seconds */
-    bool hold;                       /* ends with the open file that asked */
-    struct ending_change ending;     /* what is not set: the policy's defaults */
-    char user[REQUEST_USER_MAX + 1]; /* for whom; "" the caller */
+    bool hold;                       /* end it when the requesting file is closed */
+    struct ending_change ending;     /* unset parts: the policy's defaults */
+    char user[REQUEST_USER_MAX + 1]; /* user to create it for; "": the caller */
     char name[PARTITION_NAME_MAX + 1];
 };
 
@@ -32,19 +32,19 @@ struct request_text {
 /* A row of request.def. */
 struct request_word {
     const char *name;
-    const char *value; /* what follows `name=`, as documentation; NULL: a bare word */
-    const char *doc;   /* a sentence */
+    const char *value; /* placeholder of the value in documentation; NULL: a bare word */
+    const char *doc;   /* one sentence */
     int (*take)(struct request_text value, struct request *request, char *message, size_t size);
 };
 extern const struct request_word request_words[]; /* ends with a NULL name */
 
-/* Understands one line without its newline. 0 and *ret_request, or
- * REFUSED_INVALID and a message of at most `size` bytes. */
+/* Parse one line without its newline. 0 and *ret_request, or REFUSED_INVALID and a message of at
+ * most `size` bytes. */
 int request_parse(const char *text, size_t length, struct request *ret_request, char *message,
                   size_t size);
 
-/* A label: letters, digits, '.', '_' and '-', 1 to PARTITION_NAME_MAX of them.
- * 0, or REFUSED_INVALID and a sentence. */
+/* Check a label: 1 to PARTITION_NAME_MAX letters, digits, '.', '_' and '-'. 0, or REFUSED_INVALID
+ * and a message. */
 int request_label_check(const char *text, size_t length, char *message, size_t size);
 
 #endif

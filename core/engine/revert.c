@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking back what could not be made durable, event by event from the last to the first.
- * It must not know why that failed.
+ * Reverting changes that could not be made durable, event by event from the last to the first. It
+ * must not know why that failed.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* What taking back may need, made before anything is touched. */
+/* Memory that reverting may need, allocated before anything is changed. */
 struct revert {
-    const struct engine_event **events; /* an array, to go through it from the end */
+    const struct engine_event **events; /* as an array, for walking backwards */
     size_t count;
     struct entry **entries; /* for partitions that ended */
     size_t entry_count;
-    struct setting_entry **settings; /* for settings that were taken out */
+    struct setting_entry **settings; /* for settings that were removed */
     size_t setting_count;
 };
 
@@ -59,7 +59,7 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
     return true;
 }
 
-/* A note moved the change_seq of a partition that was alive, and nothing else. */
+/* A note changed only the change_seq of a partition that was alive. */
 static bool revert_note(struct engine *engine, const struct engine_event *event)
 {
     struct entry *entry = index_find(engine, event->before.id);
@@ -68,10 +68,10 @@ static bool revert_note(struct engine *engine, const struct engine_event *event)
         return true;
     if (entry)
         index_change(engine, entry, &event->before);
-    return entry != NULL;
+    return entry;
 }
 
-/* False when the event does not fit what is there: not ours, or out of order. */
+/* False if the event does not match the engine's state: foreign, or out of order. */
 static bool revert_one(struct engine *engine, struct revert *revert,
                        const struct engine_event *event)
 {

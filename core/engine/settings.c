@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Durable settings: text to text. Those under config/ are checked by the policy
- * table and take effect at once; what others mean is not known here.
+ * Durable settings: text to text. Those under config/ are checked against the policy table and take
+ * effect at once; others are not interpreted.
  */
 #include "internal.h"
 
@@ -60,13 +60,13 @@ const char *engine_setting(const struct engine *engine, const char *key)
 
 static bool is_config(const char *key)
 {
-    return strncmp(key, CONFIG, sizeof CONFIG - 1) == 0;
+    return strncmp(key, CONFIG, sizeof(CONFIG) - 1) == 0;
 }
 
-/* What `value` would make of the policy, and how it is kept ("" not at all). */
-static int understand(const struct engine *engine, const char *key, const char *value,
-                      struct policy *ret_policy, char canonical[static ENGINE_VALUE_MAX],
-                      struct refusal *why)
+/* Validate a setting: compute the resulting policy and the value to store ("": remove it). */
+static int evaluate(const struct engine *engine, const char *key, const char *value,
+                    struct policy *ret_policy, char canonical[static ENGINE_VALUE_MAX],
+                    struct refusal *why)
 {
     const struct policy_row *row;
     const char *name;
@@ -81,11 +81,11 @@ static int understand(const struct engine *engine, const char *key, const char *
         memcpy(canonical, value, strlen(value) + 1);
         return 0;
     }
-    name = key + sizeof CONFIG - 1;
+    name = key + sizeof(CONFIG) - 1;
     row = policy_find(name);
     r = policy_set(ret_policy, name, value[0] || !row ? value : row->default_value, canonical,
                    ENGINE_VALUE_MAX, why->message, sizeof(why->message));
-    if (r == 0 && !value[0])
+    if (!r && !value[0])
         canonical[0] = 0;
     return r;
 }
@@ -97,8 +97,8 @@ void settings_put(struct engine *engine, struct setting_entry *spare, const char
     char canonical[ENGINE_VALUE_MAX];
     struct refusal unused;
 
-    /* It was understood before, so that it is now. */
-    understand(engine, key, value, &engine->policy, canonical, &unused);
+    /* Cannot fail: the value was validated before. */
+    evaluate(engine, key, value, &engine->policy, canonical, &unused);
     if (entry && !value[0]) {
         avl_remove(&engine->settings, &entry->node);
         free(entry);
@@ -120,7 +120,7 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     struct refusal why;
     struct setting_entry *spare;
 
-    if (understand(engine, key, value, &policy, canonical, &why))
+    if (evaluate(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
     spare = calloc(1, sizeof(*spare));
     if (!spare)
@@ -136,7 +136,7 @@ int engine_set(struct engine *engine, const struct call *call, const char *key, 
     char canonical[ENGINE_VALUE_MAX];
     struct setting_entry *spare;
     struct engine_event *event;
-    int r = understand(engine, key, value, &policy, canonical, call->why);
+    int r = evaluate(engine, key, value, &policy, canonical, call->why);
 
     if (r)
         return r;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step function of timeline.h: a tree of points, each of which also tells the
- * sum, the peak and the dip of its subtree. At one moment the points that go
- * down come before those that go up, so that a promise that begins when another
- * ends never looks as if both were there.
+ * The step function of timeline.h: a tree of points, each of which also keeps the sum, peak and dip
+ * of its subtree. At the same moment, points that go down sort before those that go up, so that a
+ * promise that starts when another ends never overlaps it.
  */
 #include "timeline.h"
 
@@ -104,15 +103,15 @@ int64_t timeline_value(const struct timeline *timeline, int64_t at_ns)
     return value;
 }
 
-/* A walk from left to right over the points within (after_ns, before_ns). */
+/* A left-to-right walk over the points within (after_ns, before_ns). */
 struct walk {
     int64_t after_ns, before_ns;
-    int64_t value; /* of all points passed so far */
+    int64_t value; /* of all points passed */
     int64_t peak;
 };
 
-/* Walks over a subtree; `low` and `high` tell that all of it is known to be
- * above the one and below the other bound. */
+/* Walk a subtree. `low`, `high`: all of it is known to lie above the lower or below the upper
+ * bound. */
 static void walk_peak(struct walk *walk, const struct avl_node *node, bool low, bool high)
 {
     const struct timeline_point *point = point_of_const(node);
@@ -146,9 +145,8 @@ int64_t timeline_peak(const struct timeline *timeline, int64_t from_ns, int64_t 
     return walk.peak;
 }
 
-/* The first point after_ns at which the value is above the limit (or, `below`,
- * not above it). *value is that of all points before the subtree, then of all
- * points passed. */
+/* The first point after after_ns at which the value is above the limit (or, with `below`, not above
+ * it). *value is the sum of all points before the subtree; on return, of all points passed. */
 static const struct timeline_point *crossing(const struct avl_node *node, int64_t after_ns,
                                              bool inside, int64_t limit, bool below, int64_t *value)
 {
@@ -190,8 +188,8 @@ int64_t timeline_earliest(const struct timeline *timeline, int64_t from_ns, int6
 
     if (limit < 0)
         return TIMELINE_NEVER;
-    /* Each round leaves one stretch behind that is too short. A dip can lie
-     * within one moment, so the value there is asked for again. */
+    /* Each round skips one gap that is too short. A dip can lie within one moment, so check the
+     * value there again. */
     while (at_ns != TIMELINE_NEVER) {
         int64_t until_ns = at_ns;
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step function of memory promised over time on one device. Each promise
- * owns two points: at its start the memory goes up, at its end it goes down
- * again. The value at a moment is the sum of all points up to and including it.
- * It knows numbers and moments, not partitions or devices.
+ * Memory promised over time on one device, as a step function. Each promise owns two points: memory
+ * goes up at its start and down at its end. The value at a moment is the sum of all points up to
+ * and including it. It must not know partitions or devices.
  */
 #ifndef CHRONOS_ENGINE_TIMELINE_H
 #define CHRONOS_ENGINE_TIMELINE_H
@@ -17,11 +16,11 @@
 
 struct timeline_point {
     struct avl_node node;
-    uint64_t owner; /* whose point it is; with at_ns and the sign it is unique */
+    uint64_t owner; /* owner of the point; unique together with at_ns and the sign */
     int64_t at_ns;
     int64_t delta_bytes;
-    /* of the subtree below this point, in order: the sum of all deltas, and the
-     * greatest and the least sum on the way there */
+    /* of the subtree below this point, in order: sum of all deltas, and the maximum and minimum of
+     * the running sum */
     int64_t sum, peak, dip;
 };
 
@@ -30,28 +29,28 @@ struct timeline {
 };
 
 void timeline_init(struct timeline *timeline);
-/* Adds `bytes` over [start_ns, end_ns) with two points that the caller owns. */
+/* Add `bytes` over [start_ns, end_ns). The caller owns both points. */
 void timeline_add(struct timeline *timeline, struct timeline_point *start,
                   struct timeline_point *end, uint64_t owner, int64_t start_ns, int64_t end_ns,
                   int64_t bytes);
-/* Takes a promise out again. */
+/* Remove a promise. */
 void timeline_remove(struct timeline *timeline, struct timeline_point *start,
                      struct timeline_point *end);
 
 int64_t timeline_value(const struct timeline *timeline, int64_t at_ns);
-/* The greatest value within [from_ns, until_ns); at least the value at from_ns. */
+/* The maximum within [from_ns, until_ns); at least the value at from_ns. */
 int64_t timeline_peak(const struct timeline *timeline, int64_t from_ns, int64_t until_ns);
 /* The first change of the value after `after_ns`. */
 bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *ret_at_ns,
                    int64_t *ret_value);
-/* The first moment >= from_ns from which the value stays at or below `limit` for
- * `duration_ns`; TIMELINE_NEVER when there is none. */
+/* The first moment >= from_ns from which the value stays at or below `limit` for `duration_ns`;
+ * TIMELINE_NEVER if there is none. */
 int64_t timeline_earliest(const struct timeline *timeline, int64_t from_ns, int64_t duration_ns,
                           int64_t limit);
-/* The least owner of a promise that ends at exactly this moment; 0 none. */
+/* The smallest owner of a promise that ends at exactly this moment; 0 if none. */
 uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns);
 
-/* a + b for b >= 0, not above INT64_MAX. */
+/* a + b for b >= 0, capped at INT64_MAX. */
 int64_t timeline_later(int64_t a, int64_t b);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Amounts, sizes and durations: see units.h. No floating point anywhere, and no
- * locale: only the digits 0 to 9, one point, and the units listed here.
+ * Amounts, sizes and durations; see units.h. No floating point and no locale: only the digits 0 to
+ * 9, one point, and the units listed here.
  */
 #include "units.h"
 
@@ -19,11 +19,11 @@ __extension__ typedef unsigned __int128 wide;
 #define AMOUNT_WHAT_WORKS                                                                          \
     "write a share like 0.5 or 50%%, or a size like 20G or 1.5GiB (B K M G T)."
 
-/* A number as it was written: whole + digits / scale. */
+/* A number as written: whole + digits / scale. */
 struct decimal {
-    uint64_t whole; /* UINT64_MAX: that or more */
+    uint64_t whole; /* saturates at UINT64_MAX */
     uint64_t digits, scale;
-    bool more; /* digits that are not 0 were cut off */
+    bool more; /* non-zero digits were cut off */
     size_t length;
 };
 
@@ -32,8 +32,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Reads digits with at most one point; keeps `decimals` digits after the point.
- * False when there is no such number at the beginning of the text. */
+/* Read digits with at most one point; keep `decimals` digits after the point. False if the text
+ * does not start with such a number. */
 static bool scan_decimal(const char *text, size_t length, int decimals, struct decimal *ret)
 {
     struct decimal number = {.scale = 1};
@@ -65,7 +65,7 @@ static bool scan_decimal(const char *text, size_t length, int decimals, struct d
     return i > 0;
 }
 
-/* The shift of a binary unit at the end of a size, or -1. */
+/* The shift of the binary unit at the end of a size, or -1. */
 static int unit_shift(const char *text, size_t length)
 {
     static const char units[] = "BKMGT";
@@ -137,7 +137,7 @@ int units_parse_amount(const char *text, size_t length, struct amount *ret_amoun
     struct decimal number;
     char quoted[MESSAGE_QUOTED_MAX];
     bool percent = length > 0 && text[length - 1] == '%';
-    /* Two digits fewer: the scale of a percentage is a hundred times as large. */
+    /* Two digits fewer, because a percentage's scale is a hundred times as large. */
     int decimals = percent ? DECIMALS_MAX - 2 : DECIMALS_MAX, shift;
 
     message_quote(text, length, quoted);
@@ -163,7 +163,7 @@ uint64_t units_amount_bytes(const struct amount *amount, uint64_t total)
     return (uint64_t)((wide)amount->digits * total / amount->scale);
 }
 
-/* The seconds of a duration's unit; 0 when it is none. */
+/* Seconds per unit of a duration; 0 for an unknown unit. */
 static int64_t unit_seconds(char unit)
 {
     switch (unit) {
@@ -180,7 +180,7 @@ static int64_t unit_seconds(char unit)
     }
 }
 
-/* Adds up "1h30m" or "3600". False when it is not written like that. Saturates. */
+/* Sum up "1h30m" or "3600". False if malformed. Saturates. */
 static bool scan_duration(const char *text, size_t length, int64_t *ret_seconds)
 {
     int64_t total = 0, last = INT64_MAX;
@@ -196,7 +196,7 @@ static bool scan_duration(const char *text, size_t length, int64_t *ret_seconds)
         }
         if (i == start)
             return false;
-        if (i == length && start > 0) /* "1h30": 30 of what? */
+        if (i == length && start > 0) /* "1h30": the last number has no unit */
             return false;
         unit = i < length ? unit_seconds(text[i++]) : 1;
         if (unit == 0 || unit >= last)

@@ -28,13 +28,13 @@
 static int place_files(posix_spawn_file_actions_t *actions, int socket)
 {
     int r = posix_spawn_file_actions_init(actions);
-    if (r != 0)
+    if (r)
         return -r;
-    for (int fd = 0; r == 0 && fd <= 2; fd++)
+    for (int fd = 0; !r && fd <= 2; fd++)
         r = posix_spawn_file_actions_addopen(actions, fd, "/dev/null", O_RDWR, 0);
-    if (r == 0)
+    if (!r)
         r = posix_spawn_file_actions_adddup2(actions, socket, DRIVER_FD);
-    if (r != 0)
+    if (r)
         posix_spawn_file_actions_destroy(actions);
     return -r;
 }
@@ -44,7 +44,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t all, none;
     int r = posix_spawnattr_init(attributes);
-    if (r != 0)
+    if (r)
         return -r;
     sigfillset(&all);
     sigemptyset(&none);
@@ -67,7 +67,7 @@ static int spawn(const char *program, int socket, pid_t *ret_pid)
     if (r < 0)
         return r;
     r = set_attributes(&attributes);
-    if (r == 0) {
+    if (!r) {
         r = -posix_spawn(ret_pid, program, &actions, &attributes, arguments, environ);
         posix_spawnattr_destroy(&attributes);
     }

@@ -101,7 +101,7 @@ static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answe
     DIR *drm = opendir(path);
     if (!drm)
         return false;
-    for (struct dirent *entry; (entry = readdir(drm)) != NULL;) {
+    for (struct dirent *entry; (entry = readdir(drm));) {
         if (strncmp(entry->d_name, "card", 4) == 0 && is_number(entry->d_name + 4))
             read_card(dirfd(drm), entry->d_name, setup, answer);
     }
@@ -162,7 +162,7 @@ static void read_process(int proc, const char *name, const struct gpu_setup *set
     DIR *directory = fds >= 0 ? fdopendir(fds) : NULL;
     if (fds >= 0 && !directory)
         close(fds);
-    for (struct dirent *entry; directory && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
         ssize_t length = readlinkat(fds, entry->d_name, target, sizeof(target) - 1);
         target[length > 0 ? length : 0] = '\0';
         if (is_drm_node(target))
@@ -179,7 +179,7 @@ static void read_processes(const struct gpu_setup *setup, const struct usage_ans
     DIR *proc = opendir(setup->proc);
     if (!proc)
         return;
-    for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
+    for (struct dirent *entry; (entry = readdir(proc));) {
         if (is_number(entry->d_name) && strlen(entry->d_name) < 10)
             read_process(dirfd(proc), entry->d_name, setup, answer, clients);
     }

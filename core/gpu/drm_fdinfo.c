@@ -101,7 +101,7 @@ static struct region *find_region(struct regions *regions, struct span name)
             return &regions->region[i];
     }
     if (regions->count == REGIONS_MOST || name.size == 0 ||
-        name.size >= sizeof(regions->region[0].name) || memchr(name.at, '\0', name.size) != NULL)
+        name.size >= sizeof(regions->region[0].name) || memchr(name.at, '\0', name.size))
         return NULL;
     copy(regions->region[regions->count].name, sizeof(regions->region[0].name), name);
     return &regions->region[regions->count++];

@@ -27,15 +27,14 @@ static int tell_class(const struct gpu_node_search *search, const char *pci_path
     char path[PATH_MAX], name[NAME_MAX + 16];
     struct dirent **entries;
     int r = gpu_path(path, "%s/%s", pci_path, class_name);
-    if (r != 0)
+    if (r)
         return r;
     int count = scandir(path, &entries, NULL, compare_names);
     if (count < 0)
         return 0; /* it has none */
     for (int i = 0; i < count; i++) {
         const char *entry = entries[i]->d_name;
-        if (r == 0 &&
-            (gpu_is_numbered(entry, prefixes[0]) || gpu_is_numbered(entry, prefixes[1]))) {
+        if (!r && (gpu_is_numbered(entry, prefixes[0]) || gpu_is_numbered(entry, prefixes[1]))) {
             snprintf(name, sizeof(name), "%s/%s", below, entry);
             r = gpu_node_found(search, false, name);
         }
@@ -68,11 +67,11 @@ int drm_nodes(const struct gpu_node_search *search)
         return 0;
     int r = gpu_path(path, "%s/bus/pci/devices/%04x:%02x:%02x.%x", search->roots.sys, pci[0],
                      pci[1], pci[2], pci[3]);
-    if (r == 0)
+    if (!r)
         r = tell_class(search, path, "drm", "dri", drm);
-    if (r == 0)
+    if (!r)
         r = tell_class(search, path, "accel", "accel", accel);
-    if (r == 0 && has_vendor(path, VENDOR_AMD))
+    if (!r && has_vendor(path, VENDOR_AMD))
         r = gpu_node_found(search, true, "kfd");
     return r;
 }

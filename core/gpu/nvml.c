@@ -73,7 +73,7 @@ static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
     unsigned count = 0;
     int r = nvml->library.device_count(&count);
 
-    if (r != 0)
+    if (r)
         return r;
     for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
         nvml->device[i].handle = NULL;
@@ -112,12 +112,12 @@ static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
         return false;
     nvml->loaded = true;
     r = nvml->library.init();
-    if (r != 0 && r != NVML_DRIVER_NOT_LOADED)
+    if (r && r != NVML_DRIVER_NOT_LOADED)
         say(nvml, nvml->note, "does not start", r);
-    if (r == 0 && (r = find_devices(nvml, setup)) != 0)
+    if (!r && (r = find_devices(nvml, setup)) != 0)
         say(nvml, nvml->note, "does not tell its devices", r);
-    nvml->ready = r == 0;
-    if (r != 0)
+    nvml->ready = !r;
+    if (r)
         nvml->retry_ns = now_ns + setup->retry_ms * INT64_C(1000000);
     return nvml->ready;
 }
@@ -185,7 +185,7 @@ static int read_list(const struct nvml *nvml, const struct nvml_list *list, uint
     int r = list->ask ? fetch_list(list, nvml->device[device].handle, &raw, &count)
                       : NVML_NOT_SUPPORTED;
 
-    for (unsigned i = 0; r == 0 && i < count; i++) {
+    for (unsigned i = 0; !r && i < count; i++) {
         const struct nvml_process_v1 *v1 = raw;
         const struct nvml_process *v3 = raw;
         r = list->v1 ? add_process(&mine, device, v1[i].pid, v1[i].used)
@@ -193,7 +193,7 @@ static int read_list(const struct nvml *nvml, const struct nvml_list *list, uint
     }
     free(raw);
     usage_rows_merge(&mine, USAGE_SUM);
-    for (size_t i = 0; r == 0 && i < mine.count; i++)
+    for (size_t i = 0; !r && i < mine.count; i++)
         r = usage_rows_add(rows, &mine.row[i]);
     usage_rows_free(&mine);
     return r == NVML_NOT_SUPPORTED ? 0 : r;
@@ -271,7 +271,7 @@ static int read_processes(struct nvml *nvml, uint32_t index, struct usage_rows *
     struct usage_rows mine = {0};
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < NVML_LISTS; i++)
+    for (size_t i = 0; !r && i < NVML_LISTS; i++)
         r = read_list(nvml, &nvml->library.list[i], index, &mine);
     usage_rows_merge(&mine, USAGE_MAX);
     for (size_t i = 0; i < mine.count; i++) {
@@ -280,7 +280,7 @@ static int read_processes(struct nvml *nvml, uint32_t index, struct usage_rows *
         mine.row[i].busy_ns = old ? old->busy_ns : 0;
     }
     count_busy(nvml, index, &mine);
-    for (size_t i = 0; r == 0 && i < mine.count; i++)
+    for (size_t i = 0; !r && i < mine.count; i++)
         r = usage_rows_add(rows, &mine.row[i]);
     usage_rows_free(&mine);
     return r;
@@ -292,17 +292,17 @@ static void read_device(struct nvml *nvml, uint32_t index, struct usage_device *
     int r = read_memory(nvml, nvml->device[index].handle, &answer->used_bytes);
     size_t before = rows->count;
 
-    if (r == 0 && answer->used_bytes > INT64_MAX)
+    if (!r && answer->used_bytes > INT64_MAX)
         r = -ERANGE;
-    answer->known = r == 0;
-    if (r != 0) {
+    answer->known = !r;
+    if (r) {
         answer->used_bytes = 0;
         say(nvml, answer->note, "does not tell what is used", r);
         nvml->ready = false; /* the device may be another one when it is back */
         return;
     }
     r = read_processes(nvml, index, rows);
-    if (r != 0) {
+    if (r) {
         rows->count = before;
         say(nvml, answer->note, "does not tell which processes use the device", r);
     }

@@ -30,7 +30,7 @@ static bool read_value(const char *path, const char *key, char *value, size_t si
 
     if (!file)
         return false;
-    while (!found && fgets(line, sizeof(line), file) != NULL) {
+    while (!found && fgets(line, sizeof(line), file)) {
         const char *rest = line + length;
         if (strncmp(line, key, length) != 0)
             continue;
@@ -61,12 +61,12 @@ static int find_minor(const struct gpu_node_search *search, unsigned *ret_minor)
     char directory[PATH_MAX], path[PATH_MAX], value[16], *end;
     struct dirent *entry;
     int r = gpu_path(directory, GPUS, search->roots.proc);
-    DIR *gpus = r == 0 ? opendir(directory) : NULL;
+    DIR *gpus = !r ? opendir(directory) : NULL;
 
     if (!gpus)
-        return r != 0 ? r : -ENOENT;
+        return r ? r : -ENOENT;
     r = -ENOENT;
-    while (r == -ENOENT && (entry = readdir(gpus)) != NULL) {
+    while (r == -ENOENT && (entry = readdir(gpus))) {
         if (entry->d_name[0] == '.' ||
             gpu_path(path, "%s/%s/information", directory, entry->d_name) ||
             !is_device(search->device, entry->d_name, path) ||
@@ -87,11 +87,11 @@ int nvml_nodes(const struct gpu_node_search *search)
     unsigned minor;
     int r = find_minor(search, &minor);
 
-    if (r != 0)
+    if (r)
         return r == -ENOENT ? 0 : r;
     snprintf(name, sizeof(name), "nvidia%u", minor);
     r = gpu_node_found(search, false, name);
-    for (size_t i = 0; r == 0 && i < sizeof(shared) / sizeof(shared[0]); i++)
+    for (size_t i = 0; !r && i < sizeof(shared) / sizeof(shared[0]); i++)
         r = gpu_node_found(search, true, shared[i]);
     return r;
 }
@@ -130,7 +130,7 @@ static int count_entries(const char *path, const char *prefix)
     int count = 0;
     if (!directory)
         return -1;
-    while ((entry = readdir(directory)) != NULL) {
+    while ((entry = readdir(directory))) {
         const char *rest = entry->d_name + strlen(prefix);
         if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 && *rest >= '0' && *rest <= '9')
             count++;

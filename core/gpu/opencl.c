@@ -64,7 +64,7 @@ static void tell(const struct opencl_search *search)
 static void look_for_layer(const struct opencl_search *search, const char *layer)
 {
     struct gpu_list *list = search->list;
-    list->layered = dlopen(layer, RTLD_NOW | RTLD_NOLOAD) != NULL;
+    list->layered = dlopen(layer, RTLD_NOW | RTLD_NOLOAD) ? 1 : 0;
     if (list->layered || search->platform_count == 0)
         return;
     size_t length = strlen(list->note);

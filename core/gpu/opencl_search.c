@@ -56,7 +56,7 @@ static bool has_extension(const struct opencl_functions *cl, cl_device_id id, co
     static char extensions[16384];
     size_t length = strlen(name);
     device_text(cl, id, CL_DEVICE_EXTENSIONS, extensions, sizeof(extensions));
-    for (const char *at = extensions; (at = strstr(at, name)) != NULL; at += length) {
+    for (const char *at = extensions; (at = strstr(at, name)); at += length) {
         if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
             return true;
     }
@@ -236,12 +236,12 @@ static void search_platform(struct opencl_search *search, uint32_t platform, cl_
 
     cl->platform_info(search->platforms[platform], CL_PLATFORM_NAME, sizeof(text) - 1, text, NULL);
     clean(name, sizeof(name), text, sizeof(text));
-    cl_int rc = cl->devices(search->platforms[platform], type, room, ids, &count);
-    if (rc != CL_SUCCESS && rc != CL_DEVICE_NOT_FOUND)
+    cl_int r = cl->devices(search->platforms[platform], type, room, ids, &count);
+    if (r != CL_SUCCESS && r != CL_DEVICE_NOT_FOUND)
         snprintf(search->list->note, sizeof(search->list->note),
                  "the OpenCL platform \"%s\" does not say which devices it has (error %d)", name,
-                 rc);
-    if (rc != CL_SUCCESS)
+                 r);
+    if (r != CL_SUCCESS)
         return;
     for (cl_uint i = 0; i < count && i < room; i++)
         add_device(search, platform, name, ids[i]);

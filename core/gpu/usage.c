@@ -81,7 +81,7 @@ int usage_reader_new(const struct gpu_device *devices, uint32_t count,
         snprintf(identity->pci, sizeof(identity->pci), "%s", devices[i].pci);
     }
     int r = take_options(reader, options ? options : &defaults);
-    if (r == 0)
+    if (!r)
         r = open_files(reader);
     if (r < 0) {
         usage_reader_free(reader);
@@ -202,7 +202,7 @@ static void put_question(struct usage_reader *reader)
         end_child(reader, NOBODY, true); /* it was idle, and is going */
     if (reader->child.pid == 0) {
         r = start(reader);
-        if (r == 0 && !driver_child_send(&reader->child, &question, sizeof(question)))
+        if (!r && !driver_child_send(&reader->child, &question, sizeof(question)))
             r = -EPIPE;
     }
     if (r < 0) {

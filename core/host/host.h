@@ -2,8 +2,8 @@
 /*
  * The host thread: the thread that deals with programs in the loop's stead, because
  * whatever touches processes and drivers can block. It owns the process tracker (who
- * belongs to a partition), the usage reader (what drivers tell), the ladder (what happens to
- * processes at the end), the gate (who can open device nodes) and the watchdog. The loop and the
+ * belongs to a partition), the usage reader (what drivers tell), the termination of processes
+ * at the end, access to device nodes, and the watchdog. The loop and the
  * committer give it work items; what it finds out comes back as results, which the loop takes when
  * host_fd is readable. It must not know the tree, the engine or FUSE.
  */
@@ -50,8 +50,8 @@ int host_fd(const struct host *host);
 
 /* -- work items; any thread ------------------------------------------------------ */
 
-/* Somebody wrote a process to `procs`: it is to belong to partition `id`. The
- * answer comes as RESULT_JOINED with the same `tag`. */
+/* A process that was written to `procs` is to belong to partition `id`. The answer
+ * comes as RESULT_JOINED with the same `tag`. */
 struct host_join {
     uint64_t tag;
     uint64_t id;
@@ -61,7 +61,7 @@ struct host_join {
     bool admin;
 };
 int host_join(struct host *host, const struct host_join *join);
-/* Somebody reads: RESULT_LOOKED for partition `id` is wanted; HOST_USAGE: RESULT_SAMPLED
+/* For a reader: RESULT_LOOKED for partition `id` is wanted; HOST_USAGE: RESULT_SAMPLED
  * with a sample of the drivers not much older than now_ns. 0, or -ENOMEM or -EAGAIN (too
  * much is asked): there will be none. */
 #define HOST_USAGE UINT64_MAX

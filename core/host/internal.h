@@ -76,6 +76,8 @@ void host_report(struct host *host, struct host_result *result);
  * the host. */
 void host_note(void *context, const struct partition *partition, const char *word,
                const char *details);
+/* begin.c: opens everything. 0 or -errno. */
+int host_begin(struct host *host);
 /* warn.c: sends the signal that comes with a warning, and tells. */
 void host_warn(struct host *host, const struct partition *partition);
 /* join.c: does what was asked, and reports the outcome with `answer`. */

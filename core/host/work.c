@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So many work items, and nobody is asked to look any more: a reader is shown what was
- * seen last. While the host thread is held up, readers ask again and again. */
+/* With so many work items waiting, refuse further looks: readers are shown what was seen
+ * last. While the host thread is held up, readers ask again and again. */
 #define LOOK_MAX 4096
 
 /* -- results ------------------------------------------------------------------------ */
@@ -118,8 +118,8 @@ int host_policy(struct host *host, const struct host_policy *policy)
     return 0;
 }
 
-/* Whether these events are to be told in this pass. A closed file is told of in both:
- * what was changed before it may be durable, and told, after it. */
+/* Whether events of this kind belong to this pass. A closed file belongs to both: changes
+ * made before it may become durable, and be passed on, after it. */
 static bool is_told(enum event_kind kind, bool certain)
 {
     if (kind == EVENT_SETTING || kind == EVENT_NOTE)

@@ -142,7 +142,7 @@ static int each_below(const struct cgroup *cgroup, const char *path,
         fd_close(fd);
         return fd == -ENOENT || fd == -ENODEV || fd == -ENAMETOOLONG ? 0 : fd < 0 ? fd : -ENOMEM;
     }
-    for (struct dirent *entry; !r && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; !r && (entry = readdir(directory));) {
         if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
             strcmp(entry->d_name, "..") == 0)
             continue;

@@ -102,7 +102,7 @@ static int read_all(struct scan *scan)
         return r;
     }
     long before = last_pid(scan->ptree);
-    for (struct dirent *entry; !r && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; !r && (entry = readdir(directory));) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
             continue;
         if (procfs_stat_read(scan->ptree->proc_fd, atoi(entry->d_name), &stat) == 0)

@@ -37,7 +37,7 @@ int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *
         if (slash)
             *slash++ = '/';
     }
-    if (error == 0 && realpath(directory, ret) == NULL)
+    if (error == 0 && !realpath(directory, ret))
         error = errno;
     if (error == 0 && strlen(ret) + sizeof(NEW_FILE) + 16 > PATH_MAX)
         error = ENAMETOOLONG;
@@ -255,7 +255,7 @@ int sqlite_copy(const char *directory, char ret_directory[PATH_MAX])
 
     for (size_t i = 0; r < 0 && i < ARRAY_COUNT(places); i++) {
         join(ret_directory, places[i], "chronosfs-XXXXXX");
-        if (mkdtemp(ret_directory) == NULL)
+        if (!mkdtemp(ret_directory))
             continue;
         r = copy_both(directory, ret_directory);
         if (r < 0)

@@ -321,7 +321,7 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
         r = load_lines(store, sink, message);
     if (!r)
         r = load_replies(store, sink, message);
-    if (r != 0)
+    if (r)
         return r;
     store->loaded = *clock;
     /* The file is accepted: from here on it may be written. */

@@ -49,7 +49,7 @@ static int make_all(const char *path)
 {
     char part[PATH_MAX];
     snprintf(part, sizeof(part), "%s", path);
-    for (char *slash = part + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+    for (char *slash = part + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST && access(part, F_OK) != 0)
             return -errno;

@@ -15,7 +15,7 @@
 
 /* No batch is larger, so that none is answered late because of the others. */
 #define BATCH_MAX 4096u
-/* What nobody waits for (expiries) is tried again this long after a failure. */
+/* Without a waiting client (expiries), try again this long after a failure. */
 #define RETRY_S 1
 
 struct queue {
@@ -38,7 +38,7 @@ struct committer {
     int64_t retention_ns;
     uint64_t first_line_seq;
     bool stop, busy, has_failed, retrying;
-    struct timespec retry; /* when what nobody waits for is tried again */
+    struct timespec retry; /* when to try again without a waiting client */
     struct message message;
 };
 
@@ -176,7 +176,7 @@ static int commit(struct committer *committer, const struct change *changes,
     return r;
 }
 
-/* Whoever gets an answer must not find the state before it remembered. */
+/* The kernel forgets the old state before the answer leaves. */
 static void finish(struct committer *committer, struct change *changes)
 {
     for (struct change *c = changes; c; c = c->next) {
@@ -200,11 +200,11 @@ static bool wait_for_work(struct committer *committer)
     }
     if (!committer->retrying || committer->stop)
         return true;
-    /* After a failure somebody's request is tried at once, expiries not. */
+    /* After a failure a request is tried at once, expiries are not. */
     for (const struct change *c = committer->queue.first; c; c = c->next)
         if (c->reply.kind != REPLY_NONE)
             return true;
-    /* From the failure on: what comes meanwhile must not put it off again and again. */
+    /* Counted from the failure: new changes must not put it off again and again. */
     return pthread_cond_timedwait(&committer->wake, &committer->lock, &committer->retry) ==
            ETIMEDOUT;
 }

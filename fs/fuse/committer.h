@@ -36,7 +36,7 @@ struct change {
     size_t usage_count;
     struct reply reply;
     uint64_t unique, result;   /* of the request, and what its answer was */
-    uint32_t uid;              /* who is told when it fails */
+    uint32_t uid;              /* the user whose status says so when it fails */
     bool after_resent;         /* when it was decided every repeated request had been read */
     uint64_t fh;               /* whose read-back is taken back when it fails; 0 none */
     struct store_item items[]; /* one an event; their lines lie behind them */
@@ -54,7 +54,7 @@ struct session;
 struct committer_start {
     struct store *store; /* borrowed, as link and host thread: all must outlive it */
     struct session *session;
-    struct host *host; /* is told what is durable; NULL: nobody */
+    struct host *host; /* hears what is durable; may be NULL */
     uint64_t mount_id;
     const struct store_reply *replies; /* copied: answers the last worker may not have given */
     size_t reply_count;

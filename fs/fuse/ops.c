@@ -18,7 +18,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
     conn->max_write = SESSION_WRITE_MAX;
-    /* Whoever writes waits for us: who it is, is looked up by its pid (caller.c). */
+    /* A writer must wait for us: it is looked up by its pid (caller.c). */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
                               FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA);
@@ -149,7 +149,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (!reply_enter(req, ino, &query))
         return;
     query.fi = fi;
-    /* Who only writes is not shown anything. */
+    /* A file opened only to be written shows nothing. */
     if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_look(&query, answer_open))
         answer_open(&query);
 }

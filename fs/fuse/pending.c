@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that wait for the host thread. It alone knows what processes do now: who reads
- * that (`procs`, `memory_used`) waits for its look, well under a millisecond, and is shown
- * what was last seen when the host thread is held up. It alone makes processes members: a
- * write to `procs` waits for that. Moving a process can take the kernel long, so each user
+ * Requests that wait for the host thread. It alone knows what processes do now: a reader of
+ * `procs` or `memory_used` waits for its look, well under a millisecond, and is shown what
+ * was last seen when the host thread is held up. It alone makes processes members: a write
+ * to `procs` waits for that. Moving a process can take the kernel long, so each user
  * has a few with the host thread at a time: a user who queues thousands delays only itself.
  *
  * Every request is answered: in time, or when its patience ends, because a program that
@@ -181,7 +181,7 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
                                        .writer_pid = write->caller.pid,
                                        .uid = write->caller.uid,
                                        .admin = write->caller.admin};
-    /* Whatever comes of its grant, this number is nobody else's. */
+    /* The number is not used again, even if the grant cannot be made durable. */
     struct shared *shared = server->tree.shared;
     if (pending->join.id >= shared->next_id)
         shared->next_id = pending->join.id + 1;

@@ -18,8 +18,8 @@ unsigned poll_find(struct tree *tree, const struct node *node, const struct file
     return 0;
 }
 
-/* Wakes a poller with news. Whoever still waits afterwards asks again. */
-static bool wake_if_news(void *context, struct shared_handle *slot)
+/* Wakes a poller when there is something new; one that waits on asks again. */
+static bool wake_if_new(void *context, struct shared_handle *slot)
 {
     struct server *server = context;
     struct node node;
@@ -33,7 +33,7 @@ static bool wake_if_news(void *context, struct shared_handle *slot)
 static void wake_file(struct server *server, enum dir_kind dir, uint64_t object, const char *file)
 {
     struct node node = {.dir = dir, .object = object, .file = tree_node_hash(file)};
-    handles_wake(&server->handles, tree_node_id(&node), wake_if_news, server);
+    handles_wake(&server->handles, tree_node_id(&node), wake_if_new, server);
 }
 
 void poll_wake(struct server *server, const struct engine_event *events)

@@ -248,11 +248,12 @@ int recover_state(struct server *server)
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
-    /* A grant that was taken back leaves its number; not to who joined in between. */
+    /* The number of a grant that was taken back is not given out again if a process was to
+     * join it. */
     engine_restore_counters(tree->engine, tree->shared->next_id, 0);
     if (counters.mount_id != tree->shared->mount_id)
         server->reply_count = 0; /* of another mount: its requests are answered */
-    /* Who holds something is found by name from the first request on. */
+    /* Users with partitions are found by name from the first request on. */
     uint32_t uid;
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);

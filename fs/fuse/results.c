@@ -14,7 +14,7 @@
 /* So long a worker that stops waits for processes to join. */
 #define FINISH_NS NS_PER_SECOND
 
-/* What a driver tells of a partition; one that ended meanwhile needs no entry. */
+/* What a driver tells of a partition; one that has ended needs no entry. */
 static void used(struct tree *tree, const struct host_result *result)
 {
     if (!engine_find(tree->engine, result->id))
@@ -24,8 +24,8 @@ static void used(struct tree *tree, const struct host_result *result)
         log_say("not enough memory to note what p%llu uses", (unsigned long long)result->id);
 }
 
-/* What the watchdog found is in the daemon's log too: that of events is short, and
- * whoever does much there pushes others' lines out. */
+/* Violations go to the daemon's log too: the log of events is short, and one busy user
+ * can push the lines of others out. */
 static void log_violation(const struct host_result *result)
 {
     if (strstr(result->note.word, "unmanaged") || strstr(result->note.word, "over-limit"))

@@ -148,7 +148,7 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
                    const char *message);
 /* Attributes in the kernel's form. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
-/* What the kernel is told of a node. 0 or -errno. */
+/* A node as the kernel's answer to a look-up. 0 or -errno. */
 int reply_fill_entry(const struct query *query, const struct node *node,
                      struct fuse_entry_param *ret_entry);
 /* The part of a text that was asked for. */
@@ -159,7 +159,7 @@ void reply_text(const struct query *query, const char *text, size_t length);
 /* Reads the clocks and ends what is up. Call it before anything is decided. */
 void submit_tick(struct server *server);
 /* Sends what the engine did since the last call on its way to disk; `answer` (copied; NULL:
- * nobody waits) leaves when that is durable. */
+ * no client waits) leaves when that is durable. */
 void submit_events(struct server *server, const struct change *answer);
 /* Takes back what could not be made durable and refuses it. */
 void submit_handle_failure(struct server *server);

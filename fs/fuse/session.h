@@ -54,7 +54,7 @@ bool session_has_epochs(const struct session *session);
 void session_forget_names(struct session *session);
 /* The kernel forgets the attributes of a node. Takes no lock there. Any thread. */
 void session_forget_node(struct session *session, uint64_t node_id);
-/* Wakes whoever polls the open file that the kernel calls `kh`. */
+/* Wakes the pollers of the open file that the kernel calls `kh`. */
 int session_notify_poll(struct session *session, uint64_t kh);
 
 #endif

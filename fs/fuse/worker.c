@@ -37,7 +37,7 @@ static bool is_alive(void *context, uint64_t id)
 }
 
 /* SIGTERM and SIGHUP come as input like everything else. Before any thread is
- * started: each has a mask of its own, taken from who starts it. */
+ * started: each has a mask of its own, taken from the thread that starts it. */
 static int open_signals(struct server *server)
 {
     sigset_t set;

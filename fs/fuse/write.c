@@ -42,7 +42,7 @@ static struct request_context begin_unseen(fuse_req_t req)
     return context;
 }
 
-/* The same, having looked up who the caller is. */
+/* The same, with the caller looked up. */
 static struct request_context begin(fuse_req_t req)
 {
     struct request_context context = begin_unseen(req);
@@ -102,8 +102,8 @@ static int check_line(const char *data, size_t size, size_t *ret_length, struct 
     return 0;
 }
 
-/* Whoever writes must be who opened: a privileged program that was handed the
- * descriptor must not be made to write for somebody. */
+/* The writer must be the opener: a privileged program that was handed the descriptor must
+ * not be made to write for another user. */
 static int check_writer(struct tree *tree, const struct node *node, struct write *write,
                         const struct shared_handle *handle)
 {
@@ -210,7 +210,7 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
     }
     struct server *server = fuse_req_userdata(req);
     const struct file_row *row = tree_row(&server->tree, &node);
-    /* The rights of a lent file are its opener's: it does not matter who writes. */
+    /* The rights of a lent file are its opener's: the writer does not matter. */
     struct request_context context = row && row->lent ? begin_unseen(req) : begin(req);
     struct write write = {.node = &node,
                           .caller = context.caller,

@@ -15,10 +15,11 @@ struct words {
     size_t length;
 };
 
+/* `word` may be NULL where it does not hold. */
 static void add(struct words *words, bool holds, const char *word)
 {
-    size_t length = strlen(word);
-    if (!holds || words->length + length + 2 > sizeof(words->text))
+    size_t length = holds ? strlen(word) : 0;
+    if (!length || words->length + length + 2 > sizeof(words->text))
         return;
     if (words->length)
         words->text[words->length++] = ',';

@@ -80,7 +80,7 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 name=a/b", "a/b"},
         {"0.5 3600 name=a,b", "a,b"},
         {"0.5 3600 on_expiry=suspend", "write none, term or kill"},
-        {"0.5 3600 on_expiry=", "on_expiry=none|term|kill"},
+        {"0.5 3600 on_expiry=", "on_expiry=none/term/kill"},
         {"0.5 3600 on_expiry=KILL", "\"KILL\" is not something"},
         {"0.5 3600 grace", "grace=SECONDS"},
         {"0.5 3600 grace=max", "not a duration"},
