@@ -9,7 +9,6 @@
 #include "core/base/clock.h"
 #include "core/gpu/driver.h"
 
-#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
