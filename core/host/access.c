@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may open which device node; see gating.h. */
+/* Access to device nodes; see access.h. */
 #include "access.h"
 
+#include "core/base/array.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
-
+#include "core/base/ns.h"
 #include "core/devacl/devacl.h"
+#include "core/engine/engine.h"
 #include "core/gpu/nodes.h"
 
 #include <errno.h>
@@ -14,24 +17,23 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define SECOND_NS INT64_C(1000000000)
-/* Nodes are looked at so often though nobody told of a change: a watch can fail. */
-#define RECHECK_NS (60 * SECOND_NS)
-/* Who makes a node sets its mode a moment later. A node that entered the gate before
- * would get back the wrong one in the end. */
-#define SETTLE_NS (SECOND_NS / 5)
-/* Somebody who opens a node again and again is told of once in so long. */
-#define TELL_NS   (60 * SECOND_NS)
+/* Nodes are checked this often without any notice of a change, because a watch can fail. */
+#define RECHECK_NS (60 * NS_PER_SECOND)
+/* A new node gets its mode a moment after it was made. Closed earlier, it would be restored
+ * to the wrong mode in the end. */
+#define SETTLE_NS (NS_PER_SECOND / 5)
+/* Repeated changes of nodes are reported at most once in this time. */
+#define TELL_NS   (60 * NS_PER_SECOND)
 #define NODES_MAX 512
 
-/* A node, and the devices that told it: bit i for device i. */
+/* A node, and the devices that use it: bit i for device i. */
 struct access_node {
     char path[DEVACL_PATH_MAX];
     uint64_t devices;
     bool own; /* of one device alone */
 };
 
-/* Somebody who may open the nodes of a device. */
+/* A user or group that may open the nodes of a device. */
 struct holder {
     uint32_t device, id;
     bool is_group;
@@ -41,14 +43,14 @@ struct access {
     struct access_start start;
     struct devacl *devacl; /* NULL: not opened yet, or cannot be */
     bool on, dirty;
-    int64_t scan_ns; /* when to look at the nodes again; INT64_MAX: never */
-    int64_t told_ns; /* when a change by others was told last; 0: never */
+    int64_t scan_ns; /* when to find the nodes again; INT64_MAX: never */
+    int64_t told_ns; /* when a change by others was reported last; 0: never */
     int watch_fd;
     struct access_node *nodes;
     size_t node_count;
     struct holder *holders; /* sorted, each once */
     size_t holder_count, holder_capacity;
-    uint64_t held; /* devices whose own nodes are in the gate */
+    uint64_t held; /* devices whose own nodes are closed to all but holders */
     char why[MESSAGE_MAX];
 };
 
@@ -64,20 +66,7 @@ int access_new(const struct access_start *start, struct access **ret_access)
     return 0;
 }
 
-struct access *access_free(struct access *access)
-{
-    if (!access)
-        return NULL;
-    devacl_free(access->devacl);
-    if (access->watch_fd >= 0)
-        close(access->watch_fd);
-    free(access->nodes);
-    free(access->holders);
-    free(access);
-    return NULL;
-}
-
-/* What is wrong from now on; said when it is something new. */
+/* Sets the reason and logs one that is new. */
 static void set_why(struct access *access, const char *message)
 {
     if (*message && strcmp(message, access->why) != 0)
@@ -85,7 +74,7 @@ static void set_why(struct access *access, const char *message)
     snprintf(access->why, sizeof(access->why), "%s", message);
 }
 
-/* -- which nodes there are ---------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------- */
 
 struct finding {
     struct access *access;
@@ -121,7 +110,7 @@ static void find_nodes(struct access *access)
         gpu_nodes(&access->start.devices[finding.device], NULL, found, &finding);
 }
 
-/* -- who may open them ----------------------------------------------------------------- */
+/* -- holders ----------------------------------------------------------------- */
 
 static int compare_holders(const void *one, const void *other)
 {
@@ -135,14 +124,8 @@ static int compare_holders(const void *one, const void *other)
 
 static int add_holder(struct access *access, uint32_t device, uint32_t id, bool is_group)
 {
-    if (access->holder_count == access->holder_capacity) {
-        size_t capacity = access->holder_capacity ? access->holder_capacity * 2 : 64;
-        struct holder *holders = realloc(access->holders, capacity * sizeof(*holders));
-        if (!holders)
-            return -ENOMEM;
-        access->holders = holders;
-        access->holder_capacity = capacity;
-    }
+    if (array_reserve(access->holders, access->holder_capacity, access->holder_count + 1))
+        return -ENOMEM;
     access->holders[access->holder_count++] = (struct holder){device, id, is_group};
     return 0;
 }
@@ -152,7 +135,8 @@ static int find_holders(struct access *access)
     const struct allocation *allocation;
     int r = 0;
     access->holder_count = 0;
-    for (size_t at = 0; !r && (allocation = allocations_next(access->start.allocations, &at));) {
+    for (uint64_t id = 0; !r && (allocation = allocations_after(access->start.allocations, id));
+         id = allocation->id) {
         if (allocation->device >= GPU_DEVICE_MAX)
             continue;
         r = add_holder(access, allocation->device, allocation->uid, false);
@@ -203,14 +187,14 @@ static int apply(struct access *access, struct message *message)
         }
         r = devacl_apply(access->devacl, wanted, access->node_count, message);
     } else {
-        message_set(r, message, "not enough memory for the gate: device nodes stay as they are");
+        message_set(r, message, "out of memory: the device nodes stay as they are");
     }
     free(wanted);
     free(ids);
     return r;
 }
 
-/* Opened when it is needed first: also to see whether a daemon left something. */
+/* Opens it when it is first needed, which also finds the nodes that a daemon left closed. */
 static bool open_devacl(struct access *access)
 {
     const struct devacl_options options = {.state_dir = access->start.state_dir};
@@ -225,30 +209,30 @@ static bool open_devacl(struct access *access)
     return !r;
 }
 
-static void tell_changed(void *context, const char *path, const char *message)
+static void report_change(void *context, const char *path, const char *message)
 {
     struct access *access = context;
     char details[128];
     log_say("%s; only holders of partitions can open it again", message);
     snprintf(details, sizeof(details), "node=%.100s", path);
-    access->start.note(access->start.context, "node-changed", details);
+    access->start.note(access->start.context, 0, ENGINE_DEVICE_ANY, "node-changed", details);
 }
 
-static void tell_changes(struct access *access, int64_t now_ns)
+static void report_changes(struct access *access, int64_t now_ns)
 {
     bool tell = !access->told_ns || now_ns - access->told_ns >= TELL_NS;
-    if (devacl_check(access->devacl, tell ? tell_changed : NULL, access) && tell)
+    if (devacl_check(access->devacl, tell ? report_change : NULL, access) && tell)
         access->told_ns = now_ns;
 }
 
-/* What is wrong although the gate could do its work. */
+/* The reasons why nodes that are closed do not keep everybody out. */
 static void find_weakness(const struct access *access, struct message *message)
 {
     message->text[0] = '\0';
     if (!access->node_count)
         message_set(0, message,
-                    "the gate finds no device nodes of these devices: "
-                    "everybody can use them as before");
+                    "no device nodes of these devices were found: everybody can use them "
+                    "as before");
     else
         gpu_nodes_reopened(NULL, message);
 }
@@ -256,12 +240,12 @@ static void find_weakness(const struct access *access, struct message *message)
 static void hold(struct access *access, int64_t now_ns, bool scan)
 {
     struct message message = {""};
-    tell_changes(access, now_ns); /* before they are mended */
+    report_changes(access, now_ns); /* before apply undoes them */
     if (scan)
         find_nodes(access);
     int r = find_holders(access);
     if (r)
-        message_set(r, &message, "not enough memory for the gate: nobody new gets in");
+        message_set(r, &message, "out of memory: the device nodes admit no new holder");
     else
         r = apply(access, &message);
     access->held = 0;
@@ -281,24 +265,22 @@ static void let_go(struct access *access, int64_t now_ns)
     access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
 }
 
-/* -- noticing what others do ---------------------------------------------------------------- */
+/* -- changes by others ---------------------------------------------------------------- */
 
 static void watch(struct access *access)
 {
     static const char *const directories[] = {"/dev", "/dev/dri", "/dev/accel"};
     if (access->watch_fd < 0)
         access->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
-        if (access->watch_fd >= 0) /* what is not there is no harm: there is RECHECK_NS */
+    for (size_t i = 0; i < ARRAY_COUNT(directories); i++)
+        if (access->watch_fd >= 0) /* a missing one is no error: RECHECK_NS */
             inotify_add_watch(access->watch_fd, directories[i],
                               IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 }
 
 static void unwatch(struct access *access)
 {
-    if (access->watch_fd >= 0)
-        close(access->watch_fd);
-    access->watch_fd = -1;
+    access->watch_fd = fd_close(access->watch_fd);
 }
 
 static bool is_node(const struct access *access, const char *name)
@@ -315,7 +297,7 @@ static void plan(struct access *access, int64_t at_ns)
         access->scan_ns = at_ns;
 }
 
-/* Takes in what happened in the directories of the nodes. */
+/* Reads what happened in the directories of the nodes. */
 static void notice(struct access *access, int64_t now_ns)
 {
     _Alignas(struct inotify_event) char data[4096];

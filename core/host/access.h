@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate, as the host thread drives it: finds out which device nodes there are, lets
- * those open them who hold a partition (config/device_access), closes them again when somebody
- * else opened them, and puts everything back when it is switched off. Only one thread,
- * the host thread's, uses it. It must not know the engine nor processes.
+ * Access to device nodes (config/device_access): finds the nodes of the devices, lets the
+ * holders of partitions open them, closes a node again that something else opened, and
+ * restores everything when it is switched off. Only the host thread uses it. It must not know
+ * processes.
  *
  * The owner of a live partition may open the own nodes of its device and the nodes that
  * the devices of its vendor share; so may its group, if the partition's mode lets its
@@ -21,37 +21,34 @@
 
 struct access;
 
-/* Something for the log that is about no partition: its word, and details. */
-typedef void access_note_fn(void *context, const char *word, const char *details);
-
 struct access_start {
-    const struct gpu_device *devices; /* borrowed; their index is that of holdings */
+    const struct gpu_device *devices; /* borrowed; indexed as in allocations */
     uint32_t device_count;
     const char *state_dir;                 /* borrowed */
-    const struct allocations *allocations; /* borrowed: all live partitions */
-    access_note_fn *note;
+    const struct allocations *allocations; /* borrowed; of all live partitions */
+    /* A line for the log, about partition `id` (0: none) on `device` (or ENGINE_DEVICE_ANY). */
+    void (*note)(void *context, uint64_t id, uint32_t device, const char *word,
+                 const char *details);
     void *context;
 };
 
 /* 0 or -ENOMEM. Nothing is done before the first access_set. */
 int access_new(const struct access_start *start, struct access **ret_access);
-/* Leaves the nodes as they are; returns NULL. */
-struct access *access_free(struct access *access);
 
-/* What config/device_access says. Off also puts back what a daemon that died had closed. */
+/* Switches it on or off. Off also opens the nodes that a daemon closed before it died. */
 void access_set(struct access *access, bool on);
-/* Somebody came to hold a partition, or no longer does. */
+/* The holders of partitions have changed. */
 void access_touch(struct access *access);
-/* Does what is due: nothing, most of the time. now_ns: CLOCK_BOOTTIME. */
+/* Does what is due. now_ns: CLOCK_BOOTTIME. */
 void access_step(struct access *access, int64_t now_ns);
-/* When access_step must be called next; INT64_MAX never. */
+/* When access_step must be called next; INT64_MAX: never. */
 int64_t access_next_ns(const struct access *access);
-/* Readable when somebody did something to a node: access_step sees to it. -1: none. */
+/* Readable when something was done to a node: call access_step. -1: none. */
 int access_fd(const struct access *access);
 
 /* Whether only holders can open the nodes of a device now. */
 bool access_holds(const struct access *access, uint32_t device);
-/* What is wrong with the gate, as one message, or "". */
+/* Why nodes are not as they should be: one message, or "". */
 const char *access_why(const struct access *access);
 
 #endif

@@ -1,100 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds what now; see holdings.h. */
+/* Sets of partitions; see allocations.h. */
 #include "allocations.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* Where `id` is, or where it would be. */
-static size_t place(const struct allocations *allocations, uint64_t id)
+static int compare(const struct avl_node *a, const struct avl_node *b)
 {
-    size_t low = 0, high = allocations->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (allocations->list[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    uint64_t left = tree_entry_const(a, struct allocation, node)->id;
+    uint64_t right = tree_entry_const(b, struct allocation, node)->id;
+    return left < right ? -1 : left > right;
+}
+
+static const struct avl_kind by_id = {.compare = compare};
+
+static struct allocation *find(const struct allocations *allocations, uint64_t id)
+{
+    const struct allocation probe = {.id = id};
+    struct avl_node *node = avl_find(&allocations->avl, &probe.node);
+    return node ? tree_entry(node, struct allocation, node) : NULL;
 }
 
 const struct allocation *allocations_find(const struct allocations *allocations, uint64_t id)
 {
-    size_t at = place(allocations, id);
-    bool there = at < allocations->count && allocations->list[at].id == id;
-    return there && !allocations->list[at].dropped ? &allocations->list[at] : NULL;
+    return find(allocations, id);
 }
 
-/* Once half of the places are free, the list is closed up. */
-static void close_up(struct allocations *allocations)
+const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id)
 {
-    size_t to = 0;
-    if (allocations->dropped * 2 <= allocations->count)
-        return;
-    for (size_t from = 0; from < allocations->count; from++)
-        if (!allocations->list[from].dropped)
-            allocations->list[to++] = allocations->list[from];
-    allocations->count = to;
-    allocations->dropped = 0;
+    const struct allocation probe = {.id = id};
+    struct avl_node *node = avl_after(&allocations->avl, &probe.node);
+    return node ? tree_entry(node, struct allocation, node) : NULL;
 }
 
-static int grow(struct allocations *allocations)
+/* The allocation of a partition, added if it is not there; or NULL. */
+static struct allocation *find_or_add(struct allocations *allocations, uint64_t id)
 {
-    if (allocations->count < allocations->capacity)
-        return 0;
-    size_t capacity = allocations->capacity ? allocations->capacity * 2 : 64;
-    struct allocation *list = realloc(allocations->list, capacity * sizeof(*list));
-    if (!list)
-        return -ENOMEM;
-    allocations->list = list;
-    allocations->capacity = capacity;
-    return 0;
+    struct allocation *allocation = find(allocations, id);
+    if (allocation)
+        return allocation;
+    allocation = calloc(1, sizeof(*allocation));
+    if (!allocation)
+        return NULL;
+    allocation->id = id;
+    allocations->avl.kind = &by_id;
+    avl_insert(&allocations->avl, &allocation->node);
+    return allocation;
 }
 
-int allocations_copy(struct allocations *allocations, const struct allocation *allocation)
+int allocations_add(struct allocations *allocations, uint64_t id)
 {
-    size_t at = place(allocations, allocation->id);
-    if (at == allocations->count || allocations->list[at].id != allocation->id) {
-        int r = grow(allocations);
-        if (r)
-            return r;
-        memmove(&allocations->list[at + 1], &allocations->list[at],
-                (allocations->count - at) * sizeof(*allocations->list));
-        allocations->count++;
-    } else if (allocations->list[at].dropped) {
-        allocations->dropped--;
-    }
-    allocations->list[at] = *allocation;
-    return 0;
+    return find_or_add(allocations, id) ? 0 : -ENOMEM;
 }
 
 int allocations_put(struct allocations *allocations, const struct partition *partition)
 {
-    const struct allocation allocation = {.id = partition->id,
-                                          .memory_bytes = partition->shares[0].memory_bytes,
-                                          .device = partition->shares[0].device,
-                                          .uid = partition->uid,
-                                          .gid = partition->gid,
-                                          .mode = partition->mode};
-    return allocations_copy(allocations, &allocation);
+    struct allocation *allocation = find_or_add(allocations, partition->id);
+    if (!allocation)
+        return -ENOMEM;
+    allocation->memory_bytes = partition->shares[0].memory_bytes;
+    allocation->device = partition->shares[0].device;
+    allocation->uid = partition->uid;
+    allocation->gid = partition->gid;
+    allocation->mode = partition->mode;
+    return 0;
 }
 
 bool allocations_drop(struct allocations *allocations, uint64_t id)
 {
-    struct allocation *allocation = (struct allocation *)allocations_find(allocations, id);
+    struct allocation *allocation = find(allocations, id);
     if (!allocation)
         return false;
-    allocation->dropped = true;
-    allocations->dropped++;
-    close_up(allocations);
+    avl_remove(&allocations->avl, &allocation->node);
+    free(allocation);
     return true;
-}
-
-const struct allocation *allocations_next(const struct allocations *allocations, size_t *at)
-{
-    while (*at < allocations->count && allocations->list[*at].dropped)
-        ++*at;
-    return *at < allocations->count ? &allocations->list[(*at)++] : NULL;
 }

@@ -1,37 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Who holds what now, as much of it as the host thread needs: a sorted list, because ids
- * only rise and partitions are added at its end.
- */
+/* Sets of partitions, with what the host thread needs to know of each, in order of ids. */
 #ifndef CHRONOS_HOST_ALLOCATIONS_H
 #define CHRONOS_HOST_ALLOCATIONS_H
 
+#include "core/base/avl.h"
 #include "core/engine/partition.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct allocation {
+    struct avl_node node;
     uint64_t id; /* of the partition */
     uint64_t memory_bytes;
     uint32_t device, uid, gid, mode;
-    bool dropped; /* its place is used again later */
 };
 
+/* All zero: empty. */
 struct allocations {
-    struct allocation *list;
-    size_t count, capacity, dropped;
+    struct avl avl;
 };
 
-/* The holding of a partition, or NULL. Borrowed until the next change. */
+/* The allocation of a partition, or NULL. Borrowed until it is dropped. */
 const struct allocation *allocations_find(const struct allocations *allocations, uint64_t id);
-/* Adds a partition, or makes it what it is now. 0 or -ENOMEM. */
+/* The first allocation with an id above `id`, or NULL. */
+const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
+/* Adds a partition, or updates it. 0 or -ENOMEM. */
 int allocations_put(struct allocations *allocations, const struct partition *partition);
-int allocations_copy(struct allocations *allocations, const struct allocation *allocation);
-/* Takes a partition off; whether it was there. */
+/* Adds a partition of which only the id matters. 0 or -ENOMEM. */
+int allocations_add(struct allocations *allocations, uint64_t id);
+/* Drops a partition; whether it was there. */
 bool allocations_drop(struct allocations *allocations, uint64_t id);
-/* The holding after *at (start with 0), or NULL at the end. */
-const struct allocation *allocations_next(const struct allocations *allocations, size_t *at);
 
 #endif

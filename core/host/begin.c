@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the host thread begins: opens what it works with, and finds what a daemon before it
- * left of partitions; see host.h.
+ * The start of the host thread: opens what it uses, and finds the processes that were in
+ * partitions before the worker started.
  */
 #include "internal.h"
 
@@ -14,75 +14,34 @@
 #include <string.h>
 #include <unistd.h>
 
-/* -- telling -------------------------------------------------------------------- */
-
-/* A note of the watchdog or the gate; id 0: about no partition. */
-static void tell_police_note(void *context, uint64_t id, uint32_t device, const char *word,
-                             const char *details)
-{
-    const struct partition about = {
-        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
-    host_note(context, &about, word, details);
-}
-
-static void tell_access_note(void *context, const char *word, const char *details)
-{
-    tell_police_note(context, 0, ENGINE_DEVICE_ANY, word, details);
-}
-
-static void tell_status(void *context, uint32_t uid, const char *message)
-{
-    size_t bytes = strlen(message) + 1;
-    struct host_result *result = host_result_new(RESULT_STATUS, bytes);
-    if (!result)
-        return;
-    result->status_uid = uid;
-    memcpy(result->message, message, bytes);
-    host_report(context, result);
-}
-
-static void tell_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns)
-{
-    struct host_result *result = host_result_new(RESULT_USAGE, 0);
-    if (!result)
-        return;
-    result->id = id;
-    result->usage.bytes = bytes;
-    result->usage.busy_more_ns = busy_more_ns;
-    host_report(context, result);
-}
-
-/* -- what was left ------------------------------------------------------------------ */
-
-/* Something of partition `id` was found at the start. */
+/* Members or traces of partition `id` were found. */
 static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
 {
     struct host *host = context;
     if (frozen) /* a daemon was killed while it sent a signal */
-        allocations_copy(&host->frozen, &(struct allocation){.id = id});
-    const struct allocation *live = allocations_find(&host->allocations, id);
-    if (live) {
-        allocations_copy(&host->occupied, live);
+        allocations_add(&host->frozen, id);
+    if (allocations_find(&host->allocations, id)) {
+        allocations_add(&host->occupied, id);
         return;
     }
     for (size_t i = 0; i < host->start.ended_count; i++)
         if (host->start.ended[i].id == id) {
-            terminate_add(host->termination, host->now_ns, &host->start.ended[i]);
+            terminate_add(&host->termination, host->now_ns, &host->start.ended[i]);
             return;
         }
     if (members)
-        log_say("programs of p%" PRIu64 ", which ended long ago, are left as they are", id);
+        log_say("the programs of p%" PRIu64 " are left as they are: it ended long ago", id);
     else
-        allocations_copy(&host->stale, &(struct allocation){.id = id});
+        allocations_add(&host->stale, id);
 }
 
 static int find_traces(struct host *host)
 {
     const struct allocation *found;
     int r = proctrack_each(host->proctrack, find_trace, host);
-    for (size_t at = 0; (found = allocations_next(&host->frozen, &at));)
+    for (uint64_t id = 0; (found = allocations_after(&host->frozen, id)); id = found->id)
         proctrack_freeze(host->proctrack, found->id, false);
-    for (size_t at = 0; (found = allocations_next(&host->stale, &at));)
+    for (uint64_t id = 0; (found = allocations_after(&host->stale, id)); id = found->id)
         proctrack_forget(host->proctrack, found->id);
     return r < 0 ? r : 0;
 }
@@ -93,18 +52,17 @@ static int begin_access_and_police(struct host *host)
                                         .device_count = host->start.device_count,
                                         .state_dir = host->start.state_dir,
                                         .allocations = &host->allocations,
-                                        .note = tell_access_note,
+                                        .note = host_note_device,
                                         .context = host};
-    const struct police_start police = {.proctrack = host->proctrack,
+    const struct police_start police = {.policy = &host->policy,
+                                        .proctrack = host->proctrack,
                                         .allocations = &host->allocations,
-                                        .termination = host->termination,
-                                        .note = tell_police_note,
-                                        .status = tell_status,
+                                        .termination = &host->termination,
+                                        .note = host_note_device,
+                                        .status = host_report_status,
                                         .context = host};
     int r = access_new(&access, &host->access);
-    if (!r)
-        r = police_new(&police, &host->police);
-    return r;
+    return r ? r : police_new(&police, &host->police);
 }
 
 static int open_proctrack(struct host *host, struct proctrack_options *options)
@@ -112,13 +70,13 @@ static int open_proctrack(struct host *host, struct proctrack_options *options)
     struct message message = {""};
     int r = proctrack_open(options, &host->proctrack, &message);
     if (*message.text)
-        log_say("programs of partitions: %s", message.text);
-    if (r) { /* asked for cgroups, and they are gone */
+        log_say("process tracking: %s", message.text);
+    if (r) { /* cgroup was asked for, and cannot be used any more */
         snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
         options->mode = "process-tree";
         r = proctrack_open(options, &host->proctrack, &message);
         if (*message.text)
-            log_say("programs of partitions: %s", message.text);
+            log_say("process tracking: %s", message.text);
         return r;
     }
     const char *why = proctrack_why(host->proctrack);
@@ -141,11 +99,11 @@ int host_begin(struct host *host)
                                               .device_count = host->start.device_count,
                                               .proctrack = host->proctrack,
                                               .allocations = &host->allocations,
-                                              .usage = tell_usage,
+                                              .usage = host_report_usage,
                                               .context = host};
-    r = terminate_new(host->proctrack, host_note, host, &host->termination);
-    if (!r)
-        r = telemetry_new(&telemetry, &host->telemetry);
+    host->termination =
+        (struct termination){.proctrack = host->proctrack, .note = host_note, .context = host};
+    r = telemetry_new(&telemetry, &host->telemetry);
     if (!r)
         r = begin_access_and_police(host);
     if (r)

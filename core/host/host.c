@@ -2,21 +2,21 @@
 /*
  * The host thread: what is due when; see host.h. A map of the rest:
  *
- *   begin.c        opens everything, and finds what a daemon before it left
  *   work.c         work items in, results out
- *   join.c         a process comes to belong to a partition
- *   terminate.c    what happens to processes at the end
+ *   begin.c        what the thread opens and finds when it starts
+ *   join.c         a process joins a partition
+ *   terminate.c    on_expiry: what happens to processes when a partition ends
  *   warn.c         the signal before the end
- *   telemetry.c    what drivers tell, by partition
- *   access.c       who can open device nodes
- *   police.c       what becomes of programs outside of partitions
- *   allocations.c  who holds what
+ *   telemetry.c    usage by partition, as drivers report it
+ *   access.c       access to device nodes
+ *   police.c       drives the watchdog
+ *   watchdog.c     violations: unmanaged processes, partitions over their limit
+ *   allocations.c  sets of partitions
  */
-#include "host.h"
+#include "internal.h"
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -58,7 +58,7 @@ static void look(struct host *host, uint64_t id, int64_t asked_ns)
     host_report(host, result);
 }
 
-/* A sample serves requests made up to so long after it was begun. */
+/* A sample serves whoever asked up to so long after it was begun. */
 #define SAMPLE_NS INT64_C(100000000)
 
 static void want_usage(struct host *host, int64_t asked_ns)
@@ -74,7 +74,7 @@ static void leave(struct host *host, const struct partition *partition)
     allocations_drop(&host->allocations, partition->id);
     if (!allocations_drop(&host->occupied, partition->id))
         return;
-    if (terminate_add(host->termination, host->now_ns, partition))
+    if (terminate_add(&host->termination, host->now_ns, partition))
         log_say("not enough memory to end the programs of p%" PRIu64, partition->id);
 }
 
@@ -102,13 +102,11 @@ static void note_event(struct host *host, const struct work_item *item)
         host_warn(host, partition);
 }
 
-static void set_policy(struct host *host, const struct host_policy *policy)
+static void set_policy(struct host *host, const struct policy *policy)
 {
-    const struct police_policy police = {policy->watchdog, policy->watchdog_interval_ns,
-                                         policy->watchdog_grace_ns};
     host->policy = *policy;
-    access_set(host->access, policy->device_access);
-    police_set(host->police, &police);
+    access_set(host->access, policy->device_access == POLICY_DEVICE_ACCESS_HOLDERS);
+    police_policy_changed(host->police);
 }
 
 static void run_item(struct host *host, const struct work_item *item)
@@ -146,57 +144,21 @@ static void run_items(struct host *host)
 
 /* -- the thread ------------------------------------------------------------------------ */
 
-/* Tells what there is to keep limits with, when that is something else than before. */
-static void tell_state(struct host *host)
-{
-    struct host_state state = {.metered = telemetry_is_metered(host->telemetry)};
-    const struct gpu_usage *usage = telemetry_last(host->telemetry);
-    snprintf(state.processes, sizeof(state.processes), "%s", proctrack_word(host->proctrack));
-    memcpy(state.why, host->state.why, sizeof(state.why));
-    for (uint32_t i = 0; usage && i < usage->device_count; i++) {
-        const struct gpu_usage_device *device = &usage->device[i];
-        if (device->known)
-            memcpy(state.reader[i].backend, device->backend, sizeof(device->backend));
-        memcpy(state.reader[i].note, device->note, sizeof(device->note));
-    }
-    for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
-        state.restricted[i] = access_holds(host->access, i);
-    snprintf(state.devacl_why, sizeof(state.devacl_why), "%s", access_why(host->access));
-    police_count(host->police, &state.watchdog);
-    if (!memcmp(&state, &host->state, sizeof(state)))
-        return;
-    struct host_result *result = host_result_new(RESULT_STATE, 0);
-    if (result)
-        result->state = malloc(sizeof(*result->state));
-    if (!result || !result->state) {
-        host_result_free(result);
-        return;
-    }
-    host->state = *result->state = state;
-    host_report(host, result);
-}
+/* So many partitions are checked at a time, so that no work item waits for all of them. */
+#define EMPTY_CHECKS 256
 
-/* So many partitions are looked at in one go, so that nobody's end waits for it. */
-#define EMPTY_LOOKS 256
-
-/* Partitions whose programs have all ended are looked after no more. */
+/* Drops partitions from `occupied` whose programs have all ended. */
 static void find_empty(struct host *host)
 {
-    const struct allocation *allocation;
-    uint64_t empty[EMPTY_LOOKS];
-    size_t count = 0;
-    for (int members = 0; members < EMPTY_LOOKS; members++) {
-        allocation = allocations_next(&host->occupied, &host->empty_at);
-        if (!allocation) {
-            host->empty_at = 0; /* the next go begins anew */
+    for (int checks = 0; checks < EMPTY_CHECKS; checks++) {
+        const struct allocation *next = allocations_after(&host->occupied, host->checked_id);
+        host->checked_id = next ? next->id : 0; /* 0: the next call starts over */
+        if (!next)
             break;
-        }
-        if (proctrack_members(host->proctrack, allocation->id, NULL, NULL) == 0 &&
-            proctrack_forget(host->proctrack, allocation->id) == 0)
-            empty[count++] = allocation->id;
+        if (proctrack_members(host->proctrack, next->id, NULL, NULL) == 0 &&
+            proctrack_forget(host->proctrack, next->id) == 0)
+            allocations_drop(&host->occupied, next->id);
     }
-    while (count)
-        allocations_drop(&host->occupied, empty[--count]);
 }
 
 static void take_sample(struct host *host)
@@ -204,8 +166,8 @@ static void take_sample(struct host *host)
     int64_t asked_ns;
     if (!telemetry_take(host->telemetry, &asked_ns))
         return;
-    police_look(host->police, host->now_ns, telemetry_last(host->telemetry));
-    tell_state(host);
+    police_check(host->police, host->now_ns, telemetry_last(host->telemetry));
+    host_report_state(host);
     find_empty(host);
     struct host_result *result = host_result_new(RESULT_SAMPLED, 0);
     if (result)
@@ -215,25 +177,26 @@ static void take_sample(struct host *host)
         telemetry_ask(host->telemetry, host->now_ns);
 }
 
-/* Who is born between two scans and loses its parents is lost: see proctrack.h. */
+/* Who is born between two scans and loses its parents is lost: see enforcer.h. */
 #define SCAN_NS INT64_C(1000000000)
 
 static bool is_occupied(const struct host *host)
 {
-    return host->occupied.count > host->occupied.dropped;
+    return allocations_after(&host->occupied, 0) != NULL;
 }
 
 /* Whether what happens to partitions matters at once. Otherwise changes wait until
  * there is reason to look: asking for a partition costs nobody a wake-up. */
 static bool is_attentive(const struct host *host)
 {
-    return is_occupied(host) || host->policy.device_access || host->policy.watchdog != WATCHDOG_OFF;
+    return is_occupied(host) || host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
+           host->policy.watchdog != POLICY_WATCHDOG_OFF;
 }
 
 /* Milliseconds until something is due, rounded up; -1 never. */
 static int time_left_ms(struct host *host)
 {
-    int64_t next_ns = terminate_next_ns(host->termination);
+    int64_t next_ns = terminate_next_ns(&host->termination);
     int64_t sample_ns = telemetry_next_ns(host->telemetry, is_occupied(host));
     int64_t devacl_ns = access_next_ns(host->access), watch_ns = INT64_MAX;
     if (!telemetry_is_asking(host->telemetry))
@@ -264,7 +227,7 @@ static void *host_thread(void *argument)
     if (host_begin(host))
         abort(); /* the next worker tries again */
     set_policy(host, &host->start.policy);
-    tell_state(host);
+    host_report_state(host);
     for (;;) {
         struct pollfd fds[] = {{.fd = host->thread.in.fd, .events = POLLIN},
                                {.fd = telemetry_fd(host->telemetry), .events = POLLIN},
@@ -275,9 +238,9 @@ static void *host_thread(void *argument)
             take_sample(host);
         run_items(host);
         scan(host);
-        terminate_step(host->termination, host->now_ns);
+        terminate_step(&host->termination, host->now_ns);
         access_step(host->access, host->now_ns);
-        tell_state(host);
+        host_report_state(host);
         if (telemetry_next_ns(host->telemetry, is_occupied(host)) <= host->now_ns ||
             police_next_ns(host->police) <= host->now_ns)
             telemetry_ask(host->telemetry, host->now_ns);
@@ -285,7 +248,7 @@ static void *host_thread(void *argument)
     return NULL;
 }
 
-/* So many work items without a waiting client may pile up. */
+/* So many work items that nobody is waiting for may pile up. */
 #define LAZY_MAX 256
 
 int host_new(const struct host_start *start, struct host **ret_host)

@@ -22,13 +22,6 @@
 
 struct host;
 
-/* What the host thread does as config/ says. */
-struct host_policy {
-    enum watchdog_mode watchdog;
-    bool device_access;
-    int64_t watchdog_interval_ns, watchdog_grace_ns;
-};
-
 struct host_start {
     const char *instance;             /* names this state directory's groups of processes */
     const char *state_dir;            /* borrowed */
@@ -39,7 +32,7 @@ struct host_start {
     size_t live_count;
     struct partition *ended; /* taken over: those that ended lately, end_ns as it was */
     size_t ended_count;
-    struct host_policy policy;
+    struct policy policy;
     uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
 };
 
@@ -66,8 +59,8 @@ int host_join(struct host *host, const struct host_join *join);
  * much is asked): there will be none. */
 #define HOST_USAGE UINT64_MAX
 int host_look(struct host *host, uint64_t id, int64_t now_ns);
-/* The policy is this from now on. 0 or -ENOMEM. */
-int host_policy(struct host *host, const struct host_policy *policy);
+/* This policy is in force from now on. 0 or -ENOMEM. */
+int host_set_policy(struct host *host, const struct policy *policy);
 /* Takes note of what changed: of `events` those that happen whether they are durable
  * or not (`certain`: time was up, the file that held it was closed), or all others, which
  * are given once they are. A partition's programs must not suffer for what may yet be

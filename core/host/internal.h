@@ -31,7 +31,7 @@ struct work_item {
             enum event_kind kind;
             struct partition partition;
         } event;
-        struct host_policy policy;
+        struct policy policy;
     };
 };
 
@@ -47,40 +47,60 @@ struct looked {
 struct host {
     struct host_start start;
     struct proctrack *proctrack;
-    struct termination *termination;
+    struct termination termination;
     struct telemetry *telemetry;
     struct access *access;
     struct police *police;
     int64_t usage_wanted_ns;        /* somebody reads and wants a sample asked for then or later */
     struct host_state state;        /* as last told */
-    struct allocations allocations; /* who holds what: all live partitions */
-    struct allocations occupied;    /* those that programs have joined */
-    size_t empty_at;                /* in `occupied`: where to look for empty ones next */
-    struct allocations frozen;      /* found so at the start */
-    struct allocations stale;       /* traces found at the start that nobody needs */
+    struct allocations allocations; /* of all live partitions */
+    struct allocations occupied;    /* partitions that programs have joined; ids only, as below */
+    uint64_t checked_id;            /* the last one in `occupied` checked for being empty */
+    struct allocations frozen;      /* found frozen at the start */
+    struct allocations stale;       /* ended without members; found at the start */
     bool scans;                     /* members are known by looking now and then */
     int64_t scanned_ns;
     int64_t seen_ns; /* when the last scan for somebody who reads was begun */
     struct looked looked[HOST_LOOKED];
-    struct host_policy policy;
+    struct policy policy;
     int64_t now_ns;
     struct mailbox_thread thread; /* work items in, results out */
 };
 
-/* A result to be filled and reported, all zero, with room for a message; or NULL (said on
- * the log). */
+/* -- work.c: results -- */
+
+/* A result to be filled in and reported, all zero, with room for a message; or NULL, which
+ * the log says. */
 struct host_result *host_result_new(enum host_result_kind kind, size_t message_bytes);
 /* Hands a result to the loop; NULL is dropped. */
 void host_report(struct host *host, struct host_result *result);
-/* Has the log tell of something that happened to a partition's programs; `context` is
- * the host. */
+/* In all of these `context` is the host. A line of the log about the programs of a
+ * partition. */
 void host_note(void *context, const struct partition *partition, const char *word,
                const char *details);
-/* begin.c: opens everything. 0 or -errno. */
+/* A line of the log about a device (or ENGINE_DEVICE_ANY) and partition `id` (0: none). */
+void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
+                      const char *details);
+/* A message for the status of a user. */
+void host_report_status(void *context, uint32_t uid, const char *message);
+/* What a partition uses now, and how much longer it kept its device busy. */
+void host_report_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
+/* Reports the means of enforcement if they differ from the last report. */
+void host_report_state(struct host *host);
+
+/* -- begin.c -- */
+
+/* Opens all parts and finds the programs of partitions that are there. 0 or -errno. */
 int host_begin(struct host *host);
-/* warn.c: sends the signal that comes with a warning, and tells. */
-void host_warn(struct host *host, const struct partition *partition);
-/* join.c: does what was asked, and reports the outcome with `answer`. */
+
+/* -- join.c -- */
+
+/* Does what was asked, and reports the outcome with `answer`. */
 void host_do_join(struct host *host, const struct host_join *join, struct host_result *answer);
+
+/* -- warn.c -- */
+
+/* Sends the signal that comes with a warning, and notes it. */
+void host_warn(struct host *host, const struct partition *partition);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process comes to belong to a partition, because somebody wrote it to `procs`.
- * Only one's own processes can be joined: all three uids of the process must be the
- * writer's, so that a program that was made to run as somebody else is not.
+ * Joins a process to a partition because a user wrote its pid to `procs`. All three uids of
+ * the process must be the writer's: a setuid program that the writer started is not the
+ * writer's to move.
  */
 #include "internal.h"
+
+#include "core/base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Newer than the headers of Debian 12 (kernel 6.11): the process that a pid of a pid
- * namespace is, as we count. */
+/* Translates a pid of another pid namespace into ours. Linux 6.11, newer than the headers of
+ * Debian 12. */
 #define NS_TGID_FROM_PIDNS _IOR(0xb7, 0x7, int)
 
-/* The writer waits for us, so it is who it was. Its numbers are those of its own pid
- * namespace. -ESRCH when there is no such process there. */
+/* The writer waits for the answer, so its pid is still its own. The pid that it wrote counts
+ * in its own pid namespace. -ESRCH: there is no such process there. */
 static int translate(const struct host *host, const struct host_join *join, int32_t *ret_pid)
 {
     char path[64];
@@ -31,9 +33,8 @@ static int translate(const struct host *host, const struct host_join *join, int3
     snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)join->writer_pid);
     int fd = join->writer_pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st)) {
-        if (fd >= 0)
-            close(fd);
-        /* Without looking there is no telling whose number it is. */
+        fd_close(fd);
+        /* Unknown: the pid could mean another process here. */
         return -EACCES;
     }
     int r = 0;
@@ -41,7 +42,7 @@ static int translate(const struct host *host, const struct host_join *join, int3
         *ret_pid = ioctl(fd, NS_TGID_FROM_PIDNS, join->pid);
         r = *ret_pid > 0 ? 0 : errno == ESRCH ? -ESRCH : -EACCES;
     }
-    close(fd);
+    fd_close(fd);
     return r;
 }
 
@@ -57,15 +58,15 @@ static bool is_own(const struct host_join *join, const struct procfs_process *pr
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
-/* A daemon without privilege ends its own user's programs only: what it cannot end it
- * must not take. */
+/* A daemon without privilege can only end programs of its own user, and must not accept a
+ * process that it could not end. */
 static bool can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
     return self == 0 || (process->uid == self && process->suid == self);
 }
 
-/* Programs change their uids: then it is looked at and decided again, a few times. */
+/* When a program changes its uids on the way, the decision is made again this often. */
 #define TRIES 5
 
 static int join(struct host *host, const struct host_join *join, struct host_result *result)
@@ -76,7 +77,7 @@ static int join(struct host *host, const struct host_join *join, struct host_res
     int r = translate(host, join, &pid);
     if (r == -EACCES)
         return refuse(result, r,
-                      "Process %d cannot be found from here: let it write 0 to procs itself",
+                      "Process %d cannot be found from here; let it write 0 to procs itself.",
                       join->pid);
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);
@@ -85,12 +86,12 @@ static int join(struct host *host, const struct host_join *join, struct host_res
         if (!r && !is_own(join, &process))
             return refuse(result, -EPERM,
                           "Permission denied: process %d is not yours; only your own processes "
-                          "can join",
+                          "can join.",
                           join->pid);
         if (!r && !can_end(&process))
             return refuse(result, -EPERM,
-                          "Process %d cannot join: this chronosfs does not run as root, and could "
-                          "not end programs of others",
+                          "Process %d cannot join: this chronosfs does not run as root and could "
+                          "not end programs of other users.",
                           join->pid);
         if (!r)
             r = proctrack_join(host->proctrack, join->id, &process, &message);
@@ -99,15 +100,17 @@ static int join(struct host *host, const struct host_join *join, struct host_res
         r = try + 1 < TRIES ? 0 : r;
     }
     if (r == -ESRCH)
-        return refuse(result, r, "There is no process %d", join->pid);
+        return refuse(result, r, "There is no process %d.", join->pid);
     if (r == -EINVAL)
-        return refuse(result, r, "%d is a thread, or of the kernel: write the pid of a process",
+        return refuse(result, r,
+                      "%d is a thread, or belongs to the kernel; write the pid of a process.",
                       join->pid);
     if (r == -EAGAIN)
-        return refuse(result, r, "Process %d changes its user again and again", join->pid);
+        return refuse(result, r, "Process %d changes its user again and again; try later.",
+                      join->pid);
     if (!r)
-        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64, (int)pid,
-                 join->id);
+        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64 ".",
+                 (int)pid, join->id);
     else
         snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
     return r;
@@ -115,11 +118,10 @@ static int join(struct host *host, const struct host_join *join, struct host_res
 
 void host_do_join(struct host *host, const struct host_join *asked, struct host_result *result)
 {
-    struct allocation allocation = {.id = asked->id};
     result->joined.tag = asked->tag;
     result->id = asked->id;
-    /* Noted first: whatever comes of it, the end looks for members. */
-    result->joined.result = allocations_copy(&host->occupied, &allocation);
+    /* Noted first, so that the end looks for members in any case. */
+    result->joined.result = allocations_add(&host->occupied, asked->id);
     if (!result->joined.result)
         result->joined.result = join(host, asked, result);
     host_report(host, result);

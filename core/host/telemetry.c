@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What drivers tell, by partition; see sampling.h. */
+/* Usage by partition; see telemetry.h. */
 #include "telemetry.h"
+
+#include "core/base/array.h"
+#include "core/base/ns.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PERIOD_NS INT64_C(1000000000)
+#define PERIOD_NS NS_PER_SECOND
 
-/* What a partition's processes use; kept while it is not nothing. */
+/* What the processes of a partition use; dropped when it is nothing. */
 struct tally {
     uint64_t id;
-    uint64_t bytes;     /* as last told */
+    uint64_t bytes;     /* as last reported */
     uint64_t now_bytes; /* in the answer being added up */
     uint64_t now_busy_ns;
 };
@@ -35,34 +38,24 @@ struct telemetry {
     size_t busy_count;
 };
 
-int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_sampling)
+int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_telemetry)
 {
     struct telemetry *telemetry = calloc(1, sizeof(*telemetry));
     if (!telemetry)
         return -ENOMEM;
     telemetry->start = *start;
-    telemetry->metered = true; /* until it is known better */
+    telemetry->metered = true; /* until the first answer */
     telemetry->busy = calloc(GPU_USAGE_PROCESS_MAX, sizeof(*telemetry->busy));
     int r = telemetry->busy
                 ? usage_reader_new(start->devices, start->device_count, NULL, &telemetry->reader)
                 : -ENOMEM;
     if (r) {
-        telemetry_free(telemetry);
-        return r;
-    }
-    *ret_sampling = telemetry;
-    return 0;
-}
-
-struct telemetry *telemetry_free(struct telemetry *telemetry)
-{
-    if (telemetry) {
-        usage_reader_free(telemetry->reader);
-        free(telemetry->tallies);
         free(telemetry->busy);
         free(telemetry);
+        return r;
     }
-    return NULL;
+    *ret_telemetry = telemetry;
+    return 0;
 }
 
 int telemetry_fd(const struct telemetry *telemetry)
@@ -108,20 +101,14 @@ static struct tally *tally_of(struct telemetry *telemetry, uint64_t id)
     for (size_t i = 0; i < telemetry->tally_count; i++)
         if (telemetry->tallies[i].id == id)
             return &telemetry->tallies[i];
-    if (telemetry->tally_count == telemetry->tally_capacity) {
-        size_t capacity = telemetry->tally_capacity ? telemetry->tally_capacity * 2 : 16;
-        struct tally *tallies = realloc(telemetry->tallies, capacity * sizeof(*tallies));
-        if (!tallies)
-            return NULL;
-        telemetry->tallies = tallies;
-        telemetry->tally_capacity = capacity;
-    }
+    if (array_reserve(telemetry->tallies, telemetry->tally_capacity, telemetry->tally_count + 1))
+        return NULL;
     struct tally *tally = &telemetry->tallies[telemetry->tally_count++];
     *tally = (struct tally){.id = id};
     return tally;
 }
 
-/* The order in which an answer has them. */
+/* The order of an answer. */
 static int compare_busy(const void *one, const void *other)
 {
     const struct busy *a = one, *b = other;
@@ -130,9 +117,9 @@ static int compare_busy(const void *one, const void *other)
     return a->pid < b->pid ? -1 : a->pid > b->pid;
 }
 
-/* How much longer than at the last answer. A counter that went back is another
- * process's. The first answer of all says nothing: it was counted before, by the worker
- * before this one. */
+/* How much longer it kept the device busy than at the last answer. A counter that went back
+ * belongs to another process. The first answer counts nothing: the worker before this one has
+ * counted it. */
 static uint64_t busy_more(const struct telemetry *telemetry,
                           const struct gpu_usage_process *process)
 {
@@ -155,7 +142,7 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
         return;
     struct tally *tally = tally_of(telemetry, id);
     if (!tally)
-        return; /* without memory it is told less, and more at the next time */
+        return; /* out of memory: it is reported late */
     if (process->memory_bytes != GPU_BYTES_UNKNOWN)
         tally->now_bytes += process->memory_bytes;
     tally->now_busy_ns += busy_more(telemetry, process);
@@ -169,7 +156,7 @@ static void remember_busy(struct telemetry *telemetry, const struct gpu_usage *u
                                            usage->process[i].busy_ns};
 }
 
-static void tell(struct telemetry *telemetry)
+static void report(struct telemetry *telemetry)
 {
     for (size_t i = 0; i < telemetry->tally_count;) {
         struct tally *tally = &telemetry->tallies[i];
@@ -194,7 +181,7 @@ bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
     for (uint32_t i = 0; i < usage->process_count; i++)
         add(telemetry, &usage->process[i]);
     remember_busy(telemetry, usage);
-    tell(telemetry);
+    report(telemetry);
     for (uint32_t i = 0; i < usage->device_count; i++)
         any |= usage->device[i].known || usage->device[i].note[0];
     telemetry->last = *usage;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ladder: what happens, step by step, to the processes of a partition that
- * ended. `none` leaves them alone, `term` asks them to end (SIGTERM) and after the
- * grace ends them (SIGKILL), `kill` ends them at once. It goes on until the last one
- * is gone, and tells each step. Time is an argument; who the processes are, the
- * process tracker knows. It must not know why a partition ended.
+ * Ends the processes of partitions that ended, step by step, as on_expiry says: `none` leaves
+ * them alone, `term` sends SIGTERM and after the grace SIGKILL, `kill` sends SIGKILL at once.
+ * It goes on until the last process is gone, and notes each step. The caller passes the time;
+ * the process tracker knows the processes. It must not know why a partition ended.
  */
 #ifndef CHRONOS_HOST_TERMINATE_H
 #define CHRONOS_HOST_TERMINATE_H
@@ -16,29 +15,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct termination;
-
-/* Something happened to the processes of `partition`: the word of the log's line and
- * its details. */
+/* A line for the log about the processes of `partition`. */
 typedef void terminate_note_fn(void *context, const struct partition *partition, const char *word,
                                const char *details);
 
-/* `process tracker` is borrowed and must outlive it. 0 or -ENOMEM. */
-int terminate_new(struct proctrack *proctrack, terminate_note_fn *note, void *context,
-                  struct termination **ret_ladder);
-/* Frees it, wherever its partitions are on it; returns NULL. */
-struct termination *terminate_free(struct termination *termination);
-/* `partition` ended at partition->end_ns. What was added before is left as it is. The
+/* All zero at the start, but for the first three. */
+struct termination {
+    struct proctrack *proctrack; /* borrowed */
+    terminate_note_fn *note;
+    void *context;
+    struct ending *endings; /* malloc */
+    size_t count, capacity;
+    size_t turn; /* the ending whose step comes next */
+};
+
+/* Adds a partition, which ended at partition->end_ns; one that is there stays as it is. Its
  * first step is taken by the next terminate_step. 0 or -ENOMEM. */
 int terminate_add(struct termination *termination, int64_t now_ns,
                   const struct partition *partition);
-/* Takes every step that is due, or as many as there is time for; then the next call takes
- * the others. */
+/* Takes the steps that are due, for 100 ms at most; the next call takes the rest. */
 void terminate_step(struct termination *termination, int64_t now_ns);
-/* When terminate_step must be called next; INT64_MAX when never. */
+/* When terminate_step must be called next; INT64_MAX: never. */
 int64_t terminate_next_ns(const struct termination *termination);
-/* Whether the processes of partition `id` are being ended now: not where on_expiry
- * leaves them alone. */
+/* Whether the processes of partition `id` are being ended: not where on_expiry is none. */
 bool terminate_ends(const struct termination *termination, uint64_t id);
 
 #endif

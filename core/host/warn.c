@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The signal that comes with a warning, which the owner of a partition chooses. Only
- * programs get it that the owner could have sent it to: a setuid program in the
- * partition (sudo, passwd) is not the owner's to interrupt at a chosen moment.
+ * The signal that comes with a warning, which the owner of a partition chooses. It goes only
+ * to programs that the owner could signal: a setuid program in the partition (sudo, passwd)
+ * must not be interrupted at a moment of the owner's choice.
  */
 #include "internal.h"
 
+#include "core/base/array.h"
+#include "core/base/fd.h"
 #include "core/base/pidfd.h"
-
-#include "core/base/procfs.h"
 #include "core/engine/ending.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-/* Members as they are told; the process tracker must not be used meanwhile. */
+/* The members are collected first: proctrack_members lets nothing else use the tracker. */
 struct members {
     pid_t *pids;
     size_t count, capacity;
@@ -26,18 +24,12 @@ struct members {
 static void add_member(void *context, pid_t pid)
 {
     struct members *members = context;
-    if (members->count == members->capacity) {
-        size_t capacity = members->capacity ? members->capacity * 2 : 64;
-        pid_t *pids = realloc(members->pids, capacity * sizeof(*pids));
-        if (!pids)
-            return; /* the warning is in the log and in `state` all the same */
-        members->pids = pids;
-        members->capacity = capacity;
-    }
+    if (array_reserve(members->pids, members->capacity, members->count + 1))
+        return; /* the log and `state` show the warning all the same */
     members->pids[members->count++] = pid;
 }
 
-/* Whoever joined a shared partition agreed to its warnings; root did not. */
+/* Users who join a shared partition accept its warnings; processes of root get none. */
 static bool may_get(const struct partition *partition, const struct procfs_process *process)
 {
     return partition->uid == 0 || (process->uid && process->euid && process->suid);
@@ -46,14 +38,14 @@ static bool may_get(const struct partition *partition, const struct procfs_proce
 static bool send(struct host *host, const struct partition *partition, pid_t pid)
 {
     struct procfs_process process;
-    /* Open before it is looked at: it is the one that was seen, or it is gone. */
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (fd < 0)
+    /* Open before it is looked up: the signal cannot reach another process with this pid. */
+    int pidfd = pidfd_new(pid);
+    if (pidfd < 0)
         return false;
     bool sent = !proctrack_look(host->proctrack, pid, &process) && may_get(partition, &process) &&
                 proctrack_partition_of(host->proctrack, pid) == partition->id &&
-                !pidfd_send(fd, (int)partition->warn.signal);
-    close(fd);
+                !pidfd_send(pidfd, (int)partition->warn.signal);
+    fd_close(pidfd);
     return sent;
 }
 

@@ -1,263 +1,354 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watchdog; see watchdog.h. A look sorts what was seen, finds the troubles in it,
- * joins them with those that are known, and then takes the steps that are due. All
- * memory is taken before the first step, so that a look is done or not done.
+ * The watchdog; see watchdog.h. A check finds the violations in a sample, merges them into
+ * those that are known, and takes the steps that are due. All memory is allocated before
+ * anything changes.
  */
 #include "watchdog_internal.h"
 
-#include <errno.h>
+#include "core/base/array.h"
+#include "core/gpu/usage.h"
+
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
-int watchdog_new(struct watchdog **ret_watchdog)
+#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
+/* One check. */
+struct check {
+    struct watchdog *watchdog;
+    struct watchdog_sample *sample;
+    int64_t now_ns;
+    size_t known_count; /* violations before it, sorted by key */
+    size_t actions;
+    watchdog_action_fn *fn;
+    void *context;
+};
+
+/* -- order -------------------------------------------------------------------------- */
+
+static int compare_processes(const void *a, const void *b)
 {
-    *ret_watchdog = calloc(1, sizeof(**ret_watchdog));
-    return *ret_watchdog != NULL ? 0 : -ENOMEM;
+    const struct watchdog_process *left = a, *right = b;
+    int r = COMPARE(left->pid, right->pid);
+    return r ? r : COMPARE(left->start, right->start);
 }
 
-struct watchdog *watchdog_free(struct watchdog *watchdog)
+static int compare_partitions(const void *a, const void *b)
 {
-    if (watchdog != NULL)
-        free(watchdog->violations.items);
-    free(watchdog);
-    return NULL;
+    const struct watchdog_partition *left = a, *right = b;
+    return COMPARE(left->id, right->id);
 }
 
-/* -- joining ------------------------------------------------------------------------- */
+/* By partition, then (unmanaged) by process. */
+static int compare_keys(const void *a, const void *b)
+{
+    const struct violation *left = a, *right = b;
+    int r = COMPARE(left->partition_id, right->partition_id);
+    if (r || left->partition_id)
+        return r;
+    r = COMPARE(left->pid, right->pid);
+    return r ? r : COMPARE(left->start, right->start);
+}
+
+static int compare_ages(const void *a, const void *b)
+{
+    const struct violation *left = a, *right = b;
+    int r = COMPARE(left->since_ns, right->since_ns);
+    return r ? r : compare_keys(left, right);
+}
+
+/* Sorts processes and partitions, each partition once. */
+static void sort_sample(struct watchdog_sample *sample)
+{
+    size_t kept = 0;
+    if (sample->process_count)
+        qsort(sample->processes, sample->process_count, sizeof(*sample->processes),
+              compare_processes);
+    if (sample->partition_count)
+        qsort(sample->partitions, sample->partition_count, sizeof(*sample->partitions),
+              compare_partitions);
+    for (size_t i = 0; i < sample->partition_count; i++) {
+        struct watchdog_partition *partition = &sample->partitions[i];
+        if (kept && sample->partitions[kept - 1].id == partition->id)
+            continue;
+        partition->used_bytes = 0;
+        partition->any = partition->largest = NULL;
+        sample->partitions[kept++] = *partition;
+    }
+    sample->partition_count = kept;
+}
+
+/* -- merging ------------------------------------------------------------------------ */
+
+static bool is_known_device(const struct watchdog_sample *sample, uint32_t device)
+{
+    return !sample->device_known || device >= sample->device_count || sample->device_known[device];
+}
+
+static bool counts(const struct watchdog_process *process)
+{
+    return process->bytes && process->start && process->pid > 0;
+}
 
 /* Whether the process is a member that uses the partition's device. */
-static bool is_member(const struct view *view, const struct violation *violation)
+static bool is_using(const struct watchdog_process *process, const struct violation *violation)
 {
-    const struct watchdog_process key = {.pid = violation->pid, .start = violation->start};
-    for (size_t i = 0; i < view->row_count; i++) {
-        const struct watchdog_process *row = view->rows[i];
-        if (row->pid == key.pid && row->start == key.start && row->device == violation->device &&
-            row->partition_id == violation->partition_id)
+    return counts(process) && process->partition_id == violation->partition_id &&
+           process->device == violation->device;
+}
+
+/* Whether the member that got SIGTERM still uses the device. */
+static bool is_still_using(const struct check *check, const struct violation *violation)
+{
+    for (size_t i = 0; i < check->sample->process_count; i++) {
+        const struct watchdog_process *process = &check->sample->processes[i];
+        if (process->pid == violation->pid && process->start == violation->start &&
+            is_using(process, violation))
             return true;
     }
     return false;
 }
 
-/* A trouble that was known and is there again. */
-static struct violation go_on(const struct view *view, const struct violation *known,
-                              const struct violation *found)
+/* Adds a violation that was found, or updates the known one. */
+static void merge(struct check *check, struct violation found)
 {
-    struct violation joined = *found;
-    joined.stage = known->stage;
-    joined.since_ns = known->since_ns;
-    joined.step_ns = known->step_ns;
-    if (known->partition_id == 0 || known->stage < VIOLATION_TERM)
-        return joined;
-    if (is_member(view, known)) { /* who got SIGTERM is still at it */
-        joined.pid = known->pid;
-        joined.start = known->start;
-        joined.pid_uid = known->pid_uid;
-    } else { /* it is gone, which was not enough: the next has the same time */
-        joined.stage = VIOLATION_WARNED;
-        joined.step_ns = view->now_ns;
+    struct watchdog *watchdog = check->watchdog;
+    struct violation *known =
+        bsearch(&found, watchdog->violations, check->known_count, sizeof(found), compare_keys);
+    found.seen = true;
+    found.blind = !is_known_device(check->sample, found.device);
+    found.since_ns = found.seen_ns = check->now_ns;
+    if (!known) {
+        watchdog->violations[watchdog->count++] = found;
+        return;
     }
-    return joined;
-}
-
-/* Who lets go just before a look and takes again after it gains nothing. */
-static bool is_kept(const struct view *view, const struct violation *known)
-{
-    return view->now_ns - known->seen_ns < view->watchdog->policy.grace_ns;
-}
-
-static void join(struct view *view)
-{
-    const struct list *known = &view->watchdog->violations, *found = &view->found;
-    struct list *joined = &view->joined;
-    size_t k = 0, f = 0;
-
-    while (k < known->count || f < found->count) {
-        int order = k == known->count   ? 1
-                    : f == found->count ? -1
-                                        : watchdog_compare_keys(&known->items[k], &found->items[f]);
-        struct violation *item = &joined->items[joined->count];
-        if (order < 0) {
-            *item = known->items[k++];
-            item->blind = !watchdog_view_knows_device(view, item->device);
-            item->seen = item->seen && item->blind;
-            joined->count += item->blind || is_kept(view, item);
-            continue;
+    found.since_ns = known->since_ns;
+    found.stage = known->stage;
+    found.step_ns = known->step_ns;
+    if (found.partition_id && found.stage >= VIOLATION_TERM) {
+        if (is_still_using(check, known)) {
+            found.pid = known->pid;
+            found.start = known->start;
+            found.uid = known->uid;
+        } else { /* it is gone, and that was not enough: the next one gets the same grace */
+            found.stage = VIOLATION_WARNED;
+            found.step_ns = check->now_ns;
         }
-        *item = found->items[f++];
-        item->since_ns = view->now_ns;
-        if (order == 0)
-            *item = go_on(view, &known->items[k++], item);
-        item->seen = true;
-        item->blind = !watchdog_view_knows_device(view, item->device);
-        item->seen_ns = view->now_ns;
-        joined->count++;
+    }
+    *known = found;
+}
+
+/* -- finding ------------------------------------------------------------------------ */
+
+static struct watchdog_partition *find_partition(const struct watchdog_sample *sample, uint64_t id)
+{
+    const struct watchdog_partition key = {.id = id};
+    return id && sample->partition_count
+               ? bsearch(&key, sample->partitions, sample->partition_count, sizeof(key),
+                         compare_partitions)
+               : NULL;
+}
+
+/* Adds what a member uses; an unknown amount does not count against the limit. */
+static void add_use(struct watchdog_partition *partition, const struct watchdog_process *process)
+{
+    uint64_t bytes = process->bytes == GPU_BYTES_UNKNOWN ? 0 : process->bytes;
+    uint64_t counted = bytes > process->overhead_bytes ? bytes - process->overhead_bytes : 0;
+
+    if (__builtin_add_overflow(partition->used_bytes, counted, &partition->used_bytes))
+        partition->used_bytes = UINT64_MAX;
+    if (!partition->any)
+        partition->any = process;
+    if (process->uid && bytes && (!partition->largest || bytes > partition->largest->bytes))
+        partition->largest = process;
+}
+
+/* A known amount is more than an unknown one. */
+static bool is_more(uint64_t bytes, uint64_t than)
+{
+    return bytes != GPU_BYTES_UNKNOWN && (than == GPU_BYTES_UNKNOWN || bytes > than);
+}
+
+/* Finds unmanaged processes, each once, and adds up what partitions use. */
+static void find_unmanaged(struct check *check)
+{
+    const struct watchdog_sample *sample = check->sample;
+    for (size_t i = 0, next; i < sample->process_count; i = next) {
+        const struct watchdog_process *first = &sample->processes[i], *outside = NULL;
+        for (next = i; next < sample->process_count; next++) {
+            const struct watchdog_process *process = &sample->processes[next];
+            if (compare_processes(first, process))
+                break;
+            struct watchdog_partition *partition = find_partition(sample, process->partition_id);
+            if (!counts(process) || (partition && partition->ending))
+                continue;
+            if (partition && partition->device == process->device)
+                add_use(partition, process);
+            else if (!outside || is_more(process->bytes, outside->bytes))
+                outside = process;
+        }
+        if (outside)
+            merge(check, (struct violation){.pid = outside->pid,
+                                            .start = outside->start,
+                                            .uid = outside->uid,
+                                            .device = outside->device,
+                                            .bytes = outside->bytes,
+                                            .may_act = outside->uid != 0});
+    }
+}
+
+static void find_over_limit(struct check *check)
+{
+    for (size_t i = 0; i < check->sample->partition_count; i++) {
+        const struct watchdog_partition *partition = &check->sample->partitions[i];
+        if (partition->used_bytes <= partition->limit_bytes)
+            continue;
+        const struct watchdog_process *largest =
+            partition->largest ? partition->largest : partition->any;
+        merge(check, (struct violation){.partition_id = partition->id,
+                                        .pid = largest->pid,
+                                        .start = largest->start,
+                                        .uid = largest->uid,
+                                        .device = partition->device,
+                                        .bytes = partition->used_bytes,
+                                        .limit_bytes = partition->limit_bytes,
+                                        .may_act = partition->largest != NULL});
     }
 }
 
 /* -- steps --------------------------------------------------------------------------- */
 
-static void act(struct view *view, const struct violation *violation, enum watchdog_step step,
-                const struct watchdog_process *process, bool note)
+/* `member` is the process to warn; NULL: the one of the violation. */
+static void act(struct check *check, const struct violation *violation, enum watchdog_step step,
+                const struct watchdog_process *member, bool note)
 {
     struct watchdog_action action = {.step = step,
-                                     .pid = violation->pid,
-                                     .start = violation->start,
-                                     .uid = violation->pid_uid,
+                                     .pid = member ? member->pid : violation->pid,
+                                     .start = member ? member->start : violation->start,
+                                     .uid = member ? member->uid : violation->uid,
                                      .device = violation->device,
                                      .partition_id = violation->partition_id,
-                                     .note = note,
-                                     .word = watchdog_word(violation)};
+                                     .note = note};
     if (step == WATCHDOG_DO_SIGNAL)
         action.signo = violation->stage == VIOLATION_TERM ? SIGTERM : SIGKILL;
-    if (process != NULL) {
-        action.pid = process->pid;
-        action.start = process->start;
-        action.uid = process->uid;
-    }
-    watchdog_details(violation, action.details, sizeof(action.details));
-    watchdog_violation_message(violation, &view->watchdog->policy, view->now_ns, action.message,
-                               sizeof(action.message));
-    view->actions++;
-    view->fn(view->context, &action);
+    watchdog_describe(violation, check->watchdog->policy, check->now_ns, &action);
+    check->actions++;
+    check->fn(check->context, &action);
 }
 
-/* Everybody in a partition hears that it is over. */
-static void warn(struct view *view, const struct violation *violation)
+/* Warns the unmanaged process, or every member that uses the device. */
+static void warn(struct check *check, const struct violation *violation)
 {
     bool note = true;
-    if (violation->partition_id == 0) {
-        act(view, violation, WATCHDOG_DO_WARN, NULL, true);
+    if (!violation->partition_id) {
+        act(check, violation, WATCHDOG_DO_WARN, NULL, true);
         return;
     }
-    for (size_t i = 0; i < view->row_count; i++) {
-        const struct watchdog_process *row = view->rows[i];
-        if (row->partition_id != violation->partition_id || row->device != violation->device ||
-            row->uid == 0)
+    for (size_t i = 0; i < check->sample->process_count; i++) {
+        const struct watchdog_process *process = &check->sample->processes[i];
+        if (!process->uid || !is_using(process, violation))
             continue;
-        act(view, violation, WATCHDOG_DO_WARN, row, note);
+        act(check, violation, WATCHDOG_DO_WARN, process, note);
         note = false;
     }
 }
 
-static void step(struct view *view, struct violation *violation)
+static bool is_due(const struct violation *violation, const struct policy *policy, int64_t now_ns)
 {
-    struct watchdog_counts *counts = &view->watchdog->counts;
+    return violation->seen && !violation->blind && watchdog_due_ns(violation, policy) <= now_ns;
+}
 
-    if (!violation->seen || violation->blind ||
-        watchdog_due_ns(violation, &view->watchdog->policy) > view->now_ns)
-        return;
+static void take_step(struct check *check, struct violation *violation)
+{
+    struct watchdog_counts *counted = &check->watchdog->counts;
     violation->stage++;
-    violation->step_ns = view->now_ns;
-    switch (violation->stage) {
-    case VIOLATION_NEW:
-    case VIOLATION_REPORTED:
-        counts->reported++;
-        act(view, violation, WATCHDOG_DO_REPORT, NULL, true);
-        break;
-    case VIOLATION_WARNED:
-        counts->warned++;
-        warn(view, violation);
-        break;
-    case VIOLATION_TERM:
-        counts->ended++;
-        act(view, violation, WATCHDOG_DO_SIGNAL, NULL, true);
-        break;
-    case VIOLATION_KILL:
-        counts->killed++;
-        act(view, violation, WATCHDOG_DO_SIGNAL, NULL, true);
-        break;
-    }
-}
-
-/* -- a look -------------------------------------------------------------------------- */
-
-static int compare_age(const void *a, const void *b)
-{
-    const struct violation *left = *(struct violation *const *)a,
-                           *right = *(struct violation *const *)b;
-    int r = COMPARE(left->since_ns, right->since_ns);
-    return r != 0 ? r : watchdog_compare_keys(left, right);
-}
-
-/* What is known from now on: no more memory than it needs. */
-static void keep(struct view *view)
-{
-    struct list *known = &view->watchdog->violations;
-    free(known->items);
-    *known = view->joined;
-    view->joined.items = NULL;
-    if (known->count > 0) {
-        void *less = realloc(known->items, known->count * sizeof(struct violation));
-        known->items = less != NULL ? less : known->items;
+    violation->step_ns = check->now_ns;
+    if (violation->stage == VIOLATION_REPORTED) {
+        counted->reported++;
+        act(check, violation, WATCHDOG_DO_REPORT, NULL, true);
+    } else if (violation->stage == VIOLATION_WARNED) {
+        counted->warned++;
+        warn(check, violation);
     } else {
-        free(known->items);
-        known->items = NULL;
+        ++*(violation->stage == VIOLATION_TERM ? &counted->ended : &counted->killed);
+        act(check, violation, WATCHDOG_DO_SIGNAL, NULL, true);
     }
 }
 
-int watchdog_look(struct watchdog *watchdog, int64_t now_ns, const struct watchdog_policy *policy,
-                  const struct watchdog_sample *sample, watchdog_action_fn *fn, void *context)
+/* -- from outside ------------------------------------------------------------------------ */
+
+/* Sorts the known violations by key; what the sample says of them comes next. */
+static void begin(struct check *check)
 {
-    struct view view = {
-        .watchdog = watchdog, .sample = sample, .now_ns = now_ns, .fn = fn, .context = context};
-    int r = watchdog_view_begin(&view);
-
-    if (r == 0 && policy->mode == WATCHDOG_OFF) {
-        watchdog->policy = *policy;
-        keep(&view);
-    } else if (r == 0) {
-        watchdog->policy = *policy;
-        watchdog_view_find(&view);
-        join(&view);
-        for (size_t i = 0; i < view.joined.count; i++)
-            view.order[i] = &view.joined.items[i];
-        qsort(view.order, view.joined.count, sizeof(view.order[0]), compare_age);
-        for (size_t i = 0; i < view.joined.count && view.actions < WATCHDOG_ACTIONS_MAX; i++)
-            step(&view, view.order[i]);
-        keep(&view);
+    struct watchdog *watchdog = check->watchdog;
+    qsort(watchdog->violations, watchdog->count, sizeof(*watchdog->violations), compare_keys);
+    check->known_count = watchdog->count;
+    for (size_t i = 0; i < watchdog->count; i++) {
+        struct violation *violation = &watchdog->violations[i];
+        violation->blind = !is_known_device(check->sample, violation->device);
+        violation->seen = violation->seen && violation->blind;
     }
-    watchdog_view_end(&view);
-    return r;
 }
 
-/* -- asking -------------------------------------------------------------------------- */
+static void drop_old(struct watchdog *watchdog, int64_t now_ns)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < watchdog->count; i++) {
+        const struct violation *violation = &watchdog->violations[i];
+        if (violation->seen || violation->blind ||
+            now_ns - violation->seen_ns < watchdog->policy->watchdog_grace_ns)
+            watchdog->violations[kept++] = *violation;
+    }
+    watchdog->count = kept;
+}
+
+int watchdog_check(struct watchdog *watchdog, int64_t now_ns, struct watchdog_sample *sample,
+                   watchdog_action_fn *fn, void *context)
+{
+    struct check check = {
+        .watchdog = watchdog, .sample = sample, .now_ns = now_ns, .fn = fn, .context = context};
+    int r = array_reserve(watchdog->violations, watchdog->capacity,
+                          watchdog->count + sample->process_count + sample->partition_count + 1);
+    if (r)
+        return r;
+    sort_sample(sample);
+    begin(&check);
+    find_unmanaged(&check);
+    find_over_limit(&check);
+    drop_old(watchdog, now_ns);
+    qsort(watchdog->violations, watchdog->count, sizeof(*watchdog->violations), compare_ages);
+    for (size_t i = 0; i < watchdog->count && check.actions < WATCHDOG_ACTIONS_MAX; i++)
+        if (is_due(&watchdog->violations[i], watchdog->policy, now_ns))
+            take_step(&check, &watchdog->violations[i]);
+    return 0;
+}
+
+void watchdog_forget(struct watchdog *watchdog)
+{
+    free(watchdog->violations);
+    watchdog->violations = NULL;
+    watchdog->count = watchdog->capacity = 0;
+}
 
 int64_t watchdog_next_ns(const struct watchdog *watchdog)
 {
-    int64_t next_ns = WATCHDOG_FOREVER;
-    for (size_t i = 0; i < watchdog->violations.count; i++) {
-        const struct violation *violation = &watchdog->violations.items[i];
-        int64_t due_ns = watchdog_due_ns(violation, &watchdog->policy);
+    int64_t next_ns = INT64_MAX;
+    for (size_t i = 0; i < watchdog->count; i++) {
+        const struct violation *violation = &watchdog->violations[i];
+        int64_t due_ns = watchdog_due_ns(violation, watchdog->policy);
         if (violation->seen && !violation->blind && due_ns < next_ns)
             next_ns = due_ns;
     }
     return next_ns;
 }
 
-bool watchdog_message(const struct watchdog *watchdog, uint32_t uid, int64_t now_ns, char *message,
-                      size_t size)
-{
-    const struct violation *furthest = NULL;
-    for (size_t i = 0; i < watchdog->violations.count; i++) {
-        const struct violation *violation = &watchdog->violations.items[i];
-        if (violation->uid == uid && violation->seen &&
-            (furthest == NULL || violation->stage > furthest->stage ||
-             (violation->stage == furthest->stage && violation->step_ns < furthest->step_ns)))
-            furthest = violation;
-    }
-    if (furthest != NULL)
-        watchdog_violation_message(furthest, &watchdog->policy, now_ns, message, size);
-    return furthest != NULL;
-}
-
 void watchdog_count(const struct watchdog *watchdog, struct watchdog_counts *ret_counts)
 {
     *ret_counts = watchdog->counts;
-    for (size_t i = 0; i < watchdog->violations.count; i++) {
-        const struct violation *violation = &watchdog->violations.items[i];
-        ret_counts->unmanaged += violation->seen && violation->partition_id == 0;
-        ret_counts->over_limit += violation->seen && violation->partition_id != 0;
+    for (size_t i = 0; i < watchdog->count; i++) {
+        const struct violation *violation = &watchdog->violations[i];
+        ret_counts->unmanaged += violation->seen && !violation->partition_id;
+        ret_counts->over_limit += violation->seen && violation->partition_id;
     }
 }

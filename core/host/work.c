@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What other threads ask of the host thread (work items), and what it found out (results);
+ * Work items, which other threads give to the host thread, and the results that it reports;
  * see host.h. Nothing here waits.
  */
 #include "internal.h"
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With so many work items waiting, refuse further looks: readers are shown what was seen
- * last. While the host thread is held up, readers ask again and again. */
+/* With so many work items waiting, a read is not passed on: the reader gets the last result.
+ * While the host thread is blocked, readers ask again and again. */
 #define LOOK_MAX 4096
 
 /* -- results ------------------------------------------------------------------------ */
@@ -25,7 +25,7 @@ struct host_result *host_result_new(enum host_result_kind kind, size_t message_b
     if (result)
         result->kind = kind;
     else
-        log_say("not enough memory to tell what became of a partition's programs");
+        log_say("not enough memory to report what became of the programs of a partition");
     return result;
 }
 
@@ -58,6 +58,65 @@ void host_note(void *context, const struct partition *partition, const char *wor
     snprintf(result->note.word, sizeof(result->note.word), "%s", word);
     memcpy(result->message, details, bytes);
     host_report(context, result);
+}
+
+void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
+                      const char *details)
+{
+    const struct partition about = {
+        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
+    host_note(context, &about, word, details);
+}
+
+void host_report_status(void *context, uint32_t uid, const char *message)
+{
+    size_t bytes = strlen(message) + 1;
+    struct host_result *result = host_result_new(RESULT_STATUS, bytes);
+    if (!result)
+        return;
+    result->status_uid = uid;
+    memcpy(result->message, message, bytes);
+    host_report(context, result);
+}
+
+void host_report_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns)
+{
+    struct host_result *result = host_result_new(RESULT_USAGE, 0);
+    if (!result)
+        return;
+    result->id = id;
+    result->usage.bytes = bytes;
+    result->usage.busy_more_ns = busy_more_ns;
+    host_report(context, result);
+}
+
+void host_report_state(struct host *host)
+{
+    struct host_state state = {.metered = telemetry_is_metered(host->telemetry)};
+    const struct gpu_usage *usage = telemetry_last(host->telemetry);
+    snprintf(state.processes, sizeof(state.processes), "%s", proctrack_word(host->proctrack));
+    memcpy(state.why, host->state.why, sizeof(state.why));
+    for (uint32_t i = 0; usage && i < usage->device_count; i++) {
+        const struct gpu_usage_device *device = &usage->device[i];
+        if (device->known)
+            memcpy(state.reader[i].backend, device->backend, sizeof(device->backend));
+        memcpy(state.reader[i].note, device->note, sizeof(device->note));
+    }
+    for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
+        state.restricted[i] = access_holds(host->access, i);
+    snprintf(state.devacl_why, sizeof(state.devacl_why), "%s", access_why(host->access));
+    police_count(host->police, &state.watchdog);
+    if (!memcmp(&state, &host->state, sizeof(state)))
+        return;
+    struct host_result *result = host_result_new(RESULT_STATE, 0);
+    if (result)
+        result->state = malloc(sizeof(*result->state));
+    if (!result || !result->state) {
+        host_result_free(result);
+        return;
+    }
+    host->state = *result->state = state;
+    host_report(host, result);
 }
 
 struct mail *host_take_results(struct host *host)
@@ -108,7 +167,7 @@ int host_look(struct host *host, uint64_t id, int64_t now_ns)
     return 0;
 }
 
-int host_policy(struct host *host, const struct host_policy *policy)
+int host_set_policy(struct host *host, const struct policy *policy)
 {
     struct work_item *item = item_new(WORK_POLICY);
     if (!item)
@@ -118,9 +177,9 @@ int host_policy(struct host *host, const struct host_policy *policy)
     return 0;
 }
 
-/* Whether events of this kind belong to this pass. A closed file belongs to both: changes
- * made before it may become durable, and be passed on, after it. */
-static bool is_told(enum event_kind kind, bool certain)
+/* Whether events of a kind belong to this pass. A closed file belongs to both: a change made
+ * before it may become durable, and come here, after it. */
+static bool is_in_pass(enum event_kind kind, bool certain)
 {
     if (kind == EVENT_SETTING || kind == EVENT_NOTE)
         return false;
@@ -131,11 +190,11 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
 {
     struct mail *first = NULL, **last = &first;
     for (; events; events = events->next) {
-        if (!is_told(events->kind, certain))
+        if (!is_in_pass(events->kind, certain))
             continue;
         struct work_item *item = item_new(WORK_EVENT);
         if (!item) {
-            log_say("not enough memory: programs of p%" PRIu64 " are left as they are",
+            log_say("not enough memory: the programs of p%" PRIu64 " are left as they are",
                     events->after.id);
             continue;
         }
@@ -144,6 +203,6 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         *last = &item->mail;
         last = &item->mail.next;
     }
-    /* The host thread need not know before it has reason to look. */
+    /* They can wait until the host thread wakes up for something else. */
     mailbox_put_list(&host->thread.in, first, true);
 }

@@ -220,7 +220,7 @@ int recover_host(struct server *server)
                                .ended_count = server->ended_count,
                                .own_pid_ns = tree->own_pid_ns};
     server->ended = NULL;
-    start.policy = server->told_policy = submit_policy(server);
+    start.policy = server->told_policy = *engine_policy(server->tree.engine);
     start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
     if (!start.live)
         return -ENOMEM;

@@ -47,10 +47,10 @@ struct server {
     struct store *store;
     struct committer *committer;
     struct host *host;
-    struct host_policy told_policy; /* what the host thread was told last */
-    struct host_state *host_state;  /* what it told last of itself; NULL nothing yet */
-    int64_t sampled_ns;             /* what drivers tell is known as of then */
-    int64_t joined_ns;              /* when a process last joined: looks before it are old */
+    struct policy told_policy;     /* what the host thread was told last */
+    struct host_state *host_state; /* what it told last of itself; NULL nothing yet */
+    int64_t sampled_ns;            /* what drivers tell is known as of then */
+    int64_t joined_ns;             /* when a process last joined: looks before it are old */
     struct pending_queue pending[PENDING_KINDS];
     uint64_t join_number;
     int timer_fd, signal_fd;
@@ -166,8 +166,6 @@ void submit_handle_failure(struct server *server);
 /* Ends the partitions tied to open files that are not open: those of another mount, and
  * those whose close was not made durable. 0 or -errno. */
 int submit_close_unheld(struct server *server);
-/* What the policy in force says to the host thread. */
-struct host_policy submit_policy(const struct server *server);
 /* Has the timer fire at at_ns at the latest. */
 void submit_arm(struct server *server, int64_t at_ns);
 /* The same for whatever submit_tick has to do next. */

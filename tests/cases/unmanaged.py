@@ -103,7 +103,7 @@ def report(mount, driver, program):
     mount.write('report', 'config', 'watchdog')
     check(told(mount, 'unmanaged', f'pid={program.pid}', f'uid={bob.uid}', 'device=gpu0',
                f'bytes={3 * GIB}'))
-    check(wait_for(lambda: f'process {program.pid} uses 3 GiB of gpu0' in bob.call(mount.status)))
+    check(wait_for(lambda: f'Process {program.pid} uses 3 GiB of gpu0' in bob.call(mount.status)))
     check('process' not in alice.call(mount.status), alice.call(mount.status))
     check(wait_for(lambda: metric(mount, 'chronos_unmanaged_processes') == 1))
     daemon = Program(root)
@@ -117,8 +117,8 @@ def end(mount, driver, program, daemon):
     """From report on: warned, asked to end, ended."""
     mount.write('end', 'config', 'watchdog')
     check(told(mount, 'warned-unmanaged', f'pid={program.pid}'))
-    check(program.hears(f'chronosfs: process {program.pid} uses 3 GiB of gpu0'), program.said)
-    check('is ended in 1s' in program.said, program.said)
+    check(program.hears(f'chronosfs: Process {program.pid} uses 3 GiB of gpu0'), program.said)
+    check('will be ended in 1s' in program.said, program.said)
     equal(program.ended_by(), signal.SIGTERM)
     driver.stop(program.pid)
     check(told(mount, 'ended-unmanaged', f'pid={program.pid}', 'signal=TERM'))

@@ -203,7 +203,7 @@ class Formats(Case):
         self.assertEqual(self.answer("list", "--user", "eve"), "No active partitions.\n")
         self.refused(4, "There is no device 2.", "list", "--device", "2")
 
-    def test_list_leaves_out_what_ends_meanwhile(self):
+    def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
             self.tree.partition(name)
         os.unlink(self.tree.at("gpu0/p2/remaining"))  # half of it is gone already

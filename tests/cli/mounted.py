@@ -498,7 +498,7 @@ class Finding(unittest.TestCase):
         self.assertEqual(result.code, 3, result)
         self.assertEqual(
             result.err,
-            f"chronos: The chronosfs on {private} belongs to somebody else: Permission denied.\n",
+            f"chronos: The chronosfs on {private} belongs to another user: Permission denied.\n",
         )
         public = self.mount("public", devices="1x80G")
         self.assertEqual(self.found(user=ALICE), public.path)

@@ -63,7 +63,7 @@ class Manual(unittest.TestCase):
             usage, rest = out.split("\n\n", 1)
             usage = usage.replace("Usage: chronos ", "").removesuffix(" [OPTION]...")
             usage = usage.replace("[OPTION]...", "[OPTION ...]")  # of run: before its program
-            self.assertRegex(page, rf"(?m)^ +{re.escape(usage)}( \[OPTION \.\.\.\])?$")
+            self.assertRegex(page, rf"(?m)^ +{re.escape(usage)}( \[OPTION \.\.\.\])?(  .*)?$")
             self.assertIn(one_line(rest.split("\n\nOptions:\n")[0]), text)
             for option, help_text in options(command).items():
                 self.assertIn(one_line(f"{option} {help_text}"), text)

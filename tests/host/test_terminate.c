@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ladder over the fake process tracker: each step, in time, told once. */
+/* on_expiry over the fake process tracker: each step, at its time, noted once. */
 #include "tests/check.h"
 
 #include "core/host/terminate.h"
@@ -14,7 +14,7 @@
 #define S INT64_C(1000000000)
 
 static struct proctrack *proctrack;
-static struct termination *termination;
+static struct termination termination;
 static char notes[2048];
 
 static void note(void *context, const struct partition *partition, const char *word,
@@ -31,13 +31,13 @@ static void setup(void)
     struct proctrack_options options = {.instance = "0123456789abcdef", .mode = "fake"};
     struct message message;
     ck_assert_int_eq(proctrack_open(&options, &proctrack, &message), 0);
-    ck_assert_int_eq(terminate_new(proctrack, note, NULL, &termination), 0);
+    termination = (struct termination){.proctrack = proctrack, .note = note};
     notes[0] = '\0';
 }
 
 static void teardown(void)
 {
-    termination = terminate_free(termination);
+    free(termination.endings);
     proctrack = proctrack_close(proctrack);
 }
 
@@ -63,19 +63,19 @@ static struct partition ended(uint64_t id, uint32_t on_expiry, int64_t grace_ns)
 static void run_until(int64_t now_ns)
 {
     int64_t next_ns;
-    while ((next_ns = terminate_next_ns(termination)) <= now_ns)
-        terminate_step(termination, next_ns);
+    while ((next_ns = terminate_next_ns(&termination)) <= now_ns)
+        terminate_step(&termination, next_ns);
 }
 
 START_TEST(test_nobody)
 {
     struct partition p = ended(1, ON_EXPIRY_KILL, 0);
-    ck_assert_int_eq(terminate_add(termination, 100 * S, &p), 0);
-    ck_assert(terminate_ends(termination, 1));
+    ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+    ck_assert(terminate_ends(&termination, 1));
     run_until(101 * S);
     ck_assert_str_eq(notes, "");
-    ck_assert(!terminate_ends(termination, 1));
-    ck_assert(terminate_next_ns(termination) == INT64_MAX);
+    ck_assert(!terminate_ends(&termination, 1));
+    ck_assert(terminate_next_ns(&termination) == INT64_MAX);
 }
 END_TEST
 
@@ -83,16 +83,16 @@ START_TEST(test_none_leaves)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_NONE, 0);
-    terminate_add(termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p);
     run_until(1000 * S);
     ck_assert_str_eq(notes, "p1 left processes=1\n");
     ck_assert(proctrack_fake_alive(proctrack, pid));
     ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 0);
-    ck_assert(!terminate_ends(termination, 1));
+    ck_assert(!terminate_ends(&termination, 1));
     proctrack_fake_end(proctrack, pid, false);
     run_until(1020 * S);
     ck_assert_str_eq(notes, "p1 left processes=1\np1 emptied \n");
-    ck_assert(terminate_next_ns(termination) == INT64_MAX);
+    ck_assert(terminate_next_ns(&termination) == INT64_MAX);
 }
 END_TEST
 
@@ -100,7 +100,7 @@ START_TEST(test_term_ends)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p);
     run_until(100 * S);
     ck_assert_str_eq(notes, "p1 terminated processes=1\n");
     ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 1);
@@ -118,7 +118,7 @@ START_TEST(test_term_ignored)
 {
     pid_t pid = member(1), other = member(2);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p);
     run_until(110 * S - 1);
     ck_assert(proctrack_fake_alive(proctrack, pid));
     run_until(110 * S);
@@ -134,7 +134,7 @@ START_TEST(test_kill)
 {
     pid_t pid = member(1), child = proctrack_fake_start(proctrack, pid, 6101);
     struct partition p = ended(1, ON_EXPIRY_KILL, 10 * S);
-    terminate_add(termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p);
     run_until(100 * S);
     ck_assert(!proctrack_fake_alive(proctrack, pid));
     ck_assert(!proctrack_fake_alive(proctrack, child));
@@ -148,7 +148,7 @@ START_TEST(test_found_late)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(termination, 300 * S, &p);
+    terminate_add(&termination, 300 * S, &p);
     run_until(300 * S);
     ck_assert(!proctrack_fake_alive(proctrack, pid));
     ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 0);
@@ -159,7 +159,7 @@ START_TEST(test_found_within_grace)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(termination, 106 * S, &p);
+    terminate_add(&termination, 106 * S, &p);
     run_until(109 * S);
     ck_assert(proctrack_fake_alive(proctrack, pid));
     run_until(110 * S);
@@ -172,7 +172,7 @@ START_TEST(test_stuck)
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_KILL, 0);
     proctrack_fake_stick(proctrack, pid, true);
-    terminate_add(termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p);
     run_until(104 * S);
     ck_assert_str_eq(notes, "p1 killed processes=1\n");
     run_until(200 * S);
@@ -180,7 +180,7 @@ START_TEST(test_stuck)
     proctrack_fake_stick(proctrack, pid, false);
     run_until(220 * S);
     ck_assert_ptr_nonnull(strstr(notes, "emptied"));
-    ck_assert(!terminate_ends(termination, 1));
+    ck_assert(!terminate_ends(&termination, 1));
 }
 END_TEST
 
@@ -191,16 +191,16 @@ START_TEST(test_many)
     for (uint64_t id = 1; id <= 40; id++) {
         pids[id - 1] = member(id);
         struct partition p = ended(id, id % 2 ? ON_EXPIRY_TERM : ON_EXPIRY_KILL, 5 * S);
-        ck_assert_int_eq(terminate_add(termination, 100 * S, &p), 0);
-        ck_assert_int_eq(terminate_add(termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
     }
     run_until(101 * S);
     for (uint64_t id = 1; id <= 40; id++) {
         ck_assert_int_eq(proctrack_fake_alive(proctrack, pids[id - 1]), id % 2);
-        ck_assert_int_eq(terminate_ends(termination, id), id % 2);
+        ck_assert_int_eq(terminate_ends(&termination, id), id % 2);
     }
     run_until(106 * S);
-    ck_assert(terminate_next_ns(termination) == INT64_MAX);
+    ck_assert(terminate_next_ns(&termination) == INT64_MAX);
     for (size_t i = 0; i < 40; i++)
         ck_assert(!proctrack_fake_alive(proctrack, pids[i]));
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
@@ -213,11 +213,11 @@ START_TEST(test_looks)
     int members = 0;
     member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 3600 * S);
-    terminate_add(termination, 100 * S, &p);
-    terminate_step(termination, 100 * S);
-    ck_assert(terminate_next_ns(termination) < 100 * S + S / 100);
-    for (int64_t next_ns; (next_ns = terminate_next_ns(termination)) < 160 * S; members++)
-        terminate_step(termination, next_ns);
+    terminate_add(&termination, 100 * S, &p);
+    terminate_step(&termination, 100 * S);
+    ck_assert(terminate_next_ns(&termination) < 100 * S + S / 100);
+    for (int64_t next_ns; (next_ns = terminate_next_ns(&termination)) < 160 * S; members++)
+        terminate_step(&termination, next_ns);
     ck_assert_int_lt(members, 400);
 }
 END_TEST
@@ -227,5 +227,5 @@ int main(void)
     const TTest *const tests[] = {
         test_nobody,     test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
         test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks};
-    return check_run_tests("ladder", setup, teardown, tests, ARRAY_COUNT(tests));
+    return check_run_tests("terminate", setup, teardown, tests, ARRAY_COUNT(tests));
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program with a client of the charge protocol inside, which does as it is told, a
- * line each on standard input, and answers each with a line. First argument: the
- * partition's directory; second: "allow" or "refuse".
+ * A program with a client of `charge` inside. Executes the lines of its standard input, and
+ * answers each with a line. First argument: the partition's directory; second: "allow" or
+ * "refuse".
  *
  *   book N             0 or the refusal's number
- *   back N             gives back what the process that answers booked
- *   parents N          gives back what its parent booked
+ *   back N             gives back bytes of this process
+ *   parents N          gives back bytes of its parent
  *   fork, clone        a child goes on with the conversation until `exit`; clone is
  *                      without the C library's knowledge
- *   exec               runs the program anew
+ *   exec               replaces itself by the same program
  *   close              closes every descriptor it has, as daemons do
  *   reuse FILE         opens FILE for writing under the number of the descriptor
  *   busy               threads that book and give back from now on; fork among them
  *   still              ends them
  *   exit
  */
-#include "tools/libchronos/charge.h"
+#include "tools/libchronos/chronos.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -32,7 +32,7 @@
 
 #define THREADS 3
 
-static struct charge *charge;
+static struct chronos_charge *charge;
 static pid_t owner;
 static atomic_int busy;
 static pthread_t thread[THREADS];
@@ -41,8 +41,8 @@ static void *work(void *unused)
 {
     while (busy) {
         pid_t by;
-        if (charge_book(charge, 1, &by) == 0)
-            charge_give_back(charge, 1, by);
+        if (chronos_charge_book(charge, 1, &by) == 0)
+            chronos_charge_give_back(charge, 1, by);
     }
     return unused;
 }
@@ -92,12 +92,12 @@ static void obey(char **arguments, const char *word, const char *argument)
 {
     unsigned long long bytes = strtoull(argument, NULL, 10);
     if (strcmp(word, "book") == 0) {
-        printf("%d\n", charge_book(charge, bytes, &owner));
+        printf("%d\n", chronos_charge_book(charge, bytes, &owner));
     } else if (strcmp(word, "back") == 0) {
-        charge_give_back(charge, bytes, owner);
+        chronos_charge_give_back(charge, bytes, owner);
         printf("0\n");
     } else if (strcmp(word, "parents") == 0) {
-        charge_give_back(charge, bytes, getppid());
+        chronos_charge_give_back(charge, bytes, getppid());
         printf("0\n");
     } else if (strcmp(word, "fork") == 0 || strcmp(word, "clone") == 0) {
         split(word[0] == 'f');
@@ -126,7 +126,8 @@ static void obey(char **arguments, const char *word, const char *argument)
 int main(int count, char **arguments)
 {
     char line[512], word[32], argument[256];
-    if (count != 3 || charge_new(arguments[1], strcmp(arguments[2], "allow") == 0, &charge) < 0)
+    if (count != 3 ||
+        chronos_charge_new(arguments[1], strcmp(arguments[2], "allow") == 0, &charge) < 0)
         return 2;
     setvbuf(stdin, NULL, _IONBF, 0);
     printf("ready\n");
@@ -138,6 +139,6 @@ int main(int count, char **arguments)
         obey(arguments, word, argument);
         fflush(stdout);
     }
-    charge_free(charge);
+    chronos_charge_free(charge);
     return 0;
 }

@@ -145,7 +145,7 @@ def daemon_again(mount, name):
     equal(booked(mount, name), 902 + 540)
     mount.kill_both()
     mount.start()
-    # Somebody else was faster, and what was ours does not fit any more.
+    # Another program was faster: what was ours does not fit any more.
     faster = charger(mount, name)
     equal(faster.say(f'book {LIMIT - 100}'), '0')
     equal(refusing.say('book 1'), FULL)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints what the environment says about partitions: how many, which, the policy. */
-#include "tools/libchronos/environment.h"
+#include "tools/libchronos/chronos.h"
 
 #include <stdio.h>
 
 int main(void)
 {
-    struct inside inside;
-    if (inside_read(&inside) < 0)
+    struct chronos_environment environment;
+    if (chronos_environment_read(&environment) < 0)
         return 1;
-    printf("%u ", inside.count);
-    for (unsigned i = 0; i < inside.count; i++)
-        printf("%s ", inside.directory[i]);
-    printf("%s\n", inside.allow_unreachable ? "allow" : "refuse");
-    inside_free(&inside);
+    printf("%u ", environment.count);
+    for (unsigned i = 0; i < environment.count; i++)
+        printf("%s ", environment.directory[i]);
+    printf("%s\n", environment.allow_unreachable ? "allow" : "refuse");
+    chronos_environment_release(&environment);
     return 0;
 }

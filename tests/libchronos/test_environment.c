@@ -1,125 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shim reads: its environment, and the files of a partition. */
+/* What a shim learns from its environment. */
 #include "tests/check.h"
+#include "tools/libchronos/chronos.h"
 
-#include "tools/libchronos/environment.h"
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static char directory[64];
-
-static void begin(void)
-{
-    strcpy(directory, "/tmp/chronos-inside.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-}
-
-static void end(void)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static void put(const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/file", directory);
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    fclose(file);
-}
 
 START_TEST(test_environment)
 {
-    struct inside inside;
+    struct chronos_environment environment;
     char list[256] = "";
-    for (int i = 0; i < INSIDE_MAX + 3; i++)
+    for (int i = 0; i < CHRONOS_PARTITIONS_MAX + 3; i++)
         sprintf(list + strlen(list), "/p%d::", i);
     setenv("CHRONOS_PARTITION", list, 1);
     setenv("CHRONOS_UNREACHABLE", "allows", 1);
     setenv("CHRONOS_DEBUG", "", 1);
-    ck_assert_int_eq(inside_read(&inside), 0);
-    ck_assert_uint_eq(inside.count, INSIDE_MAX);
-    ck_assert_str_eq(inside.directory[0], "/p0");
-    ck_assert_str_eq(inside.directory[INSIDE_MAX - 1], "/p15");
-    ck_assert(!inside.allow_unreachable && !inside.debug);
-    inside_free(&inside);
-    ck_assert_uint_eq(inside.count, 0);
+    ck_assert_int_eq(chronos_environment_read(&environment), 0);
+    ck_assert_uint_eq(environment.count, CHRONOS_PARTITIONS_MAX);
+    ck_assert_str_eq(environment.directory[0], "/p0");
+    ck_assert_str_eq(environment.directory[CHRONOS_PARTITIONS_MAX - 1], "/p15");
+    ck_assert(!environment.allow_unreachable && !environment.debug);
+    chronos_environment_release(&environment);
+    ck_assert_uint_eq(environment.count, 0);
     setenv("CHRONOS_PARTITION", ":", 1);
     setenv("CHRONOS_UNREACHABLE", "allow", 1);
     setenv("CHRONOS_DEBUG", "1", 1);
-    ck_assert_int_eq(inside_read(&inside), 0);
-    ck_assert_uint_eq(inside.count, 0);
-    ck_assert(inside.allow_unreachable && inside.debug);
+    ck_assert_int_eq(chronos_environment_read(&environment), 0);
+    ck_assert_uint_eq(environment.count, 0);
+    ck_assert(environment.allow_unreachable && environment.debug);
     unsetenv("CHRONOS_PARTITION");
-    ck_assert_int_eq(inside_read(&inside), 0);
-    ck_assert_uint_eq(inside.count, 0);
-}
-END_TEST
-
-START_TEST(test_lines)
-{
-    char line[8];
-    put("seven77\nmore\n");
-    ck_assert_int_eq(inside_line(directory, "file", line, sizeof(line)), 0);
-    ck_assert_str_eq(line, "seven77");
-    ck_assert_int_eq(inside_line(directory, "file", line, 7), -ENAMETOOLONG);
-    put("end");
-    ck_assert_int_eq(inside_line(directory, "file", line, sizeof(line)), 0);
-    ck_assert_str_eq(line, "end");
-    ck_assert_int_eq(inside_line(directory, "none", line, sizeof(line)), -ENOENT);
-    ck_assert_int_eq(chdir("/"), 0);
-    ck_assert_int_eq(inside_line(directory + 1, "file", line, sizeof(line)), -ENOENT);
-    ck_assert_str_eq(line, "end");
-}
-END_TEST
-
-START_TEST(test_numbers)
-{
-    uint64_t number = 7;
-    const char *const wrong[] = {"",     "\n",   "-5\n",  " 5\n",
-                                 "+5\n", "5x\n", "max\n", "18446744073709551616\n"};
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        put(wrong[i]);
-        ck_assert_msg(inside_number(directory, "file", &number) == -EINVAL, "%s", wrong[i]);
-    }
-    ck_assert_int_eq(inside_number(directory, "none", &number), -ENOENT);
-    ck_assert_uint_eq(number, 7);
-    put("18446744073709551615\n");
-    ck_assert_int_eq(inside_number(directory, "file", &number), 0);
-    ck_assert_uint_eq(number, UINT64_MAX);
-    put("0\n");
-    ck_assert_int_eq(inside_number(directory, "file", &number), 0);
-    ck_assert_uint_eq(number, 0);
-}
-END_TEST
-
-START_TEST(test_ended)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/p1", directory);
-    ck_assert(inside_has_ended(path));
-    ck_assert_int_eq(mkdir(path, 0700), 0);
-    ck_assert(!inside_has_ended(path));
-    snprintf(path, sizeof(path), "%s/none/p1", directory);
-    ck_assert(!inside_has_ended(path));
-    ck_assert(!inside_has_ended("/nonexistent"));
-    ck_assert(!inside_has_ended("nonexistent"));
-    put("no directory");
-    snprintf(path, sizeof(path), "%s/file/p1", directory);
-    ck_assert(!inside_has_ended(path));
+    ck_assert_int_eq(chronos_environment_read(&environment), 0);
+    ck_assert_uint_eq(environment.count, 0);
 }
 END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_environment, test_lines, test_numbers, test_ended};
-    return check_run_tests("inside", begin, end, tests, ARRAY_COUNT(tests));
+    return check_main("environment", NULL, NULL, test_environment);
 }

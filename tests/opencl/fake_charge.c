@@ -10,30 +10,31 @@ struct ledger ledger[FAKE_CHARGES];
 static unsigned count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-int charge_new(const char *directory, bool allow_unreachable, struct charge **ret_charge)
+int chronos_charge_new(const char *directory, bool allow_unreachable,
+                       struct chronos_charge **ret_charge)
 {
     (void)directory;
     (void)allow_unreachable;
     if (count == FAKE_CHARGES)
         return -ENOMEM;
-    *ret_charge = (struct charge *)&ledger[count++];
+    *ret_charge = (struct chronos_charge *)&ledger[count++];
     return 0;
 }
 
-struct charge *charge_free(struct charge *charge)
+struct chronos_charge *chronos_charge_free(struct chronos_charge *charge)
 {
     (void)charge;
     count--;
     return NULL;
 }
 
-int charge_book(struct charge *charge, uint64_t bytes, pid_t *ret_owner)
+int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner)
 {
     struct ledger *book = (struct ledger *)charge;
     pthread_mutex_lock(&lock);
     int rc = book->refuse;
     if (rc == 0 && bytes > book->limit - book->used)
-        rc = CHARGE_FULL;
+        rc = CHRONOS_FULL;
     if (rc == 0) {
         book->used += bytes;
         book->bookings++;
@@ -43,7 +44,7 @@ int charge_book(struct charge *charge, uint64_t bytes, pid_t *ret_owner)
     return rc;
 }
 
-void charge_give_back(struct charge *charge, uint64_t bytes, pid_t owner)
+void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner)
 {
     struct ledger *book = (struct ledger *)charge;
     pthread_mutex_lock(&lock);

@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TESTS_OPENCL_FAKE_CHARGE_H
 #define CHRONOS_TESTS_OPENCL_FAKE_CHARGE_H
 
-#include "tools/libchronos/charge.h"
+#include "tools/libchronos/chronos.h"
 
 #define FAKE_CHARGES 2
 

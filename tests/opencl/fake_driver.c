@@ -624,6 +624,6 @@ cl_icd_dispatch *fake_table(size_t entries)
     size_t known = entries < FAKE_ENTRIES ? entries : FAKE_ENTRIES;
     memcpy(table, &functions, known * sizeof(*table));
     for (size_t i = known; i < entries; i++)
-        table[i] = &platforms[i % FAKE_PLATFORMS]; /* functions that nobody here knows */
+        table[i] = &platforms[i % FAKE_PLATFORMS]; /* functions that the layer does not know */
     return (cl_icd_dispatch *)table;
 }

@@ -27,7 +27,7 @@ struct fake {
     bool no_callbacks;             /* clSetMemObjectDestructorCallback fails */
     bool no_parents;               /* a driver that knows no parts of devices */
     bool hold_commands;            /* enqueued frees wait for fake_run */
-    bool late;                     /* objects end on a thread of the driver, a moment later */
+    bool late;                     /* objects end late, on a thread of the driver */
     bool free_fails;               /* clMemFreeINTEL does */
     uint64_t takes;                /* bytes that the next image, pipe or import takes */
     unsigned allocations;          /* how often memory was asked for */

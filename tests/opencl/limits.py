@@ -16,7 +16,7 @@ def booked(mount, name, device=0):
 
 
 def wait_booked(mount, name, wanted):
-    """A driver may tell a moment later that something is gone."""
+    """A driver may report the end of an object late."""
     check(lib.wait_for(lambda: booked(mount, name) == wanted), 'booked', booked(mount, name),
           'wanted', wanted)
 
@@ -190,7 +190,7 @@ def unreachable(mount):
     equal(allowing.say('alloc 1'), '0 1')
     equal(late.say('devices'), '0')
     equal(late.say('alloc 1'), DEVICE_NOT_FOUND)
-    equal(late_allowed.say('devices'), str(devices), 'nobody can say which is ours')
+    equal(late_allowed.say('devices'), str(devices), 'which of them are ours is not known')
     equal(late_allowed.say('alloc 1'), '0 0')
     mount.start()
     equal(booked(mount, name), 0)

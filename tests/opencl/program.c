@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An OpenCL program that does as it is told, a line each on standard input, and
+ * An OpenCL program that executes the lines of its standard input, and
  * answers with a line. It links to the loader as every program does and knows nothing
  * of partitions. Errors are answered as OpenCL's numbers.
  *

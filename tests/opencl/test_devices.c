@@ -2,6 +2,8 @@
 /* How the layer starts, which devices it shows, and what it tells of them. */
 #include "common.h"
 
+#include "tools/opencl/functions.h"
+
 #include <CL/cl_layer.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +77,7 @@ START_TEST(test_what_is_wrapped)
     for (size_t i = 0; i < FAKE_ENTRIES; i++)
         wrapped += !same(cl, table, i);
 #define COUNT(name) wanted += table->name != NULL && cl->name == opencl_##name;
-    LAYER_FUNCTIONS(COUNT)
+    OPENCL_FUNCTIONS(COUNT)
     ck_assert_uint_eq(wrapped, wanted);
     ck_assert_uint_eq(wrapped, 25);
     ck_assert(cl->clEnqueueNDRangeKernel == NULL);

@@ -227,7 +227,7 @@ START_TEST(test_nothing_at_all)
     start("gpu0/p1");
     cl_context context = context_of(0);
     cl_mem buffer = buffer_of(context, 100, CL_SUCCESS);
-    for (int refusal = CHARGE_CLOSED; refusal <= CHARGE_UNREACHABLE; refusal++) {
+    for (int refusal = CHRONOS_CLOSED; refusal <= CHRONOS_UNREACHABLE; refusal++) {
         ledger[0].refuse = refusal;
         for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
             refused(&ways[i], context, 8, CL_OUT_OF_RESOURCES);
@@ -691,7 +691,7 @@ static void *fork_and_wait(void *context)
 
 /* What other threads hold at the fork would be held in the child for ever. The locks
  * of the doubles are as well, so only the layer's are tried: the parent's threads free
- * memory that the layer does not know, which takes its locks and nobody else's. */
+ * memory that the layer does not know, which takes only its own locks. */
 static atomic_int go_on = 1;
 
 static void *free_nothing(void *context)

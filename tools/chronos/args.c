@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Understands a command line by the tables of the commands. Options may stand
- * anywhere, `--name=VALUE` and `--name VALUE` are the same, `--` ends them, and
- * `-10m` is a word, not an option. Where a command runs a program, the program ends
- * them too. It must not know any single command.
+ * Parses a command line by the tables of the commands. Options may stand anywhere,
+ * `--name=VALUE` and `--name VALUE` are the same, `--` ends the options, and `-10m` is a word,
+ * not an option. Where a command runs a program, its name ends the options too. It must not
+ * know the commands.
  */
 #include "command.h"
 #include "output.h"
@@ -12,30 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 
-int usage_error(const struct command *command, const char *format, ...)
+int args_usage_error(const struct command *command, const char *format, ...)
 {
     char message[512];
     va_list list;
     va_start(list, format);
-    vsnprintf(message, sizeof message, format, list);
+    vsnprintf(message, sizeof(message), format, list);
     va_end(list);
-    say("%s Try: chronos help%s%s", message, command ? " " : "", command ? command->name : "");
+    output_say("%s Try: chronos help%s%s", message, command ? " " : "",
+               command ? command->name : "");
     return EXIT_USAGE;
-}
-
-const struct option *command_option(const struct command *command, int index)
-{
-    if (command != NULL && command->options != NULL) {
-        for (const struct option *option = command->options; option->name != NULL; option++) {
-            if (index-- == 0)
-                return option;
-        }
-    }
-    for (const struct option *option = common_options; option->name != NULL; option++) {
-        if (index-- == 0)
-            return option;
-    }
-    return NULL;
 }
 
 /* The index of an option by its name (`length` bytes) or its letter; -1 none. */
@@ -56,7 +42,8 @@ const char *args_option(const struct args *args, const char *name)
     return index < 0 ? NULL : args->option[index];
 }
 
-void command_words(const struct command *command, int *ret_min, int *ret_max)
+/* How many words `command` takes. *ret_max is -1 without a limit. */
+static void count_words(const struct command *command, int *ret_min, int *ret_max)
 {
     int min = 0, max = 0;
     for (const char *word = command->args; *word != '\0';) {
@@ -74,8 +61,7 @@ void command_words(const struct command *command, int *ret_min, int *ret_max)
     *ret_max = max;
 }
 
-/* One argument that begins with a dash. Takes the next one for its value if it
- * has to. */
+/* Takes an argument that begins with a dash, and the next one if that is its value. */
 static int take_option(struct args *args, int argc, char **argv, int *position)
 {
     const char *text = argv[*position];
@@ -86,35 +72,35 @@ static int take_option(struct args *args, int argc, char **argv, int *position)
                 : text[2] == '\0' ? option_find(args->command, NULL, 0, text[1])
                                   : -1;
     if (index < 0)
-        return usage_error(args->command, "There is no option %.*s%s%s.",
-                           is_long ? (int)length + 2 : (int)strlen(text), text,
-                           args->command ? " of " : " before the command",
-                           args->command ? args->command->name : "");
+        return args_usage_error(args->command, "There is no option %.*s%s%s.",
+                                is_long ? (int)length + 2 : (int)strlen(text), text,
+                                args->command ? " of " : " before the command",
+                                args->command ? args->command->name : "");
     const struct option *option = command_option(args->command, index);
     const char *value = is_long && name[length] == '=' ? name + length + 1 : NULL;
-    if (option->argument == NULL) {
-        if (value != NULL)
-            return usage_error(args->command, "--%s takes no value.", option->name);
+    if (!option->argument) {
+        if (value)
+            return args_usage_error(args->command, "--%s takes no value.", option->name);
         value = "";
-    } else if (value == NULL) {
+    } else if (!value) {
         if (*position + 1 >= argc)
-            return usage_error(args->command, "--%s needs %s.", option->name, option->argument);
+            return args_usage_error(args->command, "--%s needs %s.", option->name,
+                                    option->argument);
         value = argv[++*position];
     }
     args->option[index] = value;
     return 0;
 }
 
-/* Options given before the command belong to the common ones, which come last
- * in a command's own count. */
+/* Options before the command are common ones, which come last in a command's options. */
 static void choose_command(struct args *args, const struct command *command)
 {
     const char *early[OPTION_MAX];
-    memcpy(early, args->option, sizeof early);
-    memset(args->option, 0, sizeof args->option);
+    memcpy(early, args->option, sizeof(early));
+    memset(args->option, 0, sizeof(args->option));
     args->command = command;
-    for (int i = 0; common_options[i].name != NULL; i++) {
-        const char *name = common_options[i].name;
+    for (int i = 0; command_options[i].name; i++) {
+        const char *name = command_options[i].name;
         args->option[option_find(command, name, strlen(name), 0)] = early[i];
     }
 }
@@ -122,14 +108,15 @@ static void choose_command(struct args *args, const struct command *command)
 static int check_words(const struct args *args)
 {
     int min, max;
-    command_words(args->command, &min, &max);
-    if (args_option(args, "help") != NULL || args->command->own_words != NULL)
+    count_words(args->command, &min, &max);
+    if (args_option(args, "help") || args->command->own_words)
         return 0;
     if (args->count < min)
-        return usage_error(args->command, "%s needs %s.", args->command->name, args->command->args);
+        return args_usage_error(args->command, "%s needs %s.", args->command->name,
+                                args->command->args);
     if (max >= 0 && args->count > max)
-        return usage_error(args->command, "\"%s\" is too much for %s.", args->words[max],
-                           args->command->name);
+        return args_usage_error(args->command, "\"%s\" is too much for %s.", args->words[max],
+                                args->command->name);
     return 0;
 }
 
@@ -138,24 +125,24 @@ static bool is_option(const char *text)
     return text[0] == '-' && text[1] != '\0' && !(text[1] >= '0' && text[1] <= '9');
 }
 
-/* One argument that is no option, or comes behind `--`. */
+/* Takes an argument that is not an option, or follows `--`. */
 static int take_word(struct args *args, const char *text)
 {
-    if (args->command != NULL) {
+    if (args->command) {
         args->words[args->count++] = text;
         return 0;
     }
-    const struct command *command = command_find(text);
-    if (command == NULL)
-        return usage_error(NULL, "There is no command \"%s\".", text);
+    const struct command *command = command_find(args->commands, text);
+    if (!command)
+        return args_usage_error(NULL, "There is no command \"%s\".", text);
     choose_command(args, command);
     return 0;
 }
 
-/* Is the next word the program that the command runs? */
+/* Whether the next word is the program that the command runs. */
 static bool program_is_next(const struct args *args)
 {
-    return args->command != NULL && args->command->own_words != NULL && args->program < 0 &&
+    return args->command && args->command->own_words && args->program < 0 &&
            args->count >= args->command->own_words(args);
 }
 
@@ -166,10 +153,11 @@ static int parse(int argc, char **argv, struct args *args)
         bool option = !options_end && is_option(argv[i]);
         if (!options_end && strcmp(argv[i], "--") == 0) {
             options_end = true;
-            if (args->command != NULL && args->command->own_words != NULL)
+            if (args->command && args->command->own_words)
                 args->program = args->count;
-        } else if (option && args->command == NULL && strcmp(argv[i], "--version") == 0) {
-            choose_command(args, command_find("version")); /* what people try first */
+        } else if (option && !args->command && strcmp(argv[i], "--version") == 0) {
+            choose_command(args,
+                           command_find(args->commands, "version")); /* what people try first */
         } else if (option) {
             if (take_option(args, argc, argv, &i) != 0)
                 return EXIT_USAGE;
@@ -183,11 +171,11 @@ static int parse(int argc, char **argv, struct args *args)
         }
     }
     args->words[args->count] = NULL;
-    return args->command != NULL ? check_words(args) : 0;
+    return args->command ? check_words(args) : 0;
 }
 
-int args_parse(int argc, char **argv, struct args *ret_args)
+int args_parse(const struct command *const *list, int argc, char **argv, struct args *ret_args)
 {
-    *ret_args = (struct args){.words = (const char **)argv, .program = -1};
+    *ret_args = (struct args){.commands = list, .words = (const char **)argv, .program = -1};
     return parse(argc, argv, ret_args);
 }

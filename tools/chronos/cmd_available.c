@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos available: per cent of a device that could be asked for now.
- */
+/* chronos available: per cent of a device that a request could get now. */
 #include "command.h"
+#include "device.h"
 #include "output.h"
 
 #include <stdio.h>
@@ -10,35 +9,36 @@
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
-static void print_json(const struct device *devices, size_t count)
+static void print_json(const struct chronos_device *devices, size_t count)
 {
     struct json json = {0};
     char name[32];
     json_open(&json, NULL, '[');
     for (size_t i = 0; i < count; i++) {
         json_open(&json, NULL, '{');
-        snprintf(name, sizeof name, "gpu%u", devices[i].index);
+        snprintf(name, sizeof(name), "gpu%u", devices[i].index);
         json_text(&json, "device", name);
-        json_number(&json, "available_percent", devices[i].record.value[DEVICE_AVAILABLE]);
+        json_number(&json, "available_percent", devices[i].record.value[CHRONOS_DEVICE_AVAILABLE]);
         json_close(&json, '}');
     }
     json_close(&json, ']');
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    struct device *devices = NULL;
+    struct chronos_device *devices = NULL;
     size_t count = 0;
-    int result = device_list(tree, args->words[0], 1u << DEVICE_AVAILABLE, &devices, &count);
-    if (result != 0)
-        return result;
-    if (args_option(args, "json") != NULL) {
+    int r = device_list(mount, args->words[0], 1u << CHRONOS_DEVICE_AVAILABLE, &devices, &count);
+    if (r != 0)
+        return r;
+    if (args_option(args, "json")) {
         print_json(devices, count);
     } else if (args->count > 0) {
-        puts(devices[0].record.value[DEVICE_AVAILABLE]);
+        puts(devices[0].record.value[CHRONOS_DEVICE_AVAILABLE]);
     } else {
         for (size_t i = 0; i < count; i++)
-            printf("gpu%u %s\n", devices[i].index, devices[i].record.value[DEVICE_AVAILABLE]);
+            printf("gpu%u %s\n", devices[i].index,
+                   devices[i].record.value[CHRONOS_DEVICE_AVAILABLE]);
     }
     free(devices);
     return EXIT_DONE;

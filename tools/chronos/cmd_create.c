@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos create: asks for a partition that stays until its time is up, and says
- * what was given.
- */
+/* chronos create: asks for a partition that lasts until its time is up, and prints it. */
+#include "device.h"
 #include "output.h"
+#include "partition.h"
 #include "request.h"
 
 #include <stdio.h>
@@ -18,69 +17,69 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-/* Who asked, by name. It is the holder, unless an administrator asked for
- * somebody else: the partition's first event knows. */
-static void creator_name(const struct tree *tree, const struct args *args,
-                         const struct partition *partition, char *name, size_t size)
+/* The name of the user who asked: the holder, unless an administrator asked for another user.
+ * Then the partition's first event has it. */
+static void creator_name(const struct chronos_mount *mount, const struct args *args,
+                         const struct chronos_partition *partition, char *name, size_t size)
 {
     char path[64], *text;
-    snprintf(name, size, "%s", partition->record.value[PARTITION_USER]);
-    if (args_option(args, "user") == NULL)
+    struct chronos_line first;
+    snprintf(name, size, "%s", partition->record.value[CHRONOS_PARTITION_USER]);
+    if (!args_option(args, "user"))
         return;
-    snprintf(path, sizeof path, "partitions/%s/events", partition->id);
-    snprintf(name, size, "uid %.32s", partition->record.value[PARTITION_CREATOR_UID]);
-    if (tree_read_all(tree->root, path, &text) != 0)
+    snprintf(path, sizeof(path), "partitions/%s/events", partition->id);
+    snprintf(name, size, "uid %.32s", partition->record.value[CHRONOS_PARTITION_CREATOR_UID]);
+    if (chronos_read_all(mount->root, path, &text) < 0)
         return;
-    text[strcspn(text, "\n")] = '\0';
-    const char *by = strstr(text, " by=");
-    if (by != NULL)
-        snprintf(name, size, "%.*s", (int)strcspn(by + 4, " "), by + 4);
+    chronos_line_split(text, strcspn(text, "\n"), &first);
+    const char *by = chronos_line_value(&first, "by");
+    if (by[0] != '\0')
+        snprintf(name, size, "%s", by);
     free(text);
 }
 
-static void print_created(const struct tree *tree, const struct args *args,
-                          const struct partition *partition)
+static void print_created(const struct chronos_mount *mount, const struct args *args,
+                          const struct chronos_partition *partition)
 {
-    const char(*value)[RECORD_TEXT] = partition->record.value;
-    char creator[RECORD_TEXT];
-    creator_name(tree, args, partition, creator, sizeof creator);
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    char creator[CHRONOS_VALUE_MAX];
+    creator_name(mount, args, partition, creator, sizeof(creator));
     printf("Created partition %s%s%s on device %s (%s)\n", output_colour(BOLD), partition->id,
-           output_colour(PLAIN), device_number(value[PARTITION_DEVICE]), partition->device_name);
+           output_colour(PLAIN), device_number(value[CHRONOS_PARTITION_DEVICE]),
+           partition->device_name);
     printf("with %llu MB for %s seconds\n",
-           (unsigned long long)(number(value[PARTITION_MEMORY]) >> 20), value[PARTITION_DURATION]);
-    printf("Assigned to user: %s (Created by: %s, PID: %s)\n", value[PARTITION_USER], creator,
-           value[PARTITION_CREATOR_PID]);
+           (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20),
+           value[CHRONOS_PARTITION_DURATION]);
+    printf("Assigned to user: %s (Created by: %s, PID: %s)\n", value[CHRONOS_PARTITION_USER],
+           creator, value[CHRONOS_PARTITION_CREATOR_PID]);
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    char line[512];
-    int file = -1;
-    int result = request_line(args, args->words[1], args->words[2], "", line, sizeof line);
-    if (result == 0)
-        result = request_open(tree, args->words[0], &file);
-    if (result != 0)
-        return result;
-    struct partition partition;
-    result = request_ask(tree, file, line, partition.id, sizeof partition.id);
-    close(file);
-    if (result != 0)
-        return result;
-    bool as_json = args_option(args, "json") != NULL;
-    char id[sizeof partition.id];
-    memcpy(id, partition.id, sizeof id);
-    uint32_t mask = 1u << PARTITION_USER | 1u << PARTITION_DEVICE | 1u << PARTITION_MEMORY |
-                    1u << PARTITION_DURATION | 1u << PARTITION_CREATOR_UID |
-                    1u << PARTITION_CREATOR_PID;
-    int error = partition_load(tree, id, as_json ? PARTITION_ALL : mask, &partition);
-    if (error != 0) {
-        say("Partition %s was made and is gone again.", id);
+    char line[512], id[CHRONOS_ID_MAX];
+    int fd = -1;
+    int r = request_line(args, args->words[1], args->words[2], NULL, line, sizeof(line));
+    if (r == 0)
+        r = request_open(mount, args->words[0], &fd);
+    if (r != 0)
+        return r;
+    r = request_ask(mount, fd, line, id);
+    close(fd);
+    if (r != 0)
+        return r;
+    struct chronos_partition partition;
+    bool as_json = args_option(args, "json");
+    uint32_t mask = 1u << CHRONOS_PARTITION_USER | 1u << CHRONOS_PARTITION_DEVICE |
+                    1u << CHRONOS_PARTITION_MEMORY | 1u << CHRONOS_PARTITION_DURATION |
+                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID;
+    if (chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition) < 0) {
+        output_say("Partition %s was created but has already ended.", id);
         return EXIT_REFUSED;
     }
     if (as_json)
         partition_print_json(&partition);
     else
-        print_created(tree, args, &partition);
+        print_created(mount, args, &partition);
     return EXIT_DONE;
 }
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos events: what happened, and with --follow what happens. Each line is
- * numbered, so the log is read anew whenever it has changed and only what is
- * above the last number seen is printed: nothing comes twice, however the log
- * is cut at its beginning meanwhile.
+ * chronos events: past events, and with --follow new ones. Lines are numbered: the whole log is
+ * read again whenever it has changed, and only lines above the last number are printed. So no
+ * event is printed twice, however the log is cut at its beginning.
  */
 #include "command.h"
-#include "line.h"
+#include "failure.h"
 #include "output.h"
 
 #include <errno.h>
@@ -24,14 +23,14 @@ static const struct option options[] = {
 };
 
 struct watch {
-    const char *id; /* NULL all */
+    const char *id; /* NULL: all */
     bool as_json;
     uint64_t seen; /* the number of the last line taken */
     size_t printed;
     bool ended; /* the partition `id` has ended */
 };
 
-static void print_json(const struct line *line)
+static void print_json(const struct chronos_line *line)
 {
     struct json json = {.one_line = true};
     json_open(&json, NULL, '{');
@@ -39,7 +38,7 @@ static void print_json(const struct line *line)
     json_text(&json, "time", line->words[1]);
     json_text(&json, "kind", line->words[2]);
     json_text(&json, "id", line->words[3]);
-    line_json(&json, line, 4);
+    json_line(&json, line, 4);
     json_close(&json, '}');
 }
 
@@ -51,29 +50,29 @@ static bool is_end(const char *kind)
 
 static void each(struct watch *watch, const char *text, size_t length)
 {
-    struct line line;
-    line_split(text, length, &line);
-    uint64_t seq = line.count >= 4 ? number(line.words[0]) : 0;
+    struct chronos_line line;
+    chronos_line_split(text, length, &line);
+    uint64_t seq = line.count >= 4 ? chronos_number(line.words[0]) : 0;
     if (seq <= watch->seen)
         return;
     watch->seen = seq;
-    if (watch->id != NULL && strcmp(line.words[3], watch->id) != 0)
+    if (watch->id && strcmp(line.words[3], watch->id) != 0)
         return;
     if (watch->as_json)
         print_json(&line);
     else
         printf("%.*s\n", (int)length, text);
     watch->printed++;
-    if (watch->id != NULL && is_end(line.words[2]))
+    if (watch->id && is_end(line.words[2]))
         watch->ended = true;
 }
 
 static int take(struct watch *watch, int file)
 {
     char *text;
-    int error = tree_read_fd(file, &text);
-    if (error != 0)
-        return error;
+    int r = chronos_read_fd(file, &text);
+    if (r < 0)
+        return r;
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
         if (line[length] == '\0')
@@ -85,9 +84,8 @@ static int take(struct watch *watch, int file)
     return 0;
 }
 
-/* Waits for the file to change. Where poll is understood, POLLPRI tells of news
- * and nothing else wakes; any other file is always readable, and is looked at
- * once a second. */
+/* Waits for the file to change: chronosfs reports that as POLLPRI. Any other file is always
+ * readable; look at it once a second. */
 static void wait_for_change(int file)
 {
     struct pollfd poll_file = {.fd = file, .events = POLLPRI | POLLIN};
@@ -101,50 +99,50 @@ static int follow(struct watch *watch, int file)
         if (output_finish() != 0)
             return -EPIPE;
         wait_for_change(file);
-        int error = take(watch, file);
-        if (error != 0)
-            return error;
+        int r = take(watch, file);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
-/* The partition's own file may know more of its past than the common log. */
-static bool take_past(const struct tree *tree, struct watch *watch)
+/* The partition's own file may go further back than the common log. */
+static bool take_past(const struct chronos_mount *mount, struct watch *watch)
 {
     char path[64];
-    snprintf(path, sizeof path, "partitions/%s/events", watch->id);
-    int file = openat(tree->root, path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "partitions/%s/events", watch->id);
+    int file = openat(mount->root, path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return false;
-    int error = take(watch, file);
+    int r = take(watch, file);
     close(file);
-    return error == 0;
+    return r == 0;
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct watch watch = {.id = args->count > 0 ? args->words[0] : NULL,
-                          .as_json = args_option(args, "json") != NULL};
+                          .as_json = args_option(args, "json")};
     uint64_t checked;
     bool known = false;
-    if (watch.id != NULL && !id_parse(watch.id, &checked))
-        return no_partition(watch.id);
-    int file = openat(tree->root, "events", O_RDONLY | O_CLOEXEC);
+    if (watch.id && !chronos_parse_id(watch.id, &checked))
+        return failure_no_partition(watch.id);
+    int file = openat(mount->root, "events", O_RDONLY | O_CLOEXEC);
     if (file < 0)
-        return tree_failed(tree, "The events could not be read", -errno);
-    if (watch.id != NULL)
-        known = take_past(tree, &watch);
-    int error = take(&watch, file);
-    if (error == 0 && watch.id != NULL && !known && watch.printed == 0) {
+        return failure_report(mount, "The events could not be read", -errno);
+    if (watch.id)
+        known = take_past(mount, &watch);
+    int r = take(&watch, file);
+    if (r == 0 && watch.id && !known && watch.printed == 0) {
         close(file);
-        return no_partition(watch.id);
+        return failure_no_partition(watch.id);
     }
-    if (error == 0 && args_option(args, "follow") != NULL)
-        error = follow(&watch, file);
+    if (r == 0 && args_option(args, "follow"))
+        r = follow(&watch, file);
     close(file);
-    if (error == -EPIPE)
-        return EXIT_REFUSED; /* nobody reads any more */
-    return error != 0 ? tree_failed(tree, "The events could not be read", error) : EXIT_DONE;
+    if (r == -EPIPE)
+        return EXIT_REFUSED; /* the reader of our output went away */
+    return r < 0 ? failure_report(mount, "The events could not be read", r) : EXIT_DONE;
 }
 
 const struct command command_events = {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos help: the tables of the commands, for a person at a terminal.
- */
+/* chronos help: the tables of the commands, for a person at a terminal. */
 #include "command.h"
 #include "output.h"
 
@@ -12,46 +10,46 @@ static void print_options(const struct command *command)
 {
     const struct option *option;
     char label[64];
-    for (int i = 0; (option = command_option(command, i)) != NULL; i++) {
+    for (int i = 0; (option = command_option(command, i)); i++) {
         char letter[] = {'-', option->letter, ',', ' ', '\0'};
-        snprintf(label, sizeof label, "%s--%s%s%s", option->letter ? letter : "", option->name,
+        snprintf(label, sizeof(label), "%s--%s%s%s", option->letter ? letter : "", option->name,
                  option->argument ? " " : "", option->argument ? option->argument : "");
         printf("  %-18s  %s\n", label, option->help);
     }
 }
 
-static void print_all(void)
+static void print_all(const struct command *const *list)
 {
     puts("Usage: chronos COMMAND ...\n\nParts of GPUs for a time.\n\nCommands:");
-    for (size_t i = 0; commands[i] != NULL; i++)
-        printf("  %-10s  %s\n", commands[i]->name, commands[i]->summary);
+    for (; *list; list++)
+        printf("  %-10s  %s\n", (*list)->name, (*list)->summary);
     puts("\nOptions of all commands:");
     print_options(NULL);
     puts("\nExit codes:");
-    for (const struct exit_row *row = exit_rows; row->help != NULL; row++)
+    for (const struct exit_row *row = command_exits; row->help; row++)
         printf("  %-3d  %s\n", row->code, row->help);
     puts("\nchronos help COMMAND says more. So does the manual: man chronos.");
 }
 
 static void print_one(const struct command *command)
 {
-    bool first = command->own_words != NULL; /* behind the program they would be its own */
+    bool first = command->own_words; /* after the program, options would be its own */
     printf("Usage: chronos %s%s%s%s%s\n\n%s\n\nOptions:\n", command->name,
            first ? " [OPTION]..." : "", command->args[0] != '\0' ? " " : "", command->args,
            first ? "" : " [OPTION]...", command->help);
     print_options(command);
 }
 
-static int run(const struct tree *none, const struct args *args)
+static int run(const struct chronos_mount *none, const struct args *args)
 {
     (void)none;
     if (args->count == 0) {
-        print_all();
+        print_all(args->commands);
         return EXIT_DONE;
     }
-    const struct command *command = command_find(args->words[0]);
-    if (command == NULL)
-        return usage_error(NULL, "There is no command \"%s\".", args->words[0]);
+    const struct command *command = command_find(args->commands, args->words[0]);
+    if (!command)
+        return args_usage_error(NULL, "There is no command \"%s\".", args->words[0]);
     print_one(command);
     return EXIT_DONE;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos history: the partitions that have ended.
- */
+/* chronos history: the partitions that have ended. */
 #include "command.h"
-#include "line.h"
+#include "failure.h"
 #include "output.h"
 
 #include <stdio.h>
@@ -16,24 +14,24 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-static void add_row(struct table *table, const struct line *line)
+static void add_row(struct table *table, const struct chronos_line *line)
 {
     char memory[32];
-    const char *name = line_value(line, "name"), *how = line_value(line, "how");
-    bytes_text(number(line_value(line, "memory")), memory, sizeof memory);
+    const char *name = chronos_line_value(line, "name"), *how = chronos_line_value(line, "how");
+    output_bytes_text(chronos_number(chronos_line_value(line, "memory")), memory, sizeof(memory));
     table_cell(table, BOLD, line->words[0]);
     table_cell(table, PLAIN, name[0] != '\0' ? name : "-");
-    table_cell(table, PLAIN, line_value(line, "device"));
+    table_cell(table, PLAIN, chronos_line_value(line, "device"));
     table_cell(table, PLAIN, memory);
-    table_cell(table, PLAIN, line_value(line, "start"));
-    table_cell(table, PLAIN, line_value(line, "end"));
-    table_cell(table, PLAIN, line_value(line, "user"));
+    table_cell(table, PLAIN, chronos_line_value(line, "start"));
+    table_cell(table, PLAIN, chronos_line_value(line, "end"));
+    table_cell(table, PLAIN, chronos_line_value(line, "user"));
     table_cell(table, strcmp(how, "revoked") == 0 ? YELLOW : PLAIN, how);
-    table_cell(table, PLAIN, line_value(line, "by"));
+    table_cell(table, PLAIN, chronos_line_value(line, "by"));
 }
 
 struct look {
-    const char *user; /* NULL all */
+    const char *user; /* NULL: all */
     bool as_json;
     struct json json;
     struct table *table; /* NULL: plain lines */
@@ -41,35 +39,34 @@ struct look {
 
 static void each(struct look *look, const char *text, size_t length)
 {
-    struct line line;
-    line_split(text, length, &line);
+    struct chronos_line line;
+    chronos_line_split(text, length, &line);
     if (line.count == 0 ||
-        (look->user != NULL && strcmp(line_value(&line, "user"), look->user) != 0))
+        (look->user && strcmp(chronos_line_value(&line, "user"), look->user) != 0))
         return;
     if (look->as_json) {
         json_open(&look->json, NULL, '{');
         json_text(&look->json, "id", line.words[0]);
-        line_json(&look->json, &line, 1);
-        if (line_value(&line, "name")[0] == '\0')
+        json_line(&look->json, &line, 1);
+        if (chronos_line_value(&line, "name")[0] == '\0')
             json_text(&look->json, "name", "");
         json_close(&look->json, '}');
-    } else if (look->table != NULL) {
+    } else if (look->table) {
         add_row(look->table, &line);
     } else {
         printf("%.*s\n", (int)length, text);
     }
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
     static const char *const titles[] = {"ID",    "NAME", "DEVICE", "MEMORY", "START",
                                          "ENDED", "USER", "HOW",    "BY",     NULL};
-    struct look look = {.user = args_option(args, "user"),
-                        .as_json = args_option(args, "json") != NULL};
+    struct look look = {.user = args_option(args, "user"), .as_json = args_option(args, "json")};
     char *text;
-    int error = tree_read_all(tree->root, "history", &text);
-    if (error != 0)
-        return tree_failed(tree, "The history could not be read", error);
+    int r = chronos_read_all(mount->root, "history", &text);
+    if (r < 0)
+        return failure_report(mount, "The history could not be read", r);
     if (look.as_json)
         json_open(&look.json, NULL, '[');
     else if (output_terminal())

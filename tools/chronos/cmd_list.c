@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos list: the partitions there are. One that ends while it is being read
- * is left out: it is not there any more.
- */
+/* chronos list: the partitions. One that ends while it is read is left out. */
 #include "command.h"
+#include "device.h"
+#include "failure.h"
 #include "output.h"
+#include "partition.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,12 +18,11 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-/* How the list is printed. `begin` comes before the first partition, `end` in
- * any case. */
+/* How the list is printed. `begin` comes before the first partition; `end` comes always. */
 struct look {
     uint32_t mask;
     void (*begin)(struct look *look);
-    void (*each)(struct look *look, const struct partition *partition);
+    void (*each)(struct look *look, const struct chronos_partition *partition);
     void (*end)(struct look *look, size_t count);
     struct table *table;
     struct json json;
@@ -35,16 +34,17 @@ static void lines_begin(struct look *look)
     puts("Active partitions:\n-----------------");
 }
 
-static void lines_each(struct look *look, const struct partition *partition)
+static void lines_each(struct look *look, const struct chronos_partition *partition)
 {
     (void)look;
-    const char(*value)[RECORD_TEXT] = partition->record.value;
-    char percent[RECORD_TEXT];
-    percent_of(value[PARTITION_FRACTION], percent, sizeof percent);
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    char percent[CHRONOS_VALUE_MAX];
+    output_percent_text(value[CHRONOS_PARTITION_FRACTION], percent, sizeof(percent));
     printf("ID: %s\n  Device: %s (%s)\n  Memory: %s%%\n  Time remaining: %s seconds\n"
            "  Owner: %s (PID: %s)\n",
-           partition->id, device_number(value[PARTITION_DEVICE]), partition->device_name, percent,
-           value[PARTITION_REMAINING], value[PARTITION_USER], value[PARTITION_CREATOR_PID]);
+           partition->id, device_number(value[CHRONOS_PARTITION_DEVICE]), partition->device_name,
+           percent, value[CHRONOS_PARTITION_REMAINING], value[CHRONOS_PARTITION_USER],
+           value[CHRONOS_PARTITION_CREATOR_PID]);
 }
 
 static void lines_end(struct look *look, size_t count)
@@ -61,27 +61,28 @@ static void table_begin(struct look *look)
     look->table = table_new(titles);
 }
 
-static void table_each(struct look *look, const struct partition *partition)
+static void table_each(struct look *look, const struct chronos_partition *partition)
 {
-    const char(*value)[RECORD_TEXT] = partition->record.value;
-    char text[RECORD_TEXT];
-    uint64_t remaining = number(value[PARTITION_REMAINING]);
-    bool active = strcmp(value[PARTITION_STATE], "active") == 0;
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    char text[CHRONOS_VALUE_MAX];
+    uint64_t remaining = chronos_number(value[CHRONOS_PARTITION_REMAINING]);
+    bool active = strcmp(value[CHRONOS_PARTITION_STATE], "active") == 0;
     table_cell(look->table, BOLD, partition->id);
-    table_cell(look->table, PLAIN, value[PARTITION_NAME][0] ? value[PARTITION_NAME] : "-");
-    table_cell(look->table, PLAIN, value[PARTITION_DEVICE]);
-    bytes_text(number(value[PARTITION_MEMORY]), text, sizeof text);
+    table_cell(look->table, PLAIN,
+               value[CHRONOS_PARTITION_NAME][0] ? value[CHRONOS_PARTITION_NAME] : "-");
+    table_cell(look->table, PLAIN, value[CHRONOS_PARTITION_DEVICE]);
+    output_bytes_text(chronos_number(value[CHRONOS_PARTITION_MEMORY]), text, sizeof(text));
     table_cell(look->table, PLAIN, text);
-    bytes_text(number(value[PARTITION_MEMORY_USED]), text, sizeof text);
+    output_bytes_text(chronos_number(value[CHRONOS_PARTITION_MEMORY_USED]), text, sizeof(text));
     table_cell(look->table, PLAIN, text);
-    percent_of(value[PARTITION_FRACTION], text, sizeof text - 1);
+    output_percent_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text) - 1);
     strcat(text, "%");
     table_cell(look->table, PLAIN, text);
-    seconds_text(remaining, text, sizeof text);
+    output_seconds_text(remaining, text, sizeof(text));
     table_cell(look->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
-    table_cell(look->table, PLAIN, value[PARTITION_EXPIRES]);
-    table_cell(look->table, PLAIN, value[PARTITION_USER]);
-    table_cell(look->table, active ? GREEN : YELLOW, value[PARTITION_STATE]);
+    table_cell(look->table, PLAIN, value[CHRONOS_PARTITION_EXPIRES]);
+    table_cell(look->table, PLAIN, value[CHRONOS_PARTITION_USER]);
+    table_cell(look->table, active ? GREEN : YELLOW, value[CHRONOS_PARTITION_STATE]);
 }
 
 static void table_end(struct look *look, size_t count)
@@ -98,9 +99,9 @@ static void json_begin(struct look *look)
     json_open(&look->json, NULL, '[');
 }
 
-static void json_each(struct look *look, const struct partition *partition)
+static void json_each(struct look *look, const struct chronos_partition *partition)
 {
-    partition_json(&look->json, NULL, partition);
+    partition_json(&look->json, partition);
 }
 
 static void json_end(struct look *look, size_t count)
@@ -111,56 +112,60 @@ static void json_end(struct look *look, size_t count)
 }
 
 static const struct look look_lines = {
-    .mask = 1u << PARTITION_DEVICE | 1u << PARTITION_FRACTION | 1u << PARTITION_REMAINING |
-            1u << PARTITION_USER | 1u << PARTITION_CREATOR_PID,
+    .mask = 1u << CHRONOS_PARTITION_DEVICE | 1u << CHRONOS_PARTITION_FRACTION |
+            1u << CHRONOS_PARTITION_REMAINING | 1u << CHRONOS_PARTITION_USER |
+            1u << CHRONOS_PARTITION_CREATOR_PID,
     .begin = lines_begin,
     .each = lines_each,
     .end = lines_end,
 };
 static const struct look look_table = {
-    .mask = PARTITION_ALL, .begin = table_begin, .each = table_each, .end = table_end};
+    .mask = CHRONOS_ALL, .begin = table_begin, .each = table_each, .end = table_end};
 static const struct look look_json = {
-    .mask = PARTITION_ALL, .begin = json_begin, .each = json_each, .end = json_end};
+    .mask = CHRONOS_ALL, .begin = json_begin, .each = json_each, .end = json_end};
 
-/* What --user and --device leave of the list. */
+/* Selects partitions by --user and --device. */
 struct filter {
-    const char *user; /* NULL all */
-    char device[32];  /* "" all */
+    const char *user; /* NULL: all */
+    char device[32];  /* "": all */
 };
 
-static int filter_init(const struct tree *tree, const struct args *args, struct filter *filter)
+static int filter_init(const struct chronos_mount *mount, const struct args *args,
+                       struct filter *filter)
 {
     unsigned index;
-    struct device device;
+    struct chronos_device device;
     const char *wanted = args_option(args, "device");
     *filter = (struct filter){.user = args_option(args, "user")};
-    if (wanted == NULL)
+    if (!wanted)
         return 0;
-    if (!device_parse(wanted, &index) || device_load(tree, index, 1u << DEVICE_NAME, &device) != 0)
-        return no_device(wanted);
-    snprintf(filter->device, sizeof filter->device, "gpu%u", index);
+    if (!chronos_parse_device(wanted, &index) ||
+        chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device) != 0)
+        return failure_no_device(wanted);
+    snprintf(filter->device, sizeof(filter->device), "gpu%u", index);
     return 0;
 }
 
-static bool filter_passes(const struct filter *filter, const struct partition *partition)
+static bool filter_passes(const struct filter *filter, const struct chronos_partition *partition)
 {
-    const char(*value)[RECORD_TEXT] = partition->record.value;
-    return (filter->user == NULL || strcmp(filter->user, value[PARTITION_USER]) == 0) &&
-           (filter->device[0] == '\0' || strcmp(filter->device, value[PARTITION_DEVICE]) == 0);
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    return (!filter->user || strcmp(filter->user, value[CHRONOS_PARTITION_USER]) == 0) &&
+           (filter->device[0] == '\0' ||
+            strcmp(filter->device, value[CHRONOS_PARTITION_DEVICE]) == 0);
 }
 
-static int show_all(const struct tree *tree, const uint64_t *ids, size_t count,
+static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size_t count,
                     const struct filter *filter, struct look *look)
 {
     size_t shown = 0;
-    struct partition partition;
+    struct chronos_partition partition;
     for (size_t i = 0; i < count; i++) {
-        char id[24];
-        snprintf(id, sizeof id, "p%llu", (unsigned long long)ids[i]);
-        int error = partition_load(tree, id, look->mask, &partition);
-        if (error != 0 && !is_gone(error))
-            return tree_failed(tree, "A partition could not be read", error);
-        if (error != 0 || !filter_passes(filter, &partition))
+        char id[CHRONOS_ID_MAX];
+        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
+        int r = chronos_partition_load(mount, id, look->mask, &partition);
+        if (r < 0 && !chronos_is_gone(r))
+            return failure_report(mount, "A partition could not be read", r);
+        if (r < 0 || !filter_passes(filter, &partition))
             continue;
         if (shown++ == 0)
             look->begin(look);
@@ -170,7 +175,7 @@ static int show_all(const struct tree *tree, const uint64_t *ids, size_t count,
     return EXIT_DONE;
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
     uint64_t *ids = NULL;
     size_t count = 0;
@@ -178,15 +183,15 @@ static int run(const struct tree *tree, const struct args *args)
     struct look look = args_option(args, "json") ? look_json
                        : output_terminal()       ? look_table
                                                  : look_lines;
-    int result = filter_init(tree, args, &filter);
-    if (result != 0)
-        return result;
-    int error = tree_numbers(tree->root, "partitions", "p", &ids, &count);
-    if (error != 0)
-        return tree_failed(tree, "The partitions could not be listed", error);
-    result = show_all(tree, ids, count, &filter, &look);
+    int r = filter_init(mount, args, &filter);
+    if (r != 0)
+        return r;
+    r = chronos_list(mount->root, "partitions", "p", &ids, &count);
+    if (r < 0)
+        return failure_report(mount, "The partitions could not be listed", r);
+    r = show_all(mount, ids, count, &filter, &look);
     free(ids);
-    return result;
+    return r;
 }
 
 const struct command command_list = {

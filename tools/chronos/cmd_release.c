@@ -1,59 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos release: removes partitions, as rm does. The sticky bit keeps even
- * members of the administrators' group from removing other people's: for them
- * there is the file `release`.
+ * chronos release: removes partitions, as rm does. Because of the sticky bit, members of the
+ * administrators' group cannot remove those of other users; they write into `release`.
  */
 #include "command.h"
+#include "failure.h"
 #include "output.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static int denied(const struct tree *tree, const char *id)
+static int denied(const struct chronos_mount *mount, const char *id)
 {
-    char path[64], owner[RECORD_TEXT];
-    snprintf(path, sizeof path, "partitions/%s/user", id);
-    int error = tree_read(tree->root, path, owner, sizeof owner);
-    if (is_gone(error))
-        return no_partition(id);
-    if (error == 0)
-        say("Permission denied: partition owned by %s", owner);
+    char path[64], owner[CHRONOS_VALUE_MAX];
+    snprintf(path, sizeof(path), "partitions/%s/user", id);
+    int r = chronos_read(mount->root, path, owner, sizeof(owner));
+    if (chronos_is_gone(r))
+        return failure_no_partition(id);
+    if (r == 0)
+        output_say("Permission denied: partition owned by %s", owner);
     else
-        say("Permission denied: %s is not yours.", id);
+        output_say("Permission denied: %s is not yours.", id);
     return EXIT_REFUSED;
 }
 
-static int release(const struct tree *tree, const char *id)
+static int release(const struct chronos_mount *mount, const char *id)
 {
     char path[64];
     uint64_t checked;
-    if (!id_parse(id, &checked))
-        return no_partition(id);
-    snprintf(path, sizeof path, "partitions/%s", id);
-    if (unlinkat(tree->root, path, 0) == 0)
+    if (!chronos_parse_id(id, &checked))
+        return failure_no_partition(id);
+    snprintf(path, sizeof(path), "partitions/%s", id);
+    if (unlinkat(mount->root, path, 0) == 0)
         return EXIT_DONE;
-    int error = -errno;
-    if (error == -EPERM || error == -EACCES) {
-        error = tree_write(tree->root, "release", id);
-        if (error == -EPERM || error == -EACCES)
-            return denied(tree, id);
+    int r = -errno;
+    if (r == -EPERM || r == -EACCES) {
+        r = chronos_write(mount->root, "release", id);
+        if (r == -EPERM || r == -EACCES)
+            return denied(mount, id);
     }
-    if (is_gone(error))
-        return no_partition(id);
-    return error != 0 ? tree_refused(tree, error) : EXIT_DONE;
+    if (chronos_is_gone(r))
+        return failure_no_partition(id);
+    return r < 0 ? failure_refused(mount, r) : EXIT_DONE;
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
     int worst = EXIT_DONE;
     for (int i = 0; i < args->count; i++) {
-        int result = release(tree, args->words[i]);
-        if (result == EXIT_DONE)
+        int r = release(mount, args->words[i]);
+        if (r == EXIT_DONE)
             printf("Released partition %s\n", args->words[i]);
         else
-            worst = args->count > 1 ? EXIT_REFUSED : result;
+            worst = args->count > 1 ? EXIT_REFUSED : r;
     }
     return worst;
 }

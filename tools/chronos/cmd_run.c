@@ -6,6 +6,7 @@
  * however it does, so does the partition.
  */
 #include "environment.h"
+#include "failure.h"
 #include "output.h"
 #include "request.h"
 #include "run.h"
@@ -27,22 +28,22 @@ static const struct option options[] = {
 };
 
 struct use {
-    const struct tree *tree;
-    char id[24];
+    const struct chronos_mount *mount;
+    char id[CHRONOS_ID_MAX];
     int directory; /* of the partition */
     bool own;      /* it was made for this program, and ends with it */
     bool told;     /* why it ended */
 };
 
 /* Says why the partition cannot be used. */
-static int unusable(const struct use *use, const char *what, int error)
+static int unusable(const struct use *use, const char *what, int r)
 {
-    if (is_gone(error))
-        say("Partition %s has ended.", use->id);
-    else if (error == -EACCES || error == -EPERM)
-        say("Permission denied: partition %s is not yours.", use->id);
+    if (chronos_is_gone(r))
+        output_say("Partition %s has ended.", use->id);
+    else if (r == -EACCES || r == -EPERM)
+        output_say("Permission denied: partition %s is not yours.", use->id);
     else
-        tree_failed(use->tree, what, error);
+        failure_report(use->mount, what, r);
     return RUN_FAILED;
 }
 
@@ -50,30 +51,30 @@ static int join(const struct use *use)
 {
     if (faccessat(use->directory, "procs", F_OK, 0) != 0 && errno == ENOENT &&
         faccessat(use->directory, "state", F_OK, 0) == 0) {
-        say("The chronosfs on %s cannot put programs into partitions: it has no file procs.",
-            use->tree->path);
+        output_say("The chronosfs on %s cannot put programs into partitions: it has no file procs.",
+                   use->mount->path);
         return RUN_FAILED;
     }
-    int error = tree_write(use->directory, "procs", "0");
-    return error != 0 ? unusable(use, "The partition could not be joined", error) : 0;
+    int r = chronos_write(use->directory, "procs", "0");
+    return r < 0 ? unusable(use, "The partition could not be joined", r) : 0;
 }
 
 static int prepare(void *context)
 {
     const struct use *use = context;
     char *text;
-    int result = join(use);
-    if (result != 0)
-        return result;
-    int error = tree_read_all(use->directory, "env", &text);
-    if (error != 0)
-        return unusable(use, "The environment could not be read", error);
-    error = environment_apply(text);
+    int r = join(use);
+    if (r != 0)
+        return r;
+    r = chronos_read_all(use->directory, "env", &text);
+    if (r < 0)
+        return unusable(use, "The environment could not be read", r);
+    r = environment_apply(text);
     free(text);
-    if (error == 0)
+    if (r == 0)
         return 0;
-    say("The environment of %s could not be set: %s.", use->id,
-        error == -EINVAL ? "the shell failed" : strerror(-error));
+    output_say("The environment of %s could not be set: %s.", use->id,
+               r == -EINVAL ? "the shell failed" : strerror(-r));
     return RUN_FAILED;
 }
 
@@ -84,66 +85,63 @@ static struct run_leftover program_ended(void *context)
     const struct use *use = context;
     struct run_leftover leftover = {RUN_KEEP, 0};
     char word[32], grace[32], *members;
-    if (use->own && tree_read(use->directory, "on_expiry", word, sizeof(word)) == 0 &&
-        tree_read(use->directory, "grace", grace, sizeof(grace)) == 0) {
-        leftover.grace_ms = (int64_t)number(grace) * 1000;
+    if (use->own && chronos_read(use->directory, "on_expiry", word, sizeof(word)) == 0 &&
+        chronos_read(use->directory, "grace", grace, sizeof(grace)) == 0) {
+        leftover.grace_ms = (int64_t)chronos_number(grace) * 1000;
         if (strcmp(word, "none") != 0)
             leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
     }
     /* Where membership goes by parents, those that are kept must be seen before this
      * process ends and leaves them without one: a read makes chronosfs look. */
-    if (leftover.action == RUN_KEEP && tree_read_all(use->directory, "procs", &members) == 0)
+    if (leftover.action == RUN_KEEP && chronos_read_all(use->directory, "procs", &members) == 0)
         free(members);
     return leftover;
 }
 
-/* The last line of `history` about the partition, from its "how="; NULL if there is
- * none. */
-static const char *how_it_ended(const struct use *use, char *history)
+/* Splits the last line of `history` about the partition. Without one, *last stays. */
+static void find_end(const struct use *use, char *history, struct chronos_line *last)
 {
-    char start[32];
-    snprintf(start, sizeof start, "%s ", use->id);
-    const char *how = NULL;
-    for (char *line; (line = strsep(&history, "\n")) != NULL;) {
-        if (strncmp(line, start, strlen(start)) == 0)
-            how = strstr(line, " how=");
+    size_t length = strlen(use->id);
+    for (char *line; (line = strsep(&history, "\n"));) {
+        if (strncmp(line, use->id, length) == 0 && line[length] == ' ')
+            chronos_line_split(line, strlen(line), last);
     }
-    return how;
 }
 
-/* Says so, once, if the partition ended before the program did. */
+/* Prints, once, that the partition has ended before the program, and why. */
 static void say_if_over(void *context)
 {
     struct use *use = context;
     char state[32], *history = NULL;
-    if (use->told || !is_gone(tree_read(use->directory, "state", state, sizeof(state))))
+    struct chronos_line line = {.count = 0};
+    if (use->told || !chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
         return;
     use->told = true;
-    const char *how = NULL;
-    if (tree_read_all(use->tree->root, "history", &history) == 0)
-        how = how_it_ended(use, history);
-    const char *by = how != NULL ? strstr(how, " by=") : NULL;
-    if (how != NULL && strncmp(how, " how=expired", 12) == 0)
-        say("The time of %s was up.", use->id);
-    else if (by != NULL)
-        say("%s was released by %.*s.", use->id, (int)strcspn(by + 4, " "), by + 4);
-    else
-        say("%s has ended.", use->id);
+    if (chronos_read_all(use->mount->root, "history", &history) == 0)
+        find_end(use, history, &line);
     free(history);
+    const char *by = chronos_line_value(&line, "by");
+    if (strcmp(chronos_line_value(&line, "how"), "expired") == 0)
+        output_say("The time of %s was up.", use->id);
+    else if (by[0] != '\0')
+        output_say("%s was released by %s.", use->id, by);
+    else
+        output_say("%s has ended.", use->id);
 }
 
 /* Where the program stands is where own words end; anything else is a mistake. */
 static int check(const struct args *args)
 {
-    bool in = args_option(args, "in") != NULL;
-    for (const struct option *option = options; in && option->name != NULL; option++) {
-        if (strcmp(option->name, "in") != 0 && args_option(args, option->name) != NULL)
-            return usage_error(args->command, "With --in, --%s is left out.", option->name);
+    bool in = args_option(args, "in");
+    for (const struct option *option = options; in && option->name; option++) {
+        if (strcmp(option->name, "in") != 0 && args_option(args, option->name))
+            return args_usage_error(args->command, "With --in, --%s is left out.", option->name);
     }
     if (in && args->program > 0)
-        return usage_error(args->command, "With --in, AMOUNT and DURATION are left out.");
+        return args_usage_error(args->command, "With --in, AMOUNT and DURATION are left out.");
     if (args->program != (in ? 0 : 2) || args->program == args->count)
-        return usage_error(args->command, "run needs %s.", in ? "PROGRAM" : args->command->args);
+        return args_usage_error(args->command, "run needs %s.",
+                                in ? "PROGRAM" : args->command->args);
     return 0;
 }
 
@@ -153,35 +151,35 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
     const char *in = args_option(args, "in"), *device = args_option(args, "gpu");
     char line[512], path[64];
     uint64_t checked;
-    int result = 0;
-    if (in == NULL) {
-        result = request_line(args, args->words[0], args->words[1], " hold", line, sizeof line);
-        if (result == 0)
-            result = request_open(use->tree, device ? device : "any", ret_hold);
-        if (result == 0)
-            result = request_ask(use->tree, *ret_hold, line, use->id, sizeof use->id);
-    } else if (!id_parse(in, &checked)) {
-        return no_partition(in);
+    int r = 0;
+    if (!in) {
+        r = request_line(args, args->words[0], args->words[1], "hold", line, sizeof(line));
+        if (r == 0)
+            r = request_open(use->mount, device ? device : "any", ret_hold);
+        if (r == 0)
+            r = request_ask(use->mount, *ret_hold, line, use->id);
+    } else if (!chronos_parse_id(in, &checked)) {
+        return failure_no_partition(in);
     } else {
-        snprintf(use->id, sizeof use->id, "%s", in);
+        snprintf(use->id, sizeof(use->id), "%s", in);
     }
-    if (result != 0)
-        return result;
-    snprintf(path, sizeof path, "partitions/%s", use->id);
-    use->directory = openat(use->tree->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r != 0)
+        return r;
+    snprintf(path, sizeof(path), "partitions/%s", use->id);
+    use->directory = openat(use->mount->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (use->directory >= 0)
         return 0;
-    return in != NULL && is_gone(-errno)
-               ? no_partition(in)
-               : tree_failed(use->tree, "The partition could not be opened", -errno);
+    return in && chronos_is_gone(-errno)
+               ? failure_no_partition(in)
+               : failure_report(use->mount, "The partition could not be opened", -errno);
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct use use = {
-        .tree = tree,
+        .mount = mount,
         .directory = -1,
-        .own = args_option(args, "in") == NULL,
+        .own = !args_option(args, "in"),
     };
     int hold = -1, status;
     if (check(args) != 0 || open_partition(args, &use, &hold) != 0)
@@ -193,9 +191,9 @@ static int run(const struct tree *tree, const struct args *args)
         .ended = program_ended,
         .context = &use,
     };
-    int result = run_program(&program, &status);
-    if (result != 0)
-        return result;
+    int r = run_program(&program, &status);
+    if (r != 0)
+        return r;
     say_if_over(&use);
     /* `hold` closes with this process: earlier, its end could reach us first */
     return run_exit_like(status);
@@ -203,7 +201,7 @@ static int run(const struct tree *tree, const struct args *args)
 
 static int own_words(const struct args *args)
 {
-    return args_option(args, "in") != NULL ? 0 : 2;
+    return args_option(args, "in") ? 0 : 2;
 }
 
 const struct command command_run = {

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos show: one partition, all that its directory says.
- */
+/* chronos show: everything about one partition. */
 #include "command.h"
+#include "failure.h"
+#include "partition.h"
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    struct partition partition;
+    struct chronos_partition partition;
     uint64_t id;
     const char *text = args->words[0];
-    if (!id_parse(text, &id))
-        return no_partition(text);
-    int error = partition_load(tree, text, PARTITION_ALL, &partition);
-    if (is_gone(error))
-        return no_partition(text);
-    if (error != 0)
-        return tree_failed(tree, "The partition could not be read", error);
-    if (args_option(args, "json") != NULL)
+    if (!chronos_parse_id(text, &id))
+        return failure_no_partition(text);
+    int r = chronos_partition_load(mount, text, CHRONOS_ALL, &partition);
+    if (chronos_is_gone(r))
+        return failure_no_partition(text);
+    if (r < 0)
+        return failure_report(mount, "The partition could not be read", r);
+    if (args_option(args, "json"))
         partition_print_json(&partition);
     else
         partition_print(&partition);

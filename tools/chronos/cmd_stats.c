@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos stats: the devices and how much of them is given out.
- */
+/* chronos stats: the devices, and how much of them partitions have. */
 #include "command.h"
+#include "device.h"
 #include "output.h"
 
 #include <stdio.h>
@@ -11,8 +10,7 @@
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
-/* "OpenCL 3.0" of "OpenCL 3.0 CUDA 13.0": what scripts look for. The rest is in
- * JSON. */
+/* "OpenCL 3.0" of "OpenCL 3.0 CUDA 13.0", which scripts look for. JSON has the rest. */
 static int version_length(const char *version)
 {
     size_t length = strlen(version);
@@ -33,20 +31,21 @@ static void usage_text(uint64_t used, uint64_t total, char *text, size_t size)
              (unsigned long long)(hundredths % 100));
 }
 
-static void print_lines(const struct device *devices, size_t count)
+static void print_lines(const struct chronos_device *devices, size_t count)
 {
     puts("Device statistics:\n=================");
     for (size_t i = 0; i < count; i++) {
-        const char(*value)[RECORD_TEXT] = devices[i].record.value;
-        uint64_t total = number(value[DEVICE_MEMORY_TOTAL]);
-        uint64_t used = number(value[DEVICE_MEMORY_USED]);
-        uint64_t available = number(value[DEVICE_MEMORY_AVAILABLE]);
+        const char(*value)[CHRONOS_VALUE_MAX] = devices[i].record.value;
+        uint64_t total = chronos_number(value[CHRONOS_DEVICE_MEMORY_TOTAL]);
+        uint64_t used = chronos_number(value[CHRONOS_DEVICE_MEMORY_USED]);
+        uint64_t available = chronos_number(value[CHRONOS_DEVICE_MEMORY_AVAILABLE]);
         char usage[32];
-        usage_text(used, total, usage, sizeof usage);
-        printf("Device %u: %s\n  Type: %s\n  Vendor: %s\n", devices[i].index, value[DEVICE_NAME],
-               value[DEVICE_TYPE], value[DEVICE_VENDOR]);
-        printf("  OpenCL version: %.*s\n", version_length(value[DEVICE_VERSION]),
-               value[DEVICE_VERSION]);
+        usage_text(used, total, usage, sizeof(usage));
+        printf("Device %u: %s\n  Type: %s\n  Vendor: %s\n", devices[i].index,
+               value[CHRONOS_DEVICE_NAME], value[CHRONOS_DEVICE_TYPE],
+               value[CHRONOS_DEVICE_VENDOR]);
+        printf("  OpenCL version: %.*s\n", version_length(value[CHRONOS_DEVICE_VERSION]),
+               value[CHRONOS_DEVICE_VERSION]);
         printf("  Memory:\n    Total: %llu MB\n    Used: %llu MB\n    Available: %llu MB\n"
                "    Usage: %s\n",
                (unsigned long long)(total >> 20), (unsigned long long)(used >> 20),
@@ -56,60 +55,61 @@ static void print_lines(const struct device *devices, size_t count)
     }
 }
 
-static void print_table(const struct device *devices, size_t count)
+static void print_table(const struct chronos_device *devices, size_t count)
 {
     static const char *const titles[] = {"DEVICE", "NAME",  "TYPE",       "TOTAL", "USED",
                                          "FREE",   "USAGE", "PARTITIONS", NULL};
     struct table *table = table_new(titles);
     for (size_t i = 0; i < count; i++) {
-        const char(*value)[RECORD_TEXT] = devices[i].record.value;
-        uint64_t total = number(value[DEVICE_MEMORY_TOTAL]);
-        uint64_t used = number(value[DEVICE_MEMORY_USED]);
+        const char(*value)[CHRONOS_VALUE_MAX] = devices[i].record.value;
+        uint64_t total = chronos_number(value[CHRONOS_DEVICE_MEMORY_TOTAL]);
+        uint64_t used = chronos_number(value[CHRONOS_DEVICE_MEMORY_USED]);
         char text[64];
-        snprintf(text, sizeof text, "gpu%u", devices[i].index);
+        snprintf(text, sizeof(text), "gpu%u", devices[i].index);
         table_cell(table, BOLD, text);
-        table_cell(table, PLAIN, value[DEVICE_NAME]);
-        table_cell(table, PLAIN, value[DEVICE_TYPE]);
-        bytes_text(total, text, sizeof text);
+        table_cell(table, PLAIN, value[CHRONOS_DEVICE_NAME]);
+        table_cell(table, PLAIN, value[CHRONOS_DEVICE_TYPE]);
+        output_bytes_text(total, text, sizeof(text));
         table_cell(table, PLAIN, text);
-        bytes_text(used, text, sizeof text);
+        output_bytes_text(used, text, sizeof(text));
         table_cell(table, PLAIN, text);
-        bytes_text(number(value[DEVICE_MEMORY_AVAILABLE]), text, sizeof text);
+        output_bytes_text(chronos_number(value[CHRONOS_DEVICE_MEMORY_AVAILABLE]), text,
+                          sizeof(text));
         table_cell(table, PLAIN, text);
-        usage_text(used, total, text, sizeof text);
+        usage_text(used, total, text, sizeof(text));
         table_cell(table, used >= total ? RED : used > total / 2 ? YELLOW : GREEN, text);
-        snprintf(text, sizeof text, "%llu", (unsigned long long)devices[i].partitions);
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)devices[i].partitions);
         table_cell(table, PLAIN, text);
     }
     table_print(table);
     table_free(table);
 }
 
-static void print_json(const struct device *devices, size_t count)
+static void print_json(const struct chronos_device *devices, size_t count)
 {
     struct json json = {0};
     char text[32];
     json_open(&json, NULL, '[');
     for (size_t i = 0; i < count; i++) {
         json_open(&json, NULL, '{');
-        snprintf(text, sizeof text, "gpu%u", devices[i].index);
+        snprintf(text, sizeof(text), "gpu%u", devices[i].index);
         json_text(&json, "device", text);
-        snprintf(text, sizeof text, "%llu", (unsigned long long)devices[i].partitions);
+        snprintf(text, sizeof(text), "%llu", (unsigned long long)devices[i].partitions);
         json_number(&json, "partitions", text);
-        record_json(&json, device_fields, &devices[i].record);
+        json_record(&json, chronos_device_fields, &devices[i].record);
         json_close(&json, '}');
     }
     json_close(&json, ']');
 }
 
-static int run(const struct tree *tree, const struct args *args)
+static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    struct device *devices = NULL;
+    struct chronos_device *devices = NULL;
     size_t count = 0;
-    int result = device_list(tree, args->words[0], DEVICE_ALL, &devices, &count);
-    if (result != 0)
-        return result;
-    if (args_option(args, "json") != NULL)
+    int r = device_list(mount, args->words[0], CHRONOS_ALL, &devices, &count);
+    if (r != 0)
+        return r;
+    if (args_option(args, "json"))
         print_json(devices, count);
     else if (output_terminal())
         print_table(devices, count);

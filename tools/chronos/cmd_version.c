@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos version: of this program, and of the filesystem if one is mounted.
- */
+/* chronos version: of this program, and of the filesystem if one is mounted. */
 #include "command.h"
 #include "output.h"
 
 #include <stdio.h>
 
-static int run(const struct tree *none, const struct args *args)
+static int run(const struct chronos_mount *none, const struct args *args)
 {
-    struct tree tree;
-    char version[128];
+    struct chronos_mount mount;
+    char version[128], failed[PATH_MAX];
     (void)none;
     puts("chronos " CHRONOS_VERSION);
-    if (tree_open(args_option(args, "mount"), true, &tree) == 0 &&
-        tree_read(tree.root, "version", version, sizeof version) == 0)
-        printf("%s on %s\n", version, tree.path);
+    if (chronos_mount_open(args_option(args, "mount"), failed, &mount) == 0 &&
+        chronos_read(mount.root, "version", version, sizeof(version)) == 0)
+        printf("%s on %s\n", version, mount.path);
     return EXIT_DONE;
 }
 

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a command of `chronos` is: one entry with its name, what it takes, its
- * help, its options and its function. The program, `chronos help`, the man page
- * and the bash completion are all made from these entries. A new command is one
- * file cmd-NAME.c that defines command_NAME, and NAME in the list of meson.build.
+ * A command of `chronos`: its name, arguments, options, help and function. The program,
+ * `chronos help`, the manual and the bash completion are made from these entries. A new command
+ * is one file cmd_NAME.c that defines command_NAME, and NAME in the list of meson.build.
  */
-#ifndef CHRONOS_CHRONOS_COMMAND_H
-#define CHRONOS_CHRONOS_COMMAND_H
+#ifndef CHRONOS_TOOLS_COMMAND_H
+#define CHRONOS_TOOLS_COMMAND_H
 
-#include "record.h"
-#include "tree.h"
+#include "tools/libchronos/chronos.h"
 
-#include <stdbool.h>
-
-/* How the program ends. exit_rows (commands.c) says it in words. */
+/* How the program ends; command_exits has the words. */
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_REFUSED = 1,
@@ -25,7 +21,7 @@ struct exit_row {
     int code; /* an exit_code, or a run_exit */
     const char *help;
 };
-extern const struct exit_row exit_rows[]; /* ends with a NULL help */
+extern const struct exit_row command_exits[]; /* ends with a NULL help */
 
 #define OPTION_MAX 12 /* of a command, the common ones included */
 
@@ -43,51 +39,51 @@ struct option {
     {                                                                                              \
         NULL, 0, NULL, NULL                                                                        \
     }
-extern const struct option common_options[]; /* every command takes these */
+extern const struct option command_options[]; /* every command takes these */
 
 struct args;
 struct command {
     const char *name;
-    /* What it takes, as documentation and as the rule: a word in brackets may be
-     * left out, one that ends with ... may be repeated. DEVICE, ID and COMMAND
-     * are completed. */
+    /* The arguments, as documentation and as the rule: a word in brackets is optional, one
+     * that ends with ... may be repeated. DEVICE, ID and COMMAND are completed. */
     const char *args;
     const char *summary; /* one line */
-    /* Paragraphs with an empty line between them; lines that begin with four
-     * spaces are shown as they are. */
+    /* Paragraphs with an empty line between them. Lines that begin with four spaces are
+     * shown as they are. */
     const char *help;
-    const struct option *options; /* without the common ones; NULL none */
-    bool without_tree;            /* it can be used when nothing is mounted */
-    /* Does it and returns an enum exit_code. `tree` is NULL if without_tree. */
-    int (*run)(const struct tree *tree, const struct args *args);
-    /* For a command that runs a program: how many words of its own come before it.
-     * What comes then is the program's, options too. NULL: there is no program. */
+    const struct option *options; /* without the common ones; may be NULL */
+    bool without_tree;            /* works when nothing is mounted */
+    /* Does it and returns an enum exit_code. `mount` is NULL if without_tree. */
+    int (*run)(const struct chronos_mount *mount, const struct args *args);
+    /* For a command that runs a program: how many words of its own come before it. All words
+     * after that are the program's, also its options. NULL: there is no program. */
     int (*own_words)(const struct args *args);
-    int failed; /* what it returns when it cannot be run at all; 0: as exit_rows says */
+    int failed; /* the exit code if it cannot be run at all; 0: as command_exits says */
 };
-extern const struct command *const commands[]; /* ends with NULL */
-const struct command *command_find(const char *name);
+extern const struct command *const commands[]; /* all of them; ends with NULL */
 
-/* The command line, understood. */
-struct args {
-    const struct command *command;
-    const char *option[OPTION_MAX]; /* in the order of the tables; NULL not given */
-    const char **words;             /* what is not an option, without the command; ends with NULL */
-    int count;
-    int program; /* which word the program is; -1 none was seen */
-};
-/* Fills *ret_args; words point into argv, which is reordered. 0, or says on
- * stderr what is wrong and returns EXIT_USAGE; ret_args->command is set as far as it
- * was understood, and NULL without one. */
-int args_parse(int argc, char **argv, struct args *ret_args);
-/* The value of --NAME, "" for a switch that is set, NULL if not given. */
-const char *args_option(const struct args *args, const char *name);
+/* The command of that name in a list that ends with NULL; NULL: there is none. */
+const struct command *command_find(const struct command *const *list, const char *name);
 /* The options of `command`, its own and then the common ones, by index; NULL past the end. */
 const struct option *command_option(const struct command *command, int index);
-/* How many words `command` takes. *ret_max is -1 without a limit. */
-void command_words(const struct command *command, int *ret_min, int *ret_max);
-/* Says on stderr what is wrong and where the help is. Returns EXIT_USAGE. */
-__attribute__((format(printf, 2, 3))) int usage_error(const struct command *command,
-                                                      const char *format, ...);
+
+/* The command line, parsed. */
+struct args {
+    const struct command *const *commands; /* all that there are */
+    const struct command *command;
+    const char *option[OPTION_MAX]; /* in the order of the tables; NULL: not given */
+    const char **words;             /* the arguments of the command; ends with NULL */
+    int count;
+    int program; /* index of the program in `words`; -1: there is none */
+};
+/* Parses the command line by a table of commands. The words point into argv, which is
+ * reordered. 0; or EXIT_USAGE after a message, with ret_args->command if that was understood,
+ * else NULL. */
+int args_parse(const struct command *const *list, int argc, char **argv, struct args *ret_args);
+/* The value of --NAME, "" for a switch that is set, NULL if it was not given. */
+const char *args_option(const struct args *args, const char *name);
+/* Prints a message to stderr, and how to get help. Returns EXIT_USAGE. */
+__attribute__((format(printf, 2, 3))) int args_usage_error(const struct command *command,
+                                                           const char *format, ...);
 
 #endif

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Asks a shell what lines of shell export. It must not know which variables there
- * are.
- */
+/* Applies the file `env`; see environment.h. It must not know which variables there are. */
 #include "environment.h"
 
 #include <errno.h>
@@ -13,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What shells set for themselves. */
+/* Variables that a shell sets by itself. */
 static const char *const shells_own[] = {"_", "OLDPWD", "PWD", "SHLVL"};
 
 /* Does not return. */
@@ -28,29 +25,29 @@ static void become_shell(const char *text, int output)
     _exit(1);
 }
 
-/* All that comes out of `file`, with the length: it holds zeros. */
+/* Reads a pipe to its end. The text contains NUL, so it has a length. */
 static int read_pipe(int file, char **ret_text, size_t *ret_length)
 {
     FILE *all = open_memstream(ret_text, ret_length);
     char piece[4096];
     ssize_t length;
-    if (all == NULL)
+    if (!all)
         return -ENOMEM;
-    while ((length = read(file, piece, sizeof piece)) > 0 || (length < 0 && errno == EINTR)) {
+    while ((length = read(file, piece, sizeof(piece))) > 0 || (length < 0 && errno == EINTR)) {
         if (length > 0)
             fwrite(piece, 1, (size_t)length, all);
     }
-    int error = length < 0 ? -errno : 0;
-    return fclose(all) != 0 && error == 0 ? -ENOMEM : error;
+    int r = length < 0 ? -errno : 0;
+    return fclose(all) != 0 && r == 0 ? -ENOMEM : r;
 }
 
 static int take(char *variable)
 {
     char *value = strchr(variable, '=');
-    if (value == NULL)
+    if (!value)
         return 0;
     *value++ = '\0';
-    for (size_t i = 0; i < sizeof shells_own / sizeof shells_own[0]; i++) {
+    for (size_t i = 0; i < sizeof(shells_own) / sizeof(shells_own[0]); i++) {
         if (strcmp(variable, shells_own[i]) == 0)
             return 0;
     }
@@ -65,19 +62,19 @@ int environment_apply(const char *text)
     pid_t shell = fork();
     if (shell == 0)
         become_shell(text, ends[1]);
-    int error = shell < 0 ? -errno : 0;
+    int r = shell < 0 ? -errno : 0;
     char *exported = NULL;
     size_t length = 0;
     close(ends[1]);
-    if (error == 0)
-        error = read_pipe(ends[0], &exported, &length);
+    if (r == 0)
+        r = read_pipe(ends[0], &exported, &length);
     close(ends[0]);
-    if (shell > 0 && waitpid(shell, &status, 0) == shell && error == 0 && status != 0)
-        error = -EINVAL;
-    for (size_t at = 0, next; error == 0 && at < length; at = next) {
+    if (shell > 0 && waitpid(shell, &status, 0) == shell && r == 0 && status != 0)
+        r = -EINVAL;
+    for (size_t at = 0, next; r == 0 && at < length; at = next) {
         next = at + strlen(exported + at) + 1;
-        error = take(exported + at);
+        r = take(exported + at);
     }
     free(exported);
-    return error;
+    return r;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes JSON (RFC 8259) to stdout. Text from the tree is taken as UTF-8; a byte
- * that is not part of a well-formed sequence becomes U+FFFD, so that the answer
- * can always be read by a strict parser. It must not know what is written.
+ * Writes JSON (RFC 8259) to stdout. Text from the tree is UTF-8; a byte that is not part of a
+ * well-formed sequence becomes U+FFFD, so that a strict parser can always read the answer.
  */
 #include "output.h"
+
+#include "core/base/array.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static void before_value(struct json *json, const char *key)
     else if (json->depth > 0)
         printf("%s\n%*s", json->first ? "" : ",", json->depth * 2, "");
     json->first = false;
-    if (key != NULL) {
+    if (key) {
         put_string(key);
         fputs(": ", stdout);
     }
@@ -112,4 +113,37 @@ void json_number(struct json *json, const char *key, const char *text)
         fputs("null", stdout);
     else
         put_string(text);
+}
+
+void json_record(struct json *json, const struct chronos_field *fields,
+                 const struct chronos_record *record)
+{
+    for (size_t i = 0; fields[i].file; i++) {
+        if (fields[i].kind == CHRONOS_NUMBER)
+            json_number(json, fields[i].key, record->value[i]);
+        else
+            json_text(json, fields[i].key, record->value[i]);
+    }
+}
+
+void json_line(struct json *json, const struct chronos_line *line, size_t first)
+{
+    /* A label may look like a number: only these are numbers. */
+    static const char *const numbers[][2] = {{"memory", "memory_bytes"},
+                                             {"memory_peak", "memory_peak_bytes"},
+                                             {"gpu_time", "gpu_time_seconds"}};
+    for (size_t i = first; i < line->count; i++) {
+        char key[64];
+        const char *value = strchr(line->words[i], '=');
+        if (!value)
+            continue;
+        snprintf(key, sizeof(key), "%.*s", (int)(value - line->words[i]), line->words[i]);
+        size_t n = 0;
+        while (n < ARRAY_COUNT(numbers) && strcmp(key, numbers[n][0]) != 0)
+            n++;
+        if (n < ARRAY_COUNT(numbers))
+            json_number(json, numbers[n][1], value + 1);
+        else
+            json_text(json, key, value + 1);
+    }
 }

@@ -2,29 +2,26 @@
 /*
  * chronos: the partitions of a mounted chronosfs, by command.
  *
- *   command.h    what a command is        commands.c  which ones there are
- *   cmd-*.c      the commands             args.c      the command line
- *   mount.c      finding the tree         tree.c      its files
- *   record.c     a directory as a record  partition.c, device.c  the two kinds
- *   line.c       lines of events and history
- *   request.c    asking for a partition   environment.c  what `env` says
- *   run.c        a program that is run, and its end
+ *   command.h    what a command is        commands.c   the list of them
+ *   cmd_*.c      the commands             args.c       the command line
+ *   request.c    asking for a partition   environment.c  applying the file `env`
+ *   run.c        a program that is run, until it ends
+ *   device.c     devices by name          partition.c  a partition for people and in JSON
  *   output.c table.c json.c               how answers look
+ *   failure.c    messages about errors
  *   pages.c      another program, at build time: man pages and completion
  *
- * Every command is a client of the files and could be a shell script.
+ * The files are read and written by tools/libchronos. Every command could be a shell script.
  */
 #include "command.h"
+#include "failure.h"
 #include "output.h"
 
 #include <fcntl.h>
 #include <stddef.h>
 
-extern const struct command command_help;
-
-/* Where the caller closed one of the three, none of our files may take its place:
- * what is printed would go there. These cannot be used, and no program inherits
- * them. */
+/* If the caller closed one of the three standard descriptors, no file of ours may take its
+ * number: output would go there. Opens them so that they cannot be used, and not inherited. */
 static void take_standard_places(void)
 {
     for (int i = 0; i < 3; i++) {
@@ -34,31 +31,43 @@ static void take_standard_places(void)
 }
 
 /* The exit code of a command that was not run. */
-static int not_run(const struct command *command, int result)
+static int not_run(const struct command *command, int code)
 {
-    return command != NULL && command->failed != 0 ? command->failed : result;
+    return command && command->failed != 0 ? command->failed : code;
+}
+
+static int print_help(const struct args *args)
+{
+    const struct command *help = command_find(commands, "help");
+    const char *name = args->command ? args->command->name : NULL;
+    struct args about = {
+        .commands = commands, .command = help, .words = &name, .count = name ? 1 : 0};
+    return help->run(NULL, &about);
+}
+
+static int run_in_tree(const struct args *args)
+{
+    struct chronos_mount mount;
+    char failed[PATH_MAX];
+    int r = chronos_mount_open(args_option(args, "mount"), failed, &mount);
+    if (r < 0)
+        return not_run(args->command, failure_no_mount(failed, r));
+    return args->command->run(&mount, args);
 }
 
 int main(int argc, char **argv)
 {
     struct args args;
-    struct tree tree;
     take_standard_places();
-    int result = args_parse(argc, argv, &args);
-    if (result != 0)
-        return not_run(args.command, result);
-    if (args.command == NULL && args_option(&args, "help") == NULL)
-        return usage_error(NULL, "A command is needed.");
-    if (args.command == NULL || args_option(&args, "help") != NULL) {
-        const char *name = args.command != NULL ? args.command->name : NULL;
-        struct args about = {.command = &command_help, .words = &name, .count = name ? 1 : 0};
-        result = command_help.run(NULL, &about);
-    } else if (args.command->without_tree) {
-        result = args.command->run(NULL, &args);
-    } else {
-        result = tree_open(args_option(&args, "mount"), false, &tree);
-        result = result == 0 ? args.command->run(&tree, &args) : not_run(args.command, result);
-    }
+    int code = args_parse(commands, argc, argv, &args);
+    if (code != 0)
+        return not_run(args.command, code);
+    if (args_option(&args, "help"))
+        code = print_help(&args);
+    else if (!args.command)
+        return args_usage_error(NULL, "A command is needed.");
+    else
+        code = args.command->without_tree ? args.command->run(NULL, &args) : run_in_tree(&args);
     int written = output_finish();
-    return result != EXIT_DONE ? result : written;
+    return code != EXIT_DONE ? code : written;
 }

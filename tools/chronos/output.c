@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Messages, colour, and numbers for people. It must not know what is printed.
- */
+/* Messages, colour, and numbers for people. */
 #include "output.h"
+
 #include "command.h"
+
+#include "core/base/array.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,13 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-void say(const char *format, ...)
+void output_say(const char *format, ...)
 {
     char text[1024] = "chronos: ";
     size_t used = strlen(text);
     va_list list;
     va_start(list, format);
-    int length = vsnprintf(text + used, sizeof text - used - 1, format, list);
+    int length = vsnprintf(text + used, sizeof(text) - used - 1, format, list);
     va_end(list);
     if (length < 0)
         return;
@@ -41,8 +42,8 @@ bool output_terminal(void)
 static bool colour_wanted(void)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    return output_terminal() && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
-           term[0] != '\0' && strcmp(term, "dumb") != 0;
+    return output_terminal() && (!no_color || no_color[0] == '\0') && term && term[0] != '\0' &&
+           strcmp(term, "dumb") != 0;
 }
 
 const char *output_colour(enum colour colour)
@@ -60,23 +61,23 @@ int output_finish(void)
     errno = 0;
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return EXIT_DONE;
-    /* it may have failed earlier, when the buffer was full: then only the
-     * descriptor still knows whether the reader went away */
+    /* If it failed earlier, when the buffer was full, only the descriptor still knows whether
+     * the reader went away. */
     struct pollfd output = {.fd = STDOUT_FILENO};
     bool no_reader = errno == EPIPE || (errno == 0 && poll(&output, 1, 0) > 0);
     const char *reason = errno != 0 ? strerror(errno) : "some of it was lost";
     if (!no_reader && !said)
-        say("The answer could not be written: %s.", reason);
+        output_say("The answer could not be written: %s.", reason);
     said = true;
     return EXIT_REFUSED;
 }
 
-void bytes_text(uint64_t bytes, char *text, size_t size)
+void output_bytes_text(uint64_t bytes, char *text, size_t size)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     size_t unit = 0;
     uint64_t scale = 1;
-    while (unit + 1 < sizeof units / sizeof units[0] && bytes / scale >= 1024) {
+    while (unit + 1 < ARRAY_COUNT(units) && bytes / scale >= 1024) {
         scale *= 1024;
         unit++;
     }
@@ -86,7 +87,7 @@ void bytes_text(uint64_t bytes, char *text, size_t size)
         snprintf(text, size, "%.1f %s", (double)bytes / (double)scale, units[unit]);
 }
 
-void seconds_text(uint64_t seconds, char *text, size_t size)
+void output_seconds_text(uint64_t seconds, char *text, size_t size)
 {
     uint64_t days = seconds / 86400, hours = seconds / 3600 % 24, minutes = seconds / 60 % 60;
     if (days > 0)
@@ -99,16 +100,16 @@ void seconds_text(uint64_t seconds, char *text, size_t size)
         snprintf(text, size, "%" PRIu64 "s", seconds);
 }
 
-/* Moves the point two places, digit by digit: no number is rounded on the way
- * from the file to the answer. */
-void percent_of(const char *fraction, char *text, size_t size)
+/* Moves the point by two digits, so that no number is rounded between the file and the
+ * answer. */
+void output_percent_text(const char *fraction, char *text, size_t size)
 {
     const char *point = strchr(fraction, '.');
     size_t whole = point ? (size_t)(point - fraction) : strlen(fraction);
     const char *digits = point ? point + 1 : "";
     size_t count = strlen(digits);
     char before[64];
-    snprintf(before, sizeof before, "%.*s%c%c", (int)whole, fraction, count > 0 ? digits[0] : '0',
+    snprintf(before, sizeof(before), "%.*s%c%c", (int)whole, fraction, count > 0 ? digits[0] : '0',
              count > 1 ? digits[1] : '0');
     const char *significant = before;
     while (significant[0] == '0' && significant[1] != '\0')
@@ -118,12 +119,4 @@ void percent_of(const char *fraction, char *text, size_t size)
         after--;
     snprintf(text, size, "%s%s%.*s", significant, after > 0 ? "." : "", (int)after,
              count > 2 ? digits + 2 : "");
-}
-
-uint64_t number(const char *text)
-{
-    uint64_t value = 0;
-    for (; *text >= '0' && *text <= '9'; text++)
-        value = value * 10 + (uint64_t)(*text - '0');
-    return *text == '\0' ? value : 0;
 }

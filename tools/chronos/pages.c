@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the manual pages and the bash completion, at build time: copies a
- * template and puts what the tables say in place of each line that is a marker,
- * as in @COMMANDS@. The tables are the ones that the programs themselves use, so
- * that a manual cannot say anything else than the help does.
+ * Writes the manual pages and the bash completion, at build time: copies a template and replaces
+ * each line that is a marker, as @COMMANDS@ is, by what the tables say. The programs themselves
+ * use the same tables, so the manual agrees with the help.
  *
  *     chronos-pages TEMPLATE [FILESYSTEM.MD]
  */
 #include "command.h"
-#include "fs/daemon/options.h"
 #include "roff.h"
+
+#include "core/base/array.h"
+#include "fs/daemon/options.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -21,17 +22,17 @@ static const char *filesystem_md = ""; /* docs/filesystem.md */
 
 static void manual_options(const struct command *command)
 {
-    /* the common ones have their own place */
-    const struct option *option = command != NULL ? command->options : common_options;
-    if (option == NULL)
+    /* the common ones have a section of their own */
+    const struct option *option = command ? command->options : command_options;
+    if (!option)
         return;
     puts(".Bl -tag -width Ds");
-    for (; option->name != NULL; option++) {
+    for (; option->name; option++) {
         fputs(".It ", stdout);
         if (option->letter != 0)
             printf("Fl %c , ", option->letter);
         printf("Fl -%s", option->name);
-        if (option->argument != NULL)
+        if (option->argument)
             printf(" Ar %s", option->argument);
         putchar('\n');
         roff_text(option->help);
@@ -56,9 +57,9 @@ static void manual_words(const char *args)
 static void section_commands(void)
 {
     puts(".Bl -tag -width Ds");
-    for (size_t i = 0; commands[i] != NULL; i++) {
-        const char *options = commands[i]->options != NULL ? " Oo Ar OPTION ... Oc" : "";
-        bool first = commands[i]->own_words != NULL;
+    for (size_t i = 0; commands[i]; i++) {
+        const char *options = commands[i]->options ? " Oo Ar OPTION ... Oc" : "";
+        bool first = commands[i]->own_words;
         printf(".It Cm %s%s", commands[i]->name, first ? options : "");
         manual_words(commands[i]->args);
         puts(first ? "" : options);
@@ -68,7 +69,7 @@ static void section_commands(void)
     puts(".El");
 }
 
-static void section_common_options(void)
+static void section_command_options(void)
 {
     manual_options(NULL);
 }
@@ -76,18 +77,18 @@ static void section_common_options(void)
 static void section_exit(void)
 {
     puts(".Bl -tag -width Ds -compact");
-    for (const struct exit_row *row = exit_rows; row->help != NULL; row++) {
+    for (const struct exit_row *row = command_exits; row->help; row++) {
         printf(".It %d\n", row->code);
         roff_text(row->help);
     }
     puts(".El");
 }
 
-static void fields(const struct field *field)
+static void fields(const struct chronos_field *field)
 {
     puts(".Bl -tag -width Ds -compact");
-    for (; field->file != NULL; field++) {
-        printf(".It %s%s\n", field->key, field->kind == FIELD_NUMBER ? " (number)" : "");
+    for (; field->file; field++) {
+        printf(".It %s%s\n", field->key, field->kind == CHRONOS_NUMBER ? " (number)" : "");
         roff_text(field->help);
     }
     puts(".El");
@@ -95,31 +96,31 @@ static void fields(const struct field *field)
 
 static void section_partition(void)
 {
-    fields(partition_fields);
+    fields(chronos_partition_fields);
 }
 
 static void section_device(void)
 {
-    fields(device_fields);
+    fields(chronos_device_fields);
 }
 
 /* The options of chronosfs: "-f", "--state-dir", "-o state_dir". */
 static void section_daemon_options(void)
 {
     puts(".Bl -tag -width Ds");
-    for (const struct option_row *row = option_rows; row->name != NULL; row++) {
+    for (const struct option_row *row = option_rows; row->name; row++) {
         const char *value = strchr(row->name, ' ');
-        if (value != NULL)
+        if (value)
             printf(".It Fl o Cm %s%s%s\n", value + 1, row->argument ? " Ns = Ns Ar " : "",
                    row->argument ? row->argument : "");
         else
             printf(".It Fl %s%s%s\n", row->name + 1, row->argument ? " Ar " : "",
                    row->argument ? row->argument : "");
         char text[512];
-        snprintf(text, sizeof text, "%c%s.", toupper((unsigned char)row->help[0]), row->help + 1);
+        snprintf(text, sizeof(text), "%c%s.", toupper((unsigned char)row->help[0]), row->help + 1);
         roff_text(text);
-        if (row->default_value != NULL) {
-            snprintf(text, sizeof text, "Default: %s.", row->default_value);
+        if (row->default_value) {
+            snprintf(text, sizeof(text), "Default: %s.", row->default_value);
             roff_text(text);
         }
     }
@@ -136,11 +137,11 @@ static void section_version(void)
     puts(".Os chronosfs " CHRONOS_VERSION);
 }
 
-/* For completion: what each command takes, as shell variables. */
+/* For completion: arguments and options of each command, as shell variables. */
 static void section_table(void)
 {
     fputs("_chronos_commands='", stdout);
-    for (size_t i = 0; commands[i] != NULL; i++)
+    for (size_t i = 0; commands[i]; i++)
         printf("%s%s", i > 0 ? " " : "", commands[i]->name);
     puts("'\n_chronos_describe() {\n    case $1 in");
     for (size_t i = 0;; i++) {
@@ -148,11 +149,11 @@ static void section_table(void)
         const struct option *option;
         printf("    %s) words='%s' options='", command ? command->name : "*",
                command ? command->args : "");
-        for (int j = 0; (option = command_option(command, j)) != NULL; j++)
+        for (int j = 0; (option = command_option(command, j)); j++)
             printf("%s--%s%s%s", j > 0 ? " " : "", option->name, option->argument ? "=" : "",
                    option->argument ? option->argument : "");
         puts("' ;;");
-        if (command == NULL)
+        if (!command)
             break;
     }
     puts("    esac\n}");
@@ -162,7 +163,7 @@ static const struct {
     const char *marker;
     void (*print)(void);
 } sections[] = {
-    {"@COMMANDS@", section_commands}, {"@OPTIONS@", section_common_options},
+    {"@COMMANDS@", section_commands}, {"@OPTIONS@", section_command_options},
     {"@EXIT@", section_exit},         {"@PARTITION@", section_partition},
     {"@DEVICE@", section_device},     {"@DAEMON-OPTIONS@", section_daemon_options},
     {"@FILES@", section_files},       {"@OS@", section_version},
@@ -172,18 +173,18 @@ static const struct {
 static char *read_all(const char *path)
 {
     char *text;
-    int error = tree_read_all(AT_FDCWD, path, &text);
-    if (error != 0) {
-        fprintf(stderr, "chronos-pages: %s: %s\n", path, strerror(-error));
+    int r = chronos_read_all(AT_FDCWD, path, &text);
+    if (r < 0) {
+        fprintf(stderr, "chronos-pages: %s: %s\n", path, strerror(-r));
         exit(1);
     }
     return text;
 }
 
-/* A marker that no section knows is a mistake in the template. */
+/* A marker without a section is a mistake in the template. */
 static void print_line(const char *line)
 {
-    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {
         if (strcmp(line, sections[i].marker) == 0) {
             sections[i].print();
             return;
@@ -203,7 +204,7 @@ int main(int argc, char **argv)
         return 2;
     }
     char *markdown = argc > 2 ? read_all(argv[2]) : NULL;
-    if (markdown != NULL)
+    if (markdown)
         filesystem_md = markdown;
     char *text = read_all(argv[1]), *rest = text, *line;
     while ((line = strsep(&rest, "\n")) != NULL) {

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Turns help texts, and the tables of docs/filesystem.md, into mdoc(7). It must
- * not know what they say.
- */
+/* Turns help texts, and the tables of docs/filesystem.md, into mdoc(7). */
 #include "roff.h"
 
 #include <stdbool.h>
@@ -11,7 +8,8 @@
 
 #define MARK "<!-- printed by filesystem-docs from here on -->\n"
 
-void roff_inline(const char *text, size_t length)
+/* Text without markup, but that `code` becomes bold. */
+static void print_inline(const char *text, size_t length)
 {
     bool bold = false;
     for (size_t i = 0; i < length; i++) {
@@ -25,7 +23,7 @@ void roff_inline(const char *text, size_t length)
             bold = !bold;
             fputs(bold ? "\\fB" : "\\fR", stdout);
         } else if (i > 0 && text[i] == ' ' && text[i - 1] == '.' && i + 1 < length) {
-            putchar('\n'); /* a new message, a new line: roff sets the space itself */
+            putchar('\n'); /* a sentence begins on a new line: roff sets the space */
         } else {
             putchar(text[i]);
         }
@@ -47,16 +45,16 @@ void roff_text(const char *text)
             puts(".Ed");
         literal = indented;
         if (indented)
-            roff_inline(text + 4, length - 4);
+            print_inline(text + 4, length - 4);
         else if (length > 0)
-            roff_inline(text, length);
+            print_inline(text, length);
         text += length + (text[length] == '\n');
     }
     if (literal)
         puts(".Ed");
 }
 
-/* The next cell of a table's row, without the blanks around it. */
+/* The next cell of a row, without the blanks around it. */
 static size_t next_cell(const char **row, const char **ret_cell)
 {
     const char *cell = *row + 1 + strspn(*row + 1, " ");
@@ -68,8 +66,8 @@ static size_t next_cell(const char **row, const char **ret_cell)
     return length;
 }
 
-/* One row: the first cell is the tag, the last one its text, and one between
- * them stands in brackets after the tag. */
+/* One row: the first cell is the tag, the last one its text; a cell between them follows the
+ * tag in brackets. */
 static void table_row(const char *row)
 {
     const char *cells[3] = {NULL};
@@ -82,11 +80,11 @@ static void table_row(const char *row)
         return;
     char tag[256];
     bool between = count == 3 && lengths[1] > 0;
-    snprintf(tag, sizeof tag, "%.*s%s%.*s%s", (int)lengths[0], cells[0], between ? " (" : "",
+    snprintf(tag, sizeof(tag), "%.*s%s%.*s%s", (int)lengths[0], cells[0], between ? " (" : "",
              between ? (int)lengths[1] : 0, cells[1], between ? ")" : "");
     fputs(".It ", stdout);
-    roff_inline(tag, strlen(tag));
-    roff_inline(cells[count - 1], lengths[count - 1]);
+    print_inline(tag, strlen(tag));
+    print_inline(cells[count - 1], lengths[count - 1]);
 }
 
 /* A table of markdown, from its head on. Returns what follows it. */
@@ -106,7 +104,7 @@ static const char *table(const char *text)
 void roff_tables(const char *markdown)
 {
     const char *text = strstr(markdown, MARK);
-    text = text != NULL ? text + strlen(MARK) : "";
+    text = text ? text + strlen(MARK) : "";
     while (*text != '\0') {
         size_t length = strcspn(text, "\n");
         if (text[0] == '|') {
@@ -115,12 +113,12 @@ void roff_tables(const char *markdown)
         }
         if (strncmp(text, "### ", 4) == 0) {
             fputs(".Ss ", stdout);
-            roff_inline(text + 4, length - 4);
+            print_inline(text + 4, length - 4);
         } else if (strncmp(text, "    ", 4) == 0) {
             fputs(".Dl ", stdout);
-            roff_inline(text + 4, length - 4);
+            print_inline(text + 4, length - 4);
         } else if (length > 0) {
-            roff_inline(text, length);
+            print_inline(text, length);
         }
         text += length + (text[length] == '\n');
     }

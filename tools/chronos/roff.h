@@ -2,16 +2,12 @@
 /*
  * Text as mdoc(7) source, for the manual pages. Everything goes to stdout.
  */
-#ifndef CHRONOS_CHRONOS_ROFF_H
-#define CHRONOS_CHRONOS_ROFF_H
+#ifndef CHRONOS_TOOLS_ROFF_H
+#define CHRONOS_TOOLS_ROFF_H
 
-#include <stddef.h>
-
-/* One stretch of text that must not be taken for markup; `code` spans become bold. */
-void roff_inline(const char *text, size_t length);
 /* Help text: paragraphs with empty lines between, lines after four spaces as they are. */
 void roff_text(const char *text);
-/* The tables of docs/filesystem.md: what follows the line that says they are printed. */
+/* The tables of docs/filesystem.md, after the line that says that they are printed. */
 void roff_tables(const char *markdown);
 
 #endif

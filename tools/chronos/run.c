@@ -271,7 +271,7 @@ static bool end_leftovers(struct runner *self)
     int64_t now = now_ms();
     if (!self->told && now - self->ended_ms >= QUIET_MS) {
         self->told = true;
-        say("The program left processes behind; they are being ended.");
+        output_say("The program left processes behind; they are being ended.");
     }
     size_t left = children_signal(self, now >= self->kill_ms ? SIGKILL : SIGTERM);
     self->looks_empty = left == 0 ? self->looks_empty + 1 : 0;
@@ -341,7 +341,7 @@ static void become_program(const char **words)
 {
     execvp(words[0], (char **)words);
     int error = errno;
-    say("%s: %s", words[0], strerror(error));
+    output_say("%s: %s", words[0], strerror(error));
     _exit(error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE);
 }
 
@@ -365,7 +365,7 @@ int run_program(const struct run *run, int *ret_status)
         become_program(run->words);
     }
     if (self.program < 0) {
-        say("The program cannot be started: %s.", strerror(errno));
+        output_say("The program cannot be started: %s.", strerror(errno));
         return RUN_FAILED;
     }
     step_aside(&self);

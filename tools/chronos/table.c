@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Tables for a terminal: cells are collected, columns made as wide as their
- * widest cell, and the whole is printed. It must not know what is in them.
- */
+/* Tables for a terminal. A column is as wide as its widest cell. */
 #include "output.h"
 
 #include <stdio.h>
@@ -25,8 +22,8 @@ struct table {
 
 static void *check(void *memory)
 {
-    if (memory == NULL) {
-        say("There is not enough memory.");
+    if (!memory) {
+        output_say("There is not enough memory.");
         exit(1);
     }
     return memory;
@@ -36,7 +33,7 @@ struct table *table_new(const char *const *titles)
 {
     struct table *table = check(calloc(1, sizeof *table));
     table->titles = titles;
-    while (table->columns < COLUMN_MAX && titles[table->columns] != NULL) {
+    while (table->columns < COLUMN_MAX && titles[table->columns]) {
         table->width[table->columns] = strlen(titles[table->columns]);
         table->columns++;
     }
@@ -47,7 +44,7 @@ void table_cell(struct table *table, enum colour colour, const char *text)
 {
     if (table->count == table->room) {
         table->room = table->room * 2 + 64;
-        table->cells = check(realloc(table->cells, table->room * sizeof table->cells[0]));
+        table->cells = check(realloc(table->cells, table->room * sizeof(table->cells[0])));
     }
     size_t column = table->count % table->columns, length = strlen(text);
     if (length > table->width[column])
@@ -76,9 +73,9 @@ void table_print(const struct table *table)
 
 struct table *table_free(struct table *table)
 {
-    for (size_t i = 0; table != NULL && i < table->count; i++)
+    for (size_t i = 0; table && i < table->count; i++)
         free(table->cells[i].text);
-    if (table != NULL)
+    if (table)
         free(table->cells);
     free(table);
     return NULL;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See charge.h. The protocol is one write a line, "+N\n" or "-N\n". What a descriptor
- * has booked is given back when its last copy closes; so the kernel cleans up after
- * a program that dies, and a forked child has to let go of the copy it inherits.
+ * A client of `charge`; see chronos.h. The protocol is one write a line, "+N\n" or "-N\n".
+ * What a descriptor has charged is given back when its last copy closes. So the kernel cleans
+ * up after a program that dies, and a forked child has to close the copy that it inherits.
  */
-#include "charge.h"
-
-#include "environment.h"
+#include "chronos.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,34 +16,34 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct charge {
-    struct charge *next; /* in `charges` */
+struct chronos_charge {
+    struct chronos_charge *next; /* in `charges` */
     pthread_mutex_t lock;
     char *directory, *path;
     bool allow_unreachable;
-    bool ended;          /* for ever: a partition's name never comes again */
+    bool ended;          /* for good: a partition's name never comes again */
     pid_t owner;         /* the process that the rest is about */
-    uint64_t held_bytes; /* what this process has, booked or taken down */
-    int fd;              /* has held_bytes booked; -1: not open */
-    struct statx file;   /* what fd is, to see whether it still is */
+    uint64_t held_bytes; /* of this process, charged or only counted here */
+    int fd;              /* has charged held_bytes; -1: not open */
+    struct statx file;   /* identifies fd's file */
 };
 
-/* All clients of the process, because fork has to stop them all: a lock that
- * another thread holds would stay held in the child. */
+/* All clients of the process: fork has to lock them all, because a lock that another thread
+ * holds would stay held in the child. */
 static pthread_mutex_t charges_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct charge *charges;
+static struct chronos_charge *charges;
 
 /* -- the descriptor --------------------------------------------------------------- */
 
-/* Answered from what the kernel remembers: no request to the filesystem. */
+/* The kernel answers from its cache, without a request to the filesystem. */
 static bool identify(int fd, struct statx *ret_file)
 {
     return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_TYPE, ret_file) == 0;
 }
 
-/* Programs close what they do not know and open something else: the number alone
- * does not tell that it still is our file. */
-static bool is_open(const struct charge *charge)
+/* Programs close descriptors that they do not know and open other files: the number alone
+ * does not identify ours. */
+static bool is_open(const struct chronos_charge *charge)
 {
     struct statx now;
     return charge->fd >= 0 && identify(charge->fd, &now) && now.stx_ino == charge->file.stx_ino &&
@@ -53,16 +51,16 @@ static bool is_open(const struct charge *charge)
            now.stx_dev_minor == charge->file.stx_dev_minor;
 }
 
-static void let_go(struct charge *charge)
+static void let_go(struct chronos_charge *charge)
 {
     if (is_open(charge))
         close(charge->fd);
     charge->fd = -1;
 }
 
-/* One line; 0 or -errno. Not through write(), which is a place where a thread may
- * be cancelled, and would be with the lock held. */
-static int say(const struct charge *charge, char sign, uint64_t bytes)
+/* Writes one line; 0 or -errno. Not through write(), which is a cancellation point: the
+ * thread would end with the lock held. */
+static int send_line(const struct chronos_charge *charge, char sign, uint64_t bytes)
 {
     char line[32];
     size_t length =
@@ -76,86 +74,86 @@ static int say(const struct charge *charge, char sign, uint64_t bytes)
     return wrote < 0 ? -errno : -EIO;
 }
 
-static int close_for_ever(struct charge *charge)
+static int close_for_good(struct chronos_charge *charge)
 {
     charge->ended = true;
     let_go(charge);
-    return CHARGE_CLOSED;
+    return CHRONOS_CLOSED;
 }
 
-/* What an error means; the descriptor is kept only where it can be used again. */
-static int refusal(struct charge *charge, int rc)
+/* Maps an error to a refusal. Keeps the descriptor only if it can be used again. */
+static int refusal(struct chronos_charge *charge, int r)
 {
-    switch (rc) {
+    switch (r) {
     case -ENOSPC:
     case -EDQUOT:
-        return CHARGE_FULL;
+        return CHRONOS_FULL;
     case -ETIMEDOUT:
     case -ENODEV:
-        return close_for_ever(charge);
+        return close_for_good(charge);
     case -EPERM:
     case -EACCES:
     case -EBUSY:
     case -EAGAIN:
-        return CHARGE_CLOSED;
+        return CHRONOS_CLOSED;
     default:
         let_go(charge);
-        return inside_has_ended(charge->directory) ? close_for_ever(charge) : CHARGE_UNREACHABLE;
+        return chronos_has_ended(charge->directory) ? close_for_good(charge) : CHRONOS_UNREACHABLE;
     }
 }
 
-/* Has the file open with everything booked that is held. 0 or a refusal. */
-static int attach(struct charge *charge)
+/* Opens the file if it is not, and charges everything that is held. 0 or a refusal. */
+static int attach(struct chronos_charge *charge)
 {
     if (is_open(charge))
         return 0;
     charge->fd = charge->path[0] == '/' ? open(charge->path, O_WRONLY | O_CLOEXEC | O_NOCTTY) : -1;
     if (charge->fd < 0)
         return refusal(charge, charge->path[0] == '/' ? -errno : -ENOENT);
-    int rc = identify(charge->fd, &charge->file) ? 0 : -errno;
-    if (rc == 0 && charge->held_bytes > 0)
-        rc = say(charge, '+', charge->held_bytes);
-    if (rc == 0)
+    int r = identify(charge->fd, &charge->file) ? 0 : -errno;
+    if (r == 0 && charge->held_bytes > 0)
+        r = send_line(charge, '+', charge->held_bytes);
+    if (r == 0)
         return 0;
-    rc = refusal(charge, rc);
-    let_go(charge); /* also when full: an open one has everything booked */
-    return rc;
+    r = refusal(charge, r);
+    let_go(charge); /* also when full: an open one has charged everything */
+    return r;
 }
 
 /* -- fork -------------------------------------------------------------------------- */
 
-static void start_anew(struct charge *charge)
+static void reset(struct chronos_charge *charge)
 {
-    let_go(charge); /* else the parent's memory stays booked until we end */
+    let_go(charge); /* else the parent's bytes stay charged until this process ends */
     charge->held_bytes = 0;
     charge->owner = getpid();
 }
 
-/* With the lock held. A child that was made without the fork handlers is seen here. */
-static void notice_fork(struct charge *charge)
+/* With the lock held. Sees children that were made without the fork handlers. */
+static void notice_fork(struct chronos_charge *charge)
 {
     if (charge->owner != getpid())
-        start_anew(charge);
+        reset(charge);
 }
 
 static void before_fork(void)
 {
     pthread_mutex_lock(&charges_lock);
-    for (struct charge *charge = charges; charge != NULL; charge = charge->next)
+    for (struct chronos_charge *charge = charges; charge; charge = charge->next)
         pthread_mutex_lock(&charge->lock);
 }
 
 static void after_fork(void)
 {
-    for (struct charge *charge = charges; charge != NULL; charge = charge->next)
+    for (struct chronos_charge *charge = charges; charge; charge = charge->next)
         pthread_mutex_unlock(&charge->lock);
     pthread_mutex_unlock(&charges_lock);
 }
 
 static void in_child(void)
 {
-    for (struct charge *charge = charges; charge != NULL; charge = charge->next)
-        start_anew(charge);
+    for (struct chronos_charge *charge = charges; charge; charge = charge->next)
+        reset(charge);
     after_fork();
 }
 
@@ -166,16 +164,16 @@ static void watch_forks(void)
 
 /* -- the calls --------------------------------------------------------------------- */
 
-int charge_new(const char *directory, bool allow_unreachable, struct charge **ret_charge)
+int chronos_charge_new(const char *directory, bool allow_unreachable,
+                       struct chronos_charge **ret_charge)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct charge *charge = calloc(1, sizeof(*charge));
-
-    if (charge == NULL)
+    struct chronos_charge *charge = calloc(1, sizeof(*charge));
+    if (!charge)
         return -ENOMEM;
     pthread_once(&once, watch_forks);
     charge->directory = strdup(directory);
-    if (charge->directory == NULL || asprintf(&charge->path, "%s/charge", directory) < 0) {
+    if (!charge->directory || asprintf(&charge->path, "%s/charge", directory) < 0) {
         free(charge->directory);
         free(charge);
         return -ENOMEM;
@@ -192,12 +190,12 @@ int charge_new(const char *directory, bool allow_unreachable, struct charge **re
     return 0;
 }
 
-struct charge *charge_free(struct charge *charge)
+struct chronos_charge *chronos_charge_free(struct chronos_charge *charge)
 {
-    if (charge == NULL)
+    if (!charge)
         return NULL;
     pthread_mutex_lock(&charges_lock);
-    struct charge **at = &charges;
+    struct chronos_charge **at = &charges;
     while (*at != charge)
         at = &(*at)->next;
     *at = charge->next;
@@ -210,50 +208,50 @@ struct charge *charge_free(struct charge *charge)
     return NULL;
 }
 
-static int book(struct charge *charge, uint64_t bytes)
+static int book(struct chronos_charge *charge, uint64_t bytes)
 {
-    int rc = CHARGE_UNREACHABLE;
+    int r = CHRONOS_UNREACHABLE;
     if (charge->ended)
-        return CHARGE_CLOSED;
-    /* Twice: a daemon that was started again is a new file, which is there at once. */
-    for (int attempt = 0; attempt < 2 && rc == CHARGE_UNREACHABLE; attempt++) {
-        rc = attach(charge);
-        if (rc == 0) {
-            rc = say(charge, '+', bytes);
-            rc = rc == 0 ? 0 : refusal(charge, rc);
+        return CHRONOS_CLOSED;
+    /* Twice: after a restart of the daemon there is a new file, at once. */
+    for (int attempt = 0; attempt < 2 && r == CHRONOS_UNREACHABLE; attempt++) {
+        r = attach(charge);
+        if (r == 0) {
+            r = send_line(charge, '+', bytes);
+            r = r == 0 ? 0 : refusal(charge, r);
         }
     }
-    return rc == CHARGE_UNREACHABLE && charge->allow_unreachable ? 0 : rc;
+    return r == CHRONOS_UNREACHABLE && charge->allow_unreachable ? 0 : r;
 }
 
-int charge_book(struct charge *charge, uint64_t bytes, pid_t *ret_owner)
+int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner)
 {
-    int rc = 0;
+    int r = 0;
     pthread_mutex_lock(&charge->lock);
     notice_fork(charge);
     if (bytes > INT64_MAX || charge->held_bytes > INT64_MAX - bytes)
-        rc = CHARGE_FULL; /* more than any device has; the sum stays a number */
+        r = CHRONOS_FULL; /* more than any device has; the sum must not overflow */
     else if (bytes > 0)
-        rc = book(charge, bytes);
-    if (rc == 0) {
+        r = book(charge, bytes);
+    if (r == 0) {
         charge->held_bytes += bytes;
         *ret_owner = charge->owner;
     }
     pthread_mutex_unlock(&charge->lock);
-    return rc;
+    return r;
 }
 
-void charge_give_back(struct charge *charge, uint64_t bytes, pid_t owner)
+void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner)
 {
     pthread_mutex_lock(&charge->lock);
     notice_fork(charge);
     if (owner == charge->owner && bytes > 0 && bytes <= charge->held_bytes) {
         bool booked = is_open(charge);
         charge->held_bytes -= bytes;
-        int rc = booked ? say(charge, '-', bytes) : 0;
-        if (rc < 0)
-            refusal(charge, rc);
-        /* What is left is booked again as soon as the filesystem is back. */
+        int r = booked ? send_line(charge, '-', bytes) : 0;
+        if (r < 0)
+            refusal(charge, r);
+        /* Charge the rest again as soon as the filesystem is back. */
         if (!charge->ended && charge->held_bytes > 0)
             attach(charge);
     }

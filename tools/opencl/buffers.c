@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that make buffers and pipes, whose sizes are known before the driver is
- * asked, and objects of memory that OpenGL or EGL made, where only the driver knows. */
+/* The calls that make buffers and pipes, whose sizes are known before the driver is called, and
+ * objects of memory that OpenGL or EGL made, whose sizes only the driver knows. */
 #include "extensions.h"
+#include "functions.h"
 #include "objects.h"
 
 cl_mem CL_API_CALL opencl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size,
                                          void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
-    cl_int error = booking_new(context, size, &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
-    cl_mem object = layer.next.clCreateBuffer(context, flags, size, host_ptr, &error);
-    return objects_created(object, booking, error, errcode_ret);
+    cl_int r = booking_new(context, size, &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
+    cl_mem object = layer.next.clCreateBuffer(context, flags, size, host_ptr, &r);
+    return objects_created(object, booking, r, errcode_ret);
 }
 
 cl_mem CL_API_CALL opencl_clCreateBufferWithProperties(cl_context context,
@@ -21,12 +22,12 @@ cl_mem CL_API_CALL opencl_clCreateBufferWithProperties(cl_context context,
                                                        void *host_ptr, cl_int *errcode_ret)
 {
     struct booking *booking;
-    cl_int error = booking_new(context, size, &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
+    cl_int r = booking_new(context, size, &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
     cl_mem object =
-        layer.next.clCreateBufferWithProperties(context, properties, flags, size, host_ptr, &error);
-    return objects_created(object, booking, error, errcode_ret);
+        layer.next.clCreateBufferWithProperties(context, properties, flags, size, host_ptr, &r);
+    return objects_created(object, booking, r, errcode_ret);
 }
 
 cl_mem CL_API_CALL opencl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags,
@@ -45,32 +46,61 @@ cl_mem CL_API_CALL opencl_clCreatePipe(cl_context context, cl_mem_flags flags,
 {
     struct booking *booking;
     uint64_t bytes = (uint64_t)pipe_packet_size * pipe_max_packets;
-    cl_int error = booking_new(context, bytes, &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
-    cl_mem object = layer.next.clCreatePipe(context, flags, pipe_packet_size, pipe_max_packets,
-                                            properties, &error);
-    return objects_created_sized(object, booking, error, CL_MEM_OBJECT_ALLOCATION_FAILURE,
-                                 errcode_ret);
+    cl_int r = booking_new(context, bytes, &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
+    cl_mem object =
+        layer.next.clCreatePipe(context, flags, pipe_packet_size, pipe_max_packets, properties, &r);
+    return objects_created_sized(object, booking, r, CL_MEM_OBJECT_ALLOCATION_FAILURE, errcode_ret);
+}
+
+/* -- by name alone ------------------------------------------------------------------- */
+
+cl_mem CL_API_CALL opencl_clCreateBufferWithPropertiesINTEL(
+    cl_context context, const cl_mem_properties_intel *properties, cl_mem_flags flags, size_t size,
+    void *host_ptr, cl_int *errcode_ret)
+{
+    struct booking *booking;
+    clCreateBufferWithPropertiesINTEL_fn next =
+        (clCreateBufferWithPropertiesINTEL_fn)extensions_next(context,
+                                                              "clCreateBufferWithPropertiesINTEL");
+    cl_int r = !next ? CL_INVALID_CONTEXT : booking_new(context, size, &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
+    cl_mem object = next(context, properties, flags, size, host_ptr, &r);
+    return objects_created(object, booking, r, errcode_ret);
+}
+
+cl_mem CL_API_CALL opencl_clCreateBufferNV(cl_context context, cl_mem_flags flags,
+                                           cl_bitfield flags_nv, size_t size, void *host_ptr,
+                                           cl_int *errcode_ret)
+{
+    struct booking *booking;
+    clCreateBufferNV_fn next = (clCreateBufferNV_fn)extensions_next(context, "clCreateBufferNV");
+    cl_int r = !next ? CL_INVALID_CONTEXT : booking_new(context, size, &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
+    cl_mem object = next(context, flags, flags_nv, size, host_ptr, &r);
+    return objects_created(object, booking, r, errcode_ret);
 }
 
 /* -- memory that others made ------------------------------------------------------- */
 
-/* These calls know no error for "too much memory", so it is CL_OUT_OF_RESOURCES. */
+/* These calls have no error for "too much memory", so it is CL_OUT_OF_RESOURCES. */
 #define IMPORT(errcode_ret, call)                                                                  \
     do {                                                                                           \
         struct booking *booking;                                                                   \
-        cl_int error = booking_new(context, 0, &booking);                                          \
-        if (error != CL_SUCCESS)                                                                   \
-            return layer_refuse(error, errcode_ret);                                               \
+        cl_int r = booking_new(context, 0, &booking);                                              \
+        if (r != CL_SUCCESS)                                                                       \
+            return layer_refuse(r, errcode_ret);                                                   \
         cl_mem object = call;                                                                      \
-        return objects_created_sized(object, booking, error, CL_OUT_OF_RESOURCES, errcode_ret);    \
+        return objects_created_sized(object, booking, r, CL_OUT_OF_RESOURCES, errcode_ret);        \
     } while (0)
 
 cl_mem CL_API_CALL opencl_clCreateFromGLBuffer(cl_context context, cl_mem_flags flags,
                                                cl_GLuint bufobj, cl_int *errcode_ret)
 {
-    IMPORT(errcode_ret, layer.next.clCreateFromGLBuffer(context, flags, bufobj, &error));
+    IMPORT(errcode_ret, layer.next.clCreateFromGLBuffer(context, flags, bufobj, &r));
 }
 
 cl_mem CL_API_CALL opencl_clCreateFromGLTexture(cl_context context, cl_mem_flags flags,
@@ -78,7 +108,7 @@ cl_mem CL_API_CALL opencl_clCreateFromGLTexture(cl_context context, cl_mem_flags
                                                 cl_GLuint texture, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
-           layer.next.clCreateFromGLTexture(context, flags, target, miplevel, texture, &error));
+           layer.next.clCreateFromGLTexture(context, flags, target, miplevel, texture, &r));
 }
 
 cl_mem CL_API_CALL opencl_clCreateFromGLTexture2D(cl_context context, cl_mem_flags flags,
@@ -86,7 +116,7 @@ cl_mem CL_API_CALL opencl_clCreateFromGLTexture2D(cl_context context, cl_mem_fla
                                                   cl_GLuint texture, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
-           layer.next.clCreateFromGLTexture2D(context, flags, target, miplevel, texture, &error));
+           layer.next.clCreateFromGLTexture2D(context, flags, target, miplevel, texture, &r));
 }
 
 cl_mem CL_API_CALL opencl_clCreateFromGLTexture3D(cl_context context, cl_mem_flags flags,
@@ -94,14 +124,13 @@ cl_mem CL_API_CALL opencl_clCreateFromGLTexture3D(cl_context context, cl_mem_fla
                                                   cl_GLuint texture, cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
-           layer.next.clCreateFromGLTexture3D(context, flags, target, miplevel, texture, &error));
+           layer.next.clCreateFromGLTexture3D(context, flags, target, miplevel, texture, &r));
 }
 
 cl_mem CL_API_CALL opencl_clCreateFromGLRenderbuffer(cl_context context, cl_mem_flags flags,
                                                      cl_GLuint renderbuffer, cl_int *errcode_ret)
 {
-    IMPORT(errcode_ret,
-           layer.next.clCreateFromGLRenderbuffer(context, flags, renderbuffer, &error));
+    IMPORT(errcode_ret, layer.next.clCreateFromGLRenderbuffer(context, flags, renderbuffer, &r));
 }
 
 cl_mem CL_API_CALL opencl_clCreateFromEGLImageKHR(cl_context context, CLeglDisplayKHR display,
@@ -110,5 +139,5 @@ cl_mem CL_API_CALL opencl_clCreateFromEGLImageKHR(cl_context context, CLeglDispl
                                                   cl_int *errcode_ret)
 {
     IMPORT(errcode_ret,
-           layer.next.clCreateFromEGLImageKHR(context, display, image, flags, properties, &error));
+           layer.next.clCreateFromEGLImageKHR(context, display, image, flags, properties, &r));
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See devices.h. The search for the devices is the daemon's own (core/gpu), over the
- * functions below this layer. It is made once, when a program first asks for devices;
- * while the filesystem cannot be reached it is tried again at each question.
+ * See devices.h. Searches as the daemon does (core/gpu), with the functions below this layer:
+ * once, when a program first asks for devices; while the filesystem cannot be reached, each
+ * time.
  */
 #include "devices.h"
+
+#include "functions.h"
 
 #include "core/gpu/opencl_search.h"
 
@@ -23,7 +25,7 @@ struct visible {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_bool is_known; /* the next two are, and stay as they are */
+static atomic_bool is_known; /* then the next two never change again */
 static struct visible visible[OPENCL_SEEN_MAX];
 static uint32_t visible_count;
 
@@ -41,14 +43,14 @@ void devices_unlock(void)
 
 typedef char key_text[sizeof(((struct gpu_device *)0)->key)];
 
-/* The keys of the partitions' devices; of one that has ended, none. */
+/* Reads the keys of the partitions' devices; of one that has ended, "". */
 static bool read_keys(key_text *keys)
 {
-    for (unsigned i = 0; i < layer.inside.count; i++) {
-        const char *directory = layer.inside.directory[i];
-        if (inside_line(directory, "../key", keys[i], sizeof(keys[i])) == 0)
+    for (unsigned i = 0; i < layer.environment.count; i++) {
+        const char *directory = layer.environment.directory[i];
+        if (chronos_read_line(directory, "../key", keys[i], sizeof(keys[i])) == 0)
             continue;
-        if (!inside_has_ended(directory))
+        if (!chronos_has_ended(directory))
             return false;
         keys[i][0] = '\0';
     }
@@ -59,7 +61,7 @@ static void note_visible(const struct opencl_search *search, key_text *keys)
 {
     for (uint32_t s = 0; s < search->seen_count; s++) {
         const struct opencl_seen *seen = &search->seen[s];
-        for (unsigned i = 0; i < layer.inside.count; i++) {
+        for (unsigned i = 0; i < layer.environment.count; i++) {
             if (strcmp(keys[i], search->list->device[seen->device].key) != 0)
                 continue;
             visible[visible_count++] = (struct visible){seen->id, seen->platform, i};
@@ -71,12 +73,12 @@ static void note_visible(const struct opencl_search *search, key_text *keys)
 /* With the lock held. */
 static bool search_now(void)
 {
-    key_text keys[INSIDE_MAX];
+    key_text keys[CHRONOS_PARTITIONS_MAX];
     if (!read_keys(keys))
         return false;
     struct gpu_list *list = calloc(1, sizeof(*list));
     struct opencl_search *search = calloc(1, sizeof(*search));
-    bool searched = list != NULL && search != NULL;
+    bool searched = list && search;
     if (searched) {
         search->cl =
             (struct opencl_functions){layer.next.clGetPlatformIDs, layer.next.clGetPlatformInfo,
@@ -90,7 +92,7 @@ static bool search_now(void)
     return searched;
 }
 
-/* Whether it is known which devices are ours. */
+/* Finds the partitions' devices. False while the filesystem cannot be reached. */
 static bool find_devices(void)
 {
     if (atomic_load_explicit(&is_known, memory_order_acquire))
@@ -102,10 +104,10 @@ static bool find_devices(void)
     return found;
 }
 
-/* The partition that a device is of, or of which it is a part; -1: none. */
+/* The partition of a device or of the device that it is a part of; -1: none. */
 static int partition_of(cl_device_id device)
 {
-    for (int depth = 0; device != NULL && depth < PARENTS_MAX; depth++) {
+    for (int depth = 0; device && depth < PARENTS_MAX; depth++) {
         for (uint32_t i = 0; i < visible_count; i++) {
             if (visible[i].id == device)
                 return (int)visible[i].partition;
@@ -113,7 +115,7 @@ static int partition_of(cl_device_id device)
         cl_device_id parent = NULL;
         if (layer.next.clGetDeviceInfo(device, CL_DEVICE_PARENT_DEVICE, sizeof(parent), &parent,
                                        NULL) != CL_SUCCESS)
-            return -1; /* before OpenCL 1.2 there are no parts */
+            return -1; /* there are no parts before OpenCL 1.2 */
         device = parent;
     }
     return -1;
@@ -121,32 +123,32 @@ static int partition_of(cl_device_id device)
 
 /* -- lists of devices --------------------------------------------------------------- */
 
-/* Those of a platform that are ours, in the driver's order. The caller frees
- * *ret_ids. CL_DEVICE_NOT_FOUND where there are none; the driver's own errors. */
+/* The devices of a platform that are ours, in the driver's order. The caller frees *ret_ids.
+ * CL_DEVICE_NOT_FOUND: there are none; or the driver's error. */
 static cl_int list_devices(cl_platform_id platform, cl_device_type type, cl_device_id **ret_ids,
                            cl_uint *ret_count)
 {
-    /* The driver's default device may be another's. */
+    /* The driver's default device may not be ours. */
     cl_device_type wanted = type == CL_DEVICE_TYPE_DEFAULT ? CL_DEVICE_TYPE_ALL : type;
     cl_uint count = 0, ours = 0;
-    cl_int error = layer.next.clGetDeviceIDs(platform, wanted, 0, NULL, &count);
-    if (error != CL_SUCCESS)
-        return error;
+    cl_int r = layer.next.clGetDeviceIDs(platform, wanted, 0, NULL, &count);
+    if (r != CL_SUCCESS)
+        return r;
     cl_device_id *ids = calloc(count > 0 ? count : 1, sizeof(cl_device_id));
-    if (ids == NULL)
+    if (!ids)
         return CL_OUT_OF_HOST_MEMORY;
-    error = layer.next.clGetDeviceIDs(platform, wanted, count, ids, NULL);
-    for (cl_uint i = 0; i < count && error == CL_SUCCESS; i++) {
+    r = layer.next.clGetDeviceIDs(platform, wanted, count, ids, NULL);
+    for (cl_uint i = 0; i < count && r == CL_SUCCESS; i++) {
         if (partition_of(ids[i]) >= 0)
             ids[ours++] = ids[i];
     }
     if (ours > 1 && type == CL_DEVICE_TYPE_DEFAULT)
         ours = 1;
-    if (error == CL_SUCCESS && ours == 0)
-        error = CL_DEVICE_NOT_FOUND;
-    if (error != CL_SUCCESS) {
+    if (r == CL_SUCCESS && ours == 0)
+        r = CL_DEVICE_NOT_FOUND;
+    if (r != CL_SUCCESS) {
         free(ids);
-        return error;
+        return r;
     }
     *ret_ids = ids;
     *ret_count = ours;
@@ -160,17 +162,17 @@ cl_int CL_API_CALL opencl_clGetDeviceIDs(cl_platform_id platform, cl_device_type
     cl_device_id *ids = NULL;
     cl_uint count = 0;
 
-    if ((num_entries == 0 && devices != NULL) || (devices == NULL && num_devices == NULL))
+    if ((num_entries == 0 && devices) || (!devices && !num_devices))
         return CL_INVALID_VALUE;
-    if (!find_devices() && layer.inside.allow_unreachable)
+    if (!find_devices() && layer.environment.allow_unreachable)
         return layer.next.clGetDeviceIDs(platform, device_type, num_entries, devices, num_devices);
-    cl_int error = list_devices(platform, device_type, &ids, &count);
-    for (cl_uint i = 0; devices != NULL && i < count && i < num_entries; i++)
+    cl_int r = list_devices(platform, device_type, &ids, &count);
+    for (cl_uint i = 0; devices && i < count && i < num_entries; i++)
         devices[i] = ids[i];
-    if (num_devices != NULL && (error == CL_SUCCESS || error == CL_DEVICE_NOT_FOUND))
+    if (num_devices && (r == CL_SUCCESS || r == CL_DEVICE_NOT_FOUND))
         *num_devices = count;
     free(ids);
-    return error;
+    return r;
 }
 
 /* -- contexts ------------------------------------------------------------------------ */
@@ -181,11 +183,11 @@ cl_context CL_API_CALL opencl_clCreateContext(
     cl_int *errcode_ret)
 {
     if (find_devices()) {
-        for (cl_uint i = 0; devices != NULL && i < num_devices; i++) {
+        for (cl_uint i = 0; devices && i < num_devices; i++) {
             if (partition_of(devices[i]) < 0)
                 return layer_refuse(CL_INVALID_DEVICE, errcode_ret);
         }
-    } else if (!layer.inside.allow_unreachable) {
+    } else if (!layer.environment.allow_unreachable) {
         return layer_refuse(CL_DEVICE_NOT_AVAILABLE, errcode_ret);
     }
     return layer.next.clCreateContext(properties, num_devices, devices, pfn_notify, user_data,
@@ -195,7 +197,7 @@ cl_context CL_API_CALL opencl_clCreateContext(
 /* The platform that the properties name; NULL: any. */
 static cl_platform_id platform_in(const cl_context_properties *properties)
 {
-    for (; properties != NULL && properties[0] != 0; properties += 2) {
+    for (; properties && properties[0] != 0; properties += 2) {
         if (properties[0] == CL_CONTEXT_PLATFORM)
             return (cl_platform_id)properties[1];
     }
@@ -206,22 +208,22 @@ static cl_int list_any(const cl_context_properties *properties, cl_device_type t
                        cl_device_id **ret_ids, cl_uint *ret_count)
 {
     cl_platform_id platform = platform_in(properties);
-    cl_int error = CL_DEVICE_NOT_FOUND;
-    if (platform != NULL)
+    cl_int r = CL_DEVICE_NOT_FOUND;
+    if (platform)
         return list_devices(platform, type, ret_ids, ret_count);
-    for (uint32_t i = 0; i < visible_count && error != CL_SUCCESS; i++)
-        error = list_devices(visible[i].platform, type, ret_ids, ret_count);
-    return error;
+    for (uint32_t i = 0; i < visible_count && r != CL_SUCCESS; i++)
+        r = list_devices(visible[i].platform, type, ret_ids, ret_count);
+    return r;
 }
 
-/* Whether a platform must be named is for driver and loader to decide: they are asked. */
+/* Driver and loader decide whether the program must name a platform: try. */
 static bool needs_platform(cl_device_type type)
 {
-    cl_int error = CL_SUCCESS;
-    cl_context tried = layer.next.clCreateContextFromType(NULL, type, NULL, NULL, &error);
-    if (tried != NULL)
+    cl_int r = CL_SUCCESS;
+    cl_context tried = layer.next.clCreateContextFromType(NULL, type, NULL, NULL, &r);
+    if (tried)
         layer.next.clReleaseContext(tried);
-    return tried == NULL && error == CL_INVALID_PLATFORM;
+    return !tried && r == CL_INVALID_PLATFORM;
 }
 
 cl_context CL_API_CALL opencl_clCreateContextFromType(
@@ -232,14 +234,14 @@ cl_context CL_API_CALL opencl_clCreateContextFromType(
     cl_device_id *ids = NULL;
     cl_uint count = 0;
 
-    if (!find_devices() && layer.inside.allow_unreachable)
+    if (!find_devices() && layer.environment.allow_unreachable)
         return layer.next.clCreateContextFromType(properties, device_type, pfn_notify, user_data,
                                                   errcode_ret);
     if (platform_in(properties) == NULL && needs_platform(device_type))
         return layer_refuse(CL_INVALID_PLATFORM, errcode_ret);
-    cl_int error = list_any(properties, device_type, &ids, &count);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
+    cl_int r = list_any(properties, device_type, &ids, &count);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
     cl_context context =
         layer.next.clCreateContext(properties, count, ids, pfn_notify, user_data, errcode_ret);
     free(ids);
@@ -248,7 +250,7 @@ cl_context CL_API_CALL opencl_clCreateContextFromType(
 
 /* -- the devices of a context --------------------------------------------------------- */
 
-/* Some of its devices; how many there are is told by the return. */
+/* The devices of a context, at most `room`. Returns how many; 0 if there are more. */
 static cl_uint context_devices(cl_context context, cl_device_id *ids, cl_uint room)
 {
     size_t length = 0;
@@ -264,10 +266,10 @@ cl_int devices_of_context(cl_context context, uint32_t *ret_partitions)
     cl_device_id ids[OPENCL_SEEN_MAX];
     uint32_t partitions = 0;
 
-    if (!find_devices() && !layer.inside.allow_unreachable)
+    if (!find_devices() && !layer.environment.allow_unreachable)
         return CL_OUT_OF_RESOURCES;
     if (atomic_load_explicit(&is_known, memory_order_acquire)) {
-        if (layer.inside.count == 1) /* the only one that a context can be made of */
+        if (layer.environment.count == 1) /* a context can only be made of its device */
             partitions = 1;
         cl_uint count = partitions == 0 ? context_devices(context, ids, OPENCL_SEEN_MAX) : 0;
         for (cl_uint i = 0; i < count; i++) {
@@ -288,16 +290,17 @@ cl_platform_id devices_platform(cl_context context)
     return platform;
 }
 
-/* -- what is told of a device ----------------------------------------------------------- */
+/* -- what a program learns of a device -----------------------------------------------------------
+ */
 
-/* The last that was read, for when the partition has ended. */
-static _Atomic uint64_t last_limit[INSIDE_MAX];
+/* The last value that was read, for when the partition has ended. */
+static _Atomic uint64_t last_limit[CHRONOS_PARTITIONS_MAX];
 
-/* UINT64_MAX: never known. */
+/* UINT64_MAX: not known. */
 static uint64_t limit_of(int partition)
 {
     uint64_t limit;
-    if (inside_number(layer.inside.directory[partition], "memory_limit", &limit) == 0)
+    if (chronos_read_number(layer.environment.directory[partition], "memory_limit", &limit) == 0)
         atomic_store(&last_limit[partition], limit);
     limit = atomic_load(&last_limit[partition]);
     return limit > 0 ? limit : UINT64_MAX;
@@ -306,12 +309,12 @@ static uint64_t limit_of(int partition)
 static uint64_t free_of(int partition)
 {
     uint64_t limit = limit_of(partition), used = 0;
-    if (inside_number(layer.inside.directory[partition], "memory_used", &used) < 0)
+    if (chronos_read_number(layer.environment.directory[partition], "memory_used", &used) < 0)
         return limit;
     return limit > used ? limit - used : 0;
 }
 
-/* `value` has what the driver told: it is never made more. */
+/* Cuts the driver's answer to what the partition has; never raises it. */
 static void cut_value(int partition, cl_device_info what, size_t size, void *value)
 {
     if (what == CL_DEVICE_GLOBAL_FREE_MEMORY_AMD) {
@@ -330,14 +333,14 @@ cl_int CL_API_CALL opencl_clGetDeviceInfo(cl_device_id device, cl_device_info pa
                                           size_t *param_value_size_ret)
 {
     size_t length = 0;
-    cl_int error =
+    cl_int r =
         layer.next.clGetDeviceInfo(device, param_name, param_value_size, param_value, &length);
-    if (param_value_size_ret != NULL && error == CL_SUCCESS)
+    if (param_value_size_ret && r == CL_SUCCESS)
         *param_value_size_ret = length;
-    if (error != CL_SUCCESS || param_value == NULL ||
+    if (r != CL_SUCCESS || !param_value ||
         (param_name != CL_DEVICE_GLOBAL_MEM_SIZE && param_name != CL_DEVICE_MAX_MEM_ALLOC_SIZE &&
          param_name != CL_DEVICE_GLOBAL_FREE_MEMORY_AMD))
-        return error;
+        return r;
     int partition = find_devices() ? partition_of(device) : -1;
     if (partition >= 0)
         cut_value(partition, param_name, length, param_value);

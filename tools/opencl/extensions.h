@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that programs ask for by name. */
+/* The driver's own functions by name: the loader's table lacks extensions. */
 #ifndef CHRONOS_OPENCL_EXTENSIONS_H
 #define CHRONOS_OPENCL_EXTENSIONS_H
 
 #include "layer.h"
 
-typedef void (*layer_function)(void);
+typedef void (*extensions_function)(void);
 
-/* The driver's own function of that name, for a context; NULL: it has none. The
- * caller casts it to what it is. */
-layer_function extensions_next(cl_context context, const char *name);
+/* The driver's function of that name for a context, which the caller casts to its type. NULL:
+ * it has none. */
+extensions_function extensions_next(cl_context context, const char *name);
 
 #endif

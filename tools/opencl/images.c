@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that make images. The size is computed before the driver is asked, and
- * what the driver then says it took is what stays booked. */
+/* The calls that make images. Books a computed size before the driver is called, and then
+ * corrects it to what the driver says it took. */
+#include "functions.h"
 #include "image_size.h"
 #include "objects.h"
 
 /* An image over the memory of another object costs nothing. */
 static cl_mem parent_of(const cl_image_desc *desc)
 {
-    return desc != NULL ? desc->mem_object : NULL;
+    return desc ? desc->mem_object : NULL;
 }
 
 cl_mem CL_API_CALL opencl_clCreateImage(cl_context context, cl_mem_flags flags,
@@ -17,18 +18,17 @@ cl_mem CL_API_CALL opencl_clCreateImage(cl_context context, cl_mem_flags flags,
 {
     struct booking *booking;
     cl_mem object, parent = parent_of(image_desc);
-    if (parent != NULL) {
+    if (parent) {
         object = layer.next.clCreateImage(context, flags, image_format, image_desc, host_ptr,
                                           errcode_ret);
         objects_derived(object, parent);
         return object;
     }
-    cl_int error = booking_new(context, image_size(image_format, image_desc), &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
-    object = layer.next.clCreateImage(context, flags, image_format, image_desc, host_ptr, &error);
-    return objects_created_sized(object, booking, error, CL_MEM_OBJECT_ALLOCATION_FAILURE,
-                                 errcode_ret);
+    cl_int r = booking_new(context, image_size(image_format, image_desc), &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
+    object = layer.next.clCreateImage(context, flags, image_format, image_desc, host_ptr, &r);
+    return objects_created_sized(object, booking, r, CL_MEM_OBJECT_ALLOCATION_FAILURE, errcode_ret);
 }
 
 cl_mem CL_API_CALL opencl_clCreateImageWithProperties(cl_context context,
@@ -40,19 +40,18 @@ cl_mem CL_API_CALL opencl_clCreateImageWithProperties(cl_context context,
 {
     struct booking *booking;
     cl_mem object, parent = parent_of(image_desc);
-    if (parent != NULL) {
+    if (parent) {
         object = layer.next.clCreateImageWithProperties(context, properties, flags, image_format,
                                                         image_desc, host_ptr, errcode_ret);
         objects_derived(object, parent);
         return object;
     }
-    cl_int error = booking_new(context, image_size(image_format, image_desc), &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
+    cl_int r = booking_new(context, image_size(image_format, image_desc), &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
     object = layer.next.clCreateImageWithProperties(context, properties, flags, image_format,
-                                                    image_desc, host_ptr, &error);
-    return objects_created_sized(object, booking, error, CL_MEM_OBJECT_ALLOCATION_FAILURE,
-                                 errcode_ret);
+                                                    image_desc, host_ptr, &r);
+    return objects_created_sized(object, booking, r, CL_MEM_OBJECT_ALLOCATION_FAILURE, errcode_ret);
 }
 
 /* -- before OpenCL 1.2 -------------------------------------------------------------- */
@@ -66,13 +65,12 @@ cl_mem CL_API_CALL opencl_clCreateImage2D(cl_context context, cl_mem_flags flags
     const cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE2D,
                                 .image_width = image_width,
                                 .image_height = image_height};
-    cl_int error = booking_new(context, image_size(image_format, &desc), &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
+    cl_int r = booking_new(context, image_size(image_format, &desc), &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
     cl_mem object = layer.next.clCreateImage2D(context, flags, image_format, image_width,
-                                               image_height, image_row_pitch, host_ptr, &error);
-    return objects_created_sized(object, booking, error, CL_MEM_OBJECT_ALLOCATION_FAILURE,
-                                 errcode_ret);
+                                               image_height, image_row_pitch, host_ptr, &r);
+    return objects_created_sized(object, booking, r, CL_MEM_OBJECT_ALLOCATION_FAILURE, errcode_ret);
 }
 
 cl_mem CL_API_CALL opencl_clCreateImage3D(cl_context context, cl_mem_flags flags,
@@ -86,12 +84,11 @@ cl_mem CL_API_CALL opencl_clCreateImage3D(cl_context context, cl_mem_flags flags
                                 .image_width = image_width,
                                 .image_height = image_height,
                                 .image_depth = image_depth};
-    cl_int error = booking_new(context, image_size(image_format, &desc), &booking);
-    if (error != CL_SUCCESS)
-        return layer_refuse(error, errcode_ret);
-    cl_mem object = layer.next.clCreateImage3D(context, flags, image_format, image_width,
-                                               image_height, image_depth, image_row_pitch,
-                                               image_slice_pitch, host_ptr, &error);
-    return objects_created_sized(object, booking, error, CL_MEM_OBJECT_ALLOCATION_FAILURE,
-                                 errcode_ret);
+    cl_int r = booking_new(context, image_size(image_format, &desc), &booking);
+    if (r != CL_SUCCESS)
+        return layer_refuse(r, errcode_ret);
+    cl_mem object =
+        layer.next.clCreateImage3D(context, flags, image_format, image_width, image_height,
+                                   image_depth, image_row_pitch, image_slice_pitch, host_ptr, &r);
+    return objects_created_sized(object, booking, r, CL_MEM_OBJECT_ALLOCATION_FAILURE, errcode_ret);
 }

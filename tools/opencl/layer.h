@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The OpenCL layer: it sits between a program's calls and the loader's, in the
- * program's own process, and keeps it inside its partition. Its parts:
+ * The OpenCL layer: it stands between a program's calls and the loader's, in the program's own
+ * process, and keeps the program inside its partition. Its parts, from the top down:
  *
- *   layer.c       what the loader calls; the table of functions
- *   devices.c     which devices are the partition's; what is told of them
- *   booking.c     an allocation in the partition's books
- *   objects.c     how long a memory object lives
- *   buffers.c     the calls that make buffers, pipes, and objects of others' memory
- *   images.c      the calls that make images; image_size.c: how many bytes that is
+ *   entry.c       what the loader calls
+ *   by_name.c     functions that programs ask for by name
+ *   functions.h   the functions that take the place of the loader's, which are in:
+ *   buffers.c     making buffers, pipes, and objects of others' memory
+ *   images.c      making images; image_size.c: how many bytes that is
  *   svm.c         shared virtual memory
- *   extensions.c  functions that programs ask for by name
+ *   objects.c     how long a memory object lives
+ *   booking.c     an allocation, counted against its partitions
+ *   extensions.c  the driver's own functions by name
+ *   devices.c     which devices are the partition's, and what the program learns of them
+ *   layer.c       what all of these use
  *
- * A layer has no context of its own in the interface, so there is one `layer`. It
- * is written when the loader starts and only read afterwards. Nothing here may end
- * the program or print, but for CHRONOS_DEBUG.
+ * The interface has no context for a layer, so there is one `layer`. It is written when the
+ * loader starts and only read afterwards. Nothing here may end the program, or print unless
+ * CHRONOS_DEBUG is set.
  */
 #ifndef CHRONOS_OPENCL_LAYER_H
 #define CHRONOS_OPENCL_LAYER_H
@@ -26,8 +29,7 @@
 #define CL_USE_DEPRECATED_OPENCL_2_0_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_1_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_2_APIS
-#include "tools/libchronos/charge.h"
-#include "tools/libchronos/environment.h"
+#include "tools/libchronos/chronos.h"
 
 #include <CL/cl.h>
 #include <CL/cl_ext.h>
@@ -35,47 +37,19 @@
 
 struct layer {
     cl_icd_dispatch next; /* the loader's functions; NULL where it has none */
-    struct inside inside;
-    struct charge *charge[INSIDE_MAX]; /* of inside.directory[i] */
+    struct chronos_environment environment;
+    struct chronos_charge *charge[CHRONOS_PARTITIONS_MAX]; /* of environment.directory[i] */
 };
 extern struct layer layer;
 
-/* The functions that take the place of the loader's, each layer_NAME. */
-#define LAYER_FUNCTIONS(X)                                                                         \
-    X(clGetDeviceIDs)                                                                              \
-    X(clGetDeviceInfo)                                                                             \
-    X(clCreateContext)                                                                             \
-    X(clCreateContextFromType)                                                                     \
-    X(clCreateBuffer)                                                                              \
-    X(clCreateBufferWithProperties)                                                                \
-    X(clCreateSubBuffer)                                                                           \
-    X(clCreatePipe)                                                                                \
-    X(clCreateImage)                                                                               \
-    X(clCreateImageWithProperties)                                                                 \
-    X(clCreateImage2D)                                                                             \
-    X(clCreateImage3D)                                                                             \
-    X(clCreateFromGLBuffer)                                                                        \
-    X(clCreateFromGLTexture)                                                                       \
-    X(clCreateFromGLTexture2D)                                                                     \
-    X(clCreateFromGLTexture3D)                                                                     \
-    X(clCreateFromGLRenderbuffer)                                                                  \
-    X(clCreateFromEGLImageKHR)                                                                     \
-    X(clRetainMemObject)                                                                           \
-    X(clReleaseMemObject)                                                                          \
-    X(clSVMAlloc)                                                                                  \
-    X(clSVMFree)                                                                                   \
-    X(clEnqueueSVMFree)                                                                            \
-    X(clGetExtensionFunctionAddress)                                                               \
-    X(clGetExtensionFunctionAddressForPlatform)
+/* Reads the environment and prepares a client of `charge` for each partition. CL_SUCCESS or
+ * CL_OUT_OF_HOST_MEMORY. */
+cl_int layer_start(void);
 
-#define LAYER_DECLARE(name) __typeof__(*(cl_api_##name)0) opencl_##name;
-LAYER_FUNCTIONS(LAYER_DECLARE)
-#undef LAYER_DECLARE
-
-/* What a create call answers: sets *ret_error where there is one, gives NULL. */
+/* How a create call refuses: sets *ret_error, which may be NULL, and returns NULL. */
 static inline void *layer_refuse(cl_int error, cl_int *ret_error)
 {
-    if (ret_error != NULL)
+    if (ret_error)
         *ret_error = error;
     return NULL;
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See svm.h. Freed in this order: the booking is taken out of the table, the driver
- * frees, the bytes are given back. The address may come again as soon as the driver
- * has freed it, and the bytes are not free a moment earlier.
+ * See svm.h. The order of freeing: remove the booking from the table, call the driver, give the
+ * bytes back. The driver may use the address again as soon as it has freed it, and the bytes are
+ * not free earlier.
  */
 #include "svm.h"
 
 #include "extensions.h"
+#include "functions.h"
 
 struct booking_table svm_table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void *keep(void *memory, struct booking *booking)
 {
     bool kept = false;
-    if (memory != NULL) {
+    if (memory) {
         pthread_mutex_lock(&svm_table.lock);
         kept = booking_table_add(&svm_table, memory, booking);
         pthread_mutex_unlock(&svm_table.lock);
@@ -58,8 +59,8 @@ static void CL_CALLBACK free_now(cl_command_queue queue, cl_uint num_svm_pointer
         opencl_clSVMFree(context, svm_pointers[i]);
 }
 
-/* A program may free by a function of its own, which then calls clSVMFree; that is
- * also how we hear of it when it does not. */
+/* A program may pass a function that frees, which then calls clSVMFree. If it passes none, pass
+ * ours. */
 cl_int CL_API_CALL opencl_clEnqueueSVMFree(
     cl_command_queue command_queue, cl_uint num_svm_pointers, void *svm_pointers[],
     void(CL_CALLBACK *pfn_free_func)(cl_command_queue queue, cl_uint num_svm_pointers,
@@ -68,7 +69,7 @@ cl_int CL_API_CALL opencl_clEnqueueSVMFree(
     cl_event *event)
 {
     cl_context context = NULL;
-    if (pfn_free_func == NULL &&
+    if (!pfn_free_func &&
         layer.next.clGetCommandQueueInfo(command_queue, CL_QUEUE_CONTEXT, sizeof(context), &context,
                                          NULL) == CL_SUCCESS) {
         pfn_free_func = free_now;
@@ -86,11 +87,11 @@ static void *allocate_intel(const char *name, cl_context context, cl_device_id d
 {
     struct booking *booking;
     clDeviceMemAllocINTEL_fn next = (clDeviceMemAllocINTEL_fn)extensions_next(context, name);
-    if (next == NULL)
+    if (!next)
         return layer_refuse(CL_INVALID_CONTEXT, ret_error);
-    cl_int error = booking_new(context, size, &booking);
-    if (error != CL_SUCCESS) /* the extension knows no error of memory objects */
-        return layer_refuse(error == CL_MEM_OBJECT_ALLOCATION_FAILURE ? CL_OUT_OF_RESOURCES : error,
+    cl_int r = booking_new(context, size, &booking);
+    if (r != CL_SUCCESS) /* the extension has no error for memory objects */
+        return layer_refuse(r == CL_MEM_OBJECT_ALLOCATION_FAILURE ? CL_OUT_OF_RESOURCES : r,
                             ret_error);
     return keep(next(context, device, properties, size, alignment, ret_error), booking);
 }
@@ -114,15 +115,15 @@ void *CL_API_CALL opencl_clSharedMemAllocINTEL(cl_context context, cl_device_id 
 static cl_int free_intel(const char *name, cl_context context, void *memory)
 {
     clMemFreeINTEL_fn next = (clMemFreeINTEL_fn)extensions_next(context, name);
-    if (next == NULL)
+    if (!next)
         return CL_INVALID_CONTEXT;
     struct booking *booking = take(memory);
-    cl_int error = next(context, memory);
-    if (error == CL_SUCCESS)
+    cl_int r = next(context, memory);
+    if (r == CL_SUCCESS)
         booking_free(booking);
-    else if (booking != NULL)
+    else if (booking)
         keep(memory, booking);
-    return error;
+    return r;
 }
 
 cl_int CL_API_CALL opencl_clMemFreeINTEL(cl_context context, void *ptr)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A device as the tree shows it. */
+#include "chronos.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+const struct chronos_field chronos_device_fields[] = {
+    [CHRONOS_DEVICE_NAME] = {"name", "name", CHRONOS_TEXT, 0, "as its maker calls it"},
+    [CHRONOS_DEVICE_VENDOR] = {"vendor", "vendor", CHRONOS_TEXT, 0, "its maker"},
+    [CHRONOS_DEVICE_TYPE] = {"type", "type", CHRONOS_TEXT, 0, "GPU, ACCELERATOR or CPU"},
+    [CHRONOS_DEVICE_VERSION] = {"version", "version", CHRONOS_TEXT, 0,
+                                "version that its runtime tells"},
+    [CHRONOS_DEVICE_DRIVER] = {"driver", "driver", CHRONOS_TEXT, 0, "version of its driver"},
+    [CHRONOS_DEVICE_BACKEND] = {"backend", "backend", CHRONOS_TEXT, 0, "how chronosfs found it"},
+    [CHRONOS_DEVICE_UUID] = {"uuid", "uuid", CHRONOS_TEXT, 0, "its own name; empty if not known"},
+    [CHRONOS_DEVICE_PCI] = {"pci", "pci", CHRONOS_TEXT, 0, "its PCI address; empty if not known"},
+    [CHRONOS_DEVICE_MEMORY_TOTAL] = {"memory_total", "memory_total_bytes", CHRONOS_NUMBER, 0,
+                                     "its memory"},
+    [CHRONOS_DEVICE_MEMORY_USED] = {"memory_used", "memory_used_bytes", CHRONOS_NUMBER, 0,
+                                    "given out to partitions"},
+    [CHRONOS_DEVICE_MEMORY_AVAILABLE] = {"memory_available", "memory_available_bytes",
+                                         CHRONOS_NUMBER, 0, "not given out"},
+    [CHRONOS_DEVICE_AVAILABLE] = {"available", "available_percent", CHRONOS_NUMBER, 0,
+                                  "per cent that could be asked for now"},
+    [CHRONOS_DEVICE_SHARING] = {"sharing", "sharing", CHRONOS_TEXT, 0,
+                                "how partitions are kept apart"},
+    {NULL, NULL, CHRONOS_TEXT, 0, NULL},
+};
+
+int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint32_t mask,
+                        struct chronos_device *device)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "gpu%u", index);
+    int directory = openat(mount->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return -errno;
+    device->index = index;
+    int r = chronos_record_load(directory, chronos_device_fields, mask, &device->record);
+    if (r == 0 && mask == CHRONOS_ALL) {
+        uint64_t *ids = NULL;
+        size_t count = 0;
+        r = chronos_list(directory, ".", "p", &ids, &count);
+        free(ids);
+        device->partitions = count;
+    }
+    close(directory);
+    return r;
+}
+
+int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
+                            struct chronos_device **ret_devices, size_t *ret_count)
+{
+    uint64_t *indices = NULL;
+    size_t count = 0;
+    int r = chronos_list(mount->root, ".", "gpu", &indices, &count);
+    struct chronos_device *devices = r < 0 ? NULL : calloc(count + 1, sizeof(*devices));
+    if (r == 0 && !devices)
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = chronos_device_load(mount, (unsigned)indices[i], mask, &devices[i]);
+    free(indices);
+    if (r < 0) {
+        free(devices);
+        return r;
+    }
+    *ret_devices = devices;
+    *ret_count = count;
+    return 0;
+}

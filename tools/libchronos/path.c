@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading and writing the files of the tree; see chronos.h. It must not know what the files
+ * mean.
+ */
+#include "chronos.h"
+
+#include "core/base/array.h"
+#include "core/base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The first words of the filesystem's message for -ENOSPC. */
+#define NO_SPACE "Not enough available memory"
+
+int chronos_read(int directory, const char *path, char *ret_text, size_t size)
+{
+    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t length = read(fd, ret_text, size - 1);
+    fd_close(fd);
+    if (length < 0)
+        return -errno;
+    if (length > 0 && ret_text[length - 1] == '\n')
+        length--;
+    ret_text[length] = '\0';
+    return 0;
+}
+
+int chronos_read_fd(int fd, char **ret_text)
+{
+    size_t room = 0, used = 0;
+    char *text = NULL;
+    for (;;) {
+        int r = array_reserve(text, room, used + 16384);
+        ssize_t length = r < 0 ? r : pread(fd, text + used, room - used - 1, (off_t)used);
+        if (length < 0) {
+            r = r < 0 ? r : -errno;
+            free(text);
+            return r;
+        }
+        if (length == 0) {
+            text[used] = '\0';
+            *ret_text = text;
+            return 0;
+        }
+        used += (size_t)length;
+    }
+}
+
+int chronos_read_all(int directory, const char *path, char **ret_text)
+{
+    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = chronos_read_fd(fd, ret_text);
+    close(fd);
+    return r;
+}
+
+int chronos_write(int directory, const char *path, const char *text)
+{
+    char line[512];
+    int length = snprintf(line, sizeof(line), "%s\n", text);
+    if (length < 0 || (size_t)length >= sizeof(line))
+        return -E2BIG;
+    int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t written = write(fd, line, (size_t)length);
+    fd_close(fd);
+    return written < 0 ? -errno : 0;
+}
+
+int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size)
+{
+    char path[PATH_MAX], text[512];
+    int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
+        return -ENOENT;
+    ssize_t got;
+    do {
+        got = fd_read_text(AT_FDCWD, path, text, sizeof(text));
+    } while (got == -EINTR);
+    if (got < 0)
+        return (int)got;
+    size_t used = strcspn(text, "\n");
+    if (used >= size || (size_t)got == sizeof(text) - 1)
+        return -ENAMETOOLONG;
+    text[used] = '\0';
+    memcpy(ret_line, text, used + 1);
+    return 0;
+}
+
+int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number)
+{
+    char line[32], *end;
+    int r = chronos_read_line(directory, name, line, sizeof(line));
+    if (r < 0)
+        return r;
+    errno = 0;
+    unsigned long long number = strtoull(line, &end, 10);
+    if (line[0] < '0' || line[0] > '9' || *end != '\0' || errno != 0)
+        return -EINVAL;
+    *ret_number = number;
+    return 0;
+}
+
+bool chronos_is_gone(int r)
+{
+    return r == -ENOENT || r == -ENODEV || r == -ESTALE;
+}
+
+bool chronos_has_ended(const char *directory)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(directory, '/');
+    if (!slash || slash == directory || (size_t)(slash - directory) >= sizeof(parent))
+        return false;
+    memcpy(parent, directory, (size_t)(slash - directory));
+    parent[slash - directory] = '\0';
+    /* In this order, so that a tree that goes away in between is not taken for an end. */
+    return access(directory, F_OK) < 0 && errno == ENOENT && access(parent, F_OK) == 0;
+}
+
+int chronos_read_refusal(const struct chronos_mount *mount, int error, char *ret_message,
+                         size_t size)
+{
+    char message[512];
+    int r = chronos_read(mount->root, "status", message, sizeof(message));
+    if (r < 0)
+        return r;
+    if (message[0] == '\0' ||
+        (error == -ENOSPC && strncmp(message, NO_SPACE, strlen(NO_SPACE)) != 0))
+        return -ENOENT;
+    snprintf(ret_message, size, "%s", message);
+    return 0;
+}
+
+/* -- numbers ------------------------------------------------------------------------------ */
+
+uint64_t chronos_number(const char *text)
+{
+    uint64_t value = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        value = value * 10 + (uint64_t)(*text - '0');
+    return *text == '\0' ? value : 0;
+}
+
+/* The digits after `prefix`, as the tree writes numbers: no sign, no leading zero. */
+static bool parse_number(const char *text, const char *prefix, uint64_t *ret_number)
+{
+    size_t length = strlen(prefix);
+    if (strncmp(text, prefix, length) != 0)
+        return false;
+    text += length;
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 18 || text[digits] != '\0' || (text[0] == '0' && digits > 1))
+        return false;
+    *ret_number = chronos_number(text);
+    return true;
+}
+
+bool chronos_parse_device(const char *text, unsigned *ret_index)
+{
+    uint64_t index;
+    if ((!parse_number(text, "gpu", &index) && !parse_number(text, "", &index)) || index > 9999)
+        return false;
+    *ret_index = (unsigned)index;
+    return true;
+}
+
+bool chronos_parse_id(const char *text, uint64_t *ret_id)
+{
+    return parse_number(text, "p", ret_id);
+}
+
+static int compare(const void *one, const void *other)
+{
+    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+    return (a > b) - (a < b);
+}
+
+int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
+                 size_t *ret_count)
+{
+    int fd = openat(directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (!stream) {
+        fd_close(fd);
+        return -errno;
+    }
+    uint64_t *numbers = NULL, found;
+    size_t count = 0, room = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(stream)) != NULL) {
+        if (!parse_number(entry->d_name, prefix, &found))
+            continue;
+        if (array_reserve(numbers, room, count + 1) < 0) {
+            free(numbers);
+            closedir(stream);
+            return -ENOMEM;
+        }
+        numbers[count++] = found;
+    }
+    closedir(stream);
+    if (count > 1)
+        qsort(numbers, count, sizeof(*numbers), compare);
+    *ret_numbers = numbers;
+    *ret_count = count;
+    return 0;
+}

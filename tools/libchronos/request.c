@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes requests into `new`, as a shell would. Only the filesystem knows what a good amount or
+ * duration is.
+ */
+#include "chronos.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY_NS  50000000
+#define RETRY_MAX 100
+
+int chronos_request_add(char *line, size_t size, const char *key, const char *value)
+{
+    /* A blank would make two words of one: another request. */
+    if (value[0] == '\0' || strpbrk(value, " \t\r\n"))
+        return -EINVAL;
+    size_t used = strlen(line);
+    int length = snprintf(line + used, size - used, "%s%s%s%s", used > 0 ? " " : "", key ? key : "",
+                          key ? "=" : "", value);
+    if (length >= 0 && (size_t)length < size - used)
+        return 0;
+    line[used] = '\0';
+    return -E2BIG;
+}
+
+int chronos_request_open(const struct chronos_mount *mount, const char *device, int *ret_fd)
+{
+    char path[32] = "new";
+    unsigned index;
+    if (strcmp(device, "any") != 0) {
+        if (!chronos_parse_device(device, &index))
+            return -ENODEV;
+        snprintf(path, sizeof(path), "gpu%u/new", index);
+    }
+    int fd = openat(mount->root, path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return chronos_is_gone(-errno) ? -ENODEV : -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int chronos_request_send(int fd, const char *line)
+{
+    char text[1024];
+    int length = snprintf(text, sizeof(text), "%s\n", line);
+    if (length < 0 || (size_t)length >= sizeof(text))
+        return -E2BIG;
+    /* EAGAIN: the daemon is still looking up a user's name. */
+    for (int tries = 0; write(fd, text, (size_t)length) < 0; tries++) {
+        if (errno != EAGAIN || tries == RETRY_MAX)
+            return -errno;
+        nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
+    }
+    return 0;
+}
+
+int chronos_request_id(int fd, char ret_id[static CHRONOS_ID_MAX])
+{
+    char id[CHRONOS_ID_MAX];
+    uint64_t number;
+    ssize_t length = read(fd, id, sizeof(id) - 1);
+    if (length < 0)
+        return -errno;
+    id[length] = '\0';
+    id[strcspn(id, "\n")] = '\0';
+    if (!chronos_parse_id(id, &number))
+        return -EPROTO;
+    memcpy(ret_id, id, sizeof(id));
+    return 0;
+}
