@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watchdog: what is a violation, the steps and their exact times, the messages, and when
- * a violation is forgotten. The clock is a variable.
+ * The watchdog: violations, the steps and their exact times, the messages, and when a
+ * violation is forgotten. The clock is a variable.
  */
 #include "tests/check.h"
 
@@ -47,7 +47,7 @@ static void take(void *context, const struct watchdog_action *action)
     actions[action_count++] = *action;
 }
 
-/* Checks the sample at `now_ns`; how many actions came. */
+/* Checks the sample at `now_ns`. Returns the number of actions. */
 static size_t check(int64_t now_ns)
 {
     action_count = 0;
@@ -72,7 +72,7 @@ static struct watchdog_partition *has(uint64_t id, uint32_t uid, uint32_t device
     return partition;
 }
 
-/* One action came, and it is this. */
+/* Asserts that this is the only action. */
 static void expect(enum watchdog_step step, int signo, const char *word, const char *details,
                    const char *message)
 {
@@ -139,7 +139,7 @@ START_TEST(test_unmanaged)
 }
 END_TEST
 
-/* Each step only as far as the policy says, also when it changes on the way. */
+/* Each step only as far as the policy says, also when that changes on the way. */
 START_TEST(test_modes)
 {
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
@@ -168,7 +168,7 @@ START_TEST(test_modes)
 }
 END_TEST
 
-/* One step a look, so nobody is ended right after the warning because looks were rare. */
+/* One step for each look, so rare looks do not end a process right after its warning. */
 START_TEST(test_late_checks)
 {
     uses(42, ALICE, 0, GIB, 0);
@@ -196,7 +196,7 @@ START_TEST(test_root_is_only_reported)
 }
 END_TEST
 
-/* Who is an unmanaged and who is not. */
+/* Which processes are unmanaged, and which are not. */
 START_TEST(test_who)
 {
     has(3, ALICE, 0, 10 * GIB);
@@ -207,8 +207,8 @@ START_TEST(test_who)
     uses(4, BOB, 0, GIB, 7);                 /* its partition has ended */
     uses(5, BOB, 0, 0, 0);                   /* uses nothing */
     uses(6, BOB, 0, GIB, 0)->start = 0;      /* was gone */
-    uses(7, BOB, 0, GPU_BYTES_UNKNOWN, 0);   /* nobody knows how much */
-    uses(8, ALICE, 0, GIB, 3);               /* a member, and besides */
+    uses(7, BOB, 0, GPU_BYTES_UNKNOWN, 0);   /* of unknown size */
+    uses(8, ALICE, 0, GIB, 3);               /* a member, and unmanaged elsewhere */
     uses(8, ALICE, 1, GPU_BYTES_UNKNOWN, 3); /* more is known of the next one */
     uses(8, ALICE, 3, GIB, 3), uses(8, ALICE, 2, 2 * GIB, 3), uses(8, ALICE, 4, GIB, 3);
     ck_assert_uint_eq(check(S(0)), 4);
@@ -232,7 +232,7 @@ START_TEST(test_over_limit)
     has(9, BOB, 1, 10 * GIB);
     uses(51, ALICE, 1, 3 * GIB, 3), uses(52, BOB, 1, 7 * GIB, 3);
     struct watchdog_process *grows = uses(53, 0, 1, 0, 3);
-    uses(60, BOB, 1, 10 * GIB, 9); /* all it has, not more */
+    uses(60, BOB, 1, 10 * GIB, 9); /* all its memory, not only the excess */
     ck_assert_uint_eq(check(S(0)), 0);
     grows->bytes = 2 * GIB;
     check(S(1));
@@ -252,12 +252,13 @@ START_TEST(test_over_limit)
            "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240 signal=TERM",
            "Process 52 was sent SIGTERM: p3 used more of gpu1 than its limit, this process most "
            "of it, and a warning changed nothing.");
-    processes[0].bytes = 9 * GIB; /* another one uses most now: SIGKILL is not for him */
+    /* Another one uses most now, and was never asked to end: no SIGKILL for it. */
+    processes[0].bytes = 9 * GIB;
     check(S(131));
     ck_assert_int_eq(actions[0].pid, 52);
     ck_assert_int_eq(actions[0].signo, SIGKILL);
     ck_assert_uint_eq(check(S(900)), 0);
-    processes[1].bytes = 0; /* it went, and that was not enough */
+    processes[1].bytes = 0; /* it ended, and that was not enough */
     ck_assert_uint_eq(check(S(1000)), 0);
     ck_assert_uint_eq(check(S(1060) - 1), 0);
     check(S(1060));
@@ -270,7 +271,7 @@ START_TEST(test_over_limit)
 }
 END_TEST
 
-/* A context that the driver makes for each process is not held against it. */
+/* The driver's own context in each process is not held against it. */
 START_TEST(test_overhead)
 {
     has(3, ALICE, 0, 2 * GIB);
@@ -288,7 +289,7 @@ START_TEST(test_overhead)
 }
 END_TEST
 
-/* Root alone in a partition: there is nobody to warn or end. */
+/* Root alone in a partition: no process may be warned or ended. */
 START_TEST(test_over_limit_of_root)
 {
     has(3, ALICE, 0, GIB);
@@ -296,7 +297,7 @@ START_TEST(test_over_limit_of_root)
     ck_assert_uint_eq(check(S(0)), 1);
     ck_assert_int_eq(actions[0].pid, 51);
     ck_assert_uint_eq(check(S(100000)), 0);
-    uses(52, BOB, 0, GIB, 3); /* who uses most of those that may be ended */
+    uses(52, BOB, 0, GIB, 3); /* the largest user of those that may be ended */
     ck_assert_uint_eq(check(S(100001)), 1);
     ck_assert_str_eq(actions[0].word, "warned-over-limit");
     ck_assert_uint_eq(check(S(100061)), 1);
@@ -349,7 +350,7 @@ START_TEST(test_over_and_back)
     sample.process_count = 1;
     ck_assert_uint_eq(check(S(119)), 0);
     sample.process_count = 0;
-    check(S(179)); /* grace after it was seen last: forgotten */
+    check(S(179)); /* grace after the last time it was seen: forgotten */
     sample.process_count = 1;
     ck_assert_uint_eq(check(S(180)), 1);
     ck_assert_str_eq(actions[0].word, "unmanaged");
@@ -374,7 +375,7 @@ START_TEST(test_pid_reuse)
 }
 END_TEST
 
-/* A device that does not answer: nothing is forgotten there, and nobody is ended. */
+/* A device that does not answer: nothing is forgotten there, and no process is ended. */
 START_TEST(test_silent_device)
 {
     static const bool known[] = {true, false};
@@ -399,7 +400,7 @@ START_TEST(test_silent_device)
 }
 END_TEST
 
-/* Many at once: bounded in each look, everybody in the end, each once. */
+/* Many at once: bounded in each look, every one in the end, each once. */
 START_TEST(test_many)
 {
     static unsigned told[MANY];
@@ -425,7 +426,7 @@ START_TEST(test_many)
 }
 END_TEST
 
-/* Whoever is over for longer comes first, not whose number is small. */
+/* The longest excess comes first, not the smallest id. */
 START_TEST(test_oldest_first)
 {
     uses(42, ALICE, 0, GIB, 0);
