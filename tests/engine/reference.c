@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive engine of reference.h. Slow on purpose, and obvious. */
+/* The reference engine; see reference.h. Slow on purpose, and obvious. */
 #include "reference.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ uint64_t reference_promised(const struct reference *reference, uint32_t device, 
     return promised_without(reference, device, at_ns, 0);
 }
 
-/* Only where something starts can it become more. */
+/* The sum can only grow where a partition starts. */
 uint64_t reference_peak(const struct reference *reference, uint32_t device, int64_t from_ns,
                         int64_t until_ns, uint64_t but_id)
 {
@@ -45,11 +45,10 @@ uint64_t reference_peak(const struct reference *reference, uint32_t device, int6
 
     for (size_t i = 0; i < reference->now.count; i++) {
         int64_t at_ns = reference->now.live[i].start_ns;
-        uint64_t value;
 
         if (at_ns <= from_ns || at_ns >= until_ns)
             continue;
-        value = promised_without(reference, device, at_ns, but_id);
+        uint64_t value = promised_without(reference, device, at_ns, but_id);
         most = value > most ? value : most;
     }
     return most;
@@ -74,7 +73,7 @@ int64_t reference_earliest(const struct reference *reference, uint32_t device, i
     return best_ns;
 }
 
-/* What happens next to a partition by itself, and when. */
+/* The next event of a partition without a request, and its time. */
 static enum event_kind next_of(const struct partition *p, int64_t *ret_at_ns)
 {
     bool warns = p->warn.ns > 0 && p->state == PARTITION_ACTIVE;
@@ -150,7 +149,7 @@ static void warn(struct reference *reference, struct partition *partition, int64
     event->after = *partition;
 }
 
-/* The same for a change after which the end is near, or not near any more. */
+/* The same for a change that can bring the end into the warning time, or out of it. */
 static int changed_end(struct reference *reference, struct partition *partition,
                        enum event_kind kind, int64_t now_ns, const struct caller *caller,
                        struct partition after)
@@ -184,7 +183,7 @@ static bool too_large(const struct reference *reference, const struct caller *ca
            bytes > memory * reference->now.policy.max_ppm / 1000000;
 }
 
-/* Whether a device can give it: 0 or why not; what it has free. */
+/* Whether the device has room for the request: 0 or the refusal; *ret_free is set always. */
 static int can_give(const struct reference *reference, int64_t now_ns, const struct caller *caller,
                     uint32_t device, const struct request *request, uint64_t *ret_free)
 {
@@ -210,7 +209,7 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
         uint64_t memory = reference->devices[i].memory_bytes;
         int r = can_give(reference, now_ns, caller, i, request, &free_bytes);
 
-        if (r == 0 && (code != 0 || free_bytes * best_memory > best_free * memory)) {
+        if (!r && (code != 0 || free_bytes * best_memory > best_free * memory)) {
             best_free = free_bytes;
             best_memory = memory;
             *ret_device = i;
@@ -222,7 +221,7 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
     return code;
 }
 
-static int choose_ladder(const struct reference *reference, const struct caller *caller,
+static int choose_ending(const struct reference *reference, const struct caller *caller,
                          const struct ending_change *change, struct partition *p)
 {
     if (change->set_on_expiry && change->on_expiry != p->on_expiry) {
@@ -266,15 +265,13 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
                           .creator_ns = caller->ns,
                           .creator_uid = caller->uid,
                           .creator_pid = caller->pid};
-    struct engine_event *event;
     uint64_t free_bytes;
-    int r;
 
     if (uid != caller->uid && !caller->admin)
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
-    r = choose_ladder(reference, caller, &request->ending, &p);
+    int r = choose_ending(reference, caller, &request->ending, &p);
     if (r)
         return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
@@ -292,7 +289,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     p.shares[0].memory_bytes =
         bytes_of(request, reference->devices[p.shares[0].device].memory_bytes);
     memcpy(p.name, request->name, sizeof(p.name));
-    event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
+    struct engine_event *event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
     p.change_seq = event->seq;
     event->after = p;
     reference->now.live[reference->now.count++] = p;
@@ -319,7 +316,7 @@ int reference_release(struct reference *reference, int64_t now_ns, const struct 
     struct partition *p;
     int r = reach(reference, now_ns, caller, id, false, &p);
 
-    if (r == 0)
+    if (!r)
         end(reference, p, owns(caller, p) ? EVENT_RELEASED : EVENT_REVOKED, now_ns, caller->uid);
     return r;
 }
@@ -340,7 +337,6 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes)
 {
     struct partition *p, after;
-    int64_t from_ns;
     int r = reach(reference, now_ns, caller, id, true, &p);
 
     if (r)
@@ -349,7 +345,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
         return REFUSED_INVALID;
     if (bytes == p->shares[0].memory_bytes)
         return 0;
-    from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
+    int64_t from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
     if (bytes > p->shares[0].memory_bytes) {
         if (!reference->devices[p->shares[0].device].present)
             return REFUSED_BUSY;
@@ -392,7 +388,7 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
                        caller, after);
 }
 
-int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+int reference_set_ending(struct reference *reference, int64_t now_ns, const struct caller *caller,
                          uint64_t id, const struct ending_change *change)
 {
     struct partition *p, after;
@@ -401,7 +397,7 @@ int reference_set_ladder(struct reference *reference, int64_t now_ns, const stru
     if (r)
         return r;
     after = *p;
-    r = choose_ladder(reference, caller, change, &after);
+    r = choose_ending(reference, caller, change, &after);
     if (r || (after.on_expiry == p->on_expiry && after.grace_ns == p->grace_ns &&
               after.warn.ns == p->warn.ns && after.warn.signal == p->warn.signal))
         return r;
@@ -463,11 +459,9 @@ int reference_hand_over(struct reference *reference, int64_t now_ns, const struc
 void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
                    size_t key, const char *text, const struct reference_policy *policy)
 {
-    struct engine_event *event;
-
     if (strcmp(reference->now.texts[key], text) == 0)
         return;
-    event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
+    struct engine_event *event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
     strcpy(event->key, reference_keys[key]);
     strcpy(event->value, text);
     strcpy(event->old_value, reference->now.texts[key]);
@@ -487,7 +481,7 @@ void reference_advance(struct reference *reference, int64_t now_ns)
             int64_t at_ns;
             enum event_kind next = next_of(p, &at_ns);
 
-            /* At the same moment warnings first; ties are in order of ids, as the array. */
+            /* Warnings come first at the same time; ties are in order of ids, as in the array. */
             if (at_ns <= now_ns &&
                 (!first || at_ns < first_ns ||
                  (at_ns == first_ns && kind == EVENT_EXPIRED && next == EVENT_WARNED))) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's operations one by one: what they do, and every way to be refused. */
+/* The engine's operations one by one, with all refusals. */
 #include "common.h"
 
 static const struct caller alice = {.uid = 1000, .gid = 1000, .pid = 11};
@@ -16,16 +16,17 @@ static void start(uint64_t bytes)
     add_device(engine, bytes, true);
 }
 
-/* The call was refused, with this code and these words, and nothing changed. */
-static void refused(int r, int code, const char *says)
+/* The call was refused with this code and message, and changed nothing. */
+static void refused(int r, int code, const char *expected)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
+    ck_assert_msg(strstr(why.message, expected), "\"%s\" does not contain \"%s\"", why.message,
+                  expected);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     ck_assert_ptr_null(engine_take_events(engine));
 }
 
-/* There is exactly one event, of this kind; it stays valid until the next call. */
+/* Takes the only event, which must be of this kind; valid until the next call. */
 static const struct engine_event *one_event(enum event_kind kind)
 {
     static struct engine_event *event;
@@ -38,10 +39,8 @@ static const struct engine_event *one_event(enum event_kind kind)
     return event;
 }
 
-START_TEST(a_partition_is_what_was_asked_for)
+START_TEST(a_partition_matches_its_request)
 {
-    const struct partition *p;
-    const struct engine_event *event;
     struct request request = parsed("0.5 3600 name=train hold");
     uint64_t id = 0;
 
@@ -49,7 +48,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_int_eq(engine_create(engine, ENGINE_CALL(500, 12345, &alice, &why),
                                    &(struct creation){&request, 0, 1000, 100, 9}, &id),
                      0);
-    p = engine_find(engine, id);
+    const struct partition *p = engine_find(engine, id);
     ck_assert_uint_eq(id, 1);
     ck_assert_uint_eq(p->id, 1);
     ck_assert_uint_eq(p->shares[0].device, 0);
@@ -70,7 +69,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_uint_eq(p->creator_uid, 1000);
     ck_assert_int_eq(p->creator_pid, 11);
     ck_assert_str_eq(p->name, "train");
-    event = one_event(EVENT_CREATED);
+    const struct engine_event *event = one_event(EVENT_CREATED);
     ck_assert_uint_eq(event->seq, 1);
     ck_assert_uint_eq(p->change_seq, 1);
     ck_assert_int_eq(event->at_ns, 500);
@@ -84,16 +83,15 @@ START_TEST(a_partition_is_what_was_asked_for)
 }
 END_TEST
 
-/* Shares that add up to the whole fit; one byte more than is left does not. */
+/* Shares that add up to the whole device fit; one byte more than is left does not. */
 static void fill(uint64_t memory, const char *const *asks, size_t count)
 {
     char text[64];
-    uint64_t left;
 
     start(memory);
     for (size_t i = 0; i < count; i++)
         grant(engine, 0, &alice, 0, asks[i]);
-    left = engine_available(engine, 0, 0);
+    uint64_t left = engine_available(engine, 0, 0);
     ck_assert_uint_lt(left, count);
     engine_events_free(engine_take_events(engine));
     snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left + 1);
@@ -107,7 +105,7 @@ static void fill(uint64_t memory, const char *const *asks, size_t count)
     engine_free(engine);
 }
 
-START_TEST(the_whole_can_be_given_out)
+START_TEST(a_whole_device_can_be_granted)
 {
     static const uint64_t sizes[] = {80 * GIB, 150754820096, 10737418240, 10000000019, 1000003};
     const char *sevenths[7], *tenths[10], *twentieths[20],
@@ -127,13 +125,10 @@ START_TEST(the_whole_can_be_given_out)
 }
 END_TEST
 
-START_TEST(a_life_ends_at_its_end)
+START_TEST(a_partition_expires_at_its_end)
 {
-    const struct engine_event *event;
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 10");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 10");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(10));
     ck_assert_int_eq(engine_advance(engine, SECONDS(10) - 1), 0);
@@ -143,7 +138,7 @@ START_TEST(a_life_ends_at_its_end)
     ck_assert_uint_eq(engine_available(engine, 0, SECONDS(10)), 100);
     ck_assert_int_eq(engine_advance(engine, SECONDS(12)), 0);
     ck_assert_ptr_null(engine_find(engine, id));
-    event = one_event(EVENT_EXPIRED);
+    const struct engine_event *event = one_event(EVENT_EXPIRED);
     ck_assert_int_eq(event->at_ns, SECONDS(10));
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.id, id);
@@ -155,8 +150,8 @@ START_TEST(a_life_ends_at_its_end)
 }
 END_TEST
 
-/* Time is up before anybody has said so. */
-START_TEST(past_its_end_nothing_can_be_done)
+/* A partition past its end is gone even before the engine has been advanced. */
+START_TEST(an_expired_partition_is_gone)
 {
     uint64_t id, other;
 
@@ -183,7 +178,6 @@ END_TEST
 
 START_TEST(expiry_is_in_order)
 {
-    struct engine_event *events;
     static const uint64_t order[] = {3, 1, 4, 2};
     size_t i = 0;
 
@@ -194,7 +188,7 @@ START_TEST(expiry_is_in_order)
     grant(engine, 0, &alice, 0, "0.1 10");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_uint_eq(event->before.id, order[i++]);
         ck_assert_uint_eq(event->seq, 4 + i);
@@ -205,7 +199,7 @@ START_TEST(expiry_is_in_order)
 }
 END_TEST
 
-START_TEST(no_space_says_when)
+START_TEST(no_space_reports_when)
 {
     uint64_t id;
 
@@ -223,7 +217,7 @@ START_TEST(no_space_says_when)
     refused(ask(engine, SECONDS(1), &bob, 0, "81G 30", &why, &id), REFUSED_NO_SPACE, "");
     ck_assert_str_eq(why.message,
                      "Not enough available memory: 81 GiB was asked for, gpu0 has 80 GiB.");
-    /* sizes that would read the same are told to the byte */
+    /* print bytes where rounded sizes would look equal */
     refused(ask(engine, SECONDS(1), &bob, 0, "34359738369B 30", &why, &id), REFUSED_NO_SPACE,
             "(34359738369 bytes) was asked for, 0.40 (34359738368 bytes) is free");
     engine_free(engine);
@@ -310,15 +304,12 @@ END_TEST
 
 START_TEST(resize)
 {
-    const struct engine_event *event;
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "0.3 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "0.3 60");
     grant(engine, 0, &bob, 0, "0.3 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
-    event = one_event(EVENT_RESIZED);
+    const struct engine_event *event = one_event(EVENT_RESIZED);
     ck_assert_uint_eq(event->before.shares[0].memory_bytes, 30);
     ck_assert_uint_eq(event->after.shares[0].memory_bytes, 70);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
@@ -336,12 +327,10 @@ START_TEST(resize)
 }
 END_TEST
 
-START_TEST(another_end)
+START_TEST(changes_of_the_end)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, SECONDS(90)), 0);
     ck_assert_int_eq(one_event(EVENT_EXTENDED)->after.end_ns, SECONDS(90));
@@ -361,8 +350,8 @@ START_TEST(another_end)
 }
 END_TEST
 
-/* Somebody has the time after this partition: only restoring makes that today. */
-START_TEST(extending_needs_the_room)
+/* Another partition starts at this one's end. So far only restoring can make that. */
+START_TEST(extending_needs_room)
 {
     struct partition later = {.id = 50,
                               .uid = 5,
@@ -386,14 +375,14 @@ START_TEST(extending_needs_the_room)
             "where 0.59 (59 B) is free");
     refused(engine_set_end(engine, CALL(0, &admin, &why), later.id, SECONDS(100)), REFUSED_INVALID,
             "rm it");
-    /* the room before its start is not its own */
+    /* a resize needs room only between start and end */
     ck_assert_int_eq(engine_resize(engine, CALL(0, &admin, &why), later.id, 100), 0);
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), id, 100), 0);
     engine_free(engine);
 }
 END_TEST
 
-/* Only restoring makes one with several shares yet. */
+/* So far only restoring makes a partition with several shares. */
 START_TEST(a_partition_on_two_devices)
 {
     struct partition p = {.id = 1,
@@ -421,7 +410,7 @@ START_TEST(a_partition_on_two_devices)
     }
     engine_user_holds(engine, 1000, &count, &bytes);
     ck_assert(count == 1 && bytes == 50);
-    /* each must have the room */
+    /* both devices need room */
     refused(engine_resize(engine, CALL(0, &alice, &why), 1, 51), REFUSED_NO_SPACE, "gpu1");
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 50), 0);
     engine_events_free(engine_take_events(engine));
@@ -441,7 +430,7 @@ START_TEST(a_partition_on_two_devices)
 }
 END_TEST
 
-START_TEST(a_device_that_is_gone_or_shrank)
+START_TEST(an_absent_or_smaller_device)
 {
     struct partition p = {.id = 1,
                           .uid = 1000,
@@ -468,7 +457,7 @@ START_TEST(a_device_that_is_gone_or_shrank)
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 40), 0);
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), 1, SECONDS(50)), 0);
     engine_events_free(engine_take_events(engine));
-    /* 100 of 60 are promised on gpu1 */
+    /* gpu1 is overcommitted: 100 of 60 bytes */
     ck_assert_uint_eq(engine_promised(engine, 1, 0), 100);
     ck_assert_uint_eq(engine_available(engine, 1, 0), 0);
     refused(ask(engine, 0, &alice, 1, "1B 60", &why, &id), REFUSED_NO_SPACE,
@@ -483,10 +472,8 @@ END_TEST
 
 START_TEST(rename_checks_labels)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60 name=a");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60 name=a");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, "run-7"), 0);
     ck_assert_str_eq(one_event(EVENT_RENAMED)->before.name, "a");
@@ -504,11 +491,10 @@ END_TEST
 
 START_TEST(hand_over)
 {
-    uint64_t id;
     uint32_t uid;
 
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
             REFUSED_PERMISSION, "only administrators");
@@ -531,7 +517,7 @@ START_TEST(hand_over)
 }
 END_TEST
 
-/* -- who may do what ---------------------------------------------------------- */
+/* -- permissions -------------------------------------------------------------- */
 
 enum action { RELEASE, RESIZE, SET_END, RENAME, CHMOD, CHOWN, ACTIONS };
 
@@ -565,11 +551,11 @@ START_TEST(permission_matrix)
         {.uid = 500, .admin = true},          /* an administrator */
         {.uid = 0, .ns = 7},                  /* root of a container */
         {.uid = 0, .ns = 8},                  /* root of another */
-        {.uid = 0, .ns = 7, .by_mode = true}, /* whom the kernel let past */
+        {.uid = 0, .ns = 7, .by_mode = true}, /* root of the container, by mode bits */
     };
     enum { OWNERS = 3 }; /* alice, root, root of the container */
     static const size_t owners[OWNERS] = {0, 3, 5};
-    /* for each owner and caller: what is allowed, one letter an action */
+    /* for each owner and caller: the allowed actions, one letter each */
     static const char *const allowed[OWNERS][8] = {
         {"rseno-", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
         {"------", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
@@ -580,11 +566,10 @@ START_TEST(permission_matrix)
         for (size_t c = 0; c < 8; c++) {
             for (int action = 0; action < ACTIONS; action++) {
                 bool may = allowed[o][c][action] != '-';
-                uint64_t id;
                 int r;
 
                 start(100);
-                id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
+                uint64_t id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
                 engine_events_free(engine_take_events(engine));
                 ck_assert(engine_may_act(&callers[c], engine_find(engine, id)) ==
                           (allowed[o][c][0] == 'r'));
@@ -602,10 +587,8 @@ END_TEST
 
 START_TEST(released_or_revoked)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "0.1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "0.1 60");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_release(engine, CALL(7, &alice, &why), id), 0);
     ck_assert_int_eq(one_event(EVENT_RELEASED)->after.end_ns, 7);
@@ -625,10 +608,9 @@ START_TEST(released_or_revoked)
 }
 END_TEST
 
-START_TEST(a_closed_file_ends_what_it_holds)
+START_TEST(a_closed_file_ends_its_partitions)
 {
     struct request request = parsed("10B 60 hold");
-    struct engine_event *events;
     uint64_t id;
 
     start(100);
@@ -643,7 +625,7 @@ START_TEST(a_closed_file_ends_what_it_holds)
     ck_assert_int_eq(engine_close_hold(engine, 3, 77), 0);
     ck_assert_ptr_null(engine_take_events(engine));
     ck_assert_int_eq(engine_close_hold(engine, 3, 1), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_int_eq(event->kind, EVENT_CLOSED);
         ck_assert_uint_eq(event->before.hold, 1);
@@ -686,9 +668,9 @@ START_TEST(policy_bounds_users)
     refused(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 2), REFUSED_INVALID,
             "at most 1m left");
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 1), 0);
-    /* shortening always works, also to less than min_duration */
+    /* shortening is always allowed, even below min_duration */
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(2)), 0);
-    /* administrators are above it */
+    /* the policy does not bind administrators */
     grant(engine, SECONDS(3), &admin, 0, "1 1");
     setting("config/max_duration", "");
     ck_assert_int_eq(engine_policy(engine)->max_duration_ns, INT64_MAX);
@@ -698,13 +680,12 @@ END_TEST
 
 START_TEST(settings)
 {
-    const struct engine_event *event;
     char longest[ENGINE_KEY_MAX + 1];
 
     start(100);
     ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "1h"), 0);
-    event = one_event(EVENT_SETTING);
+    const struct engine_event *event = one_event(EVENT_SETTING);
     ck_assert_str_eq(event->key, "config/max_duration");
     ck_assert_str_eq(event->value, "3600");
     ck_assert_str_eq(event->old_value, "");
@@ -744,7 +725,7 @@ END_TEST
 
 /* -- restoring -------------------------------------------------------------------- */
 
-START_TEST(restore_refuses_what_cannot_be_true)
+START_TEST(restore_refuses_invalid_partitions)
 {
     const struct partition good = {.id = 7,
                                    .uid = 1,
@@ -791,7 +772,7 @@ START_TEST(restore_refuses_what_cannot_be_true)
 }
 END_TEST
 
-START_TEST(odd_questions)
+START_TEST(queries_out_of_range)
 {
     struct engine_device huge = {UINT64_MAX, true};
     int64_t at_ns;
@@ -822,28 +803,28 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_partition_is_what_was_asked_for,
-        the_whole_can_be_given_out,
-        a_life_ends_at_its_end,
-        past_its_end_nothing_can_be_done,
+        a_partition_matches_its_request,
+        a_whole_device_can_be_granted,
+        a_partition_expires_at_its_end,
+        an_expired_partition_is_gone,
         expiry_is_in_order,
-        no_space_says_when,
+        no_space_reports_when,
         other_refusals_of_create,
         any_device_takes_the_freest,
         resize,
-        another_end,
-        extending_needs_the_room,
+        changes_of_the_end,
+        extending_needs_room,
         a_partition_on_two_devices,
-        a_device_that_is_gone_or_shrank,
+        an_absent_or_smaller_device,
         rename_checks_labels,
         hand_over,
         permission_matrix,
         released_or_revoked,
-        a_closed_file_ends_what_it_holds,
+        a_closed_file_ends_its_partitions,
         policy_bounds_users,
         settings,
-        restore_refuses_what_cannot_be_true,
-        odd_questions,
+        restore_refuses_invalid_partitions,
+        queries_out_of_range,
     };
 
     return check_run_tests("engine", NULL, NULL, tests, ARRAY_COUNT(tests));

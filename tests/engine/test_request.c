@@ -41,7 +41,7 @@ END_TEST
 START_TEST(other_requests_are_refused)
 {
     static const struct {
-        const char *text, *says;
+        const char *text, *expected;
     } rows[] = {
         {"", "missing"},
         {"   ", "missing"},
@@ -114,7 +114,7 @@ START_TEST(other_requests_are_refused)
 
         ck_assert_msg(parse(rows[i].text, strlen(rows[i].text), &got) == REFUSED_INVALID,
                       "\"%s\" was accepted", rows[i].text);
-        ck_assert_msg(strstr(message, rows[i].says) && is_sentence(message), "\"%s\": %s",
+        ck_assert_msg(strstr(message, rows[i].expected) && is_sentence(message), "\"%s\": %s",
                       rows[i].text, message);
         ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
         ck_assert_int_eq(got.duration_ns, 7);
@@ -145,7 +145,7 @@ START_TEST(lengths_have_limits)
 }
 END_TEST
 
-/* The longest things that can be quoted must not cut a sentence. */
+/* The longest possible quotation must not cut the message. */
 START_TEST(messages_fit)
 {
     static const char *const heads[] = {
@@ -207,7 +207,7 @@ START_TEST(policy_defaults)
     ck_assert_int_eq(policy.watchdog_grace_ns, SECONDS(60));
     ck_assert(!policy.device_access);
     ck_assert_str_eq(policy.admin_group, "");
-    /* what the files show first is what writing it back would show again */
+    /* writing back a default value leaves it as it is */
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         ck_assert_int_eq(set(row->name, row->default_value), 0);
         ck_assert_str_eq(canonical, row->default_value);
@@ -288,7 +288,7 @@ END_TEST
 START_TEST(policy_refusals)
 {
     static const struct {
-        const char *name, *value, *says;
+        const char *name, *value, *expected;
     } rows[] = {
         {"min_duration", "max", "\"max\" is not a duration"},
         {"min_duration", "0", "1 second"},
@@ -338,7 +338,7 @@ START_TEST(policy_refusals)
 
         ck_assert_msg(set(rows[i].name, rows[i].value) == REFUSED_INVALID, "%s=%s was accepted",
                       rows[i].name, rows[i].value);
-        ck_assert_msg(strstr(message, rows[i].says) && is_sentence(message), "%s=%s: %s",
+        ck_assert_msg(strstr(message, rows[i].expected) && is_sentence(message), "%s=%s: %s",
                       rows[i].name, rows[i].value, message);
         ck_assert_mem_eq(&before, &policy, sizeof(policy));
     }

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Nothing is ever half done: when memory is short, and when a change is taken
- * back because it could not be made durable.
- */
+/* No operation is ever half done: not when an allocation fails, and not when it is reverted
+ * because it could not be made durable. */
 #include "common.h"
 
-/* The linker sends the engine's calls here (--wrap). */
+/* The engine's allocations come here (--wrap). */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
-static int fail_at; /* the how manieth allocation from now fails; 0 none */
+static int fail_at; /* the number of the next allocation to fail, from 1; 0: none */
 
 void *__wrap_calloc(size_t count, size_t size)
 {
@@ -27,8 +25,8 @@ static const struct caller admin = {.uid = 0, .admin = true};
 static struct engine *engine;
 static struct refusal why;
 
-/* Everything that can be asked of an engine, as text. */
-static char *picture(void)
+/* The state of the engine that queries can see, as text. */
+static char *snapshot(void)
 {
     char *text = NULL;
     size_t size = 0;
@@ -54,10 +52,9 @@ static char *picture(void)
         fprintf(out, "p%llu\n", (unsigned long long)p->id);
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         char key[ENGINE_KEY_MAX];
-        const char *value;
 
         snprintf(key, sizeof(key), "config/%s", row->name);
-        value = engine_setting(engine, key);
+        const char *value = engine_setting(engine, key);
         fprintf(out, "%s %s\n", key, value ? value : "(unset)");
     }
     fprintf(out, "max %lld min %lld next %lld count %llu\n",
@@ -92,14 +89,14 @@ static int extend(void)
     return engine_set_end(engine, CALL(5, &alice, &why), 1, SECONDS(500));
 }
 
-static int end_otherwise(void)
+static int set_ending(void)
 {
     struct ending_change change = {true, true, true, 2, SECONDS(1), {SECONDS(60), 0}};
 
     return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
 
-/* An event and the warning that it causes. */
+/* Makes an event and the warning that it causes. */
 static int warn_at_once(void)
 {
     struct ending_change change = {.set_warn = true, .warn.ns = SECONDS(1000)};
@@ -183,11 +180,11 @@ static int restore_setting(void)
     return engine_restore_setting(engine, "config/retention", "77");
 }
 
-/* All of them but those that make no events. */
+/* Those without events are last. */
 static int (*const actions[])(void) = {
-    create,  create_warned, end_otherwise, warn_at_once, note,    release,
-    resize,  extend,        rename_it,     hand_over,    advance, close_hold,
-    set_new, set_again,     set_none,      add_one,      restore, restore_setting,
+    create,  create_warned, set_ending, warn_at_once, note,    release,
+    resize,  extend,        rename_it,  hand_over,    advance, close_hold,
+    set_new, set_again,     set_none,   add_one,      restore, restore_setting,
 };
 enum { CREATING = 2, ACTIONS = sizeof(actions) / sizeof(actions[0]), WITH_EVENTS = ACTIONS - 3 };
 
@@ -211,21 +208,21 @@ static void setup(void)
     engine_events_free(engine_take_events(engine));
 }
 
-START_TEST(short_of_memory_nothing_changes)
+START_TEST(failed_allocations_change_nothing)
 {
     for (size_t i = 0; i < ACTIONS; i++) {
         char *before, *after;
         int k = 1, r;
 
         setup();
-        before = picture();
+        before = snapshot();
         for (;; k++) {
             fail_at = k;
             r = actions[i]();
             if (fail_at > 0)
                 break;
             ck_assert_msg(r == -ENOMEM, "action %zu, allocation %d: %d", i, k, r);
-            after = picture();
+            after = snapshot();
             ck_assert_str_eq(before, after);
             free(after);
             ck_assert_ptr_null(engine_take_events(engine));
@@ -239,7 +236,7 @@ START_TEST(short_of_memory_nothing_changes)
 }
 END_TEST
 
-START_TEST(no_engine_without_memory)
+START_TEST(engine_new_can_run_out_of_memory)
 {
     struct engine *none = (struct engine *)&why;
 
@@ -249,33 +246,30 @@ START_TEST(no_engine_without_memory)
 }
 END_TEST
 
-/* Every action, and every two in a row, taken back at once. */
+/* Reverts each pair of actions at once. */
 START_TEST(revert_is_exact)
 {
     for (size_t i = 0; i < WITH_EVENTS; i++) {
         for (size_t j = 0; j < WITH_EVENTS; j++) {
-            struct engine_event *events;
             char *before, *after;
-            uint64_t id;
             bool same;
             int k = 1;
 
             setup();
-            before = picture();
+            before = snapshot();
             ck_assert_int_eq(actions[i](), 0);
             (void)actions[j]();
-            events = engine_take_events(engine);
+            struct engine_event *events = engine_take_events(engine);
             ck_assert_ptr_nonnull(events);
-            after = picture();
+            after = snapshot();
             ck_assert_str_ne(before, after);
             free(after);
             for (;; k++) {
-                char *middle = picture();
-                int r;
+                char *middle = snapshot();
 
                 fail_at = k;
-                r = engine_revert(engine, events);
-                after = picture();
+                int r = engine_revert(engine, events);
+                after = snapshot();
                 same = strcmp(middle, after) == 0;
                 free(middle);
                 if (fail_at > 0)
@@ -288,8 +282,8 @@ START_TEST(revert_is_exact)
             ck_assert_str_eq(before, after);
             ck_assert_ptr_null(engine_take_events(engine));
             engine_events_free(events);
-            /* numbers are not used again */
-            id = grant(engine, 5, &alice, 0, "1B 1");
+            /* ids are not reused */
+            uint64_t id = grant(engine, 5, &alice, 0, "1B 1");
             ck_assert_uint_eq(id, 8U + (i < CREATING) + (j < CREATING));
             free(before);
             free(after);
@@ -299,7 +293,7 @@ START_TEST(revert_is_exact)
 }
 END_TEST
 
-START_TEST(what_is_past_its_end_expires_again)
+START_TEST(a_reverted_expiry_comes_again)
 {
     struct engine_event *events, *again;
 
@@ -326,11 +320,9 @@ END_TEST
 
 START_TEST(events_of_another_engine_are_refused)
 {
-    struct engine_event *events;
-
     setup();
     ck_assert_int_eq(create(), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     ck_assert_int_eq(engine_revert(engine, events), -EINVAL);
     engine_events_free(events);
@@ -341,11 +333,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        short_of_memory_nothing_changes,
-        no_engine_without_memory,
-        revert_is_exact,
-        what_is_past_its_end_expires_again,
-        events_of_another_engine_are_refused,
+        failed_allocations_change_nothing, engine_new_can_run_out_of_memory,     revert_is_exact,
+        a_reverted_expiry_comes_again,     events_of_another_engine_are_refused,
     };
 
     return check_run_tests("revert", NULL, NULL, tests, ARRAY_COUNT(tests));
