@@ -170,16 +170,17 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
 {
     if (r == -EXDEV)
         return message_set(r, message,
-                           "process %d is in a part of the cgroup tree that chronosfs cannot see",
+                           "Process %d is in a part of the cgroup tree that chronosfs cannot see.",
                            pid);
     if (r == -EAGAIN) /* of mkdir; -EAGAIN itself means that the ids changed */
         return message_set(-ENOSPC, message,
-                           "/%s may have no more cgroups: see its cgroup.max.descendants", origin);
+                           "/%s may have no more cgroups; raise its cgroup.max.descendants.",
+                           origin);
     if (r == -EACCES)
         r = -EPERM;
     if (r && r != -ESRCH)
-        message_set(r, message, "process %d could not be moved to a cgroup in /%s: %s", pid, origin,
-                    strerror(-r));
+        message_set(r, message, "Process %d could not be moved to a cgroup in /%s: %s.", pid,
+                    origin, strerror(-r));
     return r;
 }
 
@@ -199,7 +200,7 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_pr
     if (!r && stat.state == 'Z') {
         fd_close(pidfd);
         return message_set(-EOPNOTSUPP, message,
-                           "process %d cannot be moved: its first thread has ended", process->pid);
+                           "Process %d cannot be moved: its first thread has ended.", process->pid);
     }
     if (!r)
         r = origin_find(cgroup, process->pid, origin, &in);

@@ -193,7 +193,7 @@ static int fake_join(struct proctrack *proctrack, uint64_t id, const struct proc
         p->process.suid != process->suid)
         return -EAGAIN;
     if (partition_add(fake, id) != 0)
-        return message_set(-ENOMEM, message, "there is no memory to remember process %d",
+        return message_set(-ENOMEM, message, "There is not enough memory to remember process %d.",
                            process->pid);
     p->partition = id;
     if (!partition_find(fake, id)->frozen)

@@ -40,11 +40,11 @@ int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs
                    struct message *message)
 {
     if (id == 0 || process->pid <= 0)
-        return message_set(-EINVAL, message, "process %d cannot join partition %llu", process->pid,
+        return message_set(-EINVAL, message, "Process %d cannot join partition %llu.", process->pid,
                            (unsigned long long)id);
     if (adapter_is_own(proctrack, process->pid))
-        return message_set(-EPERM, message, "process %d cannot join a partition: %s", process->pid,
-                           process->pid == 1 ? "everything on the machine descends from it"
+        return message_set(-EPERM, message, "Process %d cannot join a partition: %s.", process->pid,
+                           process->pid == 1 ? "all processes of the machine descend from it"
                                              : "chronosfs itself must outlive all partitions");
     message->text[0] = '\0';
     return proctrack->ops->join(proctrack, id, process, message);

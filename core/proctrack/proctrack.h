@@ -101,7 +101,7 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
  * -EPERM  pid 1, the daemon itself, its supervisor, or the kernel does not let us
  * -EXDEV  it lives in a part of the cgroup tree that cannot be seen from here
  * other   what the kernel refused: no memory, a limit on cgroups, no disk space
- * Each but -ESRCH and -EAGAIN with a sentence. */
+ * Each but -ESRCH and -EAGAIN with a message to the user. */
 int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
                    struct message *message);
 

@@ -102,7 +102,7 @@ static int tree_join(struct proctrack *proctrack, uint64_t id, const struct proc
         r = join_as(ptree, id, process, in, pidfd);
     fd_close(pidfd);
     if (r && r != -ESRCH)
-        message_set(r, message, "process %d cannot be remembered: %s", process->pid, strerror(-r));
+        message_set(r, message, "Process %d cannot be remembered: %s.", process->pid, strerror(-r));
     return r;
 }
 
