@@ -168,7 +168,7 @@ START_TEST(test_modes)
 }
 END_TEST
 
-/* One step a look, so nobody is ended right after the warning because looks were rare. */
+/* One step in each check: after a late warning the grace still has its full length. */
 START_TEST(test_late_checks)
 {
     uses(42, ALICE, 0, GIB, 0);
@@ -196,8 +196,8 @@ START_TEST(test_root_is_only_reported)
 }
 END_TEST
 
-/* Who is an unmanaged and who is not. */
-START_TEST(test_who)
+/* Which processes are unmanaged. */
+START_TEST(test_which)
 {
     has(3, ALICE, 0, 10 * GIB);
     has(4, ALICE, 1, 10 * GIB)->ending = true;
@@ -207,7 +207,7 @@ START_TEST(test_who)
     uses(4, BOB, 0, GIB, 7);                 /* its partition has ended */
     uses(5, BOB, 0, 0, 0);                   /* uses nothing */
     uses(6, BOB, 0, GIB, 0)->start = 0;      /* was gone */
-    uses(7, BOB, 0, GPU_BYTES_UNKNOWN, 0);   /* nobody knows how much */
+    uses(7, BOB, 0, GPU_BYTES_UNKNOWN, 0);   /* an unknown amount */
     uses(8, ALICE, 0, GIB, 3);               /* a member, and besides */
     uses(8, ALICE, 1, GPU_BYTES_UNKNOWN, 3); /* more is known of the next one */
     uses(8, ALICE, 3, GIB, 3), uses(8, ALICE, 2, 2 * GIB, 3), uses(8, ALICE, 4, GIB, 3);
@@ -288,7 +288,7 @@ START_TEST(test_overhead)
 }
 END_TEST
 
-/* Root alone in a partition: there is nobody to warn or end. */
+/* Root alone in a partition: no process may be warned or ended. */
 START_TEST(test_over_limit_of_root)
 {
     has(3, ALICE, 0, GIB);
@@ -374,7 +374,7 @@ START_TEST(test_pid_reuse)
 }
 END_TEST
 
-/* A device that does not answer: nothing is forgotten there, and nobody is ended. */
+/* A device that does not answer: its violations are kept, and no step is taken. */
 START_TEST(test_silent_device)
 {
     static const bool known[] = {true, false};
@@ -399,7 +399,7 @@ START_TEST(test_silent_device)
 }
 END_TEST
 
-/* Many at once: bounded in each look, everybody in the end, each once. */
+/* Many at once: bounded in each check, all of them in the end, each once. */
 START_TEST(test_many)
 {
     static unsigned told[MANY];
@@ -425,7 +425,7 @@ START_TEST(test_many)
 }
 END_TEST
 
-/* Whoever is over for longer comes first, not whose number is small. */
+/* The oldest violation comes first, not the smallest pid. */
 START_TEST(test_oldest_first)
 {
     uses(42, ALICE, 0, GIB, 0);
@@ -443,7 +443,7 @@ int main(void)
                                   test_modes,
                                   test_late_checks,
                                   test_root_is_only_reported,
-                                  test_who,
+                                  test_which,
                                   test_over_limit,
                                   test_overhead,
                                   test_over_limit_of_root,
