@@ -23,7 +23,7 @@
  * to the wrong mode in the end. */
 #define SETTLE_NS (NS_PER_SECOND / 5)
 /* Repeated changes of nodes are reported at most once in this time. */
-#define TELL_NS   (60 * NS_PER_SECOND)
+#define REPORT_NS (60 * NS_PER_SECOND)
 #define NODES_MAX 512
 
 /* A node, and the devices that use it: bit i for device i. */
@@ -43,14 +43,14 @@ struct access {
     struct access_start start;
     struct devacl *devacl; /* NULL: not opened yet, or cannot be */
     bool on, dirty;
-    int64_t scan_ns; /* when to find the nodes again; INT64_MAX: never */
-    int64_t told_ns; /* when a change by others was reported last; 0: never */
+    int64_t scan_ns;     /* when to find the nodes again; INT64_MAX: never */
+    int64_t reported_ns; /* when a change by others was reported last; 0: never */
     int watch_fd;
     struct access_node *nodes;
     size_t node_count;
     struct holder *holders; /* sorted, each once */
     size_t holder_count, holder_capacity;
-    uint64_t held; /* devices whose own nodes are closed to all but holders */
+    uint64_t restricted; /* devices whose own nodes are closed to all but holders */
     char why[MESSAGE_MAX];
 };
 
@@ -81,7 +81,7 @@ struct finding {
     uint32_t device;
 };
 
-static int found(void *context, const char *path, bool shared)
+static int add_node(void *context, const char *path, bool shared)
 {
     struct finding *finding = context;
     struct access *access = finding->access;
@@ -107,7 +107,7 @@ static void find_nodes(struct access *access)
     struct finding finding = {.access = access};
     access->node_count = 0;
     for (; finding.device < access->start.device_count; finding.device++)
-        gpu_nodes(&access->start.devices[finding.device], NULL, found, &finding);
+        gpu_nodes(&access->start.devices[finding.device], NULL, add_node, &finding);
 }
 
 /* -- holders ----------------------------------------------------------------- */
@@ -213,16 +213,16 @@ static void report_change(void *context, const char *path, const char *message)
 {
     struct access *access = context;
     char details[128];
-    log_say("%s; only holders of partitions can open it again", message);
+    log_say("%s Only holders of partitions can open it again.", message);
     snprintf(details, sizeof(details), "node=%.100s", path);
     access->start.note(access->start.context, 0, ENGINE_DEVICE_ANY, "node-changed", details);
 }
 
 static void report_changes(struct access *access, int64_t now_ns)
 {
-    bool tell = !access->told_ns || now_ns - access->told_ns >= TELL_NS;
-    if (devacl_check(access->devacl, tell ? report_change : NULL, access) && tell)
-        access->told_ns = now_ns;
+    bool report = !access->reported_ns || now_ns - access->reported_ns >= REPORT_NS;
+    if (devacl_check(access->devacl, report ? report_change : NULL, access) && report)
+        access->reported_ns = now_ns;
 }
 
 /* The reasons why nodes that are closed do not keep everybody out. */
@@ -237,7 +237,7 @@ static void find_weakness(const struct access *access, struct message *message)
         gpu_nodes_reopened(NULL, message);
 }
 
-static void hold(struct access *access, int64_t now_ns, bool scan)
+static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
 {
     struct message message = {""};
     report_changes(access, now_ns); /* before apply undoes them */
@@ -248,18 +248,18 @@ static void hold(struct access *access, int64_t now_ns, bool scan)
         message_set(r, &message, "out of memory: the device nodes admit no new holder");
     else
         r = apply(access, &message);
-    access->held = 0;
+    access->restricted = 0;
     for (size_t i = 0; !r && i < access->node_count; i++)
-        access->held |= access->nodes[i].own ? access->nodes[i].devices : 0;
+        access->restricted |= access->nodes[i].own ? access->nodes[i].devices : 0;
     if (!r)
         find_weakness(access, &message);
     set_why(access, message.text);
 }
 
-static void let_go(struct access *access, int64_t now_ns)
+static void release_nodes(struct access *access, int64_t now_ns)
 {
     struct message message;
-    access->held = 0;
+    access->restricted = 0;
     int r = devacl_release(access->devacl, &message);
     set_why(access, r ? message.text : "");
     access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
@@ -278,11 +278,6 @@ static void watch(struct access *access)
                               IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 }
 
-static void unwatch(struct access *access)
-{
-    access->watch_fd = fd_close(access->watch_fd);
-}
-
 static bool is_node(const struct access *access, const char *name)
 {
     for (size_t i = 0; i < access->node_count; i++)
@@ -291,14 +286,14 @@ static bool is_node(const struct access *access, const char *name)
     return false;
 }
 
-static void plan(struct access *access, int64_t at_ns)
+static void scan_by(struct access *access, int64_t at_ns)
 {
     if (at_ns < access->scan_ns)
         access->scan_ns = at_ns;
 }
 
 /* Reads what happened in the directories of the nodes. */
-static void notice(struct access *access, int64_t now_ns)
+static void read_changes(struct access *access, int64_t now_ns)
 {
     _Alignas(struct inotify_event) char data[4096];
     ssize_t length;
@@ -307,11 +302,11 @@ static void notice(struct access *access, int64_t now_ns)
             const struct inotify_event *event = (const void *)at;
             at += sizeof(*event) + event->len;
             if (event->mask & IN_Q_OVERFLOW)
-                plan(access, now_ns);
+                scan_by(access, now_ns);
             else if (event->mask & (IN_CREATE | IN_MOVED_TO))
-                plan(access, now_ns + SETTLE_NS);
+                scan_by(access, now_ns + SETTLE_NS);
             else if (event->len && is_node(access, event->name))
-                plan(access, now_ns);
+                scan_by(access, now_ns);
         }
 }
 
@@ -331,7 +326,7 @@ void access_touch(struct access *access)
 
 void access_step(struct access *access, int64_t now_ns)
 {
-    notice(access, now_ns);
+    read_changes(access, now_ns);
     bool scan = access->scan_ns <= now_ns;
     if (!scan && !access->dirty)
         return;
@@ -341,15 +336,15 @@ void access_step(struct access *access, int64_t now_ns)
     if (!access->nodes)
         access->nodes = calloc(NODES_MAX, sizeof(*access->nodes));
     if (!access->nodes || !open_devacl(access)) {
-        access->held = 0;
+        access->restricted = 0;
         return;
     }
     if (access->on) {
         watch(access);
-        hold(access, now_ns, scan);
+        restrict_nodes(access, now_ns, scan);
     } else {
-        unwatch(access);
-        let_go(access, now_ns);
+        access->watch_fd = fd_close(access->watch_fd);
+        release_nodes(access, now_ns);
     }
 }
 
@@ -363,9 +358,9 @@ int access_fd(const struct access *access)
     return access->watch_fd;
 }
 
-bool access_holds(const struct access *access, uint32_t device)
+bool access_restricts(const struct access *access, uint32_t device)
 {
-    return device < GPU_DEVICE_MAX && (access->held >> device & 1);
+    return device < GPU_DEVICE_MAX && (access->restricted >> device & 1);
 }
 
 const char *access_why(const struct access *access)

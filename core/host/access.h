@@ -47,7 +47,7 @@ int64_t access_next_ns(const struct access *access);
 int access_fd(const struct access *access);
 
 /* Whether only holders can open the nodes of a device now. */
-bool access_holds(const struct access *access, uint32_t device);
+bool access_restricts(const struct access *access, uint32_t device);
 /* Why nodes are not as they should be: one message, or "". */
 const char *access_why(const struct access *access);
 

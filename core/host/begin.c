@@ -14,12 +14,20 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What is done about partitions once all of them have been found. */
+struct traces {
+    struct host *host;
+    struct allocations frozen; /* to thaw: a daemon was killed while it sent a signal */
+    struct allocations stale;  /* to forget: ended, without members */
+};
+
 /* Members or traces of partition `id` were found. */
 static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
 {
-    struct host *host = context;
-    if (frozen) /* a daemon was killed while it sent a signal */
-        allocations_add(&host->frozen, id);
+    struct traces *traces = context;
+    struct host *host = traces->host;
+    if (frozen)
+        allocations_add(&traces->frozen, id);
     if (allocations_find(&host->allocations, id)) {
         allocations_add(&host->occupied, id);
         return;
@@ -32,17 +40,22 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
     if (members)
         log_say("the programs of p%" PRIu64 " are left as they are: it ended long ago", id);
     else
-        allocations_add(&host->stale, id);
+        allocations_add(&traces->stale, id);
 }
 
 static int find_traces(struct host *host)
 {
+    struct traces traces = {.host = host};
     const struct allocation *found;
-    int r = proctrack_each(host->proctrack, find_trace, host);
-    for (uint64_t id = 0; (found = allocations_after(&host->frozen, id)); id = found->id)
+    int r = proctrack_each(host->proctrack, find_trace, &traces);
+    while ((found = allocations_after(&traces.frozen, 0))) {
         proctrack_freeze(host->proctrack, found->id, false);
-    for (uint64_t id = 0; (found = allocations_after(&host->stale, id)); id = found->id)
+        allocations_drop(&traces.frozen, found->id);
+    }
+    while ((found = allocations_after(&traces.stale, 0))) {
         proctrack_forget(host->proctrack, found->id);
+        allocations_drop(&traces.stale, found->id);
+    }
     return r < 0 ? r : 0;
 }
 

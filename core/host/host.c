@@ -15,6 +15,7 @@
  */
 #include "internal.h"
 
+#include "core/base/array.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
@@ -25,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- what work items ask ----------------------------------------------------------------- */
+/* -- work items ----------------------------------------------------------------- */
 
 static void member_line(void *context, pid_t pid)
 {
@@ -33,42 +34,43 @@ static void member_line(void *context, pid_t pid)
     fprintf(file, "%d\n", (int)pid);
 }
 
-/* Looks at a partition's members; one look is enough for all who asked before it. */
-static void look(struct host *host, uint64_t id, int64_t asked_ns)
+/* Reads the members of a partition, unless they were read after asked_ns. */
+static void read_members(struct host *host, uint64_t id, int64_t asked_ns)
 {
-    struct looked *last = &host->looked[id % HOST_LOOKED];
-    if (last->id == id && last->at_ns >= asked_ns)
+    const size_t slot = id % ARRAY_COUNT(host->members_read);
+    if (host->members_read[slot].id == id && host->members_read[slot].at_ns >= asked_ns)
         return;
-    struct host_result *result = host_result_new(RESULT_LOOKED, 0);
+    struct host_result *result = host_result_new(RESULT_MEMBERS, 0);
     if (!result)
         return;
     if (!host->scans || host->seen_ns < asked_ns) {
-        host->seen_ns = clock_boottime_ns(); /* one scan is for all partitions */
+        host->seen_ns = clock_boottime_ns(); /* one scan serves all partitions */
         proctrack_scan(host->proctrack);
     }
-    *last = (struct looked){id, host->seen_ns};
+    host->members_read[slot].id = id;
+    host->members_read[slot].at_ns = host->seen_ns;
     result->id = id;
-    result->looked.asked_ns = last->at_ns;
-    FILE *file = open_memstream(&result->looked.text, &result->looked.length);
+    result->members.asked_ns = host->seen_ns;
+    FILE *file = open_memstream(&result->members.text, &result->members.length);
     if (file) {
         proctrack_members(host->proctrack, id, member_line, file);
         if (fclose(file) != 0)
-            result->looked.length = 0;
+            result->members.length = 0;
     }
     host_report(host, result);
 }
 
-/* A sample serves whoever asked up to so long after it was begun. */
-#define SAMPLE_NS INT64_C(100000000)
+/* A sample also serves readers that come so much later than it. */
+#define SAMPLE_NS (100 * NS_PER_MS)
 
-static void want_usage(struct host *host, int64_t asked_ns)
+static void read_usage(struct host *host, int64_t asked_ns)
 {
     if (asked_ns > host->usage_wanted_ns)
         host->usage_wanted_ns = asked_ns;
     telemetry_ask(host->telemetry, host->now_ns);
 }
 
-static void leave(struct host *host, const struct partition *partition)
+static void end_partition(struct host *host, const struct partition *partition)
 {
     telemetry_drop(host->telemetry, partition->id);
     allocations_drop(&host->allocations, partition->id);
@@ -78,26 +80,26 @@ static void leave(struct host *host, const struct partition *partition)
         log_say("not enough memory to end the programs of p%" PRIu64, partition->id);
 }
 
-static void note_event(struct host *host, const struct work_item *item)
+static void handle_event(struct host *host, const struct work_item *item)
 {
     const struct partition *partition = &item->event.partition;
     const enum event_kind kind = item->event.kind;
     if (event_kind_is_end(kind)) {
-        leave(host, partition);
+        end_partition(host, partition);
         access_touch(host->access);
         return;
     }
-    /* An end by time comes past the changes that were not yet durable. Now, and not
-     * when this round began: the end may have come since. */
+    /* A change can come after the end of its partition: ends by time do not wait until they are
+     * durable. Compared with now, because the time may be up since this round began. */
     if (partition->end_ns <= clock_boottime_ns()) {
         allocations_drop(&host->allocations, partition->id);
         return;
     }
-    /* Other changes let nobody else in: a name can change a thousand times a second. */
+    /* No other change has an effect on holders, and names can change a thousand times a second. */
     if (kind == EVENT_CREATED || kind == EVENT_HANDED)
         access_touch(host->access);
     if (allocations_put(&host->allocations, partition))
-        log_say("not enough memory to remember who holds p%" PRIu64, partition->id);
+        log_say("not enough memory to remember the holder of p%" PRIu64, partition->id);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);
 }
@@ -116,14 +118,14 @@ static void run_item(struct host *host, const struct work_item *item)
         access_step(host->access, host->now_ns); /* a process that has joined can open the nodes */
         host_do_join(host, &item->join.asked, item->join.answer);
         break;
-    case WORK_LOOK:
-        if (item->look.id == HOST_USAGE)
-            want_usage(host, item->look.asked_ns);
+    case WORK_READ:
+        if (item->read.id == HOST_USAGE)
+            read_usage(host, item->read.asked_ns);
         else
-            look(host, item->look.id, item->look.asked_ns);
+            read_members(host, item->read.id, item->read.asked_ns);
         break;
     case WORK_EVENT:
-        note_event(host, item);
+        handle_event(host, item);
         break;
     case WORK_POLICY:
         set_policy(host, &item->policy);
@@ -177,39 +179,43 @@ static void take_sample(struct host *host)
         telemetry_ask(host->telemetry, host->now_ns);
 }
 
-/* Who is born between two scans and loses its parents is lost: see enforcer.h. */
-#define SCAN_NS INT64_C(1000000000)
+/* The time between two scans. A process that was born and lost its parent in between is missed:
+ * see proctrack.h. */
+#define SCAN_NS NS_PER_SECOND
 
 static bool is_occupied(const struct host *host)
 {
     return allocations_after(&host->occupied, 0) != NULL;
 }
 
-/* Whether what happens to partitions matters at once. Otherwise changes wait until
- * there is reason to look: asking for a partition costs nobody a wake-up. */
+/* Whether events must be handled at once. Otherwise they wait until the thread wakes up for
+ * something else, so that creating a partition costs no wake-up. */
 static bool is_attentive(const struct host *host)
 {
     return is_occupied(host) || host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
            host->policy.watchdog != POLICY_WATCHDOG_OFF;
 }
 
-/* Milliseconds until something is due, rounded up; -1 never. */
+#define HOUR_MS 3600000
+
+/* Milliseconds until something is due, rounded up; -1: never. */
 static int time_left_ms(struct host *host)
 {
-    int64_t next_ns = terminate_next_ns(&host->termination);
-    int64_t sample_ns = telemetry_next_ns(host->telemetry, is_occupied(host));
-    int64_t devacl_ns = access_next_ns(host->access), watch_ns = INT64_MAX;
-    if (!telemetry_is_asking(host->telemetry))
-        watch_ns = police_next_ns(host->police);
-    next_ns = sample_ns < next_ns ? sample_ns : next_ns;
-    next_ns = devacl_ns < next_ns ? devacl_ns : next_ns;
-    next_ns = watch_ns < next_ns ? watch_ns : next_ns;
-    if (host->scans && is_occupied(host) && host->scanned_ns + SCAN_NS < next_ns)
-        next_ns = host->scanned_ns + SCAN_NS;
+    const bool occupied = is_occupied(host);
+    const int64_t due_ns[] = {
+        terminate_next_ns(&host->termination),
+        telemetry_next_ns(host->telemetry, occupied),
+        access_next_ns(host->access),
+        telemetry_is_asking(host->telemetry) ? INT64_MAX : police_next_ns(host->police),
+        host->scans && occupied ? host->scanned_ns + SCAN_NS : INT64_MAX,
+    };
+    int64_t next_ns = INT64_MAX;
+    for (size_t i = 0; i < ARRAY_COUNT(due_ns); i++)
+        next_ns = due_ns[i] < next_ns ? due_ns[i] : next_ns;
     if (next_ns == INT64_MAX)
         return -1;
-    int64_t left_ms = (next_ns - clock_boottime_ns() + 999999) / 1000000;
-    return left_ms < 0 ? 0 : left_ms > 3600000 ? 3600000 : (int)left_ms;
+    int64_t left_ms = (next_ns - clock_boottime_ns() + NS_PER_MS - 1) / NS_PER_MS;
+    return left_ms < 0 ? 0 : left_ms > HOUR_MS ? HOUR_MS : (int)left_ms;
 }
 
 static void scan(struct host *host)
@@ -248,7 +254,7 @@ static void *host_thread(void *argument)
     return NULL;
 }
 
-/* So many work items that nobody is waiting for may pile up. */
+/* So many work items without a waiting client may pile up. */
 #define LAZY_MAX 256
 
 int host_new(const struct host_start *start, struct host **ret_host)
@@ -257,7 +263,7 @@ int host_new(const struct host_start *start, struct host **ret_host)
     if (!host)
         return -ENOMEM;
     host->start = *start;
-    /* It ends with the process: what hangs cannot be waited for. */
+    /* The thread ends with the process: it may hang, so nothing waits for it. */
     int r = mailbox_thread_start(&host->thread, host_thread, host);
     if (r) {
         free(host);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host thread: the thread that deals with programs in the loop's stead, because
- * whatever touches processes and drivers can block. It owns the process tracker (who
- * belongs to a partition), the usage reader (what drivers tell), the termination of processes
- * at the end, access to device nodes, and the watchdog. The loop and the
- * committer give it work items; what it finds out comes back as results, which the loop takes when
- * host_fd is readable. It must not know the tree, the engine or FUSE.
+ * The host thread does what touches processes and drivers, because that can block and the
+ * loop must not. It owns the process tracker (which processes are in a partition), the usage
+ * reader (what drivers report), the end of processes (on_expiry), access to device nodes and
+ * the watchdog. The loop and the committer give it work items; the results come back when
+ * host_fd is readable. It must not know the tree, FUSE or the store. Of the engine it uses
+ * records and tables only.
  */
 #ifndef CHRONOS_HOST_HOST_H
 #define CHRONOS_HOST_HOST_H
@@ -23,14 +23,14 @@
 struct host;
 
 struct host_start {
-    const char *instance;             /* names this state directory's groups of processes */
+    const char *instance;             /* tells this state directory's cgroups from others */
     const char *state_dir;            /* borrowed */
     const char *proctrack;            /* "auto", "cgroup" or "process-tree"; borrowed */
-    const struct gpu_device *devices; /* borrowed; those that are there */
+    const struct gpu_device *devices; /* borrowed; those that are present */
     uint32_t device_count;
-    struct partition *live; /* taken over (malloc): all live partitions */
+    struct partition *live; /* all live partitions; malloc, ownership passes */
     size_t live_count;
-    struct partition *ended; /* taken over: those that ended lately, end_ns as it was */
+    struct partition *ended; /* those that ended lately; likewise */
     size_t ended_count;
     struct policy policy;
     uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
@@ -41,56 +41,55 @@ int host_new(const struct host_start *start, struct host **ret_host);
 /* Readable (an eventfd) when there are results. */
 int host_fd(const struct host *host);
 
-/* -- work items; any thread ------------------------------------------------------ */
+/* -- work items; from any thread ------------------------------------------------ */
 
-/* A process that was written to `procs` is to belong to partition `id`. The answer
- * comes as RESULT_JOINED with the same `tag`. */
+/* Joins a process, which was written to `procs`, to partition `id`. The answer comes as
+ * RESULT_JOINED with the same `tag`. 0 or -ENOMEM. */
 struct host_join {
     uint64_t tag;
     uint64_t id;
-    int32_t pid;        /* as the writer counts; 0 the writer itself */
-    int32_t writer_pid; /* as we count */
+    int32_t pid;        /* in the writer's pid namespace; 0: the writer itself */
+    int32_t writer_pid; /* in ours */
     uint32_t uid;       /* of the writer */
     bool admin;
 };
 int host_join(struct host *host, const struct host_join *join);
-/* For a reader: RESULT_LOOKED for partition `id` is wanted; HOST_USAGE: RESULT_SAMPLED
- * with a sample of the drivers not much older than now_ns. 0, or -ENOMEM or -EAGAIN (too
- * much is asked): there will be none. */
+/* Reads the members of partition `id`: RESULT_MEMBERS comes; or with HOST_USAGE what drivers
+ * report: RESULT_SAMPLED comes after a sample that is not much older than asked_ns. 0; -ENOMEM
+ * or -EAGAIN (too many work items wait): no result comes. */
 #define HOST_USAGE UINT64_MAX
-int host_look(struct host *host, uint64_t id, int64_t now_ns);
+int host_read(struct host *host, uint64_t id, int64_t asked_ns);
 /* This policy is in force from now on. 0 or -ENOMEM. */
 int host_set_policy(struct host *host, const struct policy *policy);
-/* Takes note of what changed: of `events` those that happen whether they are durable
- * or not (`certain`: time was up, the file that held it was closed), or all others, which
- * are given once they are. A partition's programs must not suffer for what may yet be
- * taken back. */
+/* Passes events on. `certain`: those of them that hold even if they do not become durable (the
+ * time was up, the file that held the partition was closed); else all others, which are passed
+ * once they are durable. A change that may still be reverted must not affect programs. */
 void host_events(struct host *host, const struct engine_event *events, bool certain);
 
 /* -- results; the loop ------------------------------------------------------------ */
 
-/* What keeps what, in words for `enforcement`. */
+/* The means of enforcement, for the file `enforcement`. */
 struct host_state {
     char processes[16]; /* "cgroup", "process-tree" */
-    char why[160];      /* why not the better one; "" */
-    bool metered;       /* whether any driver tells, as far as is known */
+    char why[160];      /* why not "cgroup"; or "" */
+    bool metered;       /* some driver reports; true until the first answer */
     struct {
-        char backend[16];            /* "nvml", "drm"; "" nobody tells */
-        char note[192];              /* why nobody does although somebody could; "" */
+        char backend[16];            /* "nvml", "drm"; "": none reports */
+        char note[192];              /* why none reports although one could; or "" */
     } reader[GPU_DEVICE_MAX];        /* by device */
     bool restricted[GPU_DEVICE_MAX]; /* only holders can open its nodes */
-    char devacl_why[256];            /* what is wrong with the gate; "" */
+    char devacl_why[256];            /* why nodes are not as they should be; or "" */
     struct watchdog_counts watchdog;
 };
 
 enum host_result_kind {
-    RESULT_JOINED,  /* what became of a host_join */
-    RESULT_LOOKED,  /* the members of a partition */
-    RESULT_USAGE,   /* what the driver tells of a partition */
-    RESULT_SAMPLED, /* all of a sample that was asked for at sampled_ns has been told */
-    RESULT_NOTE,    /* details for the log */
-    RESULT_STATUS,  /* for the status of a user */
-    RESULT_STATE,   /* what there is to keep limits with */
+    RESULT_JOINED,  /* the answer to a host_join */
+    RESULT_MEMBERS, /* of a partition */
+    RESULT_USAGE,   /* of a partition, as the driver reports it */
+    RESULT_SAMPLED, /* a sample asked for at sampled_ns has been reported completely */
+    RESULT_NOTE,    /* a line of the log */
+    RESULT_STATUS,  /* a message for the status of a user */
+    RESULT_STATE,   /* the means of enforcement have changed */
 };
 
 struct host_result {
@@ -103,10 +102,10 @@ struct host_result {
             int result; /* 0, -errno or a refusal code */
         } joined;
         struct {
-            int64_t asked_ns; /* for all who asked then or earlier */
-            char *text;       /* a pid a line; owned */
+            int64_t asked_ns; /* an answer to all who asked then or earlier */
+            char *text;       /* one pid a line; owned */
             size_t length;
-        } looked;
+        } members;
         struct {
             uint64_t bytes, busy_more_ns;
         } usage;

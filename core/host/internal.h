@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of the host thread, shared by its files only; see host.h. */
+/* The state of the host thread, shared by the files of this room only; see host.h. */
 #ifndef CHRONOS_HOST_INTERNAL_H
 #define CHRONOS_HOST_INTERNAL_H
 
@@ -13,7 +13,7 @@
 #include "core/base/mailbox.h"
 #include "core/proctrack/proctrack.h"
 
-enum work_kind { WORK_JOIN, WORK_LOOK, WORK_EVENT, WORK_POLICY };
+enum work_kind { WORK_JOIN, WORK_READ, WORK_EVENT, WORK_POLICY };
 
 struct work_item {
     struct mail mail;
@@ -21,12 +21,12 @@ struct work_item {
     union {
         struct {
             struct host_join asked;
-            struct host_result *answer; /* the writer waits: it always gets one */
+            struct host_result *answer; /* allocated early: the writer waits for it */
         } join;
         struct {
             uint64_t id;
             int64_t asked_ns;
-        } look;
+        } read;
         struct {
             enum event_kind kind;
             struct partition partition;
@@ -35,15 +35,7 @@ struct work_item {
     };
 };
 
-#define HOST_LOOKED 256u
-
-/* When a partition's members were last looked at. */
-struct looked {
-    uint64_t id;
-    int64_t at_ns;
-};
-
-/* Only the host thread touches it, but for `thread`. */
+/* Only the host thread uses it, but for `thread`. */
 struct host {
     struct host_start start;
     struct proctrack *proctrack;
@@ -51,17 +43,18 @@ struct host {
     struct telemetry *telemetry;
     struct access *access;
     struct police *police;
-    int64_t usage_wanted_ns;        /* somebody reads and wants a sample asked for then or later */
-    struct host_state state;        /* as last told */
+    int64_t usage_wanted_ns;        /* a reader waits for a sample asked for then or later */
+    struct host_state state;        /* as last reported */
     struct allocations allocations; /* of all live partitions */
-    struct allocations occupied;    /* partitions that programs have joined; ids only, as below */
+    struct allocations occupied;    /* partitions that programs have joined; ids only */
     uint64_t checked_id;            /* the last one in `occupied` checked for being empty */
-    struct allocations frozen;      /* found frozen at the start */
-    struct allocations stale;       /* ended without members; found at the start */
-    bool scans;                     /* members are known by looking now and then */
+    bool scans;                     /* members are found by scanning now and then */
     int64_t scanned_ns;
-    int64_t seen_ns; /* when the last scan for somebody who reads was begun */
-    struct looked looked[HOST_LOOKED];
+    int64_t seen_ns; /* when the last scan for a reader began */
+    struct {
+        uint64_t id;
+        int64_t at_ns;
+    } members_read[256]; /* when the members of partitions were last read; by id */
     struct policy policy;
     int64_t now_ns;
     struct mailbox_thread thread; /* work items in, results out */
@@ -70,7 +63,7 @@ struct host {
 /* -- work.c: results -- */
 
 /* A result to be filled in and reported, all zero, with room for a message; or NULL, which
- * the log says. */
+ * is logged. */
 struct host_result *host_result_new(enum host_result_kind kind, size_t message_bytes);
 /* Hands a result to the loop; NULL is dropped. */
 void host_report(struct host *host, struct host_result *result);

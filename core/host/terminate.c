@@ -77,8 +77,8 @@ static void enter(struct ending *ending, enum step step, int64_t now_ns, int64_t
     ending->count_ns = now_ns + ending->pause_ns;
 }
 
-static void end_them(struct termination *termination, struct ending *ending, int64_t now_ns,
-                     uint64_t members)
+static void kill_members(struct termination *termination, struct ending *ending, int64_t now_ns,
+                         uint64_t members)
 {
     proctrack_kill(termination->proctrack, ending->partition.id);
     note(termination, ending, "killed", "processes=%" PRIu64, members);
@@ -101,10 +101,10 @@ static void begin(struct termination *termination, struct ending *ending, int64_
             enter(ending, STEP_TERM, now_ns, p->end_ns + p->grace_ns);
             return;
         }
-        end_them(termination, ending, now_ns, members);
+        kill_members(termination, ending, now_ns, members);
         return;
     case ON_EXPIRY_KILL:
-        end_them(termination, ending, now_ns, members);
+        kill_members(termination, ending, now_ns, members);
         return;
     default:
         note(termination, ending, "left", "processes=%" PRIu64, members);
@@ -114,7 +114,7 @@ static void begin(struct termination *termination, struct ending *ending, int64_
 }
 
 /* Doubles the pause up to its limit, and counts again no later than the next step. */
-static void wait(struct ending *ending, int64_t now_ns)
+static void count_later(struct ending *ending, int64_t now_ns)
 {
     bool soon = ending->step != STEP_BEGIN && now_ns - ending->begun_ns < NS_PER_SECOND;
     int64_t most_ns = soon ? COUNT_SOON_NS : COUNT_LAST_NS;
@@ -129,12 +129,12 @@ static void wait(struct ending *ending, int64_t now_ns)
 }
 
 /* Takes the step that is due while members remain. */
-static void go_on(struct termination *termination, struct ending *ending, int64_t now_ns,
-                  uint64_t members)
+static void advance(struct termination *termination, struct ending *ending, int64_t now_ns,
+                    uint64_t members)
 {
     bool due = now_ns >= ending->limit_ns;
     if (ending->step == STEP_TERM && due) {
-        end_them(termination, ending, now_ns, members);
+        kill_members(termination, ending, now_ns, members);
         return;
     }
     if (ending->step == STEP_KILL || ending->step == STEP_STUCK)
@@ -144,7 +144,7 @@ static void go_on(struct termination *termination, struct ending *ending, int64_
         enter(ending, STEP_STUCK, now_ns, INT64_MAX);
         return;
     }
-    wait(ending, now_ns);
+    count_later(ending, now_ns);
 }
 
 /* False: nothing is left to do. */
@@ -162,12 +162,12 @@ static bool step(struct termination *termination, struct ending *ending, int64_t
         return true;
     }
     if (members) {
-        go_on(termination, ending, now_ns, members);
+        advance(termination, ending, now_ns, members);
         return true;
     }
     /* The last one may still be freeing its memory, or another one has joined. */
     if (proctrack_forget(termination->proctrack, id) == -EBUSY) {
-        wait(ending, now_ns);
+        count_later(ending, now_ns);
         return true;
     }
     if (ending->step == STEP_LEFT) /* counted too rarely to know when */

@@ -73,7 +73,7 @@ static void sort_sample(struct watchdog_sample *sample)
         if (kept && sample->partitions[kept - 1].id == partition->id)
             continue;
         partition->used_bytes = 0;
-        partition->any = partition->largest = NULL;
+        partition->largest = NULL;
         sample->partitions[kept++] = *partition;
     }
     sample->partition_count = kept;
@@ -150,24 +150,31 @@ static struct watchdog_partition *find_partition(const struct watchdog_sample *s
                : NULL;
 }
 
-/* Adds what a member uses; an unknown amount does not count against the limit. */
-static void add_use(struct watchdog_partition *partition, const struct watchdog_process *process)
-{
-    uint64_t bytes = process->bytes == GPU_BYTES_UNKNOWN ? 0 : process->bytes;
-    uint64_t counted = bytes > process->overhead_bytes ? bytes - process->overhead_bytes : 0;
-
-    if (__builtin_add_overflow(partition->used_bytes, counted, &partition->used_bytes))
-        partition->used_bytes = UINT64_MAX;
-    if (!partition->any)
-        partition->any = process;
-    if (process->uid && bytes && (!partition->largest || bytes > partition->largest->bytes))
-        partition->largest = process;
-}
-
 /* A known amount is more than an unknown one. */
 static bool is_more(uint64_t bytes, uint64_t than)
 {
     return bytes != GPU_BYTES_UNKNOWN && (than == GPU_BYTES_UNKNOWN || bytes > than);
+}
+
+static bool may_end(const struct watchdog_process *member)
+{
+    return member->uid && member->bytes != GPU_BYTES_UNKNOWN;
+}
+
+static bool is_larger(const struct watchdog_process *member, const struct watchdog_process *than)
+{
+    return may_end(member) != may_end(than) ? may_end(member) : is_more(member->bytes, than->bytes);
+}
+
+/* Adds what a member uses; an unknown amount does not count against the limit. */
+static void add_use(struct watchdog_partition *partition, const struct watchdog_process *member)
+{
+    uint64_t bytes = member->bytes == GPU_BYTES_UNKNOWN ? 0 : member->bytes;
+    uint64_t counted = bytes > member->overhead_bytes ? bytes - member->overhead_bytes : 0;
+    if (__builtin_add_overflow(partition->used_bytes, counted, &partition->used_bytes))
+        partition->used_bytes = UINT64_MAX;
+    if (!partition->largest || is_larger(member, partition->largest))
+        partition->largest = member;
 }
 
 /* Finds unmanaged processes, each once, and adds up what partitions use. */
@@ -204,8 +211,7 @@ static void find_over_limit(struct check *check)
         const struct watchdog_partition *partition = &check->sample->partitions[i];
         if (partition->used_bytes <= partition->limit_bytes)
             continue;
-        const struct watchdog_process *largest =
-            partition->largest ? partition->largest : partition->any;
+        const struct watchdog_process *largest = partition->largest;
         merge(check, (struct violation){.partition_id = partition->id,
                                         .pid = largest->pid,
                                         .start = largest->start,
@@ -213,7 +219,7 @@ static void find_over_limit(struct check *check)
                                         .device = partition->device,
                                         .bytes = partition->used_bytes,
                                         .limit_bytes = partition->limit_bytes,
-                                        .may_act = partition->largest != NULL});
+                                        .may_act = may_end(largest)});
     }
 }
 

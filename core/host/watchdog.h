@@ -60,7 +60,7 @@ struct watchdog_partition {
     bool ending; /* on_expiry is at work: its members are left alone */
     /* Filled in by watchdog_check. */
     uint64_t used_bytes;
-    const struct watchdog_process *any, *largest; /* of all members; of those with uid > 0 */
+    const struct watchdog_process *largest; /* of its members; one that may be ended, if any */
 };
 
 /* The usage at one moment. Arrays in any order; watchdog_check sorts them in place. */

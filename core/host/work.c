@@ -15,7 +15,7 @@
 
 /* With so many work items waiting, a read is not passed on: the reader gets the last result.
  * While the host thread is blocked, readers ask again and again. */
-#define LOOK_MAX 4096
+#define READ_MAX 4096
 
 /* -- results ------------------------------------------------------------------------ */
 
@@ -33,8 +33,8 @@ struct host_result *host_result_free(struct host_result *result)
 {
     if (!result)
         return NULL;
-    if (result->kind == RESULT_LOOKED)
-        free(result->looked.text);
+    if (result->kind == RESULT_MEMBERS)
+        free(result->members.text);
     else if (result->kind == RESULT_STATE)
         free(result->state);
     free(result);
@@ -103,7 +103,7 @@ void host_report_state(struct host *host)
         memcpy(state.reader[i].note, device->note, sizeof(device->note));
     }
     for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
-        state.restricted[i] = access_holds(host->access, i);
+        state.restricted[i] = access_restricts(host->access, i);
     snprintf(state.devacl_why, sizeof(state.devacl_why), "%s", access_why(host->access));
     police_count(host->police, &state.watchdog);
     if (!memcmp(&state, &host->state, sizeof(state)))
@@ -154,15 +154,15 @@ int host_join(struct host *host, const struct host_join *join)
     return 0;
 }
 
-int host_look(struct host *host, uint64_t id, int64_t now_ns)
+int host_read(struct host *host, uint64_t id, int64_t asked_ns)
 {
-    if (mailbox_count(&host->thread.in) >= LOOK_MAX)
+    if (mailbox_count(&host->thread.in) >= READ_MAX)
         return -EAGAIN;
-    struct work_item *item = item_new(WORK_LOOK);
+    struct work_item *item = item_new(WORK_READ);
     if (!item)
         return -ENOMEM;
-    item->look.id = id;
-    item->look.asked_ns = now_ns;
+    item->read.id = id;
+    item->read.asked_ns = asked_ns;
     mailbox_put(&host->thread.in, &item->mail);
     return 0;
 }

@@ -94,7 +94,7 @@ bool pending_look(const struct query *query, void (*answer)(const struct query *
         is_fresh(server, row->live, node->object))
         return false;
     uint64_t what = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
-    if (host_look(server->host, what, server->tree.now_ns))
+    if (host_read(server->host, what, server->tree.now_ns))
         return false;
     struct pending *pending = add(server, PENDING_LOOK);
     if (!pending)

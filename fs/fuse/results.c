@@ -51,10 +51,10 @@ static void handle(struct server *server, struct host_result *result)
     case RESULT_JOINED:
         pending_joined(server, result);
         break;
-    case RESULT_LOOKED:
-        members_put(&server->members, result->id, result->looked.asked_ns, result->looked.text,
-                    result->looked.length);
-        pending_looked(server, result->id, result->looked.asked_ns);
+    case RESULT_MEMBERS:
+        members_put(&server->members, result->id, result->members.asked_ns, result->members.text,
+                    result->members.length);
+        pending_looked(server, result->id, result->members.asked_ns);
         break;
     case RESULT_USAGE:
         used(tree, result);

@@ -146,7 +146,7 @@ def deaths(mount, before):
     mount.kill_both()
     done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', '--state-dir', mount.state],
                           capture_output=True, text=True, check=False)
-    equal((done.returncode, done.stdout), (0, '5 device nodes were put back as before\n'))
+    equal((done.returncode, done.stdout), (0, '5 device nodes were restored.\n'))
     equal({name: look(name) for name in CLOSED}, before, 'restored')
 
 

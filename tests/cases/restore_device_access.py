@@ -57,12 +57,12 @@ def close_nodes(state, nodes):
 def dead(nodes, state):
     before = [look(node) for node in nodes]
     close_nodes(state, nodes)
-    equal(restore('--state-dir', state), (0, '3 device nodes were put back as before\n', ''))
+    equal(restore('--state-dir', state), (0, '3 device nodes were restored.\n', ''))
     equal([look(node) for node in nodes], before)
     equal([can_open(node, bob) for node in nodes], ['ok'] * 3)
     check(not os.path.exists(os.path.join(state, 'device_access')))
     equal(restore(f'--state-dir={state}'),
-          (0, f'nothing to put back: {state} tells of no closed device nodes\n', ''))
+          (0, f'Nothing to restore: {state} has no restricted device nodes.\n', ''))
 
     close_nodes(state, nodes)  # one went, one was replaced
     os.unlink(nodes[0])
@@ -77,12 +77,12 @@ def refused(node, state):
     before = look(node)
     code, out, err = restore('--state-dir', os.path.join(T, 'typo'))
     equal((code, out), (1, ''))
-    check('cannot use the state directory' in err and 'typo' in err, err)
+    check('Cannot use the state directory' in err and 'typo' in err, err)
     check(not os.path.exists(os.path.join(T, 'typo')))
     for words in ((T,), ('--state-dir', state, T)):
         code, out, err = restore(*words)
         equal((code, out), (2, ''), words)
-        check('--restore-device-access mounts nothing' in err, err)
+        check('--restore-device-access takes no mount point' in err, err)
     equal(look(node), before)
     own = os.path.join(T, 'own-state')
     os.mkdir(own, 0o700)
@@ -92,7 +92,7 @@ def refused(node, state):
         os.chown(os.path.join(own, name), bob.uid, bob.gid)
     code, out, err = restore('--state-dir', own, user=bob)  # not root: it stays saved
     equal((code, out), (1, ''))
-    check('cannot put' in err and node in err, err)
+    check('Cannot restore' in err and node in err, err)
     os.chown(own, 0, 0)
     with open(os.path.join(own, 'device_access'),
               'r+b') as file:  # damaged: reported, and a failure

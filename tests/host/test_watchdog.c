@@ -306,6 +306,31 @@ START_TEST(test_over_limit_of_root)
 }
 END_TEST
 
+/* A process of unknown use is not ended for what root uses. */
+START_TEST(test_unknown_beside_root)
+{
+    has(3, ALICE, 0, GIB);
+    uses(51, ALICE, 0, GPU_BYTES_UNKNOWN, 3), uses(52, 0, 0, 2 * GIB, 3);
+    ck_assert_uint_eq(check(S(0)), 1);
+    ck_assert_int_eq(actions[0].pid, 52);
+    ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
+}
+END_TEST
+
+/* The caller adds the partition of each process, so one can be there more than once. */
+START_TEST(test_partition_twice)
+{
+    has(9, BOB, 0, 4 * GIB);
+    for (int i = 0; i < 2; i++)
+        has(3, ALICE, 0, 3 * GIB), uses(50 + i, ALICE, 0, 2 * GIB, 3);
+    ck_assert_uint_eq(check(S(0)), 1);
+    ck_assert_uint_eq(sample.partition_count, 2);
+    ck_assert_str_eq(actions[0].details,
+                     "pid=50 uid=6101 device=gpu0 bytes=4294967296 limit_bytes=3221225472");
+    ck_assert_uint_eq(counts().over_limit, 1);
+}
+END_TEST
+
 START_TEST(test_over_and_back)
 {
     uses(42, ALICE, 0, GIB, 0);
@@ -415,10 +440,20 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_unmanaged,     test_modes,      test_late_checks,   test_root_is_only_reported,
-        test_who,           test_over_limit, test_overhead,      test_over_limit_of_root,
-        test_over_and_back, test_pid_reuse,  test_silent_device, test_many,
-        test_oldest_first};
+    const TTest *const tests[] = {test_unmanaged,
+                                  test_modes,
+                                  test_late_checks,
+                                  test_root_is_only_reported,
+                                  test_who,
+                                  test_over_limit,
+                                  test_overhead,
+                                  test_over_limit_of_root,
+                                  test_unknown_beside_root,
+                                  test_partition_twice,
+                                  test_over_and_back,
+                                  test_pid_reuse,
+                                  test_silent_device,
+                                  test_many,
+                                  test_oldest_first};
     return check_run_tests("watchdog", setup, teardown, tests, ARRAY_COUNT(tests));
 }

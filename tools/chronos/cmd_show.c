@@ -29,7 +29,7 @@ const struct command command_show = {
     .name = "show",
     .args = "ID",
     .summary = "Show one partition.",
-    .help = "Shows all that is known of one partition.",
+    .help = "Shows everything about one partition.",
     .options = options,
     .run = run,
 };
