@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading /proc/PID; see procfs.h. A pid means nothing by itself: to read two files of one
- * process, open a descriptor of it first and check afterwards that it still lives; only
- * then both were about the same process. Names of processes are chosen by their users:
- * ") R 1" is one, so fields are counted from the last ")".
+ * Reading /proc/PID; see procfs.h. A pid alone identifies nothing: to read two files of one
+ * process, open a descriptor of the process first and check afterwards that it is still alive.
+ * Users choose the names of processes, and ") R 1" is a valid name, so count fields from the last
+ * ")".
  */
 #include "procfs.h"
 
@@ -27,7 +27,7 @@ uint64_t procfs_ticks(void)
     return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / NS_PER_SECOND;
 }
 
-/* -ESRCH: it is gone, or hidden from us. */
+/* -ESRCH: the process is gone, or hidden from us. */
 static int open_file(int proc_fd, pid_t pid, const char *file)
 {
     char path[64];
@@ -92,7 +92,7 @@ static int groups_parse(const char *text, struct procfs_ids *ids)
     return 0;
 }
 
-/* The lines of status that matter. The kernel escapes newlines in the name. */
+/* Parse the relevant lines of status. The kernel escapes newlines in the name. */
 static int status_parse(FILE *file, struct procfs_ids *ids, pid_t *ret_tgid)
 {
     char *line = NULL;
@@ -116,7 +116,7 @@ static int status_parse(FILE *file, struct procfs_ids *ids, pid_t *ret_tgid)
     }
     free(line);
     if (!r && found != 15)
-        r = -ESRCH; /* it ended while we read */
+        r = -ESRCH; /* it ended during the read */
     return r;
 }
 
@@ -155,7 +155,7 @@ pid_t procfs_leader(int proc_fd, pid_t tid)
     return tgid;
 }
 
-/* All that procfs_look reads; whether it was one process is for the caller to see. */
+/* Read everything procfs_look needs. The caller checks that it was a single process. */
 static int look_inside(int proc_fd, pid_t pid, struct procfs_process *process)
 {
     struct procfs_stat stat;
@@ -186,7 +186,7 @@ int procfs_look(int proc_fd, pid_t pid, struct procfs_process *ret_process, int 
     struct procfs_process process;
     struct procfs_stat stat;
     int pidfd = pidfd_new(pid);
-    if (pidfd == -EINVAL || pidfd == -ENOENT) /* a thread, or none at all */
+    if (pidfd == -EINVAL || pidfd == -ENOENT) /* a thread, or no process at all */
         return procfs_stat_read(proc_fd, pid, &stat) == 0 ? -EINVAL : -ESRCH;
     if (pidfd < 0)
         return pidfd;

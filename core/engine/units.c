@@ -88,7 +88,7 @@ static int parse_size(const char *quoted, const struct decimal *number, int shif
                               "\"%s\" is larger than any device; " AMOUNT_WHAT_WORKS, quoted);
     if ((number->whole << shift) + part == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is not even one byte; " AMOUNT_WHAT_WORKS, quoted);
+                              "\"%s\" is less than one byte; " AMOUNT_WHAT_WORKS, quoted);
     *ret_amount = (struct amount){.scale = 1, .bytes = (number->whole << shift) + part};
     return 0;
 }
@@ -97,9 +97,9 @@ static int refuse_too_much(const char *quoted, const struct decimal *number, boo
                            char *message, size_t size)
 {
     if (percent)
-        return message_refuse(
-            REFUSED_INVALID, message, size,
-            "\"%s\" is more than the whole device; at most 100%% can be asked for.", quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is more than the whole device; request at most 100%%.",
+                              quoted);
     if (number->whole > 100 || (number->whole == 100 && (number->digits || number->more)))
         return message_refuse(
             REFUSED_INVALID, message, size,
@@ -121,7 +121,7 @@ static int parse_share(const char *quoted, const struct decimal *number, bool pe
     amount.digits = number->whole * number->scale + number->digits;
     if (amount.digits == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is nothing; an amount must be above 0: " AMOUNT_WHAT_WORKS,
+                              "\"%s\" is zero; an amount must be above 0: " AMOUNT_WHAT_WORKS,
                               quoted);
     while (amount.scale > 1 && amount.digits % 10 == 0) {
         amount.digits /= 10;
@@ -225,7 +225,7 @@ int units_parse_duration(const char *text, size_t length, int64_t *ret_ns, char 
                               quoted);
     if (seconds < 1)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is no time at all; a duration is at least 1 second.", quoted);
+                              "\"%s\" is too short; a duration is at least 1 second.", quoted);
     if (seconds > DURATION_MAX_S)
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is too long; a duration is at most 100 years (36500d).",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the state. Values of a row that must agree with each other are checked here,
- * before the caller sees them. It must not know how anything is written.
+ * Reading the state. Values of a row that must be consistent are checked here, before the caller
+ * sees them. It must not know how anything is written.
  */
 #include "sqlite_internal.h"
 
@@ -44,7 +44,7 @@ int sqlite_read_head(struct sqlite_store *store, struct message *message)
         message_set(
             0, message,
             "%s/" STATE_FILE
-            " is damaged: table log or clock is empty. Nothing was changed: put a copy back.",
+            " is damaged: table log or clock is empty. Nothing was changed: restore a backup.",
             store->directory);
         code = -EBADMSG;
     }
@@ -137,7 +137,7 @@ static int load_settings(struct sqlite_store *store, const struct store_sink *si
     return sqlite_rows_end(&row, code);
 }
 
-/* Checks that hold for live partitions and for history. */
+/* Checks for live partitions and for history. */
 static void judge_partition(struct sqlite_row *row, const struct partition *p)
 {
     if (row->bad)
@@ -324,7 +324,7 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
     if (r)
         return r;
     store->loaded = *clock;
-    /* The file is accepted: from here on it may be written. */
+    /* The file is accepted, so it may be written from now on. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     sqlite_wal_begin(store);
     *ret_counters = (struct store_counters){.next_id = store->head.next_id,
