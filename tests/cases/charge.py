@@ -195,7 +195,7 @@ def dropped(mount):
     equal(lib.container_root.outcome(os.write, fd, b'+4096\n'), 'ok')
     equal(booked(mount, name), 8192)
     equal(bob.outcome(os.write, fd, b'-8193\n'), 'EINVAL')
-    check('has booked 8192' in bob.call(mount.status), 'the writer is told')
+    check('has booked 8192' in bob.call(mount.status), 'the writer reads the reason')
     equal(bob.outcome(os.write, fd, b'-8192\n'), 'ok')
     # Every other file still requires the opener.
     other = os.open(path(mount, name, 'name'), os.O_RDWR)
@@ -393,7 +393,7 @@ def crowd(mount):
     os.write(start, b'x' * count)  # no process gives back any more
     mine = [int(os.read(reader, 10)) for _ in range(count)]
     equal(booked(mount, name), limit, 'full to the byte')
-    equal(sum(mine) + 100, limit, 'each has what it was told it has')
+    equal(sum(mine) + 100, limit, 'each holds its acknowledged bookings')
     equal(peak(mount, name), limit, 'never more')
     for process in running:
         process.kill()
