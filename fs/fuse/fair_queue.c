@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that wait, served by turns; see queue.h. */
+/* Round robin over the owners of requests; see fair_queue.h. */
 #include "fair_queue.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@ bool fair_queue_is_full(const struct fair_queue *queue)
     return queue->count >= QUEUE_COUNT_MAX || queue->bytes >= QUEUE_BYTES_MAX;
 }
 
-/* The owner that begins with `first` comes after all others. */
+/* Append the owner whose first item is `first`. */
 static void add_turn(struct fair_queue_turns *turns, struct fair_queue_item *first)
 {
     first->turn = NULL;
@@ -54,7 +54,7 @@ int fair_queue_push(struct fair_queue *queue, uint64_t owner, const void *data, 
     return 0;
 }
 
-/* Of the owner whose turn it is. */
+/* Remove the first request of the next owner. */
 static struct fair_queue_item *pop_turn(struct fair_queue *queue)
 {
     if (!queue->now.first) {

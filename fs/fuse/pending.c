@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that wait for the host thread. It alone knows what processes do now: a reader of
- * `procs` or `memory_used` waits for its look, well under a millisecond, and is shown what
- * was last seen when the host thread is held up. It alone makes processes members: a write
- * to `procs` waits for that. Moving a process can take the kernel long, so each user
- * has a few with the host thread at a time: a user who queues thousands delays only itself.
+ * Requests that wait for the host thread. Only the host thread knows the current members and usage:
+ * a reader of `procs` or `memory_used` waits for a snapshot, usually well under a millisecond, and
+ * gets the last one if the host thread is stuck. Only the host thread adds members: a write to
+ * `procs` waits for that. The kernel can be slow to move a process, so each user has only a few
+ * joins in progress: a client that queues thousands of joins delays only itself.
  *
- * Every request is answered: in time, or when its patience ends, because a program that
- * waits for us cannot be killed. No lock of the kernel is held while one waits.
+ * Every request is answered, at its timeout at the latest, because a program that waits for us
+ * cannot be killed. No kernel lock is held while a request waits.
  */
 #include "core/base/log.h"
 #include "fs/tree/members.h"
@@ -18,9 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A look so young is good enough: the requests that make up one `cat` share it. */
+/* The age up to which a snapshot is reused: the requests of one `cat` share it. */
 #define FRESH_NS  NS_PER_MS
-#define SAMPLE_NS (100 * NS_PER_MS) /* drivers take longer to ask */
+#define SAMPLE_NS (100 * NS_PER_MS) /* drivers are slower to ask */
 
 #define JOINS_AT_ONCE 4
 
@@ -33,13 +33,13 @@ struct pending {
     struct pending *next;
     int64_t asked_ns;
     struct query query;
-    /* PENDING_LOOK */
+    /* for PENDING_LOOK */
     void (*answer)(const struct query *query);
-    uint64_t what; /* the partition whose members are looked at, or HOST_USAGE */
+    uint64_t what; /* the partition whose members are wanted, or HOST_USAGE */
     struct fuse_file_info fi;
-    /* PENDING_JOIN */
+    /* for PENDING_JOIN */
     struct host_join join;
-    bool given; /* the host thread has it */
+    bool given; /* handed to the host thread */
 };
 
 /* -- the queues --------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static struct pending *add(struct server *server, enum pending_kind kind)
     return pending;
 }
 
-/* Takes the request at *at off its queue; the caller frees it. */
+/* Remove the request at *at from its queue; the caller frees it. */
 static struct pending *take(struct pending_queue *queue, struct pending **at)
 {
     struct pending *pending = *at;
@@ -70,7 +70,7 @@ static struct pending *take(struct pending_queue *queue, struct pending **at)
     return pending;
 }
 
-/* -- looks -------------------------------------------------------------------------- */
+/* -- snapshots ---------------------------------------------------------------------- */
 
 static bool is_fresh(const struct server *server, enum live live, uint64_t id)
 {
@@ -80,7 +80,7 @@ static bool is_fresh(const struct server *server, enum live live, uint64_t id)
         return members_find(tree->members, id,
                             server->joined_ns > since_ns ? server->joined_ns : since_ns) != NULL;
     }
-    if (!tree->host_state->processes[0]) /* nothing was told since the start */
+    if (!tree->host_state->processes[0]) /* the host thread has not reported yet */
         return false;
     return !tree->host_state->metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
@@ -128,7 +128,7 @@ void pending_looked(struct server *server, uint64_t id, int64_t at_ns)
 
 /* -- joins -------------------------------------------------------------------------- */
 
-/* Answers the join at *at and takes it off its queue. */
+/* Answer the join at *at and remove it from its queue. */
 static void finish(struct server *server, struct pending **at, int result, const char *message)
 {
     struct pending *pending = take(&server->pending[PENDING_JOIN], at);
@@ -142,7 +142,7 @@ static void finish(struct server *server, struct pending **at, int result, const
     free(pending);
 }
 
-/* Hands the host thread what it may have of a user, oldest first. */
+/* Hand a user's joins to the host thread, oldest first, up to JOINS_AT_ONCE. */
 static void give(struct server *server, uint32_t uid)
 {
     unsigned given = 0;
@@ -181,7 +181,8 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
                                        .writer_pid = write->caller.pid,
                                        .uid = write->caller.uid,
                                        .admin = write->caller.admin};
-    /* The number is not used again, even if the grant cannot be made durable. */
+    /* A process can now be in this partition's group: never reuse the id, even if the grant cannot
+     * be made durable. */
     struct shared *shared = server->tree.shared;
     if (pending->join.id >= shared->next_id)
         shared->next_id = pending->join.id + 1;
@@ -201,9 +202,9 @@ void pending_joined(struct server *server, const struct host_result *result)
         }
 }
 
-/* -- patience ----------------------------------------------------------------------- */
+/* -- timeouts ----------------------------------------------------------------------- */
 
-/* Answers the first of its kind, without what it waits for. */
+/* Time out the oldest request of a kind: answer a read with what is known, refuse a join. */
 static void give_up_first(struct server *server, enum pending_kind kind)
 {
     struct pending_queue *queue = &server->pending[kind];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a request of the kernel is entered, answered and refused: errors, attributes, text.
- * It must not know what a request is for.
+ * Starts, answers and refuses requests of the kernel: errors, attributes, text. It must not know
+ * what a request does.
  */
 #include "fs/tree/status.h"
 #include "server.h"

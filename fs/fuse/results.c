@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host thread found out, taken in by the loop: answers to requests that wait,
- * lines for the log, what is shown. See host.h and server.h.
+ * Process results of the host thread: answer waiting requests, log notes, update usage. See
+ * core/host/host.h and server.h.
  */
 #include "core/base/log.h"
 #include "fs/tree/status.h"
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So long a worker that stops waits for processes to join. */
+/* How long a stopping worker waits for joins in progress. */
 #define FINISH_NS NS_PER_SECOND
 
-/* What a driver tells of a partition; one that has ended needs no entry. */
+/* Store usage reported by a driver; a partition that has ended needs no entry. */
 static void used(struct tree *tree, const struct host_result *result)
 {
     if (!engine_find(tree->engine, result->id))
@@ -24,8 +24,8 @@ static void used(struct tree *tree, const struct host_result *result)
         log_say("not enough memory to note what p%llu uses", (unsigned long long)result->id);
 }
 
-/* Violations go to the daemon's log too: the log of events is short, and one busy user
- * can push the lines of others out. */
+/* Log violations to the daemon's log as well: the event log is short, and one busy user can push
+ * out the lines of others. */
 static void log_violation(const struct host_result *result)
 {
     if (strstr(result->note.word, "unmanaged") || strstr(result->note.word, "over-limit"))

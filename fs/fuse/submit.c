@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the engine's events to the committer: their lines, whom they wake, their answer;
- * and back, when they could not be made durable. Also the clocks and the timer.
+ * Take events from the engine to the logs, pollers, host thread and committer, and revert them if
+ * they cannot be made durable. Also read the clocks and set the timer.
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -18,11 +18,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* The two clocks tick together: a difference above this is a step of the wall
- * clock, one below is the time between reading them. */
+/* The two clocks run at the same rate: a larger difference is a step of the wall clock, a smaller
+ * one the time between the two reads. */
 #define STEP_NS NS_PER_MS
 
-/* What partitions use changes all the time; it is written at most so often. */
+/* Usage changes all the time; write it at most this often. */
 #define USAGE_EVERY_NS (60 * NS_PER_SECOND)
 
 /* -- time --------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ static void read_clocks(struct tree *tree)
         tree->offset_ns = offset_ns;
 }
 
-/* A timer that is set too early costs less than setting it each time. */
+/* A timer that fires too early costs less than setting it for every request. */
 void submit_arm(struct server *server, int64_t at_ns)
 {
     if (at_ns >= server->armed_ns)
@@ -46,7 +46,7 @@ void submit_arm(struct server *server, int64_t at_ns)
     server->armed_ns = at_ns;
 }
 
-/* When what partitions used has to be written; ENGINE_FOREVER: nothing changed. */
+/* Return when usage must be written; ENGINE_FOREVER: it has not changed. */
 static int64_t usage_due_ns(const struct server *server)
 {
     return ledger_changed(server->tree.ledger) ? server->usage_due_ns : ENGINE_FOREVER;
@@ -62,7 +62,7 @@ void submit_tick(struct server *server)
 {
     struct tree *tree = &server->tree;
     read_clocks(tree);
-    /* Ending many takes time in which more may have come to their end. */
+    /* More partitions may expire while many are being ended. */
     for (int round = 0; round < 3 && engine_next_wakeup(tree->engine) <= tree->now_ns; round++) {
         if (engine_advance(tree->engine, tree->now_ns))
             log_say("not enough memory to end partitions; trying again");
@@ -82,20 +82,20 @@ void submit_handle_timer(struct server *server)
     submit_arm_next(server);
 }
 
-/* -- what changed ------------------------------------------------------------------- */
+/* -- events ------------------------------------------------------------------------ */
 
-/* Hands the host thread another policy, also one that was restored by a revert. */
+/* Send the host thread the policy if it changed, also by a revert. */
 static void tell_policy(struct server *server)
 {
     const struct policy *policy = engine_policy(server->tree.engine);
-    /* Bytes between fields can only make it look different, which does no harm. */
+    /* Padding can only cause a needless update. */
     if (!memcmp(policy, &server->told_policy, sizeof(*policy)))
         return;
     if (!host_set_policy(server->host, policy))
         memcpy(&server->told_policy, policy, sizeof(*policy));
 }
 
-/* The lines of one event, in the logs and for the store. */
+/* Log one event, and return its item for the store. */
 static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
     struct store_item item = {.event = event, .line = line};
@@ -121,7 +121,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     return item;
 }
 
-/* What live partitions used goes along when it is time. Without memory it goes later. */
+/* Add the usage of live partitions when it is due. Out of memory: a later change carries it. */
 static void add_usages(struct server *server, struct change *change)
 {
     struct tree *tree = &server->tree;
@@ -137,7 +137,7 @@ static void add_usages(struct server *server, struct change *change)
             (struct store_partition_usage){id, {used.peak_bytes, used.busy_ns}};
 }
 
-/* NULL without memory. */
+/* Return NULL if out of memory. */
 static struct change *change_new(struct server *server, struct engine_event *events,
                                  const struct change *answer)
 {
@@ -156,8 +156,8 @@ static struct change *change_new(struct server *server, struct engine_event *eve
     return change;
 }
 
-/* All but the committer hear of what changed: it gets the change last, and then it is not
- * ours to look at. */
+/* Log the events, wake pollers, and notify the host thread. Call it before the committer gets the
+ * change: that may free it at any time. */
 static void tell(struct server *server, struct change *change)
 {
     struct store_item *item = change->items;
@@ -191,7 +191,7 @@ void submit_events(struct server *server, const struct change *answer)
                      event_log_first(&tree->events));
 }
 
-/* -- what could not be made durable -------------------------------------------------- */
+/* -- failures ---------------------------------------------------------------------- */
 
 int submit_close_unheld(struct server *server)
 {
@@ -206,7 +206,7 @@ int submit_close_unheld(struct server *server)
     return r;
 }
 
-/* Everything is again as it was before these events. */
+/* Restore the state before these events. */
 static void take_back(struct server *server, const struct engine_event *events)
 {
     struct tree *tree = &server->tree;
@@ -214,7 +214,7 @@ static void take_back(struct server *server, const struct engine_event *events)
     event_log_truncate(&tree->history, events->seq);
     if (engine_revert(tree->engine, events)) {
         log_say("cannot take back what could not be made durable; starting anew from the state");
-        abort(); /* the next worker reads what is durable */
+        abort(); /* the next worker loads what is durable */
     }
     caller_find_admin_group(tree);
     tell_policy(server);
@@ -238,7 +238,7 @@ static void refuse_change(struct server *server, const struct change *change, co
     committer_refuse(&change->reply, EIO);
 }
 
-/* All events of the changes, oldest first; the changes have none any more. */
+/* Move all events out of the changes, oldest first. */
 static struct engine_event *take_events(struct change *changes)
 {
     struct engine_event *events = NULL, **last = &events;
@@ -256,7 +256,7 @@ void submit_handle_failure(struct server *server)
     struct message message = {""};
     struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = take_events(changes);
-    if (events) { /* else it was only what partitions used: that is tried again */
+    if (events) { /* otherwise only usage failed, which is retried */
         take_back(server, events);
         log_say("could not make changes durable: %s", message.text);
     }
@@ -268,7 +268,7 @@ void submit_handle_failure(struct server *server)
         refuse_change(server, changes, message.text);
         committer_change_free(changes);
     }
-    submit_events(server, NULL); /* what closing files ended */
+    submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
     submit_arm_next(server);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Booking device memory on open files; see charge.h. */
+/* Charge device memory to open files; see charge.h. */
 #include "charge.h"
 
 #include "caller.h"
@@ -7,15 +7,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What the slot says, whole: a worker that died left either all of a booking or
- * nothing. */
+/* Return the current charge of a slot. A dead worker left either all of an update or nothing of
+ * it. */
 static struct shared_booking booking_of(const struct shared_handle *slot)
 {
     return slot->booking[atomic_load_explicit(&slot->booking_at, memory_order_acquire) & 1];
 }
 
-/* Makes the other of the two, then says with one store that it is the true one: the
- * bytes and the request that led to them appear together. */
+/* Fill in the record that is not current, then make it current with one store: bytes and request
+ * number change together. */
 static void publish(struct shared_handle *slot, uint64_t unique, uint64_t bytes)
 {
     unsigned next = !(atomic_load_explicit(&slot->booking_at, memory_order_relaxed) & 1);
@@ -29,26 +29,26 @@ void charge_open(struct tree *tree, const struct node *node, const struct caller
     const struct partition *partition = tree_partition(tree, node);
     slot->ns = opener->ns;
     slot->opener_admin = opener->admin;
-    /* Owners need no group; of others it is asked while the opener can be seen. */
+    /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (partition && !engine_may_act(opener, partition) &&
         caller_in_group(opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
 }
 
-/* Whether who opened the file could open it now. The group is the one that the
- * opener was seen in: after a chgrp to another it must be opened anew. */
+/* Return whether the opener could open the file now. It counts as a member of the group that the
+ * partition had at open; after a chgrp the file must be opened again. */
 static bool opener_may(const struct shared_handle *slot, const struct partition *partition)
 {
     struct caller opener = {.uid = slot->uid, .admin = slot->opener_admin, .ns = slot->ns};
     if (engine_may_act(&opener, partition))
         return true;
     if (opener.uid == 0)
-        return false; /* a container's root: by what it asked for itself, only */
+        return false; /* a container's root only has the rights checked above */
     bool member = slot->opener_gid && slot->opener_gid - 1 == partition->gid;
     return partition->mode & (member ? 0020 : 0002);
 }
 
-/* A sign and digits, nothing else. */
+/* Parse a sign followed by digits. */
 static int parse(const struct write *write, char *ret_sign, uint64_t *ret_bytes)
 {
     const char *text = write->text;
@@ -102,7 +102,7 @@ static int book(struct tree *tree, struct write *write, uint64_t booked, uint64_
     return 0;
 }
 
-/* Works for ever: it takes nothing from anybody. */
+/* Works even after the end of the partition. */
 static int give_back(struct tree *tree, struct write *write, uint64_t booked, uint64_t bytes)
 {
     if (bytes > booked) {
@@ -122,7 +122,7 @@ int charge_store(struct tree *tree, struct write *write)
     uint64_t bytes;
     char sign;
     write->outcome = WRITE_AT_ONCE;
-    /* One thread books and answers: only the last one can be without its answer. */
+    /* Writes are executed and answered one by one, so only the last one can be unanswered. */
     if (write->resent && booking.unique == write->unique)
         return 0;
     int r = parse(write, &sign, &bytes);
@@ -151,7 +151,7 @@ int charge_restore(struct tree *tree, const struct handles *handles)
         const struct shared_handle *slot = &handles->slots[i];
         uint64_t bytes = slot->node ? booking_of(slot).bytes : 0;
         struct node node;
-        /* Of a partition that ended nobody will ask. */
+        /* The charge of an ended partition does not matter. */
         if (!bytes || !tree_node_from_id(slot->node - 1, &node) || !tree_partition(tree, &node))
             continue;
         int r = ledger_reserve(tree->ledger, node.object);

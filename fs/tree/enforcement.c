@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What keeps which limit of a partition now; see enforcement.h. */
+/* The mechanisms that enforce a partition's limits now; see enforcement.h. */
 #include "enforcement.h"
 
 #include "core/gpu/vendor.h"
@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Words of one line, with commas between them. */
+/* The words of one line, separated by commas. */
 struct words {
     char text[128];
     size_t length;
 };
 
-/* `word` may be NULL where it does not hold. */
+/* Append `word` if it applies; it can be NULL otherwise. */
 static void add(struct words *words, bool holds, const char *word)
 {
     size_t length = holds ? strlen(word) : 0;
@@ -32,13 +32,13 @@ static void print(struct strbuf *out, const char *limit, const struct words *wor
     strbuf_print(out, "%s %s\n", limit, words->length ? words->text : "none");
 }
 
-/* What the words are chosen by. */
+/* What can enforce limits of a partition. */
 struct found {
-    const char *limited_by; /* what can keep programs within limits on this device, or NULL */
-    bool layer;             /* ... and it is there */
-    bool metered;           /* a driver tells who uses it */
-    bool ends;              /* the watchdog ends programs, and sees them */
-    bool others;            /* ... those of all users */
+    const char *limited_by; /* the layer that can limit programs on this device, or NULL */
+    bool layer;             /* that layer is available */
+    bool metered;           /* a driver reports usage by process */
+    bool ends;              /* the watchdog ends processes that it sees through the driver */
+    bool others;            /* it may end those of other users */
 };
 
 static struct found find(struct tree *tree, const struct partition *partition)
@@ -56,7 +56,7 @@ static struct found find(struct tree *tree, const struct partition *partition)
     return found;
 }
 
-/* SIGTERM that SIGKILL follows at once is nothing that a program hears. */
+/* A SIGTERM that SIGKILL follows at once does not count. */
 static void print_expiry(struct tree *tree, const struct partition *partition,
                          const struct found *found, struct strbuf *out)
 {

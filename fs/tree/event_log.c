@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log of lines; see textlog.h. */
+/* The log of lines; see event_log.h. */
 #include "event_log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Drops the older half. */
+/* Drop the older half. */
 static void textlog_trim(struct event_log *log)
 {
     size_t drop = log->count / 2;
@@ -56,7 +56,7 @@ uint64_t event_log_first(const struct event_log *log)
     return log->count ? log->lines[0].seq : 0;
 }
 
-/* The index of the line with number `seq`, or count. */
+/* Return the index of the line with number `seq`, or count. */
 static size_t textlog_find(const struct event_log *log, uint64_t seq)
 {
     size_t low = 0, high = log->count;

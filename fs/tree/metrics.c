@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state in figures; see metrics.h. One row a figure of a device. */
+/* The state as OpenMetrics text; see metrics.h. One row per figure of a device. */
 #include "metrics.h"
 
 #include "core/host/host.h"
@@ -38,7 +38,7 @@ static const struct {
     {"chronos_device_partitions", NULL, "Live partitions of the device.", device_partitions},
 };
 
-/* A label's value: what would end it is escaped. */
+/* Escape a label's value. */
 static void print_label(const char *text, struct strbuf *out)
 {
     for (; *text; text++) {
@@ -57,7 +57,7 @@ static void print_head(const char *name, const char *type, const char *unit, con
     strbuf_print(out, "# HELP %s %s\n", name, help);
 }
 
-/* What partitions use, summed up by device. */
+/* Print the usage of partitions, summed up by device. */
 static void print_usage(struct tree *tree, struct strbuf *out)
 {
     static const struct {
@@ -84,7 +84,7 @@ static void print_usage(struct tree *tree, struct strbuf *out)
     }
 }
 
-/* What the watchdog sees, and what it did since the worker was started. */
+/* Print what the watchdog sees, and its steps since the worker started. */
 static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *out)
 {
     const struct {
