@@ -153,7 +153,8 @@ static int commit(struct committer *committer, const struct change *changes,
         committer->kept_count = 0;
     struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;
-    message_set(-ENOMEM, message, "There is not enough memory to write it down");
+    message_set(-ENOMEM, message,
+                "There is not enough memory to store the change, so nothing was changed.");
     if (items && replies && usages) {
         struct timespec boot, real;
         clock_gettime(CLOCK_BOOTTIME, &boot);
@@ -227,7 +228,7 @@ static void *committer_thread(void *argument)
             finish(committer, changes);
         pthread_mutex_lock(&committer->lock);
         committer->busy = false;
-        committer->retrying = r != 0;
+        committer->retrying = r;
         if (r) {
             queue_add(&committer->failed, changes);
             committer->has_failed = true;

@@ -16,7 +16,7 @@
 #define QUEUE_BYTES_MAX (4u << 20)
 /* The owner of requests that belong to no user. They get every second turn: they follow from
  * requests of users (a RELEASE from an OPEN) and would pile up with one turn among many. */
-#define QUEUE_NOBODY UINT64_MAX
+#define QUEUE_UNOWNED UINT64_MAX
 /* Owners that share a slot can lose a place in a round, no more. */
 #define QUEUE_SLOTS 1024u
 
@@ -38,8 +38,8 @@ struct fair_queue_turns {
  * in this round goes before those that have. */
 struct fair_queue {
     struct fair_queue_turns now, deferred; /* this round, next round */
-    struct fair_queue_item *nobody;
-    bool nobody_was_last;
+    struct fair_queue_item *unowned;
+    bool unowned_was_last;
     size_t count, bytes;
     uint64_t round;
     uint64_t served[QUEUE_SLOTS]; /* by owner: the round after its last turn */

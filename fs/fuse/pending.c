@@ -35,11 +35,11 @@ struct pending {
     struct query query;
     /* for PENDING_LOOK */
     void (*answer)(const struct query *query);
-    uint64_t what; /* the partition whose members are wanted, or HOST_USAGE */
+    uint64_t subject; /* the partition whose members are wanted, or HOST_USAGE */
     struct fuse_file_info fi;
     /* for PENDING_JOIN */
     struct host_join join;
-    bool given; /* handed to the host thread */
+    bool started; /* handed to the host thread */
 };
 
 /* -- the queues --------------------------------------------------------------------- */
@@ -93,15 +93,15 @@ bool pending_look(const struct query *query, void (*answer)(const struct query *
     if (!row || row->live == LIVE_NOT || !tree_alive(&server->tree, node) ||
         is_fresh(server, row->live, node->object))
         return false;
-    uint64_t what = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
-    if (host_read(server->host, what, server->tree.now_ns))
+    uint64_t subject = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
+    if (host_read(server->host, subject, server->tree.now_ns))
         return false;
     struct pending *pending = add(server, PENDING_LOOK);
     if (!pending)
         return false;
     pending->query = *query;
     pending->answer = answer;
-    pending->what = what;
+    pending->subject = subject;
     if (query->fi) {
         pending->fi = *query->fi;
         pending->query.fi = &pending->fi;
@@ -119,7 +119,7 @@ void pending_looked(struct server *server, uint64_t id, int64_t at_ns)
 {
     struct pending_queue *queue = &server->pending[PENDING_LOOK];
     for (struct pending **at = &queue->first; *at && (*at)->asked_ns <= at_ns;) {
-        if ((*at)->what == id)
+        if ((*at)->subject == id)
             answer(take(queue, at));
         else
             at = &(*at)->next;
@@ -143,28 +143,28 @@ static void finish(struct server *server, struct pending **at, int result, const
 }
 
 /* Hand a user's joins to the host thread, oldest first, up to JOINS_AT_ONCE. */
-static void give(struct server *server, uint32_t uid)
+static void start_joins(struct server *server, uint32_t uid)
 {
-    unsigned given = 0;
+    unsigned started = 0;
     for (struct pending **at = &server->pending[PENDING_JOIN].first;
-         *at && given < JOINS_AT_ONCE;) {
+         *at && started < JOINS_AT_ONCE;) {
         struct pending *pending = *at;
         int r = 0;
         if (pending->join.uid != uid) {
             at = &pending->next;
             continue;
         }
-        if (!pending->given && !engine_find(server->tree.engine, pending->join.id))
+        if (!pending->started && !engine_find(server->tree.engine, pending->join.id))
             r = -ENODEV;
-        else if (!pending->given)
+        else if (!pending->started)
             r = host_join(server->host, &pending->join);
         if (r) {
             finish(server, at, r,
-                   r == -ENODEV ? "Its time is over: it is gone" : "There is not enough memory");
+                   r == -ENODEV ? "The partition has ended." : "There is not enough memory.");
             continue;
         }
-        pending->given = true;
-        given++;
+        pending->started = true;
+        started++;
         at = &pending->next;
     }
 }
@@ -186,7 +186,7 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
     struct shared *shared = server->tree.shared;
     if (pending->join.id >= shared->next_id)
         shared->next_id = pending->join.id + 1;
-    give(server, write->caller.uid);
+    start_joins(server, write->caller.uid);
     return 0;
 }
 
@@ -197,7 +197,7 @@ void pending_joined(struct server *server, const struct host_result *result)
         if ((*at)->join.tag == result->joined.tag) {
             uint32_t uid = (*at)->join.uid;
             finish(server, at, result->joined.result, result->message);
-            give(server, uid);
+            start_joins(server, uid);
             break;
         }
 }
@@ -215,8 +215,8 @@ static void give_up_first(struct server *server, enum pending_kind kind)
     const struct host_join *join = &queue->first->join;
     char message[ENGINE_MESSAGE_MAX];
     snprintf(message, sizeof(message),
-             "Process %d could not join p%llu in time: the machine is held up. It may still do "
-             "so: look at procs, and write it again",
+             "Process %d has not joined p%llu in time: the machine is overloaded. It may still "
+             "join; check procs, then write it again.",
              (int)join->pid, (unsigned long long)join->id);
     finish(server, &queue->first, -ETIMEDOUT, message);
 }

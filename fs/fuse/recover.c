@@ -220,7 +220,7 @@ int recover_host(struct server *server)
                                .ended_count = server->ended_count,
                                .own_pid_ns = tree->own_pid_ns};
     server->ended = NULL;
-    start.policy = server->told_policy = *engine_policy(server->tree.engine);
+    start.policy = server->host_policy = *engine_policy(server->tree.engine);
     start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
     if (!start.live)
         return -ENOMEM;
@@ -234,7 +234,7 @@ int recover_state(struct server *server)
     struct tree *tree = &server->tree;
     const struct gpu_list *list = &tree->shared->devices;
     struct store_counters counters = {0};
-    struct message message = {"not enough memory"};
+    struct message message = {"There is not enough memory."};
     int r = 0;
     for (uint32_t i = 0; i < list->count && !r; i++)
         r = add_device(server, &list->device[i], true);
@@ -244,7 +244,7 @@ int recover_state(struct server *server)
     if (!r)
         r = load(server, &counters, &message);
     if (r) {
-        log_say("cannot use the state in %s: %s", tree->shared->state_dir, message.text);
+        log_say("Cannot use the state in %s. %s", tree->shared->state_dir, message.text);
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);

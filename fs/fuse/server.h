@@ -47,7 +47,7 @@ struct server {
     struct store *store;
     struct committer *committer;
     struct host *host;
-    struct policy told_policy;     /* the policy that the host thread has */
+    struct policy host_policy;     /* the policy that the host thread has */
     struct host_state *host_state; /* its last report about itself; NULL: none yet */
     int64_t sampled_ns;            /* time of the last usage sample */
     int64_t joined_ns;             /* when a process last joined: older snapshots are stale */

@@ -86,8 +86,8 @@ static bool is_ours(const struct shared *shared)
     if (shared->version == SHARED_VERSION && shared->size == sizeof(*shared) &&
         shared->handle_size == sizeof(struct shared_handle))
         return true;
-    log_say("this version of chronosfs cannot take over the open files of the one that mounted: "
-            "unmount and start it anew to change to it");
+    log_say("This version of chronosfs cannot take over the open files of the one that mounted. To "
+            "use it, unmount, then mount again.");
     return false;
 }
 
@@ -161,8 +161,9 @@ static bool is_deadly(struct session *session, const struct fuse_in_header *head
         return false;
     struct fuse_out_header answer = {
         .len = sizeof(answer), .error = -EIO, .unique = header->unique};
-    log_say("request %u on node %llu ended %u workers: it is refused", (unsigned)header->opcode,
-            (unsigned long long)header->nodeid, (unsigned)shared->suspect_deaths);
+    log_say("Refused request %u on node %llu: %u workers in a row died while serving it.",
+            (unsigned)header->opcode, (unsigned long long)header->nodeid,
+            (unsigned)shared->suspect_deaths);
     return write(session->fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
 }
 
@@ -207,8 +208,8 @@ int session_start(struct session *session)
     session->epochs = !notify(session, NOTIFY_INC_EPOCH, NULL, 0);
     int r = successor ? notify(session, NOTIFY_RESEND, NULL, 0) : 0;
     if (r)
-        log_say("this kernel cannot repeat requests (6.9 and newer can): callers whose request the "
-                "last worker had read wait until they are killed");
+        log_say("This kernel cannot resend requests (6.9 and newer can): callers whose request the "
+                "last worker had read hang until they are killed.");
     return 0;
 }
 
@@ -222,7 +223,7 @@ static uint64_t owner_of(const struct fuse_in_header *header)
     case FUSE_BATCH_FORGET:
     case FUSE_INIT:
     case FUSE_DESTROY:
-        return QUEUE_NOBODY;
+        return QUEUE_UNOWNED;
     default:
         return header->uid;
     }

@@ -65,7 +65,7 @@ void submit_tick(struct server *server)
     /* More partitions may expire while many are being ended. */
     for (int round = 0; round < 3 && engine_next_wakeup(tree->engine) <= tree->now_ns; round++) {
         if (engine_advance(tree->engine, tree->now_ns))
-            log_say("not enough memory to end partitions; trying again");
+            log_say("Not enough memory to end partitions; trying again.");
         submit_events(server, NULL);
         read_clocks(tree);
     }
@@ -85,14 +85,14 @@ void submit_handle_timer(struct server *server)
 /* -- events ------------------------------------------------------------------------ */
 
 /* Send the host thread the policy if it changed, also by a revert. */
-static void tell_policy(struct server *server)
+static void send_policy(struct server *server)
 {
     const struct policy *policy = engine_policy(server->tree.engine);
     /* Padding can only cause a needless update. */
-    if (!memcmp(policy, &server->told_policy, sizeof(*policy)))
+    if (!memcmp(policy, &server->host_policy, sizeof(*policy)))
         return;
     if (!host_set_policy(server->host, policy))
-        memcpy(&server->told_policy, policy, sizeof(*policy));
+        memcpy(&server->host_policy, policy, sizeof(*policy));
 }
 
 /* Log one event, and return its item for the store. */
@@ -158,7 +158,7 @@ static struct change *change_new(struct server *server, struct engine_event *eve
 
 /* Log the events, wake pollers, and notify the host thread. Call it before the committer gets the
  * change: that may free it at any time. */
-static void tell(struct server *server, struct change *change)
+static void publish(struct server *server, struct change *change)
 {
     struct store_item *item = change->items;
     char *line = (char *)&change->items[change->event_count];
@@ -166,7 +166,7 @@ static void tell(struct server *server, struct change *change)
         *item++ = log_event(&server->tree, e, line);
     poll_wake(server, change->events);
     host_events(server->host, change->events, true);
-    tell_policy(server);
+    send_policy(server);
     submit_arm_next(server);
 }
 
@@ -186,7 +186,7 @@ void submit_events(struct server *server, const struct change *answer)
         return;
     }
     if (events)
-        tell(server, change);
+        publish(server, change);
     committer_submit(server->committer, change, engine_policy(tree->engine)->retention_ns,
                      event_log_first(&tree->events));
 }
@@ -213,13 +213,13 @@ static void take_back(struct server *server, const struct engine_event *events)
     event_log_truncate(&tree->events, events->seq);
     event_log_truncate(&tree->history, events->seq);
     if (engine_revert(tree->engine, events)) {
-        log_say("cannot take back what could not be made durable; starting anew from the state");
+        log_say("Cannot revert changes that could not be made durable; restarting from the state.");
         abort(); /* the next worker loads what is durable */
     }
     caller_find_admin_group(tree);
-    tell_policy(server);
+    send_policy(server);
     if (submit_close_unheld(server))
-        log_say("not enough memory to end the partitions of closed files");
+        log_say("Not enough memory to end the partitions of closed files.");
     invalidate_events(server->session, events, true);
     submit_arm_next(server);
 }
@@ -228,10 +228,7 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    char text[MESSAGE_MAX + 64];
-    snprintf(text, sizeof(text), "Nothing happened, because it could not be made durable: %s",
-             message);
-    status_set(server->tree.shared, change->uid, text);
+    status_set(server->tree.shared, change->uid, message);
     struct shared_handle *handle = handles_get(&server->handles, change->fh);
     if (handle)
         handle->answer = 0;
@@ -258,7 +255,7 @@ void submit_handle_failure(struct server *server)
     struct engine_event *events = take_events(changes);
     if (events) { /* otherwise only usage failed, which is retried */
         take_back(server, events);
-        log_say("could not make changes durable: %s", message.text);
+        log_say("Reverted changes that could not be made durable. %s", message.text);
     }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {

@@ -33,7 +33,7 @@ static void time_text(void *context, int64_t at_ns, char *text, size_t size)
 static bool is_alive(void *context, uint64_t id)
 {
     const struct tree *tree = context;
-    return engine_find(tree->engine, id) != NULL;
+    return engine_find(tree->engine, id);
 }
 
 /* Deliver SIGTERM and SIGHUP through a descriptor. Call before starting any thread: threads inherit
@@ -60,12 +60,12 @@ static int open_session(struct server *server, const struct worker_fds *fds)
 
 static int start(struct server *server, const struct worker_fds *fds)
 {
-    static const struct host_state untold; /* until the host thread reports */
+    static const struct host_state unknown; /* until the host thread reports */
     struct tree *tree = &server->tree;
     tree_init(tree, tree_table);
     tree->members = &server->members;
     tree->devices = server->devices;
-    tree->host_state = &untold;
+    tree->host_state = &unknown;
     int r = open_signals(server);
     if (!r)
         r = open_session(server, fds);
@@ -117,7 +117,7 @@ static void serve(struct server *server)
         if (r == -ENODEV)
             stop(server, WORKER_UNMOUNTED);
         else if (r && r != -EINTR && r != -ENOENT) {
-            log_say("cannot read requests: %s", strerror(-r));
+            log_say("Cannot read requests: %s.", strerror(-r));
             stop(server, WORKER_FATAL);
         }
     }
@@ -160,7 +160,7 @@ static void loop(struct server *server, int epoll_fd)
         server->has_requests = session_holds(server->session);
         int n = epoll_wait(epoll_fd, events, 8, server->has_requests ? 0 : -1);
         if (n < 0 && errno != EINTR) {
-            log_say("cannot wait: %s", strerror(errno));
+            log_say("Cannot wait for requests: %s.", strerror(errno));
             stop(server, WORKER_FATAL);
         }
         for (int i = 0; i < n && !server->stopping; i++) {
@@ -206,7 +206,7 @@ int worker_run(const struct worker_fds *fds)
     struct server *server = calloc(1, sizeof(*server));
     int r = server ? start(server, fds) : -ENOMEM;
     if (r) {
-        log_say("cannot start: %s", strerror(-r));
+        log_say("Cannot start: %s.", strerror(-r));
         return WORKER_FATAL;
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
@@ -217,16 +217,16 @@ int worker_run(const struct worker_fds *fds)
     /* Answer FUSE_INIT if no worker has, and ask for unanswered requests. */
     r = session_start(server->session);
     if (r) {
-        log_say("the kernel did not take the greeting: %s", strerror(-r));
+        log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));
         return WORKER_FATAL;
     }
     server->tree.names_remembered = session_has_epochs(server->session);
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
-        log_say("nobody waits for this worker");
+        log_say("Cannot tell the supervisor that this worker is ready.");
     r = run(server, fds);
     if (r) {
-        log_say("cannot wait for requests: %s", strerror(-r));
+        log_say("Cannot wait for requests: %s.", strerror(-r));
         return WORKER_FATAL;
     }
     /* The exit frees everything else. */

@@ -80,6 +80,56 @@ static void refuse(const struct request_context *context, const struct node *nod
     reply_refusal(server, context->req, context->caller.uid, result, why->message);
 }
 
+/* -- outcomes ----------------------------------------------------------------- */
+
+static void end_message(const struct tree *tree, const struct partition *p, struct refusal *why)
+{
+    char when[STRBUF_TIME_MAX];
+    strbuf_time_short(p->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
+    snprintf(why->message, sizeof(why->message), "p%llu now ends at %s (%lld seconds left).",
+             (unsigned long long)p->id, when,
+             (long long)units_seconds_up(p->end_ns - tree->now_ns));
+}
+
+/* Report the file's new content, unless the row's `store` has set a message. */
+static void write_message(struct tree *tree, const struct file_row *row, struct write *write)
+{
+    const struct partition *partition = tree_partition(tree, write->node);
+    char owner[32] = "";
+    if (*write->why.message)
+        return;
+    if (partition && !strcmp(row->name, "remaining")) {
+        end_message(tree, partition, &write->why);
+        return;
+    }
+    if (partition)
+        snprintf(owner, sizeof(owner), " of p%llu", (unsigned long long)partition->id);
+    const char *value = tree_show(tree, write->node, write->caller.uid) ? "" : tree->shown->data;
+    snprintf(write->why.message, sizeof(write->why.message), "Set %s%s to \"%.*s\".", row->name,
+             owner, (int)strcspn(value, "\n"), value);
+}
+
+/* Report what chmod, chown or touch did. */
+static void change_message(struct tree *tree, const struct node *node, const struct attributes *a,
+                           const struct attribute_change *change, struct refusal *why)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    const struct file_row *row = tree_row(tree, node);
+    char name[64];
+    if (partition)
+        snprintf(name, sizeof(name), "p%llu", (unsigned long long)partition->id);
+    else
+        snprintf(name, sizeof(name), "%s", row ? row->name : "");
+    if (change->set_mode)
+        snprintf(why->message, sizeof(why->message), "%s: mode is %04o now.", name,
+                 (unsigned)(a->mode & 07777));
+    else if (change->set_uid || change->set_gid)
+        snprintf(why->message, sizeof(why->message), "%s: owner is %s, group is %u now.", name,
+                 names_user(tree->names, a->uid), (unsigned)a->gid);
+    else if (change->set_mtime && partition)
+        end_message(tree, partition, why);
+}
+
 /* -- write -------------------------------------------------------------------- */
 
 /* Check that a write is one complete line. 0, with the length without the newline, or a refusal. */
@@ -87,13 +137,13 @@ static int check_line(const char *data, size_t size, size_t *ret_length, struct 
 {
     const char *problem = NULL;
     if (!size || data[size - 1] != '\n')
-        problem = "Write one complete line, with its newline, in one write";
+        problem = "Write one complete line, including its newline, in one write.";
     else if (memchr(data, '\n', size - 1))
-        problem = "One line a write: this one had several";
+        problem = "Write one line at a time; this write had several.";
     else if (memchr(data, '\0', size))
-        problem = "Write text: this had a zero byte";
+        problem = "Write text; this line contains a zero byte.";
     else if (size > REQUEST_TEXT_MAX)
-        problem = "That line is too long; cat new shows the grammar of requests";
+        problem = "This line is too long; cat new shows the grammar of requests.";
     if (problem) {
         snprintf(why->message, sizeof(why->message), "%s", problem);
         return REFUSED_INVALID;
@@ -108,20 +158,21 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
                         const struct shared_handle *handle)
 {
     if (!tree_alive(tree, node)) {
-        snprintf(write->why.message, sizeof(write->why.message), "Its time is over: it is gone");
+        snprintf(write->why.message, sizeof(write->why.message), "p%llu has ended.",
+                 (unsigned long long)node->object);
         return -ENODEV;
     }
     bool other_root = write->caller.uid == 0 && handle->ns != caller_namespace(write->caller.pid);
     if (handle->uid != write->caller.uid || other_root) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: this file was opened by another user; open it yourself");
+                 "Permission denied: this file was opened by another user. Open it yourself.");
         return REFUSED_PERMISSION;
     }
     /* The partition may have changed hands since the file was opened. */
     write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
     if (!write->caller.admin && write->caller.uid != 0 && !write->caller.by_mode) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: since it was opened, this file was closed to you");
+                 "Permission denied: this file has become read-only for you since it was opened.");
         return REFUSED_PERMISSION;
     }
     return 0;
@@ -142,19 +193,6 @@ static int store_line(struct server *server, const struct file_row *row, struct 
     line[write->length] = '\0';
     write->text = line;
     return row->store(&server->tree, write);
-}
-
-static void done_message(const struct file_row *row, struct write *write)
-{
-    const struct node *node = write->node;
-    if (*write->why.message)
-        return;
-    if (node->dir == DIR_PARTITION)
-        snprintf(write->why.message, sizeof(write->why.message), "Done: %s of p%llu, \"%.64s\"",
-                 row->name, (unsigned long long)node->object, write->text);
-    else
-        snprintf(write->why.message, sizeof(write->why.message), "Done: %s, \"%.64s\"", row->name,
-                 write->text);
 }
 
 /* Submit a write that succeeded; the answer is sent when it is durable. */
@@ -193,7 +231,7 @@ static void run_write(const struct request_context *context, const struct node *
         fuse_reply_write(context->req, size);
         submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
-        done_message(row, write);
+        write_message(&server->tree, row, write);
         status_set(server->tree.shared, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
@@ -256,8 +294,9 @@ static int apply_change(const struct request_context *context, const struct node
     if (!change.set_mode && !change.set_uid && !change.set_gid && !change.set_mtime)
         return 0;
     if (change.set_mtime && (to_set & FUSE_SET_ATTR_MTIME_NOW)) {
-        snprintf(why->message, sizeof(why->message),
-                 "The time of a partition is its end: touch -d sets it; to end it now, rm it");
+        snprintf(
+            why->message, sizeof(why->message),
+            "The modification time of a partition is its end: touch -d sets it, rm ends it now.");
         return REFUSED_INVALID;
     }
     return tree_change_attributes(&context->server->tree, node, &context->caller, &change, why);
@@ -287,8 +326,10 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         refuse(&context, &node, r, &why);
         return;
     }
-    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_MTIME))
-        status_set(tree->shared, context.caller.uid, "Done: owner, mode or time changed");
+    struct attribute_change change = read_change(attr, to_set);
+    change_message(tree, &node, &attributes, &change, &why);
+    if (*why.message)
+        status_set(tree->shared, context.caller.uid, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */
     struct change answer = {.reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = 0}};
     reply_stat(&attributes, &answer.reply.attributes);
@@ -314,7 +355,8 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
             r = engine_release(tree->engine, TREE_CALL(tree, &context.caller, &why), node.object);
     }
     if (r == -EPERM)
-        snprintf(why.message, sizeof(why.message), "\"%.64s\" is part of the tree and stays", name);
+        snprintf(why.message, sizeof(why.message),
+                 "\"%.64s\" is part of the tree and cannot be removed.", name);
     if (r == -ENOENT) {
         fuse_reply_err(req, ENOENT);
         return;
@@ -348,7 +390,7 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (handle && handle->holds) {
         submit_tick(server);
         if (engine_close_hold(server->tree.engine, server->tree.now_ns, fi->fh))
-            log_say("not enough memory to end the partitions of a closed file");
+            log_say("Not enough memory to end the partitions of a closed file.");
         submit_events(server, NULL);
     }
     if (handle)

@@ -236,14 +236,14 @@ int ledger_reserve(struct ledger *ledger, uint64_t id)
     return need(ledger, id, &place);
 }
 
-void ledger_book(struct ledger *ledger, uint64_t id, uint64_t bytes)
+void ledger_charge(struct ledger *ledger, uint64_t id, uint64_t bytes)
 {
     uint32_t place = *find_place(ledger, id) - 1;
     ledger->entries[place].charged_bytes += bytes;
     note_peak(ledger, place);
 }
 
-void ledger_give_back(struct ledger *ledger, uint64_t id, uint64_t bytes)
+void ledger_release(struct ledger *ledger, uint64_t id, uint64_t bytes)
 {
     uint32_t place = *find_place(ledger, id);
     if (place)

@@ -42,9 +42,9 @@ void ledger_forget_ended(struct ledger *ledger);
 /* Make sure that a partition has an entry. 0 or -ENOMEM. */
 int ledger_reserve(struct ledger *ledger, uint64_t id);
 /* Add to the charge. Call ledger_reserve first. */
-void ledger_book(struct ledger *ledger, uint64_t id, uint64_t bytes);
+void ledger_charge(struct ledger *ledger, uint64_t id, uint64_t bytes);
 /* Subtract from the charge. Does nothing without an entry. */
-void ledger_give_back(struct ledger *ledger, uint64_t id, uint64_t bytes);
+void ledger_release(struct ledger *ledger, uint64_t id, uint64_t bytes);
 /* Set what the driver reports for its processes. 0 or -ENOMEM. */
 int ledger_set_driver(struct ledger *ledger, uint64_t id, uint64_t bytes);
 /* Add busy time. 0 or -ENOMEM. */

@@ -282,7 +282,7 @@ bool names_shown_user(struct names *names, const char *name, uint32_t *ret_uid)
         entry = entry->same_name;
     if (entry)
         *ret_uid = entry->uid;
-    return entry != NULL;
+    return entry;
 }
 
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,

@@ -30,7 +30,7 @@ struct shared_status {
 };
 
 /* What a file `charge` has charged, and the request that led to it. */
-struct shared_booking {
+struct shared_charge {
     uint64_t unique; /* the kernel's number of the last write; 0: none */
     uint64_t bytes;  /* the total of this open file */
 };
@@ -51,8 +51,8 @@ struct shared_handle {
      * for the next update */
     uint32_t opener_admin, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
                                         * 0: it is not */
-    struct shared_booking booking[2];
-    atomic_uint booking_at;
+    struct shared_charge charges[2];
+    atomic_uint charge_at;
 };
 
 struct shared {

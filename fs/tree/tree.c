@@ -69,7 +69,7 @@ bool tree_alive(struct tree *tree, const struct node *node)
         return false;
     switch (node->dir) {
     case DIR_PARTITION:
-        return tree_partition(tree, node) != NULL;
+        return tree_partition(tree, node);
     case DIR_PARTITIONS:
         return !node->link || tree_partition(tree, node);
     case DIR_DEVICE:
