@@ -365,7 +365,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         refuse(&context, &node, r, &why);
         return;
     }
-    snprintf(why.message, sizeof(why.message), "Released %.64s", name);
+    snprintf(why.message, sizeof(why.message), "Released %.64s.", name);
     status_set(tree->shared, context.caller.uid, why.message);
     struct change answer = {.reply = {.kind = REPLY_DONE}};
     submit(&context, &answer);

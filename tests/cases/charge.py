@@ -336,9 +336,8 @@ def resize(mount):
     book(fd, 1 << 28)
     fraction = path(mount, name, 'fraction')
     fails('EBUSY', lib.write, fraction, f'{(1 << 28) - 1}B')
-    equal(mount.status(),
-          f'Programs have booked {1 << 28} bytes of {name}: it can only get smaller than '
-          f'that ({(1 << 28) - 1} were asked for) when they give some back or end.')
+    equal(mount.status(), f'{name} cannot shrink to {(1 << 28) - 1} bytes: its programs have '
+          f'charged {1 << 28}. They must release some or end first.')
     lib.write(fraction, f'{1 << 28}B')
     fails('ENOSPC', os.write, fd, b'+1\n')
     book(fd, -1)
