@@ -9,7 +9,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
-const struct option_row option_rows[] = {
+const struct option_row options_rows[] = {
     {"-f", NULL, NULL, "stay in the foreground and log to standard error"},
     {"--state-dir", "DIR",
      "/var/lib/chronos for root, else $XDG_STATE_HOME/chronos or ~/.local/state/chronos",
@@ -311,7 +311,7 @@ void options_print_help(FILE *file)
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs.\n\n");
-    for (const struct option_row *row = option_rows; row->name; row++) {
+    for (const struct option_row *row = options_rows; row->name; row++) {
         char left[64];
         const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
         snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",

@@ -19,7 +19,7 @@ struct option_row {
     const char *default_value; /* as text; NULL: off */
     const char *help;          /* lower case, no full stop */
 };
-extern const struct option_row option_rows[]; /* ends with a NULL name */
+extern const struct option_row options_rows[]; /* ends with a NULL name */
 
 struct options {
     bool help, version;

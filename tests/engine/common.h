@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the engine's tests: short forms of common calls. */
+/* Helpers shared by the engine's tests: running a suite, and short forms of calls. */
 #ifndef CHRONOS_TESTS_ENGINE_COMMON_H
 #define CHRONOS_TESTS_ENGINE_COMMON_H
 
@@ -16,7 +16,7 @@
 #define SECONDS(n) ((n)*NS_PER_SECOND)
 #define GIB        (UINT64_C(1) << 30)
 
-/* A call whose wall clock does not matter. */
+/* A call whose wall clock time does not matter. */
 #define CALL(now_ns, caller, why) ENGINE_CALL(now_ns, 0, caller, why)
 
 /* "T3600": seconds of engine time. */
@@ -44,8 +44,8 @@ static inline uint32_t add_device(struct engine *engine, uint64_t bytes, bool pr
     return index;
 }
 
-/* Whether a message has the form of all messages: no small letter first, a full stop or a
- * question mark last. */
+/* Whether a message has the common form: no lower-case letter at the start, and punctuation at the
+ * end. */
 static inline bool is_sentence(const char *message)
 {
     size_t length = strlen(message);
@@ -54,7 +54,7 @@ static inline bool is_sentence(const char *message)
            strchr(".?", message[length - 1]);
 }
 
-/* Parses a valid request. */
+/* Parse a request that must be valid. */
 static inline struct request parsed(const char *text)
 {
     struct request request;
@@ -65,7 +65,7 @@ static inline struct request parsed(const char *text)
     return request;
 }
 
-/* Requests a partition for the caller itself. Returns the code; *ret_id is the id. */
+/* Request a partition for the caller itself. Returns the code; the id goes to *ret_id. */
 static inline int ask(struct engine *engine, int64_t now_ns, const struct caller *caller,
                       uint32_t device, const char *text, struct refusal *why, uint64_t *ret_id)
 {
@@ -75,7 +75,7 @@ static inline int ask(struct engine *engine, int64_t now_ns, const struct caller
                          &(struct creation){&request, device, caller->uid, caller->gid, 9}, ret_id);
 }
 
-/* Requests a partition that must be granted. Returns its id. */
+/* Request what must be granted. Returns the id. */
 static inline uint64_t grant(struct engine *engine, int64_t now_ns, const struct caller *caller,
                              uint32_t device, const char *text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reference engine; see reference.h. Slow on purpose, and obvious. */
+/* The naive engine of reference.h: slow on purpose, and obvious. */
 #include "reference.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ uint64_t reference_promised(const struct reference *reference, uint32_t device, 
     return promised_without(reference, device, at_ns, 0);
 }
 
-/* The sum can only grow where a partition starts. */
+/* Promised memory can only grow where a partition starts. */
 uint64_t reference_peak(const struct reference *reference, uint32_t device, int64_t from_ns,
                         int64_t until_ns, uint64_t but_id)
 {
@@ -45,10 +45,11 @@ uint64_t reference_peak(const struct reference *reference, uint32_t device, int6
 
     for (size_t i = 0; i < reference->now.count; i++) {
         int64_t at_ns = reference->now.live[i].start_ns;
+        uint64_t value;
 
         if (at_ns <= from_ns || at_ns >= until_ns)
             continue;
-        uint64_t value = promised_without(reference, device, at_ns, but_id);
+        value = promised_without(reference, device, at_ns, but_id);
         most = value > most ? value : most;
     }
     return most;
@@ -73,7 +74,7 @@ int64_t reference_earliest(const struct reference *reference, uint32_t device, i
     return best_ns;
 }
 
-/* The next event of a partition without a request, and its time. */
+/* The next event that a partition has by itself, and its time. */
 static enum event_kind next_of(const struct partition *p, int64_t *ret_at_ns)
 {
     bool warns = p->warn.ns > 0 && p->state == PARTITION_ACTIVE;
@@ -149,7 +150,7 @@ static void warn(struct reference *reference, struct partition *partition, int64
     event->after = *partition;
 }
 
-/* The same for a change that can bring the end into the warning time, or out of it. */
+/* The same after a change that can bring the warning near or move it away. */
 static int changed_end(struct reference *reference, struct partition *partition,
                        enum event_kind kind, int64_t now_ns, const struct caller *caller,
                        struct partition after)
@@ -183,7 +184,7 @@ static bool too_large(const struct reference *reference, const struct caller *ca
            bytes > memory * reference->now.policy.max_ppm / 1000000;
 }
 
-/* Whether the device has room for the request: 0 or the refusal; *ret_free is set always. */
+/* Check whether a device can grant it. 0 or a refusal code; the free bytes go to the output. */
 static int can_give(const struct reference *reference, int64_t now_ns, const struct caller *caller,
                     uint32_t device, const struct request *request, uint64_t *ret_free)
 {
@@ -265,13 +266,15 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
                           .creator_ns = caller->ns,
                           .creator_uid = caller->uid,
                           .creator_pid = caller->pid};
+    struct engine_event *event;
     uint64_t free_bytes;
+    int r;
 
     if (uid != caller->uid && !caller->admin)
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
-    int r = choose_ending(reference, caller, &request->ending, &p);
+    r = choose_ending(reference, caller, &request->ending, &p);
     if (r)
         return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
@@ -289,7 +292,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     p.shares[0].memory_bytes =
         bytes_of(request, reference->devices[p.shares[0].device].memory_bytes);
     memcpy(p.name, request->name, sizeof(p.name));
-    struct engine_event *event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
+    event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
     p.change_seq = event->seq;
     event->after = p;
     reference->now.live[reference->now.count++] = p;
@@ -337,6 +340,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes)
 {
     struct partition *p, after;
+    int64_t from_ns;
     int r = reach(reference, now_ns, caller, id, true, &p);
 
     if (r)
@@ -345,7 +349,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
         return REFUSED_INVALID;
     if (bytes == p->shares[0].memory_bytes)
         return 0;
-    int64_t from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
+    from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
     if (bytes > p->shares[0].memory_bytes) {
         if (!reference->devices[p->shares[0].device].present)
             return REFUSED_BUSY;
@@ -459,9 +463,11 @@ int reference_hand_over(struct reference *reference, int64_t now_ns, const struc
 void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
                    size_t key, const char *text, const struct reference_policy *policy)
 {
+    struct engine_event *event;
+
     if (strcmp(reference->now.texts[key], text) == 0)
         return;
-    struct engine_event *event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
+    event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
     strcpy(event->key, reference_keys[key]);
     strcpy(event->value, text);
     strcpy(event->old_value, reference->now.texts[key]);
@@ -481,7 +487,7 @@ void reference_advance(struct reference *reference, int64_t now_ns)
             int64_t at_ns;
             enum event_kind next = next_of(p, &at_ns);
 
-            /* Warnings come first at the same time; ties are in order of ids, as in the array. */
+            /* At the same moment, warnings come first; ties are in order of ids, like the array. */
             if (at_ns <= now_ns &&
                 (!first || at_ns < first_ns ||
                  (at_ns == first_ns && kind == EVENT_EXPIRED && next == EVENT_WARNED))) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endings of partitions: bounds for owners, warnings and their times; and notes. */
+/* How partitions end: what owners can choose, the warning and its time, and notes. */
 #include "common.h"
 
 #include <signal.h>
@@ -22,7 +22,7 @@ static void forget_events(void)
     engine_events_free(engine_take_events(engine));
 }
 
-/* Takes the next event, which must be of this kind and time; valid until the next call. */
+/* The next event, of this kind and time; valid until the next call. */
 static const struct engine_event *next_event(enum event_kind kind, int64_t at_ns)
 {
     static struct engine_event *events, *event;
@@ -72,20 +72,21 @@ static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_s
     return engine_set_ending(engine, CALL(now_ns, &alice, &why), id, &change);
 }
 
-static void refused(int r, int code, const char *expected)
+static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, expected), "\"%s\" does not contain \"%s\"", why.message,
-                  expected);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     no_event();
 }
 
-START_TEST(a_request_sets_its_ending)
+START_TEST(a_request_says_how_it_ends)
 {
+    const struct partition *p;
+
     start();
-    const struct partition *p = engine_find(
-        engine, grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=0 warn=5m:HUP"));
+    p = engine_find(engine,
+                    grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=0 warn=5m:HUP"));
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_KILL);
     ck_assert_int_eq(p->grace_ns, 0);
     ck_assert_int_eq(p->warn.ns, SECONDS(300));
@@ -119,7 +120,7 @@ START_TEST(owners_are_bound_by_the_policy)
     set("config/allowed_on_expiry", "kill");
     refused(ask(engine, 0, &alice, 0, "1B 1h on_expiry=term", &why, &id), REFUSED_INVALID,
             "does not allow on_expiry=term; write one of: kill.");
-    /* the administrator's defaults are allowed even beyond the bounds */
+    /* defaults are the administrator's choice, even beyond other limits */
     id = grant(engine, 0, &alice, 0, "1B 1h on_expiry=none grace=60");
     ck_assert_uint_eq(id, 1);
     grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=30");
@@ -129,7 +130,7 @@ START_TEST(owners_are_bound_by_the_policy)
     refused(grace(&alice, 31), REFUSED_INVALID, "at most 30s");
     refused(on_expiry(&bob, ON_EXPIRY_KILL), REFUSED_PERMISSION, "owned by uid 1000");
     refused(on_expiry(&mate, ON_EXPIRY_TERM), REFUSED_INVALID, "write one of: kill");
-    /* writing the current value is always allowed */
+    /* writing the present value back is allowed */
     ck_assert_int_eq(on_expiry(&alice, ON_EXPIRY_NONE), 0);
     ck_assert_int_eq(grace(&alice, 60), 0);
     no_event();
@@ -149,12 +150,13 @@ START_TEST(a_change_is_one_event)
     struct ending_change all = {true,           true,       true,
                                 ON_EXPIRY_KILL, SECONDS(7), {SECONDS(9), SIGUSR2}};
     struct ending_change nothing = {.on_expiry = ON_EXPIRY_NONE, .grace_ns = 1, .warn.ns = 1};
+    const struct engine_event *event;
 
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
     ck_assert_int_eq(engine_set_ending(engine, CALL(5, &admin, &why), 1, &all), 0);
-    const struct engine_event *event = next_event(EVENT_ENDING, 5);
+    event = next_event(EVENT_ENDING, 5);
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_uint_eq(event->before.on_expiry, ON_EXPIRY_TERM);
     ck_assert_uint_eq(event->after.on_expiry, ON_EXPIRY_KILL);
@@ -166,7 +168,7 @@ START_TEST(a_change_is_one_event)
     ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &all), 0);
     ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &nothing), 0);
     no_event();
-    /* no warning, no signal */
+    /* without a warning there is no signal */
     ck_assert_int_eq(warn_at(5, 1, 0, SIGUSR1), 0);
     ck_assert_uint_eq(next_event(EVENT_ENDING, 5)->after.warn.signal, 0);
     refused(engine_set_ending(engine, CALL(SECONDS(3600), &alice, &why), 1, &all), REFUSED_GONE,
@@ -175,7 +177,7 @@ START_TEST(a_change_is_one_event)
 }
 END_TEST
 
-START_TEST(invalid_endings_are_refused)
+START_TEST(what_cannot_be_is_refused)
 {
     static const struct ending_change bad[] = {
         {.set_on_expiry = true, .on_expiry = 3},
@@ -215,8 +217,10 @@ START_TEST(invalid_endings_are_refused)
 }
 END_TEST
 
-START_TEST(the_warning_comes_when_it_is_due)
+START_TEST(the_warning_comes_in_its_time)
 {
+    const struct engine_event *event;
+
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     grant(engine, 0, &alice, 0, "1B 80");
@@ -226,8 +230,7 @@ START_TEST(the_warning_comes_when_it_is_due)
     no_event();
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_advance(engine, SECONDS(71)), 0);
-    const struct engine_event *event = next_event(
-        EVENT_WARNED, SECONDS(70)); /* when it was due, not when the engine was advanced */
+    event = next_event(EVENT_WARNED, SECONDS(70)); /* when it was due, not when it was noticed */
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.state, PARTITION_ACTIVE);
     ck_assert_uint_eq(event->after.state, PARTITION_EXPIRING);
@@ -243,7 +246,8 @@ START_TEST(the_warning_comes_when_it_is_due)
 }
 END_TEST
 
-/* A late advance makes all events, in order; at the same time warnings come before ends. */
+/* A caller that slept through everything gets every event in order; at the same moment, warnings
+ * come before ends. */
 START_TEST(warnings_and_ends_are_in_order)
 {
     static const struct {
@@ -271,13 +275,16 @@ START_TEST(warnings_and_ends_are_in_order)
 }
 END_TEST
 
-START_TEST(a_warning_that_is_due_comes_at_once)
+START_TEST(with_less_left_it_comes_at_once)
 {
+    const struct engine_event *created;
+    uint64_t seq;
+
     start();
-    grant(engine, 7, &alice, 0, "1B 10 warn=10"); /* exactly the whole duration */
-    const struct engine_event *created = next_event(EVENT_CREATED, 7);
+    grant(engine, 7, &alice, 0, "1B 10 warn=10"); /* exactly */
+    created = next_event(EVENT_CREATED, 7);
     ck_assert_uint_eq(created->after.state, PARTITION_ACTIVE);
-    uint64_t seq = created->seq;
+    seq = created->seq;
     ck_assert_uint_eq(next_event(EVENT_WARNED, 7)->seq, seq + 1);
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_EXPIRING);
     grant(engine, 0, &alice, 0, "1B 10 warn=11");
@@ -286,7 +293,7 @@ START_TEST(a_warning_that_is_due_comes_at_once)
     grant(engine, 0, &alice, 0, "1B 10 warn=9");
     next_event(EVENT_CREATED, 0);
     no_event();
-    /* shortened into the warning time */
+    /* a shorter life, another warning */
     ck_assert_int_eq(engine_set_end(engine, CALL(5, &alice, &why), 3, SECONDS(8)), 0);
     next_event(EVENT_SHORTENED, 5);
     ck_assert_uint_eq(next_event(EVENT_WARNED, 5)->after.id, 3);
@@ -300,15 +307,17 @@ START_TEST(a_warning_that_is_due_comes_at_once)
 }
 END_TEST
 
-START_TEST(an_extension_makes_a_partition_active_again)
+START_TEST(an_extension_makes_it_active_again)
 {
+    const struct partition *p;
+
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
-    const struct partition *p = engine_find(engine, 1);
+    p = engine_find(engine, 1);
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
     ck_assert_uint_eq(p->state, PARTITION_EXPIRING);
     forget_events();
-    /* still within the 30 s: no second warning */
+    /* still within the 30 s: it is warned already */
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105)), 0);
     next_event(EVENT_EXTENDED, SECONDS(75));
     no_event();
@@ -321,11 +330,11 @@ START_TEST(an_extension_makes_a_partition_active_again)
     ck_assert_int_eq(engine_advance(engine, SECONDS(75) + 1), 0);
     next_event(EVENT_WARNED, SECONDS(75) + 1);
     no_event();
-    /* shortened after the warning: no second warning */
+    /* shortened after the warning: no second one, because the end is near anyway */
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(80), &alice, &why), 1, SECONDS(90)), 0);
     next_event(EVENT_SHORTENED, SECONDS(80));
     no_event();
-    /* change the warning itself */
+    /* another warning */
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR1), 0);
     next_event(EVENT_ENDING, SECONDS(80));
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR2), 0);
@@ -343,7 +352,7 @@ START_TEST(an_extension_makes_a_partition_active_again)
 }
 END_TEST
 
-/* Changes to other attributes do not make a due warning; the next advance does. */
+/* A change of neither end nor warning leaves a warning to its due time. */
 START_TEST(other_changes_do_not_warn)
 {
     start();
@@ -363,14 +372,16 @@ START_TEST(other_changes_do_not_warn)
 }
 END_TEST
 
-START_TEST(a_reverted_warning_comes_again)
+START_TEST(a_warning_that_was_taken_back_comes_again)
 {
+    struct engine_event *events;
+
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     forget_events();
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(200)), 0);
-    struct engine_event *events = engine_take_events(engine);
+    events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     engine_events_free(events);
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
@@ -383,7 +394,7 @@ START_TEST(a_reverted_warning_comes_again)
 }
 END_TEST
 
-START_TEST(restore_keeps_warnings)
+START_TEST(restored_as_it_was)
 {
     struct partition p = {.id = 5,
                           .state = PARTITION_EXPIRING,
@@ -398,7 +409,7 @@ START_TEST(restore_keeps_warnings)
     p.id = 6, p.state = PARTITION_ACTIVE;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), 70);
-    /* the warning time would be before INT64_MIN */
+    /* further back than time reaches */
     p.id = 7, p.start_ns = INT64_MIN, p.end_ns = INT64_MIN + 5, p.warn.ns = DURATION_MAX_NS;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), INT64_MIN);
@@ -411,23 +422,25 @@ START_TEST(restore_keeps_warnings)
 }
 END_TEST
 
-START_TEST(notes_change_nothing)
+START_TEST(notes_tell_and_change_nothing)
 {
     struct partition about, before;
+    const struct engine_event *event;
+    uint64_t seq;
 
     start();
     grant(engine, 0, &alice, 0, "1B 100");
     forget_events();
     before = about = *engine_find(engine, 1);
-    about.shares[0].memory_bytes = 77; /* ignored: the engine has the partition */
+    about.shares[0].memory_bytes = 77; /* the engine's own record counts */
     ck_assert_int_eq(engine_note(engine, 5, &about, 0, "killed", "pid=17 bytes=4096"), 0);
-    const struct engine_event *event = next_event(EVENT_NOTE, 5);
-    uint64_t seq = event->seq;
+    event = next_event(EVENT_NOTE, 5);
+    seq = event->seq;
     ck_assert_str_eq(event->key, "killed");
     ck_assert_str_eq(event->value, "pid=17 bytes=4096");
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_mem_eq(&event->before, &before, sizeof(before));
-    before.change_seq = seq; /* the partition's latest event */
+    before.change_seq = seq; /* lines about it continue here */
     ck_assert_mem_eq(&event->after, &before, sizeof(before));
     ck_assert_mem_eq(engine_find(engine, 1), &before, sizeof(before));
     ck_assert_int_eq(engine_release(engine, CALL(6, &alice, &why), 1), 0);
@@ -447,7 +460,7 @@ START_TEST(notes_change_nothing)
 }
 END_TEST
 
-START_TEST(invalid_notes_are_refused)
+START_TEST(notes_that_are_none)
 {
     static const char *const words[] = {"",    "two words", "Killed",
                                         "a=b", "p1\n",      "01234567890123456789012345678901"};
@@ -469,7 +482,7 @@ START_TEST(invalid_notes_are_refused)
 }
 END_TEST
 
-START_TEST(texts)
+START_TEST(words)
 {
     char text[WARN_TEXT_MAX], set_text[64], message[ENGINE_MESSAGE_MAX];
     struct warning warning;
@@ -497,20 +510,20 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_request_sets_its_ending,
+        a_request_says_how_it_ends,
         owners_are_bound_by_the_policy,
         a_change_is_one_event,
-        invalid_endings_are_refused,
-        the_warning_comes_when_it_is_due,
+        what_cannot_be_is_refused,
+        the_warning_comes_in_its_time,
         warnings_and_ends_are_in_order,
-        a_warning_that_is_due_comes_at_once,
-        an_extension_makes_a_partition_active_again,
+        with_less_left_it_comes_at_once,
+        an_extension_makes_it_active_again,
         other_changes_do_not_warn,
-        a_reverted_warning_comes_again,
-        restore_keeps_warnings,
-        notes_change_nothing,
-        invalid_notes_are_refused,
-        texts,
+        a_warning_that_was_taken_back_comes_again,
+        restored_as_it_was,
+        notes_tell_and_change_nothing,
+        notes_that_are_none,
+        words,
     };
 
     return check_run_tests("endings", NULL, NULL, tests, ARRAY_COUNT(tests));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's operations one by one, with all refusals. */
+/* The engine's operations one by one: their effects, and every refusal. */
 #include "common.h"
 
 static const struct caller alice = {.uid = 1000, .gid = 1000, .pid = 11};
@@ -16,17 +16,16 @@ static void start(uint64_t bytes)
     add_device(engine, bytes, true);
 }
 
-/* The call was refused with this code and message, and changed nothing. */
-static void refused(int r, int code, const char *expected)
+/* Check that a call was refused with this code and these words, and changed nothing. */
+static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, expected), "\"%s\" does not contain \"%s\"", why.message,
-                  expected);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     ck_assert_ptr_null(engine_take_events(engine));
 }
 
-/* Takes the only event, which must be of this kind; valid until the next call. */
+/* Check for exactly one event, of this kind. It stays valid until the next call. */
 static const struct engine_event *one_event(enum event_kind kind)
 {
     static struct engine_event *event;
@@ -39,8 +38,10 @@ static const struct engine_event *one_event(enum event_kind kind)
     return event;
 }
 
-START_TEST(a_partition_matches_its_request)
+START_TEST(a_partition_is_what_was_asked_for)
 {
+    const struct partition *p;
+    const struct engine_event *event;
     struct request request = parsed("0.5 3600 name=train hold");
     uint64_t id = 0;
 
@@ -48,7 +49,7 @@ START_TEST(a_partition_matches_its_request)
     ck_assert_int_eq(engine_create(engine, ENGINE_CALL(500, 12345, &alice, &why),
                                    &(struct creation){&request, 0, 1000, 100, 9}, &id),
                      0);
-    const struct partition *p = engine_find(engine, id);
+    p = engine_find(engine, id);
     ck_assert_uint_eq(id, 1);
     ck_assert_uint_eq(p->id, 1);
     ck_assert_uint_eq(p->shares[0].device, 0);
@@ -69,7 +70,7 @@ START_TEST(a_partition_matches_its_request)
     ck_assert_uint_eq(p->creator_uid, 1000);
     ck_assert_int_eq(p->creator_pid, 11);
     ck_assert_str_eq(p->name, "train");
-    const struct engine_event *event = one_event(EVENT_CREATED);
+    event = one_event(EVENT_CREATED);
     ck_assert_uint_eq(event->seq, 1);
     ck_assert_uint_eq(p->change_seq, 1);
     ck_assert_int_eq(event->at_ns, 500);
@@ -83,15 +84,16 @@ START_TEST(a_partition_matches_its_request)
 }
 END_TEST
 
-/* Shares that add up to the whole device fit; one byte more than is left does not. */
+/* Shares that add up to the whole fit; one byte more than is free does not. */
 static void fill(uint64_t memory, const char *const *asks, size_t count)
 {
     char text[64];
+    uint64_t left;
 
     start(memory);
     for (size_t i = 0; i < count; i++)
         grant(engine, 0, &alice, 0, asks[i]);
-    uint64_t left = engine_available(engine, 0, 0);
+    left = engine_available(engine, 0, 0);
     ck_assert_uint_lt(left, count);
     engine_events_free(engine_take_events(engine));
     snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left + 1);
@@ -105,7 +107,7 @@ static void fill(uint64_t memory, const char *const *asks, size_t count)
     engine_free(engine);
 }
 
-START_TEST(a_whole_device_can_be_granted)
+START_TEST(the_whole_can_be_given_out)
 {
     static const uint64_t sizes[] = {80 * GIB, 150754820096, 10737418240, 10000000019, 1000003};
     const char *sevenths[7], *tenths[10], *twentieths[20],
@@ -125,10 +127,13 @@ START_TEST(a_whole_device_can_be_granted)
 }
 END_TEST
 
-START_TEST(a_partition_expires_at_its_end)
+START_TEST(a_life_ends_at_its_end)
 {
+    const struct engine_event *event;
+    uint64_t id;
+
     start(100);
-    uint64_t id = grant(engine, 0, &alice, 0, "1 10");
+    id = grant(engine, 0, &alice, 0, "1 10");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(10));
     ck_assert_int_eq(engine_advance(engine, SECONDS(10) - 1), 0);
@@ -138,7 +143,7 @@ START_TEST(a_partition_expires_at_its_end)
     ck_assert_uint_eq(engine_available(engine, 0, SECONDS(10)), 100);
     ck_assert_int_eq(engine_advance(engine, SECONDS(12)), 0);
     ck_assert_ptr_null(engine_find(engine, id));
-    const struct engine_event *event = one_event(EVENT_EXPIRED);
+    event = one_event(EVENT_EXPIRED);
     ck_assert_int_eq(event->at_ns, SECONDS(10));
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.id, id);
@@ -150,8 +155,8 @@ START_TEST(a_partition_expires_at_its_end)
 }
 END_TEST
 
-/* A partition past its end is gone even before the engine has been advanced. */
-START_TEST(an_expired_partition_is_gone)
+/* A partition is over at its end, even before engine_advance. */
+START_TEST(past_its_end_nothing_can_be_done)
 {
     uint64_t id, other;
 
@@ -178,6 +183,7 @@ END_TEST
 
 START_TEST(expiry_is_in_order)
 {
+    struct engine_event *events;
     static const uint64_t order[] = {3, 1, 4, 2};
     size_t i = 0;
 
@@ -188,7 +194,7 @@ START_TEST(expiry_is_in_order)
     grant(engine, 0, &alice, 0, "0.1 10");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
-    struct engine_event *events = engine_take_events(engine);
+    events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_uint_eq(event->before.id, order[i++]);
         ck_assert_uint_eq(event->seq, 4 + i);
@@ -199,7 +205,7 @@ START_TEST(expiry_is_in_order)
 }
 END_TEST
 
-START_TEST(no_space_reports_when)
+START_TEST(no_space_says_when)
 {
     uint64_t id;
 
@@ -217,7 +223,7 @@ START_TEST(no_space_reports_when)
     refused(ask(engine, SECONDS(1), &bob, 0, "81G 30", &why, &id), REFUSED_NO_SPACE, "");
     ck_assert_str_eq(why.message,
                      "Not enough available memory: 81 GiB was asked for, gpu0 has 80 GiB.");
-    /* print bytes where rounded sizes would look equal */
+    /* sizes that would read the same are printed in bytes */
     refused(ask(engine, SECONDS(1), &bob, 0, "34359738369B 30", &why, &id), REFUSED_NO_SPACE,
             "(34359738369 bytes) was asked for, 0.40 (34359738368 bytes) is free");
     engine_free(engine);
@@ -269,7 +275,7 @@ START_TEST(other_refusals_of_create)
 
     engine = new_engine();
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.5 60", &why, &id), REFUSED_BUSY,
-            "no device");
+            "No device is present.");
     engine_free(engine);
 }
 END_TEST
@@ -304,12 +310,15 @@ END_TEST
 
 START_TEST(resize)
 {
+    const struct engine_event *event;
+    uint64_t id;
+
     start(100);
-    uint64_t id = grant(engine, 0, &alice, 0, "0.3 60");
+    id = grant(engine, 0, &alice, 0, "0.3 60");
     grant(engine, 0, &bob, 0, "0.3 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
-    const struct engine_event *event = one_event(EVENT_RESIZED);
+    event = one_event(EVENT_RESIZED);
     ck_assert_uint_eq(event->before.shares[0].memory_bytes, 30);
     ck_assert_uint_eq(event->after.shares[0].memory_bytes, 70);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
@@ -327,10 +336,12 @@ START_TEST(resize)
 }
 END_TEST
 
-START_TEST(changes_of_the_end)
+START_TEST(another_end)
 {
+    uint64_t id;
+
     start(100);
-    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
+    id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, SECONDS(90)), 0);
     ck_assert_int_eq(one_event(EVENT_EXTENDED)->after.end_ns, SECONDS(90));
@@ -350,8 +361,8 @@ START_TEST(changes_of_the_end)
 }
 END_TEST
 
-/* Another partition starts at this one's end. So far only restoring can make that. */
-START_TEST(extending_needs_room)
+/* Another partition holds the time after this one, which only restoring can produce today. */
+START_TEST(extending_needs_the_room)
 {
     struct partition later = {.id = 50,
                               .uid = 5,
@@ -375,14 +386,14 @@ START_TEST(extending_needs_room)
             "where 0.59 (59 B) is free");
     refused(engine_set_end(engine, CALL(0, &admin, &why), later.id, SECONDS(100)), REFUSED_INVALID,
             "rm it");
-    /* a resize needs room only between start and end */
+    /* the time before its start does not count */
     ck_assert_int_eq(engine_resize(engine, CALL(0, &admin, &why), later.id, 100), 0);
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), id, 100), 0);
     engine_free(engine);
 }
 END_TEST
 
-/* So far only restoring makes a partition with several shares. */
+/* Only restoring can produce several shares so far. */
 START_TEST(a_partition_on_two_devices)
 {
     struct partition p = {.id = 1,
@@ -410,7 +421,7 @@ START_TEST(a_partition_on_two_devices)
     }
     engine_user_holds(engine, 1000, &count, &bytes);
     ck_assert(count == 1 && bytes == 50);
-    /* both devices need room */
+    /* each device must have the memory */
     refused(engine_resize(engine, CALL(0, &alice, &why), 1, 51), REFUSED_NO_SPACE, "gpu1");
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 50), 0);
     engine_events_free(engine_take_events(engine));
@@ -430,7 +441,7 @@ START_TEST(a_partition_on_two_devices)
 }
 END_TEST
 
-START_TEST(an_absent_or_smaller_device)
+START_TEST(a_device_that_is_gone_or_shrank)
 {
     struct partition p = {.id = 1,
                           .uid = 1000,
@@ -457,7 +468,7 @@ START_TEST(an_absent_or_smaller_device)
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 40), 0);
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), 1, SECONDS(50)), 0);
     engine_events_free(engine_take_events(engine));
-    /* gpu1 is overcommitted: 100 of 60 bytes */
+    /* gpu1 has 100 bytes promised but only 60 */
     ck_assert_uint_eq(engine_promised(engine, 1, 0), 100);
     ck_assert_uint_eq(engine_available(engine, 1, 0), 0);
     refused(ask(engine, 0, &alice, 1, "1B 60", &why, &id), REFUSED_NO_SPACE,
@@ -472,8 +483,10 @@ END_TEST
 
 START_TEST(rename_checks_labels)
 {
+    uint64_t id;
+
     start(100);
-    uint64_t id = grant(engine, 0, &alice, 0, "1 60 name=a");
+    id = grant(engine, 0, &alice, 0, "1 60 name=a");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, "run-7"), 0);
     ck_assert_str_eq(one_event(EVENT_RENAMED)->before.name, "a");
@@ -491,10 +504,11 @@ END_TEST
 
 START_TEST(hand_over)
 {
+    uint64_t id;
     uint32_t uid;
 
     start(100);
-    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
+    id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
             REFUSED_PERMISSION, "only administrators");
@@ -517,7 +531,7 @@ START_TEST(hand_over)
 }
 END_TEST
 
-/* -- permissions -------------------------------------------------------------- */
+/* -- who may do what ---------------------------------------------------------- */
 
 enum action { RELEASE, RESIZE, SET_END, RENAME, CHMOD, CHOWN, ACTIONS };
 
@@ -551,11 +565,11 @@ START_TEST(permission_matrix)
         {.uid = 500, .admin = true},          /* an administrator */
         {.uid = 0, .ns = 7},                  /* root of a container */
         {.uid = 0, .ns = 8},                  /* root of another */
-        {.uid = 0, .ns = 7, .by_mode = true}, /* root of the container, by mode bits */
+        {.uid = 0, .ns = 7, .by_mode = true}, /* let past by the kernel */
     };
     enum { OWNERS = 3 }; /* alice, root, root of the container */
     static const size_t owners[OWNERS] = {0, 3, 5};
-    /* for each owner and caller: the allowed actions, one letter each */
+    /* allowed actions for each owner and caller, one letter per action */
     static const char *const allowed[OWNERS][8] = {
         {"rseno-", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
         {"------", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
@@ -566,10 +580,11 @@ START_TEST(permission_matrix)
         for (size_t c = 0; c < 8; c++) {
             for (int action = 0; action < ACTIONS; action++) {
                 bool may = allowed[o][c][action] != '-';
+                uint64_t id;
                 int r;
 
                 start(100);
-                uint64_t id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
+                id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
                 engine_events_free(engine_take_events(engine));
                 ck_assert(engine_may_act(&callers[c], engine_find(engine, id)) ==
                           (allowed[o][c][0] == 'r'));
@@ -587,8 +602,10 @@ END_TEST
 
 START_TEST(released_or_revoked)
 {
+    uint64_t id;
+
     start(100);
-    uint64_t id = grant(engine, 0, &alice, 0, "0.1 60");
+    id = grant(engine, 0, &alice, 0, "0.1 60");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_release(engine, CALL(7, &alice, &why), id), 0);
     ck_assert_int_eq(one_event(EVENT_RELEASED)->after.end_ns, 7);
@@ -608,9 +625,10 @@ START_TEST(released_or_revoked)
 }
 END_TEST
 
-START_TEST(a_closed_file_ends_its_partitions)
+START_TEST(a_closed_file_ends_what_it_holds)
 {
     struct request request = parsed("10B 60 hold");
+    struct engine_event *events;
     uint64_t id;
 
     start(100);
@@ -625,7 +643,7 @@ START_TEST(a_closed_file_ends_its_partitions)
     ck_assert_int_eq(engine_close_hold(engine, 3, 77), 0);
     ck_assert_ptr_null(engine_take_events(engine));
     ck_assert_int_eq(engine_close_hold(engine, 3, 1), 0);
-    struct engine_event *events = engine_take_events(engine);
+    events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_int_eq(event->kind, EVENT_CLOSED);
         ck_assert_uint_eq(event->before.hold, 1);
@@ -657,7 +675,7 @@ START_TEST(policy_bounds_users)
     refused(ask(engine, 0, &alice, 0, "0.1 9", &why, &none), REFUSED_INVALID,
             "9s is too short; a partition must last at least 10s");
     refused(ask(engine, 0, &alice, 0, "0.1 61", &why, &none), REFUSED_INVALID,
-            "1m1s is too long; a partition may have at most 1m left");
+            "1m1s is too long; a partition can have at most 1m left");
     refused(ask(engine, 0, &alice, 0, "51B 60", &why, &none), REFUSED_INVALID,
             "at most 0.5 (50 B) is allowed");
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "51B 60", &why, &none), REFUSED_INVALID,
@@ -668,9 +686,9 @@ START_TEST(policy_bounds_users)
     refused(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 2), REFUSED_INVALID,
             "at most 1m left");
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 1), 0);
-    /* shortening is always allowed, even below min_duration */
+    /* shortening always works, even below min_duration */
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(2)), 0);
-    /* the policy does not bind administrators */
+    /* administrators are not bound by it */
     grant(engine, SECONDS(3), &admin, 0, "1 1");
     setting("config/max_duration", "");
     ck_assert_int_eq(engine_policy(engine)->max_duration_ns, INT64_MAX);
@@ -680,12 +698,13 @@ END_TEST
 
 START_TEST(settings)
 {
+    const struct engine_event *event;
     char longest[ENGINE_KEY_MAX + 1];
 
     start(100);
     ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "1h"), 0);
-    const struct engine_event *event = one_event(EVENT_SETTING);
+    event = one_event(EVENT_SETTING);
     ck_assert_str_eq(event->key, "config/max_duration");
     ck_assert_str_eq(event->value, "3600");
     ck_assert_str_eq(event->old_value, "");
@@ -725,7 +744,7 @@ END_TEST
 
 /* -- restoring -------------------------------------------------------------------- */
 
-START_TEST(restore_refuses_invalid_partitions)
+START_TEST(restore_refuses_what_cannot_be_true)
 {
     const struct partition good = {.id = 7,
                                    .uid = 1,
@@ -772,7 +791,7 @@ START_TEST(restore_refuses_invalid_partitions)
 }
 END_TEST
 
-START_TEST(queries_out_of_range)
+START_TEST(odd_questions)
 {
     struct engine_device huge = {UINT64_MAX, true};
     int64_t at_ns;
@@ -803,28 +822,28 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_partition_matches_its_request,
-        a_whole_device_can_be_granted,
-        a_partition_expires_at_its_end,
-        an_expired_partition_is_gone,
+        a_partition_is_what_was_asked_for,
+        the_whole_can_be_given_out,
+        a_life_ends_at_its_end,
+        past_its_end_nothing_can_be_done,
         expiry_is_in_order,
-        no_space_reports_when,
+        no_space_says_when,
         other_refusals_of_create,
         any_device_takes_the_freest,
         resize,
-        changes_of_the_end,
-        extending_needs_room,
+        another_end,
+        extending_needs_the_room,
         a_partition_on_two_devices,
-        an_absent_or_smaller_device,
+        a_device_that_is_gone_or_shrank,
         rename_checks_labels,
         hand_over,
         permission_matrix,
         released_or_revoked,
-        a_closed_file_ends_its_partitions,
+        a_closed_file_ends_what_it_holds,
         policy_bounds_users,
         settings,
-        restore_refuses_invalid_partitions,
-        queries_out_of_range,
+        restore_refuses_what_cannot_be_true,
+        odd_questions,
     };
 
     return check_run_tests("engine", NULL, NULL, tests, ARRAY_COUNT(tests));

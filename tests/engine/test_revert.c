@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* No operation is ever half done: not when an allocation fails, and not when it is reverted
- * because it could not be made durable. */
+/*
+ * Nothing is ever half done: when memory is short, and when a change is reverted because it could
+ * not be made durable.
+ */
 #include "common.h"
 
-/* The engine's allocations come here (--wrap). */
+/* The linker redirects the engine's calls here (--wrap). */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
-static int fail_at; /* the number of the next allocation to fail, from 1; 0: none */
+static int fail_at; /* which allocation from now fails, counting from 1; 0 none */
 
 void *__wrap_calloc(size_t count, size_t size)
 {
@@ -25,8 +27,8 @@ static const struct caller admin = {.uid = 0, .admin = true};
 static struct engine *engine;
 static struct refusal why;
 
-/* The state of the engine that queries can see, as text. */
-static char *snapshot(void)
+/* The answer of an engine to every query, as text. */
+static char *picture(void)
 {
     char *text = NULL;
     size_t size = 0;
@@ -52,9 +54,10 @@ static char *snapshot(void)
         fprintf(out, "p%llu\n", (unsigned long long)p->id);
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         char key[ENGINE_KEY_MAX];
+        const char *value;
 
         snprintf(key, sizeof(key), "config/%s", row->name);
-        const char *value = engine_setting(engine, key);
+        value = engine_setting(engine, key);
         fprintf(out, "%s %s\n", key, value ? value : "(unset)");
     }
     fprintf(out, "max %lld min %lld next %lld count %llu\n",
@@ -89,14 +92,14 @@ static int extend(void)
     return engine_set_end(engine, CALL(5, &alice, &why), 1, SECONDS(500));
 }
 
-static int set_ending(void)
+static int end_otherwise(void)
 {
     struct ending_change change = {true, true, true, 2, SECONDS(1), {SECONDS(60), 0}};
 
     return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
 
-/* Makes an event and the warning that it causes. */
+/* An event and the warning that it causes. */
 static int warn_at_once(void)
 {
     struct ending_change change = {.set_warn = true, .warn.ns = SECONDS(1000)};
@@ -180,11 +183,11 @@ static int restore_setting(void)
     return engine_restore_setting(engine, "config/retention", "77");
 }
 
-/* Those without events are last. */
+/* All operations except those that make no events. */
 static int (*const actions[])(void) = {
-    create,  create_warned, set_ending, warn_at_once, note,    release,
-    resize,  extend,        rename_it,  hand_over,    advance, close_hold,
-    set_new, set_again,     set_none,   add_one,      restore, restore_setting,
+    create,  create_warned, end_otherwise, warn_at_once, note,    release,
+    resize,  extend,        rename_it,     hand_over,    advance, close_hold,
+    set_new, set_again,     set_none,      add_one,      restore, restore_setting,
 };
 enum { CREATING = 2, ACTIONS = sizeof(actions) / sizeof(actions[0]), WITH_EVENTS = ACTIONS - 3 };
 
@@ -208,21 +211,21 @@ static void setup(void)
     engine_events_free(engine_take_events(engine));
 }
 
-START_TEST(failed_allocations_change_nothing)
+START_TEST(short_of_memory_nothing_changes)
 {
     for (size_t i = 0; i < ACTIONS; i++) {
         char *before, *after;
         int k = 1, r;
 
         setup();
-        before = snapshot();
+        before = picture();
         for (;; k++) {
             fail_at = k;
             r = actions[i]();
             if (fail_at > 0)
                 break;
             ck_assert_msg(r == -ENOMEM, "action %zu, allocation %d: %d", i, k, r);
-            after = snapshot();
+            after = picture();
             ck_assert_str_eq(before, after);
             free(after);
             ck_assert_ptr_null(engine_take_events(engine));
@@ -236,7 +239,7 @@ START_TEST(failed_allocations_change_nothing)
 }
 END_TEST
 
-START_TEST(engine_new_can_run_out_of_memory)
+START_TEST(no_engine_without_memory)
 {
     struct engine *none = (struct engine *)&why;
 
@@ -246,30 +249,33 @@ START_TEST(engine_new_can_run_out_of_memory)
 }
 END_TEST
 
-/* Reverts each pair of actions at once. */
+/* Revert every action, and every two in a row, at once. */
 START_TEST(revert_is_exact)
 {
     for (size_t i = 0; i < WITH_EVENTS; i++) {
         for (size_t j = 0; j < WITH_EVENTS; j++) {
+            struct engine_event *events;
             char *before, *after;
+            uint64_t id;
             bool same;
             int k = 1;
 
             setup();
-            before = snapshot();
+            before = picture();
             ck_assert_int_eq(actions[i](), 0);
             (void)actions[j]();
-            struct engine_event *events = engine_take_events(engine);
+            events = engine_take_events(engine);
             ck_assert_ptr_nonnull(events);
-            after = snapshot();
+            after = picture();
             ck_assert_str_ne(before, after);
             free(after);
             for (;; k++) {
-                char *middle = snapshot();
+                char *middle = picture();
+                int r;
 
                 fail_at = k;
-                int r = engine_revert(engine, events);
-                after = snapshot();
+                r = engine_revert(engine, events);
+                after = picture();
                 same = strcmp(middle, after) == 0;
                 free(middle);
                 if (fail_at > 0)
@@ -282,8 +288,8 @@ START_TEST(revert_is_exact)
             ck_assert_str_eq(before, after);
             ck_assert_ptr_null(engine_take_events(engine));
             engine_events_free(events);
-            /* ids are not reused */
-            uint64_t id = grant(engine, 5, &alice, 0, "1B 1");
+            /* ids and event numbers are not reused */
+            id = grant(engine, 5, &alice, 0, "1B 1");
             ck_assert_uint_eq(id, 8U + (i < CREATING) + (j < CREATING));
             free(before);
             free(after);
@@ -293,7 +299,7 @@ START_TEST(revert_is_exact)
 }
 END_TEST
 
-START_TEST(a_reverted_expiry_comes_again)
+START_TEST(what_is_past_its_end_expires_again)
 {
     struct engine_event *events, *again;
 
@@ -320,9 +326,11 @@ END_TEST
 
 START_TEST(events_of_another_engine_are_refused)
 {
+    struct engine_event *events;
+
     setup();
     ck_assert_int_eq(create(), 0);
-    struct engine_event *events = engine_take_events(engine);
+    events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     ck_assert_int_eq(engine_revert(engine, events), -EINVAL);
     engine_events_free(events);
@@ -333,8 +341,11 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        failed_allocations_change_nothing, engine_new_can_run_out_of_memory,     revert_is_exact,
-        a_reverted_expiry_comes_again,     events_of_another_engine_are_refused,
+        short_of_memory_nothing_changes,
+        no_engine_without_memory,
+        revert_is_exact,
+        what_is_past_its_end_expires_again,
+        events_of_another_engine_are_refused,
     };
 
     return check_run_tests("revert", NULL, NULL, tests, ARRAY_COUNT(tests));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compares the time line with a plain array of promises. Starts and ends are arbitrary: also
- * in the future and back to back, which the engine's operations do not make yet. */
+/*
+ * The timeline against a plain array of promises: any starts and ends, also future and back-to-back
+ * ones, which operations do not produce yet.
+ */
 #include "common.h"
 #include "core/engine/timeline.h"
 
@@ -53,7 +55,7 @@ static int64_t earliest(int64_t from_ns, int64_t duration_ns, int64_t limit)
     return TIMELINE_NEVER;
 }
 
-/* libcheck's macros write to a pipe each time, which is too slow for millions of checks. */
+/* Check's own macros write to a pipe each time; this runs a few million times. */
 #define SAME(a, b)                                                                                 \
     do {                                                                                           \
         if ((a) != (b))                                                                            \
@@ -139,7 +141,7 @@ START_TEST(back_to_back_is_flat)
 }
 END_TEST
 
-START_TEST(limits_of_time)
+START_TEST(the_ends_of_time)
 {
     timeline_init(&timeline);
     timeline_add(&timeline, &promises[0].start, &promises[0].end, 1, INT64_MIN, INT64_MAX, 5);
@@ -156,7 +158,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {random_promises, back_to_back_is_flat, limits_of_time};
+    const TTest *const tests[] = {random_promises, back_to_back_is_flat, the_ends_of_time};
 
     return check_run_tests("timeline", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Amounts and durations, parsed and printed. */
+/* Amounts, durations and their textual form. */
 #include "common.h"
 
 static char message[ENGINE_MESSAGE_MAX];
@@ -146,7 +146,7 @@ START_TEST(other_amounts_are_refused)
 }
 END_TEST
 
-START_TEST(a_bare_number_gets_a_suggestion)
+START_TEST(a_bare_number_is_asked_about)
 {
     struct amount got;
 
@@ -175,7 +175,7 @@ START_TEST(a_share_rounds_down)
 }
 END_TEST
 
-START_TEST(messages_are_not_cut_and_end_with_nul)
+START_TEST(a_message_is_never_cut_and_always_ends)
 {
     char text[600], small[8];
     struct amount got;
@@ -342,9 +342,9 @@ int main(void)
         shares_are_exact_decimals,
         sizes_are_binary,
         other_amounts_are_refused,
-        a_bare_number_gets_a_suggestion,
+        a_bare_number_is_asked_about,
         a_share_rounds_down,
-        messages_are_not_cut_and_end_with_nul,
+        a_message_is_never_cut_and_always_ends,
         durations,
         other_durations_are_refused,
         texts,

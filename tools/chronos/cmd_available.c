@@ -44,7 +44,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_available = {
+const struct command cmd_available = {
     .name = "available",
     .args = "[DEVICE]",
     .summary = "Show how much of a device a request could get.",

@@ -83,7 +83,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_create = {
+const struct command cmd_create = {
     .name = "create",
     .args = "DEVICE AMOUNT DURATION",
     .summary = "Request a part of a device for a time.",

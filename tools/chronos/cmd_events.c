@@ -145,7 +145,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return r < 0 ? failure_report(mount, "The events could not be read", r) : EXIT_DONE;
 }
 
-const struct command command_events = {
+const struct command cmd_events = {
     .name = "events",
     .args = "[ID]",
     .summary = "Show past events, and follow new ones.",

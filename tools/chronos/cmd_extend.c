@@ -52,7 +52,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_extend = {
+const struct command cmd_extend = {
     .name = "extend",
     .args = "ID DURATION",
     .summary = "Give a partition more time, or less.",

@@ -54,7 +54,7 @@ static int run(const struct chronos_mount *none, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_help = {
+const struct command cmd_help = {
     .name = "help",
     .args = "[COMMAND]",
     .summary = "Explain a command.",

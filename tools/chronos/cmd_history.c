@@ -85,7 +85,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_history = {
+const struct command cmd_history = {
     .name = "history",
     .args = "",
     .summary = "Show the partitions that have ended.",

@@ -194,7 +194,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return r;
 }
 
-const struct command command_list = {
+const struct command cmd_list = {
     .name = "list",
     .args = "",
     .summary = "Show the partitions.",

@@ -58,7 +58,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return worst;
 }
 
-const struct command command_release = {
+const struct command cmd_release = {
     .name = "release",
     .args = "ID...",
     .summary = "End partitions now.",

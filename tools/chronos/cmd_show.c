@@ -25,7 +25,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_show = {
+const struct command cmd_show = {
     .name = "show",
     .args = "ID",
     .summary = "Show one partition.",

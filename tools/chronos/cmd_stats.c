@@ -119,7 +119,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_stats = {
+const struct command cmd_stats = {
     .name = "stats",
     .args = "[DEVICE]",
     .summary = "Show the devices and their use.",
