@@ -51,10 +51,10 @@ bool procfs_stat_gone(const struct procfs_stat *stat);
 /* Read a process consistently: the record is of a single process. *ret_pidfd (NULL: not wanted) is
  * for the caller to close. Errors: -ESRCH no such process, or a zombie; -EINVAL `pid` is a kernel
  * thread or a thread that is not a process (see procfs_leader). */
-int procfs_look(int proc_fd, pid_t pid, struct procfs_process *ret_process, int *ret_pidfd);
-/* Like procfs_look, for a process seen before. -ESRCH if it is another process now, -EAGAIN if its
- * ids changed. */
-int procfs_look_again(int proc_fd, const struct procfs_process *process, int *ret_pidfd);
+int procfs_process_read(int proc_fd, pid_t pid, struct procfs_process *ret_process, int *ret_pidfd);
+/* Like procfs_process_read, for a process seen before. -ESRCH if it is another process now, -EAGAIN
+ * if its ids changed. */
+int procfs_process_reread(int proc_fd, const struct procfs_process *process, int *ret_pidfd);
 /* The pid of the process that thread `tid` belongs to, or -errno (-ESRCH: no such thread). */
 pid_t procfs_leader(int proc_fd, pid_t tid);
 int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids);

@@ -10,7 +10,7 @@
 
 #define NO_SPACE "Not enough available memory: "
 
-__extension__ typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 uint128;
 
 /* What one device can offer for a request. */
 struct offer {
@@ -44,7 +44,7 @@ struct text {
 static struct text share_words(uint64_t bytes, uint64_t total)
 {
     struct text out;
-    wide hundredths = total ? ((wide)bytes * 100 + total / 2) / total : 0;
+    uint128 hundredths = total ? ((uint128)bytes * 100 + total / 2) / total : 0;
 
     if (hundredths == 0 && bytes > 0)
         units_fraction_text(bytes, total, out.text, sizeof(out.text));
@@ -102,7 +102,7 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
                           uint64_t bytes)
 {
     uint64_t memory = memory_of(engine, device);
-    uint64_t limit = (uint64_t)((wide)memory * engine->policy.max_fraction_ppm / 1000000);
+    uint64_t limit = (uint64_t)((uint128)memory * engine->policy.max_fraction_ppm / 1000000);
     char fraction[24];
 
     /* Leave amounts above the whole device to the check for space. */
@@ -208,8 +208,8 @@ static int refuse_space(const struct engine *engine, const struct call *call,
 /* True if a larger share is free on the device of `a` than on that of `b`. */
 static bool freer(const struct engine *engine, const struct offer *a, const struct offer *b)
 {
-    return (wide)a->free * memory_of(engine, b->device) >
-           (wide)b->free * memory_of(engine, a->device);
+    return (uint128)a->free * memory_of(engine, b->device) >
+           (uint128)b->free * memory_of(engine, a->device);
 }
 
 /* No device has enough free memory: name the one with the most, and the one that is free first. */

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-__extension__ typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 uint128;
 
 #define DECIMALS_MAX   18
 #define DURATION_MAX_S (DURATION_MAX_NS / NS_PER_SECOND)
@@ -81,7 +81,7 @@ static int unit_shift(const char *text, size_t length)
 static int parse_size(const char *quoted, const struct decimal *number, int shift,
                       struct amount *ret_amount, char *message, size_t size)
 {
-    uint64_t part = (uint64_t)(((wide)number->digits << shift) / number->scale);
+    uint64_t part = (uint64_t)(((uint128)number->digits << shift) / number->scale);
 
     if (number->whole > (uint64_t)INT64_MAX >> shift || (number->whole << shift) + part > INT64_MAX)
         return message_refuse(REFUSED_INVALID, message, size,
@@ -160,7 +160,7 @@ uint64_t units_amount_bytes(const struct amount *amount, uint64_t total)
 {
     if (!amount->is_share)
         return amount->bytes;
-    return (uint64_t)((wide)amount->digits * total / amount->scale);
+    return (uint64_t)((uint128)amount->digits * total / amount->scale);
 }
 
 /* Seconds per unit of a duration; 0 for an unknown unit. */
@@ -246,7 +246,7 @@ int units_parse_grace(const char *text, size_t length, int64_t *ret_ns, char *me
 
 void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
-    wide millionths = total ? ((wide)bytes * 1000000 + total / 2) / total : 0;
+    uint128 millionths = total ? ((uint128)bytes * 1000000 + total / 2) / total : 0;
     char decimals[8];
     int last = 6;
 
@@ -262,12 +262,12 @@ void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size
 
 uint64_t units_fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale)
 {
-    return total ? (uint64_t)(((wide)bytes * scale + total - 1) / total) : 0;
+    return total ? (uint64_t)(((uint128)bytes * scale + total - 1) / total) : 0;
 }
 
 void units_percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
-    wide hundredths = total ? (wide)bytes * 10000 / total : 0;
+    uint128 hundredths = total ? (uint128)bytes * 10000 / total : 0;
 
     snprintf(text, size, "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
              (unsigned)(hundredths % 100));
@@ -281,7 +281,8 @@ void units_size_text(uint64_t bytes, char *text, size_t size)
 
     while (unit < 4 && bytes >> (10 * (unit + 1)) > 0)
         unit++;
-    hundredths = (uint64_t)(((wide)bytes * 100 + ((wide)1 << (10 * unit)) / 2) >> (10 * unit));
+    hundredths =
+        (uint64_t)(((uint128)bytes * 100 + ((uint128)1 << (10 * unit)) / 2) >> (10 * unit));
     if (hundredths % 100 == 0)
         snprintf(text, size, "%" PRIu64 " %s", hundredths / 100, units[unit]);
     else if (hundredths % 10 == 0)

@@ -17,7 +17,7 @@ static bool worth_a_copy(int r)
 
 static int open_state(struct sqlite_store *store, bool check, struct message *message)
 {
-    int r = sqlite_look(store->directory, message);
+    int r = sqlite_file_check(store->directory, message);
     if (!r)
         r = sqlite_create(store->directory, message);
     if (r < 0)

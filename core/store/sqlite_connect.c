@@ -50,7 +50,7 @@ int sqlite_check_pages(struct sqlite_store *store, struct message *message)
     return code;
 }
 
-/* Repeat the check of sqlite_look(): the log can hold a newer first page. */
+/* Repeat the check of sqlite_file_check(): the log can hold a newer first page. */
 static int check_format(struct sqlite_store *store, struct message *message)
 {
     int64_t application = 0, format = 0;

@@ -66,7 +66,7 @@ int sqlite_format(const char *path, int64_t format, struct message *message)
 }
 
 /* Check the first bytes (sqlite.org/fileformat2.html, section 1.3). */
-static int judge(const char *path, const unsigned char *header, struct message *message)
+static int check_header(const char *path, const unsigned char *header, struct message *message)
 {
     uint32_t application, format;
     memcpy(&format, header + 60, 4);
@@ -96,7 +96,7 @@ static int judge(const char *path, const unsigned char *header, struct message *
     return 1;
 }
 
-static int look_missing(const char *directory, int error, struct message *message)
+static int check_missing(const char *directory, int error, struct message *message)
 {
     char wal[PATH_MAX];
     struct stat st;
@@ -113,7 +113,7 @@ static int look_missing(const char *directory, int error, struct message *messag
                        strerror(error));
 }
 
-int sqlite_look(const char *directory, struct message *message)
+int sqlite_file_check(const char *directory, struct message *message)
 {
     char path[PATH_MAX];
     unsigned char header[100];
@@ -122,7 +122,7 @@ int sqlite_look(const char *directory, struct message *message)
     join(path, directory, STATE_FILE);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return look_missing(directory, errno, message);
+        return check_missing(directory, errno, message);
     ssize_t n = -1;
     int r = -EIO;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
@@ -134,7 +134,7 @@ int sqlite_look(const char *directory, struct message *message)
         return message_set(r, message, "%s cannot be read: %s.", path, strerror(-r));
     if (n < (ssize_t)sizeof(header))
         memset(header, 0, sizeof(header));
-    return judge(path, header, message);
+    return check_header(path, header, message);
 }
 
 static void remove_new(const char *directory)

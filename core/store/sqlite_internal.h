@@ -118,7 +118,7 @@ bool sqlite_rows_next(struct sqlite_row *row);
 /* Finish reading. Returns `code`, or -errno and a message if SQLite failed. */
 int sqlite_rows_end(struct sqlite_row *row, int code);
 /* 0, or -EBADMSG and a message if the row has an impossible value. */
-int sqlite_row_judge(struct sqlite_row *row);
+int sqlite_row_check(struct sqlite_row *row);
 int64_t sqlite_row_int(struct sqlite_row *row, int column, int64_t min, int64_t max);
 /* Read the key that orders the rows. A damaged tree can have one twice or misplaced, where it would
  * not be found again. */
@@ -168,7 +168,7 @@ int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *
 int sqlite_format(const char *path, int64_t format, struct message *message);
 /* Check the first bytes of the file; changes nothing. 1 valid, 0 no file, or -errno and a
  * message. */
-int sqlite_look(const char *directory, struct message *message);
+int sqlite_file_check(const char *directory, struct message *message);
 /* Create the empty tables. An SQLite code. */
 int sqlite_fill(sqlite3 *db);
 /* Create an empty state under another name and rename it. 0 or -errno and a message. */
@@ -189,7 +189,7 @@ void sqlite_wal_strike(struct sqlite_store *store);
 
 /* Configure a connection. An SQLite code. */
 int sqlite_configure(sqlite3 *db);
-/* Open the file, after sqlite_look(). */
+/* Open the file, after sqlite_file_check(). */
 int sqlite_connect(struct sqlite_store *store, struct message *message);
 /* Open a copy of the file, if the file itself cannot be written. */
 int sqlite_connect_copy(struct sqlite_store *store, struct message *message);

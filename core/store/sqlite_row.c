@@ -55,7 +55,7 @@ bool sqlite_rows_next(struct sqlite_row *row)
     return true;
 }
 
-int sqlite_row_judge(struct sqlite_row *row)
+int sqlite_row_check(struct sqlite_row *row)
 {
     if (!row->bad)
         return 0;

@@ -30,8 +30,8 @@ def exact(mount):
     book(fd, LIMIT - 10)
     book(other, 9)
     fails('ENOSPC', os.write, other, b'+2\n')
-    equal(mount.status(), f'2 bytes were asked for, but {LIMIT - 1} of the {LIMIT} bytes of {name} '
-          'are booked: 1 are left')
+    equal(mount.status(), f'Cannot charge 2 bytes: {LIMIT - 1} of the {LIMIT} bytes of {name} are '
+          'charged, 1 are left.')
     equal(booked(mount, name), LIMIT - 1, 'a refused booking books nothing')
     book(other, 1)
     for number in 1, LIMIT, 1 << 63, (1 << 64) - 1:
@@ -39,7 +39,7 @@ def exact(mount):
     equal(booked(mount, name), LIMIT, 'full')
     sizes(mount, name)
     fails('EINVAL', os.write, other, b'-11\n')
-    equal(mount.status(), '11 bytes cannot be given back: this open file has booked 10')
+    equal(mount.status(), 'Cannot release 11 bytes: this open file has charged 10.')
     book(other, -10)
     fails('EINVAL', os.write, other, b'-1\n')
     equal(booked(mount, name), LIMIT - 10)
@@ -72,7 +72,7 @@ def forms(mount):
            '-18446744073709551617')
     for text in bad:
         fails('EINVAL', os.write, fd, text.encode() + b'\n')
-    check('write +4096 to book' in mount.status(), mount.status())
+    check('write +4096 to charge' in mount.status(), mount.status())
     for data in b'+1', b'+1\n+1\n', b'+1\n\n', b'+1\0\n', b'\n+1\n', b'+' + b'0' * 600 + b'1\n':
         fails('EINVAL', os.write, fd, data)
     equal(booked(mount, name), 100, 'nothing of that was booked')
@@ -302,7 +302,7 @@ def group(mount):
 def ended(mount, name, fd):
     other = mount.ask(REQUEST)
     fails('ETIMEDOUT', os.write, fd, b'+1\n')
-    equal(mount.status(), f'{name} has ended: nothing more can be booked there')
+    equal(mount.status(), f'{name} has ended; no more memory can be charged to it.')
     fails('ETIMEDOUT', os.write, fd, b'+0\n')
     fails('ENODEV', os.pread, fd, 100, 0)
     fails('EINVAL', os.write, fd, b'-1001\n')

@@ -88,7 +88,7 @@ def main():
     mount.release_all()
     fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
     fails('EINVAL', os.write, fd, b'0.01 60\n0.01 60\n')
-    check(mount.status().startswith('One line a write'), mount.status())
+    check(mount.status().startswith('Write one line at a time'), mount.status())
     os.write(fd, b'0.01 60\n')
     fails('EINVAL', os.write, fd, b'bogus\n')
     equal(os.read(fd, 64), b'')

@@ -386,7 +386,7 @@ static int64_t any_duration(void)
     return rnd(4) ? ns : ns - 1 + (int64_t)rnd(3);
 }
 
-static struct ending_change any_ladder(void)
+static struct ending_change any_ending(void)
 {
     struct ending_change change = {
         .set_on_expiry = rnd(3) == 0, .set_grace = rnd(3) == 0, .set_warn = rnd(2)};
@@ -407,7 +407,7 @@ static struct request any_request(void)
     struct request request = {.duration_ns = any_duration()};
 
     if (rnd(2))
-        request.ending = any_ladder();
+        request.ending = any_ending();
     request.amount = (struct amount){.scale = 1, .bytes = 1 + rnd(rnd(2) ? 40 : 400)};
     if (rnd(2))
         request.amount =
@@ -499,17 +499,17 @@ static void op_set_end(void)
         agree(r, reference_set_end(&reference, now_ns, caller, id, end_ns));
 }
 
-static void op_ladder(void)
+static void op_ending(void)
 {
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
-    struct ending_change change = any_ladder();
+    struct ending_change change = any_ending();
     int r;
 
     maybe_fail();
     r = engine_set_ending(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &change);
     if (!was_short(r))
-        agree(r, reference_set_ladder(&reference, now_ns, caller, id, &change));
+        agree(r, reference_set_ending(&reference, now_ns, caller, id, &change));
 }
 
 /* About a live partition, one that ended, or none. */
@@ -661,7 +661,7 @@ static const struct {
     {"close_hold", op_close_hold, 2},
     {"set", op_set, 4},
     {"tick", op_tick, 12},
-    {"ladder", op_ladder, 8},
+    {"ending", op_ending, 8},
     {"note", op_note, 3},
     {"take", take_events, 3},
     {"commit", commit, 2},

@@ -222,7 +222,7 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
     return code;
 }
 
-static int choose_ladder(const struct reference *reference, const struct caller *caller,
+static int choose_ending(const struct reference *reference, const struct caller *caller,
                          const struct ending_change *change, struct partition *p)
 {
     if (change->set_on_expiry && change->on_expiry != p->on_expiry) {
@@ -274,7 +274,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
-    r = choose_ladder(reference, caller, &request->ending, &p);
+    r = choose_ending(reference, caller, &request->ending, &p);
     if (r)
         return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
@@ -392,7 +392,7 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
                        caller, after);
 }
 
-int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+int reference_set_ending(struct reference *reference, int64_t now_ns, const struct caller *caller,
                          uint64_t id, const struct ending_change *change)
 {
     struct partition *p, after;
@@ -401,7 +401,7 @@ int reference_set_ladder(struct reference *reference, int64_t now_ns, const stru
     if (r)
         return r;
     after = *p;
-    r = choose_ladder(reference, caller, change, &after);
+    r = choose_ending(reference, caller, change, &after);
     if (r || (after.on_expiry == p->on_expiry && after.grace_ns == p->grace_ns &&
               after.warn.ns == p->warn.ns && after.warn.signal == p->warn.signal))
         return r;

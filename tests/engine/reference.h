@@ -72,7 +72,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes);
 int reference_set_end(struct reference *reference, int64_t now_ns, const struct caller *caller,
                       uint64_t id, int64_t end_ns);
-int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+int reference_set_ending(struct reference *reference, int64_t now_ns, const struct caller *caller,
                          uint64_t id, const struct ending_change *change);
 void reference_note(struct reference *reference, int64_t now_ns, const struct partition *about,
                     uint32_t by_uid, const char *word, const char *details);

@@ -72,10 +72,10 @@ static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_s
     return engine_set_ending(engine, CALL(now_ns, &alice, &why), id, &change);
 }
 
-static void refused(int r, int code, const char *says)
+static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     no_event();
 }

@@ -17,10 +17,10 @@ static void start(uint64_t bytes)
 }
 
 /* Check that a call was refused with this code and these words, and changed nothing. */
-static void refused(int r, int code, const char *says)
+static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     ck_assert_ptr_null(engine_take_events(engine));
 }

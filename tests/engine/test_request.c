@@ -41,7 +41,7 @@ END_TEST
 START_TEST(other_requests_are_refused)
 {
     static const struct {
-        const char *text, *says;
+        const char *text, *words;
     } rows[] = {
         {"", "missing"},
         {"   ", "missing"},
@@ -114,7 +114,7 @@ START_TEST(other_requests_are_refused)
 
         ck_assert_msg(parse(rows[i].text, strlen(rows[i].text), &got) == REFUSED_INVALID,
                       "\"%s\" was accepted", rows[i].text);
-        ck_assert_msg(strstr(message, rows[i].says) && is_sentence(message), "\"%s\": %s",
+        ck_assert_msg(strstr(message, rows[i].words) && is_sentence(message), "\"%s\": %s",
                       rows[i].text, message);
         ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
         ck_assert_int_eq(got.duration_ns, 7);
@@ -288,7 +288,7 @@ END_TEST
 START_TEST(policy_refusals)
 {
     static const struct {
-        const char *name, *value, *says;
+        const char *name, *value, *words;
     } rows[] = {
         {"min_duration", "max", "\"max\" is not a duration"},
         {"min_duration", "0", "1 second"},
@@ -338,7 +338,7 @@ START_TEST(policy_refusals)
 
         ck_assert_msg(set(rows[i].name, rows[i].value) == REFUSED_INVALID, "%s=%s was accepted",
                       rows[i].name, rows[i].value);
-        ck_assert_msg(strstr(message, rows[i].says) && is_sentence(message), "%s=%s: %s",
+        ck_assert_msg(strstr(message, rows[i].words) && is_sentence(message), "%s=%s: %s",
                       rows[i].name, rows[i].value, message);
         ck_assert_mem_eq(&before, &policy, sizeof(policy));
     }

@@ -67,7 +67,7 @@ static void run_until(int64_t now_ns)
         terminate_step(&termination, next_ns);
 }
 
-START_TEST(test_nobody)
+START_TEST(test_empty)
 {
     struct partition p = ended(1, ON_EXPIRY_KILL, 0);
     ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
@@ -225,7 +225,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        test_nobody,     test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
+        test_empty,      test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
         test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks};
     return check_run_tests("terminate", setup, teardown, tests, ARRAY_COUNT(tests));
 }
