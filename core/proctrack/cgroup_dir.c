@@ -48,7 +48,7 @@ int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file,
     return (int)fd_read_text(cgroup->root_fd, full, text, size);
 }
 
-bool cgroup_message(const struct cgroup *cgroup, const char *path, const char *file,
+bool cgroup_flag(const struct cgroup *cgroup, const char *path, const char *file,
                     const char *word)
 {
     char text[256];
