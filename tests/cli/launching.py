@@ -327,7 +327,7 @@ class Strays(Case):
     def test_left_behind_for_long(self):
         pids, err = self.leave(grace=1500)
         self.assertEqual([pid for pid in pids if state(pid)], [])
-        self.assertEqual(err, "chronos: The program left processes behind; they are being ended.\n")
+        self.assertEqual(err, "chronos: The program left processes behind; ending them.\n")
 
     def test_left_behind_and_stays(self):
         pids, _ = self.leave(left="keep")

@@ -45,12 +45,12 @@ class Run(Case):
         result = self.inside("echo", "no")
         self.assertEqual((result.code, result.out), (125, ""))
         self.assertTrue(result.err.endswith(
-            "chronos: The environment of p1 could not be set: the shell failed.\n"), result)
+            "chronos: Cannot set the environment of p1: the shell failed.\n"), result)
 
     def test_no_procs(self):
         os.unlink(self.tree.at("gpu0/p1/procs"))
         self.refused(
-            125, f"The chronosfs on {self.tree.path} cannot put programs into partitions: "
+            125, f"The chronosfs on {self.tree.path} cannot run programs in partitions: "
             "it has no file procs.",
             "run", "--in", "p1", "echo", "no")
 
@@ -74,11 +74,11 @@ class Run(Case):
             (("--in", "p1", "--"), "run needs PROGRAM. Try: chronos help run"),
             (("--in", "p1", "0.5", "1h", "--", "true"), None),
             (("0.5", "1h", "--in", "p1", "--", "true"),
-             "With --in, AMOUNT and DURATION are left out. Try: chronos help run"),
+             "AMOUNT and DURATION cannot be used with --in. Try: chronos help run"),
             (("--in", "p1", "--gpu", "0", "true"),
-             "With --in, --gpu is left out. Try: chronos help run"),
+             "--gpu cannot be used with --in. Try: chronos help run"),
             (("--in", "p1", "--warn=3", "true"),
-             "With --in, --warn is left out. Try: chronos help run"),
+             "--warn cannot be used with --in. Try: chronos help run"),
             (("--bad", "0.5", "1h", "true"),
              "There is no option --bad of run. Try: chronos help run"),
             (("--in", "p9", "true"), "There is no partition p9."),
@@ -131,7 +131,7 @@ class Run(Case):
         end = f"rm -r {self.tree.at('gpu0/p1')}; exit 3"
         for history, sentence in (
             (ENDED.replace("how=released by=alice", "how=expired by=root"),
-             "The time of p1 was up."),
+             "p1 has expired."),
             (ENDED, "p1 was released by alice."),
             (ENDED.replace("p1 ", "p11 "), "p1 has ended."),
         ):

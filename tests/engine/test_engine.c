@@ -2,10 +2,8 @@
 /* The engine's operations one by one: their effects, and every refusal. */
 #include "fixture.h"
 
-START_TEST(a_partition_is_what_was_asked_for)
+START_TEST(a_partition_matches_its_request)
 {
-    const struct partition *p;
-    const struct engine_event *event;
     struct request request = parsed("0.5 3600 name=train hold");
     uint64_t id = 0;
 
@@ -13,7 +11,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_int_eq(engine_create(engine, ENGINE_CALL(500, 12345, &alice, &why),
                                    &(struct creation){&request, 0, 1000, 100, 9}, &id),
                      0);
-    p = engine_find(engine, id);
+    const struct partition *p = engine_find(engine, id);
     ck_assert_uint_eq(id, 1);
     ck_assert_uint_eq(p->id, 1);
     ck_assert_uint_eq(p->shares[0].device, 0);
@@ -34,7 +32,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_uint_eq(p->creator_uid, 1000);
     ck_assert_int_eq(p->creator_pid, 11);
     ck_assert_str_eq(p->name, "train");
-    event = one_event(EVENT_CREATED);
+    const struct engine_event *event = one_event(EVENT_CREATED);
     ck_assert_uint_eq(event->seq, 1);
     ck_assert_uint_eq(p->change_seq, 1);
     ck_assert_int_eq(event->at_ns, 500);
@@ -52,12 +50,11 @@ END_TEST
 static void fill(uint64_t memory, const char *const *asks, size_t count)
 {
     char text[64];
-    uint64_t left;
 
     start(memory);
     for (size_t i = 0; i < count; i++)
         grant(engine, 0, &alice, 0, asks[i]);
-    left = engine_available(engine, 0, 0);
+    uint64_t left = engine_available(engine, 0, 0);
     ck_assert_uint_lt(left, count);
     engine_events_free(engine_take_events(engine));
     snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left + 1);
@@ -71,7 +68,7 @@ static void fill(uint64_t memory, const char *const *asks, size_t count)
     engine_free(engine);
 }
 
-START_TEST(the_whole_can_be_given_out)
+START_TEST(a_whole_device_can_be_granted)
 {
     static const uint64_t sizes[] = {80 * GIB, 150754820096, 10737418240, 10000000019, 1000003};
     const char *sevenths[7], *tenths[10], *twentieths[20],
@@ -91,13 +88,10 @@ START_TEST(the_whole_can_be_given_out)
 }
 END_TEST
 
-START_TEST(a_life_ends_at_its_end)
+START_TEST(a_partition_expires_at_its_end)
 {
-    const struct engine_event *event;
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 10");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 10");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(10));
     ck_assert_int_eq(engine_advance(engine, SECONDS(10) - 1), 0);
@@ -107,7 +101,7 @@ START_TEST(a_life_ends_at_its_end)
     ck_assert_uint_eq(engine_available(engine, 0, SECONDS(10)), 100);
     ck_assert_int_eq(engine_advance(engine, SECONDS(12)), 0);
     ck_assert_ptr_null(engine_find(engine, id));
-    event = one_event(EVENT_EXPIRED);
+    const struct engine_event *event = one_event(EVENT_EXPIRED);
     ck_assert_int_eq(event->at_ns, SECONDS(10));
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.id, id);
@@ -120,7 +114,7 @@ START_TEST(a_life_ends_at_its_end)
 END_TEST
 
 /* A partition is over at its end, even before engine_advance. */
-START_TEST(past_its_end_nothing_can_be_done)
+START_TEST(an_expired_partition_is_gone)
 {
     uint64_t id, other;
 
@@ -147,7 +141,6 @@ END_TEST
 
 START_TEST(expiry_is_in_order)
 {
-    struct engine_event *events;
     static const uint64_t order[] = {3, 1, 4, 2};
     size_t i = 0;
 
@@ -158,7 +151,7 @@ START_TEST(expiry_is_in_order)
     grant(engine, 0, &alice, 0, "0.1 10");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_uint_eq(event->before.id, order[i++]);
         ck_assert_uint_eq(event->seq, 4 + i);
@@ -169,7 +162,7 @@ START_TEST(expiry_is_in_order)
 }
 END_TEST
 
-START_TEST(no_space_says_when)
+START_TEST(no_space_reports_when)
 {
     uint64_t id;
 
@@ -274,15 +267,12 @@ END_TEST
 
 START_TEST(resize)
 {
-    const struct engine_event *event;
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "0.3 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "0.3 60");
     grant(engine, 0, &bob, 0, "0.3 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
-    event = one_event(EVENT_RESIZED);
+    const struct engine_event *event = one_event(EVENT_RESIZED);
     ck_assert_uint_eq(event->before.shares[0].memory_bytes, 30);
     ck_assert_uint_eq(event->after.shares[0].memory_bytes, 70);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
@@ -300,12 +290,10 @@ START_TEST(resize)
 }
 END_TEST
 
-START_TEST(another_end)
+START_TEST(changes_of_the_end)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, SECONDS(90)), 0);
     ck_assert_int_eq(one_event(EVENT_EXTENDED)->after.end_ns, SECONDS(90));
@@ -326,7 +314,7 @@ START_TEST(another_end)
 END_TEST
 
 /* Another partition holds the time after this one, which only restoring can produce today. */
-START_TEST(extending_needs_the_room)
+START_TEST(extending_needs_room)
 {
     struct partition later = {.id = 50,
                               .uid = 5,
@@ -405,7 +393,7 @@ START_TEST(a_partition_on_two_devices)
 }
 END_TEST
 
-START_TEST(a_device_that_is_gone_or_shrank)
+START_TEST(an_absent_or_smaller_device)
 {
     struct partition p = {.id = 1,
                           .uid = 1000,
@@ -447,10 +435,8 @@ END_TEST
 
 START_TEST(rename_checks_labels)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60 name=a");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60 name=a");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, "run-7"), 0);
     ck_assert_str_eq(one_event(EVENT_RENAMED)->before.name, "a");
@@ -468,11 +454,10 @@ END_TEST
 
 START_TEST(hand_over)
 {
-    uint64_t id;
     uint32_t uid;
 
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
             REFUSED_PERMISSION, "only administrators");
@@ -497,7 +482,7 @@ END_TEST
 
 /* -- restoring -------------------------------------------------------------------- */
 
-START_TEST(restore_refuses_what_cannot_be_true)
+START_TEST(restore_refuses_invalid_partitions)
 {
     const struct partition good = {.id = 7,
                                    .uid = 1,
@@ -544,7 +529,7 @@ START_TEST(restore_refuses_what_cannot_be_true)
 }
 END_TEST
 
-START_TEST(odd_questions)
+START_TEST(queries_out_of_range)
 {
     struct engine_device huge = {UINT64_MAX, true};
     int64_t at_ns;
@@ -575,23 +560,23 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_partition_is_what_was_asked_for,
-        the_whole_can_be_given_out,
-        a_life_ends_at_its_end,
-        past_its_end_nothing_can_be_done,
+        a_partition_matches_its_request,
+        a_whole_device_can_be_granted,
+        a_partition_expires_at_its_end,
+        an_expired_partition_is_gone,
         expiry_is_in_order,
-        no_space_says_when,
+        no_space_reports_when,
         other_refusals_of_create,
         any_device_takes_the_freest,
         resize,
-        another_end,
-        extending_needs_the_room,
+        changes_of_the_end,
+        extending_needs_room,
         a_partition_on_two_devices,
-        a_device_that_is_gone_or_shrank,
+        an_absent_or_smaller_device,
         rename_checks_labels,
         hand_over,
-        restore_refuses_what_cannot_be_true,
-        odd_questions,
+        restore_refuses_invalid_partitions,
+        queries_out_of_range,
     };
 
     return check_run_tests("engine", NULL, NULL, tests, ARRAY_COUNT(tests));

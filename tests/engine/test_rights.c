@@ -51,11 +51,10 @@ START_TEST(permission_matrix)
         for (size_t c = 0; c < 8; c++) {
             for (int action = 0; action < ACTIONS; action++) {
                 bool may = allowed[o][c][action] != '-';
-                uint64_t id;
                 int r;
 
                 start(100);
-                id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
+                uint64_t id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
                 engine_events_free(engine_take_events(engine));
                 ck_assert(engine_may_act(&callers[c], engine_find(engine, id)) ==
                           (allowed[o][c][0] == 'r'));
@@ -73,10 +72,8 @@ END_TEST
 
 START_TEST(released_or_revoked)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "0.1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "0.1 60");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_release(engine, CALL(7, &alice, &why), id), 0);
     ck_assert_int_eq(one_event(EVENT_RELEASED)->after.end_ns, 7);
@@ -99,7 +96,6 @@ END_TEST
 START_TEST(a_closed_file_ends_what_it_holds)
 {
     struct request request = parsed("10B 60 hold");
-    struct engine_event *events;
     uint64_t id;
 
     start(100);
@@ -114,7 +110,7 @@ START_TEST(a_closed_file_ends_what_it_holds)
     ck_assert_int_eq(engine_close_hold(engine, 3, 77), 0);
     ck_assert_ptr_null(engine_take_events(engine));
     ck_assert_int_eq(engine_close_hold(engine, 3, 1), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_int_eq(event->kind, EVENT_CLOSED);
         ck_assert_uint_eq(event->before.hold, 1);
@@ -169,13 +165,12 @@ END_TEST
 
 START_TEST(settings)
 {
-    const struct engine_event *event;
     char longest[ENGINE_KEY_MAX + 1];
 
     start(100);
     ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "1h"), 0);
-    event = one_event(EVENT_SETTING);
+    const struct engine_event *event = one_event(EVENT_SETTING);
     ck_assert_str_eq(event->key, "config/max_duration");
     ck_assert_str_eq(event->value, "3600");
     ck_assert_str_eq(event->old_value, "");
