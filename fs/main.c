@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronosfs: mounts the tree. Map of the modules:
+ * chronosfs: mounts the tree. fs/daemon has the parts that run at the start, and the supervisor;
+ * fs/fuse/worker.c serves the tree in a process of its own.
  *
- *   main.c          the order of things at the start
- *   options.c       what can be said on the command line; help and man page
- *   state.c         the state directory and its lock
- *   restore_devacl.c  puts device nodes back that a dead daemon closed
- *   mount.c         mounting and unmounting
- *   daemon.c        leaving the terminal, telling when it is ready
- *   supervisor.c    holds the mount, starts a worker whenever there is none
- *   worker.c        serves the tree (a process of its own); server.h goes on from there
- *
- * The same program is all of them: with --worker, which only the supervisor says, it
- * is a worker; with --driver, which only the daemon says, it asks the drivers of devices
- * (core/gpu/driver.h).
+ * One program does it all: with --worker, which only the supervisor passes, it is a worker; with
+ * --driver, which only the daemon passes, it calls the drivers of devices (core/gpu/driver.h).
  */
 #include "core/base/array.h"
 #include "core/base/clock.h"
@@ -56,7 +47,7 @@ static int run_worker(const char *numbers)
     if (sscanf(numbers, "%d,%d,%d,%d,%d,%d,%d%n", &fds.fuse, &fds.shared, &fds.handles, &fds.ledger,
                &fds.ready, &lock_fd, &syslog, &used) != 7 ||
         numbers[used] != '\0') {
-        fprintf(stderr, "chronosfs: --worker is for the supervisor alone\n");
+        fprintf(stderr, "chronosfs: --worker is internal; only the supervisor uses it.\n");
         return EXIT_USAGE;
     }
     const int kept[] = {fds.fuse, fds.shared, fds.handles, fds.ledger, fds.ready, lock_fd};
@@ -64,9 +55,9 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
-    prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, it is named after that */
-    /* At once: threads of the worker may be waiting for something that exit
-     * handlers would wait for, too. */
+    prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
+    /* Do not run exit handlers: they could wait for something that threads of the worker wait
+     * for. */
     _exit(worker_run(&fds));
 }
 
@@ -76,24 +67,24 @@ static int run_driver(const char *fd_text)
 {
     int status = driver_process(fd_text, gpu_vendors);
     if (status == EXIT_USAGE)
-        fprintf(stderr, "chronosfs: --driver is for the daemon alone\n");
-    _exit(status); /* at once: a driver may have handlers that hang */
+        fprintf(stderr, "chronosfs: --driver is internal; only the daemon uses it.\n");
+    _exit(status); /* without exit handlers: those of a driver may hang */
 }
 
-/* -- the start ---------------------------------------------------------------- */
+/* -- starting ----------------------------------------------------------------- */
 
-/* What is made on the way to a mount. */
+/* State collected on the way to a mount. */
 struct start {
     struct options options;
     char program_path[PATH_MAX];
-    int daemon_fd; /* who waits for us; -1 in the foreground */
+    int daemon_fd; /* notifies the waiting process; -1 in the foreground */
     struct mount mount;
     struct shared *shared;
     struct supervisor supervisor;
     struct message message;
 };
 
-/* While the working directory is still the caller's. */
+/* Call it while the working directory is still the caller's. */
 static int make_absolute(char *path, size_t size)
 {
     char below[PATH_MAX];
@@ -110,21 +101,21 @@ static int make_absolute(char *path, size_t size)
     return 0;
 }
 
-/* Opens the program that runs, and finds where a newer one would be. */
+/* Open the running program, and find the path of a newer one. */
 static int find_program(struct start *start)
 {
     ssize_t length = readlink("/proc/self/exe", start->program_path, PATH_MAX - 1);
     start->supervisor.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (length < 0 || start->supervisor.program_fd < 0)
-        return message_set(-ENOENT, &start->message, "cannot look at /proc/self/exe: %s",
+        return message_set(-ENOENT, &start->message, "Cannot read /proc/self/exe: %s.",
                            strerror(errno));
     start->program_path[length] = '\0';
     start->supervisor.program_path = start->program_path;
     return 0;
 }
 
-/* The layer that keeps OpenCL programs within their partition: where this program
- * was built with it, else where it is installed. */
+/* Find the layer that keeps OpenCL programs within their partition: in the build directory if the
+ * program runs there, otherwise where it is installed. */
 static void find_layer(const struct start *start)
 {
     static const char name[] = "libchronos-opencl.so";
@@ -136,15 +127,15 @@ static void find_layer(const struct start *start)
     snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/opencl/%s", name);
     if (!realpath(path, layer))
         snprintf(layer, PATH_MAX, "%s/%s", CHRONOS_LIBRARIES, name);
-    bool colon = strchr(layer, ':'); /* the variable is a list with colons */
+    bool colon = strchr(layer, ':'); /* OPENCL_LAYERS is a list separated by colons */
     if (colon)
-        log_say("%s cannot be named in OPENCL_LAYERS, because of the colon", layer);
+        log_say("Cannot use %s in OPENCL_LAYERS: its path has a colon.", layer);
     if (colon || access(layer, R_OK) != 0)
         layer[0] = '\0';
 }
 
-/* Leaves whatever belongs to the caller: descriptors and the working directory
- * may lie on the mount that is to come, or keep others from being unmounted. */
+/* Let go of the caller's descriptors and working directory: they could be on the new mount, or keep
+ * other filesystems busy. */
 static int leave_caller(struct start *start)
 {
     int r = make_absolute(start->options.mount_point, PATH_MAX);
@@ -152,12 +143,12 @@ static int leave_caller(struct start *start)
         r = make_absolute(start->options.state_dir, PATH_MAX);
     if (r)
         return message_set(r, &start->message,
-                           "cannot tell the working directory (%s): name absolute paths",
+                           "Cannot find the working directory (%s); use absolute paths.",
                            strerror(-r));
     syscall(SYS_close_range, 3u, ~0u, 0);
     umask(077);
     for (int i = 1; i < NSIG; i++) {
-        if (i != SIGHUP)                                 /* nohup(1) is heeded */
+        if (i != SIGHUP)                                 /* respect nohup(1) */
             signal(i, i == SIGPIPE ? SIG_IGN : SIG_DFL); /* workers inherit it */
     }
     return chdir("/") == 0 ? 0 : -errno;
@@ -168,7 +159,7 @@ static const struct store_kind *find_store(const char *name)
     return strcmp(name, store_memory.name) == 0 ? &store_memory : &store_sqlite;
 }
 
-/* Locks the state and looks whether it can be used. */
+/* Lock the state and check that it is usable. */
 static int check_state(struct start *start)
 {
     struct store *store;
@@ -184,8 +175,8 @@ static int check_state(struct start *start)
     return r;
 }
 
-/* A list of devices that cannot be made up is a mistake of the caller: no log line beside
- * the message. */
+/* An invalid list of simulated devices is the caller's mistake: make it the message, without
+ * another log line. */
 static void take_note(void *context, const char *note)
 {
     struct start *start = context;
@@ -205,11 +196,10 @@ static int find_devices(struct start *start)
         return 0;
     if (start->message.text[0])
         return r ? r : -ENODEV;
-    return message_set(
-        r ? r : -ENODEV, &start->message,
-        "there is no device to share. Look at clinfo: it needs the OpenCL driver of the "
-        "device's vendor, or the package pocl-opencl-icd to use the CPU. To try chronosfs "
-        "without one: --simulate 4x80G");
+    return message_set(r ? r : -ENODEV, &start->message,
+                       "No device to share. Check clinfo: it needs the OpenCL driver of the "
+                       "device's vendor, or the package pocl-opencl-icd to use the CPU. To try "
+                       "chronosfs without a device: --simulate 4x80G.");
 }
 
 static int make_memory(const char *name, size_t size)
@@ -235,7 +225,8 @@ static int make_shared(struct start *start)
             ? MAP_FAILED
             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
     if (map == MAP_FAILED)
-        return message_set(-ENOMEM, &start->message, "cannot get memory: %s", strerror(errno));
+        return message_set(-ENOMEM, &start->message, "Cannot create shared memory: %s.",
+                           strerror(errno));
     start->shared = map;
     start->shared->version = SHARED_VERSION;
     start->shared->size = (uint32_t)size;
@@ -279,8 +270,8 @@ static int mount_tree(struct start *start)
     return r;
 }
 
-/* The tree can be used: whoever waits for that is told. */
-static int tell_ready(void *context)
+/* The tree is usable: notify the waiting process and systemd. */
+static int notify_ready(void *context)
 {
     struct start *start = context;
     char lines[64];
@@ -289,11 +280,11 @@ static int tell_ready(void *context)
         return -EPIPE;
     snprintf(lines, sizeof(lines), "READY=1\nMAINPID=%d", getpid());
     detach_notify(lines);
-    unsetenv("NOTIFY_SOCKET"); /* said once; not for later workers */
+    unsetenv("NOTIFY_SOCKET"); /* later workers must not notify again */
     return 0;
 }
 
-/* Whoever asks for cgroups and cannot have them is told now, not when time is up. */
+/* If the user wants cgroups and they cannot be used, fail now, not when a partition expires. */
 static int check_proctrack(struct start *start)
 {
     const struct proctrack_options options = {.instance = "0000000000000000",
@@ -305,9 +296,9 @@ static int check_proctrack(struct start *start)
         return 0;
     int r = proctrack_open(&options, &proctrack, &why);
     if (r)
-        return message_set(
-            r, &start->message,
-            "no cgroups can be used: %s. Say --process-tracking auto to go on without", why.text);
+        return message_set(r, &start->message,
+                           "Cannot use cgroups. %s Use --process-tracking auto to run without.",
+                           why.text);
     proctrack_close(proctrack);
     return 0;
 }
@@ -338,19 +329,19 @@ static int prepare_and_run(struct start *start)
         return EXIT_FAILURE;
     }
     supervisor->mount = &start->mount;
-    supervisor->ready = tell_ready;
+    supervisor->ready = notify_ready;
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
     r = supervisor_run(supervisor);
-    /* Whoever ends it on purpose wants the machine as it was; after a failure the
-     * next daemon, or --restore-device-access, finds what is closed. */
+    /* After a clean end restore the device nodes; after a failure leave them restricted for the
+     * next daemon or --restore-device-access. */
     if (!r && restore_devacl_at(start->shared->state_dir, &start->message) != 0)
         log_say("%s", start->message.text);
     return r;
 }
 
-/* Descriptors 0, 1 and 2 are somebody's or /dev/null: else what is opened next gets
- * their numbers, and words for stderr go into it. */
+/* Make sure that descriptors 0, 1 and 2 are open: otherwise the next opened file gets one of them,
+ * and output for stderr goes into it. */
 static void open_standard(void)
 {
     int fd;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate as a whole; see devacl.h. Here is the order of things, which is what makes
- * it safe to die at any moment: a node is saved durably before it is closed, and
- * forgotten only after it is as it was.
+ * Device access control as a whole; see devacl.h. The order of steps makes it safe to die at any
+ * moment: a node is saved durably before it is restricted, and forgotten only after it is restored.
  */
 #include "internal.h"
 
@@ -28,7 +27,7 @@ size_t devacl_count(const struct devacl *devacl)
     return devacl->count;
 }
 
-/* -- making and freeing ------------------------------------------------------------ */
+/* -- construction ------------------------------------------------------------------- */
 
 int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
                struct message *message)
@@ -38,15 +37,17 @@ int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
 
     message->text[0] = '\0';
     if (!devacl)
-        return node_say(-ENOMEM, message, "there is no memory for the gate");
+        return node_message(-ENOMEM, message,
+                            "Out of memory: cannot control access to device nodes.");
     devacl->options = *options;
     devacl->options.state_dir = strdup(options->state_dir);
     devacl->directory_fd = open(options->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (devacl->directory_fd < 0)
-        r = node_say(-errno, message, "cannot open %s: %s", options->state_dir, strerror(errno));
+        r = node_message(-errno, message, "Cannot open %s: %s.", options->state_dir,
+                         strerror(errno));
     else if (!devacl->options.state_dir)
-        r = node_say(-ENOMEM, message, "there is no memory for the gate");
-    if (boot_id_read(devacl->boot)) /* then every boot is taken for the same */
+        r = node_message(-ENOMEM, message, "Out of memory: cannot control access to device nodes.");
+    if (boot_id_read(devacl->boot)) /* without a boot id, all boots look the same */
         strcpy(devacl->boot, "unknown");
     if (!r)
         r = saved_load(devacl, message);
@@ -71,27 +72,27 @@ struct devacl *devacl_free(struct devacl *devacl)
     return NULL;
 }
 
-/* -- putting back ------------------------------------------------------------------ */
+/* -- restoring --------------------------------------------------------------------- */
 
-/* Gives one node what it had; 0 also when the node is gone or another is there. */
-static int put_back(const struct devacl *devacl, const struct entry *entry, struct message *message)
+/* Restore one node. Returns 0 also if the node is gone or was replaced. */
+static int restore(const struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;
-    struct look now;
+    struct node_state now;
     int fd = node_open(entry->path);
     int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
 
     if (!r) {
         if (node_is(fd, &identity, &entry->identity))
-            r = node_put_back(devacl, fd, &now, &entry->before);
+            r = node_restore(devacl, fd, &now, &entry->before);
         free(now.acl.data);
     }
     fd_close(fd);
     if (!r || r == -ENOENT || r == -ENOTDIR)
         return 0;
-    if (r == -EOPNOTSUPP) /* a filesystem without ACLs is not where the node was */
+    if (r == -EOPNOTSUPP) /* without ACLs it is another filesystem */
         return 0;
-    return node_say(r, message, "cannot put %s back as it was: %s", entry->path, strerror(-r));
+    return node_message(r, message, "Cannot restore %s: %s.", entry->path, strerror(-r));
 }
 
 int devacl_release(struct devacl *devacl, struct message *message)
@@ -102,7 +103,7 @@ int devacl_release(struct devacl *devacl, struct message *message)
     if (devacl->count == 0 && !devacl->damaged)
         return 0;
     for (size_t i = devacl->count; i-- > 0;) {
-        int r = put_back(devacl, &devacl->entries[i], message);
+        int r = restore(devacl, &devacl->entries[i], message);
         if (!r)
             saved_remove(devacl, i);
         else if (first == 0)
@@ -119,7 +120,7 @@ struct work {
     struct devacl *devacl;
     const struct devacl_node *nodes;
     size_t count;
-    bool changed; /* the list is not as the file */
+    bool changed; /* the list differs from the file */
     int first;    /* the first error */
     struct message *message;
 };
@@ -137,15 +138,15 @@ static int check_node(const struct devacl_node *node, struct message *message)
     for (size_t i = 0; i < length; i++)
         good = good && (unsigned char)node->path[i] >= ' ';
     if (!good)
-        return node_say(-EINVAL, message,
-                        "\"%.64s\" cannot be the path of a device node: it is absolute, shorter "
-                        "than %d bytes and without control characters",
-                        node->path, DEVACL_PATH_MAX);
+        return node_message(-EINVAL, message,
+                            "\"%.64s\" is not the path of a device node; use an absolute path "
+                            "shorter than %d bytes, without control characters.",
+                            node->path, DEVACL_PATH_MAX);
     for (size_t i = 0; i < node->uid_count + node->gid_count; i++) {
         bool is_uid = i < node->uid_count;
         if ((is_uid ? node->uids[i] : node->gids[i - node->uid_count]) == UINT32_MAX)
-            return node_say(-EINVAL, message, "4294967295 is no %s: %s stays as it is",
-                            is_uid ? "user" : "group", node->path);
+            return node_message(-EINVAL, message, "4294967295 is not a %s id; %s is unchanged.",
+                                is_uid ? "user" : "group", node->path);
     }
     return 0;
 }
@@ -159,13 +160,13 @@ static bool is_wanted(const struct work *work, const char *path)
     return false;
 }
 
-static void leave(struct work *work)
+static void unmanage(struct work *work)
 {
     struct devacl *devacl = work->devacl;
     for (size_t i = devacl->count; i-- > 0;) {
         if (is_wanted(work, devacl->entries[i].path))
             continue;
-        int r = put_back(devacl, &devacl->entries[i], work->message);
+        int r = restore(devacl, &devacl->entries[i], work->message);
         if (!r) {
             saved_remove(devacl, i);
             work->changed = true;
@@ -181,63 +182,62 @@ static void forget(struct work *work, struct entry *entry)
     work->changed = true;
 }
 
-static int say_node(const struct work *work, const char *path, int r)
+static int report(const struct work *work, const char *path, int r)
 {
     struct message *message = work->message;
 
     switch (r) {
     case -EPERM:
     case -EACCES:
-        return node_say(-EPERM, message,
-                        "the gate may not change who can open %s: run chronosfs as root (it needs "
-                        "CAP_CHOWN and CAP_FOWNER), or write open to config/device_access",
-                        path);
+        return node_message(-EPERM, message,
+                            "Cannot change the permissions of %s: run chronosfs as root (it needs "
+                            "CAP_CHOWN and CAP_FOWNER), or write open to config/device_access.",
+                            path);
     case -EOPNOTSUPP:
-        return node_say(r, message,
-                        "the gate cannot close %s: its filesystem has no access control lists "
-                        "(ACLs); write open to config/device_access, or use a devtmpfs",
-                        path);
+        return node_message(r, message,
+                            "Cannot restrict %s: its filesystem does not support access control "
+                            "lists (ACLs); write open to config/device_access, or use a devtmpfs.",
+                            path);
     case -E2BIG:
-        return node_say(r, message,
-                        "%s has more holders than the %d that an access control list has room for: "
-                        "it stays as it is",
-                        path, DEVACL_HOLDERS_MAX);
+        return node_message(
+            r, message,
+            "%s has more holders than fit in an access control list (%d); it is unchanged.", path,
+            DEVACL_HOLDERS_MAX);
     default:
-        return node_say(r, message, "the gate cannot close %s: %s", path, strerror(-r));
+        return node_message(r, message, "Cannot restrict %s: %s.", path, strerror(-r));
     }
 }
 
-/* Puts a node into the list that is not there, or is there as another one. Takes
- * look->acl. */
-static int enter_opened(struct work *work, const char *path, int fd,
-                        const struct identity *identity, struct look *look)
+/* Add a node to the list unless the same node is in it. Takes ownership of state->acl. */
+static int manage_opened(struct work *work, const char *path, int fd,
+                         const struct identity *identity, struct node_state *state)
 {
     struct devacl *devacl = work->devacl;
     struct entry *entry = find(devacl, path);
 
     if (entry && node_is(fd, identity, &entry->identity)) {
-        free(look->acl.data);
+        free(state->acl.data);
         return 0;
     }
     if (entry)
         forget(work, entry);
     entry = saved_add(devacl);
     if (!entry) {
-        free(look->acl.data);
-        return say_node(work, path, -ENOMEM);
+        free(state->acl.data);
+        return report(work, path, -ENOMEM);
     }
     strcpy(entry->path, path);
     entry->identity = *identity;
-    entry->before = *look;
+    entry->before = *state;
     entry->fresh = true;
     work->changed = true;
     return 0;
 }
 
-static void enter(struct work *work, const struct devacl_node *node)
+static void manage(struct work *work, const struct devacl_node *node)
 {
     struct identity identity;
-    struct look look;
+    struct node_state state;
     int r = check_node(node, work->message);
     int fd = !r ? node_open(node->path) : r;
 
@@ -248,36 +248,36 @@ static void enter(struct work *work, const struct devacl_node *node)
         return;
     }
     if (!r)
-        r = fd >= 0 ? 0 : say_node(work, node->path, fd);
+        r = fd >= 0 ? 0 : report(work, node->path, fd);
     if (!r)
         r = node_check_kind(work->devacl, fd, node->path, work->message);
     if (!r) {
-        r = node_read(work->devacl, fd, &identity, &look);
+        r = node_read(work->devacl, fd, &identity, &state);
         if (r)
-            say_node(work, node->path, r);
+            report(work, node->path, r);
     }
     if (!r)
-        r = enter_opened(work, node->path, fd, &identity, &look);
+        r = manage_opened(work, node->path, fd, &identity, &state);
     if (r)
         fail(work, r);
     fd_close(fd);
 }
 
-/* Gives a node in the list the entries that are wanted. */
-static int close_node(struct work *work, const struct devacl_node *node, struct entry *entry)
+/* Set the ACL of a node in the list. */
+static int restrict_node(struct work *work, const struct devacl_node *node, struct entry *entry)
 {
     struct identity identity;
-    struct look now = {0};
+    struct node_state now = {0};
     struct acl acl = {0};
     int fd = node_open(node->path);
     int r = fd >= 0 ? node_read(work->devacl, fd, &identity, &now) : fd;
 
     if (!r && !node_is(fd, &identity, &entry->identity))
-        r = -ENOENT; /* replaced just now: the next devacl_apply sees to it */
+        r = -ENOENT; /* replaced since it was added: left to the next devacl_apply */
     if (!r)
         r = node_holders_acl(node, &acl);
     if (!r)
-        r = node_close(work->devacl, fd, &now, &acl);
+        r = node_restrict(work->devacl, fd, &now, &acl);
     if (!r) {
         free(entry->applied.data);
         entry->applied = acl;
@@ -290,22 +290,23 @@ static int close_node(struct work *work, const struct devacl_node *node, struct 
     return r;
 }
 
-static void close_all(struct work *work)
+static void restrict_all(struct work *work)
 {
     for (size_t i = 0; i < work->count; i++) {
         const struct devacl_node *node = &work->nodes[i];
         struct entry *entry = find(work->devacl, node->path);
-        int r = entry && check_node(node, work->message) == 0 ? close_node(work, node, entry) : 0;
+        int r =
+            entry && check_node(node, work->message) == 0 ? restrict_node(work, node, entry) : 0;
         if (!r || r == -ENOENT)
             continue;
-        fail(work, say_node(work, node->path, r));
-        /* What could not be closed is not in the gate. */
-        if (entry->fresh && put_back(work->devacl, entry, work->message) == 0)
+        fail(work, report(work, node->path, r));
+        /* A node that could not be restricted leaves the list. */
+        if (entry->fresh && restore(work->devacl, entry, work->message) == 0)
             forget(work, entry);
     }
 }
 
-/* Nothing of what was not saved may be closed. */
+/* Do not restrict a node that is not saved. */
 static void forget_fresh(struct work *work)
 {
     for (size_t i = work->devacl->count; i-- > 0;) {
@@ -332,41 +333,41 @@ int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t 
                         .message = message};
 
     message->text[0] = '\0';
-    leave(&work);
+    unmanage(&work);
     for (size_t i = 0; i < count; i++)
-        enter(&work, &nodes[i]);
+        manage(&work, &nodes[i]);
     store(&work);
     if (work.changed)
         forget_fresh(&work);
-    close_all(&work);
+    restrict_all(&work);
     if (work.changed)
         store(&work);
     devacl->unsaved = work.changed;
     return work.first;
 }
 
-/* -- looking ----------------------------------------------------------------------- */
+/* -- checking ---------------------------------------------------------------------- */
 
-/* What is different, in words; false: nothing. */
+/* Describe what changed in `message`; false if nothing did. */
 static bool differs(const struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;
-    struct look now = {0};
+    struct node_state now = {0};
     const char *path = entry->path;
     int fd = node_open(path);
     int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
 
     message->text[0] = '\0';
     if (r)
-        node_say(0, message, "%s is not there any more", path);
+        node_message(0, message, "%s does not exist any more.", path);
     else if (!node_is(fd, &identity, &entry->identity))
-        node_say(0, message, "somebody replaced %s: the new one has mode %04o", path, now.mode);
+        node_message(0, message, "%s was replaced; the new node has mode %04o.", path, now.mode);
     else if (now.uid != 0)
-        node_say(0, message, "somebody gave %s to user %u", path, now.uid);
+        node_message(0, message, "%s was given to user %u.", path, now.uid);
     else if (now.acl.size == 0 || (now.mode & 0777) != 0660)
-        node_say(0, message, "somebody set the mode of %s to %04o", path, now.mode);
+        node_message(0, message, "The mode of %s was set to %04o.", path, now.mode);
     else if (!node_acl_is_same(&now.acl, &entry->applied))
-        node_say(0, message, "somebody changed the access control list of %s", path);
+        node_message(0, message, "The access control list of %s was changed.", path);
     free(now.acl.data);
     fd_close(fd);
     return message->text[0] != '\0';

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One node of the gate: which it is, how it is, closing it and putting it back. It
- * must not know what is saved where.
+ * One device node: identify, read, restrict and restore it. It must not know where state is saved.
  *
- * The attribute is used as the kernel has it and not through libacl: setting it
- * changes ACL and mode in one step, so a crash never leaves one without the other;
- * what was there comes back to the byte; and it works on a descriptor that was opened
- * with O_PATH, because opening a device would wake its driver. libacl would make
- * the same call, after a call and an allocation for each entry.
+ * The ACL attribute is set directly, not through libacl: setting it changes ACL and mode in one
+ * step, so a crash never leaves one without the other; the former ACL is restored to the byte; and
+ * it works on an O_PATH descriptor, because opening a device would wake its driver. libacl would
+ * make the same call, after a call and an allocation per entry.
  */
 #include "internal.h"
 
@@ -34,7 +32,7 @@
 #define READ_WRITE    (ACL_READ | ACL_WRITE)
 #define LINK_MAX_NAME 32
 
-int node_say(int code, struct message *message, const char *format, ...)
+int node_message(int code, struct message *message, const char *format, ...)
 {
     va_list arguments;
     if (message->text[0] != '\0')
@@ -42,13 +40,13 @@ int node_say(int code, struct message *message, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message->text, sizeof(message->text), format, arguments);
     va_end(arguments);
-    line_clean(message->text); /* of a path */
+    line_clean(message->text); /* it can contain a path */
     return code;
 }
 
 /* -- opening and reading ---------------------------------------------------------- */
 
-/* The name under which calls that know no O_PATH find the descriptor's node. */
+/* A path for the descriptor's node, for calls that do not accept O_PATH descriptors. */
 static void name_fd(int fd, char name[LINK_MAX_NAME])
 {
     snprintf(name, LINK_MAX_NAME, "/proc/self/fd/%d", fd);
@@ -87,7 +85,7 @@ static int read_acl(int fd, struct acl *ret_acl)
 }
 
 int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity,
-              struct look *ret_look)
+              struct node_state *ret_state)
 {
     struct statx st;
     struct acl acl;
@@ -103,12 +101,12 @@ int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity
     if ((st.stx_mask & STATX_BTIME) != 0)
         ret_identity->birth_ns = st.stx_btime.tv_sec * NS_PER_SECOND + st.stx_btime.tv_nsec;
     memcpy(ret_identity->boot, devacl->boot, sizeof(devacl->boot));
-    *ret_look = (struct look){st.stx_uid, st.stx_gid, st.stx_mode & 07777u, acl};
+    *ret_state = (struct node_state){st.stx_uid, st.stx_gid, st.stx_mode & 07777u, acl};
     return 0;
 }
 
-/* After another boot a node in memory was made anew, whatever its numbers are; one on
- * a disk is still the same, but its filesystem may have another number. */
+/* After a reboot, a node in memory is a new one, whatever its numbers are; one on disk is the same,
+ * but its filesystem may have another device number. */
 bool node_is(int fd, const struct identity *now, const struct identity *saved)
 {
     struct statfs fs;
@@ -123,13 +121,11 @@ int node_check_kind(const struct devacl *devacl, int fd, const char *path, struc
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return node_say(-errno, message, "cannot look at %s: %s", path, strerror(errno));
+        return node_message(-errno, message, "Cannot read %s: %s.", path, strerror(errno));
     if (S_ISLNK(st.st_mode))
-        return node_say(-EINVAL, message, "%s is a symbolic link: the gate takes device nodes only",
-                        path);
+        return node_message(-EINVAL, message, "%s is a symbolic link, not a device node.", path);
     if (!S_ISCHR(st.st_mode) && !(devacl->options.plain_files && S_ISREG(st.st_mode)))
-        return node_say(-EINVAL, message,
-                        "%s is no character device: the gate takes device nodes only", path);
+        return node_message(-EINVAL, message, "%s is not a character device.", path);
     return 0;
 }
 
@@ -166,8 +162,8 @@ static int compare_ids(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* The ids once each, in order, as the kernel and all tools keep them; without root's.
- * Freed by the caller; NULL: no memory. */
+/* Sort the ids and remove duplicates, as the kernel and all tools expect, and drop root. The caller
+ * frees them; NULL if out of memory. */
 static uint32_t *sort_ids(const uint32_t *ids, size_t count, bool are_users, size_t *ret_count)
 {
     uint32_t *sorted = malloc((count + 1) * sizeof(*sorted));
@@ -221,8 +217,8 @@ int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl)
     return r;
 }
 
-/* What a mode alone says. Set as an ACL it becomes the mode and takes the ACL away, in
- * one step: without the attribute first, the mask would be the group's rights. */
+/* Make an ACL equivalent to a mode. Setting it sets the mode and removes the ACL in one step; after
+ * removing the attribute alone, the mask would become the group's permissions. */
 static int mode_acl(uint32_t mode, struct acl *ret_acl)
 {
     int r = begin(ret_acl, 3);
@@ -254,15 +250,17 @@ static int change_owner(const struct devacl *devacl, int fd, uint32_t uid, uint3
     return r;
 }
 
-int node_close(const struct devacl *devacl, int fd, const struct look *now, const struct acl *acl)
+int node_restrict(const struct devacl *devacl, int fd, const struct node_state *now,
+                  const struct acl *acl)
 {
     int r = now->uid != 0 ? change_owner(devacl, fd, 0, now->gid) : 0;
     return !r && !node_acl_is_same(&now->acl, acl) ? change_acl(devacl, fd, acl) : r;
 }
 
-/* The owner first: with the old group's rights set, a new group must not be there. */
-int node_put_back(const struct devacl *devacl, int fd, const struct look *now,
-                  const struct look *before)
+/* Change the owner first: a new group must not be set while the node has the old group's
+ * permissions. */
+int node_restore(const struct devacl *devacl, int fd, const struct node_state *now,
+                 const struct node_state *before)
 {
     char name[LINK_MAX_NAME];
     struct acl plain;
@@ -282,7 +280,7 @@ int node_put_back(const struct devacl *devacl, int fd, const struct look *now,
     } else if (!r && !same) {
         r = change_acl(devacl, fd, &before->acl);
     }
-    /* What chown takes away, and bits that no ACL has. */
+    /* Restore bits that chown clears and that no ACL has. */
     if (!r && ((now->mode | before->mode) & 07000) != 0) {
         name_fd(fd, name);
         r = steps_before(&devacl->options.steps, "chmod");

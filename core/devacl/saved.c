@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate's file: how the nodes were before. One line a node, each with its own sum,
- * written whole beside the old file, synced and moved over it, so that after a crash
- * there is the old one or the new one. It must not touch a node.
+ * The file with the former permissions of restricted nodes: one line per node, each with its own
+ * checksum. It is written to a new file, synced and renamed, so that after a crash there is either
+ * the old or the new one. This file must not touch a node.
  *
  *   chronos-device-access 1
  *   SUM DEVICE INODE RDEV BIRTH_NS BOOT UID GID MODE ACL PATH     (ACL: hex, - none)
@@ -71,11 +71,11 @@ static bool read_hex(const char *text, size_t length, struct acl *acl)
     return acl->data;
 }
 
-/* One line of a node, without its newline. False: it is damaged. */
+/* Parse the line of one node, without its newline. Returns false if it is damaged. */
 static bool read_line(const char *line, struct entry *entry)
 {
     struct identity *identity = &entry->identity;
-    struct look *before = &entry->before;
+    struct node_state *before = &entry->before;
     uint64_t sum;
     int start = 0, used = 0;
 
@@ -99,10 +99,10 @@ static bool read_line(const char *line, struct entry *entry)
     return true;
 }
 
-/* What was in the file. */
+/* The state while reading the file. */
 struct reading {
     struct devacl *devacl;
-    size_t bad; /* lines */
+    size_t bad; /* number of damaged lines */
     bool ended;
 };
 
@@ -167,28 +167,30 @@ int saved_load(struct devacl *devacl, struct message *message)
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     int r = -errno;
 
-    unlinkat(devacl->directory_fd, NAME_NEW, 0); /* of a gate that died while it wrote */
+    unlinkat(devacl->directory_fd, NAME_NEW, 0); /* left by a daemon that died while writing */
     if (!file) {
         fd_close(fd);
         if (r == -ENOENT)
             return 0;
-        return node_say(r, message, "cannot read %s/" NAME ": %s", directory, strerror(-r));
+        return node_message(r, message, "Cannot read %s/" NAME ": %s.", directory, strerror(-r));
     }
     r = read_all(&reading, file);
     fclose(file);
     if (r == -EPROTO)
-        return node_say(r, message,
-                        "%s/" NAME " was written by another version of chronosfs: use that one, or "
-                        "put the device nodes right by hand and remove the file",
-                        directory);
+        return node_message(r, message,
+                            "%s/" NAME
+                            " was written by another version of chronosfs: use that version, or "
+                            "fix the permissions of the device nodes and remove the file.",
+                            directory);
     if (r)
-        return node_say(r, message, "cannot read %s/" NAME ": %s", directory, strerror(-r));
+        return node_message(r, message, "Cannot read %s/" NAME ": %s.", directory, strerror(-r));
     devacl->damaged = reading.bad > 0 || !reading.ended;
     if (devacl->damaged)
-        node_say(0, message,
-                 "%s/" NAME " is damaged: how %zu device nodes were before can be read, others may "
-                 "stay closed: look at them with getfacl; it will be kept as " NAME_BAD,
-                 directory, devacl->count);
+        node_message(0, message,
+                     "%s/" NAME
+                     " is damaged: only %zu device nodes can be restored, others may stay "
+                     "restricted; check them with getfacl. The file will be kept as " NAME_BAD ".",
+                     directory, devacl->count);
     return 0;
 }
 
@@ -197,7 +199,7 @@ int saved_load(struct devacl *devacl, struct message *message)
 static bool write_entry(FILE *file, const struct entry *entry)
 {
     const struct identity *identity = &entry->identity;
-    const struct look *before = &entry->before;
+    const struct node_state *before = &entry->before;
     char *line = NULL;
     size_t length;
     FILE *text = open_memstream(&line, &length);
@@ -256,7 +258,7 @@ static int write_new(const struct devacl *devacl)
 static int replace(struct devacl *devacl)
 {
     int fd = devacl->directory_fd, r = write_new(devacl);
-    /* The first one that was damaged is the one that says most. */
+    /* Keep the first damaged file: it has the most information. */
     if (!r && devacl->damaged && linkat(fd, NAME, fd, NAME_BAD, 0) != 0 && errno != EEXIST)
         r = -errno;
     if (!r)
@@ -286,10 +288,10 @@ int saved_store(struct devacl *devacl, struct message *message)
     if (!r && fsync(devacl->directory_fd) != 0)
         r = -errno;
     if (r)
-        return node_say(r, message,
-                        "cannot keep in %s/" NAME " how the device nodes were: %s; no new node "
-                        "enters the gate",
-                        devacl->options.state_dir, strerror(-r));
+        return node_message(r, message,
+                            "Cannot save the permissions of device nodes in %s/" NAME
+                            ": %s. No more nodes will be restricted.",
+                            devacl->options.state_dir, strerror(-r));
     devacl->damaged = false;
     return 0;
 }

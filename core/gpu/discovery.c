@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds devices: asks vendors in driver processes, one for each vendor, so that no
- * driver's trouble is another's. The caller gets an answer that was checked or a message,
- * and never waits longer than it said. It must not know a vendor.
+ * Find devices: ask each vendor in a driver process of its own, so that a broken driver cannot
+ * affect the others. The caller gets a validated answer or a message, within the timeout. This file
+ * must not know any vendor.
  */
 #include "driver.h"
 #include "identity.h"
@@ -17,9 +17,9 @@
 #include <string.h>
 
 #define TIMEOUT_MS 30000
-#define LOOK_MS    10 /* where there is no pidfd, the process has to be looked at */
+#define POLL_MS    10 /* poll interval where the kernel has no pidfd */
 
-/* -- what can be true ---------------------------------------------------------------- */
+/* -- validation ------------------------------------------------------------------------ */
 
 static bool device_is_good(const struct gpu_device *d)
 {
@@ -31,7 +31,7 @@ static bool device_is_good(const struct gpu_device *d)
            line_fits(d->pci, 0, sizeof(d->pci)) && line_fits(d->type, 0, sizeof(d->type));
 }
 
-/* The driver may have corrupted its process: nothing that comes from there is trusted. */
+/* The driver may have corrupted its process: validate everything it sends. */
 static bool answer_is_good(const struct driver_devices *answer, uint32_t vendor)
 {
     const struct gpu_list *list = &answer->list;
@@ -55,12 +55,12 @@ static bool answer_is_good(const struct driver_devices *answer, uint32_t vendor)
 static int fail(struct gpu_list *list, int code, const struct gpu_vendor *vendor, const char *how)
 {
     memset(list, 0, sizeof(*list));
-    snprintf(list->note, sizeof(list->note),
-             "The %s driver %s when it was asked which devices there are.", vendor->name, how);
+    snprintf(list->note, sizeof(list->note), "The %s driver %s while listing its devices.",
+             vendor->name, how);
     return code;
 }
 
-/* 1, -EPIPE or -ETIMEDOUT. */
+/* Returns 1 once the answer is complete, -EPIPE or -ETIMEDOUT. */
 static int wait_answer(const struct driver_child *child, struct driver_devices *answer,
                        int64_t deadline_ns)
 {
@@ -72,15 +72,15 @@ static int wait_answer(const struct driver_child *child, struct driver_devices *
         int64_t left_ms = (deadline_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
         if (left_ms <= 0)
             return -ETIMEDOUT;
-        if (child->pidfd < 0 && left_ms > LOOK_MS)
-            left_ms = LOOK_MS;
+        if (child->pidfd < 0 && left_ms > POLL_MS)
+            left_ms = POLL_MS;
         struct pollfd fds[] = {{.fd = child->socket, .events = POLLIN},
                                {.fd = child->pidfd, .events = POLLIN}};
         poll(fds, 2, (int)left_ms);
     }
 }
 
-/* One question to one vendor. */
+/* A question to one vendor. */
 struct probe {
     const struct gpu_vendor *vendor;
     uint32_t index; /* of the vendor */
@@ -110,7 +110,7 @@ static int prepare(struct probe *probe, const struct gpu_find_options *options, 
     return 0;
 }
 
-/* 1: there is an answer; or -errno, -EPIPE when the process has ended. */
+/* Returns 1 when answer is complete, -EPIPE when the process has ended, or -errno. */
 static int ask(struct probe *probe)
 {
     const struct driver_question question = {
@@ -122,12 +122,12 @@ static int ask(struct probe *probe)
     return r ? r : wait_answer(&probe->child, &probe->answer, deadline_ns);
 }
 
-/* What came of it; `r` is the result of ask. */
+/* Turn `r`, the result of ask, into a list or a note. */
 static int conclude(const struct probe *probe, int r, struct gpu_list *ret_list)
 {
     char how[96];
     if (r == 1 && !answer_is_good(&probe->answer, probe->index))
-        return fail(ret_list, -EBADMSG, probe->vendor, "gave an answer that cannot be true");
+        return fail(ret_list, -EBADMSG, probe->vendor, "sent an invalid answer");
     if (r == 1) {
         *ret_list = probe->answer.list;
         for (uint32_t i = 0; i < ret_list->count; i++)
@@ -138,7 +138,7 @@ static int conclude(const struct probe *probe, int r, struct gpu_list *ret_list)
     if (r == -ETIMEDOUT)
         snprintf(how, sizeof(how), "did not answer within %g s", probe->timeout_ms / 1000.0);
     else if (r == -EPIPE)
-        driver_child_say_end(&probe->child, how, sizeof(how));
+        driver_child_describe_end(&probe->child, how, sizeof(how));
     else
         snprintf(how, sizeof(how), "could not be started (%s)", strerror(-r));
     return fail(ret_list, r == -EPIPE ? -ECHILD : r, probe->vendor, how);
@@ -160,7 +160,7 @@ int gpu_probe(const struct gpu_find_options *options, uint32_t index, struct gpu
     return r;
 }
 
-/* -- all of them --------------------------------------------------------------------- */
+/* -- all vendors ---------------------------------------------------------------------- */
 
 static bool is_known(const struct gpu_list *list, const struct gpu_device *device)
 {
@@ -173,7 +173,7 @@ static bool is_known(const struct gpu_list *list, const struct gpu_device *devic
     return false;
 }
 
-/* Within the answer of one vendor each device is another. */
+/* Devices in one vendor's answer are distinct, so compare only with those found before. */
 static void add_devices(struct gpu_list *list, const struct gpu_list *more, gpu_note_fn *note,
                         void *context)
 {
@@ -192,7 +192,7 @@ static void add_devices(struct gpu_list *list, const struct gpu_list *more, gpu_
         note(context, more->note);
     if (lost > 0) {
         char text[GPU_NOTE_MAX];
-        snprintf(text, sizeof(text), "%u devices are left out: %d is the most.", lost,
+        snprintf(text, sizeof(text), "%u devices are ignored: the limit is %d.", lost,
                  GPU_DEVICE_MAX);
         note(context, text);
     }
@@ -206,7 +206,7 @@ static bool has_processors_only(const struct gpu_list *list)
     return list->count > 0;
 }
 
-/* `room` is two lists: what one vendor found, and processors in case there is nothing else. */
+/* `room` holds two lists: what one vendor found, and the CPU devices to fall back on. */
 static int find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,
                 struct gpu_list room[2], struct gpu_list *ret_list)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starts and ends the driver process; see driver.h. posix_spawn, because the caller can
- * have threads: a copy of such a process may do almost nothing before it executes, and
- * posix_spawn does what there is to do without copying it.
+ * Start and end the driver process; see driver.h. Uses posix_spawn because the caller may have
+ * threads: after fork, a child of such a process could call almost nothing before it executes.
  */
 #include "driver.h"
 
@@ -19,12 +18,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REAP_TRIES 200 /* of a millisecond: one that is stuck in a driver must not hold us */
+#define REAP_TRIES 200 /* times 1 ms: do not wait longer for a process stuck in a driver */
 
 #define STRING(number)    STRING_OF(number)
 #define STRING_OF(number) #number
 
-/* Input and output nowhere, the socket where it is expected. */
+/* Standard streams go to /dev/null, the socket to DRIVER_FD. */
 static int place_files(posix_spawn_file_actions_t *actions, int socket)
 {
     int r = posix_spawn_file_actions_init(actions);
@@ -39,7 +38,8 @@ static int place_files(posix_spawn_file_actions_t *actions, int socket)
     return -r;
 }
 
-/* A group of its own, so that it can be killed with its helpers; signals as at birth. */
+/* Give the process its own group, so that it can be killed with its helpers, and default signal
+ * handling. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t all, none;
@@ -82,7 +82,7 @@ int driver_child_start(struct driver_child *child, const char *program,
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    /* Above all the numbers that the new process gets. */
+    /* Duplicate above every descriptor that the new process gets. */
     int far = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
     int r = far < 0 ? -errno : spawn(program, far, &child->pid);
     close(ends[1]);
@@ -102,7 +102,7 @@ bool driver_child_send(const struct driver_child *child, const void *data, size_
     return send(child->socket, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
 }
 
-/* It stays there to be waited for, so that its number stays its own. */
+/* Leave the process as a zombie, so that its pid is not reused. */
 static bool has_ended(pid_t pid)
 {
     siginfo_t info = {0};
@@ -118,7 +118,7 @@ bool driver_child_has_ended(const struct driver_child *child)
 int driver_child_receive(const struct driver_child *child, void *buffer, size_t size, size_t *got)
 {
     while (*got < size) {
-        /* In this order: what it said before it ended counts. */
+        /* Check for the end first: what the process sent before it ended still counts. */
         bool ended = driver_child_has_ended(child);
         ssize_t n = recv(child->socket, (char *)buffer + *got, size - *got, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
@@ -132,7 +132,7 @@ int driver_child_receive(const struct driver_child *child, void *buffer, size_t 
     return 1;
 }
 
-/* Waits for a moment. */
+/* Wait up to REAP_TRIES ms for the process to end. */
 static bool ends(pid_t pid)
 {
     for (int i = 0; i < REAP_TRIES && !has_ended(pid); i++)
@@ -164,12 +164,12 @@ bool driver_child_gone(pid_t pid)
     return waitpid(pid, NULL, WNOHANG) != 0;
 }
 
-void driver_child_say_end(const struct driver_child *child, char *how, size_t size)
+void driver_child_describe_end(const struct driver_child *child, char *how, size_t size)
 {
     if (child->status != -1 && WIFSIGNALED(child->status))
         snprintf(how, size, "crashed (%s)", strsignal(WTERMSIG(child->status)));
     else if (child->status != -1)
-        snprintf(how, size, "ended the program (exit status %d)", WEXITSTATUS(child->status));
+        snprintf(how, size, "exited with status %d", WEXITSTATUS(child->status));
     else
-        snprintf(how, size, "went away");
+        snprintf(how, size, "ended");
 }

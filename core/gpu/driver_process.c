@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process that calls the drivers: reads its setup and then questions from its socket,
- * and sends one answer for each vendor as soon as it has it, so that one that hangs does
- * not hold back what others said. It has no thread of its own and no timer: between
- * questions it sleeps, and after a while it ends, because a driver that is open keeps
- * memory and devices.
+ * The process that calls the drivers. It reads its setup and then questions from its socket, and
+ * sends each vendor's answer as soon as it is ready, so that a vendor that hangs does not delay the
+ * answers before it. It starts no threads and no timers: it sleeps between questions, and exits
+ * when idle because an open driver holds memory and devices.
  */
 #include "driver.h"
 #include "nodes.h"
@@ -22,9 +21,9 @@
 #include <unistd.h>
 
 #define EXIT_USAGE    2
-#define FIRST_WAIT_MS 60000 /* for the parent to say what it wants */
+#define FIRST_WAIT_MS 60000 /* for the parent to send the setup and the first question */
 
-/* What the process has. Zeroed and never freed: it ends when its caller does. */
+/* State of the process. Zeroed and never freed: it lives as long as the process. */
 struct process {
     int fd;
     const struct gpu_vendor *const *vendors;
@@ -35,7 +34,7 @@ struct process {
     struct driver_devices devices;
 };
 
-/* 1, or 0 when nobody asked in time or the other end is closed. */
+/* Returns 1, or 0 on timeout or when the other end is closed. */
 static int receive(int fd, void *wire, size_t size, int timeout_ms)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -107,7 +106,7 @@ static bool answer_all(struct process *process, const struct driver_question *qu
 static int serve(struct process *process)
 {
     struct driver_question question;
-    int patience_ms = FIRST_WAIT_MS; /* the first question is on its way */
+    int patience_ms = FIRST_WAIT_MS; /* until the first question */
 
     while (receive(process->fd, &question, sizeof(question), patience_ms)) {
         patience_ms = process->setup.idle_ms;
@@ -119,8 +118,8 @@ static int serve(struct process *process)
     return 0;
 }
 
-/* Whatever happens to a driver, it must not keep files of the daemon open, outlive it,
- * or write the memory of a daemon's child to disk. */
+/* A driver must not keep the daemon's files open, outlive the daemon, or dump the process's memory
+ * to disk. */
 static void prepare(int fd, const struct gpu_vendor *const *vendors)
 {
     const struct rlimit none = {0, 0};
@@ -151,7 +150,7 @@ static bool take_fd(const char *text, int *ret_fd)
 
 int driver_process(const char *fd_text, const struct gpu_vendor *const *vendors)
 {
-    static struct process process; /* too large for a stack */
+    static struct process process; /* too large for the stack */
 
     process.vendors = vendors;
     if (!take_fd(fd_text, &process.fd))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices whose driver is in the kernel (AMD, Intel): files of /sys and /proc, in the
- * formats that the kernel documents. amdgpu tells what is used of the device in all;
- * i915 and xe do not, so there it is what the processes use that can be seen. Who
- * computes on AMD's devices through /dev/kfd has the device's node open as well, and is
- * counted there. It must not open a node.
+ * Devices with an in-kernel driver (AMD, Intel), read from /sys and /proc in the formats that the
+ * kernel documents. amdgpu reports the total used memory of a device; i915 and xe do not, so for
+ * them it is the sum over the visible processes. A process that computes on AMD's devices through
+ * /dev/kfd also has the device's own node open, and is counted there. This file must not open a
+ * device node.
  */
 #include "drm_fdinfo.h"
 #include "drm_nodes.h"
@@ -25,10 +25,10 @@
 
 #define FDINFO_MOST 16384
 
-/* An open file of a device, as one descriptor tells it. */
+/* An open file of a device, as one descriptor shows it. */
 struct client {
     uint32_t device;
-    bool named; /* has an id; without one, all of a process are taken for one */
+    bool named; /* has an id; without one, all descriptors of a process count as one client */
     uint64_t id;
     int32_t pid;
     uint64_t bytes, busy_ns;
@@ -41,7 +41,7 @@ struct clients {
 
 /* -- the devices -------------------------------------------------------------------- */
 
-/* The last name of what a link points to, or "". */
+/* The last component of the link's target, or "". */
 static void read_link_name(int directory, const char *path, char *name, size_t size)
 {
     char target[PATH_MAX];
@@ -91,7 +91,7 @@ static void read_card(int drm, const char *card, const struct gpu_setup *setup,
     device->used_bytes = used;
 }
 
-/* False: none of ours is here, so there is nothing to look for. */
+/* Returns false if none of our devices is here, so that no processes need to be read. */
 static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answer)
 {
     char path[sizeof(setup->sys) + 32];
@@ -116,10 +116,10 @@ static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answe
 static void add_client(struct clients *clients, const struct client *client)
 {
     if (!array_reserve(clients->client, clients->capacity, clients->count + 1))
-        clients->client[clients->count++] = *client; /* else one less is told */
+        clients->client[clients->count++] = *client; /* out of memory: drop this one */
 }
 
-/* In a container the path can begin anywhere. */
+/* Match the end of the path only: in a container it can start anywhere. */
 static bool is_drm_node(const char *target)
 {
     const char *slash = strrchr(target, '/');
@@ -186,7 +186,7 @@ static void read_processes(const struct gpu_setup *setup, const struct usage_ans
     closedir(proc);
 }
 
-/* -- who is charged ------------------------------------------------------------------ */
+/* -- accounting ------------------------------------------------------------------------ */
 
 #define COMPARE(a, b)                                                                              \
     if ((a) != (b))                                                                                \
@@ -210,8 +210,8 @@ static bool same_client(const struct client *a, const struct client *b)
            (a->named ? a->id == b->id : a->pid == b->pid);
 }
 
-/* A client that several descriptors or processes have is counted once, for the process
- * with the lowest number: mostly the one that opened it. */
+/* Count a client shared by several descriptors or processes once, for the lowest pid: usually the
+ * process that opened it. */
 static void charge(struct clients *clients, struct usage_answer *answer, struct usage_rows *rows)
 {
     if (clients->count > 0)
@@ -248,6 +248,6 @@ static void sample(void *state, const struct gpu_setup *setup, struct usage_answ
 
 const struct gpu_vendor gpu_drm = {
     .name = "drm",
-    .help = "AMD and Intel: what the kernel tells in /sys/class/drm and /proc/PID/fdinfo",
+    .help = "AMD and Intel: what the kernel reports in /sys/class/drm and /proc/PID/fdinfo",
     .sample = sample,
     .nodes = drm_nodes};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the text of a fdinfo file; see drm_fdinfo.h. */
+/* Parse the text of a fdinfo file; see drm_fdinfo.h. */
 #include "drm_fdinfo.h"
 
 #include <ctype.h>
@@ -8,10 +8,10 @@
 
 #define REGIONS_MOST 16
 
-/* One kind of memory, in the ways that drivers tell it. */
+/* One memory region, with the figures that the driver reports. */
 struct region {
     char name[24];
-    bool resident, used; /* which of the figures were told; total, if neither */
+    bool resident, used; /* which figures are present; if neither, use the total */
     uint64_t resident_bytes, used_bytes, total_bytes;
 };
 
@@ -20,7 +20,7 @@ struct regions {
     struct region region[REGIONS_MOST];
 };
 
-/* A piece of the text that is not ended by a zero. */
+/* A piece of text that is not null-terminated. */
 struct span {
     const char *at;
     size_t size;
@@ -53,7 +53,7 @@ static uint64_t plus(uint64_t a, uint64_t b)
     return a > INT64_MAX - b ? INT64_MAX : a + b; /* both are at most INT64_MAX */
 }
 
-/* A number and what follows it. */
+/* Take a number and skip the blanks after it. */
 static bool take_number(struct span *text, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -93,7 +93,7 @@ static void copy(char *into, size_t size, struct span text)
     snprintf(into, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.at);
 }
 
-/* NULL: no place for one more. */
+/* Returns NULL if the table is full or the name is unusable. */
 static struct region *find_region(struct regions *regions, struct span name)
 {
     for (size_t i = 0; i < regions->count; i++) {

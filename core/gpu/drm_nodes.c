@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device nodes that a PCI device has in the kernel's classes drm and accel, which are
- * in /sys; programs on AMD's devices use /dev/kfd beside them.
+ * Device nodes of a PCI device in the kernel classes drm and accel, found in /sys. Programs on
+ * AMD's devices also use /dev/kfd.
  */
 #include "drm_nodes.h"
 
@@ -20,9 +20,9 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Tells what the device has in one class; its nodes are in a directory of /dev. */
-static int tell_class(const struct gpu_node_search *search, const char *pci_path,
-                      const char *class_name, const char *below, const char *const prefixes[2])
+/* Report the device's nodes of one class; they are in the directory `below` of /dev. */
+static int report_class(const struct gpu_node_search *search, const char *pci_path,
+                        const char *class_name, const char *below, const char *const prefixes[2])
 {
     char path[PATH_MAX], name[NAME_MAX + 16];
     struct dirent **entries;
@@ -31,7 +31,7 @@ static int tell_class(const struct gpu_node_search *search, const char *pci_path
         return r;
     int count = scandir(path, &entries, NULL, compare_names);
     if (count < 0)
-        return 0; /* it has none */
+        return 0; /* no nodes of this class */
     for (int i = 0; i < count; i++) {
         const char *entry = entries[i]->d_name;
         if (!r && (gpu_is_numbered(entry, prefixes[0]) || gpu_is_numbered(entry, prefixes[1]))) {
@@ -68,9 +68,9 @@ int drm_nodes(const struct gpu_node_search *search)
     int r = gpu_path(path, "%s/bus/pci/devices/%04x:%02x:%02x.%x", search->roots.sys, pci[0],
                      pci[1], pci[2], pci[3]);
     if (!r)
-        r = tell_class(search, path, "drm", "dri", drm);
+        r = report_class(search, path, "drm", "dri", drm);
     if (!r)
-        r = tell_class(search, path, "accel", "accel", accel);
+        r = report_class(search, path, "accel", "accel", accel);
     if (!r && has_vendor(path, VENDOR_AMD))
         r = gpu_node_found(search, true, "kfd");
     return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device nodes of the kernel's classes: a member of struct gpu_vendor for drm.c. */
+/* Device nodes of kernel classes: implements `nodes` of struct gpu_vendor for drm.c. */
 #ifndef CHRONOS_GPU_DRM_NODES_H
 #define CHRONOS_GPU_DRM_NODES_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The list of vendors; the names come from meson.build. It must not know what one does. */
+/* The list of vendors, generated from the names in meson.build. It must not know what a vendor
+ * does. */
 #include "vendor.h"
 
 #include "vendor_list.h" /* VENDOR_LIST(X): made by meson.build */

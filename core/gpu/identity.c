@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which device is meant; see identity.h. */
+/* Match devices by uuid and PCI address; see identity.h. */
 #include "identity.h"
 
 #include <ctype.h>
@@ -50,7 +50,7 @@ int gpu_match(const struct gpu_setup *setup, const char *uuid, const char *pci)
         if (!gpu_same_pci(setup->device[i].pci, pci))
             continue;
         if (found >= 0)
-            return -1; /* what the card uses is not what its parts use */
+            return -1; /* usage of the card is not usage of one of its parts */
         found = (int)i;
     }
     return found;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paths of device nodes; see node_files.h. It must not open a node. */
+/* Paths of device nodes; see node_files.h. This file must not open a node. */
 #include "node_files.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asks the vendors for device nodes; see nodes.h. */
+/* Collect device nodes from the vendors; see nodes.h. */
 #include "nodes.h"
 
 #include "node_files.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NVIDIA: how devices are used, as the management library of the driver (NVML) tells. The
- * pids that it tells were those of the caller's own pid namespace on the machines tried. A
- * device that is split (MIG) is told as a whole.
+ * NVIDIA: device usage from the driver's management library (NVML). The pids it reports were those
+ * of the caller's pid namespace on the machines tried. A device split with MIG is reported as a
+ * whole.
  */
 #include "identity.h"
 #include "nvml_library.h"
@@ -19,19 +19,19 @@
 #include <time.h>
 
 #define LIBRARY "libnvidia-ml.so.1"
-/* The driver counts the context of each process: 0.5 GiB on an H200 before anything is
- * allocated, more once many kernels are loaded. */
+/* The driver counts the context of each process: 0.5 GiB on an H200 before the program allocates
+ * anything, more once many kernels are loaded. */
 #define OVERHEAD_BYTES (UINT64_C(1) << 30)
 
 #define DEVICES_MOST   256
-#define PROCESSES_MOST 65536u    /* more than that is not believed */
-#define TRIES          5         /* the list may grow while it is asked for */
-#define BUFFER_US      10000000u /* the driver remembers about 12 s */
-#define LATE_US        1000000u  /* it tells once a second */
+#define PROCESSES_MOST 65536u    /* treat more as an invalid figure */
+#define TRIES          5         /* the list can grow between two calls */
+#define BUFFER_US      10000000u /* the driver keeps about 12 s of samples */
+#define LATE_US        1000000u  /* it takes a sample once a second */
 
 struct device {
-    nvml_device handle;         /* NULL: not one of NVIDIA's */
-    unsigned long long seen_us; /* up to when its use was counted; 0: never */
+    nvml_device handle;         /* NULL: not an NVIDIA device */
+    unsigned long long seen_us; /* busy time is counted up to here; 0: never */
 };
 
 struct nvml {
@@ -39,7 +39,7 @@ struct nvml {
     bool loaded, ready;
     int64_t retry_ns;
     char note[192];
-    struct device device[GPU_DEVICE_MAX]; /* as in the setup */
+    struct device device[GPU_DEVICE_MAX]; /* by index in the setup */
     struct usage_rows counted;            /* busy_ns so far */
 };
 
@@ -47,27 +47,26 @@ struct nvml {
 
 #define NOTE_MAX sizeof(((struct usage_answer *)NULL)->note)
 
-/* Says what went wrong; `code` is NVML's, or negative: a number of errno. One line,
- * whatever the driver's text is. */
-static void say(const struct nvml *nvml, char *note, const char *what, int code)
+/* Describe a failure in `note`, as one line. `code` is NVML's, or a negative errno. */
+static void write_note(const struct nvml *nvml, char *note, const char *what, int code)
 {
     const char *text = NULL;
     if (code == -E2BIG)
-        text = "it names more processes than there can be";
+        text = "too many processes";
     else if (code == -ERANGE)
-        text = "its figure cannot be true";
+        text = "invalid figure";
     else if (code < 0)
         text = strerror(-code);
     else if (nvml->library.error)
         text = nvml->library.error(code);
-    int length = snprintf(note, NOTE_MAX, "the NVIDIA driver %.48s: %.80s", what,
-                          text ? text : "it does not say why");
+    int length = snprintf(note, NOTE_MAX, "The NVIDIA driver %.48s: %.80s", what,
+                          text ? text : "unknown error");
     if (code > 0)
         snprintf(note + length, NOTE_MAX - (size_t)length, " (NVML error %d)", code);
     line_clean(note);
 }
 
-/* 0 or NVML's code. A device that cannot be named is left out. */
+/* Returns 0 or NVML's code. Skips devices that cannot be identified. */
 static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
     unsigned count = 0;
@@ -95,8 +94,8 @@ static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
     return 0;
 }
 
-/* Makes the library ready. What failed is tried again after a while only: trying may
- * load kernel modules. */
+/* Initialize the library. Retry a failure only after retry_ms: each attempt may load kernel
+ * modules. */
 static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
 {
     int64_t now_ns = clock_monotonic_ns();
@@ -107,15 +106,15 @@ static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
     nvml->note[0] = '\0';
     int r = nvml->loaded ? 0 : nvml_library_open(LIBRARY, &nvml->library);
     if (r == -ENOTSUP)
-        snprintf(nvml->note, sizeof(nvml->note), LIBRARY " is too old to tell usage");
+        snprintf(nvml->note, sizeof(nvml->note), LIBRARY " is too old to report usage.");
     if (r)
         return false;
     nvml->loaded = true;
     r = nvml->library.init();
     if (r && r != NVML_DRIVER_NOT_LOADED)
-        say(nvml, nvml->note, "does not start", r);
+        write_note(nvml, nvml->note, "does not start", r);
     if (!r && (r = find_devices(nvml, setup)) != 0)
-        say(nvml, nvml->note, "does not tell its devices", r);
+        write_note(nvml, nvml->note, "cannot list its devices", r);
     nvml->ready = !r;
     if (r)
         nvml->retry_ns = now_ns + setup->retry_ms * INT64_C(1000000);
@@ -129,7 +128,7 @@ static int read_memory(const struct nvml *nvml, nvml_device handle, uint64_t *re
     struct nvml_memory_v2 second = {.version = (unsigned)sizeof(second) | 2u << 24};
     struct nvml_memory first = {0};
 
-    /* The second version does not count what the driver keeps from everybody. */
+    /* Version 2 does not count memory that the driver reserves for itself. */
     if (nvml->library.memory_v2 && nvml->library.memory_v2(handle, &second) == 0) {
         *ret_used = second.used;
         return 0;
@@ -145,12 +144,12 @@ static int add_process(struct usage_rows *rows, uint32_t device, unsigned pid,
     struct gpu_usage_process row = {.pid = (int32_t)pid, .device = device, .memory_bytes = used};
     if (pid == 0 || pid > INT32_MAX)
         return 0;
-    if (used > INT64_MAX) /* ~0 is "not available", and no other can be true */
+    if (used > INT64_MAX) /* ~0 is "not available"; no other value above this is valid */
         row.memory_bytes = GPU_BYTES_UNKNOWN;
     return usage_rows_add(rows, &row);
 }
 
-/* Asks until the list fits. NVML's code, or -ENOMEM, or -E2BIG. *ret is the caller's. */
+/* Ask until the list fits. Returns NVML's code, -ENOMEM or -E2BIG. The caller frees *ret. */
 static int fetch_list(const struct nvml_list *list, nvml_device handle, void **ret,
                       unsigned *ret_count)
 {
@@ -174,8 +173,8 @@ static int fetch_list(const struct nvml_list *list, nvml_device handle, void **r
     return r;
 }
 
-/* In one list a process has a row for each part of a split device; the lists tell the
- * same thing again. */
+/* Within one list a process has a row for each part of a split device, so sum them. The three lists
+ * report the same memory again. */
 static int read_list(const struct nvml *nvml, const struct nvml_list *list, uint32_t device,
                      struct usage_rows *rows)
 {
@@ -206,7 +205,7 @@ static unsigned long long wall_us(void)
     return (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
 }
 
-/* The samples since the last time; the caller frees them. None is no error. */
+/* Returns the samples since the last call, or NULL if there are none; the caller frees them. */
 static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const struct device *device,
                                               unsigned *ret_count)
 {
@@ -226,7 +225,7 @@ static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const str
     return samples;
 }
 
-/* What was seen up to; the driver's clock is the wall clock, which can be set back. */
+/* The time up to which samples were seen. The driver uses the wall clock, which can be set back. */
 static unsigned long long newest(const struct nvml_utilization *samples, unsigned count,
                                  unsigned long long seen_us)
 {
@@ -235,15 +234,15 @@ static unsigned long long newest(const struct nvml_utilization *samples, unsigne
         if (samples[i].time_us > newest_us)
             newest_us = samples[i].time_us;
     }
-    /* Nothing ran: what did until a second ago would be told by now. */
+    /* Nothing ran: anything up to a second ago would have been reported by now. */
     if (newest_us == 0)
         newest_us = seen_us > now_us - LATE_US ? seen_us : now_us - LATE_US;
     return newest_us < now_us ? newest_us : now_us;
 }
 
-/* Adds what each process was busy since the last time. A sample is the mean of all the
- * time from then to the newest sample of any process, not to its own (tried: an H200,
- * driver 580). See usage.h for what it is worth. */
+/* Add the busy time of each process since the last call. A sample is the mean over the time from
+ * then to the newest sample of any process, not to its own (seen on an H200, driver 580). See
+ * usage.h for its accuracy. */
 static void count_busy(struct nvml *nvml, uint32_t index, struct usage_rows *rows)
 {
     struct device *device = &nvml->device[index];
@@ -253,14 +252,14 @@ static void count_busy(struct nvml *nvml, uint32_t index, struct usage_rows *row
     unsigned long long new_us = newest_us > device->seen_us ? newest_us - device->seen_us : 0;
 
     if (device->seen_us == 0)
-        new_us = 0; /* the first time: nothing to count from */
+        new_us = 0; /* first call: no start to count from */
     if (new_us > BUFFER_US)
         new_us = BUFFER_US;
     for (unsigned i = 0; i < count; i++) {
         struct gpu_usage_process *row =
             usage_rows_find(rows, index, samples[i].pid <= INT32_MAX ? (int32_t)samples[i].pid : 0);
         if (row && samples[i].sm <= 100)
-            row->busy_ns += new_us * 10 * samples[i].sm; /* a percent of a us is 10 ns */
+            row->busy_ns += new_us * 10 * samples[i].sm; /* 1 percent of 1 us is 10 ns */
     }
     device->seen_us = newest_us;
     free(samples);
@@ -297,14 +296,14 @@ static void read_device(struct nvml *nvml, uint32_t index, struct usage_device *
     answer->known = !r;
     if (r) {
         answer->used_bytes = 0;
-        say(nvml, answer->note, "does not tell what is used", r);
-        nvml->ready = false; /* the device may be another one when it is back */
+        write_note(nvml, answer->note, "cannot report used memory", r);
+        nvml->ready = false; /* it may be another device when it is back */
         return;
     }
     r = read_processes(nvml, index, rows);
     if (r) {
         rows->count = before;
-        say(nvml, answer->note, "does not tell which processes use the device", r);
+        write_note(nvml, answer->note, "cannot list the processes of the device", r);
     }
 }
 

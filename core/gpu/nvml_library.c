@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds NVML and its functions; see nvml_library.h. */
+/* Load NVML and resolve its functions; see nvml_library.h. */
 #include "nvml_library.h"
 
 #include <dlfcn.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* dlsym gives void *, and C has no way to make a function of it but this one. */
+/* Copy the pointer: C has no conversion from void * to a function pointer. */
 static bool find(void *handle, void *function, const char *name)
 {
     void *symbol = dlsym(handle, name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NVIDIA's management library (NVML), declared here so that nothing of it is needed to
- * build, and opened at run time. Called in the driver process only.
+ * NVIDIA's management library (NVML), declared here so that the build needs no vendor header, and
+ * opened at run time. Call it in the driver process only.
  */
 #ifndef CHRONOS_GPU_NVML_LIBRARY_H
 #define CHRONOS_GPU_NVML_LIBRARY_H
@@ -30,7 +30,7 @@ struct nvml_process_v1 {
     unsigned pid;
     unsigned long long used;
 };
-struct nvml_process { /* of _v2 and _v3 */
+struct nvml_process { /* _v2 and _v3 */
     unsigned pid;
     unsigned long long used;
     unsigned gpu_instance, compute_instance;
@@ -43,7 +43,7 @@ struct nvml_utilization {
 
 typedef int nvml_list_fn(nvml_device, unsigned *count, void *rows);
 
-/* A list of processes; there are three of them, each in several versions. */
+/* One of NVML's process lists, in one of its versions. */
 struct nvml_list {
     nvml_list_fn *ask;
     bool v1;
@@ -63,8 +63,8 @@ struct nvml_library {
     struct nvml_list list[NVML_LISTS];
 };
 
-/* Opens the library of that name for good. 0; -ENOENT: there is none; -ENOTSUP: it is too
- * old to tell usage. */
+/* Open the library of this name and keep it open. Returns 0, -ENOENT if it is missing, or -ENOTSUP
+ * if it is too old to report usage. */
 int nvml_library_open(const char *name, struct nvml_library *ret_library);
 
 #endif

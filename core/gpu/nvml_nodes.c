@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device nodes of NVIDIA's driver, which tells the number of a GPU's node in /proc.
- * Seen with driver 580 on an H200: in a process of root, nvmlInit and cuInit set every
- * node that has not the mode of the module's parameter back to it, so each question for
- * usage would open them to everybody. With /dev read-only they go on without a word.
+ * Device nodes of NVIDIA's driver, which reports the minor number of a GPU in /proc. Seen with
+ * driver 580 on an H200: in a root process, nvmlInit and cuInit reset the mode of every node that
+ * differs from the module's parameter, so each usage question would open the nodes to every user.
+ * With a read-only /dev both work without an error.
  */
 #include "nvml_nodes.h"
 
@@ -20,7 +20,7 @@
 
 #define GPUS "%s/driver/nvidia/gpus"
 
-/* The value after "KEY:" in a file of such lines, without the blanks around it. */
+/* Read the value of "KEY: VALUE" from a file of such lines, without surrounding blanks. */
 static bool read_value(const char *path, const char *key, char *value, size_t size)
 {
     char line[256];
@@ -45,8 +45,8 @@ static bool read_value(const char *path, const char *key, char *value, size_t si
     return found;
 }
 
-/* Whether the GPU at `pci` of which `path` tells is the device. The uuid of a part of
- * a GPU (MIG) is not that of the GPU, but they have one address. */
+/* True if the GPU at `pci`, described by the file `path`, is the device. The uuid of a MIG part
+ * differs from the uuid of its GPU, but they share the PCI address. */
 static bool is_device(const struct gpu_device *device, const char *pci, const char *path)
 {
     char uuid[96];
@@ -55,7 +55,7 @@ static bool is_device(const struct gpu_device *device, const char *pci, const ch
            gpu_same_pci(device->pci, pci);
 }
 
-/* The number N of /dev/nvidiaN; -ENOENT when the driver knows no such device. */
+/* Find N of /dev/nvidiaN. Returns -ENOENT if the driver does not know the device. */
 static int find_minor(const struct gpu_node_search *search, unsigned *ret_minor)
 {
     char directory[PATH_MAX], path[PATH_MAX], value[16], *end;
@@ -103,18 +103,19 @@ bool nvml_nodes_reopened(const struct gpu_roots *roots, struct message *message)
     if (gpu_path(path, "%s/driver/nvidia/params", roots->proc) != 0 ||
         !read_value(path, "ModifyDeviceFiles", value, sizeof(value)) || strcmp(value, "1") != 0)
         return false;
-    /* In decimal. Restricted nodes show 0660: then there is nothing to set back. */
+    /* The value is decimal. With 0660, resetting the mode grants nothing. */
     if (read_value(path, "DeviceFileMode", value, sizeof(value)) &&
         strtoul(value, NULL, 10) == 0660)
         return false;
-    message_set(0, message,
-                "nvidia-modprobe, which any user can start, and programs of root set the modes of "
-                "NVIDIA's nodes back: write \"options nvidia NVreg_ModifyDeviceFiles=0\" into a "
-                "file in /etc/modprobe.d and load the driver again");
+    message_set(
+        0, message,
+        "Any user can run nvidia-modprobe, which resets the modes of NVIDIA's device nodes, as do "
+        "programs of root that use NVIDIA's libraries. To prevent this, write \"options nvidia "
+        "NVreg_ModifyDeviceFiles=0\" into a file in /etc/modprobe.d and reload the driver.");
     return true;
 }
 
-/* -- which nodes its library would change ----------------------------------------- */
+/* -- whether the library would change nodes ---------------------------------------- */
 
 static bool is_there(const char *dev, const char *name)
 {
@@ -122,7 +123,7 @@ static bool is_there(const char *dev, const char *name)
     return snprintf(path, sizeof(path), "%s/%s", dev, name) < PATH_MAX && access(path, F_OK) == 0;
 }
 
-/* How many entries of a directory begin so; -1: there is no such directory. */
+/* Count the entries that are `prefix` and a number; -1 if there is no such directory. */
 static int count_entries(const char *path, const char *prefix)
 {
     DIR *directory = opendir(path);
@@ -139,7 +140,7 @@ static int count_entries(const char *path, const char *prefix)
     return count;
 }
 
-/* The library also makes the nodes that are missing: then it must be allowed to. */
+/* The library also creates missing nodes: while one is missing, do not stop it. */
 bool nvml_changes_nodes(const struct gpu_roots *roots)
 {
     char path[PATH_MAX];

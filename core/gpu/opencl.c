@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The devices that OpenCL shows, through the loader that is installed. It is opened at run
- * time, so that nothing else depends on it.
+ * Devices that OpenCL reports through the installed loader, which is opened at run time so that
+ * nothing else depends on it.
  */
 #include "opencl_search.h"
 #include "vendor.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Function pointers through memcpy: C has no conversion from void pointers. */
+/* Copy the pointer: C has no conversion from void * to a function pointer. */
 static bool find(void *library, const char *name, void *ret_function)
 {
     void *symbol = dlsym(library, name);
@@ -30,8 +30,8 @@ static bool open_loader(struct opencl_functions *cl)
            find(library, "clGetDeviceInfo", &cl->device_info);
 }
 
-/* Something that went wrong before is more important than these. */
-static void tell(const struct opencl_search *search)
+/* Write a note unless the search has already noted something more important. */
+static void write_note(const struct opencl_search *search)
 {
     char *note = search->list->note;
     size_t size = sizeof(search->list->note);
@@ -41,27 +41,27 @@ static void tell(const struct opencl_search *search)
         return;
     if (search->platform_count == 0)
         snprintf(note, size,
-                 "OpenCL has no platform here: install the OpenCL driver of your GPU "
+                 "OpenCL has no platform: install the OpenCL driver of your GPU "
                  "(or pocl-opencl-icd for the CPU), or try --simulate 1x16G.");
     else if (search->list->count == 0 && note[0] == '\0')
         snprintf(note, size,
-                 "OpenCL shows no device: check the driver of your GPU with clinfo, "
+                 "OpenCL reports no device: check the driver of your GPU with clinfo, "
                  "or try --simulate 1x16G.");
     else if (cpu)
         snprintf(note, size,
-                 "OpenCL shows no GPU and no accelerator, so the CPU is served as a "
+                 "OpenCL reports no GPU or accelerator, so the CPU is used as a "
                  "device instead.");
     else if (search->left_out > 0)
-        snprintf(note, size, "%u devices are left out: %d is the most.", search->left_out,
+        snprintf(note, size, "%u devices are ignored: the limit is %d.", search->left_out,
                  GPU_DEVICE_MAX);
     else if (search->without_memory > 0)
-        snprintf(note, size, "%u devices are left out: they say they have no memory.",
+        snprintf(note, size, "%u devices are ignored: they report no memory.",
                  search->without_memory);
 }
 
-/* Not every loader knows layers: what it took is in memory now. Without a platform it
- * takes none and there is nothing to limit. */
-static void look_for_layer(const struct opencl_search *search, const char *layer)
+/* Not every loader supports layers: check whether it loaded ours. Without a platform it loads none,
+ * and there is nothing to limit. */
+static void check_layer(const struct opencl_search *search, const char *layer)
 {
     struct gpu_list *list = search->list;
     list->layered = dlopen(layer, RTLD_NOW | RTLD_NOLOAD) ? 1 : 0;
@@ -69,8 +69,8 @@ static void look_for_layer(const struct opencl_search *search, const char *layer
         return;
     size_t length = strlen(list->note);
     snprintf(list->note + length, sizeof(list->note) - length,
-             "%sThe OpenCL loader of this machine takes no layers: OpenCL programs are not "
-             "limited; use the one of ocl-icd or of Khronos.",
+             "%sThe OpenCL loader does not support layers, so OpenCL programs are not limited; "
+             "install the loader of ocl-icd or Khronos.",
              length > 0 ? " " : "");
 }
 
@@ -81,15 +81,16 @@ static int probe(const struct gpu_setup *setup, struct gpu_list *list)
     if (setup->layer[0] != '\0')
         setenv("OPENCL_LAYERS", setup->layer, 1);
     if (!open_loader(&search.cl)) {
-        snprintf(list->note, sizeof(list->note),
-                 "There is no OpenCL loader (libOpenCL.so.1): install ocl-icd-libopencl1 and the "
-                 "OpenCL driver of your GPU, or try --simulate 1x16G.");
+        snprintf(
+            list->note, sizeof(list->note),
+            "Cannot find an OpenCL loader (libOpenCL.so.1): install ocl-icd-libopencl1 and the "
+            "OpenCL driver of your GPU, or try --simulate 1x16G.");
         return 0;
     }
     opencl_search_run(&search);
-    tell(&search);
+    write_note(&search);
     if (setup->layer[0] != '\0')
-        look_for_layer(&search, setup->layer);
+        check_layer(&search, setup->layer);
     return 0;
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goes through the devices of all OpenCL platforms and makes the key of each. The
- * daemon and the layer inside programs both compile this file, so that they mean
- * the same device by the same key. It must not know how the functions were found,
- * and may be run by one thread at a time.
+ * Enumerate the devices of all OpenCL platforms and give each a key. Both the daemon and the layer
+ * inside programs compile this file, so that the same key means the same device. It must not know
+ * how the functions were resolved. One thread at a time may run it.
  */
 #define CL_TARGET_OPENCL_VERSION 300
 #include "opencl_search.h"
@@ -13,14 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NVIDIA gives these without cl_khr_pci_bus_info; not in every CL header. */
+/* NVIDIA's queries for drivers without cl_khr_pci_bus_info; not in every CL header. */
 #define NV_PCI_BUS    0x4008
 #define NV_PCI_SLOT   0x4009
 #define NV_PCI_DOMAIN 0x400A
 
 /* -- text ---------------------------------------------------------------------- */
 
-/* One line of printable ASCII, single spaces, nothing at the ends. */
+/* Copy as one line of printable ASCII with single spaces, trimmed. */
 static void clean(char *ret, size_t size, const char *text, size_t length)
 {
     size_t out = 0;
@@ -63,7 +62,7 @@ static bool has_extension(const struct opencl_functions *cl, cl_device_id id, co
     return false;
 }
 
-/* -- which device it is --------------------------------------------------------- */
+/* -- identity ------------------------------------------------------------------- */
 
 static void read_uuid(const struct opencl_functions *cl, cl_device_id id, struct gpu_device *device)
 {
@@ -74,7 +73,7 @@ static void read_uuid(const struct opencl_functions *cl, cl_device_id id, struct
         cl->device_info(id, CL_DEVICE_UUID_KHR, sizeof(uuid), uuid, NULL) != CL_SUCCESS ||
         memcmp(uuid, none, sizeof(uuid)) == 0)
         return;
-    /* As NVIDIA's own tools write it, so that people find it again. */
+    /* Format it as NVIDIA's own tools do, so that users recognize it. */
     size_t at = 0;
     if (has_extension(cl, id, "cl_nv_device_attribute_query"))
         at = (size_t)snprintf(device->uuid, sizeof(device->uuid), "GPU-");
@@ -124,9 +123,9 @@ static void read_pci(const struct opencl_functions *cl, cl_device_id id, struct 
                  pci.pci_device, pci.pci_function);
 }
 
-/* Two platforms may show one card. Within one platform each device is another,
- * even when the numbers are the same (PoCL gives all its devices one uuid).
- * Where it is in the list already, or the number of devices. */
+/* Returns the index of the same device in the list, or the number of devices. Two platforms can
+ * report one card. Devices of one platform always differ, even with equal uuids (PoCL gives all its
+ * devices the same one). */
 static uint32_t find_known(const struct opencl_search *search, const struct gpu_device *device,
                            uint32_t platform)
 {
@@ -150,7 +149,7 @@ static bool key_is_taken(const struct gpu_list *list, const char *key)
     return false;
 }
 
-/* The key must be the same at the next start, and belong to one device only. */
+/* A key must not change across restarts and must be unique. */
 static void make_key(const struct gpu_list *list, const char *platform, struct gpu_device *device)
 {
     char base[sizeof(device->key) - 16];
@@ -239,8 +238,7 @@ static void search_platform(struct opencl_search *search, uint32_t platform, cl_
     cl_int r = cl->devices(search->platforms[platform], type, room, ids, &count);
     if (r != CL_SUCCESS && r != CL_DEVICE_NOT_FOUND)
         snprintf(search->list->note, sizeof(search->list->note),
-                 "the OpenCL platform \"%s\" does not say which devices it has (error %d)", name,
-                 r);
+                 "The OpenCL platform \"%s\" cannot list its devices (error %d).", name, r);
     if (r != CL_SUCCESS)
         return;
     for (cl_uint i = 0; i < count && i < room; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which devices OpenCL shows, and what the key of each is: one search, used by the
- * daemon (opencl.c) and by the layer inside programs (tools/opencl).
+ * Which devices OpenCL reports, and the key of each: one search, shared by the daemon (opencl.c)
+ * and the layer inside programs (tools/opencl).
  */
 #ifndef CHRONOS_GPU_OPENCL_SEARCH_H
 #define CHRONOS_GPU_OPENCL_SEARCH_H
@@ -23,27 +23,26 @@ struct opencl_functions {
     __typeof__(&clGetDeviceInfo) device_info;
 };
 
-/* A way to a device: two platforms may show one card, so `device`, the place in
- * the list, can come more than once. */
+/* One OpenCL id of a device. Two platforms can report one card, so several entries can have the
+ * same `device`, an index of the list. */
 struct opencl_seen {
     cl_device_id id;
     cl_platform_id platform;
     uint32_t device;
 };
 
-/* Zeroed but for the first two, which the caller sets. */
+/* The caller sets the first two members and zeroes the rest. */
 struct opencl_search {
     struct opencl_functions cl;
-    struct gpu_list *list;             /* filled; the caller's, zeroed */
-    uint32_t platform[GPU_DEVICE_MAX]; /* where device i came from */
+    struct gpu_list *list;             /* output; owned by the caller, zeroed */
+    uint32_t platform[GPU_DEVICE_MAX]; /* platform that reported device i */
     uint32_t platform_count, left_out, without_memory, seen_count;
     cl_platform_id platforms[OPENCL_PLATFORMS_MAX];
     struct opencl_seen seen[OPENCL_SEEN_MAX];
 };
 
-/* Fills search->list (GPUs and accelerators of all platforms, or the CPU devices
- * where there are none) and what else is in *search. Something that went wrong is
- * a message in list->note. */
+/* Fill search->list with the GPUs and accelerators of all platforms, or with the CPU devices if
+ * there are none, and the other members of *search. On a failure list->note has a message. */
 void opencl_search_run(struct opencl_search *search);
 
 #endif

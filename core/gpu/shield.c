@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps a vendor's library from changing device nodes; see gpu_nodes_shield in nodes.h. */
+/* Keep a vendor's library from changing device nodes; see gpu_nodes_shield in nodes.h. */
 #include "nodes.h"
 
 #include "node_files.h"
@@ -10,8 +10,9 @@
 #include <string.h>
 #include <sys/mount.h>
 
-/* Where mounts are not shared, a slave keeps what is unmounted outside: our own tree would
- * live on, and its daemon wait for its end, for as long as this process does. */
+/* Unmount our own trees in this namespace. Where mounts are not shared, unmounting outside does not
+ * reach this one: the tree would live on, and its daemon wait for it, as long as this process
+ * runs. */
 static void leave_trees(void)
 {
     struct mountinfo_reader reader;
@@ -32,9 +33,9 @@ void gpu_nodes_shield(const struct gpu_vendor *const *vendors, const struct gpu_
     for (size_t i = 0; vendors[i]; i++)
         needed |= vendors[i]->changes_nodes && vendors[i]->changes_nodes(&full);
 
-    /* A slave: what is unmounted outside is not held here. What hangs below /dev stays
-     * writable. Where this is not allowed, the library cannot change nodes either, or
-     * the daemon closes them again. */
+    /* A slave namespace still receives unmounts from outside. Mounts below /dev stay writable.
+     * Where this is not permitted, the library cannot change nodes either, or the daemon restricts
+     * them again. */
     if (!needed || unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_SLAVE, NULL))
         return;
     leave_trees();

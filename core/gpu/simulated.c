@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices that are only numbers: for tests, for trying the filesystem out, for
- * machines without a GPU. The argument says how many of what size: "4x80G",
- * "2x80G,24G", "512M". It must not touch any hardware.
+ * Simulated devices, for tests, for trying out the filesystem, and for machines without a GPU. The
+ * argument gives counts and sizes: "4x80G", "2x80G,24G", "512M". This file must not touch hardware.
  */
 #include "vendor.h"
 
@@ -18,7 +17,7 @@
 #define MOST "64"
 _Static_assert(GPU_DEVICE_MAX == 64, "MOST");
 
-/* A whole number without sign; false when there is none or it is too large. */
+/* Take an unsigned decimal number; false if there is none or it overflows. */
 static bool take_number(const char **text, uint64_t *ret)
 {
     uint64_t value = 0;
@@ -33,7 +32,7 @@ static bool take_number(const char **text, uint64_t *ret)
     return true;
 }
 
-/* The unit after a size: K M G T, with or without iB; plain or B is bytes. */
+/* Take the unit of a size: K, M, G or T, with or without iB; B or nothing is bytes. */
 static bool take_unit(const char **text, uint64_t *ret)
 {
     static const char units[] = "KMGT";
@@ -51,7 +50,7 @@ static bool take_unit(const char **text, uint64_t *ret)
     return true;
 }
 
-/* One group, "4x80G". `units_size_text` is its size as it was written. */
+/* One group, "4x80G". `units_size_text` is its size as written. */
 struct group {
     uint64_t count, bytes;
     char units_size_text[24];
@@ -103,7 +102,7 @@ static int refuse(struct gpu_list *list, const char *format, const char *argumen
 
 static int probe(const struct gpu_setup *setup, struct gpu_list *list)
 {
-    static const char is_none[] = "\"%.64s\" is not a list of devices: " GRAMMAR;
+    static const char is_none[] = "\"%.64s\" is not a list of devices: " GRAMMAR ".";
     const char *text = setup->simulate;
     struct group group;
 
@@ -111,7 +110,7 @@ static int probe(const struct gpu_setup *setup, struct gpu_list *list)
         if (!take_group(&text, &group))
             return refuse(list, is_none, setup->simulate);
         if (group.count > GPU_DEVICE_MAX - list->count)
-            return refuse(list, "\"%.64s\" names more than " MOST " simulated devices.",
+            return refuse(list, "\"%.64s\" is more than " MOST " simulated devices, the limit.",
                           setup->simulate);
         while (group.count-- > 0)
             add(list, &group);
@@ -122,7 +121,5 @@ static int probe(const struct gpu_setup *setup, struct gpu_list *list)
     }
 }
 
-const struct gpu_vendor gpu_simulated = {.name = "simulated",
-                                         .help = "devices that are only numbers: " GRAMMAR,
-                                         .simulates = true,
-                                         .probe = probe};
+const struct gpu_vendor gpu_simulated = {
+    .name = "simulated", .help = "simulated devices:  " GRAMMAR, .simulates = true, .probe = probe};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asks; see usage.h. A question goes to all vendors that may be asked, answers come one
- * for each, in order; usage_merge.c puts them together. A vendor whose turn it is when the
- * process hangs, dies or talks nonsense is at fault: it is left alone for a while, and the
- * others are asked in a new process. It must not call a driver.
+ * Ask the vendors for usage; see usage.h. A question goes to all available vendors, which answer
+ * one after the other, in order; usage_merge.c combines the answers. If the process hangs, dies or
+ * sends an invalid answer, the vendor whose turn it is gets the blame: skip it until retry_ms has
+ * passed, and ask the others in a new process. This file must not call a driver.
  */
 #include "usage.h"
 
@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* -- making and ending ---------------------------------------------------------- */
+/* -- construction --------------------------------------------------------------- */
 
 static bool copy_text(char *into, size_t size, const char *text, const char *otherwise)
 {
@@ -96,7 +96,7 @@ struct usage_reader *usage_reader_free(struct usage_reader *reader)
     if (!reader)
         return NULL;
     driver_child_end(&reader->child, false);
-    for (size_t i = 0; i <= NOBODY; i++) {
+    for (size_t i = 0; i <= NO_VENDOR; i++) {
         if (reader->standing[i].stuck != 0)
             driver_child_gone(reader->standing[i].stuck);
     }
@@ -104,7 +104,7 @@ struct usage_reader *usage_reader_free(struct usage_reader *reader)
     fd_close(reader->epoll);
     usage_rows_free(&reader->rows);
     usage_rows_free(&reader->before);
-    usage_rows_free(&reader->told);
+    usage_rows_free(&reader->reported);
     free(reader);
     return NULL;
 }
@@ -116,7 +116,7 @@ int usage_reader_fd(const struct usage_reader *reader)
 
 /* -- the process ------------------------------------------------------------------ */
 
-/* Absolute; 0: never, 1: at once, and readable until it is set anew. */
+/* Set an absolute time; 0: disarm, 1: expire now and stay readable until the next call. */
 static void set_timer(struct usage_reader *reader, int64_t at_ns)
 {
     const struct itimerspec when = {
@@ -142,10 +142,10 @@ static void end_child(struct usage_reader *reader, uint32_t at_fault, bool by_it
 
 static uint32_t next_vendor(const struct usage_reader *reader)
 {
-    return reader->pending != 0 ? (uint32_t)__builtin_ctz(reader->pending) : NOBODY;
+    return reader->pending != 0 ? (uint32_t)__builtin_ctz(reader->pending) : NO_VENDOR;
 }
 
-/* The vendor whose turn it is did not do well: leave it alone for a while. */
+/* Blame the vendor whose turn it is: skip it until retry_ms has passed. */
 static void blame(struct usage_reader *reader, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void blame(struct usage_reader *reader, const char *format, ...)
@@ -158,9 +158,8 @@ static void blame(struct usage_reader *reader, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(how, sizeof(how), format, arguments);
     va_end(arguments);
-    snprintf(standing->note, sizeof(standing->note),
-             "The %s driver %s when it was asked for usage%s.", gpu_vendors[vendor]->name, how,
-             standing->stuck != 0 ? ", and cannot be stopped" : "");
+    snprintf(standing->note, sizeof(standing->note), "The %s driver %s while reading usage%s.",
+             gpu_vendors[vendor]->name, how, standing->stuck != 0 ? ", and cannot be killed" : "");
     standing->retry_ns = reader->now_ns() + reader->setup.retry_ms * NS_PER_MS;
     reader->pending &= ~(1u << vendor);
 }
@@ -175,7 +174,7 @@ static int start(struct usage_reader *reader)
     return r || reader->child.pidfd < 0 ? r : watch(reader, reader->child.pidfd);
 }
 
-/* The vendor whose turn it is gets its time. */
+/* Restart the timeout for the vendor whose turn it is. */
 static void set_deadline(struct usage_reader *reader)
 {
     int patience_ms = reader->fresh ? reader->first_ms : reader->timeout_ms;
@@ -183,8 +182,8 @@ static void set_deadline(struct usage_reader *reader)
     set_timer(reader, reader->deadline_ns);
 }
 
-/* Puts the question to those that are pending, in a new process if need be. If that
- * cannot be, nobody can be asked. */
+/* Send the question to the pending vendors, in a new process if necessary. If that fails, no vendor
+ * can be asked. */
 static void put_question(struct usage_reader *reader)
 {
     const struct driver_question question = {.magic = DRIVER_MAGIC,
@@ -199,14 +198,14 @@ static void put_question(struct usage_reader *reader)
     }
     if (reader->child.pid != 0 && (driver_child_has_ended(&reader->child) ||
                                    !driver_child_send(&reader->child, &question, sizeof(question))))
-        end_child(reader, NOBODY, true); /* it was idle, and is going */
+        end_child(reader, NO_VENDOR, true); /* it was idle and is exiting */
     if (reader->child.pid == 0) {
         r = start(reader);
         if (!r && !driver_child_send(&reader->child, &question, sizeof(question)))
             r = -EPIPE;
     }
     if (r < 0) {
-        end_child(reader, NOBODY, false);
+        end_child(reader, NO_VENDOR, false);
         while (reader->pending != 0)
             blame(reader, "could not be reached (%s)", strerror(-r));
         finish(reader);
@@ -215,7 +214,7 @@ static void put_question(struct usage_reader *reader)
     set_deadline(reader);
 }
 
-/* -- asking and taking ------------------------------------------------------------ */
+/* -- questions and answers -------------------------------------------------------- */
 
 static bool may_be_asked(struct standing *standing, int64_t now_ns)
 {
@@ -240,7 +239,7 @@ void usage_reader_ask(struct usage_reader *reader)
     for (uint32_t i = 0; i < usage->device_count; i++)
         copy_text(usage->device[i].backend, sizeof(usage->device[i].backend), "none", "");
     reader->pending = 0;
-    bool free_to_start = may_be_asked(&reader->standing[NOBODY], usage->asked_ns);
+    bool free_to_start = may_be_asked(&reader->standing[NO_VENDOR], usage->asked_ns);
     for (uint32_t b = 0; free_to_start && gpu_vendors[b]; b++) {
         if (gpu_vendors[b]->sample && may_be_asked(&reader->standing[b], usage->asked_ns))
             reader->pending |= 1u << b;
@@ -248,7 +247,7 @@ void usage_reader_ask(struct usage_reader *reader)
     put_question(reader);
 }
 
-/* Bytes that the message has, as far as it is known; 0: it is nonsense. */
+/* Size of the message as far as it is known, in bytes; 0 if it is invalid. */
 static size_t message_size(const struct usage_reader *reader)
 {
     const struct usage_answer *answer = &reader->wire.answer;
@@ -260,8 +259,8 @@ static size_t message_size(const struct usage_reader *reader)
     return sizeof(*answer) + answer->process_count * sizeof(struct gpu_usage_process);
 }
 
-/* 1: a whole message is there; 0: not yet; -EBADMSG: what came is none; -EPIPE: the
- * process is gone. */
+/* Returns 1 when a whole message has arrived, 0 when not yet, -EBADMSG if it is invalid, -EPIPE if
+ * the process is gone. */
 static int receive(struct usage_reader *reader)
 {
     for (;;) {
@@ -270,14 +269,14 @@ static int receive(struct usage_reader *reader)
             return -EBADMSG;
         int r = driver_child_receive(&reader->child, &reader->wire, size, &reader->got);
         if (reader->got > before && !reader->under_way)
-            return -EBADMSG; /* no question was asked */
+            return -EBADMSG; /* no question is open */
         if (r != 1 || size == message_size(reader))
             return r;
     }
 }
 
-/* The process has ended. That is nobody's fault if it was idle, or went as it was asked
- * for the first time after a while. */
+/* The process has ended. Blame no vendor if it was idle, or exited when the first question after a
+ * pause arrived. */
 static void handle_end(struct usage_reader *reader)
 {
     bool fresh = reader->fresh;
@@ -288,7 +287,7 @@ static void handle_end(struct usage_reader *reader)
     bool was_idle = !fresh && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!was_idle) {
         char how[96];
-        driver_child_say_end(&reader->child, how, sizeof(how));
+        driver_child_describe_end(&reader->child, how, sizeof(how));
         blame(reader, "%s", how);
     }
     put_question(reader);
@@ -299,7 +298,7 @@ static void handle_nonsense(struct usage_reader *reader)
     end_child(reader, next_vendor(reader), false);
     if (!reader->under_way)
         return;
-    blame(reader, "gave an answer that cannot be true");
+    blame(reader, "sent an invalid answer");
     put_question(reader);
 }
 

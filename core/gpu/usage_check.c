@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether an answer can be true: nothing that a driver process says is trusted. */
+/* Validate an answer: nothing that a driver process sends is trusted. */
 #include "usage_state.h"
 
 #include "core/base/line.h"
 
 #include <string.h>
 
-/* A bool that is neither 0 nor 1 must not be read as one. */
+/* Read a received bool as a byte: a value other than 0 or 1 is undefined behaviour. */
 static bool flag_is_good(const bool *flag)
 {
     unsigned char byte;

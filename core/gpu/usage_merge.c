@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Puts what the vendors said together to one answer; see usage.h. It must not know
- * how they were asked.
+ * Merge the answers of the vendors into one; see usage.h. It must not know how they were asked.
  */
 #include "usage_state.h"
 
@@ -13,7 +12,7 @@ static void name_vendor(struct gpu_usage_device *device, const char *name)
     snprintf(device->backend, sizeof(device->backend), "%s", name);
 }
 
-/* Devices that no vendor knows: which vendor's trouble hides them? */
+/* For each device that no vendor reports, copy the note of the vendor whose failure explains it. */
 static void explain(struct usage_reader *reader)
 {
     for (uint32_t i = 0; i < reader->setup.device_count; i++) {
@@ -29,22 +28,22 @@ static void explain(struct usage_reader *reader)
     }
 }
 
-/* What a process did since the last answer, on top of what was told then: its sum falls
- * when it closes one of several contexts, when another process has its number, and to 0
- * when a new process of ours counts from there. */
+/* Add the busy time since the last answer to what was reported then. The driver's sum can fall:
+ * when a process closes one of several contexts, when its pid is reused, and to 0 when a new driver
+ * process starts counting. */
 static uint64_t count_on(const struct usage_reader *reader, const struct gpu_usage_process *row)
 {
     const struct gpu_usage_process *old = usage_rows_find(&reader->before, row->device, row->pid);
     if (!old)
         return row->busy_ns;
-    uint64_t told = reader->told.row[old - reader->before.row].busy_ns;
-    return row->busy_ns > old->busy_ns ? told + (row->busy_ns - old->busy_ns) : told;
+    uint64_t reported = reader->reported.row[old - reader->before.row].busy_ns;
+    return row->busy_ns > old->busy_ns ? reported + (row->busy_ns - old->busy_ns) : reported;
 }
 
-static void tell_rows(struct usage_reader *reader)
+static void report_rows(struct usage_reader *reader)
 {
     struct gpu_usage *usage = &reader->usage;
-    struct usage_rows told = {0};
+    struct usage_rows reported = {0};
 
     usage_rows_merge(&reader->rows, USAGE_MAX);
     usage->process_lost += (uint32_t)usage_rows_cut(&reader->rows, GPU_USAGE_PROCESS_MAX);
@@ -52,31 +51,31 @@ static void tell_rows(struct usage_reader *reader)
         struct gpu_usage_process row = reader->rows.row[i];
         row.busy_ns = count_on(reader, &row);
         usage->process[i] = row;
-        if (usage_rows_add(&told, &row) < 0) {
-            reader->rows.count = i; /* no memory: what cannot be remembered starts again */
+        if (usage_rows_add(&reported, &row) < 0) {
+            reader->rows.count = i; /* out of memory: the counters of the rest restart */
             break;
         }
         usage->process_count = (uint32_t)i + 1;
     }
     usage_rows_free(&reader->before);
-    usage_rows_free(&reader->told);
+    usage_rows_free(&reader->reported);
     reader->before = reader->rows;
-    reader->told = told;
+    reader->reported = reported;
     reader->rows = (struct usage_rows){0};
 }
 
 static void take_device(struct usage_reader *reader, uint32_t vendor, uint32_t index)
 {
-    const struct usage_device *told = &reader->wire.answer.device[index];
+    const struct usage_device *sent = &reader->wire.answer.device[index];
     struct gpu_usage_device *device = &reader->usage.device[index];
 
-    if (!told->known && told->note[0] == '\0')
+    if (!sent->known && sent->note[0] == '\0')
         return;
-    device->known = told->known;
-    device->summed = told->summed;
-    device->used_bytes = told->used_bytes;
+    device->known = sent->known;
+    device->summed = sent->summed;
+    device->used_bytes = sent->used_bytes;
     name_vendor(device, gpu_vendors[vendor]->name);
-    memcpy(device->note, told->note, sizeof(device->note));
+    memcpy(device->note, sent->note, sizeof(device->note));
 }
 
 void usage_merge_take(struct usage_reader *reader, uint32_t vendor)
@@ -107,6 +106,6 @@ void usage_merge_take(struct usage_reader *reader, uint32_t vendor)
 void usage_merge_finish(struct usage_reader *reader)
 {
     explain(reader);
-    tell_rows(reader);
+    report_rows(reader);
     reader->usage.took_ns = reader->now_ns() - reader->usage.asked_ns;
 }

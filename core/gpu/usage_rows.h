@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A list of rows "this process uses so much of this device", as it grows while a
- * driver is read. It must not know where rows come from.
+ * A growing list of rows "this process uses this much of this device". It must not know where the
+ * rows come from.
  */
 #ifndef CHRONOS_GPU_USAGE_ROWS_H
 #define CHRONOS_GPU_USAGE_ROWS_H
 
 #include "usage.h"
 
-/* All zero is an empty list; usage_rows_free ends it. */
+/* Zero-initialize for an empty list; free with usage_rows_free. */
 struct usage_rows {
     struct gpu_usage_process *row;
     size_t count, capacity;
 };
 
-/* 0 or -ENOMEM. */
+/* Returns 0 or -ENOMEM. */
 int usage_rows_add(struct usage_rows *rows, const struct gpu_usage_process *row);
-/* What to do with rows of the same process and device. */
+/* How to merge rows with the same process and device. */
 enum usage_merge {
-    USAGE_SUM, /* they are parts */
-    USAGE_MAX, /* they tell the same thing */
+    USAGE_SUM, /* the rows are parts */
+    USAGE_MAX, /* the rows report the same usage */
 };
-/* Sorts by device, then pid, and leaves one row for each pair. An amount that is not
- * known gives way to one that is. */
+/* Sort by device, then pid, and leave one row for each pair. A known amount replaces an unknown
+ * one. */
 void usage_rows_merge(struct usage_rows *rows, enum usage_merge merge);
-/* Leaves at most `most` rows: those that use most memory; an amount that is not known
- * is the least. Keeps the order. Returns how many had to go. */
+/* Keep at most `most` rows, those using the most memory; an unknown amount counts as the least.
+ * Keeps the order. Returns the number of rows dropped. */
 size_t usage_rows_cut(struct usage_rows *rows, size_t most);
-/* NULL: it is not there. The rows must be merged. */
+/* Returns NULL if there is no such row. Merge the rows first. */
 struct gpu_usage_process *usage_rows_find(const struct usage_rows *rows, uint32_t device,
                                           int32_t pid);
 void usage_rows_free(struct usage_rows *rows);

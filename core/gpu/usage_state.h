@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a usage reader has in memory, for usage.c, which asks, usage_check.c, which looks
- * whether an answer can be true, and usage_merge.c, which puts the answers together.
+ * State of a usage reader, shared by usage.c (asks), usage_check.c (validates answers) and
+ * usage_merge.c (merges them).
  */
 #ifndef CHRONOS_GPU_USAGE_STATE_H
 #define CHRONOS_GPU_USAGE_STATE_H
@@ -10,17 +10,17 @@
 
 #include <limits.h>
 
-#define NOBODY GPU_VENDOR_MAX /* in place of a vendor */
+#define NO_VENDOR GPU_VENDOR_MAX /* in place of a vendor's index */
 
-/* What is remembered of a vendor. */
+/* What the reader remembers of a vendor. */
 struct standing {
-    int64_t retry_ns; /* not to be asked before */
-    pid_t stuck;      /* its process, that could not be killed; 0 */
-    char note[192];   /* what was wrong when it was asked last; "" nothing */
-    uint64_t others;  /* bits: devices that it did not know when it last answered */
+    int64_t retry_ns; /* do not ask before this time */
+    pid_t stuck;      /* pid of its process that could not be killed; 0: none */
+    char note[192];   /* why it last failed; "" if it did not */
+    uint64_t others;  /* bit mask of the devices it did not know in its last answer */
 };
 
-/* One message of the process, as far as it came. */
+/* One message of the process, as far as it has arrived. */
 struct usage_wire {
     struct usage_answer answer;
     struct gpu_usage_process process[GPU_USAGE_PROCESS_MAX];
@@ -28,34 +28,34 @@ struct usage_wire {
 _Static_assert(offsetof(struct usage_wire, process) == sizeof(struct usage_answer), "no gap");
 
 struct usage_reader {
-    int epoll, timer; /* epoll: what usage_reader_fd tells; the timer and the socket are in it */
+    int epoll, timer; /* epoll is usage_reader_fd; it watches the timer, the socket and the pidfd */
     char program[PATH_MAX];
     int timeout_ms, first_ms;
     int64_t (*now_ns)(void);
     struct gpu_setup setup;
     struct driver_child child;
-    bool fresh; /* the process has answered nothing yet */
+    bool fresh; /* the process has not answered a whole question yet */
 
     bool under_way, ready;
-    uint32_t number;  /* of the question */
-    uint32_t pending; /* bits: vendors that have not answered */
+    uint32_t number;  /* of the current question */
+    uint32_t pending; /* bit mask of the vendors that have not answered */
     int64_t deadline_ns;
 
-    struct standing standing[GPU_VENDOR_MAX + 1]; /* the last is NOBODY's */
-    struct usage_rows rows;                       /* of the answer that is being made */
-    struct usage_rows before, told; /* of the last answer: as the process said it, as we did */
+    struct standing standing[GPU_VENDOR_MAX + 1]; /* the last is that of NO_VENDOR */
+    struct usage_rows rows;                       /* rows of the answer in progress */
+    struct usage_rows before, reported;           /* the last answer: as received, as reported */
     struct gpu_usage usage;
     struct usage_wire wire;
-    size_t got; /* bytes of it */
+    size_t got; /* bytes of `wire` received */
 };
 
-/* True when everything in `answer` and its rows can be. */
+/* True if `answer` and its rows are valid. */
 bool usage_answer_is_good(const struct usage_answer *answer, const struct gpu_usage_process *rows,
                           uint32_t device_count);
-/* A checked answer of the vendor whose turn it was. The first who knows a device is
- * believed. */
+/* Merge a validated answer from the vendor whose turn it was. The first vendor that knows a device
+ * wins. */
 void usage_merge_take(struct usage_reader *reader, uint32_t vendor);
-/* All have answered who will. */
+/* Complete the answer: no vendor is pending. */
 void usage_merge_finish(struct usage_reader *reader);
 
 #endif

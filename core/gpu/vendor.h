@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a vendor is: one struct in one file, NAME.c with `const struct gpu_vendor
- * gpu_NAME`, and NAME in the list of meson.build. Nothing else knows vendors by name: the
- * daemon, the driver process and the contract suites go through the list.
+ * A vendor is one struct in one file: NAME.c defines `const struct gpu_vendor gpu_NAME`, and
+ * meson.build lists NAME. Nothing else knows vendors by name: the daemon, the driver process and
+ * the contract tests iterate over the list.
  *
- * Functions marked (driver) run in a process made for them (driver.h): it is killed when
- * it takes too long, and what it says is checked, so they may block, crash and print.
- * Functions marked (daemon) run in the daemon: they read small files of /proc and /sys and
- * nothing else; opening a device node can wake a driver.
- * To come: `sharing`, how to switch a device between modes of sharing.
+ * Functions marked (driver) run in a driver process (driver.h), which is killed when it takes too
+ * long and whose answers are validated, so they may block, crash and print. Functions marked
+ * (daemon) run in the daemon: they may only read small files of /proc and /sys, because opening a
+ * device node can wake a driver.
+ *
+ * To come: `sharing`, how to switch a device between sharing modes.
  */
 #ifndef CHRONOS_GPU_VENDOR_H
 #define CHRONOS_GPU_VENDOR_H
@@ -20,107 +21,107 @@
 
 #include <limits.h>
 
-#define GPU_VENDOR_MAX 16 /* bits of a question */
+#define GPU_VENDOR_MAX 16 /* bits of driver_question.vendors */
 
-/* What the driver process is told at its start. Plain data: it travels by socket. */
+/* The first message to the driver process. Plain data: it is sent through a socket. */
 struct gpu_setup {
     uint32_t magic; /* not for vendors */
     uint32_t device_count;
     int32_t idle_ms;  /* not for vendors */
-    int32_t retry_ms; /* a driver that failed is not to be tried again for so long */
-    char proc[256];   /* "/proc" but in tests */
+    int32_t retry_ms; /* do not retry a failed driver for this long */
+    char proc[256];   /* "/proc" except in tests */
     char sys[256];
-    char simulate[1024];  /* which devices to make up, as the administrator wrote it */
-    char layer[PATH_MAX]; /* a library that programs are to load; "" none */
-    struct gpu_identity { /* the devices whose usage is asked for */
+    char simulate[1024];  /* devices to simulate, as the administrator wrote it */
+    char layer[PATH_MAX]; /* library that programs load to limit memory; "" if none */
+    struct gpu_identity { /* the devices whose usage is wanted */
         char uuid[64];
         char pci[32];
     } device[GPU_DEVICE_MAX];
 };
 
-/* How the devices are used, as one vendor tells; process_count rows of struct
- * gpu_usage_process follow. Plain data as well. */
+/* Usage as one vendor reports it, followed by process_count rows of struct gpu_usage_process. Plain
+ * data as well. */
 struct usage_answer {
     uint32_t magic, number, vendor, process_count; /* not for vendors */
-    uint32_t process_lost;                         /* rows that found no place */
-    char note[192];                                /* why it knows nothing, if something is wrong */
+    uint32_t process_lost;                         /* rows dropped for lack of space */
+    char note[192]; /* why the vendor reports nothing, if something is wrong */
     struct usage_device {
         bool known, summed; /* as in struct gpu_usage_device */
         uint64_t used_bytes;
-        char note[192]; /* it knows the device, but something is wrong */
+        char note[192]; /* the vendor knows the device, but something is wrong */
     } device[GPU_DEVICE_MAX];
 };
 
-/* Where to look for device nodes; a NULL is the usual place. For tests. */
+/* Where to search for device nodes; NULL selects the default. For tests. */
 struct gpu_roots {
     const char *proc; /* "/proc" */
     const char *sys;  /* "/sys" */
     const char *dev;  /* "/dev" */
 };
 
-/* Gets each node that exists. `shared`: programs need it for any device of this vendor
- * (nvidiactl, kfd), so it comes with each of them; otherwise it belongs to this device
+/* Called for each existing node. With `shared`, programs need the node for every device of this
+ * vendor (nvidiactl, kfd), so it is reported with each of them; otherwise it belongs to this device
  * alone (nvidia0, dri/renderD128). A non-zero result ends the search. */
 typedef int gpu_node_fn(void *context, const char *path, bool shared);
 
-/* One search for the nodes of a device. */
+/* A search for the nodes of a device. */
 struct gpu_node_search {
     const struct gpu_device *device;
-    struct gpu_roots roots; /* none is NULL */
+    struct gpu_roots roots; /* no member is NULL */
     gpu_node_fn *fn;
     void *context;
 };
 
-/* NULL: the vendor does not have that. */
+/* A NULL member means that the vendor does not have the feature. */
 struct gpu_vendor {
     const char *name; /* at most 15 characters; `backend` and `accounting` show it */
-    const char *help; /* one line for documentation */
+    const char *help; /* one line for the documentation */
 
     /* -- discovery -- */
 
-    /* (driver) Fills *list, which is zeroed: `backend` is filled in by the caller. Each
-     * device has a key that is the same after a restart (a uuid, else the PCI address).
-     * Not to have the driver is no error: no device then, and a note if the administrator
-     * can do something. Called once when the daemon starts. 0, or -errno with a note. */
+    /* (driver) Fill *list, which is zeroed; the caller fills `backend`. Give each device a key that
+     * survives a restart (a uuid, else the PCI address). A missing driver is not an error: return
+     * no device, and a note if the administrator can fix it. Called once, when the daemon starts.
+     * Returns 0, or -errno with a note. */
     int (*probe)(const struct gpu_setup *setup, struct gpu_list *list);
-    /* Its devices are made up: asked if setup->simulate is set, and then alone. */
+    /* Its devices are simulated: probe it only if setup->simulate is set, and then no other. */
     bool simulates;
-    /* What keeps programs on its devices within their memory, once it is installed and
-     * list->layered: a word of the file `enforcement`. NULL: nothing does. */
+    /* A word of the file `enforcement`: what keeps programs on these devices within their memory if
+     * it is installed and list->layered is set. NULL: nothing does. */
     const char *limited_by;
 
     /* -- usage -- */
 
-    /* (driver) Makes what it keeps between questions; touches no driver. Called once in a
-     * process. 0 or -ENOMEM. Nothing closes it: the process just ends, because the
-     * driver's end may hang. */
+    /* (driver) Allocate the state kept between questions, without touching the driver. Called once
+     * in a process. Returns 0 or -ENOMEM. There is no close function: the process just exits,
+     * because closing a driver may hang. */
     int (*open)(const struct gpu_setup *setup, void **ret_state);
-    /* (driver) Fills answer->device[] and ->note (zeroed) and adds rows, at most one for
-     * each pid and device; gpu_match says which device a uuid or PCI address is. busy_ns
-     * is a figure of the kernel's, or begins at 0 at the first question. Not to have the
-     * driver is no error and has no note. Called for each question, once a second or so. */
+    /* (driver) Fill answer->device[] and ->note (both zeroed) and add rows, at most one per pid and
+     * device; gpu_match finds the device of a uuid or PCI address. busy_ns is the kernel's counter,
+     * or starts at 0 with the first question. A missing driver is not an error and has no note.
+     * Called for each question, about once a second. */
     void (*sample)(void *state, const struct gpu_setup *setup, struct usage_answer *answer,
                    struct usage_rows *rows);
-    /* What it counts for each process that the program did not allocate: the watchdog
-     * lets a process have so much more. */
+    /* Memory that the driver counts for each process though the program did not allocate it: the
+     * watchdog tolerates this much more per process. */
     uint64_t overhead_bytes;
 
     /* -- device nodes -- */
 
-    /* (daemon) Passes each node of search->device to gpu_node_found. A device of another
-     * vendor has none and is no error. 0, what gpu_node_found returned, or -errno. */
+    /* (daemon) Pass each node of search->device to gpu_node_found. A device of another vendor has
+     * no nodes and is not an error. Returns 0, the result of gpu_node_found, or -errno. */
     int (*nodes)(const struct gpu_node_search *search);
-    /* (daemon) True when something that any user can start sets modes on the nodes back;
-     * `message` says what to do about it. */
+    /* (daemon) True if a program that any user can run resets the modes of the nodes; `message`
+     * then explains how to prevent that. */
     bool (*reopened)(const struct gpu_roots *roots, struct message *message);
-    /* (driver, before all others) True when its library would change the modes of nodes:
-     * then the process gets a read-only /dev. */
+    /* (driver, called before all others) True if the vendor's library would change the modes of
+     * nodes: the process then gets a read-only /dev. */
     bool (*changes_nodes)(const struct gpu_roots *roots);
 };
 
-extern const struct gpu_vendor *const gpu_vendors[]; /* ends with NULL; in order of trust */
+extern const struct gpu_vendor *const gpu_vendors[]; /* NULL-terminated, in order of trust */
 
-/* NULL: there is none of this name. */
+/* Returns NULL if there is no vendor of this name. */
 const struct gpu_vendor *gpu_vendor_find(const char *name);
 
 #endif

@@ -213,7 +213,7 @@ static void report_change(void *context, const char *path, const char *message)
 {
     struct access *access = context;
     char details[128];
-    log_say("%s; only holders of partitions can open it again", message);
+    log_say("%s Only holders of partitions can open it again.", message);
     snprintf(details, sizeof(details), "node=%.100s", path);
     access->start.note(access->start.context, 0, ENGINE_DEVICE_ANY, "node-changed", details);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the adapters share; see adapter.h. */
+/* Code shared by the adapters; see adapter.h. */
 #include "adapter.h"
 
 #include <unistd.h>

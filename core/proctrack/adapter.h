@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the adapters of the process tracker port share: the table of functions behind a
- * struct proctrack, which do what proctrack.h says, and the processes that never join.
+ * Shared by the adapters of the process tracker port: the table of functions behind a struct
+ * proctrack, which implement proctrack.h, and the processes that never join.
  */
 #ifndef CHRONOS_PROCTRACK_ADAPTER_H
 #define CHRONOS_PROCTRACK_ADAPTER_H
@@ -26,18 +26,18 @@ struct proctrack_ops {
     void (*close)(struct proctrack *proctrack);
 };
 
-/* The first member of every adapter's own struct. */
+/* The first member of each adapter's own struct. */
 struct proctrack {
     const struct proctrack_ops *ops;
     struct message why;
-    pid_t own[3]; /* never members: pid 1, this process, its supervisor or 1 */
+    pid_t own[3]; /* never members: pid 1, this process, its supervisor (or 1) */
 };
 
 typedef int proctrack_open_fn(const struct proctrack_options *options,
                               struct proctrack **ret_proctrack, struct message *message);
 proctrack_open_fn cgroup_open, ptree_open, fake_open;
 
-/* Each adapter calls it when it opens. */
+/* Each adapter calls this when it opens. */
 void adapter_own_set(struct proctrack *proctrack, const struct proctrack_options *options);
 bool adapter_is_own(const struct proctrack *proctrack, pid_t pid);
 

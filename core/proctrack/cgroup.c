@@ -1,38 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The adapter "cgroup": the members of a partition are the processes in its cgroups of
- * version 2. Any controllers or none: only the hierarchy itself is used.
+ * The adapter "cgroup": the members of a partition are the processes in its cgroups of version 2.
+ * Works with any controllers or none: it uses only the hierarchy.
  *
  * Guaranteed:
- * - A process that starts in a cgroup is in it, whatever it does: fork, double fork,
- *   setsid, another user id, a namespace. Nothing has to be looked for, and nothing is
- *   missed while the daemon is down.
- * - Nobody but root can leave. A cgroup is made above the topmost directory that the
- *   user of the joining process may write (cgroup_climb), so a member cannot move
- *   itself or others out, nor can its user from outside. For a process of root: above
- *   what anybody but root may write.
- * - What is above that directory goes on to count for members: limits of a user's
- *   slice, of a batch job, of a container. A partition has one cgroup for each place
- *   that its members came from ("chronosfs-INSTANCE-pN"); all end together. When the
- *   unit or job around it is stopped, its members are stopped too.
- * - Kill is one write for each cgroup: forks that are under way die with it, and it ends
- *   frozen and stopped members. What the kernel leaves out (a process whose first thread
- *   has ended while others run) is found and ended too. Freezing cannot be
- *   seen or undone by members.
- * - proctrack_signal freezes for a moment, so that nobody is missed or told twice. A
- *   daemon killed just then leaves the partition frozen: see proctrack_each.
- * - After a restart the members are found by walking the tree.
+ * - A process started in a cgroup stays in it, whatever it does: fork, double fork, setsid, change
+ *   of user, namespaces. No scan is needed, and nothing is missed while the daemon is down.
+ * - Only root can leave. A cgroup is made above the topmost directory that the user of the joining
+ *   process can write (cgroup_climb), so members cannot move themselves or others out, and neither
+ *   can their user from outside. For a root process: above the topmost directory that any other
+ *   user can write.
+ * - Limits above that directory still apply to members: those of a user's slice, a batch job or a
+ *   container. A partition has one cgroup ("chronosfs-INSTANCE-pN") for each place that its members
+ *   came from; all end together. Stopping the unit or job around a cgroup stops its members too.
+ * - Kill is one write per cgroup: it also ends forks in progress and frozen and stopped members.
+ *   Processes that the kernel skips (those whose first thread has ended while others run) are found
+ *   and killed too. Members cannot detect or undo a freeze.
+ * - proctrack_signal freezes the partition briefly, so that each member gets the signal exactly
+ *   once. A daemon killed at that moment leaves the partition frozen: see proctrack_each.
+ * - After a restart, walking the tree finds the members.
  *
  * Not guaranteed:
- * - Root, and root's daemons on behalf of others, can move anybody anywhere.
- * - Limits set on a directory that was itself delegated to the user (user@1000.service
- *   with a limit of its own) do not count for members: they have to live above it.
- * - What somebody else's daemon starts for a member is elsewhere in the tree.
- * - A kernel thread cannot join, nor a process whose first thread has ended while others
- *   run (-EOPNOTSUPP): the kernel moves it, but does not list it.
- * - A pid is what the kernel is told. If the right process ends between look and move
- *   and its pid is given to another at once, that one is in the partition for less than
- *   a millisecond and then moved to the cgroup of its parent.
+ * - Root, and root's daemons on behalf of others, can move any process anywhere.
+ * - Limits on a directory that was itself delegated to the user (user@1000.service with a limit of
+ *   its own) do not apply to members, because their cgroup must be above it.
+ * - A process that another daemon starts for a member is elsewhere in the tree.
+ * - A kernel thread cannot join. Neither can a process whose first thread has ended while others
+ *   run (-EOPNOTSUPP): the kernel moves it but does not list it.
+ * - The kernel takes a pid. If the right process ends between check and move and its pid is reused
+ *   at once, the wrong process is in the partition for less than a millisecond, then moved to the
+ *   cgroup of its parent.
  */
 #include "cgroup.h"
 
@@ -52,7 +49,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SIGNAL_WAIT_MS 200 /* how long a signal waits for all to stand still */
+#define SIGNAL_WAIT_MS 200 /* how long a signal waits for all members to freeze */
 #define KILL_ROUNDS    50
 
 static struct cgroup *cgroup_from(struct proctrack *proctrack)
@@ -70,7 +67,7 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
-/* The leaves of partition `id`: where they begin, and how many. */
+/* Returns the number of leaves of partition `id`; *ret_first is the index of the first. */
 static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first)
 {
     size_t first = 0, end = cgroup->leaf_count, count = 0;
@@ -87,7 +84,7 @@ static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_fi
     return count;
 }
 
-/* All members, sorted. The caller frees list->pids, also after an error. */
+/* List all members, sorted. The caller frees list->pids, even after an error. */
 static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list)
 {
     size_t first, count = leaves_of(cgroup, id, &first);
@@ -122,7 +119,7 @@ static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
     return cgroup_ours(cgroup, path, &at);
 }
 
-/* Until all in the cgroup stand still. */
+/* Wait until all processes in the cgroup are frozen. Returns 0, -EBUSY at until_ns, or -errno. */
 static int frozen_wait(const struct cgroup *cgroup, const char *path, int64_t until_ns)
 {
     char name[PATH_MAX], text[128];
@@ -178,7 +175,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
     return false;
 }
 
-/* Through a descriptor, and only if what it names is a member while we have it. */
+/* Use a pidfd, and check that its process is a member while it is open. */
 static int signal_one(struct proctrack *proctrack, uint64_t id, pid_t pid, int signo)
 {
     steps_before(&cgroup_from(proctrack)->steps, "signal");
@@ -197,7 +194,7 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, ui
     struct cgroup_pids list;
     bool was_frozen = is_frozen(cgroup, id), refused = false;
     if (!was_frozen)
-        freeze_for(cgroup, id, true, SIGNAL_WAIT_MS); /* not all: then it is less exact */
+        freeze_for(cgroup, id, true, SIGNAL_WAIT_MS); /* on failure a member born now may miss it */
     int r = members_list(cgroup, id, &list);
     for (size_t i = 0; !r && i < list.count; i++) {
         int sent = signal_one(proctrack, id, list.pids[i], signo);
@@ -210,9 +207,9 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, ui
     return !r && refused && *ret_count == 0 ? -EPERM : r;
 }
 
-/* cgroup.kill leaves one out: a process whose first thread has ended while others run.
- * It sends each process's signal to that thread alone. Through a descriptor it goes to
- * the whole process. Returns how many there were. */
+/* cgroup.kill signals only the first thread of each process, so it misses processes whose first
+ * thread has ended while others run. A pidfd signals the whole process. Returns how many there
+ * were, or -errno. */
 static int kill_headless(struct proctrack *proctrack, uint64_t id)
 {
     const struct cgroup *cgroup = cgroup_from(proctrack);
@@ -249,7 +246,7 @@ static int cgroup_kill(struct proctrack *proctrack, uint64_t id)
             r = kill_headless(proctrack, id);
         if (r <= 0)
             return r;
-        usleep(1000); /* they, and what they may have started before, go in this time */
+        usleep(1000); /* time for them, and for children they may have started, to end */
     }
     return -EAGAIN;
 }
@@ -296,7 +293,7 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
 
 static int cgroup_scan(struct proctrack *proctrack)
 {
-    (void)proctrack; /* the kernel keeps the list */
+    (void)proctrack; /* the kernel tracks the members */
     return 0;
 }
 
@@ -325,16 +322,15 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .scan = cgroup_scan,
                                                 .close = cgroup_close};
 
-/* Everything but memory, in the order that makes the clearest sentence. */
+/* Everything but memory, in the order that gives the clearest message. */
 static int prepare(struct cgroup *cgroup, const struct proctrack_options *options,
                    struct message *message)
 {
     if (geteuid() != 0)
-        return message_set(-EPERM, message, "only root can make cgroups for others");
+        return message_set(-EPERM, message, "Only root can make cgroups for other users.");
     cgroup->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->proc_fd < 0)
-        return message_set(-errno, message, "%s cannot be opened: %s", options->proc,
-                           strerror(errno));
+        return message_set(-errno, message, "Cannot open %s: %s.", options->proc, strerror(errno));
     int r = cgroup_mount_open(cgroup, options, message);
     if (r)
         return r;
@@ -344,7 +340,7 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
     if (!r)
         r = cgroup_walk(cgroup);
     if (r)
-        message_set(r, message, "the cgroup tree cannot be used: %s", strerror(-r));
+        message_set(r, message, "Cannot use the cgroup tree: %s.", strerror(-r));
     return r;
 }
 
@@ -353,7 +349,7 @@ int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_
 {
     struct cgroup *cgroup = calloc(1, sizeof(*cgroup));
     if (!cgroup)
-        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
+        return message_set(-ENOMEM, message, "Out of memory: cannot open the process tracker.");
     cgroup->port.ops = &cgroup_ops;
     adapter_own_set(&cgroup->port, options);
     cgroup->proc_fd = cgroup->root_fd = -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories and files of the cgroup tree: which of them are ours, who is in them,
- * where a new one goes. Others make and remove cgroups meanwhile (systemd when a unit
- * stops), so one that is gone is an empty one.
+ * Directories and files of the cgroup tree: which are ours, which processes are in them, where to
+ * make a new one. Others create and remove cgroups at the same time (systemd when a unit stops), so
+ * treat a missing cgroup as empty.
  */
 #include "cgroup.h"
 
@@ -60,7 +60,7 @@ bool cgroup_message(const struct cgroup *cgroup, const char *path, const char *f
     return at && at[strlen(word) + 1] != '0';
 }
 
-/* What of a path of the hierarchy is below the mount; NULL: it is elsewhere. */
+/* The part of a hierarchy path below the mount; NULL if it is not below it. */
 static const char *below(const char *root, const char *path)
 {
     size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
@@ -68,7 +68,7 @@ static const char *below(const char *root, const char *path)
         return NULL;
     path += length;
     if (strncmp(path, "/..", 3) == 0 && (path[3] == '/' || path[3] == '\0'))
-        return NULL; /* outside of our cgroup namespace */
+        return NULL; /* outside our cgroup namespace */
     return path[0] == '/' ? path + 1 : path;
 }
 
@@ -109,8 +109,8 @@ void cgroup_pids_sort(struct cgroup_pids *list)
     list->count = kept + 1;
 }
 
-/* The processes of one cgroup. The kernel leaves zombies out, and says 0 for one that
- * our pid namespace does not show. */
+/* List the processes of one cgroup. The kernel omits zombies, and reports 0 for a process that our
+ * pid namespace does not show. */
 static int list_one(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
 {
     char line[32];
@@ -129,8 +129,8 @@ static int list_one(const struct cgroup *cgroup, const char *path, struct cgroup
     return r;
 }
 
-/* Calls fn for each cgroup right below `path`. Users with a part of the tree can make
- * paths that are longer than any of ours: nothing of ours is there. */
+/* Call fn for each cgroup directly below `path`. A user with a delegated part of the tree can make
+ * paths longer than PATH_MAX: skip them, ours are shorter. */
 static int each_below(const struct cgroup *cgroup, const char *path,
                       int (*fn)(const struct cgroup *cgroup, const char *path, void *context),
                       void *context)
@@ -178,7 +178,7 @@ int cgroup_remove(const struct cgroup *cgroup, const char *path)
     return remove_below(cgroup, path, NULL);
 }
 
-/* "chronosfs-INSTANCE-p12" -> 12, else 0. */
+/* "chronosfs-INSTANCE-p12" -> 12, otherwise 0. */
 static uint64_t id_of_name(const struct cgroup *cgroup, const char *name, size_t length)
 {
     size_t prefix = strlen(cgroup->prefix);
@@ -195,8 +195,8 @@ static uint64_t id_of_name(const struct cgroup *cgroup, const char *name, size_t
     return id;
 }
 
-/* Who was given a part of the tree can make a cgroup with any name in it, and put
- * processes there. What we make belongs to us. */
+/* A user with a delegated part of the tree can make a cgroup of any name in it and move processes
+ * there. Cgroups that we make belong to us. */
 static bool made_by_us(const struct cgroup *cgroup, const char *path, size_t length)
 {
     char full[PATH_MAX];
@@ -233,8 +233,8 @@ static bool in_group(const struct procfs_ids *ids, gid_t gid)
     return false;
 }
 
-/* Whether the user could move processes into and out of a cgroup. Root could anywhere,
- * so for root the question is whether anybody else could. */
+/* True if the user could move processes into and out of the cgroup. Root can do so anywhere, so for
+ * root check whether any other user could. */
 static bool user_writes(const struct cgroup *cgroup, const struct procfs_ids *ids, const char *path)
 {
     char full[PATH_MAX];
@@ -248,14 +248,14 @@ static bool user_writes(const struct cgroup *cgroup, const struct procfs_ids *id
         is_root = is_root || ids->uids[i] == 0;
         is_owner = is_owner || ids->uids[i] == info.st_uid;
     }
-    if (is_root) /* an owner can give itself the right to write */
+    if (is_root) /* an owner can grant itself write permission */
         return info.st_uid != 0 || (info.st_gid != 0 && (info.st_mode & S_IWGRP)) ||
                (info.st_mode & S_IWOTH);
     return is_owner || ((info.st_mode & S_IWGRP) && in_group(ids, info.st_gid)) ||
            (info.st_mode & S_IWOTH);
 }
 
-/* A cgroup below a threaded one can hold no processes of its own. */
+/* A cgroup below a threaded one cannot contain processes. */
 static bool takes_children(const struct cgroup *cgroup, const char *path)
 {
     char type[64];
@@ -271,9 +271,9 @@ static void up(char *path)
     *(slash ? slash : path) = '\0';
 }
 
-/* Moving takes the right to write in the nearest directory above both places. So the
- * one above the topmost that its user can write keeps members in; and it is as low as
- * can be, so that the limits of all that is above still count. */
+/* Moving a process requires write permission in the nearest common ancestor of both places. So
+ * members cannot leave a leaf made above the topmost directory that their user can write. Choose
+ * the lowest such directory, so that all limits above it still apply. */
 void cgroup_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path)
 {
     char at[PATH_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joining under cgroup: where the cgroup of a new member goes, and moving it there. The
- * kernel is told a pid, which may be another process by then; a descriptor of the right
- * one tells afterwards, and who was moved by mistake is moved back.
+ * Join under cgroup: choose the cgroup of a new member and move the process there. The kernel takes
+ * a pid, which may belong to another process by then: check with a pidfd afterwards, and move a
+ * wrong process back.
  */
 #include "cgroup.h"
 
@@ -37,7 +37,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
     return false;
 }
 
-/* The leaf of partition `id` for who is in `origin`, made if it is not there. */
+/* Returns in `leaf` the leaf of partition `id` for a process in `origin`; makes it if needed. */
 static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
                      char leaf[static PATH_MAX])
 {
@@ -50,7 +50,7 @@ static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
     if (mkdirat(cgroup->root_fd, leaf, 0755) != 0 && errno != EEXIST)
         return -errno;
     if (cgroup_ours(cgroup, leaf, &at) != id)
-        return -EEXIST; /* somebody else made it, and could take its processes away */
+        return -EEXIST; /* made by another user, who could move its processes out */
     int r = cgroup_leaf_add(cgroup, id, leaf);
     if (!r && frozen)
         r = cgroup_write(cgroup, leaf, "cgroup.freeze", "1");
@@ -63,7 +63,7 @@ static bool is_below(const char *path, const char *leaf)
     return strncmp(path, leaf, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-/* Whether the chain of parents of `pid`, as far as it is inside `leaf`, leads to `top`. */
+/* True if the parents of `pid`, as far as they are in `leaf`, lead to `top`. */
 static bool descends(const struct cgroup *cgroup, pid_t pid, pid_t top, const char *leaf)
 {
     char path[PATH_MAX];
@@ -77,9 +77,9 @@ static bool descends(const struct cgroup *cgroup, pid_t pid, pid_t top, const ch
     return true;
 }
 
-/* Somebody else got the pid and was moved to `leaf`: back to where its parent is, where
- * it began; and so are the children it has had since. If its parent is in the leaf, it
- * is a member's child and belongs there. */
+/* The pid was reused and the wrong process moved to `leaf`: move it back to the cgroup of its
+ * parent, where it started, together with the children it has had since. If its parent is in the
+ * leaf, it is a member's child and belongs there. */
 static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
 {
     char path[PATH_MAX];
@@ -106,7 +106,7 @@ static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
     free(list.pids);
 }
 
-/* A leaf that nobody is in is no trace to leave behind after a join that failed. */
+/* Remove an empty leaf, so that a failed join leaves no trace. */
 static void leaf_drop(struct cgroup *cgroup, const char *leaf)
 {
     if (unlinkat(cgroup->root_fd, leaf, AT_REMOVEDIR) != 0)
@@ -122,13 +122,13 @@ static void leaf_drop(struct cgroup *cgroup, const char *leaf)
     }
 }
 
-/* The process behind `pidfd` is moved from `origin`, where it is. */
+/* Move the process behind `pidfd` from `origin`, its current place. */
 static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_process *process,
                      int pidfd, const char *origin)
 {
     char leaf[PATH_MAX];
     int r = -ENOENT;
-    /* systemd may remove it while it is empty */
+    /* retry: systemd may remove the origin while it is empty */
     for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
         r = leaf_make(cgroup, id, origin, leaf);
         if (r)
@@ -146,7 +146,7 @@ static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_pro
     return r;
 }
 
-/* Where the leaf for a process goes; *ret_in is the partition that it is in already. */
+/* Find where to make the leaf for a process; *ret_in is the partition it is already in. */
 static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[static PATH_MAX],
                        uint64_t *ret_in)
 {
@@ -172,15 +172,15 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
         return message_set(r, message,
                            "Process %d is in a part of the cgroup tree that chronosfs cannot see.",
                            pid);
-    if (r == -EAGAIN) /* of mkdir; -EAGAIN itself means that the ids changed */
-        return message_set(-ENOSPC, message,
-                           "/%s may have no more cgroups; raise its cgroup.max.descendants.",
-                           origin);
+    if (r == -EAGAIN) /* from mkdir; -EAGAIN of a join itself means that the ids changed */
+        return message_set(
+            -ENOSPC, message,
+            "The limit of cgroups below /%s is reached; raise its cgroup.max.descendants.", origin);
     if (r == -EACCES)
         r = -EPERM;
     if (r && r != -ESRCH)
-        message_set(r, message, "Process %d could not be moved to a cgroup in /%s: %s.", pid,
-                    origin, strerror(-r));
+        message_set(r, message, "Cannot move process %d to a cgroup in /%s: %s.", pid, origin,
+                    strerror(-r));
     return r;
 }
 
@@ -200,7 +200,7 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_pr
     if (!r && stat.state == 'Z') {
         fd_close(pidfd);
         return message_set(-EOPNOTSUPP, message,
-                           "Process %d cannot be moved: its first thread has ended.", process->pid);
+                           "Cannot move process %d: its first thread has ended.", process->pid);
     }
     if (!r)
         r = origin_find(cgroup, process->pid, origin, &in);

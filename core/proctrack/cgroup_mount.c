@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds a mount of cgroup v2 that can be used, whatever the layout: alone, or beside
- * version 1 (/sys/fs/cgroup/unified). It tries by making a cgroup and looking what is
- * in it, because neither versions of the kernel nor rights tell beforehand.
+ * Find a usable mount of cgroup v2 in any layout: alone, or beside version 1
+ * (/sys/fs/cgroup/unified). Test it by making a cgroup and checking its files, because neither the
+ * kernel version nor permissions predict whether that works.
  */
 #include "cgroup.h"
 
@@ -31,14 +31,14 @@ static int probe(struct cgroup *cgroup, const char *mount, struct message *messa
     if (mkdirat(cgroup->root_fd, name, 0755) != 0 && errno != EEXIST) {
         r = -errno;
         if (r == -EROFS)
-            return message_set(r, message, "cgroup v2 is mounted read-only at %s", mount);
-        return message_set(r, message, "no cgroup can be made in %s: %s", mount, strerror(-r));
+            return message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
+        return message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r));
     }
     for (size_t i = 0; !r && i < sizeof(needed) / sizeof(needed[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", name, needed[i]);
         if (faccessat(cgroup->root_fd, path, W_OK, 0) != 0)
             r = message_set(-EOPNOTSUPP, message,
-                            "the cgroups in %s have no %s: that needs Linux 5.14", mount,
+                            "The cgroups in %s have no %s, which needs Linux 5.14.", mount,
                             needed[i]);
     }
     unlinkat(cgroup->root_fd, name, AT_REMOVEDIR);
@@ -50,11 +50,11 @@ static int use(struct cgroup *cgroup, const char *mount, const char *root, struc
     struct statfs info;
     cgroup->root_fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->root_fd < 0)
-        return message_set(-errno, message, "%s cannot be opened: %s", mount, strerror(errno));
+        return message_set(-errno, message, "Cannot open %s: %s.", mount, strerror(errno));
     snprintf(cgroup->root, sizeof(cgroup->root), "%s", root);
     int r = 0;
     if (fstatfs(cgroup->root_fd, &info) != 0 || info.f_type != CGROUP2_SUPER_MAGIC)
-        r = message_set(-ENOENT, message, "%s is no mount of cgroup v2", mount);
+        r = message_set(-ENOENT, message, "%s is not a mount of cgroup v2.", mount);
     else
         r = probe(cgroup, mount, message);
     if (r)
@@ -68,10 +68,10 @@ int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *opt
     struct mountinfo_reader reader;
     struct mountinfo at;
     if (mountinfo_open(&reader, cgroup->proc_fd) != 0)
-        return message_set(-ENOENT, message, "the mounts cannot be read from /proc");
+        return message_set(-ENOENT, message, "Cannot read the mounts from /proc.");
     int r = !options->cgroup
-                ? message_set(-ENOENT, message, "cgroup v2 is not mounted")
-                : message_set(-ENOENT, message, "%s is no mount of cgroup v2", options->cgroup);
+                ? message_set(-ENOENT, message, "cgroup v2 is not mounted.")
+                : message_set(-ENOENT, message, "%s is not a mount of cgroup v2.", options->cgroup);
     while (r && mountinfo_next(&reader, &at)) {
         if (strcmp(at.type, "cgroup2") == 0 &&
             (!options->cgroup || strcmp(options->cgroup, at.point) == 0))
@@ -79,6 +79,6 @@ int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *opt
     }
     mountinfo_close(&reader);
     if (!r)
-        message->text[0] = '\0'; /* of a mount that was tried before */
+        message->text[0] = '\0'; /* set by a mount tried before */
     return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The adapter "fake": processes and partitions in two arrays. It keeps the contract to
- * the letter, so that what passes its tests with it passes with real processes.
+ * The adapter "fake": processes and partitions in two arrays. It implements the whole contract of
+ * proctrack.h, so that code tested with it works with real processes.
  */
 #include "fake.h"
 #include "adapter.h"
@@ -20,7 +20,7 @@
 struct fake_process {
     struct procfs_process process;
     uint64_t partition;
-    bool zombie, ended, stuck, doomed; /* doomed: killed, but stuck */
+    bool zombie, ended, stuck, doomed; /* doomed: killed while stuck */
     unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
 };
 
@@ -31,9 +31,9 @@ struct fake_partition {
 
 struct fake {
     struct proctrack port;
-    struct fake_process *processes; /* the newest of a pid is the last one */
+    struct fake_process *processes; /* the last entry of a pid is the newest */
     size_t process_count, process_capacity;
-    struct fake_partition *partitions; /* by id */
+    struct fake_partition *partitions; /* sorted by id */
     size_t partition_count, partition_capacity;
     pid_t next_pid;
     uint64_t ticks;
@@ -193,7 +193,7 @@ static int fake_join(struct proctrack *proctrack, uint64_t id, const struct proc
         p->process.suid != process->suid)
         return -EAGAIN;
     if (partition_add(fake, id) != 0)
-        return message_set(-ENOMEM, message, "There is not enough memory to remember process %d.",
+        return message_set(-ENOMEM, message, "Out of memory: cannot track process %d.",
                            process->pid);
     p->partition = id;
     if (!partition_find(fake, id)->frozen)
@@ -339,7 +339,7 @@ int fake_open(const struct proctrack_options *options, struct proctrack **ret_pr
 {
     struct fake *fake = calloc(1, sizeof(*fake));
     if (!fake)
-        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
+        return message_set(-ENOMEM, message, "Out of memory: cannot open the process tracker.");
     fake->port.ops = &fake_ops;
     adapter_own_set(&fake->port, options);
     fake->next_pid = FIRST_PID;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The adapters there are, and how one is picked by its word; see proctrack.h. */
+/* The list of adapters, and how to select one by its word; see proctrack.h. */
 #include "adapter.h"
 #include "proctrack.h"
 
@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The tree always works, so it is told why it is only the second choice. */
+/* process-tree always works: record why it is only the second choice. */
 static int open_auto(const struct proctrack_options *options, struct proctrack **ret_proctrack,
                      struct message *message)
 {
@@ -37,7 +37,7 @@ static int checked(const struct proctrack_options *options, struct message *mess
     if (strlen(instance) != PROCTRACK_INSTANCE_LEN ||
         strspn(instance, "0123456789abcdef") != PROCTRACK_INSTANCE_LEN)
         return message_set(-EINVAL, message,
-                           "an instance is named by 16 of 0-9a-f, not by \"%.32s\"", instance);
+                           "An instance is 16 characters of 0-9a-f, not \"%.32s\".", instance);
     return 0;
 }
 
@@ -57,6 +57,7 @@ int proctrack_open(const struct proctrack_options *options, struct proctrack **r
         message->text[0] = '\0';
         return modes[i].open(&filled, ret_proctrack, message);
     }
-    return message_set(-EINVAL, message, "\"%.32s\" is no way to keep processes in partitions",
-                       mode);
+    return message_set(
+        -EINVAL, message,
+        "\"%.32s\" is not a process tracking mode; use auto, cgroup or process-tree.", mode);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process tracker port: hands each call to the adapter after checking what is the same
- * for all. It must not know how any adapter works, nor which there are.
+ * The process tracker port: check what is common to all adapters, then pass each call on. It must
+ * not know how an adapter works, or which ones exist.
  */
 #include "proctrack.h"
 #include "adapter.h"
@@ -44,7 +44,7 @@ int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs
                            (unsigned long long)id);
     if (adapter_is_own(proctrack, process->pid))
         return message_set(-EPERM, message, "Process %d cannot join a partition: %s.", process->pid,
-                           process->pid == 1 ? "all processes of the machine descend from it"
+                           process->pid == 1 ? "all processes descend from it"
                                              : "chronosfs itself must outlive all partitions");
     message->text[0] = '\0';
     return proctrack->ops->join(proctrack, id, process, message);

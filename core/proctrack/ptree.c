@@ -1,33 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The adapter "process-tree": who joined, and their descendants by parent, remembered
- * by pid and start time. It needs nothing of the machine but /proc, and no rights but
- * those over one's own processes.
+ * The adapter "process-tree": the processes that joined and their descendants by parent, recorded
+ * by pid and start time. It needs only /proc, and no rights except over the caller's own processes.
  *
  * Guaranteed:
- * - A descendant belongs while its chain of parents to a member lives, and for good once
- *   it was seen by a scan (or signal, kill, freeze, which scan): setsid, double fork and
- *   the end of its parents change nothing then.
- * - A pid that was given to another process is not mistaken for a member: the start
- *   time is compared through a descriptor of the process before every signal.
- * - After a restart of the daemon the members are known from the file "members". After
- *   one of the machine all is forgotten.
- * - Kill stops everybody first and kills when nobody runs, so that no child is missed
- *   that has a parent.
+ * - A descendant belongs while its chain of parents to a member is alive, and permanently once a
+ *   scan has seen it (signal, kill and freeze scan too): setsid, double fork and the end of its
+ *   parents then change nothing.
+ * - A process with a reused pid is not mistaken for a member: the start time is compared through a
+ *   pidfd before every signal.
+ * - After a restart of the daemon the file "members" has the members. A reboot clears it.
+ * - Kill stops all members first and kills when none is running, so that no child that has a parent
+ *   is missed.
  *
  * Not guaranteed:
- * - A process whose parent ended before any scan saw it is lost, with its children: a
- *   double fork between two scans leaves the partition. While the daemon is down there
- *   are no scans. Whoever wants to leave can do so; it is no protection against users.
- * - A chain of processes that fork and end faster than a scan takes cannot be caught.
- * - A child born within the same clock tick (10 ms) before its parent joined belongs.
- * - A signal can miss a member that was born within the tick in which it was sent.
- * - Freezing is SIGSTOP: shells tell it, and whoever may signal a member can send
- *   SIGCONT. Kill stops members for the moment before it ends them.
+ * - A process whose parent ended before a scan saw it is lost, with its children: a double fork
+ *   between two scans leaves the partition. While the daemon is down there are no scans. A user who
+ *   wants to leave can: this adapter is no protection against hostile users.
+ * - A chain of processes that fork and end faster than a scan cannot be caught.
+ * - A child born in the same clock tick (10 ms) as, but before, its parent's join belongs.
+ * - A signal can miss a member born in the tick in which it was sent.
+ * - Freezing uses SIGSTOP: shells report it, and any user who can signal a member can send SIGCONT.
+ *   Kill stops members briefly before it ends them.
  * - A daemon without root cannot signal members that run as another user (setuid).
- * - A process that was given the pid of a member within the same tick in which the
- *   member began would be taken for it. Only who may choose pids
- *   (CAP_CHECKPOINT_RESTORE) is that fast.
+ * - A process that gets a member's pid in the same tick in which the member started would be taken
+ *   for it. Only a process that can choose pids (CAP_CHECKPOINT_RESTORE) is that fast.
  */
 #include "ptree.h"
 
@@ -60,7 +57,7 @@ static pid_t tree_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(tree_from(proctrack)->proc_fd, tid);
 }
 
-/* Remembers the process behind `pidfd`, which is in partition `in` until now. */
+/* Record the process behind `pidfd`, which is in partition `in` until now. */
 static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process *process,
                    uint64_t in, int pidfd)
 {
@@ -96,13 +93,13 @@ static int tree_join(struct proctrack *proctrack, uint64_t id, const struct proc
     steps_before(&ptree->steps, "open");
     uint64_t in = ptree_partition_of(proctrack, process->pid);
     if (in != 0 && in != id)
-        r = ptree_scan(ptree); /* the children that it has stay where they are */
+        r = ptree_scan(ptree); /* its existing children stay in their partition */
     steps_before(&ptree->steps, "move");
     if (!r)
         r = join_as(ptree, id, process, in, pidfd);
     fd_close(pidfd);
     if (r && r != -ESRCH)
-        message_set(r, message, "Process %d cannot be remembered: %s.", process->pid, strerror(-r));
+        message_set(r, message, "Cannot track process %d: %s.", process->pid, strerror(-r));
     return r;
 }
 
@@ -114,8 +111,8 @@ static int compare(const void *a, const void *b)
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* The members of one partition, or of all (id 0), by id and pid. Those that ended are
- * forgotten on the way. NULL: no memory. */
+/* List the members of one partition, or of all (id 0), sorted by id and pid, and drop the records
+ * of those that ended. Returns NULL if out of memory. */
 static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret_count)
 {
     struct ptree_record *list = calloc(ptree->file.count + 1, sizeof(*list));
@@ -150,7 +147,7 @@ static int tree_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
 static int tree_forget(struct proctrack *proctrack, uint64_t id)
 {
     int members = tree_members(proctrack, id, NULL, NULL);
-    return members > 0 ? -EBUSY : members; /* with the last of them its record went */
+    return members > 0 ? -EBUSY : members; /* no members: their records are dropped */
 }
 
 static int tree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
@@ -206,14 +203,14 @@ int ptree_open(const struct proctrack_options *options, struct proctrack **ret_p
     struct ptree *ptree = calloc(1, sizeof(*ptree));
     int r;
     if (!ptree)
-        return message_set(-ENOMEM, message, "there is no memory for the process tracker");
+        return message_set(-ENOMEM, message, "Out of memory: cannot open the process tracker.");
     ptree->port.ops = &tree_ops;
     adapter_own_set(&ptree->port, options);
     ptree->file.fd = -1;
     ptree->steps = options->steps;
     ptree->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (ptree->proc_fd < 0)
-        r = message_set(-errno, message, "%s cannot be opened: %s", options->proc, strerror(errno));
+        r = message_set(-errno, message, "Cannot open %s: %s.", options->proc, strerror(errno));
     else
         r = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message);
     if (!r)

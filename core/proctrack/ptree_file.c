@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file STATE_DIR/members: the records of the process-tree adapter, mapped, so that
- * they are there after the daemon was killed at any moment, without a system call for
- * each. They need not outlive the machine: pids mean nothing after a boot.
+ * The file STATE_DIR/members: the records of the process-tree adapter. It is mapped, so that
+ * records survive a kill of the daemon at any moment without a system call each. They need not
+ * survive a reboot: pids mean nothing after it.
  */
 #include "ptree.h"
 
@@ -25,7 +25,7 @@
 
 #define MAGIC     "chronos members 1"
 #define GROW_BY   256
-#define BYTES_MAX (256 << 20) /* no file of ours is larger */
+#define BYTES_MAX (256 << 20) /* larger than any file of ours */
 
 struct header {
     char magic[24];
@@ -39,8 +39,8 @@ static uint64_t check_of(const struct ptree_record *record)
     return hash_bytes(HASH_START, values, sizeof(values));
 }
 
-/* The place is free while its other fields change, so that nothing half written ever
- * looks like a record to the next daemon. */
+/* Mark the slot free while its other fields change, so that the next daemon never takes a
+ * half-written record for a valid one. */
 static void record_write(struct ptree_record *place, const struct ptree_record *record)
 {
     place->id = 0;
@@ -59,8 +59,8 @@ void ptree_record_drop(struct ptree_record *record)
     record->id = 0;
 }
 
-/* The records go on in memory only, and so does what comes. The file is emptied, if it
- * can be: who is in another partition by then must not be found in the old one. */
+/* Keep the records in memory only from now on. Truncate the file if possible: otherwise, after a
+ * restart, processes that have changed partitions would be found in the old one. */
 static void *leave_file(struct ptree_file *file, size_t bytes)
 {
     void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -73,7 +73,7 @@ static void *leave_file(struct ptree_file *file, size_t bytes)
         memset(mapped, 0, bytes);
     }
     if (file->fd >= 0 && ftruncate(file->fd, 0) != 0) {
-        /* A read-only disk: what is there stays. */
+        /* read-only disk: the old contents stay */
     }
     file->fd = fd_close(file->fd);
     return mapped;
@@ -85,8 +85,8 @@ static int map(struct ptree_file *file, size_t count)
     void *mapped;
     if (bytes > BYTES_MAX)
         return -ENOSPC;
-    /* Blocks first: a full disk is an error here, and a signal in a mapping. Programs
-     * must be able to join and to be ended all the same. */
+    /* Allocate the blocks first: a full disk is an error here, but a signal in a mapping. Even then
+     * programs must be able to join and to be ended. */
     if (file->fd >= 0 && posix_fallocate(file->fd, 0, (off_t)bytes) != 0)
         mapped = leave_file(file, bytes);
     else if (file->map)
@@ -150,7 +150,7 @@ static int boot_id_get(const char *given, char boot_id[static BOOT_ID_MAX])
     return 0;
 }
 
-/* Drops what does not fit; returns how many. */
+/* Drop damaged records; returns how many. */
 static size_t records_check(struct ptree_file *file)
 {
     size_t bad = 0;
@@ -165,7 +165,7 @@ static size_t records_check(struct ptree_file *file)
     return bad;
 }
 
-/* 0 if the file is of this boot and can be used as it is, 1 if it is to be begun anew. */
+/* Returns 0 if the file is of this boot and usable, 1 if it must be started from scratch. */
 static int header_check(const struct ptree_file *file, const char *boot_id, const char *path,
                         struct message *message)
 {
@@ -177,8 +177,7 @@ static int header_check(const struct ptree_file *file, const char *boot_id, cons
         return 1;
     if (pread(file->fd, &header, sizeof(header), 0) != sizeof(header) ||
         strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || info.st_size > BYTES_MAX) {
-        message_set(0, message, "%s is damaged: who belonged to a partition is not known any more",
-                    path);
+        message_set(0, message, "%s is damaged: the processes in partitions were lost.", path);
         return 1;
     }
     return memcmp(header.boot_id, boot_id, BOOT_ID_MAX) == 0 ? 0 : 1;
@@ -209,9 +208,7 @@ static int load(struct ptree_file *file, const char *boot_id, const char *path,
     r = map(file, count < GROW_BY ? GROW_BY : count);
     size_t bad = r ? 0 : records_check(file);
     if (bad > 0)
-        message_set(0, message,
-                    "%s is damaged: %zu processes are not known any more to belong to a partition",
-                    path, bad);
+        message_set(0, message, "%s is damaged: %zu processes lost their partition.", path, bad);
     return r;
 }
 
@@ -220,10 +217,10 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
 {
     char path[PATH_MAX], boot[BOOT_ID_MAX];
     if (!state_dir || snprintf(path, sizeof(path), "%s/members", state_dir) >= (int)sizeof(path))
-        return message_set(-EINVAL, message, "there is no directory to keep members in");
+        return message_set(-EINVAL, message, "No directory for the file of members.");
     int r = boot_id_get(boot_id, boot);
     if (r)
-        return message_set(r, message, "the boot id of the machine cannot be read");
+        return message_set(r, message, "Cannot read the boot id.");
     file->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     r = file->fd < 0 ? -errno : 0;
     if (r == -EROFS)
@@ -232,11 +229,10 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
     if (!r && file->fd >= 0)
         return 0;
     if (r && r != -ENOSPC && r != -EDQUOT && r != -EFBIG && r != -EROFS && r != -EIO)
-        return message_set(r, message, "%s cannot be used: %s", path, strerror(-r));
-    message_set(0, message,
-                "%s cannot be written: who belongs to a partition from now on is not known any "
-                "more after a restart",
-                path);
+        return message_set(r, message, "Cannot use %s: %s.", path, strerror(-r));
+    message_set(
+        0, message,
+        "Cannot write %s: the processes in partitions will be lost when chronosfs restarts.", path);
     if (!r)
         return 0;
     ptree_file_close(file);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks at all processes and finds the descendants of members: by parent, upwards. A
- * scan is not one moment: pids end and begin while it reads. So a new descendant is
- * looked at a second time, with its parent in between.
+ * Scan all processes for descendants of members, by following parents upwards. A scan is not
+ * atomic: processes start and end while it reads. So read each new descendant a second time, after
+ * its parent.
  */
 #include "ptree.h"
 
@@ -18,20 +18,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHAIN_MAX 100000 /* more parents than any chain has */
+#define CHAIN_MAX 100000 /* longer than any real chain of parents */
 
 struct entry {
     struct procfs_stat stat;
-    const struct entry *parent; /* while its chain is followed */
+    const struct entry *parent; /* set while its chain is followed */
     uint64_t id, since;
     bool known, frozen;
 };
 
 struct scan {
     struct ptree *ptree;
-    struct entry *entries; /* by pid */
+    struct entry *entries; /* sorted by pid */
     size_t count, capacity;
-    bool wrapped; /* pids began at the lowest again while we read */
+    bool wrapped; /* pids wrapped around during the scan */
 };
 
 bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
@@ -67,7 +67,7 @@ bool ptree_is_frozen(const struct ptree *ptree, uint64_t id)
     return false;
 }
 
-/* The last pid that was given out. */
+/* The pid assigned last. */
 static long last_pid(const struct ptree *ptree)
 {
     char text[128];
@@ -125,7 +125,7 @@ static struct entry *entry_find(const struct scan *scan, pid_t pid)
                : bsearch(&key, scan->entries, scan->count, sizeof(*scan->entries), compare);
 }
 
-/* What is remembered, held against what was seen. */
+/* Match the records with the scanned processes. */
 static void records_match(struct scan *scan)
 {
     struct ptree_file *file = &scan->ptree->file;
@@ -145,8 +145,8 @@ static void records_match(struct scan *scan)
     }
 }
 
-/* Whether `stat` is the parent of `child` now: it was when it was read, and still is,
- * so it was in between, when the parent was read. */
+/* True if `stat` is the parent of `child`: it was when the child was read before, and it still is,
+ * so it also was in between, when the parent was read. */
 static bool is_parent(const struct ptree *ptree, const struct procfs_stat *stat,
                       const struct procfs_stat *child)
 {
@@ -156,8 +156,8 @@ static bool is_parent(const struct ptree *ptree, const struct procfs_stat *stat,
            again.start == child->start && again.ppid == stat->pid;
 }
 
-/* Whether the entry's parent really is that. One that ended meanwhile counts if it was
- * read first and no pid can have been given out twice since. */
+/* True if the entry's parent is the real one. A parent that has ended since counts if it was read
+ * first and no pid can have been reused since. */
 static bool parent_holds(const struct scan *scan, const struct entry *parent,
                          const struct entry *child)
 {
@@ -175,7 +175,7 @@ static bool inherits(const struct scan *scan, const struct entry *parent, const 
            child->stat.start >= parent->since && parent_holds(scan, parent, child);
 }
 
-/* Goes up from an entry until one is known, and down again. */
+/* Follow parents up from an entry until one is known, then pass its partition down. */
 static int resolve(const struct scan *scan, struct entry *entry)
 {
     struct entry *chain = NULL, *next;
@@ -186,7 +186,7 @@ static int resolve(const struct scan *scan, struct entry *entry)
                        procfs_stat_gone(&entry->stat)
                    ? NULL
                    : entry_find(scan, entry->stat.ppid);
-        entry->known = true; /* also ends a circle, if changes while we read made one */
+        entry->known = true; /* also breaks a cycle, which changes during the scan can create */
         entry->parent = chain;
         chain = entry;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals to the members that the process-tree adapter knows. Each goes through a
- * descriptor of the process, after its start time was compared.
+ * Send signals to the members that the process-tree adapter knows. Each is sent through a pidfd,
+ * after comparing the start time.
  */
 #include "ptree.h"
 
@@ -13,17 +13,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What was sent, and what came of it. */
+/* The outcome of sending. */
 struct sending {
     uint32_t sent, refused, running;
 };
 
-/* How often to look whether all stand still before those are left alone that cannot be
- * seen to: in state D they stop when they come back, but until then a fork may be under
- * way; and one whose first thread has ended is shown as a zombie whatever it does. */
+/* Rounds to wait for processes that cannot be seen to stop. A process in state D stops when it
+ * returns, but may have a fork in progress until then; one whose first thread has ended always
+ * appears as a zombie. */
 #define ROUNDS_HIDDEN 20
 #define ROUNDS_FREEZE INT_MAX
-#define ROUNDS_EPERM  10 /* the same for those we may not stop */
+#define ROUNDS_EPERM  10 /* rounds for processes that we are not permitted to stop */
 
 static int result(const struct sending *sending)
 {
@@ -46,27 +46,27 @@ static void send_all(const struct ptree *ptree, uint64_t id, int signo, struct s
     }
 }
 
-static bool was_told(const struct ptree_record *told, size_t count,
+static bool was_sent(const struct ptree_record *sent_to, size_t count,
                      const struct ptree_record *record)
 {
     for (size_t i = 0; i < count; i++) {
-        if (told[i].pid == record->pid && told[i].start == record->start)
+        if (sent_to[i].pid == record->pid && sent_to[i].start == record->start)
             return true;
     }
     return false;
 }
 
-/* Who was born between the scan and the signals is told too; who was born later may be
- * what a member starts in answer to the signal. */
+/* Also signal processes born between the scan and the signals. Later ones may have been started by
+ * a member in response to the signal. */
 int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
 {
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
     size_t count = 0;
     int r = ptree_scan(ptree);
-    struct ptree_record *told = calloc(ptree->file.count + 1, sizeof(*told));
-    if (r || !told) {
-        free(told);
+    struct ptree_record *sent_to = calloc(ptree->file.count + 1, sizeof(*sent_to));
+    if (r || !sent_to) {
+        free(sent_to);
         return r ? r : -ENOMEM;
     }
     steps_before(&ptree->steps, "scanned");
@@ -74,7 +74,7 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *
     for (size_t i = 0; i < ptree->file.count; i++) {
         if (ptree->file.records[i].id != id)
             continue;
-        told[count++] = ptree->file.records[i];
+        sent_to[count++] = ptree->file.records[i];
         send_to(ptree, &ptree->file.records[i], signo, &sending);
     }
     steps_before(&ptree->steps, "signalled");
@@ -82,10 +82,10 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *
         r = ptree_scan(ptree);
     for (size_t i = 0; !r && count > 0 && i < ptree->file.count; i++) {
         const struct ptree_record *record = &ptree->file.records[i];
-        if (record->id == id && record->start < begun && !was_told(told, count, record))
+        if (record->id == id && record->start < begun && !was_sent(sent_to, count, record))
             send_to(ptree, record, signo, &sending);
     }
-    free(told);
+    free(sent_to);
     *ret_count = sending.sent;
     return r ? r : result(&sending);
 }
@@ -105,7 +105,7 @@ static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds
     }
 }
 
-/* Until all members stand still, so that none has a child that was not seen. */
+/* Repeat until all members have stopped, so that none has an unseen child. */
 static int stop_all(struct ptree *ptree, uint64_t id, int rounds_d, struct sending *sending)
 {
     int64_t until_ns = clock_monotonic_ns() + PROCTRACK_WAIT_MS * NS_PER_MS;
@@ -124,7 +124,7 @@ static int stop_all(struct ptree *ptree, uint64_t id, int rounds_d, struct sendi
     }
 }
 
-/* Killing a parent first would take its unseen children out of sight. */
+/* Stop first: killing a parent would make its unseen children untraceable. */
 int ptree_kill(struct proctrack *proctrack, uint64_t id)
 {
     struct ptree *ptree = (struct ptree *)proctrack;

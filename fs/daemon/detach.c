@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leaving the terminal; see detach.h. It must not know what the daemon does. */
+/* Detach from the terminal; see detach.h. It must not know what the daemon does. */
 #include "detach.h"
 
 #include "core/base/log.h"
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The process that was started: ends when the daemon says so or is gone. */
+/* The process the user started: exit when the daemon is ready or gone. */
 static _Noreturn void wait_for_daemon(int fd, pid_t child)
 {
     char byte;
@@ -27,7 +27,7 @@ static _Noreturn void wait_for_daemon(int fd, pid_t child)
     do
         length = read(fd, &byte, 1);
     while (length < 0 && errno == EINTR);
-    _exit(length == 1 ? 0 : 1); /* without a byte, the daemon has said why */
+    _exit(length == 1 ? 0 : 1); /* without a byte, the daemon has already printed why */
 }
 
 static int use_null(int from, int to)
@@ -60,11 +60,11 @@ int detach_start(void)
     }
     close(fds[0]);
     setsid();
-    /* Twice, so that it leads no session and can never get a terminal again. */
+    /* Fork again, so that the daemon is not a session leader and can never acquire a terminal. */
     child = fork();
     if (child != 0)
         _exit(child > 0 ? 0 : 1);
-    signal(SIGHUP, SIG_DFL); /* even under nohup(1): there is no terminal to lose */
+    signal(SIGHUP, SIG_DFL); /* even under nohup(1): there is no terminal any more */
     use_null(STDIN_FILENO, STDOUT_FILENO);
     return fds[1];
 }

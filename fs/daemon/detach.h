@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leaving the terminal, and telling when the tree can be used: to the process
- * that was started and waits, and to systemd.
+ * Detach from the terminal, and report readiness to the waiting parent process and to systemd.
  */
 #ifndef CHRONOS_DAEMON_DETACH_H
 #define CHRONOS_DAEMON_DETACH_H
 
-/* Goes on in a process of its own session; the caller's process waits there for
- * detach_ready() and ends with its status, or with 1 if that never comes. Words
- * on stderr still reach the terminal. The descriptor for detach_ready(), or
- * -errno. */
+/* Continue in a new process in a session of its own. The original process waits for detach_ready()
+ * and exits with 0, or with 1 if it never comes. stderr still reaches the terminal. Returns the
+ * descriptor for detach_ready(), or -errno. */
 int detach_start(void);
-/* Lets the waiting process end with 0 and leaves the terminal for good. 0, or
- * -EPIPE: nobody waits any more. */
+/* Let the waiting process exit with 0 and detach from the terminal for good. Returns 0, or -EPIPE
+ * if no process waits any more. */
 int detach_ready(int fd);
-/* Sends lines ("READY=1") to who started us, if it asked to be told. */
+/* Send lines ("READY=1") to NOTIFY_SOCKET, if it is set. */
 void detach_notify(const char *lines);
 
 #endif

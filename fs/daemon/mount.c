@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounting; see mount.h. libfuse knows the two ways in (mount(2) and fusermount3);
- * it is used for that and then dropped. Nothing here may look at a file below a
- * mount point of ours while nobody serves it: that would wait for ever.
+ * Mount and unmount; see mount.h. Uses libfuse only for its two ways of mounting (mount(2) and
+ * fusermount3). This file must not access a file below our mount point while no worker serves it:
+ * that would block forever.
  */
 #define FUSE_USE_VERSION 314
 #include "mount.h"
@@ -29,15 +29,15 @@
 #define SUBTYPE      "chronosfs"
 #define TYPE         "fuse." SUBTYPE
 #define INIT_WAIT_MS 10000
-#define DEAD_MAX     16 /* dead mounts over each other on one directory */
+#define DEAD_MAX     16 /* limit of dead mounts stacked on one directory */
 
-/* -- what is mounted ---------------------------------------------------------- */
+/* -- mount table -------------------------------------------------------------- */
 
 struct entry {
     char device[32], type[64];
 };
 
-/* The uppermost mount on exactly this directory; false: there is none. */
+/* Find the topmost mount on exactly this directory; false if there is none. */
 static bool find_entry(const char *point, struct entry *ret_entry)
 {
     struct mountinfo_reader reader;
@@ -48,7 +48,7 @@ static bool find_entry(const char *point, struct entry *ret_entry)
     while (mountinfo_next(&reader, &mount)) {
         if (strcmp(mount.point, point) != 0)
             continue;
-        /* later ones lie over earlier ones */
+        /* later mounts are on top */
         snprintf(ret_entry->device, sizeof(ret_entry->device), "%s", mount.device);
         snprintf(ret_entry->type, sizeof(ret_entry->type), "%s", mount.type);
         found = true;
@@ -63,7 +63,7 @@ bool mount_is_there(const char *point)
     return find_entry(point, &entry) && strcmp(entry.type, "fuse.chronosfs") == 0;
 }
 
-/* -- taking away -------------------------------------------------------------- */
+/* -- unmounting --------------------------------------------------------------- */
 
 static int run_fusermount(const char *point)
 {
@@ -85,7 +85,7 @@ static int run_fusermount(const char *point)
     return status == 0 ? 0 : -EPERM;
 }
 
-/* At once, even when it is in use. */
+/* Unmount immediately, even if the mount is in use. */
 static int detach(const char *point)
 {
     if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
@@ -97,8 +97,8 @@ int mount_close(struct mount *mount)
 {
     struct entry entry;
     bool ours = find_entry(mount->point, &entry) && strcmp(entry.device, mount->device) == 0;
-    /* Closed after umount2, so that nobody sees a dead tree; before fusermount3,
-     * which must not meet one that does not answer. */
+    /* Close after umount2, so that no process sees a dead tree, but before fusermount3, which must
+     * not find a mount that does not answer. */
     int r = ours ? umount2(mount->point, MNT_DETACH | UMOUNT_NOFOLLOW) : 0;
     mount->fd = fd_close(mount->fd);
     if (!ours)
@@ -108,9 +108,9 @@ int mount_close(struct mount *mount)
     return errno == EPERM ? run_fusermount(mount->point) : -errno;
 }
 
-/* -- before ------------------------------------------------------------------- */
+/* -- preparation -------------------------------------------------------------- */
 
-/* realpath(), but content with a last component that is a dead mount. */
+/* realpath(), but accept a dead mount as the last component. */
 static int real_name(const char *path, char *ret_name)
 {
     char parent[PATH_MAX], above[PATH_MAX];
@@ -133,9 +133,9 @@ static int real_name(const char *path, char *ret_name)
     return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* 0 or -errno. Of one of ours the space is asked for as well: the kernel never
- * answers that by itself, while it remembers the attributes of a dead mount. */
-static int look_at(const char *point, bool ours, struct stat *ret_st)
+/* Returns 0 or -errno. For our own type also call statvfs: the kernel never answers that from its
+ * cache, but it does return cached attributes of a dead mount. */
+static int stat_point(const char *point, bool ours, struct stat *ret_st)
 {
     struct statvfs space;
     if (ours && statvfs(point, &space) != 0)
@@ -143,31 +143,31 @@ static int look_at(const char *point, bool ours, struct stat *ret_st)
     return stat(point, ret_st) == 0 ? 0 : -errno;
 }
 
-/* Takes dead mounts of ours off the directory. */
+/* Unmount our dead mounts from the directory. */
 static int clear_point(const char *point, struct stat *ret_st, struct message *message)
 {
     struct entry entry;
     for (int i = 0; i < DEAD_MAX; i++) {
         bool mounted = find_entry(point, &entry), ours = mounted && strcmp(entry.type, TYPE) == 0;
-        int r = look_at(point, ours, ret_st);
+        int r = stat_point(point, ours, ret_st);
         if (!r) {
             if (!ours)
                 return 0;
             return message_set(-EBUSY, message,
-                               "%s is a mounted chronosfs already: to end it, umount %s", point,
-                               point);
+                               "%s is already a mounted chronosfs; to end it, run umount %s.",
+                               point, point);
         }
         if (r == -EACCES && ours)
             return message_set(r, message,
-                               "%s is a chronosfs of another user: name another directory", point);
+                               "%s is a chronosfs of another user; use another directory.", point);
         if (r != -ENOTCONN || !ours)
-            return message_set(r, message, "cannot mount on %s: %s", point, strerror(-r));
+            return message_set(r, message, "Cannot mount on %s: %s.", point, strerror(-r));
         if (detach(point) != 0)
             break;
-        log_say("took away the dead mount on %s", point);
+        log_say("Removed the dead mount on %s.", point);
     }
     return message_set(-ENOTCONN, message,
-                       "%s is a dead mount that cannot be taken away: umount -l %s as root", point,
+                       "Cannot remove the dead mount on %s; run umount -l %s as root.", point,
                        point);
 }
 
@@ -185,20 +185,19 @@ int mount_prepare(struct mount *mount, const char *path, const char *other, stru
 
     mount->fd = -1;
     if (r == -ENOENT)
-        message_set(r, message, "%s does not exist: mkdir %s", path, path);
+        message_set(r, message, "%s does not exist; create it with mkdir %s.", path, path);
     else if (r)
-        message_set(r, message, "cannot mount on %s: %s", path, strerror(-r));
+        message_set(r, message, "Cannot mount on %s: %s.", path, strerror(-r));
     if (!r)
         r = clear_point(mount->point, &st, message);
     if (r)
         return r;
     if (!S_ISDIR(st.st_mode))
-        return message_set(-ENOTDIR, message, "%s is not a directory: name a directory to mount on",
-                           path);
+        return message_set(-ENOTDIR, message, "%s is not a directory; mount on a directory.", path);
     if (lies_below(other, mount->point))
         return message_set(-EINVAL, message,
-                           "the mount on %s would hide the state directory %s: name another with "
-                           "--state-dir",
+                           "A mount on %s would hide the state directory %s; use another with "
+                           "--state-dir.",
                            mount->point, other);
     return 0;
 }
@@ -217,15 +216,15 @@ int mount_check_allow_other(struct message *message)
     if (permitted)
         return 0;
     return message_set(-EPERM, message,
-                       "allow_other is not permitted: an administrator has to put a line "
-                       "user_allow_other into /etc/fuse.conf");
+                       "allow_other is not permitted: an administrator must add the line "
+                       "user_allow_other to /etc/fuse.conf.");
 }
 
 /* -- mounting ----------------------------------------------------------------- */
 
-static void say_for_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+static void log_for_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
-static void say_for_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+static void log_for_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
     char text[512];
     if (level > FUSE_LOG_WARNING)
@@ -240,18 +239,18 @@ static int check_device(struct message *message)
     if (access("/dev/fuse", R_OK | W_OK) == 0)
         return 0;
     int r = -errno;
-    return message_set(r, message, "cannot open /dev/fuse: %s%s", strerror(-r),
-                       r == -ENOENT ? " (modprobe fuse, as root)" : "");
+    return message_set(r, message, "Cannot open /dev/fuse: %s%s.", strerror(-r),
+                       r == -ENOENT ? "; run modprobe fuse as root" : "");
 }
 
-/* Through libfuse, whose loop and replies nobody here will use. */
+/* Mount through libfuse; its loop and replies are not used. */
 static int mount_through_libfuse(struct mount *mount, char *options)
 {
     static const struct fuse_lowlevel_ops no_ops;
     char *words[] = {(char[]){"chronosfs"}, (char[]){"-o"}, options, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, words);
 
-    fuse_set_log_func(say_for_libfuse);
+    fuse_set_log_func(log_for_libfuse);
     mount->session = fuse_session_new(&args, &no_ops, sizeof(no_ops), NULL);
     fuse_opt_free_args(&args);
     if (!mount->session || fuse_session_mount(mount->session, mount->point) != 0)
@@ -272,10 +271,11 @@ int mount_open(struct mount *mount, bool allow_other, bool read_only, struct mes
              allow_other ? ",allow_other" : "", read_only ? ",ro" : "");
     mount->fd = mount_through_libfuse(mount, options);
     if (mount->fd < 0)
-        return message_set(-EPERM, message, "cannot mount on %s", mount->point);
+        return message_set(-EPERM, message, "Cannot mount on %s.", mount->point);
     if (!find_entry(mount->point, &entry)) {
         mount->fd = fd_close(mount->fd);
-        return message_set(-ENOENT, message, "the mount on %s was gone at once", mount->point);
+        return message_set(-ENOENT, message, "The mount on %s was removed immediately.",
+                           mount->point);
     }
     snprintf(mount->device, sizeof(mount->device), "%s", entry.device);
     return 0;
@@ -284,7 +284,7 @@ int mount_open(struct mount *mount, bool allow_other, bool read_only, struct mes
 int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32_t *ret_length,
                     struct message *message)
 {
-    static char request[FUSE_MIN_READ_BUFFER]; /* the kernel wants as much to be offered */
+    static char request[FUSE_MIN_READ_BUFFER]; /* the smallest buffer that the kernel accepts */
     struct pollfd ready = {.fd = mount->fd, .events = POLLIN};
     struct fuse_in_header header;
     ssize_t length = -1;
@@ -292,12 +292,13 @@ int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32
     if (poll(&ready, 1, INIT_WAIT_MS) == 1)
         length = read(mount->fd, request, sizeof(request));
     if (length < (ssize_t)sizeof(header) || (size_t)length > room)
-        return message_set(-EPROTO, message, "the kernel did not greet the mount on %s",
+        return message_set(-EPROTO, message, "The kernel sent no FUSE_INIT for the mount on %s.",
                            mount->point);
     memcpy(&header, request, sizeof(header));
     if (header.opcode != FUSE_INIT)
         return message_set(-EPROTO, message,
-                           "the kernel's greeting is not understood (operation %u)", header.opcode);
+                           "The kernel's first request is not FUSE_INIT (operation %u).",
+                           header.opcode);
     memcpy(buffer, request, (size_t)length);
     *ret_length = (uint32_t)length;
     return 0;

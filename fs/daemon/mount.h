@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mounting and unmounting, and what must be true of a mount point before. It
- * opens the connection to the kernel but says nothing on it; the first thing the
- * kernel says there, FUSE_INIT, is read and kept here.
+ * Mount and unmount, and check mount points. It opens the connection to the kernel and reads the
+ * first request, FUSE_INIT, but never replies.
  */
 #ifndef CHRONOS_DAEMON_MOUNT_H
 #define CHRONOS_DAEMON_MOUNT_H
@@ -17,30 +16,30 @@
 struct fuse_session;
 
 struct mount {
-    char point[PATH_MAX]; /* absolute, no links */
-    char device[32];      /* "0:53" in /proc/self/mountinfo: which mount is ours */
-    int fd;               /* the connection; -1 when there is none */
-    /* libfuse's, kept to the end: it lets go of all its memory only when it is
-     * libfuse that unmounts, which is less careful than mount_close(). */
+    char point[PATH_MAX]; /* absolute, without symbolic links */
+    char device[32];      /* "0:53" in /proc/self/mountinfo: identifies our mount */
+    int fd;               /* the connection; -1: none */
+    /* Kept until the process ends: libfuse frees all its memory only when it unmounts itself, less
+     * carefully than mount_close(). */
     struct fuse_session *session;
 };
 
-/* Finds the real name of `path` and makes sure one can mount there. A dead mount
- * of our own kind that lies on it is taken away. `other`, a directory that must
- * stay in reach, may not lie below. 0, or -errno and a sentence. */
+/* Resolve `path` and check that it can be mounted on. Removes dead chronosfs mounts from it.
+ * `other`, a directory that must stay reachable, must not be below it. Returns 0, or -errno with a
+ * message. */
 int mount_prepare(struct mount *mount, const char *path, const char *other,
                   struct message *message);
-/* Whether this user may ask for allow_other. 0, or -EPERM and a sentence. */
+/* Check whether this user may use allow_other. Returns 0, or -EPERM with a message. */
 int mount_check_allow_other(struct message *message);
-/* 0 and mount->fd (close-on-exec, blocking), or -errno and a sentence. */
+/* Returns 0 and sets mount->fd (close-on-exec, blocking), or returns -errno with a message. */
 int mount_open(struct mount *mount, bool allow_other, bool read_only, struct message *message);
-/* Reads the kernel's greeting. 0, or -errno and a sentence. */
+/* Read the kernel's FUSE_INIT request. Returns 0, or -errno with a message. */
 int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32_t *ret_length,
                     struct message *message);
-/* Whether a chronosfs lies on exactly this directory, alive or dead. */
+/* True if a chronosfs, alive or dead, is mounted on exactly this directory. */
 bool mount_is_there(const char *point);
-/* Takes the mount away if it is still there and the uppermost one, and closes the
- * connection. 0: it was there; 1: somebody had done it; -errno: it is still there. */
+/* Unmount if our mount is still there and topmost, and close the connection. Returns 0 if it was
+ * there, 1 if it was already unmounted, -errno if it is still mounted. */
 int mount_close(struct mount *mount);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads the command line, in our own form and in the one in which mount(8) calls
- * a helper. Whatever is not in a table here is refused: nothing is guessed. It
- * must not look at the system.
+ * Parse the command line, in our own form and as mount(8) calls a helper. An option that is not in
+ * a table here is refused. It must not access the system.
  */
 #include "options.h"
 
@@ -10,22 +9,21 @@
 #include <fnmatch.h>
 #include <string.h>
 
-const struct option_row option_rows[] = {
-    {"-f", NULL, NULL, "stay in the foreground and say things on stderr"},
+const struct option_row options_rows[] = {
+    {"-f", NULL, NULL, "stay in the foreground and log to standard error"},
     {"--state-dir", "DIR",
      "/var/lib/chronos for root, else $XDG_STATE_HOME/chronos or ~/.local/state/chronos",
-     "keep the state in DIR, made if it is not there; one mount uses it at a time"},
-    {"--simulate", "DEVICES", NULL,
-     "do not look for devices: offer made-up ones, as in 4x80G or 2x80G,24G"},
+     "keep the state in DIR, created if missing; only one mount at a time can use it"},
+    {"--simulate", "DEVICES", NULL, "use simulated devices, as in 4x80G or 2x80G,24G"},
     {"--store", "sqlite|memory", "sqlite",
-     "how the state is kept; with memory it is lost when a process ends"},
+     "where to keep the state; memory loses it when the worker ends"},
     {"--process-tracking", "auto|cgroup|process-tree", "auto",
-     "how the programs of a partition are known: by a cgroup, or by their parents; auto takes "
-     "cgroups where there are any to use"},
-    {"-o", "OPTIONS", NULL, "mount options, with commas between them"},
+     "how to track the processes of a partition: by cgroup, or by their parents; auto uses cgroups "
+     "where available"},
+    {"-o", "OPTIONS", NULL, "mount options, separated by commas"},
     {"--restore-device-access", NULL, NULL,
-     "mount nothing: put back the device nodes that config/device_access of a daemon that died "
-     "closed"},
+     "mount nothing; restore the device nodes that a daemon which died left restricted by "
+     "config/device_access"},
     {"--version", NULL, NULL, "print the version"},
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
@@ -33,13 +31,13 @@ const struct option_row option_rows[] = {
     {"-o store", "sqlite|memory", NULL, "as --store"},
     {"-o process_tracking", "auto|cgroup|process-tree", NULL, "as --process-tracking"},
     {"-o allow_other", NULL, "on for root",
-     "let other users in; needs user_allow_other in /etc/fuse.conf for all but root"},
-    {"-o ro", NULL, NULL, "nothing can be asked for or changed through this mount"},
+     "allow access by other users; without root, needs user_allow_other in /etc/fuse.conf"},
+    {"-o ro", NULL, NULL, "read-only: no requests or changes through this mount"},
     {NULL, NULL, NULL, NULL},
 };
 
-/* Accepted and dropped: what mount(8), fstab and systemd put there, what other
- * programs are for, and what this filesystem is anyway. Shell patterns. */
+/* Accepted and ignored: options that mount(8), fstab and systemd add, that are for other programs,
+ * or that state what this filesystem does anyway. Shell patterns. */
 static const char *const dropped[] = {
     "defaults",
     "rw",
@@ -82,7 +80,7 @@ static const char *const dropped[] = {
     NULL,
 };
 
-/* One word after -o or one long option, with the room for its value. */
+/* An option with a value, and the buffer for it. */
 struct setting {
     const char *name;
     char *value;
@@ -96,12 +94,12 @@ static int set_value(const struct setting *setting, const char *value, struct me
         return message_set(-EINVAL, message, "%s needs a value: %s=...", setting->name,
                            setting->name);
     if (length >= setting->size)
-        return message_set(-EINVAL, message, "the value of %s is too long", setting->name);
+        return message_set(-EINVAL, message, "The value of %s is too long.", setting->name);
     memcpy(setting->value, value, length + 1);
     return 0;
 }
 
-/* `name` as in "state_dir", or "state-dir" from a long option. */
+/* `name` is "state_dir", or "--state-dir" of a long option. */
 static struct setting find_setting(struct options *options, const char *name)
 {
     if (strcmp(name, "state_dir") == 0 || strcmp(name, "--state-dir") == 0)
@@ -137,13 +135,12 @@ static int take_mount_option(struct options *options, char *word, struct message
         *equals = '\0';
     struct setting setting = find_setting(options, word);
     if (!setting.name || word[0] == '-')
-        return message_set(-EINVAL, message,
-                           "unknown mount option \"%.100s\": --help lists what can be said", word);
+        return message_set(-EINVAL, message, "Unknown mount option \"%.100s\"; see --help.", word);
     return set_value(&setting, equals ? equals + 1 : "", message);
 }
 
-/* Takes the next word off a list with commas; "\," and a comma within double
- * quotes are part of a word. False: it does not fit. */
+/* Take the next word of a comma-separated list; "\," and commas within double quotes are part of a
+ * word. Returns false if it is too long. */
 static bool next_word(const char **list, char *word, size_t size)
 {
     size_t length = 0;
@@ -168,7 +165,7 @@ static int take_mount_options(struct options *options, const char *list, struct 
     char word[PATH_MAX + 32];
     for (;;) {
         if (!next_word(&list, word, sizeof(word)))
-            return message_set(-EINVAL, message, "a word after -o is too long");
+            return message_set(-EINVAL, message, "A word after -o is too long.");
         int r = take_mount_option(options, word, message);
         if (r || *list == '\0')
             return r;
@@ -176,7 +173,7 @@ static int take_mount_options(struct options *options, const char *list, struct 
     }
 }
 
-/* The arguments as they are eaten. */
+/* The arguments while they are parsed. */
 struct arguments {
     int count, next;
     char **all;
@@ -185,7 +182,7 @@ struct arguments {
     const char *positional[2];
 };
 
-/* The value of an option: what follows it in its own word, or the next word. */
+/* The value of an option: the rest of its word, or the next word. */
 static const char *take_value(struct arguments *arguments, const char *rest)
 {
     if (rest[0] != '\0')
@@ -210,15 +207,14 @@ static int take_long(struct options *options, struct arguments *arguments, const
     }
     struct setting setting = find_setting(options, name);
     if (!setting.name)
-        return message_set(-EINVAL, message, "unknown option %.100s: --help lists what can be said",
-                           word);
+        return message_set(-EINVAL, message, "Unknown option %.100s; see --help.", word);
     const char *value = word[length] == '=' ? word + length + 1 : take_value(arguments, "");
     if (!value)
-        return message_set(-EINVAL, message, "%s needs a value after it", name);
+        return message_set(-EINVAL, message, "%s needs a value.", name);
     return set_value(&setting, value, message);
 }
 
-/* One word of short options; mount(8) has meanings of its own for some. */
+/* Parse one word of short options; some have other meanings for mount(8). */
 static int take_short(struct options *options, struct arguments *arguments, const char *word,
                       struct message *message)
 {
@@ -226,14 +222,13 @@ static int take_short(struct options *options, struct arguments *arguments, cons
         if (*letter == 'o' || (arguments->helper && strchr("tN", *letter))) {
             const char *value = take_value(arguments, letter + 1);
             if (!value)
-                return message_set(-EINVAL, message, "-%c needs a value after it", *letter);
+                return message_set(-EINVAL, message, "-%c needs a value.", *letter);
             return *letter == 'o' ? take_mount_options(options, value, message) : 0;
         }
         if (*letter == 'f')
             *(arguments->helper ? &options->fake : &options->foreground) = true;
         else if (!arguments->helper || !strchr("snv", *letter))
-            return message_set(-EINVAL, message,
-                               "unknown option -%c: --help lists what can be said", *letter);
+            return message_set(-EINVAL, message, "Unknown option -%c; see --help.", *letter);
     }
     return 0;
 }
@@ -242,12 +237,12 @@ static int take_positional(struct arguments *arguments, const char *word, struct
 {
     if (arguments->positional_count == 2)
         return message_set(-EINVAL, message,
-                           "\"%.100s\" is one argument too many: name one mount point", word);
+                           "Unexpected argument \"%.100s\"; give one mount point.", word);
     arguments->positional[arguments->positional_count++] = word;
     return 0;
 }
 
-/* Of `SRC DIR` the source means nothing: there is only one. */
+/* In `SRC DIR` the source is ignored. */
 static int finish(struct options *options, const struct arguments *arguments,
                   struct message *message)
 {
@@ -256,33 +251,30 @@ static int finish(struct options *options, const struct arguments *arguments,
     if (options->help || options->version)
         return 0;
     if (options->restore_devacl && arguments->positional_count > 0)
-        return message_set(
-            -EINVAL, message,
-            "--restore-device-access mounts nothing: leave \"%.100s\" out, or leave it "
-            "out to mount",
-            arguments->positional[0]);
+        return message_set(-EINVAL, message,
+                           "--restore-device-access takes no mount point; remove it or \"%.100s\".",
+                           arguments->positional[0]);
     if (options->restore_devacl)
         return 0;
     if (arguments->positional_count == 0)
         return message_set(
             -EINVAL, message,
-            "no mount point: name the directory to mount on, as in chronosfs /chronos");
+            "No mount point; give the directory to mount on, as in chronosfs /chronos.");
     if (strcmp(options->store, "sqlite") != 0 && strcmp(options->store, "memory") != 0)
-        return message_set(-EINVAL, message, "unknown store \"%s\": write sqlite or memory",
+        return message_set(-EINVAL, message, "Unknown store \"%s\"; use sqlite or memory.",
                            options->store);
     if (strcmp(options->proctrack, "auto") != 0 && strcmp(options->proctrack, "cgroup") != 0 &&
         strcmp(options->proctrack, "process-tree") != 0)
         return message_set(-EINVAL, message,
-                           "unknown process tracking \"%s\": write auto, cgroup or process-tree",
+                           "Unknown process tracking \"%s\"; use auto, cgroup or process-tree.",
                            options->proctrack);
     const char *path = arguments->positional[arguments->positional_count - 1];
     if (path[0] == '\0')
-        return message_set(-EINVAL, message, "the mount point is empty: name a directory");
+        return message_set(-EINVAL, message, "The mount point is empty; give a directory.");
     if (strchr(path, ':'))
         return message_set(
             -EINVAL, message,
-            "a mount point must have no colon: programs are told lists of partitions "
-            "with colons between them");
+            "A mount point must not contain a colon: lists of partitions are separated by colons.");
     return set_value(&mount_point, path, message);
 }
 
@@ -318,8 +310,8 @@ void options_print_help(FILE *file)
 {
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
-                  "Mounts a tree of files through which users share GPUs in time.\n\n");
-    for (const struct option_row *row = option_rows; row->name; row++) {
+                  "Mounts a tree of files through which users share GPUs.\n\n");
+    for (const struct option_row *row = options_rows; row->name; row++) {
         char left[64];
         const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
         snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",
@@ -329,6 +321,6 @@ void options_print_help(FILE *file)
             fprintf(file, "\n  %-24s (default: %s)", "", row->default_value);
         fputc('\n', file);
     }
-    fprintf(file, "\nAlso as mount(8) and fstab call it: chronosfs SOURCE MOUNTPOINT -o OPTIONS\n"
-                  "Exit status: 0 mounted, or ended cleanly; 1 failed; 2 not understood.\n");
+    fprintf(file, "\nFor mount(8) and fstab: chronosfs SOURCE MOUNTPOINT -o OPTIONS\n"
+                  "Exit status: 0 mounted, or ended cleanly; 1 failure; 2 usage error.\n");
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be said on the command line of chronosfs and in fstab. The table is
- * the only place where an option is described: --help and chronosfs(8) are
- * printed from it.
+ * The command line of chronosfs, also as fstab gives it. The table is the only description of the
+ * options: --help and chronosfs(8) are printed from it.
  */
 #ifndef CHRONOS_DAEMON_OPTIONS_H
 #define CHRONOS_DAEMON_OPTIONS_H
@@ -16,17 +15,17 @@
 
 struct option_row {
     const char *name;          /* "-f", "--state-dir", "-o state_dir" */
-    const char *argument;      /* "DIR"; NULL: takes none */
-    const char *default_value; /* in words; NULL: off */
-    const char *help;          /* what it does: no capital, no full stop */
+    const char *argument;      /* "DIR"; NULL: no argument */
+    const char *default_value; /* as text; NULL: off */
+    const char *help;          /* lower case, no full stop */
 };
-extern const struct option_row option_rows[]; /* ends with a NULL name */
+extern const struct option_row options_rows[]; /* ends with a NULL name */
 
 struct options {
     bool help, version;
-    bool fake; /* mount(8) -f: look at the arguments and do nothing */
+    bool fake; /* mount(8) -f: check the arguments and do nothing */
     bool foreground, allow_other, read_only;
-    bool restore_devacl;        /* put back what a dead daemon left, and mount nothing */
+    bool restore_devacl;        /* restore device nodes and mount nothing */
     char mount_point[PATH_MAX]; /* as given */
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */
@@ -34,7 +33,7 @@ struct options {
     char proctrack[16];
 };
 
-/* 0, or -EINVAL with a message that says what to do. */
+/* Returns 0, or -EINVAL with a message. */
 int options_parse(int argc, char **argv, struct options *ret_options, struct message *message);
 void options_print_help(FILE *file);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `chronosfs --restore-device-access`; see restore_devacl.h. Holds the lock of the state for as
- * long as it works, so that no daemon starts meanwhile. It must not mount anything.
+ * `chronosfs --restore-device-access`; see restore_devacl.h. Holds the lock of the state directory,
+ * so that no daemon starts at the same time. It must not mount anything.
  */
 #include "restore_devacl.h"
 
@@ -29,12 +29,12 @@ int restore_devacl_at(const char *path, struct message *message)
     r = devacl_release(devacl, &why);
     if (r)
         *message = why;
-    else if (damaged) /* said above */
+    else if (damaged) /* `message` already says so */
         r = -EIO;
     else if (count == 0)
-        message_set(0, message, "nothing to put back: %s tells of no closed device nodes", path);
+        message_set(0, message, "Nothing to restore: %s has no restricted device nodes.", path);
     else
-        message_set(0, message, "%zu device node%s put back as before", count,
+        message_set(0, message, "%zu device node%s restored.", count,
                     count == 1 ? " was" : "s were");
     devacl_free(devacl);
     return r;
@@ -44,18 +44,18 @@ int restore_devacl(const char *state_dir, struct message *message)
 {
     char path[PATH_MAX];
 
-    /* A name that was mistyped is not to be made. */
+    /* Do not create a directory for a mistyped name. */
     if (state_dir[0] != '\0' && access(state_dir, F_OK) != 0) {
         int r = -errno;
-        return message_set(r, message, "cannot use the state directory %s: %s", state_dir,
+        return message_set(r, message, "Cannot use the state directory %s: %s.", state_dir,
                            strerror(-r));
     }
     int fd = state_dir_lock(state_dir, path, message);
     if (fd == -EBUSY) {
         size_t length = strlen(message->text);
-        snprintf(message->text + length, sizeof(message->text) - length,
-                 "; while it lives, write open to its config/device_access to open the device "
-                 "nodes");
+        snprintf(
+            message->text + length, sizeof(message->text) - length,
+            " While it runs, write open to its config/device_access to open the device nodes.");
     }
     if (fd < 0)
         return fd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state directory and its lock; see state_dir.h. It must not know what is kept there. */
+/* The state directory and its lock; see state_dir.h. It must not know what is stored there. */
 #include "state_dir.h"
 
 #include "mount.h"
@@ -20,11 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A worker whose supervisor was killed dies a moment later: so long its lock is
- * waited for. */
+/* Wait this long for the lock if its holder is dead: a worker ends soon after its supervisor is
+ * killed. */
 #define ORPHAN_MS 3000
-#define DYING_MS  300  /* and so long one that was killed may take to look dead */
-#define ENDING_MS 5000 /* or one that is not mounted any more, to end */
+#define DYING_MS  300  /* this long if it is alive and mounted: it may be dying */
+#define ENDING_MS 5000 /* this long if it is alive but not mounted: it is ending */
 #define STEP_MS   20
 
 static int default_path(char *path, struct message *message)
@@ -34,17 +34,17 @@ static int default_path(char *path, struct message *message)
 
     if (geteuid() == 0)
         length = snprintf(path, PATH_MAX, "/var/lib/chronos");
-    else if (base && base[0] == '/') /* the standard: a relative one does not count */
+    else if (base && base[0] == '/') /* the standard says to ignore relative paths */
         length = snprintf(path, PATH_MAX, "%s/chronos", base);
     else if (home && home[0] == '/')
         length = snprintf(path, PATH_MAX, "%s/.local/state/chronos", home);
     else
         return message_set(-ENOENT, message,
-                           "HOME is not set: say with --state-dir where the state is to be kept");
+                           "HOME is not set; give the state directory with --state-dir.");
     return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* Makes a directory and those above it that are missing, for us alone. */
+/* Create a directory and its missing parents, accessible only to us. */
 static int make_all(const char *path)
 {
     char part[PATH_MAX];
@@ -58,19 +58,18 @@ static int make_all(const char *path)
     return mkdir(part, 0700) != 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* Who can write the directory can hand out other people's devices. */
+/* A user who can write to the directory could hand out the devices of others. */
 static int check_owner(const char *path, struct message *message)
 {
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return message_set(-ENOTDIR, message,
-                           "%s is not a directory: name another with --state-dir", path);
+                           "%s is not a directory; use another with --state-dir.", path);
     if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return message_set(
-            -EPERM, message,
-            "the state directory %s can be written by others than user %u: chown and chmod "
-            "700 it, or name another with --state-dir",
-            path, geteuid());
+        return message_set(-EPERM, message,
+                           "The state directory %s can be written by users other than %u: chown it "
+                           "and chmod it to 700, or use another with --state-dir.",
+                           path, geteuid());
     return 0;
 }
 
@@ -89,12 +88,12 @@ static int make_directory(const char *wanted, char *ret_path, struct message *me
     if (!r && !realpath(path, ret_path))
         r = -errno;
     if (r)
-        return message_set(r, message, "cannot make the state directory %s: %s", path,
+        return message_set(r, message, "Cannot create the state directory %s: %s.", path,
                            strerror(-r));
     return check_owner(ret_path, message);
 }
 
-/* What the holder wrote: "PID MOUNTPOINT". False: nothing yet. */
+/* Read what the holder wrote: "PID MOUNTPOINT". False if there is nothing yet. */
 static bool read_holder(int fd, int *ret_pid, char *mount_point)
 {
     char text[PATH_MAX + 32];
@@ -117,7 +116,7 @@ static bool is_gone(int pid)
     return procfs_stat_read(-1, pid, &stat) == -ESRCH || procfs_stat_gone(&stat);
 }
 
-/* How long a lock is waited for whose holder lives, or not. */
+/* How long to wait for a lock, depending on whether its holder is alive. */
 static int patience_ms(bool lives, const char *mount_point)
 {
     if (!lives)
@@ -136,7 +135,7 @@ static int take_lock(int fd, const char *path, struct message *message)
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
             return 0;
         if (errno != EWOULDBLOCK)
-            return message_set(-errno, message, "cannot lock %s/lock: %s", path, strerror(errno));
+            return message_set(-errno, message, "Cannot lock %s/lock: %s.", path, strerror(errno));
         signed_by = read_holder(fd, &pid, mount_point);
         bool lives = signed_by && !is_gone(pid);
         if (waited_ms >= patience_ms(lives, mount_point))
@@ -144,13 +143,12 @@ static int take_lock(int fd, const char *path, struct message *message)
         nanosleep(&step, NULL);
     }
     if (signed_by)
-        return message_set(
-            -EBUSY, message,
-            "the state in %s is in use by process %d, which has mounted it on %s: unmount "
-            "that, or name another directory with --state-dir",
-            path, pid, mount_point);
+        return message_set(-EBUSY, message,
+                           "The state in %s is in use by process %d, mounted on %s; unmount that, "
+                           "or use another directory with --state-dir.",
+                           path, pid, mount_point);
     return message_set(-EBUSY, message,
-                       "the state in %s is in use by a chronosfs that is just starting", path);
+                       "The state in %s is in use by a chronosfs that is starting.", path);
 }
 
 int state_dir_lock(const char *wanted, char *ret_path, struct message *message)
@@ -164,7 +162,7 @@ int state_dir_lock(const char *wanted, char *ret_path, struct message *message)
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     if (fd < 0) {
         r = -errno;
-        return message_set(r, message, "cannot open %s: %s", name, strerror(-r));
+        return message_set(r, message, "Cannot open %s: %s.", name, strerror(-r));
     }
     r = take_lock(fd, path, message);
     if (r) {
@@ -172,7 +170,7 @@ int state_dir_lock(const char *wanted, char *ret_path, struct message *message)
         return r;
     }
     if (ftruncate(fd, 0) != 0) {
-        /* A full or read-only disk: the old words stay, and the lock counts. */
+        /* Full or read-only disk: the old text stays, but the lock is valid. */
     }
     memcpy(ret_path, path, sizeof(path));
     return fd;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keeps a worker running; see supervisor.h. A worker that dies is followed by the
- * next one at once. One that dies again and again is given time between, and one
- * that never gets ready is given up. It must not know what a worker does.
+ * Keep a worker running; see supervisor.h. Start the next worker as soon as one dies, with pauses
+ * if workers die repeatedly; give up if none gets ready. It must not know what a worker does.
  */
 #include "supervisor.h"
 
+#include "core/base/array.h"
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,54 +23,48 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define FIRST_TRIES   3   /* before the tree was ever usable */
-#define TRIES         10  /* after that: clients are waiting, so be stubborn */
+#define FIRST_TRIES   3   /* before the first worker was ready */
+#define TRIES         10  /* after that: clients are waiting, so try longer */
 #define BRISK_TRIES   3   /* tries without a pause */
-#define PAUSE_MS      50u /* then this, doubled each time */
+#define PAUSE_MS      50u /* then this pause, doubled each time */
 #define SHORT_LIFE_MS 20
-#define SHORT_LIVES   100 /* so many in a row: a pause before each next one */
+#define SHORT_LIVES   100 /* this many in a row: pause before each next worker */
 #define STOP_MS       5000
-#define SAID_IN_FULL  10 /* short lives in a row of which each is told */
+#define LOGGED_SINGLY 10 /* short lives in a row that are logged one by one */
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1u << 2)
 #endif
 
-/* The supervisor while it runs. */
+/* State of the running supervisor. */
 struct state {
     const struct supervisor *given;
     int signals;
-    int program, previous_program; /* previous: to go back to when a new one fails */
+    int program, previous_program; /* previous: returned to if the new one fails */
     pid_t worker;                  /* 0: none */
-    int ready;                     /* read end; -1 once the worker is ready */
-    int output;                    /* what the first worker says, until it is ready */
+    int ready;                     /* read end of the ready pipe; -1 once the worker is ready */
+    int output;                    /* the first worker's stderr, until it is ready */
     bool ever_ready, stopping, replacing, done;
     int exit_status;
-    unsigned failures;    /* deaths in a row before being ready */
-    unsigned short_lives; /* deaths in a row soon after being ready */
-    int64_t died_ns;      /* when the last worker died */
-    int64_t ready_ns;     /* when this worker was ready; 0 not yet */
-    int64_t start_ns;     /* start the next one then; when there is none */
-    int64_t kill_ns;      /* while stopping: patience ends then */
+    unsigned failures;    /* workers in a row that died before being ready */
+    unsigned short_lives; /* workers in a row that died soon after being ready */
+    int64_t died_ns;      /* time at which the last worker died */
+    int64_t ready_ns;     /* time at which this worker was ready; 0: not yet */
+    int64_t start_ns;     /* time to start the next worker, while there is none */
+    int64_t kill_ns;      /* time to kill the worker, while stopping */
     char how[96];         /* how the last worker ended */
 };
 
 void supervisor_block_signals(void)
 {
     sigset_t all;
-    sigfillset(&all); /* also what would stop it, like SIGTSTP: clients would hang */
+    sigfillset(&all); /* including stop signals like SIGTSTP, with which clients would hang */
     sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
 /* -- starting a worker -------------------------------------------------------- */
-
-static int keep_over_exec(int fd)
-{
-    return fcntl(fd, F_SETFD, 0);
-}
 
 static _Noreturn void become_worker(const struct state *state, pid_t parent, int ready, int output)
 {
@@ -82,16 +75,14 @@ static _Noreturn void become_worker(const struct state *state, pid_t parent, int
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(WORKER_STOPPED);
-    setsid(); /* no terminal: ^C is for the supervisor, ^Z for nobody */
+    setsid(); /* no terminal: ^C goes to the supervisor */
     if (output >= 0)
         dup2(output, STDERR_FILENO);
     syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
-    keep_over_exec(given->mount->fd);
-    keep_over_exec(given->shared_fd);
-    keep_over_exec(given->handles_fd);
-    keep_over_exec(given->ledger_fd);
-    keep_over_exec(given->lock_fd);
-    keep_over_exec(ready);
+    const int kept[] = {given->mount->fd, given->shared_fd, given->handles_fd,
+                        given->ledger_fd, given->lock_fd,   ready};
+    for (size_t i = 0; i < ARRAY_COUNT(kept); i++)
+        fcntl(kept[i], F_SETFD, 0);
     snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
              given->handles_fd, given->ledger_fd, ready, given->lock_fd,
              given->detached && state->ever_ready);
@@ -99,7 +90,7 @@ static _Noreturn void become_worker(const struct state *state, pid_t parent, int
     sigprocmask(SIG_SETMASK, &none, NULL);
     char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--worker"}, numbers, NULL};
     syscall(SYS_execveat, state->program, "", arguments, environ, AT_EMPTY_PATH);
-    log_say("cannot execute %s: %s", given->program_path, strerror(errno));
+    log_say("Cannot execute %s: %s.", given->program_path, strerror(errno));
     _exit(WORKER_FATAL);
 }
 
@@ -108,12 +99,12 @@ static void plan_next(struct state *state, unsigned pause_ms)
     state->start_ns = clock_monotonic_ns() + pause_ms * NS_PER_MS;
 }
 
-/* Starts a worker; on failure plans to try again. */
+/* Start a worker; on failure plan another try. */
 static void start_worker(struct state *state)
 {
     int ready[2] = {-1, -1}, output[2] = {-1, -1};
-    /* At the start a worker's words go through us, so that it does not keep the
-     * terminal of the user who waits for us. */
+    /* Until the first worker is ready, relay its stderr, so that it does not keep the user's
+     * terminal open. */
     bool relay = state->given->detached && !state->ever_ready;
     pid_t self = getpid(), child = -1;
 
@@ -121,13 +112,13 @@ static void start_worker(struct state *state)
         child = fork();
     if (child == 0)
         become_worker(state, self, ready[1], output[1]);
-    int error = errno;
+    int fork_errno = errno;
     ready[1] = fd_close(ready[1]);
     output[1] = fd_close(output[1]);
     if (child < 0) {
         ready[0] = fd_close(ready[0]);
         output[0] = fd_close(output[0]);
-        log_say("cannot start a worker: %s", strerror(error));
+        log_say("Cannot start a worker: %s.", strerror(fork_errno));
         plan_next(state, 1000);
         return;
     }
@@ -144,8 +135,8 @@ static void take_new_program(struct state *state)
     int fd = open(state->given->program_path, O_PATH | O_CLOEXEC);
     state->replacing = false;
     if (fd < 0) {
-        log_say("cannot open %s, going on with the program as it was: %s",
-                state->given->program_path, strerror(errno));
+        log_say("Cannot open %s, keeping the current program: %s.", state->given->program_path,
+                strerror(errno));
         return;
     }
     state->previous_program = fd_close(state->previous_program);
@@ -153,12 +144,12 @@ static void take_new_program(struct state *state)
     state->program = fd;
 }
 
-/* The new program does not work here. False: there is no other. */
+/* The new program does not work. Returns false if there is no previous one. */
 static bool go_back(struct state *state)
 {
     if (state->previous_program < 0)
         return false;
-    log_say("the new program at %s does not get ready (%s), going on with the old one",
+    log_say("The new program at %s fails to start (it %s); keeping the old one.",
             state->given->program_path, state->how);
     close(state->program);
     state->program = state->previous_program;
@@ -166,7 +157,7 @@ static bool go_back(struct state *state)
     return true;
 }
 
-/* -- what happens to a worker ------------------------------------------------- */
+/* -- events ------------------------------------------------------------------- */
 
 static void finish(struct state *state, int exit_status)
 {
@@ -198,10 +189,10 @@ static void relay_output(struct state *state)
         state->output = fd_close(state->output);
 }
 
-static void tell_take_over(const struct state *state)
+static void log_take_over(const struct state *state)
 {
-    if (state->short_lives < SAID_IN_FULL || state->short_lives % SHORT_LIVES == 0)
-        log_say("the worker %s; the next one, %d, was ready after %.1f ms", state->how,
+    if (state->short_lives < LOGGED_SINGLY || state->short_lives % SHORT_LIVES == 0)
+        log_say("The worker %s; the next one, %d, was ready after %.1f ms.", state->how,
                 (int)state->worker, (double)(state->ready_ns - state->died_ns) / 1e6);
 }
 
@@ -212,12 +203,12 @@ static void handle_ready(struct state *state)
 
     state->ready = fd_close(state->ready);
     if (!ready)
-        return; /* it died; SIGCHLD tells */
+        return; /* it died: SIGCHLD follows */
     state->ready_ns = clock_monotonic_ns();
     state->failures = 0;
     state->previous_program = fd_close(state->previous_program);
     if (state->ever_ready) {
-        tell_take_over(state);
+        log_take_over(state);
     } else {
         state->ever_ready = true;
         if (state->output >= 0)
@@ -230,7 +221,7 @@ static void handle_ready(struct state *state)
         kill(state->worker, SIGHUP);
 }
 
-/* How long to wait before the next worker, after one died unasked. */
+/* Returns the pause before the next worker, in ms, after one died unexpectedly. */
 static unsigned count_death(struct state *state)
 {
     unsigned tries = state->ever_ready ? TRIES : FIRST_TRIES;
@@ -242,7 +233,7 @@ static unsigned count_death(struct state *state)
     if (go_back(state))
         return 0;
     if (++state->failures >= tries) {
-        log_say("%u workers in a row did not get ready, the last one %s: giving up", tries,
+        log_say("Giving up: %u workers in a row failed to start, the last one %s.", tries,
                 state->how);
         finish(state, 1);
     }
@@ -274,12 +265,12 @@ static void handle_end(struct state *state, int status)
         return;
     }
     if (code == WORKER_FATAL && !go_back(state)) {
-        log_say("the worker cannot go on: giving up");
+        log_say("Giving up: the worker had a fatal error.");
         finish(state, 1);
         return;
     }
     if (code == WORKER_REPLACE || state->replacing) {
-        snprintf(state->how, sizeof(state->how), "made way for the program on disk");
+        snprintf(state->how, sizeof(state->how), "was replaced by the program on disk");
         take_new_program(state);
         plan_next(state, 0);
     } else {
@@ -299,7 +290,7 @@ static void reap(struct state *state)
 
 /* -- waiting ------------------------------------------------------------------ */
 
-/* Started with nohup(1)? */
+/* True if started with nohup(1). */
 static bool hangup_is_ignored(void)
 {
     struct sigaction action;
@@ -320,12 +311,12 @@ static void handle_signal(struct state *state)
         state->replacing = true;
         if (state->worker > 0 && state->ready_ns != 0)
             kill(state->worker, SIGHUP);
-    } else { /* also SIGHUP from the terminal: it is gone */
+    } else { /* also SIGHUP from the terminal, which is gone */
         ask_to_stop(state);
     }
 }
 
-/* Milliseconds until something has to be done unasked, or -1. */
+/* Milliseconds until the next timed action, or -1. */
 static int time_left(const struct state *state)
 {
     int64_t due = state->worker == 0 ? state->start_ns : state->stopping ? state->kill_ns : 0;
@@ -349,25 +340,23 @@ static void wait_once(struct state *state)
     if (n > 0 && fds[0].revents != 0)
         handle_signal(state);
     if (n == 0 && state->worker > 0 && state->stopping) {
-        log_say("the worker does not stop: killing it");
+        log_say("The worker does not stop; killing it.");
         kill(state->worker, SIGKILL);
-        state->kill_ns = 0; /* nothing more to do unasked */
+        state->kill_ns = 0; /* no more timed actions */
     }
 }
 
 static int open_signals(void)
 {
+    static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP};
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGHUP);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
+        sigaddset(&set, signals[i]);
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* Leaves nothing mounted. */
+/* Unmount and close everything; returns the exit status. */
 static int clean_up(struct state *state)
 {
     struct mount *mount = state->given->mount;
@@ -375,10 +364,10 @@ static int clean_up(struct state *state)
     int r = mount_close(mount);
 
     if (r < 0) {
-        log_say("cannot unmount %s: umount -l %s", mount->point, mount->point);
+        log_say("Cannot unmount %s; run umount -l %s.", mount->point, mount->point);
         state->exit_status = 1;
     } else if (!r && unasked) {
-        log_say("the kernel ended the mount on %s", mount->point);
+        log_say("The kernel ended the mount on %s.", mount->point);
         state->exit_status = 1;
     }
     state->signals = fd_close(state->signals);
@@ -397,7 +386,7 @@ int supervisor_run(const struct supervisor *supervisor)
                           .signals = open_signals()};
 
     if (state.signals < 0) {
-        log_say("cannot wait for signals: %s", strerror(errno));
+        log_say("Cannot wait for signals: %s.", strerror(errno));
         finish(&state, 1);
     }
     plan_next(&state, 0);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Garbage into every file, ten thousand open files, a flood of requests: the tree
-goes on, and another user's cat is not slowed by more than its share."""
+"""Garbage into every file, ten thousand open files, a flood of requests: the tree goes on, and
+another user's cat is slowed by no more than its share."""
 import contextlib
 import os
 import random
@@ -14,7 +14,7 @@ from lib import alice, bob, check, equal
 
 
 def cat_us(mount, seconds=0.7):
-    """Median and 99th percentile of what cat does, as alice, in microseconds."""
+    """Median and 99th percentile of the time of cat, as alice, in microseconds."""
     path = mount.at('gpu0', 'available')
 
     def measure():
@@ -80,7 +80,7 @@ def many_open(mount):
     plain, _ = cat_us(mount)
 
     def hold_open():
-        # In the middle of it somebody else measures.
+        # Another user measures in the middle of it.
         fds = []
         files = ['gpu0/available', 'events', 'new', 'gpu1/new', 'status', 'config/retention']
         for i in range(10000):
@@ -95,7 +95,7 @@ def many_open(mount):
     running = bob.start(hold_open)
     check(lib.wait_for(lambda: os.path.exists(os.path.join(lib.T, 'ready')), 20))
     loaded, _ = cat_us(mount)
-    mount.kill_worker()  # and the next one must know them all
+    mount.kill_worker()  # and the next worker must know them all
     mount.read('version')
     open(os.path.join(lib.T, 'enough'), 'w').close()
     equal(running.finish(), 10000, 'files that still read after a new worker')
@@ -116,8 +116,8 @@ def pour(mount, stop, request):
 
 
 def flood(mount, what, request, processes):
-    """The promise is a factor of two for each busy core. A test runs on a machine that
-    does other things as well: the best of three, and a wider limit."""
+    """The promise is a factor of two for each busy core. A test machine does other things as
+    well: take the best of three, with a wider limit."""
     busy = min(processes, os.cpu_count() or 1)
     for attempt in range(3):
         plain, plain99 = cat_us(mount)

@@ -1,61 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`charge`: memory booked on open files. Never over the limit by a byte, given back when
-the last copy closes, each booking made exactly once whatever happens to the worker."""
+"""`charge`: memory booked on open files. Never over the limit by a byte, and given back when the
+last copy closes."""
 import array
-import contextlib
 import os
 import random
-import signal
 import socket
-import subprocess
 import time
 
 import lib
+from booking import LIMIT, REQUEST, book, booked, empty, opened, path, peak, used
 from lib import alice, bob, carol, check, equal, fails, wait_for
-
-LIMIT = 1 << 29
-REQUEST = '0.5 3600'
-KILLS = 100 if lib.FACTOR == 1 else 15
-
-
-def path(mount, name, file='charge', device=0):
-    return mount.at(f'gpu{device}', name, file)
-
-
-def opened(mount, name):
-    return os.open(path(mount, name), os.O_RDWR)
-
-
-def book(fd, number):
-    """Books, or gives back when negative."""
-    line = b'%+d\n' % number
-    equal(os.write(fd, line), len(line))
-
-
-def booked(mount, name):
-    return int(lib.read(path(mount, name)))
-
-
-def used(mount, name):
-    return int(lib.read(path(mount, name, 'memory_used')))
-
-
-def peak(mount, name):
-    return int(lib.read(path(mount, name, 'memory_peak')))
-
-
-def empty(mount, name, *what):
-    return check(wait_for(lambda: booked(mount, name) == 0, 5), *what, booked(mount, name))
 
 
 # -- what is understood, to the byte ------------------------------------------------
 
 
 def sizes(mount, name):
-    """True ones, however often they were looked at before."""
+    """Figures are exact, however often they were read before."""
     for file in 'charge', 'memory_used', 'memory_peak':
-        equal(os.stat(path(mount, name, file)).st_size, len(lib.read(path(mount, name, file))), file)
+        equal(os.stat(path(mount, name, file)).st_size, len(lib.read(path(mount, name, file))),
+              file)
 
 
 def exact(mount):
@@ -89,7 +54,7 @@ def exact(mount):
     equal(os.stat(path(mount, name)).st_size, len('1000\n'))
     os.close(fd)
     os.close(other)
-    # Nothing is remembered that another can change (a read would forget it anyway).
+    # Nothing that others can change is cached (a read would drop it anyway).
     check(wait_for(lambda: used(mount, name) == 0, 5), 'closed')
     equal(os.stat(path(mount, name)).st_size, len('0\n'), 'size after others closed')
     sizes(mount, name)
@@ -99,9 +64,11 @@ def forms(mount):
     name = mount.ask(REQUEST)
     fd = opened(mount, name)
     book(fd, 100)
-    bad = ('1', '', '+', '-', '+ 1', ' +1', '+1 ', '++1', '+-1', '-+1', '--1', '+1k', '+1K', '+0x10',
+    bad = ('1', '', '+', '-', '+ 1', ' +1', '+1 ', '++1', '+-1', '-+1', '--1', '+1k', '+1K',
+           '+0x10',
            '+1.0', '+1e3', '+1,0', '\t+1', '+1\r', '+\u0661', 'max', '+max', '18446744073709551615',
-           '+18446744073709551616', '+18446744073709551626', '+184467440737095516150', '+' + '9' * 60,
+           '+18446744073709551616', '+18446744073709551626', '+184467440737095516150',
+           '+' + '9' * 60,
            '-18446744073709551617')
     for text in bad:
         fails('EINVAL', os.write, fd, text.encode() + b'\n')
@@ -112,7 +79,7 @@ def forms(mount):
     for line, after in (b'+0\n', 100), (b'-0\n', 100), (b'+007\n', 107), (b'-0107\n', 0):
         equal(os.write(fd, line), len(line))
         equal(booked(mount, name), after, line)
-    # The cursor means nothing, and neither does O_APPEND or a truncation.
+    # The file offset means nothing, and neither does O_APPEND or a truncation.
     os.lseek(fd, 12345, os.SEEK_SET)
     book(fd, 5)
     with open(path(mount, name), 'a') as file:
@@ -124,7 +91,7 @@ def forms(mount):
     os.close(fd)
     lib.write(path(mount, name), '+77')  # as echo does: gone with the close
     empty(mount, name)
-    # What worked leaves the sentence of the last request alone.
+    # A success leaves the sentence of the last request alone.
     mount.write('', 'gpu0', name, 'name')
     said = mount.status()
     lib.write(path(mount, name), '+1')
@@ -230,7 +197,7 @@ def dropped(mount):
     equal(bob.outcome(os.write, fd, b'-8193\n'), 'EINVAL')
     check('has booked 8192' in bob.call(mount.status), 'the writer is told')
     equal(bob.outcome(os.write, fd, b'-8192\n'), 'ok')
-    # Every other file still wants the opener.
+    # Every other file still requires the opener.
     other = os.open(path(mount, name, 'name'), os.O_RDWR)
     equal(bob.outcome(os.write, other, b'x\n'), 'EPERM')
     os.close(fd)
@@ -247,7 +214,7 @@ def own_in_container(mount):
 
 
 def steps(mount, name, go, said):
-    """Opens, and books one byte whenever told to; tells how it went."""
+    """Opens, and books a byte at each command; reports the result."""
     fd = opened(mount, name)
     os.write(said, b'opened\n')
     while (word := os.read(go, 1)) != b'q':
@@ -369,7 +336,8 @@ def resize(mount):
     book(fd, 1 << 28)
     fraction = path(mount, name, 'fraction')
     fails('EBUSY', lib.write, fraction, f'{(1 << 28) - 1}B')
-    equal(mount.status(), f'Programs have booked {1 << 28} bytes of {name}: it can only get smaller than '
+    equal(mount.status(),
+          f'Programs have booked {1 << 28} bytes of {name}: it can only get smaller than '
           f'that ({(1 << 28) - 1} were asked for) when they give some back or end.')
     lib.write(fraction, f'{1 << 28}B')
     fails('ENOSPC', os.write, fd, b'+1\n')
@@ -387,8 +355,8 @@ def resize(mount):
 
 
 def grab(mount, name, seed, said):
-    """Books until nothing fits, now and then gives some back; tells what it has, and
-    keeps it."""
+    """Books until nothing fits, and gives some back now and then; reports its total, and keeps
+    it."""
     chance, mine, size = random.Random(seed), 0, 1 << 12
     fd = opened(mount, name)
     while size:
@@ -410,7 +378,7 @@ def grab(mount, name, seed, said):
 
 
 def crowd(mount):
-    """Two hundred processes want the last bytes."""
+    """Two hundred processes compete for the last bytes."""
     name, limit, count = mount.ask('300000B 3600'), 300_000, 200
     keep = opened(mount, name)
     book(keep, 100)
@@ -423,7 +391,7 @@ def crowd(mount):
     for _ in range(count):
         equal(os.read(reader, 5), b'full\n')
         check(booked(mount, name) <= limit, 'over the limit')
-    os.write(start, b'x' * count)  # nobody gives back any more
+    os.write(start, b'x' * count)  # no process gives back any more
     mine = [int(os.read(reader, 10)) for _ in range(count)]
     equal(booked(mount, name), limit, 'full to the byte')
     equal(sum(mine) + 100, limit, 'each has what it was told it has')
@@ -436,181 +404,13 @@ def crowd(mount):
     empty(mount, name)
 
 
-# -- crashes -----------------------------------------------------------------------------------
-
-
-def booker(mount, name, stop, seed, shared):
-    """Books and gives back; its own books in the end, by descriptor."""
-    chance = random.Random(seed)
-    result = {'count': 0, 'errors': [], 'stall': 0.0, 'shared': 0}
-    fd, mine = opened(mount, name), 0
-    while not os.path.exists(stop):
-        number = chance.randint(0, 1 << 20)
-        on, have = (shared, result['shared']) if chance.random() < 0.3 else (fd, mine)
-        if chance.random() < 0.5:
-            number = -min(number, have) if have > 0 else 0
-        started = time.monotonic()
-        try:
-            os.write(on, b'%+d\n' % number)
-            if on == shared:
-                result['shared'] += number
-            else:
-                mine += number
-        except OSError as error:
-            if error.errno != lib.errno.ENOSPC:
-                result['errors'].append(f'{number} of {have}: {error}')
-        result['count'] += 1
-        result['stall'] = max(result['stall'], time.monotonic() - started)
-        if chance.random() < 0.01:  # closes, and opens anew
-            os.close(fd)
-            fd, mine = opened(mount, name), 0
-    result['mine'] = mine
-    if mine:  # exactly that much, to the byte
-        if lib.outcome(os.write, fd, b'-%d\n' % (mine + 1)) != 'EINVAL':
-            result['errors'].append('more was booked on it than it knows')
-        os.write(fd, b'-%d\n' % mine)
-    result['left'] = lib.outcome(os.write, fd, b'-1\n')
-    return result
-
-
-def crash(mount):
-    """The worker is killed again and again under eight booking processes."""
-    name = mount.ask('10M 36000')
-    stop = os.path.join(lib.T, 'stop')
-    shared, still = opened(mount, name), opened(mount, name)
-    book(still, 12345)
-    running = [lib.root.start(booker, mount, name, stop, seed, shared) for seed in range(8)]
-    chance, kills, last = random.Random(5), 0, None
-    deadline = time.monotonic() + 60 * lib.FACTOR
-    while kills < KILLS and time.monotonic() < deadline:
-        check(booked(mount, name) <= 10 << 20, 'over the limit')
-        time.sleep(chance.uniform(0, 0.03))
-        worker = mount.worker()
-        if worker and worker != last:
-            mount.kill_worker()
-            kills, last = kills + 1, worker
-    equal(kills, KILLS, 'kills')
-    time.sleep(0.2)
-    open(stop, 'w').close()
-    results = [process.finish() for process in running]
-    for result in results:
-        equal(result['errors'][:3], [], 'errors of a booker')
-        equal(result['left'], 'EINVAL', 'nothing is left')
-        check(result['count'] > 50, 'it did little', result['count'])
-    print(f'{kills} kills under {sum(r["count"] for r in results)} bookings; longest stall '
-          f'{max(r["stall"] for r in results) * 1e3:.1f} ms')
-    both = sum(result['shared'] for result in results)
-    check(wait_for(lambda: booked(mount, name) == both + 12345, 5),
-          'the descriptor of all has what they know', booked(mount, name), both)
-    check(both >= 0, both)
-    if both > 0:
-        fails('EINVAL', os.write, shared, b'-%d\n' % (both + 1))
-        book(shared, -both)
-    os.close(shared)
-    check(wait_for(lambda: booked(mount, name) == 12345, 5), 'the others ended')
-    mount.kill_worker()
-    equal(booked(mount, name), 12345)
-    mount.process.send_signal(signal.SIGHUP)  # the program on disk: the same
-    before = last
-    wait_for(lambda: mount.worker() not in (None, before), 10)
-    book(still, -45)
-    equal(booked(mount, name), 12300)
-    os.close(still)
-    empty(mount, name, 'all closed')
-
-
-def ending_in_a_crash(mount):
-    """Descriptors that close while there is no worker are given back by the next one."""
-    name = mount.ask(REQUEST)
-    for _ in range(20):
-        fds = [opened(mount, name) for _ in range(5)]
-        for fd in fds:
-            book(fd, 7)
-        worker = mount.worker()
-        os.kill(worker, signal.SIGSTOP)
-        for fd in fds[1:]:
-            os.close(fd)  # answered by nobody
-        os.kill(worker, signal.SIGKILL)
-        check(wait_for(lambda: booked(mount, name) == 7, 10), booked(mount, name))
-        book(fds[0], -7)
-        os.close(fds[0])
-        equal(booked(mount, name), 0)
-
-
-def peaks(mount):
-    """They outlive a worker, and, but for a minute, both; they end in the history."""
-    mount.restart()  # what is used first is written at once
-    name = mount.ask('0.5 36000')
-    fd = opened(mount, name)
-    book(fd, 5000)
-    book(fd, -1000)
-    other = mount.ask(REQUEST)  # durable, and what was used before with it
-    book(fd, 2000)
-    mount.kill_worker()
-    equal([booked(mount, name), peak(mount, name)], [6000, 6000], 'after a worker')
-    mount.kill_both()
-    fails('ENOTCONN', os.write, fd, b'+1\n')
-    os.close(fd)
-    mount.start()
-    equal(booked(mount, name), 0, 'after a death of both')
-    check(peak(mount, name) in (5000, 6000), 'after a death of both', peak(mount, name))
-    fd = opened(mount, name)
-    book(fd, 6000)
-    book(fd, 1000)
-    os.close(fd)
-    empty(mount, name)
-    mount.restart()
-    equal(peak(mount, name), 7000, 'after a restart')
-    check('usage' not in os.listdir(mount.state), 'no file beside the state')
-    lib.write(path(mount, name), '+7001')
-    for gone in name, other:
-        os.rmdir(mount.at('gpu0', gone))
-    ends = [line for line in mount.read('history').splitlines()
-            if line.split()[0] in (name, other)]
-    check(' memory_peak=7001 gpu_time=0.000 ' in ends[0], ends)
-    check(' memory_peak=0 gpu_time=0.000 ' in ends[1], ends)
-    mount.restart()
-    equal(mount.read('history').splitlines()[-2:], ends, 'after a restart')
-
-
-def full_disk():
-    """Without a byte of disk: bookings go on, and what was used is written later."""
-    state = os.path.join(lib.T, 'small')
-    os.mkdir(state, 0o700)
-    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=8m,mode=700', 'none', state], check=True)
-    mount = lib.Mount('1x1G', state=state)
-    name = mount.ask('0.5 36000')
-    fd = opened(mount, name)
-    with open(os.path.join(state, 'filler'), 'ab', buffering=0) as file:
-        for size in 65536, 1:
-            while lib.outcome(file.write, b'x' * size) == 'ok':
-                pass
-    worker = mount.worker()
-    for _ in range(100):
-        book(fd, 50)
-    equal(mount.worker(), worker, 'it goes on')
-    mount.kill_worker()
-    wait_for(lambda: mount.worker() not in (None, worker), 10)
-    book(fd, 50)
-    equal([booked(mount, name), peak(mount, name)], [5050, 5050])
-    os.unlink(os.path.join(state, 'filler'))
-    os.close(fd)
-    mount.restart()
-    equal(peak(mount, name), 5050, 'after a restart')
-    check('durable' not in lib.read(mount.log), 'nobody is told of what is tried again')
-    mount.close()
-    subprocess.run(['umount', '-l', state], check=True)
-
-
 def main():
     mount = lib.Mount('2x1G')
-    for case in (exact, forms, closing, killed, many, dropped, handed, group, expiry, resize, crowd,
-                 crash, ending_in_a_crash, peaks):
+    for case in (exact, forms, closing, killed, many, dropped, handed, group, expiry, resize,
+                 crowd):
         print('==', case.__name__, flush=True)
         case(mount)
         mount.release_all()
-    print('== full_disk', flush=True)
-    full_disk()
 
 
 lib.run(main)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The administrator's policy: every row can be set, reads back, is enforced, lasts,
-and is for administrators only; and what members of the admin group may do."""
+"""The administrator's policy: every row can be set, reads back, is enforced, lasts, and is for
+administrators only; and the rights of the admin group."""
 import os
 
 import lib
@@ -125,7 +125,7 @@ def admin_group(mount):
     equal(lib.container_root.outcome(mount.write, names[1], 'release'), 'EPERM')
     mount.restart()
     equal(carol.outcome(mount.write, names[1], 'release'), 'ok', 'after a restart')
-    # Not any more when the group is taken away.
+    # No longer, once the group is removed.
     mount.write('', 'config', 'admin_group')
     equal(carol.outcome(mount.write, names[3], 'release'), 'EACCES')
     equal(mount.partitions(), [names[3]])

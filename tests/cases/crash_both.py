@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Supervisor and worker are both killed, and chronosfs started again, over and over
-while somebody asks and releases: nothing acknowledged is lost."""
+"""Supervisor and worker are both killed, and chronosfs started again, over and over under a
+client that asks and releases: nothing acknowledged is lost."""
 import os
 import random
 import signal
@@ -34,7 +34,7 @@ def client(mount, log, device):
 
 
 def read_log(log):
-    """What must be there, what may be."""
+    """The partitions that must exist, and those that may."""
     have, maybe = set(), set()
     asking = False
     for line in lib.read(log).splitlines() if os.path.exists(log) else []:
@@ -86,7 +86,7 @@ def main():
             total = sum(int(lib.read(mount.at(f'gpu{device}', name, 'memory_limit')))
                         for name in os.listdir(mount.at(f'gpu{device}')) if name in there)
             equal(mount.used(device), total)
-        # Most go again, so that there is room; some stay for the next rounds.
+        # Release most, so that there is room; keep some for the next rounds.
         for name in there:
             if name not in settled and len(settled) < 20 and chance.random() < 0.05:
                 settled[name] = os.stat(mount.at('partitions', name)).st_mtime

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The worker is killed again and again under writers and readers. No client sees an
-error, nothing acknowledged is lost, nothing is granted twice, nothing is over-
-committed, open files go on working. Prints the longest stall."""
+"""The worker is killed again and again under writers and readers. No client sees an error,
+nothing acknowledged is lost, nothing is granted twice or overcommitted, and open files go on
+working. Prints the longest stall."""
 import collections
 import os
 import random
@@ -35,7 +35,7 @@ def ask(fd):
 
 
 def writer(mount, stop, device, seed):
-    """Asks, resizes, renames and releases; what is acknowledged is remembered."""
+    """Asks, resizes, renames and releases; remembers everything acknowledged."""
     chance = random.Random(seed)
     result = {'count': 0, 'stall': 0, 'errors': [], 'asked': 0, 'released': 0}
     mine = {}
@@ -124,8 +124,8 @@ def main():
     chance, killed, last = random.Random(7), 0, None
     deadline = time.monotonic() + 60 * lib.FACTOR
     while killed < KILLS and time.monotonic() < deadline:
-        # At any moment; but one in four at most before it is ready, since a worker
-        # that never gets ready is given more and more time, and given up at last.
+        # At any moment; but at most one in four before it is ready, since a worker that never
+        # gets ready is given more and more time, and given up in the end.
         if killed % 4:
             mount.read('version')
         time.sleep(chance.uniform(0, 0.05))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""config/device_access: device nodes can be opened by holders of partitions only, whoever else
-sets them back, and are as before in the end. On a /dev and a /proc/driver of our own."""
+"""config/device_access: only holders of partitions can open device nodes, whatever else changes
+the nodes, and in the end they are restored. On a private /dev and /proc/driver."""
 import contextlib
 import os
 import sqlite3
@@ -20,7 +20,7 @@ def can_open(user, name):
 
 
 def soon(wanted, *what):
-    """Waits until users can open what they should: {name: users}."""
+    """Waits until exactly these users can open the nodes: {name: users}."""
     def found():
         return {name: [user.name for user in (root, alice, bob, carol) if can_open(user, name)]
                 for name in wanted}
@@ -68,7 +68,7 @@ def holders(mount):
 
 
 def joined(mount):
-    """Whoever was let into a partition needs not wait for the nodes."""
+    """A new holder can open the nodes at once."""
     def work():
         for _ in range(20):
             name = mount.ask('0.1 600 on_expiry=none')
@@ -79,7 +79,7 @@ def joined(mount):
 
 
 def set_back(mount):
-    """Others who change nodes: nvidia-modprobe, a driver that is loaded again."""
+    """Other programs change nodes: nvidia-modprobe, a driver that is loaded again."""
     def told():
         return mount.read('events').count('node-changed')
     os.chmod('/dev/nvidia0', 0o666)
@@ -99,12 +99,12 @@ def set_back(mount):
 
 
 def weak(mount):
-    """What is wrong with the gate is told."""
+    """Failures of the gate are reported."""
     name = alice.call(mount.ask, '0.1 600')
     enforcement = mount.at('gpu0', name, 'enforcement')
     equal([line for line in lib.read(enforcement).splitlines() if line.startswith('# devices')], [])
     modify(1)
-    os.chmod('/dev/nvidia0', 0o666)  # somebody who makes it look
+    os.chmod('/dev/nvidia0', 0o666)  # a change makes the gate check
     check(wait_for(lambda: 'NVreg_ModifyDeviceFiles=0' in lib.read(enforcement)))
     modify(0)
     os.chmod('/dev/nvidia0', 0o666)
@@ -113,7 +113,7 @@ def weak(mount):
 
 
 def deaths(mount, before):
-    """Nodes stay closed while nobody is there, and the next one goes on."""
+    """Nodes stay closed without a daemon, and the next one goes on."""
     alice.call(mount.ask, '0.1 600')
     held = dict(CLOSED, nvidia0=[alice], nvidiactl=[alice])
     soon(held)
@@ -146,20 +146,20 @@ def deaths(mount, before):
     mount.kill_both()
     done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', '--state-dir', mount.state],
                           capture_output=True, text=True, check=False)
-    equal((done.returncode, done.stdout), (0, '5 device nodes were put back as before\n'))
+    equal((done.returncode, done.stdout), (0, '5 device nodes were restored.\n'))
     equal({name: look(name) for name in CLOSED}, before, 'restored')
 
 
 def switch_off(state):
-    """The daemon that starts next finds the gate switched off, and the nodes closed."""
+    """The next daemon finds the gate switched off, and the nodes closed."""
     with contextlib.closing(sqlite3.connect(os.path.join(state, 'state.db'))) as database:
         database.execute("update setting set value = 'open' where key = 'config/device_access'")
         database.commit()
 
 
 def shielded():
-    """The process that asks drivers has mounts of its own, and does not hold our tree: who
-    unmounts it ends the daemon."""
+    """The process that asks drivers has mounts of its own, and does not hold our tree: an
+    unmount ends the daemon."""
     driver = Driver()
     mount = lib.Mount('2x80G', environment=driver.environment())
     name = mount.ask('10% 600')

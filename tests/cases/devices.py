@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Real OpenCL devices, by a runtime on the processor; devices that come and go; a
-driver that hangs or crashes while it is asked."""
+"""Real OpenCL devices, by a runtime on the processor; devices that come and go; a driver that
+hangs or crashes during discovery."""
 import os
 import subprocess
 
@@ -12,13 +12,13 @@ ICD = os.environ['POCL_ICD']
 
 
 def real():
-    """Whether the loader can be told which drivers to use."""
+    """Whether the loader can be given a list of drivers."""
     environment = {'POCL_DEVICES': 'pthread pthread', 'OCL_ICD_VENDORS': ICD,
                    'POCL_CACHE_DIR': lib.T}
     mount = lib.Mount(opencl=True, environment=environment)
     gpus = sorted(name for name in os.listdir(mount.dir) if name.startswith('gpu'))
     if mount.read('gpu0', 'type') == 'GPU':
-        # A real one, and a loader that cannot be told to look elsewhere.
+        # A real one, and a loader that cannot be pointed elsewhere.
         print(mount.read('gpu0', 'name'), mount.read('gpu0', 'uuid'), mount.read('gpu0', 'pci'))
         name = mount.ask('0.5 3600')
         mount.restart()

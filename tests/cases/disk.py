@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A full or read-only disk: writes are refused with EIO and a sentence, reads go on,
-nothing is half done; with room again, everything works again."""
+"""A full or read-only disk: writes are refused with EIO and a sentence, reads go on, nothing is
+half done; with room again, everything works again."""
 import contextlib
 import os
 import sqlite3
@@ -12,7 +12,7 @@ from lib import check, equal, fails
 
 
 def fill(directory):
-    """Takes every byte that is left; the names of the files it made."""
+    """Fills the disk to the last byte. Returns the names of the files made."""
     name = os.path.join(directory, 'filler')
     fd = os.open(name, os.O_WRONLY | os.O_CREAT, 0o600)
     for size in (1 << 20, 1 << 16, 4096, 512, 1):
@@ -23,7 +23,7 @@ def fill(directory):
 
 
 def ask_until_refused(mount):
-    """The state may have room of its own yet: asks until it has not."""
+    """The state may still have room of its own: asks until it is used up."""
     granted = []
     for _ in range(20000):
         got = []
@@ -60,7 +60,7 @@ def full(mount, state):
         fails('EIO', os.chmod, path, 0o700)
         fails('EIO', os.chown, path, lib.alice.uid, -1)
         fails('EIO', mount.write, '0.5', 'config', 'max_fraction')
-        fails('EINVAL', mount.ask, 'nonsense 60')  # what needs no disk is as always
+        fails('EINVAL', mount.ask, 'nonsense 60')  # everything that needs no disk works as always
         fails('ENOSPC', mount.ask, '1.0 60')
     equal(facts(mount), before, 'nothing is half done')
     equal(mount.read('gpu0', kept, 'name'), 'kept')
@@ -71,7 +71,7 @@ def full(mount, state):
     fails('EIO', os.write, fd, b'1M 60\n')
     check(not os.read(fd, 64).startswith(b'p'), 'no id after a refusal')
     os.close(fd)
-    # A new worker on a full disk serves what there is.
+    # A new worker on a full disk serves the stored state.
     mount.kill_worker()
     equal(facts(mount), before, 'after a new worker')
     os.unlink(filler)
@@ -86,7 +86,7 @@ def full(mount, state):
 
 
 def expires_on_a_full_disk(mount, state):
-    """Time goes on: the end is kept even if it cannot be written down yet."""
+    """Time goes on: the end happens even if it cannot be written yet."""
     name = mount.ask('1M 2')
     end = os.stat(mount.at('partitions', name)).st_mtime
     filler = fill(state)
@@ -100,7 +100,7 @@ def expires_on_a_full_disk(mount, state):
 
 
 def warns_on_a_full_disk(mount, state):
-    """The warning is seen at its time; it is written down once, when there is room."""
+    """The warning appears at its time; it is written once, when there is room."""
     def warnings():
         return mount.read('events').count(f' warned {name} ')
 
@@ -112,7 +112,7 @@ def warns_on_a_full_disk(mount, state):
     check(early == 'active' or left <= 597, 'early', left)
     check(lib.wait_for(lambda: mount.read('gpu0', name, 'state') == 'expiring', 8), 'no warning')
     check(int(mount.read('gpu0', name, 'remaining')) <= 597, 'early')
-    for _ in range(3):  # what is refused does not take it back for anybody to see
+    for _ in range(3):  # a refused request does not hide it again
         fails('EIO', mount.ask, '1M 60')
         equal(mount.read('gpu0', name, 'state'), 'expiring')
         equal(warnings(), 1)
@@ -139,7 +139,7 @@ def ends(program):
 
 
 def ends_programs_on_a_full_disk(state):
-    """Programs join and are ended, whatever cannot be written down."""
+    """Programs join and are ended, even when nothing can be written."""
     mount = lib.Mount('1x80G', state=state, options=['--process-tracking', 'process-tree'])
     name = mount.ask('1M 600 on_expiry=kill')
     mount.stop()
@@ -154,7 +154,7 @@ def ends_programs_on_a_full_disk(state):
     ends(program)
     os.unlink(filler)
     check(lib.wait_for(lambda: lib.outcome(mount.ask, '1M 60') == 'ok'), 'with room again')
-    # Whoever held it is gone: that cannot be refused.
+    # Its holder is gone: that cannot be refused.
     fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
     os.write(fd, b'1M 600 hold on_expiry=kill\n')
     program = start_in(mount, os.read(fd, 64).decode().strip())
@@ -169,7 +169,7 @@ def ends_programs_on_a_full_disk(state):
 
 
 def new_devices_on_a_full_disk(state):
-    """Devices that could not be written down at the start are, once there is room."""
+    """Devices that could not be written at the start are, once there is room."""
     directory = os.path.join(state, 'devices')
     mount = lib.Mount('1x80G', state=directory)
     name = mount.ask('0.1 3600')
@@ -188,7 +188,7 @@ def new_devices_on_a_full_disk(state):
 
 
 def read_only(state):
-    """A state that cannot be written: said at the start, nothing mounted."""
+    """A state that cannot be written: reported at the start, nothing mounted."""
     subprocess.run(['mount', '-o', 'remount,ro', state], check=True)
     directory = os.path.join(lib.T, 'ro')
     os.mkdir(directory)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What ends while nothing runs is gone at the next start, and is in the history
-with the end it was promised."""
+"""Partitions that end while no daemon runs are gone at the next start, and are in the history
+with their promised end."""
 import os
 import time
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How a partition ends: on_expiry, grace and warn in requests and as files, who may
-choose what, and the warning before the end: at its time, once, and `state` tells."""
+"""The end of a partition: on_expiry, grace and warn in requests and as files, the right to set
+them, and the warning before the end: on time, once, and visible in `state`."""
 import os
 import select
 import time
@@ -22,7 +22,7 @@ def words(mount, name):
 
 
 def moment(line):
-    """When the event of a line happened, in seconds."""
+    """The time of an event line, in seconds."""
     text = line.split()[1]
     return time.mktime(time.strptime(text[:19], '%Y-%m-%dT%H:%M:%S')) + float(text[19:26])
 
@@ -47,7 +47,7 @@ class State:
         return os.pread(self.fd, 64, 0).decode().strip()
 
     def wakes(self, seconds=8):
-        """Whether poll wakes; what it says then, and when that was."""
+        """Whether poll wakes, the text of the file then, and the time."""
         return bool(self.poll.poll(seconds * 1000 * lib.FACTOR)), time.time()
 
     def close(self):
@@ -60,7 +60,8 @@ def files(mount):
     for file, text, shown in (
             ('on_expiry', 'kill', 'kill'), ('on_expiry', 'none', 'none'),
             ('on_expiry', 'term', 'term'), ('grace', '0', '0'), ('grace', '5m', '300'),
-            ('warn', '300', '300'), ('warn', '5m:SIGUSR1', '300:USR1'), ('warn', '60:URG', '60:URG'),
+            ('warn', '300', '300'), ('warn', '5m:SIGUSR1', '300:USR1'),
+            ('warn', '60:URG', '60:URG'),
             ('warn', 'none', 'none'), ('warn', '7:WINCH', '7:WINCH')):
         equal(alice.outcome(mount.write, text, 'gpu0', name, file), 'ok', file, text)
         equal(mount.read('gpu0', name, file), shown, file)
@@ -68,7 +69,7 @@ def files(mount):
     equal(lines(mount, 'gpu0', name, 'events')[-1].split()[2:],
           ['ending', name, 'device=gpu0', 'user=alice', 'on_expiry=term', 'grace=300',
            'warn=7:WINCH', 'by=alice'])
-    # What is so already is no event.
+    # Setting the present value is no event.
     before = lines(mount, 'events')
     for file in ('on_expiry', 'grace', 'warn'):
         mount.write(mount.read('gpu0', name, file), 'gpu0', name, file)
@@ -149,7 +150,7 @@ def in_time(mount):
     woke, at = state.wakes()
     check(woke and at >= wanted - CLOCKS, 'the second warning')
     equal(state.read(), 'expiring')
-    # A little more time does not, nor does less; it is not warned twice.
+    # A little more time does not, nor does less; there is no second warning.
     lib.write(mount.at('gpu0', name, 'remaining'), '29')
     equal(state.read(), 'expiring')
     lib.write(mount.at('gpu0', name, 'remaining'), '2')
@@ -172,12 +173,13 @@ def at_once(mount):
     equal(mount.read('gpu0', name, 'state'), 'expiring', 'another signal')
     mount.write('none', 'gpu0', name, 'warn')
     equal(mount.read('gpu0', name, 'state'), 'active', 'none')
-    equal(words(mount, name), ['created', 'warned', 'ending', 'ending', 'warned', 'ending', 'ending'])
+    equal(words(mount, name),
+          ['created', 'warned', 'ending', 'ending', 'warned', 'ending', 'ending'])
     mount.release_all()
 
 
 def through_crashes(mount):
-    """What was warned stays so, and what became due meanwhile is warned."""
+    """A warning stays in force across a restart, and warnings that fell due during it are given."""
     warned = alice.call(mount.ask, '0.1 600 warn=600')
     due = alice.call(mount.ask, '0.1 600 warn=599')
     later = alice.call(mount.ask, '0.1 600 warn=500')

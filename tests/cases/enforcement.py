@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The file `enforcement` is true in each form of the daemon; and the ways past the gate
-that docs/enforcement.md tells."""
+"""The file `enforcement` is true in each form of the daemon; and the ways past the gate that
+docs/enforcement.md describes."""
 import os
 import socket
 import subprocess
@@ -14,7 +14,7 @@ TOLD = 'no program can use this device through OpenCL: it is simulated'
 
 
 def says(mount, name, user=root):
-    """What `enforcement` says: {limit: words}, with the reasons under '# limit'."""
+    """Parses `enforcement`: {limit: words}, with the reasons under '# limit'."""
     said = {}
     for line in user.call(lib.read, mount.at('gpu0', name, 'enforcement')).splitlines():
         before = '# ' if line.startswith('# ') else ''
@@ -35,7 +35,8 @@ def plain(enforcer):
 
 def no_cgroups():
     """Made-up devices and the process tree: at the first read, of each worker."""
-    wanted = dict(plain('process-tree'), **{'# processes': ['--process-tracking process-tree was asked for']})
+    wanted = dict(plain('process-tree'),
+                  **{'# processes': ['--process-tracking process-tree was asked for']})
     with lib.mounted('2x80G', options=['--process-tracking', 'process-tree']) as mount:
         name = mount.ask('10% 600')
         wait_for(lambda: says(mount, name)['processes'] != 'none')
@@ -58,7 +59,7 @@ def no_cgroups():
 
 
 def at_the_end(mount, enforcer):
-    """The line `expiry` follows what is asked for, and changes with it."""
+    """The line `expiry` follows the settings, and changes with them."""
     term, kill = f'{enforcer}-term', f'{enforcer}-kill'
     for request, words in (('on_expiry=none', 'none'), ('on_expiry=kill', kill),
                            ('on_expiry=term', f'{term},{kill}'),
@@ -79,12 +80,13 @@ def with_cgroups():
         at_the_end(mount, 'cgroup')
         if not os.path.exists('/proc/driver/nvidia'):
             mount.write('holders', 'config', 'device_access')
-            check(wait_for(lambda: 'no device nodes' in says(mount, name).get('# devices', [''])[0]))
+            check(wait_for(
+                lambda: 'no device nodes' in says(mount, name).get('# devices', [''])[0]))
             equal(says(mount, name)['devices'], 'none')
 
 
 def lost_cgroups():
-    """Asked for, there at the start, and gone for the next worker: it says so."""
+    """Requested, available at the start, and missing for the next worker: it says so."""
     top = lib.cgroup_mount()
     with lib.mounted('2x80G', options=['--process-tracking', 'cgroup']) as mount:
         name = mount.ask('10% 600')
@@ -168,7 +170,8 @@ def with_gate():
         check('# devices' not in says(mount, name))
         said = lib.read(mount.at('gpu2', other, 'enforcement'))
         check('\ndevices none\n' in said, 'no nodes', said)
-        check('\n# devices: only holders may open devices, but this one has no node that can be restricted\n' in said, said)
+        check('\n# devices: only holders may open devices, but this one has no node that can be '
+              'restricted\n' in said, said)
         past_the_gate(mount)
         mount.write('open', 'config', 'device_access')
         check(wait_for(lambda: says(mount, name)['devices'] == 'none'), says(mount, name))
@@ -186,7 +189,7 @@ def open_node():
 
 
 def hold(go, said):
-    """Opens the node, waits for a word, and tells how it can be used then."""
+    """Opens the node, waits for a command, and reports how it can be used then."""
     fd = open_node()
     os.write(said, b'x')
     os.read(go, 1)
@@ -194,7 +197,7 @@ def hold(go, said):
 
 
 def past_the_gate(mount):
-    """What was open stays open; it can be handed on; and any partition opens it."""
+    """Open descriptors stay valid, can be passed on, and any partition opens the node."""
     equal(bob.outcome(open_node), 'EACCES', 'closed')
     mount.write('open', 'config', 'device_access')
     check(wait_for(lambda: bob.outcome(open_node) == 'ok'))

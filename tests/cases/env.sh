@@ -24,7 +24,7 @@ done
 echo "shells: $shells"
 IFS=, read -ra shells <<<"$shells"
 
-# sourced SHELL ENVIRONMENT... - what a program started by the shell has
+# sourced SHELL ENVIRONMENT... - prints the variables of a program that the shell starts
 sourced() {
     local shell
     read -ra shell <<<"$1"
@@ -33,7 +33,7 @@ sourced() {
         grep -E '^(CHRONOS_|OPENCL_)' | sort
 }
 
-# expect LAYERS - the same with the values that are right
+# expect LAYERS - prints the right ones in the same form
 expect() {
     echo "CHRONOS_PARTITION=$M/gpu0/p1"
     echo "CHRONOS_UNREACHABLE=${unreachable:-refuse}"
@@ -45,23 +45,29 @@ start
 echo "0.5 3600" >"$M/gpu0/new"
 for shell in "${shells[@]}"; do
     is "$(expect "$layer")" "$(sourced "$shell")" "$shell"
-    is "$(expect "$layer:/other.so")" "$(sourced "$shell" OPENCL_LAYERS=/other.so)" "$shell, another layer"
+    is "$(expect "$layer:/other.so")" "$(sourced "$shell" OPENCL_LAYERS=/other.so)" \
+        "$shell, another layer"
     is "$(expect "$layer")" "$(sourced "$shell" OPENCL_LAYERS=)" "$shell, an empty list"
-    is "$(expect "/other.so:$layer")" "$(sourced "$shell" OPENCL_LAYERS="/other.so:$layer")" "$shell, in the list"
-    is "$(expect "$layer:$layer.old")" "$(sourced "$shell" OPENCL_LAYERS="$layer.old")" "$shell, a longer name"
+    is "$(expect "/other.so:$layer")" "$(sourced "$shell" OPENCL_LAYERS="/other.so:$layer")" \
+        "$shell, in the list"
+    is "$(expect "$layer:$layer.old")" "$(sourced "$shell" OPENCL_LAYERS="$layer.old")" \
+        "$shell, a longer name"
 done
 is "$(stat -c %s "$M/gpu0/p1/env")" "$(wc -c <"$M/gpu0/p1/env")" "its size"
 is 444 "$(stat -c %a "$M/gpu0/p1/env")" mode
-[ -d "$(bash -c '. "$0"; echo "$CHRONOS_PARTITION"' "$M/gpu0/p1/env")" ] || fail "the directory it names"
-# The last line joins; who may not is told, and has the environment all the same.
+[ -d "$(bash -c '. "$0"; echo "$CHRONOS_PARTITION"' "$M/gpu0/p1/env")" ] ||
+    fail "the directory it names"
+# The last line joins; a refused user gets a message, and the environment all the same.
 like "echo 0 >| '*/gpu0/p1/procs'" "$(tail -n 1 "$M/gpu0/p1/env")" "the last line"
 for shell in "${shells[@]}"; do
     read -ra words <<<"$shell"
-    "${words[@]}" -c '. "$0" && grep -qx $$ "$CHRONOS_PARTITION/procs"' "$M/gpu0/p1/env" || fail "$shell does not join"
-    is "not joined $M/gpu0/p1" "$(setpriv --reuid=6101 --regid=6101 --clear-groups "${words[@]}" -c \
-        '. "$0" || echo "not joined $CHRONOS_PARTITION"' "$M/gpu0/p1/env" 2>/dev/null)" "$shell, alice"
+    "${words[@]}" -c '. "$0" && grep -qx $$ "$CHRONOS_PARTITION/procs"' "$M/gpu0/p1/env" ||
+        fail "$shell does not join"
+    is "not joined $M/gpu0/p1" "$(setpriv --reuid=6101 --regid=6101 --clear-groups \
+        "${words[@]}" -c '. "$0" || echo "not joined $CHRONOS_PARTITION"' \
+        "$M/gpu0/p1/env" 2>/dev/null)" "$shell, alice"
 done
-# What config says is in the next environment, with its true size.
+# The next environment has the settings of config, and its true size.
 if [ -e "$M/config/unreachable" ]; then
     echo allow >"$M/config/unreachable"
     unreachable=allow
@@ -84,7 +90,8 @@ mkdir -p "$T/with'out */tools/opencl"
 start
 layer="$T/with'out */tools/opencl/libchronos-opencl.so"
 for shell in "${shells[@]}"; do
-    is "$(expect "$layer:/a b:c*")" "$(sourced "$shell" OPENCL_LAYERS="/a b:c*")" "$shell, an odd layer"
+    is "$(expect "$layer:/a b:c*")" "$(sourced "$shell" OPENCL_LAYERS="/a b:c*")" \
+        "$shell, an odd layer"
 done
 stop
 [ -e ran ] && fail "sourcing it ran something"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Ways out of a partition and around its limit: those that are closed, and those that
-docs/enforcement.md tells of. What is seen is seen with a made-up driver."""
+"""Ways out of a partition and around its limit: the closed ones, and those that
+docs/enforcement.md describes. Usage is seen with a made-up driver."""
 import ast
 import contextlib
 import os
@@ -39,7 +39,7 @@ def dies(pid, *what):
 
 
 class Program:
-    """A process of a user: joins procs files, does something that tells pids, waits."""
+    """A process of a user: joins procs files, does something, reports pids, waits."""
 
     live = []
 
@@ -108,7 +108,7 @@ def world(*options, driver=None):
 
 
 def fork_away(tell):
-    """Twice, in a session of its own, and its parent is gone at once."""
+    """Two forks, in a session of its own, and its parent is gone at once."""
     reader, writer = os.pipe()
     if not os.fork():
         os.setsid()
@@ -122,7 +122,7 @@ def fork_away(tell):
 
 
 def ask_service(path):
-    """Has a service start a program, as atd or the user's systemd does; its pid."""
+    """Has a service start a program, as atd or the user's systemd does. Returns its pid."""
     def act(program):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
@@ -150,10 +150,10 @@ def serve(path):
 
 
 def runaways(enforcer, driver):
-    """Forks away before anybody looked: in a cgroup it belongs all the same."""
+    """Forks away before the first scan: in a cgroup it is a member all the same."""
     with world('--process-tracking', enforcer, driver=driver) as mount:
         away = []
-        for _ in range(10):  # the process tree may look just at the right moment
+        for _ in range(10):  # the process tree may scan just at the right moment
             name = alice.call(mount.ask, '1% 600 on_expiry=kill')
             program = Program(alice, procs(mount, name), lambda it: fork_away(it.tell))
             away.append((name, program))
@@ -179,11 +179,13 @@ def runaways(enforcer, driver):
 
 
 def while_away(enforcer):
-    """The same while there is no daemon: the kernel keeps its list, /proc keeps none."""
+    """The same without a daemon: the kernel keeps its list, /proc keeps none."""
     reader, writer = os.pipe()
 
     def act(_):
-        signal.signal(signal.SIGUSR1, lambda *_: fork_away(lambda pid: os.write(writer, b'%d' % pid)))
+        def tell(pid):
+            os.write(writer, b'%d' % pid)
+        signal.signal(signal.SIGUSR1, lambda *_: fork_away(tell))
     with world('--process-tracking', enforcer) as mount:
         name = alice.call(mount.ask, '1% 600 on_expiry=kill')
         program = Program(alice, procs(mount, name), act)
@@ -195,7 +197,7 @@ def while_away(enforcer):
 
 
 def services(driver):
-    """What a service outside starts for a member is outside: seen, where somebody looks."""
+    """A program that an outside service starts for a member is outside: the watchdog sees it."""
     path = os.path.join(T, 'public', 'service')
     with world(driver=driver) as mount:
         Program(alice, act=serve(path))
@@ -213,7 +215,7 @@ def services(driver):
 
 
 def moves_on():
-    """Who holds another partition can go there, and lives as long as that one."""
+    """A member that also holds another partition can move there, and lives as long as that one."""
     with world() as mount:
         first, second = (alice.call(mount.ask, '1% 600 on_expiry=kill') for _ in range(2))
         program = Program(alice, procs(mount, first) + procs(mount, second))
@@ -229,8 +231,8 @@ def moves_on():
 
 
 def no_way_out():
-    """Nobody but root takes a program out of its cgroup: not it, not its user, not into a
-    cgroup that was given to the user."""
+    """Only root takes a program out of its cgroup: not it, not its user, not into a cgroup that
+    was delegated to the user."""
     top = lib.cgroup_mount()
     given = os.path.join(top, f'given-to-alice-{os.path.basename(T)}')
     os.makedirs(os.path.join(given, 'inner'))
@@ -243,7 +245,7 @@ def no_way_out():
         return [at for at, _, _ in os.walk(top)]
 
     def tries(pid):
-        """Every cgroup there is, and a new one in each."""
+        """Every existing cgroup, and a new one in each."""
         done = []
         for at in places():
             for name in ('cgroup.procs', 'cgroup.threads'):
@@ -282,7 +284,7 @@ def no_way_out():
 
 
 def unbooked(driver):
-    """Booking is voluntary: what was not booked is seen as the driver tells it."""
+    """Booking is voluntary: memory that was not booked is seen as the driver reports it."""
     with world(driver=driver) as mount:
         name = alice.call(mount.ask, '1G 600')
         program = Program(alice, procs(mount, name))
@@ -294,8 +296,8 @@ def unbooked(driver):
 
 
 def spread_out(driver):
-    """What the driver's own part in each process may be is not held against a partition,
-    so many processes can have much."""
+    """The driver's own part in each process is not held against a partition, so many processes
+    can have much."""
     with world(driver=driver) as mount:
         mount.write('end', 'config', 'watchdog')
         name = alice.call(mount.ask, '1M 600')
@@ -312,7 +314,7 @@ def spread_out(driver):
 
 
 def left_alone(driver):
-    """on_expiry=none ends nobody, and is no way past the watchdog."""
+    """on_expiry=none ends no program, and is no way past the watchdog."""
     with world(driver=driver) as mount:
         mount.write('end', 'config', 'watchdog')
         name = alice.call(mount.ask, '10G 600 on_expiry=none')
@@ -329,7 +331,7 @@ def left_alone(driver):
 
 
 def again_and_again(driver):
-    """Who starts a new program for each that is ended is told of each time."""
+    """A user that starts a new program for each one ended is told each time."""
     with world(driver=driver) as mount:
         mount.write('end', 'config', 'watchdog')
         for _ in range(2):
@@ -342,8 +344,8 @@ def again_and_again(driver):
 
 
 def two_devices(driver):
-    """A program belongs to one partition: on another device it is without one, though its
-    user has a partition there too."""
+    """A program belongs to one partition: on another device it is without one, though its user
+    has a partition there too."""
     with world(driver=driver) as mount:
         mount.write('report', 'config', 'watchdog')
         first, second = alice.call(mount.ask, '10G 600'), alice.call(mount.ask, '10G 600', 1)
@@ -356,7 +358,7 @@ def two_devices(driver):
 
 
 def stopped(driver):
-    """A stopped program hears no SIGTERM; SIGKILL ends it."""
+    """A stopped program does not react to SIGTERM; SIGKILL ends it."""
     with world(driver=driver) as mount:
         mount.write('end', 'config', 'watchdog')
         program = Program(bob)

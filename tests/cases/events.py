@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""events, history, poll and epoll, tail -f, and what inotify can see."""
+"""events, history, poll and epoll, tail -f, and the limits of inotify."""
 import os
 import re
 import select
@@ -53,7 +53,8 @@ def a_life(mount):
     equal(numbers, list(range(numbers[0], numbers[0] + len(numbers))), 'numbered without a gap')
     times = [match[2] for match in found if match[3] != 'expired']
     equal(times, sorted(times), 'in the order of time')
-    check(' by=alice' in found[0][5] and ' memory=' in found[0][5] and ' device=gpu0' in found[0][5],
+    check(' by=alice' in found[0][5] and ' memory=' in found[0][5] and
+          ' device=gpu0' in found[0][5],
           found[0][5])
     history = lines(mount, 'history')
     for line in history:
@@ -84,7 +85,7 @@ def own_events(mount):
 
 
 class Waiter(threading.Thread):
-    """Waits on a file with poll or epoll; when it woke, with which bits."""
+    """Waits on a file with poll or epoll. Returns when it woke, and with which bits."""
 
     def __init__(self, path, kind):
         super().__init__(daemon=True)
@@ -138,7 +139,7 @@ def polling(mount):
         check(waiter.woke is None, 'events woke although nothing happened')
         mount.ask('0.1 60')
         waiter.finish('events')
-        # A new worker answers who waited on the old one.
+        # A new worker answers readers that waited on the old one.
         name = mount.ask('0.1 60')
         waiter = Waiter(mount.at('gpu0', name, 'state'), kind)
         mount.kill_worker()
@@ -146,7 +147,7 @@ def polling(mount):
         os.unlink(mount.at('partitions', name))
         waiter.finish('across a new worker')
         mount.release_all()
-    # Nothing new since it was read: no wake-up; then one.
+    # Nothing new since the last read: no wake-up; then one.
     name = mount.ask('0.1 60')
     fd = os.open(mount.at('events'), os.O_RDONLY)
     os.read(fd, 1 << 20)
@@ -175,7 +176,7 @@ def tail(mount):
 
 
 def inotify(mount):
-    """As far as the kernel lets it: a client's rm is seen as DELETE, a write to new as MODIFY."""
+    """As far as the kernel allows: a client's rm is seen as DELETE, a write to new as MODIFY."""
     if not shutil.which('inotifywait'):
         print('no inotifywait here')
         return

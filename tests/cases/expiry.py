@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Ten thousand partitions end within ten seconds, watched by poll: none early, and
-how late. With a thousand held and nothing happening: no wake-ups at all."""
+"""Ten thousand partitions end within ten seconds, watched by poll: none early, and how late.
+With a thousand held and nothing happening: no wake-ups at all."""
 import os
 import re
 import resource
@@ -18,7 +18,7 @@ CLOCKS_NS = 2_000_000  # how far apart readings of the two clocks may be
 
 
 def make(mount, device, count, seconds, pause_s=0.0):
-    """Asks for `count` partitions, evenly spaced in time; their names."""
+    """Asks for `count` partitions, evenly spaced in time. Returns their names."""
     fd = os.open(mount.at(f'gpu{device}', 'new'), os.O_RDWR)
     names, started = [], time.monotonic()
     for i in range(count):
@@ -30,8 +30,8 @@ def make(mount, device, count, seconds, pause_s=0.0):
 
 
 def set_up(mount, life_s):
-    """COUNT partitions that end as they were made, one after the other within SPREAD_S
-    seconds, and somebody who polls each. None when the first ended before that."""
+    """COUNT partitions that end in the order of their creation within SPREAD_S seconds, with a
+    client that polls each. None when the first ended too early."""
     started = time.monotonic()
     groups = [group.finish() for group in
               [lib.root.start(make, mount, d, COUNT // 4, life_s, SPREAD_S * 4 / COUNT)
@@ -105,7 +105,7 @@ def switches(mount):
 def quiet(mount):
     for device in range(4):
         make(mount, device, 250, 36000)
-    time.sleep(2)  # whatever the last request left to do
+    time.sleep(2)  # work left over from the last request
     before = switches(mount)
     time.sleep(10)
     after = switches(mount)

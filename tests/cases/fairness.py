@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One user keeps 200 requests outstanding; another one's cat does not wait for them:
-it takes its turn. Compared with what the first one waits in the same run."""
+"""One user keeps 200 requests outstanding; another user's cat does not wait for them: it takes
+its turn. Compared with the waits of the first one in the same run."""
 import os
 import signal
 import statistics
@@ -14,8 +14,8 @@ CLIENTS, PARTITIONS = 200, 400
 
 
 def hammer(mount, stop):
-    """One byte of a file that is long to print, again and again; seconds each took. Nice, so
-    that on one processor the other user does not wait for the scheduler instead."""
+    """Reads one byte of a file that is long to print, again and again; the seconds of each.
+    Nice, so that on one processor the other user does not wait for the scheduler instead."""
     os.nice(19)
     fd, took = os.open(mount.at('gpu0', 'schedule'), os.O_RDONLY), []
     while not os.path.exists(stop):
@@ -58,7 +58,7 @@ def compare(mount):
 
 
 def stop_in_the_middle(mount):
-    """What was read is answered before a worker stops, and what was not by the next."""
+    """Requests that a worker has read are answered before it stops, others by the next."""
     stop = os.path.join(lib.T, 'stop-replaced')
     running = [alice.start(hammer, mount, stop) for _ in range(50)]
     for _ in range(5):

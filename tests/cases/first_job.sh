@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The main job with nothing but a shell: ask, look, give back; the id read back on
-# the same descriptor by bash, dash and Python; a refusal is told where it belongs.
+# the same descriptor by bash, dash and Python; a refusal is reported in the right place.
 # shellcheck source=lib.sh
 . "$CASES/lib.sh"
 start --store sqlite

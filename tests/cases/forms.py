@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The ways to mount: foreground, daemon, mount(8), a second one on the same state,
-over a dead one, without privilege; and the ways to stop."""
+"""The ways to mount: foreground, daemon, mount(8), a second one on the same state, over a dead
+one, without privilege; and the ways to stop."""
 import contextlib
 import os
 import signal
@@ -37,7 +37,7 @@ def umount(path):
 
 
 def no_process_left(state):
-    """Whoever serves this state ends soon after the unmount."""
+    """The server of this state ends soon after the unmount."""
     def left():
         found = []
         for pid in filter(str.isdigit, os.listdir('/proc')):
@@ -75,7 +75,7 @@ def daemon():
     lib.write(path + '/gpu0/new', '0.5 3600')
     umount(path)
     no_process_left(state)
-    # What was there is there again.
+    # Everything is there again.
     code, text = run(lib.CHRONOSFS, '--state-dir', state, '--simulate', '2x80G', path)
     equal((code, text), (0, ''))
     equal(os.listdir(path + '/partitions'), ['p1'])
@@ -86,7 +86,7 @@ def signals():
     for number in (signal.SIGTERM, signal.SIGINT):
         mount = lib.Mount('1x80G')
         mount.ask('0.5 60')
-        fd = os.open(mount.at('events'), os.O_RDONLY)  # somebody has a file open
+        fd = os.open(mount.at('events'), os.O_RDONLY)  # with a file still open
         mount.process.send_signal(number)
         equal(mount.process.wait(20), 0, number)
         check(not mount.is_mounted(), number, 'still mounted')
@@ -100,7 +100,7 @@ def signals():
 
 
 def upgrade():
-    """SIGHUP: a new worker; the mount and what is open live on."""
+    """SIGHUP: a new worker; the mount and open files live on."""
     mount = lib.Mount('1x80G')
     name = mount.ask('0.5 60')
     fd = os.open(mount.at('gpu0', name, 'remaining'), os.O_RDONLY)
@@ -126,7 +126,7 @@ def dead_mount():
 
 
 def mount8():
-    """What mount(8) and fstab do."""
+    """The actions of mount(8) and fstab."""
     path, state = directory('f'), os.path.join(lib.T, 'fs')
     code, text = run(lib.CHRONOSFS, 'chronos', path, '-o',
                      f'rw,dev,suid,state_dir={state},simulate=2x80G')
@@ -160,7 +160,8 @@ def unprivileged():
     """An ordinary user's own tree, through fusermount3."""
     node = directory('dev') + '/fuse'
     device = os.stat('/dev/fuse').st_rdev
-    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'dev,mode=755', 'dev', lib.T + '/dev'], check=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'dev,mode=755', 'dev', lib.T + '/dev'],
+                   check=True)
     os.mknod(node, 0o020666, device)
     os.chmod(node, 0o666)
     subprocess.run(['mount', '--bind', node, '/dev/fuse'], check=True)
@@ -185,7 +186,7 @@ def unprivileged():
 
 
 def usage():
-    """Exit status 2 and a word about it; nothing is mounted."""
+    """Exit status 2 and a sentence about it; nothing is mounted."""
     path = directory('n')
     for arguments in ([], ['--no-such-option', path], [path, 'a', 'b', 'c'],
                       ['--simulate', 'nonsense', path], ['--simulate', '0x80G', path],

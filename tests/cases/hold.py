@@ -107,7 +107,7 @@ def across_a_crash(mount):
     os.close(fd)
     check(wait_for(lambda: mount.used() == 0, 3), 'closed after a new worker')
     gone(mount, name)
-    # Closed while there is no worker: the next one hears of it.
+    # Closed without a worker: the next one is notified.
     fd, name = hold(mount)
     mount.kill_worker()
     os.close(fd)
@@ -118,7 +118,7 @@ def across_a_crash(mount):
         os.close(fd)
         mount.kill_worker()
     check(wait_for(lambda: mount.used() == 0, 3), 'a close was lost', mount.partitions())
-    # A daemon that starts anew has no open files: what they held is over.
+    # After a restart of the daemon no file is open: partitions held by one are over.
     fd, name = hold(mount)
     mount.kill_both()
     mount.start()

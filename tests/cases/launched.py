@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""chronos run on a mounted tree, under cgroups and under the process tree: what a
-program finds, how it ends, and that nothing is left, whoever is killed."""
+"""chronos run on a mounted tree, under cgroups and under the process tree: the environment of a
+program, how it ends, and that nothing is left, whichever process is killed."""
 import os
 import signal
 import subprocess
@@ -15,7 +15,7 @@ CHRONOS = os.environ['CHRONOS']
 # one that every user may execute
 PYTHON = '/usr/bin/python3' if os.path.exists('/usr/bin/python3') else sys.executable
 
-# Tries to get away in several ways; each notes its pid.
+# Tries to get away in several ways; each process notes its pid.
 RUNAWAYS = r'''
 import os, signal, sys, time
 def note():
@@ -84,7 +84,8 @@ def runaways(mount, *words, how='stay', user=root):
 
 
 def members_are(mount, pids):
-    """Of the only partition. Where membership goes by parents, a read looks for them."""
+    """The number of members of the only partition. Where membership goes by parents, a read
+    scans for them."""
     name = mount.partitions()[0]
     seen = lambda: set(map(int, mount.read('partitions', name, 'procs').split()))
     check(wait_for(lambda: seen() == set(pids)), 'members', seen(), pids)
@@ -118,8 +119,10 @@ def refused(mount):
 
 
 def inside(mount):
-    """It belongs, it sees the partition, and so do its children; its end is the partition's."""
-    code, out, _ = run(mount, '--gpu', '0', '--name', 'here', '--on-expiry', 'kill', '--grace', '7', '0.25', '1h', 'sh',
+    """The program and its children are members and see the partition; its end is the
+    partition's."""
+    code, out, _ = run(mount, '--gpu', '0', '--name', 'here', '--on-expiry', 'kill', '--grace', '7',
+                       '0.25', '1h', 'sh',
                        '-c', 'p=$CHRONOS_PARTITION; echo $p; cat $p/name $p/fraction $p/on_expiry '
                        '$p/grace; (sleep 0.1; cat $p/procs); echo $$')
     lines = out.split('\n')
@@ -135,13 +138,14 @@ def users(mount):
           (0, 'alice\nalice\n', ''))
     hers = alice.call(mount.ask, '0.5 3600')
     code, out, err = run(mount, '--in', hers, 'echo', 'no', user=bob)
-    equal((code, out, err), (125, '', f'chronos: Permission denied: partition {hers} is not yours.\n'))
+    equal((code, out, err),
+          (125, '', f'chronos: Permission denied: partition {hers} is not yours.\n'))
     equal(run(mount, '--in', hers, 'id', '-un', user=alice), (0, 'alice\n', ''))
     mount.release_all()
 
 
 def in_one_that_exists(mount):
-    """It stays, and so does what the program leaves; another program joins the same."""
+    """The partition stays, with all that the program leaves; another program joins it."""
     name = mount.ask('0.5 3600')
     process, pids = runaways(mount, '--in', name, how='end')
     equal(process.wait(20 * lib.FACTOR), 4)
@@ -177,8 +181,9 @@ def time_is_up(mount):
     ignore = 'trap "" TERM; sleep 1000; sleep 1000'
     code, _, err = run(mount, '--grace', '1', '0.5', '1', 'sh', '-c', ignore)
     equal((code, err.count(' was up.\n')), (-9, 1), err)
-    # none: it goes on, and still ends as it likes
-    code, out, err = run(mount, '--on-expiry', 'none', '0.5', '1', 'sh', '-c', 'sleep 2; echo on; exit 5')
+    # none: it goes on, and ends in its own way
+    code, out, err = run(mount, '--on-expiry', 'none', '0.5', '1', 'sh', '-c',
+                         'sleep 2; echo on; exit 5')
     equal((code, out), (5, 'on\n'))
     check('was up' in err, err)
     nothing_left(mount)
@@ -251,17 +256,20 @@ def nested(mount):
 
 
 def many(mount):
-    processes = [start(mount, '1%', '1h', 'sh', '-c', f'cat $CHRONOS_PARTITION/procs; exit {i}', user=alice)
+    processes = [start(mount, '1%', '1h', 'sh', '-c', f'cat $CHRONOS_PARTITION/procs; exit {i}',
+                       user=alice)
                  for i in range(50)]
     codes = [(p.communicate(timeout=60 * lib.FACTOR), p.returncode) for p in processes]
     equal([code for _, code in codes], list(range(50)), [text for text, _ in codes if text[1]][:3])
     seen = [pid for (out, _), _ in codes for pid in out.split()]
-    check(len(seen) == len(set(seen)) == 150, 'each has members of its own', len(seen), len(set(seen)))
+    check(len(seen) == len(set(seen)) == 150, 'each has members of its own', len(seen),
+          len(set(seen)))
     nothing_left(mount)
 
 
 def worker_dies(mount):
-    process = start(mount, '0.5', '1h', 'sh', '-c', 'echo up; read x; exit 7', stdin=subprocess.PIPE)
+    process = start(mount, '0.5', '1h', 'sh', '-c', 'echo up; read x; exit 7',
+                    stdin=subprocess.PIPE)
     process.stdout.readline()
     for _ in range(3):
         mount.kill_worker()

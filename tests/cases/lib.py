@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cases written in Python share: a mounted tree, other users, checks.
+"""Shared by the cases in Python: a mounted tree, other users, checks.
 
-A case is a module that ends with lib.run(main). Failed checks are told and
-counted; the case goes on, so that one run shows all that is wrong.
+A case is a module that ends with lib.run(main). Failed checks are reported and counted; the
+case goes on, so that one run shows every failure.
 """
 import contextlib
 import ctypes
@@ -32,7 +32,7 @@ class Skip(Exception):
 
 
 def check(good, *what):
-    """Counts a check; tells where and what when it is not good."""
+    """Counts a check; reports place and values of a failed one."""
     global _failed, _checks
     _checks += 1
     if not good:
@@ -59,7 +59,7 @@ def run(main):
     except Skip as why:
         print(f'skipped: {why}')
         code = 77
-    except BaseException:  # told, and then everything is stopped below
+    except BaseException:  # reported, and then everything is stopped below
         traceback.print_exc()
         code = 1
     finally:
@@ -73,7 +73,7 @@ def run(main):
 
 
 def outcome(function, *arguments):
-    """'ok' or the name of the errno that the call ended with."""
+    """'ok' or the name of the errno of the call."""
     try:
         function(*arguments)
     except OSError as error:
@@ -88,7 +88,7 @@ def fails(name, function, *arguments):
 
 
 def wait_for(condition, seconds=10.0):
-    """Polls until condition() is true; says whether it became so."""
+    """Polls until condition() is true. Returns whether it became so."""
     deadline = time.monotonic() + seconds * FACTOR
     while time.monotonic() < deadline:
         if condition():
@@ -106,7 +106,7 @@ def read(path):
 
 
 def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
-    """As echo does: one open, one write."""
+    """Like echo: one open, one write."""
     fd = os.open(path, flags)
     try:
         os.write(fd, (text + '\n').encode())
@@ -118,8 +118,8 @@ def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
 
 
 class User:
-    """Someone to act as. `root_in`: 'user' (root of a user namespace that the uid
-    made) or 'pid' (uid 0 in another pid namespace, as in a container)."""
+    """A user to act as. `root_in`: 'user' (root of a user namespace that the uid made) or 'pid'
+    (uid 0 in another pid namespace, as in a container)."""
 
     def __init__(self, name, uid, groups=(), root_in=None):
         self.name, self.uid, self.gid = name, uid, uid
@@ -173,7 +173,7 @@ class User:
         return outcome(self.call, function, *arguments)
 
     def shell(self, command):
-        """Runs a shell command; (exit status, output with errors)."""
+        """Runs a shell command. Returns (exit status, output with errors)."""
         done = subprocess.run(['setpriv', f'--reuid={self.uid}', f'--regid={self.gid}',
                                '--groups=' + ','.join(map(str, self.groups)) if self.groups
                                else '--clear-groups', 'bash', '-c', command],
@@ -253,7 +253,7 @@ class Mount:
                 if self.process.poll() is not None:
                     raise RuntimeError(f'chronosfs ended with {self.process.returncode}: ' +
                                        read(self.log)[-1000:])
-                # Read, not stat: what a dead mount showed is remembered by the kernel.
+                # Read, not stat: the kernel caches what a dead mount showed.
                 return self.is_mounted() and outcome(read, self.at('version')) == 'ok'
             if not wait_for(usable, 20):
                 raise RuntimeError('not mounted after 20 s: ' + read(self.log)[-1000:])
@@ -273,7 +273,7 @@ class Mount:
         write(self.at(*names), text)
 
     def ask(self, request, device=0):
-        """Asks through `new`; the id, read back on the same descriptor."""
+        """Asks through `new`. Returns the id, read back on the same descriptor."""
         name = self.at('new') if device is None else self.at(f'gpu{device}', 'new')
         fd = os.open(name, os.O_RDWR)
         try:
@@ -328,7 +328,7 @@ class Mount:
             wait_for(lambda: not os.path.exists(f'/proc/{worker}'), 5)
 
     def stop(self):
-        """SIGTERM; the exit status."""
+        """Sends SIGTERM. Returns the exit status."""
         self.process.terminate()
         code = self.process.wait(20 * FACTOR)
         Mount.live.remove(self)
@@ -354,7 +354,7 @@ class Mount:
 
 @contextlib.contextmanager
 def mounted(*arguments, **options):
-    """A tree for a while; it is closed whatever happens."""
+    """A tree for a while; it is closed however the block ends."""
     mount = Mount(*arguments, **options)
     try:
         yield mount
@@ -365,13 +365,14 @@ def mounted(*arguments, **options):
 def pocl():
     """The file that names an OpenCL runtime on the processor to the loader."""
     load = 'import ctypes; ctypes.CDLL("libpocl.so.2")'
-    if subprocess.run([sys.executable, '-c', load], stderr=subprocess.DEVNULL, check=False).returncode:
+    tried = subprocess.run([sys.executable, '-c', load], stderr=subprocess.DEVNULL, check=False)
+    if tried.returncode:
         raise Skip('no OpenCL runtime for the processor here')
     return os.environ['POCL_ICD']
 
 
 def cgroup_mount():
-    """Where a cgroup v2 that can be written is mounted, or None."""
+    """Where a writable cgroup v2 is mounted, or None."""
     with open('/proc/self/mountinfo') as mounts:
         for line in mounts:
             if ' - cgroup2 ' in line and 'rw' in line.split()[5].split(','):

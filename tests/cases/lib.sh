@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What the cases written in shell share. The runner has made $T and the users.
+# Shared by the cases in shell. The runner has made $T and the users.
 
 M=$T/m
 S=$T/s

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up hardware for cases: what a driver tells of processes (tests/fake-nvml), and a
-/dev and a /proc/driver with the nodes of two NVIDIA GPUs."""
+"""Made-up hardware for cases: a driver's reports about processes (tests/fake_nvml), and a /dev
+and a /proc/driver with the nodes of two NVIDIA GPUs."""
 import os
 import stat
 import subprocess
@@ -15,7 +15,7 @@ NODES = ('nvidia0', 'nvidia1', 'nvidiactl')
 
 
 class Driver:
-    """What the made-up driver tells: {gpu: {pid: bytes}}."""
+    """Sets the report of the made-up driver: {gpu: {pid: bytes}}."""
 
     def __init__(self, uuids=('SIM-0', 'SIM-1')):
         self.uuids = uuids
@@ -25,7 +25,7 @@ class Driver:
 
     @staticmethod
     def environment():
-        """With this a daemon asks it."""
+        """The environment of a daemon that asks it."""
         return {'LD_LIBRARY_PATH': os.environ['FAKE_NVML'], 'CHRONOS_FAKE_NVML': GPUS}
 
     def tell(self):
@@ -47,13 +47,13 @@ class Driver:
         self.tell()
 
     def misbehave(self, line):
-        """One more line of its file; '' for none."""
+        """Adds one more line to its file; '' for none."""
         self.more = line + '\n' if line else ''
         self.tell()
 
 
 def make_dev():
-    """A /dev with what a daemon needs and nodes like those of two NVIDIA GPUs."""
+    """A /dev with the nodes that a daemon needs and those of two NVIDIA GPUs."""
     if not os.path.isdir('/proc/driver'):
         raise lib.Skip('this kernel has no /proc/driver')
     dev = os.path.join(T, 'dev')
@@ -87,7 +87,7 @@ def modify(on):
 
 
 def make_node(name):
-    """As nvidia-modprobe does: first the node, a moment later its mode."""
+    """Like nvidia-modprobe: first the node, a moment later its mode."""
     os.mknod(f'/dev/{name}', stat.S_IFCHR | 0o600, os.makedev(1, 3))
     time.sleep(0.05)
     os.chmod(f'/dev/{name}', 0o666)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Owner, group and mode are the real thing, and last: across a new worker, a
-restart and a crash of everything."""
+"""Owner, group and mode are real, and last: across a new worker, a restart and a crash of
+everything."""
 import os
 import stat
 
@@ -67,7 +67,7 @@ def main():
     equal(lib.carol.outcome(os.listdir, path), 'EACCES')
     equal(alice.outcome(os.unlink, mount.at('partitions', name)), 'EPERM')
 
-    # Who may use a device at all.
+    # The right to use a device at all.
     new = mount.at('gpu0', 'new')
     os.chown(new, -1, lib.LAB)
     os.chmod(new, 0o660)

@@ -123,7 +123,7 @@ class World:
         return self.mount.at(*names)
 
     def fresh(self):
-        """Everything as before the operation; a new partition when it was changed."""
+        """Restores the state before the operation; makes a new partition when it was changed."""
         mount = self.mount
         for name in mount.partitions():
             if name != self.id:
@@ -147,7 +147,7 @@ class World:
                 self.mount.read('gpu0', self.id, 'fraction'))
 
     def look(self):
-        """Owner and mode of all that is not a partition."""
+        """Owner and mode of everything but partitions."""
         found = {}
         for top, dirs, files in os.walk(self.mount.dir):
             dirs[:] = [d for d in dirs if d not in self.mount.partitions()]
@@ -157,7 +157,7 @@ class World:
         return {k: v for k, v in found.items() if '/partitions/' not in k}
 
     def sort(self):
-        """Every file into a class; paths hold {id} for the partition."""
+        """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
                    ('show', 'new', 'own', 'config', 'release', 'dirs', 'part', 'link')}
         for top, dirs, files in os.walk(self.mount.dir):
@@ -287,7 +287,7 @@ def table(world):
 
 
 def inherited(world):
-    """Writer and opener must be the same user, whoever of them has more power."""
+    """Writer and opener must be the same user, whichever of them has more rights."""
     mount = world.mount
     files = [(mount.at('gpu0', 'new'), '0.01 60'),
              (mount.at('gpu0', world.id, 'remaining'), '60'),
@@ -302,7 +302,7 @@ def inherited(world):
                 if writer is opener:
                     continue
                 got = writer.outcome(os.write, fd, text.encode() + b'\n')
-                # A container's root opened it, or writes: to be the same uid is not enough.
+                # A container's root opened it, or writes: the same uid is not enough.
                 equal(got, 'EPERM', f'{path} opened by {opener.name}, written by {writer.name}')
                 equal(mount.partitions(), [world.id])
                 world.fresh()
@@ -310,8 +310,8 @@ def inherited(world):
 
 
 def waits(world):
-    """A write is judged while its writer waits, also one through the kernel's
-    asynchronous interface: else who it is could change before it is looked at."""
+    """A write is judged while its writer waits, also through the kernel's asynchronous
+    interface: otherwise the writer could change its identity first."""
     if os.uname().machine != 'x86_64':
         return
     mount, libc = world.mount, lib.libc
@@ -382,7 +382,7 @@ def private(world):
     equal(bob.outcome(os.unlink, mount.at('partitions', world.id)), 'EPERM')
     equal(bob.outcome(os.rmdir, path), 'EPERM')
     equal(bob.outcome(os.chmod, path, 0o777), 'EPERM')
-    # Who only may write does not become the owner of the time: no other rights.
+    # The right to write does not give the owner's right to the time.
     equal(stat.S_IMODE(os.stat(os.path.join(path, 'user')).st_mode), 0o444)
     world.fresh()
 
@@ -401,12 +401,12 @@ def container(world):
 
     before, after = box.call(inside)
     check(int(before) > 500 and int(after) <= 60, before, after)
-    hers = mount.ask('0.1 600')  # asked for by the machine's root
+    hers = mount.ask('0.1 600')  # granted by the machine's root
     equal(box.outcome(os.unlink, mount.at('partitions', hers)), 'EPERM')
     check('root' in box.call(mount.status), 'its status has a sentence')
     equal(os.path.lexists(mount.at('partitions', hers)), True)
-    # Another container is another matter, also one that comes later: the kernel
-    # gives the number of a namespace out again.
+    # Another container is another user, also one that comes later: the kernel reuses numbers of
+    # namespaces.
     go, stop = os.pipe()
     told, tell = os.pipe()
 
@@ -419,7 +419,7 @@ def container(world):
     equal(box.outcome(os.unlink, mount.at('partitions', theirs)), 'EPERM')
     os.write(stop, b'x')
     first.finish()
-    # Nor does it help to become a member of the administrators' group in there.
+    # Membership in the administrators' group inside does not help either.
     mount.write('ops', 'config', 'admin_group')
     inside = ('unshare -p -f --mount-proc setpriv --reuid=6103 --regid=6103 '
               f'--groups=6103,{lib.OPS} sh -c')
@@ -434,7 +434,7 @@ def container(world):
 
 
 def sentences(world):
-    """What was refused is told to who was refused, and to nobody else."""
+    """The reason of a refusal is shown to the refused user, and to no other."""
     mount = world.mount
     lib.write(mount.at('gpu0', 'new'), '0.01 60')
     mine = mount.status()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Programs in partitions: who may join, who belongs, and what happens to them at the end,
-under cgroups and under the process tree."""
+"""Programs in partitions: the right to join, membership, and the end, under cgroups and under
+the process tree."""
 import errno
 import os
 import signal
@@ -10,108 +10,8 @@ import sys
 import time
 
 import lib
-from lib import alice, bob, check, equal, root, wait_for
-
-ENFORCERS = ('cgroup', 'process-tree')
-
-# A program that tells when it runs, and does with signals what it is told to.
-PROGRAM = r'''
-import os, signal, sys, time
-how = sys.argv[1].split(',')
-told = open(sys.argv[2], 'a')
-def tell(word):
-    told.write(f'{word} {os.getpid()}\n'); told.flush()
-if 'ignore' in how:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if 'clean' in how:
-    def end(*_): tell('ended'); os._exit(0)
-    signal.signal(signal.SIGTERM, end)
-if 'usr1' in how:
-    signal.signal(signal.SIGUSR1, lambda *_: tell('warned'))
-def leave():
-    while not os.path.exists(sys.argv[2] + '.seen'): time.sleep(0.01)
-    os._exit(0)
-if 'daemon' in how:
-    if os.fork(): leave()
-    os.setsid()
-    if os.fork(): leave()
-if 'children' in how:
-    for _ in range(5):
-        if os.fork() == 0: break
-if 'stopped' in how:
-    tell('ready'); os.kill(os.getpid(), signal.SIGSTOP)
-tell('ready')
-while True: time.sleep(100)
-'''
-
-
-class Program:
-    count = 0
-
-    def __init__(self, mount, name, how='', user=root, join=True, close=None):
-        Program.count += 1
-        self.told = os.path.join(lib.T, f'told{Program.count}')
-        open(self.told, 'w').close()
-        os.chmod(self.told, 0o666)
-        sys.stdout.flush()
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                user.become()
-                if close is not None:
-                    os.close(close)
-                if join:
-                    lib.write(mount.at('gpu0', name, 'procs'), '0')
-                sys.argv = ['program', how, self.told]
-                exec(compile(PROGRAM, 'program', 'exec'), {})
-            finally:
-                os._exit(1)
-        wanted = 6 if 'children' in how else 1
-        if not wait_for(lambda: len(set(self.words('ready'))) >= wanted, 10):
-            raise RuntimeError(f'the program {how} did not start')
-
-    def words(self, word):
-        """Pids of the processes that told this."""
-        return [int(line.split()[1]) for line in lib.read(self.told).splitlines()
-                if line.split()[0] == word]
-
-    def alive(self):
-        return [pid for pid in self.words('ready') if is_alive(pid)]
-
-    def wait(self):
-        if self.pid:
-            os.waitpid(self.pid, 0)
-        self.pid = 0
-
-    def end(self):
-        for pid in self.words('ready') + ([self.pid] if self.pid else []):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.wait()
-
-
-def is_alive(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as stat:
-            return stat.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def procs(mount, name):
-    return sorted(int(pid) for pid in mount.read('gpu0', name, 'procs').split())
-
-
-def events(mount, name):
-    """The words of a partition's events."""
-    return [line.split()[2] for line in mount.read('events').splitlines()
-            if line.split()[3] == name]
-
-
-def has_event(mount, name, word):
-    return wait_for(lambda: word in events(mount, name), 10)
+from lib import alice, bob, check, equal, wait_for
+from program import Program, cgroups, events, has_event, mounted, no_cgroups, procs
 
 
 # -- who belongs --------------------------------------------------------------------
@@ -148,13 +48,13 @@ def who_may_join(mount):
     for bad in ('-1', '+1', '1 2', '0x1', '', '99999999999', ' 1'):
         equal(alice.outcome(lib.write, path, bad), 'EINVAL', repr(bad))
     equal(procs(mount, name), [mine.pid], 'members')
-    # Shared with a group, its members bring their own programs.
+    # Members of the group bring their own programs when it is shared.
     os.chown(mount.at('gpu0', name), alice.uid, lib.LAB)
     os.chmod(mount.at('gpu0', name), 0o775)
     equal(bob.outcome(lib.write, path, f'{theirs.pid}'), 'ok', 'of the group')
     equal(bob.outcome(lib.write, path, f'{mine.pid}'), 'EPERM', "not alice's by bob")
     equal(procs(mount, name), sorted([mine.pid, theirs.pid]))
-    # An administrator brings anybody's.
+    # An administrator brings the program of any user.
     third = Program(mount, name, user=bob, join=False)
     equal(lib.outcome(lib.write, path, f'{third.pid}'), 'ok', 'by root')
     for program in (mine, theirs, third):
@@ -186,7 +86,7 @@ time.sleep(100)
 
 
 def other_namespace(mount):
-    """A pid is the writer's number of it."""
+    """A pid is the number that the writer sees."""
     name = mount.ask('10% 600')
     path = mount.at('gpu0', name, 'procs')
     script = f'sleep 100 & echo $! > {path}; cat {mount.at("status")}; wait'
@@ -266,7 +166,7 @@ def none(mount):
 
 
 def stopped(mount):
-    """SIGTERM is heard by who is stopped, too."""
+    """A stopped program receives SIGTERM, too."""
     name = mount.ask('10% 600 on_expiry=term grace=300')
     program = Program(mount, name, 'clean,stopped')
     release(mount, name)
@@ -275,7 +175,7 @@ def stopped(mount):
 
 
 def strangers_live(mount):
-    """Nobody else is touched."""
+    """Other programs are left alone."""
     name = mount.ask('10% 600 on_expiry=kill')
     inside = Program(mount, name)
     other = mount.ask('10% 600 on_expiry=kill')
@@ -345,119 +245,6 @@ def warning_of_root(mount):
         program.end()
 
 
-# -- restarts ---------------------------------------------------------------------------
-
-
-def worker_dies(mount):
-    """In the middle of the grace: the next worker goes on where it was."""
-    name = mount.ask('10% 600 on_expiry=term grace=3')
-    program = Program(mount, name, 'ignore,children')
-    release(mount, name)
-    check(has_event(mount, name, 'terminated'))
-    mount.kill_worker()
-    check(wait_for(lambda: not program.alive(), 20), 'killed by the next worker')
-    check(has_event(mount, name, 'emptied'), events(mount, name))
-    program.end()
-
-
-def members_outlive_worker(mount):
-    name = mount.ask('10% 600 on_expiry=kill')
-    program = Program(mount, name, 'children')
-    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
-    before = procs(mount, name)
-    mount.kill_worker()
-    equal(procs(mount, name), before, 'the same members')
-    mount.kill_both()
-    mount.start()
-    equal(procs(mount, name), before, 'after both were killed')
-    release(mount, name)
-    check(wait_for(lambda: not program.alive(), 10))
-    program.end()
-
-
-def both_die(mount):
-    """Time is up while nobody is there: the next one finds the programs."""
-    name = mount.ask('10% 600 on_expiry=kill')
-    program = Program(mount, name, 'children')
-    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
-    mount.write('2', 'gpu0', name, 'remaining')
-    mount.kill_both()
-    time.sleep(2.5)
-    check(program.alive(), 'nobody ended them')
-    mount.start()
-    check(wait_for(lambda: not program.alive(), 10), 'found and ended')
-    check(has_event(mount, name, 'killed'), events(mount, name))
-    program.end()
-
-
-def holder_dies_too(mount):
-    """Who held the partition's file dies with the daemon: the next one ends it."""
-    fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
-    os.write(fd, b'10% 600 hold on_expiry=kill\n')
-    name = os.read(fd, 64).decode().strip()
-    program = Program(mount, name, 'children', close=fd)
-    check(wait_for(lambda: len(procs(mount, name)) == 6, 5), 'all there')
-    mount.kill_both()
-    os.close(fd)
-    mount.start()
-    check(wait_for(lambda: not program.alive(), 10), 'ended by the next daemon')
-    check(has_event(mount, name, 'emptied'), events(mount, name))
-    program.end()
-
-
-def stale_cgroup(mount):
-    """An empty cgroup of a partition that nobody knows any more goes with the next start."""
-    left = os.path.join(cgroup_roots()[0], f'{instance(mount)}p4000000')
-    os.mkdir(left)
-    mount.kill_worker()
-    check(wait_for(lambda: not os.path.exists(left), 10), 'taken away')
-
-
-def many_join(mount):
-    """Many joins at the same time are all answered, also when the worker is replaced."""
-    name, other = mount.ask('10% 600 on_expiry=kill'), mount.ask('10% 600 on_expiry=kill')
-    program = Program(mount, name, 'children')
-    pids = program.words('ready')
-    writers = []
-    sys.stdout.flush()
-    for number in range(40):
-        pid = os.fork()
-        if not pid:
-            status = 1
-            try:
-                for turn in range(10):
-                    target = (name, other)[(number + turn) % 2]
-                    lib.write(mount.at('gpu0', target, 'procs'), f'{pids[number % len(pids)]}')
-                status = 0
-            finally:
-                os._exit(status)
-        writers.append(pid)
-    mount.process.send_signal(signal.SIGHUP)  # the program on disk: the same
-    equal([os.waitpid(pid, 0)[1] for pid in writers], [0] * len(writers), 'all are answered')
-    equal(sorted(procs(mount, name) + procs(mount, other)), sorted(pids), 'each is in one')
-    program.end()
-    mount.release_all()
-
-
-def instance(mount):
-    """What the cgroups of a mount have in their names: FNV-1a of its state directory and where that is."""
-    value = 1469598103934665603
-    path, it = os.path.realpath(mount.state), os.stat(mount.state)
-    for byte in f'{path} {it.st_dev} {it.st_ino}'.encode():
-        value = (value ^ byte) * 1099511628211 % (1 << 64)
-    return f'chronosfs-{value:016x}-'
-
-
-def cgroup_roots():
-    with open('/proc/self/mountinfo') as mounts:
-        return [line.split()[4] for line in mounts if ' - cgroup2 ' in line]
-
-
-def cgroups(mount):
-    return {os.path.join(at, name) for top in cgroup_roots() for at, names, _ in os.walk(top)
-            for name in names if name.startswith(instance(mount))}
-
-
 def truth(mount, enforcer):
     name = mount.ask('10% 600 on_expiry=term')
     lines = dict(line.split(' ', 1) for line in
@@ -471,16 +258,9 @@ def truth(mount, enforcer):
     mount.release_all()
 
 
-def has_cgroups():
-    with open('/proc/self/mountinfo') as mounts:
-        return any(' - cgroup2 ' in line and ' rw' in line for line in mounts)
-
-
 def main():
     enforcer = sys.argv[1] if len(sys.argv) > 1 else 'cgroup'
-    if enforcer == 'cgroup' and not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
-    mount = lib.Mount('2x80G', options=['--process-tracking', enforcer])
+    mount = mounted(enforcer)
     truth(mount, enforcer)
     joining(mount)
     who_may_join(mount)
@@ -497,14 +277,7 @@ def main():
     runaways(mount, enforcer)
     warning(mount)
     warning_of_root(mount)
-    worker_dies(mount)
-    members_outlive_worker(mount)
-    both_die(mount)
-    holder_dies_too(mount)
-    many_join(mount)
-    if enforcer == 'cgroup':
-        stale_cgroup(mount)
-    check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
+    no_cgroups(mount)
 
 
 lib.run(main)

@@ -55,7 +55,7 @@ static _Noreturn void ask(struct board *board, int self, const char *file, const
     _exit(0);
 }
 
-/* 0 when exactly one got it and all others were told that there is no room. */
+/* 0 when exactly one got it and all others were refused for lack of room. */
 static int judge(struct board *board, int processes, const char *partitions)
 {
     int granted = 0, strange = 0;

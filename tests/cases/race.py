@@ -17,7 +17,7 @@ def main():
     lib.equal(done.returncode, 0)
     lib.equal(mount.partitions(), [])
     lib.equal(mount.read('gpu0', 'available'), '100.00')
-    # The ids tell how many were granted in all: none twice.
+    # The ids show how many were granted in all: none twice.
     lib.equal(mount.ask('0.1 60'), f'p{ROUNDS + 1}')
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What `new` understands, and that everything else is refused whole: EINVAL, a
-sentence in status, and nothing half done."""
+"""The language of `new`; everything else is refused whole: EINVAL, a sentence in status, and
+nothing half done."""
 import os
 
 import lib
@@ -14,7 +14,8 @@ BAD = [
     '0.5 60 what', '0.5 60 what=1', '0.5 60 name', '0.5 60 name=', '0.5 60 name=a/b',
     '0.5 60 name=' + 'x' * 65, '0.5 60 name=a name=b', '0.5 60 hold hold', '0.5 60 hold=1',
     '0.5 60 user=', '0.5 60 user=nobodyhere', '0.5 60 start=+2h', '0.5 60 queue',
-    '0.5 60 wait=5', '0.5 60 priority=low', '0.5 60 gpus=2', '0.5 60 warn=0', '0.5 60 warn=300:KILL',
+    '0.5 60 wait=5', '0.5 60 priority=low', '0.5 60 gpus=2', '0.5 60 warn=0',
+    '0.5 60 warn=300:KILL',
     '0.5 60 warn=300:', '0.5 60 grace=-1', '0.5 60 grace=max',
     '0.5 60 on_expiry=suspend', '0.5 60 on_expiry=maybe', '0.5 60 NAME=a', '0.5 1h30', '0.5 1m1h',
     '0.5 h', '0.5 1y', '0.5 99999999999999999999', '0.5 101000d', '99999999999999999999G 60',
@@ -66,7 +67,7 @@ def main():
     fails('EINVAL', mount.write, '2 60', 'gpu0', 'new')
     check('%' in mount.status() and 'G' in mount.status(),
           'a bare number above 1 asks what was meant:', mount.status())
-    # More than there is at all: refused, whatever the reason is called.
+    # More than there is at all: refused, whichever reason is given.
     check(lib.outcome(mount.write, '81G 60', 'gpu0', 'new') in ('EINVAL', 'ENOSPC'), '81G of 80G')
     for request, size, seconds in GOOD:
         name = mount.ask(request)
@@ -101,13 +102,14 @@ def main():
     equal(os.stat(mount.at('gpu0', name)).st_uid, lib.alice.uid)
     equal(os.stat(mount.at('gpu0', name)).st_gid, lib.alice.gid)
     equal(mount.read('gpu0', name, 'creator').split()[0], '0', 'root asked')
-    # The settable files understand what they print, and refuse the rest.
+    # The settable files accept their own output, and refuse the rest.
     for file, bad in (('name', ['a b', 'a/b', 'x' * 65]),
                       ('fraction', ['', '0', '1.5', '0.1 60', 'much', '-1']),
                       ('remaining', ['', '0', '-0', '1.5', '60 60', '-1d', '+', '+0', 'max']),
                       ('on_expiry', ['', 'suspend', 'None', 'none kill']),
                       ('grace', ['', '-1', '1.5', 'max']),
-                      ('warn', ['', '0', 'None', ':USR1', '60:', '60:KILL', '60:USR1 ', 'none:HUP'])):
+                      ('warn', ['', '0', 'None', ':USR1', '60:', '60:KILL', '60:USR1 ',
+                                'none:HUP'])):
         before = mount.read('gpu0', name, file)
         for text in bad:
             fails('EINVAL', mount.write, text, 'gpu0', name, file)

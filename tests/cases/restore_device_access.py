@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""chronosfs --restore-device-access: device nodes that a dead daemon closed are as before, and
-not while one lives."""
+"""chronosfs --restore-device-access: restores device nodes that a dead daemon left closed, but
+refuses while one lives."""
 import os
 import stat
 import subprocess
@@ -12,14 +12,14 @@ from lib import T, alice, bob, check, equal, fails
 
 def restore(*arguments, user=lib.root, environment=None):
     """(exit status, stdout, stderr)"""
-    done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', *arguments], capture_output=True,
-                          text=True, check=False, env=environment,
+    done = subprocess.run([lib.CHRONOSFS, '--restore-device-access', *arguments],
+                          capture_output=True, text=True, check=False, env=environment,
                           preexec_fn=user.become if user.uid else None)
     return done.returncode, done.stdout, done.stderr
 
 
 def make_nodes():
-    """Three like /dev/null in a tmpfs: for all, for a group, somebody's own."""
+    """Three like /dev/null in a tmpfs: for all, for a group, and a user's own."""
     directory = os.path.join(T, 'dev')
     os.mkdir(directory)
     subprocess.run(['mount', '-t', 'tmpfs', '-o', 'mode=0755', 'none', directory], check=True)
@@ -57,12 +57,12 @@ def close_nodes(state, nodes):
 def dead(nodes, state):
     before = [look(node) for node in nodes]
     close_nodes(state, nodes)
-    equal(restore('--state-dir', state), (0, '3 device nodes were put back as before\n', ''))
+    equal(restore('--state-dir', state), (0, '3 device nodes were restored.\n', ''))
     equal([look(node) for node in nodes], before)
     equal([can_open(node, bob) for node in nodes], ['ok'] * 3)
     check(not os.path.exists(os.path.join(state, 'device_access')))
     equal(restore(f'--state-dir={state}'),
-          (0, f'nothing to put back: {state} tells of no closed device nodes\n', ''))
+          (0, f'Nothing to restore: {state} has no restricted device nodes.\n', ''))
 
     close_nodes(state, nodes)  # one went, one was replaced
     os.unlink(nodes[0])
@@ -77,12 +77,12 @@ def refused(node, state):
     before = look(node)
     code, out, err = restore('--state-dir', os.path.join(T, 'typo'))
     equal((code, out), (1, ''))
-    check('cannot use the state directory' in err and 'typo' in err, err)
+    check('Cannot use the state directory' in err and 'typo' in err, err)
     check(not os.path.exists(os.path.join(T, 'typo')))
     for words in ((T,), ('--state-dir', state, T)):
         code, out, err = restore(*words)
         equal((code, out), (2, ''), words)
-        check('--restore-device-access mounts nothing' in err, err)
+        check('--restore-device-access takes no mount point' in err, err)
     equal(look(node), before)
     own = os.path.join(T, 'own-state')
     os.mkdir(own, 0o700)
@@ -92,9 +92,10 @@ def refused(node, state):
         os.chown(os.path.join(own, name), bob.uid, bob.gid)
     code, out, err = restore('--state-dir', own, user=bob)  # not root: it stays saved
     equal((code, out), (1, ''))
-    check('cannot put' in err and node in err, err)
+    check('Cannot restore' in err and node in err, err)
     os.chown(own, 0, 0)
-    with open(os.path.join(own, 'device_access'), 'r+b') as file:  # damaged: said, and a failure
+    with open(os.path.join(own, 'device_access'),
+              'r+b') as file:  # damaged: reported, and a failure
         file.truncate(os.path.getsize(file.name) - 3)
     code, out, err = restore('--state-dir', own)
     equal((code, out), (1, ''))
@@ -104,7 +105,7 @@ def refused(node, state):
 
 
 def alive(nodes):
-    """A daemon that lives, and one that died a moment ago with its worker."""
+    """A living daemon, and one that just died with its worker."""
     mount = lib.Mount()
     fails('ENOENT', os.stat, os.path.join(mount.state, 'device_access'))
     code, out, err = restore('--state-dir', mount.state)

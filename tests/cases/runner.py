@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The runner of the cases itself: whatever interrupts a case leaves nothing behind, and a case
-passes wherever the clone lies and however it is started."""
+"""The runner of the cases itself: an interrupted case leaves nothing behind, and a case passes
+wherever the clone lies and however it is started."""
 import os
 import shutil
 import signal
@@ -42,7 +42,7 @@ def processes():
 
 
 def cgroups():
-    """All there are below this case's own."""
+    """All processes below this case's own."""
     top = lib.cgroup_mount()
     return sorted(path for path, _, _ in os.walk(top)) if top else []
 
@@ -81,7 +81,7 @@ def clone():
 
 
 def start_badly():
-    """As a background job of a script does: these signals are ignored."""
+    """Like a background job of a script: these signals are ignored."""
     os.umask(0o077)
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""df and du tell about memory; df -i how many partitions there are."""
+"""df and du show memory; df -i shows the number of partitions."""
 import os
 import subprocess
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that is told what to do by lines, and answers each with one."""
+"""A program that takes commands, a line each, and answers each with one."""
 import os
 import subprocess
 
@@ -7,7 +7,7 @@ import lib
 
 
 class Program:
-    """Runs a command as a user (of lib); say() tells it a line and gives its answer."""
+    """Runs a command as a user (of lib); say() sends a line and returns the answer."""
 
     def __init__(self, command, user=lib.root, environment=None):
         if user.uid:
@@ -22,7 +22,7 @@ class Program:
         return self.process.stdout.readline().rstrip('\n')
 
     def end(self):
-        """Its input ends; the exit status."""
+        """Closes its input. Returns the exit status."""
         self.process.stdin.close()
         self.process.stdout.close()
         return self.process.wait(20 * lib.FACTOR)

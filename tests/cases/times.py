@@ -10,7 +10,7 @@ import time
 import lib
 from lib import alice, check, equal, fails
 
-SLACK = 0.25  # how late a noisy machine may make the tests themselves
+SLACK = 0.25  # the delay that a noisy machine may add to the tests themselves
 CLOCKS = 0.002  # how far apart two readings of two clocks may be
 
 
@@ -121,7 +121,7 @@ def extending_needs_room(mount):
 
 
 class Watch(threading.Thread):
-    """Looks at one thing without a pause; when it was last there and first gone."""
+    """Looks at one thing without a pause. Returns when it was last there and first gone."""
 
     def __init__(self, look):
         super().__init__(daemon=True)
@@ -145,7 +145,7 @@ class Watch(threading.Thread):
 
 
 def lookers(mount, name, fd):
-    """All the ways to see whether it is there, cached by the kernel or not."""
+    """All the ways to see whether it exists, cached by the kernel or not."""
     path, link = mount.at('gpu0', name), mount.at('partitions', name)
 
     def alive(function, *arguments):
@@ -197,7 +197,7 @@ def the_end(mount, duration):
 
 
 def same_moment(mount):
-    """Whoever saw one of them gone never sees another of them after that."""
+    """After one of them is seen gone, none of them is seen again."""
     for _ in range(5):
         name = mount.ask('0.5 1')
         path, link = mount.at('gpu0', name), mount.at('partitions', name)
@@ -218,8 +218,8 @@ def same_moment(mount):
 
 
 def released(mount):
-    """rm: the memory is back when it returns; what the kernel remembered of the other
-    name of it goes at the same time, as far as one can look."""
+    """rm: the memory is back when it returns; the kernel's cache of its other name goes at the
+    same time, as far as one can see."""
     lag, seen = 0.0, 0
     for how in ('unlink', 'rmdir'):
         for _ in range(200):
@@ -235,7 +235,7 @@ def released(mount):
             done = time.perf_counter()
             check(not os.path.lexists(link if how == 'unlink' else path), how, 'its own name')
             other = path if how == 'unlink' else link
-            # Whether a name is there is answered from the kernel's memory of names alone.
+            # Whether a name exists is answered from the kernel's cache of names alone.
             seen += os.access(other, os.F_OK, follow_symlinks=False) + os.path.lexists(other)
             equal(mount.used(), 0)
             fails('ENODEV', os.pread, fd, 10, 0)

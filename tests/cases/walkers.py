@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What walks a tree gets through this one at once, as any user; and everything
-that reads a file reads the same from every file."""
+"""Programs that walk a tree finish at once here, as any user; and all ways to read a file give
+the same text."""
 import os
 import shutil
 import stat

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The command line against a tree of plain files: how every answer looks, to the
-letter, how it ends, and what it says when something is wrong. A tree of files
-stays as it is, so that answers can be compared whole."""
+"""The command line against a tree of plain files: the exact text of every answer, its exit
+status, and its errors. A tree of files does not change by itself, so answers can be compared
+whole."""
 
 import json
 import os
@@ -140,10 +140,10 @@ class Case(unittest.TestCase):
 
 
 class Formats(Case):
-    """What existing scripts expect, to the letter."""
+    """The exact texts that existing scripts expect."""
 
     def prepare_new(self, name, line, answer="p1"):
-        # what is written lands on the x, and what is read next is the answer
+        # a write lands on the x, and the next read gives the answer
         self.tree.raw(name, "x" * (len(line) + 1) + answer + "\n")
 
     def test_create(self):
@@ -306,10 +306,12 @@ class Formats(Case):
         self.assertEqual(self.answer("--version"), out)
 
     def test_json_of_odd_text(self):
-        name = b'a "b" \\ \x01\x1f\x7f \xc3\xa9 \xf0\x9f\x98\x80 \xff \xc0\xaf \xed\xa0\x80 \xe2\x82'
+        name = (b'a "b" \\ \x01\x1f\x7f \xc3\xa9 \xf0\x9f\x98\x80 '
+                b'\xff \xc0\xaf \xed\xa0\x80 \xe2\x82')
         self.tree.device(0, name=os.fsdecode(name))
         text = subprocess.run(
-            [lib.CHRONOS, "stats", "--json"], env=lib.environment(self.tree.path), capture_output=True
+            [lib.CHRONOS, "stats", "--json"], env=lib.environment(self.tree.path),
+            capture_output=True
         ).stdout
         shown = json.loads(text.decode("utf-8"))[0]["name"]
         bad = "\ufffd"
@@ -324,33 +326,41 @@ class Run(Case):
         self.tree.partition("p1", procs="", env="", grace="10")
 
     def inside(self, *program, env=None):
-        return chronos("run", "--in", "p1", *program, env=dict(lib.environment(self.tree.path), **(env or {})))
+        return chronos("run", "--in", "p1", *program,
+                       env=dict(lib.environment(self.tree.path), **(env or {})))
 
     def test_joins_and_sets(self):
-        self.tree.put("gpu0/p1/env", "export CHRONOS_PARTITION='/a b'\\''c'", "export PATHS=x${PATHS:+:$PATHS}",
+        self.tree.put("gpu0/p1/env", "export CHRONOS_PARTITION='/a b'\\''c'",
+                      "export PATHS=x${PATHS:+:$PATHS}",
                       "export PWD=/nowhere", "echo noise", "echo 0 > /dev/null")
         result = self.inside("sh", "-c", 'echo "$CHRONOS_PARTITION $PATHS"', env={"PATHS": "y"})
-        self.assertEqual((result.code, result.out, result.err), (0, "/a b'c x:y\n", "noise\n"), result)
+        self.assertEqual((result.code, result.out, result.err), (0, "/a b'c x:y\n", "noise\n"),
+                         result)
         self.assertEqual(self.tree.get("gpu0/p1/procs"), "0\n")
 
     def test_environment_is_kept(self):
-        """Also what a shell would lose, or change."""
+        """Also characters that a shell would lose, or change."""
         self.tree.put("gpu0/p1/env", "export NEW=1")
-        odd = {"A.B": "1", "BASH_FUNC_f%%": "() { :; }", "LINES2": "a\nb", "_": "under", "SHLVL": "7", "EMPTY": ""}
-        plain = subprocess.run(["env", "-0"], env=dict(lib.environment(self.tree.path), **odd), capture_output=True)
+        odd = {"A.B": "1", "BASH_FUNC_f%%": "() { :; }", "LINES2": "a\nb", "_": "under",
+               "SHLVL": "7", "EMPTY": ""}
+        plain = subprocess.run(["env", "-0"], env=dict(lib.environment(self.tree.path), **odd),
+                               capture_output=True)
         result = self.inside("env", "-0", env=odd)
-        self.assertEqual(sorted(result.out.split("\0")), sorted(plain.stdout.decode().split("\0") + ["NEW=1"]))
+        self.assertEqual(sorted(result.out.split("\0")),
+                         sorted(plain.stdout.decode().split("\0") + ["NEW=1"]))
 
     def test_environment_that_is_none(self):
         self.tree.put("gpu0/p1/env", "export (")
         result = self.inside("echo", "no")
         self.assertEqual((result.code, result.out), (125, ""))
-        self.assertTrue(result.err.endswith("chronos: The environment of p1 could not be set: the shell failed.\n"), result)
+        self.assertTrue(result.err.endswith(
+            "chronos: The environment of p1 could not be set: the shell failed.\n"), result)
 
     def test_no_procs(self):
         os.unlink(self.tree.at("gpu0/p1/procs"))
         self.refused(
-            125, f"The chronosfs on {self.tree.path} cannot put programs into partitions: it has no file procs.",
+            125, f"The chronosfs on {self.tree.path} cannot put programs into partitions: "
+            "it has no file procs.",
             "run", "--in", "p1", "echo", "no")
 
     def test_words(self):
@@ -374,9 +384,12 @@ class Run(Case):
             (("--in", "p1", "0.5", "1h", "--", "true"), None),
             (("0.5", "1h", "--in", "p1", "--", "true"),
              "With --in, AMOUNT and DURATION are left out. Try: chronos help run"),
-            (("--in", "p1", "--gpu", "0", "true"), "With --in, --gpu is left out. Try: chronos help run"),
-            (("--in", "p1", "--warn=3", "true"), "With --in, --warn is left out. Try: chronos help run"),
-            (("--bad", "0.5", "1h", "true"), "There is no option --bad of run. Try: chronos help run"),
+            (("--in", "p1", "--gpu", "0", "true"),
+             "With --in, --gpu is left out. Try: chronos help run"),
+            (("--in", "p1", "--warn=3", "true"),
+             "With --in, --warn is left out. Try: chronos help run"),
+            (("--bad", "0.5", "1h", "true"),
+             "There is no option --bad of run. Try: chronos help run"),
             (("--in", "p9", "true"), "There is no partition p9."),
             (("--in", "../p1", "true"), "There is no partition ../p1."),
             (("--gpu", "7", "0.5", "1h", "true"), "There is no device 7."),
@@ -390,17 +403,19 @@ class Run(Case):
                      "run", "0.5", "1h", "true", mount="/nowhere")
 
     def test_request(self):
-        """What is asked for; in a tree of files it is what was there before."""
+        """The id that `new` returns; in a tree of files it is the text that was there before."""
         self.tree.raw("gpu0/new", "")
-        self.run_it("run", "--gpu=gpu0", "--name", "n", "--on-expiry", "kill", "--grace=1m", "--warn", "5:USR1",
+        self.run_it("run", "--gpu=gpu0", "--name", "n", "--on-expiry", "kill", "--grace=1m",
+                    "--warn", "5:USR1",
                     "20G", "1h", "true")
-        self.assertEqual(self.tree.get("gpu0/new"), "20G 1h name=n on_expiry=kill grace=1m warn=5:USR1 hold\n")
+        self.assertEqual(self.tree.get("gpu0/new"),
+                         "20G 1h name=n on_expiry=kill grace=1m warn=5:USR1 hold\n")
         self.tree.raw("new", "")
         self.run_it("run", "0.5", "60", "true")
         self.assertEqual(self.tree.get("new"), "0.5 60 hold\n")
 
     def test_without_standard_descriptors(self):
-        """Those that are closed stay closed, and none of ours takes their place."""
+        """Closed descriptors stay closed, and none of ours takes their place."""
         self.tree.put("gpu0/p1/env", "export A=1")
         self.tree.raw("new", "")
         path = self.tree.at("out")
@@ -408,11 +423,13 @@ class Run(Case):
         script = f'"$0" run --in p1 ls -l /proc/self/fd 3>{path} >&3 3>&- <&- 2>&-'
         done = subprocess.run(["sh", "-c", script, lib.CHRONOS], env=env)
         self.assertEqual(done.returncode, 0)
-        numbers = [line.split(" -> ")[0].split()[-1] for line in self.tree.get("out").splitlines()[1:]]
+        numbers = [line.split(" -> ")[0].split()[-1]
+                   for line in self.tree.get("out").splitlines()[1:]]
         self.assertEqual(numbers, ["0", "1"])  # 0 is what ls reads
         for words in ("--in", "p1", "true"), ("--in", "p9", "true"), ("0.5", "1h", "true"):
             for closed in "<&- >&- 2>&-", ">&- 2>&-", "2>&-":
-                subprocess.run(["sh", "-c", f'"$0" "$@" {closed}', lib.CHRONOS, "run", *words], env=env)
+                subprocess.run(["sh", "-c", f'"$0" "$@" {closed}', lib.CHRONOS, "run", *words],
+                               env=env)
         self.assertEqual(self.tree.get("gpu0/p1/procs"), "0\n")
         self.assertNotIn("chronos", self.tree.get("new"))
         self.assertEqual(subprocess.run(["sh", "-c", '"$0" list >&-', lib.CHRONOS], env=env,
@@ -422,11 +439,13 @@ class Run(Case):
         """The partition went while the program ran."""
         end = f"rm -r {self.tree.at('gpu0/p1')}; exit 3"
         for history, sentence in (
-            (ENDED.replace("how=released by=alice", "how=expired by=root"), "The time of p1 was up."),
+            (ENDED.replace("how=released by=alice", "how=expired by=root"),
+             "The time of p1 was up."),
             (ENDED, "p1 was released by alice."),
             (ENDED.replace("p1 ", "p11 "), "p1 has ended."),
         ):
-            self.tree.put("history", ENDED.replace("p1 ", "p2 "), history, ENDED.replace("p1 ", "p2 "))
+            self.tree.put("history", ENDED.replace("p1 ", "p2 "), history,
+                          ENDED.replace("p1 ", "p2 "))
             result = self.inside("sh", "-c", end)
             self.assertEqual((result.code, result.err), (3, f"chronos: {sentence}\n"))
             os.unlink(self.tree.at("partitions/p1"))
@@ -520,14 +539,15 @@ class Mistakes(Case):
         os.symlink("/dev/full", self.tree.at("gpu0/new"))
         words = ("create", "0", "0.5", "60")
         self.refused(1, "Not enough available memory: said the tree", *words)
-        # told to another program of the same user, after our write
+        # the refusal of another program of the same user, after our write
         self.tree.put("status", "Released p1")
         self.refused(1, "Not enough available memory.", *words)
         os.unlink(self.tree.at("status"))
         self.refused(1, "Not enough available memory.", *words)
 
     def test_unknown(self):
-        for device in "7", "gpu7", "gpu", "x", "-1", "00", "../gpu0", "gpu0/", "99999999999999999999":
+        for device in ("7", "gpu7", "gpu", "x", "-1", "00", "../gpu0", "gpu0/",
+                       "99999999999999999999"):
             self.refused(4, f"There is no device {device}.", "create", device, "0.5", "60")
             self.refused(4, f"There is no device {device}.", "stats", device)
             self.refused(4, f"There is no device {device}.", "available", device)
@@ -561,7 +581,7 @@ class Mistakes(Case):
         self.assertEqual(
             result.err, "chronos: The answer could not be written: No space left on device.\n"
         )
-        for i in range(200):  # more than is kept in a buffer
+        for i in range(200):  # more than fits into a buffer
             self.tree.partition(f"p{i}")
         with open("/dev/full", "wb") as full:
             result = chronos("list", "--json", mount=self.tree.path, stdout=full)
@@ -598,13 +618,15 @@ class Mistakes(Case):
         self.assertEqual(self.answer("help", "create"), self.answer("create", "0", "-h"))
         self.assertTrue(self.answer("help", "create").startswith("Usage: chronos create DEVICE"))
         for command in out.split("Commands:\n")[1].split("\n\n")[0].splitlines():
-            self.assertIn("Usage: chronos " + command.split()[0], self.answer("help", command.split()[0]))
+            self.assertIn("Usage: chronos " + command.split()[0],
+                          self.answer("help", command.split()[0]))
 
 
 class Terminal(Case):
     def print(self, *words, **env):
         env = dict({"TERM": "xterm", "CHRONOS_MOUNT": self.tree.path}, **env)
-        return on_terminal(*words, **{key: value for key, value in env.items() if value is not None})
+        return on_terminal(*words, **{key: value for key, value in env.items()
+                                      if value is not None})
 
     def test_tables(self):
         self.tree.partition("p1", name="training")
@@ -628,7 +650,8 @@ class Terminal(Case):
         lines = self.print("list", NO_COLOR="1").out.splitlines()
         self.assertEqual(
             lines[1].split(),
-            "p1 training gpu0 5.0 GiB 12.0 MiB 50% 59m 58s 2026-11-21T15:32:10+00:00 alice active".split(),
+            "p1 training gpu0 5.0 GiB 12.0 MiB 50% 59m 58s 2026-11-21T15:32:10+00:00 alice "
+            "active".split(),
         )
         self.assertEqual(len(lines), 3)
 
@@ -674,9 +697,9 @@ class Follow(Case):
         read = lambda: process.stdout.readline().rstrip("\n")
         self.assertEqual([read(), read()], [self.line(1), self.line(2)])
         with open(self.tree.at("events"), "a", encoding="ascii") as file:
-            file.write(self.line(3) + "\n" + self.line(4)[:20])  # half a line is none
+            file.write(self.line(3) + "\n" + self.line(4)[:20])  # half a line is not an event
         self.assertEqual(read(), self.line(3))
-        # the older half goes, as in a log that is full
+        # the older half goes, as in a full log
         self.tree.put("events", self.line(3), self.line(4), self.line(6))
         self.assertEqual([read(), read()], [self.line(4), self.line(6)])
         process.send_signal(signal.SIGINT)

@@ -54,5 +54,5 @@ int main(int argc, char **argv)
         .context = argv[3],
     };
     int status, r = run_program(&run, &status);
-    return r != 0 ? r : run_exit_like(status);
+    return r ? r : run_exit_like(status);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How `chronos run` stands in for a program: status, signals, job control, and that
-nothing stays behind, whoever is killed. Without a filesystem."""
+"""How `chronos run` stands in for a program: status, signals, job control, and that nothing
+stays behind, whichever process is killed. Without a filesystem."""
 
 import ctypes
 import os
@@ -17,10 +17,10 @@ import unittest
 
 LAUNCHER = os.path.abspath(os.environ["LAUNCHER"])
 FACTOR = int(os.environ.get("CHRONOS_TIME_FACTOR", "1"))
-MEMBERS_VALUE = 0x6368726F  # what chronosfs queues its signals with
+MEMBERS_VALUE = 0x6368726F  # the value that chronosfs queues its signals with
 libc = ctypes.CDLL(None, use_errno=True)
 
-# Says each signal it gets, on a line.
+# Prints each signal that it receives, on a line.
 SIGNALS = """
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -58,6 +58,12 @@ if os.fork() == 0:
     note()
     time.sleep(1000)
 """
+# The same, whose first process ends when all of them are there.
+SPREAD_AND_LEAVE = RUNAWAYS + """
+while open(sys.argv[1]).read().count("\\n") < 6:
+    time.sleep(0.01)
+os._exit(4)
+"""
 
 
 def state(pid):
@@ -90,7 +96,7 @@ def wait_for(condition, seconds=20):
 
 
 def as_a_job():
-    """As a shell starts a job: a group of its own, and no signal ignored, as by nohup."""
+    """Like a job of a shell: a group of its own, and no ignored signals, as under nohup."""
     os.setpgid(0, 0)
     for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
         signal.signal(number, signal.SIG_DFL)
@@ -107,10 +113,10 @@ def python(text, *args):
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what a launcher leaves is ours
+        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of a launcher are ours
 
     def sweep(self):
-        """Whatever a test, passed or failed, has left."""
+        """Ends all leftovers of a test."""
         while pids := children(os.getpid()):
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
@@ -150,7 +156,8 @@ class Case(unittest.TestCase):
         """The pid of the program, when it runs."""
         def runs():
             pids = children(process.pid)
-            return len(pids) == 1 and os.readlink(f"/proc/{pids[0]}/exe") != os.path.realpath(LAUNCHER)
+            return (len(pids) == 1 and
+                    os.readlink(f"/proc/{pids[0]}/exe") != os.path.realpath(LAUNCHER))
         self.assertTrue(wait_for(runs))
         pid = children(process.pid)[0]
         return pid
@@ -186,7 +193,8 @@ class Ends(Case):
         self.assertEqual(self.run_it("/nowhere/it"),
                          (127, "", "chronos: /nowhere/it: No such file or directory\n"))
         code, _, err = self.run_it("no-such-program-here")
-        self.assertEqual((code, err), (127, "chronos: no-such-program-here: No such file or directory\n"))
+        self.assertEqual(
+            (code, err), (127, "chronos: no-such-program-here: No such file or directory\n"))
         code, _, err = self.run_it(self.directory)
         self.assertEqual((code, err), (126, f"chronos: {self.directory}: Permission denied\n"))
         self.assertEqual(self.run_it("echo", "no", prepare=125), (125, "", ""))
@@ -198,7 +206,8 @@ class Ends(Case):
         os.close(writer)
         self.addCleanup(os.close, reader)
         code, out, err = self.run_it(
-            "sh", "-c", 'echo "$PREPARED $MINE $# $2"; pwd; cat; echo e >&2', "sh", "", "a b", "--", "-x",
+            "sh", "-c", 'echo "$PREPARED $MINE $# $2"; pwd; cat; echo e >&2', "sh", "", "a b", "--",
+            "-x",
             more={"env": dict(os.environ, MINE="1"), "cwd": self.directory, "stdin": reader},
         )
         self.assertEqual((code, out, err), (0, f"yes 1 4 a b\n{self.directory}\nin\n", "e\n"))
@@ -219,7 +228,7 @@ class Ends(Case):
         self.assertEqual(self.run_it("sh", "-c", "exit 5", more={"preexec_fn": prepare})[0], 5)
 
     def test_descriptors(self):
-        """What the caller passed, and nothing of ours."""
+        """The descriptors that the caller passed, and none of ours."""
         reader, writer = os.pipe()
         lister = ("import os\nnumbers = sorted(map(int, os.listdir('/proc/self/fd')))\n"
                   "print([n for n in numbers if os.path.exists(f'/proc/self/fd/{n}')])")
@@ -276,7 +285,7 @@ class Signals(Case):
         return int(process.stdout.readline())
 
     def exactly(self, send):
-        """What is sent comes once, and nothing else."""
+        """Each signal arrives once, and no other does."""
         process, _ = self.ready()
         for _ in range(3):
             for number in self.NUMBERS:
@@ -301,7 +310,8 @@ class Signals(Case):
             self.assertEqual(self.line(process), number)
 
     def test_to_both(self):
-        """The group and then the launcher: what a program without us would get."""
+        """The group and then the launcher: the program receives each signal as it would without
+        us."""
         process, _ = self.ready()
         for _ in range(20):
             for send in os.killpg, os.kill:
@@ -309,14 +319,14 @@ class Signals(Case):
                 self.assertEqual(self.line(process), signal.SIGUSR1)
 
     def test_of_a_session(self):
-        """A session's leader stays in the group: what is sent to it arrives once."""
+        """A session's leader stays in the group: a signal to it arrives once."""
         process, _ = self.ready(more={"preexec_fn": os.setsid})
         for number in self.NUMBERS:
             os.kill(process.pid, number)
             self.assertEqual(self.line(process), number)
 
     def test_to_all_members(self):
-        """As chronosfs signals those of a partition: the program has its own."""
+        """As chronosfs signals members of a partition: the program has its own."""
         process, pid = self.ready()
         value = ctypes.c_void_p(MEMBERS_VALUE)
         for number in signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT, signal.SIGTERM:
@@ -393,7 +403,8 @@ class Stops(Case):
                 self.states("S", pid, process.pid)
 
     def test_goes_on_once(self):
-        text = ("import signal, time\nsignal.signal(signal.SIGCONT, lambda *_: print('on', flush=True))\n"
+        text = ("import signal, time\n"
+                "signal.signal(signal.SIGCONT, lambda *_: print('on', flush=True))\n"
                 "while True: time.sleep(1)")
         process, pid = self.started(*python(text))
         self.assertTrue(wait_for(lambda: catches(pid, signal.SIGCONT)))
@@ -406,7 +417,7 @@ class Stops(Case):
             self.assertEqual(select.select([process.stdout], [], [], 0.05)[0], [])
 
     def test_program_alone(self):
-        """Somebody stops it, as to slow it down: we see its end all the same."""
+        """Stopped by another program, as if to slow it down: its end is seen all the same."""
         process, pid = self.started()
         for _ in range(5):
             os.kill(pid, signal.SIGSTOP)
@@ -428,7 +439,7 @@ class Stops(Case):
         self.assertEqual(process.wait(20 * FACTOR), -signal.SIGKILL)
 
     def test_quick(self):
-        """Stopped and continued faster than anybody looks: never left stopped."""
+        """Stopped and continued faster than the launcher looks: never left stopped."""
         process, pid = self.started()
         for i in range(600):
             os.killpg(process.pid, signal.SIGTSTP)
@@ -465,7 +476,7 @@ class Terminal(Case):
         os.write(self.fd, text.encode())
 
     def expect(self, pattern):
-        """Reads on until the pattern comes; what stood before it."""
+        """Reads on until the pattern comes. Returns the text before it."""
         deadline = time.monotonic() + 20 * FACTOR
         while not (found := re.search(pattern, self.text)):
             left = deadline - time.monotonic()
@@ -481,7 +492,7 @@ class Terminal(Case):
         return before
 
     def until(self, word):
-        """Asks the shell about its jobs until it says that."""
+        """Asks the shell about its jobs until it prints that."""
         heard = []
         def said():
             self.type("jobs; echo asked\n")
@@ -503,7 +514,8 @@ class Terminal(Case):
 
     def test_interrupt_once(self):
         text = ("import signal,time;signal.signal(2,lambda *_:print(\"int\",flush=True));"
-                "signal.signal(3,lambda *_:exit(5));print(\"up\",flush=True)\nwhile 1:time.sleep(1)")
+                "signal.signal(3,lambda *_:exit(5));print(\"up\",flush=True)\n"
+                "while 1:time.sleep(1)")
         with open(self.directory + "/ints.py", "w", encoding="ascii") as file:
             file.write(text)
         self.run_in_shell(sys.executable, self.directory + "/ints.py")
@@ -518,8 +530,9 @@ class Terminal(Case):
         self.assertEqual(self.expect("<>"), "code 5\n")
 
     def test_interrupt_while_waiting(self):
-        """The program is over, what it left is not: the terminal is ours again."""
-        self.run_in_shell("sh", "-c", "'trap \"\" TERM INT; setsid sleep 1000 & exit 3'", grace=1000000)
+        """The program is over, its children are not: the terminal is ours again."""
+        self.run_in_shell("sh", "-c", "'trap \"\" TERM INT; setsid sleep 1000 & exit 3'",
+                          grace=1000000)
         self.expect("left processes behind.*\n")
         self.type("\x03")
         self.expect("<>")
@@ -611,7 +624,7 @@ class Terminal(Case):
 
 class Strays(Case):
     def test_launcher_killed(self):
-        """What it started is chronosfs' to end, by its on_expiry: with none it goes on."""
+        """Its children are chronosfs' to end, by on_expiry: with none they go on."""
         process = self.start("sleep", "1000")
         pid = self.program(process)
         process.kill()
@@ -621,7 +634,7 @@ class Strays(Case):
         os.kill(pid, signal.SIGKILL)
 
     def test_expired(self):
-        """Then chronosfs ends what is left, and we do not wait for it."""
+        """Then chronosfs ends the rest, and the launcher does not wait for it."""
         process = self.start(*python(RUNAWAYS + "time.sleep(1000)", self.pids), grace=1000000)
         pids = self.noted(6)
         for target in process.pid, pids[0]:
@@ -631,8 +644,7 @@ class Strays(Case):
         self.assertEqual(len([pid for pid in pids if state(pid)]), 5)
 
     def leave(self, **how):
-        code, _, err = self.run_it(*python(RUNAWAYS + "\nwhile open(sys.argv[1]).read().count('\\n') < 6:"
-                                           "\n    time.sleep(0.01)\nos._exit(4)", self.pids), **how)
+        code, _, err = self.run_it(*python(SPREAD_AND_LEAVE, self.pids), **how)
         self.assertEqual(code, 4)
         return self.noted(6), err
 
@@ -655,7 +667,7 @@ class Strays(Case):
         self.assertEqual(len([pid for pid in pids if state(pid)]), 5)
 
     def test_term_first(self):
-        """What is left is asked before it is killed, once, also when it was stopped."""
+        """Leftovers receive SIGTERM once before they are killed, also when they were stopped."""
         text = f"""
 import os, signal, sys, time
 if os.fork():
@@ -681,8 +693,7 @@ open({self.pids!r}, "w").write(f"asked {{asked}}")
             self.assertEqual(file.read(), "asked 1")
 
     def test_interrupt_while_waiting(self):
-        process = self.start(*python(RUNAWAYS + "\nwhile open(sys.argv[1]).read().count('\\n') < 6:"
-                                     "\n    time.sleep(0.01)\nos._exit(4)", self.pids), grace=1000000)
+        process = self.start(*python(SPREAD_AND_LEAVE, self.pids), grace=1000000)
         pids = self.noted(6)
         self.assertTrue(wait_for(lambda: state(pids[0]) is None))
         time.sleep(0.2)
@@ -692,7 +703,8 @@ open({self.pids!r}, "w").write(f"asked {{asked}}")
         self.assertEqual([pid for pid in pids if state(pid)], [])
 
     def test_children_of_the_caller(self):
-        """A shell's own children are not ours, although they are when it became us."""
+        """A shell's own children are not ours, although they are once the shell became the
+        launcher."""
         script = f'sleep 1000 & echo $! >{self.pids}; exec {LAUNCHER} kill 0 0 "$@"'
         process = subprocess.Popen(["sh", "-c", script, "sh", "sh", "-c", "sleep 1000 & sleep 0.2"])
         own = self.noted(1)[0]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the command line share: running it, a tree made of plain
-files, and a terminal to print on. The programs are named by the environment."""
+"""Shared by the tests of the command line: running it, a tree made of plain files, and a
+terminal to print on. The environment names the programs."""
 
 import os
 import pty
@@ -38,7 +38,7 @@ class Result:
 
 
 def chronos(*words, mount=None, env=None, user=None, stdout=subprocess.PIPE):
-    """Runs it as a script would: answers go into a pipe."""
+    """Runs it like a script: answers go into a pipe."""
     done = subprocess.run(
         [CHRONOS, *words],
         env=env or environment(mount),
@@ -55,7 +55,7 @@ def chronos(*words, mount=None, env=None, user=None, stdout=subprocess.PIPE):
 
 
 def on_terminal(*words, **env):
-    """What it prints when stdout is a terminal."""
+    """Returns the output of the command on a terminal."""
     ours, its = pty.openpty()
     process = subprocess.Popen([CHRONOS, *words], env=env, stdout=its, stdin=subprocess.DEVNULL)
     os.close(its)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The command line on a real mount, by several users: every command, what it
-refuses and with which words, and how it finds the mount. Runs under tests/cases/run."""
+"""The command line on a real mount, by several users: every command, its refusals with their
+words, and how it finds the mount. Runs under tests/cases/run."""
 
 import ctypes
 import json
@@ -319,7 +319,7 @@ class Commands(Case):
         self.assertEqual(process.stdout.read(), "")
 
     def test_follow_sleeps(self):
-        """Told by poll, it does nothing until there is something."""
+        """Woken by poll, it does nothing until something happens."""
         process = subprocess.Popen(
             [lib.CHRONOS, "events", "-f"],
             env=lib.environment(self.mount.path),
@@ -341,7 +341,7 @@ class Commands(Case):
         self.assertEqual(switches(), before)
 
     def test_64_at_once(self):
-        """Exactly one gets what only one can get; the others are told why."""
+        """Only one can get it, and exactly one does; the others see the reason."""
         for _ in range(5):
             processes = [
                 subprocess.Popen(
@@ -388,12 +388,13 @@ class Commands(Case):
             ("memory_peak_bytes", "memory_peak"),
         ):
             self.assertEqual(str(shown[key]), self.mount.read(f"partitions/{one}/{name}"))
-        for key in "user", "name", "device", "created", "start", "expires", "state", "on_expiry", "warn":
+        for key in ("user", "name", "device", "created", "start", "expires", "state", "on_expiry",
+                    "warn"):
             self.assertEqual(shown[key], self.mount.read(f"partitions/{one}/{key}"))
 
 
 class Finding(unittest.TestCase):
-    """Which mount is used, without being told."""
+    """The choice of the mount when none is named."""
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -407,7 +408,7 @@ class Finding(unittest.TestCase):
         return mount
 
     def mount_nobodys(self, name, options):
-        """A chronosfs that answers nothing. Not by mount(8): the one of util-linux 2.39 and newer
+        """A chronosfs that never answers. Not by mount(8): the one of util-linux 2.39 and newer
         uses another system call, which makes it a "fuse" without ".chronosfs"."""
         path = os.path.join(self.directory, name)
         os.mkdir(path)
@@ -483,7 +484,7 @@ class Finding(unittest.TestCase):
         self.assertEqual(self.found(), alive.path)
 
     def test_one_that_another_user_mounted(self):
-        """Who mounts it says what chronos run sets in the environment: not any user."""
+        """The mounting user controls the environment that chronos run sets: not any user may."""
         self.mount_nobodys("bobs", "user_id=12345,group_id=12345,allow_other")
         for user in ALICE, None:
             result = chronos("list", user=user)
@@ -491,7 +492,7 @@ class Finding(unittest.TestCase):
             self.assertIn("No mounted chronosfs was found.", result.err)
 
     def test_one_of_somebody_else(self):
-        """A private mount is left out by those who cannot use it."""
+        """Users that cannot use a private mount leave it out."""
         # as root's own mount without allow_other would be
         private = self.mount_nobodys("private", "user_id=0,group_id=0")
         result = chronos("list", user=ALICE)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The manual pages say what the programs say, and nothing is wrong with their
-source; bash completes what the commands take."""
+"""The manual pages agree with the programs, and their source is valid; bash completes the words
+of the commands."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def commands():
 
 
 def options(command):
-    """What `help` says of the options: {"--user NAME": "The partition is for NAME..."}"""
+    """The text of `help` about the options: {"--user NAME": "The partition is for NAME..."}"""
     out = chronos("help", command).out.split("\nOptions:\n")[1]
     return dict(re.fullmatch(r"  (.*?)  +(.*)", line).groups() for line in out.splitlines())
 
@@ -71,7 +71,7 @@ class Manual(unittest.TestCase):
             self.assertIn(one_line(line), text)
 
     def test_json_keys(self):
-        """The keys that --json prints are the ones that the page lists."""
+        """The keys of --json are the ones that the page lists."""
         with tempfile.TemporaryDirectory() as directory:
             tree = lib.Tree(directory + "/tree")
             tree.partition("p1")
@@ -86,7 +86,8 @@ class Manual(unittest.TestCase):
 
     def test_chronosfs_8(self):
         text = one_line(self.page("chronosfs.8"))
-        out = subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True, check=True).stdout
+        out = subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True,
+                             check=True).stdout
         rows = re.findall(r"^  (-\S*(?: \S+)?) {2,}(\S.*)$(?:\n +\(default: (.*)\))?", out, re.M)
         self.assertGreater(len(rows), 8)
         for option, help_text, default in rows:
@@ -172,7 +173,8 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("run", "--on-expiry", "k"), [])
         self.assertEqual(self.complete("run", ""), [])
         self.assertEqual(self.complete("run", "0.5", ""), [])
-        for words in ("0.5", "1h"), ("--in", "p1"), ("--name", "a", "0.5", "1h", "--"), ("--in=", "p1"):
+        for words in (("0.5", "1h"), ("--in", "p1"), ("--name", "a", "0.5", "1h", "--"),
+                      ("--in=", "p1")):
             words = ("--in", "=", "p1") if words[0] == "--in=" else words
             self.assertIn("mkdir", self.complete("run", *words, "mkdi"), words)
             name = os.path.join(self.directory.name, "tr")

@@ -40,18 +40,18 @@ START_TEST(test_changed_by_others)
     ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
     ck_assert_int_eq(chmod(node, 0666), 0); /* nvidia-modprobe */
     ck_assert_int_eq(opens(node, BOB, BOB), 0);
-    expect_told(devacl, node, "/nvidia0 to 0666");
+    expect_told(devacl, node, "/nvidia0 was set to 0666");
     ck_assert_int_eq(chmod(node, 0600), 0);
-    expect_told(devacl, node, "/nvidia0 to 0600");
+    expect_told(devacl, node, "/nvidia0 was set to 0600");
     ck_assert_int_eq(chown(node, BOB, OPS), 0);
-    expect_told(devacl, node, "/nvidia0 to user 6102");
+    expect_told(devacl, node, "/nvidia0 was given to user 6102");
     set_acl(node, "u::rw,u:6101:rw,u:6102:rw,g::---,m::rw,o::---"); /* logind: bob sits down */
     expect_told(devacl, node, "access control list of");
     set_acl(node, "u::rw,g::---,o::---");
-    expect_told(devacl, node, "/nvidia0 to 0600");
+    expect_told(devacl, node, "/nvidia0 was set to 0600");
     rename(node, in_dev("aside")); /* the driver was loaded again */
     make_node("nvidia0", ROOT, LAB, 0666, NULL);
-    expect_told(devacl, node, "somebody replaced");
+    expect_told(devacl, node, "was replaced");
     ck_assert_int_eq(chmod(node, 0606), 0); /* released as it is: as it was all the same */
     ck_assert_int_eq(chown(node, CAROL, CAROL), 0);
     ck_assert_int_eq(release(devacl), 0);
@@ -59,7 +59,7 @@ START_TEST(test_changed_by_others)
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     unlink(node);
     ck_assert_uint_eq(devacl_check(devacl, hear, (void *)(uintptr_t)node), 1);
-    ck_assert_ptr_nonnull(strstr(told_text, "is not there any more"));
+    ck_assert_ptr_nonnull(strstr(told_text, "does not exist any more"));
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
     devacl_free(devacl);

@@ -143,7 +143,7 @@ START_TEST(finds_each_once)
     finds("refuse,see_two", "one two", "the moon is full;");
     finds("refuse,see_processor", "cpu", "the moon is full;" PROCESSOR);
     finds("see_two,see_all", "one two k0 k1 k2 k3 k4 k5",
-          "2 devices are left out: 64 is the most.;");
+          "2 devices are ignored: the limit is 64.;");
 }
 END_TEST
 

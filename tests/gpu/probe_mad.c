@@ -251,7 +251,7 @@ START_TEST(crashes)
     ck_assert_int_eq(ask("give_up", NULL), -ECHILD);
     ck_assert_int_eq(ask("leave", "0"), -ECHILD);
     ck_assert_int_eq(ask("leave", "3"), -ECHILD);
-    ck_assert_ptr_nonnull(strstr(list.note, "exit status 3"));
+    ck_assert_ptr_nonnull(strstr(list.note, "exited with status 3"));
 }
 END_TEST
 

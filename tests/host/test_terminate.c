@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* on_expiry over the fake process tracker: each step, at its time, noted once. */
+/* on_expiry over the fake process tracker: each step on time, noted once. */
 #include "tests/check.h"
 
 #include "core/host/terminate.h"
@@ -41,7 +41,7 @@ static void teardown(void)
     proctrack = proctrack_close(proctrack);
 }
 
-/* A process that belongs to partition `id`. */
+/* Adds a process that belongs to partition `id`. */
 static pid_t member(uint64_t id)
 {
     struct procfs_process process;
@@ -59,7 +59,7 @@ static struct partition ended(uint64_t id, uint32_t on_expiry, int64_t grace_ns)
         .id = id, .on_expiry = on_expiry, .grace_ns = grace_ns, .end_ns = 100 * S};
 }
 
-/* Takes every step until now_ns, at its time. */
+/* Takes every step until now_ns, on time. */
 static void run_until(int64_t now_ns)
 {
     int64_t next_ns;

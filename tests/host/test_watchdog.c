@@ -207,8 +207,8 @@ START_TEST(test_which)
     uses(4, BOB, 0, GIB, 7);                 /* its partition has ended */
     uses(5, BOB, 0, 0, 0);                   /* uses nothing */
     uses(6, BOB, 0, GIB, 0)->start = 0;      /* was gone */
-    uses(7, BOB, 0, GPU_BYTES_UNKNOWN, 0);   /* an unknown amount */
-    uses(8, ALICE, 0, GIB, 3);               /* a member, and besides */
+    uses(7, BOB, 0, GPU_BYTES_UNKNOWN, 0);   /* of unknown size */
+    uses(8, ALICE, 0, GIB, 3);               /* a member, and unmanaged elsewhere */
     uses(8, ALICE, 1, GPU_BYTES_UNKNOWN, 3); /* more is known of the next one */
     uses(8, ALICE, 3, GIB, 3), uses(8, ALICE, 2, 2 * GIB, 3), uses(8, ALICE, 4, GIB, 3);
     ck_assert_uint_eq(check(S(0)), 4);

@@ -61,7 +61,7 @@ static void end_work(void)
         pthread_join(thread[i], NULL);
 }
 
-/* The number that our file is open under, to take it over. */
+/* The number of the descriptor of our file, to take it over. */
 static void reuse(const char *name)
 {
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0666), taken = -1;
@@ -132,7 +132,7 @@ int main(int count, char **arguments)
     setvbuf(stdin, NULL, _IONBF, 0);
     printf("ready\n");
     fflush(stdout);
-    while (fgets(line, sizeof(line), stdin) != NULL) {
+    while (fgets(line, sizeof(line), stdin)) {
         argument[0] = '\0';
         if (sscanf(line, "%31s %255s", word, argument) < 1)
             continue;

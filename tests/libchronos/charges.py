@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The client of the charge protocol on a mounted tree: fork, exec, programs that close
-what they do not know, a daemon that dies and comes back, the end of a partition."""
+"""The client of `charge` on a mounted tree: fork, exec, programs that close unknown descriptors,
+a daemon that dies and comes back, the end of a partition."""
 import os
 import shutil
 
@@ -24,7 +24,7 @@ def booked(mount, name='p1'):
 
 
 def descriptors(program, pid=None, name='/charge'):
-    """How many descriptors of a `charge` a process has."""
+    """The number of descriptors of a `charge` in a process."""
     where = f'/proc/{pid or program.process.pid}/fd'
     return sum(os.readlink(os.path.join(where, fd)).endswith(name) for fd in os.listdir(where))
 
@@ -141,11 +141,11 @@ def daemon_again(mount, name):
     equal(booked(mount, name), 0)
     equal(refusing.say('book 2'), '0')
     equal(booked(mount, name), 902)
-    equal(allowing.say('back 10'), '0')  # gives back, and books what it has
+    equal(allowing.say('back 10'), '0')  # gives back, and books its memory
     equal(booked(mount, name), 902 + 540)
     mount.kill_both()
     mount.start()
-    # Another program was faster: what was ours does not fit any more.
+    # Another program was faster: our bookings do not fit any more.
     faster = charger(mount, name)
     equal(faster.say(f'book {LIMIT - 100}'), '0')
     equal(refusing.say('book 1'), FULL)
@@ -181,7 +181,7 @@ def no_tree(mount):
 
 
 def rights():
-    """A program with another's rights does not believe the environment."""
+    """A program with the rights of another user does not trust the environment."""
     copy = os.path.join(lib.T, 'reader')
     shutil.copy(os.environ['INSIDE_READER'], copy)
     for mode, wanted in ((0o755, '2 /a /b allow'), (0o4755, '0 refuse')):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints what the environment says about partitions: how many, which, the policy. */
+/* Prints the environment's partitions, their number, and the policy. */
 #include "tools/libchronos/chronos.h"
 
 #include <stdio.h>

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shim learns from its environment. */
-#include "tests/check.h"
-#include "tools/libchronos/chronos.h"
+/* What a shim learns of its partitions: from its environment, and from their files. */
+#include "fixture.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <errno.h>
 
 START_TEST(test_environment)
 {
@@ -35,7 +32,62 @@ START_TEST(test_environment)
 }
 END_TEST
 
+START_TEST(test_lines)
+{
+    char line[8];
+    put("file", "seven77\nmore\n");
+    ck_assert_int_eq(chronos_read_line(directory, "file", line, sizeof(line)), 0);
+    ck_assert_str_eq(line, "seven77");
+    ck_assert_int_eq(chronos_read_line(directory, "file", line, 7), -ENAMETOOLONG);
+    put("file", "end");
+    ck_assert_int_eq(chronos_read_line(directory, "file", line, sizeof(line)), 0);
+    ck_assert_str_eq(line, "end");
+    ck_assert_int_eq(chronos_read_line(directory, "none", line, sizeof(line)), -ENOENT);
+    ck_assert_int_eq(chdir("/"), 0);
+    ck_assert_int_eq(chronos_read_line(directory + 1, "file", line, sizeof(line)), -ENOENT);
+    ck_assert_str_eq(line, "end");
+}
+END_TEST
+
+START_TEST(test_numbers)
+{
+    uint64_t number = 7;
+    const char *const wrong[] = {"",     "\n",   "-5\n",  " 5\n",
+                                 "+5\n", "5x\n", "max\n", "18446744073709551616\n"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        put("file", wrong[i]);
+        ck_assert_msg(chronos_read_number(directory, "file", &number) == -EINVAL, "%s", wrong[i]);
+    }
+    ck_assert_int_eq(chronos_read_number(directory, "none", &number), -ENOENT);
+    ck_assert_uint_eq(number, 7);
+    put("file", "18446744073709551615\n");
+    ck_assert_int_eq(chronos_read_number(directory, "file", &number), 0);
+    ck_assert_uint_eq(number, UINT64_MAX);
+    put("file", "0\n");
+    ck_assert_int_eq(chronos_read_number(directory, "file", &number), 0);
+    ck_assert_uint_eq(number, 0);
+}
+END_TEST
+
+START_TEST(test_ended)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/p1", directory);
+    ck_assert(chronos_has_ended(path));
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert(!chronos_has_ended(path));
+    snprintf(path, sizeof(path), "%s/none/p1", directory);
+    ck_assert(!chronos_has_ended(path));
+    ck_assert(!chronos_has_ended("/nonexistent"));
+    ck_assert(!chronos_has_ended("nonexistent"));
+    put("file", "no directory");
+    snprintf(path, sizeof(path), "%s/file/p1", directory);
+    ck_assert(!chronos_has_ended(path));
+}
+END_TEST
+
 int main(void)
 {
-    return check_main("environment", NULL, NULL, test_environment);
+    return check_main("environment", begin, end, test_environment, test_lines, test_numbers,
+                      test_ended);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Around the OpenCL layer, on a real runtime: the ways that docs/enforcement.md tells, what
-is seen of them (with a made-up driver), and what `enforcement` says of the layer."""
+"""Ways around the OpenCL layer, on a real runtime: those that docs/enforcement.md describes, how
+they are noticed (with a made-up driver), and the text of `enforcement` about the layer."""
 import os
 import subprocess
 
@@ -26,7 +26,7 @@ def number(mount, name, file):
 
 
 def words():
-    """Where the layer can keep something, it is named."""
+    """Where the layer can keep programs from something, `enforcement` names it."""
     mount = inside.mount(options=['--process-tracking', 'process-tree'])
     name = mount.ask(AMOUNT)
     wait_for(lambda: 'processes none' not in mount.read('gpu0', name, 'enforcement'))
@@ -39,7 +39,7 @@ def words():
 
 
 def is_seen(pid):
-    """A driver that tells (the runtime on a processor does not) finds it out."""
+    """A driver with reports (the runtime on a processor has none) finds it out."""
     driver = madeup.Driver()
     with lib.mounted('2x80G', environment=driver.environment()) as mount:
         mount.write('1', 'config', 'watchdog_interval')
@@ -54,8 +54,8 @@ def is_seen(pid):
 
 
 def without(mount, name, **changes):
-    """A member of the partition that sets variables as it likes (None: unset) takes twice
-    the limit, and nothing is booked."""
+    """A member of the partition that sets variables as it likes (None: unset) takes twice the
+    limit, and nothing is booked."""
     environment = inside.environment(mount.at('gpu0', name))
     environment.update({key: value or '' for key, value in changes.items()})
     running = Program([os.environ['OPENCL_PROGRAM']], alice, environment)
@@ -111,7 +111,7 @@ def anothers(mount):
 
 
 def no_library():
-    """Without the layer nothing limits memory, and that is said."""
+    """Without the layer nothing limits memory, and `enforcement` says so."""
     subprocess.run(['mount', '-t', 'tmpfs', 'none', os.path.dirname(LAYER)], check=True)
     mount = inside.mount()
     name = mount.ask(AMOUNT + ' on_expiry=none')

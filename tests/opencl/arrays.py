@@ -24,7 +24,7 @@ scan(numbers)
 equal &= numpy.array_equal(numbers.get(), numpy.cumsum(numpy.arange(COUNT)))
 print(numbers.get()[-1])
 
-for _ in range(50):  # what is freed is kept by the pool and used again
+for _ in range(50):  # the pool keeps freed memory and uses it again
     numbers = odd + numbers
     numbers.finish()
 print(pool.active_blocks, pool.held_blocks > 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the layer costs, in one run: one program outside and one inside a partition take
-turns, then new ones do. Times are medians."""
+"""The cost of the layer, in one run: one program outside and one inside a partition take turns,
+then new ones do. Times are medians."""
 import os
 import statistics
 import sys
@@ -37,7 +37,7 @@ def bare(directory, count):
 
 
 def generation(directory):
-    """New programs, because each is lucky or not with where its threads run: the medians
+    """New programs, because each is lucky or not with the placement of its threads: the medians
     for each question, of one outside, another outside, and one inside."""
     programs = [outside_program(), outside_program(), inside.program(directory)]
     for program in programs:

@@ -40,7 +40,7 @@ static void make_tree(void)
     ck_assert_ptr_nonnull(mkdtemp(tree));
     for (const char *const *name =
              (const char *const[]){"gpu0", "gpu0/p1", "gpu1", "gpu1/p2", NULL};
-         *name != NULL; name++)
+         *name; name++)
         ck_assert_int_eq(mkdir(path(*name), 0700), 0);
     tree_write("gpu0/key", FAKE_KEY_0);
     tree_write("gpu1/key", FAKE_KEY_1);
@@ -62,7 +62,7 @@ void start(const char *partitions)
 {
     char list[512] = "", copy[128];
     snprintf(copy, sizeof(copy), "%s", partitions);
-    for (char *name = strtok(copy, " "); name != NULL; name = strtok(NULL, " ")) {
+    for (char *name = strtok(copy, " "); name; name = strtok(NULL, " ")) {
         strcat(list, list[0] != '\0' ? ":" : "");
         strcat(list, path(name));
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the layer share: a made-up tree, and the layer over the fake
- * driver. A layer starts once in a process, so every test has one of its own. */
+/* Shared by the tests of the layer: a made-up tree, and the layer over the fake driver. A
+ * layer starts once in a process, so every test has one of its own. */
 #ifndef CHRONOS_TESTS_OPENCL_COMMON_H
 #define CHRONOS_TESTS_OPENCL_COMMON_H
 
@@ -17,16 +17,15 @@ extern char tree[TREE_MAX]; /* gpu0/p1 with FAKE_KEY_0 and gpu1/p2 with FAKE_KEY
 void tree_write(const char *name, const char *text);
 void tree_remove(const char *name);
 
-/* Starts the layer with CHRONOS_PARTITION naming these, relative to the tree,
- * separated by spaces. */
+/* Starts the layer with these in CHRONOS_PARTITION, relative to the tree, separated by spaces. */
 void start(const char *partitions);
 void start_allowing(const char *partitions);
 
-/* A context of one device, or of the first two of platform 0. */
+/* Makes a context of one device, or of the first two of platform 0. */
 cl_context context_of(unsigned device);
 cl_context context_of_both(void);
 
-/* Runs the tests, each in a process; the exit status. */
+/* Runs the tests, each in a process. Returns the exit status. */
 int run_tests(const char *name, const TTest *const *tests, size_t count);
 
 #endif

@@ -32,16 +32,16 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
 {
     struct ledger *book = (struct ledger *)charge;
     pthread_mutex_lock(&lock);
-    int rc = book->refuse;
-    if (rc == 0 && bytes > book->limit - book->used)
-        rc = CHRONOS_FULL;
-    if (rc == 0) {
+    int r = book->refuse;
+    if (!r && bytes > book->limit - book->used)
+        r = CHRONOS_FULL;
+    if (!r) {
         book->used += bytes;
         book->bookings++;
         *ret_owner = getpid();
     }
     pthread_mutex_unlock(&lock);
-    return rc;
+    return r;
 }
 
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner)

@@ -9,7 +9,7 @@
 
 struct ledger {
     uint64_t limit, used;
-    int refuse; /* every booking, with this */
+    int refuse; /* the result of every booking */
     unsigned bookings, returns;
 };
 

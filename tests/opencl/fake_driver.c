@@ -78,20 +78,20 @@ cl_device_id fake_part(unsigned device)
 
 static cl_int answer(const void *value, size_t length, size_t size, void *ret, size_t *ret_length)
 {
-    if (ret != NULL && size < length)
+    if (ret && size < length)
         return CL_INVALID_VALUE;
-    if (ret != NULL)
+    if (ret)
         memcpy(ret, value, length);
-    if (ret_length != NULL)
+    if (ret_length)
         *ret_length = length;
     return CL_SUCCESS;
 }
 
 static cl_int CL_API_CALL get_platforms(cl_uint room, cl_platform_id *ids, cl_uint *count)
 {
-    for (cl_uint i = 0; ids != NULL && i < room && i < FAKE_PLATFORMS; i++)
+    for (cl_uint i = 0; ids && i < room && i < FAKE_PLATFORMS; i++)
         ids[i] = &platforms[i];
-    if (count != NULL)
+    if (count)
         *count = FAKE_PLATFORMS;
     return CL_SUCCESS;
 }
@@ -108,7 +108,7 @@ static cl_int CL_API_CALL get_devices(cl_platform_id platform, cl_device_type ty
                                       cl_device_id *ids, cl_uint *count)
 {
     cl_uint found = 0;
-    if (platform == NULL || platform->number >= FAKE_PLATFORMS)
+    if (!platform || platform->number >= FAKE_PLATFORMS)
         return CL_INVALID_PLATFORM;
     if (type == 0)
         return CL_INVALID_DEVICE_TYPE;
@@ -117,11 +117,11 @@ static cl_int CL_API_CALL get_devices(cl_platform_id platform, cl_device_type ty
         if (devices[i].platform != platform->number || (devices[i].type & type) == 0 ||
             (type == CL_DEVICE_TYPE_DEFAULT && i % 2 == 0))
             continue;
-        if (ids != NULL && found < room)
+        if (ids && found < room)
             ids[found] = &devices[i];
         found++;
     }
-    if (count != NULL)
+    if (count)
         *count = found;
     return found > 0 ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
@@ -169,13 +169,13 @@ static cl_context CL_API_CALL create_context(const cl_context_properties *proper
 {
     (void)properties;
     (void)notify;
-    if (ids == NULL || count == 0 || count > FAKE_DEVICES || context_count == CONTEXTS_MAX)
+    if (!ids || count == 0 || count > FAKE_DEVICES || context_count == CONTEXTS_MAX)
         return layer_refuse(CL_INVALID_VALUE, ret_error);
     cl_context context = &contexts[context_count++];
     context->count = count;
     memcpy(context->device, ids, count * sizeof(*ids));
     fake.last_data = data;
-    if (ret_error != NULL)
+    if (ret_error)
         *ret_error = CL_SUCCESS;
     return context;
 }
@@ -187,7 +187,7 @@ create_context_from_type(const cl_context_properties *properties, cl_device_type
 {
     cl_device_id ids[FAKE_DEVICES];
     cl_uint count = 0;
-    cl_int error = fake.wants_platform && properties == NULL
+    cl_int error = fake.wants_platform && !properties
                        ? CL_INVALID_PLATFORM
                        : get_devices(&platforms[0], type, FAKE_DEVICES, ids, &count);
     if (error != CL_SUCCESS)
@@ -204,7 +204,7 @@ static cl_int CL_API_CALL release_context(cl_context context)
 static cl_int CL_API_CALL get_context_info(cl_context context, cl_context_info what, size_t size,
                                            void *ret, size_t *ret_length)
 {
-    if (context == NULL || what != CL_CONTEXT_DEVICES)
+    if (!context || what != CL_CONTEXT_DEVICES)
         return CL_INVALID_VALUE;
     return answer(context->device, context->count * sizeof(cl_device_id), size, ret, ret_length);
 }
@@ -223,13 +223,13 @@ static cl_mem create(uint64_t bytes, cl_mem parent, cl_int *ret_error)
         *object =
             (struct _cl_mem){.references = 1, .bytes = bytes, .parent = parent, .next = objects};
         objects = object;
-        if (parent != NULL)
+        if (parent)
             parent->references++;
         fake.live++;
-        fake.live_bytes += parent == NULL ? bytes : 0;
+        fake.live_bytes += !parent ? bytes : 0;
     }
     pthread_mutex_unlock(&lock);
-    if (ret_error != NULL)
+    if (ret_error)
         *ret_error = error;
     return object;
 }
@@ -255,7 +255,7 @@ static void end_object(cl_mem object)
 {
     while (object->callbacks-- > 0)
         object->callback[object->callbacks].call(object, object->callback[object->callbacks].data);
-    if (object->parent != NULL)
+    if (object->parent)
         release(object->parent);
     free(object);
 }
@@ -277,7 +277,7 @@ static cl_int CL_API_CALL release(cl_mem object)
             at = &(*at)->next;
         *at = object->next;
         fake.live--;
-        fake.live_bytes -= object->parent == NULL ? object->bytes : 0;
+        fake.live_bytes -= !object->parent ? object->bytes : 0;
     }
     pthread_mutex_unlock(&lock);
     if (!last)
@@ -332,7 +332,7 @@ static cl_mem CL_API_CALL create_buffer_with(cl_context context,
                                              cl_mem_flags flags, size_t size, void *host,
                                              cl_int *ret_error)
 {
-    fake.properties += properties != NULL;
+    fake.properties += properties ? 1 : 0;
     return create_buffer(context, flags, size, host, ret_error);
 }
 
@@ -369,9 +369,9 @@ static cl_mem CL_API_CALL create_image(cl_context context, cl_mem_flags flags,
     (void)context;
     fake.last_flags = flags;
     fake.last_data = host;
-    if (format == NULL || desc == NULL)
+    if (!format || !desc)
         return create(0, NULL, ret_error);
-    if (desc->mem_object != NULL)
+    if (desc->mem_object)
         return create(1, desc->mem_object, ret_error);
     return create_sized(desc->image_width * (desc->image_height > 0 ? desc->image_height : 1) *
                             (desc->image_depth > 0 ? desc->image_depth : 1) * 4,
@@ -383,7 +383,7 @@ static cl_mem CL_API_CALL create_image_with(cl_context context, const cl_mem_pro
                                             const cl_image_desc *desc, void *host,
                                             cl_int *ret_error)
 {
-    fake.properties += properties != NULL;
+    fake.properties += properties ? 1 : 0;
     return create_image(context, flags, format, desc, host, ret_error);
 }
 
@@ -440,7 +440,7 @@ static void *allocate(size_t size, cl_int *ret_error)
 {
     cl_int error;
     cl_mem object = create(size, NULL, &error);
-    if (ret_error != NULL)
+    if (ret_error)
         *ret_error = error;
     return object; /* as good an address as any */
 }
@@ -453,15 +453,15 @@ static void *CL_API_CALL svm_alloc(cl_context context, cl_svm_mem_flags flags, s
     fake.last_flags = flags;
     void *memory = fake.give;
     fake.give = NULL;
-    return memory != NULL ? memory : allocate(size, NULL);
+    return memory ? memory : allocate(size, NULL);
 }
 
 static void CL_API_CALL svm_free(cl_context context, void *memory)
 {
     (void)context;
-    if (memory != NULL)
+    if (memory)
         release(memory);
-    if (fake.during_free != NULL)
+    if (fake.during_free)
         fake.during_free(memory);
 }
 
@@ -505,7 +505,7 @@ void fake_run(void)
 {
     for (unsigned i = 0; i < command_count; i++) {
         struct command *command = &commands[i];
-        if (command->function != NULL)
+        if (command->function)
             command->function(command->queue, 1, &command->memory, command->data);
         else
             svm_free(command->queue->context, command->memory);
@@ -520,7 +520,7 @@ static cl_int CL_API_CALL enqueue_svm_free(cl_command_queue queue, cl_uint count
     (void)waits;
     (void)wait_for;
     (void)event;
-    if (fake.refuse != CL_SUCCESS || queue == NULL)
+    if (fake.refuse != CL_SUCCESS || !queue)
         return CL_INVALID_COMMAND_QUEUE;
     for (cl_uint i = 0; i < count; i++)
         commands[command_count++] = (struct command){queue, memory[i], function, data};
@@ -539,7 +539,7 @@ cl_command_queue fake_queue(cl_context context)
 static cl_int CL_API_CALL get_queue_info(cl_command_queue queue, cl_command_queue_info what,
                                          size_t size, void *ret, size_t *ret_length)
 {
-    if (queue == NULL || what != CL_QUEUE_CONTEXT)
+    if (!queue || what != CL_QUEUE_CONTEXT)
         return CL_INVALID_COMMAND_QUEUE;
     return answer(&queue->context, sizeof(queue->context), size, ret, ret_length);
 }
@@ -580,7 +580,7 @@ static void *CL_API_CALL get_extension(const char *name)
 static void *CL_API_CALL get_extension_for(cl_platform_id platform, const char *name)
 {
     fake.last_platform = platform;
-    return platform != NULL ? extension(name) : NULL;
+    return platform ? extension(name) : NULL;
 }
 
 static const cl_icd_dispatch functions = {

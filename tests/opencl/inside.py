@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cases about the OpenCL layer share: a tree with real OpenCL devices, two of a
-runtime on the processor or those of the driver that OPENCL_ICD names, and programs inside
-partitions."""
+"""Shared by the cases about the OpenCL layer: a tree with real OpenCL devices, two of a runtime
+on the processor or those of the driver that OPENCL_ICD names, and programs inside partitions."""
 import os
 
 import lib
@@ -10,7 +9,7 @@ from talk import Program
 POCL = os.environ['POCL_ICD']
 ICD = os.environ.get('OPENCL_ICD', POCL)
 LAYER = os.environ['OPENCL_LAYER']
-# Of 2 GiB each, else as large as what the machine has free just then.
+# Of 2 GiB each, or less when the machine has less free memory just then.
 DEVICES = {'POCL_DEVICES': 'pthread pthread', 'POCL_MEMORY_LIMIT': '2', 'OCL_ICD_VENDORS': ICD}
 ALLOCATION_FAILURE, OUT_OF_RESOURCES, DEVICE_NOT_FOUND = '-4', '-5', '-1'
 
@@ -34,9 +33,10 @@ def environment(*directories, policy='refuse', layer=LAYER):
     cache = os.path.join(lib.T, 'cache')
     os.makedirs(cache, exist_ok=True)
     os.chmod(cache, 0o1777)
-    # The runtime leaves memory behind at the end of a program; that is not ours to find.
+    # The runtime leaves memory behind at the end of a program; ignore that.
     sanitizer = os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0'
-    return dict(DEVICES, ASAN_OPTIONS=sanitizer, CHRONOS_PARTITION=':'.join(directories), CHRONOS_UNREACHABLE=policy,
+    return dict(DEVICES, ASAN_OPTIONS=sanitizer, CHRONOS_PARTITION=':'.join(directories),
+                CHRONOS_UNREACHABLE=policy,
                 OPENCL_LAYERS=layer, POCL_CACHE_DIR=cache, HOME=cache, XDG_CACHE_HOME=cache)
 
 
@@ -49,6 +49,6 @@ def program(*directories, user=lib.root, **more):
 
 
 def alloc(running, size):
-    """The handle of a new buffer, or None and the error is told."""
+    """The handle of a new buffer, or None after printing the error."""
     words = running.say(f'alloc {size}').split()
     return int(words[1]) if words[0] == '0' else None

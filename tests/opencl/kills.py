@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of programs with memory outstanding, a thousand times, the worker killed in
-between too: all that was booked is back each time."""
+"""kill -9 of programs with memory outstanding, a thousand times, the worker killed in between
+too: every booking is given back each time."""
 import os
 import time
 
@@ -42,7 +42,8 @@ def main():
         for running in batch:
             running.kill()
     print(f'{rounds} programs killed with 1050000 bytes each and {workers} workers between them, '
-          f'{time.monotonic() - began:.0f} s; all booked memory back within {slowest * 1000:.0f} ms')
+          f'{time.monotonic() - began:.0f} s; all booked memory back within '
+          f'{slowest * 1000:.0f} ms')
     equal(mount.partitions(), [name])
 
 

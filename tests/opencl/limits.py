@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A program inside a partition, on a real OpenCL runtime: what it sees, what it gets,
-what is booked, and what happens when partition, daemon or policy change under it."""
+"""A program inside a partition, on a real OpenCL runtime: its view of the device, its limit, its
+bookings, and changes of partition, daemon or policy under it."""
 import os
 import subprocess
 
@@ -222,8 +222,8 @@ def not_ours(mount):
     name = mount.ask('0.1 60')
     quiet = dict(inside.environment(mount.at('gpu0', name)))
     for debug in ('', '1'):
-        done = subprocess.run([os.environ['OPENCL_PROGRAM']], input='alloc 99999999999\n', text=True,
-                              check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run([os.environ['OPENCL_PROGRAM']], input='alloc 99999999999\n',
+                              text=True, check=False, capture_output=True,
                               env=dict(os.environ, CHRONOS_DEBUG=debug, **quiet))
         equal(done.stdout, ALLOCATION_FAILURE + '\n')
         equal('refused' in done.stderr, debug == '1', done.stderr)

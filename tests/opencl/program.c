@@ -66,14 +66,14 @@ static cl_int open_context(int i)
         return CL_DEVICE_NOT_FOUND;
     used = device[i];
     context = clCreateContext(NULL, 1, &used, NULL, NULL, &error);
-    if (context != NULL)
+    if (context)
         queue = clCreateCommandQueueWithProperties(context, used, NULL, &error);
     return error;
 }
 
 static bool have_context(void)
 {
-    return context != NULL || open_context(0) == CL_SUCCESS;
+    return context || open_context(0) == CL_SUCCESS;
 }
 
 static int keep(cl_mem object, void *memory, size_t bytes)
@@ -95,7 +95,7 @@ static int64_t now_ns(void)
 
 static void answer(cl_mem object, cl_int error, size_t bytes)
 {
-    if (object == NULL)
+    if (!object)
         printf("%d\n", error);
     else
         printf("0 %d\n", keep(object, NULL, bytes));
@@ -124,7 +124,7 @@ static void image(size_t width, size_t height)
 static void svm(size_t bytes)
 {
     void *memory = have_context() ? clSVMAlloc(context, CL_MEM_READ_WRITE, bytes, 0) : NULL;
-    if (memory == NULL)
+    if (!memory)
         printf("null\n");
     else
         printf("0 %d\n", keep(NULL, memory, bytes));
@@ -134,7 +134,7 @@ static void fill(int i)
 {
     const unsigned char pattern = 7;
     cl_int error = CL_SUCCESS;
-    if (handle[i].memory != NULL)
+    if (handle[i].memory)
         error = clEnqueueSVMMemFill(queue, handle[i].memory, &pattern, 1, handle[i].bytes, 0, NULL,
                                     NULL);
     else
@@ -154,7 +154,7 @@ static void part(int i, size_t bytes)
 static void release(int i)
 {
     cl_int error = CL_SUCCESS;
-    if (handle[i].memory != NULL)
+    if (handle[i].memory)
         clSVMFree(context, handle[i].memory);
     else
         error = clReleaseMemObject(handle[i].object);
@@ -184,7 +184,7 @@ static void loop(int count, size_t bytes)
 static cl_kernel build(const char *source, const char *name)
 {
     cl_program program = clCreateProgramWithSource(context, 1, &source, NULL, NULL);
-    if (program == NULL || clBuildProgram(program, 1, &used, NULL, NULL, NULL) != CL_SUCCESS)
+    if (!program || clBuildProgram(program, 1, &used, NULL, NULL, NULL) != CL_SUCCESS)
         return NULL;
     return clCreateKernel(program, name, NULL);
 }
@@ -292,7 +292,7 @@ static void obey(const char *word, size_t a, size_t b)
 int main(void)
 {
     char line[256], word[32];
-    while (fgets(line, sizeof(line), stdin) != NULL) {
+    while (fgets(line, sizeof(line), stdin)) {
         size_t a = 0, b = 0;
         if (sscanf(line, "%31s %zu %zu", word, &a, &b) < 1)
             continue;

@@ -12,9 +12,9 @@ import inside
 import lib
 from lib import check, equal
 
-# One device, and no more trouble for these programs than they have in life.
+# One device, and no faults injected for these programs.
 ONE = {'POCL_DEVICES': 'pthread', 'MALLOC_PERTURB_': '0'}
-inside.DEVICES['POCL_MEMORY_LIMIT'] = '4'  # hashcat wants nothing less
+inside.DEVICES['POCL_MEMORY_LIMIT'] = '4'  # hashcat accepts nothing less
 HASH = '900150983cd24fb0d6963f7d28e17f72'  # of abc
 
 
@@ -26,7 +26,7 @@ def run(command, environment):
 
 
 def both(command, name, mount):
-    """What it says outside, and inside, where it must have been counted."""
+    """Runs it outside, and inside, where its memory must have been counted."""
     outside = run(command, inside.outside())
     within = run(command, inside.environment(mount.at('gpu0', name)))
     equal(within[0], outside[0], 'exit status', outside[1][-2000:], '---', within[1][-2000:])
@@ -47,7 +47,7 @@ def need(command):
 
 
 def clinfo(mount, name):
-    """The same but for two lines, which tell the partition's memory."""
+    """The same but for two lines with the partition's memory."""
     limit = int(mount.read('gpu0', name, 'memory_limit'))
     outside, within = both([need('clinfo')], name, mount)
     lines = [(a, b) for a, b in zip(outside.splitlines(), within.splitlines()) if a != b]
@@ -61,7 +61,7 @@ def clinfo(mount, name):
 
 
 def clpeak(mount, name):
-    """Figures vary; what is measured, and that it is, does not."""
+    """Figures vary; the set of measurements does not."""
     command = [need('clpeak'), '--global-bandwidth', '--transfer-bandwidth', '--kernel-latency']
     outside, within = (re.sub(r'[0-9.]+', 'N', text) for text in both(command, name, mount))
     check('Kernel launch latency : N us' in within, within)
@@ -70,11 +70,12 @@ def clpeak(mount, name):
 
 
 def hashcat(mount, name):
-    """Its self-test on start, and a search that finds; it says when memory is too little."""
+    """Its self-test on start, and a search with a hit; it reports when memory is too little."""
     if os.environ.get('CHRONOS_TEST_LIGHT'):
         raise lib.Skip('half a minute of compiling')
-    # It would take CUDA where there is some.
-    command = [need('hashcat'), '--backend-ignore-cuda', '--quiet', '--force', '-m', '0', '-a', '3', '--potfile-disable',
+    # It would prefer CUDA.
+    command = [need('hashcat'), '--backend-ignore-cuda', '--quiet', '--force', '-m', '0', '-a', '3',
+               '--potfile-disable',
                HASH, '?l?l?l']
     outside, within = both(command, name, mount)
     check(HASH + ':abc' in within, within)
@@ -87,8 +88,8 @@ def hashcat(mount, name):
 
 
 def pyopencl(mount, name):
-    """Arrays, reductions, scans and the memory pool of the library, which frees what it
-    keeps and tries again when an allocation fails."""
+    """Arrays, reductions, scans and the memory pool of the library, which frees its reserve and
+    tries again when an allocation fails."""
     for python in (sys.executable, '/usr/bin/python3'):
         if subprocess.run([python, '-c', 'import pyopencl'], check=False,
                           stderr=subprocess.DEVNULL).returncode == 0:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the layer starts, which devices it shows, and what it tells of them. */
+/* The start of the layer, the devices that it shows, and their properties. */
 #include "common.h"
 
 #include "tools/opencl/functions.h"
@@ -68,7 +68,7 @@ START_TEST(test_transparent)
 }
 END_TEST
 
-/* Only what has to be is in another's place; and what the loader lacks stays so. */
+/* Only necessary functions are replaced; missing ones of the loader stay missing. */
 START_TEST(test_what_is_wrapped)
 {
     size_t wrapped = 0, wanted = 0;
@@ -76,14 +76,14 @@ START_TEST(test_what_is_wrapped)
     start("gpu0/p1");
     for (size_t i = 0; i < FAKE_ENTRIES; i++)
         wrapped += !same(cl, table, i);
-#define COUNT(name) wanted += table->name != NULL && cl->name == opencl_##name;
+#define COUNT(name) wanted += table->name && cl->name == opencl_##name;
     OPENCL_FUNCTIONS(COUNT)
     ck_assert_uint_eq(wrapped, wanted);
     ck_assert_uint_eq(wrapped, 25);
-    ck_assert(cl->clEnqueueNDRangeKernel == NULL);
+    ck_assert(!cl->clEnqueueNDRangeKernel);
     table->clCreatePipe = NULL; /* a loader of OpenCL 1.2 */
     ck_assert_int_eq(clInitLayer(FAKE_ENTRIES, table, &(cl_uint){0}, &cl), CL_SUCCESS);
-    ck_assert(cl->clCreatePipe == NULL);
+    ck_assert(!cl->clCreatePipe);
     free(table);
 }
 END_TEST
@@ -112,8 +112,8 @@ START_TEST(test_long_table)
 }
 END_TEST
 
-/* The memory checkers see whether more than there is was read. No function beyond
- * its end can be called, such as the one that tells of the end of an object. */
+/* The memory checkers notice reads past the end of the table. Functions beyond it cannot be
+ * called, such as the one that reports the end of an object. */
 START_TEST(test_short_table)
 {
     check_table(clInitLayer, FAKE_ENTRIES_SHORT);
@@ -155,13 +155,13 @@ static void check_devices(unsigned platform, cl_device_type type, unsigned devic
 {
     cl_device_id ids[3] = {NULL, NULL, NULL};
     cl_uint count = 99;
-    cl_int rc = cl->clGetDeviceIDs(fake_platform(platform), type, 3, ids, &count);
-    ck_assert_int_eq(rc, wanted);
+    cl_int r = cl->clGetDeviceIDs(fake_platform(platform), type, 3, ids, &count);
+    ck_assert_int_eq(r, wanted);
     ck_assert_uint_eq(count, wanted == CL_SUCCESS ? 1 : 0);
     ck_assert_ptr_eq(ids[0], wanted == CL_SUCCESS ? fake_device(device) : NULL);
     ck_assert_ptr_null(ids[1]);
-    rc = cl->clGetDeviceIDs(fake_platform(platform), type, 0, NULL, &count);
-    ck_assert_int_eq(rc, wanted);
+    r = cl->clGetDeviceIDs(fake_platform(platform), type, 0, NULL, &count);
+    ck_assert_int_eq(r, wanted);
 }
 
 START_TEST(test_only_ours)
@@ -197,7 +197,7 @@ START_TEST(test_a_list)
     ck_assert_ptr_eq(ids[1], fake_device(1));
     ck_assert_int_eq(cl->clGetDeviceIDs(platform, CL_DEVICE_TYPE_DEFAULT, 2, ids, &count), 0);
     ck_assert_uint_eq(count, 1);
-    ids[1] = NULL; /* room for one: told how many there are */
+    ids[1] = NULL; /* room for one: the number is complete */
     ck_assert_int_eq(cl->clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, ids, &count), 0);
     ck_assert_uint_eq(count, 2);
     ck_assert_ptr_null(ids[1]);
@@ -228,9 +228,9 @@ static cl_int create_context(unsigned count, cl_device_id a, cl_device_id b)
     cl_device_id ids[] = {a, b};
     cl_int error = 99;
     cl_context context = cl->clCreateContext(NULL, count, ids, NULL, NULL, &error);
-    ck_assert_int_eq(context == NULL, error != CL_SUCCESS);
+    ck_assert_int_eq(!context, error != CL_SUCCESS);
     cl_context silent = cl->clCreateContext(NULL, count, ids, NULL, NULL, NULL);
-    ck_assert_int_eq(silent == NULL, context == NULL);
+    ck_assert_int_eq(!silent, !context);
     return error;
 }
 
@@ -259,10 +259,10 @@ static cl_int from_type(cl_platform_id platform, cl_device_type type, unsigned d
     cl_device_id ids[4] = {NULL};
     size_t length = 0;
     int data;
-    cl_context context = cl->clCreateContextFromType(platform != NULL ? properties : NULL, type,
-                                                     NULL, &data, &error);
-    ck_assert_int_eq(context == NULL, error != CL_SUCCESS);
-    if (context == NULL)
+    cl_context context =
+        cl->clCreateContextFromType(platform ? properties : NULL, type, NULL, &data, &error);
+    ck_assert_int_eq(!context, error != CL_SUCCESS);
+    if (!context)
         return error;
     ck_assert_ptr_eq(fake.last_data, &data);
     ck_assert_int_eq(cl->clGetContextInfo(context, CL_CONTEXT_DEVICES, sizeof(ids), ids, &length),
@@ -302,7 +302,7 @@ static cl_ulong number(cl_device_id device, cl_device_info what)
 START_TEST(test_memory_told)
 {
     start("gpu0/p1");
-    for (cl_device_id device = fake_device(0); device != NULL;
+    for (cl_device_id device = fake_device(0); device;
          device = device == fake_device(0) ? fake_part(0) : NULL) {
         tree_write("gpu0/p1/memory_limit", "1000");
         ck_assert_uint_eq(number(device, CL_DEVICE_GLOBAL_MEM_SIZE), 1000);
@@ -316,7 +316,7 @@ START_TEST(test_memory_told)
     ck_assert_uint_eq(number(fake_device(1), CL_DEVICE_GLOBAL_MEM_SIZE), FAKE_MEMORY);
     tree_write("gpu0/p1/memory_limit", "2000");
     ck_assert_uint_eq(number(fake_device(0), CL_DEVICE_GLOBAL_MEM_SIZE), 2000);
-    tree_remove("gpu0/p1/memory_limit"); /* ended: what was last known */
+    tree_remove("gpu0/p1/memory_limit"); /* ended: the last known figure */
     ck_assert_uint_eq(number(fake_device(0), CL_DEVICE_GLOBAL_MEM_SIZE), 2000);
 }
 END_TEST
@@ -388,7 +388,7 @@ START_TEST(test_unreachable_allowed)
     cl_mem buffer = cl->clCreateBuffer(context, 0, 5000, NULL, NULL);
     ck_assert_ptr_nonnull(buffer);
     ck_assert_uint_eq(ledger[0].used, 0);
-    tree_write("gpu0/key", FAKE_KEY_0); /* it is back: from now on we count */
+    tree_write("gpu0/key", FAKE_KEY_0); /* it is back: from now on bookings count */
     ck_assert_ptr_null(cl->clCreateBuffer(context, 0, 5000, NULL, NULL));
     ck_assert_ptr_nonnull(cl->clCreateBuffer(context, 0, 500, NULL, NULL));
     ck_assert_uint_eq(ledger[0].used, 500);
@@ -398,7 +398,7 @@ START_TEST(test_unreachable_allowed)
 }
 END_TEST
 
-/* An end is no failure to reach: nothing is allowed by it. */
+/* An ended partition is not an unreachable one: the policy allows nothing there. */
 START_TEST(test_ended_before)
 {
     tree_remove("gpu0/p1/memory_limit");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is booked for every way to get memory, and when it is given back. Partition p1
- * has 1000 bytes, p2 has 5000. */
+/* The bookings of every way to get memory, and when they are given back. Partition p1 has 1000
+ * bytes, p2 has 5000. */
 #include "common.h"
 
 #include "tools/opencl/image_size.h"
@@ -25,7 +25,7 @@ static cl_mem buffer_of(cl_context context, size_t bytes, cl_int wanted)
     cl_int error = 99;
     cl_mem buffer = cl->clCreateBuffer(context, 0, bytes, NULL, &error);
     ck_assert_int_eq(error, wanted);
-    ck_assert_int_eq(buffer == NULL, wanted != CL_SUCCESS);
+    ck_assert_int_eq(!buffer, wanted != CL_SUCCESS);
     return buffer;
 }
 
@@ -164,7 +164,7 @@ static void refused(const struct way *way, cl_context context, size_t bytes, cl_
     ck_assert_int_eq(error, wanted);
     ck_assert_ptr_null(way->make(context, bytes, NULL));
     if (!way->driver_first)
-        ck_assert_uint_eq(fake.allocations, before); /* it was not asked */
+        ck_assert_uint_eq(fake.allocations, before); /* it was not called */
     ck_assert_uint_eq(fake.live, live);
     used(booked);
 }
@@ -221,7 +221,7 @@ START_TEST(test_every_way_counted)
 }
 END_TEST
 
-/* Not a matter of the size: whatever is asked for, at every call. */
+/* Not a matter of the size: refused at every call, whatever the size. */
 START_TEST(test_nothing_at_all)
 {
     start("gpu0/p1");
@@ -255,7 +255,7 @@ START_TEST(test_in_use)
     fake_let_go(buffer);
     used(0);
     cl_mem other = buffer_of(context, 1000, CL_SUCCESS);
-    cl->clReleaseContext(context); /* objects outlive what they were made in */
+    cl->clReleaseContext(context); /* objects outlive the context that they were made in */
     used(1000);
     cl->clReleaseMemObject(other);
     used(0);
@@ -314,8 +314,8 @@ START_TEST(test_parts_counted)
 }
 END_TEST
 
-/* What is freed can be had again at once, also where the driver tells of it later; what
- * stays is waited for once and in vain. */
+/* Freed memory can be had again at once, even when the driver reports the end later; memory
+ * that stays is waited for once and in vain. */
 START_TEST(test_told_later)
 {
     start("gpu0/p1");
@@ -338,7 +338,7 @@ START_TEST(test_told_later)
 }
 END_TEST
 
-/* A driver that tells of some objects and not of others. */
+/* A driver that reports the end of some objects and not of others. */
 START_TEST(test_counted_and_not)
 {
     start("gpu0/p1");
@@ -389,7 +389,7 @@ START_TEST(test_images_trued_up)
     cl->clReleaseMemObject(exact);
     cl->clReleaseMemObject(image);
     used(0);
-    /* Nonsense is the driver's to judge. */
+    /* Nonsense is for the driver to judge. */
     ck_assert_ptr_nonnull(cl->clCreateImage(context, 0, NULL, NULL, NULL, NULL));
 }
 END_TEST
@@ -462,7 +462,7 @@ START_TEST(test_svm)
 }
 END_TEST
 
-/* Many pieces, found again in whatever order. */
+/* Many pieces, found again in any order. */
 START_TEST(test_svm_many)
 {
     enum { COUNT = 1000 };
@@ -478,7 +478,7 @@ START_TEST(test_svm_many)
             used((uint64_t)(COUNT - 1 - i));
         }
     }
-    ck_assert_uint_ge(svm_table.buckets, COUNT); /* it grew with what was in it */
+    ck_assert_uint_ge(svm_table.buckets, COUNT); /* it grew while it held entries */
 }
 END_TEST
 
@@ -490,7 +490,7 @@ static void allocate_again(void *memory)
     fake.during_free = NULL;
     fake.give = memory;
     ck_assert_ptr_eq(cl->clSVMAlloc(its_context, 0, 200, 0), memory);
-    used(800); /* what is being freed is not free yet */
+    used(800); /* memory in the course of being freed is not free yet */
 }
 
 START_TEST(test_svm_same_address)
@@ -569,7 +569,7 @@ static void check_usm(cl_context context, const char *allocate, const char *give
     ck_assert_ptr_null(alloc(context, fake_device(0), NULL, 400, 0, &error));
     ck_assert_int_eq(error, CL_INVALID_BUFFER_SIZE);
     used(600);
-    fake.free_fails = true; /* then it is there still */
+    fake.free_fails = true; /* then it still exists */
     ck_assert_int_eq(release(context, memory), CL_INVALID_VALUE);
     used(600);
     fake.free_fails = false;
@@ -584,7 +584,7 @@ START_TEST(test_usm)
     check_usm(context, "clDeviceMemAllocINTEL", "clMemFreeINTEL", true);
     check_usm(context, "clSharedMemAllocINTEL", "clMemFreeINTEL", false);
     check_usm(context, "clSharedMemAllocINTEL", "clMemBlockingFreeINTEL", true);
-    clDeviceMemAllocINTEL_fn on_second; /* a context of another platform's way to the device */
+    clDeviceMemAllocINTEL_fn on_second; /* the same device, through a context of another platform */
     memcpy(&on_second, &(void *){address("clDeviceMemAllocINTEL", true)}, sizeof(on_second));
     void *there = on_second(context_of(2), fake_device(2), NULL, 10, 0, NULL);
     ck_assert_ptr_eq(fake.last_platform, fake_platform(1));
@@ -615,12 +615,12 @@ START_TEST(test_two_partitions)
     cl_mem b = buffer_of(second, 4000, CL_SUCCESS);
     used(700);
     ck_assert_uint_eq(ledger[1].used, 4700);
-    buffer_of(both, 301, CL_MEM_OBJECT_ALLOCATION_FAILURE); /* the second one would say no too */
+    buffer_of(both, 301, CL_MEM_OBJECT_ALLOCATION_FAILURE); /* the second one would refuse, too */
     cl->clReleaseMemObject(a);
     used(0);
     buffer_of(both, 1000 + 1, CL_MEM_OBJECT_ALLOCATION_FAILURE);
     cl_mem c = buffer_of(second, 500, CL_SUCCESS);
-    buffer_of(both, 600, CL_MEM_OBJECT_ALLOCATION_FAILURE); /* the first had said yes */
+    buffer_of(both, 600, CL_MEM_OBJECT_ALLOCATION_FAILURE); /* the first had agreed */
     used(0);
     ck_assert_uint_eq(ledger[1].used, 4500);
     cl->clReleaseMemObject(b);
@@ -641,7 +641,7 @@ static void *allocate_and_free(void *context)
     for (int i = 0; i < 2000; i++) {
         cl_mem buffer = cl->clCreateBuffer(context, 0, 100, NULL, NULL);
         void *memory = cl->clSVMAlloc(context, 0, 100, 0);
-        if (buffer != NULL) {
+        if (buffer) {
             cl->clRetainMemObject(buffer);
             cl->clReleaseMemObject(buffer);
             cl->clReleaseMemObject(buffer);
@@ -689,9 +689,9 @@ static void *fork_and_wait(void *context)
     return NULL;
 }
 
-/* What other threads hold at the fork would be held in the child for ever. The locks
- * of the doubles are as well, so only the layer's are tried: the parent's threads free
- * memory that the layer does not know, which takes only its own locks. */
+/* Locks that other threads hold at the fork would be held in the child for ever. So are those
+ * of the fakes, so only the layer's are tried: the parent's threads free memory that the layer
+ * does not know, which takes only its own locks. */
 static atomic_int go_on = 1;
 
 static void *free_nothing(void *context)
@@ -716,7 +716,7 @@ START_TEST(test_fork_while_busy)
 }
 END_TEST
 
-/* What the parent booked is not a child's to give back. */
+/* A child cannot give back the parent's bookings. */
 START_TEST(test_fork)
 {
     int status = -1;

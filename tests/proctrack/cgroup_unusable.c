@@ -57,7 +57,7 @@ START_TEST(not_mounted)
     char path[PATH_MAX + 16];
     mount_here(path);
     help_options.cgroup = path;
-    falls_back("no mount of cgroup v2");
+    falls_back("not a mount of cgroup v2");
     proctrack = proctrack_close(proctrack);
     help_options.cgroup = NULL;
     help_options.mode = "auto";

@@ -176,7 +176,7 @@ START_TEST(no_room)
     r = proctrack_open(&help_options, &proctrack, &why);
     limit_files(RLIM_INFINITY);
     ck_assert_int_eq(r, 0);
-    ck_assert_ptr_nonnull(strstr(why.text, "cannot be written"));
+    ck_assert_ptr_nonnull(strstr(why.text, "Cannot write"));
     /* No member is found in a partition that it may have left. */
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     join(2, pid);

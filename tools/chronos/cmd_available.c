@@ -44,12 +44,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_available = {
+const struct command cmd_available = {
     .name = "available",
     .args = "[DEVICE]",
-    .summary = "Show how much of a device can be asked for.",
-    .help = "Prints the per cent of the memory of DEVICE that could be asked for now, as in\n"
-            "75.00. Without a device it prints a line for each: its name and the per cent.",
+    .summary = "Show how much of a device a request could get.",
+    .help = "Prints the per cent of the memory of DEVICE that a request could get now, as in\n"
+            "75.00. Without DEVICE it prints a line for each: its name and the per cent.",
     .options = options,
     .run = run,
 };

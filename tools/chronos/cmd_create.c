@@ -83,18 +83,18 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_create = {
+const struct command cmd_create = {
     .name = "create",
     .args = "DEVICE AMOUNT DURATION",
-    .summary = "Ask for a part of a device for a time.",
-    .help = "Asks for AMOUNT of the memory of DEVICE for DURATION and prints what was given.\n"
+    .summary = "Request a part of a device for a time.",
+    .help = "Requests AMOUNT of the memory of DEVICE for DURATION and prints the partition.\n"
             "\n"
-            "DEVICE is a number, its name gpu0, or the word any for the filesystem to choose.\n"
+            "DEVICE is a number, a name like gpu0, or any, for the filesystem to choose.\n"
             "AMOUNT is a fraction 0.5, a percentage 50% or a size 20G. DURATION is in\n"
             "seconds, or as in 90m, 1h30m, 2d.\n"
             "\n"
-            "A partition is given at once or not at all. It ends by itself when its time is\n"
-            "up, not when this command ends.\n"
+            "The request succeeds at once or not at all. The partition ends by itself when its\n"
+            "time is up, not when this command ends.\n"
             "\n"
             "    chronos create 0 0.5 3600\n"
             "    chronos create any 20G 1h30m --name training",

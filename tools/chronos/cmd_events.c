@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-    {"follow", 'f', NULL, "Go on printing events as they happen, until interrupted."},
+    {"follow", 'f', NULL, "Print new events as they happen, until interrupted."},
     {"json", 0, NULL, "Print JSON, an object a line."},
     OPTION_END,
 };
@@ -145,13 +145,13 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return r < 0 ? failure_report(mount, "The events could not be read", r) : EXIT_DONE;
 }
 
-const struct command command_events = {
+const struct command cmd_events = {
     .name = "events",
     .args = "[ID]",
-    .summary = "Show what happened, and what happens.",
-    .help = "Prints the latest events, a line each: a number that only rises, the time, what\n"
-            "happened, the partition, and details as key=value. With an ID, only those of that\n"
-            "partition.\n"
+    .summary = "Show past events, and follow new ones.",
+    .help = "Prints the latest events, a line each: a number that only rises, the time, the\n"
+            "kind of event, the partition, and details as key=value. With an ID, only the\n"
+            "events of that partition.\n"
             "\n"
             "With --follow it goes on until interrupted, or until the partition ends.",
     .options = options,

@@ -52,12 +52,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_extend = {
+const struct command cmd_extend = {
     .name = "extend",
     .args = "ID DURATION",
     .summary = "Give a partition more time, or less.",
-    .help = "Adds DURATION to the time that the partition has left. With a minus sign it\n"
-            "takes it away. More time needs room on the device.\n"
+    .help = "Adds DURATION to the time that the partition has left, or with a minus sign takes\n"
+            "it away. More time needs free memory on the device.\n"
             "\n"
             "    chronos extend p1 30m\n"
             "    chronos extend p1 -10m",

@@ -28,7 +28,7 @@ static void print_all(const struct command *const *list)
     puts("\nExit codes:");
     for (const struct exit_row *row = command_exits; row->help; row++)
         printf("  %-3d  %s\n", row->code, row->help);
-    puts("\nchronos help COMMAND says more. So does the manual: man chronos.");
+    puts("\nFor more, see chronos help COMMAND, and man chronos.");
 }
 
 static void print_one(const struct command *command)
@@ -54,7 +54,7 @@ static int run(const struct chronos_mount *none, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_help = {
+const struct command cmd_help = {
     .name = "help",
     .args = "[COMMAND]",
     .summary = "Explain a command.",

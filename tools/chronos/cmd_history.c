@@ -85,15 +85,14 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_history = {
+const struct command cmd_history = {
     .name = "history",
     .args = "",
     .summary = "Show the partitions that have ended.",
     .help = "Prints a line for each of the latest partitions that have ended (thousands, not\n"
-            "all), the oldest first: who held it,\n"
-            "how much, from when to when, and how it ended (expired, released, revoked by an\n"
-            "administrator, or closed with the file that held it). How long the filesystem\n"
-            "keeps them is config/retention.",
+            "all), the oldest first: its owner, its memory, when it began and ended, and how\n"
+            "it ended (expired, released, revoked by an administrator, or closed with the file\n"
+            "that held it). config/retention says how long the filesystem keeps them.",
     .options = options,
     .run = run,
 };

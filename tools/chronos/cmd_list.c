@@ -194,12 +194,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return r;
 }
 
-const struct command command_list = {
+const struct command cmd_list = {
     .name = "list",
     .args = "",
-    .summary = "Show the partitions there are.",
-    .help = "Shows every partition: its device, its share of the memory, the time it has left\n"
-            "and who holds it. On a terminal it is a table.",
+    .summary = "Show the partitions.",
+    .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"
+            "terminal it is a table.",
     .options = options,
     .run = run,
 };

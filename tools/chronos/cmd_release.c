@@ -58,14 +58,14 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return worst;
 }
 
-const struct command command_release = {
+const struct command cmd_release = {
     .name = "release",
     .args = "ID...",
     .summary = "End partitions now.",
     .help = "Ends partitions at once and gives their memory back. Users end their own,\n"
-            "administrators anybody's.\n"
+            "administrators those of all users.\n"
             "\n"
-            "With several ids all are tried, and the exit code is 1 if any of them could not\n"
-            "be released.",
+            "With several ids it tries all, and the exit code is 1 if any of them could not be\n"
+            "released.",
     .run = run,
 };

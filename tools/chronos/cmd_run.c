@@ -204,7 +204,7 @@ static int own_words(const struct args *args)
     return args_option(args, "in") ? 0 : 2;
 }
 
-const struct command command_run = {
+const struct command cmd_run = {
     .name = "run",
     .args = "AMOUNT DURATION PROGRAM [ARG...]",
     .summary = "Run a program in a partition.",

@@ -25,11 +25,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_show = {
+const struct command cmd_show = {
     .name = "show",
     .args = "ID",
     .summary = "Show one partition.",
-    .help = "Shows all that is known of one partition.",
+    .help = "Shows everything about one partition.",
     .options = options,
     .run = run,
 };

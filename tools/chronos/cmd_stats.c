@@ -119,13 +119,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_stats = {
+const struct command cmd_stats = {
     .name = "stats",
     .args = "[DEVICE]",
-    .summary = "Show the devices and what is given out of them.",
-    .help = "Shows each device, or the one named: what it is, its memory, how much of that is\n"
-            "given out to partitions, and how many there are. MB are 1048576 bytes. On a\n"
-            "terminal it is a table.",
+    .summary = "Show the devices and their use.",
+    .help = "Shows DEVICE, or all: what it is, its memory, how much of that partitions have, and\n"
+            "how many there are. A MB is 1048576 bytes. On a terminal it is a table.",
     .options = options,
     .run = run,
 };

@@ -17,7 +17,7 @@ static int run(const struct chronos_mount *none, const struct args *args)
     return EXIT_DONE;
 }
 
-const struct command command_version = {
+const struct command cmd_version = {
     .name = "version",
     .args = "",
     .summary = "Print the versions of the command and of the filesystem.",

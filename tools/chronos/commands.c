@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-#define DECLARE(name) extern const struct command command_##name;
+#define DECLARE(name) extern const struct command cmd_##name;
 COMMAND_LIST(DECLARE)
 
-#define ENTRY(name) &command_##name,
+#define ENTRY(name) &cmd_##name,
 const struct command *const commands[] = {COMMAND_LIST(ENTRY) NULL};

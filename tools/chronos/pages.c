@@ -108,7 +108,7 @@ static void section_device(void)
 static void section_daemon_options(void)
 {
     puts(".Bl -tag -width Ds");
-    for (const struct option_row *row = option_rows; row->name; row++) {
+    for (const struct option_row *row = options_rows; row->name; row++) {
         const char *value = strchr(row->name, ' ');
         if (value)
             printf(".It Fl o Cm %s%s%s\n", value + 1, row->argument ? " Ns = Ns Ar " : "",

@@ -50,6 +50,15 @@ int chronos_environment_read(struct chronos_environment *ret_environment);
 /* Frees the directories and empties the struct, which is the caller's. */
 void chronos_environment_release(struct chronos_environment *environment);
 
+/* The first line of DIRECTORY/NAME, without its newline. -ENAMETOOLONG: it does not fit;
+ * -ENOENT: there is none, or DIRECTORY is not absolute. */
+int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
+/* The same for a file that holds one decimal number. -EINVAL: it holds something else. */
+int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
+/* Whether the partition DIRECTORY has ended: it is gone, but the tree is there. Its name never
+ * comes again. */
+bool chronos_has_ended(const char *directory);
+
 /* -- charge ------------------------------------------------------------------------------- */
 
 /* Why nothing was charged. */
@@ -114,17 +123,8 @@ int chronos_write(int directory, const char *path, const char *text);
 int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
                  size_t *ret_count);
 
-/* For shims, which know directories by name (absolute, or -ENOENT). The first line of
- * DIRECTORY/NAME, without its newline; -ENAMETOOLONG: it does not fit. */
-int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
-/* The same for a file that holds one decimal number. -EINVAL: it holds something else. */
-int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
-
 /* Whether a result of the calls here means that there is no such partition or device. */
 bool chronos_is_gone(int r);
-/* Whether the partition DIRECTORY (absolute) has ended: it is gone, but the tree is there. Its
- * name never comes again. */
-bool chronos_has_ended(const char *directory);
 /* The reason of the caller's last refusal, from `status`. For -ENOSPC, only if it is about
  * that: another process of the same user may have been refused since. -ENOENT: no reason is
  * known. */

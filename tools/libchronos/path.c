@@ -79,55 +79,9 @@ int chronos_write(int directory, const char *path, const char *text)
     return written < 0 ? -errno : 0;
 }
 
-int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size)
-{
-    char path[PATH_MAX], text[512];
-    int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
-    if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
-        return -ENOENT;
-    ssize_t got;
-    do {
-        got = fd_read_text(AT_FDCWD, path, text, sizeof(text));
-    } while (got == -EINTR);
-    if (got < 0)
-        return (int)got;
-    size_t used = strcspn(text, "\n");
-    if (used >= size || (size_t)got == sizeof(text) - 1)
-        return -ENAMETOOLONG;
-    text[used] = '\0';
-    memcpy(ret_line, text, used + 1);
-    return 0;
-}
-
-int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number)
-{
-    char line[32], *end;
-    int r = chronos_read_line(directory, name, line, sizeof(line));
-    if (r < 0)
-        return r;
-    errno = 0;
-    unsigned long long number = strtoull(line, &end, 10);
-    if (line[0] < '0' || line[0] > '9' || *end != '\0' || errno != 0)
-        return -EINVAL;
-    *ret_number = number;
-    return 0;
-}
-
 bool chronos_is_gone(int r)
 {
     return r == -ENOENT || r == -ENODEV || r == -ESTALE;
-}
-
-bool chronos_has_ended(const char *directory)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(directory, '/');
-    if (!slash || slash == directory || (size_t)(slash - directory) >= sizeof(parent))
-        return false;
-    memcpy(parent, directory, (size_t)(slash - directory));
-    parent[slash - directory] = '\0';
-    /* In this order, so that a tree that goes away in between is not taken for an end. */
-    return access(directory, F_OK) < 0 && errno == ENOENT && access(parent, F_OK) == 0;
 }
 
 int chronos_read_refusal(const struct chronos_mount *mount, int error, char *ret_message,

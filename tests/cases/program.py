@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shared by the cases about programs in partitions: programs to watch, and a mount's cgroups."""
+import os
+import signal
+import sys
+
+import lib
+from lib import check, root, wait_for
+
+# A program that reports when it runs, and handles signals as its command says.
+PROGRAM = r'''
+import os, signal, sys, time
+how = sys.argv[1].split(',')
+told = open(sys.argv[2], 'a')
+def tell(word):
+    told.write(f'{word} {os.getpid()}\n'); told.flush()
+if 'ignore' in how:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if 'clean' in how:
+    def end(*_): tell('ended'); os._exit(0)
+    signal.signal(signal.SIGTERM, end)
+if 'usr1' in how:
+    signal.signal(signal.SIGUSR1, lambda *_: tell('warned'))
+def leave():
+    while not os.path.exists(sys.argv[2] + '.seen'): time.sleep(0.01)
+    os._exit(0)
+if 'daemon' in how:
+    if os.fork(): leave()
+    os.setsid()
+    if os.fork(): leave()
+if 'children' in how:
+    for _ in range(5):
+        if os.fork() == 0: break
+if 'stopped' in how:
+    tell('ready'); os.kill(os.getpid(), signal.SIGSTOP)
+tell('ready')
+while True: time.sleep(100)
+'''
+
+
+class Program:
+    count = 0
+
+    def __init__(self, mount, name, how='', user=root, join=True, close=None):
+        Program.count += 1
+        self.told = os.path.join(lib.T, f'told{Program.count}')
+        open(self.told, 'w').close()
+        os.chmod(self.told, 0o666)
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                user.become()
+                if close is not None:
+                    os.close(close)
+                if join:
+                    lib.write(mount.at('gpu0', name, 'procs'), '0')
+                sys.argv = ['program', how, self.told]
+                exec(compile(PROGRAM, 'program', 'exec'), {})
+            finally:
+                os._exit(1)
+        wanted = 6 if 'children' in how else 1
+        if not wait_for(lambda: len(set(self.words('ready'))) >= wanted, 10):
+            raise RuntimeError(f'the program {how} did not start')
+
+    def words(self, word):
+        """Pids of the processes that reported this."""
+        return [int(line.split()[1]) for line in lib.read(self.told).splitlines()
+                if line.split()[0] == word]
+
+    def alive(self):
+        return [pid for pid in self.words('ready') if is_alive(pid)]
+
+    def wait(self):
+        if self.pid:
+            os.waitpid(self.pid, 0)
+        self.pid = 0
+
+    def end(self):
+        for pid in self.words('ready') + ([self.pid] if self.pid else []):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.wait()
+
+
+def is_alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as stat:
+            return stat.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def procs(mount, name):
+    return sorted(int(pid) for pid in mount.read('gpu0', name, 'procs').split())
+
+
+def events(mount, name):
+    """The words of a partition's events."""
+    return [line.split()[2] for line in mount.read('events').splitlines()
+            if line.split()[3] == name]
+
+
+def has_event(mount, name, word):
+    return wait_for(lambda: word in events(mount, name), 10)
+
+
+def instance(mount):
+    """The prefix of a mount's cgroup names: FNV-1a of its state directory and where that is."""
+    value = 1469598103934665603
+    path, it = os.path.realpath(mount.state), os.stat(mount.state)
+    for byte in f'{path} {it.st_dev} {it.st_ino}'.encode():
+        value = (value ^ byte) * 1099511628211 % (1 << 64)
+    return f'chronosfs-{value:016x}-'
+
+
+def cgroup_roots():
+    with open('/proc/self/mountinfo') as mounts:
+        return [line.split()[4] for line in mounts if ' - cgroup2 ' in line]
+
+
+def cgroups(mount):
+    return {os.path.join(at, name) for top in cgroup_roots() for at, names, _ in os.walk(top)
+            for name in names if name.startswith(instance(mount))}
+
+
+def has_cgroups():
+    with open('/proc/self/mountinfo') as mounts:
+        return any(' - cgroup2 ' in line and ' rw' in line for line in mounts)
+
+
+def mounted(tracker):
+    """A mount of two devices under this process tracking, or a skip."""
+    if tracker == 'cgroup' and not has_cgroups():
+        raise lib.Skip('this machine has no cgroup v2 that can be written')
+    return lib.Mount('2x80G', options=['--process-tracking', tracker])
+
+
+def no_cgroups(mount):
+    """Checks that no cgroup of the mount is left."""
+    check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
