@@ -8,7 +8,7 @@ LOG is a testlog.json of meson. The output of every test that failed is shown.
 A test that says how many checks it made (as check does, or with a line
 "N passed, N failed") counts that many times, any other once. The last line is
 "N passed, N failed", with ", N skipped" when there are any; the exit status is 1
-when something failed. --also-failed adds a step that is no meson test.
+when something failed. --also-failed adds a step that is not a meson test.
 """
 import json
 import re

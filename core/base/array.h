@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An array that grows: a pointer, a count and a capacity in any struct. Pure. */
+/* Growable arrays: a pointer, a count and a capacity in any struct. Pure. */
 #ifndef CHRONOS_BASE_ARRAY_H
 #define CHRONOS_BASE_ARRAY_H
 
@@ -11,9 +11,9 @@
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Makes room for `need` items in `array`, a pointer to them, of which it has room for
- * `capacity`, a size_t. The room at least doubles, so that adding n items copies O(n).
- * 0, or -ENOMEM with both unchanged. */
+/* Make room for `need` items. `array` is a pointer to the items, `capacity` a size_t with the
+ * number there is room for. Room at least doubles, so adding n items copies O(n). 0, or -ENOMEM
+ * with both unchanged. */
 #define array_reserve(array, capacity, need)                                                       \
     array_reserve_bytes(&(array), &(capacity), (need), sizeof(*(array)))
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The AVL tree of avl.h. Recursion is as deep as the tree is high, and an AVL
- * tree of 2^32 nodes is not higher than 46.
- */
+/* The AVL tree of avl.h. Recursion is as deep as the tree is high: at most 46 for 2^32 nodes. */
 #include "avl.h"
 
 static int height(const struct avl_node *node)
@@ -10,7 +7,7 @@ static int height(const struct avl_node *node)
     return node ? node->height : 0;
 }
 
-/* Makes a node agree with its children. */
+/* Update a node after its children changed. */
 static void refresh(const struct avl *avl, struct avl_node *node)
 {
     int left = height(node->left), right = height(node->right);
@@ -42,8 +39,7 @@ static struct avl_node *rotate_left(const struct avl *avl, struct avl_node *node
     return up;
 }
 
-/* The balanced form of a subtree whose children are balanced and differ in
- * height by two at most. */
+/* Balance a subtree whose children are balanced and differ in height by at most two. */
 static struct avl_node *balance(const struct avl *avl, struct avl_node *node)
 {
     int lean = height(node->left) - height(node->right);
@@ -80,7 +76,7 @@ void avl_insert(struct avl *avl, struct avl_node *node)
     avl->root = insert(avl, avl->root, node);
 }
 
-/* Takes the first node out of a subtree that is not empty. */
+/* Remove the first node of a non-empty subtree. */
 static struct avl_node *remove_first(const struct avl *avl, struct avl_node *at,
                                      struct avl_node **ret_first)
 {

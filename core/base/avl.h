@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One balanced tree (AVL) for everything that must be found in O(log n). It is
- * intrusive: a node is a member of what it orders, so that putting something in
- * allocates nothing and cannot fail. It knows nothing of what it orders.
+ * A balanced tree (AVL) for lookups in O(log n). Intrusive: a node is a member of the struct it
+ * orders, so inserting allocates nothing and cannot fail. It must not know what it orders.
  */
 #ifndef CHRONOS_BASE_AVL_H
 #define CHRONOS_BASE_AVL_H
@@ -14,10 +13,10 @@ struct avl_node {
     int height;
 };
 
-/* How nodes are ordered, strictly: no two nodes of a tree may be equal. */
+/* The order of nodes. It must be strict: no two nodes of a tree compare equal. */
 struct avl_kind {
     int (*compare)(const struct avl_node *a, const struct avl_node *b);
-    /* Computes what the node tells about its whole subtree; NULL: nothing. */
+    /* Recompute what the node stores about its subtree; NULL: nothing to compute. */
     void (*update)(struct avl_node *node);
 };
 
@@ -33,8 +32,8 @@ struct avl {
 void avl_insert(struct avl *avl, struct avl_node *node);
 /* The node must be in the tree. */
 void avl_remove(struct avl *avl, struct avl_node *node);
-/* The node equal to `probe`; the first above it; the first. NULL when there is
- * none. Only what the kind compares must be set in the probe. */
+/* The node equal to `probe`; the first one after it; the first of all. NULL if there is none. Only
+ * fields that `compare` reads must be set in the probe. */
 struct avl_node *avl_find(const struct avl *avl, const struct avl_node *probe);
 struct avl_node *avl_after(const struct avl *avl, const struct avl_node *probe);
 struct avl_node *avl_first(const struct avl *avl);

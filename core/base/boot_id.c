@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which boot of the machine this is; see boot_id.h. */
+/* Reading the boot id; see boot_id.h. */
 #include "boot_id.h"
 
 #include "fd.h"

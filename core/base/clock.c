@@ -2,7 +2,7 @@
 /* Reading clocks; see clock.h. */
 #include "clock.h"
 
-/* These clocks exist on every kernel we run on, so reading one cannot fail. */
+/* Every supported kernel has these clocks, so reading cannot fail. */
 static int64_t read_ns(clockid_t id)
 {
     struct timespec now;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine's clocks in nanoseconds. */
+/* The host's clocks, in nanoseconds. */
 #ifndef CHRONOS_BASE_CLOCK_H
 #define CHRONOS_BASE_CLOCK_H
 
@@ -7,14 +7,14 @@
 
 #include <time.h>
 
-/* Time since boot, suspend included: the time of partitions. */
+/* Time since boot, including suspend: engine time. */
 int64_t clock_boottime_ns(void);
-/* The same without suspend: for timeouts. */
+/* Time since boot, without suspend: for timeouts. */
 int64_t clock_monotonic_ns(void);
-/* Time of day: for people. */
+/* Time of day: for display. */
 int64_t clock_realtime_ns(void);
 
-/* As the C library takes it; ns >= 0. */
+/* Convert for the C library; ns >= 0. */
 struct timespec clock_timespec(int64_t ns);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FNV-1a, 64 bits: for tables, and to find damage. It keeps nobody out. Pure. */
+/* FNV-1a, 64 bits: for tables and for detecting damage. Not secure against attackers. Pure. */
 #ifndef CHRONOS_BASE_HASH_H
 #define CHRONOS_BASE_HASH_H
 
@@ -8,7 +8,7 @@
 
 #define HASH_START UINT64_C(0xcbf29ce484222325)
 
-/* The hash of what `hash` was of, followed by these bytes. */
+/* Extend `hash`, the hash of some bytes (HASH_START: none), by further bytes. */
 static inline uint64_t hash_bytes(uint64_t hash, const void *data, size_t length)
 {
     const unsigned char *bytes = data;

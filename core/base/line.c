@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text of one line; see line.h. */
+/* Text that must fit in one line; see line.h. */
 #include "line.h"
 
 #include <string.h>

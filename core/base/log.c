@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Saying things; see log.h. Nothing here blocks, because the event loop says
- * things too: a line that cannot leave at once is dropped. syslog(3) would wait
- * for a slow reader, so its datagram is sent by hand.
+ * Logging; see log.h. Nothing here blocks, because the event loop logs too: a line that cannot be
+ * written at once is dropped. syslog(3) would wait for a slow reader, so send its datagram by hand.
  */
 #include "log.h"
 
@@ -16,7 +15,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* The one mutable global outside a main: a process has one standard error. */
+/* Mutable global, because a process has one standard error. */
 static bool to_syslog;
 
 void log_to_syslog(void)
@@ -24,7 +23,7 @@ void log_to_syslog(void)
     to_syslog = true;
 }
 
-/* A new socket each time: lines are rare, and the log daemon may be restarted. */
+/* Opens a new socket each time: lines are rare, and the log daemon can be restarted. */
 static void send_to_syslog(const char *text)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
@@ -39,7 +38,7 @@ static void send_to_syslog(const char *text)
     close(fd);
 }
 
-/* False: nobody reads it any more. */
+/* False if stderr is closed or its reader is gone. */
 static bool write_to_stderr(const char *text)
 {
     struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -63,8 +62,7 @@ void log_say(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    /* A worker that was started at a terminal finds its stderr closed once the
-     * daemon has left the terminal. */
+    /* A worker started from a terminal finds stderr closed once the daemon has detached. */
     if (to_syslog || !write_to_stderr(text))
         send_to_syslog(text);
     errno = saved;

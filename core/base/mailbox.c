@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mailboxes; see mailbox.h. The descriptor is written to once for all that is put before the
- * taker looks (`called`), so that a busy taker costs the others no system call.
+ * Mailboxes; see mailbox.h. The descriptor is written once for all items put before the taker takes
+ * (`called`), so sending to a busy taker costs no system call.
  */
 #include "mailbox.h"
 
@@ -46,7 +46,7 @@ void mailbox_put_list(struct mailbox *mailbox, struct mail *first, bool lazy)
         !mailbox->called && (!lazy || mailbox->attentive || mailbox->count > mailbox->lazy_max);
     mailbox->called |= wake;
     pthread_mutex_unlock(&mailbox->lock);
-    if (wake) /* after: it would wake into a held lock */
+    if (wake) /* after unlocking, or the taker would wake into a held lock */
         eventfd_write(mailbox->fd, 1);
 }
 
@@ -64,7 +64,7 @@ struct mail *mailbox_take(struct mailbox *mailbox)
     mailbox->last = &mailbox->first;
     mailbox->count = 0;
     mailbox->called = false;
-    /* A call that is written only after this wakes the taker once for nothing. */
+    /* A sender that writes to the descriptor only after this wakes the taker once for nothing. */
     eventfd_t calls;
     if (!mailbox->closed)
         eventfd_read(mailbox->fd, &calls);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages; see message.h. Nothing here knows what they are about. */
+/* Formatting messages; see message.h. */
 #include "message.h"
 
 #include <stdarg.h>

@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Puts back, in place, the blanks, newlines and backslashes that the kernel writes as
- * \ooo in paths. */
+/* Undo, in place, the kernel's \ooo escapes for blanks, newlines and backslashes in paths. */
 static void unescape(char *text)
 {
     char *to = text;
@@ -43,7 +42,7 @@ bool mountinfo_parse(char *line, struct mountinfo *ret_mount)
         if (!field[i])
             return false;
     }
-    /* A source may be empty: then there are two blanks. */
+    /* A source can be empty: two blanks in a row. */
     tail[0] = dash + 3;
     for (size_t i = 1; i < 3; i++) {
         char *blank = strchr(tail[i - 1], ' ');

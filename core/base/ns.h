@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times are int64_t nanoseconds; in larger units they are written with these. Pure. */
+/* Times are int64_t nanoseconds; these constants convert other units. Pure. */
 #ifndef CHRONOS_BASE_NS_H
 #define CHRONOS_BASE_NS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors of processes; see pidfd.h. */
+/* Process descriptors; see pidfd.h. */
 #include "pidfd.h"
 
 #include <errno.h>

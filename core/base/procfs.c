@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading /proc/PID; see procfs.h. A pid means nothing by itself: to read two files of one
- * process, open a descriptor of it first and check afterwards that it still lives; only
- * then both were about the same process. Names of processes are chosen by their users:
- * ") R 1" is one, so fields are counted from the last ")".
+ * Reading /proc/PID; see procfs.h. A pid alone identifies nothing: to read two files of one
+ * process, open a descriptor of the process first and check afterwards that it is still alive.
+ * Users choose the names of processes, and ") R 1" is a valid name, so count fields from the last
+ * ")".
  */
 #include "procfs.h"
 
@@ -27,7 +27,7 @@ uint64_t procfs_ticks(void)
     return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / NS_PER_SECOND;
 }
 
-/* -ESRCH: it is gone, or hidden from us. */
+/* -ESRCH: the process is gone, or hidden from us. */
 static int open_file(int proc_fd, pid_t pid, const char *file)
 {
     char path[64];
@@ -92,31 +92,31 @@ static int groups_parse(const char *text, struct procfs_ids *ids)
     return 0;
 }
 
-/* The lines of status that matter. The kernel escapes newlines in the name. */
+/* Parse the relevant lines of status. The kernel escapes newlines in the name. */
 static int status_parse(FILE *file, struct procfs_ids *ids, pid_t *ret_tgid)
 {
     char *line = NULL;
     size_t room = 0;
-    int found = 0, r = 0, tgid;
+    int seen = 0, r = 0, tgid;
     unsigned n[4];
     while (!r && getline(&line, &room, file) > 0) {
         if (sscanf(line, "Tgid: %d", &tgid) == 1) {
             *ret_tgid = tgid;
-            found |= 1;
+            seen |= 1;
         } else if (sscanf(line, "Uid: %u %u %u %u", &n[0], &n[1], &n[2], &n[3]) == 4) {
             memcpy(ids->uids, n, sizeof(ids->uids));
-            found |= 2;
+            seen |= 2;
         } else if (sscanf(line, "Gid: %u %u %u %u", &n[0], &n[1], &n[2], &n[3]) == 4) {
             memcpy(ids->gids, n, sizeof(ids->gids));
-            found |= 4;
+            seen |= 4;
         } else if (strncmp(line, "Groups:", 7) == 0) {
             r = groups_parse(line + 7, ids);
-            found |= 8;
+            seen |= 8;
         }
     }
     free(line);
-    if (!r && found != 15)
-        r = -ESRCH; /* it ended while we read */
+    if (!r && seen != 15)
+        r = -ESRCH; /* it ended during the read */
     return r;
 }
 
@@ -155,8 +155,8 @@ pid_t procfs_leader(int proc_fd, pid_t tid)
     return tgid;
 }
 
-/* All that procfs_look reads; whether it was one process is for the caller to see. */
-static int look_inside(int proc_fd, pid_t pid, struct procfs_process *process)
+/* Read everything procfs_process_read needs. The caller checks that it was a single process. */
+static int process_read(int proc_fd, pid_t pid, struct procfs_process *process)
 {
     struct procfs_stat stat;
     struct procfs_ids ids;
@@ -181,16 +181,16 @@ static int look_inside(int proc_fd, pid_t pid, struct procfs_process *process)
     return tgid == pid ? 0 : -EINVAL;
 }
 
-int procfs_look(int proc_fd, pid_t pid, struct procfs_process *ret_process, int *ret_pidfd)
+int procfs_process_read(int proc_fd, pid_t pid, struct procfs_process *ret_process, int *ret_pidfd)
 {
     struct procfs_process process;
     struct procfs_stat stat;
     int pidfd = pidfd_new(pid);
-    if (pidfd == -EINVAL || pidfd == -ENOENT) /* a thread, or none at all */
+    if (pidfd == -EINVAL || pidfd == -ENOENT) /* a thread, or no process at all */
         return procfs_stat_read(proc_fd, pid, &stat) == 0 ? -EINVAL : -ESRCH;
     if (pidfd < 0)
         return pidfd;
-    int r = look_inside(proc_fd, pid, &process);
+    int r = process_read(proc_fd, pid, &process);
     if (r != -ESRCH && !pidfd_lives(pidfd))
         r = -ESRCH;
     if (!r)
@@ -202,10 +202,10 @@ int procfs_look(int proc_fd, pid_t pid, struct procfs_process *ret_process, int 
     return r;
 }
 
-int procfs_look_again(int proc_fd, const struct procfs_process *process, int *ret_pidfd)
+int procfs_process_reread(int proc_fd, const struct procfs_process *process, int *ret_pidfd)
 {
     struct procfs_process now = {.pid = 0};
-    int r = procfs_look(proc_fd, process->pid, &now, ret_pidfd);
+    int r = procfs_process_read(proc_fd, process->pid, &now, ret_pidfd);
     if (r)
         return r == -EINVAL ? -ESRCH : r;
     if (now.start != process->start)

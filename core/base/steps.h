@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Named steps at which a test can come in between, or make the step fail. Pure. */
+/* Named steps at which a test can intervene or inject an error. Pure. */
 #ifndef CHRONOS_BASE_STEPS_H
 #define CHRONOS_BASE_STEPS_H
 
@@ -7,7 +7,7 @@
 
 /* All zero outside of tests. */
 struct steps {
-    /* Called before a step. 0, or the -errno with which it is to fail where steps can. */
+    /* Called before a step. 0, or the -errno to inject, at steps that can fail. */
     int (*before)(void *context, const char *step);
     void *context;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing text and printed times; see strbuf.h. */
+/* Growable text and formatting of times; see strbuf.h. */
 #include "strbuf.h"
 
 #include "array.h"
@@ -31,7 +31,7 @@ void strbuf_add(struct strbuf *text, const char *data, size_t length)
 
 void strbuf_print(struct strbuf *text, const char *format, ...)
 {
-    /* What the tree prints is short: one pass is the rule. */
+    /* Output is short: one pass usually suffices. */
     if (reserve(text, 128))
         return;
     for (int pass = 0; pass < 2; pass++) {
@@ -65,7 +65,7 @@ void strbuf_free(struct strbuf *text)
     memset(text, 0, sizeof(*text));
 }
 
-/* Splits into local time and nanoseconds; seconds are rounded down. */
+/* Split into local time and nanoseconds. Rounds seconds down. */
 static long split(int64_t wall_ns, struct tm *ret_tm)
 {
     time_t seconds = (time_t)(wall_ns / NS_PER_SECOND);

@@ -10,7 +10,7 @@
 
 #define NO_SPACE "Not enough available memory: "
 
-__extension__ typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 uint128;
 
 /* What one device can offer for a request. */
 struct offer {
@@ -44,7 +44,7 @@ struct text {
 static struct text share_words(uint64_t bytes, uint64_t total)
 {
     struct text out;
-    wide hundredths = total ? ((wide)bytes * 100 + total / 2) / total : 0;
+    uint128 hundredths = total ? ((uint128)bytes * 100 + total / 2) / total : 0;
 
     if (hundredths == 0 && bytes > 0)
         units_fraction_text(bytes, total, out.text, sizeof(out.text));
@@ -102,7 +102,7 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
                           uint64_t bytes)
 {
     uint64_t memory = memory_of(engine, device);
-    uint64_t limit = (uint64_t)((wide)memory * engine->policy.max_fraction_ppm / 1000000);
+    uint64_t limit = (uint64_t)((uint128)memory * engine->policy.max_fraction_ppm / 1000000);
     char fraction[24];
 
     /* Leave amounts above the whole device to the check for space. */
@@ -110,7 +110,7 @@ static int check_fraction(const struct engine *engine, const struct call *call, 
         return 0;
     units_fraction_text(engine->policy.max_fraction_ppm, 1000000, fraction, sizeof(fraction));
     return refuse(REFUSED_INVALID, call->why,
-                  "%s of gpu%" PRIu32 " (%s) is more than one partition may have; "
+                  "%s of gpu%" PRIu32 " (%s) exceeds the limit for one partition; "
                   "at most %s (%s) is allowed.",
                   share_words(bytes, memory).text, device, size_words(bytes, limit).text, fraction,
                   size_words(limit, bytes).text);
@@ -130,7 +130,7 @@ static int check_duration(const struct engine *engine, const struct call *call, 
             duration_words(duration_ns).text, duration_words(policy->min_duration_ns).text);
     if (!call->caller->admin && duration_ns > policy->max_duration_ns)
         return refuse(
-            REFUSED_INVALID, call->why, "%s is too long; a partition may have at most %s left.",
+            REFUSED_INVALID, call->why, "%s is too long; a partition can have at most %s left.",
             duration_words(duration_ns).text, duration_words(policy->max_duration_ns).text);
     return 0;
 }
@@ -146,8 +146,8 @@ static int check_count(const struct engine *engine, const struct call *call)
     if (count < limit)
         return 0;
     return refuse(REFUSED_QUOTA, call->why,
-                  "You hold %" PRIu64 " partitions, and a user may hold at most %" PRIu64
-                  "; remove one first.",
+                  "You hold %" PRIu64 " partitions; a user can hold at most %" PRIu64
+                  ". Release one first.",
                   count, limit);
 }
 
@@ -168,12 +168,12 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
 
     if (!engine->devices[device].device.present)
         return refuse(REFUSED_BUSY, call->why,
-                      "Device gpu%" PRIu32 " is absent and gives out nothing new; "
-                      "ask for another device.",
+                      "Device gpu%" PRIu32 " is absent and grants nothing new; "
+                      "request another device.",
                       device);
     if (offer.bytes == 0)
         return refuse(REFUSED_INVALID, call->why,
-                      "The amount is less than one byte of gpu%" PRIu32 "; ask for more.", device);
+                      "The amount is less than one byte of gpu%" PRIu32 "; request more.", device);
     r = check_fraction(engine, call, device, offer.bytes);
     if (r)
         return r;
@@ -208,8 +208,8 @@ static int refuse_space(const struct engine *engine, const struct call *call,
 /* True if a larger share is free on the device of `a` than on that of `b`. */
 static bool freer(const struct engine *engine, const struct offer *a, const struct offer *b)
 {
-    return (wide)a->free * memory_of(engine, b->device) >
-           (wide)b->free * memory_of(engine, a->device);
+    return (uint128)a->free * memory_of(engine, b->device) >
+           (uint128)b->free * memory_of(engine, a->device);
 }
 
 /* No device has enough free memory: name the one with the most, and the one that is free first. */
@@ -270,9 +270,9 @@ static int choose_device(const struct engine *engine, const struct call *call,
         *ret_offer = best;
     else if (!refused && kept_out)
         return refuse(REFUSED_PERMISSION, call->why,
-                      "Permission denied: you may open none of the devices that are present.");
+                      "Permission denied: you cannot open any of the devices present.");
     else if (!refused)
-        return refuse(REFUSED_BUSY, call->why, "There is no device to ask for.");
+        return refuse(REFUSED_BUSY, call->why, "No device is present.");
     return have_best ? 0 : refused;
 }
 
@@ -348,7 +348,7 @@ int admission_resize(const struct engine *engine, const struct call *call,
 
     if (bytes == 0)
         return refuse(REFUSED_INVALID, call->why,
-                      "A partition has at least one byte; to give p%" PRIu64 " back, remove it.",
+                      "A partition has at least one byte; to release p%" PRIu64 ", remove it.",
                       partition->id);
     for (uint32_t i = 0; !r && i < partition->share_count; i++)
         r = resize_share(engine, call, partition, &partition->shares[i], bytes);
@@ -381,7 +381,7 @@ int admission_end(const struct engine *engine, const struct call *call,
 
     if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
         return refuse(REFUSED_INVALID, call->why,
-                      "The end of p%" PRIu64 " cannot be now or in the past; to end it now, rm it.",
+                      "The end of p%" PRIu64 " must be in the future; to end it now, rm it.",
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;

@@ -63,9 +63,8 @@ int ending_parse_on_expiry(const char *text, size_t length, uint32_t *ret_on_exp
         }
     }
     message_quote(text, length, quoted);
-    return message_refuse(
-        REFUSED_INVALID, message, size,
-        "\"%s\" is not something that can happen on expiry; write none, term or kill.", quoted);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not a value of on_expiry; write none, term or kill.", quoted);
 }
 
 int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_set, char *message,
@@ -86,8 +85,8 @@ int ending_parse_on_expiry_set(const char *text, size_t length, uint32_t *ret_se
     }
     if (set == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "The owner must be able to choose something; write at least one of "
-                              "none, term and kill.");
+                              "Owners must have a choice; write at least one of none, term and "
+                              "kill.");
     *ret_set = set;
     return 0;
 }
@@ -129,7 +128,7 @@ static int parse_signal(const char *text, size_t length, uint32_t *ret_signal, c
     }
     message_quote(text, length, quoted);
     return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not a signal that can warn; write one of %s.", quoted, known);
+                          "\"%s\" cannot be a warning signal; write one of %s.", quoted, known);
 }
 
 int ending_parse_warn(const char *text, size_t length, struct warning *ret_warning, char *message,

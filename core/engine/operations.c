@@ -26,8 +26,8 @@ bool engine_may_act(const struct caller *caller, const struct partition *partiti
 }
 
 /* Find the live partition `id` and check that the caller may act on it. */
-static int reach(const struct engine *engine, const struct call *call, uint64_t id, bool by_mode,
-                 struct entry **ret_entry)
+static int find_for_caller(const struct engine *engine, const struct call *call, uint64_t id,
+                           bool by_mode, struct entry **ret_entry)
 {
     struct entry *entry = index_find(engine, id);
 
@@ -96,8 +96,8 @@ static int check_create(const struct call *call, const struct creation *creation
 }
 
 /* Add a granted partition: assign its id, make its event, and warn if that is due already. */
-static int enter(struct engine *engine, const struct call *call, struct partition *partition,
-                 uint64_t *ret_id)
+static int add_created(struct engine *engine, const struct call *call, struct partition *partition,
+                       uint64_t *ret_id)
 {
     bool warns = ending_settle(partition, call->now_ns);
     struct entry *entry = index_new_entry(partition->share_count);
@@ -151,14 +151,14 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
-    return enter(engine, call, &partition, ret_id);
+    return add_created(engine, call, &partition, ret_id);
 }
 
 int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 {
     struct engine_event *event;
     struct entry *entry = NULL;
-    int r = reach(engine, call, id, false, &entry);
+    int r = find_for_caller(engine, call, id, false, &entry);
 
     if (r)
         return r;
@@ -175,7 +175,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     struct partition after;
     struct entry *entry = NULL;
     bool changes = false;
-    int r = reach(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, true, &entry);
 
     if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
@@ -195,7 +195,7 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
 {
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, true, &entry);
 
     if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
@@ -214,7 +214,7 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
     const struct partition *now;
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, true, &entry);
 
     if (r)
         return r;
@@ -232,7 +232,7 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
     size_t length = strlen(name);
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, true, &entry);
 
     if (!r && length > 0)
         r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
@@ -249,7 +249,7 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
 {
     struct partition after;
     struct entry *entry = NULL;
-    int r = reach(engine, call, id, false, &entry);
+    int r = find_for_caller(engine, call, id, false, &entry);
 
     if (r)
         return r;

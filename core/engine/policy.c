@@ -88,7 +88,7 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
     if (r)
         return r;
     if (!amount.is_share)
-        return INVALID(value, "The setting %s is a share of a device; write it like 0.5 or 50%%.",
+        return INVALID(value, "The setting %s is a share of a device, such as 0.5 or 50%%.",
                        row->name);
     /* Round up, so that 1/7 written with seventeen digits still admits 1/7. */
     ppm = units_amount_bytes(&amount, million);
@@ -128,7 +128,7 @@ static int parse_group(const struct policy_row *row, const struct setting_value 
         good = good && group[i] > 0x20 && group[i] < 0x7f && group[i] != ':' && group[i] != ',';
     if (!good) {
         message_quote(group, length, quoted);
-        return INVALID(value, "\"%s\" is not the name of a group; write one, or none.", quoted);
+        return INVALID(value, "\"%s\" is not a group name; write a group name, or none.", quoted);
     }
     memcpy(field, group, length + 1);
     snprintf(value->canonical, value->canonical_size, "%s", group);

@@ -141,16 +141,16 @@ static int refuse_word(struct request_text field, char *message, size_t size)
     message_quote(field.text, field.length, quoted);
     if (field.text[0] == '.' || (field.text[0] >= '0' && field.text[0] <= '9'))
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is one number too many; a request has one amount and one "
+                              "\"%s\" is an extra number; a request has one amount and one "
                               "duration, like \"0.5 3600\".",
                               quoted);
     for (const struct request_word *word = request_words; word->name && used < sizeof(known);
          word++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
                                  word->name, word->value ? "=" : "");
-    return message_refuse(REFUSED_INVALID, message, size,
-                          "\"%s\" is not known; after amount and duration there may be: %s.",
-                          quoted, known);
+    return message_refuse(
+        REFUSED_INVALID, message, size,
+        "\"%s\" is not a known word; after amount and duration, write any of: %s.", quoted, known);
 }
 
 static int take_word(struct request_text field, unsigned *seen, struct request *request,
@@ -175,7 +175,7 @@ static int take_word(struct request_text field, unsigned *seen, struct request *
                               "The word %s takes no value; write just %s.", word->name, word->name);
     if (*seen & 1U << (word - request_words))
         return message_refuse(REFUSED_INVALID, message, size,
-                              "The word %s is there twice; write it once.", word->name);
+                              "The word %s appears twice; write it once.", word->name);
     *seen |= 1U << (word - request_words);
     return word->take(value, request, message, size);
 }
@@ -186,9 +186,8 @@ int request_parse(const char *text, size_t length, struct request *ret_request, 
     struct request request = {0};
     struct request_text rest = {text, length}, amount, duration, field;
     unsigned seen = 0;
-    int r;
+    int r = check_bytes(text, length, message, size);
 
-    r = check_bytes(text, length, message, size);
     if (r)
         return r;
     amount = next_field(&rest);

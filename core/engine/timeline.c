@@ -150,7 +150,7 @@ int64_t timeline_peak(const struct timeline *timeline, int64_t from_ns, int64_t 
 static const struct timeline_point *crossing(const struct avl_node *node, int64_t after_ns,
                                              bool inside, int64_t limit, bool below, int64_t *value)
 {
-    const struct timeline_point *point = point_of_const(node), *found;
+    const struct timeline_point *point = point_of_const(node), *earlier;
 
     if (!point)
         return NULL;
@@ -162,9 +162,9 @@ static const struct timeline_point *crossing(const struct avl_node *node, int64_
         *value += sum_of(node->left) + point->delta_bytes;
         return crossing(node->right, after_ns, inside, limit, below, value);
     }
-    found = crossing(node->left, after_ns, inside, limit, below, value);
-    if (found)
-        return found;
+    earlier = crossing(node->left, after_ns, inside, limit, below, value);
+    if (earlier)
+        return earlier;
     *value += point->delta_bytes;
     if ((*value > limit) != below)
         return point;

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-__extension__ typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 uint128;
 
 #define DECIMALS_MAX   18
 #define DURATION_MAX_S (DURATION_MAX_NS / NS_PER_SECOND)
@@ -81,14 +81,14 @@ static int unit_shift(const char *text, size_t length)
 static int parse_size(const char *quoted, const struct decimal *number, int shift,
                       struct amount *ret_amount, char *message, size_t size)
 {
-    uint64_t part = (uint64_t)(((wide)number->digits << shift) / number->scale);
+    uint64_t part = (uint64_t)(((uint128)number->digits << shift) / number->scale);
 
     if (number->whole > (uint64_t)INT64_MAX >> shift || (number->whole << shift) + part > INT64_MAX)
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is larger than any device; " AMOUNT_WHAT_WORKS, quoted);
     if ((number->whole << shift) + part == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is not even one byte; " AMOUNT_WHAT_WORKS, quoted);
+                              "\"%s\" is less than one byte; " AMOUNT_WHAT_WORKS, quoted);
     *ret_amount = (struct amount){.scale = 1, .bytes = (number->whole << shift) + part};
     return 0;
 }
@@ -97,9 +97,9 @@ static int refuse_too_much(const char *quoted, const struct decimal *number, boo
                            char *message, size_t size)
 {
     if (percent)
-        return message_refuse(
-            REFUSED_INVALID, message, size,
-            "\"%s\" is more than the whole device; at most 100%% can be asked for.", quoted);
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is more than the whole device; request at most 100%%.",
+                              quoted);
     if (number->whole > 100 || (number->whole == 100 && (number->digits || number->more)))
         return message_refuse(
             REFUSED_INVALID, message, size,
@@ -121,7 +121,7 @@ static int parse_share(const char *quoted, const struct decimal *number, bool pe
     amount.digits = number->whole * number->scale + number->digits;
     if (amount.digits == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is nothing; an amount must be above 0: " AMOUNT_WHAT_WORKS,
+                              "\"%s\" is zero; an amount must be above 0: " AMOUNT_WHAT_WORKS,
                               quoted);
     while (amount.scale > 1 && amount.digits % 10 == 0) {
         amount.digits /= 10;
@@ -160,7 +160,7 @@ uint64_t units_amount_bytes(const struct amount *amount, uint64_t total)
 {
     if (!amount->is_share)
         return amount->bytes;
-    return (uint64_t)((wide)amount->digits * total / amount->scale);
+    return (uint64_t)((uint128)amount->digits * total / amount->scale);
 }
 
 /* Seconds per unit of a duration; 0 for an unknown unit. */
@@ -225,7 +225,7 @@ int units_parse_duration(const char *text, size_t length, int64_t *ret_ns, char 
                               quoted);
     if (seconds < 1)
         return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is no time at all; a duration is at least 1 second.", quoted);
+                              "\"%s\" is too short; a duration is at least 1 second.", quoted);
     if (seconds > DURATION_MAX_S)
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is too long; a duration is at most 100 years (36500d).",
@@ -246,7 +246,7 @@ int units_parse_grace(const char *text, size_t length, int64_t *ret_ns, char *me
 
 void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
-    wide millionths = total ? ((wide)bytes * 1000000 + total / 2) / total : 0;
+    uint128 millionths = total ? ((uint128)bytes * 1000000 + total / 2) / total : 0;
     char decimals[8];
     int last = 6;
 
@@ -262,12 +262,12 @@ void units_fraction_text(uint64_t bytes, uint64_t total, char *text, size_t size
 
 uint64_t units_fraction_digits(uint64_t bytes, uint64_t total, uint64_t scale)
 {
-    return total ? (uint64_t)(((wide)bytes * scale + total - 1) / total) : 0;
+    return total ? (uint64_t)(((uint128)bytes * scale + total - 1) / total) : 0;
 }
 
 void units_percent_text(uint64_t bytes, uint64_t total, char *text, size_t size)
 {
-    wide hundredths = total ? (wide)bytes * 10000 / total : 0;
+    uint128 hundredths = total ? (uint128)bytes * 10000 / total : 0;
 
     snprintf(text, size, "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
              (unsigned)(hundredths % 100));
@@ -281,7 +281,8 @@ void units_size_text(uint64_t bytes, char *text, size_t size)
 
     while (unit < 4 && bytes >> (10 * (unit + 1)) > 0)
         unit++;
-    hundredths = (uint64_t)(((wide)bytes * 100 + ((wide)1 << (10 * unit)) / 2) >> (10 * unit));
+    hundredths =
+        (uint64_t)(((uint128)bytes * 100 + ((uint128)1 << (10 * unit)) / 2) >> (10 * unit));
     if (hundredths % 100 == 0)
         snprintf(text, size, "%" PRIu64 " %s", hundredths / 100, units[unit]);
     else if (hundredths % 10 == 0)

@@ -213,13 +213,13 @@ static int find(const struct gpu_find_options *options, gpu_note_fn *note, void 
     const struct gpu_vendor *const *vendors = options->vendors ? options->vendors : gpu_vendors;
     bool simulate = options->simulate && options->simulate[0] != '\0';
     struct gpu_list *found = &room[0], *processors = &room[1];
-    int error = 0;
+    int first_error = 0;
 
     for (uint32_t i = 0; vendors[i]; i++) {
         if (!vendors[i]->probe || vendors[i]->simulates != simulate)
             continue;
         int r = gpu_probe(options, i, found);
-        error = error ? error : r;
+        first_error = first_error ? first_error : r;
         found->count = r ? 0 : found->count;
         if (has_processors_only(found) && !processors->count)
             *processors = *found;
@@ -228,7 +228,7 @@ static int find(const struct gpu_find_options *options, gpu_note_fn *note, void 
     }
     if (!ret_list->count && processors->count)
         add_devices(ret_list, processors, note, context);
-    return ret_list->count ? 0 : error;
+    return ret_list->count ? 0 : first_error;
 }
 
 int gpu_find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,

@@ -59,7 +59,7 @@ static struct cgroup *cgroup_from(struct proctrack *proctrack)
 
 static int cgroup_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
-    return procfs_look(cgroup_from(proctrack)->proc_fd, pid, ret_process, NULL);
+    return procfs_process_read(cgroup_from(proctrack)->proc_fd, pid, ret_process, NULL);
 }
 
 static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)

@@ -192,7 +192,7 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_pr
     struct procfs_stat stat;
     uint64_t in = 0;
     int pidfd = -1;
-    int r = procfs_look_again(cgroup->proc_fd, process, &pidfd);
+    int r = procfs_process_reread(cgroup->proc_fd, process, &pidfd);
     if (r)
         return r;
     steps_before(&cgroup->steps, "open");

@@ -49,7 +49,7 @@ static struct ptree *tree_from(struct proctrack *proctrack)
 
 static int tree_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
-    return procfs_look(tree_from(proctrack)->proc_fd, pid, ret_process, NULL);
+    return procfs_process_read(tree_from(proctrack)->proc_fd, pid, ret_process, NULL);
 }
 
 static pid_t tree_leader(struct proctrack *proctrack, pid_t tid)
@@ -87,7 +87,7 @@ static int tree_join(struct proctrack *proctrack, uint64_t id, const struct proc
 {
     struct ptree *ptree = tree_from(proctrack);
     int pidfd = -1;
-    int r = procfs_look_again(ptree->proc_fd, process, &pidfd);
+    int r = procfs_process_reread(ptree->proc_fd, process, &pidfd);
     if (r)
         return r;
     steps_before(&ptree->steps, "open");

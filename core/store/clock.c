@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock of partitions, and how its times move from one boot to the next. It must not
- * know what is kept where.
+ * The clock of partitions, and converting times from one boot to the next. It must not know what is
+ * stored where.
  */
 #include "core/base/clock.h"
 #include "internal.h"
 
 #include <string.h>
 
-/* The two clocks cannot be read at once: take the shortest of a few tries. */
+/* The two clocks cannot be read at once: use the shortest of several tries. */
 static int64_t wall_offset_ns(void)
 {
     int64_t best_ns = 0, shortest_ns = INT64_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SQLite adapter of the store port: opening and closing, of a file and of a state
- * in memory. It must not know what the tables mean.
+ * The SQLite adapter of the store port: opening and closing, for a file and for a state in memory.
+ * It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -17,7 +17,7 @@ static bool worth_a_copy(int r)
 
 static int open_state(struct sqlite_store *store, bool check, struct message *message)
 {
-    int r = sqlite_look(store->directory, message);
+    int r = sqlite_file_check(store->directory, message);
     if (!r)
         r = sqlite_create(store->directory, message);
     if (r < 0)
@@ -86,7 +86,7 @@ static int memory_open(const char *directory, bool check, struct store **ret_sto
     if (r == SQLITE_OK)
         r = sqlite_configure(store->db);
     if (r != SQLITE_OK) {
-        int code = sqlite_message(message, "No state can be made in memory", store->db, r);
+        int code = sqlite_message(message, "Cannot create a state in memory", store->db, r);
         sqlite_close(&store->base);
         return code;
     }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing the state: one transaction a batch. What a create costs is the pages it
- * touches, for each is a frame of the log to be synced: one of `partition` and
- * one of `log`, which also holds the replies and counters. It must not read what
- * it has not written itself.
+ * Writing the state: one transaction per batch. The cost of a create is the pages it touches,
+ * because each is a frame of the log to be synced: one of `partition` and one of `log`, which also
+ * holds the replies and counters. It must not read what it has not written itself.
  */
 #include "sqlite_internal.h"
 
@@ -37,7 +36,7 @@ static const char *const statements[SQL_COUNT] = {
                        " memory_bytes=excluded.memory_bytes",
 };
 
-/* Statements that are not in the list above come from the list of columns. */
+/* Generate the statements that are not listed above from the list of columns. */
 static char *statement_sql(enum statement which)
 {
     switch (which) {
@@ -77,7 +76,7 @@ int sqlite_run(struct sqlite_store *store, enum statement which)
     return r;
 }
 
-/* Runs a statement that must change exactly one row. */
+/* Run a statement that must change exactly one row. */
 static int run_on_one(struct sqlite_store *store, enum statement which)
 {
     int r = sqlite_run(store, which);
@@ -128,7 +127,7 @@ static int put_setting(struct sqlite_store *store, const struct engine_event *ev
     return sqlite_run(store, which);
 }
 
-/* Keeps of a note only its line, and the change_seq it moves. */
+/* Of a note, store only the change_seq that it changes; put_line stores its line. */
 static int put_note(struct sqlite_store *store, const struct engine_event *event)
 {
     sqlite3_stmt *statement = store->statements[SQL_PARTITION_NOTED];
@@ -146,8 +145,8 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
         return put_setting(store, event);
     if (event->kind == EVENT_NOTE)
         return put_note(store, event);
-    /* A partition is one row with its one share: what shares several devices needs a table
-     * of its own. */
+    /* A partition is one row with its only share. Shares of several devices would need a table of
+     * their own. */
     const struct share *share = &event->after.shares[0];
     if (event->after.share_count != 1 || share->device >= store->index_count)
         return SQLITE_CONSTRAINT;
@@ -162,18 +161,18 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
 
 /* -- one batch -------------------------------------------------------------- */
 
-/* A batch being written, and what will be known when it is durable. */
+/* A batch being written, and the new values to keep once it is durable. */
 struct writing {
     const struct store_batch *batch;
     struct head head;
     struct clock_row clock;
     int64_t dropped_seq, prune_at_ns, pruned_retention_ns;
     bool prune_more;
-    uint64_t *replies; /* as they are kept, little endian */
+    uint64_t *replies; /* as stored, little-endian */
 };
 
-/* The first write after a reboot moves all times to the new clock, exactly as load() moved
- * them: users have seen those. */
+/* The first write after a reboot converts all times to the new clock, exactly as load() did: users
+ * have seen those times. */
 static int put_clock(struct sqlite_store *store, struct writing *writing)
 {
     const struct store_batch *batch = writing->batch;
@@ -260,15 +259,15 @@ static int put_usages(struct sqlite_store *store, const struct store_batch *batc
     return r;
 }
 
-/* Drop old lines and history in lots, now and then: their pages are others than those that
- * a commit touches anyway. */
+/* Drop old lines and history in batches and at intervals, because they are on pages that a commit
+ * does not touch otherwise. */
 static int prune(struct sqlite_store *store, struct writing *writing)
 {
     int r = SQLITE_OK;
     int64_t now_ns, before_ns, limit = writing->dropped_seq + STORE_PRUNE_ROWS;
 
     if (writing->head.first_seq >= limit) {
-        /* The newest row carries the head: it stays. */
+        /* Keep the newest row, which holds the head. */
         int64_t to = writing->head.first_seq > writing->head.seq ? writing->head.seq
                                                                  : writing->head.first_seq;
         writing->dropped_seq = to < limit ? to : limit;
@@ -381,7 +380,7 @@ int sqlite_commit(struct store *base, const struct store_batch *batch, struct me
     struct writing writing;
 
     if (batch->item_count > 0 && (int64_t)batch->items[0].event->seq <= store->head.seq)
-        return message_set(-EINVAL, message, "Event %llu is kept already.",
+        return message_set(-EINVAL, message, "Event %llu is already stored.",
                            (unsigned long long)batch->items[0].event->seq);
     int code = sqlite_writable(store, message);
     if (!code)

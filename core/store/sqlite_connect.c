@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection to the state file: its settings, and the checks that the file is one
- * that we made. It must not know what the tables mean.
+ * A connection to the state file: its configuration, and checks that the file is ours. It must not
+ * know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -23,8 +23,8 @@ static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
     return r == SQLITE_ROW ? SQLITE_OK : r == SQLITE_DONE ? SQLITE_CORRUPT : r;
 }
 
-/* Accept our own tables only, to the letter: a trigger or view made by hand or by damage
- * would run with our writes. */
+/* Accept only our own tables, literally: a trigger or view added by hand or by damage would run
+ * with our writes. */
 static int check_schema(struct sqlite_store *store, struct message *message)
 {
     int r = sqlite_schema_compare(store->db);
@@ -33,7 +33,7 @@ static int check_schema(struct sqlite_store *store, struct message *message)
         return 0;
     if (r != SQLITE_CORRUPT && sqlite_errno(store->db, r) != -EBADMSG)
         return sqlite_message(message, "The state cannot be read", store->db, r);
-    return sqlite_damaged(store, "its tables are not those of a state", message);
+    return sqlite_damaged(store, "its tables are not those of a state file", message);
 }
 
 int sqlite_check_pages(struct sqlite_store *store, struct message *message)
@@ -50,7 +50,7 @@ int sqlite_check_pages(struct sqlite_store *store, struct message *message)
     return code;
 }
 
-/* Check again what sqlite_look() checked: the log may hold a newer first page. */
+/* Repeat the check of sqlite_file_check(): the log can hold a newer first page. */
 static int check_format(struct sqlite_store *store, struct message *message)
 {
     int64_t application = 0, format = 0;
@@ -64,18 +64,17 @@ static int check_format(struct sqlite_store *store, struct message *message)
         return sqlite_message(message, what, store->db, r);
     }
     if (application != STATE_APPLICATION || format < 1)
-        return sqlite_damaged(store, "its first page is not ours", message);
+        return sqlite_damaged(store, "its first page is not that of a state file", message);
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%.*s/" STATE_FILE, PATH_MAX - 64, store->directory);
     return sqlite_format(path, format, message);
 }
 
-/* Settings of a connection. NO_CKPT_ON_CLOSE stays until load() has found the
- * state good: closing a file that is refused must not write to it.
- * locking_mode=EXCLUSIVE: a second program is refused at once, no reader can delay a
- * checkpoint, and there is no third file; sqlite_wal.c needs it too. In return sqlite3
- * cannot open the file while the daemon runs; the tree itself shows everything that is in
- * it. No mmap: a failing disk would raise a signal. */
+/* NO_CKPT_ON_CLOSE stays on until load() has found the state valid, because closing a file that is
+ * refused must not write to it. locking_mode=EXCLUSIVE refuses a second program at once, keeps
+ * readers from delaying a checkpoint, and avoids a third file; sqlite_wal.c depends on it, too. The
+ * price: sqlite3 cannot open the file while the daemon runs, but the tree shows everything in it.
+ * No mmap: a failing disk would raise a signal. */
 int sqlite_configure(sqlite3 *db)
 {
     sqlite3_extended_result_codes(db, 1);
@@ -102,16 +101,16 @@ void sqlite_disconnect(struct sqlite_store *store)
     store->db = NULL;
 }
 
-/* SQLite opens for reading a file that it cannot open for writing, and reports no reason
- * later. Ask the system for it. */
+/* SQLite opens a file read-only if it cannot open it for writing, and does not report why. Ask the
+ * kernel. */
 static int why_read_only(const char *path, struct message *message)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    int error = fd < 0 ? errno : EROFS;
+    int r = fd < 0 ? -errno : -EROFS;
     if (fd >= 0)
         close(fd);
-    return message_set(-error, message, "%.*s cannot be written, so nothing was changed: %s.",
-                       PATH_MAX - 128, path, strerror(error));
+    return message_set(r, message, "%.*s cannot be written, so nothing was changed: %s.",
+                       PATH_MAX - 128, path, strerror(-r));
 }
 
 static int open_file(struct sqlite_store *store, const char *directory, struct message *message)
@@ -139,19 +138,19 @@ int sqlite_connect(struct sqlite_store *store, struct message *message)
     return r;
 }
 
-/* Read a copy in memory where the file cannot be written (a read-only or full disk, another
- * user's directory), so that users still see their partitions. Commits try the file again. */
+/* Read a copy in memory if the file cannot be written (a read-only or full disk, another user's
+ * directory), so that users still see their partitions. Commits try the file again. */
 int sqlite_connect_copy(struct sqlite_store *store, struct message *message)
 {
     char copy[PATH_MAX];
     struct message why;
 
     if (sqlite_copy(store->directory, copy) < 0)
-        return -EROFS; /* the message of the first attempt stands */
+        return -EROFS; /* keep the message of the first attempt */
     int r = open_file(store, copy, &why);
     if (!r)
         r = check_schema(store, &why);
-    /* The open files remain without names. */
+    /* The files stay open without names. */
     if (!r)
         r = sqlite_read_head(store, &why);
     sqlite_copy_remove(copy);
@@ -178,7 +177,7 @@ int sqlite_leave_copy(struct sqlite_store *store, struct message *message)
         code = message_set(
             -EBADMSG, message,
             "%s/" STATE_FILE
-            " was changed by another program while it could not be written. Start again.",
+            " was changed by another program while it could not be written. Restart chronosfs.",
             store->directory);
     }
     if (code < 0) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device table: the meaning of the device numbers in the other tables, across restarts
- * in which devices come, go and change their order. It must not know how devices are
- * found.
+ * The device table: what the device numbers in other tables mean, across restarts in which devices
+ * come, go and change order. It must not know how devices are found.
  */
 #include "sqlite_internal.h"
 
@@ -29,7 +28,7 @@ static int64_t device_row(struct sqlite_store *store, const struct store_device 
     return next;
 }
 
-/* Changes the table in memory as SQL_DEVICE_PUT changes the one in the file. */
+/* Update the table in memory, as SQL_DEVICE_PUT updates the one in the file. */
 static int device_keep(struct sqlite_store *store, const struct store_device *device,
                        int64_t number)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What SQLite's codes mean to the callers of the port: an errno and a message. It
- * must not know any table or file.
+ * Translates SQLite's codes for callers of the port: into an errno and a message. It must not know
+ * any table or file.
  */
 #include "sqlite_internal.h"
 
@@ -11,7 +11,7 @@
 
 int sqlite_errno(sqlite3 *db, int r)
 {
-    int error = db ? sqlite3_system_errno(db) : 0;
+    int from_system = db ? sqlite3_system_errno(db) : 0;
 
     switch (r & 0xff) {
     case SQLITE_FULL:
@@ -26,7 +26,7 @@ int sqlite_errno(sqlite3 *db, int r)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_TOOBIG:
-    case SQLITE_ERROR: /* "no such table": the statements themselves are right */
+    case SQLITE_ERROR: /* "no such table": damage, because the statements are valid */
         return -EBADMSG;
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
@@ -34,14 +34,14 @@ int sqlite_errno(sqlite3 *db, int r)
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return -EACCES;
-    case SQLITE_IOERR: /* the file is open: what else was not found is older than this */
-        return error > 0 && error != ENOENT ? -error : -EIO;
+    case SQLITE_IOERR: /* the file is open, so an ENOENT is a leftover */
+        return from_system > 0 && from_system != ENOENT ? -from_system : -EIO;
     default: /* SQLITE_CANTOPEN */
-        return error > 0 ? -error : -EIO;
+        return from_system > 0 ? -from_system : -EIO;
     }
 }
 
-/* What SQLite says can quote the file, and a damaged file holds anything. */
+/* SQLite's messages can quote the file, and a damaged file can contain anything. */
 static int clean(int code, struct message *message)
 {
     if (message)
@@ -62,8 +62,8 @@ int sqlite_message(struct message *message, const char *what, sqlite3 *db, int r
 int sqlite_damaged(const struct sqlite_store *store, const char *how, struct message *message)
 {
     message_set(-EBADMSG, message,
-                "%s/" STATE_FILE " is damaged (%s). It was left alone: put a copy back, or move it "
-                "away to begin with nothing.",
+                "%s/" STATE_FILE " is damaged (%s). It was not changed: restore a backup, or move "
+                "it away to start with an empty state.",
                 store->directory, how);
     return clean(-EBADMSG, message);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state file as a file: where it is, whether it is ours, how to create it. A new file
- * is made under another name and renamed when complete, so an incomplete state.db can only
- * be damage. It must not know what the tables mean.
+ * The state file as a file: where it is, whether it is ours, how to create it. A new file is
+ * created under another name and renamed once complete, so an incomplete state.db can only be
+ * damage. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -21,30 +21,30 @@
 int sqlite_directory(const char *directory, char ret[PATH_MAX], struct message *message)
 {
     char path[PATH_MAX];
-    int error = 0;
+    int r = 0;
     size_t length = strlen(directory);
 
     if (length == 0 || length >= sizeof(path))
         return message_set(-EINVAL, message,
-                           "The name of the state directory is empty or too long.");
+                           "The path of the state directory is empty or too long.");
     memcpy(path, directory, length + 1);
-    for (char *slash = path + 1; error == 0 && slash;) {
+    for (char *slash = path + 1; !r && slash;) {
         slash = strchr(slash, '/');
         if (slash)
             *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST && access(path, F_OK) != 0)
-            error = errno;
+            r = -errno;
         if (slash)
             *slash++ = '/';
     }
-    if (error == 0 && !realpath(directory, ret))
-        error = errno;
-    if (error == 0 && strlen(ret) + sizeof(NEW_FILE) + 16 > PATH_MAX)
-        error = ENAMETOOLONG;
-    if (error == 0)
+    if (!r && !realpath(directory, ret))
+        r = -errno;
+    if (!r && strlen(ret) + sizeof(NEW_FILE) + 16 > PATH_MAX)
+        r = -ENAMETOOLONG;
+    if (!r)
         return 0;
-    return message_set(-error, message, "The state directory %s cannot be made: %s.", directory,
-                       strerror(error));
+    return message_set(r, message, "The state directory %s cannot be created: %s.", directory,
+                       strerror(-r));
 }
 
 static void join(char path[PATH_MAX], const char *directory, const char *name)
@@ -59,14 +59,14 @@ int sqlite_format(const char *path, int64_t format, struct message *message)
         return 0;
     return message_set(
         -EPROTONOSUPPORT, message,
-        "%s has format %lld, written by %s chronosfs, and this one knows format %d alone. It was "
-        "left alone: start the %s program, or move the file away to begin with nothing.",
+        "%s has format %lld, written by %s chronosfs; this one reads only format %d. It was not "
+        "changed: start the %s program, or move the file away to start with an empty state.",
         path, (long long)format, newer ? "a newer" : "an older", STATE_FORMAT,
         newer ? "newer" : "older");
 }
 
-/* What the first bytes say (sqlite.org/fileformat2.html, section 1.3). */
-static int judge(const char *path, const unsigned char *header, struct message *message)
+/* Check the first bytes (sqlite.org/fileformat2.html, section 1.3). */
+static int check_header(const char *path, const unsigned char *header, struct message *message)
 {
     uint32_t application, format;
     memcpy(&format, header + 60, 4);
@@ -75,27 +75,28 @@ static int judge(const char *path, const unsigned char *header, struct message *
     format = be32toh(format);
     if (memcmp(header, "SQLite format 3", 16) != 0)
         return message_set(-EBADMSG, message,
-                           "%s is damaged or not a state file. It was left alone: put a copy back, "
-                           "or move it away to begin with nothing.",
+                           "%s is damaged or not a state file. It was not changed: restore a "
+                           "backup, or move it away to start with an empty state.",
                            path);
     if (application != STATE_APPLICATION) {
         return message_set(-EBADMSG, message,
-                           "%s is the database of another program. It was left alone: name another "
+                           "%s is the database of another program. It was not changed: use another "
                            "state directory, or move it away.",
                            path);
     }
     if (format != 0 && format != STATE_FORMAT)
         return sqlite_format(path, format, message);
-    /* Bytes 18 and 19: SQLite would take what it does not know for read-only. */
+    /* Bytes 18 and 19: SQLite treats unknown versions as read-only. */
     if (format == 0 || header[18] != header[19] || header[18] < 1 || header[18] > 2)
         return message_set(-EBADMSG, message,
-                           "%s is damaged: its header says format %u, %d.%d. It was left alone: "
-                           "put a copy back, or move it away to begin with nothing.",
+                           "%s is damaged: its header says format %u, %d.%d. It was not "
+                           "changed: restore a backup, or move it away to start with an empty "
+                           "state.",
                            path, format, header[18], header[19]);
     return 1;
 }
 
-static int look_missing(const char *directory, int error, struct message *message)
+static int check_missing(const char *directory, int error, struct message *message)
 {
     char wal[PATH_MAX];
     struct stat st;
@@ -103,8 +104,8 @@ static int look_missing(const char *directory, int error, struct message *messag
     join(wal, directory, STATE_FILE "-wal");
     if (error == ENOENT && stat(wal, &st) == 0 && st.st_size > 0)
         return message_set(-EBADMSG, message,
-                           "%s is there, but the %s that it belongs to is not. It was left alone: "
-                           "put the file back, or move the log away too.",
+                           "%s exists, but the %s that it belongs to is missing. Nothing was "
+                           "changed: put the file back, or move the log away, too.",
                            wal, STATE_FILE);
     if (error == ENOENT)
         return 0;
@@ -112,7 +113,7 @@ static int look_missing(const char *directory, int error, struct message *messag
                        strerror(error));
 }
 
-int sqlite_look(const char *directory, struct message *message)
+int sqlite_file_check(const char *directory, struct message *message)
 {
     char path[PATH_MAX];
     unsigned char header[100];
@@ -121,19 +122,19 @@ int sqlite_look(const char *directory, struct message *message)
     join(path, directory, STATE_FILE);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return look_missing(directory, errno, message);
+        return check_missing(directory, errno, message);
     ssize_t n = -1;
-    int error = EIO;
+    int r = -EIO;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
         n = pread(fd, header, sizeof(header), 0);
-        error = errno;
+        r = -errno;
     }
     close(fd);
     if (n < 0)
-        return message_set(-error, message, "%s cannot be read: %s.", path, strerror(error));
+        return message_set(r, message, "%s cannot be read: %s.", path, strerror(-r));
     if (n < (ssize_t)sizeof(header))
         memset(header, 0, sizeof(header));
-    return judge(path, header, message);
+    return check_header(path, header, message);
 }
 
 static void remove_new(const char *directory)
@@ -177,7 +178,7 @@ static int sync_path(const char *path)
 static int fill_file(const char *path)
 {
     sqlite3 *db = NULL;
-    /* 0600 from the first moment: what SQLite makes itself goes by the umask. */
+    /* Create it with 0600: SQLite itself would use the umask. */
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
@@ -185,11 +186,11 @@ static int fill_file(const char *path)
     int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (r == SQLITE_OK)
         r = sqlite_fill(db);
-    int error = r == SQLITE_OK ? 0 : sqlite_errno(db, r);
+    int code = r == SQLITE_OK ? 0 : sqlite_errno(db, r);
     r = sqlite3_close(db);
-    if (error == 0 && r != SQLITE_OK)
-        error = -EIO;
-    return error != 0 ? error : sync_path(path);
+    if (!code && r != SQLITE_OK)
+        code = -EIO;
+    return code ? code : sync_path(path);
 }
 
 int sqlite_create(const char *directory, struct message *message)
@@ -207,7 +208,7 @@ int sqlite_create(const char *directory, struct message *message)
     if (!r)
         return 0;
     remove_new(directory);
-    return message_set(r, message, "No state can be kept in %s: %s.", directory, strerror(-r));
+    return message_set(r, message, "Cannot create a state in %s: %s.", directory, strerror(-r));
 }
 
 static int copy_file(const char *from, const char *to)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the state. Values of a row that must agree with each other are checked here,
- * before the caller sees them. It must not know how anything is written.
+ * Reading the state. Values of a row that must be consistent are checked here, before the caller
+ * sees them. It must not know how anything is written.
  */
 #include "sqlite_internal.h"
 
@@ -25,7 +25,7 @@ int sqlite_read_head(struct sqlite_store *store, struct message *message)
         head.seq = sqlite_row_int(&row, 0, 0, INT64_MAX - 1);
         head.next_id = (uint64_t)sqlite_row_int(&row, 1, 1, INT64_MAX);
         head.first_seq = sqlite_row_int(&row, 2, 0, INT64_MAX);
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
     }
     code = sqlite_rows_end(&row, code);
     if (code < 0)
@@ -37,14 +37,14 @@ int sqlite_read_head(struct sqlite_store *store, struct message *message)
         sqlite_row_line(&row, 1, 0, clock.clock.boot_id, sizeof(clock.clock.boot_id));
         clock.clock.offset_ns = sqlite_row_int(&row, 2, -STORE_TIME_MAX, STORE_TIME_MAX);
         clock.mount_id = (uint64_t)sqlite_row_int(&row, 3, INT64_MIN, INT64_MAX);
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
     }
     code = sqlite_rows_end(&row, code);
     if (!code && count != 2) {
         message_set(
             0, message,
             "%s/" STATE_FILE
-            " is damaged: table log or clock is empty. Nothing was changed: put a copy back.",
+            " is damaged: table log or clock is empty. Nothing was changed: restore a backup.",
             store->directory);
         code = -EBADMSG;
     }
@@ -82,7 +82,7 @@ int sqlite_read_devices(struct sqlite_store *store, struct message *message)
         if (!row.bad &&
             (count == STATE_DEVICES_MAX || !key_is_new(devices, count, device.device.key)))
             row.bad = "key";
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
         if (!code)
             devices[count++] = device;
     }
@@ -130,14 +130,14 @@ static int load_settings(struct sqlite_store *store, const struct store_sink *si
         if (!row.bad && strcmp(key, last) <= 0)
             row.bad = "key";
         memcpy(last, key, sizeof(last));
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
         if (!code && sink->setting)
             code = sink->setting(sink->context, key, value);
     }
     return sqlite_rows_end(&row, code);
 }
 
-/* Checks that hold for live partitions and for history. */
+/* Checks for live partitions and for history. */
 static void judge_partition(struct sqlite_row *row, const struct partition *p)
 {
     if (row->bad)
@@ -175,7 +175,7 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         if (!row.bad && p->end_ns <= p->start_ns)
             row.bad = "end_ns";
         const struct device_row *device = find_device(&row, record.device);
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
         if (code < 0 || !sink->partition)
             continue;
         p->shares[0].device = device_index(store, device->row);
@@ -227,7 +227,7 @@ static int history_row(struct sqlite_row *row, const struct store_clock *clock,
                                   .how = find_how(row, record.how),
                                   .by_uid = record.by_uid,
                                   .usage = record.usage};
-    int code = sqlite_row_judge(row);
+    int code = sqlite_row_check(row);
     if (code < 0)
         return code;
     entry.device = device->device;
@@ -272,7 +272,7 @@ static int load_lines(struct sqlite_store *store, const struct store_sink *sink,
     while (!code && sqlite_rows_next(&row)) {
         int64_t seq = sqlite_row_key(&row, 0, 1, store->head.seq);
         sqlite_row_line(&row, 1, 1, line, sizeof(line));
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
         if (!code && sink->line)
             code = sink->line(sink->context, (uint64_t)seq, line);
     }
@@ -292,7 +292,7 @@ static int load_replies(struct sqlite_store *store, const struct store_sink *sin
         if ((type != SQLITE_BLOB && type != SQLITE_NULL) || length % 16 != 0 ||
             (length > 0 && !blob))
             row.bad = "head_replies";
-        code = sqlite_row_judge(&row);
+        code = sqlite_row_check(&row);
         for (size_t i = 0; !code && sink->reply && i < length; i += 16) {
             uint64_t pair[2];
             memcpy(pair, blob + i, sizeof(pair));
@@ -324,7 +324,7 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
     if (r)
         return r;
     store->loaded = *clock;
-    /* The file is accepted: from here on it may be written. */
+    /* The file is accepted, so it may be written from now on. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     sqlite_wal_begin(store);
     *ret_counters = (struct store_counters){.next_id = store->head.next_id,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading rows. A file can be well-formed and still hold impossible values (edited by hand,
- * damaged), so each value is checked. It must not know what the tables mean.
+ * Reading rows. A valid file can hold impossible values (edited by hand, damaged), so each value is
+ * checked. It must not know what the tables mean.
  */
 #include "sqlite_internal.h"
 
@@ -55,15 +55,15 @@ bool sqlite_rows_next(struct sqlite_row *row)
     return true;
 }
 
-int sqlite_row_judge(struct sqlite_row *row)
+int sqlite_row_check(struct sqlite_row *row)
 {
     if (!row->bad)
         return 0;
     const char *key = (const char *)sqlite3_column_text(row->statement, 0);
     return message_set(-EBADMSG, row->message,
                        "%s/" STATE_FILE
-                       " is damaged: %s cannot be true in the row %.80s of table %s. Nothing was "
-                       "changed: put a copy back, or correct the row.",
+                       " is damaged: %s has an impossible value in row %.80s of table %s. "
+                       "Nothing was changed: restore a backup, or correct the row.",
                        row->store->directory, row->bad, key ? key : "NULL", row->table);
 }
 

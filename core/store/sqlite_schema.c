@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables. The columns of `partition` and `history` are listed here once: CREATE,
- * INSERT, UPDATE, SELECT, binding and reading all come from the list, so a column more
- * is a row more. It must not know when anything is written or read.
+ * The tables. The columns of `partition` and `history` are listed here once: CREATE, INSERT,
+ * UPDATE, SELECT, binding and reading are all generated from the list, so a new column is one new
+ * row. It must not know when anything is read or written.
  */
 #include "sqlite_internal.h"
 
@@ -11,8 +11,8 @@
 
 enum column_kind { COLUMN_U32, COLUMN_I32, COLUMN_U64, COLUMN_I64, COLUMN_TEXT };
 
-/* Where a value stands: in tables (enum sqlite_table, as bits) and in struct sqlite_record.
- * Outside min ... max no load believes it; of a text that is its length. */
+/* A column: its tables (enum sqlite_table, as bits), its member of struct sqlite_record, and the
+ * range that load accepts; for a text, the range of its length. */
 struct column {
     const char *name;
     enum column_kind kind;
@@ -24,7 +24,7 @@ struct column {
 #define LIVE       SQLITE_PARTITION
 #define ENDED      SQLITE_HISTORY
 #define BOTH       (LIVE | ENDED)
-#define USAGE      4u /* changed by SQL_PARTITION_USAGE alone */
+#define USAGE      4u /* changed only by SQL_PARTITION_USAGE */
 #define IN(member) offsetof(struct sqlite_record, member)
 #define KIND_OF(field)                                                                             \
     _Generic(((struct partition *)0)->field, uint32_t: COLUMN_U32, int32_t: COLUMN_I32,            \
@@ -32,9 +32,8 @@ struct column {
 #define TIME -STORE_TIME_MAX, STORE_TIME_MAX
 #define ANY  INT64_MIN, INT64_MAX
 
-/* The attributes of partitions come from partition.def; here is what is kept beside them.
- * The first of a table is its key. A U64 that can be ANY is kept as the signed number of
- * the same bits. */
+/* Attributes of partitions come from partition.def; these are the other columns. The first one of a
+ * table is its key. A U64 column of range ANY is stored as the signed number with the same bits. */
 static const struct column columns[] = {
     {"seq", COLUMN_U64, IN(p.change_seq), ENDED, 1, INT64_MAX - 1},
     {"id", COLUMN_U64, IN(p.id), BOTH, 1, INT64_MAX - 1},
@@ -64,7 +63,7 @@ static const struct column columns[] = {
     {"by_uid", COLUMN_U32, IN(by_uid), ENDED, 0, UINT32_MAX},
 };
 
-/* The next column of a table; NULL after the last. `column` NULL: the first. */
+/* The next column of a table; NULL after the last. `column` NULL: the first one. */
 static const struct column *next(enum sqlite_table table, const struct column *column)
 {
     const struct column *end = columns + ARRAY_COUNT(columns);
@@ -197,12 +196,11 @@ void sqlite_schema_read(struct sqlite_row *row, enum sqlite_table table,
 
 /* -- all tables -------------------------------------------------------------------- */
 
-/* log.head_*: NULL except in the last row of a batch, of which only the newest
- * counts. They are here, and not in a table of their own, because each table
- * that a commit touches is another page to be synced. */
+/* log.head_* are NULL except in the last row of a batch, and only the newest row counts. They have
+ * no table of their own because each table that a commit touches is another page to sync. */
 static const struct {
     const char *table, *sql;
-    enum sqlite_table columns; /* where sql is NULL */
+    enum sqlite_table columns; /* if sql is NULL */
 } tables[] = {
     {"device",
      "CREATE TABLE device(row INTEGER PRIMARY KEY, key TEXT NOT NULL, name TEXT NOT NULL,"

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The write-ahead log as a file, beside what SQLite does with it. Two things:
- * it is given its full size at the start, because overwriting a file and syncing
- * it is nearly twice as fast as making it longer; and a commit that failed is
- * struck out, because a sync that fails leaves a complete transaction in the page
- * cache, which the next process would believe. Both rely on the lock that
- * locking_mode=EXCLUSIVE holds: nothing else reads or writes the log.
+ * Maintenance of the write-ahead log file, in addition to what SQLite does. First, the log gets its
+ * full size at the start, because overwriting a file and syncing it is nearly twice as fast as
+ * extending it. Second, a failed commit is erased, because a failed sync leaves a complete
+ * transaction in the page cache, which the next process would take as committed. Both depend on the
+ * lock of locking_mode=EXCLUSIVE: nothing else reads or writes the log.
  *
- * SQLite's own way, SQLITE_FCNTL_PERSIST_WAL, was measured: creates cost 0.99 to 1.05
- * of these once the log has its size, but 1.9 to 2.2 times as much for the first 500
- * of a new state. It strikes nothing out, and it leaves a log beside a state that was
- * closed: SQLite would write its pages over a backup of the file that is put back.
+ * SQLite's own way, SQLITE_FCNTL_PERSIST_WAL, was measured: creates cost 0.99 to 1.05 of these once
+ * the log has its size, but 1.9 to 2.2 times as much for the first 500 of a new state. It erases
+ * nothing, and it leaves a log beside a closed state: SQLite would write the log's pages over a
+ * restored backup of the file.
  */
 #include "sqlite_internal.h"
 
@@ -24,8 +23,8 @@
 #define FRAME_HEADER 24
 #define FRAME_BYTES  (FRAME_HEADER + STATE_PAGE_BYTES)
 
-/* The header changes when SQLite begins at the front again; to read it each time
- * is cheaper than to know when. */
+/* The header changes when SQLite restarts the log; reading it each time is cheaper than tracking
+ * that. */
 static void remember(struct sqlite_store *store, int frames)
 {
     store->wal_end.bytes = WAL_HEADER + (int64_t)frames * FRAME_BYTES;
@@ -33,7 +32,7 @@ static void remember(struct sqlite_store *store, int frames)
         memset(store->wal_end.header, 0, WAL_HEADER);
 }
 
-/* Called by SQLite after each commit; does what its own autocheckpoint does. */
+/* Called by SQLite after each commit. Does what its autocheckpoint would do. */
 static int committed(void *context, sqlite3 *db, const char *name, int frames)
 {
     struct sqlite_store *store = context;
@@ -45,7 +44,7 @@ static int committed(void *context, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
-/* Zeros are no valid frame, so SQLite takes the log to end where it ended. */
+/* Zeros are not a valid frame, so SQLite sees the log end where it ended. */
 static void extend(int fd)
 {
     static const char zeros[65536];
@@ -57,7 +56,7 @@ static void extend(int fd)
     for (off_t at = st.st_size; at < full;) {
         size_t length = full - at < (off_t)sizeof(zeros) ? (size_t)(full - at) : sizeof(zeros);
         ssize_t n = pwrite(fd, zeros, length, at);
-        if (n <= 0) { /* a full disk: give the room back */
+        if (n <= 0) { /* disk full: release the space */
             if (ftruncate(fd, st.st_size) != 0)
                 return;
             break;
@@ -67,7 +66,7 @@ static void extend(int fd)
     fdatasync(fd);
 }
 
-/* A file rebuilt by hand can have pages of another size; then leave the log to SQLite. */
+/* A file rebuilt by hand can have another page size; then leave the log to SQLite. */
 static bool pages_are_ours(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;
@@ -107,7 +106,7 @@ void sqlite_wal_strike(struct sqlite_store *store)
 
     if (store->wal_fd < 0)
         return;
-    /* Begun at the front again: then all before it is in the file itself. */
+    /* SQLite has restarted the log, so everything before is in the file itself. */
     bool begun_again = pread(store->wal_fd, header, WAL_HEADER, 0) != WAL_HEADER ||
                        memcmp(header, store->wal_end.header, WAL_HEADER) != 0;
     off_t at = begun_again ? 0 : store->wal_end.bytes;

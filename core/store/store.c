@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store port: hands each call to the adapter behind it, after checking what
- * no adapter can keep. It must not know any adapter.
+ * The store port: forwards each call to the adapter behind it, after rejecting what no adapter can
+ * store. It must not know any adapter.
  */
 #include "internal.h"
 
@@ -92,7 +92,7 @@ int store_commit(struct store *store, const struct store_batch *batch, struct me
     for (size_t i = 0; fits && i < batch->usage_count; i++)
         fits = usage_fits(&batch->usages[i].usage) && batch->usages[i].id <= INT64_MAX;
     if (!fits)
-        return message_set(-EINVAL, message, "Event %llu is invalid and cannot be kept.",
+        return message_set(-EINVAL, message, "Event %llu is invalid and cannot be stored.",
                            (unsigned long long)seq);
     return store->ops->commit(store, batch, message);
 }

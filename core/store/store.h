@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store port: events in, state out. Kinds: an SQLite file (durable) and the same
- * tables in memory, gone when the store is closed. One contract suite runs against
- * both. A store is used by one thread at a time (the committer), except that opening
- * and loading happen before it starts.
+ * The store port: events in, state out. Two kinds: an SQLite file (durable), and the same tables in
+ * memory, lost when the store is closed. One contract suite tests both. Only one thread may use a
+ * store at a time: it is opened and loaded before the committer starts, which then owns it.
  *
- * Times of partitions are engine time (CLOCK_BOOTTIME). A store also keeps which
- * boot they belong to and how far the wall clock was from that clock, so that
- * after a reboot they are moved onto the new boot's clock.
+ * Times of partitions are engine time (CLOCK_BOOTTIME). A store also records which boot they belong
+ * to and the offset of the wall clock, to convert them to the clock of the new boot after a reboot.
  */
 #ifndef CHRONOS_STORE_STORE_H
 #define CHRONOS_STORE_STORE_H
@@ -21,27 +19,27 @@
 
 #define STORE_LINE_MAX 512
 
-/* A clock that times belong to. */
+/* A clock, to convert times from one boot to another. */
 struct store_clock {
     char boot_id[BOOT_ID_MAX];
     int64_t offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
-/* The clock of this boot, now. */
+/* Read the clock of this boot. 0 or -errno. */
 int store_clock_now(struct store_clock *ret_clock);
-/* Converts a time from one clock to another; within one boot it stays the same. */
+/* Convert a time from one clock to another. Unchanged within the same boot. */
 int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
                            const struct store_clock *to);
 
-/* A device as it is kept. The key identifies it when its number changes. */
+/* A device as stored. The key identifies it even if its number changes. */
 struct store_device {
     char key[160], name[128];
     uint64_t bytes;
 };
 
-/* Usage of a partition until now. */
+/* Usage of a partition so far. */
 struct store_usage {
-    uint64_t peak_bytes; /* the most memory at once */
-    uint64_t gpu_ns;     /* how long the device worked for it */
+    uint64_t peak_bytes; /* peak memory use */
+    uint64_t gpu_ns;     /* time that the device worked for it */
 };
 struct store_partition_usage {
     uint64_t id;
@@ -50,90 +48,90 @@ struct store_partition_usage {
 
 /* How a partition ended. Wall clock times, because history outlives boots. */
 struct store_history {
-    struct partition partition; /* device and hold are meaningless here */
+    struct partition partition; /* ignore device and hold */
     struct store_device device;
-    int64_t start_wall_ns, end_wall_ns; /* as it was, not as it was promised */
+    int64_t start_wall_ns, end_wall_ns; /* the actual end, not the planned one */
     enum event_kind how;                /* one of the four ends */
     uint32_t by_uid;
     struct store_usage usage;
 };
 
-/* The answer to a request that changed something, by the number the kernel gave
- * it: asked again after a crash (FUSE_NOTIFY_RESEND), it is answered from here. */
+/* The result of a request that changed something, by the number that the kernel gave the
+ * request. If the kernel sends it again after a crash (FUSE_NOTIFY_RESEND), it is answered with
+ * this result. */
 struct store_reply {
     uint64_t unique; /* without the resend bit */
-    uint64_t result; /* of `new`: the id */
+    uint64_t result; /* for `new`: the id */
 };
 
-/* What load() calls, in this order of kinds; any may be NULL. A non-zero return
- * stops the load with that code. Pointers are borrowed for the call. Times are
- * already moved onto the clock given to load(). */
+/* Functions that load() calls, kinds in this order; any can be NULL. A non-zero return stops the
+ * load with that code. Pointers are valid during the call. Times are converted to the clock passed
+ * to load(). */
 struct store_sink {
     void *context;
     int (*setting)(void *context, const char *key, const char *value);
-    /* partition->shares[0].device is the engine index if store_devices has named this device,
-     * else ENGINE_DEVICE_ANY: go by the key. */
+    /* partition->shares[0].device is the engine index if store_devices has registered the device,
+     * else ENGINE_DEVICE_ANY: use the key. */
     int (*partition)(void *context, const struct partition *partition,
                      const struct store_device *device, const struct store_usage *usage);
     int (*history)(void *context,
-                   const struct store_history *entry); /* oldest first, the newest max_history */
+                   const struct store_history *entry); /* oldest first; the newest max_history */
     int (*line)(void *context, uint64_t seq, const char *line); /* event log, oldest first */
     int (*reply)(void *context, const struct store_reply *reply);
     size_t max_history;
 };
 
 struct store_counters {
-    uint64_t next_id, next_seq; /* one above the greatest ever made durable */
+    uint64_t next_id, next_seq; /* above the greatest ever made durable */
     uint64_t mount_id;          /* as last committed; 0 none */
 };
 
-/* One event, with the line it makes in the event log ("" none, no newline). Of an
- * EVENT_NOTE the line is kept, and the change_seq of the partition it is about when
- * the event moved it: nothing else has to be there, or to be true. */
+/* An event with its line in the event log ("" none; no newline). Of an EVENT_NOTE, only the line is
+ * stored, and the change_seq of its partition if the event changed it; other fields are not
+ * checked. */
 struct store_item {
     const struct engine_event *event;
     const char *line;
-    struct store_usage usage; /* of an end: goes into history */
+    struct store_usage usage; /* of an ended partition, for the history */
 };
 
 struct store_batch {
     const struct store_item *items;
     size_t item_count;
-    const struct store_reply *replies; /* these replace all replies kept so far */
+    const struct store_reply *replies; /* these replace all stored replies */
     size_t reply_count;
-    /* Of partitions that live, also without any item. Those not there are left out. */
+    /* of live partitions, allowed without items; others are ignored */
     const struct store_partition_usage *usages;
     size_t usage_count;
-    struct store_clock clock; /* written when it differs by more than a millisecond */
-    uint64_t mount_id;        /* written when it differs */
-    int64_t retention_ns;     /* ended longer ago than this: dropped (now and then) */
-    uint64_t first_line_seq;  /* log lines numbered below this are dropped */
+    struct store_clock clock; /* written if it differs by more than a millisecond */
+    uint64_t mount_id;        /* written if it differs */
+    int64_t retention_ns;     /* partitions that ended longer ago are dropped, in intervals */
+    uint64_t first_line_seq;  /* older log lines are dropped */
 };
 
 struct store;
 struct store_kind {
     const char *name;
-    /* Opens or creates. 0 and *ret_store; or -errno and a message: a file of a
-     * newer version (-EPROTONOSUPPORT), damaged (-EBADMSG), locked (-EBUSY), a
-     * directory that cannot be written ... Never changes a file it refuses.
-     * `check` asks for the slow look for damage. */
+    /* Open or create a store. 0 and *ret_store, or -errno and a message: a file of another format
+     * (-EPROTONOSUPPORT), damaged (-EBADMSG), locked (-EBUSY), a directory that cannot be written,
+     * ... Never changes a file that it refuses. `check`: also run the slow check for damage. */
     int (*open)(const char *directory, bool check, struct store **ret_store,
                 struct message *message);
 };
 extern const struct store_kind store_sqlite, store_memory;
 
-/* Reads everything. `clock` is the present one. */
+/* Read everything. `clock` is the present one. */
 int store_load(struct store *store, const struct store_clock *clock, const struct store_sink *sink,
                struct store_counters *ret_counters, struct message *message);
-/* Says what the device indices of coming events mean. Durable. May be called
- * again when a device was added at the end. */
+/* Register the devices that indices in later events refer to. Durable. Can be called again with
+ * devices added at the end. */
 int store_devices(struct store *store, const struct store_device *devices, uint32_t count,
                   struct message *message);
-/* Makes a batch durable: all of it or, on a negative return, nothing. -EINVAL for
- * what does not follow from what is kept (an event of a partition that is not
- * there, a number used already) or what no load would believe. */
+/* Make a batch durable: all of it or, on a negative return, nothing. -EINVAL for a batch that does
+ * not follow from the stored state (an event of an unknown partition, a number already used) or
+ * that load would reject. */
 int store_commit(struct store *store, const struct store_batch *batch, struct message *message);
-/* Closes; NULL is fine; returns NULL. */
+/* Close the store; NULL is allowed. Returns NULL. */
 struct store *store_close(struct store *store);
 
 #endif

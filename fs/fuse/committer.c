@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread that makes changes durable and then answers them; see change.h. */
+/* The thread that makes changes durable and then answers them; see committer.h. */
 #include "committer.h"
 #include "core/host/host.h"
 #include "invalidate.h"
@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* No batch is larger, so that none is answered late because of the others. */
+/* The most events in a batch, so that no request waits long for the others. */
 #define BATCH_MAX 4096u
-/* Without a waiting client (expiries), try again this long after a failure. */
+/* Seconds until the next attempt after a failure if no client is waiting (expiries). */
 #define RETRY_S 1
 
 struct queue {
@@ -25,7 +25,7 @@ struct queue {
 struct committer {
     struct committer_start start;
     bool devices_kept;
-    struct store_reply *kept; /* of the last worker; the thread's own */
+    struct store_reply *kept; /* answers of the last worker; used by the thread only */
     size_t kept_count;
     struct store_clock clock;
     int fd;
@@ -33,12 +33,12 @@ struct committer {
     bool running;
     pthread_mutex_t lock;
     pthread_cond_t wake, idle;
-    /* under lock */
+    /* protected by lock */
     struct queue queue, failed;
     int64_t retention_ns;
     uint64_t first_line_seq;
     bool stop, busy, has_failed, retrying;
-    struct timespec retry; /* when to try again without a waiting client */
+    struct timespec retry; /* the time of that next attempt */
     struct message message;
 };
 
@@ -81,7 +81,7 @@ void committer_refuse(const struct reply *reply, int error)
         fuse_reply_err(reply->req, error);
 }
 
-/* Splits off what one batch takes. */
+/* Take one batch off the queue. */
 static struct change *take_batch(struct committer *committer)
 {
     struct change *first = committer->queue.first, *last = first;
@@ -114,7 +114,7 @@ static void fill_batch(const struct change *changes, struct store_item *items,
     batch->usages = usages;
 }
 
-/* Says once what the device indices mean. */
+/* Store once which devices the indices in events stand for. */
 static int keep_devices(struct committer *committer, struct message *message)
 {
     if (committer->devices_kept)
@@ -148,12 +148,13 @@ static int commit(struct committer *committer, const struct change *changes,
         return 0;
     struct store_item *items = calloc(item_count + 1, sizeof(*items));
     struct store_partition_usage *usages = calloc(usage_count + 1, sizeof(*usages));
-    /* What was submitted before is answered: so are all repeated requests. */
+    /* Earlier changes have been answered, and so have all resent requests. */
     if (changes->after_resent)
         committer->kept_count = 0;
     struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;
-    message_set(-ENOMEM, message, "There is not enough memory to write it down");
+    message_set(-ENOMEM, message,
+                "There is not enough memory to store the change, so nothing was changed.");
     if (items && replies && usages) {
         struct timespec boot, real;
         clock_gettime(CLOCK_BOOTTIME, &boot);
@@ -176,7 +177,7 @@ static int commit(struct committer *committer, const struct change *changes,
     return r;
 }
 
-/* The kernel forgets the old state before the answer leaves. */
+/* Invalidate the kernel's caches before sending the answers. */
 static void finish(struct committer *committer, struct change *changes)
 {
     for (struct change *c = changes; c; c = c->next) {
@@ -191,7 +192,7 @@ static void finish(struct committer *committer, struct change *changes)
     }
 }
 
-/* Under lock. Whether there is something to do now; waits for it otherwise. */
+/* Call with the lock held. Return whether there is work; waits if there is none. */
 static bool wait_for_work(struct committer *committer)
 {
     if (committer->has_failed || !committer->queue.first) {
@@ -200,11 +201,11 @@ static bool wait_for_work(struct committer *committer)
     }
     if (!committer->retrying || committer->stop)
         return true;
-    /* After a failure a request is tried at once, expiries are not. */
+    /* After a failure retry at once for a request, later for expiries. */
     for (const struct change *c = committer->queue.first; c; c = c->next)
         if (c->reply.kind != REPLY_NONE)
             return true;
-    /* Counted from the failure: new changes must not put it off again and again. */
+    /* An absolute time: new changes must not postpone the retry. */
     return pthread_cond_timedwait(&committer->wake, &committer->lock, &committer->retry) ==
            ETIMEDOUT;
 }
@@ -227,7 +228,7 @@ static void *committer_thread(void *argument)
             finish(committer, changes);
         pthread_mutex_lock(&committer->lock);
         committer->busy = false;
-        committer->retrying = r != 0;
+        committer->retrying = r;
         if (r) {
             queue_add(&committer->failed, changes);
             committer->has_failed = true;
@@ -321,7 +322,8 @@ void committer_submit(struct committer *committer, struct change *change, int64_
     committer->retention_ns = retention_ns;
     committer->first_line_seq = first_line_seq;
     pthread_mutex_unlock(&committer->lock);
-    pthread_cond_signal(&committer->wake); /* after: it would wake into a held lock */
+    pthread_cond_signal(&committer->wake); /* after unlocking: the thread would wake up only to
+                                            * wait for the lock */
 }
 
 int committer_fd(const struct committer *committer)

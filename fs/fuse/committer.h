@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A change on its way to disk, and the thread that makes changes durable. The
- * loop decides and submits; the committer takes all that wait, makes them durable
- * with one sync, tells the kernel what to forget, and answers them. When that
- * fails nothing is answered: the loop takes everything back and refuses it.
+ * A change on its way to disk, and the thread that makes changes durable. The loop decides and
+ * submits; the committer takes everything queued, makes it durable with one sync, invalidates the
+ * kernel's caches, and answers the requests. On failure it answers nothing: the loop reverts and
+ * refuses all of it.
  */
 #ifndef CHRONOS_FUSE_COMMITTER_H
 #define CHRONOS_FUSE_COMMITTER_H
@@ -19,7 +19,7 @@
 
 enum reply_kind { REPLY_NONE, REPLY_DONE, REPLY_WRITTEN, REPLY_ATTRIBUTES };
 
-/* The answer that leaves once the change is durable. */
+/* The answer to send once the change is durable. */
 struct reply {
     enum reply_kind kind;
     fuse_req_t req;
@@ -30,16 +30,16 @@ struct reply {
 
 struct change {
     struct change *next;
-    struct engine_event *events; /* owned; NULL when nothing must be durable */
+    struct engine_event *events; /* owned; NULL: nothing to make durable */
     size_t event_count;
-    struct store_partition_usage *usages; /* owned; kept with whatever is made durable */
+    struct store_partition_usage *usages; /* owned; stored in the same batch */
     size_t usage_count;
     struct reply reply;
-    uint64_t unique, result;   /* of the request, and what its answer was */
-    uint32_t uid;              /* the user whose status says so when it fails */
-    bool after_resent;         /* when it was decided every repeated request had been read */
-    uint64_t fh;               /* whose read-back is taken back when it fails; 0 none */
-    struct store_item items[]; /* one an event; their lines lie behind them */
+    uint64_t unique, result;   /* the request's number, and the result for its answer */
+    uint32_t uid;              /* the user whose status reports a failure */
+    bool after_resent;         /* submitted after the last resent request was served */
+    uint64_t fh;               /* the open file whose answer is dropped on failure; 0: none */
+    struct store_item items[]; /* one per event; their lines follow the array */
 };
 
 struct change *committer_change_free(struct change *change);
@@ -50,33 +50,33 @@ struct committer;
 struct host;
 struct session;
 
-/* What the committer is given when it starts. */
+/* What the committer starts with. All pointers but `replies` are borrowed and must outlive it. */
 struct committer_start {
-    struct store *store; /* borrowed, as link and host thread: all must outlive it */
+    struct store *store;
     struct session *session;
-    struct host *host; /* hears what is durable; may be NULL */
+    struct host *host; /* notified of durable events; may be NULL */
     uint64_t mount_id;
-    const struct store_reply *replies; /* copied: answers the last worker may not have given */
+    const struct store_reply *replies; /* copied: answers that the last worker may not have sent */
     size_t reply_count;
-    const struct gpu_device *devices; /* borrowed: what the indices in events mean */
+    const struct gpu_device *devices; /* in the order of the device indices in events */
     uint32_t device_count;
 };
 
-/* Starts the thread. The replies stay in the store until every repeated request
- * was answered, however often workers die; the devices are written down before the
- * first change, or, while the disk refuses, before a later one. */
+/* Start the thread. Keep `replies` in the store until every resent request is answered, however
+ * many workers die before that. Store the device list with the first change, or, if that fails,
+ * with a later one. 0 or -errno. */
 int committer_new(const struct committer_start *start, struct committer **ret_committer);
-/* Stops it after what is queued; returns NULL. */
+/* Commit what is queued, stop the thread, and free everything. Return NULL. */
 struct committer *committer_free(struct committer *committer);
-/* Takes the change over. */
+/* Take ownership of the change. */
 void committer_submit(struct committer *committer, struct change *change, int64_t retention_ns,
                       uint64_t first_line_seq);
-/* Readable (an eventfd) when a batch could not be made durable. */
+/* An eventfd: readable when a batch could not be made durable. */
 int committer_fd(const struct committer *committer);
-/* What failed and everything submitted after it, oldest first, with the message;
- * the committer goes on with what is submitted from now on. NULL: nothing failed. */
+/* Take the changes that failed and all submitted after them, oldest first, with the error message.
+ * The committer then continues with new ones. NULL: no failure. */
 struct change *committer_take_failed(struct committer *committer, struct message *ret_message);
-/* Waits until nothing is queued, or something failed; false then. */
+/* Wait until the queue is empty and return true, or until a batch fails and return false. */
 bool committer_drain(struct committer *committer);
 
 #endif

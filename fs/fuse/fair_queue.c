@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that wait, served by turns; see queue.h. */
+/* Round robin over the owners of requests; see fair_queue.h. */
 #include "fair_queue.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@ bool fair_queue_is_full(const struct fair_queue *queue)
     return queue->count >= QUEUE_COUNT_MAX || queue->bytes >= QUEUE_BYTES_MAX;
 }
 
-/* The owner that begins with `first` comes after all others. */
+/* Append the owner whose first item is `first`. */
 static void add_turn(struct fair_queue_turns *turns, struct fair_queue_item *first)
 {
     first->turn = NULL;
@@ -36,15 +36,15 @@ int fair_queue_push(struct fair_queue *queue, uint64_t owner, const void *data, 
         return -ENOMEM;
     *item = (struct fair_queue_item){.last = item, .owner = owner, .size = size};
     memcpy(item->data, data, size);
-    bool nobody = owner == QUEUE_NOBODY;
-    struct fair_queue_item *first = nobody ? queue->nobody : find(queue->now.first, owner);
-    if (!first && !nobody)
+    bool unowned = owner == QUEUE_UNOWNED;
+    struct fair_queue_item *first = unowned ? queue->unowned : find(queue->now.first, owner);
+    if (!first && !unowned)
         first = find(queue->deferred.first, owner);
     if (first) {
         first->last->next = item;
         first->last = item;
-    } else if (nobody) {
-        queue->nobody = item;
+    } else if (unowned) {
+        queue->unowned = item;
     } else {
         bool had = queue->served[owner % QUEUE_SLOTS] == queue->round + 1;
         add_turn(had ? &queue->deferred : &queue->now, item);
@@ -54,7 +54,7 @@ int fair_queue_push(struct fair_queue *queue, uint64_t owner, const void *data, 
     return 0;
 }
 
-/* Of the owner whose turn it is. */
+/* Remove the first request of the next owner. */
 static struct fair_queue_item *pop_turn(struct fair_queue *queue)
 {
     if (!queue->now.first) {
@@ -77,15 +77,15 @@ struct fair_queue_item *fair_queue_pop(struct fair_queue *queue)
     if (!queue->count)
         return NULL;
     bool others = queue->now.first || queue->deferred.first;
-    bool nobody = queue->nobody && !(queue->nobody_was_last && others);
-    struct fair_queue_item *item = nobody ? queue->nobody : NULL;
+    bool unowned = queue->unowned && !(queue->unowned_was_last && others);
+    struct fair_queue_item *item = unowned ? queue->unowned : NULL;
     if (item && item->next)
         item->next->last = item->last;
     if (item)
-        queue->nobody = item->next;
+        queue->unowned = item->next;
     else
         item = pop_turn(queue);
-    queue->nobody_was_last = nobody;
+    queue->unowned_was_last = unowned;
     queue->count--;
     queue->bytes -= sizeof(*item) + item->size;
     return item;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telling the kernel to forget; see invalidate.h. */
+/* Cache invalidation; see invalidate.h. */
 #include "invalidate.h"
 
 #include "core/gpu/gpu.h"
@@ -30,11 +30,11 @@ void invalidate_events(struct session *session, const struct engine_event *event
         enum event_kind kind = events->kind;
         if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
             continue;
-        /* These change only what is asked for each time. */
+        /* These change only files that are never cached. */
         if (kind == EVENT_NOTE || kind == EVENT_WARNED)
             continue;
         setting |= kind == EVENT_SETTING;
-        /* A shorter life must not be outlived by what was remembered of a longer. */
+        /* Cached names must not outlive a partition that now ends earlier. */
         names |= taken_back || event_kind_is_end(kind) || kind == EVENT_SHORTENED;
         if (kind != EVENT_SETTING)
             forget_partition(session, events->after.id);

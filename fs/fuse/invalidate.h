@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling the kernel to forget what a change made stale. Only messages that take
- * no lock in the kernel are used. FUSE_NOTIFY_INVAL_ENTRY takes the directory's,
- * which may be held by a caller that waits for an answer of ours: a worker killed
- * at that moment cannot die before somebody answers, and nobody can before it is
- * dead (seen). So names are forgotten by raising the epoch of the mount (kernel
- * 6.16), and where there are no epochs the kernel may not remember the names of
- * partitions at all.
+ * Invalidate what a change made stale in the kernel's caches. Use only notifications that take no
+ * lock in the kernel. FUSE_NOTIFY_INVAL_ENTRY takes the directory's lock, which can be held by a
+ * caller that waits for our answer: a worker killed there cannot die before that caller is
+ * answered, and no other worker can answer before it is dead (this happened). So names are
+ * invalidated by raising the mount's epoch (kernel 6.16). Where there are no epochs, the kernel is
+ * not allowed to cache the names of partitions.
  */
 #ifndef CHRONOS_FUSE_INVALIDATE_H
 #define CHRONOS_FUSE_INVALIDATE_H
@@ -17,9 +16,8 @@
 
 struct session;
 
-/* Forgets what these events made stale, or (`taken_back`) what taking them back
- * did. Expiry is not in it: what the kernel remembers of a partition ends with it
- * by its timeout. Never blocks; any thread may call. */
+/* Invalidate what these events made stale or, if `taken_back`, what reverting them did. Skip
+ * expiry: cache timeouts end with the partition. Never blocks. Thread-safe. */
 void invalidate_events(struct session *session, const struct engine_event *events, bool taken_back);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests of the kernel that list a directory; see server.h. */
+/* Requests that list a directory; see server.h. */
 #include "server.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ void listing_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, ENOENT);
 }
 
-/* One listing: where entries go, and in which form. */
+/* The buffer of one READDIR or (`plus`) READDIRPLUS. */
 struct listing {
     fuse_req_t req;
     char *buffer;
@@ -25,7 +25,7 @@ struct listing {
     bool plus;
 };
 
-/* False when it does not fit any more. */
+/* Return false if the entry does not fit. */
 static bool list_entry(struct listing *listing, const char *name, struct fuse_entry_param *entry,
                        off_t next)
 {
@@ -39,7 +39,7 @@ static bool list_entry(struct listing *listing, const char *name, struct fuse_en
     return true;
 }
 
-/* Cookies 1 and 2 follow the dots; those of the tree are moved up by 2. */
+/* Cookies 1 and 2 follow the dots; those of the tree are shifted by 2. */
 static bool list_dots(struct tree *tree, struct listing *listing, const struct node *dir,
                       off_t *offset)
 {

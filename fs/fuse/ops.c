@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests of the kernel that only ask: each is decided first and answered once. Here is
- * also the table of all handlers; listing.c and write.c have the others.
+ * Read-only requests of the kernel, and the table of all handlers; listing.c and write.c have the
+ * others.
  */
 #include "fs/tree/caller.h"
 #include "server.h"
@@ -14,11 +14,11 @@
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
-    /* truncation comes with the open; nothing is read ahead, written back or spliced */
+    /* Truncate in the open itself; no write-back cache, no splicing. */
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
     conn->max_write = SESSION_WRITE_MAX;
-    /* A writer must wait for us: it is looked up by its pid (caller.c). */
+    /* Writes must be synchronous: caller.c looks up the writer by its pid. */
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
                               FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA);
@@ -40,7 +40,7 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_entry(req, &entry);
 }
 
-/* Nothing is kept for a node, so there is nothing to forget. */
+/* Nodes have no state, so there is nothing to forget. */
 static void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
     (void)ino;
@@ -92,9 +92,9 @@ static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
-/* Each read and write is asked for (direct_io), and a write does not keep others
- * from writing: a caller whose memory comes slowly would hold `new` for everybody
- * (kernel 6.2; libfuse 3.14 has no name for it yet). */
+/* Bypass the page cache (direct_io), and let writes run in parallel: a writer whose pages fault in
+ * slowly would otherwise block `new` for all users (kernel 6.2; libfuse 3.14 has no name for the
+ * flag yet). */
 static int reply_open(fuse_req_t req, uint64_t fh)
 {
     struct fuse_open_out out = {.fh = fh,
@@ -102,7 +102,7 @@ static int reply_open(fuse_req_t req, uint64_t fh)
     return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
-/* Keeps what must be known of an opener when it writes. */
+/* Record what a later write needs to know about the opener. */
 static void note_writer(const struct query *query, struct shared_handle *handle)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
@@ -127,7 +127,7 @@ static void answer_open(const struct query *query)
     if (!row || !tree_alive(tree, node))
         r = -ENODEV;
     else if (writes && !row->store)
-        r = -EACCES; /* root's too: there is nothing to write */
+        r = -EACCES; /* for root too, which passes the mode check */
     if (!r)
         r = handles_take(handles, tree_node_id(node), fuse_req_ctx(query->req)->uid, &fh);
     if (r) {
@@ -140,7 +140,7 @@ static void answer_open(const struct query *query)
     if (row->watch)
         row->watch(tree, node, &handle->seen);
     if (reply_open(query->req, fh) == -ENOENT)
-        handles_release(handles, fh); /* the caller was killed in between */
+        handles_release(handles, fh); /* the caller was killed before it got this */
 }
 
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -149,13 +149,13 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (!reply_enter(req, ino, &query))
         return;
     query.fi = fi;
-    /* A file opened only to be written shows nothing. */
+    /* A file opened only for writing shows nothing. */
     if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_look(&query, answer_open))
         answer_open(&query);
 }
 
-/* The read after the write of a request gives the id, whatever the offset: the
- * cursor is the file's, and ends after the id. */
+/* A read after the write of a request returns the id, whatever the offset is: the position is the
+ * handle's own and stops after the id. */
 static void read_id(const struct query *query, struct shared_handle *handle)
 {
     struct query read = *query;
@@ -214,7 +214,7 @@ static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
     struct query query;
     bool known = reply_enter(req, ino, &query);
     if (ph)
-        fuse_pollhandle_destroy(ph); /* the slot keeps the kernel's own number */
+        fuse_pollhandle_destroy(ph); /* the slot keeps the kernel's own handle instead */
     if (!known)
         return;
     struct server *server = query.server;
@@ -239,12 +239,12 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = PARTITION_NAME_MAX};
     st.f_blocks = space.total_bytes / BLOCK;
     st.f_bfree = st.f_bavail = space.free_bytes / BLOCK;
-    st.f_files = space.partitions + IDS; /* ids do not run out: room is always shown */
+    st.f_files = space.partitions + IDS; /* ids never run out: always show free inodes */
     st.f_ffree = st.f_favail = IDS;
     fuse_reply_statfs(req, &st);
 }
 
-/* The kernel lets users try in a directory with mode 1777; the answer is no. */
+/* The kernel allows attempts in a directory with mode 1777; refuse them here. */
 static void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
     (void)parent;
@@ -287,8 +287,8 @@ static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse
     ops_mknod(req, parent, name, 0, 0);
 }
 
-/* No flush (it would cost a round trip at every close) and no xattr handlers (one
- * at every open, and ACLs that are not enforced). */
+/* No flush handler (a round trip at every close) and no xattr handlers (one at every open, for ACLs
+ * that would not be enforced). */
 const struct fuse_lowlevel_ops ops_table = {
     .init = ops_init,
     .lookup = ops_lookup,

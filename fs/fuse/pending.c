@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that wait for the host thread. It alone knows what processes do now: a reader of
- * `procs` or `memory_used` waits for its look, well under a millisecond, and is shown what
- * was last seen when the host thread is held up. It alone makes processes members: a write
- * to `procs` waits for that. Moving a process can take the kernel long, so each user
- * has a few with the host thread at a time: a user who queues thousands delays only itself.
+ * Requests that wait for the host thread. Only the host thread knows the current members and usage:
+ * a reader of `procs` or `memory_used` waits for a snapshot, usually well under a millisecond, and
+ * gets the last one if the host thread is stuck. Only the host thread adds members: a write to
+ * `procs` waits for that. The kernel can be slow to move a process, so each user has only a few
+ * joins in progress: a client that queues thousands of joins delays only itself.
  *
- * Every request is answered: in time, or when its patience ends, because a program that
- * waits for us cannot be killed. No lock of the kernel is held while one waits.
+ * Every request is answered, at its timeout at the latest, because a program that waits for us
+ * cannot be killed. No kernel lock is held while a request waits.
  */
 #include "core/base/log.h"
 #include "fs/tree/members.h"
@@ -18,9 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A look so young is good enough: the requests that make up one `cat` share it. */
+/* The age up to which a snapshot is reused: the requests of one `cat` share it. */
 #define FRESH_NS  NS_PER_MS
-#define SAMPLE_NS (100 * NS_PER_MS) /* drivers take longer to ask */
+#define SAMPLE_NS (100 * NS_PER_MS) /* drivers are slower to ask */
 
 #define JOINS_AT_ONCE 4
 
@@ -33,13 +33,13 @@ struct pending {
     struct pending *next;
     int64_t asked_ns;
     struct query query;
-    /* PENDING_LOOK */
+    /* for PENDING_LOOK */
     void (*answer)(const struct query *query);
-    uint64_t what; /* the partition whose members are looked at, or HOST_USAGE */
+    uint64_t subject; /* the partition whose members are wanted, or HOST_USAGE */
     struct fuse_file_info fi;
-    /* PENDING_JOIN */
+    /* for PENDING_JOIN */
     struct host_join join;
-    bool given; /* the host thread has it */
+    bool started; /* handed to the host thread */
 };
 
 /* -- the queues --------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static struct pending *add(struct server *server, enum pending_kind kind)
     return pending;
 }
 
-/* Takes the request at *at off its queue; the caller frees it. */
+/* Remove the request at *at from its queue; the caller frees it. */
 static struct pending *take(struct pending_queue *queue, struct pending **at)
 {
     struct pending *pending = *at;
@@ -70,7 +70,7 @@ static struct pending *take(struct pending_queue *queue, struct pending **at)
     return pending;
 }
 
-/* -- looks -------------------------------------------------------------------------- */
+/* -- snapshots ---------------------------------------------------------------------- */
 
 static bool is_fresh(const struct server *server, enum live live, uint64_t id)
 {
@@ -80,7 +80,7 @@ static bool is_fresh(const struct server *server, enum live live, uint64_t id)
         return members_find(tree->members, id,
                             server->joined_ns > since_ns ? server->joined_ns : since_ns) != NULL;
     }
-    if (!tree->host_state->processes[0]) /* nothing was told since the start */
+    if (!tree->host_state->processes[0]) /* the host thread has not reported yet */
         return false;
     return !tree->host_state->metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
@@ -93,15 +93,15 @@ bool pending_look(const struct query *query, void (*answer)(const struct query *
     if (!row || row->live == LIVE_NOT || !tree_alive(&server->tree, node) ||
         is_fresh(server, row->live, node->object))
         return false;
-    uint64_t what = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
-    if (host_read(server->host, what, server->tree.now_ns))
+    uint64_t subject = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
+    if (host_read(server->host, subject, server->tree.now_ns))
         return false;
     struct pending *pending = add(server, PENDING_LOOK);
     if (!pending)
         return false;
     pending->query = *query;
     pending->answer = answer;
-    pending->what = what;
+    pending->subject = subject;
     if (query->fi) {
         pending->fi = *query->fi;
         pending->query.fi = &pending->fi;
@@ -119,7 +119,7 @@ void pending_looked(struct server *server, uint64_t id, int64_t at_ns)
 {
     struct pending_queue *queue = &server->pending[PENDING_LOOK];
     for (struct pending **at = &queue->first; *at && (*at)->asked_ns <= at_ns;) {
-        if ((*at)->what == id)
+        if ((*at)->subject == id)
             answer(take(queue, at));
         else
             at = &(*at)->next;
@@ -128,7 +128,7 @@ void pending_looked(struct server *server, uint64_t id, int64_t at_ns)
 
 /* -- joins -------------------------------------------------------------------------- */
 
-/* Answers the join at *at and takes it off its queue. */
+/* Answer the join at *at and remove it from its queue. */
 static void finish(struct server *server, struct pending **at, int result, const char *message)
 {
     struct pending *pending = take(&server->pending[PENDING_JOIN], at);
@@ -142,29 +142,29 @@ static void finish(struct server *server, struct pending **at, int result, const
     free(pending);
 }
 
-/* Hands the host thread what it may have of a user, oldest first. */
-static void give(struct server *server, uint32_t uid)
+/* Hand a user's joins to the host thread, oldest first, up to JOINS_AT_ONCE. */
+static void start_joins(struct server *server, uint32_t uid)
 {
-    unsigned given = 0;
+    unsigned started = 0;
     for (struct pending **at = &server->pending[PENDING_JOIN].first;
-         *at && given < JOINS_AT_ONCE;) {
+         *at && started < JOINS_AT_ONCE;) {
         struct pending *pending = *at;
         int r = 0;
         if (pending->join.uid != uid) {
             at = &pending->next;
             continue;
         }
-        if (!pending->given && !engine_find(server->tree.engine, pending->join.id))
+        if (!pending->started && !engine_find(server->tree.engine, pending->join.id))
             r = -ENODEV;
-        else if (!pending->given)
+        else if (!pending->started)
             r = host_join(server->host, &pending->join);
         if (r) {
             finish(server, at, r,
-                   r == -ENODEV ? "Its time is over: it is gone" : "There is not enough memory");
+                   r == -ENODEV ? "The partition has ended." : "There is not enough memory.");
             continue;
         }
-        pending->given = true;
-        given++;
+        pending->started = true;
+        started++;
         at = &pending->next;
     }
 }
@@ -181,11 +181,12 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
                                        .writer_pid = write->caller.pid,
                                        .uid = write->caller.uid,
                                        .admin = write->caller.admin};
-    /* The number is not used again, even if the grant cannot be made durable. */
+    /* A process can now be in this partition's group: never reuse the id, even if the grant cannot
+     * be made durable. */
     struct shared *shared = server->tree.shared;
     if (pending->join.id >= shared->next_id)
         shared->next_id = pending->join.id + 1;
-    give(server, write->caller.uid);
+    start_joins(server, write->caller.uid);
     return 0;
 }
 
@@ -196,14 +197,14 @@ void pending_joined(struct server *server, const struct host_result *result)
         if ((*at)->join.tag == result->joined.tag) {
             uint32_t uid = (*at)->join.uid;
             finish(server, at, result->joined.result, result->message);
-            give(server, uid);
+            start_joins(server, uid);
             break;
         }
 }
 
-/* -- patience ----------------------------------------------------------------------- */
+/* -- timeouts ----------------------------------------------------------------------- */
 
-/* Answers the first of its kind, without what it waits for. */
+/* Time out the oldest request of a kind: answer a read with what is known, refuse a join. */
 static void give_up_first(struct server *server, enum pending_kind kind)
 {
     struct pending_queue *queue = &server->pending[kind];
@@ -214,8 +215,8 @@ static void give_up_first(struct server *server, enum pending_kind kind)
     const struct host_join *join = &queue->first->join;
     char message[ENGINE_MESSAGE_MAX];
     snprintf(message, sizeof(message),
-             "Process %d could not join p%llu in time: the machine is held up. It may still do "
-             "so: look at procs, and write it again",
+             "Process %d has not joined p%llu in time: the machine is overloaded. It may still "
+             "join; check procs, then write it again.",
              (int)join->pid, (unsigned long long)join->id);
     finish(server, &queue->first, -ETIMEDOUT, message);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whom events wake: open files that are polled; see server.h. */
+/* Wake pollers of open files; see server.h. */
 #include "server.h"
 
 #include <poll.h>
 
-/* There is always something to read; what is new is told as in cgroup v2. */
+/* A file is always readable; POLLPRI reports a change, as in cgroup v2. */
 unsigned poll_find(struct tree *tree, const struct node *node, const struct file_row *row,
                    const struct shared_handle *handle)
 {
@@ -18,7 +18,7 @@ unsigned poll_find(struct tree *tree, const struct node *node, const struct file
     return 0;
 }
 
-/* Wakes a poller when there is something new; one that waits on asks again. */
+/* Wake a poller if the file has changed since it was last read. */
 static bool wake_if_new(void *context, struct shared_handle *slot)
 {
     struct server *server = context;

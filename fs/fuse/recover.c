@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the store to the engine when a worker starts: settings, partitions, the
- * logs, and the answers that a dead worker may not have given. See server.h.
+ * Restore the engine from the store when a worker starts: settings, partitions, logs, and the
+ * answers that a dead worker may not have sent. See server.h.
  */
 #include "core/base/log.h"
 #include "fs/tree/charge.h"
@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Where the next restored line of a partition finds the one before it. Only used
- * while loading; as many slots as lines can be kept twice over. */
+/* Slots that hold the last restored line of each partition, to link the next one to it. Only used
+ * while loading; twice as many as lines are kept. */
 #define CHAIN_SLOTS (2 * EVENT_LOG_LINES_MAX)
 
 struct restore {
@@ -40,8 +40,8 @@ static int add_device(struct server *server, const struct gpu_device *device, bo
     return 0;
 }
 
-/* The index of a device by its key. One that is not there any more is added, so
- * that its partitions live on to their end. */
+/* Find a device's index by its key. Add a device that is gone, so that its partitions can run to
+ * their end. */
 static int find_device(struct server *server, const struct store_device *device,
                        uint32_t *ret_index)
 {
@@ -79,7 +79,7 @@ static int restore_partition(void *context, const struct partition *partition,
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
-/* Programs of what ended lately may still be on their way out. */
+/* Recently ended partitions may still have running processes. */
 static int keep_ended(struct server *server, const struct store_history *entry)
 {
     if (server->ended_count == server->ended_capacity) {
@@ -119,7 +119,7 @@ static int restore_history(void *context, const struct store_history *entry)
     return event_log_append(&tree->history, entry->partition.change_seq, 0, line);
 }
 
-/* The partition a line tells of is its fourth word. */
+/* The id of a line's partition is its fourth word. */
 static uint64_t line_partition(const char *line)
 {
     for (int word = 0; word < 3; word++) {
@@ -190,14 +190,14 @@ static const struct store_kind *find_kind(const char *name)
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
 }
 
-/* FNV-1a of a state directory's path and of which directory it is: a container can have
- * another one with the same path. */
+/* FNV-1a over the state directory's path, device and inode: the same path can be another directory
+ * in a container. */
 static uint64_t mark_of(const char *state_dir)
 {
     struct stat st = {.st_dev = 0};
     char text[PATH_MAX + 64];
     uint64_t hash = UINT64_C(1469598103934665603);
-    stat(state_dir, &st); /* without it the path alone must do */
+    stat(state_dir, &st); /* on failure use the path alone */
     snprintf(text, sizeof(text), "%s %llu %llu", state_dir, (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);
     for (const char *at = text; *at; at++)
@@ -220,7 +220,7 @@ int recover_host(struct server *server)
                                .ended_count = server->ended_count,
                                .own_pid_ns = tree->own_pid_ns};
     server->ended = NULL;
-    start.policy = server->told_policy = *engine_policy(server->tree.engine);
+    start.policy = server->host_policy = *engine_policy(server->tree.engine);
     start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
     if (!start.live)
         return -ENOMEM;
@@ -234,7 +234,7 @@ int recover_state(struct server *server)
     struct tree *tree = &server->tree;
     const struct gpu_list *list = &tree->shared->devices;
     struct store_counters counters = {0};
-    struct message message = {"not enough memory"};
+    struct message message = {"There is not enough memory."};
     int r = 0;
     for (uint32_t i = 0; i < list->count && !r; i++)
         r = add_device(server, &list->device[i], true);
@@ -244,16 +244,15 @@ int recover_state(struct server *server)
     if (!r)
         r = load(server, &counters, &message);
     if (r) {
-        log_say("cannot use the state in %s: %s", tree->shared->state_dir, message.text);
+        log_say("Cannot use the state in %s. %s", tree->shared->state_dir, message.text);
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
-    /* The number of a grant that was taken back is not given out again if a process was to
-     * join it. */
+    /* Do not reuse the id of a reverted grant if a process was about to join it. */
     engine_restore_counters(tree->engine, tree->shared->next_id, 0);
     if (counters.mount_id != tree->shared->mount_id)
-        server->reply_count = 0; /* of another mount: its requests are answered */
-    /* Users with partitions are found by name from the first request on. */
+        server->reply_count = 0; /* of an earlier mount: its requests are gone */
+    /* Let users with partitions be found by name from the first request on. */
     uint32_t uid;
     for (uint64_t from = 0; engine_next_user(tree->engine, from, &uid); from = (uint64_t)uid + 1)
         names_user(tree->names, uid);

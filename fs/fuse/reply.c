@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a request of the kernel is entered, answered and refused: errors, attributes, text.
- * It must not know what a request is for.
+ * Starts, answers and refuses requests of the kernel: errors, attributes, text. It must not know
+ * what a request does.
  */
 #include "fs/tree/status.h"
 #include "server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
@@ -51,7 +52,9 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
                    const char *message)
 {
     int error = reply_errno(result);
-    status_set(server->tree.shared, uid, *message ? message : strerror(error));
+    char text[64];
+    snprintf(text, sizeof(text), "%s.", strerror(error));
+    status_set(server->tree.shared, uid, *message ? message : text);
     fuse_reply_err(req, error);
 }
 

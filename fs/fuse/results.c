@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host thread found out, taken in by the loop: answers to requests that wait,
- * lines for the log, what is shown. See host.h and server.h.
+ * Process results of the host thread: answer waiting requests, log notes, update usage. See
+ * core/host/host.h and server.h.
  */
 #include "core/base/log.h"
 #include "fs/tree/status.h"
@@ -11,25 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So long a worker that stops waits for processes to join. */
+/* How long a stopping worker waits for joins in progress. */
 #define FINISH_NS NS_PER_SECOND
 
-/* What a driver tells of a partition; one that has ended needs no entry. */
-static void used(struct tree *tree, const struct host_result *result)
+/* Store usage reported by a driver; a partition that has ended needs no entry. */
+static void set_usage(struct tree *tree, const struct host_result *result)
 {
     if (!engine_find(tree->engine, result->id))
         return;
     if (ledger_set_driver(tree->ledger, result->id, result->usage.bytes) ||
         ledger_add_busy(tree->ledger, result->id, result->usage.busy_more_ns))
-        log_say("not enough memory to note what p%llu uses", (unsigned long long)result->id);
+        log_say("Not enough memory to record the usage of p%llu.", (unsigned long long)result->id);
 }
 
-/* Violations go to the daemon's log too: the log of events is short, and one busy user
- * can push the lines of others out. */
+/* Log violations to the daemon's log as well: the event log is short, and one busy user can push
+ * out the lines of others. */
 static void log_violation(const struct host_result *result)
 {
     if (strstr(result->note.word, "unmanaged") || strstr(result->note.word, "over-limit"))
-        log_say("%s: %s", result->note.word, result->message);
+        log_say("Watchdog: %s %s", result->note.word, result->message);
 }
 
 static void note(struct server *server, const struct host_result *result)
@@ -39,7 +39,8 @@ static void note(struct server *server, const struct host_result *result)
     int r = engine_note(tree->engine, tree->now_ns, &result->note.partition,
                         tree->shared->admin_uid, result->note.word, result->message);
     if (r)
-        log_say("cannot note \"%s %s\": %s", result->note.word, result->message, strerror(-r));
+        log_say("Cannot record the event \"%s %s\": %s.", result->note.word, result->message,
+                strerror(-r));
     else
         submit_events(server, NULL);
 }
@@ -57,7 +58,7 @@ static void handle(struct server *server, struct host_result *result)
         pending_looked(server, result->id, result->members.asked_ns);
         break;
     case RESULT_USAGE:
-        used(tree, result);
+        set_usage(tree, result);
         break;
     case RESULT_SAMPLED:
         server->sampled_ns = result->sampled_ns;

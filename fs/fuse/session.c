@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The line to the kernel; see session.h. Tried and measured before: docs/architecture.md. */
+/* The connection to the kernel; see session.h. docs/architecture.md has the experiments behind
+ * it. */
 #define FUSE_USE_VERSION 314
 #include "session.h"
 
@@ -15,19 +16,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Newer than the headers of Debian 12. */
+/* Missing in the headers of Debian 12. */
 #define NOTIFY_RESEND    7
 #define NOTIFY_INC_EPOCH 8
 #define UNIQUE_RESEND    (UINT64_C(1) << 63)
 
-/* So many workers in a row may die over one request. */
+/* The number of workers in a row that may die over one request. */
 #define DEADLY 3u
 
 /* Larger than any request. */
 #define BUFFER_BYTES (SESSION_WRITE_MAX + 8192u)
 
-/* So many requests in a row are served as they are read, without a look at what
- * else there is: a client that asks one thing at a time pays nothing for turns. */
+/* The number of requests in a row that are served as they are read, without reading ahead: a client
+ * with one request at a time pays nothing for fairness. */
 #define STRAIGHT 2u
 
 struct session {
@@ -36,10 +37,10 @@ struct session {
     int fd;
     struct session_request current;
     bool epochs;
-    bool fresh_read;         /* a request that is no repeated one was read */
-    size_t resent_left;      /* repeated requests that were read and not served */
-    struct fair_queue queue; /* what was read and not served */
-    unsigned straight;       /* requests served as they were read, in a row */
+    bool fresh_read;         /* a request that was not resent has been read */
+    size_t resent_left;      /* resent requests that were read and not served yet */
+    struct fair_queue queue; /* read and not served yet */
+    unsigned straight;       /* requests in a row that were served as they were read */
     char *buffer;
 };
 
@@ -50,7 +51,7 @@ static uint64_t init_unique(const struct shared *shared)
     return header.unique;
 }
 
-/* Swallows the answer to the greeting once it was given. Any thread may answer. */
+/* Drop the answer to FUSE_INIT if an earlier worker has sent one. Any thread may answer. */
 static ssize_t write_to_kernel(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct session *session = *(struct session **)userdata;
@@ -63,7 +64,7 @@ static ssize_t write_to_kernel(int fd, struct iovec *iov, int count, void *userd
     if (greeting && atomic_load(&session->shared->init_answered))
         return total;
     ssize_t n = writev(fd, iov, count);
-    /* Not known: the worker that answered died before it could say so. */
+    /* ENOENT: the worker that answered died before it could record that. */
     if (greeting && n < 0 && errno == ENOENT)
         n = total;
     if (greeting && n >= 0)
@@ -71,22 +72,22 @@ static ssize_t write_to_kernel(int fd, struct iovec *iov, int count, void *userd
     return n;
 }
 
-/* The library wants one; session_serve reads itself. */
+/* Required by libfuse; session_serve reads itself. */
 static ssize_t read_from_kernel(int fd, void *buffer, size_t size, void *userdata)
 {
     (void)userdata;
     return read(fd, buffer, size);
 }
 
-/* Whether this program understands the memory of the one that mounted. The version
- * comes first in it, whatever the rest is. */
+/* Return whether this program understands the shared memory of the one that mounted. The version is
+ * its first field in every layout. */
 static bool is_ours(const struct shared *shared)
 {
     if (shared->version == SHARED_VERSION && shared->size == sizeof(*shared) &&
         shared->handle_size == sizeof(struct shared_handle))
         return true;
-    log_say("this version of chronosfs cannot take over the open files of the one that mounted: "
-            "unmount and start it anew to change to it");
+    log_say("This version of chronosfs cannot take over the open files of the one that mounted. To "
+            "use it, unmount, then mount again.");
     return false;
 }
 
@@ -141,7 +142,7 @@ const struct session_request *session_current(const struct session *session)
     return &session->current;
 }
 
-/* Counts the deaths over one request, from what the last worker had in hand. */
+/* Count deaths over the request that the last worker was serving. */
 static void count_deaths(struct shared *shared)
 {
     if (shared->in_hand && shared->in_hand == shared->suspect)
@@ -152,7 +153,7 @@ static void count_deaths(struct shared *shared)
     shared->in_hand = 0;
 }
 
-/* A request that every worker dies of would be repeated for ever: it is refused. */
+/* Refuse a request that has killed DEADLY workers: it would be resent forever. */
 static bool is_deadly(struct session *session, const struct fuse_in_header *header)
 {
     const struct shared *shared = session->shared;
@@ -160,8 +161,9 @@ static bool is_deadly(struct session *session, const struct fuse_in_header *head
         return false;
     struct fuse_out_header answer = {
         .len = sizeof(answer), .error = -EIO, .unique = header->unique};
-    log_say("request %u on node %llu ended %u workers: it is refused", (unsigned)header->opcode,
-            (unsigned long long)header->nodeid, (unsigned)shared->suspect_deaths);
+    log_say("Refused request %u on node %llu: %u workers in a row died while serving it.",
+            (unsigned)header->opcode, (unsigned long long)header->nodeid,
+            (unsigned)shared->suspect_deaths);
     return write(session->fd, &answer, sizeof(answer)) == (ssize_t)sizeof(answer);
 }
 
@@ -186,7 +188,7 @@ static void process(struct session *session, void *data, size_t size)
         session->resent_left--;
 }
 
-/* A message of our own to the kernel, which is no answer. */
+/* Send a notification to the kernel. */
 static int notify(struct session *session, int code, const void *data, size_t size)
 {
     struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + size), .error = code};
@@ -206,12 +208,12 @@ int session_start(struct session *session)
     session->epochs = !notify(session, NOTIFY_INC_EPOCH, NULL, 0);
     int r = successor ? notify(session, NOTIFY_RESEND, NULL, 0) : 0;
     if (r)
-        log_say("this kernel cannot repeat requests (6.9 and newer can): callers whose request the "
-                "last worker had read wait until they are killed");
+        log_say("This kernel cannot resend requests (6.9 and newer can): callers whose request the "
+                "last worker had read hang until they are killed.");
     return 0;
 }
 
-/* Whose turn a request takes. What the kernel sends on its own account says uid 0. */
+/* Return the owner whose turn a request takes. The kernel's own requests have uid 0. */
 static uint64_t owner_of(const struct fuse_in_header *header)
 {
     switch (header->opcode) {
@@ -221,13 +223,13 @@ static uint64_t owner_of(const struct fuse_in_header *header)
     case FUSE_BATCH_FORGET:
     case FUSE_INIT:
     case FUSE_DESTROY:
-        return QUEUE_NOBODY;
+        return QUEUE_UNOWNED;
     default:
         return header->uid;
     }
 }
 
-/* Reads one request into the buffer. 0 or -errno. */
+/* Read one request into the buffer. 0 or -errno. */
 static int take(struct session *session, size_t *ret_size, uint64_t *ret_owner)
 {
     struct fuse_in_header header;
@@ -244,11 +246,11 @@ static int take(struct session *session, size_t *ret_size, uint64_t *ret_owner)
     if (header.unique & UNIQUE_RESEND)
         session->resent_left++;
     else if (header.opcode != FUSE_FORGET && header.opcode != FUSE_BATCH_FORGET)
-        session->fresh_read = true; /* forgets have a queue of their own and may come first */
+        session->fresh_read = true; /* forgets can overtake resent requests */
     return 0;
 }
 
-/* Serves the held request whose turn it is, if there is one. */
+/* Serve the next queued request, if there is one. */
 static bool serve_held(struct session *session)
 {
     struct fair_queue_item *item = fair_queue_pop(&session->queue);
@@ -277,7 +279,7 @@ int session_serve(struct session *session)
     }
     if (session->queue.count < 2)
         session->straight = 0;
-    /* What was read is served, whatever became of the line. */
+    /* Serve what was read, even after a read error. */
     return serve_held(session) ? 0 : r;
 }
 
@@ -316,7 +318,7 @@ void session_forget_names(struct session *session)
 
 void session_forget_node(struct session *session, uint64_t node_id)
 {
-    /* A negative offset: attributes only. ENOENT (nothing remembered) is fine. */
+    /* A negative offset: attributes only. ENOENT (not cached) is fine. */
     struct fuse_notify_inval_inode_out node = {.ino = node_id, .off = -1, .len = 0};
     notify(session, FUSE_NOTIFY_INVAL_INODE, &node, sizeof(node));
 }

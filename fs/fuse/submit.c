@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the engine's events to the committer: their lines, whom they wake, their answer;
- * and back, when they could not be made durable. Also the clocks and the timer.
+ * Take events from the engine to the logs, pollers, host thread and committer, and revert them if
+ * they cannot be made durable. Also read the clocks and set the timer.
  */
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -18,11 +18,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* The two clocks tick together: a difference above this is a step of the wall
- * clock, one below is the time between reading them. */
+/* The two clocks run at the same rate: a larger difference is a step of the wall clock, a smaller
+ * one the time between the two reads. */
 #define STEP_NS NS_PER_MS
 
-/* What partitions use changes all the time; it is written at most so often. */
+/* Usage changes all the time; write it at most this often. */
 #define USAGE_EVERY_NS (60 * NS_PER_SECOND)
 
 /* -- time --------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ static void read_clocks(struct tree *tree)
         tree->offset_ns = offset_ns;
 }
 
-/* A timer that is set too early costs less than setting it each time. */
+/* A timer that fires too early costs less than setting it for every request. */
 void submit_arm(struct server *server, int64_t at_ns)
 {
     if (at_ns >= server->armed_ns)
@@ -46,7 +46,7 @@ void submit_arm(struct server *server, int64_t at_ns)
     server->armed_ns = at_ns;
 }
 
-/* When what partitions used has to be written; ENGINE_FOREVER: nothing changed. */
+/* Return when usage must be written; ENGINE_FOREVER: it has not changed. */
 static int64_t usage_due_ns(const struct server *server)
 {
     return ledger_changed(server->tree.ledger) ? server->usage_due_ns : ENGINE_FOREVER;
@@ -62,10 +62,10 @@ void submit_tick(struct server *server)
 {
     struct tree *tree = &server->tree;
     read_clocks(tree);
-    /* Ending many takes time in which more may have come to their end. */
+    /* More partitions may expire while many are being ended. */
     for (int round = 0; round < 3 && engine_next_wakeup(tree->engine) <= tree->now_ns; round++) {
         if (engine_advance(tree->engine, tree->now_ns))
-            log_say("not enough memory to end partitions; trying again");
+            log_say("Not enough memory to end partitions; trying again.");
         submit_events(server, NULL);
         read_clocks(tree);
     }
@@ -82,20 +82,20 @@ void submit_handle_timer(struct server *server)
     submit_arm_next(server);
 }
 
-/* -- what changed ------------------------------------------------------------------- */
+/* -- events ------------------------------------------------------------------------ */
 
-/* Hands the host thread another policy, also one that was restored by a revert. */
-static void tell_policy(struct server *server)
+/* Send the host thread the policy if it changed, also by a revert. */
+static void send_policy(struct server *server)
 {
     const struct policy *policy = engine_policy(server->tree.engine);
-    /* Bytes between fields can only make it look different, which does no harm. */
-    if (!memcmp(policy, &server->told_policy, sizeof(*policy)))
+    /* Padding can only cause a needless update. */
+    if (!memcmp(policy, &server->host_policy, sizeof(*policy)))
         return;
     if (!host_set_policy(server->host, policy))
-        memcpy(&server->told_policy, policy, sizeof(*policy));
+        memcpy(&server->host_policy, policy, sizeof(*policy));
 }
 
-/* The lines of one event, in the logs and for the store. */
+/* Log one event, and return its item for the store. */
 static struct store_item log_event(struct tree *tree, const struct engine_event *event, char *line)
 {
     struct store_item item = {.event = event, .line = line};
@@ -121,7 +121,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     return item;
 }
 
-/* What live partitions used goes along when it is time. Without memory it goes later. */
+/* Add the usage of live partitions when it is due. Out of memory: a later change carries it. */
 static void add_usages(struct server *server, struct change *change)
 {
     struct tree *tree = &server->tree;
@@ -137,7 +137,7 @@ static void add_usages(struct server *server, struct change *change)
             (struct store_partition_usage){id, {used.peak_bytes, used.busy_ns}};
 }
 
-/* NULL without memory. */
+/* Return NULL if out of memory. */
 static struct change *change_new(struct server *server, struct engine_event *events,
                                  const struct change *answer)
 {
@@ -156,9 +156,9 @@ static struct change *change_new(struct server *server, struct engine_event *eve
     return change;
 }
 
-/* All but the committer hear of what changed: it gets the change last, and then it is not
- * ours to look at. */
-static void tell(struct server *server, struct change *change)
+/* Log the events, wake pollers, and notify the host thread. Call it before the committer gets the
+ * change: that may free it at any time. */
+static void publish(struct server *server, struct change *change)
 {
     struct store_item *item = change->items;
     char *line = (char *)&change->items[change->event_count];
@@ -166,7 +166,7 @@ static void tell(struct server *server, struct change *change)
         *item++ = log_event(&server->tree, e, line);
     poll_wake(server, change->events);
     host_events(server->host, change->events, true);
-    tell_policy(server);
+    send_policy(server);
     submit_arm_next(server);
 }
 
@@ -186,12 +186,12 @@ void submit_events(struct server *server, const struct change *answer)
         return;
     }
     if (events)
-        tell(server, change);
+        publish(server, change);
     committer_submit(server->committer, change, engine_policy(tree->engine)->retention_ns,
                      event_log_first(&tree->events));
 }
 
-/* -- what could not be made durable -------------------------------------------------- */
+/* -- failures ---------------------------------------------------------------------- */
 
 int submit_close_unheld(struct server *server)
 {
@@ -206,20 +206,20 @@ int submit_close_unheld(struct server *server)
     return r;
 }
 
-/* Everything is again as it was before these events. */
+/* Restore the state before these events. */
 static void take_back(struct server *server, const struct engine_event *events)
 {
     struct tree *tree = &server->tree;
     event_log_truncate(&tree->events, events->seq);
     event_log_truncate(&tree->history, events->seq);
     if (engine_revert(tree->engine, events)) {
-        log_say("cannot take back what could not be made durable; starting anew from the state");
-        abort(); /* the next worker reads what is durable */
+        log_say("Cannot revert changes that could not be made durable; restarting from the state.");
+        abort(); /* the next worker loads what is durable */
     }
     caller_find_admin_group(tree);
-    tell_policy(server);
+    send_policy(server);
     if (submit_close_unheld(server))
-        log_say("not enough memory to end the partitions of closed files");
+        log_say("Not enough memory to end the partitions of closed files.");
     invalidate_events(server->session, events, true);
     submit_arm_next(server);
 }
@@ -228,17 +228,14 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    char text[MESSAGE_MAX + 64];
-    snprintf(text, sizeof(text), "Nothing happened, because it could not be made durable: %s",
-             message);
-    status_set(server->tree.shared, change->uid, text);
+    status_set(server->tree.shared, change->uid, message);
     struct shared_handle *handle = handles_get(&server->handles, change->fh);
     if (handle)
         handle->answer = 0;
     committer_refuse(&change->reply, EIO);
 }
 
-/* All events of the changes, oldest first; the changes have none any more. */
+/* Move all events out of the changes, oldest first. */
 static struct engine_event *take_events(struct change *changes)
 {
     struct engine_event *events = NULL, **last = &events;
@@ -256,9 +253,9 @@ void submit_handle_failure(struct server *server)
     struct message message = {""};
     struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = take_events(changes);
-    if (events) { /* else it was only what partitions used: that is tried again */
+    if (events) { /* otherwise only usage failed, which is retried */
         take_back(server, events);
-        log_say("could not make changes durable: %s", message.text);
+        log_say("Reverted changes that could not be made durable. %s", message.text);
     }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {
@@ -268,7 +265,7 @@ void submit_handle_failure(struct server *server)
         refuse_change(server, changes, message.text);
         committer_change_free(changes);
     }
-    submit_events(server, NULL); /* what closing files ended */
+    submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
     submit_arm_next(server);
 }

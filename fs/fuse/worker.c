@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker's life: take over the mount, put the state back, serve, stop. See
- * server.h for the map.
+ * The life of a worker: take over the mount, restore the state, serve, stop. server.h has a map of
+ * the room.
  */
 #include "worker.h"
 
@@ -21,7 +21,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* Requests served before the other descriptors are looked at again. */
+/* The number of requests served before checking the other descriptors again. */
 #define BURST 64
 
 static void time_text(void *context, int64_t at_ns, char *text, size_t size)
@@ -33,11 +33,11 @@ static void time_text(void *context, int64_t at_ns, char *text, size_t size)
 static bool is_alive(void *context, uint64_t id)
 {
     const struct tree *tree = context;
-    return engine_find(tree->engine, id) != NULL;
+    return engine_find(tree->engine, id);
 }
 
-/* SIGTERM and SIGHUP come as input like everything else. Before any thread is
- * started: each has a mask of its own, taken from the thread that starts it. */
+/* Deliver SIGTERM and SIGHUP through a descriptor. Call before starting any thread: threads inherit
+ * the signal mask. */
 static int open_signals(struct server *server)
 {
     sigset_t set;
@@ -60,12 +60,12 @@ static int open_session(struct server *server, const struct worker_fds *fds)
 
 static int start(struct server *server, const struct worker_fds *fds)
 {
-    static const struct host_state untold; /* what the host thread told so far */
+    static const struct host_state unknown; /* until the host thread reports */
     struct tree *tree = &server->tree;
     tree_init(tree, tree_table);
     tree->members = &server->members;
     tree->devices = server->devices;
-    tree->host_state = &untold;
+    tree->host_state = &unknown;
     int r = open_signals(server);
     if (!r)
         r = open_session(server, fds);
@@ -87,7 +87,7 @@ static int start(struct server *server, const struct worker_fds *fds)
     r = recover_state(server);
     if (!r)
         r = recover_host(server);
-    /* Now that the host thread knows them: their programs end with them. */
+    /* The host thread knows them now, so their processes end with them. */
     if (!r)
         r = submit_close_unheld(server);
     struct committer_start committer = {.store = server->store,
@@ -107,7 +107,7 @@ static void stop(struct server *server, int exit_code)
     server->exit_code = exit_code;
 }
 
-/* Serves what the kernel has, up to a burst. */
+/* Serve requests, up to BURST. */
 static void serve(struct server *server)
 {
     for (int i = 0; i < BURST && !server->stopping; i++) {
@@ -117,7 +117,7 @@ static void serve(struct server *server)
         if (r == -ENODEV)
             stop(server, WORKER_UNMOUNTED);
         else if (r && r != -EINTR && r != -ENOENT) {
-            log_say("cannot read requests: %s", strerror(-r));
+            log_say("Cannot read requests: %s.", strerror(-r));
             stop(server, WORKER_FATAL);
         }
     }
@@ -144,10 +144,10 @@ static void handle_names(struct server *server)
 
 static void handle_requests(struct server *server)
 {
-    server->has_requests = true; /* they are served after what else there is */
+    server->has_requests = true; /* served after all other descriptors */
 }
 
-/* A descriptor that the loop waits for, and what is done when it can be read. */
+/* A descriptor that the loop watches, and its handler. */
 struct source {
     int fd;
     void (*handle)(struct server *server);
@@ -160,7 +160,7 @@ static void loop(struct server *server, int epoll_fd)
         server->has_requests = session_holds(server->session);
         int n = epoll_wait(epoll_fd, events, 8, server->has_requests ? 0 : -1);
         if (n < 0 && errno != EINTR) {
-            log_say("cannot wait: %s", strerror(errno));
+            log_say("Cannot wait for requests: %s.", strerror(errno));
             stop(server, WORKER_FATAL);
         }
         for (int i = 0; i < n && !server->stopping; i++) {
@@ -172,7 +172,7 @@ static void loop(struct server *server, int epoll_fd)
     }
 }
 
-/* Serves until it is to stop. 0 or -errno. */
+/* Serve until told to stop. 0 or -errno. */
 static int run(struct server *server, const struct worker_fds *fds)
 {
     struct source sources[] = {
@@ -190,12 +190,12 @@ static int run(struct server *server, const struct worker_fds *fds)
             return -errno;
     }
     loop(server, epoll_fd);
-    /* What was read is decided and answered; what was not the next one reads. What
-     * cannot be written now (ends, on a full disk) is found again at the start. */
+    /* Serve what was read; the next worker reads the rest. What cannot be written now (expiries on
+     * a full disk) is decided again when the next worker starts. */
     session_serve_rest(server->session);
     results_finish(server);
     server->usage_due_ns = 0;
-    submit_events(server, NULL); /* what partitions used */
+    submit_events(server, NULL); /* final usage */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
     return 0;
@@ -206,29 +206,29 @@ int worker_run(const struct worker_fds *fds)
     struct server *server = calloc(1, sizeof(*server));
     int r = server ? start(server, fds) : -ENOMEM;
     if (r) {
-        log_say("cannot start: %s", strerror(-r));
+        log_say("Cannot start: %s.", strerror(-r));
         return WORKER_FATAL;
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
     caller_find_admin_group(&server->tree);
-    submit_events(server, NULL); /* what restoring ended */
+    submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
     submit_arm_next(server);
-    /* Answers the greeting and asks for what was left unanswered. */
+    /* Answer FUSE_INIT if no worker has, and ask for unanswered requests. */
     r = session_start(server->session);
     if (r) {
-        log_say("the kernel did not take the greeting: %s", strerror(-r));
+        log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));
         return WORKER_FATAL;
     }
     server->tree.names_remembered = session_has_epochs(server->session);
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
-        log_say("nobody waits for this worker");
+        log_say("Cannot tell the supervisor that this worker is ready.");
     r = run(server, fds);
     if (r) {
-        log_say("cannot wait for requests: %s", strerror(-r));
+        log_say("Cannot wait for requests: %s.", strerror(-r));
         return WORKER_FATAL;
     }
-    /* Everything else ends with the process. */
+    /* The exit frees everything else. */
     return server->exit_code;
 }

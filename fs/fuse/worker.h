@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker serves the tree. The supervisor starts it again whenever it dies.
+ * The worker serves the tree. The supervisor restarts it whenever it dies.
  */
 #ifndef CHRONOS_FUSE_WORKER_H
 #define CHRONOS_FUSE_WORKER_H
 
-/* What the supervisor hands to a worker it executes: open descriptors. */
+/* Descriptors that the supervisor passes to a worker. */
 struct worker_fds {
-    int fuse;    /* the mount's /dev/fuse descriptor */
+    int fuse;    /* the mount's /dev/fuse */
     int shared;  /* memfd of a struct shared */
     int handles; /* memfd of struct shared_handle[]; the worker grows it */
-    int ledger;  /* memfd of what partitions used; the worker grows it */
-    int ready;   /* write end of a pipe: the worker writes one byte when the tree can be used */
+    int ledger;  /* memfd of usage records; the worker grows it */
+    int ready;   /* pipe: the worker writes one byte when it is ready */
 };
 
-/* How a worker process ends, for the supervisor. */
+/* Exit codes of a worker, for the supervisor. */
 enum worker_exit {
     WORKER_STOPPED = 0,    /* SIGTERM: everything is durable and answered */
-    WORKER_UNMOUNTED = 10, /* the kernel says the mount is gone */
-    WORKER_REPLACE = 11,   /* SIGHUP: everything is durable; start the program anew */
-    WORKER_FATAL = 12,     /* a new worker would fail the same way (said on stderr) */
+    WORKER_UNMOUNTED = 10, /* the mount is gone */
+    WORKER_REPLACE = 11,   /* SIGHUP: everything is durable; execute the program again */
+    WORKER_FATAL = 12,     /* a new worker would fail the same way (the reason is logged) */
 };
 
-/* Serves until told to stop; returns an enum worker_exit. */
+/* Serve until it has to stop. Return an enum worker_exit. */
 int worker_run(const struct worker_fds *fds);
 
 #endif

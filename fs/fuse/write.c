@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests of the kernel that change something. Each decides at once; its answer leaves
- * when the change is durable. One that a dead worker had made durable but maybe not
- * answered comes again and is answered from what was kept.
+ * Requests of the kernel that change something. Each is decided at once; its answer is sent when
+ * the change is durable. If a worker dies after a change is durable and before it is answered, the
+ * kernel resends the request, which is then answered from the stored reply.
  *
- * A write of a line: may this caller write here (check_writer), is it one line
- * (check_line), do what it says (the row's store), answer as the store function chose.
+ * A write of a line: check that this caller may write here (check_writer) and that it is one line
+ * (check_line), execute it (the row's `store`), and answer as the outcome says (run_write).
  */
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A request that changes something, from its arrival to its answer. */
+/* A request that changes something, and its caller. */
 struct request_context {
     struct server *server;
     fuse_req_t req;
@@ -42,7 +42,7 @@ static struct request_context begin_unseen(fuse_req_t req)
     return context;
 }
 
-/* The same, with the caller looked up. */
+/* Also looks up the caller. */
 static struct request_context begin(fuse_req_t req)
 {
     struct request_context context = begin_unseen(req);
@@ -51,7 +51,7 @@ static struct request_context begin(fuse_req_t req)
     return context;
 }
 
-/* The kept answer to a request that comes again, or NULL. */
+/* Return the stored reply to a resent request, or NULL. */
 static const struct store_reply *kept_answer(const struct request_context *context)
 {
     const struct server *server = context->server;
@@ -80,20 +80,70 @@ static void refuse(const struct request_context *context, const struct node *nod
     reply_refusal(server, context->req, context->caller.uid, result, why->message);
 }
 
+/* -- outcomes ----------------------------------------------------------------- */
+
+static void end_message(const struct tree *tree, const struct partition *p, struct refusal *why)
+{
+    char when[STRBUF_TIME_MAX];
+    strbuf_time_short(p->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
+    snprintf(why->message, sizeof(why->message), "p%llu now ends at %s (%lld seconds left).",
+             (unsigned long long)p->id, when,
+             (long long)units_seconds_up(p->end_ns - tree->now_ns));
+}
+
+/* Report the file's new content, unless the row's `store` has set a message. */
+static void write_message(struct tree *tree, const struct file_row *row, struct write *write)
+{
+    const struct partition *partition = tree_partition(tree, write->node);
+    char owner[32] = "";
+    if (*write->why.message)
+        return;
+    if (partition && !strcmp(row->name, "remaining")) {
+        end_message(tree, partition, &write->why);
+        return;
+    }
+    if (partition)
+        snprintf(owner, sizeof(owner), " of p%llu", (unsigned long long)partition->id);
+    const char *value = tree_show(tree, write->node, write->caller.uid) ? "" : tree->shown->data;
+    snprintf(write->why.message, sizeof(write->why.message), "Set %s%s to \"%.*s\".", row->name,
+             owner, (int)strcspn(value, "\n"), value);
+}
+
+/* Report what chmod, chown or touch did. */
+static void change_message(struct tree *tree, const struct node *node, const struct attributes *a,
+                           const struct attribute_change *change, struct refusal *why)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    const struct file_row *row = tree_row(tree, node);
+    char name[64];
+    if (partition)
+        snprintf(name, sizeof(name), "p%llu", (unsigned long long)partition->id);
+    else
+        snprintf(name, sizeof(name), "%s", row ? row->name : "");
+    if (change->set_mode)
+        snprintf(why->message, sizeof(why->message), "%s: mode is %04o now.", name,
+                 (unsigned)(a->mode & 07777));
+    else if (change->set_uid || change->set_gid)
+        snprintf(why->message, sizeof(why->message), "%s: owner is %s, group is %u now.", name,
+                 names_user(tree->names, a->uid), (unsigned)a->gid);
+    else if (change->set_mtime && partition)
+        end_message(tree, partition, why);
+}
+
 /* -- write -------------------------------------------------------------------- */
 
-/* One complete line a write: 0 and its length without the newline. */
+/* Check that a write is one complete line. 0, with the length without the newline, or a refusal. */
 static int check_line(const char *data, size_t size, size_t *ret_length, struct refusal *why)
 {
     const char *problem = NULL;
     if (!size || data[size - 1] != '\n')
-        problem = "Write one complete line, with its newline, in one write";
+        problem = "Write one complete line, including its newline, in one write.";
     else if (memchr(data, '\n', size - 1))
-        problem = "One line a write: this one had several";
+        problem = "Write one line at a time; this write had several.";
     else if (memchr(data, '\0', size))
-        problem = "Write text: this had a zero byte";
+        problem = "Write text; this line contains a zero byte.";
     else if (size > REQUEST_TEXT_MAX)
-        problem = "That line is too long; cat new shows the grammar of requests";
+        problem = "This line is too long; cat new shows the grammar of requests.";
     if (problem) {
         snprintf(why->message, sizeof(why->message), "%s", problem);
         return REFUSED_INVALID;
@@ -102,32 +152,33 @@ static int check_line(const char *data, size_t size, size_t *ret_length, struct 
     return 0;
 }
 
-/* The writer must be the opener: a privileged program that was handed the descriptor must
- * not be made to write for another user. */
+/* The writer must be the opener: a privileged program that inherits the descriptor must not be
+ * tricked into writing for another user. */
 static int check_writer(struct tree *tree, const struct node *node, struct write *write,
                         const struct shared_handle *handle)
 {
     if (!tree_alive(tree, node)) {
-        snprintf(write->why.message, sizeof(write->why.message), "Its time is over: it is gone");
+        snprintf(write->why.message, sizeof(write->why.message), "p%llu has ended.",
+                 (unsigned long long)node->object);
         return -ENODEV;
     }
     bool other_root = write->caller.uid == 0 && handle->ns != caller_namespace(write->caller.pid);
     if (handle->uid != write->caller.uid || other_root) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: this file was opened by another user; open it yourself");
+                 "Permission denied: this file was opened by another user. Open it yourself.");
         return REFUSED_PERMISSION;
     }
-    /* It may have been handed over since it was opened. */
+    /* The partition may have changed hands since the file was opened. */
     write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
     if (!write->caller.admin && write->caller.uid != 0 && !write->caller.by_mode) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: since it was opened, this file was closed to you");
+                 "Permission denied: this file has become read-only for you since it was opened.");
         return REFUSED_PERMISSION;
     }
     return 0;
 }
 
-/* Does what the line asks. `line` is where its text stays. */
+/* Execute a line; `line` keeps its text. */
 static int store_line(struct server *server, const struct file_row *row, struct write *write,
                       const char *data, size_t size, char line[REQUEST_TEXT_MAX + 1])
 {
@@ -144,20 +195,7 @@ static int store_line(struct server *server, const struct file_row *row, struct 
     return row->store(&server->tree, write);
 }
 
-static void done_message(const struct file_row *row, struct write *write)
-{
-    const struct node *node = write->node;
-    if (*write->why.message)
-        return;
-    if (node->dir == DIR_PARTITION)
-        snprintf(write->why.message, sizeof(write->why.message), "Done: %s of p%llu, \"%.64s\"",
-                 row->name, (unsigned long long)node->object, write->text);
-    else
-        snprintf(write->why.message, sizeof(write->why.message), "Done: %s, \"%.64s\"", row->name,
-                 write->text);
-}
-
-/* The write is done: its answer leaves when that is durable. */
+/* Submit a write that succeeded; the answer is sent when it is durable. */
 static void commit_write(const struct request_context *context, const struct write *write,
                          size_t size)
 {
@@ -187,13 +225,13 @@ static void run_write(const struct request_context *context, const struct node *
     if (!r && write->outcome == WRITE_JOINS)
         r = pending_join(server, context->req, write, size);
     if (r) {
-        write->handle->answer = 0; /* a refused request has no id to read */
+        write->handle->answer = 0; /* no id to read after a refusal */
         refuse(context, node, r, &write->why);
     } else if (write->outcome == WRITE_AT_ONCE) {
         fuse_reply_write(context->req, size);
-        submit_arm_next(server); /* what is used is written in a minute */
+        submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
-        done_message(row, write);
+        write_message(&server->tree, row, write);
         status_set(server->tree.shared, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
@@ -202,7 +240,7 @@ static void run_write(const struct request_context *context, const struct node *
 void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
                 struct fuse_file_info *fi)
 {
-    (void)offset; /* every write is a request of its own, wherever the cursor is */
+    (void)offset; /* every write is a request of its own, at any offset */
     struct node node;
     if (!tree_node_from_id(ino, &node)) {
         fuse_reply_err(req, EBADF);
@@ -210,7 +248,7 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
     }
     struct server *server = fuse_req_userdata(req);
     const struct file_row *row = tree_row(&server->tree, &node);
-    /* The rights of a lent file are its opener's: the writer does not matter. */
+    /* A lent file is judged by its opener; the writer does not matter. */
     struct request_context context = row && row->lent ? begin_unseen(req) : begin(req);
     struct write write = {.node = &node,
                           .caller = context.caller,
@@ -226,26 +264,26 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
 
 /* -- setattr ------------------------------------------------------------------- */
 
-/* Far past and far future are all the same to a partition. */
+/* Clamp the time: far past and far future are the same to a partition. */
 static int64_t wall_ns(const struct timespec *ts)
 {
-    const int64_t limit_s = INT64_C(7000000000); /* so that the clocks' difference fits too */
+    const int64_t limit_s = INT64_C(7000000000); /* leaves room for the clocks' difference */
     int64_t s = ts->tv_sec < -limit_s ? -limit_s : ts->tv_sec > limit_s ? limit_s : ts->tv_sec;
     return s * NS_PER_SECOND + ts->tv_nsec;
 }
 
 static struct attribute_change read_change(const struct stat *attr, int to_set)
 {
-    struct attribute_change change = {
-        .set_mode = to_set & FUSE_SET_ATTR_MODE,
-        .set_uid = to_set & FUSE_SET_ATTR_UID,
-        .set_gid = to_set & FUSE_SET_ATTR_GID,
-        /* A truncation brings the present time along: it is no wish. */
-        .set_mtime = (to_set & FUSE_SET_ATTR_MTIME) && !(to_set & FUSE_SET_ATTR_SIZE),
-        .mode = attr->st_mode,
-        .uid = attr->st_uid,
-        .gid = attr->st_gid,
-        .mtime_ns = wall_ns(&attr->st_mtim)};
+    struct attribute_change change = {.set_mode = to_set & FUSE_SET_ATTR_MODE,
+                                      .set_uid = to_set & FUSE_SET_ATTR_UID,
+                                      .set_gid = to_set & FUSE_SET_ATTR_GID,
+                                      /* O_TRUNC also sets mtime; ignore that. */
+                                      .set_mtime = (to_set & FUSE_SET_ATTR_MTIME) &&
+                                                   !(to_set & FUSE_SET_ATTR_SIZE),
+                                      .mode = attr->st_mode,
+                                      .uid = attr->st_uid,
+                                      .gid = attr->st_gid,
+                                      .mtime_ns = wall_ns(&attr->st_mtim)};
     return change;
 }
 
@@ -256,8 +294,9 @@ static int apply_change(const struct request_context *context, const struct node
     if (!change.set_mode && !change.set_uid && !change.set_gid && !change.set_mtime)
         return 0;
     if (change.set_mtime && (to_set & FUSE_SET_ATTR_MTIME_NOW)) {
-        snprintf(why->message, sizeof(why->message),
-                 "The time of a partition is its end: touch -d sets it; to end it now, rm it");
+        snprintf(
+            why->message, sizeof(why->message),
+            "The modification time of a partition is its end: touch -d sets it, rm ends it now.");
         return REFUSED_INVALID;
     }
     return tree_change_attributes(&context->server->tree, node, &context->caller, &change, why);
@@ -287,12 +326,12 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         refuse(&context, &node, r, &why);
         return;
     }
-    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_MTIME))
-        status_set(tree->shared, context.caller.uid, "Done: owner, mode or time changed");
-    struct change answer = {
-        .reply = {.kind = REPLY_ATTRIBUTES, /* It leaves after the sync: no time to remember it can
-                                               be promised now. */
-                  .timeout_s = 0}};
+    struct attribute_change change = read_change(attr, to_set);
+    change_message(tree, &node, &attributes, &change, &why);
+    if (*why.message)
+        status_set(tree->shared, context.caller.uid, why.message);
+    /* The answer is sent after the sync: no cache timeout can be promised now. */
+    struct change answer = {.reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = 0}};
     reply_stat(&attributes, &answer.reply.attributes);
     submit(&context, &answer);
 }
@@ -316,7 +355,8 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
             r = engine_release(tree->engine, TREE_CALL(tree, &context.caller, &why), node.object);
     }
     if (r == -EPERM)
-        snprintf(why.message, sizeof(why.message), "\"%.64s\" is part of the tree and stays", name);
+        snprintf(why.message, sizeof(why.message),
+                 "\"%.64s\" is part of the tree and cannot be removed.", name);
     if (r == -ENOENT) {
         fuse_reply_err(req, ENOENT);
         return;
@@ -325,7 +365,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         refuse(&context, &node, r, &why);
         return;
     }
-    snprintf(why.message, sizeof(why.message), "Released %.64s", name);
+    snprintf(why.message, sizeof(why.message), "Released %.64s.", name);
     status_set(tree->shared, context.caller.uid, why.message);
     struct change answer = {.reply = {.kind = REPLY_DONE}};
     submit(&context, &answer);
@@ -341,7 +381,7 @@ void write_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     remove_partition(req, parent, name, DIR_DEVICE);
 }
 
-/* The last copy of the descriptor was closed: what was tied to it ends. */
+/* The last copy of the descriptor was closed: end the partitions that it held. */
 void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
@@ -350,7 +390,7 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (handle && handle->holds) {
         submit_tick(server);
         if (engine_close_hold(server->tree.engine, server->tree.now_ns, fi->fh))
-            log_say("not enough memory to end the partitions of a closed file");
+            log_say("Not enough memory to end the partitions of a closed file.");
         submit_events(server, NULL);
     }
     if (handle)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stat shows and what chmod, chown and touch change. Owner and mode are the
- * real permissions: the kernel checks them. See tree.h.
+ * What stat shows and what chmod, chown and touch change. Owner and mode are real permissions: the
+ * kernel checks them. See tree.h.
  */
 #include "caller.h"
 #include "core/gpu/gpu.h"
@@ -12,13 +12,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What never changes may be remembered this long. */
+/* Cache timeout of nodes that never change. */
 #define STATIC_TIMEOUT_S 3600.0
-/* The kernel counts in ticks and starts to count when the answer arrives: what
- * ends is forgotten this much before its end, and asked for again until then. */
+/* The kernel counts in ticks and from the arrival of the answer: let cache entries expire this long
+ * before the end of their partition. */
 #define EXPIRY_MARGIN_NS (20 * INT64_C(1000000))
 
-/* The key of the setting that keeps the mode of a file whose mode can be changed. */
+/* Build the key of the setting that keeps the mode of a file. */
 static void mode_key(struct tree *tree, const struct node *node, const struct file_row *row,
                      char key[ENGINE_KEY_MAX])
 {
@@ -41,7 +41,7 @@ int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
     return r ? r : tree->scratch.failed ? -ENOMEM : 0;
 }
 
-/* Seconds that something which ends at end_ns may be remembered. */
+/* Return the cache timeout, in seconds, of a node that ends at end_ns. */
 static double life_left_s(const struct tree *tree, int64_t end_ns)
 {
     int64_t left = end_ns - tree->now_ns - EXPIRY_MARGIN_NS;
@@ -51,7 +51,7 @@ static double life_left_s(const struct tree *tree, int64_t end_ns)
     return seconds < STATIC_TIMEOUT_S ? seconds : STATIC_TIMEOUT_S;
 }
 
-/* Seconds until the remaining whole seconds are printed with a digit less. */
+/* Return the seconds until the remaining whole seconds lose a digit. */
 static double digits_left_s(const struct tree *tree, const struct partition *partition)
 {
     int64_t left = units_seconds_up(partition->end_ns - tree->now_ns), power = 1;
@@ -82,7 +82,7 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
             a->gid = gid;
         }
     } else if ((row->mode & 0222) == 0200 && tree->admin_gid != UINT32_MAX) {
-        a->gid = tree->admin_gid; /* the administrators' files */
+        a->gid = tree->admin_gid; /* administrators may write it */
         a->mode |= (row->mode & 0400) ? 0060 : 0020;
     }
 }
@@ -138,12 +138,12 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     const struct partition *partition = tree_partition(tree, node);
     if (partition) {
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-        /* Below its directory a file cannot be reached once that is gone. */
+        /* A file cannot be reached without its directory, so its name may stay cached. */
         if (!tree->names_remembered && !node->file)
             a.entry_timeout_s = 0;
     }
     if (node->dir == DIR_USER)
-        a.attr_timeout_s = a.entry_timeout_s = 0; /* gone with the last partition */
+        a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */
     if (node->file) {
         int r = file_attributes(tree, node, uid, &a);
         if (r)
@@ -151,7 +151,7 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     } else if (partition) {
         partition_attributes(partition, tree, node, &a);
     } else {
-        /* Sticky: the kernel itself keeps strangers from removing, and lets owners. */
+        /* Sticky: the kernel lets only owners remove entries. */
         a.mode = S_IFDIR | (node->dir == DIR_DEVICE || node->dir == DIR_PARTITIONS ? 01777 : 0755);
     }
     *ret_attributes = a;
@@ -169,7 +169,7 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
     file_owner(tree, node, row, &a);
     if (a.uid == caller->uid)
         return a.mode & 0200;
-    /* Whose groups they are matters only where group and others differ. */
+    /* Look up the caller's groups only where group and others differ. */
     if (!(a.mode & 0020) == !(a.mode & 0002))
         return a.mode & 0002;
     return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
@@ -193,7 +193,7 @@ void tree_space(struct tree *tree, const struct node *node, struct space *ret_sp
 
 /* -- changing --------------------------------------------------------------- */
 
-/* A touch asks for wall clock time; the engine keeps its own. */
+/* Convert the wall clock time of a touch to engine time. */
 static int change_end(struct tree *tree, const struct caller *caller, uint64_t id, int64_t wall_ns,
                       struct refusal *why)
 {

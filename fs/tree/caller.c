@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is calling; see caller.h. The caller waits for us, so its pid is its own. */
+/* Identify callers; see caller.h. A caller waits for our answer, so its pid cannot be reused. */
 #include "caller.h"
 
 #include "core/engine/policy.h"
@@ -14,10 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Newer than the headers of Debian 12 (kernel 6.11): a pid of a pid namespace, here. */
+/* Missing in the headers of Debian 12 (kernel 6.11): translates a pid of a pid namespace to
+ * ours. */
 #define NS_TGID_FROM_PIDNS _IOR(0xb7, 0x7, int)
 
-/* The inode number of a namespace names it while it lives. 0 when it cannot be seen. */
+/* Return the inode number of a namespace, unique while the namespace exists; 0 on failure. `pid` 0
+ * is this process. */
 static uint64_t namespace_of(int32_t pid, const char *kind)
 {
     char path[64];
@@ -29,7 +31,7 @@ static uint64_t namespace_of(int32_t pid, const char *kind)
     return stat(path, &st) ? 0 : (uint64_t)st.st_ino;
 }
 
-/* The beginning of a small file as text. */
+/* Read the beginning of a small file as text. */
 static bool read_start(const char *path, char *text, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -83,9 +85,9 @@ uint64_t caller_namespace(int32_t pid)
     return pid > 0 ? namespace_of(pid, "pid") : 0;
 }
 
-/* A container by something that is not used again: the number of its pid
- * namespace, which is, with the moment its first process started and the boot.
- * ENGINE_NS_UNKNOWN where that cannot be seen (kernels before 6.11). */
+/* Return an identity of the pid namespace of `pid` that is not reused: a hash of its inode number,
+ * the start time of its first process, and the boot. Return ENGINE_NS_UNKNOWN if these cannot be
+ * read (kernels before 6.11). */
 static uint64_t container_of(const struct tree *tree, int32_t pid)
 {
     char path[64], text[1024];
@@ -126,11 +128,11 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
         uint64_t user_ns = pid > 0 ? namespace_of(pid, "user") : 0;
         uint64_t pid_ns = pid > 0 ? namespace_of(pid, "pid") : 0;
         caller.admin = user_ns == tree->own_user_ns && pid_ns == tree->own_pid_ns;
-        /* A container's root acts on what its own container asked for, only. */
+        /* A container's root may act only on what its own container requested. */
         if (!caller.admin)
             caller.ns = pid_ns == tree->own_pid_ns ? ENGINE_NS_UNKNOWN : container_of(tree, pid);
     } else {
-        /* Nor is whoever root of a container made itself into. */
+        /* Users whose namespaces are not the daemon's are no administrators. */
         bool may = uid == tree->shared->admin_uid ||
                    (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
         caller.admin = may && pid > 0 && namespace_of(pid, "user") == tree->own_user_ns &&
@@ -145,9 +147,9 @@ enum names_result caller_find_admin_group(struct tree *tree)
     const char *group = engine_policy(tree->engine)->admin_group;
     uint32_t gid = 0;
     enum names_result result = *group ? names_find_group(tree->names, group, &gid) : NAMES_UNKNOWN;
-    /* While it is looked up again what was known holds, also for the next worker. */
+    /* Keep the last known group during a lookup, and for the next worker. */
     if (result != NAMES_LATER)
         tree->shared->group_gid = result == NAMES_FOUND ? gid + 1 : 0;
-    tree->admin_gid = tree->shared->group_gid - 1; /* none: UINT32_MAX */
+    tree->admin_gid = tree->shared->group_gid - 1; /* 0 - 1 is UINT32_MAX: none */
     return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is calling. The kernel tells uid, gid and thread; whether a uid 0 is the
- * machine's root, or the root of a container, only its namespaces tell.
+ * Identify callers. The kernel reports uid, gid and thread id; only the namespaces of a caller with
+ * uid 0 tell whether it is the root of the machine or of a container.
  */
 #ifndef CHRONOS_TREE_CALLER_H
 #define CHRONOS_TREE_CALLER_H
@@ -10,19 +10,19 @@
 #include "names.h"
 #include "tree.h"
 
-/* Notes the daemon's own namespaces in the tree. 0 or -errno. */
+/* Record the daemon's own namespaces in the tree. 0 or -errno. */
 int caller_init(struct tree *tree);
-/* What the engine must know of a caller. Fails closed: whoever cannot be looked
- * at is no administrator. */
+/* Collect what the engine needs to know about a caller. Fails closed: a caller whose namespaces
+ * cannot be read is not an administrator. */
 void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
                 struct caller *ret_caller);
-/* Whether a thread is in a group, by its own or a supplementary gid. */
+/* Return whether a thread has a group as its gid or a supplementary one. */
 bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group);
-/* The inode number of the pid namespace a thread is in; 0 when it cannot be seen. */
+/* Return the inode number of a thread's pid namespace; 0 on failure. */
 uint64_t caller_namespace(int32_t pid);
-/* The process that a thread, which the kernel tells of, belongs to. */
+/* Return the process of a thread; the thread id itself on failure. */
 int32_t caller_process(int32_t tid);
-/* Resolves config/admin_group into tree->admin_gid. NAMES_LATER: not yet known. */
+/* Resolve config/admin_group into tree->admin_gid. NAMES_LATER: not known yet. */
 enum names_result caller_find_admin_group(struct tree *tree);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Booking device memory on open files; see charge.h. */
+/* Charge device memory to open files; see charge.h. */
 #include "charge.h"
 
 #include "caller.h"
@@ -7,20 +7,20 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* What the slot says, whole: a worker that died left either all of a booking or
- * nothing. */
-static struct shared_booking booking_of(const struct shared_handle *slot)
+/* Return the current charge of a slot. A dead worker left either all of an update or nothing of
+ * it. */
+static struct shared_charge charge_of(const struct shared_handle *slot)
 {
-    return slot->booking[atomic_load_explicit(&slot->booking_at, memory_order_acquire) & 1];
+    return slot->charges[atomic_load_explicit(&slot->charge_at, memory_order_acquire) & 1];
 }
 
-/* Makes the other of the two, then says with one store that it is the true one: the
- * bytes and the request that led to them appear together. */
+/* Fill in the record that is not current, then make it current with one store: bytes and request
+ * number change together. */
 static void publish(struct shared_handle *slot, uint64_t unique, uint64_t bytes)
 {
-    unsigned next = !(atomic_load_explicit(&slot->booking_at, memory_order_relaxed) & 1);
-    slot->booking[next] = (struct shared_booking){.unique = unique, .bytes = bytes};
-    atomic_store_explicit(&slot->booking_at, next, memory_order_release);
+    unsigned next = !(atomic_load_explicit(&slot->charge_at, memory_order_relaxed) & 1);
+    slot->charges[next] = (struct shared_charge){.unique = unique, .bytes = bytes};
+    atomic_store_explicit(&slot->charge_at, next, memory_order_release);
 }
 
 void charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
@@ -29,26 +29,26 @@ void charge_open(struct tree *tree, const struct node *node, const struct caller
     const struct partition *partition = tree_partition(tree, node);
     slot->ns = opener->ns;
     slot->opener_admin = opener->admin;
-    /* Owners need no group; of others it is asked while the opener can be seen. */
+    /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (partition && !engine_may_act(opener, partition) &&
         caller_in_group(opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
 }
 
-/* Whether who opened the file could open it now. The group is the one that the
- * opener was seen in: after a chgrp to another it must be opened anew. */
+/* Return whether the opener could open the file now. It counts as a member of the group that the
+ * partition had at open; after a chgrp the file must be opened again. */
 static bool opener_may(const struct shared_handle *slot, const struct partition *partition)
 {
     struct caller opener = {.uid = slot->uid, .admin = slot->opener_admin, .ns = slot->ns};
     if (engine_may_act(&opener, partition))
         return true;
     if (opener.uid == 0)
-        return false; /* a container's root: by what it asked for itself, only */
+        return false; /* a container's root only has the rights checked above */
     bool member = slot->opener_gid && slot->opener_gid - 1 == partition->gid;
     return partition->mode & (member ? 0020 : 0002);
 }
 
-/* A sign and digits, nothing else. */
+/* Parse a sign followed by digits. */
 static int parse(const struct write *write, char *ret_sign, uint64_t *ret_bytes)
 {
     const char *text = write->text;
@@ -65,22 +65,23 @@ static int parse(const struct write *write, char *ret_sign, uint64_t *ret_bytes)
     return at == write->length ? 0 : REFUSED_INVALID;
 }
 
-static int book(struct tree *tree, struct write *write, uint64_t booked, uint64_t bytes)
+static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint64_t bytes)
 {
     const struct partition *partition = tree_partition(tree, write->node);
     char *message = write->why.message;
     struct ledger_figures figures;
     if (!partition) {
         snprintf(message, sizeof(write->why.message),
-                 "p%llu has ended: nothing more can be booked there",
+                 "p%llu has ended; no more memory can be charged to it.",
                  (unsigned long long)write->node->object);
         return -ETIMEDOUT;
     }
     if (!opener_may(write->handle, partition)) {
-        snprintf(message, sizeof(write->why.message),
-                 "Permission denied: since it was opened, p%llu was closed to who opened this "
-                 "file; what it has booked stays until it is given back",
-                 (unsigned long long)partition->id);
+        snprintf(
+            message, sizeof(write->why.message),
+            "Permission denied: p%llu is no longer accessible to the user who opened this file. "
+            "What the file has charged stays charged until it is released.",
+            (unsigned long long)partition->id);
         return -EPERM;
     }
     ledger_get(tree->ledger, partition->id, &figures);
@@ -88,8 +89,8 @@ static int book(struct tree *tree, struct write *write, uint64_t booked, uint64_
     uint64_t left = charged < limit ? limit - charged : 0;
     if (bytes > left) {
         snprintf(message, sizeof(write->why.message),
-                 "%llu bytes were asked for, but %llu of the %llu bytes of p%llu are booked: %llu "
-                 "are left",
+                 "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu are charged, %llu are "
+                 "left.",
                  (unsigned long long)bytes, (unsigned long long)charged, (unsigned long long)limit,
                  (unsigned long long)partition->id, (unsigned long long)left);
         return REFUSED_NO_SPACE;
@@ -97,67 +98,67 @@ static int book(struct tree *tree, struct write *write, uint64_t booked, uint64_
     int r = ledger_reserve(tree->ledger, partition->id);
     if (r)
         return r;
-    publish(write->handle, write->unique, booked + bytes);
-    ledger_book(tree->ledger, partition->id, bytes);
+    publish(write->handle, write->unique, own_bytes + bytes);
+    ledger_charge(tree->ledger, partition->id, bytes);
     return 0;
 }
 
-/* Works for ever: it takes nothing from anybody. */
-static int give_back(struct tree *tree, struct write *write, uint64_t booked, uint64_t bytes)
+/* Works even after the end of the partition. */
+static int release(struct tree *tree, struct write *write, uint64_t own_bytes, uint64_t bytes)
 {
-    if (bytes > booked) {
+    if (bytes > own_bytes) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "%llu bytes cannot be given back: this open file has booked %llu",
-                 (unsigned long long)bytes, (unsigned long long)booked);
+                 "Cannot release %llu bytes: this open file has charged %llu.",
+                 (unsigned long long)bytes, (unsigned long long)own_bytes);
         return REFUSED_INVALID;
     }
-    publish(write->handle, write->unique, booked - bytes);
-    ledger_give_back(tree->ledger, write->node->object, bytes);
+    publish(write->handle, write->unique, own_bytes - bytes);
+    ledger_release(tree->ledger, write->node->object, bytes);
     return 0;
 }
 
 int charge_store(struct tree *tree, struct write *write)
 {
-    struct shared_booking booking = booking_of(write->handle);
+    struct shared_charge current = charge_of(write->handle);
     uint64_t bytes;
     char sign;
     write->outcome = WRITE_AT_ONCE;
-    /* One thread books and answers: only the last one can be without its answer. */
-    if (write->resent && booking.unique == write->unique)
+    /* Writes are executed and answered one by one, so only the last one can be unanswered. */
+    if (write->resent && current.unique == write->unique)
         return 0;
     int r = parse(write, &sign, &bytes);
     if (r) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "\"%.32s\" is not understood: write +4096 to book that many bytes, -4096 to give "
-                 "them back",
+                 "\"%.32s\" is not a charge; write +4096 to charge 4096 bytes, -4096 to release "
+                 "them.",
                  write->text);
         return r;
     }
-    return sign == '+' ? book(tree, write, booking.bytes, bytes)
-                       : give_back(tree, write, booking.bytes, bytes);
+    return sign == '+' ? add(tree, write, current.bytes, bytes)
+                       : release(tree, write, current.bytes, bytes);
 }
 
 void charge_close(struct tree *tree, const struct shared_handle *slot)
 {
-    uint64_t bytes = booking_of(slot).bytes;
+    uint64_t bytes = charge_of(slot).bytes;
     struct node node;
     if (bytes && tree_node_from_id(slot->node - 1, &node))
-        ledger_give_back(tree->ledger, node.object, bytes);
+        ledger_release(tree->ledger, node.object, bytes);
 }
 
 int charge_restore(struct tree *tree, const struct handles *handles)
 {
     for (uint32_t i = 0; i < handles->count; i++) {
         const struct shared_handle *slot = &handles->slots[i];
-        uint64_t bytes = slot->node ? booking_of(slot).bytes : 0;
+        uint64_t bytes = slot->node ? charge_of(slot).bytes : 0;
         struct node node;
-        /* Of a partition that ended nobody will ask. */
+        /* The charge of an ended partition does not matter. */
         if (!bytes || !tree_node_from_id(slot->node - 1, &node) || !tree_partition(tree, &node))
             continue;
         int r = ledger_reserve(tree->ledger, node.object);
         if (r)
             return r;
-        ledger_book(tree->ledger, node.object, bytes);
+        ledger_charge(tree->ledger, node.object, bytes);
     }
     return 0;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file `charge` of a partition: programs book device memory on an open file of
- * it before they ask the driver, and what a file has booked is given back when its
- * last copy closes. The sums live in usage.h, what each open file has booked in the
- * memory that the supervisor holds, so that both are right under the next worker.
- * It must not know what is allocated with it, nor FUSE.
+ * The file `charge` of a partition: programs charge device memory to an open file before they
+ * request it from the driver; closing the last copy of the descriptor releases the charge. The sums
+ * are in ledger.h, the charge of each open file is in the supervisor's memory, so both survive a
+ * worker. It must not know what is allocated, nor FUSE.
  */
 #ifndef CHRONOS_TREE_CHARGE_H
 #define CHRONOS_TREE_CHARGE_H
@@ -12,19 +11,18 @@
 #include "files.h"
 #include "handles.h"
 
-/* Notes in the slot what the opener is to the partition: a write is judged by that,
- * whoever makes it. */
+/* Record in the slot the opener's rights to the partition. Writes are judged by them, no matter
+ * which process makes them. */
 void charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
                  struct shared_handle *slot);
-/* "+4096" books bytes, "-4096" gives back. 0; REFUSED_NO_SPACE over memory_limit;
- * REFUSED_INVALID not understood, or more than this file has booked; -EPERM since it
- * was opened, the partition became another's; -ETIMEDOUT it ended; -ENOMEM. Nothing is
- * booked then. A write that comes again because a worker died is not done twice. */
+/* "+4096" charges bytes, "-4096" releases them. 0 or, with nothing charged: REFUSED_NO_SPACE above
+ * memory_limit; REFUSED_INVALID for a syntax error, or if the file has charged less; -EPERM if the
+ * opener lost access to the partition; -ETIMEDOUT if the partition ended; -ENOMEM. A resent write
+ * is not executed twice. */
 int charge_store(struct tree *tree, struct write *write);
-/* The last copy of the descriptor closed: gives back what it had booked. Cheap, and
- * right, for files of every kind. */
+/* Release the charge of a file whose last descriptor was closed. Works for files of every kind. */
 void charge_close(struct tree *tree, const struct shared_handle *slot);
-/* Makes the sums anew from the slots, when a worker starts. 0 or -ENOMEM. */
+/* Recompute the sums from the slots when a worker starts. 0 or -ENOMEM. */
 int charge_restore(struct tree *tree, const struct handles *handles);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prints docs/filesystem.md's tables from the rows that the filesystem is made
- * of: a build-time program. A test compares them with what is in the repository.
+ * Print the tables of docs/filesystem.md from the rows that the filesystem is made of. Run at build
+ * time; a test compares the output with the file in the repository.
  */
 #include "files.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What keeps which limit of a partition now; see enforcement.h. */
+/* The mechanisms that enforce a partition's limits now; see enforcement.h. */
 #include "enforcement.h"
 
 #include "core/gpu/vendor.h"
@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Words of one line, with commas between them. */
+/* The words of one line, separated by commas. */
 struct words {
     char text[128];
     size_t length;
 };
 
-/* `word` may be NULL where it does not hold. */
+/* Append `word` if it applies; it can be NULL otherwise. */
 static void add(struct words *words, bool holds, const char *word)
 {
     size_t length = holds ? strlen(word) : 0;
@@ -32,33 +32,33 @@ static void print(struct strbuf *out, const char *limit, const struct words *wor
     strbuf_print(out, "%s %s\n", limit, words->length ? words->text : "none");
 }
 
-/* What the words are chosen by. */
-struct found {
-    const char *limited_by; /* what can keep programs within limits on this device, or NULL */
-    bool layer;             /* ... and it is there */
-    bool metered;           /* a driver tells who uses it */
-    bool ends;              /* the watchdog ends programs, and sees them */
-    bool others;            /* ... those of all users */
+/* What can enforce limits of a partition. */
+struct mechanisms {
+    const char *limited_by; /* the layer that can limit programs on this device, or NULL */
+    bool layer;             /* that layer is available */
+    bool metered;           /* a driver reports usage by process */
+    bool ends;              /* the watchdog ends processes that it sees through the driver */
+    bool others;            /* it may end those of other users */
 };
 
-static struct found find(struct tree *tree, const struct partition *partition)
+static struct mechanisms find_mechanisms(struct tree *tree, const struct partition *partition)
 {
-    const struct host_state *keeps = tree->host_state;
+    const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     const struct gpu_vendor *vendor =
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
-    struct found found = {.limited_by = vendor ? vendor->limited_by : NULL,
-                          .metered = device < GPU_DEVICE_MAX && keeps->reader[device].backend[0]};
-    found.layer = found.limited_by && tree->shared->layer[0] && tree->shared->devices.layered;
-    found.ends = found.metered && watchdog == POLICY_WATCHDOG_END;
-    found.others = tree->shared->admin_uid == 0;
-    return found;
+    struct mechanisms has = {.limited_by = vendor ? vendor->limited_by : NULL,
+                             .metered = device < GPU_DEVICE_MAX && host->reader[device].backend[0]};
+    has.layer = has.limited_by && tree->shared->layer[0] && tree->shared->devices.layered;
+    has.ends = has.metered && watchdog == POLICY_WATCHDOG_END;
+    has.others = tree->shared->admin_uid == 0;
+    return has;
 }
 
-/* SIGTERM that SIGKILL follows at once is nothing that a program hears. */
+/* A SIGTERM that SIGKILL follows at once does not count. */
 static void print_expiry(struct tree *tree, const struct partition *partition,
-                         const struct found *found, struct strbuf *out)
+                         const struct mechanisms *has, struct strbuf *out)
 {
     struct words words = {.length = 0};
     bool cgroup = !strcmp(tree->host_state->processes, "cgroup");
@@ -67,64 +67,65 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
         cgroup ? "cgroup-kill" : "process-tree-kill");
-    add(&words, found->layer, found->limited_by);
+    add(&words, has->layer, has->limited_by);
     print(out, "expiry", &words);
 }
 
 static void print_why(struct tree *tree, const struct partition *partition,
-                      const struct found *found, struct strbuf *out)
+                      const struct mechanisms *has, struct strbuf *out)
 {
-    const struct host_state *keeps = tree->host_state;
+    const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
-    const char *note = device < GPU_DEVICE_MAX ? keeps->reader[device].note : "";
-    if (!found->limited_by)
+    const char *note = device < GPU_DEVICE_MAX ? host->reader[device].note : "";
+    if (!has->limited_by)
         strbuf_print(out, "# memory: no program can use this device through OpenCL: it is %s\n",
                      device < tree->device_count ? tree->devices[device].backend : "absent");
     else if (!tree->shared->layer[0])
         strbuf_print(out, "# memory: the OpenCL layer is not on this machine\n");
-    else if (!found->layer)
-        strbuf_print(out, "# memory: the OpenCL loader of this machine takes no layers\n");
-    if (found->ends && !partition->uid)
+    else if (!has->layer)
+        strbuf_print(out, "# memory: the OpenCL loader of this machine does not load layers\n");
+    if (has->ends && !partition->uid)
         strbuf_print(out, "# memory: the watchdog only reports programs of root\n");
-    if (found->ends && !found->others)
+    if (has->ends && !has->others)
         strbuf_print(out, "# devices: the watchdog cannot end programs of other users\n");
-    if (policy->watchdog != POLICY_WATCHDOG_OFF && !found->metered)
-        strbuf_print(out, "# devices: the watchdog sees nothing: no driver tells of this device\n");
-    if (!keeps->processes[0])
+    if (policy->watchdog != POLICY_WATCHDOG_OFF && !has->metered)
+        strbuf_print(
+            out, "# devices: the watchdog sees nothing: no driver reports use of this device\n");
+    if (!host->processes[0])
         strbuf_print(out, "# processes: not known yet: the daemon has just started\n");
-    if (keeps->why[0])
-        strbuf_print(out, "# processes: %s\n", keeps->why);
+    if (host->why[0])
+        strbuf_print(out, "# processes: %s\n", host->why);
     if (note[0])
         strbuf_print(out, "# accounting: %s\n", note);
-    if (keeps->devacl_why[0])
-        strbuf_print(out, "# devices: %s\n", keeps->devacl_why);
-    else if (policy->device_access && !(device < GPU_DEVICE_MAX && keeps->restricted[device]))
+    if (host->devacl_why[0])
+        strbuf_print(out, "# devices: %s\n", host->devacl_why);
+    else if (policy->device_access && !(device < GPU_DEVICE_MAX && host->restricted[device]))
         strbuf_print(out, "# devices: only holders may open devices, but this one has no node that "
                           "can be restricted\n");
 }
 
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
-    const struct host_state *keeps = tree->host_state;
+    const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
-    struct found found = find(tree, partition);
+    struct mechanisms has = find_mechanisms(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
-    add(&memory, found.layer, found.limited_by);
-    add(&memory, found.ends && partition->uid, "watchdog");
+    add(&memory, has.layer, has.limited_by);
+    add(&memory, has.ends && partition->uid, "watchdog");
     print(out, "memory", &memory);
     strbuf_print(out, "compute none\n");
-    add(&devices, found.layer, found.limited_by);
-    add(&devices, device < GPU_DEVICE_MAX && keeps->restricted[device], "device-access");
-    add(&devices, found.ends && found.others, "watchdog");
+    add(&devices, has.layer, has.limited_by);
+    add(&devices, device < GPU_DEVICE_MAX && host->restricted[device], "device-access");
+    add(&devices, has.ends && has.others, "watchdog");
     print(out, "devices", &devices);
-    add(&processes, keeps->processes[0], keeps->processes);
+    add(&processes, host->processes[0], host->processes);
     print(out, "processes", &processes);
     add(&accounting, true, "charge");
-    if (found.metered)
-        add(&accounting, true, keeps->reader[device].backend);
+    if (has.metered)
+        add(&accounting, true, host->reader[device].backend);
     print(out, "accounting", &accounting);
-    print_expiry(tree, partition, &found, out);
-    print_why(tree, partition, &found, out);
+    print_expiry(tree, partition, &has, out);
+    print_why(tree, partition, &has, out);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What keeps which limit of a partition now. One row a limit; what a mechanism
- * guarantees and how it can be got around is in docs/enforcement.md.
+ * Which mechanism enforces which limit of a partition now, a row per limit. docs/enforcement.md
+ * describes the guarantees and gaps of each mechanism.
  */
 #ifndef CHRONOS_TREE_ENFORCEMENT_H
 #define CHRONOS_TREE_ENFORCEMENT_H
 
 #include "tree.h"
 
-/* Adds the lines of the file `enforcement`. */
+/* Append the content of the file `enforcement`. */
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shell sources to run inside a partition; see env.h. */
+/* Print what a shell sources to run inside a partition; see env.h. */
 #include "env.h"
 
 #include "files.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* As one word of the shell: within single quotes only they mean something. */
+/* Single quotes: only another single quote needs escaping inside them. */
 static void print_quoted(const char *value, struct strbuf *out)
 {
     strbuf_add(out, "'", 1);
@@ -22,7 +22,7 @@ static void print_quoted(const char *value, struct strbuf *out)
     strbuf_add(out, "'", 1);
 }
 
-/* Once, and before what is there: others see what the layer lets through. */
+/* Put the layer first, once: the layers behind it see only what it lets through. */
 static void print_layer(const char *layer, struct strbuf *out)
 {
     strbuf_print(out, "case \":${OPENCL_LAYERS-}:\" in *:");
@@ -44,9 +44,9 @@ void env_print(struct tree *tree, const struct partition *partition, struct strb
     strbuf_print(out, "\nexport CHRONOS_UNREACHABLE=%s\n", allow ? "allow" : "refuse");
     if (*tree->shared->layer)
         print_layer(tree->shared->layer, out);
-    /* Last, so that its outcome is that of the sourcing. */
+    /* Last, so that sourcing returns its exit status. */
     snprintf(path, sizeof(path), "%s%s/procs", tree->shared->mount_point, below);
-    strbuf_print(out, "echo 0 >| "); /* also where > may not overwrite (set -C) */
+    strbuf_print(out, "echo 0 >| "); /* >| also works under set -C */
     print_quoted(path, out);
     strbuf_print(out, "\n");
 }

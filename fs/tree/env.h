@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file `env` of a partition: lines that a POSIX shell sources, so that what it
- * starts then runs inside the partition. It must not know what the variables do.
+ * The file `env` of a partition: lines for a POSIX shell to source, so that programs it starts run
+ * inside the partition. It must not know what the variables mean.
  */
 #ifndef CHRONOS_TREE_ENV_H
 #define CHRONOS_TREE_ENV_H
 
 #include "tree.h"
 
-/* Adds the lines to `out`. Whatever the mount point is called, each value is one word
- * of the shell and nothing in it is run. */
+/* Append the lines to `out`. Quote every value, so that no mount point is split into words or
+ * executed. */
 void env_print(struct tree *tree, const struct partition *partition, struct strbuf *out);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log of lines; see textlog.h. */
+/* The log of lines; see event_log.h. */
 #include "event_log.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Drops the older half. */
-static void textlog_trim(struct event_log *log)
+/* Drop the older half. */
+static void drop_half(struct event_log *log)
 {
     size_t drop = log->count / 2;
     size_t bytes = log->lines[drop].offset;
@@ -39,7 +39,7 @@ int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, con
     }
     log->lines[log->count++] = (struct event_log_line){seq, previous, offset};
     if (log->count > EVENT_LOG_LINES_MAX)
-        textlog_trim(log);
+        drop_half(log);
     return 0;
 }
 
@@ -56,8 +56,8 @@ uint64_t event_log_first(const struct event_log *log)
     return log->count ? log->lines[0].seq : 0;
 }
 
-/* The index of the line with number `seq`, or count. */
-static size_t textlog_find(const struct event_log *log, uint64_t seq)
+/* Return the index of the line with number `seq`, or count. */
+static size_t find_line(const struct event_log *log, uint64_t seq)
 {
     size_t low = 0, high = log->count;
     while (low < high) {
@@ -75,7 +75,7 @@ void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *
     size_t found[EVENT_LOG_CHAIN_MAX];
     size_t n = 0;
     for (uint64_t seq = last; seq && n < EVENT_LOG_CHAIN_MAX;) {
-        size_t i = textlog_find(log, seq);
+        size_t i = find_line(log, seq);
         if (i == log->count)
             break;
         found[n++] = i;

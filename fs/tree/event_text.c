@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lines that events make: in the log of events, and in the history for those
- * that end a partition. See event_text.h.
+ * Format events; see event_text.h.
  */
 #include "event_text.h"
 
@@ -18,7 +17,7 @@ static const char *const kind_names[] = {
     [EVENT_WARNED] = "warned",
 };
 
-/* The word for an event in the log. A change of owner is more than one of permissions. */
+/* Return the event's word in the log. A handover within one user only changes permissions. */
 static const char *kind_word(const struct engine_event *event)
 {
     if (event->kind == EVENT_NOTE)
@@ -28,13 +27,13 @@ static const char *kind_word(const struct engine_event *event)
     return kind_names[event->kind];
 }
 
-/* names_user's text lives until the next call; two are wanted in one line. */
+/* names_user's text is valid until the next call, and a line needs two names. */
 static void copy_user(struct tree *tree, uint32_t uid, char name[72])
 {
     snprintf(name, 72, "%s", names_user(tree->names, uid));
 }
 
-/* What the kind of event adds to its line. */
+/* Format what this kind of event adds to its line. */
 static void print_details(struct tree *tree, const struct engine_event *event, char *text,
                           size_t size)
 {
@@ -88,7 +87,7 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
     }
     copy_user(tree, event->after.uid, user);
     print_details(tree, event, details, sizeof(details));
-    /* A note may be about no partition, and about no device. */
+    /* A note can be about no partition or no device. */
     if (event->after.id)
         snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
     if (event->after.share_count)

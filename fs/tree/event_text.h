@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lines that events make: in the log of events, and in the history of those that end. */
+/* Format events as lines of the event log and of the history. */
 #ifndef CHRONOS_TREE_EVENT_TEXT_H
 #define CHRONOS_TREE_EVENT_TEXT_H
 
@@ -7,12 +7,12 @@
 
 struct tree;
 
-/* The line that an event makes in the log of events. */
+/* Format an event as a line of the event log. */
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
-/* What the history tells of a partition that ended. */
+/* What the history shows of a partition that ended. */
 struct tree_ended {
     const struct partition *partition;
-    uint32_t device; /* index; ENGINE_DEVICE_ANY: it is not there any more */
+    uint32_t device; /* index; ENGINE_DEVICE_ANY: the device is gone */
     int64_t start_wall_ns, end_wall_ns;
     enum event_kind how;
     uint32_t by_uid;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the table of files is made of. A virtual file is one row: name, mode, what it shows,
- * what a write does, one line of documentation. Looking up, listing, permissions, polling
- * and docs/filesystem.md all come from the rows.
+ * Definitions for the table of files. A virtual file is one row: name, mode, what it shows, what a
+ * write does, one line of documentation. Lookup, listing, permissions, polling and
+ * docs/filesystem.md are driven by the rows.
  *
  * To add a file, add a row to the table of its directory (files_*.c).
  */
@@ -20,97 +20,98 @@
 
 #include <errno.h>
 
-/* How a write is answered, once its store function has done what it says. */
+/* When a write is answered after its store function succeeded. */
 enum write_outcome {
-    WRITE_COMMITS, /* when what the engine did is durable */
-    WRITE_AT_ONCE, /* now: nothing of it is durable */
-    WRITE_JOINS,   /* when the host thread has made process join_pid a member */
+    WRITE_COMMITS, /* once the change in the engine is durable */
+    WRITE_AT_ONCE, /* now; it changed nothing durable */
+    WRITE_JOINS,   /* once the host thread has added process join_pid to the partition */
 };
 
-/* A write, on its way through a file's store function. */
+/* A write on its way through a file's store function. */
 struct write {
     const struct node *node;
-    const char *text; /* one line, without its newline, NUL-terminated */
+    const char *text; /* one line without its newline, NUL-terminated */
     size_t length;
     struct caller caller;
     struct shared_handle *handle;
     uint64_t fh;
-    uint64_t unique; /* the kernel's number of it */
-    bool resent;     /* it may have been done: a worker died before it answered */
+    uint64_t unique; /* number that the kernel gave it */
+    bool resent;     /* may be done already: a worker died before it answered */
     enum write_outcome outcome;
     uint64_t result;    /* for `new`: the id */
     int32_t join_pid;   /* for `procs`: the process */
-    struct refusal why; /* the message, good or bad */
+    struct refusal why; /* the message to the user, on success too */
 };
 
-/* How long what a file shows keeps its length, so that the kernel may remember it. */
+/* How long the length of a file's content stays valid, so that the kernel can cache it. */
 enum fresh {
     FRESH_ALWAYS,      /* as long as the node lives, unless an event changes it */
     FRESH_NEVER,       /* can change at any moment */
-    FRESH_COUNTS_DOWN, /* until the partition's remaining seconds have a digit less */
+    FRESH_COUNTS_DOWN, /* until the remaining seconds lose a digit */
 };
 
-/* What the host thread is asked for. */
+/* What to request from the host thread before showing a file. */
 enum live { LIVE_NOT, LIVE_MEMBERS, LIVE_USAGE };
 
-/* How a field is shown that needs no function of its own. */
+/* How to print a field that needs no function of its own. */
 enum shown {
     SHOWN_TEXT,      /* char[] */
     SHOWN_NUMBER,    /* uint64_t */
     SHOWN_SECONDS,   /* int64_t: whole seconds */
-    SHOWN_WALL,      /* int64_t: a moment of the wall clock */
-    SHOWN_MOMENT,    /* int64_t: a moment of engine time */
-    SHOWN_WORD,      /* uint32_t: what `word` makes of it */
-    SHOWN_BUSY_TIME, /* uint64_t: nanoseconds as seconds with three decimals */
+    SHOWN_WALL,      /* int64_t: wall clock time */
+    SHOWN_MOMENT,    /* int64_t: engine time */
+    SHOWN_WORD,      /* uint32_t: translated by `word` */
+    SHOWN_BUSY_TIME, /* uint64_t: nanoseconds, shown as seconds with three decimals */
 };
 
 struct file_row {
     const char *name;
     uint16_t mode; /* of the file; in a partition, 0200 gives the directory's w bits to group and
-                      others */
+                    * others */
     enum fresh fresh;
-    /* Adds what the file shows. 0, or -errno (-ENODEV: it ended). */
+    /* Append the content of the file. 0, or -errno (-ENODEV: the partition ended). */
     int (*show)(struct tree *tree, const struct node *node, uint32_t uid, struct strbuf *out);
-    /* Does what the line asks, and says how it is answered. 0, -errno or a refusal code. */
+    /* Do what the line requests and set write->outcome. 0, -errno or a refusal code. */
     int (*store)(struct tree *tree, struct write *write);
-    /* The number that rises when a poller should look; NULL: not pollable. False: it ended. */
+    /* Return a number that changes when pollers should wake; NULL: not pollable. False: the
+     * partition ended. */
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
-    /* What it shows when that is there already: then it has no `show`. */
+    /* Content that exists already, instead of `show`. */
     const struct strbuf *(*text)(struct tree *tree);
-    /* Its mode, owner and group can be changed, and last. */
+    /* Keep changes of its mode, owner and group. */
     bool keeps_mode;
-    /* Whoever has the descriptor writes with the rights of who opened it, also after
-     * the end: `store` judges, by what `opened` noted in the slot. */
+    /* Writes have the rights of the process that opened the file, even if it passes the descriptor
+     * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;
     void (*opened)(struct tree *tree, const struct node *node, const struct caller *opener,
                    struct shared_handle *slot);
-    /* It shows what programs do now: the host thread is asked before it is shown. */
+    /* The file shows live data: request it from the host thread first. */
     enum live live;
     const char *doc; /* one line */
-    /* For a `show` that prints a field of a record: how, and where in the record. */
+    /* For a `show` that prints a field of a record: how, and its offset in the record. */
     enum shown shown;
     const char *(*word)(uint32_t number);
     size_t offset;
 };
 
-/* Begins the definition of a show function. */
+/* Begin the definition of a show function. */
 #define SHOW(what)                                                                                 \
     static int show_##what(struct tree *tree, const struct node *node, uint32_t uid,               \
                            struct strbuf *out)
 
-/* The files of a kind of directory, ended by a row without a name. */
+/* The files of each kind of directory; a row without a name ends them. */
 extern const struct file_row files_root[], files_config[], files_users[], files_user[],
     files_device[], files_partitions[], files_partition[];
 
-/* A call of the engine at this moment. */
+/* A call of the engine at the present time. */
 #define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
-/* Says that a name is still being looked up; returns -EAGAIN. A write is never held
- * back for it: it would hold the file for everybody. */
+/* Refuse with -EAGAIN because a name is still being looked up. Never hold back a write for a
+ * lookup: that would block the file for everyone. */
 static inline int files_name_later(struct refusal *why, const char *what, const char *name)
 {
     return message_refuse(-EAGAIN, why->message, sizeof(why->message),
-                          "The %s \"%.64s\" is still being looked up; write it again in a moment",
-                          what, name);
+                          "The %s \"%.64s\" is still being looked up; try again in a moment.", what,
+                          name);
 }
 
 #endif

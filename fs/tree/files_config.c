@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config/: a file for each row of core/engine/policy.def, and the small tables of the
- * other directories. See tree.h.
+ * config/: a file for each row of core/engine/policy.def; and the tables of users/, users/NAME/ and
+ * partitions/. See files.h.
  */
 #include "caller.h"
 #include "files.h"
@@ -25,7 +25,7 @@ SHOW(setting)
     return 0;
 }
 
-/* A group must exist before administrators are taken from it. */
+/* Refuse groups that do not exist. */
 static int check_group(struct tree *tree, struct write *write)
 {
     uint32_t gid;
@@ -91,8 +91,8 @@ SHOW(partitions)
 
 const struct file_row files_user[] = {
     {"usage", 0444, FRESH_NEVER, show_usage,
-     .doc = "how many partitions the user holds and their memory in bytes"},
-    {"partitions", 0444, FRESH_NEVER, show_partitions, .doc = "their ids, one a line"},
+     .doc = "number of partitions that the user holds, and their total memory in bytes"},
+    {"partitions", 0444, FRESH_NEVER, show_partitions, .doc = "their ids, one per line"},
     {0},
 };
 

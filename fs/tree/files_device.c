@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of a device, and `new`, which the root has as well. See tree.h. */
+/* The files of a device; see files.h. */
 #include "core/gpu/gpu.h"
 #include "files.h"
 #include "files_new.h"
 
 #include <string.h>
 
-/* No more future steps than this are shown: listing must stay cheap. */
+/* Limit on the steps shown, to keep reading cheap. */
 #define SCHEDULE_STEPS_MAX 64
 
-/* Files that print what the runtime told, an empty line where it told nothing. */
+/* Files that print what the runtime reported; an empty line if it reported nothing. */
 #define SHOW_TEXT(what)                                                                            \
     static int show_##what(struct tree *tree, const struct node *node, uint32_t uid,               \
                            struct strbuf *out)                                                     \
@@ -107,27 +107,28 @@ static int store_new(struct tree *tree, struct write *write)
 }
 
 const struct file_row files_device[] = {
-    {"name", 0444, FRESH_ALWAYS, show_name, .doc = "what the runtime calls it"},
-    {"vendor", 0444, FRESH_ALWAYS, show_vendor, .doc = "who made it"},
-    {"driver", 0444, FRESH_ALWAYS, show_driver, .doc = "version of its driver"},
-    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "version of the runtime"},
+    {"name", 0444, FRESH_ALWAYS, show_name, .doc = "name that the runtime reports"},
+    {"vendor", 0444, FRESH_ALWAYS, show_vendor, .doc = "manufacturer"},
+    {"driver", 0444, FRESH_ALWAYS, show_driver, .doc = "driver version"},
+    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "runtime version"},
     {"key", 0444, FRESH_ALWAYS, show_key,
-     .doc = "by what this device is known again; a program finds its own device by it"},
-    {"uuid", 0444, FRESH_ALWAYS, show_uuid, .doc = "names it across restarts, where offered"},
-    {"pci", 0444, FRESH_ALWAYS, show_pci, .doc = "its PCI address, where offered"},
+     .doc = "identifies the device across restarts; programs find their own device by it"},
+    {"uuid", 0444, FRESH_ALWAYS, show_uuid, .doc = "UUID, if the runtime reports one"},
+    {"pci", 0444, FRESH_ALWAYS, show_pci, .doc = "PCI address, if the runtime reports one"},
     {"type", 0444, FRESH_ALWAYS, show_type, .doc = "`GPU`, `ACCELERATOR` or `CPU`"},
     {"backend", 0444, FRESH_ALWAYS, show_backend,
-     .doc = "how it was found: `opencl`, `simulated`; `absent` when only old partitions know it"},
-    {"memory_total", 0444, FRESH_ALWAYS, show_memory_total, .doc = "bytes it has"},
-    {"memory_used", 0444, FRESH_NEVER, show_memory_used, .doc = "bytes given out to partitions"},
+     .doc =
+         "how it was found: `opencl` or `simulated`; `absent` if only old partitions refer to it"},
+    {"memory_total", 0444, FRESH_ALWAYS, show_memory_total, .doc = "memory size, in bytes"},
+    {"memory_used", 0444, FRESH_NEVER, show_memory_used, .doc = "bytes granted to partitions"},
     {"memory_available", 0444, FRESH_NEVER, show_memory_available,
-     .doc = "bytes that could be asked for now"},
+     .doc = "bytes that can be requested now"},
     {"available", 0444, FRESH_NEVER, show_available,
-     .doc = "per cent that could be asked for now, `50.00`"},
+     .doc = "per cent that can be requested now, such as `50.00`"},
     {"schedule", 0444, FRESH_NEVER, show_schedule,
-     .doc = "when how much is free: a line for now and for each coming change (time, per cent, "
+     .doc = "free memory over time: a line for now and for each future change (time, per cent, "
             "bytes), at most 64"},
-    {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are kept apart: `none`"},
+    {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
      .doc = "write a request for this device, read the id back"},
     {0},

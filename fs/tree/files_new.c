@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `new`: a request becomes a partition. See files-new.h. */
+/* `new`: a request becomes a partition. See files_new.h. */
 #include "files_new.h"
 
 #include "caller.h"
@@ -12,7 +12,7 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
 {
     (void)tree;
     (void)uid;
-    strbuf_print(out, "Write one line to ask for part of %s:\n\n    AMOUNT DURATION",
+    strbuf_print(out, "Write one line to request part of %s:\n\n    AMOUNT DURATION",
                  node->dir == DIR_DEVICE ? "this device" : "any device");
     for (const struct request_word *word = request_words; word->name; word++)
         strbuf_print(out, word->value ? " [%s=%s]" : " [%s]", word->name, word->value);
@@ -25,8 +25,9 @@ int files_new_show(struct tree *tree, const struct node *node, uint32_t uid, str
                  word->value ? word->value : "");
         strbuf_print(out, "%-24s %s\n", left, word->doc);
     }
-    strbuf_print(out, "\nThe outcome is in the file status of the mount point, as a sentence.\n"
-                      "Opened for reading and writing, the read after the write gives the id.\n");
+    strbuf_print(
+        out, "\nThe file status in the mount point shows the result.\n"
+             "On a file open for reading and writing, a read after the write returns the id.\n");
     return 0;
 }
 
@@ -37,7 +38,7 @@ static int refuse_user(struct write *write, const char *user)
     return REFUSED_INVALID;
 }
 
-/* Who it will belong to. 0 or a refusal; -EAGAIN while the name is looked up. */
+/* Find the owner of the new partition. 0, a refusal, or -EAGAIN while the name is looked up. */
 static int find_owner(struct tree *tree, struct write *write, const struct request *request,
                       uint32_t *ret_uid, uint32_t *ret_gid)
 {
@@ -56,13 +57,13 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
     return found == NAMES_LATER ? files_name_later(&write->why, "user", request->user) : 0;
 }
 
-static void tell_granted(struct tree *tree, struct write *write)
+static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
     char size[32], when[40];
     units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
-    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s",
+    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s.",
              (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
 }
 
@@ -82,6 +83,6 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
         return r;
     if (request.hold)
         write->handle->holds = 1;
-    tell_granted(tree, write);
+    report_granted(tree, write);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of a partition. One row a file; see tree.h. */
+/* The files of a partition, one row per file; see files.h. */
 #include "charge.h"
 #include "enforcement.h"
 #include "env.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every show function begins with this: what the node belongs to may have ended. */
+/* Starts every show function: the node's partition may have ended. */
 #define PARTITION_OR_GONE(tree, node)                                                              \
     const struct partition *partition = tree_partition(tree, node);                                \
     if (!partition)                                                                                \
@@ -32,7 +32,7 @@ static void print_wall(int64_t wall_ns, struct strbuf *out)
     strbuf_print(out, "%s\n", time);
 }
 
-/* Prints the field of `record` that the row tells of. */
+/* Print the field of `record` that the row describes. */
 static void print_field(const struct tree *tree, const struct file_row *row, const void *record,
                         struct strbuf *out)
 {
@@ -101,7 +101,7 @@ SHOW(device)
     return 0;
 }
 
-/* As few digits as mean exactly this many bytes when they are written back. */
+/* Print the fewest digits that give exactly this many bytes when written back. */
 SHOW(fraction)
 {
     PARTITION_OR_GONE(tree, node);
@@ -198,18 +198,17 @@ static int store_fraction(struct tree *tree, struct write *write)
     bool may = engine_may_act(&write->caller, partition) || write->caller.by_mode;
     if (may && bytes < charged && bytes < partition->shares[0].memory_bytes) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Programs have booked %llu bytes of p%llu: it can only get smaller than that "
-                 "(%llu were "
-                 "asked for) when they give some back or end.",
-                 (unsigned long long)charged, (unsigned long long)partition->id,
-                 (unsigned long long)bytes);
+                 "p%llu cannot shrink to %llu bytes: its programs have charged %llu. They must "
+                 "release some or end first.",
+                 (unsigned long long)partition->id, (unsigned long long)bytes,
+                 (unsigned long long)charged);
         return REFUSED_BUSY;
     }
     return engine_resize(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
                          bytes);
 }
 
-/* "7200" sets what remains; "+30m" and "-10m" change it. */
+/* "7200" sets the remaining time; "+30m" and "-10m" change it. */
 static int store_remaining(struct tree *tree, struct write *write)
 {
     const struct partition *partition = tree_partition(tree, write->node);
@@ -257,7 +256,7 @@ static int store_warn(struct tree *tree, struct write *write)
     return r ? r : set_ending(tree, write, &change);
 }
 
-/* A pid as the writer counts; 0 is the writer itself, as in cgroup v2. */
+/* Takes a pid in the writer's pid namespace; 0 is the writer itself, as in cgroup v2. */
 static int store_procs(struct tree *tree, struct write *write)
 {
     const struct partition *partition = tree_partition(tree, write->node);
@@ -267,8 +266,7 @@ static int store_procs(struct tree *tree, struct write *write)
         return REFUSED_PERMISSION;
     if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "\"%.32s\" is not a process: write its pid, or 0 for the one that writes.",
-                 write->text);
+                 "\"%.32s\" is not a pid; write a pid, or 0 for the writing process.", write->text);
         return REFUSED_INVALID;
     }
     write->join_pid = (int32_t)pid;
@@ -282,15 +280,15 @@ static bool watch_events(struct tree *tree, const struct node *node, uint64_t *r
 {
     const struct partition *partition = tree_partition(tree, node);
     *ret_change = partition ? partition->change_seq : 0;
-    return partition != NULL;
+    return partition;
 }
 
-/* Who read `active` is woken when it is `expiring`, and the other way round. */
+/* Wakes readers when `active` becomes `expiring`, and the other way round. */
 static bool watch_state(struct tree *tree, const struct node *node, uint64_t *ret_change)
 {
     const struct partition *partition = tree_partition(tree, node);
     *ret_change = partition ? partition->state : 0;
-    return partition != NULL;
+    return partition;
 }
 
 #define FIELD(kind, field)                                                                         \
@@ -304,21 +302,22 @@ const struct file_row files_partition[] = {
 #define SHOWN(ID, name, key, json, text, how, mode, ...)                                           \
     {#name, mode, .doc = text how, .fresh = __VA_ARGS__},
 #include "core/engine/partition.def"
-    {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid that asked"},
+    {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid of the creator"},
     {"charge", 0644, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open,
-     .doc = "bytes that programs have booked; write `+4096` to book that many on this open file, "
-            "`-4096` to give them back"},
+     .doc =
+         "bytes that programs have charged; write `+4096` to charge that many to this open file, "
+         "`-4096` to release them"},
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
-     .doc = "seconds that the device worked for its programs, where the driver tells"},
+     .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,
-     .doc = "lines for a shell: `. env` gives a program what it needs to run inside the partition"},
+     .doc = "lines for a shell: `. env` makes it run programs inside the partition"},
     {"procs", 0644, FRESH_NEVER, show_procs, .store = store_procs, .live = LIVE_MEMBERS,
-     .doc = "pids of the programs that belong to it, with their children; write a pid of yours to "
-            "join it, 0 for the writer"},
+     .doc = "pids of its processes, children included; write the pid of one of yours to add it, 0 "
+            "for the writing process"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
-     .doc = "which limit is kept by what, now"},
+     .doc = "what enforces each limit, now"},
     {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
-     .doc = "the latest events about it, a line each"},
+     .doc = "the latest events about it, one per line"},
     {0},
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of the mount point. See tree.h. */
+/* The files of the mount point; see files.h. */
 #include "files.h"
 #include "files_new.h"
 #include "metrics.h"
@@ -14,14 +14,14 @@ static const char readme[] =
     "  cat gpu0/available                 per cent of GPU 0 that is free\n"
     "  echo \"0.5 3600\" > gpu0/new         half of its memory for an hour\n"
     "  echo \"20G 1h30m name=train\" > new  20 GiB of any GPU, with a label\n"
-    "  cat status                         what happened to your last request\n"
-    "  ls partitions/                     who holds what (ls -l shows owners)\n"
+    "  cat status                         result of your last request\n"
+    "  ls partitions/                     all partitions (ls -l shows owners)\n"
     "  cat partitions/p1/remaining        seconds left\n"
     "  echo +30m > partitions/p1/remaining  half an hour more, if there is room\n"
-    "  . gpu0/p1/env                      run what follows in this shell inside it\n"
-    "  echo 4242 > gpu0/p1/procs          or bring a program of yours that runs\n"
-    "  cat gpu0/p1/memory_used gpu0/p1/enforcement  how much, and what keeps limits\n"
-    "  rm partitions/p1                   give it back\n"
+    "  . gpu0/p1/env                      run the rest of this shell inside it\n"
+    "  echo 4242 > gpu0/p1/procs          or add a running process of yours\n"
+    "  cat gpu0/p1/memory_used gpu0/p1/enforcement  usage, and how limits are enforced\n"
+    "  rm partitions/p1                   release it\n"
     "\n"
     "In a script, read the id back through the same descriptor:\n"
     "\n"
@@ -29,10 +29,10 @@ static const char readme[] =
     "\n"
     "cat new prints the whole grammar of requests. Owner and mode bits are the\n"
     "access control: chgrp and chmod a partition to share it. When its time is up\n"
-    "a partition is gone. The mtime of a partition is the moment it ends.\n"
-    "events, history and metrics tell what happened; config/ is the policy.\n"
+    "a partition is removed. The mtime of a partition is the moment it ends.\n"
+    "events, history and metrics report what happened; config/ is the policy.\n"
     "The command line does the same: chronos help; chronos run 0.5 1h PROGRAM\n"
-    "takes a partition for a program, and gives it back when that ends.\n";
+    "runs a program in a new partition, and releases it when the program ends.\n";
 
 SHOW(readme)
 {
@@ -45,7 +45,7 @@ SHOW(readme)
 
 static int store_new(struct tree *tree, struct write *write)
 {
-    /* Who may not write a device's own `new` is not given it here either. */
+    /* Skip devices whose own `new` the caller cannot write. */
     for (uint32_t i = 0; i < tree->device_count; i++) {
         struct node new = {.dir = DIR_DEVICE, .object = i, .file = tree_node_hash("new")};
         if (!tree_may_write(tree, &new, &write->caller))
@@ -93,23 +93,23 @@ SHOW(release)
     (void)tree;
     (void)node;
     (void)uid;
-    strbuf_print(out, "Write ids (p3 p4) to end partitions of others. For administrators.\n");
+    strbuf_print(out, "Write ids (p3 p4) to end partitions of other users. For administrators.\n");
     return 0;
 }
 
-/* Checks every id before it ends any: all or nothing. */
+/* Check every id before ending any: all or nothing. */
 static int store_release(struct tree *tree, struct write *write)
 {
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can end partitions of others.");
+                 "Permission denied: only administrators can end partitions of other users.");
         return REFUSED_PERMISSION;
     }
     for (int pass = 0; pass < 2; pass++) {
         const char *at = write->text + strspn(write->text, " \t");
         if (!*at) {
             snprintf(write->why.message, sizeof(write->why.message),
-                     "Write the ids of the partitions to end, such as: p3 p4.");
+                     "Write the ids of the partitions to end, such as p3 p4.");
             return REFUSED_INVALID;
         }
         while (*at) {
@@ -131,7 +131,7 @@ static int store_release(struct tree *tree, struct write *write)
             at += strspn(at, " \t");
         }
     }
-    snprintf(write->why.message, sizeof(write->why.message), "Released %.200s", write->text);
+    snprintf(write->why.message, sizeof(write->why.message), "Released %.200s.", write->text);
     return 0;
 }
 
@@ -155,18 +155,19 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
 }
 
 const struct file_row files_root[] = {
-    {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, one screen"},
+    {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
      .doc = "write a request for any device, read the id back"},
     {"status", 0444, FRESH_NEVER, show_status,
-     .doc = "what happened to the reader's last write, as a sentence"},
-    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the version that is running"},
+     .doc = "result of the reader's last write, as a message"},
+    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the running version"},
     {"events", 0444, FRESH_NEVER, .text = text_events, .watch = watch_events,
-     .doc = "the latest events, a line each; poll tells of new ones"},
+     .doc = "the latest events, one per line; poll reports new ones"},
     {"history", 0444, FRESH_NEVER, .text = text_history, .watch = watch_history,
-     .doc = "the latest partitions that ended, a line each: who held what, when, how it ended"},
+     .doc =
+         "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0644, FRESH_ALWAYS, show_release, store_release,
-     .doc = "administrators: write ids (`p3 p4`) to end partitions of others"},
+     .doc = "administrators: write ids (`p3 p4`) to end partitions of other users"},
     {0},
 };

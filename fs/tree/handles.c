@@ -56,8 +56,8 @@ static int handles_grow(struct handles *handles, uint32_t count)
     return 0;
 }
 
-/* The lists are made anew from what the slots say, so a worker that died half-way
- * through changing them left nothing wrong. */
+/* Rebuild the lists from the slots, so that a worker that died while changing them leaves no
+ * damage. */
 static int handles_adopt(struct handles *handles)
 {
     handles->poll_next = malloc(handles->count * sizeof(*handles->poll_next));
@@ -109,7 +109,7 @@ int handles_take(struct handles *handles, uint64_t node, uint32_t uid, uint64_t 
     handles->free = slot->next_free;
     uint32_t generation = slot->generation + 1 ? slot->generation + 1 : 1;
     *slot = (struct shared_handle){.generation = generation, .uid = uid};
-    /* Last: what a slot says was booked must not be what its last file had booked. */
+    /* Last: a used slot must not show the charge of its previous file. */
     atomic_thread_fence(memory_order_release);
     slot->node = node + 1;
     *ret_fh = ((uint64_t)generation << 32) | index;
@@ -125,7 +125,7 @@ struct shared_handle *handles_get(struct handles *handles, uint64_t fh)
     return slot->node && slot->generation == (uint32_t)(fh >> 32) ? slot : NULL;
 }
 
-/* Takes a slot off the list it is polled through. */
+/* Remove a slot from its poll list. */
 static void handles_unpoll(struct handles *handles, uint32_t index)
 {
     struct shared_handle *slot = &handles->slots[index];

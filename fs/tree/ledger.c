@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of what partitions use; see ledger.h. An entry is at the same place in two
- * arrays: what this worker knows, and the record that outlives it. Entries are found
- * through a hash table of places. Nothing is taken out one by one: when the arrays are
- * full, entries of partitions that ended are freed, and the arrays grow if more than half
- * is still taken.
+ * The table of usage; see ledger.h. An entry has the same place in two arrays: the state of this
+ * worker, and the record that outlives it. A hash table maps ids to places. Entries are not removed
+ * one by one: when the arrays are full, entries of ended partitions are freed, and if more than
+ * half is still in use the arrays grow.
  */
 #include "ledger.h"
 
@@ -18,7 +17,7 @@
 
 #define LEDGER_FIRST 256u
 
-/* What outlives a worker. */
+/* Outlives a worker. */
 struct record {
     uint64_t id; /* 0: free */
     uint64_t peak_bytes, busy_ns;
@@ -26,18 +25,18 @@ struct record {
 
 struct entry {
     uint64_t charged_bytes, driver_bytes;
-    uint32_t next_free; /* place + 1, when free */
+    uint32_t next_free; /* if free: the next free place + 1 */
     bool changed;
 };
 
 struct ledger {
     ledger_alive_fn *alive;
     void *context;
-    int fd;                 /* of the records; -1: memory of this process */
+    int fd;                 /* of the records; -1: private memory */
     struct record *records; /* mapped */
     struct entry *entries;
     uint32_t capacity, count, free; /* free: place + 1 */
-    uint32_t *places;               /* hash table of place + 1; 2 * capacity slots */
+    uint32_t *places;               /* hash table of place + 1, with 2 * capacity slots */
     size_t changed;
 };
 
@@ -52,7 +51,7 @@ static uint32_t *find_place(const struct ledger *ledger, uint64_t id)
     return &ledger->places[slot];
 }
 
-/* Rebuilds the hash table and the list of free places from the records. */
+/* Rebuild the hash table and the list of free places from the records. */
 static void index_all(struct ledger *ledger)
 {
     memset(ledger->places, 0, 2 * (size_t)ledger->capacity * sizeof(*ledger->places));
@@ -71,7 +70,7 @@ static void index_all(struct ledger *ledger)
     }
 }
 
-/* Makes the records as many as `capacity`; those that are new are free. */
+/* Map `capacity` records; new ones are free. */
 static int map_records(struct ledger *ledger, uint32_t capacity)
 {
     size_t old = ledger->capacity * sizeof(struct record), size = capacity * sizeof(struct record);
@@ -104,8 +103,8 @@ static int grow(struct ledger *ledger, uint32_t capacity)
     return 0;
 }
 
-/* Frees entries of partitions that ended and have nothing booked.
- * (One that ended can come back when its end could not be made durable.) */
+/* Free entries of ended partitions, unless something is charged: a partition comes back if its end
+ * could not be made durable. */
 static void sweep(struct ledger *ledger)
 {
     for (uint32_t i = 0; i < ledger->capacity; i++) {
@@ -127,7 +126,7 @@ static int make_room(struct ledger *ledger)
     return r && ledger->free ? 0 : r;
 }
 
-/* The place of an entry, made when there is none. 0 or -ENOMEM. */
+/* Find or adds an entry. 0 or -ENOMEM. */
 static int need(struct ledger *ledger, uint64_t id, uint32_t *ret_place)
 {
     uint32_t *place = find_place(ledger, id);
@@ -140,7 +139,7 @@ static int need(struct ledger *ledger, uint64_t id, uint32_t *ret_place)
         ledger->free = ledger->entries[at].next_free;
         ledger->entries[at] = (struct entry){0};
         ledger->records[at] = (struct record){0};
-        /* Last: a worker that dies here must not leave it what another one used. */
+        /* Last: if the worker dies here, the new entry must not have figures of an old one. */
         atomic_thread_fence(memory_order_release);
         ledger->records[at].id = id;
         *place = at + 1;
@@ -150,7 +149,7 @@ static int need(struct ledger *ledger, uint64_t id, uint32_t *ret_place)
     return 0;
 }
 
-/* -- for others ------------------------------------------------------------------ */
+/* -- the interface ------------------------------------------------------------ */
 
 static void set_changed(struct ledger *ledger, uint32_t place, bool changed)
 {
@@ -237,14 +236,14 @@ int ledger_reserve(struct ledger *ledger, uint64_t id)
     return need(ledger, id, &place);
 }
 
-void ledger_book(struct ledger *ledger, uint64_t id, uint64_t bytes)
+void ledger_charge(struct ledger *ledger, uint64_t id, uint64_t bytes)
 {
     uint32_t place = *find_place(ledger, id) - 1;
     ledger->entries[place].charged_bytes += bytes;
     note_peak(ledger, place);
 }
 
-void ledger_give_back(struct ledger *ledger, uint64_t id, uint64_t bytes)
+void ledger_release(struct ledger *ledger, uint64_t id, uint64_t bytes)
 {
     uint32_t place = *find_place(ledger, id);
     if (place)

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How much of its device each partition uses: what programs have booked (charge.h)
- * and what the driver tells, and the most that it ever was. A partition has an entry
- * from the first time that something is known of it; entries of partitions that ended
- * make room for others. Owned by the loop thread. It must not know where the figures
- * come from, nor what a partition may.
+ * Usage of partitions: what programs have charged (charge.h), what the driver reports, and the
+ * peaks. A partition gets an entry with its first figure; entries of ended partitions are freed for
+ * others. Owned by the loop thread. It must not know where the figures come from, nor the limits of
+ * partitions.
  *
- * Peaks and busy times lie in memory that the supervisor holds, so they outlive the
- * worker. The table says which of them changed, so that the store keeps them longer.
+ * Peaks and busy times are in the supervisor's memory, so they outlive the worker. The table tracks
+ * which of them changed, for the store to keep them longer.
  */
 #ifndef CHRONOS_TREE_LEDGER_H
 #define CHRONOS_TREE_LEDGER_H
@@ -18,51 +17,51 @@
 
 struct ledger;
 
-/* Of one partition. All zero when nothing is known of it. */
+/* Figures of one partition; all zero if it has no entry. */
 struct ledger_figures {
-    uint64_t charged_bytes; /* booked by programs */
-    uint64_t driver_bytes;  /* held by its processes, as the driver tells */
+    uint64_t charged_bytes; /* charged by programs */
+    uint64_t driver_bytes;  /* used by its processes, as reported by the driver */
     uint64_t used_bytes;    /* the greater of the two */
-    uint64_t peak_bytes;    /* the most that used_bytes was */
+    uint64_t peak_bytes;    /* maximum of used_bytes so far */
     uint64_t busy_ns;       /* time that the device worked for it */
 };
 
-/* Whether there is a partition with this id now. */
+/* Return whether partition `id` exists now. */
 typedef bool ledger_alive_fn(void *context, uint64_t id);
 
-/* The table, with the records that the memfd holds (borrowed; it grows; -1: memory of its
- * own). All of them count as changed. 0 or -errno; the caller frees it. */
+/* Create the table over the records in the memfd (borrowed; it grows; -1: private memory). All
+ * existing records count as changed. 0 or -errno; the caller frees the table. */
 int ledger_new(int fd, ledger_alive_fn *alive, void *context, struct ledger **ret_ledger);
-/* Frees it and leaves the memfd; returns NULL. */
+/* Free the table, not the memfd. Return NULL. */
 struct ledger *ledger_free(struct ledger *ledger);
-/* Takes in what the store kept of a partition. 0 or -ENOMEM. */
+/* Merge the figures of a partition from the store. 0 or -ENOMEM. */
 int ledger_restore(struct ledger *ledger, uint64_t id, uint64_t peak_bytes, uint64_t busy_ns);
-/* Frees the entries of partitions that ended. */
+/* Free the entries of ended partitions without a charge. */
 void ledger_forget_ended(struct ledger *ledger);
 
-/* Makes sure that a partition has an entry. 0 or -ENOMEM. */
+/* Make sure that a partition has an entry. 0 or -ENOMEM. */
 int ledger_reserve(struct ledger *ledger, uint64_t id);
-/* Adds to what is booked. The entry was reserved. */
-void ledger_book(struct ledger *ledger, uint64_t id, uint64_t bytes);
-/* Takes from what is booked; nothing happens when there is no entry (any more). */
-void ledger_give_back(struct ledger *ledger, uint64_t id, uint64_t bytes);
-/* What the driver tells of its processes now. 0 or -ENOMEM. */
+/* Add to the charge. Call ledger_reserve first. */
+void ledger_charge(struct ledger *ledger, uint64_t id, uint64_t bytes);
+/* Subtract from the charge. Does nothing without an entry. */
+void ledger_release(struct ledger *ledger, uint64_t id, uint64_t bytes);
+/* Set what the driver reports for its processes. 0 or -ENOMEM. */
 int ledger_set_driver(struct ledger *ledger, uint64_t id, uint64_t bytes);
-/* Adds time that the device worked for it. 0 or -ENOMEM. */
+/* Add busy time. 0 or -ENOMEM. */
 int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns);
 
 void ledger_get(const struct ledger *ledger, uint64_t id, struct ledger_figures *ret_figures);
-/* The next entry from *cursor (0: from the start) on, in no order, of a partition that
- * may have ended. False at the end. */
+/* Return the next entry from *cursor (0: the first) on, in no order; its partition may have ended.
+ * False at the end. */
 bool ledger_next(const struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
                  struct ledger_figures *ret_figures);
 
-/* How many entries changed their peak or their busy time since they were taken. */
+/* Return the number of entries whose peak or busy time changed since they were taken. */
 size_t ledger_changed(const struct ledger *ledger);
-/* As ledger_next, of those that changed and live; from then on they have not changed. */
+/* Like ledger_next, for changed entries of live partitions; clears their change marks. */
 bool ledger_take_changed(struct ledger *ledger, uint32_t *cursor, uint64_t *ret_id,
                          struct ledger_figures *ret_figures);
-/* What was taken could not be kept: it has changed still. */
+/* Mark an entry as changed again, because it could not be stored. */
 void ledger_put_back(struct ledger *ledger, uint64_t id);
 
 #endif

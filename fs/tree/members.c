@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was last seen of partitions' processes; see members.h. */
+/* Snapshots of partitions' members; see members.h. */
 #include "members.h"
 
 const struct look *members_find(const struct members *members, uint64_t id, int64_t since_ns)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the host thread last saw of partitions' processes, for files to show. A small
- * cache on the loop's side: the host thread is asked again when what is here is older than
- * a millisecond (fs/fuse/pending.c).
+ * Snapshots of partitions' members, for files to show. A small cache on the loop's side:
+ * fs/fuse/pending.c requests a new snapshot from the host thread if the cached one is older than a
+ * millisecond.
  */
 #ifndef CHRONOS_TREE_MEMBERS_H
 #define CHRONOS_TREE_MEMBERS_H
@@ -16,18 +16,17 @@
 
 struct look {
     uint64_t id;        /* partition; 0: the slot is empty */
-    int64_t at_ns;      /* CLOCK_BOOTTIME when it was asked for */
-    struct strbuf pids; /* its members, a line each */
+    int64_t at_ns;      /* CLOCK_BOOTTIME of the request for it */
+    struct strbuf pids; /* one member per line */
 };
 
 struct members {
     struct look slots[MEMBERS_SLOTS];
 };
 
-/* The look at partition `id` that was asked for at since_ns or later, or NULL. */
+/* Return the snapshot of partition `id` if it was requested at since_ns or later, else NULL. */
 const struct look *members_find(const struct members *members, uint64_t id, int64_t since_ns);
-/* Puts a look in place of what was in its slot. `pids` as text; copied. Without
- * memory nothing is kept. */
+/* Store a snapshot in its slot; copies `pids`. Out of memory: empties the slot. */
 void members_put(struct members *members, uint64_t id, int64_t at_ns, const char *pids,
                  size_t length);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state in figures; see metrics.h. One row a figure of a device. */
+/* The state as OpenMetrics text; see metrics.h. One row per figure of a device. */
 #include "metrics.h"
 
 #include "core/host/host.h"
@@ -32,13 +32,13 @@ static const struct {
     uint64_t (*value)(struct tree *tree, uint32_t device);
 } figures[] = {
     {"chronos_device_memory_bytes", "bytes", "Memory of the device.", device_total},
-    {"chronos_device_promised_bytes", "bytes", "Memory given out to partitions.", device_promised},
-    {"chronos_device_available_bytes", "bytes", "Memory that could be asked for now.",
+    {"chronos_device_promised_bytes", "bytes", "Memory granted to partitions.", device_promised},
+    {"chronos_device_available_bytes", "bytes", "Memory that can be requested now.",
      device_available},
     {"chronos_device_partitions", NULL, "Live partitions of the device.", device_partitions},
 };
 
-/* A label's value: what would end it is escaped. */
+/* Escape a label's value. */
 static void print_label(const char *text, struct strbuf *out)
 {
     for (; *text; text++) {
@@ -57,14 +57,14 @@ static void print_head(const char *name, const char *type, const char *unit, con
     strbuf_print(out, "# HELP %s %s\n", name, help);
 }
 
-/* What partitions use, summed up by device. */
+/* Print the usage of partitions, summed up by device. */
 static void print_usage(struct tree *tree, struct strbuf *out)
 {
     static const struct {
         const char *name, *help;
     } families[] = {
         {"chronos_device_used_bytes", "Memory in use by partitions."},
-        {"chronos_device_charged_bytes", "Memory that programs have booked on partitions."},
+        {"chronos_device_charged_bytes", "Memory that programs have charged to partitions."},
     };
     uint64_t sums[2][TREE_DEVICE_MAX] = {{0}}, id;
     struct ledger_figures usage;
@@ -84,7 +84,7 @@ static void print_usage(struct tree *tree, struct strbuf *out)
     }
 }
 
-/* What the watchdog sees, and what it did since the worker was started. */
+/* Print what the watchdog sees, and its steps since the worker started. */
 static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *out)
 {
     const struct {
@@ -98,10 +98,11 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
                "Processes that use a device without a partition on it.", out);
     strbuf_print(out, "chronos_unmanaged_processes %llu\n", (unsigned long long)counts->unmanaged);
     print_head("chronos_over_limit_partitions", "gauge", NULL,
-               "Partitions whose processes use more than their limit, as the driver tells.", out);
+               "Partitions whose processes use more than their limit, as the driver reports.", out);
     strbuf_print(out, "chronos_over_limit_partitions %llu\n",
                  (unsigned long long)counts->over_limit);
-    print_head("chronos_watchdog_steps", "counter", NULL, "What the watchdog did.", out);
+    print_head("chronos_watchdog_steps", "counter", NULL, "Steps that the watchdog has taken.",
+               out);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         strbuf_print(out, "chronos_watchdog_steps_total{step=\"%s\"} %llu\n", steps[i].step,
                      (unsigned long long)steps[i].count);
@@ -109,7 +110,7 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
 
 void metrics_print(struct tree *tree, struct strbuf *out)
 {
-    print_head("chronos_device", "info", NULL, "What the device is.", out);
+    print_head("chronos_device", "info", NULL, "Properties of the device.", out);
     for (uint32_t i = 0; i < tree->device_count; i++) {
         strbuf_print(out, "chronos_device_info{device=\"gpu%u\",name=\"", (unsigned)i);
         print_label(tree->devices[i].name, out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file `metrics`: the state in figures, as OpenMetrics 1.0 text. */
+/* The file `metrics`: the state as OpenMetrics 1.0 text. */
 #ifndef CHRONOS_TREE_METRICS_H
 #define CHRONOS_TREE_METRICS_H
 

@@ -14,14 +14,14 @@
 #include <string.h>
 
 #define NAME_MAX_LENGTH 64
-/* An answer is believed for so long, then asked for again. */
+/* Look up again after this time. */
 #define NAMES_FRESH_NS (60 * NS_PER_SECOND)
 #define NAMES_BUCKETS  256u
-/* A line of /etc/group is as long as the group has members. */
+/* A line of /etc/group grows with the group's members. */
 #define NAMES_LINE_MAX 1048576u
-/* The loop waits so long for an answer, and no longer. */
+/* The longest time that the loop waits for a result. */
 #define NAMES_WAIT_NS (20 * NS_PER_MS)
-/* With so many known, uids are shown as numbers and not looked up. */
+/* With this many entries, print new uids as numbers and do not look them up. */
 #define NAMES_MAX 8192u
 
 enum question { ASK_UID, ASK_USER, ASK_GROUP };
@@ -29,10 +29,10 @@ enum question { ASK_UID, ASK_USER, ASK_GROUP };
 struct entry {
     struct mail mail;        /* on its way to the thread and back */
     struct entry *next;      /* in its bucket */
-    struct entry *same_name; /* ASK_UID: in the bucket of its name */
+    struct entry *same_name; /* ASK_UID: next in the bucket of its name */
     bool by_name;
     enum question question;
-    uint32_t uid, gid; /* the question for ASK_UID, else the answer */
+    uint32_t uid, gid; /* ASK_UID: uid is the question; otherwise the answer */
     char name[NAME_MAX_LENGTH + 1];
     bool found, asking, answered;
     int64_t answered_ns;
@@ -48,11 +48,11 @@ struct names {
     unsigned count;
     char number[16];
     char *buffer;                 /* for one line of a file */
-    struct mailbox_thread thread; /* entries that are asked for, and those that were */
+    struct mailbox_thread thread; /* in: entries to look up; out: results */
 };
 
-/* A name that could be taken for something else where it is printed (a path, a word
- * of a line, a number) is not used: its user is shown as a number. */
+/* Reject names that would be ambiguous where they are printed (a path, a word of a line, a number);
+ * such a user is shown as a number. */
 static bool name_is_plain(const char *name)
 {
     size_t length = strlen(name);
@@ -75,7 +75,7 @@ static void entry_from_passwd(struct entry *entry, const struct passwd *pw)
     snprintf(entry->thread_name, sizeof(entry->thread_name), "%s", pw->pw_name);
 }
 
-/* Asks the system's databases; may take as long as they take. */
+/* Ask the system's databases. Can block. */
 static void entry_ask(struct entry *entry)
 {
     char buffer[16384];
@@ -164,7 +164,7 @@ static void entry_take_answer(struct names *names, struct entry *entry)
     if (entry->question == ASK_USER)
         entry->uid = entry->thread_uid;
     if (entry->question != ASK_UID || entry->by_name)
-        return; /* a user renamed while the daemon runs keeps the name */
+        return; /* a user renamed while the daemon runs keeps the old name */
     memcpy(entry->name, entry->thread_name, sizeof(entry->name));
     struct entry **bucket = &names->by_name[bucket_of(ASK_USER, 0, entry->name)];
     entry->same_name = *bucket;
@@ -181,7 +181,8 @@ void names_collect(struct names *names)
     }
 }
 
-/* The files are small and local: looked through at once. True when it is there. */
+/* Search /etc/passwd or /etc/group, which are small and local. Return whether it found the
+ * entry. */
 static bool entry_from_files(struct names *names, struct entry *entry)
 {
     char *buffer = names->buffer;
@@ -207,7 +208,8 @@ static bool entry_from_files(struct names *names, struct entry *entry)
     return found;
 }
 
-/* The entry for a question, answered or being asked; NULL when there are too many. */
+/* Return the entry for a question, answered or in progress; NULL: too many entries, or out of
+ * memory. */
 static struct entry *names_lookup(struct names *names, enum question question, uint32_t uid,
                                   const char *name)
 {
@@ -241,8 +243,8 @@ static struct entry *names_lookup(struct names *names, enum question question, u
     return entry;
 }
 
-/* Waits a little for the answer, so that a name that was mistyped is refused as such. Only
- * administrators come here. */
+/* Wait a little for the result, so that a mistyped name is refused as unknown. Only requests of
+ * administrators get here. */
 static void names_wait(struct names *names, const struct entry *entry)
 {
     const int64_t until_ns = clock_monotonic_ns() + NAMES_WAIT_NS;
@@ -280,7 +282,7 @@ bool names_shown_user(struct names *names, const char *name, uint32_t *ret_uid)
         entry = entry->same_name;
     if (entry)
         *ret_uid = entry->uid;
-    return entry != NULL;
+    return entry;
 }
 
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,

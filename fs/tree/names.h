@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of users and groups. The system's own files are read at once; whoever is
- * not in them is asked for (LDAP and the like) by a thread of its own, because
- * such a service can take its time and the loop must not.
+ * Names of users and groups. Read the system's own files directly; a thread asks for names that are
+ * not there (LDAP and the like), because such a service can be slow and the loop must not wait.
  */
 #ifndef CHRONOS_TREE_NAMES_H
 #define CHRONOS_TREE_NAMES_H
@@ -14,26 +13,26 @@ struct names;
 
 enum names_result {
     NAMES_FOUND,
-    NAMES_UNKNOWN, /* there is no such user or group */
-    NAMES_LATER,   /* being asked for: names_fd becomes readable when something came */
+    NAMES_UNKNOWN, /* no such user or group */
+    NAMES_LATER,   /* lookup in progress: names_fd becomes readable when it ends */
 };
 
 int names_new(struct names **ret_names);
 struct names *names_free(struct names *names);
-/* Readable (an eventfd) when answers have come. */
+/* An eventfd: readable when lookups have ended. */
 int names_fd(const struct names *names);
-/* Takes the answers in; call it when names_fd is readable. */
+/* Collect their results. Call it when names_fd is readable. */
 void names_collect(struct names *names);
 
-/* A uid's name, to show: its number as text when it has none (yet). Borrowed
- * until the next call. */
+/* Return a uid's name for printing, or its number as text if it has no (known) name. Borrowed until
+ * the next call. */
 const char *names_user(struct names *names, uint32_t uid);
-/* The uid that names_user showed as `name`; asks nobody. Not for numbers. */
+/* Find the uid that names_user printed as `name`, without a lookup. Not for numbers. */
 bool names_shown_user(struct names *names, const char *name, uint32_t *ret_uid);
-/* A user by name (a decimal uid of an existing user is accepted too). */
+/* Find a user by name, or by the decimal uid of an existing user. */
 enum names_result names_find_user(struct names *names, const char *name, uint32_t *ret_uid,
                                   uint32_t *ret_gid);
-/* A group by name. */
+/* Find a group by name. */
 enum names_result names_find_group(struct names *names, const char *name, uint32_t *ret_gid);
 
 #endif

@@ -13,7 +13,7 @@ uint16_t tree_node_hash(const char *name)
     return folded ? folded : 1;
 }
 
-/* link:1 object:40 dir:7 file:16; the root, which would be 0, is FUSE's 1. */
+/* Bits: link 1, object 40, dir 7, file 16. The root would be 0 but is 1 in FUSE. */
 uint64_t tree_node_id(const struct node *node)
 {
     uint64_t id = node->object << 23 | (uint64_t)node->dir << 16 | node->file;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node id names. Ids are computed, never handed out: a worker knows every id that
- * the kernel got from another.
+ * Node ids. They are computed from what they name, never allocated: every worker understands the
+ * ids that the kernel got from another.
  */
 #ifndef CHRONOS_TREE_NODE_H
 #define CHRONOS_TREE_NODE_H
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The kinds of directories; the numbers are part of node ids that kernels
- * remember across an upgrade: never change one. */
+/* The kinds of directories. The numbers are part of node ids, which kernels remember across an
+ * upgrade: never change one. */
 enum dir_kind {
     DIR_ROOT = 0,
     DIR_CONFIG = 1,
@@ -22,22 +22,22 @@ enum dir_kind {
     DIR_KINDS
 };
 
-/* Objects are smaller than 1 << NODE_OBJECT_BITS. */
+/* Objects are below 1 << NODE_OBJECT_BITS. */
 #define NODE_OBJECT_BITS 40
 
-/* What a node id names. */
+/* What a node id stands for. */
 struct node {
     enum dir_kind dir;
     uint64_t object;
-    uint16_t file; /* hash of the file's name; 0 the directory itself */
-    bool link;     /* DIR_PARTITIONS: the link of partition `object` */
+    uint16_t file; /* hash of the file's name; 0: the directory itself */
+    bool link;     /* DIR_PARTITIONS: the link to partition `object` */
 };
 
-/* The root is 1. */
+/* Return the id of a node; 1 is the root. */
 uint64_t tree_node_id(const struct node *node);
-/* False for a number that names nothing. */
+/* Return false for a malformed id. The node need not exist. */
 bool tree_node_from_id(uint64_t id, struct node *ret_node);
-/* The hash of a file's name that stands for it in node ids; never 0. */
+/* Return the hash that stands for a file's name in node ids; never 0. */
 uint16_t tree_node_hash(const char *name);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sentences, one a user; see status.h. */
+/* One message per user; see status.h. */
 #include "status.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* A user's message is within this many slots of where the uid points; the one
- * told longest ago makes room. */
+/* A user's message is in one of this many slots, starting at a hash of the uid; the oldest message
+ * makes room. */
 #define STATUS_PROBES 8u
 
 static uint32_t status_first(uint32_t uid)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened to each user's last write, as a message: what `status` shows.
+ * The outcome of each user's last write, as a message: what `status` shows.
  */
 #ifndef CHRONOS_TREE_STATUS_H
 #define CHRONOS_TREE_STATUS_H
@@ -8,7 +8,7 @@
 #include "shared.h"
 
 void status_set(struct shared *shared, uint32_t uid, const char *message);
-/* Borrowed; a default when nothing happened yet. */
+/* Return the user's message, borrowed; a default if there is none. */
 const char *status_get(const struct shared *shared, uint32_t uid);
 
 #endif

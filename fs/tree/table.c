@@ -5,7 +5,7 @@
 const struct directory tree_table[DIR_KINDS] = {
     [DIR_ROOT] = {files_root, "the mount point"},
     [DIR_CONFIG] = {files_config,
-                    "the administrator's policy, one value a file, all with mode 0644"},
+                    "the administrator's policy, one value per file, all with mode 0644"},
     [DIR_USERS] = {files_users, "a directory for each user who holds a partition now"},
     [DIR_USER] = {files_user, "what one user holds"},
     [DIR_DEVICE] = {files_device, "a device; its partitions are directories in it"},

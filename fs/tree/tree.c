@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walking the tree: looking up, listing. Everything fixed comes from the table; what comes
- * and goes (devices, partitions, users) is asked of the engine. See tree.h.
+ * Walk the tree: lookup and listing. Fixed entries come from the table; dynamic ones (devices,
+ * partitions, users) from the engine. See tree.h.
  */
 #include "files.h"
 
@@ -30,7 +30,7 @@ const struct file_row *tree_row(const struct tree *tree, const struct node *node
     return NULL;
 }
 
-/* -- what is there ------------------------------------------------------------ */
+/* -- nodes ------------------------------------------------------------------- */
 
 const struct partition *tree_partition(struct tree *tree, const struct node *node)
 {
@@ -69,7 +69,7 @@ bool tree_alive(struct tree *tree, const struct node *node)
         return false;
     switch (node->dir) {
     case DIR_PARTITION:
-        return tree_partition(tree, node) != NULL;
+        return tree_partition(tree, node);
     case DIR_PARTITIONS:
         return !node->link || tree_partition(tree, node);
     case DIR_DEVICE:
@@ -109,8 +109,8 @@ static bool lookup_partition(struct tree *tree, const struct node *dir, const ch
     return true;
 }
 
-/* Names are looked up for users who hold something, and for nobody else: whoever
- * tries names must not make work, or fill what is remembered. */
+/* Resolve only names of users with partitions: guessing names must not cause lookups or fill the
+ * cache. */
 static bool lookup_user(struct tree *tree, const char *name, struct node *ret_child)
 {
     uint32_t uid;
@@ -128,7 +128,7 @@ static bool lookup_user(struct tree *tree, const char *name, struct node *ret_ch
     return true;
 }
 
-/* The directories of the root that are always there. */
+/* The fixed directories of the root. */
 static const struct {
     const char *name;
     enum dir_kind kind;
@@ -171,7 +171,7 @@ bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
 
 /* -- listing -------------------------------------------------------------------- */
 
-/* Cookies: n+1 after the n-th fixed entry; then this plus the key of the child. */
+/* Cookies: n + 1 after the n-th fixed entry; then COOKIE_CHILDREN plus the key of the child. */
 #define COOKIE_CHILDREN (UINT64_C(1) << 32)
 
 static bool next_partition(struct tree *tree, const struct node *dir, uint64_t after, char *name,

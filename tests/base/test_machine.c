@@ -74,7 +74,7 @@ START_TEST(processes)
     struct procfs_process process = {.pid = 0};
     struct procfs_stat stat;
     int pidfd = -1;
-    ck_assert_int_eq(procfs_look(-1, child, &process, &pidfd), 0);
+    ck_assert_int_eq(procfs_process_read(-1, child, &process, &pidfd), 0);
     ck_assert(process.pid == child && process.uid == getuid() && process.gid == getgid());
     ck_assert_int_eq(procfs_stat_read(-1, child, &stat), 0);
     ck_assert(stat.ppid == getpid() && stat.start == process.start && !procfs_stat_gone(&stat));
@@ -88,7 +88,7 @@ START_TEST(processes)
     ck_assert(!pidfd_lives(pidfd)); /* a zombie */
     ck_assert_int_eq(procfs_stat_read(-1, child, &stat), 0);
     ck_assert(procfs_stat_gone(&stat));
-    ck_assert_int_eq(procfs_look(-1, child, &process, NULL), -ESRCH);
+    ck_assert_int_eq(procfs_process_read(-1, child, &process, NULL), -ESRCH);
     waitpid(child, NULL, 0);
     ck_assert_int_eq(pidfd_send(pidfd, SIGTERM), -ESRCH);
     ck_assert_int_eq(procfs_stat_read(-1, child, &stat), -ESRCH);
@@ -101,15 +101,15 @@ START_TEST(another_process_of_the_pid)
 {
     struct procfs_process own = {.pid = 0};
     int pidfd = -1;
-    ck_assert_int_eq(procfs_look(-1, getpid(), &own, NULL), 0);
-    ck_assert_int_eq(procfs_look_again(-1, &own, &pidfd), 0);
+    ck_assert_int_eq(procfs_process_read(-1, getpid(), &own, NULL), 0);
+    ck_assert_int_eq(procfs_process_reread(-1, &own, &pidfd), 0);
     pidfd = fd_close(pidfd);
     own.start++;
-    ck_assert_int_eq(procfs_look_again(-1, &own, &pidfd), -ESRCH);
+    ck_assert_int_eq(procfs_process_reread(-1, &own, &pidfd), -ESRCH);
     ck_assert_int_eq(pidfd, -1);
     own.start--;
     own.euid++;
-    ck_assert_int_eq(procfs_look_again(-1, &own, &pidfd), -EAGAIN);
+    ck_assert_int_eq(procfs_process_reread(-1, &own, &pidfd), -EAGAIN);
     ck_assert_int_eq(pidfd, -1);
 }
 END_TEST

@@ -29,8 +29,8 @@ const struct bench_row bench_rows[ROWS] = {
     [ROW_COMMAND] = {"chronos create / cat of a null file", "3", false},
     [ROW_CREATE_BIG] = {"create at 100,000 live / at 112", "1.5", false},
     [ROW_RELEASE_BIG] = {"release at 100,000 live / at 112", "", false},
-    [ROW_END_P50] = {"an end is told late, p50 / a bare timer", "", false},
-    [ROW_END_P99] = {"an end is told late, p99 / a bare timer", "5000 us", false},
+    [ROW_END_P50] = {"delay of an end as a client sees it, p50 / a bare timer", "", false},
+    [ROW_END_P99] = {"delay of an end as a client sees it, p99 / a bare timer", "5000 us", false},
 };
 
 /* -- turns --------------------------------------------------------------------------- */

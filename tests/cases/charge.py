@@ -30,8 +30,8 @@ def exact(mount):
     book(fd, LIMIT - 10)
     book(other, 9)
     fails('ENOSPC', os.write, other, b'+2\n')
-    equal(mount.status(), f'2 bytes were asked for, but {LIMIT - 1} of the {LIMIT} bytes of {name} '
-          'are booked: 1 are left')
+    equal(mount.status(), f'Cannot charge 2 bytes: {LIMIT - 1} of the {LIMIT} bytes of {name} are '
+          'charged, 1 are left.')
     equal(booked(mount, name), LIMIT - 1, 'a refused booking books nothing')
     book(other, 1)
     for number in 1, LIMIT, 1 << 63, (1 << 64) - 1:
@@ -39,7 +39,7 @@ def exact(mount):
     equal(booked(mount, name), LIMIT, 'full')
     sizes(mount, name)
     fails('EINVAL', os.write, other, b'-11\n')
-    equal(mount.status(), '11 bytes cannot be given back: this open file has booked 10')
+    equal(mount.status(), 'Cannot release 11 bytes: this open file has charged 10.')
     book(other, -10)
     fails('EINVAL', os.write, other, b'-1\n')
     equal(booked(mount, name), LIMIT - 10)
@@ -72,7 +72,7 @@ def forms(mount):
            '-18446744073709551617')
     for text in bad:
         fails('EINVAL', os.write, fd, text.encode() + b'\n')
-    check('write +4096 to book' in mount.status(), mount.status())
+    check('write +4096 to charge' in mount.status(), mount.status())
     for data in b'+1', b'+1\n+1\n', b'+1\n\n', b'+1\0\n', b'\n+1\n', b'+' + b'0' * 600 + b'1\n':
         fails('EINVAL', os.write, fd, data)
     equal(booked(mount, name), 100, 'nothing of that was booked')
@@ -195,7 +195,7 @@ def dropped(mount):
     equal(lib.container_root.outcome(os.write, fd, b'+4096\n'), 'ok')
     equal(booked(mount, name), 8192)
     equal(bob.outcome(os.write, fd, b'-8193\n'), 'EINVAL')
-    check('has booked 8192' in bob.call(mount.status), 'the writer is told')
+    check('has booked 8192' in bob.call(mount.status), 'the writer reads the reason')
     equal(bob.outcome(os.write, fd, b'-8192\n'), 'ok')
     # Every other file still requires the opener.
     other = os.open(path(mount, name, 'name'), os.O_RDWR)
@@ -302,7 +302,7 @@ def group(mount):
 def ended(mount, name, fd):
     other = mount.ask(REQUEST)
     fails('ETIMEDOUT', os.write, fd, b'+1\n')
-    equal(mount.status(), f'{name} has ended: nothing more can be booked there')
+    equal(mount.status(), f'{name} has ended; no more memory can be charged to it.')
     fails('ETIMEDOUT', os.write, fd, b'+0\n')
     fails('ENODEV', os.pread, fd, 100, 0)
     fails('EINVAL', os.write, fd, b'-1001\n')
@@ -336,9 +336,8 @@ def resize(mount):
     book(fd, 1 << 28)
     fraction = path(mount, name, 'fraction')
     fails('EBUSY', lib.write, fraction, f'{(1 << 28) - 1}B')
-    equal(mount.status(),
-          f'Programs have booked {1 << 28} bytes of {name}: it can only get smaller than '
-          f'that ({(1 << 28) - 1} were asked for) when they give some back or end.')
+    equal(mount.status(), f'{name} cannot shrink to {(1 << 28) - 1} bytes: its programs have '
+          f'charged {1 << 28}. They must release some or end first.')
     lib.write(fraction, f'{1 << 28}B')
     fails('ENOSPC', os.write, fd, b'+1\n')
     book(fd, -1)
@@ -394,7 +393,7 @@ def crowd(mount):
     os.write(start, b'x' * count)  # no process gives back any more
     mine = [int(os.read(reader, 10)) for _ in range(count)]
     equal(booked(mount, name), limit, 'full to the byte')
-    equal(sum(mine) + 100, limit, 'each has what it was told it has')
+    equal(sum(mine) + 100, limit, 'each holds its acknowledged bookings')
     equal(peak(mount, name), limit, 'never more')
     for process in running:
         process.kill()

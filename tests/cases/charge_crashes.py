@@ -172,7 +172,7 @@ def full_disk():
     os.close(fd)
     mount.restart()
     equal(peak(mount, name), 5050, 'after a restart')
-    check('durable' not in lib.read(mount.log), 'nobody is told of what is tried again')
+    check('durable' not in lib.read(mount.log), 'a write that is retried is not reported')
     mount.close()
     subprocess.run(['umount', '-l', state], check=True)
 

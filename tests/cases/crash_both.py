@@ -81,7 +81,7 @@ def main():
             surplus += asking
         check(set(settled) <= there, f'round {turn}: older and lost', set(settled) - there)
         extra = there - allowed
-        check(len(extra) <= surplus, f'round {turn}: nobody asked for', extra)
+        check(len(extra) <= surplus, f'round {turn}: partitions without a request', extra)
         for device in range(4):
             total = sum(int(lib.read(mount.at(f'gpu{device}', name, 'memory_limit')))
                         for name in os.listdir(mount.at(f'gpu{device}')) if name in there)

@@ -56,7 +56,7 @@ def holders(mount):
     alice.call(os.chmod, path, 0o770)
     soon({'nvidia0': [alice, bob]}, 'its group may')  # bob is in lab
     alice.call(os.chmod, path, 0o757)
-    soon({'nvidia0': [alice]}, 'everybody is not somebody')
+    soon({'nvidia0': [alice]}, 'one holder is not all users')
     root.call(os.chown, path, carol.uid, -1)
     soon({'nvidia0': [carol]}, 'handed over')
     mount.write(name, 'release')
@@ -89,7 +89,7 @@ def set_back(mount):
     os.rename('/dev/nvidia1', '/dev/old')
     make_node('nvidia1')
     make_node('nvidia-uvm')
-    soon(dict(CLOSED, **{'nvidia-uvm': []}), 'made anew')
+    soon(dict(CLOSED, **{'nvidia-uvm': []}), 'made again')
     make_node('nvidia-modeset')
     soon({'nvidia-modeset': []}, 'made later')
     for _ in range(50):  # not a line for each
@@ -168,7 +168,7 @@ def shielded():
     worker = mount.worker()
     drivers = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
                map(int, lib.read(f'/proc/{worker}/task/{thread}/children').split())]
-    check(drivers, 'somebody asks')
+    check(drivers, 'drivers are being asked')
     for pid in drivers:
         check(os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt'), 'shielded')
     mount.release_all()

@@ -197,7 +197,7 @@ def through_crashes(mount):
     os.system(f'umount -l {mount.dir}')
     time.sleep(max(0, wanted + 0.1 - time.time()))
     mount.start()
-    equal(mount.read('gpu0', due, 'state'), 'expiring', 'due while nobody was there')
+    equal(mount.read('gpu0', due, 'state'), 'expiring', 'due without a daemon')
     line = lines(mount, 'gpu0', due, 'events')[-1]
     equal(line.split()[2], 'warned')
     check(abs(moment(line) - wanted) < 0.05 * lib.FACTOR, moment(line) - wanted)

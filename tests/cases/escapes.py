@@ -170,7 +170,7 @@ def runaways(enforcer, driver):
             for _, program in away:
                 dies(program.told[0], 'the runaway')
             return
-        check(lives(runaway), 'nobody knew it')
+        check(lives(runaway), 'unknown to the tracker')
         driver.use(0, runaway, GIB)
         mount.write('end', 'config', 'watchdog')
         told(mount, 'unmanaged', f'pid={runaway}', f'uid={alice.uid}')
@@ -331,7 +331,7 @@ def left_alone(driver):
 
 
 def again_and_again(driver):
-    """A user that starts a new program for each one ended is told each time."""
+    """A user that starts a new program for each one ended gets a message each time."""
     with world(driver=driver) as mount:
         mount.write('end', 'config', 'watchdog')
         for _ in range(2):

@@ -71,7 +71,7 @@ def many_ends(mount):
             by = now - waiting.pop(fd)
             late.append(by)
             early += by < -CLOCKS_NS
-    equal(len(waiting), 0, 'whose end nobody was told')
+    equal(len(waiting), 0, 'ends without a wake-up')
     equal(early, 0, 'early')
     late.sort()
     if late:

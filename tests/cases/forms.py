@@ -60,7 +60,7 @@ def daemon():
         check(wanted in options[5].split(','), options[5])
     for wanted in ('allow_other', 'default_permissions'):
         check(wanted in options[-1].split(','), options[-1])
-    equal(os.stat(state).st_mode & 0o077, 0, 'the state is nobody else\'s business')
+    equal(os.stat(state).st_mode & 0o077, 0, 'the state is private')
     # The same state a second time, and the same mount point.
     other = directory('d2')
     code, text = run(lib.CHRONOSFS, '--state-dir', state, '--simulate', '2x80G', other)

@@ -44,7 +44,7 @@ def who_may_join(mount):
     check('not yours' in alice.call(mount.status), alice.call(mount.status))
     equal(alice.outcome(lib.write, path, '1'), 'EPERM', 'pid 1')
     equal(bob.outcome(lib.write, path, f'{theirs.pid}'), 'EACCES', 'not his partition')
-    equal(alice.outcome(lib.write, path, '4999999'), 'ESRCH', 'nobody')
+    equal(alice.outcome(lib.write, path, '4999999'), 'ESRCH', 'no such process')
     for bad in ('-1', '+1', '1 2', '0x1', '', '99999999999', ' 1'):
         equal(alice.outcome(lib.write, path, bad), 'EINVAL', repr(bad))
     equal(procs(mount, name), [mine.pid], 'members')
@@ -149,7 +149,7 @@ def kill(mount, how):
     program = Program(mount, name, 'clean,children')
     how(mount, name)
     check(wait_for(lambda: not program.alive(), 10), 'killed', how.__name__)
-    equal(program.words('ended'), [], 'nobody was asked')
+    equal(program.words('ended'), [], 'no program was asked')
     check(has_event(mount, name, 'emptied'), events(mount, name))
     program.end()
 
@@ -221,7 +221,7 @@ def runaways(mount, enforcer):
 def warning(mount):
     name = mount.ask('10% 600 on_expiry=none warn=598:USR1')
     program = Program(mount, name, 'usr1,children')
-    check(wait_for(lambda: len(set(program.words('warned'))) == 6, 15), 'all are told',
+    check(wait_for(lambda: len(set(program.words('warned'))) == 6, 15), 'all are warned',
           program.words('warned'))
     check(has_event(mount, name, 'signalled'), events(mount, name))
     equal(mount.read('gpu0', name, 'state'), 'expiring')
@@ -236,7 +236,7 @@ def warning_of_root(mount):
     name = alice.call(mount.ask, '10% 600 on_expiry=none warn=598:USR1')
     mine = Program(mount, name, 'usr1', user=alice)
     theirs = Program(mount, name, 'usr1')
-    check(wait_for(lambda: mine.words('warned'), 15), 'alice is told')
+    check(wait_for(lambda: mine.words('warned'), 15), 'alice is warned')
     check(has_event(mount, name, 'signalled'), events(mount, name))
     check('processes=1' in mount.read('gpu0', name, 'events').splitlines()[-1])
     equal(theirs.words('warned'), [], 'root is not')

@@ -48,7 +48,7 @@ def both_die(mount):
     mount.write('2', 'gpu0', name, 'remaining')
     mount.kill_both()
     time.sleep(2.5)
-    check(program.alive(), 'nobody ended them')
+    check(program.alive(), 'still alive')
     mount.start()
     check(wait_for(lambda: not program.alive(), 10), 'found and ended')
     check(has_event(mount, name, 'killed'), events(mount, name))

@@ -45,7 +45,7 @@ def main():
     os.unlink(mount.at('partitions', first))
     equal(df(gpu0), [80 * GIB, 10 * GIB, 70 * GIB])
     equal(df(gpu0, 'iused'), [1])
-    equal(mount.status(), f'Released {first}')
+    equal(mount.status(), f'Released {first}.')
     lib.write(mount.at('gpu0', second, 'fraction'), '0.25')
     equal(df(gpu0), [80 * GIB, 20 * GIB, 60 * GIB], 'after a resize')
     equal(du(mount.at('gpu0', second)), {second: 20 * GIB})

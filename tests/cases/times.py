@@ -30,8 +30,9 @@ def mtime_is_the_end(mount):
     check(before + 3600 - CLOCKS <= end_of(mount, name) <= after + 3600 + CLOCKS, 'mtime')
     equal(os.lstat(mount.at('partitions', name)).st_mtime_ns, os.stat(path).st_mtime_ns, 'link')
     check(abs(shown_time(mount.read('gpu0', name, 'expires')) - end_of(mount, name)) < 1.5)
-    check(abs(shown_time(mount.read('gpu0', name, 'start')) - before) < 1.5)
-    check(abs(shown_time(mount.read('gpu0', name, 'created')) - before) < 1.5)
+    for file in 'start', 'created':
+        shown = shown_time(mount.read('gpu0', name, file))
+        check(before - 1 <= shown <= after + 1, file, shown - before)
     # touch -d, by the owner, to the second.
     wanted = int(time.time()) + 7200
     code, text = alice.shell(f'touch -d @{wanted} {path}')
@@ -43,12 +44,12 @@ def mtime_is_the_end(mount):
     if code == 0:  # through the link itself, where it is allowed, it means the same
         equal(end_of(mount, name), wanted + 60)
     fails('EINVAL', os.utime, path, (time.time() - 10, time.time() - 10))
-    check('past' in mount.status(), mount.status())
+    check('future' in mount.status(), mount.status())
     for far in (20225000000, 18446744074 + wanted, -(1 << 40)):
         code, _ = lib.root.shell(f'touch -d @{far} {path}')
         check(code != 0 and end_of(mount, name) != far, far)
     os.utime(path, (wanted, wanted))
-    check(mount.status().startswith('Done'), mount.status())
+    check(mount.status().startswith(f'{name} now ends at '), mount.status())
     check(os.path.isdir(path), 'a time that has passed ends nothing')
     check(f'extended {name}' in mount.read('events'), 'event')
     os.unlink(mount.at('partitions', name))
@@ -71,12 +72,14 @@ def tools_know_it(mount):
 
 
 def remaining(mount):
+    began = time.monotonic()
     name = mount.ask('0.1 100')
     file = mount.at('gpu0', name, 'remaining')
 
     def about(seconds):
         now = int(lib.read(file))
-        check(seconds - 3 * lib.FACTOR <= now <= seconds, f'remaining {now}, wanted {seconds}')
+        check(seconds - (time.monotonic() - began) - 1 <= now <= seconds,
+              f'remaining {now}, wanted {seconds}')
 
     about(100)
     for text, seconds in (('7200', 7200), ('+30m', 9000), ('-10m', 8400), ('1h', 3600),
@@ -240,14 +243,13 @@ def released(mount):
             equal(mount.used(), 0)
             fails('ENODEV', os.pread, fd, 10, 0)
             for look in (path, link, path + '/state'):
-                check(lib.wait_for(lambda: not os.path.lexists(look), 2), how, look, 'stays')
+                check(lib.wait_for(lambda: not os.path.lexists(look), 10), how, look, 'stays')
             lag = max(lag, time.perf_counter() - done)
             os.close(fd)
     # A kernel with epochs forgets both names before rm is answered.
     if tuple(int(n) for n in os.uname().release.split('.')[:2]) >= (6, 16):
         equal(seen, 0, 'the other name outlived the answer')
     print(f'the other names of a released partition were gone within {lag * 1e3:.1f} ms')
-    check(lag < 0.5 * lib.FACTOR, 'they stay for too long', lag)
 
 
 def main():

@@ -138,10 +138,10 @@ class Commands(Case):
         self.assertIn("  At the end: term, kill after 60 seconds\n", shown)
         self.assertNotIn("Warning", shown)
         for option, word, sentence in (
-                ("--on-expiry", "suspend", "\"suspend\" is not something that can happen"),
+                ("--on-expiry", "suspend", "\"suspend\" is not a value of on_expiry"),
                 ("--grace", "soon", "\"soon\" is not a duration"),
                 ("--grace", "301", "A grace of 5m1s is too long; at most 5m is allowed."),
-                ("--warn", "5:KILL", "\"KILL\" is not a signal that can warn")):
+                ("--warn", "5:KILL", "\"KILL\" cannot be a warning signal")):
             self.refused(1, sentence, "create", "0", "0.1", "1h", option, word, user=ALICE)
         self.refused(2, "\"5 hold\" is not one word.", "create", "0", "0.1", "1h", "--warn",
                      "5 hold", user=ALICE)

@@ -217,7 +217,7 @@ END_TEST
 
 START_TEST(test_refused)
 {
-    static const uint32_t nobody[] = {UINT32_MAX};
+    static const uint32_t invalid[] = {UINT32_MAX};
     static uint32_t many[DEVACL_HOLDERS_MAX + 1];
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
     struct devacl *devacl = new_gate();
@@ -242,9 +242,9 @@ START_TEST(test_refused)
     /* one node is refused, the other is closed all the same */
     ck_assert_int_eq(APPLY(devacl, {in_dev("link"), {0}, {0}}, {node, {ALICE}, {0}}), -EINVAL);
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
-    struct devacl_node bad = {.path = node, .uids = nobody, .uid_count = 1};
+    struct devacl_node bad = {.path = node, .uids = invalid, .uid_count = 1};
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -EINVAL);
-    bad = (struct devacl_node){.path = node, .gids = nobody, .gid_count = 1};
+    bad = (struct devacl_node){.path = node, .gids = invalid, .gid_count = 1};
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -EINVAL);
     for (uint32_t i = 0; i < ARRAY_COUNT(many); i++)
         many[i] = 100000 + i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the engine's tests share: running a suite, and short ways to ask. */
+/* Helpers shared by the engine's tests: running a suite, and short forms of calls. */
 #ifndef CHRONOS_TESTS_ENGINE_COMMON_H
 #define CHRONOS_TESTS_ENGINE_COMMON_H
 
@@ -16,7 +16,7 @@
 #define SECONDS(n) ((n)*NS_PER_SECOND)
 #define GIB        (UINT64_C(1) << 30)
 
-/* A call whose wall clock does not matter. */
+/* A call whose wall clock time does not matter. */
 #define CALL(now_ns, caller, why) ENGINE_CALL(now_ns, 0, caller, why)
 
 /* "T3600": seconds of engine time. */
@@ -44,7 +44,8 @@ static inline uint32_t add_device(struct engine *engine, uint64_t bytes, bool pr
     return index;
 }
 
-/* Whether a message has the form of all: a sentence that ends. */
+/* Whether a message has the common form: no lower-case letter at the start, and punctuation at the
+ * end. */
 static inline bool is_sentence(const char *message)
 {
     size_t length = strlen(message);
@@ -53,7 +54,7 @@ static inline bool is_sentence(const char *message)
            strchr(".?", message[length - 1]);
 }
 
-/* A request from its text, which must be good. */
+/* Parse a request that must be valid. */
 static inline struct request parsed(const char *text)
 {
     struct request request;
@@ -64,7 +65,7 @@ static inline struct request parsed(const char *text)
     return request;
 }
 
-/* Asks for the caller itself; the code, the id in *ret_id. */
+/* Request a partition for the caller itself. Returns the code; the id goes to *ret_id. */
 static inline int ask(struct engine *engine, int64_t now_ns, const struct caller *caller,
                       uint32_t device, const char *text, struct refusal *why, uint64_t *ret_id)
 {
@@ -74,7 +75,7 @@ static inline int ask(struct engine *engine, int64_t now_ns, const struct caller
                          &(struct creation){&request, device, caller->uid, caller->gid, 9}, ret_id);
 }
 
-/* Asks for what must be granted; the id. */
+/* Request what must be granted. Returns the id. */
 static inline uint64_t grant(struct engine *engine, int64_t now_ns, const struct caller *caller,
                              uint32_t device, const char *text)
 {

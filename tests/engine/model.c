@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random operations on the engine and on the naive one of reference.c, side by
- * side. After each they must agree about everything that can be asked. Small
- * devices, few users and short lives make collisions the rule.
+ * Random operations on the engine and on the naive one of reference.c, side by side. After each
+ * operation, every query must give the same answer. Small devices, few users and short lives make
+ * collisions frequent.
  *
  *   model [OPERATIONS]     CHRONOS_SEED=N repeats a run, CHRONOS_TEST_LIGHT=1 is short,
  *                          CHRONOS_LONG=1 is long
@@ -77,7 +77,7 @@ static void maybe_fail(void)
     fail_at = rnd(32) == 0 ? (int)(1 + rnd(4)) : 0;
 }
 
-/* True when the call had too little memory, and says so. */
+/* Whether memory ran short; checks that the call reported exactly that. */
 static bool was_short(int r)
 {
     bool was = failed;
@@ -94,7 +94,7 @@ static struct engine *engine;
 static struct reference reference;
 static struct engine_event *pending, **pending_end = &pending; /* taken, not durable yet */
 static int64_t now_ns;
-static bool strict; /* nothing was restored: never over a device */
+static bool strict; /* nothing was restored: never more than the device has */
 static uint64_t counts[8], warnings;
 
 static const struct caller callers[] = {
@@ -211,7 +211,7 @@ static void compare_settings(void)
     }
 }
 
-/* The steps of one device, all of them, against a look at each moment that could be one. */
+/* Compare all steps of one device with a check of each moment at which a step could be. */
 static void compare_steps(uint32_t device)
 {
     int64_t at_ns = now_ns - 2 * NS_PER_SECOND, step_ns = 0;
@@ -259,7 +259,7 @@ static void compare(void)
 
 /* -- events --------------------------------------------------------------------------- */
 
-/* What must be so of every warning, whatever the reference says. */
+/* Check what holds for every warning, independent of the reference. */
 static void check_warning(const struct engine_event *event)
 {
     const struct partition *p = &event->after;
@@ -320,7 +320,7 @@ static void revert(void)
     maybe_fail();
     while (was_short(r = engine_revert(engine, pending)))
         compare();
-    CHECK(r == 0, "%d", r);
+    CHECK(!r, "%d", r);
     forget_pending();
     reference.now = reference.durable;
 }
@@ -329,12 +329,12 @@ static void revert(void)
 
 static struct refusal why;
 
-/* Both agree, and a refusal has its words. */
+/* Both agree, and a refusal has a message. */
 static bool agree(int r, int expected)
 {
     CHECK(r == expected, "%d instead of %d: %s", r, expected, why.message);
     counts[r]++;
-    if (r == 0)
+    if (!r)
         return true;
     CHECK(memchr(why.message, 0, sizeof(why.message) - 1), "no end");
     CHECK(strlen(why.message) > 10 && !strchr(why.message, '\n'), "%s", why.message);
@@ -345,7 +345,7 @@ static bool agree(int r, int expected)
     return false;
 }
 
-/* "... is free from T17000000000, when p3 ends" must be so. */
+/* Check the claim "... is free from T17000000000, when p3 ends". */
 static void check_promise(uint32_t device, const struct request *request)
 {
     uint64_t memory = reference.devices[device].memory_bytes;
@@ -371,7 +371,7 @@ static const struct caller *any_caller(void)
     return &callers[rnd(CALLERS)];
 }
 
-/* Mostly a live one, sometimes one that was or never was. */
+/* Mostly a live id, sometimes one that has ended or never existed. */
 static uint64_t any_id(void)
 {
     if (reference.now.count == 0 || rnd(16) == 0)
@@ -386,7 +386,7 @@ static int64_t any_duration(void)
     return rnd(4) ? ns : ns - 1 + (int64_t)rnd(3);
 }
 
-static struct ending_change any_ladder(void)
+static struct ending_change any_ending(void)
 {
     struct ending_change change = {
         .set_on_expiry = rnd(3) == 0, .set_grace = rnd(3) == 0, .set_warn = rnd(2)};
@@ -407,14 +407,14 @@ static struct request any_request(void)
     struct request request = {.duration_ns = any_duration()};
 
     if (rnd(2))
-        request.ending = any_ladder();
+        request.ending = any_ending();
     request.amount = (struct amount){.scale = 1, .bytes = 1 + rnd(rnd(2) ? 40 : 400)};
     if (rnd(2))
         request.amount =
             (struct amount){.is_share = true, .digits = 1 + rnd(rnd(3) ? 30 : 100), .scale = 100};
     request.hold = rnd(4) == 0;
     if (rnd(4) == 0)
-        memcpy(request.name, "label", sizeof "label");
+        memcpy(request.name, "label", sizeof("label"));
     return request;
 }
 
@@ -463,7 +463,7 @@ static void op_close_hold(void)
     r = engine_close_hold(engine, now_ns, hold);
     if (was_short(r))
         return;
-    CHECK(r == 0, "%d", r);
+    CHECK(!r, "%d", r);
     reference_close_hold(&reference, now_ns, hold);
 }
 
@@ -499,20 +499,20 @@ static void op_set_end(void)
         agree(r, reference_set_end(&reference, now_ns, caller, id, end_ns));
 }
 
-static void op_ladder(void)
+static void op_ending(void)
 {
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
-    struct ending_change change = any_ladder();
+    struct ending_change change = any_ending();
     int r;
 
     maybe_fail();
     r = engine_set_ending(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &change);
     if (!was_short(r))
-        agree(r, reference_set_ladder(&reference, now_ns, caller, id, &change));
+        agree(r, reference_set_ending(&reference, now_ns, caller, id, &change));
 }
 
-/* About one that lives, one that ended, or none at all. */
+/* About a live partition, one that ended, or none. */
 static void op_note(void)
 {
     static const char *const words[] = {"killed", "unmanaged", "sig-9"};
@@ -530,7 +530,7 @@ static void op_note(void)
     r = engine_note(engine, now_ns, &about, 500, word, details);
     if (was_short(r))
         return;
-    CHECK(r == 0, "%d", r);
+    CHECK(!r, "%d", r);
     reference_note(&reference, now_ns, &about, 500, word, details);
 }
 
@@ -626,7 +626,7 @@ static void op_set(void)
         reference_set(&reference, now_ns, &callers[0], settings[i].key, settings[i].kept, &policy);
 }
 
-/* Time goes on, often exactly to a moment where something happens. */
+/* Move time on, often exactly to a moment at which something happens. */
 static void op_tick(void)
 {
     int64_t next_ns = engine_next_wakeup(engine);
@@ -637,12 +637,12 @@ static void op_tick(void)
     else
         now_ns += (int64_t)rnd(3) * NS_PER_SECOND / 2;
     if (rnd(4) == 0)
-        return; /* and nobody has told the engine */
+        return; /* and the engine was not advanced */
     maybe_fail();
     r = engine_advance(engine, now_ns);
     if (was_short(r))
         return;
-    CHECK(r == 0, "%d", r);
+    CHECK(!r, "%d", r);
     reference_advance(&reference, now_ns);
     CHECK(engine_next_wakeup(engine) > now_ns, "late");
 }
@@ -661,7 +661,7 @@ static const struct {
     {"close_hold", op_close_hold, 2},
     {"set", op_set, 4},
     {"tick", op_tick, 12},
-    {"ladder", op_ladder, 8},
+    {"ending", op_ending, 8},
     {"note", op_note, 3},
     {"take", take_events, 3},
     {"commit", commit, 2},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive engine of reference.h. Slow on purpose, and obvious. */
+/* The naive engine of reference.h: slow on purpose, and obvious. */
 #include "reference.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ uint64_t reference_promised(const struct reference *reference, uint32_t device, 
     return promised_without(reference, device, at_ns, 0);
 }
 
-/* Only where something starts can it become more. */
+/* Promised memory can only grow where a partition starts. */
 uint64_t reference_peak(const struct reference *reference, uint32_t device, int64_t from_ns,
                         int64_t until_ns, uint64_t but_id)
 {
@@ -74,7 +74,7 @@ int64_t reference_earliest(const struct reference *reference, uint32_t device, i
     return best_ns;
 }
 
-/* What happens next to a partition by itself, and when. */
+/* The next event that a partition has by itself, and its time. */
 static enum event_kind next_of(const struct partition *p, int64_t *ret_at_ns)
 {
     bool warns = p->warn.ns > 0 && p->state == PARTITION_ACTIVE;
@@ -150,7 +150,7 @@ static void warn(struct reference *reference, struct partition *partition, int64
     event->after = *partition;
 }
 
-/* The same for a change after which the end is near, or not near any more. */
+/* The same after a change that can bring the warning near or move it away. */
 static int changed_end(struct reference *reference, struct partition *partition,
                        enum event_kind kind, int64_t now_ns, const struct caller *caller,
                        struct partition after)
@@ -184,7 +184,7 @@ static bool too_large(const struct reference *reference, const struct caller *ca
            bytes > memory * reference->now.policy.max_ppm / 1000000;
 }
 
-/* Whether a device can give it: 0 or why not; what it has free. */
+/* Check whether a device can grant it. 0 or a refusal code; the free bytes go to the output. */
 static int can_give(const struct reference *reference, int64_t now_ns, const struct caller *caller,
                     uint32_t device, const struct request *request, uint64_t *ret_free)
 {
@@ -210,7 +210,7 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
         uint64_t memory = reference->devices[i].memory_bytes;
         int r = can_give(reference, now_ns, caller, i, request, &free_bytes);
 
-        if (r == 0 && (code != 0 || free_bytes * best_memory > best_free * memory)) {
+        if (!r && (code != 0 || free_bytes * best_memory > best_free * memory)) {
             best_free = free_bytes;
             best_memory = memory;
             *ret_device = i;
@@ -222,7 +222,7 @@ static int choose(const struct reference *reference, int64_t now_ns, const struc
     return code;
 }
 
-static int choose_ladder(const struct reference *reference, const struct caller *caller,
+static int choose_ending(const struct reference *reference, const struct caller *caller,
                          const struct ending_change *change, struct partition *p)
 {
     if (change->set_on_expiry && change->on_expiry != p->on_expiry) {
@@ -274,7 +274,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
-    r = choose_ladder(reference, caller, &request->ending, &p);
+    r = choose_ending(reference, caller, &request->ending, &p);
     if (r)
         return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
@@ -319,7 +319,7 @@ int reference_release(struct reference *reference, int64_t now_ns, const struct 
     struct partition *p;
     int r = reach(reference, now_ns, caller, id, false, &p);
 
-    if (r == 0)
+    if (!r)
         end(reference, p, owns(caller, p) ? EVENT_RELEASED : EVENT_REVOKED, now_ns, caller->uid);
     return r;
 }
@@ -392,7 +392,7 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
                        caller, after);
 }
 
-int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+int reference_set_ending(struct reference *reference, int64_t now_ns, const struct caller *caller,
                          uint64_t id, const struct ending_change *change)
 {
     struct partition *p, after;
@@ -401,7 +401,7 @@ int reference_set_ladder(struct reference *reference, int64_t now_ns, const stru
     if (r)
         return r;
     after = *p;
-    r = choose_ladder(reference, caller, change, &after);
+    r = choose_ending(reference, caller, change, &after);
     if (r || (after.on_expiry == p->on_expiry && after.grace_ns == p->grace_ns &&
               after.warn.ns == p->warn.ns && after.warn.signal == p->warn.signal))
         return r;
@@ -487,7 +487,7 @@ void reference_advance(struct reference *reference, int64_t now_ns)
             int64_t at_ns;
             enum event_kind next = next_of(p, &at_ns);
 
-            /* At the same moment warnings first; ties are in order of ids, as the array. */
+            /* At the same moment, warnings come first; ties are in order of ids, like the array. */
             if (at_ns <= now_ns &&
                 (!first || at_ns < first_ns ||
                  (at_ns == first_ns && kind == EVENT_EXPIRED && next == EVENT_WARNED))) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine again, as simply as it can be written: an array of partitions, and
- * every question answered by looking at all of them. It shares no code with the
- * engine beside the structs of its interface. See model.c.
+ * The engine again, written as simply as possible: an array of partitions, and a scan of all of
+ * them for every query. Shares no code with the engine except the structs of its interface. See
+ * model.c.
  */
 #ifndef CHRONOS_TESTS_ENGINE_REFERENCE_H
 #define CHRONOS_TESTS_ENGINE_REFERENCE_H
@@ -26,7 +26,7 @@ enum {
 };
 extern const char *const reference_keys[REFERENCE_KEYS];
 
-/* What can be set, as numbers. */
+/* Settings, as numbers. */
 struct reference_policy {
     int64_t min_ns, max_ns;
     uint64_t max_ppm;
@@ -34,12 +34,12 @@ struct reference_policy {
     int64_t max_grace_ns, default_warn_ns;
 };
 
-/* What a revert brings back. */
+/* The state that a revert restores. */
 struct reference_state {
-    struct partition live[REFERENCE_PARTITIONS]; /* in order of ids */
+    struct partition live[REFERENCE_PARTITIONS]; /* in order of id */
     size_t count;
     struct reference_policy policy;
-    char texts[REFERENCE_KEYS][ENGINE_VALUE_MAX]; /* of the settings; "" unset */
+    char texts[REFERENCE_KEYS][ENGINE_VALUE_MAX]; /* values of the settings; "" if unset */
 };
 
 struct reference {
@@ -47,7 +47,7 @@ struct reference {
     uint32_t device_count;
     struct reference_state now, durable;
     uint64_t next_id, next_seq;
-    struct engine_event events[REFERENCE_EVENTS]; /* that must come, oldest first */
+    struct engine_event events[REFERENCE_EVENTS]; /* expected events, oldest first */
     size_t event_count;
 };
 
@@ -57,11 +57,11 @@ uint64_t reference_peak(const struct reference *reference, uint32_t device, int6
                         int64_t until_ns, uint64_t but_id);
 int64_t reference_earliest(const struct reference *reference, uint32_t device, int64_t now_ns,
                            uint64_t bytes, int64_t duration_ns);
-/* When something happens by itself: a warning or an end. */
+/* The time of the next warning or end. */
 int64_t reference_next_wakeup(const struct reference *reference);
 bool reference_may_act(const struct caller *caller, const struct partition *partition);
 
-/* The operations: what the engine must answer, and what is so from then on. */
+/* Operations: the expected answer of the engine, and the new state. */
 int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_ns,
                      const struct caller *caller, uint32_t device, const struct request *request,
                      uint32_t uid, uint32_t gid, uint64_t hold, uint64_t *ret_id);
@@ -72,7 +72,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes);
 int reference_set_end(struct reference *reference, int64_t now_ns, const struct caller *caller,
                       uint64_t id, int64_t end_ns);
-int reference_set_ladder(struct reference *reference, int64_t now_ns, const struct caller *caller,
+int reference_set_ending(struct reference *reference, int64_t now_ns, const struct caller *caller,
                          uint64_t id, const struct ending_change *change);
 void reference_note(struct reference *reference, int64_t now_ns, const struct partition *about,
                     uint32_t by_uid, const char *word, const char *details);
@@ -80,7 +80,7 @@ int reference_rename(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, const char *name, bool good_name);
 int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,
                         uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode);
-/* `text` is what is kept, `policy` what is in force then. */
+/* `text` is the stored value, `policy` the policy in effect afterwards. */
 void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
                    size_t key, const char *text, const struct reference_policy *policy);
 void reference_advance(struct reference *reference, int64_t now_ns);

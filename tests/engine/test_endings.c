@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How partitions end: what owners may choose, the warning and its moment, and notes. */
+/* How partitions end: what owners can choose, the warning and its time, and notes. */
 #include "common.h"
 
 #include <signal.h>
@@ -72,10 +72,10 @@ static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_s
     return engine_set_ending(engine, CALL(now_ns, &alice, &why), id, &change);
 }
 
-static void refused(int r, int code, const char *says)
+static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     no_event();
 }
@@ -120,7 +120,7 @@ START_TEST(owners_are_bound_by_the_policy)
     set("config/allowed_on_expiry", "kill");
     refused(ask(engine, 0, &alice, 0, "1B 1h on_expiry=term", &why, &id), REFUSED_INVALID,
             "does not allow on_expiry=term; write one of: kill.");
-    /* the defaults are the administrator's choice, also beyond the bounds of others */
+    /* defaults are the administrator's choice, even beyond other limits */
     id = grant(engine, 0, &alice, 0, "1B 1h on_expiry=none grace=60");
     ck_assert_uint_eq(id, 1);
     grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=30");
@@ -130,7 +130,7 @@ START_TEST(owners_are_bound_by_the_policy)
     refused(grace(&alice, 31), REFUSED_INVALID, "at most 30s");
     refused(on_expiry(&bob, ON_EXPIRY_KILL), REFUSED_PERMISSION, "owned by uid 1000");
     refused(on_expiry(&mate, ON_EXPIRY_TERM), REFUSED_INVALID, "write one of: kill");
-    /* what it is already may be written back */
+    /* writing the present value back is allowed */
     ck_assert_int_eq(on_expiry(&alice, ON_EXPIRY_NONE), 0);
     ck_assert_int_eq(grace(&alice, 60), 0);
     no_event();
@@ -168,7 +168,7 @@ START_TEST(a_change_is_one_event)
     ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &all), 0);
     ck_assert_int_eq(engine_set_ending(engine, CALL(5, &alice, &why), 1, &nothing), 0);
     no_event();
-    /* without a warning there is no signal either */
+    /* without a warning there is no signal */
     ck_assert_int_eq(warn_at(5, 1, 0, SIGUSR1), 0);
     ck_assert_uint_eq(next_event(EVENT_ENDING, 5)->after.warn.signal, 0);
     refused(engine_set_ending(engine, CALL(SECONDS(3600), &alice, &why), 1, &all), REFUSED_GONE,
@@ -230,7 +230,7 @@ START_TEST(the_warning_comes_in_its_time)
     no_event();
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_advance(engine, SECONDS(71)), 0);
-    event = next_event(EVENT_WARNED, SECONDS(70)); /* its moment, not when it was noticed */
+    event = next_event(EVENT_WARNED, SECONDS(70)); /* when it was due, not when it was noticed */
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.state, PARTITION_ACTIVE);
     ck_assert_uint_eq(event->after.state, PARTITION_EXPIRING);
@@ -246,8 +246,8 @@ START_TEST(the_warning_comes_in_its_time)
 }
 END_TEST
 
-/* Whoever slept through all of it hears all of it, in order; of one moment first the
- * warnings, then the ends. */
+/* A caller that slept through everything gets every event in order; at the same moment, warnings
+ * come before ends. */
 START_TEST(warnings_and_ends_are_in_order)
 {
     static const struct {
@@ -330,7 +330,7 @@ START_TEST(an_extension_makes_it_active_again)
     ck_assert_int_eq(engine_advance(engine, SECONDS(75) + 1), 0);
     next_event(EVENT_WARNED, SECONDS(75) + 1);
     no_event();
-    /* shortened while warned: no second warning for what is near anyway */
+    /* shortened after the warning: no second one, because the end is near anyway */
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(80), &alice, &why), 1, SECONDS(90)), 0);
     next_event(EVENT_SHORTENED, SECONDS(80));
     no_event();
@@ -352,7 +352,7 @@ START_TEST(an_extension_makes_it_active_again)
 }
 END_TEST
 
-/* What neither its end nor its warning moves leaves a warning that is due to its time. */
+/* A change of neither end nor warning leaves a warning to its due time. */
 START_TEST(other_changes_do_not_warn)
 {
     start();
@@ -409,7 +409,7 @@ START_TEST(restored_as_it_was)
     p.id = 6, p.state = PARTITION_ACTIVE;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), 70);
-    /* further back than time goes */
+    /* further back than time reaches */
     p.id = 7, p.start_ns = INT64_MIN, p.end_ns = INT64_MIN + 5, p.warn.ns = DURATION_MAX_NS;
     ck_assert_int_eq(engine_restore(engine, &p), 0);
     ck_assert_int_eq(engine_next_wakeup(engine), INT64_MIN);
@@ -432,7 +432,7 @@ START_TEST(notes_tell_and_change_nothing)
     grant(engine, 0, &alice, 0, "1B 100");
     forget_events();
     before = about = *engine_find(engine, 1);
-    about.shares[0].memory_bytes = 77; /* what the engine knows counts */
+    about.shares[0].memory_bytes = 77; /* the engine's own record counts */
     ck_assert_int_eq(engine_note(engine, 5, &about, 0, "killed", "pid=17 bytes=4096"), 0);
     event = next_event(EVENT_NOTE, 5);
     seq = event->seq;
@@ -440,7 +440,7 @@ START_TEST(notes_tell_and_change_nothing)
     ck_assert_str_eq(event->value, "pid=17 bytes=4096");
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_mem_eq(&event->before, &before, sizeof(before));
-    before.change_seq = seq; /* its lines go on here */
+    before.change_seq = seq; /* lines about it continue here */
     ck_assert_mem_eq(&event->after, &before, sizeof(before));
     ck_assert_mem_eq(engine_find(engine, 1), &before, sizeof(before));
     ck_assert_int_eq(engine_release(engine, CALL(6, &alice, &why), 1), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's operations one by one: what they do, and every way to be refused. */
+/* The engine's operations one by one: their effects, and every refusal. */
 #include "common.h"
 
 static const struct caller alice = {.uid = 1000, .gid = 1000, .pid = 11};
@@ -16,16 +16,16 @@ static void start(uint64_t bytes)
     add_device(engine, bytes, true);
 }
 
-/* The call was refused, with this code and these words, and nothing changed. */
-static void refused(int r, int code, const char *says)
+/* Check that a call was refused with this code and these words, and changed nothing. */
+static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, says), "\"%s\" does not say \"%s\"", why.message, says);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     ck_assert_ptr_null(engine_take_events(engine));
 }
 
-/* There is exactly one event, of this kind; it stays valid until the next call. */
+/* Check for exactly one event, of this kind. It stays valid until the next call. */
 static const struct engine_event *one_event(enum event_kind kind)
 {
     static struct engine_event *event;
@@ -84,7 +84,7 @@ START_TEST(a_partition_is_what_was_asked_for)
 }
 END_TEST
 
-/* Shares that add up to the whole fit; one byte more than is left does not. */
+/* Shares that add up to the whole fit; one byte more than is free does not. */
 static void fill(uint64_t memory, const char *const *asks, size_t count)
 {
     char text[64];
@@ -155,7 +155,7 @@ START_TEST(a_life_ends_at_its_end)
 }
 END_TEST
 
-/* Time is up before anybody has said so. */
+/* A partition is over at its end, even before engine_advance. */
 START_TEST(past_its_end_nothing_can_be_done)
 {
     uint64_t id, other;
@@ -223,7 +223,7 @@ START_TEST(no_space_says_when)
     refused(ask(engine, SECONDS(1), &bob, 0, "81G 30", &why, &id), REFUSED_NO_SPACE, "");
     ck_assert_str_eq(why.message,
                      "Not enough available memory: 81 GiB was asked for, gpu0 has 80 GiB.");
-    /* sizes that would read the same are told to the byte */
+    /* sizes that would read the same are printed in bytes */
     refused(ask(engine, SECONDS(1), &bob, 0, "34359738369B 30", &why, &id), REFUSED_NO_SPACE,
             "(34359738369 bytes) was asked for, 0.40 (34359738368 bytes) is free");
     engine_free(engine);
@@ -275,7 +275,7 @@ START_TEST(other_refusals_of_create)
 
     engine = new_engine();
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "0.5 60", &why, &id), REFUSED_BUSY,
-            "no device");
+            "No device is present.");
     engine_free(engine);
 }
 END_TEST
@@ -361,7 +361,7 @@ START_TEST(another_end)
 }
 END_TEST
 
-/* Somebody has the time after this partition: only restoring makes that today. */
+/* Another partition holds the time after this one, which only restoring can produce today. */
 START_TEST(extending_needs_the_room)
 {
     struct partition later = {.id = 50,
@@ -386,14 +386,14 @@ START_TEST(extending_needs_the_room)
             "where 0.59 (59 B) is free");
     refused(engine_set_end(engine, CALL(0, &admin, &why), later.id, SECONDS(100)), REFUSED_INVALID,
             "rm it");
-    /* the room before its start is not its own */
+    /* the time before its start does not count */
     ck_assert_int_eq(engine_resize(engine, CALL(0, &admin, &why), later.id, 100), 0);
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), id, 100), 0);
     engine_free(engine);
 }
 END_TEST
 
-/* Only restoring makes one with several shares yet. */
+/* Only restoring can produce several shares so far. */
 START_TEST(a_partition_on_two_devices)
 {
     struct partition p = {.id = 1,
@@ -421,7 +421,7 @@ START_TEST(a_partition_on_two_devices)
     }
     engine_user_holds(engine, 1000, &count, &bytes);
     ck_assert(count == 1 && bytes == 50);
-    /* each must have the room */
+    /* each device must have the memory */
     refused(engine_resize(engine, CALL(0, &alice, &why), 1, 51), REFUSED_NO_SPACE, "gpu1");
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 50), 0);
     engine_events_free(engine_take_events(engine));
@@ -468,7 +468,7 @@ START_TEST(a_device_that_is_gone_or_shrank)
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), 1, 40), 0);
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), 1, SECONDS(50)), 0);
     engine_events_free(engine_take_events(engine));
-    /* 100 of 60 are promised on gpu1 */
+    /* gpu1 has 100 bytes promised but only 60 */
     ck_assert_uint_eq(engine_promised(engine, 1, 0), 100);
     ck_assert_uint_eq(engine_available(engine, 1, 0), 0);
     refused(ask(engine, 0, &alice, 1, "1B 60", &why, &id), REFUSED_NO_SPACE,
@@ -565,11 +565,11 @@ START_TEST(permission_matrix)
         {.uid = 500, .admin = true},          /* an administrator */
         {.uid = 0, .ns = 7},                  /* root of a container */
         {.uid = 0, .ns = 8},                  /* root of another */
-        {.uid = 0, .ns = 7, .by_mode = true}, /* whom the kernel let past */
+        {.uid = 0, .ns = 7, .by_mode = true}, /* let past by the kernel */
     };
     enum { OWNERS = 3 }; /* alice, root, root of the container */
     static const size_t owners[OWNERS] = {0, 3, 5};
-    /* for each owner and caller: what is allowed, one letter an action */
+    /* allowed actions for each owner and caller, one letter per action */
     static const char *const allowed[OWNERS][8] = {
         {"rseno-", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
         {"------", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
@@ -675,7 +675,7 @@ START_TEST(policy_bounds_users)
     refused(ask(engine, 0, &alice, 0, "0.1 9", &why, &none), REFUSED_INVALID,
             "9s is too short; a partition must last at least 10s");
     refused(ask(engine, 0, &alice, 0, "0.1 61", &why, &none), REFUSED_INVALID,
-            "1m1s is too long; a partition may have at most 1m left");
+            "1m1s is too long; a partition can have at most 1m left");
     refused(ask(engine, 0, &alice, 0, "51B 60", &why, &none), REFUSED_INVALID,
             "at most 0.5 (50 B) is allowed");
     refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "51B 60", &why, &none), REFUSED_INVALID,
@@ -686,9 +686,9 @@ START_TEST(policy_bounds_users)
     refused(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 2), REFUSED_INVALID,
             "at most 1m left");
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 1), 0);
-    /* shortening always works, also to less than min_duration */
+    /* shortening always works, even below min_duration */
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(2)), 0);
-    /* administrators are above it */
+    /* administrators are not bound by it */
     grant(engine, SECONDS(3), &admin, 0, "1 1");
     setting("config/max_duration", "");
     ck_assert_int_eq(engine_policy(engine)->max_duration_ns, INT64_MAX);

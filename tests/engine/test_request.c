@@ -41,7 +41,7 @@ END_TEST
 START_TEST(other_requests_are_refused)
 {
     static const struct {
-        const char *text, *says;
+        const char *text, *words;
     } rows[] = {
         {"", "missing"},
         {"   ", "missing"},
@@ -59,21 +59,21 @@ START_TEST(other_requests_are_refused)
         {"50 3600", "50% or 50G"},
         {"3600 0.5", "3600M or 3600G"},
         {"0.5 3600 7200", "7200"},
-        {"0.5 3600 0.5", "one number too many"},
-        {"0.5 3600 .5", "one number too many"},
+        {"0.5 3600 0.5", "an extra number"},
+        {"0.5 3600 .5", "an extra number"},
         {"0.5 3600 bogus", "user=, name=, on_expiry=, grace=, warn=, hold"},
         {"0.5 3600 start=+2h", "start=+2h"},
         {"0.5 3600 queue", "queue"},
         {"0.5 3600 priority=high", "priority=high"},
-        {"0.5 3600 =", "not known"},
-        {"0.5 3600 =x", "not known"},
+        {"0.5 3600 =", "not a known word"},
+        {"0.5 3600 =x", "not a known word"},
         {"0.5 3600 Hold", "Hold"},
         {"0.5 3600 hold=1", "hold takes no value"},
         {"0.5 3600 hold=", "hold takes no value"},
-        {"0.5 3600 hold hold", "hold is there twice"},
-        {"0.5 3600 name=a name=a", "name is there twice"},
-        {"0.5 3600 user=a user=b", "user is there twice"},
-        {"0.5 3600 on_expiry=none on_expiry=none", "on_expiry is there twice"},
+        {"0.5 3600 hold hold", "hold appears twice"},
+        {"0.5 3600 name=a name=a", "name appears twice"},
+        {"0.5 3600 user=a user=b", "user appears twice"},
+        {"0.5 3600 on_expiry=none on_expiry=none", "on_expiry appears twice"},
         {"0.5 3600 name", "name=LABEL"},
         {"0.5 3600 name=", "name=LABEL"},
         {"0.5 3600 user=", "user=NAME"},
@@ -81,26 +81,26 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600 name=a,b", "a,b"},
         {"0.5 3600 on_expiry=suspend", "write none, term or kill"},
         {"0.5 3600 on_expiry=", "on_expiry=none/term/kill"},
-        {"0.5 3600 on_expiry=KILL", "\"KILL\" is not something"},
+        {"0.5 3600 on_expiry=KILL", "\"KILL\" is not a value of on_expiry"},
         {"0.5 3600 grace", "grace=SECONDS"},
         {"0.5 3600 grace=max", "not a duration"},
         {"0.5 3600 grace=-1", "not a duration"},
         {"0.5 3600 grace=1.5", "not a duration"},
         {"0.5 3600 grace=40000d", "too long"},
-        {"0.5 3600 grace=5 grace=5", "grace is there twice"},
+        {"0.5 3600 grace=5 grace=5", "grace appears twice"},
         {"0.5 3600 warn", "warn=SECONDS"},
         {"0.5 3600 warn=", "warn=SECONDS"},
         {"0.5 3600 warn=0", "at least 1 second"},
         {"0.5 3600 warn=soon", "not a duration"},
         {"0.5 3600 warn=:USR1", "not a duration"},
         {"0.5 3600 warn=none:USR1", "not a duration"},
-        {"0.5 3600 warn=300:", "\"\" is not a signal"},
-        {"0.5 3600 warn=300:SIG", "\"SIG\" is not a signal"},
+        {"0.5 3600 warn=300:", "\"\" cannot be a warning signal"},
+        {"0.5 3600 warn=300:SIG", "\"SIG\" cannot be a warning signal"},
         {"0.5 3600 warn=300:KILL", "HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, WINCH, URG"},
-        {"0.5 3600 warn=300:usr1", "\"usr1\" is not a signal"},
-        {"0.5 3600 warn=300:SIGSIGUSR1", "is not a signal"},
-        {"0.5 3600 warn=300:USR1:USR2", "is not a signal"},
-        {"0.5 3600 warn=300:10", "is not a signal"},
+        {"0.5 3600 warn=300:usr1", "\"usr1\" cannot be a warning signal"},
+        {"0.5 3600 warn=300:SIGSIGUSR1", "cannot be a warning signal"},
+        {"0.5 3600 warn=300:USR1:USR2", "cannot be a warning signal"},
+        {"0.5 3600 warn=300:10", "cannot be a warning signal"},
         {"0.5 3600 warn=40000d:USR1", "too long"},
         {"0.5 3600\n", "0x0a"},
         {"0.5\r3600", "0x0d"},
@@ -114,7 +114,7 @@ START_TEST(other_requests_are_refused)
 
         ck_assert_msg(parse(rows[i].text, strlen(rows[i].text), &got) == REFUSED_INVALID,
                       "\"%s\" was accepted", rows[i].text);
-        ck_assert_msg(strstr(message, rows[i].says) && is_sentence(message), "\"%s\": %s",
+        ck_assert_msg(strstr(message, rows[i].words) && is_sentence(message), "\"%s\": %s",
                       rows[i].text, message);
         ck_assert_uint_lt(strlen(message), sizeof(message) - 1);
         ck_assert_int_eq(got.duration_ns, 7);
@@ -145,7 +145,7 @@ START_TEST(lengths_have_limits)
 }
 END_TEST
 
-/* The longest things that can be quoted must not cut a sentence. */
+/* The longest quotes must not truncate a message. */
 START_TEST(messages_fit)
 {
     static const char *const heads[] = {
@@ -207,7 +207,7 @@ START_TEST(policy_defaults)
     ck_assert_int_eq(policy.watchdog_grace_ns, SECONDS(60));
     ck_assert(!policy.device_access);
     ck_assert_str_eq(policy.admin_group, "");
-    /* what the files show first is what writing it back would show again */
+    /* writing back what a file shows first must change nothing */
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         ck_assert_int_eq(set(row->name, row->default_value), 0);
         ck_assert_str_eq(canonical, row->default_value);
@@ -288,7 +288,7 @@ END_TEST
 START_TEST(policy_refusals)
 {
     static const struct {
-        const char *name, *value, *says;
+        const char *name, *value, *words;
     } rows[] = {
         {"min_duration", "max", "\"max\" is not a duration"},
         {"min_duration", "0", "1 second"},
@@ -301,12 +301,12 @@ START_TEST(policy_refusals)
         {"max_fraction", "0", "above 0"},
         {"max_fraction", "", "missing"},
         {"retention", "-1", "not a duration"},
-        {"admin_group", "a b", "not the name"},
-        {"admin_group", "a\n", "not the name"},
-        {"admin_group", "-x", "not the name"},
-        {"admin_group", "a:b", "not the name"},
+        {"admin_group", "a b", "not a group name"},
+        {"admin_group", "a\n", "not a group name"},
+        {"admin_group", "-x", "not a group name"},
+        {"admin_group", "a:b", "not a group name"},
         {"admin_group", "0123456789012345678901234567890123456789012345678901234567890123",
-         "not the name"},
+         "not a group name"},
         {"default_on_expiry", "suspend", "write none, term or kill"},
         {"default_on_expiry", "", "write none"},
         {"allowed_on_expiry", "", "at least one of none, term and kill"},
@@ -318,7 +318,7 @@ START_TEST(policy_refusals)
         {"max_grace", "", "not a duration"},
         {"default_warn", "", "not a duration"},
         {"default_warn", "0", "at least 1 second"},
-        {"default_warn", "60:STOP", "not a signal that can warn"},
+        {"default_warn", "60:STOP", "cannot be a warning signal"},
         {"unreachable", "deny", "unreachable cannot be \"deny\"; write refuse or allow"},
         {"watchdog", "on", "write off, report, warn or end"},
         {"watchdog_interval", "0", "at least 1 second"},
@@ -338,7 +338,7 @@ START_TEST(policy_refusals)
 
         ck_assert_msg(set(rows[i].name, rows[i].value) == REFUSED_INVALID, "%s=%s was accepted",
                       rows[i].name, rows[i].value);
-        ck_assert_msg(strstr(message, rows[i].says) && is_sentence(message), "%s=%s: %s",
+        ck_assert_msg(strstr(message, rows[i].words) && is_sentence(message), "%s=%s: %s",
                       rows[i].name, rows[i].value, message);
         ck_assert_mem_eq(&before, &policy, sizeof(policy));
     }

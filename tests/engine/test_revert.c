@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nothing is ever half done: when memory is short, and when a change is taken
- * back because it could not be made durable.
+ * Nothing is ever half done: when memory is short, and when a change is reverted because it could
+ * not be made durable.
  */
 #include "common.h"
 
-/* The linker sends the engine's calls here (--wrap). */
+/* The linker redirects the engine's calls here (--wrap). */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
-static int fail_at; /* the how manieth allocation from now fails; 0 none */
+static int fail_at; /* which allocation from now fails, counting from 1; 0 none */
 
 void *__wrap_calloc(size_t count, size_t size)
 {
@@ -27,7 +27,7 @@ static const struct caller admin = {.uid = 0, .admin = true};
 static struct engine *engine;
 static struct refusal why;
 
-/* Everything that can be asked of an engine, as text. */
+/* The answer of an engine to every query, as text. */
 static char *picture(void)
 {
     char *text = NULL;
@@ -183,7 +183,7 @@ static int restore_setting(void)
     return engine_restore_setting(engine, "config/retention", "77");
 }
 
-/* All of them but those that make no events. */
+/* All operations except those that make no events. */
 static int (*const actions[])(void) = {
     create,  create_warned, end_otherwise, warn_at_once, note,    release,
     resize,  extend,        rename_it,     hand_over,    advance, close_hold,
@@ -249,7 +249,7 @@ START_TEST(no_engine_without_memory)
 }
 END_TEST
 
-/* Every action, and every two in a row, taken back at once. */
+/* Revert every action, and every two in a row, at once. */
 START_TEST(revert_is_exact)
 {
     for (size_t i = 0; i < WITH_EVENTS; i++) {
@@ -288,7 +288,7 @@ START_TEST(revert_is_exact)
             ck_assert_str_eq(before, after);
             ck_assert_ptr_null(engine_take_events(engine));
             engine_events_free(events);
-            /* numbers are not used again */
+            /* ids and event numbers are not reused */
             id = grant(engine, 5, &alice, 0, "1B 1");
             ck_assert_uint_eq(id, 8U + (i < CREATING) + (j < CREATING));
             free(before);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The time line against a plain array of promises: any starts and ends, also in
- * the future and back to back, which the operations of today do not make yet.
+ * The timeline against a plain array of promises: any starts and ends, also future and back-to-back
+ * ones, which operations do not produce yet.
  */
 #include "common.h"
 #include "core/engine/timeline.h"
@@ -55,7 +55,7 @@ static int64_t earliest(int64_t from_ns, int64_t duration_ns, int64_t limit)
     return TIMELINE_NEVER;
 }
 
-/* check's own macros write to a pipe each time; this runs a few million times. */
+/* Check's own macros write to a pipe each time; this runs a few million times. */
 #define SAME(a, b)                                                                                 \
     do {                                                                                           \
         if ((a) != (b))                                                                            \

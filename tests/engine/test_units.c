@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Amounts, durations and the texts made of them. */
+/* Amounts, durations and their textual form. */
 #include "common.h"
 
 static char message[ENGINE_MESSAGE_MAX];

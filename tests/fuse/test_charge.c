@@ -142,7 +142,7 @@ START_TEST(test_half_done)
     ck_assert_int_eq(say(fh, "+100", 2, false), 0);
     for (int part = 0; part < 3; part++) {
         struct shared_handle *slot = handles_get(&handles, fh);
-        struct shared_booking *next = &slot->booking[!slot->booking_at];
+        struct shared_charge *next = &slot->charges[!slot->charge_at];
         next->unique = part == 1 ? next->unique : 4;
         next->bytes = part == 0 ? next->bytes : 900;
         next_worker();
@@ -162,10 +162,10 @@ START_TEST(test_one_store)
         struct shared_handle before = *handles_get(&handles, fh);
         ck_assert_int_eq(say(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
         struct shared_handle *after = handles_get(&handles, fh);
-        unsigned at = before.booking_at;
-        ck_assert_uint_ne(after->booking_at, at);
-        ck_assert_uint_eq(after->booking[at].unique, before.booking[at].unique);
-        ck_assert_uint_eq(after->booking[at].bytes, before.booking[at].bytes);
+        unsigned at = before.charge_at;
+        ck_assert_uint_ne(after->charge_at, at);
+        ck_assert_uint_eq(after->charges[at].unique, before.charges[at].unique);
+        ck_assert_uint_eq(after->charges[at].bytes, before.charges[at].bytes);
     }
 }
 END_TEST
@@ -178,7 +178,7 @@ START_TEST(test_sums)
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &other), 0);
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&ended), 7, &elsewhere), 0);
-    handles_get(&handles, elsewhere)->booking[0].bytes = 5;
+    handles_get(&handles, elsewhere)->charges[0].bytes = 5;
     ck_assert_int_eq(say(fh, "+100", 2, false), 0);
     ck_assert_int_eq(say(other, "+30", 4, false), 0);
     ck_assert_int_eq(say(gone, "+4", 6, false), 0);

@@ -64,12 +64,12 @@ END_TEST
 START_TEST(test_nobody)
 {
     for (int i = 0; i < 4; i++) {
-        push(QUEUE_NOBODY, (char[]){(char)('0' + i), '\0'});
+        push(QUEUE_UNOWNED, (char[]){(char)('0' + i), '\0'});
         push(1, (char[]){(char)('a' + i), '\0'});
         push(2, (char[]){(char)('A' + i), '\0'});
     }
     expect("0a1A2b3BcCdD");
-    push(QUEUE_NOBODY, "0"), push(QUEUE_NOBODY, "1");
+    push(QUEUE_UNOWNED, "0"), push(QUEUE_UNOWNED, "1");
     expect("01");
     expect_empty();
 }

@@ -288,7 +288,7 @@ START_TEST(test_contexts_from_type)
 }
 END_TEST
 
-/* -- what is told ------------------------------------------------------------------------------ */
+/* -- sizes of memory -------------------------------------------------------------------------- */
 
 static cl_ulong number(cl_device_id device, cl_device_info what)
 {

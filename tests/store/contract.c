@@ -273,7 +273,7 @@ START_TEST(notes)
     attempt_note(&attempt, 5, &ended, false, "emptied p1");
     attempt_note(&attempt, 6, &other, false, "unmanaged");
     other.id = 1000, other.shares[0].device = 77, other.on_expiry = 99; /* nothing of it is kept */
-    attempt_note(&attempt, 7, &other, false, "nobody p1000");
+    attempt_note(&attempt, 7, &other, false, "unknown p1000");
     attempt_note(&attempt, 8, &ended, false, NULL);
     commit_well();
     reopen(_i);
@@ -283,7 +283,7 @@ START_TEST(notes)
     ck_assert_uint_eq(kept.history_count, 1);
     ck_assert_uint_eq(kept.line_count, 7);
     ck_assert_str_eq(kept.lines[3].text, "signalled p2");
-    ck_assert_str_eq(kept.lines[6].text, "nobody p1000");
+    ck_assert_str_eq(kept.lines[6].text, "unknown p1000");
     ck_assert_uint_eq(kept.counters.next_id, 3);
     ck_assert_uint_eq(kept.counters.next_seq, 9);
     give_devices(3, &boot);

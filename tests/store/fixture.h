@@ -21,7 +21,7 @@ void fixture_setup(void);
 void fixture_teardown(void);
 /* Names `count` devices (at most 8) to the store, and empties the attempt. */
 void give_devices(uint32_t count, const struct store_clock *clock);
-/* Commits the attempt, and empties it. Returns the result of the store, its sentence in `why`. */
+/* Commits the attempt, and empties it. Returns the result of the store; `why` has its message. */
 int commit(void);
 
 /* Asserts that all but device and change_seq is the same. */

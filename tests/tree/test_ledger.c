@@ -49,7 +49,7 @@ static void reopen(void)
 static void book(uint64_t id, uint64_t bytes)
 {
     ck_assert_int_eq(ledger_reserve(ledger, id), 0);
-    ledger_book(ledger, id, bytes);
+    ledger_charge(ledger, id, bytes);
 }
 
 static struct ledger_figures get(uint64_t id)
@@ -76,7 +76,7 @@ START_TEST(test_figures)
     book(1, 100);
     book(1, 50);
     expect(1, 150, 0, 150, 0);
-    ledger_give_back(ledger, 1, 120);
+    ledger_release(ledger, 1, 120);
     expect(1, 30, 0, 150, 0);
     ck_assert_int_eq(ledger_set_driver(ledger, 1, 140), 0);
     expect(1, 30, 140, 150, 0);
@@ -88,7 +88,7 @@ START_TEST(test_figures)
     ck_assert_int_eq(ledger_add_busy(ledger, 1, 5), 0);
     ck_assert_int_eq(ledger_add_busy(ledger, 1, 6), 0);
     expect(1, 31, 10, 170, 11);
-    ledger_give_back(ledger, 2, 7); /* the ledger does not know it */
+    ledger_release(ledger, 2, 7); /* the ledger does not know it */
     expect(2, 0, 0, 0, 0);
 }
 END_TEST
@@ -126,16 +126,16 @@ START_TEST(test_room)
         last_alive = id;
         book(id, id);
         if (id % 3)
-            ledger_give_back(ledger, id, id);
+            ledger_release(ledger, id, id);
         else if (id > 30)
-            ledger_give_back(ledger, id - 27, id - 27);
+            ledger_release(ledger, id - 27, id - 27);
         for (uint64_t live = first_alive; live <= id; live++)
             ck_assert_uint_eq(get(live).peak_bytes, live);
     }
     expect(1, 5, 0, 5, 0);
     ck_assert_int_eq(fstat(fd, &st), 0);
     ck_assert_msg(st.st_size < 20000, "%lld", (long long)st.st_size);
-    ledger_give_back(ledger, 1, 5);
+    ledger_release(ledger, 1, 5);
     reopen();
     expect(1, 0, 0, 0, 0);
     expect(49980, 0, 0, 0, 0);
@@ -229,7 +229,7 @@ START_TEST(test_changed)
     ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* is stored already */
     ck_assert_uint_eq(ledger_changed(ledger), 3);
     ck_assert_uint_eq(take(), 1u << 1 | 1u << 2 | 1u << 3);
-    ledger_give_back(ledger, 1, 60);
+    ledger_release(ledger, 1, 60);
     book(1, 60); /* no peak */
     ck_assert_uint_eq(take(), 0);
     ck_assert_int_eq(ledger_set_driver(ledger, 1, 200), 0);
@@ -241,7 +241,7 @@ START_TEST(test_changed)
     book(2, 100);
     ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
     ck_assert_uint_eq(take(), 1u << 3); /* an ended one is in the history */
-    ledger_give_back(ledger, 2, 201);
+    ledger_release(ledger, 2, 201);
     ledger_put_back(ledger, 2);
     ledger_forget_ended(ledger);
     ck_assert_uint_eq(ledger_changed(ledger), 0);
@@ -279,7 +279,7 @@ START_TEST(test_model)
             break;
         case 1:
             bytes = bytes < m->charged_bytes ? bytes : m->charged_bytes;
-            ledger_give_back(ledger, id, bytes);
+            ledger_release(ledger, id, bytes);
             m->charged_bytes -= bytes;
             break;
         case 2:

@@ -139,7 +139,7 @@ START_TEST(test_lookup)
     ck_assert(walk(path, &node));
     const char *const wrong[] = {"gpu0/p1",  "gpu2",    "gpu01", "gpu1/p01",
                                  "gpu1/p1x", "p1",      "gpu-1", "gpu1/p1/nope",
-                                 "gpu1/p0",  "gpu1/p2", "gpu",   "users/nobody-here"};
+                                 "gpu1/p0",  "gpu1/p2", "gpu",   "users/no-such-user"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         ck_assert_msg(!walk(wrong[i], &node), "%s", wrong[i]);
 }
