@@ -36,7 +36,7 @@ def plain(enforcer):
 def no_cgroups():
     """Made-up devices and the process tree: at the first read, of each worker."""
     wanted = dict(plain('process-tree'),
-                  **{'# processes': ['--process-tracking process-tree was asked for']})
+                  **{'# processes': ['--process-tracking process-tree was asked for.']})
     with lib.mounted('2x80G', options=['--process-tracking', 'process-tree']) as mount:
         name = mount.ask('10% 600')
         wait_for(lambda: says(mount, name)['processes'] != 'none')
@@ -81,7 +81,7 @@ def with_cgroups():
         if not os.path.exists('/proc/driver/nvidia'):
             mount.write('holders', 'config', 'device_access')
             check(wait_for(
-                lambda: 'no device nodes' in says(mount, name).get('# devices', [''])[0]))
+                lambda: 'No device nodes' in says(mount, name).get('# devices', [''])[0]))
             equal(says(mount, name)['devices'], 'none')
 
 
