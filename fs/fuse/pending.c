@@ -78,7 +78,7 @@ static bool is_fresh(const struct server *server, enum live live, uint64_t id)
     if (live == LIVE_MEMBERS) {
         int64_t since_ns = tree->now_ns - FRESH_NS;
         return members_find(tree->members, id,
-                            server->joined_ns > since_ns ? server->joined_ns : since_ns) != NULL;
+                            server->joined_ns > since_ns ? server->joined_ns : since_ns);
     }
     if (!tree->host_state->processes[0]) /* the host thread has not reported yet */
         return false;

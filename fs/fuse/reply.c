@@ -51,11 +51,11 @@ void reply_error(fuse_req_t req, int result)
 void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int result,
                    const char *message)
 {
-    int error = reply_errno(result);
+    int code = reply_errno(result);
     char text[64];
-    snprintf(text, sizeof(text), "%s.", strerror(error));
+    snprintf(text, sizeof(text), "%s.", strerror(code));
     status_set(server->tree.shared, uid, *message ? message : text);
-    fuse_reply_err(req, error);
+    fuse_reply_err(req, code);
 }
 
 static struct timespec timespec_of(int64_t ns)

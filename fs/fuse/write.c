@@ -84,11 +84,10 @@ static void refuse(const struct request_context *context, const struct node *nod
 
 static void end_message(const struct tree *tree, const struct partition *p, struct refusal *why)
 {
-    char when[STRBUF_TIME_MAX];
-    strbuf_time_short(p->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
+    char at[STRBUF_TIME_MAX];
+    strbuf_time_short(p->end_ns + tree->offset_ns, tree_wall_ns(tree), at, sizeof(at));
     snprintf(why->message, sizeof(why->message), "p%llu now ends at %s (%lld seconds left).",
-             (unsigned long long)p->id, when,
-             (long long)units_seconds_up(p->end_ns - tree->now_ns));
+             (unsigned long long)p->id, at, (long long)units_seconds_up(p->end_ns - tree->now_ns));
 }
 
 /* Report the file's new content, unless the row's `store` has set a message. */
@@ -104,7 +103,8 @@ static void write_message(struct tree *tree, const struct file_row *row, struct 
     }
     if (partition)
         snprintf(owner, sizeof(owner), " of p%llu", (unsigned long long)partition->id);
-    const char *value = tree_show(tree, write->node, write->caller.uid) ? "" : tree->shown->data;
+    int r = tree_show(tree, write->node, write->caller.uid);
+    const char *value = r ? write->text : tree->shown->data;
     snprintf(write->why.message, sizeof(write->why.message), "Set %s%s to \"%.*s\".", row->name,
              owner, (int)strcspn(value, "\n"), value);
 }
@@ -115,11 +115,11 @@ static void change_message(struct tree *tree, const struct node *node, const str
 {
     const struct partition *partition = tree_partition(tree, node);
     const struct file_row *row = tree_row(tree, node);
-    char name[64];
+    char name[64] = "";
     if (partition)
         snprintf(name, sizeof(name), "p%llu", (unsigned long long)partition->id);
-    else
-        snprintf(name, sizeof(name), "%s", row ? row->name : "");
+    else if (row)
+        snprintf(name, sizeof(name), "%s", row->name);
     if (change->set_mode)
         snprintf(why->message, sizeof(why->message), "%s: mode is %04o now.", name,
                  (unsigned)(a->mode & 07777));

@@ -195,7 +195,7 @@ def dropped(mount):
     equal(lib.container_root.outcome(os.write, fd, b'+4096\n'), 'ok')
     equal(booked(mount, name), 8192)
     equal(bob.outcome(os.write, fd, b'-8193\n'), 'EINVAL')
-    check('has booked 8192' in bob.call(mount.status), 'the writer reads the reason')
+    check('has charged 8192' in bob.call(mount.status), 'the writer reads the reason')
     equal(bob.outcome(os.write, fd, b'-8192\n'), 'ok')
     # Every other file still requires the opener.
     other = os.open(path(mount, name, 'name'), os.O_RDWR)
@@ -252,8 +252,8 @@ def handed(mount):
     equal([old('+'), old('+'), old('+')], ['ok'] * 3)
     os.chown(directory, bob.uid, bob.gid)
     equal(old('+'), 'EPERM', 'handed over: nothing new')
-    check(f'{name} was closed to who opened this file' in alice.call(mount.status),
-          alice.call(mount.status))
+    said = alice.call(mount.status)
+    check(f'{name} is no longer accessible to the user who opened this file' in said, said)
     equal(booked(mount, name), 3, 'what was booked stays')
     equal(old('-'), 'ok', 'giving back always works')
     new = Stepper(bob, mount, name)

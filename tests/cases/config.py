@@ -38,6 +38,7 @@ def rows(mount):
             equal(before, default, file, 'default')
         for text, shown in good:
             mount.write(text, 'config', file)
+            equal(mount.status(), f'Set {file} to "{shown}".')
             equal(mount.read('config', file), shown, file)
             mount.kill_worker()
             equal(mount.read('config', file), shown, file, 'after a new worker')

@@ -44,6 +44,7 @@ def main():
 
     # chown hands it over: alice has no part in it any more.
     os.chown(path, bob.uid, bob.gid)
+    equal(mount.status(), f'{name}: owner is bob, group is {bob.gid} now.')
     equal(facts(path), (bob.uid, bob.gid, 0o755))
     equal(mount.read('gpu0', name, 'user'), 'bob')
     equal(os.listdir(mount.at('users')), ['bob'])
@@ -59,6 +60,7 @@ def main():
     # chgrp and chmod share it; the settable files take those bits.
     bob.call(os.chown, path, -1, lib.LAB)
     bob.call(os.chmod, path, 0o770)
+    equal(bob.call(mount.status), f'{name}: mode is 0770 now.')
     for file in ('name', 'fraction', 'remaining', 'on_expiry', 'grace', 'warn'):
         equal(facts(os.path.join(path, file)), (bob.uid, lib.LAB, 0o660), file)
     equal(alice.outcome(lib.write, os.path.join(path, 'name'), 'ours'), 'ok')

@@ -68,7 +68,7 @@ static void teardown(void)
     engine_free(tree.engine);
 }
 
-/* A worker ends and the next one starts: only the slots remain. */
+/* Replace the worker: only the slots remain. */
 static void next_worker(void)
 {
     int fd = handles.fd;
@@ -79,7 +79,7 @@ static void next_worker(void)
     ck_assert_int_eq(charge_restore(&tree, &handles), 0);
 }
 
-static int say(uint64_t number, const char *text, uint64_t unique, bool resent)
+static int write_charge(uint64_t number, const char *text, uint64_t unique, bool resent)
 {
     struct write write = {.node = &charge,
                           .text = text,
@@ -91,76 +91,76 @@ static int say(uint64_t number, const char *text, uint64_t unique, bool resent)
     return charge_store(&tree, &write);
 }
 
-static uint64_t booked(void)
+static uint64_t charged(void)
 {
     struct ledger_figures figures;
     ledger_get(tree.ledger, partition_id, &figures);
     return figures.charged_bytes;
 }
 
-/* A worker charged, and died before it answered: the write is sent again. */
+/* A worker charged and died before it answered: the kernel resends the write. */
 START_TEST(test_once)
 {
-    ck_assert_int_eq(say(fh, "+100", 2, false), 0);
-    ck_assert_int_eq(say(fh, "+600", 4, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+100", 2, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+600", 4, false), 0);
     next_worker();
-    ck_assert_uint_eq(booked(), 700);
-    ck_assert_int_eq(say(fh, "+600", 4, true), 0); /* it would not fit twice */
-    ck_assert_uint_eq(booked(), 700);
-    ck_assert_int_eq(say(fh, "-650", 6, false), 0);
+    ck_assert_uint_eq(charged(), 700);
+    ck_assert_int_eq(write_charge(fh, "+600", 4, true), 0); /* it would not fit twice */
+    ck_assert_uint_eq(charged(), 700);
+    ck_assert_int_eq(write_charge(fh, "-650", 6, false), 0);
     next_worker();
-    ck_assert_int_eq(say(fh, "-650", 6, true), 0); /* so much was never charged */
-    ck_assert_uint_eq(booked(), 50);
-    /* A charge that no worker has made is made. */
-    ck_assert_int_eq(say(fh, "+5", 8, true), 0);
-    ck_assert_uint_eq(booked(), 55);
-    /* Only a repeated write is answered from the record. */
-    ck_assert_int_eq(say(fh, "+7", 8, false), 0);
-    ck_assert_uint_eq(booked(), 62);
-    ck_assert_int_eq(say(fh, "-7", 8, false), 0);
-    /* A refused charge may succeed now: its refusal was never delivered. */
-    ck_assert_int_eq(say(fh, "+946", 10, false), REFUSED_NO_SPACE);
-    ck_assert_int_eq(say(fh, "-1", 12, false), 0);
+    ck_assert_int_eq(write_charge(fh, "-650", 6, true), 0); /* this much was never charged */
+    ck_assert_uint_eq(charged(), 50);
+    /* A resent charge that no worker has made is made. */
+    ck_assert_int_eq(write_charge(fh, "+5", 8, true), 0);
+    ck_assert_uint_eq(charged(), 55);
+    /* Only a resent write is answered from the record. */
+    ck_assert_int_eq(write_charge(fh, "+7", 8, false), 0);
+    ck_assert_uint_eq(charged(), 62);
+    ck_assert_int_eq(write_charge(fh, "-7", 8, false), 0);
+    /* A refused charge can succeed when resent: the refusal was never delivered. */
+    ck_assert_int_eq(write_charge(fh, "+946", 10, false), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(fh, "-1", 12, false), 0);
     next_worker();
-    ck_assert_int_eq(say(fh, "+946", 10, true), 0);
-    ck_assert_uint_eq(booked(), LIMIT);
+    ck_assert_int_eq(write_charge(fh, "+946", 10, true), 0);
+    ck_assert_uint_eq(charged(), LIMIT);
     /* Charged before the end of the partition, answered after it. */
     struct caller admin = {.admin = true};
     struct refusal why;
     ck_assert_int_eq(
         engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id), 0);
     next_worker();
-    ck_assert_int_eq(say(fh, "+946", 10, true), 0);
-    ck_assert_int_eq(say(fh, "+946", 14, false), -ETIMEDOUT);
-    ck_assert_int_eq(say(fh, "-1000", 16, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+946", 10, true), 0);
+    ck_assert_int_eq(write_charge(fh, "+946", 14, false), -ETIMEDOUT);
+    ck_assert_int_eq(write_charge(fh, "-1000", 16, false), 0);
 }
 END_TEST
 
-/* It died during the next charge: the one before still counts. */
+/* The worker died during the next charge: the charge before still counts. */
 START_TEST(test_half_done)
 {
-    ck_assert_int_eq(say(fh, "+100", 2, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+100", 2, false), 0);
     for (int part = 0; part < 3; part++) {
         struct shared_handle *slot = handles_get(&handles, fh);
         struct shared_charge *next = &slot->charges[!slot->charge_at];
         next->unique = part == 1 ? next->unique : 4;
         next->bytes = part == 0 ? next->bytes : 900;
         next_worker();
-        ck_assert_uint_eq(booked(), 100);
-        ck_assert_int_eq(say(fh, "+10", 4, true), 0);
-        ck_assert_uint_eq(booked(), 110);
-        ck_assert_int_eq(say(fh, "-10", 6, false), 0);
-        ck_assert_uint_eq(booked(), 100);
+        ck_assert_uint_eq(charged(), 100);
+        ck_assert_int_eq(write_charge(fh, "+10", 4, true), 0);
+        ck_assert_uint_eq(charged(), 110);
+        ck_assert_int_eq(write_charge(fh, "-10", 6, false), 0);
+        ck_assert_uint_eq(charged(), 100);
     }
 }
 END_TEST
 
-/* Until the one store that decides, the record before stays whole. */
+/* The previous record stays intact until one store makes the next one current. */
 START_TEST(test_one_store)
 {
     for (uint64_t i = 1; i < 5; i++) {
         struct shared_handle before = *handles_get(&handles, fh);
-        ck_assert_int_eq(say(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
+        ck_assert_int_eq(write_charge(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
         struct shared_handle *after = handles_get(&handles, fh);
         unsigned at = before.charge_at;
         ck_assert_uint_ne(after->charge_at, at);
@@ -170,7 +170,7 @@ START_TEST(test_one_store)
 }
 END_TEST
 
-/* The next worker sums up open charges of living partitions, and nothing else. */
+/* The next worker sums up the open charges of live partitions, and nothing else. */
 START_TEST(test_sums)
 {
     uint64_t other, gone, elsewhere;
@@ -179,45 +179,45 @@ START_TEST(test_sums)
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&ended), 7, &elsewhere), 0);
     handles_get(&handles, elsewhere)->charges[0].bytes = 5;
-    ck_assert_int_eq(say(fh, "+100", 2, false), 0);
-    ck_assert_int_eq(say(other, "+30", 4, false), 0);
-    ck_assert_int_eq(say(gone, "+4", 6, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+100", 2, false), 0);
+    ck_assert_int_eq(write_charge(other, "+30", 4, false), 0);
+    ck_assert_int_eq(write_charge(gone, "+4", 6, false), 0);
     charge_close(&tree, handles_get(&handles, gone));
     handles_release(&handles, gone);
-    ck_assert_uint_eq(booked(), 130);
+    ck_assert_uint_eq(charged(), 130);
     next_worker();
-    ck_assert_uint_eq(booked(), 130);
+    ck_assert_uint_eq(charged(), 130);
     ck_assert_ptr_null(handles_get(&handles, gone));
-    /* A new file in the place of another starts without a charge. */
+    /* A new file in a reused slot starts without a charge. */
     for (int i = 0; i < 300; i++) {
         ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
-        ck_assert_int_eq(say(gone, "-1", 8, false), REFUSED_INVALID);
-        ck_assert_int_eq(say(gone, "+0", 6, true), 0);
+        ck_assert_int_eq(write_charge(gone, "-1", 8, false), REFUSED_INVALID);
+        ck_assert_int_eq(write_charge(gone, "+0", 6, true), 0);
     }
     next_worker();
-    ck_assert_uint_eq(booked(), 130);
+    ck_assert_uint_eq(charged(), 130);
 }
 END_TEST
 
-/* The limit was raised, but that was not durable: more is charged than fits. */
+/* The limit was raised, but the raise was not durable: more is charged than fits. */
 START_TEST(test_over)
 {
     struct caller admin = {.admin = true};
     struct refusal why;
-    ck_assert_int_eq(say(fh, "+900", 2, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+900", 2, false), 0);
     ck_assert_int_eq(
         engine_resize(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id, 500),
         0);
-    ck_assert_int_eq(say(fh, "+1", 4, false), REFUSED_NO_SPACE);
-    ck_assert_int_eq(say(fh, "-400", 6, false), 0);
-    ck_assert_int_eq(say(fh, "+1", 8, false), REFUSED_NO_SPACE);
-    ck_assert_int_eq(say(fh, "-2", 10, false), 0);
-    ck_assert_int_eq(say(fh, "+2", 12, false), 0);
-    ck_assert_uint_eq(booked(), 500);
+    ck_assert_int_eq(write_charge(fh, "+1", 4, false), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(fh, "-400", 6, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+1", 8, false), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(fh, "-2", 10, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+2", 12, false), 0);
+    ck_assert_uint_eq(charged(), 500);
 }
 END_TEST
 
-/* A program of another version leaves the shared memory alone. */
+/* A program of another version does not touch the shared memory. */
 START_TEST(test_layout)
 {
     static const struct fuse_lowlevel_ops ops;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue of requests: owners in turn, first in first out for each, requests without an
- * owner after all others, and bounds.
+ * The queue of requests: owners in turn, first in first out for each, requests without an owner
+ * every second turn, and bounds.
  */
 #include "tests/check.h"
 
@@ -17,14 +17,14 @@ static void push(uint64_t owner, const char *name)
     ck_assert_int_eq(fair_queue_push(&queue, owner, name, strlen(name) + 1), 0);
 }
 
-/* Each test begins with an empty queue, also when all run in one process. */
+/* Start each test with an empty queue, even if all run in one process. */
 static void reset(void)
 {
     fair_queue_clear(&queue);
     memset(&queue, 0, sizeof(queue));
 }
 
-/* Expects the next requests in this order. */
+/* Expect the next requests in this order. */
 static void expect(const char *names)
 {
     for (; *names; names++) {
@@ -48,14 +48,14 @@ START_TEST(test_turns)
         push(1, (char[]){*name, '\0'});
     push(0, "r"), push(0, "s");
     expect("arb");
-    push(2, "x"), push(2, "y"); /* a newcomer is served before any second turn */
+    push(2, "x"), push(2, "y"); /* a new owner is served before any second turn */
     expect("sxcyde");
     expect_empty();
     push(1, "a"), push(2, "b"), push(1, "c"); /* the last one served was 1 */
     expect("bac");
     expect_empty();
     push(1, "a"), push(1, "b"), push(2, "x");
-    expect("xa"), push(2, "y"); /* an owner that keeps coming passes each other one only once */
+    expect("xa"), push(2, "y"); /* 1 keeps arriving, but overtakes 2 only once */
     expect("yb");
     expect_empty();
 }
@@ -93,7 +93,8 @@ START_TEST(test_bounds)
 }
 END_TEST
 
-/* Against counting: everything comes out, in order, and each owner is passed at most twice. */
+/* Random requests against a count: all of them come out, in order, and each owner is overtaken at
+ * most twice. */
 START_TEST(test_random)
 {
     enum { OWNERS = 7 };

@@ -13,9 +13,9 @@
 
 #define MODEL_IDS 600u
 
-static int fd = -1; /* of the memory that outlives a worker */
+static int fd = -1; /* memory that outlives a worker */
 static struct ledger *ledger;
-static uint64_t first_alive, last_alive; /* ids that live */
+static uint64_t first_alive, last_alive; /* ids of live partitions */
 static uint64_t asked;                   /* number of calls of is_alive */
 
 static bool is_alive(void *context, uint64_t id)
@@ -38,7 +38,7 @@ static void teardown(void)
     close(fd);
 }
 
-/* Starts the next worker. */
+/* Start the next worker. */
 static void reopen(void)
 {
     ledger_free(ledger);
@@ -46,7 +46,7 @@ static void reopen(void)
     ledger_forget_ended(ledger);
 }
 
-static void book(uint64_t id, uint64_t bytes)
+static void charge(uint64_t id, uint64_t bytes)
 {
     ck_assert_int_eq(ledger_reserve(ledger, id), 0);
     ledger_charge(ledger, id, bytes);
@@ -73,8 +73,8 @@ static void expect(uint64_t id, uint64_t charged, uint64_t driver, uint64_t peak
 START_TEST(test_figures)
 {
     expect(1, 0, 0, 0, 0);
-    book(1, 100);
-    book(1, 50);
+    charge(1, 100);
+    charge(1, 50);
     expect(1, 150, 0, 150, 0);
     ledger_release(ledger, 1, 120);
     expect(1, 30, 0, 150, 0);
@@ -83,21 +83,21 @@ START_TEST(test_figures)
     ck_assert_int_eq(ledger_set_driver(ledger, 1, 170), 0);
     expect(1, 30, 170, 170, 0);
     ck_assert_int_eq(ledger_set_driver(ledger, 1, 10), 0);
-    book(1, 1);
+    charge(1, 1);
     expect(1, 31, 10, 170, 0);
     ck_assert_int_eq(ledger_add_busy(ledger, 1, 5), 0);
     ck_assert_int_eq(ledger_add_busy(ledger, 1, 6), 0);
     expect(1, 31, 10, 170, 11);
-    ledger_release(ledger, 2, 7); /* the ledger does not know it */
+    ledger_release(ledger, 2, 7); /* no entry */
     expect(2, 0, 0, 0, 0);
 }
 END_TEST
 
-/* Grows with the number of partitions, and finds each. */
+/* Grow with the number of partitions, and find each. */
 START_TEST(test_many)
 {
     for (uint64_t id = 1; id <= 20000; id++)
-        book(id * 7, id);
+        charge(id * 7, id);
     for (uint64_t id = 1; id <= 20000; id++)
         expect(id * 7, id, 0, id, 0);
     uint32_t cursor = 0, count = 0;
@@ -116,15 +116,15 @@ START_TEST(test_many)
 }
 END_TEST
 
-/* Ended partitions make room: table and file stay as small as the living ones need. */
+/* Ended partitions make room: table and file stay as small as live partitions allow. */
 START_TEST(test_room)
 {
     struct stat st;
-    book(1, 5); /* ended long ago, and still charged */
+    charge(1, 5); /* ended long ago, and still charged */
     for (uint64_t id = 2; id <= 50000; id++) {
         first_alive = id > 12 ? id - 10 : 2;
         last_alive = id;
-        book(id, id);
+        charge(id, id);
         if (id % 3)
             ledger_release(ledger, id, id);
         else if (id > 30)
@@ -140,7 +140,7 @@ START_TEST(test_room)
     expect(1, 0, 0, 0, 0);
     expect(49980, 0, 0, 0, 0);
     expect(50000, 0, 0, 50000, 0);
-    /* A new id in the place of another starts at zero. */
+    /* A new id in a reused place starts at zero. */
     for (uint64_t id = 60000; id < 60300; id++) {
         last_alive = id;
         ck_assert_int_eq(ledger_reserve(ledger, id), 0);
@@ -149,7 +149,7 @@ START_TEST(test_room)
 }
 END_TEST
 
-/* Checks for ended ids are rare, however many live beside those that come and go. */
+/* Checks for ended ids are rare, no matter how many live beside those that come and go. */
 START_TEST(test_looks)
 {
     asked = 0; /* tests may share a process */
@@ -164,8 +164,8 @@ END_TEST
 
 START_TEST(test_next_worker)
 {
-    book(1, 100);
-    book(2, 200);
+    charge(1, 100);
+    charge(2, 200);
     ck_assert_int_eq(ledger_add_busy(ledger, 2, 9), 0);
     ck_assert_int_eq(ledger_set_driver(ledger, 2, 300), 0);
     first_alive = 2;
@@ -173,8 +173,8 @@ START_TEST(test_next_worker)
     first_alive = 1;
     expect(1, 0, 0, 0, 0);
     expect(2, 0, 0, 300, 9);
-    /* The same id twice, which no worker leaves behind: counted once. */
-    book(7, 70);
+    /* A duplicate id, which no worker leaves behind, is counted once. */
+    charge(7, 70);
     uint64_t twin[3] = {7, 71, 0};
     ck_assert_int_eq(pwrite(fd, twin, sizeof(twin), 10 * sizeof(twin)), sizeof(twin));
     reopen();
@@ -188,22 +188,22 @@ START_TEST(test_next_worker)
 }
 END_TEST
 
-/* Figures from the store are there, unless the shared memory has newer ones. */
+/* Figures from the store are used unless the shared memory has newer ones. */
 START_TEST(test_restore)
 {
-    book(1, 100);
+    charge(1, 100);
     ck_assert_int_eq(ledger_restore(ledger, 1, 50, 7), 0);
     expect(1, 100, 0, 100, 7);
     ck_assert_int_eq(ledger_restore(ledger, 2, 500, 0), 0);
     expect(2, 0, 0, 500, 0);
-    book(2, 10);
+    charge(2, 10);
     expect(2, 10, 0, 500, 0);
     ck_assert_int_eq(ledger_restore(ledger, 3, 0, 0), 0);
     expect(3, 0, 0, 0, 0);
 }
 END_TEST
 
-/* Returns the changed living ids as a sum of powers of two. */
+/* Return the changed live ids as a sum of powers of two. */
 static unsigned take(void)
 {
     unsigned ids = 0;
@@ -221,48 +221,48 @@ static unsigned take(void)
 START_TEST(test_changed)
 {
     ck_assert_uint_eq(ledger_changed(ledger), 0);
-    book(1, 100);
-    book(2, 100);
-    book(2, 1);
+    charge(1, 100);
+    charge(2, 100);
+    charge(2, 1);
     ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
     ck_assert_int_eq(ledger_reserve(ledger, 4), 0);
-    ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* is stored already */
+    ck_assert_int_eq(ledger_restore(ledger, 5, 9, 9), 0); /* stored already */
     ck_assert_uint_eq(ledger_changed(ledger), 3);
     ck_assert_uint_eq(take(), 1u << 1 | 1u << 2 | 1u << 3);
     ledger_release(ledger, 1, 60);
-    book(1, 60); /* no peak */
+    charge(1, 60); /* below the peak */
     ck_assert_uint_eq(take(), 0);
     ck_assert_int_eq(ledger_set_driver(ledger, 1, 200), 0);
     ck_assert_uint_eq(take(), 1u << 1);
     ledger_put_back(ledger, 1);
-    ledger_put_back(ledger, 20); /* is not there */
+    ledger_put_back(ledger, 20); /* no entry */
     ck_assert_uint_eq(take(), 1u << 1);
     first_alive = 3;
-    book(2, 100);
+    charge(2, 100);
     ck_assert_int_eq(ledger_add_busy(ledger, 3, 1), 0);
     ck_assert_uint_eq(take(), 1u << 3); /* an ended one is in the history */
     ledger_release(ledger, 2, 201);
     ledger_put_back(ledger, 2);
     ledger_forget_ended(ledger);
     ck_assert_uint_eq(ledger_changed(ledger), 0);
-    reopen(); /* the last worker may have died before it stored the taken ones */
+    reopen(); /* the last worker may have died before it stored what it took */
     ck_assert_uint_eq(take(), 1u << 3 | 1u << 4 | 1u << 5);
 }
 END_TEST
 
-/* Memory of its own, without any that outlives it. */
+/* Private memory that does not outlive the ledger. */
 START_TEST(test_no_memfd)
 {
     ledger_free(ledger);
     ck_assert_int_eq(ledger_new(-1, is_alive, &first_alive, &ledger), 0);
     for (uint64_t id = 1; id <= 3000; id++)
-        book(id, id);
+        charge(id, id);
     for (uint64_t id = 1; id <= 3000; id++)
         expect(id, id, 0, id, 0);
 }
 END_TEST
 
-/* Anything in any order, against arrays. */
+/* Random operations in random order, against arrays. */
 START_TEST(test_model)
 {
     static struct ledger_figures model[MODEL_IDS];
@@ -274,7 +274,7 @@ START_TEST(test_model)
         struct ledger_figures *m = &model[id];
         switch (rand_r(&seed) % 4) {
         case 0:
-            book(id, bytes);
+            charge(id, bytes);
             m->charged_bytes += bytes;
             break;
         case 1:

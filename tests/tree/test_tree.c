@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree without a mount: node ids, the table, listing, attributes and their cache times,
- * the logs, open files, the sentences.
+ * The tree without a mount: node ids, the table, listing, attributes and their cache timeouts, the
+ * logs, open files, the messages.
  */
 #include "core/engine/engine.h"
 #include "core/host/host.h"
@@ -194,7 +194,7 @@ START_TEST(test_attributes)
 }
 END_TEST
 
-/* Nothing about a partition may be cached beyond its end. */
+/* No cache entry may outlive its partition. */
 START_TEST(test_timeouts)
 {
     grant(0, 1000, "4G 60");
@@ -205,7 +205,7 @@ START_TEST(test_timeouts)
         ck_assert(walk("gpu0/p1", &dir) && !tree_attributes(&tree, &dir, 0, &a));
         ck_assert(a.entry_timeout_s <= (double)left_ms / 1000 && a.entry_timeout_s >= 0);
         ck_assert(walk("gpu0/p1/remaining", &node) && !tree_attributes(&tree, &node, 0, &a));
-        /* From 10 s left on, the text is a digit shorter. */
+        /* With 10 s left, the text loses a digit. */
         ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
     }
     tree.names_remembered = false;
@@ -230,7 +230,7 @@ START_TEST(test_metrics)
 }
 END_TEST
 
-/* Returns the line of the only event, from its third word on. */
+/* Return the line of the only event, from its third word on. */
 static const char *line_of_event(void)
 {
     static char line[512];
@@ -291,7 +291,7 @@ START_TEST(test_state_tells)
     ck_assert(row->watch(&tree, &node, &now) && now == seen);
     ck_assert(!tree_show(&tree, &node, 1000));
     ck_assert_str_eq(tree.shown->data, "active\n");
-    /* It changes by itself: its size may not be cached. */
+    /* Its content changes by itself: its size must not be cached. */
     struct attributes a;
     ck_assert(!tree_attributes(&tree, &node, 0, &a));
     ck_assert(a.attr_timeout_s == 0);
@@ -333,7 +333,7 @@ static bool count_polled(void *context, struct shared_handle *slot)
     return false;
 }
 
-/* The state of open files is found by the next worker, from the shared memory alone. */
+/* The next worker finds the state of open files in the shared memory alone. */
 START_TEST(test_handles)
 {
     struct handles handles, next;

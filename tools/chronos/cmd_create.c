@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-#define KEY(name, option, value, doc) {option, 0, value, doc},
+#define KEY(name, option, value, kind, doc) {option, 0, value, doc},
 #include "core/engine/request.def"
     OPTION_JSON,
     OPTION_END,

@@ -22,8 +22,8 @@
 static const struct option options[] = {
     {"gpu", 0, "DEVICE", "Take the partition from DEVICE: a number, gpu0, or any. Default: any."},
     {"in", 0, "ID", "Use partition ID and keep it. Leave out AMOUNT and DURATION."},
-#define KEY(name, option, value, doc) {option, 0, value, doc},
-#define ADMIN_KEY(name, option, value, doc)
+#define KEY(name, option, value, kind, doc) {option, 0, value, doc},
+#define ADMIN_KEY(name, option, value, kind, doc)
 #include "core/engine/request.def"
     OPTION_END,
 };

@@ -12,7 +12,7 @@
 static const struct {
     const char *option, *key;
 } keys[] = {
-#define KEY(name, option, value, doc) {option, #name},
+#define KEY(name, option, value, kind, doc) {option, #name},
 #include "core/engine/request.def"
 };
 
