@@ -18,7 +18,7 @@ class Formats(Case):
     """The exact texts that existing scripts expect."""
 
     def prepare_new(self, name, line, answer="p1"):
-        # a write lands on the x, and the next read gives the answer
+        # a write replaces the x, and the next read returns the result
         self.tree.raw(name, "x" * (len(line) + 1) + answer + "\n")
 
     def test_create(self):
@@ -81,7 +81,7 @@ class Formats(Case):
     def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
             self.tree.partition(name)
-        os.unlink(self.tree.at("gpu0/p2/remaining"))  # half of it is gone already
+        os.unlink(self.tree.at("gpu0/p2/remaining"))  # half of its files are gone
         os.symlink("../gpu0/p9", self.tree.at("partitions/p9"))
         self.assertEqual([entry["id"] for entry in self.as_json("list")], ["p1", "p3"])
         self.assertEqual(self.answer("list").count("\nID:"), 2)
@@ -280,7 +280,7 @@ class Mistakes(Case):
         os.symlink("/dev/full", self.tree.at("gpu0/new"))
         words = ("create", "0", "0.5", "60")
         self.refused(1, "Not enough available memory: said the tree", *words)
-        # the refusal of another program of the same user, after our write
+        # another program of the same user was refused after our write
         self.tree.put("status", "Released p1")
         self.refused(1, "Not enough available memory.", *words)
         os.unlink(self.tree.at("status"))

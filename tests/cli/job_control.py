@@ -38,7 +38,7 @@ class Terminal(Case):
         os.write(self.fd, text.encode())
 
     def expect(self, pattern):
-        """Reads on until the pattern comes. Returns the text before it."""
+        """Reads until the pattern comes. Returns the text before it."""
         deadline = time.monotonic() + 20 * FACTOR
         while not (found := re.search(pattern, self.text)):
             left = deadline - time.monotonic()
@@ -54,7 +54,7 @@ class Terminal(Case):
         return before
 
     def until(self, word):
-        """Asks the shell about its jobs until it prints that."""
+        """Runs `jobs` in the shell until it prints the word."""
         heard = []
         def said():
             self.type("jobs; echo asked\n")
@@ -92,7 +92,7 @@ class Terminal(Case):
         self.assertEqual(self.expect("<>"), "code 5\n")
 
     def test_interrupt_while_waiting(self):
-        """The program is over, its children are not: the terminal is ours again."""
+        """The program has ended, its children have not: the launcher reads the terminal again."""
         self.run_in_shell("sh", "-c", "'trap \"\" TERM INT; setsid sleep 1000 & exit 3'",
                           grace=1000000)
         self.expect("left processes behind.*\n")

@@ -24,7 +24,7 @@ while True:
     print(signal.sigwait(signal.valid_signals() - {signal.SIGTSTP}), flush=True)
 """
 
-# A tree of processes that try to get away; their pids go to the file named.
+# A tree of processes that try to escape. They write their pids to the file argv[1].
 RUNAWAYS = """
 import os, signal, sys, time
 def note():
@@ -53,7 +53,7 @@ if os.fork() == 0:
     note()
     time.sleep(1000)
 """
-# The same, whose first process ends when all of them are there.
+# The same; the first process exits once all of them run.
 SPREAD_AND_LEAVE = RUNAWAYS + """
 while open(sys.argv[1]).read().count("\\n") < 6:
     time.sleep(0.01)
@@ -62,7 +62,7 @@ os._exit(4)
 
 
 def state(pid):
-    """R, S, T...; None if there is no such process, or only its status is left."""
+    """The state, as R, S or T; None for a zombie or no process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             found = file.read().rsplit(")", 1)[1].split()[0]
@@ -108,10 +108,10 @@ def python(text, *args):
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of a launcher are ours
+        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: adopt the orphans of a launcher
 
     def sweep(self):
-        """Ends all leftovers of a test."""
+        """Kills all leftovers of a test."""
         while pids := children(os.getpid()):
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
@@ -148,7 +148,7 @@ class Case(unittest.TestCase):
         return process
 
     def program(self, process):
-        """The pid of the program, when it runs."""
+        """Waits until the program runs. Returns its pid."""
         def runs():
             pids = children(process.pid)
             return (len(pids) == 1 and
@@ -158,7 +158,7 @@ class Case(unittest.TestCase):
         return pid
 
     def noted(self, count):
-        """The pids in the file, when there are so many."""
+        """Waits until the file has that many pids. Returns them."""
         def read():
             with open(self.pids, "a+", encoding="ascii") as file:
                 file.seek(0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How `chronos run` stands in for a program: status, signals, stops, and that nothing
-stays behind, whichever process is killed. Without a filesystem."""
+"""How `chronos run` stands in for a program: status, signals and stops; no process stays behind,
+no matter which one is killed. Without a filesystem."""
 
 import ctypes
 import os
@@ -39,7 +39,7 @@ class Ends(Case):
         self.assertEqual(self.run_it("echo", "no", prepare=125), (125, "", ""))
 
     def test_what_it_inherits(self):
-        """Environment, input, output, error, place, words."""
+        """Environment, standard streams, working directory, arguments."""
         reader, writer = os.pipe()
         os.write(writer, b"in\n")
         os.close(writer)
@@ -52,7 +52,7 @@ class Ends(Case):
         self.assertEqual((code, out, err), (0, f"yes 1 4 a b\n{self.directory}\nin\n", "e\n"))
 
     def test_signals_as_they_were(self):
-        """Mask and ignored signals are the caller's, also an ignored SIGCHLD."""
+        """The program has the caller's signal mask and ignored signals, even an ignored SIGCHLD."""
         script = "grep -E '^Sig(Blk|Ign)' /proc/self/status"
 
         def prepare():
@@ -67,7 +67,7 @@ class Ends(Case):
         self.assertEqual(self.run_it("sh", "-c", "exit 5", more={"preexec_fn": prepare})[0], 5)
 
     def test_descriptors(self):
-        """The descriptors that the caller passed, and none of ours."""
+        """The program has the caller's descriptors and no others."""
         reader, writer = os.pipe()
         lister = ("import os\nnumbers = sorted(map(int, os.listdir('/proc/self/fd')))\n"
                   "print([n for n in numbers if os.path.exists(f'/proc/self/fd/{n}')])")
@@ -77,7 +77,7 @@ class Ends(Case):
         os.close(writer)
 
     def test_program_that_closes_all(self):
-        """A reader of its output, and a writer to its input, see that at once."""
+        """A reader of its output and a writer to its input notice at once."""
         text = ("import os, time\nprint(os.getpid(), flush=True)\nos.closerange(0, 100)\n"
                 "time.sleep(1000)")
         reader, writer = os.pipe()
@@ -124,7 +124,7 @@ class Signals(Case):
         return int(process.stdout.readline())
 
     def exactly(self, send):
-        """Each signal arrives once, and no other does."""
+        """Each signal arrives exactly once."""
         process, _ = self.ready()
         for _ in range(3):
             for number in self.NUMBERS:
@@ -142,15 +142,15 @@ class Signals(Case):
         self.exactly(lambda process, number: os.killpg(process.pid, number))
 
     def test_many(self):
-        """To the group, as fast as the program takes them."""
+        """Signals to the group, as fast as the program receives them."""
         process, _ = self.ready()
         for number in (signal.SIGCONT, signal.SIGUSR1) * 300:
             os.killpg(process.pid, number)
             self.assertEqual(self.line(process), number)
 
     def test_to_both(self):
-        """The group and then the launcher: the program receives each signal as it would without
-        us."""
+        """Signals to the group and then to the launcher: the program receives each as it would
+        without the launcher."""
         process, _ = self.ready()
         for _ in range(20):
             for send in os.killpg, os.kill:
@@ -158,14 +158,14 @@ class Signals(Case):
                 self.assertEqual(self.line(process), signal.SIGUSR1)
 
     def test_of_a_session(self):
-        """A session's leader stays in the group: a signal to it arrives once."""
+        """The leader of a session stays in the group: a signal to it arrives once."""
         process, _ = self.ready(more={"preexec_fn": os.setsid})
         for number in self.NUMBERS:
             os.kill(process.pid, number)
             self.assertEqual(self.line(process), number)
 
     def test_to_all_members(self):
-        """As chronosfs signals members of a partition: the program has its own."""
+        """Signals as chronosfs sends them to members are not forwarded: the program has its own."""
         process, pid = self.ready()
         value = ctypes.c_void_p(MEMBERS_VALUE)
         for number in signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT, signal.SIGTERM:
@@ -202,7 +202,7 @@ print(info[6], flush=True)
         self.assertEqual(self.line(process), 4711)
 
     def test_timeout_of_coreutils(self):
-        """It sends to its child and to its group."""
+        """timeout signals its child and its group."""
         text = ("import signal, time\ncount = 0\ndef more(*_):\n    global count\n    count += 1\n"
                 "signal.signal(signal.SIGTERM, more)\nprint('x', flush=True)\ntime.sleep(3)\n"
                 "raise SystemExit(count)")
@@ -256,7 +256,7 @@ class Stops(Case):
             self.assertEqual(select.select([process.stdout], [], [], 0.05)[0], [])
 
     def test_program_alone(self):
-        """Stopped by another program, as if to slow it down: its end is seen all the same."""
+        """Another program stops it, as if to slow it down: the launcher still notices its end."""
         process, pid = self.started()
         for _ in range(5):
             os.kill(pid, signal.SIGSTOP)
@@ -278,7 +278,7 @@ class Stops(Case):
         self.assertEqual(process.wait(20 * FACTOR), -signal.SIGKILL)
 
     def test_quick(self):
-        """Stopped and continued faster than the launcher looks: never left stopped."""
+        """Stopped and continued faster than the launcher reacts: it never stays stopped."""
         process, pid = self.started()
         for i in range(600):
             os.killpg(process.pid, signal.SIGTSTP)
@@ -290,9 +290,9 @@ class Stops(Case):
             time.sleep(0.1)
 
 
-class Strays(Case):
+class Leftovers(Case):
     def test_launcher_killed(self):
-        """Its children are chronosfs' to end, by on_expiry: with none they go on."""
+        """chronosfs ends its children, by on_expiry; with `none` they keep running."""
         process = self.start("sleep", "1000")
         pid = self.program(process)
         process.kill()
@@ -302,7 +302,7 @@ class Strays(Case):
         os.kill(pid, signal.SIGKILL)
 
     def test_expired(self):
-        """Then chronosfs ends the rest, and the launcher does not wait for it."""
+        """chronosfs ends the leftovers, and the launcher does not wait for them."""
         process = self.start(*python(RUNAWAYS + "time.sleep(1000)", self.pids), grace=1000000)
         pids = self.noted(6)
         for target in process.pid, pids[0]:
@@ -317,7 +317,7 @@ class Strays(Case):
         return self.noted(6), err
 
     def test_left_behind(self):
-        """All are gone when the launcher is, also those that ignore SIGTERM."""
+        """All leftovers are gone when the launcher ends, even those that ignore SIGTERM."""
         for left, grace in ("term", 200), ("kill", 100000):
             pids, err = self.leave(left=left, grace=grace)
             self.assertEqual([pid for pid in pids if state(pid)], [])
@@ -335,7 +335,7 @@ class Strays(Case):
         self.assertEqual(len([pid for pid in pids if state(pid)]), 5)
 
     def test_term_first(self):
-        """Leftovers receive SIGTERM once before they are killed, also when they were stopped."""
+        """Leftovers receive SIGTERM once before they are killed, even when they were stopped."""
         text = f"""
 import os, signal, sys, time
 if os.fork():
@@ -371,8 +371,8 @@ open({self.pids!r}, "w").write(f"asked {{asked}}")
         self.assertEqual([pid for pid in pids if state(pid)], [])
 
     def test_children_of_the_caller(self):
-        """A shell's own children are not ours, although they are once the shell became the
-        launcher."""
+        """A shell's own children are left alone, even when the shell has become the launcher by
+        exec."""
         script = f'sleep 1000 & echo $! >{self.pids}; exec {LAUNCHER} kill 0 0 "$@"'
         process = subprocess.Popen(["sh", "-c", script, "sh", "sh", "-c", "sleep 1000 & sleep 0.2"])
         own = self.noted(1)[0]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The command line on a real mount, by several users: every command, its refusals with their
-words, and how it finds the mount. Runs under tests/cases/run."""
+"""The command line on a real mount, by several users: every command, its refusals and their
+messages, and how it finds the mount. Runs under tests/cases/run."""
 
 import ctypes
 import json
@@ -58,7 +58,7 @@ class Mount:
         self.process.wait(timeout=20)
 
     def kill(self):
-        """Without a chance to unmount: worker and supervisor at once."""
+        """Kills worker and supervisor at once, without a chance to unmount."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=20)
 
@@ -319,7 +319,7 @@ class Commands(Case):
         self.assertEqual(process.stdout.read(), "")
 
     def test_follow_sleeps(self):
-        """Woken by poll, it does nothing until something happens."""
+        """It sleeps in poll until an event comes."""
         process = subprocess.Popen(
             [lib.CHRONOS, "events", "-f"],
             env=lib.environment(self.mount.path),
@@ -341,7 +341,7 @@ class Commands(Case):
         self.assertEqual(switches(), before)
 
     def test_64_at_once(self):
-        """Only one can get it, and exactly one does; the others see the reason."""
+        """Exactly one request is granted; the others print the reason."""
         for _ in range(5):
             processes = [
                 subprocess.Popen(
@@ -484,7 +484,7 @@ class Finding(unittest.TestCase):
         self.assertEqual(self.found(), alive.path)
 
     def test_one_that_another_user_mounted(self):
-        """The mounting user controls the environment that chronos run sets: not any user may."""
+        """The mounting user controls the environment of chronos run: use trusted mounts only."""
         self.mount_nobodys("bobs", "user_id=12345,group_id=12345,allow_other")
         for user in ALICE, None:
             result = chronos("list", user=user)
@@ -492,8 +492,8 @@ class Finding(unittest.TestCase):
             self.assertIn("No mounted chronosfs was found.", result.err)
 
     def test_one_of_somebody_else(self):
-        """Users that cannot use a private mount leave it out."""
-        # as root's own mount without allow_other would be
+        """Users who cannot use a private mount skip it."""
+        # like root's own mount without allow_other
         private = self.mount_nobodys("private", "user_id=0,group_id=0")
         result = chronos("list", user=ALICE)
         self.assertEqual(result.code, 3, result)

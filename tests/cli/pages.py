@@ -71,7 +71,7 @@ class Manual(unittest.TestCase):
             self.assertIn(one_line(line), text)
 
     def test_json_keys(self):
-        """The keys of --json are the ones that the page lists."""
+        """The page lists the keys of --json."""
         with tempfile.TemporaryDirectory() as directory:
             tree = lib.Tree(directory + "/tree")
             tree.partition("p1")
@@ -167,7 +167,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("list", ""), [])
 
     def test_program(self):
-        """Behind the words of run comes a command line of its own."""
+        """Another command line follows the words of run."""
         self.assertEqual(self.complete("run", "--gpu", ""), ["gpu0", "gpu1", "any"])
         self.assertEqual(self.complete("run", "--in", ""), ["p1", "p12"])
         self.assertEqual(self.complete("run", "--on-expiry", "k"), [])

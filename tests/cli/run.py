@@ -30,7 +30,7 @@ class Run(Case):
         self.assertEqual(self.tree.get("gpu0/p1/procs"), "0\n")
 
     def test_environment_is_kept(self):
-        """Also characters that a shell would lose, or change."""
+        """Even characters that a shell would drop or change."""
         self.tree.put("gpu0/p1/env", "export NEW=1")
         odd = {"A.B": "1", "BASH_FUNC_f%%": "() { :; }", "LINES2": "a\nb", "_": "under",
                "SHLVL": "7", "EMPTY": ""}
@@ -40,7 +40,7 @@ class Run(Case):
         self.assertEqual(sorted(result.out.split("\0")),
                          sorted(plain.stdout.decode().split("\0") + ["NEW=1"]))
 
-    def test_environment_that_is_none(self):
+    def test_invalid_environment(self):
         self.tree.put("gpu0/p1/env", "export (")
         result = self.inside("echo", "no")
         self.assertEqual((result.code, result.out), (125, ""))
@@ -106,7 +106,7 @@ class Run(Case):
         self.assertEqual(self.tree.get("new"), "0.5 60 hold\n")
 
     def test_without_standard_descriptors(self):
-        """Closed descriptors stay closed, and none of ours takes their place."""
+        """Closed descriptors stay closed; no file of chronos takes their place."""
         self.tree.put("gpu0/p1/env", "export A=1")
         self.tree.raw("new", "")
         path = self.tree.at("out")
@@ -127,7 +127,7 @@ class Run(Case):
                                         stderr=subprocess.DEVNULL).returncode, 1)
 
     def test_over(self):
-        """The partition went while the program ran."""
+        """The partition ends while the program runs."""
         end = f"rm -r {self.tree.at('gpu0/p1')}; exit 3"
         for history, sentence in (
             (ENDED.replace("how=released by=alice", "how=expired by=root"),

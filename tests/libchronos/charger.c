@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program with a client of `charge` inside. Executes the lines of its standard input, and
- * answers each with a line. First argument: the partition's directory; second: "allow" or
- * "refuse".
+ * A program with a client of `charge`. Executes the lines of its standard input and prints one
+ * line for each. First argument: the partition's directory; second: "allow" or "refuse".
  *
  *   book N             0 or the refusal's number
  *   back N             gives back bytes of this process
  *   parents N          gives back bytes of its parent
- *   fork, clone        a child goes on with the conversation until `exit`; clone is
- *                      without the C library's knowledge
+ *   fork, clone        a child executes the lines until `exit`; clone bypasses the C library
  *   exec               replaces itself by the same program
  *   close              closes every descriptor it has, as daemons do
- *   reuse FILE         opens FILE for writing under the number of the descriptor
- *   busy               threads that book and give back from now on; fork among them
+ *   reuse FILE         opens FILE for writing with the number of the descriptor
+ *   busy               starts threads that book, give back and fork
  *   still              ends them
  *   exit
  */
@@ -61,7 +59,7 @@ static void end_work(void)
         pthread_join(thread[i], NULL);
 }
 
-/* The number of the descriptor of our file, to take it over. */
+/* The number of the client's descriptor, to take it over. */
 static void reuse(const char *name)
 {
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0666), taken = -1;

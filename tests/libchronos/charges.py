@@ -69,7 +69,7 @@ def forks(mount, name):
         equal(descriptors(None, child), 1)
         equal(program.say('back 10'), '0')
         equal(booked(mount, name), 120)
-        program.process.kill()  # the parent: its child lives on, and keeps only its own
+        program.process.kill()  # the parent: its child keeps running, and its own bookings
         program.process.wait()
         check(lib.wait_for(lambda: booked(mount, name) == 20), how, booked(mount, name))
         program.say('exit')
@@ -145,7 +145,7 @@ def daemon_again(mount, name):
     equal(booked(mount, name), 902 + 540)
     mount.kill_both()
     mount.start()
-    # Another program was faster: our bookings do not fit any more.
+    # Another program was faster: the bookings do not fit any more.
     faster = charger(mount, name)
     equal(faster.say(f'book {LIMIT - 100}'), '0')
     equal(refusing.say('book 1'), FULL)
@@ -159,7 +159,7 @@ def daemon_again(mount, name):
 
 
 def no_tree(mount):
-    """No partition there, now or ever; paths that name nothing."""
+    """No such partition, tree or path."""
     program = charger(mount, 'p999')
     equal(program.say('book 1'), CLOSED)
     equal(program.end(), 0)

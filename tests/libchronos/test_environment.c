@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shim learns of its partitions: from its environment, and from their files. */
+/* How a shim finds its partitions: by its environment, and by their files. */
 #include "fixture.h"
 
 #include <errno.h>

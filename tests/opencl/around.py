@@ -67,7 +67,7 @@ def without(mount, name, **changes):
 
 
 def variables(mount):
-    """They are the user's own."""
+    """Variables that the user sets: they are under the user's control."""
     name = alice.call(mount.ask, AMOUNT)
     running = without(mount, name, OPENCL_LAYERS=None)
     is_seen(running.process.pid)
@@ -91,14 +91,14 @@ def made_up(mount, name):
 
 
 def anothers(mount):
-    """Named by hand, another user's partition gives nothing, and loses nothing."""
+    """Naming another user's partition gives no memory, and costs that user none."""
     hers, his = alice.call(mount.ask, AMOUNT), bob.call(mount.ask, AMOUNT)
     running = program(mount.at('gpu0', his), user=alice)
     equal(running.say('alloc 1'), OUT_OF_RESOURCES)
     equal(number(mount, his, 'charge'), 0)
     equal(running.end(), 0)
     limit = number(mount, his, 'memory_limit')
-    # Her own second one does: booked where she says.
+    # A second partition of the same user works, and is the one charged.
     more = alice.call(mount.ask, AMOUNT)
     for name in (hers, more):
         running = program(mount.at('gpu0', name), user=alice)

@@ -86,7 +86,7 @@ def kinds(mount, name, running):
         wait_booked(mount, name, 1000000)
     equal(running.say(f'free {first}'), '0')
     wait_booked(mount, name, 0)
-    half = limit_of(mount, name) // 5 * 3  # freed and had again at once, more than half
+    half = limit_of(mount, name) // 5 * 3  # freed and allocated again at once: more than half
     for _ in range(20):
         handle = alloc(running, half)
         if check(handle is not None, 'what was just freed'):

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An OpenCL program that executes the lines of its standard input, and
- * answers with a line. It links to the loader as every program does and knows nothing
- * of partitions. Errors are answered as OpenCL's numbers.
+ * An OpenCL program that executes the lines of its standard input and prints one line for
+ * each. It links to the loader as every program does and knows nothing of partitions. Errors
+ * are printed as OpenCL's numbers.
  *
- *   devices            how many there are, of all platforms
+ *   devices            the number of devices of all platforms
  *   memory I           size and largest allocation of device I
- *   context I          a context and a queue on device I; the first is made by itself
+ *   context I          a context and a queue on device I; without this, on device 0
  *   alloc N            a buffer of N bytes: "0 HANDLE" or the error
  *   image W H          an image of bytes
  *   svm N              shared virtual memory
- *   fill H             writes to all of a buffer or memory, so that it is really there
+ *   fill H             writes to all of a buffer or memory, so that it is really allocated
  *   part H N           a sub-buffer
  *   free H             releases; freelater H: a command does (svm)
  *   kernel N           squares N numbers: their sum
@@ -239,7 +239,7 @@ static void hop(int count)
     printf("%lld\n", (long long)((now_ns() - began_ns) * 1000 / count));
 }
 
-/* -- the conversation ------------------------------------------------------------------------ */
+/* -- the main loop ---------------------------------------------------------------------------- */
 
 static void memory(int i)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parses a command line by the tables of the commands. Options may stand anywhere,
+ * Parses a command line by the tables of the commands. Options can stand anywhere,
  * `--name=VALUE` and `--name VALUE` are the same, `--` ends the options, and `-10m` is a word,
  * not an option. Where a command runs a program, its name ends the options too. It must not
  * know the commands.
@@ -19,8 +19,8 @@ int args_usage_error(const struct command *command, const char *format, ...)
     va_start(list, format);
     vsnprintf(message, sizeof(message), format, list);
     va_end(list);
-    output_say("%s Try: chronos help%s%s", message, command ? " " : "",
-               command ? command->name : "");
+    output_message("%s Try: chronos help%s%s", message, command ? " " : "",
+                   command ? command->name : "");
     return EXIT_USAGE;
 }
 

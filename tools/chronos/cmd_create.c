@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos create: asks for a partition that lasts until its time is up, and prints it. */
+/* chronos create: requests a partition, which lasts until it expires, and prints it. */
 #include "device.h"
 #include "output.h"
 #include "partition.h"
@@ -17,8 +17,8 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-/* The name of the user who asked: the holder, unless an administrator asked for another user.
- * Then the partition's first event has it. */
+/* The name of the requesting user: the owner, unless an administrator requested the partition for
+ * another user. Then the partition's first event has it. */
 static void creator_name(const struct chronos_mount *mount, const struct args *args,
                          const struct chronos_partition *partition, char *name, size_t size)
 {
@@ -73,7 +73,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
                     1u << CHRONOS_PARTITION_MEMORY | 1u << CHRONOS_PARTITION_DURATION |
                     1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID;
     if (chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition) < 0) {
-        output_say("Partition %s was created but has already ended.", id);
+        output_message("Partition %s was created but has already ended.", id);
         return EXIT_REFUSED;
     }
     if (as_json)

@@ -85,7 +85,7 @@ static int take(struct watch *watch, int file)
 }
 
 /* Waits for the file to change: chronosfs reports that as POLLPRI. Any other file is always
- * readable; look at it once a second. */
+ * readable; so check it once a second. */
 static void wait_for_change(int file)
 {
     struct pollfd poll_file = {.fd = file, .events = POLLPRI | POLLIN};
@@ -106,7 +106,7 @@ static int follow(struct watch *watch, int file)
     return 0;
 }
 
-/* The partition's own file may go further back than the common log. */
+/* The partition's own file can go further back than the common log. */
 static bool take_past(const struct chronos_mount *mount, struct watch *watch)
 {
     char path[64];
@@ -141,7 +141,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         r = follow(&watch, file);
     close(file);
     if (r == -EPIPE)
-        return EXIT_REFUSED; /* the reader of our output went away */
+        return EXIT_REFUSED; /* the reader of stdout went away */
     return r < 0 ? failure_report(mount, "The events could not be read", r) : EXIT_DONE;
 }
 

@@ -19,7 +19,7 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
     snprintf(path, sizeof(path), "partitions/%s/user", id);
     if (r != -EACCES || chronos_read(mount->root, path, owner, sizeof(owner)) != 0)
         return failure_refused(mount, r);
-    output_say("Permission denied: partition owned by %s", owner);
+    output_message("Permission denied: partition owned by %s", owner);
     return EXIT_REFUSED;
 }
 

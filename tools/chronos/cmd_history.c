@@ -30,29 +30,29 @@ static void add_row(struct table *table, const struct chronos_line *line)
     table_cell(table, PLAIN, chronos_line_value(line, "by"));
 }
 
-struct look {
+struct view {
     const char *user; /* NULL: all */
     bool as_json;
     struct json json;
     struct table *table; /* NULL: plain lines */
 };
 
-static void each(struct look *look, const char *text, size_t length)
+static void each(struct view *view, const char *text, size_t length)
 {
     struct chronos_line line;
     chronos_line_split(text, length, &line);
     if (line.count == 0 ||
-        (look->user && strcmp(chronos_line_value(&line, "user"), look->user) != 0))
+        (view->user && strcmp(chronos_line_value(&line, "user"), view->user) != 0))
         return;
-    if (look->as_json) {
-        json_open(&look->json, NULL, '{');
-        json_text(&look->json, "id", line.words[0]);
-        json_line(&look->json, &line, 1);
+    if (view->as_json) {
+        json_open(&view->json, NULL, '{');
+        json_text(&view->json, "id", line.words[0]);
+        json_line(&view->json, &line, 1);
         if (chronos_line_value(&line, "name")[0] == '\0')
-            json_text(&look->json, "name", "");
-        json_close(&look->json, '}');
-    } else if (look->table) {
-        add_row(look->table, &line);
+            json_text(&view->json, "name", "");
+        json_close(&view->json, '}');
+    } else if (view->table) {
+        add_row(view->table, &line);
     } else {
         printf("%.*s\n", (int)length, text);
     }
@@ -62,25 +62,25 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     static const char *const titles[] = {"ID",    "NAME", "DEVICE", "MEMORY", "START",
                                          "ENDED", "USER", "HOW",    "BY",     NULL};
-    struct look look = {.user = args_option(args, "user"), .as_json = args_option(args, "json")};
+    struct view view = {.user = args_option(args, "user"), .as_json = args_option(args, "json")};
     char *text;
     int r = chronos_read_all(mount->root, "history", &text);
     if (r < 0)
         return failure_report(mount, "The history could not be read", r);
-    if (look.as_json)
-        json_open(&look.json, NULL, '[');
+    if (view.as_json)
+        json_open(&view.json, NULL, '[');
     else if (output_terminal())
-        look.table = table_new(titles);
+        view.table = table_new(titles);
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        each(&look, line, length);
+        each(&view, line, length);
         line += length + (line[length] == '\n');
     }
-    if (look.as_json)
-        json_close(&look.json, ']');
-    else if (look.table)
-        table_print(look.table);
-    table_free(look.table);
+    if (view.as_json)
+        json_close(&view.json, ']');
+    else if (view.table)
+        table_print(view.table);
+    table_free(view.table);
     free(text);
     return EXIT_DONE;
 }

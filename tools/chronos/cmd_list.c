@@ -19,24 +19,24 @@ static const struct option options[] = {
 };
 
 /* How the list is printed. `begin` comes before the first partition; `end` comes always. */
-struct look {
+struct view {
     uint32_t mask;
-    void (*begin)(struct look *look);
-    void (*each)(struct look *look, const struct chronos_partition *partition);
-    void (*end)(struct look *look, size_t count);
+    void (*begin)(struct view *view);
+    void (*each)(struct view *view, const struct chronos_partition *partition);
+    void (*end)(struct view *view, size_t count);
     struct table *table;
     struct json json;
 };
 
-static void lines_begin(struct look *look)
+static void lines_begin(struct view *view)
 {
-    (void)look;
+    (void)view;
     puts("Active partitions:\n-----------------");
 }
 
-static void lines_each(struct look *look, const struct chronos_partition *partition)
+static void lines_each(struct view *view, const struct chronos_partition *partition)
 {
-    (void)look;
+    (void)view;
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     char percent[CHRONOS_VALUE_MAX];
     output_percent_text(value[CHRONOS_PARTITION_FRACTION], percent, sizeof(percent));
@@ -47,71 +47,71 @@ static void lines_each(struct look *look, const struct chronos_partition *partit
            value[CHRONOS_PARTITION_CREATOR_PID]);
 }
 
-static void lines_end(struct look *look, size_t count)
+static void lines_end(struct view *view, size_t count)
 {
-    (void)look;
+    (void)view;
     if (count == 0)
         puts("No active partitions.");
 }
 
-static void table_begin(struct look *look)
+static void table_begin(struct view *view)
 {
     static const char *const titles[] = {"ID",        "NAME", "DEVICE", "MEMORY", "USED", "SHARE",
                                          "REMAINING", "ENDS", "USER",   "STATE",  NULL};
-    look->table = table_new(titles);
+    view->table = table_new(titles);
 }
 
-static void table_each(struct look *look, const struct chronos_partition *partition)
+static void table_each(struct view *view, const struct chronos_partition *partition)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     char text[CHRONOS_VALUE_MAX];
     uint64_t remaining = chronos_number(value[CHRONOS_PARTITION_REMAINING]);
     bool active = strcmp(value[CHRONOS_PARTITION_STATE], "active") == 0;
-    table_cell(look->table, BOLD, partition->id);
-    table_cell(look->table, PLAIN,
+    table_cell(view->table, BOLD, partition->id);
+    table_cell(view->table, PLAIN,
                value[CHRONOS_PARTITION_NAME][0] ? value[CHRONOS_PARTITION_NAME] : "-");
-    table_cell(look->table, PLAIN, value[CHRONOS_PARTITION_DEVICE]);
+    table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_DEVICE]);
     output_bytes_text(chronos_number(value[CHRONOS_PARTITION_MEMORY]), text, sizeof(text));
-    table_cell(look->table, PLAIN, text);
+    table_cell(view->table, PLAIN, text);
     output_bytes_text(chronos_number(value[CHRONOS_PARTITION_MEMORY_USED]), text, sizeof(text));
-    table_cell(look->table, PLAIN, text);
+    table_cell(view->table, PLAIN, text);
     output_percent_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text) - 1);
     strcat(text, "%");
-    table_cell(look->table, PLAIN, text);
+    table_cell(view->table, PLAIN, text);
     output_seconds_text(remaining, text, sizeof(text));
-    table_cell(look->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
-    table_cell(look->table, PLAIN, value[CHRONOS_PARTITION_EXPIRES]);
-    table_cell(look->table, PLAIN, value[CHRONOS_PARTITION_USER]);
-    table_cell(look->table, active ? GREEN : YELLOW, value[CHRONOS_PARTITION_STATE]);
+    table_cell(view->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
+    table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_EXPIRES]);
+    table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_USER]);
+    table_cell(view->table, active ? GREEN : YELLOW, value[CHRONOS_PARTITION_STATE]);
 }
 
-static void table_end(struct look *look, size_t count)
+static void table_end(struct view *view, size_t count)
 {
     if (count == 0)
         puts("No active partitions.");
     else
-        table_print(look->table);
-    table_free(look->table);
+        table_print(view->table);
+    table_free(view->table);
 }
 
-static void json_begin(struct look *look)
+static void json_begin(struct view *view)
 {
-    json_open(&look->json, NULL, '[');
+    json_open(&view->json, NULL, '[');
 }
 
-static void json_each(struct look *look, const struct chronos_partition *partition)
+static void json_each(struct view *view, const struct chronos_partition *partition)
 {
-    partition_json(&look->json, partition);
+    partition_json(&view->json, partition);
 }
 
-static void json_end(struct look *look, size_t count)
+static void json_end(struct view *view, size_t count)
 {
     if (count == 0)
-        json_begin(look);
-    json_close(&look->json, ']');
+        json_begin(view);
+    json_close(&view->json, ']');
 }
 
-static const struct look look_lines = {
+static const struct view look_lines = {
     .mask = 1u << CHRONOS_PARTITION_DEVICE | 1u << CHRONOS_PARTITION_FRACTION |
             1u << CHRONOS_PARTITION_REMAINING | 1u << CHRONOS_PARTITION_USER |
             1u << CHRONOS_PARTITION_CREATOR_PID,
@@ -119,9 +119,9 @@ static const struct look look_lines = {
     .each = lines_each,
     .end = lines_end,
 };
-static const struct look look_table = {
+static const struct view look_table = {
     .mask = CHRONOS_ALL, .begin = table_begin, .each = table_each, .end = table_end};
-static const struct look look_json = {
+static const struct view look_json = {
     .mask = CHRONOS_ALL, .begin = json_begin, .each = json_each, .end = json_end};
 
 /* Selects partitions by --user and --device. */
@@ -155,23 +155,23 @@ static bool filter_passes(const struct filter *filter, const struct chronos_part
 }
 
 static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size_t count,
-                    const struct filter *filter, struct look *look)
+                    const struct filter *filter, struct view *view)
 {
     size_t shown = 0;
     struct chronos_partition partition;
     for (size_t i = 0; i < count; i++) {
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        int r = chronos_partition_load(mount, id, look->mask, &partition);
+        int r = chronos_partition_load(mount, id, view->mask, &partition);
         if (r < 0 && !chronos_is_gone(r))
             return failure_report(mount, "A partition could not be read", r);
         if (r < 0 || !filter_passes(filter, &partition))
             continue;
         if (shown++ == 0)
-            look->begin(look);
-        look->each(look, &partition);
+            view->begin(view);
+        view->each(view, &partition);
     }
-    look->end(look, shown);
+    view->end(view, shown);
     return EXIT_DONE;
 }
 
@@ -180,7 +180,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     uint64_t *ids = NULL;
     size_t count = 0;
     struct filter filter;
-    struct look look = args_option(args, "json") ? look_json
+    struct view view = args_option(args, "json") ? look_json
                        : output_terminal()       ? look_table
                                                  : look_lines;
     int r = filter_init(mount, args, &filter);
@@ -189,7 +189,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     r = chronos_list(mount->root, "partitions", "p", &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
-    r = show_all(mount, ids, count, &filter, &look);
+    r = show_all(mount, ids, count, &filter, &view);
     free(ids);
     return r;
 }

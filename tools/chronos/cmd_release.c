@@ -19,9 +19,9 @@ static int denied(const struct chronos_mount *mount, const char *id)
     if (chronos_is_gone(r))
         return failure_no_partition(id);
     if (!r)
-        output_say("Permission denied: partition owned by %s", owner);
+        output_message("Permission denied: partition owned by %s", owner);
     else
-        output_say("Permission denied: %s is not yours.", id);
+        output_message("Permission denied: %s is not yours.", id);
     return EXIT_REFUSED;
 }
 

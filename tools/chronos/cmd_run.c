@@ -40,9 +40,9 @@ struct use {
 static int unusable(const struct use *use, const char *what, int r)
 {
     if (chronos_is_gone(r))
-        output_say("Partition %s has ended.", use->id);
+        output_message("Partition %s has ended.", use->id);
     else if (r == -EACCES || r == -EPERM)
-        output_say("Permission denied: partition %s is not yours.", use->id);
+        output_message("Permission denied: partition %s is not yours.", use->id);
     else
         failure_report(use->mount, what, r);
     return RUN_FAILED;
@@ -52,8 +52,9 @@ static int join(const struct use *use)
 {
     if (faccessat(use->directory, "procs", F_OK, 0) != 0 && errno == ENOENT &&
         faccessat(use->directory, "state", F_OK, 0) == 0) {
-        output_say("The chronosfs on %s cannot run programs in partitions: it has no file procs.",
-                   use->mount->path);
+        output_message(
+            "The chronosfs on %s cannot run programs in partitions: it has no file procs.",
+            use->mount->path);
         return RUN_FAILED;
     }
     int r = chronos_write(use->directory, "procs", "0");
@@ -74,8 +75,8 @@ static int prepare(void *context)
     free(text);
     if (!r)
         return 0;
-    output_say("Cannot set the environment of %s: %s.", use->id,
-               r == -EINVAL ? "the shell failed" : strerror(-r));
+    output_message("Cannot set the environment of %s: %s.", use->id,
+                   r == -EINVAL ? "the shell failed" : strerror(-r));
     return RUN_FAILED;
 }
 
@@ -124,11 +125,11 @@ static void report_end(void *context)
     free(history);
     const char *by = chronos_line_value(&line, "by");
     if (strcmp(chronos_line_value(&line, "how"), "expired") == 0)
-        output_say("%s has expired.", use->id);
+        output_message("%s has expired.", use->id);
     else if (by[0] != '\0')
-        output_say("%s was released by %s.", use->id, by);
+        output_message("%s was released by %s.", use->id, by);
     else
-        output_say("%s has ended.", use->id);
+        output_message("%s has ended.", use->id);
 }
 
 /* Checks that the program follows the command's own words, and that --in stands without the

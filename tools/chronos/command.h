@@ -45,7 +45,7 @@ struct args;
 struct command {
     const char *name;
     /* The arguments, as documentation and as the rule: a word in brackets is optional, one
-     * that ends with ... may be repeated. DEVICE, ID and COMMAND are completed. */
+     * that ends with ... can be repeated. DEVICE, ID and COMMAND are completed. */
     const char *args;
     const char *summary; /* one line */
     /* Paragraphs with an empty line between them. Lines that begin with four spaces are
@@ -62,7 +62,7 @@ struct command {
 };
 extern const struct command *const commands[]; /* all of them; ends with NULL */
 
-/* The command of that name in a list that ends with NULL; NULL: there is none. */
+/* Finds a command by name in a list that ends with NULL. NULL: no such command. */
 const struct command *command_find(const struct command *const *list, const char *name);
 /* The options of `command`, its own and then the common ones, by index; NULL past the end. */
 const struct option *command_option(const struct command *command, int index);
@@ -74,7 +74,7 @@ struct args {
     const char *option[OPTION_MAX]; /* in the order of the tables; NULL: not given */
     const char **words;             /* the arguments of the command; ends with NULL */
     int count;
-    int program; /* index of the program in `words`; -1: there is none */
+    int program; /* index of the program in `words`; -1: none */
 };
 /* Parses the command line by a table of commands. The words point into argv, which is
  * reordered. 0; or EXIT_USAGE after a message, with ret_args->command if that was understood,

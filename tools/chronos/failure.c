@@ -11,15 +11,16 @@
 int failure_no_mount(const char *path, int r)
 {
     if (r == -EACCES)
-        output_say("The chronosfs on %s belongs to another user: Permission denied.", path);
+        output_message("The chronosfs on %s belongs to another user: Permission denied.", path);
     else if (r == -ENOTCONN)
-        output_say("The chronosfs on %s does not run any more. Start it again with: chronosfs %s",
-                   path, path);
+        output_message(
+            "The chronosfs on %s does not run any more. Start it again with: chronosfs %s", path,
+            path);
     else if (path[0] != '\0')
-        output_say("There is no chronosfs on %s. Start one with: chronosfs %s", path, path);
+        output_message("There is no chronosfs on %s. Start one with: chronosfs %s", path, path);
     else
-        output_say("No mounted chronosfs was found. Start one with: chronosfs %s",
-                   CHRONOS_DEFAULT_MOUNT);
+        output_message("No mounted chronosfs was found. Start one with: chronosfs %s",
+                       CHRONOS_DEFAULT_MOUNT);
     return EXIT_NO_MOUNT;
 }
 
@@ -27,28 +28,28 @@ int failure_refused(const struct chronos_mount *mount, int r)
 {
     char message[512];
     if (chronos_read_refusal(mount, r, message, sizeof(message)) == 0)
-        output_say("%s", message);
+        output_message("%s", message);
     else if (r == -ENOSPC)
-        output_say("Not enough available memory.");
+        output_message("Not enough available memory.");
     else
-        output_say("%s.", strerror(-r));
+        output_message("%s.", strerror(-r));
     return EXIT_REFUSED;
 }
 
 int failure_report(const struct chronos_mount *mount, const char *what, int r)
 {
-    output_say("%s: %s (the chronosfs on %s).", what, strerror(-r), mount->path);
+    output_message("%s: %s (the chronosfs on %s).", what, strerror(-r), mount->path);
     return r == -ENOTCONN ? EXIT_NO_MOUNT : EXIT_REFUSED;
 }
 
 int failure_no_partition(const char *text)
 {
-    output_say("There is no partition %s.", text);
+    output_message("There is no partition %s.", text);
     return EXIT_UNKNOWN;
 }
 
 int failure_no_device(const char *text)
 {
-    output_say("There is no device %s.", text);
+    output_message("There is no device %s.", text);
     return EXIT_UNKNOWN;
 }

@@ -4,10 +4,10 @@
  *
  *   command.h    what a command is        commands.c   the list of them
  *   cmd_*.c      the commands             args.c       the command line
- *   request.c    asking for a partition   environment.c  applying the file `env`
- *   run.c        a program that is run, until it ends
+ *   request.c    requests                 environment.c  applying the file `env`
+ *   run.c        running a program until it ends
  *   device.c     devices by name          partition.c  a partition for people and in JSON
- *   output.c table.c json.c               how answers look
+ *   output.c table.c json.c               how results look
  *   failure.c    messages about errors
  *   pages.c      another program, at build time: man pages and completion
  *
@@ -20,8 +20,8 @@
 #include <fcntl.h>
 #include <stddef.h>
 
-/* If the caller closed one of the three standard descriptors, no file of ours may take its
- * number: output would go there. Opens them so that they cannot be used, and not inherited. */
+/* If the caller closed a standard descriptor, no other file must take its number: output would go
+ * there. Opens closed ones so that they can be neither used nor inherited. */
 static void take_standard_places(void)
 {
     for (int i = 0; i < 3; i++) {

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void output_say(const char *format, ...)
+void output_message(const char *format, ...)
 {
     char text[1024] = "chronos: ";
     size_t used = strlen(text);
@@ -67,7 +67,7 @@ int output_finish(void)
     bool no_reader = errno == EPIPE || (errno == 0 && poll(&output, 1, 0) > 0);
     const char *reason = errno != 0 ? strerror(errno) : "some of it was lost";
     if (!no_reader && !said)
-        output_say("The answer could not be written: %s.", reason);
+        output_message("The answer could not be written: %s.", reason);
     said = true;
     return EXIT_REFUSED;
 }

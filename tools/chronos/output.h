@@ -9,7 +9,7 @@
 #include "tools/libchronos/chronos.h"
 
 /* "chronos: ..." and a newline on stderr, in one write. */
-__attribute__((format(printf, 1, 2))) void output_say(const char *format, ...);
+__attribute__((format(printf, 1, 2))) void output_message(const char *format, ...);
 
 /* Whether a person reads the answer: stdout is a terminal. */
 bool output_terminal(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes the manual pages and the bash completion, at build time: copies a template and replaces
- * each line that is a marker, as @COMMANDS@ is, by what the tables say. The programs themselves
- * use the same tables, so the manual agrees with the help.
+ * each line that is a marker, such as @COMMANDS@, with text from the tables. The programs
+ * themselves use the same tables, so the manual agrees with the help.
  *
  *     chronos-pages TEMPLATE [FILESYSTEM.MD]
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking for a partition; see request.h. It must not know what becomes of it. */
+/* Requests for partitions; see request.h. It must not know what the partition is used for. */
 #include "request.h"
 
 #include "failure.h"
@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* Which option becomes which key. */
+/* The options and their keys. */
 static const struct {
     const char *option, *key;
 } keys[] = {
@@ -46,7 +46,7 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
     if (r == -ENODEV)
         return failure_no_device(device);
     if (r == -EACCES || r == -EPERM) {
-        output_say("Permission denied: you may not ask for partitions of device %s.", device);
+        output_message("Permission denied: you may not ask for partitions of device %s.", device);
         return EXIT_REFUSED;
     }
     return r < 0 ? failure_report(mount, "No request can be made", r) : 0;

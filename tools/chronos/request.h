@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking for a partition with the options of the command line. */
+/* Requests for partitions, from the options of the command line. */
 #ifndef CHRONOS_TOOLS_REQUEST_H
 #define CHRONOS_TOOLS_REQUEST_H
 

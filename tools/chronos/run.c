@@ -264,7 +264,7 @@ static bool end_leftovers(struct runner *self)
     int64_t now_ns = clock_monotonic_ns();
     if (!self->reported && now_ns - self->ended_ns >= QUIET_NS) {
         self->reported = true;
-        output_say("The program left processes behind; ending them.");
+        output_message("The program left processes behind; ending them.");
     }
     size_t left = children_signal(self, now_ns >= self->kill_ns ? SIGKILL : SIGTERM);
     self->empty_scans = left == 0 ? self->empty_scans + 1 : 0;
@@ -334,7 +334,7 @@ static void become_program(const char **words)
 {
     execvp(words[0], (char **)words);
     int exec_errno = errno;
-    output_say("%s: %s", words[0], strerror(exec_errno));
+    output_message("%s: %s", words[0], strerror(exec_errno));
     _exit(exec_errno == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE);
 }
 
@@ -360,7 +360,7 @@ int run_program(const struct run *run, int *ret_status)
         become_program(run->words);
     }
     if (self.program < 0) {
-        output_say("Cannot start the program: %s.", strerror(errno));
+        output_message("Cannot start the program: %s.", strerror(errno));
         free(self.known);
         return RUN_FAILED;
     }

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* Opens `path` if there is a tree that this process can use. Without allow_other every user
- * can open the mount point itself, so look inside of it. Replaces what *mount was. */
+ * can open the mount point itself, so this looks inside. Replaces what *mount was. */
 static int try_mount(const char *path, struct chronos_mount *mount)
 {
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -26,7 +26,7 @@ static int try_mount(const char *path, struct chronos_mount *mount)
     /* The kernel asks the daemon for every statfs; names of a dead mount may be cached. */
     struct statfs space;
     if (fstatfs(root, &space) != 0 || faccessat(root, "partitions", F_OK, 0) != 0) {
-        int r = errno == ECONNABORTED ? -ENOTCONN : -errno; /* it died while answering */
+        int r = errno == ECONNABORTED ? -ENOTCONN : -errno; /* the daemon died before its reply */
         close(root);
         return r;
     }
@@ -37,7 +37,7 @@ static int try_mount(const char *path, struct chronos_mount *mount)
 }
 
 /* Any user can mount something that calls itself chronosfs, and `chronos run` executes its
- * `env`: a mount of another user is used only where it is asked for by path. */
+ * `env`: a mount of another user is used only when its path is given. */
 static bool is_trusted(const char *options)
 {
     const char *owner = strstr(options, "user_id=");
