@@ -71,7 +71,7 @@ struct devacl_node {
 /* Read what a previous daemon saved; changes no node. The caller frees it with devacl_free.
  * `message` can be set with result 0 too: if lines of the file are damaged, their nodes stay
  * restricted until an administrator fixes them, and the file is kept as device_access.damaged.
- * Otherwise it is "". Returns 0, -EPROTO if the file is of a newer version, or another -errno. */
+ * Otherwise it is "". Returns 0, -EPROTO if the file is of another version, or another -errno. */
 int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
                struct message *message);
 /* Free the memory and leave the nodes as they are. Accepts NULL; returns NULL. */

@@ -34,7 +34,7 @@ static uint64_t free_within(const struct engine *engine, uint32_t device, int64_
     return peak < memory ? memory - peak : 0;
 }
 
-/* -- texts ----------------------------------------------------------------- */
+/* -- formatting ------------------------------------------------------------ */
 
 struct text {
     char text[48];

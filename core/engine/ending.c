@@ -160,7 +160,7 @@ void ending_warn_text(const struct warning *warning, char text[static WARN_TEXT_
                  name ? ":" : "", name ? name : "");
 }
 
-/* -- choosing --------------------------------------------------------------- */
+/* -- policy ----------------------------------------------------------------- */
 
 static int check_on_expiry(const struct policy *policy, uint32_t on_expiry, struct refusal *why)
 {

@@ -220,7 +220,7 @@ int engine_advance(struct engine *engine, int64_t now_ns);
 /* When to call engine_advance next; ENGINE_FOREVER if never. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
 
-/* -- asking --------------------------------------------------------------- */
+/* -- queries -------------------------------------------------------------- */
 
 /* A live partition, or NULL. Borrowed until the next change. */
 const struct partition *engine_find(const struct engine *engine, uint64_t id);

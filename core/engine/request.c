@@ -76,25 +76,26 @@ static int check_bytes(const char *text, size_t length, char *message, size_t si
     return 0;
 }
 
-static int take_user(struct request_text value, struct request *request, char *message, size_t size)
+static int take_request_user(struct request_text value, request_user *user, char *message,
+                             size_t size)
 {
-    if (value.length > REQUEST_USER_MAX)
+    if (value.length >= sizeof(*user))
         return message_refuse(REFUSED_INVALID, message, size,
                               "A user name of %zu bytes is too long; write at most %d.",
                               value.length, REQUEST_USER_MAX);
-    memcpy(request->user, value.text, value.length);
-    request->user[value.length] = 0;
+    memcpy(*user, value.text, value.length);
+    (*user)[value.length] = 0;
     return 0;
 }
 
-static int take_name(struct request_text value, struct request *request, char *message, size_t size)
+static int take_request_label(struct request_text value, request_label *label, char *message,
+                              size_t size)
 {
     int r = request_label_check(value.text, value.length, message, size);
-
     if (r)
         return r;
-    memcpy(request->name, value.text, value.length);
-    request->name[value.length] = 0;
+    memcpy(*label, value.text, value.length);
+    (*label)[value.length] = 0;
     return 0;
 }
 
@@ -119,16 +120,26 @@ static int take_warn(struct request_text value, struct request *request, char *m
     return ending_parse_warn(value.text, value.length, &request->ending.warn, message, size);
 }
 
-static int take_hold(struct request_text value, struct request *request, char *message, size_t size)
-{
-    (void)value, (void)message, (void)size;
-    request->hold = true;
-    return 0;
-}
+#define TAKE(name)                                                                                 \
+    static int take_##name(struct request_text text, struct request *request, char *message,       \
+                           size_t size)
+#define KEY(name, option, value, kind, doc)                                                        \
+    TAKE(name)                                                                                     \
+    {                                                                                              \
+        return take_##kind(text, &request->name, message, size);                                   \
+    }
+#define PLAN(name, option, value, doc)
+#define BARE(name, doc)                                                                            \
+    TAKE(name)                                                                                     \
+    {                                                                                              \
+        (void)text, (void)message, (void)size;                                                     \
+        return request->name = true, 0;                                                            \
+    }
+#include "request.def"
 
 const struct request_word request_words[] = {
-#define KEY(name, option, value, doc) {#name, value, doc, take_##name},
-#define BARE(name, doc)               {#name, NULL, doc, take_##name},
+#define KEY(name, option, value, kind, doc) {#name, value, doc, take_##name},
+#define BARE(name, doc)                     {#name, NULL, doc, take_##name},
 #include "request.def"
     {NULL, NULL, NULL, NULL},
 };

@@ -10,18 +10,23 @@
 #include "partition.h"
 #include "units.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define REQUEST_USER_MAX 64
 #define REQUEST_TEXT_MAX 512 /* longest accepted line */
 
+typedef char request_user[REQUEST_USER_MAX + 1];    /* "": the caller */
+typedef char request_label[PARTITION_NAME_MAX + 1]; /* "": none */
+
 struct request {
-    struct amount amount;            /* how much memory */
-    int64_t duration_ns;             /* for how long, whole seconds */
-    bool hold;                       /* end it when the requesting file is closed */
-    struct ending_change ending;     /* unset parts: the policy's defaults */
-    char user[REQUEST_USER_MAX + 1]; /* user to create it for; "": the caller */
-    char name[PARTITION_NAME_MAX + 1];
+    struct amount amount;        /* how much memory */
+    int64_t duration_ns;         /* for how long, whole seconds */
+    struct ending_change ending; /* unset parts: the policy's defaults */
+#define KEY(name, option, value, kind, doc) kind name;
+#define PLAN(name, option, value, doc)
+#define BARE(name, doc) bool name;
+#include "request.def"
 };
 
 struct request_text {

@@ -50,8 +50,8 @@ int driver_process(const char *fd_text, const struct gpu_vendor *const *vendors)
 struct driver_child {
     pid_t pid;  /* 0: no process */
     int socket; /* non-blocking; -1: none */
-    int pidfd;  /* readable once the process has ended, even if a helper of the driver still has our
-                   socket; -1: none, or the kernel has no pidfd */
+    int pidfd;  /* readable once the process has ended, even if a helper of the driver still has
+                 * our socket; -1: none, or the kernel has no pidfd */
     int status; /* wait status of the last process; -1: unknown */
 };
 #define DRIVER_CHILD_NONE                                                                          \

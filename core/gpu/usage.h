@@ -30,8 +30,8 @@ struct gpu_usage_device {
     bool summed;         /* the driver reports no total: sum over its processes */
     char backend[16];    /* the vendor that reported it: nvml, drm; "none" if no vendor did */
     uint64_t used_bytes; /* by all processes, in a partition or not, and the driver itself */
-    char note[192];      /* why usage is unknown ("The nvml driver did not answer within 2 s while
-                            reading usage."): one line for the administrator, or "" */
+    char note[192];      /* why usage is unknown, one line for the administrator ("The nvml driver
+                          * did not answer within 2 s while reading usage."); or "" */
 };
 
 /* Usage of one device by one process; at most one row for each pair. */
@@ -78,8 +78,7 @@ struct usage_options {
     const char *proc;    /* "/proc" */
     const char *sys;     /* "/sys" */
     int timeout_ms;      /* 2000: kill the process when a vendor takes longer */
-    int first_ms; /* 10000: the same for the first question to a new process, because a driver may
-                     have to wake its devices */
+    int first_ms; /* 10000: the same for a new process's first question, which can wake devices */
     int idle_ms;  /* 60000: the process exits after this long without a question */
     int retry_ms; /* 60000: do not ask a driver again for this long after a failure */
     int64_t (*now_ns)(void); /* CLOCK_MONOTONIC; tests replace it */

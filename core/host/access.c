@@ -187,7 +187,7 @@ static int apply(struct access *access, struct message *message)
         }
         r = devacl_apply(access->devacl, wanted, access->node_count, message);
     } else {
-        message_set(r, message, "out of memory: the device nodes stay as they are");
+        message_set(r, message, "Out of memory: the device nodes stay as they are.");
     }
     free(wanted);
     free(ids);
@@ -231,8 +231,8 @@ static void find_weakness(const struct access *access, struct message *message)
     message->text[0] = '\0';
     if (!access->node_count)
         message_set(0, message,
-                    "no device nodes of these devices were found: everybody can use them "
-                    "as before");
+                    "No device nodes of these devices were found: all users can open them "
+                    "as before.");
     else
         gpu_nodes_reopened(NULL, message);
 }
@@ -245,7 +245,7 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
         find_nodes(access);
     int r = find_holders(access);
     if (r)
-        message_set(r, &message, "out of memory: the device nodes admit no new holder");
+        message_set(r, &message, "Out of memory: the device nodes admit no new holder.");
     else
         r = apply(access, &message);
     access->restricted = 0;

@@ -38,7 +38,7 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
             return;
         }
     if (members)
-        log_say("the programs of p%" PRIu64 " are left as they are: it ended long ago", id);
+        log_say("The programs of p%" PRIu64 " are left as they are: it ended long ago.", id);
     else
         allocations_add(&traces->stale, id);
 }
@@ -83,18 +83,18 @@ static int open_proctrack(struct host *host, struct proctrack_options *options)
     struct message message = {""};
     int r = proctrack_open(options, &host->proctrack, &message);
     if (*message.text)
-        log_say("process tracking: %s", message.text);
+        log_say("Process tracking: %s", message.text);
     if (r) { /* cgroup was asked for, and cannot be used any more */
         snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
         options->mode = "process-tree";
         r = proctrack_open(options, &host->proctrack, &message);
         if (*message.text)
-            log_say("process tracking: %s", message.text);
+            log_say("Process tracking: %s", message.text);
         return r;
     }
     const char *why = proctrack_why(host->proctrack);
     if (!strcmp(options->mode, "process-tree"))
-        why = "--process-tracking process-tree was asked for";
+        why = "--process-tracking process-tree was asked for.";
     snprintf(host->state.why, sizeof(host->state.why), "%s", why);
     return 0;
 }

@@ -77,7 +77,7 @@ static void end_partition(struct host *host, const struct partition *partition)
     if (!allocations_drop(&host->occupied, partition->id))
         return;
     if (terminate_add(&host->termination, host->now_ns, partition))
-        log_say("not enough memory to end the programs of p%" PRIu64, partition->id);
+        log_say("Out of memory: cannot end the programs of p%" PRIu64 ".", partition->id);
 }
 
 static void handle_event(struct host *host, const struct work_item *item)
@@ -99,7 +99,7 @@ static void handle_event(struct host *host, const struct work_item *item)
     if (kind == EVENT_CREATED || kind == EVENT_HANDED)
         access_touch(host->access);
     if (allocations_put(&host->allocations, partition))
-        log_say("not enough memory to remember the holder of p%" PRIu64, partition->id);
+        log_say("Out of memory: cannot remember the holder of p%" PRIu64 ".", partition->id);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);
 }

@@ -46,12 +46,6 @@ static int translate(const struct host *host, const struct host_join *join, int3
     return r;
 }
 
-static int refuse(struct host_result *result, int code, const char *format, int32_t pid)
-{
-    snprintf(result->message, ENGINE_MESSAGE_MAX, format, (int)pid);
-    return code;
-}
-
 static bool is_own(const struct host_join *join, const struct procfs_process *process)
 {
     return join->admin ||
@@ -66,63 +60,71 @@ static bool can_end(const struct procfs_process *process)
     return self == 0 || (process->uid == self && process->suid == self);
 }
 
-/* When a program changes its uids on the way, the decision is made again this often. */
-#define TRIES 5
-
-static int join(struct host *host, const struct host_join *join, struct host_result *result)
+/* -EAGAIN: the process has changed its uids on the way. */
+static int try_join(struct host *host, const struct host_join *join, int32_t pid,
+                    struct message *message)
 {
     struct procfs_process process;
-    struct message message = {""};
+    int r = proctrack_look(host->proctrack, pid, &process);
+    if (r)
+        return r;
+    if (!is_own(join, &process))
+        return message_set(-EPERM, message,
+                           "Permission denied: process %d is not yours; only your own processes "
+                           "can join.",
+                           (int)join->pid);
+    if (!can_end(&process))
+        return message_set(-EPERM, message,
+                           "Process %d cannot join: this chronosfs does not run as root and could "
+                           "not end programs of other users.",
+                           (int)join->pid);
+    return proctrack_join(host->proctrack, join->id, &process, message);
+}
+
+#define TRIES 5
+
+static int join(struct host *host, const struct host_join *join, struct message *message)
+{
     int32_t pid;
     int r = translate(host, join, &pid);
-    if (r == -EACCES)
-        return refuse(result, r,
-                      "Process %d cannot be found from here; let it write 0 to procs itself.",
-                      join->pid);
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);
-    for (int try = 0; !r && try < TRIES; try++) {
-        r = proctrack_look(host->proctrack, pid, &process);
-        if (!r && !is_own(join, &process))
-            return refuse(result, -EPERM,
-                          "Permission denied: process %d is not yours; only your own processes "
-                          "can join.",
-                          join->pid);
-        if (!r && !can_end(&process))
-            return refuse(result, -EPERM,
-                          "Process %d cannot join: this chronosfs does not run as root and could "
-                          "not end programs of other users.",
-                          join->pid);
-        if (!r)
-            r = proctrack_join(host->proctrack, join->id, &process, &message);
-        if (r != -EAGAIN)
-            break;
-        r = try + 1 < TRIES ? 0 : r;
+    if (r == -EACCES)
+        return message_set(r, message,
+                           "Process %d cannot be found from here; let it write 0 to procs itself.",
+                           (int)join->pid);
+    if (!r) {
+        int tries = TRIES;
+        do
+            r = try_join(host, join, pid, message);
+        while (r == -EAGAIN && --tries > 0);
     }
-    if (r == -ESRCH)
-        return refuse(result, r, "There is no process %d.", join->pid);
-    if (r == -EINVAL)
-        return refuse(result, r,
-                      "%d is a thread, or belongs to the kernel; write the pid of a process.",
-                      join->pid);
-    if (r == -EAGAIN)
-        return refuse(result, r, "Process %d changes its user again and again; try later.",
-                      join->pid);
-    if (!r)
-        snprintf(result->message, ENGINE_MESSAGE_MAX, "Process %d belongs to p%" PRIu64 ".",
-                 (int)pid, join->id);
-    else
-        snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
-    return r;
+    switch (r) {
+    case 0:
+        return message_set(r, message, "Process %d belongs to p%" PRIu64 ".", (int)pid, join->id);
+    case -ESRCH:
+        return message_set(r, message, "There is no process %d.", (int)join->pid);
+    case -EINVAL:
+        return message_set(r, message,
+                           "%d is a thread, or belongs to the kernel; write the pid of a process.",
+                           (int)join->pid);
+    case -EAGAIN:
+        return message_set(r, message, "Process %d changes its user again and again; try later.",
+                           (int)join->pid);
+    default: /* with the message of try_join */
+        return r;
+    }
 }
 
 void host_do_join(struct host *host, const struct host_join *asked, struct host_result *result)
 {
+    struct message message = {""};
     result->joined.tag = asked->tag;
     result->id = asked->id;
     /* Noted first, so that the end looks for members in any case. */
     result->joined.result = allocations_add(&host->occupied, asked->id);
     if (!result->joined.result)
-        result->joined.result = join(host, asked, result);
+        result->joined.result = join(host, asked, &message);
+    snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
     host_report(host, result);
 }

@@ -136,7 +136,7 @@ static void send_signal(struct police *police, const struct watchdog_action *act
     if (!r && process.start == action->start)
         r = pidfd_send(pidfd, action->signo);
     if (r && r != -ESRCH)
-        log_say("process %d uses gpu%u and cannot be ended: %s", action->pid,
+        log_say("Cannot end process %d, which uses gpu%u: %s.", action->pid,
                 (unsigned)action->device, strerror(-r));
     fd_close(pidfd);
 }
@@ -193,8 +193,8 @@ void police_check(struct police *police, int64_t now_ns, const struct gpu_usage 
                                      .device_known = police->known,
                                      .device_count = usage->device_count};
     if (watchdog_check(&police->watchdog, now_ns, &sample, act, police))
-        log_say("not enough memory for a check of the watchdog; the next one comes after "
-                "watchdog_interval");
+        log_say(
+            "Out of memory: the watchdog cannot check; it tries again after watchdog_interval.");
 }
 
 void police_count(const struct police *police, struct watchdog_counts *ret_counts)

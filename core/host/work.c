@@ -25,7 +25,7 @@ struct host_result *host_result_new(enum host_result_kind kind, size_t message_b
     if (result)
         result->kind = kind;
     else
-        log_say("not enough memory to report what became of the programs of a partition");
+        log_say("Out of memory: cannot report what became of the programs of a partition.");
     return result;
 }
 
@@ -194,7 +194,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
             continue;
         struct work_item *item = item_new(WORK_EVENT);
         if (!item) {
-            log_say("not enough memory: the programs of p%" PRIu64 " are left as they are",
+            log_say("Out of memory: the programs of p%" PRIu64 " are left as they are.",
                     events->after.id);
             continue;
         }

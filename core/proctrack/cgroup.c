@@ -169,7 +169,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
     size_t first, count = leaves_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+        if (cgroup_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
             return true;
     }
     return false;
@@ -257,7 +257,7 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
     size_t first, count = leaves_of(cgroup, id, &first), kept = first;
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
+        if (cgroup_flag(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
             return -EBUSY;
     }
     for (size_t i = first; i < cgroup->leaf_count; i++) {

@@ -45,8 +45,7 @@ int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file,
                 size_t size);
 /* True if the line "WORD NUMBER" of a file has a number other than 0; with an empty `word`, if the
  * file itself does. */
-bool cgroup_message(const struct cgroup *cgroup, const char *path, const char *file,
-                    const char *word);
+bool cgroup_flag(const struct cgroup *cgroup, const char *path, const char *file, const char *word);
 /* Find the cgroup of a process. Returns -ESRCH, or -EXDEV if it is not below the mount. */
 int cgroup_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
 /* Add the processes of a cgroup and of those below it. */

@@ -48,8 +48,7 @@ int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file,
     return (int)fd_read_text(cgroup->root_fd, full, text, size);
 }
 
-bool cgroup_message(const struct cgroup *cgroup, const char *path, const char *file,
-                    const char *word)
+bool cgroup_flag(const struct cgroup *cgroup, const char *path, const char *file, const char *word)
 {
     char text[256];
     if (cgroup_read(cgroup, path, file, text, sizeof(text)) < 0)

@@ -31,7 +31,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
     for (size_t i = 0; i < cgroup->leaf_count; i++) {
         if (cgroup->leaves[i].id == id &&
-            cgroup_message(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+            cgroup_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
             return true;
     }
     return false;

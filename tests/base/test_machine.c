@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What base reads of the machine: clocks, descriptors, processes, mounts, the boot. */
+/* What core/base reads from the host: clocks, descriptors, processes, mounts, the boot id. */
 #include "tests/check.h"
 
 #include "core/base/boot_id.h"

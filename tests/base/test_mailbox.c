@@ -68,7 +68,7 @@ START_TEST(lazy_things_wait)
     put_lazily(&letters[1]);
     ck_assert(!is_readable());
     put_lazily(&letters[2]);
-    ck_assert(is_readable()); /* too many */
+    ck_assert(is_readable()); /* more than lazy_max */
     ck_assert_ptr_eq(mailbox_take(&box), &letters[0].mail);
 
     put_lazily(&letters[0]);
@@ -90,7 +90,7 @@ START_TEST(attentive_takers_wake)
     ck_assert(mailbox_rest(&box, false));
     put_lazily(&letter);
     ck_assert(!is_readable());
-    ck_assert(!mailbox_rest(&box, true)); /* mail is waiting already: return at once */
+    ck_assert(!mailbox_rest(&box, true)); /* something is queued: return at once */
     ck_assert_ptr_eq(mailbox_take(&box), &letter.mail);
 }
 END_TEST
@@ -111,7 +111,7 @@ END_TEST
 
 static struct mailbox_thread echo;
 
-/* Sends everything back, each on its own. */
+/* Send everything back, one by one. */
 static void *run_echo(void *context)
 {
     (void)context;
@@ -135,7 +135,7 @@ static void *run_sender(void *context)
     return NULL;
 }
 
-/* The taker only looks when it is woken: a lost wake-up would hang the test. */
+/* The taker only takes when it is woken, so a lost wake-up would hang the test. */
 START_TEST(nothing_is_lost)
 {
     struct letter *letters = calloc(SENDERS * EACH, sizeof(*letters));

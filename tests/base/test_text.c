@@ -57,7 +57,7 @@ START_TEST(array_that_cannot_grow_is_unchanged)
 }
 END_TEST
 
-/* Such hashes are in files: they must never change. */
+/* These hashes are in files: they must never change. */
 START_TEST(hash_is_fnv_1a)
 {
     ck_assert(hash_text(HASH_START, "") == UINT64_C(0xcbf29ce484222325));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leaves device nodes as a daemon does that died with its gate on: for the cases.
+ * Leave device nodes restricted, as a daemon does that died with device access control on.
  *
  * usage: acl-closer STATE_DIR UID NODE...
  */
@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 {
     struct message message;
     struct devacl_node nodes[16];
-    struct devacl *gate;
+    struct devacl *devacl;
     size_t count = 0;
 
     if (argc < 4 || argc > 19)
@@ -22,10 +22,10 @@ int main(int argc, char **argv)
     const struct devacl_options options = {.state_dir = argv[1]};
     for (int i = 3; i < argc; i++)
         nodes[count++] = (struct devacl_node){.path = argv[i], .uids = &uid, .uid_count = 1};
-    int r = devacl_new(&options, &gate, &message);
+    int r = devacl_new(&options, &devacl, &message);
     if (!r) {
-        r = devacl_apply(gate, nodes, count, &message);
-        devacl_free(gate);
+        r = devacl_apply(devacl, nodes, count, &message);
+        devacl_free(devacl);
     }
     if (r)
         fprintf(stderr, "%s\n", message.text);

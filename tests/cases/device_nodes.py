@@ -99,12 +99,12 @@ def set_back(mount):
 
 
 def weak(mount):
-    """Failures of the gate are reported."""
+    """Failures of device access control are reported."""
     name = alice.call(mount.ask, '0.1 600')
     enforcement = mount.at('gpu0', name, 'enforcement')
     equal([line for line in lib.read(enforcement).splitlines() if line.startswith('# devices')], [])
     modify(1)
-    os.chmod('/dev/nvidia0', 0o666)  # a change makes the gate check
+    os.chmod('/dev/nvidia0', 0o666)  # a change makes the daemon check
     check(wait_for(lambda: 'NVreg_ModifyDeviceFiles=0' in lib.read(enforcement)))
     modify(0)
     os.chmod('/dev/nvidia0', 0o666)
@@ -151,7 +151,7 @@ def deaths(mount, before):
 
 
 def switch_off(state):
-    """The next daemon finds the gate switched off, and the nodes closed."""
+    """The next daemon finds device access control off, and the nodes restricted."""
     with contextlib.closing(sqlite3.connect(os.path.join(state, 'state.db'))) as database:
         database.execute("update setting set value = 'open' where key = 'config/device_access'")
         database.commit()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The file `enforcement` is true in each form of the daemon; and the ways past the gate that
-docs/enforcement.md describes."""
+"""The file `enforcement` is true in each form of the daemon; and the ways past device access
+control that docs/enforcement.md describes."""
 import os
 import socket
 import subprocess
@@ -36,7 +36,7 @@ def plain(enforcer):
 def no_cgroups():
     """Made-up devices and the process tree: at the first read, of each worker."""
     wanted = dict(plain('process-tree'),
-                  **{'# processes': ['--process-tracking process-tree was asked for']})
+                  **{'# processes': ['--process-tracking process-tree was asked for.']})
     with lib.mounted('2x80G', options=['--process-tracking', 'process-tree']) as mount:
         name = mount.ask('10% 600')
         wait_for(lambda: says(mount, name)['processes'] != 'none')
@@ -81,7 +81,7 @@ def with_cgroups():
         if not os.path.exists('/proc/driver/nvidia'):
             mount.write('holders', 'config', 'device_access')
             check(wait_for(
-                lambda: 'no device nodes' in says(mount, name).get('# devices', [''])[0]))
+                lambda: 'No device nodes' in says(mount, name).get('# devices', [''])[0]))
             equal(says(mount, name)['devices'], 'none')
 
 
@@ -106,7 +106,7 @@ def lost_cgroups():
 
 
 def unprivileged(driver):
-    """Alice's own: no cgroups, no gate, and a watchdog for her own programs."""
+    """Alice's own: no cgroups, no device access control, and a watchdog for her own programs."""
     home, path = os.path.join(T, 'home'), os.path.join(T, 'hers')
     for directory in (home, path):
         os.mkdir(directory)
@@ -177,7 +177,7 @@ def with_gate():
         check(wait_for(lambda: says(mount, name)['devices'] == 'none'), says(mount, name))
 
 
-# -- ways past the gate -------------------------------------------------------------------------
+# -- ways past device access control ------------------------------------------------------------
 
 
 def use(fd):
@@ -220,7 +220,7 @@ def past_the_gate(mount):
 
 
 def keeps_its_own(mount):
-    """Opened before the gate closed."""
+    """Opened before the node was restricted."""
     (go, tell_go), (hear, said) = os.pipe(), os.pipe()
     running = bob.start(hold, go, said)
     os.read(hear, 1)
@@ -242,7 +242,7 @@ def main():
     try:
         madeup.make_dev()
     except lib.Skip as why:
-        print('neither a gate nor a mount of a user:', why)
+        print('neither device access control nor a mount of a user:', why)
         return
     unprivileged(driver)
     with_gate()

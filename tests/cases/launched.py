@@ -166,13 +166,13 @@ def in_one_that_exists(mount):
 
 
 def time_is_up(mount):
-    """The ladder ends the program; run tells why, and how it ended."""
+    """The ending ends the program; run prints why, and how it ended."""
     trap = 'trap "echo asked; exit 6" TERM; echo up; while :; do sleep 0.05; done'
     code, out, err = run(mount, '0.5', '1', 'sh', '-c', trap)
     equal((code, out), (6, 'up\nasked\n'))
-    check('chronos: The time of p' in err and err.count(' was up.\n') == 1, err)
+    check('chronos: p' in err and err.count(' has expired.\n') == 1, err)
     code, _, err = run(mount, '0.5', '1', 'sleep', '1000')
-    equal((code, err.count(' was up.\n')), (-15, 1), err)
+    equal((code, err.count(' has expired.\n')), (-15, 1), err)
     # run is a member too: killed with the others, it says nothing
     equal(run(mount, '--on-expiry', 'kill', '0.5', '1', 'sleep', '1000'), (-9, '', ''))
     process, pids = runaways(mount, '--grace', '1', '0.5', '3')
@@ -180,12 +180,12 @@ def time_is_up(mount):
     nothing_left(mount, pids)
     ignore = 'trap "" TERM; sleep 1000; sleep 1000'
     code, _, err = run(mount, '--grace', '1', '0.5', '1', 'sh', '-c', ignore)
-    equal((code, err.count(' was up.\n')), (-9, 1), err)
+    equal((code, err.count(' has expired.\n')), (-9, 1), err)
     # none: it goes on, and ends in its own way
     code, out, err = run(mount, '--on-expiry', 'none', '0.5', '1', 'sh', '-c',
                          'sleep 2; echo on; exit 5')
     equal((code, out), (5, 'on\n'))
-    check('was up' in err, err)
+    check('has expired' in err, err)
     nothing_left(mount)
 
 

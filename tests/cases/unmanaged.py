@@ -130,7 +130,7 @@ def end(mount, driver, program, daemon):
 
 
 def stubborn(mount, driver):
-    """Who ignores SIGTERM gets SIGKILL 10 s later; meanwhile members live on."""
+    """A process that ignores SIGTERM gets SIGKILL 10 s later; members live on."""
     name = alice.call(mount.ask, '20G 600')
     member = Program(alice, before=lambda: lib.write(mount.at('gpu0', name, 'procs'), '0'))
     driver.use(0, member.pid, 20 * GIB)
@@ -147,7 +147,7 @@ def stubborn(mount, driver):
 
 
 def over_limit(mount, driver):
-    """Two in one partition: both are warned, the one who uses more is ended."""
+    """Two in one partition: both are warned, the one that uses more is ended."""
     name = alice.call(mount.ask, '10G 600', 1)
 
     def join():

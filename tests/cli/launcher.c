@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `chronos run` is made of, without a filesystem: starts a program as it would.
+ * The launcher of `chronos run` without a filesystem.
  *
  *     launcher keep|term|kill GRACE_MS PREPARE PROGRAM [ARG...]
  *
- * PREPARE: what preparing ends with; "hang" to wait in it for a signal.
+ * PREPARE: the return value of prepare(), or "hang" to wait in it for a signal.
  */
+#include "core/base/ns.h"
 #include "tools/chronos/run.h"
 
 #include <stdio.h>
@@ -45,7 +46,7 @@ int main(int argc, char **argv)
     leftover.action = strcmp(argv[1], "keep") == 0   ? RUN_KEEP
                       : strcmp(argv[1], "kill") == 0 ? RUN_KILL
                                                      : RUN_TERM;
-    leftover.grace_ms = atoi(argv[2]);
+    leftover.grace_ns = atoi(argv[2]) * NS_PER_MS;
     struct run run = {
         .words = (const char **)argv + 4,
         .prepare = prepare,

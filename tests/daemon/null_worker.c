@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker that serves next to nothing, to test the supervisor and the link with:
+ * A minimal worker, to test the supervisor and the session:
  *
- *   file      read: the worker's pid and PROGRAM below; written words are dropped
- *   die       read: kills the worker; answers when it is asked again
+ *   file      read: the worker's pid and PROGRAM below; writes are dropped
+ *   die       read: kills the worker; the repeated request is answered
  *   deadly    read: kills every worker that serves it
- *   exit-N    read: answers, then the worker ends with status N
+ *   exit-N    read: answers, then the worker exits with status N
  *
- * A file "worker" in the state directory says in one word how it misbehaves:
- *   fatal (ends with WORKER_FATAL), crash (aborts before it is ready), silent
- *   (never ready), deaf (ignores SIGTERM), unsaid (aborts after the first answer
- *   to FUSE_INIT as if it had not been noted), late (ready after half a second).
+ * The file "worker" in the state directory has one word that makes it misbehave:
+ *   fatal (exits with WORKER_FATAL), crash (aborts before it is ready), silent (never ready), deaf
+ *   (ignores SIGTERM), unsaid (aborts after the first reply to FUSE_INIT as if it had not been
+ *   recorded), late (ready after half a second).
  */
 #define FUSE_USE_VERSION 314
 #include "core/base/log.h"
@@ -34,7 +34,7 @@ static const char program[] = "PROGRAM-1";
 enum { INO_FILE = 2, INO_DIE = 3, INO_DEADLY = 4, INO_EXIT = 5 }; /* exit-N is INO_EXIT + N */
 
 struct null {
-    struct session *link; /* first: link.c finds itself through it */
+    struct session *link; /* first: session.c reads it through userdata */
     int exit_code;        /* -1: go on */
     char mood[16], mood_path[PATH_MAX + 16];
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Changes that others make to a node of the gate are reported and undone. */
+/* Changes that others make to a restricted node are reported and undone. */
 #include "help.h"
 
 #include <sys/stat.h>
@@ -31,7 +31,7 @@ static void expect_told(struct devacl *devacl, const char *node, const char *wor
 START_TEST(test_changed_by_others)
 {
     const char *node = make_node("nvidia0", ROOT, LAB, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     struct stat st;
@@ -66,15 +66,15 @@ START_TEST(test_changed_by_others)
 }
 END_TEST
 
-/* Leftovers of a dead gate are checked only once their nodes were applied again. */
+/* What a dead daemon left is checked only once its nodes were applied again. */
 START_TEST(test_check_after_restart)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
     devacl_free(devacl);
-    devacl = new_gate();
+    devacl = new_devacl();
     ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
     ck_assert_int_eq(APPLY(devacl, {node, {BOB}, {0}}), 0);
     ck_assert_str_eq(devacl_steps, "acl ");

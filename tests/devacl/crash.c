@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate when something goes wrong: killed before any step, a step that fails, a damaged
- * file. No user gets access without having had it before or being a holder, and in the end
+ * Device access control when something goes wrong: killed before any step, a step that fails, a
+ * damaged file. No user gets access without having had it before or being a holder, and in the end
  * every node is restored.
  */
 #include "help.h"
@@ -29,8 +29,8 @@ static void make_nodes(struct nodes *nodes)
         snprintf(nodes->before[i], sizeof(nodes->before[i]), "%s", looks(nodes->path[i]));
 }
 
-/* The life of a gate: close nodes, change holders, drop one, add one, release. Returns the
- * first error. */
+/* The life of a struct devacl: restrict nodes, change holders, drop one, add one, release. Returns
+ * the first error. */
 static int live(const struct nodes *nodes)
 {
     const char *const *path = nodes->path;
@@ -55,7 +55,7 @@ static int live(const struct nodes *nodes)
 /* Asserts that bob is locked out and that every closed node can be restored. */
 static void check_safe(const struct nodes *nodes)
 {
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
     for (size_t i = 0; i < 3; i++) {
         ck_assert_int_eq(opens(nodes->path[i], BOB, BOB), EACCES);
         if (strcmp(looks(nodes->path[i]), nodes->before[i]) != 0)
@@ -99,7 +99,7 @@ START_TEST(test_killed_at_each_step)
             make_nodes(&nodes);
             died = die_at(&nodes, at);
             check_safe(&nodes);
-            struct devacl *devacl = new_gate();
+            struct devacl *devacl = new_devacl();
             if (way == 1) /* the next daemon goes on */
                 ck_assert_int_eq(
                     APPLY(devacl, {nodes.path[0], {ALICE}, {0}}, {nodes.path[1], {0}, {0}}), 0);
@@ -107,7 +107,7 @@ START_TEST(test_killed_at_each_step)
                 devacl_free(devacl);
                 die_at(&nodes, at / 2);
                 check_safe(&nodes);
-                devacl = new_gate();
+                devacl = new_devacl();
             }
             ck_assert_int_eq(release(devacl), 0);
             check_as_before(&nodes);
@@ -135,7 +135,7 @@ START_TEST(test_failure_at_each_step)
         ck_assert_int_eq(r, failed ? -EIO : 0);
         devacl_trouble_at = -1;
         check_safe(&nodes);
-        struct devacl *devacl = new_gate();
+        struct devacl *devacl = new_devacl();
         ck_assert_int_eq(release(devacl), 0);
         check_as_before(&nodes);
         devacl_free(devacl);
@@ -151,7 +151,7 @@ START_TEST(test_full_disk)
     struct nodes nodes;
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
         make_nodes(&nodes);
-        struct devacl *devacl = new_gate();
+        struct devacl *devacl = new_devacl();
         ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {ALICE}, {0}}), 0);
         devacl_trouble_kills = false;
         devacl_trouble_at = steps[i];
@@ -177,7 +177,7 @@ START_TEST(test_written_later)
 {
     struct nodes nodes;
     make_nodes(&nodes);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
     ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {0}, {0}}, {nodes.path[1], {0}, {0}}), 0);
     devacl_trouble_kills = false;
     devacl_trouble_at = 1; /* the node is restored, the file is not written */
@@ -190,7 +190,7 @@ START_TEST(test_written_later)
     ck_assert_int_eq(APPLY(devacl, {nodes.path[0], {0}, {0}}), 0);
     ck_assert_str_eq(devacl_steps, "");
     devacl_free(devacl);
-    devacl = new_gate();
+    devacl = new_devacl();
     ck_assert_uint_eq(devacl_count(devacl), 1);
     ck_assert_int_eq(release(devacl), 0);
     devacl_free(devacl);
@@ -219,7 +219,7 @@ static void write_file(const char *path, const char *data, size_t length)
 static size_t leave_closed(struct nodes *nodes, char *data, size_t size)
 {
     make_nodes(nodes);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
     const char *const *path = nodes->path;
     ck_assert_int_eq(APPLY(devacl, {path[0], {0}, {0}}, {path[1], {0}, {0}}, {path[2], {0}, {0}}),
                      0);
@@ -254,7 +254,7 @@ static void check_damaged(const struct nodes *nodes)
     ck_assert_uint_eq(as_before, known);
     ck_assert_int_eq(access(in_state("device_access.damaged"), F_OK), 0);
     devacl_free(devacl);
-    devacl = new_gate(); /* said once */
+    devacl = new_devacl(); /* said once */
     devacl_free(devacl);
 }
 
@@ -306,7 +306,7 @@ START_TEST(test_damaged_and_on)
                       length - 10);
     ck_assert_int_eq(memcmp(kept, data, length - 10), 0);
     devacl_free(devacl);
-    devacl = new_gate();
+    devacl = new_devacl();
     ck_assert_int_eq(release(devacl), 0);
     devacl_free(devacl);
 }
@@ -317,5 +317,5 @@ int main(void)
     const TTest *const tests[] = {
         test_killed_at_each_step, test_failure_at_each_step, test_full_disk,     test_written_later,
         test_newer_file,          test_damaged_file,         test_damaged_and_on};
-    return devacl_run("gate-crash", tests, ARRAY_COUNT(tests));
+    return devacl_run("device_access-crash", tests, ARRAY_COUNT(tests));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gate on real ACLs, with real users: access to a node inside it, exact restoration,
- * refusals, and changes that are noticed.
+ * Device access control on real ACLs, with real users: access to a restricted node, exact
+ * restoration, refusals, and changes that are noticed.
  */
 #include "help.h"
 
@@ -20,7 +20,7 @@
 START_TEST(test_who_gets_in)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(opens(node, BOB, BOB), 0);
     ck_assert_int_eq(APPLY(devacl, {node, {ALICE}, {0}}), 0);
@@ -50,7 +50,7 @@ START_TEST(test_nobody_stays_in)
 {
     const char *owned = make_node("owned", ALICE, LAB, 0660, NULL);
     const char *seat = make_node("seat", ROOT, LAB, 0660, SEAT);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(opens(owned, ALICE, ALICE), 0);
     ck_assert_int_eq(opens(seat, ALICE, ALICE), 0);
@@ -74,7 +74,7 @@ END_TEST
 START_TEST(test_open_stays_open)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
     char byte;
     int fd = open(node, O_RDWR);
     ck_assert_int_eq(APPLY(devacl, {node, {0}, {0}}), 0);
@@ -102,7 +102,7 @@ static const struct {
     {ROOT, LAB, 01660, SEAT},
 };
 
-/* Owner, group, mode and ACL are restored, by the same gate and by the next one. */
+/* Owner, group, mode and ACL are restored, by the same daemon and by the next one. */
 START_TEST(test_exactly_as_before)
 {
     for (size_t i = 0; i < 2 * ARRAY_COUNT(befores); i++) {
@@ -110,14 +110,14 @@ START_TEST(test_exactly_as_before)
         const char *node =
             make_node("node", befores[b].uid, befores[b].gid, befores[b].mode, befores[b].acl);
         char before[512];
-        struct devacl *devacl = new_gate();
+        struct devacl *devacl = new_devacl();
         snprintf(before, sizeof(before), "%s", looks(node));
         ck_assert_int_eq(APPLY(devacl, {node, {CAROL}, {0}}), 0);
         ck_assert_str_ne(looks(node), before);
         ck_assert_int_eq(opens(node, BOB, LAB), EACCES);
         if (i % 2 == 1) {
             devacl_free(devacl);
-            devacl = new_gate();
+            devacl = new_devacl();
             ck_assert_uint_eq(devacl_count(devacl), 1);
         }
         ck_assert_int_eq(APPLY(devacl, {node, {CAROL}, {LAB}}), 0);
@@ -134,7 +134,7 @@ START_TEST(test_only_what_differs)
     const char *one = make_node("one", ROOT, ROOT, 0666, NULL);
     const char *two = make_node("two", ALICE, LAB, 0660, NULL);
     const char *late = in_dev("late");
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(APPLY(devacl, {one, {ALICE, BOB}, {0}}, {two, {ALICE}, {0}}), 0);
     /* durable before the first change */
@@ -163,13 +163,13 @@ END_TEST
 START_TEST(test_replaced)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(APPLY(devacl, {node, {0}, {0}}), 0);
     rename(node, in_dev("aside")); /* so that the inode is not reused */
     make_node("nvidia0", ROOT, LAB, 0640, NULL);
     devacl_free(devacl);
-    devacl = new_gate();
+    devacl = new_devacl();
     ck_assert_int_eq(release(devacl), 0);
     ck_assert_str_eq(looks(node), "0 6200 0640 ");
     ck_assert(!is_saved());
@@ -188,7 +188,7 @@ END_TEST
 START_TEST(test_which_node)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
     struct identity now, other;
     struct node_state look;
     int fd = node_open(node);
@@ -220,7 +220,7 @@ START_TEST(test_refused)
     static const uint32_t invalid[] = {UINT32_MAX};
     static uint32_t many[DEVACL_HOLDERS_MAX + 1];
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
     const char *text = devacl_message.text;
 
     ck_assert_int_eq(symlink(node, in_dev("link")), 0);
@@ -275,7 +275,7 @@ START_TEST(test_not_root)
         if (setgroups(0, NULL) != 0 || setresgid(ALICE, ALICE, ALICE) != 0 ||
             setresuid(ALICE, ALICE, ALICE) != 0)
             _exit(1);
-        devacl = new_gate();
+        devacl = new_devacl();
         int r = apply(devacl, wants, 2);
         bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") &&
                     devacl_count(devacl) == 0;
@@ -295,7 +295,7 @@ START_TEST(test_no_acls)
 {
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
     const char *other = in_dev("ram/node");
-    struct devacl *devacl = new_gate();
+    struct devacl *devacl = new_devacl();
 
     ck_assert_int_eq(mkdir(in_dev("ram"), 0755), 0);
     ck_assert_int_eq(mount("none", in_dev("ram"), "ramfs", 0, NULL), 0);

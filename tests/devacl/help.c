@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the tests of the gate; see help.h. */
+/* Shared by the tests of device access control; see help.h. */
 #include "help.h"
 
 #include <dirent.h>
@@ -198,9 +198,9 @@ bool is_saved(void)
     return access(in_state("device_access"), F_OK) == 0;
 }
 
-/* -- the gate ------------------------------------------------------------------------ */
+/* -- a struct devacl ---------------------------------------------------------------------- */
 
-struct devacl *new_gate(void)
+struct devacl *new_devacl(void)
 {
     struct devacl *devacl = NULL;
     ck_assert_int_eq(devacl_new(&devacl_usual, &devacl, &devacl_message), 0);

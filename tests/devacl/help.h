@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by the tests of the gate: a private tmpfs with nodes like /dev/null, other users
- * that try to open them, and the attributes of a node on one line.
+ * Shared by the tests of device access control: a private tmpfs with nodes like /dev/null, other
+ * users that try to open them, and the attributes of a node on one line.
  */
 #ifndef CHRONOS_TESTS_DEVACL_HELP_H
 #define CHRONOS_TESTS_DEVACL_HELP_H
@@ -36,11 +36,11 @@ void set_acl(const char *path, const char *acl);
 const char *looks(const char *path);
 /* Opens it for reading and writing as this user. Returns 0 or the errno. */
 int opens(const char *path, uint32_t uid, uint32_t gid);
-/* Returns whether STATE_DIR/gate exists. */
+/* Returns whether STATE_DIR/device_access exists. */
 bool is_saved(void);
 
-/* Makes a gate, without any message, that notes its steps in devacl_steps. */
-struct devacl *new_gate(void);
+/* Makes a struct devacl, without any message, that records its steps in devacl_steps. */
+struct devacl *new_devacl(void);
 /* Makes one with the given options. */
 extern struct devacl_options devacl_usual;
 /* The steps taken since this was cleared, as "write sync ". */

@@ -39,11 +39,11 @@ fail(int line, const char *condition, const char *format, ...)
 {
     va_list arguments;
 
-    printf("model.c:%d: not so: %s\n  ", line, condition);
+    printf("model.c:%d: failed: %s\n  ", line, condition);
     va_start(arguments, format);
     vprintf(format, arguments);
     va_end(arguments);
-    printf("\n  in operation %" PRIu64 " (%s); again with CHRONOS_SEED=%" PRIu64 "\n", operation,
+    printf("\n  in operation %" PRIu64 " (%s); repeat with CHRONOS_SEED=%" PRIu64 "\n", operation,
            operation_name, seed);
     exit(EXIT_FAILURE);
 }
@@ -56,7 +56,7 @@ static uint64_t rnd(uint64_t below)
     return (random_state * UINT64_C(0x2545f4914f6cdd1d) >> 11) % below;
 }
 
-/* -- short of memory ---------------------------------------------------------- */
+/* -- failing allocations ------------------------------------------------------ */
 
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -78,7 +78,7 @@ static void maybe_fail(void)
 }
 
 /* Whether memory ran short; checks that the call reported exactly that. */
-static bool was_short(int r)
+static bool ran_out(int r)
 {
     bool was = failed;
 
@@ -88,11 +88,11 @@ static bool was_short(int r)
     return was;
 }
 
-/* -- the world ------------------------------------------------------------------ */
+/* -- state ---------------------------------------------------------------------- */
 
 static struct engine *engine;
 static struct reference reference;
-static struct engine_event *pending, **pending_end = &pending; /* taken, not durable yet */
+static struct engine_event *pending, **pending_end = &pending; /* taken, but not durable yet */
 static int64_t now_ns;
 static bool strict; /* nothing was restored: never more than the device has */
 static uint64_t counts[8], warnings;
@@ -147,7 +147,7 @@ static void compare_partitions(void)
         CHECK(of_user == all, "p%" PRIu64, p->id);
         per_device[p->shares[0].device]++;
     }
-    CHECK(!engine_next(engine, all ? all->id : 0), "one too many");
+    CHECK(!engine_next(engine, all ? all->id : 0), "one partition too many");
     CHECK(engine_count(engine) == reference.now.count, "%" PRIu64, engine_count(engine));
     for (uint32_t i = 0; i < reference.device_count; i++) {
         CHECK(!engine_next_on_device(engine, i, of_device[i] ? of_device[i]->id : 0), "gpu%u", i);
@@ -222,11 +222,11 @@ static void compare_steps(uint32_t device)
 
         for (size_t i = 0; i < 2 * reference.now.count; i++) {
             const struct partition *p = &reference.now.live[i / 2];
-            int64_t moment_ns = i % 2 ? p->end_ns : p->start_ns;
+            int64_t time_ns = i % 2 ? p->end_ns : p->start_ns;
 
-            if (moment_ns > at_ns && moment_ns < next_ns &&
-                reference_promised(&reference, device, moment_ns) != value)
-                next_ns = moment_ns;
+            if (time_ns > at_ns && time_ns < next_ns &&
+                reference_promised(&reference, device, time_ns) != value)
+                next_ns = time_ns;
         }
         if (next_ns == ENGINE_FOREVER)
             break;
@@ -267,8 +267,8 @@ static void check_warning(const struct engine_event *event)
     CHECK(event->at_ns >= p->end_ns - p->warn.ns, "p%" PRIu64 " early", p->id);
     CHECK(event->at_ns < p->end_ns, "p%" PRIu64 " late", p->id);
     CHECK(event->before.state == PARTITION_ACTIVE && p->state == PARTITION_EXPIRING,
-          "p%" PRIu64 " again", p->id);
-    CHECK(p->warn.ns > 0, "p%" PRIu64 " unasked", p->id);
+          "p%" PRIu64 " warned twice", p->id);
+    CHECK(p->warn.ns > 0, "p%" PRIu64 " has no warning", p->id);
     warnings++;
 }
 
@@ -281,7 +281,7 @@ static void take_events(void)
     for (; (event = *pending_end); pending_end = &event->next, i++) {
         const struct engine_event *expected = &reference.events[i];
 
-        CHECK(i < reference.event_count, "an event too many: kind %d", event->kind);
+        CHECK(i < reference.event_count, "unexpected event of kind %d", event->kind);
         CHECK(event->seq == expected->seq, "%" PRIu64 ", %" PRIu64, event->seq, expected->seq);
         CHECK(event->kind == expected->kind, "%d, %d", event->kind, expected->kind);
         CHECK(event->at_ns == expected->at_ns, "%" PRId64, event->at_ns);
@@ -318,7 +318,7 @@ static void revert(void)
 
     take_events();
     maybe_fail();
-    while (was_short(r = engine_revert(engine, pending)))
+    while (ran_out(r = engine_revert(engine, pending)))
         compare();
     CHECK(!r, "%d", r);
     forget_pending();
@@ -336,7 +336,7 @@ static bool agree(int r, int expected)
     counts[r]++;
     if (!r)
         return true;
-    CHECK(memchr(why.message, 0, sizeof(why.message) - 1), "no end");
+    CHECK(memchr(why.message, 0, sizeof(why.message) - 1), "not terminated");
     CHECK(strlen(why.message) > 10 && !strchr(why.message, '\n'), "%s", why.message);
     if (r == REFUSED_NO_SPACE)
         CHECK(strncmp(why.message, "Not enough available memory: ", 29) == 0, "%s", why.message);
@@ -346,7 +346,7 @@ static bool agree(int r, int expected)
 }
 
 /* Check the claim "... is free from T17000000000, when p3 ends". */
-static void check_promise(uint32_t device, const struct request *request)
+static void check_forecast(uint32_t device, const struct request *request)
 {
     uint64_t memory = reference.devices[device].memory_bytes;
     uint64_t bytes = request->amount.is_share
@@ -426,19 +426,18 @@ static void op_create(void)
         rnd(4) ? (uint32_t)rnd(reference.device_count + (rnd(8) == 0)) : ENGINE_DEVICE_ANY;
     uint32_t uid = rnd(4) ? caller->uid : uids[rnd(UIDS)];
     uint64_t hold = rnd(HOLDS + 1), id = 0, expected_id = 0;
-    int r;
 
     if (reference.now.count >= REFERENCE_PARTITIONS)
         return;
     maybe_fail();
-    r = engine_create(engine, ENGINE_CALL(now_ns, now_ns / 2, caller, &why),
-                      &(struct creation){&request, device, uid, 3, hold}, &id);
-    if (was_short(r))
+    int r = engine_create(engine, ENGINE_CALL(now_ns, now_ns / 2, caller, &why),
+                          &(struct creation){&request, device, uid, 3, hold}, &id);
+    if (ran_out(r))
         return;
     if (!agree(r, reference_create(&reference, now_ns, now_ns / 2, caller, device, &request, uid, 3,
                                    hold, &expected_id)) &&
         r == REFUSED_NO_SPACE && device != ENGINE_DEVICE_ANY)
-        check_promise(device, &request);
+        check_forecast(device, &request);
     CHECK(id == expected_id, "%" PRIu64 ", %" PRIu64, id, expected_id);
 }
 
@@ -446,22 +445,20 @@ static void op_release(void)
 {
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
-    int r;
 
     maybe_fail();
-    r = engine_release(engine, ENGINE_CALL(now_ns, 0, caller, &why), id);
-    if (!was_short(r))
+    int r = engine_release(engine, ENGINE_CALL(now_ns, 0, caller, &why), id);
+    if (!ran_out(r))
         agree(r, reference_release(&reference, now_ns, caller, id));
 }
 
 static void op_close_hold(void)
 {
     uint64_t hold = rnd(HOLDS + 1);
-    int r;
 
     maybe_fail();
-    r = engine_close_hold(engine, now_ns, hold);
-    if (was_short(r))
+    int r = engine_close_hold(engine, now_ns, hold);
+    if (ran_out(r))
         return;
     CHECK(!r, "%d", r);
     reference_close_hold(&reference, now_ns, hold);
@@ -473,13 +470,12 @@ static void op_resize(void)
     uint64_t id = any_id();
     const struct partition *p = engine_find(engine, id);
     uint64_t bytes = p && rnd(2) ? p->shares[0].memory_bytes + rnd(5) - 2 : rnd(100);
-    int r;
 
     if (bytes > 10000)
         bytes = 0;
     maybe_fail();
-    r = engine_resize(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, bytes);
-    if (!was_short(r))
+    int r = engine_resize(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, bytes);
+    if (!ran_out(r))
         agree(r, reference_resize(&reference, now_ns, caller, id, bytes));
 }
 
@@ -489,13 +485,12 @@ static void op_set_end(void)
     uint64_t id = any_id();
     const struct partition *p = engine_find(engine, id);
     int64_t end_ns = p && rnd(4) == 0 ? p->end_ns - 1 + (int64_t)rnd(3) : now_ns + any_duration();
-    int r;
 
     if (rnd(16) == 0)
         end_ns = now_ns - (int64_t)rnd(2);
     maybe_fail();
-    r = engine_set_end(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, end_ns);
-    if (!was_short(r))
+    int r = engine_set_end(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, end_ns);
+    if (!ran_out(r))
         agree(r, reference_set_end(&reference, now_ns, caller, id, end_ns));
 }
 
@@ -504,11 +499,10 @@ static void op_ending(void)
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
     struct ending_change change = any_ending();
-    int r;
 
     maybe_fail();
-    r = engine_set_ending(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &change);
-    if (!was_short(r))
+    int r = engine_set_ending(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &change);
+    if (!ran_out(r))
         agree(r, reference_set_ending(&reference, now_ns, caller, id, &change));
 }
 
@@ -519,7 +513,6 @@ static void op_note(void)
     const char *word = words[rnd(3)], *details = rnd(2) ? "pid=1 bytes=2" : "";
     uint64_t id = rnd(4) ? any_id() : 0;
     struct partition about = {.id = id, .uid = 1002, .change_seq = 1};
-    int r;
 
     CHECK(engine_note(engine, now_ns, &about, 0, rnd(2) ? "" : "no word", details) == -EINVAL, "%s",
           word);
@@ -527,8 +520,8 @@ static void op_note(void)
     if (rnd(2) && engine_find(engine, id))
         about = *engine_find(engine, id);
     maybe_fail();
-    r = engine_note(engine, now_ns, &about, 500, word, details);
-    if (was_short(r))
+    int r = engine_note(engine, now_ns, &about, 500, word, details);
+    if (ran_out(r))
         return;
     CHECK(!r, "%d", r);
     reference_note(&reference, now_ns, &about, 500, word, details);
@@ -539,11 +532,10 @@ static void op_rename(void)
     static const char *const names[] = {"", "a", "b-2", "label", "not good"};
     const struct caller *caller = any_caller();
     uint64_t id = any_id(), name = rnd(5);
-    int r;
 
     maybe_fail();
-    r = engine_rename(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, names[name]);
-    if (!was_short(r))
+    int r = engine_rename(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, names[name]);
+    if (!ran_out(r))
         agree(r, reference_rename(&reference, now_ns, caller, id, names[name], name < 4));
 }
 
@@ -554,17 +546,16 @@ static void op_hand_over(void)
     const struct partition *p = engine_find(engine, id);
     uint32_t uid = p && rnd(2) ? p->uid : uids[rnd(UIDS)];
     uint32_t gid = (uint32_t)rnd(3), mode = rnd(2) ? 0755 : 0775;
-    int r;
 
     maybe_fail();
-    r = engine_hand_over(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, uid, gid, mode);
-    if (!was_short(r))
+    int r = engine_hand_over(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, uid, gid, mode);
+    if (!ran_out(r))
         agree(r, reference_hand_over(&reference, now_ns, caller, id, uid, gid, mode));
 }
 
 static const struct {
     size_t key;
-    const char *value, *kept;
+    const char *value, *stored;
     uint64_t number; /* seconds or millionths; 0 does not parse */
 } settings[] = {
     {TEXT_MIN_DURATION, "", "", 1},
@@ -603,8 +594,6 @@ static void op_set(void)
     struct reference_policy policy = reference.now.policy;
     int64_t limit_ns =
         settings[i].number == 1000000 ? INT64_MAX : (int64_t)settings[i].number * NS_PER_SECOND;
-    bool good;
-    int r;
 
     if (settings[i].key == TEXT_MIN_DURATION)
         policy.min_ns = limit_ns;
@@ -618,19 +607,19 @@ static void op_set(void)
         policy.max_grace_ns = limit_ns;
     else if (settings[i].key == TEXT_DEFAULT_WARN)
         policy.default_warn_ns = limit_ns;
-    good = settings[i].number && policy.min_ns <= policy.max_ns;
+    bool good = settings[i].number && policy.min_ns <= policy.max_ns;
     maybe_fail();
-    r = engine_set(engine, ENGINE_CALL(now_ns, 0, &callers[0], &why),
-                   reference_keys[settings[i].key], settings[i].value);
-    if (!was_short(r) && agree(r, good ? 0 : REFUSED_INVALID))
-        reference_set(&reference, now_ns, &callers[0], settings[i].key, settings[i].kept, &policy);
+    int r = engine_set(engine, ENGINE_CALL(now_ns, 0, &callers[0], &why),
+                       reference_keys[settings[i].key], settings[i].value);
+    if (!ran_out(r) && agree(r, good ? 0 : REFUSED_INVALID))
+        reference_set(&reference, now_ns, &callers[0], settings[i].key, settings[i].stored,
+                      &policy);
 }
 
 /* Move time on, often exactly to a moment at which something happens. */
 static void op_tick(void)
 {
     int64_t next_ns = engine_next_wakeup(engine);
-    int r;
 
     if (next_ns != ENGINE_FOREVER && next_ns > now_ns && rnd(2))
         now_ns = next_ns - 1 + (int64_t)rnd(3);
@@ -639,12 +628,12 @@ static void op_tick(void)
     if (rnd(4) == 0)
         return; /* and the engine was not advanced */
     maybe_fail();
-    r = engine_advance(engine, now_ns);
-    if (was_short(r))
+    int r = engine_advance(engine, now_ns);
+    if (ran_out(r))
         return;
     CHECK(!r, "%d", r);
     reference_advance(&reference, now_ns);
-    CHECK(engine_next_wakeup(engine) > now_ns, "late");
+    CHECK(engine_next_wakeup(engine) > now_ns, "wakeup in the past");
 }
 
 static const struct {
@@ -737,7 +726,7 @@ static void finish(void)
     now_ns = ENGINE_FOREVER - 1;
     CHECK(engine_advance(engine, now_ns) == 0, "advance");
     reference_advance(&reference, now_ns);
-    CHECK(engine_count(engine) == 0, "%" PRIu64 " never end", engine_count(engine));
+    CHECK(engine_count(engine) == 0, "%" PRIu64 " partitions never end", engine_count(engine));
     if (rnd(2))
         commit();
     forget_pending();

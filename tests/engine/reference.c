@@ -45,11 +45,10 @@ uint64_t reference_peak(const struct reference *reference, uint32_t device, int6
 
     for (size_t i = 0; i < reference->now.count; i++) {
         int64_t at_ns = reference->now.live[i].start_ns;
-        uint64_t value;
 
         if (at_ns <= from_ns || at_ns >= until_ns)
             continue;
-        value = promised_without(reference, device, at_ns, but_id);
+        uint64_t value = promised_without(reference, device, at_ns, but_id);
         most = value > most ? value : most;
     }
     return most;
@@ -266,15 +265,13 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
                           .creator_ns = caller->ns,
                           .creator_uid = caller->uid,
                           .creator_pid = caller->pid};
-    struct engine_event *event;
     uint64_t free_bytes;
-    int r;
 
     if (uid != caller->uid && !caller->admin)
         return REFUSED_PERMISSION;
     if (request->hold && hold == 0)
         return REFUSED_INVALID;
-    r = choose_ending(reference, caller, &request->ending, &p);
+    int r = choose_ending(reference, caller, &request->ending, &p);
     if (r)
         return r;
     if (!caller->admin && request->duration_ns < reference->now.policy.min_ns)
@@ -292,7 +289,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     p.shares[0].memory_bytes =
         bytes_of(request, reference->devices[p.shares[0].device].memory_bytes);
     memcpy(p.name, request->name, sizeof(p.name));
-    event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
+    struct engine_event *event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
     p.change_seq = event->seq;
     event->after = p;
     reference->now.live[reference->now.count++] = p;
@@ -340,7 +337,6 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes)
 {
     struct partition *p, after;
-    int64_t from_ns;
     int r = reach(reference, now_ns, caller, id, true, &p);
 
     if (r)
@@ -349,7 +345,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
         return REFUSED_INVALID;
     if (bytes == p->shares[0].memory_bytes)
         return 0;
-    from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
+    int64_t from_ns = p->start_ns > now_ns ? p->start_ns : now_ns;
     if (bytes > p->shares[0].memory_bytes) {
         if (!reference->devices[p->shares[0].device].present)
             return REFUSED_BUSY;
@@ -463,11 +459,9 @@ int reference_hand_over(struct reference *reference, int64_t now_ns, const struc
 void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
                    size_t key, const char *text, const struct reference_policy *policy)
 {
-    struct engine_event *event;
-
     if (strcmp(reference->now.texts[key], text) == 0)
         return;
-    event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
+    struct engine_event *event = expect(reference, EVENT_SETTING, now_ns, caller->uid);
     strcpy(event->key, reference_keys[key]);
     strcpy(event->value, text);
     strcpy(event->old_value, reference->now.texts[key]);

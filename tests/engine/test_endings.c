@@ -22,7 +22,7 @@ static void forget_events(void)
     engine_events_free(engine_take_events(engine));
 }
 
-/* The next event, of this kind and time; valid until the next call. */
+/* Takes the next event, which must be of this kind and time; valid until the next call. */
 static const struct engine_event *next_event(enum event_kind kind, int64_t at_ns)
 {
     static struct engine_event *events, *event;
@@ -75,18 +75,16 @@ static int warn_at(int64_t now_ns, uint64_t id, int64_t seconds, uint32_t warn_s
 static void refused(int r, int code, const char *words)
 {
     ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
+    ck_assert_msg(strstr(why.message, words), "\"%s\" does not contain \"%s\"", why.message, words);
     ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
     no_event();
 }
 
-START_TEST(a_request_says_how_it_ends)
+START_TEST(a_request_sets_its_ending)
 {
-    const struct partition *p;
-
     start();
-    p = engine_find(engine,
-                    grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=0 warn=5m:HUP"));
+    const struct partition *p = engine_find(
+        engine, grant(engine, 0, &alice, 0, "1B 1h on_expiry=kill grace=0 warn=5m:HUP"));
     ck_assert_uint_eq(p->on_expiry, ON_EXPIRY_KILL);
     ck_assert_int_eq(p->grace_ns, 0);
     ck_assert_int_eq(p->warn.ns, SECONDS(300));
@@ -150,13 +148,12 @@ START_TEST(a_change_is_one_event)
     struct ending_change all = {true,           true,       true,
                                 ON_EXPIRY_KILL, SECONDS(7), {SECONDS(9), SIGUSR2}};
     struct ending_change nothing = {.on_expiry = ON_EXPIRY_NONE, .grace_ns = 1, .warn.ns = 1};
-    const struct engine_event *event;
 
     start();
     grant(engine, 0, &alice, 0, "1B 1h");
     forget_events();
     ck_assert_int_eq(engine_set_ending(engine, CALL(5, &admin, &why), 1, &all), 0);
-    event = next_event(EVENT_ENDING, 5);
+    const struct engine_event *event = next_event(EVENT_ENDING, 5);
     ck_assert_uint_eq(event->by_uid, 0);
     ck_assert_uint_eq(event->before.on_expiry, ON_EXPIRY_TERM);
     ck_assert_uint_eq(event->after.on_expiry, ON_EXPIRY_KILL);
@@ -177,7 +174,7 @@ START_TEST(a_change_is_one_event)
 }
 END_TEST
 
-START_TEST(what_cannot_be_is_refused)
+START_TEST(invalid_endings_are_refused)
 {
     static const struct ending_change bad[] = {
         {.set_on_expiry = true, .on_expiry = 3},
@@ -217,10 +214,8 @@ START_TEST(what_cannot_be_is_refused)
 }
 END_TEST
 
-START_TEST(the_warning_comes_in_its_time)
+START_TEST(the_warning_comes_when_it_is_due)
 {
-    const struct engine_event *event;
-
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     grant(engine, 0, &alice, 0, "1B 80");
@@ -230,7 +225,8 @@ START_TEST(the_warning_comes_in_its_time)
     no_event();
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
     ck_assert_int_eq(engine_advance(engine, SECONDS(71)), 0);
-    event = next_event(EVENT_WARNED, SECONDS(70)); /* when it was due, not when it was noticed */
+    const struct engine_event *event =
+        next_event(EVENT_WARNED, SECONDS(70)); /* when it was due, not when it was noticed */
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.state, PARTITION_ACTIVE);
     ck_assert_uint_eq(event->after.state, PARTITION_EXPIRING);
@@ -275,16 +271,13 @@ START_TEST(warnings_and_ends_are_in_order)
 }
 END_TEST
 
-START_TEST(with_less_left_it_comes_at_once)
+START_TEST(a_warning_that_is_due_comes_at_once)
 {
-    const struct engine_event *created;
-    uint64_t seq;
-
     start();
-    grant(engine, 7, &alice, 0, "1B 10 warn=10"); /* exactly */
-    created = next_event(EVENT_CREATED, 7);
+    grant(engine, 7, &alice, 0, "1B 10 warn=10"); /* exactly the whole duration */
+    const struct engine_event *created = next_event(EVENT_CREATED, 7);
     ck_assert_uint_eq(created->after.state, PARTITION_ACTIVE);
-    seq = created->seq;
+    uint64_t seq = created->seq;
     ck_assert_uint_eq(next_event(EVENT_WARNED, 7)->seq, seq + 1);
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_EXPIRING);
     grant(engine, 0, &alice, 0, "1B 10 warn=11");
@@ -293,7 +286,7 @@ START_TEST(with_less_left_it_comes_at_once)
     grant(engine, 0, &alice, 0, "1B 10 warn=9");
     next_event(EVENT_CREATED, 0);
     no_event();
-    /* a shorter life, another warning */
+    /* shortened into the warning time */
     ck_assert_int_eq(engine_set_end(engine, CALL(5, &alice, &why), 3, SECONDS(8)), 0);
     next_event(EVENT_SHORTENED, 5);
     ck_assert_uint_eq(next_event(EVENT_WARNED, 5)->after.id, 3);
@@ -307,17 +300,15 @@ START_TEST(with_less_left_it_comes_at_once)
 }
 END_TEST
 
-START_TEST(an_extension_makes_it_active_again)
+START_TEST(an_extension_makes_a_partition_active_again)
 {
-    const struct partition *p;
-
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
-    p = engine_find(engine, 1);
+    const struct partition *p = engine_find(engine, 1);
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
     ck_assert_uint_eq(p->state, PARTITION_EXPIRING);
     forget_events();
-    /* still within the 30 s: it is warned already */
+    /* still within the 30 s: no second warning */
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(105)), 0);
     next_event(EVENT_EXTENDED, SECONDS(75));
     no_event();
@@ -334,7 +325,7 @@ START_TEST(an_extension_makes_it_active_again)
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(80), &alice, &why), 1, SECONDS(90)), 0);
     next_event(EVENT_SHORTENED, SECONDS(80));
     no_event();
-    /* another warning */
+    /* change the warning itself */
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR1), 0);
     next_event(EVENT_ENDING, SECONDS(80));
     ck_assert_int_eq(warn_at(SECONDS(80), 1, 20, SIGUSR2), 0);
@@ -372,16 +363,14 @@ START_TEST(other_changes_do_not_warn)
 }
 END_TEST
 
-START_TEST(a_warning_that_was_taken_back_comes_again)
+START_TEST(a_reverted_warning_comes_again)
 {
-    struct engine_event *events;
-
     start();
     grant(engine, 0, &alice, 0, "1B 100 warn=30");
     forget_events();
     ck_assert_int_eq(engine_advance(engine, SECONDS(75)), 0);
     ck_assert_int_eq(engine_set_end(engine, CALL(SECONDS(75), &alice, &why), 1, SECONDS(200)), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     engine_events_free(events);
     ck_assert_uint_eq(engine_find(engine, 1)->state, PARTITION_ACTIVE);
@@ -394,7 +383,7 @@ START_TEST(a_warning_that_was_taken_back_comes_again)
 }
 END_TEST
 
-START_TEST(restored_as_it_was)
+START_TEST(restore_keeps_warnings)
 {
     struct partition p = {.id = 5,
                           .state = PARTITION_EXPIRING,
@@ -422,11 +411,9 @@ START_TEST(restored_as_it_was)
 }
 END_TEST
 
-START_TEST(notes_tell_and_change_nothing)
+START_TEST(notes_change_nothing)
 {
     struct partition about, before;
-    const struct engine_event *event;
-    uint64_t seq;
 
     start();
     grant(engine, 0, &alice, 0, "1B 100");
@@ -434,8 +421,8 @@ START_TEST(notes_tell_and_change_nothing)
     before = about = *engine_find(engine, 1);
     about.shares[0].memory_bytes = 77; /* the engine's own record counts */
     ck_assert_int_eq(engine_note(engine, 5, &about, 0, "killed", "pid=17 bytes=4096"), 0);
-    event = next_event(EVENT_NOTE, 5);
-    seq = event->seq;
+    const struct engine_event *event = next_event(EVENT_NOTE, 5);
+    uint64_t seq = event->seq;
     ck_assert_str_eq(event->key, "killed");
     ck_assert_str_eq(event->value, "pid=17 bytes=4096");
     ck_assert_uint_eq(event->by_uid, 0);
@@ -460,7 +447,7 @@ START_TEST(notes_tell_and_change_nothing)
 }
 END_TEST
 
-START_TEST(notes_that_are_none)
+START_TEST(invalid_notes_are_refused)
 {
     static const char *const words[] = {"",    "two words", "Killed",
                                         "a=b", "p1\n",      "01234567890123456789012345678901"};
@@ -482,7 +469,7 @@ START_TEST(notes_that_are_none)
 }
 END_TEST
 
-START_TEST(words)
+START_TEST(texts)
 {
     char text[WARN_TEXT_MAX], set_text[64], message[ENGINE_MESSAGE_MAX];
     struct warning warning;
@@ -510,20 +497,20 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_request_says_how_it_ends,
+        a_request_sets_its_ending,
         owners_are_bound_by_the_policy,
         a_change_is_one_event,
-        what_cannot_be_is_refused,
-        the_warning_comes_in_its_time,
+        invalid_endings_are_refused,
+        the_warning_comes_when_it_is_due,
         warnings_and_ends_are_in_order,
-        with_less_left_it_comes_at_once,
-        an_extension_makes_it_active_again,
+        a_warning_that_is_due_comes_at_once,
+        an_extension_makes_a_partition_active_again,
         other_changes_do_not_warn,
-        a_warning_that_was_taken_back_comes_again,
-        restored_as_it_was,
-        notes_tell_and_change_nothing,
-        notes_that_are_none,
-        words,
+        a_reverted_warning_comes_again,
+        restore_keeps_warnings,
+        notes_change_nothing,
+        invalid_notes_are_refused,
+        texts,
     };
 
     return check_run_tests("endings", NULL, NULL, tests, ARRAY_COUNT(tests));

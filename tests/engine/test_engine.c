@@ -1,47 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine's operations one by one: their effects, and every refusal. */
-#include "common.h"
+#include "fixture.h"
 
-static const struct caller alice = {.uid = 1000, .gid = 1000, .pid = 11};
-static const struct caller bob = {.uid = 1001, .gid = 1001, .pid = 12};
-static const struct caller admin = {.uid = 0, .admin = true, .pid = 1};
-static const struct caller foreign_root = {.uid = 0, .pid = 77, .ns = 4026532000};
-
-static struct engine *engine;
-static struct refusal why;
-
-static void start(uint64_t bytes)
+START_TEST(a_partition_matches_its_request)
 {
-    engine = new_engine();
-    add_device(engine, bytes, true);
-}
-
-/* Check that a call was refused with this code and these words, and changed nothing. */
-static void refused(int r, int code, const char *words)
-{
-    ck_assert_msg(r == code, "%d instead of %d: %s", r, code, why.message);
-    ck_assert_msg(strstr(why.message, words), "\"%s\" does not say \"%s\"", why.message, words);
-    ck_assert_msg(is_sentence(why.message), "\"%s\"", why.message);
-    ck_assert_ptr_null(engine_take_events(engine));
-}
-
-/* Check for exactly one event, of this kind. It stays valid until the next call. */
-static const struct engine_event *one_event(enum event_kind kind)
-{
-    static struct engine_event *event;
-
-    engine_events_free(event);
-    event = engine_take_events(engine);
-    ck_assert_ptr_nonnull(event);
-    ck_assert_ptr_null(event->next);
-    ck_assert_int_eq(event->kind, kind);
-    return event;
-}
-
-START_TEST(a_partition_is_what_was_asked_for)
-{
-    const struct partition *p;
-    const struct engine_event *event;
     struct request request = parsed("0.5 3600 name=train hold");
     uint64_t id = 0;
 
@@ -49,7 +11,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_int_eq(engine_create(engine, ENGINE_CALL(500, 12345, &alice, &why),
                                    &(struct creation){&request, 0, 1000, 100, 9}, &id),
                      0);
-    p = engine_find(engine, id);
+    const struct partition *p = engine_find(engine, id);
     ck_assert_uint_eq(id, 1);
     ck_assert_uint_eq(p->id, 1);
     ck_assert_uint_eq(p->shares[0].device, 0);
@@ -70,7 +32,7 @@ START_TEST(a_partition_is_what_was_asked_for)
     ck_assert_uint_eq(p->creator_uid, 1000);
     ck_assert_int_eq(p->creator_pid, 11);
     ck_assert_str_eq(p->name, "train");
-    event = one_event(EVENT_CREATED);
+    const struct engine_event *event = one_event(EVENT_CREATED);
     ck_assert_uint_eq(event->seq, 1);
     ck_assert_uint_eq(p->change_seq, 1);
     ck_assert_int_eq(event->at_ns, 500);
@@ -88,12 +50,11 @@ END_TEST
 static void fill(uint64_t memory, const char *const *asks, size_t count)
 {
     char text[64];
-    uint64_t left;
 
     start(memory);
     for (size_t i = 0; i < count; i++)
         grant(engine, 0, &alice, 0, asks[i]);
-    left = engine_available(engine, 0, 0);
+    uint64_t left = engine_available(engine, 0, 0);
     ck_assert_uint_lt(left, count);
     engine_events_free(engine_take_events(engine));
     snprintf(text, sizeof(text), "%lluB 60", (unsigned long long)left + 1);
@@ -107,7 +68,7 @@ static void fill(uint64_t memory, const char *const *asks, size_t count)
     engine_free(engine);
 }
 
-START_TEST(the_whole_can_be_given_out)
+START_TEST(a_whole_device_can_be_granted)
 {
     static const uint64_t sizes[] = {80 * GIB, 150754820096, 10737418240, 10000000019, 1000003};
     const char *sevenths[7], *tenths[10], *twentieths[20],
@@ -127,13 +88,10 @@ START_TEST(the_whole_can_be_given_out)
 }
 END_TEST
 
-START_TEST(a_life_ends_at_its_end)
+START_TEST(a_partition_expires_at_its_end)
 {
-    const struct engine_event *event;
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 10");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 10");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(10));
     ck_assert_int_eq(engine_advance(engine, SECONDS(10) - 1), 0);
@@ -143,7 +101,7 @@ START_TEST(a_life_ends_at_its_end)
     ck_assert_uint_eq(engine_available(engine, 0, SECONDS(10)), 100);
     ck_assert_int_eq(engine_advance(engine, SECONDS(12)), 0);
     ck_assert_ptr_null(engine_find(engine, id));
-    event = one_event(EVENT_EXPIRED);
+    const struct engine_event *event = one_event(EVENT_EXPIRED);
     ck_assert_int_eq(event->at_ns, SECONDS(10));
     ck_assert_uint_eq(event->by_uid, 1000);
     ck_assert_uint_eq(event->before.id, id);
@@ -156,7 +114,7 @@ START_TEST(a_life_ends_at_its_end)
 END_TEST
 
 /* A partition is over at its end, even before engine_advance. */
-START_TEST(past_its_end_nothing_can_be_done)
+START_TEST(an_expired_partition_is_gone)
 {
     uint64_t id, other;
 
@@ -183,7 +141,6 @@ END_TEST
 
 START_TEST(expiry_is_in_order)
 {
-    struct engine_event *events;
     static const uint64_t order[] = {3, 1, 4, 2};
     size_t i = 0;
 
@@ -194,7 +151,7 @@ START_TEST(expiry_is_in_order)
     grant(engine, 0, &alice, 0, "0.1 10");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_advance(engine, SECONDS(100)), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     for (const struct engine_event *event = events; event; event = event->next) {
         ck_assert_uint_eq(event->before.id, order[i++]);
         ck_assert_uint_eq(event->seq, 4 + i);
@@ -205,7 +162,7 @@ START_TEST(expiry_is_in_order)
 }
 END_TEST
 
-START_TEST(no_space_says_when)
+START_TEST(no_space_reports_when)
 {
     uint64_t id;
 
@@ -310,15 +267,12 @@ END_TEST
 
 START_TEST(resize)
 {
-    const struct engine_event *event;
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "0.3 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "0.3 60");
     grant(engine, 0, &bob, 0, "0.3 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_resize(engine, CALL(5, &alice, &why), id, 70), 0);
-    event = one_event(EVENT_RESIZED);
+    const struct engine_event *event = one_event(EVENT_RESIZED);
     ck_assert_uint_eq(event->before.shares[0].memory_bytes, 30);
     ck_assert_uint_eq(event->after.shares[0].memory_bytes, 70);
     ck_assert_uint_eq(event->after.change_seq, event->seq);
@@ -336,12 +290,10 @@ START_TEST(resize)
 }
 END_TEST
 
-START_TEST(another_end)
+START_TEST(changes_of_the_end)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, SECONDS(90)), 0);
     ck_assert_int_eq(one_event(EVENT_EXTENDED)->after.end_ns, SECONDS(90));
@@ -362,7 +314,7 @@ START_TEST(another_end)
 END_TEST
 
 /* Another partition holds the time after this one, which only restoring can produce today. */
-START_TEST(extending_needs_the_room)
+START_TEST(extending_needs_room)
 {
     struct partition later = {.id = 50,
                               .uid = 5,
@@ -441,7 +393,7 @@ START_TEST(a_partition_on_two_devices)
 }
 END_TEST
 
-START_TEST(a_device_that_is_gone_or_shrank)
+START_TEST(an_absent_or_smaller_device)
 {
     struct partition p = {.id = 1,
                           .uid = 1000,
@@ -483,10 +435,8 @@ END_TEST
 
 START_TEST(rename_checks_labels)
 {
-    uint64_t id;
-
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60 name=a");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60 name=a");
     one_event(EVENT_CREATED);
     ck_assert_int_eq(engine_rename(engine, CALL(0, &alice, &why), id, "run-7"), 0);
     ck_assert_str_eq(one_event(EVENT_RENAMED)->before.name, "a");
@@ -504,11 +454,10 @@ END_TEST
 
 START_TEST(hand_over)
 {
-    uint64_t id;
     uint32_t uid;
 
     start(100);
-    id = grant(engine, 0, &alice, 0, "1 60");
+    uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
             REFUSED_PERMISSION, "only administrators");
@@ -531,220 +480,9 @@ START_TEST(hand_over)
 }
 END_TEST
 
-/* -- who may do what ---------------------------------------------------------- */
-
-enum action { RELEASE, RESIZE, SET_END, RENAME, CHMOD, CHOWN, ACTIONS };
-
-static int act(enum action action, const struct caller *caller, uint64_t id)
-{
-    const struct partition *p = engine_find(engine, id);
-
-    switch (action) {
-    case RELEASE:
-        return engine_release(engine, CALL(0, caller, &why), id);
-    case RESIZE:
-        return engine_resize(engine, CALL(0, caller, &why), id, 5);
-    case SET_END:
-        return engine_set_end(engine, CALL(0, caller, &why), id, 5);
-    case RENAME:
-        return engine_rename(engine, CALL(0, caller, &why), id, "new");
-    case CHMOD:
-        return engine_hand_over(engine, CALL(0, caller, &why), id, p->uid, 5, 0700);
-    default:
-        return engine_hand_over(engine, CALL(0, caller, &why), id, 4242, p->gid, p->mode);
-    }
-}
-
-START_TEST(permission_matrix)
-{
-    static const struct caller callers[] = {
-        {.uid = 1000},                        /* alice */
-        {.uid = 1001},                        /* bob */
-        {.uid = 1001, .by_mode = true},       /* bob, of alice's group */
-        {.uid = 0, .admin = true},            /* root */
-        {.uid = 500, .admin = true},          /* an administrator */
-        {.uid = 0, .ns = 7},                  /* root of a container */
-        {.uid = 0, .ns = 8},                  /* root of another */
-        {.uid = 0, .ns = 7, .by_mode = true}, /* let past by the kernel */
-    };
-    enum { OWNERS = 3 }; /* alice, root, root of the container */
-    static const size_t owners[OWNERS] = {0, 3, 5};
-    /* allowed actions for each owner and caller, one letter per action */
-    static const char *const allowed[OWNERS][8] = {
-        {"rseno-", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
-        {"------", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
-        {"------", "------", "-sen--", "rsenoc", "rsenoc", "rseno-", "------", "rseno-"},
-    };
-
-    for (size_t o = 0; o < OWNERS; o++) {
-        for (size_t c = 0; c < 8; c++) {
-            for (int action = 0; action < ACTIONS; action++) {
-                bool may = allowed[o][c][action] != '-';
-                uint64_t id;
-                int r;
-
-                start(100);
-                id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
-                engine_events_free(engine_take_events(engine));
-                ck_assert(engine_may_act(&callers[c], engine_find(engine, id)) ==
-                          (allowed[o][c][0] == 'r'));
-                r = act((enum action)action, &callers[c], id);
-                ck_assert_msg(r == (may ? 0 : REFUSED_PERMISSION),
-                              "owner %zu, caller %zu, action %d: %d", o, c, action, r);
-                if (!may)
-                    refused(r, REFUSED_PERMISSION, "Permission denied: ");
-                engine_free(engine);
-            }
-        }
-    }
-}
-END_TEST
-
-START_TEST(released_or_revoked)
-{
-    uint64_t id;
-
-    start(100);
-    id = grant(engine, 0, &alice, 0, "0.1 60");
-    one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_release(engine, CALL(7, &alice, &why), id), 0);
-    ck_assert_int_eq(one_event(EVENT_RELEASED)->after.end_ns, 7);
-    id = grant(engine, 0, &alice, 0, "0.1 60");
-    one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_release(engine, CALL(7, &admin, &why), id), 0);
-    ck_assert_uint_eq(one_event(EVENT_REVOKED)->by_uid, 0);
-    id = grant(engine, 0, &admin, 0, "0.1 60");
-    one_event(EVENT_CREATED);
-    ck_assert_int_eq(engine_release(engine, CALL(7, &admin, &why), id), 0);
-    one_event(EVENT_RELEASED);
-    id = grant(engine, 0, &foreign_root, 0, "0.1 60");
-    ck_assert_uint_eq(one_event(EVENT_CREATED)->after.creator_ns, 4026532000);
-    ck_assert_int_eq(engine_release(engine, CALL(7, &admin, &why), id), 0);
-    one_event(EVENT_REVOKED);
-    engine_free(engine);
-}
-END_TEST
-
-START_TEST(a_closed_file_ends_what_it_holds)
-{
-    struct request request = parsed("10B 60 hold");
-    struct engine_event *events;
-    uint64_t id;
-
-    start(100);
-    for (uint64_t hold = 1; hold <= 6; hold++)
-        ck_assert_int_eq(engine_create(engine, CALL(0, &alice, &why),
-                                       &(struct creation){&request, 0, 1000, 1000, hold % 2 + 1},
-                                       &id),
-                         0);
-    grant(engine, 0, &alice, 0, "10B 60");
-    engine_events_free(engine_take_events(engine));
-    ck_assert_int_eq(engine_close_hold(engine, 3, 0), 0);
-    ck_assert_int_eq(engine_close_hold(engine, 3, 77), 0);
-    ck_assert_ptr_null(engine_take_events(engine));
-    ck_assert_int_eq(engine_close_hold(engine, 3, 1), 0);
-    events = engine_take_events(engine);
-    for (const struct engine_event *event = events; event; event = event->next) {
-        ck_assert_int_eq(event->kind, EVENT_CLOSED);
-        ck_assert_uint_eq(event->before.hold, 1);
-        ck_assert_int_eq(event->after.end_ns, 3);
-        ck_assert_uint_eq(event->by_uid, 1000);
-    }
-    engine_events_free(events);
-    ck_assert_uint_eq(engine_count(engine), 4);
-    engine_free(engine);
-}
-END_TEST
-
-/* -- policy --------------------------------------------------------------------- */
-
-static void setting(const char *key, const char *value)
-{
-    ck_assert_msg(engine_set(engine, CALL(0, &admin, &why), key, value) == 0, "%s", why.message);
-    engine_events_free(engine_take_events(engine));
-}
-
-START_TEST(policy_bounds_users)
-{
-    uint64_t id, none;
-
-    start(100);
-    setting("config/min_duration", "10");
-    setting("config/max_duration", "1m");
-    setting("config/max_fraction", "0.5");
-    refused(ask(engine, 0, &alice, 0, "0.1 9", &why, &none), REFUSED_INVALID,
-            "9s is too short; a partition must last at least 10s");
-    refused(ask(engine, 0, &alice, 0, "0.1 61", &why, &none), REFUSED_INVALID,
-            "1m1s is too long; a partition can have at most 1m left");
-    refused(ask(engine, 0, &alice, 0, "51B 60", &why, &none), REFUSED_INVALID,
-            "at most 0.5 (50 B) is allowed");
-    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "51B 60", &why, &none), REFUSED_INVALID,
-            "at most 0.5 (50 B) is allowed");
-    id = grant(engine, 0, &alice, 0, "0.5 1m");
-    engine_events_free(engine_take_events(engine));
-    refused(engine_resize(engine, CALL(0, &alice, &why), id, 51), REFUSED_INVALID, "at most 0.5");
-    refused(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 2), REFUSED_INVALID,
-            "at most 1m left");
-    ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(60) + 1), 0);
-    /* shortening always works, even below min_duration */
-    ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(2)), 0);
-    /* administrators are not bound by it */
-    grant(engine, SECONDS(3), &admin, 0, "1 1");
-    setting("config/max_duration", "");
-    ck_assert_int_eq(engine_policy(engine)->max_duration_ns, INT64_MAX);
-    engine_free(engine);
-}
-END_TEST
-
-START_TEST(settings)
-{
-    const struct engine_event *event;
-    char longest[ENGINE_KEY_MAX + 1];
-
-    start(100);
-    ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "1h"), 0);
-    event = one_event(EVENT_SETTING);
-    ck_assert_str_eq(event->key, "config/max_duration");
-    ck_assert_str_eq(event->value, "3600");
-    ck_assert_str_eq(event->old_value, "");
-    ck_assert_int_eq(event->at_ns, 5);
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "60m"), 0);
-    ck_assert_ptr_null(engine_take_events(engine));
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "max"), 0);
-    ck_assert_str_eq(one_event(EVENT_SETTING)->old_value, "3600");
-    ck_assert_str_eq(engine_setting(engine, "config/max_duration"), "max");
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", ""), 0);
-    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
-    ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/admin_group", "lab"), 0);
-    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "lab");
-    ck_assert_str_eq(engine_policy(engine)->admin_group, "lab");
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/admin_group", "none"), 0);
-    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
-    ck_assert_str_eq(engine_policy(engine)->admin_group, "");
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "gpu0/new", "660 0 5"), 0);
-    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "660 0 5");
-    ck_assert_str_eq(engine_setting(engine, "gpu0/new"), "660 0 5");
-    ck_assert_ptr_null(engine_setting(engine, "gpu0/ne"));
-    refused(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "x"), REFUSED_INVALID,
-            "x");
-    refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", "x"), REFUSED_INVALID,
-            "bogus");
-    refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", ""), REFUSED_INVALID,
-            "bogus");
-    memset(longest, 'k', sizeof(longest));
-    longest[ENGINE_KEY_MAX] = 0;
-    refused(engine_set(engine, CALL(5, &admin, &why), longest, "x"), REFUSED_INVALID, "too long");
-    ck_assert_ptr_null(engine_setting(engine, longest));
-    refused(engine_set(engine, CALL(5, &admin, &why), "k", longest), REFUSED_INVALID, "too long");
-    engine_free(engine);
-}
-END_TEST
-
 /* -- restoring -------------------------------------------------------------------- */
 
-START_TEST(restore_refuses_what_cannot_be_true)
+START_TEST(restore_refuses_invalid_partitions)
 {
     const struct partition good = {.id = 7,
                                    .uid = 1,
@@ -791,7 +529,7 @@ START_TEST(restore_refuses_what_cannot_be_true)
 }
 END_TEST
 
-START_TEST(odd_questions)
+START_TEST(queries_out_of_range)
 {
     struct engine_device huge = {UINT64_MAX, true};
     int64_t at_ns;
@@ -822,28 +560,23 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        a_partition_is_what_was_asked_for,
-        the_whole_can_be_given_out,
-        a_life_ends_at_its_end,
-        past_its_end_nothing_can_be_done,
+        a_partition_matches_its_request,
+        a_whole_device_can_be_granted,
+        a_partition_expires_at_its_end,
+        an_expired_partition_is_gone,
         expiry_is_in_order,
-        no_space_says_when,
+        no_space_reports_when,
         other_refusals_of_create,
         any_device_takes_the_freest,
         resize,
-        another_end,
-        extending_needs_the_room,
+        changes_of_the_end,
+        extending_needs_room,
         a_partition_on_two_devices,
-        a_device_that_is_gone_or_shrank,
+        an_absent_or_smaller_device,
         rename_checks_labels,
         hand_over,
-        permission_matrix,
-        released_or_revoked,
-        a_closed_file_ends_what_it_holds,
-        policy_bounds_users,
-        settings,
-        restore_refuses_what_cannot_be_true,
-        odd_questions,
+        restore_refuses_invalid_partitions,
+        queries_out_of_range,
     };
 
     return check_run_tests("engine", NULL, NULL, tests, ARRAY_COUNT(tests));

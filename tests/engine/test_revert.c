@@ -28,7 +28,7 @@ static struct engine *engine;
 static struct refusal why;
 
 /* The answer of an engine to every query, as text. */
-static char *picture(void)
+static char *snapshot(void)
 {
     char *text = NULL;
     size_t size = 0;
@@ -54,10 +54,9 @@ static char *picture(void)
         fprintf(out, "p%llu\n", (unsigned long long)p->id);
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         char key[ENGINE_KEY_MAX];
-        const char *value;
 
         snprintf(key, sizeof(key), "config/%s", row->name);
-        value = engine_setting(engine, key);
+        const char *value = engine_setting(engine, key);
         fprintf(out, "%s %s\n", key, value ? value : "(unset)");
     }
     fprintf(out, "max %lld min %lld next %lld count %llu\n",
@@ -92,14 +91,14 @@ static int extend(void)
     return engine_set_end(engine, CALL(5, &alice, &why), 1, SECONDS(500));
 }
 
-static int end_otherwise(void)
+static int set_ending(void)
 {
     struct ending_change change = {true, true, true, 2, SECONDS(1), {SECONDS(60), 0}};
 
     return engine_set_ending(engine, CALL(5, &alice, &why), 1, &change);
 }
 
-/* An event and the warning that it causes. */
+/* Makes an event and the warning that it causes. */
 static int warn_at_once(void)
 {
     struct ending_change change = {.set_warn = true, .warn.ns = SECONDS(1000)};
@@ -185,9 +184,9 @@ static int restore_setting(void)
 
 /* All operations except those that make no events. */
 static int (*const actions[])(void) = {
-    create,  create_warned, end_otherwise, warn_at_once, note,    release,
-    resize,  extend,        rename_it,     hand_over,    advance, close_hold,
-    set_new, set_again,     set_none,      add_one,      restore, restore_setting,
+    create,  create_warned, set_ending, warn_at_once, note,    release,
+    resize,  extend,        rename_it,  hand_over,    advance, close_hold,
+    set_new, set_again,     set_none,   add_one,      restore, restore_setting,
 };
 enum { CREATING = 2, ACTIONS = sizeof(actions) / sizeof(actions[0]), WITH_EVENTS = ACTIONS - 3 };
 
@@ -211,21 +210,21 @@ static void setup(void)
     engine_events_free(engine_take_events(engine));
 }
 
-START_TEST(short_of_memory_nothing_changes)
+START_TEST(failed_allocations_change_nothing)
 {
     for (size_t i = 0; i < ACTIONS; i++) {
         char *before, *after;
         int k = 1, r;
 
         setup();
-        before = picture();
+        before = snapshot();
         for (;; k++) {
             fail_at = k;
             r = actions[i]();
             if (fail_at > 0)
                 break;
             ck_assert_msg(r == -ENOMEM, "action %zu, allocation %d: %d", i, k, r);
-            after = picture();
+            after = snapshot();
             ck_assert_str_eq(before, after);
             free(after);
             ck_assert_ptr_null(engine_take_events(engine));
@@ -239,7 +238,7 @@ START_TEST(short_of_memory_nothing_changes)
 }
 END_TEST
 
-START_TEST(no_engine_without_memory)
+START_TEST(engine_new_can_run_out_of_memory)
 {
     struct engine *none = (struct engine *)&why;
 
@@ -254,28 +253,25 @@ START_TEST(revert_is_exact)
 {
     for (size_t i = 0; i < WITH_EVENTS; i++) {
         for (size_t j = 0; j < WITH_EVENTS; j++) {
-            struct engine_event *events;
             char *before, *after;
-            uint64_t id;
             bool same;
             int k = 1;
 
             setup();
-            before = picture();
+            before = snapshot();
             ck_assert_int_eq(actions[i](), 0);
             (void)actions[j]();
-            events = engine_take_events(engine);
+            struct engine_event *events = engine_take_events(engine);
             ck_assert_ptr_nonnull(events);
-            after = picture();
+            after = snapshot();
             ck_assert_str_ne(before, after);
             free(after);
             for (;; k++) {
-                char *middle = picture();
-                int r;
+                char *middle = snapshot();
 
                 fail_at = k;
-                r = engine_revert(engine, events);
-                after = picture();
+                int r = engine_revert(engine, events);
+                after = snapshot();
                 same = strcmp(middle, after) == 0;
                 free(middle);
                 if (fail_at > 0)
@@ -289,7 +285,7 @@ START_TEST(revert_is_exact)
             ck_assert_ptr_null(engine_take_events(engine));
             engine_events_free(events);
             /* ids and event numbers are not reused */
-            id = grant(engine, 5, &alice, 0, "1B 1");
+            uint64_t id = grant(engine, 5, &alice, 0, "1B 1");
             ck_assert_uint_eq(id, 8U + (i < CREATING) + (j < CREATING));
             free(before);
             free(after);
@@ -299,7 +295,7 @@ START_TEST(revert_is_exact)
 }
 END_TEST
 
-START_TEST(what_is_past_its_end_expires_again)
+START_TEST(a_reverted_expiry_comes_again)
 {
     struct engine_event *events, *again;
 
@@ -326,11 +322,9 @@ END_TEST
 
 START_TEST(events_of_another_engine_are_refused)
 {
-    struct engine_event *events;
-
     setup();
     ck_assert_int_eq(create(), 0);
-    events = engine_take_events(engine);
+    struct engine_event *events = engine_take_events(engine);
     ck_assert_int_eq(engine_revert(engine, events), 0);
     ck_assert_int_eq(engine_revert(engine, events), -EINVAL);
     engine_events_free(events);
@@ -341,11 +335,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        short_of_memory_nothing_changes,
-        no_engine_without_memory,
-        revert_is_exact,
-        what_is_past_its_end_expires_again,
-        events_of_another_engine_are_refused,
+        failed_allocations_change_nothing, engine_new_can_run_out_of_memory,     revert_is_exact,
+        a_reverted_expiry_comes_again,     events_of_another_engine_are_refused,
     };
 
     return check_run_tests("revert", NULL, NULL, tests, ARRAY_COUNT(tests));

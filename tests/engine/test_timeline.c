@@ -141,7 +141,7 @@ START_TEST(back_to_back_is_flat)
 }
 END_TEST
 
-START_TEST(the_ends_of_time)
+START_TEST(limits_of_time)
 {
     timeline_init(&timeline);
     timeline_add(&timeline, &promises[0].start, &promises[0].end, 1, INT64_MIN, INT64_MAX, 5);
@@ -158,7 +158,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {random_promises, back_to_back_is_flat, the_ends_of_time};
+    const TTest *const tests[] = {random_promises, back_to_back_is_flat, limits_of_time};
 
     return check_run_tests("timeline", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

@@ -146,7 +146,7 @@ START_TEST(other_amounts_are_refused)
 }
 END_TEST
 
-START_TEST(a_bare_number_is_asked_about)
+START_TEST(a_bare_number_gets_a_suggestion)
 {
     struct amount got;
 
@@ -175,7 +175,7 @@ START_TEST(a_share_rounds_down)
 }
 END_TEST
 
-START_TEST(a_message_is_never_cut_and_always_ends)
+START_TEST(messages_are_not_cut_and_end_with_nul)
 {
     char text[600], small[8];
     struct amount got;
@@ -342,9 +342,9 @@ int main(void)
         shares_are_exact_decimals,
         sizes_are_binary,
         other_amounts_are_refused,
-        a_bare_number_is_asked_about,
+        a_bare_number_gets_a_suggestion,
         a_share_rounds_down,
-        a_message_is_never_cut_and_always_ends,
+        messages_are_not_cut_and_end_with_nul,
         durations,
         other_durations_are_refused,
         texts,

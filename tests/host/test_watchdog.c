@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watchdog: violations, the steps and their exact times, the messages, and when a
- * violation is forgotten. The clock is a variable.
+ * The watchdog: what is a violation, the steps and their exact times, the messages, and when
+ * a violation is forgotten. The clock is a variable.
  */
 #include "tests/check.h"
 
@@ -47,7 +47,7 @@ static void take(void *context, const struct watchdog_action *action)
     actions[action_count++] = *action;
 }
 
-/* Checks the sample at `now_ns`. Returns the number of actions. */
+/* Checks the sample at `now_ns`; how many actions came. */
 static size_t check(int64_t now_ns)
 {
     action_count = 0;
@@ -72,7 +72,7 @@ static struct watchdog_partition *has(uint64_t id, uint32_t uid, uint32_t device
     return partition;
 }
 
-/* Asserts that this is the only action. */
+/* One action came, and it is this. */
 static void expect(enum watchdog_step step, int signo, const char *word, const char *details,
                    const char *message)
 {
@@ -139,7 +139,7 @@ START_TEST(test_unmanaged)
 }
 END_TEST
 
-/* Each step only as far as the policy says, also when that changes on the way. */
+/* Each step only as far as the policy says, also when it changes on the way. */
 START_TEST(test_modes)
 {
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
@@ -168,7 +168,7 @@ START_TEST(test_modes)
 }
 END_TEST
 
-/* One step for each look, so rare looks do not end a process right after its warning. */
+/* One step in each check: after a late warning the grace still has its full length. */
 START_TEST(test_late_checks)
 {
     uses(42, ALICE, 0, GIB, 0);
@@ -196,8 +196,8 @@ START_TEST(test_root_is_only_reported)
 }
 END_TEST
 
-/* Which processes are unmanaged, and which are not. */
-START_TEST(test_who)
+/* Which processes are unmanaged. */
+START_TEST(test_which)
 {
     has(3, ALICE, 0, 10 * GIB);
     has(4, ALICE, 1, 10 * GIB)->ending = true;
@@ -232,7 +232,7 @@ START_TEST(test_over_limit)
     has(9, BOB, 1, 10 * GIB);
     uses(51, ALICE, 1, 3 * GIB, 3), uses(52, BOB, 1, 7 * GIB, 3);
     struct watchdog_process *grows = uses(53, 0, 1, 0, 3);
-    uses(60, BOB, 1, 10 * GIB, 9); /* all its memory, not only the excess */
+    uses(60, BOB, 1, 10 * GIB, 9); /* all it has, not more */
     ck_assert_uint_eq(check(S(0)), 0);
     grows->bytes = 2 * GIB;
     check(S(1));
@@ -252,13 +252,12 @@ START_TEST(test_over_limit)
            "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240 signal=TERM",
            "Process 52 was sent SIGTERM: p3 used more of gpu1 than its limit, this process most "
            "of it, and a warning changed nothing.");
-    /* Another one uses most now, and was never asked to end: no SIGKILL for it. */
-    processes[0].bytes = 9 * GIB;
+    processes[0].bytes = 9 * GIB; /* another one uses most now: SIGKILL is not for him */
     check(S(131));
     ck_assert_int_eq(actions[0].pid, 52);
     ck_assert_int_eq(actions[0].signo, SIGKILL);
     ck_assert_uint_eq(check(S(900)), 0);
-    processes[1].bytes = 0; /* it ended, and that was not enough */
+    processes[1].bytes = 0; /* it went, and that was not enough */
     ck_assert_uint_eq(check(S(1000)), 0);
     ck_assert_uint_eq(check(S(1060) - 1), 0);
     check(S(1060));
@@ -271,7 +270,7 @@ START_TEST(test_over_limit)
 }
 END_TEST
 
-/* The driver's own context in each process is not held against it. */
+/* A context that the driver makes for each process is not held against it. */
 START_TEST(test_overhead)
 {
     has(3, ALICE, 0, 2 * GIB);
@@ -297,7 +296,7 @@ START_TEST(test_over_limit_of_root)
     ck_assert_uint_eq(check(S(0)), 1);
     ck_assert_int_eq(actions[0].pid, 51);
     ck_assert_uint_eq(check(S(100000)), 0);
-    uses(52, BOB, 0, GIB, 3); /* the largest user of those that may be ended */
+    uses(52, BOB, 0, GIB, 3); /* who uses most of those that may be ended */
     ck_assert_uint_eq(check(S(100001)), 1);
     ck_assert_str_eq(actions[0].word, "warned-over-limit");
     ck_assert_uint_eq(check(S(100061)), 1);
@@ -350,7 +349,7 @@ START_TEST(test_over_and_back)
     sample.process_count = 1;
     ck_assert_uint_eq(check(S(119)), 0);
     sample.process_count = 0;
-    check(S(179)); /* grace after the last time it was seen: forgotten */
+    check(S(179)); /* grace after it was seen last: forgotten */
     sample.process_count = 1;
     ck_assert_uint_eq(check(S(180)), 1);
     ck_assert_str_eq(actions[0].word, "unmanaged");
@@ -375,7 +374,7 @@ START_TEST(test_pid_reuse)
 }
 END_TEST
 
-/* A device that does not answer: nothing is forgotten there, and no process is ended. */
+/* A device that does not answer: its violations are kept, and no step is taken. */
 START_TEST(test_silent_device)
 {
     static const bool known[] = {true, false};
@@ -400,7 +399,7 @@ START_TEST(test_silent_device)
 }
 END_TEST
 
-/* Many at once: bounded in each look, every one in the end, each once. */
+/* Many at once: bounded in each check, all of them in the end, each once. */
 START_TEST(test_many)
 {
     static unsigned told[MANY];
@@ -426,7 +425,7 @@ START_TEST(test_many)
 }
 END_TEST
 
-/* The longest excess comes first, not the smallest id. */
+/* The oldest violation comes first, not the smallest pid. */
 START_TEST(test_oldest_first)
 {
     uses(42, ALICE, 0, GIB, 0);
@@ -444,7 +443,7 @@ int main(void)
                                   test_modes,
                                   test_late_checks,
                                   test_root_is_only_reported,
-                                  test_who,
+                                  test_which,
                                   test_over_limit,
                                   test_overhead,
                                   test_over_limit_of_root,

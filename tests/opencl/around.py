@@ -34,7 +34,7 @@ def words():
           ['memory opencl-layer', 'compute none', 'devices opencl-layer', 'processes process-tree',
            'accounting charge',
            'expiry process-tree-term,process-tree-kill,opencl-layer',
-           '# processes: --process-tracking process-tree was asked for'])
+           '# processes: --process-tracking process-tree was asked for.'])
     mount.close()
 
 

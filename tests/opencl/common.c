@@ -98,6 +98,20 @@ cl_context context_of_both(void)
     return context;
 }
 
+void used(uint64_t bytes)
+{
+    ck_assert_uint_eq(ledger[0].used, bytes);
+}
+
+cl_mem buffer_of(cl_context context, size_t bytes, cl_int wanted)
+{
+    cl_int error = 99;
+    cl_mem buffer = cl->clCreateBuffer(context, 0, bytes, NULL, &error);
+    ck_assert_int_eq(error, wanted);
+    ck_assert_int_eq(!buffer, wanted != CL_SUCCESS);
+    return buffer;
+}
+
 int run_tests(const char *name, const TTest *const *tests, size_t count)
 {
     setenv("CK_FORK", "yes", 1); /* the layer starts once in a process, under valgrind too */

@@ -7,6 +7,8 @@
 #include "fake_charge.h"
 #include "fake_driver.h"
 
+#include "core/base/array.h"
+
 #include <check.h>
 
 /* The functions as a program sees them. */
@@ -25,6 +27,10 @@ void start_allowing(const char *partitions);
 cl_context context_of(unsigned device);
 cl_context context_of_both(void);
 
+/* Asserts that this much of p1 is booked. */
+void used(uint64_t bytes);
+/* Makes a buffer of this context; the driver's result must be `wanted`. */
+cl_mem buffer_of(cl_context context, size_t bytes, cl_int wanted);
 /* Runs the tests, each in a process. Returns the exit status. */
 int run_tests(const char *name, const TTest *const *tests, size_t count);
 

@@ -431,5 +431,5 @@ int main(void)
                                   test_unreachable_refused,
                                   test_unreachable_allowed,
                                   test_ended_before};
-    return run_tests("devices", tests, sizeof(tests) / sizeof(tests[0]));
+    return run_tests("devices", tests, ARRAY_COUNT(tests));
 }

@@ -19,7 +19,7 @@ static const struct store_kind *const kinds[] = {&store_sqlite, &store_memory};
 
 static const struct store_clock boot2 = {"boot-2", 1001 * DAY_NS};
 
-/* Closes, opens and loads a store with a file; only loads a store in memory. */
+/* Close, open and load a store with a file; only load a store in memory. */
 static void reopen_at(int kind, const struct store_clock *clock, size_t max_history)
 {
     if (kinds[kind] != &store_memory)
@@ -262,7 +262,7 @@ START_TEST(lines)
 }
 END_TEST
 
-/* A note keeps only its line, and moves change_seq of a living partition. */
+/* Of a note, only its line is stored, and the change_seq of a living partition. */
 START_TEST(notes)
 {
     start(_i);
@@ -306,7 +306,7 @@ START_TEST(notes)
 }
 END_TEST
 
-/* Usage is kept beside partitions, and goes into history at their end. */
+/* Usage is stored with partitions, and goes into history when they end. */
 START_TEST(usage)
 {
     start(_i);
@@ -315,7 +315,7 @@ START_TEST(usage)
     attempt_usage(&attempt, 77, 5, 5);  /* does not exist (any more) */
     attempt_usage(&attempt, 2, INT64_MAX, INT64_MAX);
     commit_well();
-    p.shares[0].memory_bytes = 99; /* a change of the partition leaves its usage */
+    p.shares[0].memory_bytes = 99; /* a change of the partition does not change its usage */
     attempt_add(&attempt, 3, EVENT_RESIZED, &p, NULL);
     attempt_add(&attempt, 4, EVENT_RELEASED, &q, NULL);
     attempt.items[1].usage = (struct store_usage){300, 20};
@@ -336,7 +336,7 @@ START_TEST(usage)
     ck_assert_uint_eq(kept.history[1].usage.gpu_ns, 9);
     ck_assert_uint_eq(kept.counters.next_seq, 7);
     give_devices(3, &boot);
-    attempt_usage(&attempt, 1, 101, 8); /* nothing of a refused batch */
+    attempt_usage(&attempt, 1, 101, 8); /* nothing of a refused batch is stored */
     attempt_usage(&attempt, 1, (uint64_t)INT64_MAX + 1, 0);
     ck_assert_int_eq(commit(), -EINVAL);
     attempt_usage(&attempt, 1, 101, 8);
@@ -355,7 +355,7 @@ START_TEST(replies)
     struct partition p = partition_make(1, 0, HOUR_NS);
     start(_i);
     attempt_reply(&attempt, 4, 40);
-    commit_well(); /* no event at all, nothing kept before */
+    commit_well(); /* no event at all, and none before */
     reopen(_i);
     ck_assert_uint_eq(kept.reply_count, 1);
     give_devices(3, &boot);
@@ -383,7 +383,7 @@ START_TEST(replies)
 }
 END_TEST
 
-/* Ends partition 1 at `end_ns` after its creation, and sets how long history is kept. */
+/* End partition 1 `end_ns` after its creation, with this retention. */
 static void short_life(uint64_t seq, uint64_t id, int64_t end_ns, int64_t retention_ns)
 {
     struct partition p = partition_make(id, end_ns - 1, end_ns);
@@ -433,11 +433,11 @@ START_TEST(reboot)
     reopen_at(_i, &boot2, 10); /* the wall clock is one day ahead at the same boot time */
     ck_assert_int_eq(kept.partitions[0].p.start_ns, -DAY_NS);
     ck_assert_int_eq(kept.partitions[0].p.end_ns, HOUR_NS - DAY_NS);
-    reopen_at(_i, &boot, 10); /* looking changed nothing */
+    reopen_at(_i, &boot, 10); /* reading changed nothing */
     ck_assert_int_eq(kept.partitions[0].p.end_ns, HOUR_NS);
 
-    /* Writes of the new boot do not move earlier times, even when the wall clock was set
-     * between load and commit. */
+    /* Writes of the new boot do not move earlier times, even if the wall clock was set between load
+     * and commit. */
     reopen_at(_i, &boot2, 10);
     give_devices(3, &boot);
     struct store_clock stepped = boot2;
@@ -462,7 +462,7 @@ START_TEST(wall_clock_set)
     start(_i);
     create_one(1, 1);
     struct store_clock later = boot;
-    later.offset_ns += DAY_NS; /* the clock is set; the next commit notes it */
+    later.offset_ns += DAY_NS; /* the clock is set; the next commit records it */
     attempt_begin(&attempt, &later);
     short_life(2, 2, 100, INT64_MAX);
     reopen(_i);
@@ -487,7 +487,7 @@ static const struct {
 } bad_fields[] = {
     FIELD(id, 1), /* exists already */
     FIELD(id, 0),
-    FIELD(shares[0].device, 3), /* there is none */
+    FIELD(shares[0].device, 3), /* no such partition */
     FIELD(shares[0].memory_bytes, 0),
     FIELD(name[0], ' '),
     FIELD(end_ns, 0), /* when it starts */
@@ -501,7 +501,7 @@ static const struct {
     FIELD(state, PARTITION_EXPIRING), /* likewise */
 };
 
-/* Good events, for a bad one behind them. */
+/* Valid events, to be followed by an invalid one. */
 static void begin_bad_batch(void)
 {
     struct partition good = partition_make(2, 0, HOUR_NS);
@@ -568,7 +568,7 @@ START_TEST(refused_batches)
     ck_assert_uint_eq(kept.counters.next_seq, 6);
     ck_assert_uint_eq(kept.counters.mount_id, 0);
     give_devices(3, &boot);
-    create_one(6, 2); /* and it goes on */
+    create_one(6, 2); /* and it continues */
 }
 END_TEST
 
@@ -581,7 +581,7 @@ START_TEST(devices_come_and_go)
     attempt_add(&attempt, 1, EVENT_CREATED, &p, NULL);
     commit_well();
     reopen(_i);
-    devices_make(devices, 4); /* another order, one gone, one new, one changed */
+    devices_make(devices, 4); /* another order; one is gone, one new, one changed */
     strcpy(devices[0].key, "key3");
     strcpy(devices[2].key, "key0");
     strcpy(devices[1].name, "renamed");

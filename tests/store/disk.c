@@ -20,8 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs `body` in a child with a small tmpfs of its own on `directory`; where that is not
- * permitted the test says so. */
+/* Run `body` in a child with a small tmpfs on `directory`. Skipped where that is not permitted. */
 static void on_small_disk(const char *options, void (*body)(void))
 {
     int status;
@@ -53,7 +52,7 @@ static void on_small_disk(const char *options, void (*body)(void))
         }                                                                                          \
     } while (0)
 
-/* Fills the disk up to `left` bytes. */
+/* Fill the disk up to `left` bytes. */
 static void take_room(size_t left)
 {
     struct statvfs fs;
@@ -80,16 +79,16 @@ static void full_disk(void)
     give_devices(2, &boot);
     MUST(create(id) == 0);
     take_room(16 * 4096);
-    /* The log has room; the checkpoint finds none. */
+    /* The log has room, but the checkpoint finds none. */
     for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
     MUST(r == -ENOSPC || r == -EIO);
     MUST(strstr(why.text, "nothing was changed"));
     for (int i = 0; i < 5; i++)
         MUST(create(id) < 0);
-    MUST(try_load() == 0 && kept.partition_count == id - 1); /* reads go on */
+    MUST(try_load() == 0 && kept.partition_count == id - 1); /* reads still work */
     unlink(path_in(directory, "ballast"));
-    MUST(create(id) == 0); /* and so do writes, as soon as there is room */
+    MUST(create(id) == 0); /* and so do writes, once there is room */
     MUST(create(id + 1) == 0);
     reload_has(id + 1);
     give_devices(2, &boot);
@@ -133,7 +132,7 @@ static void remount(unsigned long flags)
 
 static void read_only_disk(void)
 {
-    /* A killed daemon leaves its last commits in the log alone. */
+    /* A killed daemon leaves its last commits only in the log. */
     pid_t child = fork();
     if (child == 0) {
         MUST(try_open(true) == 0 && try_load() == 0);
@@ -179,7 +178,7 @@ START_TEST(file_may_not_grow)
     ck_assert_int_eq(create(id), 0);
     getrlimit(RLIMIT_FSIZE, &limit);
     rlim_t old = limit.rlim_cur;
-    limit.rlim_cur = 64 * 4096; /* the log is longer already, so not a byte can be written */
+    limit.rlim_cur = 64 * 4096; /* the log is longer already, so not a single byte can be written */
     setrlimit(RLIMIT_FSIZE, &limit);
     for (id = 2; id < 20000 && (r = create(id)) == 0; id++)
         continue;
@@ -217,7 +216,7 @@ START_TEST(not_allowed)
     if (geteuid() != 0)
         return;
     chmod(directory, 0755);
-    as_nobody(-EACCES, 0); /* nothing exists, nothing can be made */
+    as_nobody(-EACCES, 0); /* nothing exists, nothing can be created */
     ck_assert_int_ne(access(path_in(directory, STATE_FILE), F_OK), 0);
     fill();
     as_nobody(-EACCES, 0); /* 0600 */
@@ -326,7 +325,7 @@ START_TEST(syncs_that_fail)
 {
     use_bad_disk();
     open_well();
-    /* Long enough for the log to begin at its front again now and then. */
+    /* Long enough for SQLite to restart the log now and then. */
     for (uint64_t id = 1; id <= 1600; id++) {
         bool *fault = id % 2 ? &syncs_fail : &writes_fail;
         if (id % 7 == 0 || (id > 480 && id < 520)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by the tests of the stores: a sink that keeps everything from a load, and short
- * ways to make events and batches.
+ * Shared by the tests of the stores: a sink that records everything from a load, and short ways to
+ * make events and batches.
  */
 #ifndef CHRONOS_TESTS_STORE_HELP_H
 #define CHRONOS_TESTS_STORE_HELP_H
@@ -38,10 +38,10 @@ struct kept {
     size_t calls, stop_after; /* stop_after: the call that returns 42; 0: never */
 };
 void kept_clear(struct kept *kept);
-/* Loads with the newest `max_history` of history. Returns the result of the store. */
+/* Load with the newest `max_history` of history. Returns the result of the store. */
 int kept_load(struct kept *kept, struct store *store, const struct store_clock *clock,
               size_t max_history, struct message *why);
-/* Returns the loaded partition, or NULL. */
+/* The loaded partition, or NULL. */
 const struct kept_partition *kept_find(const struct kept *kept, uint64_t id);
 
 /* A batch being put together, events included. */
@@ -54,12 +54,12 @@ struct attempt {
     struct store_partition_usage usages[TRY_MAX];
     struct store_batch batch;
 };
-/* Empties it: times by `clock`, history kept for ever. */
+/* Empty it: times on `clock`, history kept forever. */
 void attempt_begin(struct attempt *attempt, const struct store_clock *clock);
-/* Adds an event about a partition (`after`), with a line unless it is NULL. */
+/* Add an event about a partition (`after`), with a line unless it is NULL. */
 struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum event_kind kind,
                                  const struct partition *after, const char *line);
-/* Adds a note about a partition; `moves`: it is alive, and its change_seq moves. */
+/* Add a note about a partition; `moves`: it is alive, so its change_seq changes. */
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line);
 void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value);
@@ -67,11 +67,11 @@ void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const c
 void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns);
 void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 
-/* Returns a plausible partition on device 0. */
+/* A plausible partition on device 0. */
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
-/* `count` devices named dev0, dev1, ... of 80 GiB. */
+/* `count` devices named dev0, dev1, ... of 80 GiB each. */
 void devices_make(struct store_device *devices, uint32_t count);
-/* Make a directory below $TMPDIR, and remove it with the plain files in it. */
+/* Create a directory below $TMPDIR; remove it with the plain files in it. */
 void directory_make(char path[PATH_MAX]);
 void directory_remove(const char *path);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Promises of the SQLite store about its file: what it refuses and leaves alone, the cost
- * of a commit, and what survives kill -9. Failing disks are in disk.c.
+ * Promises of the SQLite store about its file: what it refuses without changing it, the cost of a
+ * commit, and what survives kill -9. Failing disks are in disk.c.
  */
 #include "fixture.h"
 #include "tests/check.h"
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Fewer rounds under valgrind, where each takes long. */
+/* Fewer rounds under valgrind, which makes each slow. */
 static int rounds(int many)
 {
     return getenv("CHRONOS_TEST_LIGHT") ? many / 10 : many;
@@ -30,7 +30,7 @@ static void same_file(const char *name, const struct bytes *before)
     free(now.at);
 }
 
-/* Runs SQL on the file behind the store's back. */
+/* Run SQL on the file behind the store's back. */
 static void sql(const char *text)
 {
     sqlite3 *db = NULL;
@@ -94,7 +94,7 @@ START_TEST(other_version)
 }
 END_TEST
 
-/* The first page is in the log only: the file itself still has today's format. */
+/* The first page is only in the log: the file itself still has today's format. */
 START_TEST(other_version_in_the_log)
 {
     fill();
@@ -246,7 +246,7 @@ START_TEST(rows_that_cannot_be_true)
 }
 END_TEST
 
-/* Either refused and left alone, or loaded; never a crash. `check` finds more. */
+/* Either refused and unchanged, or loaded; never a crash. `check` finds more. */
 static void damaged_once(const struct bytes *file, unsigned *refusals)
 {
     spill(directory, STATE_FILE, file);
@@ -303,7 +303,7 @@ START_TEST(a_create_touches_two_pages)
         ck_assert_int_gt(inside->wal_end.bytes, before);
         frames += (inside->wal_end.bytes - before) / (STATE_PAGE_BYTES + 24);
     }
-    /* Now and then a page is full and a new one is begun. */
+    /* Now and then a page is full and a new one is started. */
     ck_assert_int_le(frames, 2 * 200 + 60);
 }
 END_TEST
@@ -323,7 +323,7 @@ static int64_t rows_in(const char *table)
     return count;
 }
 
-/* Commits `count` lives that end at once; the log keeps the last 100 lines. */
+/* Commit `count` partitions that end at once; the log keeps the last 100 lines. */
 static void live(uint64_t *seq, uint64_t *id, int count, int64_t retention_ns)
 {
     while (count > 0) {
@@ -348,7 +348,7 @@ START_TEST(old_rows_go)
     ck_assert_int_lt(rows_in("log"), 100 + 2 * STORE_PRUNE_ROWS);
     open_well();
     ck_assert_uint_eq(kept.line_count, 100);
-    live(&seq, &id, 1, 0); /* many at a time, while there is more */
+    live(&seq, &id, 1, 0); /* many at a time, as long as there are more */
     store = store_close(store);
     ck_assert_int_eq(rows_in("history"), 3501 - STORE_PRUNE_ROWS);
     open_well();
@@ -362,7 +362,7 @@ END_TEST
 
 /* -- kill -9 --------------------------------------------------------------------- */
 
-/* Commits batches for ever, and sends the last acknowledged id through the pipe. */
+/* Commit batches forever, and send the last acknowledged id through the pipe. */
 static _Noreturn void commit_for_ever(int fd)
 {
     open_well();
@@ -390,7 +390,7 @@ static uint64_t kill_once(uint64_t known)
     if (child == 0)
         commit_for_ever(fds[1]);
     close(fds[1]);
-    /* Waits for its first word, then for a random part of the rest. */
+    /* Wait for its first word, then for a random part of the rest. */
     ck_assert_int_eq(read(fds[0], &acknowledged, sizeof(acknowledged)), sizeof(acknowledged));
     usleep((useconds_t)rand() % 12000);
     kill(child, SIGKILL);
@@ -410,7 +410,7 @@ START_TEST(killed_again_and_again)
         ck_assert_msg(try_open(true) == 0, "%s", why.text);
         ck_assert_msg(try_load() == 0, "%s", why.text);
         uint64_t last = kept.counters.next_id - 1;
-        /* Whole batches: all acknowledged ones, at most one more. */
+        /* Whole batches: all acknowledged ones, and at most one more. */
         ck_assert_uint_eq(last % 3, 0);
         ck_assert_uint_ge(last, acknowledged);
         ck_assert_uint_le(last, acknowledged + 3);

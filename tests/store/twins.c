@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store that is closed and reopened now and then against the same state in memory that
- * goes on: the file has everything that an open store knows.
+ * A store that is closed and reopened now and then, against the same state in memory that stays
+ * open: the file holds everything that an open store knows.
  */
 #include "fixture.h"
 #include "tests/check.h"
@@ -42,7 +42,7 @@ static void same_loads(const struct kept *a, const struct kept *b)
         ck_assert_str_eq(a->lines[i].text, b->lines[i].text);
 }
 
-/* Makes a plausible next event; `now_ns` moves. Some are invalid on purpose. */
+/* Make a plausible next event; advances `now_ns`. Some are invalid on purpose. */
 static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
 {
     static const enum event_kind endings[] = {EVENT_EXPIRED, EVENT_RELEASED, EVENT_REVOKED,

@@ -28,7 +28,7 @@ int args_usage_error(const struct command *command, const char *format, ...)
 static int option_find(const struct command *command, const char *name, size_t length, char letter)
 {
     const struct option *option;
-    for (int i = 0; (option = command_option(command, i)) != NULL; i++) {
+    for (int i = 0; (option = command_option(command, i)); i++) {
         if (letter != 0 ? option->letter == letter
                         : strlen(option->name) == length && memcmp(option->name, name, length) == 0)
             return i;
@@ -52,7 +52,7 @@ static void count_words(const struct command *command, int *ret_min, int *ret_ma
             min++;
         if (max >= 0)
             max++;
-        if (memmem(word, length, "...", 3) != NULL)
+        if (memmem(word, length, "...", 3))
             max = -1;
         word += length;
         word += strspn(word, " ");

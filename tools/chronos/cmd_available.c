@@ -29,7 +29,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     struct chronos_device *devices = NULL;
     size_t count = 0;
     int r = device_list(mount, args->words[0], 1u << CHRONOS_DEVICE_AVAILABLE, &devices, &count);
-    if (r != 0)
+    if (r)
         return r;
     if (args_option(args, "json")) {
         print_json(devices, count);

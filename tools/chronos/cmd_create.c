@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-#define KEY(name, option, value, doc) {option, 0, value, doc},
+#define KEY(name, option, value, kind, doc) {option, 0, value, doc},
 #include "core/engine/request.def"
     OPTION_JSON,
     OPTION_END,
@@ -59,13 +59,13 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     char line[512], id[CHRONOS_ID_MAX];
     int fd = -1;
     int r = request_line(args, args->words[1], args->words[2], NULL, line, sizeof(line));
-    if (r == 0)
+    if (!r)
         r = request_open(mount, args->words[0], &fd);
-    if (r != 0)
+    if (r)
         return r;
     r = request_ask(mount, fd, line, id);
     close(fd);
-    if (r != 0)
+    if (r)
         return r;
     struct chronos_partition partition;
     bool as_json = args_option(args, "json");

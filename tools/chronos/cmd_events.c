@@ -116,7 +116,7 @@ static bool take_past(const struct chronos_mount *mount, struct watch *watch)
         return false;
     int r = take(watch, file);
     close(file);
-    return r == 0;
+    return !r;
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -133,11 +133,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (watch.id)
         known = take_past(mount, &watch);
     int r = take(&watch, file);
-    if (r == 0 && watch.id && !known && watch.printed == 0) {
+    if (!r && watch.id && !known && watch.printed == 0) {
         close(file);
         return failure_no_partition(watch.id);
     }
-    if (r == 0 && args_option(args, "follow"))
+    if (!r && args_option(args, "follow"))
         r = follow(&watch, file);
     close(file);
     if (r == -EPIPE)

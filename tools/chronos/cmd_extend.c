@@ -31,7 +31,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     struct chronos_partition partition;
     if (!chronos_parse_id(id, &checked))
         return failure_no_partition(id);
-    if (by[0] == '\0' || strpbrk(by, " \t\r\n") != NULL || strlen(by) > 100)
+    if (by[0] == '\0' || strpbrk(by, " \t\r\n") || strlen(by) > 100)
         return args_usage_error(args->command, "\"%s\" is not a duration.", by);
     snprintf(path, sizeof(path), "partitions/%s/remaining", id);
     snprintf(change, sizeof(change), "%s%s", by[0] == '+' || by[0] == '-' ? "" : "+", by);

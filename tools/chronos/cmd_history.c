@@ -78,7 +78,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     }
     if (look.as_json)
         json_close(&look.json, ']');
-    else if (look.table != NULL)
+    else if (look.table)
         table_print(look.table);
     table_free(look.table);
     free(text);

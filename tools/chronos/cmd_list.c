@@ -184,7 +184,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
                        : output_terminal()       ? look_table
                                                  : look_lines;
     int r = filter_init(mount, args, &filter);
-    if (r != 0)
+    if (r)
         return r;
     r = chronos_list(mount->root, "partitions", "p", &ids, &count);
     if (r < 0)

@@ -18,7 +18,7 @@ static int denied(const struct chronos_mount *mount, const char *id)
     int r = chronos_read(mount->root, path, owner, sizeof(owner));
     if (chronos_is_gone(r))
         return failure_no_partition(id);
-    if (r == 0)
+    if (!r)
         output_say("Permission denied: partition owned by %s", owner);
     else
         output_say("Permission denied: %s is not yours.", id);

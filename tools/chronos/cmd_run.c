@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos run: a program inside a partition. This process joins it first, so all that it
- * starts belongs from its first moment, also where membership goes by parents. The open
- * file that asked for the partition holds it (the word `hold`): when this process ends,
- * however it does, so does the partition.
+ * chronos run: run a program in a partition. This process joins the partition first, so that
+ * the program and its descendants are members from their start, also without cgroups. The
+ * open file that created the partition holds it (the word `hold`): the partition ends with
+ * this process, even if that is killed.
  */
+#include "core/base/ns.h"
 #include "environment.h"
 #include "failure.h"
 #include "output.h"
@@ -20,9 +21,9 @@
 
 static const struct option options[] = {
     {"gpu", 0, "DEVICE", "Take the partition from DEVICE: a number, gpu0, or any. Default: any."},
-    {"in", 0, "ID", "Use partition ID, which stays. AMOUNT and DURATION are left out."},
-#define KEY(name, option, value, doc) {option, 0, value, doc},
-#define ADMIN_KEY(name, option, value, doc)
+    {"in", 0, "ID", "Use partition ID and keep it. Leave out AMOUNT and DURATION."},
+#define KEY(name, option, value, kind, doc) {option, 0, value, doc},
+#define ADMIN_KEY(name, option, value, kind, doc)
 #include "core/engine/request.def"
     OPTION_END,
 };
@@ -31,11 +32,11 @@ struct use {
     const struct chronos_mount *mount;
     char id[CHRONOS_ID_MAX];
     int directory; /* of the partition */
-    bool own;      /* it was made for this program, and ends with it */
-    bool told;     /* why it ended */
+    bool own;      /* created for this program, and ends with it */
+    bool reported; /* that it has ended */
 };
 
-/* Says why the partition cannot be used. */
+/* Prints why the partition cannot be used. */
 static int unusable(const struct use *use, const char *what, int r)
 {
     if (chronos_is_gone(r))
@@ -51,12 +52,12 @@ static int join(const struct use *use)
 {
     if (faccessat(use->directory, "procs", F_OK, 0) != 0 && errno == ENOENT &&
         faccessat(use->directory, "state", F_OK, 0) == 0) {
-        output_say("The chronosfs on %s cannot put programs into partitions: it has no file procs.",
+        output_say("The chronosfs on %s cannot run programs in partitions: it has no file procs.",
                    use->mount->path);
         return RUN_FAILED;
     }
     int r = chronos_write(use->directory, "procs", "0");
-    return r < 0 ? unusable(use, "The partition could not be joined", r) : 0;
+    return r < 0 ? unusable(use, "Cannot join the partition", r) : 0;
 }
 
 static int prepare(void *context)
@@ -64,22 +65,22 @@ static int prepare(void *context)
     const struct use *use = context;
     char *text;
     int r = join(use);
-    if (r != 0)
+    if (r)
         return r;
     r = chronos_read_all(use->directory, "env", &text);
     if (r < 0)
-        return unusable(use, "The environment could not be read", r);
+        return unusable(use, "Cannot read the environment", r);
     r = environment_apply(text);
     free(text);
-    if (r == 0)
+    if (!r)
         return 0;
-    output_say("The environment of %s could not be set: %s.", use->id,
+    output_say("Cannot set the environment of %s: %s.", use->id,
                r == -EINVAL ? "the shell failed" : strerror(-r));
     return RUN_FAILED;
 }
 
-/* What is left behind ends as at the end of the partition's time. If that is over,
- * chronosfs does it. */
+/* Leftovers are ended as at the partition's expiry. If it has expired already, its files are
+ * gone, and chronosfs ends them. */
 static struct run_leftover program_ended(void *context)
 {
     const struct use *use = context;
@@ -87,18 +88,18 @@ static struct run_leftover program_ended(void *context)
     char word[32], grace[32], *members;
     if (use->own && chronos_read(use->directory, "on_expiry", word, sizeof(word)) == 0 &&
         chronos_read(use->directory, "grace", grace, sizeof(grace)) == 0) {
-        leftover.grace_ms = (int64_t)chronos_number(grace) * 1000;
+        leftover.grace_ns = (int64_t)chronos_number(grace) * NS_PER_SECOND;
         if (strcmp(word, "none") != 0)
             leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
     }
-    /* Where membership goes by parents, those that are kept must be seen before this
-     * process ends and leaves them without one: a read makes chronosfs look. */
+    /* Without cgroups chronosfs must see the leftovers before this process ends and they lose
+     * their parent. Reading procs makes it scan. */
     if (leftover.action == RUN_KEEP && chronos_read_all(use->directory, "procs", &members) == 0)
         free(members);
     return leftover;
 }
 
-/* Splits the last line of `history` about the partition. Without one, *last stays. */
+/* Splits the last line of `history` about the partition; without one, *last is unchanged. */
 static void find_end(const struct use *use, char *history, struct chronos_line *last)
 {
     size_t length = strlen(use->id);
@@ -108,44 +109,46 @@ static void find_end(const struct use *use, char *history, struct chronos_line *
     }
 }
 
-/* Prints, once, that the partition has ended before the program, and why. */
-static void say_if_over(void *context)
+/* Once the partition has ended, prints that and why, one time only. */
+static void report_end(void *context)
 {
     struct use *use = context;
     char state[32], *history = NULL;
     struct chronos_line line = {.count = 0};
-    if (use->told || !chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
+    if (use->reported ||
+        !chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
         return;
-    use->told = true;
+    use->reported = true;
     if (chronos_read_all(use->mount->root, "history", &history) == 0)
         find_end(use, history, &line);
     free(history);
     const char *by = chronos_line_value(&line, "by");
     if (strcmp(chronos_line_value(&line, "how"), "expired") == 0)
-        output_say("The time of %s was up.", use->id);
+        output_say("%s has expired.", use->id);
     else if (by[0] != '\0')
         output_say("%s was released by %s.", use->id, by);
     else
         output_say("%s has ended.", use->id);
 }
 
-/* Where the program stands is where own words end; anything else is a mistake. */
+/* Checks that the program follows the command's own words, and that --in stands without the
+ * options and words of a new partition. */
 static int check(const struct args *args)
 {
     bool in = args_option(args, "in");
     for (const struct option *option = options; in && option->name; option++) {
         if (strcmp(option->name, "in") != 0 && args_option(args, option->name))
-            return args_usage_error(args->command, "With --in, --%s is left out.", option->name);
+            return args_usage_error(args->command, "--%s cannot be used with --in.", option->name);
     }
     if (in && args->program > 0)
-        return args_usage_error(args->command, "With --in, AMOUNT and DURATION are left out.");
+        return args_usage_error(args->command, "AMOUNT and DURATION cannot be used with --in.");
     if (args->program != (in ? 0 : 2) || args->program == args->count)
         return args_usage_error(args->command, "run needs %s.",
                                 in ? "PROGRAM" : args->command->args);
     return 0;
 }
 
-/* Opens the partition: one that exists, or a new one and what holds it. */
+/* Opens the partition of --in, or creates one, which *ret_hold then holds. */
 static int open_partition(const struct args *args, struct use *use, int *ret_hold)
 {
     const char *in = args_option(args, "in"), *device = args_option(args, "gpu");
@@ -154,16 +157,16 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
     int r = 0;
     if (!in) {
         r = request_line(args, args->words[0], args->words[1], "hold", line, sizeof(line));
-        if (r == 0)
+        if (!r)
             r = request_open(use->mount, device ? device : "any", ret_hold);
-        if (r == 0)
+        if (!r)
             r = request_ask(use->mount, *ret_hold, line, use->id);
     } else if (!chronos_parse_id(in, &checked)) {
         return failure_no_partition(in);
     } else {
         snprintf(use->id, sizeof(use->id), "%s", in);
     }
-    if (r != 0)
+    if (r)
         return r;
     snprintf(path, sizeof(path), "partitions/%s", use->id);
     use->directory = openat(use->mount->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -171,7 +174,7 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
         return 0;
     return in && chronos_is_gone(-errno)
                ? failure_no_partition(in)
-               : failure_report(use->mount, "The partition could not be opened", -errno);
+               : failure_report(use->mount, "Cannot open the partition", -errno);
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -187,15 +190,16 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     struct run program = {
         .words = args->words + args->program,
         .prepare = prepare,
-        .expired = say_if_over,
+        .expired = report_end,
         .ended = program_ended,
         .context = &use,
     };
     int r = run_program(&program, &status);
-    if (r != 0)
+    if (r)
         return r;
-    say_if_over(&use);
-    /* `hold` closes with this process: earlier, its end could reach us first */
+    report_end(&use);
+    /* the kernel closes `hold`: if it were closed here, the partition's end could signal this
+     * process before it returns its status */
     return run_exit_like(status);
 }
 
@@ -208,18 +212,18 @@ const struct command cmd_run = {
     .name = "run",
     .args = "AMOUNT DURATION PROGRAM [ARG...]",
     .summary = "Run a program in a partition.",
-    .help = "Takes a partition, runs PROGRAM in it, and gives the partition back when PROGRAM\n"
+    .help = "Creates a partition, runs PROGRAM in it, and releases the partition when PROGRAM\n"
             "ends. AMOUNT and DURATION are as in create. Options come before PROGRAM; a --\n"
             "before PROGRAM is needed only if its name begins with a dash.\n"
             "\n"
-            "PROGRAM has this terminal, its input and output, and the signals: those that\n"
-            "are sent to chronos run are passed on. It ends as PROGRAM does, with the same\n"
-            "exit status or by the same signal.\n"
+            "PROGRAM has this terminal, standard input and output. chronos run forwards the\n"
+            "signals that it receives, and ends as PROGRAM does, with the same exit status or\n"
+            "by the same signal.\n"
             "\n"
-            "When PROGRAM ends, processes that it left behind are ended as at the end of the\n"
-            "partition's time, by what on_expiry and grace say, and waited for; an interrupt\n"
-            "ends them at once. With --in they stay. When chronos run is killed, its\n"
-            "partition ends, and on_expiry decides about all of them.\n"
+            "When PROGRAM ends, chronos run ends the processes that PROGRAM left behind, by\n"
+            "the partition's on_expiry and grace, and waits for them; an interrupt kills them\n"
+            "at once. With --in they keep running. When chronos run itself is killed, its\n"
+            "partition ends, and on_expiry decides how all of them end.\n"
             "\n"
             "    chronos run 0.5 1h python3 train.py --epochs 3\n"
             "    chronos run --gpu 0 --name training 20G 90m -- ./train\n"

@@ -38,7 +38,7 @@ static int read_pipe(int file, char **ret_text, size_t *ret_length)
             fwrite(piece, 1, (size_t)length, all);
     }
     int r = length < 0 ? -errno : 0;
-    return fclose(all) != 0 && r == 0 ? -ENOMEM : r;
+    return fclose(all) != 0 && !r ? -ENOMEM : r;
 }
 
 static int take(char *variable)
@@ -66,12 +66,12 @@ int environment_apply(const char *text)
     char *exported = NULL;
     size_t length = 0;
     close(ends[1]);
-    if (r == 0)
+    if (!r)
         r = read_pipe(ends[0], &exported, &length);
     close(ends[0]);
-    if (shell > 0 && waitpid(shell, &status, 0) == shell && r == 0 && status != 0)
+    if (shell > 0 && waitpid(shell, &status, 0) == shell && !r && status != 0)
         r = -EINVAL;
-    for (size_t at = 0, next; r == 0 && at < length; at = next) {
+    for (size_t at = 0, next; !r && at < length; at = next) {
         next = at + strlen(exported + at) + 1;
         r = take(exported + at);
     }

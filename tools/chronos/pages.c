@@ -207,8 +207,8 @@ int main(int argc, char **argv)
     if (markdown)
         filesystem_md = markdown;
     char *text = read_all(argv[1]), *rest = text, *line;
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        if (rest != NULL || line[0] != '\0')
+    while ((line = strsep(&rest, "\n"))) {
+        if (rest || line[0] != '\0')
             print_line(line);
     }
     free(text);

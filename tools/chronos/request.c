@@ -12,7 +12,7 @@
 static const struct {
     const char *option, *key;
 } keys[] = {
-#define KEY(name, option, value, doc) {option, #name},
+#define KEY(name, option, value, kind, doc) {option, #name},
 #include "core/engine/request.def"
 };
 
@@ -33,11 +33,11 @@ int request_line(const struct args *args, const char *amount, const char *durati
 {
     ret_line[0] = '\0';
     int r = add_word(args, NULL, amount, ret_line, size);
-    if (r == 0)
+    if (!r)
         r = add_word(args, NULL, duration, ret_line, size);
-    for (size_t i = 0; r == 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
+    for (size_t i = 0; !r && i < sizeof(keys) / sizeof(keys[0]); i++)
         r = add_word(args, keys[i].key, args_option(args, keys[i].option), ret_line, size);
-    return r == 0 ? add_word(args, NULL, more, ret_line, size) : r;
+    return r ? r : add_word(args, NULL, more, ret_line, size);
 }
 
 int request_open(const struct chronos_mount *mount, const char *device, int *ret_fd)

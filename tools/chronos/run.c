@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a program and stands in for it; see run.h. */
 #include "run.h"
+#include "core/base/array.h"
+#include "core/base/clock.h"
+#include "core/base/pidfd.h"
 #include "output.h"
 
 #include <dirent.h>
@@ -15,44 +18,34 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-/* chronosfs queues its signals to members with this value (docs/enforcement.md): the
- * program has its own. */
-#define MEMBERS_VALUE 0x6368726f
-/* Leftovers are looked for at growing intervals, as some arrive without a signal. */
-#define LOOK_FIRST_MS 2
-#define LOOK_LAST_MS  100
-#define LOOKS_EMPTY   3 /* /proc can miss a child that comes while it is read */
-/* After this the caller learns why nothing seems to happen. */
-#define QUIET_MS 1000
-/* A program that makes a group of its own does so soon. */
-#define GROUP_LAST_MS 10000
+/* Intervals between scans for leftovers grow, because some arrive without a signal. */
+#define SCAN_FIRST_NS (2 * NS_PER_MS)
+#define SCAN_LAST_NS  (100 * NS_PER_MS)
+#define EMPTY_SCANS   3 /* /proc can miss a child that arrives during the read */
+/* Explain the wait to the user if it takes longer than this. */
+#define QUIET_NS NS_PER_SECOND
+/* A program that creates its own process group does so within this time. */
+#define GROUP_LAST_NS (10 * NS_PER_SECOND)
 
 struct runner {
     const struct run *run;
     pid_t program, group; /* group: the caller's */
-    sigset_t signals;     /* those we take instead of being hit by them */
-    bool aside;           /* we leave the group while the program runs */
+    sigset_t signals;     /* blocked, and read with sigtimedwait */
+    bool aside;           /* stay outside the group while the program runs */
     bool ended, expired;
     int status;
     struct run_leftover leftover;
-    int64_t ended_ms, kill_ms; /* kill_ms: when the grace is over */
-    bool told;
-    int look_ms, looks_empty;
-    /* Children that are not asked to end: the first `spared` were the caller's, the others
-     * were asked before. */
+    int64_t ended_ns, kill_ns; /* kill_ns: end of the grace period */
+    bool reported;
+    int64_t scan_ns;
+    int empty_scans;
+    /* Children that get no SIGTERM: the first `spared` are the caller's, the rest have had
+     * theirs. */
     pid_t *known;
-    size_t known_count, spared;
+    size_t known_count, known_capacity, spared;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_known(const struct runner *self, size_t count, pid_t pid)
 {
@@ -65,50 +58,48 @@ static bool is_known(const struct runner *self, size_t count, pid_t pid)
 
 static bool remember(struct runner *self, pid_t pid)
 {
-    pid_t *larger = realloc(self->known, (self->known_count + 1) * sizeof(*larger));
-    if (!larger)
+    if (array_reserve(self->known, self->known_capacity, self->known_count + 1) < 0)
         return false;
-    self->known = larger;
     self->known[self->known_count++] = pid;
     return true;
 }
 
-/* Only children are ever signalled: nobody else reaps them, so their pids cannot become
- * somebody else's. What is below them comes up when they end. Sends SIGKILL to each, or
- * SIGTERM to those that did not get it yet; 0 notes the caller's children. Returns how
- * many are left that can be reached. */
-static size_t children_signal(struct runner *self, int number)
+/* Signals children only: no other process reaps them, so their pids cannot be reused. Their
+ * own children are adopted when they end. Sends SIGKILL to each, or SIGTERM to those that
+ * have not had it; 0 records the caller's children. Returns the number of children left that
+ * may be signalled. */
+static size_t children_signal(struct runner *self, int signo)
 {
     FILE *file = fopen("/proc/thread-self/children", "re");
     size_t left = 0;
     pid_t pid;
     while (file && fscanf(file, "%d", &pid) == 1) {
-        if (number == 0)
+        if (signo == 0)
             self->spared += remember(self, pid);
         if (is_known(self, self->spared, pid))
             continue;
-        if (number == SIGTERM && !is_known(self, self->known_count, pid) && remember(self, pid)) {
+        if (signo == SIGTERM && !is_known(self, self->known_count, pid) && remember(self, pid)) {
             kill(pid, SIGTERM);
-            kill(pid, SIGCONT); /* one that is stopped could not end */
+            kill(pid, SIGCONT); /* a stopped process does not handle SIGTERM */
         }
-        left += kill(pid, number == SIGKILL ? SIGKILL : 0) == 0;
+        left += kill(pid, signo == SIGKILL ? SIGKILL : 0) == 0;
     }
     if (file)
         fclose(file);
     return left;
 }
 
-/* Whether a shell with job control started us. Elsewhere, as in a script, we must not leave
- * the group: the kernel would think that it loses its keeper when we end, and hang up on
- * all of it if something in it is stopped. */
+/* Whether a shell with job control started this process. Otherwise, as in a script, it must
+ * not leave the group: when it ends, the kernel would consider the group newly orphaned and
+ * send it SIGHUP if any of its processes is stopped. */
 static bool is_job(void)
 {
     pid_t parent = getppid();
     return getsid(parent) == getsid(0) && getpgid(parent) != getpgrp();
 }
 
-/* Leaves the group for an empty one. That needs a process of its number: a child that has
- * ended will do until it is reaped. */
+/* Moves this process to an empty process group. Its number must be that of a process: a
+ * child that has exited serves until it is reaped. */
 static void step_aside(const struct runner *self)
 {
     if (!self->aside)
@@ -122,15 +113,15 @@ static void step_aside(const struct runner *self)
         waitpid(child, NULL, 0);
 }
 
-/* For the caller's job control, and for what the terminal sends once the program ended. */
+/* For the caller's job control, and for signals from the terminal after the program ended. */
 static void step_back(const struct runner *self)
 {
     setpgid(0, self->group);
 }
 
-/* A signal to a group is sent under a lock that setpgid takes too: afterwards it has
- * reached every member. */
-static bool program_goes_on(const struct runner *self)
+/* Whether the program was continued. The kernel signals a group under a lock that setpgid
+ * takes too: after the call, which fails, every process of the group has its SIGCONT. */
+static bool program_continued(const struct runner *self)
 {
     siginfo_t info = {0};
     setpgid(0, INT_MAX);
@@ -138,52 +129,52 @@ static bool program_goes_on(const struct runner *self)
     return info.si_pid != 0;
 }
 
-/* Stops until the caller's job control lets the group go on. A SIGCONT that comes first
- * takes the pending SIGTSTP back. False if it was no stop: the kernel lets no terminal stop
- * a group that no shell looks after. */
+/* Stops until the caller's job control continues the group. A SIGCONT that arrives first
+ * cancels the pending SIGTSTP. False if this process did not stop: the kernel does not stop
+ * orphaned process groups. */
 static bool stop_self(const struct runner *self)
 {
-    sigset_t stop, go;
+    sigset_t stop, resume;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTSTP);
-    sigemptyset(&go);
-    sigaddset(&go, SIGCONT);
+    sigemptyset(&resume);
+    sigaddset(&resume, SIGCONT);
     signal(SIGTSTP, SIG_DFL);
     step_back(self);
     raise(SIGTSTP);
-    if (!program_goes_on(self)) {
+    if (!program_continued(self)) {
         sigprocmask(SIG_UNBLOCK, &stop, NULL);
         sigprocmask(SIG_BLOCK, &stop, NULL);
     }
-    return sigtimedwait(&go, NULL, &(struct timespec){0}) == SIGCONT || program_goes_on(self);
+    return sigtimedwait(&resume, NULL, &(struct timespec){0}) == SIGCONT || program_continued(self);
 }
 
-/* What came while this process was in the group came to the program too: passed on late,
- * it would undo what was sent since. */
+/* Discards signals that arrived while this process was in the group: the program had them
+ * too, and forwarding them now could undo later ones. */
 static void drop_stops(void)
 {
-    static const int numbers[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
+    static const int signals[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
     sigset_t set;
     sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        sigaddset(&set, numbers[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
+        sigaddset(&set, signals[i]);
     while (sigtimedwait(&set, NULL, &(struct timespec){0}) > 0) {
     }
 }
 
-/* The program was stopped. A program with a group of its own, such as a shell, gets the
- * terminal back when it goes on: the caller's shell gives it to the only group that it
- * knows. A SIGSTOP from elsewhere is between its sender and the program: if we stopped as
- * well, nothing would wake us when the program goes on or ends. */
-static void follow_stop(struct runner *self, int number)
+/* Stops and continues with the program. A program with its own process group, such as a
+ * shell, gets the terminal back when it continues: the caller's shell gives it to the only
+ * group that it knows. Ignore a SIGSTOP from elsewhere: if this process stopped as well,
+ * nothing would wake it when the program continues or ends. */
+static void follow_stop(struct runner *self, int signo)
 {
     pid_t its_group = getpgid(self->program);
     int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     bool foreground = terminal >= 0 && tcgetpgrp(terminal) == its_group;
-    if (number != SIGSTOP || foreground) {
+    if (signo != SIGSTOP || foreground) {
         bool stopped = stop_self(self);
-        self->aside = self->aside && stopped; /* else the group would seem looked after */
-        if (!program_goes_on(self)) {
+        self->aside = self->aside && stopped; /* the group is orphaned: stay in it */
+        if (!program_continued(self)) {
             if (foreground && its_group != self->group && tcgetpgrp(terminal) == self->group)
                 tcsetpgrp(terminal, its_group);
             kill(self->program, SIGCONT);
@@ -200,12 +191,12 @@ static void program_ended(struct runner *self, int status)
     self->ended = true;
     self->status = status;
     self->leftover = self->run->ended(self->run->context);
-    self->ended_ms = now_ms();
-    self->kill_ms =
-        self->leftover.action == RUN_TERM ? self->ended_ms + self->leftover.grace_ms : 0;
+    self->ended_ns = clock_monotonic_ns();
+    self->kill_ns =
+        self->leftover.action == RUN_TERM ? self->ended_ns + self->leftover.grace_ns : 0;
 }
 
-/* False if no child is left. */
+/* Reaps ended children and follows the program. False if no child is left. */
 static bool reap(struct runner *self)
 {
     for (;;) {
@@ -217,7 +208,7 @@ static bool reap(struct runner *self)
             return true;
         bool is_program = info.si_pid == self->program && !self->ended;
         if (is_program && info.si_code != CLD_STOPPED)
-            step_back(self); /* before the group can vanish with the program */
+            step_back(self); /* the group can disappear with the program */
         if (waitpid(info.si_pid, &status, WUNTRACED | WNOHANG) <= 0 || !is_program)
             continue;
         if (WIFSTOPPED(status))
@@ -227,22 +218,23 @@ static bool reap(struct runner *self)
     }
 }
 
-/* What the terminal sends goes to a group, and some of it to the session's leader alone. */
-static bool program_has_it(const struct runner *self, const siginfo_t *info)
+/* Whether the program has received the signal too. The terminal signals a process group, in
+ * some cases the leader of the session alone. */
+static bool program_received(const struct runner *self, const siginfo_t *info)
 {
     bool leaders = getsid(0) == getpid() && (info->si_signo == SIGHUP || info->si_signo == SIGCONT);
     if (info->si_code == SI_KERNEL)
         return !leaders && getpgid(self->program) == self->group;
-    return info->si_pid == getpid(); /* we wrote to a pipe without a reader */
+    return info->si_pid == getpid(); /* SIGPIPE from a write of this process */
 }
 
-static void take_signal(struct runner *self, const siginfo_t *info)
+static void handle_signal(struct runner *self, const siginfo_t *info)
 {
-    int number = info->si_signo;
-    if (number == SIGCHLD)
+    int signo = info->si_signo;
+    if (signo == SIGCHLD)
         return;
-    if (info->si_code == SI_QUEUE && info->si_value.sival_int == MEMBERS_VALUE) {
-        if (number == SIGTERM && !self->expired) {
+    if (info->si_code == SI_QUEUE && info->si_value.sival_int == PIDFD_SIGNAL_VALUE) {
+        if (signo == SIGTERM && !self->expired) {
             self->expired = true;
             self->run->expired(self->run->context);
         }
@@ -250,37 +242,39 @@ static void take_signal(struct runner *self, const siginfo_t *info)
     }
     if (self->ended) {
         /* the caller does not want to wait for the leftovers */
-        if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT)
-            self->kill_ms = 0;
+        if (signo == SIGINT || signo == SIGTERM || signo == SIGHUP || signo == SIGQUIT)
+            self->kill_ns = 0;
         return;
     }
-    if (program_has_it(self, info))
+    if (program_received(self, info))
         return;
     if (info->si_code == SI_QUEUE)
-        sigqueue(self->program, number, info->si_value);
+        sigqueue(self->program, signo, info->si_value);
     else
-        kill(self->program, number);
+        kill(self->program, signo);
 }
 
-/* One look at the leftovers. False when they are gone, are kept, or are chronosfs' to end:
- * once the time is up it does that, and us with them if we waited. */
+/* Scans once for leftovers and signals them. False when none are left or they are kept; also
+ * when the partition has expired, as chronosfs then ends them, and this process too if it
+ * waited. */
 static bool end_leftovers(struct runner *self)
 {
     if (self->leftover.action == RUN_KEEP || self->expired)
         return false;
-    int64_t now = now_ms();
-    if (!self->told && now - self->ended_ms >= QUIET_MS) {
-        self->told = true;
-        output_say("The program left processes behind; they are being ended.");
+    int64_t now_ns = clock_monotonic_ns();
+    if (!self->reported && now_ns - self->ended_ns >= QUIET_NS) {
+        self->reported = true;
+        output_say("The program left processes behind; ending them.");
     }
-    size_t left = children_signal(self, now >= self->kill_ms ? SIGKILL : SIGTERM);
-    self->looks_empty = left == 0 ? self->looks_empty + 1 : 0;
-    self->look_ms = self->look_ms * 2 < LOOK_LAST_MS ? self->look_ms * 2 : LOOK_LAST_MS;
-    return self->looks_empty < LOOKS_EMPTY;
+    size_t left = children_signal(self, now_ns >= self->kill_ns ? SIGKILL : SIGTERM);
+    self->empty_scans = left == 0 ? self->empty_scans + 1 : 0;
+    self->scan_ns = self->scan_ns * 2 < SCAN_LAST_NS ? self->scan_ns * 2 : SCAN_LAST_NS;
+    return self->empty_scans < EMPTY_SCANS;
 }
 
-/* A program with a group of its own leaves nobody in the caller's to take its signals. */
-static void stand_in(struct runner *self)
+/* Returns to the caller's group once the program has left it: no other process is there to
+ * receive the group's signals. */
+static void replace_in_group(struct runner *self)
 {
     if (self->ended || !self->aside || getpgid(self->program) == self->group)
         return;
@@ -291,30 +285,29 @@ static void stand_in(struct runner *self)
 static void watch(struct runner *self)
 {
     siginfo_t info;
-    int group_ms = LOOK_FIRST_MS;
-    self->look_ms = LOOK_FIRST_MS;
+    int64_t group_ns = SCAN_FIRST_NS;
+    self->scan_ns = SCAN_FIRST_NS;
     while (reap(self) && (!self->ended || end_leftovers(self))) {
-        stand_in(self);
-        bool looks = self->ended || (self->aside && group_ms < GROUP_LAST_MS);
-        int64_t wait_ms = self->ended ? self->look_ms : group_ms;
-        struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000};
-        if (sigtimedwait(&self->signals, &info, looks ? &wait : NULL) > 0)
-            take_signal(self, &info);
-        else if (looks && !self->ended)
-            group_ms *= 2;
+        replace_in_group(self);
+        bool polls = self->ended || (self->aside && group_ns < GROUP_LAST_NS);
+        struct timespec wait = clock_timespec(self->ended ? self->scan_ns : group_ns);
+        if (sigtimedwait(&self->signals, &info, polls ? &wait : NULL) > 0)
+            handle_signal(self, &info);
+        else if (polls && !self->ended)
+            group_ns *= 2;
     }
 }
 
-/* What the caller passed stays open in the program alone, so that the other ends see it
- * close. Our own descriptors are those that exec closes. */
+/* Closes the descriptors inherited from the caller, so that only the program holds them and
+ * their other ends see it close them. This process's own are close-on-exec. */
 static void descriptors_close(void)
 {
     DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
-    while (directory && (entry = readdir(directory)) != NULL) {
-        int number = atoi(entry->d_name);
-        if (number > 2 && (fcntl(number, F_GETFD) & FD_CLOEXEC) == 0)
-            close(number);
+    while (directory && (entry = readdir(directory))) {
+        int fd = atoi(entry->d_name);
+        if (fd > 2 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
+            close(fd);
     }
     if (directory)
         closedir(directory);
@@ -326,13 +319,13 @@ static void descriptors_close(void)
     }
 }
 
-/* All signals but those that an error in this process itself raises. */
+/* Blocks all signals but those that a fault of this process raises. */
 static void signals_block(struct runner *self, sigset_t *ret_before)
 {
-    static const int left[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     sigfillset(&self->signals);
-    for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
-        sigdelset(&self->signals, left[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(faults); i++)
+        sigdelset(&self->signals, faults[i]);
     sigprocmask(SIG_BLOCK, &self->signals, ret_before);
 }
 
@@ -340,9 +333,9 @@ static void signals_block(struct runner *self, sigset_t *ret_before)
 static void become_program(const char **words)
 {
     execvp(words[0], (char **)words);
-    int error = errno;
-    output_say("%s: %s", words[0], strerror(error));
-    _exit(error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE);
+    int exec_errno = errno;
+    output_say("%s: %s", words[0], strerror(exec_errno));
+    _exit(exec_errno == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE);
 }
 
 int run_program(const struct run *run, int *ret_status)
@@ -350,13 +343,15 @@ int run_program(const struct run *run, int *ret_status)
     struct runner self = {.run = run, .group = getpgrp(), .aside = is_job()};
     struct sigaction child_before, plain = {.sa_handler = SIG_DFL};
     sigset_t before;
-    sigaction(SIGCHLD, &plain, &child_before); /* ignored, it would reap for us */
+    sigaction(SIGCHLD, &plain, &child_before); /* if ignored, the kernel would reap children */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    /* A shell that became us by exec may have left us children of its own. */
+    /* A shell that ran this program with exec may have had children of its own. */
     children_signal(&self, 0);
     int r = run->prepare(run->context);
-    if (r != 0)
+    if (r) {
+        free(self.known);
         return r;
+    }
     signals_block(&self, &before);
     self.program = fork();
     if (self.program == 0) {
@@ -365,7 +360,8 @@ int run_program(const struct run *run, int *ret_status)
         become_program(run->words);
     }
     if (self.program < 0) {
-        output_say("The program cannot be started: %s.", strerror(errno));
+        output_say("Cannot start the program: %s.", strerror(errno));
+        free(self.known);
         return RUN_FAILED;
     }
     step_aside(&self);
@@ -380,13 +376,13 @@ int run_exit_like(int status)
 {
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
-    int number = WTERMSIG(status);
+    int signo = WTERMSIG(status);
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, number);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* the program left one if it should */
-    signal(number, SIG_DFL);
-    raise(number);
+    sigaddset(&set, signo);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* only the program dumps core */
+    signal(signo, SIG_DFL);
+    raise(signo);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
-    return 128 + number; /* the first process of a pid namespace does not die so */
+    return 128 + signo; /* init of a pid namespace does not die of its own signals */
 }

@@ -1,55 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a program and stands in for it: the caller sees signals, stops and the end as if
- * it had started the program itself.
+ * Runs a program and stands in for it: signals, stops and the exit status are what the caller
+ * would see if it had started the program itself.
  *
- *     chronos run     a subreaper: adopts what the program leaves behind
- *     `- program, and all that it starts, also after setsid and a double fork
+ *     chronos run     a subreaper: adopts the processes that the program leaves behind
+ *     `- program, and all its descendants, also after setsid and a double fork
  *
- * The program stays in the caller's process group and has its terminal. As a shell's job,
- * this process leaves that group while the program runs, so a signal to the group reaches
- * the program by itself, and one to this process alone is passed on: each arrives once.
- * Elsewhere, as in a script, it stays, and what others send to the group arrives twice.
+ * The program stays in the caller's process group and has its terminal. As a shell's job, this
+ * process leaves that group while the program runs: a signal to the group reaches the program
+ * directly, a signal to this process alone is forwarded, and each arrives once. Otherwise, as
+ * in a script, this process stays in the group, and a signal that another process sends to the
+ * group arrives twice.
  *
- * It must not know of partitions or of the tree: what they need is in the callbacks.
+ * It must not know of partitions or of the tree: the callbacks do.
  */
 #ifndef CHRONOS_TOOLS_RUN_H
 #define CHRONOS_TOOLS_RUN_H
 
 #include <stdint.h>
 
-/* Exit statuses that are not the program's: as env(1), nohup(1) and timeout(1) have them. */
+/* Exit statuses that are not the program's, as in env(1), nohup(1) and timeout(1). */
 enum run_exit {
     RUN_FAILED = 125,
     RUN_NOT_EXECUTABLE = 126,
     RUN_NOT_FOUND = 127,
 };
 
-/* What becomes of the processes that the program left behind. */
+/* How to end the processes that the program left behind. */
 struct run_leftover {
     enum { RUN_KEEP, RUN_TERM, RUN_KILL } action;
-    int64_t grace_ms; /* RUN_TERM: from SIGTERM to SIGKILL */
+    int64_t grace_ns; /* RUN_TERM: from SIGTERM to SIGKILL */
 };
 
 struct run {
     const char **words; /* the program and its arguments; ends with NULL */
-    /* Before the program starts: what it inherits. Returns 0, or an exit status, having
-     * said why. Signals still act on this process as the caller set them. */
+    /* Called before the program starts, to set up what it inherits. Signals still have the
+     * caller's dispositions. 0, or an exit status after printing the reason. */
     int (*prepare)(void *context);
-    /* The partition ended, and its members were sent SIGTERM, this process among them. */
+    /* Called when the partition has ended and its members, this process included, have been
+     * sent SIGTERM. */
     void (*expired)(void *context);
-    /* The program ended by itself. */
+    /* Called when the program has ended. */
     struct run_leftover (*ended)(void *context);
     void *context;
 };
 
-/* Runs the program until it and, unless they are kept, its leftovers are gone. Takes this
- * process over: standard input and output are closed, signals are blocked, and nothing
- * is put back. 0 and *ret_status as from wait(2); or an exit status if no program was
- * started, having said why. */
+/* Runs the program and returns when it and its leftovers, unless they are kept, have ended.
+ * Changes this process for good: standard input and output are closed, signals are blocked.
+ * 0 and *ret_status as from wait(2); or an exit status if the program was not started, after
+ * printing the reason. */
 int run_program(const struct run *run, int *ret_status);
-/* What to return from main for a status of wait(2). Does not return if the program died
- * of a signal: then this process dies of the same. */
+/* What main must return for a status of wait(2). Does not return if the program died of a
+ * signal: this process then dies of the same signal. */
 int run_exit_like(int status);
 
 #endif

@@ -31,7 +31,7 @@ static void *check(void *memory)
 
 struct table *table_new(const char *const *titles)
 {
-    struct table *table = check(calloc(1, sizeof *table));
+    struct table *table = check(calloc(1, sizeof(*table)));
     table->titles = titles;
     while (table->columns < COLUMN_MAX && titles[table->columns]) {
         table->width[table->columns] = strlen(titles[table->columns]);

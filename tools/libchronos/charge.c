@@ -111,9 +111,9 @@ static int attach(struct chronos_charge *charge)
     if (charge->fd < 0)
         return refusal(charge, charge->path[0] == '/' ? -errno : -ENOENT);
     int r = identify(charge->fd, &charge->file) ? 0 : -errno;
-    if (r == 0 && charge->held_bytes > 0)
+    if (!r && charge->held_bytes > 0)
         r = send_line(charge, '+', charge->held_bytes);
-    if (r == 0)
+    if (!r)
         return 0;
     r = refusal(charge, r);
     let_go(charge); /* also when full: an open one has charged everything */
@@ -216,9 +216,9 @@ static int book(struct chronos_charge *charge, uint64_t bytes)
     /* Twice: after a restart of the daemon there is a new file, at once. */
     for (int attempt = 0; attempt < 2 && r == CHRONOS_UNREACHABLE; attempt++) {
         r = attach(charge);
-        if (r == 0) {
+        if (!r) {
             r = send_line(charge, '+', bytes);
-            r = r == 0 ? 0 : refusal(charge, r);
+            r = r ? refusal(charge, r) : 0;
         }
     }
     return r == CHRONOS_UNREACHABLE && charge->allow_unreachable ? 0 : r;
@@ -233,7 +233,7 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
         r = CHRONOS_FULL; /* more than any device has; the sum must not overflow */
     else if (bytes > 0)
         r = book(charge, bytes);
-    if (r == 0) {
+    if (!r) {
         charge->held_bytes += bytes;
         *ret_owner = charge->owner;
     }

@@ -41,7 +41,7 @@ int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint3
         return -errno;
     device->index = index;
     int r = chronos_record_load(directory, chronos_device_fields, mask, &device->record);
-    if (r == 0 && mask == CHRONOS_ALL) {
+    if (!r && mask == CHRONOS_ALL) {
         uint64_t *ids = NULL;
         size_t count = 0;
         r = chronos_list(directory, ".", "p", &ids, &count);
@@ -59,9 +59,9 @@ int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
     size_t count = 0;
     int r = chronos_list(mount->root, ".", "gpu", &indices, &count);
     struct chronos_device *devices = r < 0 ? NULL : calloc(count + 1, sizeof(*devices));
-    if (r == 0 && !devices)
+    if (!r && !devices)
         r = -ENOMEM;
-    for (size_t i = 0; r == 0 && i < count; i++)
+    for (size_t i = 0; !r && i < count; i++)
         r = chronos_device_load(mount, (unsigned)indices[i], mask, &devices[i]);
     free(indices);
     if (r < 0) {

@@ -90,7 +90,7 @@ int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
         if (r < 0 && try_mount(CHRONOS_DEFAULT_MOUNT, &mount) == 0)
             r = 0;
     }
-    if (r == 0)
+    if (!r)
         *ret_mount = mount;
     return r;
 }

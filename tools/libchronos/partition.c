@@ -29,7 +29,7 @@ int chronos_partition_load(const struct chronos_mount *mount, const char *id, ui
     snprintf(partition->id, sizeof(partition->id), "%s", id);
     int r = chronos_record_load(directory, chronos_partition_fields, mask, &partition->record);
     close(directory);
-    if (r == 0 && (mask >> CHRONOS_PARTITION_DEVICE & 1) != 0) {
+    if (!r && (mask >> CHRONOS_PARTITION_DEVICE & 1) != 0) {
         snprintf(path, sizeof(path), "%.32s/name",
                  partition->record.value[CHRONOS_PARTITION_DEVICE]);
         r = chronos_read(mount->root, path, partition->device_name, sizeof(partition->device_name));

@@ -154,7 +154,7 @@ int chronos_list(int directory, const char *path, const char *prefix, uint64_t *
     uint64_t *numbers = NULL, found;
     size_t count = 0, room = 0;
     const struct dirent *entry;
-    while ((entry = readdir(stream)) != NULL) {
+    while ((entry = readdir(stream))) {
         if (!parse_number(entry->d_name, prefix, &found))
             continue;
         if (array_reserve(numbers, room, count + 1) < 0) {

@@ -237,7 +237,7 @@ cl_context CL_API_CALL opencl_clCreateContextFromType(
     if (!find_devices() && layer.environment.allow_unreachable)
         return layer.next.clCreateContextFromType(properties, device_type, pfn_notify, user_data,
                                                   errcode_ret);
-    if (platform_in(properties) == NULL && needs_platform(device_type))
+    if (!platform_in(properties) && needs_platform(device_type))
         return layer_refuse(CL_INVALID_PLATFORM, errcode_ret);
     cl_int r = list_any(properties, device_type, &ids, &count);
     if (r != CL_SUCCESS)

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line on a terminal, and `events --follow`, against a tree of plain files."""
+import signal
+import subprocess
+
+import lib
+from lib import on_terminal
+from plain import Case, ENDED
+
+
+class Terminal(Case):
+    def print(self, *words, **env):
+        env = dict({"TERM": "xterm", "CHRONOS_MOUNT": self.tree.path}, **env)
+        return on_terminal(*words, **{key: value for key, value in env.items()
+                                      if value is not None})
+
+    def test_tables(self):
+        self.tree.partition("p1", name="training")
+        self.tree.partition("p20", remaining="59")
+        self.tree.put("history", ENDED)
+        for words, heads in (
+            (("list",), "ID NAME DEVICE MEMORY USED SHARE REMAINING ENDS USER STATE"),
+            (("stats",), "DEVICE NAME TYPE TOTAL USED FREE USAGE PARTITIONS"),
+            (("history",), "ID NAME DEVICE MEMORY START ENDED USER HOW BY"),
+        ):
+            result = self.print(*words, NO_COLOR="1")
+            self.assertEqual(result.code, 0)
+            lines = result.out.splitlines()
+            self.assertEqual(lines[0].split(), heads.split())
+            # every column begins where its title does
+            for title in heads.split():
+                at = lines[0].index(title)
+                for line in lines[1:]:
+                    self.assertTrue(at == 0 or line[at - 1] == " ", result.out)
+                    self.assertNotEqual(line[at], " ", result.out)
+        lines = self.print("list", NO_COLOR="1").out.splitlines()
+        self.assertEqual(
+            lines[1].split(),
+            "p1 training gpu0 5.0 GiB 12.0 MiB 50% 59m 58s 2026-11-21T15:32:10+00:00 alice "
+            "active".split(),
+        )
+        self.assertEqual(len(lines), 3)
+
+    def test_colour(self):
+        self.tree.partition("p1")
+        for command in ("list",), ("stats",), ("show", "p1"):
+            coloured = self.print(*command).out
+            self.assertIn("\033[", coloured)
+            self.assertEqual(self.print(*command, NO_COLOR="").out, coloured)
+            plain = self.print(*command, NO_COLOR="0").out
+            self.assertNotIn("\033", plain)
+            self.assertEqual(self.print(*command, TERM="dumb").out, plain)
+            self.assertEqual(self.print(*command, TERM=None).out, plain)
+            self.assertNotIn("\033", self.print(*command, "--json").out)
+            self.assertNotIn("\033", self.answer(*command))
+
+    def test_nothing_to_show(self):
+        self.assertEqual(self.print("list").out, "No active partitions.\n")
+
+
+class Follow(Case):
+    def line(self, seq, kind="extended", name="p1"):
+        return f"{seq} 2026-11-21T02:03:04.000000+00:00 {kind} {name} device=gpu0 by=alice"
+
+    def start(self, *words, **more):
+        process = subprocess.Popen(
+            [lib.CHRONOS, "events", "--follow", *words],
+            env=lib.environment(self.tree.path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_new_lines_come_once(self):
+        self.tree.put("events", self.line(1), self.line(2))
+        process = self.start()
+        read = lambda: process.stdout.readline().rstrip("\n")
+        self.assertEqual([read(), read()], [self.line(1), self.line(2)])
+        with open(self.tree.at("events"), "a", encoding="ascii") as file:
+            file.write(self.line(3) + "\n" + self.line(4)[:20])  # half a line is not an event
+        self.assertEqual(read(), self.line(3))
+        # the older half goes, as in a full log
+        self.tree.put("events", self.line(3), self.line(4), self.line(6))
+        self.assertEqual([read(), read()], [self.line(4), self.line(6)])
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=10), -signal.SIGINT)
+        self.assertEqual((process.stdout.read(), process.stderr.read()), ("", ""))
+
+    def test_one_partition_until_it_ends(self):
+        self.tree.partition("p1", events=self.line(1))
+        self.tree.put("events", self.line(2), self.line(3, name="p2"))
+        process = self.start("p1")
+        self.assertEqual(process.stdout.readline(), self.line(1) + "\n")
+        self.assertEqual(process.stdout.readline(), self.line(2) + "\n")
+        with open(self.tree.at("events"), "a", encoding="ascii") as file:
+            for line in (
+                self.line(4, "expired", "p2"),
+                self.line(5, "expired"),
+                self.line(6, "created", "p3"),
+            ):
+                file.write(line + "\n")
+        self.assertEqual(process.stdout.readline(), self.line(5, "expired") + "\n")
+        self.assertEqual(process.wait(timeout=10), 0)
+        self.assertEqual((process.stdout.read(), process.stderr.read()), ("", ""))
+
+    def test_reader_that_went_away(self):
+        for ignored in False, True:
+            self.tree.put("events", self.line(1))
+            process = self.start(
+                restore_signals=not ignored,  # Python ignores SIGPIPE, and so do its children then
+            )
+            process.stdout.readline()
+            process.stdout.close()
+            self.tree.put("events", self.line(1), self.line(2))
+            code = process.wait(timeout=10)
+            self.assertEqual(code, 1 if ignored else -signal.SIGPIPE)
+            self.assertEqual(process.stderr.read(), "")
+
+
+if __name__ == "__main__":
+    lib.main()
