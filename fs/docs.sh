@@ -8,5 +8,9 @@ trap 'rm -f "$new"' EXIT
 { sed "/^$mark\$/q" "$3"; echo; "$2"; } >"$new"
 case $1 in
 write) cat "$new" >"$3" ;;
-check) diff -u "$3" "$new" || { echo "docs/filesystem.md is old: run ninja -C build docs"; exit 1; } ;;
+check)
+    diff -u "$3" "$new" && exit
+    echo "docs/filesystem.md is old: run ninja -C build docs"
+    exit 1
+    ;;
 esac

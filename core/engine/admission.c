@@ -82,13 +82,12 @@ static struct text duration_words(int64_t ns)
 static void when_words(const struct engine *engine, uint32_t device, uint64_t bytes, int64_t at_ns,
                        char *text, size_t size)
 {
-    uint64_t id;
     char when[40], why[40] = "";
 
     text[0] = 0;
     if (at_ns == ENGINE_FOREVER)
         return;
-    id = timeline_ends_at(&engine->devices[device].timeline, at_ns);
+    uint64_t id = timeline_ends_at(&engine->devices[device].timeline, at_ns);
     if (id)
         snprintf(why, sizeof(why), ", when p%" PRIu64 " ends", id);
     engine->time_text(engine->context, at_ns, when, sizeof(when));
@@ -164,7 +163,6 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
 {
     struct offer offer = {.device = device,
                           .bytes = units_amount_bytes(&request->amount, memory_of(engine, device))};
-    int r;
 
     if (!engine->devices[device].device.present)
         return refuse(REFUSED_BUSY, call->why,
@@ -174,7 +172,7 @@ static int make_offer(const struct engine *engine, const struct call *call, uint
     if (offer.bytes == 0)
         return refuse(REFUSED_INVALID, call->why,
                       "The amount is less than one byte of gpu%" PRIu32 "; request more.", device);
-    r = check_fraction(engine, call, device, offer.bytes);
+    int r = check_fraction(engine, call, device, offer.bytes);
     if (r)
         return r;
     offer.free = free_within(engine, device, call->now_ns,
@@ -320,10 +318,9 @@ static int resize_share(const struct engine *engine, const struct call *call,
                         uint64_t bytes)
 {
     uint64_t memory = memory_of(engine, share->device), room;
-    int r;
     if (bytes <= share->memory_bytes)
         return 0;
-    r = check_present(engine, call, partition, share);
+    int r = check_present(engine, call, partition, share);
     if (!r)
         r = check_fraction(engine, call, share->device, bytes);
     if (r)

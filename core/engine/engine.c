@@ -55,12 +55,11 @@ struct engine *engine_free(struct engine *engine)
 int engine_add_device(struct engine *engine, const struct engine_device *device,
                       uint32_t *ret_index)
 {
-    struct device *devices;
-
     /* The timeline counts in int64_t. */
     if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
         return -EINVAL;
-    devices = realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof(*devices));
+    struct device *devices =
+        realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof(*devices));
     if (!devices)
         return -ENOMEM;
     engine->devices = devices;
@@ -140,14 +139,12 @@ static bool shares_are_sound(const struct engine *engine, const struct partition
 
 int engine_restore(struct engine *engine, const struct partition *partition)
 {
-    struct entry *entry;
-
     if (partition->id == 0 || partition->end_ns <= partition->start_ns ||
         !shares_are_sound(engine, partition) ||
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
         index_find(engine, partition->id))
         return -EINVAL;
-    entry = index_new_entry(partition->share_count);
+    struct entry *entry = index_new_entry(partition->share_count);
     if (!entry)
         return -ENOMEM;
     entry->partition = *partition;

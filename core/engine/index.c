@@ -260,11 +260,10 @@ const struct partition *engine_next_on_device(const struct engine *engine, uint3
 {
     struct entry entry = {.partition.id = after_id};
     struct place probe = {.entry = &entry};
-    const struct avl_node *node;
 
     if (device >= engine->device_count)
         return NULL;
-    node = avl_after(&engine->devices[device].partitions, &probe.by_device);
+    const struct avl_node *node = avl_after(&engine->devices[device].partitions, &probe.by_device);
     return node ? &PLACE(node)->entry->partition : NULL;
 }
 
@@ -280,11 +279,10 @@ const struct partition *engine_next_of_user(const struct engine *engine, uint32_
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
 {
     struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids start at 1 */
-    const struct avl_node *node;
 
     if (from_uid > UINT32_MAX)
         return false;
-    node = avl_after(&engine->by_user, &probe.by_user);
+    const struct avl_node *node = avl_after(&engine->by_user, &probe.by_user);
     if (!node)
         return false;
     *ret_uid = RECORD(node, by_user)->uid;

@@ -156,14 +156,14 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
 
 int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 {
-    struct engine_event *event;
     struct entry *entry = NULL;
     int r = find_for_caller(engine, call, id, false, &entry);
 
     if (r)
         return r;
-    event = journal_new(is_owner(call->caller, &entry->partition) ? EVENT_RELEASED : EVENT_REVOKED,
-                        call->now_ns, call->caller->uid);
+    struct engine_event *event =
+        journal_new(is_owner(call->caller, &entry->partition) ? EVENT_RELEASED : EVENT_REVOKED,
+                    call->now_ns, call->caller->uid);
     if (!event)
         return -ENOMEM;
     expiry_end(engine, event, entry);
@@ -172,7 +172,6 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes)
 {
-    struct partition after;
     struct entry *entry = NULL;
     bool changes = false;
     int r = find_for_caller(engine, call, id, true, &entry);
@@ -181,7 +180,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
         r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
         return r;
-    after = entry->partition;
+    struct partition after = entry->partition;
     for (uint32_t i = 0; i < after.share_count; i++) {
         changes = changes || after.shares[i].memory_bytes != bytes;
         after.shares[i].memory_bytes = bytes;
@@ -193,7 +192,6 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
 
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns)
 {
-    struct partition after;
     struct entry *entry = NULL;
     int r = find_for_caller(engine, call, id, true, &entry);
 
@@ -201,7 +199,7 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
         r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)
         return r;
-    after = entry->partition;
+    struct partition after = entry->partition;
     after.end_ns = end_ns;
     return change(engine, entry,
                   end_ns > entry->partition.end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, call,
@@ -211,15 +209,13 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
                       const struct ending_change *wanted)
 {
-    const struct partition *now;
-    struct partition after;
     struct entry *entry = NULL;
     int r = find_for_caller(engine, call, id, true, &entry);
 
     if (r)
         return r;
-    now = &entry->partition;
-    after = *now;
+    const struct partition *now = &entry->partition;
+    struct partition after = *now;
     r = ending_apply(engine, call, wanted, &after);
     if (r || (after.on_expiry == now->on_expiry && after.grace_ns == now->grace_ns &&
               after.warn.ns == now->warn.ns && after.warn.signal == now->warn.signal))
@@ -230,7 +226,6 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
 int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name)
 {
     size_t length = strlen(name);
-    struct partition after;
     struct entry *entry = NULL;
     int r = find_for_caller(engine, call, id, true, &entry);
 
@@ -238,7 +233,7 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
         r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
     if (r || strcmp(entry->partition.name, name) == 0)
         return r;
-    after = entry->partition;
+    struct partition after = entry->partition;
     memset(after.name, 0, sizeof(after.name));
     memcpy(after.name, name, length);
     return change(engine, entry, EVENT_RENAMED, call, &after);
@@ -247,13 +242,12 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
 int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
                      uint32_t gid, uint32_t mode)
 {
-    struct partition after;
     struct entry *entry = NULL;
     int r = find_for_caller(engine, call, id, false, &entry);
 
     if (r)
         return r;
-    after = entry->partition;
+    struct partition after = entry->partition;
     if (uid != after.uid && !call->caller->admin)
         return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: only administrators can hand partition p%" PRIu64
@@ -291,11 +285,10 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
                 uint32_t by_uid, const char *word, const char *details)
 {
     struct entry *entry = index_find(engine, about->id);
-    struct engine_event *event;
 
     if (!is_word(word) || !is_line(details))
         return -EINVAL;
-    event = journal_new(EVENT_NOTE, now_ns, by_uid);
+    struct engine_event *event = journal_new(EVENT_NOTE, now_ns, by_uid);
     if (!event)
         return -ENOMEM;
     memcpy(event->key, word, strlen(word) + 1);

@@ -80,7 +80,6 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
 {
     struct amount amount = {.is_share = true, .digits = 1, .scale = 1};
     const uint64_t million = 1000000;
-    uint64_t ppm;
     int r = 0;
 
     if (!is_word(row, value, "max"))
@@ -91,7 +90,7 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
         return INVALID(value, "The setting %s is a share of a device, such as 0.5 or 50%%.",
                        row->name);
     /* Round up, so that 1/7 written with seventeen digits still admits 1/7. */
-    ppm = units_amount_bytes(&amount, million);
+    uint64_t ppm = units_amount_bytes(&amount, million);
     ppm += units_amount_bytes(&amount, million * million * million) % (million * million) != 0;
     *(uint32_t *)field = (uint32_t)ppm;
     units_fraction_text(ppm, million, value->canonical, value->canonical_size);
@@ -224,13 +223,12 @@ int policy_set(struct policy *policy, const char *name, const char *text, char *
     const struct policy_row *row = policy_find(name);
     struct policy after = *policy;
     char quoted[MESSAGE_QUOTED_MAX];
-    int r;
 
     if (!row) {
         message_quote(name, strlen(name), quoted);
         return INVALID(&value, "There is no setting \"%s\".", quoted);
     }
-    r = row->parse(row, &value, (char *)&after + row->offset);
+    int r = row->parse(row, &value, (char *)&after + row->offset);
     if (!r)
         r = check(&after, row, &value);
     if (!r)

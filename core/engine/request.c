@@ -45,13 +45,11 @@ static bool is_blank(char c)
 /* Take the next field off *text; empty at the end. */
 static struct request_text next_field(struct request_text *text)
 {
-    struct request_text field;
-
     while (text->length > 0 && is_blank(*text->text)) {
         text->text++;
         text->length--;
     }
-    field = (struct request_text){text->text, 0};
+    struct request_text field = (struct request_text){text->text, 0};
     while (text->length > 0 && !is_blank(*text->text)) {
         text->text++;
         text->length--;

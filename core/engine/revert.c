@@ -103,11 +103,10 @@ static bool revert_one(struct engine *engine, struct revert *revert,
 int engine_revert(struct engine *engine, const struct engine_event *events)
 {
     struct revert revert = {0};
-    bool good;
 
     if (!events)
         return 0;
-    good = revert_prepare(&revert, events);
+    bool good = revert_prepare(&revert, events);
     if (!good) {
         revert_clear(&revert);
         return -ENOMEM;

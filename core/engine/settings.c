@@ -41,13 +41,12 @@ void settings_free(struct engine *engine)
 struct setting_entry *settings_find(const struct engine *engine, const char *key)
 {
     struct setting_entry probe;
-    struct avl_node *node;
     size_t length = strlen(key);
 
     if (length >= sizeof(probe.key))
         return NULL;
     memcpy(probe.key, key, length + 1);
-    node = avl_find(&engine->settings, &probe.node);
+    struct avl_node *node = avl_find(&engine->settings, &probe.node);
     return node ? tree_entry(node, struct setting_entry, node) : NULL;
 }
 
@@ -68,10 +67,6 @@ static int evaluate(const struct engine *engine, const char *key, const char *va
                     struct policy *ret_policy, char canonical[static ENGINE_VALUE_MAX],
                     struct refusal *why)
 {
-    const struct policy_row *row;
-    const char *name;
-    int r;
-
     if (strlen(key) >= ENGINE_KEY_MAX || strlen(value) >= ENGINE_VALUE_MAX)
         return refuse(REFUSED_INVALID, why,
                       "This setting is too long; a value has at most %d bytes.",
@@ -81,10 +76,10 @@ static int evaluate(const struct engine *engine, const char *key, const char *va
         memcpy(canonical, value, strlen(value) + 1);
         return 0;
     }
-    name = key + sizeof(CONFIG) - 1;
-    row = policy_find(name);
-    r = policy_set(ret_policy, name, value[0] || !row ? value : row->default_value, canonical,
-                   ENGINE_VALUE_MAX, why->message, sizeof(why->message));
+    const char *name = key + sizeof(CONFIG) - 1;
+    const struct policy_row *row = policy_find(name);
+    int r = policy_set(ret_policy, name, value[0] || !row ? value : row->default_value, canonical,
+                       ENGINE_VALUE_MAX, why->message, sizeof(why->message));
     if (!r && !value[0])
         canonical[0] = 0;
     return r;
@@ -118,11 +113,10 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
     struct policy policy;
     char canonical[ENGINE_VALUE_MAX];
     struct refusal why;
-    struct setting_entry *spare;
 
     if (evaluate(engine, key, value, &policy, canonical, &why))
         return -EINVAL;
-    spare = calloc(1, sizeof(*spare));
+    struct setting_entry *spare = calloc(1, sizeof(*spare));
     if (!spare)
         return -ENOMEM;
     settings_put(engine, spare, key, canonical);
@@ -134,16 +128,14 @@ int engine_set(struct engine *engine, const struct call *call, const char *key, 
     const char *old = engine_setting(engine, key);
     struct policy policy;
     char canonical[ENGINE_VALUE_MAX];
-    struct setting_entry *spare;
-    struct engine_event *event;
     int r = evaluate(engine, key, value, &policy, canonical, call->why);
 
     if (r)
         return r;
     if (strcmp(old ? old : "", canonical) == 0)
         return 0;
-    spare = calloc(1, sizeof(*spare));
-    event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
+    struct setting_entry *spare = calloc(1, sizeof(*spare));
+    struct engine_event *event = journal_new(EVENT_SETTING, call->now_ns, call->caller->uid);
     if (!spare || !event) {
         free(spare);
         free(event);

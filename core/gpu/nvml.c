@@ -209,7 +209,6 @@ static unsigned long long wall_us(void)
 static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const struct device *device,
                                               unsigned *ret_count)
 {
-    struct nvml_utilization *samples;
     unsigned count = 0, room;
 
     *ret_count = 0;
@@ -219,7 +218,7 @@ static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const str
         count == 0 || count > PROCESSES_MOST)
         return NULL;
     room = count;
-    samples = calloc(room, sizeof(*samples));
+    struct nvml_utilization *samples = calloc(room, sizeof(*samples));
     if (samples && nvml->library.utilization(device->handle, samples, &count, device->seen_us) == 0)
         *ret_count = count < room ? count : room;
     return samples;

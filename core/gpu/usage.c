@@ -65,11 +65,10 @@ int usage_reader_new(const struct gpu_device *devices, uint32_t count,
                      const struct usage_options *options, struct usage_reader **ret_reader)
 {
     const struct usage_options defaults = {0};
-    struct usage_reader *reader;
 
     if (count > GPU_DEVICE_MAX)
         return -EINVAL;
-    reader = calloc(1, sizeof(*reader));
+    struct usage_reader *reader = calloc(1, sizeof(*reader));
     if (!reader)
         return -ENOMEM;
     reader->epoll = reader->timer = reader->child.socket = reader->child.pidfd = -1;

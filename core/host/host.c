@@ -185,7 +185,7 @@ static void take_sample(struct host *host)
 
 static bool is_occupied(const struct host *host)
 {
-    return allocations_after(&host->occupied, 0) != NULL;
+    return allocations_after(&host->occupied, 0);
 }
 
 /* Whether events must be handled at once. Otherwise they wait until the thread wakes up for

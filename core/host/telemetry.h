@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Usage by partition: asks the usage reader, finds the partition of each process, and adds
- * up. It asks when somebody reads, and once a second while programs are in partitions on
+ * up. It asks when a file of usage is read, and once a second while programs are in partitions on
  * devices that a driver reports on; otherwise nothing wakes up. Only the host thread uses it.
  */
 #ifndef CHRONOS_HOST_TELEMETRY_H
@@ -45,8 +45,8 @@ bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns);
 const struct gpu_usage *telemetry_last(const struct telemetry *telemetry);
 /* Whether any driver reports on any device; true until the first answer. */
 bool telemetry_is_metered(const struct telemetry *telemetry);
-/* When the drivers should be asked next although nobody reads; `occupied`: programs are in
- * partitions. INT64_MAX: never. */
+/* When the drivers should be asked next although no file of usage is read; `occupied`: programs are
+ * in partitions. INT64_MAX: never. */
 int64_t telemetry_next_ns(const struct telemetry *telemetry, bool occupied);
 /* Forgets a partition that ended. */
 void telemetry_drop(struct telemetry *telemetry, uint64_t id);

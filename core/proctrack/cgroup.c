@@ -7,9 +7,9 @@
  * - A process started in a cgroup stays in it, whatever it does: fork, double fork, setsid, change
  *   of user, namespaces. No scan is needed, and nothing is missed while the daemon is down.
  * - Only root can leave. A cgroup is made above the topmost directory that the user of the joining
- *   process can write (cgroup_climb), so members cannot move themselves or others out, and neither
- *   can their user from outside. For a root process: above the topmost directory that any other
- *   user can write.
+ *   process can write (cgroup_dir_climb), so members cannot move themselves or others out, and
+ * neither can their user from outside. For a root process: above the topmost directory that any
+ * other user can write.
  * - Limits above that directory still apply to members: those of a user's slice, a batch job or a
  *   container. A partition has one cgroup ("chronosfs-INSTANCE-pN") for each place that its members
  *   came from; all end together. Stopping the unit or job around a cgroup stops its members too.
@@ -91,8 +91,8 @@ static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_
     int r = 0;
     *list = (struct cgroup_pids){.pids = NULL};
     for (size_t i = first; !r && i < first + count; i++)
-        r = cgroup_list(cgroup, cgroup->leaves[i].path, list);
-    cgroup_pids_sort(list);
+        r = cgroup_dir_list(cgroup, cgroup->leaves[i].path, list);
+    cgroup_dir_sort_pids(list);
     return r;
 }
 
@@ -114,9 +114,9 @@ static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
     struct procfs_stat stat;
     size_t at;
     if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat) ||
-        cgroup_of(cgroup, pid, path) != 0)
+        cgroup_dir_of(cgroup, pid, path) != 0)
         return 0;
-    return cgroup_ours(cgroup, path, &at);
+    return cgroup_dir_ours(cgroup, path, &at);
 }
 
 /* Wait until all processes in the cgroup are frozen. Returns 0, -EBUSY at until_ns, or -errno. */
@@ -151,7 +151,7 @@ static int freeze_for(struct cgroup *cgroup, uint64_t id, bool frozen, int wait_
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
         int written =
-            cgroup_write(cgroup, cgroup->leaves[i].path, "cgroup.freeze", frozen ? "1" : "0");
+            cgroup_dir_write(cgroup, cgroup->leaves[i].path, "cgroup.freeze", frozen ? "1" : "0");
         if (written != 0 && written != -ENOENT && written != -ENODEV)
             r = written;
     }
@@ -169,7 +169,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
     size_t first, count = leaves_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+        if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
             return true;
     }
     return false;
@@ -231,7 +231,7 @@ static int kill_leaves(const struct cgroup *cgroup, uint64_t id)
     size_t first, count = leaves_of(cgroup, id, &first);
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
-        int written = cgroup_write(cgroup, cgroup->leaves[i].path, "cgroup.kill", "1");
+        int written = cgroup_dir_write(cgroup, cgroup->leaves[i].path, "cgroup.kill", "1");
         if (written != 0 && written != -ENOENT && written != -ENODEV)
             r = written;
     }
@@ -257,11 +257,11 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
     size_t first, count = leaves_of(cgroup, id, &first), kept = first;
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_flag(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
+        if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
             return -EBUSY;
     }
     for (size_t i = first; i < cgroup->leaf_count; i++) {
-        int removed = i < first + count ? cgroup_remove(cgroup, cgroup->leaves[i].path) : 1;
+        int removed = i < first + count ? cgroup_dir_remove(cgroup, cgroup->leaves[i].path) : 1;
         if (removed == 0)
             free(cgroup->leaves[i].path);
         else
@@ -338,7 +338,7 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
     if (!r && options->supervisor > 0)
         r = cgroup_step_out(cgroup, options->supervisor);
     if (!r)
-        r = cgroup_walk(cgroup);
+        r = cgroup_dir_walk(cgroup);
     if (r)
         message_set(r, message, "Cannot use the cgroup tree: %s.", strerror(-r));
     return r;

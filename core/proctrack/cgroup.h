@@ -39,28 +39,30 @@ int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *opt
                       struct message *message);
 
 /* cgroup_dir.c: directories and files of the tree. */
-int cgroup_write(const struct cgroup *cgroup, const char *path, const char *file, const char *text);
+int cgroup_dir_write(const struct cgroup *cgroup, const char *path, const char *file,
+                     const char *text);
 /* Read up to size - 1 bytes. Returns the length or -errno. */
-int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
-                size_t size);
+int cgroup_dir_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
+                    size_t size);
 /* True if the line "WORD NUMBER" of a file has a number other than 0; with an empty `word`, if the
  * file itself does. */
-bool cgroup_flag(const struct cgroup *cgroup, const char *path, const char *file, const char *word);
+bool cgroup_dir_flag(const struct cgroup *cgroup, const char *path, const char *file,
+                     const char *word);
 /* Find the cgroup of a process. Returns -ESRCH, or -EXDEV if it is not below the mount. */
-int cgroup_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
+int cgroup_dir_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
 /* Add the processes of a cgroup and of those below it. */
-int cgroup_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
+int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
 /* Sort in ascending order and remove duplicates. */
-void cgroup_pids_sort(struct cgroup_pids *list);
-int cgroup_remove(const struct cgroup *cgroup, const char *path);
+void cgroup_dir_sort_pids(struct cgroup_pids *list);
+int cgroup_dir_remove(const struct cgroup *cgroup, const char *path);
 /* If `path` is one of our cgroups or below one, returns its partition and stores the offset of the
  * slash before its name (0: at the beginning). Otherwise returns 0. */
-uint64_t cgroup_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
+uint64_t cgroup_dir_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
 /* Shorten `path`, where a process is, to the directory in which to make its leaf. */
-void cgroup_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path);
+void cgroup_dir_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path);
 /* Find the leaves that exist. */
-int cgroup_walk(struct cgroup *cgroup);
-int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path);
+int cgroup_dir_walk(struct cgroup *cgroup);
+int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path);
 
 /* cgroup_join.c */
 int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,

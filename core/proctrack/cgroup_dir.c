@@ -28,7 +28,8 @@ static int file_open(const struct cgroup *cgroup, const char *path, const char *
     return fd < 0 ? -errno : fd;
 }
 
-int cgroup_write(const struct cgroup *cgroup, const char *path, const char *file, const char *text)
+int cgroup_dir_write(const struct cgroup *cgroup, const char *path, const char *file,
+                     const char *text)
 {
     int fd = file_open(cgroup, path, file, O_WRONLY);
     if (fd < 0)
@@ -38,8 +39,8 @@ int cgroup_write(const struct cgroup *cgroup, const char *path, const char *file
     return r;
 }
 
-int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
-                size_t size)
+int cgroup_dir_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
+                    size_t size)
 {
     char full[PATH_MAX];
     if (snprintf(full, sizeof(full), "%s%s%s", path, path[0] == '\0' ? "" : "/", file) >=
@@ -48,10 +49,11 @@ int cgroup_read(const struct cgroup *cgroup, const char *path, const char *file,
     return (int)fd_read_text(cgroup->root_fd, full, text, size);
 }
 
-bool cgroup_flag(const struct cgroup *cgroup, const char *path, const char *file, const char *word)
+bool cgroup_dir_flag(const struct cgroup *cgroup, const char *path, const char *file,
+                     const char *word)
 {
     char text[256];
-    if (cgroup_read(cgroup, path, file, text, sizeof(text)) < 0)
+    if (cgroup_dir_read(cgroup, path, file, text, sizeof(text)) < 0)
         return false;
     if (word[0] == '\0')
         return text[0] != '0';
@@ -71,7 +73,7 @@ static const char *below(const char *root, const char *path)
     return path[0] == '/' ? path + 1 : path;
 }
 
-int cgroup_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX])
+int cgroup_dir_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX])
 {
     char line[PROCFS_LINE_MAX];
     int r = procfs_cgroup_read(cgroup->proc_fd, pid, line);
@@ -95,7 +97,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void cgroup_pids_sort(struct cgroup_pids *list)
+void cgroup_dir_sort_pids(struct cgroup_pids *list)
 {
     size_t kept = 0;
     if (list->count == 0)
@@ -159,7 +161,7 @@ static int list_below(const struct cgroup *cgroup, const char *path, void *conte
     return r ? r : each_below(cgroup, path, list_below, context);
 }
 
-int cgroup_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
+int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
 {
     return list_below(cgroup, path, list);
 }
@@ -172,7 +174,7 @@ static int remove_below(const struct cgroup *cgroup, const char *path, void *con
     return r;
 }
 
-int cgroup_remove(const struct cgroup *cgroup, const char *path)
+int cgroup_dir_remove(const struct cgroup *cgroup, const char *path)
 {
     return remove_below(cgroup, path, NULL);
 }
@@ -205,7 +207,7 @@ static bool made_by_us(const struct cgroup *cgroup, const char *path, size_t len
            info.st_uid == geteuid() && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-uint64_t cgroup_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at)
+uint64_t cgroup_dir_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at)
 {
     for (size_t at = 0; path[at] != '\0';) {
         size_t length = strcspn(path + at, "/");
@@ -260,7 +262,7 @@ static bool takes_children(const struct cgroup *cgroup, const char *path)
     char type[64];
     if (path[0] == '\0')
         return true;
-    return cgroup_read(cgroup, path, "cgroup.type", type, sizeof(type)) < 0 ||
+    return cgroup_dir_read(cgroup, path, "cgroup.type", type, sizeof(type)) < 0 ||
            strcmp(type, "domain\n") == 0;
 }
 
@@ -273,7 +275,7 @@ static void up(char *path)
 /* Moving a process requires write permission in the nearest common ancestor of both places. So
  * members cannot leave a leaf made above the topmost directory that their user can write. Choose
  * the lowest such directory, so that all limits above it still apply. */
-void cgroup_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path)
+void cgroup_dir_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path)
 {
     char at[PATH_MAX];
     snprintf(at, sizeof(at), "%s", path);
@@ -289,7 +291,7 @@ void cgroup_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, cha
         up(path);
 }
 
-int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
+int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
 {
     size_t at = 0;
     while (at < cgroup->leaf_count && cgroup->leaves[at].id <= id) {
@@ -312,13 +314,13 @@ int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
 static int walk_below(const struct cgroup *cgroup, const char *path, void *context)
 {
     size_t at;
-    uint64_t id = cgroup_ours(cgroup, path, &at);
+    uint64_t id = cgroup_dir_ours(cgroup, path, &at);
     if (id != 0)
-        return cgroup_leaf_add(context, id, path);
+        return cgroup_dir_leaf_add(context, id, path);
     return each_below(cgroup, path, walk_below, context);
 }
 
-int cgroup_walk(struct cgroup *cgroup)
+int cgroup_dir_walk(struct cgroup *cgroup)
 {
     return each_below(cgroup, "", walk_below, cgroup);
 }

@@ -24,14 +24,14 @@ static int move(const struct cgroup *cgroup, const char *path, pid_t pid)
 {
     char text[16];
     snprintf(text, sizeof(text), "%d", pid);
-    return cgroup_write(cgroup, path, "cgroup.procs", text);
+    return cgroup_dir_write(cgroup, path, "cgroup.procs", text);
 }
 
 static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
     for (size_t i = 0; i < cgroup->leaf_count; i++) {
         if (cgroup->leaves[i].id == id &&
-            cgroup_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+            cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
             return true;
     }
     return false;
@@ -49,11 +49,11 @@ static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
         return -ENAMETOOLONG;
     if (mkdirat(cgroup->root_fd, leaf, 0755) != 0 && errno != EEXIST)
         return -errno;
-    if (cgroup_ours(cgroup, leaf, &at) != id)
+    if (cgroup_dir_ours(cgroup, leaf, &at) != id)
         return -EEXIST; /* made by another user, who could move its processes out */
-    int r = cgroup_leaf_add(cgroup, id, leaf);
+    int r = cgroup_dir_leaf_add(cgroup, id, leaf);
     if (!r && frozen)
-        r = cgroup_write(cgroup, leaf, "cgroup.freeze", "1");
+        r = cgroup_dir_write(cgroup, leaf, "cgroup.freeze", "1");
     return r;
 }
 
@@ -70,7 +70,7 @@ static bool descends(const struct cgroup *cgroup, pid_t pid, pid_t top, const ch
     struct procfs_stat stat;
     while (pid != top) {
         if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || stat.ppid <= 1 ||
-            cgroup_of(cgroup, stat.ppid, path) != 0 || !is_below(path, leaf))
+            cgroup_dir_of(cgroup, stat.ppid, path) != 0 || !is_below(path, leaf))
             return false;
         pid = stat.ppid;
     }
@@ -86,17 +86,17 @@ static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
     struct procfs_stat stat;
     struct cgroup_pids list = {.pids = NULL};
     size_t at;
-    if (cgroup_of(cgroup, pid, path) != 0 || strcmp(path, leaf) != 0 ||
+    if (cgroup_dir_of(cgroup, pid, path) != 0 || strcmp(path, leaf) != 0 ||
         procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0)
         return;
-    if (cgroup_of(cgroup, stat.ppid, path) == 0 && is_below(path, leaf))
+    if (cgroup_dir_of(cgroup, stat.ppid, path) == 0 && is_below(path, leaf))
         return;
-    if (stat.ppid <= 1 || cgroup_of(cgroup, stat.ppid, path) != 0) {
+    if (stat.ppid <= 1 || cgroup_dir_of(cgroup, stat.ppid, path) != 0) {
         snprintf(path, sizeof(path), "%s", leaf);
-        if (cgroup_ours(cgroup, path, &at) != 0)
+        if (cgroup_dir_ours(cgroup, path, &at) != 0)
             path[at] = '\0';
     }
-    if (cgroup_list(cgroup, leaf, &list) == 0) {
+    if (cgroup_dir_list(cgroup, leaf, &list) == 0) {
         for (size_t i = 0; i < list.count; i++) {
             if (list.pids[i] != pid && descends(cgroup, list.pids[i], pid, leaf))
                 move(cgroup, path, list.pids[i]);
@@ -152,16 +152,16 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
 {
     struct procfs_ids ids;
     size_t at;
-    int r = cgroup_of(cgroup, pid, origin);
+    int r = cgroup_dir_of(cgroup, pid, origin);
     if (r)
         return r;
-    *ret_in = cgroup_ours(cgroup, origin, &at);
+    *ret_in = cgroup_dir_ours(cgroup, origin, &at);
     if (*ret_in != 0)
         origin[at] = '\0';
     r = procfs_ids_read(cgroup->proc_fd, pid, &ids);
     if (r)
         return r;
-    cgroup_climb(cgroup, &ids, origin);
+    cgroup_dir_climb(cgroup, &ids, origin);
     free(ids.groups);
     return 0;
 }
@@ -216,7 +216,7 @@ int cgroup_step_out(const struct cgroup *cgroup, pid_t pid)
 {
     char path[PATH_MAX];
     size_t at;
-    if (cgroup_of(cgroup, pid, path) != 0 || cgroup_ours(cgroup, path, &at) == 0)
+    if (cgroup_dir_of(cgroup, pid, path) != 0 || cgroup_dir_ours(cgroup, path, &at) == 0)
         return 0;
     path[at] = '\0';
     return move(cgroup, path, pid);

@@ -61,18 +61,19 @@ static pid_t tree_leader(struct proctrack *proctrack, pid_t tid)
 static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process *process,
                    uint64_t in, int pidfd)
 {
-    const struct ptree_record *old = ptree_record_find(&ptree->file, process->pid, process->start);
+    const struct ptree_record *old =
+        ptree_file_record_find(&ptree->file, process->pid, process->start);
     bool was_frozen = old && old->frozen;
     struct ptree_record record = {.id = id,
                                   .pid = (uint32_t)process->pid,
                                   .start = process->start,
                                   .since = in == id ? 0 : procfs_ticks(),
-                                  .frozen = ptree_is_frozen(ptree, id)};
-    int r = ptree_record_set(&ptree->file, &record);
+                                  .frozen = ptree_scan_is_frozen(ptree, id)};
+    int r = ptree_file_record_set(&ptree->file, &record);
     if (r)
         return r;
     if (!pidfd_lives(pidfd)) {
-        ptree_record_drop(ptree_record_find(&ptree->file, process->pid, process->start));
+        ptree_file_record_drop(ptree_file_record_find(&ptree->file, process->pid, process->start));
         return -ESRCH;
     }
     if (record.frozen)
@@ -91,7 +92,7 @@ static int tree_join(struct proctrack *proctrack, uint64_t id, const struct proc
     if (r)
         return r;
     steps_before(&ptree->steps, "open");
-    uint64_t in = ptree_partition_of(proctrack, process->pid);
+    uint64_t in = ptree_scan_partition_of(proctrack, process->pid);
     if (in != 0 && in != id)
         r = ptree_scan(ptree); /* its existing children stay in their partition */
     steps_before(&ptree->steps, "move");
@@ -121,10 +122,10 @@ static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret
         struct ptree_record *record = &ptree->file.records[i];
         if (record->id == 0 || (id != 0 && record->id != id))
             continue;
-        if (ptree_lives(ptree, record, NULL))
+        if (ptree_scan_lives(ptree, record, NULL))
             list[(*ret_count)++] = *record;
         else
-            ptree_record_drop(record);
+            ptree_file_record_drop(record);
     }
     if (list)
         qsort(list, *ret_count, sizeof(*list), compare);
@@ -188,10 +189,10 @@ static const struct proctrack_ops tree_ops = {.word = "process-tree",
                                               .leader = tree_leader,
                                               .join = tree_join,
                                               .members = tree_members,
-                                              .partition_of = ptree_partition_of,
+                                              .partition_of = ptree_scan_partition_of,
                                               .signal = ptree_signal,
-                                              .kill = ptree_kill,
-                                              .freeze = ptree_freeze,
+                                              .kill = ptree_signal_kill,
+                                              .freeze = ptree_signal_freeze,
                                               .forget = tree_forget,
                                               .each = tree_each,
                                               .scan = tree_scan_port,

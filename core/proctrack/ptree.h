@@ -42,25 +42,26 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
 void ptree_file_close(struct ptree_file *file);
 /* Add a record, or update that of the same process; it survives the end of the daemon. May move the
  * records. Returns 0, -ENOSPC, -ENOMEM and so on. */
-int ptree_record_set(struct ptree_file *file, const struct ptree_record *record);
-void ptree_record_drop(struct ptree_record *record);
+int ptree_file_record_set(struct ptree_file *file, const struct ptree_record *record);
+void ptree_file_record_drop(struct ptree_record *record);
 /* Returns NULL if there is none. */
-struct ptree_record *ptree_record_find(const struct ptree_file *file, pid_t pid, uint64_t start);
-bool ptree_is_empty(const struct ptree_file *file);
+struct ptree_record *ptree_file_record_find(const struct ptree_file *file, pid_t pid,
+                                            uint64_t start);
+bool ptree_file_is_empty(const struct ptree_file *file);
 
 /* ptree_scan.c. Drop records of ended processes, add new descendants. */
 int ptree_scan(struct ptree *ptree);
 /* True if the process of a record is alive; then *ret_stat (may be NULL) is its stat. */
-bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
-                 struct procfs_stat *ret_stat);
+bool ptree_scan_lives(const struct ptree *ptree, const struct ptree_record *record,
+                      struct procfs_stat *ret_stat);
 /* Send one signal to the process of a record, if it is alive. */
-int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
-uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid);
-bool ptree_is_frozen(const struct ptree *ptree, uint64_t id);
+int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
+uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid);
+bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id);
 
 /* ptree_signal.c: implements proctrack_signal, proctrack_kill and proctrack_freeze. */
 int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
-int ptree_kill(struct proctrack *proctrack, uint64_t id);
-int ptree_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
+int ptree_signal_kill(struct proctrack *proctrack, uint64_t id);
+int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
 #endif

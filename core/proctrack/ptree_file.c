@@ -54,7 +54,7 @@ static void record_write(struct ptree_record *place, const struct ptree_record *
     place->id = record->id;
 }
 
-void ptree_record_drop(struct ptree_record *record)
+void ptree_file_record_drop(struct ptree_record *record)
 {
     record->id = 0;
 }
@@ -104,7 +104,8 @@ static int map(struct ptree_file *file, size_t count)
     return 0;
 }
 
-struct ptree_record *ptree_record_find(const struct ptree_file *file, pid_t pid, uint64_t start)
+struct ptree_record *ptree_file_record_find(const struct ptree_file *file, pid_t pid,
+                                            uint64_t start)
 {
     for (size_t i = 0; i < file->count; i++) {
         struct ptree_record *record = &file->records[i];
@@ -114,7 +115,7 @@ struct ptree_record *ptree_record_find(const struct ptree_file *file, pid_t pid,
     return NULL;
 }
 
-bool ptree_is_empty(const struct ptree_file *file)
+bool ptree_file_is_empty(const struct ptree_file *file)
 {
     for (size_t i = 0; i < file->count; i++) {
         if (file->records[i].id != 0)
@@ -123,9 +124,9 @@ bool ptree_is_empty(const struct ptree_file *file)
     return true;
 }
 
-int ptree_record_set(struct ptree_file *file, const struct ptree_record *record)
+int ptree_file_record_set(struct ptree_file *file, const struct ptree_record *record)
 {
-    struct ptree_record *place = ptree_record_find(file, (pid_t)record->pid, record->start);
+    struct ptree_record *place = ptree_file_record_find(file, (pid_t)record->pid, record->start);
     for (size_t i = 0; !place && i < file->count; i++) {
         if (file->records[i].id == 0)
             place = &file->records[i];
@@ -159,7 +160,7 @@ static size_t records_check(struct ptree_file *file)
         if (record->id == 0 ||
             (record->check == check_of(record) && record->pid > 1 && record->pid <= INT_MAX))
             continue;
-        ptree_record_drop(record);
+        ptree_file_record_drop(record);
         bad++;
     }
     return bad;

@@ -34,8 +34,8 @@ struct scan {
     bool wrapped; /* pids wrapped around during the scan */
 };
 
-bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
-                 struct procfs_stat *ret_stat)
+bool ptree_scan_lives(const struct ptree *ptree, const struct ptree_record *record,
+                      struct procfs_stat *ret_stat)
 {
     struct procfs_stat stat;
     if (procfs_stat_read(ptree->proc_fd, (pid_t)record->pid, &stat) != 0 ||
@@ -46,19 +46,19 @@ bool ptree_lives(const struct ptree *ptree, const struct ptree_record *record,
     return true;
 }
 
-int ptree_send(const struct ptree *ptree, const struct ptree_record *record, int signo)
+int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record, int signo)
 {
     steps_before(&ptree->steps, "signal");
     int r = -ESRCH, pidfd = pidfd_new((pid_t)record->pid);
     if (pidfd < 0)
         return pidfd;
-    if (ptree_lives(ptree, record, NULL))
+    if (ptree_scan_lives(ptree, record, NULL))
         r = pidfd_send(pidfd, signo);
     fd_close(pidfd);
     return r;
 }
 
-bool ptree_is_frozen(const struct ptree *ptree, uint64_t id)
+bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id)
 {
     for (size_t i = 0; i < ptree->file.count; i++) {
         if (ptree->file.records[i].id == id && ptree->file.records[i].frozen)
@@ -135,7 +135,7 @@ static void records_match(struct scan *scan)
             continue;
         struct entry *entry = entry_find(scan, (pid_t)record->pid);
         if (!entry || entry->stat.start != record->start || procfs_stat_gone(&entry->stat)) {
-            ptree_record_drop(record);
+            ptree_file_record_drop(record);
             continue;
         }
         entry->known = true;
@@ -200,9 +200,9 @@ static int resolve(const struct scan *scan, struct entry *entry)
                                       .pid = (uint32_t)chain->stat.pid,
                                       .start = chain->stat.start,
                                       .frozen = chain->frozen};
-        r = ptree_record_set(&scan->ptree->file, &record);
+        r = ptree_file_record_set(&scan->ptree->file, &record);
         if (!r && chain->frozen)
-            ptree_send(scan->ptree, &record, SIGSTOP);
+            ptree_scan_send(scan->ptree, &record, SIGSTOP);
     }
     return r;
 }
@@ -210,7 +210,7 @@ static int resolve(const struct scan *scan, struct entry *entry)
 int ptree_scan(struct ptree *ptree)
 {
     struct scan scan = {.ptree = ptree};
-    if (ptree_is_empty(&ptree->file))
+    if (ptree_file_is_empty(&ptree->file))
         return 0;
     int r = read_all(&scan);
     if (!r)
@@ -221,14 +221,14 @@ int ptree_scan(struct ptree *ptree)
     return r;
 }
 
-uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid)
+uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid)
 {
     const struct ptree *ptree = (const struct ptree *)proctrack;
     struct procfs_stat stat, parent;
     int length = 0;
     if (procfs_stat_read(ptree->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat))
         return 0;
-    const struct ptree_record *record = ptree_record_find(&ptree->file, pid, stat.start);
+    const struct ptree_record *record = ptree_file_record_find(&ptree->file, pid, stat.start);
     for (uint64_t born = stat.start; !record && length < CHAIN_MAX; length++) {
         if (stat.ppid <= 1 || adapter_is_own(proctrack, stat.pid) ||
             procfs_stat_read(ptree->proc_fd, stat.ppid, &parent) != 0 ||
@@ -236,7 +236,7 @@ uint64_t ptree_partition_of(struct proctrack *proctrack, pid_t pid)
             return 0;
         born = stat.start;
         stat = parent;
-        record = ptree_record_find(&ptree->file, stat.pid, stat.start);
+        record = ptree_file_record_find(&ptree->file, stat.pid, stat.start);
         if (record && born < record->since)
             return 0;
     }

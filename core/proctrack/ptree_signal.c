@@ -33,7 +33,7 @@ static int result(const struct sending *sending)
 static void send_to(const struct ptree *ptree, const struct ptree_record *record, int signo,
                     struct sending *sending)
 {
-    int r = ptree_send(ptree, record, signo);
+    int r = ptree_scan_send(ptree, record, signo);
     sending->sent += !r;
     sending->refused += r == -EPERM;
 }
@@ -96,7 +96,7 @@ static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds
     struct procfs_stat stat;
     for (size_t i = 0; i < ptree->file.count; i++) {
         struct ptree_record *record = &ptree->file.records[i];
-        if (record->id != id || !ptree_lives(ptree, record, &stat) || stat.state == 'T' ||
+        if (record->id != id || !ptree_scan_lives(ptree, record, &stat) || stat.state == 'T' ||
             stat.state == 't')
             continue;
         send_to(ptree, record, SIGSTOP, sending);
@@ -125,7 +125,7 @@ static int stop_all(struct ptree *ptree, uint64_t id, int rounds_d, struct sendi
 }
 
 /* Stop first: killing a parent would make its unseen children untraceable. */
-int ptree_kill(struct proctrack *proctrack, uint64_t id)
+int ptree_signal_kill(struct proctrack *proctrack, uint64_t id)
 {
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
@@ -137,7 +137,7 @@ int ptree_kill(struct proctrack *proctrack, uint64_t id)
     return r ? r : stopped == -EBUSY ? -EAGAIN : stopped;
 }
 
-int ptree_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
 {
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
@@ -147,7 +147,7 @@ int ptree_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
         if (record.id != id || (record.frozen != 0) == frozen)
             continue;
         record.frozen = frozen;
-        r = ptree_record_set(&ptree->file, &record);
+        r = ptree_file_record_set(&ptree->file, &record);
     }
     if (r)
         return r;

@@ -42,8 +42,11 @@ struct change {
     struct store_item items[]; /* one per event; their lines follow the array */
 };
 
+/* Free a change and its events. Accepts NULL. Returns NULL. */
 struct change *committer_change_free(struct change *change);
+/* Send the answer. */
 void committer_reply(const struct reply *reply);
+/* Send `error` (an errno) instead. */
 void committer_refuse(const struct reply *reply, int error);
 
 struct committer;

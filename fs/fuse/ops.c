@@ -73,7 +73,7 @@ static void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 {
     (void)fi;
     struct query query;
-    if (reply_enter(req, ino, &query) && !pending_look(&query, answer_getattr))
+    if (reply_enter(req, ino, &query) && !pending_read(&query, answer_getattr))
         answer_getattr(&query);
 }
 
@@ -150,7 +150,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     query.fi = fi;
     /* A file opened only for writing shows nothing. */
-    if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_look(&query, answer_open))
+    if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_read(&query, answer_open))
         answer_open(&query);
 }
 
@@ -202,7 +202,7 @@ static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     query.size = size;
     query.offset = offset;
     query.fi = fi;
-    if (offset || !pending_look(&query, answer_read))
+    if (offset || !pending_read(&query, answer_read))
         answer_read(&query);
 }
 

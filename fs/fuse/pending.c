@@ -25,7 +25,7 @@
 #define JOINS_AT_ONCE 4
 
 static const int64_t patience_ns[PENDING_KINDS] = {
-    [PENDING_LOOK] = 200 * NS_PER_MS,
+    [PENDING_READ] = 200 * NS_PER_MS,
     [PENDING_JOIN] = 10 * NS_PER_SECOND,
 };
 
@@ -33,7 +33,7 @@ struct pending {
     struct pending *next;
     int64_t asked_ns;
     struct query query;
-    /* for PENDING_LOOK */
+    /* for PENDING_READ */
     void (*answer)(const struct query *query);
     uint64_t subject; /* the partition whose members are wanted, or HOST_USAGE */
     struct fuse_file_info fi;
@@ -85,7 +85,7 @@ static bool is_fresh(const struct server *server, enum live live, uint64_t id)
     return !tree->host_state->metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
 
-bool pending_look(const struct query *query, void (*answer)(const struct query *query))
+bool pending_read(const struct query *query, void (*answer)(const struct query *query))
 {
     struct server *server = query->server;
     const struct file_row *row = query->row;
@@ -96,7 +96,7 @@ bool pending_look(const struct query *query, void (*answer)(const struct query *
     uint64_t subject = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
     if (host_read(server->host, subject, server->tree.now_ns))
         return false;
-    struct pending *pending = add(server, PENDING_LOOK);
+    struct pending *pending = add(server, PENDING_READ);
     if (!pending)
         return false;
     pending->query = *query;
@@ -115,9 +115,9 @@ static void answer(struct pending *pending)
     free(pending);
 }
 
-void pending_looked(struct server *server, uint64_t id, int64_t at_ns)
+void pending_answer(struct server *server, uint64_t id, int64_t at_ns)
 {
-    struct pending_queue *queue = &server->pending[PENDING_LOOK];
+    struct pending_queue *queue = &server->pending[PENDING_READ];
     for (struct pending **at = &queue->first; *at && (*at)->asked_ns <= at_ns;) {
         if ((*at)->subject == id)
             answer(take(queue, at));
@@ -208,7 +208,7 @@ void pending_joined(struct server *server, const struct host_result *result)
 static void give_up_first(struct server *server, enum pending_kind kind)
 {
     struct pending_queue *queue = &server->pending[kind];
-    if (kind == PENDING_LOOK) {
+    if (kind == PENDING_READ) {
         answer(take(queue, &queue->first));
         return;
     }

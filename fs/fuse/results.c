@@ -55,14 +55,14 @@ static void handle(struct server *server, struct host_result *result)
     case RESULT_MEMBERS:
         members_put(&server->members, result->id, result->members.asked_ns, result->members.text,
                     result->members.length);
-        pending_looked(server, result->id, result->members.asked_ns);
+        pending_answer(server, result->id, result->members.asked_ns);
         break;
     case RESULT_USAGE:
         set_usage(tree, result);
         break;
     case RESULT_SAMPLED:
         server->sampled_ns = result->sampled_ns;
-        pending_looked(server, HOST_USAGE, result->sampled_ns);
+        pending_answer(server, HOST_USAGE, result->sampled_ns);
         break;
     case RESULT_NOTE:
         note(server, result);
@@ -95,7 +95,7 @@ void results_finish(struct server *server)
 {
     const struct tree *tree = &server->tree;
     const int64_t until_ns = tree->now_ns + FINISH_NS;
-    pending_give_up(server, PENDING_LOOK);
+    pending_give_up(server, PENDING_READ);
     while (server->pending[PENDING_JOIN].first && tree->now_ns < until_ns) {
         struct pollfd fd = {.fd = host_fd(server->host), .events = POLLIN};
         poll(&fd, 1, (int)((until_ns - tree->now_ns) / NS_PER_MS) + 1);

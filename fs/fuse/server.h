@@ -36,7 +36,7 @@ struct pending;
 struct pending_queue {
     struct pending *first, **last;
 };
-enum pending_kind { PENDING_LOOK, PENDING_JOIN, PENDING_KINDS };
+enum pending_kind { PENDING_READ, PENDING_JOIN, PENDING_KINDS };
 
 struct server {
     struct session *session; /* must be first: session.c finds itself through it */
@@ -121,10 +121,10 @@ void results_finish(struct server *server);
 /* Return true if the request waits for fresh data of the host thread; `answer` is called when the
  * data arrives or the wait times out. Return false if the data at hand is fresh enough: answer at
  * once. */
-bool pending_look(const struct query *query, void (*answer)(const struct query *query));
+bool pending_read(const struct query *query, void (*answer)(const struct query *query));
 /* Answer readers that asked at at_ns or earlier for the members of partition `id` or, with
  * HOST_USAGE, for usage. */
-void pending_looked(struct server *server, uint64_t id, int64_t at_ns);
+void pending_answer(struct server *server, uint64_t id, int64_t at_ns);
 /* Let a process join as the write asks, and answer the write then. 0 or -errno; on error the caller
  * answers. */
 int pending_join(struct server *server, fuse_req_t req, const struct write *write, size_t size);

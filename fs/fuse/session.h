@@ -31,7 +31,9 @@ struct session_request {
  * the result. 0 or -errno. */
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
                  struct session **ret_session);
+/* Unmap the memory and free the session; the mount stays. Accepts NULL. Returns NULL. */
 struct session *session_close(struct session *session);
+/* Return the memory that outlives the worker; valid until session_close. */
 struct shared *session_shared(struct session *session);
 /* Process FUSE_INIT, and ask the kernel to resend what a dead worker left unanswered. 0 or
  * -errno. */

@@ -79,21 +79,21 @@ static void print_why(struct tree *tree, const struct partition *partition,
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? host->reader[device].note : "";
     if (!has->limited_by)
-        strbuf_print(out, "# memory: no program can use this device through OpenCL: it is %s\n",
+        strbuf_print(out, "# memory: No program can use this device through OpenCL: it is %s.\n",
                      device < tree->device_count ? tree->devices[device].backend : "absent");
     else if (!tree->shared->layer[0])
-        strbuf_print(out, "# memory: the OpenCL layer is not on this machine\n");
+        strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");
     else if (!has->layer)
-        strbuf_print(out, "# memory: the OpenCL loader of this machine does not load layers\n");
+        strbuf_print(out, "# memory: The OpenCL loader of this machine does not load layers.\n");
     if (has->ends && !partition->uid)
-        strbuf_print(out, "# memory: the watchdog only reports programs of root\n");
+        strbuf_print(out, "# memory: The watchdog only reports programs of root.\n");
     if (has->ends && !has->others)
-        strbuf_print(out, "# devices: the watchdog cannot end programs of other users\n");
+        strbuf_print(out, "# devices: The watchdog cannot end programs of other users.\n");
     if (policy->watchdog != POLICY_WATCHDOG_OFF && !has->metered)
         strbuf_print(
-            out, "# devices: the watchdog sees nothing: no driver reports use of this device\n");
+            out, "# devices: The watchdog sees nothing: no driver reports use of this device.\n");
     if (!host->processes[0])
-        strbuf_print(out, "# processes: not known yet: the daemon has just started\n");
+        strbuf_print(out, "# processes: Not known yet: the daemon has just started.\n");
     if (host->why[0])
         strbuf_print(out, "# processes: %s\n", host->why);
     if (note[0])
@@ -101,8 +101,8 @@ static void print_why(struct tree *tree, const struct partition *partition,
     if (host->devacl_why[0])
         strbuf_print(out, "# devices: %s\n", host->devacl_why);
     else if (policy->device_access && !(device < GPU_DEVICE_MAX && host->restricted[device]))
-        strbuf_print(out, "# devices: only holders may open devices, but this one has no node that "
-                          "can be restricted\n");
+        strbuf_print(out, "# devices: Only holders may open devices, but this one has no node that "
+                          "can be restricted.\n");
 }
 
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)

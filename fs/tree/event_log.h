@@ -37,6 +37,7 @@ void event_log_truncate(struct event_log *log, uint64_t seq);
 uint64_t event_log_first(const struct event_log *log);
 /* Append to `out` the lines of the chain that ends with number `last`, oldest first. */
 void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *out);
+/* Drop all lines and their memory. */
 void event_log_free(struct event_log *log);
 
 #endif

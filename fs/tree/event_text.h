@@ -9,6 +9,7 @@ struct tree;
 
 /* Format an event as a line of the event log. */
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
+
 /* What the history shows of a partition that ended. */
 struct tree_ended {
     const struct partition *partition;
@@ -18,6 +19,7 @@ struct tree_ended {
     uint32_t by_uid;
     uint64_t peak_bytes, gpu_ns;
 };
+/* Format a line of the history. */
 void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size);
 
 #endif

@@ -156,9 +156,9 @@ SHOW(env)
 SHOW(procs)
 {
     PARTITION_OR_GONE(tree, node);
-    const struct look *look = members_find(tree->members, partition->id, INT64_MIN);
-    if (look)
-        strbuf_add(out, look->pids.data, look->pids.length);
+    const struct snapshot *snapshot = members_find(tree->members, partition->id, INT64_MIN);
+    if (snapshot)
+        strbuf_add(out, snapshot->pids.data, snapshot->pids.length);
     return 0;
 }
 

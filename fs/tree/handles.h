@@ -26,11 +26,13 @@ struct handles {
 
 /* Map the existing slots. 0 or -errno. */
 int handles_open(struct handles *handles, int fd);
+/* Unmap the slots; the files stay open for the next worker. */
 void handles_close(struct handles *handles);
 /* Take a slot for node `node`, opened by `uid`. *ret_fh is never 0. 0 or -errno. */
 int handles_take(struct handles *handles, uint64_t node, uint32_t uid, uint64_t *ret_fh);
 /* Return the slot of an open file, or NULL. Valid until the next take. */
 struct shared_handle *handles_get(struct handles *handles, uint64_t fh);
+/* Free the slot of a closed file. */
 void handles_release(struct handles *handles, uint64_t fh);
 /* Record that the kernel polls this file, with its handle `kh`. */
 void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh);
@@ -38,6 +40,7 @@ void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh);
  * the file is no longer polled. */
 typedef bool handles_wake_fn(void *context, struct shared_handle *slot);
 void handles_wake(struct handles *handles, uint64_t node, handles_wake_fn *wake, void *context);
+/* The same for all polled files. */
 void handles_wake_all(struct handles *handles, handles_wake_fn *wake, void *context);
 
 #endif

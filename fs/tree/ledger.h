@@ -50,6 +50,7 @@ int ledger_set_driver(struct ledger *ledger, uint64_t id, uint64_t bytes);
 /* Add busy time. 0 or -ENOMEM. */
 int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns);
 
+/* Get the figures of a partition; all zero without an entry. */
 void ledger_get(const struct ledger *ledger, uint64_t id, struct ledger_figures *ret_figures);
 /* Return the next entry from *cursor (0: the first) on, in no order; its partition may have ended.
  * False at the end. */

@@ -14,18 +14,18 @@
 
 #define MEMBERS_SLOTS 1024u
 
-struct look {
+struct snapshot {
     uint64_t id;        /* partition; 0: the slot is empty */
     int64_t at_ns;      /* CLOCK_BOOTTIME of the request for it */
     struct strbuf pids; /* one member per line */
 };
 
 struct members {
-    struct look slots[MEMBERS_SLOTS];
+    struct snapshot slots[MEMBERS_SLOTS];
 };
 
 /* Return the snapshot of partition `id` if it was requested at since_ns or later, else NULL. */
-const struct look *members_find(const struct members *members, uint64_t id, int64_t since_ns);
+const struct snapshot *members_find(const struct members *members, uint64_t id, int64_t since_ns);
 /* Store a snapshot in its slot; copies `pids`. Out of memory: empties the slot. */
 void members_put(struct members *members, uint64_t id, int64_t at_ns, const char *pids,
                  size_t length);

@@ -5,6 +5,7 @@
 
 #include "tree.h"
 
+/* Append the content of the file to `out`. */
 void metrics_print(struct tree *tree, struct strbuf *out);
 
 #endif

@@ -17,7 +17,9 @@ enum names_result {
     NAMES_LATER,   /* lookup in progress: names_fd becomes readable when it ends */
 };
 
+/* Start the thread. 0 or -errno; the caller frees it. */
 int names_new(struct names **ret_names);
+/* Stop the thread, waiting for a lookup in progress, and free everything. Returns NULL. */
 struct names *names_free(struct names *names);
 /* An eventfd: readable when lookups have ended. */
 int names_fd(const struct names *names);

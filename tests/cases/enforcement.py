@@ -10,7 +10,7 @@ import lib
 import madeup
 from lib import T, alice, bob, check, equal, root, wait_for
 
-TOLD = 'no program can use this device through OpenCL: it is simulated'
+TOLD = 'No program can use this device through OpenCL: it is simulated.'
 
 
 def says(mount, name, user=root):
@@ -46,7 +46,7 @@ def no_cgroups():
             mount.kill_worker()
             first = says(mount, name)
             if first['processes'] == 'none':
-                check('not known yet' in first['# processes'][0], first)
+                check('Not known yet' in first['# processes'][0], first)
             at_once += first == wanted
             wait_for(lambda: says(mount, name) == wanted)
             equal(says(mount, name), wanted, 'the next worker')
@@ -132,7 +132,7 @@ def unprivileged(driver):
         wait_for(lambda: 'root' in says(mount, name, alice)['# devices'][-1])
         said = says(mount, name, alice)
         equal((said['memory'], said['devices']), ('watchdog', 'none'))
-        equal(said['# devices'][0], 'the watchdog cannot end programs of other users')
+        equal(said['# devices'][0], 'The watchdog cannot end programs of other users.')
         check('root' in said['# devices'][1], said)
     finally:
         subprocess.run(['fusermount3', '-u', path], preexec_fn=alice.become, check=False)
@@ -152,7 +152,7 @@ def with_watchdog(driver):
             check('# devices' not in said, said)
         said = says(mount, of_root)
         equal((said['memory'], said['devices']), ('none', 'watchdog'))
-        equal(said['# memory'], [TOLD, 'the watchdog only reports programs of root'])
+        equal(said['# memory'], [TOLD, 'The watchdog only reports programs of root.'])
         driver.misbehave('crash init')
         mount.kill_worker()
         check(wait_for(lambda: '# accounting' in says(mount, name)), says(mount, name))
@@ -170,8 +170,8 @@ def with_gate():
         check('# devices' not in says(mount, name))
         said = lib.read(mount.at('gpu2', other, 'enforcement'))
         check('\ndevices none\n' in said, 'no nodes', said)
-        check('\n# devices: only holders may open devices, but this one has no node that can be '
-              'restricted\n' in said, said)
+        check('\n# devices: Only holders may open devices, but this one has no node that can be '
+              'restricted.\n' in said, said)
         past_the_gate(mount)
         mount.write('open', 'config', 'device_access')
         check(wait_for(lambda: says(mount, name)['devices'] == 'none'), says(mount, name))

@@ -218,7 +218,7 @@ def left_behind(mount):
 
 def warned(mount):
     """The program gets its warning once, although run gets it too."""
-    script = ('import signal, time\ndef warn(*_): print("warned", flush=True)\n'
+    script = ('import os, signal, time\ndef warn(*_): os.write(1, b"warned\\n")\n'
               'signal.signal(signal.SIGUSR1, warn)\nfor _ in range(25): time.sleep(0.1)')
     code, out, _ = run(mount, '--warn', '4:USR1', '0.5', '5', PYTHON, '-c', script)
     equal((code, out), (0, 'warned\n'))

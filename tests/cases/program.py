@@ -7,13 +7,14 @@ import sys
 import lib
 from lib import check, root, wait_for
 
-# A program that reports when it runs, and handles signals as its command says.
+# A program that reports when it runs, and handles signals as its command says. A signal can
+# interrupt a report, so reports are not buffered.
 PROGRAM = r'''
 import os, signal, sys, time
 how = sys.argv[1].split(',')
-told = open(sys.argv[2], 'a')
+told = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 def tell(word):
-    told.write(f'{word} {os.getpid()}\n'); told.flush()
+    os.write(told, f'{word} {os.getpid()}\n'.encode())
 if 'ignore' in how:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if 'clean' in how:

@@ -75,8 +75,8 @@ class Terminal(Case):
             self.assertEqual(self.expect("<>"), f"code {code}\n")
 
     def test_interrupt_once(self):
-        text = ("import signal,time;signal.signal(2,lambda *_:print(\"int\",flush=True));"
-                "signal.signal(3,lambda *_:exit(5));print(\"up\",flush=True)\n"
+        text = ("import os,signal,time;signal.signal(2,lambda *_:os.write(1,b\"int\\n\"));"
+                "signal.signal(3,lambda *_:os._exit(5));os.write(1,b\"up\\n\")\n"
                 "while 1:time.sleep(1)")
         with open(self.directory + "/ints.py", "w", encoding="ascii") as file:
             file.write(text)
@@ -169,8 +169,8 @@ class Terminal(Case):
         self.expect("code 7\n")
 
     def test_size(self):
-        text = ("import signal,time;signal.signal(28,lambda *_:print(\"size\",flush=True));"
-                "print(\"up\",flush=True)\nwhile 1:time.sleep(1)")
+        text = ("import os,signal,time;signal.signal(28,lambda *_:os.write(1,b\"size\\n\"));"
+                "os.write(1,b\"up\\n\")\nwhile 1:time.sleep(1)")
         with open(self.directory + "/size.py", "w", encoding="ascii") as file:
             file.write(text)
         self.run_in_shell(sys.executable, self.directory + "/size.py")

@@ -242,8 +242,8 @@ class Stops(Case):
                 self.states("S", pid, process.pid)
 
     def test_goes_on_once(self):
-        text = ("import signal, time\n"
-                "signal.signal(signal.SIGCONT, lambda *_: print('on', flush=True))\n"
+        text = ("import os, signal, time\n"
+                "signal.signal(signal.SIGCONT, lambda *_: os.write(1, b'on\\n'))\n"
                 "while True: time.sleep(1)")
         process, pid = self.started(*python(text))
         self.assertTrue(wait_for(lambda: catches(pid, signal.SIGCONT)))

@@ -270,12 +270,11 @@ START_TEST(test_not_root)
     ck_assert_int_eq(chown(in_state(""), ALICE, ALICE), 0);
     pid_t child = fork();
     if (child == 0) {
-        struct devacl *devacl;
         const struct want wants[] = {{node, {ALICE}, {0}}, {own, {ALICE}, {0}}};
         if (setgroups(0, NULL) != 0 || setresgid(ALICE, ALICE, ALICE) != 0 ||
             setresuid(ALICE, ALICE, ALICE) != 0)
             _exit(1);
-        devacl = new_devacl();
+        struct devacl *devacl = new_devacl();
         int r = apply(devacl, wants, 2);
         bool good = r == -EPERM && strstr(devacl_message.text, "run chronosfs as root") &&
                     devacl_count(devacl) == 0;

@@ -165,12 +165,11 @@ static void fuzz_policy(const char *text, size_t length)
     value[length] = 0;
     for (const struct policy_row *row = policy_rows; row->name; row++) {
         struct policy policy, before, after;
-        int r;
 
         policy_init(&policy);
         before = policy;
-        r = policy_set(&policy, row->name, value, canonical, sizeof(canonical), message,
-                       sizeof(message));
+        int r = policy_set(&policy, row->name, value, canonical, sizeof(canonical), message,
+                           sizeof(message));
         if (r) {
             check_refusal(r);
             REQUIRE(memcmp(&policy, &before, sizeof(policy)) == 0);

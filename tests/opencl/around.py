@@ -117,7 +117,7 @@ def no_library():
     name = mount.ask(AMOUNT + ' on_expiry=none')
     said, why = lines(mount, name)
     equal((said['memory'], said['devices'], said['expiry'], why),
-          ('none',) * 3 + (['# memory: the OpenCL layer is not on this machine'],))
+          ('none',) * 3 + (['# memory: The OpenCL layer is not on this machine.'],))
     check('OPENCL_LAYERS' not in mount.read('gpu0', name, 'env'))
     mount.close()
 

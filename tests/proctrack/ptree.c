@@ -109,7 +109,7 @@ static void record_make(uint64_t id, pid_t pid, uint64_t start)
     struct ptree_file file = {.fd = -1};
     struct ptree_record record = {.id = id, .pid = (uint32_t)pid, .start = start};
     ck_assert_int_eq(ptree_file_open(&file, help_directory, "boot 1", &why), 0);
-    ck_assert_int_eq(ptree_record_set(&file, &record), 0);
+    ck_assert_int_eq(ptree_file_record_set(&file, &record), 0);
     ptree_file_close(&file);
 }
 
@@ -167,7 +167,7 @@ START_TEST(no_room)
     join(1, pid);
     limit_files(0);
     for (record.pid = 2; !r && record.pid < 1000; record.pid++)
-        r = ptree_record_set(&((struct ptree *)proctrack)->file, &record);
+        r = ptree_file_record_set(&((struct ptree *)proctrack)->file, &record);
     limit_files(RLIM_INFINITY);
     ck_assert_int_eq(r, 0);
     ck_assert_int_eq(members(1), 1);

@@ -293,10 +293,9 @@ END_TEST
 
 START_TEST(a_create_touches_two_pages)
 {
-    struct sqlite_store *inside;
     int64_t frames = 0;
     open_well();
-    inside = (struct sqlite_store *)store;
+    struct sqlite_store *inside = (struct sqlite_store *)store;
     for (uint64_t id = 1; id <= 200; id++) {
         int64_t before = inside->wal_end.bytes;
         ck_assert_int_eq(create(id), 0);

@@ -298,7 +298,7 @@ START_TEST(test_state_tells)
 }
 END_TEST
 
-START_TEST(test_textlog)
+START_TEST(test_event_log)
 {
     struct event_log log = {0};
     struct strbuf out = {0};
@@ -381,6 +381,6 @@ END_TEST
 int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
-                      test_listing, test_attributes, test_timeouts, test_metrics, test_textlog,
+                      test_listing, test_attributes, test_timeouts, test_metrics, test_event_log,
                       test_handles, test_status, test_event_lines, test_state_tells);
 }
