@@ -242,7 +242,7 @@ class Mistakes(Case):
             (("list", "-j"), "There is no option -j of list. Try: chronos help list"),
             (("list", "--jsonx"), "There is no option --jsonx of list. Try: chronos help list"),
             (("list", "--js"), "There is no option --js of list. Try: chronos help list"),
-            (("list", "p1"), '"p1" is too much for list. Try: chronos help list'),
+            (("list", "p1"), 'Unexpected argument "p1". Try: chronos help list'),
             (("list", "--json=yes"), "--json takes no value. Try: chronos help list"),
             (("list", "--user"), "--user needs NAME. Try: chronos help list"),
             (("show",), "show needs ID. Try: chronos help show"),
@@ -254,7 +254,7 @@ class Mistakes(Case):
             ),
             (
                 ("create", "0", "0.5", "60", "70"),
-                '"70" is too much for create. Try: chronos help create',
+                'Unexpected argument "70". Try: chronos help create',
             ),
             (("help", "destroy"), 'There is no command "destroy". Try: chronos help'),
         ):
@@ -272,7 +272,7 @@ class Mistakes(Case):
         ):
             result = self.run_it("create", "0", *words)
             self.assertEqual((result.code, result.out), (2, ""), result)
-            self.assertIn("is not one word", result.err)
+            self.assertIn("must be a single word", result.err)
         self.assertEqual(self.tree.get("gpu0/new"), "")
 
     def test_no_space(self):
@@ -320,14 +320,14 @@ class Mistakes(Case):
             result = chronos("list", mount=self.tree.path, stdout=full)
         self.assertEqual(result.code, 1)
         self.assertEqual(
-            result.err, "chronos: The answer could not be written: No space left on device.\n"
+            result.err, "chronos: Cannot write the output: No space left on device.\n"
         )
         for i in range(200):  # more than fits into a buffer
             self.tree.partition(f"p{i}")
         with open("/dev/full", "wb") as full:
             result = chronos("list", "--json", mount=self.tree.path, stdout=full)
         self.assertEqual(result.code, 1)
-        self.assertRegex(result.err, r"\Achronos: The answer could not be written: .*\n\Z")
+        self.assertRegex(result.err, r"\Achronos: Cannot write the output: .*\n\Z")
 
     def test_reader_that_wants_no_more(self):
         for i in range(200):

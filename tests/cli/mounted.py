@@ -143,7 +143,7 @@ class Commands(Case):
                 ("--grace", "301", "A grace of 5m1s is too long; at most 5m is allowed."),
                 ("--warn", "5:KILL", "\"KILL\" cannot be a warning signal")):
             self.refused(1, sentence, "create", "0", "0.1", "1h", option, word, user=ALICE)
-        self.refused(2, "\"5 hold\" is not one word.", "create", "0", "0.1", "1h", "--warn",
+        self.refused(2, "\"5 hold\" must be a single word.", "create", "0", "0.1", "1h", "--warn",
                      "5 hold", user=ALICE)
 
     def test_create_for_another_user(self):
@@ -477,7 +477,7 @@ class Finding(unittest.TestCase):
             self.assertEqual((result.code, result.out), (3, ""), result)
             self.assertEqual(
                 result.err,
-                f"chronos: The chronosfs on {dead.path} does not run any more."
+                f"chronos: The chronosfs on {dead.path} is no longer running."
                 f" Start it again with: chronosfs {dead.path}\n",
             )
         alive = self.mount("alive", devices="1x80G")

@@ -84,7 +84,7 @@ class Run(Case):
             (("--in", "p9", "true"), "There is no partition p9."),
             (("--in", "../p1", "true"), "There is no partition ../p1."),
             (("--gpu", "7", "0.5", "1h", "true"), "There is no device 7."),
-            (("0.5 x=1", "1h", "true"), '"0.5 x=1" is not one word. Try: chronos help run'),
+            (("0.5 x=1", "1h", "true"), '"0.5 x=1" must be a single word. Try: chronos help run'),
         ):
             if sentence is not None:
                 self.refused(125, sentence, "run", *words)

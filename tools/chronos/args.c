@@ -115,8 +115,7 @@ static int check_words(const struct args *args)
         return args_usage_error(args->command, "%s needs %s.", args->command->name,
                                 args->command->args);
     if (max >= 0 && args->count > max)
-        return args_usage_error(args->command, "\"%s\" is too much for %s.", args->words[max],
-                                args->command->name);
+        return args_usage_error(args->command, "Unexpected argument \"%s\".", args->words[max]);
     return 0;
 }
 

@@ -20,7 +20,8 @@ static void print_options(const struct command *command)
 
 static void print_all(const struct command *const *list)
 {
-    puts("Usage: chronos COMMAND ...\n\nParts of GPUs for a time.\n\nCommands:");
+    puts("Usage: chronos COMMAND ...\n\nShare GPUs: request a part of one for a limited "
+         "time.\n\nCommands:");
     for (; *list; list++)
         printf("  %-10s  %s\n", (*list)->name, (*list)->summary);
     puts("\nOptions of all commands:");

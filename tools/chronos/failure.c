@@ -14,7 +14,7 @@ int failure_no_mount(const char *path, int r)
         output_message("The chronosfs on %s belongs to another user: Permission denied.", path);
     else if (r == -ENOTCONN)
         output_message(
-            "The chronosfs on %s does not run any more. Start it again with: chronosfs %s", path,
+            "The chronosfs on %s is no longer running. Start it again with: chronosfs %s", path,
             path);
     else if (path[0] != '\0')
         output_message("There is no chronosfs on %s. Start one with: chronosfs %s", path, path);

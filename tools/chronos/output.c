@@ -67,7 +67,7 @@ int output_finish(void)
     bool no_reader = errno == EPIPE || (errno == 0 && poll(&output, 1, 0) > 0);
     const char *reason = errno != 0 ? strerror(errno) : "some of it was lost";
     if (!no_reader && !said)
-        output_message("The answer could not be written: %s.", reason);
+        output_message("Cannot write the output: %s.", reason);
     said = true;
     return EXIT_REFUSED;
 }

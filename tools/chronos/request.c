@@ -22,7 +22,7 @@ static int add_word(const struct args *args, const char *key, const char *value,
 {
     int r = value ? chronos_request_add(line, size, key, value) : 0;
     if (r == -EINVAL)
-        return args_usage_error(args->command, "\"%s\" is not one word.", value);
+        return args_usage_error(args->command, "\"%s\" must be a single word.", value);
     if (r < 0)
         return args_usage_error(args->command, "The request is too long.");
     return 0;
@@ -46,7 +46,7 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
     if (r == -ENODEV)
         return failure_no_device(device);
     if (r == -EACCES || r == -EPERM) {
-        output_message("Permission denied: you may not ask for partitions of device %s.", device);
+        output_message("Permission denied: you cannot request partitions of device %s.", device);
         return EXIT_REFUSED;
     }
     return r < 0 ? failure_report(mount, "No request can be made", r) : 0;

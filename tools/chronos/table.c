@@ -23,7 +23,7 @@ struct table {
 static void *check(void *memory)
 {
     if (!memory) {
-        output_message("There is not enough memory.");
+        output_message("Out of memory.");
         exit(1);
     }
     return memory;
