@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread that makes changes durable and then answers them; see change.h. */
+/* The thread that makes changes durable and then answers them; see committer.h. */
 #include "committer.h"
 #include "core/host/host.h"
 #include "invalidate.h"

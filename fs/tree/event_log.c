@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log of lines; see textlog.h. */
+/* The log of lines; see event_log.h. */
 #include "event_log.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `new`: a request becomes a partition. See files-new.h. */
+/* `new`: a request becomes a partition. See files_new.h. */
 #include "files_new.h"
 
 #include "caller.h"
