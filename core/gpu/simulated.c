@@ -50,10 +50,10 @@ static bool take_unit(const char **text, uint64_t *ret)
     return true;
 }
 
-/* One group, "4x80G". `units_size_text` is its size as written. */
+/* One group, "4x80G". `size_text` is its size as written. */
 struct group {
     uint64_t count, bytes;
-    char units_size_text[24];
+    char size_text[24];
 };
 
 static bool take_group(const char **text, struct group *group)
@@ -72,8 +72,7 @@ static bool take_group(const char **text, struct group *group)
     }
     if (!take_unit(text, &unit) || __builtin_mul_overflow(number, unit, &group->bytes))
         return false;
-    snprintf(group->units_size_text, sizeof(group->units_size_text), "%.*s", (int)(*text - start),
-             start);
+    snprintf(group->size_text, sizeof(group->size_text), "%.*s", (int)(*text - start), start);
     return group->count > 0 && group->bytes > 0 && group->bytes <= INT64_MAX;
 }
 
@@ -88,7 +87,7 @@ static void add(struct gpu_list *list, const struct group *group)
                                   .memory_bytes = group->bytes};
     snprintf(device->key, sizeof(device->key), "sim:%u", list->count);
     snprintf(device->uuid, sizeof(device->uuid), "SIM-%u", list->count);
-    snprintf(device->name, sizeof(device->name), "Simulated GPU %s", group->units_size_text);
+    snprintf(device->name, sizeof(device->name), "Simulated GPU %s", group->size_text);
     list->count++;
 }
 

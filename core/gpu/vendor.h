@@ -75,7 +75,7 @@ struct gpu_node_search {
 /* A NULL member means that the vendor does not have the feature. */
 struct gpu_vendor {
     const char *name; /* at most 15 characters; `backend` and `accounting` show it */
-    const char *help; /* one line for the documentation */
+    const char *help; /* one line: which devices, and what it reads */
 
     /* -- discovery -- */
 

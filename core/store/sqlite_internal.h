@@ -15,7 +15,14 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_FORMAT      3          /* files of other formats are refused */
+#define STATE_TABLES      3          /* raise it when the tables change, but for attributes */
+/* Files of other formats are refused. An attribute is a column, so the format counts them. */
+enum {
+    STATE_ATTRIBUTES = 0
+#define ATTRIBUTE(...) +1
+#include "core/engine/partition.def"
+};
+#define STATE_FORMAT      (STATE_TABLES * 100 + STATE_ATTRIBUTES)
 #define STATE_DEVICES_MAX 4096
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* pages in the log before they are copied into the file */

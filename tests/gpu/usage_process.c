@@ -151,8 +151,8 @@ struct mood {
     int questions;  /* then it ends */
 };
 
-/* Returns false at the end. Each vendor knows the device of its own number in names; nvml
- * reports one process. */
+/* Returns false at the end. Each vendor knows the device of its own number in names, and others
+ * know none; nvml reports one process. */
 static bool answer_madly(int fd, const struct mood *mood, const struct driver_question *question,
                          uint32_t vendor, uint32_t which)
 {
@@ -164,9 +164,11 @@ static bool answer_madly(int fd, const struct mood *mood, const struct driver_qu
     answer.magic = DRIVER_MAGIC;
     answer.number = question->number;
     answer.vendor = vendor;
-    answer.device[which].known = true;
-    answer.device[which].used_bytes = 4096;
-    answer.process_count = which;
+    if (which < 2) {
+        answer.device[which].known = true;
+        answer.device[which].used_bytes = 4096;
+    }
+    answer.process_count = which == 1;
     if (how == LEAVING_SLOWLY && close(fd) == 0) {
         help_pause(5);
         _exit(3);
@@ -182,7 +184,7 @@ static bool answer_madly(int fd, const struct mood *mood, const struct driver_qu
         return false;
     }
     return send(fd, &answer, sizeof(answer), 0) > 0 &&
-           (which == 0 || send(fd, &row, sizeof(row), 0) > 0);
+           (which != 1 || send(fd, &row, sizeof(row), 0) > 0);
 }
 
 static int be_mad(int fd, struct mood mood)
@@ -198,8 +200,7 @@ static int be_mad(int fd, struct mood mood)
             uint32_t which = 0;
             while (which < 2 && strcmp(gpu_vendors[i]->name, names[which]) != 0)
                 which++;
-            if (which < 2 && (question.vendors & 1u << i) != 0 &&
-                !answer_madly(fd, &mood, &question, i, which))
+            if ((question.vendors & 1u << i) != 0 && !answer_madly(fd, &mood, &question, i, which))
                 return 0;
         }
     }

@@ -87,7 +87,7 @@ START_TEST(other_version)
     fill();
     sql("PRAGMA user_version=1");
     refused(-EPROTONOSUPPORT, "older");
-    sql("PRAGMA user_version=100");
+    sql("PRAGMA user_version=100000");
     refused(-EPROTONOSUPPORT, "newer");
     sql("DROP TABLE log; PRAGMA user_version=1000000");
     refused(-EPROTONOSUPPORT, "newer");
@@ -101,7 +101,7 @@ START_TEST(other_version_in_the_log)
     struct bytes old = slurp(directory, STATE_FILE);
     sqlite3 *db = NULL;
     ck_assert_int_eq(sqlite3_open(path_in(directory, STATE_FILE), &db), SQLITE_OK);
-    sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0; PRAGMA user_version=100", NULL, NULL, NULL);
+    sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0; PRAGMA user_version=100000", NULL, NULL, NULL);
     struct bytes wal = slurp(directory, STATE_FILE "-wal");
     sqlite3_close(db);
     ck_assert_uint_gt(wal.count, 0);

@@ -24,7 +24,7 @@ static void manual_options(const struct command *command)
 {
     /* the common ones have a section of their own */
     const struct option *option = command ? command->options : command_options;
-    if (!option)
+    if (!option || !option->name)
         return;
     puts(".Bl -tag -width Ds");
     for (; option->name; option++) {
