@@ -79,7 +79,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? host->reader[device].note : "";
     if (!has->limited_by)
-        strbuf_print(out, "# memory: No program can use this device through OpenCL: it is %s.\n",
+        strbuf_print(out, "# memory: No layer limits memory on this device: it is %s.\n",
                      device < tree->device_count ? tree->devices[device].backend : "absent");
     else if (!tree->shared->layer[0])
         strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");

@@ -10,7 +10,7 @@ import lib
 import madeup
 from lib import T, alice, bob, check, equal, root, wait_for
 
-TOLD = 'No program can use this device through OpenCL: it is simulated.'
+TOLD = 'No layer limits memory on this device: it is simulated.'
 
 
 def says(mount, name, user=root):
