@@ -3,8 +3,8 @@
  * Shared by the adapters of the store port: the table of functions behind a struct store, and rules
  * that hold for every adapter.
  */
-#ifndef CHRONOS_STORE_PRIVATE_H
-#define CHRONOS_STORE_PRIVATE_H
+#ifndef CHRONOS_STORE_INTERNAL_H
+#define CHRONOS_STORE_INTERNAL_H
 
 #include "core/base/array.h"
 #include "core/base/line.h"

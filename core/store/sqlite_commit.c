@@ -98,6 +98,8 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text)
 static int put_record(struct sqlite_store *store, enum statement which, enum sqlite_table table,
                       const struct sqlite_record *record)
 {
+    if (!sqlite_schema_fits(table, record))
+        return SQLITE_CONSTRAINT;
     sqlite_schema_bind(store->statements[which], table, record);
     return run_on_one(store, which);
 }

@@ -52,9 +52,11 @@ static int clean(int code, struct message *message)
 int sqlite_message(struct message *message, const char *what, sqlite3 *db, int r)
 {
     int code = sqlite_errno(db, r);
+    /* Our own checks return codes that SQLite knows nothing of. */
+    bool known = db && (sqlite3_errcode(db) & 0xff) == (r & 0xff);
     const char *why = code == -EBUSY                        ? "another program uses it"
                       : code != -EBADMSG && code != -EINVAL ? strerror(-code)
-                      : db                                  ? sqlite3_errmsg(db)
+                      : known                               ? sqlite3_errmsg(db)
                                                             : sqlite3_errstr(r);
     return clean(message_set(code, message, "%s: %s.", what, why), message);
 }

@@ -5,8 +5,8 @@
  * checks and creates the file, sqlite_wal.c maintains its log, sqlite_load.c reads,
  * sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and sqlite.c is the port.
  */
-#ifndef CHRONOS_STORE_SQLITE_PRIVATE_H
-#define CHRONOS_STORE_SQLITE_PRIVATE_H
+#ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
+#define CHRONOS_STORE_SQLITE_INTERNAL_H
 
 #include "internal.h"
 
@@ -156,6 +156,8 @@ char *sqlite_schema_insert(enum sqlite_table table);
 /* Leaves usage unchanged: events do not carry it. */
 char *sqlite_schema_update(enum sqlite_table table);
 char *sqlite_schema_select(enum sqlite_table table, const char *tail);
+/* Whether load would accept every column of the record. */
+bool sqlite_schema_fits(enum sqlite_table table, const struct sqlite_record *record);
 /* Bind a record. It must live until the statement has run. */
 void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
                         const struct sqlite_record *record);

@@ -12,7 +12,7 @@
 enum column_kind { COLUMN_U32, COLUMN_I32, COLUMN_U64, COLUMN_I64, COLUMN_TEXT };
 
 /* A column: its tables (enum sqlite_table, as bits), its member of struct sqlite_record, and the
- * range that load accepts; for a text, the range of its length. */
+ * range that commit and load accept; for a text, the range of its length. */
 struct column {
     const char *name;
     enum column_kind kind;
@@ -134,32 +134,49 @@ char *sqlite_schema_select(enum sqlite_table table, const char *tail)
 
 /* -- values ---------------------------------------------------------------------- */
 
+/* The number in a column that is no text. A U64 above INT64_MAX is negative, so it is outside of
+ * every range but ANY. */
+static int64_t number_in(const struct column *column, const struct sqlite_record *record)
+{
+    const void *at = (const char *)record + column->offset;
+    switch (column->kind) {
+    case COLUMN_U32:
+        return *(const uint32_t *)at;
+    case COLUMN_I32:
+        return *(const int32_t *)at;
+    case COLUMN_U64:
+        return (int64_t) * (const uint64_t *)at;
+    case COLUMN_I64:
+        return *(const int64_t *)at;
+    case COLUMN_TEXT:
+        break;
+    }
+    return 0;
+}
+
+bool sqlite_schema_fits(enum sqlite_table table, const struct sqlite_record *record)
+{
+    bool fits = true;
+    for (const struct column *c = NULL; fits && (c = next(table, c));) {
+        const char *text = (const char *)record + c->offset;
+        int64_t number = number_in(c, record);
+        fits = c->kind == COLUMN_TEXT ? line_fits(text, (size_t)c->min, (size_t)c->max + 1)
+                                      : number >= c->min && number <= c->max;
+    }
+    return fits;
+}
+
 void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
                         const struct sqlite_record *record)
 {
     int number = 0;
     for (const struct column *c = NULL; (c = next(table, c));) {
-        const void *at = (const char *)record + c->offset;
-        int64_t value = 0;
         number++;
-        switch (c->kind) {
-        case COLUMN_TEXT:
-            sqlite3_bind_text(statement, number, at, -1, SQLITE_STATIC);
-            continue;
-        case COLUMN_U32:
-            value = *(const uint32_t *)at;
-            break;
-        case COLUMN_I32:
-            value = *(const int32_t *)at;
-            break;
-        case COLUMN_U64:
-            value = (int64_t) * (const uint64_t *)at;
-            break;
-        case COLUMN_I64:
-            value = *(const int64_t *)at;
-            break;
-        }
-        sqlite3_bind_int64(statement, number, value);
+        if (c->kind == COLUMN_TEXT)
+            sqlite3_bind_text(statement, number, (const char *)record + c->offset, -1,
+                              SQLITE_STATIC);
+        else
+            sqlite3_bind_int64(statement, number, number_in(c, record));
     }
 }
 

@@ -489,6 +489,7 @@ static const struct {
     FIELD(id, 0),
     FIELD(shares[0].device, 3), /* no such partition */
     FIELD(shares[0].memory_bytes, 0),
+    FIELD(shares[0].compute_ppm, 1000001),
     FIELD(name[0], ' '),
     FIELD(end_ns, 0), /* when it starts */
     FIELD(end_ns, INT64_MAX),
