@@ -126,7 +126,7 @@ static int make_room(struct ledger *ledger)
     return r && ledger->free ? 0 : r;
 }
 
-/* Find or adds an entry. 0 or -ENOMEM. */
+/* Find or add an entry. 0 or -ENOMEM. */
 static int need(struct ledger *ledger, uint64_t id, uint32_t *ret_place)
 {
     uint32_t *place = find_place(ledger, id);
@@ -202,6 +202,7 @@ static uint64_t used_bytes(const struct entry *entry)
 static void note_peak(struct ledger *ledger, uint32_t place)
 {
     uint64_t used = used_bytes(&ledger->entries[place]);
+    used = used < INT64_MAX ? used : INT64_MAX;
     if (used <= ledger->records[place].peak_bytes)
         return;
     ledger->records[place].peak_bytes = used;
@@ -267,7 +268,8 @@ int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns)
     int r = need(ledger, id, &place);
     if (r || !busy_ns)
         return r;
-    ledger->records[place].busy_ns += busy_ns;
+    uint64_t room = INT64_MAX - ledger->records[place].busy_ns;
+    ledger->records[place].busy_ns += busy_ns < room ? busy_ns : room;
     set_changed(ledger, place, true);
     return 0;
 }

@@ -22,8 +22,9 @@ struct ledger_figures {
     uint64_t charged_bytes; /* charged by programs */
     uint64_t driver_bytes;  /* used by its processes, as reported by the driver */
     uint64_t used_bytes;    /* the greater of the two */
-    uint64_t peak_bytes;    /* maximum of used_bytes so far */
-    uint64_t busy_ns;       /* time that the device worked for it */
+    /* These two stop at INT64_MAX, the most that the store takes: drivers can report anything. */
+    uint64_t peak_bytes; /* maximum of used_bytes so far */
+    uint64_t busy_ns;    /* time that the device worked for it */
 };
 
 /* Return whether partition `id` exists now. */

@@ -251,6 +251,17 @@ START_TEST(test_changed)
 END_TEST
 
 /* Private memory that does not outlive the ledger. */
+/* A driver can report nonsense; the store takes at most INT64_MAX. */
+START_TEST(test_bounds)
+{
+    ck_assert_int_eq(ledger_set_driver(ledger, 1, UINT64_MAX), 0);
+    ck_assert_int_eq(ledger_add_busy(ledger, 1, INT64_MAX), 0);
+    ck_assert_int_eq(ledger_add_busy(ledger, 1, INT64_MAX), 0);
+    ck_assert_uint_eq(get(1).peak_bytes, INT64_MAX);
+    ck_assert_uint_eq(get(1).busy_ns, INT64_MAX);
+}
+END_TEST
+
 START_TEST(test_no_memfd)
 {
     ledger_free(ledger);
@@ -307,5 +318,6 @@ END_TEST
 int main(void)
 {
     return check_main("ledger", setup, teardown, test_figures, test_many, test_room, test_looks,
-                      test_next_worker, test_restore, test_changed, test_no_memfd, test_model);
+                      test_next_worker, test_restore, test_changed, test_bounds, test_no_memfd,
+                      test_model);
 }
