@@ -253,9 +253,11 @@ void submit_handle_failure(struct server *server)
     struct message message = {""};
     struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = take_events(changes);
-    if (events) { /* otherwise only usage failed, which is retried */
+    if (events) {
         take_back(server, events);
         log_say("Reverted changes that could not be made durable. %s", message.text);
+    } else if (changes) {
+        log_say("Cannot store usage; trying again later. %s", message.text);
     }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {
