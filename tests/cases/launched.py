@@ -223,6 +223,16 @@ def warned(mount):
     code, out, _ = run(mount, '--warn', '4:USR1', '0.5', '5', PYTHON, '-c', script)
     equal((code, out), (0, 'warned\n'))
     nothing_left(mount)
+    # SIGTERM as the warning is no end: what the program leaves is still waited for
+    script = ('import os, signal, time\n'
+              'if not os.fork():\n'
+              '    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(1000)\n'
+              'signal.signal(signal.SIGTERM, lambda *_: os._exit(3))\ntime.sleep(1000)')
+    code, _, err = run(mount, '--warn', '3598:TERM', '--grace', '2', '0.5', '1h',
+                       PYTHON, '-c', script)
+    equal(code, 3)
+    check('left processes behind' in err, err)
+    nothing_left(mount)
 
 
 def killed(mount):

@@ -25,10 +25,11 @@ static int prepare(void *context)
     return pause();
 }
 
-static void expired(void *context)
+static bool expired(void *context)
 {
     (void)context;
     fputs("expired\n", stderr);
+    return true;
 }
 
 static struct run_leftover leftover;

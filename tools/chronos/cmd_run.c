@@ -110,15 +110,16 @@ static void find_end(const struct use *use, char *history, struct chronos_line *
     }
 }
 
-/* Once the partition has ended, prints that and why, one time only. */
-static void report_end(void *context)
+/* Once the partition has ended, prints that and why, one time only. Returns whether it has. */
+static bool report_end(void *context)
 {
     struct use *use = context;
     char state[32], *history = NULL;
     struct chronos_line line = {.count = 0};
-    if (use->reported ||
-        !chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
-        return;
+    if (use->reported)
+        return true;
+    if (!chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
+        return false;
     use->reported = true;
     if (chronos_read_all(use->mount->root, "history", &history) == 0)
         find_end(use, history, &line);
@@ -130,6 +131,7 @@ static void report_end(void *context)
         output_message("%s was released by %s.", use->id, by);
     else
         output_message("%s has ended.", use->id);
+    return true;
 }
 
 /* Checks that the program follows the command's own words, and that --in stands without the

@@ -234,10 +234,8 @@ static void handle_signal(struct runner *self, const siginfo_t *info)
     if (signo == SIGCHLD)
         return;
     if (info->si_code == SI_QUEUE && info->si_value.sival_int == PIDFD_SIGNAL_VALUE) {
-        if (signo == SIGTERM && !self->expired) {
-            self->expired = true;
-            self->run->expired(self->run->context);
-        }
+        if (signo == SIGTERM && !self->expired)
+            self->expired = self->run->expired(self->run->context);
         return;
     }
     if (self->ended) {

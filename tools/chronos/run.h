@@ -17,6 +17,7 @@
 #ifndef CHRONOS_TOOLS_RUN_H
 #define CHRONOS_TOOLS_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Exit statuses that are not the program's, as in env(1), nohup(1) and timeout(1). */
@@ -37,9 +38,9 @@ struct run {
     /* Called before the program starts, to set up what it inherits. Signals still have the
      * caller's dispositions. 0, or an exit status after printing the reason. */
     int (*prepare)(void *context);
-    /* Called when the partition has ended and its members, this process included, have been
-     * sent SIGTERM. */
-    void (*expired)(void *context);
+    /* Called when the members, this process included, have been sent SIGTERM. Returns whether
+     * the partition has ended; otherwise it was a warning. */
+    bool (*expired)(void *context);
     /* Called when the program has ended. */
     struct run_leftover (*ended)(void *context);
     void *context;
