@@ -30,25 +30,24 @@ static bool wake_if_new(void *context, struct shared_handle *slot)
     return true;
 }
 
-static void wake_file(struct server *server, enum dir_kind dir, uint64_t object, const char *file)
+/* Wake pollers of the files in a directory whose rows have `watch`. */
+static void wake_files(struct server *server, enum dir_kind dir, uint64_t object)
 {
-    struct node node = {.dir = dir, .object = object, .file = tree_node_hash(file)};
-    handles_wake(&server->handles, tree_node_id(&node), wake_if_new, server);
+    for (const struct file_row *row = server->tree.table[dir].rows; row->name; row++) {
+        struct node node = {.dir = dir, .object = object};
+        if (!row->watch)
+            continue;
+        node.file = tree_node_hash(row->name);
+        handles_wake(&server->handles, tree_node_id(&node), wake_if_new, server);
+    }
 }
 
 void poll_wake(struct server *server, const struct engine_event *events)
 {
-    bool ends = false;
-    wake_file(server, DIR_ROOT, 0, "events");
-    for (; events; events = events->next) {
-        if (events->kind == EVENT_SETTING || !events->after.id)
-            continue;
-        wake_file(server, DIR_PARTITION, events->after.id, "events");
-        wake_file(server, DIR_PARTITION, events->after.id, "state");
-        ends |= event_kind_is_end(events->kind);
-    }
-    if (ends)
-        wake_file(server, DIR_ROOT, 0, "history");
+    wake_files(server, DIR_ROOT, 0);
+    for (; events; events = events->next)
+        if (events->kind != EVENT_SETTING && events->after.id)
+            wake_files(server, DIR_PARTITION, events->after.id);
 }
 
 static bool wake(void *context, struct shared_handle *slot)
