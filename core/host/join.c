@@ -51,8 +51,7 @@ static bool is_own(const struct host_join *join, const struct procfs_process *pr
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
-/* An unprivileged daemon can end only processes of its own user. Refuse any that it could not end.
- * */
+/* An unprivileged daemon can end only processes of its own user. Refuse any other process. */
 static bool can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
