@@ -310,7 +310,7 @@ static void read_changes(struct access *access, int64_t now_ns)
         }
 }
 
-/* -- from outside ------------------------------------------------------------------------------ */
+/* -- external functions ------------------------------------------------------------------------ */
 
 void access_set(struct access *access, bool on)
 {

@@ -3,13 +3,13 @@
  * Run the host thread: do what is due; see host.h. A map of the rest:
  *
  *   work.c         work items in, results out
- *   begin.c        what the thread opens and finds when it starts
+ *   begin.c        start of the thread
  *   join.c         a process joins a partition
- *   terminate.c    on_expiry: what happens to processes when a partition ends
- *   warn.c         the signal before the end
+ *   terminate.c    ends processes of ended partitions (on_expiry)
+ *   warn.c         the signal that comes with a warning
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
- *   police.c       drives the watchdog
+ *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
  *   allocations.c  sets of partitions
  */

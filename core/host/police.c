@@ -45,7 +45,7 @@ int police_new(const struct police_start *start, struct police **ret_police)
     return 0;
 }
 
-/* -- a sample ------------------------------------------------------------------------ */
+/* -- samples ------------------------------------------------------------------------- */
 
 /* Add the partition of a process, unless it has ended and nothing is left to do. */
 static void add_partition(struct police *police, uint64_t id)
@@ -156,7 +156,7 @@ static void act(void *context, const struct watchdog_action *action)
         send_signal(police, action);
 }
 
-/* -- from outside ----------------------------------------------------------------------- */
+/* -- external functions ----------------------------------------------------------------- */
 
 void police_policy_changed(struct police *police)
 {

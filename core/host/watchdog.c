@@ -139,7 +139,7 @@ static void merge(struct check *check, struct violation found)
     *known = found;
 }
 
-/* -- finding ------------------------------------------------------------------------ */
+/* -- detection ---------------------------------------------------------------------- */
 
 static struct watchdog_partition *find_partition(const struct watchdog_sample *sample, uint64_t id)
 {
@@ -282,7 +282,7 @@ static void take_step(struct check *check, struct violation *violation)
     }
 }
 
-/* -- from outside ------------------------------------------------------------------------ */
+/* -- external functions ------------------------------------------------------------------ */
 
 /* Sort the known violations by key, before merging those of the sample. */
 static void begin(struct check *check)
