@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compute when the steps of a violation are due, and write the texts about it. Changes nothing. */
+/* Compute when the steps of a violation are due, and write the texts about it. Pure. */
 #include "watchdog_internal.h"
 
 #include "core/base/ns.h"
