@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Print tables on a terminal. A column is as wide as its widest cell. */
+/* Tables for a terminal. A column is as wide as its widest cell. */
 #include "output.h"
 
 #include <stdio.h>
