@@ -6,14 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether a line may contain this byte: no control characters. UTF-8 passes. */
+/* Return whether a line may contain this byte: no control characters. UTF-8 passes. */
 static inline bool line_may_hold(char c)
 {
     return (unsigned char)c >= ' ' && c != 0x7f;
 }
 
-/* Whether `text` is one printable line (UTF-8 passes) of at least `min` bytes, NUL-terminated
- * within `size` bytes. */
+/* Return whether `text` is one printable line (UTF-8 passes) of at least `min` bytes,
+ * NUL-terminated within `size` bytes. */
 bool line_fits(const char *text, size_t min, size_t size);
 /* Replace bytes that a line may not contain by '?'. */
 void line_clean(char *text);

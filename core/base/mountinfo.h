@@ -20,7 +20,7 @@ struct mountinfo {
  * modified then, too. */
 bool mountinfo_parse(char *line, struct mountinfo *ret_mount);
 
-/* Reads the file of a process line by line. A mount on top of another comes later. */
+/* Read the file of a process line by line. A mount on top of another comes later. */
 struct mountinfo_reader {
     FILE *file;
     char *line;

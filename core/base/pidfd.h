@@ -10,7 +10,7 @@
  * it. Errors: -ESRCH no such process; -EINVAL or -ENOENT, depending on the kernel, a thread that is
  * not a process; -ENOSYS before Linux 5.3. */
 int pidfd_new(pid_t pid);
-/* Whether the process has not ended. A zombie has ended. */
+/* Return whether the process has not ended. A zombie has ended. */
 bool pidfd_lives(int pidfd);
 /* Signals are queued with this value (sigqueue(3)), so that a process that passes signals on to
  * another member of its partition, as `chronos run` does, knows that the other got its own. */

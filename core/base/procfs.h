@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Facts about one process from /proc. Reads only files that the kernel can always serve: stat,
+ * Read facts about one process from /proc. Use only files that the kernel can always serve: stat,
  * status and cgroup. Others, such as cmdline and environ, wait for locks that a process in state D
  * can hold.
  *
@@ -42,10 +42,10 @@ struct procfs_ids {
 /* Longest line of /proc/PID/cgroup: a path and the names of controllers. */
 #define PROCFS_LINE_MAX 4352
 
-/* -ESRCH if there is no such process or thread. */
+/* Read stat of a process or thread. 0 or -errno (-ESRCH: no such process or thread). */
 int procfs_stat_read(int proc_fd, pid_t pid, struct procfs_stat *ret_stat);
-/* Whether all threads of the process have ended. A process whose main thread has ended is also
- * shown as a zombie, but still has others. */
+/* Return whether all threads of the process have ended. A process whose main thread has ended is
+ * also shown as a zombie, but still has others. */
 bool procfs_stat_gone(const struct procfs_stat *stat);
 
 /* Read a process consistently: the record is of a single process. *ret_pidfd (NULL: not wanted) is
@@ -55,14 +55,15 @@ int procfs_process_read(int proc_fd, pid_t pid, struct procfs_process *ret_proce
 /* Like procfs_process_read, for a process seen before. -ESRCH if it is another process now, -EAGAIN
  * if its ids changed. */
 int procfs_process_reread(int proc_fd, const struct procfs_process *process, int *ret_pidfd);
-/* The pid of the process that thread `tid` belongs to, or -errno (-ESRCH: no such thread). */
+/* Return the pid of the process that thread `tid` belongs to, or -errno (-ESRCH: no such
+ * thread). */
 pid_t procfs_leader(int proc_fd, pid_t tid);
 int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids);
 /* Read the path of its cgroup v2, as in /proc/PID/cgroup. 0 or -errno (-ESRCH: no such process or
  * no such cgroup). */
 int procfs_cgroup_read(int proc_fd, pid_t pid, char ret_path[static PROCFS_LINE_MAX]);
 
-/* The present time in the unit of field 22 of stat. */
+/* Return the present time in the unit of field 22 of stat. */
 uint64_t procfs_ticks(void);
 
 #endif

@@ -74,7 +74,7 @@ struct devacl *devacl_free(struct devacl *devacl)
 
 /* -- restoring --------------------------------------------------------------------- */
 
-/* Restore one node. Returns 0 also if the node is gone or was replaced. */
+/* Restore one node. Return 0 also if the node is gone or was replaced. */
 static int restore(const struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;

@@ -71,12 +71,12 @@ struct devacl_node {
 /* Read what a previous daemon saved; changes no node. The caller frees it with devacl_free.
  * `message` can be set with result 0 too: if lines of the file are damaged, their nodes stay
  * restricted until an administrator fixes them, and the file is kept as device_access.damaged.
- * Otherwise it is "". Returns 0, -EPROTO if the file is of another version, or another -errno. */
+ * Otherwise it is "". Return 0, -EPROTO if the file is of another version, or another -errno. */
 int devacl_new(const struct devacl_options *options, struct devacl **ret_devacl,
                struct message *message);
 /* Free the memory and leave the nodes as they are. Accepts NULL; returns NULL. */
 struct devacl *devacl_free(struct devacl *devacl);
-/* Returns the number of restricted nodes, including those read by devacl_new. 0: nothing to
+/* Return the number of restricted nodes, including those read by devacl_new. 0: nothing to
  * release. */
 size_t devacl_count(const struct devacl *devacl);
 
@@ -94,7 +94,7 @@ int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t 
 /* Called by devacl_check: what others changed of `path`, as one message. */
 typedef void devacl_changed_fn(void *context, const char *path, const char *message);
 /* Check whether the nodes are as the last devacl_apply left them, without changing anything.
- * Returns how many are not; fn (may be NULL) is called for each. Nodes read by devacl_new are not
+ * Return how many are not; fn (may be NULL) is called for each. Nodes read by devacl_new are not
  * checked until a devacl_apply has named them. */
 size_t devacl_check(const struct devacl *devacl, devacl_changed_fn *fn, void *context);
 

@@ -54,11 +54,11 @@ struct devacl {
 
 /* -- saved.c -- */
 
-/* Add a zeroed entry at the end of the list. Returns NULL if out of memory. */
+/* Add a zeroed entry at the end of the list. Return NULL if out of memory. */
 struct entry *saved_add(struct devacl *devacl);
 void saved_remove(struct devacl *devacl, size_t index);
 
-/* Read the file into the list. Returns 0, also if there is none; sets `message` if it is
+/* Read the file into the list. Return 0, also if there is none; sets `message` if it is
  * damaged. */
 int saved_load(struct devacl *devacl, struct message *message);
 /* Write the list to the file, durably; remove the file if the list is empty. */
@@ -66,21 +66,21 @@ int saved_store(struct devacl *devacl, struct message *message);
 
 /* -- node.c -- */
 
-/* Set the message, as one line, if there is none yet. Returns `code`. */
+/* Set the message, as one line, if there is none yet. Return `code`. */
 int node_message(int code, struct message *message, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Open `path` with O_PATH, which does not open the device. Returns a descriptor or -errno. */
+/* Open `path` with O_PATH, which does not open the device. Return a descriptor or -errno. */
 int node_open(const char *path);
-/* Read the identity and the permissions of a node; the caller frees ret_state->acl.data. Returns 0,
+/* Read the identity and the permissions of a node; the caller frees ret_state->acl.data. Return 0,
  * -EOPNOTSUPP if the filesystem has no ACLs, or another -errno. */
 int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity,
               struct node_state *ret_state);
 /* True if the node is the saved one. */
 bool node_is(int fd, const struct identity *now, const struct identity *saved);
-/* Returns 0 if devacl_apply may change this kind of file, or -EINVAL with a message. */
+/* Return 0 if devacl_apply may change this kind of file, or -EINVAL with a message. */
 int node_check_kind(const struct devacl *devacl, int fd, const char *path, struct message *message);
-/* Make the ACL of a restricted node with these holders. Returns 0, -ENOMEM or -E2BIG. */
+/* Make the ACL of a restricted node with these holders. Return 0, -ENOMEM or -E2BIG. */
 int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl);
 bool node_acl_is_same(const struct acl *a, const struct acl *b);
 /* Restrict the node, changing only what differs. */

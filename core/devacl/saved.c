@@ -71,7 +71,7 @@ static bool read_hex(const char *text, size_t length, struct acl *acl)
     return acl->data;
 }
 
-/* Parse the line of one node, without its newline. Returns false if it is damaged. */
+/* Parse the line of one node, without its newline. Return false if it is damaged. */
 static bool read_line(const char *line, struct entry *entry)
 {
     struct identity *identity = &entry->identity;

@@ -60,7 +60,7 @@ static int fail(struct gpu_list *list, int code, const struct gpu_vendor *vendor
     return code;
 }
 
-/* Returns 1 once the answer is complete, -EPIPE or -ETIMEDOUT. */
+/* Return 1 once the answer is complete, -EPIPE or -ETIMEDOUT. */
 static int wait_answer(const struct driver_child *child, struct driver_devices *answer,
                        int64_t deadline_ns)
 {
@@ -110,7 +110,7 @@ static int prepare(struct probe *probe, const struct gpu_find_options *options, 
     return 0;
 }
 
-/* Returns 1 when answer is complete, -EPIPE when the process has ended, or -errno. */
+/* Return 1 when answer is complete, -EPIPE when the process has ended, or -errno. */
 static int ask(struct probe *probe)
 {
     const struct driver_question question = {

@@ -42,7 +42,7 @@ struct driver_devices {
 
 /* Implement `chronosfs --driver FD`: serve questions on FD until the other end is closed or the
  * process has been idle for setup.idle_ms. Call it at the very start of main, while there is only
- * one thread. Returns the exit status; 2, without output, if `fd_text` is not such a descriptor. */
+ * one thread. Return the exit status; 2, without output, if `fd_text` is not such a descriptor. */
 int driver_process(const char *fd_text, const struct gpu_vendor *const *vendors);
 
 /* -- the parent's side -- */
@@ -60,17 +60,17 @@ struct driver_child {
     }
 
 /* Start `program` with --driver and send `setup`. Safe in a multi-threaded program, but the kernel
- * kills the process when the calling thread ends. *child must have no process. Returns 0 or -errno;
+ * kills the process when the calling thread ends. *child must have no process. Return 0 or -errno;
  * even then call driver_child_end, because the process may have started. */
 int driver_child_start(struct driver_child *child, const char *program,
                        const struct gpu_setup *setup);
-/* Returns false if the process is gone or does not read. */
+/* Return false if the process is gone or does not read. */
 bool driver_child_send(const struct driver_child *child, const void *data, size_t size);
-/* Read until *got reaches `size`, without blocking. Returns 1 when complete, 0 when not yet, -EPIPE
+/* Read until *got reaches `size`, without blocking. Return 1 when complete, 0 when not yet, -EPIPE
  * if the process has ended or closed its end. */
 int driver_child_receive(const struct driver_child *child, void *buffer, size_t size, size_t *got);
 /* Kill the process and everything it started, and wait up to 0.2 s until it is gone. With
- * `by_itself`, first wait as long for it to end by itself, so that `status` shows how. Returns 0,
+ * `by_itself`, first wait as long for it to end by itself, so that `status` shows how. Return 0,
  * or the pid of a process that cannot be killed now: pass it to driver_child_gone later. */
 pid_t driver_child_end(struct driver_child *child, bool by_itself);
 /* True if the process has ended and driver_child_end has not reaped it. */

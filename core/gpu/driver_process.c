@@ -34,7 +34,7 @@ struct process {
     struct driver_devices devices;
 };
 
-/* Returns 1, or 0 on timeout or when the other end is closed. */
+/* Return 1, or 0 on timeout or when the other end is closed. */
 static int receive(int fd, void *wire, size_t size, int timeout_ms)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};

@@ -91,7 +91,7 @@ static void read_card(int drm, const char *card, const struct gpu_setup *setup,
     device->used_bytes = used;
 }
 
-/* Returns false if none of our devices is here, so that no processes need to be read. */
+/* Return false if none of our devices is here, so that no processes need to be read. */
 static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answer)
 {
     char path[sizeof(setup->sys) + 32];

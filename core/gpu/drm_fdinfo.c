@@ -93,7 +93,7 @@ static void copy(char *into, size_t size, struct span text)
     snprintf(into, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.at);
 }
 
-/* Returns NULL if the table is full or the name is unusable. */
+/* Return NULL if the table is full or the name is unusable. */
 static struct region *find_region(struct regions *regions, struct span name)
 {
     for (size_t i = 0; i < regions->count; i++) {

@@ -23,7 +23,7 @@ struct drm_fdinfo {
     uint64_t busy_ns; /* sum over the engines that report nanoseconds */
 };
 
-/* Returns false if `text` is not from a DRM client. Accepts any text; numbers that overflow are
+/* Return false if `text` is not from a DRM client. Accepts any text; numbers that overflow are
  * clamped to INT64_MAX. */
 bool drm_fdinfo_parse(const char *text, size_t size, struct drm_fdinfo *ret_info);
 

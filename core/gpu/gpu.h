@@ -46,7 +46,7 @@ struct gpu_find_options {
     const struct gpu_vendor *const *vendors; /* gpu_vendors; tests pass others */
 };
 
-/* Ask the vendor with this index, for at most timeout_ms. Returns 0 and *ret_list; or -ETIMEDOUT,
+/* Ask the vendor with this index, for at most timeout_ms. Return 0 and *ret_list; or -ETIMEDOUT,
  * -ECHILD (the driver crashed), -EBADMSG (the answer is invalid) or the vendor's own error, with an
  * empty list and the reason in ret_list->note. Output of the driver to stdout or stderr is
  * discarded. */
@@ -56,7 +56,7 @@ typedef void gpu_note_fn(void *context, const char *note);
 
 /* Ask all vendors that can find devices, in order, and pass their notes to `note`. A device found
  * by several vendors counts once, as the first one found it; CPUs count only if no other device is
- * found. Returns 0, or the first error if no device was found. ret_list->note is "". */
+ * found. Return 0, or the first error if no device was found. ret_list->note is "". */
 int gpu_find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,
              struct gpu_list *ret_list);
 

@@ -11,7 +11,7 @@ bool gpu_same_uuid(const char *a, const char *b);
 bool gpu_read_pci(const char *text, unsigned ret_parts[4]);
 bool gpu_same_pci(const char *a, const char *b);
 
-/* Returns the index of the device in `setup` with this uuid, else with this PCI address, or -1.
+/* Return the index of the device in `setup` with this uuid, else with this PCI address, or -1.
  * Also -1 if several devices share the address: they are parts of one card. Either may be "". */
 int gpu_match(const struct gpu_setup *setup, const char *uuid, const char *pci);
 

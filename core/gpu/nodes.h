@@ -10,7 +10,7 @@
 
 /* Pass each node of `device` to `fn`. A device without nodes (simulated, a CPU, a driver that is
  * not loaded) is not an error. Nodes with permissions of their own, such as /dev/nvidia-caps, are
- * skipped. Returns 0, the result of fn, or -errno (-ENAMETOOLONG if a root is too long). `roots`
+ * skipped. Return 0, the result of fn, or -errno (-ENAMETOOLONG if a root is too long). `roots`
  * may be NULL. */
 int gpu_nodes(const struct gpu_device *device, const struct gpu_roots *roots, gpu_node_fn *fn,
               void *context);

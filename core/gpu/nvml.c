@@ -66,7 +66,7 @@ static void write_note(const struct nvml *nvml, char *note, const char *what, in
     line_clean(note);
 }
 
-/* Returns 0 or NVML's code. Skips devices that cannot be identified. */
+/* Return 0 or NVML's code. Skips devices that cannot be identified. */
 static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
     unsigned count = 0;
@@ -149,7 +149,7 @@ static int add_process(struct usage_rows *rows, uint32_t device, unsigned pid,
     return usage_rows_add(rows, &row);
 }
 
-/* Ask until the list fits. Returns NVML's code, -ENOMEM or -E2BIG. The caller frees *ret. */
+/* Ask until the list fits. Return NVML's code, -ENOMEM or -E2BIG. The caller frees *ret. */
 static int fetch_list(const struct nvml_list *list, nvml_device handle, void **ret,
                       unsigned *ret_count)
 {
@@ -205,7 +205,7 @@ static unsigned long long wall_us(void)
     return (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
 }
 
-/* Returns the samples since the last call, or NULL if there are none; the caller frees them. */
+/* Return the samples since the last call, or NULL if there are none; the caller frees them. */
 static struct nvml_utilization *fetch_samples(const struct nvml *nvml, const struct device *device,
                                               unsigned *ret_count)
 {

@@ -63,7 +63,7 @@ struct nvml_library {
     struct nvml_list list[NVML_LISTS];
 };
 
-/* Open the library of this name and keep it open. Returns 0, -ENOENT if it is missing, or -ENOTSUP
+/* Open the library of this name and keep it open. Return 0, -ENOENT if it is missing, or -ENOTSUP
  * if it is too old to report usage. */
 int nvml_library_open(const char *name, struct nvml_library *ret_library);
 

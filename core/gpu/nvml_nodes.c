@@ -55,7 +55,7 @@ static bool is_device(const struct gpu_device *device, const char *pci, const ch
            gpu_same_pci(device->pci, pci);
 }
 
-/* Find N of /dev/nvidiaN. Returns -ENOENT if the driver does not know the device. */
+/* Find N of /dev/nvidiaN. Return -ENOENT if the driver does not know the device. */
 static int find_minor(const struct gpu_node_search *search, unsigned *ret_minor)
 {
     char directory[PATH_MAX], path[PATH_MAX], value[16], *end;

@@ -123,7 +123,7 @@ static void read_pci(const struct opencl_functions *cl, cl_device_id id, struct 
                  pci.pci_device, pci.pci_function);
 }
 
-/* Returns the index of the same device in the list, or the number of devices. Two platforms can
+/* Return the index of the same device in the list, or the number of devices. Two platforms can
  * report one card. Devices of one platform always differ, even with equal uuids (PoCL gives all its
  * devices the same one). */
 static uint32_t find_known(const struct opencl_search *search, const struct gpu_device *device,

@@ -258,7 +258,7 @@ static size_t message_size(const struct usage_reader *reader)
     return sizeof(*answer) + answer->process_count * sizeof(struct gpu_usage_process);
 }
 
-/* Returns 1 when a whole message has arrived, 0 when not yet, -EBADMSG if it is invalid, -EPIPE if
+/* Return 1 when a whole message has arrived, 0 when not yet, -EBADMSG if it is invalid, -EPIPE if
  * the process is gone. */
 static int receive(struct usage_reader *reader)
 {

@@ -88,7 +88,7 @@ struct usage_reader;
 
 /* Create a reader for `count` devices (at most GPU_DEVICE_MAX), identified by uuid, else by PCI
  * address if no other device has the same. Starts no process yet. `options` may be NULL. Free it
- * with usage_reader_free. Returns 0, -EINVAL (too many devices, a text that is too long), or -errno
+ * with usage_reader_free. Return 0, -EINVAL (too many devices, a text that is too long), or -errno
  * from the kernel. */
 int usage_reader_new(const struct gpu_device *devices, uint32_t count,
                      const struct usage_options *options, struct usage_reader **ret_reader);
@@ -103,8 +103,8 @@ void usage_reader_ask(struct usage_reader *reader);
 /* Becomes readable (POLLIN) when usage_reader_take should be called. Stays the same for the life of
  * the reader. Do not read or close it. */
 int usage_reader_fd(const struct usage_reader *reader);
-/* Returns 0 and an answer, each only once; *ret_usage is valid until the next call with this reader
- * (except usage_reader_fd). Returns -EAGAIN if there is none yet. Call it whenever the descriptor
+/* Return 0 and an answer, each only once; *ret_usage is valid until the next call with this reader
+ * (except usage_reader_fd). Return -EAGAIN if there is none yet. Call it whenever the descriptor
  * is readable, even with no open question: it also reaps an ended process. */
 int usage_reader_take(struct usage_reader *reader, const struct gpu_usage **ret_usage);
 

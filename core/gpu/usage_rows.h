@@ -14,7 +14,7 @@ struct usage_rows {
     size_t count, capacity;
 };
 
-/* Returns 0 or -ENOMEM. */
+/* Return 0 or -ENOMEM. */
 int usage_rows_add(struct usage_rows *rows, const struct gpu_usage_process *row);
 /* How to merge rows with the same process and device. */
 enum usage_merge {
@@ -25,9 +25,9 @@ enum usage_merge {
  * one. */
 void usage_rows_merge(struct usage_rows *rows, enum usage_merge merge);
 /* Keep at most `most` rows, those using the most memory; an unknown amount counts as the least.
- * Keeps the order. Returns the number of rows dropped. */
+ * Keeps the order. Return the number of rows dropped. */
 size_t usage_rows_cut(struct usage_rows *rows, size_t most);
-/* Returns NULL if there is no such row. Merge the rows first. */
+/* Return NULL if there is no such row. Merge the rows first. */
 struct gpu_usage_process *usage_rows_find(const struct usage_rows *rows, uint32_t device,
                                           int32_t pid);
 void usage_rows_free(struct usage_rows *rows);

@@ -82,7 +82,7 @@ struct gpu_vendor {
     /* (driver) Fill *list, which is zeroed; the caller fills `backend`. Give each device a key that
      * survives a restart (a uuid, else the PCI address). A missing driver is not an error: return
      * no device, and a note if the administrator can fix it. Called once, when the daemon starts.
-     * Returns 0, or -errno with a note. */
+     * Return 0, or -errno with a note. */
     int (*probe)(const struct gpu_setup *setup, struct gpu_list *list);
     /* Its devices are simulated: probe it only if setup->simulate is set, and then no other. */
     bool simulates;
@@ -93,7 +93,7 @@ struct gpu_vendor {
     /* -- usage -- */
 
     /* (driver) Allocate the state kept between questions, without touching the driver. Called once
-     * in a process. Returns 0 or -ENOMEM. There is no close function: the process just exits,
+     * in a process. Return 0 or -ENOMEM. There is no close function: the process just exits,
      * because closing a driver may hang. */
     int (*open)(const struct gpu_setup *setup, void **ret_state);
     /* (driver) Fill answer->device[] and ->note (both zeroed) and add rows, at most one per pid and
@@ -109,7 +109,7 @@ struct gpu_vendor {
     /* -- device nodes -- */
 
     /* (daemon) Pass each node of search->device to gpu_node_found. A device of another vendor has
-     * no nodes and is not an error. Returns 0, the result of gpu_node_found, or -errno. */
+     * no nodes and is not an error. Return 0, the result of gpu_node_found, or -errno. */
     int (*nodes)(const struct gpu_node_search *search);
     /* (daemon) True if a program that any user can run resets the modes of the nodes; `message`
      * then explains how to prevent that. */
@@ -121,7 +121,7 @@ struct gpu_vendor {
 
 extern const struct gpu_vendor *const gpu_vendors[]; /* NULL-terminated, in order of trust */
 
-/* Returns NULL if there is no vendor of this name. */
+/* Return NULL if there is no vendor of this name. */
 const struct gpu_vendor *gpu_vendor_find(const char *name);
 
 #endif

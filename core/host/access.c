@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Access to device nodes; see access.h. */
+/* Control access to device nodes; see access.h. */
 #include "access.h"
 
 #include "core/base/array.h"
@@ -17,12 +17,12 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* Nodes are checked this often without any notice of a change, because a watch can fail. */
+/* Check nodes this often even without a notification, because a watch can fail. */
 #define RECHECK_NS (60 * NS_PER_SECOND)
-/* A new node gets its mode a moment after it was made. Closed earlier, it would be restored
- * to the wrong mode in the end. */
+/* Wait this long before closing a new node: it gets its mode a moment after its creation, and
+ * closing it earlier would save the wrong mode for restoring. */
 #define SETTLE_NS (NS_PER_SECOND / 5)
-/* Repeated changes of nodes are reported at most once in this time. */
+/* Report repeated changes of nodes at most once in this time. */
 #define REPORT_NS (60 * NS_PER_SECOND)
 #define NODES_MAX 512
 
@@ -30,10 +30,10 @@
 struct access_node {
     char path[DEVACL_PATH_MAX];
     uint64_t devices;
-    bool own; /* of one device alone */
+    bool own; /* used by one device only */
 };
 
-/* A user or group that may open the nodes of a device. */
+/* A user or group with access to the nodes of a device. */
 struct holder {
     uint32_t device, id;
     bool is_group;
@@ -41,7 +41,7 @@ struct holder {
 
 struct access {
     struct access_start start;
-    struct devacl *devacl; /* NULL: not opened yet, or cannot be */
+    struct devacl *devacl; /* NULL: not opened yet, or opening failed */
     bool on, dirty;
     int64_t scan_ns;     /* when to find the nodes again; INT64_MAX: never */
     int64_t reported_ns; /* when a change by others was reported last; 0: never */
@@ -50,7 +50,7 @@ struct access {
     size_t node_count;
     struct holder *holders; /* sorted, each once */
     size_t holder_count, holder_capacity;
-    uint64_t restricted; /* devices whose own nodes are closed to all but holders */
+    uint64_t restricted; /* devices whose own nodes only holders can open */
     char why[MESSAGE_MAX];
 };
 
@@ -66,7 +66,7 @@ int access_new(const struct access_start *start, struct access **ret_access)
     return 0;
 }
 
-/* Sets the reason and logs one that is new. */
+/* Set the reason; log it if it is new. */
 static void set_why(struct access *access, const char *message)
 {
     if (*message && strcmp(message, access->why) != 0)
@@ -153,7 +153,7 @@ static int find_holders(struct access *access)
     return r;
 }
 
-/* The ids of those who may open a node, from `ids` on. */
+/* Collect the ids allowed to open a node, starting at `ids`. */
 static size_t put_ids(const struct access *access, const struct access_node *node, bool groups,
                       uint32_t *ids)
 {
@@ -194,7 +194,7 @@ static int apply(struct access *access, struct message *message)
     return r;
 }
 
-/* Opens it when it is first needed, which also finds the nodes that a daemon left closed. */
+/* Open it on first use, which also finds the nodes that an earlier daemon left closed. */
 static bool open_devacl(struct access *access)
 {
     const struct devacl_options options = {.state_dir = access->start.state_dir};
@@ -225,7 +225,7 @@ static void report_changes(struct access *access, int64_t now_ns)
         access->reported_ns = now_ns;
 }
 
-/* The reasons why nodes that are closed do not keep everybody out. */
+/* Find reasons why closed nodes do not keep all others out. */
 static void find_weakness(const struct access *access, struct message *message)
 {
     message->text[0] = '\0';
@@ -273,7 +273,7 @@ static void watch(struct access *access)
     if (access->watch_fd < 0)
         access->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     for (size_t i = 0; i < ARRAY_COUNT(directories); i++)
-        if (access->watch_fd >= 0) /* a missing one is no error: RECHECK_NS */
+        if (access->watch_fd >= 0) /* may be missing: RECHECK_NS covers it */
             inotify_add_watch(access->watch_fd, directories[i],
                               IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 }
@@ -292,7 +292,7 @@ static void scan_by(struct access *access, int64_t at_ns)
         access->scan_ns = at_ns;
 }
 
-/* Reads what happened in the directories of the nodes. */
+/* Read the changes in the directories of the nodes. */
 static void read_changes(struct access *access, int64_t now_ns)
 {
     _Alignas(struct inotify_event) char data[4096];
@@ -310,7 +310,7 @@ static void read_changes(struct access *access, int64_t now_ns)
         }
 }
 
-/* -- from outside ------------------------------------------------------------------------------ */
+/* -- external functions ------------------------------------------------------------------------ */
 
 void access_set(struct access *access, bool on)
 {

@@ -33,7 +33,7 @@ const struct allocation *allocations_after(const struct allocations *allocations
     return node ? tree_entry(node, struct allocation, node) : NULL;
 }
 
-/* The allocation of a partition, added if it is not there; or NULL. */
+/* Return the allocation of a partition, adding it if missing; NULL when out of memory. */
 static struct allocation *find_or_add(struct allocations *allocations, uint64_t id)
 {
     struct allocation *allocation = find(allocations, id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sets of partitions, with what the host thread needs to know of each, in order of ids. */
+/* Sets of partitions, sorted by id, with the facts that the host thread needs about each. */
 #ifndef CHRONOS_HOST_ALLOCATIONS_H
 #define CHRONOS_HOST_ALLOCATIONS_H
 
@@ -21,15 +21,15 @@ struct allocations {
     struct avl avl;
 };
 
-/* The allocation of a partition, or NULL. Borrowed until it is dropped. */
+/* Return the allocation of a partition, or NULL. Borrowed until dropped. */
 const struct allocation *allocations_find(const struct allocations *allocations, uint64_t id);
-/* The first allocation with an id above `id`, or NULL. */
+/* Return the first allocation with an id above `id`, or NULL. */
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
-/* Adds a partition, or updates it. 0 or -ENOMEM. */
+/* Add or update a partition. 0 or -ENOMEM. */
 int allocations_put(struct allocations *allocations, const struct partition *partition);
-/* Adds a partition of which only the id matters. 0 or -ENOMEM. */
+/* Add a partition by id only. 0 or -ENOMEM. */
 int allocations_add(struct allocations *allocations, uint64_t id);
-/* Drops a partition; whether it was there. */
+/* Drop a partition. Return whether it was in the set. */
 bool allocations_drop(struct allocations *allocations, uint64_t id);
 
 #endif

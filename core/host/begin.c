@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The start of the host thread: opens what it uses, and finds the processes that were in
- * partitions before the worker started.
+ * Start the host thread: open its parts and find the processes that were in partitions before the
+ * worker started.
  */
 #include "internal.h"
 
@@ -14,14 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What is done about partitions once all of them have been found. */
+/* What to do with partitions once all of them have been found. */
 struct traces {
     struct host *host;
-    struct allocations frozen; /* to thaw: a daemon was killed while it sent a signal */
+    struct allocations frozen; /* to thaw: a daemon was killed while sending a signal */
     struct allocations stale;  /* to forget: ended, without members */
 };
 
-/* Members or traces of partition `id` were found. */
+/* Handle members or traces of partition `id`. */
 static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
 {
     struct traces *traces = context;
@@ -84,7 +84,7 @@ static int open_proctrack(struct host *host, struct proctrack_options *options)
     int r = proctrack_open(options, &host->proctrack, &message);
     if (*message.text)
         log_say("Process tracking: %s", message.text);
-    if (r) { /* cgroup was asked for, and cannot be used any more */
+    if (r) { /* configured to use cgroups, which no longer works */
         snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
         options->mode = "process-tree";
         r = proctrack_open(options, &host->proctrack, &message);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host thread: what is due when; see host.h. A map of the rest:
+ * Run the host thread: do what is due; see host.h. A map of the rest:
  *
  *   work.c         work items in, results out
- *   begin.c        what the thread opens and finds when it starts
+ *   begin.c        start of the thread
  *   join.c         a process joins a partition
- *   terminate.c    on_expiry: what happens to processes when a partition ends
- *   warn.c         the signal before the end
+ *   terminate.c    ends processes of ended partitions (on_expiry)
+ *   warn.c         the signal that comes with a warning
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
- *   police.c       drives the watchdog
+ *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
  *   allocations.c  sets of partitions
  */
@@ -34,7 +34,7 @@ static void member_line(void *context, pid_t pid)
     fprintf(file, "%d\n", (int)pid);
 }
 
-/* Reads the members of a partition, unless they were read after asked_ns. */
+/* Read the members of a partition, unless a reading since asked_ns exists. */
 static void read_members(struct host *host, uint64_t id, int64_t asked_ns)
 {
     const size_t slot = id % ARRAY_COUNT(host->members_read);
@@ -60,7 +60,7 @@ static void read_members(struct host *host, uint64_t id, int64_t asked_ns)
     host_report(host, result);
 }
 
-/* A sample also serves readers that come so much later than it. */
+/* A sample also serves readers that ask up to this much later. */
 #define SAMPLE_NS (100 * NS_PER_MS)
 
 static void read_usage(struct host *host, int64_t asked_ns)
@@ -89,13 +89,13 @@ static void handle_event(struct host *host, const struct work_item *item)
         access_touch(host->access);
         return;
     }
-    /* A change can come after the end of its partition: ends by time do not wait until they are
-     * durable. Compared with now, because the time may be up since this round began. */
+    /* A change can arrive after the end of its partition: expiry is passed on before it is durable.
+     * Compare with the current time: the partition may have expired since this round began. */
     if (partition->end_ns <= clock_boottime_ns()) {
         allocations_drop(&host->allocations, partition->id);
         return;
     }
-    /* No other change has an effect on holders, and names can change a thousand times a second. */
+    /* No other event affects holders, and names can change a thousand times a second. */
     if (kind == EVENT_CREATED || kind == EVENT_HANDED)
         access_touch(host->access);
     if (allocations_put(&host->allocations, partition))
@@ -115,7 +115,7 @@ static void run_item(struct host *host, const struct work_item *item)
 {
     switch (item->kind) {
     case WORK_JOIN:
-        access_step(host->access, host->now_ns); /* a process that has joined can open the nodes */
+        access_step(host->access, host->now_ns); /* let the process open the nodes once it joined */
         host_do_join(host, &item->join.asked, item->join.answer);
         break;
     case WORK_READ:
@@ -146,10 +146,10 @@ static void run_items(struct host *host)
 
 /* -- the thread ------------------------------------------------------------------------ */
 
-/* So many partitions are checked at a time, so that no work item waits for all of them. */
+/* Check at most this many partitions per call, so that work items do not wait. */
 #define EMPTY_CHECKS 256
 
-/* Drops partitions from `occupied` whose programs have all ended. */
+/* Drop partitions without remaining processes from `occupied`. */
 static void find_empty(struct host *host)
 {
     for (int checks = 0; checks < EMPTY_CHECKS; checks++) {
@@ -179,8 +179,8 @@ static void take_sample(struct host *host)
         telemetry_ask(host->telemetry, host->now_ns);
 }
 
-/* The time between two scans. A process that was born and lost its parent in between is missed:
- * see proctrack.h. */
+/* Time between two scans. They miss a process that starts and loses its parent in between: see
+ * proctrack.h. */
 #define SCAN_NS NS_PER_SECOND
 
 static bool is_occupied(const struct host *host)
@@ -188,8 +188,8 @@ static bool is_occupied(const struct host *host)
     return allocations_after(&host->occupied, 0);
 }
 
-/* Whether events must be handled at once. Otherwise they wait until the thread wakes up for
- * something else, so that creating a partition costs no wake-up. */
+/* Return whether events must be handled at once. Otherwise they wait for the next wake-up, so that
+ * creating a partition does not cost one. */
 static bool is_attentive(const struct host *host)
 {
     return is_occupied(host) || host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
@@ -198,7 +198,7 @@ static bool is_attentive(const struct host *host)
 
 #define HOUR_MS 3600000
 
-/* Milliseconds until something is due, rounded up; -1: never. */
+/* Return the milliseconds until something is due, rounded up; -1: never. */
 static int time_left_ms(struct host *host)
 {
     const bool occupied = is_occupied(host);
@@ -231,7 +231,7 @@ static void *host_thread(void *argument)
 {
     struct host *host = argument;
     if (host_begin(host))
-        abort(); /* the next worker tries again */
+        abort(); /* let the next worker try again */
     set_policy(host, &host->start.policy);
     host_report_state(host);
     for (;;) {
@@ -254,7 +254,7 @@ static void *host_thread(void *argument)
     return NULL;
 }
 
-/* So many work items without a waiting client may pile up. */
+/* Queue at most this many work items before waking the thread. */
 #define LAZY_MAX 256
 
 int host_new(const struct host_start *start, struct host **ret_host)
@@ -263,7 +263,7 @@ int host_new(const struct host_start *start, struct host **ret_host)
     if (!host)
         return -ENOMEM;
     host->start = *start;
-    /* The thread ends with the process: it may hang, so nothing waits for it. */
+    /* Never join the thread: it can hang in a driver, so it runs until the process exits. */
     int r = mailbox_thread_start(&host->thread, host_thread, host);
     if (r) {
         free(host);

@@ -21,7 +21,7 @@ struct work_item {
     union {
         struct {
             struct host_join asked;
-            struct host_result *answer; /* allocated early: the writer waits for it */
+            struct host_result *answer; /* allocated in advance: the writer waits for it */
         } join;
         struct {
             uint64_t id;
@@ -35,7 +35,7 @@ struct work_item {
     };
 };
 
-/* Only the host thread uses it, but for `thread`. */
+/* Used by the host thread only, except `thread`. */
 struct host {
     struct host_start start;
     struct proctrack *proctrack;
@@ -43,12 +43,12 @@ struct host {
     struct telemetry *telemetry;
     struct access *access;
     struct police *police;
-    int64_t usage_wanted_ns;        /* a reader waits for a sample asked for then or later */
+    int64_t usage_wanted_ns;        /* a reader waits for a sample requested then or later */
     struct host_state state;        /* as last reported */
     struct allocations allocations; /* of all live partitions */
-    struct allocations occupied;    /* partitions that programs have joined; ids only */
-    uint64_t checked_id;            /* the last one in `occupied` checked for being empty */
-    bool scans;                     /* members are found by scanning now and then */
+    struct allocations occupied;    /* partitions that processes have joined; ids only */
+    uint64_t checked_id;            /* last one in `occupied` checked for processes */
+    bool scans;                     /* members are found by periodic scans */
     int64_t scanned_ns;
     int64_t seen_ns; /* when the last scan for a reader began */
     struct {
@@ -62,38 +62,36 @@ struct host {
 
 /* -- work.c: results -- */
 
-/* A result to be filled in and reported, all zero, with room for a message; or NULL, which
- * is logged. */
+/* Allocate a zeroed result with room for a message. NULL when out of memory, after logging it. */
 struct host_result *host_result_new(enum host_result_kind kind, size_t message_bytes);
-/* Hands a result to the loop; NULL is dropped. */
+/* Pass a result to the loop; drop NULL. */
 void host_report(struct host *host, struct host_result *result);
-/* In all of these `context` is the host. A line of the log about the programs of a
- * partition. */
+/* Write a log line about the processes of a partition. Here and below `context` is the host. */
 void host_note(void *context, const struct partition *partition, const char *word,
                const char *details);
-/* A line of the log about a device (or ENGINE_DEVICE_ANY) and partition `id` (0: none). */
+/* Write a log line about a device (or ENGINE_DEVICE_ANY) and partition `id` (0: none). */
 void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
                       const char *details);
-/* A message for the status of a user. */
+/* Set the message in a user's `status`. */
 void host_report_status(void *context, uint32_t uid, const char *message);
-/* What a partition uses now, and how much longer it kept its device busy. */
+/* Report the memory a partition uses now, and the additional time its device was busy. */
 void host_report_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
-/* Reports the means of enforcement if they differ from the last report. */
+/* Report the enforcement mechanisms if they changed since the last report. */
 void host_report_state(struct host *host);
 
 /* -- begin.c -- */
 
-/* Opens all parts and finds the programs of partitions that are there. 0 or -errno. */
+/* Open all parts and find the processes already in partitions. 0 or -errno. */
 int host_begin(struct host *host);
 
 /* -- join.c -- */
 
-/* Does what was asked, and reports the outcome with `answer`. */
+/* Execute the request and report the outcome in `answer`. */
 void host_do_join(struct host *host, const struct host_join *join, struct host_result *answer);
 
 /* -- warn.c -- */
 
-/* Sends the signal that comes with a warning, and notes it. */
+/* Send the signal that comes with a warning, and log it. */
 void host_warn(struct host *host, const struct partition *partition);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joins a process to a partition because a user wrote its pid to `procs`. All three uids of
- * the process must be the writer's: a setuid program that the writer started is not the
- * writer's to move.
+ * Add a process to a partition after a user wrote its pid to `procs`. All three uids of the process
+ * must be the writer's: the writer must not move a setuid program, even one that it started.
  */
 #include "internal.h"
 
@@ -17,12 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Translates a pid of another pid namespace into ours. Linux 6.11, newer than the headers of
+/* Translate a pid of another pid namespace into the daemon's. Linux 6.11, newer than the headers of
  * Debian 12. */
 #define NS_TGID_FROM_PIDNS _IOR(0xb7, 0x7, int)
 
-/* The writer waits for the answer, so its pid is still its own. The pid that it wrote counts
- * in its own pid namespace. -ESRCH: there is no such process there. */
+/* Resolve the pid in the writer's own pid namespace. The writer's pid cannot be reused, because the
+ * writer waits for the answer. -ESRCH: no such process there. */
 static int translate(const struct host *host, const struct host_join *join, int32_t *ret_pid)
 {
     char path[64];
@@ -34,7 +33,7 @@ static int translate(const struct host *host, const struct host_join *join, int3
     int fd = join->writer_pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st)) {
         fd_close(fd);
-        /* Unknown: the pid could mean another process here. */
+        /* Unknown namespace: the pid could mean another process here. */
         return -EACCES;
     }
     int r = 0;
@@ -52,15 +51,14 @@ static bool is_own(const struct host_join *join, const struct procfs_process *pr
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
-/* A daemon without privilege can only end programs of its own user, and must not accept a
- * process that it could not end. */
+/* An unprivileged daemon can end only processes of its own user. Refuse any other process. */
 static bool can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
     return self == 0 || (process->uid == self && process->suid == self);
 }
 
-/* -EAGAIN: the process has changed its uids on the way. */
+/* -EAGAIN: the process changed its uids in between. */
 static int try_join(struct host *host, const struct host_join *join, int32_t pid,
                     struct message *message)
 {
@@ -111,7 +109,7 @@ static int join(struct host *host, const struct host_join *join, struct message 
     case -EAGAIN:
         return message_set(r, message, "Process %d changes its user again and again; try later.",
                            (int)join->pid);
-    default: /* with the message of try_join */
+    default: /* try_join set the message */
         return r;
     }
 }
@@ -121,7 +119,7 @@ void host_do_join(struct host *host, const struct host_join *asked, struct host_
     struct message message = {""};
     result->joined.tag = asked->tag;
     result->id = asked->id;
-    /* Noted first, so that the end looks for members in any case. */
+    /* Record it first, so that the ending always looks for members. */
     result->joined.result = allocations_add(&host->occupied, asked->id);
     if (!result->joined.result)
         result->joined.result = join(host, asked, &message);

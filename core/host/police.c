@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes samples for the watchdog and carries out its actions; see police.h. */
+/* Build the watchdog's samples and carry out its actions; see police.h. */
 #include "police.h"
 
 #include "core/base/fd.h"
@@ -17,7 +17,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* The least time between two checks. */
+/* Minimum time between two checks. */
 #define CHECK_MIN_NS NS_PER_SECOND
 
 #define TTY_MAJOR       4
@@ -45,9 +45,9 @@ int police_new(const struct police_start *start, struct police **ret_police)
     return 0;
 }
 
-/* -- a sample ------------------------------------------------------------------------ */
+/* -- samples ------------------------------------------------------------------------- */
 
-/* Adds the partition of a process, unless it has ended and nothing more happens to it. */
+/* Add the partition of a process, unless it has ended and nothing is left to do. */
 static void add_partition(struct police *police, uint64_t id)
 {
     const struct allocation *allocation = allocations_find(police->start.allocations, id);
@@ -69,7 +69,7 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
     *row = (struct watchdog_process){
         .pid = used->pid, .device = used->device, .bytes = used->memory_bytes};
     if (proctrack_look(police->start.proctrack, used->pid, &process))
-        return; /* it has ended: its row does not count */
+        return; /* the process has ended: ignore its row */
     row->uid = process.uid;
     row->start = process.start;
     row->partition_id = proctrack_partition_of(police->start.proctrack, used->pid);
@@ -80,8 +80,8 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
 
 /* -- actions ------------------------------------------------------------------------- */
 
-/* Whether a descriptor of a process has the name of a terminal. A stat of anything else
- * could hang in a file server, and hold up the checks of all programs. */
+/* Return whether a descriptor of a process is named like a terminal. Do not stat anything else:
+ * that could hang in a file server and delay the checks of all processes. */
 static bool is_terminal_name(const char *path)
 {
     char name[64];
@@ -93,8 +93,8 @@ static bool is_terminal_name(const char *path)
            !strcmp(name, "/dev/console");
 }
 
-/* Opens the terminal of a process through its own descriptors: its /dev/pts/0 can be another
- * one than ours. -1: it has none. */
+/* Open the terminal of a process through its own descriptors: the same /dev/pts/0 can be another
+ * terminal in its namespace. -1: no terminal. */
 static int open_terminal(int32_t pid)
 {
     char path[64];
@@ -113,7 +113,7 @@ static int open_terminal(int32_t pid)
     return -1;
 }
 
-/* Writes a line to the terminal of a process, if it has one that takes it at once. */
+/* Write a line to the terminal of a process, if it has one that accepts it without blocking. */
 static void write_line(const struct watchdog_action *action)
 {
     char line[sizeof(action->message) + 32];
@@ -122,12 +122,13 @@ static void write_line(const struct watchdog_action *action)
         return;
     int length = snprintf(line, sizeof(line), "\r\nchronosfs: %s\r\n", action->message);
     if (write(terminal, line, (size_t)length) < 0) {
-        /* The log and the status have it too. */
+        /* The log and the status show it too. */
     }
     fd_close(terminal);
 }
 
-/* Open before it is looked up: the signal cannot reach another process with this pid. */
+/* Open the pidfd before looking up the process: the signal cannot reach another process with this
+ * pid. */
 static void send_signal(struct police *police, const struct watchdog_action *action)
 {
     struct procfs_process process;
@@ -155,7 +156,7 @@ static void act(void *context, const struct watchdog_action *action)
         send_signal(police, action);
 }
 
-/* -- from outside ----------------------------------------------------------------------- */
+/* -- external functions ----------------------------------------------------------------- */
 
 void police_policy_changed(struct police *police)
 {

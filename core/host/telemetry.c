@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Usage by partition; see telemetry.h. */
+/* Measure usage by partition; see telemetry.h. */
 #include "telemetry.h"
 
 #include "core/base/array.h"
@@ -11,7 +11,7 @@
 
 #define PERIOD_NS NS_PER_SECOND
 
-/* What the processes of a partition use; dropped when it is nothing. */
+/* Usage by a partition's processes; dropped when it is zero. */
 struct tally {
     uint64_t id;
     uint64_t bytes;     /* as last reported */
@@ -19,7 +19,7 @@ struct tally {
     uint64_t now_busy_ns;
 };
 
-/* How long a process had kept a device busy at the last answer. */
+/* Total time that a process had kept a device busy at the last answer. */
 struct busy {
     int32_t pid;
     uint32_t device;
@@ -108,7 +108,7 @@ static struct tally *tally_of(struct telemetry *telemetry, uint64_t id)
     return tally;
 }
 
-/* The order of an answer. */
+/* Compare rows in the order of an answer. */
 static int compare_busy(const void *one, const void *other)
 {
     const struct busy *a = one, *b = other;
@@ -117,9 +117,8 @@ static int compare_busy(const void *one, const void *other)
     return a->pid < b->pid ? -1 : a->pid > b->pid;
 }
 
-/* How much longer it kept the device busy than at the last answer. A counter that went back
- * belongs to another process. The first answer counts nothing: the worker before this one has
- * counted it. */
+/* Return the additional busy time since the last answer. A counter that went back belongs to
+ * another process. Count nothing for the first answer: the previous worker counted it. */
 static uint64_t busy_more(const struct telemetry *telemetry,
                           const struct gpu_usage_process *process)
 {
@@ -142,7 +141,7 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
         return;
     struct tally *tally = tally_of(telemetry, id);
     if (!tally)
-        return; /* out of memory: it is reported late */
+        return; /* out of memory: report it with the next answer */
     if (process->memory_bytes != GPU_BYTES_UNKNOWN)
         tally->now_bytes += process->memory_bytes;
     tally->now_busy_ns += busy_more(telemetry, process);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Usage by partition: asks the usage reader, finds the partition of each process, and adds
- * up. It asks when a file of usage is read, and once a second while programs are in partitions on
- * devices that a driver reports on; otherwise nothing wakes up. Only the host thread uses it.
+ * Measure usage by partition: ask the usage reader, find the partition of each process, and add up.
+ * Ask when a usage file is read, and every second while processes are in partitions on devices with
+ * usage reports; otherwise cause no wake-ups. Only the host thread uses it.
  */
 #ifndef CHRONOS_HOST_TELEMETRY_H
 #define CHRONOS_HOST_TELEMETRY_H
@@ -17,8 +17,8 @@
 
 struct telemetry;
 
-/* The bytes that a partition's processes use of its device now, and how much longer they
- * have kept it busy since the last call. */
+/* Report the bytes that a partition's processes use on its device now, and the additional time they
+ * kept it busy since the last call. */
 typedef void telemetry_usage_fn(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
 
 struct telemetry_start {
@@ -32,23 +32,23 @@ struct telemetry_start {
 
 /* 0 or -errno. */
 int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_telemetry);
-/* Readable when telemetry_take should be called. */
+/* Return a descriptor that is readable when telemetry_take should be called. */
 int telemetry_fd(const struct telemetry *telemetry);
-/* Asks the drivers, unless they are being asked. now_ns: CLOCK_BOOTTIME. */
+/* Ask the drivers, unless a request is pending. now_ns: CLOCK_BOOTTIME. */
 void telemetry_ask(struct telemetry *telemetry, int64_t now_ns);
-/* Whether the drivers are being asked. */
+/* Return whether a request to the drivers is pending. */
 bool telemetry_is_asking(const struct telemetry *telemetry);
-/* Takes an answer, if there is one, and reports what changed. True: there was one;
- * *ret_asked_ns is when it was asked for. */
+/* Take an answer, if any, and report what changed. True: took one that was requested at
+ * *ret_asked_ns. */
 bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns);
-/* The last answer, or NULL before the first. Borrowed until the next telemetry_take. */
+/* Return the last answer, or NULL before the first. Borrowed until the next telemetry_take. */
 const struct gpu_usage *telemetry_last(const struct telemetry *telemetry);
-/* Whether any driver reports on any device; true until the first answer. */
+/* Return whether any driver reports usage; true until the first answer. */
 bool telemetry_is_metered(const struct telemetry *telemetry);
-/* When the drivers should be asked next although no file of usage is read; `occupied`: programs are
- * in partitions. INT64_MAX: never. */
+/* Return when to ask the drivers next if no usage file is read; INT64_MAX: never. `occupied`:
+ * processes are in partitions. */
 int64_t telemetry_next_ns(const struct telemetry *telemetry, bool occupied);
-/* Forgets a partition that ended. */
+/* Forget an ended partition. */
 void telemetry_drop(struct telemetry *telemetry, uint64_t id);
 
 #endif

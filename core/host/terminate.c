@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ends the processes of partitions that ended; see terminate.h. */
+/* End the processes of ended partitions; see terminate.h. */
 #include "terminate.h"
 
 #include "core/base/array.h"
@@ -10,17 +10,17 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* Members are counted at short intervals first, then at longer ones: the memory of a program
- * that ends at once is free at once. */
+/* Count members at short intervals first, then at longer ones: a program that ends at once frees
+ * its memory at once. */
 #define COUNT_FIRST_NS (2 * NS_PER_MS)
 #define COUNT_SOON_NS  (20 * NS_PER_MS) /* in the first second */
 #define COUNT_LAST_NS  (200 * NS_PER_MS)
-/* Where processes are left alone, or survive SIGKILL. */
+/* Interval for processes that are left alone or survive SIGKILL. */
 #define COUNT_IDLE_NS (10 * NS_PER_SECOND)
-/* From SIGKILL until a process that is still there is reported as stuck in the kernel. */
+/* Report a process as stuck in the kernel this long after SIGKILL. */
 #define STUCK_NS (5 * NS_PER_SECOND)
 
-/* One call of terminate_step takes no longer. */
+/* Limit the duration of one terminate_step. */
 #define STEP_MAX_NS (100 * NS_PER_MS)
 
 enum step { STEP_BEGIN, STEP_LEFT, STEP_TERM, STEP_KILL, STEP_STUCK };
@@ -68,7 +68,7 @@ static void note(struct termination *termination, const struct ending *ending, c
     termination->note(termination->context, &ending->partition, word, details);
 }
 
-/* Enters a step; limit_ns: when the next one is due. */
+/* Enter a step; limit_ns: when the next one is due. */
 static void enter(struct ending *ending, enum step step, int64_t now_ns, int64_t limit_ns)
 {
     ending->step = step;
@@ -113,7 +113,7 @@ static void begin(struct termination *termination, struct ending *ending, int64_
     }
 }
 
-/* Doubles the pause up to its limit, and counts again no later than the next step. */
+/* Double the pause up to its limit, but count again no later than the next step. */
 static void count_later(struct ending *ending, int64_t now_ns)
 {
     bool soon = ending->step != STEP_BEGIN && now_ns - ending->begun_ns < NS_PER_SECOND;
@@ -128,7 +128,7 @@ static void count_later(struct ending *ending, int64_t now_ns)
         ending->count_ns = ending->limit_ns;
 }
 
-/* Takes the step that is due while members remain. */
+/* Take the step that is due while members remain. */
 static void advance(struct termination *termination, struct ending *ending, int64_t now_ns,
                     uint64_t members)
 {
@@ -147,13 +147,13 @@ static void advance(struct termination *termination, struct ending *ending, int6
     count_later(ending, now_ns);
 }
 
-/* False: nothing is left to do. */
+/* Handle one ending. False: done. */
 static bool step(struct termination *termination, struct ending *ending, int64_t now_ns)
 {
     uint64_t id = ending->partition.id;
     int count = proctrack_members(termination->proctrack, id, NULL, NULL);
     uint64_t members = count > 0 ? (uint64_t)count : 0;
-    if (count < 0) { /* tried again later */
+    if (count < 0) { /* try again later */
         ending->count_ns = now_ns + COUNT_LAST_NS;
         return true;
     }
@@ -165,7 +165,7 @@ static bool step(struct termination *termination, struct ending *ending, int64_t
         advance(termination, ending, now_ns, members);
         return true;
     }
-    /* The last one may still be freeing its memory, or another one has joined. */
+    /* The last process may still be freeing its memory, or another one has joined. */
     if (proctrack_forget(termination->proctrack, id) == -EBUSY) {
         count_later(ending, now_ns);
         return true;
@@ -178,8 +178,8 @@ static bool step(struct termination *termination, struct ending *ending, int64_t
     return false;
 }
 
-/* Programs that hang make each step slow. So that the others and the caller do not wait for
- * them, a call ends after a while, and the next one continues behind it. */
+/* Hanging programs make each step slow. End a call after a while and continue behind it in the
+ * next, so that neither other partitions nor the caller wait for them. */
 void terminate_step(struct termination *termination, int64_t now_ns)
 {
     if (terminate_next_ns(termination) > now_ns)

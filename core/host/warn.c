@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The signal that comes with a warning, which the owner of a partition chooses. It goes only
- * to programs that the owner could signal: a setuid program in the partition (sudo, passwd)
- * must not be interrupted at a moment of the owner's choice.
+ * Send the signal that the owner of a partition chose for warnings. Only signal processes that the
+ * owner could signal: the owner must not interrupt a setuid program in the partition (sudo, passwd)
+ * at a chosen moment.
  */
 #include "internal.h"
 
@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The members are collected first: proctrack_members lets nothing else use the tracker. */
+/* Collect the members first: proctrack_members lets nothing else use the tracker. */
 struct members {
     pid_t *pids;
     size_t count, capacity;
@@ -25,11 +25,11 @@ static void add_member(void *context, pid_t pid)
 {
     struct members *members = context;
     if (array_reserve(members->pids, members->capacity, members->count + 1))
-        return; /* the log and `state` show the warning all the same */
+        return; /* the log and `state` show the warning anyway */
     members->pids[members->count++] = pid;
 }
 
-/* Users who join a shared partition accept its warnings; processes of root get none. */
+/* Users accept a shared partition's warnings by joining it; processes of root get none. */
 static bool may_get(const struct partition *partition, const struct procfs_process *process)
 {
     return partition->uid == 0 || (process->uid && process->euid && process->suid);
@@ -38,7 +38,8 @@ static bool may_get(const struct partition *partition, const struct procfs_proce
 static bool send(struct host *host, const struct partition *partition, pid_t pid)
 {
     struct procfs_process process;
-    /* Open before it is looked up: the signal cannot reach another process with this pid. */
+    /* Open the pidfd before looking up the process: the signal cannot reach another process with
+     * this pid. */
     int pidfd = pidfd_new(pid);
     if (pidfd < 0)
         return false;

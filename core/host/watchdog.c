@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watchdog; see watchdog.h. A check finds the violations in a sample, merges them into
- * those that are known, and takes the steps that are due. All memory is allocated before
- * anything changes.
+ * Implement the watchdog; see watchdog.h. A check finds the violations in a sample, merges them
+ * into the known ones, and takes the steps that are due. Allocate all memory before changing
+ * anything.
  */
 #include "watchdog_internal.h"
 
@@ -40,7 +40,7 @@ static int compare_partitions(const void *a, const void *b)
     return COMPARE(left->id, right->id);
 }
 
-/* By partition, then (unmanaged) by process. */
+/* Compare by partition, then (unmanaged) by process. */
 static int compare_keys(const void *a, const void *b)
 {
     const struct violation *left = a, *right = b;
@@ -58,7 +58,7 @@ static int compare_ages(const void *a, const void *b)
     return r ? r : compare_keys(left, right);
 }
 
-/* Sorts processes and partitions, each partition once. */
+/* Sort processes and partitions; drop duplicate partitions. */
 static void sort_sample(struct watchdog_sample *sample)
 {
     size_t kept = 0;
@@ -91,14 +91,14 @@ static bool counts(const struct watchdog_process *process)
     return process->bytes && process->start && process->pid > 0;
 }
 
-/* Whether the process is a member that uses the partition's device. */
+/* Return whether the process is a member that uses the partition's device. */
 static bool is_using(const struct watchdog_process *process, const struct violation *violation)
 {
     return counts(process) && process->partition_id == violation->partition_id &&
            process->device == violation->device;
 }
 
-/* Whether the member that got SIGTERM still uses the device. */
+/* Return whether the member that got SIGTERM still uses the device. */
 static bool is_still_using(const struct check *check, const struct violation *violation)
 {
     for (size_t i = 0; i < check->sample->process_count; i++) {
@@ -110,7 +110,7 @@ static bool is_still_using(const struct check *check, const struct violation *vi
     return false;
 }
 
-/* Adds a violation that was found, or updates the known one. */
+/* Add a violation, or update the known one. */
 static void merge(struct check *check, struct violation found)
 {
     struct watchdog *watchdog = check->watchdog;
@@ -131,7 +131,7 @@ static void merge(struct check *check, struct violation found)
             found.pid = known->pid;
             found.start = known->start;
             found.uid = known->uid;
-        } else { /* it is gone, and that was not enough: the next one gets the same grace */
+        } else { /* it is gone, which was not enough: same grace for the next */
             found.stage = VIOLATION_WARNED;
             found.step_ns = check->now_ns;
         }
@@ -139,7 +139,7 @@ static void merge(struct check *check, struct violation found)
     *known = found;
 }
 
-/* -- finding ------------------------------------------------------------------------ */
+/* -- detection ---------------------------------------------------------------------- */
 
 static struct watchdog_partition *find_partition(const struct watchdog_sample *sample, uint64_t id)
 {
@@ -150,7 +150,7 @@ static struct watchdog_partition *find_partition(const struct watchdog_sample *s
                : NULL;
 }
 
-/* A known amount is more than an unknown one. */
+/* Compare usage; any known amount is more than an unknown one. */
 static bool is_more(uint64_t bytes, uint64_t than)
 {
     return bytes != GPU_BYTES_UNKNOWN && (than == GPU_BYTES_UNKNOWN || bytes > than);
@@ -166,7 +166,7 @@ static bool is_larger(const struct watchdog_process *member, const struct watchd
     return may_end(member) != may_end(than) ? may_end(member) : is_more(member->bytes, than->bytes);
 }
 
-/* Adds what a member uses; an unknown amount does not count against the limit. */
+/* Add a member's usage; an unknown amount does not count against the limit. */
 static void add_use(struct watchdog_partition *partition, const struct watchdog_process *member)
 {
     uint64_t bytes = member->bytes == GPU_BYTES_UNKNOWN ? 0 : member->bytes;
@@ -177,7 +177,7 @@ static void add_use(struct watchdog_partition *partition, const struct watchdog_
         partition->largest = member;
 }
 
-/* Finds unmanaged processes, each once, and adds up what partitions use. */
+/* Find unmanaged processes, each once, and add up the usage of partitions. */
 static void find_unmanaged(struct check *check)
 {
     const struct watchdog_sample *sample = check->sample;
@@ -243,7 +243,7 @@ static void act(struct check *check, const struct violation *violation, enum wat
     check->fn(check->context, &action);
 }
 
-/* Warns the unmanaged process, or every member that uses the device. */
+/* Warn the unmanaged process, or every member that uses the device. */
 static void warn(struct check *check, const struct violation *violation)
 {
     bool note = true;
@@ -282,9 +282,9 @@ static void take_step(struct check *check, struct violation *violation)
     }
 }
 
-/* -- from outside ------------------------------------------------------------------------ */
+/* -- external functions ------------------------------------------------------------------ */
 
-/* Sorts the known violations by key; what the sample says of them comes next. */
+/* Sort the known violations by key, before merging those of the sample. */
 static void begin(struct check *check)
 {
     struct watchdog *watchdog = check->watchdog;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A violation, and the texts about it: shared by the watchdog's two files only. */
+/* A violation and its texts, shared by the watchdog's two files only. */
 #ifndef CHRONOS_HOST_WATCHDOG_INTERNAL_H
 #define CHRONOS_HOST_WATCHDOG_INTERNAL_H
 
 #include "watchdog.h"
 
-/* The last step that was taken; the order counts. */
+/* The last step taken, in order. */
 enum violation_stage {
     VIOLATION_NEW,
     VIOLATION_REPORTED,
@@ -17,23 +17,23 @@ enum violation_stage {
 /* An unmanaged process (partition_id 0) or a partition over its limit. */
 struct violation {
     uint64_t partition_id;
-    /* The unmanaged process, or the member that uses most; after SIGTERM the one that got it. */
+    /* The unmanaged process, or the largest member; after SIGTERM the member that got it. */
     int32_t pid;
     uint64_t start;
     uint32_t uid;
     uint32_t device;
     uint64_t bytes, limit_bytes;
-    bool may_act; /* false: only processes of uid 0 are in it */
+    bool may_act; /* false: involves only processes of uid 0 */
     bool seen;    /* in the last check, or before its device stopped answering */
     bool blind;   /* its device did not answer in the last check */
     enum violation_stage stage;
     int64_t since_ns, seen_ns;
-    int64_t step_ns; /* when it came to its stage */
+    int64_t step_ns; /* when it entered its stage */
 };
 
-/* When the next step is due; INT64_MAX: never. */
+/* Return when the next step is due; INT64_MAX: never. */
 int64_t watchdog_due_ns(const struct violation *violation, const struct policy *policy);
-/* Writes word, details and message of the step that led to its stage. */
+/* Write word, details and message of the step that led to its stage. */
 void watchdog_describe(const struct violation *violation, const struct policy *policy,
                        int64_t now_ns, struct watchdog_action *action);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When the steps of a violation are due, and the texts about it. Changes nothing. */
+/* Compute when the steps of a violation are due, and write the texts about it. Pure. */
 #include "watchdog_internal.h"
 
 #include "core/base/ns.h"
@@ -26,7 +26,7 @@ int64_t watchdog_due_ns(const struct violation *violation, const struct policy *
     return due_ns;
 }
 
-/* When SIGTERM comes if nothing changes; INT64_MAX: never. */
+/* Return when SIGTERM comes if nothing changes; INT64_MAX: never. */
 static int64_t end_ns(const struct violation *violation, const struct policy *policy)
 {
     int64_t due_ns = watchdog_due_ns(violation, policy);

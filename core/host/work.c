@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work items, which other threads give to the host thread, and the results that it reports;
- * see host.h. Nothing here waits.
+ * Queue work items from other threads, and report the results; see host.h. Nothing here blocks.
  */
 #include "internal.h"
 
@@ -13,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With so many work items waiting, a read is not passed on: the reader gets the last result.
- * While the host thread is blocked, readers ask again and again. */
+/* Drop reads when this many work items are queued, and show the last result instead: while the host
+ * thread is blocked, readers ask again and again. */
 #define READ_MAX 4096
 
 /* -- results ------------------------------------------------------------------------ */
@@ -177,8 +176,8 @@ int host_set_policy(struct host *host, const struct policy *policy)
     return 0;
 }
 
-/* Whether events of a kind belong to this pass. A closed file belongs to both: a change made
- * before it may become durable, and come here, after it. */
+/* Return whether to pass events of a kind in this pass. A closed file belongs to both: an earlier
+ * change may become durable, and arrive here, after it. */
 static bool is_in_pass(enum event_kind kind, bool certain)
 {
     if (kind == EVENT_SETTING || kind == EVENT_NOTE)
@@ -203,6 +202,6 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         *last = &item->mail;
         last = &item->mail.next;
     }
-    /* They can wait until the host thread wakes up for something else. */
+    /* Events can wait for the next wake-up. */
     mailbox_put_list(&host->thread.in, first, true);
 }

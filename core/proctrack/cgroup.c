@@ -67,7 +67,7 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
-/* Returns the number of leaves of partition `id`; *ret_first is the index of the first. */
+/* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
 static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first)
 {
     size_t first = 0, end = cgroup->leaf_count, count = 0;
@@ -119,7 +119,7 @@ static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
     return cgroup_dir_ours(cgroup, path, &at);
 }
 
-/* Wait until all processes in the cgroup are frozen. Returns 0, -EBUSY at until_ns, or -errno. */
+/* Wait until all processes in the cgroup are frozen. Return 0, -EBUSY at until_ns, or -errno. */
 static int frozen_wait(const struct cgroup *cgroup, const char *path, int64_t until_ns)
 {
     char name[PATH_MAX], text[128];
@@ -208,7 +208,7 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, ui
 }
 
 /* cgroup.kill signals only the first thread of each process, so it misses processes whose first
- * thread has ended while others run. A pidfd signals the whole process. Returns how many there
+ * thread has ended while others run. A pidfd signals the whole process. Return how many there
  * were, or -errno. */
 static int kill_headless(struct proctrack *proctrack, uint64_t id)
 {

@@ -41,14 +41,14 @@ int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *opt
 /* cgroup_dir.c: directories and files of the tree. */
 int cgroup_dir_write(const struct cgroup *cgroup, const char *path, const char *file,
                      const char *text);
-/* Read up to size - 1 bytes. Returns the length or -errno. */
+/* Read up to size - 1 bytes. Return the length or -errno. */
 int cgroup_dir_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
                     size_t size);
 /* True if the line "WORD NUMBER" of a file has a number other than 0; with an empty `word`, if the
  * file itself does. */
 bool cgroup_dir_flag(const struct cgroup *cgroup, const char *path, const char *file,
                      const char *word);
-/* Find the cgroup of a process. Returns -ESRCH, or -EXDEV if it is not below the mount. */
+/* Find the cgroup of a process. Return -ESRCH, or -EXDEV if it is not below the mount. */
 int cgroup_dir_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
 /* Add the processes of a cgroup and of those below it. */
 int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);

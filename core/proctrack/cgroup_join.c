@@ -37,7 +37,7 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
     return false;
 }
 
-/* Returns in `leaf` the leaf of partition `id` for a process in `origin`; makes it if needed. */
+/* Return in `leaf` the leaf of partition `id` for a process in `origin`; makes it if needed. */
 static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
                      char leaf[static PATH_MAX])
 {

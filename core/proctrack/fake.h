@@ -10,7 +10,7 @@
 #include "proctrack.h"
 
 /* Start a process of `uid` as a child of `parent`, in the same partition (0: no parent, no
- * partition). Returns its pid, 1000 or more and never reused, or -ENOMEM. */
+ * partition). Return its pid, 1000 or more and never reused, or -ENOMEM. */
 pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid);
 /* Start another process with a pid that was used before, as kernels do. */
 int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid);

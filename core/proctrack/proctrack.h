@@ -69,7 +69,7 @@ struct proctrack_options {
     struct steps steps;
 };
 
-/* Open the adapter that `mode` selects. The caller closes it. Returns 0, or -errno with a message:
+/* Open the adapter that `mode` selects. The caller closes it. Return 0, or -errno with a message:
  * -EINVAL (invalid options), the reason why "cgroup" does not work (-ENOENT no mount, -EROFS,
  * -EPERM not root, -EOPNOTSUPP the kernel is too old), or why the file in state_dir cannot be used.
  * `message` can also be set with result 0 (the file was damaged, so members were lost); otherwise
@@ -84,10 +84,10 @@ const char *proctrack_word(const struct proctrack *proctrack);
 const char *proctrack_why(const struct proctrack *proctrack);
 
 /* Read the data the caller needs to decide whether a process may join, all from the same process.
- * Returns 0; -ESRCH if there is no such process, or it has ended and is a zombie; -EINVAL if `pid`
+ * Return 0; -ESRCH if there is no such process, or it has ended and is a zombie; -EINVAL if `pid`
  * is a thread but not a process (see proctrack_leader), a kernel thread, or not positive. */
 int proctrack_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process);
-/* Returns the process that thread `tid` belongs to, or -ESRCH. FUSE reports the calling thread,
+/* Return the process that thread `tid` belongs to, or -ESRCH. FUSE reports the calling thread,
  * which need not be the first of its process. */
 pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
 
@@ -105,34 +105,34 @@ int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs
 
 typedef void proctrack_member_fn(void *context, pid_t pid);
 /* Call fn (may be NULL) for each member, in ascending order of pid. Zombies are not members; a
- * process whose first thread has ended while others run is one. Returns the count or -errno.
+ * process whose first thread has ended while others run is one. Return the count or -errno.
  * cgroup: the current members. process-tree: those known at the last scan that are still alive, so
  * call proctrack_scan first to include children born since. Members that cannot be seen from the
  * daemon's pid namespace are not reported or counted. fn must not use the tracker. */
 int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                       void *context);
-/* Returns the partition that process `pid` belongs to now; 0 if none, or if there is no such
+/* Return the partition that process `pid` belongs to now; 0 if none, or if there is no such
  * process. process-tree follows the current chain of parents, so no scan is needed. */
 uint64_t proctrack_partition_of(struct proctrack *proctrack, pid_t pid);
 
 /* Send a signal once to each member, but not to processes that members start in response. A frozen
  * member receives it when thawed. *ret_count (may be NULL) is the number of processes signalled.
- * Returns 0; -EINVAL for an invalid signal (also SIGKILL, for which there is proctrack_kill,
+ * Return 0; -EINVAL for an invalid signal (also SIGKILL, for which there is proctrack_kill,
  * SIGSTOP and 0); -EPERM if there are members and none could be signalled. */
 int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
 /* Send SIGKILL to all members, including stopped and frozen ones and those they start during the
  * call. Does not wait until they are gone: check with proctrack_members or proctrack_forget.
  * Members in state D end when the kernel lets them. Repeat it while there are members: under
- * process-tree a member can be born at the wrong moment. Returns 0; -EAGAIN if members started or
+ * process-tree a member can be born at the wrong moment. Return 0; -EAGAIN if members started or
  * ended so that not all are sure to be killed; -EPERM as above. */
 int proctrack_kill(struct proctrack *proctrack, uint64_t id);
 /* Stop all members, and processes that join or are born later, until thawed. cgroup: members cannot
  * detect it, and no user can wake them. process-tree: uses SIGSTOP and SIGCONT, which parents see
- * and their user can undo. Returns 0, or -EBUSY if some have not stopped within PROCTRACK_WAIT_MS
+ * and their user can undo. Return 0, or -EBUSY if some have not stopped within PROCTRACK_WAIT_MS
  * (state D); they stop as soon as they can. */
 int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
-/* Forget a partition and remove all traces of it. Returns -EBUSY while it has members. */
+/* Forget a partition and remove all traces of it. Return -EBUSY while it has members. */
 int proctrack_forget(struct proctrack *proctrack, uint64_t id);
 
 /* Called for one partition with members or traces. `members` is counted as by proctrack_members. */
@@ -140,7 +140,7 @@ typedef void proctrack_each_fn(void *context, uint64_t id, uint32_t members, boo
 /* Call fn (may be NULL) for each partition, in ascending order of id; after proctrack_open these
  * are the partitions of the previous daemon since boot. Thaw those that should not be frozen: a
  * daemon killed while it sent signals may have left one frozen. fn must not use the tracker.
- * Returns the count or -errno. */
+ * Return the count or -errno. */
 int proctrack_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context);
 
 /* process-tree: scan all processes (docs/benchmarks.md gives the cost) and record new descendants

@@ -113,7 +113,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* List the members of one partition, or of all (id 0), sorted by id and pid, and drop the records
- * of those that ended. Returns NULL if out of memory. */
+ * of those that ended. Return NULL if out of memory. */
 static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret_count)
 {
     struct ptree_record *list = calloc(ptree->file.count + 1, sizeof(*list));

@@ -41,10 +41,10 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
                     struct message *message);
 void ptree_file_close(struct ptree_file *file);
 /* Add a record, or update that of the same process; it survives the end of the daemon. May move the
- * records. Returns 0, -ENOSPC, -ENOMEM and so on. */
+ * records. Return 0, -ENOSPC, -ENOMEM and so on. */
 int ptree_file_record_set(struct ptree_file *file, const struct ptree_record *record);
 void ptree_file_record_drop(struct ptree_record *record);
-/* Returns NULL if there is none. */
+/* Return NULL if there is none. */
 struct ptree_record *ptree_file_record_find(const struct ptree_file *file, pid_t pid,
                                             uint64_t start);
 bool ptree_file_is_empty(const struct ptree_file *file);

@@ -166,7 +166,7 @@ static size_t records_check(struct ptree_file *file)
     return bad;
 }
 
-/* Returns 0 if the file is of this boot and usable, 1 if it must be started from scratch. */
+/* Return 0 if the file is of this boot and usable, 1 if it must be started from scratch. */
 static int header_check(const struct ptree_file *file, const char *boot_id, const char *path,
                         struct message *message)
 {

@@ -34,13 +34,13 @@ struct store {
     const struct store_ops *ops;
 };
 
-/* Whether a label has only characters that the request grammar allows. */
+/* Return whether a label has only characters that the request grammar allows. */
 bool store_label_fits(const char *label);
 
-/* Whether the event is a note that changes the change_seq of a partition. */
+/* Return whether the event is a note that changes the change_seq of a partition. */
 bool store_note_moves(const struct engine_event *event);
 
-/* Whether the clock must be written again. */
+/* Return whether the clock must be written again. */
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
 
 /* Compute the wall clock time before which ended partitions are dropped. False: drop nothing,

@@ -100,9 +100,9 @@ struct sqlite_store {
 
 /* The errno that best describes an SQLite error. */
 int sqlite_errno(sqlite3 *db, int r);
-/* Set the message "what: reason." Returns sqlite_errno(). */
+/* Set the message "what: reason." Return sqlite_errno(). */
 int sqlite_message(struct message *message, const char *what, sqlite3 *db, int r);
-/* Set a message that the file is damaged. Returns -EBADMSG. */
+/* Set a message that the file is damaged. Return -EBADMSG. */
 int sqlite_damaged(const struct sqlite_store *store, const char *how, struct message *message);
 
 /* -- sqlite_row.c -- */
@@ -122,7 +122,7 @@ struct sqlite_row {
 struct sqlite_row sqlite_rows_begin(struct sqlite_store *store, const char *table, const char *sql,
                                     struct message *message);
 bool sqlite_rows_next(struct sqlite_row *row);
-/* Finish reading. Returns `code`, or -errno and a message if SQLite failed. */
+/* Finish reading. Return `code`, or -errno and a message if SQLite failed. */
 int sqlite_rows_end(struct sqlite_row *row, int code);
 /* 0, or -EBADMSG and a message if the row has an impossible value. */
 int sqlite_row_check(struct sqlite_row *row);
@@ -156,7 +156,7 @@ char *sqlite_schema_insert(enum sqlite_table table);
 /* Leaves usage unchanged: events do not carry it. */
 char *sqlite_schema_update(enum sqlite_table table);
 char *sqlite_schema_select(enum sqlite_table table, const char *tail);
-/* Whether load would accept every column of the record. */
+/* Return whether load would accept every column of the record. */
 bool sqlite_schema_fits(enum sqlite_table table, const struct sqlite_record *record);
 /* Bind a record. It must live until the statement has run. */
 void sqlite_schema_bind(sqlite3_stmt *statement, enum sqlite_table table,
@@ -214,7 +214,7 @@ int sqlite_check_pages(struct sqlite_store *store, struct message *message);
 int sqlite_writable(struct sqlite_store *store, struct message *message);
 /* Run a statement with bound values. An SQLite code. */
 int sqlite_run(struct sqlite_store *store, enum statement which);
-/* Roll back a failed write and set a message. Returns -errno. */
+/* Roll back a failed write and set a message. Return -errno. */
 int sqlite_give_up(struct sqlite_store *store, int r, struct message *message);
 
 /* -- sqlite_load.c, sqlite_commit.c, sqlite_devices.c: the functions of the port -- */

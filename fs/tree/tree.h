@@ -109,7 +109,7 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
 /* Put the content of a file into tree->shown, valid until the next call. 0 or -errno. */
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid);
 
-/* Memory and number of partitions of a directory, for df. */
+/* Get the memory and number of partitions of a directory, for df. */
 struct space {
     uint64_t total_bytes, free_bytes, partitions;
 };

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parses a command line by the tables of the commands. Options can stand anywhere,
- * `--name=VALUE` and `--name VALUE` are the same, `--` ends the options, and `-10m` is a word,
- * not an option. Where a command runs a program, its name ends the options too. It must not
- * know the commands.
+ * Parse a command line by the commands' tables. Options can stand anywhere, `--name=VALUE` and
+ * `--name VALUE` are the same, `--` ends the options, and `-10m` is a word, not an option. If a
+ * command runs a program, the program's name ends the options too. It must not know the commands.
  */
 #include "command.h"
 #include "output.h"
@@ -24,7 +23,7 @@ int args_usage_error(const struct command *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* The index of an option by its name (`length` bytes) or its letter; -1 none. */
+/* Return the index of an option by its name (`length` bytes) or its letter; -1: none. */
 static int option_find(const struct command *command, const char *name, size_t length, char letter)
 {
     const struct option *option;
@@ -42,7 +41,7 @@ const char *args_option(const struct args *args, const char *name)
     return index < 0 ? NULL : args->option[index];
 }
 
-/* How many words `command` takes. *ret_max is -1 without a limit. */
+/* Return the minimum number of words that `command` takes. *ret_max is -1 without a limit. */
 static void count_words(const struct command *command, int *ret_min, int *ret_max)
 {
     int min = 0, max = 0;
@@ -61,7 +60,7 @@ static void count_words(const struct command *command, int *ret_min, int *ret_ma
     *ret_max = max;
 }
 
-/* Takes an argument that begins with a dash, and the next one if that is its value. */
+/* Take an argument that begins with a dash, and the next one if that is its value. */
 static int take_option(struct args *args, int argc, char **argv, int *position)
 {
     const char *text = argv[*position];
@@ -92,7 +91,7 @@ static int take_option(struct args *args, int argc, char **argv, int *position)
     return 0;
 }
 
-/* Options before the command are common ones, which come last in a command's options. */
+/* Set the command. Options given before it are common ones, which come last in its options. */
 static void choose_command(struct args *args, const struct command *command)
 {
     const char *early[OPTION_MAX];
@@ -124,7 +123,7 @@ static bool is_option(const char *text)
     return text[0] == '-' && text[1] != '\0' && !(text[1] >= '0' && text[1] <= '9');
 }
 
-/* Takes an argument that is not an option, or follows `--`. */
+/* Take an argument that is not an option or follows `--`. */
 static int take_word(struct args *args, const char *text)
 {
     if (args->command) {
@@ -138,7 +137,7 @@ static int take_word(struct args *args, const char *text)
     return 0;
 }
 
-/* Whether the next word is the program that the command runs. */
+/* Return whether the next word is the program that the command runs. */
 static bool program_is_next(const struct args *args)
 {
     return args->command && args->command->own_words && args->program < 0 &&
@@ -155,8 +154,7 @@ static int parse(int argc, char **argv, struct args *args)
             if (args->command && args->command->own_words)
                 args->program = args->count;
         } else if (option && !args->command && strcmp(argv[i], "--version") == 0) {
-            choose_command(args,
-                           command_find(args->commands, "version")); /* what people try first */
+            choose_command(args, command_find(args->commands, "version")); /* a common first try */
         } else if (option) {
             if (take_option(args, argc, argv, &i) != 0)
                 return EXIT_USAGE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos available: per cent of a device that a request could get now. */
+/* chronos available: print the percentage of a device that a request could get now. */
 #include "command.h"
 #include "device.h"
 #include "output.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos create: requests a partition, which lasts until it expires, and prints it. */
+/* chronos create: request a partition, which lasts until it expires, and print it. */
 #include "device.h"
 #include "output.h"
 #include "partition.h"
@@ -17,8 +17,8 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-/* The name of the requesting user: the owner, unless an administrator requested the partition for
- * another user. Then the partition's first event has it. */
+/* Get the name of the requesting user: the owner, unless an administrator requested the partition
+ * for another user. Then the partition's first event names the requester. */
 static void creator_name(const struct chronos_mount *mount, const struct args *args,
                          const struct chronos_partition *partition, char *name, size_t size)
 {

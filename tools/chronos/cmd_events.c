@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos events: past events, and with --follow new ones. Lines are numbered: the whole log is
- * read again whenever it has changed, and only lines above the last number are printed. So no
- * event is printed twice, however the log is cut at its beginning.
+ * chronos events: print past events, and with --follow new ones. Number the lines: read the whole
+ * log again whenever it changes and print only lines above the last number, so that no event is
+ * printed twice even if the log drops old lines.
  */
 #include "command.h"
 #include "failure.h"
@@ -25,7 +25,7 @@ static const struct option options[] = {
 struct watch {
     const char *id; /* NULL: all */
     bool as_json;
-    uint64_t seen; /* the number of the last line taken */
+    uint64_t seen; /* number of the last line taken */
     size_t printed;
     bool ended; /* the partition `id` has ended */
 };
@@ -76,7 +76,7 @@ static int take(struct watch *watch, int file)
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
         if (line[length] == '\0')
-            break; /* not a whole line yet */
+            break; /* incomplete line */
         each(watch, line, length);
         line += length + 1;
     }
@@ -84,8 +84,8 @@ static int take(struct watch *watch, int file)
     return 0;
 }
 
-/* Waits for the file to change: chronosfs reports that as POLLPRI. Any other file is always
- * readable; so check it once a second. */
+/* Wait for the file to change: chronosfs reports changes as POLLPRI. Any other file is always
+ * readable; check it once a second. */
 static void wait_for_change(int file)
 {
     struct pollfd poll_file = {.fd = file, .events = POLLPRI | POLLIN};
@@ -106,7 +106,7 @@ static int follow(struct watch *watch, int file)
     return 0;
 }
 
-/* The partition's own file can go further back than the common log. */
+/* Read the partition's own file, which can go further back than the common log. */
 static bool take_past(const struct chronos_mount *mount, struct watch *watch)
 {
     char path[64];
@@ -141,7 +141,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         r = follow(&watch, file);
     close(file);
     if (r == -EPIPE)
-        return EXIT_REFUSED; /* the reader of stdout went away */
+        return EXIT_REFUSED; /* the reader of stdout closed it */
     return r < 0 ? failure_report(mount, "The events could not be read", r) : EXIT_DONE;
 }
 

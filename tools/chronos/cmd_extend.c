@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos extend: more time for a partition, or less, through `remaining`. */
+/* chronos extend: give a partition more or less time, through `remaining`. */
 #include "command.h"
 #include "failure.h"
 #include "output.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos help: the tables of the commands, for a person at a terminal. */
+/* chronos help: print the tables of the commands for a terminal. */
 #include "command.h"
 #include "output.h"
 
@@ -34,7 +34,7 @@ static void print_all(const struct command *const *list)
 
 static void print_one(const struct command *command)
 {
-    bool first = command->own_words; /* after the program, options would be its own */
+    bool first = command->own_words; /* options after the program would be its own */
     printf("Usage: chronos %s%s%s%s%s\n\n%s\n\nOptions:\n", command->name,
            first ? " [OPTION]..." : "", command->args[0] != '\0' ? " " : "", command->args,
            first ? "" : " [OPTION]...", command->help);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos history: the partitions that have ended. */
+/* chronos history: list ended partitions. */
 #include "command.h"
 #include "failure.h"
 #include "output.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos list: the partitions. One that ends while it is read is left out. */
+/* chronos list: list the partitions. Leave out one that ends while it is being read. */
 #include "command.h"
 #include "device.h"
 #include "failure.h"
@@ -18,7 +18,7 @@ static const struct option options[] = {
     OPTION_END,
 };
 
-/* How the list is printed. `begin` comes before the first partition; `end` comes always. */
+/* Output formats. Call `begin` before the first partition, and `end` always. */
 struct view {
     uint32_t mask;
     void (*begin)(struct view *view);
@@ -124,7 +124,7 @@ static const struct view look_table = {
 static const struct view look_json = {
     .mask = CHRONOS_ALL, .begin = json_begin, .each = json_each, .end = json_end};
 
-/* Selects partitions by --user and --device. */
+/* Selection by --user and --device. */
 struct filter {
     const char *user; /* NULL: all */
     char device[32];  /* "": all */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos release: removes partitions, as rm does. Because of the sticky bit, members of the
- * administrators' group cannot remove those of other users; they write into `release`.
+ * chronos release: remove partitions, as rm does. The sticky bit keeps members of the
+ * administrators' group from removing other users' partitions; for those, write to `release`.
  */
 #include "command.h"
 #include "failure.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos run: run a program in a partition. This process joins the partition first, so that
- * the program and its descendants are members from their start, also without cgroups. The
- * open file that created the partition holds it (the word `hold`): the partition ends with
- * this process, even if that is killed.
+ * chronos run: run a program in a partition. This process joins the partition first, so that the
+ * program and its descendants are members from the start, even without cgroups. The open file that
+ * created the partition holds it (the word `hold`): the partition ends with this process, even if
+ * it is killed.
  */
 #include "core/base/ns.h"
 #include "environment.h"
@@ -32,11 +32,11 @@ struct use {
     const struct chronos_mount *mount;
     char id[CHRONOS_ID_MAX];
     int directory; /* of the partition */
-    bool own;      /* created for this program, and ends with it */
-    bool reported; /* that it has ended */
+    bool own;      /* created for this program; ends with it */
+    bool reported; /* the end was reported */
 };
 
-/* Prints why the partition cannot be used. */
+/* Print why the partition cannot be used. */
 static int unusable(const struct use *use, const char *what, int r)
 {
     if (chronos_is_gone(r))
@@ -80,8 +80,8 @@ static int prepare(void *context)
     return RUN_FAILED;
 }
 
-/* Leftovers are ended as at the partition's expiry. If it has expired already, its files are
- * gone, and chronosfs ends them. */
+/* End leftovers as at the partition's expiry. If it has expired already, its files are gone, and
+ * chronosfs ends them. */
 static struct run_leftover program_ended(void *context)
 {
     const struct use *use = context;
@@ -93,14 +93,14 @@ static struct run_leftover program_ended(void *context)
         if (strcmp(word, "none") != 0)
             leftover.action = strcmp(word, "kill") == 0 ? RUN_KILL : RUN_TERM;
     }
-    /* Without cgroups chronosfs must see the leftovers before this process ends and they lose
+    /* Without cgroups chronosfs must find the leftovers before this process ends and they lose
      * their parent. Reading procs makes it scan. */
     if (leftover.action == RUN_KEEP && chronos_read_all(use->directory, "procs", &members) == 0)
         free(members);
     return leftover;
 }
 
-/* Splits the last line of `history` about the partition; without one, *last is unchanged. */
+/* Split the last line of `history` about the partition; without one, leave *last unchanged. */
 static void find_end(const struct use *use, char *history, struct chronos_line *last)
 {
     size_t length = strlen(use->id);
@@ -110,7 +110,7 @@ static void find_end(const struct use *use, char *history, struct chronos_line *
     }
 }
 
-/* Once the partition has ended, prints that and why, one time only. Returns whether it has. */
+/* Once the partition has ended, report that and why, but only once. Return whether it has ended. */
 static bool report_end(void *context)
 {
     struct use *use = context;
@@ -134,8 +134,8 @@ static bool report_end(void *context)
     return true;
 }
 
-/* Checks that the program follows the command's own words, and that --in stands without the
- * options and words of a new partition. */
+/* Check that a program follows the command's own words, and that --in comes without the options and
+ * words of a new partition. */
 static int check(const struct args *args)
 {
     bool in = args_option(args, "in");
@@ -151,7 +151,7 @@ static int check(const struct args *args)
     return 0;
 }
 
-/* Opens the partition of --in, or creates one, which *ret_hold then holds. */
+/* Open the partition of --in, or create one, which *ret_hold then holds. */
 static int open_partition(const struct args *args, struct use *use, int *ret_hold)
 {
     const char *in = args_option(args, "in"), *device = args_option(args, "gpu");
@@ -201,8 +201,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r)
         return r;
     report_end(&use);
-    /* the kernel closes `hold`: if it were closed here, the partition's end could signal this
-     * process before it returns its status */
+    /* Let the kernel close `hold`: if it were closed here, the end of the partition could signal
+     * this process before it returns its status. */
     return run_exit_like(status);
 }
 

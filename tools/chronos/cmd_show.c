@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos show: everything about one partition. */
+/* chronos show: print everything about one partition. */
 #include "command.h"
 #include "failure.h"
 #include "partition.h"

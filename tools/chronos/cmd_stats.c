@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos stats: the devices, and how much of them partitions have. */
+/* chronos stats: list the devices and how much of each is allocated. */
 #include "command.h"
 #include "device.h"
 #include "output.h"
@@ -10,7 +10,7 @@
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
-/* "OpenCL 3.0" of "OpenCL 3.0 CUDA 13.0", which scripts look for. JSON has the rest. */
+/* Cut "OpenCL 3.0 CUDA 13.0" to "OpenCL 3.0", which scripts expect. JSON has the rest. */
 static int version_length(const char *version)
 {
     size_t length = strlen(version);
@@ -19,7 +19,7 @@ static int version_length(const char *version)
     return (int)length;
 }
 
-/* used / total in per cent with two decimals, rounded down. */
+/* Format used / total as a percentage with two decimals, rounded down. */
 static void usage_text(uint64_t used, uint64_t total, char *text, size_t size)
 {
     while (used > UINT64_MAX / 10000 || total > UINT64_MAX / 10000) { /* more than a PiB */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos version: of this program, and of the filesystem if one is mounted. */
+/* chronos version: print the version of this program, and of the mounted filesystem if any. */
 #include "command.h"
 #include "output.h"
 

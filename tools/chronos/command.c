@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all commands share: options, exit codes, and finding one by its name. */
+/* Shared by all commands: options, exit codes, and lookup by name. */
 #include "command.h"
 
 #include "run.h"

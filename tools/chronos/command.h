@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A command of `chronos`: its name, arguments, options, help and function. The program,
- * `chronos help`, the manual and the bash completion are made from these entries. A new command
- * is one file cmd_NAME.c that defines command_NAME, and NAME in the list of meson.build.
+ * A command of `chronos`: its name, arguments, options, help and function. The program, `chronos
+ * help`, the manual and the bash completion are generated from these entries. To add a command,
+ * define command_NAME in a new file cmd_NAME.c, and add NAME to the list in meson.build.
  */
 #ifndef CHRONOS_TOOLS_COMMAND_H
 #define CHRONOS_TOOLS_COMMAND_H
 
 #include "tools/libchronos/chronos.h"
 
-/* How the program ends; command_exits has the words. */
+/* Exit codes; command_exits describes them. */
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_REFUSED = 1,
@@ -23,12 +23,12 @@ struct exit_row {
 };
 extern const struct exit_row command_exits[]; /* ends with a NULL help */
 
-#define OPTION_MAX 12 /* of a command, the common ones included */
+#define OPTION_MAX 12 /* per command, including the common ones */
 
 struct option {
     const char *name;     /* without the dashes */
     char letter;          /* the short form; 0 none */
-    const char *argument; /* NULL: a switch. The word says how to complete it. */
+    const char *argument; /* NULL: a switch. The word selects the completion. */
     const char *help;
 };
 #define OPTION_JSON                                                                                \
@@ -44,45 +44,45 @@ extern const struct option command_options[]; /* every command takes these */
 struct args;
 struct command {
     const char *name;
-    /* The arguments, as documentation and as the rule: a word in brackets is optional, one
-     * that ends with ... can be repeated. DEVICE, ID and COMMAND are completed. */
+    /* The arguments, both documentation and rule: a word in brackets is optional, one that ends
+     * with ... can be repeated. DEVICE, ID and COMMAND are completed. */
     const char *args;
     const char *summary; /* one line */
-    /* Paragraphs with an empty line between them. Lines that begin with four spaces are
-     * shown as they are. */
+    /* Paragraphs separated by empty lines. Lines that begin with four spaces are printed
+     * unchanged. */
     const char *help;
     const struct option *options; /* without the common ones; may be NULL */
     bool without_tree;            /* works when nothing is mounted */
-    /* Does it and returns an enum exit_code. `mount` is NULL if without_tree. */
+    /* Execute the command and return an enum exit_code. `mount` is NULL if without_tree. */
     int (*run)(const struct chronos_mount *mount, const struct args *args);
-    /* For a command that runs a program: how many words of its own come before it. All words
-     * after that are the program's, also its options. NULL: there is no program. */
+    /* Return the number of the command's own words before the program that it runs. All words after
+     * them are the program's, even options. NULL: the command runs no program. */
     int (*own_words)(const struct args *args);
-    int failed; /* the exit code if it cannot be run at all; 0: as command_exits says */
+    int failed; /* exit code if it cannot be run at all; 0: as command_exits says */
 };
 extern const struct command *const commands[]; /* all of them; ends with NULL */
 
-/* Finds a command by name in a list that ends with NULL. NULL: no such command. */
+/* Find a command by name in a list that ends with NULL. NULL: no such command. */
 const struct command *command_find(const struct command *const *list, const char *name);
-/* The options of `command`, its own and then the common ones, by index; NULL past the end. */
+/* Return an option of `command` by index, its own first, then the common ones; NULL past the
+ * end. */
 const struct option *command_option(const struct command *command, int index);
 
-/* The command line, parsed. */
+/* A parsed command line. */
 struct args {
-    const struct command *const *commands; /* all that there are */
+    const struct command *const *commands; /* list of all commands */
     const struct command *command;
     const char *option[OPTION_MAX]; /* in the order of the tables; NULL: not given */
     const char **words;             /* the arguments of the command; ends with NULL */
     int count;
     int program; /* index of the program in `words`; -1: none */
 };
-/* Parses the command line by a table of commands. The words point into argv, which is
- * reordered. 0; or EXIT_USAGE after a message, with ret_args->command if that was understood,
- * else NULL. */
+/* Parse the command line by a table of commands. The words point into argv, which is reordered. 0;
+ * or EXIT_USAGE after a message, with ret_args->command set if it was recognized, else NULL. */
 int args_parse(const struct command *const *list, int argc, char **argv, struct args *ret_args);
-/* The value of --NAME, "" for a switch that is set, NULL if it was not given. */
+/* Return the value of --NAME, "" for a switch that is set, NULL if it was not given. */
 const char *args_option(const struct args *args, const char *name);
-/* Prints a message to stderr, and how to get help. Returns EXIT_USAGE. */
+/* Print a message to stderr, and how to get help. Return EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int args_usage_error(const struct command *command,
                                                            const char *format, ...);
 

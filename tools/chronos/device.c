@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The devices that an argument names; see device.h. */
+/* Read the devices that an argument names; see device.h. */
 #include "device.h"
 
 #include "failure.h"

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The devices that an argument names. */
+/* Read the devices that an argument names. */
 #ifndef CHRONOS_TOOLS_DEVICE_H
 #define CHRONOS_TOOLS_DEVICE_H
 
 #include "tools/libchronos/chronos.h"
 
-/* Reads the device that `text` names, or all if it is NULL. 0 and a list that the caller
- * frees; or an exit code after a message. */
+/* Read the device that `text` names, or all if it is NULL. 0 and a list for the caller to free; or
+ * an exit code after a message. */
 int device_list(const struct chronos_mount *mount, const char *text, uint32_t mask,
                 struct chronos_device **ret_devices, size_t *ret_count);
-/* The number in "gpu0". */
+/* Return the number in "gpu0". */
 const char *device_number(const char *device);
 
 #endif

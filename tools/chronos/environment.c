@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Applies the file `env`; see environment.h. It must not know which variables there are. */
+/* Apply the file `env`; see environment.h. It must not know which variables exist. */
 #include "environment.h"
 
 #include <errno.h>
@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Variables that a shell sets by itself. */
+/* Variables that shells set themselves. */
 static const char *const shells_own[] = {"_", "OLDPWD", "PWD", "SHLVL"};
 
-/* Does not return. */
+/* Execute the shell; never returns. */
 static void become_shell(const char *text, int output)
 {
     char *script;
@@ -25,7 +25,7 @@ static void become_shell(const char *text, int output)
     _exit(1);
 }
 
-/* Reads a pipe to its end. The text contains NUL, so it has a length. */
+/* Read a pipe to its end. The text contains NULs, so return its length too. */
 static int read_pipe(int file, char **ret_text, size_t *ret_length)
 {
     FILE *all = open_memstream(ret_text, ret_length);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages about errors of the tree; see failure.h. */
+/* Print messages about errors of the tree; see failure.h. */
 #include "failure.h"
 
 #include "command.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes JSON (RFC 8259) to stdout. Text from the tree is UTF-8; a byte that is not part of a
- * well-formed sequence becomes U+FFFD, so that a strict parser can always read the answer.
+ * Write JSON (RFC 8259) to stdout. Text from the tree is UTF-8; replace bytes outside well-formed
+ * sequences by U+FFFD, so that strict parsers can always read the output.
  */
 #include "output.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the well-formed UTF-8 sequence at `text`; 0: it is none. */
+/* Return the length of the well-formed UTF-8 sequence at `text`; 0: malformed. */
 static size_t sequence(const unsigned char *text)
 {
     unsigned char first = text[0];
@@ -89,7 +89,7 @@ void json_text(struct json *json, const char *key, const char *text)
     put_string(text);
 }
 
-/* Is it a number as JSON writes one, without an exponent? */
+/* Return whether the text is a JSON number without an exponent. */
 static bool is_number(const char *text)
 {
     if (*text == '-')
@@ -128,7 +128,7 @@ void json_record(struct json *json, const struct chronos_field *fields,
 
 void json_line(struct json *json, const struct chronos_line *line, size_t first)
 {
-    /* A label may look like a number: only these are numbers. */
+    /* Print only these as numbers: a label can look like one. */
     static const char *const numbers[][2] = {{"memory", "memory_bytes"},
                                              {"memory_peak", "memory_peak_bytes"},
                                              {"gpu_time", "gpu_time_seconds"}};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * chronos: the partitions of a mounted chronosfs, by command.
+ * chronos: manage the partitions of a mounted chronosfs by commands.
  *
  *   command.h    what a command is        commands.c   the list of them
  *   cmd_*.c      the commands             args.c       the command line
@@ -11,7 +11,7 @@
  *   failure.c    messages about errors
  *   pages.c      another program, at build time: man pages and completion
  *
- * The files are read and written by tools/libchronos. Every command could be a shell script.
+ * tools/libchronos reads and writes the files. Every command could be a shell script.
  */
 #include "command.h"
 #include "failure.h"
@@ -20,8 +20,8 @@
 #include <fcntl.h>
 #include <stddef.h>
 
-/* If the caller closed a standard descriptor, no other file must take its number: output would go
- * there. Opens closed ones so that they can be neither used nor inherited. */
+/* Open closed standard descriptors so that they can be neither used nor inherited: another file
+ * must not take their numbers and receive the output. */
 static void take_standard_places(void)
 {
     for (int i = 0; i < 3; i++) {
@@ -30,7 +30,7 @@ static void take_standard_places(void)
     }
 }
 
-/* The exit code of a command that was not run. */
+/* Return the exit code for a command that was not run. */
 static int not_run(const struct command *command, int code)
 {
     return command && command->failed != 0 ? command->failed : code;

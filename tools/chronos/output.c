@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages, colour, and numbers for people. */
+/* Print messages, colours, and numbers for people. */
 #include "output.h"
 
 #include "command.h"
@@ -61,8 +61,8 @@ int output_finish(void)
     errno = 0;
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return EXIT_DONE;
-    /* If it failed earlier, when the buffer was full, only the descriptor still knows whether
-     * the reader went away. */
+    /* If output failed earlier, when the buffer was full, only the descriptor still shows whether
+     * the reader closed it. */
     struct pollfd output = {.fd = STDOUT_FILENO};
     bool no_reader = errno == EPIPE || (errno == 0 && poll(&output, 1, 0) > 0);
     const char *reason = errno != 0 ? strerror(errno) : "some of it was lost";
@@ -100,8 +100,7 @@ void output_seconds_text(uint64_t seconds, char *text, size_t size)
         snprintf(text, size, "%" PRIu64 "s", seconds);
 }
 
-/* Moves the point by two digits, so that no number is rounded between the file and the
- * answer. */
+/* Move the decimal point by two digits, so that no number is rounded between file and output. */
 void output_percent_text(const char *fraction, char *text, size_t size)
 {
     const char *point = strchr(fraction, '.');

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the manual pages and the bash completion, at build time: copies a template and replaces
- * each line that is a marker, such as @COMMANDS@, with text from the tables. The programs
- * themselves use the same tables, so the manual agrees with the help.
+ * Generate the manual pages and the bash completion at build time: copy a template and replace each
+ * marker line, such as @COMMANDS@, with text from the tables. The programs use the same tables, so
+ * the manual agrees with the help.
  *
  *     chronos-pages TEMPLATE [FILESYSTEM.MD]
  */
@@ -22,7 +22,7 @@ static const char *filesystem_md = ""; /* docs/filesystem.md */
 
 static void manual_options(const struct command *command)
 {
-    /* the common ones have a section of their own */
+    /* the common options have a section of their own */
     const struct option *option = command ? command->options : command_options;
     if (!option || !option->name)
         return;
@@ -40,7 +40,7 @@ static void manual_options(const struct command *command)
     puts(".El");
 }
 
-/* "DEVICE [ID...]" -> " Ar DEVICE Oo Ar ID... Oc" */
+/* Convert "DEVICE [ID...]" to " Ar DEVICE Oo Ar ID... Oc". */
 static void manual_words(const char *args)
 {
     while (*args != '\0') {
@@ -104,7 +104,7 @@ static void section_device(void)
     fields(chronos_device_fields);
 }
 
-/* The options of chronosfs: "-f", "--state-dir", "-o state_dir". */
+/* List the options of chronosfs: "-f", "--state-dir", "-o state_dir". */
 static void section_daemon_options(void)
 {
     puts(".Bl -tag -width Ds");
@@ -137,7 +137,7 @@ static void section_version(void)
     puts(".Os chronosfs " CHRONOS_VERSION);
 }
 
-/* For completion: arguments and options of each command, as shell variables. */
+/* Print the arguments and options of each command as shell variables, for completion. */
 static void section_table(void)
 {
     fputs("_chronos_commands='", stdout);
@@ -181,7 +181,8 @@ static char *read_all(const char *path)
     return text;
 }
 
-/* A marker without a section is a mistake in the template. */
+/* Print a line of the template, or the section that its marker names. Exit if there is no such
+ * section: the template is wrong. */
 static void print_line(const char *line)
 {
     for (size_t i = 0; i < ARRAY_COUNT(sections); i++) {

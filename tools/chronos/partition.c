@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A partition, for people and in JSON. */
+/* Print a partition, for people and as JSON. */
 #include "partition.h"
 
 #include "device.h"
@@ -27,7 +27,7 @@ static void print_line(const char *label, const char *value)
     printf("  %s%s:%s %s\n", output_colour(DIM), label, output_colour(PLAIN), value);
 }
 
-/* Rounded up, so that 0 means none. */
+/* Round up, so that 0 means none. */
 static unsigned long long in_mb(const char *bytes)
 {
     uint64_t all = chronos_number(bytes);

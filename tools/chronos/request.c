@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests for partitions; see request.h. It must not know what the partition is used for. */
+/* Request partitions; see request.h. It must not know what the partition is used for. */
 #include "request.h"
 
 #include "failure.h"
@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* The options and their keys. */
+/* Options and their keys. */
 static const struct {
     const char *option, *key;
 } keys[] = {
@@ -16,7 +16,7 @@ static const struct {
 #include "core/engine/request.def"
 };
 
-/* `value` may be NULL: nothing to add. */
+/* Add a word; `value` NULL: nothing to add. */
 static int add_word(const struct args *args, const char *key, const char *value, char *line,
                     size_t size)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Turns help texts, and the tables of docs/filesystem.md, into mdoc(7). */
+/* Convert help texts and the tables of docs/filesystem.md to mdoc(7). */
 #include "roff.h"
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 #define MARK "<!-- printed by filesystem-docs from here on -->\n"
 
-/* Text without markup, but that `code` becomes bold. */
+/* Print text without markup, except that `code` becomes bold. */
 static void print_inline(const char *text, size_t length)
 {
     bool bold = false;
@@ -23,7 +23,7 @@ static void print_inline(const char *text, size_t length)
             bold = !bold;
             fputs(bold ? "\\fB" : "\\fR", stdout);
         } else if (i > 0 && text[i] == ' ' && text[i - 1] == '.' && i + 1 < length) {
-            putchar('\n'); /* a sentence begins on a new line: roff sets the space */
+            putchar('\n'); /* start sentences on new lines: roff sets the space */
         } else {
             putchar(text[i]);
         }
@@ -54,7 +54,7 @@ void roff_text(const char *text)
         puts(".Ed");
 }
 
-/* The next cell of a row, without the blanks around it. */
+/* Return the next cell of a row, without surrounding blanks. */
 static size_t next_cell(const char **row, const char **ret_cell)
 {
     const char *cell = *row + 1 + strspn(*row + 1, " ");
@@ -66,8 +66,8 @@ static size_t next_cell(const char **row, const char **ret_cell)
     return length;
 }
 
-/* One row: the first cell is the tag, the last one its text; a cell between them follows the
- * tag in brackets. */
+/* Print a row: the first cell is the tag, the last one its text; cells between them follow the tag
+ * in brackets. */
 static void table_row(const char *row)
 {
     const char *cells[3] = {NULL};
@@ -87,12 +87,12 @@ static void table_row(const char *row)
     print_inline(cells[count - 1], lengths[count - 1]);
 }
 
-/* A table of markdown, from its head on. Returns what follows it. */
+/* Print a markdown table that starts at its head. Return what follows it. */
 static const char *table(const char *text)
 {
     puts(".Bl -tag -width Ds -compact");
     for (int line = 0; text[0] == '|'; line++) {
-        if (line >= 2) /* the head and the rule below it */
+        if (line >= 2) /* skip the head and the rule below it */
             table_row(text);
         text += strcspn(text, "\n");
         text += *text == '\n';

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text as mdoc(7) source, for the manual pages. Everything goes to stdout.
+ * Print text as mdoc(7) source, for the manual pages. Everything goes to stdout.
  */
 #ifndef CHRONOS_TOOLS_ROFF_H
 #define CHRONOS_TOOLS_ROFF_H
 
-/* Help text: paragraphs with empty lines between, lines after four spaces as they are. */
+/* Print help text: paragraphs separated by empty lines; lines after four spaces unchanged. */
 void roff_text(const char *text);
-/* The tables of docs/filesystem.md, after the line that says that they are printed. */
+/* Print the tables of docs/filesystem.md that follow the line marking them as printed. */
 void roff_tables(const char *markdown);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a program and stands in for it; see run.h. */
+/* Run a program and behave like it; see run.h. */
 #include "run.h"
 #include "core/base/array.h"
 #include "core/base/clock.h"
@@ -20,7 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Intervals between scans for leftovers grow, because some arrive without a signal. */
+/* Lengthen the intervals between scans for leftovers; keep scanning, because some arrive without a
+ * signal. */
 #define SCAN_FIRST_NS (2 * NS_PER_MS)
 #define SCAN_LAST_NS  (100 * NS_PER_MS)
 #define EMPTY_SCANS   3 /* /proc can miss a child that arrives during the read */
@@ -41,7 +42,7 @@ struct runner {
     bool reported;
     int64_t scan_ns;
     int empty_scans;
-    /* Children that get no SIGTERM: the first `spared` are the caller's, the rest have had
+    /* Children not to send SIGTERM to: the first `spared` are the caller's, the rest have had
      * theirs. */
     pid_t *known;
     size_t known_count, known_capacity, spared;
@@ -64,10 +65,9 @@ static bool remember(struct runner *self, pid_t pid)
     return true;
 }
 
-/* Signals children only: no other process reaps them, so their pids cannot be reused. Their
- * own children are adopted when they end. Sends SIGKILL to each, or SIGTERM to those that
- * have not had it; 0 records the caller's children. Returns the number of children left that
- * may be signalled. */
+/* Signal children only: no other process reaps them, so their pids cannot be reused. Their own
+ * children are adopted when they end. Send SIGKILL to each, or SIGTERM to those that have not had
+ * it; 0 records the caller's children. Return the number of children left to signal. */
 static size_t children_signal(struct runner *self, int signo)
 {
     FILE *file = fopen("/proc/thread-self/children", "re");
@@ -89,17 +89,17 @@ static size_t children_signal(struct runner *self, int signo)
     return left;
 }
 
-/* Whether a shell with job control started this process. Otherwise, as in a script, it must
- * not leave the group: when it ends, the kernel would consider the group newly orphaned and
- * send it SIGHUP if any of its processes is stopped. */
+/* Return whether a shell with job control started this process. Otherwise, as in a script, it must
+ * not leave the group: when it ends, the kernel would consider the group newly orphaned and send it
+ * SIGHUP if any of its processes is stopped. */
 static bool is_job(void)
 {
     pid_t parent = getppid();
     return getsid(parent) == getsid(0) && getpgid(parent) != getpgrp();
 }
 
-/* Moves this process to an empty process group. Its number must be that of a process: a
- * child that has exited serves until it is reaped. */
+/* Move this process to an empty process group. Its number must be that of a process: a child that
+ * has exited serves until it is reaped. */
 static void step_aside(const struct runner *self)
 {
     if (!self->aside)
@@ -113,13 +113,14 @@ static void step_aside(const struct runner *self)
         waitpid(child, NULL, 0);
 }
 
-/* For the caller's job control, and for signals from the terminal after the program ended. */
+/* Move back, for the caller's job control, and for signals from the terminal after the program
+ * ended. */
 static void step_back(const struct runner *self)
 {
     setpgid(0, self->group);
 }
 
-/* Whether the program was continued. The kernel signals a group under a lock that setpgid
+/* Return whether the program was continued. The kernel signals a group under a lock that setpgid
  * takes too: after the call, which fails, every process of the group has its SIGCONT. */
 static bool program_continued(const struct runner *self)
 {
@@ -129,9 +130,9 @@ static bool program_continued(const struct runner *self)
     return info.si_pid != 0;
 }
 
-/* Stops until the caller's job control continues the group. A SIGCONT that arrives first
- * cancels the pending SIGTSTP. False if this process did not stop: the kernel does not stop
- * orphaned process groups. */
+/* Stop until the caller's job control continues the group. A SIGCONT that arrives first cancels the
+ * pending SIGTSTP. False if this process did not stop: the kernel does not stop orphaned process
+ * groups. */
 static bool stop_self(const struct runner *self)
 {
     sigset_t stop, resume;
@@ -149,8 +150,8 @@ static bool stop_self(const struct runner *self)
     return sigtimedwait(&resume, NULL, &(struct timespec){0}) == SIGCONT || program_continued(self);
 }
 
-/* Discards signals that arrived while this process was in the group: the program had them
- * too, and forwarding them now could undo later ones. */
+/* Discard signals that arrived while this process was in the group: the program got them too, and
+ * forwarding them now could undo later ones. */
 static void drop_stops(void)
 {
     static const int signals[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
@@ -162,10 +163,10 @@ static void drop_stops(void)
     }
 }
 
-/* Stops and continues with the program. A program with its own process group, such as a
- * shell, gets the terminal back when it continues: the caller's shell gives it to the only
- * group that it knows. Ignore a SIGSTOP from elsewhere: if this process stopped as well,
- * nothing would wake it when the program continues or ends. */
+/* Stop and continue with the program. A program with its own process group, such as a shell, gets
+ * the terminal back when it continues: the caller's shell gives it to the only group that it knows.
+ * Ignore a SIGSTOP from elsewhere: if this process stopped as well, nothing would wake it when the
+ * program continues or ends. */
 static void follow_stop(struct runner *self, int signo)
 {
     pid_t its_group = getpgid(self->program);
@@ -196,7 +197,7 @@ static void program_ended(struct runner *self, int status)
         self->leftover.action == RUN_TERM ? self->ended_ns + self->leftover.grace_ns : 0;
 }
 
-/* Reaps ended children and follows the program. False if no child is left. */
+/* Reap ended children and follow the program. False if no child is left. */
 static bool reap(struct runner *self)
 {
     for (;;) {
@@ -218,8 +219,8 @@ static bool reap(struct runner *self)
     }
 }
 
-/* Whether the program has received the signal too. The terminal signals a process group, in
- * some cases the leader of the session alone. */
+/* Return whether the program has received the signal too. The terminal signals a process group, in
+ * some cases only the leader of the session. */
 static bool program_received(const struct runner *self, const siginfo_t *info)
 {
     bool leaders = getsid(0) == getpid() && (info->si_signo == SIGHUP || info->si_signo == SIGCONT);
@@ -239,7 +240,7 @@ static void handle_signal(struct runner *self, const siginfo_t *info)
         return;
     }
     if (self->ended) {
-        /* the caller does not want to wait for the leftovers */
+        /* The caller does not want to wait for the leftovers. */
         if (signo == SIGINT || signo == SIGTERM || signo == SIGHUP || signo == SIGQUIT)
             self->kill_ns = 0;
         return;
@@ -252,9 +253,8 @@ static void handle_signal(struct runner *self, const siginfo_t *info)
         kill(self->program, signo);
 }
 
-/* Scans once for leftovers and signals them. False when none are left or they are kept; also
- * when the partition has expired, as chronosfs then ends them, and this process too if it
- * waited. */
+/* Scan once for leftovers and signal them. False when none are left or they are kept; also when the
+ * partition has expired: chronosfs then ends them, and would end this process too if it waited. */
 static bool end_leftovers(struct runner *self)
 {
     if (self->leftover.action == RUN_KEEP || self->expired)
@@ -270,8 +270,8 @@ static bool end_leftovers(struct runner *self)
     return self->empty_scans < EMPTY_SCANS;
 }
 
-/* Returns to the caller's group once the program has left it: no other process is there to
- * receive the group's signals. */
+/* Return to the caller's group once the program has left it: no other process is there to receive
+ * the group's signals. */
 static void replace_in_group(struct runner *self)
 {
     if (self->ended || !self->aside || getpgid(self->program) == self->group)
@@ -296,8 +296,8 @@ static void watch(struct runner *self)
     }
 }
 
-/* Closes the descriptors inherited from the caller, so that only the program holds them and
- * their other ends see it close them. This process's own are close-on-exec. */
+/* Close the descriptors inherited from the caller, so that only the program holds them and their
+ * other ends see it close them. This process's own are close-on-exec. */
 static void descriptors_close(void)
 {
     DIR *directory = opendir("/proc/self/fd");
@@ -317,7 +317,7 @@ static void descriptors_close(void)
     }
 }
 
-/* Blocks all signals but those that a fault of this process raises. */
+/* Block all signals except those that a fault of this process raises. */
 static void signals_block(struct runner *self, sigset_t *ret_before)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -327,7 +327,7 @@ static void signals_block(struct runner *self, sigset_t *ret_before)
     sigprocmask(SIG_BLOCK, &self->signals, ret_before);
 }
 
-/* Does not return. */
+/* Execute the program; never returns. */
 static void become_program(const char **words)
 {
     execvp(words[0], (char **)words);

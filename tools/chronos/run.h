@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a program and stands in for it: signals, stops and the exit status are what the caller
- * would see if it had started the program itself.
+ * Run a program and behave like it: signals, job control, exit status.
  *
  *     chronos run     a subreaper: adopts the processes that the program leaves behind
  *     `- program, and all its descendants, also after setsid and a double fork
@@ -35,24 +34,24 @@ struct run_leftover {
 
 struct run {
     const char **words; /* the program and its arguments; ends with NULL */
-    /* Called before the program starts, to set up what it inherits. Signals still have the
-     * caller's dispositions. 0, or an exit status after printing the reason. */
+    /* Set up what the program inherits, before it starts. Signals still have the caller's
+     * dispositions. 0, or an exit status after printing the reason. */
     int (*prepare)(void *context);
-    /* Called when the members, this process included, have been sent SIGTERM. Returns whether
-     * the partition has ended; otherwise it was a warning. */
+    /* Handle a SIGTERM to the members, this process included. Return whether the partition has
+     * ended; otherwise it was a warning. */
     bool (*expired)(void *context);
-    /* Called when the program has ended. */
+    /* Say how to end the leftovers, after the program ended. */
     struct run_leftover (*ended)(void *context);
     void *context;
 };
 
-/* Runs the program and returns when it and its leftovers, unless they are kept, have ended.
- * Changes this process for good: standard input and output are closed, signals are blocked.
- * 0 and *ret_status as from wait(2); or an exit status if the program was not started, after
- * printing the reason. */
+/* Run the program and return when it and its leftovers, unless they are kept, have ended. Changes
+ * this process for good: standard input and output are closed, signals are blocked. 0 and
+ * *ret_status as from wait(2); or an exit status if the program was not started, after printing the
+ * reason. */
 int run_program(const struct run *run, int *ret_status);
-/* What main must return for a status of wait(2). Does not return if the program died of a
- * signal: this process then dies of the same signal. */
+/* Return the exit code of main for a status of wait(2). If the program died of a signal, die of the
+ * same signal instead. */
 int run_exit_like(int status);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of `charge`; see chronos.h. The protocol is one write a line, "+N\n" or "-N\n".
- * What a descriptor has charged is given back when its last copy closes. So the kernel cleans
- * up after a program that dies, and a forked child has to close the copy that it inherits.
+ * A client of the file `charge`; see chronos.h. The protocol is one line per write, "+N\n" or
+ * "-N\n". Closing the last copy of a descriptor releases what it charged. So the kernel cleans up
+ * after a program that dies, and a forked child has to close the copy that it inherits.
  */
 #include "chronos.h"
 
@@ -21,28 +21,29 @@ struct chronos_charge {
     pthread_mutex_t lock;
     char *directory, *path;
     bool allow_unreachable;
-    bool ended;          /* for good: a partition's name never comes again */
-    pid_t owner;         /* the process that the rest is about */
-    uint64_t held_bytes; /* of this process, charged or only counted here */
+    bool ended;          /* permanent: partition names are never reused */
+    pid_t owner;         /* the process that the members below belong to */
+    uint64_t held_bytes; /* held by this process, charged or only counted here */
     int fd;              /* has charged held_bytes; -1: not open */
     struct statx file;   /* identifies fd's file */
 };
 
-/* All clients of the process: fork has to lock them all, because a lock that another thread
- * holds would stay held in the child. */
+/* All clients of the process: fork has to lock them all, because a lock held by another thread
+ * would stay locked in the child. */
 static pthread_mutex_t charges_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chronos_charge *charges;
 
 /* -- the descriptor --------------------------------------------------------------- */
 
-/* The kernel answers from its cache, without a request to the filesystem. */
+/* Identify the file of a descriptor. The kernel answers from its cache, without a request to the
+ * filesystem. */
 static bool identify(int fd, struct statx *ret_file)
 {
     return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_TYPE, ret_file) == 0;
 }
 
-/* Programs close descriptors that they do not know and open other files: the number alone
- * does not identify ours. */
+/* Check the file too, not only the number: programs close descriptors that they do not know and
+ * open other files. */
 static bool is_open(const struct chronos_charge *charge)
 {
     struct statx now;
@@ -58,8 +59,8 @@ static void let_go(struct chronos_charge *charge)
     charge->fd = -1;
 }
 
-/* Writes one line; 0 or -errno. Not through write(), which is a cancellation point: the
- * thread would end with the lock held. */
+/* Write one line; 0 or -errno. Do not use write(): it is a cancellation point, where the thread
+ * could end with the lock held. */
 static int send_line(const struct chronos_charge *charge, char sign, uint64_t bytes)
 {
     char line[32];
@@ -81,7 +82,7 @@ static int close_for_good(struct chronos_charge *charge)
     return CHRONOS_CLOSED;
 }
 
-/* Maps an error to a refusal. Keeps the descriptor only if it can be used again. */
+/* Map an error to a refusal. Keep the descriptor only if it can be used again. */
 static int refusal(struct chronos_charge *charge, int r)
 {
     switch (r) {
@@ -102,7 +103,7 @@ static int refusal(struct chronos_charge *charge, int r)
     }
 }
 
-/* Opens the file if it is not, and charges everything that is held. 0 or a refusal. */
+/* Open the file if needed, and charge everything held. 0 or a refusal. */
 static int attach(struct chronos_charge *charge)
 {
     if (is_open(charge))
@@ -116,7 +117,7 @@ static int attach(struct chronos_charge *charge)
     if (!r)
         return 0;
     r = refusal(charge, r);
-    let_go(charge); /* also when full: an open one has charged everything */
+    let_go(charge); /* even when full: an open descriptor has charged everything */
     return r;
 }
 
@@ -129,7 +130,7 @@ static void reset(struct chronos_charge *charge)
     charge->owner = getpid();
 }
 
-/* With the lock held. Sees children that were made without the fork handlers. */
+/* Detect children made without the fork handlers. Call with the lock held. */
 static void notice_fork(struct chronos_charge *charge)
 {
     if (charge->owner != getpid())
@@ -162,7 +163,7 @@ static void watch_forks(void)
     pthread_atfork(before_fork, after_fork, in_child);
 }
 
-/* -- the calls --------------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------------- */
 
 int chronos_charge_new(const char *directory, bool allow_unreachable,
                        struct chronos_charge **ret_charge)
@@ -213,7 +214,7 @@ static int book(struct chronos_charge *charge, uint64_t bytes)
     int r = CHRONOS_UNREACHABLE;
     if (charge->ended)
         return CHRONOS_CLOSED;
-    /* Twice: after a restart of the daemon there is a new file, at once. */
+    /* Try twice: after a restart of the daemon a new file is available at once. */
     for (int attempt = 0; attempt < 2 && r == CHRONOS_UNREACHABLE; attempt++) {
         r = attach(charge);
         if (!r) {
@@ -230,7 +231,7 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
     pthread_mutex_lock(&charge->lock);
     notice_fork(charge);
     if (bytes > INT64_MAX || charge->held_bytes > INT64_MAX - bytes)
-        r = CHRONOS_FULL; /* more than any device has; the sum must not overflow */
+        r = CHRONOS_FULL; /* more than any device has; prevents overflow of the sum */
     else if (bytes > 0)
         r = book(charge, bytes);
     if (!r) {

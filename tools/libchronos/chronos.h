@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client library: what programs need that use a mounted chronosfs, and the shims inside
- * of programs. The files of the tree are the only channel: there is nothing here that a
- * shell could not do. Nothing prints, exits or installs a signal handler.
+ * The client library, for programs that use a mounted chronosfs and for shims inside programs. It
+ * uses only the files of the tree and can do no more than a shell. Nothing prints, exits or
+ * installs a signal handler.
  *
- *   environment  which partitions this process is in
- *   charge       counting device memory against a partition
+ *   environment  the partitions of this process
+ *   charge       charging device memory to a partition
  *   mount        finding the mounted tree
  *   path         reading and writing its files
  *   record       a directory as a record: partitions, devices
- *   request      asking for a partition
+ *   request      requesting a partition
  *   event line   lines of `events` and `history`
  *
- * Calls return 0 or a negative errno unless they say otherwise, and then leave every ret_
- * parameter as it was. Texts end with NUL. All but the charge calls keep no state.
+ * Calls return 0 or a negative errno unless documented otherwise; on failure they leave every ret_
+ * parameter unchanged. Texts end with NUL. Only the charge calls keep state.
  */
 #ifndef CHRONOS_LIBCHRONOS_CHRONOS_H
 #define CHRONOS_LIBCHRONOS_CHRONOS_H
@@ -26,67 +26,67 @@
 
 /* -- environment -------------------------------------------------------------------------- */
 
-/* A program has one partition on each of its devices. */
+/* A program has one partition per device. */
 #define CHRONOS_PARTITIONS_MAX 16
 
-/* What a shim learns from the environment of its program:
+/* Settings for shims, from the environment of the program:
  *
  *   CHRONOS_PARTITION    directories of partitions, absolute, separated by ':'
  *   CHRONOS_UNREACHABLE  "allow": let allocations through while the files cannot be
- *                        reached; anything else refuses them
+ *                        reached; refuse them on any other value
  *   CHRONOS_DEBUG        set and not empty: report refusals on stderr
  */
 struct chronos_environment {
-    unsigned count; /* 0: in no partition, a shim changes nothing */
+    unsigned count; /* 0: in no partition; a shim changes nothing */
     char *directory[CHRONOS_PARTITIONS_MAX];
     bool allow_unreachable;
     bool debug;
 };
 
-/* Reads the environment. A program that runs with another user's rights (setuid) does not
- * trust it and is in no partition. Partitions beyond CHRONOS_PARTITIONS_MAX are left out.
- * 0, and the caller releases *ret_environment; or -ENOMEM. */
+/* Read the environment. Ignore it in a program that runs with another user's rights (setuid), which
+ * is in no partition. Skip partitions beyond CHRONOS_PARTITIONS_MAX. 0, and the caller releases
+ * *ret_environment; or -ENOMEM. */
 int chronos_environment_read(struct chronos_environment *ret_environment);
-/* Frees the directories and empties the struct, which is the caller's. */
+/* Free the directories and clear the struct, but do not free it. */
 void chronos_environment_release(struct chronos_environment *environment);
 
-/* The first line of DIRECTORY/NAME, without its newline. -ENAMETOOLONG: it does not fit;
- * -ENOENT: there is none, or DIRECTORY is not absolute. */
+/* Read the first line of DIRECTORY/NAME, without its newline. -ENAMETOOLONG: it does not fit;
+ * -ENOENT: no such file, or DIRECTORY is not absolute. */
 int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
-/* The same for a file that holds one decimal number. -EINVAL: it holds something else. */
+/* Read a file that holds one decimal number. -EINVAL: it holds something else. */
 int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
-/* Whether the partition DIRECTORY has ended: it is gone, but the tree is there. Its name never
- * comes again. */
+/* Return whether the partition DIRECTORY has ended: it is gone, but the tree is there. Partition
+ * names are never reused. */
 bool chronos_has_ended(const char *directory);
 
 /* -- charge ------------------------------------------------------------------------------- */
 
 /* Why nothing was charged. */
 enum chronos_refusal {
-    CHRONOS_FULL = 1,    /* more than the partition has left; fewer bytes may fit */
-    CHRONOS_CLOSED,      /* it has ended, or takes nothing from this user */
-    CHRONOS_UNREACHABLE, /* the filesystem does not answer, and the policy is to refuse */
+    CHRONOS_FULL = 1,    /* exceeds what the partition has left; fewer bytes may fit */
+    CHRONOS_CLOSED,      /* the partition has ended, or accepts nothing from this user */
+    CHRONOS_UNREACHABLE, /* no answer from the filesystem; the policy is to refuse */
 };
 
-/* A client of a partition's file `charge`, for shims inside of programs: counts device memory
- * against the partition. Copes with fork, with programs that close all their descriptors, and
- * with a restarted daemon. Waits for nothing but the filesystem's answer. Any thread may make
- * any of the calls at any time; none calls foreign code while it holds its lock. */
+/* A client of a partition's file `charge`, for shims inside programs: charges device memory to the
+ * partition. Handles fork, programs that close all their descriptors, and a restarted daemon. Waits
+ * for nothing but the filesystem's answer. Any thread may make any call at any time; no call runs
+ * foreign code while it holds its lock. */
 struct chronos_charge;
 
-/* A client of DIRECTORY/charge, which is opened with the first bytes. With
- * allow_unreachable, bytes are counted here while the filesystem cannot be reached, and
- * charged there as soon as it can. 0, and the caller frees *ret_charge; or -ENOMEM. */
+/* Create a client of DIRECTORY/charge; the first charge opens the file. With allow_unreachable,
+ * count bytes here while the filesystem cannot be reached, and charge them as soon as it can. 0,
+ * and the caller frees *ret_charge; or -ENOMEM. */
 int chronos_charge_new(const char *directory, bool allow_unreachable,
                        struct chronos_charge **ret_charge);
-/* Closes the descriptor, which gives back what it charged. NULL is fine. Returns NULL. */
+/* Close the descriptor, which releases its charge. NULL is fine. Return NULL. */
 struct chronos_charge *chronos_charge_free(struct chronos_charge *charge);
 
-/* Charges `bytes`, all or nothing: 0 or a chronos_refusal. *ret_owner is the process that
- * has them, for chronos_charge_give_back. 0 bytes always succeed. */
+/* Charge `bytes`, all or nothing. 0 or a chronos_refusal. *ret_owner is the process that holds
+ * them, for chronos_charge_give_back. 0 bytes always succeed. */
 int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner);
-/* Gives back what was charged before. In a forked child, the bytes of its parent stay the
- * parent's, and the call does nothing. */
+/* Release charged bytes. Does nothing for the parent's bytes in a forked child: they stay the
+ * parent's. */
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner);
 
 /* -- mount -------------------------------------------------------------------------------- */
@@ -98,11 +98,11 @@ struct chronos_mount {
     char path[PATH_MAX];
 };
 
-/* Finds the mounted tree: `wanted` if it is not NULL, else CHRONOS_MOUNT, else the mounts of
- * this process (its own or root's; the one on /chronos if there are several), else /chronos.
- * 0, and the caller closes *ret_mount. Or, with the mount point that was tried in `failed`
- * ("": none was found): -ENOENT there is none, -EACCES another user mounted it for themselves,
- * -ENOTCONN its daemon has died, or another errno of opening it. */
+/* Find the mounted tree: `wanted` if it is not NULL, else CHRONOS_MOUNT, else the mounts of this
+ * process (its own or root's; the one on /chronos if there are several), else /chronos. 0, and the
+ * caller closes *ret_mount. Otherwise `failed` is the mount point tried ("": none found): -ENOENT
+ * not found, -EACCES another user mounted it for private use, -ENOTCONN its daemon has died, or
+ * another errno from opening it. */
 int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
                        struct chronos_mount *ret_mount);
 void chronos_mount_close(struct chronos_mount *mount);
@@ -110,47 +110,46 @@ void chronos_mount_close(struct chronos_mount *mount);
 /* -- path --------------------------------------------------------------------------------- */
 /* `path` is relative to the descriptor `directory`, as in openat(2). */
 
-/* A file without its last newline, cut to size - 1 bytes. */
+/* Read a file without its last newline, truncated to size - 1 bytes. */
 int chronos_read(int directory, const char *path, char *ret_text, size_t size);
-/* A whole file; the caller frees *ret_text. */
+/* Read a whole file; the caller frees *ret_text. */
 int chronos_read_all(int directory, const char *path, char **ret_text);
-/* The same from an open file, from its beginning. */
+/* Read an open file from its beginning; the caller frees *ret_text. */
 int chronos_read_fd(int fd, char **ret_text);
-/* Writes `text` and a newline with one write. -E2BIG: more than 510 bytes. */
+/* Write `text` and a newline with one write. -E2BIG: more than 510 bytes. */
 int chronos_write(int directory, const char *path, const char *text);
-/* The numbers of all entries pN or gpuN (`prefix`) of a directory, rising. The caller frees
+/* List the numbers of all entries pN or gpuN (`prefix`) of a directory, ascending. The caller frees
  * *ret_numbers. */
 int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
                  size_t *ret_count);
 
-/* Whether a result of the calls here means that there is no such partition or device. */
+/* Return whether a result of these calls means that the partition or device does not exist. */
 bool chronos_is_gone(int r);
-/* The reason of the caller's last refusal, from `status`. For -ENOSPC, only if it is about
- * that: another process of the same user may have been refused since. -ENOENT: no reason is
- * known. */
+/* Read the reason of the caller's last refusal from `status`. For -ENOSPC, only if it is about
+ * that: another process of the same user may have been refused since. -ENOENT: reason unknown. */
 int chronos_read_refusal(const struct chronos_mount *mount, int error, char *ret_message,
                          size_t size);
 
-/* "p12" -> 12. False for anything else. */
+/* Parse "p12". False for other text. */
 bool chronos_parse_id(const char *text, uint64_t *ret_id);
-/* "gpu0" or "0" -> 0. False for anything else. */
+/* Parse "gpu0" or "0". False for other text. */
 bool chronos_parse_device(const char *text, unsigned *ret_index);
-/* Decimal digits as a number; 0 for anything else. */
+/* Parse decimal digits; 0 for other text. */
 uint64_t chronos_number(const char *text);
 
 /* -- records ------------------------------------------------------------------------------ */
 
 #define CHRONOS_ID_MAX     24 /* "p12", NUL included */
 #define CHRONOS_FIELDS_MAX 24
-#define CHRONOS_VALUE_MAX  160 /* NUL included; longer ones are cut */
+#define CHRONOS_VALUE_MAX  160 /* NUL included; longer ones are truncated */
 
-/* One value of a directory. A table of them ends with a NULL file. */
+/* One value of a directory. A NULL file ends a table of them. */
 struct chronos_field {
     const char *file;
     const char *key; /* in JSON */
     enum { CHRONOS_TEXT, CHRONOS_NUMBER } kind;
-    int word;         /* the value is this word of the file, from 1; 0: all of it */
-    const char *help; /* what it is */
+    int word;         /* take this word of the file, from 1; 0: all of it */
+    const char *help; /* description */
 };
 struct chronos_record {
     char value[CHRONOS_FIELDS_MAX][CHRONOS_VALUE_MAX]; /* in the order of the table */
@@ -158,8 +157,8 @@ struct chronos_record {
 
 #define CHRONOS_ALL UINT32_MAX /* every field */
 
-/* Reads the fields of `directory` whose bits are set in `mask`; the others stay. If one
- * cannot be read, those before it are set. */
+/* Read the fields of `directory` whose bits are set in `mask`; leave the others. On failure the
+ * fields before the failed one are set. */
 int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,
                         struct chronos_record *record);
 
@@ -176,7 +175,7 @@ struct chronos_partition {
     char device_name[CHRONOS_VALUE_MAX]; /* with CHRONOS_PARTITION_DEVICE */
     struct chronos_record record;
 };
-/* Reads partition `id` ("p12"), as far as `mask` says. */
+/* Read the fields in `mask` of partition `id` ("p12"). */
 int chronos_partition_load(const struct chronos_mount *mount, const char *id, uint32_t mask,
                            struct chronos_partition *partition);
 
@@ -199,44 +198,44 @@ extern const struct chronos_field chronos_device_fields[];
 
 struct chronos_device {
     unsigned index;
-    uint64_t partitions; /* how many it has; with CHRONOS_ALL */
+    uint64_t partitions; /* number of its partitions; with CHRONOS_ALL */
     struct chronos_record record;
 };
-/* Reads one device, as far as `mask` says. */
+/* Read the fields in `mask` of one device. */
 int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint32_t mask,
                         struct chronos_device *device);
-/* Reads all devices. The caller frees *ret_devices. */
+/* Read all devices. The caller frees *ret_devices. */
 int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
                             struct chronos_device **ret_devices, size_t *ret_count);
 
 /* -- requests ----------------------------------------------------------------------------- */
 
-/* Adds KEY=VALUE to the line of a request, or only the word VALUE where `key` is NULL. The
- * line begins as "", then AMOUNT, then DURATION. -EINVAL: `value` is not one word; -E2BIG:
- * more than `size` bytes. */
+/* Add KEY=VALUE to the line of a request, or only the word VALUE if `key` is NULL. Start with "",
+ * then add AMOUNT, then DURATION. -EINVAL: `value` is not one word; -E2BIG: more than `size`
+ * bytes. */
 int chronos_request_add(char *line, size_t size, const char *key, const char *value);
-/* Opens the file `new` of a device ("0", "gpu0", "any"). The descriptor is the caller's;
- * with the word `hold` the partition ends when it is closed. -ENODEV: no such device. */
+/* Open the file `new` of a device ("0", "gpu0", "any"). The caller closes the descriptor; with the
+ * word `hold` that ends the partition. -ENODEV: no such device. */
 int chronos_request_open(const struct chronos_mount *mount, const char *device, int *ret_fd);
-/* Writes the line and its newline: asks. */
+/* Send the request: write the line and its newline. */
 int chronos_request_send(int fd, const char *line);
-/* Reads the id of the new partition. -EPROTO: the answer is not an id. */
+/* Read the id of the new partition. -EPROTO: the answer is not an id. */
 int chronos_request_id(int fd, char ret_id[static CHRONOS_ID_MAX]);
 
 /* -- event lines -------------------------------------------------------------------------- */
 
 #define CHRONOS_LINE_WORDS 24
 
-/* A line of `events` or `history`: some words, then KEY=VALUE. It points into itself, so it
- * cannot be copied. */
+/* A line of `events` or `history`: some words, then KEY=VALUE. Do not copy it: it points into
+ * itself. */
 struct chronos_line {
     char text[512];
     const char *words[CHRONOS_LINE_WORDS];
     size_t count;
 };
-/* Splits `text`, one line of `length` bytes without its newline. */
+/* Split `text`, one line of `length` bytes without its newline. */
 void chronos_line_split(const char *text, size_t length, struct chronos_line *ret_line);
-/* The value of `key`, "" if there is none. It is part of the line. */
+/* Return the value of `key`, or "". Points into the line. */
 const char *chronos_line_value(const struct chronos_line *line, const char *key);
 
 #endif

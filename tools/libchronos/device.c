@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device as the tree shows it. */
+/* Read a device as the tree shows it. */
 #include "chronos.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a shim learns of its partitions; see chronos.h. Runs inside of other people's programs,
- * so it is apart from what only other clients need.
+ * Read what a shim needs to know about its partitions; see chronos.h. Keep it separate from what
+ * only other clients need: it runs inside other people's programs.
  */
 #include "chronos.h"
 
@@ -93,6 +93,6 @@ bool chronos_has_ended(const char *directory)
         return false;
     memcpy(parent, directory, (size_t)(slash - directory));
     parent[slash - directory] = '\0';
-    /* In this order, so that a tree that goes away in between is not taken for an end. */
+    /* Check in this order, so that a tree that disappears in between does not look like an end. */
     return access(directory, F_OK) < 0 && errno == ENOENT && access(parent, F_OK) == 0;
 }

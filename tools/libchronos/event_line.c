@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Splits lines of `events` and `history`. It must not know the kinds of events, so that those
- * of a later version pass.
+ * Split lines of `events` and `history`. It must not know the kinds of events, so that those of
+ * later versions pass.
  */
 #include "chronos.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the mounted tree; see chronos.h. It must not know of the tree more than how to
- * recognise it.
+ * Find the mounted tree; see chronos.h. It must not know more about the tree than how to recognize
+ * it.
  */
 #include "chronos.h"
 
@@ -16,14 +16,15 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-/* Opens `path` if there is a tree that this process can use. Without allow_other every user
- * can open the mount point itself, so this looks inside. Replaces what *mount was. */
+/* Open `path` if it is a tree that this process can use. Look inside: without allow_other every
+ * user can open the mount point itself. Replaces the previous *mount. */
 static int try_mount(const char *path, struct chronos_mount *mount)
 {
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return -errno;
-    /* The kernel asks the daemon for every statfs; names of a dead mount may be cached. */
+    /* Use statfs: the kernel passes each one to the daemon, while names of a dead mount may be
+     * cached. */
     struct statfs space;
     if (fstatfs(root, &space) != 0 || faccessat(root, "partitions", F_OK, 0) != 0) {
         int r = errno == ECONNABORTED ? -ENOTCONN : -errno; /* the daemon died before its reply */
@@ -36,8 +37,8 @@ static int try_mount(const char *path, struct chronos_mount *mount)
     return 0;
 }
 
-/* Any user can mount something that calls itself chronosfs, and `chronos run` executes its
- * `env`: a mount of another user is used only when its path is given. */
+/* Use another user's mount only if its path is given: any user can mount something that calls
+ * itself chronosfs, and `chronos run` executes its `env`. */
 static bool is_trusted(const char *options)
 {
     const char *owner = strstr(options, "user_id=");
@@ -45,14 +46,14 @@ static bool is_trusted(const char *options)
     return uid == 0 || uid == geteuid();
 }
 
-/* Whether it is a whole chronosfs. A part of a tree that is bound somewhere has no root. */
+/* Return whether it is a whole chronosfs. A bind mount of a part of one has another root. */
 static bool is_chronosfs(const struct mountinfo *found)
 {
     return strcmp(found->type, "fuse.chronosfs") == 0 && strcmp(found->root, "/") == 0 &&
            is_trusted(found->options);
 }
 
-/* The one on /chronos if there are several, else the first that can be used. */
+/* Choose the mount on /chronos if there are several, else the first usable one. */
 static int try_mounts(struct chronos_mount *mount, char failed[static PATH_MAX])
 {
     struct mountinfo_reader reader;

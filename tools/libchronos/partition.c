@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A partition as the tree shows it. */
+/* Read a partition as the tree shows it. */
 #include "chronos.h"
 
 #include <errno.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading and writing the files of the tree; see chronos.h. It must not know what the files
- * mean.
+ * Read and write the files of the tree; see chronos.h. It must not know what the files mean.
  */
 #include "chronos.h"
 
@@ -108,7 +107,7 @@ uint64_t chronos_number(const char *text)
     return *text == '\0' ? value : 0;
 }
 
-/* The digits after `prefix`, as the tree writes numbers: no sign, no leading zero. */
+/* Parse the digits after `prefix`, as the tree writes numbers: no sign, no leading zero. */
 static bool parse_number(const char *text, const char *prefix, uint64_t *ret_number)
 {
     size_t length = strlen(prefix);

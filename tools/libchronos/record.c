@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a directory by a table of its files. It must not know what they mean. */
+/* Read a directory by a table of its files. It must not know what they mean. */
 #include "chronos.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* The n-th word of `text`, from 1. */
+/* Find the n-th word of `text`, from 1. */
 static void take_word(const char *text, int n, char *word, size_t size)
 {
     while (n-- > 1) {
@@ -19,7 +19,7 @@ int chronos_record_load(int directory, const struct chronos_field *fields, uint3
                         struct chronos_record *record)
 {
     char text[CHRONOS_VALUE_MAX];
-    const char *loaded = ""; /* rows that share a file stand together */
+    const char *loaded = ""; /* rows that share a file are adjacent */
     for (size_t i = 0; fields[i].file; i++) {
         if ((mask >> i & 1) == 0)
             continue;

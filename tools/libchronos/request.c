@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes requests into `new`, as a shell would. Only the filesystem knows what a good amount or
- * duration is.
+ * Write requests to `new`, as a shell would. Only the filesystem knows which amounts and durations
+ * are valid.
  */
 #include "chronos.h"
 
@@ -17,7 +17,7 @@
 
 int chronos_request_add(char *line, size_t size, const char *key, const char *value)
 {
-    /* A blank would make two words of one: another request. */
+    /* Refuse blanks: they would split the word and change the request. */
     if (value[0] == '\0' || strpbrk(value, " \t\r\n"))
         return -EINVAL;
     size_t used = strlen(line);

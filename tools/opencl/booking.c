@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See booking.h. Nothing here calls the driver for memory. */
+/* Charge allocations; see booking.h. Nothing here calls the driver for memory. */
 #include "booking.h"
 
 #include "devices.h"
@@ -32,11 +32,11 @@ static void give_back(uint32_t partitions, uint64_t bytes, pid_t owner)
     }
 }
 
-/* -- waiting for ends ------------------------------------------------------------- */
+/* -- waiting for releases --------------------------------------------------------- */
 
-/* How often the program released something, and how many bookings have ended. */
+/* Number of releases by the program, and of bookings that ended. */
 static _Atomic uint64_t released, ended;
-static _Atomic uint64_t waited_for; /* of `released`: that many were waited for in vain */
+static _Atomic uint64_t waited_for; /* value of `released` after the last vain wait */
 
 #define WAIT_STEP_NS 200000
 #define WAIT_STEPS   100
@@ -52,10 +52,10 @@ void booking_end(struct booking *booking)
     atomic_fetch_add(&ended, 1);
 }
 
-/* Whether bookings have ended since *seen, which is brought up to date. Waits a little for one
- * if the program has released something that may be on its way: a driver may report an end from
- * a thread of its own, a little after the release (NVIDIA's does), and a program that frees and
- * allocates at once must not be refused for that. */
+/* Return whether bookings have ended since *seen, and update it. Wait a little if the program has
+ * released something that is still charged: a driver may report an end from a thread of its own,
+ * shortly after the release (NVIDIA's does), and a program that frees and allocates at once must
+ * not be refused for that. */
 static bool wait_for_end(uint64_t *seen)
 {
     const struct timespec step = {.tv_nsec = WAIT_STEP_NS};
@@ -74,7 +74,7 @@ static bool wait_for_end(uint64_t *seen)
 
 /* -- booking ---------------------------------------------------------------------- */
 
-/* Charges one partition. Bytes that are just being freed count as free. */
+/* Charge one partition. Treat bytes that are just being freed as free. */
 static int book_one(unsigned partition, uint64_t bytes, pid_t *ret_owner)
 {
     uint64_t seen = atomic_load(&ended);
@@ -85,7 +85,7 @@ static int book_one(unsigned partition, uint64_t bytes, pid_t *ret_owner)
     return refusal;
 }
 
-/* Charges all of the partitions or none. */
+/* Charge all of the partitions or none. */
 static cl_int book(uint32_t partitions, uint64_t bytes, pid_t *ret_owner)
 {
     for (unsigned i = 0; i < layer.environment.count; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that make buffers and pipes, whose sizes are known before the driver is called, and
- * objects of memory that OpenGL or EGL made, whose sizes only the driver knows. */
+/* Create buffers and pipes, whose sizes are known before calling the driver, and memory objects
+ * from OpenGL or EGL, whose sizes only the driver knows. */
 #include "extensions.h"
 #include "functions.h"
 #include "objects.h"
@@ -54,7 +54,7 @@ cl_mem CL_API_CALL opencl_clCreatePipe(cl_context context, cl_mem_flags flags,
     return objects_created_sized(object, booking, r, CL_MEM_OBJECT_ALLOCATION_FAILURE, errcode_ret);
 }
 
-/* -- by name alone ------------------------------------------------------------------- */
+/* -- looked up by name only ---------------------------------------------------------- */
 
 cl_mem CL_API_CALL opencl_clCreateBufferWithPropertiesINTEL(
     cl_context context, const cl_mem_properties_intel *properties, cl_mem_flags flags, size_t size,
@@ -84,9 +84,9 @@ cl_mem CL_API_CALL opencl_clCreateBufferNV(cl_context context, cl_mem_flags flag
     return objects_created(object, booking, r, errcode_ret);
 }
 
-/* -- memory that others made ------------------------------------------------------- */
+/* -- foreign memory ---------------------------------------------------------------- */
 
-/* These calls have no error for "too much memory", so it is CL_OUT_OF_RESOURCES. */
+/* Refuse with CL_OUT_OF_RESOURCES: these calls have no error for "too much memory". */
 #define IMPORT(errcode_ret, call)                                                                  \
     do {                                                                                           \
         struct booking *booking;                                                                   \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions that programs ask for by name. The driver answers with its own, which would bypass
- * the layer; so where the driver has one, the program gets ours.
+ * Look up functions by name. The driver's own would bypass the layer, so return the layer's
+ * function where the driver has one.
  */
 #include "extensions.h"
 #include "functions.h"
@@ -28,7 +28,7 @@ static const struct replacement extensions[] = {
 #undef BY_NAME
 };
 
-/* Functions of the table, which programs can also ask for by name. Ours call those of the
+/* Functions of the table, which programs can also look up by name. The layer's call those in the
  * loader's table, so it must have them. */
 static const struct {
     struct replacement ours;
@@ -46,7 +46,7 @@ static bool is_in_table(size_t offset)
     return memcmp((const char *)&layer.next + offset, none, sizeof(none)) != 0;
 }
 
-/* Our function where there is one, else the driver's. */
+/* Return the layer's function if there is one, else the driver's. */
 static void *choose(void *address, const char *name)
 {
     if (!address || !name)

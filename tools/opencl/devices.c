@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See devices.h. Searches as the daemon does (core/gpu), with the functions below this layer:
- * once, when a program first asks for devices; while the filesystem cannot be reached, each
- * time.
+ * Find the partitions' devices; see devices.h. Search like the daemon (core/gpu), with the
+ * functions below this layer: once, when a program first asks for devices, but each time while the
+ * filesystem cannot be reached.
  */
 #include "devices.h"
 
@@ -17,7 +17,7 @@
 
 #define PARENTS_MAX 16
 
-/* A way to a device of a partition. */
+/* A device of a partition. */
 struct visible {
     cl_device_id id;
     cl_platform_id platform;
@@ -25,7 +25,7 @@ struct visible {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_bool is_known; /* then the next two never change again */
+static atomic_bool is_known; /* once true, the next two never change */
 static struct visible visible[OPENCL_SEEN_MAX];
 static uint32_t visible_count;
 
@@ -43,7 +43,7 @@ void devices_unlock(void)
 
 typedef char key_text[sizeof(((struct gpu_device *)0)->key)];
 
-/* Reads the keys of the partitions' devices; of one that has ended, "". */
+/* Read the keys of the partitions' devices; "" for an ended partition. */
 static bool read_keys(key_text *keys)
 {
     for (unsigned i = 0; i < layer.environment.count; i++) {
@@ -70,7 +70,7 @@ static void note_visible(const struct opencl_search *search, key_text *keys)
     }
 }
 
-/* With the lock held. */
+/* Call with the lock held. */
 static bool search_now(void)
 {
     key_text keys[CHRONOS_PARTITIONS_MAX];
@@ -92,7 +92,7 @@ static bool search_now(void)
     return searched;
 }
 
-/* Finds the partitions' devices. False while the filesystem cannot be reached. */
+/* Find the partitions' devices. False while the filesystem cannot be reached. */
 static bool find_devices(void)
 {
     if (atomic_load_explicit(&is_known, memory_order_acquire))
@@ -104,7 +104,7 @@ static bool find_devices(void)
     return found;
 }
 
-/* The partition of a device or of the device that it is a part of; -1: none. */
+/* Return the partition of a device, or of the device that it is a sub-device of; -1: none. */
 static int partition_of(cl_device_id device)
 {
     for (int depth = 0; device && depth < PARENTS_MAX; depth++) {
@@ -115,7 +115,7 @@ static int partition_of(cl_device_id device)
         cl_device_id parent = NULL;
         if (layer.next.clGetDeviceInfo(device, CL_DEVICE_PARENT_DEVICE, sizeof(parent), &parent,
                                        NULL) != CL_SUCCESS)
-            return -1; /* there are no parts before OpenCL 1.2 */
+            return -1; /* no sub-devices before OpenCL 1.2 */
         device = parent;
     }
     return -1;
@@ -123,12 +123,12 @@ static int partition_of(cl_device_id device)
 
 /* -- lists of devices --------------------------------------------------------------- */
 
-/* The devices of a platform that are ours, in the driver's order. The caller frees *ret_ids.
- * CL_DEVICE_NOT_FOUND: there are none; or the driver's error. */
+/* List the partitions' devices on a platform, in the driver's order. The caller frees *ret_ids.
+ * CL_DEVICE_NOT_FOUND: none; or the driver's error. */
 static cl_int list_devices(cl_platform_id platform, cl_device_type type, cl_device_id **ret_ids,
                            cl_uint *ret_count)
 {
-    /* The driver's default device may not be ours. */
+    /* The driver's default device may belong to no partition. */
     cl_device_type wanted = type == CL_DEVICE_TYPE_DEFAULT ? CL_DEVICE_TYPE_ALL : type;
     cl_uint count = 0, ours = 0;
     cl_int r = layer.next.clGetDeviceIDs(platform, wanted, 0, NULL, &count);
@@ -194,7 +194,7 @@ cl_context CL_API_CALL opencl_clCreateContext(
                                       errcode_ret);
 }
 
-/* The platform that the properties name; NULL: any. */
+/* Find the platform that the properties name; NULL: any. */
 static cl_platform_id platform_in(const cl_context_properties *properties)
 {
     for (; properties && properties[0] != 0; properties += 2) {
@@ -250,7 +250,7 @@ cl_context CL_API_CALL opencl_clCreateContextFromType(
 
 /* -- the devices of a context --------------------------------------------------------- */
 
-/* The devices of a context, at most `room`. Returns how many; 0 if there are more. */
+/* List the devices of a context, at most `room`. Return their number; 0 if there are more. */
 static cl_uint context_devices(cl_context context, cl_device_id *ids, cl_uint room)
 {
     size_t length = 0;
@@ -269,7 +269,7 @@ cl_int devices_of_context(cl_context context, uint32_t *ret_partitions)
     if (!find_devices() && !layer.environment.allow_unreachable)
         return CL_OUT_OF_RESOURCES;
     if (atomic_load_explicit(&is_known, memory_order_acquire)) {
-        if (layer.environment.count == 1) /* a context can only be made of its device */
+        if (layer.environment.count == 1) /* a context can only use its device */
             partitions = 1;
         cl_uint count = partitions == 0 ? context_devices(context, ids, OPENCL_SEEN_MAX) : 0;
         for (cl_uint i = 0; i < count; i++) {
@@ -290,13 +290,12 @@ cl_platform_id devices_platform(cl_context context)
     return platform;
 }
 
-/* -- what a program learns of a device -----------------------------------------------------------
- */
+/* -- device queries --------------------------------------------------------------------- */
 
-/* The last value that was read, for when the partition has ended. */
+/* The last value read, for use after the partition has ended. */
 static _Atomic uint64_t last_limit[CHRONOS_PARTITIONS_MAX];
 
-/* UINT64_MAX: not known. */
+/* UINT64_MAX: unknown. */
 static uint64_t limit_of(int partition)
 {
     uint64_t limit;
@@ -314,7 +313,7 @@ static uint64_t free_of(int partition)
     return limit > used ? limit - used : 0;
 }
 
-/* Cuts the driver's answer to what the partition has; never raises it. */
+/* Limit the driver's answer to what the partition has; never raise it. */
 static void cut_value(int partition, cl_device_info what, size_t size, void *value)
 {
     if (what == CL_DEVICE_GLOBAL_FREE_MEMORY_AMD) {

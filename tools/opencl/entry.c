@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the loader calls: clGetLayerInfo, clInitLayer, and clInitLayerWithProperties of newer
- * loaders. Answers with the loader's own table, which has ours in place of some functions.
- * Outside of a partition it is the loader's table as it was.
+ * Entry points for the loader: clGetLayerInfo, clInitLayer, and clInitLayerWithProperties of newer
+ * loaders. Return the loader's own table with some functions replaced; outside of a partition,
+ * return it unchanged.
  */
 #include "devices.h"
 #include "functions.h"
@@ -15,8 +15,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* The answer. Newer loaders have longer tables. It lasts as long as the program, because
- * drivers call back until its very end. A second loader in the program gets the same. */
+/* The table for the loader. Newer loaders have longer ones. It lasts as long as the program,
+ * because drivers call back until the very end. A second loader in the program gets the same
+ * table. */
 #define ENTRIES_MAX 1024
 static void *table[ENTRIES_MAX];
 
@@ -45,9 +46,9 @@ static void after_fork(void)
     devices_unlock();
 }
 
-/* -- the start ------------------------------------------------------------------- */
+/* -- start ----------------------------------------------------------------------- */
 
-/* Once in a process, however many loaders it has. */
+/* Once per process, regardless of the number of loaders. */
 static cl_int start(void)
 {
     static bool started;
@@ -61,7 +62,7 @@ static cl_int start(void)
     return CL_SUCCESS;
 }
 
-/* Whether the layer is below itself, because the program names it twice. */
+/* Return whether the layer is below itself, because the program names it twice. */
 static bool is_below_itself(void)
 {
     size_t at = offsetof(cl_icd_dispatch, clGetDeviceIDs) / sizeof(void *);
@@ -76,7 +77,7 @@ static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_
     cl_int r = start();
     if (r != CL_SUCCESS)
         return r;
-    entries = entries < ENTRIES_MAX ? entries : ENTRIES_MAX; /* the rest the loader keeps */
+    entries = entries < ENTRIES_MAX ? entries : ENTRIES_MAX; /* the loader keeps the rest */
     memmove(table, target, entries * sizeof(*table));
     memset(table + entries, 0, sizeof(table) - entries * sizeof(*table));
     if (layer.environment.count > 0 && !is_below_itself()) {
@@ -93,7 +94,7 @@ static cl_int init(cl_uint entries, const cl_icd_dispatch *target, cl_uint *ret_
     return CL_SUCCESS;
 }
 
-/* -- what is exported ------------------------------------------------------------ */
+/* -- entry points ---------------------------------------------------------------- */
 
 static cl_int answer(const void *value, size_t length, size_t size, void *ret_value,
                      size_t *ret_length)
@@ -130,8 +131,7 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint num_entries,
     return init(num_entries, target_dispatch, num_entries_ret, layer_dispatch_ret);
 }
 
-/* Not in every cl_layer.h. The properties are about the end of a layer, which this one
- * ignores. */
+/* Not in every cl_layer.h. The properties are about unloading, which this layer ignores. */
 EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayerWithProperties(
     cl_uint num_entries, const cl_icd_dispatch *target_dispatch, cl_uint *num_entries_ret,
     const cl_icd_dispatch **layer_dispatch_ret, const cl_properties *properties);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's own functions by name; see extensions.h. */
+/* Look up the driver's own functions by name; see extensions.h. */
 #include "extensions.h"
 
 #include "devices.h"
 
 #include <string.h>
 
-/* C does not convert between pointers to functions and to objects. */
+/* Use memcpy: C has no conversion between function and object pointers. */
 static extensions_function function_of(void *address)
 {
     extensions_function function;

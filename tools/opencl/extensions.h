@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's own functions by name: the loader's table lacks extensions. */
+/* Look up the driver's own functions by name: the loader's table lacks extensions. */
 #ifndef CHRONOS_OPENCL_EXTENSIONS_H
 #define CHRONOS_OPENCL_EXTENSIONS_H
 
@@ -7,8 +7,7 @@
 
 typedef void (*extensions_function)(void);
 
-/* The driver's function of that name for a context, which the caller casts to its type. NULL:
- * it has none. */
+/* Return the driver's function of that name for a context, to be cast to its type. NULL: none. */
 extensions_function extensions_next(cl_context context, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The functions that take the place of the loader's, in its table and by name. */
+/* Functions that replace the loader's, in its table and by name. */
 #ifndef CHRONOS_OPENCL_FUNCTIONS_H
 #define CHRONOS_OPENCL_FUNCTIONS_H
 
@@ -37,7 +37,7 @@
 OPENCL_FUNCTIONS(OPENCL_DECLARE)
 #undef OPENCL_DECLARE
 
-/* Programs can ask for these by name alone. clCreateBufferNV is in no header. */
+/* Available by name only. clCreateBufferNV is in no header. */
 typedef cl_mem(CL_API_CALL *clCreateBufferNV_fn)(cl_context, cl_mem_flags, cl_bitfield, size_t,
                                                  void *, cl_int *);
 #define OPENCL_EXTENSIONS(X)                                                                       \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See image_size.h. Pure: only the specification's tables. */
+/* Compute image sizes; see image_size.h. Pure: only the specification's tables. */
 #include "image_size.h"
 
 static uint64_t channels(cl_channel_order order)
@@ -77,7 +77,7 @@ static uint64_t halved(uint64_t length)
 uint64_t image_size(const cl_image_format *format, const cl_image_desc *desc)
 {
     if (!format || !desc)
-        return 0; /* the driver reports what is wrong */
+        return 0; /* let the driver report what is wrong */
     bool is_array = desc->image_type == CL_MEM_OBJECT_IMAGE1D_ARRAY ||
                     desc->image_type == CL_MEM_OBJECT_IMAGE2D_ARRAY;
     bool is_3d = desc->image_type == CL_MEM_OBJECT_IMAGE3D;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The calls that make images. Books a computed size before the driver is called, and then
- * corrects it to what the driver says it took. */
+/* Create images. Charge a computed size before calling the driver, and then correct it to what the
+ * driver reports. */
 #include "functions.h"
 #include "image_size.h"
 #include "objects.h"
 
-/* An image over the memory of another object costs nothing. */
+/* Charge nothing for an image over the memory of another object. */
 static cl_mem parent_of(const cl_image_desc *desc)
 {
     return desc ? desc->mem_object : NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all parts of the layer use; see layer.h. */
+/* Shared by all parts of the layer; see layer.h. */
 #include "layer.h"
 
 struct layer layer;

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The OpenCL layer: it stands between a program's calls and the loader's, in the program's own
- * process, and keeps the program inside its partition. Its parts, from the top down:
+ * The OpenCL layer: intercept a program's calls, in its own process, and keep it inside its
+ * partition. Its parts, from the top down:
  *
- *   entry.c       what the loader calls
- *   by_name.c     functions that programs ask for by name
- *   functions.h   the functions that take the place of the loader's, which are in:
- *   buffers.c     making buffers, pipes, and objects of others' memory
- *   images.c      making images; image_size.c: how many bytes that is
+ *   entry.c       entry points for the loader
+ *   by_name.c     functions looked up by name
+ *   functions.h   the functions that replace the loader's, defined in:
+ *   buffers.c     creating buffers, pipes, and objects of foreign memory
+ *   images.c      creating images; image_size.c: their sizes
  *   svm.c         shared virtual memory
- *   objects.c     how long a memory object lives
- *   booking.c     an allocation, counted against its partitions
+ *   objects.c     lifetime of memory objects
+ *   booking.c     allocations, charged to partitions
  *   extensions.c  the driver's own functions by name
- *   devices.c     which devices are the partition's, and what the program learns of them
- *   layer.c       what all of these use
+ *   devices.c     the partitions' devices, and what the program sees of them
+ *   layer.c       shared by all of these
  *
- * The interface has no context for a layer, so there is one `layer`. It is written when the
- * loader starts and only read afterwards. Nothing here may end the program, or print unless
- * CHRONOS_DEBUG is set.
+ * The interface has no context for a layer, so there is one `layer`. It is written when the loader
+ * starts and only read afterwards. Never end the program, and print only if CHRONOS_DEBUG is set.
  */
 #ifndef CHRONOS_OPENCL_LAYER_H
 #define CHRONOS_OPENCL_LAYER_H
@@ -36,17 +35,17 @@
 #include <CL/cl_icd.h>
 
 struct layer {
-    cl_icd_dispatch next; /* the loader's functions; NULL where it has none */
+    cl_icd_dispatch next; /* the loader's functions; NULL where missing */
     struct chronos_environment environment;
     struct chronos_charge *charge[CHRONOS_PARTITIONS_MAX]; /* of environment.directory[i] */
 };
 extern struct layer layer;
 
-/* Reads the environment and prepares a client of `charge` for each partition. CL_SUCCESS or
+/* Read the environment and prepare a client of `charge` for each partition. CL_SUCCESS or
  * CL_OUT_OF_HOST_MEMORY. */
 cl_int layer_start(void);
 
-/* How a create call refuses: sets *ret_error, which may be NULL, and returns NULL. */
+/* Refuse a create call: set *ret_error, which may be NULL, and return NULL. */
 static inline void *layer_refuse(cl_int error, cl_int *ret_error)
 {
     if (ret_error)

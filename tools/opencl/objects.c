@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See objects.h. */
+/* Track the lives of memory objects; see objects.h. */
 #include "objects.h"
 
 #include "functions.h"
@@ -9,18 +9,18 @@
 
 struct booking_table objects_counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Whether there ever was an object that has to be counted. With most drivers there is none, and
- * retain and release cost one read of this. */
+/* Set once an object has to be counted. Most drivers need none; then retain and release only read
+ * this flag. */
 static atomic_bool counting;
 
-/* The driver released the object. */
+/* Handle the driver's callback that it released the object. */
 static void CL_CALLBACK gone(cl_mem object, void *booking)
 {
     (void)object;
     booking_end(booking);
 }
 
-/* -- we count ------------------------------------------------------------------------ */
+/* -- counting references ------------------------------------------------------------- */
 
 static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
 {
@@ -37,8 +37,8 @@ static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
     return added;
 }
 
-/* Counts one use less. Returns the bookings that end by it, linked by `next`: the object's, and
- * those of the objects that it was made out of. */
+/* Remove one reference. Return the bookings that this ends, linked by `next`: the object's, and
+ * those of the objects that it was created from. */
 static struct booking *uncount(cl_mem object)
 {
     struct booking *last = NULL;
@@ -73,7 +73,7 @@ cl_int CL_API_CALL opencl_clReleaseMemObject(cl_mem memobj)
     booking_note_release();
     if (!atomic_load_explicit(&counting, memory_order_relaxed))
         return layer.next.clReleaseMemObject(memobj);
-    /* Forget it first: the driver may give the handle to a new object at once. */
+    /* Forget it first: the driver may reuse the handle at once. */
     struct booking *last = uncount(memobj);
     cl_int r = layer.next.clReleaseMemObject(memobj);
     while (last) {
@@ -93,7 +93,7 @@ void objects_derived(cl_mem object, cl_mem parent)
         free(booking);
 }
 
-/* -- the end of a create call --------------------------------------------------------- */
+/* -- finishing create calls ----------------------------------------------------------- */
 
 static void keep(cl_mem object, struct booking *booking)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See svm.h. The order of freeing: remove the booking from the table, call the driver, give the
- * bytes back. The driver may use the address again as soon as it has freed it, and the bytes are
- * not free earlier.
+ * Charge shared virtual memory; see svm.h. To free memory, remove the booking from the table, call
+ * the driver, then release the charge: the driver may reuse the address as soon as it has freed it,
+ * and the bytes are not free earlier.
  */
 #include "svm.h"
 
@@ -50,7 +50,7 @@ void CL_API_CALL opencl_clSVMFree(cl_context context, void *svm_pointer)
     booking_free(booking);
 }
 
-/* Called by the driver when the command is run. */
+/* Free the memory; the driver calls this when it executes the command. */
 static void CL_CALLBACK free_now(cl_command_queue queue, cl_uint num_svm_pointers,
                                  void *svm_pointers[], void *context)
 {
@@ -59,8 +59,7 @@ static void CL_CALLBACK free_now(cl_command_queue queue, cl_uint num_svm_pointer
         opencl_clSVMFree(context, svm_pointers[i]);
 }
 
-/* A program may pass a function that frees, which then calls clSVMFree. If it passes none, pass
- * ours. */
+/* Pass our callback if the program passes none. A program's own callback then calls clSVMFree. */
 cl_int CL_API_CALL opencl_clEnqueueSVMFree(
     cl_command_queue command_queue, cl_uint num_svm_pointers, void *svm_pointers[],
     void(CL_CALLBACK *pfn_free_func)(cl_command_queue queue, cl_uint num_svm_pointers,

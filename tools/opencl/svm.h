@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that programs know by its address: shared virtual memory, and Intel's unified
- * memory. */
+/* Memory that programs identify by address: shared virtual memory, and Intel's unified memory. */
 #ifndef CHRONOS_OPENCL_SVM_H
 #define CHRONOS_OPENCL_SVM_H
 
 #include "booking.h"
 
-/* All of it that is allocated, by address. */
+/* All such allocations, by address. */
 extern struct booking_table svm_table;
 
 #endif
