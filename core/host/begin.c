@@ -71,7 +71,7 @@ static int begin_access_and_police(struct host *host)
                                         .proctrack = host->proctrack,
                                         .allocations = &host->allocations,
                                         .termination = &host->termination,
-                                        .note = host_note_device,
+                                        .note = host_note_violation,
                                         .status = host_report_status,
                                         .context = host};
     int r = access_new(&access, &host->access);

@@ -113,6 +113,7 @@ struct host_result {
         struct {
             struct partition partition;
             char word[24];
+            bool is_violation; /* a step of the watchdog */
         } note;
         uint32_t status_uid;
         struct host_state *state; /* owned */

@@ -46,25 +46,44 @@ void host_report(struct host *host, struct host_result *result)
         mailbox_put(&host->thread.out, &result->mail);
 }
 
-void host_note(void *context, const struct partition *partition, const char *word,
-               const char *details)
+static void note(struct host *host, const struct partition *partition, const char *word,
+                 const char *details, bool is_violation)
 {
     size_t bytes = strlen(details) + 1;
     struct host_result *result = host_result_new(RESULT_NOTE, bytes);
     if (!result)
         return;
     result->note.partition = *partition;
+    result->note.is_violation = is_violation;
     snprintf(result->note.word, sizeof(result->note.word), "%s", word);
     memcpy(result->message, details, bytes);
-    host_report(context, result);
+    host_report(host, result);
+}
+
+void host_note(void *context, const struct partition *partition, const char *word,
+               const char *details)
+{
+    note(context, partition, word, details, false);
+}
+
+static struct partition about_device(uint64_t id, uint32_t device)
+{
+    return (struct partition){
+        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
 }
 
 void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
                       const char *details)
 {
-    const struct partition about = {
-        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
-    host_note(context, &about, word, details);
+    const struct partition about = about_device(id, device);
+    note(context, &about, word, details, false);
+}
+
+void host_note_violation(void *context, uint64_t id, uint32_t device, const char *word,
+                         const char *details)
+{
+    const struct partition about = about_device(id, device);
+    note(context, &about, word, details, true);
 }
 
 void host_report_status(void *context, uint32_t uid, const char *message)

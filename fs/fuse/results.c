@@ -28,7 +28,7 @@ static void set_usage(struct tree *tree, const struct host_result *result)
  * out the lines of others. */
 static void log_violation(const struct host_result *result)
 {
-    if (strstr(result->note.word, "unmanaged") || strstr(result->note.word, "over-limit"))
+    if (result->note.is_violation)
         log_say("Watchdog: %s %s", result->note.word, result->message);
 }
 

@@ -82,14 +82,6 @@ static void refuse(const struct request_context *context, const struct node *nod
 
 /* -- outcomes ----------------------------------------------------------------- */
 
-static void end_message(const struct tree *tree, const struct partition *p, struct refusal *why)
-{
-    char at[STRBUF_TIME_MAX];
-    strbuf_time_short(p->end_ns + tree->offset_ns, tree_wall_ns(tree), at, sizeof(at));
-    snprintf(why->message, sizeof(why->message), "p%llu now ends at %s (%lld seconds left).",
-             (unsigned long long)p->id, at, (long long)units_seconds_up(p->end_ns - tree->now_ns));
-}
-
 /* Report the file's new content, unless the row's `store` has set a message. */
 static void write_message(struct tree *tree, const struct file_row *row, struct write *write)
 {
@@ -97,10 +89,6 @@ static void write_message(struct tree *tree, const struct file_row *row, struct 
     char owner[32] = "";
     if (*write->why.message)
         return;
-    if (partition && !strcmp(row->name, "remaining")) {
-        end_message(tree, partition, &write->why);
-        return;
-    }
     if (partition)
         snprintf(owner, sizeof(owner), " of p%llu", (unsigned long long)partition->id);
     int r = tree_show(tree, write->node, write->caller.uid);
@@ -127,7 +115,7 @@ static void change_message(struct tree *tree, const struct node *node, const str
         snprintf(why->message, sizeof(why->message), "%s: owner is %s, group is %u now.", name,
                  names_user(tree->names, a->uid), (unsigned)a->gid);
     else if (change->set_mtime && partition)
-        end_message(tree, partition, why);
+        files_end_message(tree, partition, why);
 }
 
 /* -- write -------------------------------------------------------------------- */

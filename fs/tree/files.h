@@ -105,6 +105,9 @@ extern const struct file_row files_root[], files_config[], files_users[], files_
 
 /* A call of the engine at the present time. */
 #define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
+/* Report when the partition ends now. */
+void files_end_message(const struct tree *tree, const struct partition *partition,
+                       struct refusal *why);
 /* Refuse with -EAGAIN because a name is still being looked up. Never hold back a write for a
  * lookup: that would block the file for everyone. */
 static inline int files_name_later(struct refusal *why, const char *what, const char *name)

@@ -208,6 +208,16 @@ static int store_fraction(struct tree *tree, struct write *write)
                          bytes);
 }
 
+void files_end_message(const struct tree *tree, const struct partition *partition,
+                       struct refusal *why)
+{
+    char at[STRBUF_TIME_MAX];
+    strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), at, sizeof(at));
+    snprintf(why->message, sizeof(why->message), "p%llu now ends at %s (%lld seconds left).",
+             (unsigned long long)partition->id, at,
+             (long long)units_seconds_up(partition->end_ns - tree->now_ns));
+}
+
 /* "7200" sets the remaining time; "+30m" and "-10m" change it. */
 static int store_remaining(struct tree *tree, struct write *write)
 {
@@ -222,8 +232,12 @@ static int store_remaining(struct tree *tree, struct write *write)
     int64_t end_ns = sign == '+'   ? partition->end_ns + duration_ns
                      : sign == '-' ? partition->end_ns - duration_ns
                                    : tree->now_ns + duration_ns;
-    return engine_set_end(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
-                          end_ns);
+    r = engine_set_end(tree->engine, TREE_CALL(tree, &write->caller, &write->why), partition->id,
+                       end_ns);
+    partition = tree_partition(tree, write->node); /* NULL: it ended now */
+    if (!r && partition)
+        files_end_message(tree, partition, &write->why);
+    return r;
 }
 
 static int set_ending(struct tree *tree, struct write *write, const struct ending_change *change)
