@@ -142,9 +142,17 @@ const struct request_word request_words[] = {
     {NULL, NULL, NULL, NULL},
 };
 
+/* Room for the list of all words. */
+enum {
+    KNOWN_MAX = 1
+#define KEY(name, option, value, kind, doc) +sizeof(", " #name "=")
+#define BARE(name, doc)                     +sizeof(", " #name)
+#include "request.def"
+};
+
 static int refuse_word(struct request_text field, char *message, size_t size)
 {
-    char quoted[MESSAGE_QUOTED_MAX], known[96] = "";
+    char quoted[MESSAGE_QUOTED_MAX], known[KNOWN_MAX] = "";
     size_t used = 0;
 
     message_quote(field.text, field.length, quoted);
@@ -153,8 +161,7 @@ static int refuse_word(struct request_text field, char *message, size_t size)
                               "\"%s\" is an extra number; a request has one amount and one "
                               "duration, like \"0.5 3600\".",
                               quoted);
-    for (const struct request_word *word = request_words; word->name && used < sizeof(known);
-         word++)
+    for (const struct request_word *word = request_words; word->name; word++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s%s", used ? ", " : "",
                                  word->name, word->value ? "=" : "");
     return message_refuse(

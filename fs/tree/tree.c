@@ -5,6 +5,7 @@
  */
 #include "files.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,10 @@ void tree_init(struct tree *tree, const struct directory table[DIR_KINDS])
 {
     *tree = (struct tree){.table = table, .admin_gid = UINT32_MAX};
     for (int kind = 0; kind < DIR_KINDS; kind++)
-        for (size_t i = 0; i < TREE_FILES_MAX && table[kind].rows[i].name; i++)
+        for (size_t i = 0; table[kind].rows[i].name; i++) {
+            assert(i < TREE_FILES_MAX);
             tree->hashes[kind][i] = tree_node_hash(table[kind].rows[i].name);
+        }
 }
 
 const struct file_row *tree_row(const struct tree *tree, const struct node *node)

@@ -36,7 +36,7 @@ struct directory {
 /* All kinds, for tree_init. */
 extern const struct directory tree_table[DIR_KINDS];
 
-#define TREE_FILES_MAX 32 /* fixed entries of a directory */
+#define TREE_FILES_MAX 32 /* most files of a directory; tree_init asserts it */
 
 /* The state that files show and change. Owned by the loop thread; everything that it points to is
  * borrowed. */
