@@ -29,6 +29,15 @@ time.sleep(1000)
 '''
 
 
+# Passes, but only once its cgroup cannot be removed.
+KEPT = '''
+import os, time
+print(os.environ['CHRONOS_CASE_CGROUP'], flush=True)
+while not os.path.exists(%r):
+    time.sleep(0.01)
+'''
+
+
 def nested(case, cases=CASES, **more):
     """A runner below this one."""
     environment = dict(os.environ, **more.pop('environment', {}))
@@ -63,6 +72,23 @@ def interrupted(number, group):
     equal(lib.read('/etc/passwd'), users, what)
     equal(cgroups(), there, what, 'cgroups')
     running.stdout.close()
+
+
+def uncleared():
+    """A case passes but leaves a cgroup that cannot be removed."""
+    go = os.path.join(T, 'go')
+    with open(os.path.join(T, 'kept.py'), 'w') as case:
+        case.write(KEPT % go)
+    running = nested(os.path.join(T, 'kept.py'))
+    cgroup = running.stdout.readline().strip()
+    if cgroup:
+        subprocess.run(['mount', '--bind', cgroup, cgroup], check=True)
+    open(go, 'w').close()
+    said = running.communicate()[0]
+    if cgroup:
+        subprocess.run(['umount', cgroup], check=True)
+        os.rmdir(cgroup)
+    equal(running.returncode, 1 if cgroup else 0, said)
 
 
 def clone():
@@ -104,6 +130,7 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL):
         for group in (False, True):
             interrupted(number, group)
+    uncleared()
     anywhere()
 
 
