@@ -27,6 +27,10 @@ int64_t clock_realtime_ns(void)
 
 struct timespec clock_timespec(int64_t ns)
 {
-    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SECOND),
-                             .tv_nsec = (long)(ns % NS_PER_SECOND)};
+    int64_t s = ns / NS_PER_SECOND, rest_ns = ns % NS_PER_SECOND;
+    if (rest_ns < 0) { /* tv_nsec counts up, before 1970 too */
+        s--;
+        rest_ns += NS_PER_SECOND;
+    }
+    return (struct timespec){.tv_sec = (time_t)s, .tv_nsec = (long)rest_ns};
 }

@@ -14,7 +14,7 @@ int64_t clock_monotonic_ns(void);
 /* Time of day: for display. */
 int64_t clock_realtime_ns(void);
 
-/* Convert for the C library; ns >= 0. */
+/* Convert for the C library. */
 struct timespec clock_timespec(int64_t ns);
 
 #endif

@@ -15,6 +15,8 @@
  */
 #include "internal.h"
 
+#include "core/base/array.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,13 +60,12 @@ int engine_add_device(struct engine *engine, const struct engine_device *device,
     /* The timeline counts in int64_t. */
     if (device->memory_bytes > INT64_MAX || engine->device_count == ENGINE_DEVICE_ANY)
         return -EINVAL;
-    struct device *devices =
-        realloc(engine->devices, (engine->device_count + (size_t)1) * sizeof(*devices));
-    if (!devices)
-        return -ENOMEM;
-    engine->devices = devices;
-    devices[engine->device_count] = (struct device){.device = *device};
-    index_init_device(&devices[engine->device_count]);
+    int r =
+        array_reserve(engine->devices, engine->device_capacity, engine->device_count + (size_t)1);
+    if (r)
+        return r;
+    engine->devices[engine->device_count] = (struct device){.device = *device};
+    index_init_device(&engine->devices[engine->device_count]);
     *ret_index = engine->device_count++;
     return 0;
 }

@@ -53,6 +53,7 @@ struct engine {
     void *context;
     struct device *devices;
     uint32_t device_count;
+    size_t device_capacity;
     struct avl by_id, by_user, by_hold, by_end, by_warning, settings;
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */

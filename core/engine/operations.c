@@ -5,6 +5,8 @@
  */
 #include "internal.h"
 
+#include "core/base/line.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -270,23 +272,12 @@ static bool is_word(const char *text)
            strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
-static bool is_line(const char *text)
-{
-    size_t length = strnlen(text, ENGINE_VALUE_MAX);
-
-    for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            return false;
-    }
-    return length < ENGINE_VALUE_MAX;
-}
-
 int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
                 uint32_t by_uid, const char *word, const char *details)
 {
     struct entry *entry = index_find(engine, about->id);
 
-    if (!is_word(word) || !is_line(details))
+    if (!is_word(word) || !line_fits(details, 0, ENGINE_VALUE_MAX))
         return -EINVAL;
     struct engine_event *event = journal_new(EVENT_NOTE, now_ns, by_uid);
     if (!event)

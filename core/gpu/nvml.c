@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define LIBRARY "libnvidia-ml.so.1"
 /* The driver counts the context of each process: 0.5 GiB on an H200 before the program allocates
@@ -200,9 +199,7 @@ static int read_list(const struct nvml *nvml, const struct nvml_list *list, uint
 
 static unsigned long long wall_us(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000;
+    return (unsigned long long)clock_realtime_ns() / 1000;
 }
 
 /* Return the samples since the last call, or NULL if there are none; the caller frees them. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread that makes changes durable and then answers them; see committer.h. */
 #include "committer.h"
+#include "core/base/clock.h"
 #include "core/host/host.h"
 #include "invalidate.h"
 
@@ -10,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The most events in a batch, so that no request waits long for the others. */
 #define BATCH_MAX 4096u
-/* Seconds until the next attempt after a failure if no client is waiting (expiries). */
-#define RETRY_S 1
+/* Time until the next attempt after a failure if no client is waiting (expiries). */
+#define RETRY_NS NS_PER_SECOND
 
 struct queue {
     struct change *first, **last;
@@ -156,11 +156,7 @@ static int commit(struct committer *committer, const struct change *changes,
     message_set(-ENOMEM, message,
                 "There is not enough memory to store the change, so nothing was changed.");
     if (items && replies && usages) {
-        struct timespec boot, real;
-        clock_gettime(CLOCK_BOOTTIME, &boot);
-        clock_gettime(CLOCK_REALTIME, &real);
-        committer->clock.offset_ns =
-            (real.tv_sec - boot.tv_sec) * NS_PER_SECOND + (real.tv_nsec - boot.tv_nsec);
+        committer->clock.offset_ns = clock_realtime_ns() - clock_boottime_ns();
         batch->clock = committer->clock;
         batch->mount_id = committer->start.mount_id;
         if (committer->kept_count)
@@ -232,8 +228,7 @@ static void *committer_thread(void *argument)
         if (r) {
             queue_add(&committer->failed, changes);
             committer->has_failed = true;
-            clock_gettime(CLOCK_MONOTONIC, &committer->retry);
-            committer->retry.tv_sec += RETRY_S;
+            committer->retry = clock_timespec(clock_monotonic_ns() + RETRY_NS);
             committer->message = message;
             eventfd_write(committer->fd, 1);
         }

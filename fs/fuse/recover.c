@@ -3,6 +3,8 @@
  * Restore the engine from the store when a worker starts: settings, partitions, logs, and the
  * answers that a dead worker may not have sent. See server.h.
  */
+#include "core/base/array.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
@@ -82,14 +84,9 @@ static int restore_partition(void *context, const struct partition *partition,
 /* Recently ended partitions may still have running processes. */
 static int keep_ended(struct server *server, const struct store_history *entry)
 {
-    if (server->ended_count == server->ended_capacity) {
-        size_t capacity = server->ended_capacity ? server->ended_capacity * 2 : 64;
-        struct partition *ended = realloc(server->ended, capacity * sizeof(*ended));
-        if (!ended)
-            return -ENOMEM;
-        server->ended = ended;
-        server->ended_capacity = capacity;
-    }
+    int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
+    if (r)
+        return r;
     struct partition *partition = &server->ended[server->ended_count++];
     *partition = entry->partition;
     partition->end_ns = entry->end_wall_ns - server->tree.offset_ns;
@@ -151,14 +148,9 @@ static int restore_reply(void *context, const struct store_reply *reply)
 {
     struct restore *restore = context;
     struct server *server = restore->server;
-    if (server->reply_count == server->reply_capacity) {
-        size_t capacity = server->reply_capacity ? server->reply_capacity * 2 : 16;
-        struct store_reply *replies = realloc(server->replies, capacity * sizeof(*replies));
-        if (!replies)
-            return -ENOMEM;
-        server->replies = replies;
-        server->reply_capacity = capacity;
-    }
+    int r = array_reserve(server->replies, server->reply_capacity, server->reply_count + 1);
+    if (r)
+        return r;
     server->replies[server->reply_count++] = *reply;
     return 0;
 }
@@ -190,19 +182,16 @@ static const struct store_kind *find_kind(const char *name)
     return !strcmp(name, store_memory.name) ? &store_memory : &store_sqlite;
 }
 
-/* FNV-1a over the state directory's path, device and inode: the same path can be another directory
+/* A hash of the state directory's path, device and inode: the same path can be another directory
  * in a container. */
 static uint64_t mark_of(const char *state_dir)
 {
     struct stat st = {.st_dev = 0};
     char text[PATH_MAX + 64];
-    uint64_t hash = UINT64_C(1469598103934665603);
     stat(state_dir, &st); /* on failure use the path alone */
     snprintf(text, sizeof(text), "%s %llu %llu", state_dir, (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);
-    for (const char *at = text; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
-    return hash;
+    return hash_text(HASH_START, text);
 }
 
 int recover_host(struct server *server)

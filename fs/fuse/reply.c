@@ -3,6 +3,7 @@
  * Starts, answers and refuses requests of the kernel: errors, attributes, text. It must not know
  * what a request does.
  */
+#include "core/base/clock.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
@@ -58,17 +59,6 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
     fuse_reply_err(req, code);
 }
 
-static struct timespec timespec_of(int64_t ns)
-{
-    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_SECOND),
-                          .tv_nsec = (long)(ns % NS_PER_SECOND)};
-    if (ts.tv_nsec < 0) {
-        ts.tv_nsec += (long)NS_PER_SECOND;
-        ts.tv_sec--;
-    }
-    return ts;
-}
-
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat)
 {
     memset(ret_stat, 0, sizeof(*ret_stat));
@@ -80,9 +70,9 @@ void reply_stat(const struct attributes *attributes, struct stat *ret_stat)
     ret_stat->st_size = (off_t)attributes->size;
     ret_stat->st_blocks = (blkcnt_t)attributes->blocks;
     ret_stat->st_blksize = 4096;
-    ret_stat->st_mtim = timespec_of(attributes->mtime_ns);
+    ret_stat->st_mtim = clock_timespec(attributes->mtime_ns);
     ret_stat->st_atim = ret_stat->st_mtim;
-    ret_stat->st_ctim = timespec_of(attributes->ctime_ns);
+    ret_stat->st_ctim = clock_timespec(attributes->ctime_ns);
 }
 
 int reply_fill_entry(const struct query *query, const struct node *node,

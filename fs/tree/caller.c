@@ -2,6 +2,9 @@
 /* Identify callers; see caller.h. A caller waits for our answer, so its pid cannot be reused. */
 #include "caller.h"
 
+#include "core/base/boot_id.h"
+#include "core/base/hash.h"
+#include "core/base/procfs.h"
 #include "core/engine/policy.h"
 #include "shared.h"
 
@@ -9,7 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,24 +33,11 @@ static uint64_t namespace_of(int32_t pid, const char *kind)
     return stat(path, &st) ? 0 : (uint64_t)st.st_ino;
 }
 
-/* Read the beginning of a small file as text. */
-static bool read_start(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-    if (fd >= 0)
-        close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n > 0;
-}
-
 int caller_init(struct tree *tree)
 {
-    char boot[64];
-    tree->boot_mark = 1469598103934665603U;
-    if (read_start("/proc/sys/kernel/random/boot_id", boot, sizeof(boot)))
-        for (const char *at = boot; *at; at++)
-            tree->boot_mark = (tree->boot_mark ^ (unsigned char)*at) * 1099511628211U;
+    char boot[BOOT_ID_MAX];
+    boot_id_read(boot); /* on failure all boots look the same */
+    tree->boot_mark = hash_text(HASH_START, boot);
     tree->own_user_ns = namespace_of(0, "user");
     tree->own_pid_ns = namespace_of(0, "pid");
     return tree->own_user_ns && tree->own_pid_ns ? 0 : -ENOENT;
@@ -58,25 +47,13 @@ bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group)
 {
     if (gid == group)
         return true;
-    char path[64], line[16384];
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = pid > 0 ? fopen(path, "re") : NULL;
-    if (!file)
+    struct procfs_ids ids;
+    if (pid <= 0 || procfs_ids_read(-1, pid, &ids))
         return false;
     bool found = false;
-    while (!found && fgets(line, sizeof(line), file)) {
-        if (strncmp(line, "Groups:", 7) != 0)
-            continue;
-        char *at = line + 7, *end;
-        for (;; at = end) {
-            unsigned long number = strtoul(at, &end, 10);
-            if (end == at)
-                break;
-            found |= number == group;
-        }
-        break;
-    }
-    fclose(file);
+    for (size_t i = 0; i < ids.group_count; i++)
+        found |= ids.groups[i] == group;
+    free(ids.groups);
     return found;
 }
 
@@ -90,34 +67,26 @@ uint64_t caller_namespace(int32_t pid)
  * read (kernels before 6.11). */
 static uint64_t container_of(const struct tree *tree, int32_t pid)
 {
-    char path[64], text[1024];
+    char path[64];
     struct stat st;
+    struct procfs_stat process;
     snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ENGINE_NS_UNKNOWN;
     int first = fstat(fd, &st) ? -1 : ioctl(fd, NS_TGID_FROM_PIDNS, 1);
     close(fd);
-    snprintf(path, sizeof(path), "/proc/%d/stat", first);
-    const char *at = first > 0 && read_start(path, text, sizeof(text)) ? strrchr(text, ')') : NULL;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (!at)
+    if (first <= 0 || procfs_stat_read(-1, first, &process))
         return ENGINE_NS_UNKNOWN;
-    uint64_t started = strtoull(at + 1, NULL, 10);
     uint64_t mark = (tree->boot_mark ^ (uint64_t)st.st_ino) * UINT64_C(0x9e3779b97f4a7c15);
-    mark = (mark ^ mark >> 29 ^ started) * UINT64_C(0xbf58476d1ce4e5b9);
+    mark = (mark ^ mark >> 29 ^ process.start) * UINT64_C(0xbf58476d1ce4e5b9);
     return mark && mark != ENGINE_NS_UNKNOWN ? mark : 1;
 }
 
 int32_t caller_process(int32_t tid)
 {
-    char path[64], text[512];
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-    if (tid <= 0 || !read_start(path, text, sizeof(text)))
-        return tid;
-    const char *line = strstr(text, "\nTgid:");
-    return line ? (int32_t)strtol(line + 6, NULL, 10) : tid;
+    pid_t pid = tid > 0 ? procfs_leader(-1, tid) : tid;
+    return pid > 0 ? pid : tid;
 }
 
 void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,

@@ -2,6 +2,8 @@
 /* The log of lines; see event_log.h. */
 #include "event_log.h"
 
+#include "core/base/array.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,14 +23,8 @@ static void drop_half(struct event_log *log)
 
 int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, const char *line)
 {
-    if (log->count == log->capacity) {
-        size_t capacity = log->capacity ? log->capacity * 2 : 64;
-        struct event_log_line *lines = realloc(log->lines, capacity * sizeof(*lines));
-        if (!lines)
-            return -ENOMEM;
-        log->lines = lines;
-        log->capacity = capacity;
-    }
+    if (array_reserve(log->lines, log->capacity, log->count + 1))
+        return -ENOMEM;
     size_t offset = log->text.length;
     strbuf_add(&log->text, line, strlen(line));
     strbuf_add(&log->text, "\n", 1);

@@ -28,6 +28,8 @@ START_TEST(clocks_go_forward)
     ck_assert_int_gt(wall, INT64_C(1600000000) * NS_PER_SECOND);
     struct timespec time = clock_timespec(3 * NS_PER_SECOND + 7);
     ck_assert(time.tv_sec == 3 && time.tv_nsec == 7);
+    time = clock_timespec(-3 * NS_PER_SECOND - 7);
+    ck_assert(time.tv_sec == -4 && time.tv_nsec == 999999993);
 }
 END_TEST
 

@@ -110,10 +110,10 @@ def has_event(mount, name, word):
 
 def instance(mount):
     """The prefix of a mount's cgroup names: FNV-1a of its state directory and where that is."""
-    value = 1469598103934665603
+    value = 0xcbf29ce484222325
     path, it = os.path.realpath(mount.state), os.stat(mount.state)
     for byte in f'{path} {it.st_dev} {it.st_ino}'.encode():
-        value = (value ^ byte) * 1099511628211 % (1 << 64)
+        value = (value ^ byte) * 0x100000001b3 % (1 << 64)
     return f'chronosfs-{value:016x}-'
 
 

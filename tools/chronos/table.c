@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tables for a terminal. A column is as wide as its widest cell. */
+#include "core/base/array.h"
 #include "output.h"
 
 #include <stdio.h>
@@ -42,10 +43,7 @@ struct table *table_new(const char *const *titles)
 
 void table_cell(struct table *table, enum colour colour, const char *text)
 {
-    if (table->count == table->room) {
-        table->room = table->room * 2 + 64;
-        table->cells = check(realloc(table->cells, table->room * sizeof(table->cells[0])));
-    }
+    check(array_reserve(table->cells, table->room, table->count + 1) ? NULL : table->cells);
     size_t column = table->count % table->columns, length = strlen(text);
     if (length > table->width[column])
         table->width[column] = length;
