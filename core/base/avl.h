@@ -25,8 +25,8 @@ struct avl {
     struct avl_node *root;
 };
 
-#define tree_entry(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
-#define tree_entry_const(node, type, member)                                                       \
+#define avl_entry(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
+#define avl_entry_const(node, type, member)                                                        \
     ((const type *)((const char *)(node)-offsetof(type, member)))
 
 void avl_insert(struct avl *avl, struct avl_node *node);

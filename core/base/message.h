@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages to users: refusals and errors. One maximum length everywhere. Pure. */
+/*
+ * Messages to users: refusals and errors. Pure.
+ *
+ * A struct message goes to the log or a terminal, and may quote a path. Messages for the file
+ * `status` are shorter (ENGINE_MESSAGE_MAX), because the supervisor's memory holds one for each of
+ * many users (SHARED_MESSAGE_MAX).
+ */
 #ifndef CHRONOS_BASE_MESSAGE_H
 #define CHRONOS_BASE_MESSAGE_H
 

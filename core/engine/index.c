@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #define ORDER(a, b)     (((a) > (b)) - ((a) < (b)))
-#define RECORD(node, m) (&tree_entry_const(node, struct entry, m)->partition)
-#define PLACE(node)     tree_entry_const(node, struct place, by_device)
+#define RECORD(node, m) (&avl_entry_const(node, struct entry, m)->partition)
+#define PLACE(node)     avl_entry_const(node, struct place, by_device)
 
 static int compare_id(const struct avl_node *a, const struct avl_node *b)
 {
@@ -54,7 +54,7 @@ static const struct avl_kind kind_id = {compare_id, NULL};
 static const struct avl_kind kind_device = {compare_device, NULL};
 static void update_user(struct avl_node *node)
 {
-    struct entry *entry = tree_entry(node, struct entry, by_user);
+    struct entry *entry = avl_entry(node, struct entry, by_user);
 
     entry->user_count = 1;
     entry->user_bytes = 0;
@@ -65,8 +65,8 @@ static void update_user(struct avl_node *node)
 
         if (!child)
             continue;
-        entry->user_count += tree_entry_const(child, struct entry, by_user)->user_count;
-        entry->user_bytes += tree_entry_const(child, struct entry, by_user)->user_bytes;
+        entry->user_count += avl_entry_const(child, struct entry, by_user)->user_count;
+        entry->user_bytes += avl_entry_const(child, struct entry, by_user)->user_bytes;
     }
 }
 
@@ -170,7 +170,7 @@ struct entry *index_find(const struct engine *engine, uint64_t id)
     struct entry probe = {.partition.id = id};
     struct avl_node *node = avl_find(&engine->by_id, &probe.by_id);
 
-    return node ? tree_entry(node, struct entry, by_id) : NULL;
+    return node ? avl_entry(node, struct entry, by_id) : NULL;
 }
 
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id)
@@ -180,7 +180,7 @@ struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64
 
     if (!node || RECORD(node, by_hold)->hold != hold)
         return NULL;
-    return tree_entry(node, struct entry, by_hold);
+    return avl_entry(node, struct entry, by_hold);
 }
 
 struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id)
@@ -188,21 +188,21 @@ struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64
     struct entry probe = {.partition = {.end_ns = end_ns, .id = after_id}};
     struct avl_node *node = avl_after(&engine->by_end, &probe.by_end);
 
-    return node ? tree_entry(node, struct entry, by_end) : NULL;
+    return node ? avl_entry(node, struct entry, by_end) : NULL;
 }
 
 struct entry *index_first_warning(const struct engine *engine)
 {
     struct avl_node *node = avl_first(&engine->by_warning);
 
-    return node ? tree_entry(node, struct entry, by_warning) : NULL;
+    return node ? avl_entry(node, struct entry, by_warning) : NULL;
 }
 
 struct entry *index_next_warning(const struct engine *engine, const struct entry *entry)
 {
     struct avl_node *node = avl_after(&engine->by_warning, &entry->by_warning);
 
-    return node ? tree_entry(node, struct entry, by_warning) : NULL;
+    return node ? avl_entry(node, struct entry, by_warning) : NULL;
 }
 
 /* Sum up what users with a uid below `uid` hold. */
@@ -212,7 +212,7 @@ static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count
 
     *count = *bytes = 0;
     while (node) {
-        const struct entry *entry = tree_entry_const(node, struct entry, by_user);
+        const struct entry *entry = avl_entry_const(node, struct entry, by_user);
 
         if (entry->partition.uid >= uid) {
             node = node->left;
@@ -223,8 +223,8 @@ static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count
         *bytes += entry->user_bytes;
         node = node->right;
         if (node) {
-            *count -= tree_entry_const(node, struct entry, by_user)->user_count;
-            *bytes -= tree_entry_const(node, struct entry, by_user)->user_bytes;
+            *count -= avl_entry_const(node, struct entry, by_user)->user_count;
+            *bytes -= avl_entry_const(node, struct entry, by_user)->user_bytes;
         }
     }
 }

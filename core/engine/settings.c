@@ -13,7 +13,7 @@
 
 static const struct setting_entry *entry_of(const struct avl_node *node)
 {
-    return tree_entry_const(node, struct setting_entry, node);
+    return avl_entry_const(node, struct setting_entry, node);
 }
 
 static int compare_keys(const struct avl_node *a, const struct avl_node *b)
@@ -34,7 +34,7 @@ void settings_free(struct engine *engine)
 
     while ((node = avl_first(&engine->settings))) {
         avl_remove(&engine->settings, node);
-        free(tree_entry(node, struct setting_entry, node));
+        free(avl_entry(node, struct setting_entry, node));
     }
 }
 
@@ -47,7 +47,7 @@ struct setting_entry *settings_find(const struct engine *engine, const char *key
         return NULL;
     memcpy(probe.key, key, length + 1);
     struct avl_node *node = avl_find(&engine->settings, &probe.node);
-    return node ? tree_entry(node, struct setting_entry, node) : NULL;
+    return node ? avl_entry(node, struct setting_entry, node) : NULL;
 }
 
 const char *engine_setting(const struct engine *engine, const char *key)

@@ -8,12 +8,12 @@
 
 static struct timeline_point *point_of(struct avl_node *node)
 {
-    return node ? tree_entry(node, struct timeline_point, node) : NULL;
+    return node ? avl_entry(node, struct timeline_point, node) : NULL;
 }
 
 static const struct timeline_point *point_of_const(const struct avl_node *node)
 {
-    return node ? tree_entry_const(node, struct timeline_point, node) : NULL;
+    return node ? avl_entry_const(node, struct timeline_point, node) : NULL;
 }
 
 static int compare_points(const struct avl_node *node_a, const struct avl_node *node_b)

@@ -7,8 +7,8 @@
 
 static int compare(const struct avl_node *a, const struct avl_node *b)
 {
-    uint64_t left = tree_entry_const(a, struct allocation, node)->id;
-    uint64_t right = tree_entry_const(b, struct allocation, node)->id;
+    uint64_t left = avl_entry_const(a, struct allocation, node)->id;
+    uint64_t right = avl_entry_const(b, struct allocation, node)->id;
     return left < right ? -1 : left > right;
 }
 
@@ -18,7 +18,7 @@ static struct allocation *find(const struct allocations *allocations, uint64_t i
 {
     const struct allocation probe = {.id = id};
     struct avl_node *node = avl_find(&allocations->avl, &probe.node);
-    return node ? tree_entry(node, struct allocation, node) : NULL;
+    return node ? avl_entry(node, struct allocation, node) : NULL;
 }
 
 const struct allocation *allocations_find(const struct allocations *allocations, uint64_t id)
@@ -30,7 +30,7 @@ const struct allocation *allocations_after(const struct allocations *allocations
 {
     const struct allocation probe = {.id = id};
     struct avl_node *node = avl_after(&allocations->avl, &probe.node);
-    return node ? tree_entry(node, struct allocation, node) : NULL;
+    return node ? avl_entry(node, struct allocation, node) : NULL;
 }
 
 /* Return the allocation of a partition, adding it if missing; NULL when out of memory. */

@@ -42,19 +42,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct ptree *tree_from(struct proctrack *proctrack)
+static struct ptree *ptree_from(struct proctrack *proctrack)
 {
     return (struct ptree *)proctrack;
 }
 
-static int tree_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
+static int ptree_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
-    return procfs_process_read(tree_from(proctrack)->proc_fd, pid, ret_process, NULL);
+    return procfs_process_read(ptree_from(proctrack)->proc_fd, pid, ret_process, NULL);
 }
 
-static pid_t tree_leader(struct proctrack *proctrack, pid_t tid)
+static pid_t ptree_leader(struct proctrack *proctrack, pid_t tid)
 {
-    return procfs_leader(tree_from(proctrack)->proc_fd, tid);
+    return procfs_leader(ptree_from(proctrack)->proc_fd, tid);
 }
 
 /* Record the process behind `pidfd`, which is in partition `in` until now. */
@@ -83,10 +83,10 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process
     return 0;
 }
 
-static int tree_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                     struct message *message)
+static int ptree_join(struct proctrack *proctrack, uint64_t id,
+                      const struct procfs_process *process, struct message *message)
 {
-    struct ptree *ptree = tree_from(proctrack);
+    struct ptree *ptree = ptree_from(proctrack);
     int pidfd = -1;
     int r = procfs_process_reread(ptree->proc_fd, process, &pidfd);
     if (r)
@@ -132,11 +132,11 @@ static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret
     return list;
 }
 
-static int tree_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
-                        void *context)
+static int ptree_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
+                         void *context)
 {
     size_t count = 0;
-    struct ptree_record *list = living(tree_from(proctrack), id, &count);
+    struct ptree_record *list = living(ptree_from(proctrack), id, &count);
     if (!list)
         return -ENOMEM;
     for (size_t i = 0; fn && i < count; i++)
@@ -145,15 +145,15 @@ static int tree_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
     return (int)count;
 }
 
-static int tree_forget(struct proctrack *proctrack, uint64_t id)
+static int ptree_forget(struct proctrack *proctrack, uint64_t id)
 {
-    int members = tree_members(proctrack, id, NULL, NULL);
+    int members = ptree_members(proctrack, id, NULL, NULL);
     return members > 0 ? -EBUSY : members; /* no members: their records are dropped */
 }
 
-static int tree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
+static int ptree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
 {
-    struct ptree *ptree = tree_from(proctrack);
+    struct ptree *ptree = ptree_from(proctrack);
     size_t count, first = 0;
     struct ptree_record *list = living(ptree, 0, &count);
     int partitions = 0;
@@ -171,32 +171,32 @@ static int tree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *c
     return partitions;
 }
 
-static int tree_scan_port(struct proctrack *proctrack)
+static int ptree_scan_port(struct proctrack *proctrack)
 {
-    return ptree_scan(tree_from(proctrack));
+    return ptree_scan(ptree_from(proctrack));
 }
 
-static void tree_close(struct proctrack *proctrack)
+static void ptree_close(struct proctrack *proctrack)
 {
-    struct ptree *ptree = tree_from(proctrack);
+    struct ptree *ptree = ptree_from(proctrack);
     ptree_file_close(&ptree->file);
     fd_close(ptree->proc_fd);
     free(ptree);
 }
 
-static const struct proctrack_ops tree_ops = {.word = "process-tree",
-                                              .look = tree_look,
-                                              .leader = tree_leader,
-                                              .join = tree_join,
-                                              .members = tree_members,
-                                              .partition_of = ptree_scan_partition_of,
-                                              .signal = ptree_signal,
-                                              .kill = ptree_signal_kill,
-                                              .freeze = ptree_signal_freeze,
-                                              .forget = tree_forget,
-                                              .each = tree_each,
-                                              .scan = tree_scan_port,
-                                              .close = tree_close};
+static const struct proctrack_ops ptree_ops = {.word = "process-tree",
+                                               .look = ptree_look,
+                                               .leader = ptree_leader,
+                                               .join = ptree_join,
+                                               .members = ptree_members,
+                                               .partition_of = ptree_scan_partition_of,
+                                               .signal = ptree_signal,
+                                               .kill = ptree_signal_kill,
+                                               .freeze = ptree_signal_freeze,
+                                               .forget = ptree_forget,
+                                               .each = ptree_each,
+                                               .scan = ptree_scan_port,
+                                               .close = ptree_close};
 
 int ptree_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,
                struct message *message)
@@ -205,7 +205,7 @@ int ptree_open(const struct proctrack_options *options, struct proctrack **ret_p
     int r;
     if (!ptree)
         return message_set(-ENOMEM, message, "Out of memory: cannot open the process tracker.");
-    ptree->port.ops = &tree_ops;
+    ptree->port.ops = &ptree_ops;
     adapter_own_set(&ptree->port, options);
     ptree->file.fd = -1;
     ptree->steps = options->steps;
@@ -217,7 +217,7 @@ int ptree_open(const struct proctrack_options *options, struct proctrack **ret_p
     if (!r)
         r = ptree_scan(ptree);
     if (r) {
-        tree_close(&ptree->port);
+        ptree_close(&ptree->port);
         return r;
     }
     *ret_proctrack = &ptree->port;

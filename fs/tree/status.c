@@ -2,12 +2,16 @@
 /* One message per user; see status.h. */
 #include "status.h"
 
+#include "core/engine/engine.h"
+
 #include <stdio.h>
 #include <string.h>
 
 /* A user's message is in one of this many slots, starting at a hash of the uid; the oldest message
  * makes room. */
 #define STATUS_PROBES 8u
+
+_Static_assert(SHARED_MESSAGE_MAX >= ENGINE_MESSAGE_MAX, "status holds every refusal");
 
 static uint32_t status_first(uint32_t uid)
 {
