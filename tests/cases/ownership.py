@@ -65,6 +65,11 @@ def main():
         equal(facts(os.path.join(path, file)), (bob.uid, lib.LAB, 0o660), file)
     equal(alice.outcome(lib.write, os.path.join(path, 'name'), 'ours'), 'ok')
     equal(mount.read('gpu0', name, 'name'), 'ours')
+    # In however many groups the writer is.
+    many = lib.User('many', 6109, [*range(700000, 705000), 800000])
+    os.chown(path, -1, 800000)
+    equal(many.outcome(lib.write, os.path.join(path, 'name'), 'many'), 'ok')
+    os.chown(path, -1, lib.LAB)
     check(f'permissions {name} ' in mount.read('events'), 'a chmod hands nothing over')
     equal(lib.carol.outcome(os.listdir, path), 'EACCES')
     equal(alice.outcome(os.unlink, mount.at('partitions', name)), 'EPERM')
