@@ -82,13 +82,15 @@ static int restore_partition(void *context, const struct partition *partition,
 }
 
 /* Recently ended partitions may still have running processes. */
-static int keep_ended(struct server *server, const struct store_history *entry)
+static int keep_ended(struct server *server, const struct store_history *entry, uint32_t device)
 {
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
     struct partition *partition = &server->ended[server->ended_count++];
     *partition = entry->partition;
+    partition->share_count = device != ENGINE_DEVICE_ANY;
+    partition->shares[0].device = device;
     partition->end_ns = entry->end_wall_ns - server->tree.offset_ns;
     return 0;
 }
@@ -97,9 +99,6 @@ static int restore_history(void *context, const struct store_history *entry)
 {
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
-    int r = keep_ended(restore->server, entry);
-    if (r)
-        return r;
     char line[STORE_LINE_MAX];
     struct tree_ended ended = {.partition = &entry->partition,
                                .device = ENGINE_DEVICE_ANY,
@@ -112,6 +111,9 @@ static int restore_history(void *context, const struct store_history *entry)
     for (uint32_t i = 0; i < tree->device_count; i++)
         if (!strcmp(tree->devices[i].key, entry->device.key))
             ended.device = i;
+    int r = keep_ended(restore->server, entry, ended.device);
+    if (r)
+        return r;
     tree_history_line(tree, &ended, line, sizeof(line));
     return event_log_append(&tree->history, entry->partition.change_seq, 0, line);
 }
