@@ -215,9 +215,9 @@ static void give_up_first(struct server *server, enum pending_kind kind)
     const struct host_join *join = &queue->first->join;
     char message[ENGINE_MESSAGE_MAX];
     snprintf(message, sizeof(message),
-             "Process %d has not joined p%llu in time: the machine is overloaded. It may still "
-             "join; check procs, then write it again.",
-             (int)join->pid, (unsigned long long)join->id);
+             "Process %d has not joined p%llu in time: the machine is overloaded. %s it again.",
+             (int)join->pid, (unsigned long long)join->id,
+             queue->first->started ? "It may still join; check procs, then write" : "Write");
     finish(server, &queue->first, -ETIMEDOUT, message);
 }
 

@@ -22,6 +22,8 @@ def worker_dies(mount):
     mount.kill_worker()
     check(wait_for(lambda: not program.alive(), 20), 'killed by the next worker')
     check(has_event(mount, name, 'emptied'), events(mount, name))
+    lines = [line for line in mount.read('events').splitlines() if f' {name} ' in line]
+    check(all(' device=gpu0 ' in line for line in lines), lines)
     program.end()
 
 
