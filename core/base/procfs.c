@@ -144,15 +144,18 @@ int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids)
     return status_read(proc_fd, pid, ret_ids, &tgid);
 }
 
+/* Every write to the tree asks this, so read the first lines of status only. */
 pid_t procfs_leader(int proc_fd, pid_t tid)
 {
-    struct procfs_ids ids;
-    pid_t tgid = 0;
-    int r = status_read(proc_fd, tid, &ids, &tgid);
-    if (r)
-        return r;
-    free(ids.groups);
-    return tgid;
+    char text[512];
+    int fd = open_file(proc_fd, tid, "status");
+    if (fd < 0)
+        return fd;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    const char *line = strstr(text, "\nTgid:");
+    return line ? (pid_t)strtol(line + 6, NULL, 10) : -ESRCH;
 }
 
 /* Read everything procfs_process_read needs. The caller checks that it was a single process. */
