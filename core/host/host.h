@@ -51,7 +51,7 @@ struct host_join {
     int32_t pid;        /* in the writer's pid namespace; 0: the writer itself */
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
-    bool admin;
+    bool root;          /* the writer may add processes of others */
 };
 int host_join(struct host *host, const struct host_join *join);
 /* Read the members of partition `id`, answered by RESULT_MEMBERS. With HOST_USAGE read what drivers

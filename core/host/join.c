@@ -47,7 +47,7 @@ static int translate(const struct host *host, const struct host_join *join, int3
 
 static bool is_own(const struct host_join *join, const struct procfs_process *process)
 {
-    return join->admin ||
+    return join->root ||
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 

@@ -74,9 +74,9 @@ static void refuse(const struct request_context *context, const struct node *nod
 {
     struct server *server = context->server;
     const struct partition *partition = tree_partition(&server->tree, node);
-    if (result == REFUSED_PERMISSION && partition && !engine_may_act(&context->caller, partition))
-        snprintf(why->message, sizeof(why->message), "Permission denied: partition owned by %s",
-                 names_user(server->tree.names, partition->uid));
+    if (result == REFUSED_OWNER && partition) /* the engine knows no names */
+        snprintf(why->message, sizeof(why->message), "Permission denied: p%llu is owned by %s.",
+                 (unsigned long long)partition->id, names_user(server->tree.names, partition->uid));
     reply_refusal(server, context->req, context->caller.uid, result, why->message);
 }
 
@@ -158,7 +158,7 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     }
     /* The partition may have changed hands since the file was opened. */
     write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
-    if (!write->caller.admin && write->caller.uid != 0 && !write->caller.by_mode) {
+    if (!write->caller.root && write->caller.uid != 0 && !write->caller.by_mode) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "Permission denied: this file has become read-only for you since it was opened.");
         return REFUSED_PERMISSION;

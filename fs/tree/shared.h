@@ -49,8 +49,8 @@ struct shared_handle {
     uint32_t next_free;  /* free slots: index of the next + 1 */
     /* `charge`: the opener's rights, and two records of the charge: one is current, the other is
      * for the next update */
-    uint32_t opener_admin, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
-                                        * 0: it is not */
+    uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
+                                       * 0: it is not */
     struct shared_charge charges[2];
     atomic_uint charge_at;
 };

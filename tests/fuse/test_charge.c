@@ -125,7 +125,7 @@ START_TEST(test_once)
     ck_assert_int_eq(write_charge(fh, "+946", 10, true), 0);
     ck_assert_uint_eq(charged(), LIMIT);
     /* Charged before the end of the partition, answered after it. */
-    struct caller admin = {.admin = true};
+    struct caller admin = {.admin = true, .root = true};
     struct refusal why;
     ck_assert_int_eq(
         engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id), 0);
@@ -202,7 +202,7 @@ END_TEST
 /* The limit was raised, but the raise was not durable: more is charged than fits. */
 START_TEST(test_over)
 {
-    struct caller admin = {.admin = true};
+    struct caller admin = {.admin = true, .root = true};
     struct refusal why;
     ck_assert_int_eq(write_charge(fh, "+900", 2, false), 0);
     ck_assert_int_eq(
