@@ -60,8 +60,9 @@ uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid);
 bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id);
 
 /* ptree_signal.c: implements proctrack_signal, proctrack_kill and proctrack_freeze. */
-int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
-int ptree_signal_kill(struct proctrack *proctrack, uint64_t id);
+int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                 uint32_t *ret_count);
+int ptree_signal_kill(struct proctrack *proctrack, uint64_t id, bool now);
 int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
 #endif

@@ -41,7 +41,7 @@ START_TEST(what_was_seen_stays)
     /* the documented limit: its parents ended between two scans */
     ck_assert_uint_eq(proctrack_partition_of(proctrack, away), 0);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, other), 0);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!puppet_alive(grandchild));
 }
 END_TEST
@@ -58,7 +58,7 @@ START_TEST(a_chain_is_followed_as_deep_as_it_is)
     help_open();
     ck_assert_str_eq(why.text, "");
     ck_assert_int_eq(members(1), 401);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
 }
 END_TEST
@@ -132,8 +132,8 @@ START_TEST(made_up_records)
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 1);
     for (uint64_t id = 1; id <= 4; id++) {
         ck_assert_int_eq(members(id), 0);
-        ck_assert_int_eq(proctrack_kill(proctrack, id), 0);
-        ck_assert_int_eq(proctrack_signal(proctrack, id, SIGTERM, NULL), 0);
+        ck_assert_int_eq(help_kill(id), 0);
+        ck_assert_int_eq(help_signal(id, SIGTERM, NULL), 0);
     }
     ck_assert(puppet_alive(pid) && puppet_alive(child));
     ck_assert_uint_eq(puppet_signals(pid, SIGTERM), 0);
@@ -181,7 +181,7 @@ START_TEST(no_room)
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     join(2, pid);
     ck_assert_int_eq(members(2), 1);
-    ck_assert_int_eq(proctrack_kill(proctrack, 2), 0);
+    ck_assert_int_eq(help_kill(2), 0);
     help_open();
     ck_assert_str_eq(why.text, "");
 }
@@ -268,13 +268,13 @@ START_TEST(members_of_others)
     join(2, bobs);
     join(1, alices);
     ck_assert_int_eq(members(1), 1);
-    ck_assert_int_eq(proctrack_signal(proctrack, 2, SIGUSR1, &count), -EPERM);
+    ck_assert_int_eq(help_signal(2, SIGUSR1, &count), -EPERM);
     ck_assert_uint_eq(count, 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 2, true), -EPERM);
-    ck_assert_int_eq(proctrack_kill(proctrack, 2), -EPERM);
+    ck_assert_int_eq(help_freeze(2, true), -EPERM);
+    ck_assert_int_eq(help_kill(2), -EPERM);
     ck_assert(puppet_alive(bobs));
     join(1, bobs);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!puppet_alive(alices));
     ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
 }
