@@ -260,10 +260,8 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
         if (i > 0 && cgroup->leaves[i - 1].id == id)
             continue;
         int members = cgroup_members(proctrack, id, NULL, NULL);
-        if (members < 0)
-            return members;
-        if (fn)
-            fn(context, id, (uint32_t)members, is_frozen(cgroup, id));
+        if (fn) /* an error in one place hides no other partition, and this one may have members */
+            fn(context, id, members < 0 ? 1 : (uint32_t)members, is_frozen(cgroup, id));
         count++;
     }
     return count;

@@ -35,8 +35,8 @@ struct ptree {
 };
 
 /* ptree_file.c. Open or create STATE_DIR/members. Drops records of an earlier boot, and damaged
- * ones with a message and result 0. If the disk is full or read-only, keeps records in memory only
- * from then on, with a message and result 0 as well. */
+ * ones with a message and result 0. If the file cannot be used (a full or read-only disk, an error,
+ * a directory of that name), keeps records in memory only, with a message and result 0 as well. */
 int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *boot_id,
                     struct message *message);
 void ptree_file_close(struct ptree_file *file);
