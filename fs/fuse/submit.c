@@ -228,7 +228,7 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    status_set(server->tree.shared, change->uid, message);
+    status_set(&server->tree, change->uid, message);
     struct shared_handle *handle = handles_get(&server->handles, change->fh);
     if (handle)
         handle->answer = 0;

@@ -48,7 +48,7 @@ static void setup(void)
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
-    ck_assert_int_eq(names_new(&tree.names), 0);
+    ck_assert_int_eq(names_new(NULL, &tree.names), 0);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     for (uint32_t i = 0; i < 2; i++) {
         struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
@@ -380,12 +380,12 @@ END_TEST
 START_TEST(test_status)
 {
     for (uint32_t uid = 0; uid < 4 * SHARED_STATUS_COUNT; uid++) {
-        status_set(tree.shared, uid, "old");
-        status_set(tree.shared, 5, "mine");
+        status_set(&tree, uid, "old");
+        status_set(&tree, 5, "mine");
     }
-    ck_assert_str_eq(status_get(tree.shared, 5), "mine");
-    ck_assert_str_eq(status_get(tree.shared, 4 * SHARED_STATUS_COUNT - 1), "old");
-    ck_assert_str_eq(status_get(tree.shared, 1u << 31), "You have not written anything yet.");
+    ck_assert_str_eq(status_get(&tree, 5), "mine");
+    ck_assert_str_eq(status_get(&tree, 4 * SHARED_STATUS_COUNT - 1), "old");
+    ck_assert_str_eq(status_get(&tree, 1u << 31), "You have not written anything yet.");
 }
 END_TEST
 
