@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
+#include "fs/tree/names.h"
 #include "server.h"
 
 #include <errno.h>

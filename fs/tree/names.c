@@ -180,10 +180,11 @@ enum names_result names_find_user(struct names *names, const char *word, uint32_
     return result;
 }
 
-enum names_result names_find_group(struct names *names, const char *name, uint32_t *ret_gid)
+enum names_result names_find_group(struct names *names, const char *word, uint32_t *ret_gid)
 {
+    char name[USERNAME_MAX + 1];
     const struct names_entry *entry;
-    if (strlen(name) > USERNAME_MAX)
+    if (!username_read(word, name))
         return NAMES_UNKNOWN;
     if (!files_settle(names))
         return NAMES_LATER;

@@ -57,8 +57,8 @@ bool names_is_user(struct names *names, uint32_t uid, const char *word);
  * if no user has it. */
 enum names_result names_find_user(struct names *names, const char *word, uint32_t *ret_uid,
                                   uint32_t *ret_gid);
-/* Find a group by name. */
-enum names_result names_find_group(struct names *names, const char *name, uint32_t *ret_gid);
+/* Find a group by name, spelled or not. */
+enum names_result names_find_group(struct names *names, const char *word, uint32_t *ret_gid);
 /* Return the account that a uid counts for (local_users.h). Never blocks; well under a
  * microsecond. */
 uint32_t names_account(const struct names *names, uint32_t uid);

@@ -356,6 +356,7 @@ START_TEST(names_of_a_directory_service)
     ck_assert(uid == 7000 && gid == 7001);
     ck_assert_int_eq(names_find_user(names, "nobody-here", &uid, &gid), NAMES_UNKNOWN);
     ck_assert_int_eq(names_find_group(names, "domain users", &gid), NAMES_FOUND);
+    ck_assert_int_eq(names_find_group(names, "domain%20users", &gid), NAMES_FOUND);
 }
 END_TEST
 
