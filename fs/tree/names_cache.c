@@ -177,6 +177,10 @@ static void files_take(struct names_cache *cache)
     cache->files = entry->thread_files;
     entry->thread_files = NULL;
     cache->files_changed = true;
+    /* libc may have read them too, so ask it again. */
+    for (int found = 0; found < 2; found++)
+        for (entry = cache->answers[found].oldest; entry; entry = entry->newer)
+            entry->answered_ns -= NAMES_FRESH_NS;
 }
 
 /* -- words -------------------------------------------------------------------------- */
