@@ -220,7 +220,7 @@ static void run_write(const struct request_context *context, const struct node *
         submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
         write_message(&server->tree, row, write);
-        status_set(server->tree.shared, context->caller.uid, write->why.message);
+        status_set(&server->tree, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
 }
@@ -317,7 +317,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     struct attribute_change change = read_change(attr, to_set);
     change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
-        status_set(tree->shared, context.caller.uid, why.message);
+        status_set(tree, context.caller.uid, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */
     struct change answer = {.reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = 0}};
     reply_stat(&attributes, &answer.reply.attributes);
@@ -354,7 +354,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         return;
     }
     snprintf(why.message, sizeof(why.message), "Released %.64s.", name);
-    status_set(tree->shared, context.caller.uid, why.message);
+    status_set(tree, context.caller.uid, why.message);
     struct change answer = {.reply = {.kind = REPLY_DONE}};
     submit(&context, &answer);
 }

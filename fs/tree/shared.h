@@ -16,16 +16,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      3u
+#define SHARED_VERSION      4u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_MESSAGE_MAX  256
 
 /* The outcome of one user's last write. */
 struct shared_status {
-    uint32_t used;
+    uint32_t account; /* of the user, + 1; 0: the slot is free */
     uint32_t uid;
-    uint64_t when; /* rises with each message; the lowest is replaced first */
+    uint64_t when; /* rises with each message */
     char message[SHARED_MESSAGE_MAX];
 };
 
