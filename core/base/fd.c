@@ -41,7 +41,8 @@ int fd_identify(int dir_fd, const char *path, struct fd_identity *ret_file)
             (struct fd_identity){makedev(file.stx_dev_major, file.stx_dev_minor), file.stx_ino};
         return 0;
     }
-    if (errno != ENOSYS && errno != EPERM) /* as an older kernel or container runtime answers */
+    /* As an older kernel or container runtime answers; EINVAL is libc's for it. */
+    if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
         return -errno;
     if (fstatat(dir_fd, path, &old, AT_EMPTY_PATH | AT_NO_AUTOMOUNT) != 0)
         return -errno;

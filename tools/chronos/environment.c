@@ -14,12 +14,13 @@
 static const char *const shells_own[] = {"_", "OLDPWD", "PWD", "SHLVL"};
 
 #define NO_SHELL   124 /* exit statuses of the shell's process */
-#define NO_PRINTER 126 /* and 127, which the shell itself returns */
+#define NO_PRINTER 127
 
 /* Print all variables, with NULs between them. */
 #define PRINT                                                                                      \
     "command -v env >/dev/null && exec env -0\n"                                                   \
-    "exec cat /proc/self/environ"
+    "[ -r /proc/self/environ ] && command -v cat >/dev/null && exec cat /proc/self/environ\n"      \
+    "exit 127"
 
 /* Execute the shell; never returns. */
 static void become_shell(const char *text, int output)
@@ -66,7 +67,7 @@ static const char *reason(int status)
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     if (code == NO_SHELL)
         return "there is no /bin/sh";
-    if (code == NO_PRINTER || code == NO_PRINTER + 1)
+    if (code == NO_PRINTER)
         return "it needs the program env, or cat and a mounted /proc";
     return "the shell failed";
 }
