@@ -84,21 +84,9 @@ class Killer:
             self.killed += 1
 
 
-def is_sanitized():
-    with open(lib.CHRONOSFS, 'rb') as file:
-        return b'__asan_init' in file.read()
-
-
-def said(mount):
-    """Whether a sanitizer said something; the runner prints it."""
-    with open(mount.log, errors='replace') as log:
-        text = log.read()
-    return 'Sanitizer' in text or 'runtime error' in text
-
-
 def act(mount, callers, killer, watcher, seconds):
     """Until all are done, or something is wrong. Returns what."""
-    most_kib = (1 << 20) if is_sanitized() else 150 << 10
+    most_kib = (1 << 20) if watch.is_sanitized() else 150 << 10
     late = time.monotonic() + seconds + 120 * lib.FACTOR
     looked = 0
     while not all([caller.is_over() for caller in callers]):
@@ -112,7 +100,7 @@ def act(mount, callers, killer, watcher, seconds):
                 return f'the {name} has {kib} KiB and {descriptors} descriptors'
         if time.monotonic() > looked + 5:
             looked = time.monotonic()
-            if said(mount):
+            if watch.sanitizer_spoke(mount):
                 return 'a sanitizer found something'
         if time.monotonic() > late:
             return 'the callers do not end'
@@ -141,7 +129,7 @@ def main():
     for name, value in (('max_duration', LONGEST), ('max_fraction', LARGEST),
                         ('max_partitions', 60), ('max_grace', 5)):
         mount.write(str(value), 'config', name)
-    canary = watch.Canary(mount, carol)
+    canary = watch.Canary(mount, carol, LONGEST)
     stop = os.path.join(T, 'stop')
     watcher = watch.Watch(mount, stop, canary=canary, longest=LONGEST, largest=LARGEST)
     killer = Killer(mount, random.Random(seed))
