@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watches a tree that others use and abuse: what must be true at every moment. Runs as root in a
 process of its own, since a tree that is broken may never answer."""
+import collections
 import contextlib
 import os
 import re
@@ -102,59 +103,74 @@ class Canary:
 
 
 class Ledger:
-    """Replays `events`: ids, sums and ends."""
+    """Replays `events`: ids, sums and ends. Lines show up a moment before they are durable: those
+    that were not yet are taken back when the disk is full, or the daemon dies."""
 
-    def __init__(self, mount, longest=None, largest=None, gaps=False):
-        """longest: max_duration in seconds; largest: max_fraction. They hold for users. gaps:
-        changes that could not be made durable took numbers."""
-        self.mount, self.longest, self.largest, self.gaps = mount, longest, largest, gaps
-        self.seq = self.last_id = self.events = 0
-        self.live = {}
+    def __init__(self, mount, longest=None, largest=None):
+        """longest: max_duration in seconds; largest: max_fraction. They hold for users."""
+        self.mount, self.longest, self.largest = mount, longest, largest
+        self.last_id = self.events = self.taken_back = 0
+        self.live = {}  # id: (device, bytes)
+        self.lines = collections.deque(maxlen=8192)  # (seq, line, last id, id, what live had)
         self.total = [int(mount.read(name, 'memory_total')) for name in sorted(os.listdir(mount.dir))
                       if name.startswith('gpu')]
-        self.used = [0] * len(self.total)
 
     def read(self):
         """Takes the new lines. Returns ids that came and went in them."""
         changed = set()
-        new = []
-        for line in reversed(read_now(self.mount.at('events')).splitlines()):
-            if int(line.split(' ', 1)[0]) <= self.seq:
-                break
-            new.append(line)
-        for line in reversed(new):
-            seq = int(line.split(' ', 1)[0])
-            require(seq == self.seq + 1 or not self.seq or self.gaps, 'events are missing before', line)
-            self.seq = seq
-            self.events += 1
-            found = EVENT.match(line)
-            if found:
-                changed.add(int(found[4]))
-                self.take(line, found[3], int(found[4]), int(found[5]), found[2], found[7],
-                          found[8])
+        seen = {}
+        for line in read_now(self.mount.at('events')).splitlines():
+            seen[int(line.split(' ', 1)[0])] = line
+        while self.lines and seen.get(self.lines[-1][0], '') != self.lines[-1][1]:
+            _, _, self.last_id, number, had = self.lines.pop()
+            self.taken_back += 1
+            changed.add(number)
+            self.live.pop(number, None)
+            if had:
+                self.live[number] = had
+        require(self.lines or not self.events, 'too many events at once, or all are others')
+        last = self.lines[-1][0] if self.lines else 0
+        for seq, line in seen.items():
+            if seq > last:
+                changed.add(self.take(seq, line))
         return changed
 
-    def take(self, line, kind, number, device, at, details, by):
-        memory = re.search(r' memory=(\d+)', details)
-        expires = re.search(r' expires=(\S+)', details)
+    def used(self, device):
+        return sum(memory for where, memory in self.live.values() if where == device)
+
+    def take(self, seq, line):
+        """Returns the id of its partition, or None."""
+        self.events += 1
+        found = EVENT.match(line)
+        if not found:
+            self.lines.append((seq, line, self.last_id, None, None))
+            return None
+        at, kind, number, device, details, by = (found[2], found[3], int(found[4]), int(found[5]),
+                                                 found[7], found[8])
+        had = self.live.get(number)
+        self.lines.append((seq, line, self.last_id, number, had))
         if kind == 'created':
             require(number > self.last_id, 'an id again:', line)
             self.last_id = number
-            self.live[number] = [device, 0]
         elif kind in ENDS:
-            require(number in self.live, 'ended without being there:', line)
-            self.used[device] -= self.live.pop(number)[1]
-            return
-        if kind in ('created', 'resized'):
-            require(number in self.live and self.live[number][0] == device, 'not there:', line)
-            self.used[device] += int(memory[1]) - self.live[number][1]
-            self.live[number][1] = int(memory[1])
-            require(self.used[device] <= self.total[device], 'more than the device:', line,
-                    self.used)
-            require(by == 'root' or not self.largest or
-                    int(memory[1]) <= self.largest * self.total[device], 'too large:', line)
+            require(had, 'ended without being there:', line)
+            del self.live[number]
+            return number
+        self.check(line, kind, number, device, details, by == 'root')
+        expires = re.search(r' expires=(\S+)', details)
         if expires and by != 'root' and self.longest:
             require(seconds_of(expires[1]) <= seconds_of(at) + self.longest + 1, 'too long:', line)
+        return number
+
+    def check(self, line, kind, number, device, details, by_root):
+        if kind not in ('created', 'resized'):
+            return
+        memory = int(re.search(r' memory=(\d+)', details)[1])
+        require(kind == 'created' or number in self.live, 'not there:', line)
+        self.live[number] = (device, memory)
+        require(self.used(device) <= self.total[device], 'more than the device:', line)
+        require(by_root or not self.largest or memory <= self.largest * self.total[device],
+                'too large:', line)
 
 
 class Watcher:
@@ -165,7 +181,7 @@ class Watcher:
         """now(): the daemon's clock. excuse(at): whether the tree may have been away since that
         monotonic time."""
         self.mount, self.canary, self.now, self.excuse = mount, canary, now, excuse
-        self.ledger = Ledger(mount, longest, largest, bool(excuse))
+        self.ledger = Ledger(mount, longest, largest)
 
     def check_sums(self):
         text = read_now(self.mount.at('metrics'))
@@ -179,23 +195,31 @@ class Watcher:
             require(int(read_now(self.mount.at(f'gpu{device}', 'memory_used'))) <= total,
                     device)
 
+    def check_end(self, name):
+        """A partition that is there has time left."""
+        with contextlib.suppress(FileNotFoundError):
+            offset, now = self.now() - time.time(), self.now()
+            it = os.lstat(self.mount.at('partitions', name))
+            require(stat.S_ISLNK(it.st_mode), name, 'is no link')
+            stepped = abs(self.now() - time.time() - offset) > 0.01
+            require(stepped or it.st_mtime > now - 1, name, 'has been over for', now - it.st_mtime,
+                    's')
+
     def check_ends(self):
-        """A partition that is there has time left; the list is that of the events."""
-        self.ledger.read()
-        before = set(self.ledger.live)
-        names = os.listdir(self.mount.at('partitions'))
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                offset, now = self.now() - time.time(), self.now()
-                it = os.lstat(self.mount.at('partitions', name))
-                require(stat.S_ISLNK(it.st_mode), name, 'is no link')
-                stepped = abs(self.now() - time.time() - offset) > 0.01
-                require(stepped or it.st_mtime > now - 1, name, 'has been over for',
-                        now - it.st_mtime, 's')
-        changed = self.ledger.read()
-        listed = {int(name[1:]) for name in names}
-        require(listed - changed == before - changed, 'listed and told differ:',
-                sorted(listed ^ before - changed))
+        """The list is that of the events, but for what was not durable and came and went."""
+        differ = None
+        for _ in range(5):
+            self.ledger.read()
+            before = set(self.ledger.live)
+            names = os.listdir(self.mount.at('partitions'))
+            for name in names:
+                self.check_end(name)
+            changed = self.ledger.read()
+            now = {int(name[1:]) for name in names} - changed ^ before - changed
+            differ = now if differ is None else differ & now
+            if not differ:
+                return
+        require(False, 'listed and told differ:', sorted(differ))
 
     def round(self, number):
         self.check_sums()
@@ -208,7 +232,7 @@ class Watcher:
 
     def run(self, is_over, beat, pause=0.1):
         """Until is_over(); writes a byte to `beat` after each round. Returns (rounds, events,
-        newest id) or raises Wrong."""
+        events that were taken back, newest id) or raises Wrong."""
         rounds = 0
         while not is_over():
             started = time.monotonic()
@@ -221,7 +245,7 @@ class Watcher:
             os.write(beat, b'.')
             time.sleep(pause)
         self.check_ends()
-        return rounds, self.ledger.events, self.ledger.last_id
+        return rounds, self.ledger.events, self.ledger.taken_back, self.ledger.last_id
 
 
 class Watch:

@@ -21,9 +21,16 @@ from lib import T, alice, bob, carol, check, equal
 
 SECONDS = 3600 if os.environ.get('CHRONOS_LONG') else 30
 LONGEST, LARGEST = 86400, 0.6
+IDS = 1 << 26
 # Callers: user, processes. They are gone after that time, and so are all that they started.
 CALLERS = [(alice, 3), (bob, 3), (attack.subordinate(bob, 4), 1),
            (attack.Mapped(alice, 8), 2), (attack.Mapped(alice, 0), 1)]
+
+
+def shared(path, size):
+    with open(path, 'wb') as file:
+        file.truncate(size)
+    os.chmod(path, 0o666)
 
 
 class Caller:
@@ -36,12 +43,10 @@ class Caller:
         """Also again: a process of the tree's may end it, since its uid could join it."""
         self.end = time.monotonic() + seconds
         counts = os.path.join(T, f'counts-{self.seed}')
-        with open(counts, 'wb') as file:
-            file.truncate(4096)
-        os.chmod(counts, 0o666)
+        shared(counts, 4096)
         self.files.append(counts)
         command = [os.environ['HOSTILE_FUZZ'], self.mount.dir, os.path.join(T, 'seeds'), counts,
-                   str(self.seed), str(seconds), str(self.processes)] + self.names
+                   os.path.join(T, 'ids'), str(self.seed), str(seconds), str(self.processes)] + self.names
         self.said = os.path.join(T, f'caller-{self.seed}.txt')
         with open(self.said, 'a') as output:
             self.program = attack.start_program(self.user, command, stdout=output, stderr=output)
@@ -125,6 +130,7 @@ def main():
     print(f'seed {seed}, {seconds:.0f} s', flush=True)
     seeds = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../fuzz/request')
     shutil.copytree(seeds, os.path.join(T, 'seeds'))
+    shared(os.path.join(T, 'ids'), IDS)
     mount = lib.Mount('2x80G')
     for name, value in (('max_duration', LONGEST), ('max_fraction', LARGEST),
                         ('max_partitions', 60), ('max_grace', 5)):
@@ -153,8 +159,8 @@ def main():
         caller.counts() for caller in callers]))
     print(f'{calls} calls, {good} went through; {processes} processes, {killed} of them killed and '
           f'{lost} ended with a partition; workers: {killer.killed} killed, {killer.upgrades} '
-          f'replaced; (rounds of checks, events, newest id): {found}; at most (KiB, descriptors): '
-          f'{watcher.most}')
+          f'replaced; (rounds of checks, events, taken back, newest id): {found}; at most (KiB, '
+          f'descriptors): {watcher.most}')
 
 
 lib.run(main)

@@ -3,6 +3,7 @@
 error that the tree does not owe to a refusal, a restart or a full disk is reported."""
 import contextlib
 import errno
+import mmap
 import os
 import random
 import re
@@ -26,8 +27,6 @@ class Trouble:
     """When the tree was away or the disk full: shared by all, written by one."""
 
     def __init__(self):
-        self.cells = memoryview(bytearray(0))
-        import mmap
         self.cells = memoryview(mmap.mmap(-1, 32)).cast('d')
 
     @contextlib.contextmanager
@@ -101,6 +100,10 @@ class Client:
         try:
             os.write(fd, (request + '\n').encode())
             name = os.read(fd, 64).decode().strip()
+            number = int(name[1:])
+            if self.world.ids[number]:
+                self.world.report(f'{name} was given out before')
+            self.world.ids[number] = 1
             return name, self.at(device, name)
         finally:
             os.close(fd)

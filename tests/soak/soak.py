@@ -10,6 +10,7 @@ Of every ten minutes six have troubles: workers are killed, replaced (SIGHUP), t
 restarted or killed whole, its wall clock stepped (by a library before the C library's: the clock
 of the machine, and the boot clock, stay as they are), its disk filled.
 """
+import mmap
 import os
 import random
 import signal
@@ -38,6 +39,7 @@ class World:
     def __init__(self, seed):
         self.seed = seed
         self.trouble = clients.Trouble()
+        self.ids = mmap.mmap(-1, 1 << 28)  # a byte for each id that was given out
         self.stop = os.path.join(T, 'stop')
         self.reports = os.path.join(T, 'reports')
         self.clock = os.path.join(T, 'clock')
@@ -213,7 +215,7 @@ def summary(minute, troubles, found):
         print(f'{kind:9} {sums.text()}')
     print('troubles:', ', '.join(f'{count} {name}' for name, count in troubles.counts.items()),
           f'; longest recovery of a full disk {troubles.recovery_s:.2f} s')
-    print('(rounds of checks, events, newest id):', found)
+    print('(rounds of checks, events, taken back, newest id):', found)
     print('resident KiB and descriptors: first', minute.first, 'last', minute.last, 'most',
           minute.watcher.most)
 

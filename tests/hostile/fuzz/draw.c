@@ -23,7 +23,8 @@ struct names {
 static uint64_t state;
 static const char *mount_dir;
 static struct names top, config, device, partition, requests;
-static uint64_t *newest_id;
+static uint8_t *given_out;
+static uint64_t *newest_id, *twice_id;
 static uint64_t own_ids[OWN_MAX];
 static struct {
     int fd;
@@ -118,8 +119,11 @@ static void load_requests(const char *seeds)
         die("no request lines");
 }
 
-void draw_open(const char *mount, const char *seeds, uint64_t *newest)
+void draw_open(const char *mount, const char *seeds, uint8_t *ids, uint64_t *newest,
+               uint64_t *twice)
 {
+    given_out = ids;
+    twice_id = twice;
     mount_dir = mount;
     newest_id = newest;
     list(&top, mount, "");
@@ -143,6 +147,8 @@ void draw_open(const char *mount, const char *seeds, uint64_t *newest)
 void draw_note_id(uint64_t id)
 {
     own_ids[id % OWN_MAX] = id;
+    if (id < DRAW_IDS_MAX && __atomic_exchange_n(&given_out[id], 1, __ATOMIC_RELAXED))
+        *twice_id = id;
     if (id > *newest_id && id < UINT32_MAX)
         *newest_id = id;
 }

@@ -14,11 +14,14 @@
 
 #define DRAW_PATH_MAX   8192
 #define DRAW_BUFFER_MAX ((size_t)1 << 20)
+#define DRAW_IDS_MAX    ((size_t)1 << 26)
 
 #define DRAW_ONE_OF(list) ((list)[draw_below(sizeof(list) / sizeof((list)[0]))])
 
-/* Reads the names of the tree and the request lines in the directory `seeds`; exits on failure. */
-void draw_open(const char *mount, const char *seeds, uint64_t *newest);
+/* Reads the names of the tree and the request lines in the directory `seeds`; exits on failure.
+ * `ids` has a byte for each id that was given out. */
+void draw_open(const char *mount, const char *seeds, uint8_t *ids, uint64_t *newest,
+               uint64_t *twice);
 void draw_seed(uint64_t seed);
 
 uint64_t draw_next(void);
@@ -51,7 +54,7 @@ void draw_keep(int fd, const char *path);
 /* The path that the descriptor of a slot was opened with, or "". */
 const char *draw_path_of(int fd);
 
-/* Tells about a partition: an id read back. */
+/* Tells about a new partition: an id read back. */
 void draw_note_id(uint64_t id);
 
 #endif

@@ -3,17 +3,17 @@
  * Makes system calls on a mounted tree, with arguments from a grammar of plausible and wild
  * values, as the user that it is started as.
  *
- * usage: hostile-fuzz MOUNT SEEDS COUNTS SEED SECONDS PROCESSES [CALL]...
+ * usage: hostile-fuzz MOUNT SEEDS COUNTS IDS SEED SECONDS PROCESSES [CALL]...
  *
  * SEEDS is a directory of request lines. COUNTS is a file that others may watch: struct counts.
- * Processes make CALLS_EACH calls each and end; some are killed in the middle. Process number N
- * draws from seed SEED + N. With the names of CALLs only those are made. Exit status: 1 if a
- * process was stuck, which is printed.
+ * IDS is a file of DRAW_IDS_MAX zeros, the same for all callers: an id that is given out twice
+ * fails. Processes make CALLS_EACH calls each and end; some are killed in the middle. Process
+ * number N draws from seed SEED + N. With the names of CALLs only those are made. Exit status: 1 if
+ * a process was stuck or an id came twice, which is printed.
  */
 #include "calls.h"
 #include "draw.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@
 struct counts {
     uint64_t calls, good;           /* made, and those that went through */
     uint64_t started, killed, lost; /* processes; killed by this one, and by the tree or others */
-    uint64_t newest_id;
+    uint64_t newest_id, twice;      /* the id that was given out twice, or 0 */
     uint64_t row_calls[ROWS_MAX], row_good[ROWS_MAX];
 };
 
@@ -232,47 +232,52 @@ static int watch(unsigned count, double seconds)
     return 0;
 }
 
-static void *share(int fd, size_t size)
+/* Memory that processes share. Its file is closed: others copy descriptors and write to them. */
+static void *share(const char *path, size_t size)
 {
-    int flags = MAP_SHARED | (fd < 0 ? MAP_ANONYMOUS : 0);
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    int flags = MAP_SHARED | (path ? 0 : MAP_ANONYMOUS);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (memory == MAP_FAILED) {
-        perror("mmap");
+        perror(path);
         exit(2);
     }
+    if (path)
+        close(fd);
     return memory;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 7) {
-        fprintf(stderr,
-                "usage: hostile-fuzz MOUNT SEEDS COUNTS SEED SECONDS PROCESSES [CALL]...\n");
-        return 2;
-    }
-    unsigned count = (unsigned)strtoul(argv[6], NULL, 10);
+    unsigned count = argc > 7 ? (unsigned)strtoul(argv[7], NULL, 10) : 0;
     const char *factor = getenv("CHRONOS_TIME_FACTOR");
-    int fd = open(argv[3], O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0 || ftruncate(fd, sizeof(struct counts)) || chdir(argv[1]) || count == 0 ||
-        count > PROCESSES_MAX) {
-        fprintf(stderr, "hostile-fuzz: %s\n", strerror(errno));
+    if (count == 0 || count > PROCESSES_MAX) {
+        fprintf(stderr, "usage: hostile-fuzz MOUNT SEEDS COUNTS IDS SEED SECONDS PROCESSES "
+                        "[CALL]...\n");
         return 2;
     }
     time_factor = factor ? (unsigned)strtoul(factor, NULL, 10) : 1;
-    counts = share(fd, sizeof(*counts));
-    close(fd); /* out of reach of those who copy descriptors of others */
-    processes = share(-1, count * sizeof(*processes));
-    first_seed = strtoull(argv[4], NULL, 10);
-    take_rows(calls_data, argv + 7);
-    take_rows(calls_names, argv + 7);
-    take_rows(calls_kernel, argv + 7);
-    draw_open(argv[1], argv[2], &counts->newest_id);
+    counts = share(argv[3], sizeof(*counts));
+    processes = share(NULL, count * sizeof(*processes));
+    first_seed = strtoull(argv[5], NULL, 10);
+    take_rows(calls_data, argv + 8);
+    take_rows(calls_names, argv + 8);
+    take_rows(calls_kernel, argv + 8);
+    draw_open(argv[1], argv[2], share(argv[4], DRAW_IDS_MAX), &counts->newest_id, &counts->twice);
+    if (chdir(argv[1])) {
+        perror(argv[1]);
+        return 2;
+    }
     struct rlimit files = {512, 512}, none = {0, 0};
     setrlimit(RLIMIT_NOFILE, &files);
     setrlimit(RLIMIT_CORE, &none);
     for (unsigned i = 0; i < count; i++)
         start(&processes[i]);
-    int stuck = watch(count, strtod(argv[5], NULL));
+    int failed = watch(count, strtod(argv[6], NULL));
+    if (counts->twice) {
+        printf("p%ju was given out twice\n", (uintmax_t)counts->twice);
+        failed = 1;
+    }
     printf(
         "seed %ju: %ju calls, %ju went through; %ju processes, %ju killed, %ju ended otherwise\n",
         (uintmax_t)first_seed, (uintmax_t)counts->calls, (uintmax_t)counts->good,
@@ -280,5 +285,5 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < row_count; i++)
         printf("  %-12s %9ju %9ju\n", rows[i].name, (uintmax_t)counts->row_calls[i],
                (uintmax_t)counts->row_good[i]);
-    return stuck;
+    return failed;
 }
