@@ -45,13 +45,13 @@ class Canary:
     FILES = ('user', 'name', 'created', 'device', 'fraction', 'memory_limit', 'memory_used',
              'duration', 'start', 'expires', 'on_expiry', 'grace', 'warn', 'charge')
 
-    def __init__(self, mount, user, seconds, restarts=False):
+    def __init__(self, mount, user, restarts=False):
         """With restarts the whole daemon may go, and charges with it, and clocks may be set."""
         self.mount, self.restarts = mount, restarts
         self.files = [name for name in self.FILES if not restarts or name not in
                       ('created', 'start', 'expires', 'charge', 'memory_used')]
-        self.name = user.call(mount.ask, f'0.05 {seconds} name=canary on_expiry=kill grace=5 '
-                                         'warn=60:USR2')
+        self.name = mount.ask(f'0.05 365d user={user.name} name=canary on_expiry=kill grace=5 '
+                              'warn=60:USR2')
         self.dir = mount.at('gpu0', self.name)
         go, going = os.pipe()
         self.pid = os.fork()
@@ -112,8 +112,8 @@ class Ledger:
         self.last_id = self.events = self.taken_back = 0
         self.live = {}  # id: (device, bytes)
         self.lines = collections.deque(maxlen=8192)  # (seq, line, last id, id, what live had)
-        self.total = [int(mount.read(name, 'memory_total')) for name in sorted(os.listdir(mount.dir))
-                      if name.startswith('gpu')]
+        self.total = [int(mount.read(name, 'memory_total'))
+                      for name in sorted(os.listdir(mount.dir)) if name.startswith('gpu')]
 
     def read(self):
         """Takes the new lines. Returns ids that came and went in them."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Preloaded: the wall clock is that of the machine and the number of nanoseconds in the file
- * that WALL_CLOCK names. Whoever writes to the file steps the clock of the program alone.
+ * that WALL_CLOCK names. A write to the file steps the clock of the program alone.
  */
 #include <fcntl.h>
 #include <stdint.h>
