@@ -17,9 +17,8 @@
 #include <unistd.h>
 
 /* Missing in the headers of Debian 12. */
-#define NOTIFY_RESEND    7
-#define NOTIFY_INC_EPOCH 8
-#define UNIQUE_RESEND    (UINT64_C(1) << 63)
+#define NOTIFY_RESEND 7
+#define UNIQUE_RESEND (UINT64_C(1) << 63)
 
 /* The number of workers in a row that may die over one request. */
 #define DEADLY 3u
@@ -36,7 +35,6 @@ struct session {
     struct fuse_session *session;
     int fd;
     struct session_request current;
-    bool epochs;
     bool fresh_read;         /* a request that was not resent has been read */
     size_t resent_left;      /* resent requests that were read and not served yet */
     struct fair_queue queue; /* read and not served yet */
@@ -205,7 +203,6 @@ int session_start(struct session *session)
     process(session, init, session->shared->init_length);
     if (!atomic_load(&session->shared->init_answered))
         return -EPROTO;
-    session->epochs = !notify(session, NOTIFY_INC_EPOCH, NULL, 0);
     int r = successor ? notify(session, NOTIFY_RESEND, NULL, 0) : 0;
     if (r)
         log_say("This kernel cannot resend requests (6.9 and newer can): callers whose request the "
@@ -303,17 +300,6 @@ int session_notify_poll(struct session *session, uint64_t kh)
 bool session_after_resent(const struct session *session)
 {
     return session->fresh_read && !session->resent_left;
-}
-
-bool session_has_epochs(const struct session *session)
-{
-    return session->epochs;
-}
-
-void session_forget_names(struct session *session)
-{
-    if (session->epochs)
-        notify(session, NOTIFY_INC_EPOCH, NULL, 0);
 }
 
 void session_forget_node(struct session *session, uint64_t node_id)

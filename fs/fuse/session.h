@@ -49,11 +49,6 @@ void session_serve_rest(struct session *session);
 const struct session_request *session_current(const struct session *session);
 /* Return whether every resent request has been served: the kernel queues them before all others. */
 bool session_after_resent(const struct session *session);
-/* Return whether session_forget_names works; only then can names that may end early be cached.
- * Valid after session_start. */
-bool session_has_epochs(const struct session *session);
-/* Invalidate all cached names. Takes no lock in the kernel. Thread-safe. */
-void session_forget_names(struct session *session);
 /* Invalidate the cached attributes of a node. Takes no lock in the kernel. Thread-safe. */
 void session_forget_node(struct session *session, uint64_t node_id);
 /* Wake the pollers of the open file with the kernel's handle `kh`. 0 or -errno. */
