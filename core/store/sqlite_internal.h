@@ -15,7 +15,7 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_TABLES      3          /* raise it when the tables change, but for attributes */
+#define STATE_TABLES      4          /* raise it when the tables change, but for attributes */
 /* Files of other formats are refused. An attribute is a column, so the format counts them. */
 enum {
     STATE_ATTRIBUTES = 0
@@ -63,7 +63,8 @@ struct head {
     int64_t first_seq; /* older lines are dropped, now or later */
 };
 
-/* Content of the clock table. */
+/* Content of the clock table, and the moment of the last commit, which is in the log's newest row.
+ */
 struct clock_row {
     struct store_clock clock;
     uint64_t mount_id;
@@ -83,8 +84,8 @@ struct sqlite_store {
     bool in_memory; /* no file at all */
     bool read_only; /* working on a copy in memory because the file cannot be written */
     struct head head;
-    struct clock_row clock;    /* as in the file */
-    struct store_clock loaded; /* clock that load() moved the times to; boot_id "" before load() */
+    struct clock_row clock; /* as in the file */
+    int64_t shift_ns;       /* what load() added to times, and the next commit must */
     struct device_row *devices;
     uint32_t device_count;
     int64_t *device_rows; /* engine index -> row */

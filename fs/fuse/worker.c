@@ -194,8 +194,8 @@ static int run(struct server *server, const struct worker_fds *fds)
      * a full disk) is decided again when the next worker starts. */
     session_serve_rest(server->session);
     results_finish(server);
-    server->usage_due_ns = 0;
-    submit_events(server, NULL); /* final usage */
+    server->record_due_ns = 0;
+    submit_events(server, NULL); /* the final time and usage */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
     return 0;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct store_clock boot = {"boot-1", INT64_C(1795226304146806967)};
+static const struct store_clock boot = {"boot-1", INT64_C(1795226304146806967), 0};
 
 static void die(const char *what)
 {
