@@ -180,7 +180,6 @@ static int put_clock(struct sqlite_store *store, struct writing *writing)
 {
     const struct store_batch *batch = writing->batch;
     int r = SQLITE_OK;
-
     writing->clock.clock.now_ns = batch->clock.now_ns;
     if (store->shift_ns != 0) {
         bind_int(store->statements[SQL_PARTITION_REBASE], 1, store->shift_ns);
@@ -342,6 +341,7 @@ static int begin_writing(const struct sqlite_store *store, const struct store_ba
 static void keep_writing(struct sqlite_store *store, const struct writing *writing)
 {
     store->head = writing->head;
+    sqlite_origin_note(store, writing->head.next_id);
     store->clock = writing->clock;
     store->shift_ns = 0;
     store->dropped_seq = writing->dropped_seq;

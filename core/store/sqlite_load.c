@@ -335,7 +335,7 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
     /* The file is accepted, so it may be written from now on. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     sqlite_wal_begin(store);
-    *ret_counters = (struct store_counters){.next_id = store->head.next_id,
+    *ret_counters = (struct store_counters){.next_id = sqlite_origin_next_id(store),
                                             .next_seq = (uint64_t)store->head.seq + 1,
                                             .mount_id = store->clock.mount_id};
     return 0;
