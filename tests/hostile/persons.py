@@ -29,7 +29,7 @@ def as_each(count, function):
 
 def in_user_namespace(command):
     """Runs a command as alice's uid 100001, as she does herself. None: not possible here."""
-    done = alice.shell('unshare --user --map-users=auto --map-groups=auto --setuid 1 --setgid 1 '
+    done = alice.shell('unshare --user --map-auto --map-root-user --setuid 1 --setgid 1 '
                        f'sh -c {command!r}')
     return done if 'unshare' not in done[1] and 'newuidmap' not in done[1] else None
 
@@ -49,7 +49,7 @@ def quota(mount):
     mount.restart()
     equal(alice.outcome(mount.ask, '1B 3600'), 'EDQUOT', 'after a restart')
     equal(as_each(100, lambda uid: mount.ask('1B 3600')).count('ok'), 0)
-    # Nobody else pays.
+    # Others do not pay for that.
     for user in (bob, carol):
         equal(user.outcome(mount.ask, '1B 3600'), 'ok', user.name)
     # What one of her uids gives back, another one can have.

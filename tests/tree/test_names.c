@@ -354,14 +354,15 @@ START_TEST(names_of_a_directory_service)
     ck_assert_str_eq(names_user(names, 6101), "alice");
     ck_assert_int_eq(names_find_user(names, "john%20doe", &uid, &gid), NAMES_FOUND);
     ck_assert(uid == 7000 && gid == 7001);
-    ck_assert_int_eq(names_find_user(names, "nobody-here", &uid, &gid), NAMES_UNKNOWN);
+    ck_assert_int_eq(names_find_user(names, "not-a-user", &uid, &gid), NAMES_UNKNOWN);
     ck_assert_int_eq(names_find_group(names, "domain users", &gid), NAMES_FOUND);
     ck_assert_int_eq(names_find_group(names, "domain%20users", &gid), NAMES_FOUND);
 }
 END_TEST
 
 /* While a service hangs, names are numbers, local names and changes of the files are as quick as
- * ever, and a request that needs the service is told to come back. */
+ * ever, and a request that needs it gets
+ * EAGAIN. */
 START_TEST(a_service_that_hangs)
 {
     uint32_t uid, gid;
@@ -459,7 +460,7 @@ END_TEST
 
 /* -- many ------------------------------------------------------------------------- */
 
-/* Ask for uids that nobody has, a few at a time so that all are asked for. */
+/* Ask for uids without a user, a few at a time so that all are asked for. */
 static void flood(uint32_t first, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
