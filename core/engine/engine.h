@@ -35,6 +35,7 @@ enum refusal_code {
     REFUSED_NO_SPACE,    /* not enough free memory: ENOSPC */
     REFUSED_QUOTA,       /* exceeds the caller's quota: EDQUOT */
     REFUSED_PERMISSION,  /* caller is not allowed to: EPERM */
+    REFUSED_OWNER,       /* belongs to another user: EPERM */
     REFUSED_BUSY,        /* not possible in the device's present state: EBUSY */
     REFUSED_GONE,        /* partition has ended or never existed: ENODEV */
 };
@@ -44,12 +45,15 @@ struct refusal {
     char message[ENGINE_MESSAGE_MAX];
 };
 
-/* Caller of an operation. The user of the engine fills in `admin` and `ns`. */
+/* Caller of an operation. The user of the engine fills in all but uid, gid and pid, which the
+ * kernel reports. Two ranks: `admin` decides about the device, `root` also about what is others'.
+ */
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
-    bool admin;   /* administrator: may act for and on other users, not bound by the policy */
-    bool by_mode; /* the kernel let the caller write a settable file because of its mode bits */
+    bool admin;   /* sets the policy and is not bound by it, requests for others, ends partitions */
+    bool root;    /* may do what the kernel lets only root do; always an administrator, too */
+    bool by_mode; /* the mode bits of a settable file let the caller write it now */
     /* Devices (bit i % 64 of word i / 64) to skip for ENGINE_DEVICE_ANY. A request that names the
      * device is not affected. */
     uint64_t barred[ENGINE_BARRED_WORDS];
@@ -195,8 +199,8 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
                       const struct ending_change *change);
 /* Set a partition's label; "" removes it. */
 int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name);
-/* Change owner, group and mode. `uid`: administrators only. `gid` and `mode`: owner or
- * administrator; the kernel has checked that the owner is a member of the group. */
+/* Change owner, group and mode. `uid`: root only. `gid` and `mode`: owner or root; the kernel has
+ * checked that the owner is a member of the group. */
 int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
                      uint32_t gid, uint32_t mode);
 /* Set a durable setting; "" removes it, which restores the default. Keys that begin with "config/"
@@ -245,7 +249,7 @@ void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid);
 /* Find the smallest uid >= from_uid that holds a partition; false if there is none. */
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid);
-/* True if the caller owns the partition or is an administrator. */
+/* True if the caller owns the partition or is root. Administrators may end it, and nothing else. */
 bool engine_may_act(const struct caller *caller, const struct partition *partition);
 
 /* -- events --------------------------------------------------------------- */

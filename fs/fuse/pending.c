@@ -182,7 +182,7 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
                                        .pid = write->join_pid,
                                        .writer_pid = write->caller.pid,
                                        .uid = write->caller.uid,
-                                       .admin = write->caller.admin};
+                                       .root = write->caller.root};
     pending->account = names_account(server->tree.names, write->caller.uid);
     /* A process can now be in this partition's group: never reuse the id, even if the grant cannot
      * be made durable. */

@@ -34,6 +34,7 @@ int reply_errno(int result)
     case REFUSED_QUOTA:
         return EDQUOT;
     case REFUSED_PERMISSION:
+    case REFUSED_OWNER:
         return EPERM;
     case REFUSED_BUSY:
         return EBUSY;

@@ -153,7 +153,7 @@ static struct change *change_new(struct server *server, struct engine_event *eve
     *change = answer ? *answer : (struct change){.reply = {.kind = REPLY_NONE}};
     change->events = events;
     change->event_count = count;
-    change->after_resent = session_after_resent(server->session);
+    change->after_left = session_after_left(server->session);
     add_usages(server, change);
     return change;
 }

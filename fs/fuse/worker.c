@@ -199,9 +199,8 @@ static int run(struct server *server, const struct worker_fds *fds)
             return -errno;
     }
     loop(server, epoll_fd);
-    /* Serve what was read; the next worker reads the rest. What cannot be written now (expiries on
-     * a full disk) is decided again when the next worker starts. */
-    session_serve_rest(server->session);
+    /* The next worker serves what was read, and reads the rest. What cannot be written now
+     * (expiries on a full disk) is decided again when it starts. */
     results_finish(server);
     server->usage_due_ns = 0;
     submit_events(server, NULL); /* final usage */
@@ -223,7 +222,7 @@ int worker_run(const struct worker_fds *fds)
     submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
     submit_arm_next(server);
-    /* Answer FUSE_INIT if no worker has, and ask for unanswered requests. */
+    /* Answer FUSE_INIT if no worker has. */
     r = session_start(server->session);
     if (r) {
         log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));

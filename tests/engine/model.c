@@ -98,10 +98,14 @@ static bool strict; /* nothing was restored: never more than the device has */
 static uint64_t counts[8], warnings;
 
 static const struct caller callers[] = {
-    {.uid = 0, .admin = true, .pid = 1},   {.uid = 500, .admin = true, .pid = 2},
-    {.uid = 1000, .gid = 7, .pid = 3},     {.uid = 1001, .pid = 4},
-    {.uid = 1001, .by_mode = true},        {.uid = 0, .ns = 70},
-    {.uid = 0, .ns = 80, .by_mode = true}, {.uid = 1000, .pid = 5},
+    {.uid = 0, .admin = true, .root = true, .pid = 1},
+    {.uid = 500, .admin = true, .pid = 2},
+    {.uid = 1000, .gid = 7, .pid = 3},
+    {.uid = 1001, .pid = 4},
+    {.uid = 1001, .by_mode = true},
+    {.uid = 0, .ns = 70},
+    {.uid = 0, .ns = 80, .by_mode = true},
+    {.uid = 1000, .pid = 5},
 };
 #define CALLERS (sizeof(callers) / sizeof(callers[0]))
 
@@ -366,7 +370,7 @@ static bool agree(int r, int expected)
     CHECK(strlen(why.message) > 10 && !strchr(why.message, '\n'), "%s", why.message);
     if (r == REFUSED_NO_SPACE)
         CHECK(strncmp(why.message, "Not enough available memory: ", 29) == 0, "%s", why.message);
-    if (r == REFUSED_PERMISSION)
+    if (r == REFUSED_PERMISSION || r == REFUSED_OWNER)
         CHECK(strncmp(why.message, "Permission denied: ", 19) == 0, "%s", why.message);
     return false;
 }
@@ -785,6 +789,7 @@ int main(int argc, char **argv)
     printf("granted %" PRIu64 ", warned %" PRIu64 ", refused: invalid %" PRIu64
            ", no space %" PRIu64 ", permission %" PRIu64 ", busy %" PRIu64 ", gone %" PRIu64 "\n",
            counts[0], warnings, counts[REFUSED_INVALID], counts[REFUSED_NO_SPACE],
-           counts[REFUSED_PERMISSION], counts[REFUSED_BUSY], counts[REFUSED_GONE]);
+           counts[REFUSED_PERMISSION] + counts[REFUSED_OWNER], counts[REFUSED_BUSY],
+           counts[REFUSED_GONE]);
     return EXIT_SUCCESS;
 }

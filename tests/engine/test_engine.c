@@ -506,7 +506,7 @@ START_TEST(hand_over)
     uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
-            REFUSED_PERMISSION, "only administrators");
+            REFUSED_PERMISSION, "only root");
     ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 50, 0775), 0);
     ck_assert_uint_eq(one_event(EVENT_HANDED)->after.gid, 50);
     ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 50, 0775), 0);
@@ -520,8 +520,8 @@ START_TEST(hand_over)
     ck_assert_uint_eq(uid, 1001);
     ck_assert(!engine_next_user(engine, 1002, &uid));
     ck_assert(!engine_next_user(engine, UINT64_C(1) << 32, &uid));
-    refused(engine_release(engine, CALL(0, &alice, &why), id), REFUSED_PERMISSION, "");
-    ck_assert_str_eq(why.message, "Permission denied: partition p1 is owned by uid 1001.");
+    refused(engine_release(engine, CALL(0, &alice, &why), id), REFUSED_OWNER, "");
+    ck_assert_str_eq(why.message, "Permission denied: p1 is owned by uid 1001.");
     engine_free(engine);
 }
 END_TEST

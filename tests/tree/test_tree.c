@@ -255,7 +255,7 @@ static const char *line_of_event(void)
 
 START_TEST(test_event_lines)
 {
-    const struct caller admin = {.uid = 4000000002u, .admin = true};
+    const struct caller admin = {.uid = 4000000002u, .admin = true, .root = true};
     struct partition about = {.uid = 4000000001u};
     struct ending_change change = {.set_warn = true, .warn.ns = 9 * NS_PER_SECOND};
     struct refusal why;
