@@ -361,8 +361,7 @@ START_TEST(names_of_a_directory_service)
 END_TEST
 
 /* While a service hangs, names are numbers, local names and changes of the files are as quick as
- * ever, and a request that needs it gets
- * EAGAIN. */
+ * ever, and a request that needs it gets EAGAIN. */
 START_TEST(a_service_that_hangs)
 {
     uint32_t uid, gid;
