@@ -57,7 +57,7 @@ static int open_signals(struct server *server)
 
 static int open_session(struct server *server, const struct worker_fds *fds)
 {
-    int r = session_open(fds, server, &ops_table, &server->session);
+    int r = session_open(fds, server, &ops_table, server->tree.names, &server->session);
     if (r)
         return r;
     server->tree.shared = session_shared(server->session);
@@ -74,11 +74,11 @@ static int start(struct server *server, const struct worker_fds *fds)
     tree->host_state = &unknown;
     int r = open_signals(server);
     if (!r)
+        r = names_new(NULL, &tree->names);
+    if (!r)
         r = open_session(server, fds);
     if (!r)
         r = caller_init(tree);
-    if (!r)
-        r = names_new(NULL, &tree->names);
     if (!r)
         r = engine_new(time_text, tree, &tree->engine);
     if (!r)
