@@ -338,6 +338,15 @@ static int run_restore_devacl(struct start *start)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int run_remount(struct start *start)
+{
+    const struct options *options = &start->options;
+    if (mount_change(options->mount_point, options->read_only, &start->message) == 0)
+        return EXIT_SUCCESS;
+    log_say("%s", start->message.text);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
@@ -362,6 +371,8 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (start.options.restore_devacl)
         return run_restore_devacl(&start);
+    if (start.options.remount)
+        return run_remount(&start);
     int r = leave_caller(&start);
     if (!r && !start.options.foreground)
         r = start.daemon_fd = detach_start();
