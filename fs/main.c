@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
+#include "fs/daemon/privileges.h"
 #include "fs/daemon/program.h"
 #include "fs/daemon/restore_devacl.h"
 #include "fs/daemon/rlimits.h"
@@ -60,6 +61,7 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
+    privileges_drop_worker();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
     /* Do not run exit handlers: they could wait for something that threads of the worker wait
      * for. */
@@ -308,6 +310,7 @@ static int prepare_and_run(struct start *start)
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
     supervisor->ready_ms = WORKER_READY_MS;
+    privileges_drop_supervisor();
     r = supervisor_run(supervisor);
     /* After a clean end restore the device nodes; after a failure leave them restricted for the
      * next daemon or --restore-device-access. */
