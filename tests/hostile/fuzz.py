@@ -149,7 +149,8 @@ def main():
         if caller.program.poll() is None:
             caller.program.kill()
         stuck = caller.program.wait()
-        check(wrong or stuck == 0, caller.user.name, stuck, open(caller.said, errors='replace').read())
+        with open(caller.said, errors='replace') as said:
+            check(wrong or stuck == 0, caller.user.name, stuck, said.read())
     open(stop, 'w').close()
     found = watcher.finish() if wrong != 'the tree did not answer for a minute' else wrong
     if check(isinstance(found, tuple), found) and not wrong:
