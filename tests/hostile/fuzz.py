@@ -121,7 +121,7 @@ def after(mount, canary):
     equal(mount.used(0), int(mount.read('gpu0', canary.name, 'memory_limit')))
     equal(mount.used(1), 0)
     check(int(mount.read('gpu0', 'memory_available')) == total - mount.used(0))
-    carol.call(mount.ask, '0.5 60')
+    carol.call(mount.ask, '0.5 10')
 
 
 def main():
