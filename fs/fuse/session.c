@@ -17,9 +17,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Missing in the headers of Debian 12. */
-#define NOTIFY_INC_EPOCH 8
-
 /* The number of workers in a row that may die over one request. */
 #define DEADLY 3u
 
@@ -31,7 +28,6 @@ struct session {
     struct fuse_session *session;
     int fd;
     struct session_request current;
-    bool epochs;
     struct intake *intake;
     struct requests *requests; /* of the intake */
     _Alignas(uint64_t) char buffer[SHARED_REQUEST_MAX];
@@ -234,7 +230,6 @@ int session_start(struct session *session)
     pass_on(session, GREETING, init, session->shared->init_length);
     if (!atomic_load(&session->shared->init_answered))
         return -EPROTO;
-    session->epochs = !notify(session, NOTIFY_INC_EPOCH, NULL, 0);
     return 0;
 }
 
@@ -264,17 +259,6 @@ int session_notify_poll(struct session *session, uint64_t kh)
 bool session_after_left(const struct session *session)
 {
     return !intake_left(session->intake);
-}
-
-bool session_has_epochs(const struct session *session)
-{
-    return session->epochs;
-}
-
-void session_forget_names(struct session *session)
-{
-    if (session->epochs)
-        notify(session, NOTIFY_INC_EPOCH, NULL, 0);
 }
 
 void session_forget_node(struct session *session, uint64_t node_id)

@@ -47,11 +47,6 @@ bool session_holds(const struct session *session);
 const struct session_request *session_current(const struct session *session);
 /* Return whether every request that a dead worker left has been served. */
 bool session_after_left(const struct session *session);
-/* Return whether session_forget_names works; only then can names that may end early be cached.
- * Valid after session_start. */
-bool session_has_epochs(const struct session *session);
-/* Invalidate all cached names. Takes no lock in the kernel. Thread-safe. */
-void session_forget_names(struct session *session);
 /* Invalidate the cached attributes of a node. Takes no lock in the kernel. Thread-safe. */
 void session_forget_node(struct session *session, uint64_t node_id);
 /* Wake the pollers of the open file with the kernel's handle `kh`. 0 or -errno. */

@@ -228,7 +228,6 @@ int worker_run(const struct worker_fds *fds)
         log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));
         return WORKER_FATAL;
     }
-    server->tree.names_remembered = session_has_epochs(server->session);
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
         log_say("Cannot tell the supervisor that this worker is ready.");

@@ -138,9 +138,6 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     const struct partition *partition = tree_partition(tree, node);
     if (partition) {
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-        /* A file cannot be reached without its directory, so its name may stay cached. */
-        if (!tree->names_remembered && !node->file)
-            a.entry_timeout_s = 0;
     }
     if (node->dir == DIR_USER)
         a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */

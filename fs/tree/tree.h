@@ -57,7 +57,6 @@ struct tree {
     uint32_t admin_gid;               /* gid of config/admin_group; UINT32_MAX: none */
     uint64_t boot_mark;               /* differs from boot to boot */
     uint64_t own_user_ns, own_pid_ns; /* inode numbers of the daemon's namespaces */
-    bool names_remembered;            /* the kernel can be told to forget names */
     int64_t now_ns;                   /* CLOCK_BOOTTIME at the start of the request */
     int64_t offset_ns;                /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };

@@ -45,7 +45,6 @@ static void setup(void)
     tree.host_state = &host_state;
     tree.shared = calloc(1, sizeof(*tree.shared));
     tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
-    tree.names_remembered = true;
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
@@ -220,9 +219,6 @@ START_TEST(test_timeouts)
         /* With 10 s left, the text loses a digit. */
         ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
     }
-    tree.names_remembered = false;
-    tree.now_ns = 100 * NS_PER_SECOND;
-    ck_assert(!tree_attributes(&tree, &dir, 0, &a) && a.entry_timeout_s == 0);
     tree.now_ns = 160 * NS_PER_SECOND;
     engine_advance(tree.engine, tree.now_ns);
     ck_assert_int_eq(tree_attributes(&tree, &dir, 0, &a), -ENOENT);
