@@ -68,11 +68,14 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
     const struct partition *partition = tree_partition(tree, node);
     a->mode = S_IFREG | row->mode;
     if (partition) {
-        a->uid = partition->uid;
-        a->gid = partition->gid;
         a->ctime_ns = a->mtime_ns = partition->created_wall_ns;
-        if (row->mode & 0200)
+        /* A file that cannot be set is not the user's: owners can make others' opens wait
+         * (F_SETLEASE). */
+        if (row->mode & 0200) {
+            a->uid = partition->uid;
+            a->gid = partition->gid;
             a->mode = S_IFREG | 0600 | (partition->mode & 0066);
+        }
     } else if (row->own) {
         char key[ENGINE_KEY_MAX];
         unsigned mode, uid, gid;

@@ -4,6 +4,7 @@
 that of a directory while they list it into slow memory. A page of slow memory is one that never
 comes; here userfaultfd makes it, a filesystem of one's own (fusermount3) is as good."""
 import ctypes
+import fcntl
 import mmap
 import os
 import select
@@ -191,9 +192,23 @@ def mode_of_new(mount):
     equal(listed['new'], os.stat(path).st_ino)
 
 
+def leases(mount):
+    """Leases make opens by others wait. Files that cannot be set belong to root, so the user of a
+    partition gets none on them; on those that can be set (docs/security.md) who must not wait
+    opens with O_NONBLOCK."""
+    part = mount.at('gpu0', alice.call(mount.ask, '1M 600'))
+    for name in os.listdir(part):
+        settable = os.stat(os.path.join(part, name)).st_mode & 0o222
+        equal(alice.outcome(lease, os.path.join(part, name)), 'ok' if settable else 'EACCES', name)
+
+
+def lease(path):
+    fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
 def main():
     mount = lib.Mount('2x80G')
-    for part in (directories, writers_of_new, mode_of_new):
+    for part in (directories, writers_of_new, leases, mode_of_new):
         print('==', part.__name__, flush=True)
         part(mount)
         mount.release_all()
