@@ -230,8 +230,11 @@ static void scan(struct host *host)
 static void *host_thread(void *argument)
 {
     struct host *host = argument;
-    if (host_begin(host))
+    int r = host_begin(host);
+    if (r) {
+        log_say("The thread for programs cannot start: %s.", strerror(-r));
         abort(); /* let the next worker try again */
+    }
     set_policy(host, &host->start.policy);
     host_report_state(host);
     for (;;) {

@@ -39,6 +39,7 @@ struct work_item {
 struct host {
     struct host_start start;
     struct proctrack *proctrack;
+    bool broken; /* no process tracking: no program can join */
     struct termination termination;
     struct telemetry *telemetry;
     struct access *access;

@@ -168,8 +168,9 @@ static void read_id(const struct query *query, struct shared_handle *handle)
             (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
     read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
     size_t left = length - (size_t)read.offset;
-    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
     reply_text(&read, text, length);
+    /* After the reply: a worker that dies before it leaves the id to be read. */
+    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
 }
 
 static void answer_read(const struct query *query)

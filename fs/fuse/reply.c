@@ -36,6 +36,7 @@ int reply_errno(int result)
     case REFUSED_QUOTA:
         return EDQUOT;
     case REFUSED_PERMISSION:
+    case REFUSED_OWNER:
         return EPERM;
     case REFUSED_BUSY:
         return EBUSY;
@@ -57,7 +58,7 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
     int code = reply_errno(result);
     char text[64];
     snprintf(text, sizeof(text), "%s.", strerror(code));
-    status_set(server->tree.shared, uid, *message ? message : text);
+    status_set(&server->tree, uid, *message ? message : text);
     fuse_reply_err(req, code);
 }
 

@@ -16,7 +16,10 @@
  *   poll.c       wakes pollers
  *   committer.c  makes changes durable and answers them, on a thread of its own
  *   invalidate.c invalidates the kernel's caches
- *   session.c    reads requests in fair order, sends notifications
+ *   session.c    the conversation with the kernel: requests, answers, notifications
+ *   intake.c     reads requests and says which is next
+ *   requests.c   keeps requests that are not answered for the next worker
+ *   fair_queue.c whose turn it is
  */
 #ifndef CHRONOS_FUSE_SERVER_H
 #define CHRONOS_FUSE_SERVER_H

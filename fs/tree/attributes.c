@@ -170,7 +170,7 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
 {
     struct attributes a = {0};
     const struct file_row *row = tree_row(tree, node);
-    if (caller->admin || !row)
+    if (caller->root || !row)
         return true;
     a.uid = tree->shared->admin_uid;
     a.gid = tree->shared->admin_gid;
@@ -251,9 +251,9 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
     const struct partition *partition = tree_partition(tree, node);
     if (partition && !node->file)
         return change_partition(tree, partition, caller, change, why);
-    if (!caller->admin) {
+    if (!caller->root) {
         snprintf(why->message, sizeof(why->message),
-                 "Permission denied: only administrators can change this.");
+                 "Permission denied: only root can change this.");
         return REFUSED_PERMISSION;
     }
     if (row && row->own && !change->set_mtime)

@@ -93,21 +93,19 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
                 struct caller *ret_caller)
 {
     struct caller caller = {.uid = uid, .gid = gid, .pid = pid};
-    if (uid == 0) {
-        uint64_t user_ns = pid > 0 ? namespace_of(pid, "user") : 0;
-        uint64_t pid_ns = pid > 0 ? namespace_of(pid, "pid") : 0;
-        caller.admin = user_ns == tree->own_user_ns && pid_ns == tree->own_pid_ns;
-        /* A container's root may act only on what its own container requested. */
-        if (!caller.admin)
-            caller.ns = pid_ns == tree->own_pid_ns ? ENGINE_NS_UNKNOWN : container_of(tree, pid);
-    } else {
-        /* Users whose namespaces are not the daemon's are no administrators. */
-        bool may = uid == tree->shared->admin_uid ||
-                   (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
-        caller.admin = may && pid > 0 && namespace_of(pid, "user") == tree->own_user_ns &&
-                       namespace_of(pid, "pid") == tree->own_pid_ns;
-        caller.by_mode = true;
+    uint64_t pid_ns = 0;
+    bool is_root = uid == 0 || uid == tree->shared->admin_uid;
+    bool may =
+        is_root || (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
+    /* Callers in other namespaces than the daemon's are neither root nor administrators. */
+    if (may && pid > 0) {
+        pid_ns = namespace_of(pid, "pid");
+        caller.admin = pid_ns == tree->own_pid_ns && namespace_of(pid, "user") == tree->own_user_ns;
     }
+    caller.root = caller.admin && is_root;
+    /* A container's root may act only on what its own container requested. */
+    if (uid == 0 && !caller.root)
+        caller.ns = pid_ns == tree->own_pid_ns ? ENGINE_NS_UNKNOWN : container_of(tree, pid);
     *ret_caller = caller;
 }
 

@@ -106,7 +106,7 @@ struct attributes {
 int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
                     struct attributes *ret_attributes);
 /* Return whether the mode bits of a file let a caller write it now; the kernel checked them at
- * open. Administrators always may. */
+ * open. Root always may. */
 bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller);
 /* Put the content of a file into tree->shown, valid until the next call. 0 or -errno. */
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid);
