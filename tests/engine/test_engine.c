@@ -432,7 +432,7 @@ START_TEST(an_account_has_one_quota)
     ck_assert_int_eq(engine_revert(engine, events), 0);
     engine_events_free(events);
     ck_assert_uint_eq(engine_account_holds(engine, 1000), 3);
-    ck_assert_int_eq(engine_release(engine, CALL(0, &sub, &why), 2), REFUSED_PERMISSION);
+    ck_assert_int_eq(engine_release(engine, CALL(0, &sub, &why), 2), REFUSED_OWNER);
     ck_assert_int_eq(engine_release(engine, CALL(0, &alice, &why), 1), 0);
     grant(engine, 0, &sub, 0, "1B 60");
     engine_free(engine);

@@ -71,7 +71,7 @@ static void take_one_round(void)
 
 START_TEST(test_no_tracking)
 {
-    struct host_join join = {.tag = 7, .id = 1, .writer_pid = getpid(), .admin = true};
+    struct host_join join = {.tag = 7, .id = 1, .writer_pid = getpid(), .root = true};
     ck_assert_int_eq(host_join(host, &join), 0);
     ck_assert_int_eq(host_read(host, 1, 1), 0);
     while (!joins || !lists)
