@@ -102,7 +102,12 @@ struct store_item {
     const struct engine_event *event;
     const char *line;
     struct store_usage usage; /* of an ended partition, for the history */
+    uint32_t person; /* whose history it is: the uid that all of a person's uids count for */
 };
+
+/* The most entries of the history that a person and all persons have; the oldest go first. */
+#define STORE_HISTORY_PERSON_MAX 10000
+#define STORE_HISTORY_MAX        100000
 
 struct store_batch {
     const struct store_item *items;
