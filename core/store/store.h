@@ -66,10 +66,9 @@ struct store_history {
 };
 
 /* The result of a request that changed something, by the number that the kernel gave the
- * request. If the kernel sends it again after a crash (FUSE_NOTIFY_RESEND), it is answered with
- * this result. */
+ * request. If a worker dies before it answers, the next one answers with this result. */
 struct store_reply {
-    uint64_t unique; /* without the resend bit */
+    uint64_t unique;
     uint64_t result; /* for `new`: the id */
 };
 

@@ -150,8 +150,8 @@ static int commit(struct committer *committer, const struct change *changes,
         return 0;
     struct store_item *items = calloc(item_count + 1, sizeof(*items));
     struct store_partition_usage *usages = calloc(usage_count + 1, sizeof(*usages));
-    /* Earlier changes have been answered, and so have all resent requests. */
-    if (changes->after_resent)
+    /* Earlier changes have been answered, and so has all that a dead worker left. */
+    if (changes->after_left)
         committer->kept_count = 0;
     struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;

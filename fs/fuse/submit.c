@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
+#include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "invalidate.h"
 #include "server.h"
@@ -102,7 +103,8 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
 {
     struct store_item item = {.event = event, .line = line};
     tree_event_line(tree, event, line, STORE_LINE_MAX);
-    event_log_append(&tree->events, event->seq, event->before.change_seq, line);
+    event_log_append(&tree->events, event->seq, event->before.change_seq,
+                     tree_event_account(tree, event), line);
     if (!event_kind_is_end(event->kind))
         return item;
     char history[STORE_LINE_MAX];
@@ -120,7 +122,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
                                .peak_bytes = used.peak_bytes,
                                .gpu_ns = used.busy_ns};
     tree_history_line(tree, &ended, history, sizeof(history));
-    event_log_append(&tree->history, event->seq, 0, history);
+    event_log_append(&tree->history, event->seq, 0, names_account(tree->names, p->uid), history);
     return item;
 }
 
@@ -156,7 +158,7 @@ static struct change *change_new(struct server *server, struct engine_event *eve
     *change = answer ? *answer : (struct change){.reply = {.kind = REPLY_NONE}};
     change->events = events;
     change->event_count = count;
-    change->after_resent = session_after_resent(server->session);
+    change->after_left = session_after_left(server->session);
     add_record(server, change);
     return change;
 }
@@ -233,7 +235,7 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    status_set(server->tree.shared, change->uid, message);
+    status_set(&server->tree, change->uid, message);
     struct shared_handle *handle = handles_get(&server->handles, change->fh);
     if (handle)
         handle->answer = 0;
