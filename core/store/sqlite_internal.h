@@ -78,18 +78,18 @@ struct clock_row {
     uint64_t mount_id;
 };
 
-/* How many entries a person has in the history. */
+/* How many entries an account has in the history. */
 struct tally {
-    uint32_t person, rows;
+    uint32_t account, rows;
     int64_t first_seq; /* none of them is before; 0: a free place */
 };
 
-/* The tallies of all persons, as far as counted. */
+/* The tallies of all accounts, as far as counted. */
 struct counts {
     struct tally *tallies; /* a hash table */
     uint32_t capacity, used, rows;
     bool has_over;
-    uint32_t over;                 /* a person who has too many, if known */
+    uint32_t over;                 /* an account who has too many, if known */
     int64_t counted_seq, last_seq; /* rows between are not counted yet; later ones are */
 };
 
@@ -171,7 +171,7 @@ enum sqlite_table { SQLITE_PARTITION = 1, SQLITE_HISTORY = 2 };
  * the number of the event that ended the partition. */
 struct sqlite_record {
     struct partition p; /* except for the device */
-    uint32_t person;    /* whose entry it is in the history */
+    uint32_t account;   /* whose entry it is in the history */
     int64_t device;     /* row of the device table */
     char how[SQLITE_HOW_MAX + 1];
     uint32_t by_uid;

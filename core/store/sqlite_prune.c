@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Dropping what is too old or too much, after a commit and in a transaction of its own: log lines
- * that nothing shows, history beyond its retention, and history beyond its bounds. One person can
- * have STORE_HISTORY_PERSON_MAX entries, all together STORE_HISTORY_MAX; so nobody can fill the
+ * that nothing shows, history beyond its retention, and history beyond its bounds. One account can
+ * have STORE_HISTORY_ACCOUNT_MAX entries, all together STORE_HISTORY_MAX; so nobody can fill the
  * disk or push out what others did. Rows go in portions, because they are on pages that a commit
  * does not touch otherwise, and failing changes nothing: the next commit tries again.
  *
- * The entries of each person are counted in memory, in portions after a start. Nothing is searched
- * for: rows of a person are looked for from the first one on, and a person who has too many has
- * many.
+ * The entries of each account are counted in memory, in portions after a start. Nothing is searched
+ * for: rows of an account are looked for from the first one on, and an account that has too many
+ * has many.
  */
 #include "sqlite_internal.h"
 
@@ -21,11 +21,11 @@
 
 /* -- the tally ------------------------------------------------------------------------ */
 
-/* Find a person's place in a table with room. */
-static struct tally *find(struct tally *tallies, uint32_t capacity, uint32_t person)
+/* Find an account's place in a table with room. */
+static struct tally *find(struct tally *tallies, uint32_t capacity, uint32_t account)
 {
-    uint32_t slot = (uint32_t)(person * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (capacity - 1);
-    while (tallies[slot].first_seq != 0 && tallies[slot].person != person)
+    uint32_t slot = (uint32_t)(account * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (capacity - 1);
+    while (tallies[slot].first_seq != 0 && tallies[slot].account != account)
         slot = (slot + 1) & (capacity - 1);
     return &tallies[slot];
 }
@@ -51,7 +51,7 @@ static bool make_room(struct counts *counts)
         return false;
     for (uint32_t i = 0; i < counts->capacity; i++)
         if (counts->tallies[i].rows > 0)
-            *find(tallies, capacity, counts->tallies[i].person) = counts->tallies[i];
+            *find(tallies, capacity, counts->tallies[i].account) = counts->tallies[i];
     free(counts->tallies);
     counts->tallies = tallies;
     counts->capacity = capacity;
@@ -65,33 +65,33 @@ static bool waits(const struct counts *counts, int64_t seq)
     return seq > counts->counted_seq && seq <= counts->last_seq;
 }
 
-static void count(struct sqlite_store *store, int64_t seq, uint32_t person)
+static void count(struct sqlite_store *store, int64_t seq, uint32_t account)
 {
     struct counts *counts = &store->counts;
     if (!make_room(counts)) {
         count_again(store);
         return;
     }
-    struct tally *tally = find(counts->tallies, counts->capacity, person);
+    struct tally *tally = find(counts->tallies, counts->capacity, account);
     if (tally->first_seq == 0) {
-        *tally = (struct tally){.person = person, .first_seq = seq};
+        *tally = (struct tally){.account = account, .first_seq = seq};
         counts->used++;
     }
     if (tally->rows++ == 0 || seq < tally->first_seq)
         tally->first_seq = seq;
     counts->rows++;
-    if (tally->rows > STORE_HISTORY_PERSON_MAX + TRIM_ROWS) {
+    if (tally->rows > STORE_HISTORY_ACCOUNT_MAX + TRIM_ROWS) {
         counts->has_over = true;
-        counts->over = person;
+        counts->over = account;
     }
 }
 
-static void uncount(struct sqlite_store *store, int64_t seq, uint32_t person)
+static void uncount(struct sqlite_store *store, int64_t seq, uint32_t account)
 {
     struct counts *counts = &store->counts;
     if (counts->capacity == 0 || waits(counts, seq))
         return;
-    struct tally *tally = find(counts->tallies, counts->capacity, person);
+    struct tally *tally = find(counts->tallies, counts->capacity, account);
     if (tally->rows == 0)
         return;
     tally->rows--;
@@ -135,7 +135,7 @@ void sqlite_prune_stop(struct sqlite_store *store)
 
 /* -- dropping ---------------------------------------------------------------------------- */
 
-/* Drop history; the statement returns the number and person of each row. */
+/* Drop history; the statement returns the number and account of each row. */
 static int drop(struct sqlite_store *store, enum statement which, int *ret_rows)
 {
     sqlite3_stmt *statement = store->statements[which];
@@ -194,12 +194,12 @@ static int drop_of(struct sqlite_store *store, const struct tally *tally)
     int rows;
     sqlite3_stmt *statement = store->statements[SQL_HISTORY_TRIM];
     sqlite3_bind_int64(statement, 1, tally->first_seq);
-    sqlite3_bind_int64(statement, 2, tally->person);
+    sqlite3_bind_int64(statement, 2, tally->account);
     sqlite3_bind_int64(statement, 3, TRIM_ROWS);
     return drop(store, SQL_HISTORY_TRIM, &rows);
 }
 
-/* Take from the person who has the most; where none has many, take the oldest. */
+/* Take from the account that has the most; where none has many, take the oldest. */
 static int drop_of_all(struct sqlite_store *store)
 {
     const struct counts *counts = &store->counts;
@@ -208,7 +208,7 @@ static int drop_of_all(struct sqlite_store *store)
     for (uint32_t i = 0; i < counts->capacity; i++)
         if (counts->tallies[i].rows > most->rows)
             most = &counts->tallies[i];
-    if (most->rows >= STORE_HISTORY_PERSON_MAX / 10)
+    if (most->rows >= STORE_HISTORY_ACCOUNT_MAX / 10)
         return drop_of(store, most);
     sqlite3_bind_int64(store->statements[SQL_HISTORY_OLDEST], 1, TRIM_ROWS);
     return drop(store, SQL_HISTORY_OLDEST, &rows);
@@ -238,7 +238,7 @@ void sqlite_prune(struct sqlite_store *store, const struct store_batch *batch)
     for (size_t i = 0; i < batch->item_count; i++) {
         const struct engine_event *event = batch->items[i].event;
         if (event_kind_is_end(event->kind) && !waits(&store->counts, (int64_t)event->seq))
-            count(store, (int64_t)event->seq, batch->items[i].person);
+            count(store, (int64_t)event->seq, batch->items[i].account);
     }
     bool lines = lines_are_due(store), old = old_is_due(store, batch, &before_ns),
          many = too_many(store);

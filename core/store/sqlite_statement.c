@@ -18,14 +18,14 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
                          " (SELECT seq FROM history ORDER BY seq LIMIT ?2)"
-                         " RETURNING seq, person",
+                         " RETURNING seq, account",
     [SQL_HISTORY_TRIM] = "DELETE FROM history WHERE seq IN (SELECT seq FROM history"
-                         " WHERE seq >= ?1 AND person = ?2 ORDER BY seq LIMIT ?3)"
-                         " RETURNING seq, person",
+                         " WHERE seq >= ?1 AND account = ?2 ORDER BY seq LIMIT ?3)"
+                         " RETURNING seq, account",
     [SQL_HISTORY_OLDEST] = "DELETE FROM history WHERE seq IN"
                            " (SELECT seq FROM history ORDER BY seq LIMIT ?1)"
-                           " RETURNING seq, person",
-    [SQL_HISTORY_COUNT] = "SELECT seq, person FROM history WHERE seq > ?1 AND seq <= ?2"
+                           " RETURNING seq, account",
+    [SQL_HISTORY_COUNT] = "SELECT seq, account FROM history WHERE seq > ?1 AND seq <= ?2"
                           " ORDER BY seq LIMIT ?3",
     [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies,"
                        " head_seen_ns) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",

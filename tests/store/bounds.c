@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one person, and all together, can pile up in a state: history beyond its bounds goes, that
+ * What one account, and all together, can pile up in a state: history beyond its bounds goes, that
  * of others stays, and a wall clock that is set makes nothing old.
  */
 #include "fixture.h"
@@ -62,16 +62,16 @@ static size_t entries_of(uint32_t uid)
     return count;
 }
 
-START_TEST(one_person)
+START_TEST(one_account)
 {
     start(_i);
     ends(2, 100);
-    ends(1, STORE_HISTORY_PERSON_MAX + 5000);
+    ends(1, STORE_HISTORY_ACCOUNT_MAX + 5000);
     ends(3, 5);
     uint64_t last = id - 6;
     load(_i);
-    ck_assert_uint_ge(entries_of(1), STORE_HISTORY_PERSON_MAX);
-    ck_assert_uint_le(entries_of(1), STORE_HISTORY_PERSON_MAX + SLACK);
+    ck_assert_uint_ge(entries_of(1), STORE_HISTORY_ACCOUNT_MAX);
+    ck_assert_uint_le(entries_of(1), STORE_HISTORY_ACCOUNT_MAX + SLACK);
     ck_assert_uint_eq(entries_of(2), 100); /* though they are the oldest */
     ck_assert_uint_eq(entries_of(3), 5);
     ck_assert_uint_eq(kept.history[kept.history_count - 6].partition.id,
@@ -80,32 +80,32 @@ START_TEST(one_person)
     for (int round = 0; round < 4; round++) {
         ends(1, 1500);
         load(_i);
-        ck_assert_uint_ge(entries_of(1), STORE_HISTORY_PERSON_MAX);
-        ck_assert_uint_le(entries_of(1), STORE_HISTORY_PERSON_MAX + SLACK);
+        ck_assert_uint_ge(entries_of(1), STORE_HISTORY_ACCOUNT_MAX);
+        ck_assert_uint_le(entries_of(1), STORE_HISTORY_ACCOUNT_MAX + SLACK);
         ck_assert_uint_eq(entries_of(2), 100);
     }
 }
 END_TEST
 
-/* More persons than fit at their most: the largest give way. */
-START_TEST(all_persons)
+/* More accounts than fit at their most: the largest give way. */
+START_TEST(all_accounts)
 {
-    uint32_t count = STORE_HISTORY_MAX / STORE_HISTORY_PERSON_MAX + 3;
+    uint32_t count = STORE_HISTORY_MAX / STORE_HISTORY_ACCOUNT_MAX + 3;
     start(0);
     ends(999, 500);
     for (uint32_t uid = 1; uid <= count; uid++)
-        ends(uid, STORE_HISTORY_PERSON_MAX);
+        ends(uid, STORE_HISTORY_ACCOUNT_MAX);
     load(0);
     ck_assert_uint_ge(kept.history_count, STORE_HISTORY_MAX - SLACK);
     ck_assert_uint_le(kept.history_count, STORE_HISTORY_MAX + SLACK);
     ck_assert_uint_eq(entries_of(999), 500);
     for (uint32_t uid = 1; uid <= count; uid++)
-        ck_assert_uint_gt(entries_of(uid), STORE_HISTORY_PERSON_MAX / 2);
+        ck_assert_uint_gt(entries_of(uid), STORE_HISTORY_ACCOUNT_MAX / 2);
 }
 END_TEST
 
-/* Many persons with few entries each, as with subordinate uids: still bounded. */
-START_TEST(many_persons)
+/* Many accounts with few entries each, as with subordinate uids: still bounded. */
+START_TEST(many_accounts)
 {
     start(0);
     for (uint32_t uid = 1; uid <= 60000; uid++)
@@ -117,18 +117,35 @@ START_TEST(many_persons)
 }
 END_TEST
 
-/* The file does not grow once a person has reached the bound. */
+/* The file does not grow once an account has reached the bound. */
 START_TEST(the_file_stays)
 {
     struct stat before, after;
     start(1);
-    ends(1, STORE_HISTORY_PERSON_MAX + SLACK);
+    ends(1, STORE_HISTORY_ACCOUNT_MAX + SLACK);
     load(1);
     ck_assert_int_eq(stat(path_in(directory, STATE_FILE), &before), 0);
-    ends(1, 2 * STORE_HISTORY_PERSON_MAX);
+    ends(1, 2 * STORE_HISTORY_ACCOUNT_MAX);
     load(1);
     ck_assert_int_eq(stat(path_in(directory, STATE_FILE), &after), 0);
     ck_assert_int_le(after.st_size, before.st_size + before.st_size / 4);
+}
+END_TEST
+
+/* Lines are bounded, too, even if the tree shows a very old one. */
+START_TEST(lines)
+{
+    start(_i);
+    for (int i = 0; i < STORE_LINES_MAX + 5000; i++) {
+        attempt_set(&attempt, seq++, "key", "value");
+        snprintf(attempt.lines[attempt.batch.item_count - 1], STORE_LINE_MAX, "line");
+        if (attempt.batch.item_count == TRY_MAX)
+            ck_assert_msg(commit() == 0, "%s", why.text);
+    }
+    ck_assert_msg(commit() == 0, "%s", why.text);
+    load(_i);
+    ck_assert_uint_ge(kept.line_count, STORE_LINES_MAX - SLACK);
+    ck_assert_uint_le(kept.line_count, STORE_LINES_MAX + SLACK);
 }
 END_TEST
 
@@ -154,10 +171,11 @@ END_TEST
 int main(void)
 {
     TCase *all = check_case("store-bounds", fixture_setup, fixture_teardown);
-    tcase_add_loop_test(all, one_person, 0, KIND_COUNT);
+    tcase_add_loop_test(all, one_account, 0, KIND_COUNT);
     tcase_add_loop_test(all, clock_set_ahead, 0, KIND_COUNT);
-    tcase_add_test(all, all_persons);
-    tcase_add_test(all, many_persons);
+    tcase_add_loop_test(all, lines, 0, KIND_COUNT);
+    tcase_add_test(all, all_accounts);
+    tcase_add_test(all, many_accounts);
     tcase_add_test(all, the_file_stays);
     return check_run("store-bounds", all);
 }
