@@ -91,8 +91,8 @@ static void act(void *context, const struct watchdog_action *action)
     struct police *police = context;
     const struct police_start *start = &police->start;
     if (action->note)
-        start->note(start->context, action->partition_id, action->device, action->word,
-                    action->details);
+        start->note(start->context, action->partition_id, action->owner_uid, action->device,
+                    action->word, action->details);
     start->status(start->context, action->uid, action->message);
     if (action->signo)
         send_signal(police, action);

@@ -199,6 +199,7 @@ static void find_unmanaged(struct check *check)
             merge(check, (struct violation){.pid = outside->pid,
                                             .start = outside->start,
                                             .uid = outside->uid,
+                                            .owner_uid = outside->uid,
                                             .device = outside->device,
                                             .bytes = outside->bytes,
                                             .may_act = outside->uid != 0});
@@ -216,6 +217,7 @@ static void find_over_limit(struct check *check)
                                         .pid = largest->pid,
                                         .start = largest->start,
                                         .uid = largest->uid,
+                                        .owner_uid = partition->uid,
                                         .device = partition->device,
                                         .bytes = partition->used_bytes,
                                         .limit_bytes = partition->limit_bytes,
@@ -232,6 +234,7 @@ static void act(struct check *check, const struct violation *violation,
     struct watchdog_action action = {.pid = member ? member->pid : violation->pid,
                                      .start = member ? member->start : violation->start,
                                      .uid = member ? member->uid : violation->uid,
+                                     .owner_uid = violation->owner_uid,
                                      .device = violation->device,
                                      .partition_id = violation->partition_id,
                                      .note = note};

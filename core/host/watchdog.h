@@ -80,12 +80,13 @@ struct watchdog_action {
     int signo; /* SIGTERM, SIGKILL or 0 */
     int32_t pid;
     uint64_t start;
-    uint32_t uid; /* of the process */
+    uint32_t uid;       /* of the process */
+    uint32_t owner_uid; /* of the partition; unmanaged: of the process */
     uint32_t device;
     uint64_t partition_id; /* above its limit; 0: an unmanaged process */
     bool note;             /* false: warns one more member, without a log line */
     const char *word;      /* static */
-    char details[128];     /* "pid=4242 uid=6101 device=gpu0 bytes=..." */
+    char details[128];     /* "pid=4242 uid=6101 bytes=...": what no field says */
     char message[256];     /* without a newline */
 };
 typedef void watchdog_action_fn(void *context, const struct watchdog_action *action);

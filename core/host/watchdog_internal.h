@@ -21,6 +21,7 @@ struct violation {
     int32_t pid;
     uint64_t start;
     uint32_t uid;
+    uint32_t owner_uid; /* of the partition; unmanaged: of the process */
     uint32_t device;
     uint64_t bytes, limit_bytes;
     bool may_act; /* false: involves only processes of uid 0 */
