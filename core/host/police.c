@@ -57,8 +57,10 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
                         const struct gpu_usage_process *used, struct watchdog_process *row)
 {
     struct procfs_process process;
-    *row = (struct watchdog_process){
-        .pid = used->pid, .device = used->device, .bytes = used->memory_bytes};
+    *row = (struct watchdog_process){.pid = used->pid,
+                                     .device = used->device,
+                                     .bytes = used->memory_bytes,
+                                     .shared_bytes = used->shared_bytes};
     if (proctrack_look(police->start.proctrack, used->pid, &process))
         return; /* the process has ended: ignore its row */
     row->uid = process.uid;

@@ -64,8 +64,8 @@ static struct watchdog_process *uses(int32_t pid, uint32_t uid, uint32_t device,
                                      uint64_t partition_id)
 {
     struct watchdog_process *row = &processes[sample.process_count++];
-    *row =
-        (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id, 0};
+    *row = (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id,
+                                     0,   0};
     return row;
 }
 
@@ -138,6 +138,43 @@ START_TEST(test_unmanaged)
     ck_assert_uint_eq(all.warned, 1);
     ck_assert_uint_eq(all.ended, 1);
     ck_assert_uint_eq(all.killed, 1);
+}
+END_TEST
+
+/* A process can be handed what another user opened: that is reported, and no process is ended. */
+START_TEST(test_handed_over)
+{
+    uses(42, ALICE, 1, GIB, 0)->shared_bytes = GIB;
+    check(S(100));
+    expect(0, "unmanaged", "pid=42 uid=6101 bytes=1073741824 shared=yes",
+           "Process 42 uses 1 GiB of gpu1 and is in no partition there. Ask for one (gpu1/new) and "
+           "write 42 to its file procs.");
+    ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
+    ck_assert_uint_eq(check(S(9000)), 0);
+    /* Something of its own besides is enough. */
+    processes[0].bytes++;
+    check(S(9001));
+    ck_assert_str_eq(actions[0].word, "warned-unmanaged");
+}
+END_TEST
+
+/* What others opened counts as use of a partition, but ends nothing in it. */
+START_TEST(test_handed_to_a_member)
+{
+    has(3, ALICE, 0, 2 * GIB);
+    uses(42, ALICE, 0, GIB, 3);
+    uses(43, ALICE, 0, 3 * GIB, 3)->shared_bytes = 3 * GIB;
+    check(S(1));
+    ck_assert_uint_eq(action_count, 1);
+    ck_assert_str_eq(actions[0].word, "over-limit");
+    ck_assert_int_eq(actions[0].pid, 42); /* 43 has nothing of its own */
+    ck_assert_uint_eq(check(S(9000)), 0);
+    processes[0].bytes = 3 * GIB; /* now it is above the limit by what is its own */
+    check(S(9001));
+    ck_assert_str_eq(actions[0].word, "warned-over-limit");
+    check(S(9100));
+    ck_assert_int_eq(actions[0].signo, SIGTERM);
+    ck_assert_int_eq(actions[0].pid, 42);
 }
 END_TEST
 
@@ -437,6 +474,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_unmanaged,
+                                  test_handed_over,
+                                  test_handed_to_a_member,
                                   test_modes,
                                   test_late_checks,
                                   test_root_is_only_reported,
