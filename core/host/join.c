@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
 static int join(struct host *host, const struct host_join *join, struct message *message)
 {
     int32_t pid;
-    int r = translate(host, join, &pid);
+    int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);
     if (r == -EACCES)

@@ -203,6 +203,27 @@ START_TEST(handed_over)
 }
 END_TEST
 
+/* A text that does not fit is cut between lines, not in a number. */
+START_TEST(long_fdinfo)
+{
+    static char text[20000];
+    size_t length = (size_t)snprintf(text, sizeof(text),
+                                     "drm-driver:\tamdgpu\ndrm-client-id:\t4242\n"
+                                     "drm-pdev:\t0000:03:00.0\ndrm-total-vram:\t7 KiB\n");
+    help_lay_out("amd.machine");
+    /* The buffer ends behind the first digit of the second amount. */
+    const char last[] = "drm-total-vram:\t1";
+    while (length < 16383 - strlen(last) - 1)
+        text[length++] = 'x';
+    text[length++] = '\n';
+    snprintf(text + length, sizeof(text) - length, "%s00000 KiB\n", last);
+    help_write("proc/1400/fdinfo/4", text);
+    struct usage_reader *reader = help_reader("- 0000:03:00.0", NULL);
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 1400)->memory_bytes, 7 << 10);
+    usage_reader_free(reader);
+}
+END_TEST
+
 /* Each answer is the driver's newest. */
 START_TEST(news)
 {
@@ -310,6 +331,7 @@ int main(int argc, char **argv)
                                   parts_are_not_the_whole,
                                   old_driver,
                                   handed_over,
+                                  long_fdinfo,
                                   news,
                                   driver_comes_later,
                                   busy_as_long_as_it_was,
