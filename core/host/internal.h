@@ -22,6 +22,7 @@ struct work_item {
         struct {
             struct host_join asked;
             struct host_result *answer; /* allocated in advance: the writer waits for it */
+            int64_t since_ns;           /* when it was tried first; 0: not yet */
         } join;
         struct {
             uint64_t id;
@@ -64,6 +65,8 @@ struct host {
     struct policy policy;
     int64_t now_ns;
     struct work_list work, reads; /* taken from the mailbox, to be done */
+    struct work_list held;        /* joins that wait for a directory of the cgroup tree */
+    int64_t held_ns;              /* when to try them again */
     struct mailbox_thread thread; /* work items in, results out */
 };
 
@@ -96,8 +99,12 @@ int host_begin(struct host *host);
 
 /* -- join.c -- */
 
-/* Execute the request and report the outcome in `answer`. */
-void host_do_join(struct host *host, const struct host_join *join, struct host_result *answer);
+/* Execute the request, first tried at since_ns, and report the outcome in `answer`. False: nothing
+ * was done or reported yet; call again. */
+bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
+                  struct host_result *answer);
+/* Report that its partition has ended. */
+void host_refuse_join(struct host *host, const struct host_join *join, struct host_result *answer);
 
 /* -- warn.c -- */
 
