@@ -202,8 +202,8 @@ static int run(struct server *server, const struct worker_fds *fds)
     /* The next worker serves what was read, and reads the rest. What cannot be written now
      * (expiries on a full disk) is decided again when it starts. */
     results_finish(server);
-    server->usage_due_ns = 0;
-    submit_events(server, NULL); /* final usage */
+    server->record_due_ns = 0;
+    submit_events(server, NULL); /* the final time and usage */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
     return 0;
