@@ -43,7 +43,8 @@ static void setup(void)
     tree_init(&tree, tree_table);
     tree.devices = devices;
     tree.host_state = &host_state;
-    tree.shared = calloc(1, sizeof(*tree.shared));
+    tree.shared = aligned_alloc(_Alignof(struct shared), sizeof(*tree.shared));
+    memset(tree.shared, 0, sizeof(*tree.shared));
     tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
