@@ -166,8 +166,9 @@ static void read_id(const struct query *query, struct shared_handle *handle)
             (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
     read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
     size_t left = length - (size_t)read.offset;
-    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
     reply_text(&read, text, length);
+    /* After the reply: a worker that dies before it leaves the id to be read. */
+    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
 }
 
 static void answer_read(const struct query *query)
@@ -235,6 +236,10 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     struct space space;
     if (!reply_enter(req, ino, &query))
         return;
+    if (!tree_alive(&query.server->tree, &query.node)) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
     tree_space(&query.server->tree, &query.node, &space);
     struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = PARTITION_NAME_MAX};
     st.f_blocks = space.total_bytes / BLOCK;

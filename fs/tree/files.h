@@ -36,7 +36,6 @@ struct write {
     struct shared_handle *handle;
     uint64_t fh;
     uint64_t unique; /* number that the kernel gave it */
-    bool resent;     /* may be done already: a worker died before it answered */
     enum write_outcome outcome;
     uint64_t result;    /* for `new`: the id */
     int32_t join_pid;   /* for `procs`: the process */

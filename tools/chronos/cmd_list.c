@@ -6,6 +6,7 @@
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
+#include "user.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -128,7 +129,8 @@ static const struct view look_json = {
 /* Selection by --user and --device. */
 struct filter {
     const char *user; /* NULL: all */
-    char device[32];  /* "": all */
+    char word[USERNAME_MAX + 1];
+    char device[32]; /* "": all */
 };
 
 static int filter_init(const struct chronos_mount *mount, const struct args *args,
@@ -137,7 +139,8 @@ static int filter_init(const struct chronos_mount *mount, const struct args *arg
     unsigned index;
     struct chronos_device device;
     const char *wanted = args_option(args, "device");
-    *filter = (struct filter){.user = args_option(args, "user")};
+    *filter = (struct filter){.user = NULL};
+    filter->user = user_word(args_option(args, "user"), filter->word);
     if (!wanted)
         return 0;
     if (!chronos_parse_device(wanted, &index) ||
