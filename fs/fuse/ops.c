@@ -32,8 +32,10 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node child;
     struct fuse_entry_param entry;
     int r = -ENOENT;
-    if (tree_lookup(&query.server->tree, &query.node, name, &child))
-        r = reply_fill_entry(&query, &child, &entry);
+    if (tree_lookup(&query.server->tree, &query.node, name, &child)) {
+        tree_take_own(&query.server->tree, fuse_req_ctx(req)->uid, &child);
+        r = reply_fill_entry(&query, &child, false, &entry);
+    }
     if (r)
         reply_error(req, r == -ENODEV ? -ENOENT : r);
     else
@@ -180,7 +182,7 @@ static void answer_read(const struct query *query)
         fuse_reply_err(query->req, handle ? ENODEV : EBADF);
         return;
     }
-    if (row->keeps_mode && (query->fi->flags & O_ACCMODE) == O_RDWR) {
+    if (row->own && (query->fi->flags & O_ACCMODE) == O_RDWR) {
         read_id(query, handle);
         return;
     }

@@ -151,8 +151,9 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
                    const char *message);
 /* Convert attributes to a struct stat. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
-/* Fill in the answer to a lookup of the node. 0 or -errno. */
-int reply_fill_entry(const struct query *query, const struct node *node,
+/* Fill in the answer to a lookup of the node or, if `listed`, its entry in a listing. 0 or -errno.
+ */
+int reply_fill_entry(const struct query *query, const struct node *node, bool listed,
                      struct fuse_entry_param *ret_entry);
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);

@@ -77,8 +77,9 @@ struct file_row {
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
     /* Content that exists already, instead of `show`. */
     const struct strbuf *(*text)(struct tree *tree);
-    /* Keep changes of its mode, owner and group. */
-    bool keeps_mode;
+    /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
+     * a node has a lock in the kernel that a slow writer holds. */
+    bool own;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor
      * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;

@@ -120,7 +120,7 @@ static int store_release(struct tree *tree, struct write *write)
                 snprintf(write->why.message, sizeof(write->why.message),
                          "There is no partition \"%.*s\"; nothing was released.",
                          (int)(length < 32 ? length : 32), at);
-                return REFUSED_INVALID;
+                return id ? REFUSED_GONE : REFUSED_INVALID;
             }
             int r = pass && known ? engine_release(tree->engine,
                                                    TREE_CALL(tree, &write->caller, &write->why), id)
@@ -156,7 +156,7 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
 
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for any device, read the id back"},
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the reader's last write, as a message"},

@@ -101,13 +101,27 @@ START_TEST(test_ids)
     for (int kind = 0; kind < DIR_KINDS; kind++) {
         const struct file_row *rows = tree_table[kind].rows;
         for (const struct file_row *row = rows; row->name; row++) {
-            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false}, back;
+            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false, 0}, back;
             ck_assert(tree_node_from_id(tree_node_id(&node), &back));
             ck_assert(back.dir == node.dir && back.object == 77 && back.file == node.file);
             ck_assert_ptr_eq(tree_row(&tree, &back), row);
             for (const struct file_row *other = rows; other != row; other++)
                 ck_assert_uint_ne(tree_node_hash(other->name), node.file);
         }
+    }
+    /* Users' own nodes of `new`: all stand for the same file. */
+    for (int kind = DIR_ROOT; kind <= DIR_DEVICE; kind += DIR_DEVICE) {
+        struct node own = {(enum dir_kind)kind, kind ? 127 : 0, tree_node_hash("new"), false, 0};
+        struct node shared = own, back;
+        tree_take_own(&tree, UINT32_MAX - 1, &own);
+        ck_assert_uint_ne(tree_node_id(&own), tree_node_id(&shared));
+        ck_assert(tree_node_from_id(tree_node_id(&own), &back));
+        ck_assert(back.object == shared.object && back.uid == UINT32_MAX - 1 && !back.link);
+        ck_assert_ptr_eq(tree_row(&tree, &back), tree_row(&tree, &shared));
+        own.file = shared.file = tree_node_hash(kind ? "name" : "README");
+        own.uid = 0;
+        tree_take_own(&tree, 7, &own);
+        ck_assert_uint_eq(own.uid, 0);
     }
     struct node link = {.dir = DIR_PARTITIONS, .object = (UINT64_C(1) << 40) - 1, .link = true};
     struct node back;
