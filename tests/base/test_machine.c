@@ -4,6 +4,7 @@
 
 #include "core/base/boot_id.h"
 #include "core/base/clock.h"
+#include "core/base/confine.h"
 #include "core/base/fd.h"
 #include "core/base/mountinfo.h"
 #include "core/base/pidfd.h"
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -247,6 +249,35 @@ START_TEST(many_groups)
 }
 END_TEST
 
+static int refusal_of(long number)
+{
+    return syscall(number, 0, 0, 0, 0, 0, 0) < 0 ? errno : 0;
+}
+
+/* In a child: what is given up cannot be had again, and the rest works. */
+START_TEST(confined)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        confine_no_new_privileges();
+        if (confine_calls(false) || refusal_of(SYS_init_module) != EPERM ||
+            refusal_of(SYS_bpf) != EPERM || refusal_of(SYS_io_uring_setup) != EPERM ||
+            refusal_of(SYS_unshare) == EPERM)
+            _exit(1);
+        if (confine_calls(true) || refusal_of(SYS_unshare) != EPERM ||
+            refusal_of(SYS_mount) != EPERM || refusal_of(SYS_getppid) != 0)
+            _exit(2);
+        if (confine_capabilities(0, 0) || setgroups(0, NULL) == 0)
+            _exit(3);
+        int fd = open("/proc/self/status", O_RDONLY);
+        _exit(fd < 0 ? 4 : 0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(what_is_mounted)
 {
     struct mountinfo_reader reader;
@@ -267,5 +298,5 @@ int main(void)
     return check_main("machine", NULL, NULL, clocks_go_forward, descriptors, boot, processes,
                       another_process_of_the_pid, ids_and_groups, a_line_of_mountinfo,
                       a_number_of_a_mount, escapes_of_mountinfo, no_line_of_mountinfo, many_groups,
-                      what_is_mounted);
+                      confined, what_is_mounted);
 }
