@@ -83,6 +83,7 @@ void index_init(struct engine *engine)
     engine->by_end.kind = &kind_end;
     engine->by_warning.kind = &kind_warning;
     engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
+    engine->over_ns = INT64_MIN;
 }
 
 void index_init_device(struct device *device)
@@ -229,29 +230,90 @@ static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count
     }
 }
 
+static bool is_over(const struct engine *engine, const struct partition *partition)
+{
+    return partition->end_ns <= engine->over_ns;
+}
+
+/* Partitions to add up. */
+struct sum {
+    const uint32_t *uid, *device; /* NULL: of all */
+    uint64_t count, bytes;
+};
+
+/* Add up partitions that are over and not ended yet. */
+static void sum_over(const struct engine *engine, const struct avl_node *node, struct sum *sum)
+{
+    while (node) {
+        const struct entry *entry = avl_entry_const(node, struct entry, by_end);
+
+        if (!is_over(engine, &entry->partition)) {
+            node = node->left;
+            continue;
+        }
+        sum_over(engine, node->left, sum);
+        bool counts = !sum->uid || entry->partition.uid == *sum->uid;
+        for (uint32_t i = 0; counts && i < entry->partition.share_count; i++) {
+            const struct share *share = &entry->partition.shares[i];
+            bool first = sum->device ? share->device == *sum->device : i == 0;
+
+            sum->count += first;
+            sum->bytes += share->memory_bytes;
+        }
+        node = node->right;
+    }
+}
+
+uint64_t engine_count(const struct engine *engine)
+{
+    struct sum over = {.count = 0};
+
+    sum_over(engine, engine->by_end.root, &over);
+    return engine->count - over.count;
+}
+
+uint64_t engine_device_partitions(const struct engine *engine, uint32_t device)
+{
+    struct sum over = {.device = &device};
+
+    if (device >= engine->device_count)
+        return 0;
+    sum_over(engine, engine->by_end.root, &over);
+    return engine->devices[device].count - over.count;
+}
+
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes)
 {
     uint64_t count_below, bytes_below, count, bytes;
+    struct sum over = {.uid = &uid};
 
     sum_below(engine, uid, &count_below, &bytes_below);
     sum_below(engine, (uint64_t)uid + 1, &count, &bytes);
-    *ret_count = count - count_below;
-    *ret_bytes = bytes - bytes_below;
+    sum_over(engine, engine->by_end.root, &over);
+    *ret_count = count - count_below - over.count;
+    *ret_bytes = bytes - bytes_below - over.bytes;
+}
+
+bool engine_is_known(const struct engine *engine, uint64_t id)
+{
+    return index_find(engine, id);
 }
 
 const struct partition *engine_find(const struct engine *engine, uint64_t id)
 {
     const struct entry *entry = index_find(engine, id);
 
-    return entry ? &entry->partition : NULL;
+    return entry && !is_over(engine, &entry->partition) ? &entry->partition : NULL;
 }
 
 const struct partition *engine_next(const struct engine *engine, uint64_t after_id)
 {
     struct entry probe = {.partition.id = after_id};
-    const struct avl_node *node = avl_after(&engine->by_id, &probe.by_id);
+    const struct avl_node *node;
 
+    while ((node = avl_after(&engine->by_id, &probe.by_id)) && is_over(engine, RECORD(node, by_id)))
+        probe.partition.id = RECORD(node, by_id)->id;
     return node ? RECORD(node, by_id) : NULL;
 }
 
@@ -260,31 +322,47 @@ const struct partition *engine_next_on_device(const struct engine *engine, uint3
 {
     struct entry entry = {.partition.id = after_id};
     struct place probe = {.entry = &entry};
+    const struct avl_node *node;
 
     if (device >= engine->device_count)
         return NULL;
-    const struct avl_node *node = avl_after(&engine->devices[device].partitions, &probe.by_device);
+    const struct avl *partitions = &engine->devices[device].partitions;
+    while ((node = avl_after(partitions, &probe.by_device)) &&
+           is_over(engine, &PLACE(node)->entry->partition))
+        entry.partition.id = PLACE(node)->entry->partition.id;
     return node ? &PLACE(node)->entry->partition : NULL;
+}
+
+/* Return the first partition of this user with a higher id or, if it has none, of the next user. */
+static const struct partition *next_by_user(const struct engine *engine, uint32_t uid,
+                                            uint64_t after_id)
+{
+    struct entry probe = {.partition = {.uid = uid, .id = after_id}};
+    const struct avl_node *node;
+
+    while ((node = avl_after(&engine->by_user, &probe.by_user)) &&
+           is_over(engine, RECORD(node, by_user))) {
+        probe.partition.uid = RECORD(node, by_user)->uid;
+        probe.partition.id = RECORD(node, by_user)->id;
+    }
+    return node ? RECORD(node, by_user) : NULL;
 }
 
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
                                             uint64_t after_id)
 {
-    struct entry probe = {.partition = {.uid = uid, .id = after_id}};
-    const struct avl_node *node = avl_after(&engine->by_user, &probe.by_user);
+    const struct partition *next = next_by_user(engine, uid, after_id);
 
-    return node && RECORD(node, by_user)->uid == uid ? RECORD(node, by_user) : NULL;
+    return next && next->uid == uid ? next : NULL;
 }
 
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
 {
-    struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids start at 1 */
+    const struct partition *next =
+        from_uid > UINT32_MAX ? NULL : next_by_user(engine, (uint32_t)from_uid, 0);
 
-    if (from_uid > UINT32_MAX)
+    if (!next)
         return false;
-    const struct avl_node *node = avl_after(&engine->by_user, &probe.by_user);
-    if (!node)
-        return false;
-    *ret_uid = RECORD(node, by_user)->uid;
+    *ret_uid = next->uid; /* ids start at 1 */
     return true;
 }

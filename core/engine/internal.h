@@ -58,6 +58,9 @@ struct engine {
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
+    /* Partitions whose end is not later are over. Queries do not show those that
+     * engine_advance_some has left in the indexes. */
+    int64_t over_ns;
     struct policy policy;
     uint64_t next_id, next_seq;
     struct engine_event *first_event, *last_event;
