@@ -2,7 +2,8 @@
 /*
  * One user who asks too much, and another one who measures how long a `cat` takes meanwhile:
  *
- *   flood UID KIND THREADS TREE   ask until standard input ends; prints "ready" first
+ *   flood UID KIND THREADS TREE   ask until standard input ends; prints "ready" first, and
+ *                                 in the end how many us each request has waited
  *   flood UID probe SECONDS FILE  prints the median, the 99th percentile and the maximum in us, the
  *                                 number of reads, and the number of errors
  *
@@ -16,6 +17,7 @@
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,12 +35,20 @@
 static const char *tree;
 static int shared_fd = -1;
 static unsigned long errors;
+static atomic_ulong answered;
 static char block[WRITE_BYTES];
 
 static _Noreturn void die(const char *what)
 {
     perror(what);
     exit(1);
+}
+
+static double now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
 static int open_file(const char *name, int flags)
@@ -54,7 +64,7 @@ static int open_file(const char *name, int flags)
 static void *garbage(void *unused)
 {
     (void)unused;
-    for (;;)
+    for (;; answered++)
         if (pwrite(shared_fd, "no number\n", 10, 0) > 0)
             abort();
     return NULL;
@@ -64,7 +74,7 @@ static void *read_one(void *unused)
 {
     char byte;
     (void)unused;
-    for (;;)
+    for (;; answered++)
         if (pread(shared_fd, &byte, 1, 0) < 0 && errno == EIO)
             abort();
     return NULL;
@@ -72,7 +82,7 @@ static void *read_one(void *unused)
 
 static void *write_block(void *fd)
 {
-    for (;;)
+    for (;; answered++)
         if (pwrite((int)(intptr_t)fd, block, sizeof(block), 0) > 0)
             abort();
     return NULL;
@@ -82,7 +92,7 @@ static void *stat_one(void *unused)
 {
     struct stat st;
     (void)unused;
-    for (;;)
+    for (;; answered++)
         fstat(shared_fd, &st);
     return NULL;
 }
@@ -92,7 +102,7 @@ static void *list(void *unused)
     char path[512];
     (void)unused;
     snprintf(path, sizeof(path), "%s/partitions", tree);
-    for (;;) {
+    for (;; answered++) {
         DIR *dir = opendir(path);
         while (dir && readdir(dir))
             ;
@@ -129,7 +139,7 @@ static void start(unsigned count, void *(*work)(void *), bool own)
     }
 }
 
-static void flood(const char *kind, unsigned count, unsigned uid)
+static void flood(const char *kind, unsigned threads, unsigned uid)
 {
     char name[64];
     if (nice(19) == -1 && errno) /* do not make the other user wait for the processor instead */
@@ -137,29 +147,35 @@ static void flood(const char *kind, unsigned count, unsigned uid)
     memset(block, 'x', sizeof(block));
     if (!strcmp(kind, "garbage")) {
         shared_fd = open_file("gpu0/new", O_WRONLY);
-        start(count, garbage, false);
+        start(threads, garbage, false);
     } else if (!strcmp(kind, "read")) {
         shared_fd = open_file("gpu0/available", O_RDONLY);
-        start(count, read_one, false);
+        start(threads, read_one, false);
     } else if (!strcmp(kind, "schedule")) {
         shared_fd = open_file("gpu0/schedule", O_RDONLY);
-        start(count, read_one, false);
+        start(threads, read_one, false);
     } else if (!strcmp(kind, "stat")) {
         snprintf(name, sizeof(name), "users/%u/partitions", uid);
         shared_fd = open_file(name, O_RDONLY);
-        start(count, stat_one, false);
+        start(threads, stat_one, false);
     } else if (!strcmp(kind, "list")) {
-        start(count, list, false);
+        start(threads, list, false);
     } else if (!strcmp(kind, "write")) {
-        start(count, write_block, true);
+        start(threads, write_block, true);
     } else {
         fprintf(stderr, "flood: no kind %s\n", kind);
         exit(2);
     }
     printf("ready\n");
     fflush(stdout);
+    unsigned long before = answered;
+    double start_us = now_us();
     while (read(STDIN_FILENO, block, 1) > 0)
         ;
+    double passed_us = now_us() - start_us;
+    unsigned long count = answered - before;
+    printf("%.1f\n", passed_us * (double)threads / (double)(count ? count : 1));
+    fflush(stdout);
     _exit(0);
 }
 
@@ -167,13 +183,6 @@ static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
-}
-
-static double now_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
 static void cat(const char *path)
