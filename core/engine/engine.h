@@ -35,6 +35,7 @@ enum refusal_code {
     REFUSED_NO_SPACE,    /* not enough free memory: ENOSPC */
     REFUSED_QUOTA,       /* exceeds the caller's quota: EDQUOT */
     REFUSED_PERMISSION,  /* caller is not allowed to: EPERM */
+    REFUSED_OWNER,       /* belongs to another user: EPERM */
     REFUSED_BUSY,        /* not possible in the device's present state: EBUSY */
     REFUSED_GONE,        /* partition has ended or never existed: ENODEV */
 };
@@ -44,12 +45,15 @@ struct refusal {
     char message[ENGINE_MESSAGE_MAX];
 };
 
-/* Caller of an operation. The user of the engine fills in `admin` and `ns`. */
+/* Caller of an operation. The user of the engine fills in all but uid, gid and pid, which the
+ * kernel reports. Two ranks: `admin` decides about the device, `root` also about what is others'.
+ */
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
-    bool admin;   /* administrator: may act for and on other users, not bound by the policy */
-    bool by_mode; /* the kernel let the caller write a settable file because of its mode bits */
+    bool admin;   /* sets the policy and is not bound by it, requests for others, ends partitions */
+    bool root;    /* may do what the kernel lets only root do; always an administrator, too */
+    bool by_mode; /* the mode bits of a settable file let the caller write it now */
     /* Devices (bit i % 64 of word i / 64) to skip for ENGINE_DEVICE_ANY. A request that names the
      * device is not affected. */
     uint64_t barred[ENGINE_BARRED_WORDS];
@@ -129,6 +133,12 @@ typedef void engine_time_text_fn(void *context, int64_t at_ns, char *text, size_
 
 /* Create an empty engine. The caller frees it with engine_free. */
 int engine_new(engine_time_text_fn *time_text, void *context, struct engine **ret_engine);
+/* Map a uid to its account: the uid whose quota it counts against. Injected, because the engine
+ * does not know which uids are one person's. */
+typedef uint32_t engine_account_fn(void *context, uint32_t uid);
+/* Count partitions by account from now on; NULL (the default): each uid is its own. Call it again
+ * when the answers of `account` have changed. O(n). */
+void engine_set_accounts(struct engine *engine, engine_account_fn *account, void *context);
 /* Free the engine, even if only partly loaded, and all events not yet taken. Returns NULL. */
 struct engine *engine_free(struct engine *engine);
 
@@ -189,8 +199,8 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
                       const struct ending_change *change);
 /* Set a partition's label; "" removes it. */
 int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name);
-/* Change owner, group and mode. `uid`: administrators only. `gid` and `mode`: owner or
- * administrator; the kernel has checked that the owner is a member of the group. */
+/* Change owner, group and mode. `uid`: root only. `gid` and `mode`: owner or root; the kernel has
+ * checked that the owner is a member of the group. */
 int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
                      uint32_t gid, uint32_t mode);
 /* Set a durable setting; "" removes it, which restores the default. Keys that begin with "config/"
@@ -241,9 +251,11 @@ const struct partition *engine_next_of_user(const struct engine *engine, uint32_
 /* Number of partitions that a user holds, and their total bytes. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
+/* Number of partitions that all uids of the account of `uid` hold. O(log n). */
+uint64_t engine_account_holds(const struct engine *engine, uint32_t uid);
 /* Find the smallest uid >= from_uid that holds a partition; false if there is none. */
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid);
-/* True if the caller owns the partition or is an administrator. */
+/* True if the caller owns the partition or is root. Administrators may end it, and nothing else. */
 bool engine_may_act(const struct caller *caller, const struct partition *partition);
 
 /* -- events --------------------------------------------------------------- */

@@ -7,9 +7,7 @@
 
 #include <stdlib.h>
 
-#define ORDER(a, b)     (((a) > (b)) - ((a) < (b)))
-#define RECORD(node, m) (&avl_entry_const(node, struct entry, m)->partition)
-#define PLACE(node)     avl_entry_const(node, struct place, by_device)
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
 static int compare_id(const struct avl_node *a, const struct avl_node *b)
 {
@@ -26,6 +24,17 @@ static int compare_user(const struct avl_node *a, const struct avl_node *b)
     const struct partition *x = RECORD(a, by_user), *y = RECORD(b, by_user);
 
     return x->uid != y->uid ? ORDER(x->uid, y->uid) : ORDER(x->id, y->id);
+}
+
+static int compare_account(const struct avl_node *a, const struct avl_node *b)
+{
+    uint32_t x = avl_entry_const(a, struct entry, by_account)->account;
+    uint32_t y = avl_entry_const(b, struct entry, by_account)->account;
+    const struct partition *p = RECORD(a, by_account), *q = RECORD(b, by_account);
+
+    if (x != y)
+        return ORDER(x, y);
+    return p->uid != q->uid ? ORDER(p->uid, q->uid) : ORDER(p->id, q->id);
 }
 
 static int compare_hold(const struct avl_node *a, const struct avl_node *b)
@@ -52,25 +61,26 @@ static int compare_warning(const struct avl_node *a, const struct avl_node *b)
 
 static const struct avl_kind kind_id = {compare_id, NULL};
 static const struct avl_kind kind_device = {compare_device, NULL};
-static void update_user(struct avl_node *node)
+static void update_account(struct avl_node *node)
 {
-    struct entry *entry = avl_entry(node, struct entry, by_user);
+    struct entry *entry = avl_entry(node, struct entry, by_account);
 
-    entry->user_count = 1;
-    entry->user_bytes = 0;
+    entry->held_count = 1;
+    entry->held_bytes = 0;
     for (uint32_t i = 0; i < entry->partition.share_count; i++)
-        entry->user_bytes += entry->partition.shares[i].memory_bytes;
+        entry->held_bytes += entry->partition.shares[i].memory_bytes;
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 
         if (!child)
             continue;
-        entry->user_count += avl_entry_const(child, struct entry, by_user)->user_count;
-        entry->user_bytes += avl_entry_const(child, struct entry, by_user)->user_bytes;
+        entry->held_count += avl_entry_const(child, struct entry, by_account)->held_count;
+        entry->held_bytes += avl_entry_const(child, struct entry, by_account)->held_bytes;
     }
 }
 
-static const struct avl_kind kind_user = {compare_user, update_user};
+static const struct avl_kind kind_user = {compare_user, NULL};
+static const struct avl_kind kind_account = {compare_account, update_account};
 static const struct avl_kind kind_hold = {compare_hold, NULL};
 static const struct avl_kind kind_end = {compare_end, NULL};
 static const struct avl_kind kind_warning = {compare_warning, NULL};
@@ -79,6 +89,7 @@ void index_init(struct engine *engine)
 {
     engine->by_id.kind = &kind_id;
     engine->by_user.kind = &kind_user;
+    engine->by_account.kind = &kind_account;
     engine->by_hold.kind = &kind_hold;
     engine->by_end.kind = &kind_end;
     engine->by_warning.kind = &kind_warning;
@@ -108,12 +119,19 @@ struct entry *index_new_entry(uint32_t share_count)
     return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
 }
 
+uint32_t index_account_of(const struct engine *engine, uint32_t uid)
+{
+    return engine->account ? engine->account(engine->account_context, uid) : uid;
+}
+
 void index_add(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
+    entry->account = index_account_of(engine, partition->uid);
     avl_insert(&engine->by_id, &entry->by_id);
     avl_insert(&engine->by_user, &entry->by_user);
+    avl_insert(&engine->by_account, &entry->by_account);
     avl_insert(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_insert(&engine->by_warning, &entry->by_warning);
@@ -141,6 +159,7 @@ void index_remove(struct engine *engine, struct entry *entry)
 
     avl_remove(&engine->by_id, &entry->by_id);
     avl_remove(&engine->by_user, &entry->by_user);
+    avl_remove(&engine->by_account, &entry->by_account);
     avl_remove(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_remove(&engine->by_warning, &entry->by_warning);
@@ -206,163 +225,19 @@ struct entry *index_next_warning(const struct engine *engine, const struct entry
     return node ? avl_entry(node, struct entry, by_warning) : NULL;
 }
 
-/* Sum up what users with a uid below `uid` hold. */
-static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count, uint64_t *bytes)
+void engine_set_accounts(struct engine *engine, engine_account_fn *account, void *context)
 {
-    const struct avl_node *node = engine->by_user.root;
+    engine->account = account;
+    engine->account_context = context;
+    for (struct avl_node *node = avl_first(&engine->by_id); node;
+         node = avl_after(&engine->by_id, node)) {
+        struct entry *entry = avl_entry(node, struct entry, by_id);
+        uint32_t now = index_account_of(engine, entry->partition.uid);
 
-    *count = *bytes = 0;
-    while (node) {
-        const struct entry *entry = avl_entry_const(node, struct entry, by_user);
-
-        if (entry->partition.uid >= uid) {
-            node = node->left;
+        if (now == entry->account)
             continue;
-        }
-        /* This node and everything to its left: the subtree minus its right side. */
-        *count += entry->user_count;
-        *bytes += entry->user_bytes;
-        node = node->right;
-        if (node) {
-            *count -= avl_entry_const(node, struct entry, by_user)->user_count;
-            *bytes -= avl_entry_const(node, struct entry, by_user)->user_bytes;
-        }
+        avl_remove(&engine->by_account, &entry->by_account);
+        entry->account = now;
+        avl_insert(&engine->by_account, &entry->by_account);
     }
-}
-
-static bool is_over(const struct engine *engine, const struct partition *partition)
-{
-    return partition->end_ns <= engine->over_ns;
-}
-
-/* Partitions to add up. */
-struct sum {
-    const uint32_t *uid, *device; /* NULL: of all */
-    uint64_t count, bytes;
-};
-
-/* Add up partitions that are over and not ended yet. */
-static void sum_over(const struct engine *engine, const struct avl_node *node, struct sum *sum)
-{
-    while (node) {
-        const struct entry *entry = avl_entry_const(node, struct entry, by_end);
-
-        if (!is_over(engine, &entry->partition)) {
-            node = node->left;
-            continue;
-        }
-        sum_over(engine, node->left, sum);
-        bool counts = !sum->uid || entry->partition.uid == *sum->uid;
-        for (uint32_t i = 0; counts && i < entry->partition.share_count; i++) {
-            const struct share *share = &entry->partition.shares[i];
-            bool first = sum->device ? share->device == *sum->device : i == 0;
-
-            sum->count += first;
-            sum->bytes += share->memory_bytes;
-        }
-        node = node->right;
-    }
-}
-
-uint64_t engine_count(const struct engine *engine)
-{
-    struct sum over = {.count = 0};
-
-    sum_over(engine, engine->by_end.root, &over);
-    return engine->count - over.count;
-}
-
-uint64_t engine_device_partitions(const struct engine *engine, uint32_t device)
-{
-    struct sum over = {.device = &device};
-
-    if (device >= engine->device_count)
-        return 0;
-    sum_over(engine, engine->by_end.root, &over);
-    return engine->devices[device].count - over.count;
-}
-
-void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
-                       uint64_t *ret_bytes)
-{
-    uint64_t count_below, bytes_below, count, bytes;
-    struct sum over = {.uid = &uid};
-
-    sum_below(engine, uid, &count_below, &bytes_below);
-    sum_below(engine, (uint64_t)uid + 1, &count, &bytes);
-    sum_over(engine, engine->by_end.root, &over);
-    *ret_count = count - count_below - over.count;
-    *ret_bytes = bytes - bytes_below - over.bytes;
-}
-
-bool engine_is_known(const struct engine *engine, uint64_t id)
-{
-    return index_find(engine, id);
-}
-
-const struct partition *engine_find(const struct engine *engine, uint64_t id)
-{
-    const struct entry *entry = index_find(engine, id);
-
-    return entry && !is_over(engine, &entry->partition) ? &entry->partition : NULL;
-}
-
-const struct partition *engine_next(const struct engine *engine, uint64_t after_id)
-{
-    struct entry probe = {.partition.id = after_id};
-    const struct avl_node *node;
-
-    while ((node = avl_after(&engine->by_id, &probe.by_id)) && is_over(engine, RECORD(node, by_id)))
-        probe.partition.id = RECORD(node, by_id)->id;
-    return node ? RECORD(node, by_id) : NULL;
-}
-
-const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
-                                              uint64_t after_id)
-{
-    struct entry entry = {.partition.id = after_id};
-    struct place probe = {.entry = &entry};
-    const struct avl_node *node;
-
-    if (device >= engine->device_count)
-        return NULL;
-    const struct avl *partitions = &engine->devices[device].partitions;
-    while ((node = avl_after(partitions, &probe.by_device)) &&
-           is_over(engine, &PLACE(node)->entry->partition))
-        entry.partition.id = PLACE(node)->entry->partition.id;
-    return node ? &PLACE(node)->entry->partition : NULL;
-}
-
-/* Return the first partition of this user with a higher id or, if it has none, of the next user. */
-static const struct partition *next_by_user(const struct engine *engine, uint32_t uid,
-                                            uint64_t after_id)
-{
-    struct entry probe = {.partition = {.uid = uid, .id = after_id}};
-    const struct avl_node *node;
-
-    while ((node = avl_after(&engine->by_user, &probe.by_user)) &&
-           is_over(engine, RECORD(node, by_user))) {
-        probe.partition.uid = RECORD(node, by_user)->uid;
-        probe.partition.id = RECORD(node, by_user)->id;
-    }
-    return node ? RECORD(node, by_user) : NULL;
-}
-
-const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
-                                            uint64_t after_id)
-{
-    const struct partition *next = next_by_user(engine, uid, after_id);
-
-    return next && next->uid == uid ? next : NULL;
-}
-
-bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
-{
-    const struct partition *next =
-        from_uid > UINT32_MAX ? NULL : next_by_user(engine, (uint32_t)from_uid, 0);
-
-    if (!next)
-        return false;
-    *ret_uid = next->uid; /* ids start at 1 */
-    return true;
 }

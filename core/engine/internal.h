@@ -26,11 +26,13 @@ struct entry {
     struct partition partition;
     struct avl_node by_id;      /* of all */
     struct avl_node by_user;    /* uid, id */
+    struct avl_node by_account; /* account, uid, id */
     struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
     struct avl_node by_end;     /* end_ns, id */
     struct avl_node by_warning; /* due time, id; only while a warning is pending */
-    /* sum over the subtree below by_user */
-    uint64_t user_count, user_bytes;
+    uint32_t account;           /* the account of its owner */
+    /* sum over the subtree below by_account */
+    uint64_t held_count, held_bytes;
     struct place places[]; /* one per share */
 };
 
@@ -54,7 +56,9 @@ struct engine {
     struct device *devices;
     uint32_t device_count;
     size_t device_capacity;
-    struct avl by_id, by_user, by_hold, by_end, by_warning, settings;
+    engine_account_fn *account; /* NULL: each uid is its own */
+    void *account_context;
+    struct avl by_id, by_user, by_account, by_hold, by_end, by_warning, settings;
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
@@ -70,6 +74,10 @@ struct engine {
 #define refuse(code, why, ...)                                                                     \
     message_refuse((code), (why)->message, sizeof(why)->message, __VA_ARGS__)
 
+/* The partition or place of a node in an index. */
+#define RECORD(node, m) (&avl_entry_const(node, struct entry, m)->partition)
+#define PLACE(node)     avl_entry_const(node, struct place, by_device)
+
 /* -- index.c: partitions in their orders ---------------------------------- */
 
 void index_init(struct engine *engine);
@@ -82,6 +90,8 @@ void index_remove(struct engine *engine, struct entry *entry);
  * indexes. */
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition);
 struct entry *index_find(const struct engine *engine, uint64_t id);
+/* The account that a user belongs to now. */
+uint32_t index_account_of(const struct engine *engine, uint32_t uid);
 /* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
 /* The first entry after (end_ns, id) in order of ends. */

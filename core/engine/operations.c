@@ -24,21 +24,22 @@ static bool is_owner(const struct caller *caller, const struct partition *partit
 
 bool engine_may_act(const struct caller *caller, const struct partition *partition)
 {
-    return caller->admin || is_owner(caller, partition);
+    return caller->root || is_owner(caller, partition);
 }
 
-/* Find the live partition `id` and check that the caller may act on it. */
+/* Find the live partition `id` and check that the caller may act on it; `also`: some other right of
+ * the caller is enough. */
 static int find_for_caller(const struct engine *engine, const struct call *call, uint64_t id,
-                           bool by_mode, struct entry **ret_entry)
+                           bool also, struct entry **ret_entry)
 {
     struct entry *entry = index_find(engine, id);
 
     if (!entry || entry->partition.end_ns <= call->now_ns)
         return refuse(REFUSED_GONE, call->why,
                       "There is no partition p%" PRIu64 "; it may have ended.", id);
-    if (!engine_may_act(call->caller, &entry->partition) && !(by_mode && call->caller->by_mode))
-        return refuse(REFUSED_PERMISSION, call->why,
-                      "Permission denied: partition p%" PRIu64 " is owned by uid %" PRIu32 ".", id,
+    if (!engine_may_act(call->caller, &entry->partition) && !also)
+        return refuse(REFUSED_OWNER, call->why,
+                      "Permission denied: p%" PRIu64 " is owned by uid %" PRIu32 ".", id,
                       entry->partition.uid);
     *ret_entry = entry;
     return 0;
@@ -159,7 +160,7 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
 int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 {
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, false, &entry);
+    int r = find_for_caller(engine, call, id, call->caller->admin, &entry);
 
     if (r)
         return r;
@@ -176,7 +177,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
 {
     struct entry *entry = NULL;
     bool changes = false;
-    int r = find_for_caller(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
@@ -195,7 +196,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns)
 {
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
@@ -212,7 +213,7 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
                       const struct ending_change *wanted)
 {
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
 
     if (r)
         return r;
@@ -229,7 +230,7 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
 {
     size_t length = strlen(name);
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, true, &entry);
+    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r && length > 0)
         r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
@@ -250,11 +251,10 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (r)
         return r;
     struct partition after = entry->partition;
-    if (uid != after.uid && !call->caller->admin)
-        return refuse(REFUSED_PERMISSION, call->why,
-                      "Permission denied: only administrators can hand partition p%" PRIu64
-                      " to another user.",
-                      id);
+    if (uid != after.uid && !call->caller->root)
+        return refuse(
+            REFUSED_PERMISSION, call->why,
+            "Permission denied: only root can hand partition p%" PRIu64 " to another user.", id);
     after.uid = uid;
     after.gid = gid;
     after.mode = mode & 07777;

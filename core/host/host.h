@@ -51,7 +51,7 @@ struct host_join {
     int32_t pid;        /* in the writer's pid namespace; 0: the writer itself */
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
-    bool admin;
+    bool root;          /* the writer may add processes of others */
 };
 int host_join(struct host *host, const struct host_join *join);
 /* Read the members of partition `id`, answered by RESULT_MEMBERS. With HOST_USAGE read what drivers
@@ -70,8 +70,8 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
 
 /* The active enforcement mechanisms, for the file `enforcement`. */
 struct host_state {
-    char processes[16]; /* "cgroup", "process-tree" */
-    char why[160];      /* why not "cgroup"; or "" */
+    char processes[16]; /* "cgroup", "process-tree"; "": none */
+    char why[256];      /* why not "cgroup", or what is wrong with it; or "" */
     bool metered;       /* some driver reports usage; true until the first answer */
     struct {
         char backend[16];            /* "nvml", "drm"; "": no usage reports */
@@ -79,6 +79,7 @@ struct host_state {
     } reader[GPU_DEVICE_MAX];        /* by device */
     bool restricted[GPU_DEVICE_MAX]; /* only holders can open its nodes */
     char devacl_why[256];            /* why nodes are not restricted as configured; or "" */
+    bool devacl_full;                /* their nodes cannot be opened to another user */
     struct watchdog_counts watchdog;
 };
 

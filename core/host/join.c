@@ -47,7 +47,7 @@ static int translate(const struct host *host, const struct host_join *join, int3
 
 static bool is_own(const struct host_join *join, const struct procfs_process *process)
 {
-    return join->admin ||
+    return join->root ||
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
@@ -84,6 +84,8 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
 static int join(struct host *host, const struct host_join *join, struct message *message)
 {
     int32_t pid;
+    if (host->broken)
+        return message_set(-EIO, message, "No program can join: %s", host->state.why);
     int r = translate(host, join, &pid);
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);

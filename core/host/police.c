@@ -9,20 +9,11 @@
 #include "core/gpu/vendor.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 /* Minimum time between two checks. */
 #define CHECK_MIN_NS NS_PER_SECOND
-
-#define TTY_MAJOR       4
-#define PTS_MAJOR_FIRST 136
-#define PTS_MAJOR_LAST  143
 
 struct police {
     struct police_start start;
@@ -80,53 +71,6 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
 
 /* -- actions ------------------------------------------------------------------------- */
 
-/* Return whether a descriptor of a process is named like a terminal. Do not stat anything else:
- * that could hang in a file server and delay the checks of all processes. */
-static bool is_terminal_name(const char *path)
-{
-    char name[64];
-    ssize_t length = readlink(path, name, sizeof(name) - 1);
-    if (length < 0)
-        return false;
-    name[length] = '\0';
-    return !strncmp(name, "/dev/pts/", 9) || !strncmp(name, "/dev/tty", 8) ||
-           !strcmp(name, "/dev/console");
-}
-
-/* Open the terminal of a process through its own descriptors: the same /dev/pts/0 can be another
- * terminal in its namespace. -1: no terminal. */
-static int open_terminal(int32_t pid)
-{
-    char path[64];
-    for (int fd = 2; fd >= 0; fd--) {
-        struct stat st;
-        snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
-        if (!is_terminal_name(path) || stat(path, &st) || !S_ISCHR(st.st_mode))
-            continue;
-        unsigned kind = major(st.st_rdev);
-        if (kind != TTY_MAJOR && (kind < PTS_MAJOR_FIRST || kind > PTS_MAJOR_LAST))
-            continue;
-        int terminal = open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-        if (terminal >= 0)
-            return terminal;
-    }
-    return -1;
-}
-
-/* Write a line to the terminal of a process, if it has one that accepts it without blocking. */
-static void write_line(const struct watchdog_action *action)
-{
-    char line[sizeof(action->message) + 32];
-    int terminal = open_terminal(action->pid);
-    if (terminal < 0)
-        return;
-    int length = snprintf(line, sizeof(line), "\r\nchronosfs: %s\r\n", action->message);
-    if (write(terminal, line, (size_t)length) < 0) {
-        /* The log and the status show it too. */
-    }
-    fd_close(terminal);
-}
-
 /* Open the pidfd before looking up the process: the signal cannot reach another process with this
  * pid. */
 static void send_signal(struct police *police, const struct watchdog_action *action)
@@ -150,9 +94,7 @@ static void act(void *context, const struct watchdog_action *action)
         start->note(start->context, action->partition_id, action->device, action->word,
                     action->details);
     start->status(start->context, action->uid, action->message);
-    if (action->step == WATCHDOG_DO_WARN)
-        write_line(action);
-    else if (action->step == WATCHDOG_DO_SIGNAL)
+    if (action->signo)
         send_signal(police, action);
 }
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Build the watchdog's samples from usage and membership, and carry out its actions: lines on
- * terminals, signals. Only the host thread uses it. Pass log lines and status messages to the
- * caller.
+ * Build the watchdog's samples from usage and membership, and carry out its actions. Only the host
+ * thread uses it. Pass log lines and status messages to the caller.
+ *
+ * A warning goes to `events` and to the user's `status`, never to a terminal. The terminal of a
+ * process is a file that the process chooses: between a check of /proc/PID/fd/2 and its open the
+ * process can put any file there, and even a real terminal can make its open wait for as long as
+ * its user likes (a hangup keeps the terminal's lock until a read into slow memory is done).
  */
 #ifndef CHRONOS_HOST_POLICE_H
 #define CHRONOS_HOST_POLICE_H

@@ -226,17 +226,16 @@ static void find_over_limit(struct check *check)
 /* -- steps --------------------------------------------------------------------------- */
 
 /* `member` is the process to warn; NULL: the one of the violation. */
-static void act(struct check *check, const struct violation *violation, enum watchdog_step step,
+static void act(struct check *check, const struct violation *violation,
                 const struct watchdog_process *member, bool note)
 {
-    struct watchdog_action action = {.step = step,
-                                     .pid = member ? member->pid : violation->pid,
+    struct watchdog_action action = {.pid = member ? member->pid : violation->pid,
                                      .start = member ? member->start : violation->start,
                                      .uid = member ? member->uid : violation->uid,
                                      .device = violation->device,
                                      .partition_id = violation->partition_id,
                                      .note = note};
-    if (step == WATCHDOG_DO_SIGNAL)
+    if (violation->stage >= VIOLATION_TERM)
         action.signo = violation->stage == VIOLATION_TERM ? SIGTERM : SIGKILL;
     watchdog_describe(violation, check->watchdog->policy, check->now_ns, &action);
     check->actions++;
@@ -248,14 +247,14 @@ static void warn(struct check *check, const struct violation *violation)
 {
     bool note = true;
     if (!violation->partition_id) {
-        act(check, violation, WATCHDOG_DO_WARN, NULL, true);
+        act(check, violation, NULL, true);
         return;
     }
     for (size_t i = 0; i < check->sample->process_count; i++) {
         const struct watchdog_process *process = &check->sample->processes[i];
         if (!process->uid || !is_using(process, violation))
             continue;
-        act(check, violation, WATCHDOG_DO_WARN, process, note);
+        act(check, violation, process, note);
         note = false;
     }
 }
@@ -272,13 +271,13 @@ static void take_step(struct check *check, struct violation *violation)
     violation->step_ns = check->now_ns;
     if (violation->stage == VIOLATION_REPORTED) {
         counted->reported++;
-        act(check, violation, WATCHDOG_DO_REPORT, NULL, true);
+        act(check, violation, NULL, true);
     } else if (violation->stage == VIOLATION_WARNED) {
         counted->warned++;
         warn(check, violation);
     } else {
         ++*(violation->stage == VIOLATION_TERM ? &counted->ended : &counted->killed);
-        act(check, violation, WATCHDOG_DO_SIGNAL, NULL, true);
+        act(check, violation, NULL, true);
     }
 }
 

@@ -74,14 +74,10 @@ struct watchdog_sample {
     uint32_t device_count; /* of device_known */
 };
 
-enum watchdog_step { WATCHDOG_DO_REPORT, WATCHDOG_DO_WARN, WATCHDOG_DO_SIGNAL };
-
-/* An action. Always write a log line with `word` and `details`, and set `message` in the status of
- * `uid`. WATCHDOG_DO_WARN: also write `message` to the terminal of `pid`. WATCHDOG_DO_SIGNAL: also
- * send `signo` to `pid`, if it still is the process of `start`. */
+/* An action. Set `message` in the status of `uid`; with `note` also write a log line with `word`
+ * and `details`; with `signo` also send it to `pid`, if it still is the process of `start`. */
 struct watchdog_action {
-    enum watchdog_step step;
-    int signo; /* SIGTERM or SIGKILL; else 0 */
+    int signo; /* SIGTERM, SIGKILL or 0 */
     int32_t pid;
     uint64_t start;
     uint32_t uid; /* of the process */

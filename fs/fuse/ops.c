@@ -236,6 +236,10 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     struct space space;
     if (!reply_enter(req, ino, &query))
         return;
+    if (!tree_alive(&query.server->tree, &query.node)) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
     tree_space(&query.server->tree, &query.node, &space);
     struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = PARTITION_NAME_MAX};
     st.f_blocks = space.total_bytes / BLOCK;

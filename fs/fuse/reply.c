@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FILE_NAMED_S 1.0
+
 bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
 {
     struct query query = {.server = fuse_req_userdata(req), .req = req};
@@ -34,6 +36,7 @@ int reply_errno(int result)
     case REFUSED_QUOTA:
         return EDQUOT;
     case REFUSED_PERMISSION:
+    case REFUSED_OWNER:
         return EPERM;
     case REFUSED_BUSY:
         return EBUSY;
@@ -55,7 +58,7 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
     int code = reply_errno(result);
     char text[64];
     snprintf(text, sizeof(text), "%s.", strerror(code));
-    status_set(server->tree.shared, uid, *message ? message : text);
+    status_set(&server->tree, uid, *message ? message : text);
     fuse_reply_err(req, code);
 }
 
@@ -75,6 +78,17 @@ void reply_stat(const struct attributes *attributes, struct stat *ret_stat)
     ret_stat->st_ctim = clock_timespec(attributes->ctime_ns);
 }
 
+/* Return how long attributes that come with a name may be cached. An answer that is on its way
+ * while invalidate.c invalidates its node can create the kernel's inode a moment later, with these
+ * attributes. Those of GETATTR are safe: the kernel compares their age. So a partition's own are
+ * not cached before they are asked for, and a file's briefly. */
+static double named_timeout_s(const struct node *node, double timeout_s)
+{
+    if (!node->file)
+        return node->dir == DIR_PARTITION || node->link ? 0 : timeout_s;
+    return timeout_s < FILE_NAMED_S ? timeout_s : FILE_NAMED_S;
+}
+
 int reply_fill_entry(const struct query *query, const struct node *node,
                      struct fuse_entry_param *ret_entry)
 {
@@ -86,7 +100,7 @@ int reply_fill_entry(const struct query *query, const struct node *node,
     memset(ret_entry, 0, sizeof(*ret_entry));
     ret_entry->ino = attributes.id;
     ret_entry->generation = 1;
-    ret_entry->attr_timeout = attributes.attr_timeout_s;
+    ret_entry->attr_timeout = named_timeout_s(node, attributes.attr_timeout_s);
     ret_entry->entry_timeout = attributes.entry_timeout_s;
     reply_stat(&attributes, &ret_entry->attr);
     return 0;

@@ -17,9 +17,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Missing in the headers of Debian 12. */
-#define NOTIFY_INC_EPOCH 8
-
 /* The number of workers in a row that may die over one request. */
 #define DEADLY 3u
 
@@ -31,7 +28,6 @@ struct session {
     struct fuse_session *session;
     int fd;
     struct session_request current;
-    bool epochs;
     struct intake *intake;
     struct requests *requests; /* of the intake */
     _Alignas(uint64_t) char buffer[SHARED_REQUEST_MAX];
@@ -105,7 +101,7 @@ static bool is_ours(const struct shared *shared)
 }
 
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_session)
+                 const struct names *names, struct session **ret_session)
 {
     static const struct fuse_custom_io io = {.writev = write_to_kernel, .read = read_from_kernel};
     struct session *session = calloc(1, sizeof(*session));
@@ -119,7 +115,7 @@ int session_open(const struct worker_fds *fds, void *userdata, const struct fuse
     if (!r && !is_ours(session->shared))
         r = -EPROTO;
     if (!r)
-        r = intake_open(session->shared, fds->fuse, &session->intake);
+        r = intake_open(session->shared, fds->fuse, names, &session->intake);
     if (r) {
         session_close(session);
         return r;
@@ -234,7 +230,6 @@ int session_start(struct session *session)
     pass_on(session, GREETING, init, session->shared->init_length);
     if (!atomic_load(&session->shared->init_answered))
         return -EPROTO;
-    session->epochs = !notify(session, NOTIFY_INC_EPOCH, NULL, 0);
     return 0;
 }
 
@@ -264,17 +259,6 @@ int session_notify_poll(struct session *session, uint64_t kh)
 bool session_after_left(const struct session *session)
 {
     return !intake_left(session->intake);
-}
-
-bool session_has_epochs(const struct session *session)
-{
-    return session->epochs;
-}
-
-void session_forget_names(struct session *session)
-{
-    if (session->epochs)
-        notify(session, NOTIFY_INC_EPOCH, NULL, 0);
 }
 
 void session_forget_node(struct session *session, uint64_t node_id)

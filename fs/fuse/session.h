@@ -18,6 +18,7 @@
 
 struct session;
 struct fuse_lowlevel_ops;
+struct names;
 
 /* What libfuse does not expose of the request being served. */
 struct session_request {
@@ -28,9 +29,10 @@ struct session_request {
 
 /* Map the supervisor's memory and create an unconnected session with the handlers `ops`.
  * `userdata`, passed to the handlers, must begin with a struct session * that the caller sets to
- * the result. 0 or -errno. */
+ * the result. Users are served in turn by the accounts in `names`, borrowed; NULL: by uid. 0 or
+ * -errno. */
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_session);
+                 const struct names *names, struct session **ret_session);
 /* Unmap the memory and free the session; the mount stays. Accepts NULL. Returns NULL. */
 struct session *session_close(struct session *session);
 /* Return the memory that outlives the worker; valid until session_close. */
@@ -47,11 +49,6 @@ bool session_holds(const struct session *session);
 const struct session_request *session_current(const struct session *session);
 /* Return whether every request that a dead worker left has been served. */
 bool session_after_left(const struct session *session);
-/* Return whether session_forget_names works; only then can names that may end early be cached.
- * Valid after session_start. */
-bool session_has_epochs(const struct session *session);
-/* Invalidate all cached names. Takes no lock in the kernel. Thread-safe. */
-void session_forget_names(struct session *session);
 /* Invalidate the cached attributes of a node. Takes no lock in the kernel. Thread-safe. */
 void session_forget_node(struct session *session, uint64_t node_id);
 /* Wake the pollers of the open file with the kernel's handle `kh`. 0 or -errno. */

@@ -74,9 +74,9 @@ static void refuse(const struct request_context *context, const struct node *nod
 {
     struct server *server = context->server;
     const struct partition *partition = tree_partition(&server->tree, node);
-    if (result == REFUSED_PERMISSION && partition && !engine_may_act(&context->caller, partition))
-        snprintf(why->message, sizeof(why->message), "Permission denied: partition owned by %s",
-                 names_user(server->tree.names, partition->uid));
+    if (result == REFUSED_OWNER && partition) /* the engine knows no names */
+        snprintf(why->message, sizeof(why->message), "Permission denied: p%llu is owned by %s.",
+                 (unsigned long long)partition->id, names_user(server->tree.names, partition->uid));
     reply_refusal(server, context->req, context->caller.uid, result, why->message);
 }
 
@@ -158,7 +158,7 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     }
     /* The partition may have changed hands since the file was opened. */
     write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
-    if (!write->caller.admin && write->caller.uid != 0 && !write->caller.by_mode) {
+    if (!write->caller.root && write->caller.uid != 0 && !write->caller.by_mode) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "Permission denied: this file has become read-only for you since it was opened.");
         return REFUSED_PERMISSION;
@@ -220,7 +220,7 @@ static void run_write(const struct request_context *context, const struct node *
         submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
         write_message(&server->tree, row, write);
-        status_set(server->tree.shared, context->caller.uid, write->why.message);
+        status_set(&server->tree, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
 }
@@ -316,7 +316,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     struct attribute_change change = read_change(attr, to_set);
     change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
-        status_set(tree->shared, context.caller.uid, why.message);
+        status_set(tree, context.caller.uid, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */
     struct change answer = {.reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = 0}};
     reply_stat(&attributes, &answer.reply.attributes);
@@ -353,7 +353,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         return;
     }
     snprintf(why.message, sizeof(why.message), "Released %.64s.", name);
-    status_set(tree->shared, context.caller.uid, why.message);
+    status_set(tree, context.caller.uid, why.message);
     struct change answer = {.reply = {.kind = REPLY_DONE}};
     submit(&context, &answer);
 }

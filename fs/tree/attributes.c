@@ -138,9 +138,6 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     const struct partition *partition = tree_partition(tree, node);
     if (partition) {
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-        /* A file cannot be reached without its directory, so its name may stay cached. */
-        if (!tree->names_remembered && !node->file)
-            a.entry_timeout_s = 0;
     }
     if (node->dir == DIR_USER)
         a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */
@@ -162,7 +159,7 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
 {
     struct attributes a = {0};
     const struct file_row *row = tree_row(tree, node);
-    if (caller->admin || !row)
+    if (caller->root || !row)
         return true;
     a.uid = tree->shared->admin_uid;
     a.gid = tree->shared->admin_gid;
@@ -243,9 +240,9 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
     const struct partition *partition = tree_partition(tree, node);
     if (partition && !node->file)
         return change_partition(tree, partition, caller, change, why);
-    if (!caller->admin) {
+    if (!caller->root) {
         snprintf(why->message, sizeof(why->message),
-                 "Permission denied: only administrators can change this.");
+                 "Permission denied: only root can change this.");
         return REFUSED_PERMISSION;
     }
     if (row && row->keeps_mode && !change->set_mtime)

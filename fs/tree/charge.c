@@ -28,7 +28,7 @@ void charge_open(struct tree *tree, const struct node *node, const struct caller
 {
     const struct partition *partition = tree_partition(tree, node);
     slot->ns = opener->ns;
-    slot->opener_admin = opener->admin;
+    slot->opener_root = opener->root;
     /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (partition && !engine_may_act(opener, partition) &&
         caller_in_group(opener->pid, opener->gid, partition->gid))
@@ -39,7 +39,7 @@ void charge_open(struct tree *tree, const struct node *node, const struct caller
  * partition had at open; after a chgrp the file must be opened again. */
 static bool opener_may(const struct shared_handle *slot, const struct partition *partition)
 {
-    struct caller opener = {.uid = slot->uid, .admin = slot->opener_admin, .ns = slot->ns};
+    struct caller opener = {.uid = slot->uid, .root = slot->opener_root, .ns = slot->ns};
     if (engine_may_act(&opener, partition))
         return true;
     if (opener.uid == 0)

@@ -277,7 +277,7 @@ static int store_procs(struct tree *tree, struct write *write)
     size_t digits = strspn(write->text, "0123456789");
     long long pid = digits && digits <= 10 ? atoll(write->text) : -1;
     if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
-        return REFUSED_PERMISSION;
+        return REFUSED_OWNER;
     if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "\"%.32s\" is not a pid; write a pid, or 0 for the writing process.", write->text);

@@ -57,7 +57,7 @@ static int store_new(struct tree *tree, struct write *write)
 SHOW(status)
 {
     (void)node;
-    strbuf_print(out, "%s\n", status_get(tree->shared, uid));
+    strbuf_print(out, "%s\n", status_get(tree, uid));
     return 0;
 }
 

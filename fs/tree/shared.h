@@ -25,9 +25,9 @@
 
 /* The outcome of one user's last write. */
 struct shared_status {
-    uint32_t used;
+    uint32_t account; /* of the user, + 1; 0: the slot is free */
     uint32_t uid;
-    uint64_t when; /* rises with each message; the lowest is replaced first */
+    uint64_t when; /* rises with each message */
     char message[SHARED_MESSAGE_MAX];
 };
 
@@ -51,8 +51,8 @@ struct shared_handle {
     uint32_t next_free;  /* free slots: index of the next + 1 */
     /* `charge`: the opener's rights, and two records of the charge: one is current, the other is
      * for the next update */
-    uint32_t opener_admin, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
-                                        * 0: it is not */
+    uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
+                                       * 0: it is not */
     struct shared_charge charges[2];
     atomic_uint charge_at;
 };

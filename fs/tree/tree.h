@@ -57,7 +57,6 @@ struct tree {
     uint32_t admin_gid;               /* gid of config/admin_group; UINT32_MAX: none */
     uint64_t boot_mark;               /* differs from boot to boot */
     uint64_t own_user_ns, own_pid_ns; /* inode numbers of the daemon's namespaces */
-    bool names_remembered;            /* the kernel can be told to forget names */
     int64_t now_ns;                   /* CLOCK_BOOTTIME at the start of the request */
     int64_t offset_ns;                /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
@@ -104,7 +103,7 @@ struct attributes {
 int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
                     struct attributes *ret_attributes);
 /* Return whether the mode bits of a file let a caller write it now; the kernel checked them at
- * open. Administrators always may. */
+ * open. Root always may. */
 bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller);
 /* Put the content of a file into tree->shown, valid until the next call. 0 or -errno. */
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid);

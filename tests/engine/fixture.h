@@ -7,7 +7,7 @@
 
 static const struct caller alice = {.uid = 1000, .gid = 1000, .pid = 11};
 static const struct caller bob = {.uid = 1001, .gid = 1001, .pid = 12};
-static const struct caller admin = {.uid = 0, .admin = true, .pid = 1};
+static const struct caller admin = {.uid = 0, .admin = true, .root = true, .pid = 1};
 static const struct caller foreign_root = {.uid = 0, .pid = 77, .ns = 4026532000};
 
 static struct engine *engine;

@@ -98,10 +98,14 @@ static bool strict; /* nothing was restored: never more than the device has */
 static uint64_t counts[8], warnings;
 
 static const struct caller callers[] = {
-    {.uid = 0, .admin = true, .pid = 1},   {.uid = 500, .admin = true, .pid = 2},
-    {.uid = 1000, .gid = 7, .pid = 3},     {.uid = 1001, .pid = 4},
-    {.uid = 1001, .by_mode = true},        {.uid = 0, .ns = 70},
-    {.uid = 0, .ns = 80, .by_mode = true}, {.uid = 1000, .pid = 5},
+    {.uid = 0, .admin = true, .root = true, .pid = 1},
+    {.uid = 500, .admin = true, .pid = 2},
+    {.uid = 1000, .gid = 7, .pid = 3},
+    {.uid = 1001, .pid = 4},
+    {.uid = 1001, .by_mode = true},
+    {.uid = 0, .ns = 70},
+    {.uid = 0, .ns = 80, .by_mode = true},
+    {.uid = 1000, .pid = 5},
 };
 #define CALLERS (sizeof(callers) / sizeof(callers[0]))
 
@@ -157,22 +161,42 @@ static void compare_partitions(void)
     }
 }
 
+/* Which uids are one person's changes now and then. */
+static uint32_t account_shift;
+
+static uint32_t account_of(void *context, uint32_t uid)
+{
+    (void)context;
+    return uid >> account_shift;
+}
+
 static void compare_users(void)
 {
     uint64_t from_uid = 0;
 
+    if (rnd(32) == 0) {
+        account_shift = (uint32_t)rnd(12);
+        engine_set_accounts(engine, account_of, NULL);
+    }
+
     for (size_t u = 0; u < UIDS; u++) {
         const struct partition *p = NULL;
         uint32_t next = 0;
-        uint64_t count = 0, bytes = 0, held_count, held_bytes;
+        uint64_t count = 0, of_account = 0, bytes = 0, held_count, held_bytes;
 
-        for (size_t i = 0; i < reference.now.count; i++)
-            if (reference.now.live[i].uid == uids[u]) {
-                bytes += reference.now.live[i].shares[0].memory_bytes;
-                count++;
-            }
+        for (size_t i = 0; i < reference.now.count; i++) {
+            const struct partition *live = &reference.now.live[i];
+
+            of_account += account_of(NULL, live->uid) == account_of(NULL, uids[u]);
+            if (live->uid != uids[u])
+                continue;
+            count++;
+            for (uint32_t share = 0; share < live->share_count; share++)
+                bytes += live->shares[share].memory_bytes;
+        }
         engine_user_holds(engine, uids[u], &held_count, &held_bytes);
         CHECK(held_count == count && held_bytes == bytes, "uid %u", uids[u]);
+        CHECK(engine_account_holds(engine, uids[u]) == of_account, "uid %u", uids[u]);
         while ((p = engine_next_of_user(engine, uids[u], p ? p->id : 0)))
             count--;
         CHECK(count == 0, "uid %u", uids[u]);
@@ -347,7 +371,7 @@ static bool agree(int r, int expected)
     CHECK(strlen(why.message) > 10 && !strchr(why.message, '\n'), "%s", why.message);
     if (r == REFUSED_NO_SPACE)
         CHECK(strncmp(why.message, "Not enough available memory: ", 29) == 0, "%s", why.message);
-    if (r == REFUSED_PERMISSION)
+    if (r == REFUSED_PERMISSION || r == REFUSED_OWNER)
         CHECK(strncmp(why.message, "Permission denied: ", 19) == 0, "%s", why.message);
     return false;
 }
@@ -726,6 +750,7 @@ static void begin(void)
 
     now_ns = (int64_t)rnd(1000) * NS_PER_SECOND - 100 * NS_PER_SECOND;
     CHECK(engine_new(time_words, NULL, &engine) == 0, "no engine");
+    engine_set_accounts(engine, account_of, NULL);
     memset(&reference, 0, sizeof(reference));
     reference.next_id = reference.next_seq = 1;
     reference.now.policy =
@@ -781,6 +806,7 @@ int main(int argc, char **argv)
     printf("granted %" PRIu64 ", warned %" PRIu64 ", refused: invalid %" PRIu64
            ", no space %" PRIu64 ", permission %" PRIu64 ", busy %" PRIu64 ", gone %" PRIu64 "\n",
            counts[0], warnings, counts[REFUSED_INVALID], counts[REFUSED_NO_SPACE],
-           counts[REFUSED_PERMISSION], counts[REFUSED_BUSY], counts[REFUSED_GONE]);
+           counts[REFUSED_PERMISSION] + counts[REFUSED_OWNER], counts[REFUSED_BUSY],
+           counts[REFUSED_GONE]);
     return EXIT_SUCCESS;
 }

@@ -103,7 +103,7 @@ static bool owns(const struct caller *caller, const struct partition *partition)
 
 bool reference_may_act(const struct caller *caller, const struct partition *partition)
 {
-    return caller->admin || owns(caller, partition);
+    return caller->root || owns(caller, partition);
 }
 
 static struct engine_event *expect(struct reference *reference, enum event_kind kind, int64_t at_ns,
@@ -300,13 +300,13 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
 }
 
 static int reach(struct reference *reference, int64_t now_ns, const struct caller *caller,
-                 uint64_t id, bool by_mode, struct partition **ret)
+                 uint64_t id, bool also, struct partition **ret)
 {
     *ret = reference_find(reference, id);
     if (!*ret || (*ret)->end_ns <= now_ns)
         return REFUSED_GONE;
-    if (!reference_may_act(caller, *ret) && !(by_mode && caller->by_mode))
-        return REFUSED_PERMISSION;
+    if (!reference_may_act(caller, *ret) && !also)
+        return REFUSED_OWNER;
     return 0;
 }
 
@@ -314,7 +314,7 @@ int reference_release(struct reference *reference, int64_t now_ns, const struct 
                       uint64_t id)
 {
     struct partition *p;
-    int r = reach(reference, now_ns, caller, id, false, &p);
+    int r = reach(reference, now_ns, caller, id, caller->admin, &p);
 
     if (!r)
         end(reference, p, owns(caller, p) ? EVENT_RELEASED : EVENT_REVOKED, now_ns, caller->uid);
@@ -337,7 +337,7 @@ int reference_resize(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, uint64_t bytes)
 {
     struct partition *p, after;
-    int r = reach(reference, now_ns, caller, id, true, &p);
+    int r = reach(reference, now_ns, caller, id, caller->by_mode, &p);
 
     if (r)
         return r;
@@ -364,7 +364,7 @@ int reference_set_end(struct reference *reference, int64_t now_ns, const struct 
                       uint64_t id, int64_t end_ns)
 {
     struct partition *p, after;
-    int r = reach(reference, now_ns, caller, id, true, &p);
+    int r = reach(reference, now_ns, caller, id, caller->by_mode, &p);
 
     if (r)
         return r;
@@ -392,7 +392,7 @@ int reference_set_ending(struct reference *reference, int64_t now_ns, const stru
                          uint64_t id, const struct ending_change *change)
 {
     struct partition *p, after;
-    int r = reach(reference, now_ns, caller, id, true, &p);
+    int r = reach(reference, now_ns, caller, id, caller->by_mode, &p);
 
     if (r)
         return r;
@@ -423,7 +423,7 @@ int reference_rename(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, const char *name, bool good_name)
 {
     struct partition *p, after;
-    int r = reach(reference, now_ns, caller, id, true, &p);
+    int r = reach(reference, now_ns, caller, id, caller->by_mode, &p);
 
     if (r)
         return r;
@@ -445,7 +445,7 @@ int reference_hand_over(struct reference *reference, int64_t now_ns, const struc
 
     if (r)
         return r;
-    if (uid != p->uid && !caller->admin)
+    if (uid != p->uid && !caller->root)
         return REFUSED_PERMISSION;
     if (uid == p->uid && gid == p->gid && mode == p->mode)
         return 0;

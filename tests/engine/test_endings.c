@@ -7,7 +7,7 @@
 static const struct caller alice = {.uid = 1000, .gid = 1000};
 static const struct caller bob = {.uid = 1001, .gid = 1001};
 static const struct caller mate = {.uid = 1001, .by_mode = true};
-static const struct caller admin = {.uid = 0, .admin = true};
+static const struct caller admin = {.uid = 0, .admin = true, .root = true};
 static struct engine *engine;
 static struct refusal why;
 
@@ -126,7 +126,7 @@ START_TEST(owners_are_bound_by_the_policy)
     forget_events();
     refused(on_expiry(&alice, ON_EXPIRY_TERM), REFUSED_INVALID, "write one of: kill");
     refused(grace(&alice, 31), REFUSED_INVALID, "at most 30s");
-    refused(on_expiry(&bob, ON_EXPIRY_KILL), REFUSED_PERMISSION, "owned by uid 1000");
+    refused(on_expiry(&bob, ON_EXPIRY_KILL), REFUSED_OWNER, "owned by uid 1000");
     refused(on_expiry(&mate, ON_EXPIRY_TERM), REFUSED_INVALID, "write one of: kill");
     /* writing the present value back is allowed */
     ck_assert_int_eq(on_expiry(&alice, ON_EXPIRY_NONE), 0);

@@ -393,6 +393,52 @@ START_TEST(a_partition_on_two_devices)
 }
 END_TEST
 
+/* Alice's subordinate uids begin at 100000. */
+static uint32_t alices_account(void *context, uint32_t uid)
+{
+    (void)context;
+    return uid >= 100000 ? 1000 : uid;
+}
+
+START_TEST(an_account_has_one_quota)
+{
+    struct caller sub = {.uid = 100007, .gid = 100007, .pid = 13};
+    uint64_t id, count, bytes;
+    start(1000);
+    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/max_partitions", "3"), 0);
+    id = grant(engine, 0, &alice, 0, "1B 60");
+    for (uint32_t i = 0; i < 2; i++) {
+        sub.uid = 100000 + i;
+        grant(engine, 0, &sub, 0, "1B 60");
+    }
+    engine_set_accounts(engine, alices_account, NULL);
+    engine_events_free(engine_take_events(engine));
+    sub.uid = 165535;
+    refused(ask(engine, 0, &sub, 0, "1B 60", &why, &id), REFUSED_QUOTA,
+            "3 partitions, subordinate uids included; a user can hold at most 3");
+    refused(ask(engine, 0, &alice, 0, "1B 60", &why, &id), REFUSED_QUOTA, "3");
+    /* others are not concerned */
+    grant(engine, 0, &bob, 0, "1B 60");
+    engine_user_holds(engine, 100001, &count, &bytes);
+    ck_assert(count == 1 && bytes == 1);
+    ck_assert_uint_eq(engine_account_holds(engine, 100001), 3);
+    ck_assert_uint_eq(engine_account_holds(engine, 1001), 1);
+    /* a hand-over moves it to the other account, and a failed commit moves it back */
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &admin, &why), 2, 1001, 1, 0755), 0);
+    ck_assert_uint_eq(engine_account_holds(engine, 1001), 2);
+    ck_assert_uint_eq(engine_account_holds(engine, 1000), 2);
+    struct engine_event *events = engine_take_events(engine);
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    ck_assert_uint_eq(engine_account_holds(engine, 1000), 3);
+    ck_assert_int_eq(engine_release(engine, CALL(0, &sub, &why), 2), REFUSED_OWNER);
+    ck_assert_int_eq(engine_release(engine, CALL(0, &alice, &why), 1), 0);
+    grant(engine, 0, &sub, 0, "1B 60");
+    engine_free(engine);
+}
+END_TEST
+
 START_TEST(an_absent_or_smaller_device)
 {
     struct partition p = {.id = 1,
@@ -460,7 +506,7 @@ START_TEST(hand_over)
     uint64_t id = grant(engine, 0, &alice, 0, "1 60");
     engine_events_free(engine_take_events(engine));
     refused(engine_hand_over(engine, CALL(0, &alice, &why), id, 1001, 1000, 0755),
-            REFUSED_PERMISSION, "only administrators");
+            REFUSED_PERMISSION, "only root");
     ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 50, 0775), 0);
     ck_assert_uint_eq(one_event(EVENT_HANDED)->after.gid, 50);
     ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 50, 0775), 0);
@@ -474,8 +520,8 @@ START_TEST(hand_over)
     ck_assert_uint_eq(uid, 1001);
     ck_assert(!engine_next_user(engine, 1002, &uid));
     ck_assert(!engine_next_user(engine, UINT64_C(1) << 32, &uid));
-    refused(engine_release(engine, CALL(0, &alice, &why), id), REFUSED_PERMISSION, "");
-    ck_assert_str_eq(why.message, "Permission denied: partition p1 is owned by uid 1001.");
+    refused(engine_release(engine, CALL(0, &alice, &why), id), REFUSED_OWNER, "");
+    ck_assert_str_eq(why.message, "Permission denied: p1 is owned by uid 1001.");
     engine_free(engine);
 }
 END_TEST
@@ -572,6 +618,7 @@ int main(void)
         changes_of_the_end,
         extending_needs_room,
         a_partition_on_two_devices,
+        an_account_has_one_quota,
         an_absent_or_smaller_device,
         rename_checks_labels,
         hand_over,

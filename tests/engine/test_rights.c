@@ -29,22 +29,22 @@ static int act(enum action action, const struct caller *caller, uint64_t id)
 START_TEST(permission_matrix)
 {
     static const struct caller callers[] = {
-        {.uid = 1000},                        /* alice */
-        {.uid = 1001},                        /* bob */
-        {.uid = 1001, .by_mode = true},       /* bob, of alice's group */
-        {.uid = 0, .admin = true},            /* root */
-        {.uid = 500, .admin = true},          /* an administrator */
-        {.uid = 0, .ns = 7},                  /* root of a container */
-        {.uid = 0, .ns = 8},                  /* root of another */
-        {.uid = 0, .ns = 7, .by_mode = true}, /* let past by the kernel */
+        {.uid = 1000},                           /* alice */
+        {.uid = 1001},                           /* bob */
+        {.uid = 1001, .by_mode = true},          /* bob, of alice's group */
+        {.uid = 0, .admin = true, .root = true}, /* root */
+        {.uid = 500, .admin = true},             /* an administrator */
+        {.uid = 0, .ns = 7},                     /* root of a container */
+        {.uid = 0, .ns = 8},                     /* root of another */
+        {.uid = 0, .ns = 7, .by_mode = true},    /* let past by the kernel */
     };
     enum { OWNERS = 3 }; /* alice, root, root of the container */
     static const size_t owners[OWNERS] = {0, 3, 5};
     /* allowed actions for each owner and caller, one letter per action */
     static const char *const allowed[OWNERS][8] = {
-        {"rseno-", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
-        {"------", "------", "-sen--", "rsenoc", "rsenoc", "------", "------", "-sen--"},
-        {"------", "------", "-sen--", "rsenoc", "rsenoc", "rseno-", "------", "rseno-"},
+        {"rseno-", "------", "-sen--", "rsenoc", "r-----", "------", "------", "-sen--"},
+        {"------", "------", "-sen--", "rsenoc", "r-----", "------", "------", "-sen--"},
+        {"------", "------", "-sen--", "rsenoc", "r-----", "rseno-", "------", "rseno-"},
     };
 
     for (size_t o = 0; o < OWNERS; o++) {
@@ -57,12 +57,14 @@ START_TEST(permission_matrix)
                 uint64_t id = grant(engine, 0, &callers[owners[o]], 0, "0.5 60");
                 engine_events_free(engine_take_events(engine));
                 ck_assert(engine_may_act(&callers[c], engine_find(engine, id)) ==
-                          (allowed[o][c][0] == 'r'));
+                          (allowed[o][c][4] == 'o'));
                 r = act((enum action)action, &callers[c], id);
-                ck_assert_msg(r == (may ? 0 : REFUSED_PERMISSION),
-                              "owner %zu, caller %zu, action %d: %d", o, c, action, r);
+                /* Owners may do all but give it away. */
+                int refusal = allowed[o][c][4] == 'o' ? REFUSED_PERMISSION : REFUSED_OWNER;
+                ck_assert_msg(r == (may ? 0 : refusal), "owner %zu, caller %zu, action %d: %d", o,
+                              c, action, r);
                 if (!may)
-                    refused(r, REFUSED_PERMISSION, "Permission denied: ");
+                    refused(r, refusal, "Permission denied: ");
                 engine_free(engine);
             }
         }

@@ -123,7 +123,7 @@ START_TEST(test_once)
     ck_assert_int_eq(write_charge(fh, "+946", 10), 0);
     ck_assert_uint_eq(charged(), LIMIT);
     /* Charged before the end of the partition, answered after it. */
-    struct caller admin = {.admin = true};
+    struct caller admin = {.admin = true, .root = true};
     struct refusal why;
     ck_assert_int_eq(
         engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id), 0);
@@ -200,7 +200,7 @@ END_TEST
 /* The limit was raised, but the raise was not durable: more is charged than fits. */
 START_TEST(test_over)
 {
-    struct caller admin = {.admin = true};
+    struct caller admin = {.admin = true, .root = true};
     struct refusal why;
     ck_assert_int_eq(write_charge(fh, "+900", 2), 0);
     ck_assert_int_eq(
@@ -228,7 +228,7 @@ START_TEST(test_layout)
         shared->version = SHARED_VERSION + (wrong == 0);
         shared->size = (uint32_t)sizeof(*shared) - (wrong == 1);
         shared->handle_size = (uint32_t)sizeof(struct shared_handle) + (wrong == 2 ? 8 : 0);
-        ck_assert_int_eq(session_open(&fds, NULL, &ops, &link), -EPROTO);
+        ck_assert_int_eq(session_open(&fds, NULL, &ops, NULL, &link), -EPROTO);
     }
     munmap(shared, sizeof(*shared));
     close(fds.shared);

@@ -73,11 +73,9 @@ static struct watchdog_partition *has(uint64_t id, uint32_t uid, uint32_t device
 }
 
 /* One action came, and it is this. */
-static void expect(enum watchdog_step step, int signo, const char *word, const char *details,
-                   const char *message)
+static void expect(int signo, const char *word, const char *details, const char *message)
 {
     ck_assert_uint_eq(action_count, 1);
-    ck_assert_int_eq(actions[0].step, step);
     ck_assert_int_eq(actions[0].signo, signo);
     ck_assert_str_eq(actions[0].word, word);
     ck_assert_str_eq(actions[0].details, details);
@@ -101,7 +99,7 @@ START_TEST(test_unmanaged)
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
     ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
     check(S(100));
-    expect(WATCHDOG_DO_REPORT, 0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
            UNMANAGED " Otherwise process 42 will be ended in 2m.");
     ck_assert_int_eq(actions[0].pid, 42);
     ck_assert_uint_eq(actions[0].start, 1042);
@@ -111,20 +109,18 @@ START_TEST(test_unmanaged)
     ck_assert_int_eq(watchdog_next_ns(&dog), S(160));
     ck_assert_uint_eq(check(S(160) - 1), 0);
     check(S(160));
-    expect(WATCHDOG_DO_WARN, 0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
            UNMANAGED " Otherwise process 42 will be ended in 1m.");
     ck_assert_int_eq(watchdog_next_ns(&dog), S(220));
     ck_assert_uint_eq(check(S(220) - 1), 0);
     check(S(220));
-    expect(WATCHDOG_DO_SIGNAL, SIGTERM, "ended-unmanaged",
-           "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=TERM",
+    expect(SIGTERM, "ended-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=TERM",
            "Process 42 was sent SIGTERM: it used gpu1 without a partition, and a warning changed "
            "nothing.");
     ck_assert_int_eq(watchdog_next_ns(&dog), S(230));
     ck_assert_uint_eq(check(S(230) - 1), 0);
     check(S(230));
-    expect(WATCHDOG_DO_SIGNAL, SIGKILL, "ended-unmanaged",
-           "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=KILL",
+    expect(SIGKILL, "ended-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=KILL",
            "Process 42 was sent SIGKILL: it used gpu1 without a partition, and a warning changed "
            "nothing.");
     ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
@@ -145,14 +141,12 @@ START_TEST(test_modes)
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
     policy.watchdog = POLICY_WATCHDOG_REPORT;
     check(S(2));
-    expect(WATCHDOG_DO_REPORT, 0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
-           UNMANAGED);
+    expect(0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736", UNMANAGED);
     ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
     ck_assert_uint_eq(check(S(1000)), 0);
     policy.watchdog = POLICY_WATCHDOG_WARN;
     check(S(1001));
-    expect(WATCHDOG_DO_WARN, 0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
-           UNMANAGED);
+    expect(0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736", UNMANAGED);
     ck_assert_uint_eq(check(S(2000)), 0);
     policy.watchdog = POLICY_WATCHDOG_END; /* the warning was long ago */
     ck_assert_uint_eq(check(S(2001)), 1);
@@ -236,8 +230,7 @@ START_TEST(test_over_limit)
     ck_assert_uint_eq(check(S(0)), 0);
     grows->bytes = 2 * GIB;
     check(S(1));
-    expect(WATCHDOG_DO_REPORT, 0, "over-limit",
-           "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240",
+    expect(0, "over-limit", "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240",
            OVER_LIMIT " Otherwise process 52 will be ended in 2m.");
     ck_assert_uint_eq(actions[0].partition_id, 3);
     ck_assert_uint_eq(check(S(61)), 2); /* not to root */
@@ -248,7 +241,7 @@ START_TEST(test_over_limit)
     ck_assert(actions[0].note && !actions[1].note);
     ck_assert_str_eq(actions[1].word, "warned-over-limit");
     check(S(121));
-    expect(WATCHDOG_DO_SIGNAL, SIGTERM, "ended-over-limit",
+    expect(SIGTERM, "ended-over-limit",
            "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240 signal=TERM",
            "Process 52 was sent SIGTERM: p3 used more of gpu1 than its limit, this process most "
            "of it, and a warning changed nothing.");
@@ -281,8 +274,7 @@ START_TEST(test_overhead)
     ck_assert_uint_eq(check(S(0)), 0);
     processes[0].bytes++;
     check(S(1));
-    expect(WATCHDOG_DO_REPORT, 0, "over-limit",
-           "pid=51 uid=6101 device=gpu0 bytes=2147483649 limit_bytes=2147483648",
+    expect(0, "over-limit", "pid=51 uid=6101 device=gpu0 bytes=2147483649 limit_bytes=2147483648",
            "p3 uses 2 GiB of gpu0, 1 B more than its limit of 2 GiB. Let its programs use less, "
            "or write more to its file fraction. Otherwise process 51 will be ended in 2m.");
 }

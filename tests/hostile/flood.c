@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One user who asks too much, and another one who measures how long a `cat` takes meanwhile:
+ * A user with too many requests, and another one that measures how long its `cat` takes:
  *
  *   flood UID KIND THREADS TREE   ask until standard input ends; prints "ready" first, and
  *                                 in the end how many us each request has waited
