@@ -228,6 +228,12 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 /* End all partitions whose time is up at `now_ns` and give the warnings that are due, in order of
  * time. Cheap if nothing is due. */
 int engine_advance(struct engine *engine, int64_t now_ns);
+/* The same in portions: at most `most` events. No query shows a partition whose time is up, whether
+ * it has been ended or not; only its event is still missing. While such partitions are left,
+ * queries of lists and sums take time that rises with their number. */
+int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
+/* Return whether a partition is live, or its time is up and its event is missing. */
+bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
 
