@@ -380,8 +380,10 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
             log_say("Not enough memory to end the partitions of a closed file.");
         submit_events(server, NULL);
     }
-    if (handle)
+    if (handle) {
         charge_close(&server->tree, handle);
+        read_close(server, handle, fi->fh);
+    }
     handles_release(&server->handles, fi->fh);
     fuse_reply_err(req, 0);
 }

@@ -33,8 +33,8 @@ int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
     const struct file_row *row = tree_row(tree, node);
     if (!row)
         return -ENOENT;
-    if (row->text) {
-        tree->shown = row->text(tree);
+    if (row->log) {
+        tree->shown = &row->log(tree)->text;
         return 0;
     }
     tree->shown = &tree->scratch;
