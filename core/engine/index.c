@@ -247,8 +247,19 @@ struct held {
     uint64_t count, bytes;
 };
 
-/* Sum up what is held before (account, uid) in the order of accounts. */
-static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid)
+/* Whether an entry is before (account, uid, id) in the order of accounts. */
+static bool is_before(const struct entry *entry, uint64_t account, uint64_t uid, uint64_t id)
+{
+    if (entry->account != account)
+        return entry->account < account;
+    if (entry->partition.uid != uid)
+        return entry->partition.uid < uid;
+    return entry->partition.id < id;
+}
+
+/* Sum up what is held before (account, uid, id). */
+static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid,
+                               uint64_t id)
 {
     const struct avl_node *node = engine->by_account.root;
     struct held held = {0};
@@ -256,8 +267,7 @@ static struct held held_before(const struct engine *engine, uint64_t account, ui
     while (node) {
         const struct entry *entry = avl_entry_const(node, struct entry, by_account);
 
-        if (entry->account > account ||
-            (entry->account == account && entry->partition.uid >= uid)) {
+        if (!is_before(entry, account, uid, id)) {
             node = node->left;
             continue;
         }
@@ -277,18 +287,26 @@ void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_
                        uint64_t *ret_bytes)
 {
     uint32_t account = account_of(engine, uid);
-    struct held before = held_before(engine, account, uid);
-    struct held until = held_before(engine, account, (uint64_t)uid + 1);
+    struct held before = held_before(engine, account, uid, 0);
+    struct held until = held_before(engine, account, (uint64_t)uid + 1, 0);
 
     *ret_count = until.count - before.count;
     *ret_bytes = until.bytes - before.bytes;
+}
+
+uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint64_t id)
+{
+    uint32_t account = account_of(engine, uid);
+
+    return held_before(engine, account, (uint64_t)uid + 1, 0).count -
+           held_before(engine, account, uid, id).count;
 }
 
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
 {
     uint64_t account = account_of(engine, uid);
 
-    return held_before(engine, account + 1, 0).count - held_before(engine, account, 0).count;
+    return held_before(engine, account + 1, 0, 0).count - held_before(engine, account, 0, 0).count;
 }
 
 const struct partition *engine_find(const struct engine *engine, uint64_t id)

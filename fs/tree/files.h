@@ -75,6 +75,8 @@ struct file_row {
     /* Return a number that changes when pollers should wake; NULL: not pollable. False: the
      * partition ended. */
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
+    /* The length of what `show` prints, if it is known without printing. */
+    uint64_t (*size)(struct tree *tree, const struct node *node);
     /* Content that exists already, instead of `show`. */
     const struct event_log *(*log)(struct tree *tree);
     /* Lines are added at the end: those who have read to the end go on with new ones. */

@@ -220,6 +220,30 @@ START_TEST(test_attributes)
 }
 END_TEST
 
+/* The size of a user's list of ids is computed, not printed. */
+START_TEST(test_sizes)
+{
+    struct node node = {.dir = DIR_USER, .object = 1000, .file = tree_node_hash("partitions")};
+    struct attributes a;
+    const struct caller owner = {.uid = 1000};
+    struct refusal why;
+    for (uint64_t id = 1; id <= 1234; id++) {
+        grant(0, id % 7 ? 1000 : 1001, "4K 60");
+        if (id % 5 == 0)
+            engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &owner, &why), id - 3);
+        if (id % 89 > 2)
+            continue;
+        for (node.object = 1000; node.object <= 1001; node.object++) {
+            if (!tree_alive(&tree, &node))
+                continue;
+            ck_assert(!tree_attributes(&tree, &node, 0, &a) && !tree_show(&tree, &node, 0));
+            ck_assert_uint_eq(a.size, tree.shown->length);
+        }
+    }
+    engine_events_free(engine_take_events(tree.engine));
+}
+END_TEST
+
 /* No cache entry may outlive its partition. */
 START_TEST(test_timeouts)
 {
@@ -545,8 +569,8 @@ END_TEST
 int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
-                      test_listing, test_attributes, test_timeouts, test_metrics, test_event_log,
-                      test_event_log_is_fair, test_event_log_readers, test_texts,
+                      test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
+                      test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
                       test_line_accounts, test_handles, test_status, test_status_is_fair,
                       test_event_lines, test_state_tells);
 }
