@@ -201,8 +201,9 @@ static int report(const struct work *work, const char *path, int r)
     case -E2BIG:
         return node_message(
             r, message,
-            "%s has more holders than fit in an access control list (%d); it is unchanged.", path,
-            DEVACL_HOLDERS_MAX);
+            "%s has more holders than fit in its access control list (at most %d): those with the "
+            "newest partitions cannot open it.",
+            path, DEVACL_HOLDERS_MAX);
     default:
         return node_message(r, message, "Cannot restrict %s: %s.", path, strerror(-r));
     }
@@ -275,16 +276,12 @@ static int restrict_node(struct work *work, const struct devacl_node *node, stru
     if (!r && !node_is(fd, &identity, &entry->identity))
         r = -ENOENT; /* replaced since it was added: left to the next devacl_apply */
     if (!r)
-        r = node_holders_acl(node, &acl);
-    if (!r)
-        r = node_restrict(work->devacl, fd, &now, &acl);
-    if (!r) {
+        r = node_restrict(work->devacl, fd, &now, node, &acl);
+    if (!r || r == -E2BIG) {
         free(entry->applied.data);
         entry->applied = acl;
-        acl.data = NULL;
         entry->fresh = false;
     }
-    free(acl.data);
     free(now.acl.data);
     fd_close(fd);
     return r;
@@ -300,6 +297,8 @@ static void restrict_all(struct work *work)
         if (!r || r == -ENOENT)
             continue;
         fail(work, report(work, node->path, r));
+        if (r == -E2BIG) /* restricted, to fewer holders */
+            continue;
         /* A node that could not be restricted leaves the list. */
         if (entry->fresh && restore(work->devacl, entry, work->message) == 0)
             forget(work, entry);

@@ -58,8 +58,9 @@ struct devacl_options {
     struct steps steps;
 };
 
-/* A node and the users and groups that may open it for reading and writing, besides root. The order
- * does not matter; repeated ids and uid 0 are ignored. Borrowed during the call. */
+/* A node and the users and groups that may open it for reading and writing, besides root. Repeated
+ * ids and uid 0 are ignored. If they are more than fit in an ACL, users come before groups, and
+ * within each the order of the caller counts. Borrowed during the call. */
 struct devacl_node {
     const char *path; /* absolute, "/dev/nvidia0"; each path once */
     const uint32_t *uids;
@@ -84,10 +85,12 @@ size_t devacl_count(const struct devacl *devacl);
  * differ. Checks every node, so it also reverts changes by others; costs a few system calls per
  * unchanged node. A node that does not exist is not an error and is dropped from the list. A node
  * that fails stays as it was, and the others are still processed; then the first error is returned,
- * with its message: -EPERM       the daemon is not root: nothing was changed -EOPNOTSUPP  the
- * node's filesystem has no ACLs: the node was not changed -EINVAL      a symbolic link, not a
- * character device, or an invalid path or id -E2BIG       more holders than fit in an ACL other a
- * state file could not be written: no new node was changed */
+ * with its message:
+ *   -EPERM       the daemon is not root: nothing was changed
+ *   -EOPNOTSUPP  the node's filesystem has no ACLs: the node was not changed
+ *   -EINVAL      a symbolic link, not a character device, or an invalid path or id
+ *   -E2BIG       the node is restricted, but some of its holders did not fit in the ACL
+ *   other        a state file could not be written: no new node was changed */
 int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t count,
                  struct message *message);
 

@@ -80,12 +80,11 @@ int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity
 bool node_is(int fd, const struct identity *now, const struct identity *saved);
 /* Return 0 if devacl_apply may change this kind of file, or -EINVAL with a message. */
 int node_check_kind(const struct devacl *devacl, int fd, const char *path, struct message *message);
-/* Make the ACL of a restricted node with these holders. Return 0, -ENOMEM or -E2BIG. */
-int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl);
 bool node_acl_is_same(const struct acl *a, const struct acl *b);
-/* Restrict the node, changing only what differs. */
+/* Restrict the node to its holders, changing only what differs; the caller frees ret_acl->data.
+ * Return 0, -E2BIG if that is done but not all holders fit in the ACL, or another -errno. */
 int node_restrict(const struct devacl *devacl, int fd, const struct node_state *now,
-                  const struct acl *acl);
+                  const struct devacl_node *node, struct acl *ret_acl);
 /* Restore the node, changing only what differs. */
 int node_restore(const struct devacl *devacl, int fd, const struct node_state *now,
                  const struct node_state *before);

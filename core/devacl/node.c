@@ -156,65 +156,96 @@ static int begin(struct acl *acl, size_t entries)
     return 0;
 }
 
-static int compare_ids(const void *a, const void *b)
+/* An id and its place in the caller's order. */
+struct ranked {
+    uint32_t id;
+    size_t rank;
+};
+
+static int by_id(const void *a, const void *b)
 {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return left < right ? -1 : left > right;
+    const struct ranked *left = a, *right = b;
+    if (left->id != right->id)
+        return left->id < right->id ? -1 : 1;
+    return left->rank < right->rank ? -1 : left->rank > right->rank;
 }
 
-/* Sort the ids and remove duplicates, as the kernel and all tools expect, and drop root. The caller
- * frees them; NULL if out of memory. */
-static uint32_t *sort_ids(const uint32_t *ids, size_t count, bool are_users, size_t *ret_count)
+static int by_rank(const void *a, const void *b)
 {
-    uint32_t *sorted = malloc((count + 1) * sizeof(*sorted));
-    size_t kept = 0;
+    const struct ranked *left = a, *right = b;
+    return left->rank < right->rank ? -1 : left->rank > right->rank;
+}
 
-    if (!sorted)
-        return NULL;
-    if (count > 0)
-        memcpy(sorted, ids, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), compare_ids);
+/* The ids of one kind that an ACL gets. */
+struct chosen {
+    struct ranked *ids;
+    size_t count, lost;
+};
+
+/* Sort the ids and remove duplicates, as the kernel and all tools expect, and drop root. Of more
+ * than `most`, the first in the caller's order stay. Return 0 or -ENOMEM. */
+static int choose(const uint32_t *ids, size_t count, bool are_users, size_t most,
+                  struct chosen *ret_chosen)
+{
+    struct chosen chosen = {.ids = malloc((count + 1) * sizeof(*chosen.ids))};
+    if (!chosen.ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        chosen.ids[i] = (struct ranked){ids[i], i};
+    qsort(chosen.ids, count, sizeof(*chosen.ids), by_id);
     for (size_t i = 0; i < count; i++) {
-        bool is_root = are_users && sorted[i] == 0;
-        if (!is_root && (kept == 0 || sorted[kept - 1] != sorted[i]))
-            sorted[kept++] = sorted[i];
+        struct ranked next = chosen.ids[i];
+        bool is_root = are_users && next.id == 0;
+        if (!is_root && (chosen.count == 0 || chosen.ids[chosen.count - 1].id != next.id))
+            chosen.ids[chosen.count++] = next;
     }
-    *ret_count = kept;
-    return sorted;
+    if (chosen.count > most) {
+        qsort(chosen.ids, chosen.count, sizeof(*chosen.ids), by_rank);
+        chosen.lost = chosen.count - most;
+        chosen.count = most;
+        qsort(chosen.ids, chosen.count, sizeof(*chosen.ids), by_id);
+    }
+    *ret_chosen = chosen;
+    return 0;
 }
 
-static int put_all(struct acl *acl, const uint32_t *uids, size_t uid_count, const uint32_t *gids,
-                   size_t gid_count)
+static int put_all(struct acl *acl, const struct chosen *users, const struct chosen *groups)
 {
-    size_t holders = uid_count + gid_count;
-    int r = holders <= DEVACL_HOLDERS_MAX ? begin(acl, holders + 4) : -E2BIG;
+    int r = begin(acl, users->count + groups->count + 4);
 
     if (r)
         return r;
     put(acl, ACL_USER_OBJ, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
-    for (size_t i = 0; i < uid_count; i++)
-        put(acl, ACL_USER, READ_WRITE, uids[i]);
+    for (size_t i = 0; i < users->count; i++)
+        put(acl, ACL_USER, READ_WRITE, users->ids[i].id);
     put(acl, ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID);
-    for (size_t i = 0; i < gid_count; i++)
-        put(acl, ACL_GROUP, READ_WRITE, gids[i]);
+    for (size_t i = 0; i < groups->count; i++)
+        put(acl, ACL_GROUP, READ_WRITE, groups->ids[i].id);
     put(acl, ACL_MASK, READ_WRITE, (uint32_t)ACL_UNDEFINED_ID);
     put(acl, ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID);
     return 0;
 }
 
-int node_holders_acl(const struct devacl_node *node, struct acl *ret_acl)
+/* Make the ACL of a restricted node with at most `most` of its holders; *ret_lost are left out.
+ * Return 0 or -ENOMEM. */
+static int holders_acl(const struct devacl_node *node, size_t most, struct acl *ret_acl,
+                       size_t *ret_lost)
 {
-    size_t uid_count = 0, gid_count = 0;
-    uint32_t *uids = sort_ids(node->uids, node->uid_count, true, &uid_count);
-    uint32_t *gids = sort_ids(node->gids, node->gid_count, false, &gid_count);
+    struct chosen users = {.ids = NULL}, groups = {.ids = NULL};
     struct acl acl;
-    int r = uids && gids ? put_all(&acl, uids, uid_count, gids, gid_count) : -ENOMEM;
+    int r = choose(node->uids, node->uid_count, true, most, &users);
 
-    free(uids);
-    free(gids);
     if (!r)
-        *ret_acl = acl;
-    return r;
+        r = choose(node->gids, node->gid_count, false, most - users.count, &groups);
+    if (!r)
+        r = put_all(&acl, &users, &groups);
+    free(users.ids);
+    free(groups.ids);
+    if (r)
+        return r;
+    *ret_acl = acl;
+    *ret_lost = users.lost + groups.lost;
+    return 0;
 }
 
 /* Make an ACL equivalent to a mode. Setting it sets the mode and removes the ACL in one step; after
@@ -250,11 +281,28 @@ static int change_owner(const struct devacl *devacl, int fd, uint32_t uid, uint3
     return r;
 }
 
+/* Restrict to as many holders as fit, on a disk one block of them: users whose partitions ended
+ * must not stay in because there are too many others. */
 int node_restrict(const struct devacl *devacl, int fd, const struct node_state *now,
-                  const struct acl *acl)
+                  const struct devacl_node *node, struct acl *ret_acl)
 {
     int r = now->uid != 0 ? change_owner(devacl, fd, 0, now->gid) : 0;
-    return !r && !node_acl_is_same(&now->acl, acl) ? change_acl(devacl, fd, acl) : r;
+    for (size_t most = DEVACL_HOLDERS_MAX; !r; most /= 2) {
+        struct acl acl = {0};
+        size_t lost = 0;
+        r = holders_acl(node, most, &acl, &lost);
+        if (!r && !node_acl_is_same(&now->acl, &acl))
+            r = change_acl(devacl, fd, &acl);
+        if (!r) {
+            *ret_acl = acl;
+            return lost ? -E2BIG : 0;
+        }
+        free(acl.data);
+        bool too_large = r == -E2BIG || r == -ENOSPC || r == -EDQUOT;
+        if (too_large)
+            r = most ? 0 : -ENOSPC;
+    }
+    return r;
 }
 
 /* Change the owner first: a new group must not be set while the node has the old group's

@@ -37,6 +37,7 @@ struct access_node {
 struct holder {
     uint32_t device, id;
     bool is_group;
+    uint64_t partition; /* the oldest one that gives it this access */
 };
 
 struct access {
@@ -48,9 +49,10 @@ struct access {
     int watch_fd;
     struct access_node *nodes;
     size_t node_count;
-    struct holder *holders; /* sorted, each once */
+    struct holder *holders; /* by age of their partitions, each once */
     size_t holder_count, holder_capacity;
     uint64_t restricted; /* devices whose own nodes only holders can open */
+    bool full;           /* no list has room for another user */
     char why[MESSAGE_MAX];
 };
 
@@ -112,22 +114,54 @@ static void find_nodes(struct access *access)
 
 /* -- holders ----------------------------------------------------------------- */
 
-static int compare_holders(const void *one, const void *other)
+static int by_holder(const void *one, const void *other)
 {
     const struct holder *a = one, *b = other;
-    if (a->device != b->device)
-        return a->device < b->device ? -1 : 1;
     if (a->is_group != b->is_group)
         return a->is_group ? 1 : -1;
-    return a->id < b->id ? -1 : a->id > b->id;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->device < b->device ? -1 : a->device > b->device;
 }
 
-static int add_holder(struct access *access, uint32_t device, uint32_t id, bool is_group)
+static int by_age(const void *one, const void *other)
+{
+    const struct holder *a = one, *b = other;
+    return a->partition < b->partition ? -1 : a->partition > b->partition;
+}
+
+static int add_holder(struct access *access, const struct allocation *allocation, uint32_t id,
+                      bool is_group)
 {
     if (array_reserve(access->holders, access->holder_capacity, access->holder_count + 1))
         return -ENOMEM;
-    access->holders[access->holder_count++] = (struct holder){device, id, is_group};
+    access->holders[access->holder_count++] =
+        (struct holder){allocation->device, id, is_group, allocation->id};
     return 0;
+}
+
+/* Keep each holder once. If a list is too short for all, those with the oldest partitions come
+ * first: no later request takes away what was granted before. */
+static void sort_holders(struct access *access)
+{
+    size_t kept = 0, users = 0;
+    if (!access->holders)
+        return;
+    qsort(access->holders, access->holder_count, sizeof(struct holder), by_holder);
+    for (size_t i = 0; i < access->holder_count; i++) {
+        const struct holder *holder = &access->holders[i];
+        struct holder *last = kept ? &access->holders[kept - 1] : NULL;
+        if (last && !by_holder(last, holder)) {
+            if (holder->partition < last->partition)
+                last->partition = holder->partition;
+            continue;
+        }
+        users += !holder->is_group && holder->id && (!last || last->id != holder->id);
+        access->holders[kept++] = *holder;
+    }
+    access->holder_count = kept;
+    access->full = users >= DEVACL_HOLDERS_MAX;
+    qsort(access->holders, kept, sizeof(struct holder), by_age);
 }
 
 static int find_holders(struct access *access)
@@ -139,17 +173,11 @@ static int find_holders(struct access *access)
          id = allocation->id) {
         if (allocation->device >= GPU_DEVICE_MAX)
             continue;
-        r = add_holder(access, allocation->device, allocation->uid, false);
+        r = add_holder(access, allocation, allocation->uid, false);
         if (!r && (allocation->mode & 0020))
-            r = add_holder(access, allocation->device, allocation->gid, true);
+            r = add_holder(access, allocation, allocation->gid, true);
     }
-    if (access->holder_count)
-        qsort(access->holders, access->holder_count, sizeof(struct holder), compare_holders);
-    size_t kept = 0;
-    for (size_t i = 0; i < access->holder_count; i++)
-        if (!kept || compare_holders(&access->holders[kept - 1], &access->holders[i]))
-            access->holders[kept++] = access->holders[i];
-    access->holder_count = kept;
+    sort_holders(access);
     return r;
 }
 
@@ -225,18 +253,6 @@ static void report_changes(struct access *access, int64_t now_ns)
         access->reported_ns = now_ns;
 }
 
-/* Find reasons why closed nodes do not keep all others out. */
-static void find_weakness(const struct access *access, struct message *message)
-{
-    message->text[0] = '\0';
-    if (!access->node_count)
-        message_set(0, message,
-                    "No device nodes of these devices were found: all users can open them "
-                    "as before.");
-    else
-        gpu_nodes_reopened(NULL, message);
-}
-
 static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
 {
     struct message message = {""};
@@ -248,11 +264,18 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
         message_set(r, &message, "Out of memory: the device nodes admit no new holder.");
     else
         r = apply(access, &message);
+    if (r == -E2BIG && strcmp(message.text, access->why) != 0)
+        access->start.note(access->start.context, 0, ENGINE_DEVICE_ANY, "holders-left-out", "");
     access->restricted = 0;
-    for (size_t i = 0; !r && i < access->node_count; i++)
+    for (size_t i = 0; (!r || r == -E2BIG) && i < access->node_count; i++)
         access->restricted |= access->nodes[i].own ? access->nodes[i].devices : 0;
-    if (!r)
-        find_weakness(access, &message);
+    /* Reasons why closed nodes do not keep all others out. */
+    if (!r && !access->node_count)
+        message_set(0, &message,
+                    "No device nodes of these devices were found: all users can open them as "
+                    "before.");
+    else if (!r)
+        gpu_nodes_reopened(NULL, &message);
     set_why(access, message.text);
 }
 
@@ -260,6 +283,7 @@ static void release_nodes(struct access *access, int64_t now_ns)
 {
     struct message message;
     access->restricted = 0;
+    access->full = false;
     int r = devacl_release(access->devacl, &message);
     set_why(access, r ? message.text : "");
     access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
@@ -361,6 +385,11 @@ int access_fd(const struct access *access)
 bool access_restricts(const struct access *access, uint32_t device)
 {
     return device < GPU_DEVICE_MAX && (access->restricted >> device & 1);
+}
+
+bool access_is_full(const struct access *access)
+{
+    return access->full;
 }
 
 const char *access_why(const struct access *access)

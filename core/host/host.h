@@ -79,6 +79,7 @@ struct host_state {
     } reader[GPU_DEVICE_MAX];        /* by device */
     bool restricted[GPU_DEVICE_MAX]; /* only holders can open its nodes */
     char devacl_why[256];            /* why nodes are not restricted as configured; or "" */
+    bool devacl_full;                /* their nodes cannot be opened to another user */
     struct watchdog_counts watchdog;
 };
 

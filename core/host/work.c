@@ -123,6 +123,7 @@ void host_report_state(struct host *host)
     }
     for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
         state.restricted[i] = access_restricts(host->access, i);
+    state.devacl_full = access_is_full(host->access);
     snprintf(state.devacl_why, sizeof(state.devacl_why), "%s", access_why(host->access));
     police_count(host->police, &state.watchdog);
     if (!memcmp(&state, &host->state, sizeof(state)))

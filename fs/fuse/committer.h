@@ -34,6 +34,7 @@ struct change {
     size_t event_count;
     struct store_partition_usage *usages; /* owned; stored in the same batch */
     size_t usage_count;
+    bool records; /* commit it even if it is empty: that records the time */
     struct reply reply;
     uint64_t unique, result;   /* the request's number, and the result for its answer */
     uint32_t uid;              /* the user whose status reports a failure */

@@ -4,6 +4,7 @@
 
 #include "core/base/log.h"
 #include "fair_queue.h"
+#include "fs/tree/names.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 
 struct intake {
     int fd;
+    const struct names *names;
     struct requests *requests;
     struct fair_queue *queue; /* read and not answered yet */
     struct held *held;        /* by slot */
@@ -36,8 +38,9 @@ struct held {
     bool left;                   /* by a dead worker */
 };
 
-/* Return the owner whose turn a request takes. The kernel's own requests have uid 0. */
-static uint64_t owner_of(const struct fuse_in_header *header)
+/* Return the owner whose turn a request takes: an account, because one person can have many uids.
+ * The kernel's own requests have uid 0. */
+static uint64_t owner_of(const struct intake *intake, const struct fuse_in_header *header)
 {
     switch (header->opcode) {
     case FUSE_RELEASE:
@@ -45,7 +48,7 @@ static uint64_t owner_of(const struct fuse_in_header *header)
     case FUSE_DESTROY:
         return QUEUE_UNOWNED;
     default:
-        return header->uid;
+        return intake->names ? names_account(intake->names, header->uid) : header->uid;
     }
 }
 
@@ -56,15 +59,17 @@ static void hold(struct intake *intake, uint32_t slot, bool left)
     struct fuse_in_header header = requests_header(intake->requests, slot);
     held->left = left;
     intake->left_count += left;
-    fair_queue_push(intake->queue, owner_of(&header), &held->item);
+    fair_queue_push(intake->queue, owner_of(intake, &header), &held->item);
 }
 
-int intake_open(struct shared *shared, int fd, struct intake **ret_intake)
+int intake_open(struct shared *shared, int fd, const struct names *names,
+                struct intake **ret_intake)
 {
     struct intake *intake = calloc(1, sizeof(*intake));
     if (!intake)
         return -ENOMEM;
     intake->fd = fd;
+    intake->names = names;
     intake->held = calloc(SHARED_REQUESTS, sizeof(*intake->held));
     int r = intake->held ? fair_queue_new(SHARED_REQUESTS, &intake->queue) : -ENOMEM;
     if (!r)
@@ -133,7 +138,7 @@ static int take(struct intake *intake)
         return r;
     struct fuse_in_header header = requests_header(intake->requests, slot);
     int error = refusal_of_long(&header);
-    if (!error && !fair_queue_admits(intake->queue, owner_of(&header)))
+    if (!error && !fair_queue_admits(intake->queue, owner_of(intake, &header)))
         error = EAGAIN;
     if (error)
         intake_refuse(intake, slot, error);

@@ -11,10 +11,12 @@
 #include <stdbool.h>
 
 struct intake;
+struct names;
 
-/* Take over the requests in the supervisor's memory; `fd` is the mount's /dev/fuse. Both are
- * borrowed. 0 or -errno. */
-int intake_open(struct shared *shared, int fd, struct intake **ret_intake);
+/* Take over the requests in the supervisor's memory; `fd` is the mount's /dev/fuse. Turns go by the
+ * account that `names` says; NULL: by uid. All are borrowed. 0 or -errno. */
+int intake_open(struct shared *shared, int fd, const struct names *names,
+                struct intake **ret_intake);
 /* Free the intake; the requests stay. Accepts NULL. Returns NULL. */
 struct intake *intake_free(struct intake *intake);
 /* The requests that were read, by slot. */

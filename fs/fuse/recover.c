@@ -92,7 +92,6 @@ static int keep_ended(struct server *server, const struct store_history *entry, 
     *partition = entry->partition;
     partition->share_count = device != ENGINE_DEVICE_ANY;
     partition->shares[0].device = device;
-    partition->end_ns = entry->end_wall_ns - server->tree.offset_ns;
     return 0;
 }
 

@@ -61,7 +61,7 @@ struct server {
     uint64_t join_number;
     int timer_fd, signal_fd;
     int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: not set */
-    int64_t usage_due_ns;        /* earliest time of the next usage write */
+    int64_t record_due_ns;       /* when to record the time and usage next */
     struct store_reply *replies; /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
     struct partition *ended; /* recently ended; until the host thread takes them */

@@ -101,7 +101,7 @@ static bool is_ours(const struct shared *shared)
 }
 
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_session)
+                 const struct names *names, struct session **ret_session)
 {
     static const struct fuse_custom_io io = {.writev = write_to_kernel, .read = read_from_kernel};
     struct session *session = calloc(1, sizeof(*session));
@@ -115,7 +115,7 @@ int session_open(const struct worker_fds *fds, void *userdata, const struct fuse
     if (!r && !is_ours(session->shared))
         r = -EPROTO;
     if (!r)
-        r = intake_open(session->shared, fds->fuse, &session->intake);
+        r = intake_open(session->shared, fds->fuse, names, &session->intake);
     if (r) {
         session_close(session);
         return r;

@@ -18,6 +18,7 @@
 
 struct session;
 struct fuse_lowlevel_ops;
+struct names;
 
 /* What libfuse does not expose of the request being served. */
 struct session_request {
@@ -28,9 +29,10 @@ struct session_request {
 
 /* Map the supervisor's memory and create an unconnected session with the handlers `ops`.
  * `userdata`, passed to the handlers, must begin with a struct session * that the caller sets to
- * the result. 0 or -errno. */
+ * the result. Users are served in turn by the accounts in `names`, borrowed; NULL: by uid. 0 or
+ * -errno. */
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_session);
+                 const struct names *names, struct session **ret_session);
 /* Unmap the memory and free the session; the mount stays. Accepts NULL. Returns NULL. */
 struct session *session_close(struct session *session);
 /* Return the memory that outlives the worker; valid until session_close. */

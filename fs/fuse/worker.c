@@ -57,7 +57,7 @@ static int open_signals(struct server *server)
 
 static int open_session(struct server *server, const struct worker_fds *fds)
 {
-    int r = session_open(fds, server, &ops_table, &server->session);
+    int r = session_open(fds, server, &ops_table, server->tree.names, &server->session);
     if (r)
         return r;
     server->tree.shared = session_shared(server->session);
@@ -74,11 +74,11 @@ static int start(struct server *server, const struct worker_fds *fds)
     tree->host_state = &unknown;
     int r = open_signals(server);
     if (!r)
+        r = names_new(NULL, &tree->names);
+    if (!r)
         r = open_session(server, fds);
     if (!r)
         r = caller_init(tree);
-    if (!r)
-        r = names_new(NULL, &tree->names);
     if (!r)
         r = engine_new(time_text, tree, &tree->engine);
     if (!r)
@@ -202,8 +202,8 @@ static int run(struct server *server, const struct worker_fds *fds)
     /* The next worker serves what was read, and reads the rest. What cannot be written now
      * (expiries on a full disk) is decided again when it starts. */
     results_finish(server);
-    server->usage_due_ns = 0;
-    submit_events(server, NULL); /* final usage */
+    server->record_due_ns = 0;
+    submit_events(server, NULL); /* the final time and usage */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
     return 0;

@@ -3,6 +3,7 @@
 #include "files_new.h"
 
 #include "caller.h"
+#include "core/host/host.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,6 +58,21 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
     return found == NAMES_LATER ? files_name_later(&write->why, "user", request->user) : 0;
 }
 
+/* Refuse what could be granted but not used: the nodes cannot be opened to one more user. */
+static int check_access(struct tree *tree, struct write *write, uint32_t owner)
+{
+    uint64_t count, bytes;
+    if (!tree->host_state->devacl_full || owner == 0)
+        return 0;
+    engine_user_holds(tree->engine, owner, &count, &bytes);
+    if (count)
+        return 0;
+    snprintf(write->why.message, sizeof(write->why.message),
+             "Too many users hold partitions for the access control lists of device nodes (see "
+             "config/device_access). Ask again when others have ended theirs.");
+    return REFUSED_BUSY;
+}
+
 static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
@@ -75,6 +91,8 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
                           sizeof(write->why.message));
     if (!r)
         r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
+    if (!r)
+        r = check_access(tree, write, creation.owner_uid);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
         r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,

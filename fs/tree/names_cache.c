@@ -19,7 +19,7 @@
 /* With this many entries, the one answered first makes room for the next, and of those rather one
  * without a name: uids can be made up, names cannot. */
 #define NAMES_MAX 8192u
-/* With this many questions in progress, ask no more: a uid is printed as a number meanwhile. */
+/* With this many questions in progress, ask no more: uids are printed as numbers until then. */
 #define NAMES_ASKING_MAX 256u
 
 /* Answered entries, in the order of their answers. */

@@ -43,22 +43,22 @@ static int result_of(int error, const void *found)
 static int get_uid(const void *key, void *entry, char *buffer, size_t size)
 {
     struct passwd *found = NULL;
-    int error = getpwuid_r(*(const uint32_t *)key, entry, buffer, size, &found);
-    return result_of(error, found);
+    int r = getpwuid_r(*(const uint32_t *)key, entry, buffer, size, &found);
+    return result_of(r, found);
 }
 
 static int get_user(const void *key, void *entry, char *buffer, size_t size)
 {
     struct passwd *found = NULL;
-    int error = getpwnam_r(key, entry, buffer, size, &found);
-    return result_of(error, found);
+    int r = getpwnam_r(key, entry, buffer, size, &found);
+    return result_of(r, found);
 }
 
 static int get_group(const void *key, void *entry, char *buffer, size_t size)
 {
     struct group *found = NULL;
-    int error = getgrnam_r(key, entry, buffer, size, &found);
-    return result_of(error, found);
+    int r = getgrnam_r(key, entry, buffer, size, &found);
+    return result_of(r, found);
 }
 
 static int user_name(uint32_t uid, char *name, uint32_t size, uint32_t *ret_gid)

@@ -82,7 +82,7 @@ def followers(mount):
 
 
 def not_for_others(mount):
-    """The rest of what root began to read is not for whoever else reads on."""
+    """The rest of what root began to read is not for another user who reads on."""
     mount.write('1M 1000 user=bob', 'new')
     fd = os.open(mount.at('status'), os.O_RDONLY)
     check(os.read(fd, 1) == b'G')

@@ -184,7 +184,7 @@ int worker_run(const struct worker_fds *fds)
 {
     struct null null = {.exit_code = -1};
     sigset_t set;
-    if (session_open(fds, &null, &ops, &null.link) != 0)
+    if (session_open(fds, &null, &ops, NULL, &null.link) != 0)
         return WORKER_FATAL;
     read_mood(&null);
     sigemptyset(&set);

@@ -219,6 +219,7 @@ START_TEST(test_refused)
 {
     static const uint32_t invalid[] = {UINT32_MAX};
     static uint32_t many[DEVACL_HOLDERS_MAX + 1];
+    static const uint32_t groups[] = {4242};
     const char *node = make_node("nvidia0", ROOT, ROOT, 0666, NULL);
     struct devacl *devacl = new_devacl();
     const char *text = devacl_message.text;
@@ -249,9 +250,24 @@ START_TEST(test_refused)
     for (uint32_t i = 0; i < ARRAY_COUNT(many); i++)
         many[i] = 100000 + i;
     bad = (struct devacl_node){.path = node, .uids = many, .uid_count = ARRAY_COUNT(many)};
+    /* too many: those that fit get in, in their order, and nobody stays who is not named */
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -E2BIG);
-    ck_assert_int_eq(opens(node, ALICE, ALICE), 0); /* as before */
+    ck_assert_ptr_nonnull(strstr(text, "has more holders than fit"));
+    ck_assert_int_eq(opens(node, ALICE, ALICE), EACCES);
     ck_assert_int_eq(opens(node, BOB, BOB), EACCES);
+    ck_assert_int_eq(opens(node, 100000, 100000), 0);
+    ck_assert_int_eq(opens(node, 100000 + DEVACL_HOLDERS_MAX - 1, BOB), 0);
+    ck_assert_int_eq(opens(node, 100000 + DEVACL_HOLDERS_MAX, BOB), EACCES);
+    bad.gids = groups; /* users come before groups */
+    bad.gid_count = 1;
+    many[0] = 100000 + DEVACL_HOLDERS_MAX;
+    many[DEVACL_HOLDERS_MAX] = 100000;
+    ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -E2BIG);
+    ck_assert_int_eq(opens(node, 100000 + DEVACL_HOLDERS_MAX, BOB), 0);
+    ck_assert_int_eq(opens(node, 100000, BOB), EACCES);
+    ck_assert_int_eq(opens(node, BOB, 4242), EACCES);
+    ck_assert_uint_eq(devacl_check(devacl, NULL, NULL), 0);
+    bad.gid_count = 0;
     many[0] = many[1]; /* the maximum: duplicates do not count */
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), 0);
     ck_assert_int_eq(release(devacl), 0);

@@ -228,7 +228,7 @@ START_TEST(test_layout)
         shared->version = SHARED_VERSION + (wrong == 0);
         shared->size = (uint32_t)sizeof(*shared) - (wrong == 1);
         shared->handle_size = (uint32_t)sizeof(struct shared_handle) + (wrong == 2 ? 8 : 0);
-        ck_assert_int_eq(session_open(&fds, NULL, &ops, &link), -EPROTO);
+        ck_assert_int_eq(session_open(&fds, NULL, &ops, NULL, &link), -EPROTO);
     }
     munmap(shared, sizeof(*shared));
     close(fds.shared);

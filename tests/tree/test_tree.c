@@ -531,7 +531,7 @@ START_TEST(test_status)
 }
 END_TEST
 
-/* One person with 65,536 uids has a few messages, and pushes out nobody else's. */
+/* One person with 65,536 uids has a few messages, and pushes out no other. */
 START_TEST(test_status_is_fair)
 {
     char etc[] = "/tmp/test_tree.XXXXXX", path[64];
