@@ -252,6 +252,8 @@ const struct partition *engine_next_of_user(const struct engine *engine, uint32_
 /* Number of partitions that a user holds, and their total bytes. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
+/* Return how many of a user's partitions have this id or a higher one. */
+uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint64_t id);
 /* Number of partitions that all uids of the account of `uid` hold. O(log n). */
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid);
 /* Find the smallest uid >= from_uid that holds a partition; false if there is none. */

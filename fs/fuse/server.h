@@ -9,6 +9,7 @@
  *   ops.c        read-only requests
  *   listing.c    requests that list a directory
  *   write.c      requests that change something
+ *   read.c       requests that read a file
  *   results.c    results of the host thread
  *   pending.c    requests that wait for the host thread
  *   reply.c      how a request is started, answered and refused
@@ -29,6 +30,7 @@
 #include "fs/tree/files.h"
 #include "fs/tree/handles.h"
 #include "fs/tree/members.h"
+#include "fs/tree/texts.h"
 #include "session.h"
 #include "worker.h"
 
@@ -46,6 +48,7 @@ struct server {
     struct tree tree;
     struct handles handles;
     struct members members;
+    struct texts texts;
     struct gpu_device devices[TREE_DEVICE_MAX];
     struct store *store;
     struct committer *committer;
@@ -101,6 +104,13 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                   struct fuse_file_info *fi);
 void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi);
+
+/* -- read.c ------------------------------------------------------------------------ */
+
+void read_file(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+               struct fuse_file_info *fi);
+/* Forget what is kept for readers of a file that is being closed. */
+void read_close(struct server *server, struct shared_handle *handle, uint64_t fh);
 
 /* -- write.c ----------------------------------------------------------------------- */
 

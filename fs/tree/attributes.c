@@ -33,8 +33,8 @@ int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
     const struct file_row *row = tree_row(tree, node);
     if (!row)
         return -ENOENT;
-    if (row->text) {
-        tree->shown = row->text(tree);
+    if (row->log) {
+        tree->shown = &row->log(tree)->text;
         return 0;
     }
     tree->shown = &tree->scratch;
@@ -99,10 +99,10 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
     if (!row)
         return -ENOENT;
     file_owner(tree, node, row, a);
-    int r = tree_show(tree, node, uid);
+    int r = row->size ? 0 : tree_show(tree, node, uid);
     if (r)
         return r;
-    a->size = tree->shown->length;
+    a->size = row->size ? row->size(tree, node) : tree->shown->length;
     if (row->own) {
         /* One name for all users, each of whom must find their own node. Nothing can invalidate the
          * nodes of all users, so a change of the mode must reach them in time. */
@@ -242,6 +242,14 @@ static int change_kept_mode(struct tree *tree, const struct node *node, const st
              (unsigned)(change->set_uid ? change->uid : a.uid),
              (unsigned)(change->set_gid ? change->gid : a.gid));
     return engine_set(tree->engine, TREE_CALL(tree, caller, why), key, value);
+}
+
+bool tree_change_is_none(const struct attributes *a, const struct attribute_change *change)
+{
+    return !change->set_mtime &&
+           (!change->set_mode || (change->mode & 07777) == (a->mode & 07777)) &&
+           (!change->set_uid || change->uid == a->uid) &&
+           (!change->set_gid || change->gid == a->gid);
 }
 
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,

@@ -126,6 +126,9 @@ struct attribute_change {
     uint32_t uid, gid;
     int64_t mtime_ns; /* wall clock */
 };
+/* Return whether everything is so already: editors restore mode and owner after they have saved. */
+bool tree_change_is_none(const struct attributes *attributes,
+                         const struct attribute_change *change);
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,
                            const struct attribute_change *change, struct refusal *why);
 

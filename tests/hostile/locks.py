@@ -66,7 +66,7 @@ class Attacker:
 
 
 def goes_on(user, what, function, *arguments):
-    """Checks that the call ends while somebody holds a lock. Returns what it returns."""
+    """Checks that the call ends while another user holds a lock. Returns what it returns."""
     running = user.start(function, *arguments)
     done = select.select([running.pipe], [], [], 5 * lib.FACTOR)[0]
     if not check(done, user.name, 'waits:', what, arguments):

@@ -11,6 +11,7 @@
 #include "fs/tree/metrics.h"
 #include "fs/tree/names.h"
 #include "fs/tree/status.h"
+#include "fs/tree/texts.h"
 #include "tests/check.h"
 
 #include <errno.h>
@@ -220,6 +221,30 @@ START_TEST(test_attributes)
 }
 END_TEST
 
+/* The size of a user's list of ids is computed, not printed. */
+START_TEST(test_sizes)
+{
+    struct node node = {.dir = DIR_USER, .object = 1000, .file = tree_node_hash("partitions")};
+    struct attributes a;
+    const struct caller owner = {.uid = 1000};
+    struct refusal why;
+    for (uint64_t id = 1; id <= 1234; id++) {
+        grant(0, id % 7 ? 1000 : 1001, "4K 60");
+        if (id % 5 == 0)
+            engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &owner, &why), id - 3);
+        if (id % 89 > 2)
+            continue;
+        for (node.object = 1000; node.object <= 1001; node.object++) {
+            if (!tree_alive(&tree, &node))
+                continue;
+            ck_assert(!tree_attributes(&tree, &node, 0, &a) && !tree_show(&tree, &node, 0));
+            ck_assert_uint_eq(a.size, tree.shown->length);
+        }
+    }
+    engine_events_free(engine_take_events(tree.engine));
+}
+END_TEST
+
 /* No cache entry may outlive its partition. */
 START_TEST(test_timeouts)
 {
@@ -415,6 +440,58 @@ START_TEST(test_event_log)
 }
 END_TEST
 
+/* A reader goes on with the text that they began, from which no line was dropped. */
+START_TEST(test_event_log_readers)
+{
+    struct event_log log = {0};
+    char line[32];
+    uint64_t seq = 0;
+    while (log.age == 0) {
+        snprintf(line, sizeof(line), "%llu", (unsigned long long)++seq);
+        ck_assert_int_eq(event_log_append(&log, seq, 0, 7, line), 0);
+    }
+    const struct strbuf *old = event_log_text(&log, 0, 100), *new = event_log_text(&log, 1, 100);
+    ck_assert(old != new &&new == &log.text);
+    ck_assert_int_eq(strncmp(old->data, "1\n2\n3\n", 6), 0);
+    ck_assert_str_eq(old->data + old->length - strlen(line) - 1,
+                     new->data + new->length - strlen(line) - 1);
+    ck_assert_ptr_eq(event_log_text(&log, 0, old->length), new);
+    ck_assert_ptr_eq(event_log_text(&log, 5, 100), new); /* another worker's age */
+    event_log_free(&log);
+}
+END_TEST
+
+/* An account keeps its latest texts and pushes out only its own. */
+START_TEST(test_texts)
+{
+    static struct texts texts;
+    struct strbuf text = {0};
+    strbuf_add(&text, "bob's", 5);
+    texts_put(&texts, 1, 100, 11, &text);
+    for (uint64_t fh = 1; fh <= 3 * TEXTS_WAYS; fh++) {
+        strbuf_clear(&text);
+        strbuf_print(&text, "%llu", (unsigned long long)fh);
+        texts_put(&texts, 2, fh, 12, &text);
+    }
+    for (uint64_t fh = 1; fh <= 3 * TEXTS_WAYS; fh++) {
+        const struct strbuf *found = texts_find(&texts, 2, fh, 12);
+        ck_assert_int_eq(found && strtoull(found->data, NULL, 10) == fh, fh > 2 * TEXTS_WAYS);
+    }
+    ck_assert_str_eq(texts_find(&texts, 1, 100, 11)->data, "bob's");
+    ck_assert_ptr_null(texts_find(&texts, 1, 100, 12)); /* another reader */
+    texts_put(&texts, 1, 100, 11, &text);
+    ck_assert_str_eq(texts_find(&texts, 1, 100, 11)->data, text.data);
+    texts_drop(&texts, 1, 100);
+    ck_assert_ptr_null(texts_find(&texts, 1, 100, 11));
+    while (text.length <= TEXTS_LENGTH_MAX)
+        strbuf_add(&text, "long", 4);
+    texts_put(&texts, 1, 100, 11, &text);
+    ck_assert_ptr_null(texts_find(&texts, 1, 100, 11));
+    texts_free(&texts);
+    strbuf_free(&text);
+}
+END_TEST
+
 /* Return the number of lines that an account has. */
 static size_t lines_of(const struct event_log *log, uint32_t account)
 {
@@ -560,7 +637,8 @@ END_TEST
 int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
-                      test_listing, test_attributes, test_timeouts, test_metrics, test_event_log,
-                      test_event_log_is_fair, test_line_accounts, test_handles, test_status,
-                      test_status_is_fair, test_event_lines, test_event_subjects, test_state_tells);
+                      test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
+                      test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
+                      test_line_accounts, test_handles, test_status, test_status_is_fair,
+                      test_event_lines, test_event_subjects, test_state_tells);
 }
