@@ -79,12 +79,12 @@ void host_report(struct host *host, struct host_result *result);
 /* Write a log line about the processes of a partition. Here and below `context` is the host. */
 void host_note(void *context, const struct partition *partition, const char *word,
                const char *details);
-/* Write a log line about a device (or ENGINE_DEVICE_ANY) and partition `id` (0: none). */
-void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
-                      const char *details);
-/* The same for a step of the watchdog. */
-void host_note_violation(void *context, uint64_t id, uint32_t device, const char *word,
-                         const char *details);
+/* Write a log line about a device (or ENGINE_DEVICE_ANY) and no user. */
+void host_note_device(void *context, uint32_t device, const char *word, const char *details);
+/* Write a log line about a step of the watchdog: what user `uid` does on a device, with partition
+ * `id` (0: without). */
+void host_note_violation(void *context, uint64_t id, uint32_t uid, uint32_t device,
+                         const char *word, const char *details);
 /* Set the message in a user's `status`. */
 void host_report_status(void *context, uint32_t uid, const char *message);
 /* Report the memory a partition uses now, and the additional time its device was busy. */

@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/ns.h"
 
@@ -87,7 +88,7 @@ static int join(struct host *host, const struct host_join *join, struct message 
     int32_t pid;
     if (host->broken)
         return message_set(-EIO, message, "No program can join: %s", host->state.why);
-    int r = translate(host, join, &pid);
+    int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);
     if (r == -EACCES)
