@@ -11,7 +11,10 @@
 #include "core/base/log.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
+#include "fs/daemon/privileges.h"
+#include "fs/daemon/program.h"
 #include "fs/daemon/restore_devacl.h"
+#include "fs/daemon/rlimits.h"
 #include "fs/daemon/state_dir.h"
 #include "fs/daemon/supervisor.h"
 #include "fs/fuse/worker.h"
@@ -36,6 +39,9 @@
 #include <unistd.h>
 
 #define EXIT_USAGE 2
+#ifndef WORKER_READY_MS
+#define WORKER_READY_MS 60000 /* a state of 50,000 partitions takes a second */
+#endif
 
 /* -- as a worker -------------------------------------------------------------- */
 
@@ -55,6 +61,7 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
+    privileges_drop_worker();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
     /* Do not run exit handlers: they could wait for something that threads of the worker wait
      * for. */
@@ -101,39 +108,6 @@ static int make_absolute(char *path, size_t size)
     return 0;
 }
 
-/* Open the running program, and find the path of a newer one. */
-static int find_program(struct start *start)
-{
-    ssize_t length = readlink("/proc/self/exe", start->program_path, PATH_MAX - 1);
-    start->supervisor.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-    if (length < 0 || start->supervisor.program_fd < 0)
-        return message_set(-ENOENT, &start->message, "Cannot read /proc/self/exe: %s.",
-                           strerror(errno));
-    start->program_path[length] = '\0';
-    start->supervisor.program_path = start->program_path;
-    return 0;
-}
-
-/* Find the layer that keeps OpenCL programs within their partition: in the build directory if the
- * program runs there, otherwise where it is installed. */
-static void find_layer(const struct start *start)
-{
-    static const char name[] = "libchronos-opencl.so";
-    char *layer = start->shared->layer, *slash;
-    char path[PATH_MAX + sizeof("/../tools/opencl/") + sizeof(name)];
-    snprintf(path, sizeof(path), "%s", start->program_path);
-    if (!(slash = strrchr(path, '/')))
-        return;
-    snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/opencl/%s", name);
-    if (!realpath(path, layer))
-        snprintf(layer, PATH_MAX, "%s/%s", CHRONOS_LIBRARIES, name);
-    bool colon = strchr(layer, ':'); /* OPENCL_LAYERS is a list separated by colons */
-    if (colon)
-        log_say("Cannot use %s in OPENCL_LAYERS: its path has a colon.", layer);
-    if (colon || access(layer, R_OK) != 0)
-        layer[0] = '\0';
-}
-
 /* Let go of the caller's descriptors and working directory: they could be on the new mount, or keep
  * other filesystems busy. */
 static int leave_caller(struct start *start)
@@ -148,10 +122,12 @@ static int leave_caller(struct start *start)
     syscall(SYS_close_range, 3u, ~0u, 0);
     umask(077);
     for (int i = 1; i < NSIG; i++) {
-        if (i != SIGHUP)                                 /* respect nohup(1) */
-            signal(i, i == SIGPIPE ? SIG_IGN : SIG_DFL); /* workers inherit it */
+        /* Workers inherit it. A limit on the size of files makes errors, not ends. */
+        bool ignored = i == SIGPIPE || i == SIGXFSZ;
+        if (i != SIGHUP) /* respect nohup(1) */
+            signal(i, ignored ? SIG_IGN : SIG_DFL);
     }
-    return chdir("/") == 0 ? 0 : -errno;
+    return chdir("/") == 0 ? rlimits_raise(&start->message) : -errno;
 }
 
 static const struct store_kind *find_store(const char *name)
@@ -307,7 +283,7 @@ static int prepare(struct start *start)
 {
     int r = make_shared(start);
     if (!r)
-        find_layer(start);
+        program_find_layer(start->program_path, start->shared->layer);
     if (!r)
         r = check_state(start);
     if (!r)
@@ -320,7 +296,7 @@ static int prepare(struct start *start)
 static int prepare_and_run(struct start *start)
 {
     struct supervisor *supervisor = &start->supervisor;
-    int r = find_program(start);
+    int r = program_find(start->program_path, &start->supervisor.program_fd, &start->message);
 
     if (!r)
         r = prepare(start);
@@ -328,10 +304,13 @@ static int prepare_and_run(struct start *start)
         log_say("%s", start->message.text[0] != '\0' ? start->message.text : strerror(-r));
         return EXIT_FAILURE;
     }
+    supervisor->program_path = start->program_path;
     supervisor->mount = &start->mount;
     supervisor->ready = notify_ready;
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
+    supervisor->ready_ms = WORKER_READY_MS;
+    privileges_drop_supervisor();
     r = supervisor_run(supervisor);
     /* After a clean end restore the device nodes; after a failure leave them restricted for the
      * next daemon or --restore-device-access. */
@@ -362,6 +341,15 @@ static int run_restore_devacl(struct start *start)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int run_remount(struct start *start)
+{
+    const struct options *options = &start->options;
+    if (mount_change(options->mount_point, options->read_only, &start->message) == 0)
+        return EXIT_SUCCESS;
+    log_say("%s", start->message.text);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
@@ -386,6 +374,8 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (start.options.restore_devacl)
         return run_restore_devacl(&start);
+    if (start.options.remount)
+        return run_remount(&start);
     int r = leave_caller(&start);
     if (!r && !start.options.foreground)
         r = start.daemon_fd = detach_start();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* File descriptors: closing, and reading small files in one go. */
+/* File descriptors: closing, reading small files in one go, and recognizing files. */
 #ifndef CHRONOS_BASE_FD_H
 #define CHRONOS_BASE_FD_H
 
@@ -9,8 +9,16 @@
 int fd_close(int fd);
 
 /* Read a procfs file or another small file with a single read. `path` is relative to `dir_fd` as in
- * openat. The text is NUL-terminated and truncated to size - 1 bytes. Return its length, or -errno
- * and an empty text. */
+ * openat. The text is NUL-terminated and truncated to size - 1 bytes. Do not wait for a lease that
+ * another process holds (-EAGAIN). Return its length, or -errno and an empty text. */
 ssize_t fd_read_text(int dir_fd, const char *path, char *text, size_t size);
+
+struct fd_identity {
+    dev_t device;
+    ino_t inode;
+};
+/* Identify the file of `path`, or of dir_fd itself if `path` is "". The kernel answers from its
+ * cache, without a request to the filesystem, wherever statx is available. 0 or -errno. */
+int fd_identify(int dir_fd, const char *path, struct fd_identity *ret_file);
 
 #endif

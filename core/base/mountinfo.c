@@ -13,14 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_octal(char c)
+{
+    return c >= '0' && c <= '7';
+}
+
 /* Undo, in place, the kernel's \ooo escapes for blanks, newlines and backslashes in paths. */
 static void unescape(char *text)
 {
     char *to = text;
     for (const char *from = text; *from; to++) {
-        unsigned code;
-        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to = (char)code;
+        if (*from == '\\' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
+            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
             from += 4;
         } else {
             *to = *from++;
@@ -61,6 +65,23 @@ bool mountinfo_parse(char *line, struct mountinfo *ret_mount)
                                     .source = tail[1],
                                     .options = tail[2]};
     return true;
+}
+
+bool mountinfo_number(const struct mountinfo *mount, const char *name, unsigned long *ret_number)
+{
+    size_t length = strlen(name);
+    for (const char *word = mount->options; *word; word += strcspn(word, ",")) {
+        word += *word == ',';
+        if (strncmp(word, name, length) != 0 || word[length] != '=')
+            continue;
+        const char *digits = word + length + 1;
+        size_t count = strspn(digits, "0123456789");
+        if (count == 0 || count > 10 || (digits[count] && digits[count] != ','))
+            return false;
+        *ret_number = strtoul(digits, NULL, 10);
+        return true;
+    }
+    return false;
 }
 
 int mountinfo_open(struct mountinfo_reader *ret_reader, int proc_fd)

@@ -20,6 +20,10 @@ struct mountinfo {
  * modified then, too. */
 bool mountinfo_parse(char *line, struct mountinfo *ret_mount);
 
+/* Find the option NAME=NUMBER of the superblock. Only the kernel and the filesystem write there,
+ * while FUSE lets every user choose the source and the subtype. False if there is none. */
+bool mountinfo_number(const struct mountinfo *mount, const char *name, unsigned long *ret_number);
+
 /* Read the file of a process line by line. A mount on top of another comes later. */
 struct mountinfo_reader {
     FILE *file;

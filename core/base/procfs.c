@@ -158,6 +158,27 @@ pid_t procfs_leader(int proc_fd, pid_t tid)
     return line ? (pid_t)strtol(line + 6, NULL, 10) : -ESRCH;
 }
 
+pid_t procfs_inner_pid(int proc_fd, pid_t pid)
+{
+    int fd = open_file(proc_fd, pid, "status");
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file) {
+        fd_close(fd);
+        return fd < 0 ? fd : -ENOMEM;
+    }
+    char *line = NULL;
+    size_t room = 0;
+    pid_t inner = -ESRCH;
+    while (inner < 0 && getline(&line, &room, file) > 0) {
+        const char *last = strrchr(line, '\t');
+        if (last && strncmp(line, "NSpid:", 6) == 0)
+            inner = (pid_t)strtol(last, NULL, 10);
+    }
+    free(line);
+    fclose(file);
+    return inner;
+}
+
 /* Read everything procfs_process_read needs. The caller checks that it was a single process. */
 static int process_read(int proc_fd, pid_t pid, struct procfs_process *process)
 {

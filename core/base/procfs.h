@@ -58,6 +58,8 @@ int procfs_process_reread(int proc_fd, const struct procfs_process *process, int
 /* Return the pid of the process that thread `tid` belongs to, or -errno (-ESRCH: no such
  * thread). */
 pid_t procfs_leader(int proc_fd, pid_t tid);
+/* Return the pid that a process has in its own pid namespace, or -errno. */
+pid_t procfs_inner_pid(int proc_fd, pid_t pid);
 int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids);
 /* Read the path of its cgroup v2, as in /proc/PID/cgroup. 0 or -errno (-ESRCH: no such process or
  * no such cgroup). */

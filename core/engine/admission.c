@@ -134,20 +134,21 @@ static int check_duration(const struct engine *engine, const struct call *call, 
     return 0;
 }
 
-/* Limit the number per user: each partition costs memory and time that all users share. */
+/* Limit the number per person: each partition costs memory and time that all users share. */
 static int check_count(const struct engine *engine, const struct call *call)
 {
-    uint64_t limit = engine->policy.max_partitions, count, bytes;
+    uint64_t limit = engine->policy.max_partitions, count, own, bytes;
 
     if (call->caller->admin || limit == UINT64_MAX)
         return 0;
-    engine_user_holds(engine, call->caller->uid, &count, &bytes);
+    count = engine_account_holds(engine, call->caller->uid);
     if (count < limit)
         return 0;
+    engine_user_holds(engine, call->caller->uid, &own, &bytes);
     return refuse(REFUSED_QUOTA, call->why,
-                  "You hold %" PRIu64 " partitions; a user can hold at most %" PRIu64
+                  "You hold %" PRIu64 " partitions%s; a user can hold at most %" PRIu64
                   ". Release one first.",
-                  count, limit);
+                  count, own == count ? "" : ", subordinate uids included", limit);
 }
 
 static bool barred(const struct caller *caller, uint32_t device)

@@ -134,6 +134,12 @@ typedef void engine_time_text_fn(void *context, int64_t at_ns, char *text, size_
 
 /* Create an empty engine. The caller frees it with engine_free. */
 int engine_new(engine_time_text_fn *time_text, void *context, struct engine **ret_engine);
+/* Map a uid to its account: the uid whose quota it counts against. Injected, because the engine
+ * does not know which uids are one person's. */
+typedef uint32_t engine_account_fn(void *context, uint32_t uid);
+/* Count partitions by account from now on; NULL (the default): each uid is its own. Call it again
+ * when the answers of `account` have changed. O(n). */
+void engine_set_accounts(struct engine *engine, engine_account_fn *account, void *context);
 /* Free the engine, even if only partly loaded, and all events not yet taken. Returns NULL. */
 struct engine *engine_free(struct engine *engine);
 
@@ -240,6 +246,8 @@ const struct partition *engine_next_of_user(const struct engine *engine, uint32_
 /* Number of partitions that a user holds, and their total bytes. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
+/* Number of partitions that all uids of the account of `uid` hold. O(log n). */
+uint64_t engine_account_holds(const struct engine *engine, uint32_t uid);
 /* Find the smallest uid >= from_uid that holds a partition; false if there is none. */
 bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid);
 /* True if the caller owns the partition or is root. Administrators may end it, and nothing else. */

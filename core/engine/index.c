@@ -28,6 +28,17 @@ static int compare_user(const struct avl_node *a, const struct avl_node *b)
     return x->uid != y->uid ? ORDER(x->uid, y->uid) : ORDER(x->id, y->id);
 }
 
+static int compare_account(const struct avl_node *a, const struct avl_node *b)
+{
+    uint32_t x = avl_entry_const(a, struct entry, by_account)->account;
+    uint32_t y = avl_entry_const(b, struct entry, by_account)->account;
+    const struct partition *p = RECORD(a, by_account), *q = RECORD(b, by_account);
+
+    if (x != y)
+        return ORDER(x, y);
+    return p->uid != q->uid ? ORDER(p->uid, q->uid) : ORDER(p->id, q->id);
+}
+
 static int compare_hold(const struct avl_node *a, const struct avl_node *b)
 {
     const struct partition *x = RECORD(a, by_hold), *y = RECORD(b, by_hold);
@@ -52,25 +63,26 @@ static int compare_warning(const struct avl_node *a, const struct avl_node *b)
 
 static const struct avl_kind kind_id = {compare_id, NULL};
 static const struct avl_kind kind_device = {compare_device, NULL};
-static void update_user(struct avl_node *node)
+static void update_account(struct avl_node *node)
 {
-    struct entry *entry = avl_entry(node, struct entry, by_user);
+    struct entry *entry = avl_entry(node, struct entry, by_account);
 
-    entry->user_count = 1;
-    entry->user_bytes = 0;
+    entry->held_count = 1;
+    entry->held_bytes = 0;
     for (uint32_t i = 0; i < entry->partition.share_count; i++)
-        entry->user_bytes += entry->partition.shares[i].memory_bytes;
+        entry->held_bytes += entry->partition.shares[i].memory_bytes;
     for (int side = 0; side < 2; side++) {
         const struct avl_node *child = side ? node->right : node->left;
 
         if (!child)
             continue;
-        entry->user_count += avl_entry_const(child, struct entry, by_user)->user_count;
-        entry->user_bytes += avl_entry_const(child, struct entry, by_user)->user_bytes;
+        entry->held_count += avl_entry_const(child, struct entry, by_account)->held_count;
+        entry->held_bytes += avl_entry_const(child, struct entry, by_account)->held_bytes;
     }
 }
 
-static const struct avl_kind kind_user = {compare_user, update_user};
+static const struct avl_kind kind_user = {compare_user, NULL};
+static const struct avl_kind kind_account = {compare_account, update_account};
 static const struct avl_kind kind_hold = {compare_hold, NULL};
 static const struct avl_kind kind_end = {compare_end, NULL};
 static const struct avl_kind kind_warning = {compare_warning, NULL};
@@ -79,6 +91,7 @@ void index_init(struct engine *engine)
 {
     engine->by_id.kind = &kind_id;
     engine->by_user.kind = &kind_user;
+    engine->by_account.kind = &kind_account;
     engine->by_hold.kind = &kind_hold;
     engine->by_end.kind = &kind_end;
     engine->by_warning.kind = &kind_warning;
@@ -107,12 +120,19 @@ struct entry *index_new_entry(uint32_t share_count)
     return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
 }
 
+static uint32_t account_of(const struct engine *engine, uint32_t uid)
+{
+    return engine->account ? engine->account(engine->account_context, uid) : uid;
+}
+
 void index_add(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
+    entry->account = account_of(engine, partition->uid);
     avl_insert(&engine->by_id, &entry->by_id);
     avl_insert(&engine->by_user, &entry->by_user);
+    avl_insert(&engine->by_account, &entry->by_account);
     avl_insert(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_insert(&engine->by_warning, &entry->by_warning);
@@ -140,6 +160,7 @@ void index_remove(struct engine *engine, struct entry *entry)
 
     avl_remove(&engine->by_id, &entry->by_id);
     avl_remove(&engine->by_user, &entry->by_user);
+    avl_remove(&engine->by_account, &entry->by_account);
     avl_remove(&engine->by_end, &entry->by_end);
     if (ending_warning_is_due(partition))
         avl_remove(&engine->by_warning, &entry->by_warning);
@@ -205,39 +226,69 @@ struct entry *index_next_warning(const struct engine *engine, const struct entry
     return node ? avl_entry(node, struct entry, by_warning) : NULL;
 }
 
-/* Sum up what users with a uid below `uid` hold. */
-static void sum_below(const struct engine *engine, uint64_t uid, uint64_t *count, uint64_t *bytes)
+void engine_set_accounts(struct engine *engine, engine_account_fn *account, void *context)
 {
-    const struct avl_node *node = engine->by_user.root;
+    engine->account = account;
+    engine->account_context = context;
+    for (struct avl_node *node = avl_first(&engine->by_id); node;
+         node = avl_after(&engine->by_id, node)) {
+        struct entry *entry = avl_entry(node, struct entry, by_id);
+        uint32_t now = account_of(engine, entry->partition.uid);
 
-    *count = *bytes = 0;
+        if (now == entry->account)
+            continue;
+        avl_remove(&engine->by_account, &entry->by_account);
+        entry->account = now;
+        avl_insert(&engine->by_account, &entry->by_account);
+    }
+}
+
+struct held {
+    uint64_t count, bytes;
+};
+
+/* Sum up what is held before (account, uid) in the order of accounts. */
+static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid)
+{
+    const struct avl_node *node = engine->by_account.root;
+    struct held held = {0};
+
     while (node) {
-        const struct entry *entry = avl_entry_const(node, struct entry, by_user);
+        const struct entry *entry = avl_entry_const(node, struct entry, by_account);
 
-        if (entry->partition.uid >= uid) {
+        if (entry->account > account ||
+            (entry->account == account && entry->partition.uid >= uid)) {
             node = node->left;
             continue;
         }
         /* This node and everything to its left: the subtree minus its right side. */
-        *count += entry->user_count;
-        *bytes += entry->user_bytes;
+        held.count += entry->held_count;
+        held.bytes += entry->held_bytes;
         node = node->right;
         if (node) {
-            *count -= avl_entry_const(node, struct entry, by_user)->user_count;
-            *bytes -= avl_entry_const(node, struct entry, by_user)->user_bytes;
+            held.count -= avl_entry_const(node, struct entry, by_account)->held_count;
+            held.bytes -= avl_entry_const(node, struct entry, by_account)->held_bytes;
         }
     }
+    return held;
 }
 
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes)
 {
-    uint64_t count_below, bytes_below, count, bytes;
+    uint32_t account = account_of(engine, uid);
+    struct held before = held_before(engine, account, uid);
+    struct held until = held_before(engine, account, (uint64_t)uid + 1);
 
-    sum_below(engine, uid, &count_below, &bytes_below);
-    sum_below(engine, (uint64_t)uid + 1, &count, &bytes);
-    *ret_count = count - count_below;
-    *ret_bytes = bytes - bytes_below;
+    *ret_count = until.count - before.count;
+    *ret_bytes = until.bytes - before.bytes;
+}
+
+uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
+{
+    uint64_t account = account_of(engine, uid);
+
+    return held_before(engine, account + 1, 0).count - held_before(engine, account, 0).count;
 }
 
 const struct partition *engine_find(const struct engine *engine, uint64_t id)

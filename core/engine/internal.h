@@ -26,11 +26,13 @@ struct entry {
     struct partition partition;
     struct avl_node by_id;      /* of all */
     struct avl_node by_user;    /* uid, id */
+    struct avl_node by_account; /* account, uid, id */
     struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
     struct avl_node by_end;     /* end_ns, id */
     struct avl_node by_warning; /* due time, id; only while a warning is pending */
-    /* sum over the subtree below by_user */
-    uint64_t user_count, user_bytes;
+    uint32_t account;           /* the account of its owner */
+    /* sum over the subtree below by_account */
+    uint64_t held_count, held_bytes;
     struct place places[]; /* one per share */
 };
 
@@ -54,7 +56,9 @@ struct engine {
     struct device *devices;
     uint32_t device_count;
     size_t device_capacity;
-    struct avl by_id, by_user, by_hold, by_end, by_warning, settings;
+    engine_account_fn *account; /* NULL: each uid is its own */
+    void *account_context;
+    struct avl by_id, by_user, by_account, by_hold, by_end, by_warning, settings;
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;

@@ -43,7 +43,7 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
         allocations_add(&traces->stale, id);
 }
 
-static int find_traces(struct host *host)
+static void find_traces(struct host *host)
 {
     struct traces traces = {.host = host};
     const struct allocation *found;
@@ -56,7 +56,8 @@ static int find_traces(struct host *host)
         proctrack_forget(host->proctrack, found->id);
         allocations_drop(&traces.stale, found->id);
     }
-    return r < 0 ? r : 0;
+    if (r < 0)
+        log_say("Cannot list the programs that were in partitions: %s.", strerror(-r));
 }
 
 static int begin_access_and_police(struct host *host)
@@ -78,25 +79,47 @@ static int begin_access_and_police(struct host *host)
     return r ? r : police_new(&police, &host->police);
 }
 
-static int open_proctrack(struct host *host, struct proctrack_options *options)
+/* An event whenever a daemon that could use cgroups does without, or does not know all members. */
+static void note_tracking(struct host *host, const struct proctrack_options *options,
+                          const struct message *message)
 {
-    struct message message = {""};
+    const char *word = proctrack_word(host->proctrack);
+    if (host->broken)
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "mode=none");
+    else if (*message->text)
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "members=incomplete");
+    if (!host->broken && geteuid() == 0 && strcmp(options->mode, "process-tree") != 0 &&
+        strcmp(word, "cgroup") != 0)
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "mode=process-tree");
+}
+
+/* Never fail for good: without a tracker programs cannot join or be ended, but everything else is
+ * served. */
+static int open_proctrack(struct host *host, const struct proctrack_options *options)
+{
+    struct proctrack_options second = *options;
+    struct message message = {""}, why = {""};
     int r = proctrack_open(options, &host->proctrack, &message);
+    if (r && strcmp(options->mode, "cgroup") == 0) { /* no longer works */
+        why = message;
+        second.mode = "process-tree";
+        r = proctrack_open(&second, &host->proctrack, &message);
+    } else if (!r && *proctrack_why(host->proctrack)) {
+        snprintf(why.text, sizeof(why.text), "%s", proctrack_why(host->proctrack));
+    } else if (!r && !strcmp(options->mode, "process-tree")) {
+        snprintf(why.text, sizeof(why.text), "--process-tracking process-tree was asked for.");
+    }
+    host->broken = r;
+    second.mode = "fake"; /* has no processes, and refuses none of our calls */
+    if (r)
+        r = proctrack_open(&second, &host->proctrack, &why);
     if (*message.text)
         log_say("Process tracking: %s", message.text);
-    if (r) { /* configured to use cgroups, which no longer works */
-        snprintf(host->state.why, sizeof(host->state.why), "%s", message.text);
-        options->mode = "process-tree";
-        r = proctrack_open(options, &host->proctrack, &message);
-        if (*message.text)
-            log_say("Process tracking: %s", message.text);
-        return r;
-    }
-    const char *why = proctrack_why(host->proctrack);
-    if (!strcmp(options->mode, "process-tree"))
-        why = "--process-tracking process-tree was asked for.";
-    snprintf(host->state.why, sizeof(host->state.why), "%s", why);
-    return 0;
+    snprintf(host->state.why, sizeof(host->state.why), "%s",
+             *message.text ? message.text : why.text);
+    if (!r)
+        note_tracking(host, options, &message);
+    return r;
 }
 
 int host_begin(struct host *host)
@@ -126,7 +149,7 @@ int host_begin(struct host *host)
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         r = allocations_put(&host->allocations, &host->start.live[i]);
     if (!r)
-        r = find_traces(host);
+        find_traces(host);
     free(host->start.live);
     free(host->start.ended);
     host->start.live = host->start.ended = NULL;

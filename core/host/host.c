@@ -133,15 +133,50 @@ static void run_item(struct host *host, const struct work_item *item)
     }
 }
 
-static void run_items(struct host *host)
+/* Limit the time spent on work items between two looks at what is due. */
+#define ITEMS_NS (5 * NS_PER_MS)
+
+#define READS_MAX 4096
+
+static bool has_items(const struct host *host)
+{
+    return host->work.first || host->reads.first;
+}
+
+/* Take new work items. Reads wait behind all others: users ask for thousands at a time. */
+static void sort_items(struct host *host)
 {
     struct mail *mail = mailbox_take(&host->thread.in);
     for (struct mail *next; mail; mail = next) {
         next = mail->next;
         struct work_item *item = (struct work_item *)mail;
+        struct work_list *list = item->kind == WORK_READ ? &host->reads : &host->work;
+        if (list->count == READS_MAX && list == &host->reads) {
+            free(item); /* its readers ask again, or get the last answer */
+            continue;
+        }
+        mail->next = NULL;
+        list->count++;
+        *(list->first ? list->last : &list->first) = mail;
+        list->last = &mail->next;
+    }
+}
+
+/* Run items for ITEMS_NS at most: ends come between them. */
+static void run_items(struct host *host)
+{
+    const int64_t until_ns = clock_boottime_ns() + ITEMS_NS;
+    sort_items(host);
+    do {
+        struct work_list *list = host->work.first ? &host->work : &host->reads;
+        struct work_item *item = (struct work_item *)list->first;
+        if (!item)
+            return;
+        list->first = item->mail.next;
+        list->count--;
         run_item(host, item);
         free(item);
-    }
+    } while (clock_boottime_ns() < until_ns);
 }
 
 /* -- the thread ------------------------------------------------------------------------ */
@@ -157,8 +192,7 @@ static void find_empty(struct host *host)
         host->checked_id = next ? next->id : 0; /* 0: the next call starts over */
         if (!next)
             break;
-        if (proctrack_members(host->proctrack, next->id, NULL, NULL) == 0 &&
-            proctrack_forget(host->proctrack, next->id) == 0)
+        if (proctrack_forget(host->proctrack, next->id) == 0)
             allocations_drop(&host->occupied, next->id);
     }
 }
@@ -230,15 +264,19 @@ static void scan(struct host *host)
 static void *host_thread(void *argument)
 {
     struct host *host = argument;
-    if (host_begin(host))
+    int r = host_begin(host);
+    if (r) {
+        log_say("The thread for programs cannot start: %s.", strerror(-r));
         abort(); /* let the next worker try again */
+    }
     set_policy(host, &host->start.policy);
     host_report_state(host);
     for (;;) {
         struct pollfd fds[] = {{.fd = host->thread.in.fd, .events = POLLIN},
                                {.fd = telemetry_fd(host->telemetry), .events = POLLIN},
                                {.fd = access_fd(host->access), .events = POLLIN}};
-        poll(fds, 3, mailbox_rest(&host->thread.in, is_attentive(host)) ? time_left_ms(host) : 0);
+        bool rests = mailbox_rest(&host->thread.in, is_attentive(host));
+        poll(fds, 3, rests && !has_items(host) ? time_left_ms(host) : 0);
         host->now_ns = clock_boottime_ns();
         if (fds[1].revents)
             take_sample(host);

@@ -71,8 +71,8 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
 
 /* The active enforcement mechanisms, for the file `enforcement`. */
 struct host_state {
-    char processes[16]; /* "cgroup", "process-tree" */
-    char why[160];      /* why not "cgroup"; or "" */
+    char processes[16]; /* "cgroup", "process-tree"; "": none */
+    char why[256];      /* why not "cgroup", or what is wrong with it; or "" */
     bool metered;       /* some driver reports usage; true until the first answer */
     struct {
         char backend[16];            /* "nvml", "drm"; "": no usage reports */

@@ -35,10 +35,16 @@ struct work_item {
     };
 };
 
+struct work_list {
+    struct mail *first, **last; /* `last` only while there is a first */
+    size_t count;
+};
+
 /* Used by the host thread only, except `thread`. */
 struct host {
     struct host_start start;
     struct proctrack *proctrack;
+    bool broken; /* no process tracking: no program can join */
     struct termination termination;
     struct telemetry *telemetry;
     struct access *access;
@@ -57,6 +63,7 @@ struct host {
     } members_read[256]; /* when the members of partitions were last read; by id */
     struct policy policy;
     int64_t now_ns;
+    struct work_list work, reads; /* taken from the mailbox, to be done */
     struct mailbox_thread thread; /* work items in, results out */
 };
 

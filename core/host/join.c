@@ -85,6 +85,8 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
 static int join(struct host *host, const struct host_join *join, struct message *message)
 {
     int32_t pid;
+    if (host->broken)
+        return message_set(-EIO, message, "No program can join: %s", host->state.why);
     int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);

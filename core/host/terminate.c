@@ -9,8 +9,9 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-/* Count members at short intervals first, then at longer ones: a program that ends at once frees
+/* Look for members at short intervals first, then at longer ones: a program that ends at once frees
  * its memory at once. */
 #define COUNT_FIRST_NS (2 * NS_PER_MS)
 #define COUNT_SOON_NS  (20 * NS_PER_MS) /* in the first second */
@@ -20,18 +21,31 @@
 /* Report a process as stuck in the kernel this long after SIGKILL. */
 #define STUCK_NS (5 * NS_PER_SECOND)
 
-/* Limit the duration of one terminate_step. */
-#define STEP_MAX_NS (100 * NS_PER_MS)
+/* How long processes have to stop before SIGTERM or SIGKILL reaches those that run on too: one that
+ * hangs in the kernel stops when its user likes. */
+#define STOP_NS (200 * NS_PER_MS)
 
-enum step { STEP_BEGIN, STEP_LEFT, STEP_TERM, STEP_KILL, STEP_STUCK };
+/* Limit the duration of one terminate_step. */
+#define STEP_MAX_NS (5 * NS_PER_MS)
+
+enum step { STEP_BEGIN, STEP_STOP, STEP_LEFT, STEP_TERM, STEP_KILL, STEP_STUCK };
 
 struct ending {
     struct partition partition;
     enum step step;
     int64_t begun_ns; /* when the first step was taken */
     int64_t limit_ns; /* when the next step is due */
-    int64_t count_ns; /* when members are counted next */
-    int64_t pause_ns; /* between two counts */
+    int64_t kill_ns;  /* when the first SIGKILL was asked for */
+    int64_t count_ns; /* when to look for members next */
+    int64_t pause_ns; /* between two looks */
+};
+
+/* An ending that is due, in its user's turn. */
+struct terminate_turn {
+    size_t index; /* in `endings` */
+    uint32_t uid, turn;
+    bool kills;
+    int64_t count_ns;
 };
 
 static const struct ending *find(const struct termination *termination, uint64_t id)
@@ -53,7 +67,8 @@ int terminate_add(struct termination *termination, int64_t now_ns,
 {
     if (find(termination, partition->id))
         return 0;
-    if (array_reserve(termination->endings, termination->capacity, termination->count + 1))
+    if (array_reserve(termination->endings, termination->capacity, termination->count + 1) ||
+        array_reserve(termination->turns, termination->turn_capacity, termination->count + 1))
         return -ENOMEM;
     termination->endings[termination->count++] =
         (struct ending){.partition = *partition, .count_ns = now_ns};
@@ -77,40 +92,25 @@ static void enter(struct ending *ending, enum step step, int64_t now_ns, int64_t
     ending->count_ns = now_ns + ending->pause_ns;
 }
 
-static void kill_members(struct termination *termination, struct ending *ending, int64_t now_ns,
-                         uint64_t members)
+static uint64_t count_members(const struct termination *termination, const struct ending *ending)
 {
-    proctrack_kill(termination->proctrack, ending->partition.id);
-    note(termination, ending, "killed", "processes=%" PRIu64, members);
-    enter(ending, STEP_KILL, now_ns, now_ns + STUCK_NS);
+    int count = proctrack_members(termination->proctrack, ending->partition.id, NULL, NULL);
+    return count > 0 ? (uint64_t)count : 0;
 }
 
-static void begin(struct termination *termination, struct ending *ending, int64_t now_ns,
-                  uint64_t members)
+static void kill_again(struct termination *termination, const struct ending *ending, int64_t now_ns)
 {
-    const struct partition *p = &ending->partition;
-    ending->begun_ns = now_ns;
-    switch (p->on_expiry) {
-    case ON_EXPIRY_TERM:
-        /* After a restart the grace may be over. */
-        if (p->end_ns + p->grace_ns > now_ns) {
-            proctrack_signal(termination->proctrack, p->id, SIGTERM, NULL);
-            /* A stopped process handles signals only after it continues. */
-            proctrack_signal(termination->proctrack, p->id, SIGCONT, NULL);
-            note(termination, ending, "terminated", "processes=%" PRIu64, members);
-            enter(ending, STEP_TERM, now_ns, p->end_ns + p->grace_ns);
-            return;
-        }
-        kill_members(termination, ending, now_ns, members);
-        return;
-    case ON_EXPIRY_KILL:
-        kill_members(termination, ending, now_ns, members);
-        return;
-    default:
-        note(termination, ending, "left", "processes=%" PRIu64, members);
-        enter(ending, STEP_LEFT, now_ns, INT64_MAX);
-        return;
-    }
+    proctrack_kill(termination->proctrack, ending->partition.id,
+                   now_ns - ending->kill_ns >= STOP_NS);
+}
+
+static void kill_members(struct termination *termination, struct ending *ending, int64_t now_ns)
+{
+    uint64_t members = count_members(termination, ending);
+    ending->kill_ns = now_ns;
+    kill_again(termination, ending, now_ns);
+    note(termination, ending, "killed", "processes=%" PRIu64, members);
+    enter(ending, STEP_KILL, now_ns, now_ns + STUCK_NS);
 }
 
 /* Double the pause up to its limit, but count again no later than the next step. */
@@ -128,19 +128,80 @@ static void count_later(struct ending *ending, int64_t now_ns)
         ending->count_ns = ending->limit_ns;
 }
 
-/* Take the step that is due while members remain. */
-static void advance(struct termination *termination, struct ending *ending, int64_t now_ns,
-                    uint64_t members)
+/* Send SIGTERM once all members have stopped, or STOP_NS after the first attempt. */
+static void term(struct termination *termination, struct ending *ending, int64_t now_ns)
 {
-    bool due = now_ns >= ending->limit_ns;
-    if (ending->step == STEP_TERM && due) {
-        kill_members(termination, ending, now_ns, members);
+    const struct partition *p = &ending->partition;
+    bool now = ending->step == STEP_STOP && now_ns >= ending->limit_ns;
+    uint64_t members = count_members(termination, ending);
+    if (proctrack_signal(termination->proctrack, p->id, SIGTERM, now, NULL) == -EAGAIN) {
+        if (ending->step == STEP_BEGIN)
+            enter(ending, STEP_STOP, now_ns, now_ns + STOP_NS);
+        else
+            count_later(ending, now_ns);
+        return;
+    }
+    /* A stopped process handles signals only after it continues. */
+    proctrack_signal(termination->proctrack, p->id, SIGCONT, true, NULL);
+    note(termination, ending, "terminated", "processes=%" PRIu64, members);
+    enter(ending, STEP_TERM, now_ns, p->end_ns + p->grace_ns);
+}
+
+/* After a restart the grace may be over. */
+static bool has_grace(const struct ending *ending, int64_t now_ns)
+{
+    const struct partition *p = &ending->partition;
+    return p->on_expiry == ON_EXPIRY_TERM && p->end_ns + p->grace_ns > now_ns;
+}
+
+static void begin(struct termination *termination, struct ending *ending, int64_t now_ns)
+{
+    ending->begun_ns = now_ns;
+    if (has_grace(ending, now_ns)) {
+        term(termination, ending, now_ns);
+    } else if (ending->partition.on_expiry == ON_EXPIRY_NONE) {
+        note(termination, ending, "left", "processes=%" PRIu64, count_members(termination, ending));
+        enter(ending, STEP_LEFT, now_ns, INT64_MAX);
+    } else {
+        kill_members(termination, ending, now_ns);
+    }
+}
+
+/* Whether the ending's next step is SIGKILL. It needs no waiting, so these steps come first. */
+static bool kills(const struct ending *ending, int64_t now_ns)
+{
+    switch (ending->step) {
+    case STEP_BEGIN:
+        return ending->partition.on_expiry != ON_EXPIRY_NONE && !has_grace(ending, now_ns);
+    case STEP_STOP:
+        return !has_grace(ending, now_ns);
+    case STEP_TERM:
+        return now_ns >= ending->limit_ns;
+    default:
+        return false;
+    }
+}
+
+/* Take the step that is due while members remain. */
+static void advance(struct termination *termination, struct ending *ending, int64_t now_ns)
+{
+    if (ending->step == STEP_BEGIN) {
+        begin(termination, ending, now_ns);
+        return;
+    }
+    if (kills(ending, now_ns)) {
+        kill_members(termination, ending, now_ns);
+        return;
+    }
+    if (ending->step == STEP_STOP) {
+        term(termination, ending, now_ns);
         return;
     }
     if (ending->step == STEP_KILL || ending->step == STEP_STUCK)
-        proctrack_kill(termination->proctrack, ending->partition.id);
-    if (ending->step == STEP_KILL && due) {
-        note(termination, ending, "stuck", "processes=%" PRIu64, members);
+        kill_again(termination, ending, now_ns);
+    if (ending->step == STEP_KILL && now_ns >= ending->limit_ns) {
+        note(termination, ending, "stuck", "processes=%" PRIu64,
+             count_members(termination, ending));
         enter(ending, STEP_STUCK, now_ns, INT64_MAX);
         return;
     }
@@ -150,27 +211,16 @@ static void advance(struct termination *termination, struct ending *ending, int6
 /* Handle one ending. False: done. */
 static bool step(struct termination *termination, struct ending *ending, int64_t now_ns)
 {
-    uint64_t id = ending->partition.id;
-    int count = proctrack_members(termination->proctrack, id, NULL, NULL);
-    uint64_t members = count > 0 ? (uint64_t)count : 0;
-    if (count < 0) { /* try again later */
+    int r = proctrack_forget(termination->proctrack, ending->partition.id);
+    if (r == -EBUSY) {
+        advance(termination, ending, now_ns);
+        return true;
+    }
+    if (r == -ENOMEM) { /* try again later */
         ending->count_ns = now_ns + COUNT_LAST_NS;
         return true;
     }
-    if (members && ending->step == STEP_BEGIN) {
-        begin(termination, ending, now_ns, members);
-        return true;
-    }
-    if (members) {
-        advance(termination, ending, now_ns, members);
-        return true;
-    }
-    /* The last process may still be freeing its memory, or another one has joined. */
-    if (proctrack_forget(termination->proctrack, id) == -EBUSY) {
-        count_later(ending, now_ns);
-        return true;
-    }
-    if (ending->step == STEP_LEFT) /* counted too rarely to know when */
+    if (ending->step == STEP_LEFT) /* looked at too rarely to know when */
         termination->note(termination->context, &ending->partition, "emptied", "");
     else if (ending->step != STEP_BEGIN)
         note(termination, ending, "emptied", "after_ms=%" PRIu64,
@@ -178,22 +228,77 @@ static bool step(struct termination *termination, struct ending *ending, int64_t
     return false;
 }
 
-/* Hanging programs make each step slow. End a call after a while and continue behind it in the
- * next, so that neither other partitions nor the caller wait for them. */
+/* -- turns ------------------------------------------------------------------------------- */
+
+/* Of one user: what kills first, then what is due longest. */
+static int compare_of_user(const void *one, const void *other)
+{
+    const struct terminate_turn *a = one, *b = other;
+    if (a->uid != b->uid)
+        return a->uid < b->uid ? -1 : 1;
+    if (a->kills != b->kills)
+        return a->kills ? -1 : 1;
+    return a->count_ns < b->count_ns ? -1 : a->count_ns > b->count_ns;
+}
+
+/* The first of each user, then the second of each, and so on. */
+static int compare_turns(const void *one, const void *other)
+{
+    const struct terminate_turn *a = one, *b = other;
+    if (a->turn != b->turn)
+        return a->turn < b->turn ? -1 : 1;
+    return a->kills != b->kills ? (a->kills ? -1 : 1) : a->uid < b->uid ? -1 : a->uid > b->uid;
+}
+
+/* List the endings that are due in the order of their turns. Return how many. */
+static size_t take_turns(struct termination *termination, int64_t now_ns)
+{
+    struct terminate_turn *turns = termination->turns;
+    size_t count = 0;
+    for (size_t i = 0; i < termination->count; i++) {
+        const struct ending *ending = &termination->endings[i];
+        if (ending->count_ns <= now_ns)
+            turns[count++] = (struct terminate_turn){.index = i,
+                                                     .uid = ending->partition.uid,
+                                                     .kills = kills(ending, now_ns),
+                                                     .count_ns = ending->count_ns};
+    }
+    qsort(turns, count, sizeof(*turns), compare_of_user);
+    for (size_t i = 1; i < count; i++)
+        turns[i].turn = turns[i].uid == turns[i - 1].uid ? turns[i - 1].turn + 1 : 0;
+    qsort(turns, count, sizeof(*turns), compare_turns);
+    return count;
+}
+
+static void remove_done(struct termination *termination)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < termination->count; i++) {
+        if (termination->endings[i].partition.id)
+            termination->endings[kept++] = termination->endings[i];
+    }
+    termination->count = kept;
+}
+
+/* A user with a thousand endings delays another's by one step. End a call after a while, so that
+ * the caller does not wait either: what was not served is due longest in the next. */
 void terminate_step(struct termination *termination, int64_t now_ns)
 {
     if (terminate_next_ns(termination) > now_ns)
         return;
     proctrack_scan(termination->proctrack);
+    size_t count = take_turns(termination, now_ns);
     int64_t until_ns = clock_monotonic_ns() + STEP_MAX_NS;
-    for (size_t left = termination->count; left && clock_monotonic_ns() < until_ns; left--) {
-        size_t i = termination->turn < termination->count ? termination->turn : 0;
-        struct ending *ending = &termination->endings[i];
-        if (ending->count_ns > now_ns || step(termination, ending, now_ns))
-            termination->turn = i + 1;
-        else
-            termination->endings[i] = termination->endings[--termination->count];
+    bool done = false;
+    for (size_t i = 0; i < count && (i == 0 || clock_monotonic_ns() < until_ns); i++) {
+        struct ending *ending = &termination->endings[termination->turns[i].index];
+        if (step(termination, ending, now_ns))
+            continue;
+        ending->partition.id = 0;
+        done = true;
     }
+    if (done)
+        remove_done(termination);
 }
 
 int64_t terminate_next_ns(const struct termination *termination)

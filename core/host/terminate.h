@@ -26,14 +26,16 @@ struct termination {
     void *context;
     struct ending *endings; /* malloc */
     size_t count, capacity;
-    size_t turn; /* the ending whose step comes next */
+    struct terminate_turn *turns; /* room for as many; malloc */
+    size_t turn_capacity;
 };
 
 /* Add a partition that ended at partition->end_ns, unless it is already there. The next
  * terminate_step takes its first step. 0 or -ENOMEM. */
 int terminate_add(struct termination *termination, int64_t now_ns,
                   const struct partition *partition);
-/* Take the steps that are due, for 100 ms at most; the next call takes the rest. */
+/* Take the steps that are due, one of each user in a round, for 5 ms at most; the next call takes
+ * the rest. No step waits for a process. */
 void terminate_step(struct termination *termination, int64_t now_ns);
 /* Return when to call terminate_step next; INT64_MAX: never. */
 int64_t terminate_next_ns(const struct termination *termination);

@@ -113,7 +113,8 @@ void host_report_state(struct host *host)
 {
     struct host_state state = {.metered = telemetry_is_metered(host->telemetry)};
     const struct gpu_usage *usage = telemetry_last(host->telemetry);
-    snprintf(state.processes, sizeof(state.processes), "%s", proctrack_word(host->proctrack));
+    if (!host->broken)
+        snprintf(state.processes, sizeof(state.processes), "%s", proctrack_word(host->proctrack));
     memcpy(state.why, host->state.why, sizeof(state.why));
     for (uint32_t i = 0; usage && i < usage->device_count; i++) {
         const struct gpu_usage_device *device = &usage->device[i];

@@ -17,8 +17,9 @@ struct proctrack_ops {
     int (*members)(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                    void *context);
     uint64_t (*partition_of)(struct proctrack *proctrack, pid_t pid);
-    int (*signal)(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
-    int (*kill)(struct proctrack *proctrack, uint64_t id);
+    int (*signal)(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                  uint32_t *ret_count);
+    int (*kill)(struct proctrack *proctrack, uint64_t id, bool now);
     int (*freeze)(struct proctrack *proctrack, uint64_t id, bool frozen);
     int (*forget)(struct proctrack *proctrack, uint64_t id);
     int (*each)(struct proctrack *proctrack, proctrack_each_fn *fn, void *context);

@@ -6,10 +6,9 @@
  * Guaranteed:
  * - A process started in a cgroup stays in it, whatever it does: fork, double fork, setsid, change
  *   of user, namespaces. No scan is needed, and nothing is missed while the daemon is down.
- * - Only root can leave. A cgroup is made above the topmost directory that the user of the joining
- *   process can write (cgroup_dir_climb), so members cannot move themselves or others out, and
- * neither can their user from outside. For a root process: above the topmost directory that any
- * other user can write.
+ * - Only root can leave. A cgroup is made above the topmost directory that anyone but root can
+ *   write (cgroup_dir_climb), so members cannot move themselves or others out, and neither can
+ *   another process from outside, whatever uids it has.
  * - Limits above that directory still apply to members: those of a user's slice, a batch job or a
  *   container. A partition has one cgroup ("chronosfs-INSTANCE-pN") for each place that its members
  *   came from; all end together. Stopping the unit or job around a cgroup stops its members too.
@@ -17,13 +16,16 @@
  *   Processes that the kernel skips (those whose first thread has ended while others run) are found
  *   and killed too. Members cannot detect or undo a freeze.
  * - proctrack_signal freezes the partition briefly, so that each member gets the signal exactly
- *   once. A daemon killed at that moment leaves the partition frozen: see proctrack_each.
+ *   once. A daemon killed at that moment leaves the partition frozen: see proctrack_each. No call
+ *   waits for a freeze: a program that hangs in the kernel cannot be frozen.
  * - After a restart, walking the tree finds the members.
  *
  * Not guaranteed:
  * - Root, and root's daemons on behalf of others, can move any process anywhere.
- * - Limits on a directory that was itself delegated to the user (user@1000.service with a limit of
+ * - Limits on a directory that was itself delegated to a user (user@1000.service with a limit of
  *   its own) do not apply to members, because their cgroup must be above it.
+ * - A directory that root delegates while members are below it lets them out, and a restarted
+ *   daemon does not look for them there.
  * - A process that another daemon starts for a member is elsewhere in the tree.
  * - A kernel thread cannot join. Neither can a process whose first thread has ended while others
  *   run (-EOPNOTSUPP): the kernel moves it but does not list it.
@@ -35,22 +37,19 @@
 
 #include "core/base/message.h"
 
-#include "core/base/clock.h"
 #include "core/base/fd.h"
 
 #include "core/base/pidfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define SIGNAL_WAIT_MS 200 /* how long a signal waits for all members to freeze */
-#define KILL_ROUNDS    50
+#define HEADLESS_MAX 512 /* members whose state one call to kill looks at */
 
 static struct cgroup *cgroup_from(struct proctrack *proctrack)
 {
@@ -67,31 +66,16 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
-/* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
-static size_t leaves_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first)
-{
-    size_t first = 0, end = cgroup->leaf_count, count = 0;
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-        if (cgroup->leaves[middle].id < id)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    while (first + count < cgroup->leaf_count && cgroup->leaves[first + count].id == id)
-        count++;
-    *ret_first = first;
-    return count;
-}
-
-/* List all members, sorted. The caller frees list->pids, even after an error. */
+/* List all members, sorted; after an error, those that were found. The caller frees list->pids. */
 static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list)
 {
-    size_t first, count = leaves_of(cgroup, id, &first);
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
     int r = 0;
     *list = (struct cgroup_pids){.pids = NULL};
-    for (size_t i = first; !r && i < first + count; i++)
-        r = cgroup_dir_list(cgroup, cgroup->leaves[i].path, list);
+    for (size_t i = first; i < first + count; i++) {
+        int here = cgroup_walk_list(cgroup, cgroup->leaves[i].path, list);
+        r = r ? r : here;
+    }
     cgroup_dir_sort_pids(list);
     return r;
 }
@@ -101,10 +85,10 @@ static int cgroup_members(struct proctrack *proctrack, uint64_t id, proctrack_me
 {
     struct cgroup_pids list;
     int r = members_list(cgroup_from(proctrack), id, &list);
-    for (size_t i = 0; !r && fn && i < list.count; i++)
+    for (size_t i = 0; fn && i < list.count; i++)
         fn(context, list.pids[i]);
     free(list.pids);
-    return r ? r : (int)list.count;
+    return r && list.count == 0 ? r : (int)list.count;
 }
 
 static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
@@ -119,60 +103,48 @@ static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
     return cgroup_dir_ours(cgroup, path, &at);
 }
 
-/* Wait until all processes in the cgroup are frozen. Return 0, -EBUSY at until_ns, or -errno. */
-static int frozen_wait(const struct cgroup *cgroup, const char *path, int64_t until_ns)
+static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file, const char *text)
 {
-    char name[PATH_MAX], text[128];
-    int r = -EBUSY;
-    if (snprintf(name, sizeof(name), "%s/cgroup.events", path) >= (int)sizeof(name))
-        return -ENAMETOOLONG;
-    int fd = openat(cgroup->root_fd, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : -errno;
-    while (r == -EBUSY) {
-        ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
-        text[length < 0 ? 0 : length] = '\0';
-        int64_t left_ms = (until_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
-        if (length < 0 || strstr(text, "frozen 1"))
-            r = 0;
-        else if (left_ms <= 0)
-            break;
-        else
-            poll(&(struct pollfd){.fd = fd, .events = POLLPRI}, 1, (int)left_ms);
-    }
-    close(fd);
-    return r;
-}
-
-static int freeze_for(struct cgroup *cgroup, uint64_t id, bool frozen, int wait_ms)
-{
-    size_t first, count = leaves_of(cgroup, id, &first);
-    int64_t until_ns = clock_monotonic_ns() + wait_ms * NS_PER_MS;
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
-        int written =
-            cgroup_dir_write(cgroup, cgroup->leaves[i].path, "cgroup.freeze", frozen ? "1" : "0");
+        int written = cgroup_dir_write(cgroup, cgroup->leaves[i].path, file, text);
         if (written != 0 && written != -ENOENT && written != -ENODEV)
             r = written;
     }
-    for (size_t i = first; !r && frozen && i < first + count; i++)
-        r = frozen_wait(cgroup, cgroup->leaves[i].path, until_ns);
     return r;
 }
 
-static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+/* Whether any leaf of a partition has (or lacks) a flag; a leaf that others removed has none. */
+static bool any_leaf(const struct cgroup *cgroup, uint64_t id, const char *file, const char *word,
+                     bool value)
 {
-    return freeze_for(cgroup_from(proctrack), id, frozen, PROCTRACK_WAIT_MS);
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    for (size_t i = first; i < first + count; i++) {
+        const char *path = cgroup->leaves[i].path;
+        if (cgroup_dir_flag(cgroup, path, file, word) == value &&
+            faccessat(cgroup->root_fd, path, F_OK, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* False while some member has not stopped yet. A member in state D may never stop. */
+static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
+{
+    return !any_leaf(cgroup, id, "cgroup.events", "frozen", false);
 }
 
 static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
-    size_t first, count = leaves_of(cgroup, id, &first);
-    for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
-            return true;
-    }
-    return false;
+    return any_leaf(cgroup, id, "cgroup.freeze", "", true);
+}
+
+static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
+{
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    int r = write_all(cgroup, id, "cgroup.freeze", frozen ? "1" : "0");
+    return r ? r : frozen && !all_stopped(cgroup, id) ? -EBUSY : 0;
 }
 
 /* Use a pidfd, and check that its process is a member while it is open. */
@@ -188,80 +160,86 @@ static int signal_one(struct proctrack *proctrack, uint64_t id, pid_t pid, int s
     return r;
 }
 
-static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+static int signal_members(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
 {
-    struct cgroup *cgroup = cgroup_from(proctrack);
     struct cgroup_pids list;
-    bool was_frozen = is_frozen(cgroup, id), refused = false;
-    if (!was_frozen)
-        freeze_for(cgroup, id, true, SIGNAL_WAIT_MS); /* on failure a member born now may miss it */
-    int r = members_list(cgroup, id, &list);
-    for (size_t i = 0; !r && i < list.count; i++) {
+    bool refused = false;
+    int r = members_list(cgroup_from(proctrack), id, &list);
+    for (size_t i = 0; i < list.count; i++) {
         int sent = signal_one(proctrack, id, list.pids[i], signo);
         *ret_count += sent == 0;
         refused = refused || sent == -EPERM;
     }
     free(list.pids);
-    if (!was_frozen)
-        freeze_for(cgroup, id, false, 0);
-    return !r && refused && *ret_count == 0 ? -EPERM : r;
+    return *ret_count > 0 ? 0 : refused ? -EPERM : r;
 }
 
-/* cgroup.kill signals only the first thread of each process, so it misses processes whose first
- * thread has ended while others run. A pidfd signals the whole process. Return how many there
- * were, or -errno. */
-static int kill_headless(struct proctrack *proctrack, uint64_t id)
+/* Is the partition frozen by an earlier call for a signal, and by nothing else? */
+static bool *held(struct cgroup *cgroup, uint64_t id)
 {
-    const struct cgroup *cgroup = cgroup_from(proctrack);
-    struct cgroup_pids list;
-    struct procfs_stat stat;
-    int found = 0, r = members_list(cgroup, id, &list);
-    for (size_t i = 0; !r && i < list.count; i++) {
-        if (procfs_stat_read(cgroup->proc_fd, list.pids[i], &stat) != 0 || stat.state != 'Z')
-            continue;
-        signal_one(proctrack, id, list.pids[i], SIGKILL);
-        found++;
-    }
-    free(list.pids);
-    return r ? r : found;
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    return count > 0 ? &cgroup->leaves[first].held : NULL;
 }
 
-static int kill_leaves(const struct cgroup *cgroup, uint64_t id)
+static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                         uint32_t *ret_count)
 {
-    size_t first, count = leaves_of(cgroup, id, &first);
-    int r = 0;
-    for (size_t i = first; i < first + count; i++) {
-        int written = cgroup_dir_write(cgroup, cgroup->leaves[i].path, "cgroup.kill", "1");
-        if (written != 0 && written != -ENOENT && written != -ENODEV)
-            r = written;
-    }
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    bool *hold = held(cgroup, id);
+    if (!hold)
+        return 0;
+    if (!now && !*hold && !is_frozen(cgroup, id))
+        *hold = write_all(cgroup, id, "cgroup.freeze", "1") == 0;
+    if (!now && *hold && !all_stopped(cgroup, id))
+        return -EAGAIN;
+    int r = signal_members(proctrack, id, signo, ret_count);
+    if (*hold)
+        write_all(cgroup, id, "cgroup.freeze", "0");
+    *hold = false;
     return r;
 }
 
-static int cgroup_kill(struct proctrack *proctrack, uint64_t id)
+/* cgroup.kill signals only the first thread of each process, so it misses processes whose first
+ * thread has ended while others run. A pidfd signals the whole process. Look at a few members in
+ * each call, others in the next. Return how many were found, or -errno. */
+static int kill_headless(struct proctrack *proctrack, uint64_t id)
 {
-    for (int round = 0; round < KILL_ROUNDS; round++) {
-        int r = kill_leaves(cgroup_from(proctrack), id);
-        if (!r)
-            r = kill_headless(proctrack, id);
-        if (r <= 0)
-            return r;
-        usleep(1000); /* time for them, and for children they may have started, to end */
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    struct cgroup_pids list;
+    struct procfs_stat stat;
+    int found = 0, r = members_list(cgroup, id, &list);
+    for (size_t i = 0; i < list.count && i < HEADLESS_MAX; i++) {
+        pid_t pid = list.pids[(i + cgroup->headless_turn) % list.count];
+        if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || stat.state != 'Z')
+            continue;
+        signal_one(proctrack, id, pid, SIGKILL);
+        found++;
     }
-    return -EAGAIN;
+    cgroup->headless_turn += HEADLESS_MAX;
+    free(list.pids);
+    return found > 0 ? found : r;
+}
+
+static int cgroup_kill(struct proctrack *proctrack, uint64_t id, bool now)
+{
+    (void)now; /* the kernel stops nothing first */
+    int r = write_all(cgroup_from(proctrack), id, "cgroup.kill", "1");
+    if (!r)
+        r = kill_headless(proctrack, id);
+    return r > 0 ? -EAGAIN : r; /* they may have started children */
 }
 
 static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
-    size_t first, count = leaves_of(cgroup, id, &first), kept = first;
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first), kept = first;
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
         if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
             return -EBUSY;
     }
     for (size_t i = first; i < cgroup->leaf_count; i++) {
-        int removed = i < first + count ? cgroup_dir_remove(cgroup, cgroup->leaves[i].path) : 1;
+        int removed = i < first + count ? cgroup_walk_remove(cgroup, cgroup->leaves[i].path) : 1;
         if (removed == 0)
             free(cgroup->leaves[i].path);
         else
@@ -282,10 +260,8 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
         if (i > 0 && cgroup->leaves[i - 1].id == id)
             continue;
         int members = cgroup_members(proctrack, id, NULL, NULL);
-        if (members < 0)
-            return members;
-        if (fn)
-            fn(context, id, (uint32_t)members, is_frozen(cgroup, id));
+        if (fn) /* an error in one place hides no other partition, and this one may have members */
+            fn(context, id, members < 0 ? 1 : (uint32_t)members, is_frozen(cgroup, id));
         count++;
     }
     return count;
@@ -337,11 +313,15 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
     r = cgroup_step_out(cgroup, getpid());
     if (!r && options->supervisor > 0)
         r = cgroup_step_out(cgroup, options->supervisor);
-    if (!r)
-        r = cgroup_dir_walk(cgroup);
     if (r)
-        message_set(r, message, "Cannot use the cgroup tree: %s.", strerror(-r));
-    return r;
+        return message_set(r, message, "Cannot leave the cgroup of a partition: %s.", strerror(-r));
+    r = cgroup_walk_find(cgroup);
+    if (r) /* what was found counts, and new members are safe */
+        message_set(0, message,
+                    "Part of the cgroup tree cannot be searched (%s): programs there that were in "
+                    "partitions may be lost.",
+                    strerror(-r));
+    return 0;
 }
 
 int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_proctrack,

@@ -16,6 +16,7 @@
 struct cgroup_leaf {
     uint64_t id;
     char *path;
+    bool held; /* the first of a partition: frozen for a signal */
 };
 
 struct cgroup {
@@ -26,6 +27,7 @@ struct cgroup {
     char prefix[40];            /* "chronosfs-INSTANCE-p"; the partition's number follows */
     struct cgroup_leaf *leaves; /* sorted by id */
     size_t leaf_count, leaf_capacity;
+    size_t headless_turn; /* where the next call to kill begins */
     struct steps steps;
 };
 
@@ -39,6 +41,7 @@ int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *opt
                       struct message *message);
 
 /* cgroup_dir.c: directories and files of the tree. */
+int cgroup_dir_open(const struct cgroup *cgroup, const char *path, const char *file, int flags);
 int cgroup_dir_write(const struct cgroup *cgroup, const char *path, const char *file,
                      const char *text);
 /* Read up to size - 1 bytes. Return the length or -errno. */
@@ -50,19 +53,30 @@ bool cgroup_dir_flag(const struct cgroup *cgroup, const char *path, const char *
                      const char *word);
 /* Find the cgroup of a process. Return -ESRCH, or -EXDEV if it is not below the mount. */
 int cgroup_dir_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
-/* Add the processes of a cgroup and of those below it. */
+/* Add the processes of one cgroup. */
 int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
 /* Sort in ascending order and remove duplicates. */
 void cgroup_dir_sort_pids(struct cgroup_pids *list);
-int cgroup_dir_remove(const struct cgroup *cgroup, const char *path);
 /* If `path` is one of our cgroups or below one, returns its partition and stores the offset of the
  * slash before its name (0: at the beginning). Otherwise returns 0. */
 uint64_t cgroup_dir_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
+/* True if only root can make cgroups in this one. */
+bool cgroup_dir_is_roots(const struct cgroup *cgroup, const char *path);
 /* Shorten `path`, where a process is, to the directory in which to make its leaf. */
-void cgroup_dir_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path);
-/* Find the leaves that exist. */
-int cgroup_dir_walk(struct cgroup *cgroup);
+void cgroup_dir_climb(const struct cgroup *cgroup, char *path);
+/* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
+size_t cgroup_dir_leaves(const struct cgroup *cgroup, uint64_t id, size_t *ret_first);
 int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path);
+
+/* cgroup_walk.c: cgroups below others. Users choose how many and how deep: one descriptor at a
+ * time, constant stack, bounded steps. After an error in one place go on in the others. */
+/* Find the leaves that exist. 0, or the first error. */
+int cgroup_walk_find(struct cgroup *cgroup);
+/* Add the processes of a cgroup and of those below it. 0, or the first error. */
+int cgroup_walk_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
+/* Remove a cgroup with those below it. -EBUSY: one has processes, or there are more than one call
+ * removes. */
+int cgroup_walk_remove(const struct cgroup *cgroup, const char *path);
 
 /* cgroup_join.c */
 int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,

@@ -9,7 +9,6 @@
 #include "core/base/array.h"
 #include "core/base/fd.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int file_open(const struct cgroup *cgroup, const char *path, const char *file, int flags)
+int cgroup_dir_open(const struct cgroup *cgroup, const char *path, const char *file, int flags)
 {
     char full[PATH_MAX];
     if (snprintf(full, sizeof(full), "%s%s%s", path, path[0] == '\0' ? "" : "/", file) >=
@@ -31,7 +30,7 @@ static int file_open(const struct cgroup *cgroup, const char *path, const char *
 int cgroup_dir_write(const struct cgroup *cgroup, const char *path, const char *file,
                      const char *text)
 {
-    int fd = file_open(cgroup, path, file, O_WRONLY);
+    int fd = cgroup_dir_open(cgroup, path, file, O_WRONLY);
     if (fd < 0)
         return fd;
     int r = write(fd, text, strlen(text)) < 0 ? -errno : 0;
@@ -110,12 +109,11 @@ void cgroup_dir_sort_pids(struct cgroup_pids *list)
     list->count = kept + 1;
 }
 
-/* List the processes of one cgroup. The kernel omits zombies, and reports 0 for a process that our
- * pid namespace does not show. */
-static int list_one(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
+/* The kernel omits zombies, and reports 0 for a process that our pid namespace does not show. */
+int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
 {
     char line[32];
-    int r = 0, fd = file_open(cgroup, path, "cgroup.procs", O_RDONLY);
+    int r = 0, fd = cgroup_dir_open(cgroup, path, "cgroup.procs", O_RDONLY);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     if (!file) {
         fd_close(fd);
@@ -128,55 +126,6 @@ static int list_one(const struct cgroup *cgroup, const char *path, struct cgroup
     }
     fclose(file);
     return r;
-}
-
-/* Call fn for each cgroup directly below `path`. A user with a delegated part of the tree can make
- * paths longer than PATH_MAX: skip them, ours are shorter. */
-static int each_below(const struct cgroup *cgroup, const char *path,
-                      int (*fn)(const struct cgroup *cgroup, const char *path, void *context),
-                      void *context)
-{
-    char full[PATH_MAX];
-    int r = 0, fd = file_open(cgroup, path, ".", O_RDONLY | O_DIRECTORY);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (!directory) {
-        fd_close(fd);
-        return fd == -ENOENT || fd == -ENODEV || fd == -ENAMETOOLONG ? 0 : fd < 0 ? fd : -ENOMEM;
-    }
-    for (struct dirent *entry; !r && (entry = readdir(directory));) {
-        if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
-            strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (snprintf(full, sizeof(full), "%s%s%s", path, path[0] == '\0' ? "" : "/",
-                     entry->d_name) < (int)sizeof(full))
-            r = fn(cgroup, full, context);
-    }
-    closedir(directory);
-    return r;
-}
-
-static int list_below(const struct cgroup *cgroup, const char *path, void *context)
-{
-    int r = list_one(cgroup, path, context);
-    return r ? r : each_below(cgroup, path, list_below, context);
-}
-
-int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
-{
-    return list_below(cgroup, path, list);
-}
-
-static int remove_below(const struct cgroup *cgroup, const char *path, void *context)
-{
-    int r = each_below(cgroup, path, remove_below, context);
-    if (!r && unlinkat(cgroup->root_fd, path, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        r = -errno;
-    return r;
-}
-
-int cgroup_dir_remove(const struct cgroup *cgroup, const char *path)
-{
-    return remove_below(cgroup, path, NULL);
 }
 
 /* "chronosfs-INSTANCE-p12" -> 12, otherwise 0. */
@@ -221,39 +170,29 @@ uint64_t cgroup_dir_ours(const struct cgroup *cgroup, const char *path, size_t *
     return 0;
 }
 
-static bool in_group(const struct procfs_ids *ids, gid_t gid)
+static bool is_roots(const struct stat *info)
 {
-    for (size_t i = 0; i < 4; i++) {
-        if (ids->gids[i] == gid)
-            return true;
-    }
-    for (size_t i = 0; i < ids->group_count; i++) {
-        if (ids->groups[i] == gid)
-            return true;
-    }
-    return false;
+    return info->st_uid == 0 && !(info->st_mode & S_IWOTH) &&
+           (info->st_gid == 0 || !(info->st_mode & S_IWGRP));
 }
 
-/* True if the user could move processes into and out of the cgroup. Root can do so anywhere, so for
- * root check whether any other user could. */
-static bool user_writes(const struct cgroup *cgroup, const struct procfs_ids *ids, const char *path)
+bool cgroup_dir_is_roots(const struct cgroup *cgroup, const char *path)
 {
-    char full[PATH_MAX];
     struct stat info;
-    bool is_root = false, is_owner = false;
-    if (snprintf(full, sizeof(full), "%s%scgroup.procs", path, path[0] == '\0' ? "" : "/") >=
-            (int)sizeof(full) ||
-        fstatat(cgroup->root_fd, full, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return false;
-    for (size_t i = 0; i < 4; i++) {
-        is_root = is_root || ids->uids[i] == 0;
-        is_owner = is_owner || ids->uids[i] == info.st_uid;
-    }
-    if (is_root) /* an owner can grant itself write permission */
-        return info.st_uid != 0 || (info.st_gid != 0 && (info.st_mode & S_IWGRP)) ||
-               (info.st_mode & S_IWOTH);
-    return is_owner || ((info.st_mode & S_IWGRP) && in_group(ids, info.st_gid)) ||
-           (info.st_mode & S_IWOTH);
+    return fstatat(cgroup->root_fd, path[0] == '\0' ? "." : path, &info, AT_SYMLINK_NOFOLLOW) ==
+               0 &&
+           is_roots(&info);
+}
+
+/* True if only root can move processes into, out of or within the cgroup. */
+static bool is_closed(const struct cgroup *cgroup, const char *path)
+{
+    char procs[PATH_MAX];
+    struct stat info;
+    return cgroup_dir_is_roots(cgroup, path) &&
+           snprintf(procs, sizeof(procs), "%s%scgroup.procs", path, path[0] == '\0' ? "" : "/") <
+               (int)sizeof(procs) &&
+           fstatat(cgroup->root_fd, procs, &info, AT_SYMLINK_NOFOLLOW) == 0 && is_roots(&info);
 }
 
 /* A cgroup below a threaded one cannot contain processes. */
@@ -272,15 +211,17 @@ static void up(char *path)
     *(slash ? slash : path) = '\0';
 }
 
-/* Moving a process requires write permission in the nearest common ancestor of both places. So
- * members cannot leave a leaf made above the topmost directory that their user can write. Choose
- * the lowest such directory, so that all limits above it still apply. */
-void cgroup_dir_climb(const struct cgroup *cgroup, const struct procfs_ids *ids, char *path)
+/* Moving a process requires write permission in the nearest common ancestor of both places, and
+ * none over the process itself. So ask what any user can write, not what the user of the joining
+ * process can: it may run under a subordinate uid of the user to whom the directory was given.
+ * Above the topmost such directory members cannot leave. Choose the lowest place that is, so that
+ * all limits above it still apply. */
+void cgroup_dir_climb(const struct cgroup *cgroup, char *path)
 {
     char at[PATH_MAX];
     snprintf(at, sizeof(at), "%s", path);
     for (;; up(at)) {
-        if (user_writes(cgroup, ids, at)) {
+        if (!is_closed(cgroup, at)) {
             strcpy(path, at);
             up(path);
         }
@@ -291,13 +232,28 @@ void cgroup_dir_climb(const struct cgroup *cgroup, const struct procfs_ids *ids,
         up(path);
 }
 
+size_t cgroup_dir_leaves(const struct cgroup *cgroup, uint64_t id, size_t *ret_first)
+{
+    size_t first = 0, end = cgroup->leaf_count, count = 0;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (cgroup->leaves[middle].id < id)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    while (first + count < cgroup->leaf_count && cgroup->leaves[first + count].id == id)
+        count++;
+    *ret_first = first;
+    return count;
+}
+
 int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
 {
-    size_t at = 0;
-    while (at < cgroup->leaf_count && cgroup->leaves[at].id <= id) {
-        if (strcmp(cgroup->leaves[at].path, path) == 0)
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first), at = first + count;
+    for (size_t i = first; i < at; i++) {
+        if (strcmp(cgroup->leaves[i].path, path) == 0)
             return 0;
-        at++;
     }
     if (array_reserve(cgroup->leaves, cgroup->leaf_capacity, cgroup->leaf_count + 1))
         return -ENOMEM;
@@ -309,18 +265,4 @@ int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
     *leaf = (struct cgroup_leaf){.id = id, .path = copy};
     cgroup->leaf_count++;
     return 0;
-}
-
-static int walk_below(const struct cgroup *cgroup, const char *path, void *context)
-{
-    size_t at;
-    uint64_t id = cgroup_dir_ours(cgroup, path, &at);
-    if (id != 0)
-        return cgroup_dir_leaf_add(context, id, path);
-    return each_below(cgroup, path, walk_below, context);
-}
-
-int cgroup_dir_walk(struct cgroup *cgroup)
-{
-    return each_below(cgroup, "", walk_below, cgroup);
 }

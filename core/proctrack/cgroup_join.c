@@ -29,9 +29,9 @@ static int move(const struct cgroup *cgroup, const char *path, pid_t pid)
 
 static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
-    for (size_t i = 0; i < cgroup->leaf_count; i++) {
-        if (cgroup->leaves[i].id == id &&
-            cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    for (size_t i = first; i < first + count; i++) {
+        if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
             return true;
     }
     return false;
@@ -96,11 +96,10 @@ static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
         if (cgroup_dir_ours(cgroup, path, &at) != 0)
             path[at] = '\0';
     }
-    if (cgroup_dir_list(cgroup, leaf, &list) == 0) {
-        for (size_t i = 0; i < list.count; i++) {
-            if (list.pids[i] != pid && descends(cgroup, list.pids[i], pid, leaf))
-                move(cgroup, path, list.pids[i]);
-        }
+    cgroup_walk_list(cgroup, leaf, &list);
+    for (size_t i = 0; i < list.count; i++) {
+        if (list.pids[i] != pid && descends(cgroup, list.pids[i], pid, leaf))
+            move(cgroup, path, list.pids[i]);
     }
     move(cgroup, path, pid);
     free(list.pids);
@@ -150,7 +149,6 @@ static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_pro
 static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[static PATH_MAX],
                        uint64_t *ret_in)
 {
-    struct procfs_ids ids;
     size_t at;
     int r = cgroup_dir_of(cgroup, pid, origin);
     if (r)
@@ -158,11 +156,7 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
     *ret_in = cgroup_dir_ours(cgroup, origin, &at);
     if (*ret_in != 0)
         origin[at] = '\0';
-    r = procfs_ids_read(cgroup->proc_fd, pid, &ids);
-    if (r)
-        return r;
-    cgroup_dir_climb(cgroup, &ids, origin);
-    free(ids.groups);
+    cgroup_dir_climb(cgroup, origin);
     return 0;
 }
 

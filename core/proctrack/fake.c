@@ -232,11 +232,24 @@ static uint64_t fake_partition_of(struct proctrack *proctrack, pid_t pid)
     return p ? p->partition : 0;
 }
 
-static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+/* As under cgroup, a process that hangs in the kernel does not stop. */
+static bool has_stuck(const struct fake *fake, uint64_t id)
+{
+    for (size_t i = 0; i < fake->process_count; i++) {
+        if (is_member(&fake->processes[i], id) && fake->processes[i].stuck)
+            return true;
+    }
+    return false;
+}
+
+static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                       uint32_t *ret_count)
 {
     struct fake *fake = fake_of(proctrack);
     const struct fake_partition *partition = partition_find(fake, id);
     *ret_count = 0;
+    if (!now && has_stuck(fake, id))
+        return -EAGAIN;
     for (size_t i = 0; i < fake->process_count; i++) {
         struct fake_process *p = &fake->processes[i];
         if (!is_member(p, id))
@@ -249,9 +262,10 @@ static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, uint
     return 0;
 }
 
-static int fake_kill(struct proctrack *proctrack, uint64_t id)
+static int fake_kill(struct proctrack *proctrack, uint64_t id, bool now)
 {
     struct fake *fake = fake_of(proctrack);
+    (void)now;
     for (size_t i = 0; i < fake->process_count; i++) {
         struct fake_process *p = &fake->processes[i];
         if (!is_member(p, id))
@@ -274,7 +288,7 @@ static int fake_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
         if (is_member(&fake->processes[i], id))
             deliver(&fake->processes[i]);
     }
-    return 0;
+    return frozen && has_stuck(fake, id) ? -EBUSY : 0;
 }
 
 static int fake_forget(struct proctrack *proctrack, uint64_t id)

@@ -16,7 +16,8 @@ pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
 int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid);
 /* End the process; with `zombie`, it has not been waited for. Does nothing if it has ended. */
 void proctrack_fake_end(struct proctrack *proctrack, pid_t pid, bool zombie);
-/* Make the process hang in the kernel: SIGKILL does not end it until this is called with false. */
+/* Make the process hang in the kernel: it cannot be stopped, and SIGKILL does not end it, until
+ * this is called with false. */
 void proctrack_fake_stick(struct proctrack *proctrack, pid_t pid, bool stuck);
 bool proctrack_fake_alive(const struct proctrack *proctrack, pid_t pid);
 bool proctrack_fake_frozen(const struct proctrack *proctrack, pid_t pid);

@@ -13,8 +13,10 @@ static int open_auto(const struct proctrack_options *options, struct proctrack *
                      struct message *message)
 {
     struct message why = {""};
-    if (!cgroup_open(options, ret_proctrack, &why))
+    if (!cgroup_open(options, ret_proctrack, &why)) {
+        *message = why;
         return 0;
+    }
     int r = ptree_open(options, ret_proctrack, message);
     if (!r)
         (*ret_proctrack)->why = why;

@@ -61,20 +61,21 @@ uint64_t proctrack_partition_of(struct proctrack *proctrack, pid_t pid)
     return pid <= 0 ? 0 : proctrack->ops->partition_of(proctrack, pid);
 }
 
-int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                     uint32_t *ret_count)
 {
     uint32_t count = 0;
     if (signo <= 0 || signo > SIGRTMAX || signo == SIGKILL || signo == SIGSTOP)
         return -EINVAL;
-    int r = id == 0 ? 0 : proctrack->ops->signal(proctrack, id, signo, &count);
+    int r = id == 0 ? 0 : proctrack->ops->signal(proctrack, id, signo, now, &count);
     if (ret_count)
         *ret_count = count;
     return r;
 }
 
-int proctrack_kill(struct proctrack *proctrack, uint64_t id)
+int proctrack_kill(struct proctrack *proctrack, uint64_t id, bool now)
 {
-    return id == 0 ? 0 : proctrack->ops->kill(proctrack, id);
+    return id == 0 ? 0 : proctrack->ops->kill(proctrack, id, now);
 }
 
 int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)

@@ -8,8 +8,8 @@
  *     proctrack_each(proctrack, fn, context);          after a restart: what exists
  *     proctrack_look(proctrack, pid, &process);        identify it: may the caller do that?
  *     proctrack_join(proctrack, 1, &process, &message);
- *     proctrack_signal(proctrack, 1, SIGTERM, &count);
- *     proctrack_kill(proctrack, 1);
+ *     proctrack_signal(proctrack, 1, SIGTERM, false, &count);    repeat while -EAGAIN
+ *     proctrack_kill(proctrack, 1, false);             the same
  *     proctrack_forget(proctrack, 1);                  repeat while -EBUSY
  *     proctrack_close(proctrack);                      leaves the processes as they are
  *
@@ -26,10 +26,11 @@
  *               proctrack_scan, is lost. See ptree.c.
  * fake          in memory, for tests: see fake.h.
  *
- * One thread uses a process tracker. Calls read /proc or the cgroup tree; none waits for a process
- * to end, and none hangs on one that cannot be killed (state D). Waits are bounded by
- * PROCTRACK_WAIT_MS. Only proctrack_join under cgroup can take longer: the kernel moves no process
- * while any process is inside fork or exec.
+ * One thread uses a process tracker. Calls read /proc or the cgroup tree. None waits for a process:
+ * where one must stop first, the call asks for that and returns -EAGAIN or -EBUSY, and the caller
+ * comes back, because a program that hangs in the kernel (state D) stops when its user likes. Only
+ * proctrack_join under cgroup waits, for the kernel: it moves no process while any is inside fork
+ * or exec.
  *
  * Functions return 0, a count where documented, or -errno. A partition that no process ever joined
  * is not an error: it has no members.
@@ -47,7 +48,6 @@
 #include <sys/types.h>
 
 #define PROCTRACK_INSTANCE_LEN 16
-#define PROCTRACK_WAIT_MS      1000 /* longest wait of a call */
 
 struct proctrack;
 
@@ -64,8 +64,9 @@ struct proctrack_options {
     const char *proc;    /* "/proc" */
     const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
     const char *boot_id; /* default: that of the machine */
-    /* For tests: called with "open", "move" and "moved" in a join, "signal" before each signal, and
-     * more in ptree_*.c. The result is ignored. */
+    /* For tests: called with "open", "move" and "moved" in a join, "signal" before each signal,
+     * "search" before each directory of the cgroup tree, and more in ptree_*.c. Only the result of
+     * "search" counts. */
     struct steps steps;
 };
 
@@ -117,19 +118,22 @@ uint64_t proctrack_partition_of(struct proctrack *proctrack, pid_t pid);
 
 /* Send a signal once to each member, but not to processes that members start in response. A frozen
  * member receives it when thawed. *ret_count (may be NULL) is the number of processes signalled.
- * Return 0; -EINVAL for an invalid signal (also SIGKILL, for which there is proctrack_kill,
- * SIGSTOP and 0); -EPERM if there are members and none could be signalled. */
-int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
-/* Send SIGKILL to all members, including stopped and frozen ones and those they start during the
- * call. Does not wait until they are gone: check with proctrack_members or proctrack_forget.
- * Members in state D end when the kernel lets them. Repeat it while there are members: under
- * process-tree a member can be born at the wrong moment. Return 0; -EAGAIN if members started or
- * ended so that not all are sure to be killed; -EPERM as above. */
-int proctrack_kill(struct proctrack *proctrack, uint64_t id);
+ * Return 0; -EAGAIN if members must stop first: none was signalled, call again; -EINVAL for an
+ * invalid signal (also SIGKILL, for which there is proctrack_kill, SIGSTOP and 0); -EPERM if there
+ * are members and none could be signalled. With `now` signal the members that can be seen now,
+ * stopped or not: one that is being born can be missed. */
+int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                     uint32_t *ret_count);
+/* Send SIGKILL to all members, including stopped and frozen ones. Does not wait until they are
+ * gone: check with proctrack_members or proctrack_forget. Members in state D end when the kernel
+ * lets them. Repeat it while there are members, with a pause after -EAGAIN: some are not killed
+ * yet, because under process-tree all must stop first. With `now` kill those that can be seen now,
+ * stopped or not. Return 0, -EAGAIN, or -EPERM as above. */
+int proctrack_kill(struct proctrack *proctrack, uint64_t id, bool now);
 /* Stop all members, and processes that join or are born later, until thawed. cgroup: members cannot
  * detect it, and no user can wake them. process-tree: uses SIGSTOP and SIGCONT, which parents see
- * and their user can undo. Return 0, or -EBUSY if some have not stopped within PROCTRACK_WAIT_MS
- * (state D); they stop as soon as they can. */
+ * and their user can undo. Return 0, or -EBUSY while some have not stopped; call again to look, and
+ * under process-tree also to stop the children that they have had since. */
 int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
 /* Forget a partition and remove all traces of it. Return -EBUSY while it has members. */

@@ -35,8 +35,8 @@ struct ptree {
 };
 
 /* ptree_file.c. Open or create STATE_DIR/members. Drops records of an earlier boot, and damaged
- * ones with a message and result 0. If the disk is full or read-only, keeps records in memory only
- * from then on, with a message and result 0 as well. */
+ * ones with a message and result 0. If the file cannot be used (a full or read-only disk, an error,
+ * a directory of that name), keeps records in memory only, with a message and result 0 as well. */
 int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *boot_id,
                     struct message *message);
 void ptree_file_close(struct ptree_file *file);
@@ -60,8 +60,9 @@ uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid);
 bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id);
 
 /* ptree_signal.c: implements proctrack_signal, proctrack_kill and proctrack_freeze. */
-int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count);
-int ptree_signal_kill(struct proctrack *proctrack, uint64_t id);
+int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,
+                 uint32_t *ret_count);
+int ptree_signal_kill(struct proctrack *proctrack, uint64_t id, bool now);
 int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
 #endif

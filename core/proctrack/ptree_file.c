@@ -229,11 +229,10 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
     r = file->fd < 0 ? r : load(file, boot, path, message);
     if (!r && file->fd >= 0)
         return 0;
-    if (r && r != -ENOSPC && r != -EDQUOT && r != -EFBIG && r != -EROFS && r != -EIO)
-        return message_set(r, message, "Cannot use %s: %s.", path, strerror(-r));
-    message_set(
-        0, message,
-        "Cannot write %s: the processes in partitions will be lost when chronosfs restarts.", path);
+    message_set(0, message,
+                "Cannot use %s (%s): the processes in partitions will be lost when chronosfs "
+                "restarts.",
+                path, strerror(r ? -r : ENOSPC));
     if (!r)
         return 0;
     ptree_file_close(file);

@@ -5,25 +5,14 @@
  */
 #include "ptree.h"
 
-#include "core/base/clock.h"
-
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* The outcome of sending. */
 struct sending {
     uint32_t sent, refused, running;
 };
-
-/* Rounds to wait for processes that cannot be seen to stop. A process in state D stops when it
- * returns, but may have a fork in progress until then; one whose first thread has ended always
- * appears as a zombie. */
-#define ROUNDS_HIDDEN 20
-#define ROUNDS_FREEZE INT_MAX
-#define ROUNDS_EPERM  10 /* rounds for processes that we are not permitted to stop */
 
 static int result(const struct sending *sending)
 {
@@ -58,8 +47,9 @@ static bool was_sent(const struct ptree_record *sent_to, size_t count,
 
 /* Also signal processes born between the scan and the signals. Later ones may have been started by
  * a member in response to the signal. */
-int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *ret_count)
+int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now, uint32_t *ret_count)
 {
+    (void)now; /* needs no stop first */
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
     size_t count = 0;
@@ -90,8 +80,13 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, uint32_t *
     return r ? r : result(&sending);
 }
 
-static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds_d,
-                         struct sending *sending)
+/* Rounds in one call: the first stops members, the next finds them stopped, or children that they
+ * had in between. */
+#define ROUNDS 3
+
+/* Stop members that run. One in state D may have a fork in progress until it stops; one whose first
+ * thread has ended always appears as a zombie. */
+static void stop_running(struct ptree *ptree, uint64_t id, struct sending *sending)
 {
     struct procfs_stat stat;
     for (size_t i = 0; i < ptree->file.count; i++) {
@@ -99,42 +94,41 @@ static void stop_running(struct ptree *ptree, uint64_t id, int round, int rounds
         if (record->id != id || !ptree_scan_lives(ptree, record, &stat) || stat.state == 'T' ||
             stat.state == 't')
             continue;
-        send_to(ptree, record, SIGSTOP, sending);
-        int rounds = stat.state == 'D' ? rounds_d : stat.state == 'Z' ? ROUNDS_HIDDEN : INT_MAX;
-        sending->running += round < rounds;
+        int r = ptree_scan_send(ptree, record, SIGSTOP);
+        sending->sent += !r;
+        sending->refused += r == -EPERM;
+        sending->running += r != -EPERM;
     }
 }
 
-/* Repeat until all members have stopped, so that none has an unseen child. */
-static int stop_all(struct ptree *ptree, uint64_t id, int rounds_d, struct sending *sending)
+/* Return -EBUSY while members run: one could have an unseen child. */
+static int stop_all(struct ptree *ptree, uint64_t id, struct sending *sending)
 {
-    int64_t until_ns = clock_monotonic_ns() + PROCTRACK_WAIT_MS * NS_PER_MS;
-    for (int round = 0;; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         sending->running = 0;
         int r = ptree_scan(ptree);
         if (r)
             return r;
-        stop_running(ptree, id, round, rounds_d, sending);
-        if (sending->running == 0 || (sending->refused > 0 && round >= ROUNDS_EPERM))
+        stop_running(ptree, id, sending);
+        if (sending->running == 0)
             return 0;
-        if (clock_monotonic_ns() >= until_ns)
-            return -EBUSY;
-        if (round > 0)
-            usleep(1000);
     }
+    return -EBUSY;
 }
 
 /* Stop first: killing a parent would make its unseen children untraceable. */
-int ptree_signal_kill(struct proctrack *proctrack, uint64_t id)
+int ptree_signal_kill(struct proctrack *proctrack, uint64_t id, bool now)
 {
     struct ptree *ptree = (struct ptree *)proctrack;
     struct sending sending = {.sent = 0};
-    int stopped = stop_all(ptree, id, ROUNDS_HIDDEN, &sending);
+    int stopped = stop_all(ptree, id, &sending);
+    if (stopped == -EBUSY && !now)
+        return -EAGAIN;
     sending.sent = sending.refused = 0;
     steps_before(&ptree->steps, "kill");
     send_all(ptree, id, SIGKILL, &sending);
     int r = result(&sending);
-    return r ? r : stopped == -EBUSY ? -EAGAIN : stopped;
+    return r ? r : stopped == -EBUSY ? 0 : stopped;
 }
 
 int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
@@ -154,6 +148,6 @@ int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
     if (!frozen)
         send_all(ptree, id, SIGCONT, &sending);
     else
-        r = stop_all(ptree, id, ROUNDS_FREEZE, &sending);
+        r = stop_all(ptree, id, &sending);
     return result(&sending) ? result(&sending) : r;
 }

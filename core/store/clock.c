@@ -25,7 +25,7 @@ static int64_t wall_offset_ns(void)
 
 int store_clock_now(struct store_clock *ret_clock)
 {
-    struct store_clock clock = {.offset_ns = wall_offset_ns()};
+    struct store_clock clock = {.offset_ns = wall_offset_ns(), .now_ns = clock_boottime_ns()};
     int r = boot_id_read(clock.boot_id);
     if (!r)
         *ret_clock = clock;
@@ -40,14 +40,27 @@ static int64_t add(int64_t a, int64_t b)
     return sum;
 }
 
-int64_t store_clock_rebase(int64_t ns, const struct store_clock *from, const struct store_clock *to)
+static int64_t within(int64_t ns, int64_t min_ns, int64_t max_ns)
 {
-    if (strcmp(from->boot_id, to->boot_id) == 0 || ns == ENGINE_FOREVER)
-        return ns;
-    int64_t moved;
-    if (__builtin_sub_overflow(from->offset_ns, to->offset_ns, &moved))
-        moved = from->offset_ns < 0 ? INT64_MIN : INT64_MAX;
-    return add(ns, moved);
+    return ns < min_ns ? min_ns : ns > max_ns ? max_ns : ns;
+}
+
+int64_t store_clock_shift(const struct store_clock *from, const struct store_clock *to)
+{
+    /* The same boot at an earlier time is another clock, too: that of a time namespace. */
+    if (strcmp(from->boot_id, to->boot_id) == 0 && to->now_ns >= from->now_ns)
+        return 0;
+    int64_t seen_wall_ns = add(from->now_ns, from->offset_ns);
+    int64_t now_wall_ns = add(to->now_ns, to->offset_ns);
+    int64_t passed_ns;
+    if (__builtin_sub_overflow(now_wall_ns, seen_wall_ns, &passed_ns))
+        passed_ns = now_wall_ns < seen_wall_ns ? 0 : INT64_MAX;
+    return to->now_ns - within(passed_ns, 0, STORE_DOWNTIME_MAX_NS) - from->now_ns;
+}
+
+int64_t store_clock_move(int64_t ns, int64_t shift_ns)
+{
+    return within(add(ns, shift_ns), -STORE_TIME_MAX, STORE_TIME_MAX);
 }
 
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now)

@@ -19,6 +19,8 @@
 
 /* Large enough for any date; the sum of two still fits. */
 #define STORE_TIME_MAX (INT64_C(1) << 62)
+/* Larger than CLOCK_BOOTTIME ever is; a time plus a shift between two of them fits, too. */
+#define STORE_UPTIME_MAX (INT64_C(1) << 60)
 
 struct store_ops {
     int (*load)(struct store *store, const struct store_clock *clock, const struct store_sink *sink,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static bool worth_a_copy(int r)
 {
@@ -17,7 +18,9 @@ static bool worth_a_copy(int r)
 
 static int open_state(struct sqlite_store *store, bool check, struct message *message)
 {
-    int r = sqlite_file_check(store->directory, message);
+    int r = sqlite_origin_check(store->directory, message);
+    if (!r)
+        r = sqlite_file_check(store->directory, message);
     if (!r)
         r = sqlite_create(store->directory, message);
     if (r < 0)
@@ -35,6 +38,8 @@ static void sqlite_close(struct store *base)
     struct sqlite_store *store = (struct sqlite_store *)base;
 
     sqlite_disconnect(store);
+    if (store->id_fd >= 0)
+        close(store->id_fd);
     free(store->devices);
     free(store->device_rows);
     free(store);
@@ -48,7 +53,7 @@ static struct sqlite_store *store_new(void)
     struct sqlite_store *store = calloc(1, sizeof(*store));
     if (store) {
         store->base.ops = &sqlite_ops;
-        store->wal_fd = -1;
+        store->wal_fd = store->id_fd = -1;
     }
     return store;
 }

@@ -17,15 +17,16 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
-    [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = start_ns + ?1, end_ns = end_ns + ?1",
+    [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = max(start_ns + ?1, -?2),"
+                             " end_ns = min(end_ns + ?1, ?2)",
     [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
     [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
     [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
                          " (SELECT seq FROM history ORDER BY seq LIMIT ?2)",
-    [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies)"
-                       " VALUES(?1, ?2, ?3, ?4, ?5)",
-    [SQL_LOG_HEAD] = "UPDATE log SET head_next_id=?2, head_first_seq=?3, head_replies=?4"
-                     " WHERE seq=?1",
+    [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies,"
+                       " head_seen_ns) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_LOG_HEAD] = "UPDATE log SET head_next_id=?2, head_first_seq=?3, head_replies=?4,"
+                     " head_seen_ns=?5 WHERE seq=?1",
     [SQL_LOG_DROP] = "DELETE FROM log WHERE seq < ?1",
     [SQL_SETTING_PUT] = "INSERT INTO setting(key, value) VALUES(?1, ?2)"
                         " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
@@ -111,8 +112,8 @@ static int put_end(struct sqlite_store *store, const struct engine_event *event,
     int r = run_on_one(store, SQL_PARTITION_DELETE);
     if (r != SQLITE_OK)
         return r;
-    record->p.start_ns += offset_ns;
-    record->p.end_ns += offset_ns;
+    record->p.start_ns = store_clock_move(record->p.start_ns, offset_ns);
+    record->p.end_ns = store_clock_move(record->p.end_ns, offset_ns);
     record->p.change_seq = event->seq;
     record->by_uid = event->by_uid;
     snprintf(record->how, sizeof(record->how), "%s", sqlite_how(event->kind));
@@ -178,19 +179,16 @@ struct writing {
 static int put_clock(struct sqlite_store *store, struct writing *writing)
 {
     const struct store_batch *batch = writing->batch;
-    const struct store_clock *known = &store->clock.clock;
     int r = SQLITE_OK;
-
-    bool differs = store_clock_differs(known, &batch->clock);
-    if (!differs && batch->mount_id == store->clock.mount_id)
-        return SQLITE_OK;
-    if (known->boot_id[0] != '\0' && strcmp(known->boot_id, batch->clock.boot_id) != 0) {
-        const struct store_clock *to = &batch->clock;
-        if (strcmp(store->loaded.boot_id, to->boot_id) == 0)
-            to = &store->loaded;
-        bind_int(store->statements[SQL_PARTITION_REBASE], 1, store_clock_rebase(0, known, to));
+    writing->clock.clock.now_ns = batch->clock.now_ns;
+    if (store->shift_ns != 0) {
+        bind_int(store->statements[SQL_PARTITION_REBASE], 1, store->shift_ns);
+        bind_int(store->statements[SQL_PARTITION_REBASE], 2, STORE_TIME_MAX);
         r = sqlite_run(store, SQL_PARTITION_REBASE);
     }
+    bool differs = store_clock_differs(&store->clock.clock, &batch->clock);
+    if (!differs && batch->mount_id == store->clock.mount_id)
+        return r;
     writing->clock.mount_id = batch->mount_id;
     if (differs)
         writing->clock.clock = batch->clock;
@@ -210,6 +208,7 @@ static void bind_head(sqlite3_stmt *statement, int index, const struct writing *
         sqlite3_bind_blob64(statement, index + 2, writing->replies, length, SQLITE_STATIC);
     else
         sqlite3_bind_null(statement, index + 2);
+    bind_int(statement, index + 3, writing->clock.clock.now_ns);
 }
 
 static int put_line(struct sqlite_store *store, const struct writing *writing,
@@ -342,7 +341,9 @@ static int begin_writing(const struct sqlite_store *store, const struct store_ba
 static void keep_writing(struct sqlite_store *store, const struct writing *writing)
 {
     store->head = writing->head;
+    sqlite_origin_note(store, writing->head.next_id);
     store->clock = writing->clock;
+    store->shift_ns = 0;
     store->dropped_seq = writing->dropped_seq;
     store->prune_at_ns = writing->prune_at_ns;
     store->pruned_retention_ns = writing->pruned_retention_ns;

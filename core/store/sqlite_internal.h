@@ -2,8 +2,9 @@
 /*
  * Internals of the SQLite adapter. Each file uses only those before it: sqlite_error.c makes
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
- * checks and creates the file, sqlite_wal.c maintains its log, sqlite_load.c reads,
- * sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and sqlite.c is the port.
+ * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
+ * its log, sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c
+ * write, and sqlite.c is the port.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -15,7 +16,7 @@
 
 #define STATE_FILE        "state.db"
 #define STATE_APPLICATION 0x6368726e /* "chrn" */
-#define STATE_TABLES      3          /* raise it when the tables change, but for attributes */
+#define STATE_TABLES      4          /* raise it when the tables change, but for attributes */
 /* Files of other formats are refused. An attribute is a column, so the format counts them. */
 enum {
     STATE_ATTRIBUTES = 0
@@ -27,6 +28,9 @@ enum {
 #define STATE_PAGE_BYTES  4096
 #define STATE_WAL_FRAMES  1000 /* pages in the log before they are copied into the file */
 #define WAL_HEADER        32
+#define STATE_ID_JUMP     1000000 /* the fewest ids to leave out after a backup of everything */
+#define MACHINE_ID        "/etc/machine-id"
+#define MACHINE_MAX       17 /* including NUL */
 
 enum statement {
     SQL_BEGIN,
@@ -63,7 +67,8 @@ struct head {
     int64_t first_seq; /* older lines are dropped, now or later */
 };
 
-/* Content of the clock table. */
+/* Content of the clock table, and the moment of the last commit, which is in the log's newest row.
+ */
 struct clock_row {
     struct store_clock clock;
     uint64_t mount_id;
@@ -83,8 +88,8 @@ struct sqlite_store {
     bool in_memory; /* no file at all */
     bool read_only; /* working on a copy in memory because the file cannot be written */
     struct head head;
-    struct clock_row clock;    /* as in the file */
-    struct store_clock loaded; /* clock that load() moved the times to; boot_id "" before load() */
+    struct clock_row clock; /* as in the file */
+    int64_t shift_ns;       /* what load() added to times, and the next commit must */
     struct device_row *devices;
     uint32_t device_count;
     int64_t *device_rows; /* engine index -> row */
@@ -94,6 +99,8 @@ struct sqlite_store {
     bool prune_more;
     int wal_fd; /* -1 until load() has found the state valid */
     struct wal_end wal_end;
+    int id_fd;        /* of `last_id`; -1 until load() */
+    uint64_t next_id; /* after the id in it */
 };
 
 /* -- sqlite_error.c -- */
@@ -186,6 +193,18 @@ int sqlite_create(const char *directory, struct message *message);
  * -errno. The caller removes *ret_directory with sqlite_copy_remove. */
 int sqlite_copy(const char *directory, char ret_directory[PATH_MAX]);
 void sqlite_copy_remove(const char *directory);
+
+/* -- sqlite_origin.c -- */
+
+/* Read a machine-id, as a text that does not reveal it; "" if there is none. */
+void sqlite_origin_machine(const char *path, char ret_machine[static MACHINE_MAX]);
+/* Refuse the state of another machine: -EXDEV and a message. Changes nothing. */
+int sqlite_origin_check(const char *directory, struct message *message);
+/* Record the machine if none is, and return the next id, which no earlier state has given. Call
+ * after the head was read and the state was found valid. */
+uint64_t sqlite_origin_next_id(struct sqlite_store *store);
+/* Record that ids below next_id may have been seen. Call before anyone sees them. */
+void sqlite_origin_note(struct sqlite_store *store, uint64_t next_id);
 
 /* -- sqlite_wal.c -- */
 

@@ -17,14 +17,16 @@ int sqlite_read_head(struct sqlite_store *store, struct message *message)
     struct head head = {0};
     struct clock_row clock = {0};
     int count = 0, code = 0;
-    struct sqlite_row row = sqlite_rows_begin(store, "log",
-                                              "SELECT seq, head_next_id, head_first_seq FROM log"
-                                              " ORDER BY seq DESC LIMIT 1",
-                                              message);
+    struct sqlite_row row =
+        sqlite_rows_begin(store, "log",
+                          "SELECT seq, head_next_id, head_first_seq, head_seen_ns"
+                          " FROM log ORDER BY seq DESC LIMIT 1",
+                          message);
     for (; !code && sqlite_rows_next(&row); count++) {
         head.seq = sqlite_row_int(&row, 0, 0, INT64_MAX - 1);
         head.next_id = (uint64_t)sqlite_row_int(&row, 1, 1, INT64_MAX);
         head.first_seq = sqlite_row_int(&row, 2, 0, INT64_MAX);
+        clock.clock.now_ns = sqlite_row_int(&row, 3, 0, STORE_UPTIME_MAX);
         code = sqlite_row_check(&row);
     }
     code = sqlite_rows_end(&row, code);
@@ -162,8 +164,8 @@ static struct sqlite_row records_begin(struct sqlite_store *store, enum sqlite_t
     return row;
 }
 
-static int load_partitions(struct sqlite_store *store, const struct store_clock *clock,
-                           const struct store_sink *sink, struct message *message)
+static int load_partitions(struct sqlite_store *store, const struct store_sink *sink,
+                           struct message *message)
 {
     int code = 0;
     struct sqlite_row row = records_begin(store, SQLITE_PARTITION, "ORDER BY id", message);
@@ -172,6 +174,8 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         struct partition *p = &record.p;
         sqlite_schema_read(&row, SQLITE_PARTITION, &record);
         judge_partition(&row, p);
+        p->start_ns = store_clock_move(p->start_ns, store->shift_ns);
+        p->end_ns = store_clock_move(p->end_ns, store->shift_ns);
         if (!row.bad && p->end_ns <= p->start_ns)
             row.bad = "end_ns";
         const struct device_row *device = find_device(&row, record.device);
@@ -179,8 +183,6 @@ static int load_partitions(struct sqlite_store *store, const struct store_clock 
         if (code < 0 || !sink->partition)
             continue;
         p->shares[0].device = device_index(store, device->row);
-        p->start_ns = store_clock_rebase(p->start_ns, &store->clock.clock, clock);
-        p->end_ns = store_clock_rebase(p->end_ns, &store->clock.clock, clock);
         code = sink->partition(sink->context, p, &device->device, &record.usage);
     }
     return sqlite_rows_end(&row, code);
@@ -232,8 +234,13 @@ static int history_row(struct sqlite_row *row, const struct store_clock *clock,
         return code;
     entry.device = device->device;
     entry.partition.shares[0].device = device_index(row->store, device->row);
-    entry.partition.start_ns -= clock->offset_ns;
-    entry.partition.end_ns -= clock->offset_ns;
+    /* By the wall clock that wrote it, as far as known: one that was set since could place the end
+     * in the future. */
+    int64_t shift_ns = row->store->shift_ns - row->store->clock.clock.offset_ns;
+    entry.partition.start_ns = store_clock_move(entry.start_wall_ns, shift_ns);
+    entry.partition.end_ns = store_clock_move(entry.end_wall_ns, shift_ns);
+    if (entry.partition.end_ns > clock->now_ns)
+        entry.partition.end_ns = clock->now_ns;
     return sink->history(sink->context, &entry);
 }
 
@@ -312,9 +319,11 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
     if (!r)
         r = sqlite_read_devices(store, message);
     if (!r)
+        store->shift_ns = store_clock_shift(&store->clock.clock, clock);
+    if (!r)
         r = load_settings(store, sink, message);
     if (!r)
-        r = load_partitions(store, clock, sink, message);
+        r = load_partitions(store, sink, message);
     if (!r)
         r = load_history(store, clock, sink, message);
     if (!r)
@@ -323,11 +332,10 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
         r = load_replies(store, sink, message);
     if (r)
         return r;
-    store->loaded = *clock;
     /* The file is accepted, so it may be written from now on. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     sqlite_wal_begin(store);
-    *ret_counters = (struct store_counters){.next_id = store->head.next_id,
+    *ret_counters = (struct store_counters){.next_id = sqlite_origin_next_id(store),
                                             .next_seq = (uint64_t)store->head.seq + 1,
                                             .mount_id = store->clock.mount_id};
     return 0;

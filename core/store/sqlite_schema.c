@@ -227,7 +227,7 @@ static const struct {
     {"history", NULL, SQLITE_HISTORY},
     {"log",
      "CREATE TABLE log(seq INTEGER PRIMARY KEY, line TEXT, head_next_id INTEGER,"
-     " head_first_seq INTEGER, head_replies BLOB) STRICT",
+     " head_first_seq INTEGER, head_replies BLOB, head_seen_ns INTEGER) STRICT",
      0},
     {"setting",
      "CREATE TABLE setting(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID", 0},
@@ -238,7 +238,7 @@ static const struct {
 };
 #define TABLE_COUNT (ARRAY_COUNT(tables))
 
-static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL);"
+static const char first_rows[] = "INSERT INTO log VALUES(0, NULL, 1, 0, NULL, 0);"
                                  "INSERT INTO clock VALUES(1, '', 0, 0);";
 
 static char *table_sql(size_t index)

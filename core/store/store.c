@@ -82,7 +82,8 @@ int store_commit(struct store *store, const struct store_batch *batch, struct me
 {
     uint64_t seq = 0;
     bool fits = line_fits(batch->clock.boot_id, 0, sizeof(batch->clock.boot_id)) &&
-                time_fits(batch->clock.offset_ns);
+                time_fits(batch->clock.offset_ns) && batch->clock.now_ns >= 0 &&
+                batch->clock.now_ns <= STORE_UPTIME_MAX;
 
     for (size_t i = 0; fits && i < batch->item_count; i++) {
         const struct engine_event *event = batch->items[i].event;

@@ -5,7 +5,7 @@
  * store at a time: it is opened and loaded before the committer starts, which then owns it.
  *
  * Times of partitions are engine time (CLOCK_BOOTTIME). A store also records which boot they belong
- * to and the offset of the wall clock, to convert them to the clock of the new boot after a reboot.
+ * to, and the time on both clocks of each commit, to convert them to the clock of the next boot.
  */
 #ifndef CHRONOS_STORE_STORE_H
 #define CHRONOS_STORE_STORE_H
@@ -19,16 +19,24 @@
 
 #define STORE_LINE_MAX 512
 
-/* A clock, to convert times from one boot to another. */
+/* A moment on both clocks, to convert times from one boot to another. */
 struct store_clock {
     char boot_id[BOOT_ID_MAX];
     int64_t offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+    int64_t now_ns;    /* CLOCK_BOOTTIME */
 };
+/* The longest time between two boots that the wall clock can prove. It may be wrong by years. */
+#define STORE_DOWNTIME_MAX_NS (24 * 3600 * INT64_C(1000000000))
 /* Read the clock of this boot. 0 or -errno. */
 int store_clock_now(struct store_clock *ret_clock);
-/* Convert a time from one clock to another. Unchanged within the same boot. */
-int64_t store_clock_rebase(int64_t ns, const struct store_clock *from,
-                           const struct store_clock *to);
+/* What to add to times of the clock `from`, last seen at that moment, to continue them at the
+ * moment `to`. 0 within the same boot. After a reboot the time between counts as the wall clock
+ * says, but never backwards and at most STORE_DOWNTIME_MAX_NS. So whatever the wall clock says, a
+ * partition that had begun has begun, and has at most as much time left as when it was last seen.
+ * All times move alike, so what fitted on a device still fits. */
+int64_t store_clock_shift(const struct store_clock *from, const struct store_clock *to);
+/* Apply a shift to a time of a partition, within the range that can be stored. */
+int64_t store_clock_move(int64_t ns, int64_t shift_ns);
 
 /* A device as stored. The key identifies it even if its number changes. */
 struct store_device {
@@ -48,7 +56,8 @@ struct store_partition_usage {
 
 /* How a partition ended. Wall clock times, because history outlives boots. */
 struct store_history {
-    struct partition partition; /* ignore device and hold */
+    /* Ignore device and hold. end_ns is engine time, never in the future. */
+    struct partition partition;
     struct store_device device;
     int64_t start_wall_ns, end_wall_ns; /* the actual end, not the planned one */
     enum event_kind how;                /* one of the four ends */
@@ -57,10 +66,9 @@ struct store_history {
 };
 
 /* The result of a request that changed something, by the number that the kernel gave the
- * request. If the kernel sends it again after a crash (FUSE_NOTIFY_RESEND), it is answered with
- * this result. */
+ * request. If a worker dies before it answers, the next one answers with this result. */
 struct store_reply {
-    uint64_t unique; /* without the resend bit */
+    uint64_t unique;
     uint64_t result; /* for `new`: the id */
 };
 
@@ -103,10 +111,12 @@ struct store_batch {
     /* of live partitions, allowed without items; others are ignored */
     const struct store_partition_usage *usages;
     size_t usage_count;
-    struct store_clock clock; /* written if it differs by more than a millisecond */
-    uint64_t mount_id;        /* written if it differs */
-    int64_t retention_ns;     /* partitions that ended longer ago are dropped, in intervals */
-    uint64_t first_line_seq;  /* older log lines are dropped */
+    /* The moment of the commit. Partitions continue from here after a reboot, so commit an empty
+     * batch now and then while there are any. */
+    struct store_clock clock;
+    uint64_t mount_id;       /* written if it differs */
+    int64_t retention_ns;    /* partitions that ended longer ago are dropped, in intervals */
+    uint64_t first_line_seq; /* older log lines are dropped */
 };
 
 struct store;

@@ -5,6 +5,8 @@
  */
 #include "supervisor.h"
 
+#include "launch.h"
+
 #include "core/base/array.h"
 #include "core/base/clock.h"
 #include "core/base/fd.h"
@@ -32,11 +34,8 @@
 #define SHORT_LIFE_MS 20
 #define SHORT_LIVES   100 /* this many in a row: pause before each next worker */
 #define STOP_MS       5000
-#define LOGGED_SINGLY 10 /* short lives in a row that are logged one by one */
-
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1u << 2)
-#endif
+#define RETRY_MS      1000u /* after a worker that could not even be made */
+#define LOGGED_SINGLY 10    /* short lives in a row that are logged one by one */
 
 /* State of the running supervisor. */
 struct state {
@@ -53,8 +52,8 @@ struct state {
     int64_t died_ns;      /* time at which the last worker died */
     int64_t ready_ns;     /* time at which this worker was ready; 0: not yet */
     int64_t start_ns;     /* time to start the next worker, while there is none */
-    int64_t kill_ns;      /* time to kill the worker, while stopping */
-    char how[96];         /* how the last worker ended */
+    int64_t kill_ns; /* time to kill a worker that is not ready, or that does not stop; 0: none */
+    char how[96];    /* how the last worker ended */
 };
 
 void supervisor_block_signals(void)
@@ -66,66 +65,44 @@ void supervisor_block_signals(void)
 
 /* -- starting a worker -------------------------------------------------------- */
 
-static _Noreturn void become_worker(const struct state *state, pid_t parent, int ready, int output)
-{
-    const struct supervisor *given = state->given;
-    char numbers[96];
-    sigset_t none;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(WORKER_STOPPED);
-    setsid(); /* no terminal: ^C goes to the supervisor */
-    if (output >= 0)
-        dup2(output, STDERR_FILENO);
-    syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
-    const int kept[] = {given->mount->fd, given->shared_fd, given->handles_fd,
-                        given->ledger_fd, given->lock_fd,   ready};
-    for (size_t i = 0; i < ARRAY_COUNT(kept); i++)
-        fcntl(kept[i], F_SETFD, 0);
-    snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
-             given->handles_fd, given->ledger_fd, ready, given->lock_fd,
-             given->detached && state->ever_ready);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--worker"}, numbers, NULL};
-    syscall(SYS_execveat, state->program, "", arguments, environ, AT_EMPTY_PATH);
-    log_say("Cannot execute %s: %s.", given->program_path, strerror(errno));
-    _exit(WORKER_FATAL);
-}
-
 static void plan_next(struct state *state, unsigned pause_ms)
 {
     state->start_ns = clock_monotonic_ns() + pause_ms * NS_PER_MS;
 }
 
+static void finish(struct state *state, int exit_status)
+{
+    state->done = true;
+    state->exit_status = exit_status;
+}
+
+/* Count a worker that was not ready. Returns the pause before the next one, in ms. */
+static unsigned count_failure(struct state *state)
+{
+    unsigned tries = state->ever_ready ? TRIES : FIRST_TRIES;
+    if (++state->failures >= tries) {
+        log_say("Giving up: %u workers in a row failed to start, the last one %s.", tries,
+                state->how);
+        finish(state, 1);
+    }
+    return state->failures > BRISK_TRIES ? PAUSE_MS << (state->failures - BRISK_TRIES - 1) : 0;
+}
+
 /* Start a worker; on failure plan another try. */
 static void start_worker(struct state *state)
 {
-    int ready[2] = {-1, -1}, output[2] = {-1, -1};
-    /* Until the first worker is ready, relay its stderr, so that it does not keep the user's
-     * terminal open. */
-    bool relay = state->given->detached && !state->ever_ready;
-    pid_t self = getpid(), child = -1;
-
-    if (pipe2(ready, O_CLOEXEC) == 0 && (!relay || pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0))
-        child = fork();
-    if (child == 0)
-        become_worker(state, self, ready[1], output[1]);
-    int fork_errno = errno;
-    ready[1] = fd_close(ready[1]);
-    output[1] = fd_close(output[1]);
-    if (child < 0) {
-        ready[0] = fd_close(ready[0]);
-        output[0] = fd_close(output[0]);
-        log_say("Cannot start a worker: %s.", strerror(fork_errno));
-        plan_next(state, 1000);
+    int r = launch_worker(state->given, state->program, state->ever_ready, &state->ready,
+                          &state->output);
+    if (r < 0) {
+        log_say("Cannot start a worker: %s.", strerror(-r));
+        snprintf(state->how, sizeof(state->how), "could not be made (%s)", strerror(-r));
+        count_failure(state);
+        plan_next(state, RETRY_MS);
         return;
     }
-    state->worker = child;
-    state->ready = ready[0];
-    state->output = output[0];
+    state->worker = r;
     state->ready_ns = 0;
+    state->kill_ns = clock_monotonic_ns() + state->given->ready_ms * NS_PER_MS;
 }
 
 /* -- replacing the program ---------------------------------------------------- */
@@ -158,12 +135,6 @@ static bool go_back(struct state *state)
 }
 
 /* -- events ------------------------------------------------------------------- */
-
-static void finish(struct state *state, int exit_status)
-{
-    state->done = true;
-    state->exit_status = exit_status;
-}
 
 static void ask_to_stop(struct state *state)
 {
@@ -206,6 +177,8 @@ static void handle_ready(struct state *state)
         return; /* it died: SIGCHLD follows */
     state->ready_ns = clock_monotonic_ns();
     state->failures = 0;
+    if (!state->stopping)
+        state->kill_ns = 0;
     state->previous_program = fd_close(state->previous_program);
     if (state->ever_ready) {
         log_take_over(state);
@@ -224,20 +197,12 @@ static void handle_ready(struct state *state)
 /* Returns the pause before the next worker, in ms, after one died unexpectedly. */
 static unsigned count_death(struct state *state)
 {
-    unsigned tries = state->ever_ready ? TRIES : FIRST_TRIES;
     if (state->ready_ns != 0) {
         bool soon = state->died_ns - state->ready_ns < SHORT_LIFE_MS * NS_PER_MS;
         state->short_lives = soon ? state->short_lives + 1 : 0;
         return state->short_lives > SHORT_LIVES ? PAUSE_MS : 0;
     }
-    if (go_back(state))
-        return 0;
-    if (++state->failures >= tries) {
-        log_say("Giving up: %u workers in a row failed to start, the last one %s.", tries,
-                state->how);
-        finish(state, 1);
-    }
-    return state->failures > BRISK_TRIES ? PAUSE_MS << (state->failures - BRISK_TRIES - 1) : 0;
+    return go_back(state) ? 0 : count_failure(state);
 }
 
 static void describe(struct state *state, int status)
@@ -319,7 +284,7 @@ static void handle_signal(struct state *state)
 /* Milliseconds until the next timed action, or -1. */
 static int time_left(const struct state *state)
 {
-    int64_t due = state->worker == 0 ? state->start_ns : state->stopping ? state->kill_ns : 0;
+    int64_t due = state->worker == 0 ? state->start_ns : state->kill_ns;
     if (due == 0)
         return -1;
     int64_t left = (due - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
@@ -339,8 +304,9 @@ static void wait_once(struct state *state)
         handle_ready(state);
     if (n > 0 && fds[0].revents != 0)
         handle_signal(state);
-    if (n == 0 && state->worker > 0 && state->stopping) {
-        log_say("The worker does not stop; killing it.");
+    if (n == 0 && state->worker > 0 && state->kill_ns != 0) {
+        log_say("The worker %s; killing it.",
+                state->stopping ? "does not stop" : "does not get ready");
         kill(state->worker, SIGKILL);
         state->kill_ns = 0; /* no more timed actions */
     }
@@ -361,8 +327,12 @@ static int clean_up(struct state *state)
 {
     struct mount *mount = state->given->mount;
     bool unasked = !state->stopping && state->exit_status == 0;
-    int r = mount_close(mount);
 
+    /* First, because the mount table takes a descriptor: there may be none left. */
+    state->signals = fd_close(state->signals);
+    state->program = fd_close(state->program);
+    state->previous_program = fd_close(state->previous_program);
+    int r = mount_close(mount);
     if (r < 0) {
         log_say("Cannot unmount %s; run umount -l %s.", mount->point, mount->point);
         state->exit_status = 1;
@@ -370,9 +340,6 @@ static int clean_up(struct state *state)
         log_say("The kernel ended the mount on %s.", mount->point);
         state->exit_status = 1;
     }
-    state->signals = fd_close(state->signals);
-    state->program = fd_close(state->program);
-    state->previous_program = fd_close(state->previous_program);
     return state->exit_status;
 }
 

@@ -21,6 +21,7 @@ struct supervisor {
     int (*ready)(void *context);
     void *context;
     bool detached; /* stderr is closed once the tree is usable */
+    int ready_ms;  /* a worker that is not ready by then counts as one that died */
 };
 
 /* Block the signals that supervisor_run waits for. Call it before mounting, so that none ends the

@@ -139,24 +139,27 @@ static int commit(struct committer *committer, const struct change *changes,
                   struct store_batch *batch, struct message *message)
 {
     size_t item_count = 0, usage_count = 0, change_count = 0;
+    bool records = false;
     for (const struct change *c = changes; c; c = c->next) {
         item_count += c->event_count;
         usage_count += c->usage_count;
+        records |= c->records;
         change_count++;
     }
-    if (!item_count && !usage_count)
+    if (!item_count && !records)
         return 0;
     struct store_item *items = calloc(item_count + 1, sizeof(*items));
     struct store_partition_usage *usages = calloc(usage_count + 1, sizeof(*usages));
-    /* Earlier changes have been answered, and so have all resent requests. */
-    if (changes->after_resent)
+    /* Earlier changes have been answered, and so has all that a dead worker left. */
+    if (changes->after_left)
         committer->kept_count = 0;
     struct store_reply *replies = calloc(change_count + committer->kept_count, sizeof(*replies));
     int r = -ENOMEM;
     message_set(-ENOMEM, message,
                 "There is not enough memory to store the change, so nothing was changed.");
     if (items && replies && usages) {
-        committer->clock.offset_ns = clock_realtime_ns() - clock_boottime_ns();
+        committer->clock.now_ns = clock_boottime_ns();
+        committer->clock.offset_ns = clock_realtime_ns() - committer->clock.now_ns;
         batch->clock = committer->clock;
         batch->mount_id = committer->start.mount_id;
         if (committer->kept_count)

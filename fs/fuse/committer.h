@@ -34,10 +34,11 @@ struct change {
     size_t event_count;
     struct store_partition_usage *usages; /* owned; stored in the same batch */
     size_t usage_count;
+    bool records; /* commit it even if it is empty: that records the time */
     struct reply reply;
     uint64_t unique, result;   /* the request's number, and the result for its answer */
     uint32_t uid;              /* the user whose status reports a failure */
-    bool after_resent;         /* submitted after the last resent request was served */
+    bool after_left;           /* submitted after the last request of a dead worker was served */
     uint64_t fh;               /* the open file whose answer is dropped on failure; 0: none */
     struct store_item items[]; /* one per event; their lines follow the array */
 };
@@ -65,9 +66,9 @@ struct committer_start {
     uint32_t device_count;
 };
 
-/* Start the thread. Keep `replies` in the store until every resent request is answered, however
- * many workers die before that. Store the device list with the first change, or, if that fails,
- * with a later one. 0 or -errno. */
+/* Start the thread. Keep `replies` in the store until every request that a dead worker left is
+ * answered, however many workers die before that. Store the device list with the first change, or,
+ * if that fails, with a later one. 0 or -errno. */
 int committer_new(const struct committer_start *start, struct committer **ret_committer);
 /* Commit what is queued, stop the thread, and free everything. Return NULL. */
 struct committer *committer_free(struct committer *committer);

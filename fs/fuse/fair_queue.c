@@ -1,98 +1,217 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Round robin over the owners of requests; see fair_queue.h. */
+/*
+ * Start-time fair queueing over the owners of requests; see fair_queue.h. An owner is forgotten
+ * when it has no request and its clock is not ahead of the queue's: it would join at the same place
+ * as a new one.
+ */
 #include "fair_queue.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-bool fair_queue_is_full(const struct fair_queue *queue)
-{
-    return queue->count >= QUEUE_COUNT_MAX || queue->bytes >= QUEUE_BYTES_MAX;
-}
+#define BUCKETS 16384u
 
-/* Append the owner whose first item is `first`. */
-static void add_turn(struct fair_queue_turns *turns, struct fair_queue_item *first)
-{
-    first->turn = NULL;
-    if (turns->first)
-        turns->last->turn = first;
-    else
-        turns->first = first;
-    turns->last = first;
-}
+struct fair_queue_owner {
+    uint64_t id;
+    uint64_t clock_ns;
+    uint64_t arrival;                     /* among equal clocks: the first to wait is next */
+    struct fair_queue_item *first, *last; /* waiting */
+    uint32_t count;                       /* waiting or taken out */
+    uint32_t next;                        /* of its bucket, or free: index + 1; 0: none */
+};
 
-static struct fair_queue_item *find(struct fair_queue_item *first, uint64_t owner)
-{
-    while (first && first->owner != owner)
-        first = first->turn;
-    return first;
-}
+struct fair_queue {
+    uint32_t capacity, count, waiting;
+    uint64_t clock_ns; /* of the last owner when its turn came */
+    uint64_t arrivals;
+    struct fair_queue_owner *served; /* the owner of the last request; NULL: charged already */
+    struct fair_queue_owner unowned;
+    bool unowned_was_last;
+    struct fair_queue_owner **heap; /* waiting owners, without the one being served; next first */
+    uint32_t heap_count;
+    /* Twice the capacity, so that dropping idle owners always makes room for many. */
+    struct fair_queue_owner *owners;
+    uint32_t owners_used, owners_free;
+    uint32_t buckets[BUCKETS];
+};
 
-int fair_queue_push(struct fair_queue *queue, uint64_t owner, const void *data, size_t size)
+int fair_queue_new(uint32_t capacity, struct fair_queue **ret_queue)
 {
-    struct fair_queue_item *item = malloc(sizeof(*item) + size);
-    if (!item)
+    struct fair_queue *queue = calloc(1, sizeof(*queue));
+    if (!queue)
         return -ENOMEM;
-    *item = (struct fair_queue_item){.last = item, .owner = owner, .size = size};
-    memcpy(item->data, data, size);
-    bool unowned = owner == QUEUE_UNOWNED;
-    struct fair_queue_item *first = unowned ? queue->unowned : find(queue->now.first, owner);
-    if (!first && !unowned)
-        first = find(queue->deferred.first, owner);
-    if (first) {
-        first->last->next = item;
-        first->last = item;
-    } else if (unowned) {
-        queue->unowned = item;
-    } else {
-        bool had = queue->served[owner % QUEUE_SLOTS] == queue->round + 1;
-        add_turn(had ? &queue->deferred : &queue->now, item);
+    queue->capacity = capacity;
+    queue->heap = calloc(capacity, sizeof(struct fair_queue_owner *));
+    queue->owners = calloc(2 * (size_t)capacity, sizeof(*queue->owners));
+    if (!queue->heap || !queue->owners) {
+        fair_queue_free(queue);
+        return -ENOMEM;
     }
-    queue->count++;
-    queue->bytes += sizeof(*item) + size;
+    *ret_queue = queue;
     return 0;
 }
 
-/* Remove the first request of the next owner. */
-static struct fair_queue_item *pop_turn(struct fair_queue *queue)
+struct fair_queue *fair_queue_free(struct fair_queue *queue)
 {
-    if (!queue->now.first) {
-        queue->now = queue->deferred;
-        queue->deferred.first = NULL;
-        queue->round++;
+    if (queue) {
+        free(queue->heap);
+        free(queue->owners);
+        free(queue);
     }
-    struct fair_queue_item *item = queue->now.first;
-    queue->now.first = item->turn;
-    queue->served[item->owner % QUEUE_SLOTS] = queue->round + 1;
-    if (item->next) {
-        item->next->last = item->last;
-        add_turn(&queue->deferred, item->next);
-    }
-    return item;
+    return NULL;
 }
 
-struct fair_queue_item *fair_queue_pop(struct fair_queue *queue)
+/* -- owners --------------------------------------------------------------------------- */
+
+static uint32_t bucket_of(uint64_t id)
 {
-    if (!queue->count)
-        return NULL;
-    bool others = queue->now.first || queue->deferred.first;
-    bool unowned = queue->unowned && !(queue->unowned_was_last && others);
-    struct fair_queue_item *item = unowned ? queue->unowned : NULL;
-    if (item && item->next)
-        item->next->last = item->last;
-    if (item)
-        queue->unowned = item->next;
+    return (uint32_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % BUCKETS;
+}
+
+static struct fair_queue_owner *find(const struct fair_queue *queue, uint64_t id)
+{
+    if (id == QUEUE_UNOWNED)
+        return (struct fair_queue_owner *)&queue->unowned;
+    for (uint32_t at = queue->buckets[bucket_of(id)]; at; at = queue->owners[at - 1].next)
+        if (queue->owners[at - 1].id == id)
+            return &queue->owners[at - 1];
+    return NULL;
+}
+
+/* Forget the idle owners of a bucket: all, or those whose clock is not ahead. */
+static void forget_idle(struct fair_queue *queue, uint32_t bucket, bool all)
+{
+    for (uint32_t *at = &queue->buckets[bucket], here; (here = *at);) {
+        struct fair_queue_owner *owner = &queue->owners[here - 1];
+        if (owner->count || owner == queue->served || (!all && owner->clock_ns > queue->clock_ns)) {
+            at = &owner->next;
+            continue;
+        }
+        *at = owner->next;
+        owner->next = queue->owners_free;
+        queue->owners_free = here;
+    }
+}
+
+static struct fair_queue_owner *add_owner(struct fair_queue *queue, uint64_t id)
+{
+    const uint32_t bucket = bucket_of(id);
+    forget_idle(queue, bucket, false);
+    if (!queue->owners_free && queue->owners_used == 2 * queue->capacity)
+        for (uint32_t i = 0; i < BUCKETS; i++)
+            forget_idle(queue, i, true);
+    uint32_t here = queue->owners_free;
+    if (here)
+        queue->owners_free = queue->owners[here - 1].next;
     else
-        item = pop_turn(queue);
+        here = ++queue->owners_used;
+    struct fair_queue_owner *owner = &queue->owners[here - 1];
+    *owner = (struct fair_queue_owner){.id = id, .next = queue->buckets[bucket]};
+    queue->buckets[bucket] = here;
+    return owner;
+}
+
+/* -- the heap ------------------------------------------------------------------------- */
+
+static bool is_before(const struct fair_queue_owner *a, const struct fair_queue_owner *b)
+{
+    return a->clock_ns != b->clock_ns ? a->clock_ns < b->clock_ns : a->arrival < b->arrival;
+}
+
+/* An owner starts to wait. */
+static void add_waiting(struct fair_queue *queue, struct fair_queue_owner *owner)
+{
+    if (owner->clock_ns < queue->clock_ns)
+        owner->clock_ns = queue->clock_ns;
+    owner->arrival = ++queue->arrivals;
+    uint32_t at = queue->heap_count++;
+    for (; at && is_before(owner, queue->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        queue->heap[at] = queue->heap[(at - 1) / 2];
+    queue->heap[at] = owner;
+}
+
+/* Remove the owner whose turn it is. */
+static struct fair_queue_owner *take_waiting(struct fair_queue *queue)
+{
+    struct fair_queue_owner **heap = queue->heap, *first = heap[0];
+    struct fair_queue_owner *moved = heap[--queue->heap_count];
+    uint32_t at = 0;
+    for (uint32_t child; (child = 2 * at + 1) < queue->heap_count; at = child) {
+        if (child + 1 < queue->heap_count && is_before(heap[child + 1], heap[child]))
+            child++;
+        if (!is_before(heap[child], moved))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = moved;
+    return first;
+}
+
+/* -- requests ------------------------------------------------------------------------- */
+
+bool fair_queue_admits(const struct fair_queue *queue, uint64_t owner)
+{
+    const struct fair_queue_owner *known = find(queue, owner);
+    uint32_t count = known && owner != QUEUE_UNOWNED ? known->count : 0;
+    return count < queue->capacity - queue->count;
+}
+
+void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue_item *item)
+{
+    struct fair_queue_owner *of = find(queue, owner);
+    if (!of)
+        of = add_owner(queue, owner);
+    *item = (struct fair_queue_item){.owner = of};
+    bool waits = of->first;
+    if (waits)
+        of->last->next = item;
+    else
+        of->first = item;
+    of->last = item;
+    of->count++;
+    queue->count++;
+    queue->waiting++;
+    if (!waits && of != &queue->unowned && of != queue->served)
+        add_waiting(queue, of);
+}
+
+/* Charge the owner of the last request; it waits again if it has more. */
+static void charge(struct fair_queue *queue, uint64_t spent_ns)
+{
+    struct fair_queue_owner *owner = queue->served;
+    if (!owner)
+        return;
+    queue->served = NULL;
+    owner->clock_ns += spent_ns;
+    if (owner->first)
+        add_waiting(queue, owner);
+}
+
+struct fair_queue_item *fair_queue_pop(struct fair_queue *queue, uint64_t spent_ns)
+{
+    charge(queue, spent_ns);
+    if (!queue->waiting)
+        return NULL;
+    bool unowned = queue->unowned.first && !(queue->unowned_was_last && queue->heap_count);
+    struct fair_queue_owner *owner = &queue->unowned;
+    if (!unowned) {
+        owner = queue->served = take_waiting(queue);
+        queue->clock_ns = owner->clock_ns;
+    }
     queue->unowned_was_last = unowned;
-    queue->count--;
-    queue->bytes -= sizeof(*item) + item->size;
+    queue->waiting--;
+    struct fair_queue_item *item = owner->first;
+    owner->first = item->next;
     return item;
 }
 
-void fair_queue_clear(struct fair_queue *queue)
+void fair_queue_remove(struct fair_queue *queue, struct fair_queue_item *item)
 {
-    for (struct fair_queue_item *item; (item = fair_queue_pop(queue));)
-        free(item);
+    item->owner->count--;
+    queue->count--;
+}
+
+uint32_t fair_queue_waiting(const struct fair_queue *queue)
+{
+    return queue->waiting;
 }

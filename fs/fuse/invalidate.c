@@ -25,7 +25,7 @@ static void forget_partition(struct session *session, uint64_t id)
 
 void invalidate_events(struct session *session, const struct engine_event *events, bool taken_back)
 {
-    bool names = false, setting = false;
+    bool setting = false;
     for (; events; events = events->next) {
         enum event_kind kind = events->kind;
         if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
@@ -34,8 +34,6 @@ void invalidate_events(struct session *session, const struct engine_event *event
         if (kind == EVENT_NOTE || kind == EVENT_WARNED)
             continue;
         setting |= kind == EVENT_SETTING;
-        /* Cached names must not outlive a partition that now ends earlier. */
-        names |= taken_back || event_kind_is_end(kind) || kind == EVENT_SHORTENED;
         if (kind != EVENT_SETTING)
             forget_partition(session, events->after.id);
     }
@@ -45,6 +43,4 @@ void invalidate_events(struct session *session, const struct engine_event *event
         for (uint64_t device = 0; taken_back && device < TREE_DEVICE_MAX; device++)
             forget_files(session, DIR_DEVICE, device);
     }
-    if (names)
-        session_forget_names(session);
 }

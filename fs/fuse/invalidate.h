@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Invalidate what a change made stale in the kernel's caches. Use only notifications that take no
- * lock in the kernel. FUSE_NOTIFY_INVAL_ENTRY takes the directory's lock, which can be held by a
- * caller that waits for our answer: a worker killed there cannot die before that caller is
- * answered, and no other worker can answer before it is dead (this happened). So names are
- * invalidated by raising the mount's epoch (kernel 6.16). Where there are no epochs, the kernel is
- * not allowed to cache the names of partitions.
+ * Invalidate what a change made stale in the kernel's caches: attributes, never names. A name
+ * whose node has no valid attributes leads nowhere: to walk through it, open it or look at it, the
+ * kernel needs them, asks, and learns that the partition has ended. Ids are never used again, so
+ * a name that stays cached cannot come to mean another partition.
+ *
+ * To invalidate names would need a lock that users can hold. FUSE_NOTIFY_INVAL_ENTRY takes that of
+ * the directory, also while a caller holds it who waits for our answer: a worker killed there
+ * cannot die before that caller is answered, and no other worker can answer before it is dead (this
+ * happened). FUSE_NOTIFY_INC_EPOCH takes none itself, but makes the kernel look up all names of
+ * the tree again, each under the lock of its directory: one user who holds it stops everybody.
  */
 #ifndef CHRONOS_FUSE_INVALIDATE_H
 #define CHRONOS_FUSE_INVALIDATE_H

@@ -32,8 +32,10 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node child;
     struct fuse_entry_param entry;
     int r = -ENOENT;
-    if (tree_lookup(&query.server->tree, &query.node, name, &child))
-        r = reply_fill_entry(&query, &child, &entry);
+    if (tree_lookup(&query.server->tree, &query.node, name, &child)) {
+        tree_take_own(&query.server->tree, fuse_req_ctx(req)->uid, &child);
+        r = reply_fill_entry(&query, &child, false, &entry);
+    }
     if (r)
         reply_error(req, r == -ENODEV ? -ENOENT : r);
     else
@@ -166,8 +168,9 @@ static void read_id(const struct query *query, struct shared_handle *handle)
             (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
     read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
     size_t left = length - (size_t)read.offset;
-    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
     reply_text(&read, text, length);
+    /* After the reply: a worker that dies before it leaves the id to be read. */
+    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
 }
 
 static void answer_read(const struct query *query)
@@ -179,7 +182,7 @@ static void answer_read(const struct query *query)
         fuse_reply_err(query->req, handle ? ENODEV : EBADF);
         return;
     }
-    if (row->keeps_mode && (query->fi->flags & O_ACCMODE) == O_RDWR) {
+    if (row->own && (query->fi->flags & O_ACCMODE) == O_RDWR) {
         read_id(query, handle);
         return;
     }
@@ -235,6 +238,10 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     struct space space;
     if (!reply_enter(req, ino, &query))
         return;
+    if (!tree_alive(&query.server->tree, &query.node)) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
     tree_space(&query.server->tree, &query.node, &space);
     struct statvfs st = {.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = PARTITION_NAME_MAX};
     st.f_blocks = space.total_bytes / BLOCK;

@@ -11,6 +11,7 @@
  */
 #include "core/base/log.h"
 #include "fs/tree/members.h"
+#include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
@@ -39,7 +40,8 @@ struct pending {
     struct fuse_file_info fi;
     /* for PENDING_JOIN */
     struct host_join join;
-    bool started; /* handed to the host thread */
+    uint32_t account; /* of the writer */
+    bool started;     /* handed to the host thread */
 };
 
 /* -- the queues --------------------------------------------------------------------- */
@@ -136,21 +138,21 @@ static void finish(struct server *server, struct pending **at, int result, const
     if (result) {
         reply_refusal(server, req, pending->join.uid, result, message);
     } else {
-        status_set(server->tree.shared, pending->join.uid, message);
+        status_set(&server->tree, pending->join.uid, message);
         fuse_reply_write(req, pending->query.size);
     }
     free(pending);
 }
 
-/* Hand a user's joins to the host thread, oldest first, up to JOINS_AT_ONCE. */
-static void start_joins(struct server *server, uint32_t uid)
+/* Hand an account's joins to the host thread, oldest first, up to JOINS_AT_ONCE. */
+static void start_joins(struct server *server, uint32_t account)
 {
     unsigned started = 0;
     for (struct pending **at = &server->pending[PENDING_JOIN].first;
          *at && started < JOINS_AT_ONCE;) {
         struct pending *pending = *at;
         int r = 0;
-        if (pending->join.uid != uid) {
+        if (pending->account != account) {
             at = &pending->next;
             continue;
         }
@@ -182,12 +184,13 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
                                        .uid = write->caller.uid,
                                        .until_ns = pending->asked_ns + patience_ns[PENDING_JOIN],
                                        .root = write->caller.root};
+    pending->account = names_account(server->tree.names, write->caller.uid);
     /* A process can now be in this partition's group: never reuse the id, even if the grant cannot
      * be made durable. */
     struct shared *shared = server->tree.shared;
     if (pending->join.id >= shared->next_id)
         shared->next_id = pending->join.id + 1;
-    start_joins(server, write->caller.uid);
+    start_joins(server, pending->account);
     return 0;
 }
 
@@ -196,9 +199,9 @@ void pending_joined(struct server *server, const struct host_result *result)
     server->joined_ns = server->tree.now_ns;
     for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next)
         if ((*at)->join.tag == result->joined.tag) {
-            uint32_t uid = (*at)->join.uid;
+            uint32_t account = (*at)->account;
             finish(server, at, result->joined.result, result->message);
-            start_joins(server, uid);
+            start_joins(server, account);
             break;
         }
 }

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
+#include "fs/tree/names.h"
 #include "server.h"
 
 #include <errno.h>
@@ -91,7 +92,6 @@ static int keep_ended(struct server *server, const struct store_history *entry, 
     *partition = entry->partition;
     partition->share_count = device != ENGINE_DEVICE_ANY;
     partition->shares[0].device = device;
-    partition->end_ns = entry->end_wall_ns - server->tree.offset_ns;
     return 0;
 }
 
@@ -115,7 +115,8 @@ static int restore_history(void *context, const struct store_history *entry)
     if (r)
         return r;
     tree_history_line(tree, &ended, line, sizeof(line));
-    return event_log_append(&tree->history, entry->partition.change_seq, 0, line);
+    return event_log_append(&tree->history, entry->partition.change_seq, 0,
+                            names_account(tree->names, entry->partition.uid), line);
 }
 
 /* The id of a line's partition is its fourth word. */
@@ -143,7 +144,8 @@ static int restore_line(void *context, uint64_t seq, const char *line)
         restore->chains[slot].seq = seq;
         break;
     }
-    return event_log_append(&restore->server->tree.events, seq, previous, line);
+    struct tree *tree = &restore->server->tree;
+    return event_log_append(&tree->events, seq, previous, tree_line_account(tree, line), line);
 }
 
 static int restore_reply(void *context, const struct store_reply *reply)

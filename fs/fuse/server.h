@@ -16,7 +16,10 @@
  *   poll.c       wakes pollers
  *   committer.c  makes changes durable and answers them, on a thread of its own
  *   invalidate.c invalidates the kernel's caches
- *   session.c    reads requests in fair order, sends notifications
+ *   session.c    the conversation with the kernel: requests, answers, notifications
+ *   intake.c     reads requests and says which is next
+ *   requests.c   keeps requests that are not answered for the next worker
+ *   fair_queue.c whose turn it is
  */
 #ifndef CHRONOS_FUSE_SERVER_H
 #define CHRONOS_FUSE_SERVER_H
@@ -55,7 +58,7 @@ struct server {
     uint64_t join_number;
     int timer_fd, signal_fd;
     int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: not set */
-    int64_t usage_due_ns;        /* earliest time of the next usage write */
+    int64_t record_due_ns;       /* when to record the time and usage next */
     struct store_reply *replies; /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
     struct partition *ended; /* recently ended; until the host thread takes them */
@@ -148,8 +151,9 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
                    const char *message);
 /* Convert attributes to a struct stat. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
-/* Fill in the answer to a lookup of the node. 0 or -errno. */
-int reply_fill_entry(const struct query *query, const struct node *node,
+/* Fill in the answer to a lookup of the node or, if `listed`, its entry in a listing. 0 or -errno.
+ */
+int reply_fill_entry(const struct query *query, const struct node *node, bool listed,
                      struct fuse_entry_param *ret_entry);
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);

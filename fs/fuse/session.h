@@ -13,47 +13,42 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The most bytes in one write; lines are far shorter. */
-#define SESSION_WRITE_MAX 65536u
+/* The most bytes in one write: the kernel's smallest limit. Lines are far shorter. */
+#define SESSION_WRITE_MAX 4096u
 
 struct session;
 struct fuse_lowlevel_ops;
+struct names;
 
 /* What libfuse does not expose of the request being served. */
 struct session_request {
-    uint64_t unique;  /* the kernel's request number, without the resend bit */
-    bool resent;      /* a dead worker had read it and may have executed it */
+    uint64_t unique;  /* the kernel's request number, never used again while mounted */
+    bool again;       /* a dead worker had read it and may have executed it */
     uint64_t poll_kh; /* FUSE_POLL: the handle to wake */
 };
 
 /* Map the supervisor's memory and create an unconnected session with the handlers `ops`.
  * `userdata`, passed to the handlers, must begin with a struct session * that the caller sets to
- * the result. 0 or -errno. */
+ * the result. Users are served in turn by the accounts in `names`, borrowed; NULL: by uid. 0 or
+ * -errno. */
 int session_open(const struct worker_fds *fds, void *userdata, const struct fuse_lowlevel_ops *ops,
-                 struct session **ret_session);
+                 const struct names *names, struct session **ret_session);
 /* Unmap the memory and free the session; the mount stays. Accepts NULL. Returns NULL. */
 struct session *session_close(struct session *session);
 /* Return the memory that outlives the worker; valid until session_close. */
 struct shared *session_shared(struct session *session);
-/* Process FUSE_INIT, and ask the kernel to resend what a dead worker left unanswered. 0 or
- * -errno. */
+/* Process FUSE_INIT. 0 or -errno. */
 int session_start(struct session *session);
-/* Serve one request: read all that are available, and pick by fair_queue.h. 0; -EAGAIN: none
- * available; -ENODEV: unmounted; other -errno. */
+/* Serve one request: read those that are available, and pick by fair_queue.h; first of all, those
+ * that a dead worker left. 0; -EAGAIN: none available; -ENODEV: unmounted; other -errno. */
 int session_serve(struct session *session);
-/* Return whether requests were read and not served yet: do not block then. */
+/* Return whether requests were read and not served yet: do not block then. A worker may stop: the
+ * next one serves them. */
 bool session_holds(const struct session *session);
-/* Serve those and read no more, before a worker stops. */
-void session_serve_rest(struct session *session);
 /* The request being served. */
 const struct session_request *session_current(const struct session *session);
-/* Return whether every resent request has been served: the kernel queues them before all others. */
-bool session_after_resent(const struct session *session);
-/* Return whether session_forget_names works; only then can names that may end early be cached.
- * Valid after session_start. */
-bool session_has_epochs(const struct session *session);
-/* Invalidate all cached names. Takes no lock in the kernel. Thread-safe. */
-void session_forget_names(struct session *session);
+/* Return whether every request that a dead worker left has been served. */
+bool session_after_left(const struct session *session);
 /* Invalidate the cached attributes of a node. Takes no lock in the kernel. Thread-safe. */
 void session_forget_node(struct session *session, uint64_t node_id);
 /* Wake the pollers of the open file with the kernel's handle `kh`. 0 or -errno. */

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
+#include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "invalidate.h"
 #include "server.h"
@@ -22,8 +23,9 @@
  * one the time between the two reads. */
 #define STEP_NS NS_PER_MS
 
-/* Usage changes all the time; write it at most this often. */
-#define USAGE_EVERY_NS (60 * NS_PER_SECOND)
+/* Record the time and usage this often while there are partitions: after a reboot they continue
+ * from the time that was recorded last. */
+#define RECORD_EVERY_NS (60 * NS_PER_SECOND)
 
 /* -- time --------------------------------------------------------------------------- */
 
@@ -46,16 +48,17 @@ void submit_arm(struct server *server, int64_t at_ns)
     server->armed_ns = at_ns;
 }
 
-/* Return when usage must be written; ENGINE_FOREVER: it has not changed. */
-static int64_t usage_due_ns(const struct server *server)
+/* Return when the time and usage must be recorded; ENGINE_FOREVER: there is none. */
+static int64_t record_due_ns(const struct server *server)
 {
-    return ledger_changed(server->tree.ledger) ? server->usage_due_ns : ENGINE_FOREVER;
+    bool needed = engine_count(server->tree.engine) || ledger_changed(server->tree.ledger);
+    return needed ? server->record_due_ns : ENGINE_FOREVER;
 }
 
 void submit_arm_next(struct server *server)
 {
     submit_arm(server, engine_next_wakeup(server->tree.engine));
-    submit_arm(server, usage_due_ns(server));
+    submit_arm(server, record_due_ns(server));
 }
 
 void submit_tick(struct server *server)
@@ -77,7 +80,7 @@ void submit_handle_timer(struct server *server)
     if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
         server->armed_ns = ENGINE_FOREVER;
     submit_tick(server);
-    if (usage_due_ns(server) <= server->tree.now_ns)
+    if (record_due_ns(server) <= server->tree.now_ns)
         submit_events(server, NULL);
     submit_arm_next(server);
 }
@@ -100,7 +103,8 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
 {
     struct store_item item = {.event = event, .line = line};
     tree_event_line(tree, event, line, STORE_LINE_MAX);
-    event_log_append(&tree->events, event->seq, event->before.change_seq, line);
+    event_log_append(&tree->events, event->seq, event->before.change_seq,
+                     tree_event_account(tree, event), line);
     if (!event_kind_is_end(event->kind))
         return item;
     char history[STORE_LINE_MAX];
@@ -117,17 +121,19 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
                                .peak_bytes = used.peak_bytes,
                                .gpu_ns = used.busy_ns};
     tree_history_line(tree, &ended, history, sizeof(history));
-    event_log_append(&tree->history, event->seq, 0, history);
+    event_log_append(&tree->history, event->seq, 0, names_account(tree->names, p->uid), history);
     return item;
 }
 
-/* Add the usage of live partitions when it is due. Out of memory: a later change carries it. */
-static void add_usages(struct server *server, struct change *change)
+/* Add the usage of live partitions when it is due. Out of memory: a later change carries it. Each
+ * commit records the time. */
+static void add_record(struct server *server, struct change *change)
 {
     struct tree *tree = &server->tree;
-    if (usage_due_ns(server) > tree->now_ns)
+    if (record_due_ns(server) > tree->now_ns)
         return;
-    server->usage_due_ns = tree->now_ns + USAGE_EVERY_NS;
+    server->record_due_ns = tree->now_ns + RECORD_EVERY_NS;
+    change->records = true;
     change->usages = calloc(ledger_changed(tree->ledger), sizeof(*change->usages));
     uint32_t cursor = 0;
     uint64_t id;
@@ -151,8 +157,8 @@ static struct change *change_new(struct server *server, struct engine_event *eve
     *change = answer ? *answer : (struct change){.reply = {.kind = REPLY_NONE}};
     change->events = events;
     change->event_count = count;
-    change->after_resent = session_after_resent(server->session);
-    add_usages(server, change);
+    change->after_left = session_after_left(server->session);
+    add_record(server, change);
     return change;
 }
 
@@ -174,7 +180,7 @@ void submit_events(struct server *server, const struct change *answer)
 {
     struct tree *tree = &server->tree;
     struct engine_event *events = engine_take_events(tree->engine);
-    if (!events && !answer && usage_due_ns(server) > tree->now_ns)
+    if (!events && !answer && record_due_ns(server) > tree->now_ns)
         return;
     struct change *change = change_new(server, events, answer);
     if (!change) {
@@ -228,7 +234,7 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    status_set(server->tree.shared, change->uid, message);
+    status_set(&server->tree, change->uid, message);
     struct shared_handle *handle = handles_get(&server->handles, change->fh);
     if (handle)
         handle->answer = 0;
@@ -257,7 +263,7 @@ void submit_handle_failure(struct server *server)
         take_back(server, events);
         log_say("Reverted changes that could not be made durable. %s", message.text);
     } else if (changes) {
-        log_say("Cannot store usage; trying again later. %s", message.text);
+        log_say("Cannot record the time and usage; trying again later. %s", message.text);
     }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {

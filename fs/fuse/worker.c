@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
+#include "fs/tree/names.h"
 #include "server.h"
 
 #include <errno.h>
@@ -28,6 +29,11 @@ static void time_text(void *context, int64_t at_ns, char *text, size_t size)
 {
     const struct tree *tree = context;
     strbuf_time_short(at_ns + tree->offset_ns, tree_wall_ns(tree), text, size);
+}
+
+static uint32_t account_of(void *context, uint32_t uid)
+{
+    return names_account(context, uid);
 }
 
 static bool is_alive(void *context, uint64_t id)
@@ -51,7 +57,7 @@ static int open_signals(struct server *server)
 
 static int open_session(struct server *server, const struct worker_fds *fds)
 {
-    int r = session_open(fds, server, &ops_table, &server->session);
+    int r = session_open(fds, server, &ops_table, server->tree.names, &server->session);
     if (r)
         return r;
     server->tree.shared = session_shared(server->session);
@@ -68,13 +74,15 @@ static int start(struct server *server, const struct worker_fds *fds)
     tree->host_state = &unknown;
     int r = open_signals(server);
     if (!r)
+        r = names_new(NULL, &tree->names);
+    if (!r)
         r = open_session(server, fds);
     if (!r)
         r = caller_init(tree);
     if (!r)
-        r = names_new(&tree->names);
-    if (!r)
         r = engine_new(time_text, tree, &tree->engine);
+    if (!r)
+        engine_set_accounts(tree->engine, account_of, tree->names);
     if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -138,7 +146,8 @@ static void handle_timer(struct server *server)
 
 static void handle_names(struct server *server)
 {
-    names_collect(server->tree.names);
+    if (names_collect(server->tree.names))
+        engine_set_accounts(server->tree.engine, account_of, server->tree.names);
     caller_find_admin_group(&server->tree);
 }
 
@@ -190,12 +199,11 @@ static int run(struct server *server, const struct worker_fds *fds)
             return -errno;
     }
     loop(server, epoll_fd);
-    /* Serve what was read; the next worker reads the rest. What cannot be written now (expiries on
-     * a full disk) is decided again when the next worker starts. */
-    session_serve_rest(server->session);
+    /* The next worker serves what was read, and reads the rest. What cannot be written now
+     * (expiries on a full disk) is decided again when it starts. */
     results_finish(server);
-    server->usage_due_ns = 0;
-    submit_events(server, NULL); /* final usage */
+    server->record_due_ns = 0;
+    submit_events(server, NULL); /* the final time and usage */
     if (!committer_drain(server->committer))
         submit_handle_failure(server);
     return 0;
@@ -214,13 +222,12 @@ int worker_run(const struct worker_fds *fds)
     submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
     submit_arm_next(server);
-    /* Answer FUSE_INIT if no worker has, and ask for unanswered requests. */
+    /* Answer FUSE_INIT if no worker has. */
     r = session_start(server->session);
     if (r) {
         log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));
         return WORKER_FATAL;
     }
-    server->tree.names_remembered = session_has_epochs(server->session);
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
         log_say("Cannot tell the supervisor that this worker is ready.");

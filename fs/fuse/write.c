@@ -2,7 +2,7 @@
 /*
  * Requests of the kernel that change something. Each is decided at once; its answer is sent when
  * the change is durable. If a worker dies after a change is durable and before it is answered, the
- * kernel resends the request, which is then answered from the stored reply.
+ * next one answers the request from the stored reply.
  *
  * A write of a line: check that this caller may write here (check_writer) and that it is one line
  * (check_line), execute it (the row's `store`), and answer as the outcome says (run_write).
@@ -23,7 +23,7 @@ struct request_context {
     struct server *server;
     fuse_req_t req;
     uint64_t unique;
-    bool resent;
+    bool again;
     struct caller caller;
 };
 
@@ -36,7 +36,7 @@ static struct request_context begin_unseen(fuse_req_t req)
         .server = server,
         .req = req,
         .unique = current->unique,
-        .resent = current->resent,
+        .again = current->again,
         .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid}};
     submit_tick(server);
     return context;
@@ -51,11 +51,11 @@ static struct request_context begin(fuse_req_t req)
     return context;
 }
 
-/* Return the stored reply to a resent request, or NULL. */
+/* Return the stored reply to a request that a dead worker has executed, or NULL. */
 static const struct store_reply *kept_answer(const struct request_context *context)
 {
     const struct server *server = context->server;
-    for (size_t i = 0; context->resent && i < server->reply_count; i++)
+    for (size_t i = 0; context->again && i < server->reply_count; i++)
         if (server->replies[i].unique == context->unique)
             return &server->replies[i];
     return NULL;
@@ -124,14 +124,14 @@ static void change_message(struct tree *tree, const struct node *node, const str
 static int check_line(const char *data, size_t size, size_t *ret_length, struct refusal *why)
 {
     const char *problem = NULL;
-    if (!size || data[size - 1] != '\n')
+    if (size > REQUEST_TEXT_MAX) /* only the beginning of its data may be there */
+        problem = "This line is too long; cat new shows the grammar of requests.";
+    else if (!size || data[size - 1] != '\n')
         problem = "Write one complete line, including its newline, in one write.";
     else if (memchr(data, '\n', size - 1))
         problem = "Write one line at a time; this write had several.";
     else if (memchr(data, '\0', size))
         problem = "Write text; this line contains a zero byte.";
-    else if (size > REQUEST_TEXT_MAX)
-        problem = "This line is too long; cat new shows the grammar of requests.";
     if (problem) {
         snprintf(why->message, sizeof(why->message), "%s", problem);
         return REFUSED_INVALID;
@@ -220,7 +220,7 @@ static void run_write(const struct request_context *context, const struct node *
         submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
         write_message(&server->tree, row, write);
-        status_set(server->tree.shared, context->caller.uid, write->why.message);
+        status_set(&server->tree, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
 }
@@ -242,8 +242,7 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
                           .caller = context.caller,
                           .handle = handles_get(&server->handles, fi->fh),
                           .fh = fi->fh,
-                          .unique = context.unique,
-                          .resent = context.resent};
+                          .unique = context.unique};
     if (write.handle)
         run_write(&context, &node, row, &write, data, size);
     else
@@ -317,7 +316,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     struct attribute_change change = read_change(attr, to_set);
     change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
-        status_set(tree->shared, context.caller.uid, why.message);
+        status_set(tree, context.caller.uid, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */
     struct change answer = {.reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = 0}};
     reply_stat(&attributes, &answer.reply.attributes);
@@ -354,7 +353,7 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         return;
     }
     snprintf(why.message, sizeof(why.message), "Released %.64s.", name);
-    status_set(tree->shared, context.caller.uid, why.message);
+    status_set(tree, context.caller.uid, why.message);
     struct change answer = {.reply = {.kind = REPLY_DONE}};
     submit(&context, &answer);
 }

@@ -14,6 +14,8 @@
 
 /* Cache timeout of nodes that never change. */
 #define STATIC_TIMEOUT_S 3600.0
+/* Cache timeout of the attributes of users' own nodes; every open asks for them anyway. */
+#define OWN_TIMEOUT_S 1.0
 /* The kernel counts in ticks and from the arrival of the answer: let cache entries expire this long
  * before the end of their partition. */
 #define EXPIRY_MARGIN_NS (20 * INT64_C(1000000))
@@ -66,12 +68,15 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
     const struct partition *partition = tree_partition(tree, node);
     a->mode = S_IFREG | row->mode;
     if (partition) {
-        a->uid = partition->uid;
-        a->gid = partition->gid;
         a->ctime_ns = a->mtime_ns = partition->created_wall_ns;
-        if (row->mode & 0200)
+        /* A file that cannot be set is not the user's: owners can make others' opens wait
+         * (F_SETLEASE). */
+        if (row->mode & 0200) {
+            a->uid = partition->uid;
+            a->gid = partition->gid;
             a->mode = S_IFREG | 0600 | (partition->mode & 0066);
-    } else if (row->keeps_mode) {
+        }
+    } else if (row->own) {
         char key[ENGINE_KEY_MAX];
         unsigned mode, uid, gid;
         mode_key(tree, node, row, key);
@@ -98,10 +103,16 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
     if (r)
         return r;
     a->size = tree->shown->length;
-    if (row->fresh == FRESH_NEVER)
+    if (row->own) {
+        /* One name for all users, each of whom must find their own node. Nothing can invalidate the
+         * nodes of all users, so a change of the mode must reach them in time. */
+        a->entry_timeout_s = 0;
+        a->attr_timeout_s = OWN_TIMEOUT_S;
+    } else if (row->fresh == FRESH_NEVER) {
         a->attr_timeout_s = 0;
-    else if (row->fresh == FRESH_COUNTS_DOWN)
+    } else if (row->fresh == FRESH_COUNTS_DOWN) {
         a->attr_timeout_s = digits_left_s(tree, tree_partition(tree, node));
+    }
     return 0;
 }
 
@@ -138,9 +149,6 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     const struct partition *partition = tree_partition(tree, node);
     if (partition) {
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-        /* A file cannot be reached without its directory, so its name may stay cached. */
-        if (!tree->names_remembered && !node->file)
-            a.entry_timeout_s = 0;
     }
     if (node->dir == DIR_USER)
         a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */
@@ -248,7 +256,7 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
                  "Permission denied: only root can change this.");
         return REFUSED_PERMISSION;
     }
-    if (row && row->keeps_mode && !change->set_mtime)
+    if (row && row->own && !change->set_mtime)
         return change_kept_mode(tree, node, caller, change, why);
     snprintf(why->message, sizeof(why->message),
              partition ? "The files of p%llu take owner and mode from their directory; change that."

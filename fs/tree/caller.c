@@ -3,6 +3,7 @@
 #include "caller.h"
 
 #include "core/base/boot_id.h"
+#include "core/base/fd.h"
 #include "core/base/hash.h"
 #include "core/base/procfs.h"
 #include "core/engine/policy.h"
@@ -19,6 +20,9 @@
 /* Missing in the headers of Debian 12 (kernel 6.11): translates a pid of a pid namespace to
  * ours. */
 #define NS_TGID_FROM_PIDNS _IOR(0xb7, 0x7, int)
+
+/* How far up first_ancestor looks. */
+#define ANCESTORS_MAX 64
 
 /* Return the inode number of a namespace, unique while the namespace exists; 0 on failure. `pid` 0
  * is this process. */
@@ -62,9 +66,25 @@ uint64_t caller_namespace(int32_t pid)
     return pid > 0 ? namespace_of(pid, "pid") : 0;
 }
 
+/* Return the first process of the pid namespace `ns` that `pid` is in, among its ancestors, for
+ * kernels without NS_TGID_FROM_PIDNS; 0 if it is not among the nearest. A process that entered the
+ * namespace from outside does not descend from it. */
+static int32_t first_ancestor(int32_t pid, uint64_t ns)
+{
+    struct procfs_stat process;
+    for (int level = 0; level < ANCESTORS_MAX; level++) {
+        if (procfs_stat_read(-1, pid, &process))
+            return 0;
+        if (namespace_of(process.ppid, "pid") != ns)
+            return procfs_inner_pid(-1, pid) == 1 ? pid : 0;
+        pid = process.ppid;
+    }
+    return 0;
+}
+
 /* Return an identity of the pid namespace of `pid` that is not reused: a hash of its inode number,
  * the start time of its first process, and the boot. Return ENGINE_NS_UNKNOWN if these cannot be
- * read (kernels before 6.11). */
+ * read. */
 static uint64_t container_of(const struct tree *tree, int32_t pid)
 {
     char path[64];
@@ -72,10 +92,14 @@ static uint64_t container_of(const struct tree *tree, int32_t pid)
     struct procfs_stat process;
     snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &st)) {
+        fd_close(fd);
         return ENGINE_NS_UNKNOWN;
-    int first = fstat(fd, &st) ? -1 : ioctl(fd, NS_TGID_FROM_PIDNS, 1);
+    }
+    int first = ioctl(fd, NS_TGID_FROM_PIDNS, 1);
     close(fd);
+    if (first < 0)
+        first = first_ancestor(pid, (uint64_t)st.st_ino);
     if (first <= 0 || procfs_stat_read(-1, first, &process))
         return ENGINE_NS_UNKNOWN;
     uint64_t mark = (tree->boot_mark ^ (uint64_t)st.st_ino) * UINT64_C(0x9e3779b97f4a7c15);

@@ -124,7 +124,7 @@ int charge_store(struct tree *tree, struct write *write)
     char sign;
     write->outcome = WRITE_AT_ONCE;
     /* Writes are executed and answered one by one, so only the last one can be unanswered. */
-    if (write->resent && current.unique == write->unique)
+    if (current.unique == write->unique)
         return 0;
     int r = parse(write, &sign, &bytes);
     if (r) {

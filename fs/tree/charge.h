@@ -17,8 +17,8 @@ void charge_open(struct tree *tree, const struct node *node, const struct caller
                  struct shared_handle *slot);
 /* "+4096" charges bytes, "-4096" releases them. 0 or, with nothing charged: REFUSED_NO_SPACE above
  * memory_limit; REFUSED_INVALID for a syntax error, or if the file has charged less; -EPERM if the
- * opener lost access to the partition; -ETIMEDOUT if the partition ended; -ENOMEM. A resent write
- * is not executed twice. */
+ * opener lost access to the partition; -ETIMEDOUT if the partition ended; -ENOMEM. A write
+ * that a dead worker has executed is not executed again. */
 int charge_store(struct tree *tree, struct write *write);
 /* Release the charge of a file whose last descriptor was closed. Works for files of every kind. */
 void charge_close(struct tree *tree, const struct shared_handle *slot);

@@ -92,7 +92,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
     if (policy->watchdog != POLICY_WATCHDOG_OFF && !has->metered)
         strbuf_print(
             out, "# devices: The watchdog sees nothing: no driver reports use of this device.\n");
-    if (!host->processes[0])
+    if (!host->processes[0] && !host->why[0])
         strbuf_print(out, "# processes: Not known yet: the daemon has just started.\n");
     if (host->why[0])
         strbuf_print(out, "# processes: %s\n", host->why);

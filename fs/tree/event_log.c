@@ -5,23 +5,108 @@
 #include "core/base/array.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Drop the older half. */
-static void drop_half(struct event_log *log)
+/* How many lines an account has. */
+struct share {
+    uint32_t account;
+    size_t lines;
+};
+
+static int compare_accounts(const void *a, const void *b)
 {
-    size_t drop = log->count / 2;
-    size_t bytes = log->lines[drop].offset;
-    memmove(log->text.data, log->text.data + bytes, log->text.length - bytes + 1);
-    log->text.length -= bytes;
-    log->count -= drop;
-    memmove(log->lines, log->lines + drop, log->count * sizeof(*log->lines));
-    for (size_t i = 0; i < log->count; i++)
-        log->lines[i].offset -= bytes;
+    const struct share *x = a, *y = b;
+    return (x->account > y->account) - (x->account < y->account);
 }
 
-int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, const char *line)
+static int compare_lines(const void *a, const void *b)
+{
+    const struct share *x = a, *y = b;
+    return (x->lines > y->lines) - (x->lines < y->lines);
+}
+
+/* Return one share for each account, by account. NULL: out of memory. */
+static struct share *count_shares(const struct event_log *log, size_t *ret_count)
+{
+    struct share *shares = calloc(log->count, sizeof(*shares));
+    size_t kept = 0;
+    if (!shares)
+        return NULL;
+    for (size_t i = 0; i < log->count; i++)
+        shares[i] = (struct share){log->lines[i].account, 1};
+    qsort(shares, log->count, sizeof(*shares), compare_accounts);
+    for (size_t i = 0; i < log->count; i++)
+        if (kept && shares[kept - 1].account == shares[i].account)
+            shares[kept - 1].lines++;
+        else
+            shares[kept++] = shares[i];
+    *ret_count = kept;
+    return shares;
+}
+
+/* Return the most lines that each account can have if all together have at most `room`. Sorts
+ * `shares` by lines. */
+static size_t fair_limit(struct share *shares, size_t count, size_t room)
+{
+    qsort(shares, count, sizeof(*shares), compare_lines);
+    for (size_t i = 0; i < count; i++) {
+        size_t each = room / (count - i);
+        if (shares[i].lines > each)
+            return each;
+        room -= shares[i].lines;
+    }
+    return SIZE_MAX;
+}
+
+/* Keep the lines for which `keep` says so. */
+static void keep_lines(struct event_log *log, const bool *keep)
+{
+    size_t kept = 0, length = 0;
+    for (size_t i = 0; i < log->count; i++) {
+        struct event_log_line line = log->lines[i];
+        size_t end = i + 1 < log->count ? log->lines[i + 1].offset : log->text.length;
+        size_t bytes = end - line.offset;
+        if (!keep[i])
+            continue;
+        memmove(log->text.data + length, log->text.data + line.offset, bytes);
+        line.offset = length;
+        log->lines[kept++] = line;
+        length += bytes;
+    }
+    log->count = kept;
+    log->text.length = length;
+    log->text.data[length] = '\0';
+}
+
+/* Drop half of the lines; when out of memory, the older half. */
+static void drop_half(struct event_log *log)
+{
+    size_t count = 0;
+    bool *keep = calloc(log->count, sizeof(*keep));
+    struct share *shares = keep ? count_shares(log, &count) : NULL;
+    size_t limit = shares ? fair_limit(shares, count, log->count / 2) : 0;
+    if (!keep)
+        return; /* grow, and try again with the next line */
+    if (shares) {
+        qsort(shares, count, sizeof(*shares), compare_accounts);
+        for (size_t i = 0; i < count; i++)
+            shares[i].lines = 0;
+    }
+    for (size_t i = log->count; i-- > 0;) {
+        struct share key = {.account = log->lines[i].account};
+        struct share *share =
+            shares ? bsearch(&key, shares, count, sizeof(key), compare_accounts) : NULL;
+        keep[i] = share ? share->lines++ < limit : i >= log->count / 2;
+    }
+    keep_lines(log, keep);
+    free(shares);
+    free(keep);
+}
+
+int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uint32_t account,
+                     const char *line)
 {
     if (array_reserve(log->lines, log->capacity, log->count + 1))
         return -ENOMEM;
@@ -33,7 +118,7 @@ int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, con
         log->text.length = offset;
         return -ENOMEM;
     }
-    log->lines[log->count++] = (struct event_log_line){seq, previous, offset};
+    log->lines[log->count++] = (struct event_log_line){seq, previous, offset, account};
     if (log->count > EVENT_LOG_LINES_MAX)
         drop_half(log);
     return 0;
@@ -49,7 +134,10 @@ void event_log_truncate(struct event_log *log, uint64_t seq)
 
 uint64_t event_log_first(const struct event_log *log)
 {
-    return log->count ? log->lines[0].seq : 0;
+    if (!log->count)
+        return 0;
+    uint64_t first = log->lines[0].seq, last = log->lines[log->count - 1].seq;
+    return last - first > EVENT_LOG_SPAN ? last - EVENT_LOG_SPAN : first;
 }
 
 /* Return the index of the line with number `seq`, or count. */

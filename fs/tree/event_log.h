@@ -3,7 +3,8 @@
  * An append-only log of lines, as shown by `events` and `history`. Each line has the number of its
  * event, so that events that could not be made durable can be removed, and the number of the
  * previous event of the same partition, so that the lines of a partition are found without a
- * search. A full log drops its older half.
+ * search. A full log drops half of its lines: the oldest ones of the accounts that have most, so
+ * that one user's many lines push out only each other.
  */
 #ifndef CHRONOS_TREE_EVENT_LOG_H
 #define CHRONOS_TREE_EVENT_LOG_H
@@ -14,6 +15,8 @@
 #include <stdint.h>
 
 #define EVENT_LOG_LINES_MAX 8192
+/* Lines older than this many events need not be kept in the state. */
+#define EVENT_LOG_SPAN 65536
 /* The most lines of one partition that are followed back. */
 #define EVENT_LOG_CHAIN_MAX 64
 
@@ -21,6 +24,7 @@ struct event_log_line {
     uint64_t seq;      /* the event's number, ascending */
     uint64_t previous; /* number of the previous event of its chain; 0: none */
     size_t offset;     /* of its text in `text` */
+    uint32_t account;  /* the person that it counts for */
 };
 
 struct event_log {
@@ -29,11 +33,12 @@ struct event_log {
     size_t count, capacity;
 };
 
-/* Append a line (given without its newline). 0 or -ENOMEM. */
-int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, const char *line);
+/* Append a line (given without its newline) that counts for `account`. 0 or -ENOMEM. */
+int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uint32_t account,
+                     const char *line);
 /* Remove all lines with numbers >= seq. */
 void event_log_truncate(struct event_log *log, uint64_t seq);
-/* Return the number of the oldest line; 0 if the log is empty. */
+/* Return the number of the oldest line that must be stored; 0 if the log is empty. */
 uint64_t event_log_first(const struct event_log *log);
 /* Append to `out` the lines of the chain that ends with number `last`, oldest first. */
 void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *out);

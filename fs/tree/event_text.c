@@ -4,7 +4,9 @@
  */
 #include "event_text.h"
 
+#include "core/base/hash.h"
 #include "files.h"
+#include "names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +101,32 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
         snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.shares[0].device);
     snprintf(line, size, "%llu %s %s%s%s%s%s by=%s", (unsigned long long)event->seq, time,
              kind_word(event), id, device, user, details, by);
+}
+
+uint32_t tree_event_account(struct tree *tree, const struct engine_event *event)
+{
+    return names_account(tree->names, event->by_uid ? event->by_uid : event->after.uid);
+}
+
+/* Return the account of the user after the last `key` in a line. A name that is not known (yet) is
+ * an account of its own. */
+static uint32_t word_account(struct tree *tree, const char *line, const char *key)
+{
+    char word[72];
+    uint32_t uid;
+    const char *value = "";
+    for (const char *at = line; (at = strstr(at, key)); at = value)
+        value = at + strlen(key);
+    snprintf(word, sizeof(word), "%.*s", (int)strcspn(value, " "), value);
+    if (names_shown_user(tree->names, word, &uid))
+        return names_account(tree->names, uid);
+    return (uint32_t)hash_text(HASH_START, word);
+}
+
+uint32_t tree_line_account(struct tree *tree, const char *line)
+{
+    uint32_t account = word_account(tree, line, " by=");
+    return account ? account : word_account(tree, line, " user=");
 }
 
 void tree_history_line(struct tree *tree, const struct tree_ended *ended, char *line, size_t size)

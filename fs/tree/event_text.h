@@ -10,6 +10,11 @@ struct tree;
 /* Format an event as a line of the event log. */
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size);
 
+/* Return the account that the line counts for: that of the acting user, or for root's acts that of
+ * the partition's user. Events whose line has been stored are known by that. */
+uint32_t tree_event_account(struct tree *tree, const struct engine_event *event);
+uint32_t tree_line_account(struct tree *tree, const char *line);
+
 /* What the history shows of a partition that ended. */
 struct tree_ended {
     const struct partition *partition;

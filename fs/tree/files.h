@@ -36,7 +36,6 @@ struct write {
     struct shared_handle *handle;
     uint64_t fh;
     uint64_t unique; /* number that the kernel gave it */
-    bool resent;     /* may be done already: a worker died before it answered */
     enum write_outcome outcome;
     uint64_t result;    /* for `new`: the id */
     int32_t join_pid;   /* for `procs`: the process */
@@ -78,8 +77,9 @@ struct file_row {
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
     /* Content that exists already, instead of `show`. */
     const struct strbuf *(*text)(struct tree *tree);
-    /* Keep changes of its mode, owner and group. */
-    bool keeps_mode;
+    /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
+     * a node has a lock in the kernel that a slow writer holds. */
+    bool own;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor
      * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;

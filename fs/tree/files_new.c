@@ -45,7 +45,7 @@ static int find_owner(struct tree *tree, struct write *write, const struct reque
 {
     *ret_uid = write->caller.uid;
     *ret_gid = write->caller.gid;
-    if (!*request->user || !strcmp(request->user, names_user(tree->names, *ret_uid)))
+    if (!*request->user || names_is_user(tree->names, *ret_uid, request->user))
         return 0;
     if (!write->caller.admin) {
         snprintf(write->why.message, sizeof(write->why.message),

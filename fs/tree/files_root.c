@@ -57,7 +57,7 @@ static int store_new(struct tree *tree, struct write *write)
 SHOW(status)
 {
     (void)node;
-    strbuf_print(out, "%s\n", status_get(tree->shared, uid));
+    strbuf_print(out, "%s\n", status_get(tree, uid));
     return 0;
 }
 
@@ -156,7 +156,7 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
 
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for any device, read the id back"},
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the reader's last write, as a message"},

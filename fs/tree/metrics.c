@@ -84,6 +84,15 @@ static void print_usage(struct tree *tree, struct strbuf *out)
     }
 }
 
+/* Print how programs are found; "none" also until the host thread reports. */
+static void print_tracking(const struct host_state *host, struct strbuf *out)
+{
+    print_head("chronos_process_tracking", "info", NULL, "How programs in partitions are found.",
+               out);
+    strbuf_print(out, "chronos_process_tracking_info{mode=\"%s\"} 1\n",
+                 host->processes[0] ? host->processes : "none");
+}
+
 /* Print what the watchdog sees, and its steps since the worker started. */
 static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *out)
 {
@@ -130,6 +139,7 @@ void metrics_print(struct tree *tree, struct strbuf *out)
     print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);
     strbuf_print(out, "chronos_worker_starts_total %llu\n",
                  (unsigned long long)atomic_load(&tree->shared->worker_starts));
+    print_tracking(tree->host_state, out);
     print_watchdog(&tree->host_state->watchdog, out);
     strbuf_print(out, "# EOF\n");
 }

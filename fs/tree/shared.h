@@ -2,9 +2,9 @@
 /*
  * The state that outlives a worker: memory that the supervisor holds and every worker maps. It
  * contains the choices of main (the state directory, the devices), the kernel's FUSE_INIT, the
- * state of open files, and the last message to each user. It lives as long as the mount. One worker
- * at a time writes it, so there are no locks. A worker can die between any two stores, so what must
- * be consistent is published last by one aligned store.
+ * requests that are not answered, the state of open files, and the last message to each user. It
+ * lives as long as the mount. One worker at a time writes it, so there are no locks. A worker can
+ * die between any two stores, so what must be consistent is published last by one aligned store.
  */
 #ifndef CHRONOS_TREE_SHARED_H
 #define CHRONOS_TREE_SHARED_H
@@ -16,16 +16,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      3u
+#define SHARED_VERSION      4u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_MESSAGE_MAX  256
+#define SHARED_REQUESTS     65536u
+#define SHARED_REQUEST_MAX  1016u
 
 /* The outcome of one user's last write. */
 struct shared_status {
-    uint32_t used;
+    uint32_t account; /* of the user, + 1; 0: the slot is free */
     uint32_t uid;
-    uint64_t when; /* rises with each message; the lowest is replaced first */
+    uint64_t when; /* rises with each message */
     char message[SHARED_MESSAGE_MAX];
 };
 
@@ -55,6 +57,13 @@ struct shared_handle {
     atomic_uint charge_at;
 };
 
+/* A request that was read and is not answered yet; fs/fuse/requests.h. */
+struct shared_request {
+    atomic_ullong order; /* rises with each request; 0: the slot is free */
+    /* As the kernel sent it, without what is beyond the end; a length of 0: nothing was read. */
+    char data[SHARED_REQUEST_MAX];
+};
+
 struct shared {
     uint32_t version, size, handle_size;
     /* set by main, then constant */
@@ -81,6 +90,10 @@ struct shared {
     /* the last message to each user */
     uint64_t status_clock;
     struct shared_status status[SHARED_STATUS_COUNT];
+    /* requests; the memory of slots that were not needed yet is not allocated */
+    uint64_t request_order;  /* order of the last request */
+    uint32_t requests_below; /* all slots at and above this index are free */
+    _Alignas(4096) struct shared_request requests[SHARED_REQUESTS];
 };
 
 #endif

@@ -117,16 +117,8 @@ static bool lookup_partition(struct tree *tree, const struct node *dir, const ch
 static bool lookup_user(struct tree *tree, const char *name, struct node *ret_child)
 {
     uint32_t uid;
-    if (*name >= '0' && *name <= '9') {
-        char *end;
-        unsigned long number = strtoul(name, &end, 10);
-        if (*end || number >= UINT32_MAX || !tree_user_exists(tree, number) ||
-            strcmp(names_user(tree->names, (uint32_t)number), name) != 0)
-            return false;
-        uid = (uint32_t)number;
-    } else if (!names_shown_user(tree->names, name, &uid) || !tree_user_exists(tree, uid)) {
+    if (!names_shown_user(tree->names, name, &uid) || !tree_user_exists(tree, uid))
         return false;
-    }
     *ret_child = (struct node){.dir = DIR_USER, .object = uid};
     return true;
 }
@@ -170,6 +162,13 @@ bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
     default:
         return false;
     }
+}
+
+void tree_take_own(const struct tree *tree, uint32_t uid, struct node *node)
+{
+    const struct file_row *row = tree_row(tree, node);
+    if (row && row->own)
+        node->uid = uid;
 }
 
 /* -- listing -------------------------------------------------------------------- */

@@ -57,7 +57,6 @@ struct tree {
     uint32_t admin_gid;               /* gid of config/admin_group; UINT32_MAX: none */
     uint64_t boot_mark;               /* differs from boot to boot */
     uint64_t own_user_ns, own_pid_ns; /* inode numbers of the daemon's namespaces */
-    bool names_remembered;            /* the kernel can be told to forget names */
     int64_t now_ns;                   /* CLOCK_BOOTTIME at the start of the request */
     int64_t offset_ns;                /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
@@ -77,6 +76,9 @@ uint64_t tree_partition_number(const char *text, size_t length);
 /* Find the child `name` of a directory. False if there is none. */
 bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
                  struct node *ret_child);
+/* Turn a node that tree_lookup or tree_next_child found into the user's own, if it is a file of
+ * which each user has one. */
+void tree_take_own(const struct tree *tree, uint32_t uid, struct node *node);
 /* Return whether the node exists now. */
 bool tree_alive(struct tree *tree, const struct node *node);
 /* Return the next entry of a directory after `cookie` (0: the first): its name, its node, and the

@@ -204,6 +204,49 @@ START_TEST(many_groups)
 }
 END_TEST
 
+/* Users choose the source and the subtype of a FUSE mount, so no number may come from there. */
+START_TEST(a_number_of_a_mount)
+{
+    static const struct {
+        const char *source, *options;
+        long owner; /* -1: none */
+    } rows[] = {{"chronos", "rw,user_id=6101,group_id=0", 6101},
+                {"user_id=0", "rw,user_id=6101", 6101},
+                {"x,user_id=0,", "rw,user_id=6101", 6101},
+                {"user_id=0", "rw", -1},
+                {"a", "rw,context=user_id=0,user_id=6101", 6101},
+                {"a", "rw,other_user_id=0,user_id=6101", 6101},
+                {"a", "rw,user_id", -1},
+                {"a", "rw,user_id=", -1},
+                {"a", "rw,user_id=0x1", -1},
+                {"a", "rw,user_id=-1", -1},
+                {"a", "user_id=4294967294", 4294967294},
+                {"a", "user_id=42949672940", -1},
+                {"a", ",,user_id=7,", 7}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char line[256];
+        struct mountinfo mount;
+        unsigned long owner = 99;
+        snprintf(line, sizeof(line), "1 2 0:3 / /m rw - fuse.chronosfs %s %s\n", rows[i].source,
+                 rows[i].options);
+        ck_assert(mountinfo_parse(line, &mount));
+        bool found = mountinfo_number(&mount, "user_id", &owner);
+        ck_assert_msg(found == (rows[i].owner >= 0), "%s", rows[i].options);
+        ck_assert_int_eq((long)owner, found ? rows[i].owner : 99);
+    }
+}
+END_TEST
+
+START_TEST(escapes_of_mountinfo)
+{
+    char line[] = "1 2 0:3 / /m\\7\\12\\x41\\\\134\\ rw - tmpfs a\\1 rw";
+    struct mountinfo mount;
+    ck_assert(mountinfo_parse(line, &mount));
+    ck_assert_str_eq(mount.point, "/m\\7\\12\\x41\\\\\\");
+    ck_assert_str_eq(mount.source, "a\\1");
+}
+END_TEST
+
 START_TEST(what_is_mounted)
 {
     struct mountinfo_reader reader;
@@ -223,5 +266,6 @@ int main(void)
 {
     return check_main("machine", NULL, NULL, clocks_go_forward, descriptors, boot, processes,
                       another_process_of_the_pid, ids_and_groups, a_line_of_mountinfo,
-                      no_line_of_mountinfo, many_groups, what_is_mounted);
+                      a_number_of_a_mount, escapes_of_mountinfo, no_line_of_mountinfo, many_groups,
+                      what_is_mounted);
 }

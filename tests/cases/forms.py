@@ -145,6 +145,55 @@ def mount8():
     if code:
         print('no overlay here:', text)
         return
+    try:
+        kinds(path, state)
+        of_fstab(path, state)
+    finally:
+        run('umount', sbin)
+
+
+# What users write into fstab, and mount(8) and systemd add.
+HARMLESS = ('defaults sync async dirsync nosymfollow mand nomand iversion noiversion auto_unmount '
+            'nonempty _netdev nofail x-systemd.automount x-systemd.requires=network.target X-a=b '
+            'comment=mine user users noauto auto relatime noatime lazytime strictatime silent '
+            'owner group exec suid dev nouser user=alice helper=fuse').split()
+CONTRARY = ('allow_root', 'umask=022', 'uid=0', 'usrquota', 'max_read=4096', 'entry_timeout=9',
+            'context=x', 'bogus')
+
+
+def of_fstab(path, state):
+    """Every option of fstab that contradicts nothing is taken, the others get one sentence."""
+    table = os.path.join(lib.T, 'fstab')
+    own = f'state_dir={state},simulate=2x80G'
+
+    def mount(options):
+        with open(table, 'w', encoding='ascii') as file:
+            file.write(f'chronos {path} fuse.chronosfs {options} 0 0\n')
+        return run('mount', '-T', table, path)
+    for options in [','.join(HARMLESS[:13]), ','.join(HARMLESS[13:])]:
+        equal(mount(f'{options},{own}'), (0, ''), options)
+        check(lib.outcome(lib.read, path + '/gpu1/available') == 'ok', options)
+        # read-only and back, as mount(8) does it
+        for word, wanted in ('ro', 'EROFS'), ('rw', 'ok'):
+            equal(run('mount', '-T', table, '-o', f'remount,{word}', path), (0, ''), word)
+            equal(lib.outcome(lib.write, path + '/gpu0/new', '1M 60'), wanted, word)
+            flags = mounts(path)[0][5].split(',')
+            check({'nosuid', 'nodev', 'noexec'} <= set(flags), word, flags)
+        umount(path)
+        no_process_left(state)
+    for word in HARMLESS:
+        equal(run(lib.CHRONOSFS, 'chronos', path, '-o', f'{word},{own},bogus')[1].count('"bogus"'),
+              1, word)
+    for word in CONTRARY:
+        code, text = run(lib.CHRONOSFS, 'chronos', path, '-o', f'{word},{own}')
+        equal((code, text.count('\n')), (2, 1), word)
+        check('Unknown mount option' in text, word, text)
+    code, text = run(lib.CHRONOSFS, 'chronos', path, '-o', 'remount,ro')
+    equal(code, 1)
+    check('no chronosfs on' in text, text)
+
+
+def kinds(path, state):
     for kind in ('chronosfs', 'fuse.chronosfs'):
         code, text = run('mount', '-t', kind, '-o', f'state_dir={state},simulate=2x80G', 'chronos',
                          path)
@@ -153,7 +202,6 @@ def mount8():
             equal(lib.read(path + '/gpu1/available'), '100.00\n')
             umount(path)
             no_process_left(state)
-    run('umount', sbin)
 
 
 def unprivileged():

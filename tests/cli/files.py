@@ -7,6 +7,7 @@ whole."""
 import json
 import os
 import signal
+import stat
 import subprocess
 
 import lib
@@ -81,7 +82,8 @@ class Formats(Case):
     def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
             self.tree.partition(name)
-        os.unlink(self.tree.at("gpu0/p2/remaining"))  # half of its files are gone
+        for name in os.listdir(self.tree.at("gpu0/p2")):  # as an open directory shows it then
+            os.unlink(self.tree.at(f"gpu0/p2/{name}"))
         os.symlink("../gpu0/p9", self.tree.at("partitions/p9"))
         self.assertEqual([entry["id"] for entry in self.as_json("list")], ["p1", "p3"])
         self.assertEqual(self.answer("list").count("\nID:"), 2)
@@ -277,7 +279,11 @@ class Mistakes(Case):
 
     def test_no_space(self):
         os.unlink(self.tree.at("gpu0/new"))
-        os.symlink("/dev/full", self.tree.at("gpu0/new"))
+        try:
+            os.mknod(self.tree.at("gpu0/new"), 0o666 | stat.S_IFCHR, os.makedev(1, 7))  # /dev/full
+            os.close(os.open(self.tree.at("gpu0/new"), os.O_RDWR))
+        except PermissionError:
+            self.skipTest("no device node can be made")
         words = ("create", "0", "0.5", "60")
         self.refused(1, "Not enough available memory: said the tree", *words)
         # another program of the same user was refused after our write
@@ -347,9 +353,44 @@ class Mistakes(Case):
         self.tree.partition("p1")
         os.unlink(self.tree.at("gpu0/p1/fraction"))
         os.makedirs(self.tree.at("gpu0/p1/fraction"))
+        self.tree.partition("p2")
+        for words in ("list",), ("list", "--json"):
+            result = self.run_it(*words)
+            self.assertEqual(result.code, 1)
+            self.assertEqual(result.err, "chronos: Not shown: p1 (Is a directory).\n")
+            self.assertIn("p2", result.out)
+            self.assertNotIn("p1", result.out)
+        self.assertEqual([row["id"] for row in json.loads(result.out)], ["p2"])
+
+    def test_damaged_device(self):
+        self.tree.device(1)
+        for name in "available", "memory_used":
+            os.unlink(self.tree.at(f"gpu0/{name}"))
+            os.makedirs(self.tree.at(f"gpu0/{name}"))
+        for words in ("stats",), ("stats", "--json"), ("available",), ("available", "--json"):
+            result = self.run_it(*words)
+            self.assertEqual(result.code, 1)
+            self.assertEqual(result.err, "chronos: Not shown: gpu0 (Is a directory).\n")
+            self.assertIn("1", result.out)
+        self.assertEqual(json.loads(result.out)[0]["device"], "gpu1")
+
+    def test_missing_attribute(self):
+        self.tree.partition("p1")
+        os.unlink(self.tree.at("gpu0/p1/memory_peak"))
+        os.unlink(self.tree.at("gpu0/p1/name"))
+        row = json.loads(self.answer("list", "--json"))[0]
+        self.assertEqual((row["id"], row["name"], row["memory_peak_bytes"]), ("p1", "", None))
+
+    def test_many_damaged(self):
+        for i in range(200):
+            self.tree.partition(f"p{i}")
+            if i < 199:
+                os.unlink(self.tree.at(f"gpu0/p{i}/user"))
+                os.makedirs(self.tree.at(f"gpu0/p{i}/user"))
         result = self.run_it("list")
-        self.assertEqual((result.code, result.out), (1, ""))
-        self.assertIn("A partition could not be read: Is a directory", result.err)
+        self.assertEqual((result.code, result.err.count("\n")), (1, 1))
+        self.assertRegex(result.err, r"\Achronos: Not shown: p0 .*, and [0-9]+ more\.\n\Z")
+        self.assertIn("ID: p199\n", result.out)
 
     def test_help(self):
         out = self.answer("help")

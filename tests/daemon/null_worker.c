@@ -3,7 +3,7 @@
  * A minimal worker, to test the supervisor and the session:
  *
  *   file      read: the worker's pid and PROGRAM below; writes are dropped
- *   die       read: kills the worker; the repeated request is answered
+ *   die       read: kills the worker; the next one answers
  *   deadly    read: kills every worker that serves it
  *   exit-N    read: answers, then the worker exits with status N
  *
@@ -100,12 +100,12 @@ static void null_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                       struct fuse_file_info *fi)
 {
     struct null *null = fuse_req_userdata(req);
-    bool resent = session_current(null->link)->resent;
+    bool again = session_current(null->link)->again;
     char text[65];
     (void)fi;
-    if (ino == INO_DEADLY || (ino == INO_DIE && !resent))
+    if (ino == INO_DEADLY || (ino == INO_DIE && !again))
         kill(getpid(), SIGKILL);
-    snprintf(text, sizeof(text), "%d %s%s\n", getpid(), program, resent ? " resent" : "");
+    snprintf(text, sizeof(text), "%d %s%s\n", getpid(), program, again ? " again" : "");
     fuse_reply_buf(req, text, offset == 0 && size > 0 ? strlen(text) : 0);
     if (ino >= INO_EXIT)
         null->exit_code = (int)(ino - INO_EXIT);
@@ -184,7 +184,7 @@ int worker_run(const struct worker_fds *fds)
 {
     struct null null = {.exit_code = -1};
     sigset_t set;
-    if (session_open(fds, &null, &ops, &null.link) != 0)
+    if (session_open(fds, &null, &ops, NULL, &null.link) != 0)
         return WORKER_FATAL;
     read_mood(&null);
     sigemptyset(&set);

@@ -159,17 +159,43 @@ static void compare_partitions(void)
     }
 }
 
+/* Which uids are one person's changes now and then. */
+static uint32_t account_shift;
+
+static uint32_t account_of(void *context, uint32_t uid)
+{
+    (void)context;
+    return uid >> account_shift;
+}
+
 static void compare_users(void)
 {
     uint64_t from_uid = 0;
+
+    if (rnd(32) == 0) {
+        account_shift = (uint32_t)rnd(12);
+        engine_set_accounts(engine, account_of, NULL);
+    }
 
     for (size_t u = 0; u < UIDS; u++) {
         const struct partition *p = NULL;
         uint32_t next = 0;
         size_t count = 0;
+        uint64_t of_account = 0, bytes = 0, held_count, held_bytes;
 
-        for (size_t i = 0; i < reference.now.count; i++)
-            count += reference.now.live[i].uid == uids[u];
+        for (size_t i = 0; i < reference.now.count; i++) {
+            const struct partition *live = &reference.now.live[i];
+
+            of_account += account_of(NULL, live->uid) == account_of(NULL, uids[u]);
+            if (live->uid != uids[u])
+                continue;
+            count++;
+            for (uint32_t share = 0; share < live->share_count; share++)
+                bytes += live->shares[share].memory_bytes;
+        }
+        engine_user_holds(engine, uids[u], &held_count, &held_bytes);
+        CHECK(held_count == count && held_bytes == bytes, "uid %u", uids[u]);
+        CHECK(engine_account_holds(engine, uids[u]) == of_account, "uid %u", uids[u]);
         while ((p = engine_next_of_user(engine, uids[u], p ? p->id : 0)))
             count--;
         CHECK(count == 0, "uid %u", uids[u]);
@@ -707,6 +733,7 @@ static void begin(void)
 
     now_ns = (int64_t)rnd(1000) * NS_PER_SECOND - 100 * NS_PER_SECOND;
     CHECK(engine_new(time_words, NULL, &engine) == 0, "no engine");
+    engine_set_accounts(engine, account_of, NULL);
     memset(&reference, 0, sizeof(reference));
     reference.next_id = reference.next_seq = 1;
     reference.now.policy =

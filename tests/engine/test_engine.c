@@ -393,6 +393,52 @@ START_TEST(a_partition_on_two_devices)
 }
 END_TEST
 
+/* Alice's subordinate uids begin at 100000. */
+static uint32_t alices_account(void *context, uint32_t uid)
+{
+    (void)context;
+    return uid >= 100000 ? 1000 : uid;
+}
+
+START_TEST(an_account_has_one_quota)
+{
+    struct caller sub = {.uid = 100007, .gid = 100007, .pid = 13};
+    uint64_t id, count, bytes;
+    start(1000);
+    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/max_partitions", "3"), 0);
+    id = grant(engine, 0, &alice, 0, "1B 60");
+    for (uint32_t i = 0; i < 2; i++) {
+        sub.uid = 100000 + i;
+        grant(engine, 0, &sub, 0, "1B 60");
+    }
+    engine_set_accounts(engine, alices_account, NULL);
+    engine_events_free(engine_take_events(engine));
+    sub.uid = 165535;
+    refused(ask(engine, 0, &sub, 0, "1B 60", &why, &id), REFUSED_QUOTA,
+            "3 partitions, subordinate uids included; a user can hold at most 3");
+    refused(ask(engine, 0, &alice, 0, "1B 60", &why, &id), REFUSED_QUOTA, "3");
+    /* others are not concerned */
+    grant(engine, 0, &bob, 0, "1B 60");
+    engine_user_holds(engine, 100001, &count, &bytes);
+    ck_assert(count == 1 && bytes == 1);
+    ck_assert_uint_eq(engine_account_holds(engine, 100001), 3);
+    ck_assert_uint_eq(engine_account_holds(engine, 1001), 1);
+    /* a hand-over moves it to the other account, and a failed commit moves it back */
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &admin, &why), 2, 1001, 1, 0755), 0);
+    ck_assert_uint_eq(engine_account_holds(engine, 1001), 2);
+    ck_assert_uint_eq(engine_account_holds(engine, 1000), 2);
+    struct engine_event *events = engine_take_events(engine);
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    ck_assert_uint_eq(engine_account_holds(engine, 1000), 3);
+    ck_assert_int_eq(engine_release(engine, CALL(0, &sub, &why), 2), REFUSED_OWNER);
+    ck_assert_int_eq(engine_release(engine, CALL(0, &alice, &why), 1), 0);
+    grant(engine, 0, &sub, 0, "1B 60");
+    engine_free(engine);
+}
+END_TEST
+
 START_TEST(an_absent_or_smaller_device)
 {
     struct partition p = {.id = 1,
@@ -572,6 +618,7 @@ int main(void)
         changes_of_the_end,
         extending_needs_room,
         a_partition_on_two_devices,
+        an_account_has_one_quota,
         an_absent_or_smaller_device,
         rename_checks_labels,
         hand_over,

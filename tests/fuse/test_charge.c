@@ -79,15 +79,14 @@ static void next_worker(void)
     ck_assert_int_eq(charge_restore(&tree, &handles), 0);
 }
 
-static int write_charge(uint64_t number, const char *text, uint64_t unique, bool resent)
+static int write_charge(uint64_t number, const char *text, uint64_t unique)
 {
     struct write write = {.node = &charge,
                           .text = text,
                           .length = strlen(text),
                           .handle = handles_get(&handles, number),
                           .fh = number,
-                          .unique = unique,
-                          .resent = resent};
+                          .unique = unique};
     return charge_store(&tree, &write);
 }
 
@@ -98,31 +97,30 @@ static uint64_t charged(void)
     return figures.charged_bytes;
 }
 
-/* A worker charged and died before it answered: the kernel resends the write. */
+/* A worker charged and died before it answered: the next one takes up the write. */
 START_TEST(test_once)
 {
-    ck_assert_int_eq(write_charge(fh, "+100", 2, false), 0);
-    ck_assert_int_eq(write_charge(fh, "+600", 4, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+100", 2), 0);
+    ck_assert_int_eq(write_charge(fh, "+600", 4), 0);
     next_worker();
     ck_assert_uint_eq(charged(), 700);
-    ck_assert_int_eq(write_charge(fh, "+600", 4, true), 0); /* it would not fit twice */
+    ck_assert_int_eq(write_charge(fh, "+600", 4), 0); /* it would not fit twice */
     ck_assert_uint_eq(charged(), 700);
-    ck_assert_int_eq(write_charge(fh, "-650", 6, false), 0);
+    ck_assert_int_eq(write_charge(fh, "-650", 6), 0);
     next_worker();
-    ck_assert_int_eq(write_charge(fh, "-650", 6, true), 0); /* this much was never charged */
+    ck_assert_int_eq(write_charge(fh, "-650", 6), 0); /* this much was never charged */
     ck_assert_uint_eq(charged(), 50);
-    /* A resent charge that no worker has made is made. */
-    ck_assert_int_eq(write_charge(fh, "+5", 8, true), 0);
+    /* A charge that the dead worker had only read is made. */
+    ck_assert_int_eq(write_charge(fh, "+5", 8), 0);
     ck_assert_uint_eq(charged(), 55);
-    /* Only a resent write is answered from the record. */
-    ck_assert_int_eq(write_charge(fh, "+7", 8, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+7", 9), 0);
     ck_assert_uint_eq(charged(), 62);
-    ck_assert_int_eq(write_charge(fh, "-7", 8, false), 0);
-    /* A refused charge can succeed when resent: the refusal was never delivered. */
-    ck_assert_int_eq(write_charge(fh, "+946", 10, false), REFUSED_NO_SPACE);
-    ck_assert_int_eq(write_charge(fh, "-1", 12, false), 0);
+    ck_assert_int_eq(write_charge(fh, "-7", 11), 0);
+    /* A refused charge can succeed under the next worker: the refusal was never delivered. */
+    ck_assert_int_eq(write_charge(fh, "+946", 10), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(fh, "-1", 12), 0);
     next_worker();
-    ck_assert_int_eq(write_charge(fh, "+946", 10, true), 0);
+    ck_assert_int_eq(write_charge(fh, "+946", 10), 0);
     ck_assert_uint_eq(charged(), LIMIT);
     /* Charged before the end of the partition, answered after it. */
     struct caller admin = {.admin = true, .root = true};
@@ -130,16 +128,16 @@ START_TEST(test_once)
     ck_assert_int_eq(
         engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id), 0);
     next_worker();
-    ck_assert_int_eq(write_charge(fh, "+946", 10, true), 0);
-    ck_assert_int_eq(write_charge(fh, "+946", 14, false), -ETIMEDOUT);
-    ck_assert_int_eq(write_charge(fh, "-1000", 16, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+946", 10), 0);
+    ck_assert_int_eq(write_charge(fh, "+946", 14), -ETIMEDOUT);
+    ck_assert_int_eq(write_charge(fh, "-1000", 16), 0);
 }
 END_TEST
 
 /* The worker died during the next charge: the charge before still counts. */
 START_TEST(test_half_done)
 {
-    ck_assert_int_eq(write_charge(fh, "+100", 2, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+100", 2), 0);
     for (int part = 0; part < 3; part++) {
         struct shared_handle *slot = handles_get(&handles, fh);
         struct shared_charge *next = &slot->charges[!slot->charge_at];
@@ -147,9 +145,9 @@ START_TEST(test_half_done)
         next->bytes = part == 0 ? next->bytes : 900;
         next_worker();
         ck_assert_uint_eq(charged(), 100);
-        ck_assert_int_eq(write_charge(fh, "+10", 4, true), 0);
+        ck_assert_int_eq(write_charge(fh, "+10", 4), 0);
         ck_assert_uint_eq(charged(), 110);
-        ck_assert_int_eq(write_charge(fh, "-10", 6, false), 0);
+        ck_assert_int_eq(write_charge(fh, "-10", 6), 0);
         ck_assert_uint_eq(charged(), 100);
     }
 }
@@ -160,7 +158,7 @@ START_TEST(test_one_store)
 {
     for (uint64_t i = 1; i < 5; i++) {
         struct shared_handle before = *handles_get(&handles, fh);
-        ck_assert_int_eq(write_charge(fh, i % 3 ? "+10" : "-5", 2 * i, false), 0);
+        ck_assert_int_eq(write_charge(fh, i % 3 ? "+10" : "-5", 2 * i), 0);
         struct shared_handle *after = handles_get(&handles, fh);
         unsigned at = before.charge_at;
         ck_assert_uint_ne(after->charge_at, at);
@@ -179,9 +177,9 @@ START_TEST(test_sums)
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&ended), 7, &elsewhere), 0);
     handles_get(&handles, elsewhere)->charges[0].bytes = 5;
-    ck_assert_int_eq(write_charge(fh, "+100", 2, false), 0);
-    ck_assert_int_eq(write_charge(other, "+30", 4, false), 0);
-    ck_assert_int_eq(write_charge(gone, "+4", 6, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+100", 2), 0);
+    ck_assert_int_eq(write_charge(other, "+30", 4), 0);
+    ck_assert_int_eq(write_charge(gone, "+4", 6), 0);
     charge_close(&tree, handles_get(&handles, gone));
     handles_release(&handles, gone);
     ck_assert_uint_eq(charged(), 130);
@@ -191,8 +189,8 @@ START_TEST(test_sums)
     /* A new file in a reused slot starts without a charge. */
     for (int i = 0; i < 300; i++) {
         ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &gone), 0);
-        ck_assert_int_eq(write_charge(gone, "-1", 8, false), REFUSED_INVALID);
-        ck_assert_int_eq(write_charge(gone, "+0", 6, true), 0);
+        ck_assert_int_eq(write_charge(gone, "-1", 8), REFUSED_INVALID);
+        ck_assert_int_eq(write_charge(gone, "+0", 6), 0);
     }
     next_worker();
     ck_assert_uint_eq(charged(), 130);
@@ -204,15 +202,15 @@ START_TEST(test_over)
 {
     struct caller admin = {.admin = true, .root = true};
     struct refusal why;
-    ck_assert_int_eq(write_charge(fh, "+900", 2, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+900", 2), 0);
     ck_assert_int_eq(
         engine_resize(tree.engine, ENGINE_CALL(tree.now_ns, 7, &admin, &why), partition_id, 500),
         0);
-    ck_assert_int_eq(write_charge(fh, "+1", 4, false), REFUSED_NO_SPACE);
-    ck_assert_int_eq(write_charge(fh, "-400", 6, false), 0);
-    ck_assert_int_eq(write_charge(fh, "+1", 8, false), REFUSED_NO_SPACE);
-    ck_assert_int_eq(write_charge(fh, "-2", 10, false), 0);
-    ck_assert_int_eq(write_charge(fh, "+2", 12, false), 0);
+    ck_assert_int_eq(write_charge(fh, "+1", 4), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(fh, "-400", 6), 0);
+    ck_assert_int_eq(write_charge(fh, "+1", 8), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(fh, "-2", 10), 0);
+    ck_assert_int_eq(write_charge(fh, "+2", 12), 0);
     ck_assert_uint_eq(charged(), 500);
 }
 END_TEST
@@ -230,7 +228,7 @@ START_TEST(test_layout)
         shared->version = SHARED_VERSION + (wrong == 0);
         shared->size = (uint32_t)sizeof(*shared) - (wrong == 1);
         shared->handle_size = (uint32_t)sizeof(struct shared_handle) + (wrong == 2 ? 8 : 0);
-        ck_assert_int_eq(session_open(&fds, NULL, &ops, &link), -EPROTO);
+        ck_assert_int_eq(session_open(&fds, NULL, &ops, NULL, &link), -EPROTO);
     }
     munmap(shared, sizeof(*shared));
     close(fds.shared);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct store_clock boot = {"boot-1", INT64_C(1795226304146806967)};
+static const struct store_clock boot = {"boot-1", INT64_C(1795226304146806967), 0};
 
 static void die(const char *what)
 {
@@ -165,9 +165,10 @@ static const char *directory(void)
 
 static void remove_files(void)
 {
-    static const char *const names[] = {"state.db", "state.db-wal", "state.db-journal"};
+    static const char *const names[] = {"state.db", "state.db-wal", "state.db-journal", "last_id",
+                                        "machine"};
     char path[128];
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", directory(), names[i]);
         unlink(path);
     }

@@ -15,7 +15,7 @@
 
 static struct proctrack *proctrack;
 static struct termination termination;
-static char notes[2048];
+static char notes[1 << 17];
 
 static void note(void *context, const struct partition *partition, const char *word,
                  const char *details)
@@ -38,6 +38,7 @@ static void setup(void)
 static void teardown(void)
 {
     free(termination.endings);
+    free(termination.turns);
     proctrack = proctrack_close(proctrack);
 }
 
@@ -207,6 +208,95 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* A program that hangs in the kernel cannot be stopped, so SIGTERM waits for a bounded time, and
+ * nothing else waits with it. */
+START_TEST(test_hanging)
+{
+    pid_t hanging[60];
+    for (uint64_t id = 1; id <= 60; id++) {
+        struct partition p = ended(id, ON_EXPIRY_TERM, 120 * S);
+        p.uid = 6101;
+        hanging[id - 1] = member(id);
+        proctrack_fake_stick(proctrack, hanging[id - 1], true);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+    }
+    pid_t pid = member(61);
+    struct partition p = ended(61, ON_EXPIRY_KILL, 0);
+    p.uid = 6102;
+    terminate_add(&termination, 100 * S, &p);
+    terminate_step(&termination, 100 * S);
+    ck_assert(!proctrack_fake_alive(proctrack, pid));
+    ck_assert_str_eq(notes, "p61 killed processes=1\n");
+    run_until(100 * S + S / 5 - 1);
+    ck_assert_str_eq(notes, "p61 killed processes=1\np61 emptied after_ms=2\n");
+    run_until(100 * S + S / 5);
+    for (size_t i = 0; i < 60; i++) {
+        proctrack_fake_stick(proctrack, hanging[i], false);
+        ck_assert_uint_eq(proctrack_fake_signals(proctrack, hanging[i], SIGTERM), 1);
+        ck_assert_uint_eq(proctrack_fake_signals(proctrack, hanging[i], SIGCONT), 1);
+    }
+    run_until(220 * S - 1);
+    ck_assert(proctrack_fake_alive(proctrack, hanging[0]));
+    run_until(221 * S);
+    for (size_t i = 0; i < 60; i++)
+        ck_assert(!proctrack_fake_alive(proctrack, hanging[i]));
+    ck_assert(terminate_next_ns(&termination) == INT64_MAX);
+}
+END_TEST
+
+/* One that stops in time gets SIGTERM at the next look; SIGKILL does not wait at the end of a short
+ * grace. */
+START_TEST(test_hanging_briefly)
+{
+    pid_t brief = member(1), lasting = member(2);
+    struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S), q = ended(2, ON_EXPIRY_TERM, S / 100);
+    proctrack_fake_stick(proctrack, brief, true);
+    proctrack_fake_stick(proctrack, lasting, true);
+    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &q);
+    terminate_step(&termination, 100 * S);
+    proctrack_fake_stick(proctrack, brief, false);
+    run_until(100 * S + 2 * S / 1000);
+    ck_assert_str_eq(notes, "p1 terminated processes=1\n");
+    run_until(100 * S + S / 10);
+    ck_assert_uint_eq(proctrack_fake_signals(proctrack, lasting, SIGTERM), 0);
+    ck_assert_uint_gt(proctrack_fake_signals(proctrack, lasting, SIGKILL), 0);
+    proctrack_fake_stick(proctrack, lasting, false);
+    ck_assert(!proctrack_fake_alive(proctrack, lasting));
+}
+END_TEST
+
+/* Each user has a turn in each round, and kills come before all else of the same user. */
+START_TEST(test_turns)
+{
+    for (uint64_t id = 1; id <= 1000; id++) {
+        struct partition p = ended(id, id == 900 ? ON_EXPIRY_KILL : ON_EXPIRY_NONE, 0);
+        p.uid = 6101;
+        member(id);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+    }
+    for (uint64_t id = 1001; id <= 1002; id++) {
+        struct partition p = ended(id, ON_EXPIRY_KILL, 0);
+        p.uid = id == 1001 ? 6102 : 6103;
+        member(id);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+    }
+    for (int calls = 0; !strstr(notes, "p1002 "); calls++) {
+        ck_assert_int_lt(calls, 3);
+        terminate_step(&termination, 100 * S);
+    }
+    const char *first = "p900 killed processes=1\np1001 killed processes=1\n"
+                        "p1002 killed processes=1\n";
+    ck_assert_int_eq(strncmp(notes, first, strlen(first)), 0);
+    while (terminate_next_ns(&termination) <= 100 * S)
+        terminate_step(&termination, 100 * S);
+    size_t left = 0;
+    for (const char *at = notes; (at = strstr(at, " left processes=1\n")); at++)
+        left++;
+    ck_assert_uint_eq(left, 999);
+}
+END_TEST
+
 /* Looks come soon at first and seldom later: a grace of an hour costs little. */
 START_TEST(test_looks)
 {
@@ -226,6 +316,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         test_empty,      test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
-        test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks};
+        test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks,
+        test_hanging,    test_hanging_briefly,    test_turns};
     return check_run_tests("terminate", setup, teardown, tests, ARRAY_COUNT(tests));
 }

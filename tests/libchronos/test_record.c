@@ -21,7 +21,10 @@ START_TEST(test_record)
     ck_assert_str_eq(record.value[2], "12345");
     ck_assert_int_eq(chronos_record_load(tree.root, fields, 7, &record), 0);
     ck_assert_str_eq(record.value[0], "alice");
-    ck_assert_int_eq(chronos_record_load(tree.root, fields, CHRONOS_ALL, &record), -ENOENT);
+    strcpy(record.value[3], "before");
+    ck_assert_int_eq(chronos_record_load(tree.root, fields, CHRONOS_ALL, &record), 0);
+    ck_assert_str_eq(record.value[3], ""); /* a file that another version does not have */
+    ck_assert_int_eq(chronos_record_load(tree.root, fields, 8, &record), -ENOENT);
     put("creator", "1000\n");
     ck_assert_int_eq(chronos_record_load(tree.root, fields, 4, &record), 0);
     ck_assert_str_eq(record.value[2], "");
@@ -52,7 +55,8 @@ START_TEST(test_partition)
     ck_assert_str_eq(partition.id, "p12");
     ck_assert_str_eq(partition.device_name, "Radeon");
     ck_assert_str_eq(partition.record.value[CHRONOS_PARTITION_CREATOR_PID], "12345");
-    ck_assert_int_eq(chronos_partition_load(&tree, "p12", CHRONOS_ALL, &partition), -ENOENT);
+    ck_assert_int_eq(chronos_partition_load(&tree, "p12", CHRONOS_ALL, &partition), 0);
+    ck_assert_str_eq(partition.record.value[CHRONOS_PARTITION_USER], "");
     ck_assert_int_eq(chronos_partition_load(&tree, "p13", mask, &partition), -ENOENT);
 }
 END_TEST
@@ -83,7 +87,13 @@ START_TEST(test_devices)
     ck_assert_int_eq(chronos_device_load(&tree, 2, CHRONOS_ALL, &device), 0);
     ck_assert_uint_eq(device.partitions, 2);
     ck_assert_int_eq(chronos_device_load(&tree, 3, mask, &device), -ENOENT);
-    ck_assert_int_eq(chronos_device_load_all(&tree, CHRONOS_ALL, &devices, &count), -ENOENT);
+    put("gpu7/other", "");
+    ck_assert_int_eq(chronos_device_load_all(&tree, mask, &devices, &count), 0);
+    ck_assert_uint_eq(count, 3); /* one that cannot be read does not spoil the others */
+    ck_assert_int_eq(devices[0].error, 0);
+    ck_assert_int_eq(devices[1].error, -ENOENT);
+    ck_assert_str_eq(devices[2].record.value[CHRONOS_DEVICE_NAME], "ten");
+    free(devices);
 }
 END_TEST
 

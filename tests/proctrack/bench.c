@@ -5,6 +5,8 @@
  */
 #include "core/proctrack/proctrack.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +66,8 @@ static void join_and_move(void)
 
 static void signal_all(void)
 {
-    proctrack_signal(proctrack, 1, SIGWINCH, NULL);
+    while (proctrack_signal(proctrack, 1, SIGWINCH, false, NULL) == -EAGAIN)
+        sched_yield();
 }
 
 static void measure(const char *what, void (*fn)(void))
@@ -126,7 +129,7 @@ static void bench(const char *mode, const char *directory)
     measure("join", join_and_move);
     for (uint64_t id = 1; id < 4; id++) {
         for (int i = 0; i < 1000 && proctrack_forget(proctrack, id) != 0; i++) {
-            proctrack_kill(proctrack, id);
+            proctrack_kill(proctrack, id, i % 10 == 9);
             usleep(1000);
         }
     }

@@ -44,6 +44,8 @@ static pid_t leaf_goes_to(uid_t uid, const char *path, const char *parent)
     return pid;
 }
 
+#define SUB_UID 100000 /* a subordinate uid of alice */
+
 START_TEST(climbs)
 {
     char top[PATH_MAX], users[PATH_MAX], app[PATH_MAX], odd[PATH_MAX];
@@ -62,20 +64,22 @@ START_TEST(climbs)
     hand_over(app, ALICE, 0, 0644);
     leaf_goes_to(ALICE, app, top);
     leaf_goes_to(ALICE, odd, top);
-    leaf_goes_to(BOB, app, app);
-    leaf_goes_to(0, app, top); /* alice could move root's too */
-    ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 4);
+    leaf_goes_to(BOB, app, top); /* alice could move his, and root's */
+    leaf_goes_to(0, app, top);
+    leaf_goes_to(SUB_UID, app, top);
+    ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 5);
     end_all(1);
-    /* by group, and for all users; an owner without write permission can grant it */
+    /* by group, for all users, and by an owner without write permission, who can grant it */
+    hand_over(users, 0, 0, 0644);
     hand_over(app, 0, BOB, 0664);
-    leaf_goes_to(BOB, app, users);
     leaf_goes_to(BOB, odd, users);
     hand_over(app, 0, 0, 0666);
     leaf_goes_to(BOB, app, users);
     hand_over(app, 0, BOB, 0644);
     leaf_goes_to(BOB, app, app);
     hand_over(app, BOB, 0, 0444);
-    leaf_goes_to(BOB, app, users);
+    leaf_goes_to(ALICE, app, users);
+    hand_over(users, ALICE, 0, 0644);
     leaf_goes_to(0, users, top);
     end_all(1);
     ck_assert_int_eq(help_cgroup_count(help_instance), 0);
@@ -109,7 +113,9 @@ START_TEST(nobody_leaves)
     snprintf(to_home, sizeof(to_home), "%s/%s/cgroup.procs", help_cgroup(), home);
     snprintf(to_other, sizeof(to_other), "%s/%s/cgroup.procs", help_cgroup(), other);
     pid_t member = puppet_start(ALICE), outside = puppet_start(ALICE);
+    pid_t mapped = puppet_start(SUB_UID); /* as newuidmap lets her start one */
     put(home, member);
+    put(home, mapped);
     put(home, outside);
     /* before: she moves it freely */
     snprintf(text, sizeof(text), "%d", member);
@@ -128,13 +134,19 @@ START_TEST(nobody_leaves)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, away), 1);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 3);
+    /* nor a program of hers under another uid */
+    join(1, mapped);
+    snprintf(text, sizeof(text), "%d", mapped);
+    ck_assert_int_eq(puppet_write(outside, to_other, text), -EACCES);
+    ck_assert_int_eq(puppet_write(mapped, to_other, "0"), -EACCES);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, mapped), 1);
     /* no other process can enter either */
     char leaf[PATH_MAX], into[3 * PATH_MAX];
     help_cgroup_of(member, leaf, sizeof(leaf));
     snprintf(into, sizeof(into), "%s/%s/cgroup.procs", help_cgroup(), leaf);
     ck_assert_int_eq(puppet_write(outside, into, "0"), -EACCES);
     end_all(1);
-    ck_assert(!puppet_alive(away) && puppet_alive(outside));
+    ck_assert(!puppet_alive(away) && !puppet_alive(mapped) && puppet_alive(outside));
 }
 END_TEST
 
@@ -223,7 +235,7 @@ START_TEST(somebody_elses_cgroup)
     put(home, other);
     ck_assert_int_eq(join_rc(1, other), -EEXIST);
     ck_assert_uint_gt(strlen(why.text), 30);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     help_nap();
     ck_assert(puppet_alive(pid));
 }
@@ -299,9 +311,9 @@ START_TEST(others_remove_what_is_empty)
     put(top, pid);
     ck_assert_int_eq(rmdir(leaf), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 0);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(help_kill(1), 0);
+    ck_assert_int_eq(help_freeze(1, true), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
     join(1, pid);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
     put(top, pid);
@@ -319,16 +331,16 @@ START_TEST(a_frozen_partition_from_many_places)
     strcpy(one, help_cgroup_make("one"));
     strcpy(two, help_cgroup_make("two"));
     leaf_goes_to(ALICE, one, one);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
+    ck_assert_int_eq(help_freeze(1, true), 0);
     pid_t late = leaf_goes_to(ALICE, two, two), gone = leaf_goes_to(ALICE, three, three);
     kill(gone, SIGKILL);
     EVENTUALLY(!puppet_alive(gone));
     ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
     ck_assert_int_eq(help_cgroup_count(help_instance), 3); /* all or nothing */
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
     usleep(50000);
     ck_assert_uint_eq(puppet_signals(late, SIGUSR1), 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, false), 0);
+    ck_assert_int_eq(help_freeze(1, false), 0);
     EVENTUALLY(puppet_signals(late, SIGUSR1) == 1);
     end_all(1);
     ck_assert_int_eq(help_cgroup_count(help_instance), 0);

@@ -69,7 +69,7 @@ START_TEST(given_out_again_in_a_signal)
     with_child = false;
     victim = puppet_start(ALICE);
     join(1, victim);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, &count), 0);
     ck_assert_uint_eq(count, 0);
     usleep(20000);
     ck_assert_uint_eq(puppet_signals(victim, SIGUSR1), 0);

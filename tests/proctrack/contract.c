@@ -85,7 +85,7 @@ static void setup(void)
 static void teardown(void)
 {
     for (uint64_t id = 1; proctrack && !is_fake() && id < 5; id++)
-        proctrack_kill(proctrack, id);
+        help_kill(id);
     help_end();
 }
 
@@ -157,11 +157,11 @@ START_TEST(nothing_yet)
     ck_assert_str_eq(proctrack_why(proctrack), "");
     for (uint64_t id = 0; id < 2; id++) { /* 0 is not a partition */
         NO_MEMBERS(id);
-        ck_assert_int_eq(proctrack_signal(proctrack, id, SIGTERM, &count), 0);
+        ck_assert_int_eq(help_signal(id, SIGTERM, &count), 0);
         ck_assert_uint_eq(count, 0);
-        ck_assert_int_eq(proctrack_kill(proctrack, id), 0);
-        ck_assert_int_eq(proctrack_freeze(proctrack, id, true), 0);
-        ck_assert_int_eq(proctrack_freeze(proctrack, id, false), 0);
+        ck_assert_int_eq(help_kill(id), 0);
+        ck_assert_int_eq(help_freeze(id, true), 0);
+        ck_assert_int_eq(help_freeze(id, false), 0);
         ck_assert_int_eq(proctrack_forget(proctrack, id), 0);
     }
     ck_assert_uint_eq(proctrack_partition_of(proctrack, start(0)), 0);
@@ -293,13 +293,13 @@ START_TEST(signals_once)
     for (int i = 1; i < 6; i++)
         pids[i] = fork_of(pids[i / 2]);
     end(pids[3], true); /* a leaf of the tree of processes */
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, &count), 0);
     ck_assert_uint_eq(count, 5);
     for (int i = 0; i < 6; i++) {
         if (i != 3)
             EVENTUALLY(signals(pids[i], SIGUSR1) == 1);
     }
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGTERM, NULL), 0);
+    ck_assert_int_eq(help_signal(1, SIGTERM, NULL), 0);
     EVENTUALLY(signals(pids[5], SIGTERM) == 1);
     for (int i = 0; i < 6; i++)
         ck_assert_uint_eq(signals(pids[i], SIGUSR1), i != 3);
@@ -307,7 +307,7 @@ START_TEST(signals_once)
     ck_assert_int_eq(each().frozen[0], false);
     const int bad[] = {0, -1, SIGKILL, SIGSTOP, 65, 1000};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        ck_assert_int_eq(proctrack_signal(proctrack, 1, bad[i], &count), -EINVAL);
+        ck_assert_int_eq(help_signal(1, bad[i], &count), -EINVAL);
 }
 END_TEST
 
@@ -323,7 +323,7 @@ START_TEST(kills_all)
     }
     for (int i = 2; i < 8; i++)
         pids[i] = fork_of(pids[i - 2]);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     for (int i = 0; i < 8; i++)
         EVENTUALLY(!alive(pids[i]));
     NO_MEMBERS(1); /* though two have not been waited for */
@@ -332,7 +332,7 @@ START_TEST(kills_all)
     MEMBERS(2, other);
     ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
     ck_assert_int_eq(each().count, 1);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
 }
 END_TEST
@@ -344,10 +344,10 @@ START_TEST(freezes_and_thaws)
     pid_t first = start(ALICE), child, second = start(ALICE), third = start(ALICE);
     join(1, first);
     child = fork_of(first);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
+    ck_assert_int_eq(help_freeze(1, true), 0);
+    ck_assert_int_eq(help_freeze(1, true), 0);
     join(1, second);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, &count), 0);
     ck_assert_uint_eq(count, 3);
     if (!is_fake())
         usleep(50000);
@@ -359,11 +359,11 @@ START_TEST(freezes_and_thaws)
     join(2, second); /* leaving thaws */
     EVENTUALLY(signals(second, SIGUSR1) == 1);
     ck_assert_uint_eq(signals(first, SIGUSR1), 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, false), 0);
+    ck_assert_int_eq(help_freeze(1, false), 0);
     EVENTUALLY(signals(first, SIGUSR1) == 1 && signals(child, SIGUSR1) == 1);
     ck_assert(!each().frozen[0]);
     join(1, third);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGTERM, &count), 0);
+    ck_assert_int_eq(help_signal(1, SIGTERM, &count), 0);
     EVENTUALLY(signals(third, SIGTERM) == 1);
 }
 END_TEST
@@ -378,9 +378,9 @@ START_TEST(kills_the_frozen_and_the_stopped)
         ck_assert_int_eq(kill(stopped, SIGSTOP), 0);
         EVENTUALLY(puppet_state(stopped) == 'T');
     }
-    ck_assert_int_eq(proctrack_freeze(proctrack, 2, true), 0);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
-    ck_assert_int_eq(proctrack_kill(proctrack, 2), 0);
+    ck_assert_int_eq(help_freeze(2, true), 0);
+    ck_assert_int_eq(help_kill(1), 0);
+    ck_assert_int_eq(help_kill(2), 0);
     EVENTUALLY(!alive(stopped) && !alive(frozen));
     ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
     ck_assert_int_eq(proctrack_forget(proctrack, 2), 0);
@@ -424,7 +424,7 @@ START_TEST(hundreds)
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 3, tell, &told), 300);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, last), 3);
-    ck_assert_int_eq(proctrack_kill(proctrack, 3), 0);
+    ck_assert_int_eq(help_kill(3), 0);
     EVENTUALLY(proctrack_forget(proctrack, 3) == 0);
     for (int i = 0; i < told.count; i++)
         ck_assert(!alive(told.pids[i]));
@@ -442,7 +442,7 @@ START_TEST(found_after_a_restart)
     join(2, third);
     pid_t child = fork_of(first);
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 2, true), 0);
+    ck_assert_int_eq(help_freeze(2, true), 0);
     proctrack = proctrack_close(proctrack);
     pid_t meanwhile = fork_of(child);
     end(first, false);
@@ -458,7 +458,7 @@ START_TEST(found_after_a_restart)
     MEMBERS(1, child, meanwhile);
     MEMBERS(2, third);
     MEMBERS(UINT64_C(1) << 60, second);
-    ck_assert_int_eq(proctrack_kill(proctrack, UINT64_C(1) << 60), 0);
+    ck_assert_int_eq(help_kill(UINT64_C(1) << 60), 0);
     EVENTUALLY(!alive(second));
     ck_assert_int_eq(proctrack_forget(proctrack, UINT64_C(1) << 60), 0);
 }
@@ -481,7 +481,7 @@ START_TEST(two_do_not_see_each_other)
     ck_assert_int_eq(proctrack_each(other, NULL, NULL), 0);
     ck_assert_int_eq(proctrack_members(other, 1, NULL, NULL), 0);
     ck_assert_uint_eq(proctrack_partition_of(other, first), 0);
-    ck_assert_int_eq(proctrack_kill(other, 1), 0);
+    ck_assert_int_eq(proctrack_kill(other, 1, true), 0);
     ck_assert_int_eq(proctrack_forget(other, 1), 0);
     ck_assert(alive(first));
     ours = proctrack;
@@ -495,7 +495,7 @@ START_TEST(two_do_not_see_each_other)
         proctrack = other;
         MEMBERS(1, first, second);
     }
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!alive(second));
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
     proctrack_close(other);
@@ -528,8 +528,8 @@ START_TEST(a_pid_is_given_out_again)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
     MEMBERS(1, child);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!alive(child));
     ck_assert(alive(pid) && alive(old));
     ck_assert_uint_eq(signals(pid, SIGUSR1) + signals(old, SIGUSR1), 0);
@@ -554,13 +554,6 @@ START_TEST(odd_options)
 }
 END_TEST
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A process that hangs in the kernel does not block the tracker, and dies when it can. */
 START_TEST(stuck_in_the_kernel)
 {
@@ -577,16 +570,21 @@ START_TEST(stuck_in_the_kernel)
     join(1, free_one);
     puppet_hang(stuck, path);
     help_stuck_wait(fd);
-    int64_t start_ms = now_ms();
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), -EBUSY);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, false), 0);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    bool is_cgroup = strcmp(proctrack_word(proctrack), "cgroup") == 0;
+    for (int i = 0; i < 1000; i++) { /* each would take a second if it waited for the process */
+        ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, false, NULL),
+                         is_cgroup ? -EAGAIN : 0);
+        ck_assert_int_eq(proctrack_freeze(proctrack, 2, true), 0);
+    }
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR2, true, NULL), 0);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), -EBUSY);
+    ck_assert_int_eq(help_freeze(1, false), 0);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1, false), is_cgroup ? 0 : -EAGAIN);
+    ck_assert_int_eq(proctrack_kill(proctrack, 1, true), 0);
     EVENTUALLY(!alive(free_one));
     MEMBERS(1, stuck);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
     ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
-    ck_assert_int_lt(now_ms() - start_ms, 30000);
     close(fd);
     EVENTUALLY(!alive(stuck));
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
@@ -615,7 +613,7 @@ START_TEST(odd_names)
         ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
     }
     MEMBERS(1, pid, child);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!alive(pid) && !alive(child));
 }
 END_TEST
@@ -640,7 +638,7 @@ START_TEST(threads_are_no_processes)
     pid_t child = fork_of(pid);
     MEMBERS(1, pid, child);
     ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!alive(child));
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
 }
@@ -661,7 +659,7 @@ START_TEST(other_users)
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
     ck_assert_uint_eq(process.uid, BOB);
     MEMBERS(1, pid, child);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!alive(pid) && !alive(child));
 }
 END_TEST
@@ -679,7 +677,7 @@ START_TEST(fork_bomb)
     puppet_bomb(pid, !getenv("CHRONOS_TEST_LIGHT") ? 200 : 50);
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert_int_gt(proctrack_members(proctrack, 1, tell, &told), 30);
-    EVENTUALLY((proctrack_kill(proctrack, 1), proctrack_forget(proctrack, 1) == 0));
+    EVENTUALLY((help_kill(1), proctrack_forget(proctrack, 1) == 0));
     ck_assert(!alive(pid));
     usleep(20000);
     ck_assert_int_eq(puppet_count(), before);
@@ -692,10 +690,11 @@ START_TEST(fake_sticks)
     pid_t pid = start(ALICE);
     join(1, pid);
     proctrack_fake_stick(proctrack, pid, true);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     ck_assert(alive(pid));
     ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
-    ck_assert_int_eq(proctrack_freeze(proctrack, 1, true), 0);
+    ck_assert_int_eq(help_freeze(1, true), -EBUSY);
+    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, false, NULL), -EAGAIN);
     ck_assert(proctrack_fake_frozen(proctrack, pid));
     proctrack_fake_stick(proctrack, pid, false);
     ck_assert(!alive(pid));

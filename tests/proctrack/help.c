@@ -221,9 +221,38 @@ void put(const char *path, pid_t pid)
     ck_assert_int_eq(help_write(path, "cgroup.procs", text), 0);
 }
 
+#define STOP_TRIES 200
+
+int help_signal(uint64_t id, int signo, uint32_t *ret_count)
+{
+    int r, tries = 0;
+    while ((r = proctrack_signal(proctrack, id, signo, tries == STOP_TRIES, ret_count)) ==
+               -EAGAIN &&
+           tries++ < STOP_TRIES)
+        help_nap();
+    return r;
+}
+
+int help_kill(uint64_t id)
+{
+    int r, tries = 0;
+    while ((r = proctrack_kill(proctrack, id, tries == STOP_TRIES)) == -EAGAIN &&
+           tries++ < STOP_TRIES)
+        help_nap();
+    return r;
+}
+
+int help_freeze(uint64_t id, bool frozen)
+{
+    int r, tries = 0;
+    while ((r = proctrack_freeze(proctrack, id, frozen)) == -EBUSY && tries++ < STOP_TRIES)
+        help_nap();
+    return r;
+}
+
 void end_all(uint64_t id)
 {
-    EVENTUALLY((proctrack_kill(proctrack, id), proctrack_forget(proctrack, id) == 0));
+    EVENTUALLY((help_kill(id), proctrack_forget(proctrack, id) == 0));
 }
 
 /* Removes leftovers of a failed test. */

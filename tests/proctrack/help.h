@@ -47,6 +47,10 @@ const char *help_cgroup(void);
 const char *help_cgroup_make(const char *name);
 /* Moves a process to a cgroup. */
 void put(const char *path, pid_t pid);
+/* Repeat the call until all members have stopped; at last without waiting for that. */
+int help_signal(uint64_t id, int signo, uint32_t *ret_count);
+int help_kill(uint64_t id);
+int help_freeze(uint64_t id, bool frozen);
 /* Kills a partition, and forgets it once all members are gone. */
 void end_all(uint64_t id);
 /* Returns the number of directories in the cgroup tree with `text` in their name. */

@@ -60,7 +60,7 @@ START_TEST(given_out_again_in_a_signal)
     victim = puppet_start(geteuid());
     join(1, victim);
     usleep(30000);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, &count), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, &count), 0);
     ck_assert_uint_eq(count, 0);
     usleep(20000);
     ck_assert_uint_eq(puppet_signals(victim, SIGUSR1), 0);
@@ -90,13 +90,13 @@ START_TEST(born_while_we_signal)
     when = steps[_i];
     actor = puppet_start(geteuid());
     join(1, actor);
-    ck_assert_int_eq(proctrack_signal(proctrack, 1, SIGUSR1, NULL), 0);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
     EVENTUALLY(puppet_signals(actor, SIGUSR1) == 1);
     usleep(20000);
     /* members of that moment are signalled; later ones may be an answer to it */
     ck_assert_uint_eq(puppet_signals(born, SIGUSR1), _i == 0);
     ck_assert_uint_eq(puppet_signals(actor, SIGUSR1), 1);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
 }
 END_TEST
 
@@ -117,7 +117,7 @@ START_TEST(nobody_is_born_while_we_kill)
     int before = puppet_count();
     actor = puppet_start(geteuid());
     join(1, actor);
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!puppet_alive(actor));
     usleep(20000);
     ck_assert_int_eq(puppet_count(), before);
@@ -174,7 +174,7 @@ START_TEST(given_out_again_while_we_were_away)
     ck_assert_int_eq(puppet_start_as(pid), pid);
     pid_t child = puppet_fork(pid);
     help_open();
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     ck_assert_int_eq(members(1), 0);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 0);
     ck_assert(puppet_alive(pid) && puppet_alive(child));
@@ -247,7 +247,7 @@ START_TEST(a_small_pid_namespace)
         ck_assert_uint_eq(proctrack_partition_of(proctrack, others), 0);
     }
     ck_assert_int_ge(wraps, 2); /* else nothing was tested */
-    ck_assert_int_eq(proctrack_kill(proctrack, 1), 0);
+    ck_assert_int_eq(help_kill(1), 0);
     ck_assert(puppet_alive(others));
     kill(others, SIGKILL);
     waitpid(others, NULL, 0);

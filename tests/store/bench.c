@@ -165,6 +165,10 @@ int main(int argc, char **argv)
     unlink(path);
     snprintf(path, sizeof(path), "%s/state.db", directory);
     unlink(path);
+    snprintf(path, sizeof(path), "%s/last_id", directory);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/machine", directory);
+    unlink(path);
     rmdir(directory);
     return 0;
 }

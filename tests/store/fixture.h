@@ -9,7 +9,7 @@
 #include "core/store/sqlite_internal.h"
 #include "help.h"
 
-static const struct store_clock boot = {"boot-1", 1000 * DAY_NS};
+static const struct store_clock boot = {"boot-1", 1000 * DAY_NS, 0};
 
 /* Created for each test, and freed after it. */
 extern char directory[PATH_MAX];

@@ -10,7 +10,8 @@
 
 #include <limits.h>
 
-#define HOUR_NS (3600 * INT64_C(1000000000))
+#define S_NS    INT64_C(1000000000)
+#define HOUR_NS (3600 * S_NS)
 #define DAY_NS  (24 * HOUR_NS)
 
 struct kept_partition {

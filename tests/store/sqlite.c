@@ -82,6 +82,114 @@ START_TEST(private_files)
 }
 END_TEST
 
+/* -- where it comes from ------------------------------------------------------- */
+
+static void copy_state(const char *from, const char *to, bool all)
+{
+    static const char *const names[] = {STATE_FILE, "last_id", "machine"};
+    for (size_t i = 0; i < (all ? 3 : 1); i++) {
+        struct bytes bytes = slurp(from, names[i]);
+        spill(to, names[i], &bytes);
+        free(bytes.at);
+    }
+}
+
+/* Open the state and give the next id. */
+static uint64_t next_id_given(void)
+{
+    open_well();
+    uint64_t id = kept.counters.next_id;
+    struct partition p = partition_make(id, 0, HOUR_NS);
+    attempt_add(&attempt, kept.counters.next_seq, EVENT_CREATED, &p, "created");
+    ck_assert_msg(commit() == 0, "%s", why.text);
+    store = store_close(store);
+    return id;
+}
+
+/* An older state never gives an id that the newer one has given. */
+START_TEST(restored_backups)
+{
+    char backup[PATH_MAX];
+    directory_make(backup);
+    ck_assert_uint_eq(next_id_given(), 1);
+    ck_assert_uint_eq(next_id_given(), 2);
+    copy_state(directory, backup, true);
+    for (uint64_t id = 3; id <= 9; id++)
+        ck_assert_uint_eq(next_id_given(), id);
+    copy_state(backup, directory, false); /* the file alone */
+    ck_assert_uint_eq(next_id_given(), 10);
+    ck_assert_uint_eq(next_id_given(), 11);
+    uint64_t id = 11;
+    for (int i = 0; i < 3; i++) {
+        usleep(200000); /* backups are older than that */
+        if (i == 1) {
+            directory_remove(directory);
+            ck_assert_int_eq(mkdir(directory, 0700), 0);
+        }
+        if (i == 2)
+            unlink(path_in(directory, "last_id"));
+        else
+            copy_state(backup, directory, true); /* the whole directory */
+        ck_assert_uint_gt(next_id_given(), id);
+        id = next_id_given();
+        ck_assert_uint_eq(next_id_given(), ++id);
+        ck_assert_uint_gt(id, STATE_ID_JUMP);
+    }
+    directory_remove(backup);
+}
+END_TEST
+
+/* A refused commit has given nothing. */
+START_TEST(ids_of_a_new_state)
+{
+    ck_assert_uint_eq(next_id_given(), 1);
+    open_well();
+    ck_assert_uint_eq(kept.counters.next_id, 2);
+    struct partition p = partition_make(7, 5, 5);
+    attempt_add(&attempt, 9, EVENT_CREATED, &p, "bad");
+    ck_assert_int_eq(commit(), -EINVAL);
+    ck_assert_uint_eq(next_id_given(), 2);
+}
+END_TEST
+
+START_TEST(another_machine)
+{
+    static char other[] = "0123456789abcdef", none[] = "uninitialized\n",
+                some[] = "00112233445566778899aabbccddeeff\n";
+    char mine[MACHINE_MAX], text[MACHINE_MAX];
+    struct bytes bytes = {other, 16};
+    sqlite_origin_machine(MACHINE_ID, mine);
+    if (mine[0] == '\0') {
+        fprintf(stderr, "no machine-id: left out\n");
+        return;
+    }
+    fill();
+    struct bytes written = slurp(directory, "machine");
+    ck_assert_uint_eq(written.count, 16);
+    ck_assert_int_eq(memcmp(written.at, mine, 16), 0);
+    free(written.at);
+    spill(directory, "machine", &bytes);
+    refused(-EXDEV, "another machine");
+    ck_assert(strstr(why.text, "/machine and start again"));
+    unlink(path_in(directory, "machine")); /* a deliberate move */
+    open_well();
+    as_filled();
+    open_well(); /* it belongs here now */
+    same_file("machine", &(struct bytes){mine, 16});
+    /* Where there is no id, or none yet, nothing is refused or recorded. */
+    spill(directory, "id", &(struct bytes){none, 14});
+    sqlite_origin_machine(path_in(directory, "id"), text);
+    ck_assert_str_eq(text, "");
+    sqlite_origin_machine(path_in(directory, "not there"), text);
+    ck_assert_str_eq(text, "");
+    spill(directory, "id", &(struct bytes){some, 33});
+    sqlite_origin_machine(path_in(directory, "id"), text);
+    ck_assert_uint_eq(strlen(text), 16);
+}
+END_TEST
+
+/* -- the format ------------------------------------------------------------------ */
+
 START_TEST(other_version)
 {
     fill();
@@ -209,6 +317,9 @@ START_TEST(rows_that_cannot_be_true)
         {"UPDATE log SET head_next_id=NULL WHERE seq=23", "log"},
         {"UPDATE log SET head_next_id=0 WHERE seq=23", "log"},
         {"UPDATE log SET head_replies=x'00' WHERE seq=23", "log"},
+        {"UPDATE log SET head_seen_ns=-1 WHERE seq=23", "log"},
+        {"UPDATE log SET head_seen_ns=NULL WHERE seq=23", "log"},
+        {"UPDATE log SET head_seen_ns=4611686018427387904 WHERE seq=23", "log"},
         {"UPDATE log SET seq=9223372036854775807 WHERE seq=23", "log"},
         {"DELETE FROM log", "log"},
         {"DELETE FROM clock", "clock"},
@@ -425,7 +536,8 @@ END_TEST
 
 int main(void)
 {
-    return check_main("store-sqlite", fixture_setup, fixture_teardown, private_files, other_version,
+    return check_main("store-sqlite", fixture_setup, fixture_teardown, private_files,
+                      restored_backups, ids_of_a_new_state, another_machine, other_version,
                       other_version_in_the_log, not_ours, log_without_file, half_made,
                       rows_that_cannot_be_true, damaged_bytes, a_create_touches_two_pages,
                       old_rows_go, killed_again_and_again);

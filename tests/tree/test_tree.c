@@ -9,6 +9,7 @@
 #include "fs/tree/files.h"
 #include "fs/tree/handles.h"
 #include "fs/tree/metrics.h"
+#include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "tests/check.h"
 
@@ -44,11 +45,10 @@ static void setup(void)
     tree.host_state = &host_state;
     tree.shared = calloc(1, sizeof(*tree.shared));
     tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
-    tree.names_remembered = true;
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
     ck_assert_int_eq(engine_new(no_time, &tree, &tree.engine), 0);
-    ck_assert_int_eq(names_new(&tree.names), 0);
+    ck_assert_int_eq(names_new(NULL, &tree.names), 0);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     for (uint32_t i = 0; i < 2; i++) {
         struct engine_device device = {.memory_bytes = 8 * GIB, .present = true};
@@ -101,13 +101,27 @@ START_TEST(test_ids)
     for (int kind = 0; kind < DIR_KINDS; kind++) {
         const struct file_row *rows = tree_table[kind].rows;
         for (const struct file_row *row = rows; row->name; row++) {
-            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false}, back;
+            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false, 0}, back;
             ck_assert(tree_node_from_id(tree_node_id(&node), &back));
             ck_assert(back.dir == node.dir && back.object == 77 && back.file == node.file);
             ck_assert_ptr_eq(tree_row(&tree, &back), row);
             for (const struct file_row *other = rows; other != row; other++)
                 ck_assert_uint_ne(tree_node_hash(other->name), node.file);
         }
+    }
+    /* Users' own nodes of `new`: all stand for the same file. */
+    for (int kind = DIR_ROOT; kind <= DIR_DEVICE; kind += DIR_DEVICE) {
+        struct node own = {(enum dir_kind)kind, kind ? 127 : 0, tree_node_hash("new"), false, 0};
+        struct node shared = own, back;
+        tree_take_own(&tree, UINT32_MAX - 1, &own);
+        ck_assert_uint_ne(tree_node_id(&own), tree_node_id(&shared));
+        ck_assert(tree_node_from_id(tree_node_id(&own), &back));
+        ck_assert(back.object == shared.object && back.uid == UINT32_MAX - 1 && !back.link);
+        ck_assert_ptr_eq(tree_row(&tree, &back), tree_row(&tree, &shared));
+        own.file = shared.file = tree_node_hash(kind ? "name" : "README");
+        own.uid = 0;
+        tree_take_own(&tree, 7, &own);
+        ck_assert_uint_eq(own.uid, 0);
     }
     struct node link = {.dir = DIR_PARTITIONS, .object = (UINT64_C(1) << 40) - 1, .link = true};
     struct node back;
@@ -219,9 +233,6 @@ START_TEST(test_timeouts)
         /* With 10 s left, the text loses a digit. */
         ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
     }
-    tree.names_remembered = false;
-    tree.now_ns = 100 * NS_PER_SECOND;
-    ck_assert(!tree_attributes(&tree, &dir, 0, &a) && a.entry_timeout_s == 0);
     tree.now_ns = 160 * NS_PER_SECOND;
     engine_advance(tree.engine, tree.now_ns);
     ck_assert_int_eq(tree_attributes(&tree, &dir, 0, &a), -ENOENT);
@@ -383,7 +394,7 @@ START_TEST(test_event_log)
     char line[32];
     for (uint64_t seq = 1; seq <= EVENT_LOG_LINES_MAX + 10; seq++) {
         snprintf(line, sizeof(line), "line %llu", (unsigned long long)seq);
-        ck_assert_int_eq(event_log_append(&log, seq, seq > 2 ? seq - 2 : 0, line), 0);
+        ck_assert_int_eq(event_log_append(&log, seq, seq > 2 ? seq - 2 : 0, 7, line), 0);
     }
     ck_assert(log.count <= EVENT_LOG_LINES_MAX && event_log_first(&log) > 1);
     event_log_chain(&log, EVENT_LOG_LINES_MAX + 10, &out);
@@ -400,6 +411,60 @@ START_TEST(test_event_log)
     ck_assert_uint_eq(log.count + log.text.length, 0);
     strbuf_free(&out);
     event_log_free(&log);
+}
+END_TEST
+
+/* Return the number of lines that an account has. */
+static size_t lines_of(const struct event_log *log, uint32_t account)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < log->count; i++)
+        count += log->lines[i].account == account;
+    return count;
+}
+
+/* A user with many lines pushes out only their own: others keep theirs, up to a fair share. */
+START_TEST(test_event_log_is_fair)
+{
+    struct event_log log = {0};
+    uint64_t seq = 0;
+    char line[32];
+    for (uint32_t account = 1; account <= 3; account++)
+        for (size_t i = 0; i < (account == 3 ? 4000 : 10); i++) {
+            snprintf(line, sizeof(line), "of %u", account);
+            ck_assert_int_eq(event_log_append(&log, ++seq, 0, account, line), 0);
+        }
+    for (size_t i = 0; i < 20 * EVENT_LOG_LINES_MAX; i++)
+        ck_assert_int_eq(event_log_append(&log, ++seq, 0, 4, "of 4"), 0);
+    ck_assert_uint_eq(lines_of(&log, 1), 10);
+    ck_assert_uint_eq(lines_of(&log, 2), 10);
+    ck_assert_uint_ge(lines_of(&log, 3), EVENT_LOG_LINES_MAX / 4 - 20);
+    ck_assert_uint_ge(lines_of(&log, 4), EVENT_LOG_LINES_MAX / 4 - 20);
+    ck_assert_uint_le(log.count, EVENT_LOG_LINES_MAX);
+    for (size_t i = 0; i < log.count; i++) {
+        ck_assert(!i || log.lines[i].seq > log.lines[i - 1].seq);
+        snprintf(line, sizeof(line), "of %u\n", log.lines[i].account);
+        ck_assert(!strncmp(log.text.data + log.lines[i].offset, line, strlen(line)));
+    }
+    ck_assert_uint_eq(log.text.length, 5 * log.count);
+    /* The state need not keep everything since the oldest line. */
+    ck_assert_uint_eq(event_log_first(&log), seq - EVENT_LOG_SPAN);
+    event_log_free(&log);
+}
+END_TEST
+
+/* A line of the state counts for the same account as the event did. */
+START_TEST(test_line_accounts)
+{
+    struct engine_event event = {.seq = 1, .kind = EVENT_RELEASED, .by_uid = 4242};
+    char line[512];
+    event.before.uid = event.after.uid = 4243;
+    for (int root = 0; root < 2; root++) {
+        event.by_uid = root ? 0 : 4242;
+        tree_event_line(&tree, &event, line, sizeof(line));
+        ck_assert_uint_eq(tree_event_account(&tree, &event), root ? 4243 : 4242);
+        ck_assert_uint_eq(tree_line_account(&tree, line), root ? 4243 : 4242);
+    }
 }
 END_TEST
 
@@ -447,12 +512,47 @@ END_TEST
 START_TEST(test_status)
 {
     for (uint32_t uid = 0; uid < 4 * SHARED_STATUS_COUNT; uid++) {
-        status_set(tree.shared, uid, "old");
-        status_set(tree.shared, 5, "mine");
+        status_set(&tree, uid, "old");
+        status_set(&tree, 5, "mine");
     }
-    ck_assert_str_eq(status_get(tree.shared, 5), "mine");
-    ck_assert_str_eq(status_get(tree.shared, 4 * SHARED_STATUS_COUNT - 1), "old");
-    ck_assert_str_eq(status_get(tree.shared, 1u << 31), "You have not written anything yet.");
+    ck_assert_str_eq(status_get(&tree, 5), "mine");
+    ck_assert_str_eq(status_get(&tree, 4 * SHARED_STATUS_COUNT - 1), "old");
+    ck_assert_str_eq(status_get(&tree, 1u << 31), "You have not written anything yet.");
+}
+END_TEST
+
+/* One person with 65,536 uids has a few messages, and pushes out no other. */
+START_TEST(test_status_is_fair)
+{
+    char etc[] = "/tmp/test_tree.XXXXXX", path[64];
+    struct names_system system = {.etc = etc};
+    struct names *before = tree.names;
+    ck_assert_ptr_nonnull(mkdtemp(etc));
+    snprintf(path, sizeof(path), "%s/subuid", etc);
+    FILE *file = fopen(path, "w");
+    fprintf(file, "1000:100000:65536\n1001:200000:65536\n");
+    fclose(file);
+    ck_assert_int_eq(names_new(&system, &tree.names), 0);
+    for (uint32_t uid = 1002; uid < 1052; uid++)
+        status_set(&tree, uid, "others'");
+    for (uint32_t i = 0; i < 65536; i++) {
+        status_set(&tree, 100000 + i, "alice's");
+        ck_assert_str_eq(status_get(&tree, 100000 + i), "alice's");
+        if (i % 2)
+            status_set(&tree, 200000 + i, "bob's");
+    }
+    size_t kept[2] = {0, 0};
+    for (uint32_t i = 0; i < 65536; i++) {
+        kept[0] += !strcmp(status_get(&tree, 100000 + i), "alice's");
+        kept[1] += !strcmp(status_get(&tree, 200000 + i), "bob's");
+    }
+    ck_assert_msg(kept[0] <= 4 && kept[1] <= 4, "%zu %zu", kept[0], kept[1]);
+    for (uint32_t uid = 1002; uid < 1052; uid++)
+        ck_assert_str_eq(status_get(&tree, uid), "others'");
+    names_free(tree.names);
+    tree.names = before;
+    unlink(path);
+    rmdir(etc);
 }
 END_TEST
 
@@ -460,6 +560,6 @@ int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
                       test_listing, test_attributes, test_timeouts, test_metrics, test_event_log,
-                      test_handles, test_status, test_event_lines, test_event_subjects,
-                      test_state_tells);
+                      test_event_log_is_fair, test_line_accounts, test_handles, test_status,
+                      test_status_is_fair, test_event_lines, test_event_subjects, test_state_tells);
 }

@@ -28,7 +28,9 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct chronos_device *devices = NULL;
     size_t count = 0;
-    int r = device_list(mount, args->words[0], 1u << CHRONOS_DEVICE_AVAILABLE, &devices, &count);
+    int code = EXIT_DONE;
+    int r =
+        device_list(mount, args->words[0], 1u << CHRONOS_DEVICE_AVAILABLE, &devices, &count, &code);
     if (r)
         return r;
     if (args_option(args, "json")) {
@@ -41,7 +43,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
                    devices[i].record.value[CHRONOS_DEVICE_AVAILABLE]);
     }
     free(devices);
-    return EXIT_DONE;
+    return code;
 }
 
 const struct command cmd_available = {

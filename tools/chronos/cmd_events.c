@@ -111,7 +111,7 @@ static bool take_past(const struct chronos_mount *mount, struct watch *watch)
 {
     char path[64];
     snprintf(path, sizeof(path), "partitions/%s/events", watch->id);
-    int file = openat(mount->root, path, O_RDONLY | O_CLOEXEC);
+    int file = chronos_open(mount->root, path, O_RDONLY);
     if (file < 0)
         return false;
     int r = take(watch, file);
@@ -127,9 +127,9 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     bool known = false;
     if (watch.id && !chronos_parse_id(watch.id, &checked))
         return failure_no_partition(watch.id);
-    int file = openat(mount->root, "events", O_RDONLY | O_CLOEXEC);
+    int file = chronos_open(mount->root, "events", O_RDONLY);
     if (file < 0)
-        return failure_report(mount, "The events could not be read", -errno);
+        return failure_report(mount, "The events could not be read", file);
     if (watch.id)
         known = take_past(mount, &watch);
     int r = take(&watch, file);

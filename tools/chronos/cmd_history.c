@@ -3,6 +3,7 @@
 #include "command.h"
 #include "failure.h"
 #include "output.h"
+#include "user.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,9 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     static const char *const titles[] = {"ID",    "NAME", "DEVICE", "MEMORY", "START",
                                          "ENDED", "USER", "HOW",    "BY",     NULL};
-    struct view view = {.user = args_option(args, "user"), .as_json = args_option(args, "json")};
+    char word[USERNAME_MAX + 1];
+    struct view view = {.user = user_word(args_option(args, "user"), word),
+                        .as_json = args_option(args, "json")};
     char *text;
     int r = chronos_read_all(mount->root, "history", &text);
     if (r < 0)

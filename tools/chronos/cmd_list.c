@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* chronos list: list the partitions. Leave out one that ends while it is being read. */
+/* chronos list: list the partitions. Leave out one that ends while it is being read. Show
+ * the rest if one cannot be read: its owner may hide it. */
 #include "command.h"
 #include "device.h"
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
+#include "user.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -127,7 +129,8 @@ static const struct view look_json = {
 /* Selection by --user and --device. */
 struct filter {
     const char *user; /* NULL: all */
-    char device[32];  /* "": all */
+    char word[USERNAME_MAX + 1];
+    char device[32]; /* "": all */
 };
 
 static int filter_init(const struct chronos_mount *mount, const struct args *args,
@@ -136,7 +139,8 @@ static int filter_init(const struct chronos_mount *mount, const struct args *arg
     unsigned index;
     struct chronos_device device;
     const char *wanted = args_option(args, "device");
-    *filter = (struct filter){.user = args_option(args, "user")};
+    *filter = (struct filter){.user = NULL};
+    filter->user = user_word(args_option(args, "user"), filter->word);
     if (!wanted)
         return 0;
     if (!chronos_parse_device(wanted, &index) ||
@@ -159,12 +163,14 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
 {
     size_t shown = 0;
     struct chronos_partition partition;
-    for (size_t i = 0; i < count; i++) {
+    struct failure_skipped skipped = {.more = 0};
+    int r = 0;
+    for (size_t i = 0; i < count && r != -ENOTCONN; i++) {
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        int r = chronos_partition_load(mount, id, view->mask, &partition);
+        r = chronos_partition_load(mount, id, view->mask, &partition);
         if (r < 0 && !chronos_is_gone(r))
-            return failure_report(mount, "A partition could not be read", r);
+            failure_skip(&skipped, id, r);
         if (r < 0 || !filter_passes(filter, &partition))
             continue;
         if (shown++ == 0)
@@ -172,7 +178,9 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
         view->each(view, &partition);
     }
     view->end(view, shown);
-    return EXIT_DONE;
+    if (r == -ENOTCONN)
+        return failure_report(mount, "The partitions could not be read", r);
+    return failure_report_skipped(&skipped);
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -199,7 +207,10 @@ const struct command cmd_list = {
     .args = "",
     .summary = "Show the partitions.",
     .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"
-            "terminal it is a table.",
+            "terminal it is a table.\n"
+            "\n"
+            "A partition whose owner hides it (by its mode, a mount over it or a lease) is named\n"
+            "on standard error. If one cannot be read for another reason, the exit code is 1.",
     .options = options,
     .run = run,
 };

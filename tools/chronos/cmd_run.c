@@ -5,6 +5,7 @@
  * created the partition holds it (the word `hold`): the partition ends with this process, even if
  * it is killed.
  */
+#include "core/base/fd.h"
 #include "core/base/ns.h"
 #include "environment.h"
 #include "failure.h"
@@ -50,8 +51,9 @@ static int unusable(const struct use *use, const char *what, int r)
 
 static int join(const struct use *use)
 {
-    if (faccessat(use->directory, "procs", F_OK, 0) != 0 && errno == ENOENT &&
-        faccessat(use->directory, "state", F_OK, 0) == 0) {
+    struct fd_identity file;
+    if (fd_identify(use->directory, "procs", &file) == -ENOENT &&
+        !fd_identify(use->directory, "state", &file)) {
         output_message(
             "The chronosfs on %s cannot run programs in partitions: it has no file procs.",
             use->mount->path);
@@ -64,6 +66,7 @@ static int join(const struct use *use)
 static int prepare(void *context)
 {
     const struct use *use = context;
+    const char *why;
     char *text;
     int r = join(use);
     if (r)
@@ -71,12 +74,11 @@ static int prepare(void *context)
     r = chronos_read_all(use->directory, "env", &text);
     if (r < 0)
         return unusable(use, "Cannot read the environment", r);
-    r = environment_apply(text);
+    r = environment_apply(text, &why);
     free(text);
     if (!r)
         return 0;
-    output_message("Cannot set the environment of %s: %s.", use->id,
-                   r == -EINVAL ? "the shell failed" : strerror(-r));
+    output_message("Cannot set the environment of %s: %s.", use->id, why);
     return RUN_FAILED;
 }
 
@@ -172,12 +174,12 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
     if (r)
         return r;
     snprintf(path, sizeof(path), "partitions/%s", use->id);
-    use->directory = openat(use->mount->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    use->directory = chronos_open(use->mount->root, path, O_PATH | O_DIRECTORY);
     if (use->directory >= 0)
         return 0;
-    return in && chronos_is_gone(-errno)
+    return in && chronos_is_gone(use->directory)
                ? failure_no_partition(in)
-               : failure_report(use->mount, "Cannot open the partition", -errno);
+               : failure_report(use->mount, "Cannot open the partition", use->directory);
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)

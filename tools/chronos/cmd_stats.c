@@ -106,7 +106,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct chronos_device *devices = NULL;
     size_t count = 0;
-    int r = device_list(mount, args->words[0], CHRONOS_ALL, &devices, &count);
+    int code = EXIT_DONE;
+    int r = device_list(mount, args->words[0], CHRONOS_ALL, &devices, &count, &code);
     if (r)
         return r;
     if (args_option(args, "json"))
@@ -116,7 +117,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     else
         print_lines(devices, count);
     free(devices);
-    return EXIT_DONE;
+    return code;
 }
 
 const struct command cmd_stats = {

@@ -5,6 +5,7 @@
 #include "failure.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,25 @@ static int list_one(const struct chronos_mount *mount, const char *text, uint32_
     return 0;
 }
 
+/* Move the devices that can be read to the front, and report the others. */
+static int leave_out(struct chronos_device *devices, size_t *count)
+{
+    struct failure_skipped skipped = {.more = 0};
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "gpu%u", devices[i].index);
+        if (!devices[i].error)
+            devices[kept++] = devices[i];
+        else if (!chronos_is_gone(devices[i].error))
+            failure_skip(&skipped, name, devices[i].error);
+    }
+    *count = kept;
+    return failure_report_skipped(&skipped);
+}
+
 int device_list(const struct chronos_mount *mount, const char *text, uint32_t mask,
-                struct chronos_device **ret_devices, size_t *ret_count)
+                struct chronos_device **ret_devices, size_t *ret_count, int *ret_code)
 {
     size_t count = 1;
     int r = text ? list_one(mount, text, mask, ret_devices)
@@ -35,6 +53,7 @@ int device_list(const struct chronos_mount *mount, const char *text, uint32_t ma
     if (r < 0)
         return failure_report(
             mount, text ? "The device could not be read" : "The devices could not be read", r);
+    *ret_code = leave_out(*ret_devices, &count);
     *ret_count = count;
     return 0;
 }

@@ -13,16 +13,23 @@
 /* Variables that shells set themselves. */
 static const char *const shells_own[] = {"_", "OLDPWD", "PWD", "SHLVL"};
 
+#define NO_SHELL   124 /* exit statuses of the shell's process */
+#define NO_PRINTER 127
+
+/* Print all variables, with NULs between them. */
+#define PRINT                                                                                      \
+    "command -v env >/dev/null && exec env -0\n"                                                   \
+    "[ -r /proc/self/environ ] && command -v cat >/dev/null && exec cat /proc/self/environ\n"      \
+    "exit 127"
+
 /* Execute the shell; never returns. */
 static void become_shell(const char *text, int output)
 {
     char *script;
-    if (asprintf(&script, "{\n:\n%s\n} >&2\nexec /bin/cat /proc/self/environ", text) < 0 ||
-        dup2(output, STDOUT_FILENO) < 0)
-        _exit(1);
+    if (asprintf(&script, "{\n:\n%s\n} >&2\n" PRINT, text) < 0 || dup2(output, STDOUT_FILENO) < 0)
+        _exit(EXIT_FAILURE);
     execl("/bin/sh", "sh", "-c", script, (char *)NULL);
-    perror("/bin/sh");
-    _exit(1);
+    _exit(NO_SHELL);
 }
 
 /* Read a pipe to its end. The text contains NULs, so return its length too. */
@@ -54,11 +61,24 @@ static int take(char *variable)
     return setenv(variable, value, 1) == 0 ? 0 : -errno;
 }
 
-int environment_apply(const char *text)
+/* Explain the wait status of the shell's process. */
+static const char *reason(int status)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (code == NO_SHELL)
+        return "there is no /bin/sh";
+    if (code == NO_PRINTER)
+        return "it needs the program env, or cat and a mounted /proc";
+    return "the shell failed";
+}
+
+int environment_apply(const char *text, const char **ret_why)
 {
     int ends[2], status;
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        *ret_why = strerror(errno);
         return -errno;
+    }
     pid_t shell = fork();
     if (shell == 0)
         become_shell(text, ends[1]);
@@ -69,12 +89,17 @@ int environment_apply(const char *text)
     if (!r)
         r = read_pipe(ends[0], &exported, &length);
     close(ends[0]);
-    if (shell > 0 && waitpid(shell, &status, 0) == shell && !r && status != 0)
+    const char *why = NULL;
+    if (shell > 0 && waitpid(shell, &status, 0) == shell && !r && status != 0) {
         r = -EINVAL;
+        why = reason(status);
+    }
     for (size_t at = 0, next; !r && at < length; at = next) {
         next = at + strlen(exported + at) + 1;
         r = take(exported + at);
     }
     free(exported);
+    if (r)
+        *ret_why = why ? why : strerror(-r);
     return r;
 }

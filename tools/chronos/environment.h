@@ -7,7 +7,7 @@
 
 /* Run `text` in a shell, and set the variables that the shell then exports in this process. Keep
  * all others, even those that a shell does not pass on because of their names. 0; -errno; or
- * -EINVAL if the shell failed, after its own message on stderr. */
-int environment_apply(const char *text);
+ * -EINVAL if the shell failed, after its own message on stderr. On failure *ret_why says why. */
+int environment_apply(const char *text, const char **ret_why);
 
 #endif

@@ -6,6 +6,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int failure_no_mount(const char *path, int r)
@@ -36,9 +37,17 @@ int failure_refused(const struct chronos_mount *mount, int r)
     return EXIT_REFUSED;
 }
 
+/* Explain the results of chronos_open that strerror() does not. */
+static const char *reason(int r)
+{
+    if (r == -EXDEV)
+        return "something is mounted over it";
+    return r == -EAGAIN ? "a program of its owner holds a lease on it" : strerror(-r);
+}
+
 int failure_report(const struct chronos_mount *mount, const char *what, int r)
 {
-    output_message("%s: %s (the chronosfs on %s).", what, strerror(-r), mount->path);
+    output_message("%s: %s (the chronosfs on %s).", what, reason(r), mount->path);
     return r == -ENOTCONN ? EXIT_NO_MOUNT : EXIT_REFUSED;
 }
 
@@ -52,4 +61,26 @@ int failure_no_device(const char *text)
 {
     output_message("There is no device %s.", text);
     return EXIT_UNKNOWN;
+}
+
+void failure_skip(struct failure_skipped *skipped, const char *name, int r)
+{
+    size_t used = strlen(skipped->text);
+    const char *comma = used > 0 ? ", " : "";
+    int length = snprintf(skipped->text + used, sizeof(skipped->text) - used, "%s%s (%s)", comma,
+                          name, reason(r));
+    if (length < 0 || (size_t)length >= sizeof(skipped->text) - used) {
+        skipped->text[used] = '\0';
+        skipped->more++;
+    }
+    skipped->failed |= r != -EACCES && r != -EXDEV && r != -EAGAIN;
+}
+
+int failure_report_skipped(const struct failure_skipped *skipped)
+{
+    if (skipped->more > 0)
+        output_message("Not shown: %s, and %zu more.", skipped->text, skipped->more);
+    else if (skipped->text[0])
+        output_message("Not shown: %s.", skipped->text);
+    return skipped->failed ? EXIT_REFUSED : EXIT_DONE;
 }

@@ -14,6 +14,16 @@ int failure_refused(const struct chronos_mount *mount, int r);
 /* Report that `what` failed with r. Return EXIT_NO_MOUNT if the daemon has died, else
  * EXIT_REFUSED. */
 int failure_report(const struct chronos_mount *mount, const char *what, int r);
+/* What a listing leaves out, so that one entry does not spoil the rest. */
+struct failure_skipped {
+    char text[512];
+    size_t more; /* entries that the text has no room for */
+    bool failed; /* for another reason than that the owner hides it: by its mode, by a mount over
+                  * it, or by a lease. So no user can make the listings of others fail. */
+};
+void failure_skip(struct failure_skipped *skipped, const char *name, int r);
+/* Report all of them in one line. Return EXIT_REFUSED if one failed, else EXIT_DONE. */
+int failure_report_skipped(const struct failure_skipped *skipped);
 /* Report an unknown partition or device. Both return EXIT_UNKNOWN. */
 int failure_no_partition(const char *text);
 int failure_no_device(const char *text);

@@ -4,8 +4,10 @@
 
 #include "failure.h"
 #include "output.h"
+#include "user.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Options and their keys. */
@@ -35,8 +37,13 @@ int request_line(const struct args *args, const char *amount, const char *durati
     int r = add_word(args, NULL, amount, ret_line, size);
     if (!r)
         r = add_word(args, NULL, duration, ret_line, size);
-    for (size_t i = 0; !r && i < sizeof(keys) / sizeof(keys[0]); i++)
-        r = add_word(args, keys[i].key, args_option(args, keys[i].option), ret_line, size);
+    for (size_t i = 0; !r && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char word[USERNAME_MAX + 1];
+        const char *value = args_option(args, keys[i].option);
+        if (strcmp(keys[i].key, "user") == 0)
+            value = user_word(value, word);
+        r = add_word(args, keys[i].key, value, ret_line, size);
+    }
     return r ? r : add_word(args, NULL, more, ret_line, size);
 }
 

@@ -24,7 +24,8 @@
  * signal. */
 #define SCAN_FIRST_NS (2 * NS_PER_MS)
 #define SCAN_LAST_NS  (100 * NS_PER_MS)
-#define EMPTY_SCANS   3 /* /proc can miss a child that arrives during the read */
+#define EMPTY_SCANS   3    /* /proc can miss a child that arrives during the read */
+#define FD_GUESS      4096 /* without /proc, no higher descriptors are found */
 /* Explain the wait to the user if it takes longer than this. */
 #define QUIET_NS NS_PER_SECOND
 /* A program that creates its own process group does so within this time. */
@@ -296,17 +297,23 @@ static void watch(struct runner *self)
     }
 }
 
+static void close_inherited(int fd)
+{
+    int flags = fd > 2 ? fcntl(fd, F_GETFD) : -1;
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+        close(fd);
+}
+
 /* Close the descriptors inherited from the caller, so that only the program holds them and their
  * other ends see it close them. This process's own are close-on-exec. */
 static void descriptors_close(void)
 {
     DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
-    while (directory && (entry = readdir(directory))) {
-        int fd = atoi(entry->d_name);
-        if (fd > 2 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0)
-            close(fd);
-    }
+    while (directory && (entry = readdir(directory)))
+        close_inherited(atoi(entry->d_name));
+    for (int fd = 3; !directory && fd < FD_GUESS; fd++)
+        close_inherited(fd);
     if (directory)
         closedir(directory);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -6,13 +6,14 @@
  */
 #include "chronos.h"
 
+#include "core/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,11 +22,11 @@ struct chronos_charge {
     pthread_mutex_t lock;
     char *directory, *path;
     bool allow_unreachable;
-    bool ended;          /* permanent: partition names are never reused */
-    pid_t owner;         /* the process that the members below belong to */
-    uint64_t held_bytes; /* held by this process, charged or only counted here */
-    int fd;              /* has charged held_bytes; -1: not open */
-    struct statx file;   /* identifies fd's file */
+    bool ended;              /* permanent: partition names are never reused */
+    pid_t owner;             /* the process that the members below belong to */
+    uint64_t held_bytes;     /* held by this process, charged or only counted here */
+    int fd;                  /* has charged held_bytes; -1: not open */
+    struct fd_identity file; /* of fd */
 };
 
 /* All clients of the process: fork has to lock them all, because a lock held by another thread
@@ -35,21 +36,13 @@ static struct chronos_charge *charges;
 
 /* -- the descriptor --------------------------------------------------------------- */
 
-/* Identify the file of a descriptor. The kernel answers from its cache, without a request to the
- * filesystem. */
-static bool identify(int fd, struct statx *ret_file)
-{
-    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_TYPE, ret_file) == 0;
-}
-
 /* Check the file too, not only the number: programs close descriptors that they do not know and
  * open other files. */
 static bool is_open(const struct chronos_charge *charge)
 {
-    struct statx now;
-    return charge->fd >= 0 && identify(charge->fd, &now) && now.stx_ino == charge->file.stx_ino &&
-           now.stx_dev_major == charge->file.stx_dev_major &&
-           now.stx_dev_minor == charge->file.stx_dev_minor;
+    struct fd_identity now;
+    return charge->fd >= 0 && !fd_identify(charge->fd, "", &now) &&
+           now.inode == charge->file.inode && now.device == charge->file.device;
 }
 
 static void let_go(struct chronos_charge *charge)
@@ -108,10 +101,12 @@ static int attach(struct chronos_charge *charge)
 {
     if (is_open(charge))
         return 0;
-    charge->fd = charge->path[0] == '/' ? open(charge->path, O_WRONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    /* Do not wait for a lease on the file. */
+    const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    charge->fd = charge->path[0] == '/' ? open(charge->path, flags) : -1;
     if (charge->fd < 0)
         return refusal(charge, charge->path[0] == '/' ? -errno : -ENOENT);
-    int r = identify(charge->fd, &charge->file) ? 0 : -errno;
+    int r = fd_identify(charge->fd, "", &charge->file);
     if (!r && charge->held_bytes > 0)
         r = send_line(charge, '+', charge->held_bytes);
     if (!r)

@@ -110,6 +110,10 @@ void chronos_mount_close(struct chronos_mount *mount);
 /* -- path --------------------------------------------------------------------------------- */
 /* `path` is relative to the descriptor `directory`, as in openat(2). */
 
+/* Open `path`, close-on-exec, or return -errno. Do not wait for users of the tree: -EXDEV if
+ * something is mounted over a part of it, which could be a filesystem of that user that does not
+ * answer, or that gives other answers than chronosfs; -EAGAIN if another process holds a lease. */
+int chronos_open(int directory, const char *path, int flags);
 /* Read a file without its last newline, truncated to size - 1 bytes. */
 int chronos_read(int directory, const char *path, char *ret_text, size_t size);
 /* Read a whole file; the caller frees *ret_text. */
@@ -157,8 +161,9 @@ struct chronos_record {
 
 #define CHRONOS_ALL UINT32_MAX /* every field */
 
-/* Read the fields of `directory` whose bits are set in `mask`; leave the others. On failure the
- * fields before the failed one are set. */
+/* Read the fields of `directory` whose bits are set in `mask`; leave the others. A file that the
+ * directory does not have, because another version of chronosfs serves it, reads as "". -ENOENT:
+ * the directory has ended. On failure some fields are set. */
 int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,
                         struct chronos_record *record);
 
@@ -198,13 +203,14 @@ extern const struct chronos_field chronos_device_fields[];
 
 struct chronos_device {
     unsigned index;
+    int error;           /* from chronos_device_load_all: -errno if it cannot be read, else 0 */
     uint64_t partitions; /* number of its partitions; with CHRONOS_ALL */
     struct chronos_record record;
 };
 /* Read the fields in `mask` of one device. */
 int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint32_t mask,
                         struct chronos_device *device);
-/* Read all devices. The caller frees *ret_devices. */
+/* Read all devices; one that cannot be read has an error. The caller frees *ret_devices. */
 int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
                             struct chronos_device **ret_devices, size_t *ret_count);
 

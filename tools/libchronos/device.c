@@ -36,9 +36,9 @@ int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint3
 {
     char path[32];
     snprintf(path, sizeof(path), "gpu%u", index);
-    int directory = openat(mount->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int directory = chronos_open(mount->root, path, O_PATH | O_DIRECTORY);
     if (directory < 0)
-        return -errno;
+        return directory;
     device->index = index;
     int r = chronos_record_load(directory, chronos_device_fields, mask, &device->record);
     if (!r && mask == CHRONOS_ALL) {
@@ -61,8 +61,11 @@ int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
     struct chronos_device *devices = r < 0 ? NULL : calloc(count + 1, sizeof(*devices));
     if (!r && !devices)
         r = -ENOMEM;
-    for (size_t i = 0; !r && i < count; i++)
-        r = chronos_device_load(mount, (unsigned)indices[i], mask, &devices[i]);
+    for (size_t i = 0; !r && i < count; i++) {
+        devices[i].index = (unsigned)indices[i];
+        devices[i].error = chronos_device_load(mount, devices[i].index, mask, &devices[i]);
+        r = devices[i].error == -ENOTCONN ? -ENOTCONN : 0; /* the daemon has died */
+    }
     free(indices);
     if (r < 0) {
         free(devices);

@@ -14,22 +14,40 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Open `path` if it is a tree that this process can use. Look inside: without allow_other every
- * user can open the mount point itself. Replaces the previous *mount. */
-static int try_mount(const char *path, struct chronos_mount *mount)
+/* Check that `root` is on the filesystem `device` ("0:53"), and not on one that was mounted over
+ * it, or put in its place since. -ENOENT if not. */
+static int check_device(int root, const char *device)
 {
+    struct fd_identity file;
+    char text[32];
+    int r = fd_identify(root, "", &file);
+    if (r)
+        return r;
+    snprintf(text, sizeof(text), "%u:%u", major(file.device), minor(file.device));
+    return strcmp(text, device) == 0 ? 0 : -ENOENT;
+}
+
+/* Open `path` if it is a tree that this process can use; on `device` unless that is NULL. Look
+ * inside: without allow_other every user can open the mount point itself. Replaces the previous
+ * *mount. */
+static int try_mount(const char *path, const char *device, struct chronos_mount *mount)
+{
+    struct fd_identity inside;
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return -errno;
     /* Use statfs: the kernel passes each one to the daemon, while names of a dead mount may be
      * cached. */
     struct statfs space;
-    if (fstatfs(root, &space) != 0 || faccessat(root, "partitions", F_OK, 0) != 0) {
-        int r = errno == ECONNABORTED ? -ENOTCONN : -errno; /* the daemon died before its reply */
+    int r = device ? check_device(root, device) : 0;
+    if (!r)
+        r = fstatfs(root, &space) != 0 ? -errno : fd_identify(root, "partitions", &inside);
+    if (r) {
         close(root);
-        return r;
+        return r == -ECONNABORTED ? -ENOTCONN : r; /* the daemon died before its reply */
     }
     fd_close(mount->root);
     mount->root = root;
@@ -38,34 +56,36 @@ static int try_mount(const char *path, struct chronos_mount *mount)
 }
 
 /* Use another user's mount only if its path is given: any user can mount something that calls
- * itself chronosfs, and `chronos run` executes its `env`. */
-static bool is_trusted(const char *options)
+ * itself chronosfs, and `chronos run` executes its `env`. The kernel writes user_id: it is the user
+ * who mounted it, and thus serves it, in the user namespace of the mount. A mount of another
+ * namespace is not accessible to processes outside. */
+static bool is_trusted(const struct mountinfo *found)
 {
-    const char *owner = strstr(options, "user_id=");
-    unsigned long uid = owner ? strtoul(owner + strlen("user_id="), NULL, 10) : 0;
-    return uid == 0 || uid == geteuid();
+    unsigned long owner;
+    return mountinfo_number(found, "user_id", &owner) && (owner == 0 || owner == geteuid());
 }
 
 /* Return whether it is a whole chronosfs. A bind mount of a part of one has another root. */
 static bool is_chronosfs(const struct mountinfo *found)
 {
     return strcmp(found->type, "fuse.chronosfs") == 0 && strcmp(found->root, "/") == 0 &&
-           is_trusted(found->options);
+           is_trusted(found);
 }
 
-/* Choose the mount on /chronos if there are several, else the first usable one. */
+/* Choose the mount on /chronos if there are several, else the first usable one. Without /proc take
+ * what is on /chronos: only root can mount in a directory of root. */
 static int try_mounts(struct chronos_mount *mount, char failed[static PATH_MAX])
 {
     struct mountinfo_reader reader;
     struct mountinfo found;
     int r = -ENOENT;
     if (mountinfo_open(&reader, -1) < 0)
-        return r;
+        return try_mount(CHRONOS_DEFAULT_MOUNT, NULL, mount);
     while (mountinfo_next(&reader, &found)) {
         if (!is_chronosfs(&found) ||
             (mount->root >= 0 && strcmp(found.point, CHRONOS_DEFAULT_MOUNT) != 0))
             continue;
-        int tried = try_mount(found.point, mount);
+        int tried = try_mount(found.point, found.device, mount);
         if (tried < 0 && r < 0)
             snprintf(failed, PATH_MAX, "%s", found.point);
         if (r < 0)
@@ -85,11 +105,9 @@ int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
         wanted = variable;
     snprintf(failed, PATH_MAX, "%s", wanted ? wanted : "");
     if (wanted) {
-        r = try_mount(wanted, &mount);
+        r = try_mount(wanted, NULL, &mount);
     } else {
         r = try_mounts(&mount, failed);
-        if (r < 0 && try_mount(CHRONOS_DEFAULT_MOUNT, &mount) == 0)
-            r = 0;
     }
     if (!r)
         *ret_mount = mount;

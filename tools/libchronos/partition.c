@@ -23,9 +23,9 @@ int chronos_partition_load(const struct chronos_mount *mount, const char *id, ui
 {
     char path[64];
     snprintf(path, sizeof(path), "partitions/%s", id);
-    int directory = openat(mount->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int directory = chronos_open(mount->root, path, O_PATH | O_DIRECTORY);
     if (directory < 0)
-        return -errno;
+        return directory;
     snprintf(partition->id, sizeof(partition->id), "%s", id);
     int r = chronos_record_load(directory, chronos_partition_fields, mask, &partition->record);
     close(directory);

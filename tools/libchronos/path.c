@@ -10,19 +10,56 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The first words of the filesystem's message for -ENOSPC. */
 #define NO_SPACE "Not enough available memory"
 
+/* Return 0 if `path` and everything on the way to it is on the filesystem of `directory`. */
+static int check_same_filesystem(int directory, const char *path)
+{
+    struct fd_identity own, found;
+    char part[PATH_MAX];
+    int r = fd_identify(directory, "", &own);
+    for (size_t length = 0; !r && path[length]; length += path[length] == '/') {
+        length += strcspn(path + length, "/");
+        if (length >= sizeof(part))
+            return -ENAMETOOLONG;
+        memcpy(part, path, length);
+        part[length] = '\0';
+        r = fd_identify(directory, part, &found);
+        if (!r && found.device != own.device)
+            r = -EXDEV;
+    }
+    return r;
+}
+
+int chronos_open(int directory, const char *path, int flags)
+{
+    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC, .resolve = RESOLVE_NO_XDEV};
+    if ((flags & O_PATH) == 0)
+        how.flags |= O_NONBLOCK | O_NOCTTY;
+    long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
+    if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+        return fd < 0 ? -errno : (int)fd;
+    /* Linux before 5.6, or a container runtime that does not know the call. */
+    int r = check_same_filesystem(directory, path);
+    if (r)
+        return r;
+    fd = openat(directory, path, (int)how.flags);
+    return fd < 0 ? -errno : (int)fd;
+}
+
 int chronos_read(int directory, const char *path, char *ret_text, size_t size)
 {
-    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    int fd = chronos_open(directory, path, O_RDONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     ssize_t length = read(fd, ret_text, size - 1);
     fd_close(fd);
     if (length < 0)
@@ -56,9 +93,9 @@ int chronos_read_fd(int fd, char **ret_text)
 
 int chronos_read_all(int directory, const char *path, char **ret_text)
 {
-    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    int fd = chronos_open(directory, path, O_RDONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     int r = chronos_read_fd(fd, ret_text);
     close(fd);
     return r;
@@ -70,9 +107,9 @@ int chronos_write(int directory, const char *path, const char *text)
     int length = snprintf(line, sizeof(line), "%s\n", text);
     if (length < 0 || (size_t)length >= sizeof(line))
         return -E2BIG;
-    int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
+    int fd = chronos_open(directory, path, O_WRONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     ssize_t written = write(fd, line, (size_t)length);
     fd_close(fd);
     return written < 0 ? -errno : 0;
@@ -144,11 +181,12 @@ static int compare(const void *one, const void *other)
 int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
                  size_t *ret_count)
 {
-    int fd = openat(directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = chronos_open(directory, path, O_RDONLY | O_DIRECTORY);
     DIR *stream = fd < 0 ? NULL : fdopendir(fd);
     if (!stream) {
+        int r = fd < 0 ? fd : -errno;
         fd_close(fd);
-        return -errno;
+        return r;
     }
     uint64_t *numbers = NULL, found;
     size_t count = 0, room = 0;

@@ -2,6 +2,7 @@
 /* Read a directory by a table of its files. It must not know what they mean. */
 #include "chronos.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,21 +19,30 @@ static void take_word(const char *text, int n, char *word, size_t size)
 int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,
                         struct chronos_record *record)
 {
-    char text[CHRONOS_VALUE_MAX];
-    const char *loaded = ""; /* rows that share a file are adjacent */
+    char text[CHRONOS_VALUE_MAX] = "";
+    const char *loaded = "";  /* rows that share a file are adjacent */
+    const char *there = NULL; /* a file that was there */
+    bool missing = false;
     for (size_t i = 0; fields[i].file; i++) {
         if ((mask >> i & 1) == 0)
             continue;
         if (strcmp(loaded, fields[i].file) != 0) {
             int r = chronos_read(directory, fields[i].file, text, sizeof(text));
-            if (r < 0)
+            if (r < 0 && r != -ENOENT)
                 return r;
             loaded = fields[i].file;
+            missing |= r < 0;
+            if (r < 0)
+                text[0] = '\0';
+            else
+                there = loaded;
         }
         if (fields[i].word > 0)
             take_word(text, fields[i].word, record->value[i], CHRONOS_VALUE_MAX);
         else
             memcpy(record->value[i], text, sizeof(text));
     }
-    return 0;
+    /* If the directory ended on the way, all of its files are gone. */
+    bool ended = missing && (!there || chronos_read(directory, there, text, sizeof(text)) < 0);
+    return ended ? -ENOENT : 0;
 }

@@ -38,9 +38,9 @@ int chronos_request_open(const struct chronos_mount *mount, const char *device, 
             return -ENODEV;
         snprintf(path, sizeof(path), "gpu%u/new", index);
     }
-    int fd = openat(mount->root, path, O_RDWR | O_CLOEXEC);
+    int fd = chronos_open(mount->root, path, O_RDWR);
     if (fd < 0)
-        return chronos_is_gone(-errno) ? -ENODEV : -errno;
+        return chronos_is_gone(fd) ? -ENODEV : fd;
     *ret_fd = fd;
     return 0;
 }

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a state comes from, in two small files beside it. `machine` names the machine that it
+ * belongs to: a home directory may be on several. `last_id` has the last id ever given, for a
+ * restored backup of the state, which has older ids; and the time of its own last change, which
+ * nothing can set, for a backup of the whole directory. It must not know the tables.
+ */
+#include "core/base/clock.h"
+#include "core/base/fd.h"
+#include "core/base/hash.h"
+#include "sqlite_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MACHINE_FILE "machine"
+#define ID_FILE      "last_id"
+
+/* -- the machine ------------------------------------------------------------------ */
+
+void sqlite_origin_machine(const char *path, char ret_machine[static MACHINE_MAX])
+{
+    char id[64];
+    fd_read_text(AT_FDCWD, path, id, sizeof(id));
+    id[strcspn(id, "\n")] = '\0';
+    ret_machine[0] = '\0';
+    /* "uninitialized" or empty: until the end of the first boot, and in many containers. */
+    if (strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32)
+        snprintf(ret_machine, MACHINE_MAX, "%016" PRIx64, hash_text(HASH_START, id));
+}
+
+int sqlite_origin_check(const char *directory, struct message *message)
+{
+    char path[PATH_MAX], recorded[MACHINE_MAX], machine[MACHINE_MAX];
+    snprintf(path, sizeof(path), "%.*s/" MACHINE_FILE, PATH_MAX - 64, directory);
+    fd_read_text(AT_FDCWD, path, recorded, sizeof(recorded));
+    sqlite_origin_machine(MACHINE_ID, machine);
+    if (recorded[0] == '\0' || machine[0] == '\0' || strcmp(recorded, machine) == 0)
+        return 0;
+    return message_set(
+        -EXDEV, message,
+        "The state in %s belongs to another machine and was not changed: use another "
+        "directory with --state-dir, or, if it was moved here or this machine has a "
+        "new machine-id, remove %s and start again.",
+        directory, path);
+}
+
+/* Write a small file. Without it nothing is refused later, so a failure only loses that. */
+static void put_machine(const struct sqlite_store *store)
+{
+    char path[PATH_MAX], machine[MACHINE_MAX];
+    snprintf(path, sizeof(path), "%.*s/" MACHINE_FILE, PATH_MAX - 64, store->directory);
+    sqlite_origin_machine(MACHINE_ID, machine);
+    int fd = machine[0] == '\0' ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    size_t length = strlen(machine);
+    if (write(fd, machine, length) != (ssize_t)length || fdatasync(fd) != 0)
+        unlink(path);
+    close(fd);
+}
+
+/* -- ids --------------------------------------------------------------------------- */
+
+/* Larger than the time between reading the clock and the change, or it is written again. */
+#define CHANGE_NS (NS_PER_SECOND / 20)
+
+static bool changed_at(int fd, int64_t at_ns)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return false;
+    int64_t changed_ns = st.st_ctim.tv_sec * NS_PER_SECOND + st.st_ctim.tv_nsec;
+    return changed_ns > at_ns - CHANGE_NS && changed_ns < at_ns + CHANGE_NS;
+}
+
+static bool write_note(int fd, uint64_t next_id, int64_t at_ns)
+{
+    char text[64];
+    int length =
+        snprintf(text, sizeof(text), "%020" PRIu64 " %020" PRId64 "\n", next_id - 1, at_ns);
+    return pwrite(fd, text, (size_t)length, 0) == length;
+}
+
+/* Not synced: the state itself is, and this file only matters if the state becomes an older one. */
+void sqlite_origin_note(struct sqlite_store *store, uint64_t next_id)
+{
+    bool written = true, timed = false;
+    if (store->id_fd < 0 || next_id <= store->next_id)
+        return;
+    for (int tries = 0; written && !timed && tries < 3; tries++) {
+        int64_t at_ns = clock_realtime_ns();
+        written = write_note(store->id_fd, next_id, at_ns);
+        timed = written && changed_at(store->id_fd, at_ns);
+    }
+    /* On a file system with coarse times or another clock, give up the time. */
+    if (written && !timed)
+        written = write_note(store->id_fd, next_id, 0);
+    if (written)
+        store->next_id = next_id;
+}
+
+/* Return the id after the last one; 0 if this is not the file that was written here. */
+static uint64_t read_note(int fd)
+{
+    char text[64];
+    uint64_t last_id;
+    int64_t at_ns;
+    ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%" SCNu64 " %" SCNd64, &last_id, &at_ns) != 2 || last_id >= INT64_MAX ||
+        (at_ns != 0 && !changed_at(fd, at_ns)))
+        return 0;
+    return last_id + 1;
+}
+
+/* How many ids to leave out after a backup that hides the last one: more than were given since. The
+ * same backup may be restored again, so time counts, too: a thousand a second. */
+static uint64_t ids_hidden(const struct sqlite_store *store)
+{
+    const struct store_clock *seen = &store->clock.clock;
+    int64_t since_ms = (clock_realtime_ns() - (seen->now_ns + seen->offset_ns)) / NS_PER_MS;
+    return STATE_ID_JUMP + (since_ms > 0 ? (uint64_t)since_ms : 0);
+}
+
+uint64_t sqlite_origin_next_id(struct sqlite_store *store)
+{
+    uint64_t next_id = store->head.next_id;
+    char path[PATH_MAX];
+    if (store->in_memory || store->read_only)
+        return next_id;
+    put_machine(store);
+    snprintf(path, sizeof(path), "%.*s/" ID_FILE, PATH_MAX - 64, store->directory);
+    if (store->id_fd < 0)
+        store->id_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    uint64_t noted = store->id_fd >= 0 ? read_note(store->id_fd) : 0;
+    bool is_new = store->head.seq == 0;
+    if (noted == 0 && !is_new && next_id < INT64_MAX / 2)
+        next_id += ids_hidden(store);
+    else if (noted > next_id)
+        next_id = noted;
+    if (noted != next_id) {
+        store->next_id = 0;
+        sqlite_origin_note(store, next_id);
+        if (store->id_fd >= 0)
+            fdatasync(store->id_fd);
+    }
+    store->next_id = next_id;
+    return next_id;
+}

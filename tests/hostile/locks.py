@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Locks of the kernel that a user can hold: that of a file while they write from slow memory, and
+that of a directory while they list it into slow memory. A page of slow memory is one that never
+comes; here userfaultfd makes it, a filesystem of one's own (fusermount3) is as good."""
+import ctypes
+import fcntl
+import mmap
+import os
+import select
+import signal
+
+import lib
+from lib import alice, bob, carol, check, equal, root
+
+libc = lib.libc
+libc.mmap.restype = ctypes.c_void_p
+SYS_USERFAULTFD, SYS_GETDENTS64 = 323, 217
+UFFDIO_API, UFFDIO_REGISTER, MISSING = 0xc018aa3f, 0xc020aa00, 1
+
+
+class SlowPage:
+    """Memory that never comes. Made as root, which may catch the kernel's own accesses too."""
+
+    def __init__(self, size=mmap.PAGESIZE):
+        self.fd = libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+        if self.fd < 0:
+            raise lib.Skip('no userfaultfd')
+        api = (ctypes.c_uint64 * 3)(0xaa, 0, 0)
+        check(libc.ioctl(self.fd, UFFDIO_API, api) == 0, 'UFFDIO_API')
+        self.at = libc.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ | mmap.PROT_WRITE,
+                            mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, ctypes.c_long(0))
+        register = (ctypes.c_uint64 * 4)(self.at, size, MISSING, 0)
+        check(libc.ioctl(self.fd, UFFDIO_REGISTER, register) == 0, 'UFFDIO_REGISTER')
+
+
+def hangs(pid):
+    """Whether the process waits for the slow page or, not to be woken by a signal, for a lock."""
+    state = lib.read(f'/proc/{pid}/stat').rpartition(')')[2].split()[0]
+    return state == 'D' or lib.read(f'/proc/{pid}/wchan') == 'handle_userfault'
+
+
+class Attacker:
+    """A process of a user that calls function(page) with a slow page, and hangs in it."""
+
+    def __init__(self, user, function):
+        reader, writer = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                page = SlowPage()
+                user.become()
+                os.write(writer, b'x')
+                function(page.at)
+            except BaseException as error:  # reported; the process must end here
+                print('the attacker failed:', error, flush=True)
+            os._exit(0)
+        os.close(writer)
+        os.read(reader, 1)
+        os.close(reader)
+        check(lib.wait_for(lambda: hangs(self.pid)), 'the attacker does not hang')
+
+    def stop(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def goes_on(user, what, function, *arguments):
+    """Checks that the call ends while somebody holds a lock. Returns what it returns."""
+    running = user.start(function, *arguments)
+    done = select.select([running.pipe], [], [], 5 * lib.FACTOR)[0]
+    if not check(done, user.name, 'waits:', what, arguments):
+        stuck.append(running)
+        return None
+    try:
+        return running.finish()
+    except OSError as error:
+        check(False, user.name, what, arguments, error)
+        return None
+
+
+stuck = []
+
+
+def finish_stuck():
+    for running in stuck:
+        running.kill()
+    stuck.clear()
+
+
+# -- directories -------------------------------------------------------------------
+
+
+def list_into(path):
+    def attack(page):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        libc.syscall(SYS_GETDENTS64, fd, ctypes.c_void_p(page), 4096)
+    return attack
+
+
+def look_around(mount, partition):
+    for name in ('README', 'release', 'status', 'events', 'metrics', 'gpu0/available', 'gpu0/schedule',
+                 'gpu1/name', 'config/retention', f'gpu0/{partition}/remaining',
+                 f'partitions/{partition}/state', f'users/bob/usage'):
+        lib.read(mount.at(name))
+    os.stat(mount.at('gpu0', partition))
+
+
+def directories(mount):
+    """The lock of a directory cannot be defended: who lists it slowly while another one waits to
+    make an entry keeps everybody from names there that the kernel does not know. Reading what it
+    knows goes on, also when partitions end."""
+    kept = mount.ask('1M 3600 user=bob')
+    for directory in ('', 'gpu0', 'partitions', 'config', 'gpu0/' + kept):
+        ends = mount.ask('1M 3600 user=bob')
+        look_around(mount, ends)
+        look_around(mount, kept)
+        attacker = Attacker(alice, list_into(mount.at(directory)))
+        maker = alice.start(lib.outcome, os.mkdir, mount.at(directory, 'x'))
+        check(lib.wait_for(lambda: hangs(maker.pid)), 'mkdir does not wait in', directory or '/')
+        before = mount.used()
+        goes_on(root, 'release', mount.write, ends, 'release')
+        equal(mount.used(), before - (1 << 20))
+        for user in (bob, carol, root):
+            goes_on(user, f'looking around while {directory or "/"} is locked', look_around,
+                    mount, kept)
+            equal(goes_on(user, 'the ended one', lib.outcome, os.stat, mount.at('gpu0', ends)),
+                  'ENOENT')
+        attacker.stop()
+        finish_stuck()
+        maker.finish()
+
+
+# -- new ---------------------------------------------------------------------------
+
+
+def write_from(path, flags=0, offset=0, mapped=False):
+    def attack(page):
+        fd = os.open(path, os.O_RDWR | flags)
+        if mapped:
+            shown = os.open(path, os.O_RDONLY)
+            map_ = mmap.mmap(shown, 64, mmap.MAP_PRIVATE, mmap.PROT_READ)
+            check(map_[:5] == b'Write')
+        libc.pwrite(fd, ctypes.c_void_p(page), ctypes.c_size_t(64), ctypes.c_long(offset))
+    return attack
+
+
+WAYS = {'at 0': {}, 'O_APPEND': {'flags': os.O_APPEND}, 'beyond the end': {'offset': 100000},
+        'after O_TRUNC': {'flags': os.O_TRUNC}, 'after mmap': {'mapped': True}}
+
+
+def request(path):
+    """As `echo >` does, and as programs that read the id back."""
+    lib.write(path, '1M 3600', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    lib.write(path, '1M 3600', os.O_WRONLY | os.O_APPEND)
+    fd = os.open(path, os.O_RDWR)
+    os.write(fd, b'1M 3600\n')
+    made = os.read(fd, 32)
+    os.close(fd)
+    return made[:1]
+
+
+def writers_of_new(mount):
+    """A user who writes slowly holds a file of their own: each user has one of `new`."""
+    for way, how in WAYS.items():
+        for name in ('new', 'gpu1/new'):
+            path = mount.at(name)
+            attacker = Attacker(alice, write_from(path, **how))
+            waits = alice.start(lib.write, path, '1M 60')  # in alice's own way only
+            for user in (bob, carol, root, bob):
+                equal(goes_on(user, f'{name} while alice writes {way}', request, path), b'p')
+            goes_on(root, f'chmod of {name} while alice writes {way}', os.chmod, path, 0o666)
+            goes_on(bob, 'truncate', os.truncate, path, 0)
+            attacker.stop()
+            finish_stuck()
+            waits.finish()
+
+
+def mode_of_new(mount):
+    """Many nodes, one mode: a change reaches everybody at their next open."""
+    path = mount.at('gpu0', 'new')
+    for user in (alice, bob, carol, root, alice):
+        equal(user.call(request, path), b'p')
+    root.call(os.chmod, path, 0o660)
+    root.call(os.chown, path, 0, lib.LAB)
+    for user, wanted in ((alice, 'ok'), (carol, 'EACCES'), (bob, 'ok'), (root, 'ok')):
+        equal(user.outcome(request, path), wanted, user.name)
+        equal(user.call(os.stat, path).st_mode & 0o777, 0o660, user.name)
+    numbers = {user.call(os.stat, path).st_ino for user in (alice, bob, root)}
+    equal(len(numbers), 3, 'users share a node of new')
+    listed = {e.name: e.inode() for e in os.scandir(mount.at('gpu0'))}
+    equal(listed['new'], os.stat(path).st_ino)
+
+
+def leases(mount):
+    """Leases make opens by others wait. Files that cannot be set belong to root, so the user of a
+    partition gets none on them; on those that can be set (docs/security.md) who must not wait
+    opens with O_NONBLOCK."""
+    part = mount.at('gpu0', alice.call(mount.ask, '1M 600'))
+    for name in os.listdir(part):
+        settable = os.stat(os.path.join(part, name)).st_mode & 0o222
+        equal(alice.outcome(lease, os.path.join(part, name)), 'ok' if settable else 'EACCES', name)
+
+
+def lease(path):
+    fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+def main():
+    mount = lib.Mount('2x80G')
+    for part in (directories, writers_of_new, leases, mode_of_new):
+        print('==', part.__name__, flush=True)
+        part(mount)
+        mount.release_all()
+
+
+lib.run(main)
