@@ -92,11 +92,6 @@ uint64_t engine_available(const struct engine *engine, uint32_t device, int64_t 
     return known->memory_bytes - promised;
 }
 
-uint64_t engine_device_partitions(const struct engine *engine, uint32_t device)
-{
-    return device < engine->device_count ? engine->devices[device].count : 0;
-}
-
 bool engine_next_step(const struct engine *engine, uint32_t device, int64_t after_ns,
                       int64_t *ret_at_ns, uint64_t *ret_promised_bytes)
 {
@@ -160,11 +155,6 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
         engine->next_id = next_id;
     if (next_seq > engine->next_seq)
         engine->next_seq = next_seq;
-}
-
-uint64_t engine_count(const struct engine *engine)
-{
-    return engine->count;
 }
 
 const struct policy *engine_policy(const struct engine *engine)

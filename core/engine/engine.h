@@ -25,6 +25,7 @@
 #define ENGINE_VALUE_MAX    128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX     32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY   UINT32_MAX
+#define ENGINE_UID_NONE     UINT32_MAX /* in a note: about no user */
 #define ENGINE_BARRED_WORDS 2
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -213,8 +214,8 @@ const char *engine_setting(const struct engine *engine, const char *key);
 /* Add a note to the event log about something that the engine does not do itself: `word` ("killed",
  * "unmanaged": lower-case letters, digits and '-') with `details` ("pid=17 bytes=4096", or "").
  * `about` is the partition concerned, as the caller knows it, possibly ended; with id 0 only its
- * uid and device (ENGINE_DEVICE_ANY: none) count. -EINVAL if the word or the details are malformed
- * or too long. */
+ * uid (ENGINE_UID_NONE: none) and its share (share_count 0: no device) count. -EINVAL if the word
+ * or the details are malformed or too long. */
 int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
                 uint32_t by_uid, const char *word, const char *details);
 
@@ -227,6 +228,12 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
 /* End all partitions whose time is up at `now_ns` and give the warnings that are due, in order of
  * time. Cheap if nothing is due. */
 int engine_advance(struct engine *engine, int64_t now_ns);
+/* The same in portions: at most `most` events. No query shows a partition whose time is up, whether
+ * it has been ended or not; only its event is still missing. While such partitions are left,
+ * queries of lists and sums take time that rises with their number. */
+int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most);
+/* Return whether a partition is live, or its time is up and its event is missing. */
+bool engine_is_known(const struct engine *engine, uint64_t id);
 /* When to call engine_advance next; ENGINE_FOREVER if never. O(1). */
 int64_t engine_next_wakeup(const struct engine *engine);
 

@@ -30,14 +30,15 @@ int64_t engine_next_wakeup(const struct engine *engine)
                                                          : engine->next_warning_ns;
 }
 
-/* Create the events due until now_ns, in order, with the partitions left blank. False if out of
- * memory. */
-static bool make_due_events(const struct engine *engine, int64_t now_ns, struct engine_event **last)
+/* Create the events due until now_ns, in order, with the partitions left blank, `most` at most.
+ * False if out of memory. */
+static bool make_due_events(const struct engine *engine, int64_t now_ns, size_t most,
+                            struct engine_event **last)
 {
     const struct entry *warning = index_first_warning(engine);
     const struct entry *end = index_next_end(engine, INT64_MIN, 0);
 
-    for (;;) {
+    for (; most; most--) {
         if (warning && ending_warning_ns(&warning->partition) > now_ns)
             warning = NULL;
         if (end && end->partition.end_ns > now_ns)
@@ -57,19 +58,25 @@ static bool make_due_events(const struct engine *engine, int64_t now_ns, struct 
             return false;
         last = &(*last)->next;
     }
+    return true;
 }
 
 int engine_advance(struct engine *engine, int64_t now_ns)
 {
+    return engine_advance_some(engine, now_ns, SIZE_MAX);
+}
+
+int engine_advance_some(struct engine *engine, int64_t now_ns, size_t most)
+{
     struct engine_event *first = NULL;
 
-    if (engine_next_wakeup(engine) > now_ns)
-        return 0;
     /* Allocate all events first, so that running out of memory changes nothing. */
-    if (!make_due_events(engine, now_ns, &first)) {
+    if (engine_next_wakeup(engine) <= now_ns && !make_due_events(engine, now_ns, most, &first)) {
         engine_events_free(first);
         return -ENOMEM;
     }
+    if (engine->over_ns < now_ns)
+        engine->over_ns = now_ns;
     while (first) {
         struct engine_event *event = first;
 

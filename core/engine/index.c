@@ -7,9 +7,7 @@
 
 #include <stdlib.h>
 
-#define ORDER(a, b)     (((a) > (b)) - ((a) < (b)))
-#define RECORD(node, m) (&avl_entry_const(node, struct entry, m)->partition)
-#define PLACE(node)     avl_entry_const(node, struct place, by_device)
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
 static int compare_id(const struct avl_node *a, const struct avl_node *b)
 {
@@ -96,6 +94,7 @@ void index_init(struct engine *engine)
     engine->by_end.kind = &kind_end;
     engine->by_warning.kind = &kind_warning;
     engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
+    engine->over_ns = INT64_MIN;
 }
 
 void index_init_device(struct device *device)
@@ -120,7 +119,7 @@ struct entry *index_new_entry(uint32_t share_count)
     return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
 }
 
-static uint32_t account_of(const struct engine *engine, uint32_t uid)
+uint32_t index_account_of(const struct engine *engine, uint32_t uid)
 {
     return engine->account ? engine->account(engine->account_context, uid) : uid;
 }
@@ -129,7 +128,7 @@ void index_add(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
-    entry->account = account_of(engine, partition->uid);
+    entry->account = index_account_of(engine, partition->uid);
     avl_insert(&engine->by_id, &entry->by_id);
     avl_insert(&engine->by_user, &entry->by_user);
     avl_insert(&engine->by_account, &entry->by_account);
@@ -233,7 +232,7 @@ void engine_set_accounts(struct engine *engine, engine_account_fn *account, void
     for (struct avl_node *node = avl_first(&engine->by_id); node;
          node = avl_after(&engine->by_id, node)) {
         struct entry *entry = avl_entry(node, struct entry, by_id);
-        uint32_t now = account_of(engine, entry->partition.uid);
+        uint32_t now = index_account_of(engine, entry->partition.uid);
 
         if (now == entry->account)
             continue;
@@ -241,119 +240,4 @@ void engine_set_accounts(struct engine *engine, engine_account_fn *account, void
         entry->account = now;
         avl_insert(&engine->by_account, &entry->by_account);
     }
-}
-
-struct held {
-    uint64_t count, bytes;
-};
-
-/* Whether an entry is before (account, uid, id) in the order of accounts. */
-static bool is_before(const struct entry *entry, uint64_t account, uint64_t uid, uint64_t id)
-{
-    if (entry->account != account)
-        return entry->account < account;
-    if (entry->partition.uid != uid)
-        return entry->partition.uid < uid;
-    return entry->partition.id < id;
-}
-
-/* Sum up what is held before (account, uid, id). */
-static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid,
-                               uint64_t id)
-{
-    const struct avl_node *node = engine->by_account.root;
-    struct held held = {0};
-
-    while (node) {
-        const struct entry *entry = avl_entry_const(node, struct entry, by_account);
-
-        if (!is_before(entry, account, uid, id)) {
-            node = node->left;
-            continue;
-        }
-        /* This node and everything to its left: the subtree minus its right side. */
-        held.count += entry->held_count;
-        held.bytes += entry->held_bytes;
-        node = node->right;
-        if (node) {
-            held.count -= avl_entry_const(node, struct entry, by_account)->held_count;
-            held.bytes -= avl_entry_const(node, struct entry, by_account)->held_bytes;
-        }
-    }
-    return held;
-}
-
-void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
-                       uint64_t *ret_bytes)
-{
-    uint32_t account = account_of(engine, uid);
-    struct held before = held_before(engine, account, uid, 0);
-    struct held until = held_before(engine, account, (uint64_t)uid + 1, 0);
-
-    *ret_count = until.count - before.count;
-    *ret_bytes = until.bytes - before.bytes;
-}
-
-uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint64_t id)
-{
-    uint32_t account = account_of(engine, uid);
-
-    return held_before(engine, account, (uint64_t)uid + 1, 0).count -
-           held_before(engine, account, uid, id).count;
-}
-
-uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
-{
-    uint64_t account = account_of(engine, uid);
-
-    return held_before(engine, account + 1, 0, 0).count - held_before(engine, account, 0, 0).count;
-}
-
-const struct partition *engine_find(const struct engine *engine, uint64_t id)
-{
-    const struct entry *entry = index_find(engine, id);
-
-    return entry ? &entry->partition : NULL;
-}
-
-const struct partition *engine_next(const struct engine *engine, uint64_t after_id)
-{
-    struct entry probe = {.partition.id = after_id};
-    const struct avl_node *node = avl_after(&engine->by_id, &probe.by_id);
-
-    return node ? RECORD(node, by_id) : NULL;
-}
-
-const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
-                                              uint64_t after_id)
-{
-    struct entry entry = {.partition.id = after_id};
-    struct place probe = {.entry = &entry};
-
-    if (device >= engine->device_count)
-        return NULL;
-    const struct avl_node *node = avl_after(&engine->devices[device].partitions, &probe.by_device);
-    return node ? &PLACE(node)->entry->partition : NULL;
-}
-
-const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,
-                                            uint64_t after_id)
-{
-    struct entry probe = {.partition = {.uid = uid, .id = after_id}};
-    const struct avl_node *node = avl_after(&engine->by_user, &probe.by_user);
-
-    return node && RECORD(node, by_user)->uid == uid ? RECORD(node, by_user) : NULL;
-}
-
-bool engine_next_user(const struct engine *engine, uint64_t from_uid, uint32_t *ret_uid)
-{
-    struct entry probe = {.partition.uid = (uint32_t)from_uid}; /* ids start at 1 */
-
-    if (from_uid > UINT32_MAX)
-        return false;
-    const struct avl_node *node = avl_after(&engine->by_user, &probe.by_user);
-    if (!node)
-        return false;
-    *ret_uid = RECORD(node, by_user)->uid;
-    return true;
 }

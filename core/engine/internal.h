@@ -62,6 +62,9 @@ struct engine {
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
+    /* Partitions whose end is not later are over. Queries do not show those that
+     * engine_advance_some has left in the indexes. */
+    int64_t over_ns;
     struct policy policy;
     uint64_t next_id, next_seq;
     struct engine_event *first_event, *last_event;
@@ -70,6 +73,10 @@ struct engine {
 /* Store a message in *why and return `code`. */
 #define refuse(code, why, ...)                                                                     \
     message_refuse((code), (why)->message, sizeof(why)->message, __VA_ARGS__)
+
+/* The partition or place of a node in an index. */
+#define RECORD(node, m) (&avl_entry_const(node, struct entry, m)->partition)
+#define PLACE(node)     avl_entry_const(node, struct place, by_device)
 
 /* -- index.c: partitions in their orders ---------------------------------- */
 
@@ -83,6 +90,8 @@ void index_remove(struct engine *engine, struct entry *entry);
  * indexes. */
 void index_change(struct engine *engine, struct entry *entry, const struct partition *partition);
 struct entry *index_find(const struct engine *engine, uint64_t id);
+/* The account that a user belongs to now. */
+uint32_t index_account_of(const struct engine *engine, uint32_t uid);
 /* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
 /* The first entry after (end_ns, id) in order of ends. */

@@ -114,5 +114,6 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
     while (revert.count > 0)
         good = revert_one(engine, &revert, revert.events[--revert.count]) && good;
     revert_clear(&revert);
+    engine->over_ns = INT64_MIN; /* those that are back are shown until they end again */
     return good ? 0 : -EINVAL;
 }

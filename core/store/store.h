@@ -101,7 +101,14 @@ struct store_item {
     const struct engine_event *event;
     const char *line;
     struct store_usage usage; /* of an ended partition, for the history */
+    uint32_t account;         /* that its history counts for: one uid for all uids of a person */
 };
+
+/* The most entries of the history for an account and in all; the oldest go first. */
+#define STORE_HISTORY_ACCOUNT_MAX 10000
+#define STORE_HISTORY_MAX         100000
+/* The most events whose lines are kept. */
+#define STORE_LINES_MAX 32768
 
 struct store_batch {
     const struct store_item *items;
@@ -116,7 +123,7 @@ struct store_batch {
     struct store_clock clock;
     uint64_t mount_id;       /* written if it differs */
     int64_t retention_ns;    /* partitions that ended longer ago are dropped, in intervals */
-    uint64_t first_line_seq; /* older log lines are dropped */
+    uint64_t first_line_seq; /* older log lines are dropped, and those beyond STORE_LINES_MAX */
 };
 
 struct store;

@@ -137,11 +137,11 @@ static int take(struct intake *intake)
     if (r)
         return r;
     struct fuse_in_header header = requests_header(intake->requests, slot);
-    int error = refusal_of_long(&header);
-    if (!error && !fair_queue_admits(intake->queue, owner_of(intake, &header)))
-        error = EAGAIN;
-    if (error)
-        intake_refuse(intake, slot, error);
+    r = refusal_of_long(&header);
+    if (!r && !fair_queue_admits(intake->queue, owner_of(intake, &header)))
+        r = EAGAIN;
+    if (r)
+        intake_refuse(intake, slot, r);
     else
         hold(intake, slot, false);
     return 0;

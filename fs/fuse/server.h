@@ -62,6 +62,7 @@ struct server {
     int timer_fd, signal_fd;
     int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: not set */
     int64_t record_due_ns;       /* when to record the time and usage next */
+    int64_t portion_ns;          /* when the last portion of many ends was done */
     struct store_reply *replies; /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
     struct partition *ended; /* recently ended; until the host thread takes them */

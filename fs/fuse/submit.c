@@ -23,6 +23,11 @@
  * one the time between the two reads. */
 #define STEP_NS NS_PER_MS
 
+/* The most ends and warnings at once: 20 us each. Requests are served between portions, for
+ * PAUSE_NS at least if they keep coming. */
+#define PORTION  64u
+#define PAUSE_NS (4 * NS_PER_MS)
+
 /* Record the time and usage this often while there are partitions: after a reboot they continue
  * from the time that was recorded last. */
 #define RECORD_EVERY_NS (60 * NS_PER_SECOND)
@@ -61,17 +66,30 @@ void submit_arm_next(struct server *server)
     submit_arm(server, record_due_ns(server));
 }
 
-void submit_tick(struct server *server)
+/* End what is due, a portion at a time. The time is known to the engine in any case: it does not
+ * show what is left, and the timer fires at once for it. */
+static void tick(struct server *server, bool pauses)
 {
     struct tree *tree = &server->tree;
     read_clocks(tree);
-    /* More partitions may expire while many are being ended. */
-    for (int round = 0; round < 3 && engine_next_wakeup(tree->engine) <= tree->now_ns; round++) {
-        if (engine_advance(tree->engine, tree->now_ns))
-            log_say("Not enough memory to end partitions; trying again.");
-        submit_events(server, NULL);
-        read_clocks(tree);
-    }
+    bool due = engine_next_wakeup(tree->engine) <= tree->now_ns;
+    bool waits = pauses && tree->now_ns < server->portion_ns + PAUSE_NS;
+    if (engine_advance_some(tree->engine, tree->now_ns, waits ? 0 : PORTION))
+        log_say("Not enough memory to end partitions; trying again.");
+    if (waits)
+        return;
+    submit_events(server, NULL);
+    if (!due)
+        return;
+    bool more = engine_next_wakeup(tree->engine) <= tree->now_ns;
+    read_clocks(tree); /* ending them took a while */
+    if (more)
+        server->portion_ns = tree->now_ns;
+}
+
+void submit_tick(struct server *server)
+{
+    tick(server, true);
 }
 
 void submit_handle_timer(struct server *server)
@@ -79,7 +97,7 @@ void submit_handle_timer(struct server *server)
     uint64_t count;
     if (read(server->timer_fd, &count, sizeof(count)) == sizeof(count))
         server->armed_ns = ENGINE_FOREVER;
-    submit_tick(server);
+    tick(server, false);
     if (record_due_ns(server) <= server->tree.now_ns)
         submit_events(server, NULL);
     submit_arm_next(server);
@@ -111,6 +129,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     const struct partition *p = &event->after;
     struct ledger_figures used;
     ledger_get(tree->ledger, p->id, &used);
+    item.account = names_account(tree->names, p->uid);
     item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
     struct tree_ended ended = {.partition = p,
                                .device = p->shares[0].device,

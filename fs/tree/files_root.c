@@ -120,7 +120,7 @@ static int store_release(struct tree *tree, struct write *write)
                 snprintf(write->why.message, sizeof(write->why.message),
                          "There is no partition \"%.*s\"; nothing was released.",
                          (int)(length < 32 ? length : 32), at);
-                return REFUSED_INVALID;
+                return id ? REFUSED_GONE : REFUSED_INVALID;
             }
             int r = pass && known ? engine_release(tree->engine,
                                                    TREE_CALL(tree, &write->caller, &write->why), id)

@@ -125,6 +125,25 @@ def dead_mount():
     mount.close()
 
 
+def detached():
+    """A mount that was detached while a program follows its events: the next start says how to end
+    it."""
+    path, state = directory('detached'), os.path.join(lib.T, 'detached_state')
+    words = [lib.CHRONOSFS, '--state-dir', state, '--simulate', '1x8G', path]
+    equal(run(*words), (0, ''))
+    pid = int(lib.read(state + '/lock').split()[0])
+    follower = os.open(path + '/events', os.O_RDONLY)
+    equal(run('umount', '-l', path), (0, ''))
+    code, text = run(*words)
+    equal(code, 1)
+    check(f'kill {pid}' in text and 'detached' in text, text)
+    os.kill(pid, signal.SIGTERM)
+    equal(run(*words), (0, ''))
+    os.close(follower)
+    umount(path)
+    no_process_left(state)
+
+
 def mount8():
     """The actions of mount(8) and fstab."""
     path, state = directory('f'), os.path.join(lib.T, 'fs')
@@ -255,7 +274,8 @@ def usage():
 
 
 def main():
-    for part in (usage, daemon, signals, upgrade, dead_mount, mount8, unprivileged):
+    for part in (usage, daemon, signals, upgrade, dead_mount, detached, mount8,
+                 unprivileged):
         print('==', part.__name__, flush=True)
         started = time.monotonic()
         part()

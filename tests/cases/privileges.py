@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon's processes may do: capabilities, no new privileges, system calls. Each keeps what
-docs/security.md says, in a daemon of root and in one of an ordinary user."""
+"""What the daemon's processes may do: capabilities, no new privileges, system calls. Each keeps
+what docs/security.md says, in a daemon of root and in one of an ordinary user."""
 import os
 import re
 import subprocess
@@ -79,8 +79,8 @@ def of_a_user():
     for path in place, state:
         os.mkdir(path, 0o700)
         os.chown(path, alice.uid, alice.gid)
-    daemon = subprocess.Popen([lib.CHRONOSFS, '-f', '--simulate', '1x8G', '--state-dir', state, place],
-                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    daemon = subprocess.Popen([lib.CHRONOSFS, '-f', '--simulate', '1x8G', '--state-dir', state,
+                               place], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                               preexec_fn=alice.become)
 
     def worker():

@@ -118,17 +118,19 @@ static void time_words(void *context, int64_t at_ns, char *text, size_t size)
     snprintf(text, size, "T%" PRId64, at_ns);
 }
 
+static bool warnings_missing; /* some warnings that are due have not been given yet */
+
 static bool same_partition(const struct partition *a, const struct partition *b)
 {
     return a->id == b->id && a->shares[0].device == b->shares[0].device && a->uid == b->uid &&
            a->gid == b->gid && a->mode == b->mode && a->on_expiry == b->on_expiry &&
            a->grace_ns == b->grace_ns && a->warn.ns == b->warn.ns &&
-           a->warn.signal == b->warn.signal && a->state == b->state &&
+           a->warn.signal == b->warn.signal && (warnings_missing || a->state == b->state) &&
            a->shares[0].memory_bytes == b->shares[0].memory_bytes && a->start_ns == b->start_ns &&
            a->end_ns == b->end_ns && a->created_wall_ns == b->created_wall_ns &&
            a->hold == b->hold && a->creator_ns == b->creator_ns &&
            a->creator_uid == b->creator_uid && a->creator_pid == b->creator_pid &&
-           a->change_seq == b->change_seq && strcmp(a->name, b->name) == 0;
+           (warnings_missing || a->change_seq == b->change_seq) && strcmp(a->name, b->name) == 0;
 }
 
 /* -- comparing -------------------------------------------------------------------- */
@@ -180,8 +182,7 @@ static void compare_users(void)
     for (size_t u = 0; u < UIDS; u++) {
         const struct partition *p = NULL;
         uint32_t next = 0;
-        size_t count = 0;
-        uint64_t of_account = 0, bytes = 0, held_count, held_bytes;
+        uint64_t count = 0, of_account = 0, bytes = 0, held_count, held_bytes;
 
         for (size_t i = 0; i < reference.now.count; i++) {
             const struct partition *live = &reference.now.live[i];
@@ -646,6 +647,18 @@ static void op_set(void)
                       &policy);
 }
 
+/* End what is due a few at a time: partitions that are over and not ended yet are not shown. */
+static void advance_in_portions(void)
+{
+    reference_advance(&reference, now_ns);
+    do {
+        CHECK(engine_advance_some(engine, now_ns, rnd(3)) == 0, "advance");
+        warnings_missing = engine_next_wakeup(engine) <= now_ns;
+        compare_partitions();
+        compare_users();
+    } while (warnings_missing);
+}
+
 /* Move time on, often exactly to a moment at which something happens. */
 static void op_tick(void)
 {
@@ -657,6 +670,10 @@ static void op_tick(void)
         now_ns += (int64_t)rnd(3) * NS_PER_SECOND / 2;
     if (rnd(4) == 0)
         return; /* and the engine was not advanced */
+    if (rnd(2)) {
+        advance_in_portions();
+        return;
+    }
     maybe_fail();
     int r = engine_advance(engine, now_ns);
     if (ran_out(r))

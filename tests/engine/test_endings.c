@@ -271,6 +271,47 @@ START_TEST(warnings_and_ends_are_in_order)
 }
 END_TEST
 
+/* Ended in portions, the events are the same, and no query shows what is over and not ended yet. */
+START_TEST(ends_come_in_portions)
+{
+    uint64_t count, bytes;
+    uint32_t uid;
+
+    start();
+    for (int i = 0; i < 10; i++)
+        grant(engine, 0, i % 2 ? &alice : &bob, 0, "1B 20");
+    uint64_t last = grant(engine, 0, &alice, 0, "1B 50");
+    forget_events();
+    ck_assert_int_eq(engine_advance_some(engine, SECONDS(19), 3), 0);
+    ck_assert_uint_eq(engine_count(engine), 11);
+    for (uint64_t ended = 0; ended < 10; ended += 3) {
+        ck_assert_int_eq(engine_advance_some(engine, SECONDS(20), ended ? 3 : 0), 0);
+        for (uint64_t id = ended ? ended - 2 : 1; id <= ended; id++)
+            ck_assert_uint_eq(next_event(EVENT_EXPIRED, SECONDS(20))->before.id, id);
+        no_event();
+        ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(20));
+        ck_assert_uint_eq(engine_count(engine), 1);
+        ck_assert_uint_eq(engine_device_partitions(engine, 0), 1);
+        ck_assert_ptr_null(engine_find(engine, 10));
+        ck_assert(engine_is_known(engine, 10) && !engine_is_known(engine, ended));
+        ck_assert_uint_eq(engine_next(engine, 0)->id, last);
+        ck_assert_uint_eq(engine_next_on_device(engine, 0, 0)->id, last);
+        ck_assert_ptr_null(engine_next_of_user(engine, bob.uid, 0));
+        engine_user_holds(engine, bob.uid, &count, &bytes);
+        ck_assert_uint_eq(count + bytes, 0);
+        engine_user_holds(engine, alice.uid, &count, &bytes);
+        ck_assert_uint_eq(count, 1);
+        ck_assert(engine_next_user(engine, 0, &uid) && uid == alice.uid);
+        ck_assert(!engine_next_user(engine, uid + 1, &uid));
+    }
+    ck_assert_int_eq(engine_advance_some(engine, SECONDS(20), 3), 0);
+    ck_assert_uint_eq(next_event(EVENT_EXPIRED, SECONDS(20))->before.id, 10);
+    no_event();
+    ck_assert_int_eq(engine_next_wakeup(engine), SECONDS(50));
+    engine_free(engine);
+}
+END_TEST
+
 START_TEST(a_warning_that_is_due_comes_at_once)
 {
     start();
@@ -503,6 +544,7 @@ int main(void)
         invalid_endings_are_refused,
         the_warning_comes_when_it_is_due,
         warnings_and_ends_are_in_order,
+        ends_come_in_portions,
         a_warning_that_is_due_comes_at_once,
         an_extension_makes_a_partition_active_again,
         other_changes_do_not_warn,

@@ -44,7 +44,8 @@ static void setup(void)
     tree_init(&tree, tree_table);
     tree.devices = devices;
     tree.host_state = &host_state;
-    tree.shared = calloc(1, sizeof(*tree.shared));
+    tree.shared = aligned_alloc(_Alignof(struct shared), sizeof(*tree.shared));
+    memset(tree.shared, 0, sizeof(*tree.shared));
     tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
@@ -316,6 +317,73 @@ START_TEST(test_event_lines)
 }
 END_TEST
 
+/* Each word of a line once, and those that say whom it is about. */
+static void expect_words(const struct engine_event *event, const char *user, bool device)
+{
+    char line[512], seen[16][24];
+    size_t count = 0;
+    bool has_user = false, has_device = false;
+    tree_event_line(&tree, event, line, sizeof(line));
+    for (char *rest = NULL, *word = strtok_r(line, " ", &rest); word;
+         word = strtok_r(NULL, " ", &rest)) {
+        char *value = strchr(word, '=');
+        if (!value)
+            continue;
+        *value++ = '\0';
+        for (size_t i = 0; i < count; i++)
+            ck_assert_msg(strcmp(seen[i], word) != 0, "kind %d has %s twice", event->kind, word);
+        ck_assert_uint_lt(count, 16);
+        snprintf(seen[count++], sizeof(seen[0]), "%s", word);
+        if (!strcmp(word, "user")) {
+            has_user = true;
+            ck_assert_msg(user && !strcmp(value, user), "kind %d: user=%s", event->kind, value);
+        }
+        has_device |= !strcmp(word, "device");
+    }
+    ck_assert_msg(has_user == !!user, "kind %d: user", event->kind);
+    ck_assert_msg(has_device == device, "kind %d: device", event->kind);
+}
+
+/* All kinds of events, and the notes of the host thread. */
+START_TEST(test_event_subjects)
+{
+    static const char *const details[] = {
+        "",
+        "processes=3",
+        "signal=USR1 processes=3",
+        "after_ms=5",
+        "pid=5 uid=4000000003 bytes=7 limit_bytes=6 signal=TERM",
+    };
+    struct engine_event event = {.kind = EVENT_CREATED, .by_uid = 4000000002u};
+    struct partition *p = &event.after;
+    *p = (struct partition){.id = 1, .uid = 4000000001u, .name = "job", .share_count = 1};
+    event.before = *p;
+    for (; event.kind < EVENT_NOTE; event.kind++)
+        if (event.kind != EVENT_SETTING)
+            expect_words(&event, "4000000001", true);
+    event.kind = EVENT_HANDED; /* found by its former owner, too */
+    event.before.uid = 4000000005u;
+    expect_words(&event, "4000000001", true);
+    char line[512];
+    tree_event_line(&tree, &event, line, sizeof(line));
+    ck_assert_ptr_nonnull(strstr(line, " from=4000000005 "));
+    event.kind = EVENT_SETTING;
+    strcpy(event.key, "config/watchdog");
+    strcpy(event.value, "warn");
+    expect_words(&event, NULL, false);
+    event.kind = EVENT_NOTE;
+    strcpy(event.key, "noted");
+    for (size_t i = 0; i < sizeof(details) / sizeof(details[0]); i++) {
+        strcpy(event.value, details[i]);
+        p->id = i % 2;
+        expect_words(&event, "4000000001", true);
+    }
+    *p = (struct partition){.uid = ENGINE_UID_NONE};
+    strcpy(event.value, "node=/dev/nvidia0");
+    expect_words(&event, NULL, false);
+}
+END_TEST
+
 /* `state` wakes a reader that read before the warning, and again after an extension. */
 START_TEST(test_state_tells)
 {
@@ -572,5 +640,6 @@ int main(void)
                       test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
                       test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
                       test_line_accounts, test_handles, test_status, test_status_is_fair,
-                      test_event_lines, test_state_tells);
+                      test_event_lines, test_event_subjects,
+                      test_state_tells);
 }
