@@ -61,8 +61,10 @@ def programs(mount):
                     f'exec 3< {path}; read -r -n1 a <&3; sleep 1.1; read -r b <&3; echo "$a$b"',
                     f'exec 3< {path}; head -c1 <&3; sleep 1.1; cat <&3',
                     f'python3 -c "print(open(\'{path}\', buffering=2).readline())"'):
-        out = subprocess.run(['bash', '-c', command], stdout=subprocess.PIPE, text=True, check=False)
-        check(out.stdout.strip().isdigit() and 900 < int(out.stdout) <= 1000, command, out.stdout)
+        out = subprocess.run(['bash', '-c', command], stdout=subprocess.PIPE, text=True,
+                             check=False)
+        check(out.stdout.strip().isdigit() and 900 < int(out.stdout) <= 1000, command,
+              out.stdout)
 
 
 def followers(mount):

@@ -99,9 +99,9 @@ def list_into(path):
 
 
 def look_around(mount, partition):
-    for name in ('README', 'release', 'status', 'events', 'metrics', 'gpu0/available', 'gpu0/schedule',
-                 'gpu1/name', 'config/retention', f'gpu0/{partition}/remaining',
-                 f'partitions/{partition}/state', f'users/bob/usage'):
+    for name in ('README', 'release', 'status', 'events', 'metrics', 'gpu0/available',
+                 'gpu0/schedule', 'gpu1/name', 'config/retention', f'gpu0/{partition}/remaining',
+                 f'partitions/{partition}/state', 'users/bob/usage'):
         lib.read(mount.at(name))
     os.stat(mount.at('gpu0', partition))
 
