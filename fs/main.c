@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
+#include "fs/daemon/privileges.h"
 #include "fs/daemon/program.h"
 #include "fs/daemon/restore_devacl.h"
 #include "fs/daemon/rlimits.h"
@@ -60,6 +61,7 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
+    privileges_drop_worker();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
     /* Do not run exit handlers: they could wait for something that threads of the worker wait
      * for. */
@@ -308,6 +310,7 @@ static int prepare_and_run(struct start *start)
     supervisor->context = start;
     supervisor->detached = start->daemon_fd >= 0;
     supervisor->ready_ms = WORKER_READY_MS;
+    privileges_drop_supervisor();
     r = supervisor_run(supervisor);
     /* After a clean end restore the device nodes; after a failure leave them restricted for the
      * next daemon or --restore-device-access. */
@@ -338,6 +341,15 @@ static int run_restore_devacl(struct start *start)
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int run_remount(struct start *start)
+{
+    const struct options *options = &start->options;
+    if (mount_change(options->mount_point, options->read_only, &start->message) == 0)
+        return EXIT_SUCCESS;
+    log_say("%s", start->message.text);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
@@ -362,6 +374,8 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     if (start.options.restore_devacl)
         return run_restore_devacl(&start);
+    if (start.options.remount)
+        return run_remount(&start);
     int r = leave_caller(&start);
     if (!r && !start.options.foreground)
         r = start.daemon_fd = detach_start();

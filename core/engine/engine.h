@@ -25,6 +25,7 @@
 #define ENGINE_VALUE_MAX    128 /* setting value, including NUL */
 #define ENGINE_WORD_MAX     32  /* word of a note, including NUL */
 #define ENGINE_DEVICE_ANY   UINT32_MAX
+#define ENGINE_UID_NONE     UINT32_MAX /* in a note: about no user */
 #define ENGINE_BARRED_WORDS 2
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
@@ -213,8 +214,8 @@ const char *engine_setting(const struct engine *engine, const char *key);
 /* Add a note to the event log about something that the engine does not do itself: `word` ("killed",
  * "unmanaged": lower-case letters, digits and '-') with `details` ("pid=17 bytes=4096", or "").
  * `about` is the partition concerned, as the caller knows it, possibly ended; with id 0 only its
- * uid and device (ENGINE_DEVICE_ANY: none) count. -EINVAL if the word or the details are malformed
- * or too long. */
+ * uid (ENGINE_UID_NONE: none) and its share (share_count 0: no device) count. -EINVAL if the word
+ * or the details are malformed or too long. */
 int engine_note(struct engine *engine, int64_t now_ns, const struct partition *about,
                 uint32_t by_uid, const char *word, const char *details);
 
@@ -251,6 +252,8 @@ const struct partition *engine_next_of_user(const struct engine *engine, uint32_
 /* Number of partitions that a user holds, and their total bytes. O(log n). */
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes);
+/* Return how many of a user's partitions have this id or a higher one. */
+uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint64_t id);
 /* Number of partitions that all uids of the account of `uid` hold. O(log n). */
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid);
 /* Find the smallest uid >= from_uid that holds a partition; false if there is none. */

@@ -9,8 +9,23 @@ struct held {
     uint64_t count, bytes;
 };
 
-/* Sum up what is held before (account, uid) in the order of accounts. */
-static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid)
+/* Return whether an entry is before (account, uid, id) in the order of accounts. */
+static bool is_before(const struct entry *entry, uint64_t account, uint64_t uid, uint64_t id)
+{
+    if (entry->account != account)
+        return entry->account < account;
+    if (entry->partition.uid != uid)
+        return entry->partition.uid < uid;
+    return entry->partition.id < id;
+}
+
+<<<<<<< HEAD
+/* Sum up what is held before (account, uid, id) in the order of accounts. */
+=======
+/* Sum up what is held before (account, uid, id). */
+>>>>>>> h/tree
+static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid,
+                               uint64_t id)
 {
     const struct avl_node *node = engine->by_account.root;
     struct held held = {0};
@@ -18,8 +33,7 @@ static struct held held_before(const struct engine *engine, uint64_t account, ui
     while (node) {
         const struct entry *entry = avl_entry_const(node, struct entry, by_account);
 
-        if (entry->account > account ||
-            (entry->account == account && entry->partition.uid >= uid)) {
+        if (!is_before(entry, account, uid, id)) {
             node = node->left;
             continue;
         }
@@ -43,6 +57,7 @@ static bool is_over(const struct engine *engine, const struct partition *partiti
 /* Partitions to add up. */
 struct sum {
     const uint32_t *uid, *account, *device; /* NULL: of all */
+    uint64_t from_id;
     struct held held;
 };
 
@@ -57,8 +72,15 @@ static void sum_over(const struct engine *engine, const struct avl_node *node, s
             continue;
         }
         sum_over(engine, node->left, sum);
-        bool counts = (!sum->uid || entry->partition.uid == *sum->uid) &&
+<<<<<<< HEAD
+        bool counts = entry->partition.id >= sum->from_id &&
+                      (!sum->uid || entry->partition.uid == *sum->uid) &&
                       (!sum->account || entry->account == *sum->account);
+=======
+        bool counts = (!sum->uid || entry->partition.uid == *sum->uid) &&
+                      (!sum->account || entry->account == *sum->account) &&
+                      entry->partition.id >= sum->from_id;
+>>>>>>> h/tree
         for (uint32_t i = 0; counts && i < entry->partition.share_count; i++) {
             const struct share *share = &entry->partition.shares[i];
             bool first = sum->device ? share->device == *sum->device : i == 0;
@@ -92,13 +114,23 @@ void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_
                        uint64_t *ret_bytes)
 {
     uint32_t account = index_account_of(engine, uid);
-    struct held before = held_before(engine, account, uid);
-    struct held until = held_before(engine, account, (uint64_t)uid + 1);
+    struct held before = held_before(engine, account, uid, 0);
+    struct held until = held_before(engine, account, (uint64_t)uid + 1, 0);
     struct sum over = {.uid = &uid};
 
     sum_over(engine, engine->by_end.root, &over);
     *ret_count = until.count - before.count - over.held.count;
     *ret_bytes = until.bytes - before.bytes - over.held.bytes;
+}
+
+uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint64_t id)
+{
+    uint32_t account = index_account_of(engine, uid);
+    struct sum over = {.uid = &uid, .from_id = id};
+
+    sum_over(engine, engine->by_end.root, &over);
+    return held_before(engine, account, (uint64_t)uid + 1, 0).count -
+           held_before(engine, account, uid, id).count - over.held.count;
 }
 
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
@@ -107,8 +139,8 @@ uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
     struct sum over = {.account = &account};
 
     sum_over(engine, engine->by_end.root, &over);
-    return held_before(engine, (uint64_t)account + 1, 0).count -
-           held_before(engine, account, 0).count - over.held.count;
+    return held_before(engine, (uint64_t)account + 1, 0, 0).count -
+           held_before(engine, account, 0, 0).count - over.held.count;
 }
 
 bool engine_is_known(const struct engine *engine, uint64_t id)

@@ -8,8 +8,11 @@
 #include "driver.h"
 #include "nodes.h"
 
+#include "core/base/confine.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -28,6 +31,7 @@ struct process {
     int fd;
     const struct gpu_vendor *const *vendors;
     struct gpu_setup setup;
+    bool confined;
     bool opened[GPU_VENDOR_MAX];
     void *state[GPU_VENDOR_MAX];
     struct usage_answer usage;
@@ -67,12 +71,27 @@ static bool answer_devices(struct process *process, uint32_t index, uint32_t num
     return send_all(process->fd, devices, sizeof(*devices));
 }
 
+/* What remains after the shield: read which devices the processes of all users have open. The nodes
+ * of devices belong to root while they are restricted, so uid 0 opens them without a capability.
+ * Finding devices has to come before: it may load modules and make nodes. */
+static void confine(struct process *process)
+{
+    const uint64_t kept = CONFINE_CAP(CAP_SYS_PTRACE) | CONFINE_CAP(CAP_DAC_READ_SEARCH);
+    if (process->confined)
+        return;
+    process->confined = true;
+    confine_no_new_privileges();
+    confine_calls(true);
+    confine_capabilities(kept, kept);
+}
+
 static bool answer_usage(struct process *process, uint32_t index, uint32_t number)
 {
     const struct gpu_vendor *vendor = process->vendors[index];
     struct usage_answer *answer = &process->usage;
     struct usage_rows rows = {0};
 
+    confine(process);
     if (!process->opened[index] && vendor->open &&
         vendor->open(&process->setup, &process->state[index]) < 0)
         return false;

@@ -12,6 +12,7 @@
 
 #include "core/base/array.h"
 #include "core/base/fd.h"
+#include "core/base/procfs.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -31,6 +32,7 @@ struct client {
     bool named; /* has an id; without one, all descriptors of a process count as one client */
     uint64_t id;
     int32_t pid;
+    uint32_t uid; /* the process's real one */
     uint64_t bytes, busy_ns;
 };
 
@@ -137,6 +139,8 @@ static void read_descriptor(int process, const char *number, int32_t pid,
 
     snprintf(path, sizeof(path), "fdinfo/%s", number);
     ssize_t length = fd_read_text(process, path, text, sizeof(text));
+    if (length == (ssize_t)sizeof(text) - 1) /* cut: leave out the incomplete line */
+        length = strrchr(text, '\n') ? strrchr(text, '\n') - text : 0;
     if (length <= 0 || !drm_fdinfo_parse(text, (size_t)length, &info))
         return;
     int index = gpu_match(setup, "", info.pdev);
@@ -162,6 +166,7 @@ static void read_process(int proc, const char *name, const struct gpu_setup *set
     DIR *directory = fds >= 0 ? fdopendir(fds) : NULL;
     if (fds >= 0 && !directory)
         close(fds);
+    size_t first = clients->count;
     for (struct dirent *entry; directory && (entry = readdir(directory));) {
         ssize_t length = readlinkat(fds, entry->d_name, target, sizeof(target) - 1);
         target[length > 0 ? length : 0] = '\0';
@@ -171,6 +176,12 @@ static void read_process(int proc, const char *name, const struct gpu_setup *set
     if (directory)
         closedir(directory);
     close(process);
+    /* The real uid: a setuid program of the user is no other user. */
+    struct procfs_ids ids = {.uids = {UINT32_MAX}};
+    if (clients->count > first && !procfs_ids_read(proc, atoi(name), &ids))
+        free(ids.groups);
+    for (; first < clients->count; first++)
+        clients->client[first].uid = ids.uids[0];
 }
 
 static void read_processes(const struct gpu_setup *setup, const struct usage_answer *answer,
@@ -210,6 +221,16 @@ static bool same_client(const struct client *a, const struct client *b)
            (a->named ? a->id == b->id : a->pid == b->pid);
 }
 
+/* Return whether processes of several users have the client open. `last` is past its entries. */
+static bool is_shared(const struct client *client, const struct client *last)
+{
+    for (const struct client *other = client + 1; other < last && same_client(client, other);
+         other++)
+        if (other->uid != client->uid)
+            return true;
+    return false;
+}
+
 /* Count a client shared by several descriptors or processes once, for the lowest pid: usually the
  * process that opened it. */
 static void charge(struct clients *clients, struct usage_answer *answer, struct usage_rows *rows)
@@ -219,12 +240,14 @@ static void charge(struct clients *clients, struct usage_answer *answer, struct 
     for (size_t i = 0; i < clients->count; i++) {
         const struct client *client = &clients->client[i];
         struct usage_device *device = &answer->device[client->device];
-        const struct gpu_usage_process row = {.pid = client->pid,
-                                              .device = client->device,
-                                              .memory_bytes = client->bytes,
-                                              .busy_ns = client->busy_ns};
+        struct gpu_usage_process row = {.pid = client->pid,
+                                        .device = client->device,
+                                        .memory_bytes = client->bytes,
+                                        .busy_ns = client->busy_ns};
         if (i > 0 && same_client(client, client - 1))
             continue;
+        if (is_shared(client, clients->client + clients->count))
+            row.shared_bytes = row.memory_bytes;
         if (device->summed && client->bytes <= INT64_MAX - device->used_bytes)
             device->used_bytes += client->bytes;
         if (usage_rows_add(rows, &row) < 0)

@@ -41,6 +41,9 @@ struct gpu_usage_process {
     int32_t pid;
     uint32_t device;       /* index in the array passed to usage_reader_new */
     uint64_t memory_bytes; /* or GPU_BYTES_UNKNOWN */
+    /* The part of it that processes of other users have open, too (drm): it may be theirs, because
+     * a process can be handed a descriptor without asking for it. */
+    uint64_t shared_bytes;
     /* How long the process kept the device busy, a counter; 0: not yet known, or the driver does
      * not report it. It never decreases while the process is in every answer. After an answer
      * without the process it may restart, and the pid may belong to another process by then: check

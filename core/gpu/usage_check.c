@@ -36,6 +36,7 @@ bool usage_answer_is_good(const struct usage_answer *answer, const struct gpu_us
     for (uint32_t i = 0; i < answer->process_count; i++) {
         const struct gpu_usage_process *row = &rows[i];
         if (row->pid <= 0 || row->device >= device_count || row->busy_ns > INT64_MAX ||
+            row->shared_bytes > row->memory_bytes || row->shared_bytes > INT64_MAX ||
             (row->memory_bytes > INT64_MAX && row->memory_bytes != GPU_BYTES_UNKNOWN))
             return false;
     }

@@ -47,9 +47,11 @@ static void merge_two(struct gpu_usage_process *into, const struct gpu_usage_pro
 
     if (merge == USAGE_SUM) {
         into->memory_bytes = add(bound(a), bound(b));
+        into->shared_bytes = add(into->shared_bytes, from->shared_bytes);
         into->busy_ns = add(bound(into->busy_ns), bound(from->busy_ns));
     } else {
         into->memory_bytes = a > b ? a : b;
+        into->shared_bytes = a > b ? into->shared_bytes : from->shared_bytes;
         into->busy_ns = into->busy_ns > from->busy_ns ? into->busy_ns : from->busy_ns;
     }
     if (unknown)

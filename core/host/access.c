@@ -243,7 +243,7 @@ static void report_change(void *context, const char *path, const char *message)
     char details[128];
     log_say("%s Only holders of partitions can open it again.", message);
     snprintf(details, sizeof(details), "node=%.100s", path);
-    access->start.note(access->start.context, 0, ENGINE_DEVICE_ANY, "node-changed", details);
+    access->start.note(access->start.context, ENGINE_DEVICE_ANY, "node-changed", details);
 }
 
 static void report_changes(struct access *access, int64_t now_ns)
@@ -265,7 +265,7 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
     else
         r = apply(access, &message);
     if (r == -E2BIG && strcmp(message.text, access->why) != 0)
-        access->start.note(access->start.context, 0, ENGINE_DEVICE_ANY, "holders-left-out", "");
+        access->start.note(access->start.context, ENGINE_DEVICE_ANY, "holders-left-out", "");
     access->restricted = 0;
     for (size_t i = 0; (!r || r == -E2BIG) && i < access->node_count; i++)
         access->restricted |= access->nodes[i].own ? access->nodes[i].devices : 0;

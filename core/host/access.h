@@ -26,9 +26,8 @@ struct access_start {
     uint32_t device_count;
     const char *state_dir;                 /* borrowed */
     const struct allocations *allocations; /* borrowed; of all live partitions */
-    /* Write a log line about partition `id` (0: none) on `device` (or ENGINE_DEVICE_ANY). */
-    void (*note)(void *context, uint64_t id, uint32_t device, const char *word,
-                 const char *details);
+    /* Write a log line about `device` (or ENGINE_DEVICE_ANY). */
+    void (*note)(void *context, uint32_t device, const char *word, const char *details);
     void *context;
 };
 

@@ -70,8 +70,66 @@ static void read_usage(struct host *host, int64_t asked_ns)
     telemetry_ask(host->telemetry, host->now_ns);
 }
 
+static void list_add(struct work_list *list, struct work_item *item)
+{
+    item->mail.next = NULL;
+    *(list->first ? list->last : &list->first) = &item->mail;
+    list->last = &item->mail.next;
+    list->count++;
+}
+
+static struct work_item *list_take(struct work_list *list)
+{
+    struct work_item *item = (struct work_item *)list->first;
+    if (!item)
+        return NULL;
+    list->first = item->mail.next;
+    list->count--;
+    return item;
+}
+
+/* Time between two tries of joins that wait. */
+#define HELD_NS (5 * NS_PER_MS)
+
+static void join(struct host *host, struct work_item *item)
+{
+    if (!item->join.since_ns)
+        item->join.since_ns = host->now_ns;
+    if (host_do_join(host, &item->join.asked, item->join.since_ns, item->join.answer)) {
+        free(item);
+        return;
+    }
+    if (!host->held.first)
+        host->held_ns = host->now_ns + HELD_NS;
+    list_add(&host->held, item);
+}
+
+static void retry_joins(struct host *host)
+{
+    if (!host->held.first || host->now_ns < host->held_ns)
+        return;
+    host->held_ns = host->now_ns + HELD_NS;
+    for (size_t left = host->held.count; left > 0; left--)
+        join(host, list_take(&host->held));
+}
+
+/* A join that waits must not bring a program into a partition that has ended. */
+static void refuse_joins(struct host *host, uint64_t id)
+{
+    for (size_t left = host->held.count; left > 0; left--) {
+        struct work_item *item = list_take(&host->held);
+        if (item->join.asked.id != id) {
+            list_add(&host->held, item);
+            continue;
+        }
+        host_refuse_join(host, &item->join.asked, item->join.answer);
+        free(item);
+    }
+}
+
 static void end_partition(struct host *host, const struct partition *partition)
 {
+    refuse_joins(host, partition->id);
     telemetry_drop(host->telemetry, partition->id);
     allocations_drop(&host->allocations, partition->id);
     if (!allocations_drop(&host->occupied, partition->id))
@@ -111,13 +169,13 @@ static void set_policy(struct host *host, const struct policy *policy)
     police_policy_changed(host->police);
 }
 
-static void run_item(struct host *host, const struct work_item *item)
+static void run_item(struct host *host, struct work_item *item)
 {
     switch (item->kind) {
     case WORK_JOIN:
         access_step(host->access, host->now_ns); /* let the process open the nodes once it joined */
-        host_do_join(host, &item->join.asked, item->join.answer);
-        break;
+        join(host, item);
+        return;
     case WORK_READ:
         if (item->read.id == HOST_USAGE)
             read_usage(host, item->read.asked_ns);
@@ -131,6 +189,7 @@ static void run_item(struct host *host, const struct work_item *item)
         set_policy(host, &item->policy);
         break;
     }
+    free(item);
 }
 
 /* Limit the time spent on work items between two looks at what is due. */
@@ -155,10 +214,7 @@ static void sort_items(struct host *host)
             free(item); /* its readers ask again, or get the last answer */
             continue;
         }
-        mail->next = NULL;
-        list->count++;
-        *(list->first ? list->last : &list->first) = mail;
-        list->last = &mail->next;
+        list_add(list, item);
     }
 }
 
@@ -168,14 +224,10 @@ static void run_items(struct host *host)
     const int64_t until_ns = clock_boottime_ns() + ITEMS_NS;
     sort_items(host);
     do {
-        struct work_list *list = host->work.first ? &host->work : &host->reads;
-        struct work_item *item = (struct work_item *)list->first;
+        struct work_item *item = list_take(host->work.first ? &host->work : &host->reads);
         if (!item)
             return;
-        list->first = item->mail.next;
-        list->count--;
         run_item(host, item);
-        free(item);
     } while (clock_boottime_ns() < until_ns);
 }
 
@@ -242,6 +294,7 @@ static int time_left_ms(struct host *host)
         access_next_ns(host->access),
         telemetry_is_asking(host->telemetry) ? INT64_MAX : police_next_ns(host->police),
         host->scans && occupied ? host->scanned_ns + SCAN_NS : INT64_MAX,
+        host->held.first ? host->held_ns : INT64_MAX,
     };
     int64_t next_ns = INT64_MAX;
     for (size_t i = 0; i < ARRAY_COUNT(due_ns); i++)
@@ -281,6 +334,7 @@ static void *host_thread(void *argument)
         if (fds[1].revents)
             take_sample(host);
         run_items(host);
+        retry_joins(host);
         scan(host);
         terminate_step(&host->termination, host->now_ns);
         access_step(host->access, host->now_ns);

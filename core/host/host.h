@@ -52,6 +52,7 @@ struct host_join {
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
     bool root;          /* the writer may add processes of others */
+    int64_t until_ns;   /* CLOCK_BOOTTIME; later the writer is gone, and its pid another's */
 };
 int host_join(struct host *host, const struct host_join *join);
 /* Read the members of partition `id`, answered by RESULT_MEMBERS. With HOST_USAGE read what drivers

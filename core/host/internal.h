@@ -22,6 +22,7 @@ struct work_item {
         struct {
             struct host_join asked;
             struct host_result *answer; /* allocated in advance: the writer waits for it */
+            int64_t since_ns;           /* when it was tried first; 0: not yet */
         } join;
         struct {
             uint64_t id;
@@ -64,6 +65,8 @@ struct host {
     struct policy policy;
     int64_t now_ns;
     struct work_list work, reads; /* taken from the mailbox, to be done */
+    struct work_list held;        /* joins that wait for a directory of the cgroup tree */
+    int64_t held_ns;              /* when to try them again */
     struct mailbox_thread thread; /* work items in, results out */
 };
 
@@ -76,12 +79,12 @@ void host_report(struct host *host, struct host_result *result);
 /* Write a log line about the processes of a partition. Here and below `context` is the host. */
 void host_note(void *context, const struct partition *partition, const char *word,
                const char *details);
-/* Write a log line about a device (or ENGINE_DEVICE_ANY) and partition `id` (0: none). */
-void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
-                      const char *details);
-/* The same for a step of the watchdog. */
-void host_note_violation(void *context, uint64_t id, uint32_t device, const char *word,
-                         const char *details);
+/* Write a log line about a device (or ENGINE_DEVICE_ANY) and no user. */
+void host_note_device(void *context, uint32_t device, const char *word, const char *details);
+/* Write a log line about a step of the watchdog: what user `uid` does on a device, with partition
+ * `id` (0: without). */
+void host_note_violation(void *context, uint64_t id, uint32_t uid, uint32_t device,
+                         const char *word, const char *details);
 /* Set the message in a user's `status`. */
 void host_report_status(void *context, uint32_t uid, const char *message);
 /* Report the memory a partition uses now, and the additional time its device was busy. */
@@ -96,8 +99,12 @@ int host_begin(struct host *host);
 
 /* -- join.c -- */
 
-/* Execute the request and report the outcome in `answer`. */
-void host_do_join(struct host *host, const struct host_join *join, struct host_result *answer);
+/* Execute the request, first tried at since_ns, and report the outcome in `answer`. False: nothing
+ * was done or reported yet; call again. */
+bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
+                  struct host_result *answer);
+/* Report that its partition has ended. */
+void host_refuse_join(struct host *host, const struct host_join *join, struct host_result *answer);
 
 /* -- warn.c -- */
 

@@ -5,7 +5,9 @@
  */
 #include "internal.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/base/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +88,7 @@ static int join(struct host *host, const struct host_join *join, struct message 
     int32_t pid;
     if (host->broken)
         return message_set(-EIO, message, "No program can join: %s", host->state.why);
-    int r = translate(host, join, &pid);
+    int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);
     if (r == -EACCES)
@@ -116,7 +118,12 @@ static int join(struct host *host, const struct host_join *join, struct message 
     }
 }
 
-void host_do_join(struct host *host, const struct host_join *asked, struct host_result *result)
+/* How long a join waits for a directory of the cgroup tree that another process holds. The writer
+ * has its answer by then: see fs/fuse/pending.c. */
+#define HELD_MAX_NS (10 * NS_PER_SECOND)
+
+bool host_do_join(struct host *host, const struct host_join *asked, int64_t since_ns,
+                  struct host_result *result)
 {
     struct message message = {""};
     result->joined.tag = asked->tag;
@@ -125,6 +132,20 @@ void host_do_join(struct host *host, const struct host_join *asked, struct host_
     result->joined.result = allocations_add(&host->occupied, asked->id);
     if (!result->joined.result)
         result->joined.result = join(host, asked, &message);
+    if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)
+        return false;
+    if (result->joined.result == -EINPROGRESS)
+        result->joined.result = -ETIMEDOUT;
     snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
+    host_report(host, result);
+    return true;
+}
+
+void host_refuse_join(struct host *host, const struct host_join *asked, struct host_result *result)
+{
+    result->joined.tag = asked->tag;
+    result->id = asked->id;
+    result->joined.result = -ENODEV;
+    snprintf(result->message, ENGINE_MESSAGE_MAX, "p%" PRIu64 " has ended.", asked->id);
     host_report(host, result);
 }

@@ -57,8 +57,10 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
                         const struct gpu_usage_process *used, struct watchdog_process *row)
 {
     struct procfs_process process;
-    *row = (struct watchdog_process){
-        .pid = used->pid, .device = used->device, .bytes = used->memory_bytes};
+    *row = (struct watchdog_process){.pid = used->pid,
+                                     .device = used->device,
+                                     .bytes = used->memory_bytes,
+                                     .shared_bytes = used->shared_bytes};
     if (proctrack_look(police->start.proctrack, used->pid, &process))
         return; /* the process has ended: ignore its row */
     row->uid = process.uid;
@@ -91,8 +93,8 @@ static void act(void *context, const struct watchdog_action *action)
     struct police *police = context;
     const struct police_start *start = &police->start;
     if (action->note)
-        start->note(start->context, action->partition_id, action->device, action->word,
-                    action->details);
+        start->note(start->context, action->partition_id, action->owner_uid, action->device,
+                    action->word, action->details);
     start->status(start->context, action->uid, action->message);
     if (action->signo)
         send_signal(police, action);

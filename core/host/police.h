@@ -25,8 +25,8 @@ struct police_start {
     struct proctrack *proctrack;
     const struct allocations *allocations; /* of all live partitions */
     const struct termination *termination; /* of partitions being ended */
-    /* Write a log line about partition `id` (0: none) on `device`. */
-    void (*note)(void *context, uint64_t id, uint32_t device, const char *word,
+    /* Write a log line about what user `uid` does on `device` with partition `id` (0: without). */
+    void (*note)(void *context, uint64_t id, uint32_t uid, uint32_t device, const char *word,
                  const char *details);
     /* Set the message in a user's `status`. */
     void (*status)(void *context, uint32_t uid, const char *message);

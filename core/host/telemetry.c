@@ -132,6 +132,13 @@ static uint64_t busy_more(const struct telemetry *telemetry,
     return process->busy_ns - before->busy_ns;
 }
 
+/* A driver says what it likes: its figures must not wrap. */
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
 static void add(struct telemetry *telemetry, const struct gpu_usage_process *process)
 {
     uint64_t id = proctrack_partition_of(telemetry->start.proctrack, process->pid);
@@ -143,8 +150,8 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
     if (!tally)
         return; /* out of memory: report it with the next answer */
     if (process->memory_bytes != GPU_BYTES_UNKNOWN)
-        tally->now_bytes += process->memory_bytes;
-    tally->now_busy_ns += busy_more(telemetry, process);
+        tally->now_bytes = plus(tally->now_bytes, process->memory_bytes);
+    tally->now_busy_ns = plus(tally->now_busy_ns, busy_more(telemetry, process));
 }
 
 static void remember_busy(struct telemetry *telemetry, const struct gpu_usage *usage)

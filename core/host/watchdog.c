@@ -72,7 +72,7 @@ static void sort_sample(struct watchdog_sample *sample)
         struct watchdog_partition *partition = &sample->partitions[i];
         if (kept && sample->partitions[kept - 1].id == partition->id)
             continue;
-        partition->used_bytes = 0;
+        partition->used_bytes = partition->own_bytes = 0;
         partition->largest = NULL;
         sample->partitions[kept++] = *partition;
     }
@@ -156,23 +156,39 @@ static bool is_more(uint64_t bytes, uint64_t than)
     return bytes != GPU_BYTES_UNKNOWN && (than == GPU_BYTES_UNKNOWN || bytes > than);
 }
 
+/* Return the usage that is the process's own for sure, or GPU_BYTES_UNKNOWN. */
+static uint64_t own_bytes(const struct watchdog_process *process)
+{
+    return process->bytes == GPU_BYTES_UNKNOWN ? process->bytes
+                                               : process->bytes - process->shared_bytes;
+}
+
 static bool may_end(const struct watchdog_process *member)
 {
-    return member->uid && member->bytes != GPU_BYTES_UNKNOWN;
+    return member->uid && member->bytes != GPU_BYTES_UNKNOWN && own_bytes(member);
 }
 
 static bool is_larger(const struct watchdog_process *member, const struct watchdog_process *than)
 {
-    return may_end(member) != may_end(than) ? may_end(member) : is_more(member->bytes, than->bytes);
+    return may_end(member) != may_end(than) ? may_end(member)
+                                            : is_more(own_bytes(member), own_bytes(than));
+}
+
+/* Add an amount, less the driver's own share. */
+static void add_bytes(uint64_t *sum, uint64_t bytes, uint64_t overhead_bytes)
+{
+    uint64_t counted = bytes > overhead_bytes ? bytes - overhead_bytes : 0;
+    if (__builtin_add_overflow(*sum, counted, sum))
+        *sum = UINT64_MAX;
 }
 
 /* Add a member's usage; an unknown amount does not count against the limit. */
 static void add_use(struct watchdog_partition *partition, const struct watchdog_process *member)
 {
-    uint64_t bytes = member->bytes == GPU_BYTES_UNKNOWN ? 0 : member->bytes;
-    uint64_t counted = bytes > member->overhead_bytes ? bytes - member->overhead_bytes : 0;
-    if (__builtin_add_overflow(partition->used_bytes, counted, &partition->used_bytes))
-        partition->used_bytes = UINT64_MAX;
+    if (member->bytes != GPU_BYTES_UNKNOWN) {
+        add_bytes(&partition->used_bytes, member->bytes, member->overhead_bytes);
+        add_bytes(&partition->own_bytes, own_bytes(member), member->overhead_bytes);
+    }
     if (!partition->largest || is_larger(member, partition->largest))
         partition->largest = member;
 }
@@ -192,16 +208,18 @@ static void find_unmanaged(struct check *check)
                 continue;
             if (partition && partition->device == process->device)
                 add_use(partition, process);
-            else if (!outside || is_more(process->bytes, outside->bytes))
+            else if (!outside || is_more(own_bytes(process), own_bytes(outside)))
                 outside = process;
         }
         if (outside)
             merge(check, (struct violation){.pid = outside->pid,
                                             .start = outside->start,
                                             .uid = outside->uid,
+                                            .owner_uid = outside->uid,
                                             .device = outside->device,
                                             .bytes = outside->bytes,
-                                            .may_act = outside->uid != 0});
+                                            .shared = outside->shared_bytes != 0,
+                                            .may_act = outside->uid && own_bytes(outside)});
     }
 }
 
@@ -216,10 +234,13 @@ static void find_over_limit(struct check *check)
                                         .pid = largest->pid,
                                         .start = largest->start,
                                         .uid = largest->uid,
+                                        .owner_uid = partition->uid,
                                         .device = partition->device,
                                         .bytes = partition->used_bytes,
                                         .limit_bytes = partition->limit_bytes,
-                                        .may_act = may_end(largest)});
+                                        .shared = partition->own_bytes != partition->used_bytes,
+                                        .may_act = may_end(largest) &&
+                                                   partition->own_bytes > partition->limit_bytes});
     }
 }
 
@@ -232,6 +253,7 @@ static void act(struct check *check, const struct violation *violation,
     struct watchdog_action action = {.pid = member ? member->pid : violation->pid,
                                      .start = member ? member->start : violation->start,
                                      .uid = member ? member->uid : violation->uid,
+                                     .owner_uid = violation->owner_uid,
                                      .device = violation->device,
                                      .partition_id = violation->partition_id,
                                      .note = note};

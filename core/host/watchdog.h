@@ -17,7 +17,8 @@
  *
  * Report an unmanaged process once, for the device that it uses most. For a partition above its
  * limit, warn every member that uses the device and end the largest; after that one is gone, end
- * the next after the grace if the partition is still above. Only report processes of uid 0.
+ * the next after the grace if the partition is still above. Only report processes of uid 0, and
+ * memory that processes of several users have open: it may not be the process's own.
  *
  * A check takes at most one step per violation, so rare checks lengthen the time between two steps
  * and never shorten it. Keep a violation for one grace period after it was last seen: a brief
@@ -45,6 +46,7 @@ struct watchdog_process {
     uint32_t device;       /* index */
     uint64_t bytes;        /* or GPU_BYTES_UNKNOWN */
     uint64_t partition_id; /* 0: none */
+    uint64_t shared_bytes; /* of these: processes of other users have them open, too */
     /* The driver's own share (a context), which does not count against the limit. */
     uint64_t overhead_bytes;
 };
@@ -57,7 +59,7 @@ struct watchdog_partition {
     uint64_t limit_bytes;
     bool ending; /* its members are being ended: ignore them */
     /* Set by watchdog_check. */
-    uint64_t used_bytes;
+    uint64_t used_bytes, own_bytes; /* own: without what its members share with other users */
     const struct watchdog_process *largest; /* member; prefers one that may be ended */
 };
 
@@ -80,12 +82,13 @@ struct watchdog_action {
     int signo; /* SIGTERM, SIGKILL or 0 */
     int32_t pid;
     uint64_t start;
-    uint32_t uid; /* of the process */
+    uint32_t uid;       /* of the process */
+    uint32_t owner_uid; /* of the partition; unmanaged: of the process */
     uint32_t device;
     uint64_t partition_id; /* above its limit; 0: an unmanaged process */
     bool note;             /* false: warns one more member, without a log line */
     const char *word;      /* static */
-    char details[128];     /* "pid=4242 uid=6101 device=gpu0 bytes=..." */
+    char details[128];     /* "pid=4242 uid=6101 bytes=...": what no field says */
     char message[256];     /* without a newline */
 };
 typedef void watchdog_action_fn(void *context, const struct watchdog_action *action);

@@ -21,9 +21,11 @@ struct violation {
     int32_t pid;
     uint64_t start;
     uint32_t uid;
+    uint32_t owner_uid; /* of the partition; unmanaged: of the process */
     uint32_t device;
     uint64_t bytes, limit_bytes;
-    bool may_act; /* false: involves only processes of uid 0 */
+    bool shared;  /* processes of other users have some of it open, too */
+    bool may_act; /* false: only processes of uid 0, or nothing that is surely their own */
     bool seen;    /* in the last check, or before its device stopped answering */
     bool blind;   /* its device did not answer in the last check */
     enum violation_stage stage;

@@ -109,8 +109,8 @@ void watchdog_describe(const struct violation *violation, const struct policy *p
     if (violation->partition_id)
         snprintf(limit, sizeof(limit), " limit_bytes=%" PRIu64, violation->limit_bytes);
     action->word = words[violation->stage][violation->partition_id != 0];
-    snprintf(action->details, sizeof(action->details),
-             "pid=%d uid=%" PRIu32 " device=gpu%" PRIu32 " bytes=%s%s%s", violation->pid,
-             violation->uid, violation->device, bytes, limit, signal);
+    snprintf(action->details, sizeof(action->details), "pid=%d uid=%" PRIu32 " bytes=%s%s%s%s",
+             violation->pid, violation->uid, bytes, limit, violation->shared ? " shared=yes" : "",
+             signal);
     describe_step(violation, policy, now_ns, action->message, sizeof(action->message));
 }

@@ -66,24 +66,25 @@ void host_note(void *context, const struct partition *partition, const char *wor
     note(context, partition, word, details, false);
 }
 
-static struct partition about_device(uint64_t id, uint32_t device)
+static struct partition about(uint64_t id, uint32_t uid, uint32_t device)
 {
-    return (struct partition){
-        .id = id, .share_count = device != ENGINE_DEVICE_ANY, .shares[0].device = device};
+    return (struct partition){.id = id,
+                              .uid = uid,
+                              .share_count = device != ENGINE_DEVICE_ANY,
+                              .shares[0].device = device};
 }
 
-void host_note_device(void *context, uint64_t id, uint32_t device, const char *word,
-                      const char *details)
+void host_note_device(void *context, uint32_t device, const char *word, const char *details)
 {
-    const struct partition about = about_device(id, device);
-    note(context, &about, word, details, false);
+    const struct partition subject = about(0, ENGINE_UID_NONE, device);
+    note(context, &subject, word, details, false);
 }
 
-void host_note_violation(void *context, uint64_t id, uint32_t device, const char *word,
-                         const char *details)
+void host_note_violation(void *context, uint64_t id, uint32_t uid, uint32_t device,
+                         const char *word, const char *details)
 {
-    const struct partition about = about_device(id, device);
-    note(context, &about, word, details, true);
+    const struct partition subject = about(id, uid, device);
+    note(context, &subject, word, details, true);
 }
 
 void host_report_status(void *context, uint32_t uid, const char *message)

@@ -239,16 +239,16 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
             return -EBUSY;
     }
     for (size_t i = first; i < cgroup->leaf_count; i++) {
-        int removed = i < first + count ? cgroup_walk_remove(cgroup, cgroup->leaves[i].path) : 1;
+        int removed = i < first + count ? cgroup_change_remove(cgroup, cgroup->leaves[i].path) : 1;
         if (removed == 0)
-            free(cgroup->leaves[i].path);
+            cgroup_dir_leaf_free(&cgroup->leaves[i]);
         else
             cgroup->leaves[kept++] = cgroup->leaves[i];
         if (removed < 0)
             r = removed;
     }
     cgroup->leaf_count = kept;
-    return r;
+    return r == -EINPROGRESS ? -EBUSY : r;
 }
 
 static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
@@ -277,8 +277,9 @@ static void cgroup_close(struct proctrack *proctrack)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
     for (size_t i = 0; i < cgroup->leaf_count; i++)
-        free(cgroup->leaves[i].path);
+        cgroup_dir_leaf_free(&cgroup->leaves[i]);
     free(cgroup->leaves);
+    cgroup_change_drop_all(cgroup);
     fd_close(cgroup->root_fd);
     fd_close(cgroup->proc_fd);
     free(cgroup);
@@ -315,7 +316,7 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
         r = cgroup_step_out(cgroup, options->supervisor);
     if (r)
         return message_set(r, message, "Cannot leave the cgroup of a partition: %s.", strerror(-r));
-    r = cgroup_walk_find(cgroup);
+    r = cgroup_search(cgroup);
     if (r) /* what was found counts, and new members are safe */
         message_set(0, message,
                     "Part of the cgroup tree cannot be searched (%s): programs there that were in "

@@ -16,8 +16,20 @@
 struct cgroup_leaf {
     uint64_t id;
     char *path;
-    bool held; /* the first of a partition: frozen for a signal */
+    char *origin; /* a place whose processes it is for; NULL: not known */
+    bool held;    /* the first of a partition: frozen for a signal */
 };
+
+/* A child at work; see cgroup_change.c. */
+struct cgroup_change {
+    uint64_t id; /* makes the leaf of this partition for processes in `path`; 0: removes `path` */
+    char *path;
+    pid_t pid;
+    int pidfd, pipe;
+};
+
+#define CGROUP_CHANGE_MAX 64
+#define CGROUP_TEST_ID    UINT64_MAX /* no partition has this number; see cgroup_mount.c */
 
 struct cgroup {
     struct proctrack port;
@@ -27,6 +39,8 @@ struct cgroup {
     char prefix[40];            /* "chronosfs-INSTANCE-p"; the partition's number follows */
     struct cgroup_leaf *leaves; /* sorted by id */
     size_t leaf_count, leaf_capacity;
+    struct cgroup_change changes[CGROUP_CHANGE_MAX]; /* in progress, or not asked for again */
+    size_t change_count;
     size_t headless_turn; /* where the next call to kill begins */
     struct steps steps;
 };
@@ -66,17 +80,36 @@ bool cgroup_dir_is_roots(const struct cgroup *cgroup, const char *path);
 void cgroup_dir_climb(const struct cgroup *cgroup, char *path);
 /* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
 size_t cgroup_dir_leaves(const struct cgroup *cgroup, uint64_t id, size_t *ret_first);
-int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path);
+/* `origin` may be NULL. */
+int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path, const char *origin);
+void cgroup_dir_leaf_free(struct cgroup_leaf *leaf);
 
 /* cgroup_walk.c: cgroups below others. Users choose how many and how deep: one descriptor at a
  * time, constant stack, bounded steps. After an error in one place go on in the others. */
-/* Find the leaves that exist. 0, or the first error. */
-int cgroup_walk_find(struct cgroup *cgroup);
+/* Visit a cgroup and those below it. `visit` returns 1 to visit the cgroups below `path` too, 0 not
+ * to, or -errno. 0, or the first error. */
+typedef int cgroup_visit_fn(const struct cgroup *cgroup, const char *path, void *context);
+int cgroup_walk(const struct cgroup *cgroup, const char *path, cgroup_visit_fn *visit,
+                void *context);
 /* Add the processes of a cgroup and of those below it. 0, or the first error. */
 int cgroup_walk_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
 /* Remove a cgroup with those below it. -EBUSY: one has processes, or there are more than one call
  * removes. */
 int cgroup_walk_remove(const struct cgroup *cgroup, const char *path);
+
+/* cgroup_change.c: make the leaf of a partition for processes in `origin`, if it does not exist, or
+ * remove a cgroup as cgroup_walk_remove does. -EINPROGRESS: another process holds the directory;
+ * call again. */
+int cgroup_change_make(struct cgroup *cgroup, uint64_t id, const char *origin,
+                       char leaf[static PATH_MAX]);
+int cgroup_change_remove(struct cgroup *cgroup, const char *path);
+void cgroup_change_drop_all(struct cgroup *cgroup);
+/* In a child: close all descriptors but these. */
+void cgroup_change_close_others(const int *keep, size_t count);
+
+/* cgroup_search.c: find the leaves that exist. -EBUSY: places that another process holds were left
+ * out; other errors: those that could not be read. */
+int cgroup_search(struct cgroup *cgroup);
 
 /* cgroup_join.c */
 int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,

@@ -248,21 +248,38 @@ size_t cgroup_dir_leaves(const struct cgroup *cgroup, uint64_t id, size_t *ret_f
     return count;
 }
 
-int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path)
+static int origin_set(struct cgroup_leaf *leaf, const char *origin)
+{
+    char *copy = origin ? strdup(origin) : NULL;
+    if (origin && !copy)
+        return -ENOMEM;
+    free(leaf->origin);
+    leaf->origin = copy;
+    return 0;
+}
+
+int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path, const char *origin)
 {
     size_t first, count = cgroup_dir_leaves(cgroup, id, &first), at = first + count;
     for (size_t i = first; i < at; i++) {
         if (strcmp(cgroup->leaves[i].path, path) == 0)
-            return 0;
+            return origin_set(&cgroup->leaves[i], origin);
     }
     if (array_reserve(cgroup->leaves, cgroup->leaf_capacity, cgroup->leaf_count + 1))
         return -ENOMEM;
-    struct cgroup_leaf *leaf = &cgroup->leaves[at];
-    char *copy = strdup(path);
-    if (!copy)
+    struct cgroup_leaf *leaf = &cgroup->leaves[at], added = {.id = id, .path = strdup(path)};
+    if (!added.path || origin_set(&added, origin)) {
+        free(added.path);
         return -ENOMEM;
+    }
     memmove(leaf + 1, leaf, (cgroup->leaf_count - at) * sizeof(*leaf));
-    *leaf = (struct cgroup_leaf){.id = id, .path = copy};
+    *leaf = added;
     cgroup->leaf_count++;
     return 0;
+}
+
+void cgroup_dir_leaf_free(struct cgroup_leaf *leaf)
+{
+    free(leaf->path);
+    free(leaf->origin);
 }

@@ -37,21 +37,44 @@ static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
     return false;
 }
 
-/* Return in `leaf` the leaf of partition `id` for a process in `origin`; makes it if needed. */
-static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin,
+/* The leaf of partition `id` that was made for processes in `origin`, if its place is still right,
+ * or NULL. */
+static const char *leaf_known(const struct cgroup *cgroup, uint64_t id, const char *origin)
+{
+    char place[PATH_MAX];
+    size_t first, count = cgroup_dir_leaves(cgroup, id, &first), length;
+    for (size_t i = first; i < first + count; i++) {
+        const struct cgroup_leaf *leaf = &cgroup->leaves[i];
+        if (!leaf->origin || strcmp(leaf->origin, origin) != 0)
+            continue;
+        snprintf(place, sizeof(place), "%s", origin);
+        cgroup_dir_climb(cgroup, place);
+        length = strlen(place);
+        if (strncmp(leaf->path, place, length) == 0 &&
+            !strchr(leaf->path + length + (length > 0), '/'))
+            return leaf->path;
+    }
+    return NULL;
+}
+
+/* Return in `leaf` the leaf of partition `id` for a process in `origin`; makes it if needed, or if
+ * the known one has gone. */
+static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin, bool gone,
                      char leaf[static PATH_MAX])
 {
-    bool frozen = is_frozen(cgroup, id);
+    const char *known = gone ? NULL : leaf_known(cgroup, id, origin);
     size_t at;
-    int length = snprintf(leaf, PATH_MAX, "%s%s%s%llu", origin, origin[0] == '\0' ? "" : "/",
-                          cgroup->prefix, (unsigned long long)id);
-    if (length >= PATH_MAX)
-        return -ENAMETOOLONG;
-    if (mkdirat(cgroup->root_fd, leaf, 0755) != 0 && errno != EEXIST)
-        return -errno;
+    if (known) {
+        strcpy(leaf, known);
+        return 0;
+    }
+    bool frozen = is_frozen(cgroup, id);
+    int r = cgroup_change_make(cgroup, id, origin, leaf);
+    if (r)
+        return r;
     if (cgroup_dir_ours(cgroup, leaf, &at) != id)
         return -EEXIST; /* made by another user, who could move its processes out */
-    int r = cgroup_dir_leaf_add(cgroup, id, leaf);
+    r = cgroup_dir_leaf_add(cgroup, id, leaf, origin);
     if (!r && frozen)
         r = cgroup_dir_write(cgroup, leaf, "cgroup.freeze", "1");
     return r;
@@ -108,12 +131,13 @@ static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
 /* Remove an empty leaf, so that a failed join leaves no trace. */
 static void leaf_drop(struct cgroup *cgroup, const char *leaf)
 {
-    if (unlinkat(cgroup->root_fd, leaf, AT_REMOVEDIR) != 0)
+    if (cgroup_dir_flag(cgroup, leaf, "cgroup.events", "populated"))
         return;
+    cgroup_change_remove(cgroup, leaf); /* perhaps later */
     for (size_t i = 0; i < cgroup->leaf_count; i++) {
         if (strcmp(cgroup->leaves[i].path, leaf) != 0)
             continue;
-        free(cgroup->leaves[i].path);
+        cgroup_dir_leaf_free(&cgroup->leaves[i]);
         memmove(&cgroup->leaves[i], &cgroup->leaves[i + 1],
                 (cgroup->leaf_count - i - 1) * sizeof(*cgroup->leaves));
         cgroup->leaf_count--;
@@ -125,11 +149,11 @@ static void leaf_drop(struct cgroup *cgroup, const char *leaf)
 static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_process *process,
                      int pidfd, const char *origin)
 {
-    char leaf[PATH_MAX];
+    char leaf[PATH_MAX] = "";
     int r = -ENOENT;
     /* retry: systemd may remove the origin while it is empty */
     for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
-        r = leaf_make(cgroup, id, origin, leaf);
+        r = leaf_make(cgroup, id, origin, tries > 0, leaf);
         if (r)
             continue;
         steps_before(&cgroup->steps, "move");
@@ -140,12 +164,12 @@ static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_pro
         move_back(cgroup, leaf, process->pid);
         r = -ESRCH;
     }
-    if (r)
+    if (r && r != -EINPROGRESS && leaf[0] != '\0')
         leaf_drop(cgroup, leaf);
     return r;
 }
 
-/* Find where to make the leaf for a process; *ret_in is the partition it is already in. */
+/* Find where a process is, outside of our leaves; *ret_in is the partition it is already in. */
 static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[static PATH_MAX],
                        uint64_t *ret_in)
 {
@@ -156,7 +180,6 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
     *ret_in = cgroup_dir_ours(cgroup, origin, &at);
     if (*ret_in != 0)
         origin[at] = '\0';
-    cgroup_dir_climb(cgroup, origin);
     return 0;
 }
 
@@ -170,6 +193,11 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
         return message_set(
             -ENOSPC, message,
             "The limit of cgroups below /%s is reached; raise its cgroup.max.descendants.", origin);
+    if (r == -EINPROGRESS)
+        return message_set(r, message,
+                           "The directory /%s of the cgroup tree is held by a process that lists "
+                           "it.",
+                           origin);
     if (r == -EACCES)
         r = -EPERM;
     if (r && r != -ESRCH)

@@ -22,26 +22,48 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+/* How long the start waits for a directory that another process holds. */
+#define MAKE_TRIES    100
+#define MAKE_PAUSE_US 5000
+
+/* Make a cgroup to look at: the leaf of a partition that does not exist. If the directory is held
+ * by another process, look at our own instead, unless that is the root. */
+static int place_make(struct cgroup *cgroup, const char *mount, char place[static PATH_MAX],
+                      bool *ret_made, struct message *message)
+{
+    int r = -EINPROGRESS;
+    for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
+        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, "", place);
+        if (r == -EINPROGRESS)
+            usleep(MAKE_PAUSE_US);
+    }
+    *ret_made = !r;
+    if (r == -EINPROGRESS && cgroup_dir_of(cgroup, getpid(), place) == 0 && place[0] != '\0')
+        return 0;
+    if (r == -EINPROGRESS)
+        return message_set(-EBUSY, message, "%s is held by a process that lists it.", mount);
+    if (r == -EROFS)
+        return message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
+    return r ? message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r)) : 0;
+}
+
 static int probe(struct cgroup *cgroup, const char *mount, struct message *message)
 {
     static const char *const needed[] = {"cgroup.kill", "cgroup.freeze"};
-    char name[64], path[128];
-    int r = 0;
-    snprintf(name, sizeof(name), "%.26s-test", cgroup->prefix); /* chronosfs-INSTANCE-test */
-    if (mkdirat(cgroup->root_fd, name, 0755) != 0 && errno != EEXIST) {
-        r = -errno;
-        if (r == -EROFS)
-            return message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
-        return message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r));
-    }
+    char place[PATH_MAX], path[PATH_MAX + 16];
+    bool made;
+    int r = place_make(cgroup, mount, place, &made, message);
+    if (r)
+        return r;
     for (size_t i = 0; !r && i < sizeof(needed) / sizeof(needed[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", name, needed[i]);
+        snprintf(path, sizeof(path), "%s/%s", place, needed[i]);
         if (faccessat(cgroup->root_fd, path, W_OK, 0) != 0)
             r = message_set(-EOPNOTSUPP, message,
                             "The cgroups in %s have no %s, which needs Linux 5.14.", mount,
                             needed[i]);
     }
-    unlinkat(cgroup->root_fd, name, AT_REMOVEDIR);
+    if (made)
+        cgroup_change_remove(cgroup, place);
     return r;
 }
 

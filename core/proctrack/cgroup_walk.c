@@ -80,10 +80,8 @@ static int push_below(const struct cgroup *cgroup, const char *path, struct pend
     return r;
 }
 
-/* Return 1 to visit the cgroups below `path` too, 0 not to, or -errno. */
-typedef int visit_fn(const struct cgroup *cgroup, const char *path, void *context);
-
-static int walk(const struct cgroup *cgroup, const char *path, visit_fn *visit, void *context)
+int cgroup_walk(const struct cgroup *cgroup, const char *path, cgroup_visit_fn *visit,
+                void *context)
 {
     struct pending pending = {.paths = NULL};
     int r = push(&pending, path);
@@ -108,21 +106,7 @@ static int list_one(const struct cgroup *cgroup, const char *path, void *context
 
 int cgroup_walk_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
 {
-    return walk(cgroup, path, list_one, list);
-}
-
-static int find_one(const struct cgroup *cgroup, const char *path, void *context)
-{
-    size_t at;
-    uint64_t id = cgroup_dir_ours(cgroup, path, &at);
-    if (id != 0)
-        return cgroup_dir_leaf_add(context, id, path);
-    return path[0] == '\0' || cgroup_dir_is_roots(cgroup, path);
-}
-
-int cgroup_walk_find(struct cgroup *cgroup)
-{
-    return walk(cgroup, "", find_one, cgroup);
+    return cgroup_walk(cgroup, path, list_one, list);
 }
 
 /* Remove what can be removed directly below `at`. Return 0 if nothing is left, 1 with the name of a

@@ -30,7 +30,7 @@
  * where one must stop first, the call asks for that and returns -EAGAIN or -EBUSY, and the caller
  * comes back, because a program that hangs in the kernel (state D) stops when its user likes. Only
  * proctrack_join under cgroup waits, for the kernel: it moves no process while any is inside fork
- * or exec.
+ * or exec. Directories of the cgroup tree, whose locks users can hold, are changed by children.
  *
  * Functions return 0, a count where documented, or -errno. A partition that no process ever joined
  * is not an error: it has no members.
@@ -99,6 +99,7 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
  *         decide again
  * -EPERM  it is pid 1, the daemon, or its supervisor, or the kernel does not permit it
  * -EXDEV  it is in a part of the cgroup tree that cannot be seen from here
+ * -EINPROGRESS  the directory for its cgroup is held by another process: call again
  * other   from the kernel: no memory, a limit on cgroups, no disk space
  * All but -ESRCH and -EAGAIN set `message`. */
 int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,

@@ -73,12 +73,14 @@ bool store_clock_differs(const struct store_clock *known, const struct store_clo
     return moved > STORE_CLOCK_SLACK_NS || moved < -STORE_CLOCK_SLACK_NS;
 }
 
-bool store_prune_before(const struct store_batch *batch, int64_t *ret_now_ns,
-                        int64_t *ret_before_wall_ns)
+bool store_prune_before(const struct store_batch *batch, int64_t calendar_offset_ns,
+                        int64_t *ret_now_ns, int64_t *ret_before_wall_ns)
 {
     if (batch->item_count == 0 || batch->retention_ns == ENGINE_FOREVER)
         return false;
-    int64_t now_ns = add(batch->items[batch->item_count - 1].event->at_ns, batch->clock.offset_ns);
+    int64_t offset_ns = add(calendar_offset_ns, STORE_DOWNTIME_MAX_NS);
+    offset_ns = offset_ns < batch->clock.offset_ns ? offset_ns : batch->clock.offset_ns;
+    int64_t now_ns = add(batch->items[batch->item_count - 1].event->at_ns, offset_ns);
     int64_t before;
     if (__builtin_sub_overflow(now_ns, batch->retention_ns, &before))
         return false;

@@ -46,8 +46,9 @@ bool store_note_moves(const struct engine_event *event);
 bool store_clock_differs(const struct store_clock *known, const struct store_clock *now);
 
 /* Compute the wall clock time before which ended partitions are dropped. False: drop nothing,
- * because history is kept forever or no event provides the time. */
-bool store_prune_before(const struct store_batch *batch, int64_t *ret_now_ns,
-                        int64_t *ret_before_wall_ns);
+ * because history is kept forever or no event provides the time. A wall clock that was set ahead
+ * since the start does not make anything older: at most a day more than calendar_offset_ns says. */
+bool store_prune_before(const struct store_batch *batch, int64_t calendar_offset_ns,
+                        int64_t *ret_now_ns, int64_t *ret_before_wall_ns);
 
 #endif

@@ -40,6 +40,7 @@ static void sqlite_close(struct store *base)
     sqlite_disconnect(store);
     if (store->id_fd >= 0)
         close(store->id_fd);
+    sqlite_prune_stop(store);
     free(store->devices);
     free(store->device_rows);
     free(store);

@@ -12,71 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const statements[SQL_COUNT] = {
-    [SQL_BEGIN] = "BEGIN IMMEDIATE",
-    [SQL_COMMIT] = "COMMIT",
-    [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_PARTITION_DELETE] = "DELETE FROM partition WHERE id=?1",
-    [SQL_PARTITION_REBASE] = "UPDATE partition SET start_ns = max(start_ns + ?1, -?2),"
-                             " end_ns = min(end_ns + ?1, ?2)",
-    [SQL_PARTITION_NOTED] = "UPDATE partition SET change_seq=?2 WHERE id=?1",
-    [SQL_PARTITION_USAGE] = "UPDATE partition SET peak_bytes=?2, gpu_ns=?3 WHERE id=?1",
-    [SQL_HISTORY_DROP] = "DELETE FROM history WHERE end_wall_ns < ?1 AND seq IN"
-                         " (SELECT seq FROM history ORDER BY seq LIMIT ?2)",
-    [SQL_LOG_INSERT] = "INSERT INTO log(seq, line, head_next_id, head_first_seq, head_replies,"
-                       " head_seen_ns) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-    [SQL_LOG_HEAD] = "UPDATE log SET head_next_id=?2, head_first_seq=?3, head_replies=?4,"
-                     " head_seen_ns=?5 WHERE seq=?1",
-    [SQL_LOG_DROP] = "DELETE FROM log WHERE seq < ?1",
-    [SQL_SETTING_PUT] = "INSERT INTO setting(key, value) VALUES(?1, ?2)"
-                        " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
-    [SQL_SETTING_DELETE] = "DELETE FROM setting WHERE key=?1",
-    [SQL_CLOCK_PUT] = "UPDATE clock SET boot_id=?1, offset_ns=?2, mount_id=?3 WHERE one=1",
-    [SQL_DEVICE_PUT] = "INSERT INTO device(row, key, name, memory_bytes) VALUES(?1, ?2, ?3, ?4)"
-                       " ON CONFLICT(row) DO UPDATE SET name=excluded.name,"
-                       " memory_bytes=excluded.memory_bytes",
-};
-
-/* Generate the statements that are not listed above from the list of columns. */
-static char *statement_sql(enum statement which)
-{
-    switch (which) {
-    case SQL_PARTITION_INSERT:
-        return sqlite_schema_insert(SQLITE_PARTITION);
-    case SQL_PARTITION_UPDATE:
-        return sqlite_schema_update(SQLITE_PARTITION);
-    case SQL_HISTORY_INSERT:
-        return sqlite_schema_insert(SQLITE_HISTORY);
-    default:
-        return sqlite3_mprintf("%s", statements[which]);
-    }
-}
-
-static int prepare(struct sqlite_store *store)
-{
-    int r = SQLITE_OK;
-    for (enum statement i = 0; r == SQLITE_OK && i < SQL_COUNT; i++) {
-        if (store->statements[i])
-            continue;
-        char *sql = statement_sql(i);
-        r = sql ? sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                     &store->statements[i], NULL)
-                : SQLITE_NOMEM;
-        sqlite3_free(sql);
-    }
-    return r;
-}
-
-int sqlite_run(struct sqlite_store *store, enum statement which)
-{
-    sqlite3_stmt *statement = store->statements[which];
-    int r = sqlite3_step(statement);
-    int reset = sqlite3_reset(statement);
-    if (r == SQLITE_DONE || r == SQLITE_ROW)
-        r = reset;
-    return r;
-}
-
 /* Run a statement that must change exactly one row. */
 static int run_on_one(struct sqlite_store *store, enum statement which)
 {
@@ -153,8 +88,10 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
     const struct share *share = &event->after.shares[0];
     if (event->after.share_count != 1 || share->device >= store->index_count)
         return SQLITE_CONSTRAINT;
-    struct sqlite_record record = {
-        .p = event->after, .device = store->device_rows[share->device], .usage = item->usage};
+    struct sqlite_record record = {.p = event->after,
+                                   .account = item->account,
+                                   .device = store->device_rows[share->device],
+                                   .usage = item->usage};
     if (event_kind_is_end(event->kind))
         return put_end(store, event, &record, offset_ns);
     enum statement which =
@@ -169,8 +106,6 @@ struct writing {
     const struct store_batch *batch;
     struct head head;
     struct clock_row clock;
-    int64_t dropped_seq, prune_at_ns, pruned_retention_ns;
-    bool prune_more;
     uint64_t *replies; /* as stored, little-endian */
 };
 
@@ -260,37 +195,6 @@ static int put_usages(struct sqlite_store *store, const struct store_batch *batc
     return r;
 }
 
-/* Drop old lines and history in batches and at intervals, because they are on pages that a commit
- * does not touch otherwise. */
-static int prune(struct sqlite_store *store, struct writing *writing)
-{
-    int r = SQLITE_OK;
-    int64_t now_ns, before_ns, limit = writing->dropped_seq + STORE_PRUNE_ROWS;
-
-    if (writing->head.first_seq >= limit) {
-        /* Keep the newest row, which holds the head. */
-        int64_t to = writing->head.first_seq > writing->head.seq ? writing->head.seq
-                                                                 : writing->head.first_seq;
-        writing->dropped_seq = to < limit ? to : limit;
-        bind_int(store->statements[SQL_LOG_DROP], 1, writing->dropped_seq);
-        r = sqlite_run(store, SQL_LOG_DROP);
-    }
-    if (r != SQLITE_OK || !store_prune_before(writing->batch, &now_ns, &before_ns))
-        return r;
-    if (!writing->prune_more && now_ns < writing->prune_at_ns &&
-        now_ns > writing->prune_at_ns - 2 * STORE_PRUNE_EVERY_NS &&
-        writing->batch->retention_ns == writing->pruned_retention_ns)
-        return r;
-    sqlite3_stmt *statement = store->statements[SQL_HISTORY_DROP];
-    bind_int(statement, 1, before_ns);
-    bind_int(statement, 2, STORE_PRUNE_ROWS);
-    r = sqlite_run(store, SQL_HISTORY_DROP);
-    writing->prune_more = sqlite3_changes(store->db) == STORE_PRUNE_ROWS;
-    writing->prune_at_ns = now_ns + STORE_PRUNE_EVERY_NS;
-    writing->pruned_retention_ns = writing->batch->retention_ns;
-    return r;
-}
-
 static int write_all(struct sqlite_store *store, struct writing *writing)
 {
     int r = sqlite_run(store, SQL_BEGIN);
@@ -301,8 +205,6 @@ static int write_all(struct sqlite_store *store, struct writing *writing)
     if (r == SQLITE_OK)
         r = put_usages(store, writing->batch);
     if (r == SQLITE_OK)
-        r = prune(store, writing);
-    if (r == SQLITE_OK)
         r = sqlite_run(store, SQL_COMMIT);
     return r;
 }
@@ -310,13 +212,7 @@ static int write_all(struct sqlite_store *store, struct writing *writing)
 static int begin_writing(const struct sqlite_store *store, const struct store_batch *batch,
                          struct writing *writing)
 {
-    *writing = (struct writing){.batch = batch,
-                                .head = store->head,
-                                .clock = store->clock,
-                                .dropped_seq = store->dropped_seq,
-                                .prune_at_ns = store->prune_at_ns,
-                                .pruned_retention_ns = store->pruned_retention_ns,
-                                .prune_more = store->prune_more};
+    *writing = (struct writing){.batch = batch, .head = store->head, .clock = store->clock};
     for (size_t i = 0; i < batch->item_count; i++) {
         const struct engine_event *event = batch->items[i].event;
         writing->head.seq = (int64_t)event->seq;
@@ -344,37 +240,6 @@ static void keep_writing(struct sqlite_store *store, const struct writing *writi
     sqlite_origin_note(store, writing->head.next_id);
     store->clock = writing->clock;
     store->shift_ns = 0;
-    store->dropped_seq = writing->dropped_seq;
-    store->prune_at_ns = writing->prune_at_ns;
-    store->pruned_retention_ns = writing->pruned_retention_ns;
-    store->prune_more = writing->prune_more;
-}
-
-int sqlite_writable(struct sqlite_store *store, struct message *message)
-{
-    int code = store->read_only ? sqlite_leave_copy(store, message) : 0;
-    if (code < 0)
-        return code;
-    int r = prepare(store);
-    if (r == SQLITE_OK) {
-        sqlite_wal_begin(store);
-        return 0;
-    }
-    return sqlite_message(message, "The state cannot be written", store->db, r);
-}
-
-int sqlite_give_up(struct sqlite_store *store, int r, struct message *message)
-{
-    char what[PATH_MAX];
-    snprintf(what, sizeof(what), "The state in %.*s cannot be written, so nothing was changed",
-             PATH_MAX - 128, store->directory);
-    int code = sqlite_message(message, what, store->db, r);
-    for (size_t i = 0; i < SQL_COUNT; i++)
-        sqlite3_reset(store->statements[i]);
-    if (!sqlite3_get_autocommit(store->db))
-        sqlite_run(store, SQL_ROLLBACK);
-    sqlite_wal_strike(store);
-    return code;
 }
 
 int sqlite_commit(struct store *base, const struct store_batch *batch, struct message *message)
@@ -391,9 +256,10 @@ int sqlite_commit(struct store *base, const struct store_batch *batch, struct me
     if (code < 0)
         return code;
     int r = write_all(store, &writing);
-    if (r == SQLITE_OK)
+    if (r == SQLITE_OK) {
         keep_writing(store, &writing);
-    else
+        sqlite_prune(store, batch);
+    } else
         code = sqlite_give_up(store, r, message);
     free(writing.replies);
     return code;

@@ -190,3 +190,16 @@ int sqlite_leave_copy(struct sqlite_store *store, struct message *message)
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return 0;
 }
+
+int sqlite_writable(struct sqlite_store *store, struct message *message)
+{
+    int code = store->read_only ? sqlite_leave_copy(store, message) : 0;
+    if (code < 0)
+        return code;
+    int r = sqlite_prepare(store);
+    if (r == SQLITE_OK) {
+        sqlite_wal_begin(store);
+        return 0;
+    }
+    return sqlite_message(message, "The state cannot be written", store->db, r);
+}

@@ -3,8 +3,9 @@
  * Internals of the SQLite adapter. Each file uses only those before it: sqlite_error.c makes
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
- * its log, sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c
- * write, and sqlite.c is the port.
+ * its log, sqlite_statement.c has the statements that write, sqlite_prune.c drops what is too much,
+ * sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and
+ * sqlite.c is the port.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -44,6 +45,9 @@ enum statement {
     SQL_PARTITION_USAGE,
     SQL_HISTORY_INSERT,
     SQL_HISTORY_DROP,
+    SQL_HISTORY_TRIM,
+    SQL_HISTORY_OLDEST,
+    SQL_HISTORY_COUNT,
     SQL_LOG_INSERT,
     SQL_LOG_HEAD,
     SQL_LOG_DROP,
@@ -74,6 +78,21 @@ struct clock_row {
     uint64_t mount_id;
 };
 
+/* How many entries an account has in the history. */
+struct tally {
+    uint32_t account, rows;
+    int64_t first_seq; /* none of them is before; 0: a free place */
+};
+
+/* The tallies of all accounts, as far as counted. */
+struct counts {
+    struct tally *tallies; /* a hash table */
+    uint32_t capacity, used, rows;
+    bool has_over;
+    uint32_t over;                 /* an account who has too many, if known */
+    int64_t counted_seq, last_seq; /* rows between are not counted yet; later ones are */
+};
+
 /* The end of the write-ahead log after the last good commit. */
 struct wal_end {
     int64_t bytes;
@@ -97,6 +116,8 @@ struct sqlite_store {
     int64_t dropped_seq; /* older log lines are gone */
     int64_t prune_at_ns, pruned_retention_ns;
     bool prune_more;
+    int64_t calendar_offset_ns; /* of a wall clock that was not set since the last start */
+    struct counts counts;
     int wal_fd; /* -1 until load() has found the state valid */
     struct wal_end wal_end;
     int id_fd;        /* of `last_id`; -1 until load() */
@@ -150,6 +171,7 @@ enum sqlite_table { SQLITE_PARTITION = 1, SQLITE_HISTORY = 2 };
  * the number of the event that ended the partition. */
 struct sqlite_record {
     struct partition p; /* except for the device */
+    uint32_t account;   /* whose entry it is in the history */
     int64_t device;     /* row of the device table */
     char how[SQLITE_HOW_MAX + 1];
     uint32_t by_uid;
@@ -224,17 +246,27 @@ int sqlite_connect_copy(struct sqlite_store *store, struct message *message);
 /* Try the file again after its copy was read. It must not have changed. */
 int sqlite_leave_copy(struct sqlite_store *store, struct message *message);
 void sqlite_disconnect(struct sqlite_store *store);
+/* Make the state ready for writing. Call before each write. */
+int sqlite_writable(struct sqlite_store *store, struct message *message);
 /* The slow check for damage. */
 int sqlite_check_pages(struct sqlite_store *store, struct message *message);
 
-/* -- sqlite_commit.c, for sqlite_devices.c -- */
+/* -- sqlite_statement.c -- */
 
-/* Make the state ready for writing. Call before each write. */
-int sqlite_writable(struct sqlite_store *store, struct message *message);
+/* Prepare the statements that are not yet. An SQLite code. */
+int sqlite_prepare(struct sqlite_store *store);
 /* Run a statement with bound values. An SQLite code. */
 int sqlite_run(struct sqlite_store *store, enum statement which);
 /* Roll back a failed write and set a message. Return -errno. */
 int sqlite_give_up(struct sqlite_store *store, int r, struct message *message);
+
+/* -- sqlite_prune.c -- */
+
+/* Begin to count the history, after the head was read. */
+void sqlite_prune_start(struct sqlite_store *store);
+void sqlite_prune_stop(struct sqlite_store *store);
+/* Drop what is too old or too much, after this batch was committed. */
+void sqlite_prune(struct sqlite_store *store, const struct store_batch *batch);
 
 /* -- sqlite_load.c, sqlite_commit.c, sqlite_devices.c: the functions of the port -- */
 

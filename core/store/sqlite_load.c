@@ -332,6 +332,10 @@ int sqlite_load(struct store *base, const struct store_clock *clock, const struc
         r = load_replies(store, sink, message);
     if (r)
         return r;
+    store->calendar_offset_ns = store->clock.clock.boot_id[0] == '\0'
+                                    ? clock->offset_ns
+                                    : store->clock.clock.offset_ns - store->shift_ns;
+    sqlite_prune_start(store);
     /* The file is accepted, so it may be written from now on. */
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     sqlite_wal_begin(store);

@@ -60,6 +60,7 @@ static const struct column columns[] = {
     {"creator_pid", COLUMN_I32, IN(p.creator_pid), BOTH, 0, INT32_MAX},
     {"change_seq", COLUMN_U64, IN(p.change_seq), LIVE, 0, INT64_MAX - 1},
     {"how", COLUMN_TEXT, IN(how), ENDED, 1, SQLITE_HOW_MAX},
+    {"account", COLUMN_U32, IN(account), ENDED, 0, UINT32_MAX},
     {"by_uid", COLUMN_U32, IN(by_uid), ENDED, 0, UINT32_MAX},
 };
 

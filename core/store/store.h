@@ -101,7 +101,12 @@ struct store_item {
     const struct engine_event *event;
     const char *line;
     struct store_usage usage; /* of an ended partition, for the history */
+    uint32_t account;         /* that its history counts for: one uid for all uids of a person */
 };
+
+/* The most entries of the history for an account and in all; the oldest go first. */
+#define STORE_HISTORY_ACCOUNT_MAX 10000
+#define STORE_HISTORY_MAX         100000
 
 struct store_batch {
     const struct store_item *items;

@@ -220,6 +220,22 @@ int mount_check_allow_other(struct message *message)
                        "user_allow_other to /etc/fuse.conf.");
 }
 
+int mount_change(const char *path, bool read_only, struct message *message)
+{
+    const unsigned long flags = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    char point[PATH_MAX];
+    int r = real_name(path, point);
+    if (!r && !mount_is_there(point))
+        r = -EINVAL;
+    if (!r && mount("chronos", point, TYPE, flags | (read_only ? MS_RDONLY : 0), NULL) != 0)
+        r = -errno;
+    if (r == -EINVAL)
+        return message_set(r, message, "There is no chronosfs on %s to remount.", path);
+    if (r)
+        return message_set(r, message, "Cannot remount %s: %s.", path, strerror(-r));
+    return 0;
+}
+
 /* -- mounting ----------------------------------------------------------------- */
 
 static void log_for_libfuse(enum fuse_log_level level, const char *format, va_list arguments)

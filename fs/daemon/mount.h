@@ -38,6 +38,8 @@ int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32
                     struct message *message);
 /* True if a chronosfs, alive or dead, is mounted on exactly this directory. */
 bool mount_is_there(const char *point);
+/* Make the tree on `path` read-only or writable. Returns 0, or -errno with a message. */
+int mount_change(const char *path, bool read_only, struct message *message);
 /* Unmount if our mount is still there and topmost, and close the connection. Returns 0 if it was
  * there, 1 if it was already unmounted, -errno if it is still mounted. */
 int mount_close(struct mount *mount);

@@ -33,51 +33,25 @@ const struct option_row options_rows[] = {
     {"-o allow_other", NULL, "on for root",
      "allow access by other users; without root, needs user_allow_other in /etc/fuse.conf"},
     {"-o ro", NULL, NULL, "read-only: no requests or changes through this mount"},
+    {"-o remount", NULL, NULL, "make a mounted tree read-only (with ro) or writable (with rw)"},
     {NULL, NULL, NULL, NULL},
 };
 
 /* Accepted and ignored: options that mount(8), fstab and systemd add, that are for other programs,
- * or that state what this filesystem does anyway. Shell patterns. */
+ * that state what this filesystem does anyway, or that a tree without contents on a disk and
+ * without programs cannot break. Shell patterns. */
 static const char *const dropped[] = {
-    "defaults",
-    "rw",
-    "suid",
-    "nosuid",
-    "dev",
-    "nodev",
-    "exec",
-    "noexec",
-    "atime",
-    "noatime",
-    "relatime",
-    "norelatime",
-    "diratime",
-    "nodiratime",
-    "strictatime",
-    "lazytime",
-    "nolazytime",
-    "async",
-    "nostrictatime",
-    "auto",
-    "noauto",
-    "user",
-    "nouser",
-    "user=*",
-    "users",
-    "nousers",
-    "owner",
-    "group",
-    "nofail",
-    "_netdev",
-    "silent",
-    "loud",
-    "x-*",
-    "X-*",
-    "comment=*",
-    "fsname=*",
-    "subtype=*",
-    "default_permissions",
-    NULL,
+    "defaults",      "rw",           "suid",       "nosuid",     "dev",
+    "nodev",         "exec",         "noexec",     "atime",      "noatime",
+    "relatime",      "norelatime",   "diratime",   "nodiratime", "strictatime",
+    "nostrictatime", "lazytime",     "nolazytime", "async",      "sync",
+    "dirsync",       "mand",         "nomand",     "iversion",   "noiversion",
+    "symfollow",     "nosymfollow",  "auto",       "noauto",     "user",
+    "nouser",        "user=*",       "users",      "nousers",    "owner",
+    "noowner",       "group",        "nogroup",    "nofail",     "_netdev",
+    "silent",        "loud",         "x-*",        "X-*",        "comment=*",
+    "helper=*",      "uhelper=*",    "fsname=*",   "subtype=*",  "default_permissions",
+    "nonempty",      "auto_unmount", NULL,
 };
 
 /* An option with a value, and the buffer for it. */
@@ -124,10 +98,17 @@ static bool is_dropped(const char *word)
 
 static int take_mount_option(struct options *options, char *word, struct message *message)
 {
-    if (word[0] == '\0' || is_dropped(word))
+    if (word[0] == '\0' || is_dropped(word)) {
+        if (strcmp(word, "rw") == 0)
+            options->read_only = false; /* the last one counts, as in mount(8) */
         return 0;
-    if (strcmp(word, "allow_other") == 0 || strcmp(word, "ro") == 0) {
-        *(word[0] == 'a' ? &options->allow_other : &options->read_only) = true;
+    }
+    bool *flag = strcmp(word, "allow_other") == 0 ? &options->allow_other
+                 : strcmp(word, "ro") == 0        ? &options->read_only
+                 : strcmp(word, "remount") == 0   ? &options->remount
+                                                  : NULL;
+    if (flag) {
+        *flag = true;
         return 0;
     }
     char *equals = strchr(word, '=');

@@ -25,6 +25,7 @@ struct options {
     bool help, version;
     bool fake; /* mount(8) -f: check the arguments and do nothing */
     bool foreground, allow_other, read_only;
+    bool remount;               /* change read_only of the tree that is mounted there */
     bool restore_devacl;        /* restore device nodes and mount nothing */
     char mount_point[PATH_MAX]; /* as given */
     char state_dir[PATH_MAX];   /* "": the default */

@@ -142,6 +142,12 @@ static int take_lock(int fd, const char *path, struct message *message)
             break;
         nanosleep(&step, NULL);
     }
+    if (signed_by && !is_gone(pid) && !mount_is_there(mount_point))
+        return message_set(-EBUSY, message,
+                           "The state in %s is in use by process %d, which serves programs that "
+                           "have files of the detached mount on %s open; end them, or end it with "
+                           "kill %d.",
+                           path, pid, mount_point, pid);
     if (signed_by)
         return message_set(-EBUSY, message,
                            "The state in %s is in use by process %d, mounted on %s; unmount that, "

@@ -32,8 +32,10 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node child;
     struct fuse_entry_param entry;
     int r = -ENOENT;
-    if (tree_lookup(&query.server->tree, &query.node, name, &child))
-        r = reply_fill_entry(&query, &child, &entry);
+    if (tree_lookup(&query.server->tree, &query.node, name, &child)) {
+        tree_take_own(&query.server->tree, fuse_req_ctx(req)->uid, &child);
+        r = reply_fill_entry(&query, &child, false, &entry);
+    }
     if (r)
         reply_error(req, r == -ENODEV ? -ENOENT : r);
     else
@@ -154,59 +156,6 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         answer_open(&query);
 }
 
-/* A read after the write of a request returns the id, whatever the offset is: the position is the
- * handle's own and stops after the id. */
-static void read_id(const struct query *query, struct shared_handle *handle)
-{
-    struct query read = *query;
-    char text[32] = "";
-    size_t length = 0;
-    if (handle->answer)
-        length =
-            (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
-    read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
-    size_t left = length - (size_t)read.offset;
-    reply_text(&read, text, length);
-    /* After the reply: a worker that dies before it leaves the id to be read. */
-    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
-}
-
-static void answer_read(const struct query *query)
-{
-    struct tree *tree = &query->server->tree;
-    const struct file_row *row = query->row;
-    struct shared_handle *handle = handles_get(&query->server->handles, query->fi->fh);
-    if (!handle || !row || !tree_alive(tree, &query->node)) {
-        fuse_reply_err(query->req, handle ? ENODEV : EBADF);
-        return;
-    }
-    if (row->keeps_mode && (query->fi->flags & O_ACCMODE) == O_RDWR) {
-        read_id(query, handle);
-        return;
-    }
-    int r = tree_show(tree, &query->node, fuse_req_ctx(query->req)->uid);
-    if (r) {
-        reply_error(query->req, r);
-        return;
-    }
-    if (row->watch)
-        row->watch(tree, &query->node, &handle->seen);
-    reply_text(query, tree->shown->data, tree->shown->length);
-}
-
-static void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                     struct fuse_file_info *fi)
-{
-    struct query query;
-    if (!reply_enter(req, ino, &query))
-        return;
-    query.size = size;
-    query.offset = offset;
-    query.fi = fi;
-    if (offset || !pending_read(&query, answer_read))
-        answer_read(&query);
-}
-
 /* -- the rest ---------------------------------------------------------------------- */
 
 static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
@@ -311,7 +260,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .link = ops_link,
     .create = ops_create,
     .open = ops_open,
-    .read = ops_read,
+    .read = read_file,
     .write = write_line,
     .release = write_close,
     .opendir = listing_open,

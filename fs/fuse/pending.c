@@ -182,6 +182,7 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
                                        .pid = write->join_pid,
                                        .writer_pid = write->caller.pid,
                                        .uid = write->caller.uid,
+                                       .until_ns = pending->asked_ns + patience_ns[PENDING_JOIN],
                                        .root = write->caller.root};
     pending->account = names_account(server->tree.names, write->caller.uid);
     /* A process can now be in this partition's group: never reuse the id, even if the grant cannot

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FILE_NAMED_S 1.0
+#define NAMED_S 0.1
 
 bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
 {
@@ -80,16 +80,18 @@ void reply_stat(const struct attributes *attributes, struct stat *ret_stat)
 
 /* Return how long attributes that come with a name may be cached. An answer that is on its way
  * while invalidate.c invalidates its node can create the kernel's inode a moment later, with these
- * attributes. Those of GETATTR are safe: the kernel compares their age. So a partition's own are
- * not cached before they are asked for, and a file's briefly. */
-static double named_timeout_s(const struct node *node, double timeout_s)
+ * attributes. Those of GETATTR are safe: the kernel compares their age. So a walk to a partition
+ * asks for them once more, and a listing, where that would be a request for each line, gives them
+ * for a moment. */
+static double named_timeout_s(const struct node *node, bool listed, double timeout_s)
 {
-    if (!node->file)
-        return node->dir == DIR_PARTITION || node->link ? 0 : timeout_s;
-    return timeout_s < FILE_NAMED_S ? timeout_s : FILE_NAMED_S;
+    bool ends = !node->file && (node->dir == DIR_PARTITION || node->link);
+    if (ends && !listed)
+        return 0;
+    return (ends || node->file) && timeout_s > NAMED_S ? NAMED_S : timeout_s;
 }
 
-int reply_fill_entry(const struct query *query, const struct node *node,
+int reply_fill_entry(const struct query *query, const struct node *node, bool listed,
                      struct fuse_entry_param *ret_entry)
 {
     struct attributes attributes;
@@ -100,7 +102,7 @@ int reply_fill_entry(const struct query *query, const struct node *node,
     memset(ret_entry, 0, sizeof(*ret_entry));
     ret_entry->ino = attributes.id;
     ret_entry->generation = 1;
-    ret_entry->attr_timeout = named_timeout_s(node, attributes.attr_timeout_s);
+    ret_entry->attr_timeout = named_timeout_s(node, listed, attributes.attr_timeout_s);
     ret_entry->entry_timeout = attributes.entry_timeout_s;
     reply_stat(&attributes, &ret_entry->attr);
     return 0;

@@ -29,7 +29,8 @@ static void set_usage(struct tree *tree, const struct host_result *result)
 static void log_violation(const struct host_result *result)
 {
     if (result->note.is_violation)
-        log_say("Watchdog: %s %s", result->note.word, result->message);
+        log_say("Watchdog: %s device=gpu%u %s", result->note.word,
+                (unsigned)result->note.partition.shares[0].device, result->message);
 }
 
 static void note(struct server *server, const struct host_result *result)

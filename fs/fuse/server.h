@@ -9,6 +9,7 @@
  *   ops.c        read-only requests
  *   listing.c    requests that list a directory
  *   write.c      requests that change something
+ *   read.c       requests that read a file
  *   results.c    results of the host thread
  *   pending.c    requests that wait for the host thread
  *   reply.c      how a request is started, answered and refused
@@ -29,6 +30,7 @@
 #include "fs/tree/files.h"
 #include "fs/tree/handles.h"
 #include "fs/tree/members.h"
+#include "fs/tree/texts.h"
 #include "session.h"
 #include "worker.h"
 
@@ -46,6 +48,7 @@ struct server {
     struct tree tree;
     struct handles handles;
     struct members members;
+    struct texts texts;
     struct gpu_device devices[TREE_DEVICE_MAX];
     struct store *store;
     struct committer *committer;
@@ -102,6 +105,13 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi);
 
+/* -- read.c ------------------------------------------------------------------------ */
+
+void read_file(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+               struct fuse_file_info *fi);
+/* Forget what is kept for readers of a file that is being closed. */
+void read_close(struct server *server, struct shared_handle *handle, uint64_t fh);
+
 /* -- write.c ----------------------------------------------------------------------- */
 
 void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -152,8 +162,9 @@ void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int resu
                    const char *message);
 /* Convert attributes to a struct stat. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
-/* Fill in the answer to a lookup of the node. 0 or -errno. */
-int reply_fill_entry(const struct query *query, const struct node *node,
+/* Fill in the answer to a lookup of the node or, if `listed`, its entry in a listing. 0 or -errno.
+ */
+int reply_fill_entry(const struct query *query, const struct node *node, bool listed,
                      struct fuse_entry_param *ret_entry);
 /* Answer a read with the part of the text that it asks for. */
 void reply_text(const struct query *query, const char *text, size_t length);

@@ -275,11 +275,8 @@ static struct attribute_change read_change(const struct stat *attr, int to_set)
 }
 
 static int apply_change(const struct request_context *context, const struct node *node,
-                        const struct stat *attr, int to_set, struct refusal *why)
+                        struct attribute_change change, int to_set, struct refusal *why)
 {
-    struct attribute_change change = read_change(attr, to_set);
-    if (!change.set_mode && !change.set_uid && !change.set_gid && !change.set_mtime)
-        return 0;
     if (change.set_mtime && (to_set & FUSE_SET_ATTR_MTIME_NOW)) {
         snprintf(
             why->message, sizeof(why->message),
@@ -305,15 +302,17 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         reply_error(req, r);
         return;
     }
-    if (!kept_answer(&context))
-        r = apply_change(&context, &node, attr, to_set, &why);
+    struct attribute_change change = read_change(attr, to_set);
+    if (tree_change_is_none(&attributes, &change))
+        change = (struct attribute_change){.mode = 0}; /* leave the message of the last write */
+    else if (!kept_answer(&context))
+        r = apply_change(&context, &node, change, to_set, &why);
     if (!r)
         r = tree_attributes(tree, &node, context.caller.uid, &attributes);
     if (r) {
         refuse(&context, &node, r, &why);
         return;
     }
-    struct attribute_change change = read_change(attr, to_set);
     change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
         status_set(tree, context.caller.uid, why.message);
@@ -380,8 +379,10 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
             log_say("Not enough memory to end the partitions of a closed file.");
         submit_events(server, NULL);
     }
-    if (handle)
+    if (handle) {
         charge_close(&server->tree, handle);
+        read_close(server, handle, fi->fh);
+    }
     handles_release(&server->handles, fi->fh);
     fuse_reply_err(req, 0);
 }

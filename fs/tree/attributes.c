@@ -14,6 +14,8 @@
 
 /* Cache timeout of nodes that never change. */
 #define STATIC_TIMEOUT_S 3600.0
+/* Cache timeout of the attributes of users' own nodes; every open asks for them anyway. */
+#define OWN_TIMEOUT_S 1.0
 /* The kernel counts in ticks and from the arrival of the answer: let cache entries expire this long
  * before the end of their partition. */
 #define EXPIRY_MARGIN_NS (20 * INT64_C(1000000))
@@ -31,8 +33,8 @@ int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
     const struct file_row *row = tree_row(tree, node);
     if (!row)
         return -ENOENT;
-    if (row->text) {
-        tree->shown = row->text(tree);
+    if (row->log) {
+        tree->shown = &row->log(tree)->text;
         return 0;
     }
     tree->shown = &tree->scratch;
@@ -66,12 +68,15 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
     const struct partition *partition = tree_partition(tree, node);
     a->mode = S_IFREG | row->mode;
     if (partition) {
-        a->uid = partition->uid;
-        a->gid = partition->gid;
         a->ctime_ns = a->mtime_ns = partition->created_wall_ns;
-        if (row->mode & 0200)
+        /* A file that cannot be set is not the user's: owners can make others' opens wait
+         * (F_SETLEASE). */
+        if (row->mode & 0200) {
+            a->uid = partition->uid;
+            a->gid = partition->gid;
             a->mode = S_IFREG | 0600 | (partition->mode & 0066);
-    } else if (row->keeps_mode) {
+        }
+    } else if (row->own) {
         char key[ENGINE_KEY_MAX];
         unsigned mode, uid, gid;
         mode_key(tree, node, row, key);
@@ -94,14 +99,20 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
     if (!row)
         return -ENOENT;
     file_owner(tree, node, row, a);
-    int r = tree_show(tree, node, uid);
+    int r = row->size ? 0 : tree_show(tree, node, uid);
     if (r)
         return r;
-    a->size = tree->shown->length;
-    if (row->fresh == FRESH_NEVER)
+    a->size = row->size ? row->size(tree, node) : tree->shown->length;
+    if (row->own) {
+        /* One name for all users, each of whom must find their own node. Nothing can invalidate the
+         * nodes of all users, so a change of the mode must reach them in time. */
+        a->entry_timeout_s = 0;
+        a->attr_timeout_s = OWN_TIMEOUT_S;
+    } else if (row->fresh == FRESH_NEVER) {
         a->attr_timeout_s = 0;
-    else if (row->fresh == FRESH_COUNTS_DOWN)
+    } else if (row->fresh == FRESH_COUNTS_DOWN) {
         a->attr_timeout_s = digits_left_s(tree, tree_partition(tree, node));
+    }
     return 0;
 }
 
@@ -233,6 +244,14 @@ static int change_kept_mode(struct tree *tree, const struct node *node, const st
     return engine_set(tree->engine, TREE_CALL(tree, caller, why), key, value);
 }
 
+bool tree_change_is_none(const struct attributes *a, const struct attribute_change *change)
+{
+    return !change->set_mtime &&
+           (!change->set_mode || (change->mode & 07777) == (a->mode & 07777)) &&
+           (!change->set_uid || change->uid == a->uid) &&
+           (!change->set_gid || change->gid == a->gid);
+}
+
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,
                            const struct attribute_change *change, struct refusal *why)
 {
@@ -245,7 +264,7 @@ int tree_change_attributes(struct tree *tree, const struct node *node, const str
                  "Permission denied: only root can change this.");
         return REFUSED_PERMISSION;
     }
-    if (row && row->keeps_mode && !change->set_mtime)
+    if (row && row->own && !change->set_mtime)
         return change_kept_mode(tree, node, caller, change, why);
     snprintf(why->message, sizeof(why->message),
              partition ? "The files of p%llu take owner and mode from their directory; change that."

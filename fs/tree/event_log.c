@@ -89,6 +89,11 @@ static void drop_half(struct event_log *log)
     size_t limit = shares ? fair_limit(shares, count, log->count / 2) : 0;
     if (!keep)
         return; /* grow, and try again with the next line */
+    strbuf_clear(&log->before);
+    strbuf_add(&log->before, log->text.data, log->text.length);
+    if (log->before.failed)
+        strbuf_free(&log->before);
+    log->age++;
     if (shares) {
         qsort(shares, count, sizeof(*shares), compare_accounts);
         for (size_t i = 0; i < count; i++)
@@ -140,6 +145,11 @@ uint64_t event_log_first(const struct event_log *log)
     return last - first > EVENT_LOG_SPAN ? last - EVENT_LOG_SPAN : first;
 }
 
+const struct strbuf *event_log_text(const struct event_log *log, uint32_t age, uint64_t offset)
+{
+    return age + 1 == log->age && offset < log->before.length ? &log->before : &log->text;
+}
+
 /* Return the index of the line with number `seq`, or count. */
 static size_t find_line(const struct event_log *log, uint64_t seq)
 {
@@ -175,6 +185,7 @@ void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *
 void event_log_free(struct event_log *log)
 {
     strbuf_free(&log->text);
+    strbuf_free(&log->before);
     free(log->lines);
     memset(log, 0, sizeof(*log));
 }

@@ -28,7 +28,9 @@ struct event_log_line {
 };
 
 struct event_log {
-    struct strbuf text; /* all lines, with their newlines */
+    struct strbuf text;   /* all lines, with their newlines */
+    struct strbuf before; /* the text before lines were last dropped, for those reading it */
+    uint32_t age;         /* how often lines were dropped */
     struct event_log_line *lines;
     size_t count, capacity;
 };
@@ -40,6 +42,9 @@ int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uin
 void event_log_truncate(struct event_log *log, uint64_t seq);
 /* Return the number of the oldest line that must be stored; 0 if the log is empty. */
 uint64_t event_log_first(const struct event_log *log);
+/* Return the text for a reader at `offset` who began when the log was of this age: the same that
+ * they began, unless it is gone or read to its end. */
+const struct strbuf *event_log_text(const struct event_log *log, uint32_t age, uint64_t offset);
 /* Append to `out` the lines of the chain that ends with number `last`, oldest first. */
 void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *out);
 /* Drop all lines and their memory. */

@@ -40,7 +40,7 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
                           size_t size)
 {
     const struct partition *p = &event->after;
-    char time[STRBUF_TIME_MAX], warn[WARN_TEXT_MAX];
+    char time[STRBUF_TIME_MAX], warn[WARN_TEXT_MAX], from[80] = "";
     text[0] = '\0';
     switch (event->kind) {
     case EVENT_CREATED:
@@ -61,7 +61,9 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         snprintf(text, size, " name=%s", p->name);
         break;
     case EVENT_HANDED:
-        snprintf(text, size, " gid=%u mode=%04o", (unsigned)p->gid, (unsigned)p->mode);
+        if (event->before.uid != p->uid)
+            snprintf(from, sizeof(from), " from=%s", names_user(tree->names, event->before.uid));
+        snprintf(text, size, "%s gid=%u mode=%04o", from, (unsigned)p->gid, (unsigned)p->mode);
         break;
     case EVENT_ENDING:
         ending_warn_text(&p->warn, warn);
@@ -79,7 +81,8 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
 
 void tree_event_line(struct tree *tree, const struct engine_event *event, char *line, size_t size)
 {
-    char time[STRBUF_TIME_MAX], details[192], by[72], user[72], id[24] = "", device[24] = "";
+    char time[STRBUF_TIME_MAX], details[192], by[72], name[72];
+    char id[24] = "", device[24] = "", user[80] = "";
     strbuf_time_us(event->at_ns + tree->offset_ns, time);
     copy_user(tree, event->by_uid, by);
     if (event->kind == EVENT_SETTING) {
@@ -87,14 +90,16 @@ void tree_event_line(struct tree *tree, const struct engine_event *event, char *
                  event->key, event->value, by);
         return;
     }
-    copy_user(tree, event->after.uid, user);
+    copy_user(tree, event->after.uid, name);
     print_details(tree, event, details, sizeof(details));
-    /* A note can be about no partition or no device. */
+    /* A note can be about no partition, no device or no user. */
+    if (event->after.id || event->after.uid != ENGINE_UID_NONE)
+        snprintf(user, sizeof(user), " user=%s", name);
     if (event->after.id)
         snprintf(id, sizeof(id), " p%llu", (unsigned long long)event->after.id);
     if (event->after.share_count)
         snprintf(device, sizeof(device), " device=gpu%u", (unsigned)event->after.shares[0].device);
-    snprintf(line, size, "%llu %s %s%s%s user=%s%s by=%s", (unsigned long long)event->seq, time,
+    snprintf(line, size, "%llu %s %s%s%s%s%s by=%s", (unsigned long long)event->seq, time,
              kind_word(event), id, device, user, details, by);
 }
 

@@ -75,10 +75,15 @@ struct file_row {
     /* Return a number that changes when pollers should wake; NULL: not pollable. False: the
      * partition ended. */
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
+    /* The length of what `show` prints, if it is known without printing. */
+    uint64_t (*size)(struct tree *tree, const struct node *node);
     /* Content that exists already, instead of `show`. */
-    const struct strbuf *(*text)(struct tree *tree);
-    /* Keep changes of its mode, owner and group. */
-    bool keeps_mode;
+    const struct event_log *(*log)(struct tree *tree);
+    /* Lines are added at the end: those who have read to the end go on with new ones. */
+    bool grows;
+    /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
+     * a node has a lock in the kernel that a slow writer holds. */
+    bool own;
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor
      * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;

@@ -89,10 +89,23 @@ SHOW(partitions)
     return 0;
 }
 
+/* A line has as many digits as its id is above or at powers of ten, a letter and a newline. */
+static uint64_t size_partitions(struct tree *tree, const struct node *node)
+{
+    uint32_t uid = (uint32_t)node->object;
+    uint64_t count = engine_user_holds_from(tree->engine, uid, 0), size = 2 * count;
+    for (uint64_t power = 1; count; power *= 10) {
+        count = engine_user_holds_from(tree->engine, uid, power);
+        size += count;
+    }
+    return size;
+}
+
 const struct file_row files_user[] = {
     {"usage", 0444, FRESH_NEVER, show_usage,
      .doc = "number of partitions that the user holds, and their total memory in bytes"},
-    {"partitions", 0444, FRESH_NEVER, show_partitions, .doc = "their ids, one per line"},
+    {"partitions", 0444, FRESH_NEVER, show_partitions, .size = size_partitions,
+     .doc = "their ids, one per line"},
     {0},
 };
 

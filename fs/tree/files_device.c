@@ -129,7 +129,7 @@ const struct file_row files_device[] = {
      .doc = "free memory over time: a line for now and for each future change (time, per cent, "
             "bytes), at most 64"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for this device, read the id back"},
     {0},
 };

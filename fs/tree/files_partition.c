@@ -331,7 +331,7 @@ const struct file_row files_partition[] = {
             "for the writing process"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
      .doc = "what enforces each limit, now"},
-    {"events", 0444, FRESH_NEVER, show_events, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, show_events, .grows = true, .watch = watch_events,
      .doc = "the latest events about it, one per line"},
     {0},
 };

@@ -70,14 +70,14 @@ SHOW(version)
     return 0;
 }
 
-static const struct strbuf *text_events(struct tree *tree)
+static const struct event_log *log_events(struct tree *tree)
 {
-    return &tree->events.text;
+    return &tree->events;
 }
 
-static const struct strbuf *text_history(struct tree *tree)
+static const struct event_log *log_history(struct tree *tree)
 {
-    return &tree->history.text;
+    return &tree->history;
 }
 
 SHOW(metrics)
@@ -120,7 +120,7 @@ static int store_release(struct tree *tree, struct write *write)
                 snprintf(write->why.message, sizeof(write->why.message),
                          "There is no partition \"%.*s\"; nothing was released.",
                          (int)(length < 32 ? length : 32), at);
-                return REFUSED_INVALID;
+                return id ? REFUSED_GONE : REFUSED_INVALID;
             }
             int r = pass && known ? engine_release(tree->engine,
                                                    TREE_CALL(tree, &write->caller, &write->why), id)
@@ -156,14 +156,14 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
 
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
-    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .keeps_mode = true,
+    {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for any device, read the id back"},
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the reader's last write, as a message"},
     {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the running version"},
-    {"events", 0444, FRESH_NEVER, .text = text_events, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, .log = log_events, .grows = true, .watch = watch_events,
      .doc = "the latest events, one per line; poll reports new ones"},
-    {"history", 0444, FRESH_NEVER, .text = text_history, .watch = watch_history,
+    {"history", 0444, FRESH_NEVER, .log = log_history, .grows = true, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},

@@ -31,6 +31,7 @@ struct node {
     uint64_t object;
     uint16_t file; /* hash of the file's name; 0: the directory itself */
     bool link;     /* DIR_PARTITIONS: the link to partition `object` */
+    uint32_t uid;  /* file in DIR_ROOT or DIR_DEVICE: the user whose own node it is; 0 if shared */
 };
 
 /* Return the id of a node; 1 is the root. */

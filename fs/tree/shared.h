@@ -55,6 +55,9 @@ struct shared_handle {
                                        * 0: it is not */
     struct shared_charge charges[2];
     atomic_uint charge_at;
+    uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */
+    uint32_t log_age;  /* `events`, `history`: age of the log that is being read */
+    uint32_t kept;     /* the worker may keep the rest of the text (texts.h) */
 };
 
 /* A request that was read and is not answered yet; fs/fuse/requests.h. */

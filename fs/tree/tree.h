@@ -76,6 +76,9 @@ uint64_t tree_partition_number(const char *text, size_t length);
 /* Find the child `name` of a directory. False if there is none. */
 bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
                  struct node *ret_child);
+/* Turn a node that tree_lookup or tree_next_child found into the user's own, if it is a file of
+ * which each user has one. */
+void tree_take_own(const struct tree *tree, uint32_t uid, struct node *node);
 /* Return whether the node exists now. */
 bool tree_alive(struct tree *tree, const struct node *node);
 /* Return the next entry of a directory after `cookie` (0: the first): its name, its node, and the
@@ -123,6 +126,9 @@ struct attribute_change {
     uint32_t uid, gid;
     int64_t mtime_ns; /* wall clock */
 };
+/* Return whether everything is so already: editors restore mode and owner after they have saved. */
+bool tree_change_is_none(const struct attributes *attributes,
+                         const struct attribute_change *change);
 int tree_change_attributes(struct tree *tree, const struct node *node, const struct caller *caller,
                            const struct attribute_change *change, struct refusal *why);
 

@@ -4,6 +4,7 @@
 
 #include "core/base/boot_id.h"
 #include "core/base/clock.h"
+#include "core/base/confine.h"
 #include "core/base/fd.h"
 #include "core/base/mountinfo.h"
 #include "core/base/pidfd.h"
@@ -11,11 +12,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +215,69 @@ START_TEST(escapes_of_mountinfo)
 }
 END_TEST
 
+/* All groups of a process, whole numbers each, however long the line is. Needs root. */
+START_TEST(many_groups)
+{
+    enum { GROUPS = 65536 }; /* the kernel's limit */
+    static gid_t groups[GROUPS];
+    int status, pipes[2];
+    char byte;
+    ck_assert_int_eq(pipe(pipes), 0);
+    for (gid_t i = 0; i < GROUPS; i++)
+        groups[i] = 100000 + i;
+    pid_t child = fork();
+    if (!child) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        byte = setgroups(GROUPS, groups) ? '0' : '1';
+        if (write(pipes[1], &byte, 1) == 1)
+            pause();
+        _exit(0);
+    }
+    ck_assert_int_eq(read(pipes[0], &byte, 1), 1);
+    struct procfs_ids ids = {.groups = NULL};
+    int r = procfs_ids_read(-1, child, &ids);
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(r, 0);
+    if (byte == '1') {
+        ck_assert_uint_eq(ids.group_count, GROUPS);
+        ck_assert_int_eq(memcmp(ids.groups, groups, sizeof(groups)), 0);
+    }
+    free(ids.groups);
+    fd_close(pipes[0]);
+    fd_close(pipes[1]);
+}
+END_TEST
+
+static int refusal_of(long number)
+{
+    return syscall(number, 0, 0, 0, 0, 0, 0) < 0 ? errno : 0;
+}
+
+/* In a child: what is given up cannot be had again, and the rest works. */
+START_TEST(confined)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        confine_no_new_privileges();
+        if (confine_calls(false) || refusal_of(SYS_init_module) != EPERM ||
+            refusal_of(SYS_bpf) != EPERM || refusal_of(SYS_io_uring_setup) != EPERM ||
+            refusal_of(SYS_unshare) == EPERM)
+            _exit(1);
+        if (confine_calls(true) || refusal_of(SYS_unshare) != EPERM ||
+            refusal_of(SYS_mount) != EPERM || refusal_of(SYS_getppid) != 0)
+            _exit(2);
+        if (confine_capabilities(0, 0) || setgroups(0, NULL) == 0)
+            _exit(3);
+        int fd = open("/proc/self/status", O_RDONLY);
+        _exit(fd < 0 ? 4 : 0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(what_is_mounted)
 {
     struct mountinfo_reader reader;
@@ -230,6 +297,6 @@ int main(void)
 {
     return check_main("machine", NULL, NULL, clocks_go_forward, descriptors, boot, processes,
                       another_process_of_the_pid, ids_and_groups, a_line_of_mountinfo,
-                      a_number_of_a_mount, escapes_of_mountinfo, no_line_of_mountinfo,
-                      what_is_mounted);
+                      a_number_of_a_mount, escapes_of_mountinfo, no_line_of_mountinfo, many_groups,
+                      confined, what_is_mounted);
 }

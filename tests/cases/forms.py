@@ -125,6 +125,25 @@ def dead_mount():
     mount.close()
 
 
+def detached():
+    """A mount that was detached while a program follows its events: the next start says how to end
+    it."""
+    path, state = directory('detached'), os.path.join(lib.T, 'detached_state')
+    words = [lib.CHRONOSFS, '--state-dir', state, '--simulate', '1x8G', path]
+    equal(run(*words), (0, ''))
+    pid = int(lib.read(state + '/lock').split()[0])
+    follower = os.open(path + '/events', os.O_RDONLY)
+    equal(run('umount', '-l', path), (0, ''))
+    code, text = run(*words)
+    equal(code, 1)
+    check(f'kill {pid}' in text and 'detached' in text, text)
+    os.kill(pid, signal.SIGTERM)
+    equal(run(*words), (0, ''))
+    os.close(follower)
+    umount(path)
+    no_process_left(state)
+
+
 def mount8():
     """The actions of mount(8) and fstab."""
     path, state = directory('f'), os.path.join(lib.T, 'fs')
@@ -145,6 +164,55 @@ def mount8():
     if code:
         print('no overlay here:', text)
         return
+    try:
+        kinds(path, state)
+        of_fstab(path, state)
+    finally:
+        run('umount', sbin)
+
+
+# What users write into fstab, and mount(8) and systemd add.
+HARMLESS = ('defaults sync async dirsync nosymfollow mand nomand iversion noiversion auto_unmount '
+            'nonempty _netdev nofail x-systemd.automount x-systemd.requires=network.target X-a=b '
+            'comment=mine user users noauto auto relatime noatime lazytime strictatime silent '
+            'owner group exec suid dev nouser user=alice helper=fuse').split()
+CONTRARY = ('allow_root', 'umask=022', 'uid=0', 'usrquota', 'max_read=4096', 'entry_timeout=9',
+            'context=x', 'bogus')
+
+
+def of_fstab(path, state):
+    """Every option of fstab that contradicts nothing is taken, the others get one sentence."""
+    table = os.path.join(lib.T, 'fstab')
+    own = f'state_dir={state},simulate=2x80G'
+
+    def mount(options):
+        with open(table, 'w', encoding='ascii') as file:
+            file.write(f'chronos {path} fuse.chronosfs {options} 0 0\n')
+        return run('mount', '-T', table, path)
+    for options in [','.join(HARMLESS[:13]), ','.join(HARMLESS[13:])]:
+        equal(mount(f'{options},{own}'), (0, ''), options)
+        check(lib.outcome(lib.read, path + '/gpu1/available') == 'ok', options)
+        # read-only and back, as mount(8) does it
+        for word, wanted in ('ro', 'EROFS'), ('rw', 'ok'):
+            equal(run('mount', '-T', table, '-o', f'remount,{word}', path), (0, ''), word)
+            equal(lib.outcome(lib.write, path + '/gpu0/new', '1M 60'), wanted, word)
+            flags = mounts(path)[0][5].split(',')
+            check({'nosuid', 'nodev', 'noexec'} <= set(flags), word, flags)
+        umount(path)
+        no_process_left(state)
+    for word in HARMLESS:
+        equal(run(lib.CHRONOSFS, 'chronos', path, '-o', f'{word},{own},bogus')[1].count('"bogus"'),
+              1, word)
+    for word in CONTRARY:
+        code, text = run(lib.CHRONOSFS, 'chronos', path, '-o', f'{word},{own}')
+        equal((code, text.count('\n')), (2, 1), word)
+        check('Unknown mount option' in text, word, text)
+    code, text = run(lib.CHRONOSFS, 'chronos', path, '-o', 'remount,ro')
+    equal(code, 1)
+    check('no chronosfs on' in text, text)
+
+
+def kinds(path, state):
     for kind in ('chronosfs', 'fuse.chronosfs'):
         code, text = run('mount', '-t', kind, '-o', f'state_dir={state},simulate=2x80G', 'chronos',
                          path)
@@ -153,7 +221,6 @@ def mount8():
             equal(lib.read(path + '/gpu1/available'), '100.00\n')
             umount(path)
             no_process_left(state)
-    run('umount', sbin)
 
 
 def unprivileged():
@@ -207,7 +274,8 @@ def usage():
 
 
 def main():
-    for part in (usage, daemon, signals, upgrade, dead_mount, mount8, unprivileged):
+    for part in (usage, daemon, signals, upgrade, dead_mount, detached, mount8,
+                 unprivileged):
         print('==', part.__name__, flush=True)
         started = time.monotonic()
         part()

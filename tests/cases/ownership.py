@@ -74,6 +74,18 @@ def main():
     equal(lib.carol.outcome(os.listdir, path), 'EACCES')
     equal(alice.outcome(os.unlink, mount.at('partitions', name)), 'EPERM')
 
+    # An editor saves, then restores mode and owner: they are so already, and `status` still says
+    # what the write did.
+    mine = mount.at('gpu0', alice.call(mount.ask, '0.01 600'), 'remaining')
+    alice.call(lib.write, mine, '500')
+    said = alice.call(mount.status)
+    for change in ((os.chmod, mine, 0o644), (os.chown, mine, alice.uid, alice.gid),
+                   (os.chown, mine, -1, -1)):
+        equal(alice.outcome(*change), 'ok', change)
+    equal(alice.call(mount.status), said)
+    equal(alice.outcome(os.chmod, mine, 0o666), 'EPERM')
+    check(alice.call(mount.status) != said)
+
     # The right to use a device at all.
     new = mount.at('gpu0', 'new')
     os.chown(new, -1, lib.LAB)

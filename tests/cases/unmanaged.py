@@ -87,7 +87,8 @@ def off(mount, driver):
 def report(mount, driver, program):
     mount.write('report', 'config', 'watchdog')
     check(told(mount, 'unmanaged', f'pid={program.pid}', f'uid={bob.uid}', 'device=gpu0',
-               f'bytes={3 * GIB}'))
+               f'bytes={3 * GIB}', 'user=bob'))
+    equal(lines(mount, 'unmanaged')[0].count('device='), 1)
     check(wait_for(lambda: f'Process {program.pid} uses 3 GiB of gpu0' in bob.call(mount.status)))
     check('process' not in alice.call(mount.status), alice.call(mount.status))
     check(wait_for(lambda: metric(mount, 'chronos_unmanaged_processes') == 1))

@@ -270,12 +270,26 @@ class Mistakes(Case):
             ("", "60"),
             ("0.5", "60", "--name", "a hold"),
             ("0.5", "60", "--user="),
-            ("0.5", "60", "--user", "a\tb"),
+            ("0.5", "60", "--warn", "a\tb"),
         ):
             result = self.run_it("create", "0", *words)
             self.assertEqual((result.code, result.out), (2, ""), result)
             self.assertIn("must be a single word", result.err)
         self.assertEqual(self.tree.get("gpu0/new"), "")
+
+    def test_names_of_users_are_spelled(self):
+        for name, word in (
+            ("john doe", "john%20doe"),
+            ("a\n1 2\thold", "a%0A1%202%09hold"),
+            ("john%20doe", "john%20doe"),
+            ("CORP\\alice", "CORP%5Calice"),
+            ("m\u00fcller", "m%C3%BCller"),
+            ("100%", "100%25"),
+            ("1234", "1234"),
+        ):
+            self.tree.raw("gpu0/new", "")
+            self.run_it("create", "0", "0.5", "60", "--user", name)
+            self.assertIn(f"0.5 60 user={word}\n", self.tree.get("gpu0/new"))
 
     def test_no_space(self):
         os.unlink(self.tree.at("gpu0/new"))

@@ -250,7 +250,7 @@ START_TEST(test_refused)
     for (uint32_t i = 0; i < ARRAY_COUNT(many); i++)
         many[i] = 100000 + i;
     bad = (struct devacl_node){.path = node, .uids = many, .uid_count = ARRAY_COUNT(many)};
-    /* too many: those that fit get in, in their order, and nobody stays who is not named */
+    /* too many: those that fit get in, in their order, and no other stays */
     ck_assert_int_eq(devacl_apply(devacl, &bad, 1, &devacl_message), -E2BIG);
     ck_assert_ptr_nonnull(strstr(text, "has more holders than fit"));
     ck_assert_int_eq(opens(node, ALICE, ALICE), EACCES);

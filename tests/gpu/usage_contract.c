@@ -172,6 +172,58 @@ START_TEST(old_driver)
 }
 END_TEST
 
+static void make_user(int pid, int real_uid, int effective_uid)
+{
+    char name[32], text[256];
+    snprintf(name, sizeof(name), "proc/%d/status", pid);
+    snprintf(text, sizeof(text),
+             "Name:\tx\nTgid:\t%d\nUid:\t%d\t%d\t%d\t%d\nGid:\t1\t1\t1\t1\nGroups:\t \n", pid,
+             real_uid, effective_uid, effective_uid, effective_uid);
+    help_write(name, text);
+}
+
+/* 1200 and 1300 have one file of the first card open. If they are of two users, its memory may be
+ * that of either: it is marked. A setuid program of the user is no other user. */
+START_TEST(handed_over)
+{
+    help_lay_out("amd.machine");
+    struct usage_reader *reader = help_reader("- 0000:03:00.0,- 0000:43:00.0", NULL);
+    make_user(1200, 6101, 6101);
+    make_user(1300, 6101, 0);
+    const struct gpu_usage *usage = help_ask(reader);
+    ck_assert_uint_eq(help_find(usage, 0, 1200)->memory_bytes, 3072 * MIB);
+    ck_assert_uint_eq(help_find(usage, 0, 1200)->shared_bytes, 0);
+    make_user(1300, 6102, 6102);
+    usage = help_ask(reader);
+    ck_assert_uint_eq(help_find(usage, 0, 1200)->memory_bytes, 3072 * MIB);
+    ck_assert_uint_eq(help_find(usage, 0, 1200)->shared_bytes, 3072 * MIB);
+    ck_assert_uint_eq(help_find(usage, 1, 1200)->shared_bytes, 0); /* that card's is its own */
+    ck_assert_uint_eq(help_find(usage, 0, 1300)->shared_bytes, 0); /* so are its other files */
+    usage_reader_free(reader);
+}
+END_TEST
+
+/* A text that does not fit is cut between lines, not in a number. */
+START_TEST(long_fdinfo)
+{
+    static char text[20000];
+    size_t length = (size_t)snprintf(text, sizeof(text),
+                                     "drm-driver:\tamdgpu\ndrm-client-id:\t4242\n"
+                                     "drm-pdev:\t0000:03:00.0\ndrm-total-vram:\t7 KiB\n");
+    help_lay_out("amd.machine");
+    /* The buffer ends behind the first digit of the second amount. */
+    const char last[] = "drm-total-vram:\t1";
+    while (length < 16383 - strlen(last) - 1)
+        text[length++] = 'x';
+    text[length++] = '\n';
+    snprintf(text + length, sizeof(text) - length, "%s00000 KiB\n", last);
+    help_write("proc/1400/fdinfo/4", text);
+    struct usage_reader *reader = help_reader("- 0000:03:00.0", NULL);
+    ck_assert_uint_eq(help_find(help_ask(reader), 0, 1400)->memory_bytes, 7 << 10);
+    usage_reader_free(reader);
+}
+END_TEST
+
 /* Each answer is the driver's newest. */
 START_TEST(news)
 {
@@ -278,6 +330,8 @@ int main(int argc, char **argv)
                                   vendors_have_machines,
                                   parts_are_not_the_whole,
                                   old_driver,
+                                  handed_over,
+                                  long_fdinfo,
                                   news,
                                   driver_comes_later,
                                   busy_as_long_as_it_was,

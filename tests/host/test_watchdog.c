@@ -25,6 +25,7 @@ static struct watchdog_process processes[MANY];
 static struct watchdog_partition partitions[16];
 static struct watchdog_action actions[MANY];
 static size_t action_count;
+static uint32_t owners[16]; /* of partitions, by id */
 
 static void setup(void)
 {
@@ -44,6 +45,10 @@ static void take(void *context, const struct watchdog_action *action)
     ck_assert_uint_lt(action_count, MANY);
     ck_assert_ptr_null(strchr(action->message, '\n'));
     ck_assert_ptr_null(strchr(action->details, '\n'));
+    ck_assert_ptr_null(strstr(action->details, "device=")); /* the event has these by itself */
+    ck_assert_ptr_null(strstr(action->details, "user="));
+    ck_assert_uint_eq(action->owner_uid,
+                      action->partition_id ? owners[action->partition_id] : action->uid);
     actions[action_count++] = *action;
 }
 
@@ -59,14 +64,15 @@ static struct watchdog_process *uses(int32_t pid, uint32_t uid, uint32_t device,
                                      uint64_t partition_id)
 {
     struct watchdog_process *row = &processes[sample.process_count++];
-    *row =
-        (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id, 0};
+    *row = (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id,
+                                     0,   0};
     return row;
 }
 
 static struct watchdog_partition *has(uint64_t id, uint32_t uid, uint32_t device, uint64_t bytes)
 {
     struct watchdog_partition *partition = &partitions[sample.partition_count++];
+    owners[id] = uid;
     *partition =
         (struct watchdog_partition){.id = id, .uid = uid, .device = device, .limit_bytes = bytes};
     return partition;
@@ -99,7 +105,7 @@ START_TEST(test_unmanaged)
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
     ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
     check(S(100));
-    expect(0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(0, "unmanaged", "pid=42 uid=6101 bytes=1610612736",
            UNMANAGED " Otherwise process 42 will be ended in 2m.");
     ck_assert_int_eq(actions[0].pid, 42);
     ck_assert_uint_eq(actions[0].start, 1042);
@@ -109,18 +115,18 @@ START_TEST(test_unmanaged)
     ck_assert_int_eq(watchdog_next_ns(&dog), S(160));
     ck_assert_uint_eq(check(S(160) - 1), 0);
     check(S(160));
-    expect(0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736",
+    expect(0, "warned-unmanaged", "pid=42 uid=6101 bytes=1610612736",
            UNMANAGED " Otherwise process 42 will be ended in 1m.");
     ck_assert_int_eq(watchdog_next_ns(&dog), S(220));
     ck_assert_uint_eq(check(S(220) - 1), 0);
     check(S(220));
-    expect(SIGTERM, "ended-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=TERM",
+    expect(SIGTERM, "ended-unmanaged", "pid=42 uid=6101 bytes=1610612736 signal=TERM",
            "Process 42 was sent SIGTERM: it used gpu1 without a partition, and a warning changed "
            "nothing.");
     ck_assert_int_eq(watchdog_next_ns(&dog), S(230));
     ck_assert_uint_eq(check(S(230) - 1), 0);
     check(S(230));
-    expect(SIGKILL, "ended-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736 signal=KILL",
+    expect(SIGKILL, "ended-unmanaged", "pid=42 uid=6101 bytes=1610612736 signal=KILL",
            "Process 42 was sent SIGKILL: it used gpu1 without a partition, and a warning changed "
            "nothing.");
     ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
@@ -135,18 +141,55 @@ START_TEST(test_unmanaged)
 }
 END_TEST
 
+/* A process can be handed what another user opened: that is reported, and no process is ended. */
+START_TEST(test_handed_over)
+{
+    uses(42, ALICE, 1, GIB, 0)->shared_bytes = GIB;
+    check(S(100));
+    expect(0, "unmanaged", "pid=42 uid=6101 bytes=1073741824 shared=yes",
+           "Process 42 uses 1 GiB of gpu1 and is in no partition there. Ask for one (gpu1/new) and "
+           "write 42 to its file procs.");
+    ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
+    ck_assert_uint_eq(check(S(9000)), 0);
+    /* Something of its own besides is enough. */
+    processes[0].bytes++;
+    check(S(9001));
+    ck_assert_str_eq(actions[0].word, "warned-unmanaged");
+}
+END_TEST
+
+/* What others opened counts as use of a partition, but ends nothing in it. */
+START_TEST(test_handed_to_a_member)
+{
+    has(3, ALICE, 0, 2 * GIB);
+    uses(42, ALICE, 0, GIB, 3);
+    uses(43, ALICE, 0, 3 * GIB, 3)->shared_bytes = 3 * GIB;
+    check(S(1));
+    ck_assert_uint_eq(action_count, 1);
+    ck_assert_str_eq(actions[0].word, "over-limit");
+    ck_assert_int_eq(actions[0].pid, 42); /* 43 has nothing of its own */
+    ck_assert_uint_eq(check(S(9000)), 0);
+    processes[0].bytes = 3 * GIB; /* now it is above the limit by what is its own */
+    check(S(9001));
+    ck_assert_str_eq(actions[0].word, "warned-over-limit");
+    check(S(9100));
+    ck_assert_int_eq(actions[0].signo, SIGTERM);
+    ck_assert_int_eq(actions[0].pid, 42);
+}
+END_TEST
+
 /* Each step only as far as the policy says, also when it changes on the way. */
 START_TEST(test_modes)
 {
     uses(42, ALICE, 1, 3 * GIB / 2, 0);
     policy.watchdog = POLICY_WATCHDOG_REPORT;
     check(S(2));
-    expect(0, "unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736", UNMANAGED);
+    expect(0, "unmanaged", "pid=42 uid=6101 bytes=1610612736", UNMANAGED);
     ck_assert_int_eq(watchdog_next_ns(&dog), INT64_MAX);
     ck_assert_uint_eq(check(S(1000)), 0);
     policy.watchdog = POLICY_WATCHDOG_WARN;
     check(S(1001));
-    expect(0, "warned-unmanaged", "pid=42 uid=6101 device=gpu1 bytes=1610612736", UNMANAGED);
+    expect(0, "warned-unmanaged", "pid=42 uid=6101 bytes=1610612736", UNMANAGED);
     ck_assert_uint_eq(check(S(2000)), 0);
     policy.watchdog = POLICY_WATCHDOG_END; /* the warning was long ago */
     ck_assert_uint_eq(check(S(2001)), 1);
@@ -207,11 +250,11 @@ START_TEST(test_which)
     uses(8, ALICE, 3, GIB, 3), uses(8, ALICE, 2, 2 * GIB, 3), uses(8, ALICE, 4, GIB, 3);
     ck_assert_uint_eq(check(S(0)), 4);
     ck_assert_int_eq(actions[0].pid, 3);
-    ck_assert_str_eq(actions[0].details, "pid=3 uid=6101 device=gpu1 bytes=1073741824");
+    ck_assert_str_eq(actions[0].details, "pid=3 uid=6101 bytes=1073741824");
     ck_assert_int_eq(actions[1].pid, 4);
-    ck_assert_str_eq(actions[2].details, "pid=7 uid=6102 device=gpu0 bytes=unknown");
+    ck_assert_str_eq(actions[2].details, "pid=7 uid=6102 bytes=unknown");
     ck_assert_ptr_nonnull(strstr(actions[2].message, "Process 7 uses memory of gpu0 and"));
-    ck_assert_str_eq(actions[3].details, "pid=8 uid=6101 device=gpu2 bytes=2147483648");
+    ck_assert_str_eq(actions[3].details, "pid=8 uid=6101 bytes=2147483648");
     ck_assert_uint_eq(counts().unmanaged, 4);
 }
 END_TEST
@@ -230,7 +273,7 @@ START_TEST(test_over_limit)
     ck_assert_uint_eq(check(S(0)), 0);
     grows->bytes = 2 * GIB;
     check(S(1));
-    expect(0, "over-limit", "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240",
+    expect(0, "over-limit", "pid=52 uid=6102 bytes=12884901888 limit_bytes=10737418240",
            OVER_LIMIT " Otherwise process 52 will be ended in 2m.");
     ck_assert_uint_eq(actions[0].partition_id, 3);
     ck_assert_uint_eq(check(S(61)), 2); /* not to root */
@@ -242,7 +285,7 @@ START_TEST(test_over_limit)
     ck_assert_str_eq(actions[1].word, "warned-over-limit");
     check(S(121));
     expect(SIGTERM, "ended-over-limit",
-           "pid=52 uid=6102 device=gpu1 bytes=12884901888 limit_bytes=10737418240 signal=TERM",
+           "pid=52 uid=6102 bytes=12884901888 limit_bytes=10737418240 signal=TERM",
            "Process 52 was sent SIGTERM: p3 used more of gpu1 than its limit, this process most "
            "of it, and a warning changed nothing.");
     processes[0].bytes = 9 * GIB; /* another one uses most now: SIGKILL is not for him */
@@ -274,7 +317,7 @@ START_TEST(test_overhead)
     ck_assert_uint_eq(check(S(0)), 0);
     processes[0].bytes++;
     check(S(1));
-    expect(0, "over-limit", "pid=51 uid=6101 device=gpu0 bytes=2147483649 limit_bytes=2147483648",
+    expect(0, "over-limit", "pid=51 uid=6101 bytes=2147483649 limit_bytes=2147483648",
            "p3 uses 2 GiB of gpu0, 1 B more than its limit of 2 GiB. Let its programs use less, "
            "or write more to its file fraction. Otherwise process 51 will be ended in 2m.");
 }
@@ -316,8 +359,7 @@ START_TEST(test_partition_twice)
         has(3, ALICE, 0, 3 * GIB), uses(50 + i, ALICE, 0, 2 * GIB, 3);
     ck_assert_uint_eq(check(S(0)), 1);
     ck_assert_uint_eq(sample.partition_count, 2);
-    ck_assert_str_eq(actions[0].details,
-                     "pid=50 uid=6101 device=gpu0 bytes=4294967296 limit_bytes=3221225472");
+    ck_assert_str_eq(actions[0].details, "pid=50 uid=6101 bytes=4294967296 limit_bytes=3221225472");
     ck_assert_uint_eq(counts().over_limit, 1);
 }
 END_TEST
@@ -432,6 +474,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_unmanaged,
+                                  test_handed_over,
+                                  test_handed_to_a_member,
                                   test_modes,
                                   test_late_checks,
                                   test_root_is_only_reported,

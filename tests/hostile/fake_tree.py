@@ -231,7 +231,6 @@ def lease(mount):
             holder.kill()
             continue
         if name == 'user':
-            # Reading does not conflict with a read lease, so her write lease has to be the only open.
             started = time.monotonic()
             code, out, err = chronos('list', '--json')
             equal(code, 0, err)

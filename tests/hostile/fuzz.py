@@ -18,7 +18,7 @@ import lib
 import watch
 from lib import T, alice, bob, carol, check, equal
 
-SECONDS = 3600 if os.environ.get('CHRONOS_LONG') else 30
+SECONDS = 3600 if os.environ.get('CHRONOS_LONG') else 20
 LONGEST, LARGEST = 20, 0.6  # config/max_duration and max_fraction: room comes back soon
 IDS = 1 << 26
 # Callers: user, processes. They are gone after that time, and so are all that they started.
@@ -121,7 +121,7 @@ def after(mount, canary):
     equal(mount.used(0), int(mount.read('gpu0', canary.name, 'memory_limit')))
     equal(mount.used(1), 0)
     check(int(mount.read('gpu0', 'memory_available')) == total - mount.used(0))
-    carol.call(mount.ask, '0.5 60')
+    carol.call(mount.ask, '0.5 10')
 
 
 def main():
@@ -149,7 +149,8 @@ def main():
         if caller.program.poll() is None:
             caller.program.kill()
         stuck = caller.program.wait()
-        check(wrong or stuck == 0, caller.user.name, stuck, open(caller.said, errors='replace').read())
+        with open(caller.said, errors='replace') as said:
+            check(wrong or stuck == 0, caller.user.name, stuck, said.read())
     open(stop, 'w').close()
     found = watcher.finish() if wrong != 'the tree did not answer for a minute' else wrong
     if check(isinstance(found, tuple), found) and not wrong:

@@ -4,6 +4,7 @@
 that of a directory while they list it into slow memory. A page of slow memory is one that never
 comes; here userfaultfd makes it, a filesystem of one's own (fusermount3) is as good."""
 import ctypes
+import fcntl
 import mmap
 import os
 import select
@@ -51,7 +52,7 @@ class Attacker:
                 user.become()
                 os.write(writer, b'x')
                 function(page.at)
-            except OSError as error:
+            except BaseException as error:  # reported; the process must end here
                 print('the attacker failed:', error, flush=True)
             os._exit(0)
         os.close(writer)
@@ -65,7 +66,7 @@ class Attacker:
 
 
 def goes_on(user, what, function, *arguments):
-    """Checks that the call ends while somebody holds a lock. Returns what it returns."""
+    """Checks that the call ends while another user holds a lock. Returns what it returns."""
     running = user.start(function, *arguments)
     done = select.select([running.pipe], [], [], 5 * lib.FACTOR)[0]
     if not check(done, user.name, 'waits:', what, arguments):
@@ -98,9 +99,9 @@ def list_into(path):
 
 
 def look_around(mount, partition):
-    for name in ('README', 'release', 'status', 'events', 'metrics', 'gpu0/available', 'gpu0/schedule',
-                 'gpu1/name', 'config/retention', f'gpu0/{partition}/remaining',
-                 f'partitions/{partition}/state', f'users/bob/usage'):
+    for name in ('README', 'release', 'status', 'events', 'metrics', 'gpu0/available',
+                 'gpu0/schedule', 'gpu1/name', 'config/retention', f'gpu0/{partition}/remaining',
+                 f'partitions/{partition}/state', 'users/bob/usage'):
         lib.read(mount.at(name))
     os.stat(mount.at('gpu0', partition))
 
@@ -130,9 +131,84 @@ def directories(mount):
         maker.finish()
 
 
+# -- new ---------------------------------------------------------------------------
+
+
+def write_from(path, flags=0, offset=0, mapped=False):
+    def attack(page):
+        fd = os.open(path, os.O_RDWR | flags)
+        if mapped:
+            shown = os.open(path, os.O_RDONLY)
+            map_ = mmap.mmap(shown, 64, mmap.MAP_PRIVATE, mmap.PROT_READ)
+            check(map_[:5] == b'Write')
+        libc.pwrite(fd, ctypes.c_void_p(page), ctypes.c_size_t(64), ctypes.c_long(offset))
+    return attack
+
+
+WAYS = {'at 0': {}, 'O_APPEND': {'flags': os.O_APPEND}, 'beyond the end': {'offset': 100000},
+        'after O_TRUNC': {'flags': os.O_TRUNC}, 'after mmap': {'mapped': True}}
+
+
+def request(path):
+    """As `echo >` does, and as programs that read the id back."""
+    lib.write(path, '1M 3600', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    lib.write(path, '1M 3600', os.O_WRONLY | os.O_APPEND)
+    fd = os.open(path, os.O_RDWR)
+    os.write(fd, b'1M 3600\n')
+    made = os.read(fd, 32)
+    os.close(fd)
+    return made[:1]
+
+
+def writers_of_new(mount):
+    """A user who writes slowly holds a file of their own: each user has one of `new`."""
+    for way, how in WAYS.items():
+        for name in ('new', 'gpu1/new'):
+            path = mount.at(name)
+            attacker = Attacker(alice, write_from(path, **how))
+            waits = alice.start(lib.write, path, '1M 60')  # in alice's own way only
+            for user in (bob, carol, root, bob):
+                equal(goes_on(user, f'{name} while alice writes {way}', request, path), b'p')
+            goes_on(root, f'chmod of {name} while alice writes {way}', os.chmod, path, 0o666)
+            goes_on(bob, 'truncate', os.truncate, path, 0)
+            attacker.stop()
+            finish_stuck()
+            waits.finish()
+
+
+def mode_of_new(mount):
+    """Many nodes, one mode: a change reaches everybody at their next open."""
+    path = mount.at('gpu0', 'new')
+    for user in (alice, bob, carol, root, alice):
+        equal(user.call(request, path), b'p')
+    root.call(os.chmod, path, 0o660)
+    root.call(os.chown, path, 0, lib.LAB)
+    for user, wanted in ((alice, 'ok'), (carol, 'EACCES'), (bob, 'ok'), (root, 'ok')):
+        equal(user.outcome(request, path), wanted, user.name)
+        equal(user.call(os.stat, path).st_mode & 0o777, 0o660, user.name)
+    numbers = {user.call(os.stat, path).st_ino for user in (alice, bob, root)}
+    equal(len(numbers), 3, 'users share a node of new')
+    listed = {e.name: e.inode() for e in os.scandir(mount.at('gpu0'))}
+    equal(listed['new'], os.stat(path).st_ino)
+
+
+def leases(mount):
+    """Leases make opens by others wait. Files that cannot be set belong to root, so the user of a
+    partition gets none on them; on those that can be set (docs/security.md) who must not wait
+    opens with O_NONBLOCK."""
+    part = mount.at('gpu0', alice.call(mount.ask, '1M 600'))
+    for name in os.listdir(part):
+        settable = os.stat(os.path.join(part, name)).st_mode & 0o222
+        equal(alice.outcome(lease, os.path.join(part, name)), 'ok' if settable else 'EACCES', name)
+
+
+def lease(path):
+    fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
 def main():
     mount = lib.Mount('2x80G')
-    for part in (directories, ):
+    for part in (directories, writers_of_new, leases, mode_of_new):
         print('==', part.__name__, flush=True)
         part(mount)
         mount.release_all()

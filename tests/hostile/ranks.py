@@ -34,14 +34,15 @@ def processes(mount):
     """A member can neither take other users' processes in, nor end or signal them."""
     victims = [Sleeper(user) for user in (root, alice, bob)]
     own = Sleeper(carol)
-    for request, end in (('0.1 600 on_expiry=kill', carol), ('0.1 2 on_expiry=kill warn=1:HUP', None),
+    for request, end in (('0.1 600 on_expiry=kill', carol),
+                         ('0.1 2 on_expiry=kill warn=1:HUP', None),
                          ('0.1 2 on_expiry=term grace=1', None)):
         name = carol.call(mount.ask, request)
         procs = mount.at('gpu0', name, 'procs')
         for victim in victims:
             equal(carol.outcome(lib.write, procs, str(victim.pid)), 'EPERM', victim.user.name)
-            equal(carol.call(mount.status), f'Permission denied: process {victim.pid} is not yours; '
-                  'only your own processes can join.')
+            equal(carol.call(mount.status), f'Permission denied: process {victim.pid} is not '
+                  'yours; only your own processes can join.')
         equal(mount.read('gpu0', name, 'procs'), '')
         if end:
             end.call(os.unlink, mount.at('partitions', name))
@@ -114,7 +115,8 @@ def capabilities(mount):
                         f'chgrp {STRANGER} {path}', f'chmod 600 {path}/remaining',
                         f'chmod 666 {mount.at("new")}', f'rmdir {path}',
                         f'rm -f {mount.at("partitions", name)}',
-                        f"bash -c 'echo 60 > {path}/remaining'", f"bash -c 'echo +1 > {path}/charge'"):
+                        f"bash -c 'echo 60 > {path}/remaining'",
+                        f"bash -c 'echo +1 > {path}/charge'"):
             code, text = root.shell(inside + command)
             check(code != 0 and 'not permitted' in text, command, code, text)
             equal(state(), before, command)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Programs that hang in the kernel for as long as their user likes, in sixty partitions that end at
-once, delay neither the end of another user's programs nor joins and reads. Arguments: the tracker."""
+once, delay neither the end of another user's programs nor joins. Argument: the tracker."""
 import ctypes
 import os
 import signal

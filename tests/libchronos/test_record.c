@@ -90,8 +90,8 @@ START_TEST(test_devices)
     put("gpu7/other", "");
     ck_assert_int_eq(chronos_device_load_all(&tree, mask, &devices, &count), 0);
     ck_assert_uint_eq(count, 3); /* one that cannot be read does not spoil the others */
-    ck_assert_int_eq(devices[0].error, 0);
-    ck_assert_int_eq(devices[1].error, -ENOENT);
+    ck_assert_int_eq(devices[0].failure, 0);
+    ck_assert_int_eq(devices[1].failure, -ENOENT);
     ck_assert_str_eq(devices[2].record.value[CHRONOS_DEVICE_NAME], "ten");
     free(devices);
 }

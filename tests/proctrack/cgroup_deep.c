@@ -149,7 +149,7 @@ START_TEST(members_dig)
     ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!puppet_alive(pid) && !puppet_alive(top));
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
-    ck_assert_int_eq(help_cgroup_count(help_instance), 0);
+    EVENTUALLY(help_cgroup_count(help_instance) == 0);
 }
 END_TEST
 
@@ -157,7 +157,6 @@ END_TEST
 START_TEST(members_spread)
 {
     char home[PATH_MAX], leaf[PATH_MAX], full[2 * PATH_MAX + 32];
-    int calls = 0;
     help_open();
     strcpy(home, help_cgroup_make("home"));
     pid_t pid = puppet_start(ALICE);
@@ -170,10 +169,8 @@ START_TEST(members_spread)
     }
     help_kill(1);
     EVENTUALLY(!puppet_alive(pid));
-    while (proctrack_forget(proctrack, 1) == -EBUSY)
-        ck_assert_int_lt(++calls, 3000);
-    ck_assert_int_gt(calls, 0);
-    ck_assert_int_eq(help_cgroup_count(help_instance), 0);
+    EVENTUALLY(proctrack_forget(proctrack, 1) == 0);
+    EVENTUALLY(help_cgroup_count(help_instance) == 0);
 }
 END_TEST
 
@@ -200,7 +197,6 @@ START_TEST(an_error_in_one_place)
     help_open();
     ck_assert_str_eq(proctrack_word(proctrack), "cgroup");
     ck_assert_msg(strstr(why.text, "Too many open files"), "%s", why.text);
-    ck_assert_int_gt(searches, 1);
     help_options.steps.before = NULL;
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
     end_all(1);

@@ -162,7 +162,7 @@ START_TEST(nothing_yet)
         ck_assert_int_eq(help_kill(id), 0);
         ck_assert_int_eq(help_freeze(id, true), 0);
         ck_assert_int_eq(help_freeze(id, false), 0);
-        ck_assert_int_eq(proctrack_forget(proctrack, id), 0);
+        ck_assert_int_eq(help_forget(id), 0);
     }
     ck_assert_uint_eq(proctrack_partition_of(proctrack, start(0)), 0);
     ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
@@ -330,10 +330,10 @@ START_TEST(kills_all)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pids[0]), 0);
     ck_assert(alive(other));
     MEMBERS(2, other);
-    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+    ck_assert_int_eq(help_forget(1), 0);
     ck_assert_int_eq(each().count, 1);
     ck_assert_int_eq(help_kill(1), 0);
-    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+    ck_assert_int_eq(help_forget(1), 0);
 }
 END_TEST
 
@@ -382,8 +382,8 @@ START_TEST(kills_the_frozen_and_the_stopped)
     ck_assert_int_eq(help_kill(1), 0);
     ck_assert_int_eq(help_kill(2), 0);
     EVENTUALLY(!alive(stopped) && !alive(frozen));
-    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
-    ck_assert_int_eq(proctrack_forget(proctrack, 2), 0);
+    ck_assert_int_eq(help_forget(1), 0);
+    ck_assert_int_eq(help_forget(2), 0);
 }
 END_TEST
 
@@ -698,7 +698,7 @@ START_TEST(fake_sticks)
     ck_assert(proctrack_fake_frozen(proctrack, pid));
     proctrack_fake_stick(proctrack, pid, false);
     ck_assert(!alive(pid));
-    ck_assert_int_eq(proctrack_forget(proctrack, 1), 0);
+    ck_assert_int_eq(help_forget(1), 0);
 }
 END_TEST
 

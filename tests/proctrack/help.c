@@ -199,8 +199,12 @@ void help_open(void)
 int join_rc(uint64_t id, pid_t pid)
 {
     struct procfs_process process;
-    int r = proctrack_look(proctrack, pid, &process);
-    return r ? r : proctrack_join(proctrack, id, &process, &why);
+    int r = proctrack_look(proctrack, pid, &process), tries = 0;
+    if (r)
+        return r;
+    while ((r = proctrack_join(proctrack, id, &process, &why)) == -EINPROGRESS && tries++ < 5000)
+        help_nap();
+    return r;
 }
 
 void join(uint64_t id, pid_t pid)
@@ -246,6 +250,15 @@ int help_freeze(uint64_t id, bool frozen)
 {
     int r, tries = 0;
     while ((r = proctrack_freeze(proctrack, id, frozen)) == -EBUSY && tries++ < STOP_TRIES)
+        help_nap();
+    return r;
+}
+
+int help_forget(uint64_t id)
+{
+    int r, tries = 0;
+    while ((r = proctrack_forget(proctrack, id)) == -EBUSY &&
+           proctrack_members(proctrack, id, NULL, NULL) == 0 && tries++ < 5000)
         help_nap();
     return r;
 }

@@ -51,6 +51,8 @@ void put(const char *path, pid_t pid);
 int help_signal(uint64_t id, int signo, uint32_t *ret_count);
 int help_kill(uint64_t id);
 int help_freeze(uint64_t id, bool frozen);
+/* Repeat the call while its cgroups are being removed. */
+int help_forget(uint64_t id);
 /* Kills a partition, and forgets it once all members are gone. */
 void end_all(uint64_t id);
 /* Returns the number of directories in the cgroup tree with `text` in their name. */

@@ -136,6 +136,7 @@ struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum eve
     event->after = *after;
     event->after.change_seq = seq;
     event->by_uid = after->uid;
+    attempt->items[attempt->batch.item_count - 1].account = after->uid;
     event->at_ns = event_kind_is_end(kind) ? after->end_ns : after->start_ns;
     return event;
 }

@@ -11,6 +11,7 @@
 #include "fs/tree/metrics.h"
 #include "fs/tree/names.h"
 #include "fs/tree/status.h"
+#include "fs/tree/texts.h"
 #include "tests/check.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ static void setup(void)
     tree_init(&tree, tree_table);
     tree.devices = devices;
     tree.host_state = &host_state;
-    tree.shared = calloc(1, sizeof(*tree.shared));
+    tree.shared = aligned_alloc(_Alignof(struct shared), sizeof(*tree.shared));
+    memset(tree.shared, 0, sizeof(*tree.shared));
     tree.shared->started_wall_ns = 5 * NS_PER_SECOND;
     tree.now_ns = 100 * NS_PER_SECOND;
     tree.offset_ns = 1000 * NS_PER_SECOND;
@@ -101,13 +103,27 @@ START_TEST(test_ids)
     for (int kind = 0; kind < DIR_KINDS; kind++) {
         const struct file_row *rows = tree_table[kind].rows;
         for (const struct file_row *row = rows; row->name; row++) {
-            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false}, back;
+            struct node node = {(enum dir_kind)kind, 77, tree_node_hash(row->name), false, 0}, back;
             ck_assert(tree_node_from_id(tree_node_id(&node), &back));
             ck_assert(back.dir == node.dir && back.object == 77 && back.file == node.file);
             ck_assert_ptr_eq(tree_row(&tree, &back), row);
             for (const struct file_row *other = rows; other != row; other++)
                 ck_assert_uint_ne(tree_node_hash(other->name), node.file);
         }
+    }
+    /* Users' own nodes of `new`: all stand for the same file. */
+    for (int kind = DIR_ROOT; kind <= DIR_DEVICE; kind += DIR_DEVICE) {
+        struct node own = {(enum dir_kind)kind, kind ? 127 : 0, tree_node_hash("new"), false, 0};
+        struct node shared = own, back;
+        tree_take_own(&tree, UINT32_MAX - 1, &own);
+        ck_assert_uint_ne(tree_node_id(&own), tree_node_id(&shared));
+        ck_assert(tree_node_from_id(tree_node_id(&own), &back));
+        ck_assert(back.object == shared.object && back.uid == UINT32_MAX - 1 && !back.link);
+        ck_assert_ptr_eq(tree_row(&tree, &back), tree_row(&tree, &shared));
+        own.file = shared.file = tree_node_hash(kind ? "name" : "README");
+        own.uid = 0;
+        tree_take_own(&tree, 7, &own);
+        ck_assert_uint_eq(own.uid, 0);
     }
     struct node link = {.dir = DIR_PARTITIONS, .object = (UINT64_C(1) << 40) - 1, .link = true};
     struct node back;
@@ -205,6 +221,30 @@ START_TEST(test_attributes)
 }
 END_TEST
 
+/* The size of a user's list of ids is computed, not printed. */
+START_TEST(test_sizes)
+{
+    struct node node = {.dir = DIR_USER, .object = 1000, .file = tree_node_hash("partitions")};
+    struct attributes a;
+    const struct caller owner = {.uid = 1000};
+    struct refusal why;
+    for (uint64_t id = 1; id <= 1234; id++) {
+        grant(0, id % 7 ? 1000 : 1001, "4K 60");
+        if (id % 5 == 0)
+            engine_release(tree.engine, ENGINE_CALL(tree.now_ns, 7, &owner, &why), id - 3);
+        if (id % 89 > 2)
+            continue;
+        for (node.object = 1000; node.object <= 1001; node.object++) {
+            if (!tree_alive(&tree, &node))
+                continue;
+            ck_assert(!tree_attributes(&tree, &node, 0, &a) && !tree_show(&tree, &node, 0));
+            ck_assert_uint_eq(a.size, tree.shown->length);
+        }
+    }
+    engine_events_free(engine_take_events(tree.engine));
+}
+END_TEST
+
 /* No cache entry may outlive its partition. */
 START_TEST(test_timeouts)
 {
@@ -277,6 +317,73 @@ START_TEST(test_event_lines)
 }
 END_TEST
 
+/* Each word of a line once, and those that say whom it is about. */
+static void expect_words(const struct engine_event *event, const char *user, bool device)
+{
+    char line[512], seen[16][24];
+    size_t count = 0;
+    bool has_user = false, has_device = false;
+    tree_event_line(&tree, event, line, sizeof(line));
+    for (char *rest = NULL, *word = strtok_r(line, " ", &rest); word;
+         word = strtok_r(NULL, " ", &rest)) {
+        char *value = strchr(word, '=');
+        if (!value)
+            continue;
+        *value++ = '\0';
+        for (size_t i = 0; i < count; i++)
+            ck_assert_msg(strcmp(seen[i], word) != 0, "kind %d has %s twice", event->kind, word);
+        ck_assert_uint_lt(count, 16);
+        snprintf(seen[count++], sizeof(seen[0]), "%s", word);
+        if (!strcmp(word, "user")) {
+            has_user = true;
+            ck_assert_msg(user && !strcmp(value, user), "kind %d: user=%s", event->kind, value);
+        }
+        has_device |= !strcmp(word, "device");
+    }
+    ck_assert_msg(has_user == !!user, "kind %d: user", event->kind);
+    ck_assert_msg(has_device == device, "kind %d: device", event->kind);
+}
+
+/* All kinds of events, and the notes of the host thread. */
+START_TEST(test_event_subjects)
+{
+    static const char *const details[] = {
+        "",
+        "processes=3",
+        "signal=USR1 processes=3",
+        "after_ms=5",
+        "pid=5 uid=4000000003 bytes=7 limit_bytes=6 signal=TERM",
+    };
+    struct engine_event event = {.kind = EVENT_CREATED, .by_uid = 4000000002u};
+    struct partition *p = &event.after;
+    *p = (struct partition){.id = 1, .uid = 4000000001u, .name = "job", .share_count = 1};
+    event.before = *p;
+    for (; event.kind < EVENT_NOTE; event.kind++)
+        if (event.kind != EVENT_SETTING)
+            expect_words(&event, "4000000001", true);
+    event.kind = EVENT_HANDED; /* found by its former owner, too */
+    event.before.uid = 4000000005u;
+    expect_words(&event, "4000000001", true);
+    char line[512];
+    tree_event_line(&tree, &event, line, sizeof(line));
+    ck_assert_ptr_nonnull(strstr(line, " from=4000000005 "));
+    event.kind = EVENT_SETTING;
+    strcpy(event.key, "config/watchdog");
+    strcpy(event.value, "warn");
+    expect_words(&event, NULL, false);
+    event.kind = EVENT_NOTE;
+    strcpy(event.key, "noted");
+    for (size_t i = 0; i < sizeof(details) / sizeof(details[0]); i++) {
+        strcpy(event.value, details[i]);
+        p->id = i % 2;
+        expect_words(&event, "4000000001", true);
+    }
+    *p = (struct partition){.uid = ENGINE_UID_NONE};
+    strcpy(event.value, "node=/dev/nvidia0");
+    expect_words(&event, NULL, false);
+}
+END_TEST
+
 /* `state` wakes a reader that read before the warning, and again after an extension. */
 START_TEST(test_state_tells)
 {
@@ -330,6 +437,58 @@ START_TEST(test_event_log)
     ck_assert_uint_eq(log.count + log.text.length, 0);
     strbuf_free(&out);
     event_log_free(&log);
+}
+END_TEST
+
+/* A reader goes on with the text that they began, from which no line was dropped. */
+START_TEST(test_event_log_readers)
+{
+    struct event_log log = {0};
+    char line[32];
+    uint64_t seq = 0;
+    while (log.age == 0) {
+        snprintf(line, sizeof(line), "%llu", (unsigned long long)++seq);
+        ck_assert_int_eq(event_log_append(&log, seq, 0, 7, line), 0);
+    }
+    const struct strbuf *old = event_log_text(&log, 0, 100), *new = event_log_text(&log, 1, 100);
+    ck_assert(old != new &&new == &log.text);
+    ck_assert_int_eq(strncmp(old->data, "1\n2\n3\n", 6), 0);
+    ck_assert_str_eq(old->data + old->length - strlen(line) - 1,
+                     new->data + new->length - strlen(line) - 1);
+    ck_assert_ptr_eq(event_log_text(&log, 0, old->length), new);
+    ck_assert_ptr_eq(event_log_text(&log, 5, 100), new); /* another worker's age */
+    event_log_free(&log);
+}
+END_TEST
+
+/* An account keeps its latest texts and pushes out only its own. */
+START_TEST(test_texts)
+{
+    static struct texts texts;
+    struct strbuf text = {0};
+    strbuf_add(&text, "bob's", 5);
+    texts_put(&texts, 1, 100, 11, &text);
+    for (uint64_t fh = 1; fh <= 3 * TEXTS_WAYS; fh++) {
+        strbuf_clear(&text);
+        strbuf_print(&text, "%llu", (unsigned long long)fh);
+        texts_put(&texts, 2, fh, 12, &text);
+    }
+    for (uint64_t fh = 1; fh <= 3 * TEXTS_WAYS; fh++) {
+        const struct strbuf *found = texts_find(&texts, 2, fh, 12);
+        ck_assert_int_eq(found && strtoull(found->data, NULL, 10) == fh, fh > 2 * TEXTS_WAYS);
+    }
+    ck_assert_str_eq(texts_find(&texts, 1, 100, 11)->data, "bob's");
+    ck_assert_ptr_null(texts_find(&texts, 1, 100, 12)); /* another reader */
+    texts_put(&texts, 1, 100, 11, &text);
+    ck_assert_str_eq(texts_find(&texts, 1, 100, 11)->data, text.data);
+    texts_drop(&texts, 1, 100);
+    ck_assert_ptr_null(texts_find(&texts, 1, 100, 11));
+    while (text.length <= TEXTS_LENGTH_MAX)
+        strbuf_add(&text, "long", 4);
+    texts_put(&texts, 1, 100, 11, &text);
+    ck_assert_ptr_null(texts_find(&texts, 1, 100, 11));
+    texts_free(&texts);
+    strbuf_free(&text);
 }
 END_TEST
 
@@ -478,7 +637,13 @@ END_TEST
 int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
-                      test_listing, test_attributes, test_timeouts, test_metrics, test_event_log,
-                      test_event_log_is_fair, test_line_accounts, test_handles, test_status,
-                      test_status_is_fair, test_event_lines, test_state_tells);
+                      test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
+                      test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
+                      test_line_accounts, test_handles, test_status, test_status_is_fair,
+<<<<<<< HEAD
+                      test_event_lines, test_event_subjects, test_state_tells);
+=======
+                      test_event_lines, test_event_subjects,
+                      test_state_tells);
+>>>>>>> h/tree
 }

@@ -80,7 +80,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         partition_print_json(&partition);
     else
         print_created(mount, args, &partition);
-    return EXIT_DONE;
+    if (output_finish() == EXIT_DONE)
+        return EXIT_DONE;
+    output_message("Partition %s was created and stays until it ends; chronos release %s ends it.",
+                   id, id);
+    return EXIT_REFUSED;
 }
 
 const struct command cmd_create = {

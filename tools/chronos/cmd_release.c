@@ -11,14 +11,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static int denied(const struct chronos_mount *mount, const char *id)
+/* Report why `id` could not be released; r says what the filesystem answered. */
+static int refused(const struct chronos_mount *mount, const char *id, int r)
 {
     char path[64], owner[CHRONOS_VALUE_MAX];
     snprintf(path, sizeof(path), "partitions/%s/user", id);
-    int r = chronos_read(mount->root, path, owner, sizeof(owner));
-    if (chronos_is_gone(r))
+    int read = chronos_read(mount->root, path, owner, sizeof(owner));
+    /* The kernel can remember a name after its end, and refuses to unlink it. */
+    if (chronos_is_gone(r) || chronos_is_gone(read))
         return failure_no_partition(id);
-    if (!r)
+    if (r != -EPERM && r != -EACCES)
+        return failure_refused(mount, r);
+    if (!read)
         output_message("Permission denied: partition owned by %s", owner);
     else
         output_message("Permission denied: %s is not yours.", id);
@@ -35,14 +39,9 @@ static int release(const struct chronos_mount *mount, const char *id)
     if (unlinkat(mount->root, path, 0) == 0)
         return EXIT_DONE;
     int r = -errno;
-    if (r == -EPERM || r == -EACCES) {
+    if (r == -EPERM || r == -EACCES)
         r = chronos_write(mount->root, "release", id);
-        if (r == -EPERM || r == -EACCES)
-            return denied(mount, id);
-    }
-    if (chronos_is_gone(r))
-        return failure_no_partition(id);
-    return r < 0 ? failure_refused(mount, r) : EXIT_DONE;
+    return r < 0 ? refused(mount, id, r) : EXIT_DONE;
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)

@@ -33,10 +33,10 @@ static int leave_out(struct chronos_device *devices, size_t *count)
     for (size_t i = 0; i < *count; i++) {
         char name[32];
         snprintf(name, sizeof(name), "gpu%u", devices[i].index);
-        if (!devices[i].error)
+        if (!devices[i].failure)
             devices[kept++] = devices[i];
-        else if (!chronos_is_gone(devices[i].error))
-            failure_skip(&skipped, name, devices[i].error);
+        else if (!chronos_is_gone(devices[i].failure))
+            failure_skip(&skipped, name, devices[i].failure);
     }
     *count = kept;
     return failure_report_skipped(&skipped);

@@ -203,14 +203,14 @@ extern const struct chronos_field chronos_device_fields[];
 
 struct chronos_device {
     unsigned index;
-    int error;           /* from chronos_device_load_all: -errno if it cannot be read, else 0 */
+    int failure;         /* from chronos_device_load_all: -errno if it cannot be read, else 0 */
     uint64_t partitions; /* number of its partitions; with CHRONOS_ALL */
     struct chronos_record record;
 };
 /* Read the fields in `mask` of one device. */
 int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint32_t mask,
                         struct chronos_device *device);
-/* Read all devices; one that cannot be read has an error. The caller frees *ret_devices. */
+/* Read all devices; one that cannot be read has a failure. The caller frees *ret_devices. */
 int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
                             struct chronos_device **ret_devices, size_t *ret_count);
 

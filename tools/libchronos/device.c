@@ -63,8 +63,8 @@ int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
         r = -ENOMEM;
     for (size_t i = 0; !r && i < count; i++) {
         devices[i].index = (unsigned)indices[i];
-        devices[i].error = chronos_device_load(mount, devices[i].index, mask, &devices[i]);
-        r = devices[i].error == -ENOTCONN ? -ENOTCONN : 0; /* the daemon has died */
+        devices[i].failure = chronos_device_load(mount, devices[i].index, mask, &devices[i]);
+        r = devices[i].failure == -ENOTCONN ? -ENOTCONN : 0; /* the daemon has died */
     }
     free(indices);
     if (r < 0) {

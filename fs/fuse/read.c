@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads of files; see server.h. An open file shows one text from a read at offset 0 on, in however
+ * many pieces it is read, until it is read from offset 0 again.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+/* A read after the write of a request returns the id, whatever the offset is: the position is the
+ * handle's own and stops after the id. */
+static void read_id(const struct query *query, struct shared_handle *handle)
+{
+    struct query read = *query;
+    char text[32] = "";
+    size_t length = 0;
+    if (handle->answer)
+        length =
+            (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
+    read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
+    size_t left = length - (size_t)read.offset;
+    reply_text(&read, text, length);
+    /* After the reply: a worker that dies before it leaves the id to be read. */
+    handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
+}
+
+static void forget_text(struct server *server, struct shared_handle *handle, uint64_t fh)
+{
+    if (handle->kept)
+        texts_drop(&server->texts, names_account(server->tree.names, handle->uid), fh);
+    handle->kept = 0;
+}
+
+/* Logs are not copied: they keep their old text themselves. */
+static void answer_from_log(const struct query *query, struct shared_handle *handle)
+{
+    struct tree *tree = &query->server->tree;
+    const struct event_log *log = query->row->log(tree);
+    if (!query->offset)
+        handle->log_age = log->age;
+    const struct strbuf *text = event_log_text(log, handle->log_age, (uint64_t)query->offset);
+    if (text == &log->text && query->row->watch)
+        query->row->watch(tree, &query->node, &handle->seen);
+    reply_text(query, text->data, text->length);
+}
+
+/* Answer with a piece of this text. */
+static void answer_from(const struct query *query, struct shared_handle *handle,
+                        const struct strbuf *text)
+{
+    uint64_t offset = (uint64_t)query->offset;
+    reply_text(query, text->data, text->length);
+    if (offset >= text->length || text->length - offset <= query->size)
+        handle->read_end = (uint32_t)text->length + 1;
+}
+
+static void answer_from_show(const struct query *query, struct shared_handle *handle)
+{
+    struct server *server = query->server;
+    struct tree *tree = &server->tree;
+    uint32_t uid = fuse_req_ctx(query->req)->uid;
+    uint32_t account = names_account(tree->names, handle->uid);
+    uint64_t offset = (uint64_t)query->offset;
+    const struct strbuf *begun =
+        offset && handle->kept ? texts_find(&server->texts, account, query->fi->fh, uid) : NULL;
+    bool at_end = offset && (begun ? offset >= begun->length
+                                   : handle->read_end && offset >= handle->read_end - UINT64_C(1));
+    if (at_end && !query->row->grows) {
+        reply_text(query, "", 0);
+        return;
+    }
+    if (begun && !at_end) {
+        answer_from(query, handle, begun);
+        return;
+    }
+    int r = tree_show(tree, &query->node, uid);
+    if (r) {
+        reply_error(query->req, r);
+        return;
+    }
+    if (query->row->watch)
+        query->row->watch(tree, &query->node, &handle->seen);
+    handle->read_end = 0;
+    handle->kept = 1;
+    answer_from(query, handle, tree->shown);
+    texts_put(&server->texts, account, query->fi->fh, uid, tree->shown);
+}
+
+static void answer_read(const struct query *query)
+{
+    const struct file_row *row = query->row;
+    struct shared_handle *handle = handles_get(&query->server->handles, query->fi->fh);
+    if (!handle || !row || !tree_alive(&query->server->tree, &query->node))
+        fuse_reply_err(query->req, handle ? ENODEV : EBADF);
+    else if (row->own && (query->fi->flags & O_ACCMODE) == O_RDWR)
+        read_id(query, handle);
+    else if (row->log)
+        answer_from_log(query, handle);
+    else
+        answer_from_show(query, handle);
+}
+
+void read_file(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    struct query query;
+    if (!reply_enter(req, ino, &query))
+        return;
+    query.size = size;
+    query.offset = offset;
+    query.fi = fi;
+    if (offset || !pending_read(&query, answer_read))
+        answer_read(&query);
+}
+
+void read_close(struct server *server, struct shared_handle *handle, uint64_t fh)
+{
+    forget_text(server, handle, fh);
+}
