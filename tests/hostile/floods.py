@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """One user floods the tree, with thousands of threads or big writes. Another user gets no error and
-does not wait in the flood's line: its requests take a fraction of what the flood's own take. Workers
-that are killed under the flood leave all requests to the next one."""
+does not wait in the flood's line: its requests take a fraction of what the flood's own take.
+Workers that are killed under the flood leave all requests to the next one."""
 import os
 import subprocess
 import time
