@@ -19,7 +19,7 @@ static bool is_before(const struct entry *entry, uint64_t account, uint64_t uid,
     return entry->partition.id < id;
 }
 
-/* Sum up what is held before (account, uid, id). */
+/* Sum up what is held before (account, uid, id) in the order of accounts. */
 static struct held held_before(const struct engine *engine, uint64_t account, uint64_t uid,
                                uint64_t id)
 {
@@ -68,9 +68,9 @@ static void sum_over(const struct engine *engine, const struct avl_node *node, s
             continue;
         }
         sum_over(engine, node->left, sum);
-        bool counts = (!sum->uid || entry->partition.uid == *sum->uid) &&
-                      (!sum->account || entry->account == *sum->account) &&
-                      entry->partition.id >= sum->from_id;
+        bool counts = entry->partition.id >= sum->from_id &&
+                      (!sum->uid || entry->partition.uid == *sum->uid) &&
+                      (!sum->account || entry->account == *sum->account);
         for (uint32_t i = 0; counts && i < entry->partition.share_count; i++) {
             const struct share *share = &entry->partition.shares[i];
             bool first = sum->device ? share->device == *sum->device : i == 0;

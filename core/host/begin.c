@@ -85,12 +85,12 @@ static void note_tracking(struct host *host, const struct proctrack_options *opt
 {
     const char *word = proctrack_word(host->proctrack);
     if (host->broken)
-        host_note_device(host, 0, ENGINE_DEVICE_ANY, "process-tracking", "mode=none");
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "mode=none");
     else if (*message->text)
-        host_note_device(host, 0, ENGINE_DEVICE_ANY, "process-tracking", "members=incomplete");
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "members=incomplete");
     if (!host->broken && geteuid() == 0 && strcmp(options->mode, "process-tree") != 0 &&
         strcmp(word, "cgroup") != 0)
-        host_note_device(host, 0, ENGINE_DEVICE_ANY, "process-tracking", "mode=process-tree");
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "mode=process-tree");
 }
 
 /* Never fail for good: without a tracker programs cannot join or be ended, but everything else is

@@ -29,6 +29,7 @@ struct cgroup_change {
 };
 
 #define CGROUP_CHANGE_MAX 64
+#define CGROUP_TEST_ID    UINT64_MAX /* no partition has this number; see cgroup_mount.c */
 
 struct cgroup {
     struct proctrack port;

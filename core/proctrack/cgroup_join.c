@@ -131,8 +131,9 @@ static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
 /* Remove an empty leaf, so that a failed join leaves no trace. */
 static void leaf_drop(struct cgroup *cgroup, const char *leaf)
 {
-    if (cgroup_change_remove(cgroup, leaf) != 0)
+    if (cgroup_dir_flag(cgroup, leaf, "cgroup.events", "populated"))
         return;
+    cgroup_change_remove(cgroup, leaf); /* perhaps later */
     for (size_t i = 0; i < cgroup->leaf_count; i++) {
         if (strcmp(cgroup->leaves[i].path, leaf) != 0)
             continue;

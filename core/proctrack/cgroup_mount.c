@@ -22,8 +22,6 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define TEST_ID UINT64_MAX /* no partition has this number */
-
 /* How long the start waits for a directory that another process holds. */
 #define MAKE_TRIES    100
 #define MAKE_PAUSE_US 5000
@@ -35,7 +33,7 @@ static int place_make(struct cgroup *cgroup, const char *mount, char place[stati
 {
     int r = -EINPROGRESS;
     for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
-        r = cgroup_change_make(cgroup, TEST_ID, "", place);
+        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, "", place);
         if (r == -EINPROGRESS)
             usleep(MAKE_PAUSE_US);
     }

@@ -222,8 +222,6 @@ static int begin_writing(const struct sqlite_store *store, const struct store_ba
     if (batch->first_line_seq > (uint64_t)writing->head.first_seq)
         writing->head.first_seq =
             batch->first_line_seq < INT64_MAX ? (int64_t)batch->first_line_seq : INT64_MAX;
-    if (writing->head.first_seq < writing->head.seq - STORE_LINES_MAX)
-        writing->head.first_seq = writing->head.seq - STORE_LINES_MAX;
     if (batch->reply_count == 0)
         return 0;
     writing->replies = malloc(batch->reply_count * 2 * sizeof(uint64_t));

@@ -2,7 +2,7 @@
 /*
  * Dropping what is too old or too much, after a commit and in a transaction of its own: log lines
  * that nothing shows, history beyond its retention, and history beyond its bounds. One account can
- * have STORE_HISTORY_ACCOUNT_MAX entries, all together STORE_HISTORY_MAX; so nobody can fill the
+ * have STORE_HISTORY_ACCOUNT_MAX entries, all together STORE_HISTORY_MAX: no user can fill the
  * disk or push out what others did. Rows go in portions, because they are on pages that a commit
  * does not touch otherwise, and failing changes nothing: the next commit tries again.
  *

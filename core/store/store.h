@@ -107,8 +107,6 @@ struct store_item {
 /* The most entries of the history for an account and in all; the oldest go first. */
 #define STORE_HISTORY_ACCOUNT_MAX 10000
 #define STORE_HISTORY_MAX         100000
-/* The most events whose lines are kept. */
-#define STORE_LINES_MAX 32768
 
 struct store_batch {
     const struct store_item *items;
@@ -123,7 +121,7 @@ struct store_batch {
     struct store_clock clock;
     uint64_t mount_id;       /* written if it differs */
     int64_t retention_ns;    /* partitions that ended longer ago are dropped, in intervals */
-    uint64_t first_line_seq; /* older log lines are dropped, and those beyond STORE_LINES_MAX */
+    uint64_t first_line_seq; /* older log lines are dropped */
 };
 
 struct store;

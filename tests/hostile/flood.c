@@ -201,7 +201,7 @@ static void probe(double seconds, const char *path)
     enum { MOST = 1 << 20 };
     double *took = malloc(MOST * sizeof(*took)), end = now_us() + seconds * 1e6;
     size_t count = 0;
-    while (took && count < MOST && (count < 20 || now_us() < end)) {
+    while (took && count < MOST && (count < 5 || now_us() < end)) {
         double before = now_us();
         cat(path);
         took[count++] = now_us() - before;

@@ -18,7 +18,7 @@ import lib
 import watch
 from lib import T, alice, bob, carol, check, equal
 
-SECONDS = 3600 if os.environ.get('CHRONOS_LONG') else 30
+SECONDS = 3600 if os.environ.get('CHRONOS_LONG') else 20
 LONGEST, LARGEST = 20, 0.6  # config/max_duration and max_fraction: room comes back soon
 IDS = 1 << 26
 # Callers: user, processes. They are gone after that time, and so are all that they started.

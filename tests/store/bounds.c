@@ -132,23 +132,6 @@ START_TEST(the_file_stays)
 }
 END_TEST
 
-/* Lines are bounded, too, even if the tree shows a very old one. */
-START_TEST(lines)
-{
-    start(_i);
-    for (int i = 0; i < STORE_LINES_MAX + 5000; i++) {
-        attempt_set(&attempt, seq++, "key", "value");
-        snprintf(attempt.lines[attempt.batch.item_count - 1], STORE_LINE_MAX, "line");
-        if (attempt.batch.item_count == TRY_MAX)
-            ck_assert_msg(commit() == 0, "%s", why.text);
-    }
-    ck_assert_msg(commit() == 0, "%s", why.text);
-    load(_i);
-    ck_assert_uint_ge(kept.line_count, STORE_LINES_MAX - SLACK);
-    ck_assert_uint_le(kept.line_count, STORE_LINES_MAX + SLACK);
-}
-END_TEST
-
 START_TEST(clock_set_ahead)
 {
     start(_i);
@@ -173,7 +156,6 @@ int main(void)
     TCase *all = check_case("store-bounds", fixture_setup, fixture_teardown);
     tcase_add_loop_test(all, one_account, 0, KIND_COUNT);
     tcase_add_loop_test(all, clock_set_ahead, 0, KIND_COUNT);
-    tcase_add_loop_test(all, lines, 0, KIND_COUNT);
     tcase_add_test(all, all_accounts);
     tcase_add_test(all, many_accounts);
     tcase_add_test(all, the_file_stays);

@@ -372,10 +372,88 @@ START_TEST(first_sync_fails)
 }
 END_TEST
 
+/* Partitions that end at once; the last commit drops all that is old. */
+static void lives(uint64_t first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        uint64_t seq = first + 2 * (uint64_t)i;
+        struct partition p = partition_make(seq, 0, 5);
+        attempt_add(&attempt, seq, EVENT_CREATED, &p, "c");
+        attempt_add(&attempt, seq + 1, EVENT_EXPIRED, &p, "e");
+        attempt.batch.retention_ns = i + 1 == count ? 0 : INT64_MAX;
+        attempt.events[0].at_ns = attempt.events[1].at_ns = HOUR_NS;
+        ck_assert_msg(commit() == 0, "%s", why.text);
+    }
+}
+
+static int second_sync_fails(sqlite3_file *file, int flags)
+{
+    static int calls;
+    return ++calls == 2 ? SQLITE_IOERR_FSYNC : real_methods->xSync(file, flags);
+}
+
+/* A commit that is durable stays so, whatever happens to the pruning after it. */
+START_TEST(pruning_fails)
+{
+    use_bad_disk();
+    open_well();
+    lives(1, 50);
+    store = store_close(store);
+    open_well();
+    ck_assert_uint_le(kept.history_count, 1);
+    for (uint64_t seq = 101; seq < 200; seq += 2) {
+        struct partition p = partition_make(seq, 0, 5);
+        attempt_add(&attempt, seq, EVENT_CREATED, &p, "c");
+        attempt_add(&attempt, seq + 1, EVENT_EXPIRED, &p, "e");
+        ck_assert_int_eq(commit(), 0);
+    }
+    bad_methods[1].xSync = second_sync_fails; /* the first is that of the commit */
+    lives(201, 1);
+    bad_methods[1].xSync = bad_sync;
+    ck_assert_int_eq(create(203), 0);
+    killed_now_has(1);
+    open_well();
+    ck_assert_uint_ge(kept.history_count, 51);
+    lives(204, 1); /* and it is tried again */
+    open_well();
+    ck_assert_uint_le(kept.history_count, 1);
+}
+END_TEST
+
+/* The small files beside the state cannot be written: it works all the same. */
+static void no_inodes(void)
+{
+    char name[32];
+    MUST(try_open(true) == 0 && try_load() == 0);
+    give_devices(2, &boot);
+    MUST(create(1) == 0);
+    store = store_close(store);
+    unlink(path_in(directory, "last_id"));
+    unlink(path_in(directory, "machine"));
+    for (int i = 0, fd = 0; fd >= 0; i++) {
+        snprintf(name, sizeof(name), "file%d", i);
+        fd = open(path_in(directory, name), O_WRONLY | O_CREAT, 0600);
+        if (fd >= 0)
+            close(fd);
+    }
+    unlink(path_in(directory, "file0")); /* for the log */
+    MUST(try_open(true) == 0 && try_load() == 0);
+    MUST(kept.partition_count == 1 && kept.counters.next_id > STATE_ID_JUMP);
+    give_devices(2, &boot);
+    MUST(create(kept.counters.next_id) == 0);
+    store = store_close(store);
+}
+
+START_TEST(no_room_for_more_files)
+{
+    on_small_disk("size=16m,nr_inodes=40", no_inodes);
+}
+END_TEST
+
 int main(void)
 {
     return check_main("store-disk", fixture_setup, fixture_teardown, disk_gets_full,
                       disk_is_full_at_first, disk_is_read_only, file_may_not_grow, not_allowed,
                       used_by_another_process, each_commit_is_synced, syncs_that_fail,
-                      first_sync_fails);
+                      first_sync_fails, pruning_fails, no_room_for_more_files);
 }

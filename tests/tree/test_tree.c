@@ -640,6 +640,5 @@ int main(void)
                       test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
                       test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
                       test_line_accounts, test_handles, test_status, test_status_is_fair,
-                      test_event_lines, test_event_subjects,
-                      test_state_tells);
+                      test_event_lines, test_event_subjects, test_state_tells);
 }
