@@ -113,7 +113,7 @@ def capabilities(mount):
                         f'touch -h -c -d @1 {mount.at("partitions", name)}',
                         f'chmod 777 {path}', f'chown {STRANGER} {path}',
                         f'chgrp {STRANGER} {path}', f'chmod 600 {path}/remaining',
-                        f'chmod 666 {mount.at("new")}', f'rmdir {path}',
+                        f'chmod 600 {mount.at("new")}', f'rmdir {path}',
                         f'rm -f {mount.at("partitions", name)}',
                         f"bash -c 'echo 60 > {path}/remaining'",
                         f"bash -c 'echo +1 > {path}/charge'"):
