@@ -133,7 +133,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     const struct partition *p = &event->after;
     struct ledger_figures used;
     ledger_get(tree->ledger, p->id, &used);
-    item.account = names_account(tree->names, p->uid);
+    item.account = event->account;
     item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
     struct tree_ended ended = {.partition = p,
                                .device = p->shares[0].device,
@@ -144,7 +144,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
                                .peak_bytes = used.peak_bytes,
                                .gpu_ns = used.busy_ns};
     tree_history_line(tree, &ended, history, sizeof(history));
-    event_log_append(&tree->history, event->seq, 0, names_account(tree->names, p->uid), history);
+    event_log_append(&tree->history, event->seq, 0, event->account, history);
     return item;
 }
 
