@@ -298,6 +298,21 @@ START_TEST(test_turns)
 }
 END_TEST
 
+/* One person with a thousand uids has one turn. */
+START_TEST(test_turns_of_persons)
+{
+    for (uint64_t id = 1; id <= 1001; id++) {
+        struct partition p = ended(id, ON_EXPIRY_KILL, 0);
+        p.uid = id <= 1000 ? 5000 + (uint32_t)id : 6102;
+        member(id);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, id <= 1000 ? 6101 : 6102), 0);
+    }
+    while (!strstr(notes, "p1001 "))
+        terminate_step(&termination, 100 * S);
+    ck_assert_ptr_eq(strstr(notes, "p1001 "), strchr(notes, '\n') + 1);
+}
+END_TEST
+
 /* Looks come soon at first and seldom later: a grace of an hour costs little. */
 START_TEST(test_looks)
 {
@@ -315,9 +330,19 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_empty,      test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
-        test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks,
-        test_hanging,    test_hanging_briefly,    test_turns};
+    const TTest *const tests[] = {test_empty,
+                                  test_none_leaves,
+                                  test_term_ends,
+                                  test_term_ignored,
+                                  test_kill,
+                                  test_found_late,
+                                  test_found_within_grace,
+                                  test_stuck,
+                                  test_many,
+                                  test_looks,
+                                  test_hanging,
+                                  test_hanging_briefly,
+                                  test_turns,
+                                  test_turns_of_persons};
     return check_run_tests("terminate", setup, teardown, tests, ARRAY_COUNT(tests));
 }
