@@ -51,7 +51,7 @@ static const char *const dropped[] = {
     "noowner",       "group",        "nogroup",    "nofail",     "_netdev",
     "silent",        "loud",         "x-*",        "X-*",        "comment=*",
     "helper=*",      "uhelper=*",    "fsname=*",   "subtype=*",  "default_permissions",
-    "nonempty",      "auto_unmount", NULL,
+    "nonempty",      "auto_unmount", "user_id=*",  "group_id=*", NULL,
 };
 
 /* An option with a value, and the buffer for it. */

@@ -196,6 +196,9 @@ def of_fstab(path, state):
         for word, wanted in ('ro', 'EROFS'), ('rw', 'ok'):
             equal(run('mount', '-T', table, '-o', f'remount,{word}', path), (0, ''), word)
             equal(lib.outcome(lib.write, path + '/gpu0/new', '1M 60'), wanted, word)
+            # without a row in fstab, with the options that the kernel shows
+            equal(run('mount', '-o', f'remount,{word}', path), (0, ''), word)
+            equal(lib.outcome(lib.write, path + '/gpu0/new', '1M 60'), wanted, word)
             flags = mounts(path)[0][5].split(',')
             check({'nosuid', 'nodev', 'noexec'} <= set(flags), word, flags)
         umount(path)
