@@ -250,7 +250,7 @@ class Commands(Case):
     def test_release(self):
         mine = self.create("0", "0.1", "60", user=ALICE)
         theirs = self.create("0", "0.1", "60", user=BOB)
-        denied = f"Permission denied: partition owned by {BOB}\n"
+        denied = f"Permission denied: partition owned by {BOB}.\n"
         self.refused(1, denied, "release", theirs, user=ALICE)
         result = self.run_it("release", mine, theirs, "p999999", user=ALICE)
         self.assertEqual((result.code, result.out), (1, f"Released partition {mine}\n"))
@@ -279,7 +279,7 @@ class Commands(Case):
         )
         shown = json.loads(self.answer("extend", one, "-1h", "--json", user=ALICE))
         self.assertIn(shown["remaining_seconds"], range(1700, 1801))
-        denied = f"Permission denied: partition owned by {ALICE}"
+        denied = f"Permission denied: partition owned by {ALICE}."
         self.refused(1, denied, "extend", one, "30m", user=BOB)
         self.refused(1, "", "extend", one, "soon", user=ALICE)
         self.refused(4, "There is no partition p999999.", "extend", "p999999", "30m")

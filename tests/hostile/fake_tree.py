@@ -155,6 +155,11 @@ def over_a_partition(mount):
         equal((code, out), (125 if words[0] == 'run' else 1, ''), words)
         check('mounted over it' in err, err)
     shown_without(mount, mine, 'something is mounted over it')
+    # A request that never reached chronosfs: `status` is about an older one.
+    equal(lib.outcome(lib.write, mount.at('release'), 'p999') != 'ok', True)
+    code, out, err = chronos('extend', mine, '1m')
+    equal((code, out), (1, ''), err)
+    check('mounted over it' in err and 'p999' not in err, err)
     fake.close()
     # A file alone, too: a socket of hers, or a file that she bound there in a container.
     env = mount.at('gpu0', mine, 'env')

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos extend: give a partition more or less time, through `remaining`. */
 #include "command.h"
+#include "core/base/fd.h"
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
-static int refused(const struct chronos_mount *mount, const char *id, int r)
+/* Report why `id` could not be changed. Only a refused write leaves its reason in `status`. */
+static int refused(const struct chronos_mount *mount, const char *id, int r, bool opened)
 {
     char path[64], owner[CHRONOS_VALUE_MAX];
     if (chronos_is_gone(r))
         return failure_no_partition(id);
     snprintf(path, sizeof(path), "partitions/%s/user", id);
     if (r != -EACCES || chronos_read(mount->root, path, owner, sizeof(owner)) != 0)
-        return failure_refused(mount, r);
-    output_message("Permission denied: partition owned by %s", owner);
+        return opened ? failure_refused(mount, r)
+                      : failure_report(mount, "Cannot change the partition", r);
+    output_message("Permission denied: partition owned by %s.", owner);
     return EXIT_REFUSED;
 }
 
@@ -35,9 +39,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         return args_usage_error(args->command, "\"%s\" is not a duration.", by);
     snprintf(path, sizeof(path), "partitions/%s/remaining", id);
     snprintf(change, sizeof(change), "%s%s", by[0] == '+' || by[0] == '-' ? "" : "+", by);
-    int r = chronos_write(mount->root, path, change);
+    int fd = chronos_open(mount->root, path, O_WRONLY);
+    int r = fd < 0 ? fd : chronos_request_send(fd, change);
+    fd_close(fd);
     if (r < 0)
-        return refused(mount, id, r);
+        return refused(mount, id, r, fd >= 0);
     r = chronos_partition_load(mount, id, CHRONOS_ALL, &partition);
     if (chronos_is_gone(r))
         return failure_no_partition(id);

@@ -4,15 +4,17 @@
  * administrators' group from removing other users' partitions; for those, write to `release`.
  */
 #include "command.h"
+#include "core/base/fd.h"
 #include "failure.h"
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* Report why `id` could not be released; r says what the filesystem answered. */
-static int refused(const struct chronos_mount *mount, const char *id, int r)
+/* Report why `id` could not be released. Only a refused write leaves its reason in `status`. */
+static int refused(const struct chronos_mount *mount, const char *id, int r, bool written)
 {
     char path[64], owner[CHRONOS_VALUE_MAX];
     snprintf(path, sizeof(path), "partitions/%s/user", id);
@@ -21,9 +23,10 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
     if (chronos_is_gone(r) || chronos_is_gone(read))
         return failure_no_partition(id);
     if (r != -EPERM && r != -EACCES)
-        return failure_refused(mount, r);
+        return written ? failure_refused(mount, r)
+                       : failure_report(mount, "Cannot release the partition", r);
     if (!read)
-        output_message("Permission denied: partition owned by %s", owner);
+        output_message("Permission denied: partition owned by %s.", owner);
     else
         output_message("Permission denied: %s is not yours.", id);
     return EXIT_REFUSED;
@@ -39,9 +42,12 @@ static int release(const struct chronos_mount *mount, const char *id)
     if (unlinkat(mount->root, path, 0) == 0)
         return EXIT_DONE;
     int r = -errno;
-    if (r == -EPERM || r == -EACCES)
-        r = chronos_write(mount->root, "release", id);
-    return r < 0 ? refused(mount, id, r) : EXIT_DONE;
+    if (r != -EPERM && r != -EACCES)
+        return refused(mount, id, r, false);
+    int fd = chronos_open(mount->root, "release", O_WRONLY);
+    r = fd < 0 ? fd : chronos_request_send(fd, id);
+    fd_close(fd);
+    return r < 0 ? refused(mount, id, r, fd >= 0) : EXIT_DONE;
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
