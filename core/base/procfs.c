@@ -145,9 +145,9 @@ int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids)
     return status_read(proc_fd, pid, ret_ids, &tgid);
 }
 
-/* Every write to the tree asks this. Do not read `status`: the kernel prints all of it for the first
- * byte, which takes tens of milliseconds for a process with 65,536 groups, and every user with a
- * range of subordinate gids can have one. The first thread in `task` is the leader. */
+/* Every write to the tree asks this. Do not read `status`: the kernel prints all of it for the
+ * first byte, which takes tens of milliseconds for a process with 65,536 groups, and every user
+ * with a range of subordinate gids can have one. The first thread in `task` is the leader. */
 pid_t procfs_leader(int proc_fd, pid_t tid)
 {
     _Alignas(struct dirent64) char entries[512]; /* for the first threads */

@@ -12,6 +12,7 @@ import time
 import lib
 
 ENDS = ('expired', 'released', 'revoked', 'closed')
+ACCOUNT = re.compile(r'(?: user=(\S+).*)? by=(\S+)$')
 EVENT = re.compile(r'(\d+) (\S+) (\S+) p(\d+) device=gpu(\d+) user=(\S+)(.*) by=(\S+)$')
 
 
@@ -102,38 +103,67 @@ class Canary:
         os.waitpid(self.pid, 0)
 
 
+def account_of(line):
+    """Of the lines of an account the daemon drops the oldest ones first."""
+    found = ACCOUNT.search(line)
+    return found and (found[1] if found[2] == 'root' else found[2])
+
+
 class Ledger:
     """Replays `events`: ids, sums and ends. Lines show up a moment before they are durable: those
-    that were not yet are taken back when the disk is full, or the daemon dies."""
+    that were not yet are taken back when the disk is full, or the daemon dies. Lines of accounts
+    that have many are dropped, maybe before they were read here: nothing is known of older ids
+    then."""
 
     def __init__(self, mount, longest=None, largest=None):
         """longest: max_duration in seconds; largest: max_fraction. They hold for users."""
         self.mount, self.longest, self.largest = mount, longest, largest
-        self.last_id = self.events = self.taken_back = 0
+        self.last_id = self.events = self.taken_back = self.gaps = 0
+        self.unknown = 0  # nothing is known of ids up to this one
         self.live = {}  # id: (device, bytes)
-        self.lines = collections.deque(maxlen=8192)  # (seq, line, last id, id, what live had)
+        self.lines = collections.deque()  # (seq, line, last id, id, what live had)
         self.total = [int(mount.read(name, 'memory_total'))
                       for name in sorted(os.listdir(mount.dir)) if name.startswith('gpu')]
 
     def read(self):
         """Takes the new lines. Returns ids that came and went in them."""
-        changed = set()
         seen = {}
         for line in read_now(self.mount.at('events')).splitlines():
             seen[int(line.split(' ', 1)[0])] = line
+        known = {account_of(line) for _, line, *_ in self.lines}
+        gone = self.take_back(seen)
+        require(self.lines or not self.events, 'too many events at once, or all are others')
+        last = self.lines[-1][0] if self.lines else 0
+        new = [(seq, line) for seq, line in seen.items() if seq > last]
+        moved = {account_of(line) for line in gone} | {account_of(line) for _, line in new}
+        kept = {account_of(line) for seq, line in seen.items() if seq <= last}
+        self.lines = collections.deque(entry for entry in self.lines if entry[0] in seen)
+        if known & moved - kept:
+            self.start_over(gone + list(seen.values()))
+        else:
+            self.taken_back += len(gone)
+        changed = {int(found[4]) for found in map(EVENT.match, gone) if found}
+        return changed | {self.take(seq, line) for seq, line in new}
+
+    def take_back(self, seen):
+        """Forgets the last lines, those that are gone, and returns them."""
+        gone = []
         while self.lines and seen.get(self.lines[-1][0], '') != self.lines[-1][1]:
-            _, _, self.last_id, number, had = self.lines.pop()
-            self.taken_back += 1
-            changed.add(number)
+            _, line, self.last_id, number, had = self.lines.pop()
+            gone.append(line)
             self.live.pop(number, None)
             if had:
                 self.live[number] = had
-        require(self.lines or not self.events, 'too many events at once, or all are others')
-        last = self.lines[-1][0] if self.lines else 0
-        for seq, line in seen.items():
-            if seq > last:
-                changed.add(self.take(seq, line))
-        return changed
+        return gone
+
+    def start_over(self, lines):
+        """Of some account no line is left that was known, so others may be missing before the
+        oldest one, too."""
+        self.gaps += 1
+        self.unknown = max(int(found[4]) for found in map(EVENT.match, lines) if found)
+        self.live = {}
+        self.lines = collections.deque((seq, line, last_id, None, None)
+                                       for seq, line, last_id, *_ in self.lines)
 
     def used(self, device):
         return sum(memory for where, memory in self.live.values() if where == device)
@@ -153,8 +183,8 @@ class Ledger:
             require(number > self.last_id, 'an id again:', line)
             self.last_id = number
         elif kind in ENDS:
-            require(had, 'ended without being there:', line)
-            del self.live[number]
+            require(had or number <= self.unknown, 'ended without being there:', line)
+            self.live.pop(number, None)
             return number
         self.check(line, kind, number, device, details, by == 'root')
         expires = re.search(r' expires=(\S+)', details)
@@ -166,7 +196,8 @@ class Ledger:
         if kind not in ('created', 'resized'):
             return
         memory = int(re.search(r' memory=(\d+)', details)[1])
-        require(kind == 'created' or number in self.live, 'not there:', line)
+        require(kind == 'created' or number in self.live or number <= self.unknown,
+                'not there:', line)
         self.live[number] = (device, memory)
         require(self.used(device) <= self.total[device], 'more than the device:', line)
         require(by_root or not self.largest or memory <= self.largest * self.total[device],
@@ -216,6 +247,7 @@ class Watcher:
                 self.check_end(name)
             changed = self.ledger.read()
             now = {int(name[1:]) for name in names} - changed ^ before - changed
+            now = {number for number in now if number > self.ledger.unknown}
             differ = now if differ is None else differ & now
             if not differ:
                 return
@@ -223,6 +255,7 @@ class Watcher:
 
     def round(self, number):
         self.check_sums()
+        self.ledger.read()
         if self.canary:
             self.canary.check()
             if number % 16 == 0:
@@ -232,7 +265,7 @@ class Watcher:
 
     def run(self, is_over, beat, pause=0.1):
         """Until is_over(); writes a byte to `beat` after each round. Returns (rounds, events,
-        events that were taken back, newest id) or raises Wrong."""
+        events that were taken back, gaps in what was read of them, newest id) or raises Wrong."""
         rounds = 0
         while not is_over():
             started = time.monotonic()
@@ -245,7 +278,8 @@ class Watcher:
             os.write(beat, b'.')
             time.sleep(pause)
         self.check_ends()
-        return rounds, self.ledger.events, self.ledger.taken_back, self.ledger.last_id
+        ledger = self.ledger
+        return rounds, ledger.events, ledger.taken_back, ledger.gaps, ledger.last_id
 
 
 class Watch:

@@ -160,8 +160,8 @@ def main():
         caller.counts() for caller in callers]))
     print(f'{calls} calls, {good} went through; {processes} processes, {killed} of them killed and '
           f'{lost} ended with a partition; workers: {killer.killed} killed, {killer.upgrades} '
-          f'replaced; (rounds of checks, events, taken back, newest id): {found}; at most (KiB, '
-          f'descriptors): {watcher.most}')
+          f'replaced; (rounds of checks, events, taken back, gaps, newest id): {found}; at most '
+          f'(KiB, descriptors): {watcher.most}')
 
 
 lib.run(main)

@@ -216,7 +216,7 @@ def summary(minute, troubles, found):
         print(f'{kind:9} {sums.text()}')
     print('troubles:', ', '.join(f'{count} {name}' for name, count in troubles.counts.items()),
           f'; longest recovery of a full disk {troubles.recovery_s:.2f} s')
-    print('(rounds of checks, events, taken back, newest id):', found)
+    print('(rounds of checks, events, taken back, gaps, newest id):', found)
     print('resident KiB and descriptors: first', minute.first, 'last', minute.last, 'most',
           minute.watcher.most)
 
