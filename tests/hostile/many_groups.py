@@ -48,8 +48,8 @@ def main():
             if group:
                 mount.write(group, 'config', 'admin_group')
             prints, took = Crowd(alice).call(ask_nonsense, mount, 'gpu0')
-            print(f'group {group!r}: {1000 * took / REQUESTS:.3f} ms a request; to print the groups '
-                  f'takes {1000 * prints:.1f} ms', flush=True)
+            print(f'group {group!r}: {1000 * took / REQUESTS:.3f} ms a request; to print the '
+                  f'groups takes {1000 * prints:.1f} ms', flush=True)
             check(took / REQUESTS < prints / 4, group, took / REQUESTS, prints)
 
 
