@@ -118,7 +118,8 @@ struct engine_event {
     uint64_t seq; /* 1, 2, ...: strictly increasing in order of change */
     enum event_kind kind;
     int64_t at_ns;
-    uint32_t by_uid; /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
+    uint32_t by_uid;  /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
+    uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];

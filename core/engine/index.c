@@ -59,8 +59,7 @@ static int compare_warning(const struct avl_node *a, const struct avl_node *b)
     return x_ns != y_ns ? ORDER(x_ns, y_ns) : ORDER(x->id, y->id);
 }
 
-static const struct avl_kind kind_id = {compare_id, NULL};
-static const struct avl_kind kind_device = {compare_device, NULL};
+/* Add up the subtree. */
 static void update_account(struct avl_node *node)
 {
     struct entry *entry = avl_entry(node, struct entry, by_account);
@@ -79,6 +78,8 @@ static void update_account(struct avl_node *node)
     }
 }
 
+static const struct avl_kind kind_id = {compare_id, NULL};
+static const struct avl_kind kind_device = {compare_device, NULL};
 static const struct avl_kind kind_user = {compare_user, NULL};
 static const struct avl_kind kind_account = {compare_account, update_account};
 static const struct avl_kind kind_hold = {compare_hold, NULL};

@@ -31,8 +31,9 @@ struct entry {
     struct avl_node by_end;     /* end_ns, id */
     struct avl_node by_warning; /* due time, id; only while a warning is pending */
     uint32_t account;           /* the account of its owner */
-    /* sum over the subtree below by_account */
-    uint64_t held_count, held_bytes;
+    /* sums over the subtree below by_account */
+    uint32_t held_count;
+    uint64_t held_bytes;
     struct place places[]; /* one per share */
 };
 

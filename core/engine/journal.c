@@ -19,6 +19,7 @@ struct engine_event *journal_new(enum event_kind kind, int64_t at_ns, uint32_t b
 void journal_append(struct engine *engine, struct engine_event *event)
 {
     event->seq = engine->next_seq++;
+    event->account = event->after.id ? index_account_of(engine, event->after.uid) : 0;
     event->next = NULL;
     if (engine->last_event)
         engine->last_event->next = event;

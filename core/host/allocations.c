@@ -53,7 +53,8 @@ int allocations_add(struct allocations *allocations, uint64_t id)
     return find_or_add(allocations, id) ? 0 : -ENOMEM;
 }
 
-int allocations_put(struct allocations *allocations, const struct partition *partition)
+int allocations_put(struct allocations *allocations, const struct partition *partition,
+                    uint32_t account)
 {
     struct allocation *allocation = find_or_add(allocations, partition->id);
     if (!allocation)
@@ -63,6 +64,7 @@ int allocations_put(struct allocations *allocations, const struct partition *par
     allocation->uid = partition->uid;
     allocation->gid = partition->gid;
     allocation->mode = partition->mode;
+    allocation->account = account;
     return 0;
 }
 

@@ -14,6 +14,7 @@ struct allocation {
     uint64_t id; /* of the partition */
     uint64_t memory_bytes;
     uint32_t device, uid, gid, mode;
+    uint32_t account; /* of the uid */
 };
 
 /* All zero: empty. */
@@ -26,7 +27,8 @@ const struct allocation *allocations_find(const struct allocations *allocations,
 /* Return the first allocation with an id above `id`, or NULL. */
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
 /* Add or update a partition. 0 or -ENOMEM. */
-int allocations_put(struct allocations *allocations, const struct partition *partition);
+int allocations_put(struct allocations *allocations, const struct partition *partition,
+                    uint32_t account);
 /* Add a partition by id only. 0 or -ENOMEM. */
 int allocations_add(struct allocations *allocations, uint64_t id);
 /* Drop a partition. Return whether it was in the set. */

@@ -33,8 +33,9 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
         return;
     }
     for (size_t i = 0; i < host->start.ended_count; i++)
-        if (host->start.ended[i].id == id) {
-            terminate_add(&host->termination, host->now_ns, &host->start.ended[i]);
+        if (host->start.ended[i].partition.id == id) {
+            terminate_add(&host->termination, host->now_ns, &host->start.ended[i].partition,
+                          host->start.ended[i].account);
             return;
         }
     if (members)
@@ -147,7 +148,8 @@ int host_begin(struct host *host)
     host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
     host->now_ns = clock_boottime_ns();
     for (size_t i = 0; i < host->start.live_count && !r; i++)
-        r = allocations_put(&host->allocations, &host->start.live[i]);
+        r = allocations_put(&host->allocations, &host->start.live[i].partition,
+                            host->start.live[i].account);
     if (!r)
         find_traces(host);
     free(host->start.live);

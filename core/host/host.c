@@ -127,14 +127,14 @@ static void refuse_joins(struct host *host, uint64_t id)
     }
 }
 
-static void end_partition(struct host *host, const struct partition *partition)
+static void end_partition(struct host *host, const struct partition *partition, uint32_t account)
 {
     refuse_joins(host, partition->id);
     telemetry_drop(host->telemetry, partition->id);
     allocations_drop(&host->allocations, partition->id);
     if (!allocations_drop(&host->occupied, partition->id))
         return;
-    if (terminate_add(&host->termination, host->now_ns, partition))
+    if (terminate_add(&host->termination, host->now_ns, partition, account))
         log_say("Out of memory: cannot end the programs of p%" PRIu64 ".", partition->id);
 }
 
@@ -143,7 +143,7 @@ static void handle_event(struct host *host, const struct work_item *item)
     const struct partition *partition = &item->event.partition;
     const enum event_kind kind = item->event.kind;
     if (event_kind_is_end(kind)) {
-        end_partition(host, partition);
+        end_partition(host, partition, item->event.account);
         access_touch(host->access);
         return;
     }
@@ -156,7 +156,7 @@ static void handle_event(struct host *host, const struct work_item *item)
     /* No other event affects holders, and names can change a thousand times a second. */
     if (kind == EVENT_CREATED || kind == EVENT_HANDED)
         access_touch(host->access);
-    if (allocations_put(&host->allocations, partition))
+    if (allocations_put(&host->allocations, partition, item->event.account))
         log_say("Out of memory: cannot remember the holder of p%" PRIu64 ".", partition->id);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);

@@ -22,15 +22,21 @@
 
 struct host;
 
+/* A partition, and the account of its owner: one for all uids of a person. */
+struct host_partition {
+    struct partition partition;
+    uint32_t account;
+};
+
 struct host_start {
     const char *instance;             /* distinguishes this state directory's cgroups from others */
     const char *state_dir;            /* borrowed */
     const char *proctrack;            /* "auto", "cgroup" or "process-tree"; borrowed */
     const struct gpu_device *devices; /* borrowed; the present ones */
     uint32_t device_count;
-    struct partition *live; /* all live partitions; malloc, ownership passes */
+    struct host_partition *live; /* all live partitions; malloc, ownership passes */
     size_t live_count;
-    struct partition *ended; /* recently ended partitions; ownership passes too */
+    struct host_partition *ended; /* recently ended partitions; ownership passes too */
     size_t ended_count;
     struct policy policy;
     uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */

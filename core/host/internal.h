@@ -31,6 +31,7 @@ struct work_item {
         struct {
             enum event_kind kind;
             struct partition partition;
+            uint32_t account;
         } event;
         struct policy policy;
     };

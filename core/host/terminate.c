@@ -32,6 +32,7 @@ enum step { STEP_BEGIN, STEP_STOP, STEP_LEFT, STEP_TERM, STEP_KILL, STEP_STUCK }
 
 struct ending {
     struct partition partition;
+    uint32_t account;
     enum step step;
     int64_t begun_ns; /* when the first step was taken */
     int64_t limit_ns; /* when the next step is due */
@@ -40,10 +41,10 @@ struct ending {
     int64_t pause_ns; /* between two looks */
 };
 
-/* An ending that is due, in its user's turn. */
+/* An ending that is due, in the turn of its account. */
 struct terminate_turn {
     size_t index; /* in `endings` */
-    uint32_t uid, turn;
+    uint32_t account, turn;
     bool kills;
     int64_t count_ns;
 };
@@ -63,7 +64,7 @@ bool terminate_ends(const struct termination *termination, uint64_t id)
 }
 
 int terminate_add(struct termination *termination, int64_t now_ns,
-                  const struct partition *partition)
+                  const struct partition *partition, uint32_t account)
 {
     if (find(termination, partition->id))
         return 0;
@@ -71,7 +72,7 @@ int terminate_add(struct termination *termination, int64_t now_ns,
         array_reserve(termination->turns, termination->turn_capacity, termination->count + 1))
         return -ENOMEM;
     termination->endings[termination->count++] =
-        (struct ending){.partition = *partition, .count_ns = now_ns};
+        (struct ending){.partition = *partition, .account = account, .count_ns = now_ns};
     return 0;
 }
 
@@ -230,24 +231,26 @@ static bool step(struct termination *termination, struct ending *ending, int64_t
 
 /* -- turns ------------------------------------------------------------------------------- */
 
-/* Of one user: what kills first, then what is due longest. */
-static int compare_of_user(const void *one, const void *other)
+/* Of one account: what kills first, then what is due longest. */
+static int compare_of_account(const void *one, const void *other)
 {
     const struct terminate_turn *a = one, *b = other;
-    if (a->uid != b->uid)
-        return a->uid < b->uid ? -1 : 1;
+    if (a->account != b->account)
+        return a->account < b->account ? -1 : 1;
     if (a->kills != b->kills)
         return a->kills ? -1 : 1;
     return a->count_ns < b->count_ns ? -1 : a->count_ns > b->count_ns;
 }
 
-/* The first of each user, then the second of each, and so on. */
+/* The first of each account, then the second of each, and so on. */
 static int compare_turns(const void *one, const void *other)
 {
     const struct terminate_turn *a = one, *b = other;
     if (a->turn != b->turn)
         return a->turn < b->turn ? -1 : 1;
-    return a->kills != b->kills ? (a->kills ? -1 : 1) : a->uid < b->uid ? -1 : a->uid > b->uid;
+    return a->kills != b->kills      ? (a->kills ? -1 : 1)
+           : a->account < b->account ? -1
+                                     : a->account > b->account;
 }
 
 /* List the endings that are due in the order of their turns. Return how many. */
@@ -259,13 +262,13 @@ static size_t take_turns(struct termination *termination, int64_t now_ns)
         const struct ending *ending = &termination->endings[i];
         if (ending->count_ns <= now_ns)
             turns[count++] = (struct terminate_turn){.index = i,
-                                                     .uid = ending->partition.uid,
+                                                     .account = ending->account,
                                                      .kills = kills(ending, now_ns),
                                                      .count_ns = ending->count_ns};
     }
-    qsort(turns, count, sizeof(*turns), compare_of_user);
+    qsort(turns, count, sizeof(*turns), compare_of_account);
     for (size_t i = 1; i < count; i++)
-        turns[i].turn = turns[i].uid == turns[i - 1].uid ? turns[i - 1].turn + 1 : 0;
+        turns[i].turn = turns[i].account == turns[i - 1].account ? turns[i - 1].turn + 1 : 0;
     qsort(turns, count, sizeof(*turns), compare_turns);
     return count;
 }
@@ -280,7 +283,7 @@ static void remove_done(struct termination *termination)
     termination->count = kept;
 }
 
-/* A user with a thousand endings delays another's by one step. End a call after a while, so that
+/* A person with a thousand endings delays another's by one step. End a call after a while, so that
  * the caller does not wait either: what was not served is due longest in the next. */
 void terminate_step(struct termination *termination, int64_t now_ns)
 {

@@ -30,12 +30,12 @@ struct termination {
     size_t turn_capacity;
 };
 
-/* Add a partition that ended at partition->end_ns, unless it is already there. The next
- * terminate_step takes its first step. 0 or -ENOMEM. */
+/* Add a partition of an account that ended at partition->end_ns, unless it is already there. The
+ * next terminate_step takes its first step. 0 or -ENOMEM. */
 int terminate_add(struct termination *termination, int64_t now_ns,
-                  const struct partition *partition);
-/* Take the steps that are due, one of each user in a round, for 5 ms at most; the next call takes
- * the rest. No step waits for a process. */
+                  const struct partition *partition, uint32_t account);
+/* Take the steps that are due, one of each account in a round, for 5 ms at most; the next call
+ * takes the rest. No step waits for a process. */
 void terminate_step(struct termination *termination, int64_t now_ns);
 /* Return when to call terminate_step next; INT64_MAX: never. */
 int64_t terminate_next_ns(const struct termination *termination);

@@ -221,6 +221,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         }
         item->event.kind = events->kind;
         item->event.partition = events->after;
+        item->event.account = events->account;
         *last = &item->mail;
         last = &item->mail.next;
     }

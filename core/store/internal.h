@@ -28,6 +28,7 @@ struct store_ops {
     int (*devices)(struct store *store, const struct store_device *devices, uint32_t count,
                    struct message *message);
     int (*commit)(struct store *store, const struct store_batch *batch, struct message *message);
+    void (*settle)(struct store *store);
     void (*close)(struct store *store);
 };
 

@@ -33,10 +33,16 @@ static int open_state(struct sqlite_store *store, bool check, struct message *me
     return r;
 }
 
+static void sqlite_settle(struct store *base)
+{
+    sqlite_origin_note((struct sqlite_store *)base);
+}
+
 static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
 
+    sqlite_settle(base);
     sqlite_disconnect(store);
     if (store->id_fd >= 0)
         close(store->id_fd);
@@ -46,8 +52,11 @@ static void sqlite_close(struct store *base)
     free(store);
 }
 
-static const struct store_ops sqlite_ops = {
-    .load = sqlite_load, .devices = sqlite_devices, .commit = sqlite_commit, .close = sqlite_close};
+static const struct store_ops sqlite_ops = {.load = sqlite_load,
+                                            .devices = sqlite_devices,
+                                            .commit = sqlite_commit,
+                                            .settle = sqlite_settle,
+                                            .close = sqlite_close};
 
 static struct sqlite_store *store_new(void)
 {

@@ -237,7 +237,6 @@ static int begin_writing(const struct sqlite_store *store, const struct store_ba
 static void keep_writing(struct sqlite_store *store, const struct writing *writing)
 {
     store->head = writing->head;
-    sqlite_origin_note(store, writing->head.next_id);
     store->clock = writing->clock;
     store->shift_ns = 0;
 }

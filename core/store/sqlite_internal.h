@@ -225,8 +225,8 @@ int sqlite_origin_check(const char *directory, struct message *message);
 /* Record the machine if none is, and return the next id, which no earlier state has given. Call
  * after the head was read and the state was found valid. */
 uint64_t sqlite_origin_next_id(struct sqlite_store *store);
-/* Record that ids below next_id may have been seen. Call before anyone sees them. */
-void sqlite_origin_note(struct sqlite_store *store, uint64_t next_id);
+/* Record the last id that was given, if it is not recorded yet. */
+void sqlite_origin_note(struct sqlite_store *store);
 
 /* -- sqlite_wal.c -- */
 

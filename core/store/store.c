@@ -98,6 +98,11 @@ int store_commit(struct store *store, const struct store_batch *batch, struct me
     return store->ops->commit(store, batch, message);
 }
 
+void store_settle(struct store *store)
+{
+    store->ops->settle(store);
+}
+
 struct store *store_close(struct store *store)
 {
     if (store)

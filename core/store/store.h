@@ -146,6 +146,8 @@ int store_devices(struct store *store, const struct store_device *devices, uint3
  * not follow from the stored state (an event of an unknown partition, a number already used) or
  * that load would reject. */
 int store_commit(struct store *store, const struct store_batch *batch, struct message *message);
+/* Do what commits leave for a little later, after their answers. Closing does it, too. */
+void store_settle(struct store *store);
 /* Close the store; NULL is allowed. Return NULL. */
 struct store *store_close(struct store *store);
 

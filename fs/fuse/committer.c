@@ -17,6 +17,8 @@
 #define BATCH_MAX 4096u
 /* Time until the next attempt after a failure if no client is waiting (expiries). */
 #define RETRY_NS NS_PER_SECOND
+/* Time from a commit until the store settles, for all commits since. */
+#define SETTLE_NS (NS_PER_SECOND / 10)
 
 struct queue {
     struct change *first, **last;
@@ -38,6 +40,7 @@ struct committer {
     int64_t retention_ns;
     uint64_t first_line_seq;
     bool stop, busy, has_failed, retrying;
+    int64_t settle_ns;     /* when the store settles; 0: it has */
     struct timespec retry; /* the time of that next attempt */
     struct message message;
 };
@@ -191,9 +194,28 @@ static void finish(struct committer *committer, struct change *changes)
     }
 }
 
+/* Call with the lock held. */
+static void settle(struct committer *committer)
+{
+    committer->settle_ns = 0;
+    committer->busy = true;
+    pthread_mutex_unlock(&committer->lock);
+    store_settle(committer->start.store);
+    pthread_mutex_lock(&committer->lock);
+    committer->busy = false;
+    pthread_cond_broadcast(&committer->idle);
+}
+
 /* Call with the lock held. Return whether there is work; waits if there is none. */
 static bool wait_for_work(struct committer *committer)
 {
+    if (committer->settle_ns && committer->settle_ns <= clock_monotonic_ns())
+        settle(committer);
+    if (committer->settle_ns && !committer->has_failed && !committer->queue.first) {
+        const struct timespec until = clock_timespec(committer->settle_ns);
+        pthread_cond_timedwait(&committer->wake, &committer->lock, &until);
+        return false;
+    }
     if (committer->has_failed || !committer->queue.first) {
         pthread_cond_wait(&committer->wake, &committer->lock);
         return false;
@@ -228,6 +250,8 @@ static void *committer_thread(void *argument)
         pthread_mutex_lock(&committer->lock);
         committer->busy = false;
         committer->retrying = r;
+        if (!r && !committer->settle_ns)
+            committer->settle_ns = clock_monotonic_ns() + SETTLE_NS;
         if (r) {
             queue_add(&committer->failed, changes);
             committer->has_failed = true;
@@ -354,6 +378,8 @@ bool committer_drain(struct committer *committer)
     while ((committer->queue.first || committer->busy) && !committer->has_failed)
         pthread_cond_wait(&committer->idle, &committer->lock);
     bool clean = !committer->has_failed;
+    if (clean)
+        store_settle(committer->start.store);
     pthread_mutex_unlock(&committer->lock);
     return clean;
 }

@@ -80,7 +80,8 @@ int committer_fd(const struct committer *committer);
 /* Take the changes that failed and all submitted after them, oldest first, with the error message.
  * The committer then continues with new ones. NULL: no failure. */
 struct change *committer_take_failed(struct committer *committer, struct message *ret_message);
-/* Wait until the queue is empty and return true, or until a batch fails and return false. */
+/* Wait until the queue is empty, settle the store and return true, or until a batch fails and
+ * return false. */
 bool committer_drain(struct committer *committer);
 
 #endif

@@ -26,13 +26,6 @@ static void read_id(const struct query *query, struct shared_handle *handle)
     handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
 }
 
-static void forget_text(struct server *server, struct shared_handle *handle, uint64_t fh)
-{
-    if (handle->kept)
-        texts_drop(&server->texts, names_account(server->tree.names, handle->uid), fh);
-    handle->kept = 0;
-}
-
 /* Logs are not copied: they keep their old text themselves. */
 static void answer_from_log(const struct query *query, struct shared_handle *handle)
 {
@@ -116,5 +109,7 @@ void read_file(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct
 
 void read_close(struct server *server, struct shared_handle *handle, uint64_t fh)
 {
-    forget_text(server, handle, fh);
+    if (handle->kept)
+        texts_drop(&server->texts, names_account(server->tree.names, handle->uid), fh);
+    handle->kept = 0;
 }

@@ -88,7 +88,9 @@ static int keep_ended(struct server *server, const struct store_history *entry, 
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
-    struct partition *partition = &server->ended[server->ended_count++];
+    struct host_partition *ended = &server->ended[server->ended_count++];
+    struct partition *partition = &ended->partition;
+    ended->account = names_account(server->tree.names, entry->partition.uid);
     *partition = entry->partition;
     partition->share_count = device != ENGINE_DEVICE_ANY;
     partition->shares[0].device = device;
@@ -218,7 +220,8 @@ int recover_host(struct server *server)
     if (!start.live)
         return -ENOMEM;
     for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id)
-        start.live[start.live_count++] = *p;
+        start.live[start.live_count++] =
+            (struct host_partition){*p, names_account(tree->names, p->uid)};
     return host_new(&start, &server->host);
 }
 

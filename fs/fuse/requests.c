@@ -28,7 +28,7 @@ struct requests {
     struct shared_request *slots;
     uint32_t spare; /* for the next read, or REQUESTS_NONE */
     uint32_t used;  /* slots that hold a request, or were not collected yet */
-    uint32_t free;  /* first free slot below requests_below + 1; 0: none */
+    uint32_t free;  /* the first free one below requests_below, + 1; 0: none */
     uint32_t *left; /* what a dead worker left, oldest last */
     uint32_t left_count;
     _Atomic uint32_t answered;      /* last answered slot + 1; 0: none */

@@ -62,10 +62,12 @@ struct server {
     int timer_fd, signal_fd;
     int64_t armed_ns;            /* when the timer fires; ENGINE_FOREVER: not set */
     int64_t record_due_ns;       /* when to record the time and usage next */
+    int64_t failure_logged_ns;   /* when a change that failed was logged last; 0: never */
+    uint64_t failures_unlogged;  /* since then */
     int64_t portion_ns;          /* when the last portion of many ends was done */
     struct store_reply *replies; /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
-    struct partition *ended; /* recently ended; until the host thread takes them */
+    struct host_partition *ended; /* recently ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
     char instance[24]; /* names this state's groups of processes */
     int exit_code;     /* enum worker_exit, valid once `stopping` */

@@ -32,6 +32,9 @@
  * from the time that was recorded last. */
 #define RECORD_EVERY_NS (60 * NS_PER_SECOND)
 
+/* While changes fail, say so once in this time: users try again and again. */
+#define FAILURE_LOG_NS (60 * NS_PER_SECOND)
+
 /* -- time --------------------------------------------------------------------------- */
 
 static void read_clocks(struct tree *tree)
@@ -56,7 +59,8 @@ void submit_arm(struct server *server, int64_t at_ns)
 /* Return when the time and usage must be recorded; ENGINE_FOREVER: there is none. */
 static int64_t record_due_ns(const struct server *server)
 {
-    bool needed = engine_count(server->tree.engine) || ledger_changed(server->tree.ledger);
+    bool any = engine_next_wakeup(server->tree.engine) != ENGINE_FOREVER; /* it has an end */
+    bool needed = any || ledger_changed(server->tree.ledger);
     return needed ? server->record_due_ns : ENGINE_FOREVER;
 }
 
@@ -129,7 +133,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
     const struct partition *p = &event->after;
     struct ledger_figures used;
     ledger_get(tree->ledger, p->id, &used);
-    item.account = names_account(tree->names, p->uid);
+    item.account = event->account;
     item.usage = (struct store_usage){.peak_bytes = used.peak_bytes, .gpu_ns = used.busy_ns};
     struct tree_ended ended = {.partition = p,
                                .device = p->shares[0].device,
@@ -140,7 +144,7 @@ static struct store_item log_event(struct tree *tree, const struct engine_event 
                                .peak_bytes = used.peak_bytes,
                                .gpu_ns = used.busy_ns};
     tree_history_line(tree, &ended, history, sizeof(history));
-    event_log_append(&tree->history, event->seq, 0, names_account(tree->names, p->uid), history);
+    event_log_append(&tree->history, event->seq, 0, event->account, history);
     return item;
 }
 
@@ -273,6 +277,23 @@ static struct engine_event *take_events(struct change *changes)
     return events;
 }
 
+/* Log a failure, and how many were not. */
+static void log_failure(struct server *server, const char *what, const char *why)
+{
+    const int64_t now_ns = clock_boottime_ns();
+    if (server->failure_logged_ns && now_ns - server->failure_logged_ns < FAILURE_LOG_NS) {
+        server->failures_unlogged++;
+        return;
+    }
+    if (server->failures_unlogged)
+        log_say("%s %s %llu earlier failures were not logged.", what, why,
+                (unsigned long long)server->failures_unlogged);
+    else
+        log_say("%s %s", what, why);
+    server->failure_logged_ns = now_ns;
+    server->failures_unlogged = 0;
+}
+
 void submit_handle_failure(struct server *server)
 {
     struct message message = {""};
@@ -280,9 +301,9 @@ void submit_handle_failure(struct server *server)
     struct engine_event *events = take_events(changes);
     if (events) {
         take_back(server, events);
-        log_say("Reverted changes that could not be made durable. %s", message.text);
+        log_failure(server, "Reverted changes that could not be made durable.", message.text);
     } else if (changes) {
-        log_say("Cannot record the time and usage; trying again later. %s", message.text);
+        log_failure(server, "Cannot record the time and usage; trying again later.", message.text);
     }
     engine_events_free(events);
     for (struct change *next; changes; changes = next) {

@@ -37,6 +37,16 @@ static uint64_t namespace_of(int32_t pid, const char *kind)
     return stat(path, &st) ? 0 : (uint64_t)st.st_ino;
 }
 
+/* Return whether a thread has this effective uid. The uid of a request can be another's: io_uring
+ * submits under any identity that was registered in the ring, also by root of a container. */
+static bool has_uid(int32_t pid, uint32_t uid)
+{
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    return !stat(path, &st) && st.st_uid == uid;
+}
+
 int caller_init(struct tree *tree)
 {
     char boot[BOOT_ID_MAX];
@@ -124,7 +134,9 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
     /* Callers in other namespaces than the daemon's are neither root nor administrators. */
     if (may && pid > 0) {
         pid_ns = namespace_of(pid, "pid");
-        caller.admin = pid_ns == tree->own_pid_ns && namespace_of(pid, "user") == tree->own_user_ns;
+        caller.admin = pid_ns == tree->own_pid_ns &&
+                       namespace_of(pid, "user") == tree->own_user_ns &&
+                       (!is_root || has_uid(pid, uid));
     }
     caller.root = caller.admin && is_root;
     /* A container's root may act only on what its own container requested. */

@@ -71,7 +71,7 @@ static void run_until(int64_t now_ns)
 START_TEST(test_empty)
 {
     struct partition p = ended(1, ON_EXPIRY_KILL, 0);
-    ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+    ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, p.uid), 0);
     ck_assert(terminate_ends(&termination, 1));
     run_until(101 * S);
     ck_assert_str_eq(notes, "");
@@ -84,7 +84,7 @@ START_TEST(test_none_leaves)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_NONE, 0);
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     run_until(1000 * S);
     ck_assert_str_eq(notes, "p1 left processes=1\n");
     ck_assert(proctrack_fake_alive(proctrack, pid));
@@ -101,7 +101,7 @@ START_TEST(test_term_ends)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     run_until(100 * S);
     ck_assert_str_eq(notes, "p1 terminated processes=1\n");
     ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 1);
@@ -119,7 +119,7 @@ START_TEST(test_term_ignored)
 {
     pid_t pid = member(1), other = member(2);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     run_until(110 * S - 1);
     ck_assert(proctrack_fake_alive(proctrack, pid));
     run_until(110 * S);
@@ -135,7 +135,7 @@ START_TEST(test_kill)
 {
     pid_t pid = member(1), child = proctrack_fake_start(proctrack, pid, 6101);
     struct partition p = ended(1, ON_EXPIRY_KILL, 10 * S);
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     run_until(100 * S);
     ck_assert(!proctrack_fake_alive(proctrack, pid));
     ck_assert(!proctrack_fake_alive(proctrack, child));
@@ -149,7 +149,7 @@ START_TEST(test_found_late)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(&termination, 300 * S, &p);
+    terminate_add(&termination, 300 * S, &p, p.uid);
     run_until(300 * S);
     ck_assert(!proctrack_fake_alive(proctrack, pid));
     ck_assert_uint_eq(proctrack_fake_signals(proctrack, pid, SIGTERM), 0);
@@ -160,7 +160,7 @@ START_TEST(test_found_within_grace)
 {
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S);
-    terminate_add(&termination, 106 * S, &p);
+    terminate_add(&termination, 106 * S, &p, p.uid);
     run_until(109 * S);
     ck_assert(proctrack_fake_alive(proctrack, pid));
     run_until(110 * S);
@@ -173,7 +173,7 @@ START_TEST(test_stuck)
     pid_t pid = member(1);
     struct partition p = ended(1, ON_EXPIRY_KILL, 0);
     proctrack_fake_stick(proctrack, pid, true);
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     run_until(104 * S);
     ck_assert_str_eq(notes, "p1 killed processes=1\n");
     run_until(200 * S);
@@ -192,8 +192,8 @@ START_TEST(test_many)
     for (uint64_t id = 1; id <= 40; id++) {
         pids[id - 1] = member(id);
         struct partition p = ended(id, id % 2 ? ON_EXPIRY_TERM : ON_EXPIRY_KILL, 5 * S);
-        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
-        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, p.uid), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, p.uid), 0);
     }
     run_until(101 * S);
     for (uint64_t id = 1; id <= 40; id++) {
@@ -218,12 +218,12 @@ START_TEST(test_hanging)
         p.uid = 6101;
         hanging[id - 1] = member(id);
         proctrack_fake_stick(proctrack, hanging[id - 1], true);
-        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, p.uid), 0);
     }
     pid_t pid = member(61);
     struct partition p = ended(61, ON_EXPIRY_KILL, 0);
     p.uid = 6102;
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     terminate_step(&termination, 100 * S);
     ck_assert(!proctrack_fake_alive(proctrack, pid));
     ck_assert_str_eq(notes, "p61 killed processes=1\n");
@@ -252,8 +252,8 @@ START_TEST(test_hanging_briefly)
     struct partition p = ended(1, ON_EXPIRY_TERM, 10 * S), q = ended(2, ON_EXPIRY_TERM, S / 100);
     proctrack_fake_stick(proctrack, brief, true);
     proctrack_fake_stick(proctrack, lasting, true);
-    terminate_add(&termination, 100 * S, &p);
-    terminate_add(&termination, 100 * S, &q);
+    terminate_add(&termination, 100 * S, &p, p.uid);
+    terminate_add(&termination, 100 * S, &q, q.uid);
     terminate_step(&termination, 100 * S);
     proctrack_fake_stick(proctrack, brief, false);
     run_until(100 * S + 2 * S / 1000);
@@ -266,20 +266,21 @@ START_TEST(test_hanging_briefly)
 }
 END_TEST
 
-/* Each user has a turn in each round, and kills come before all else of the same user. */
+/* Each account has a turn in each round, however many uids it has, and kills come before all else
+ * of the same account. */
 START_TEST(test_turns)
 {
     for (uint64_t id = 1; id <= 1000; id++) {
         struct partition p = ended(id, id == 900 ? ON_EXPIRY_KILL : ON_EXPIRY_NONE, 0);
-        p.uid = 6101;
+        p.uid = 5000 + (uint32_t)id; /* subordinate */
         member(id);
-        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, 6101), 0);
     }
     for (uint64_t id = 1001; id <= 1002; id++) {
         struct partition p = ended(id, ON_EXPIRY_KILL, 0);
         p.uid = id == 1001 ? 6102 : 6103;
         member(id);
-        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p), 0);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, p.uid), 0);
     }
     for (int calls = 0; !strstr(notes, "p1002 "); calls++) {
         ck_assert_int_lt(calls, 3);
@@ -297,13 +298,28 @@ START_TEST(test_turns)
 }
 END_TEST
 
+/* One person with a thousand uids has one turn. */
+START_TEST(test_turns_of_persons)
+{
+    for (uint64_t id = 1; id <= 1001; id++) {
+        struct partition p = ended(id, ON_EXPIRY_KILL, 0);
+        p.uid = id <= 1000 ? 5000 + (uint32_t)id : 6102;
+        member(id);
+        ck_assert_int_eq(terminate_add(&termination, 100 * S, &p, id <= 1000 ? 6101 : 6102), 0);
+    }
+    while (!strstr(notes, "p1001 "))
+        terminate_step(&termination, 100 * S);
+    ck_assert_ptr_eq(strstr(notes, "p1001 "), strchr(notes, '\n') + 1);
+}
+END_TEST
+
 /* Looks come soon at first and seldom later: a grace of an hour costs little. */
 START_TEST(test_looks)
 {
     int members = 0;
     member(1);
     struct partition p = ended(1, ON_EXPIRY_TERM, 3600 * S);
-    terminate_add(&termination, 100 * S, &p);
+    terminate_add(&termination, 100 * S, &p, p.uid);
     terminate_step(&termination, 100 * S);
     ck_assert(terminate_next_ns(&termination) < 100 * S + S / 100);
     for (int64_t next_ns; (next_ns = terminate_next_ns(&termination)) < 160 * S; members++)
@@ -314,9 +330,19 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        test_empty,      test_none_leaves,        test_term_ends, test_term_ignored, test_kill,
-        test_found_late, test_found_within_grace, test_stuck,     test_many,         test_looks,
-        test_hanging,    test_hanging_briefly,    test_turns};
+    const TTest *const tests[] = {test_empty,
+                                  test_none_leaves,
+                                  test_term_ends,
+                                  test_term_ignored,
+                                  test_kill,
+                                  test_found_late,
+                                  test_found_within_grace,
+                                  test_stuck,
+                                  test_many,
+                                  test_looks,
+                                  test_hanging,
+                                  test_hanging_briefly,
+                                  test_turns,
+                                  test_turns_of_persons};
     return check_run_tests("terminate", setup, teardown, tests, ARRAY_COUNT(tests));
 }

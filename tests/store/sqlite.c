@@ -139,6 +139,20 @@ START_TEST(restored_backups)
 }
 END_TEST
 
+/* The id is recorded once the store has settled, also while it is open. */
+START_TEST(settled_ids)
+{
+    open_well();
+    struct partition p = partition_make(kept.counters.next_id, 0, HOUR_NS);
+    attempt_add(&attempt, kept.counters.next_seq, EVENT_CREATED, &p, "created");
+    ck_assert_msg(commit() == 0, "%s", why.text);
+    store_settle(store);
+    struct bytes note = slurp(directory, "last_id");
+    ck_assert_uint_eq(strtoull((const char *)note.at, NULL, 10), p.id);
+    free(note.at);
+}
+END_TEST
+
 /* A refused commit has given nothing. */
 START_TEST(ids_of_a_new_state)
 {
@@ -537,8 +551,8 @@ END_TEST
 int main(void)
 {
     return check_main("store-sqlite", fixture_setup, fixture_teardown, private_files,
-                      restored_backups, ids_of_a_new_state, another_machine, other_version,
-                      other_version_in_the_log, not_ours, log_without_file, half_made,
-                      rows_that_cannot_be_true, damaged_bytes, a_create_touches_two_pages,
-                      old_rows_go, killed_again_and_again);
+                      restored_backups, settled_ids, ids_of_a_new_state, another_machine,
+                      other_version, other_version_in_the_log, not_ours, log_without_file,
+                      half_made, rows_that_cannot_be_true, damaged_bytes,
+                      a_create_touches_two_pages, old_rows_go, killed_again_and_again);
 }

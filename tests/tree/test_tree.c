@@ -5,6 +5,7 @@
  */
 #include "core/engine/engine.h"
 #include "core/host/host.h"
+#include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/files.h"
 #include "fs/tree/handles.h"
@@ -15,10 +16,12 @@
 #include "tests/check.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define GIB (UINT64_C(1) << 30)
@@ -601,6 +604,34 @@ START_TEST(test_status)
 }
 END_TEST
 
+/* io_uring can submit a user's request under root's identity: root of a container may have lent it.
+ * Such a caller is neither root nor an administrator. */
+START_TEST(test_lent_identity)
+{
+    struct caller caller;
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(caller_init(&tree), 0);
+    caller_get(&tree, 0, 0, getpid(), &caller);
+    ck_assert(caller.root && caller.admin && !caller.ns);
+    pid_t child = fork();
+    if (child == 0) {
+        ck_assert_int_eq(setresuid(6101, 6101, 6101), 0);
+        kill(getpid(), SIGSTOP);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, WUNTRACED), child);
+    caller_get(&tree, 0, 0, child, &caller);
+    ck_assert(!caller.root && !caller.admin);
+    ck_assert(caller.ns == ENGINE_NS_UNKNOWN);
+    tree.shared->admin_uid = 6102; /* the daemon's own user */
+    caller_get(&tree, 6102, 6102, child, &caller);
+    ck_assert(!caller.root && !caller.admin);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+END_TEST
+
 /* One person with 65,536 uids has a few messages, and pushes out no other. */
 START_TEST(test_status_is_fair)
 {
@@ -642,5 +673,5 @@ int main(void)
                       test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
                       test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
                       test_line_accounts, test_handles, test_status, test_status_is_fair,
-                      test_event_lines, test_event_subjects, test_state_tells);
+                      test_event_lines, test_event_subjects, test_state_tells, test_lent_identity);
 }
