@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "pidfd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -144,18 +145,25 @@ int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids)
     return status_read(proc_fd, pid, ret_ids, &tgid);
 }
 
-/* Every write to the tree asks this, so read the first lines of status only. */
+/* Every write to the tree asks this. Do not read `status`: the kernel prints all of it for the
+ * first byte, which takes tens of milliseconds for a process with 65,536 groups, and every user
+ * with a range of subordinate gids can have one. The first thread in `task` is the leader. */
 pid_t procfs_leader(int proc_fd, pid_t tid)
 {
-    char text[512];
-    int fd = open_file(proc_fd, tid, "status");
+    _Alignas(struct dirent64) char entries[512]; /* for the first threads */
+    int fd = open_file(proc_fd, tid, "task");
     if (fd < 0)
-        return fd;
-    ssize_t length = read(fd, text, sizeof(text) - 1);
+        return fd == -ENOENT ? -ESRCH : fd;
+    ssize_t length = getdents64(fd, entries, sizeof(entries));
+    pid_t leader = length < 0 ? -errno : -ESRCH;
+    for (ssize_t at = 0; at < length && leader <= 0;) {
+        const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
+        if (entry->d_name[0] != '.')
+            leader = (pid_t)strtol(entry->d_name, NULL, 10);
+        at += entry->d_reclen;
+    }
     close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *line = strstr(text, "\nTgid:");
-    return line ? (pid_t)strtol(line + 6, NULL, 10) : -ESRCH;
+    return leader;
 }
 
 pid_t procfs_inner_pid(int proc_fd, pid_t pid)

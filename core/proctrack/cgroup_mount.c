@@ -6,10 +6,8 @@
  */
 #include "cgroup.h"
 
-#include "core/base/message.h"
-
 #include "core/base/fd.h"
-
+#include "core/base/message.h"
 #include "core/base/mountinfo.h"
 
 #include <errno.h>
@@ -22,17 +20,21 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* How long the start waits for a directory that another process holds. */
-#define MAKE_TRIES    100
+/* How long the start waits for a directory that another process holds, or for a slow machine:
+ * without cgroups it would forget the members of all partitions. */
+#define MAKE_TRIES    2000
 #define MAKE_PAUSE_US 5000
+/* With another place to look at, wait this long. */
+#define MAKE_TRIES_FEW 100
 
 /* Make a cgroup to look at: the leaf of a partition that does not exist. If the directory is held
  * by another process, look at our own instead, unless that is the root. */
 static int place_make(struct cgroup *cgroup, const char *mount, char place[static PATH_MAX],
                       bool *ret_made, struct message *message)
 {
+    bool other = cgroup_dir_of(cgroup, getpid(), place) == 0 && place[0] != '\0';
     int r = -EINPROGRESS;
-    for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
+    for (int i = 0; r == -EINPROGRESS && i < (other ? MAKE_TRIES_FEW : MAKE_TRIES); i++) {
         r = cgroup_change_make(cgroup, CGROUP_TEST_ID, "", place);
         if (r == -EINPROGRESS)
             usleep(MAKE_PAUSE_US);

@@ -16,6 +16,9 @@
 #define STATIC_TIMEOUT_S 3600.0
 /* Cache timeout of the attributes of users' own nodes; every open asks for them anyway. */
 #define OWN_TIMEOUT_S 1.0
+/* The longest cache timeout of the attributes of a partition: its mtime follows the wall clock,
+ * which can be set at any moment. */
+#define MTIME_TIMEOUT_S 10.0
 /* The kernel counts in ticks and from the arrival of the answer: let cache entries expire this long
  * before the end of their partition. */
 #define EXPIRY_MARGIN_NS (20 * INT64_C(1000000))
@@ -147,9 +150,8 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
     if (!tree_alive(tree, node))
         return node->file && node->dir == DIR_PARTITION ? -ENODEV : -ENOENT;
     const struct partition *partition = tree_partition(tree, node);
-    if (partition) {
+    if (partition)
         a.attr_timeout_s = a.entry_timeout_s = life_left_s(tree, partition->end_ns);
-    }
     if (node->dir == DIR_USER)
         a.attr_timeout_s = a.entry_timeout_s = 0; /* ends with the user's last partition */
     if (node->file) {
@@ -158,6 +160,8 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
             return r;
     } else if (partition) {
         partition_attributes(partition, tree, node, &a);
+        if (a.attr_timeout_s > MTIME_TIMEOUT_S)
+            a.attr_timeout_s = MTIME_TIMEOUT_S;
     } else {
         /* Sticky: the kernel lets only owners remove entries. */
         a.mode = S_IFDIR | (node->dir == DIR_DEVICE || node->dir == DIR_PARTITIONS ? 01777 : 0755);

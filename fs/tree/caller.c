@@ -129,14 +129,14 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
     struct caller caller = {.uid = uid, .gid = gid, .pid = pid};
     uint64_t pid_ns = 0;
     bool is_root = uid == 0 || uid == tree->shared->admin_uid;
-    bool may =
-        is_root || (tree->admin_gid != UINT32_MAX && caller_in_group(pid, gid, tree->admin_gid));
-    /* Callers in other namespaces than the daemon's are neither root nor administrators. */
-    if (may && pid > 0) {
+    /* Callers in other namespaces than the daemon's are neither root nor administrators. Look at
+     * that first: in a user namespace of their own they can have 65,536 groups, and the kernel
+     * takes tens of milliseconds to say which. */
+    if ((is_root || tree->admin_gid != UINT32_MAX) && pid > 0) {
         pid_ns = namespace_of(pid, "pid");
         caller.admin = pid_ns == tree->own_pid_ns &&
                        namespace_of(pid, "user") == tree->own_user_ns &&
-                       (!is_root || has_uid(pid, uid));
+                       (is_root ? has_uid(pid, uid) : caller_in_group(pid, gid, tree->admin_gid));
     }
     caller.root = caller.admin && is_root;
     /* A container's root may act only on what its own container requested. */

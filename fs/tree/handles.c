@@ -42,10 +42,10 @@ static int handles_grow(struct handles *handles, uint32_t count)
     uint32_t old = handles->count;
     if (count > HANDLES_MAX)
         return -ENFILE;
-    uint32_t *poll_next = realloc(handles->poll_next, count * sizeof(*poll_next));
-    if (!poll_next)
+    struct handles_poll *polls = realloc(handles->polls, count * sizeof(*polls));
+    if (!polls)
         return -ENOMEM;
-    handles->poll_next = poll_next;
+    handles->polls = polls;
     if (ftruncate(handles->fd, (off_t)((size_t)count * sizeof(struct shared_handle))))
         return -errno;
     int r = handles_map(handles, count);
@@ -60,8 +60,8 @@ static int handles_grow(struct handles *handles, uint32_t count)
  * damage. */
 static int handles_adopt(struct handles *handles)
 {
-    handles->poll_next = malloc(handles->count * sizeof(*handles->poll_next));
-    if (!handles->poll_next)
+    handles->polls = malloc(handles->count * sizeof(*handles->polls));
+    if (!handles->polls)
         return -ENOMEM;
     for (uint32_t i = handles->count; i-- > 0;) {
         struct shared_handle *slot = &handles->slots[i];
@@ -93,7 +93,7 @@ void handles_close(struct handles *handles)
 {
     if (handles->slots)
         munmap(handles->slots, (size_t)handles->count * sizeof(struct shared_handle));
-    free(handles->poll_next);
+    free(handles->polls);
     memset(handles, 0, sizeof(*handles));
 }
 
@@ -125,15 +125,17 @@ struct shared_handle *handles_get(struct handles *handles, uint64_t fh)
     return slot->node && slot->generation == (uint32_t)(fh >> 32) ? slot : NULL;
 }
 
-/* Remove a slot from its poll list. */
+/* Remove a slot from its poll list, however long that is: a user can have many files. */
 static void handles_unpoll(struct handles *handles, uint32_t index)
 {
     struct shared_handle *slot = &handles->slots[index];
-    uint32_t *at = handles_list(handles, slot->node - 1);
-    while (*at && *at != index + 1)
-        at = &handles->poll_next[*at - 1];
-    if (*at)
-        *at = handles->poll_next[index];
+    const struct handles_poll *poll = &handles->polls[index];
+    if (poll->next)
+        handles->polls[poll->next - 1].previous = poll->previous;
+    if (poll->previous)
+        handles->polls[poll->previous - 1].next = poll->next;
+    else
+        *handles_list(handles, slot->node - 1) = poll->next;
     slot->poll = 0;
 }
 
@@ -156,32 +158,31 @@ void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh)
         return;
     if (!slot->poll) {
         uint32_t *list = handles_list(handles, slot->node - 1);
-        handles->poll_next[index] = *list;
+        handles->polls[index] = (struct handles_poll){.next = *list};
+        if (*list)
+            handles->polls[*list - 1].previous = index + 1;
         *list = index + 1;
     }
     slot->poll = kh + 1;
 }
 
-static void wake_list(struct handles *handles, uint32_t *at, handles_wake_fn *wake, void *context)
+static void wake_list(struct handles *handles, uint32_t first, handles_wake_fn *wake, void *context)
 {
-    while (*at) {
-        uint32_t index = *at - 1;
-        if (wake(context, &handles->slots[index])) {
-            *at = handles->poll_next[index];
-            handles->slots[index].poll = 0;
-        } else {
-            at = &handles->poll_next[index];
-        }
+    for (uint32_t index, next; first; first = next) {
+        index = first - 1;
+        next = handles->polls[index].next;
+        if (wake(context, &handles->slots[index]))
+            handles_unpoll(handles, index);
     }
 }
 
 void handles_wake(struct handles *handles, uint64_t node, handles_wake_fn *wake, void *context)
 {
-    wake_list(handles, handles_list(handles, node), wake, context);
+    wake_list(handles, *handles_list(handles, node), wake, context);
 }
 
 void handles_wake_all(struct handles *handles, handles_wake_fn *wake, void *context)
 {
     for (uint32_t i = 0; i < HANDLES_BUCKETS; i++)
-        wake_list(handles, &handles->poll_heads[i], wake, context);
+        wake_list(handles, handles->poll_heads[i], wake, context);
 }

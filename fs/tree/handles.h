@@ -13,6 +13,11 @@
 
 #define HANDLES_BUCKETS 4096u
 
+/* The neighbours of a polled slot in its list. */
+struct handles_poll {
+    uint32_t next, previous;
+};
+
 struct handles {
     int fd;
     struct shared_handle *slots;
@@ -21,7 +26,7 @@ struct handles {
     /* Lists of polled slots by hash of the node, so that an event checks only its own files.
      * Entries are index + 1; 0 ends a list. */
     uint32_t poll_heads[HANDLES_BUCKETS];
-    uint32_t *poll_next; /* one per slot */
+    struct handles_poll *polls; /* one per slot */
 };
 
 /* Map the existing slots. 0 or -errno. */

@@ -105,11 +105,24 @@ def read(path):
         return file.read()
 
 
+def put(fd, text):
+    """One write; again while a user's name is being looked up, which takes a busy machine longer
+    than the daemon waits for it."""
+    deadline = time.monotonic() + 10 * FACTOR
+    while True:
+        try:
+            return os.write(fd, (text + '\n').encode())
+        except BlockingIOError:
+            if 'user=' not in text or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def write(path, text, flags=os.O_WRONLY | os.O_TRUNC):
     """Like echo: one open, one write."""
     fd = os.open(path, flags)
     try:
-        os.write(fd, (text + '\n').encode())
+        put(fd, text)
     finally:
         os.close(fd)
 
@@ -277,7 +290,7 @@ class Mount:
         name = self.at('new') if device is None else self.at(f'gpu{device}', 'new')
         fd = os.open(name, os.O_RDWR)
         try:
-            os.write(fd, (request + '\n').encode())
+            put(fd, request)
             return os.read(fd, 64).decode().strip()
         finally:
             os.close(fd)

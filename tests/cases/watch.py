@@ -209,8 +209,8 @@ class Watcher:
 
     def __init__(self, mount, canary=None, longest=None, largest=None, now=time.time,
                  excuse=None):
-        """now(): the daemon's clock. excuse(at): whether the tree may have been away since that
-        monotonic time."""
+        """now(): the daemon's clock, the earliest that may still be seen. excuse(at): whether the
+        tree may have been away since that monotonic time."""
         self.mount, self.canary, self.now, self.excuse = mount, canary, now, excuse
         self.ledger = Ledger(mount, longest, largest)
 
@@ -229,12 +229,11 @@ class Watcher:
     def check_end(self, name):
         """A partition that is there has time left."""
         with contextlib.suppress(FileNotFoundError):
-            offset, now = self.now() - time.time(), self.now()
+            before = self.now()
             it = os.lstat(self.mount.at('partitions', name))
             require(stat.S_ISLNK(it.st_mode), name, 'is no link')
-            stepped = abs(self.now() - time.time() - offset) > 0.01
-            require(stepped or it.st_mtime > now - 1, name, 'has been over for', now - it.st_mtime,
-                    's')
+            now = min(before, self.now())  # it may be set in between
+            require(it.st_mtime > now - 1, name, 'has been over for', now - it.st_mtime, 's')
 
     def check_ends(self):
         """The list is that of the events, but for what was not durable and came and went."""

@@ -33,6 +33,10 @@ MEANS = {'kill_worker': 6, 'upgrade': 20, 'kill_client': 5, 'step_clock': 30, 'r
 STEPS_S = (1, -1, 60, -60, 3600, -3600, 86400, -86400, 0.5, -0.5)
 
 
+# The kernel keeps a partition's end, as it was by the clock before a step, for ten seconds.
+KEPT_S, STEPS_KEPT = 15, 64
+
+
 class World:
     """What clients know."""
 
@@ -43,6 +47,8 @@ class World:
         self.stop = os.path.join(T, 'stop')
         self.reports = os.path.join(T, 'reports')
         self.clock = os.path.join(T, 'clock')
+        self.steps = memoryview(mmap.mmap(-1, 16 * STEPS_KEPT)).cast('d')
+        self.stepped = 0
         self.chronos = os.environ['CHRONOS']
         for path in (self.reports, self.clock):
             with open(path, 'wb') as file:
@@ -68,12 +74,18 @@ class World:
             return struct.unpack('q', file.read(8))[0] / 1e9
 
     def set_offset_s(self, seconds):
+        """Notes for how long the offset until now may be seen."""
+        at = self.stepped % STEPS_KEPT * 2
+        self.steps[at + 1], self.steps[at] = self.offset_s(), time.monotonic() + KEPT_S
+        self.stepped += 1
         with open(self.clock, 'r+b') as file:
             file.write(struct.pack('q', int(seconds * 1e9)))
 
     def now(self):
-        """The daemon's wall clock."""
-        return time.time() + self.offset_s()
+        """The daemon's wall clock: the earliest that may still be seen."""
+        seen = [offset for until, offset in zip(self.steps[::2], self.steps[1::2])
+                if until > time.monotonic()]
+        return time.time() + min([self.offset_s()] + seen)
 
 
 class Troubles:

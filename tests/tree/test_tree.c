@@ -258,6 +258,8 @@ START_TEST(test_timeouts)
         tree.now_ns = 160 * NS_PER_SECOND - left_ms * 1000000;
         ck_assert(walk("gpu0/p1", &dir) && !tree_attributes(&tree, &dir, 0, &a));
         ck_assert(a.entry_timeout_s <= (double)left_ms / 1000 && a.entry_timeout_s >= 0);
+        /* The wall clock can be set, and the mtime with it. */
+        ck_assert(a.attr_timeout_s <= a.entry_timeout_s && a.attr_timeout_s <= 10);
         ck_assert(walk("gpu0/p1/remaining", &node) && !tree_attributes(&tree, &node, 0, &a));
         /* With 10 s left, the text loses a digit. */
         ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
