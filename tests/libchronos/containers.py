@@ -73,6 +73,9 @@ def without(mount, hide, *words, **more):
 
 
 def missing_things(mount):
+    with open(CHRONOS, 'rb') as file:
+        if b'__asan_init' in file.read():
+            return  # a sanitizer needs /proc for itself
     program = ('run', '1M', '60', 'sh', '-c', '[ -n "$CHRONOS_PARTITION" ] && exit 7')
     no_proc = 'while umount -l /proc 2>/dev/null; do :; done'
     no_env = 'for p in /bin/env /usr/bin/env; do mount --bind /dev/null $p; done'
