@@ -89,7 +89,7 @@ struct counts {
     struct tally *tallies; /* a hash table */
     uint32_t capacity, used, rows;
     bool has_over;
-    uint32_t over;                 /* an account who has too many, if known */
+    uint32_t over;                 /* the account that has too many, if known */
     int64_t counted_seq, last_seq; /* rows between are not counted yet; later ones are */
 };
 
