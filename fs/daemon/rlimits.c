@@ -12,7 +12,7 @@
 /* A limit, what the daemon would like, and the least that it works with. Neither pauses nor errors
  * replace these: the kernel kills (CPU), or memory and threads are missing at any moment. */
 static const struct row {
-    int resource;
+    unsigned resource; /* of getrlimit() */
     rlim_t wanted, least;
     const char *what;
     const char *option; /* of ulimit in the shell */
