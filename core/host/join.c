@@ -78,7 +78,7 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
                            "Process %d cannot join: this chronosfs does not run as root and could "
                            "not end programs of other users.",
                            (int)join->pid);
-    return proctrack_join(host->proctrack, join->id, &process, message);
+    return proctrack_join(host->proctrack, join->id, join->account, &process, message);
 }
 
 #define TRIES 5

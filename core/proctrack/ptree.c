@@ -83,9 +83,10 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process
     return 0;
 }
 
-static int ptree_join(struct proctrack *proctrack, uint64_t id,
+static int ptree_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
                       const struct procfs_process *process, struct message *message)
 {
+    (void)account; /* nothing waits */
     struct ptree *ptree = ptree_from(proctrack);
     int pidfd = -1;
     int r = procfs_process_reread(ptree->proc_fd, process, &pidfd);
