@@ -57,6 +57,29 @@ def both_die(mount):
     program.end()
 
 
+def old_end(mount):
+    """Thousands of later ends do not let the programs of an earlier one go free."""
+    fd = os.open(mount.at('gpu0', 'new'), os.O_WRONLY)
+    for _ in range(4200):
+        os.write(fd, b'1M 600 hold\n')
+    name = mount.ask('10% 600 on_expiry=term grace=3600')
+    program = Program(mount, name, 'ignore', close=fd)
+    os.unlink(mount.at('partitions', name))
+    check(has_event(mount, name, 'terminated'))
+    os.close(fd)
+    check(wait_for(lambda: not mount.partitions(), 20), 'all have ended')
+    last = mount.read('events').splitlines()[-1]
+    mount.kill_both()
+    mount.start()
+
+    def is_ending():
+        new = mount.read('events').split(last, 1)[-1]
+        return f' terminated {name} ' in new
+    check(wait_for(is_ending, 10), 'found and told to end')
+    check(program.alive(), 'still in its grace')
+    program.end()
+
+
 def holder_dies_too(mount):
     """The holder of the partition's file dies with the daemon: the next one ends it."""
     fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
@@ -112,6 +135,7 @@ def main():
     worker_dies(mount)
     members_outlive_worker(mount)
     both_die(mount)
+    old_end(mount)
     holder_dies_too(mount)
     many_join(mount)
     if enforcer == 'cgroup':
