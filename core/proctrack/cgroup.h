@@ -154,8 +154,6 @@ int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *pa
 int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid);
 int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid);
 void cgroup_change_end_all(struct cgroup *cgroup);
-/* In a child: close all descriptors but these. */
-void cgroup_change_close_others(const int *keep, size_t count);
 
 /* cgroup_search.c: find the leaves that exist. -EBUSY: places that another process holds were left
  * out; other errors: those that could not be read. */

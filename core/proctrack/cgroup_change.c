@@ -43,21 +43,6 @@ struct change {
 
 /* -- the child ----------------------------------------------------------------------------- */
 
-/* The child must keep none of the daemon's descriptors open while it waits. */
-void cgroup_change_close_others(const int *keep, size_t count)
-{
-    unsigned low = 0, next = 0;
-    for (; next != UINT_MAX; low = next + 1) {
-        next = UINT_MAX;
-        for (size_t i = 0; i < count; i++) {
-            if ((unsigned)keep[i] >= low && (unsigned)keep[i] < next)
-                next = (unsigned)keep[i];
-        }
-        if (next > low)
-            close_range(low, next - (next != UINT_MAX), 0);
-    }
-}
-
 /* Do one task. Return 0 or -errno, with a descriptor in *ret_fd and its path in `path`. */
 static int perform(const struct cgroup *cgroup, enum cgroup_task task, uint64_t id, char *path,
                    int *ret_fd)
@@ -82,7 +67,7 @@ static _Noreturn void serve(const struct cgroup *cgroup, int socket)
 {
     static struct cgroup_packet packet;
     const int keep[] = {cgroup->root_fd, cgroup->proc_fd, socket};
-    cgroup_change_close_others(keep, 3);
+    fd_close_others(0, keep, 3);
     while (poll(&(struct pollfd){.fd = socket, .events = POLLIN}, 1, IDLE_MS) > 0) {
         int fd;
         if (cgroup_packet_receive(socket, &packet, &fd) != 0)

@@ -7,18 +7,17 @@
  */
 #include "cgroup.h"
 
+#include "core/base/child.h"
 #include "core/base/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* How long a child may stay in one place, and how many places are left out. */
@@ -84,16 +83,26 @@ static void ask_processes(const struct search *search)
     }
 }
 
+static int look(void *context, int pipe)
+{
+    const struct search *search = context;
+    (void)pipe; /* descriptors need a socket */
+    int r = cgroup_walk(search->cgroup, "", visit, context);
+    if (search->held_count > 0)
+        ask_processes(search);
+    return r;
+}
+
 /* -- the parent -------------------------------------------------------------------------- */
 
-/* Read what it says until the end: 0; or until it stays in one place: -EBUSY. */
+/* Read what it says until the end: 0; or until it stays in one place: -EINPROGRESS. */
 static int listen_to(struct search *search, char place[static PATH_MAX])
 {
     static struct cgroup_packet packet;
     int r = 0, fd;
     while (!r) {
         if (poll(&(struct pollfd){.fd = search->socket, .events = POLLIN}, 1, STAY_MS) == 0)
-            return -EBUSY;
+            return -EINPROGRESS;
         r = cgroup_packet_receive(search->socket, &packet, &fd);
         if (r == -EINTR || r == -EAGAIN)
             r = 0;
@@ -109,31 +118,22 @@ static int listen_to(struct search *search, char place[static PATH_MAX])
 
 static int search_once(struct search *search, char place[static PATH_MAX])
 {
-    int sockets[2], status = 0;
+    int sockets[2];
+    struct child child;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
         return -errno;
-    pid_t pid = fork();
-    if (pid == 0) {
-        const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd, sockets[1]};
-        cgroup_change_close_others(keep, 3);
-        search->socket = sockets[1];
-        int r = cgroup_walk(search->cgroup, "", visit, search);
-        if (search->held_count > 0)
-            ask_processes(search);
-        _exit(-r);
-    }
-    int r = pid < 0 ? -errno : 0;
+    const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd, sockets[1]};
+    search->socket = sockets[1];
+    int r = child_start(look, search, keep, 3, &child);
     fd_close(sockets[1]);
     search->socket = sockets[0];
-    if (!r)
+    if (!r) {
         r = listen_to(search, place);
-    fd_close(sockets[0]);
-    if (pid > 0 && r) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &status, WNOHANG); /* it may be where nothing ends it */
-    } else if (pid > 0 && waitpid(pid, &status, 0) == pid) {
-        r = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+        if (!r)
+            r = child_wait(&child, -1);
+        child_kill(&child);
     }
+    fd_close(sockets[0]);
     return r;
 }
 
@@ -141,17 +141,13 @@ int cgroup_search(struct cgroup *cgroup)
 {
     struct search *search = calloc(1, sizeof(*search));
     char place[PATH_MAX] = "";
-    int r = -EBUSY;
+    int r;
     if (!search)
         return -ENOMEM;
     search->cgroup = cgroup;
-    while (r == -EBUSY) {
-        r = search_once(search, place);
-        if (r != -EBUSY || search->held_count == HELD_MAX)
-            break;
+    while ((r = search_once(search, place)) == -EINPROGRESS && search->held_count < HELD_MAX)
         strcpy(search->held[search->held_count++], place);
-    }
-    if (!r && search->held_count > 0)
+    if (r == -EINPROGRESS || (!r && search->held_count > 0))
         r = -EBUSY;
     free(search);
     return r;
