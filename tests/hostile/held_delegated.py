@@ -63,6 +63,8 @@ def forgotten(mount, top, home, page):
     alice.call(os.mkdir, above)
     alice.call(os.mkdir, inner)
     name = alice.call(mount.ask, '0.1% 600 on_expiry=kill')
+    equal(alice.call(join, mount, name, inner), 'ok', 'her first join')
+    enter(home)
     ready, go = os.pipe()
     joining = alice.start(join, mount, name, inner, ready)
     enter(top)
