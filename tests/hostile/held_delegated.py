@@ -35,9 +35,9 @@ def join(mount, name, directory, go=None):
 
 def forget_names():
     """The kernel drops names that are not in use; a user can make it do so in their own cgroup."""
-    for _ in range(2):
-        lib.write('/proc/sys/vm/drop_caches', '2')
-        time.sleep(0.2)
+    for _ in range(5):
+        lib.write('/proc/sys/vm/drop_caches', '3')
+        time.sleep(0.1)
 
 
 def goes_on(mount, victim, name):
@@ -74,10 +74,12 @@ def forgotten(mount, top, home, page):
     forget_names()
     maker = alice.start(os.mkdir, os.path.join(above, 'new'))
     check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
+    looking = lib.root.start(os.stat, inner)
+    check(not wait_for(lambda: state(looking.pid) in ('Z', ''), 1), 'the name is remembered')
     os.write(go, b'x')
     time.sleep(0.5)
     goes_on(mount, victim, of_victim)
-    return holder, [joining, maker]
+    return holder, [joining, maker, looking]
 
 
 def changes_that_wait(mount):
