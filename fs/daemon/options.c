@@ -223,7 +223,7 @@ static int take_positional(struct arguments *arguments, const char *word, struct
     return 0;
 }
 
-/* In `SRC DIR` the source is ignored. */
+/* In `SOURCE DIR` the source is only shown. */
 static int finish(struct options *options, const struct arguments *arguments,
                   struct message *message)
 {
@@ -256,12 +256,15 @@ static int finish(struct options *options, const struct arguments *arguments,
         return message_set(
             -EINVAL, message,
             "A mount point must not contain a colon: lists of partitions are separated by colons.");
-    return set_value(&mount_point, path, message);
+    struct setting source = {"the source", options->source, sizeof(options->source)};
+    int r = set_value(&mount_point, path, message);
+    bool given = arguments->positional_count == 2 && arguments->positional[0][0] != '\0';
+    return r || !given ? r : set_value(&source, arguments->positional[0], message);
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options, struct message *message)
 {
-    struct options options = {.store = "sqlite", .proctrack = "auto"};
+    struct options options = {.source = OPTIONS_SOURCE, .store = "sqlite", .proctrack = "auto"};
     struct arguments arguments = {.count = argc, .next = 1, .all = argv};
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     bool only_positional = false;
