@@ -28,7 +28,7 @@ static int refused(const struct chronos_mount *mount, const char *id, int r, boo
     if (!read)
         output_message("Permission denied: partition owned by %s.", owner);
     else
-        output_message("Permission denied: %s is not yours.", id);
+        output_message("Permission denied: partition %s is not yours.", id);
     return EXIT_REFUSED;
 }
 
