@@ -5,6 +5,8 @@
  */
 #include "options.h"
 
+#include "core/base/help_row.h"
+
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
@@ -296,14 +298,13 @@ void options_print_help(FILE *file)
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs.\n\n");
     for (const struct option_row *row = options_rows; row->name; row++) {
-        char left[64];
+        char left[64], text[512];
         const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
         snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",
                  row->argument ? row->argument : "");
-        fprintf(file, "  %-24s %s", left, row->help);
-        if (row->default_value)
-            fprintf(file, "\n  %-24s (default: %s)", "", row->default_value);
-        fputc('\n', file);
+        snprintf(text, sizeof(text), "%s%s%s%s", row->help, row->default_value ? " (default: " : "",
+                 row->default_value ? row->default_value : "", row->default_value ? ")" : "");
+        help_row(file, left, 27, text);
     }
     fprintf(file, "\nFor mount(8) and fstab: chronosfs SOURCE MOUNTPOINT -o OPTIONS\n"
                   "Exit status: 0 mounted, or ended cleanly; 1 failure; 2 usage error.\n");

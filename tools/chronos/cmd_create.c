@@ -109,8 +109,8 @@ const struct command cmd_create = {
             "AMOUNT is a fraction 0.5, a percentage 50% or a size 20G. DURATION is in\n"
             "seconds, or as in 90m, 1h30m, 2d.\n"
             "\n"
-            "The request succeeds at once or not at all. The partition ends by itself when its\n"
-            "time is up, not when this command ends.\n"
+            "The request succeeds at once or not at all. The partition ends by itself when\n"
+            "its time is up, not when this command ends.\n"
             "\n"
             "    chronos create 0 0.5 3600\n"
             "    chronos create any 20G 1h30m --name training",

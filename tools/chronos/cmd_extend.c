@@ -48,8 +48,8 @@ const struct command cmd_extend = {
     .name = "extend",
     .args = "ID DURATION",
     .summary = "Give a partition more time, or less.",
-    .help = "Adds DURATION to the time that the partition has left, or with a minus sign takes\n"
-            "it away. More time needs free memory on the device.\n"
+    .help = "Adds DURATION to the time that the partition has left, or with a minus sign\n"
+            "takes it away. More time needs free memory on the device.\n"
             "\n"
             "    chronos extend p1 30m\n"
             "    chronos extend p1 -10m",

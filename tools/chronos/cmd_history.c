@@ -104,8 +104,8 @@ const struct command cmd_history = {
     .summary = "Show the partitions that have ended.",
     .help = "Prints a line for each of the latest partitions that have ended (thousands, not\n"
             "all), the oldest first: its owner, its memory, when it began and ended, and how\n"
-            "it ended (expired, released, revoked by an administrator, or closed with the file\n"
-            "that held it). config/retention says how long the filesystem keeps them.",
+            "it ended (expired, released, revoked by an administrator, or closed with the\n"
+            "file that held it). config/retention says how long the filesystem keeps them.",
     .options = options,
     .run = run,
 };

@@ -70,7 +70,7 @@ const struct command cmd_release = {
     .help = "Ends partitions at once and gives their memory back. Users end their own,\n"
             "administrators those of all users.\n"
             "\n"
-            "With several ids it tries all, and the exit code is 1 if any of them could not be\n"
-            "released.",
+            "With several ids it tries all, and the exit code is 1 if any of them could not\n"
+            "be released.",
     .run = run,
 };
