@@ -234,7 +234,8 @@ static int mount_tree(struct start *start)
     shared->started_wall_ns = clock_realtime_ns();
     state_dir_sign(start->supervisor.lock_fd, shared->mount_point);
     supervisor_block_signals();
-    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message);
+    r = mount_open(&start->mount, start->options.source, shared->allow_other,
+                   start->options.read_only, message);
     if (r)
         return r;
     r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,
