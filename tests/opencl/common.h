@@ -9,7 +9,7 @@
 
 #include "core/base/array.h"
 
-#include <check.h>
+#include "tests/check.h"
 
 /* The functions as a program sees them. */
 extern const cl_icd_dispatch *cl;

@@ -4,7 +4,7 @@
  */
 #include "fixture.h"
 
-#include <check.h>
+#include "tests/check.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
