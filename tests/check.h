@@ -7,6 +7,7 @@
 #define CHRONOS_TESTS_CHECK_H
 
 #include "core/base/array.h"
+#include "tests/scratch.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static inline TCase *check_case(const char *name, void (*setup)(void), void (*te
 /* Runs the case `name` and frees it. Returns the exit status of the program. */
 static inline int check_run(const char *name, TCase *all)
 {
+    scratch_begin();
     Suite *suite = suite_create(name);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
