@@ -67,7 +67,7 @@ struct server {
     int64_t portion_ns;          /* when the last portion of many ends was done */
     struct store_reply *replies; /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
-    struct host_partition *ended; /* recently ended; until the host thread takes them */
+    struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
     char instance[24]; /* names this state's groups of processes */
     int exit_code;     /* enum worker_exit, valid once `stopping` */

@@ -37,8 +37,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    free(termination.endings);
-    free(termination.turns);
+    terminate_clear(&termination);
     proctrack = proctrack_close(proctrack);
 }
 

@@ -215,6 +215,8 @@ START_TEST(test_attributes)
     ck_assert_uint_eq(a.size, 3);
     ck_assert(walk("gpu0", &node) && !tree_attributes(&tree, &node, 0, &a));
     ck_assert_uint_eq(a.mode, S_IFDIR | 01777);
+    ck_assert(walk("partitions", &node) && !tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFDIR | 0777); /* others follow links (fs.protected_symlinks) */
     ck_assert(walk("config/retention", &node) && !tree_attributes(&tree, &node, 0, &a));
     ck_assert_uint_eq(a.mode, S_IFREG | 0644);
     tree.admin_gid = 55;
