@@ -645,10 +645,10 @@ END_TEST
 /* One person with 65,536 uids has a few messages, and pushes out no other. */
 START_TEST(test_status_is_fair)
 {
-    char etc[] = "/tmp/test_tree.XXXXXX", path[64];
+    char etc[SCRATCH_MAX], path[SCRATCH_MAX + 8];
     struct names_system system = {.etc = etc};
     struct names *before = tree.names;
-    ck_assert_ptr_nonnull(mkdtemp(etc));
+    scratch_make(etc);
     snprintf(path, sizeof(path), "%s/subuid", etc);
     FILE *file = fopen(path, "w");
     fprintf(file, "1000:100000:65536\n1001:200000:65536\n");
