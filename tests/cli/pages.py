@@ -202,7 +202,8 @@ class Completion(unittest.TestCase):
         """Another command line follows the words of run."""
         self.assertEqual(self.complete("run", "--gpu", ""), ["gpu0", "gpu1", "any"])
         self.assertEqual(self.complete("run", "--in", ""), ["p1", "p12"])
-        self.assertEqual(self.complete("run", "--on-expiry", "k"), [])
+        self.assertEqual(self.complete("run", "--on-expiry", ""), ["none", "term", "kill"])
+        self.assertEqual(self.complete("create", "--on-expiry", "=", "k"), ["kill"])
         self.assertEqual(self.complete("run", ""), [])
         self.assertEqual(self.complete("run", "0.5", ""), [])
         for words in (("0.5", "1h"), ("--in", "p1"), ("--name", "a", "0.5", "1h", "--"),
