@@ -30,6 +30,7 @@ struct options {
     char mount_point[PATH_MAX]; /* as given */
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */
+    char devices[4096];         /* names of the devices to manage; "": all */
     char store[16];
     char proctrack[16];
 };

@@ -6,6 +6,7 @@
 #include "core/base/array.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/gpu/identity.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/names.h"
@@ -49,11 +50,11 @@ static int find_device(struct server *server, const struct store_device *device,
                        uint32_t *ret_index)
 {
     const struct tree *tree = &server->tree;
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, device->key)) {
-            *ret_index = i;
-            return 0;
-        }
+    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
+    if (found >= 0) {
+        *ret_index = (uint32_t)found;
+        return 0;
+    }
     struct gpu_device absent = {.memory_bytes = device->bytes};
     snprintf(absent.key, sizeof(absent.key), "%s", device->key);
     snprintf(absent.name, sizeof(absent.name), "%s", device->name);
@@ -110,9 +111,9 @@ static int restore_history(void *context, const struct store_history *entry)
                                .by_uid = entry->by_uid,
                                .peak_bytes = entry->usage.peak_bytes,
                                .gpu_ns = entry->usage.gpu_ns};
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, entry->device.key))
-            ended.device = i;
+    int device = gpu_find_key(tree->devices, tree->device_count, entry->device.key);
+    if (device >= 0)
+        ended.device = (uint32_t)device;
     int r = keep_ended(restore->server, entry, ended.device);
     if (r)
         return r;
