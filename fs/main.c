@@ -171,12 +171,14 @@ static int find_devices(struct start *start)
     int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
     if (!r && start->shared->devices.count > 0)
-        return 0;
+        return start->options.devices[0] == '\0'
+                   ? 0
+                   : gpu_select(&start->shared->devices, start->options.devices, &start->message);
     if (start->message.text[0])
         return r ? r : -ENODEV;
     return message_set(r ? r : -ENODEV, &start->message,
-                       "No device to share. Check clinfo: it needs the OpenCL driver of the "
-                       "device's vendor, or the package pocl-opencl-icd to use the CPU. To try "
+                       "No device to share. Install the driver of your GPU, so that nvidia-smi or "
+                       "clinfo lists it, or the package pocl-opencl-icd to use the CPU. To try "
                        "chronosfs without a device: --simulate 4x80G.");
 }
 
