@@ -171,12 +171,14 @@ static int find_devices(struct start *start)
     int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
     if (!r && start->shared->devices.count > 0)
-        return 0;
+        return start->options.devices[0] == '\0'
+                   ? 0
+                   : gpu_select(&start->shared->devices, start->options.devices, &start->message);
     if (start->message.text[0])
         return r ? r : -ENODEV;
     return message_set(r ? r : -ENODEV, &start->message,
-                       "No device to share. Check clinfo: it needs the OpenCL driver of the "
-                       "device's vendor, or the package pocl-opencl-icd to use the CPU. To try "
+                       "No device to share. Install the driver of your GPU, so that nvidia-smi or "
+                       "clinfo lists it, or the package pocl-opencl-icd to use the CPU. To try "
                        "chronosfs without a device: --simulate 4x80G.");
 }
 
@@ -236,7 +238,8 @@ static int mount_tree(struct start *start)
     shared->started_wall_ns = clock_realtime_ns();
     state_dir_sign(start->supervisor.lock_fd, shared->mount_point);
     supervisor_block_signals();
-    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message);
+    r = mount_open(&start->mount, start->options.source, shared->allow_other,
+                   start->options.read_only, message);
     if (r)
         return r;
     r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -55,18 +56,24 @@ int caller_init(struct tree *tree)
     return tree->own_user_ns && tree->own_pid_ns ? 0 : -ENOENT;
 }
 
-bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group)
+/* Return whether a process has this supplementary group. The kernel prints all of them for it. */
+static bool has_group(int32_t pid, uint32_t group)
 {
-    if (gid == group)
-        return true;
     struct procfs_ids ids;
-    if (pid <= 0 || procfs_ids_read(-1, pid, &ids))
+    if (procfs_ids_read(-1, pid, &ids))
         return false;
     bool found = false;
     for (size_t i = 0; i < ids.group_count; i++)
         found |= ids.groups[i] == group;
     free(ids.groups);
     return found;
+}
+
+bool caller_in_group(const struct tree *tree, int32_t pid, uint32_t gid, uint32_t group)
+{
+    if (gid == group)
+        return true;
+    return pid > 0 && namespace_of(pid, "user") == tree->own_user_ns && has_group(pid, group);
 }
 
 uint64_t caller_namespace(int32_t pid)
@@ -116,6 +123,10 @@ static uint64_t container_of(const struct tree *tree, int32_t pid)
 
 int32_t caller_process(int32_t tid)
 {
+    /* Mostly it is the process's first thread: then process `tid` has a thread `tid`. No signal is
+     * sent. */
+    if (tid > 0 && (!tgkill(tid, tid, 0) || errno == EPERM))
+        return tid;
     pid_t pid = tid > 0 ? procfs_leader(-1, tid) : tid;
     return pid > 0 ? pid : tid;
 }
@@ -126,14 +137,12 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
     struct caller caller = {.uid = uid, .gid = gid, .pid = pid};
     uint64_t pid_ns = 0;
     bool is_root = uid == 0 || uid == tree->shared->admin_uid;
-    /* Callers in other namespaces than the daemon's are neither root nor administrators. Look at
-     * that first: in a user namespace of their own they can have 65,536 groups, and the kernel
-     * takes tens of milliseconds to say which. */
+    /* Callers in other namespaces than the daemon's are neither root nor administrators. */
     if ((is_root || tree->admin_gid != UINT32_MAX) && pid > 0) {
         pid_ns = namespace_of(pid, "pid");
-        caller.admin = pid_ns == tree->own_pid_ns &&
-                       namespace_of(pid, "user") == tree->own_user_ns &&
-                       (is_root ? has_uid(pid, uid) : caller_in_group(pid, gid, tree->admin_gid));
+        caller.admin =
+            pid_ns == tree->own_pid_ns && namespace_of(pid, "user") == tree->own_user_ns &&
+            (is_root ? has_uid(pid, uid) : caller_in_group(tree, pid, gid, tree->admin_gid));
     }
     caller.root = caller.admin && is_root;
     /* A container's root may act only on what its own container requested. */

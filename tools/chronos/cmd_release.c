@@ -23,7 +23,7 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
     if (!read)
         output_message("Permission denied: partition owned by %s.", owner);
     else
-        output_message("Permission denied: %s is not yours.", id);
+        output_message("Permission denied: partition %s is not yours.", id);
     return EXIT_REFUSED;
 }
 
@@ -57,7 +57,7 @@ const struct command cmd_release = {
     .help = "Ends partitions at once and gives their memory back. Users end their own,\n"
             "administrators those of all users.\n"
             "\n"
-            "With several ids it tries all, and the exit code is 1 if any of them could not be\n"
-            "released.",
+            "With several ids it tries all, and the exit code is 1 if any of them could not\n"
+            "be released.",
     .run = run,
 };
