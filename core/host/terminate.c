@@ -46,7 +46,7 @@ struct ending {
 struct terminate_turn {
     size_t index; /* in `endings` */
     uint32_t account, turn;
-    bool kills;
+    bool kills, waited; /* waited: the call before had no time for it */
     int64_t count_ns;
 };
 
@@ -268,15 +268,28 @@ static int compare_of_account(const void *one, const void *other)
     return a->count_ns < b->count_ns ? -1 : a->count_ns > b->count_ns;
 }
 
-/* The first of each account, then the second of each, and so on. */
+/* The first of each account, then the second of each, and so on; each round goes on where the call
+ * before stopped. */
 static int compare_turns(const void *one, const void *other)
 {
     const struct terminate_turn *a = one, *b = other;
     if (a->turn != b->turn)
         return a->turn < b->turn ? -1 : 1;
+    if (a->waited != b->waited)
+        return a->waited ? -1 : 1;
     return a->kills != b->kills      ? (a->kills ? -1 : 1)
            : a->account < b->account ? -1
                                      : a->account > b->account;
+}
+
+/* Return whether the order of a round puts `turn` after the last one of the call before. */
+static bool waited(const struct termination *termination, const struct terminate_turn *turn)
+{
+    if (!termination->last.cut_short)
+        return false;
+    if (turn->kills != termination->last.kills)
+        return termination->last.kills;
+    return turn->account > termination->last.account;
 }
 
 /* List the endings that are due in the order of their turns. Return how many. */
@@ -293,8 +306,11 @@ static size_t take_turns(struct termination *termination, int64_t now_ns)
                                                      .count_ns = ending->count_ns};
     }
     qsort(turns, count, sizeof(*turns), compare_of_account);
-    for (size_t i = 1; i < count; i++)
-        turns[i].turn = turns[i].account == turns[i - 1].account ? turns[i - 1].turn + 1 : 0;
+    for (size_t i = 0; i < count; i++) {
+        bool same = i > 0 && turns[i].account == turns[i - 1].account;
+        turns[i].turn = same ? turns[i - 1].turn + 1 : 0;
+        turns[i].waited = waited(termination, &turns[i]);
+    }
     qsort(turns, count, sizeof(*turns), compare_turns);
     return count;
 }
@@ -320,7 +336,8 @@ void terminate_step(struct termination *termination, int64_t now_ns)
     size_t count = take_turns(termination, now_ns);
     int64_t until_ns = clock_monotonic_ns() + STEP_MAX_NS;
     bool done = false;
-    for (size_t i = 0; i < count && (i == 0 || clock_monotonic_ns() < until_ns); i++) {
+    size_t i = 0;
+    for (; i < count && (i == 0 || clock_monotonic_ns() < until_ns); i++) {
         struct ending **at = &termination->endings[termination->turns[i].index];
         if (step(termination, *at, now_ns))
             continue;
@@ -329,6 +346,9 @@ void terminate_step(struct termination *termination, int64_t now_ns)
         *at = NULL;
         done = true;
     }
+    termination->last.cut_short = i < count;
+    termination->last.kills = termination->turns[i - 1].kills;
+    termination->last.account = termination->turns[i - 1].account;
     if (done)
         remove_done(termination);
 }

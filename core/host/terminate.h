@@ -30,6 +30,10 @@ struct termination {
     size_t count, capacity;
     struct terminate_turn *turns; /* room for as many; malloc */
     size_t turn_capacity;
+    struct { /* the last turn of a call that had no time for all */
+        bool cut_short, kills;
+        uint32_t account;
+    } last;
 };
 
 /* Add a partition of an account that ended at partition->end_ns, unless it is already there. The

@@ -195,9 +195,11 @@ void submit_handle_timer(struct server *server);
 /* Return the poll events (POLLIN and so on) of an open file. */
 unsigned poll_find(struct tree *tree, const struct node *node, const struct file_row *row,
                    const struct shared_handle *handle);
-/* Wake pollers of files that these events changed. */
+/* Note that pollers of files that these events changed are to be woken. */
 void poll_wake(struct server *server, const struct engine_event *events);
-/* Wake all pollers: a wake-up may have been lost with the last worker. */
+/* Note that all are: a wake-up may have been lost with the last worker. */
 void poll_wake_all(struct server *server);
+/* Wake some of those. Call it between requests. */
+void poll_wake_some(struct server *server);
 
 #endif
