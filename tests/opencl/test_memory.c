@@ -47,7 +47,7 @@ static cl_mem make_by_name(cl_context context, size_t bytes, cl_int *error)
 {
     void *address =
         cl->clGetExtensionFunctionAddressForPlatform(fake_platform(0), "clCreateBuffer");
-    cl_api_clCreateBuffer function;
+    __typeof__(((cl_icd_dispatch *)0)->clCreateBuffer) function;
     memcpy(&function, &address, sizeof(function));
     return function(context, CL_MEM_USE_HOST_PTR, bytes, &host, error);
 }
