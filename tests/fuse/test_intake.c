@@ -23,12 +23,12 @@ static struct shared *shared;
 static struct intake *intake;
 static struct names *names;
 static int kernel[2];
-static char etc[] = "/tmp/chronos-intake.XXXXXX";
+static char etc[SCRATCH_MAX];
 static uint64_t unique;
 
 static void put(const char *name, const char *text)
 {
-    char path[64];
+    char path[SCRATCH_MAX + 8];
     snprintf(path, sizeof(path), "%s/%s", etc, name);
     FILE *file = fopen(path, "we");
     ck_assert_ptr_nonnull(file);
@@ -39,7 +39,7 @@ static void put(const char *name, const char *text)
 /* alice is 6101 and 100000 to 165535, bob 6102. */
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(etc));
+    scratch_make(etc);
     put("passwd", "alice:x:6101:6101::/:/bin/sh\nbob:x:6102:6102::/:/bin/sh\n");
     put("group", "");
     put("subuid", "alice:100000:65536\n");
@@ -62,7 +62,7 @@ static void teardown(void)
     close(kernel[0]);
     close(kernel[1]);
     for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
-        char path[64];
+        char path[SCRATCH_MAX + 8];
         snprintf(path, sizeof(path), "%s/%s", etc, files[i]);
         unlink(path);
     }
@@ -101,7 +101,7 @@ static void answer(uint32_t slot)
     ck_assert_int_eq(answered(), -EIO);
 }
 
-/* Read ahead: whoever is served first pays for it. */
+/* Read ahead: the first one served pays for it. */
 static void start_turns(void)
 {
     uint32_t slot;
