@@ -8,7 +8,9 @@
  */
 #include "core/base/array.h"
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/procfs.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
 #include "fs/daemon/privileges.h"
@@ -34,7 +36,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +62,7 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
+    procfs_isolate();
     privileges_drop_worker();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
     /* Do not run exit handlers: they could wait for something that threads of the worker wait
@@ -119,7 +121,7 @@ static int leave_caller(struct start *start)
         return message_set(r, &start->message,
                            "Cannot find the working directory (%s); use absolute paths.",
                            strerror(-r));
-    syscall(SYS_close_range, 3u, ~0u, 0);
+    fd_close_others(3, NULL, 0);
     umask(077);
     for (int i = 1; i < NSIG; i++) {
         /* Workers inherit it. A limit on the size of files makes errors, not ends. */
@@ -169,12 +171,14 @@ static int find_devices(struct start *start)
     int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
     if (!r && start->shared->devices.count > 0)
-        return 0;
+        return start->options.devices[0] == '\0'
+                   ? 0
+                   : gpu_select(&start->shared->devices, start->options.devices, &start->message);
     if (start->message.text[0])
         return r ? r : -ENODEV;
     return message_set(r ? r : -ENODEV, &start->message,
-                       "No device to share. Check clinfo: it needs the OpenCL driver of the "
-                       "device's vendor, or the package pocl-opencl-icd to use the CPU. To try "
+                       "No device to share. Install the driver of your GPU, so that nvidia-smi or "
+                       "clinfo lists it, or the package pocl-opencl-icd to use the CPU. To try "
                        "chronosfs without a device: --simulate 4x80G.");
 }
 
@@ -234,7 +238,8 @@ static int mount_tree(struct start *start)
     shared->started_wall_ns = clock_realtime_ns();
     state_dir_sign(start->supervisor.lock_fd, shared->mount_point);
     supervisor_block_signals();
-    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message);
+    r = mount_open(&start->mount, start->options.source, shared->allow_other,
+                   start->options.read_only, message);
     if (r)
         return r;
     r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,

@@ -32,17 +32,14 @@ static bool take_number(const char **text, uint64_t *ret)
     return true;
 }
 
-/* Take the unit of a size: K, M, G or T, with or without iB; B or nothing is bytes. */
+/* Take the unit of a size: K, M, G or T, with or without iB, or B for bytes. */
 static bool take_unit(const char **text, uint64_t *ret)
 {
     static const char units[] = "KMGT";
     const char *unit = **text != '\0' ? strchr(units, toupper((unsigned char)**text)) : NULL;
     *ret = 1;
-    if (!unit) {
-        if (**text == 'B')
-            (*text)++;
-        return true;
-    }
+    if (!unit)
+        return *(*text)++ == 'B';
     *ret = UINT64_C(1) << (10 * (unit - units + 1));
     (*text)++;
     if (strncmp(*text, "iB", 2) == 0)
@@ -54,6 +51,7 @@ static bool take_unit(const char **text, uint64_t *ret)
 struct group {
     uint64_t count, bytes;
     char size_text[24];
+    bool bare; /* the size has no unit: probably gigabytes were meant, so do not guess */
 };
 
 static bool take_group(const char **text, struct group *group)
@@ -62,6 +60,7 @@ static bool take_group(const char **text, struct group *group)
     const char *start = *text;
 
     group->count = 1;
+    group->bare = false;
     if (!take_number(text, &number))
         return false;
     if (**text == 'x') {
@@ -70,7 +69,9 @@ static bool take_group(const char **text, struct group *group)
         if (!take_number(text, &number))
             return false;
     }
-    if (!take_unit(text, &unit) || __builtin_mul_overflow(number, unit, &group->bytes))
+    group->bare = **text == '\0' || **text == ',';
+    if (group->bare || !take_unit(text, &unit) ||
+        __builtin_mul_overflow(number, unit, &group->bytes))
         return false;
     snprintf(group->size_text, sizeof(group->size_text), "%.*s", (int)(*text - start), start);
     return group->count > 0 && group->bytes > 0 && group->bytes <= INT64_MAX;
@@ -102,12 +103,13 @@ static int refuse(struct gpu_list *list, const char *format, const char *argumen
 static int probe(const struct gpu_setup *setup, struct gpu_list *list)
 {
     static const char is_none[] = "\"%.64s\" is not a list of devices: " GRAMMAR ".";
+    static const char is_bare[] = "\"%.64s\" has a size without a unit: " GRAMMAR ".";
     const char *text = setup->simulate;
     struct group group;
 
     for (;;) {
         if (!take_group(&text, &group))
-            return refuse(list, is_none, setup->simulate);
+            return refuse(list, group.bare ? is_bare : is_none, setup->simulate);
         if (group.count > GPU_DEVICE_MAX - list->count)
             return refuse(list, "\"%.64s\" is more than " MOST " simulated devices, the limit.",
                           setup->simulate);

@@ -36,7 +36,7 @@ struct host_start {
     uint32_t device_count;
     struct host_partition *live; /* all live partitions; malloc, ownership passes */
     size_t live_count;
-    struct host_partition *ended; /* recently ended partitions; ownership passes too */
+    struct host_partition *ended; /* all that can still have programs, by id; passes, too */
     size_t ended_count;
     struct policy policy;
     uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */
@@ -57,6 +57,7 @@ struct host_join {
     int32_t pid;        /* in the writer's pid namespace; 0: the writer itself */
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
+    uint32_t account;   /* of the writer */
     bool root;          /* the writer may add processes of others */
     int64_t until_ns;   /* CLOCK_BOOTTIME; later the writer is gone, and its pid another's */
 };

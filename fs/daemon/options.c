@@ -5,6 +5,8 @@
  */
 #include "options.h"
 
+#include "core/base/help_row.h"
+
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
@@ -15,6 +17,9 @@ const struct option_row options_rows[] = {
      "/var/lib/chronos for root, else $XDG_STATE_HOME/chronos or ~/.local/state/chronos",
      "keep the state in DIR, created if missing; only one mount at a time can use it"},
     {"--simulate", "DEVICES", NULL, "use simulated devices, as in 4x80G or 2x80G,24G"},
+    {"--devices", "DEVICES", "all",
+     "manage only these devices and leave the others alone: numbers, uuids or PCI addresses, "
+     "separated by +"},
     {"--store", "sqlite|memory", "sqlite",
      "where to keep the state; memory loses it when the worker ends"},
     {"--process-tracking", "auto|cgroup|process-tree", "auto",
@@ -28,6 +33,7 @@ const struct option_row options_rows[] = {
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
     {"-o simulate", "DEVICES", NULL, "as --simulate; write \\, for a comma"},
+    {"-o devices", "DEVICES", NULL, "as --devices"},
     {"-o store", "sqlite|memory", NULL, "as --store"},
     {"-o process_tracking", "auto|cgroup|process-tree", NULL, "as --process-tracking"},
     {"-o allow_other", NULL, "on for root",
@@ -80,6 +86,8 @@ static struct setting find_setting(struct options *options, const char *name)
         return (struct setting){name, options->state_dir, sizeof(options->state_dir)};
     if (strcmp(name, "simulate") == 0 || strcmp(name, "--simulate") == 0)
         return (struct setting){name, options->simulate, sizeof(options->simulate)};
+    if (strcmp(name, "devices") == 0 || strcmp(name, "--devices") == 0)
+        return (struct setting){name, options->devices, sizeof(options->devices)};
     if (strcmp(name, "store") == 0 || strcmp(name, "--store") == 0)
         return (struct setting){name, options->store, sizeof(options->store)};
     if (strcmp(name, "process_tracking") == 0 || strcmp(name, "--process-tracking") == 0)
@@ -223,7 +231,7 @@ static int take_positional(struct arguments *arguments, const char *word, struct
     return 0;
 }
 
-/* In `SRC DIR` the source is ignored. */
+/* In `SOURCE DIR` the source is only shown. */
 static int finish(struct options *options, const struct arguments *arguments,
                   struct message *message)
 {
@@ -256,12 +264,15 @@ static int finish(struct options *options, const struct arguments *arguments,
         return message_set(
             -EINVAL, message,
             "A mount point must not contain a colon: lists of partitions are separated by colons.");
-    return set_value(&mount_point, path, message);
+    struct setting source = {"the source", options->source, sizeof(options->source)};
+    int r = set_value(&mount_point, path, message);
+    bool given = arguments->positional_count == 2 && arguments->positional[0][0] != '\0';
+    return r || !given ? r : set_value(&source, arguments->positional[0], message);
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options, struct message *message)
 {
-    struct options options = {.store = "sqlite", .proctrack = "auto"};
+    struct options options = {.source = OPTIONS_SOURCE, .store = "sqlite", .proctrack = "auto"};
     struct arguments arguments = {.count = argc, .next = 1, .all = argv};
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     bool only_positional = false;
@@ -293,14 +304,13 @@ void options_print_help(FILE *file)
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs.\n\n");
     for (const struct option_row *row = options_rows; row->name; row++) {
-        char left[64];
+        char left[64], text[512];
         const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
         snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",
                  row->argument ? row->argument : "");
-        fprintf(file, "  %-24s %s", left, row->help);
-        if (row->default_value)
-            fprintf(file, "\n  %-24s (default: %s)", "", row->default_value);
-        fputc('\n', file);
+        snprintf(text, sizeof(text), "%s%s%s%s", row->help, row->default_value ? " (default: " : "",
+                 row->default_value ? row->default_value : "", row->default_value ? ")" : "");
+        help_row(file, left, 27, text);
     }
     fprintf(file, "\nFor mount(8) and fstab: chronosfs SOURCE MOUNTPOINT -o OPTIONS\n"
                   "Exit status: 0 mounted, or ended cleanly; 1 failure; 2 usage error.\n");

@@ -6,6 +6,7 @@
 #include "core/base/array.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/gpu/identity.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/names.h"
@@ -21,8 +22,12 @@
  * while loading; twice as many as lines are kept. */
 #define CHAIN_SLOTS (2 * EVENT_LOG_LINES_MAX)
 
+/* The newest lines of the history are shown. */
+#define HISTORY_SHOWN (EVENT_LOG_LINES_MAX / 2)
+
 struct restore {
     struct server *server;
+    struct store_history shown[HISTORY_SHOWN]; /* a ring: entry i is at i % HISTORY_SHOWN */
     struct {
         uint64_t id, seq;
     } chains[CHAIN_SLOTS];
@@ -49,11 +54,11 @@ static int find_device(struct server *server, const struct store_device *device,
                        uint32_t *ret_index)
 {
     const struct tree *tree = &server->tree;
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, device->key)) {
-            *ret_index = i;
-            return 0;
-        }
+    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
+    if (found >= 0) {
+        *ret_index = (uint32_t)found;
+        return 0;
+    }
     struct gpu_device absent = {.memory_bytes = device->bytes};
     snprintf(absent.key, sizeof(absent.key), "%s", device->key);
     snprintf(absent.name, sizeof(absent.name), "%s", device->name);
@@ -82,9 +87,16 @@ static int restore_partition(void *context, const struct partition *partition,
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
-/* Recently ended partitions may still have running processes. */
-static int keep_ended(struct server *server, const struct store_history *entry, uint32_t device)
+static uint32_t present_device(const struct tree *tree, const struct store_device *device)
 {
+    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
+    return found < 0 ? ENGINE_DEVICE_ANY : (uint32_t)found;
+}
+
+/* Partitions that have ended may still have running processes, however many ended since. */
+static int keep_ended(struct server *server, const struct store_history *entry)
+{
+    uint32_t device = present_device(&server->tree, &entry->device);
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
@@ -100,25 +112,43 @@ static int keep_ended(struct server *server, const struct store_history *entry, 
 static int restore_history(void *context, const struct store_history *entry)
 {
     struct restore *restore = context;
-    struct tree *tree = &restore->server->tree;
+    restore->shown[restore->server->ended_count % HISTORY_SHOWN] = *entry;
+    return keep_ended(restore->server, entry);
+}
+
+static int show_ended(struct tree *tree, const struct store_history *entry)
+{
     char line[STORE_LINE_MAX];
     struct tree_ended ended = {.partition = &entry->partition,
-                               .device = ENGINE_DEVICE_ANY,
+                               .device = present_device(tree, &entry->device),
                                .start_wall_ns = entry->start_wall_ns,
                                .end_wall_ns = entry->end_wall_ns,
                                .how = entry->how,
                                .by_uid = entry->by_uid,
                                .peak_bytes = entry->usage.peak_bytes,
                                .gpu_ns = entry->usage.gpu_ns};
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, entry->device.key))
-            ended.device = i;
-    int r = keep_ended(restore->server, entry, ended.device);
-    if (r)
-        return r;
     tree_history_line(tree, &ended, line, sizeof(line));
     return event_log_append(&tree->history, entry->partition.change_seq, 0,
                             names_account(tree->names, entry->partition.uid), line);
+}
+
+static int compare_id(const void *one, const void *other)
+{
+    const struct host_partition *a = one, *b = other;
+    return a->partition.id < b->partition.id ? -1 : a->partition.id > b->partition.id;
+}
+
+/* Show the history, and give the host thread its partitions in its order. */
+static int finish_history(const struct restore *restore)
+{
+    struct server *server = restore->server;
+    size_t count = server->ended_count;
+    int r = 0;
+    for (size_t i = count > HISTORY_SHOWN ? count - HISTORY_SHOWN : 0; i < count && !r; i++)
+        r = show_ended(&server->tree, &restore->shown[i % HISTORY_SHOWN]);
+    if (count)
+        qsort(server->ended, count, sizeof(*server->ended), compare_id);
+    return r;
 }
 
 /* The id of a line's partition is its fourth word. */
@@ -171,7 +201,7 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
                               .history = restore_history,
                               .line = restore_line,
                               .reply = restore_reply,
-                              .max_history = EVENT_LOG_LINES_MAX / 2};
+                              .max_history = SIZE_MAX};
     if (!restore)
         return -ENOMEM;
     restore->server = server;
@@ -179,6 +209,8 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     server->tree.offset_ns = r ? 0 : clock.offset_ns;
     if (!r)
         r = store_load(server->store, &clock, &sink, ret_counters, message);
+    if (!r)
+        r = finish_history(restore);
     free(restore);
     return r;
 }

@@ -160,7 +160,8 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
     if (!write->caller.root && write->caller.uid != 0 && !write->caller.by_mode) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: this file has become read-only for you since it was opened.");
+                 "Permission denied: this file has become read-only for you since it was opened. "
+                 "In a user namespace, only the group that the program runs as counts.");
         return REFUSED_PERMISSION;
     }
     return 0;

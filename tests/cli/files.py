@@ -134,6 +134,12 @@ class Formats(Case):
         self.tree.put("history", ENDED, other)
         self.assertEqual(self.answer("history"), f"{ENDED}\n{other}\n")
         self.assertEqual(self.answer("history", "--user", "bob"), other + "\n")
+        of_root = ENDED.replace("p1", "p3").replace("user=alice", "user=root")
+        of_uid = ENDED.replace("p1", "p4").replace("user=alice", "user=0")
+        self.tree.put("history", ENDED, of_root, of_uid)
+        self.assertEqual(self.answer("history", "--user", "0"), f"{of_root}\n{of_uid}\n")
+        self.assertEqual(self.answer("history", "--user", "root"), f"{of_root}\n")
+        self.tree.put("history", ENDED, other)
         expected = {
             "id": "p1",
             "device": "gpu0",
@@ -248,7 +254,7 @@ class Mistakes(Case):
             (("list", "--json=yes"), "--json takes no value. Try: chronos help list"),
             (("list", "--user"), "--user needs NAME. Try: chronos help list"),
             (("show",), "show needs ID. Try: chronos help show"),
-            (("release",), "release needs ID.... Try: chronos help release"),
+            (("release",), "release needs at least one ID. Try: chronos help release"),
             (("extend", "p1"), "extend needs ID DURATION. Try: chronos help extend"),
             (
                 ("create", "0", "0.5"),
@@ -319,7 +325,8 @@ class Mistakes(Case):
     def test_no_tree(self):
         nowhere = self.directory.name + "/nowhere"
         for path in nowhere, self.directory.name:
-            sentence = f"There is no chronosfs on {path}. Start one with: chronosfs {path}"
+            sentence = (f"There is no chronosfs on {path}. Name another directory with --mount or"
+                        " in CHRONOS_MOUNT.")
             self.refused(3, sentence, "list", mount=path)
             self.refused(3, sentence, "--mount", path, "list")
             self.refused(3, sentence, "list", f"--mount={path}")

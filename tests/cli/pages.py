@@ -3,6 +3,7 @@
 """The manual pages agree with the programs, and their source is valid; bash completes the words
 of the commands."""
 
+import json
 import os
 import re
 import shutil
@@ -26,10 +27,16 @@ def commands():
     return [line.split()[0] for line in listed.splitlines()]
 
 
+def rows(text):
+    """The rows of a help, of several lines each: [("--user NAME", "The partition is for NAME")]"""
+    joined = re.sub(r"\n   +", "  ", text)
+    found = re.findall(r"(?m)^  (\S.*?)  +(.*)$", joined)
+    return [(name, " ".join(help_text.split())) for name, help_text in found]
+
+
 def options(command):
     """The text of `help` about the options: {"--user NAME": "The partition is for NAME..."}"""
-    out = chronos("help", command).out.split("\nOptions:\n")[1]
-    return dict(re.fullmatch(r"  (.*?)  +(.*)", line).groups() for line in out.splitlines())
+    return dict(rows(chronos("help", command).out.split("\nOptions:\n")[1]))
 
 
 @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not here")
@@ -67,8 +74,19 @@ class Manual(unittest.TestCase):
             self.assertIn(one_line(rest.split("\n\nOptions:\n")[0]), text)
             for option, help_text in options(command).items():
                 self.assertIn(one_line(f"{option} {help_text}"), text)
-        for line in chronos("help").out.split("Exit codes:\n")[1].split("\n\n")[0].splitlines():
-            self.assertIn(one_line(line), text)
+        for row in rows(chronos("help").out.split("Exit codes:\n")[1].split("\n\n")[0]):
+            self.assertIn(one_line(" ".join(row)), text)
+
+    def test_width(self):
+        """Helps fit a terminal, and lose no word."""
+        helps = [chronos("help").out, *(chronos("help", name).out for name in commands())]
+        helps.append(subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True).stdout)
+        self.assertEqual([line for text in helps for line in text.splitlines() if len(line) > 80],
+                         [])
+        self.assertGreater(max(len(line) for line in helps[-1].splitlines()), 76)
+        self.assertEqual(options("create")["--on-expiry none/term/kill"],
+                         "At the end, signal its processes: none, term (SIGTERM, then SIGKILL) or"
+                         " kill.")
 
     def test_json_keys(self):
         """The page lists the keys of --json."""
@@ -88,9 +106,11 @@ class Manual(unittest.TestCase):
         text = one_line(self.page("chronosfs.8"))
         out = subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True,
                              check=True).stdout
-        rows = re.findall(r"^  (-\S*(?: \S+)?) {2,}(\S.*)$(?:\n +\(default: (.*)\))?", out, re.M)
-        self.assertGreater(len(rows), 8)
-        for option, help_text, default in rows:
+        found = rows(out)
+        self.assertEqual(len(found), 16)
+        for option, help_text in found:
+            help_text, _, default = help_text.partition(" (default: ")
+            default = default.removesuffix(")")
             expected = one_line(f"{option} {help_text}.")
             if default:
                 expected += " " + one_line(f"Default: {default}.")
@@ -105,6 +125,18 @@ class Manual(unittest.TestCase):
         for name, mode, help_text in rows:
             expected = one_line(f"{name} ({mode}) {help_text}".replace("`", ""))
             self.assertIn(expected, one_line(page))
+
+
+class Installed(unittest.TestCase):
+    def test_uninstall_knows_every_file(self):
+        """No script installs anything: `ninja uninstall` would leave that behind."""
+        build = os.path.abspath(f"{PAGES}/../..")
+        with open(f"{build}/meson-info/intro-installed.json", encoding="utf-8") as file:
+            names = sorted(os.path.basename(path) for path in json.load(file).values())
+        self.assertEqual(names, [
+            "chronos", "chronos", "chronos.1", "chronos.5", "chronosfs", "chronosfs.8",
+            "chronosfs.service", "libchronos-opencl.so", "mount.chronosfs",
+            "mount.fuse.chronosfs"])
 
 
 class Completion(unittest.TestCase):
@@ -123,13 +155,13 @@ class Completion(unittest.TestCase):
     @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not here")
     def test_source(self):
         done = subprocess.run(
-            ["shellcheck", f"{PAGES}/completion.bash"], capture_output=True, text=True
+            ["shellcheck", f"{PAGES}/completion/chronos"], capture_output=True, text=True
         )
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
     def complete(self, *words):
         script = f"""
-            source {PAGES}/completion.bash || exit 1
+            source {PAGES}/completion/chronos || exit 1
             complete -p chronos >/dev/null || exit 1
             COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
             _chronos
@@ -170,7 +202,8 @@ class Completion(unittest.TestCase):
         """Another command line follows the words of run."""
         self.assertEqual(self.complete("run", "--gpu", ""), ["gpu0", "gpu1", "any"])
         self.assertEqual(self.complete("run", "--in", ""), ["p1", "p12"])
-        self.assertEqual(self.complete("run", "--on-expiry", "k"), [])
+        self.assertEqual(self.complete("run", "--on-expiry", ""), ["none", "term", "kill"])
+        self.assertEqual(self.complete("create", "--on-expiry", "=", "k"), ["kill"])
         self.assertEqual(self.complete("run", ""), [])
         self.assertEqual(self.complete("run", "0.5", ""), [])
         for words in (("0.5", "1h"), ("--in", "p1"), ("--name", "a", "0.5", "1h", "--"),

@@ -56,7 +56,7 @@ static void good_answer(uint32_t vendor, const char *simulate)
         ck_assert_uint_gt(strlen(d->key), 4);
         ck_assert_uint_gt(strlen(d->name), 0);
         ck_assert_uint_gt(strlen(d->vendor), 0);
-        ck_assert_uint_gt(d->memory_bytes, 0);
+        ck_assert_uint_le(d->memory_bytes, INT64_MAX);
         ck_assert_str_eq(d->backend, gpu_vendors[vendor]->name);
         ck_assert(strcmp(d->type, "GPU") == 0 || strcmp(d->type, "CPU") == 0 ||
                   strcmp(d->type, "ACCELERATOR") == 0);
@@ -98,7 +98,7 @@ START_TEST(simulated_good)
     simulate("512M", 1);
     ck_assert_uint_eq(list.device[0].memory_bytes, UINT64_C(512) << 20);
     simulate("64x1T", GPU_DEVICE_MAX);
-    simulate("1GiB,1K,7B,9", 4);
+    simulate("1GiB,1K,7B,9B", 4);
     ck_assert_uint_eq(list.device[0].memory_bytes, 1 << 30);
     ck_assert_uint_eq(list.device[3].memory_bytes, 9);
 }
@@ -142,6 +142,11 @@ START_TEST(simulated_bad)
         ck_assert_uint_gt(strlen(list.note), 20);
     }
     ck_assert_int_eq(probe(find("simulated"), NULL, &list), -EINVAL);
+    static const char *const bare[] = {"8", "4x80", "4x80,1G", "4x80G,512"};
+    for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
+        ck_assert_msg(probe(find("simulated"), bare[i], &list) == -EINVAL, "%s", bare[i]);
+        ck_assert_ptr_nonnull(strstr(list.note, "without a unit"));
+    }
 }
 END_TEST
 

@@ -106,7 +106,7 @@ static int garbage(const struct gpu_setup *setup, struct gpu_list *l)
         memset(l->device[0].name, 'n', sizeof(l->device[0].name));
         break;
     case 3:
-        l->device[0].memory_bytes = 0;
+        l->device[0].memory_bytes = (uint64_t)INT64_MAX + 1;
         break;
     case 4:
         strcpy(l->device[0].name, "two\nlines");
@@ -301,11 +301,13 @@ static void dies(pid_t pid)
     ck_abort_msg("process %d lives", pid);
 }
 
-static char told_path[64];
+static char told_path[SCRATCH_MAX + 8];
 
 static void tell_begin(void)
 {
-    snprintf(told_path, sizeof(told_path), "/tmp/chronos-told.%d", getpid());
+    char directory[SCRATCH_MAX];
+    scratch_make(directory);
+    snprintf(told_path, sizeof(told_path), "%s/told", directory);
 }
 
 /* Waits for the pid that a misbehaving vendor wrote. */
