@@ -149,4 +149,5 @@ def main():
         check(wait_for(lambda: lib.outcome(os.rmdir, place) == 'ok', 10), place)
 
 
-lib.run(main)
+if __name__ == '__main__':
+    lib.run(main)
