@@ -101,10 +101,10 @@ static bool is_open(int fd)
 
 static int count_open(void *context, int pipe)
 {
-    int open = 0;
+    int opened = 0;
     for (int fd = 0; fd <= LAST + 10; fd++)
-        open += is_open(fd);
-    return open == 2 && is_open(KEPT) && is_open(pipe) && *(int *)context == KEPT ? -1 : -open;
+        opened += is_open(fd);
+    return opened == 2 && is_open(KEPT) && is_open(pipe) && *(int *)context == KEPT ? -1 : -opened;
 }
 
 /* Refuse close_range, and what would list the descriptors. */
