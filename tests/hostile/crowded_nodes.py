@@ -88,6 +88,7 @@ def one_person(mount):
     mount.start()
     check(wait_for(lambda: can_open(alice)), 'her first')
     check(wait_for(lambda: can_open(lib.User('hers', ALICES))), 'there is room for more of hers')
+    check(wait_for(lambda: 'holders-left-out' in mount.read('events')), 'an event')
     equal(carol.outcome(mount.ask, '1M 60'), 'ok', 'another person was refused')
     check(wait_for(lambda: can_open(carol)), 'another person was kept out')
     check(can_open(alice))
