@@ -14,11 +14,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD in field 9 of stat */
@@ -30,43 +28,12 @@ uint64_t procfs_ticks(void)
     return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / NS_PER_SECOND;
 }
 
-static int own_fd = -1; /* of procfs_use_own */
-
-void procfs_use_own(void)
-{
-    int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
-    if (context < 0)
-        return;
-    if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        own_fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
-                              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    close(context);
-}
-
-int procfs_at(int proc_fd, pid_t pid, const char *file, char ret_path[static PROCFS_PATH_MAX])
-{
-    const int at = proc_fd < 0 ? own_fd : proc_fd;
-    const char *before = at < 0 ? "/proc/" : "";
-    if (pid == 0)
-        snprintf(ret_path, PROCFS_PATH_MAX, "%sself/%s", before, file);
-    else
-        snprintf(ret_path, PROCFS_PATH_MAX, "%s%d/%s", before, (int)pid, file);
-    return at < 0 ? AT_FDCWD : at;
-}
-
-int procfs_open(const char *path)
-{
-    const char *own = own_fd < 0 ? "/proc" : ".";
-    int fd = openat(own_fd, path ? path : own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
 /* -ESRCH: the process is gone, or hidden from us. */
 static int open_file(int proc_fd, pid_t pid, const char *file)
 {
-    char path[PROCFS_PATH_MAX];
-    int at = procfs_at(proc_fd, pid, file, path);
-    int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+    char path[64];
+    snprintf(path, sizeof(path), "%s%d/%s", proc_fd < 0 ? "/proc/" : "", pid, file);
+    int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         return fd;
     return errno == ENOENT || errno == EACCES || errno == EPERM ? -ESRCH : -errno;

@@ -4,7 +4,7 @@
  * status and cgroup. Others, such as cmdline and environ, wait for locks that a process in state D
  * can hold.
  *
- * `proc_fd` is a descriptor of a procfs, or -1 for the one of procfs_use_own, or /proc without it.
+ * `proc_fd` is a descriptor of a procfs, or -1 for /proc.
  */
 #ifndef CHRONOS_BASE_PROCFS_H
 #define CHRONOS_BASE_PROCFS_H
@@ -41,19 +41,6 @@ struct procfs_ids {
 
 /* Longest line of /proc/PID/cgroup: a path and the names of controllers. */
 #define PROCFS_LINE_MAX 4352
-
-/* Mount a procfs for this process alone, where nothing else can look. In /proc a user who lists it
- * into memory that never answers, while another process waits to make an entry, holds its lock:
- * then no process that the kernel has not looked up before can be. Call it once, before there are
- * threads. Without CAP_SYS_ADMIN /proc stays in use; before Linux 5.8 this is the same one. */
-void procfs_use_own(void);
-/* Return the directory for a call that takes one, and store the path of `file` of a process there.
- * pid 0 is this process. */
-#define PROCFS_PATH_MAX 64
-int procfs_at(int proc_fd, pid_t pid, const char *file, char ret_path[static PROCFS_PATH_MAX]);
-/* Open a procfs, or with NULL the one that -1 stands for, to list it. The caller closes it. Or
- * -errno. */
-int procfs_open(const char *path);
 
 /* Read stat of a process or thread. 0 or -errno (-ESRCH: no such process or thread). */
 int procfs_stat_read(int proc_fd, pid_t pid, struct procfs_stat *ret_stat);

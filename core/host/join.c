@@ -26,13 +26,13 @@
  * writer waits for the answer. -ESRCH: no such process there. */
 static int translate(const struct host *host, const struct host_join *join, int32_t *ret_pid)
 {
-    char path[PROCFS_PATH_MAX];
+    char path[64];
     struct stat st;
     *ret_pid = join->pid ? join->pid : join->writer_pid;
     if (join->pid == 0)
         return *ret_pid > 0 ? 0 : -ESRCH;
-    int at = procfs_at(-1, join->writer_pid, "ns/pid", path);
-    int fd = join->writer_pid > 0 ? openat(at, path, O_RDONLY | O_CLOEXEC) : -1;
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)join->writer_pid);
+    int fd = join->writer_pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st)) {
         fd_close(fd);
         /* Unknown namespace: the pid could mean another process here. */

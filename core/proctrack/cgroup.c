@@ -305,10 +305,9 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
 {
     if (geteuid() != 0)
         return message_set(-EPERM, message, "Only root can make cgroups for other users.");
-    cgroup->proc_fd = procfs_open(options->proc);
+    cgroup->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cgroup->proc_fd < 0)
-        return message_set(cgroup->proc_fd, message, "Cannot open %s: %s.",
-                           options->proc ? options->proc : "/proc", strerror(-cgroup->proc_fd));
+        return message_set(-errno, message, "Cannot open %s: %s.", options->proc, strerror(errno));
     int r = cgroup_mount_open(cgroup, options, message);
     if (r)
         return r;

@@ -61,7 +61,7 @@ struct proctrack_options {
     const char *mode;      /* "auto" (default: cgroup, else process-tree), or the word of one */
     pid_t supervisor;      /* never joins, like the caller's own process and pid 1; 0: none */
 
-    const char *proc;    /* NULL: that of procfs_open */
+    const char *proc;    /* "/proc" */
     const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
     const char *boot_id; /* default: that of the machine */
     /* For tests: called with "open", "move" and "moved" in a join, "signal" before each signal,

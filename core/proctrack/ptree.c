@@ -209,10 +209,9 @@ int ptree_open(const struct proctrack_options *options, struct proctrack **ret_p
     adapter_own_set(&ptree->port, options);
     ptree->file.fd = -1;
     ptree->steps = options->steps;
-    ptree->proc_fd = procfs_open(options->proc);
+    ptree->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (ptree->proc_fd < 0)
-        r = message_set(ptree->proc_fd, message, "Cannot open %s: %s.",
-                        options->proc ? options->proc : "/proc", strerror(-ptree->proc_fd));
+        r = message_set(-errno, message, "Cannot open %s: %s.", options->proc, strerror(errno));
     else
         r = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message);
     if (!r)

@@ -28,21 +28,23 @@
  * is this process. */
 static uint64_t namespace_of(int32_t pid, const char *kind)
 {
-    char file[16], path[PROCFS_PATH_MAX];
+    char path[64];
     struct stat st;
-    snprintf(file, sizeof(file), "ns/%s", kind);
-    int at = procfs_at(-1, pid, file, path);
-    return fstatat(at, path, &st, 0) ? 0 : (uint64_t)st.st_ino;
+    if (pid)
+        snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, kind);
+    else
+        snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+    return stat(path, &st) ? 0 : (uint64_t)st.st_ino;
 }
 
 /* Return whether a thread has this effective uid. The uid of a request can be another's: io_uring
  * submits under any identity that was registered in the ring, also by root of a container. */
 static bool has_uid(int32_t pid, uint32_t uid)
 {
-    char path[PROCFS_PATH_MAX];
+    char path[64];
     struct stat st;
-    int at = procfs_at(-1, pid, "", path);
-    return !fstatat(at, path, &st, 0) && st.st_uid == uid;
+    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    return !stat(path, &st) && st.st_uid == uid;
 }
 
 int caller_init(struct tree *tree)
@@ -95,11 +97,11 @@ static int32_t first_ancestor(int32_t pid, uint64_t ns)
  * read. */
 static uint64_t container_of(const struct tree *tree, int32_t pid)
 {
-    char path[PROCFS_PATH_MAX];
+    char path[64];
     struct stat st;
     struct procfs_stat process;
-    int at = procfs_at(-1, pid, "ns/pid", path);
-    int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         fd_close(fd);
         return ENGINE_NS_UNKNOWN;

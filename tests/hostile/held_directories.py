@@ -149,5 +149,4 @@ def main():
         check(wait_for(lambda: lib.outcome(os.rmdir, place) == 'ok', 10), place)
 
 
-if __name__ == '__main__':
-    lib.run(main)
+lib.run(main)
