@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/procfs.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
 #include "fs/daemon/privileges.h"
@@ -61,6 +62,7 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
+    procfs_isolate();
     privileges_drop_worker();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
     /* Do not run exit handlers: they could wait for something that threads of the worker wait
@@ -169,12 +171,14 @@ static int find_devices(struct start *start)
     int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
     if (!r && start->shared->devices.count > 0)
-        return 0;
+        return start->options.devices[0] == '\0'
+                   ? 0
+                   : gpu_select(&start->shared->devices, start->options.devices, &start->message);
     if (start->message.text[0])
         return r ? r : -ENODEV;
     return message_set(r ? r : -ENODEV, &start->message,
-                       "No device to share. Check clinfo: it needs the OpenCL driver of the "
-                       "device's vendor, or the package pocl-opencl-icd to use the CPU. To try "
+                       "No device to share. Install the driver of your GPU, so that nvidia-smi or "
+                       "clinfo lists it, or the package pocl-opencl-icd to use the CPU. To try "
                        "chronosfs without a device: --simulate 4x80G.");
 }
 

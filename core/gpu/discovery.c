@@ -5,7 +5,7 @@
  * must not know any vendor.
  */
 #include "driver.h"
-#include "identity.h"
+#include "join.h"
 
 #include "core/base/clock.h"
 #include "core/base/line.h"
@@ -23,9 +23,8 @@
 
 static bool device_is_good(const struct gpu_device *d)
 {
-    return d->memory_bytes > 0 && d->memory_bytes <= INT64_MAX &&
-           line_fits(d->key, 1, sizeof(d->key)) && line_fits(d->name, 0, sizeof(d->name)) &&
-           line_fits(d->vendor, 0, sizeof(d->vendor)) &&
+    return d->memory_bytes <= INT64_MAX && line_fits(d->key, 1, sizeof(d->key)) &&
+           line_fits(d->name, 0, sizeof(d->name)) && line_fits(d->vendor, 0, sizeof(d->vendor)) &&
            line_fits(d->driver, 0, sizeof(d->driver)) &&
            line_fits(d->version, 0, sizeof(d->version)) && line_fits(d->uuid, 0, sizeof(d->uuid)) &&
            line_fits(d->pci, 0, sizeof(d->pci)) && line_fits(d->type, 0, sizeof(d->type));
@@ -95,16 +94,20 @@ static int prepare(struct probe *probe, const struct gpu_find_options *options, 
 {
     const char *simulate = options->simulate ? options->simulate : "";
     const char *layer = options->layer ? options->layer : "";
+    const char *proc = options->proc ? options->proc : "/proc";
+    const char *sys = options->sys ? options->sys : "/sys";
     struct gpu_setup *setup = &probe->setup;
 
     probe->index = index;
     probe->program = options->program ? options->program : DRIVER_PROGRAM;
     probe->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     probe->child = (struct driver_child)DRIVER_CHILD_NONE;
-    if (strlen(simulate) >= sizeof(setup->simulate) || strlen(layer) >= sizeof(setup->layer))
+    if (strlen(simulate) >= sizeof(setup->simulate) || strlen(layer) >= sizeof(setup->layer) ||
+        strlen(proc) >= sizeof(setup->proc) || strlen(sys) >= sizeof(setup->sys))
         return -ENAMETOOLONG;
-    *setup = (struct gpu_setup){
-        .magic = DRIVER_MAGIC, .idle_ms = probe->timeout_ms, .proc = "/proc", .sys = "/sys"};
+    *setup = (struct gpu_setup){.magic = DRIVER_MAGIC, .idle_ms = probe->timeout_ms};
+    strcpy(setup->proc, proc);
+    strcpy(setup->sys, sys);
     strcpy(setup->simulate, simulate);
     strcpy(setup->layer, layer);
     return 0;
@@ -162,42 +165,6 @@ int gpu_probe(const struct gpu_find_options *options, uint32_t index, struct gpu
 
 /* -- all vendors ---------------------------------------------------------------------- */
 
-static bool is_known(const struct gpu_list *list, const struct gpu_device *device)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        const struct gpu_device *known = &list->device[i];
-        if (!strcmp(known->key, device->key) || gpu_same_uuid(known->uuid, device->uuid) ||
-            gpu_same_pci(known->pci, device->pci))
-            return true;
-    }
-    return false;
-}
-
-/* Devices in one vendor's answer are distinct, so compare only with those found before. */
-static void add_devices(struct gpu_list *list, const struct gpu_list *more, gpu_note_fn *note,
-                        void *context)
-{
-    const struct gpu_list before = *list;
-    uint32_t lost = 0;
-    for (uint32_t i = 0; i < more->count; i++) {
-        if (is_known(&before, &more->device[i]))
-            continue;
-        if (list->count < GPU_DEVICE_MAX)
-            list->device[list->count++] = more->device[i];
-        else
-            lost++;
-    }
-    list->layered |= more->layered;
-    if (more->note[0] != '\0')
-        note(context, more->note);
-    if (lost > 0) {
-        char text[GPU_NOTE_MAX];
-        snprintf(text, sizeof(text), "%u devices are ignored: the limit is %d.", lost,
-                 GPU_DEVICE_MAX);
-        note(context, text);
-    }
-}
-
 static bool has_processors_only(const struct gpu_list *list)
 {
     for (uint32_t i = 0; i < list->count; i++)
@@ -206,37 +173,60 @@ static bool has_processors_only(const struct gpu_list *list)
     return list->count > 0;
 }
 
-/* `room` holds two lists: what one vendor found, and the CPU devices to fall back on. */
+/* What the vendors said while no device was found. */
+struct finding {
+    struct gpu_list answer;     /* of one vendor */
+    struct gpu_list processors; /* to fall back on */
+    uint32_t advice_count;
+    char advice[GPU_VENDOR_MAX][GPU_NOTE_MAX];
+};
+
+/* A vendor that works and finds nothing can only give advice, which is of no use where another one
+ * finds the devices. */
+static void take_answer(struct finding *finding, int r, gpu_note_fn *note, void *context,
+                        struct gpu_list *list)
+{
+    struct gpu_list *answer = &finding->answer;
+    if (r)
+        answer->count = 0;
+    if (has_processors_only(answer)) {
+        if (!finding->processors.count)
+            finding->processors = *answer;
+    } else if (r || answer->count) {
+        gpu_join(list, answer, note, context);
+    } else if (answer->note[0] != '\0') {
+        memcpy(finding->advice[finding->advice_count++], answer->note, GPU_NOTE_MAX);
+    }
+}
+
 static int find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,
-                struct gpu_list room[2], struct gpu_list *ret_list)
+                struct finding *finding, struct gpu_list *ret_list)
 {
     const struct gpu_vendor *const *vendors = options->vendors ? options->vendors : gpu_vendors;
     bool simulate = options->simulate && options->simulate[0] != '\0';
-    struct gpu_list *found = &room[0], *processors = &room[1];
     int first_error = 0;
 
     for (uint32_t i = 0; vendors[i]; i++) {
         if (!vendors[i]->probe || vendors[i]->simulates != simulate)
             continue;
-        int r = gpu_probe(options, i, found);
+        int r = gpu_probe(options, i, &finding->answer);
         first_error = first_error ? first_error : r;
-        found->count = r ? 0 : found->count;
-        if (has_processors_only(found) && !processors->count)
-            *processors = *found;
-        else if (!has_processors_only(found))
-            add_devices(ret_list, found, note, context);
+        take_answer(finding, r, note, context, ret_list);
     }
-    if (!ret_list->count && processors->count)
-        add_devices(ret_list, processors, note, context);
+    for (uint32_t i = 0; !ret_list->count && i < finding->advice_count; i++)
+        note(context, finding->advice[i]);
+    if (!ret_list->count && finding->processors.count)
+        gpu_join(ret_list, &finding->processors, note, context);
+    gpu_order(ret_list);
     return ret_list->count ? 0 : first_error;
 }
 
 int gpu_find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,
              struct gpu_list *ret_list)
 {
-    struct gpu_list *room = calloc(2, sizeof(*room));
+    struct finding *finding = calloc(1, sizeof(*finding));
     memset(ret_list, 0, sizeof(*ret_list));
-    int r = room ? find(options, note, context, room, ret_list) : -ENOMEM;
-    free(room);
+    int r = finding ? find(options, note, context, finding, ret_list) : -ENOMEM;
+    free(finding);
     return r;
 }

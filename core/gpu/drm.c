@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices with an in-kernel driver (AMD, Intel), read from /sys and /proc in the formats that the
- * kernel documents. amdgpu reports the total used memory of a device; i915 and xe do not, so for
- * them it is the sum over the visible processes. A process that computes on AMD's devices through
- * /dev/kfd also has the device's own node open, and is counted there. This file must not open a
- * device node.
+ * Usage of devices with an in-kernel driver (AMD, Intel), read from /sys and /proc in the formats
+ * that the kernel documents. amdgpu reports the total used memory of a device; i915 and xe do not,
+ * so for them it is the sum over the visible processes. A process that computes on AMD's devices
+ * through /dev/kfd also has the device's own node open, and is counted there. This file must not
+ * open a device node.
  */
+#include "drm_cards.h"
 #include "drm_fdinfo.h"
 #include "drm_nodes.h"
 #include "identity.h"
+#include "node_files.h"
 
 #include "core/base/array.h"
 #include "core/base/fd.h"
 #include "core/base/procfs.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,50 +44,23 @@ struct clients {
 
 /* -- the devices -------------------------------------------------------------------- */
 
-/* The last component of the link's target, or "". */
-static void read_link_name(int directory, const char *path, char *name, size_t size)
-{
-    char target[PATH_MAX];
-    ssize_t length = readlinkat(directory, path, target, sizeof(target) - 1);
-    target[length > 0 ? length : 0] = '\0';
-    const char *slash = strrchr(target, '/');
-    const char *last = slash ? slash + 1 : target;
-    if (strlen(last) >= size)
-        last = "";
-    memcpy(name, last, strlen(last) + 1);
-}
+/* A question, and the answer to fill in. */
+struct reading {
+    const struct gpu_setup *setup;
+    struct usage_answer *answer;
+};
 
-static bool is_number(const char *text)
+static void read_card(void *context, const struct drm_card *card)
 {
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (!isdigit((unsigned char)*text))
-            return false;
-    }
-    return true;
-}
-
-static void read_card(int drm, const char *card, const struct gpu_setup *setup,
-                      struct usage_answer *answer)
-{
-    char path[NAME_MAX + 64], name[64], text[32], *end;
-
-    snprintf(path, sizeof(path), "%s/device", card);
-    read_link_name(drm, path, name, sizeof(name));
-    int index = gpu_match(setup, "", name);
+    const struct reading *reading = context;
+    int index = gpu_match(reading->setup, "", card->pci);
+    uint64_t used;
     if (index < 0)
         return;
-    struct usage_device *device = &answer->device[index];
-    snprintf(path, sizeof(path), "%s/device/driver", card);
-    read_link_name(drm, path, name, sizeof(name));
-    if (strcmp(name, "i915") == 0 || strcmp(name, "xe") == 0 || strcmp(name, "amdgpu") == 0)
+    struct usage_device *device = &reading->answer->device[index];
+    if (drm_card_counts(card))
         device->known = device->summed = true;
-    snprintf(path, sizeof(path), "%s/device/mem_info_vram_used", card);
-    if (fd_read_text(drm, path, text, sizeof(text)) <= 0)
-        return;
-    unsigned long long used = strtoull(text, &end, 10);
-    if (!isdigit((unsigned char)text[0]) || (*end != '\n' && *end != '\0') || used > INT64_MAX)
+    if (drm_card_number(card, "device/mem_info_vram_used", &used))
         return;
     device->known = true;
     device->summed = false;
@@ -96,18 +70,9 @@ static void read_card(int drm, const char *card, const struct gpu_setup *setup,
 /* Return false if none of our devices is here, so that no processes need to be read. */
 static bool read_cards(const struct gpu_setup *setup, struct usage_answer *answer)
 {
-    char path[sizeof(setup->sys) + 32];
+    struct reading reading = {setup, answer};
     bool any = false;
-
-    snprintf(path, sizeof(path), "%s/class/drm", setup->sys);
-    DIR *drm = opendir(path);
-    if (!drm)
-        return false;
-    for (struct dirent *entry; (entry = readdir(drm));) {
-        if (strncmp(entry->d_name, "card", 4) == 0 && is_number(entry->d_name + 4))
-            read_card(dirfd(drm), entry->d_name, setup, answer);
-    }
-    closedir(drm);
+    drm_cards(setup->sys, read_card, &reading);
     for (uint32_t i = 0; i < setup->device_count; i++)
         any |= answer->device[i].known;
     return any;
@@ -191,7 +156,7 @@ static void read_processes(const struct gpu_setup *setup, const struct usage_ans
     if (!proc)
         return;
     for (struct dirent *entry; (entry = readdir(proc));) {
-        if (is_number(entry->d_name) && strlen(entry->d_name) < 10)
+        if (gpu_is_numbered(entry->d_name, "") && strlen(entry->d_name) < 10)
             read_process(dirfd(proc), entry->d_name, setup, answer, clients);
     }
     closedir(proc);
@@ -272,5 +237,6 @@ static void sample(void *state, const struct gpu_setup *setup, struct usage_answ
 const struct gpu_vendor gpu_drm = {
     .name = "drm",
     .help = "AMD and Intel: what the kernel reports in /sys/class/drm and /proc/PID/fdinfo",
+    .probe = drm_cards_probe,
     .sample = sample,
     .nodes = drm_nodes};

@@ -6,6 +6,8 @@
 #ifndef CHRONOS_GPU_GPU_H
 #define CHRONOS_GPU_GPU_H
 
+#include "core/base/message.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,13 +21,13 @@ struct gpu_device {
     char key[160];  /* identifies the device across restarts: uuid:..., pci:..., sim:0 */
     char name[128]; /* "NVIDIA H200" */
     char vendor[128];
-    char driver[128];  /* driver version */
-    char version[128]; /* "OpenCL 3.0 CUDA" */
-    char uuid[64];     /* "GPU-xxxxxxxx-xxxx-...", or as the runtime formats it */
-    char pci[32];      /* "0000:3b:00.0" */
-    char type[24];     /* GPU, ACCELERATOR, CPU */
-    char backend[24];  /* the vendor that found it: opencl, simulated */
-    uint64_t memory_bytes;
+    char driver[128];      /* driver version */
+    char version[128];     /* "OpenCL 3.0 CUDA" */
+    char uuid[64];         /* "GPU-xxxxxxxx-xxxx-...", or as the runtime formats it */
+    char pci[32];          /* "0000:3b:00.0" */
+    char type[24];         /* GPU, ACCELERATOR, CPU */
+    char backend[24];      /* the first vendor that found it: opencl, nvml, drm, simulated */
+    uint64_t memory_bytes; /* 0: the vendor does not know; never in the result of gpu_find */
 };
 
 struct gpu_list {
@@ -42,6 +44,8 @@ struct gpu_find_options {
     const char *simulate; /* devices to simulate, "4x80G"; none: use real devices */
     const char *layer;    /* library that programs load to limit memory; none */
     const char *program;  /* executed with --driver; "/proc/self/exe" */
+    const char *proc;     /* "/proc" */
+    const char *sys;      /* "/sys" */
     int timeout_ms;       /* per vendor; 30000 */
     const struct gpu_vendor *const *vendors; /* gpu_vendors; tests pass others */
 };
@@ -54,10 +58,17 @@ int gpu_probe(const struct gpu_find_options *options, uint32_t vendor, struct gp
 
 typedef void gpu_note_fn(void *context, const char *note);
 
-/* Ask all vendors that can find devices, in order, and pass their notes to `note`. A device found
- * by several vendors counts once, as the first one found it; CPUs count only if no other device is
- * found. Return 0, or the first error if no device was found. ret_list->note is "". */
+/* Ask all vendors that can find devices, and pass their notes to `note`. A device that several
+ * vendors find counts once, as the first one found it, with the uuid and PCI address that another
+ * one adds; CPUs count only if no other device is found. Devices are in the order of their PCI
+ * addresses, whichever vendor finds them; those without one follow as they were found. Return 0, or
+ * the first error if no device was found. ret_list->note is "". */
 int gpu_find(const struct gpu_find_options *options, gpu_note_fn *note, void *context,
              struct gpu_list *ret_list);
+
+/* Keep only the devices that `names` lists, separated by '+' or ','. A name is the device's number
+ * in the list ("0", "gpu0"), its uuid, or its PCI address, with or without domain. Return 0, or
+ * -ENODEV with a message that lists the devices if a name fits none, and the list as it was. */
+int gpu_select(struct gpu_list *list, const char *names, struct message *message);
 
 #endif

@@ -6,13 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+bool gpu_is_part(const char *uuid)
+{
+    return !strncasecmp(uuid, "MIG-", 4);
+}
+
+static const char *without_prefix(const char *uuid)
+{
+    return gpu_is_part(uuid) || !strncasecmp(uuid, "GPU-", 4) ? uuid + 4 : uuid;
+}
+
 bool gpu_same_uuid(const char *a, const char *b)
 {
     size_t digits = 0;
-    if (!strncasecmp(a, "GPU-", 4))
-        a += 4;
-    if (!strncasecmp(b, "GPU-", 4))
-        b += 4;
+    a = without_prefix(a);
+    b = without_prefix(b);
     for (;; a++, b++, digits++) {
         a += strspn(a, "-");
         b += strspn(b, "-");
@@ -40,6 +48,14 @@ bool gpu_same_pci(const char *a, const char *b)
     return gpu_read_pci(a, left) && gpu_read_pci(b, right) && !memcmp(left, right, sizeof(left));
 }
 
+void gpu_write_pci(const char *text, char ret_pci[32])
+{
+    unsigned parts[4];
+    ret_pci[0] = '\0';
+    if (gpu_read_pci(text, parts))
+        snprintf(ret_pci, 32, "%04x:%02x:%02x.%x", parts[0], parts[1], parts[2], parts[3]);
+}
+
 int gpu_match(const struct gpu_setup *setup, const char *uuid, const char *pci)
 {
     for (uint32_t i = 0; i < setup->device_count; i++)
@@ -51,6 +67,28 @@ int gpu_match(const struct gpu_setup *setup, const char *uuid, const char *pci)
             continue;
         if (found >= 0)
             return -1; /* usage of the card is not usage of one of its parts */
+        found = (int)i;
+    }
+    return found;
+}
+
+static bool fits_key(const struct gpu_device *device, const char *key)
+{
+    return (!strncmp(key, "uuid:", 5) && gpu_same_uuid(device->uuid, key + 5)) ||
+           (!strncmp(key, "pci:", 4) && gpu_same_pci(device->pci, key + 4));
+}
+
+int gpu_find_key(const struct gpu_device *devices, uint32_t count, const char *key)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(devices[i].key, key))
+            return (int)i;
+    int found = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!fits_key(&devices[i], key))
+            continue;
+        if (found >= 0)
+            return -1;
         found = (int)i;
     }
     return found;

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NVIDIA: device usage from the driver's management library (NVML). The pids it reports were those
- * of the caller's pid namespace on the machines tried. A device split with MIG is reported as a
- * whole.
+ * of the caller's pid namespace on the machines tried. nvml_devices.c finds the devices.
  */
 #include "identity.h"
-#include "nvml_library.h"
+#include "nvml_devices.h"
 #include "nvml_nodes.h"
 #include "usage_rows.h"
 
 #include "core/base/clock.h"
-#include "core/base/line.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LIBRARY "libnvidia-ml.so.1"
 /* The driver counts the context of each process: 0.5 GiB on an H200 before the program allocates
  * anything, more once many kernels are loaded. */
 #define OVERHEAD_BYTES (UINT64_C(1) << 30)
 
-#define DEVICES_MOST   256
 #define PROCESSES_MOST 65536u    /* treat more as an invalid figure */
 #define TRIES          5         /* the list can grow between two calls */
 #define BUFFER_US      10000000u /* the driver keeps about 12 s of samples */
@@ -44,53 +40,32 @@ struct nvml {
 
 /* -- the library ------------------------------------------------------------------ */
 
-#define NOTE_MAX sizeof(((struct usage_answer *)NULL)->note)
-
-/* Describe a failure in `note`, as one line. `code` is NVML's, or a negative errno. */
-static void write_note(const struct nvml *nvml, char *note, const char *what, int code)
+static void write_note(const struct nvml *nvml, char note[192], const char *what, int code)
 {
-    const char *text = NULL;
-    if (code == -E2BIG)
-        text = "too many processes";
-    else if (code == -ERANGE)
-        text = "invalid figure";
-    else if (code < 0)
-        text = strerror(-code);
-    else if (nvml->library.error)
-        text = nvml->library.error(code);
-    int length = snprintf(note, NOTE_MAX, "The NVIDIA driver %.48s: %.80s", what,
-                          text ? text : "unknown error");
-    if (code > 0)
-        snprintf(note + length, NOTE_MAX - (size_t)length, " (NVML error %d)", code);
-    line_clean(note);
+    nvml_library_note(&nvml->library, what, code, note, 192);
 }
 
-/* Return 0 or NVML's code. Skips devices that cannot be identified. */
+/* What assign_device needs: which of our devices is which of the driver's. */
+struct assignment {
+    struct nvml *nvml;
+    const struct gpu_setup *setup;
+};
+
+/* A part is known by its uuid only: the usage of its card is not its usage. */
+static void assign_device(void *context, const struct nvml_found *found)
+{
+    const struct assignment *assignment = context;
+    int index = gpu_match(assignment->setup, found->uuid, found->part ? "" : found->pci);
+    if (index >= 0)
+        assignment->nvml->device[index].handle = found->handle;
+}
+
 static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
-    unsigned count = 0;
-    int r = nvml->library.device_count(&count);
-
-    if (r)
-        return r;
+    struct assignment assignment = {nvml, setup};
     for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
         nvml->device[i].handle = NULL;
-    for (unsigned i = 0; i < count && i < DEVICES_MOST; i++) {
-        char uuid[96] = "";
-        struct nvml_pci pci = {0};
-        nvml_device handle = NULL;
-        if (nvml->library.device_by_index(i, &handle) != 0)
-            continue;
-        if (nvml->library.uuid(handle, uuid, sizeof(uuid)) != 0)
-            uuid[0] = '\0';
-        if (nvml->library.pci(handle, &pci) != 0)
-            pci.bus_id[0] = '\0';
-        uuid[sizeof(uuid) - 1] = pci.bus_id[sizeof(pci.bus_id) - 1] = '\0';
-        int index = gpu_match(setup, uuid, pci.bus_id);
-        if (index >= 0)
-            nvml->device[index].handle = handle;
-    }
-    return 0;
+    return nvml_devices_each(&nvml->library, assign_device, &assignment);
 }
 
 /* Initialize the library. Retry a failure only after retry_ms: each attempt may load kernel
@@ -98,16 +73,17 @@ static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 static bool prepare(struct nvml *nvml, const struct gpu_setup *setup)
 {
     int64_t now_ns = clock_monotonic_ns();
+    struct message message = {""};
     if (nvml->ready)
         return true;
     if (now_ns < nvml->retry_ns)
         return false;
     nvml->note[0] = '\0';
-    int r = nvml->loaded ? 0 : nvml_library_open(LIBRARY, &nvml->library);
-    if (r == -ENOTSUP)
-        snprintf(nvml->note, sizeof(nvml->note), LIBRARY " is too old to report usage.");
-    if (r)
+    int r = nvml->loaded ? 0 : nvml_library_open(&nvml->library, &message);
+    if (r) {
+        message_refuse(r, nvml->note, sizeof(nvml->note), "%s", message.text);
         return false;
+    }
     nvml->loaded = true;
     r = nvml->library.init();
     if (r && r != NVML_DRIVER_NOT_LOADED)
@@ -335,6 +311,7 @@ static int open_state(const struct gpu_setup *setup, void **ret_state)
 const struct gpu_vendor gpu_nvml = {
     .name = "nvml",
     .help = "NVIDIA: the management library of the driver, opened at run time",
+    .probe = nvml_devices_probe,
     .open = open_state,
     .sample = sample,
     .overhead_bytes = OVERHEAD_BYTES,

@@ -6,6 +6,8 @@
 #ifndef CHRONOS_GPU_NVML_LIBRARY_H
 #define CHRONOS_GPU_NVML_LIBRARY_H
 
+#include "core/base/message.h"
+
 #include <stdbool.h>
 
 #define NVML_NOT_SUPPORTED     3
@@ -50,6 +52,7 @@ struct nvml_list {
 };
 #define NVML_LISTS 3
 
+/* Functions from `name` on are NULL if the library is too old to have them. */
 struct nvml_library {
     int (*init)(void);
     int (*device_count)(unsigned *);
@@ -57,14 +60,25 @@ struct nvml_library {
     int (*uuid)(nvml_device, char *, unsigned);
     int (*pci)(nvml_device, struct nvml_pci *);
     int (*memory)(nvml_device, struct nvml_memory *);
+    int (*name)(nvml_device, char *, unsigned);
+    int (*driver_version)(char *, unsigned);
+    int (*cuda_version)(int *); /* 13000: 13.0 */
+    int (*mig_mode)(nvml_device, unsigned *current, unsigned *pending);
+    int (*mig_count)(nvml_device, unsigned *); /* how many instances there can be */
+    int (*mig_device)(nvml_device, unsigned index, nvml_device *);
     int (*memory_v2)(nvml_device, struct nvml_memory_v2 *);
     int (*utilization)(nvml_device, struct nvml_utilization *, unsigned *, unsigned long long);
     const char *(*error)(int);
     struct nvml_list list[NVML_LISTS];
 };
 
-/* Open the library of this name and keep it open. Return 0, -ENOENT if it is missing, or -ENOTSUP
- * if it is too old to report usage. */
-int nvml_library_open(const char *name, struct nvml_library *ret_library);
+#define NVML_LIBRARY "libnvidia-ml.so.1"
+
+/* Open the library and keep it open. Return 0, -ENOENT without a message if it is missing, or
+ * -ELIBBAD (it cannot be loaded) or -ENOTSUP (it is too old) with one. */
+int nvml_library_open(struct nvml_library *ret_library, struct message *message);
+/* Describe a failure, as one line. `code` is NVML's, or a negative errno. */
+void nvml_library_note(const struct nvml_library *library, const char *what, int code, char *note,
+                       size_t size);
 
 #endif

@@ -7,6 +7,7 @@
 #include "vendor.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +89,11 @@ static int probe(const struct gpu_setup *setup, struct gpu_list *list)
         return 0;
     }
     opencl_search_run(&search);
+    bool failed = list->count == 0 && list->note[0] != '\0';
     write_note(&search);
     if (setup->layer[0] != '\0')
         check_layer(&search, setup->layer);
-    return 0;
+    return failed ? -EIO : 0;
 }
 
 const struct gpu_vendor gpu_opencl = {.name = "opencl",

@@ -149,26 +149,33 @@ static bool key_is_taken(const struct gpu_list *list, const char *key)
     return false;
 }
 
-/* A key must not change across restarts and must be unique. */
+/* A key must not change across restarts and must be unique. NVIDIA's uuids belong to the card.
+ * Those of others are made from the PCI address, in a different way by each runtime, and the
+ * kernel does not know them: there the address is the better key. */
 static void make_key(const struct gpu_list *list, const char *platform, struct gpu_device *device)
 {
-    char base[sizeof(device->key) - 16];
+    char keys[2][136];
+    const bool own_uuid = strncmp(device->uuid, "GPU-", 4) == 0;
+    uint32_t count = 0, ordinal = 1;
 
-    if (device->uuid[0] != '\0')
-        snprintf(base, sizeof(base), "uuid:%s", device->uuid);
-    else if (device->pci[0] != '\0')
-        snprintf(base, sizeof(base), "pci:%s", device->pci);
-    else
-        snprintf(base, sizeof(base), "opencl:%.50s:%.70s", platform, device->name);
-    bool counted = device->uuid[0] == '\0' && device->pci[0] == '\0';
-    for (uint32_t ordinal = 0;; ordinal++) {
-        if (counted || ordinal > 0)
-            snprintf(device->key, sizeof(device->key), "%s:%u", base, ordinal);
-        else
-            snprintf(device->key, sizeof(device->key), "%s", base);
+    for (int i = 0; i < 2; i++) {
+        bool uuid = (i == 0) == own_uuid;
+        const char *text = uuid ? device->uuid : device->pci;
+        if (text[0] != '\0')
+            snprintf(keys[count++], sizeof(keys[0]), "%s:%s", uuid ? "uuid" : "pci", text);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(device->key, sizeof(device->key), "%.135s", keys[i]);
         if (!key_is_taken(list, device->key))
             return;
     }
+    if (count == 0) {
+        snprintf(keys[0], sizeof(keys[0]), "opencl:%.50s:%.70s", platform, device->name);
+        ordinal = 0;
+    }
+    do
+        snprintf(device->key, sizeof(device->key), "%.135s:%u", keys[0], ordinal++);
+    while (key_is_taken(list, device->key));
 }
 
 /* -- the search ------------------------------------------------------------------ */

@@ -80,9 +80,10 @@ struct gpu_vendor {
     /* -- discovery -- */
 
     /* (driver) Fill *list, which is zeroed; the caller fills `backend`. Give each device a key that
-     * survives a restart (a uuid, else the PCI address). A missing driver is not an error: return
-     * no device, and a note if the administrator can fix it. Called once, when the daemon starts.
-     * Return 0, or -errno with a note. */
+     * survives a restart ("uuid:..." if the uuid is the card's own, else "pci:..."), and 0 for its
+     * memory if only another vendor can know it. A missing driver is not an error: return no
+     * device, and a note if the administrator can fix it; it is shown if no vendor finds a device.
+     * Called once, when the daemon starts. Return 0, or -errno with a note. */
     int (*probe)(const struct gpu_setup *setup, struct gpu_list *list);
     /* Its devices are simulated: probe it only if setup->simulate is set, and then no other. */
     bool simulates;

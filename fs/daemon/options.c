@@ -17,6 +17,9 @@ const struct option_row options_rows[] = {
      "/var/lib/chronos for root, else $XDG_STATE_HOME/chronos or ~/.local/state/chronos",
      "keep the state in DIR, created if missing; only one mount at a time can use it"},
     {"--simulate", "DEVICES", NULL, "use simulated devices, as in 4x80G or 2x80G,24G"},
+    {"--devices", "DEVICES", "all",
+     "manage only these devices and leave the others alone: numbers, uuids or PCI addresses, "
+     "separated by +"},
     {"--store", "sqlite|memory", "sqlite",
      "where to keep the state; memory loses it when the worker ends"},
     {"--process-tracking", "auto|cgroup|process-tree", "auto",
@@ -30,6 +33,7 @@ const struct option_row options_rows[] = {
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
     {"-o simulate", "DEVICES", NULL, "as --simulate; write \\, for a comma"},
+    {"-o devices", "DEVICES", NULL, "as --devices"},
     {"-o store", "sqlite|memory", NULL, "as --store"},
     {"-o process_tracking", "auto|cgroup|process-tree", NULL, "as --process-tracking"},
     {"-o allow_other", NULL, "on for root",
@@ -82,6 +86,8 @@ static struct setting find_setting(struct options *options, const char *name)
         return (struct setting){name, options->state_dir, sizeof(options->state_dir)};
     if (strcmp(name, "simulate") == 0 || strcmp(name, "--simulate") == 0)
         return (struct setting){name, options->simulate, sizeof(options->simulate)};
+    if (strcmp(name, "devices") == 0 || strcmp(name, "--devices") == 0)
+        return (struct setting){name, options->devices, sizeof(options->devices)};
     if (strcmp(name, "store") == 0 || strcmp(name, "--store") == 0)
         return (struct setting){name, options->store, sizeof(options->store)};
     if (strcmp(name, "process_tracking") == 0 || strcmp(name, "--process-tracking") == 0)

@@ -35,6 +35,7 @@ struct options {
     char source[PATH_MAX];      /* what the mount table shows as the source */
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */
+    char devices[4096];         /* names of the devices to manage; "": all */
     char store[16];
     char proctrack[16];
 };

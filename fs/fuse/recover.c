@@ -6,6 +6,7 @@
 #include "core/base/array.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/gpu/identity.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
 #include "fs/tree/names.h"
@@ -53,11 +54,11 @@ static int find_device(struct server *server, const struct store_device *device,
                        uint32_t *ret_index)
 {
     const struct tree *tree = &server->tree;
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, device->key)) {
-            *ret_index = i;
-            return 0;
-        }
+    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
+    if (found >= 0) {
+        *ret_index = (uint32_t)found;
+        return 0;
+    }
     struct gpu_device absent = {.memory_bytes = device->bytes};
     snprintf(absent.key, sizeof(absent.key), "%s", device->key);
     snprintf(absent.name, sizeof(absent.name), "%s", device->name);
@@ -88,10 +89,8 @@ static int restore_partition(void *context, const struct partition *partition,
 
 static uint32_t present_device(const struct tree *tree, const struct store_device *device)
 {
-    for (uint32_t i = 0; i < tree->device_count; i++)
-        if (!strcmp(tree->devices[i].key, device->key))
-            return i;
-    return ENGINE_DEVICE_ANY;
+    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
+    return found < 0 ? ENGINE_DEVICE_ANY : (uint32_t)found;
 }
 
 /* Partitions that have ended may still have running processes, however many ended since. */

@@ -71,6 +71,16 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
     print(out, "expiry", &words);
 }
 
+static const char *why_no_layer(const struct tree *tree, uint32_t device)
+{
+    const char *backend = device < tree->device_count ? tree->devices[device].backend : "absent";
+    if (!strcmp(backend, "absent"))
+        return "it is absent";
+    if (!strcmp(backend, "simulated"))
+        return "it is simulated";
+    return "OpenCL does not report it; install its OpenCL driver and restart chronosfs";
+}
+
 static void print_why(struct tree *tree, const struct partition *partition,
                       const struct mechanisms *has, struct strbuf *out)
 {
@@ -79,8 +89,8 @@ static void print_why(struct tree *tree, const struct partition *partition,
     const struct policy *policy = engine_policy(tree->engine);
     const char *note = device < GPU_DEVICE_MAX ? host->reader[device].note : "";
     if (!has->limited_by)
-        strbuf_print(out, "# memory: No layer limits memory on this device: it is %s.\n",
-                     device < tree->device_count ? tree->devices[device].backend : "absent");
+        strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
+                     why_no_layer(tree, device));
     else if (!tree->shared->layer[0])
         strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");
     else if (!has->layer)

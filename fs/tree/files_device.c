@@ -107,18 +107,19 @@ static int store_new(struct tree *tree, struct write *write)
 }
 
 const struct file_row files_device[] = {
-    {"name", 0444, FRESH_ALWAYS, show_name, .doc = "name that the runtime reports"},
+    {"name", 0444, FRESH_ALWAYS, show_name, .doc = "name that the driver reports"},
     {"vendor", 0444, FRESH_ALWAYS, show_vendor, .doc = "manufacturer"},
     {"driver", 0444, FRESH_ALWAYS, show_driver, .doc = "driver version"},
-    {"version", 0444, FRESH_ALWAYS, show_version, .doc = "runtime version"},
+    {"version", 0444, FRESH_ALWAYS, show_version,
+     .doc = "version of OpenCL or CUDA, if the driver reports one"},
     {"key", 0444, FRESH_ALWAYS, show_key,
      .doc = "identifies the device across restarts; programs find their own device by it"},
-    {"uuid", 0444, FRESH_ALWAYS, show_uuid, .doc = "UUID, if the runtime reports one"},
-    {"pci", 0444, FRESH_ALWAYS, show_pci, .doc = "PCI address, if the runtime reports one"},
+    {"uuid", 0444, FRESH_ALWAYS, show_uuid, .doc = "UUID, if the driver reports one"},
+    {"pci", 0444, FRESH_ALWAYS, show_pci, .doc = "PCI address, if the driver reports one"},
     {"type", 0444, FRESH_ALWAYS, show_type, .doc = "`GPU`, `ACCELERATOR` or `CPU`"},
     {"backend", 0444, FRESH_ALWAYS, show_backend,
-     .doc =
-         "how it was found: `opencl` or `simulated`; `absent` if only old partitions refer to it"},
+     .doc = "how it was found: `opencl`, `nvml` (NVIDIA), `drm` (AMD, Intel) or `simulated`; "
+            "`absent` if only old partitions refer to it"},
     {"memory_total", 0444, FRESH_ALWAYS, show_memory_total, .doc = "memory size, in bytes"},
     {"memory_used", 0444, FRESH_NEVER, show_memory_used, .doc = "bytes granted to partitions"},
     {"memory_available", 0444, FRESH_NEVER, show_memory_available,

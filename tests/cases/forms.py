@@ -232,11 +232,12 @@ def all_of_fstab(path, state):
 
 def kinds(path, state):
     for kind in ('chronosfs', 'fuse.chronosfs'):
-        code, text = run('mount', '-t', kind, '-o', f'state_dir={state},simulate=2x80G', 'chronos',
-                         path)
+        code, text = run('mount', '-t', kind, '-o',
+                         f'state_dir={state},simulate=3x80G,devices=2+0', 'chronos', path)
         equal((code, text), (0, ''), 'mount -t', kind)
         if code == 0:
-            equal(lib.read(path + '/gpu1/available'), '100.00\n')
+            equal(lib.read(path + '/gpu1/uuid'), 'SIM-2\n')
+            check(not os.path.exists(path + '/gpu2'), 'devices=2+0')
             umount(path)
             no_process_left(state)
 

@@ -10,8 +10,11 @@
  * The file is read again at each call, so what it says can change at any time; write it
  * under another name and rename it. A line each, words between single blanks:
  *
- *     device UUID PCI USED          a device ("-" for no uuid or pci), its used bytes; with
- *                                   --simulate the devices are SIM-0, SIM-1, ...
+ *     device UUID PCI USED [TOTAL]  a device ("-" for no uuid or pci), its used bytes and its
+ *                                   bytes (1 TiB); with --simulate the devices are SIM-0, ...
+ *     split                         the device of the line before is in MIG mode
+ *     part UUID TOTAL [USED]        and has this instance; processes that follow use it
+ *     reserved N                    the driver keeps N bytes of each device for itself
  *     process PID BYTES UTIL LISTS  uses the device of the line before: bytes ("-": not
  *                                   available), busy percent, and where it is listed:
  *                                   letters of c(ompute) g(raphics) m(ps), "c" if left out
@@ -27,7 +30,7 @@
  *     claim N                       it says that it has N rows, at the question for the size
  *     grow                          it has a row more at each call
  *
- * CALL: init count handle uuid pci memory compute graphics mps utilization. Without the
+ * CALL: init count handle uuid pci memory name compute graphics mps utilization. Without the
  * file the driver "is not loaded". Built with FAKE_OLD it has the calls of an old driver
  * only: no _v2 or _v3 of the lists and of the memory.
  */
@@ -75,7 +78,7 @@ struct sample {
 #define DEVICES 64
 struct line_device {
     char uuid[96], pci[32];
-    unsigned long long used;
+    unsigned long long used, total;
 };
 
 API int nvmlInit_v2(void);
@@ -85,6 +88,12 @@ API int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned size);
 API int nvmlDeviceGetPciInfo_v3(void *handle, struct pci *pci);
 API int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory);
 API int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory);
+API int nvmlDeviceGetName(void *handle, char *name, unsigned size);
+API int nvmlSystemGetDriverVersion(char *version, unsigned size);
+API int nvmlSystemGetCudaDriverVersion_v2(int *version);
+API int nvmlDeviceGetMigMode(void *handle, unsigned *current, unsigned *pending);
+API int nvmlDeviceGetMaxMigDeviceCount(void *handle, unsigned *count);
+API int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **part);
 API int nvmlDeviceGetComputeRunningProcesses(void *handle, unsigned *count, void *rows);
 API int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, void *rows);
 API int nvmlDeviceGetGraphicsRunningProcesses(void *handle, unsigned *count, void *rows);
@@ -192,7 +201,8 @@ static unsigned read_devices(struct line_device *devices)
 
     while (file && count < DEVICES && fgets(line, sizeof(line), file)) {
         struct line_device *d = &devices[count];
-        if (sscanf(line, "device %95s %31s %llu", d->uuid, d->pci, &d->used) == 3)
+        d->total = 1ull << 40;
+        if (sscanf(line, "device %95s %31s %llu %llu", d->uuid, d->pci, &d->used, &d->total) >= 3)
             count++;
     }
     if (file)
@@ -200,15 +210,52 @@ static unsigned read_devices(struct line_device *devices)
     return count;
 }
 
+/* Reads the parts of a device. Returns how many there are, or -1 if it is not split. */
+static int read_split(unsigned index, struct line_device *parts)
+{
+    FILE *file = open_file();
+    char line[512];
+    int count = -1, device = -1;
+
+    while (file && count < DEVICES && fgets(line, sizeof(line), file)) {
+        if (strncmp(line, "device ", 7) == 0)
+            device++;
+        if (device != (int)index)
+            continue;
+        if (strcmp(line, "split\n") == 0)
+            count = 0;
+        struct line_device *d = &parts[count > 0 ? count : 0];
+        d->used = 0;
+        if (sscanf(line, "part %95s %llu %llu", d->uuid, &d->total, &d->used) >= 2)
+            strcpy(d->pci, "-"), count++;
+    }
+    if (file)
+        fclose(file);
+    return count;
+}
+
+/* A handle is the number of the device, and above that of its part, both from 1 on. */
 static unsigned index_of(void *handle)
 {
-    return (unsigned)(uintptr_t)handle - 1;
+    return ((unsigned)(uintptr_t)handle & 0xffff) - 1;
+}
+
+static unsigned part_of(void *handle)
+{
+    return (unsigned)(uintptr_t)handle >> 16;
 }
 
 static bool find_device(void *handle, struct line_device *ret)
 {
     static struct line_device devices[DEVICES];
-    unsigned count = read_devices(devices), index = index_of(handle);
+    unsigned index = index_of(handle), part = part_of(handle);
+    if (part > 0) {
+        if (read_split(index, devices) < (int)part)
+            return false;
+        *ret = devices[part - 1];
+        return true;
+    }
+    unsigned count = read_devices(devices);
     if (index < count)
         *ret = devices[index];
     return index < count;
@@ -257,7 +304,7 @@ int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory)
     struct line_device device;
     if (!find_device(handle, &device))
         return INVALID;
-    *memory = (struct memory){.total = UINT64_C(1) << 40, .used = device.used};
+    *memory = (struct memory){.total = device.total, .used = device.used};
     return behave("memory");
 }
 
@@ -267,8 +314,56 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory)
     struct line_device device;
     if (!find_device(handle, &device) || memory->version != (sizeof(*memory) | 2u << 24))
         return INVALID;
+    long long reserved = setting("reserved");
+    memory->total = device.total;
+    memory->reserved = reserved > 0 ? (unsigned long long)reserved : 0;
     memory->used = device.used;
     return behave("memory");
+}
+#endif
+
+int nvmlDeviceGetName(void *handle, char *name, unsigned size)
+{
+    snprintf(name, size, "NVIDIA Made-Up%s", part_of(handle) > 0 ? " MIG 1g" : "");
+    return behave("name");
+}
+
+int nvmlSystemGetDriverVersion(char *version, unsigned size)
+{
+    snprintf(version, size, "580.159");
+    return SUCCESS;
+}
+
+int nvmlSystemGetCudaDriverVersion_v2(int *version)
+{
+    *version = 13010;
+    return SUCCESS;
+}
+
+#ifndef FAKE_OLD
+int nvmlDeviceGetMigMode(void *handle, unsigned *current, unsigned *pending)
+{
+    static struct line_device parts[DEVICES + 1];
+    *pending = *current = read_split(index_of(handle), parts) >= 0;
+    return SUCCESS;
+}
+
+/* Like the real one: the number that there can be, with gaps. */
+int nvmlDeviceGetMaxMigDeviceCount(void *handle, unsigned *count)
+{
+    (void)handle;
+    *count = 7;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **part)
+{
+    static struct line_device parts[DEVICES + 1];
+    int count = read_split(index_of(handle), parts);
+    if (index % 2 || (int)index / 2 >= count)
+        return NOT_FOUND;
+    *part = (void *)((uintptr_t)handle | (uintptr_t)(index / 2 + 1) << 16);
+    return SUCCESS;
 }
 #endif
 
@@ -306,13 +401,16 @@ static void read_rows(void *handle, char list, struct rows *rows)
     FILE *file = open_file();
     char line[512], bytes[32], lists[8];
     int device = -1;
+    unsigned part = 0;
 
     while (file && fgets(line, sizeof(line), file)) {
         unsigned pid, util = 0;
         strcpy(lists, "c");
         if (strncmp(line, "device ", 7) == 0)
-            device++;
-        if (device != (int)index_of(handle) ||
+            device++, part = 0;
+        if (strncmp(line, "part ", 5) == 0)
+            part++;
+        if (device != (int)index_of(handle) || (part_of(handle) > 0 && part_of(handle) != part) ||
             sscanf(line, "process %u %31s %u %7s", &pid, bytes, &util, lists) < 2)
             continue;
         if (list == '\0' || strchr(lists, list))

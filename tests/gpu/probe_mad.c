@@ -106,7 +106,7 @@ static int garbage(const struct gpu_setup *setup, struct gpu_list *l)
         memset(l->device[0].name, 'n', sizeof(l->device[0].name));
         break;
     case 3:
-        l->device[0].memory_bytes = 0;
+        l->device[0].memory_bytes = (uint64_t)INT64_MAX + 1;
         break;
     case 4:
         strcpy(l->device[0].name, "two\nlines");
