@@ -8,6 +8,7 @@
  */
 #include "core/base/array.h"
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
@@ -34,7 +35,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,7 +119,7 @@ static int leave_caller(struct start *start)
         return message_set(r, &start->message,
                            "Cannot find the working directory (%s); use absolute paths.",
                            strerror(-r));
-    syscall(SYS_close_range, 3u, ~0u, 0);
+    fd_close_others(3, NULL, 0);
     umask(077);
     for (int i = 1; i < NSIG; i++) {
         /* Workers inherit it. A limit on the size of files makes errors, not ends. */
@@ -236,7 +236,8 @@ static int mount_tree(struct start *start)
     shared->started_wall_ns = clock_realtime_ns();
     state_dir_sign(start->supervisor.lock_fd, shared->mount_point);
     supervisor_block_signals();
-    r = mount_open(&start->mount, shared->allow_other, start->options.read_only, message);
+    r = mount_open(&start->mount, start->options.source, shared->allow_other,
+                   start->options.read_only, message);
     if (r)
         return r;
     r = mount_read_init(&start->mount, shared->init, sizeof(shared->init), &shared->init_length,

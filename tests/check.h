@@ -7,9 +7,18 @@
 #define CHRONOS_TESTS_CHECK_H
 
 #include "core/base/array.h"
+#include "tests/scratch.h"
 
 #include <check.h>
 #include <stdlib.h>
+
+/* Check writes where it is into a file at every assertion that holds, which is most of the time of
+ * a test with a million of them. A crash is reported with the line where its test begins. */
+#undef ck_assert_msg
+#define ck_assert_msg(expression, ...)                                                             \
+    ((expression) ? (void)0                                                                        \
+                  : _ck_assert_failed(__FILE__, __LINE__, "Assertion '" #expression "' failed",    \
+                                      ##__VA_ARGS__))
 
 #define CHECK_TIMEOUT_S 240 /* generous: machines are slow and loaded */
 
@@ -26,6 +35,7 @@ static inline TCase *check_case(const char *name, void (*setup)(void), void (*te
 /* Runs the case `name` and frees it. Returns the exit status of the program. */
 static inline int check_run(const char *name, TCase *all)
 {
+    scratch_begin();
     Suite *suite = suite_create(name);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

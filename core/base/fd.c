@@ -2,9 +2,14 @@
 /* File descriptors; see fd.h. */
 #include "fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -15,6 +20,62 @@ int fd_close(int fd)
         close(fd);
     errno = saved;
     return -1;
+}
+
+/* The smallest kept descriptor from `low` on; UINT_MAX: none. */
+static unsigned next_kept(unsigned low, const int *keep, size_t count)
+{
+    unsigned next = UINT_MAX;
+    for (size_t i = 0; i < count; i++) {
+        if (keep[i] >= 0 && (unsigned)keep[i] >= low && (unsigned)keep[i] < next)
+            next = (unsigned)keep[i];
+    }
+    return next;
+}
+
+static bool close_ranges(unsigned low, const int *keep, size_t count)
+{
+    for (unsigned next = 0; next != UINT_MAX; low = next + 1) {
+        next = next_kept(low, keep, count);
+        if (next > low && syscall(SYS_close_range, low, next - (next != UINT_MAX), 0u) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void close_one(unsigned fd, unsigned low, const int *keep, size_t count)
+{
+    if (fd >= low && next_kept(fd, keep, count) != fd)
+        close((int)fd);
+}
+
+/* A limit can be a thousand million: try every number only where there is no list. */
+static void close_each(unsigned low, const int *keep, size_t count)
+{
+    _Alignas(struct dirent64) char entries[4096];
+    ssize_t length;
+    int list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (list < 0) {
+        for (unsigned fd = low, end = (unsigned)sysconf(_SC_OPEN_MAX); fd < end; fd++)
+            close_one(fd, low, keep, count);
+        return;
+    }
+    while ((length = getdents64(list, entries, sizeof(entries))) > 0) {
+        for (ssize_t at = 0; at < length;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
+            unsigned fd = (unsigned)strtoul(entry->d_name, NULL, 10);
+            if (entry->d_name[0] != '.' && fd != (unsigned)list)
+                close_one(fd, low, keep, count);
+            at += entry->d_reclen;
+        }
+    }
+    close(list);
+}
+
+void fd_close_others(unsigned low, const int *keep, size_t count)
+{
+    if (!close_ranges(low, keep, count))
+        close_each(low, keep, count);
 }
 
 ssize_t fd_read_text(int dir_fd, const char *path, char *text, size_t size)

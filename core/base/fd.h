@@ -3,10 +3,14 @@
 #ifndef CHRONOS_BASE_FD_H
 #define CHRONOS_BASE_FD_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Close fd if it is open (fd >= 0); preserves errno. Return -1, to assign to the variable. */
 int fd_close(int fd);
+/* Close all descriptors from `low` on but those of `keep`; negative ones there mean nothing. Works
+ * where close_range(2) is missing or refused. Call it in a process with one thread. */
+void fd_close_others(unsigned low, const int *keep, size_t count);
 
 /* Read a procfs file or another small file with a single read. `path` is relative to `dir_fd` as in
  * openat. The text is NUL-terminated and truncated to size - 1 bytes. Do not wait for a lease that

@@ -9,6 +9,7 @@
 #include "nodes.h"
 
 #include "core/base/confine.h"
+#include "core/base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXIT_USAGE    2
@@ -147,9 +147,7 @@ static void prepare(int fd, const struct gpu_vendor *const *vendors)
     prctl(PR_SET_NAME, "chronos-driver");
     setrlimit(RLIMIT_CORE, &none);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    if (fd > 3)
-        syscall(SYS_close_range, 3u, (unsigned)fd - 1, 0);
-    syscall(SYS_close_range, (unsigned)fd + 1, ~0u, 0);
+    fd_close_others(3, &fd, 1);
     gpu_nodes_shield(vendors, NULL);
 }
 

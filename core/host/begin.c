@@ -21,6 +21,12 @@ struct traces {
     struct allocations stale;  /* to forget: ended, without members */
 };
 
+static int compare_id(const void *id, const void *entry)
+{
+    const uint64_t *a = id, *b = &((const struct host_partition *)entry)->partition.id;
+    return *a < *b ? -1 : *a > *b;
+}
+
 /* Handle members or traces of partition `id`. */
 static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen)
 {
@@ -32,13 +38,13 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
         allocations_add(&host->occupied, id);
         return;
     }
-    for (size_t i = 0; i < host->start.ended_count; i++)
-        if (host->start.ended[i].partition.id == id) {
-            terminate_add(&host->termination, host->now_ns, &host->start.ended[i].partition,
-                          host->start.ended[i].account);
-            return;
-        }
-    if (members)
+    const struct host_partition *ended =
+        host->start.ended_count ? bsearch(&id, host->start.ended, host->start.ended_count,
+                                          sizeof(*host->start.ended), compare_id)
+                                : NULL;
+    if (ended)
+        terminate_add(&host->termination, host->now_ns, &ended->partition, ended->account);
+    else if (members)
         log_say("The programs of p%" PRIu64 " are left as they are: it ended long ago.", id);
     else
         allocations_add(&traces->stale, id);

@@ -36,7 +36,7 @@ struct host_start {
     uint32_t device_count;
     struct host_partition *live; /* all live partitions; malloc, ownership passes */
     size_t live_count;
-    struct host_partition *ended; /* recently ended partitions; ownership passes too */
+    struct host_partition *ended; /* all that can still have programs, by id; passes, too */
     size_t ended_count;
     struct policy policy;
     uint64_t own_pid_ns; /* inode number of the daemon's pid namespace */

@@ -31,6 +31,7 @@
 enum step { STEP_BEGIN, STEP_STOP, STEP_LEFT, STEP_TERM, STEP_KILL, STEP_STUCK };
 
 struct ending {
+    struct avl_node by_id;
     struct partition partition;
     uint32_t account;
     enum step step;
@@ -45,16 +46,24 @@ struct ending {
 struct terminate_turn {
     size_t index; /* in `endings` */
     uint32_t account, turn;
-    bool kills;
+    bool kills, waited; /* waited: the call before had no time for it */
     int64_t count_ns;
 };
 
+static int compare_id(const struct avl_node *one, const struct avl_node *other)
+{
+    uint64_t a = avl_entry_const(one, struct ending, by_id)->partition.id;
+    uint64_t b = avl_entry_const(other, struct ending, by_id)->partition.id;
+    return a < b ? -1 : a > b;
+}
+
+static const struct avl_kind kind_id = {.compare = compare_id};
+
 static const struct ending *find(const struct termination *termination, uint64_t id)
 {
-    for (size_t i = 0; i < termination->count; i++)
-        if (termination->endings[i].partition.id == id)
-            return &termination->endings[i];
-    return NULL;
+    const struct ending probe = {.partition.id = id};
+    const struct avl_node *node = avl_find(&termination->by_id, &probe.by_id);
+    return node ? avl_entry_const(node, struct ending, by_id) : NULL;
 }
 
 bool terminate_ends(const struct termination *termination, uint64_t id)
@@ -71,9 +80,26 @@ int terminate_add(struct termination *termination, int64_t now_ns,
     if (array_reserve(termination->endings, termination->capacity, termination->count + 1) ||
         array_reserve(termination->turns, termination->turn_capacity, termination->count + 1))
         return -ENOMEM;
-    termination->endings[termination->count++] =
-        (struct ending){.partition = *partition, .account = account, .count_ns = now_ns};
+    struct ending *ending = malloc(sizeof(*ending));
+    if (!ending)
+        return -ENOMEM;
+    *ending = (struct ending){.partition = *partition, .account = account, .count_ns = now_ns};
+    termination->endings[termination->count++] = ending;
+    termination->by_id.kind = &kind_id;
+    avl_insert(&termination->by_id, &ending->by_id);
     return 0;
+}
+
+void terminate_clear(struct termination *termination)
+{
+    while (termination->count)
+        free(termination->endings[--termination->count]);
+    free(termination->endings);
+    free(termination->turns);
+    termination->by_id.root = NULL;
+    termination->endings = NULL;
+    termination->turns = NULL;
+    termination->capacity = termination->turn_capacity = 0;
 }
 
 static void note(struct termination *termination, const struct ending *ending, const char *word,
@@ -209,7 +235,7 @@ static void advance(struct termination *termination, struct ending *ending, int6
     count_later(ending, now_ns);
 }
 
-/* Handle one ending. False: done. */
+/* Handle one ending. Return whether it goes on. */
 static bool step(struct termination *termination, struct ending *ending, int64_t now_ns)
 {
     int r = proctrack_forget(termination->proctrack, ending->partition.id);
@@ -242,15 +268,28 @@ static int compare_of_account(const void *one, const void *other)
     return a->count_ns < b->count_ns ? -1 : a->count_ns > b->count_ns;
 }
 
-/* The first of each account, then the second of each, and so on. */
+/* The first of each account, then the second of each, and so on; each round goes on where the call
+ * before stopped. */
 static int compare_turns(const void *one, const void *other)
 {
     const struct terminate_turn *a = one, *b = other;
     if (a->turn != b->turn)
         return a->turn < b->turn ? -1 : 1;
+    if (a->waited != b->waited)
+        return a->waited ? -1 : 1;
     return a->kills != b->kills      ? (a->kills ? -1 : 1)
            : a->account < b->account ? -1
                                      : a->account > b->account;
+}
+
+/* Return whether the order of a round puts `turn` after the last one of the call before. */
+static bool waited(const struct termination *termination, const struct terminate_turn *turn)
+{
+    if (!termination->last.cut_short)
+        return false;
+    if (turn->kills != termination->last.kills)
+        return termination->last.kills;
+    return turn->account > termination->last.account;
 }
 
 /* List the endings that are due in the order of their turns. Return how many. */
@@ -259,7 +298,7 @@ static size_t take_turns(struct termination *termination, int64_t now_ns)
     struct terminate_turn *turns = termination->turns;
     size_t count = 0;
     for (size_t i = 0; i < termination->count; i++) {
-        const struct ending *ending = &termination->endings[i];
+        const struct ending *ending = termination->endings[i];
         if (ending->count_ns <= now_ns)
             turns[count++] = (struct terminate_turn){.index = i,
                                                      .account = ending->account,
@@ -267,17 +306,21 @@ static size_t take_turns(struct termination *termination, int64_t now_ns)
                                                      .count_ns = ending->count_ns};
     }
     qsort(turns, count, sizeof(*turns), compare_of_account);
-    for (size_t i = 1; i < count; i++)
-        turns[i].turn = turns[i].account == turns[i - 1].account ? turns[i - 1].turn + 1 : 0;
+    for (size_t i = 0; i < count; i++) {
+        bool same = i > 0 && turns[i].account == turns[i - 1].account;
+        turns[i].turn = same ? turns[i - 1].turn + 1 : 0;
+        turns[i].waited = waited(termination, &turns[i]);
+    }
     qsort(turns, count, sizeof(*turns), compare_turns);
     return count;
 }
 
+/* Close the gaps that endings left. */
 static void remove_done(struct termination *termination)
 {
     size_t kept = 0;
     for (size_t i = 0; i < termination->count; i++) {
-        if (termination->endings[i].partition.id)
+        if (termination->endings[i])
             termination->endings[kept++] = termination->endings[i];
     }
     termination->count = kept;
@@ -293,13 +336,19 @@ void terminate_step(struct termination *termination, int64_t now_ns)
     size_t count = take_turns(termination, now_ns);
     int64_t until_ns = clock_monotonic_ns() + STEP_MAX_NS;
     bool done = false;
-    for (size_t i = 0; i < count && (i == 0 || clock_monotonic_ns() < until_ns); i++) {
-        struct ending *ending = &termination->endings[termination->turns[i].index];
-        if (step(termination, ending, now_ns))
+    size_t i = 0;
+    for (; i < count && (i == 0 || clock_monotonic_ns() < until_ns); i++) {
+        struct ending **at = &termination->endings[termination->turns[i].index];
+        if (step(termination, *at, now_ns))
             continue;
-        ending->partition.id = 0;
+        avl_remove(&termination->by_id, &(*at)->by_id);
+        free(*at);
+        *at = NULL;
         done = true;
     }
+    termination->last.cut_short = i < count;
+    termination->last.kills = termination->turns[i - 1].kills;
+    termination->last.account = termination->turns[i - 1].account;
     if (done)
         remove_done(termination);
 }
@@ -308,7 +357,7 @@ int64_t terminate_next_ns(const struct termination *termination)
 {
     int64_t next_ns = INT64_MAX;
     for (size_t i = 0; i < termination->count; i++)
-        if (termination->endings[i].count_ns < next_ns)
-            next_ns = termination->endings[i].count_ns;
+        if (termination->endings[i]->count_ns < next_ns)
+            next_ns = termination->endings[i]->count_ns;
     return next_ns;
 }

@@ -8,6 +8,7 @@
 #ifndef CHRONOS_HOST_TERMINATE_H
 #define CHRONOS_HOST_TERMINATE_H
 
+#include "core/base/avl.h"
 #include "core/engine/partition.h"
 #include "core/proctrack/proctrack.h"
 
@@ -24,16 +25,23 @@ struct termination {
     struct proctrack *proctrack; /* borrowed */
     terminate_note_fn *note;
     void *context;
-    struct ending *endings; /* malloc */
+    struct avl by_id;
+    struct ending **endings; /* all; malloc */
     size_t count, capacity;
     struct terminate_turn *turns; /* room for as many; malloc */
     size_t turn_capacity;
+    struct { /* the last turn of a call that had no time for all */
+        bool cut_short, kills;
+        uint32_t account;
+    } last;
 };
 
 /* Add a partition of an account that ended at partition->end_ns, unless it is already there. The
  * next terminate_step takes its first step. 0 or -ENOMEM. */
 int terminate_add(struct termination *termination, int64_t now_ns,
                   const struct partition *partition, uint32_t account);
+/* Forget all endings and free their memory. */
+void terminate_clear(struct termination *termination);
 /* Take the steps that are due, one of each account in a round, for 5 ms at most; the next call
  * takes the rest. No step waits for a process. */
 void terminate_step(struct termination *termination, int64_t now_ns);

@@ -104,8 +104,6 @@ int cgroup_change_make(struct cgroup *cgroup, uint64_t id, const char *origin,
                        char leaf[static PATH_MAX]);
 int cgroup_change_remove(struct cgroup *cgroup, const char *path);
 void cgroup_change_drop_all(struct cgroup *cgroup);
-/* In a child: close all descriptors but these. */
-void cgroup_change_close_others(const int *keep, size_t count);
 
 /* cgroup_search.c: find the leaves that exist. -EBUSY: places that another process holds were left
  * out; other errors: those that could not be read. */

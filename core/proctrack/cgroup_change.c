@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,21 +95,6 @@ static int find(struct cgroup *cgroup, uint64_t id, const char *path, char *ret_
     return r;
 }
 
-/* The child must keep none of the daemon's descriptors open while it waits. */
-void cgroup_change_close_others(const int *keep, size_t count)
-{
-    unsigned low = 0, next = 0;
-    for (; next != UINT_MAX; low = next + 1) {
-        next = UINT_MAX;
-        for (size_t i = 0; i < count; i++) {
-            if ((unsigned)keep[i] >= low && (unsigned)keep[i] < next)
-                next = (unsigned)keep[i];
-        }
-        if (next > low)
-            close_range(low, next - (next != UINT_MAX), 0);
-    }
-}
-
 /* In the child: make the leaf, and look it up, so that the daemon finds it in the kernel's cache.
  */
 static int make(const struct cgroup *cgroup, uint64_t id, const char *origin, int pipe)
@@ -141,7 +125,7 @@ static int start(struct cgroup *cgroup, uint64_t id, const char *path)
     pid_t pid = fork();
     if (pid == 0) {
         const int keep[] = {cgroup->root_fd, pipes[1]};
-        cgroup_change_close_others(keep, 2);
+        fd_close_others(0, keep, 2);
         _exit(-(id ? make(cgroup, id, path, pipes[1]) : cgroup_walk_remove(cgroup, path)));
     }
     int r = pid < 0 ? -errno : 0;

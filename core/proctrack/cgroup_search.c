@@ -7,17 +7,14 @@
  */
 #include "cgroup.h"
 
-#include "core/base/fd.h"
+#include "core/base/child.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* How long a child may stay in one place, and how many places are left out. */
@@ -78,6 +75,16 @@ static void ask_processes(const struct search *search)
     }
 }
 
+static int look(void *context, int pipe)
+{
+    struct search *search = context;
+    search->pipe = pipe;
+    int r = cgroup_walk(search->cgroup, "", visit, search);
+    if (search->held_count > 0)
+        ask_processes(search);
+    return r;
+}
+
 /* -- the parent -------------------------------------------------------------------------- */
 
 static int take_record(struct search *search, const char *text, char place[static PATH_MAX])
@@ -90,19 +97,17 @@ static int take_record(struct search *search, const char *text, char place[stati
     return 0;
 }
 
-/* Read the records until the end: 0; or until the child stays in one place: -EBUSY. */
-static int read_records(struct search *search, int fd, char place[static PATH_MAX])
+/* Read the records until the end: 0; or until the child stays in one place: -EINPROGRESS. */
+static int read_records(struct search *search, const struct child *child,
+                        char place[static PATH_MAX])
 {
     static char text[2 * PATH_MAX];
     size_t length = 0;
     int r = 0;
     while (!r) {
-        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-        if (poll(&poll_fd, 1, STAY_MS) == 0)
-            return -EBUSY;
-        ssize_t got = read(fd, text + length, sizeof(text) - length);
+        ssize_t got = child_read(child, text + length, sizeof(text) - length, STAY_MS);
         if (got <= 0)
-            return got < 0 ? -errno : 0;
+            return (int)got;
         length += (size_t)got;
         char *at = text, *end;
         while (!r && (end = memchr(at, '\0', length - (size_t)(at - text)))) {
@@ -117,30 +122,15 @@ static int read_records(struct search *search, int fd, char place[static PATH_MA
 
 static int search_once(struct search *search, char place[static PATH_MAX])
 {
-    int pipes[2], status = 0;
-    if (pipe2(pipes, O_CLOEXEC) != 0)
-        return -errno;
-    pid_t pid = fork();
-    if (pid == 0) {
-        const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd, pipes[1]};
-        cgroup_change_close_others(keep, 3);
-        search->pipe = pipes[1];
-        int r = cgroup_walk(search->cgroup, "", visit, search);
-        if (search->held_count > 0)
-            ask_processes(search);
-        _exit(-r);
-    }
-    int r = pid < 0 ? -errno : 0;
-    fd_close(pipes[1]);
+    const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd};
+    struct child child;
+    int r = child_start(look, search, keep, 2, &child);
+    if (r)
+        return r;
+    r = read_records(search, &child, place);
     if (!r)
-        r = read_records(search, pipes[0], place);
-    fd_close(pipes[0]);
-    if (pid > 0 && r) {
-        kill(pid, SIGKILL);
-        waitpid(pid, &status, WNOHANG); /* it may be where nothing ends it */
-    } else if (pid > 0 && waitpid(pid, &status, 0) == pid) {
-        r = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-    }
+        r = child_wait(&child, -1);
+    child_kill(&child);
     return r;
 }
 
@@ -148,17 +138,13 @@ int cgroup_search(struct cgroup *cgroup)
 {
     struct search *search = calloc(1, sizeof(*search));
     char place[PATH_MAX] = "";
-    int r = -EBUSY;
+    int r;
     if (!search)
         return -ENOMEM;
     search->cgroup = cgroup;
-    while (r == -EBUSY) {
-        r = search_once(search, place);
-        if (r != -EBUSY || search->held_count == HELD_MAX)
-            break;
+    while ((r = search_once(search, place)) == -EINPROGRESS && search->held_count < HELD_MAX)
         strcpy(search->held[search->held_count++], place);
-    }
-    if (!r && search->held_count > 0)
+    if (r == -EINPROGRESS || (!r && search->held_count > 0))
         r = -EBUSY;
     free(search);
     return r;

@@ -16,10 +16,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1u << 2)
-#endif
-
 static _Noreturn void become_worker(const struct supervisor *given, int program, bool ever_ready,
                                     pid_t parent, int ready, int output)
 {
@@ -32,10 +28,11 @@ static _Noreturn void become_worker(const struct supervisor *given, int program,
     setsid(); /* no terminal: ^C goes to the supervisor */
     if (output >= 0)
         dup2(output, STDERR_FILENO);
-    syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
     const int kept[] = {given->mount->fd, given->shared_fd, given->handles_fd,
-                        given->ledger_fd, given->lock_fd,   ready};
-    for (size_t i = 0; i < ARRAY_COUNT(kept); i++)
+                        given->ledger_fd, given->lock_fd,   ready,
+                        program};
+    fd_close_others(3, kept, ARRAY_COUNT(kept));
+    for (size_t i = 0; i < ARRAY_COUNT(kept) - 1; i++)
         fcntl(kept[i], F_SETFD, 0);
     snprintf(numbers, sizeof(numbers), "%d,%d,%d,%d,%d,%d,%d", given->mount->fd, given->shared_fd,
              given->handles_fd, given->ledger_fd, ready, given->lock_fd,

@@ -274,17 +274,30 @@ static int mount_through_libfuse(struct mount *mount, char *options)
     return fuse_session_fd(mount->session);
 }
 
-int mount_open(struct mount *mount, bool allow_other, bool read_only, struct message *message)
+/* Escape what would end the value of an option. */
+static void escape(const char *source, char *ret_text)
+{
+    for (; *source; source++) {
+        if (*source == ',' || *source == '\\')
+            *ret_text++ = '\\';
+        *ret_text++ = *source;
+    }
+    *ret_text = '\0';
+}
+
+int mount_open(struct mount *mount, const char *source, bool allow_other, bool read_only,
+               struct message *message)
 {
     struct entry entry;
-    char options[256];
+    char name[2 * PATH_MAX], options[sizeof(name) + 128];
     int r = check_device(message);
 
     if (r)
         return r;
+    escape(source, name);
     snprintf(options, sizeof(options),
-             "nosuid,nodev,noexec,default_permissions,fsname=chronos,subtype=" SUBTYPE "%s%s",
-             allow_other ? ",allow_other" : "", read_only ? ",ro" : "");
+             "nosuid,nodev,noexec,default_permissions,subtype=" SUBTYPE "%s%s,fsname=%s",
+             allow_other ? ",allow_other" : "", read_only ? ",ro" : "", name);
     mount->fd = mount_through_libfuse(mount, options);
     if (mount->fd < 0)
         return message_set(-EPERM, message, "Cannot mount on %s.", mount->point);

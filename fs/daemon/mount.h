@@ -31,8 +31,10 @@ int mount_prepare(struct mount *mount, const char *path, const char *other,
                   struct message *message);
 /* Check whether this user may use allow_other. Returns 0, or -EPERM with a message. */
 int mount_check_allow_other(struct message *message);
-/* Returns 0 and sets mount->fd (close-on-exec, blocking), or returns -errno with a message. */
-int mount_open(struct mount *mount, bool allow_other, bool read_only, struct message *message);
+/* Mount with this source. Returns 0 and sets mount->fd (close-on-exec, blocking), or returns -errno
+ * with a message. */
+int mount_open(struct mount *mount, const char *source, bool allow_other, bool read_only,
+               struct message *message);
 /* Read the kernel's FUSE_INIT request. Returns 0, or -errno with a message. */
 int mount_read_init(const struct mount *mount, char *buffer, size_t room, uint32_t *ret_length,
                     struct message *message);

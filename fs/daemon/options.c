@@ -5,6 +5,8 @@
  */
 #include "options.h"
 
+#include "core/base/help_row.h"
+
 #include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
@@ -229,7 +231,7 @@ static int take_positional(struct arguments *arguments, const char *word, struct
     return 0;
 }
 
-/* In `SRC DIR` the source is ignored. */
+/* In `SOURCE DIR` the source is only shown. */
 static int finish(struct options *options, const struct arguments *arguments,
                   struct message *message)
 {
@@ -262,12 +264,15 @@ static int finish(struct options *options, const struct arguments *arguments,
         return message_set(
             -EINVAL, message,
             "A mount point must not contain a colon: lists of partitions are separated by colons.");
-    return set_value(&mount_point, path, message);
+    struct setting source = {"the source", options->source, sizeof(options->source)};
+    int r = set_value(&mount_point, path, message);
+    bool given = arguments->positional_count == 2 && arguments->positional[0][0] != '\0';
+    return r || !given ? r : set_value(&source, arguments->positional[0], message);
 }
 
 int options_parse(int argc, char **argv, struct options *ret_options, struct message *message)
 {
-    struct options options = {.store = "sqlite", .proctrack = "auto"};
+    struct options options = {.source = OPTIONS_SOURCE, .store = "sqlite", .proctrack = "auto"};
     struct arguments arguments = {.count = argc, .next = 1, .all = argv};
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     bool only_positional = false;
@@ -299,14 +304,13 @@ void options_print_help(FILE *file)
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs.\n\n");
     for (const struct option_row *row = options_rows; row->name; row++) {
-        char left[64];
+        char left[64], text[512];
         const char *equals = strncmp(row->name, "-o ", 3) == 0 ? "=" : " ";
         snprintf(left, sizeof(left), "%s%s%s", row->name, row->argument ? equals : "",
                  row->argument ? row->argument : "");
-        fprintf(file, "  %-24s %s", left, row->help);
-        if (row->default_value)
-            fprintf(file, "\n  %-24s (default: %s)", "", row->default_value);
-        fputc('\n', file);
+        snprintf(text, sizeof(text), "%s%s%s%s", row->help, row->default_value ? " (default: " : "",
+                 row->default_value ? row->default_value : "", row->default_value ? ")" : "");
+        help_row(file, left, 27, text);
     }
     fprintf(file, "\nFor mount(8) and fstab: chronosfs SOURCE MOUNTPOINT -o OPTIONS\n"
                   "Exit status: 0 mounted, or ended cleanly; 1 failure; 2 usage error.\n");

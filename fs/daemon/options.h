@@ -21,6 +21,10 @@ struct option_row {
 };
 extern const struct option_row options_rows[]; /* ends with a NULL name */
 
+/* The source of a mount that names none, and the one in chronosfs(8). mount -a takes a source that
+ * exists in its working directory for that file, so it is no name that a clone would have. */
+#define OPTIONS_SOURCE "fuse.chronosfs"
+
 struct options {
     bool help, version;
     bool fake; /* mount(8) -f: check the arguments and do nothing */
@@ -28,6 +32,7 @@ struct options {
     bool remount;               /* change read_only of the tree that is mounted there */
     bool restore_devacl;        /* restore device nodes and mount nothing */
     char mount_point[PATH_MAX]; /* as given */
+    char source[PATH_MAX];      /* what the mount table shows as the source */
     char state_dir[PATH_MAX];   /* "": the default */
     char simulate[1024];        /* "": real devices */
     char devices[4096];         /* names of the devices to manage; "": all */

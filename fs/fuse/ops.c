@@ -173,9 +173,13 @@ static void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
         fuse_reply_err(req, EBADF);
         return;
     }
+    int r = 0;
     if (ph)
-        handles_poll(&server->handles, fi->fh, session_current(server->session)->poll_kh);
-    fuse_reply_poll(req, poll_find(&server->tree, &query.node, query.row, handle));
+        r = handles_poll(&server->handles, fi->fh, session_current(server->session)->poll_kh);
+    if (r)
+        reply_error(req, r);
+    else
+        fuse_reply_poll(req, poll_find(&server->tree, &query.node, query.row, handle));
 }
 
 static void ops_statfs(fuse_req_t req, fuse_ino_t ino)

@@ -4,6 +4,9 @@
 
 #include <poll.h>
 
+/* The most pollers that are woken between requests: 2 us each, and one user can have any number. */
+#define PORTION 64u
+
 /* A file is always readable; POLLPRI reports a change, as in cgroup v2. */
 unsigned poll_find(struct tree *tree, const struct node *node, const struct file_row *row,
                    const struct shared_handle *handle)
@@ -30,7 +33,7 @@ static bool wake_if_new(void *context, struct shared_handle *slot)
     return true;
 }
 
-/* Wake pollers of the files in a directory whose rows have `watch`. */
+/* Note the pollers of the files in a directory whose rows have `watch`. */
 static void wake_files(struct server *server, enum dir_kind dir, uint64_t object)
 {
     for (const struct file_row *row = server->tree.table[dir].rows; row->name; row++) {
@@ -38,7 +41,7 @@ static void wake_files(struct server *server, enum dir_kind dir, uint64_t object
         if (!row->watch)
             continue;
         node.file = tree_node_hash(row->name);
-        handles_wake(&server->handles, tree_node_id(&node), wake_if_new, server);
+        handles_wake(&server->handles, tree_node_id(&node));
     }
 }
 
@@ -50,14 +53,12 @@ void poll_wake(struct server *server, const struct engine_event *events)
             wake_files(server, DIR_PARTITION, events->after.id);
 }
 
-static bool wake(void *context, struct shared_handle *slot)
-{
-    struct server *server = context;
-    session_notify_poll(server->session, slot->poll - 1);
-    return true;
-}
-
 void poll_wake_all(struct server *server)
 {
-    handles_wake_all(&server->handles, wake, server);
+    handles_wake_all(&server->handles);
+}
+
+void poll_wake_some(struct server *server)
+{
+    handles_wake_some(&server->handles, PORTION, wake_if_new, server);
 }

@@ -22,8 +22,12 @@
  * while loading; twice as many as lines are kept. */
 #define CHAIN_SLOTS (2 * EVENT_LOG_LINES_MAX)
 
+/* The newest lines of the history are shown. */
+#define HISTORY_SHOWN (EVENT_LOG_LINES_MAX / 2)
+
 struct restore {
     struct server *server;
+    struct store_history shown[HISTORY_SHOWN]; /* a ring: entry i is at i % HISTORY_SHOWN */
     struct {
         uint64_t id, seq;
     } chains[CHAIN_SLOTS];
@@ -83,9 +87,16 @@ static int restore_partition(void *context, const struct partition *partition,
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
-/* Recently ended partitions may still have running processes. */
-static int keep_ended(struct server *server, const struct store_history *entry, uint32_t device)
+static uint32_t present_device(const struct tree *tree, const struct store_device *device)
 {
+    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
+    return found >= 0 ? (uint32_t)found : ENGINE_DEVICE_ANY;
+}
+
+/* Partitions that have ended may still have running processes, however many ended since. */
+static int keep_ended(struct server *server, const struct store_history *entry)
+{
+    uint32_t device = present_device(&server->tree, &entry->device);
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
@@ -101,25 +112,43 @@ static int keep_ended(struct server *server, const struct store_history *entry, 
 static int restore_history(void *context, const struct store_history *entry)
 {
     struct restore *restore = context;
-    struct tree *tree = &restore->server->tree;
+    restore->shown[restore->server->ended_count % HISTORY_SHOWN] = *entry;
+    return keep_ended(restore->server, entry);
+}
+
+static int show_ended(struct tree *tree, const struct store_history *entry)
+{
     char line[STORE_LINE_MAX];
     struct tree_ended ended = {.partition = &entry->partition,
-                               .device = ENGINE_DEVICE_ANY,
+                               .device = present_device(tree, &entry->device),
                                .start_wall_ns = entry->start_wall_ns,
                                .end_wall_ns = entry->end_wall_ns,
                                .how = entry->how,
                                .by_uid = entry->by_uid,
                                .peak_bytes = entry->usage.peak_bytes,
                                .gpu_ns = entry->usage.gpu_ns};
-    int device = gpu_find_key(tree->devices, tree->device_count, entry->device.key);
-    if (device >= 0)
-        ended.device = (uint32_t)device;
-    int r = keep_ended(restore->server, entry, ended.device);
-    if (r)
-        return r;
     tree_history_line(tree, &ended, line, sizeof(line));
     return event_log_append(&tree->history, entry->partition.change_seq, 0,
                             names_account(tree->names, entry->partition.uid), line);
+}
+
+static int compare_id(const void *one, const void *other)
+{
+    const struct host_partition *a = one, *b = other;
+    return a->partition.id < b->partition.id ? -1 : a->partition.id > b->partition.id;
+}
+
+/* Show the history, and give the host thread its partitions in its order. */
+static int finish_history(const struct restore *restore)
+{
+    struct server *server = restore->server;
+    size_t count = server->ended_count;
+    int r = 0;
+    for (size_t i = count > HISTORY_SHOWN ? count - HISTORY_SHOWN : 0; i < count && !r; i++)
+        r = show_ended(&server->tree, &restore->shown[i % HISTORY_SHOWN]);
+    if (count)
+        qsort(server->ended, count, sizeof(*server->ended), compare_id);
+    return r;
 }
 
 /* The id of a line's partition is its fourth word. */
@@ -172,7 +201,7 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
                               .history = restore_history,
                               .line = restore_line,
                               .reply = restore_reply,
-                              .max_history = EVENT_LOG_LINES_MAX / 2};
+                              .max_history = SIZE_MAX};
     if (!restore)
         return -ENOMEM;
     restore->server = server;
@@ -180,6 +209,8 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     server->tree.offset_ns = r ? 0 : clock.offset_ns;
     if (!r)
         r = store_load(server->store, &clock, &sink, ret_counters, message);
+    if (!r)
+        r = finish_history(restore);
     free(restore);
     return r;
 }

@@ -67,7 +67,7 @@ struct server {
     int64_t portion_ns;          /* when the last portion of many ends was done */
     struct store_reply *replies; /* answers that a dead worker may not have sent */
     size_t reply_count, reply_capacity;
-    struct host_partition *ended; /* recently ended; until the host thread takes them */
+    struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
     char instance[24]; /* names this state's groups of processes */
     int exit_code;     /* enum worker_exit, valid once `stopping` */
@@ -195,9 +195,11 @@ void submit_handle_timer(struct server *server);
 /* Return the poll events (POLLIN and so on) of an open file. */
 unsigned poll_find(struct tree *tree, const struct node *node, const struct file_row *row,
                    const struct shared_handle *handle);
-/* Wake pollers of files that these events changed. */
+/* Note that pollers of files that these events changed are to be woken. */
 void poll_wake(struct server *server, const struct engine_event *events);
-/* Wake all pollers: a wake-up may have been lost with the last worker. */
+/* Note that all are: a wake-up may have been lost with the last worker. */
 void poll_wake_all(struct server *server);
+/* Wake some of those. Call it between requests. */
+void poll_wake_some(struct server *server);
 
 #endif

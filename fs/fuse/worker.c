@@ -61,7 +61,7 @@ static int open_session(struct server *server, const struct worker_fds *fds)
     if (r)
         return r;
     server->tree.shared = session_shared(server->session);
-    return handles_open(&server->handles, fds->handles);
+    return handles_open(&server->handles, fds->handles, server->tree.names);
 }
 
 static int start(struct server *server, const struct worker_fds *fds)
@@ -167,7 +167,8 @@ static void loop(struct server *server, int epoll_fd)
     while (!server->stopping) {
         struct epoll_event events[8];
         server->has_requests = session_holds(server->session);
-        int n = epoll_wait(epoll_fd, events, 8, server->has_requests ? 0 : -1);
+        bool busy = server->has_requests || handles_any_to_wake(&server->handles);
+        int n = epoll_wait(epoll_fd, events, 8, busy ? 0 : -1);
         if (n < 0 && errno != EINTR) {
             log_say("Cannot wait for requests: %s.", strerror(errno));
             stop(server, WORKER_FATAL);
@@ -178,6 +179,7 @@ static void loop(struct server *server, int epoll_fd)
         }
         if (server->has_requests)
             serve(server);
+        poll_wake_some(server);
     }
 }
 

@@ -163,8 +163,11 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
         if (a.attr_timeout_s > MTIME_TIMEOUT_S)
             a.attr_timeout_s = MTIME_TIMEOUT_S;
     } else {
-        /* Sticky: the kernel lets only owners remove entries. */
-        a.mode = S_IFDIR | (node->dir == DIR_DEVICE || node->dir == DIR_PARTITIONS ? 01777 : 0755);
+        /* Sticky: the kernel lets only owners remove entries. Not where the entries are links: with
+         * fs.protected_symlinks, which distributions set, it would let only owners follow them. */
+        a.mode = S_IFDIR | (node->dir == DIR_DEVICE       ? 01777
+                            : node->dir == DIR_PARTITIONS ? 0777
+                                                          : 0755);
     }
     *ret_attributes = a;
     return 0;

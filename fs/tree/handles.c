@@ -2,6 +2,9 @@
 /* Open files; see handles.h. */
 #include "handles.h"
 
+#include "names.h"
+#include "pollers.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +28,6 @@ static int handles_map(struct handles *handles, uint32_t count)
     return 0;
 }
 
-static uint32_t *handles_list(struct handles *handles, uint64_t node)
-{
-    uint64_t hash = node * UINT64_C(0x9e3779b97f4a7c15);
-    return &handles->poll_heads[hash >> 32 & (HANDLES_BUCKETS - 1)];
-}
-
 static void handles_link_free(struct handles *handles, uint32_t index)
 {
     handles->slots[index].next_free = handles->free;
@@ -42,10 +39,6 @@ static int handles_grow(struct handles *handles, uint32_t count)
     uint32_t old = handles->count;
     if (count > HANDLES_MAX)
         return -ENFILE;
-    struct handles_poll *polls = realloc(handles->polls, count * sizeof(*polls));
-    if (!polls)
-        return -ENOMEM;
-    handles->polls = polls;
     if (ftruncate(handles->fd, (off_t)((size_t)count * sizeof(struct shared_handle))))
         return -errno;
     int r = handles_map(handles, count);
@@ -56,36 +49,48 @@ static int handles_grow(struct handles *handles, uint32_t count)
     return 0;
 }
 
+/* Record a polled slot. The opener pays for its wake-up. */
+static int handles_add_poller(struct handles *handles, uint32_t index)
+{
+    const struct shared_handle *slot = &handles->slots[index];
+    uint32_t account = handles->names ? names_account(handles->names, slot->uid) : slot->uid;
+    return pollers_add(handles->pollers, index, slot->node - 1, account);
+}
+
 /* Rebuild the lists from the slots, so that a worker that died while changing them leaves no
  * damage. */
 static int handles_adopt(struct handles *handles)
 {
-    handles->polls = malloc(handles->count * sizeof(*handles->polls));
-    if (!handles->polls)
-        return -ENOMEM;
     for (uint32_t i = handles->count; i-- > 0;) {
         struct shared_handle *slot = &handles->slots[i];
-        uint64_t kh = slot->poll;
-        slot->poll = 0;
-        if (!slot->node)
+        int r = 0;
+        if (!slot->node) {
+            slot->poll = 0;
             handles_link_free(handles, i);
-        else if (kh)
-            handles_poll(handles, ((uint64_t)slot->generation << 32) | i, kh - 1);
+        } else if (slot->poll) {
+            r = handles_add_poller(handles, i);
+        }
+        if (r)
+            return r;
     }
     return 0;
 }
 
-int handles_open(struct handles *handles, int fd)
+int handles_open(struct handles *handles, int fd, const struct names *names)
 {
     struct stat st;
     memset(handles, 0, sizeof(*handles));
     handles->fd = fd;
+    handles->names = names;
     if (fstat(fd, &st))
         return -errno;
+    int r = pollers_new(&handles->pollers);
+    if (r)
+        return r;
     uint32_t count = (uint32_t)((size_t)st.st_size / sizeof(struct shared_handle));
     if (!count)
         return handles_grow(handles, HANDLES_FIRST);
-    int r = handles_map(handles, count);
+    r = handles_map(handles, count);
     return r ? r : handles_adopt(handles);
 }
 
@@ -93,7 +98,7 @@ void handles_close(struct handles *handles)
 {
     if (handles->slots)
         munmap(handles->slots, (size_t)handles->count * sizeof(struct shared_handle));
-    free(handles->polls);
+    pollers_free(handles->pollers);
     memset(handles, 0, sizeof(*handles));
 }
 
@@ -125,18 +130,10 @@ struct shared_handle *handles_get(struct handles *handles, uint64_t fh)
     return slot->node && slot->generation == (uint32_t)(fh >> 32) ? slot : NULL;
 }
 
-/* Remove a slot from its poll list, however long that is: a user can have many files. */
 static void handles_unpoll(struct handles *handles, uint32_t index)
 {
-    struct shared_handle *slot = &handles->slots[index];
-    const struct handles_poll *poll = &handles->polls[index];
-    if (poll->next)
-        handles->polls[poll->next - 1].previous = poll->previous;
-    if (poll->previous)
-        handles->polls[poll->previous - 1].next = poll->next;
-    else
-        *handles_list(handles, slot->node - 1) = poll->next;
-    slot->poll = 0;
+    pollers_remove(handles->pollers, index);
+    handles->slots[index].poll = 0;
 }
 
 void handles_release(struct handles *handles, uint64_t fh)
@@ -150,39 +147,41 @@ void handles_release(struct handles *handles, uint64_t fh)
     handles_link_free(handles, (uint32_t)fh);
 }
 
-void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh)
+int handles_poll(struct handles *handles, uint64_t fh, uint64_t kh)
 {
-    uint32_t index = (uint32_t)fh;
     struct shared_handle *slot = handles_get(handles, fh);
     if (!slot)
-        return;
-    if (!slot->poll) {
-        uint32_t *list = handles_list(handles, slot->node - 1);
-        handles->polls[index] = (struct handles_poll){.next = *list};
-        if (*list)
-            handles->polls[*list - 1].previous = index + 1;
-        *list = index + 1;
-    }
-    slot->poll = kh + 1;
+        return -EBADF;
+    int r = handles_add_poller(handles, (uint32_t)fh);
+    if (!r)
+        slot->poll = kh + 1;
+    return r;
 }
 
-static void wake_list(struct handles *handles, uint32_t first, handles_wake_fn *wake, void *context)
+void handles_wake(struct handles *handles, uint64_t node)
 {
-    for (uint32_t index, next; first; first = next) {
-        index = first - 1;
-        next = handles->polls[index].next;
+    pollers_mark(handles->pollers, node);
+}
+
+void handles_wake_all(struct handles *handles)
+{
+    pollers_mark_all(handles->pollers);
+}
+
+bool handles_any_to_wake(const struct handles *handles)
+{
+    return pollers_any_marked(handles->pollers);
+}
+
+/* The slot says that it is polled until it is woken: a next worker wakes it otherwise. */
+void handles_wake_some(struct handles *handles, unsigned count, handles_wake_fn *wake,
+                       void *context)
+{
+    for (; count; count--) {
+        uint32_t index = pollers_next(handles->pollers);
+        if (index == POLLERS_NONE)
+            return;
         if (wake(context, &handles->slots[index]))
             handles_unpoll(handles, index);
     }
-}
-
-void handles_wake(struct handles *handles, uint64_t node, handles_wake_fn *wake, void *context)
-{
-    wake_list(handles, *handles_list(handles, node), wake, context);
-}
-
-void handles_wake_all(struct handles *handles, handles_wake_fn *wake, void *context)
-{
-    for (uint32_t i = 0; i < HANDLES_BUCKETS; i++)
-        wake_list(handles, handles->poll_heads[i], wake, context);
 }

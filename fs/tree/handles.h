@@ -11,26 +11,20 @@
 
 #include <stddef.h>
 
-#define HANDLES_BUCKETS 4096u
-
-/* The neighbours of a polled slot in its list. */
-struct handles_poll {
-    uint32_t next, previous;
-};
+struct names;
+struct pollers;
 
 struct handles {
     int fd;
     struct shared_handle *slots;
     uint32_t count;
-    uint32_t free; /* index + 1 of a free slot; 0: none */
-    /* Lists of polled slots by hash of the node, so that an event checks only its own files.
-     * Entries are index + 1; 0 ends a list. */
-    uint32_t poll_heads[HANDLES_BUCKETS];
-    struct handles_poll *polls; /* one per slot */
+    uint32_t free;             /* index + 1 of a free slot; 0: none */
+    struct pollers *pollers;   /* the polled slots */
+    const struct names *names; /* tells whose they are; NULL: each uid is a person */
 };
 
 /* Map the existing slots. 0 or -errno. */
-int handles_open(struct handles *handles, int fd);
+int handles_open(struct handles *handles, int fd, const struct names *names);
 /* Unmap the slots; the files stay open for the next worker. */
 void handles_close(struct handles *handles);
 /* Take a slot for node `node`, opened by `uid`. *ret_fh is never 0. 0 or -errno. */
@@ -39,13 +33,16 @@ int handles_take(struct handles *handles, uint64_t node, uint32_t uid, uint64_t 
 struct shared_handle *handles_get(struct handles *handles, uint64_t fh);
 /* Free the slot of a closed file. */
 void handles_release(struct handles *handles, uint64_t fh);
-/* Record that the kernel polls this file, with its handle `kh`. */
-void handles_poll(struct handles *handles, uint64_t fh, uint64_t kh);
-/* Call `wake` for each polled file of node `node`, and possibly for others. If `wake` returns true,
- * the file is no longer polled. */
+/* Record that the kernel polls this file, with its handle `kh`. 0, -EBADF or -ENOMEM. */
+int handles_poll(struct handles *handles, uint64_t fh, uint64_t kh);
+/* Let handles_wake_some look at each polled file of a node, or at all polled files. */
+void handles_wake(struct handles *handles, uint64_t node);
+void handles_wake_all(struct handles *handles);
+bool handles_any_to_wake(const struct handles *handles);
+/* Call `wake` for the next `count` of these, at most. If it returns true, the file is no longer
+ * polled. */
 typedef bool handles_wake_fn(void *context, struct shared_handle *slot);
-void handles_wake(struct handles *handles, uint64_t node, handles_wake_fn *wake, void *context);
-/* The same for all polled files. */
-void handles_wake_all(struct handles *handles, handles_wake_fn *wake, void *context);
+void handles_wake_some(struct handles *handles, unsigned count, handles_wake_fn *wake,
+                       void *context);
 
 #endif

@@ -67,6 +67,7 @@ def daemon():
     equal(code, 1, 'a second mount on the same state')
     check(len(text) > 20, 'a sentence', text)
     check(not mounts(other), 'mounted although refused')
+    equal(options[-2], 'fuse.chronosfs', 'the source, as in the row of chronosfs(8)')
     equal(lib.read(path + '/gpu1/available'), '100.00\n', 'the first one goes on')
     code, text = run(lib.CHRONOSFS, '--state-dir', os.path.join(lib.T, 'ds2'), '--simulate',
                      '1x80G', path)
@@ -167,6 +168,7 @@ def mount8():
     try:
         kinds(path, state)
         of_fstab(path, state)
+        all_of_fstab(path, state)
     finally:
         run('umount', sbin)
 
@@ -213,6 +215,19 @@ def of_fstab(path, state):
     code, text = run(lib.CHRONOSFS, 'chronos', path, '-o', 'remount,ro')
     equal(code, 1)
     check('no chronosfs on' in text, text)
+
+
+def all_of_fstab(path, state):
+    """`mount -a` recognizes the tree that it mounted, by any source, wherever it runs."""
+    table = os.path.join(lib.T, 'fstab')
+    for source in 'fuse.chronosfs', 'gpus', 'none-such', 'a,b', 'back\\slash', '/no/such/file':
+        with open(table, 'w', encoding='ascii') as file:
+            file.write(f'{source} {path} fuse.chronosfs state_dir={state},simulate=1x8G 0 0\n')
+        for place in '/', '/root', '/', lib.T, '/proc':
+            equal(run('mount', '-a', '-T', table, cwd=place), (0, ''), source, place)
+            equal(len(mounts(path)), 1, source, place)
+        umount(path)
+        no_process_left(state)
 
 
 def kinds(path, state):

@@ -41,10 +41,10 @@ release         release  EACCES  .       .       ok      EPERM   ok
 newforalice     new      ok      EPERM   .       ok      EPERM   ok
 newforbob       new      EPERM   ok      .       ok      EPERM   ok
 newforroot      new      EPERM   .       .       ok      ok|EPERM      ok
-unlink          link     ok      EPERM   .       .       .       ok
+unlink          link     ok      EPERM   .       ok      EPERM   ok
 rmdir           part     ok      EPERM   .       .       .       ok
 unlink          part     EISDIR|EPERM  EPERM . . EISDIR|EPERM    .
-rmdir           link     ENOTDIR|EPERM EPERM . . ENOTDIR|EPERM   .
+rmdir           link     ENOTDIR .       .       .       ENOTDIR .
 unlink          show     EACCES|EPERM  .  .     .       EPERM   .
 unlink          new      EACCES|EPERM  .  .     .       EPERM   .
 unlink          own      EPERM   EACCES  .       .       EPERM   .

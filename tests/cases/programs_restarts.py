@@ -57,6 +57,27 @@ def both_die(mount):
     program.end()
 
 
+def old_end(mount):
+    """Thousands of later ends do not let the programs of an earlier one go free."""
+    fd = os.open(mount.at('gpu0', 'new'), os.O_WRONLY)
+    for _ in range(4200):
+        os.write(fd, b'1M 600 hold\n')
+    name = mount.ask('10% 600 on_expiry=term grace=3600')
+    program = Program(mount, name, 'ignore', close=fd)
+    os.unlink(mount.at('partitions', name))
+    check(has_event(mount, name, 'terminated'))
+    os.close(fd)
+    check(wait_for(lambda: not mount.partitions(), 20), 'all have ended')
+    mount.ask('1M 600')  # answered once they are durable
+    mount.kill_both()
+    mount.start()
+    check(wait_for(lambda: mount.read('events').count(f' terminated {name} ') == 2, 10),
+          'found and told to end')
+    check(program.alive(), 'still in its grace')
+    program.end()
+    mount.release_all()
+
+
 def holder_dies_too(mount):
     """The holder of the partition's file dies with the daemon: the next one ends it."""
     fd = os.open(mount.at('gpu0', 'new'), os.O_RDWR)
@@ -112,6 +133,7 @@ def main():
     worker_dies(mount)
     members_outlive_worker(mount)
     both_die(mount)
+    old_end(mount)
     holder_dies_too(mount)
     many_join(mount)
     if enforcer == 'cgroup':

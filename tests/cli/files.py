@@ -134,6 +134,12 @@ class Formats(Case):
         self.tree.put("history", ENDED, other)
         self.assertEqual(self.answer("history"), f"{ENDED}\n{other}\n")
         self.assertEqual(self.answer("history", "--user", "bob"), other + "\n")
+        of_root = ENDED.replace("p1", "p3").replace("user=alice", "user=root")
+        of_uid = ENDED.replace("p1", "p4").replace("user=alice", "user=0")
+        self.tree.put("history", ENDED, of_root, of_uid)
+        self.assertEqual(self.answer("history", "--user", "0"), f"{of_root}\n{of_uid}\n")
+        self.assertEqual(self.answer("history", "--user", "root"), f"{of_root}\n")
+        self.tree.put("history", ENDED, other)
         expected = {
             "id": "p1",
             "device": "gpu0",
@@ -319,7 +325,8 @@ class Mistakes(Case):
     def test_no_tree(self):
         nowhere = self.directory.name + "/nowhere"
         for path in nowhere, self.directory.name:
-            sentence = f"There is no chronosfs on {path}. Start one with: chronosfs {path}"
+            sentence = (f"There is no chronosfs on {path}. Name another directory with --mount or"
+                        " in CHRONOS_MOUNT.")
             self.refused(3, sentence, "list", mount=path)
             self.refused(3, sentence, "--mount", path, "list")
             self.refused(3, sentence, "list", f"--mount={path}")

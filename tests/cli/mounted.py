@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import re
+import resource as limits
 import signal
 import subprocess
 import sys
@@ -210,6 +211,72 @@ class Commands(Case):
             self.assertTrue(most - 60 < int(line) <= most, out)
         mine = json.loads(self.answer("list", "--json", "--user", BOB))
         self.assertEqual([entry["id"] for entry in mine], [second])
+        for uid, ids in (pwd.getpwnam(BOB).pw_uid, [second]), (4242, []), (1 << 40, []):
+            mine = json.loads(self.answer("list", "--json", "--user", str(uid)))
+            self.assertEqual([entry["id"] for entry in mine], ids, uid)
+
+    def test_list_of_hidden_ones(self):
+        one = self.create("0", "0.1", "60", user=ALICE)
+        os.chmod(f"{self.mount.path}/partitions/{one}", 0o700)
+        result = self.run_it("list", user=BOB)
+        self.assertEqual((result.code, result.out, result.err),
+                         (0, "", f"chronos: Not shown: {one} (Permission denied).\n"))
+        uid = str(pwd.getpwnam(BOB).pw_uid)
+        self.assertEqual(self.answer("list", "--user", uid, user=BOB), "No active partitions.\n")
+
+    def test_what_keeps_a_user_out(self):
+        """The mode of an own partition, another owner, a limit of the caller: each is named."""
+        one = self.create("0", "0.1", "1h", user=ALICE)
+        path = f"{self.mount.path}/partitions/{one}"
+        commands = (("show", one), ("extend", one, "1h"), ("run", "--in", one, "true"))
+        for mode in 0o000, 0o444, 0o600:
+            os.chmod(path, mode)
+            sentence = (f"Permission denied: the mode of your partition {one} is {mode:04o};"
+                        f" to use it again, run chmod u+rwx {path}\n")
+            for words in commands:
+                code = 125 if words[0] == "run" else 1
+                self.refused(code, sentence, *words, user=ALICE)
+                self.refused(code, f"Permission denied: partition {one} is not yours.\n", *words,
+                             user=BOB)
+        os.chmod(path, 0o755)
+        for words in commands[1:]:
+            self.refused(125 if words[0] == "run" else 1,
+                         f"Permission denied: partition owned by {ALICE}.\n", *words, user=BOB)
+
+    def limited(self, resource, limit, *words):
+        """The result of the command under a resource limit."""
+        def become():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            limits.setrlimit(resource, (limit, limit))
+        done = subprocess.run([lib.CHRONOS, *words], env=lib.environment(self.mount.path),
+                              capture_output=True, text=True, preexec_fn=become)
+        return lib.Result(done.returncode, done.stdout, done.stderr)
+
+    def test_limits_of_the_caller(self):
+        """An error of the kernel is reported as it is, not as the usual reason."""
+        files, size = limits.RLIMIT_NOFILE, limits.RLIMIT_FSIZE
+        many = "Too many open files"
+        place = f"(the chronosfs on {self.mount.path}).\n"
+        result = self.limited(files, 3, "list")
+        self.assertEqual((result.code, result.err),
+                         (3, f"chronos: Cannot use a chronosfs on {self.mount.path}: {many}.\n"))
+        result = self.limited(files, 4, "list", "--device", "0")
+        self.assertEqual((result.code, result.err),
+                         (1, f"chronos: The device could not be read: {many} {place}"))
+        result = self.limited(files, 5, "create", "0", "0.1", "1h")
+        (one,) = os.listdir(self.mount.path + "/partitions")
+        self.assertEqual((result.code, result.err), (1, (
+            f"chronos: The partition could not be read: {many} {place}"
+            f"chronos: Partition {one} was created and stays until it ends; "
+            f"chronos release {one} ends it.\n")))
+        self.refused(1, "", "create", "0", "9", "60")  # leaves another sentence in `status`
+        for words in (("create", "0", "0.1", "1h"), ("extend", one, "1h"),
+                      ("run", "--in", one, "id")):
+            result = self.limited(size, 0, *words)
+            self.assertEqual((result.code, result.out, result.err), (
+                125 if words[0] == "run" else 1, "",
+                "chronos: The request failed: the limit of file sizes (ulimit -f) is too small "
+                + place))
 
     def test_list_while_partitions_end(self):
         for i in range(60):
@@ -511,7 +578,8 @@ class Finding(unittest.TestCase):
         self.assertEqual(result.code, 3, result)
         self.assertEqual(
             result.err,
-            f"chronos: The chronosfs on {private} belongs to another user: Permission denied.\n",
+            f"chronos: Cannot use a chronosfs on {private}: Permission denied; it may be another"
+            " user's.\n",
         )
         public = self.mount("public", devices="1x80G")
         self.assertEqual(self.found(user=ALICE), public.path)

@@ -26,10 +26,16 @@ def commands():
     return [line.split()[0] for line in listed.splitlines()]
 
 
+def rows(text):
+    """The rows of a help, of several lines each: [("--user NAME", "The partition is for NAME")]"""
+    joined = re.sub(r"\n   +", "  ", text)
+    found = re.findall(r"(?m)^  (\S.*?)  +(.*)$", joined)
+    return [(name, " ".join(help_text.split())) for name, help_text in found]
+
+
 def options(command):
     """The text of `help` about the options: {"--user NAME": "The partition is for NAME..."}"""
-    out = chronos("help", command).out.split("\nOptions:\n")[1]
-    return dict(re.fullmatch(r"  (.*?)  +(.*)", line).groups() for line in out.splitlines())
+    return dict(rows(chronos("help", command).out.split("\nOptions:\n")[1]))
 
 
 @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not here")
@@ -67,8 +73,19 @@ class Manual(unittest.TestCase):
             self.assertIn(one_line(rest.split("\n\nOptions:\n")[0]), text)
             for option, help_text in options(command).items():
                 self.assertIn(one_line(f"{option} {help_text}"), text)
-        for line in chronos("help").out.split("Exit codes:\n")[1].split("\n\n")[0].splitlines():
-            self.assertIn(one_line(line), text)
+        for row in rows(chronos("help").out.split("Exit codes:\n")[1].split("\n\n")[0]):
+            self.assertIn(one_line(" ".join(row)), text)
+
+    def test_width(self):
+        """Helps fit a terminal, and lose no word."""
+        helps = [chronos("help").out, *(chronos("help", name).out for name in commands())]
+        helps.append(subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True).stdout)
+        self.assertEqual([line for text in helps for line in text.splitlines() if len(line) > 80],
+                         [])
+        self.assertGreater(max(len(line) for line in helps[-1].splitlines()), 76)
+        self.assertEqual(options("create")["--on-expiry none/term/kill"],
+                         "At the end, signal its processes: none, term (SIGTERM, then SIGKILL) or"
+                         " kill.")
 
     def test_json_keys(self):
         """The page lists the keys of --json."""
@@ -88,9 +105,11 @@ class Manual(unittest.TestCase):
         text = one_line(self.page("chronosfs.8"))
         out = subprocess.run([CHRONOSFS, "--help"], capture_output=True, text=True,
                              check=True).stdout
-        rows = re.findall(r"^  (-\S*(?: \S+)?) {2,}(\S.*)$(?:\n +\(default: (.*)\))?", out, re.M)
-        self.assertGreater(len(rows), 8)
-        for option, help_text, default in rows:
+        found = rows(out)
+        self.assertEqual(len(found), 16)
+        for option, help_text in found:
+            help_text, _, default = help_text.partition(" (default: ")
+            default = default.removesuffix(")")
             expected = one_line(f"{option} {help_text}.")
             if default:
                 expected += " " + one_line(f"Default: {default}.")

@@ -90,7 +90,8 @@ class Run(Case):
                 self.refused(125, sentence, "run", *words)
             else:  # taken for a program
                 self.assertEqual(self.run_it("run", *words).code, 127, words)
-        self.refused(125, f"There is no chronosfs on /nowhere. Start one with: chronosfs /nowhere",
+        self.refused(125, "There is no chronosfs on /nowhere. Name another directory with"
+                     " --mount or in CHRONOS_MOUNT.",
                      "run", "0.5", "1h", "true", mount="/nowhere")
 
     def test_request(self):

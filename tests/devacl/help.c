@@ -17,7 +17,7 @@
 
 #define ACL_NAME "system.posix_acl_access"
 
-static char world[64] = "/tmp/chronos-device-access.XXXXXX";
+static char world[SCRATCH_MAX];
 static bool plain;
 char devacl_steps[1024];
 struct message devacl_message;
@@ -65,13 +65,13 @@ const char *in_state(const char *name)
 int devacl_world(void)
 {
     static char state[160];
+    scratch_begin(); /* out of the namespace */
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || !mkdtemp(world))
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         return 77;
-    if (mount("none", world, "tmpfs", 0, "mode=0755") != 0) {
-        rmdir(world);
+    scratch_make(world);
+    if (mount("none", world, "tmpfs", 0, "mode=0755") != 0)
         return 77;
-    }
     umask(0);
     mkdir(in_dev(""), 0755);
     mkdir(in_state(""), 0700);
@@ -88,7 +88,6 @@ int devacl_world(void)
 void devacl_world_end(void)
 {
     umount2(world, MNT_DETACH);
-    rmdir(world);
 }
 
 static void empty(const char *directory)

@@ -52,7 +52,7 @@ static void setup(void)
                                    &(struct creation){&request, 0, 7, 7, 0}, &partition_id),
                      0);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
-    ck_assert_int_eq(handles_open(&handles, memfd_create("handles", 0)), 0);
+    ck_assert_int_eq(handles_open(&handles, memfd_create("handles", 0), NULL), 0);
     charge = (struct node){
         .dir = DIR_PARTITION, .object = partition_id, .file = tree_node_hash("charge")};
     ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &fh), 0);
@@ -73,7 +73,7 @@ static void next_worker(void)
 {
     int fd = handles.fd;
     handles_close(&handles);
-    ck_assert_int_eq(handles_open(&handles, fd), 0);
+    ck_assert_int_eq(handles_open(&handles, fd, NULL), 0);
     ledger_free(tree.ledger);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     ck_assert_int_eq(charge_restore(&tree, &handles), 0);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static const char *trees;
-static char dev[64];
+static char dev[SCRATCH_MAX];
 static char told[1024];
 
 static int tell(void *context, const char *path, bool shared)
@@ -66,8 +66,7 @@ static void setup(void)
         "dri/controlD64",  "dri/card0-DP-1", "accel/accel0",   "kfd",
         "nvidia-nvswitch0"};
     char path[128];
-    snprintf(dev, sizeof(dev), "/tmp/chronos-nodes.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dev));
+    scratch_make(dev);
     snprintf(path, sizeof(path), "%s/dri", dev);
     mkdir(path, 0755);
     snprintf(path, sizeof(path), "%s/accel", dev);

@@ -301,11 +301,13 @@ static void dies(pid_t pid)
     ck_abort_msg("process %d lives", pid);
 }
 
-static char told_path[64];
+static char told_path[SCRATCH_MAX + 8];
 
 static void tell_begin(void)
 {
-    snprintf(told_path, sizeof(told_path), "/tmp/chronos-told.%d", getpid());
+    char directory[SCRATCH_MAX];
+    scratch_make(directory);
+    snprintf(told_path, sizeof(told_path), "%s/told", directory);
 }
 
 /* Waits for the pid that a misbehaving vendor wrote. */

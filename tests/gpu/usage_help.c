@@ -19,15 +19,14 @@
 #define PATIENCE_MS 120000
 
 char help_program[4096];
-char help_directory[64];
+char help_directory[SCRATCH_MAX];
 static int64_t skipped_ns; /* by help_skip */
 
 /* -- directories -------------------------------------------------------------------- */
 
 void help_begin(void)
 {
-    snprintf(help_directory, sizeof(help_directory), "/tmp/chronos-usage.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(help_directory));
+    scratch_make(help_directory);
     setenv("CHRONOS_FAKE_NVML", help_path("nvml"), 1);
     skipped_ns = 0;
     setenv("LD_LIBRARY_PATH", USAGE_FAKE_NVML, 1);

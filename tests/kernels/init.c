@@ -68,6 +68,19 @@ static void mount_all(void)
     mount_or_fail("fusectl", "/root/sys/fs/fuse/connections", "fusectl", 0, NULL);
 }
 
+/* Set what systemd sets at boot on Debian and others. */
+static void protect_links(void)
+{
+    static const char *const names[] = {"symlinks", "hardlinks", "fifos", "regular"};
+    char path[64];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "/proc/sys/fs/protected_%s", names[i]);
+        FILE *file = fopen(path, "we");
+        if (!file || fputs("1\n", file) < 0 || fclose(file))
+            fail(path);
+    }
+}
+
 int main(void)
 {
     static char script[4096];
@@ -83,6 +96,7 @@ int main(void)
         fail("case_script=");
     }
     load_modules();
+    protect_links();
     mount_all();
     if (chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
         fail("/root");

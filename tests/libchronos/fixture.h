@@ -12,13 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char directory[64];
+static char directory[SCRATCH_MAX];
 static struct chronos_mount tree = {.root = -1};
 
 static inline void begin(void)
 {
-    strcpy(directory, "/tmp/chronos-client.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    scratch_make(directory);
     tree.root = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     snprintf(tree.path, sizeof(tree.path), "%s", directory);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 const cl_icd_dispatch *cl;
-char tree[TREE_MAX];
+char tree[SCRATCH_MAX];
 
 static const char *path(const char *name)
 {
@@ -36,8 +36,7 @@ void tree_remove(const char *name)
 
 static void make_tree(void)
 {
-    strcpy(tree, "/tmp/chronos-layer.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(tree));
+    scratch_make(tree);
     for (const char *const *name =
              (const char *const[]){"gpu0", "gpu0/p1", "gpu1", "gpu1/p2", NULL};
          *name; name++)
@@ -53,7 +52,7 @@ static void make_tree(void)
 
 static void remove_tree(void)
 {
-    char command[TREE_MAX + 16];
+    char command[SCRATCH_MAX + 16];
     snprintf(command, sizeof(command), "rm -rf '%s'", tree);
     ck_assert_int_eq(system(command), 0);
 }

@@ -9,12 +9,11 @@
 
 #include "core/base/array.h"
 
-#include <check.h>
+#include "tests/check.h"
 
 /* The functions as a program sees them. */
 extern const cl_icd_dispatch *cl;
-#define TREE_MAX 64
-extern char tree[TREE_MAX]; /* gpu0/p1 with FAKE_KEY_0 and gpu1/p2 with FAKE_KEY_1 */
+extern char tree[SCRATCH_MAX]; /* gpu0/p1 with FAKE_KEY_0 and gpu1/p2 with FAKE_KEY_1 */
 
 void tree_write(const char *name, const char *text);
 void tree_remove(const char *name);

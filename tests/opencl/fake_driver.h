@@ -27,7 +27,8 @@ struct fake {
     bool no_callbacks;             /* clSetMemObjectDestructorCallback fails */
     bool no_parents;               /* a driver that knows no parts of devices */
     bool hold_commands;            /* enqueued frees wait for fake_run */
-    bool late;                     /* objects end late, on a thread of the driver */
+    bool late;                     /* objects end on a thread of the driver, once we sleep */
+    unsigned sleeps;               /* calls of nanosleep */
     bool free_fails;               /* the result of clMemFreeINTEL */
     uint64_t takes;                /* bytes that the next image, pipe or import takes */
     unsigned allocations;          /* calls for memory */

@@ -47,7 +47,7 @@ static cl_mem make_by_name(cl_context context, size_t bytes, cl_int *error)
 {
     void *address =
         cl->clGetExtensionFunctionAddressForPlatform(fake_platform(0), "clCreateBuffer");
-    cl_api_clCreateBuffer function;
+    __typeof__(((cl_icd_dispatch *)0)->clCreateBuffer) function;
     memcpy(&function, &address, sizeof(function));
     return function(context, CL_MEM_USE_HOST_PTR, bytes, &host, error);
 }
@@ -308,6 +308,9 @@ START_TEST(test_told_later)
     for (int i = 0; i < 5; i++) {
         cl_mem a = buffer_of(context, 300, CL_SUCCESS), b = buffer_of(context, 400, CL_SUCCESS);
         buffer_of(context, 1, CL_MEM_OBJECT_ALLOCATION_FAILURE);
+        unsigned sleeps = fake.sleeps;
+        buffer_of(context, 1, CL_MEM_OBJECT_ALLOCATION_FAILURE);
+        ck_assert_uint_eq(fake.sleeps, sleeps);
         cl->clReleaseMemObject(a);
         cl->clReleaseMemObject(b);
         cl_mem both = buffer_of(context, 700, CL_SUCCESS);

@@ -31,7 +31,7 @@ struct proctrack_options help_options;
 
 static bool in_own_namespace;
 static uid_t run_as; /* the suite runs as this user, if not 0 */
-static char base[] = "/tmp/proctrack-XXXXXX";
+static char base[SCRATCH_MAX];
 static char mount_path[PATH_MAX]; /* "" if there is none */
 static char marked[9];            /* in the names of all cgroups of this run */
 static int test_number;
@@ -352,9 +352,10 @@ int help_main(int argc, char **argv, TCase *(*make)(void))
 {
     FILE *file = fopen("/dev/urandom", "r");
     uint32_t number = 0;
-    if (!file || fread(&number, sizeof(number), 1, file) != 1 || !mkdtemp(base))
+    if (!file || fread(&number, sizeof(number), 1, file) != 1)
         return 1;
     fclose(file);
+    scratch_make(base);
     run_as = argc > 1 && strcmp(argv[1], "user") == 0 ? ALICE : 0;
     chmod(base, run_as == 0 ? 0711 : 01777);
     snprintf(marked, sizeof(marked), "%08x", number);

@@ -300,7 +300,7 @@ static void killed_now_has(uint64_t partitions)
 {
     char copy[PATH_MAX], live_directory[PATH_MAX];
     struct store *live_store = store;
-    directory_make(copy);
+    scratch_make(copy);
     struct bytes file = slurp(directory, STATE_FILE), wal = slurp(directory, STATE_FILE "-wal");
     spill(copy, STATE_FILE, &file);
     spill(copy, STATE_FILE "-wal", &wal);

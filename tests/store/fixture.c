@@ -4,7 +4,8 @@
  */
 #include "fixture.h"
 
-#include <check.h>
+#include "tests/check.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct attempt attempt;
 
 void fixture_setup(void)
 {
-    directory_make(directory);
+    scratch_make(directory);
 }
 
 void fixture_teardown(void)

@@ -195,14 +195,6 @@ void devices_make(struct store_device *devices, uint32_t count)
     }
 }
 
-void directory_make(char path[PATH_MAX])
-{
-    const char *base = getenv("TMPDIR");
-    snprintf(path, PATH_MAX, "%s/chronosfs-test-XXXXXX", base ? base : "/tmp");
-    if (!mkdtemp(path))
-        abort();
-}
-
 void directory_remove(const char *path)
 {
     char name[PATH_MAX];

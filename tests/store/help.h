@@ -72,8 +72,7 @@ void attempt_reply(struct attempt *attempt, uint64_t unique, uint64_t result);
 struct partition partition_make(uint64_t id, int64_t start_ns, int64_t end_ns);
 /* `count` devices named dev0, dev1, ... of 80 GiB each. */
 void devices_make(struct store_device *devices, uint32_t count);
-/* Create a directory below $TMPDIR; remove it with the plain files in it. */
-void directory_make(char path[PATH_MAX]);
+/* Remove a directory with the plain files in it. */
 void directory_remove(const char *path);
 
 #endif

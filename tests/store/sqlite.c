@@ -4,6 +4,8 @@
  * commit, and what survives kill -9. Failing disks are in disk.c.
  */
 #include "fixture.h"
+
+#include "core/base/clock.h"
 #include "tests/check.h"
 
 #include <errno.h>
@@ -110,7 +112,7 @@ static uint64_t next_id_given(void)
 START_TEST(restored_backups)
 {
     char backup[PATH_MAX];
-    directory_make(backup);
+    scratch_make(backup);
     ck_assert_uint_eq(next_id_given(), 1);
     ck_assert_uint_eq(next_id_given(), 2);
     copy_state(directory, backup, true);
@@ -505,18 +507,21 @@ static _Noreturn void commit_for_ever(int fd)
     }
 }
 
-static uint64_t kill_once(uint64_t known)
+static uint64_t kill_once(void)
 {
     int fds[2];
-    uint64_t acknowledged = known, next;
+    uint64_t acknowledged, next;
     ck_assert_int_eq(pipe(fds), 0);
     pid_t child = fork();
     if (child == 0)
         commit_for_ever(fds[1]);
     close(fds[1]);
-    /* Wait for its first word, then for a random part of the rest. */
+    /* At a random instant of the next commits, however long one takes here. */
     ck_assert_int_eq(read(fds[0], &acknowledged, sizeof(acknowledged)), sizeof(acknowledged));
-    usleep((useconds_t)rand() % 12000);
+    int64_t begin_ns = clock_monotonic_ns();
+    ck_assert_int_eq(read(fds[0], &acknowledged, sizeof(acknowledged)), sizeof(acknowledged));
+    int64_t commit_us = (clock_monotonic_ns() - begin_ns) / 1000;
+    usleep((useconds_t)(rand() % (3 * commit_us + 1)));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     while (read(fds[0], &next, sizeof(next)) == sizeof(next))
@@ -527,10 +532,9 @@ static uint64_t kill_once(uint64_t known)
 
 START_TEST(killed_again_and_again)
 {
-    uint64_t acknowledged = 0;
     srand(11);
     for (int round = 0; round < rounds(100); round++) {
-        acknowledged = kill_once(acknowledged);
+        uint64_t acknowledged = kill_once();
         ck_assert_msg(try_open(true) == 0, "%s", why.text);
         ck_assert_msg(try_load() == 0, "%s", why.text);
         uint64_t last = kept.counters.next_id - 1;
@@ -542,7 +546,6 @@ START_TEST(killed_again_and_again)
         ck_assert_uint_eq(kept.line_count, last);
         ck_assert_uint_eq(kept.reply_count, 1);
         ck_assert_uint_eq(kept.replies[0].unique, last);
-        acknowledged = last;
         store = store_close(store);
     }
 }

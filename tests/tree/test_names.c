@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char etc[64];
+static char etc[SCRATCH_MAX];
 static struct local_users *users;
 static struct names *names;
 
@@ -110,8 +110,7 @@ static void put(const char *name, const char *text)
 
 static void setup(void)
 {
-    snprintf(etc, sizeof(etc), "/tmp/test_names.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(etc));
+    scratch_make(etc);
     put("passwd", "root:x:0:0::/root:/bin/sh\n"
                   "alice:x:6101:6101:Alice:/home/alice:/bin/sh\n"
                   "bob:x:6102:6102::/:\n"

@@ -215,6 +215,8 @@ START_TEST(test_attributes)
     ck_assert_uint_eq(a.size, 3);
     ck_assert(walk("gpu0", &node) && !tree_attributes(&tree, &node, 0, &a));
     ck_assert_uint_eq(a.mode, S_IFDIR | 01777);
+    ck_assert(walk("partitions", &node) && !tree_attributes(&tree, &node, 0, &a));
+    ck_assert_uint_eq(a.mode, S_IFDIR | 0777); /* others follow links (fs.protected_symlinks) */
     ck_assert(walk("config/retention", &node) && !tree_attributes(&tree, &node, 0, &a));
     ck_assert_uint_eq(a.mode, S_IFREG | 0644);
     tree.admin_gid = 55;
@@ -565,17 +567,25 @@ START_TEST(test_handles)
     struct handles handles, next;
     uint64_t fh[1000];
     int fd = memfd_create("handles", 0);
-    ck_assert_int_eq(handles_open(&handles, fd), 0);
+    ck_assert_int_eq(handles_open(&handles, fd, NULL), 0);
     for (int i = 0; i < 1000; i++)
         ck_assert_int_eq(handles_take(&handles, (uint64_t)i, 7, &fh[i]), 0);
-    handles_poll(&handles, fh[5], 4242);
+    ck_assert_int_eq(handles_poll(&handles, fh[5], 4242), 0);
     handles_release(&handles, fh[6]);
     ck_assert_ptr_null(handles_get(&handles, fh[6]));
-    ck_assert_int_eq(handles_open(&next, fd), 0);
+    ck_assert_int_eq(handles_open(&next, fd, NULL), 0);
     ck_assert_uint_eq(handles_get(&next, fh[999])->node, 1000);
     unsigned polled = 0;
-    handles_wake_all(&next, count_polled, &polled);
-    handles_wake(&next, 5, count_polled, &polled);
+    handles_wake_all(&next);
+    handles_wake_some(&next, 2, count_polled, &polled);
+    ck_assert_uint_eq(polled, 1);
+    handles_wake(&next, 6);
+    ck_assert(!handles_any_to_wake(&next));
+    handles_wake(&next, 5);
+    ck_assert(handles_any_to_wake(&next));
+    handles_wake_some(&next, 0, count_polled, &polled);
+    ck_assert(handles_any_to_wake(&next));
+    handles_wake_some(&next, 2, count_polled, &polled);
     ck_assert_uint_eq(polled, 2);
     ck_assert_uint_eq(handles_get(&next, fh[5])->poll, 4243);
     uint64_t again;
@@ -635,10 +645,10 @@ END_TEST
 /* One person with 65,536 uids has a few messages, and pushes out no other. */
 START_TEST(test_status_is_fair)
 {
-    char etc[] = "/tmp/test_tree.XXXXXX", path[64];
+    char etc[SCRATCH_MAX], path[SCRATCH_MAX + 8];
     struct names_system system = {.etc = etc};
     struct names *before = tree.names;
-    ck_assert_ptr_nonnull(mkdtemp(etc));
+    scratch_make(etc);
     snprintf(path, sizeof(path), "%s/subuid", etc);
     FILE *file = fopen(path, "w");
     fprintf(file, "1000:100000:65536\n1001:200000:65536\n");

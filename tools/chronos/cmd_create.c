@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos create: request a partition, which lasts until it expires, and print it. */
 #include "device.h"
+#include "failure.h"
 #include "output.h"
 #include "partition.h"
 #include "request.h"
@@ -54,6 +55,14 @@ static void print_created(const struct chronos_mount *mount, const struct args *
            creator, value[CHRONOS_PARTITION_CREATOR_PID]);
 }
 
+/* Report that the partition exists although the command failed. */
+static int report_created(const char *id)
+{
+    output_message("Partition %s was created and stays until it ends; chronos release %s ends it.",
+                   id, id);
+    return EXIT_REFUSED;
+}
+
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     char line[512], id[CHRONOS_ID_MAX];
@@ -72,9 +81,14 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     uint32_t mask = 1u << CHRONOS_PARTITION_USER | 1u << CHRONOS_PARTITION_DEVICE |
                     1u << CHRONOS_PARTITION_MEMORY | 1u << CHRONOS_PARTITION_DURATION |
                     1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID;
-    if (chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition) < 0) {
+    r = chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition);
+    if (chronos_is_gone(r)) {
         output_message("Partition %s was created but has already ended.", id);
         return EXIT_REFUSED;
+    }
+    if (r < 0) {
+        failure_partition(mount, id, "The partition could not be read", r);
+        return report_created(id);
     }
     if (as_json)
         partition_print_json(&partition);
@@ -82,9 +96,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         print_created(mount, args, &partition);
     if (output_finish() == EXIT_DONE)
         return EXIT_DONE;
-    output_message("Partition %s was created and stays until it ends; chronos release %s ends it.",
-                   id, id);
-    return EXIT_REFUSED;
+    return report_created(id);
 }
 
 const struct command cmd_create = {
@@ -97,8 +109,8 @@ const struct command cmd_create = {
             "AMOUNT is a fraction 0.5, a percentage 50% or a size 20G. DURATION is in\n"
             "seconds, or as in 90m, 1h30m, 2d.\n"
             "\n"
-            "The request succeeds at once or not at all. The partition ends by itself when its\n"
-            "time is up, not when this command ends.\n"
+            "The request succeeds at once or not at all. The partition ends by itself when\n"
+            "its time is up, not when this command ends.\n"
             "\n"
             "    chronos create 0 0.5 3600\n"
             "    chronos create any 20G 1h30m --name training",

@@ -107,16 +107,16 @@ static int follow(struct watch *watch, int file)
 }
 
 /* Read the partition's own file, which can go further back than the common log. */
-static bool take_past(const struct chronos_mount *mount, struct watch *watch)
+static int take_past(const struct chronos_mount *mount, struct watch *watch)
 {
     char path[64];
     snprintf(path, sizeof(path), "partitions/%s/events", watch->id);
     int file = chronos_open(mount->root, path, O_RDONLY);
     if (file < 0)
-        return false;
+        return file;
     int r = take(watch, file);
     close(file);
-    return !r;
+    return r;
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -124,18 +124,18 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     struct watch watch = {.id = args->count > 0 ? args->words[0] : NULL,
                           .as_json = args_option(args, "json")};
     uint64_t checked;
-    bool known = false;
+    int past = 0;
     if (watch.id && !chronos_parse_id(watch.id, &checked))
         return failure_no_partition(watch.id);
     int file = chronos_open(mount->root, "events", O_RDONLY);
     if (file < 0)
         return failure_report(mount, "The events could not be read", file);
     if (watch.id)
-        known = take_past(mount, &watch);
+        past = take_past(mount, &watch);
     int r = take(&watch, file);
-    if (!r && watch.id && !known && watch.printed == 0) {
+    if (!r && past < 0 && watch.printed == 0) {
         close(file);
-        return failure_no_partition(watch.id);
+        return failure_partition(mount, watch.id, "The events could not be read", past);
     }
     if (!r && args_option(args, "follow"))
         r = follow(&watch, file);

@@ -6,26 +6,11 @@
 #include "output.h"
 #include "partition.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
-
-/* Report why `id` could not be changed. Only a refused write leaves its reason in `status`. */
-static int refused(const struct chronos_mount *mount, const char *id, int r, bool opened)
-{
-    char path[64], owner[CHRONOS_VALUE_MAX];
-    if (chronos_is_gone(r))
-        return failure_no_partition(id);
-    snprintf(path, sizeof(path), "partitions/%s/user", id);
-    if (r != -EACCES || chronos_read(mount->root, path, owner, sizeof(owner)) != 0)
-        return opened ? failure_refused(mount, r)
-                      : failure_report(mount, "Cannot change the partition", r);
-    output_message("Permission denied: partition owned by %s.", owner);
-    return EXIT_REFUSED;
-}
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
@@ -42,13 +27,14 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     int fd = chronos_open(mount->root, path, O_WRONLY);
     int r = fd < 0 ? fd : chronos_request_send(fd, change);
     fd_close(fd);
+    /* Only a refused write leaves its reason in `status`. */
+    if (r < 0 && (fd < 0 || chronos_is_gone(r)))
+        return failure_partition(mount, id, "Cannot change the partition", r);
     if (r < 0)
-        return refused(mount, id, r, fd >= 0);
+        return failure_refused(mount, r);
     r = chronos_partition_load(mount, id, CHRONOS_ALL, &partition);
-    if (chronos_is_gone(r))
-        return failure_no_partition(id);
     if (r < 0)
-        return failure_report(mount, "The partition could not be read", r);
+        return failure_partition(mount, id, "The partition was changed, but cannot be read", r);
     if (args_option(args, "json"))
         partition_print_json(&partition);
     else
@@ -62,8 +48,8 @@ const struct command cmd_extend = {
     .name = "extend",
     .args = "ID DURATION",
     .summary = "Give a partition more time, or less.",
-    .help = "Adds DURATION to the time that the partition has left, or with a minus sign takes\n"
-            "it away. More time needs free memory on the device.\n"
+    .help = "Adds DURATION to the time that the partition has left, or with a minus sign\n"
+            "takes it away. More time needs free memory on the device.\n"
             "\n"
             "    chronos extend p1 30m\n"
             "    chronos extend p1 -10m",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos help: print the tables of the commands for a terminal. */
 #include "command.h"
+#include "core/base/help_row.h"
 #include "output.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@ static void print_options(const struct command *command)
         char letter[] = {'-', option->letter, ',', ' ', '\0'};
         snprintf(label, sizeof(label), "%s--%s%s%s", option->letter ? letter : "", option->name,
                  option->argument ? " " : "", option->argument ? option->argument : "");
-        printf("  %-18s  %s\n", label, option->help);
+        help_row(stdout, label, 22, option->help);
     }
 }
 
@@ -23,12 +24,15 @@ static void print_all(const struct command *const *list)
     puts("Usage: chronos COMMAND ...\n\nShare GPUs: request a part of one for a limited "
          "time.\n\nCommands:");
     for (; *list; list++)
-        printf("  %-10s  %s\n", (*list)->name, (*list)->summary);
+        help_row(stdout, (*list)->name, 14, (*list)->summary);
     puts("\nOptions of all commands:");
     print_options(NULL);
     puts("\nExit codes:");
-    for (const struct exit_row *row = command_exits; row->help; row++)
-        printf("  %-3d  %s\n", row->code, row->help);
+    for (const struct exit_row *row = command_exits; row->help; row++) {
+        char code[16];
+        snprintf(code, sizeof(code), "%d", row->code);
+        help_row(stdout, code, 7, row->help);
+    }
     puts("\nFor more, see chronos help COMMAND, and man chronos.");
 }
 

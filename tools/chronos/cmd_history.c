@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const struct option options[] = {
-    {"user", 0, "NAME", "Only the partitions of NAME."},
+    {"user", 0, "NAME", "Only the partitions of NAME, or of a uid."},
     OPTION_JSON,
     OPTION_END,
 };
@@ -32,18 +32,25 @@ static void add_row(struct table *table, const struct chronos_line *line)
 }
 
 struct view {
-    const char *user; /* NULL: all */
+    const char *user;  /* NULL: all */
+    const char *other; /* a second word of the user; NULL: none */
     bool as_json;
     struct json json;
     struct table *table; /* NULL: plain lines */
 };
 
+static bool is_of_user(const struct view *view, const struct chronos_line *line)
+{
+    const char *user = chronos_line_value(line, "user");
+    return !view->user || strcmp(user, view->user) == 0 ||
+           (view->other && strcmp(user, view->other) == 0);
+}
+
 static void each(struct view *view, const char *text, size_t length)
 {
     struct chronos_line line;
     chronos_line_split(text, length, &line);
-    if (line.count == 0 ||
-        (view->user && strcmp(chronos_line_value(&line, "user"), view->user) != 0))
+    if (line.count == 0 || !is_of_user(view, &line))
         return;
     if (view->as_json) {
         json_open(&view->json, NULL, '{');
@@ -63,9 +70,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     static const char *const titles[] = {"ID",    "NAME", "DEVICE", "MEMORY", "START",
                                          "ENDED", "USER", "HOW",    "BY",     NULL};
-    char word[USERNAME_MAX + 1];
-    struct view view = {.user = user_word(args_option(args, "user"), word),
-                        .as_json = args_option(args, "json")};
+    const char *user = args_option(args, "user");
+    char word[USERNAME_MAX + 1], name[USERNAME_MAX + 1];
+    struct view view = {.user = user_word(user, word), .as_json = args_option(args, "json")};
+    uid_t uid;
+    if (user_uid(user, &uid) && user_of_uid(uid, name))
+        view.other = name;
     char *text;
     int r = chronos_read_all(mount->root, "history", &text);
     if (r < 0)
@@ -94,8 +104,8 @@ const struct command cmd_history = {
     .summary = "Show the partitions that have ended.",
     .help = "Prints a line for each of the latest partitions that have ended (thousands, not\n"
             "all), the oldest first: its owner, its memory, when it began and ended, and how\n"
-            "it ended (expired, released, revoked by an administrator, or closed with the file\n"
-            "that held it). config/retention says how long the filesystem keeps them.",
+            "it ended (expired, released, revoked by an administrator, or closed with the\n"
+            "file that held it). config/retention says how long the filesystem keeps them.",
     .options = options,
     .run = run,
 };

@@ -9,12 +9,14 @@
 #include "user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const struct option options[] = {
-    {"user", 0, "NAME", "Only the partitions of NAME."},
+    {"user", 0, "NAME", "Only the partitions of NAME, or of a uid."},
     {"device", 0, "DEVICE", "Only the partitions of DEVICE."},
     OPTION_JSON,
     OPTION_END,
@@ -26,6 +28,7 @@ struct view {
     void (*begin)(struct view *view);
     void (*each)(struct view *view, const struct chronos_partition *partition);
     void (*end)(struct view *view, size_t count);
+    bool incomplete; /* some partitions are not shown */
     struct table *table;
     struct json json;
 };
@@ -51,8 +54,7 @@ static void lines_each(struct view *view, const struct chronos_partition *partit
 
 static void lines_end(struct view *view, size_t count)
 {
-    (void)view;
-    if (count == 0)
+    if (count == 0 && !view->incomplete)
         puts("No active partitions.");
 }
 
@@ -89,10 +91,10 @@ static void table_each(struct view *view, const struct chronos_partition *partit
 
 static void table_end(struct view *view, size_t count)
 {
-    if (count == 0)
-        puts("No active partitions.");
-    else
+    if (count > 0)
         table_print(view->table);
+    else if (!view->incomplete)
+        puts("No active partitions.");
     table_free(view->table);
 }
 
@@ -128,8 +130,10 @@ static const struct view look_json = {
 
 /* Selection by --user and --device. */
 struct filter {
-    const char *user; /* NULL: all */
+    const char *user; /* NULL: all, or by uid */
     char word[USERNAME_MAX + 1];
+    bool by_uid;
+    uid_t uid;
     char device[32]; /* "": all */
 };
 
@@ -140,14 +144,32 @@ static int filter_init(const struct chronos_mount *mount, const struct args *arg
     struct chronos_device device;
     const char *wanted = args_option(args, "device");
     *filter = (struct filter){.user = NULL};
-    filter->user = user_word(args_option(args, "user"), filter->word);
+    filter->by_uid = user_uid(args_option(args, "user"), &filter->uid);
+    if (!filter->by_uid)
+        filter->user = user_word(args_option(args, "user"), filter->word);
     if (!wanted)
         return 0;
-    if (!chronos_parse_device(wanted, &index) ||
-        chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device) != 0)
+    int r = chronos_parse_device(wanted, &index)
+                ? chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device)
+                : -ENODEV;
+    if (chronos_is_gone(r))
         return failure_no_device(wanted);
+    if (r < 0)
+        return failure_report(mount, "The device could not be read", r);
     snprintf(filter->device, sizeof(filter->device), "gpu%u", index);
     return 0;
+}
+
+/* Return whether the user of --user, if given as a uid, owns the partition. Its link tells, also if
+ * nothing else can be read. */
+static bool filter_owner(const struct chronos_mount *mount, const struct filter *filter,
+                         const char *id)
+{
+    struct stat st;
+    char path[64];
+    snprintf(path, sizeof(path), "partitions/%s", id);
+    return !filter->by_uid ||
+           (fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == filter->uid);
 }
 
 static bool filter_passes(const struct filter *filter, const struct chronos_partition *partition)
@@ -168,6 +190,8 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
     for (size_t i = 0; i < count && r != -ENOTCONN; i++) {
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
+        if (!filter_owner(mount, filter, id))
+            continue;
         r = chronos_partition_load(mount, id, view->mask, &partition);
         if (r < 0 && !chronos_is_gone(r))
             failure_skip(&skipped, id, r);
@@ -177,6 +201,7 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
             view->begin(view);
         view->each(view, &partition);
     }
+    view->incomplete = skipped.text[0] != '\0';
     view->end(view, shown);
     if (r == -ENOTCONN)
         return failure_report(mount, "The partitions could not be read", r);
@@ -209,8 +234,9 @@ const struct command cmd_list = {
     .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"
             "terminal it is a table.\n"
             "\n"
-            "A partition whose owner hides it (by its mode, a mount over it or a lease) is named\n"
-            "on standard error. If one cannot be read for another reason, the exit code is 1.",
+            "A partition whose owner hides it (by its mode, a mount over it or a lease) is\n"
+            "named on standard error. If one cannot be read for another reason, the exit code\n"
+            "is 1.",
     .options = options,
     .run = run,
 };

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * chronos release: remove partitions, as rm does. The sticky bit keeps members of the
- * administrators' group from removing other users' partitions; for those, write to `release`.
- */
+/* chronos release: remove partitions, as rm does. */
 #include "command.h"
-#include "core/base/fd.h"
 #include "failure.h"
 #include "output.h"
 
@@ -13,8 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Report why `id` could not be released. Only a refused write leaves its reason in `status`. */
-static int refused(const struct chronos_mount *mount, const char *id, int r, bool written)
+/* Report why `id` could not be released. */
+static int refused(const struct chronos_mount *mount, const char *id, int r)
 {
     char path[64], owner[CHRONOS_VALUE_MAX];
     snprintf(path, sizeof(path), "partitions/%s/user", id);
@@ -23,12 +19,11 @@ static int refused(const struct chronos_mount *mount, const char *id, int r, boo
     if (chronos_is_gone(r) || chronos_is_gone(read))
         return failure_no_partition(id);
     if (r != -EPERM && r != -EACCES)
-        return written ? failure_refused(mount, r)
-                       : failure_report(mount, "Cannot release the partition", r);
+        return failure_report(mount, "Cannot release the partition", r);
     if (!read)
         output_message("Permission denied: partition owned by %s.", owner);
     else
-        output_message("Permission denied: %s is not yours.", id);
+        output_message("Permission denied: partition %s is not yours.", id);
     return EXIT_REFUSED;
 }
 
@@ -39,15 +34,7 @@ static int release(const struct chronos_mount *mount, const char *id)
     if (!chronos_parse_id(id, &checked))
         return failure_no_partition(id);
     snprintf(path, sizeof(path), "partitions/%s", id);
-    if (unlinkat(mount->root, path, 0) == 0)
-        return EXIT_DONE;
-    int r = -errno;
-    if (r != -EPERM && r != -EACCES)
-        return refused(mount, id, r, false);
-    int fd = chronos_open(mount->root, "release", O_WRONLY);
-    r = fd < 0 ? fd : chronos_request_send(fd, id);
-    fd_close(fd);
-    return r < 0 ? refused(mount, id, r, fd >= 0) : EXIT_DONE;
+    return unlinkat(mount->root, path, 0) == 0 ? EXIT_DONE : refused(mount, id, -errno);
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -70,7 +57,7 @@ const struct command cmd_release = {
     .help = "Ends partitions at once and gives their memory back. Users end their own,\n"
             "administrators those of all users.\n"
             "\n"
-            "With several ids it tries all, and the exit code is 1 if any of them could not be\n"
-            "released.",
+            "With several ids it tries all, and the exit code is 1 if any of them could not\n"
+            "be released.",
     .run = run,
 };

@@ -42,10 +42,8 @@ static int unusable(const struct use *use, const char *what, int r)
 {
     if (chronos_is_gone(r))
         output_message("Partition %s has ended.", use->id);
-    else if (r == -EACCES || r == -EPERM)
-        output_message("Permission denied: partition %s is not yours.", use->id);
     else
-        failure_report(use->mount, what, r);
+        failure_partition(use->mount, use->id, what, r);
     return RUN_FAILED;
 }
 
@@ -59,8 +57,15 @@ static int join(const struct use *use)
             use->mount->path);
         return RUN_FAILED;
     }
-    int r = chronos_write(use->directory, "procs", "0");
-    return r < 0 ? unusable(use, "Cannot join the partition", r) : 0;
+    int fd = chronos_open(use->directory, "procs", O_WRONLY);
+    int r = fd < 0 ? fd : chronos_request_send(fd, "0");
+    fd_close(fd);
+    if (!r)
+        return 0;
+    if (fd < 0 || chronos_is_gone(r))
+        return unusable(use, "Cannot join the partition", r);
+    failure_refused(use->mount, r); /* a refused write leaves its reason in `status` */
+    return RUN_FAILED;
 }
 
 static int prepare(void *context)

@@ -14,10 +14,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (!chronos_parse_id(text, &id))
         return failure_no_partition(text);
     int r = chronos_partition_load(mount, text, CHRONOS_ALL, &partition);
-    if (chronos_is_gone(r))
-        return failure_no_partition(text);
     if (r < 0)
-        return failure_report(mount, "The partition could not be read", r);
+        return failure_partition(mount, text, "The partition could not be read", r);
     if (args_option(args, "json"))
         partition_print_json(&partition);
     else

@@ -124,8 +124,8 @@ const struct command cmd_stats = {
     .name = "stats",
     .args = "[DEVICE]",
     .summary = "Show the devices and their use.",
-    .help = "Shows DEVICE, or all: what it is, its memory, how much of that partitions have, and\n"
-            "how many there are. A MB is 1048576 bytes. On a terminal it is a table.",
+    .help = "Shows DEVICE, or all: what it is, its memory, how much of that partitions have,\n"
+            "and how many there are. A MB is 1048576 bytes. On a terminal it is a table.",
     .options = options,
     .run = run,
 };

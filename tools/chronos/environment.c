@@ -66,7 +66,7 @@ static const char *reason(int status)
 {
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     if (code == NO_SHELL)
-        return "there is no /bin/sh";
+        return "/bin/sh cannot be executed";
     if (code == NO_PRINTER)
         return "it needs the program env, or cat and a mounted /proc";
     return "the shell failed";

@@ -3,26 +3,52 @@
 #include "failure.h"
 
 #include "command.h"
+#include "core/base/fd.h"
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int failure_no_mount(const char *path, int r)
 {
     if (r == -EACCES)
-        output_message("The chronosfs on %s belongs to another user: Permission denied.", path);
+        output_message("Cannot use a chronosfs on %s: Permission denied; it may be another user's.",
+                       path);
     else if (r == -ENOTCONN)
         output_message(
             "The chronosfs on %s is no longer running. Start it again with: chronosfs %s", path,
             path);
+    else if (r != -ENOENT && r != -ENOTDIR)
+        output_message("Cannot use a chronosfs on %s: %s.",
+                       path[0] != '\0' ? path : CHRONOS_DEFAULT_MOUNT, strerror(-r));
     else if (path[0] != '\0')
-        output_message("There is no chronosfs on %s. Start one with: chronosfs %s", path, path);
+        output_message("There is no chronosfs on %s. Name another directory with --mount or in "
+                       "CHRONOS_MOUNT.",
+                       path);
     else
         output_message("No mounted chronosfs was found. Start one with: chronosfs %s",
                        CHRONOS_DEFAULT_MOUNT);
     return EXIT_NO_MOUNT;
+}
+
+/* Explain the results that strerror() does not. */
+static const char *reason(int r)
+{
+    if (r == -EXDEV)
+        return "something is mounted over it";
+    if (r == -EFBIG)
+        return "the limit of file sizes (ulimit -f) is too small";
+    return r == -EAGAIN ? "a program of its owner holds a lease on it" : strerror(-r);
+}
+
+int failure_report(const struct chronos_mount *mount, const char *what, int r)
+{
+    output_message("%s: %s (the chronosfs on %s).", what, reason(r), mount->path);
+    return r == -ENOTCONN ? EXIT_NO_MOUNT : EXIT_REFUSED;
 }
 
 int failure_refused(const struct chronos_mount *mount, int r)
@@ -33,22 +59,43 @@ int failure_refused(const struct chronos_mount *mount, int r)
     else if (r == -ENOSPC)
         output_message("Not enough available memory.");
     else
-        output_message("%s.", strerror(-r));
+        return failure_report(mount, "The request failed", r);
     return EXIT_REFUSED;
 }
 
-/* Explain the results of chronos_open that strerror() does not. */
-static const char *reason(int r)
+/* Report that the kernel did not let the caller open a file of the partition, if it is clear
+ * why. */
+static bool report_denied(const struct chronos_mount *mount, const char *id)
 {
-    if (r == -EXDEV)
-        return "something is mounted over it";
-    return r == -EAGAIN ? "a program of its owner holds a lease on it" : strerror(-r);
+    char path[64], owner[CHRONOS_VALUE_MAX];
+    struct stat st;
+    snprintf(path, sizeof(path), "partitions/%s", id);
+    int fd = chronos_open(mount->root, path, O_PATH | O_DIRECTORY);
+    bool known = fd >= 0 && fstat(fd, &st) == 0;
+    fd_close(fd);
+    if (!known)
+        return false;
+    if (st.st_uid == geteuid() && (st.st_mode & S_IRWXU) == S_IRWXU)
+        return false;
+    snprintf(path, sizeof(path), "partitions/%s/user", id);
+    if (st.st_uid == geteuid())
+        output_message("Permission denied: the mode of your partition %s is %04o; to use it again, "
+                       "run chmod u+rwx %s/partitions/%s",
+                       id, st.st_mode & 07777u, mount->path, id);
+    else if (chronos_read(mount->root, path, owner, sizeof(owner)) == 0)
+        output_message("Permission denied: partition owned by %s.", owner);
+    else
+        output_message("Permission denied: partition %s is not yours.", id);
+    return true;
 }
 
-int failure_report(const struct chronos_mount *mount, const char *what, int r)
+int failure_partition(const struct chronos_mount *mount, const char *id, const char *what, int r)
 {
-    output_message("%s: %s (the chronosfs on %s).", what, reason(r), mount->path);
-    return r == -ENOTCONN ? EXIT_NO_MOUNT : EXIT_REFUSED;
+    if (chronos_is_gone(r))
+        return failure_no_partition(id);
+    if (r == -EACCES && report_denied(mount, id))
+        return EXIT_REFUSED;
+    return failure_report(mount, what, r);
 }
 
 int failure_no_partition(const char *text)

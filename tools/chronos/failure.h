@@ -8,12 +8,16 @@
 /* Report that no tree was found; `path` and r come from chronos_mount_open. Return
  * EXIT_NO_MOUNT. */
 int failure_no_mount(const char *path, int r);
-/* Report that a write was refused with r: print the filesystem's reason, or a text for the error.
- * Return EXIT_REFUSED. */
+/* Report that the write of a request failed with r: print the filesystem's reason, or a text for
+ * the error. Return EXIT_NO_MOUNT if the daemon has died, else EXIT_REFUSED. */
 int failure_refused(const struct chronos_mount *mount, int r);
 /* Report that `what` failed with r. Return EXIT_NO_MOUNT if the daemon has died, else
  * EXIT_REFUSED. */
 int failure_report(const struct chronos_mount *mount, const char *what, int r);
+/* Report that `what` failed with r for partition `id`: it has ended, or its owner or its mode keeps
+ * the caller out, or another reason. Return EXIT_UNKNOWN if it has ended, else as
+ * failure_report. */
+int failure_partition(const struct chronos_mount *mount, const char *id, const char *what, int r);
 /* What a listing leaves out, so that one entry does not spoil the rest. */
 struct failure_skipped {
     char text[512];

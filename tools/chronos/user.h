@@ -5,8 +5,15 @@
 
 #include "core/base/username.h"
 
+#include <sys/types.h>
+
 /* Return the word that the filesystem shows for a name such as "john doe" or "CORP\alice", in
  * ret_word; `text` itself if it is a number or too long. NULL for NULL. */
 const char *user_word(const char *text, char ret_word[static USERNAME_MAX + 1]);
+/* Parse a uid. False for other text and NULL. A number that is no uid is (uid_t)-1. */
+bool user_uid(const char *text, uid_t *ret_uid);
+/* Get the word of the user with this uid from /etc/passwd: the program is linked statically and
+ * cannot ask a directory service. False: none. */
+bool user_of_uid(uid_t uid, char ret_word[static USERNAME_MAX + 1]);
 
 #endif

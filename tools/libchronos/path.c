@@ -124,6 +124,9 @@ int chronos_read_refusal(const struct chronos_mount *mount, int error, char *ret
                          size_t size)
 {
     char message[512];
+    /* Refused here or by the kernel, before chronosfs knew of it. */
+    if (error == -E2BIG || error == -EFBIG || error == -EROFS || error == -ENOTCONN)
+        return -ENOENT;
     int r = chronos_read(mount->root, "status", message, sizeof(message));
     if (r < 0)
         return r;

@@ -33,7 +33,7 @@
     X(clGetExtensionFunctionAddress)                                                               \
     X(clGetExtensionFunctionAddressForPlatform)
 
-#define OPENCL_DECLARE(name) __typeof__(*(cl_api_##name)0) opencl_##name;
+#define OPENCL_DECLARE(name) __typeof__(*((cl_icd_dispatch *)0)->name) opencl_##name;
 OPENCL_FUNCTIONS(OPENCL_DECLARE)
 #undef OPENCL_DECLARE
 

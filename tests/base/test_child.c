@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Functions in child processes, and the descriptors that they keep. */
+#include "tests/check.h"
+
+#include "core/base/child.h"
+#include "core/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int answer(void *context, int pipe)
+{
+    const char *text = context;
+    return write(pipe, text, strlen(text)) > 0 ? -E2BIG : 0;
+}
+
+static int wait_forever(void *context, int pipe)
+{
+    (void)context, (void)pipe;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
+START_TEST(answers)
+{
+    char text[16] = "", words[] = "an answer";
+    struct child child;
+    ck_assert_int_eq(child_start(answer, words, NULL, 0, &child), 0);
+    ck_assert_int_eq(child_read(&child, text, sizeof(text), -1), (int)strlen(words));
+    ck_assert_str_eq(text, words);
+    ck_assert_int_eq(child_read(&child, text, sizeof(text), -1), 0);
+    ck_assert_int_eq(child_wait(&child, -1), -E2BIG);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    child_leave(&child);
+}
+END_TEST
+
+START_TEST(limits)
+{
+    char text[16];
+    struct child child;
+    ck_assert_int_eq(child_start(wait_forever, NULL, NULL, 0, &child), 0);
+    ck_assert_int_eq(child_read(&child, text, sizeof(text), 1), -EINPROGRESS);
+    ck_assert_int_eq(child_wait(&child, 0), -EINPROGRESS);
+    ck_assert_int_eq(child_wait(&child, 1), -EINPROGRESS);
+    kill(child.pid, SIGKILL);
+    ck_assert_int_eq(child_wait(&child, -1), -EIO);
+    child_leave(&child);
+
+    ck_assert_int_eq(child_start(wait_forever, NULL, NULL, 0, &child), 0);
+    pid_t pid = child.pid;
+    child_leave(&child);
+    ck_assert_int_eq(kill(pid, 0), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+
+    ck_assert_int_eq(child_start(wait_forever, NULL, NULL, 0, &child), 0);
+    child_kill(&child);
+    ck_assert(waitpid(-1, NULL, 0) > 0 || errno == ECHILD);
+    ck_assert_int_eq(child.pipe, -1);
+}
+END_TEST
+
+/* -- descriptors ------------------------------------------------------------------------- */
+
+#define FIRST 10
+#define LAST  900 /* so many do not fit into one reading of the list */
+#define KEPT  77
+
+static void refuse_calls(const uint32_t *numbers, int error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[0], 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[1], 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog program = {ARRAY_COUNT(filter), filter};
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int count_open(void *context, int pipe)
+{
+    int open = 0;
+    for (int fd = 0; fd <= LAST + 10; fd++)
+        open += is_open(fd);
+    return open == 2 && is_open(KEPT) && is_open(pipe) && *(int *)context == KEPT ? -1 : -open;
+}
+
+/* Refuse close_range, and what would list the descriptors. */
+static const struct refused {
+    uint32_t numbers[2];
+    int error;
+} refused[] = {
+    {{~0u, ~0u}, 0},
+    {{SYS_close_range, ~0u}, ENOSYS},
+    {{SYS_close_range, ~0u}, EPERM},
+    {{SYS_close_range, SYS_openat}, EPERM},
+};
+
+START_TEST(descriptors_of_a_child)
+{
+    struct child child;
+    int kept = KEPT;
+    for (int fd = FIRST; fd <= LAST; fd++)
+        ck_assert_int_eq(dup2(2, fd), fd);
+    refuse_calls(refused[_i].numbers, refused[_i].error);
+    ck_assert_int_eq(child_start(count_open, &kept, &kept, 1, &child), 0);
+    ck_assert_int_eq(child_wait(&child, -1), -1);
+    child_leave(&child);
+    ck_assert(is_open(FIRST) && is_open(LAST)); /* in this process */
+
+    const int keep[] = {KEPT, -1, FIRST};
+    fd_close_others(3, keep, ARRAY_COUNT(keep));
+    for (int fd = 3; fd <= LAST; fd++)
+        ck_assert_msg(is_open(fd) == (fd == KEPT || fd == FIRST), "%d", fd);
+    ck_assert(is_open(2));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *all = check_case("child", NULL, NULL);
+    tcase_add_test(all, answers);
+    tcase_add_test(all, limits);
+    tcase_add_loop_test(all, descriptors_of_a_child, 0, ARRAY_COUNT(refused));
+    return check_run("child", all);
+}
