@@ -166,7 +166,7 @@ int cgroup_packet_receive(int socket, struct cgroup_packet *packet, int *ret_fd)
 /* Make a leaf as cgroup_place_make does; *ret_fd is for the caller to close. */
 int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
                        bool shared, char leaf[static PATH_MAX], int *ret_fd);
-/* As cgroup_out. */
+/* As cgroup_out; without a leaf, go on with what was begun, if anything was. */
 int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
                         const struct procfs_process *process, uint32_t uid);
 /* Remove a cgroup as cgroup_walk_remove does. */

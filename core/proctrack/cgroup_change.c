@@ -294,10 +294,17 @@ int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid)
 int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
                         const struct procfs_process *process, uint32_t uid)
 {
-    return without_fd(
-        cgroup,
-        &(struct change){
-            CGROUP_LEAVE, (uint64_t)process->pid, account, leaf, {(int64_t)process->start, uid}});
+    const uint64_t pid = (uint64_t)process->pid;
+    char path[PATH_MAX];
+    for (size_t i = 0; !leaf && i < cgroup->child_count; i++) {
+        const struct cgroup_child *child = &cgroup->children[i];
+        if (child->task == CGROUP_LEAVE && child->id == pid) {
+            snprintf(path, sizeof(path), "%s", child->path);
+            leaf = path;
+        }
+    }
+    const struct change change = {CGROUP_LEAVE, pid, account, leaf, {(int64_t)process->start, uid}};
+    return leaf ? without_fd(cgroup, &change) : 0;
 }
 
 void cgroup_change_end_all(struct cgroup *cgroup)

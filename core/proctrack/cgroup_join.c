@@ -202,8 +202,8 @@ int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
     if (!r)
         r = cgroup_dir_of(cgroup, process->pid, path);
     const struct cgroup_leaf *leaf = r ? NULL : cgroup_leaf_at(cgroup, path);
-    if (leaf)
-        r = cgroup_change_leave(cgroup, account, leaf->path, process,
+    if (!r)
+        r = cgroup_change_leave(cgroup, account, leaf ? leaf->path : NULL, process,
                                 all ? CGROUP_ANY_UID : process->uid);
     if (r == -EXDEV) /* where no partition is */
         r = 0;

@@ -281,7 +281,7 @@ START_TEST(leaves_with_its_children)
     ck_assert_int_eq(proctrack_leave(proctrack, 0, &wrong, false, &why), -ESRCH);
     if (!is_fake())
         usleep(30000); /* children born before, in the same tick, would belong */
-    join(2, worker); /* and comes back */
+    join(2, worker);   /* and comes back */
     MEMBERS(2, other, worker);
     ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(proctrack_members(proctrack, 1, NULL, NULL) == 0);
