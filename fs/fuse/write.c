@@ -201,6 +201,21 @@ static void commit_write(const struct request_context *context, const struct wri
     submit(context, &answer);
 }
 
+static pending_asked_fn go_on;
+
+static int ask(const struct request_context *context, const struct node *node,
+               const struct write *write, const char *data, size_t size)
+{
+    struct fuse_file_info fi = {.fh = write->fh};
+    const struct query query = {.server = context->server,
+                                .req = context->req,
+                                .unique = context->unique,
+                                .node = *node,
+                                .size = size,
+                                .fi = &fi};
+    return pending_ask(&query, data, go_on);
+}
+
 static void run_write(const struct request_context *context, const struct node *node,
                       const struct file_row *row, struct write *write, const char *data,
                       size_t size)
@@ -216,6 +231,8 @@ static void run_write(const struct request_context *context, const struct node *
     int r = store_line(server, row, write, data, size, line);
     if (!r && write->outcome == WRITE_JOINS)
         r = pending_join(server, context->req, write, size);
+    else if (!r && write->outcome == WRITE_ASKS)
+        r = ask(context, node, write, data, size);
     if (r) {
         write->handle->answer = 0; /* no id to read after a refusal */
         refuse(context, node, r, &write->why);
@@ -227,6 +244,29 @@ static void run_write(const struct request_context *context, const struct node *
         status_set(&server->tree, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
+}
+
+/* The writer belongs to the partition. */
+static void go_on(const struct query *query, const char *data)
+{
+    struct server *server = query->server;
+    const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    const struct request_context context = {
+        .server = server,
+        .req = query->req,
+        .unique = query->unique,
+        .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid}};
+    struct write write = {.node = &query->node,
+                          .caller = context.caller,
+                          .handle = handles_get(&server->handles, query->fi->fh),
+                          .fh = query->fi->fh,
+                          .unique = query->unique,
+                          .belongs = true};
+    const struct file_row *row = tree_row(&server->tree, &query->node);
+    if (write.handle)
+        run_write(&context, &query->node, row, &write, data, query->size);
+    else
+        fuse_reply_err(query->req, EBADF);
 }
 
 void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -293,7 +333,6 @@ static int apply_change(const struct request_context *context, const struct node
 void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                       struct fuse_file_info *fi)
 {
-    (void)fi;
     struct request_context context = begin(req);
     struct tree *tree = &context.server->tree;
     struct refusal why = {""};
@@ -302,6 +341,11 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     int r = tree_node_from_id(ino, &node) ? 0 : -ENOENT;
     if (!r)
         r = tree_attributes(tree, &node, context.caller.uid, &attributes);
+    /* What the kernel lets everyone write, by name. */
+    const struct file_row *row = r ? NULL : tree_row(tree, &node);
+    if (!fi && (to_set & FUSE_SET_ATTR_SIZE) && row && row->opened &&
+        !tree_may_write(tree, &node, &context.caller))
+        r = -EACCES;
     if (r) {
         reply_error(req, r);
         return;

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      4u
+#define SHARED_VERSION      5u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_MESSAGE_MAX  256
@@ -53,6 +53,7 @@ struct shared_handle {
      * for the next update */
     uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
                                        * 0: it is not */
+    uint32_t opener_member; /* `charge`: opened by a process that belonged; its writers must, too */
     struct shared_charge charges[2];
     atomic_uint charge_at;
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */
