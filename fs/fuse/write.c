@@ -12,6 +12,7 @@
 #include "fs/tree/charge.h"
 #include "fs/tree/status.h"
 #include "server.h"
+#include "write_change.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -95,27 +96,6 @@ static void write_message(struct tree *tree, const struct file_row *row, struct 
     const char *value = r ? write->text : tree->shown->data;
     snprintf(write->why.message, sizeof(write->why.message), "Set %s%s to \"%.*s\".", row->name,
              owner, (int)strcspn(value, "\n"), value);
-}
-
-/* Report what chmod, chown or touch did. */
-static void change_message(struct tree *tree, const struct node *node, const struct attributes *a,
-                           const struct attribute_change *change, struct refusal *why)
-{
-    const struct partition *partition = tree_partition(tree, node);
-    const struct file_row *row = tree_row(tree, node);
-    char name[64] = "";
-    if (partition)
-        snprintf(name, sizeof(name), "p%llu", (unsigned long long)partition->id);
-    else if (row)
-        snprintf(name, sizeof(name), "%s", row->name);
-    if (change->set_mode)
-        snprintf(why->message, sizeof(why->message), "%s: mode is %04o now.", name,
-                 (unsigned)(a->mode & 07777));
-    else if (change->set_uid || change->set_gid)
-        snprintf(why->message, sizeof(why->message), "%s: owner is %s, group is %u now.", name,
-                 names_user(tree->names, a->uid), (unsigned)a->gid);
-    else if (change->set_mtime && partition)
-        files_end_message(tree, partition, why);
 }
 
 /* -- write -------------------------------------------------------------------- */
@@ -295,29 +275,6 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
 
 /* -- setattr ------------------------------------------------------------------- */
 
-/* Clamp the time: far past and far future are the same to a partition. */
-static int64_t wall_ns(const struct timespec *ts)
-{
-    const int64_t limit_s = INT64_C(7000000000); /* leaves room for the clocks' difference */
-    int64_t s = ts->tv_sec < -limit_s ? -limit_s : ts->tv_sec > limit_s ? limit_s : ts->tv_sec;
-    return s * NS_PER_SECOND + ts->tv_nsec;
-}
-
-static struct attribute_change read_change(const struct stat *attr, int to_set)
-{
-    struct attribute_change change = {.set_mode = to_set & FUSE_SET_ATTR_MODE,
-                                      .set_uid = to_set & FUSE_SET_ATTR_UID,
-                                      .set_gid = to_set & FUSE_SET_ATTR_GID,
-                                      /* O_TRUNC also sets mtime; ignore that. */
-                                      .set_mtime = (to_set & FUSE_SET_ATTR_MTIME) &&
-                                                   !(to_set & FUSE_SET_ATTR_SIZE),
-                                      .mode = attr->st_mode,
-                                      .uid = attr->st_uid,
-                                      .gid = attr->st_gid,
-                                      .mtime_ns = wall_ns(&attr->st_mtim)};
-    return change;
-}
-
 static int apply_change(const struct request_context *context, const struct node *node,
                         struct attribute_change change, int to_set, struct refusal *why)
 {
@@ -350,7 +307,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         reply_error(req, r);
         return;
     }
-    struct attribute_change change = read_change(attr, to_set);
+    struct attribute_change change = write_change_read(attr, to_set);
     if (tree_change_is_none(&attributes, &change))
         change = (struct attribute_change){.mode = 0}; /* leave the message of the last write */
     else if (!kept_answer(&context))
@@ -361,7 +318,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         refuse(&context, &node, r, &why);
         return;
     }
-    change_message(tree, &node, &attributes, &change, &why);
+    write_change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
         status_set(tree, context.caller.uid, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */
