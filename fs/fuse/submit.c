@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
+#include "fs/tree/follow.h"
 #include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "invalidate.h"
@@ -241,6 +242,7 @@ static void take_back(struct server *server, const struct engine_event *events)
     struct tree *tree = &server->tree;
     event_log_truncate(&tree->events, events->seq);
     event_log_truncate(&tree->history, events->seq);
+    follow_take_back(&server->handles, events->seq);
     if (engine_revert(tree->engine, events)) {
         log_say("Cannot revert changes that could not be made durable; restarting from the state.");
         abort(); /* the next worker loads what is durable */
