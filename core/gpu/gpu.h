@@ -24,7 +24,7 @@ struct gpu_device {
     char driver[128];      /* driver version */
     char version[128];     /* "OpenCL 3.0 CUDA" */
     char uuid[64];         /* "GPU-xxxxxxxx-xxxx-...", or as the runtime formats it */
-    char pci[32];          /* "0000:3b:00.0" */
+    char pci[32];          /* "0000:3b:00.0", as gpu_write_pci writes it */
     char type[24];         /* GPU, ACCELERATOR, CPU */
     char backend[24];      /* the first vendor that found it: opencl, nvml, drm, simulated */
     uint64_t memory_bytes; /* 0: the vendor does not know; never in the result of gpu_find */

@@ -72,20 +72,19 @@ int gpu_match(const struct gpu_setup *setup, const char *uuid, const char *pci)
     return found;
 }
 
-static bool fits_key(const struct gpu_device *device, const char *key)
-{
-    return (!strncmp(key, "uuid:", 5) && gpu_same_uuid(device->uuid, key + 5)) ||
-           (!strncmp(key, "pci:", 4) && gpu_same_pci(device->pci, key + 4));
-}
-
 int gpu_find_key(const struct gpu_device *devices, uint32_t count, const char *key)
 {
+    char pci[32] = "";
+    const char *uuid = !strncmp(key, "uuid:", 5) ? key + 5 : "";
+    int found = -1;
+
     for (uint32_t i = 0; i < count; i++)
         if (!strcmp(devices[i].key, key))
             return (int)i;
-    int found = -1;
+    if (!strncmp(key, "pci:", 4))
+        gpu_write_pci(key + 4, pci);
     for (uint32_t i = 0; i < count; i++) {
-        if (!fits_key(&devices[i], key))
+        if (!gpu_same_uuid(devices[i].uuid, uuid) && (!pci[0] || strcmp(devices[i].pci, pci) != 0))
             continue;
         if (found >= 0)
             return -1;

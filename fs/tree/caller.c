@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -122,6 +123,10 @@ static uint64_t container_of(const struct tree *tree, int32_t pid)
 
 int32_t caller_process(int32_t tid)
 {
+    /* Mostly it is the process's first thread: then process `tid` has a thread `tid`. No signal is
+     * sent. */
+    if (tid > 0 && (!tgkill(tid, tid, 0) || errno == EPERM))
+        return tid;
     pid_t pid = tid > 0 ? procfs_leader(-1, tid) : tid;
     return pid > 0 ? pid : tid;
 }

@@ -166,11 +166,19 @@ def shielded():
     driver.use(0, os.getpid(), 1 << 30)
     equal(mount.read('gpu0', name, 'memory_used'), '0')
     worker = mount.worker()
-    drivers = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
-               map(int, lib.read(f'/proc/{worker}/task/{thread}/children').split())]
-    check(drivers, 'drivers are being asked')
-    for pid in drivers:
-        check(os.readlink(f'/proc/{pid}/ns/mnt') != os.readlink('/proc/self/ns/mnt'), 'shielded')
+
+    def shields():
+        """Whether each driver process has its mounts; the worker's other children come and go."""
+        children = [pid for thread in os.listdir(f'/proc/{worker}/task') for pid in
+                    lib.read(f'/proc/{worker}/task/{thread}/children').split()]
+        try:
+            drivers = [pid for pid in children if lib.read(f'/proc/{pid}/comm').strip() ==
+                       'chronos-driver']
+            spaces = [os.readlink(f'/proc/{pid}/ns/mnt') for pid in drivers]
+        except FileNotFoundError:
+            return False
+        return spaces and os.readlink('/proc/self/ns/mnt') not in spaces
+    check(wait_for(shields, 10), 'shielded')
     mount.release_all()
     subprocess.run(['umount', mount.dir], check=True)
     check(wait_for(lambda: mount.process.poll() is not None, 10), 'unmounted, it ends')

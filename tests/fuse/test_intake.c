@@ -101,7 +101,7 @@ static void answer(uint32_t slot)
     ck_assert_int_eq(answered(), -EIO);
 }
 
-/* Read ahead: whoever is served first pays for it. */
+/* Read ahead: the request that is served first pays for it. */
 static void start_turns(void)
 {
     uint32_t slot;
