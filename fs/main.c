@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/procfs.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
 #include "fs/daemon/privileges.h"
@@ -61,6 +62,7 @@ static int run_worker(const char *numbers)
         fcntl(kept[i], F_SETFD, FD_CLOEXEC);
     if (syslog)
         log_to_syslog();
+    procfs_isolate();
     privileges_drop_worker();
     prctl(PR_SET_NAME, "chronosfs"); /* executed by descriptor, its name is a number */
     /* Do not run exit handlers: they could wait for something that threads of the worker wait

@@ -7,10 +7,12 @@
 #define CHRONOS_BASE_AVL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct avl_node {
     struct avl_node *left, *right;
     int height;
+    uint32_t summary; /* of the subtree; for `update`, in room that costs nothing */
 };
 
 /* The order of nodes. It must be strict: no two nodes of a tree compare equal. */

@@ -14,9 +14,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD in field 9 of stat */
@@ -28,11 +30,39 @@ uint64_t procfs_ticks(void)
     return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec * per_second / NS_PER_SECOND;
 }
 
+static int own_fd = -1; /* of this process, set once at its start */
+
+void procfs_isolate(void)
+{
+    int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+    if (context >= 0 && syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        own_fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+                              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    fd_close(context);
+}
+
+int procfs_open(const char *path)
+{
+    int at = path || own_fd < 0 ? AT_FDCWD : own_fd;
+    const char *name = path ? path : own_fd < 0 ? "/proc" : ".";
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int procfs_at(pid_t pid, const char *file, char ret_path[static PROCFS_PATH_MAX])
+{
+    snprintf(ret_path, PROCFS_PATH_MAX, "%s%d/%s", own_fd < 0 ? "/proc/" : "", pid, file);
+    return own_fd < 0 ? AT_FDCWD : own_fd;
+}
+
 /* -ESRCH: the process is gone, or hidden from us. */
 static int open_file(int proc_fd, pid_t pid, const char *file)
 {
-    char path[64];
-    snprintf(path, sizeof(path), "%s%d/%s", proc_fd < 0 ? "/proc/" : "", pid, file);
+    char path[PROCFS_PATH_MAX];
+    if (proc_fd < 0)
+        proc_fd = procfs_at(pid, file, path);
+    else
+        snprintf(path, sizeof(path), "%d/%s", pid, file);
     int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         return fd;

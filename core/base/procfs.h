@@ -4,7 +4,11 @@
  * status and cgroup. Others, such as cmdline and environ, wait for locks that a process in state D
  * can hold.
  *
- * `proc_fd` is a descriptor of a procfs, or -1 for /proc.
+ * `proc_fd` is a descriptor of a procfs, or -1 for the one in use: /proc, until procfs_isolate.
+ *
+ * Any user can hold the directories of /proc: list one into memory that never answers, and let a
+ * chmod wait behind that, permitted or not. Then a look-up there of a name that the kernel has
+ * forgotten waits for ever. In a procfs of our own users hold nothing.
  */
 #ifndef CHRONOS_BASE_PROCFS_H
 #define CHRONOS_BASE_PROCFS_H
@@ -41,6 +45,16 @@ struct procfs_ids {
 
 /* Longest line of /proc/PID/cgroup: a path and the names of controllers. */
 #define PROCFS_LINE_MAX 4352
+
+/* Use a procfs that no user can reach, from now on. Needs CAP_SYS_ADMIN; without it, nothing
+ * changes. Call it before there are threads. */
+void procfs_isolate(void);
+/* Return a descriptor of the directory `path`, or with NULL of the procfs in use; or -errno. */
+int procfs_open(const char *path);
+/* Print the path of a file of a process in the procfs in use, relative to the returned descriptor.
+ */
+#define PROCFS_PATH_MAX 64
+int procfs_at(pid_t pid, const char *file, char ret_path[static PROCFS_PATH_MAX]);
 
 /* Read stat of a process or thread. 0 or -errno (-ESRCH: no such process or thread). */
 int procfs_stat_read(int proc_fd, pid_t pid, struct procfs_stat *ret_stat);

@@ -59,11 +59,49 @@ static int compare_warning(const struct avl_node *a, const struct avl_node *b)
     return x_ns != y_ns ? ORDER(x_ns, y_ns) : ORDER(x->id, y->id);
 }
 
+static uint32_t summary_of(const struct avl_node *node)
+{
+    return node ? node->summary : 0;
+}
+
+/* Store the latest end in the subtree. */
+static void update_latest(struct avl_node *node, const struct entry *entry)
+{
+    uint32_t left = summary_of(node->left), right = summary_of(node->right);
+    uint32_t own = index_rounded(entry->partition.end_ns);
+
+    node->summary = left > right ? left : right;
+    if (own > node->summary)
+        node->summary = own;
+}
+
+static void update_id(struct avl_node *node)
+{
+    update_latest(node, avl_entry_const(node, struct entry, by_id));
+}
+
+static void update_user(struct avl_node *node)
+{
+    update_latest(node, avl_entry_const(node, struct entry, by_user));
+}
+
+static void update_device(struct avl_node *node)
+{
+    update_latest(node, PLACE(node)->entry);
+}
+
+/* Count the subtree. */
+static void update_end(struct avl_node *node)
+{
+    node->summary = 1 + summary_of(node->left) + summary_of(node->right);
+}
+
 /* Add up the subtree. */
 static void update_account(struct avl_node *node)
 {
     struct entry *entry = avl_entry(node, struct entry, by_account);
 
+    update_latest(node, entry);
     entry->held_count = 1;
     entry->held_bytes = 0;
     for (uint32_t i = 0; i < entry->partition.share_count; i++)
@@ -78,12 +116,12 @@ static void update_account(struct avl_node *node)
     }
 }
 
-static const struct avl_kind kind_id = {compare_id, NULL};
-static const struct avl_kind kind_device = {compare_device, NULL};
-static const struct avl_kind kind_user = {compare_user, NULL};
+static const struct avl_kind kind_id = {compare_id, update_id};
+static const struct avl_kind kind_device = {compare_device, update_device};
+static const struct avl_kind kind_user = {compare_user, update_user};
 static const struct avl_kind kind_account = {compare_account, update_account};
 static const struct avl_kind kind_hold = {compare_hold, NULL};
-static const struct avl_kind kind_end = {compare_end, NULL};
+static const struct avl_kind kind_end = {compare_end, update_end};
 static const struct avl_kind kind_warning = {compare_warning, NULL};
 
 void index_init(struct engine *engine)
@@ -210,6 +248,22 @@ struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64
     struct avl_node *node = avl_after(&engine->by_end, &probe.by_end);
 
     return node ? avl_entry(node, struct entry, by_end) : NULL;
+}
+
+uint32_t index_count_ends(const struct engine *engine, int64_t end_ns)
+{
+    const struct avl_node *node = engine->by_end.root;
+    uint32_t count = 0;
+
+    while (node) {
+        if (RECORD(node, by_end)->end_ns > end_ns) {
+            node = node->left;
+            continue;
+        }
+        count += node->summary - summary_of(node->right);
+        node = node->right;
+    }
+    return count;
 }
 
 struct entry *index_first_warning(const struct engine *engine)

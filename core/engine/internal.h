@@ -97,6 +97,16 @@ uint32_t index_account_of(const struct engine *engine, uint32_t uid);
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
 /* The first entry after (end_ns, id) in order of ends. */
 struct entry *index_next_end(const struct engine *engine, int64_t end_ns, uint64_t after_id);
+/* The number of entries whose end is not later. */
+uint32_t index_count_ends(const struct engine *engine, int64_t end_ns);
+/* A moment, rounded down to what avl_node.summary holds. In the orders by id, user, account and
+ * device that is the latest end in the subtree, so that queries pass by partitions that are over.
+ */
+static inline uint32_t index_rounded(int64_t ns)
+{
+    int64_t units = ns >> 25; /* of 34 ms: it holds 4 years */
+    return units < 0 ? 0 : units > UINT32_MAX ? UINT32_MAX : (uint32_t)units;
+}
 /* The first entry with a pending warning; the one after `entry`. */
 struct entry *index_first_warning(const struct engine *engine);
 struct entry *index_next_warning(const struct engine *engine, const struct entry *entry);

@@ -50,87 +50,96 @@ static bool is_over(const struct engine *engine, const struct partition *partiti
     return partition->end_ns <= engine->over_ns;
 }
 
-/* Partitions to add up. */
-struct sum {
-    const uint32_t *uid, *account, *device; /* NULL: of all */
-    uint64_t from_id;
-    struct held held;
+/* Return whether all partitions of a subtree are surely over. */
+static bool all_over(const struct engine *engine, const struct avl_node *node)
+{
+    return node->summary < index_rounded(engine->over_ns);
+}
+
+/* A part of the order of accounts: from (account, uid, id) until before (account, uid, id). */
+struct range {
+    uint64_t account, uid, id, until_account, until_uid;
 };
 
-/* Add up partitions that are over and not ended yet. */
-static void sum_over(const struct engine *engine, const struct avl_node *node, struct sum *sum)
+/* Add up what is not over. */
+static void add_live(const struct engine *engine, const struct avl_node *node,
+                     const struct range *range, struct held *held)
 {
-    while (node) {
-        const struct entry *entry = avl_entry_const(node, struct entry, by_end);
+    while (node && !all_over(engine, node)) {
+        const struct entry *entry = avl_entry_const(node, struct entry, by_account);
 
-        if (!is_over(engine, &entry->partition)) {
+        if (is_before(entry, range->account, range->uid, range->id)) {
+            node = node->right;
+            continue;
+        }
+        if (!is_before(entry, range->until_account, range->until_uid, 0)) {
             node = node->left;
             continue;
         }
-        sum_over(engine, node->left, sum);
-        bool counts = entry->partition.id >= sum->from_id &&
-                      (!sum->uid || entry->partition.uid == *sum->uid) &&
-                      (!sum->account || entry->account == *sum->account);
-        for (uint32_t i = 0; counts && i < entry->partition.share_count; i++) {
-            const struct share *share = &entry->partition.shares[i];
-            bool first = sum->device ? share->device == *sum->device : i == 0;
-
-            sum->held.count += first;
-            sum->held.bytes += share->memory_bytes;
+        add_live(engine, node->left, range, held);
+        if (!is_over(engine, &entry->partition)) {
+            held->count++;
+            for (uint32_t i = 0; i < entry->partition.share_count; i++)
+                held->bytes += entry->partition.shares[i].memory_bytes;
         }
         node = node->right;
     }
 }
 
+/* Sum up a range: from the sums of subtrees if nothing is over. */
+static struct held held_within(const struct engine *engine, const struct range *range)
+{
+    struct held held = {0};
+
+    if (engine->next_end_ns <= engine->over_ns) {
+        add_live(engine, engine->by_account.root, range, &held);
+        return held;
+    }
+    struct held before = held_before(engine, range->account, range->uid, range->id);
+    struct held until = held_before(engine, range->until_account, range->until_uid, 0);
+
+    return (struct held){until.count - before.count, until.bytes - before.bytes};
+}
+
+static struct held held_by_user(const struct engine *engine, uint32_t uid, uint64_t from_id)
+{
+    uint32_t account = index_account_of(engine, uid);
+
+    return held_within(engine, &(struct range){account, uid, from_id, account, (uint64_t)uid + 1});
+}
+
 uint64_t engine_count(const struct engine *engine)
 {
-    struct sum over = {.uid = NULL};
-
-    sum_over(engine, engine->by_end.root, &over);
-    return engine->count - over.held.count;
+    return engine->count - index_count_ends(engine, engine->over_ns);
 }
 
 uint64_t engine_device_partitions(const struct engine *engine, uint32_t device)
 {
-    struct sum over = {.device = &device};
-
     if (device >= engine->device_count)
         return 0;
-    sum_over(engine, engine->by_end.root, &over);
-    return engine->devices[device].count - over.held.count;
+    return engine->devices[device].count -
+           timeline_ends_until(&engine->devices[device].timeline, engine->over_ns);
 }
 
 void engine_user_holds(const struct engine *engine, uint32_t uid, uint64_t *ret_count,
                        uint64_t *ret_bytes)
 {
-    uint32_t account = index_account_of(engine, uid);
-    struct held before = held_before(engine, account, uid, 0);
-    struct held until = held_before(engine, account, (uint64_t)uid + 1, 0);
-    struct sum over = {.uid = &uid};
+    struct held held = held_by_user(engine, uid, 0);
 
-    sum_over(engine, engine->by_end.root, &over);
-    *ret_count = until.count - before.count - over.held.count;
-    *ret_bytes = until.bytes - before.bytes - over.held.bytes;
+    *ret_count = held.count;
+    *ret_bytes = held.bytes;
 }
 
 uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint64_t id)
 {
-    uint32_t account = index_account_of(engine, uid);
-    struct sum over = {.uid = &uid, .from_id = id};
-
-    sum_over(engine, engine->by_end.root, &over);
-    return held_before(engine, account, (uint64_t)uid + 1, 0).count -
-           held_before(engine, account, uid, id).count - over.held.count;
+    return held_by_user(engine, uid, id).count;
 }
 
 uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
 {
     uint32_t account = index_account_of(engine, uid);
-    struct sum over = {.account = &account};
 
-    sum_over(engine, engine->by_end.root, &over);
-    return held_before(engine, (uint64_t)account + 1, 0, 0).count -
-           held_before(engine, account, 0, 0).count - over.held.count;
+    return held_within(engine, &(struct range){account, 0, 0, (uint64_t)account + 1, 0}).count;
 }
 
 bool engine_is_known(const struct engine *engine, uint64_t id)
@@ -145,14 +154,49 @@ const struct partition *engine_find(const struct engine *engine, uint64_t id)
     return entry && !is_over(engine, &entry->partition) ? &entry->partition : NULL;
 }
 
+/* The partition of a node in the order that is walked. */
+typedef const struct partition *partition_of_fn(const struct avl_node *node);
+
+static const struct partition *of_id(const struct avl_node *node)
+{
+    return RECORD(node, by_id);
+}
+
+static const struct partition *of_user(const struct avl_node *node)
+{
+    return RECORD(node, by_user);
+}
+
+static const struct partition *of_device(const struct avl_node *node)
+{
+    return &PLACE(node)->entry->partition;
+}
+
+/* Return the first partition of a subtree after `probe` (NULL: of all) that is not over. */
+static const struct partition *next_live(const struct engine *engine, const struct avl *avl,
+                                         const struct avl_node *node, const struct avl_node *probe,
+                                         partition_of_fn *partition_of)
+{
+    while (node && !all_over(engine, node)) {
+        if (!probe || avl->kind->compare(probe, node) < 0) {
+            const struct partition *first = next_live(engine, avl, node->left, probe, partition_of);
+
+            if (first)
+                return first;
+            if (!is_over(engine, partition_of(node)))
+                return partition_of(node);
+            probe = NULL;
+        }
+        node = node->right;
+    }
+    return NULL;
+}
+
 const struct partition *engine_next(const struct engine *engine, uint64_t after_id)
 {
     struct entry probe = {.partition.id = after_id};
-    const struct avl_node *node;
 
-    while ((node = avl_after(&engine->by_id, &probe.by_id)) && is_over(engine, RECORD(node, by_id)))
-        probe.partition.id = RECORD(node, by_id)->id;
-    return node ? RECORD(node, by_id) : NULL;
+    return next_live(engine, &engine->by_id, engine->by_id.root, &probe.by_id, of_id);
 }
 
 const struct partition *engine_next_on_device(const struct engine *engine, uint32_t device,
@@ -160,15 +204,11 @@ const struct partition *engine_next_on_device(const struct engine *engine, uint3
 {
     struct entry entry = {.partition.id = after_id};
     struct place probe = {.entry = &entry};
-    const struct avl_node *node;
 
     if (device >= engine->device_count)
         return NULL;
     const struct avl *partitions = &engine->devices[device].partitions;
-    while ((node = avl_after(partitions, &probe.by_device)) &&
-           is_over(engine, &PLACE(node)->entry->partition))
-        entry.partition.id = PLACE(node)->entry->partition.id;
-    return node ? &PLACE(node)->entry->partition : NULL;
+    return next_live(engine, partitions, partitions->root, &probe.by_device, of_device);
 }
 
 /* Return the first partition of this user with a higher id or, if it has none, of the next user. */
@@ -176,14 +216,8 @@ static const struct partition *next_by_user(const struct engine *engine, uint32_
                                             uint64_t after_id)
 {
     struct entry probe = {.partition = {.uid = uid, .id = after_id}};
-    const struct avl_node *node;
 
-    while ((node = avl_after(&engine->by_user, &probe.by_user)) &&
-           is_over(engine, RECORD(node, by_user))) {
-        probe.partition.uid = RECORD(node, by_user)->uid;
-        probe.partition.id = RECORD(node, by_user)->id;
-    }
-    return node ? RECORD(node, by_user) : NULL;
+    return next_live(engine, &engine->by_user, engine->by_user.root, &probe.by_user, of_user);
 }
 
 const struct partition *engine_next_of_user(const struct engine *engine, uint32_t uid,

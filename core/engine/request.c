@@ -65,11 +65,13 @@ static int check_bytes(const char *text, size_t length, char *message, size_t si
                               "A request of %zu bytes is too long; write at most %d.", length,
                               REQUEST_TEXT_MAX);
     for (size_t i = 0; i < length; i++) {
-        if (text[i] != '\t' && (text[i] < 0x20 || text[i] > 0x7e))
+        unsigned byte = (unsigned char)text[i];
+        if (byte != '\t' && (byte < 0x20 || byte > 0x7e))
             return message_refuse(REFUSED_INVALID, message, size,
                                   "Byte %zu of the request is 0x%02x; a request is one line of "
-                                  "printable ASCII like \"0.5 3600\".",
-                                  i + 1, (unsigned)(unsigned char)text[i]);
+                                  "printable ASCII like \"0.5 3600\"%s.",
+                                  i + 1, byte,
+                                  byte > 0x7f ? "; spell a name as in user=m%C3%BCller" : "");
     }
     return 0;
 }

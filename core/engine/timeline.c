@@ -28,11 +28,20 @@ static int compare_points(const struct avl_node *node_a, const struct avl_node *
     return (a->owner > b->owner) - (a->owner < b->owner);
 }
 
+/* Return the number of ends in a subtree. */
+static uint32_t count_ends(const struct avl_node *node)
+{
+    return node ? node->summary : 0;
+}
+
 static void update_point(struct avl_node *node)
 {
     struct timeline_point *point = point_of(node);
     const struct timeline_point *left = point_of(node->left), *right = point_of(node->right);
     int64_t here = (left ? left->sum : 0) + point->delta_bytes;
+
+    node->summary = count_ends(node->left) + count_ends(node->right);
+    node->summary += point->delta_bytes < 0;
 
     point->sum = point->peak = point->dip = here;
     if (left && left->peak > point->peak)
@@ -49,6 +58,22 @@ static void update_point(struct avl_node *node)
 }
 
 static const struct avl_kind point_kind = {compare_points, update_point};
+
+uint32_t timeline_ends_until(const struct timeline *timeline, int64_t at_ns)
+{
+    const struct avl_node *node = timeline->points.root;
+    uint32_t count = 0;
+
+    while (node) {
+        if (point_of_const(node)->at_ns > at_ns) {
+            node = node->left;
+            continue;
+        }
+        count += node->summary - count_ends(node->right);
+        node = node->right;
+    }
+    return count;
+}
 
 int64_t timeline_later(int64_t a, int64_t b)
 {

@@ -47,6 +47,8 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
  * TIMELINE_NEVER if there is none. */
 int64_t timeline_earliest(const struct timeline *timeline, int64_t from_ns, int64_t duration_ns,
                           int64_t limit);
+/* The number of promises that end at this moment or before. */
+uint32_t timeline_ends_until(const struct timeline *timeline, int64_t at_ns);
 /* The smallest owner of a promise that ends at exactly this moment; 0 if none. */
 uint64_t timeline_ends_at(const struct timeline *timeline, int64_t at_ns);
 

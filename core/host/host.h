@@ -57,6 +57,7 @@ struct host_join {
     int32_t pid;        /* in the writer's pid namespace; 0: the writer itself */
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
+    uint32_t account;   /* of the writer */
     bool root;          /* the writer may add processes of others */
     int64_t until_ns;   /* CLOCK_BOOTTIME; later the writer is gone, and its pid another's */
 };

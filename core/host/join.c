@@ -26,13 +26,13 @@
  * writer waits for the answer. -ESRCH: no such process there. */
 static int translate(const struct host *host, const struct host_join *join, int32_t *ret_pid)
 {
-    char path[64];
+    char path[PROCFS_PATH_MAX];
     struct stat st;
     *ret_pid = join->pid ? join->pid : join->writer_pid;
     if (join->pid == 0)
         return *ret_pid > 0 ? 0 : -ESRCH;
-    snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)join->writer_pid);
-    int fd = join->writer_pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int at = procfs_at(join->writer_pid, "ns/pid", path);
+    int fd = join->writer_pid > 0 ? openat(at, path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0 || fstat(fd, &st)) {
         fd_close(fd);
         /* Unknown namespace: the pid could mean another process here. */
@@ -78,7 +78,7 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
                            "Process %d cannot join: this chronosfs does not run as root and could "
                            "not end programs of other users.",
                            (int)join->pid);
-    return proctrack_join(host->proctrack, join->id, &process, message);
+    return proctrack_join(host->proctrack, join->id, join->account, &process, message);
 }
 
 #define TRIES 5

@@ -12,8 +12,8 @@ struct proctrack_ops {
     const char *word;
     int (*look)(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process);
     pid_t (*leader)(struct proctrack *proctrack, pid_t tid);
-    int (*join)(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                struct message *message);
+    int (*join)(struct proctrack *proctrack, uint64_t id, uint32_t account,
+                const struct procfs_process *process, struct message *message);
     int (*members)(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                    void *context);
     uint64_t (*partition_of)(struct proctrack *proctrack, pid_t pid);

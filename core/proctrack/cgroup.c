@@ -7,7 +7,7 @@
  * - A process started in a cgroup stays in it, whatever it does: fork, double fork, setsid, change
  *   of user, namespaces. No scan is needed, and nothing is missed while the daemon is down.
  * - Only root can leave. A cgroup is made above the topmost directory that anyone but root can
- *   write (cgroup_dir_climb), so members cannot move themselves or others out, and neither can
+ *   write (cgroup_place_make), so members cannot move themselves or others out, and neither can
  *   another process from outside, whatever uids it has.
  * - Limits above that directory still apply to members: those of a user's slice, a batch job or a
  *   container. A partition has one cgroup ("chronosfs-INSTANCE-pN") for each place that its members
@@ -47,9 +47,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define HEADLESS_MAX 512 /* members whose state one call to kill looks at */
+/* How long the start waits for a directory that a user holds. */
+#define STEP_OUT_TRIES    100
+#define STEP_OUT_PAUSE_US 5000
+#define LEAF_MAX          1000000
 
 static struct cgroup *cgroup_from(struct proctrack *proctrack)
 {
@@ -69,11 +74,11 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
 /* List all members, sorted; after an error, those that were found. The caller frees list->pids. */
 static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list)
 {
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     int r = 0;
     *list = (struct cgroup_pids){.pids = NULL};
     for (size_t i = first; i < first + count; i++) {
-        int here = cgroup_walk_list(cgroup, cgroup->leaves[i].path, list);
+        int here = cgroup_dir_list_leaf(cgroup, &cgroup->leaves[i], list);
         r = r ? r : here;
     }
     cgroup_dir_sort_pids(list);
@@ -96,19 +101,19 @@ static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
     const struct cgroup *cgroup = cgroup_from(proctrack);
     char path[PATH_MAX];
     struct procfs_stat stat;
-    size_t at;
     if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat) ||
         cgroup_dir_of(cgroup, pid, path) != 0)
         return 0;
-    return cgroup_dir_ours(cgroup, path, &at);
+    const struct cgroup_leaf *leaf = cgroup_leaf_at(cgroup, path);
+    return leaf ? leaf->id : 0;
 }
 
 static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file, const char *text)
 {
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
-        int written = cgroup_dir_write(cgroup, cgroup->leaves[i].path, file, text);
+        int written = cgroup_dir_write(cgroup->leaves[i].fd, file, text);
         if (written != 0 && written != -ENOENT && written != -ENODEV)
             r = written;
     }
@@ -119,11 +124,9 @@ static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file,
 static bool any_leaf(const struct cgroup *cgroup, uint64_t id, const char *file, const char *word,
                      bool value)
 {
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        const char *path = cgroup->leaves[i].path;
-        if (cgroup_dir_flag(cgroup, path, file, word) == value &&
-            faccessat(cgroup->root_fd, path, F_OK, 0) == 0)
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, file, word) == value)
             return true;
     }
     return false;
@@ -177,7 +180,7 @@ static int signal_members(struct proctrack *proctrack, uint64_t id, int signo, u
 /* Is the partition frozen by an earlier call for a signal, and by nothing else? */
 static bool *held(struct cgroup *cgroup, uint64_t id)
 {
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     return count > 0 ? &cgroup->leaves[first].held : NULL;
 }
 
@@ -232,18 +235,20 @@ static int cgroup_kill(struct proctrack *proctrack, uint64_t id, bool now)
 static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first), kept = first;
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first), kept = first;
     int r = 0;
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.events", "populated"))
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "populated") > 0)
             return -EBUSY;
     }
     for (size_t i = first; i < cgroup->leaf_count; i++) {
-        int removed = i < first + count ? cgroup_change_remove(cgroup, cgroup->leaves[i].path) : 1;
+        struct cgroup_leaf *leaf = &cgroup->leaves[i];
+        int removed =
+            i < first + count ? cgroup_change_remove(cgroup, leaf->account, leaf->path) : 1;
         if (removed == 0)
-            cgroup_dir_leaf_free(&cgroup->leaves[i]);
+            cgroup_leaf_free(leaf);
         else
-            cgroup->leaves[kept++] = cgroup->leaves[i];
+            cgroup->leaves[kept++] = *leaf;
         if (removed < 0)
             r = removed;
     }
@@ -277,9 +282,9 @@ static void cgroup_close(struct proctrack *proctrack)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
     for (size_t i = 0; i < cgroup->leaf_count; i++)
-        cgroup_dir_leaf_free(&cgroup->leaves[i]);
+        cgroup_leaf_free(&cgroup->leaves[i]);
     free(cgroup->leaves);
-    cgroup_change_drop_all(cgroup);
+    cgroup_change_end_all(cgroup);
     fd_close(cgroup->root_fd);
     fd_close(cgroup->proc_fd);
     free(cgroup);
@@ -299,21 +304,43 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .scan = cgroup_scan,
                                                 .close = cgroup_close};
 
+/* The daemon must not be in a partition's cgroup. */
+static int step_out(struct cgroup *cgroup, pid_t pid)
+{
+    int r = -EINPROGRESS;
+    for (int i = 0; r == -EINPROGRESS && i < STEP_OUT_TRIES; i++) {
+        if (i > 0)
+            usleep(STEP_OUT_PAUSE_US);
+        r = cgroup_change_step_out(cgroup, pid);
+    }
+    return r == -EINPROGRESS ? -EBUSY : r;
+}
+
+/* Descriptors that leaves may use; the rest is for everything else. */
+static size_t leaf_max(void)
+{
+    struct rlimit limit;
+    rlim_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+    return most > LEAF_MAX ? LEAF_MAX : (size_t)(most - most / 8);
+}
+
 /* Everything but memory, in the order that gives the clearest message. */
 static int prepare(struct cgroup *cgroup, const struct proctrack_options *options,
                    struct message *message)
 {
     if (geteuid() != 0)
         return message_set(-EPERM, message, "Only root can make cgroups for other users.");
-    cgroup->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cgroup->proc_fd = procfs_open(options->proc);
     if (cgroup->proc_fd < 0)
-        return message_set(-errno, message, "Cannot open %s: %s.", options->proc, strerror(errno));
+        return message_set(cgroup->proc_fd, message, "Cannot open %s: %s.",
+                           options->proc ? options->proc : "/proc", strerror(-cgroup->proc_fd));
     int r = cgroup_mount_open(cgroup, options, message);
     if (r)
         return r;
-    r = cgroup_step_out(cgroup, getpid());
+    r = step_out(cgroup, getpid());
     if (!r && options->supervisor > 0)
-        r = cgroup_step_out(cgroup, options->supervisor);
+        r = step_out(cgroup, options->supervisor);
+    cgroup_change_end_all(cgroup); /* they are where the daemon was */
     if (r)
         return message_set(r, message, "Cannot leave the cgroup of a partition: %s.", strerror(-r));
     r = cgroup_search(cgroup);
@@ -334,6 +361,7 @@ int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_
     cgroup->port.ops = &cgroup_ops;
     adapter_own_set(&cgroup->port, options);
     cgroup->proc_fd = cgroup->root_fd = -1;
+    cgroup->leaf_max = leaf_max();
     cgroup->steps = options->steps;
     snprintf(cgroup->prefix, sizeof(cgroup->prefix), "chronosfs-%s-p", options->instance);
     int r = prepare(cgroup, options, message);

@@ -10,25 +10,36 @@
 #include "core/base/procfs.h"
 
 #include <limits.h>
+#include <sys/stat.h>
 
 /* A cgroup of ours: all processes in it belong to partition `id`. A partition has one for each
  * place that its members came from. */
 struct cgroup_leaf {
     uint64_t id;
+    uint32_t account; /* of its last member from outside; CGROUP_NO_ACCOUNT: not known */
+    int fd;           /* its directory (O_PATH), which takes no path to reach */
     char *path;
     char *origin; /* a place whose processes it is for; NULL: not known */
     bool held;    /* the first of a partition: frozen for a signal */
 };
 
-/* A child at work; see cgroup_change.c. */
-struct cgroup_change {
-    uint64_t id; /* makes the leaf of this partition for processes in `path`; 0: removes `path` */
+/* What a child does: make the leaf of partition `id` for processes in `path`, remove the cgroup
+ * `path`, move process `id` out of the leaf `path` into which it was moved by mistake, or out of
+ * whatever leaf it is in. */
+enum cgroup_task { CGROUP_MAKE = 1, CGROUP_REMOVE, CGROUP_MOVE_BACK, CGROUP_STEP_OUT };
+
+/* A child; see cgroup_change.c. */
+struct cgroup_child {
+    enum cgroup_task task; /* 0: it waits for one */
+    uint64_t id;
+    uint32_t account;
     char *path;
     pid_t pid;
-    int pidfd, pipe;
+    int socket;
 };
 
-#define CGROUP_CHANGE_MAX 64
+#define CGROUP_CHILD_MAX  256
+#define CGROUP_NO_ACCOUNT UINT32_MAX
 #define CGROUP_TEST_ID    UINT64_MAX /* no partition has this number; see cgroup_mount.c */
 
 struct cgroup {
@@ -39,8 +50,9 @@ struct cgroup {
     char prefix[40];            /* "chronosfs-INSTANCE-p"; the partition's number follows */
     struct cgroup_leaf *leaves; /* sorted by id */
     size_t leaf_count, leaf_capacity;
-    struct cgroup_change changes[CGROUP_CHANGE_MAX]; /* in progress, or not asked for again */
-    size_t change_count;
+    size_t leaf_max; /* each keeps a descriptor */
+    struct cgroup_child children[CGROUP_CHILD_MAX];
+    size_t child_count;
     size_t headless_turn; /* where the next call to kill begins */
     struct steps steps;
 };
@@ -54,35 +66,58 @@ struct cgroup_pids {
 int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options,
                       struct message *message);
 
-/* cgroup_dir.c: directories and files of the tree. */
-int cgroup_dir_open(const struct cgroup *cgroup, const char *path, const char *file, int flags);
-int cgroup_dir_write(const struct cgroup *cgroup, const char *path, const char *file,
-                     const char *text);
+/* cgroup_dir.c: files of a directory behind a descriptor. Only leaves, in which no user can hold a
+ * lock, except in a child. */
+int cgroup_dir_write(int dir, const char *file, const char *text);
 /* Read up to size - 1 bytes. Return the length or -errno. */
-int cgroup_dir_read(const struct cgroup *cgroup, const char *path, const char *file, char *text,
-                    size_t size);
-/* True if the line "WORD NUMBER" of a file has a number other than 0; with an empty `word`, if the
- * file itself does. */
-bool cgroup_dir_flag(const struct cgroup *cgroup, const char *path, const char *file,
-                     const char *word);
+int cgroup_dir_read(int dir, const char *file, char *text, size_t size);
+/* Return 1 if the line "WORD NUMBER" of a file has a number other than 0 (with an empty `word`, if
+ * the file itself does), 0 if not, or -errno. */
+int cgroup_dir_flag(int dir, const char *file, const char *word);
 /* Find the cgroup of a process. Return -ESRCH, or -EXDEV if it is not below the mount. */
 int cgroup_dir_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
 /* Add the processes of one cgroup. */
-int cgroup_dir_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
+int cgroup_dir_list(int dir, struct cgroup_pids *list);
+/* Add the processes of a leaf and of cgroups below it. */
+int cgroup_dir_list_leaf(const struct cgroup *cgroup, const struct cgroup_leaf *leaf,
+                         struct cgroup_pids *list);
 /* Sort in ascending order and remove duplicates. */
 void cgroup_dir_sort_pids(struct cgroup_pids *list);
+/* True if `path` is `top` or below it. */
+bool cgroup_dir_is_below(const char *path, const char *top);
+bool cgroup_dir_is_roots(const struct stat *info);
+
+/* cgroup_leaf.c: the leaves that we made, or found at the start, by their paths. */
+/* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
+size_t cgroup_leaf_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first);
+/* Return the partition that a name of ours is for, otherwise 0. */
+uint64_t cgroup_leaf_name(const struct cgroup *cgroup, const char *name, size_t length);
+/* Return the leaf that a path is or is below, or NULL. */
+struct cgroup_leaf *cgroup_leaf_at(const struct cgroup *cgroup, const char *path);
+/* Add a leaf, or update the one with this path. Takes over `fd`, also on an error. `origin` may be
+ * NULL. -EMFILE: too many leaves, of all or of this account. */
+int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, uint32_t account, int fd, const char *path,
+                    const char *origin);
+void cgroup_leaf_free(struct cgroup_leaf *leaf);
+void cgroup_leaf_drop(struct cgroup *cgroup, struct cgroup_leaf *leaf);
+
+/* cgroup_place.c: directories of others, only for a child: users can hold their locks. */
+int cgroup_place_open(const struct cgroup *cgroup, const char *path);
+/* -EEXIST: not made by us. */
+int cgroup_place_open_ours(const struct cgroup *cgroup, const char *path);
 /* If `path` is one of our cgroups or below one, returns its partition and stores the offset of the
  * slash before its name (0: at the beginning). Otherwise returns 0. */
-uint64_t cgroup_dir_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
+uint64_t cgroup_place_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
 /* True if only root can make cgroups in this one. */
-bool cgroup_dir_is_roots(const struct cgroup *cgroup, const char *path);
-/* Shorten `path`, where a process is, to the directory in which to make its leaf. */
-void cgroup_dir_climb(const struct cgroup *cgroup, char *path);
-/* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
-size_t cgroup_dir_leaves(const struct cgroup *cgroup, uint64_t id, size_t *ret_first);
-/* `origin` may be NULL. */
-int cgroup_dir_leaf_add(struct cgroup *cgroup, uint64_t id, const char *path, const char *origin);
-void cgroup_dir_leaf_free(struct cgroup_leaf *leaf);
+bool cgroup_place_is_roots(const struct cgroup *cgroup, const char *path);
+/* Make the leaf of partition `id` for processes in `origin`, if it does not exist. Return a
+ * descriptor of it; -EEXIST if another user made it. */
+int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin,
+                      char ret_leaf[static PATH_MAX]);
+/* A pid was reused and the wrong process moved to `leaf`: move it back. */
+int cgroup_place_move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid);
+/* Move process `pid` out of any partition's cgroup. */
+int cgroup_place_step_out(const struct cgroup *cgroup, pid_t pid);
 
 /* cgroup_walk.c: cgroups below others. Users choose how many and how deep: one descriptor at a
  * time, constant stack, bounded steps. After an error in one place go on in the others. */
@@ -91,28 +126,41 @@ void cgroup_dir_leaf_free(struct cgroup_leaf *leaf);
 typedef int cgroup_visit_fn(const struct cgroup *cgroup, const char *path, void *context);
 int cgroup_walk(const struct cgroup *cgroup, const char *path, cgroup_visit_fn *visit,
                 void *context);
-/* Add the processes of a cgroup and of those below it. 0, or the first error. */
-int cgroup_walk_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
 /* Remove a cgroup with those below it. -EBUSY: one has processes, or there are more than one call
  * removes. */
 int cgroup_walk_remove(const struct cgroup *cgroup, const char *path);
 
-/* cgroup_change.c: make the leaf of a partition for processes in `origin`, if it does not exist, or
- * remove a cgroup as cgroup_walk_remove does. -EINPROGRESS: another process holds the directory;
- * call again. */
-int cgroup_change_make(struct cgroup *cgroup, uint64_t id, const char *origin,
-                       char leaf[static PATH_MAX]);
-int cgroup_change_remove(struct cgroup *cgroup, const char *path);
-void cgroup_change_drop_all(struct cgroup *cgroup);
+/* cgroup_packet.c: over a socket between a child and its parent. To the child: a task, its number
+ * and path. To the parent: a result and the path of a leaf, perhaps with a descriptor. */
+struct cgroup_packet {
+    int64_t head[2];
+    char path[PATH_MAX];
+};
+
+/* Waits. -EPIPE: the other end is closed. */
+int cgroup_packet_send(int socket, const struct cgroup_packet *packet, int fd);
+/* -EAGAIN: nothing is there; -EPIPE: nothing will be. The caller closes *ret_fd, or it is -1. */
+int cgroup_packet_receive(int socket, struct cgroup_packet *packet, int *ret_fd);
+
+/* cgroup_change.c: have a child do what can wait for a directory that a user holds. Each returns
+ * -EINPROGRESS if it does, or if the account has too many such changes: call again. */
+/* Make the leaf of partition `id` for processes in `origin`, if it does not exist; *ret_fd is for
+ * the caller to close. */
+int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
+                       char leaf[static PATH_MAX], int *ret_fd);
+/* Remove a cgroup as cgroup_walk_remove does. */
+int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path);
+/* Needs not be called again. */
+int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid);
+int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid);
+void cgroup_change_end_all(struct cgroup *cgroup);
 
 /* cgroup_search.c: find the leaves that exist. -EBUSY: places that another process holds were left
  * out; other errors: those that could not be read. */
 int cgroup_search(struct cgroup *cgroup);
 
 /* cgroup_join.c */
-int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                struct message *message);
-/* Move process `pid` out of any partition's cgroup: the daemon must not be in one. */
-int cgroup_step_out(const struct cgroup *cgroup, pid_t pid);
+int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+                const struct procfs_process *process, struct message *message);
 
 #endif

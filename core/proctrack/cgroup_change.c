@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Make and remove cgroups in a process of their own. Both take the kernel's lock of a directory. A
- * user who lists that directory into memory that never answers (a page of a FUSE file) holds the
- * lock, and then the call waits where not even SIGKILL ends it. So start a child for each call, and
- * come back for its result. Leaves are not listable by users; the directories of others in which
- * they are made usually are.
+ * Have child processes do what takes the kernel's lock of a directory that users can list: make and
+ * remove cgroups, and look up paths that lead through such directories. A user who lists one into
+ * memory that never answers (a page of a FUSE file) holds its lock, and then such a call waits
+ * where not even SIGKILL ends it. Leaves are not listable by users; the directories of others in
+ * which they are made usually are.
+ *
+ * A child that waits is left alone, and its result fetched by a later call for the same change. One
+ * that is done takes the next change, because a fork costs more than the change, and ends when it
+ * has had none for a while. An account may have a few changes that wait, so that a person who holds
+ * directories takes the children from no other.
  */
 #include "cgroup.h"
 
 #include "core/base/fd.h"
-#include "core/base/pidfd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,44 +21,94 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Wait this long for a child: in a directory that is not held it has ended by then. */
+/* Wait this long for a child: in a directory that is not held it is done by then. */
 #define WAIT_MS 5
+/* A child ends this long after its last change. */
+#define IDLE_MS 1000
+/* At most this many changes of one account wait. */
+#define ACCOUNT_MAX 4
+/* These are kept for processes that are in a leaf by mistake. */
+#define RESERVED 16
 
-/* Users can list a leaf's directory only if they may read it; its files they may. */
-#define LEAF_MODE 0711
+struct change {
+    enum cgroup_task task;
+    uint64_t id;
+    uint32_t account;
+    const char *path;
+};
 
-/* The result of a child that has ended, or -EINPROGRESS. */
-static int result_of(const struct cgroup_change *change)
+/* -- the child ----------------------------------------------------------------------------- */
+
+/* Do one task. Return 0 or -errno, with a descriptor in *ret_fd and its path in `path`. */
+static int perform(const struct cgroup *cgroup, enum cgroup_task task, uint64_t id, char *path,
+                   int *ret_fd)
 {
-    int status;
-    pid_t pid = waitpid(change->pid, &status, WNOHANG);
-    if (pid == 0)
-        return -EINPROGRESS;
-    return pid > 0 && WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-}
-
-static void drop(struct cgroup *cgroup, struct cgroup_change *change)
-{
-    fd_close(change->pidfd);
-    fd_close(change->pipe);
-    free(change->path);
-    *change = cgroup->changes[--cgroup->change_count];
-}
-
-/* End with the result of a change: what its child wrote, or -errno. */
-static int take(struct cgroup *cgroup, struct cgroup_change *change, int r, char *ret_leaf)
-{
-    if (!r && ret_leaf) {
-        ssize_t length = read(change->pipe, ret_leaf, PATH_MAX - 1);
-        ret_leaf[length > 0 ? length : 0] = '\0';
-        r = length > 0 ? 0 : -EIO;
+    char leaf[PATH_MAX];
+    switch (task) {
+    case CGROUP_MAKE:
+        *ret_fd = cgroup_place_make(cgroup, id, path, leaf);
+        strcpy(path, leaf);
+        return *ret_fd < 0 ? *ret_fd : 0;
+    case CGROUP_REMOVE:
+        return cgroup_walk_remove(cgroup, path);
+    case CGROUP_MOVE_BACK:
+        return cgroup_place_move_back(cgroup, path, (pid_t)id);
+    case CGROUP_STEP_OUT:
+        return cgroup_place_step_out(cgroup, (pid_t)id);
     }
-    drop(cgroup, change);
-    return r;
+    return -EINVAL;
+}
+
+static _Noreturn void serve(const struct cgroup *cgroup, int socket)
+{
+    static struct cgroup_packet packet;
+    const int keep[] = {cgroup->root_fd, cgroup->proc_fd, socket};
+    fd_close_others(0, keep, 3);
+    while (poll(&(struct pollfd){.fd = socket, .events = POLLIN}, 1, IDLE_MS) > 0) {
+        int fd;
+        if (cgroup_packet_receive(socket, &packet, &fd) != 0)
+            break;
+        int r = perform(cgroup, (enum cgroup_task)packet.head[0], (uint64_t)packet.head[1],
+                        packet.path, &fd);
+        packet.head[0] = r;
+        if (cgroup_packet_send(socket, &packet, fd) != 0)
+            break;
+        fd_close(fd);
+    }
+    _exit(0);
+}
+
+/* -- the parent ---------------------------------------------------------------------------- */
+
+static void finish(struct cgroup_child *child)
+{
+    free(child->path);
+    child->path = NULL;
+    child->task = 0;
+}
+
+/* Its process has ended, or will. */
+static void give_up(struct cgroup_child *child)
+{
+    finish(child);
+    child->socket = fd_close(child->socket);
+}
+
+/* Fetch the result of a child's change. -EINPROGRESS: there is none yet; -EPIPE: it has ended. */
+static int result_of(struct cgroup_child *child, struct cgroup_packet *packet, int *ret_fd)
+{
+    int r = cgroup_packet_receive(child->socket, packet, ret_fd);
+    if (r == -EAGAIN || r == -EINTR)
+        return -EINPROGRESS;
+    if (r)
+        give_up(child);
+    else
+        finish(child);
+    return r ? -EPIPE : (int)packet->head[0];
 }
 
 static size_t parent_length(const char *path)
@@ -63,111 +117,183 @@ static size_t parent_length(const char *path)
     return slash ? (size_t)(slash - path) : 0;
 }
 
-/* Whether two changes may need the lock of the same directory. */
-static bool is_beside(const struct cgroup_change *change, uint64_t id, const char *path)
+static bool is_same(const struct cgroup_child *child, const struct change *change)
 {
-    if (change->id && id)
-        return strcmp(change->path, path) == 0;
-    size_t length = parent_length(change->path);
-    return !change->id && !id && parent_length(path) == length &&
-           strncmp(change->path, path, length) == 0;
+    return child->task == change->task && child->id == change->id &&
+           strcmp(child->path, change->path) == 0;
+}
+
+/* Whether a child's change may need the lock of the same directory. */
+static bool is_beside(const struct cgroup_child *child, const struct change *change)
+{
+    if (child->task != change->task || change->task > CGROUP_REMOVE)
+        return false;
+    if (change->task == CGROUP_MAKE)
+        return strcmp(child->path, change->path) == 0;
+    size_t length = parent_length(child->path);
+    return parent_length(change->path) == length && strncmp(change->path, child->path, length) == 0;
+}
+
+/* Remove the children that have ended. */
+static void reap(struct cgroup *cgroup)
+{
+    for (size_t i = cgroup->child_count; i-- > 0;) {
+        struct cgroup_child *child = &cgroup->children[i];
+        if ((child->task && child->socket >= 0) || waitpid(child->pid, NULL, WNOHANG) == 0)
+            continue;
+        give_up(child);
+        *child = cgroup->children[--cgroup->child_count];
+    }
 }
 
 /* Find the result of an earlier call for the same change: -ENOENT if there was none, -EINPROGRESS
- * also while another one waits for the same directory. Forget what ended and was not asked for. */
-static int find(struct cgroup *cgroup, uint64_t id, const char *path, char *ret_leaf)
+ * also while others are in its way. Drop results that were not asked for. */
+static int find(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
+                int *ret_fd)
 {
-    int r = cgroup->change_count == CGROUP_CHANGE_MAX ? -EINPROGRESS : -ENOENT;
-    bool found = false;
-    for (size_t i = cgroup->change_count; i-- > 0;) {
-        struct cgroup_change *change = &cgroup->changes[i];
-        bool same = change->id == id && strcmp(change->path, path) == 0;
-        int result = result_of(change);
+    bool waits = false;
+    size_t busy = 0, own = 0;
+    int r = -ENOENT, fd;
+    for (size_t i = 0; i < cgroup->child_count; i++) {
+        struct cgroup_child *child = &cgroup->children[i];
+        if (!child->task)
+            continue;
+        bool same = is_same(child, change), beside = same || is_beside(child, change);
+        uint32_t account = child->account;
+        int result = result_of(child, packet, &fd);
         if (result == -EINPROGRESS) {
-            r = found || !(same || is_beside(change, id, path)) ? r : result;
-        } else if (same) {
-            found = true;
-            r = take(cgroup, change, result, ret_leaf);
-        } else {
-            drop(cgroup, change);
+            busy++;
+            own += account == change->account;
+            waits = waits || beside;
+        } else if (same && result != -EPIPE) {
+            *ret_fd = fd;
+            return result;
+        } else if (result != -EPIPE) {
+            fd_close(fd);
         }
     }
+    if (change->task == CGROUP_MOVE_BACK)
+        return r;
+    return waits || busy >= CGROUP_CHILD_MAX - RESERVED || own >= ACCOUNT_MAX ? -EINPROGRESS : r;
+}
+
+static int start(struct cgroup *cgroup)
+{
+    int sockets[2];
+    if (cgroup->child_count == CGROUP_CHILD_MAX)
+        return -EINPROGRESS;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0)
+        serve(cgroup, sockets[1]);
+    int r = pid < 0 ? -errno : 0;
+    fd_close(sockets[1]);
+    if (r)
+        fd_close(sockets[0]);
+    else
+        cgroup->children[cgroup->child_count++] =
+            (struct cgroup_child){.pid = pid, .socket = sockets[0]};
     return r;
 }
 
-/* In the child: make the leaf, and look it up, so that the daemon finds it in the kernel's cache.
- */
-static int make(const struct cgroup *cgroup, uint64_t id, const char *origin, int pipe)
+/* Give the change to a child that has none, or to a new one. */
+static int give(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
+                struct cgroup_child **ret_child)
 {
-    char place[PATH_MAX], leaf[PATH_MAX];
-    struct stat info;
-    snprintf(place, sizeof(place), "%s", origin);
-    cgroup_dir_climb(cgroup, place);
-    int length = snprintf(leaf, sizeof(leaf), "%s%s%s%llu", place, place[0] == '\0' ? "" : "/",
-                          cgroup->prefix, (unsigned long long)id);
-    if (length >= (int)sizeof(leaf))
-        return -ENAMETOOLONG;
-    if (mkdirat(cgroup->root_fd, leaf, LEAF_MODE) != 0 && errno != EEXIST)
-        return -errno;
-    if (fstatat(cgroup->root_fd, leaf, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return -errno;
-    return write(pipe, leaf, (size_t)length) == length ? 0 : -EIO;
+    packet->head[0] = change->task;
+    packet->head[1] = (int64_t)change->id;
+    snprintf(packet->path, sizeof(packet->path), "%s", change->path);
+    char *path = strdup(change->path);
+    int r = path ? -EPIPE : -ENOMEM;
+    for (size_t i = 0; r == -EPIPE; i++) {
+        int started = i == cgroup->child_count ? start(cgroup) : 0;
+        struct cgroup_child *child = &cgroup->children[i];
+        if (started) {
+            r = started;
+        } else if (!child->task && child->socket >= 0) {
+            r = cgroup_packet_send(child->socket, packet, -1);
+            if (r == -EPIPE)
+                give_up(child);
+        }
+        if (r)
+            continue;
+        child->task = change->task;
+        child->id = change->id;
+        child->account = change->account;
+        child->path = path;
+        *ret_child = child;
+        return 0;
+    }
+    free(path);
+    return r;
 }
 
-static int start(struct cgroup *cgroup, uint64_t id, const char *path)
+/* Have it done, and wait a little. *ret_fd can be set only with result 0. */
+static int do_change(struct cgroup *cgroup, const struct change *change,
+                     struct cgroup_packet *packet, int *ret_fd)
 {
-    int pipes[2];
-    char *copy = strdup(path);
-    if (!copy || pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0) {
-        free(copy);
-        return copy ? -errno : -ENOMEM;
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        const int keep[] = {cgroup->root_fd, pipes[1]};
-        fd_close_others(0, keep, 2);
-        _exit(-(id ? make(cgroup, id, path, pipes[1]) : cgroup_walk_remove(cgroup, path)));
-    }
-    int r = pid < 0 ? -errno : 0;
-    fd_close(pipes[1]);
-    if (r) {
-        fd_close(pipes[0]);
-        free(copy);
-        return r;
-    }
-    cgroup->changes[cgroup->change_count++] = (struct cgroup_change){
-        .id = id, .path = copy, .pid = pid, .pidfd = pidfd_new(pid), .pipe = pipes[0]};
-    return 0;
-}
-
-static int change(struct cgroup *cgroup, uint64_t id, const char *path, char *ret_leaf)
-{
-    int r = find(cgroup, id, path, ret_leaf);
+    struct cgroup_child *child;
+    *ret_fd = -1;
+    reap(cgroup);
+    int r = find(cgroup, change, packet, ret_fd);
     if (r != -ENOENT)
         return r;
-    r = start(cgroup, id, path);
-    if (r)
-        return r;
-    struct cgroup_change *started = &cgroup->changes[cgroup->change_count - 1];
-    if (started->pidfd >= 0)
-        poll(&(struct pollfd){.fd = started->pidfd, .events = POLLIN}, 1, WAIT_MS);
-    r = result_of(started);
-    return r == -EINPROGRESS ? r : take(cgroup, started, r, ret_leaf);
+    /* an idle child can end as it is given the change */
+    for (int tries = 0; r == -ENOENT || (r == -EPIPE && tries < 3); tries++) {
+        r = give(cgroup, change, packet, &child);
+        if (r)
+            break;
+        poll(&(struct pollfd){.fd = child->socket, .events = POLLIN}, 1, WAIT_MS);
+        r = result_of(child, packet, ret_fd);
+    }
+    return r == -EPIPE ? -EIO : r;
 }
 
-int cgroup_change_make(struct cgroup *cgroup, uint64_t id, const char *origin,
-                       char leaf[static PATH_MAX])
+int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
+                       char leaf[static PATH_MAX], int *ret_fd)
 {
-    return change(cgroup, id, origin, leaf);
+    const struct change change = {CGROUP_MAKE, id, account, origin};
+    struct cgroup_packet packet;
+    int r = do_change(cgroup, &change, &packet, ret_fd);
+    if (!r && *ret_fd < 0)
+        r = -EMFILE; /* it could not be received */
+    if (!r)
+        snprintf(leaf, PATH_MAX, "%s", packet.path);
+    return r;
 }
 
-int cgroup_change_remove(struct cgroup *cgroup, const char *path)
+static int without_fd(struct cgroup *cgroup, const struct change *change)
 {
-    return change(cgroup, 0, path, NULL);
+    struct cgroup_packet packet;
+    int fd;
+    return do_change(cgroup, change, &packet, &fd);
 }
 
-void cgroup_change_drop_all(struct cgroup *cgroup)
+int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path)
 {
-    while (cgroup->change_count > 0)
-        drop(cgroup, &cgroup->changes[0]);
+    return without_fd(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path});
+}
+
+int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid)
+{
+    return without_fd(cgroup,
+                      &(struct change){CGROUP_MOVE_BACK, (uint64_t)pid, CGROUP_NO_ACCOUNT, leaf});
+}
+
+int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid)
+{
+    return without_fd(cgroup,
+                      &(struct change){CGROUP_STEP_OUT, (uint64_t)pid, CGROUP_NO_ACCOUNT, ""});
+}
+
+void cgroup_change_end_all(struct cgroup *cgroup)
+{
+    for (size_t i = 0; i < cgroup->child_count; i++) {
+        struct cgroup_child *child = &cgroup->children[i];
+        bool busy = child->task;
+        give_up(child);
+        waitpid(child->pid, NULL, busy ? WNOHANG : 0);
+    }
+    cgroup->child_count = 0;
 }

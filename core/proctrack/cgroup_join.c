@@ -20,151 +20,103 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int move(const struct cgroup *cgroup, const char *path, pid_t pid)
+static int move(const struct cgroup_leaf *leaf, pid_t pid)
 {
     char text[16];
     snprintf(text, sizeof(text), "%d", pid);
-    return cgroup_dir_write(cgroup, path, "cgroup.procs", text);
+    return cgroup_dir_write(leaf->fd, "cgroup.procs", text);
 }
 
 static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
 {
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup, cgroup->leaves[i].path, "cgroup.freeze", ""))
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.freeze", "") > 0)
             return true;
     }
     return false;
 }
 
-/* The leaf of partition `id` that was made for processes in `origin`, if its place is still right,
- * or NULL. */
-static const char *leaf_known(const struct cgroup *cgroup, uint64_t id, const char *origin)
+/* True if the directories above a leaf, but for the topmost, are still root's. The kernel follows
+ * ".." without a lock. */
+static bool is_place_closed(const struct cgroup_leaf *leaf)
 {
-    char place[PATH_MAX];
-    size_t first, count = cgroup_dir_leaves(cgroup, id, &first), length;
-    for (size_t i = first; i < first + count; i++) {
-        const struct cgroup_leaf *leaf = &cgroup->leaves[i];
-        if (!leaf->origin || strcmp(leaf->origin, origin) != 0)
-            continue;
-        snprintf(place, sizeof(place), "%s", origin);
-        cgroup_dir_climb(cgroup, place);
-        length = strlen(place);
-        if (strncmp(leaf->path, place, length) == 0 &&
-            !strchr(leaf->path + length + (length > 0), '/'))
-            return leaf->path;
-    }
-    return NULL;
-}
-
-/* Return in `leaf` the leaf of partition `id` for a process in `origin`; makes it if needed, or if
- * the known one has gone. */
-static int leaf_make(struct cgroup *cgroup, uint64_t id, const char *origin, bool gone,
-                     char leaf[static PATH_MAX])
-{
-    const char *known = gone ? NULL : leaf_known(cgroup, id, origin);
-    size_t at;
-    if (known) {
-        strcpy(leaf, known);
-        return 0;
-    }
-    bool frozen = is_frozen(cgroup, id);
-    int r = cgroup_change_make(cgroup, id, origin, leaf);
-    if (r)
-        return r;
-    if (cgroup_dir_ours(cgroup, leaf, &at) != id)
-        return -EEXIST; /* made by another user, who could move its processes out */
-    r = cgroup_dir_leaf_add(cgroup, id, leaf, origin);
-    if (!r && frozen)
-        r = cgroup_dir_write(cgroup, leaf, "cgroup.freeze", "1");
-    return r;
-}
-
-static bool is_below(const char *path, const char *leaf)
-{
-    size_t length = strlen(leaf);
-    return strncmp(path, leaf, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
-/* True if the parents of `pid`, as far as they are in `leaf`, lead to `top`. */
-static bool descends(const struct cgroup *cgroup, pid_t pid, pid_t top, const char *leaf)
-{
-    char path[PATH_MAX];
-    struct procfs_stat stat;
-    while (pid != top) {
-        if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || stat.ppid <= 1 ||
-            cgroup_dir_of(cgroup, stat.ppid, path) != 0 || !is_below(path, leaf))
+    char above[PATH_MAX + 4] = "..";
+    struct stat info;
+    size_t length = 2;
+    for (const char *at = strchr(leaf->path, '/'); at; at = strchr(at + 1, '/')) {
+        if (length + 4 > sizeof(above) || fstatat(leaf->fd, above, &info, 0) != 0 ||
+            !cgroup_dir_is_roots(&info))
             return false;
-        pid = stat.ppid;
+        length += (size_t)snprintf(above + length, sizeof(above) - length, "/..");
     }
     return true;
 }
 
-/* The pid was reused and the wrong process moved to `leaf`: move it back to the cgroup of its
- * parent, where it started, together with the children it has had since. If its parent is in the
- * leaf, it is a member's child and belongs there. */
-static void move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid)
+/* The leaf of partition `id` that was made for processes in `origin`, if its place is still right,
+ * or NULL. */
+static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, uint64_t id, const char *origin)
 {
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
+    for (size_t i = first; i < first + count; i++) {
+        struct cgroup_leaf *leaf = &cgroup->leaves[i];
+        if (leaf->origin && strcmp(leaf->origin, origin) == 0 && is_place_closed(leaf))
+            return leaf;
+    }
+    return NULL;
+}
+
+/* Return the leaf of partition `id` for a process in `origin`; makes it if needed, or if the known
+ * one has gone. */
+static int leaf_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
+                     bool gone, struct cgroup_leaf **ret_leaf)
+{
+    struct cgroup_leaf *known = gone ? NULL : leaf_known(cgroup, id, origin);
     char path[PATH_MAX];
-    struct procfs_stat stat;
-    struct cgroup_pids list = {.pids = NULL};
-    size_t at;
-    if (cgroup_dir_of(cgroup, pid, path) != 0 || strcmp(path, leaf) != 0 ||
-        procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0)
-        return;
-    if (cgroup_dir_of(cgroup, stat.ppid, path) == 0 && is_below(path, leaf))
-        return;
-    if (stat.ppid <= 1 || cgroup_dir_of(cgroup, stat.ppid, path) != 0) {
-        snprintf(path, sizeof(path), "%s", leaf);
-        if (cgroup_dir_ours(cgroup, path, &at) != 0)
-            path[at] = '\0';
+    int fd;
+    if (known) {
+        *ret_leaf = known;
+        return 0;
     }
-    cgroup_walk_list(cgroup, leaf, &list);
-    for (size_t i = 0; i < list.count; i++) {
-        if (list.pids[i] != pid && descends(cgroup, list.pids[i], pid, leaf))
-            move(cgroup, path, list.pids[i]);
-    }
-    move(cgroup, path, pid);
-    free(list.pids);
+    bool frozen = is_frozen(cgroup, id);
+    int r = cgroup_change_make(cgroup, id, account, origin, path, &fd);
+    if (!r)
+        r = cgroup_leaf_add(cgroup, id, account, fd, path, origin);
+    if (r)
+        return r;
+    *ret_leaf = cgroup_leaf_at(cgroup, path);
+    return frozen ? cgroup_dir_write((*ret_leaf)->fd, "cgroup.freeze", "1") : 0;
 }
 
 /* Remove an empty leaf, so that a failed join leaves no trace. */
-static void leaf_drop(struct cgroup *cgroup, const char *leaf)
+static void leaf_drop(struct cgroup *cgroup, struct cgroup_leaf *leaf)
 {
-    if (cgroup_dir_flag(cgroup, leaf, "cgroup.events", "populated"))
+    if (cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
         return;
-    cgroup_change_remove(cgroup, leaf); /* perhaps later */
-    for (size_t i = 0; i < cgroup->leaf_count; i++) {
-        if (strcmp(cgroup->leaves[i].path, leaf) != 0)
-            continue;
-        cgroup_dir_leaf_free(&cgroup->leaves[i]);
-        memmove(&cgroup->leaves[i], &cgroup->leaves[i + 1],
-                (cgroup->leaf_count - i - 1) * sizeof(*cgroup->leaves));
-        cgroup->leaf_count--;
-        return;
-    }
+    cgroup_change_remove(cgroup, leaf->account, leaf->path); /* perhaps later */
+    cgroup_leaf_drop(cgroup, leaf);
 }
 
 /* Move the process behind `pidfd` from `origin`, its current place. */
-static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_process *process,
-                     int pidfd, const char *origin)
+static int join_from(struct cgroup *cgroup, uint64_t id, uint32_t account,
+                     const struct procfs_process *process, int pidfd, const char *origin)
 {
-    char leaf[PATH_MAX] = "";
+    struct cgroup_leaf *leaf = NULL;
     int r = -ENOENT;
     /* retry: systemd may remove the origin while it is empty */
     for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
-        r = leaf_make(cgroup, id, origin, tries > 0, leaf);
+        r = leaf_make(cgroup, id, account, origin, tries > 0, &leaf);
         if (r)
             continue;
         steps_before(&cgroup->steps, "move");
-        r = move(cgroup, leaf, process->pid);
+        r = move(leaf, process->pid);
         steps_before(&cgroup->steps, "moved");
     }
     if (!r && !pidfd_lives(pidfd)) {
-        move_back(cgroup, leaf, process->pid);
+        cgroup_change_move_back(cgroup, leaf->path, process->pid);
         r = -ESRCH;
     }
-    if (r && r != -EINPROGRESS && leaf[0] != '\0')
+    if (r && r != -EINPROGRESS && leaf)
         leaf_drop(cgroup, leaf);
     return r;
 }
@@ -173,13 +125,13 @@ static int join_from(struct cgroup *cgroup, uint64_t id, const struct procfs_pro
 static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[static PATH_MAX],
                        uint64_t *ret_in)
 {
-    size_t at;
     int r = cgroup_dir_of(cgroup, pid, origin);
-    if (r)
+    const struct cgroup_leaf *leaf = r ? NULL : cgroup_leaf_at(cgroup, origin);
+    if (!leaf)
         return r;
-    *ret_in = cgroup_dir_ours(cgroup, origin, &at);
-    if (*ret_in != 0)
-        origin[at] = '\0';
+    const char *slash = strrchr(leaf->path, '/');
+    origin[slash ? slash - leaf->path : 0] = '\0';
+    *ret_in = leaf->id;
     return 0;
 }
 
@@ -206,8 +158,8 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
     return r;
 }
 
-int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                struct message *message)
+int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+                const struct procfs_process *process, struct message *message)
 {
     struct cgroup *cgroup = (struct cgroup *)proctrack;
     char origin[PATH_MAX] = "";
@@ -227,19 +179,9 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, const struct procfs_pr
     if (!r)
         r = origin_find(cgroup, process->pid, origin, &in);
     if (!r && in != id)
-        r = join_from(cgroup, id, process, pidfd, origin);
+        r = join_from(cgroup, id, account, process, pidfd, origin);
     if (!pidfd_lives(pidfd))
         r = -ESRCH;
     fd_close(pidfd);
     return explain(r, process->pid, origin, message);
-}
-
-int cgroup_step_out(const struct cgroup *cgroup, pid_t pid)
-{
-    char path[PATH_MAX];
-    size_t at;
-    if (cgroup_dir_of(cgroup, pid, path) != 0 || cgroup_dir_ours(cgroup, path, &at) == 0)
-        return 0;
-    path[at] = '\0';
-    return move(cgroup, path, pid);
 }

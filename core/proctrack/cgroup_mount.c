@@ -20,52 +20,46 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* How long the start waits for a directory that another process holds, or for a slow machine:
- * without cgroups it would forget the members of all partitions. */
-#define MAKE_TRIES    2000
+/* How long the start waits for a directory that another process holds, or for a slow machine. */
+#define MAKE_TRIES    100
 #define MAKE_PAUSE_US 5000
-/* With another place to look at, wait this long. */
-#define MAKE_TRIES_FEW 100
 
-/* Make a cgroup to look at: the leaf of a partition that does not exist. If the directory is held
- * by another process, look at our own instead, unless that is the root. */
-static int place_make(struct cgroup *cgroup, const char *mount, char place[static PATH_MAX],
-                      bool *ret_made, struct message *message)
+/* Make a cgroup to look at: the leaf of a partition that does not exist. */
+static int test_make(struct cgroup *cgroup, const char *origin, char path[static PATH_MAX],
+                     int *ret_fd)
 {
-    bool other = cgroup_dir_of(cgroup, getpid(), place) == 0 && place[0] != '\0';
     int r = -EINPROGRESS;
-    for (int i = 0; r == -EINPROGRESS && i < (other ? MAKE_TRIES_FEW : MAKE_TRIES); i++) {
-        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, "", place);
+    for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
+        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, CGROUP_NO_ACCOUNT, origin, path, ret_fd);
         if (r == -EINPROGRESS)
             usleep(MAKE_PAUSE_US);
     }
-    *ret_made = !r;
-    if (r == -EINPROGRESS && other)
-        return 0;
-    if (r == -EINPROGRESS)
-        return message_set(-EBUSY, message, "%s is held by a process that lists it.", mount);
-    if (r == -EROFS)
-        return message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
-    return r ? message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r)) : 0;
+    return r;
 }
 
+/* If the mount's directory is held by another process, make the cgroup in our own. If that is held
+ * too, assume that cgroups work: without them the members of all partitions would be forgotten. */
 static int probe(struct cgroup *cgroup, const char *mount, struct message *message)
 {
     static const char *const needed[] = {"cgroup.kill", "cgroup.freeze"};
-    char place[PATH_MAX], path[PATH_MAX + 16];
-    bool made;
-    int r = place_make(cgroup, mount, place, &made, message);
+    char path[PATH_MAX], own[PATH_MAX];
+    int fd, r = test_make(cgroup, "", path, &fd);
+    if (r == -EINPROGRESS && cgroup_dir_of(cgroup, getpid(), own) == 0 && own[0] != '\0')
+        r = test_make(cgroup, own, path, &fd);
+    if (r == -EINPROGRESS)
+        return 0;
+    if (r == -EROFS)
+        return message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
     if (r)
-        return r;
+        return message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r));
     for (size_t i = 0; !r && i < sizeof(needed) / sizeof(needed[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", place, needed[i]);
-        if (faccessat(cgroup->root_fd, path, W_OK, 0) != 0)
+        if (faccessat(fd, needed[i], W_OK, 0) != 0)
             r = message_set(-EOPNOTSUPP, message,
                             "The cgroups in %s have no %s, which needs Linux 5.14.", mount,
                             needed[i]);
     }
-    if (made)
-        cgroup_change_remove(cgroup, place);
+    close(fd);
+    cgroup_change_remove(cgroup, CGROUP_NO_ACCOUNT, path);
     return r;
 }
 
@@ -81,8 +75,10 @@ static int use(struct cgroup *cgroup, const char *mount, const char *root, struc
         r = message_set(-ENOENT, message, "%s is not a mount of cgroup v2.", mount);
     else
         r = probe(cgroup, mount, message);
-    if (r)
+    if (r) {
+        cgroup_change_end_all(cgroup); /* they know this mount */
         cgroup->root_fd = fd_close(cgroup->root_fd);
+    }
     return r;
 }
 

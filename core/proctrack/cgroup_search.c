@@ -8,13 +8,16 @@
 #include "cgroup.h"
 
 #include "core/base/child.h"
+#include "core/base/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* How long a child may stay in one place, and how many places are left out. */
@@ -25,18 +28,23 @@ struct search {
     struct cgroup *cgroup;
     char held[HELD_MAX][PATH_MAX];
     size_t held_count;
-    int pipe;
+    int socket;
 };
 
 /* -- the child --------------------------------------------------------------------------- */
 
-/* Write a record: '?' a place that is entered, '=' a leaf. */
-static void say(const struct search *search, char kind, uint64_t id, const char *path)
+/* A place that is entered, with id 0, or a leaf, with its descriptor. */
+static void say(const struct search *search, uint64_t id, const char *path)
 {
-    char text[PATH_MAX + 32];
-    int length = snprintf(text, sizeof(text), "%c%llu %s", kind, (unsigned long long)id, path);
-    if (length >= (int)sizeof(text) || write(search->pipe, text, (size_t)length + 1) < 0)
+    static struct cgroup_packet packet;
+    int fd = id ? cgroup_place_open_ours(search->cgroup, path) : -1;
+    if (id && fd < 0)
+        return; /* removed, or replaced */
+    packet.head[0] = (int64_t)id;
+    snprintf(packet.path, sizeof(packet.path), "%s", path);
+    if (cgroup_packet_send(search->socket, &packet, fd) != 0)
         _exit(EPIPE);
+    fd_close(fd);
 }
 
 static int visit(const struct cgroup *cgroup, const char *path, void *context)
@@ -47,11 +55,11 @@ static int visit(const struct cgroup *cgroup, const char *path, void *context)
         if (strcmp(search->held[i], path) == 0)
             return 0;
     }
-    say(search, '?', 0, path);
-    uint64_t id = cgroup_dir_ours(cgroup, path, &at);
+    say(search, 0, path);
+    uint64_t id = cgroup_place_ours(cgroup, path, &at);
     if (id != 0 && id != CGROUP_TEST_ID)
-        say(search, '=', id, path);
-    return !id && (path[0] == '\0' || cgroup_dir_is_roots(cgroup, path));
+        say(search, id, path);
+    return !id && (path[0] == '\0' || cgroup_place_is_roots(cgroup, path));
 }
 
 /* Find leaves that are in use through the processes in them. */
@@ -65,21 +73,21 @@ static void ask_processes(const struct search *search)
         if (pid <= 0 || cgroup_dir_of(search->cgroup, pid, path) != 0 ||
             !strstr(path, search->cgroup->prefix))
             continue;
-        say(search, '?', 0, path);
-        uint64_t id = cgroup_dir_ours(search->cgroup, path, &at);
+        say(search, 0, path);
+        uint64_t id = cgroup_place_ours(search->cgroup, path, &at);
         if (id == 0)
             continue;
         size_t begin = at == 0 ? 0 : at + 1;
         path[begin + strcspn(path + begin, "/")] = '\0';
-        say(search, '=', id, path);
+        say(search, id, path);
     }
 }
 
 static int look(void *context, int pipe)
 {
-    struct search *search = context;
-    search->pipe = pipe;
-    int r = cgroup_walk(search->cgroup, "", visit, search);
+    const struct search *search = context;
+    (void)pipe; /* descriptors need a socket */
+    int r = cgroup_walk(search->cgroup, "", visit, context);
     if (search->held_count > 0)
         ask_processes(search);
     return r;
@@ -87,50 +95,45 @@ static int look(void *context, int pipe)
 
 /* -- the parent -------------------------------------------------------------------------- */
 
-static int take_record(struct search *search, const char *text, char place[static PATH_MAX])
+/* Read what it says until the end: 0; or until it stays in one place: -EINPROGRESS. */
+static int listen_to(struct search *search, char place[static PATH_MAX])
 {
-    char *path;
-    uint64_t id = strtoull(text + 1, &path, 10);
-    if (text[0] == '=')
-        return cgroup_dir_leaf_add(search->cgroup, id, path + 1, NULL);
-    snprintf(place, PATH_MAX, "%s", path + 1);
-    return 0;
-}
-
-/* Read the records until the end: 0; or until the child stays in one place: -EINPROGRESS. */
-static int read_records(struct search *search, const struct child *child,
-                        char place[static PATH_MAX])
-{
-    static char text[2 * PATH_MAX];
-    size_t length = 0;
-    int r = 0;
+    static struct cgroup_packet packet;
+    int r = 0, fd;
     while (!r) {
-        ssize_t got = child_read(child, text + length, sizeof(text) - length, STAY_MS);
-        if (got <= 0)
-            return (int)got;
-        length += (size_t)got;
-        char *at = text, *end;
-        while (!r && (end = memchr(at, '\0', length - (size_t)(at - text)))) {
-            r = take_record(search, at, place);
-            at = end + 1;
-        }
-        length -= (size_t)(at - text);
-        memmove(text, at, length);
+        if (poll(&(struct pollfd){.fd = search->socket, .events = POLLIN}, 1, STAY_MS) == 0)
+            return -EINPROGRESS;
+        r = cgroup_packet_receive(search->socket, &packet, &fd);
+        if (r == -EINTR || r == -EAGAIN)
+            r = 0;
+        else if (!r && packet.head[0] == 0)
+            strcpy(place, packet.path);
+        else if (!r)
+            r = fd < 0 ? -EMFILE
+                       : cgroup_leaf_add(search->cgroup, (uint64_t)packet.head[0],
+                                         CGROUP_NO_ACCOUNT, fd, packet.path, NULL);
     }
-    return r;
+    return r == -EPIPE ? 0 : r;
 }
 
 static int search_once(struct search *search, char place[static PATH_MAX])
 {
-    const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd};
+    int sockets[2];
     struct child child;
-    int r = child_start(look, search, keep, 2, &child);
-    if (r)
-        return r;
-    r = read_records(search, &child, place);
-    if (!r)
-        r = child_wait(&child, -1);
-    child_kill(&child);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+        return -errno;
+    const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd, sockets[1]};
+    search->socket = sockets[1];
+    int r = child_start(look, search, keep, 3, &child);
+    fd_close(sockets[1]);
+    search->socket = sockets[0];
+    if (!r) {
+        r = listen_to(search, place);
+        if (!r)
+            r = child_wait(&child, -1);
+        child_kill(&child);
+    }
+    fd_close(sockets[0]);
     return r;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Cgroups below others, without recursion: users to whom part of the tree was given choose its
- * depth and size. Leaves are never in such a part (cgroup_dir_climb), so the search for them does
- * not enter it. Inside a leaf there can be one: a container that root started there.
+ * depth and size. Leaves are never in such a part (cgroup_place_make), so the search for them does
+ * not enter it. Inside a leaf there can be one: a container that root started there. Only for a
+ * child, as cgroup_place.c.
  */
 #include "cgroup.h"
 
@@ -68,7 +69,9 @@ static int push_below(const struct cgroup *cgroup, const char *path, struct pend
     int r = steps_before(&cgroup->steps, "search");
     if (r)
         return r;
-    DIR *directory = directory_open(cgroup_dir_open(cgroup, path, ".", O_RDONLY | O_DIRECTORY), &r);
+    int fd =
+        openat(cgroup->root_fd, path[0] == '\0' ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = directory_open(fd < 0 ? -errno : fd, &r);
     if (!directory)
         return r == -ENOENT || r == -ENODEV || r == -ENAMETOOLONG ? 0 : r;
     for (const char *name; !r && (name = next_name(directory));) {
@@ -96,17 +99,6 @@ int cgroup_walk(const struct cgroup *cgroup, const char *path, cgroup_visit_fn *
     }
     free(pending.paths);
     return r;
-}
-
-static int list_one(const struct cgroup *cgroup, const char *path, void *context)
-{
-    int r = cgroup_dir_list(cgroup, path, context);
-    return r ? r : 1;
-}
-
-int cgroup_walk_list(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
-{
-    return cgroup_walk(cgroup, path, list_one, list);
 }
 
 /* Remove what can be removed directly below `at`. Return 0 if nothing is left, 1 with the name of a
@@ -153,7 +145,7 @@ int cgroup_walk_remove(const struct cgroup *cgroup, const char *path)
 {
     if (unlinkat(cgroup->root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return 0;
-    int at = cgroup_dir_open(cgroup, path, ".", O_PATH | O_DIRECTORY);
+    int at = cgroup_place_open(cgroup, path);
     if (at < 0)
         return at;
     int r = empty_out(at, &at);

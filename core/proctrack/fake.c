@@ -182,9 +182,10 @@ static void deliver(struct fake_process *p)
     }
 }
 
-static int fake_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                     struct message *message)
+static int fake_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+                     const struct procfs_process *process, struct message *message)
 {
+    (void)account;
     struct fake *fake = fake_of(proctrack);
     struct fake_process *p = find_living(fake, process->pid);
     if (!p || p->process.start != process->start)

@@ -47,17 +47,14 @@ int proctrack_open(const struct proctrack_options *options, struct proctrack **r
                    struct message *message)
 {
     const char *mode = options->mode ? options->mode : "auto";
-    struct proctrack_options filled = *options;
     int r = checked(options, message);
     if (r)
         return r;
-    if (!filled.proc)
-        filled.proc = "/proc";
     for (size_t i = 0; i < ARRAY_COUNT(modes); i++) {
         if (strcmp(modes[i].mode, mode) != 0)
             continue;
         message->text[0] = '\0';
-        return modes[i].open(&filled, ret_proctrack, message);
+        return modes[i].open(options, ret_proctrack, message);
     }
     return message_set(
         -EINVAL, message,

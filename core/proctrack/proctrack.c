@@ -36,8 +36,8 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid)
     return tid <= 0 ? -ESRCH : proctrack->ops->leader(proctrack, tid);
 }
 
-int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                   struct message *message)
+int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+                   const struct procfs_process *process, struct message *message)
 {
     if (id == 0 || process->pid <= 0)
         return message_set(-EINVAL, message, "Process %d cannot join partition %llu.", process->pid,
@@ -47,7 +47,7 @@ int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs
                            process->pid == 1 ? "all processes descend from it"
                                              : "chronosfs itself must outlive all partitions");
     message->text[0] = '\0';
-    return proctrack->ops->join(proctrack, id, process, message);
+    return proctrack->ops->join(proctrack, id, account, process, message);
 }
 
 int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,

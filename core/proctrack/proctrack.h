@@ -7,7 +7,7 @@
  *     proctrack_open(&options, &proctrack, &message);
  *     proctrack_each(proctrack, fn, context);          after a restart: what exists
  *     proctrack_look(proctrack, pid, &process);        identify it: may the caller do that?
- *     proctrack_join(proctrack, 1, &process, &message);
+ *     proctrack_join(proctrack, 1, account, &process, &message);
  *     proctrack_signal(proctrack, 1, SIGTERM, false, &count);    repeat while -EAGAIN
  *     proctrack_kill(proctrack, 1, false);             the same
  *     proctrack_forget(proctrack, 1);                  repeat while -EBUSY
@@ -30,7 +30,8 @@
  * where one must stop first, the call asks for that and returns -EAGAIN or -EBUSY, and the caller
  * comes back, because a program that hangs in the kernel (state D) stops when its user likes. Only
  * proctrack_join under cgroup waits, for the kernel: it moves no process while any is inside fork
- * or exec. Directories of the cgroup tree, whose locks users can hold, are changed by children.
+ * or exec. In the cgroup tree, where users can hold the locks of directories, only children look
+ * paths up, and make and remove directories.
  *
  * Functions return 0, a count where documented, or -errno. A partition that no process ever joined
  * is not an error: it has no members.
@@ -61,7 +62,7 @@ struct proctrack_options {
     const char *mode;      /* "auto" (default: cgroup, else process-tree), or the word of one */
     pid_t supervisor;      /* never joins, like the caller's own process and pid 1; 0: none */
 
-    const char *proc;    /* "/proc" */
+    const char *proc;    /* default: the procfs in use, see procfs.h */
     const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
     const char *boot_id; /* default: that of the machine */
     /* For tests: called with "open", "move" and "moved" in a join, "signal" before each signal,
@@ -93,17 +94,18 @@ int proctrack_look(struct proctrack *proctrack, pid_t pid, struct procfs_process
 pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
 
 /* Move `process` to partition `id`, out of any other; repeating it is harmless. Joining a frozen
- * partition freezes the process. Changes nothing on an error:
+ * partition freezes the process. What waits in the kernel for users counts for `account`, and there
+ * is a limit for each. Changes nothing on an error:
  * -ESRCH  it ended, or the pid belongs to another process by now
  * -EAGAIN its user ids are no longer those of `process` (it ran a setuid program): look and
  *         decide again
  * -EPERM  it is pid 1, the daemon, or its supervisor, or the kernel does not permit it
  * -EXDEV  it is in a part of the cgroup tree that cannot be seen from here
  * -EINPROGRESS  the directory for its cgroup is held by another process: call again
- * other   from the kernel: no memory, a limit on cgroups, no disk space
+ * other   from the kernel: no memory, a limit on cgroups or open files, no disk space
  * All but -ESRCH and -EAGAIN set `message`. */
-int proctrack_join(struct proctrack *proctrack, uint64_t id, const struct procfs_process *process,
-                   struct message *message);
+int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+                   const struct procfs_process *process, struct message *message);
 
 typedef void proctrack_member_fn(void *context, pid_t pid);
 /* Call fn (may be NULL) for each member, in ascending order of pid. Zombies are not members; a

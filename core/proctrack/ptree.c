@@ -83,9 +83,10 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process
     return 0;
 }
 
-static int ptree_join(struct proctrack *proctrack, uint64_t id,
+static int ptree_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
                       const struct procfs_process *process, struct message *message)
 {
+    (void)account; /* nothing waits */
     struct ptree *ptree = ptree_from(proctrack);
     int pidfd = -1;
     int r = procfs_process_reread(ptree->proc_fd, process, &pidfd);
@@ -209,9 +210,10 @@ int ptree_open(const struct proctrack_options *options, struct proctrack **ret_p
     adapter_own_set(&ptree->port, options);
     ptree->file.fd = -1;
     ptree->steps = options->steps;
-    ptree->proc_fd = open(options->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ptree->proc_fd = procfs_open(options->proc);
     if (ptree->proc_fd < 0)
-        r = message_set(-errno, message, "Cannot open %s: %s.", options->proc, strerror(errno));
+        r = message_set(ptree->proc_fd, message, "Cannot open %s: %s.",
+                        options->proc ? options->proc : "/proc", strerror(-ptree->proc_fd));
     else
         r = ptree_file_open(&ptree->file, options->state_dir, options->boot_id, message);
     if (!r)

@@ -14,6 +14,7 @@
 struct fair_queue_owner {
     uint64_t id;
     uint64_t clock_ns;
+    uint64_t debt_ns;                     /* while it waits: to pay before its next turn */
     uint64_t arrival;                     /* among equal clocks: the first to wait is next */
     struct fair_queue_item *first, *last; /* waiting */
     uint32_t count;                       /* waiting or taken out */
@@ -111,6 +112,12 @@ static struct fair_queue_owner *add_owner(struct fair_queue *queue, uint64_t id)
     return owner;
 }
 
+static struct fair_queue_owner *find_or_add(struct fair_queue *queue, uint64_t id)
+{
+    struct fair_queue_owner *owner = find(queue, id);
+    return owner ? owner : add_owner(queue, id);
+}
+
 /* -- the heap ------------------------------------------------------------------------- */
 
 static bool is_before(const struct fair_queue_owner *a, const struct fair_queue_owner *b)
@@ -123,6 +130,8 @@ static void add_waiting(struct fair_queue *queue, struct fair_queue_owner *owner
 {
     if (owner->clock_ns < queue->clock_ns)
         owner->clock_ns = queue->clock_ns;
+    owner->clock_ns += owner->debt_ns;
+    owner->debt_ns = 0;
     owner->arrival = ++queue->arrivals;
     uint32_t at = queue->heap_count++;
     for (; at && is_before(owner, queue->heap[(at - 1) / 2]); at = (at - 1) / 2)
@@ -130,8 +139,7 @@ static void add_waiting(struct fair_queue *queue, struct fair_queue_owner *owner
     queue->heap[at] = owner;
 }
 
-/* Remove the owner whose turn it is. */
-static struct fair_queue_owner *take_waiting(struct fair_queue *queue)
+static struct fair_queue_owner *take_first(struct fair_queue *queue)
 {
     struct fair_queue_owner **heap = queue->heap, *first = heap[0];
     struct fair_queue_owner *moved = heap[--queue->heap_count];
@@ -147,6 +155,15 @@ static struct fair_queue_owner *take_waiting(struct fair_queue *queue)
     return first;
 }
 
+/* Remove the owner whose turn it is. One with debts waits until they are paid. */
+static struct fair_queue_owner *take_waiting(struct fair_queue *queue)
+{
+    struct fair_queue_owner *first;
+    while ((first = take_first(queue))->debt_ns)
+        add_waiting(queue, first);
+    return first;
+}
+
 /* -- requests ------------------------------------------------------------------------- */
 
 bool fair_queue_admits(const struct fair_queue *queue, uint64_t owner)
@@ -158,9 +175,7 @@ bool fair_queue_admits(const struct fair_queue *queue, uint64_t owner)
 
 void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue_item *item)
 {
-    struct fair_queue_owner *of = find(queue, owner);
-    if (!of)
-        of = add_owner(queue, owner);
+    struct fair_queue_owner *of = find_or_add(queue, owner);
     *item = (struct fair_queue_item){.owner = of};
     bool waits = of->first;
     if (waits)
@@ -173,6 +188,20 @@ void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue
     queue->waiting++;
     if (!waits && of != &queue->unowned && of != queue->served)
         add_waiting(queue, of);
+}
+
+void fair_queue_charge(struct fair_queue *queue, uint64_t owner, uint64_t spent_ns)
+{
+    if (owner == QUEUE_UNOWNED)
+        return;
+    struct fair_queue_owner *of = find_or_add(queue, owner);
+    if (of->first && of != queue->served) { /* in the heap: its clock must not change */
+        of->debt_ns += spent_ns;
+        return;
+    }
+    if (of->clock_ns < queue->clock_ns)
+        of->clock_ns = queue->clock_ns;
+    of->clock_ns += spent_ns;
 }
 
 /* Charge the owner of the last request; it waits again if it has more. */

@@ -43,6 +43,8 @@ void fair_queue_push(struct fair_queue *queue, uint64_t owner, struct fair_queue
 /* Charge the owner of the last request with the time that it took, and take the next one out of the
  * queue. NULL: no request waits. */
 struct fair_queue_item *fair_queue_pop(struct fair_queue *queue, uint64_t spent_ns);
+/* Charge an owner for a request that was not admitted, or is not in the queue. */
+void fair_queue_charge(struct fair_queue *queue, uint64_t owner, uint64_t spent_ns);
 /* A request that was taken out has been answered: it does not count any more. */
 void fair_queue_remove(struct fair_queue *queue, struct fair_queue_item *item);
 /* Return the number of waiting requests. */

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The number of requests in a row that are served as they are read, without reading ahead: a client
  * with one request at a time pays nothing for fairness. */
@@ -18,8 +17,9 @@
 /* The most requests read for one that is served, so that refusing some does not keep the others
  * waiting. */
 #define READ_AHEAD 256u
-/* What reading a request takes, which its owner pays for. */
-#define READ_NS 2000u
+/* What reading a request takes, and reading and refusing one. Its owner pays for it. */
+#define READ_NS   2000u
+#define REFUSE_NS 4000u
 
 struct intake {
     int fd;
@@ -119,14 +119,21 @@ static int refusal_of_long(const struct fuse_in_header *header)
     }
 }
 
+int intake_answer(struct intake *intake, uint32_t slot, struct iovec *iov, int count)
+{
+    const uint32_t opcode = requests_header(intake->requests, slot).opcode;
+    int r = requests_answer(intake->requests, intake->fd, slot, iov, count);
+    if (r && r != -ENOENT)
+        log_say("The kernel did not take the answer to a request %u.", (unsigned)opcode);
+    if (r == REQUESTS_UNANSWERED)
+        abort();
+    return r;
+}
+
 void intake_refuse(struct intake *intake, uint32_t slot, int error)
 {
-    struct fuse_out_header answer = {.len = sizeof(answer),
-                                     .error = -error,
-                                     .unique = requests_header(intake->requests, slot).unique};
-    if (write(intake->fd, &answer, sizeof(answer)) < 0 && errno != ENOENT)
-        log_say("Cannot refuse a request: %s.", strerror(errno));
-    requests_answered(intake->requests, slot);
+    struct fuse_out_header answer = {.len = sizeof(answer), .error = -error};
+    intake_answer(intake, slot, &(struct iovec){&answer, sizeof(answer)}, 1);
 }
 
 /* Read one request, and hold or refuse it. 0 or -errno. */
@@ -137,13 +144,16 @@ static int take(struct intake *intake)
     if (r)
         return r;
     struct fuse_in_header header = requests_header(intake->requests, slot);
+    const uint64_t owner = owner_of(intake, &header);
     r = refusal_of_long(&header);
-    if (!r && !fair_queue_admits(intake->queue, owner_of(intake, &header)))
+    if (!r && !fair_queue_admits(intake->queue, owner))
         r = EAGAIN;
-    if (r)
+    if (r) {
         intake_refuse(intake, slot, r);
-    else
+        fair_queue_charge(intake->queue, owner, REFUSE_NS);
+    } else {
         hold(intake, slot, false);
+    }
     return 0;
 }
 
@@ -190,6 +200,11 @@ void intake_served(struct intake *intake, uint32_t slot, int64_t spent_ns)
 {
     intake->spent_ns = READ_NS + (uint64_t)spent_ns;
     intake->left_count -= intake->held[slot].left;
+}
+
+bool intake_is_full(const struct intake *intake)
+{
+    return requests_full(intake->requests);
 }
 
 bool intake_holds(const struct intake *intake)

@@ -27,8 +27,13 @@ int intake_next(struct intake *intake, uint32_t *ret_slot);
 bool intake_was_left(const struct intake *intake, uint32_t slot);
 /* The request of the last intake_next was served, answered or not, in this time. */
 void intake_served(struct intake *intake, uint32_t slot, int64_t spent_ns);
+/* Answer a request. 0; -ENOENT: no one waits for the answer; other -errno: it was answered EIO. If
+ * the kernel takes no answer at all, this ends the worker: the next one answers. Thread-safe. */
+int intake_answer(struct intake *intake, uint32_t slot, struct iovec *iov, int count);
 /* Answer a request with an errno, without serving it. */
 void intake_refuse(struct intake *intake, uint32_t slot, int error);
+/* Return whether no more requests can be read until one is answered. */
+bool intake_is_full(const struct intake *intake);
 /* Return whether requests were read and not served yet. */
 bool intake_holds(const struct intake *intake);
 /* Return how many of those that a dead worker left were not served yet. */

@@ -177,14 +177,15 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
     if (!pending)
         return -ENOMEM;
     pending->query = (struct query){.server = server, .req = req, .size = size};
+    pending->account = names_account(server->tree.names, write->caller.uid);
     pending->join = (struct host_join){.tag = ++server->join_number,
                                        .id = write->node->object,
                                        .pid = write->join_pid,
                                        .writer_pid = write->caller.pid,
                                        .uid = write->caller.uid,
+                                       .account = pending->account,
                                        .until_ns = pending->asked_ns + patience_ns[PENDING_JOIN],
                                        .root = write->caller.root};
-    pending->account = names_account(server->tree.names, write->caller.uid);
     /* A process can now be in this partition's group: never reuse the id, even if the grant cannot
      * be made durable. */
     struct shared *shared = server->tree.shared;

@@ -8,14 +8,15 @@
 #include "requests.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
+#include <unistd.h>
 
 /* The kernel reads into no less, beyond which no request is kept anyway. */
 #define REST_BYTES FUSE_MIN_READ_BUFFER
+/* How often an answer is tried. */
+#define ATTEMPTS 4
 /* Slots that keep their memory: 1 MiB. */
 #define KEPT 1024u
 
@@ -197,12 +198,45 @@ uint32_t requests_find(const struct requests *requests, uint64_t ticket)
     return held ? slot : REQUESTS_NONE;
 }
 
-void requests_answered(struct requests *requests, uint32_t slot)
+/* The kernel knows the number, or no one waits any more. */
+static void set_answered(struct requests *requests, uint32_t slot)
 {
     atomic_store(&requests->slots[slot].order, 0);
     requests->next[slot] = atomic_load(&requests->answered);
     while (!atomic_compare_exchange_weak(&requests->answered, &requests->next[slot], slot + 1))
         ;
+}
+
+/* 0 or -errno. An error before the kernel has found the request (no memory, a signal) leaves it
+ * waiting. A later one (an answer of a wrong size) has ended it with EIO, and a second answer gets
+ * -ENOENT, as for one whose caller was killed or whose mount is gone. */
+static int write_answer(int fd, const struct iovec *iov, int count)
+{
+    int r = 0;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        r = writev(fd, iov, count) < 0 ? -errno : 0;
+        if (r != -EINTR && r != -EAGAIN && r != -ENOMEM)
+            return r;
+    }
+    return r;
+}
+
+int requests_answer(struct requests *requests, int fd, uint32_t slot, struct iovec *iov, int count)
+{
+    struct fuse_out_header header;
+    memcpy(&header, iov[0].iov_base, sizeof(header));
+    header.unique = requests_header(requests, slot).unique;
+    memcpy(iov[0].iov_base, &header, sizeof(header));
+    int r = write_answer(fd, iov, count), last = r;
+    if (r && r != -ENOENT && r != -ENODEV) {
+        header.len = sizeof(header);
+        header.error = -EIO;
+        last = write_answer(fd, &(struct iovec){&header, sizeof(header)}, 1);
+    }
+    if (last && last != -ENOENT && last != -ENODEV)
+        return REQUESTS_UNANSWERED;
+    set_answered(requests, slot);
+    return r == -ENODEV ? -ENOENT : r;
 }
 
 uint32_t requests_collect(struct requests *requests)
@@ -216,6 +250,12 @@ uint32_t requests_collect(struct requests *requests)
     put_free(requests, slot);
     requests->used--;
     return slot;
+}
+
+bool requests_full(const struct requests *requests)
+{
+    return requests->spare == REQUESTS_NONE && !requests->free && !requests->collected &&
+           requests->shared->requests_below == SHARED_REQUESTS && !atomic_load(&requests->answered);
 }
 
 void requests_trim(struct requests *requests)

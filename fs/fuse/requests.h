@@ -16,7 +16,9 @@
 #include "fs/tree/shared.h"
 
 #include <linux/fuse.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 /* No slot. */
 #define REQUESTS_NONE UINT32_MAX
@@ -39,11 +41,17 @@ const char *requests_data(const struct requests *requests, uint32_t slot, size_t
 uint64_t requests_ticket(const struct requests *requests, uint32_t slot);
 /* Return the slot, or REQUESTS_NONE if the request has been answered. Thread-safe. */
 uint32_t requests_find(const struct requests *requests, uint64_t ticket);
-/* The answer was written. Thread-safe. */
-void requests_answered(struct requests *requests, uint32_t slot);
+/* Write an answer to `fd`; its header, the first of `iov`, needs no number. If the kernel does not
+ * take it, try again, then answer EIO. The slot is free afterwards. 0; -ENOENT: no one waits for
+ * the answer; other -errno: the answer was EIO. REQUESTS_UNANSWERED: the kernel took nothing, and
+ * the slot is kept for the next worker. Thread-safe. */
+#define REQUESTS_UNANSWERED 1
+int requests_answer(struct requests *requests, int fd, uint32_t slot, struct iovec *iov, int count);
 /* Return a slot whose request was answered since the last call, for others to use, or
  * REQUESTS_NONE. */
 uint32_t requests_collect(struct requests *requests);
+/* Return whether no slot is free, not even one that could be collected. */
+bool requests_full(const struct requests *requests);
 /* Give memory back after a burst, if no request is there. */
 void requests_trim(struct requests *requests);
 

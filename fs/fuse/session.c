@@ -54,31 +54,27 @@ static ssize_t write_greeting(struct session *session, struct iovec *iov, int co
     return n;
 }
 
-/* Any thread may answer. */
+/* Called by libfuse, on any thread. */
 static ssize_t write_to_kernel(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct session *session = *(struct session **)userdata;
     struct fuse_out_header header;
+    (void)fd;
     ssize_t total = 0;
-    memcpy(&header, iov[0].iov_base, sizeof(header));
-    const bool greeting = header.unique == GREETING;
-    uint32_t slot = greeting ? REQUESTS_NONE : requests_find(session->requests, header.unique);
-    if (!greeting && slot == REQUESTS_NONE) {
-        errno = ENOENT; /* answered already */
-        return -1;
-    }
-    header.unique =
-        greeting ? init_unique(session->shared) : requests_header(session->requests, slot).unique;
-    memcpy(iov[0].iov_base, &header, sizeof(header));
     for (int i = 0; i < count; i++)
         total += (ssize_t)iov[i].iov_len;
-    if (greeting)
+    memcpy(&header, iov[0].iov_base, sizeof(header));
+    if (header.unique == GREETING) {
+        header.unique = init_unique(session->shared);
+        memcpy(iov[0].iov_base, &header, sizeof(header));
         return write_greeting(session, iov, count, total);
-    ssize_t n = writev(fd, iov, count);
-    const int r = errno;
-    requests_answered(session->requests, slot);
-    errno = r;
-    return n;
+    }
+    uint32_t slot = requests_find(session->requests, header.unique);
+    int r = -ENOENT; /* answered already */
+    if (slot != REQUESTS_NONE)
+        r = intake_answer(session->intake, slot, iov, count);
+    errno = -r;
+    return r ? -1 : total;
 }
 
 /* Required by libfuse; session_serve reads itself. */
@@ -243,6 +239,11 @@ int session_serve(struct session *session)
     process(session, slot);
     intake_served(session->intake, slot, clock_monotonic_ns() - before_ns);
     return 0;
+}
+
+bool session_is_full(const struct session *session)
+{
+    return intake_is_full(session->intake);
 }
 
 bool session_holds(const struct session *session)

@@ -45,6 +45,8 @@ int session_serve(struct session *session);
 /* Return whether requests were read and not served yet: do not block then. A worker may stop: the
  * next one serves them. */
 bool session_holds(const struct session *session);
+/* Return whether no more requests can be read until one is answered. */
+bool session_is_full(const struct session *session);
 /* The request being served. */
 const struct session_request *session_current(const struct session *session);
 /* Return whether every request that a dead worker left has been served. */

@@ -13,6 +13,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,9 @@
 
 /* The number of requests served before checking the other descriptors again. */
 #define BURST 64
+
+/* How often to look for answers while no request can be read. */
+#define FULL_PAUSE_MS 1
 
 static void time_text(void *context, int64_t at_ns, char *text, size_t size)
 {
@@ -168,6 +172,8 @@ static void loop(struct server *server, int epoll_fd)
         struct epoll_event events[8];
         server->has_requests = session_holds(server->session);
         bool busy = server->has_requests || handles_any_to_wake(&server->handles);
+        if (!busy && session_is_full(server->session))
+            poll(NULL, 0, FULL_PAUSE_MS); /* the requests that cannot be read end no wait */
         int n = epoll_wait(epoll_fd, events, 8, busy ? 0 : -1);
         if (n < 0 && errno != EINTR) {
             log_say("Cannot wait for requests: %s.", strerror(errno));

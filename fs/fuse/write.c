@@ -150,7 +150,10 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
                  (unsigned long long)node->object);
         return -ENODEV;
     }
-    bool other_root = write->caller.uid == 0 && handle->ns != caller_namespace(write->caller.pid);
+    bool other_root = false;
+    if (write->caller.uid == 0) /* the machine's root is known to be in the daemon's namespace */
+        other_root = handle->ns !=
+                     (write->caller.root ? tree->own_pid_ns : caller_namespace(write->caller.pid));
     if (handle->uid != write->caller.uid || other_root) {
         snprintf(write->why.message, sizeof(write->why.message),
                  "Permission denied: this file was opened by another user. Open it yourself.");
@@ -160,7 +163,8 @@ static int check_writer(struct tree *tree, const struct node *node, struct write
     write->caller.by_mode = write->caller.uid != 0 && tree_may_write(tree, node, &write->caller);
     if (!write->caller.root && write->caller.uid != 0 && !write->caller.by_mode) {
         snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: this file has become read-only for you since it was opened.");
+                 "Permission denied: this file has become read-only for you since it was opened. "
+                 "In a user namespace, only the group that the program runs as counts.");
         return REFUSED_PERMISSION;
     }
     return 0;

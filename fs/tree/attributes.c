@@ -187,7 +187,8 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
     /* Look up the caller's groups only where group and others differ. */
     if (!(a.mode & 0020) == !(a.mode & 0002))
         return a.mode & 0002;
-    return caller_in_group(caller->pid, caller->gid, a.gid) ? a.mode & 0020 : a.mode & 0002;
+    bool member = caller_in_group(tree, caller->pid, caller->gid, a.gid);
+    return a.mode & (member ? 0020 : 0002);
 }
 
 void tree_space(struct tree *tree, const struct node *node, struct space *ret_space)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -28,23 +29,21 @@
  * is this process. */
 static uint64_t namespace_of(int32_t pid, const char *kind)
 {
-    char path[64];
+    char name[16], path[PROCFS_PATH_MAX];
     struct stat st;
-    if (pid)
-        snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, kind);
-    else
-        snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
-    return stat(path, &st) ? 0 : (uint64_t)st.st_ino;
+    snprintf(name, sizeof(name), "ns/%s", kind);
+    int at = procfs_at(pid ? pid : getpid(), name, path);
+    return fstatat(at, path, &st, 0) ? 0 : (uint64_t)st.st_ino;
 }
 
 /* Return whether a thread has this effective uid. The uid of a request can be another's: io_uring
  * submits under any identity that was registered in the ring, also by root of a container. */
 static bool has_uid(int32_t pid, uint32_t uid)
 {
-    char path[64];
+    char path[PROCFS_PATH_MAX];
     struct stat st;
-    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-    return !stat(path, &st) && st.st_uid == uid;
+    int at = procfs_at(pid, ".", path);
+    return !fstatat(at, path, &st, 0) && st.st_uid == uid;
 }
 
 int caller_init(struct tree *tree)
@@ -57,18 +56,24 @@ int caller_init(struct tree *tree)
     return tree->own_user_ns && tree->own_pid_ns ? 0 : -ENOENT;
 }
 
-bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group)
+/* Return whether a process has this supplementary group. The kernel prints all of them for it. */
+static bool has_group(int32_t pid, uint32_t group)
 {
-    if (gid == group)
-        return true;
     struct procfs_ids ids;
-    if (pid <= 0 || procfs_ids_read(-1, pid, &ids))
+    if (procfs_ids_read(-1, pid, &ids))
         return false;
     bool found = false;
     for (size_t i = 0; i < ids.group_count; i++)
         found |= ids.groups[i] == group;
     free(ids.groups);
     return found;
+}
+
+bool caller_in_group(const struct tree *tree, int32_t pid, uint32_t gid, uint32_t group)
+{
+    if (gid == group)
+        return true;
+    return pid > 0 && namespace_of(pid, "user") == tree->own_user_ns && has_group(pid, group);
 }
 
 uint64_t caller_namespace(int32_t pid)
@@ -97,11 +102,10 @@ static int32_t first_ancestor(int32_t pid, uint64_t ns)
  * read. */
 static uint64_t container_of(const struct tree *tree, int32_t pid)
 {
-    char path[64];
+    char path[PROCFS_PATH_MAX];
     struct stat st;
     struct procfs_stat process;
-    snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(procfs_at(pid, "ns/pid", path), path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st)) {
         fd_close(fd);
         return ENGINE_NS_UNKNOWN;
@@ -119,6 +123,10 @@ static uint64_t container_of(const struct tree *tree, int32_t pid)
 
 int32_t caller_process(int32_t tid)
 {
+    /* Mostly it is the process's first thread: then process `tid` has a thread `tid`. No signal is
+     * sent. */
+    if (tid > 0 && (!tgkill(tid, tid, 0) || errno == EPERM))
+        return tid;
     pid_t pid = tid > 0 ? procfs_leader(-1, tid) : tid;
     return pid > 0 ? pid : tid;
 }
@@ -129,14 +137,12 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
     struct caller caller = {.uid = uid, .gid = gid, .pid = pid};
     uint64_t pid_ns = 0;
     bool is_root = uid == 0 || uid == tree->shared->admin_uid;
-    /* Callers in other namespaces than the daemon's are neither root nor administrators. Look at
-     * that first: in a user namespace of their own they can have 65,536 groups, and the kernel
-     * takes tens of milliseconds to say which. */
+    /* Callers in other namespaces than the daemon's are neither root nor administrators. */
     if ((is_root || tree->admin_gid != UINT32_MAX) && pid > 0) {
         pid_ns = namespace_of(pid, "pid");
-        caller.admin = pid_ns == tree->own_pid_ns &&
-                       namespace_of(pid, "user") == tree->own_user_ns &&
-                       (is_root ? has_uid(pid, uid) : caller_in_group(pid, gid, tree->admin_gid));
+        caller.admin =
+            pid_ns == tree->own_pid_ns && namespace_of(pid, "user") == tree->own_user_ns &&
+            (is_root ? has_uid(pid, uid) : caller_in_group(tree, pid, gid, tree->admin_gid));
     }
     caller.root = caller.admin && is_root;
     /* A container's root may act only on what its own container requested. */

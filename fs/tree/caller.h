@@ -16,8 +16,10 @@ int caller_init(struct tree *tree);
  * cannot be read is not an administrator. */
 void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
                 struct caller *ret_caller);
-/* Return whether a thread has a group as its gid or a supplementary one. */
-bool caller_in_group(int32_t pid, uint32_t gid, uint32_t group);
+/* Return whether a thread has a group as its gid or, in the daemon's user namespace, as a
+ * supplementary one. In a user namespace of theirs users can have 65,536 groups, and the kernel
+ * takes tens of milliseconds to say which. */
+bool caller_in_group(const struct tree *tree, int32_t pid, uint32_t gid, uint32_t group);
 /* Return the inode number of a thread's pid namespace; 0 on failure. */
 uint64_t caller_namespace(int32_t pid);
 /* Return the process of a thread; the thread id itself on failure. */

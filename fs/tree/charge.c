@@ -31,7 +31,7 @@ void charge_open(struct tree *tree, const struct node *node, const struct caller
     slot->opener_root = opener->root;
     /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (partition && !engine_may_act(opener, partition) &&
-        caller_in_group(opener->pid, opener->gid, partition->gid))
+        caller_in_group(tree, opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
 }
 

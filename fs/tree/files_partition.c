@@ -325,7 +325,9 @@ const struct file_row files_partition[] = {
     {"gpu_time", 0444, FRESH_NEVER, LEDGER(BUSY_TIME, busy_ns), .live = LIVE_USAGE,
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,
-     .doc = "lines for a shell: `. env` makes it run programs inside the partition"},
+     .doc =
+         "lines for a shell: `( . env; PROGRAM )` runs a program inside the partition; the shell "
+         "that reads them ends with it"},
     {"procs", 0644, FRESH_NEVER, show_procs, .store = store_procs, .live = LIVE_MEMBERS,
      .doc = "pids of its processes, children included; write the pid of one of yours to add it, 0 "
             "for the writing process"},

@@ -18,7 +18,7 @@ static const char readme[] =
     "  ls partitions/                     all partitions (ls -l shows owners)\n"
     "  cat partitions/p1/remaining        seconds left\n"
     "  echo +30m > partitions/p1/remaining  half an hour more, if there is room\n"
-    "  . gpu0/p1/env                      run the rest of this shell inside it\n"
+    "  ( . gpu0/p1/env; PROGRAM )         run a program inside it, ends with it\n"
     "  echo 4242 > gpu0/p1/procs          or add a running process of yours\n"
     "  cat gpu0/p1/memory_used gpu0/p1/enforcement  usage, and how limits are enforced\n"
     "  rm partitions/p1                   release it\n"

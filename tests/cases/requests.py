@@ -3,6 +3,7 @@
 """The language of `new`; everything else is refused whole: EINVAL, a sentence in status, and
 nothing half done."""
 import os
+import threading
 import time
 
 import lib
@@ -102,7 +103,13 @@ def main():
     equal(mount.read('gpu0', name, 'user'), 'alice')
     equal(os.stat(mount.at('gpu0', name)).st_uid, lib.alice.uid)
     equal(os.stat(mount.at('gpu0', name)).st_gid, lib.alice.gid)
-    equal(mount.read('gpu0', name, 'creator').split()[0], '0', 'root asked')
+    equal(mount.read('gpu0', name, 'creator'), f'0 {os.getpid()}', 'root asked')
+    # A request of any thread is its process's.
+    names = []
+    thread = threading.Thread(target=lambda: names.append(mount.ask('0.1 60')))
+    thread.start()
+    thread.join()
+    equal(mount.read('gpu0', names[0], 'creator'), f'0 {os.getpid()}', 'a thread asked')
     # The settable files accept their own output, and refuse the rest.
     for file, bad in (('name', ['a b', 'a/b', 'x' * 65]),
                       ('fraction', ['', '0', '1.5', '0.1 60', 'much', '-1']),

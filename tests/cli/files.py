@@ -254,7 +254,7 @@ class Mistakes(Case):
             (("list", "--json=yes"), "--json takes no value. Try: chronos help list"),
             (("list", "--user"), "--user needs NAME. Try: chronos help list"),
             (("show",), "show needs ID. Try: chronos help show"),
-            (("release",), "release needs ID.... Try: chronos help release"),
+            (("release",), "release needs at least one ID. Try: chronos help release"),
             (("extend", "p1"), "extend needs ID DURATION. Try: chronos help extend"),
             (
                 ("create", "0", "0.5"),

@@ -312,6 +312,40 @@ START_TEST(ends_come_in_portions)
 }
 END_TEST
 
+/* Lists and sums pass by those that are over, at that moment and later. */
+START_TEST(queries_pass_by_the_over)
+{
+    uint64_t count, bytes, live[4];
+    uint32_t uid;
+
+    start();
+    for (int i = 0; i < 90; i++) {
+        if (i % 30 == 15)
+            live[i / 30] = grant(engine, 0, i > 50 ? &alice : &bob, 0, "2B 50");
+        grant(engine, 0, i % 2 ? &alice : &bob, 0, "1B 20");
+    }
+    for (int64_t at_ns = SECONDS(20); at_ns < SECONDS(21); at_ns += 10000000) {
+        uint64_t id = 0, on_device = 0;
+
+        ck_assert_int_eq(engine_advance_some(engine, at_ns, at_ns > SECONDS(20)), 0);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_uint_eq(id = engine_next(engine, id)->id, live[i]);
+            ck_assert_uint_eq(on_device = engine_next_on_device(engine, 0, on_device)->id, live[i]);
+        }
+        ck_assert_ptr_null(engine_next(engine, id));
+        ck_assert_ptr_null(engine_next_on_device(engine, 0, id));
+        ck_assert_uint_eq(engine_count(engine), 3);
+        ck_assert_uint_eq(engine_device_partitions(engine, 0), 3);
+        ck_assert_uint_eq(engine_next_of_user(engine, alice.uid, 0)->id, live[2]);
+        engine_user_holds(engine, bob.uid, &count, &bytes);
+        ck_assert(count == 2 && bytes == 4 && engine_account_holds(engine, bob.uid) == 2);
+        ck_assert_uint_eq(engine_user_holds_from(engine, bob.uid, live[0] + 1), 1);
+        ck_assert(engine_next_user(engine, 0, &uid));
+    }
+    engine_free(engine);
+}
+END_TEST
+
 START_TEST(a_warning_that_is_due_comes_at_once)
 {
     start();
@@ -545,6 +579,7 @@ int main(void)
         the_warning_comes_when_it_is_due,
         warnings_and_ends_are_in_order,
         ends_come_in_portions,
+        queries_pass_by_the_over,
         a_warning_that_is_due_comes_at_once,
         an_extension_makes_a_partition_active_again,
         other_changes_do_not_warn,

@@ -106,6 +106,7 @@ START_TEST(other_requests_are_refused)
         {"0.5 3600\n", "0x0a"},
         {"0.5\r3600", "0x0d"},
         {"0.5 3600 name=\xc3\xa9", "0xc3"},
+        {"0.5 3600 user=m\xc3\xbcller", "user=m%C3%BCller"},
         {"0.5 3600\x7f", "0x7f"},
         {"0.5\v3600", "0x0b"},
     };

@@ -135,6 +135,27 @@ START_TEST(test_costs)
 }
 END_TEST
 
+/* What was refused is paid for by the owner that asked, waiting or not. */
+START_TEST(test_refused)
+{
+    push(1, 'a'), push(1, 'b'), push(2, 'x'), push(2, 'y'), push(2, 'z');
+    fair_queue_charge(queue, 1, 5), fair_queue_charge(queue, 1, 10);
+    expect("xyazb");
+    fair_queue_charge(queue, 2, 25); /* idle */
+    fair_queue_charge(queue, 3, 15); /* unknown so far */
+    fair_queue_charge(queue, QUEUE_UNOWNED, 1000);
+    push(2, 'x'), push(3, 'm'), push(3, 'n'), push(QUEUE_UNOWNED, 'u');
+    for (const char *name = "abcd"; *name; name++)
+        push(1, *name);
+    expect("uabmcnxd");
+    expect_empty();
+    push(4, 'a'), push(4, 'b'), push(5, 'x'), push(5, 'y');
+    ck_assert_int_eq(pop(0)->name, 'a');
+    fair_queue_charge(queue, 4, 100); /* while it is served */
+    expect("xyb");
+}
+END_TEST
+
 START_TEST(test_unowned)
 {
     for (int i = 0; i < 4; i++) {
@@ -232,7 +253,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_turns,  test_arrival,     test_costs, test_unowned,
-                                  test_bounds, test_many_owners, test_random};
+    const TTest *const tests[] = {test_turns,   test_arrival, test_costs,       test_refused,
+                                  test_unowned, test_bounds,  test_many_owners, test_random};
     return check_run_tests("queue", setup, teardown, tests, ARRAY_COUNT(tests));
 }

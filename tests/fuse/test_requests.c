@@ -72,9 +72,31 @@ static uint64_t unique_of(uint32_t slot)
     return slot == REQUESTS_NONE ? 0 : requests_header(requests, slot).unique;
 }
 
+/* Answer with this many bytes after the header. */
+static int answer_with(uint32_t slot, size_t size)
+{
+    static char data[1 << 20];
+    struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + size)};
+    struct iovec iov[2] = {{&header, sizeof(header)}, {data, size}};
+    return requests_answer(requests, kernel[0], slot, iov, 2);
+}
+
+/* The kernel gets an answer: return its error. */
+static int error_of(uint64_t unique, size_t size)
+{
+    struct fuse_out_header header;
+    ck_assert_int_eq(recv(kernel[1], &header, sizeof(header), MSG_TRUNC),
+                     (ssize_t)(sizeof(header) + size));
+    ck_assert_uint_eq(header.unique, unique);
+    ck_assert_uint_eq(header.len, sizeof(header) + size);
+    return header.error;
+}
+
 static void answer(uint32_t slot)
 {
-    requests_answered(requests, slot);
+    const uint64_t unique = requests_header(requests, slot).unique;
+    ck_assert_int_eq(answer_with(slot, 8), 0);
+    ck_assert_int_eq(error_of(unique, 8), 0);
     ck_assert_uint_eq(requests_collect(requests), slot);
     ck_assert_uint_eq(requests_collect(requests), REQUESTS_NONE);
 }
@@ -85,6 +107,40 @@ static void expect_left(const uint64_t *uniques, size_t count)
         ck_assert_uint_eq(unique_of(requests_take_up(requests)), uniques[i]);
     ck_assert_uint_eq(requests_take_up(requests), REQUESTS_NONE);
 }
+
+/* An answer that the kernel does not take becomes EIO. */
+START_TEST(test_bad_answer)
+{
+    send_request(2);
+    uint32_t slot = read_one();
+    ck_assert_int_eq(answer_with(slot, 1 << 20), -EMSGSIZE);
+    ck_assert_int_eq(error_of(2, 0), -EIO);
+    ck_assert_uint_eq(requests_collect(requests), slot);
+    next_worker();
+    expect_left(NULL, 0);
+}
+END_TEST
+
+/* If it takes no answer at all, the next worker answers. */
+START_TEST(test_no_answer_taken)
+{
+    send_request(2), send_request(4);
+    uint32_t slots[2] = {read_one(), read_one()};
+    while (send(kernel[0], "", 1, 0) == 1)
+        ;
+    ck_assert_int_eq(answer_with(slots[0], 8), REQUESTS_UNANSWERED);
+    ck_assert_int_eq(answer_with(slots[1], 8), REQUESTS_UNANSWERED);
+    ck_assert_uint_eq(requests_collect(requests), REQUESTS_NONE);
+    for (char byte; recv(kernel[1], &byte, 1, 0) == 1;)
+        ;
+    answer(slots[1]);
+    next_worker();
+    ck_assert_uint_eq(requests_take_up(requests), slots[0]);
+    answer(slots[0]);
+    next_worker();
+    expect_left(NULL, 0);
+}
+END_TEST
 
 START_TEST(test_take_up)
 {
@@ -215,6 +271,7 @@ START_TEST(test_all_slots)
             send_request(2 + i);
             ck_assert_uint_eq(unique_of(read_one()), 2 + i);
         }
+        ck_assert(requests_full(requests));
         send_request(1);
         ck_assert_uint_eq(read_one(), REQUESTS_NONE);
         requests_trim(requests); /* not while requests are there */
@@ -223,6 +280,7 @@ START_TEST(test_all_slots)
             ck_assert_uint_eq(unique_of(slot), 2 + i);
             answer(slot);
         }
+        ck_assert(!requests_full(requests));
         answer(read_one()); /* it waited for a slot */
         ck_assert_int_ge(memory_kib(), SHARED_REQUESTS);
         requests_trim(requests);
@@ -237,7 +295,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_take_up, test_death_in_read, test_no_answer,
-                                  test_long,    test_tickets,       test_all_slots};
+    const TTest *const tests[] = {test_take_up,    test_death_in_read,  test_no_answer,
+                                  test_long,       test_tickets,        test_all_slots,
+                                  test_bad_answer, test_no_answer_taken};
     return check_run_tests("requests", setup, teardown, tests, ARRAY_COUNT(tests));
 }

@@ -61,7 +61,7 @@ static void join_and_move(void)
     static uint64_t id = 2;
     struct message why;
     id = 5 - id; /* 2 and 3 in turn */
-    proctrack_join(proctrack, id, &first, &why);
+    proctrack_join(proctrack, id, 0, &first, &why);
 }
 
 static void signal_all(void)
@@ -118,7 +118,7 @@ static void bench(const char *mode, const char *directory)
     }
     for (int i = 0; i < MEMBERS; i++) {
         if (proctrack_look(proctrack, pids[i], &process) == 0)
-            proctrack_join(proctrack, 1, &process, &why);
+            proctrack_join(proctrack, 1, 0, &process, &why);
     }
     proctrack_look(proctrack, pids[MEMBERS], &first);
     measure("scan of 1000", scan);

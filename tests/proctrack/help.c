@@ -202,7 +202,7 @@ int join_rc(uint64_t id, pid_t pid)
     int r = proctrack_look(proctrack, pid, &process), tries = 0;
     if (r)
         return r;
-    while ((r = proctrack_join(proctrack, id, &process, &why)) == -EINPROGRESS && tries++ < 5000)
+    while ((r = proctrack_join(proctrack, id, 0, &process, &why)) == -EINPROGRESS && tries++ < 5000)
         help_nap();
     return r;
 }

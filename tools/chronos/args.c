@@ -111,8 +111,9 @@ static int check_words(const struct args *args)
     if (args_option(args, "help") || args->command->own_words)
         return 0;
     if (args->count < min)
-        return args_usage_error(args->command, "%s needs %s.", args->command->name,
-                                args->command->args);
+        return args_usage_error(
+            args->command, "%s needs %s%.*s.", args->command->name, max < 0 ? "at least one " : "",
+            (int)strlen(args->command->args) - (max < 0 ? 3 : 0), args->command->args);
     if (max >= 0 && args->count > max)
         return args_usage_error(args->command, "Unexpected argument \"%s\".", args->words[max]);
     return 0;

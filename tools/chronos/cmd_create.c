@@ -102,7 +102,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 const struct command cmd_create = {
     .name = "create",
     .args = "DEVICE AMOUNT DURATION",
-    .summary = "Request a part of a device for a time.",
+    .summary = "Request a part of a device for a limited time.",
     .help = "Requests AMOUNT of the memory of DEVICE for DURATION and prints the partition.\n"
             "\n"
             "DEVICE is a number, a name like gpu0, or any, for the filesystem to choose.\n"

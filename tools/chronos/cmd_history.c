@@ -102,10 +102,10 @@ const struct command cmd_history = {
     .name = "history",
     .args = "",
     .summary = "Show the partitions that have ended.",
-    .help = "Prints a line for each of the latest partitions that have ended (thousands, not\n"
-            "all), the oldest first: its owner, its memory, when it began and ended, and how\n"
-            "it ended (expired, released, revoked by an administrator, or closed with the\n"
-            "file that held it). config/retention says how long the filesystem keeps them.",
+    .help = "Prints a line for each partition that has ended, the oldest first: its owner,\n"
+            "its memory, when it began and ended, and how it ended (expired, released,\n"
+            "revoked by an administrator, or closed with the file that held it). There are at\n"
+            "least the latest 4096; config/retention says how long the filesystem keeps them.",
     .options = options,
     .run = run,
 };

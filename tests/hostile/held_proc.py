@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A user holds the directory of a process of theirs in /proc: the process lists it into memory that
+never answers, and a chmod waits behind that. What the daemon asks /proc about the process answers
+all the same, so that joins, ends and requests of all others go on."""
+import os
+import signal
+import sys
+import threading
+import time
+
+import lib
+from lib import T, alice, bob, check, equal, wait_for
+from program import Program, is_alive
+from slow import list_into, slow_page, state
+
+
+def holder(mount, name, page):
+    """A process of alice's whose directory is held. It then joins her partition."""
+    ready, go = os.pipe(), os.pipe()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        os.read(ready[0], 1)
+        return pid, go[1]
+    try:
+        alice.become()
+        lib.libc.prctl(4, 1, 0, 0, 0)  # dumpable: the directory is hers
+        mine = f'/proc/{os.getpid()}'
+        procs = os.open(mount.at('gpu0', name, 'procs'), os.O_WRONLY)
+        for call in (list_into, mine, page), (lib.outcome, os.chmod, mine, 0o555):
+            threading.Thread(target=call[0], args=call[1:], daemon=True).start()
+            time.sleep(0.3)
+        os.write(ready[1], b'x')
+        os.read(go[0], 1)
+        os.write(procs, b'0\n')
+        time.sleep(60)
+    finally:
+        os._exit(1)
+
+
+def looks(pid):
+    """Whether /proc answers about a process."""
+    child = lib.root.start(lib.read, f'/proc/{pid}/timerslack_ns')
+    answers = wait_for(lambda: state(child.pid) in ('Z', ''), 1)
+    return child, answers
+
+
+def main():
+    slow, server = slow_page()
+    mount = lib.Mount('1x80G')
+    others = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
+    program = Program(mount, others, user=bob)
+    name = alice.call(mount.ask, '0.1% 600 on_expiry=kill')
+    pid, go = holder(mount, name, os.path.join(slow, 'page'))
+    try:
+        child, answers = looks(pid)
+        check(not answers, 'its directory is not held')
+        os.write(go, b'x')
+        check(wait_for(lambda: lib.read(mount.at('gpu0', name, 'procs')) == f'{pid}\n', 10),
+              'it has not joined')
+        equal(bob.outcome(mount.ask, '0.1% 600'), 'ok', 'another request')
+        os.unlink(mount.at('partitions', others))
+        check(wait_for(lambda: not is_alive(program.pid), 20), 'another partition does not end')
+    finally:
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
+    program.end()
+    child.finish()
+    os.unlink(mount.at('partitions', name))
+    check(wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 20), 'its own does not end')
+    mount.stop()
+    lib.libc.umount2(slow.encode(), 2)
+
+
+lib.run(main)
