@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control access to device nodes; see access.h. */
 #include "access.h"
+#include "holders.h"
 
 #include "core/base/array.h"
 #include "core/base/fd.h"
@@ -33,13 +34,6 @@ struct access_node {
     bool own; /* used by one device only */
 };
 
-/* A user or group with access to the nodes of a device. */
-struct holder {
-    uint32_t device, id;
-    bool is_group;
-    uint64_t partition; /* the oldest one that gives it this access */
-};
-
 struct access {
     struct access_start start;
     struct devacl *devacl; /* NULL: not opened yet, or opening failed */
@@ -49,10 +43,8 @@ struct access {
     int watch_fd;
     struct access_node *nodes;
     size_t node_count;
-    struct holder *holders; /* by age of their partitions, each once */
-    size_t holder_count, holder_capacity;
+    struct holders holders;
     uint64_t restricted; /* devices whose own nodes only holders can open */
-    bool full;           /* no list has room for another user */
     char why[MESSAGE_MAX];
 };
 
@@ -112,94 +104,25 @@ static void find_nodes(struct access *access)
         gpu_nodes(&access->start.devices[finding.device], NULL, add_node, &finding);
 }
 
-/* -- holders ----------------------------------------------------------------- */
-
-static int by_holder(const void *one, const void *other)
-{
-    const struct holder *a = one, *b = other;
-    if (a->is_group != b->is_group)
-        return a->is_group ? 1 : -1;
-    if (a->id != b->id)
-        return a->id < b->id ? -1 : 1;
-    return a->device < b->device ? -1 : a->device > b->device;
-}
-
-static int by_age(const void *one, const void *other)
-{
-    const struct holder *a = one, *b = other;
-    return a->partition < b->partition ? -1 : a->partition > b->partition;
-}
-
-static int add_holder(struct access *access, const struct allocation *allocation, uint32_t id,
-                      bool is_group)
-{
-    if (array_reserve(access->holders, access->holder_capacity, access->holder_count + 1))
-        return -ENOMEM;
-    access->holders[access->holder_count++] =
-        (struct holder){allocation->device, id, is_group, allocation->id};
-    return 0;
-}
-
-/* Keep each holder once. If a list is too short for all, those with the oldest partitions come
- * first: no later request takes away what was granted before. */
-static void sort_holders(struct access *access)
-{
-    size_t kept = 0, users = 0;
-    if (!access->holders)
-        return;
-    qsort(access->holders, access->holder_count, sizeof(struct holder), by_holder);
-    for (size_t i = 0; i < access->holder_count; i++) {
-        const struct holder *holder = &access->holders[i];
-        struct holder *last = kept ? &access->holders[kept - 1] : NULL;
-        if (last && !by_holder(last, holder)) {
-            if (holder->partition < last->partition)
-                last->partition = holder->partition;
-            continue;
-        }
-        users += !holder->is_group && holder->id && (!last || last->id != holder->id);
-        access->holders[kept++] = *holder;
-    }
-    access->holder_count = kept;
-    access->full = users >= DEVACL_HOLDERS_MAX;
-    qsort(access->holders, kept, sizeof(struct holder), by_age);
-}
-
-static int find_holders(struct access *access)
-{
-    const struct allocation *allocation;
-    int r = 0;
-    access->holder_count = 0;
-    for (uint64_t id = 0; !r && (allocation = allocations_after(access->start.allocations, id));
-         id = allocation->id) {
-        if (allocation->device >= GPU_DEVICE_MAX)
-            continue;
-        r = add_holder(access, allocation, allocation->uid, false);
-        if (!r && (allocation->mode & 0020))
-            r = add_holder(access, allocation, allocation->gid, true);
-    }
-    sort_holders(access);
-    return r;
-}
+/* -- opening and closing ------------------------------------------------------------------ */
 
 /* Collect the ids allowed to open a node, starting at `ids`. */
 static size_t put_ids(const struct access *access, const struct access_node *node, bool groups,
                       uint32_t *ids)
 {
     size_t count = 0;
-    for (size_t i = 0; i < access->holder_count; i++) {
-        const struct holder *holder = &access->holders[i];
+    for (size_t i = 0; i < access->holders.count; i++) {
+        const struct holder *holder = &access->holders.holder[i];
         if (holder->is_group == groups && (node->devices >> holder->device & 1))
             ids[count++] = holder->id;
     }
     return count;
 }
 
-/* -- opening and closing ------------------------------------------------------------------ */
-
 static int apply(struct access *access, struct message *message)
 {
     struct devacl_node *wanted = calloc(access->node_count + 1, sizeof(*wanted));
-    uint32_t *ids = calloc(access->node_count * access->holder_count + 1, sizeof(*ids));
+    uint32_t *ids = calloc(access->node_count * access->holders.count + 1, sizeof(*ids));
     uint32_t *next = ids;
     int r = -ENOMEM;
     if (wanted && ids) {
@@ -259,7 +182,7 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
     report_changes(access, now_ns); /* before apply undoes them */
     if (scan)
         find_nodes(access);
-    int r = find_holders(access);
+    int r = holders_find(&access->holders, access->start.allocations);
     if (r)
         message_set(r, &message, "Out of memory: the device nodes admit no new holder.");
     else
@@ -283,7 +206,7 @@ static void release_nodes(struct access *access, int64_t now_ns)
 {
     struct message message;
     access->restricted = 0;
-    access->full = false;
+    access->holders.full = false;
     int r = devacl_release(access->devacl, &message);
     set_why(access, r ? message.text : "");
     access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
@@ -389,7 +312,7 @@ bool access_restricts(const struct access *access, uint32_t device)
 
 bool access_is_full(const struct access *access)
 {
-    return access->full;
+    return access->holders.full;
 }
 
 const char *access_why(const struct access *access)

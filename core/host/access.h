@@ -7,7 +7,8 @@
  * The owner of a live partition may open the device's own nodes and the nodes that all devices of
  * its vendor share. So may the partition's group if the mode lets the group write. A mode with
  * write access for others opens no node to everyone. If there are more than a list can name, users
- * come before groups and older partitions before newer ones; who ended is always taken out.
+ * come before groups, each account's first uid before any account's second, and older partitions
+ * before newer ones; those who ended are always taken out.
  */
 #ifndef CHRONOS_HOST_ACCESS_H
 #define CHRONOS_HOST_ACCESS_H
@@ -47,7 +48,7 @@ int access_fd(const struct access *access);
 
 /* Return whether only holders can open the nodes of a device now. */
 bool access_restricts(const struct access *access, uint32_t device);
-/* Return whether as many users hold partitions as the lists of nodes can name. */
+/* Return whether as many accounts hold partitions as the lists of nodes can name. */
 bool access_is_full(const struct access *access);
 /* Return why nodes are not restricted as configured: one message, or "". */
 const char *access_why(const struct access *access);

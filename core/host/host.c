@@ -9,6 +9,7 @@
  *   warn.c         the signal that comes with a warning
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
+ *   holders.c      users and groups that have it
  *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
  *   allocations.c  sets of partitions

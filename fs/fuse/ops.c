@@ -94,6 +94,10 @@ static void ops_readlink(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
+#ifndef FOPEN_PARALLEL_DIRECT_WRITES /* older headers; kernels before 6.2 ignore it */
+#define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
+#endif
+
 /* Bypass the page cache (direct_io), and let writes run in parallel: a writer whose pages fault in
  * slowly would otherwise block `new` for all users (kernel 6.2; libfuse 3.14 has no name for the
  * flag yet). */

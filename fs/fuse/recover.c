@@ -90,7 +90,7 @@ static int restore_partition(void *context, const struct partition *partition,
 static uint32_t present_device(const struct tree *tree, const struct store_device *device)
 {
     int found = gpu_find_key(tree->devices, tree->device_count, device->key);
-    return found < 0 ? ENGINE_DEVICE_ANY : (uint32_t)found;
+    return found >= 0 ? (uint32_t)found : ENGINE_DEVICE_ANY;
 }
 
 /* Partitions that have ended may still have running processes, however many ended since. */

@@ -81,13 +81,13 @@ END_TEST
 #define LAST  900 /* so many do not fit into one reading of the list */
 #define KEPT  77
 
-static void refuse_calls(const uint32_t *numbers, int error)
+static void refuse_calls(const uint32_t *numbers, int code)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[0], 1, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[1], 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     struct sock_fprog program = {ARRAY_COUNT(filter), filter};
     ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
@@ -101,16 +101,16 @@ static bool is_open(int fd)
 
 static int count_open(void *context, int pipe)
 {
-    int open = 0;
+    int opened = 0;
     for (int fd = 0; fd <= LAST + 10; fd++)
-        open += is_open(fd);
-    return open == 2 && is_open(KEPT) && is_open(pipe) && *(int *)context == KEPT ? -1 : -open;
+        opened += is_open(fd);
+    return opened == 2 && is_open(KEPT) && is_open(pipe) && *(int *)context == KEPT ? -1 : -opened;
 }
 
 /* Refuse close_range, and what would list the descriptors. */
 static const struct refused {
     uint32_t numbers[2];
-    int error;
+    int code;
 } refused[] = {
     {{~0u, ~0u}, 0},
     {{SYS_close_range, ~0u}, ENOSYS},
@@ -124,7 +124,7 @@ START_TEST(descriptors_of_a_child)
     int kept = KEPT;
     for (int fd = FIRST; fd <= LAST; fd++)
         ck_assert_int_eq(dup2(2, fd), fd);
-    refuse_calls(refused[_i].numbers, refused[_i].error);
+    refuse_calls(refused[_i].numbers, refused[_i].code);
     ck_assert_int_eq(child_start(count_open, &kept, &kept, 1, &child), 0);
     ck_assert_int_eq(child_wait(&child, -1), -1);
     child_leave(&child);

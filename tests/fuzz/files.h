@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files in memory, for code that reads files: their directory is removed at exit. */
+/* Files in memory, for code that reads files, in a directory that `run` removes. */
 #ifndef CHRONOS_FUZZ_FILES_H
 #define CHRONOS_FUZZ_FILES_H
+
+#include "tests/fuzz/require.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -11,31 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
 static char files_dir[64];
-
-static void files_remove(void)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", files_dir);
-    if (system(command) != 0)
-        fprintf(stderr, "%s stays\n", files_dir);
-}
 
 /* The directory; the first call makes it. */
 static const char *files_directory(void)
 {
     if (files_dir[0] == '\0') {
-        snprintf(files_dir, sizeof(files_dir), "/dev/shm/fuzz-files-XXXXXX");
+        const char *parent = getenv("TMPDIR");
+        snprintf(files_dir, sizeof(files_dir), "%.40s/files-XXXXXX", parent ? parent : "/dev/shm");
         REQUIRE(mkdtemp(files_dir));
-        atexit(files_remove);
     }
     return files_dir;
 }

@@ -6,6 +6,7 @@
  */
 #include "core/engine/engine.h"
 #include "core/engine/policy.h"
+#include "tests/fuzz/require.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,14 +14,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition);                        \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static char message[ENGINE_MESSAGE_MAX];
 

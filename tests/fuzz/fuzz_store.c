@@ -156,9 +156,10 @@ static const char *directory(void)
 {
     static char path[64];
     if (path[0] == '\0') {
-        snprintf(path, sizeof(path), "/dev/shm/fuzz-store-XXXXXX");
+        const char *parent = getenv("TMPDIR");
+        snprintf(path, sizeof(path), "%.40s/store-XXXXXX", parent ? parent : "/dev/shm");
         if (!mkdtemp(path))
-            die("no room in /dev/shm");
+            die("no room for a state");
     }
     return path;
 }

@@ -12,6 +12,8 @@ from lib import alice, bob, carol, check, equal, wait_for
 from madeup import make_dev
 
 LIST = 8000  # entries of a list, as in core/devacl/devacl.h
+ALICES = 100000  # her range of uids
+PERSONS = 1000000  # uids of no one's range
 
 
 def can_open(user):
@@ -20,12 +22,12 @@ def can_open(user):
     return user.outcome(attempt) == 'ok'
 
 
-def multiply(state, name, first_id, count, column):
+def multiply(state, name, first_id, count, column, first=PERSONS):
     """Copies a partition into the state of a stopped daemon, each copy with another uid or gid."""
     with contextlib.closing(sqlite3.connect(os.path.join(state, 'state.db'))) as database:
         columns = [row[1] for row in database.execute('pragma table_info(partition)')]
         source = int(name[1:])
-        values = [f'{first_id} + n' if c == columns[0] else '100000 + n' if c == column else
+        values = [f'{first_id} + n' if c == columns[0] else f'{first} + n' if c == column else
                   c for c in columns]
         database.execute(f'with recursive c(n) as (select 0 union all select n + 1 from c '
                          f'where n + 1 < {count}) insert into partition select '
@@ -57,7 +59,7 @@ def users(mount):
     multiply(mount.state, his, 20000, LIST + 10, 'uid')
     mount.start()
     check(wait_for(lambda: can_open(bob)), 'an older holder was put out')
-    first, last = (lib.User('subordinate', 100000 + n) for n in (0, LIST + 9))
+    first, last = (lib.User('person', PERSONS + n) for n in (0, LIST + 9))
     check(wait_for(lambda: can_open(first)), 'the first')
     check(wait_for(lambda: not can_open(last)), 'the last does not fit')
     enforcement = mount.at('gpu0', his, 'enforcement')
@@ -78,9 +80,24 @@ def users(mount):
     check(wait_for(lambda: can_open(carol)))
 
 
+def one_person(mount):
+    """A person's uids count as one: they fill the list, and keep out no other person."""
+    hers = alice.call(mount.ask, '1M 3000')
+    equal(mount.stop(), 0)
+    multiply(mount.state, hers, 20000, LIST + 10, 'uid', ALICES)
+    mount.start()
+    check(wait_for(lambda: can_open(alice)), 'her first')
+    check(wait_for(lambda: can_open(lib.User('hers', ALICES))), 'there is room for more of hers')
+    check(wait_for(lambda: 'holders-left-out' in mount.read('events')), 'an event')
+    equal(carol.outcome(mount.ask, '1M 60'), 'ok', 'another person was refused')
+    check(wait_for(lambda: can_open(carol)), 'another person was kept out')
+    check(can_open(alice))
+    check(not can_open(lib.User('hers', ALICES + LIST + 9)), 'her last')
+
+
 def main():
     make_dev()
-    for part in (groups, users):
+    for part in (groups, users, one_person):
         print('==', part.__name__, flush=True)
         with lib.mounted('2x80G') as mount:
             mount.write('100000', 'config', 'max_partitions')

@@ -12,6 +12,7 @@ from lib import T, alice, wait_for
 from program import is_alive
 
 LOOKUP, GETATTR, OPEN, READ, INIT, FORGET, BATCH_FORGET = 1, 3, 14, 15, 26, 2, 42
+KEEP_CACHE = 2  # or a second open waits for the page
 
 
 def serve(fd):
@@ -26,7 +27,7 @@ def serve(fd):
         answer = {INIT: struct.pack('IIIIHHII', 7, 31, 4096, 0, 0, 0, 4096, 0) + bytes(32),
                   LOOKUP: struct.pack('QQQQII', 2, 0, 60, 60, 0, 0) + attributes(2),
                   GETATTR: struct.pack('QII', 60, 0, 0) + attributes(node),
-                  OPEN: struct.pack('QII', 1, 0, 0)}.get(code)
+                  OPEN: struct.pack('QII', 1, KEEP_CACHE, 0)}.get(code)
         if code in (READ, FORGET, BATCH_FORGET):
             continue
         error = 0 if answer else -38

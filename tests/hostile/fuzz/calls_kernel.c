@@ -182,7 +182,7 @@ static void draw_entry(struct io_uring_sqe *entry)
     entry->off = (uint64_t)draw_offset();
     entry->addr = (uint64_t)(uintptr_t)draw_pointer();
     entry->len = (uint32_t)draw_size();
-    entry->rw_flags = (uint32_t)draw_bits(0xffff);
+    entry->rw_flags = (__typeof__(entry->rw_flags))draw_bits(0xffff);
     entry->user_data = draw_next();
     if (draw_once_in(3)) {
         entry->addr = (uint64_t)(uintptr_t)ring_vector;

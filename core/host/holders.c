@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Order the users and groups of device nodes; see holders.h. */
+#include "holders.h"
+
+#include "core/base/array.h"
+#include "core/devacl/devacl.h"
+#include "core/gpu/gpu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int by_holder(const void *one, const void *other)
+{
+    const struct holder *a = one, *b = other;
+    if (a->is_group != b->is_group)
+        return a->is_group ? 1 : -1;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->device < b->device ? -1 : a->device > b->device;
+}
+
+/* By account, device and kind, and then by age. */
+static int by_account(const void *one, const void *other)
+{
+    const struct holder *a = one, *b = other;
+    if (a->account != b->account)
+        return a->account < b->account ? -1 : 1;
+    if (a->device != b->device)
+        return a->device < b->device ? -1 : 1;
+    if (a->is_group != b->is_group)
+        return a->is_group ? 1 : -1;
+    return a->partition < b->partition ? -1 : a->partition > b->partition;
+}
+
+static int by_turn(const void *one, const void *other)
+{
+    const struct holder *a = one, *b = other;
+    if (a->turn != b->turn)
+        return a->turn < b->turn ? -1 : 1;
+    return a->partition < b->partition ? -1 : a->partition > b->partition;
+}
+
+static int add(struct holders *holders, const struct allocation *allocation, uint32_t id,
+               bool is_group)
+{
+    if (array_reserve(holders->holder, holders->capacity, holders->count + 1))
+        return -ENOMEM;
+    holders->holder[holders->count++] = (struct holder){.device = allocation->device,
+                                                        .id = id,
+                                                        .is_group = is_group,
+                                                        .account = allocation->account,
+                                                        .partition = allocation->id};
+    return 0;
+}
+
+static void keep_each_once(struct holders *holders)
+{
+    size_t kept = 0;
+    qsort(holders->holder, holders->count, sizeof(struct holder), by_holder);
+    for (size_t i = 0; i < holders->count; i++) {
+        const struct holder *holder = &holders->holder[i];
+        struct holder *last = kept ? &holders->holder[kept - 1] : NULL;
+        if (!last || by_holder(last, holder))
+            holders->holder[kept++] = *holder;
+        else if (holder->partition < last->partition)
+            *last = *holder;
+    }
+    holders->count = kept;
+}
+
+/* If a list is too short for all, each account's first comes before any account's second: a person
+ * can have 65,536 uids. Among those the oldest partitions come first: no later request takes away
+ * what was granted before. */
+static void sort(struct holders *holders)
+{
+    size_t accounts = 0;
+    bool counted = false;
+    if (!holders->holder)
+        return;
+    keep_each_once(holders);
+    qsort(holders->holder, holders->count, sizeof(struct holder), by_account);
+    for (size_t i = 0; i < holders->count; i++) {
+        struct holder *holder = &holders->holder[i], *last = i ? holder - 1 : NULL;
+        bool same = last && last->account == holder->account;
+        counted &= same;
+        accounts += !counted && !holder->is_group && holder->id;
+        counted |= !holder->is_group && holder->id;
+        same &= last && last->device == holder->device && last->is_group == holder->is_group;
+        holder->turn = same ? last->turn + 1 : 0;
+    }
+    holders->full = accounts >= DEVACL_HOLDERS_MAX;
+    qsort(holders->holder, holders->count, sizeof(struct holder), by_turn);
+}
+
+int holders_find(struct holders *holders, const struct allocations *allocations)
+{
+    const struct allocation *allocation;
+    int r = 0;
+    holders->count = 0;
+    for (uint64_t id = 0; !r && (allocation = allocations_after(allocations, id));
+         id = allocation->id) {
+        if (allocation->device >= GPU_DEVICE_MAX)
+            continue;
+        r = add(holders, allocation, allocation->uid, false);
+        if (!r && (allocation->mode & 0020))
+            r = add(holders, allocation, allocation->gid, true);
+    }
+    sort(holders);
+    return r;
+}

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""tools/up and tools/down: again, with any spelling, with a new program, full, as an ordinary user.
+
+The build system is replaced by one that installs the built programs; all else is real.
+"""
+import os
+import shutil
+import subprocess
+
+import lib
+from lib import T, check, equal
+
+TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../tools')
+CLONE = T + '/clone'
+TREE = T + '/my dir/tree'
+STATE = '/var/lib/chronos'
+ALICE = 6101
+
+MESON = '''#!/bin/bash
+case $1 in
+setup)
+    for word; do case $word in -Dprefix=*) echo "${word#*=}" ;; esac; done >"$2/prefix"
+    touch "$2/build.ninja"
+    ;;
+install)
+    to=${DESTDIR-}$(cat "$3/prefix")
+    install -D "$(dirname "$0")/new" "$to/bin/chronosfs.new" &&
+        mv "$to/bin/chronosfs.new" "$to/bin/chronosfs" &&
+        install -D /bin/true "$to/lib/chronos/layer" && install -D /bin/true "$to/share/man/man1/x"
+    ;;
+esac
+'''
+NINJA = '''#!/bin/bash
+[ ! -e "$(dirname "$0")/broken" ] || { seq -f 'line %g.' 100; exit 1; }
+'''
+
+
+def write(path, text):
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+    os.chmod(path, 0o755)
+
+
+def prepare():
+    os.makedirs(CLONE + '/tools')
+    os.makedirs(T + '/stubs')
+    os.makedirs(T + '/my dir')
+    for name in ('up', 'down', 'setup.sh'):
+        shutil.copy(os.path.join(TOOLS, name), CLONE + '/tools')
+    write(CLONE + '/tools/packages', '#!/bin/bash\nexit 0\n')
+    write(T + '/stubs/meson', MESON)
+    write(T + '/stubs/ninja', NINJA)
+    shutil.copy(lib.CHRONOSFS, T + '/stubs/new')
+    for path in ('/usr/local', '/var/lib'):
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'none', path], check=True)
+
+
+def tool(*words, cwd=CLONE, uid=0, home='/root'):
+    """(exit status, output) of tools/WORDS."""
+    environment = {'PATH': T + '/stubs:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': home,
+                   'OCL_ICD_VENDORS': '/dev/null'}
+    done = subprocess.run([CLONE + '/tools/' + words[0], *words[1:]], cwd=cwd, env=environment,
+                          user=uid, group=uid, extra_groups=[], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def succeeds(*words, says='', **options):
+    code, output = tool(*words, **options)
+    check(code == 0 and says in output, words, code, output)
+    return output
+
+
+def fails(*words, says, **options):
+    code, output = tool(*words, **options)
+    check(code == 1 and says in output, words, code, output)
+    return output
+
+
+def mounts(point):
+    with open('/proc/self/mountinfo', encoding='utf-8') as file:
+        return sum(line.split()[4] == point.replace(' ', '\\040') for line in file)
+
+
+def read(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read()
+
+
+def supervisor():
+    return int(read(STATE + '/lock').split()[0])
+
+
+def worker():
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if f'\nPPid:\t{supervisor()}\n' in read(f'/proc/{pid}/status'):
+                return int(pid)
+        except FileNotFoundError:
+            pass
+    return None
+
+
+def request(words, device='gpu0'):
+    with open(f'{TREE}/{device}/new', 'r+b', buffering=0) as file:
+        file.write(words.encode() + b'\n')
+        return file.read(100).decode().strip()
+
+
+def any_spelling():
+    output = succeeds('up', TREE, says=f'== Mounting {TREE}.\n')
+    if read(TREE + '/gpu0/backend') == 'simulated\n':
+        for line in ('No device was found. A GPU needs the driver of its vendor.',
+                     'To share the processor: apt-get install --reinstall pocl-opencl-icd; '
+                     'tools/down; tools/up',
+                     'These devices are simulated: nothing real is behind them.'):
+            equal(output.count(f'== {line}\n'), 1, line, output)
+    old = worker()
+    os.symlink(TREE, T + '/link')
+    os.mkdir(T + '/other')
+    for spelling in (TREE + '/', '../my dir//tree', './../other/../my dir/tree', '../link',
+                     '../link/'):
+        succeeds('up', spelling, cwd=T + '/other', says='its program is up to date')
+    equal(mounts(TREE), 1)
+    equal(worker(), old)
+    equal(os.listdir(TREE + '/partitions'), [])
+
+
+def new_program():
+    """Partitions stay; the supervisor stays where the new program can take over."""
+    partition = request('0.1 3600')
+    old = supervisor(), worker()
+    with open(T + '/stubs/new', 'ab') as file:
+        file.write(b'new')
+    succeeds('up', TREE, says=f'== Replacing the program of {TREE}.\n')
+    equal(supervisor(), old[0])
+    check(worker() != old[1])
+    equal(read(f'/proc/{worker()}/comm'), 'chronosfs\n')
+    equal(os.stat(f'/proc/{worker()}/exe').st_size, os.stat(T + '/stubs/new').st_size)
+    equal(os.listdir(TREE + '/partitions'), [partition])
+
+    shutil.move(T + '/stubs/new', T + '/stubs/real')
+    write(T + '/stubs/new', f'#!/bin/bash\n[ "$1" != --worker ] && exec {T}/stubs/real "$@"\n')
+    succeeds('up', TREE, says=f'cannot take over while mounted: mounting {TREE} again.\n')
+    check(supervisor() != old[0])
+    equal(mounts(TREE), 1)
+    equal(os.listdir(TREE + '/partitions'), [partition])
+    write(T + '/stubs/new', '#!/bin/bash\nexit 1\n')
+    fails('up', TREE, says='The installed /usr/local/bin/chronosfs does not run.\n')
+    equal(os.listdir(TREE + '/partitions'), [partition])
+    shutil.copy(T + '/stubs/real', T + '/stubs/new')
+    succeeds('up', TREE)
+
+
+def full():
+    """A machine that is in use: the job is shown with what it answers, and nothing fails."""
+    devices = [name for name in os.listdir(TREE) if name.startswith('gpu')]
+    taken = [request('60% 3600', name) for name in devices]
+    output = succeeds('up', TREE, says='\nNot enough available memory: 0.50 of gpu')
+    check(f'\n== {TREE} is mounted.' in output, output)
+    equal(len(os.listdir(TREE + '/partitions')), len(taken) + 1)
+    for partition in taken:
+        os.unlink(f'{TREE}/partitions/{partition}')
+
+
+def broken_build():
+    write(T + '/stubs/broken', '')
+    output = fails('up', TREE, says=f'The build failed; see {CLONE}/build-release/build.log.\n')
+    check('line 100.\n' in output and 'line 81.\n' in output and 'line 80.\n' not in output, output)
+    equal(mounts(TREE), 1)
+    os.unlink(T + '/stubs/broken')
+
+
+def down():
+    partitions = os.listdir(TREE + '/partitions')
+    user = subprocess.Popen(['sleep', 'inf'], cwd=TREE)
+    fails('down', TREE, says=f'tools/down: Cannot unmount {TREE}: ')
+    equal(mounts(TREE), 1)
+    user.kill()
+    user.wait()
+    fails('down', '--purge', T + '/elsewhere', says=f'The state in {STATE} is in use by process ')
+    equal(os.listdir(TREE + '/partitions'), partitions)
+
+    pid = supervisor()
+    succeeds('down', './tree/', cwd=T + '/my dir', says=f'== Unmounting {TREE}.\n')
+    equal(mounts(TREE), 0)
+    check(not os.path.exists(f'/proc/{pid}'))
+    succeeds('down', TREE, says=f'== {TREE} is not mounted.\n')
+    succeeds('up', TREE)
+    equal(os.listdir(TREE + '/partitions'), partitions)
+    succeeds('down', '--uninstall', TREE,
+             says=f'== The state stays in {STATE}; --purge removes it.')
+    equal(sum((files for _, _, files in os.walk('/usr/local')), []), [])
+    equal(os.listdir('/usr/local/share'), ['man'])
+    equal(os.path.exists(TREE), False)
+    check(os.path.exists(STATE + '/state.db'))
+    succeeds('up', TREE)
+    equal(os.listdir(TREE + '/partitions'), partitions)
+    succeeds('down', '--purge', TREE, says=f'== Removing the state in {STATE}.\n')
+    equal(os.listdir('/var/lib'), [])
+
+
+def ordinary_user():
+    home = T + '/home'
+    os.mkdir(home)
+    shutil.rmtree(CLONE + '/build-release')
+    for path in (home, CLONE):
+        os.chown(path, ALICE, ALICE)
+    os.chmod(T, 0o755)
+    options = {'uid': ALICE, 'home': home}
+    if not shutil.which('sudo', path='/usr/bin:/bin'):
+        fails('up', says='tools/up: This needs root or sudo. Without them: tools/up --user\n',
+              **options)
+    succeeds('up', '--user', says=f'== Mounting {home}/chronos.\n', **options)
+    equal(mounts(home + '/chronos'), 1)
+    succeeds('up', '--user', home + '/./chronos/', says='is up to date', **options)
+    succeeds('down', '--user', '--uninstall', says='== The state stays in', **options)
+    equal(mounts(home + '/chronos'), 0)
+    equal(os.listdir(home + '/.local'), ['state'])
+    succeeds('up', '--user', **options)
+    succeeds('down', '--user', '--purge', **options)
+    equal(sum((files for _, _, files in os.walk(home)), []), [])
+    equal(os.path.exists(home + '/chronos'), False)
+    fails('up', '--user', says='--user is for ordinary users; as root, leave it out.\n')
+
+
+def main():
+    prepare()
+    any_spelling()
+    new_program()
+    full()
+    broken_build()
+    down()
+    ordinary_user()
+
+
+lib.run(main)

@@ -1,0 +1,91 @@
+# shellcheck shell=bash disable=SC2034 # its variables are for the scripts
+# SPDX-License-Identifier: Apache-2.0
+#
+# Shared by tools/up and tools/down: where everything is, and which program serves the tree.
+
+# Quote the name of this script's caller in messages.
+self=tools/${0##*/}
+
+die() {
+    echo "$self: $*" >&2
+    exit 1
+}
+
+say() {
+    echo "== $*"
+}
+
+# set_places USER DIR - set the places for this machine or, if USER is "yes", for this user alone.
+# DIR is the mount point or "".
+set_places() {
+    user=$1
+    if [ -z "$user" ]; then
+        prefix=/usr/local build=build-release dir=${2:-/chronos}
+        state=/var/lib/chronos
+        [ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+            die "This needs root or sudo. Without them: $self --user"
+    else
+        [ "$(id -u)" != 0 ] || die "--user is for ordinary users; as root, leave it out."
+        [ -d "${HOME-}" ] || die "HOME is not a directory; --user installs there."
+        prefix=$HOME/.local build=build-user dir=${2:-$HOME/chronos}
+        state=$HOME/.local/state/chronos
+        case ${XDG_STATE_HOME-} in /*) state=$XDG_STATE_HOME/chronos ;; esac
+    fi
+    program=$prefix/bin/chronosfs
+    # The form that mountinfo uses: absolute, without ./, ../, links or a trailing slash.
+    dir=$(realpath -m -- "$dir")
+}
+
+# as_root COMMAND... - with --user, as this user
+as_root() {
+    if [ -n "$user" ] || [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# Whether $dir is a mounted tree that root or this user serves.
+mounted() {
+    local point=${dir//\\/\\134}
+    point=${point// /\\040}
+    point=${point//$'\t'/\\011}
+    point=${point//$'\n'/\\012}
+    # Only the last field is the kernel's: any user can mount something of this type.
+    point=$point own=$(id -u) awk '
+        $5 == ENVIRON["point"] {
+            for (i = 6; i <= NF; i++) if ($i == "-") kind = $(i + 1)
+            trusted = $NF ~ "(^|,)user_id=(0|" ENVIRON["own"] ")(,|$)"
+        }
+        END { exit kind != "fuse.chronosfs" || !trusted }' /proc/self/mountinfo
+}
+
+# Print the pid of the chronosfs that has the state, if it is mounted on $dir.
+holder() {
+    local pid='' point=''
+    IFS=' ' read -r pid point < <(as_root cat "$state/lock" 2>/dev/null)
+    [ "$point" = "$dir" ] && is_chronosfs "$pid" && echo "$pid"
+}
+
+is_chronosfs() {
+    [ "$(cat "/proc/$1/comm" 2>/dev/null)" = chronosfs ]
+}
+
+# Unmount $dir and wait for the end of its program.
+unmount() {
+    local pid words i
+    pid=$(holder)
+    if [ -n "$user" ]; then
+        words=$(fusermount3 -u -- "$dir" 2>&1)
+    else
+        words=$(as_root umount -- "$dir" 2>&1)
+    fi || die "Cannot unmount $dir: $words"
+    [ -n "$pid" ] || return 0
+    for ((i = 0; i < 300; i++)); do
+        is_chronosfs "$pid" || return 0
+        # Another mount namespace can keep the mount.
+        [ "$i" != 100 ] || as_root kill -TERM "$pid"
+        sleep 0.1
+    done
+    die "$dir is unmounted, but process $pid does not end."
+}
