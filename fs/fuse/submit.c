@@ -195,6 +195,8 @@ static void publish(struct server *server, struct change *change)
     for (const struct engine_event *e = change->events; e; e = e->next, line += STORE_LINE_MAX)
         *item++ = log_event(&server->tree, e, line);
     poll_wake(server, change->events);
+    if (change->reply.kind == REPLY_NONE) /* ends: tell them before waking threads of our own */
+        poll_wake_some(server);
     host_events(server->host, change->events, true);
     send_policy(server);
     submit_arm_next(server);

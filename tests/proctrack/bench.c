@@ -64,6 +64,16 @@ static void join_and_move(void)
     proctrack_join(proctrack, id, 0, &first, &why);
 }
 
+/* The first join of a partition, and the end of the one before. */
+static void join_and_end(void)
+{
+    static uint64_t id = 10;
+    struct message why;
+    proctrack_join(proctrack, ++id, 0, &first, &why);
+    while (proctrack_forget(proctrack, id - 1) == -EBUSY)
+        sched_yield();
+}
+
 static void signal_all(void)
 {
     while (proctrack_signal(proctrack, 1, SIGWINCH, false, NULL) == -EAGAIN)
@@ -127,7 +137,8 @@ static void bench(const char *mode, const char *directory)
     measure("partition of a stranger", stranger);
     measure("signal to 100", signal_all);
     measure("join", join_and_move);
-    for (uint64_t id = 1; id < 4; id++) {
+    measure("first join and an end", join_and_end);
+    for (uint64_t id = 1; id < 100; id++) {
         for (int i = 0; i < 1000 && proctrack_forget(proctrack, id) != 0; i++) {
             proctrack_kill(proctrack, id, i % 10 == 9);
             usleep(1000);
