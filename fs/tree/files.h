@@ -24,7 +24,8 @@
 enum write_outcome {
     WRITE_COMMITS, /* once the change in the engine is durable */
     WRITE_AT_ONCE, /* now; it changed nothing durable */
-    WRITE_JOINS,   /* once the host thread has added process join_pid to the partition */
+    WRITE_JOINS,   /* once the host thread has added process join_pid to the node's partition, or,
+                    * where the node is of none, has taken it out of its own */
 };
 
 /* A write on its way through a file's store function. */
@@ -106,6 +107,8 @@ struct file_row {
 extern const struct file_row files_root[], files_config[], files_users[], files_user[],
     files_device[], files_partitions[], files_partition[];
 
+/* Parse a pid in the writer's pid namespace, or 0 for the writer itself, into write->join_pid. */
+int files_parse_pid(struct write *write);
 /* A call of the engine at the present time. */
 #define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
 /* Report when the partition ends now. */

@@ -270,22 +270,12 @@ static int store_warn(struct tree *tree, struct write *write)
     return r ? r : set_ending(tree, write, &change);
 }
 
-/* Takes a pid in the writer's pid namespace; 0 is the writer itself, as in cgroup v2. */
 static int store_procs(struct tree *tree, struct write *write)
 {
     const struct partition *partition = tree_partition(tree, write->node);
-    size_t digits = strspn(write->text, "0123456789");
-    long long pid = digits && digits <= 10 ? atoll(write->text) : -1;
     if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
         return REFUSED_OWNER;
-    if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "\"%.32s\" is not a pid; write a pid, or 0 for the writing process.", write->text);
-        return REFUSED_INVALID;
-    }
-    write->join_pid = (int32_t)pid;
-    write->outcome = WRITE_JOINS;
-    return 0;
+    return files_parse_pid(write);
 }
 
 /* -- watching ------------------------------------------------------------------ */
