@@ -49,8 +49,8 @@ int host_fd(const struct host *host);
 
 /* -- work items; from any thread ------------------------------------------------ */
 
-/* Add a process, whose pid was written to `procs`, to partition `id`. RESULT_JOINED with the same
- * `tag` answers. 0 or -ENOMEM. */
+/* Add a process, whose pid was written to `procs`, to partition `id`; or with `id` 0 take it and
+ * its descendants out of its partition. RESULT_JOINED with the same `tag` answers. 0 or -ENOMEM. */
 struct host_join {
     uint64_t tag;
     uint64_t id;
@@ -58,7 +58,7 @@ struct host_join {
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
     uint32_t account;   /* of the writer */
-    bool root;          /* the writer may add processes of others */
+    bool root;          /* the writer may add and take out processes of others */
     int64_t until_ns;   /* CLOCK_BOOTTIME; later the writer is gone, and its pid another's */
 };
 int host_join(struct host *host, const struct host_join *join);

@@ -21,7 +21,8 @@ struct work_item {
     union {
         struct {
             struct host_join asked;
-            struct host_result *answer; /* allocated in advance: the writer waits for it */
+            struct host_result *answer; /* allocated in advance: the writer waits for it; keeps the
+                                         * partition that the process leaves */
             int64_t since_ns;           /* when it was tried first; 0: not yet */
         } join;
         struct {

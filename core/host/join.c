@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Add a process to a partition after a user wrote its pid to `procs`. All three uids of the process
- * must be the writer's: the writer must not move a setuid program, even one that it started.
+ * Add a process to a partition after a user wrote its pid to `procs`, or take it out of its own.
+ * All three uids of the process must be the writer's: the writer must not move a setuid program,
+ * even one that it started.
  */
 #include "internal.h"
 
@@ -60,8 +61,28 @@ static bool can_end(const struct procfs_process *process)
     return self == 0 || (process->uid == self && process->suid == self);
 }
 
+/* A process that is being ended stays: it had its time to leave. *in is the partition that it was
+ * in when this was first called. 1: in none. */
+static int leave(struct host *host, const struct host_join *join,
+                 const struct procfs_process *process, uint64_t *in, struct message *message)
+{
+    const uint64_t id = proctrack_partition_of(host->proctrack, process->pid);
+    *in = id ? id : *in;
+    if (!*in)
+        return 1;
+    if (terminate_ends(&host->termination, id))
+        return message_set(-EPERM, message,
+                           "Process %d cannot leave: p%" PRIu64 " has ended, and its programs are "
+                           "being ended.",
+                           (int)process->pid, id);
+    int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
+    if (!r)
+        message_set(0, message, "Process %d has left p%" PRIu64 ".", (int)process->pid, *in);
+    return r;
+}
+
 /* -EAGAIN: the process changed its uids in between. */
-static int try_join(struct host *host, const struct host_join *join, int32_t pid,
+static int try_join(struct host *host, const struct host_join *join, int32_t pid, uint64_t *in,
                     struct message *message)
 {
     struct procfs_process process;
@@ -71,8 +92,10 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
     if (!is_own(join, &process))
         return message_set(-EPERM, message,
                            "Permission denied: process %d is not yours; only your own processes "
-                           "can join.",
-                           (int)join->pid);
+                           "can %s.",
+                           (int)join->pid, join->id ? "join" : "leave");
+    if (!join->id)
+        return leave(host, join, &process, in, message);
     if (!can_end(&process))
         return message_set(-EPERM, message,
                            "Process %d cannot join: this chronosfs does not run as root and could "
@@ -83,11 +106,12 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
 
 #define TRIES 5
 
-static int join(struct host *host, const struct host_join *join, struct message *message)
+static int join(struct host *host, const struct host_join *join, uint64_t *in,
+                struct message *message)
 {
     int32_t pid;
     if (host->broken)
-        return message_set(-EIO, message, "No program can join: %s", host->state.why);
+        return message_set(-EIO, message, "No program can join or leave: %s", host->state.why);
     int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);
@@ -98,12 +122,16 @@ static int join(struct host *host, const struct host_join *join, struct message 
     if (!r) {
         int tries = TRIES;
         do
-            r = try_join(host, join, pid, message);
+            r = try_join(host, join, pid, in, message);
         while (r == -EAGAIN && --tries > 0);
     }
     switch (r) {
     case 0:
-        return message_set(r, message, "Process %d belongs to p%" PRIu64 ".", (int)pid, join->id);
+        if (join->id)
+            message_set(0, message, "Process %d belongs to p%" PRIu64 ".", (int)pid, join->id);
+        return 0;
+    case 1:
+        return message_set(0, message, "Process %d belongs to no partition.", (int)pid);
     case -ESRCH:
         return message_set(r, message, "There is no process %d.", (int)join->pid);
     case -EINVAL:
@@ -127,11 +155,12 @@ bool host_do_join(struct host *host, const struct host_join *asked, int64_t sinc
 {
     struct message message = {""};
     result->joined.tag = asked->tag;
-    result->id = asked->id;
+    if (asked->id)
+        result->id = asked->id;
     /* Record it first, so that the ending always looks for members. */
-    result->joined.result = allocations_add(&host->occupied, asked->id);
+    result->joined.result = asked->id ? allocations_add(&host->occupied, asked->id) : 0;
     if (!result->joined.result)
-        result->joined.result = join(host, asked, &message);
+        result->joined.result = join(host, asked, &result->id, &message);
     if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)
         return false;
     if (result->joined.result == -EINPROGRESS)

@@ -6,12 +6,14 @@
  * Guaranteed:
  * - A process started in a cgroup stays in it, whatever it does: fork, double fork, setsid, change
  *   of user, namespaces. No scan is needed, and nothing is missed while the daemon is down.
- * - Only root can leave. A cgroup is made above the topmost directory that anyone but root can
- *   write (cgroup_place_make), so members cannot move themselves or others out, and neither can
- *   another process from outside, whatever uids it has.
+ * - Only root can leave without us. A cgroup is made above the topmost directory that anyone but
+ * root can write (cgroup_place_make), so members cannot move themselves or others out, and neither
+ * can another process from outside, whatever uids it has.
  * - Limits above that directory still apply to members: those of a user's slice, a batch job or a
  *   container. A partition has one cgroup ("chronosfs-INSTANCE-pN") for each place that its members
  *   came from; all end together. Stopping the unit or job around a cgroup stops its members too.
+ * - A process that proctrack_leave lets out goes to the place that it came from, which is noted at
+ *   the cgroup; if that is gone, it is made again.
  * - Kill is one write per cgroup: it also ends forks in progress and frozen and stopped members.
  *   Processes that the kernel skips (those whose first thread has ended while others run) are found
  *   and killed too. Members cannot detect or undo a freeze.
@@ -294,6 +296,7 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .look = cgroup_look,
                                                 .leader = cgroup_leader,
                                                 .join = cgroup_join,
+                                                .leave = cgroup_join_leave,
                                                 .members = cgroup_members,
                                                 .partition_of = cgroup_partition_of,
                                                 .signal = cgroup_signal,

@@ -19,14 +19,20 @@ struct cgroup_leaf {
     uint32_t account; /* of its last member from outside; CGROUP_NO_ACCOUNT: not known */
     int fd;           /* its directory (O_PATH), which takes no path to reach */
     char *path;
-    char *origin; /* a place whose processes it is for; NULL: not known */
+    char *origin; /* the place that its processes came from; NULL: several, or not known */
     bool held;    /* the first of a partition: frozen for a signal */
 };
 
 /* What a child does: make the leaf of partition `id` for processes in `path`, remove the cgroup
  * `path`, move process `id` out of the leaf `path` into which it was moved by mistake, or out of
- * whatever leaf it is in. */
-enum cgroup_task { CGROUP_MAKE = 1, CGROUP_REMOVE, CGROUP_MOVE_BACK, CGROUP_STEP_OUT };
+ * whatever leaf it is in, or let it leave the leaf `path`. */
+enum cgroup_task {
+    CGROUP_MAKE = 1,
+    CGROUP_REMOVE,
+    CGROUP_MOVE_BACK,
+    CGROUP_STEP_OUT,
+    CGROUP_LEAVE
+};
 
 /* A child; see cgroup_change.c. */
 struct cgroup_child {
@@ -39,6 +45,8 @@ struct cgroup_child {
 };
 
 #define CGROUP_CHILD_MAX  256
+#define CGROUP_ORIGIN_MAX 32 /* leaves of a partition that are for one origin each */
+#define CGROUP_ANY_UID    UINT32_MAX
 #define CGROUP_NO_ACCOUNT UINT32_MAX
 #define CGROUP_TEST_ID    UINT64_MAX /* no partition has this number; see cgroup_mount.c */
 
@@ -86,6 +94,11 @@ void cgroup_dir_sort_pids(struct cgroup_pids *list);
 /* True if `path` is `top` or below it. */
 bool cgroup_dir_is_below(const char *path, const char *top);
 bool cgroup_dir_is_roots(const struct stat *info);
+/* The place that the processes of a leaf came from is kept at its directory, so that a restarted
+ * daemon knows it. False: not known. `dir` may be O_PATH. */
+bool cgroup_dir_origin(int dir, char origin[static PATH_MAX]);
+/* Set it where it is not known, if no process is there. */
+void cgroup_dir_origin_set(int dir, const char *origin);
 
 /* cgroup_leaf.c: the leaves that we made, or found at the start, by their paths. */
 /* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
@@ -110,14 +123,20 @@ int cgroup_place_open_ours(const struct cgroup *cgroup, const char *path);
 uint64_t cgroup_place_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
 /* True if only root can make cgroups in this one. */
 bool cgroup_place_is_roots(const struct cgroup *cgroup, const char *path);
-/* Make the leaf of partition `id` for processes in `origin`, if it does not exist. Return a
- * descriptor of it; -EEXIST if another user made it. */
-int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin,
+/* Make the leaf of partition `id` for processes in `origin`, if it does not exist; with `shared`
+ * one for several origins. Return a descriptor of it; -EEXIST if another user made it. */
+int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin, bool shared,
                       char ret_leaf[static PATH_MAX]);
 /* A pid was reused and the wrong process moved to `leaf`: move it back. */
 int cgroup_place_move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid);
 /* Move process `pid` out of any partition's cgroup. */
 int cgroup_place_step_out(const struct cgroup *cgroup, pid_t pid);
+
+/* cgroup_out.c, for a child: move process `pid` out of the leaf `path`, back to where it came from,
+ * with its descendants there: all, or those that `uid` owns. -ESRCH: another process has the pid.
+ */
+int cgroup_out(const struct cgroup *cgroup, const char *path, pid_t pid, uint64_t start,
+               uint32_t uid);
 
 /* cgroup_walk.c: cgroups below others. Users choose how many and how deep: one descriptor at a
  * time, constant stack, bounded steps. After an error in one place go on in the others. */
@@ -130,10 +149,10 @@ int cgroup_walk(const struct cgroup *cgroup, const char *path, cgroup_visit_fn *
  * removes. */
 int cgroup_walk_remove(const struct cgroup *cgroup, const char *path);
 
-/* cgroup_packet.c: over a socket between a child and its parent. To the child: a task, its number
+/* cgroup_packet.c: over a socket between a child and its parent. To the child: a task, its numbers
  * and path. To the parent: a result and the path of a leaf, perhaps with a descriptor. */
 struct cgroup_packet {
-    int64_t head[2];
+    int64_t head[4];
     char path[PATH_MAX];
 };
 
@@ -144,10 +163,12 @@ int cgroup_packet_receive(int socket, struct cgroup_packet *packet, int *ret_fd)
 
 /* cgroup_change.c: have a child do what can wait for a directory that a user holds. Each returns
  * -EINPROGRESS if it does, or if the account has too many such changes: call again. */
-/* Make the leaf of partition `id` for processes in `origin`, if it does not exist; *ret_fd is for
- * the caller to close. */
+/* Make a leaf as cgroup_place_make does; *ret_fd is for the caller to close. */
 int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                       char leaf[static PATH_MAX], int *ret_fd);
+                       bool shared, char leaf[static PATH_MAX], int *ret_fd);
+/* As cgroup_out; without a leaf, go on with what was begun, if anything was. */
+int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
+                        const struct procfs_process *process, uint32_t uid);
 /* Remove a cgroup as cgroup_walk_remove does. */
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path);
 /* Needs not be called again. */
@@ -162,5 +183,7 @@ int cgroup_search(struct cgroup *cgroup);
 /* cgroup_join.c */
 int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
                 const struct procfs_process *process, struct message *message);
+int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
+                      const struct procfs_process *process, bool all, struct message *message);
 
 #endif

@@ -39,18 +39,20 @@ struct change {
     uint64_t id;
     uint32_t account;
     const char *path;
+    int64_t numbers[2]; /* what else the child needs */
 };
 
 /* -- the child ----------------------------------------------------------------------------- */
 
 /* Do one task. Return 0 or -errno, with a descriptor in *ret_fd and its path in `path`. */
-static int perform(const struct cgroup *cgroup, enum cgroup_task task, uint64_t id, char *path,
+static int perform(const struct cgroup *cgroup, const int64_t head[static 4], char *path,
                    int *ret_fd)
 {
     char leaf[PATH_MAX];
-    switch (task) {
+    uint64_t id = (uint64_t)head[1];
+    switch ((enum cgroup_task)head[0]) {
     case CGROUP_MAKE:
-        *ret_fd = cgroup_place_make(cgroup, id, path, leaf);
+        *ret_fd = cgroup_place_make(cgroup, id, path, head[2], leaf);
         strcpy(path, leaf);
         return *ret_fd < 0 ? *ret_fd : 0;
     case CGROUP_REMOVE:
@@ -59,6 +61,8 @@ static int perform(const struct cgroup *cgroup, enum cgroup_task task, uint64_t 
         return cgroup_place_move_back(cgroup, path, (pid_t)id);
     case CGROUP_STEP_OUT:
         return cgroup_place_step_out(cgroup, (pid_t)id);
+    case CGROUP_LEAVE:
+        return cgroup_out(cgroup, path, (pid_t)id, (uint64_t)head[2], (uint32_t)head[3]);
     }
     return -EINVAL;
 }
@@ -72,9 +76,7 @@ static _Noreturn void serve(const struct cgroup *cgroup, int socket)
         int fd;
         if (cgroup_packet_receive(socket, &packet, &fd) != 0)
             break;
-        int r = perform(cgroup, (enum cgroup_task)packet.head[0], (uint64_t)packet.head[1],
-                        packet.path, &fd);
-        packet.head[0] = r;
+        packet.head[0] = perform(cgroup, packet.head, packet.path, &fd);
         if (cgroup_packet_send(socket, &packet, fd) != 0)
             break;
         fd_close(fd);
@@ -203,6 +205,8 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
 {
     packet->head[0] = change->task;
     packet->head[1] = (int64_t)change->id;
+    packet->head[2] = change->numbers[0];
+    packet->head[3] = change->numbers[1];
     snprintf(packet->path, sizeof(packet->path), "%s", change->path);
     char *path = strdup(change->path);
     int r = path ? -EPIPE : -ENOMEM;
@@ -251,9 +255,9 @@ static int do_change(struct cgroup *cgroup, const struct change *change,
 }
 
 int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                       char leaf[static PATH_MAX], int *ret_fd)
+                       bool shared, char leaf[static PATH_MAX], int *ret_fd)
 {
-    const struct change change = {CGROUP_MAKE, id, account, origin};
+    const struct change change = {CGROUP_MAKE, id, account, origin, {shared}};
     struct cgroup_packet packet;
     int r = do_change(cgroup, &change, &packet, ret_fd);
     if (!r && *ret_fd < 0)
@@ -272,19 +276,35 @@ static int without_fd(struct cgroup *cgroup, const struct change *change)
 
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path)
 {
-    return without_fd(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path});
+    return without_fd(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path, {0}});
 }
 
 int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid)
 {
-    return without_fd(cgroup,
-                      &(struct change){CGROUP_MOVE_BACK, (uint64_t)pid, CGROUP_NO_ACCOUNT, leaf});
+    return without_fd(
+        cgroup, &(struct change){CGROUP_MOVE_BACK, (uint64_t)pid, CGROUP_NO_ACCOUNT, leaf, {0}});
 }
 
 int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid)
 {
     return without_fd(cgroup,
-                      &(struct change){CGROUP_STEP_OUT, (uint64_t)pid, CGROUP_NO_ACCOUNT, ""});
+                      &(struct change){CGROUP_STEP_OUT, (uint64_t)pid, CGROUP_NO_ACCOUNT, "", {0}});
+}
+
+int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
+                        const struct procfs_process *process, uint32_t uid)
+{
+    const uint64_t pid = (uint64_t)process->pid;
+    char path[PATH_MAX];
+    for (size_t i = 0; !leaf && i < cgroup->child_count; i++) {
+        const struct cgroup_child *child = &cgroup->children[i];
+        if (child->task == CGROUP_LEAVE && child->id == pid) {
+            snprintf(path, sizeof(path), "%s", child->path);
+            leaf = path;
+        }
+    }
+    const struct change change = {CGROUP_LEAVE, pid, account, leaf, {(int64_t)process->start, uid}};
+    return leaf ? without_fd(cgroup, &change) : 0;
 }
 
 void cgroup_change_end_all(struct cgroup *cgroup)

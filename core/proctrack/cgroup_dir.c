@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int cgroup_dir_write(int dir, const char *file, const char *text)
@@ -56,6 +57,36 @@ bool cgroup_dir_is_roots(const struct stat *info)
 {
     return info->st_uid == 0 && !(info->st_mode & S_IWOTH) &&
            (info->st_gid == 0 || !(info->st_mode & S_IWGRP));
+}
+
+#define ORIGIN "user.chronosfs.origin"
+
+static int open_leaf(int dir)
+{
+    return openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool cgroup_dir_origin(int dir, char origin[static PATH_MAX])
+{
+    int fd = open_leaf(dir);
+    ssize_t length = fd < 0 ? -1 : fgetxattr(fd, ORIGIN, origin, PATH_MAX - 1);
+    fd_close(fd);
+    if (length > 0) /* "/" is before each, because a value cannot be empty everywhere */
+        memmove(origin, origin + 1, (size_t)length - 1);
+    origin[length > 0 ? length - 1 : 0] = '\0';
+    return length > 0;
+}
+
+void cgroup_dir_origin_set(int dir, const char *origin)
+{
+    char value[PATH_MAX + 1];
+    if (cgroup_dir_origin(dir, value) || cgroup_dir_flag(dir, "cgroup.events", "populated") != 0)
+        return;
+    int fd = open_leaf(dir), length = snprintf(value, sizeof(value), "/%s", origin);
+    if (fd >= 0 && fsetxattr(fd, ORIGIN, value, (size_t)length, XATTR_CREATE) != 0) {
+        /* no room: then it is not known */
+    }
+    fd_close(fd);
 }
 
 /* The part of a hierarchy path below the mount; NULL if it is not below it. */

@@ -72,16 +72,19 @@ static int leaf_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const
                      bool gone, struct cgroup_leaf **ret_leaf)
 {
     struct cgroup_leaf *known = gone ? NULL : leaf_known(cgroup, id, origin);
-    char path[PATH_MAX];
+    char path[PATH_MAX], kept[PATH_MAX];
     int fd;
     if (known) {
         *ret_leaf = known;
         return 0;
     }
     bool frozen = is_frozen(cgroup, id);
-    int r = cgroup_change_make(cgroup, id, account, origin, path, &fd);
+    size_t first;
+    bool shared = cgroup_leaf_of(cgroup, id, &first) >= CGROUP_ORIGIN_MAX;
+    int r = cgroup_change_make(cgroup, id, account, origin, shared, path, &fd);
     if (!r)
-        r = cgroup_leaf_add(cgroup, id, account, fd, path, origin);
+        r = cgroup_leaf_add(cgroup, id, account, fd, path,
+                            cgroup_dir_origin(fd, kept) ? kept : NULL);
     if (r)
         return r;
     *ret_leaf = cgroup_leaf_at(cgroup, path);
@@ -130,7 +133,10 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
     if (!leaf)
         return r;
     const char *slash = strrchr(leaf->path, '/');
-    origin[slash ? slash - leaf->path : 0] = '\0';
+    if (leaf->origin)
+        snprintf(origin, PATH_MAX, "%s", leaf->origin);
+    else
+        origin[slash ? slash - leaf->path : 0] = '\0';
     *ret_in = leaf->id;
     return 0;
 }
@@ -184,4 +190,27 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
         r = -ESRCH;
     fd_close(pidfd);
     return explain(r, process->pid, origin, message);
+}
+
+int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
+                      const struct procfs_process *process, bool all, struct message *message)
+{
+    struct cgroup *cgroup = (struct cgroup *)proctrack;
+    char path[PATH_MAX];
+    int pidfd = -1;
+    int r = procfs_process_reread(cgroup->proc_fd, process, &pidfd);
+    if (!r)
+        r = cgroup_dir_of(cgroup, process->pid, path);
+    const struct cgroup_leaf *leaf = r ? NULL : cgroup_leaf_at(cgroup, path);
+    if (!r)
+        r = cgroup_change_leave(cgroup, account, leaf ? leaf->path : NULL, process,
+                                all ? CGROUP_ANY_UID : process->uid);
+    if (r == -EXDEV) /* where no partition is */
+        r = 0;
+    else if (r && r != -ESRCH && r != -EAGAIN && r != -EINPROGRESS)
+        message_set(r, message, "Process %d cannot return to the cgroup that it came from%s%s: %s.",
+                    process->pid, leaf && leaf->origin ? ", /" : "",
+                    leaf && leaf->origin ? leaf->origin : "", strerror(-r));
+    fd_close(pidfd);
+    return r;
 }

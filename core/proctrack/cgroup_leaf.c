@@ -13,11 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "chronosfs-INSTANCE-p12" -> 12. */
+/* "chronosfs-INSTANCE-p12", or ending in a dot and hexadecimal digits -> 12. */
 uint64_t cgroup_leaf_name(const struct cgroup *cgroup, const char *name, size_t length)
 {
     size_t prefix = strlen(cgroup->prefix);
     uint64_t id = 0;
+    const char *dot = length > prefix ? memchr(name + prefix, '.', length - prefix) : NULL;
+    if (dot) {
+        size_t digits = strspn(dot + 1, "0123456789abcdef");
+        if (digits == 0 || digits > 16 || dot + 1 + digits != name + length)
+            return 0;
+        length = (size_t)(dot - name);
+    }
     if (length <= prefix || length > prefix + 20 || strncmp(name, cgroup->prefix, prefix) != 0 ||
         name[prefix] == '0')
         return 0;

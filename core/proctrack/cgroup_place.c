@@ -7,6 +7,7 @@
 #include "cgroup.h"
 
 #include "core/base/fd.h"
+#include "core/base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,24 @@ static void climb(const struct cgroup *cgroup, char *path)
         up(path);
 }
 
-int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin,
+static int leaf_open(const struct cgroup *cgroup, const char *path)
+{
+    if (mkdirat(cgroup->root_fd, path, LEAF_MODE) != 0 && errno != EEXIST)
+        return -errno;
+    return cgroup_place_open_ours(cgroup, path);
+}
+
+static bool is_for(int leaf, const char *origin)
+{
+    char is[PATH_MAX];
+    cgroup_dir_origin_set(leaf, origin);
+    return cgroup_dir_origin(leaf, is) && strcmp(is, origin) == 0;
+}
+
+/* A process that leaves returns to where it came from, so those from different places do not share
+ * a leaf: the first place has the plain name, others a hash. All that is left share the name with
+ * 0. */
+int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin, bool shared,
                       char ret_leaf[static PATH_MAX])
 {
     char place[PATH_MAX];
@@ -129,12 +147,19 @@ int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *orig
     if (cgroup_place_ours(cgroup, place, &at) != 0)
         place[at] = '\0';
     climb(cgroup, place);
-    if (snprintf(ret_leaf, PATH_MAX, "%s%s%s%llu", place, place[0] == '\0' ? "" : "/",
-                 cgroup->prefix, (unsigned long long)id) >= PATH_MAX)
+    int length = snprintf(ret_leaf, PATH_MAX, "%s%s%s%llu", place, place[0] == '\0' ? "" : "/",
+                          cgroup->prefix, (unsigned long long)id);
+    if (length > PATH_MAX - 20)
         return -ENAMETOOLONG;
-    if (mkdirat(cgroup->root_fd, ret_leaf, LEAF_MODE) != 0 && errno != EEXIST)
-        return -errno;
-    return cgroup_place_open_ours(cgroup, ret_leaf);
+    for (int name = shared ? 2 : 0;; name++) {
+        const uint64_t mark = name == 1 ? hash_text(HASH_START, origin) | 1 : 0;
+        if (name > 0)
+            snprintf(ret_leaf + length, 20, ".%llx", (unsigned long long)mark);
+        int fd = leaf_open(cgroup, ret_leaf);
+        if (fd < 0 || name == 2 || is_for(fd, origin))
+            return fd;
+        fd_close(fd);
+    }
 }
 
 static int move(const struct cgroup *cgroup, const char *path, pid_t pid)

@@ -99,6 +99,7 @@ static int look(void *context, int pipe)
 static int listen_to(struct search *search, char place[static PATH_MAX])
 {
     static struct cgroup_packet packet;
+    char origin[PATH_MAX];
     int r = 0, fd;
     while (!r) {
         if (poll(&(struct pollfd){.fd = search->socket, .events = POLLIN}, 1, STAY_MS) == 0)
@@ -111,7 +112,8 @@ static int listen_to(struct search *search, char place[static PATH_MAX])
         else if (!r)
             r = fd < 0 ? -EMFILE
                        : cgroup_leaf_add(search->cgroup, (uint64_t)packet.head[0],
-                                         CGROUP_NO_ACCOUNT, fd, packet.path, NULL);
+                                         CGROUP_NO_ACCOUNT, fd, packet.path,
+                                         cgroup_dir_origin(fd, origin) ? origin : NULL);
     }
     return r == -EPIPE ? 0 : r;
 }

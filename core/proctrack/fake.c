@@ -19,6 +19,7 @@
 
 struct fake_process {
     struct procfs_process process;
+    pid_t parent;
     uint64_t partition;
     bool zombie, ended, stuck, doomed; /* doomed: killed while stuck */
     unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
@@ -93,6 +94,7 @@ pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
     int r = add(fake, pid, uid, from ? from->partition : 0);
     if (r)
         return r;
+    fake->processes[fake->process_count - 1].parent = parent;
     fake->next_pid++;
     return pid;
 }
@@ -199,6 +201,33 @@ static int fake_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
     p->partition = id;
     if (!partition_find(fake, id)->frozen)
         deliver(p);
+    return 0;
+}
+
+static void let_out(struct fake *fake, struct fake_process *p, uid_t uid, bool all)
+{
+    const uint64_t id = p->partition;
+    p->partition = 0;
+    deliver(p);
+    for (size_t i = 0; i < fake->process_count; i++) {
+        struct fake_process *child = &fake->processes[i];
+        if (child->parent == p->process.pid && is_member(child, id) &&
+            (all || child->process.uid == uid))
+            let_out(fake, child, uid, all);
+    }
+}
+
+static int fake_leave(struct proctrack *proctrack, uint32_t account,
+                      const struct procfs_process *process, bool all, struct message *message)
+{
+    (void)account;
+    (void)message;
+    struct fake *fake = fake_of(proctrack);
+    struct fake_process *p = find_living(fake, process->pid);
+    if (!p || p->process.start != process->start)
+        return -ESRCH;
+    if (p->partition)
+        let_out(fake, p, process->uid, all);
     return 0;
 }
 
@@ -339,6 +368,7 @@ static const struct proctrack_ops fake_ops = {.word = "fake",
                                               .look = fake_look,
                                               .leader = fake_leader,
                                               .join = fake_join,
+                                              .leave = fake_leave,
                                               .members = fake_members,
                                               .partition_of = fake_partition_of,
                                               .signal = fake_signal,

@@ -50,6 +50,14 @@ int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
     return proctrack->ops->join(proctrack, id, account, process, message);
 }
 
+int proctrack_leave(struct proctrack *proctrack, uint32_t account,
+                    const struct procfs_process *process, bool all, struct message *message)
+{
+    message->text[0] = '\0';
+    return process->pid <= 0 ? -ESRCH
+                             : proctrack->ops->leave(proctrack, account, process, all, message);
+}
+
 int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                       void *context)
 {

@@ -15,8 +15,8 @@
  *
  * A process belongs to at most one partition. The processes it starts from then on belong to it
  * too, and their children, whatever user they run as; children it had before do not. Only
- * proctrack_join moves a process to another partition; none leaves otherwise. A process that
- * another daemon starts on its behalf (cron, dockerd, systemd-run) does not belong.
+ * proctrack_join moves a process to another partition, and only proctrack_leave takes it out. One
+ * that another daemon starts on its behalf (cron, dockerd, systemd-run) does not belong.
  *
  * Adapters, by their word:
  * cgroup        cgroup v2 with cgroup.kill (Linux 5.14), as root. The kernel tracks the members:
@@ -106,6 +106,13 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
  * All but -ESRCH and -EAGAIN set `message`. */
 int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
                    const struct procfs_process *process, struct message *message);
+
+/* Take `process` out of its partition, back to the cgroup it came from, together with its
+ * descendants there, as parents lead to them: all of them, or those with its user ids. What waits
+ * counts for `account`. Also 0 if it is in no partition. Errors: -ESRCH, -EAGAIN and -EINPROGRESS
+ * as above; others set `message`, and then it is still a member. */
+int proctrack_leave(struct proctrack *proctrack, uint32_t account,
+                    const struct procfs_process *process, bool all, struct message *message);
 
 typedef void proctrack_member_fn(void *context, pid_t pid);
 /* Call fn (may be NULL) for each member, in ascending order of pid. Zombies are not members; a

@@ -105,6 +105,24 @@ static int ptree_join(struct proctrack *proctrack, uint64_t id, uint32_t account
     return r;
 }
 
+static int ptree_leave(struct proctrack *proctrack, uint32_t account,
+                       const struct procfs_process *process, bool all, struct message *message)
+{
+    (void)account; /* nothing waits */
+    struct ptree *ptree = ptree_from(proctrack);
+    int pidfd = -1;
+    int r = procfs_process_reread(ptree->proc_fd, process, &pidfd);
+    if (r)
+        return r;
+    r = ptree_scan(ptree);
+    if (!r)
+        r = ptree_scan_leave(ptree, process, all ? PTREE_ANY_UID : process->uid);
+    fd_close(pidfd);
+    if (r && r != -ESRCH)
+        message_set(r, message, "Cannot track process %d: %s.", process->pid, strerror(-r));
+    return r;
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct ptree_record *x = a, *y = b;
@@ -121,7 +139,7 @@ static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret
     *ret_count = 0;
     for (size_t i = 0; list && i < ptree->file.count; i++) {
         struct ptree_record *record = &ptree->file.records[i];
-        if (record->id == 0 || (id != 0 && record->id != id))
+        if (record->id == 0 || (id != 0 ? record->id != id : record->id == PTREE_OUTSIDE))
             continue;
         if (ptree_scan_lives(ptree, record, NULL))
             list[(*ret_count)++] = *record;
@@ -189,6 +207,7 @@ static const struct proctrack_ops ptree_ops = {.word = "process-tree",
                                                .look = ptree_look,
                                                .leader = ptree_leader,
                                                .join = ptree_join,
+                                               .leave = ptree_leave,
                                                .members = ptree_members,
                                                .partition_of = ptree_scan_partition_of,
                                                .signal = ptree_signal,

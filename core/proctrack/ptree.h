@@ -9,6 +9,9 @@
 #include "adapter.h"
 #include "core/base/procfs.h"
 
+/* The id of a process that left a partition while its parent is in one. */
+#define PTREE_OUTSIDE UINT64_MAX
+
 /* One member. A free slot has id 0. */
 struct ptree_record {
     uint64_t id;
@@ -57,6 +60,10 @@ bool ptree_scan_lives(const struct ptree *ptree, const struct ptree_record *reco
 /* Send one signal to the process of a record, if it is alive. */
 int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
 uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid);
+/* Take a process, which a scan has seen, out of its partition, with its descendants there: all, or
+ * those that `uid` owns. */
+#define PTREE_ANY_UID UINT32_MAX
+int ptree_scan_leave(struct ptree *ptree, const struct procfs_process *process, uint32_t uid);
 bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id);
 
 /* ptree_signal.c: implements proctrack_signal, proctrack_kill and proctrack_freeze. */

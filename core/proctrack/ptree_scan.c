@@ -4,6 +4,7 @@
  * atomic: processes start and end while it reads. So read each new descendant a second time, after
  * its parent.
  */
+#include "kin.h"
 #include "ptree.h"
 
 #include "core/base/array.h"
@@ -139,7 +140,7 @@ static void records_match(struct scan *scan)
             continue;
         }
         entry->known = true;
-        entry->id = record->id;
+        entry->id = record->id == PTREE_OUTSIDE ? 0 : record->id;
         entry->since = record->since;
         entry->frozen = record->frozen != 0;
     }
@@ -240,5 +241,65 @@ uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid)
         if (record && born < record->since)
             return 0;
     }
-    return record ? record->id : 0;
+    return record && record->id != PTREE_OUTSIDE ? record->id : 0;
+}
+
+static int let_out(struct ptree *ptree, struct ptree_record record)
+{
+    const bool frozen = record.frozen;
+    record.id = PTREE_OUTSIDE;
+    record.since = record.frozen = 0;
+    if (frozen)
+        ptree_scan_send(ptree, &record, SIGCONT);
+    return ptree_file_record_set(&ptree->file, &record);
+}
+
+/* The processes of the machine, with the descendants of `pid` marked. */
+static int kin_read(struct scan *scan, pid_t pid, struct kin **ret_list)
+{
+    int r = read_all(scan);
+    struct kin *list = r ? NULL : calloc(scan->count + 1, sizeof(*list));
+    for (size_t i = 0; list && i < scan->count; i++) {
+        const struct procfs_stat *stat = &scan->entries[i].stat;
+        list[i] = (struct kin){.pid = stat->pid,
+                               .ppid = stat->ppid,
+                               .start = stat->start,
+                               .is = stat->pid == pid ? KIN_YES : KIN_UNKNOWN};
+    }
+    if (!list)
+        return r ? r : -ENOMEM;
+    kin_mark(list, scan->count);
+    *ret_list = list;
+    return 0;
+}
+
+static bool may_leave(const struct ptree *ptree, const struct ptree_record *record, uint32_t uid)
+{
+    struct procfs_process now;
+    if (procfs_process_read(ptree->proc_fd, (pid_t)record->pid, &now, NULL) != 0 ||
+        now.start != record->start)
+        return false;
+    return uid == PTREE_ANY_UID || (now.uid == uid && now.euid == uid && now.suid == uid);
+}
+
+/* Each keeps a record, because its parent may be a member. */
+int ptree_scan_leave(struct ptree *ptree, const struct procfs_process *process, uint32_t uid)
+{
+    const struct ptree_record *own =
+        ptree_file_record_find(&ptree->file, process->pid, process->start);
+    const uint64_t id = own ? own->id : PTREE_OUTSIDE;
+    struct scan scan = {.ptree = ptree};
+    struct kin *list = NULL;
+    int r = id == PTREE_OUTSIDE ? 0 : kin_read(&scan, process->pid, &list);
+    for (size_t i = 0; !r && list && i < ptree->file.count; i++) {
+        const struct ptree_record record = ptree->file.records[i];
+        const struct kin *kin =
+            record.id == id ? kin_find(list, scan.count, (pid_t)record.pid) : NULL;
+        if (kin && kin->is == KIN_YES && kin->start == record.start &&
+            may_leave(ptree, &record, uid))
+            r = let_out(ptree, record);
+    }
+    free(list);
+    free(scan.entries);
+    return r;
 }

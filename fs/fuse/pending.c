@@ -156,7 +156,8 @@ static void start_joins(struct server *server, uint32_t account)
             at = &pending->next;
             continue;
         }
-        if (!pending->started && !engine_find(server->tree.engine, pending->join.id))
+        if (!pending->started && pending->join.id &&
+            !engine_find(server->tree.engine, pending->join.id))
             r = -ENODEV;
         else if (!pending->started)
             r = host_join(server->host, &pending->join);
@@ -178,14 +179,15 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
         return -ENOMEM;
     pending->query = (struct query){.server = server, .req = req, .size = size};
     pending->account = names_account(server->tree.names, write->caller.uid);
-    pending->join = (struct host_join){.tag = ++server->join_number,
-                                       .id = write->node->object,
-                                       .pid = write->join_pid,
-                                       .writer_pid = write->caller.pid,
-                                       .uid = write->caller.uid,
-                                       .account = pending->account,
-                                       .until_ns = pending->asked_ns + patience_ns[PENDING_JOIN],
-                                       .root = write->caller.root};
+    pending->join = (struct host_join){
+        .tag = ++server->join_number,
+        .id = tree_partition(&server->tree, write->node) ? write->node->object : 0,
+        .pid = write->join_pid,
+        .writer_pid = write->caller.pid,
+        .uid = write->caller.uid,
+        .account = pending->account,
+        .until_ns = pending->asked_ns + patience_ns[PENDING_JOIN],
+        .root = write->caller.root};
     /* A process can now be in this partition's group: never reuse the id, even if the grant cannot
      * be made durable. */
     struct shared *shared = server->tree.shared;
@@ -219,10 +221,15 @@ static void give_up_first(struct server *server, enum pending_kind kind)
     }
     const struct host_join *join = &queue->first->join;
     char message[ENGINE_MESSAGE_MAX];
-    snprintf(message, sizeof(message),
-             "Process %d has not joined p%llu in time: the machine is overloaded. %s it again.",
-             (int)join->pid, (unsigned long long)join->id,
-             queue->first->started ? "It may still join; check procs, then write" : "Write");
+    if (join->id)
+        snprintf(message, sizeof(message),
+                 "Process %d has not joined p%llu in time: the machine is overloaded. %s it again.",
+                 (int)join->pid, (unsigned long long)join->id,
+                 queue->first->started ? "It may still join; check procs, then write" : "Write");
+    else
+        snprintf(message, sizeof(message),
+                 "Process %d has not left in time: the machine is overloaded. Write it again.",
+                 (int)join->pid);
     finish(server, &queue->first, -ETIMEDOUT, message);
 }
 

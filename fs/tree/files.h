@@ -24,7 +24,8 @@
 enum write_outcome {
     WRITE_COMMITS, /* once the change in the engine is durable */
     WRITE_AT_ONCE, /* now; it changed nothing durable */
-    WRITE_JOINS,   /* once the host thread has added process join_pid to the partition */
+    WRITE_JOINS,   /* once the host thread has added process join_pid to the node's partition, or,
+                    * where the node is of none, has taken it out of its own */
 };
 
 /* A write on its way through a file's store function. */
@@ -77,10 +78,9 @@ struct file_row {
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
     /* The length of what `show` prints, if it is known without printing. */
     uint64_t (*size)(struct tree *tree, const struct node *node);
-    /* Content that exists already, instead of `show`. */
-    const struct event_log *(*log)(struct tree *tree);
-    /* Lines are added at the end: those who have read to the end go on with new ones. */
-    bool grows;
+    /* Lines that are added at the end, instead of `show`: those who have read to the end go on with
+     * new ones. */
+    const struct event_log *(*log)(struct tree *tree, const struct node *node);
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;
@@ -107,6 +107,8 @@ struct file_row {
 extern const struct file_row files_root[], files_config[], files_users[], files_user[],
     files_device[], files_partitions[], files_partition[];
 
+/* Parse a pid in the writer's pid namespace, or 0 for the writer itself, into write->join_pid. */
+int files_parse_pid(struct write *write);
 /* A call of the engine at the present time. */
 #define TREE_CALL(tree, caller, why) ENGINE_CALL((tree)->now_ns, tree_wall_ns(tree), caller, why)
 /* Report when the partition ends now. */

@@ -169,11 +169,11 @@ SHOW(enforcement)
     return 0;
 }
 
-SHOW(events)
+static const struct event_log *log_events(struct tree *tree, const struct node *node)
 {
-    PARTITION_OR_GONE(tree, node);
-    event_log_chain(&tree->events, partition->change_seq, out);
-    return 0;
+    const struct partition *partition = tree_partition(tree, node);
+    event_log_chain(&tree->events, partition ? partition->change_seq : 0, &tree->chain);
+    return &tree->chain;
 }
 
 /* -- writing ------------------------------------------------------------------ */
@@ -270,22 +270,12 @@ static int store_warn(struct tree *tree, struct write *write)
     return r ? r : set_ending(tree, write, &change);
 }
 
-/* Takes a pid in the writer's pid namespace; 0 is the writer itself, as in cgroup v2. */
 static int store_procs(struct tree *tree, struct write *write)
 {
     const struct partition *partition = tree_partition(tree, write->node);
-    size_t digits = strspn(write->text, "0123456789");
-    long long pid = digits && digits <= 10 ? atoll(write->text) : -1;
     if (!engine_may_act(&write->caller, partition) && !write->caller.by_mode)
         return REFUSED_OWNER;
-    if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "\"%.32s\" is not a pid; write a pid, or 0 for the writing process.", write->text);
-        return REFUSED_INVALID;
-    }
-    write->join_pid = (int32_t)pid;
-    write->outcome = WRITE_JOINS;
-    return 0;
+    return files_parse_pid(write);
 }
 
 /* -- watching ------------------------------------------------------------------ */
@@ -333,7 +323,7 @@ const struct file_row files_partition[] = {
             "for the writing process"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
      .doc = "what enforces each limit, now"},
-    {"events", 0444, FRESH_NEVER, show_events, .grows = true, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,
      .doc = "the latest events about it, one per line"},
     {0},
 };

@@ -6,6 +6,7 @@
 #include "status.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char readme[] =
@@ -20,6 +21,7 @@ static const char readme[] =
     "  echo +30m > partitions/p1/remaining  half an hour more, if there is room\n"
     "  ( . gpu0/p1/env; PROGRAM )         run a program inside it, ends with it\n"
     "  echo 4242 > gpu0/p1/procs          or add a running process of yours\n"
+    "  echo 4242 > procs                  take it out again, or 0 for this one\n"
     "  cat gpu0/p1/memory_used gpu0/p1/enforcement  usage, and how limits are enforced\n"
     "  rm partitions/p1                   release it\n"
     "\n"
@@ -70,13 +72,15 @@ SHOW(version)
     return 0;
 }
 
-static const struct event_log *log_events(struct tree *tree)
+static const struct event_log *log_events(struct tree *tree, const struct node *node)
 {
+    (void)node;
     return &tree->events;
 }
 
-static const struct event_log *log_history(struct tree *tree)
+static const struct event_log *log_history(struct tree *tree, const struct node *node)
 {
+    (void)node;
     return &tree->history;
 }
 
@@ -95,6 +99,48 @@ SHOW(release)
     (void)uid;
     strbuf_print(out, "Write ids (p3 p4) to end partitions of other users. For administrators.\n");
     return 0;
+}
+
+SHOW(procs)
+{
+    (void)tree;
+    (void)node;
+    (void)uid;
+    strbuf_print(out,
+                 "Write the pid of one of your processes, 0 for the writing process, to take it "
+                 "and its children out of its partition.\n");
+    return 0;
+}
+
+/* As in cgroup v2, 0 is the writer itself. */
+int files_parse_pid(struct write *write)
+{
+    size_t digits = strspn(write->text, "0123456789");
+    long long pid = digits && digits <= 10 ? atoll(write->text) : -1;
+    if (pid < 0 || pid > INT32_MAX || write->text[digits]) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "\"%.32s\" is not a pid; write a pid, or 0 for the writing process.", write->text);
+        return REFUSED_INVALID;
+    }
+    write->join_pid = (int32_t)pid;
+    write->outcome = WRITE_JOINS;
+    return 0;
+}
+
+/* A process that leaves outlives the partition, which not every policy lets owners choose. */
+static int store_procs(struct tree *tree, struct write *write)
+{
+    const struct policy *policy = engine_policy(tree->engine);
+    char allowed[ENGINE_VALUE_MAX];
+    if (!write->caller.admin && !(policy->allowed_on_expiry & 1U << ON_EXPIRY_NONE)) {
+        ending_on_expiry_set_text(policy->allowed_on_expiry, allowed, sizeof(allowed));
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: programs leave a partition only with its end here; "
+                 "config/allowed_on_expiry is \"%s\", without none.",
+                 allowed);
+        return REFUSED_PERMISSION;
+    }
+    return files_parse_pid(write);
 }
 
 /* Check every id before ending any: all or nothing. */
@@ -158,12 +204,15 @@ const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for any device, read the id back"},
+    {"procs", 0666, FRESH_ALWAYS, show_procs, store_procs, .own = true,
+     .doc = "write the pid of one of your processes, 0 for the writing process, to take it and its "
+            "children out of its partition"},
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the reader's last write, as a message"},
     {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the running version"},
-    {"events", 0444, FRESH_NEVER, .log = log_events, .grows = true, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,
      .doc = "the latest events, one per line; poll reports new ones"},
-    {"history", 0444, FRESH_NEVER, .log = log_history, .grows = true, .watch = watch_history,
+    {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},

@@ -247,6 +247,76 @@ START_TEST(joins_again_and_moves)
 }
 END_TEST
 
+static int leave(pid_t pid, bool all)
+{
+    struct procfs_process process;
+    int r = proctrack_look(proctrack, pid, &process);
+    while (!r && (r = proctrack_leave(proctrack, 0, &process, all, &why)) == -EINPROGRESS)
+        help_nap();
+    return r;
+}
+
+START_TEST(leaves_with_its_children)
+{
+    struct procfs_process wrong;
+    begin(_i);
+    pid_t shell = start(ALICE), other = start(ALICE);
+    join(1, shell);
+    join(2, other);
+    pid_t program = fork_of(shell), worker = fork_of(program), deep = fork_of(worker);
+    pid_t sibling = fork_of(shell);
+    MEMBERS(1, shell, program, worker, deep, sibling);
+    ck_assert_int_eq(leave(program, false), 0);
+    MEMBERS(1, shell, sibling);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, deep), 0);
+    MEMBERS(1, shell, sibling); /* also later, though their parent is a member */
+    pid_t later = fork_of(worker);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, later), 0);
+    MEMBERS(1, shell, sibling, fork_of(shell));
+    ck_assert_int_eq(leave(program, false), 0); /* it is in none */
+    ck_assert_int_eq(proctrack_look(proctrack, program, &wrong), 0);
+    wrong.suid++;
+    ck_assert_int_eq(proctrack_leave(proctrack, 0, &wrong, false, &why), -EAGAIN * !is_fake());
+    wrong.start++;
+    ck_assert_int_eq(proctrack_leave(proctrack, 0, &wrong, false, &why), -ESRCH);
+    if (!is_fake())
+        usleep(30000); /* children born before, in the same tick, would belong */
+    join(2, worker);   /* and comes back */
+    MEMBERS(2, other, worker);
+    ck_assert_int_eq(help_kill(1), 0);
+    EVENTUALLY(proctrack_members(proctrack, 1, NULL, NULL) == 0);
+    ck_assert(alive(program) && alive(deep) && alive(later));
+    NO_MEMBERS(1);
+    ck_assert_uint_eq(each().ids[each().count - 1], 2); /* those outside are no partition */
+}
+END_TEST
+
+START_TEST(leaves_those_of_others)
+{
+    begin(_i);
+    pid_t mine = start(ALICE);
+    join(1, mine);
+    pid_t root = is_fake() ? proctrack_fake_start(proctrack, mine, 0) : fork_of(start(0));
+    pid_t inner = is_fake() ? proctrack_fake_start(proctrack, mine, ALICE) : fork_of(mine);
+    if (is_fake()) {
+        ck_assert_int_eq(leave(mine, false), 0);
+        MEMBERS(1, root);
+        ck_assert_int_eq(leave(root, true), 0);
+    } else if (geteuid() == 0) {
+        pid_t top = start(0);
+        join(2, top);
+        pid_t user = fork_of(top), below = fork_of(user);
+        ck_assert_int_eq(puppet_setuid(user, ALICE), 0);
+        ck_assert_int_eq(leave(user, false), 0); /* root's, below alice's, stays */
+        MEMBERS(2, top, below);
+        ck_assert_int_eq(leave(below, true), 0);
+        ck_assert_int_eq(leave(top, true), 0);
+        NO_MEMBERS(2);
+        MEMBERS(1, mine, inner);
+    }
+}
+END_TEST
+
 START_TEST(refused_joins)
 {
     struct procfs_process process, wrong;
@@ -707,6 +777,8 @@ static TCase *make(void)
                                   looks,
                                   children_belong,
                                   joins_again_and_moves,
+                                  leaves_with_its_children,
+                                  leaves_those_of_others,
                                   refused_joins,
                                   signals_once,
                                   kills_all,

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Let a process leave its leaf, for the cgroup that it came from, with its descendants there. They
+ * may fork and end while this looks: first the process itself moves, so that its next children are
+ * born outside, then what is found below it, until nothing is. Only for a child, as cgroup_place.c.
+ */
+#include "cgroup.h"
+#include "kin.h"
+
+#include "core/base/array.h"
+#include "core/base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Looks at the leaf. Each finds children that were born before their parent moved. */
+#define ROUNDS 32
+
+struct out {
+    const struct cgroup *cgroup;
+    struct cgroup_leaf leaf; /* fd and path only */
+    int target;
+    uint32_t uid;
+    struct cgroup_pids moved;
+    struct kin *list; /* of the leaf, and those that moved */
+    size_t count;
+};
+
+static int move(const struct out *out, pid_t pid)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", pid);
+    return cgroup_dir_write(out->target, "cgroup.procs", text);
+}
+
+/* Make a cgroup again, as its parent's owner would have: systemd removes the cgroup of a unit when
+ * its last process has joined a partition. */
+static int make_again(const struct cgroup *cgroup, const char *path)
+{
+    char above[PATH_MAX];
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    snprintf(above, sizeof(above), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    if (fstatat(cgroup->root_fd, above, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        (mkdirat(cgroup->root_fd, path, 0755) != 0 && errno != EEXIST))
+        return -errno;
+    int fd = cgroup_place_open(cgroup, path);
+    if (fd >= 0 && fchownat(fd, "", info.st_uid, info.st_gid, AT_EMPTY_PATH) != 0) {
+        /* then it stays root's */
+    }
+    return fd;
+}
+
+/* The place above the leaf, where the origin is not known: all limits of it count for the leaf. */
+static int target_open(const struct out *out)
+{
+    char path[PATH_MAX];
+    if (!cgroup_dir_origin(out->leaf.fd, path)) {
+        snprintf(path, sizeof(path), "%s", out->leaf.path);
+        char *slash = strrchr(path, '/');
+        *(slash ? slash : path) = '\0';
+    }
+    int fd = cgroup_place_open(out->cgroup, path);
+    return fd == -ENOENT ? make_again(out->cgroup, path) : fd;
+}
+
+/* Read who is in the leaf, and whose children they are. */
+static int list_read(struct out *out)
+{
+    struct cgroup_pids pids = {.pids = NULL};
+    struct procfs_stat stat;
+    int r = cgroup_dir_list_leaf(out->cgroup, &out->leaf, &pids);
+    free(out->list);
+    out->list = calloc(pids.count + out->moved.count + 1, sizeof(*out->list));
+    out->count = 0;
+    for (size_t i = 0; out->list && i < pids.count; i++) {
+        if (procfs_stat_read(out->cgroup->proc_fd, pids.pids[i], &stat) == 0)
+            out->list[out->count++] =
+                (struct kin){.pid = stat.pid, .ppid = stat.ppid, .start = stat.start};
+    }
+    free(pids.pids);
+    if (!out->list)
+        return -ENOMEM;
+    kin_sort(out->list, out->count);
+    const size_t members = out->count;
+    for (size_t i = 0; i < out->moved.count; i++) {
+        pid_t pid = out->moved.pids[i];
+        if (!kin_find(out->list, members, pid)) /* or the pid is another process's */
+            out->list[out->count++] = (struct kin){.pid = pid, .is = KIN_YES};
+    }
+    kin_sort(out->list, out->count);
+    return r;
+}
+
+static bool may_move(const struct out *out, const struct kin *member)
+{
+    struct procfs_process process;
+    if (member->is != KIN_YES || member->start == 0 ||
+        procfs_process_read(out->cgroup->proc_fd, member->pid, &process, NULL) != 0 ||
+        process.start != member->start)
+        return false;
+    return out->uid == CGROUP_ANY_UID ||
+           (process.uid == out->uid && process.euid == out->uid && process.suid == out->uid);
+}
+
+static int note_moved(struct out *out, pid_t pid)
+{
+    struct cgroup_pids *moved = &out->moved;
+    if (array_reserve(moved->pids, moved->capacity, moved->count + 1))
+        return -ENOMEM;
+    moved->pids[moved->count++] = pid;
+    return 0;
+}
+
+/* Return how many moved, or -errno. */
+static int round_of(struct out *out)
+{
+    size_t before = out->moved.count;
+    int r = list_read(out);
+    if (!r)
+        kin_mark(out->list, out->count);
+    for (size_t i = 0; !r && i < out->count; i++) {
+        const struct kin *member = &out->list[i];
+        if (may_move(out, member) && move(out, member->pid) == 0)
+            r = note_moved(out, member->pid);
+    }
+    return r ? r : (int)(out->moved.count - before);
+}
+
+/* The process itself. */
+static int first(struct out *out, pid_t pid, uint64_t start)
+{
+    char path[PATH_MAX];
+    struct procfs_stat stat;
+    if (procfs_stat_read(out->cgroup->proc_fd, pid, &stat) != 0 || stat.start != start)
+        return -ESRCH;
+    int r = cgroup_dir_of(out->cgroup, pid, path);
+    if (r || !cgroup_dir_is_below(path, out->leaf.path))
+        return r; /* it has left already */
+    r = move(out, pid);
+    return r ? r : note_moved(out, pid);
+}
+
+int cgroup_out(const struct cgroup *cgroup, const char *path, pid_t pid, uint64_t start,
+               uint32_t uid)
+{
+    struct out out = {.cgroup = cgroup,
+                      .leaf = {.fd = cgroup_place_open_ours(cgroup, path), .path = (char *)path},
+                      .target = -1,
+                      .uid = uid};
+    int r = out.leaf.fd;
+    if (r >= 0)
+        r = out.target = target_open(&out);
+    if (r >= 0)
+        r = first(&out, pid, start);
+    bool moved = !r && out.moved.count > 0;
+    for (int i = 0; moved && i < ROUNDS; i++)
+        moved = round_of(&out) > 0;
+    fd_close(out.target);
+    fd_close(out.leaf.fd);
+    free(out.moved.pids);
+    free(out.list);
+    return r;
+}
