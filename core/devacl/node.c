@@ -34,6 +34,7 @@
 #define READ_WRITE    (ACL_READ | ACL_WRITE)
 #define LINK_MAX_NAME 32
 #define LOOK_MS       100 /* wait this long for a name that the kernel does not know */
+#define KNOWN_TRIES   16  /* a mount made at the same moment makes one fail */
 #ifndef RESOLVE_CACHED
 #define RESOLVE_CACHED 0x20 /* Linux 5.12 */
 #endif
@@ -70,7 +71,10 @@ static int open_known(const char *path)
 {
     const struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
                                  .resolve = RESOLVE_CACHED};
-    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    long fd = -1;
+    errno = EAGAIN;
+    for (int i = 0; fd < 0 && errno == EAGAIN && i < KNOWN_TRIES; i++)
+        fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
     if (fd < 0 && (errno == ENOSYS || errno == EINVAL || errno == EPERM))
         return open_now(path); /* the kernel is older, or a filter knows no such call */
     return fd >= 0 ? (int)fd : -errno;

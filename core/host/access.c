@@ -225,6 +225,8 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
         r = apply(access, &message);
     if (r == -E2BIG && strcmp(message.text, access->why) != 0)
         access->start.note(access->start.context, ENGINE_DEVICE_ANY, "holders-left-out", "");
+    if (r == -EBUSY)
+        scan_by(access, now_ns + HELD_NS);
     access->restricted = 0;
     for (size_t i = 0; (!r || r == -E2BIG) && i < access->nodes->count; i++)
         access->restricted |= access->nodes->node[i].own ? access->nodes->node[i].devices : 0;
