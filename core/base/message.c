@@ -2,9 +2,19 @@
 /* Formatting messages; see message.h. */
 #include "message.h"
 
+#include "line.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+/* What a message quotes may come from a file or a driver: keep it one line, without control
+ * characters, which a terminal would obey. */
+static void set(char *message, size_t size, const char *format, va_list arguments)
+{
+    vsnprintf(message, size, format, arguments);
+    line_clean(message);
+}
 
 int message_set(int code, struct message *message, const char *format, ...)
 {
@@ -13,7 +23,7 @@ int message_set(int code, struct message *message, const char *format, ...)
     if (!message)
         return code;
     va_start(arguments, format);
-    vsnprintf(message->text, sizeof(message->text), format, arguments);
+    set(message->text, sizeof(message->text), format, arguments);
     va_end(arguments);
     return code;
 }
@@ -23,7 +33,7 @@ int message_refuse(int code, char *message, size_t size, const char *format, ...
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(message, size, format, arguments);
+    set(message, size, format, arguments);
     va_end(arguments);
     return code;
 }

@@ -2,6 +2,7 @@
 /* Wake pollers of open files; see server.h. */
 #include "server.h"
 
+#include <errno.h>
 #include <poll.h>
 
 /* The most pollers that are woken between requests: 2 us each, and one user can have any number. */
@@ -29,8 +30,10 @@ static bool wake_if_new(void *context, struct shared_handle *slot)
     if (!tree_node_from_id(slot->node - 1, &node) ||
         !(poll_find(&server->tree, &node, tree_row(&server->tree, &node), slot) & POLLPRI))
         return false;
-    session_notify_poll(server->session, slot->poll - 1);
-    return true;
+    if (session_notify_poll(server->session, slot->poll - 1) != -ENOMEM)
+        return true;
+    handles_wake(&server->handles, slot->node - 1); /* try again */
+    return false;
 }
 
 /* Note the pollers of the files in a directory whose rows have `watch`. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads of files; see server.h. An open file shows one text from a read at offset 0 on, in however
- * many pieces it is read, until it is read from offset 0 again.
+ * Reads of files; see server.h. Logs are read by follow.h. Any other open file shows one text from
+ * a read at offset 0 on, in however many pieces it is read, until it is read from offset 0 again.
  */
+#include "fs/tree/follow.h"
+#include "fs/tree/names.h"
 #include "server.h"
 
 #include <errno.h>
@@ -26,17 +28,26 @@ static void read_id(const struct query *query, struct shared_handle *handle)
     handle->seen = (uint64_t)read.offset + (left < read.size ? left : read.size);
 }
 
-/* Logs are not copied: they keep their old text themselves. */
+/* Logs are not copied: see follow.h. */
 static void answer_from_log(const struct query *query, struct shared_handle *handle)
 {
     struct tree *tree = &query->server->tree;
-    const struct event_log *log = query->row->log(tree);
-    if (!query->offset)
-        handle->log_age = log->age;
-    const struct strbuf *text = event_log_text(log, handle->log_age, (uint64_t)query->offset);
-    if (text == &log->text && query->row->watch)
+    const struct event_log *log = query->row->log(tree, &query->node);
+    struct follow follow = {.shared = tree->shared,
+                            .handle = handle,
+                            .fh = query->fi->fh,
+                            .account = names_account(tree->names, handle->uid),
+                            .wall_ns = tree_wall_ns(tree),
+                            .room = &tree->scratch};
+    size_t length;
+    const char *text = follow_read(&follow, log, (uint64_t)query->offset, query->size, &length);
+    if (!text) {
+        fuse_reply_err(query->req, ENOMEM);
+        return;
+    }
+    if (handle->log_age == log->age)
         query->row->watch(tree, &query->node, &handle->seen);
-    reply_text(query, text->data, text->length);
+    fuse_reply_buf(query->req, text, length);
 }
 
 /* Answer with a piece of this text. */
@@ -60,11 +71,11 @@ static void answer_from_show(const struct query *query, struct shared_handle *ha
         offset && handle->kept ? texts_find(&server->texts, account, query->fi->fh, uid) : NULL;
     bool at_end = offset && (begun ? offset >= begun->length
                                    : handle->read_end && offset >= handle->read_end - UINT64_C(1));
-    if (at_end && !query->row->grows) {
+    if (at_end) {
         reply_text(query, "", 0);
         return;
     }
-    if (begun && !at_end) {
+    if (begun) {
         answer_from(query, handle, begun);
         return;
     }

@@ -9,6 +9,7 @@
 #include "core/gpu/identity.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/event_text.h"
+#include "fs/tree/follow.h"
 #include "fs/tree/names.h"
 #include "server.h"
 
@@ -276,6 +277,7 @@ int recover_state(struct server *server)
         return r;
     }
     engine_restore_counters(tree->engine, counters.next_id, counters.next_seq);
+    follow_take_back(&server->handles, counters.next_seq); /* what was not durable */
     /* Do not reuse the id of a reverted grant if a process was about to join it. */
     engine_restore_counters(tree->engine, tree->shared->next_id, 0);
     if (counters.mount_id != tree->shared->mount_id)

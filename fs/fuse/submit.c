@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "fs/tree/caller.h"
 #include "fs/tree/event_text.h"
+#include "fs/tree/follow.h"
 #include "fs/tree/names.h"
 #include "fs/tree/status.h"
 #include "invalidate.h"
@@ -194,6 +195,8 @@ static void publish(struct server *server, struct change *change)
     for (const struct engine_event *e = change->events; e; e = e->next, line += STORE_LINE_MAX)
         *item++ = log_event(&server->tree, e, line);
     poll_wake(server, change->events);
+    if (change->reply.kind == REPLY_NONE) /* ends: tell them before waking threads of our own */
+        poll_wake_some(server);
     host_events(server->host, change->events, true);
     send_policy(server);
     submit_arm_next(server);
@@ -241,6 +244,7 @@ static void take_back(struct server *server, const struct engine_event *events)
     struct tree *tree = &server->tree;
     event_log_truncate(&tree->events, events->seq);
     event_log_truncate(&tree->history, events->seq);
+    follow_take_back(&server->handles, events->seq);
     if (engine_revert(tree->engine, events)) {
         log_say("Cannot revert changes that could not be made durable; restarting from the state.");
         abort(); /* the next worker loads what is durable */

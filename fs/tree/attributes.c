@@ -37,7 +37,7 @@ int tree_show(struct tree *tree, const struct node *node, uint32_t uid)
     if (!row)
         return -ENOENT;
     if (row->log) {
-        tree->shown = &row->log(tree)->text;
+        tree->shown = &row->log(tree, node)->text;
         return 0;
     }
     tree->shown = &tree->scratch;

@@ -5,7 +5,7 @@
 #include "core/base/array.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +80,28 @@ static void keep_lines(struct event_log *log, const bool *keep)
     log->text.data[length] = '\0';
 }
 
+static void forget_before(struct event_log *log)
+{
+    strbuf_free(&log->text_before);
+    free(log->lines_before);
+    log->lines_before = NULL;
+    log->count_before = 0;
+}
+
+/* Out of memory: those who read learn how many lines they have lost. */
+static void keep_before(struct event_log *log)
+{
+    forget_before(log);
+    strbuf_add(&log->text_before, log->text.data, log->text.length);
+    log->lines_before = calloc(log->count, sizeof(*log->lines_before));
+    if (log->text_before.failed || !log->lines_before) {
+        forget_before(log);
+        return;
+    }
+    memcpy(log->lines_before, log->lines, log->count * sizeof(*log->lines));
+    log->count_before = log->count;
+}
+
 /* Drop half of the lines; when out of memory, the older half. */
 static void drop_half(struct event_log *log)
 {
@@ -89,10 +111,7 @@ static void drop_half(struct event_log *log)
     size_t limit = shares ? fair_limit(shares, count, log->count / 2) : 0;
     if (!keep)
         return; /* grow, and try again with the next line */
-    strbuf_clear(&log->before);
-    strbuf_add(&log->before, log->text.data, log->text.length);
-    if (log->before.failed)
-        strbuf_free(&log->before);
+    keep_before(log);
     log->age++;
     if (shares) {
         qsort(shares, count, sizeof(*shares), compare_accounts);
@@ -110,23 +129,37 @@ static void drop_half(struct event_log *log)
     free(keep);
 }
 
-int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uint32_t account,
-                     const char *line)
+/* Add a line whose offset is not set yet; a newline ends it. 0 or -ENOMEM. */
+static int add_line(struct event_log *log, const struct event_log_line *line, const char *text,
+                    size_t length)
 {
     if (array_reserve(log->lines, log->capacity, log->count + 1))
         return -ENOMEM;
     size_t offset = log->text.length;
-    strbuf_add(&log->text, line, strlen(line));
-    strbuf_add(&log->text, "\n", 1);
+    strbuf_add(&log->text, text, length);
     if (log->text.failed) {
         log->text.failed = 0;
         log->text.length = offset;
         return -ENOMEM;
     }
-    log->lines[log->count++] = (struct event_log_line){seq, previous, offset, account};
-    if (log->count > EVENT_LOG_LINES_MAX)
-        drop_half(log);
+    log->lines[log->count] = *line;
+    log->lines[log->count++].offset = offset;
     return 0;
+}
+
+int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uint32_t account,
+                     const char *line)
+{
+    struct event_log_line new = {.seq = seq, .previous = previous, .account = account};
+    char text[EVENT_LOG_LINE_MAX + 1];
+    int length = snprintf(text, EVENT_LOG_LINE_MAX, "%s", line);
+    if (length >= EVENT_LOG_LINE_MAX)
+        length = EVENT_LOG_LINE_MAX - 1;
+    text[length++] = '\n';
+    int r = add_line(log, &new, text, (size_t)length);
+    if (!r && log->count > EVENT_LOG_LINES_MAX)
+        drop_half(log);
+    return r;
 }
 
 void event_log_truncate(struct event_log *log, uint64_t seq)
@@ -135,6 +168,8 @@ void event_log_truncate(struct event_log *log, uint64_t seq)
         log->text.length = log->lines[--log->count].offset;
     if (log->text.data)
         log->text.data[log->text.length] = '\0';
+    if (log->count_before && log->lines_before[log->count_before - 1].seq >= seq)
+        forget_before(log);
 }
 
 uint64_t event_log_first(const struct event_log *log)
@@ -145,27 +180,39 @@ uint64_t event_log_first(const struct event_log *log)
     return last - first > EVENT_LOG_SPAN ? last - EVENT_LOG_SPAN : first;
 }
 
-const struct strbuf *event_log_text(const struct event_log *log, uint32_t age, uint64_t offset)
+struct event_log_view event_log_view(const struct event_log *log, uint32_t age, uint64_t seq)
 {
-    return age + 1 == log->age && offset < log->before.length ? &log->before : &log->text;
+    size_t before = age + 1 == log->age ? log->count_before : 0;
+    if (before && log->lines_before[before - 1].seq > seq)
+        return (struct event_log_view){log->text_before.data, log->text_before.length,
+                                       log->lines_before, before};
+    return (struct event_log_view){log->text.data, log->text.length, log->lines, log->count};
+}
+
+size_t event_log_after(const struct event_log_view *view, uint64_t seq)
+{
+    size_t low = 0, high = view->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (view->lines[middle].seq <= seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* Return the index of the line with number `seq`, or count. */
 static size_t find_line(const struct event_log *log, uint64_t seq)
 {
-    size_t low = 0, high = log->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (log->lines[middle].seq < seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < log->count && log->lines[low].seq == seq ? low : log->count;
+    const struct event_log_view view = {.lines = log->lines, .count = log->count};
+    size_t after = event_log_after(&view, seq);
+    return after && log->lines[after - 1].seq == seq ? after - 1 : log->count;
 }
 
-void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *out)
+void event_log_chain(const struct event_log *log, uint64_t last, struct event_log *out)
 {
+    event_log_truncate(out, 0);
     size_t found[EVENT_LOG_CHAIN_MAX];
     size_t n = 0;
     for (uint64_t seq = last; seq && n < EVENT_LOG_CHAIN_MAX;) {
@@ -178,14 +225,14 @@ void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *
     while (n-- > 0) {
         size_t start = log->lines[found[n]].offset;
         size_t end = found[n] + 1 < log->count ? log->lines[found[n] + 1].offset : log->text.length;
-        strbuf_add(out, log->text.data + start, end - start);
+        add_line(out, &log->lines[found[n]], log->text.data + start, end - start);
     }
 }
 
 void event_log_free(struct event_log *log)
 {
     strbuf_free(&log->text);
-    strbuf_free(&log->before);
+    forget_before(log);
     free(log->lines);
     memset(log, 0, sizeof(*log));
 }

@@ -11,10 +11,13 @@
 
 #include "core/base/strbuf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define EVENT_LOG_LINES_MAX 8192
+/* Bytes of a line, with its newline. */
+#define EVENT_LOG_LINE_MAX 512
 /* Lines older than this many events need not be kept in the state. */
 #define EVENT_LOG_SPAN 65536
 /* The most lines of one partition that are followed back. */
@@ -28,11 +31,23 @@ struct event_log_line {
 };
 
 struct event_log {
-    struct strbuf text;   /* all lines, with their newlines */
-    struct strbuf before; /* the text before lines were last dropped, for those reading it */
-    uint32_t age;         /* how often lines were dropped */
+    struct strbuf text; /* all lines, with their newlines */
     struct event_log_line *lines;
     size_t count, capacity;
+    uint32_t age;      /* how often lines were dropped */
+    bool every_number; /* each number has a line, so a gap tells how many are missing */
+    /* before lines were last dropped, for those who read them */
+    struct strbuf text_before;
+    struct event_log_line *lines_before;
+    size_t count_before;
+};
+
+/* The lines that a reader sees. */
+struct event_log_view {
+    const char *text;
+    size_t length;
+    const struct event_log_line *lines;
+    size_t count;
 };
 
 /* Append a line (given without its newline) that counts for `account`. 0 or -ENOMEM. */
@@ -42,11 +57,14 @@ int event_log_append(struct event_log *log, uint64_t seq, uint64_t previous, uin
 void event_log_truncate(struct event_log *log, uint64_t seq);
 /* Return the number of the oldest line that must be stored; 0 if the log is empty. */
 uint64_t event_log_first(const struct event_log *log);
-/* Return the text for a reader at `offset` who began when the log was of this age: the same that
- * they began, unless it is gone or read to its end. */
-const struct strbuf *event_log_text(const struct event_log *log, uint32_t age, uint64_t offset);
-/* Append to `out` the lines of the chain that ends with number `last`, oldest first. */
-void event_log_chain(const struct event_log *log, uint64_t last, struct strbuf *out);
+/* Return the lines for a reader who last read when the log was of this age, and has read to the end
+ * of line `seq`: the same ones, unless they are gone or were read to their end. Valid until the
+ * next change. */
+struct event_log_view event_log_view(const struct event_log *log, uint32_t age, uint64_t seq);
+/* Return the index of the first line with a number above `seq`, or the view's count. */
+size_t event_log_after(const struct event_log_view *view, uint64_t seq);
+/* Make `out` the lines of the chain that ends with number `last`. Out of memory: some of them. */
+void event_log_chain(const struct event_log *log, uint64_t last, struct event_log *out);
 /* Drop all lines and their memory. */
 void event_log_free(struct event_log *log);
 

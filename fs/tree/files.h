@@ -81,10 +81,9 @@ struct file_row {
     bool (*watch)(struct tree *tree, const struct node *node, uint64_t *ret_change);
     /* The length of what `show` prints, if it is known without printing. */
     uint64_t (*size)(struct tree *tree, const struct node *node);
-    /* Content that exists already, instead of `show`. */
-    const struct event_log *(*log)(struct tree *tree);
-    /* Lines are added at the end: those who have read to the end go on with new ones. */
-    bool grows;
+    /* Lines that are added at the end, instead of `show`: those who have read to the end go on with
+     * new ones. */
+    const struct event_log *(*log)(struct tree *tree, const struct node *node);
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;

@@ -169,11 +169,11 @@ SHOW(enforcement)
     return 0;
 }
 
-SHOW(events)
+static const struct event_log *log_events(struct tree *tree, const struct node *node)
 {
-    PARTITION_OR_GONE(tree, node);
-    event_log_chain(&tree->events, partition->change_seq, out);
-    return 0;
+    const struct partition *partition = tree_partition(tree, node);
+    event_log_chain(&tree->events, partition ? partition->change_seq : 0, &tree->chain);
+    return &tree->chain;
 }
 
 /* -- writing ------------------------------------------------------------------ */
@@ -323,7 +323,7 @@ const struct file_row files_partition[] = {
             "for the writing process"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
      .doc = "what enforces each limit, now"},
-    {"events", 0444, FRESH_NEVER, show_events, .grows = true, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,
      .doc = "the latest events about it, one per line"},
     {0},
 };

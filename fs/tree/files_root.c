@@ -72,13 +72,15 @@ SHOW(version)
     return 0;
 }
 
-static const struct event_log *log_events(struct tree *tree)
+static const struct event_log *log_events(struct tree *tree, const struct node *node)
 {
+    (void)node;
     return &tree->events;
 }
 
-static const struct event_log *log_history(struct tree *tree)
+static const struct event_log *log_history(struct tree *tree, const struct node *node)
 {
+    (void)node;
     return &tree->history;
 }
 
@@ -208,9 +210,9 @@ const struct file_row files_root[] = {
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the reader's last write, as a message"},
     {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the running version"},
-    {"events", 0444, FRESH_NEVER, .log = log_events, .grows = true, .watch = watch_events,
+    {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,
      .doc = "the latest events, one per line; poll reports new ones"},
-    {"history", 0444, FRESH_NEVER, .log = log_history, .grows = true, .watch = watch_history,
+    {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},

@@ -20,6 +20,9 @@
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_MESSAGE_MAX  256
+#define SHARED_LINE_SETS    32u /* accounts share them by number */
+#define SHARED_LINE_WAYS    16u
+#define SHARED_LINE_MAX     512u
 #define SHARED_REQUESTS     65536u
 #define SHARED_REQUEST_MAX  1016u
 
@@ -35,6 +38,29 @@ struct shared_status {
 struct shared_charge {
     uint64_t unique; /* the kernel's number of the last write; 0: none */
     uint64_t bytes;  /* the total of this open file */
+};
+
+/* How far a reader of a log has come; fs/tree/follow.h. */
+struct shared_mark {
+    uint64_t read;   /* offset in the file up to which it was read */
+    uint64_t at;     /* offset at which the last line that was read begins */
+    uint64_t seq;    /* the number of that line */
+    uint64_t known;  /* the number of the log's last line then */
+    uint32_t ahead;  /* lines that the log had between the two */
+    uint16_t length; /* of the line; it may have been read in part only */
+    uint16_t gone;   /* the line is not in the log (any more) */
+};
+
+struct shared_place {
+    struct shared_mark begin, end; /* of the last read */
+};
+
+/* A line of a log that was read in part. */
+struct shared_line {
+    uint64_t fh; /* of the reader; 0: the slot is free */
+    uint64_t at; /* offset in the file at which it begins */
+    uint32_t length;
+    char text[SHARED_LINE_MAX];
 };
 
 /* The state of an open file; an array in memory of its own, which grows. */
@@ -59,6 +85,9 @@ struct shared_handle {
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */
     uint32_t log_age;  /* `events`, `history`: age of the log that is being read */
     uint32_t kept;     /* the worker may keep the rest of the text (texts.h) */
+    /* files of lines: one record is current, the other is for the next update */
+    atomic_uint place_at;
+    struct shared_place places[2];
 };
 
 /* A request that was read and is not answered yet; fs/fuse/requests.h. */
@@ -94,6 +123,9 @@ struct shared {
     /* the last message to each user */
     uint64_t status_clock;
     struct shared_status status[SHARED_STATUS_COUNT];
+    /* lines that were read in part, a ring for each set of accounts */
+    struct shared_line lines[SHARED_LINE_SETS][SHARED_LINE_WAYS];
+    uint32_t next_line[SHARED_LINE_SETS];
     /* requests; the memory of slots that were not needed yet is not allocated */
     uint64_t request_order;  /* order of the last request */
     uint32_t requests_below; /* all slots at and above this index are free */

@@ -15,6 +15,7 @@
 void tree_init(struct tree *tree, const struct directory table[DIR_KINDS])
 {
     *tree = (struct tree){.table = table, .admin_gid = UINT32_MAX};
+    tree->events.every_number = true;
     for (int kind = 0; kind < DIR_KINDS; kind++)
         for (size_t i = 0; table[kind].rows[i].name; i++) {
             assert(i < TREE_FILES_MAX);

@@ -52,6 +52,7 @@ struct tree {
     const struct gpu_device *devices;
     uint32_t device_count;
     struct event_log events, history;
+    struct event_log chain; /* the lines of the partition that was looked at last */
     struct strbuf scratch;
     const struct strbuf *shown;       /* content of a file, set by tree_show */
     uint32_t admin_gid;               /* gid of config/admin_group; UINT32_MAX: none */

@@ -90,6 +90,8 @@ START_TEST(messages)
     char small[8], quoted[MESSAGE_QUOTED_MAX], endless[100];
     ck_assert_int_eq(message_set(-EPERM, &message, "%s %d", "Only", 1), -EPERM);
     ck_assert_str_eq(message.text, "Only 1");
+    message_set(0, &message, "key %s is bad", "\x1b[2J\nÄ");
+    ck_assert_str_eq(message.text, "key ?[2J?Ä is bad");
     ck_assert_int_eq(message_set(3, NULL, "%s", "not wanted"), 3);
     message_set(0, &message, "%*d", MESSAGE_MAX + 100, 1);
     ck_assert_uint_eq(strlen(message.text), MESSAGE_MAX - 1);

@@ -140,8 +140,10 @@ def new_program():
     equal(os.stat(f'/proc/{worker()}/exe').st_size, os.stat(T + '/stubs/new').st_size)
     equal(os.listdir(TREE + '/partitions'), [partition])
 
-    shutil.move(T + '/stubs/new', T + '/stubs/real')
-    write(T + '/stubs/new', f'#!/bin/bash\n[ "$1" != --worker ] && exec {T}/stubs/real "$@"\n')
+    os.mkdir(T + '/stubs/real')
+    shutil.move(T + '/stubs/new', T + '/stubs/real/chronosfs')
+    write(T + '/stubs/new', '#!/bin/bash\n'
+          f'[ "$1" != --worker ] && exec {T}/stubs/real/chronosfs "$@"\n')
     succeeds('up', TREE, says=f'cannot take over while mounted: mounting {TREE} again.\n')
     check(supervisor() != old[0])
     equal(mounts(TREE), 1)
@@ -149,8 +151,8 @@ def new_program():
     write(T + '/stubs/new', '#!/bin/bash\nexit 1\n')
     fails('up', TREE, says='The installed /usr/local/bin/chronosfs does not run.\n')
     equal(os.listdir(TREE + '/partitions'), [partition])
-    shutil.copy(T + '/stubs/real', T + '/stubs/new')
-    succeeds('up', TREE)
+    shutil.copy(T + '/stubs/real/chronosfs', T + '/stubs/new')
+    succeeds('up', TREE, says='its program is up to date')
 
 
 def full():
@@ -189,7 +191,8 @@ def down():
     succeeds('down', TREE, says=f'== {TREE} is not mounted.\n')
     succeeds('up', TREE)
     equal(os.listdir(TREE + '/partitions'), partitions)
-    succeeds('down', '--uninstall', TREE, says=f'== The state stays in {STATE}; --purge removes it.')
+    succeeds('down', '--uninstall', TREE,
+             says=f'== The state stays in {STATE}; --purge removes it.\n')
     equal(sum((files for _, _, files in os.walk('/usr/local')), []), [])
     equal(os.listdir('/usr/local/share'), ['man'])
     equal(os.path.exists(TREE), False)

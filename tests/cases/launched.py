@@ -139,7 +139,7 @@ def users(mount):
     hers = alice.call(mount.ask, '0.5 3600')
     code, out, err = run(mount, '--in', hers, 'echo', 'no', user=bob)
     equal((code, out, err),
-          (125, '', f'chronos: Permission denied: partition {hers} is not yours.\n'))
+          (125, '', 'chronos: Permission denied: partition owned by alice.\n'))
     equal(run(mount, '--in', hers, 'id', '-un', user=alice), (0, 'alice\n', ''))
     mount.release_all()
 

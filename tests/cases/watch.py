@@ -14,6 +14,7 @@ import lib
 ENDS = ('expired', 'released', 'revoked', 'closed')
 ACCOUNT = re.compile(r'(?: user=(\S+).*)? by=(\S+)$')
 EVENT = re.compile(r'(\d+) (\S+) (\S+) p(\d+) device=gpu(\d+) user=(\S+)(.*) by=(\S+)$')
+LOST = re.compile(r'\d+ \S+ lost lines=\d+ by=root$')
 
 
 class Wrong(Exception):
@@ -129,6 +130,8 @@ class Ledger:
         """Takes the new lines. Returns ids that came and went in them."""
         seen = {}
         for line in read_now(self.mount.at('events')).splitlines():
+            if LOST.match(line):  # it has the number of the line before it
+                continue
             seen[int(line.split(' ', 1)[0])] = line
         known = {account_of(line) for _, line, *_ in self.lines}
         gone = self.take_back(seen)

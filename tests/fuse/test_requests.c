@@ -284,7 +284,8 @@ START_TEST(test_all_slots)
         answer(read_one()); /* it waited for a slot */
         ck_assert_int_ge(memory_kib(), SHARED_REQUESTS);
         requests_trim(requests);
-        ck_assert_int_le(memory_kib(), 2048);
+        if (!getenv("CHRONOS_EMULATED")) /* qemu-user ignores MADV_REMOVE */
+            ck_assert_int_le(memory_kib(), 2048);
     }
     send_request(8);
     ck_assert_uint_eq(unique_of(read_one()), 8);

@@ -360,11 +360,9 @@ START_TEST(selects_by_name)
                  ", 0000:3b:00.0), 2 ");
     refuses("0+nonsense", "\"nonsense\"");
     refuses("", "\"\"");
-    refuses("0+", "\"\"");
     refuses("0++1", "\"\"");
     refuses("0 1", "\"0 1\"");
     refuses("GPU-", "\"GPU-\"");
-    refuses("00000000000000000000000000000000000000000000000000000000000000000000000000", "00...");
     refuses("0\n", "0?");
 }
 END_TEST
