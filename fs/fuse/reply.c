@@ -17,6 +17,7 @@ bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
 {
     struct query query = {.server = fuse_req_userdata(req), .req = req};
     submit_tick(query.server);
+    query.server->tree.reader = fuse_req_ctx(req)->pid;
     if (!tree_node_from_id(ino, &query.node)) {
         fuse_reply_err(req, ENOENT);
         return false;
@@ -52,13 +53,24 @@ void reply_error(fuse_req_t req, int result)
     fuse_reply_err(req, reply_errno(result));
 }
 
-void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int result,
-                   const char *message)
+void reply_record(struct server *server, const struct status_writer *writer, const char *message)
+{
+    uint64_t number = status_set(&server->tree, writer, message);
+    struct shared_handle *handle = writer->fh ? handles_get(&server->handles, writer->fh) : NULL;
+    if (!handle)
+        return;
+    handle->answer = 0;
+    handle->seen = 0;
+    handle->sentence = number;
+}
+
+void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,
+                   int result, const char *message)
 {
     int code = reply_errno(result);
     char text[64];
     snprintf(text, sizeof(text), "%s.", strerror(code));
-    status_set(&server->tree, uid, *message ? message : text);
+    reply_record(server, writer, *message ? message : text);
     fuse_reply_err(req, code);
 }
 
