@@ -53,24 +53,14 @@ void reply_error(fuse_req_t req, int result)
     fuse_reply_err(req, reply_errno(result));
 }
 
-void reply_record(struct server *server, const struct status_writer *writer, const char *message)
-{
-    uint64_t number = status_set(&server->tree, writer, message);
-    struct shared_handle *handle = writer->fh ? handles_get(&server->handles, writer->fh) : NULL;
-    if (!handle)
-        return;
-    handle->answer = 0;
-    handle->seen = 0;
-    handle->sentence = number;
-}
-
 void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,
                    int result, const char *message)
 {
     int code = reply_errno(result);
     char text[64];
     snprintf(text, sizeof(text), "%s.", strerror(code));
-    reply_record(server, writer, *message ? message : text);
+    status_refuse(&server->tree, writer, handles_get(&server->handles, writer->fh),
+                  *message ? message : text);
     fuse_reply_err(req, code);
 }
 

@@ -159,8 +159,6 @@ bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query);
 /* Convert a refusal code or -errno to an errno. */
 int reply_errno(int result);
 void reply_error(fuse_req_t req, int result);
-/* Keep the message of a refusal in the writer's `status`, and to be read back from its file. */
-void reply_record(struct server *server, const struct status_writer *writer, const char *message);
 /* Refuse a request that changes something, with `message` in the writer's `status`. "": the text of
  * the errno. */
 void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,

@@ -258,7 +258,7 @@ static void refuse_change(struct server *server, const struct change *change, co
     if (change->reply.kind == REPLY_NONE)
         return;
     const struct status_writer writer = {change->uid, change->tid, change->fh};
-    reply_record(server, &writer, message);
+    status_refuse(&server->tree, &writer, handles_get(&server->handles, change->fh), message);
     committer_refuse(&change->reply, EIO);
 }
 

@@ -87,6 +87,17 @@ uint64_t status_set(struct tree *tree, const struct status_writer *writer, const
     return writer->tid > 0 ? status_thread_set(tree, account, writer, message) : 0;
 }
 
+void status_refuse(struct tree *tree, const struct status_writer *writer,
+                   struct shared_handle *handle, const char *message)
+{
+    uint64_t number = status_set(tree, writer, message);
+    if (!handle)
+        return;
+    handle->answer = 0;
+    handle->seen = 0;
+    handle->sentence = number;
+}
+
 const char *status_get(struct tree *tree, uint32_t uid, int32_t tid)
 {
     uint32_t account = names_account(tree->names, uid);

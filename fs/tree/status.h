@@ -20,6 +20,9 @@ struct status_writer {
 /* Set the message that this user and this thread read next. Copied; long messages are truncated.
  * Return its number, for status_read_back; 0 without a thread. */
 uint64_t status_set(struct tree *tree, const struct status_writer *writer, const char *message);
+/* Also keep the message to be read back from the open file `handle`; NULL: from none. */
+void status_refuse(struct tree *tree, const struct status_writer *writer,
+                   struct shared_handle *handle, const char *message);
 /* Return the message for a thread of the user, borrowed; a default if there is none. */
 const char *status_get(struct tree *tree, uint32_t uid, int32_t tid);
 
