@@ -274,6 +274,54 @@ START_TEST(test_timeouts)
 }
 END_TEST
 
+static const char *show(const char *path)
+{
+    struct node node;
+    ck_assert(walk(path, &node));
+    ck_assert_int_eq(tree_show(&tree, &node, 7), 0);
+    return tree.shown->data;
+}
+
+/* Programs see only the partition's device, by a name that never means another one. */
+START_TEST(test_environment)
+{
+    static const char always[] = "CHRONOS_PARTITION=/m/gpu0/p1\nCHRONOS_UNREACHABLE=refuse\n";
+    static const struct {
+        const char *vendor, *uuid, *variables;
+    } cases[] = {
+        {"NVIDIA Corporation", "GPU-01234567-0123-0123-0123-0123456789ab",
+         "CUDA_VISIBLE_DEVICES=GPU-01234567-0123-0123-0123-0123456789ab\n"
+         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+        {"NVIDIA", "MIG-01234567-0123-0123-0123-0123456789ab",
+         "CUDA_VISIBLE_DEVICES=MIG-01234567-0123-0123-0123-0123456789ab\n"
+         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+        {"Advanced Micro Devices, Inc.", "GPU-0123456789abcdef",
+         "ROCR_VISIBLE_DEVICES=GPU-0123456789abcdef\n"
+         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+        {"NVIDIA", "", ""},
+        /* what OpenCL invents from an address */
+        {"Advanced Micro Devices, Inc.", "00000000-3b00-0000-0000-000000000000", ""},
+        {"Intel(R) Corporation", "8680a056-0800-0000-3b00-000000000000", ""},
+        {"chronosfs", "SIM-0", ""},
+    };
+    char wanted[512];
+    snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m");
+    devices[0].memory_bytes = 8 * GIB;
+    grant(0, 7, "0.33333399 60");
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        snprintf(devices[0].vendor, sizeof(devices[0].vendor), "%s", cases[i].vendor);
+        snprintf(devices[0].uuid, sizeof(devices[0].uuid), "%s", cases[i].uuid);
+        snprintf(wanted, sizeof(wanted), "%s%s", always, cases[i].variables);
+        ck_assert_str_eq(show("gpu0/p1/environment"), wanted);
+        bool cuda = strstr(wanted, "CUDA");
+        ck_assert_int_eq(cuda, strstr(show("gpu0/p1/env"), "export CUDA_VISIBLE_DEVICES='") != 0);
+    }
+    /* A value of two lines would be read as two variables. */
+    snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m\nLD_PRELOAD=x");
+    ck_assert_str_eq(show("gpu0/p1/environment"), "CHRONOS_UNREACHABLE=refuse\n");
+}
+END_TEST
+
 START_TEST(test_metrics)
 {
     struct strbuf out = {0};
@@ -763,8 +811,9 @@ int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
                       test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
-                      test_event_log, test_event_log_is_fair, test_event_log_readers, test_texts,
-                      test_line_accounts, test_handles, test_status, test_status_is_fair,
-                      test_status_of_threads, test_status_threads_are_fair, test_status_read_back,
-                      test_event_lines, test_event_subjects, test_state_tells, test_lent_identity);
+                      test_environment, test_event_log, test_event_log_is_fair,
+                      test_event_log_readers, test_texts, test_line_accounts, test_handles,
+                      test_status, test_status_is_fair, test_status_of_threads,
+                      test_status_threads_are_fair, test_status_read_back, test_event_lines,
+                      test_event_subjects, test_state_tells, test_lent_identity);
 }
