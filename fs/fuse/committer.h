@@ -36,8 +36,9 @@ struct change {
     size_t usage_count;
     bool records; /* commit it even if it is empty: that records the time */
     struct reply reply;
-    uint64_t unique, result;   /* the request's number, and the result for its answer */
-    uint32_t uid;              /* the user whose status reports a failure */
+    uint64_t unique, result; /* the request's number, and the result for its answer */
+    uint32_t uid;            /* the user and thread whose status reports a failure */
+    int32_t tid;
     bool after_left;           /* submitted after the last request of a dead worker was served */
     uint64_t fh;               /* the open file whose answer is dropped on failure; 0: none */
     struct store_item items[]; /* one per event; their lines follow the array */

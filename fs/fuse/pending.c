@@ -138,15 +138,16 @@ static void finish(struct server *server, struct pending **at, int result, const
 {
     struct pending *pending = take(&server->pending[PENDING_JOIN], at);
     fuse_req_t req = pending->query.req;
+    const struct status_writer writer = {.uid = pending->join.uid, .tid = pending->join.writer_pid};
     if (!result && pending->asked) {
         pending->query.belongs = true;
         pending->asked(&pending->query, pending->data);
     } else if (result) {
         if (result == -EPERM && pending->asked && !pending->data)
             result = -EACCES; /* what an open says */
-        reply_refusal(server, req, pending->join.uid, result, message);
+        reply_refusal(server, req, &writer, result, message);
     } else {
-        status_set(&server->tree, pending->join.uid, message);
+        status_set(&server->tree, &writer, message);
         fuse_reply_write(req, pending->query.size);
     }
     free(pending->data);

@@ -5,22 +5,26 @@
  */
 #include "fs/tree/follow.h"
 #include "fs/tree/names.h"
+#include "fs/tree/status.h"
 #include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
-/* A read after the write of a request returns the id, whatever the offset is: the position is the
- * handle's own and stops after the id. */
-static void read_id(const struct query *query, struct shared_handle *handle)
+/* A read after the write of a request returns the id, or why it was refused, whatever the offset
+ * is: the position is the handle's own and stops after the id. */
+static void read_answer(const struct query *query, struct shared_handle *handle)
 {
     struct query read = *query;
-    char text[32] = "";
+    char text[SHARED_MESSAGE_MAX + 1] = "";
     size_t length = 0;
+    const char *refusal = status_read_back(&query->server->tree, handle);
     if (handle->answer)
         length =
             (size_t)snprintf(text, sizeof(text), "p%llu\n", (unsigned long long)handle->answer - 1);
+    else if (refusal)
+        length = (size_t)snprintf(text, sizeof(text), "%s\n", refusal);
     read.offset = handle->seen < length ? (off_t)handle->seen : (off_t)length;
     size_t left = length - (size_t)read.offset;
     reply_text(&read, text, length);
@@ -99,7 +103,7 @@ static void answer_read(const struct query *query)
     if (!handle || !row || !tree_alive(&query->server->tree, &query->node))
         fuse_reply_err(query->req, handle ? ENODEV : EBADF);
     else if (row->own && (query->fi->flags & O_ACCMODE) == O_RDWR)
-        read_id(query, handle);
+        read_answer(query, handle);
     else if (row->log)
         answer_from_log(query, handle);
     else

@@ -17,6 +17,7 @@ bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query)
 {
     struct query query = {.server = fuse_req_userdata(req), .req = req};
     submit_tick(query.server);
+    query.server->tree.reader = fuse_req_ctx(req)->pid;
     if (!tree_node_from_id(ino, &query.node)) {
         fuse_reply_err(req, ENOENT);
         return false;
@@ -52,13 +53,14 @@ void reply_error(fuse_req_t req, int result)
     fuse_reply_err(req, reply_errno(result));
 }
 
-void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int result,
-                   const char *message)
+void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,
+                   int result, const char *message)
 {
     int code = reply_errno(result);
     char text[64];
     snprintf(text, sizeof(text), "%s.", strerror(code));
-    status_set(&server->tree, uid, *message ? message : text);
+    status_refuse(&server->tree, writer, handles_get(&server->handles, writer->fh),
+                  *message ? message : text);
     fuse_reply_err(req, code);
 }
 

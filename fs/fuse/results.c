@@ -69,7 +69,7 @@ static void handle(struct server *server, struct host_result *result)
         note(server, result);
         break;
     case RESULT_STATUS:
-        status_set(tree, result->status_uid, result->message);
+        status_set(tree, &(struct status_writer){.uid = result->status_uid}, result->message);
         break;
     case RESULT_STATE:
         free(server->host_state);

@@ -35,6 +35,7 @@
 #include "worker.h"
 
 struct pending;
+struct status_writer;
 
 /* Requests of one kind that wait for the host thread, oldest first. They share one timeout, so the
  * first expires first. */
@@ -166,10 +167,10 @@ bool reply_enter(fuse_req_t req, fuse_ino_t ino, struct query *ret_query);
 /* Convert a refusal code or -errno to an errno. */
 int reply_errno(int result);
 void reply_error(fuse_req_t req, int result);
-/* Refuse a request that changes something, with `message` in the user's `status`. "": the text of
+/* Refuse a request that changes something, with `message` in the writer's `status`. "": the text of
  * the errno. */
-void reply_refusal(struct server *server, fuse_req_t req, uint32_t uid, int result,
-                   const char *message);
+void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,
+                   int result, const char *message);
 /* Convert attributes to a struct stat. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
 /* Fill in the answer to a lookup of the node or, if `listed`, its entry in a listing. 0 or -errno.

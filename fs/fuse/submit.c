@@ -261,10 +261,8 @@ static void refuse_change(struct server *server, const struct change *change, co
 {
     if (change->reply.kind == REPLY_NONE)
         return;
-    status_set(&server->tree, change->uid, message);
-    struct shared_handle *handle = handles_get(&server->handles, change->fh);
-    if (handle)
-        handle->answer = 0;
+    const struct status_writer writer = {change->uid, change->tid, change->fh};
+    status_refuse(&server->tree, &writer, handles_get(&server->handles, change->fh), message);
     committer_refuse(&change->reply, EIO);
 }
 

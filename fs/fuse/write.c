@@ -26,6 +26,7 @@ struct request_context {
     uint64_t unique;
     bool again;
     struct caller caller;
+    struct status_writer writer;
 };
 
 static struct request_context begin_unseen(fuse_req_t req)
@@ -33,12 +34,12 @@ static struct request_context begin_unseen(fuse_req_t req)
     struct server *server = fuse_req_userdata(req);
     const struct session_request *current = session_current(server->session);
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct request_context context = {
-        .server = server,
-        .req = req,
-        .unique = current->unique,
-        .again = current->again,
-        .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid}};
+    struct request_context context = {.server = server,
+                                      .req = req,
+                                      .unique = current->unique,
+                                      .again = current->again,
+                                      .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid},
+                                      .writer = {.uid = ctx->uid, .tid = ctx->pid}};
     submit_tick(server);
     return context;
 }
@@ -66,19 +67,23 @@ static void submit(const struct request_context *context, struct change *answer)
 {
     answer->reply.req = context->req;
     answer->unique = context->unique;
-    answer->uid = context->caller.uid;
+    answer->uid = context->writer.uid;
+    answer->tid = context->writer.tid;
     submit_events(context->server, answer);
 }
 
-static void refuse(const struct request_context *context, const struct node *node, int result,
-                   struct refusal *why)
+/* `fh`: the open file that the message can be read back from; 0: none. */
+static void refuse(const struct request_context *context, const struct node *node, uint64_t fh,
+                   int result, struct refusal *why)
 {
     struct server *server = context->server;
     const struct partition *partition = tree_partition(&server->tree, node);
     if (result == REFUSED_OWNER && partition) /* the engine knows no names */
         snprintf(why->message, sizeof(why->message), "Permission denied: p%llu is owned by %s.",
                  (unsigned long long)partition->id, names_user(server->tree.names, partition->uid));
-    reply_refusal(server, context->req, context->caller.uid, result, why->message);
+    struct status_writer writer = context->writer;
+    writer.fh = fh;
+    reply_refusal(server, context->req, &writer, result, why->message);
 }
 
 /* -- outcomes ----------------------------------------------------------------- */
@@ -172,12 +177,13 @@ static void commit_write(const struct request_context *context, const struct wri
                          size_t size)
 {
     if (write->result) {
+        status_forget(&context->server->tree, write->handle);
         write->handle->seen = 0;
         write->handle->answer = write->result + 1;
     }
     struct change answer = {.reply = {.kind = REPLY_WRITTEN, .written = size},
                             .result = write->result,
-                            .fh = write->fh};
+                            .fh = write->result ? write->fh : 0};
     submit(context, &answer);
 }
 
@@ -214,14 +220,13 @@ static void run_write(const struct request_context *context, const struct node *
     else if (!r && write->outcome == WRITE_ASKS)
         r = ask(context, node, write, data, size);
     if (r) {
-        write->handle->answer = 0; /* no id to read after a refusal */
-        refuse(context, node, r, &write->why);
+        refuse(context, node, row && row->own ? write->fh : 0, r, &write->why);
     } else if (write->outcome == WRITE_AT_ONCE) {
         fuse_reply_write(context->req, size);
         submit_arm_next(server); /* the new usage is due in a minute */
     } else if (write->outcome == WRITE_COMMITS) {
         write_message(&server->tree, row, write);
-        status_set(&server->tree, context->caller.uid, write->why.message);
+        status_set(&server->tree, &context->writer, write->why.message);
         commit_write(context, write, size);
     }
 }
@@ -315,12 +320,12 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     if (!r)
         r = tree_attributes(tree, &node, context.caller.uid, &attributes);
     if (r) {
-        refuse(&context, &node, r, &why);
+        refuse(&context, &node, 0, r, &why);
         return;
     }
     write_change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
-        status_set(tree, context.caller.uid, why.message);
+        status_set(tree, &context.writer, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */
     struct change answer = {.reply = {.kind = REPLY_ATTRIBUTES, .timeout_s = 0}};
     reply_stat(&attributes, &answer.reply.attributes);
@@ -353,11 +358,11 @@ static void remove_partition(fuse_req_t req, fuse_ino_t parent, const char *name
         return;
     }
     if (r) {
-        refuse(&context, &node, r, &why);
+        refuse(&context, &node, 0, r, &why);
         return;
     }
     snprintf(why.message, sizeof(why.message), "Released %.64s.", name);
-    status_set(tree, context.caller.uid, why.message);
+    status_set(tree, &context.writer, why.message);
     struct change answer = {.reply = {.kind = REPLY_DONE}};
     submit(&context, &answer);
 }
@@ -385,6 +390,7 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         submit_events(server, NULL);
     }
     if (handle) {
+        status_forget(&server->tree, handle);
         charge_close(&server->tree, handle);
         read_close(server, handle, fi->fh);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file `env` of a partition: lines for a POSIX shell to source, so that programs it starts run
- * inside the partition. It must not know what the variables mean.
+ * The files `env` and `environment` of a partition: the variables of programs inside it, for a
+ * POSIX shell, which joins too, and for others.
  */
 #ifndef CHRONOS_TREE_ENV_H
 #define CHRONOS_TREE_ENV_H
@@ -11,5 +11,7 @@
 /* Append the lines to `out`. Quote every value, so that no mount point is split into words or
  * executed. */
 void env_print(struct tree *tree, const struct partition *partition, struct strbuf *out);
+/* Append the same variables as NAME=VALUE, one per line, without quotes. */
+void env_print_plain(struct tree *tree, const struct partition *partition, struct strbuf *out);
 
 #endif

@@ -153,6 +153,13 @@ SHOW(env)
     return 0;
 }
 
+SHOW(environment)
+{
+    PARTITION_OR_GONE(tree, node);
+    env_print_plain(tree, partition, out);
+    return 0;
+}
+
 SHOW(procs)
 {
     PARTITION_OR_GONE(tree, node);
@@ -318,6 +325,9 @@ const struct file_row files_partition[] = {
      .doc =
          "lines for a shell: `( . env; PROGRAM )` runs a program inside the partition; the shell "
          "that reads them ends with it"},
+    {"environment", 0444, FRESH_NEVER, show_environment,
+     .doc = "the variables of `env` as NAME=VALUE, one per line: for `docker run --env-file`, "
+            "`EnvironmentFile=` of systemd, and programs; it does not join"},
     {"procs", 0644, FRESH_NEVER, show_procs, .store = store_procs, .live = LIVE_MEMBERS,
      .doc = "pids of its processes, children included; write the pid of one of yours to add it, 0 "
             "for the writing process"},

@@ -59,7 +59,7 @@ static int store_new(struct tree *tree, struct write *write)
 SHOW(status)
 {
     (void)node;
-    strbuf_print(out, "%s\n", status_get(tree, uid));
+    strbuf_print(out, "%s\n", status_get(tree, uid, tree->reader));
     return 0;
 }
 
@@ -208,7 +208,9 @@ const struct file_row files_root[] = {
      .doc = "write the pid of one of your processes, 0 for the writing process, to take it and its "
             "children out of its partition"},
     {"status", 0444, FRESH_NEVER, show_status,
-     .doc = "result of the reader's last write, as a message"},
+     .doc = "result of the last write of the reading thread or, if it has not written, of its "
+            "user; as a "
+            "message"},
     {"version", 0444, FRESH_ALWAYS, show_version, .doc = "the running version"},
     {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,
      .doc = "the latest events, one per line; poll reports new ones"},

@@ -2,10 +2,16 @@
 /* The state as OpenMetrics text; see metrics.h. One row per figure of a device. */
 #include "metrics.h"
 
+#include "core/base/array.h"
+#include "core/base/clock.h"
 #include "core/host/host.h"
 #include "files.h"
 
 #include <string.h>
+
+/* So many that a text is kept for readers who take it in pieces (texts.h). */
+#define METRICS_USERS_MAX      64u
+#define METRICS_PARTITIONS_MAX 64u
 
 static uint64_t device_total(struct tree *tree, uint32_t device)
 {
@@ -84,11 +90,134 @@ static void print_usage(struct tree *tree, struct strbuf *out)
     }
 }
 
+/* -- partitions and users ---------------------------------------------------- */
+
+static void print_limit(const struct tree *tree, const struct partition *p,
+                        const struct ledger_figures *used, struct strbuf *out)
+{
+    (void)tree;
+    (void)used;
+    strbuf_print(out, "%llu\n", (unsigned long long)p->shares[0].memory_bytes);
+}
+
+static void print_used(const struct tree *tree, const struct partition *p,
+                       const struct ledger_figures *used, struct strbuf *out)
+{
+    (void)tree;
+    (void)p;
+    strbuf_print(out, "%llu\n", (unsigned long long)used->used_bytes);
+}
+
+static void print_peak(const struct tree *tree, const struct partition *p,
+                       const struct ledger_figures *used, struct strbuf *out)
+{
+    (void)tree;
+    (void)p;
+    strbuf_print(out, "%llu\n", (unsigned long long)used->peak_bytes);
+}
+
+static void print_gpu_time(const struct tree *tree, const struct partition *p,
+                           const struct ledger_figures *used, struct strbuf *out)
+{
+    (void)tree;
+    (void)p;
+    strbuf_print(out, "%llu.%03u\n", (unsigned long long)(used->busy_ns / NS_PER_SECOND),
+                 (unsigned)(used->busy_ns % NS_PER_SECOND / NS_PER_MS));
+}
+
+static void print_remaining(const struct tree *tree, const struct partition *p,
+                            const struct ledger_figures *used, struct strbuf *out)
+{
+    (void)used;
+    strbuf_print(out, "%lld\n", (long long)((p->end_ns - tree->now_ns) / NS_PER_SECOND));
+}
+
+static const struct {
+    const char *name, *type, *unit, *suffix, *help;
+    void (*print)(const struct tree *tree, const struct partition *p,
+                  const struct ledger_figures *used, struct strbuf *out);
+} partition_figures[] = {
+    {"chronos_partition_limit_bytes", "gauge", "bytes", "", "Memory limit of the partition.",
+     print_limit},
+    {"chronos_partition_used_bytes", "gauge", "bytes", "", "Memory in use in the partition.",
+     print_used},
+    {"chronos_partition_peak_bytes", "gauge", "bytes", "", "Peak memory use of the partition.",
+     print_peak},
+    {"chronos_partition_gpu_seconds", "counter", "seconds", "_total",
+     "Time that the device worked for the partition.", print_gpu_time},
+    {"chronos_partition_remaining_seconds", "gauge", "seconds", "",
+     "Time until the partition ends.", print_remaining},
+};
+
+/* Print one figure of a partition. */
+static void print_figure(struct tree *tree, size_t figure, const struct partition *p,
+                         struct strbuf *out)
+{
+    unsigned device = (unsigned)p->shares[0].device;
+    struct ledger_figures used;
+    ledger_get(tree->ledger, p->id, &used);
+    strbuf_print(out, "%s%s{partition=\"p%llu\",device=\"gpu%u\",uuid=\"",
+                 partition_figures[figure].name, partition_figures[figure].suffix,
+                 (unsigned long long)p->id, device);
+    print_label(tree->devices[device].uuid, out);
+    strbuf_print(out, "\",user=\"%s\",name=\"%s\"} ", names_user(tree->names, p->uid), p->name);
+    partition_figures[figure].print(tree, p, &used, out);
+}
+
+/* Find the users to print, by uid. */
+static uint32_t find_users(struct tree *tree, uint32_t users[METRICS_USERS_MAX])
+{
+    uint32_t count = 0;
+    for (uint64_t from = 0;
+         count < METRICS_USERS_MAX && engine_next_user(tree->engine, from, &users[count]); count++)
+        from = (uint64_t)users[count] + 1;
+    return count;
+}
+
+/* Print the oldest partitions of each user, as many as leave room for those of all others. */
+static void print_partitions(struct tree *tree, struct strbuf *out)
+{
+    uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users);
+    for (size_t f = 0; f < ARRAY_COUNT(partition_figures); f++) {
+        print_head(partition_figures[f].name, partition_figures[f].type, partition_figures[f].unit,
+                   partition_figures[f].help, out);
+        for (uint32_t u = 0; u < count; u++) {
+            const struct partition *p;
+            uint64_t after = 0;
+            for (uint32_t i = 0; i < METRICS_PARTITIONS_MAX / count &&
+                                 (p = engine_next_of_user(tree->engine, users[u], after));
+                 i++, after = p->id)
+                print_figure(tree, f, p, out);
+        }
+    }
+}
+
+static void print_users(struct tree *tree, struct strbuf *out)
+{
+    static const char *const heads[][3] = {
+        {"chronos_user_promised_bytes", "bytes", "Memory granted to the user's partitions."},
+        {"chronos_user_partitions", NULL, "Live partitions of the user."},
+    };
+    uint32_t users[METRICS_USERS_MAX], count = find_users(tree, users);
+    for (size_t f = 0; f < ARRAY_COUNT(heads); f++) {
+        print_head(heads[f][0], "gauge", heads[f][1], heads[f][2], out);
+        for (uint32_t u = 0; u < count; u++) {
+            uint64_t partitions, bytes;
+            engine_user_holds(tree->engine, users[u], &partitions, &bytes);
+            strbuf_print(out, "%s{user=\"%s\"} %llu\n", heads[f][0],
+                         names_user(tree->names, users[u]),
+                         (unsigned long long)(f ? partitions : bytes));
+        }
+    }
+}
+
+/* -- the daemon ---------------------------------------------------------------- */
+
 /* Print how programs are found; "none" also until the host thread reports. */
 static void print_tracking(const struct host_state *host, struct strbuf *out)
 {
-    print_head("chronos_process_tracking", "info", NULL, "How programs in partitions are found.",
-               out);
+    print_head("chronos_process_tracking_info", "gauge", NULL,
+               "How programs in partitions are found.", out);
     strbuf_print(out, "chronos_process_tracking_info{mode=\"%s\"} 1\n",
                  host->processes[0] ? host->processes : "none");
 }
@@ -119,7 +248,7 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
 
 void metrics_print(struct tree *tree, struct strbuf *out)
 {
-    print_head("chronos_device", "info", NULL, "Properties of the device.", out);
+    print_head("chronos_device_info", "gauge", NULL, "Properties of the device.", out);
     for (uint32_t i = 0; i < tree->device_count; i++) {
         strbuf_print(out, "chronos_device_info{device=\"gpu%u\",name=\"", (unsigned)i);
         print_label(tree->devices[i].name, out);
@@ -134,6 +263,8 @@ void metrics_print(struct tree *tree, struct strbuf *out)
                          (unsigned long long)figures[f].value(tree, i));
     }
     print_usage(tree, out);
+    print_partitions(tree, out);
+    print_users(tree, out);
     print_head("chronos_partitions", "gauge", NULL, "Live partitions.", out);
     strbuf_print(out, "chronos_partitions %llu\n", (unsigned long long)engine_count(tree->engine));
     print_head("chronos_worker_starts", "counter", NULL, "Times a worker was started.", out);

@@ -16,9 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      5u
+#define SHARED_VERSION      6u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
+#define SHARED_RINGS        64u
+#define SHARED_SENTENCES    1024u
 #define SHARED_MESSAGE_MAX  256
 #define SHARED_LINE_SETS    32u /* accounts share them by number */
 #define SHARED_LINE_WAYS    16u
@@ -32,6 +34,19 @@ struct shared_status {
     uint32_t uid;
     uint64_t when; /* rises with each message */
     char message[SHARED_MESSAGE_MAX];
+};
+
+/* The outcomes of the last writes of an account's threads. Slots are valid if `number` is not 0; it
+ * rises with each, and its low bits are the slot. */
+struct shared_ring {
+    uint32_t account; /* + 1; 0: the ring is free */
+    uint64_t when;    /* the number of its last sentence */
+    uint64_t number[SHARED_SENTENCES];
+    int32_t tid[SHARED_SENTENCES];
+    uint32_t uid[SHARED_SENTENCES];
+    uint64_t fh[SHARED_SENTENCES];   /* the open file that it can be read back from; 0: none */
+    int64_t at_ns[SHARED_SENTENCES]; /* CLOCK_BOOTTIME */
+    char text[SHARED_SENTENCES][SHARED_MESSAGE_MAX];
 };
 
 /* What a file `charge` has charged, and the request that led to it. */
@@ -71,6 +86,7 @@ struct shared_handle {
     uint64_t ns;         /* opened by root for writing: its pid namespace; `charge`: the opener's
                           * struct caller `ns` */
     uint64_t answer;     /* `new`: the id to read back + 1; 0: none */
+    uint64_t sentence;   /* `new`: number of the refusal to read back; 0: none */
     uint64_t seen;       /* poll: the change last read */
     uint64_t poll;       /* poll: the kernel's handle + 1; 0: none */
     uint32_t holds;      /* `new`: partitions may be tied to this file */
@@ -126,6 +142,8 @@ struct shared {
     /* lines that were read in part, a ring for each set of accounts */
     struct shared_line lines[SHARED_LINE_SETS][SHARED_LINE_WAYS];
     uint32_t next_line[SHARED_LINE_SETS];
+    /* and messages to threads; the memory of rings that were not needed yet is not allocated */
+    struct shared_ring rings[SHARED_RINGS];
     /* requests; the memory of slots that were not needed yet is not allocated */
     uint64_t request_order;  /* order of the last request */
     uint32_t requests_below; /* all slots at and above this index are free */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One message per user; see status.h. */
+/* The latest message of each user; see status.h. */
 #include "status.h"
 
 #include "core/engine/engine.h"
@@ -67,10 +67,9 @@ static struct shared_status *choose(const struct slots *slots, uint32_t account)
     return best;
 }
 
-void status_set(struct tree *tree, uint32_t uid, const char *message)
+static void set_latest(struct tree *tree, uint32_t account, uint32_t uid, const char *message)
 {
     struct shared *shared = tree->shared;
-    uint32_t account = names_account(tree->names, uid);
     struct slots slots = slots_of(shared, account);
     struct shared_status *slot = find(&slots, account, uid);
     if (!slot)
@@ -81,9 +80,30 @@ void status_set(struct tree *tree, uint32_t uid, const char *message)
     slot->account = account + 1;
 }
 
-const char *status_get(struct tree *tree, uint32_t uid)
+uint64_t status_set(struct tree *tree, const struct status_writer *writer, const char *message)
+{
+    uint32_t account = names_account(tree->names, writer->uid);
+    set_latest(tree, account, writer->uid, message);
+    return writer->tid > 0 ? status_thread_set(tree, account, writer, message) : 0;
+}
+
+void status_refuse(struct tree *tree, const struct status_writer *writer,
+                   struct shared_handle *handle, const char *message)
+{
+    uint64_t number = status_set(tree, writer, message);
+    if (!handle)
+        return;
+    handle->answer = 0;
+    handle->seen = 0;
+    handle->sentence = number;
+}
+
+const char *status_get(struct tree *tree, uint32_t uid, int32_t tid)
 {
     uint32_t account = names_account(tree->names, uid);
+    const char *own = tid > 0 ? status_thread_get(tree, account, uid, tid) : NULL;
+    if (own)
+        return own;
     struct slots slots = slots_of(tree->shared, account);
     const struct shared_status *slot = find(&slots, account, uid);
     return slot ? slot->message : "You have not written anything yet.";

@@ -16,7 +16,7 @@
 #define TEXTS_SETS 32u /* accounts share them by number */
 #define TEXTS_WAYS 8u
 /* Longer texts are not kept. */
-#define TEXTS_LENGTH_MAX 65536u
+#define TEXTS_LENGTH_MAX 131072u
 
 struct texts_item {
     uint64_t fh;  /* 0: free */

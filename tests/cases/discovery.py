@@ -54,6 +54,11 @@ def comes_and_goes(mount):
     is_whole(mount, 'nvml')
     equal(lib.read(mount.log), '', 'nothing to complain of')
     names = [mount.ask('0.25 3600', 0), mount.ask('0.5 3600', 1)]
+    for name, uuid, share in zip(names, UUIDS, ('0.250000', '0.500000')):
+        lines = mount.read('partitions', name, 'environment').split('\n')
+        for line in (f'CUDA_VISIBLE_DEVICES={uuid}', f'XLA_PYTHON_CLIENT_MEM_FRACTION={share}',
+                     'TF_FORCE_GPU_ALLOW_GROWTH=true'):
+            check(line in lines, line, lines)
     for backend in ('opencl', 'nvml'):
         mount.stop()
         set_up(backend == 'opencl')

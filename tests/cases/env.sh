@@ -55,13 +55,15 @@ for shell in "${shells[@]}"; do
 done
 is "$(stat -c %s "$M/gpu0/p1/env")" "$(wc -c <"$M/gpu0/p1/env")" "its size"
 is 444 "$(stat -c %a "$M/gpu0/p1/env")" mode
+is "$(expect "$layer")" "$(cat "$M/gpu0/p1/environment")" environment
+is "$(stat -c %s "$M/gpu0/p1/environment")" "$(wc -c <"$M/gpu0/p1/environment")" "its size"
 [ -d "$(bash -c '. "$0"; echo "$CHRONOS_PARTITION"' "$M/gpu0/p1/env")" ] ||
     fail "the directory it names"
 # The last line joins; a refused user gets a message, and the environment all the same.
-like "echo 0 >| '*/gpu0/p1/procs'" "$(tail -n 1 "$M/gpu0/p1/env")" "the last line"
+like "echo 0 >> '*/gpu0/p1/procs'" "$(tail -n 1 "$M/gpu0/p1/env")" "the last line"
 for shell in "${shells[@]}"; do
     read -ra words <<<"$shell"
-    "${words[@]}" -c '. "$0" && grep -qx $$ "$CHRONOS_PARTITION/procs"' "$M/gpu0/p1/env" ||
+    "${words[@]}" -Cc '. "$0" && grep -qx $$ "$CHRONOS_PARTITION/procs"' "$M/gpu0/p1/env" ||
         fail "$shell does not join"
     is "not joined $M/gpu0/p1" "$(setpriv --reuid=6101 --regid=6101 --clear-groups \
         "${words[@]}" -c '. "$0" || echo "not joined $CHRONOS_PARTITION"' \

@@ -133,6 +133,21 @@ def inside(mount):
     nothing_left(mount)
 
 
+def elsewhere(mount):
+    """Where the tree is bound to another place, and the daemon's path leads nowhere."""
+    place = os.path.join(lib.T, 'another place')
+    os.mkdir(place)
+    command = (f'mount --bind "{mount.dir}" "{place}"; mount -t tmpfs none "{mount.dir}"; '
+               f'exec "{CHRONOS}" --mount "{place}" run --gpu 0 0.5 1h sh -c '
+               '\'echo "$CHRONOS_PARTITION"; grep -qx $$ "$CHRONOS_PARTITION/procs"; echo $?\'')
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', command], capture_output=True, text=True,
+                          check=False)
+    lines = done.stdout.split('\n')
+    check(lines[0].startswith(f'{place}/gpu0/p') and lines[1:] == ['0', ''], done)
+    equal((done.returncode, done.stderr), (0, ''))
+    nothing_left(mount)
+
+
 def users(mount):
     equal(run(mount, '0.5', '1h', 'sh', '-c', 'cat $CHRONOS_PARTITION/user; id -un', user=alice),
           (0, 'alice\nalice\n', ''))
@@ -296,8 +311,8 @@ def main():
         mount = lib.Mount('2x80G', options)
     except RuntimeError as error:
         raise lib.Skip(f'no {enforcer} here: {error}') from None
-    for part in (status, refused, inside, users, in_one_that_exists, time_is_up, released,
-                 left_behind, warned, killed, nested, many, worker_dies):
+    for part in (status, refused, inside, elsewhere, users, in_one_that_exists, time_is_up,
+                 released, left_behind, warned, killed, nested, many, worker_dies):
         started = time.monotonic()
         part(mount)
         print(f'== {part.__name__} {time.monotonic() - started:.1f} s', flush=True)

@@ -14,24 +14,27 @@ class Run(Case):
 
     def setUp(self):
         super().setUp()
-        self.tree.partition("p1", procs="", env="", grace="10")
+        self.tree.partition("p1", procs="", environment="", grace="10")
 
     def inside(self, *program, env=None):
         return chronos("run", "--in", "p1", *program,
                        env=dict(lib.environment(self.tree.path), **(env or {})))
 
     def test_joins_and_sets(self):
-        self.tree.put("gpu0/p1/env", "export CHRONOS_PARTITION='/a b'\\''c'",
-                      "export PATHS=x${PATHS:+:$PATHS}",
-                      "export PWD=/nowhere", "echo noise", "echo 0 > /dev/null")
-        result = self.inside("sh", "-c", 'echo "$CHRONOS_PARTITION $PATHS"', env={"PATHS": "y"})
-        self.assertEqual((result.code, result.out, result.err), (0, "/a b'c x:y\n", "noise\n"),
-                         result)
+        """Paths of the daemon give way to those of the caller; a list keeps its entries."""
+        self.tree.put("gpu0/p1/environment", "CHRONOS_PARTITION=/elsewhere",
+                      "OPENCL_LAYERS=/x 'y'", "PLAIN=$(echo no) a=b")
+        for before, after in (("", "/x 'y'"), ("z", "/x 'y':z"), ("z:/x 'y'", "z:/x 'y'"),
+                              ("/x 'y'2", "/x 'y':/x 'y'2")):
+            result = self.inside("sh", "-c", 'echo "$CHRONOS_PARTITION,$OPENCL_LAYERS,$PLAIN"',
+                                 env={"OPENCL_LAYERS": before, "PLAIN": "before"})
+            self.assertEqual((result.code, result.out, result.err),
+                             (0, f"{self.tree.at('gpu0/p1')},{after},$(echo no) a=b\n", ""), result)
         self.assertEqual(self.tree.get("gpu0/p1/procs"), "0\n")
 
     def test_environment_is_kept(self):
         """Even characters that a shell would drop or change."""
-        self.tree.put("gpu0/p1/env", "export NEW=1")
+        self.tree.put("gpu0/p1/environment", "NEW=1")
         odd = {"A.B": "1", "BASH_FUNC_f%%": "() { :; }", "LINES2": "a\nb", "_": "under",
                "SHLVL": "7", "EMPTY": ""}
         plain = subprocess.run(["env", "-0"], env=dict(lib.environment(self.tree.path), **odd),
@@ -41,11 +44,11 @@ class Run(Case):
                          sorted(plain.stdout.decode().split("\0") + ["NEW=1"]))
 
     def test_invalid_environment(self):
-        self.tree.put("gpu0/p1/env", "export (")
+        self.tree.put("gpu0/p1/environment", "export A")
         result = self.inside("echo", "no")
         self.assertEqual((result.code, result.out), (125, ""))
         self.assertTrue(result.err.endswith(
-            "chronos: Cannot set the environment of p1: the shell failed.\n"), result)
+            "chronos: Cannot set the environment of p1: it is not understood.\n"), result)
 
     def test_no_procs(self):
         os.unlink(self.tree.at("gpu0/p1/procs"))
@@ -108,7 +111,7 @@ class Run(Case):
 
     def test_without_standard_descriptors(self):
         """Closed descriptors stay closed; no file of chronos takes their place."""
-        self.tree.put("gpu0/p1/env", "export A=1")
+        self.tree.put("gpu0/p1/environment", "A=1")
         self.tree.raw("new", "")
         path = self.tree.at("out")
         env = lib.environment(self.tree.path)
@@ -141,7 +144,7 @@ class Run(Case):
             result = self.inside("sh", "-c", end)
             self.assertEqual((result.code, result.err), (3, f"chronos: {sentence}\n"))
             os.unlink(self.tree.at("partitions/p1"))
-            self.tree.partition("p1", procs="", env="", grace="10")
+            self.tree.partition("p1", procs="", environment="", grace="10")
 
 
 if __name__ == "__main__":

@@ -78,23 +78,13 @@ def missing_things(mount):
             return  # a sanitizer needs /proc for itself
     program = ('run', '1M', '60', 'sh', '-c', '[ -n "$CHRONOS_PARTITION" ] && exit 7')
     no_proc = 'while umount -l /proc 2>/dev/null; do :; done'
-    no_env = 'for p in /bin/env /usr/bin/env; do mount --bind /dev/null $p; done'
-    no_cat = 'for p in /bin/cat /usr/bin/cat; do mount --bind /dev/null $p; done'
-    for hide in no_proc, no_env, no_cat:
+    no_programs = ''.join(f'mount --bind /dev/null {p}; ' for p in (
+        '/bin/env', '/usr/bin/env', '/bin/cat', '/usr/bin/cat'))
+    for hide in no_proc, no_programs + 'true':
         equal(without(mount, hide, *program)[0::2], (7, ''), hide)
         code, out, err = without(mount, hide, 'list')
         equal((code, err), (0, ''), hide)
         check('ID: p1' in out, hide, out)
-    needs = 'it needs the program env, or cat and a mounted /proc.\n'
-    for hide in f'{no_env}; {no_cat}', f'{no_env}; {no_proc}':
-        code, out, err = without(mount, hide, *program)
-        equal((code, out), (125, ''), hide)
-        check(err.endswith(needs), hide, err)
-    equal(mount.partitions(), ['p1'], 'refused programs leave no partition')
-    code, out, err = command(mount, *program, before=['unshare', '-m', 'bash', '-c', (
-        'bash=$(readlink -f "$BASH"); sh=$(readlink -f /bin/sh); [ "$bash" = "$sh" ] && exit 77; '
-        'mount --bind /dev/null "$sh"; exec "$@"'), 'bash'])
-    check(code == 77 or (code == 125 and '/bin/sh cannot be executed' in err), code, err)
     # Without /proc the mounts cannot be listed; the usual place is tried.
     code, out, err = without(mount, no_proc, 'list', CHRONOS_MOUNT='')
     equal((code, out), (3, ''))

@@ -275,6 +275,54 @@ START_TEST(test_timeouts)
 }
 END_TEST
 
+static const char *show(const char *path)
+{
+    struct node node;
+    ck_assert(walk(path, &node));
+    ck_assert_int_eq(tree_show(&tree, &node, 7), 0);
+    return tree.shown->data;
+}
+
+/* Programs see only the partition's device, by a name that never means another one. */
+START_TEST(test_environment)
+{
+    static const char always[] = "CHRONOS_PARTITION=/m/gpu0/p1\nCHRONOS_UNREACHABLE=refuse\n";
+    static const struct {
+        const char *vendor, *uuid, *variables;
+    } cases[] = {
+        {"NVIDIA Corporation", "GPU-01234567-0123-0123-0123-0123456789ab",
+         "CUDA_VISIBLE_DEVICES=GPU-01234567-0123-0123-0123-0123456789ab\n"
+         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+        {"NVIDIA", "MIG-01234567-0123-0123-0123-0123456789ab",
+         "CUDA_VISIBLE_DEVICES=MIG-01234567-0123-0123-0123-0123456789ab\n"
+         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+        {"Advanced Micro Devices, Inc.", "GPU-0123456789abcdef",
+         "ROCR_VISIBLE_DEVICES=GPU-0123456789abcdef\n"
+         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+        {"NVIDIA", "", ""},
+        /* what OpenCL invents from an address */
+        {"Advanced Micro Devices, Inc.", "00000000-3b00-0000-0000-000000000000", ""},
+        {"Intel(R) Corporation", "8680a056-0800-0000-3b00-000000000000", ""},
+        {"chronosfs", "SIM-0", ""},
+    };
+    char wanted[512];
+    snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m");
+    devices[0].memory_bytes = 8 * GIB;
+    grant(0, 7, "0.33333399 60");
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        snprintf(devices[0].vendor, sizeof(devices[0].vendor), "%s", cases[i].vendor);
+        snprintf(devices[0].uuid, sizeof(devices[0].uuid), "%s", cases[i].uuid);
+        snprintf(wanted, sizeof(wanted), "%s%s", always, cases[i].variables);
+        ck_assert_str_eq(show("gpu0/p1/environment"), wanted);
+        bool cuda = strstr(wanted, "CUDA");
+        ck_assert_int_eq(cuda, strstr(show("gpu0/p1/env"), "export CUDA_VISIBLE_DEVICES='") != 0);
+    }
+    /* A value of two lines would be read as two variables. */
+    snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m\nLD_PRELOAD=x");
+    ck_assert_str_eq(show("gpu0/p1/environment"), "CHRONOS_UNREACHABLE=refuse\n");
+}
+END_TEST
+
 START_TEST(test_metrics)
 {
     struct strbuf out = {0};
@@ -578,15 +626,97 @@ START_TEST(test_handles)
 }
 END_TEST
 
+static uint64_t tell(uint32_t uid, int32_t tid, uint64_t fh, const char *message)
+{
+    return status_set(&tree, &(struct status_writer){uid, tid, fh}, message);
+}
+
 START_TEST(test_status)
 {
     for (uint32_t uid = 0; uid < 4 * SHARED_STATUS_COUNT; uid++) {
-        status_set(&tree, uid, "old");
-        status_set(&tree, 5, "mine");
+        tell(uid, 0, 0, "old");
+        tell(5, 0, 0, "mine");
     }
-    ck_assert_str_eq(status_get(&tree, 5), "mine");
-    ck_assert_str_eq(status_get(&tree, 4 * SHARED_STATUS_COUNT - 1), "old");
-    ck_assert_str_eq(status_get(&tree, 1u << 31), "You have not written anything yet.");
+    ck_assert_str_eq(status_get(&tree, 5, 0), "mine");
+    ck_assert_str_eq(status_get(&tree, 4 * SHARED_STATUS_COUNT - 1, 0), "old");
+    ck_assert_str_eq(status_get(&tree, 1u << 31, 0), "You have not written anything yet.");
+}
+END_TEST
+
+/* No process has these numbers. */
+#define NO_TID (1 << 23)
+
+/* Each thread reads its own message, others the user's latest; never another user's. */
+START_TEST(test_status_of_threads)
+{
+    char text[32];
+    for (int32_t tid = NO_TID; tid < NO_TID + 1000; tid++) {
+        snprintf(text, sizeof(text), "%d", tid);
+        tell(5, tid, 0, text);
+        tell(5, tid, 0, text); /* in place of its last */
+        tell(6, tid, 0, "six");
+    }
+    for (int32_t tid = NO_TID; tid < NO_TID + 1000; tid++) {
+        snprintf(text, sizeof(text), "%d", tid);
+        ck_assert_str_eq(status_get(&tree, 5, tid), text);
+        ck_assert_str_eq(status_get(&tree, 6, tid), "six");
+        ck_assert_str_eq(status_get(&tree, 7, tid), "You have not written anything yet.");
+    }
+    ck_assert_str_eq(status_get(&tree, 5, 7), text);
+    ck_assert_str_eq(status_get(&tree, 5, 0), text);
+    /* A thread that began after the message was written is another one with the same number. */
+    tree.now_ns = 0;
+    tell(5, getpid(), 0, "an earlier thread's");
+    tell(5, 8, 0, "the latest");
+    ck_assert_str_eq(status_get(&tree, 5, getpid()), "the latest");
+}
+END_TEST
+
+/* A person's threads are bounded, and take the room of no other; so do their files. */
+START_TEST(test_status_threads_are_fair)
+{
+    const int32_t last = 8 * (int32_t)SHARED_SENTENCES;
+    for (uint32_t uid = 100; uid < 100 + SHARED_RINGS - 1; uid++)
+        tell(uid, NO_TID + 1, 0, "others'");
+    for (int32_t tid = 1; tid <= last; tid++)
+        tell(5, NO_TID + tid, (uint64_t)tid, "mine");
+    for (uint32_t uid = 100; uid < 100 + SHARED_RINGS - 1; uid++) {
+        tell(uid, 0, 0, "later");
+        ck_assert_str_eq(status_get(&tree, uid, NO_TID + 1), "others'");
+    }
+    /* One more account takes the ring that was not used for longest. */
+    tell(6, NO_TID + 1, 0, "six");
+    ck_assert_str_eq(status_get(&tree, 100, NO_TID + 1), "later");
+    ck_assert_str_eq(status_get(&tree, 101, NO_TID + 1), "others'");
+    ck_assert_str_eq(status_get(&tree, 5, NO_TID + last), "mine");
+}
+END_TEST
+
+/* One thread reads back what each of its files was refused with. */
+START_TEST(test_status_read_back)
+{
+    static struct shared_handle files[SHARED_SENTENCES + 1];
+    char text[32];
+    for (uint32_t i = 0; i <= SHARED_SENTENCES; i++) {
+        snprintf(text, sizeof(text), "file %u", i);
+        files[i] = (struct shared_handle){.uid = 5, .sentence = tell(5, NO_TID, i + 1, text)};
+    }
+    for (uint32_t i = 1; i <= SHARED_SENTENCES; i++) {
+        snprintf(text, sizeof(text), "file %u", i);
+        ck_assert_str_eq(status_read_back(&tree, &files[i]), text);
+    }
+    ck_assert_ptr_nonnull(strstr(status_read_back(&tree, &files[0]), "too many others"));
+    /* Closed files make room first. */
+    status_forget(&tree, &files[7]);
+    ck_assert_ptr_null(status_read_back(&tree, &files[7]));
+    tell(5, NO_TID, 9999, "one more");
+    for (uint32_t i = 1; i <= SHARED_SENTENCES; i++) {
+        snprintf(text, sizeof(text), "file %u", i);
+        if (i != 7)
+            ck_assert_str_eq(status_read_back(&tree, &files[i]), text);
+    }
+    files[8].uid = 6; /* another user's file with the same number */
+    ck_assert_str_ne(status_read_back(&tree, &files[8]), "file 8");
 }
 END_TEST
 
@@ -631,21 +761,21 @@ START_TEST(test_status_is_fair)
     fclose(file);
     ck_assert_int_eq(names_new(&system, &tree.names), 0);
     for (uint32_t uid = 1002; uid < 1052; uid++)
-        status_set(&tree, uid, "others'");
+        tell(uid, 0, 0, "others'");
     for (uint32_t i = 0; i < 65536; i++) {
-        status_set(&tree, 100000 + i, "alice's");
-        ck_assert_str_eq(status_get(&tree, 100000 + i), "alice's");
+        tell(100000 + i, 0, 0, "alice's");
+        ck_assert_str_eq(status_get(&tree, 100000 + i, 0), "alice's");
         if (i % 2)
-            status_set(&tree, 200000 + i, "bob's");
+            tell(200000 + i, 0, 0, "bob's");
     }
     size_t kept[2] = {0, 0};
     for (uint32_t i = 0; i < 65536; i++) {
-        kept[0] += !strcmp(status_get(&tree, 100000 + i), "alice's");
-        kept[1] += !strcmp(status_get(&tree, 200000 + i), "bob's");
+        kept[0] += !strcmp(status_get(&tree, 100000 + i, 0), "alice's");
+        kept[1] += !strcmp(status_get(&tree, 200000 + i, 0), "bob's");
     }
     ck_assert_msg(kept[0] <= 4 && kept[1] <= 4, "%zu %zu", kept[0], kept[1]);
     for (uint32_t uid = 1002; uid < 1052; uid++)
-        ck_assert_str_eq(status_get(&tree, uid), "others'");
+        ck_assert_str_eq(status_get(&tree, uid, 0), "others'");
     names_free(tree.names);
     tree.names = before;
     unlink(path);
@@ -657,7 +787,8 @@ int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
                       test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
-                      test_event_log, test_event_log_is_fair, test_texts, test_line_accounts,
-                      test_handles, test_status, test_status_is_fair, test_event_lines,
-                      test_event_subjects, test_state_tells, test_lent_identity);
+                      test_environment, test_event_log, test_event_log_is_fair, test_texts,
+                      test_line_accounts, test_handles, test_status, test_status_is_fair,
+                      test_status_of_threads, test_status_threads_are_fair, test_status_read_back,
+                      test_event_lines, test_event_subjects, test_state_tells, test_lent_identity);
 }

@@ -71,19 +71,19 @@ static int join(const struct use *use)
 static int prepare(void *context)
 {
     const struct use *use = context;
-    const char *why;
     char *text;
     int r = join(use);
     if (r)
         return r;
-    r = chronos_read_all(use->directory, "env", &text);
+    r = chronos_read_all(use->directory, "environment", &text);
     if (r < 0)
         return unusable(use, "Cannot read the environment", r);
-    r = environment_apply(text, &why);
+    r = environment_apply(text, use->directory);
     free(text);
     if (!r)
         return 0;
-    output_message("Cannot set the environment of %s: %s.", use->id, why);
+    output_message("Cannot set the environment of %s: %s.", use->id,
+                   r == -EINVAL ? "it is not understood" : strerror(-r));
     return RUN_FAILED;
 }
 

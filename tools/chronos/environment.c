@@ -1,105 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Apply the file `env`; see environment.h. It must not know which variables exist. */
+/*
+ * Apply the file `environment`; see environment.h. It must not know which variables exist, but
+ * where the partition is and which variables are lists.
+ */
 #include "environment.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-/* Variables that shells set themselves. */
-static const char *const shells_own[] = {"_", "OLDPWD", "PWD", "SHLVL"};
+/* Lists with colons: the caller's entries stay, behind the new one. */
+static const char *const lists[] = {"OPENCL_LAYERS"};
 
-#define NO_SHELL   124 /* exit statuses of the shell's process */
-#define NO_PRINTER 127
-
-/* Print all variables, with NULs between them. */
-#define PRINT                                                                                      \
-    "command -v env >/dev/null && exec env -0\n"                                                   \
-    "[ -r /proc/self/environ ] && command -v cat >/dev/null && exec cat /proc/self/environ\n"      \
-    "exit 127"
-
-/* Execute the shell; never returns. */
-static void become_shell(const char *text, int output)
+/* Find where the caller sees the directory: the tree can be mounted elsewhere than for the daemon.
+ * False if that is not known. */
+static bool find_path(int directory, char path[static PATH_MAX])
 {
-    char *script;
-    if (asprintf(&script, "{\n:\n%s\n} >&2\n" PRINT, text) < 0 || dup2(output, STDOUT_FILENO) < 0)
-        _exit(EXIT_FAILURE);
-    execl("/bin/sh", "sh", "-c", script, (char *)NULL);
-    _exit(NO_SHELL);
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
+    ssize_t length = readlink(link, path, PATH_MAX);
+    if (length <= 0 || length == PATH_MAX || path[0] != '/')
+        return false;
+    path[length] = '\0';
+    return true;
 }
 
-/* Read a pipe to its end. The text contains NULs, so return its length too. */
-static int read_pipe(int file, char **ret_text, size_t *ret_length)
+static bool is_list(const char *name)
 {
-    FILE *all = open_memstream(ret_text, ret_length);
-    char piece[4096];
-    ssize_t length;
-    if (!all)
-        return -ENOMEM;
-    while ((length = read(file, piece, sizeof(piece))) > 0 || (length < 0 && errno == EINTR)) {
-        if (length > 0)
-            fwrite(piece, 1, (size_t)length, all);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (strcmp(lists[i], name) == 0)
+            return true;
     }
-    int r = length < 0 ? -errno : 0;
-    return fclose(all) != 0 && !r ? -ENOMEM : r;
+    return false;
 }
 
-static int take(char *variable)
+static bool has_entry(const char *list, const char *entry)
 {
-    char *value = strchr(variable, '=');
-    if (!value)
+    size_t length = strlen(entry);
+    for (const char *at = list; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+        if (strncmp(at, entry, length) == 0 && (at[length] == ':' || at[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Put an entry first in a list. */
+static int prepend(const char *name, const char *entry)
+{
+    const char *list = getenv(name);
+    char *both;
+    if (!list || list[0] == '\0')
+        return setenv(name, entry, 1) == 0 ? 0 : -errno;
+    if (has_entry(list, entry))
         return 0;
+    if (asprintf(&both, "%s:%s", entry, list) < 0)
+        return -ENOMEM;
+    int r = setenv(name, both, 1) == 0 ? 0 : -errno;
+    free(both);
+    return r;
+}
+
+/* Apply one line. */
+static int take(char *line, const char *path)
+{
+    char *value = strchr(line, '=');
+    if (!value || value == line)
+        return -EINVAL;
     *value++ = '\0';
-    for (size_t i = 0; i < sizeof(shells_own) / sizeof(shells_own[0]); i++) {
-        if (strcmp(variable, shells_own[i]) == 0)
-            return 0;
-    }
-    return setenv(variable, value, 1) == 0 ? 0 : -errno;
+    if (path && strcmp(line, "CHRONOS_PARTITION") == 0)
+        value = (char *)path;
+    if (is_list(line))
+        return prepend(line, value);
+    return setenv(line, value, 1) == 0 ? 0 : -errno;
 }
 
-/* Explain the wait status of the shell's process. */
-static const char *reason(int status)
+int environment_apply(char *text, int directory)
 {
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-    if (code == NO_SHELL)
-        return "/bin/sh cannot be executed";
-    if (code == NO_PRINTER)
-        return "it needs the program env, or cat and a mounted /proc";
-    return "the shell failed";
-}
-
-int environment_apply(const char *text, const char **ret_why)
-{
-    int ends[2], status;
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        *ret_why = strerror(errno);
-        return -errno;
+    char path[PATH_MAX];
+    bool found = find_path(directory, path);
+    int r = 0;
+    for (char *line; !r && (line = strsep(&text, "\n"));) {
+        if (line[0] != '\0')
+            r = take(line, found ? path : NULL);
     }
-    pid_t shell = fork();
-    if (shell == 0)
-        become_shell(text, ends[1]);
-    int r = shell < 0 ? -errno : 0;
-    char *exported = NULL;
-    size_t length = 0;
-    close(ends[1]);
-    if (!r)
-        r = read_pipe(ends[0], &exported, &length);
-    close(ends[0]);
-    const char *why = NULL;
-    if (shell > 0 && waitpid(shell, &status, 0) == shell && !r && status != 0) {
-        r = -EINVAL;
-        why = reason(status);
-    }
-    for (size_t at = 0, next; !r && at < length; at = next) {
-        next = at + strlen(exported + at) + 1;
-        r = take(exported + at);
-    }
-    free(exported);
-    if (r)
-        *ret_why = why ? why : strerror(-r);
     return r;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Apply a partition's file `env` for a program that is not started by a shell.
- */
-#ifndef CHRONOS_TOOLS_ENVIRONMENT_H
-#define CHRONOS_TOOLS_ENVIRONMENT_H
+/* The environment of a program in a partition: what the file `environment` says. */
+#ifndef CHRONOS_COMMAND_ENVIRONMENT_H
+#define CHRONOS_COMMAND_ENVIRONMENT_H
 
-/* Run `text` in a shell, and set the variables that the shell then exports in this process. Keep
- * all others, even those that a shell does not pass on because of their names. 0; -errno; or
- * -EINVAL if the shell failed, after its own message on stderr. On failure *ret_why says why. */
-int environment_apply(const char *text, const char **ret_why);
+/* Set this process's environment variables as `text` says: NAME=VALUE, one per line. `directory` is
+ * the partition's: its path here is the value of CHRONOS_PARTITION, whatever the text says. Changes
+ * the text. 0; -EINVAL: a line is none of these; another -errno. */
+int environment_apply(char *text, int directory);
 
 #endif

@@ -72,20 +72,33 @@ static bool is_chronosfs(const struct mountinfo *found)
            is_trusted(found);
 }
 
-/* Choose the mount on /chronos if there are several, else the first usable one. Without /proc take
+/* Return how much a mount is preferred: one of the caller's own, then the one on /chronos. */
+static int preference(const struct mountinfo *found)
+{
+    unsigned long owner;
+    bool default_point = strcmp(found->point, CHRONOS_DEFAULT_MOUNT) == 0;
+    if (geteuid() != 0 && mountinfo_number(found, "user_id", &owner) && owner != 0)
+        return 2; /* is_trusted: not another user's */
+    return default_point ? 1 : 0;
+}
+
+/* Choose the preferred mount if there are several, else the first usable one. Without /proc take
  * what is on /chronos: only root can mount in a directory of root. */
 static int try_mounts(struct chronos_mount *mount, char failed[static PATH_MAX])
 {
     struct mountinfo_reader reader;
     struct mountinfo found;
-    int r = -ENOENT;
+    int r = -ENOENT, best = -1;
     if (mountinfo_open(&reader, -1) < 0)
         return try_mount(CHRONOS_DEFAULT_MOUNT, NULL, mount);
     while (mountinfo_next(&reader, &found)) {
-        if (!is_chronosfs(&found) ||
-            (mount->root >= 0 && strcmp(found.point, CHRONOS_DEFAULT_MOUNT) != 0))
+        /* Of several on /chronos the last is on top. */
+        int preferred = is_chronosfs(&found) ? preference(&found) : -1;
+        if (preferred < best || (preferred == best && preferred != 1))
             continue;
         int tried = try_mount(found.point, found.device, mount);
+        if (!tried)
+            best = preferred;
         if (tried < 0 && r < 0)
             snprintf(failed, PATH_MAX, "%s", found.point);
         if (r < 0)
