@@ -23,7 +23,7 @@ struct exit_row {
 };
 extern const struct exit_row command_exits[]; /* ends with a NULL help */
 
-#define OPTION_MAX 12 /* per command, including the common ones */
+#define OPTION_MAX 16 /* per command, including the common ones */
 
 struct option {
     const char *name;     /* without the dashes */
@@ -44,6 +44,7 @@ extern const struct option command_options[]; /* every command takes these */
 struct args;
 struct command {
     const char *name;
+    const char *other_name; /* understood as well; NULL: none */
     /* The arguments, both documentation and rule: a word in brackets is optional, one that ends
      * with ... can be repeated. DEVICE, ID and COMMAND are completed. */
     const char *args;

@@ -149,9 +149,13 @@ static void section_table(void)
         const struct option *option;
         printf("    %s) words='%s' options='", command ? command->name : "*",
                command ? command->args : "");
-        for (int j = 0; (option = command_option(command, j)); j++)
-            printf("%s--%s%s%s", j > 0 ? " " : "", option->name, option->argument ? "=" : "",
-                   option->argument ? option->argument : "");
+        for (int j = 0; (option = command_option(command, j)); j++) {
+            const char *equals = option->argument ? "=" : "";
+            const char *value = option->argument ? option->argument : "";
+            printf("%s--%s%s%s", j > 0 ? " " : "", option->name, equals, value);
+            if (option->letter != 0)
+                printf(" -%c%s%s", option->letter, equals, value);
+        }
         puts("' ;;");
         if (!command)
             break;
