@@ -2,6 +2,7 @@
 /* chronos release: remove partitions, as rm does. */
 #include "command.h"
 #include "failure.h"
+#include "handle.h"
 #include "output.h"
 #include "select.h"
 
@@ -21,7 +22,7 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
     int read = chronos_read(mount->root, path, owner, sizeof(owner));
     /* The kernel can remember a name after its end, and refuses to unlink it. */
     if (chronos_is_gone(r) || chronos_is_gone(read))
-        return failure_no_partition(id);
+        return failure_no_partition(mount, id);
     if (r != -EPERM && r != -EACCES)
         return failure_report(mount, "Cannot release the partition", r);
     if (!read)
@@ -34,9 +35,6 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
 static int release(const struct chronos_mount *mount, const char *id)
 {
     char path[64];
-    uint64_t checked;
-    if (!chronos_parse_id(id, &checked))
-        return failure_no_partition(id);
     snprintf(path, sizeof(path), "partitions/%s", id);
     return unlinkat(mount->root, path, 0) == 0 ? EXIT_DONE : refused(mount, id, -errno);
 }
@@ -104,7 +102,10 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         free(ids);
     }
     for (int i = 0; i < args->count; i++) {
-        int r = release_one(mount, args->words[i]);
+        char id[CHRONOS_ID_MAX];
+        int r = handle_find(mount, args->words[i], id);
+        if (!r)
+            r = release_one(mount, id);
         if (r != EXIT_DONE)
             worst = args->count > 1 ? EXIT_REFUSED : r;
     }

@@ -6,6 +6,7 @@
  *   cmd_*.c      the commands             args.c       the command line
  *   request.c    requests                 environment.c  applying the file `env`
  *   run.c        running a program until it ends
+ *   handle.c     partitions by id or label    ended.c  how a partition ended
  *   select.c     partitions by owner, label and device
  *   device.c     devices by name          partition.c  a partition for people and in JSON
  *   output.c table.c json.c               how results look

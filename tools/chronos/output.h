@@ -46,6 +46,9 @@ void json_line(struct json *json, const struct chronos_line *line, size_t first)
 /* Format numbers for people. */
 void output_bytes_text(uint64_t bytes, char *text, size_t size);     /* "40.0 GiB" */
 void output_seconds_text(uint64_t seconds, char *text, size_t size); /* "1h 02m" */
+/* Show a time of the filesystem, like 2026-11-21T15:32:10+00:00, in the zone of this process: the
+ * time alone if it is today's, with the day if it is near, else the date. Other text is copied. */
+void output_time_text(const char *iso, char *text, size_t size);
 /* Multiply a decimal number by a hundred: "0.5" -> "50". */
 void output_percent_text(const char *fraction, char *text, size_t size);
 
