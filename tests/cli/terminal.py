@@ -55,6 +55,11 @@ class Terminal(Case):
             self.assertNotIn("\033", self.print(*command, "--json").out)
             self.assertNotIn("\033", self.answer(*command))
 
+    def test_no_command(self):
+        """The name alone, as a newcomer types it."""
+        result = self.print()
+        self.assertEqual((result.code, result.out), (2, self.answer("help")))
+
     def test_nothing_to_show(self):
         self.assertEqual(self.print("list").out, "No active partitions.\n")
 

@@ -202,6 +202,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 
 const struct command cmd_list = {
     .name = "list",
+    .other_name = "ls",
     .args = "",
     .summary = "Show the partitions.",
     .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"

@@ -83,6 +83,8 @@ struct args {
 int args_parse(const struct command *const *list, int argc, char **argv, struct args *ret_args);
 /* Return the value of --NAME, "" for a switch that is set, NULL if it was not given. */
 const char *args_option(const struct args *args, const char *name);
+/* Report that there is no such command, and which may have been meant. Return EXIT_USAGE. */
+int args_no_command(const struct command *const *list, const char *text);
 /* Print a message to stderr, and how to get help. Return EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int args_usage_error(const struct command *command,
                                                            const char *format, ...);
