@@ -94,12 +94,12 @@ static void table_each(struct view *view, const struct chronos_partition *partit
     table_cell(view->table, PLAIN, text);
     output_bytes_text(chronos_number(value[CHRONOS_PARTITION_MEMORY_USED]), text, sizeof(text));
     table_cell(view->table, PLAIN, text);
-    output_percent_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text) - 1);
-    strcat(text, "%");
+    output_share_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text));
     table_cell(view->table, PLAIN, text);
     output_seconds_text(remaining, text, sizeof(text));
     table_cell(view->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
-    table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_EXPIRES]);
+    output_time_text(value[CHRONOS_PARTITION_EXPIRES], text, sizeof(text));
+    table_cell(view->table, PLAIN, text);
     table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_USER]);
     table_cell(view->table, active ? GREEN : YELLOW, value[CHRONOS_PARTITION_STATE]);
 }

@@ -156,3 +156,16 @@ void output_percent_text(const char *fraction, char *text, size_t size)
     snprintf(text, size, "%s%s%.*s", significant, after > 0 ? "." : "", (int)after,
              count > 2 ? digits + 2 : "");
 }
+
+void output_share_text(const char *fraction, char *text, size_t size)
+{
+    char percent[64];
+    output_percent_text(fraction, percent, sizeof(percent));
+    char *point = strchr(percent, '.');
+    size_t length = point ? (size_t)(point - percent) : strlen(percent);
+    if (point && strlen(point) > 2)
+        length += 3;
+    else if (point)
+        length = strlen(percent);
+    snprintf(text, size, "%.*s%%", (int)length, percent);
+}
