@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A command of `chronos`: its name, arguments, options, help and function. The program, `chronos
- * help`, the manual and the bash completion are generated from these entries. To add a command,
+ * help`, the manual and the completions are generated from these entries. To add a command,
  * define command_NAME in a new file cmd_NAME.c, and add NAME to the list in meson.build.
  */
 #ifndef CHRONOS_TOOLS_COMMAND_H
