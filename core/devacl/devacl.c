@@ -66,6 +66,8 @@ struct devacl *devacl_free(struct devacl *devacl)
     while (devacl->count > 0)
         saved_remove(devacl, devacl->count - 1);
     free(devacl->entries);
+    if (devacl->looker.pid)
+        child_leave(&devacl->looker);
     fd_close(devacl->directory_fd);
     free((char *)(uintptr_t)devacl->options.state_dir);
     free(devacl);
@@ -75,11 +77,11 @@ struct devacl *devacl_free(struct devacl *devacl)
 /* -- restoring --------------------------------------------------------------------- */
 
 /* Restore one node. Return 0 also if the node is gone or was replaced. */
-static int restore(const struct devacl *devacl, const struct entry *entry, struct message *message)
+static int restore(struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;
     struct node_state now;
-    int fd = node_open(entry->path);
+    int fd = node_open(devacl, entry->path);
     int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
 
     if (!r) {
@@ -240,7 +242,7 @@ static void manage(struct work *work, const struct devacl_node *node)
     struct identity identity;
     struct node_state state;
     int r = check_node(node, work->message);
-    int fd = !r ? node_open(node->path) : r;
+    int fd = !r ? node_open(work->devacl, node->path) : r;
 
     if (!r && fd < 0 && (fd == -ENOENT || fd == -ENOTDIR)) {
         struct entry *entry = find(work->devacl, node->path);
@@ -270,7 +272,7 @@ static int restrict_node(struct work *work, const struct devacl_node *node, stru
     struct identity identity;
     struct node_state now = {0};
     struct acl acl = {0};
-    int fd = node_open(node->path);
+    int fd = node_open(work->devacl, node->path);
     int r = fd >= 0 ? node_read(work->devacl, fd, &identity, &now) : fd;
 
     if (!r && !node_is(fd, &identity, &entry->identity))
@@ -348,15 +350,17 @@ int devacl_apply(struct devacl *devacl, const struct devacl_node *nodes, size_t 
 /* -- checking ---------------------------------------------------------------------- */
 
 /* Describe what changed in `message`; false if nothing did. */
-static bool differs(const struct devacl *devacl, const struct entry *entry, struct message *message)
+static bool differs(struct devacl *devacl, const struct entry *entry, struct message *message)
 {
     struct identity identity;
     struct node_state now = {0};
     const char *path = entry->path;
-    int fd = node_open(path);
+    int fd = node_open(devacl, path);
     int r = fd >= 0 ? node_read(devacl, fd, &identity, &now) : fd;
 
     message->text[0] = '\0';
+    if (r == -EBUSY)
+        return false;
     if (r)
         node_message(0, message, "%s does not exist any more.", path);
     else if (!node_is(fd, &identity, &entry->identity))
@@ -372,7 +376,7 @@ static bool differs(const struct devacl *devacl, const struct entry *entry, stru
     return message->text[0] != '\0';
 }
 
-size_t devacl_check(const struct devacl *devacl, devacl_changed_fn *fn, void *context)
+size_t devacl_check(struct devacl *devacl, devacl_changed_fn *fn, void *context)
 {
     struct message message;
     size_t count = 0;

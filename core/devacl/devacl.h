@@ -99,7 +99,7 @@ typedef void devacl_changed_fn(void *context, const char *path, const char *mess
 /* Check whether the nodes are as the last devacl_apply left them, without changing anything.
  * Return how many are not; fn (may be NULL) is called for each. Nodes read by devacl_new are not
  * checked until a devacl_apply has named them. */
-size_t devacl_check(const struct devacl *devacl, devacl_changed_fn *fn, void *context);
+size_t devacl_check(struct devacl *devacl, devacl_changed_fn *fn, void *context);
 
 /* Restore every node and forget it; repeating it is harmless. On an error the remaining nodes are
  * still restored; those that could not be stay saved, for another try. */

@@ -9,6 +9,7 @@
 #include "devacl.h"
 
 #include "core/base/boot_id.h"
+#include "core/base/child.h"
 
 #include <sys/types.h>
 
@@ -48,8 +49,9 @@ struct devacl {
     char boot[BOOT_ID_MAX];
     struct entry *entries;
     size_t count, capacity;
-    bool unsaved; /* the file could not be updated: retry */
-    bool damaged; /* the file has unreadable lines: keep it before replacing it */
+    struct child looker; /* looks for a name that the kernel does not know; pid 0: none */
+    bool unsaved;        /* the file could not be updated: retry */
+    bool damaged;        /* the file has unreadable lines: keep it before replacing it */
 };
 
 /* -- saved.c -- */
@@ -70,8 +72,9 @@ int saved_store(struct devacl *devacl, struct message *message);
 int node_message(int code, struct message *message, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Open `path` with O_PATH, which does not open the device. Return a descriptor or -errno. */
-int node_open(const char *path);
+/* Open `path` with O_PATH, which does not open the device. Return a descriptor, -EBUSY if a user
+ * holds the directory of a name that is not known, or another -errno. */
+int node_open(struct devacl *devacl, const char *path);
 /* Read the identity and the permissions of a node; the caller frees ret_state->acl.data. Return 0,
  * -EOPNOTSUPP if the filesystem has no ACLs, or another -errno. */
 int node_read(const struct devacl *devacl, int fd, struct identity *ret_identity,

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -31,6 +33,11 @@
 #define ACL_NAME      "system.posix_acl_access"
 #define READ_WRITE    (ACL_READ | ACL_WRITE)
 #define LINK_MAX_NAME 32
+#define LOOK_MS       100 /* wait this long for a name that the kernel does not know */
+#define KNOWN_TRIES   16  /* a mount made at the same moment makes one fail */
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED 0x20 /* Linux 5.12 */
+#endif
 
 int node_message(int code, struct message *message, const char *format, ...)
 {
@@ -52,10 +59,57 @@ static void name_fd(int fd, char name[LINK_MAX_NAME])
     snprintf(name, LINK_MAX_NAME, "/proc/self/fd/%d", fd);
 }
 
-int node_open(const char *path)
+static int open_now(const char *path)
 {
     int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     return fd >= 0 ? fd : -errno;
+}
+
+/* Open a name that the kernel knows; all that exist in a /dev in memory are. -EAGAIN: it does not
+ * know it, or could not tell at once. */
+static int open_known(const char *path)
+{
+    const struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+                                 .resolve = RESOLVE_CACHED};
+    long fd = -1;
+    errno = EAGAIN;
+    for (int i = 0; fd < 0 && errno == EAGAIN && i < KNOWN_TRIES; i++)
+        fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    if (fd < 0 && (errno == ENOSYS || errno == EINVAL || errno == EPERM))
+        return open_now(path); /* the kernel is older, or a filter knows no such call */
+    return fd >= 0 ? (int)fd : -errno;
+}
+
+static int look(void *context, int pipe)
+{
+    (void)pipe;
+    int fd = open_now(context);
+    return fd < 0 ? fd : 0;
+}
+
+/* A user can hold the directory: have a child look. One that waits is the only one. */
+static int look_up(struct devacl *devacl, const char *path)
+{
+    struct child *looker = &devacl->looker;
+    if (looker->pid && child_wait(looker, 0) == -EINPROGRESS)
+        return -EBUSY;
+    if (looker->pipe > 0)
+        child_leave(looker);
+    int r = child_start(look, (void *)(uintptr_t)path, NULL, 0, looker);
+    if (!r)
+        r = child_wait(looker, LOOK_MS);
+    if (r != -EINPROGRESS && looker->pipe > 0)
+        child_leave(looker);
+    return r == -EINPROGRESS ? -EBUSY : r;
+}
+
+int node_open(struct devacl *devacl, const char *path)
+{
+    int fd = open_known(path);
+    if (fd != -EAGAIN)
+        return fd;
+    int r = look_up(devacl, path);
+    return r ? r : open_now(path);
 }
 
 static int read_acl(int fd, struct acl *ret_acl)

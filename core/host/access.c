@@ -2,14 +2,13 @@
 /* Control access to device nodes; see access.h. */
 #include "access.h"
 #include "holders.h"
+#include "node_scan.h"
 
-#include "core/base/array.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/ns.h"
 #include "core/devacl/devacl.h"
 #include "core/engine/engine.h"
-#include "core/gpu/nodes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,14 +24,11 @@
 #define SETTLE_NS (NS_PER_SECOND / 5)
 /* Report repeated changes of nodes at most once in this time. */
 #define REPORT_NS (60 * NS_PER_SECOND)
-#define NODES_MAX 512
-
-/* A node, and the devices that use it: bit i for device i. */
-struct access_node {
-    char path[DEVACL_PATH_MAX];
-    uint64_t devices;
-    bool own; /* used by one device only */
-};
+/* Look this often whether directories that a user held are free. */
+#define HELD_NS NS_PER_SECOND
+#define HELD_WHY                                                                                   \
+    "Device nodes cannot be looked for: a process holds a directory of /dev, /sys or "             \
+    "/proc/driver. New nodes are not restricted until it ends."
 
 struct access {
     struct access_start start;
@@ -41,8 +37,10 @@ struct access {
     int64_t scan_ns;     /* when to find the nodes again; INT64_MAX: never */
     int64_t reported_ns; /* when a change by others was reported last; 0: never */
     int watch_fd;
-    struct access_node *nodes;
-    size_t node_count;
+    unsigned watched; /* bit i for node_scan_directories[i] */
+    struct node_scan scan;
+    struct scanned_nodes *nodes; /* found last */
+    bool found, held;            /* found at all; held: the last scan waits */
     struct holders holders;
     uint64_t restricted; /* devices whose own nodes only holders can open */
     char why[MESSAGE_MAX];
@@ -56,6 +54,8 @@ int access_new(const struct access_start *start, struct access **ret_access)
     access->start = *start;
     access->scan_ns = INT64_MAX;
     access->watch_fd = -1;
+    access->scan =
+        (struct node_scan){.devices = start->devices, .device_count = start->device_count};
     *ret_access = access;
     return 0;
 }
@@ -68,46 +68,77 @@ static void set_why(struct access *access, const char *message)
     snprintf(access->why, sizeof(access->why), "%s", message);
 }
 
-/* -- nodes ---------------------------------------------------------- */
+/* -- changes by others ---------------------------------------------------------------- */
 
-struct finding {
-    struct access *access;
-    uint32_t device;
-};
-
-static int add_node(void *context, const char *path, bool shared)
+static void scan_by(struct access *access, int64_t at_ns)
 {
-    struct finding *finding = context;
-    struct access *access = finding->access;
-    struct access_node *node = NULL;
-    if (strlen(path) >= sizeof(node->path))
-        return 0;
-    for (size_t i = 0; i < access->node_count && !node; i++)
-        if (!strcmp(access->nodes[i].path, path))
-            node = &access->nodes[i];
-    if (!node && access->node_count == NODES_MAX)
-        return 0;
-    if (!node) {
-        node = &access->nodes[access->node_count++];
-        *node = (struct access_node){.own = !shared};
-        strcpy(node->path, path);
-    }
-    node->devices |= UINT64_C(1) << finding->device;
-    return 0;
+    if (at_ns < access->scan_ns)
+        access->scan_ns = at_ns;
 }
 
-static void find_nodes(struct access *access)
+/* Watch the directories that exist: looking for others could wait for a user. */
+static void watch(struct access *access, int64_t now_ns)
 {
-    struct finding finding = {.access = access};
-    access->node_count = 0;
-    for (; finding.device < access->start.device_count; finding.device++)
-        gpu_nodes(&access->start.devices[finding.device], NULL, add_node, &finding);
+    unsigned directories = access->nodes->directories;
+    if (access->watch_fd < 0) {
+        access->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        access->watched = 0;
+    }
+    for (size_t i = 0; i < NODE_SCAN_DIRECTORIES; i++)
+        if (access->watch_fd >= 0 && (directories >> i & 1)) /* can fail: RECHECK_NS covers it */
+            inotify_add_watch(access->watch_fd, node_scan_directories[i],
+                              IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+    if (directories & ~access->watched) /* what was made there before it was watched */
+        scan_by(access, now_ns + SETTLE_NS);
+    access->watched = directories;
+}
+
+static bool is_node(const struct access *access, const char *name)
+{
+    for (size_t i = 0; i < access->nodes->count; i++)
+        if (!strcmp(strrchr(access->nodes->node[i].path, '/') + 1, name))
+            return true;
+    return false;
+}
+
+/* Read the changes in the directories of the nodes. */
+static void read_changes(struct access *access, int64_t now_ns)
+{
+    _Alignas(struct inotify_event) char data[4096];
+    ssize_t length;
+    while (access->watch_fd >= 0 && (length = read(access->watch_fd, data, sizeof(data))) > 0)
+        for (char *at = data; at < data + length;) {
+            const struct inotify_event *event = (const void *)at;
+            at += sizeof(*event) + event->len;
+            if (event->mask & IN_Q_OVERFLOW)
+                scan_by(access, now_ns);
+            else if (event->mask & (IN_CREATE | IN_MOVED_TO))
+                scan_by(access, now_ns + SETTLE_NS);
+            else if (event->len && is_node(access, event->name))
+                scan_by(access, now_ns);
+        }
+}
+
+/* Find the nodes; where that has to wait, those found last stay. */
+static void find_nodes(struct access *access, int64_t now_ns)
+{
+    bool waited = access->held;
+    int r = node_scan_run(&access->scan, access->nodes);
+    access->held = r == -EINPROGRESS;
+    if (r) {
+        scan_by(access, now_ns + HELD_NS);
+        return;
+    }
+    access->found = true;
+    watch(access, now_ns);
+    if (waited) /* what it found may be old */
+        scan_by(access, now_ns + SETTLE_NS);
 }
 
 /* -- opening and closing ------------------------------------------------------------------ */
 
 /* Collect the ids allowed to open a node, starting at `ids`. */
-static size_t put_ids(const struct access *access, const struct access_node *node, bool groups,
+static size_t put_ids(const struct access *access, const struct scanned_node *node, bool groups,
                       uint32_t *ids)
 {
     size_t count = 0;
@@ -121,13 +152,13 @@ static size_t put_ids(const struct access *access, const struct access_node *nod
 
 static int apply(struct access *access, struct message *message)
 {
-    struct devacl_node *wanted = calloc(access->node_count + 1, sizeof(*wanted));
-    uint32_t *ids = calloc(access->node_count * access->holders.count + 1, sizeof(*ids));
+    struct devacl_node *wanted = calloc(access->nodes->count + 1, sizeof(*wanted));
+    uint32_t *ids = calloc(access->nodes->count * access->holders.count + 1, sizeof(*ids));
     uint32_t *next = ids;
     int r = -ENOMEM;
     if (wanted && ids) {
-        for (size_t i = 0; i < access->node_count; i++) {
-            const struct access_node *node = &access->nodes[i];
+        for (size_t i = 0; i < access->nodes->count; i++) {
+            const struct scanned_node *node = &access->nodes->node[i];
             wanted[i].path = node->path;
             wanted[i].uids = next;
             wanted[i].uid_count = put_ids(access, node, false, next);
@@ -136,7 +167,7 @@ static int apply(struct access *access, struct message *message)
             wanted[i].gid_count = put_ids(access, node, true, next);
             next += wanted[i].gid_count;
         }
-        r = devacl_apply(access->devacl, wanted, access->node_count, message);
+        r = devacl_apply(access->devacl, wanted, access->nodes->count, message);
     } else {
         message_set(r, message, "Out of memory: the device nodes stay as they are.");
     }
@@ -179,9 +210,14 @@ static void report_changes(struct access *access, int64_t now_ns)
 static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
 {
     struct message message = {""};
-    report_changes(access, now_ns); /* before apply undoes them */
     if (scan)
-        find_nodes(access);
+        find_nodes(access, now_ns);
+    report_changes(access, now_ns); /* right before apply undoes them */
+    if (!access->found) {           /* the nodes that an earlier daemon closed stay closed */
+        access->restricted = 0;
+        set_why(access, access->held ? HELD_WHY : "Device nodes cannot be looked for.");
+        return;
+    }
     int r = holders_find(&access->holders, access->start.allocations);
     if (r)
         message_set(r, &message, "Out of memory: the device nodes admit no new holder.");
@@ -189,16 +225,20 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
         r = apply(access, &message);
     if (r == -E2BIG && strcmp(message.text, access->why) != 0)
         access->start.note(access->start.context, ENGINE_DEVICE_ANY, "holders-left-out", "");
+    if (r == -EBUSY)
+        scan_by(access, now_ns + HELD_NS);
     access->restricted = 0;
-    for (size_t i = 0; (!r || r == -E2BIG) && i < access->node_count; i++)
-        access->restricted |= access->nodes[i].own ? access->nodes[i].devices : 0;
+    for (size_t i = 0; (!r || r == -E2BIG) && i < access->nodes->count; i++)
+        access->restricted |= access->nodes->node[i].own ? access->nodes->node[i].devices : 0;
     /* Reasons why closed nodes do not keep all others out. */
-    if (!r && !access->node_count)
+    if (!r && !access->nodes->count)
         message_set(0, &message,
                     "No device nodes of these devices were found: all users can open them as "
                     "before.");
+    else if (!r && access->held)
+        message_set(0, &message, "%s", HELD_WHY);
     else if (!r)
-        gpu_nodes_reopened(NULL, &message);
+        message = access->nodes->reopened;
     set_why(access, message.text);
 }
 
@@ -210,51 +250,6 @@ static void release_nodes(struct access *access, int64_t now_ns)
     int r = devacl_release(access->devacl, &message);
     set_why(access, r ? message.text : "");
     access->scan_ns = r ? now_ns + RECHECK_NS : INT64_MAX;
-}
-
-/* -- changes by others ---------------------------------------------------------------- */
-
-static void watch(struct access *access)
-{
-    static const char *const directories[] = {"/dev", "/dev/dri", "/dev/accel"};
-    if (access->watch_fd < 0)
-        access->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    for (size_t i = 0; i < ARRAY_COUNT(directories); i++)
-        if (access->watch_fd >= 0) /* may be missing: RECHECK_NS covers it */
-            inotify_add_watch(access->watch_fd, directories[i],
-                              IN_ATTRIB | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
-}
-
-static bool is_node(const struct access *access, const char *name)
-{
-    for (size_t i = 0; i < access->node_count; i++)
-        if (!strcmp(strrchr(access->nodes[i].path, '/') + 1, name))
-            return true;
-    return false;
-}
-
-static void scan_by(struct access *access, int64_t at_ns)
-{
-    if (at_ns < access->scan_ns)
-        access->scan_ns = at_ns;
-}
-
-/* Read the changes in the directories of the nodes. */
-static void read_changes(struct access *access, int64_t now_ns)
-{
-    _Alignas(struct inotify_event) char data[4096];
-    ssize_t length;
-    while (access->watch_fd >= 0 && (length = read(access->watch_fd, data, sizeof(data))) > 0)
-        for (char *at = data; at < data + length;) {
-            const struct inotify_event *event = (const void *)at;
-            at += sizeof(*event) + event->len;
-            if (event->mask & IN_Q_OVERFLOW)
-                scan_by(access, now_ns);
-            else if (event->mask & (IN_CREATE | IN_MOVED_TO))
-                scan_by(access, now_ns + SETTLE_NS);
-            else if (event->len && is_node(access, event->name))
-                scan_by(access, now_ns);
-        }
 }
 
 /* -- external functions ------------------------------------------------------------------------ */
@@ -281,13 +276,12 @@ void access_step(struct access *access, int64_t now_ns)
     if (scan)
         access->scan_ns = now_ns + RECHECK_NS;
     if (!access->nodes)
-        access->nodes = calloc(NODES_MAX, sizeof(*access->nodes));
+        access->nodes = calloc(1, sizeof(*access->nodes));
     if (!access->nodes || !open_devacl(access)) {
         access->restricted = 0;
         return;
     }
     if (access->on) {
-        watch(access);
         restrict_nodes(access, now_ns, scan);
     } else {
         access->watch_fd = fd_close(access->watch_fd);

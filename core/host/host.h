@@ -58,6 +58,7 @@ struct host_join {
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
     uint32_t account;   /* of the writer */
+    bool asks;          /* change nothing: 0 if the writer belongs to the partition, else -EPERM */
     bool root;          /* the writer may add and take out processes of others */
     int64_t until_ns;   /* CLOCK_BOOTTIME; later the writer is gone, and its pid another's */
 };

@@ -104,12 +104,23 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
     return proctrack_join(host->proctrack, join->id, join->account, &process, message);
 }
 
+static int belongs(struct host *host, const struct host_join *join, struct message *message)
+{
+    pid_t pid = proctrack_leader(host->proctrack, join->writer_pid);
+    if (pid > 0 && proctrack_partition_of(host->proctrack, pid) == join->id)
+        return 0;
+    return message_set(-EPERM, message, "Permission denied: you do not belong to p%" PRIu64 ".",
+                       join->id);
+}
+
 #define TRIES 5
 
 static int join(struct host *host, const struct host_join *join, uint64_t *in,
                 struct message *message)
 {
     int32_t pid;
+    if (join->asks)
+        return belongs(host, join, message);
     if (host->broken)
         return message_set(-EIO, message, "No program can join or leave: %s", host->state.why);
     int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
@@ -158,7 +169,8 @@ bool host_do_join(struct host *host, const struct host_join *asked, int64_t sinc
     if (asked->id)
         result->id = asked->id;
     /* Record it first, so that the ending always looks for members. */
-    result->joined.result = asked->id ? allocations_add(&host->occupied, asked->id) : 0;
+    result->joined.result =
+        asked->id && !asked->asks ? allocations_add(&host->occupied, asked->id) : 0;
     if (!result->joined.result)
         result->joined.result = join(host, asked, &result->id, &message);
     if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)

@@ -108,18 +108,24 @@ static int reply_open(fuse_req_t req, uint64_t fh)
     return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
-/* Record what a later write needs to know about the opener. */
-static void note_writer(const struct query *query, struct shared_handle *handle)
+/* Record what a later write needs to know about the opener. 0, -errno, or 1 if the host thread must
+ * be asked. */
+static int note_writer(const struct query *query, struct shared_handle *handle)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    int r = 0;
     if (query->row->opened) {
         struct caller opener;
         caller_get(&query->server->tree, ctx->uid, ctx->gid, ctx->pid, &opener);
-        query->row->opened(&query->server->tree, &query->node, &opener, handle);
-    } else if (ctx->uid == 0) {
-        handle->ns = caller_namespace(ctx->pid);
+        r = query->row->opened(&query->server->tree, &query->node, &opener, handle);
+        handle->opener_member = r == 1 && query->belongs;
     }
+    if (!query->row->lent && ctx->uid == 0)
+        handle->ns = caller_namespace(ctx->pid);
+    return r == 1 && query->belongs ? 0 : r;
 }
+
+static pending_asked_fn answer_open_asked;
 
 static void answer_open(const struct query *query)
 {
@@ -142,11 +148,25 @@ static void answer_open(const struct query *query)
     }
     struct shared_handle *handle = handles_get(handles, fh);
     if (writes)
-        note_writer(query, handle);
+        r = note_writer(query, handle);
+    if (r) {
+        handles_release(handles, fh);
+        if (r == 1)
+            r = pending_ask(query, NULL, answer_open_asked);
+        if (r)
+            reply_error(query->req, r);
+        return;
+    }
     if (row->watch)
         row->watch(tree, node, &handle->seen);
     if (reply_open(query->req, fh) == -ENOENT)
         handles_release(handles, fh); /* the caller was killed before it got this */
+}
+
+static void answer_open_asked(const struct query *query, const char *data)
+{
+    (void)data;
+    answer_open(query);
 }
 
 static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

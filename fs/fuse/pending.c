@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The age up to which a snapshot is reused: the requests of one `cat` share it. */
 #define FRESH_NS  NS_PER_MS
@@ -40,8 +41,10 @@ struct pending {
     struct fuse_file_info fi;
     /* for PENDING_JOIN */
     struct host_join join;
-    uint32_t account; /* of the writer */
-    bool started;     /* handed to the host thread */
+    uint32_t account;        /* of the writer */
+    bool started;            /* handed to the host thread */
+    pending_asked_fn *asked; /* it only asks; with this data */
+    char *data;
 };
 
 /* -- the queues --------------------------------------------------------------------- */
@@ -135,12 +138,18 @@ static void finish(struct server *server, struct pending **at, int result, const
 {
     struct pending *pending = take(&server->pending[PENDING_JOIN], at);
     fuse_req_t req = pending->query.req;
-    if (result) {
+    if (!result && pending->asked) {
+        pending->query.belongs = true;
+        pending->asked(&pending->query, pending->data);
+    } else if (result) {
+        if (result == -EPERM && pending->asked && !pending->data)
+            result = -EACCES; /* what an open says */
         reply_refusal(server, req, pending->join.uid, result, message);
     } else {
         status_set(&server->tree, pending->join.uid, message);
         fuse_reply_write(req, pending->query.size);
     }
+    free(pending->data);
     free(pending);
 }
 
@@ -197,12 +206,42 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
     return 0;
 }
 
+int pending_ask(const struct query *query, const char *data, pending_asked_fn *asked)
+{
+    struct server *server = query->server;
+    const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    char *copy = data ? malloc(query->size + 1) : NULL;
+    struct pending *pending = data && !copy ? NULL : add(server, PENDING_JOIN);
+    if (!pending) {
+        free(copy);
+        return -ENOMEM;
+    }
+    if (copy)
+        memcpy(copy, data, query->size);
+    pending->query = *query;
+    pending->data = copy;
+    pending->asked = asked;
+    pending->fi = *query->fi;
+    pending->query.fi = &pending->fi;
+    pending->account = names_account(server->tree.names, ctx->uid);
+    pending->join = (struct host_join){.tag = ++server->join_number,
+                                       .id = query->node.object,
+                                       .asks = true,
+                                       .writer_pid = ctx->pid,
+                                       .uid = ctx->uid,
+                                       .account = pending->account,
+                                       .until_ns = pending->asked_ns + patience_ns[PENDING_JOIN]};
+    start_joins(server, pending->account);
+    return 0;
+}
+
 void pending_joined(struct server *server, const struct host_result *result)
 {
-    server->joined_ns = server->tree.now_ns;
     for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next)
         if ((*at)->join.tag == result->joined.tag) {
             uint32_t account = (*at)->account;
+            if (!(*at)->asked)
+                server->joined_ns = server->tree.now_ns;
             finish(server, at, result->joined.result, result->message);
             start_joins(server, account);
             break;
@@ -221,7 +260,12 @@ static void give_up_first(struct server *server, enum pending_kind kind)
     }
     const struct host_join *join = &queue->first->join;
     char message[ENGINE_MESSAGE_MAX];
-    if (join->id)
+    if (join->asks)
+        snprintf(message, sizeof(message),
+                 "It is not known yet whether you belong to p%llu: the machine is overloaded. Try "
+                 "again.",
+                 (unsigned long long)join->id);
+    else if (join->id)
         snprintf(message, sizeof(message),
                  "Process %d has not joined p%llu in time: the machine is overloaded. %s it again.",
                  (int)join->pid, (unsigned long long)join->id,
@@ -230,7 +274,7 @@ static void give_up_first(struct server *server, enum pending_kind kind)
         snprintf(message, sizeof(message),
                  "Process %d has not left in time: the machine is overloaded. Write it again.",
                  (int)join->pid);
-    finish(server, &queue->first, -ETIMEDOUT, message);
+    finish(server, &queue->first, join->asks ? -EAGAIN : -ETIMEDOUT, message);
 }
 
 void pending_expire(struct server *server)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads of files; see server.h. Logs are read by follow.h. Any other open file shows one text from a read at offset 0 on, in however
- * many pieces it is read, until it is read from offset 0 again.
+ * Reads of files; see server.h. Logs are read by follow.h. Any other open file shows one text from
+ * a read at offset 0 on, in however many pieces it is read, until it is read from offset 0 again.
  */
 #include "fs/tree/follow.h"
 #include "fs/tree/names.h"

@@ -84,6 +84,8 @@ struct query {
     size_t size;
     off_t offset;
     struct fuse_file_info *fi;
+    uint64_t unique; /* of a write: the number that the kernel gave it */
+    bool belongs;    /* the caller is known to belong to the partition */
 };
 
 /* -- worker.c: see worker.h -------------------------------------------------------- */
@@ -134,6 +136,8 @@ void results_finish(struct server *server);
 
 /* -- pending.c --------------------------------------------------------------------- */
 
+/* A request goes on; `data` is what it writes. */
+typedef void pending_asked_fn(const struct query *query, const char *data);
 /* Return true if the request waits for fresh data of the host thread; `answer` is called when the
  * data arrives or the wait times out. Return false if the data at hand is fresh enough: answer at
  * once. */
@@ -144,6 +148,10 @@ void pending_answer(struct server *server, uint64_t id, int64_t at_ns);
 /* Let a process join as the write asks, and answer the write then. 0 or -errno; on error the caller
  * answers. */
 int pending_join(struct server *server, fuse_req_t req, const struct write *write, size_t size);
+/* Ask whether the caller belongs to the node's partition, and call `asked` with `belongs` set if
+ * it does; refuse the request otherwise. Only `fi` and `data` (size bytes, NULL: none) are copied.
+ * 0 or -ENOMEM. */
+int pending_ask(const struct query *query, const char *data, pending_asked_fn *asked);
 void pending_joined(struct server *server, const struct host_result *result);
 /* Time out requests that have waited too long, and arm the timer for the next one. */
 void pending_expire(struct server *server);

@@ -12,6 +12,7 @@
 #include "fs/tree/charge.h"
 #include "fs/tree/status.h"
 #include "server.h"
+#include "write_change.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -97,27 +98,6 @@ static void write_message(struct tree *tree, const struct file_row *row, struct 
              owner, (int)strcspn(value, "\n"), value);
 }
 
-/* Report what chmod, chown or touch did. */
-static void change_message(struct tree *tree, const struct node *node, const struct attributes *a,
-                           const struct attribute_change *change, struct refusal *why)
-{
-    const struct partition *partition = tree_partition(tree, node);
-    const struct file_row *row = tree_row(tree, node);
-    char name[64] = "";
-    if (partition)
-        snprintf(name, sizeof(name), "p%llu", (unsigned long long)partition->id);
-    else if (row)
-        snprintf(name, sizeof(name), "%s", row->name);
-    if (change->set_mode)
-        snprintf(why->message, sizeof(why->message), "%s: mode is %04o now.", name,
-                 (unsigned)(a->mode & 07777));
-    else if (change->set_uid || change->set_gid)
-        snprintf(why->message, sizeof(why->message), "%s: owner is %s, group is %u now.", name,
-                 names_user(tree->names, a->uid), (unsigned)a->gid);
-    else if (change->set_mtime && partition)
-        files_end_message(tree, partition, why);
-}
-
 /* -- write -------------------------------------------------------------------- */
 
 /* Check that a write is one complete line. 0, with the length without the newline, or a refusal. */
@@ -201,6 +181,21 @@ static void commit_write(const struct request_context *context, const struct wri
     submit(context, &answer);
 }
 
+static pending_asked_fn go_on;
+
+static int ask(const struct request_context *context, const struct node *node,
+               const struct write *write, const char *data, size_t size)
+{
+    struct fuse_file_info fi = {.fh = write->fh};
+    const struct query query = {.server = context->server,
+                                .req = context->req,
+                                .unique = context->unique,
+                                .node = *node,
+                                .size = size,
+                                .fi = &fi};
+    return pending_ask(&query, data, go_on);
+}
+
 static void run_write(const struct request_context *context, const struct node *node,
                       const struct file_row *row, struct write *write, const char *data,
                       size_t size)
@@ -216,6 +211,8 @@ static void run_write(const struct request_context *context, const struct node *
     int r = store_line(server, row, write, data, size, line);
     if (!r && write->outcome == WRITE_JOINS)
         r = pending_join(server, context->req, write, size);
+    else if (!r && write->outcome == WRITE_ASKS)
+        r = ask(context, node, write, data, size);
     if (r) {
         write->handle->answer = 0; /* no id to read after a refusal */
         refuse(context, node, r, &write->why);
@@ -227,6 +224,29 @@ static void run_write(const struct request_context *context, const struct node *
         status_set(&server->tree, context->caller.uid, write->why.message);
         commit_write(context, write, size);
     }
+}
+
+/* The writer belongs to the partition. */
+static void go_on(const struct query *query, const char *data)
+{
+    struct server *server = query->server;
+    const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    const struct request_context context = {
+        .server = server,
+        .req = query->req,
+        .unique = query->unique,
+        .caller = {.uid = ctx->uid, .gid = ctx->gid, .pid = ctx->pid}};
+    struct write write = {.node = &query->node,
+                          .caller = context.caller,
+                          .handle = handles_get(&server->handles, query->fi->fh),
+                          .fh = query->fi->fh,
+                          .unique = query->unique,
+                          .belongs = true};
+    const struct file_row *row = tree_row(&server->tree, &query->node);
+    if (write.handle)
+        run_write(&context, &query->node, row, &write, data, query->size);
+    else
+        fuse_reply_err(query->req, EBADF);
 }
 
 void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
@@ -255,29 +275,6 @@ void write_line(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
 
 /* -- setattr ------------------------------------------------------------------- */
 
-/* Clamp the time: far past and far future are the same to a partition. */
-static int64_t wall_ns(const struct timespec *ts)
-{
-    const int64_t limit_s = INT64_C(7000000000); /* leaves room for the clocks' difference */
-    int64_t s = ts->tv_sec < -limit_s ? -limit_s : ts->tv_sec > limit_s ? limit_s : ts->tv_sec;
-    return s * NS_PER_SECOND + ts->tv_nsec;
-}
-
-static struct attribute_change read_change(const struct stat *attr, int to_set)
-{
-    struct attribute_change change = {.set_mode = to_set & FUSE_SET_ATTR_MODE,
-                                      .set_uid = to_set & FUSE_SET_ATTR_UID,
-                                      .set_gid = to_set & FUSE_SET_ATTR_GID,
-                                      /* O_TRUNC also sets mtime; ignore that. */
-                                      .set_mtime = (to_set & FUSE_SET_ATTR_MTIME) &&
-                                                   !(to_set & FUSE_SET_ATTR_SIZE),
-                                      .mode = attr->st_mode,
-                                      .uid = attr->st_uid,
-                                      .gid = attr->st_gid,
-                                      .mtime_ns = wall_ns(&attr->st_mtim)};
-    return change;
-}
-
 static int apply_change(const struct request_context *context, const struct node *node,
                         struct attribute_change change, int to_set, struct refusal *why)
 {
@@ -293,7 +290,6 @@ static int apply_change(const struct request_context *context, const struct node
 void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                       struct fuse_file_info *fi)
 {
-    (void)fi;
     struct request_context context = begin(req);
     struct tree *tree = &context.server->tree;
     struct refusal why = {""};
@@ -302,11 +298,16 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
     int r = tree_node_from_id(ino, &node) ? 0 : -ENOENT;
     if (!r)
         r = tree_attributes(tree, &node, context.caller.uid, &attributes);
+    /* What the kernel lets everyone write, by name. */
+    const struct file_row *row = r ? NULL : tree_row(tree, &node);
+    if (!fi && (to_set & FUSE_SET_ATTR_SIZE) && row && row->opened &&
+        !tree_may_write(tree, &node, &context.caller))
+        r = -EACCES;
     if (r) {
         reply_error(req, r);
         return;
     }
-    struct attribute_change change = read_change(attr, to_set);
+    struct attribute_change change = write_change_read(attr, to_set);
     if (tree_change_is_none(&attributes, &change))
         change = (struct attribute_change){.mode = 0}; /* leave the message of the last write */
     else if (!kept_answer(&context))
@@ -317,7 +318,7 @@ void write_attributes(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_
         refuse(&context, &node, r, &why);
         return;
     }
-    change_message(tree, &node, &attributes, &change, &why);
+    write_change_message(tree, &node, &attributes, &change, &why);
     if (*why.message)
         status_set(tree, context.caller.uid, why.message);
     /* The answer is sent after the sync: no cache timeout can be promised now. */

@@ -102,6 +102,8 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
     if (!row)
         return -ENOENT;
     file_owner(tree, node, row, a);
+    if (row->opened)
+        a->mode |= 0222;
     int r = row->size ? 0 : tree_show(tree, node, uid);
     if (r)
         return r;

@@ -23,18 +23,6 @@ static void publish(struct shared_handle *slot, uint64_t unique, uint64_t bytes)
     atomic_store_explicit(&slot->charge_at, next, memory_order_release);
 }
 
-void charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
-                 struct shared_handle *slot)
-{
-    const struct partition *partition = tree_partition(tree, node);
-    slot->ns = opener->ns;
-    slot->opener_root = opener->root;
-    /* Owners need no group. Look up the groups of others while the opener waits for us. */
-    if (partition && !engine_may_act(opener, partition) &&
-        caller_in_group(tree, opener->pid, opener->gid, partition->gid))
-        slot->opener_gid = partition->gid + 1;
-}
-
 /* Return whether the opener could open the file now. It counts as a member of the group that the
  * partition had at open; after a chgrp the file must be opened again. */
 static bool opener_may(const struct shared_handle *slot, const struct partition *partition)
@@ -46,6 +34,22 @@ static bool opener_may(const struct shared_handle *slot, const struct partition 
         return false; /* a container's root only has the rights checked above */
     bool member = slot->opener_gid && slot->opener_gid - 1 == partition->gid;
     return partition->mode & (member ? 0020 : 0002);
+}
+
+int charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
+                struct shared_handle *slot)
+{
+    const struct partition *partition = tree_partition(tree, node);
+    slot->ns = opener->ns;
+    slot->opener_root = opener->root;
+    slot->opener_member = slot->opener_gid = 0;
+    if (!partition)
+        return -ENODEV;
+    /* Owners need no group. Look up the groups of others while the opener waits for us. */
+    if (!engine_may_act(opener, partition) &&
+        caller_in_group(tree, opener->pid, opener->gid, partition->gid))
+        slot->opener_gid = partition->gid + 1;
+    return !opener_may(slot, partition);
 }
 
 /* Parse a sign followed by digits. */
@@ -76,7 +80,12 @@ static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint6
                  (unsigned long long)write->node->object);
         return -ETIMEDOUT;
     }
-    if (!opener_may(write->handle, partition)) {
+    const bool may = write->belongs || opener_may(write->handle, partition);
+    if (!may && write->handle->opener_member) {
+        write->outcome = WRITE_ASKS;
+        return 0;
+    }
+    if (!may) {
         snprintf(
             message, sizeof(write->why.message),
             "Permission denied: p%llu is no longer accessible to the user who opened this file. "

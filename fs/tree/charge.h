@@ -12,9 +12,10 @@
 #include "handles.h"
 
 /* Record in the slot the opener's rights to the partition. Writes are judged by them, no matter
- * which process makes them. */
-void charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
-                 struct shared_handle *slot);
+ * which process makes them. 0; or 1 if the opener has none, unless its process belongs to the
+ * partition: then set opener_member, and each writer must belong to it. -ENODEV: it has ended. */
+int charge_open(struct tree *tree, const struct node *node, const struct caller *opener,
+                struct shared_handle *slot);
 /* "+4096" charges bytes, "-4096" releases them. 0 or, with nothing charged: REFUSED_NO_SPACE above
  * memory_limit; REFUSED_INVALID for a syntax error, or if the file has charged less; -EPERM if the
  * opener lost access to the partition; -ETIMEDOUT if the partition ended; -ENOMEM. A write

@@ -24,6 +24,8 @@
 enum write_outcome {
     WRITE_COMMITS, /* once the change in the engine is durable */
     WRITE_AT_ONCE, /* now; it changed nothing durable */
+    WRITE_ASKS,    /* once the host thread knows whether the writer belongs to the node's partition:
+                    * then `store` is called again */
     WRITE_JOINS,   /* once the host thread has added process join_pid to the node's partition, or,
                     * where the node is of none, has taken it out of its own */
 };
@@ -38,6 +40,7 @@ struct write {
     uint64_t fh;
     uint64_t unique; /* number that the kernel gave it */
     enum write_outcome outcome;
+    bool belongs;       /* the writer is known to belong to the partition */
     uint64_t result;    /* for `new`: the id */
     int32_t join_pid;   /* for `procs`: the process */
     struct refusal why; /* the message to the user, on success too */
@@ -87,8 +90,11 @@ struct file_row {
     /* Writes have the rights of the process that opened the file, even if it passes the descriptor
      * on and after the partition's end. `store` decides by what `opened` noted in the slot. */
     bool lent;
-    void (*opened)(struct tree *tree, const struct node *node, const struct caller *opener,
-                   struct shared_handle *slot);
+    /* The kernel lets everyone open the file for writing, and this decides, because the kernel does
+     * not know who belongs to a partition. 0, -EACCES, or 1: if the opener's process belongs to it,
+     * which the host thread knows. */
+    int (*opened)(struct tree *tree, const struct node *node, const struct caller *opener,
+                  struct shared_handle *slot);
     /* The file shows live data: request it from the host thread first. */
     enum live live;
     const char *doc; /* one line */

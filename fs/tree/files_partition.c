@@ -307,7 +307,7 @@ const struct file_row files_partition[] = {
     {#name, mode, .doc = text how, .fresh = __VA_ARGS__},
 #include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid of the creator"},
-    {"charge", 0644, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
+    {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open,
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "

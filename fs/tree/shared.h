@@ -79,6 +79,7 @@ struct shared_handle {
      * for the next update */
     uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
                                        * 0: it is not */
+    uint32_t opener_member; /* `charge`: opened by a process that belonged; its writers must, too */
     struct shared_charge charges[2];
     atomic_uint charge_at;
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */

@@ -35,7 +35,8 @@ list            part     ok      .       .       .       .       .
 readlink        link     ok      .       .       .       .       .
 write           show     EACCES  .       .       .       .       .
 write           new      ok      .       .       .       .       .
-write           own      ok      EACCES  .       .       EPERM   ok
+write           leave    ok      .       .       .       .       .
+write           own      ok      EACCES  .       .       EPERM|EACCES ok
 write           config   EACCES  .       .       ok      EPERM   ok
 release         release  EACCES  .       .       ok      EPERM   ok
 newforalice     new      ok      EPERM   .       ok      EPERM   ok
@@ -94,8 +95,9 @@ rename          part     EPERM   .       .       .       .       .
 rename          link     EPERM   .       .       .       .       .
 moveacross      part     EPERM|EACCES  .  .     .       EPERM   .
 truncate        show     EACCES  .       .       .       ok|EPERM|EACCES .
-truncate        own      ok      EACCES  .       .       ok|EPERM        ok
+truncate        own      ok      EACCES  .       .       ok|EPERM|EACCES        ok
 truncate        new      ok      .       .       .       .       .
+truncate        leave    ok      .       .       .       .       .
 setxattr        own      ENOTSUP|EPERM|EACCES .  .  . .       .
 setxattr        part     ENOTSUP|EPERM|EACCES .  .  . .       .
 setacl          part     ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
@@ -134,7 +136,8 @@ class World:
         elif self.state() != self.stat:
             os.unlink(mount.at('partitions', self.id))
             self.fresh()
-        for new in (mount.at('new'), mount.at('gpu0', 'new'), mount.at('gpu1', 'new')):
+        for new in (mount.at('new'), mount.at('procs'), mount.at('gpu0', 'new'),
+                    mount.at('gpu1', 'new')):
             now = os.stat(new)
             if (now.st_uid, now.st_gid, now.st_mode & 0o7777) != (0, 0, 0o666):
                 os.chown(new, 0, 0)
@@ -159,7 +162,7 @@ class World:
     def sort(self):
         """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
-                   ('show', 'new', 'own', 'config', 'release', 'dirs', 'part', 'link')}
+                   ('show', 'new', 'leave', 'own', 'config', 'release', 'dirs', 'part', 'link')}
         for top, dirs, files in os.walk(self.mount.dir):
             below = os.path.relpath(top, self.mount.dir).split('/')
             for name in sorted(dirs + files):
@@ -170,6 +173,8 @@ class World:
                     kind = 'part' if name == self.id else 'dirs'
                 elif name == 'new':
                     kind = 'new'
+                elif below == ['.'] and name == 'procs':
+                    kind = 'leave'
                 elif below == ['config']:
                     kind = 'config'
                 elif below == ['.'] and name == 'release':
@@ -193,6 +198,8 @@ def op_write(path):
     name = os.path.basename(path)
     if name == 'new':
         lib.write(path, '0.01 60')
+    elif os.path.dirname(path) == ROOT:
+        lib.write(path, '0')
     elif '/config/' in path:
         lib.write(path, VALUES[name])
     else:
@@ -375,7 +382,8 @@ def private(world):
     alice.call(os.chown, path, -1, lib.LAB)
     alice.call(os.chmod, path, 0o775)
     for name in OWN_VALUES:
-        equal(stat.S_IMODE(os.stat(os.path.join(path, name)).st_mode), 0o664, name)
+        equal(stat.S_IMODE(os.stat(os.path.join(path, name)).st_mode),
+              0o666 if name == 'charge' else 0o664, name)  # members, whom chronosfs knows
         equal(os.stat(os.path.join(path, name)).st_gid, lib.LAB, name)
         equal(bob.outcome(lib.write, os.path.join(path, name), OWN_VALUES[name]), 'ok', name)
         equal(lib.carol.outcome(lib.write, os.path.join(path, name), OWN_VALUES[name]), 'EACCES')

@@ -191,7 +191,7 @@ START_TEST(test_which_node)
     struct devacl *devacl = new_devacl();
     struct identity now, other;
     struct node_state look;
-    int fd = node_open(node);
+    int fd = node_open(devacl, node);
 
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(node_read(devacl, fd, &now, &look), 0);
@@ -206,7 +206,7 @@ START_TEST(test_which_node)
     ck_assert(!node_is(fd, &now, &other));
     other = now, other.boot[0] = '?'; /* in memory, and from another boot */
     ck_assert(!node_is(fd, &now, &other));
-    int disk = node_open("/proc"); /* not in memory: the number of its filesystem is new */
+    int disk = node_open(devacl, "/proc"); /* not in memory: the number of its filesystem is new */
     other.device++;
     ck_assert(node_is(disk, &now, &other));
     close(disk);

@@ -12,6 +12,7 @@ from lib import T, alice, wait_for
 from program import is_alive
 
 LOOKUP, GETATTR, OPEN, READ, INIT, FORGET, BATCH_FORGET = 1, 3, 14, 15, 26, 2, 42
+LIST = 217  # getdents64
 KEEP_CACHE = 2  # or a second open waits for the page
 
 
@@ -55,7 +56,7 @@ def list_into(directory, page):
     lib.libc.mmap.restype = ctypes.c_void_p
     memory = lib.libc.mmap(None, ctypes.c_size_t(4096), 3, 2, os.open(page, os.O_RDWR),
                            ctypes.c_long(0))
-    lib.libc.syscall(217, os.open(directory, os.O_RDONLY | os.O_DIRECTORY),
+    lib.libc.syscall(LIST, os.open(directory, os.O_RDONLY | os.O_DIRECTORY),
                      ctypes.c_void_p(memory), ctypes.c_size_t(4096))
 
 
@@ -64,13 +65,20 @@ def hold(directory, page):
     sys.stdout.flush()
     pid = os.fork()
     if pid:
-        wait_for(lambda: 'D' in state(pid) or not is_alive(pid), 10)
+        wait_for(lambda: is_listing(pid) or not is_alive(pid), 10)
         return pid
     try:
         alice.become()
         list_into(directory, page)
     finally:
         os._exit(1)
+
+
+def is_listing(pid):
+    """Whether a process waits in its listing, in a sleep of one kind or another."""
+    with contextlib.suppress(OSError):
+        return lib.read(f'/proc/{pid}/syscall').startswith(f'{LIST} ')
+    return False
 
 
 def state(pid):

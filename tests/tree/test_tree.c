@@ -657,7 +657,7 @@ int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
                       test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
-                      test_event_log, test_event_log_is_fair, test_texts,
-                      test_line_accounts, test_handles, test_status, test_status_is_fair,
-                      test_event_lines, test_event_subjects, test_state_tells, test_lent_identity);
+                      test_event_log, test_event_log_is_fair, test_texts, test_line_accounts,
+                      test_handles, test_status, test_status_is_fair, test_event_lines,
+                      test_event_subjects, test_state_tells, test_lent_identity);
 }
