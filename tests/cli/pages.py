@@ -179,7 +179,7 @@ class Completion(unittest.TestCase):
 
     def test_commands(self):
         self.assertEqual(self.complete(""), commands())
-        self.assertEqual(self.complete("re"), ["release"])
+        self.assertEqual(self.complete("re"), ["release", "report"])
         self.assertEqual(self.complete("help", "st"), ["stats"])
 
     def test_options(self):

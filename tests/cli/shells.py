@@ -42,7 +42,7 @@ class Shell:
                                   PATH=f"{cls.directory.name}:{os.environ['PATH']}")
 
     def test_commands(self):
-        self.assertEqual(self.complete("re"), ["release"])
+        self.assertEqual(self.complete("re"), ["release", "report"])
         self.assertEqual(self.complete(""), sorted(commands()))
         self.assertEqual(self.complete("help st"), ["stats"])
 

@@ -101,8 +101,7 @@ void output_seconds_text(uint64_t seconds, char *text, size_t size)
         snprintf(text, size, "%" PRIu64 "s", seconds);
 }
 
-/* Parse 2026-11-21T15:32:10+00:00. */
-static bool read_time(const char *iso, time_t *ret_time)
+bool output_time_read(const char *iso, time_t *ret_time)
 {
     struct tm tm = {.tm_year = 0};
     int hours, minutes, read = 0;
@@ -123,7 +122,7 @@ void output_time_text(const char *iso, char *text, size_t size)
 {
     time_t time_then, time_now = time(NULL);
     struct tm then, now;
-    if (!read_time(iso, &time_then) || !localtime_r(&time_then, &then) ||
+    if (!output_time_read(iso, &time_then) || !localtime_r(&time_then, &then) ||
         !localtime_r(&time_now, &now)) {
         snprintf(text, size, "%s", iso);
         return;

@@ -8,6 +8,8 @@
 
 #include "tools/libchronos/chronos.h"
 
+#include <time.h>
+
 /* Print "chronos: ..." and a newline to stderr, in one write. */
 __attribute__((format(printf, 1, 2))) void output_message(const char *format, ...);
 
@@ -48,6 +50,8 @@ void output_bytes_text(uint64_t bytes, char *text, size_t size);     /* "40.0 Gi
 void output_seconds_text(uint64_t seconds, char *text, size_t size); /* "1h 02m" */
 /* The same with at most two decimals and a percent sign: "0.41%". */
 void output_share_text(const char *fraction, char *text, size_t size);
+/* Parse a time of the filesystem. False for other text. */
+bool output_time_read(const char *iso, time_t *ret_time);
 /* Show a time of the filesystem, like 2026-11-21T15:32:10+00:00, in the zone of this process: the
  * time alone if it is today's, with the day if it is near, else the date. Other text is copied. */
 void output_time_text(const char *iso, char *text, size_t size);
