@@ -66,6 +66,10 @@ class Formats(Case):
         self.assertEqual(self.answer("list"), "No active partitions.\n")
         self.assertEqual(self.as_json("list"), [])
 
+    def test_list_by_its_usual_name(self):
+        self.tree.partition("p1")
+        self.assertEqual(self.answer("ls"), self.answer("list"))
+
     def test_list_filters(self):
         self.tree.device(1)
         self.tree.partition("p1", user="alice")
@@ -187,6 +191,7 @@ class Formats(Case):
         out = self.answer("version")
         self.assertRegex(out, r"\Achronos \d+\.\d+\.\d+\nchronosfs 9\.9\.9 on /.*/tree\n\Z")
         self.assertEqual(self.answer("--version"), out)
+        self.assertEqual(self.answer("-V"), out)
 
     def test_json_of_odd_text(self):
         name = (b'a "b" \\ \x01\x1f\x7f \xc3\xa9 \xf0\x9f\x98\x80 '
@@ -248,8 +253,22 @@ class Mistakes(Case):
             (("--user", "eve"), "There is no option --user before the command. Try: chronos help"),
             (("list", "--all"), "There is no option --all of list. Try: chronos help list"),
             (("list", "-j"), "There is no option -j of list. Try: chronos help list"),
-            (("list", "--jsonx"), "There is no option --jsonx of list. Try: chronos help list"),
-            (("list", "--js"), "There is no option --js of list. Try: chronos help list"),
+            (("list", "--jsonx"), "There is no option --jsonx of list. Did you mean --json?"
+             " Try: chronos help list"),
+            (("list", "--js=1"), "There is no option --js of list. Did you mean --json?"
+             " Try: chronos help list"),
+            (("create", "0", "1", "1", "--on_expiry", "kill"), "There is no option --on_expiry of"
+             " create. Did you mean --on-expiry? Try: chronos help create"),
+            (("--muont", "/"), "There is no option --muont before the command. Did you mean"
+             " --mount? Try: chronos help"),
+            (("crate",), 'There is no command "crate". Did you mean create? Try: chronos help'),
+            (("status",), 'There is no command "status". Did you mean stats? Try: chronos help'),
+            (("avail",), 'There is no command "avail". Did you mean available?'
+             " Try: chronos help"),
+            (("help", "hsitory"), 'There is no command "hsitory". Did you mean history?'
+             " Try: chronos help"),
+            (("x" * 300,), f'There is no command "{"x" * 300}". Try: chronos help'),
+            (("l",), 'There is no command "l". Try: chronos help'),
             (("list", "p1"), 'Unexpected argument "p1". Try: chronos help list'),
             (("list", "--json=yes"), "--json takes no value. Try: chronos help list"),
             (("list", "--user"), "--user needs NAME. Try: chronos help list"),

@@ -194,6 +194,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("create", "--json", "--user", "0", "gpu1"), ["gpu1"])
         self.assertEqual(self.complete("list", "--device", ""), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("list", "--device", "=", "gpu0"), ["gpu0"])
+        self.assertEqual(self.complete("list", "-d", ""), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("list", "--device", "="), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("create", "0", ""), [])
         self.assertEqual(self.complete("list", ""), [])

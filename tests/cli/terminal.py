@@ -9,6 +9,9 @@ from lib import on_terminal
 from plain import Case, ENDED
 
 
+PAST = "2020-11-21T15:32:10+00:00"
+
+
 class Terminal(Case):
     def print(self, *words, **env):
         env = dict({"TERM": "xterm", "CHRONOS_MOUNT": self.tree.path}, **env)
@@ -16,7 +19,7 @@ class Terminal(Case):
                                       if value is not None})
 
     def test_tables(self):
-        self.tree.partition("p1", name="training")
+        self.tree.partition("p1", name="training", expires=PAST)
         self.tree.partition("p20", remaining="59")
         self.tree.put("history", ENDED)
         for words, heads in (
@@ -37,10 +40,35 @@ class Terminal(Case):
         lines = self.print("list", NO_COLOR="1").out.splitlines()
         self.assertEqual(
             lines[1].split(),
-            "p1 training gpu0 5.0 GiB 12.0 MiB 50% 59m 58s 2026-11-21T15:32:10+00:00 alice "
+            "p1 training gpu0 5.0 GiB 12.0 MiB 50% 59m 58s 2020-11-21 alice "
             "active".split(),
         )
         self.assertEqual(len(lines), 3)
+
+    def test_width(self):
+        """Every row fits 80 columns, however long its words are."""
+        longest = "n" * 64
+        for i in 1, 1234567:
+            self.tree.partition(f"p{i}", name=longest, user="u" * 32, fraction="0.00406494141",
+                                expires="2029-11-21T15:32:10+00:00", remaining="86662800")
+        ended = ENDED.replace("user=alice", "user=" + "u" * 32) + longest
+        self.tree.put("history", ended)
+        self.tree.device(1, name="\u00e9" * 90)
+        for command in "list", "stats", "history":
+            out = self.print(command, NO_COLOR="1").out
+            self.assertGreater(len(out.splitlines()), 1)
+            self.assertEqual([line for line in out.splitlines() if len(line) > 80], [], command)
+            self.assertNotIn("\ufffd", out)
+        self.assertIn(" 0.40% ", self.print("list", NO_COLOR="1").out)
+
+    def test_until(self):
+        """A person reads when the partition ends; a script reads what it always did."""
+        self.tree.partition("p1", expires=PAST)
+        self.tree.raw("gpu0/new", "0.5 3600\np1\n")
+        self.assertIn("with 5120 MB for 3600 seconds, until 2020-11-21\n",
+                      self.print("create", "0", "0.5", "3600").out)
+        self.tree.raw("gpu0/new", "0.5 3600\np1\n")
+        self.assertIn("with 5120 MB for 3600 seconds\n", self.answer("create", "0", "0.5", "3600"))
 
     def test_colour(self):
         self.tree.partition("p1")
@@ -54,6 +82,11 @@ class Terminal(Case):
             self.assertEqual(self.print(*command, TERM=None).out, plain)
             self.assertNotIn("\033", self.print(*command, "--json").out)
             self.assertNotIn("\033", self.answer(*command))
+
+    def test_no_command(self):
+        """The name alone, as a newcomer types it."""
+        result = self.print()
+        self.assertEqual((result.code, result.out), (2, self.answer("help")))
 
     def test_nothing_to_show(self):
         self.assertEqual(self.print("list").out, "No active partitions.\n")

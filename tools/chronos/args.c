@@ -5,6 +5,7 @@
  * command runs a program, the program's name ends the options too. It must not know the commands.
  */
 #include "command.h"
+#include "nearest.h"
 #include "output.h"
 
 #include <stdarg.h>
@@ -21,6 +22,16 @@ int args_usage_error(const struct command *command, const char *format, ...)
     output_message("%s Try: chronos help%s%s", message, command ? " " : "",
                    command ? command->name : "");
     return EXIT_USAGE;
+}
+
+int args_no_command(const struct command *const *list, const char *text)
+{
+    struct nearest nearest = nearest_new(text, strlen(text));
+    for (; *list; list++)
+        nearest_offer(&nearest, (*list)->name);
+    return args_usage_error(NULL, "There is no command \"%s\".%s%s%s", text,
+                            nearest.best ? " Did you mean " : "", nearest.best ? nearest.best : "",
+                            nearest.best ? "?" : "");
 }
 
 /* Return the index of an option by its name (`length` bytes) or its letter; -1: none. */
@@ -60,6 +71,21 @@ static void count_words(const struct command *command, int *ret_min, int *ret_ma
     *ret_max = max;
 }
 
+/* Report an option that the command does not have; `length` is that of a long name, or 0. */
+static int unknown_option(const struct args *args, const char *text, size_t length)
+{
+    const struct option *option;
+    struct nearest nearest = nearest_new(text + 2, length);
+    for (int i = 0; (option = command_option(args->command, i)); i++)
+        nearest_offer(&nearest, option->name);
+    return args_usage_error(args->command, "There is no option %.*s%s%s.%s%s%s",
+                            length > 0 ? (int)length + 2 : (int)strlen(text), text,
+                            args->command ? " of " : " before the command",
+                            args->command ? args->command->name : "",
+                            nearest.best ? " Did you mean --" : "",
+                            nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+}
+
 /* Take an argument that begins with a dash, and the next one if that is its value. */
 static int take_option(struct args *args, int argc, char **argv, int *position)
 {
@@ -71,10 +97,7 @@ static int take_option(struct args *args, int argc, char **argv, int *position)
                 : text[2] == '\0' ? option_find(args->command, NULL, 0, text[1])
                                   : -1;
     if (index < 0)
-        return args_usage_error(args->command, "There is no option %.*s%s%s.",
-                                is_long ? (int)length + 2 : (int)strlen(text), text,
-                                args->command ? " of " : " before the command",
-                                args->command ? args->command->name : "");
+        return unknown_option(args, text, is_long ? length : 0);
     const struct option *option = command_option(args->command, index);
     const char *value = is_long && name[length] == '=' ? name + length + 1 : NULL;
     if (!option->argument) {
@@ -133,7 +156,7 @@ static int take_word(struct args *args, const char *text)
     }
     const struct command *command = command_find(args->commands, text);
     if (!command)
-        return args_usage_error(NULL, "There is no command \"%s\".", text);
+        return args_no_command(args->commands, text);
     choose_command(args, command);
     return 0;
 }
@@ -145,6 +168,11 @@ static bool program_is_next(const struct args *args)
            args->count >= args->command->own_words(args);
 }
 
+static bool is_version(const char *text)
+{
+    return strcmp(text, "--version") == 0 || strcmp(text, "-V") == 0;
+}
+
 static int parse(int argc, char **argv, struct args *args)
 {
     bool options_end = false;
@@ -154,7 +182,7 @@ static int parse(int argc, char **argv, struct args *args)
             options_end = true;
             if (args->command && args->command->own_words)
                 args->program = args->count;
-        } else if (option && !args->command && strcmp(argv[i], "--version") == 0) {
+        } else if (option && !args->command && is_version(argv[i])) {
             choose_command(args, command_find(args->commands, "version")); /* a common first try */
         } else if (option) {
             if (take_option(args, argc, argv, &i) != 0)

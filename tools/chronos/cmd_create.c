@@ -14,6 +14,7 @@
 static const struct option options[] = {
 #define KEY(name, option, value, kind, doc) {option, 0, value, doc},
 #include "core/engine/request.def"
+    {"quiet", 'q', NULL, "Print only the id of the partition."},
     OPTION_JSON,
     OPTION_END,
 };
@@ -43,14 +44,16 @@ static void print_created(const struct chronos_mount *mount, const struct args *
                           const struct chronos_partition *partition)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
-    char creator[CHRONOS_VALUE_MAX];
+    char creator[CHRONOS_VALUE_MAX], until[CHRONOS_VALUE_MAX];
     creator_name(mount, args, partition, creator, sizeof(creator));
     printf("Created partition %s%s%s on device %s (%s)\n", output_colour(BOLD), partition->id,
            output_colour(PLAIN), device_number(value[CHRONOS_PARTITION_DEVICE]),
            partition->device_name);
-    printf("with %llu MB for %s seconds\n",
+    output_time_text(value[CHRONOS_PARTITION_EXPIRES], until, sizeof(until));
+    printf("with %llu MB for %s seconds%s%s\n",
            (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20),
-           value[CHRONOS_PARTITION_DURATION]);
+           value[CHRONOS_PARTITION_DURATION], output_terminal() ? ", until " : "",
+           output_terminal() ? until : "");
     printf("Assigned to user: %s (Created by: %s, PID: %s)\n", value[CHRONOS_PARTITION_USER],
            creator, value[CHRONOS_PARTITION_CREATOR_PID]);
 }
@@ -63,25 +66,20 @@ static int report_created(const char *id)
     return EXIT_REFUSED;
 }
 
-static int run(const struct chronos_mount *mount, const struct args *args)
+/* Print the partition as the options ask. 0, or an exit code after a message. */
+static int show(const struct chronos_mount *mount, const struct args *args, const char *id)
 {
-    char line[512], id[CHRONOS_ID_MAX];
-    int fd = -1;
-    int r = request_line(args, args->words[1], args->words[2], NULL, line, sizeof(line));
-    if (!r)
-        r = request_open(mount, args->words[0], &fd);
-    if (r)
-        return r;
-    r = request_ask(mount, fd, line, id);
-    close(fd);
-    if (r)
-        return r;
     struct chronos_partition partition;
     bool as_json = args_option(args, "json");
+    if (args_option(args, "quiet")) {
+        puts(id);
+        return 0;
+    }
     uint32_t mask = 1u << CHRONOS_PARTITION_USER | 1u << CHRONOS_PARTITION_DEVICE |
                     1u << CHRONOS_PARTITION_MEMORY | 1u << CHRONOS_PARTITION_DURATION |
-                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID;
-    r = chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition);
+                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID |
+                    1u << CHRONOS_PARTITION_EXPIRES;
+    int r = chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition);
     if (chronos_is_gone(r)) {
         output_message("Partition %s was created but has already ended.", id);
         return EXIT_REFUSED;
@@ -94,9 +92,27 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         partition_print_json(&partition);
     else
         print_created(mount, args, &partition);
-    if (output_finish() == EXIT_DONE)
-        return EXIT_DONE;
-    return report_created(id);
+    return 0;
+}
+
+static int run(const struct chronos_mount *mount, const struct args *args)
+{
+    char line[512], id[CHRONOS_ID_MAX];
+    int fd = -1;
+    if (args_option(args, "quiet") && args_option(args, "json"))
+        return args_usage_error(args->command, "--quiet and --json exclude each other.");
+    int r = request_line(args, args->words[1], args->words[2], NULL, line, sizeof(line));
+    if (!r)
+        r = request_open(mount, args->words[0], &fd);
+    if (r)
+        return r;
+    r = request_ask(mount, fd, line, id);
+    close(fd);
+    if (!r)
+        r = show(mount, args, id);
+    if (r)
+        return r;
+    return output_finish() == EXIT_DONE ? EXIT_DONE : report_created(id);
 }
 
 const struct command cmd_create = {
@@ -111,6 +127,8 @@ const struct command cmd_create = {
             "\n"
             "The request succeeds at once or not at all. The partition ends by itself when\n"
             "its time is up, not when this command ends.\n"
+            "\n"
+            "Scripts take the id from --quiet: id=$(chronos create -q 0 0.5 3600)\n"
             "\n"
             "    chronos create 0 0.5 3600\n"
             "    chronos create any 20G 1h30m --name training",

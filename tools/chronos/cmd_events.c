@@ -6,6 +6,7 @@
  */
 #include "command.h"
 #include "failure.h"
+#include "handle.h"
 #include "output.h"
 
 #include <errno.h>
@@ -123,16 +124,18 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct watch watch = {.id = args->count > 0 ? args->words[0] : NULL,
                           .as_json = args_option(args, "json")};
-    uint64_t checked;
-    int past = 0;
-    if (watch.id && !chronos_parse_id(watch.id, &checked))
-        return failure_no_partition(watch.id);
+    char id[CHRONOS_ID_MAX];
+    int past = 0, r = watch.id ? handle_find(mount, watch.id, id) : 0;
+    if (r)
+        return r;
+    if (watch.id)
+        watch.id = id;
     int file = chronos_open(mount->root, "events", O_RDONLY);
     if (file < 0)
         return failure_report(mount, "The events could not be read", file);
     if (watch.id)
         past = take_past(mount, &watch);
-    int r = take(&watch, file);
+    r = take(&watch, file);
     if (!r && past < 0 && watch.printed == 0) {
         close(file);
         return failure_partition(mount, watch.id, "The events could not be read", past);

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "core/base/fd.h"
 #include "failure.h"
+#include "handle.h"
 #include "output.h"
 #include "partition.h"
 
@@ -14,18 +15,18 @@ static const struct option options[] = {OPTION_JSON, OPTION_END};
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    const char *id = args->words[0], *by = args->words[1];
-    char path[64], change[128];
-    uint64_t checked;
+    const char *by = args->words[1];
+    char id[CHRONOS_ID_MAX], path[64], change[128];
     struct chronos_partition partition;
-    if (!chronos_parse_id(id, &checked))
-        return failure_no_partition(id);
+    int r = handle_find(mount, args->words[0], id);
+    if (r)
+        return r;
     if (by[0] == '\0' || strpbrk(by, " \t\r\n") || strlen(by) > 100)
         return args_usage_error(args->command, "\"%s\" is not a duration.", by);
     snprintf(path, sizeof(path), "partitions/%s/remaining", id);
     snprintf(change, sizeof(change), "%s%s", by[0] == '+' || by[0] == '-' ? "" : "+", by);
     int fd = chronos_open(mount->root, path, O_WRONLY);
-    int r = fd < 0 ? fd : chronos_request_send(fd, change);
+    r = fd < 0 ? fd : chronos_request_send(fd, change);
     fd_close(fd);
     /* Only a refused write leaves its reason in `status`. */
     if (r < 0 && (fd < 0 || chronos_is_gone(r)))

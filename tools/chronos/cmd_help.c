@@ -54,7 +54,7 @@ static int run(const struct chronos_mount *none, const struct args *args)
     }
     const struct command *command = command_find(args->commands, args->words[0]);
     if (!command)
-        return args_usage_error(NULL, "There is no command \"%s\".", args->words[0]);
+        return args_no_command(args->commands, args->words[0]);
     print_one(command);
     return EXIT_DONE;
 }

@@ -17,15 +17,17 @@ static const struct option options[] = {
 
 static void add_row(struct table *table, const struct chronos_line *line)
 {
-    char memory[32];
+    char memory[32], time[64];
     const char *name = chronos_line_value(line, "name"), *how = chronos_line_value(line, "how");
     output_bytes_text(chronos_number(chronos_line_value(line, "memory")), memory, sizeof(memory));
     table_cell(table, BOLD, line->words[0]);
     table_cell(table, PLAIN, name[0] != '\0' ? name : "-");
     table_cell(table, PLAIN, chronos_line_value(line, "device"));
     table_cell(table, PLAIN, memory);
-    table_cell(table, PLAIN, chronos_line_value(line, "start"));
-    table_cell(table, PLAIN, chronos_line_value(line, "end"));
+    output_time_text(chronos_line_value(line, "start"), time, sizeof(time));
+    table_cell(table, PLAIN, time);
+    output_time_text(chronos_line_value(line, "end"), time, sizeof(time));
+    table_cell(table, PLAIN, time);
     table_cell(table, PLAIN, chronos_line_value(line, "user"));
     table_cell(table, strcmp(how, "revoked") == 0 ? YELLOW : PLAIN, how);
     table_cell(table, PLAIN, chronos_line_value(line, "by"));

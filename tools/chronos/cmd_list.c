@@ -6,18 +6,16 @@
 #include "failure.h"
 #include "output.h"
 #include "partition.h"
-#include "user.h"
+#include "select.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const struct option options[] = {
-    {"user", 0, "NAME", "Only the partitions of NAME, or of a uid."},
-    {"device", 0, "DEVICE", "Only the partitions of DEVICE."},
+    SELECT_OPTIONS,
+    {"quiet", 'q', NULL, "Print only the ids, one a line."},
     OPTION_JSON,
     OPTION_END,
 };
@@ -58,6 +56,23 @@ static void lines_end(struct view *view, size_t count)
         puts("No active partitions.");
 }
 
+static void ids_begin(struct view *view)
+{
+    (void)view;
+}
+
+static void ids_each(struct view *view, const struct chronos_partition *partition)
+{
+    (void)view;
+    puts(partition->id);
+}
+
+static void ids_end(struct view *view, size_t count)
+{
+    (void)view;
+    (void)count;
+}
+
 static void table_begin(struct view *view)
 {
     static const char *const titles[] = {"ID",        "NAME", "DEVICE", "MEMORY", "USED", "SHARE",
@@ -79,12 +94,12 @@ static void table_each(struct view *view, const struct chronos_partition *partit
     table_cell(view->table, PLAIN, text);
     output_bytes_text(chronos_number(value[CHRONOS_PARTITION_MEMORY_USED]), text, sizeof(text));
     table_cell(view->table, PLAIN, text);
-    output_percent_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text) - 1);
-    strcat(text, "%");
+    output_share_text(value[CHRONOS_PARTITION_FRACTION], text, sizeof(text));
     table_cell(view->table, PLAIN, text);
     output_seconds_text(remaining, text, sizeof(text));
     table_cell(view->table, remaining < 60 ? RED : remaining < 600 ? YELLOW : PLAIN, text);
-    table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_EXPIRES]);
+    output_time_text(value[CHRONOS_PARTITION_EXPIRES], text, sizeof(text));
+    table_cell(view->table, PLAIN, text);
     table_cell(view->table, PLAIN, value[CHRONOS_PARTITION_USER]);
     table_cell(view->table, active ? GREEN : YELLOW, value[CHRONOS_PARTITION_STATE]);
 }
@@ -123,65 +138,14 @@ static const struct view look_lines = {
     .each = lines_each,
     .end = lines_end,
 };
+static const struct view look_ids = {.begin = ids_begin, .each = ids_each, .end = ids_end};
 static const struct view look_table = {
     .mask = CHRONOS_ALL, .begin = table_begin, .each = table_each, .end = table_end};
 static const struct view look_json = {
     .mask = CHRONOS_ALL, .begin = json_begin, .each = json_each, .end = json_end};
 
-/* Selection by --user and --device. */
-struct filter {
-    const char *user; /* NULL: all, or by uid */
-    char word[USERNAME_MAX + 1];
-    bool by_uid;
-    uid_t uid;
-    char device[32]; /* "": all */
-};
-
-static int filter_init(const struct chronos_mount *mount, const struct args *args,
-                       struct filter *filter)
-{
-    unsigned index;
-    struct chronos_device device;
-    const char *wanted = args_option(args, "device");
-    *filter = (struct filter){.user = NULL};
-    filter->by_uid = user_uid(args_option(args, "user"), &filter->uid);
-    if (!filter->by_uid)
-        filter->user = user_word(args_option(args, "user"), filter->word);
-    if (!wanted)
-        return 0;
-    int r = chronos_parse_device(wanted, &index)
-                ? chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device)
-                : -ENODEV;
-    if (chronos_is_gone(r))
-        return failure_no_device(wanted);
-    if (r < 0)
-        return failure_report(mount, "The device could not be read", r);
-    snprintf(filter->device, sizeof(filter->device), "gpu%u", index);
-    return 0;
-}
-
-/* Return whether the user of --user, if given as a uid, owns the partition. Its link tells, also if
- * nothing else can be read. */
-static bool filter_owner(const struct chronos_mount *mount, const struct filter *filter,
-                         const char *id)
-{
-    struct stat st;
-    char path[64];
-    snprintf(path, sizeof(path), "partitions/%s", id);
-    return !filter->by_uid ||
-           (fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == filter->uid);
-}
-
-static bool filter_passes(const struct filter *filter, const struct chronos_partition *partition)
-{
-    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
-    return (!filter->user || strcmp(filter->user, value[CHRONOS_PARTITION_USER]) == 0) &&
-           (filter->device[0] == '\0' ||
-            strcmp(filter->device, value[CHRONOS_PARTITION_DEVICE]) == 0);
-}
-
 static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size_t count,
-                    const struct filter *filter, struct view *view)
+                    const struct select *select, struct view *view)
 {
     size_t shown = 0;
     struct chronos_partition partition;
@@ -190,12 +154,12 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
     for (size_t i = 0; i < count && r != -ENOTCONN; i++) {
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        if (!filter_owner(mount, filter, id))
+        if (!select_owner(mount, select, id))
             continue;
-        r = chronos_partition_load(mount, id, view->mask, &partition);
+        r = chronos_partition_load(mount, id, view->mask | select->mask, &partition);
         if (r < 0 && !chronos_is_gone(r))
             failure_skip(&skipped, id, r);
-        if (r < 0 || !filter_passes(filter, &partition))
+        if (r < 0 || !select_passes(select, &partition))
             continue;
         if (shown++ == 0)
             view->begin(view);
@@ -208,27 +172,37 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
     return failure_report_skipped(&skipped);
 }
 
+static struct view choose_view(const struct args *args)
+{
+    if (args_option(args, "quiet"))
+        return look_ids;
+    if (args_option(args, "json"))
+        return look_json;
+    return output_terminal() ? look_table : look_lines;
+}
+
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     uint64_t *ids = NULL;
     size_t count = 0;
-    struct filter filter;
-    struct view view = args_option(args, "json") ? look_json
-                       : output_terminal()       ? look_table
-                                                 : look_lines;
-    int r = filter_init(mount, args, &filter);
+    struct select select;
+    struct view view = choose_view(args);
+    if (args_option(args, "quiet") && args_option(args, "json"))
+        return args_usage_error(args->command, "--quiet and --json exclude each other.");
+    int r = select_init(mount, args, &select);
     if (r)
         return r;
     r = chronos_list(mount->root, "partitions", "p", &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
-    r = show_all(mount, ids, count, &filter, &view);
+    r = show_all(mount, ids, count, &select, &view);
     free(ids);
     return r;
 }
 
 const struct command cmd_list = {
     .name = "list",
+    .other_name = "ls",
     .args = "",
     .summary = "Show the partitions.",
     .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"

@@ -2,12 +2,17 @@
 /* chronos release: remove partitions, as rm does. */
 #include "command.h"
 #include "failure.h"
+#include "handle.h"
 #include "output.h"
+#include "select.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+static const struct option options[] = {SELECT_OPTIONS, OPTION_END};
 
 /* Report why `id` could not be released. */
 static int refused(const struct chronos_mount *mount, const char *id, int r)
@@ -17,7 +22,7 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
     int read = chronos_read(mount->root, path, owner, sizeof(owner));
     /* The kernel can remember a name after its end, and refuses to unlink it. */
     if (chronos_is_gone(r) || chronos_is_gone(read))
-        return failure_no_partition(id);
+        return failure_no_partition(mount, id);
     if (r != -EPERM && r != -EACCES)
         return failure_report(mount, "Cannot release the partition", r);
     if (!read)
@@ -30,21 +35,78 @@ static int refused(const struct chronos_mount *mount, const char *id, int r)
 static int release(const struct chronos_mount *mount, const char *id)
 {
     char path[64];
-    uint64_t checked;
-    if (!chronos_parse_id(id, &checked))
-        return failure_no_partition(id);
     snprintf(path, sizeof(path), "partitions/%s", id);
     return unlinkat(mount->root, path, 0) == 0 ? EXIT_DONE : refused(mount, id, -errno);
 }
 
-static int run(const struct chronos_mount *mount, const struct args *args)
+/* Release one partition and print that. Return an exit code. */
+static int release_one(const struct chronos_mount *mount, const char *id)
+{
+    int r = release(mount, id);
+    if (r == EXIT_DONE)
+        printf("Released partition %s\n", id);
+    return r;
+}
+
+/* Choose from `ids`, and release what was chosen. The label alone selects only partitions of the
+ * caller: others may use the same. */
+static int release_selected(const struct chronos_mount *mount, struct select *select,
+                            const uint64_t *ids, size_t count)
 {
     int worst = EXIT_DONE;
-    for (int i = 0; i < args->count; i++) {
-        int r = release(mount, args->words[i]);
-        if (r == EXIT_DONE)
-            printf("Released partition %s\n", args->words[i]);
+    bool any = false;
+    if (!select->user && !select->by_uid && select->name) {
+        select->by_uid = true;
+        select->uid = geteuid();
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct chronos_partition partition;
+        char id[CHRONOS_ID_MAX];
+        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
+        if (!select_owner(mount, select, id))
+            continue;
+        int r = select->mask ? chronos_partition_load(mount, id, select->mask, &partition) : 0;
+        if (chronos_is_gone(r) || (!r && !select_passes(select, &partition)))
+            continue;
+        if (r < 0)
+            r = failure_partition(mount, id, "The partition could not be read", r);
         else
+            r = release_one(mount, id);
+        any = true;
+        if (r != EXIT_DONE && r != EXIT_UNKNOWN) /* it ended by itself just now */
+            worst = r;
+    }
+    if (!any)
+        puts("No partition was selected.");
+    return worst;
+}
+
+static int run(const struct chronos_mount *mount, const struct args *args)
+{
+    struct select select;
+    int worst = select_init(mount, args, &select);
+    if (worst)
+        return worst;
+    if (args->count > 0 && select_any(&select))
+        return args_usage_error(args->command,
+                                "--mine, --user, --name and --device cannot be used with an ID.");
+    if (args->count == 0 && !select_any(&select))
+        return args_usage_error(args->command, "release needs at least one ID.");
+    if (args->count == 0) {
+        uint64_t *ids = NULL;
+        size_t count = 0;
+        int r = chronos_list(mount->root, "partitions", "p", &ids, &count);
+        if (r < 0)
+            return failure_report(mount, "The partitions could not be listed", r);
+        worst = release_selected(mount, &select, ids, count);
+        free(ids);
+    }
+    for (int i = 0; i < args->count; i++) {
+        char id[CHRONOS_ID_MAX];
+        int r = handle_find(mount, args->words[i], id);
+        if (!r)
+            r = release_one(mount, id);
+        if (r != EXIT_DONE)
             worst = args->count > 1 ? EXIT_REFUSED : r;
     }
     return worst;
@@ -52,12 +114,22 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 
 const struct command cmd_release = {
     .name = "release",
-    .args = "ID...",
+    .other_name = "force-release",
+    .args = "[ID...]",
     .summary = "End partitions now.",
     .help = "Ends partitions at once and gives their memory back. Users end their own,\n"
             "administrators those of all users.\n"
             "\n"
             "With several ids it tries all, and the exit code is 1 if any of them could not\n"
-            "be released.",
+            "be released.\n"
+            "\n"
+            "Without an id it ends the partitions that the options select. A label alone\n"
+            "selects only your own. Whatever still runs in a partition ends with it, so\n"
+            "force-release is another name of this command.\n"
+            "\n"
+            "    chronos release p1\n"
+            "    chronos release --mine\n"
+            "    chronos release --name training",
+    .options = options,
     .run = run,
 };

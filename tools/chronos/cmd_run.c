@@ -7,8 +7,10 @@
  */
 #include "core/base/fd.h"
 #include "core/base/ns.h"
+#include "ended.h"
 #include "environment.h"
 #include "failure.h"
+#include "handle.h"
 #include "output.h"
 #include "request.h"
 #include "run.h"
@@ -107,30 +109,18 @@ static struct run_leftover program_ended(void *context)
     return leftover;
 }
 
-/* Split the last line of `history` about the partition; without one, leave *last unchanged. */
-static void find_end(const struct use *use, char *history, struct chronos_line *last)
-{
-    size_t length = strlen(use->id);
-    for (char *line; (line = strsep(&history, "\n"));) {
-        if (strncmp(line, use->id, length) == 0 && line[length] == ' ')
-            chronos_line_split(line, strlen(line), last);
-    }
-}
-
 /* Once the partition has ended, report that and why, but only once. Return whether it has ended. */
 static bool report_end(void *context)
 {
     struct use *use = context;
-    char state[32], *history = NULL;
+    char state[32];
     struct chronos_line line = {.count = 0};
     if (use->reported)
         return true;
     if (!chronos_is_gone(chronos_read(use->directory, "state", state, sizeof(state))))
         return false;
     use->reported = true;
-    if (chronos_read_all(use->mount->root, "history", &history) == 0)
-        find_end(use, history, &line);
-    free(history);
+    ended_find(use->mount, use->id, &line);
     const char *by = chronos_line_value(&line, "by");
     if (strcmp(chronos_line_value(&line, "how"), "expired") == 0)
         output_message("%s has expired.", use->id);
@@ -163,7 +153,6 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
 {
     const char *in = args_option(args, "in"), *device = args_option(args, "gpu");
     char line[512], path[64];
-    uint64_t checked;
     int r = 0;
     if (!in) {
         r = request_line(args, args->words[0], args->words[1], "hold", line, sizeof(line));
@@ -171,10 +160,8 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
             r = request_open(use->mount, device ? device : "any", ret_hold);
         if (!r)
             r = request_ask(use->mount, *ret_hold, line, use->id);
-    } else if (!chronos_parse_id(in, &checked)) {
-        return failure_no_partition(in);
     } else {
-        snprintf(use->id, sizeof(use->id), "%s", in);
+        r = handle_find(use->mount, in, use->id);
     }
     if (r)
         return r;
@@ -183,7 +170,7 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
     if (use->directory >= 0)
         return 0;
     return in && chronos_is_gone(use->directory)
-               ? failure_no_partition(in)
+               ? failure_no_partition(use->mount, use->id)
                : failure_report(use->mount, "Cannot open the partition", use->directory);
 }
 

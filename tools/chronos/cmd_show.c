@@ -2,6 +2,7 @@
 /* chronos show: print everything about one partition. */
 #include "command.h"
 #include "failure.h"
+#include "handle.h"
 #include "partition.h"
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
@@ -9,13 +10,13 @@ static const struct option options[] = {OPTION_JSON, OPTION_END};
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct chronos_partition partition;
-    uint64_t id;
-    const char *text = args->words[0];
-    if (!chronos_parse_id(text, &id))
-        return failure_no_partition(text);
-    int r = chronos_partition_load(mount, text, CHRONOS_ALL, &partition);
+    char id[CHRONOS_ID_MAX];
+    int r = handle_find(mount, args->words[0], id);
+    if (r)
+        return r;
+    r = chronos_partition_load(mount, id, CHRONOS_ALL, &partition);
     if (r < 0)
-        return failure_partition(mount, text, "The partition could not be read", r);
+        return failure_partition(mount, id, "The partition could not be read", r);
     if (args_option(args, "json"))
         partition_print_json(&partition);
     else
@@ -27,7 +28,8 @@ const struct command cmd_show = {
     .name = "show",
     .args = "ID",
     .summary = "Show one partition.",
-    .help = "Shows everything about one partition.",
+    .help = "Shows everything about one partition. Wherever an ID is needed, the label of one\n"
+            "of your own partitions will do, or mine if you have only one.",
     .options = options,
     .run = run,
 };

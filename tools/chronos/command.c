@@ -27,7 +27,8 @@ const struct exit_row command_exits[] = {
 const struct command *command_find(const struct command *const *list, const char *name)
 {
     for (; *list; list++) {
-        if (strcmp((*list)->name, name) == 0)
+        const char *other = (*list)->other_name;
+        if (strcmp((*list)->name, name) == 0 || (other && strcmp(other, name) == 0))
             return *list;
     }
     return NULL;

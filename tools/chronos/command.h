@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A command of `chronos`: its name, arguments, options, help and function. The program, `chronos
- * help`, the manual and the bash completion are generated from these entries. To add a command,
+ * help`, the manual and the completions are generated from these entries. To add a command,
  * define command_NAME in a new file cmd_NAME.c, and add NAME to the list in meson.build.
  */
 #ifndef CHRONOS_TOOLS_COMMAND_H
@@ -23,7 +23,7 @@ struct exit_row {
 };
 extern const struct exit_row command_exits[]; /* ends with a NULL help */
 
-#define OPTION_MAX 12 /* per command, including the common ones */
+#define OPTION_MAX 16 /* per command, including the common ones */
 
 struct option {
     const char *name;     /* without the dashes */
@@ -44,6 +44,7 @@ extern const struct option command_options[]; /* every command takes these */
 struct args;
 struct command {
     const char *name;
+    const char *other_name; /* understood as well; NULL: none */
     /* The arguments, both documentation and rule: a word in brackets is optional, one that ends
      * with ... can be repeated. DEVICE, ID and COMMAND are completed. */
     const char *args;
@@ -82,6 +83,8 @@ struct args {
 int args_parse(const struct command *const *list, int argc, char **argv, struct args *ret_args);
 /* Return the value of --NAME, "" for a switch that is set, NULL if it was not given. */
 const char *args_option(const struct args *args, const char *name);
+/* Report that there is no such command, and which may have been meant. Return EXIT_USAGE. */
+int args_no_command(const struct command *const *list, const char *text);
 /* Print a message to stderr, and how to get help. Return EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int args_usage_error(const struct command *command,
                                                            const char *format, ...);

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "core/base/fd.h"
+#include "ended.h"
 #include "output.h"
 
 #include <errno.h>
@@ -92,15 +93,30 @@ static bool report_denied(const struct chronos_mount *mount, const char *id)
 int failure_partition(const struct chronos_mount *mount, const char *id, const char *what, int r)
 {
     if (chronos_is_gone(r))
-        return failure_no_partition(id);
+        return failure_no_partition(mount, id);
     if (r == -EACCES && report_denied(mount, id))
         return EXIT_REFUSED;
     return failure_report(mount, what, r);
 }
 
-int failure_no_partition(const char *text)
+int failure_no_partition(const struct chronos_mount *mount, const char *text)
 {
-    output_message("There is no partition %s.", text);
+    struct chronos_line line;
+    uint64_t id;
+    char when[64];
+    if (!chronos_parse_id(text, &id) || !ended_find(mount, text, &line)) {
+        output_message("There is no partition %s.", text);
+        return EXIT_UNKNOWN;
+    }
+    const char *how = chronos_line_value(&line, "how"), *by = chronos_line_value(&line, "by");
+    output_time_text(chronos_line_value(&line, "end"), when, sizeof(when));
+    if (strcmp(how, "expired") == 0)
+        output_message("There is no partition %s. It expired (%s).", text, when);
+    else if (strcmp(how, "closed") == 0)
+        output_message("There is no partition %s. It ended with the program that held it (%s).",
+                       text, when);
+    else
+        output_message("There is no partition %s. It was %s by %s (%s).", text, how, by, when);
     return EXIT_UNKNOWN;
 }
 

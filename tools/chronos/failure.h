@@ -28,8 +28,9 @@ struct failure_skipped {
 void failure_skip(struct failure_skipped *skipped, const char *name, int r);
 /* Report all of them in one line. Return EXIT_REFUSED if one failed, else EXIT_DONE. */
 int failure_report_skipped(const struct failure_skipped *skipped);
-/* Report an unknown partition or device. Both return EXIT_UNKNOWN. */
-int failure_no_partition(const char *text);
+/* Report an unknown partition, and how it ended if `history` tells. Return EXIT_UNKNOWN. */
+int failure_no_partition(const struct chronos_mount *mount, const char *text);
+/* Report an unknown device. Return EXIT_UNKNOWN. */
 int failure_no_device(const char *text);
 
 #endif

@@ -6,6 +6,8 @@
  *   cmd_*.c      the commands             args.c       the command line
  *   request.c    requests                 environment.c  applying the file `env`
  *   run.c        running a program until it ends
+ *   handle.c     partitions by id or label    ended.c  how a partition ended
+ *   select.c     partitions by owner, label and device
  *   device.c     devices by name          partition.c  a partition for people and in JSON
  *   output.c table.c json.c               how results look
  *   failure.c    messages about errors
@@ -45,6 +47,16 @@ static int print_help(const struct args *args)
     return help->run(NULL, &about);
 }
 
+/* People who typed the name alone look for the help; a script has lost its command. */
+static int no_command(const struct args *args)
+{
+    if (!output_terminal())
+        return args_usage_error(NULL, "A command is needed.");
+    print_help(args);
+    output_finish();
+    return EXIT_USAGE;
+}
+
 static int run_in_tree(const struct args *args)
 {
     struct chronos_mount mount;
@@ -65,7 +77,7 @@ int main(int argc, char **argv)
     if (args_option(&args, "help"))
         code = print_help(&args);
     else if (!args.command)
-        return args_usage_error(NULL, "A command is needed.");
+        return no_command(&args);
     else
         code = args.command->without_tree ? args.command->run(NULL, &args) : run_in_tree(&args);
     int written = output_finish();

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 void output_message(const char *format, ...)
@@ -100,6 +101,42 @@ void output_seconds_text(uint64_t seconds, char *text, size_t size)
         snprintf(text, size, "%" PRIu64 "s", seconds);
 }
 
+/* Parse 2026-11-21T15:32:10+00:00. */
+static bool read_time(const char *iso, time_t *ret_time)
+{
+    struct tm tm = {.tm_year = 0};
+    int hours, minutes, read = 0;
+    char sign;
+    int words =
+        sscanf(iso, "%4d-%2d-%2dT%2d:%2d:%2d%c%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &sign, &hours, &minutes, &read);
+    if (words != 9 || iso[read] != '\0' || (sign != '+' && sign != '-'))
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    int offset = (hours * 60 + minutes) * 60;
+    *ret_time = timegm(&tm) - (sign == '-' ? -offset : offset);
+    return true;
+}
+
+void output_time_text(const char *iso, char *text, size_t size)
+{
+    time_t time_then, time_now = time(NULL);
+    struct tm then, now;
+    if (!read_time(iso, &time_then) || !localtime_r(&time_then, &then) ||
+        !localtime_r(&time_now, &now)) {
+        snprintf(text, size, "%s", iso);
+        return;
+    }
+    double days = difftime(time_then, time_now) / 86400;
+    if (then.tm_year == now.tm_year && then.tm_yday == now.tm_yday)
+        strftime(text, size, "%H:%M", &then);
+    else if (days > -6 && days < 6)
+        strftime(text, size, "%a %H:%M", &then);
+    else
+        strftime(text, size, "%Y-%m-%d", &then);
+}
+
 /* Move the decimal point by two digits, so that no number is rounded between file and output. */
 void output_percent_text(const char *fraction, char *text, size_t size)
 {
@@ -118,4 +155,17 @@ void output_percent_text(const char *fraction, char *text, size_t size)
         after--;
     snprintf(text, size, "%s%s%.*s", significant, after > 0 ? "." : "", (int)after,
              count > 2 ? digits + 2 : "");
+}
+
+void output_share_text(const char *fraction, char *text, size_t size)
+{
+    char percent[64];
+    output_percent_text(fraction, percent, sizeof(percent));
+    char *point = strchr(percent, '.');
+    size_t length = point ? (size_t)(point - percent) : strlen(percent);
+    if (point && strlen(point) > 2)
+        length += 3;
+    else if (point)
+        length = strlen(percent);
+    snprintf(text, size, "%.*s%%", (int)length, percent);
 }

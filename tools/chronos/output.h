@@ -23,7 +23,7 @@ int output_finish(void);
 struct table;
 struct table *table_new(const char *const *titles); /* ends with NULL */
 void table_cell(struct table *table, enum colour colour, const char *text);
-void table_print(const struct table *table);
+void table_print(struct table *table); /* cuts long cells where the terminal is too narrow */
 struct table *table_free(struct table *table);
 
 /* JSON on stdout. `key` is NULL inside an array. */
@@ -46,6 +46,11 @@ void json_line(struct json *json, const struct chronos_line *line, size_t first)
 /* Format numbers for people. */
 void output_bytes_text(uint64_t bytes, char *text, size_t size);     /* "40.0 GiB" */
 void output_seconds_text(uint64_t seconds, char *text, size_t size); /* "1h 02m" */
+/* The same with at most two decimals and a percent sign: "0.41%". */
+void output_share_text(const char *fraction, char *text, size_t size);
+/* Show a time of the filesystem, like 2026-11-21T15:32:10+00:00, in the zone of this process: the
+ * time alone if it is today's, with the day if it is near, else the date. Other text is copied. */
+void output_time_text(const char *iso, char *text, size_t size);
 /* Multiply a decimal number by a hundred: "0.5" -> "50". */
 void output_percent_text(const char *fraction, char *text, size_t size);
 

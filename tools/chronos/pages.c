@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generate the manual pages and the bash completion at build time: copy a template and replace each
+ * Generate the manual pages and the completions at build time: copy a template and replace each
  * marker line, such as @COMMANDS@, with text from the tables. The programs use the same tables, so
  * the manual agrees with the help.
  *
  *     chronos-pages TEMPLATE [FILESYSTEM.MD]
  */
 #include "command.h"
+#include "completion.h"
 #include "roff.h"
 
 #include "core/base/array.h"
@@ -149,9 +150,13 @@ static void section_table(void)
         const struct option *option;
         printf("    %s) words='%s' options='", command ? command->name : "*",
                command ? command->args : "");
-        for (int j = 0; (option = command_option(command, j)); j++)
-            printf("%s--%s%s%s", j > 0 ? " " : "", option->name, option->argument ? "=" : "",
-                   option->argument ? option->argument : "");
+        for (int j = 0; (option = command_option(command, j)); j++) {
+            const char *equals = option->argument ? "=" : "";
+            const char *value = option->argument ? option->argument : "";
+            printf("%s--%s%s%s", j > 0 ? " " : "", option->name, equals, value);
+            if (option->letter != 0)
+                printf(" -%c%s%s", option->letter, equals, value);
+        }
         puts("' ;;");
         if (!command)
             break;
@@ -167,7 +172,8 @@ static const struct {
     {"@EXIT@", section_exit},         {"@PARTITION@", section_partition},
     {"@DEVICE@", section_device},     {"@DAEMON-OPTIONS@", section_daemon_options},
     {"@FILES@", section_files},       {"@OS@", section_version},
-    {"@TABLE@", section_table},
+    {"@TABLE@", section_table},       {"@FISH@", completion_fish},
+    {"@ZSH@", completion_zsh},
 };
 
 static char *read_all(const char *path)

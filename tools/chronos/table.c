@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables for a terminal. A column is as wide as its widest cell. */
+/* Tables for a terminal. A column is as wide as its widest cell, if the terminal has room. */
 #include "core/base/array.h"
 #include "output.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define COLUMN_MAX 12
+#define NARROWEST  5    /* a column is not cut below this */
+#define CUT        ".." /* ends what was cut */
 
 struct cell {
     enum colour colour;
@@ -17,6 +21,7 @@ struct table {
     const char *const *titles;
     size_t columns;
     size_t width[COLUMN_MAX];
+    size_t gap; /* between columns */
     struct cell *cells;
     size_t count, room;
 };
@@ -54,15 +59,67 @@ static void print_cell(const struct table *table, size_t column, enum colour col
                        const char *text)
 {
     bool last = column + 1 == table->columns, plain = colour == PLAIN;
-    printf("%s%s%s", plain ? "" : output_colour(colour), text, plain ? "" : output_colour(PLAIN));
+    size_t length = strlen(text), width = table->width[column];
+    bool cut = length > width;
+    if (cut) {
+        length = width - strlen(CUT);
+        while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+            length--; /* not within a character */
+    }
+    printf("%s%.*s%s%s", plain ? "" : output_colour(colour), (int)length, text, cut ? CUT : "",
+           plain ? "" : output_colour(PLAIN));
+    if (cut)
+        length += strlen(CUT);
     if (last)
         putchar('\n');
     else
-        printf("%*s", (int)(table->width[column] - strlen(text) + 2), "");
+        printf("%*s", (int)(width - length + table->gap), "");
 }
 
-void table_print(const struct table *table)
+/* Return the columns of the terminal; 80 if it does not know them. */
+static size_t terminal_width(void)
 {
+    struct winsize size = {.ws_col = 0};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* Return whether the column holds words, which may be cut; numbers and times may not. */
+static bool is_words(const char *title)
+{
+    return strcmp(title, "NAME") == 0 || strcmp(title, "USER") == 0 || strcmp(title, "BY") == 0;
+}
+
+static size_t width_of_all(const struct table *table)
+{
+    size_t all = table->gap * (table->columns - 1);
+    for (size_t i = 0; i < table->columns; i++)
+        all += table->width[i];
+    return all;
+}
+
+/* Narrow the gaps, then the widest column of words, until the table fits or none can be
+ * narrowed. */
+static void fit(struct table *table, size_t width)
+{
+    table->gap = 2;
+    if (width_of_all(table) > width)
+        table->gap = 1;
+    for (size_t all = width_of_all(table); all > width; all--) {
+        size_t *widest = NULL;
+        for (size_t i = 0; i < table->columns; i++) {
+            bool wider = !widest || table->width[i] > *widest;
+            if (is_words(table->titles[i]) && wider)
+                widest = &table->width[i];
+        }
+        if (!widest || *widest <= NARROWEST)
+            return;
+        --*widest;
+    }
+}
+
+void table_print(struct table *table)
+{
+    fit(table, terminal_width());
     for (size_t i = 0; i < table->columns; i++)
         print_cell(table, i, BOLD, table->titles[i]);
     for (size_t i = 0; i < table->count; i++)

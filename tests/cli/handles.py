@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What names a partition besides its id, and what is said of one that has ended, against a tree of
+plain files, whose owner is the caller."""
+import datetime
+import os
+import unittest
+
+import lib
+from lib import chronos
+from plain import Case, ENDED
+
+
+class Handles(Case):
+    def shown(self, text):
+        return self.answer("show", text).split("\n")[0]
+
+    def test_label(self):
+        self.tree.partition("p1", name="training")
+        self.tree.partition("p2", name="p1")
+        self.tree.partition("p3", name="a b")
+        self.assertEqual(self.shown("training"), "ID: p1")
+        self.assertEqual(self.shown("p1"), "ID: p1")  # ids come first
+        self.refused(4, "There is no partition train.", "show", "train")
+        self.refused(4, "There is no partition ../gpu0/p1.", "show", "../gpu0/p1")
+
+    def test_label_of_several(self):
+        self.tree.partition("p1", name="training")
+        self.tree.partition("p12", name="training")
+        sentence = '"training" could be any of 2 partitions: p1, p12. Name one by its id.'
+        self.refused(1, sentence, "show", "training")
+        self.refused(1, sentence, "release", "training")
+        self.refused(125, sentence, "run", "--in", "training", "true")
+        self.assertEqual(len(os.listdir(self.tree.at("partitions"))), 2)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make partitions of others")
+    def test_label_of_somebody_else(self):
+        """It names nothing: another user could put a program where its owner did not want it."""
+        self.tree.partition("p1", name="training")
+        self.tree.partition("p2", name="training")
+        os.lchown(self.tree.at("partitions/p1"), 4242, 4242)
+        self.assertEqual(self.shown("training"), "ID: p2")
+        self.assertEqual(self.shown("mine"), "ID: p2")
+        os.lchown(self.tree.at("partitions/p2"), 4242, 4242)
+        self.refused(4, "There is no partition training.", "release", "training")
+        self.refused(125, "There is no partition training.", "run", "--in", "training", "true")
+        self.refused(4, "You have no partition.", "show", "mine")
+
+    def test_mine(self):
+        self.refused(4, "You have no partition.", "show", "mine")
+        self.tree.partition("p1")
+        self.assertEqual(self.shown("mine"), "ID: p1")
+        self.tree.partition("p2")
+        self.refused(1, '"mine" could be any of 2 partitions: p1, p2. Name one by its id.',
+                     "extend", "mine", "1h")
+
+    def test_many_of_one_label(self):
+        for i in range(60):
+            self.tree.partition(f"p{100 + i}", name="a")
+        result = self.run_it("show", "a")
+        self.assertRegex(result.err, r'\Achronos: "a" could be any of 60 partitions: p100, .*'
+                         r'p1\d\d\. Name one by its id\.\n\Z')
+
+    def test_old_form(self):
+        self.tree.partition("p7")
+        self.tree.partition("p70")
+        self.assertEqual(self.shown("partition_0007"), "ID: p7")
+        self.assertEqual(self.shown("partition_70"), "ID: p70")
+        for text in ("partition_", "partition_x", "partition_7x", "partition_-7",
+                     "partition_" + "9" * 40):
+            self.refused(4, f"There is no partition {text}.", "show", text)
+        self.assertEqual(self.answer("release", "partition_0007"), "Released partition p7\n")
+
+    def test_every_command(self):
+        self.tree.partition("p1", name="training", events="1 2026-11-21T02:03:04.0+00:00 created p1")
+        self.tree.raw("gpu0/p1/remaining", "")
+        self.assertTrue(self.answer("events", "training").startswith("1 2026"))
+        self.assertTrue(self.answer("extend", "training", "1h").startswith("Partition p1 has"))
+        self.assertEqual(self.answer("release", "training"), "Released partition p1\n")
+
+
+class Ended(Case):
+    def ended(self, **more):
+        line = ENDED.replace("end=2026", "end=2020")
+        for key, value in more.items():
+            old = next(word for word in line.split() if word.startswith(key + "="))
+            line = line.replace(old, f"{key}={value}")
+        self.tree.put("history", ENDED.replace("p1 ", "p12 "), line)
+
+    def said(self, sentence, *words, code=4):
+        self.refused(code, "There is no partition p1. " + sentence, *(words or ("show", "p1")))
+
+    def test_how(self):
+        self.ended()
+        self.said("It was released by alice (2020-11-21).")
+        self.ended(how="revoked", by="root")
+        for words in ("extend", "p1", "1h"), ("release", "p1"), ("show", "partition_1"):
+            self.said("It was revoked by root (2020-11-21).", *words)
+        self.said("It was revoked by root (2020-11-21).", "run", "--in", "p1", "true", code=125)
+        self.ended(how="expired", by="chronosfs")
+        self.said("It expired (2020-11-21).")
+        self.ended(how="closed")
+        self.said("It ended with the program that held it (2020-11-21).")
+
+    def test_when(self):
+        """In the zone of the reader, not of the daemon."""
+        zone = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+        now = datetime.datetime.now(zone)
+        for offset, form in (0, "%H:%M"), (-3, "%a %H:%M"), (-30, "%Y-%m-%d"):
+            then = now + datetime.timedelta(days=offset)
+            utc = then.astimezone(datetime.timezone.utc)
+            self.ended(end=utc.isoformat(timespec="seconds"))
+            env = lib.environment(self.tree.path, TZ="IST-5:30")
+            result = chronos("show", "p1", env=env)
+            self.assertIn(f"released by alice ({then.strftime(form)}).\n", result.err)
+
+
+if __name__ == "__main__":
+    lib.main()

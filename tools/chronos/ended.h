@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a partition ended, by `history`. */
+#ifndef CHRONOS_TOOLS_ENDED_H
+#define CHRONOS_TOOLS_ENDED_H
+
+#include "tools/libchronos/chronos.h"
+
+/* Find the line of `history` about partition `id`. False: there is none. */
+bool ended_find(const struct chronos_mount *mount, const char *id, struct chronos_line *ret_line);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partitions as people name them on the command line. */
+#ifndef CHRONOS_TOOLS_HANDLE_H
+#define CHRONOS_TOOLS_HANDLE_H
+
+#include "tools/libchronos/chronos.h"
+
+/* Find the partition that `text` names: p7, or partition_0007, or the label of one of the caller's
+ * own, or `mine` if the caller has only one. Labels of others name nothing, so that no user can
+ * direct another to a partition of theirs. 0, or an exit code after a message. An id is not looked
+ * up. */
+int handle_find(const struct chronos_mount *mount, const char *text,
+                char ret_id[static CHRONOS_ID_MAX]);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Select partitions; see select.h. */
+#include "select.h"
+
+#include "failure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int take_device(const struct chronos_mount *mount, const char *wanted, struct select *select)
+{
+    unsigned index;
+    struct chronos_device device;
+    if (!wanted)
+        return 0;
+    int r = chronos_parse_device(wanted, &index)
+                ? chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device)
+                : -ENODEV;
+    if (chronos_is_gone(r))
+        return failure_no_device(wanted);
+    if (r < 0)
+        return failure_report(mount, "The device could not be read", r);
+    snprintf(select->device, sizeof(select->device), "gpu%u", index);
+    return 0;
+}
+
+int select_init(const struct chronos_mount *mount, const struct args *args,
+                struct select *ret_select)
+{
+    const char *user = args_option(args, "user");
+    *ret_select = (struct select){.name = args_option(args, "name")};
+    if (args_option(args, "mine") && user)
+        return args_usage_error(args->command, "--mine and --user exclude each other.");
+    ret_select->by_uid = user_uid(user, &ret_select->uid);
+    if (args_option(args, "mine")) {
+        ret_select->by_uid = true;
+        ret_select->uid = geteuid();
+    } else if (!ret_select->by_uid) {
+        ret_select->user = user_word(user, ret_select->word);
+    }
+    ret_select->mask = (ret_select->user ? 1u << CHRONOS_PARTITION_USER : 0) |
+                       (ret_select->name ? 1u << CHRONOS_PARTITION_NAME : 0) |
+                       (args_option(args, "device") ? 1u << CHRONOS_PARTITION_DEVICE : 0);
+    return take_device(mount, args_option(args, "device"), ret_select);
+}
+
+bool select_any(const struct select *select)
+{
+    return select->by_uid || select->mask != 0;
+}
+
+bool select_owner(const struct chronos_mount *mount, const struct select *select, const char *id)
+{
+    struct stat st;
+    char path[64];
+    snprintf(path, sizeof(path), "partitions/%s", id);
+    return !select->by_uid ||
+           (fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == select->uid);
+}
+
+bool select_passes(const struct select *select, const struct chronos_partition *partition)
+{
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    return (!select->user || strcmp(select->user, value[CHRONOS_PARTITION_USER]) == 0) &&
+           (!select->name || strcmp(select->name, value[CHRONOS_PARTITION_NAME]) == 0) &&
+           (select->device[0] == '\0' ||
+            strcmp(select->device, value[CHRONOS_PARTITION_DEVICE]) == 0);
+}

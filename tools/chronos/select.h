@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Select partitions by the options --user, --mine, --name and --device of a command. */
+#ifndef CHRONOS_TOOLS_SELECT_H
+#define CHRONOS_TOOLS_SELECT_H
+
+#include "command.h"
+#include "user.h"
+
+#define SELECT_OPTIONS                                                                             \
+    {"user", 'u', "NAME", "Only the partitions of NAME, or of a uid."},                            \
+        {"mine", 'm', NULL, "Only your own partitions."},                                          \
+        {"name", 'n', "LABEL", "Only partitions with this label."},                                \
+    {                                                                                              \
+        "device", 'd', "DEVICE", "Only the partitions of DEVICE."                                  \
+    }
+
+struct select {
+    const char *user; /* NULL: all, or by uid */
+    char word[USERNAME_MAX + 1];
+    bool by_uid;
+    uid_t uid;
+    const char *name; /* NULL: all */
+    char device[32];  /* "": all */
+    uint32_t mask;    /* fields that select_passes needs */
+};
+/* Read the options. 0, or an exit code after a message. */
+int select_init(const struct chronos_mount *mount, const struct args *args,
+                struct select *ret_select);
+/* Return whether any option was given. */
+bool select_any(const struct select *select);
+/* Return whether the owner fits, if it was given as a uid. The link of the partition tells, also
+ * if nothing else can be read. */
+bool select_owner(const struct chronos_mount *mount, const struct select *select, const char *id);
+/* Return whether the rest fits a partition whose fields in `mask` are loaded. */
+bool select_passes(const struct select *select, const struct chronos_partition *partition);
+
+#endif
