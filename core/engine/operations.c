@@ -92,10 +92,29 @@ static int check_create(const struct call *call, const struct creation *creation
             REFUSED_INVALID, call->why,
             "The word hold ties a partition to an open file; write it through a file that "
             "stays open, as in: exec 3<>new; echo \"0.5 3600 hold\" >&3.");
+    if (request->unique && !request->name[0])
+        return refuse(REFUSED_INVALID, call->why,
+                      "The word unique needs a name, as in: 0.5 3600 name=train unique.");
     if (request->name[0])
         return request_label_check(request->name, strnlen(request->name, sizeof(request->name)),
                                    call->why->message, sizeof(call->why->message));
     return 0;
+}
+
+/* Find the partition that a request with `unique` is already granted. NULL: there is none. */
+static const struct partition *find_unique(const struct engine *engine, const struct call *call,
+                                           const struct creation *creation)
+{
+    const struct partition *p;
+
+    for (uint64_t after = 0; (p = engine_next_of_user(engine, creation->owner_uid, after));
+         after = p->id) {
+        bool owned = call->caller->uid != creation->owner_uid || is_owner(call->caller, p);
+
+        if (owned && p->end_ns > call->now_ns && strcmp(p->name, creation->request->name) == 0)
+            return p;
+    }
+    return NULL;
 }
 
 /* Add a granted partition: assign its id, make its event, and warn if that is due already. */
@@ -146,7 +165,13 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
     int r = check_create(call, creation);
+    const struct partition *same =
+        !r && request->unique ? find_unique(engine, call, creation) : NULL;
 
+    if (same) {
+        *ret_id = same->id;
+        return 0;
+    }
     if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)

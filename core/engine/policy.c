@@ -130,7 +130,7 @@ static int parse_group(const struct policy_row *row, const struct setting_value 
         return INVALID(value, "\"%s\" is not a group name; write a group name, or none.", quoted);
     }
     memcpy(field, group, length + 1);
-    snprintf(value->canonical, value->canonical_size, "%s", group);
+    snprintf(value->canonical, value->canonical_size, "%s", length ? group : "none");
     return 0;
 }
 

@@ -125,9 +125,17 @@ int engine_restore_setting(struct engine *engine, const char *key, const char *v
 
 int engine_set(struct engine *engine, const struct call *call, const char *key, const char *value)
 {
+    const struct policy_row *row = is_config(key) ? policy_find(key + sizeof(CONFIG) - 1) : NULL;
     const char *old = engine_setting(engine, key);
     struct policy policy;
     char canonical[ENGINE_VALUE_MAX];
+
+    if (row && !value[0])
+        return refuse(REFUSED_INVALID, call->why,
+                      "An empty line sets nothing. Write default to restore %s to \"%s\".",
+                      row->name, row->default_value);
+    if (row && strcmp(value, "default") == 0)
+        value = "";
     int r = evaluate(engine, key, value, &policy, canonical, call->why);
 
     if (r)

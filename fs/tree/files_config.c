@@ -29,7 +29,7 @@ SHOW(setting)
 static int check_group(struct tree *tree, struct write *write)
 {
     uint32_t gid;
-    if (!write->length || !strcmp(write->text, "none"))
+    if (!write->length || !strcmp(write->text, "none") || !strcmp(write->text, "default"))
         return 0;
     enum names_result found = names_find_group(tree->names, write->text, &gid);
     if (found == NAMES_LATER)

@@ -14,7 +14,7 @@ ROWS = {
     'max_fraction': ('1', [('0.5', '0.5'), ('25%', '0.25'), ('1', '1')], ['1.5', '0', 'x']),
     'max_partitions': ('1000', [('2', '2'), ('max', 'max'), ('1000', '1000')], ['0', '-1', 'x']),
     'retention': (None, [('3600', '3600'), ('30d', '2592000'), ('max', 'max')], ['-1', 'x']),
-    'admin_group': ('', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
+    'admin_group': ('none', [('lab', 'lab'), ('ops', 'ops')], ['nosuchgroup', 'a b']),
     'default_on_expiry': ('term', [('none', 'none'), ('kill', 'kill'), ('term', 'term')], ['x']),
     'allowed_on_expiry': ('none term kill', [('kill term', 'term kill'), ('none', 'none')],
                           ['x', 'none,kill']),
@@ -52,8 +52,13 @@ def rows(mount):
         equal(mount.read('config', file), shown, file)
         mount.restart()
         equal(mount.read('config', file), shown, file, 'after a restart')
-        mount.write('', 'config', file)
-        equal(mount.read('config', file), before, file, 'an empty line means the default')
+        fails('EINVAL', mount.write, '', 'config', file)
+        check('Write default to restore' in mount.status(), mount.status())
+        equal(mount.read('config', file), shown, file, 'after an empty line')
+        mount.write('default', 'config', file)
+        equal(mount.read('config', file), before, file, 'default means the default')
+        mount.write(before, 'config', file)
+        equal(mount.read('config', file), before, file, 'what it prints can be written')
         check(f'config/{file}' in mount.read('events') or f' {file}' in mount.read('events'),
               'an event for', file)
 
@@ -127,7 +132,7 @@ def admin_group(mount):
     mount.restart()
     equal(carol.outcome(mount.write, names[1], 'release'), 'ok', 'after a restart')
     # No longer, once the group is removed.
-    mount.write('', 'config', 'admin_group')
+    mount.write('default', 'config', 'admin_group')
     equal(carol.outcome(mount.write, names[3], 'release'), 'EACCES')
     equal(mount.partitions(), [names[3]])
     mount.write('1', 'config', 'max_fraction')

@@ -122,7 +122,7 @@ def bounds(mount):
     name = mount.ask('0.1 3600 user=bob on_expiry=none grace=99')
     equal(plan(mount, name), ('none', '99', '90:USR2'))
     for file in ('allowed_on_expiry', 'max_grace', 'default_warn'):
-        mount.write('', 'config', file)
+        mount.write('default', 'config', file)
     mount.release_all()
 
 

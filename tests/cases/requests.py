@@ -95,6 +95,17 @@ def main():
     equal(os.read(fd, 1024).decode().rstrip('\n'), mount.status())
     equal(os.read(fd, 64), b'', 'it is read once')
     os.close(fd)
+    # A unique name is granted once, also to many at a time.
+    mount.release_all()
+    askers = [lib.alice.start(mount.ask, '1M 60 name=step unique', None) for _ in range(100)]
+    names = {asker.finish() for asker in askers}
+    equal(len(names), 1, 'one id for all', names)
+    equal(mount.partitions(), list(names))
+    mount.kill_worker()
+    equal(lib.alice.call(mount.ask, '1G 3600 unique name=step', 0), *names)
+    check(mount.ask('1M 60 name=step unique') not in names, "another user's")
+    check(lib.alice.call(mount.ask, '1M 60 name=step') not in names, 'without the word')
+    fails('EINVAL', mount.ask, '1M 60 unique')
     # Labels and words.
     mount.release_all()
     name = mount.ask('0.1 60 name=a.b_c-9 on_expiry=none')

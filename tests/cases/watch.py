@@ -110,6 +110,19 @@ def account_of(line):
     return found and (found[1] if found[2] == 'root' else found[2])
 
 
+def seen_in(text):
+    """Lines by number. A number that comes again, while the text is read, takes back what had it
+    and what came after it. A line that says how many are lost has the number of the line before."""
+    seen = {}
+    for line in text.splitlines():
+        number, lost = int(line.split(' ', 1)[0]), bool(LOST.match(line))
+        while seen and (last := next(reversed(seen))) >= number + lost:
+            del seen[last]
+        if not lost:
+            seen[number] = line
+    return seen
+
+
 class Ledger:
     """Replays `events`: ids, sums and ends. Lines show up a moment before they are durable: those
     that were not yet are taken back when the disk is full, or the daemon dies. Lines of accounts
@@ -128,11 +141,7 @@ class Ledger:
 
     def read(self):
         """Takes the new lines. Returns ids that came and went in them."""
-        seen = {}
-        for line in read_now(self.mount.at('events')).splitlines():
-            if LOST.match(line):  # it has the number of the line before it
-                continue
-            seen[int(line.split(' ', 1)[0])] = line
+        seen = seen_in(read_now(self.mount.at('events')))
         known = {account_of(line) for _, line, *_ in self.lines}
         gone = self.take_back(seen)
         require(self.lines or not self.events, 'too many events at once, or all are others')
@@ -183,7 +192,8 @@ class Ledger:
         had = self.live.get(number)
         self.lines.append((seq, line, self.last_id, number, had))
         if kind == 'created':
-            require(number > self.last_id, 'an id again:', line)
+            require(number > self.last_id, 'an id again:', line, 'after', self.last_id,
+                    [entry[:3] for entry in self.lines][-20:])
             self.last_id = number
         elif kind in ENDS:
             require(had or number <= self.unknown, 'ended without being there:', line)

@@ -72,7 +72,8 @@ class Handles(Case):
         self.assertEqual(self.answer("release", "partition_0007"), "Released partition p7\n")
 
     def test_every_command(self):
-        self.tree.partition("p1", name="training", events="1 2026-11-21T02:03:04.0+00:00 created p1")
+        self.tree.partition("p1", name="training",
+                            events="1 2026-11-21T02:03:04.0+00:00 created p1")
         self.tree.raw("gpu0/p1/remaining", "")
         self.assertTrue(self.answer("events", "training").startswith("1 2026"))
         self.assertTrue(self.answer("extend", "training", "1h").startswith("Partition p1 has"))

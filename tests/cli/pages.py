@@ -134,9 +134,9 @@ class Installed(unittest.TestCase):
         with open(f"{build}/meson-info/intro-installed.json", encoding="utf-8") as file:
             names = sorted(os.path.basename(path) for path in json.load(file).values())
         self.assertEqual(names, [
-            "chronos", "chronos", "chronos.1", "chronos.5", "chronosfs", "chronosfs.8",
-            "chronosfs.service", "libchronos-opencl.so", "mount.chronosfs",
-            "mount.fuse.chronosfs"])
+            "_chronos", "chronos", "chronos", "chronos.1", "chronos.5",
+            "chronos.fish", "chronosfs", "chronosfs.8", "chronosfs.service",
+            "libchronos-opencl.so", "mount.chronosfs", "mount.fuse.chronosfs"])
 
 
 class Completion(unittest.TestCase):

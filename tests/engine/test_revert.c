@@ -154,7 +154,7 @@ static int set_again(void)
 
 static int set_none(void)
 {
-    return engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "");
+    return engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "default");
 }
 
 static int add_one(void)

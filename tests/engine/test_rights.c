@@ -159,7 +159,7 @@ START_TEST(policy_bounds_users)
     ck_assert_int_eq(engine_set_end(engine, CALL(1, &alice, &why), id, SECONDS(2)), 0);
     /* administrators are not bound by it */
     grant(engine, SECONDS(3), &admin, 0, "1 1");
-    setting("config/max_duration", "");
+    setting("config/max_duration", "default");
     ck_assert_int_eq(engine_policy(engine)->max_duration_ns, INT64_MAX);
     engine_free(engine);
 }
@@ -182,14 +182,15 @@ START_TEST(settings)
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "max"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->old_value, "3600");
     ck_assert_str_eq(engine_setting(engine, "config/max_duration"), "max");
-    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", ""), 0);
+    ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", "default"),
+                     0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
     ck_assert_ptr_null(engine_setting(engine, "config/max_duration"));
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/admin_group", "lab"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "lab");
     ck_assert_str_eq(engine_policy(engine)->admin_group, "lab");
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "config/admin_group", "none"), 0);
-    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "");
+    ck_assert_str_eq(one_event(EVENT_SETTING)->value, "none");
     ck_assert_str_eq(engine_policy(engine)->admin_group, "");
     ck_assert_int_eq(engine_set(engine, CALL(5, &admin, &why), "gpu0/new", "660 0 5"), 0);
     ck_assert_str_eq(one_event(EVENT_SETTING)->value, "660 0 5");
@@ -199,6 +200,8 @@ START_TEST(settings)
             "x");
     refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", "x"), REFUSED_INVALID,
             "bogus");
+    refused(engine_set(engine, CALL(5, &admin, &why), "config/max_duration", ""), REFUSED_INVALID,
+            "Write default to restore max_duration");
     refused(engine_set(engine, CALL(5, &admin, &why), "config/bogus", ""), REFUSED_INVALID,
             "bogus");
     memset(longest, 'k', sizeof(longest));

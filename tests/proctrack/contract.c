@@ -251,8 +251,9 @@ static int leave(pid_t pid, bool all)
 {
     struct procfs_process process;
     int r = proctrack_look(proctrack, pid, &process);
-    while (!r && (r = proctrack_leave(proctrack, 0, &process, all, &why)) == -EINPROGRESS)
-        help_nap();
+    if (r)
+        return r;
+    EVENTUALLY((r = proctrack_leave(proctrack, 0, &process, all, &why)) != -EINPROGRESS);
     return r;
 }
 
