@@ -37,20 +37,25 @@ static int move(const struct out *out, pid_t pid)
     return cgroup_dir_write(out->target, "cgroup.procs", text);
 }
 
-/* Make a cgroup again, as its parent's owner would have: systemd removes the cgroup of a unit when
- * its last process has joined a partition. */
+/* Make a cgroup again, and those above it, each as its parent's owner would have: systemd removes
+ * the cgroup of a unit when its last process has joined a partition, and users remove theirs. */
 static int make_again(const struct cgroup *cgroup, const char *path)
 {
-    char above[PATH_MAX];
+    char at[PATH_MAX];
     struct stat info;
-    const char *slash = strrchr(path, '/');
-    snprintf(above, sizeof(above), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    if (fstatat(cgroup->root_fd, above, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-        (mkdirat(cgroup->root_fd, path, 0755) != 0 && errno != EEXIST))
-        return -errno;
-    int fd = cgroup_place_open(cgroup, path);
-    if (fd >= 0 && fchownat(fd, "", info.st_uid, info.st_gid, AT_EMPTY_PATH) != 0) {
-        /* then it stays root's */
+    int fd = cgroup_place_open(cgroup, "");
+    for (size_t length = 0; fd >= 0 && path[length] != '\0';) {
+        int r = fstat(fd, &info) == 0 ? 0 : -errno;
+        length += strcspn(path + length + 1, "/") + 1;
+        snprintf(at, sizeof(at), "%.*s", (int)length, path);
+        bool made = !r && mkdirat(cgroup->root_fd, at, 0755) == 0;
+        if (!r && !made && errno != EEXIST)
+            r = errno == EAGAIN ? -ENOSPC : -errno; /* of a user's cgroup.max.descendants */
+        fd_close(fd);
+        fd = r ? r : cgroup_place_open(cgroup, at);
+        if (made && fd >= 0 && fchownat(fd, "", info.st_uid, info.st_gid, AT_EMPTY_PATH) != 0) {
+            /* then it stays root's */
+        }
     }
     return fd;
 }
