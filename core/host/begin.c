@@ -50,10 +50,18 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
         allocations_add(&traces->stale, id);
 }
 
+static void set_accounts(struct host *host, const struct host_partition *partitions, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        proctrack_account(host->proctrack, partitions[i].partition.id, partitions[i].account);
+}
+
 static void find_traces(struct host *host)
 {
     struct traces traces = {.host = host};
     const struct allocation *found;
+    set_accounts(host, host->start.live, host->start.live_count);
+    set_accounts(host, host->start.ended, host->start.ended_count);
     int r = proctrack_each(host->proctrack, find_trace, &traces);
     while ((found = allocations_after(&traces.frozen, 0))) {
         proctrack_freeze(host->proctrack, found->id, false);

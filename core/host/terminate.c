@@ -243,7 +243,7 @@ static bool step(struct termination *termination, struct ending *ending, int64_t
         advance(termination, ending, now_ns);
         return true;
     }
-    if (r == -ENOMEM) { /* try again later */
+    if (r) { /* it may still have members: try again later */
         ending->count_ns = now_ns + COUNT_LAST_NS;
         return true;
     }

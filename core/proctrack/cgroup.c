@@ -73,6 +73,14 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
+static void cgroup_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
+{
+    struct cgroup *cgroup = cgroup_from(proctrack);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
+    for (size_t i = first; i < first + count; i++)
+        cgroup->leaves[i].account = account;
+}
+
 /* List all members, sorted; after an error, those that were found. The caller frees list->pids. */
 static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list)
 {
@@ -297,6 +305,7 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .leader = cgroup_leader,
                                                 .join = cgroup_join,
                                                 .leave = cgroup_join_leave,
+                                                .account = cgroup_account,
                                                 .members = cgroup_members,
                                                 .partition_of = cgroup_partition_of,
                                                 .signal = cgroup_signal,

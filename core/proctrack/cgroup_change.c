@@ -148,14 +148,14 @@ static void reap(struct cgroup *cgroup)
     }
 }
 
-/* Find the result of an earlier call for the same change: -ENOENT if there was none, -EINPROGRESS
- * also while others are in its way. Drop results that were not asked for. */
-static int find(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
-                int *ret_fd)
+/* Return whether *ret_result is the result of an earlier call for the same change, or -EINPROGRESS
+ * because that one or others in its way are not done. Drop results that were not asked for. */
+static bool find(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
+                 int *ret_result, int *ret_fd)
 {
     bool waits = false;
     size_t busy = 0, own = 0;
-    int r = -ENOENT, fd;
+    int fd;
     for (size_t i = 0; i < cgroup->child_count; i++) {
         struct cgroup_child *child = &cgroup->children[i];
         if (!child->task)
@@ -169,14 +169,17 @@ static int find(struct cgroup *cgroup, const struct change *change, struct cgrou
             waits = waits || beside;
         } else if (same && result != -EPIPE) {
             *ret_fd = fd;
-            return result;
+            *ret_result = result;
+            return true;
         } else if (result != -EPIPE) {
             fd_close(fd);
         }
     }
-    if (change->task == CGROUP_MOVE_BACK)
-        return r;
-    return waits || busy >= CGROUP_CHILD_MAX - RESERVED || own >= ACCOUNT_MAX ? -EINPROGRESS : r;
+    if (change->task == CGROUP_MOVE_BACK ||
+        (!waits && busy < CGROUP_CHILD_MAX - RESERVED && own < ACCOUNT_MAX))
+        return false;
+    *ret_result = -EINPROGRESS;
+    return true;
 }
 
 static int start(struct cgroup *cgroup)
@@ -240,11 +243,11 @@ static int do_change(struct cgroup *cgroup, const struct change *change,
     struct cgroup_child *child;
     *ret_fd = -1;
     reap(cgroup);
-    int r = find(cgroup, change, packet, ret_fd);
-    if (r != -ENOENT)
-        return r;
+    int r = -EPIPE, result;
+    if (find(cgroup, change, packet, &result, ret_fd))
+        return result;
     /* an idle child can end as it is given the change */
-    for (int tries = 0; r == -ENOENT || (r == -EPIPE && tries < 3); tries++) {
+    for (int tries = 0; r == -EPIPE && tries < 3; tries++) {
         r = give(cgroup, change, packet, &child);
         if (r)
             break;

@@ -79,12 +79,14 @@ static int origin_set(struct cgroup_leaf *leaf, const char *origin)
 }
 
 /* Each leaf keeps a descriptor. Once half of them are in use, an account may have as many leaves as
- * are left for all others. */
+ * are left for all others. Those found at the start are of several. */
 static bool has_room(const struct cgroup *cgroup, uint32_t account)
 {
     size_t own = 0;
     if (cgroup->leaf_count < cgroup->leaf_max / 2)
         return true;
+    if (account == CGROUP_NO_ACCOUNT)
+        return cgroup->leaf_count < cgroup->leaf_max;
     for (size_t i = 0; i < cgroup->leaf_count; i++)
         own += cgroup->leaves[i].account == account;
     return cgroup->leaf_count + own < cgroup->leaf_max;
@@ -143,6 +145,8 @@ void cgroup_leaf_free(struct cgroup_leaf *leaf)
 void cgroup_leaf_drop(struct cgroup *cgroup, struct cgroup_leaf *leaf)
 {
     size_t at = (size_t)(leaf - cgroup->leaves);
+    if (at + 1 < cgroup->leaf_count && leaf[1].id == leaf->id)
+        leaf[1].held = leaf[1].held || leaf->held; /* for the first; others have it false */
     cgroup_leaf_free(leaf);
     memmove(leaf, leaf + 1, (cgroup->leaf_count - at - 1) * sizeof(*leaf));
     cgroup->leaf_count--;

@@ -56,7 +56,9 @@ static int make_again(const struct cgroup *cgroup, const char *path, uint32_t ui
         end = strchrnul(end + 1, '/');
         snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
         bool made = mkdirat(cgroup->root_fd, part, 0755) == 0;
-        int fd = made || errno == EEXIST ? cgroup_place_open(cgroup, part) : -errno;
+        int fd = made || errno == EEXIST ? cgroup_place_open(cgroup, part)
+                 : errno == EAGAIN       ? -ENOSPC /* of a user's cgroup.max.descendants */
+                                         : -errno;
         if (fd >= 0 && made && above.st_uid == uid &&
             fchownat(fd, "", above.st_uid, above.st_gid, AT_EMPTY_PATH) != 0) {
             /* then it stays root's */

@@ -47,14 +47,22 @@ static void say(const struct search *search, uint64_t id, const char *path)
     fd_close(fd);
 }
 
+/* An earlier child stayed there. */
+static bool is_held(const struct search *search, const char *path)
+{
+    for (size_t i = 0; i < search->held_count; i++) {
+        if (strcmp(search->held[i], path) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int visit(const struct cgroup *cgroup, const char *path, void *context)
 {
     const struct search *search = context;
     size_t at;
-    for (size_t i = 0; i < search->held_count; i++) {
-        if (strcmp(search->held[i], path) == 0)
-            return 0;
-    }
+    if (is_held(search, path))
+        return 0;
     say(search, 0, path);
     uint64_t id = cgroup_place_ours(cgroup, path, &at);
     if (id != 0 && id != CGROUP_TEST_ID)
@@ -71,7 +79,7 @@ static void ask_processes(const struct search *search)
     for (struct dirent *entry; directory && (entry = readdir(directory));) {
         pid_t pid = atoi(entry->d_name);
         if (pid <= 0 || cgroup_dir_of(search->cgroup, pid, path) != 0 ||
-            !strstr(path, search->cgroup->prefix))
+            !strstr(path, search->cgroup->prefix) || is_held(search, path))
             continue;
         say(search, 0, path);
         uint64_t id = cgroup_place_ours(search->cgroup, path, &at);
@@ -95,27 +103,35 @@ static int look(void *context, int pipe)
 
 /* -- the parent -------------------------------------------------------------------------- */
 
-/* Read what it says until the end: 0; or until it stays in one place: -EINPROGRESS. */
+static int add(struct cgroup *cgroup, const struct cgroup_packet *packet, int fd)
+{
+    char origin[PATH_MAX];
+    if (fd < 0)
+        return -EMFILE; /* it could not be received */
+    return cgroup_leaf_add(cgroup, (uint64_t)packet->head[0], CGROUP_NO_ACCOUNT, fd, packet->path,
+                           cgroup_dir_origin(fd, origin) ? origin : NULL);
+}
+
+/* Read what it says until the end: 0, or the last error of a leaf that cannot be kept; or until it
+ * stays in one place: -EINPROGRESS. */
 static int listen_to(struct search *search, char place[static PATH_MAX])
 {
     static struct cgroup_packet packet;
-    char origin[PATH_MAX];
-    int r = 0, fd;
+    int r = 0, failed = 0, fd;
     while (!r) {
         if (poll(&(struct pollfd){.fd = search->socket, .events = POLLIN}, 1, STAY_MS) == 0)
             return -EINPROGRESS;
         r = cgroup_packet_receive(search->socket, &packet, &fd);
-        if (r == -EINTR || r == -EAGAIN)
+        if (r == -EINTR || r == -EAGAIN) {
             r = 0;
-        else if (!r && packet.head[0] == 0)
+        } else if (!r && packet.head[0] == 0) {
             strcpy(place, packet.path);
-        else if (!r)
-            r = fd < 0 ? -EMFILE
-                       : cgroup_leaf_add(search->cgroup, (uint64_t)packet.head[0],
-                                         CGROUP_NO_ACCOUNT, fd, packet.path,
-                                         cgroup_dir_origin(fd, origin) ? origin : NULL);
+        } else if (!r) {
+            int added = add(search->cgroup, &packet, fd);
+            failed = added ? added : failed;
+        }
     }
-    return r == -EPIPE ? 0 : r;
+    return r == -EPIPE ? failed : r;
 }
 
 static int search_once(struct search *search, char place[static PATH_MAX])

@@ -58,6 +58,12 @@ int proctrack_leave(struct proctrack *proctrack, uint32_t account,
                              : proctrack->ops->leave(proctrack, account, process, all, message);
 }
 
+void proctrack_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
+{
+    if (proctrack->ops->account)
+        proctrack->ops->account(proctrack, id, account);
+}
+
 int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                       void *context)
 {

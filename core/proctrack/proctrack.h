@@ -114,6 +114,9 @@ int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
 int proctrack_leave(struct proctrack *proctrack, uint32_t account,
                     const struct procfs_process *process, bool all, struct message *message);
 
+/* Say for which account the traces count that proctrack_open found of a partition. */
+void proctrack_account(struct proctrack *proctrack, uint64_t id, uint32_t account);
+
 typedef void proctrack_member_fn(void *context, pid_t pid);
 /* Call fn (may be NULL) for each member, in ascending order of pid. Zombies are not members; a
  * process whose first thread has ended while others run is one. Return the count or -errno.

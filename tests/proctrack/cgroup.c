@@ -428,11 +428,9 @@ START_TEST(back_to_what_another_made)
     help_open();
     strcpy(both, help_cgroup_make("both"));
     hand_over(both, ALICE, ALICE, 0644);
-    pid_t a = puppet_start(ALICE), b = puppet_start(ALICE);
+    pid_t a = puppet_start(ALICE);
     put(help_cgroup_make("both/a"), a);
-    put(help_cgroup_make("both/deep/b"), b);
     join(1, a);
-    join(1, b);
     snprintf(full, sizeof(full), "%s/%s/a", help_cgroup(), both);
     EVENTUALLY(rmdir(full) == 0);
     ck_assert_int_eq(mkdir(full, 0755), 0);
@@ -441,13 +439,37 @@ START_TEST(back_to_what_another_made)
     ck_assert_int_eq(chown(full, ALICE, ALICE), 0);
     snprintf(full, sizeof(full), "%s/a", both);
     returns_to(a, full);
-    /* it is gone with the one above it */
-    snprintf(full, sizeof(full), "%s/%s/deep/b", help_cgroup(), both);
+    end_all(1);
+}
+END_TEST
+
+/* Users can remove what is above the place that a process came from as well. */
+START_TEST(back_to_where_nothing_is_left)
+{
+    char user[PATH_MAX], origin[PATH_MAX], full[2 * PATH_MAX];
+    struct procfs_process process;
+    struct stat info;
+    help_open();
+    strcpy(origin, help_cgroup_make("user/a/b"));
+    strcpy(user, help_cgroup_make("user"));
+    hand_over(user, ALICE, ALICE, 0644);
+    pid_t pid = puppet_start(ALICE);
+    put(origin, pid);
+    join(1, pid);
+    snprintf(full, sizeof(full), "%s/%s", help_cgroup(), origin);
     EVENTUALLY(rmdir(full) == 0);
     *strrchr(full, '/') = '\0';
-    EVENTUALLY(rmdir(full) == 0);
-    snprintf(full, sizeof(full), "%s/deep/b", both);
-    returns_to(b, full);
+    ck_assert_int_eq(rmdir(full), 0);
+    ck_assert_int_eq(help_write(user, "cgroup.max.descendants", "0"), 0);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    int r;
+    EVENTUALLY((r = proctrack_leave(proctrack, 0, &process, false, &why)) != -EINPROGRESS);
+    ck_assert_int_eq(r, -ENOSPC);
+    ck_assert_int_eq(members(1), 1);
+    ck_assert_int_eq(help_write(user, "cgroup.max.descendants", "max"), 0);
+    returns_to(pid, origin);
+    ck_assert_int_eq(stat(full, &info), 0);
+    ck_assert_uint_eq(info.st_uid, ALICE);
     end_all(1);
 }
 END_TEST
@@ -496,6 +518,7 @@ static TCase *make(void)
                                   a_frozen_partition_from_many_places,
                                   back_to_where_each_came_from,
                                   back_to_what_another_made,
+                                  back_to_where_nothing_is_left,
                                   many_origins_share_a_leaf};
     return help_cgroup_case("cgroup", setup, tests, ARRAY_COUNT(tests));
 }

@@ -174,6 +174,38 @@ START_TEST(members_spread)
 }
 END_TEST
 
+/* A new daemon keeps as many leaves as it has descriptors for, of however many accounts they are,
+ * and those that it has no room for do not hide others. */
+START_TEST(many_are_found)
+{
+    struct rlimit before, some;
+    char name[PATH_MAX], leaf[PATH_MAX];
+    help_open();
+    proctrack = proctrack_close(proctrack);
+    for (int i = 1; i <= 150; i++) {
+        snprintf(name, sizeof(name), "home/chronosfs-%s-p%d", help_instance, i);
+        snprintf(leaf, sizeof(leaf), "%s", help_cgroup_make(name));
+    }
+    pid_t pid = puppet_start(ALICE);
+    put(leaf, pid);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    some = (struct rlimit){.rlim_cur = 200, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &some), 0); /* 175 leaves */
+    help_open();
+    ck_assert_str_eq(why.text, "");
+    ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 150);
+    some.rlim_cur = 120; /* 105 */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &some), 0);
+    proctrack = proctrack_close(proctrack);
+    help_open();
+    ck_assert_msg(strstr(why.text, "Too many open files"), "%s", why.text);
+    ck_assert_int_ge(proctrack_each(proctrack, NULL, NULL), 100);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    help_open();
+    end_all(150);
+}
+END_TEST
+
 static int searches;
 
 static int on_search(void *context, const char *step)
@@ -206,7 +238,7 @@ END_TEST
 static TCase *make(void)
 {
     const TTest *const tests[] = {others_are_not_searched, members_dig, members_spread,
-                                  an_error_in_one_place};
+                                  an_error_in_one_place, many_are_found};
     TCase *all = help_cgroup_case("cgroup-deep", setup, tests, ARRAY_COUNT(tests));
     if (help_cgroup() && geteuid() == 0)
         tcase_add_loop_test(all, others_dig, 0, 2);
