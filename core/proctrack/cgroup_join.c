@@ -209,6 +209,11 @@ int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
                                 all ? CGROUP_ANY_UID : process->uid);
     if (r == -EXDEV) /* where no partition is */
         r = 0;
+    else if (r == -ENODATA)
+        message_set(r, message,
+                    "Process %d cannot leave: members of its partition came from too many cgroups "
+                    "to remember them all.",
+                    process->pid);
     else if (r && r != -ESRCH && r != -EAGAIN && r != -EINPROGRESS)
         message_set(r, message, "Process %d cannot return to the cgroup that it came from%s%s: %s.",
                     process->pid, leaf && leaf->origin ? ", /" : "",

@@ -8,7 +8,9 @@
 #include "kin.h"
 
 #include "core/base/array.h"
+#include "core/base/clock.h"
 #include "core/base/fd.h"
+#include "core/base/ns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,10 @@
 
 /* Looks at the leaf. Each finds children that were born before their parent moved. */
 #define ROUNDS 32
+
+/* Whether a process may leave was decided when this began, and can be decided otherwise while a
+ * user holds a directory on the way: it must ask again. */
+#define LEAVE_MAX_NS NS_PER_SECOND
 
 struct out {
     const struct cgroup *cgroup;
@@ -37,40 +43,50 @@ static int move(const struct out *out, pid_t pid)
     return cgroup_dir_write(out->target, "cgroup.procs", text);
 }
 
-/* Make a cgroup again, and those above it, each as its parent's owner would have: systemd removes
- * the cgroup of a unit when its last process has joined a partition, and users remove theirs. */
-static int make_again(const struct cgroup *cgroup, const char *path)
+/* Make a cgroup again, with those above it: systemd removes the cgroup of a unit when its last
+ * process has joined a partition. It is the owner's of the directory above it, if that is `uid`. */
+static int make_again(const struct cgroup *cgroup, const char *path, uint32_t uid)
 {
-    char at[PATH_MAX];
-    struct stat info;
-    int fd = cgroup_place_open(cgroup, "");
-    for (size_t length = 0; fd >= 0 && path[length] != '\0';) {
-        int r = fstat(fd, &info) == 0 ? 0 : -errno;
-        length += strcspn(path + length + 1, "/") + 1;
-        snprintf(at, sizeof(at), "%.*s", (int)length, path);
-        bool made = !r && mkdirat(cgroup->root_fd, at, 0755) == 0;
-        if (!r && !made && errno != EEXIST)
-            r = errno == EAGAIN ? -ENOSPC : -errno; /* of a user's cgroup.max.descendants */
-        fd_close(fd);
-        fd = r ? r : cgroup_place_open(cgroup, at);
-        if (made && fd >= 0 && fchownat(fd, "", info.st_uid, info.st_gid, AT_EMPTY_PATH) != 0) {
+    char part[PATH_MAX];
+    struct stat above, info;
+    int r = 0;
+    if (fstat(cgroup->root_fd, &above) != 0)
+        return -errno;
+    for (const char *end = path; !r && *end; above = info) {
+        end = strchrnul(end + 1, '/');
+        snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
+        bool made = mkdirat(cgroup->root_fd, part, 0755) == 0;
+        int fd = made || errno == EEXIST ? cgroup_place_open(cgroup, part)
+                 : errno == EAGAIN       ? -ENOSPC /* of a user's cgroup.max.descendants */
+                                         : -errno;
+        if (fd >= 0 && made && above.st_uid == uid &&
+            fchownat(fd, "", above.st_uid, above.st_gid, AT_EMPTY_PATH) != 0) {
             /* then it stays root's */
         }
+        r = fd < 0 ? fd : fstat(fd, &info) != 0 ? -errno : 0;
+        fd_close(fd);
     }
-    return fd;
+    return r ? r : cgroup_place_open(cgroup, path);
 }
 
-/* The place above the leaf, where the origin is not known: all limits of it count for the leaf. */
-static int target_open(const struct out *out)
+/* Open the cgroup that the leaf's members came from. What others could have put in its place is
+ * refused: its owner can end what is in it. So is one that is not known: anywhere else the limits
+ * that count there would be lost. */
+static int target_open(const struct out *out, uint32_t uid)
 {
     char path[PATH_MAX];
-    if (!cgroup_dir_origin(out->leaf.fd, path)) {
-        snprintf(path, sizeof(path), "%s", out->leaf.path);
-        char *slash = strrchr(path, '/');
-        *(slash ? slash : path) = '\0';
-    }
+    struct stat info;
+    if (!cgroup_dir_origin(out->leaf.fd, path))
+        return -ENODATA;
     int fd = cgroup_place_open(out->cgroup, path);
-    return fd == -ENOENT ? make_again(out->cgroup, path) : fd;
+    if (fd == -ENOENT)
+        fd = make_again(out->cgroup, path, uid);
+    int r = fd < 0 ? 0 : fstat(fd, &info) != 0 ? -errno : 0;
+    if (fd >= 0 && !r && info.st_uid != 0 && info.st_uid != uid)
+        r = -EPERM;
+    if (r)
+        fd_close(fd);
+    return r ? r : fd;
 }
 
 /* Read who is in the leaf, and whose children they are. */
@@ -157,11 +173,15 @@ int cgroup_out(const struct cgroup *cgroup, const char *path, pid_t pid, uint64_
                       .leaf = {.fd = cgroup_place_open_ours(cgroup, path), .path = (char *)path},
                       .target = -1,
                       .uid = uid};
+    struct procfs_process process;
+    const int64_t until_ns = clock_monotonic_ns() + LEAVE_MAX_NS;
     int r = out.leaf.fd;
     if (r >= 0)
-        r = out.target = target_open(&out);
+        r = procfs_process_read(cgroup->proc_fd, pid, &process, NULL);
     if (r >= 0)
-        r = first(&out, pid, start);
+        r = out.target = target_open(&out, process.uid);
+    if (r >= 0)
+        r = clock_monotonic_ns() < until_ns ? first(&out, pid, start) : -EBUSY;
     bool moved = !r && out.moved.count > 0;
     for (int i = 0; moved && i < ROUNDS; i++)
         moved = round_of(&out) > 0;

@@ -366,6 +366,16 @@ static void returns_to(pid_t pid, const char *path)
     ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
 }
 
+static void stays(pid_t pid, int error)
+{
+    int r;
+    struct procfs_process process;
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    EVENTUALLY((r = proctrack_leave(proctrack, 0, &process, false, &why)) != -EINPROGRESS);
+    ck_assert_int_eq(r, error);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+}
+
 START_TEST(back_to_where_each_came_from)
 {
     char home[PATH_MAX], work[PATH_MAX], scope[PATH_MAX], is[PATH_MAX];
@@ -397,7 +407,7 @@ START_TEST(back_to_where_each_came_from)
     returns_to(c, scope);
     struct stat info;
     ck_assert_int_eq(stat(full, &info), 0);
-    ck_assert_uint_eq(info.st_uid, BOB); /* as the directory above it */
+    ck_assert_uint_eq(info.st_uid, 0); /* not bob's, as the directory above it: he could end c */
     ck_assert_int_eq(members(1), 0);
     join(1, a); /* a known place again */
     help_cgroup_of(a, is, sizeof(is));
@@ -408,6 +418,28 @@ START_TEST(back_to_where_each_came_from)
     end_all(1);
     end_all(2);
     EVENTUALLY(help_cgroup_count(help_instance) == 0);
+}
+END_TEST
+
+/* Where its cgroup was, another user has made one and could end the process in it. */
+START_TEST(back_to_what_another_made)
+{
+    char both[PATH_MAX], full[2 * PATH_MAX];
+    help_open();
+    strcpy(both, help_cgroup_make("both"));
+    hand_over(both, ALICE, ALICE, 0644);
+    pid_t a = puppet_start(ALICE);
+    put(help_cgroup_make("both/a"), a);
+    join(1, a);
+    snprintf(full, sizeof(full), "%s/%s/a", help_cgroup(), both);
+    EVENTUALLY(rmdir(full) == 0);
+    ck_assert_int_eq(mkdir(full, 0755), 0);
+    ck_assert_int_eq(chown(full, BOB, BOB), 0);
+    stays(a, -EPERM);
+    ck_assert_int_eq(chown(full, ALICE, ALICE), 0);
+    snprintf(full, sizeof(full), "%s/a", both);
+    returns_to(a, full);
+    end_all(1);
 }
 END_TEST
 
@@ -444,7 +476,7 @@ END_TEST
 
 START_TEST(many_origins_share_a_leaf)
 {
-    char name[64], path[PATH_MAX], is[PATH_MAX];
+    char name[64], path[PATH_MAX];
     const char *user;
     enum { PLACES = 40 };
     pid_t pids[PLACES];
@@ -465,10 +497,7 @@ START_TEST(many_origins_share_a_leaf)
     ck_assert_int_eq(members(1), PLACES);
     strcpy(path, help_cgroup_make("user/p5"));
     returns_to(pids[5], path);
-    help_cgroup_of(pids[39], is, sizeof(is));
-    *strrchr(is, '/') = '\0';
-    strcpy(path, is);
-    returns_to(pids[39], path); /* above all that is hers, with its limits */
+    stays(pids[39], -ENODATA); /* anywhere else the limits of its place would be lost */
     end_all(1);
     EVENTUALLY(help_cgroup_count(help_instance) == 0);
 }
@@ -488,6 +517,7 @@ static TCase *make(void)
                                   others_remove_what_is_empty,
                                   a_frozen_partition_from_many_places,
                                   back_to_where_each_came_from,
+                                  back_to_what_another_made,
                                   back_to_where_nothing_is_left,
                                   many_origins_share_a_leaf};
     return help_cgroup_case("cgroup", setup, tests, ARRAY_COUNT(tests));
