@@ -39,6 +39,7 @@ struct cgroup_child {
     enum cgroup_task task; /* 0: it waits for one */
     uint64_t id;
     uint32_t account;
+    int64_t numbers[2];
     char *path;
     pid_t pid;
     int socket;

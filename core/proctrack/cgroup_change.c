@@ -122,6 +122,7 @@ static size_t parent_length(const char *path)
 static bool is_same(const struct cgroup_child *child, const struct change *change)
 {
     return child->task == change->task && child->id == change->id &&
+           memcmp(child->numbers, change->numbers, sizeof(child->numbers)) == 0 &&
            strcmp(child->path, change->path) == 0;
 }
 
@@ -228,6 +229,7 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
         child->task = change->task;
         child->id = change->id;
         child->account = change->account;
+        memcpy(child->numbers, change->numbers, sizeof(child->numbers));
         child->path = path;
         *ret_child = child;
         return 0;
@@ -301,7 +303,8 @@ int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *lea
     char path[PATH_MAX];
     for (size_t i = 0; !leaf && i < cgroup->child_count; i++) {
         const struct cgroup_child *child = &cgroup->children[i];
-        if (child->task == CGROUP_LEAVE && child->id == pid) {
+        if (child->task == CGROUP_LEAVE && child->id == pid &&
+            child->numbers[0] == (int64_t)process->start) {
             snprintf(path, sizeof(path), "%s", child->path);
             leaf = path;
         }

@@ -82,11 +82,13 @@ static int leaf_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const
     size_t first;
     bool shared = cgroup_leaf_of(cgroup, id, &first) >= CGROUP_ORIGIN_MAX;
     int r = cgroup_change_make(cgroup, id, account, origin, shared, path, &fd);
-    if (!r)
-        r = cgroup_leaf_add(cgroup, id, account, fd, path,
-                            cgroup_dir_origin(fd, kept) ? kept : NULL);
     if (r)
         return r;
+    r = cgroup_leaf_add(cgroup, id, account, fd, path, cgroup_dir_origin(fd, kept) ? kept : NULL);
+    if (r) {
+        cgroup_change_remove(cgroup, account, path); /* perhaps later */
+        return r;
+    }
     *ret_leaf = cgroup_leaf_at(cgroup, path);
     return frozen ? cgroup_dir_write((*ret_leaf)->fd, "cgroup.freeze", "1") : 0;
 }
