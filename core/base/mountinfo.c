@@ -7,6 +7,7 @@
 #include "mountinfo.h"
 
 #include "fd.h"
+#include "procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,8 +87,10 @@ bool mountinfo_number(const struct mountinfo *mount, const char *name, unsigned 
 
 int mountinfo_open(struct mountinfo_reader *ret_reader, int proc_fd)
 {
-    int fd = proc_fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
-                         : openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    char path[PROCFS_PATH_MAX] = "self/mountinfo";
+    if (proc_fd < 0)
+        procfs_path("self/mountinfo", path);
+    int fd = openat(proc_fd < 0 ? AT_FDCWD : proc_fd, path, O_RDONLY | O_CLOEXEC);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     if (!file) {
         int r = -errno;

@@ -39,6 +39,13 @@ void procfs_isolate(void)
         own_fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
                               MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     fd_close(context);
+    if (own_fd >= 0 && fchdir(own_fd) != 0)
+        own_fd = fd_close(own_fd);
+}
+
+void procfs_path(const char *file, char ret_path[static PROCFS_PATH_MAX])
+{
+    snprintf(ret_path, PROCFS_PATH_MAX, "%s%s", own_fd < 0 ? "/proc/" : "", file);
 }
 
 int procfs_open(const char *path)

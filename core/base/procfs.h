@@ -46,8 +46,8 @@ struct procfs_ids {
 /* Longest line of /proc/PID/cgroup: a path and the names of controllers. */
 #define PROCFS_LINE_MAX 4352
 
-/* Use a procfs that no user can reach, from now on. Needs CAP_SYS_ADMIN; without it, nothing
- * changes. Call it before there are threads. */
+/* Use a procfs that no user can reach, from now on, and make it the working directory. Needs
+ * CAP_SYS_ADMIN; without it, nothing changes. Call it before there are threads. */
 void procfs_isolate(void);
 /* Return a descriptor of the directory `path`, or with NULL of the procfs in use; or -errno. */
 int procfs_open(const char *path);
@@ -55,6 +55,9 @@ int procfs_open(const char *path);
  */
 #define PROCFS_PATH_MAX 64
 int procfs_at(pid_t pid, const char *file, char ret_path[static PROCFS_PATH_MAX]);
+/* Print the path of a file in the procfs in use, such as "self/exe", for calls that take no
+ * descriptor. */
+void procfs_path(const char *file, char ret_path[static PROCFS_PATH_MAX]);
 
 /* Read stat of a process or thread. 0 or -errno (-ESRCH: no such process or thread). */
 int procfs_stat_read(int proc_fd, pid_t pid, struct procfs_stat *ret_stat);

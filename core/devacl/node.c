@@ -11,6 +11,7 @@
 
 #include "core/base/line.h"
 #include "core/base/ns.h"
+#include "core/base/procfs.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -30,11 +31,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define ACL_NAME      "system.posix_acl_access"
-#define READ_WRITE    (ACL_READ | ACL_WRITE)
-#define LINK_MAX_NAME 32
-#define LOOK_MS       100 /* wait this long for a name that the kernel does not know */
-#define KNOWN_TRIES   16  /* a mount made at the same moment makes one fail */
+#define ACL_NAME    "system.posix_acl_access"
+#define READ_WRITE  (ACL_READ | ACL_WRITE)
+#define LOOK_MS     100 /* wait this long for a name that the kernel does not know */
+#define KNOWN_TRIES 16  /* a mount made at the same moment makes one fail */
 #ifndef RESOLVE_CACHED
 #define RESOLVE_CACHED 0x20 /* Linux 5.12 */
 #endif
@@ -54,9 +54,11 @@ int node_message(int code, struct message *message, const char *format, ...)
 /* -- opening and reading ---------------------------------------------------------- */
 
 /* A path for the descriptor's node, for calls that do not accept O_PATH descriptors. */
-static void name_fd(int fd, char name[LINK_MAX_NAME])
+static void name_fd(int fd, char name[static PROCFS_PATH_MAX])
 {
-    snprintf(name, LINK_MAX_NAME, "/proc/self/fd/%d", fd);
+    char file[32];
+    snprintf(file, sizeof(file), "self/fd/%d", fd);
+    procfs_path(file, name);
 }
 
 static int open_now(const char *path)
@@ -114,7 +116,7 @@ int node_open(struct devacl *devacl, const char *path)
 
 static int read_acl(int fd, struct acl *ret_acl)
 {
-    char name[LINK_MAX_NAME];
+    char name[PROCFS_PATH_MAX];
     struct acl acl = {malloc(DEVACL_ACL_MAX), 0};
 
     if (!acl.data)
@@ -319,7 +321,7 @@ static int mode_acl(uint32_t mode, struct acl *ret_acl)
 
 static int change_acl(const struct devacl *devacl, int fd, const struct acl *acl)
 {
-    char name[LINK_MAX_NAME];
+    char name[PROCFS_PATH_MAX];
     int r = steps_before(&devacl->options.steps, "acl");
     name_fd(fd, name);
     if (!r && setxattr(name, ACL_NAME, acl->data, acl->size, 0) != 0)
@@ -364,7 +366,7 @@ int node_restrict(const struct devacl *devacl, int fd, const struct node_state *
 int node_restore(const struct devacl *devacl, int fd, const struct node_state *now,
                  const struct node_state *before)
 {
-    char name[LINK_MAX_NAME];
+    char name[PROCFS_PATH_MAX];
     struct acl plain;
     bool none = before->acl.size == 0;
     bool same =

@@ -99,7 +99,7 @@ static int prepare(struct probe *probe, const struct gpu_find_options *options, 
     struct gpu_setup *setup = &probe->setup;
 
     probe->index = index;
-    probe->program = options->program ? options->program : DRIVER_PROGRAM;
+    probe->program = options->program ? options->program : "";
     probe->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     probe->child = (struct driver_child)DRIVER_CHILD_NONE;
     if (strlen(simulate) >= sizeof(setup->simulate) || strlen(layer) >= sizeof(setup->layer) ||

@@ -16,9 +16,8 @@
 
 #include <sys/types.h>
 
-#define DRIVER_MAGIC   0x43684d32u
-#define DRIVER_FD      3 /* the process finds its end of the socket here */
-#define DRIVER_PROGRAM "/proc/self/exe"
+#define DRIVER_MAGIC 0x43684d32u
+#define DRIVER_FD    3 /* the process finds its end of the socket here */
 
 enum driver_kind {
     DRIVER_DEVICES, /* list the devices */

@@ -7,6 +7,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/pidfd.h"
+#include "core/base/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,13 +63,16 @@ static int spawn(const char *program, int socket, pid_t *ret_pid)
                                (char[]){STRING(DRIVER_FD)}, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    char own[PROCFS_PATH_MAX]; /* relative in a worker: the process leaves that directory */
 
+    procfs_path("self/exe", own);
     int r = place_files(&actions, socket);
     if (r < 0)
         return r;
     r = set_attributes(&attributes);
     if (!r) {
-        r = -posix_spawn(ret_pid, program, &actions, &attributes, arguments, environ);
+        r = -posix_spawn(ret_pid, *program ? program : own, &actions, &attributes, arguments,
+                         environ);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);

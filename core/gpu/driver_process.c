@@ -173,6 +173,8 @@ int driver_process(const char *fd_text, const struct gpu_vendor *const *vendors)
     if (!take_fd(fd_text, &process.fd))
         return EXIT_USAGE;
     prepare(process.fd, vendors);
+    if (chdir("/") != 0) /* not in the procfs of a worker */
+        return EXIT_FAILURE;
     if (!receive(process.fd, &process.setup, sizeof(process.setup), FIRST_WAIT_MS) ||
         process.setup.magic != DRIVER_MAGIC || process.setup.device_count > GPU_DEVICE_MAX)
         return EXIT_USAGE;

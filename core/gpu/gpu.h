@@ -43,7 +43,7 @@ struct gpu_vendor;
 struct gpu_find_options {
     const char *simulate; /* devices to simulate, "4x80G"; none: use real devices */
     const char *layer;    /* library that programs load to limit memory; none */
-    const char *program;  /* executed with --driver; "/proc/self/exe" */
+    const char *program;  /* executed with --driver; NULL: this one */
     const char *proc;     /* "/proc" */
     const char *sys;      /* "/sys" */
     int timeout_ms;       /* per vendor; 30000 */

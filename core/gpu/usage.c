@@ -39,10 +39,9 @@ static int take_options(struct usage_reader *reader, const struct usage_options 
     reader->now_ns = options->now_ns ? options->now_ns : clock_monotonic_ns;
     setup->idle_ms = options->idle_ms > 0 ? options->idle_ms : 60000;
     setup->retry_ms = options->retry_ms > 0 ? options->retry_ms : 60000;
-    bool fits =
-        copy_text(reader->program, sizeof(reader->program), options->program, DRIVER_PROGRAM) &&
-        copy_text(setup->proc, sizeof(setup->proc), options->proc, "/proc") &&
-        copy_text(setup->sys, sizeof(setup->sys), options->sys, "/sys");
+    bool fits = copy_text(reader->program, sizeof(reader->program), options->program, "") &&
+                copy_text(setup->proc, sizeof(setup->proc), options->proc, "/proc") &&
+                copy_text(setup->sys, sizeof(setup->sys), options->sys, "/sys");
     return fits ? 0 : -EINVAL;
 }
 

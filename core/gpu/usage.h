@@ -77,7 +77,7 @@ struct gpu_usage {
 
 /* NULL or 0 selects the default, which each comment gives. Texts are copied. */
 struct usage_options {
-    const char *program; /* executed with --driver; "/proc/self/exe" */
+    const char *program; /* executed with --driver; NULL: this one */
     const char *proc;    /* "/proc" */
     const char *sys;     /* "/sys" */
     int timeout_ms;      /* 2000: kill the process when a vendor takes longer */

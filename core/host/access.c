@@ -40,7 +40,8 @@ struct access {
     unsigned watched; /* bit i for node_scan_directories[i] */
     struct node_scan scan;
     struct scanned_nodes *nodes; /* found last */
-    bool found, held;            /* found at all; held: the last scan waits */
+    bool found;                  /* at all */
+    int failed;                  /* -errno of the last scan; -EINPROGRESS: it waits; 0: none */
     struct holders holders;
     uint64_t restricted; /* devices whose own nodes only holders can open */
     char why[MESSAGE_MAX];
@@ -122,9 +123,9 @@ static void read_changes(struct access *access, int64_t now_ns)
 /* Find the nodes; where that has to wait, those found last stay. */
 static void find_nodes(struct access *access, int64_t now_ns)
 {
-    bool waited = access->held;
+    bool waited = access->failed != 0;
     int r = node_scan_run(&access->scan, access->nodes);
-    access->held = r == -EINPROGRESS;
+    access->failed = r;
     if (r) {
         scan_by(access, now_ns + HELD_NS);
         return;
@@ -133,6 +134,18 @@ static void find_nodes(struct access *access, int64_t now_ns)
     watch(access, now_ns);
     if (waited) /* what it found may be old */
         scan_by(access, now_ns + SETTLE_NS);
+}
+
+/* Say why new nodes are not noticed. */
+static void explain_scan(const struct access *access, struct message *message)
+{
+    if (access->failed == -EINPROGRESS)
+        message_set(0, message, "%s", HELD_WHY);
+    else
+        message_set(0, message,
+                    "Device nodes cannot be looked for (%s). New nodes are not restricted until "
+                    "that works again.",
+                    strerror(-access->failed));
 }
 
 /* -- opening and closing ------------------------------------------------------------------ */
@@ -215,7 +228,8 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
     report_changes(access, now_ns); /* right before apply undoes them */
     if (!access->found) {           /* the nodes that an earlier daemon closed stay closed */
         access->restricted = 0;
-        set_why(access, access->held ? HELD_WHY : "Device nodes cannot be looked for.");
+        explain_scan(access, &message);
+        set_why(access, message.text);
         return;
     }
     int r = holders_find(&access->holders, access->start.allocations);
@@ -231,12 +245,12 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
     for (size_t i = 0; (!r || r == -E2BIG) && i < access->nodes->count; i++)
         access->restricted |= access->nodes->node[i].own ? access->nodes->node[i].devices : 0;
     /* Reasons why closed nodes do not keep all others out. */
-    if (!r && !access->nodes->count)
+    if (!r && access->failed)
+        explain_scan(access, &message);
+    else if (!r && !access->nodes->count)
         message_set(0, &message,
                     "No device nodes of these devices were found: all users can open them as "
                     "before.");
-    else if (!r && access->held)
-        message_set(0, &message, "%s", HELD_WHY);
     else if (!r)
         message = access->nodes->reopened;
     set_why(access, message.text);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A user holds the directory of a process of theirs in /proc: the process lists it into memory that
 never answers, and a chmod waits behind that. What the daemon asks /proc about the process answers
-all the same, so that joins, ends and requests of all others go on."""
+all the same, so that joins, ends and requests of all others go on. The same with /proc itself,
+where a new driver process would be looked up."""
 import os
 import signal
 import sys
@@ -10,9 +11,10 @@ import threading
 import time
 
 import lib
-from lib import T, alice, bob, check, equal, wait_for
+from lib import T, alice, bob, carol, check, equal, wait_for
+from madeup import Driver
 from program import Program, is_alive
-from slow import list_into, slow_page, state
+from slow import hold, list_into, slow_page, state
 
 
 def holder(mount, name, page):
@@ -46,7 +48,58 @@ def looks(pid):
     return child, answers
 
 
+def has_ended(child):
+    """Without a look at /proc."""
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def driver_of(mount):
+    """The process that asks drivers."""
+    worker = mount.worker()
+    for thread in os.listdir(f'/proc/{worker}/task'):
+        for pid in lib.read(f'/proc/{worker}/task/{thread}/children').split():
+            if lib.read(f'/proc/{pid}/comm') == 'chronos-driver\n':
+                return int(pid)
+    return None
+
+
+def whole():
+    """Holds /proc itself, one that only this test uses, while drivers are asked again."""
+    if lib.libc.unshare(0x20000) or lib.libc.mount(b'', b'/', None, 0x44000, None) or \
+            lib.libc.mount(b'proc', b'/proc', b'proc', 0, None):
+        raise lib.Skip('no /proc of its own')
+    slow, server = slow_page()
+    driver = Driver()
+    mount = lib.Mount('2x80G', environment=driver.environment())
+    name = bob.call(mount.ask, '10% 600')
+    driver.use(0, os.getpid(), 1 << 30)  # a stranger's: drivers are asked every second
+    mount.read('gpu0', name, 'memory_used')
+    check(wait_for(lambda: driver_of(mount), 10), 'no driver process')
+    pid = driver_of(mount)
+    holder = hold('/proc', os.path.join(slow, 'page'))
+    writer = carol.start(lib.outcome, os.chmod, '/proc', 0o555)
+    time.sleep(1)
+    try:
+        child = lib.root.start(lambda: os.path.exists(f'/proc/{os.getpid()}/stat'))
+        time.sleep(1)
+        check(not has_ended(child), '/proc is not held')
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(3)  # the next one is started
+        asked = bob.start(mount.ask, '0.1% 600')
+        check(wait_for(lambda: has_ended(asked), 10), 'a request waits')
+    finally:
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
+    for each in asked, child, writer:
+        each.finish()
+    os.waitpid(holder, 0)
+    mount.stop()
+    lib.libc.umount2(slow.encode(), 2)
+    os.rmdir(slow)
+
+
 def main():
+    whole()
     slow, server = slow_page()
     mount = lib.Mount('1x80G')
     others = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
