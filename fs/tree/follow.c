@@ -322,9 +322,11 @@ void follow_take_back(struct handles *handles, uint64_t seq)
         struct shared_handle *handle = &handles->slots[i];
         if (!handle->node)
             continue;
-        if (handle->seen >= seq)
-            handle->seen = seq - 1; /* pollers learn of the next one with this number */
         struct shared_place place = *current_place(handle);
+        if (!place.end.seq && !place.end.known && !place.begin.known)
+            continue; /* not of a log */
+        if (handle->seen >= seq)
+            handle->seen = UINT64_MAX; /* pollers learn of it, and of the next with this number */
         if (place.end.seq < seq && place.end.known < seq && place.begin.known < seq)
             continue;
         mark_take_back(&place.begin, seq);
