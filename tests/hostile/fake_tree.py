@@ -162,7 +162,7 @@ def over_a_partition(mount):
     check('mounted over it' in err and 'p999' not in err, err)
     fake.close()
     # A file alone, too: a socket of hers, or a file that she bound there in a container.
-    env = mount.at('gpu0', mine, 'env')
+    env = mount.at('gpu0', mine, 'environment')
     os.close(os.open(f'{T}/env', os.O_CREAT))
     with open(f'{T}/env', 'w', encoding='ascii') as file:
         file.write(EVIL + '\n')

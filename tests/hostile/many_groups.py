@@ -52,7 +52,7 @@ def use_shared(mount, name):
     lib.read('/proc/self/status')
     before = loop_seconds(mount)
     for _ in range(REQUESTS):
-        os.close(os.open(mount.at('partitions', name, 'charge'), os.O_WRONLY))
+        outcome(lambda: os.close(os.open(mount.at('partitions', name, 'charge'), os.O_WRONLY)))
         outcome(mount.write, 'x', 'partitions', name, 'name')
     return loop_seconds(mount) - before
 
