@@ -18,7 +18,7 @@
 #define ck_assert_msg(expression, ...)                                                             \
     ((expression) ? (void)0                                                                        \
                   : _ck_assert_failed(__FILE__, __LINE__, "Assertion '" #expression "' failed",    \
-                                      ##__VA_ARGS__))
+                                      __VA_ARGS__))
 
 #define CHECK_TIMEOUT_S 240 /* generous: machines are slow and loaded */
 
