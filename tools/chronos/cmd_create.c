@@ -44,16 +44,16 @@ static void print_created(const struct chronos_mount *mount, const struct args *
                           const struct chronos_partition *partition)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
-    char creator[CHRONOS_VALUE_MAX], until[CHRONOS_VALUE_MAX];
+    char creator[CHRONOS_VALUE_MAX], until[CHRONOS_VALUE_MAX] = "";
     creator_name(mount, args, partition, creator, sizeof(creator));
     printf("Created partition %s%s%s on device %s (%s)\n", output_colour(BOLD), partition->id,
            output_colour(PLAIN), device_number(value[CHRONOS_PARTITION_DEVICE]),
            partition->device_name);
-    output_time_text(value[CHRONOS_PARTITION_EXPIRES], until, sizeof(until));
+    if (output_terminal())
+        output_time_text(value[CHRONOS_PARTITION_EXPIRES], until, sizeof(until));
     printf("with %llu MB for %s seconds%s%s\n",
            (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20),
-           value[CHRONOS_PARTITION_DURATION], output_terminal() ? ", until " : "",
-           output_terminal() ? until : "");
+           value[CHRONOS_PARTITION_DURATION], until[0] != '\0' ? ", until " : "", until);
     printf("Assigned to user: %s (Created by: %s, PID: %s)\n", value[CHRONOS_PARTITION_USER],
            creator, value[CHRONOS_PARTITION_CREATOR_PID]);
 }
@@ -77,8 +77,9 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
     }
     uint32_t mask = 1u << CHRONOS_PARTITION_USER | 1u << CHRONOS_PARTITION_DEVICE |
                     1u << CHRONOS_PARTITION_MEMORY | 1u << CHRONOS_PARTITION_DURATION |
-                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID |
-                    1u << CHRONOS_PARTITION_EXPIRES;
+                    1u << CHRONOS_PARTITION_CREATOR_UID | 1u << CHRONOS_PARTITION_CREATOR_PID;
+    if (output_terminal())
+        mask |= 1u << CHRONOS_PARTITION_EXPIRES;
     int r = chronos_partition_load(mount, id, as_json ? CHRONOS_ALL : mask, &partition);
     if (chronos_is_gone(r)) {
         output_message("Partition %s was created but has already ended.", id);
