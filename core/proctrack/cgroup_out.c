@@ -89,7 +89,7 @@ static int target_open(const struct out *out, uint32_t uid)
     return r ? r : fd;
 }
 
-/* Read who is in the leaf, and whose children they are. */
+/* Read the members of the leaf, and whose children they are. */
 static int list_read(struct out *out)
 {
     struct cgroup_pids pids = {.pids = NULL};
