@@ -64,7 +64,7 @@ def driver_of(mount):
 
 
 def whole():
-    """Holds /proc itself, one that only this test uses, while drivers are asked again."""
+    """Holds /proc itself, one that only this test uses, as drivers are asked for the first time."""
     if lib.libc.unshare(0x20000) or lib.libc.mount(b'', b'/', None, 0x44000, None) or \
             lib.libc.mount(b'proc', b'/proc', b'proc', 0, None):
         raise lib.Skip('no /proc of its own')
@@ -72,10 +72,8 @@ def whole():
     driver = Driver()
     mount = lib.Mount('2x80G', environment=driver.environment())
     name = bob.call(mount.ask, '10% 600')
-    driver.use(0, os.getpid(), 1 << 30)  # a stranger's: drivers are asked every second
-    mount.read('gpu0', name, 'memory_used')
-    check(wait_for(lambda: driver_of(mount), 10), 'no driver process')
-    pid = driver_of(mount)
+    driver.use(0, os.getpid(), 1 << 30)
+    check(driver_of(mount) is None, 'a driver process already')
     holder = hold('/proc', os.path.join(slow, 'page'))
     writer = carol.start(lib.outcome, os.chmod, '/proc', 0o555)
     time.sleep(1)
@@ -83,14 +81,15 @@ def whole():
         child = lib.root.start(lambda: os.path.exists(f'/proc/{os.getpid()}/stat'))
         time.sleep(1)
         check(not has_ended(child), '/proc is not held')
-        os.kill(pid, signal.SIGKILL)
-        time.sleep(3)  # the next one is started
-        asked = bob.start(mount.ask, '0.1% 600')
-        check(wait_for(lambda: has_ended(asked), 10), 'a request waits')
+        usage = bob.start(lib.outcome, mount.read, 'gpu0', name, 'memory_used')
+        time.sleep(1)  # the process that asks drivers is started
+        joined = bob.start(lib.outcome, mount.write, '0', 'gpu0', name, 'procs')
+        check(wait_for(lambda: has_ended(joined), 10), 'a join waits')
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
-    for each in asked, child, writer:
+    equal(joined.finish(), 'ok')
+    for each in usage, child, writer:
         each.finish()
     os.waitpid(holder, 0)
     mount.stop()
