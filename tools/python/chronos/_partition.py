@@ -126,7 +126,7 @@ class Partition:
         try:
             return self._tree.read(*self._place(), name)
         except OSError as error:
-            if self._file >= 0 and _tree.is_dead(error):  # its holder's file is dead, too
+            if self._identity and _tree.is_dead(error):  # so is the file that held it
                 raise PartitionEnded(f"{self.partition_id} has ended.", error.errno or 0) from None
             raise self._tree.refusal(error, (*self._place(), name)) from None
 
@@ -221,7 +221,7 @@ class Partition:
                 _joined.remove(self)
             _joined.append(self)
             self._variables = variables
-            _environment.use([one._variables for one in _joined])
+            _environment.use([one._variables for one in _limiting()])
         for what in late:
             warn(f"{what}. Start it with: python3 -m chronos run")
 
@@ -238,13 +238,13 @@ class Partition:
                 if self.active:
                     raise
             _joined.remove(self)
-            for other in list(_joined):  # a process leaves all of them at once
+            for other in _limiting():  # a process leaves all of them at once
                 if other._tree.path == self._tree.path:
                     try:
                         other._write("0", "procs")
                     except ChronosError:
                         _joined.remove(other)
-            _environment.use([one._variables for one in _joined])
+            _environment.use([one._variables for one in _limiting()])
 
     _variables: dict[str, str] = {}
 
@@ -325,6 +325,16 @@ class Partition:
         """Wait, without a thread, until it ends."""
         while await self.changed() != "ended":
             pass
+
+
+def _limiting() -> list[Partition]:
+    """Of the partitions that this process has joined, the latest of each device."""
+    latest: dict[tuple[str, int], Partition] = {}
+    for one in _joined:
+        key = one._tree.path, one.device
+        latest.pop(key, None)
+        latest[key] = one
+    return list(latest.values())
 
 
 def _read_state(fd: int) -> str:
