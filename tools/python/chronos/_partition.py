@@ -212,6 +212,11 @@ class Partition:
         """Take this process into it, and set the variables that limit the libraries in it. The
         children that it starts afterwards belong to it as well. ChronosWarning if a library was
         used before, so that the variables come too late."""
+        for what in self._enter():
+            warn(f"{what}. Start it with: python3 -m chronos run")
+
+    def _enter(self) -> list[str]:
+        """Join. Returns what the variables cannot do in this process any more."""
         directory = self._tree.at(*self._place())
         variables = _environment.parse(self._read("environment"), directory)
         with _lock:
@@ -222,8 +227,7 @@ class Partition:
             _joined.append(self)
             self._variables = variables
             _environment.use([one._variables for one in _limiting()])
-        for what in late:
-            warn(f"{what}. Start it with: python3 -m chronos run")
+        return late
 
     def leave(self) -> None:
         """Take this process and its children out of it; it goes on, but a program outside may not
