@@ -10,6 +10,7 @@
  *   select.c     partitions by owner, label and device
  *   device.c     devices by name          partition.c  a partition for people and in JSON
  *   output.c table.c json.c               how results look
+ *   watch.c      results in place, again and again
  *   failure.c    messages about errors
  *   pages.c      another program, at build time: man pages and completion
  *
