@@ -75,8 +75,8 @@ static int apply(struct tree *tree, struct write *write, const char *word, struc
         return r;
     if (uid == partition->uid || uid == 0)
         return message_refuse(REFUSED_INVALID, message, size,
-                              uid ? "%s owns p%llu and needs not be let in; nothing was changed."
-                                  : "%s needs not be let into p%llu; nothing was changed.",
+                              uid ? "%s owns p%llu; nothing was changed."
+                                  : "%s can use p%llu as it is; nothing was changed.",
                               names_user(tree->names, uid), (unsigned long long)partition->id);
     if (word[0] == '-') {
         guests_drop(guests, uid);
@@ -100,7 +100,8 @@ static void report(struct tree *tree, struct write *write, bool any_out)
         snprintf(why->message, sizeof(why->message), "p%llu is shared with %s.",
                  (unsigned long long)partition->id, names_user(tree->names, guests->uid[0]));
     else
-        snprintf(why->message, sizeof(why->message), "p%llu is shared with %u users.",
+        snprintf(why->message, sizeof(why->message),
+                 count ? "p%llu is shared with %u users." : "p%llu is not shared.",
                  (unsigned long long)partition->id, count);
     size_t length = strlen(why->message);
     if (any_out)

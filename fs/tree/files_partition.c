@@ -333,6 +333,9 @@ const struct file_row files_partition[] = {
      .opened = files_members_open, .guests = true,
      .doc = "pids of its processes, children included; write the pid of one of yours to add it, 0 "
             "for the writing process"},
+    {"members", 0644, FRESH_NEVER, files_members_show, .store = files_members_store, .owners = true,
+     .doc = "users who may use it besides those that the mode lets in, one per line; write `+bob` "
+            "to let bob in, `-bob` to take them out, or several with blanks between"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
      .doc = "what enforces each limit, now"},
     {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,

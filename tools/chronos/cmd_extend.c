@@ -37,7 +37,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r < 0)
         return failure_partition(mount, id, "The partition was changed, but cannot be read", r);
     if (args_option(args, "json"))
-        partition_print_json(&partition);
+        partition_print_json(&partition, NULL);
     else
         printf("Partition %s has %s seconds remaining, until %s\n", id,
                partition.record.value[CHRONOS_PARTITION_REMAINING],
