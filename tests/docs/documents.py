@@ -4,15 +4,14 @@
 
 usage: tests/cases/run tests/docs/documents.py [--show] [SECTION]...
 
-With --show it prints the blocks as they should be, for authors, and compares nothing. pages.py says how a page is read, shell.py what may differ. The commands see a machine with the
-tree on /chronos (four simulated devices of 80 GiB) and may change /etc, /home and /var/lib:
-these are copies.
+With --show it compares nothing and prints the blocks as they should be, for authors. pages.py says
+how a page is read, shell.py what may differ. The commands see a machine with the tree on /chronos
+(four simulated devices of 80 GiB) and may change /etc, /home and /var/lib: these are copies.
 """
 import difflib
 import glob
 import os
 import re
-import shutil
 import sys
 import unittest
 
@@ -22,8 +21,7 @@ import pages
 import shell
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
-MISSED = ['tmux', 'bc']  # not on every machine: a block that needs one is not run there
-LOOKS = re.compile(r'(chronos (list|show|stats|available|events|history|report)|cat|ls|tail|tmux)\b')
+LOOKS = re.compile(r'(chronos (list|show|stats|available|events|history|report)|cat|ls|tail)\b')
 SHELLS = ('sh', 'bash', 'shell', 'zsh')  # these fences would hide commands
 
 showing = '--show' in sys.argv
@@ -31,77 +29,76 @@ counted = {'commands': 0, 'blocks': 0}
 not_run = []
 
 
-class Section(unittest.TestCase):
-    """One section of a page, on a machine of its own."""
+class Sections(unittest.TestCase):
+    """A test is a section of a page, on a machine of its own."""
 
     def setUp(self):
         self.machine = machine.Machine()
         self.addCleanup(self.machine.close)
 
-    def run_command(self, command, place):
-        wanted, interrupt_after = command.output, None
+    def run_command(self, command):
+        wanted, found, interrupt_at = command.output, [], None
         if '^C' in wanted:
-            at = wanted.index('^C')
-            interrupt_after, wanted = wanted[at - 1], wanted[:at] + wanted[at + 1:]
-        counts_down = 'remaining' in command.text
-        found = []
+            interrupt_at = wanted.index('^C')
+            wanted = wanted[:interrupt_at] + wanted[interrupt_at + 1:]
 
         def as_documented():
             nonlocal found
-            _, found = self.machine.run(command.user, command.text, interrupt_after)
-            return showing or shell.same(wanted, found, counts_down)
+            _, found = self.machine.run(command.user, command.text, interrupt_at)
+            return showing or shell.same(wanted, found, 'remaining' in command.text)
 
         # What a command shows may follow a moment later: look again.
         if not (lib.wait_for(as_documented) if LOOKS.match(command.text) else as_documented()):
-            difference = '\n'.join(difflib.unified_diff(wanted, found, 'page', 'printed',
-                                                        lineterm='', n=50))
-            self.fail(f'{place}:{command.line}: {command.text}\n{difference}')
+            self.fail('\n'.join([f'{command.place}: {command.text}'] + list(difflib.unified_diff(
+                wanted, found, 'page', 'printed', lineterm='', n=50))))
         counted['commands'] += 1
         if showing:
-            lines = found + ['^C'] if interrupt_after is not None else found
-            print(command.typed, *lines, sep='\n')
+            if interrupt_at is not None:
+                found.insert(interrupt_at, '^C')
+            print(*command.typed, *found, sep='\n')
 
-    def run_section(self, name, section):
+    def run_section(self, section):
         for block in section.blocks:
             if block.file:
                 self.machine.write(block.file, block.lines)
-            elif block.language == 'console' and not reason(block):
+            elif runs(block):
                 counted['blocks'] += 1
                 if showing:
-                    print(f'== {name}:{block.line}')
+                    print(f'== {block.place}')
                 for command in block.commands():
-                    self.run_command(command, name)
+                    self.run_command(command)
 
 
-def reason(block):
+def why_not(block):
     """Why a block is not run, or None."""
     if block.not_run:
         return block.not_run
-    words = set(re.findall(r'\w+', ' '.join(c.text for c in block.commands())))
-    missing = [name for name in MISSED if name in words and not shutil.which(name)]
-    return 'there is no ' + ' and no '.join(missing) if missing else None
+    return machine.missing(' '.join(command.text for command in block.commands()))
+
+
+def runs(block):
+    return block.language == 'console' and not why_not(block)
 
 
 def read_pages():
-    """All pages, by name."""
+    """The text and the sections of each page."""
     for path in [ROOT + '/README.md'] + sorted(glob.glob(ROOT + '/docs/*.md')):
         with open(path, encoding='utf-8') as file:
             text = file.read()
-        yield os.path.relpath(path, ROOT), (text, pages.sections(text))
+        yield text, pages.sections(os.path.relpath(path, ROOT), text)
 
 
 class Pages(unittest.TestCase):
     def test_no_commands_elsewhere(self):
-        for name, (text, sections) in PAGES.items():
+        for text, sections in PAGES:
             for block in (block for section in sections for block in section.blocks):
-                place = f'{name}:{block.line}'
                 if block.language in SHELLS and not block.file:
-                    self.fail(f'{place}: write commands in a fence `console`')
+                    self.fail(f'{block.place}: write commands in a fence `console`')
                 if block.not_run and block.language != 'console':
-                    self.fail(f'{place}: nothing is run here')
+                    self.fail(f'{block.place}: nothing is run here')
             hidden = re.search(r'^ +\$ .*', re.sub(r'(?ms)^```.*?^```', '', text), re.M)
             if hidden:
-                self.fail(f'{name}: write "{hidden[0].strip()}" in a fence `console`')
+                self.fail(f'{sections[0].title}: write "{hidden[0]}" in a fence `console`')
 
 
 class Comparison(unittest.TestCase):
@@ -132,32 +129,28 @@ class Comparison(unittest.TestCase):
 
 
 def add_tests(words):
-    for name, (_, sections) in PAGES.items():
-        for section in sections:
-            title = f'{os.path.basename(name)} {section.title}'
-            if words and not any(word in title for word in words):
-                continue
-            for block in section.blocks:
-                if block.language == 'console' and reason(block):
-                    not_run.append(f'{name}:{block.line}: {reason(block)}')
-            if section.runs():
-                label = 'test_' + re.sub(r'\W+', '_', title)
-                setattr(Section, label, lambda self, name=name, section=section:
-                        self.run_section(name, section))
+    """A test for each section with commands, or for those that the words select."""
+    for section in (section for _, sections in PAGES for section in sections):
+        if words and not any(word in section.title for word in words):
+            continue
+        console = [block for block in section.blocks if block.language == 'console']
+        not_run.extend(f'{b.place}: {why_not(b)}' for b in console if not runs(b))
+        if any(map(runs, console)):
+            setattr(Sections, 'test_' + re.sub(r'\W+', '_', section.title).strip('_'),
+                    lambda self, section=section: self.run_section(section))
 
 
-PAGES = dict(read_pages())
+PAGES = list(read_pages())
 
 
 def main():
-    words = [word for word in sys.argv[1:] if word != '--show']
     machine.enter_machine()
-    add_tests(words)
-    good = unittest.main(argv=sys.argv[:1], verbosity=2, exit=False, warnings='ignore').result.wasSuccessful()
+    add_tests([word for word in sys.argv[1:] if word != '--show'])
+    tests = unittest.main(argv=sys.argv[:1], verbosity=2, exit=False, warnings='ignore')
     print(f'{counted["commands"]} commands run in {counted["blocks"]} blocks; '
-          f'{len(not_run)} blocks not run{":" if not_run else "."}')
-    print(''.join(f'    {line}\n' for line in not_run), end='')
-    sys.exit(0 if good else 1)
+          f'{len(not_run)} blocks not run{":" if not_run else "."}',
+          *not_run, sep='\n    ')
+    sys.exit(0 if tests.result.wasSuccessful() else 1)
 
 
 main()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine of the pages: the tree on /chronos, homes, shells, and an /etc to change."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -9,6 +10,7 @@ import shell
 
 PATH = ':'.join([os.path.dirname(os.environ['CHRONOS']), os.path.dirname(lib.CHRONOSFS),
                  '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'])
+NOT_EVERYWHERE = ('tmux', 'bc')  # programs without which commands are not run
 USERS = {user.name: user for user in (lib.root, lib.alice, lib.bob, lib.carol)}
 
 
@@ -62,6 +64,13 @@ class Tree(lib.Mount):
         self.process.wait(20 * lib.FACTOR)
 
 
+def missing(commands):
+    """Why commands cannot be run on this machine, or None."""
+    words = set(re.findall(r'\w+', commands))
+    names = [name for name in NOT_EVERYWHERE if name in words and not shutil.which(name)]
+    return 'there is no ' + ' and no '.join(names) if names else None
+
+
 def home(name):
     return '/root' if name == 'root' else '/home/' + name
 
@@ -77,11 +86,11 @@ class Machine:
             os.chown(home(name), user.uid, user.gid)
         self.tree = Tree()
 
-    def run(self, user, command, interrupt_after=None):
+    def run(self, user, command, interrupt_at=None):
         """Returns exit status and lines of output."""
         if user not in self.shells:
             self.shells[user] = shell.Shell(USERS[user], PATH, home(user))
-        return self.shells[user].run(command, interrupt_after)
+        return self.shells[user].run(command, interrupt_at)
 
     def write(self, name, lines):
         """A file in alice's home; a script can be executed."""

@@ -22,18 +22,24 @@ USERS = {'$': 'alice', '#': 'root'}
 class Command:
     """What `user` types, and the lines that it prints."""
 
-    def __init__(self, line, user, typed, text):
-        self.line, self.user, self.typed, self.text, self.output = line, user, typed, text, []
+    def __init__(self, place, user, typed, text):
+        self.place, self.user, self.text = place, user, text
+        self.typed, self.output = [typed], []
 
-    def __repr__(self):
-        return f'{self.user} in line {self.line}: {self.text}'
+    def add(self, line):
+        if line.startswith('> ') and not self.output:
+            self.typed.append(line)
+            self.text += '\n' + line[2:]
+        else:
+            self.output.append(line)
 
 
 class Block:
-    """A fence: `line` is its place, `before` the line of prose above it."""
+    """A fence: `place` is where, `before` the line of prose above it."""
 
-    def __init__(self, line, language, before, lines):
-        self.line, self.language, self.lines = line, language, lines
+    def __init__(self, page, line, language, before, lines):
+        self.place, self.page, self.line = f'{page}:{line}', page, line
+        self.language, self.lines = language, lines
         not_run, named = NOT_RUN.fullmatch(before), NAMED.search(before)
         self.not_run = not_run[1] if not_run else None
         self.file = named[1] if named and language != 'console' else None
@@ -42,43 +48,37 @@ class Block:
         """Its commands in order. The first line shows the form of all prompts."""
         first = PROMPT.match(self.lines[0]) if self.lines else None
         if not first:
-            raise ValueError(f'line {self.line}: the block does not begin with a prompt')
+            raise ValueError(f'{self.place}: the block does not begin with a prompt')
         commands = []
-        for number, text in enumerate(self.lines, self.line + 1):
-            prompt = PROMPT.match(text)
+        for number, line in enumerate(self.lines, self.line + 1):
+            prompt = PROMPT.match(line)
             if prompt and (prompt[2] == first[2] if first[2] else prompt[1]):
                 user = prompt[1] or USERS[prompt[2]]
-                commands.append(Command(number, user, text, text[prompt.end():]))
-            elif text.startswith('> ') and not commands[-1].output:
-                commands[-1].typed += '\n' + text
-                commands[-1].text += '\n' + text[2:]
+                commands.append(Command(f'{self.page}:{number}', user, line, line[prompt.end():]))
             else:
-                commands[-1].output.append(text)
+                commands[-1].add(line)
         return commands
 
 
 class Section:
-    def __init__(self, line, title):
-        self.line, self.title, self.blocks = line, title, []
-
-    def runs(self):
-        return any(b.language == 'console' and not b.not_run for b in self.blocks)
+    def __init__(self, title):
+        self.title, self.blocks = title, []
 
 
-def sections(text):
+def sections(page, text):
     """Splits a page."""
-    found = [Section(1, 'start')]
+    found = [Section(f'{page} 1 start')]
     fence, before = None, ''
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith('```') and fence is None:
             fence = (number, line[3:].strip(), before, [])
         elif line.startswith('```'):
-            found[-1].blocks.append(Block(*fence))
+            found[-1].blocks.append(Block(page, *fence))
             fence, before = None, ''
         elif fence:
             fence[3].append(line)
         elif line.startswith('## '):
-            found.append(Section(number, line[3:]))
+            found.append(Section(f'{page} {number} {line[3:]}'))
         elif line.strip():
             before = line.strip()
     return found

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A shell on a terminal of 80 columns, as a person has it, and what counts as the same output."""
+import codecs
 import fcntl
 import os
 import pty
@@ -19,7 +20,7 @@ SECONDS = 60 * lib.FACTOR  # for one command
 
 class Shell:
     def __init__(self, user, path, home):
-        self.text = ''
+        self.text, self.decoder = '', codecs.getincrementaldecoder('utf-8')()
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(home)
@@ -48,21 +49,21 @@ class Shell:
                 piece = os.read(self.terminal, 65536)
             except OSError:  # the shell has ended
                 piece = (MARK + '0' + MARK).encode()
-            self.text += piece.decode().replace('\r\n', '\n')
+            self.text = (self.text + self.decoder.decode(piece)).replace('\r\n', '\n')
         before, self.text = self.text[:found.start()], self.text[found.end():]
         return found, before
 
-    def run(self, command, interrupt_after=None):
-        """Runs a command. Returns exit status and lines of output. With `interrupt_after` it is
-        interrupted when it has printed this line."""
+    def run(self, command, interrupt_at=None):
+        """Runs a command. Returns exit status and lines of output. With `interrupt_at` it is
+        interrupted when it has printed so many lines."""
         os.write(self.terminal, command.encode() + b'\n')
-        said = ''
-        if interrupt_after is not None:
-            found, said = self.until(re.compile(re.escape(interrupt_after) + '\n'))
-            said += found[0]
-            os.write(self.terminal, b'\003')
-        end, rest = self.until(END)
-        return int(end[1]), (said + rest).splitlines()
+        if interrupt_at is None:
+            end, said = self.until(END)
+            return int(end[1]), said.splitlines()
+        said, _ = self.until(re.compile(r'(?:.*\n){%d}' % interrupt_at))
+        os.write(self.terminal, b'\003')
+        end, rest = self.until(END)  # begins with the end of the line that would show ^C
+        return int(end[1]), (said[0] + rest.removeprefix('\n')).splitlines()
 
     def close(self):
         os.kill(self.pid, signal.SIGKILL)
