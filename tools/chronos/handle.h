@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TOOLS_HANDLE_H
 #define CHRONOS_TOOLS_HANDLE_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 /* Find the partition that `text` names: p7, or partition_0007, or the label of one of the caller's
  * own, or `mine` if the caller has only one. Labels of others name nothing, so that no user can
