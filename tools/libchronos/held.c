@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HELD_BUSY UINT64_MAX
+/* No ids: those have 18 digits at most. */
+#define HELD_FREE UINT64_MAX
+#define HELD_BUSY (UINT64_MAX - 1)
 
 int held_reserve(struct held_list *list, struct held **ret_place)
 {
     for (struct held *place = atomic_load(&list->first); place; place = place->next) {
-        uint64_t none = 0;
+        uint64_t none = HELD_FREE;
         if (atomic_compare_exchange_strong(&place->id, &none, HELD_BUSY)) {
             *ret_place = place;
             return 0;
@@ -38,7 +40,7 @@ void held_keep(struct held *place, uint64_t id, int fd)
 
 void held_cancel(struct held *place)
 {
-    atomic_store(&place->id, 0);
+    atomic_store(&place->id, HELD_FREE);
 }
 
 void held_close_file(int fd, const struct fd_identity *file)
@@ -56,7 +58,7 @@ void held_close(struct held_list *list, uint64_t id)
         if (!atomic_compare_exchange_strong(&place->id, &wanted, HELD_BUSY))
             continue;
         held_close_file(place->fd, &place->file);
-        atomic_store(&place->id, 0);
+        atomic_store(&place->id, HELD_FREE);
         return;
     }
 }
@@ -66,7 +68,7 @@ void held_free(struct held_list *list)
     struct held *place = atomic_exchange(&list->first, NULL), *next;
     for (; place; place = next) {
         next = place->next;
-        if (atomic_load(&place->id) != 0)
+        if (atomic_load(&place->id) != HELD_FREE)
             held_close_file(place->fd, &place->file);
         free(place);
     }

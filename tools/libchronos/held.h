@@ -13,7 +13,7 @@
 
 struct held {
     struct held *next;   /* set once */
-    _Atomic uint64_t id; /* of the partition; 0: free, HELD_BUSY: being changed */
+    _Atomic uint64_t id; /* of the partition, or a mark that it is free or being changed */
     int fd;
     struct fd_identity file; /* of fd */
 };

@@ -98,6 +98,8 @@ static int read_state(int fd)
 int chronos_wait(int fd, int timeout_ms)
 {
     struct pollfd waited = {.fd = fd, .events = POLLPRI};
+    if (fd < 0) /* poll(2) would wait for nothing */
+        return partitioner_fail(-EBADF, "Descriptor %d is not open.", fd);
     if (timeout_ms == 0)
         return read_state(fd);
     int ready = poll(&waited, 1, timeout_ms);
