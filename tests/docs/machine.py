@@ -10,6 +10,8 @@ import shell
 
 PATH = ':'.join([os.path.dirname(os.environ['CHRONOS']), os.path.dirname(lib.CHRONOSFS),
                  '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'])
+# The Python package, where every user can read it.
+PACKAGE = os.path.join(lib.T, 'python')
 NOT_EVERYWHERE = ('tmux', 'bc')  # programs without which commands are not run
 USERS = {user.name: user for user in (lib.root, lib.alice, lib.bob, lib.carol)}
 
@@ -20,6 +22,8 @@ def mount(*words):
 
 def enter_machine():
     """Goes to a root directory of our own: there is a /chronos, and no change stays."""
+    shutil.copytree(os.environ['CHRONOS_PYTHON'], PACKAGE)
+    subprocess.run(['chmod', '-R', 'a+rX', PACKAGE], check=True)
     root = os.path.join(lib.T, 'root')
     os.mkdir(root)
     mount('-t', 'tmpfs', '-o', 'mode=755', 'none', root)
@@ -89,7 +93,7 @@ class Machine:
     def run(self, user, command, interrupt_at=None):
         """Returns exit status and lines of output."""
         if user not in self.shells:
-            self.shells[user] = shell.Shell(USERS[user], PATH, home(user))
+            self.shells[user] = shell.Shell(USERS[user], PATH, home(user), PACKAGE)
         return self.shells[user].run(command, interrupt_at)
 
     def write(self, name, lines):

@@ -19,7 +19,7 @@ SECONDS = 60 * lib.FACTOR  # for one command
 
 
 class Shell:
-    def __init__(self, user, path, home):
+    def __init__(self, user, path, home, python_path):
         self.text, self.decoder = '', codecs.getincrementaldecoder('utf-8')()
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
@@ -28,7 +28,7 @@ class Shell:
                 user.become()
             environment = {'HOME': home, 'USER': user.name, 'LOGNAME': user.name, 'PATH': path,
                            'SHELL': '/bin/bash', 'TERM': 'xterm', 'NO_COLOR': '1', 'TZ': 'UTC',
-                           'LC_ALL': 'C.UTF-8', 'TMUX_TMPDIR': home,
+                           'LC_ALL': 'C.UTF-8', 'TMUX_TMPDIR': home, 'PYTHONPATH': python_path,
                            'PS1': r'\036$?\036', 'PS2': ''}
             os.execvpe('bash', ['bash', '--norc', '--noprofile', '--noediting', '-i'],
                        environment)

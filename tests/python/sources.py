@@ -139,6 +139,15 @@ class Sources(unittest.TestCase):
                 if member[0] != "_":
                     self.assertTrue(value.__doc__, f"{name}.{member}")
 
+    def test_reference(self):
+        """docs/python.md has what the docstrings say: tools/python/reference.py docs/python.md"""
+        page = os.path.join(PACKAGE, "../../docs/python.md")
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        done = subprocess.run([sys.executable, os.path.join(PACKAGE, "reference.py")],
+                              capture_output=True, text=True, check=True)
+        self.assertEqual(text.partition("from here on -->\n")[2], done.stdout)
+
     @unittest.skipUnless(shutil.which("mypy"), "no mypy here")
     def test_types(self):
         done = subprocess.run(["mypy", "--strict", "--python-version", "3.9", "--cache-dir",
