@@ -293,7 +293,7 @@ class Refusals(inside.Case):
             print(p.partition_id)
         """)
         self.assertEqual(done.code, 0, done)
-        self.assertIn("program.py:3: ChronosWarning: Permission denied: ", done.err)
+        self.assertRegex(done.err, r"program.py:[34]: ChronosWarning: Permission denied: ")
         self.assertIn("ends when this program ends.", done.err)
         self.gone(done.out.strip())
 
