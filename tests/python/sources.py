@@ -58,10 +58,10 @@ FROZEN = {
 # What this package adds. A new name is a promise: add it here.
 OWN = """ChronosWarning Device InvalidRequest NotEnoughMemory NotMounted NotPermitted PartitionEnded
 current devices limit partitions""".split()
-PARTITION = """active changed device duration ended enforcement events extend join leave
+PARTITION = """active changed device duration ended enforcement events extend join leave limit_torch
 memory_fraction memory_limit memory_peak memory_used name partition_id processes release resize
 state time_remaining wait""".split()
-STANDARD = """argparse asyncio builtins datetime errno json os pwd runpy select sys time typing
+STANDARD = """argparse asyncio builtins datetime errno importlib json os pwd runpy select sys time typing
 warnings _thread __future__""".split()
 
 

@@ -206,6 +206,20 @@ class Partition:
         self._write(amount_text(memory), "fraction")
         self.memory_fraction = float(self._read("fraction"))
 
+    def limit_torch(self) -> None:
+        """Have PyTorch keep its CUDA memory within this partition: a limit that the program sets
+        itself. It counts what PyTorch allocates, not the context of the driver beside it. Nothing
+        where there is no CUDA."""
+        import importlib
+        cuda = importlib.import_module("torch").cuda
+        if not cuda.is_available():
+            return
+        own = self._variables.get("CUDA_VISIBLE_DEVICES", "")
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        index = visible.index(own) if own in visible else 0
+        total = cuda.get_device_properties(index).total_memory
+        cuda.set_per_process_memory_fraction(min(1.0, self.memory_limit / total), index)
+
     # -- being in it
 
     def join(self) -> None:
