@@ -93,7 +93,7 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
         return report_created(id);
     }
     if (as_json)
-        partition_print_json(&partition);
+        partition_print_json(&partition, NULL);
     else
         print_created(mount, args, &partition);
     return 0;

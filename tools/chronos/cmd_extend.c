@@ -38,7 +38,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r < 0)
         return failure_partition(mount, id, "The partition was changed, but cannot be read", r);
     if (args_option(args, "json"))
-        partition_print_json(&partition);
+        partition_print_json(&partition, NULL);
     else
         print_end(&partition);
     return EXIT_DONE;

@@ -120,7 +120,7 @@ static void json_begin(struct view *view)
 
 static void json_each(struct view *view, const struct chronos_partition *partition)
 {
-    partition_json(&view->json, partition);
+    partition_json(&view->json, partition, NULL);
 }
 
 static void json_end(struct view *view, size_t count)

@@ -34,7 +34,7 @@ static const char *kind_of(const struct command *command, const char *argument)
     static const char *const kinds[][2] = {
         {"DEVICE", "devices"},   {"PID", "processes"},   {"ID", "ids"},
         {"COMMAND", "commands"}, {"DIR", "directories"}, {"NAME", "users"},
-        {"PROGRAM", "programs"},
+        {"PROGRAM", "programs"}, {"USER", "users"},
     };
     bool creates = strcmp(command->name, "create") == 0 || strcmp(command->name, "run") == 0;
     bool releases = strcmp(command->name, "release") == 0;

@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TOOLS_HANDLE_H
 #define CHRONOS_TOOLS_HANDLE_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 /* Read p7, or partition_0007. False for other text. */
 bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX]);

@@ -6,7 +6,7 @@
 #ifndef CHRONOS_TOOLS_OUTPUT_H
 #define CHRONOS_TOOLS_OUTPUT_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <time.h>
 
