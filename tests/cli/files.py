@@ -95,7 +95,7 @@ class Formats(Case):
     def test_show(self):
         self.tree.partition("p1", name="training")
         self.assertEqual(self.answer("show", "p1"), SHOW)
-        self.assertEqual(self.as_json("show", "p1"), dict(PARTITION, name="training"))
+        self.assertEqual(self.as_json("show", "p1"), dict(PARTITION, name="training", members=[]))
 
     def test_stats(self):
         self.assertEqual(self.answer("stats"), STATS)
