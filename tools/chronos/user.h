@@ -4,7 +4,7 @@
 #define CHRONOS_TOOLS_USER_H
 
 #include "core/base/username.h"
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <sys/types.h>
 
