@@ -96,7 +96,8 @@ static void join(struct host *host, struct work_item *item)
 {
     if (!item->join.since_ns)
         item->join.since_ns = host->now_ns;
-    if (host_do_join(host, &item->join.asked, item->join.since_ns, item->join.answer)) {
+    if (host_do_join(host, &item->join.asked, item->join.since_ns, &item->join.left,
+                     item->join.answer)) {
         free(item);
         return;
     }

@@ -21,8 +21,8 @@ struct work_item {
     union {
         struct {
             struct host_join asked;
-            struct host_result *answer; /* allocated in advance: the writer waits for it; keeps the
-                                         * partition that the process leaves */
+            struct host_result *answer; /* allocated in advance: the writer waits for it */
+            struct proctrack_set left;  /* what the process leaves */
             int64_t since_ns;           /* when it was tried first; 0: not yet */
         } join;
         struct {
@@ -102,9 +102,9 @@ int host_begin(struct host *host);
 /* -- join.c -- */
 
 /* Execute the request, first tried at since_ns, and report the outcome in `answer`. False: nothing
- * was done or reported yet; call again. */
+ * was done or reported yet; call again. `left` keeps what the process leaves from call to call. */
 bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
-                  struct host_result *answer);
+                  struct proctrack_set *left, struct host_result *answer);
 /* Report that its partition has ended. */
 void host_refuse_join(struct host *host, const struct host_join *join, struct host_result *answer);
 
