@@ -54,8 +54,7 @@ static bool is_own(const struct host_join *join, const struct procfs_process *pr
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
-/* An unprivileged daemon can end only processes of its own user. Refuse any other process. */
-static bool can_end(const struct procfs_process *process)
+bool host_can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
     return self == 0 || (process->uid == self && process->suid == self);
@@ -101,16 +100,12 @@ static int leave(struct host *host, const struct host_join *join,
     return r;
 }
 
-/* Find the partitions that a process is in once it has joined: the new one takes the place of the
- * one on its device. Those on other devices stay, and those whose programs are being ended, because
- * joining must not save a program from that. */
-static int set_after(struct host *host, const struct host_join *join,
-                     const struct procfs_process *process, struct proctrack_set *ret_set)
+int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set)
 {
-    const struct allocation *joined = allocations_find(&host->allocations, join->id);
-    struct proctrack_set before, set = {{join->id}};
+    const struct allocation *joined = allocations_find(&host->allocations, id);
+    struct proctrack_set before, set = {{id}};
     int r = 0;
-    proctrack_find(host->proctrack, process->pid, &before);
+    proctrack_find(host->proctrack, pid, &before);
     for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && before.ids[i]; i++) {
         const struct allocation *old = allocations_find(&host->allocations, before.ids[i]);
         if (old ? joined && old->device != joined->device
@@ -136,13 +131,13 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
                            (int)join->pid, join->id ? "join" : "leave");
     if (!join->id)
         return leave(host, join, &process, left, message);
-    if (!can_end(&process))
+    if (!host_can_end(&process))
         return message_set(-EPERM, message,
                            "Process %d cannot join: this chronosfs does not run as root and could "
                            "not end programs of other users.",
                            (int)join->pid);
     struct proctrack_set set;
-    if (set_after(host, join, &process, &set))
+    if (host_set_after(host, join->id, process.pid, &set))
         return message_set(-EUSERS, message,
                            "Process %d cannot join p%" PRIu64 ": it is in %d partitions already.",
                            (int)process.pid, join->id, PROCTRACK_SET_MAX);

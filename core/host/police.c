@@ -125,7 +125,8 @@ void police_policy_changed(struct police *police)
 
 int64_t police_next_ns(const struct police *police)
 {
-    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF)
+    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF &&
+        police->start.policy->adopt == POLICY_ADOPT_OFF)
         return INT64_MAX;
     if (!police->checked_ns)
         return 0;
@@ -141,6 +142,8 @@ void police_check(struct police *police, int64_t now_ns, const struct gpu_usage 
     if (police_next_ns(police) > now_ns)
         return;
     police->checked_ns = now_ns;
+    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF)
+        return;
     police->partition_count = 0;
     for (uint32_t i = 0; i < usage->process_count; i++)
         add_process(police, usage, &usage->process[i], &police->processes[i]);
