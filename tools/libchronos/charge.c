@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of the file `charge`; see chronos.h. The protocol is one line per write, "+N\n" or
+ * A client of the file `charge`; see client.h. The protocol is one line per write, "+N\n" or
  * "-N\n". Closing the last copy of a descriptor releases what it charged. So the kernel cleans up
  * after a program that dies, and a forked child has to close the copy that it inherits.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include "core/base/fd.h"
 
