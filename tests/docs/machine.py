@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine of the pages: the tree on /chronos, homes, shells, and an /etc to change."""
+"""The machine of the pages: the tree on /chronos, homes, shells, the Python package, and an /etc
+to change."""
 import os
 import re
 import shutil
@@ -10,8 +11,8 @@ import shell
 
 PATH = ':'.join([os.path.dirname(os.environ['CHRONOS']), os.path.dirname(lib.CHRONOSFS),
                  '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'])
-# The Python package, where every user can read it.
-PACKAGE = os.path.join(lib.T, 'python')
+PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../tools/python/chronos')
+PYTHONPATH = os.path.join(lib.T, 'python')  # a copy, which every user can read
 NOT_EVERYWHERE = ('tmux', 'bc')  # programs without which commands are not run
 USERS = {user.name: user for user in (lib.root, lib.alice, lib.bob, lib.carol)}
 
@@ -22,8 +23,6 @@ def mount(*words):
 
 def enter_machine():
     """Goes to a root directory of our own: there is a /chronos, and no change stays."""
-    shutil.copytree(os.environ['CHRONOS_PYTHON'], PACKAGE)
-    subprocess.run(['chmod', '-R', 'a+rX', PACKAGE], check=True)
     root = os.path.join(lib.T, 'root')
     os.mkdir(root)
     mount('-t', 'tmpfs', '-o', 'mode=755', 'none', root)
@@ -39,6 +38,7 @@ def enter_machine():
             elif name not in ('home', 'root', 'chronos', 'old'):
                 mount('--rbind', path, ours)
     mount('-t', 'tmpfs', '-o', 'mode=755', 'none', root + '/var/lib')
+    shutil.copytree(PACKAGE, os.path.join(PYTHONPATH, 'chronos'))
     for name in ('home', 'root', 'chronos'):
         os.makedirs(os.path.join(root, name), exist_ok=True)
     os.chdir(root)
@@ -93,7 +93,8 @@ class Machine:
     def run(self, user, command, interrupt_at=None):
         """Returns exit status and lines of output."""
         if user not in self.shells:
-            self.shells[user] = shell.Shell(USERS[user], PATH, home(user), PACKAGE)
+            self.shells[user] = shell.Shell(USERS[user], home(user), PATH=PATH,
+                                            PYTHONPATH=PYTHONPATH)
         return self.shells[user].run(command, interrupt_at)
 
     def write(self, name, lines):

@@ -61,8 +61,8 @@ current devices limit partitions""".split()
 PARTITION = """active changed device duration ended enforcement events extend join leave limit_torch
 memory_fraction memory_limit memory_peak memory_used name partition_id processes release resize
 state time_remaining wait""".split()
-STANDARD = """argparse asyncio builtins datetime errno importlib json os pwd runpy select sys time typing
-warnings _thread __future__""".split()
+STANDARD = """argparse asyncio builtins datetime errno importlib json os pwd runpy select sys time
+typing warnings _thread __future__""".split()
 
 
 def sources():
