@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A partition and the processes of its program: threads, fork, spawn, pools, signals, the end
-inside the block, and the daemon's death. Nothing is left behind, and nothing ends too early."""
+inside the block, and the daemon's death. Nothing is left behind, and nothing ends too early.
+Argument: the tracker of processes."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -13,6 +15,13 @@ import inside
 import lib
 from inside import finish, run, script, start
 from lib import alice
+
+
+inside.Case.options = ["--process-tracking", sys.argv.pop()]
+
+
+def mounted():
+    return lib.mounted("1x80G", inside.Case.options)
 
 
 def alive(pid):
@@ -192,6 +201,7 @@ BLOCK = """
         pid = os.fork()
         if not pid:
             time.sleep(600)
+        assert pid in p.processes  # without cgroups, it is known now
         print(p.partition_id, pid, flush=True)
         time.sleep(600)
 """
@@ -370,7 +380,7 @@ WAITING = """
 class Deaths(unittest.TestCase):
     def test_worker_killed(self):
         """The program sees a pause and no error; its partition lives."""
-        with lib.mounted("1x80G") as mount:
+        with mounted() as mount:
             process = start(mount, script(WAITING))
             name = process.stdout.readline().strip()
             for _ in range(3):
@@ -382,7 +392,7 @@ class Deaths(unittest.TestCase):
 
     def test_daemon_killed(self):
         """The partition ends with the file that holds it; the block ends without an error."""
-        mount = lib.Mount("1x80G")
+        mount = lib.Mount("1x80G", inside.Case.options)
         process = start(mount, script(WAITING))
         process.stdout.readline()
         mount.kill_both()
@@ -391,7 +401,7 @@ class Deaths(unittest.TestCase):
         subprocess.run(["umount", "-l", mount.dir], check=True)
 
     def test_daemon_restarted(self):
-        mount = lib.Mount("1x80G")
+        mount = lib.Mount("1x80G", inside.Case.options)
         self.addCleanup(mount.close)
         process = start(mount, script(WAITING.replace("600)", "600, on_expiry='none')")))
         name = process.stdout.readline().strip()
@@ -403,7 +413,7 @@ class Deaths(unittest.TestCase):
 
     def test_descriptors_closed(self):
         """A program that closes all its files ends its partition, and no file of another."""
-        with lib.mounted("1x80G") as mount:
+        with mounted() as mount:
             done = run(mount, """
                 import os
                 from chronos import Partitioner

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import select
 import time
-from _thread import allocate_lock
 
 from . import _environment, _tree
 from ._errors import ChronosError, ChronosWarning, InvalidRequest, NotPermitted, PartitionEnded
@@ -15,15 +15,18 @@ from ._errors import ChronosError, ChronosWarning, InvalidRequest, NotPermitted,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from threading import RLock
     from typing import Literal, Union
     Seconds = Union[int, float, str, timedelta]
     Amount = Union[float, str]
+else:
+    from _thread import RLock
 
 # The partitions that this process is in, the latest last, and all that it holds. Both keep a
 # partition whose object the program has dropped: closing its file would end it, and the program.
 _joined: list[Partition] = []
 _held: list[Partition] = []
-_lock = allocate_lock()
+_lock = RLock()  # a signal handler may release what the interrupted code is creating
 
 
 def warn(message: str) -> None:
@@ -390,9 +393,20 @@ def _after_fork() -> None:
     """In a child: it belongs to the partitions, but does not hold them, so that they end with the
     process that created them, even if that is killed."""
     global _lock
-    _lock = allocate_lock()
+    _lock = RLock()
     for partition in list(_held):
         partition._close()
 
 
+def _before_exit() -> None:
+    """Without cgroups chronosfs must find what this program leaves behind before it loses its
+    parent. Reading procs makes it look."""
+    for partition in _held:
+        try:
+            partition._read("procs")
+        except ChronosError:
+            pass
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_before_exit)
