@@ -235,7 +235,7 @@ START_TEST(settings)
 }
 END_TEST
 
-/* They come and go one by one, and go with their partition. Ids that begin alike are told apart. */
+/* They come and go one by one, and go with their partition; ids can begin alike. */
 START_TEST(guests)
 {
     struct guests two = {2, {1002, 1003}};
