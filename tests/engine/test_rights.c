@@ -74,6 +74,12 @@ START_TEST(permission_matrix)
 }
 END_TEST
 
+static uint32_t account_of(void *context, uint32_t uid)
+{
+    (void)context;
+    return uid / 1000;
+}
+
 /* Another owner has other friends; another group has not. */
 START_TEST(guests_go_with_their_host)
 {
@@ -102,6 +108,44 @@ START_TEST(guests_go_with_their_host)
     engine_events_free(events);
     refused(engine_share(engine, CALL(ENGINE_FOREVER - 1, &alice, &why), id, &two), REFUSED_GONE,
             "There is no partition");
+    engine_free(engine);
+}
+END_TEST
+
+/* A person's uids share one bound, whatever came back from a revert or the state. */
+START_TEST(guests_of_an_account_are_bounded)
+{
+    enum { FULL = GUESTS_ACCOUNT_MAX / GUESTS_MAX };
+    struct guests all = {.count = GUESTS_MAX}, one = {1, {7}}, none = {0};
+    uint64_t id[FULL + 1];
+
+    for (uint32_t i = 0; i < GUESTS_MAX; i++)
+        all.uid[i] = 2000 + i;
+    start(100);
+    engine_set_accounts(engine, account_of, NULL);
+    for (size_t i = 0; i <= FULL; i++)
+        id[i] = grant(engine, 0, i % 2 ? &alice : &bob, 0, "1B 60");
+    engine_events_free(engine_take_events(engine));
+    for (size_t i = 1; i < FULL; i++)
+        ck_assert_int_eq(engine_share(engine, CALL(0, &admin, &why), id[i], &all), 0);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_share(engine, CALL(0, &bob, &why), id[0], &all), 0);
+    struct engine_event *events = engine_take_events(engine);
+    refused(engine_share(engine, CALL(0, &bob, &why), id[FULL], &one), REFUSED_QUOTA,
+            "can be shared with 256 users");
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &bob, &why), id[FULL], &all), 0);
+    engine_events_free(engine_take_events(engine));
+    refused(engine_share(engine, CALL(0, &bob, &why), id[0], &one), REFUSED_QUOTA, "256 users");
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id[1], &none), 0);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &bob, &why), id[0], &one), 0);
+    engine_events_free(engine_take_events(engine));
+    for (uint32_t uid = 1; uid < GUESTS_MAX; uid++)
+        ck_assert_int_eq(engine_restore_guest(engine, id[1], uid), 0);
+    refused(engine_share(engine, CALL(0, &alice, &why), id[1], &all), REFUSED_QUOTA, "256 users");
+    ck_assert_int_eq(engine_release(engine, CALL(0, &bob, &why), id[0]), 0);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id[1], &all), 0);
     engine_free(engine);
 }
 END_TEST
@@ -249,9 +293,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {permission_matrix,   guests_go_with_their_host,
-                                  released_or_revoked, a_closed_file_ends_what_it_holds,
-                                  policy_bounds_users, settings};
+    const TTest *const tests[] = {permission_matrix,
+                                  guests_go_with_their_host,
+                                  guests_of_an_account_are_bounded,
+                                  released_or_revoked,
+                                  a_closed_file_ends_what_it_holds,
+                                  policy_bounds_users,
+                                  settings};
 
     return check_run_tests("rights", NULL, NULL, tests, ARRAY_COUNT(tests));
 }
