@@ -241,9 +241,11 @@ def nodes(mount):
         return user.outcome(lambda: os.close(os.open('/dev/nvidia0', os.O_RDWR))) == 'ok'
     mount.write('holders', 'config', 'device_access')
     name = ask(mount)
-    check(wait_for(lambda: can_open(alice)) and not can_open(bob))
+    check(wait_for(lambda: not can_open(bob)), 'a stranger')
+    check(wait_for(lambda: can_open(alice)), 'the owner')
     equal(change(mount, name, '+bob'), 'ok')
-    check(wait_for(lambda: can_open(bob)) and not can_open(carol))
+    check(wait_for(lambda: can_open(bob)), 'a member')
+    check(not can_open(carol), 'no member')
     mount.restart()
     check(wait_for(lambda: not can_open(carol)), 'a stranger, after a restart')
     check(can_open(bob), 'a member, after a restart')
