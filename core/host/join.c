@@ -70,11 +70,13 @@ static int leave(struct host *host, const struct host_join *join,
     *in = id ? id : *in;
     if (!*in)
         return 1;
-    if (terminate_ends(&host->termination, id))
+    if (terminate_ends(&host->termination, id)) {
+        proctrack_stay(host->proctrack, process);
         return message_set(-EPERM, message,
                            "Process %d cannot leave: p%" PRIu64 " has ended, and its programs are "
                            "being ended.",
                            (int)process->pid, id);
+    }
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
     if (!r)
         message_set(0, message, "Process %d has left p%" PRIu64 ".", (int)process->pid, *in);

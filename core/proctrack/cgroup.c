@@ -73,6 +73,11 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
+static void cgroup_stay(struct proctrack *proctrack, const struct procfs_process *process)
+{
+    cgroup_change_stay(cgroup_from(proctrack), process);
+}
+
 static void cgroup_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
@@ -130,27 +135,16 @@ static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file,
     return r;
 }
 
-/* Whether any leaf of a partition has (or lacks) a flag; a leaf that others removed has none. */
-static bool any_leaf(const struct cgroup *cgroup, uint64_t id, const char *file, const char *word,
-                     bool value)
+/* False while some member has not stopped yet. A member in state D may never stop; a leaf that
+ * others removed has none. */
+static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
 {
     size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup->leaves[i].fd, file, word) == value)
-            return true;
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "frozen") == 0)
+            return false;
     }
-    return false;
-}
-
-/* False while some member has not stopped yet. A member in state D may never stop. */
-static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
-{
-    return !any_leaf(cgroup, id, "cgroup.events", "frozen", false);
-}
-
-static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
-{
-    return any_leaf(cgroup, id, "cgroup.freeze", "", true);
+    return true;
 }
 
 static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
@@ -201,7 +195,7 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, bo
     bool *hold = held(cgroup, id);
     if (!hold)
         return 0;
-    if (!now && !*hold && !is_frozen(cgroup, id))
+    if (!now && !*hold && !cgroup_leaf_is_frozen(cgroup, id))
         *hold = write_all(cgroup, id, "cgroup.freeze", "1") == 0;
     if (!now && *hold && !all_stopped(cgroup, id))
         return -EAGAIN;
@@ -245,8 +239,8 @@ static int cgroup_kill(struct proctrack *proctrack, uint64_t id, bool now)
 static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
+    int r = cgroup_change_made(cgroup, id);
     size_t first, count = cgroup_leaf_of(cgroup, id, &first), kept = first;
-    int r = 0;
     for (size_t i = first; i < first + count; i++) {
         if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "populated") > 0)
             return -EBUSY;
@@ -276,7 +270,7 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
             continue;
         int members = cgroup_members(proctrack, id, NULL, NULL);
         if (fn) /* an error in one place hides no other partition, and this one may have members */
-            fn(context, id, members < 0 ? 1 : (uint32_t)members, is_frozen(cgroup, id));
+            fn(context, id, members < 0 ? 1 : (uint32_t)members, cgroup_leaf_is_frozen(cgroup, id));
         count++;
     }
     return count;
@@ -305,6 +299,7 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .leader = cgroup_leader,
                                                 .join = cgroup_join,
                                                 .leave = cgroup_join_leave,
+                                                .stay = cgroup_stay,
                                                 .account = cgroup_account,
                                                 .members = cgroup_members,
                                                 .partition_of = cgroup_partition_of,

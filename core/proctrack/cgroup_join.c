@@ -27,16 +27,6 @@ static int move(const struct cgroup_leaf *leaf, pid_t pid)
     return cgroup_dir_write(leaf->fd, "cgroup.procs", text);
 }
 
-static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
-{
-    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
-    for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.freeze", "") > 0)
-            return true;
-    }
-    return false;
-}
-
 /* True if the directories above a leaf, but for the topmost, are still root's. The kernel follows
  * ".." without a lock. */
 static bool is_place_closed(const struct cgroup_leaf *leaf)
@@ -72,25 +62,13 @@ static int leaf_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const
                      bool gone, struct cgroup_leaf **ret_leaf)
 {
     struct cgroup_leaf *known = gone ? NULL : leaf_known(cgroup, id, origin);
-    char path[PATH_MAX], kept[PATH_MAX];
-    int fd;
+    size_t first;
     if (known) {
         *ret_leaf = known;
         return 0;
     }
-    bool frozen = is_frozen(cgroup, id);
-    size_t first;
     bool shared = cgroup_leaf_of(cgroup, id, &first) >= CGROUP_ORIGIN_MAX;
-    int r = cgroup_change_make(cgroup, id, account, origin, shared, path, &fd);
-    if (r)
-        return r;
-    r = cgroup_leaf_add(cgroup, id, account, fd, path, cgroup_dir_origin(fd, kept) ? kept : NULL);
-    if (r) {
-        cgroup_change_remove(cgroup, account, path); /* perhaps later */
-        return r;
-    }
-    *ret_leaf = cgroup_leaf_at(cgroup, path);
-    return frozen ? cgroup_dir_write((*ret_leaf)->fd, "cgroup.freeze", "1") : 0;
+    return cgroup_change_make(cgroup, id, account, origin, shared, ret_leaf);
 }
 
 /* Remove an empty leaf, so that a failed join leaves no trace. */

@@ -135,6 +135,27 @@ int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, uint32_t account, int fd
     return r;
 }
 
+bool cgroup_leaf_is_frozen(const struct cgroup *cgroup, uint64_t id)
+{
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
+    for (size_t i = first; i < first + count; i++) {
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.freeze", "") > 0)
+            return true;
+    }
+    return false;
+}
+
+int cgroup_leaf_keep(struct cgroup *cgroup, uint64_t id, uint32_t account, int fd, const char *path)
+{
+    char origin[PATH_MAX];
+    if (fd < 0)
+        return -EMFILE; /* it could not be received */
+    bool frozen = cgroup_leaf_is_frozen(cgroup, id);
+    int r = cgroup_leaf_add(cgroup, id, account, fd, path,
+                            cgroup_dir_origin(fd, origin) ? origin : NULL);
+    return !r && frozen ? cgroup_dir_write(fd, "cgroup.freeze", "1") : r;
+}
+
 void cgroup_leaf_free(struct cgroup_leaf *leaf)
 {
     fd_close(leaf->fd);
