@@ -81,7 +81,7 @@ static int return_number(void *context, int socket)
     return *(int *)context;
 }
 
-/* Each is told apart from a child that has not ended, or has nothing to report. */
+/* Each differs from that of a child that has not ended, or has nothing to report. */
 START_TEST(results)
 {
     static const int pairs[][2] = {
