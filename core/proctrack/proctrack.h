@@ -66,8 +66,9 @@ struct proctrack_options {
     const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
     const char *boot_id; /* default: that of the machine */
     /* For tests: called with "open", "make", "move" and "moved" in a join, "leave", "move" and
-     * "moved" when a process leaves, "signal" before each signal, "search" before each directory of
-     * the cgroup tree, and more in ptree_*.c. Only the result of "search" counts. */
+     * "moved" when a process leaves, "remove" before a cgroup is removed, "signal" before each
+     * signal, "search" before each directory of the cgroup tree, and more in ptree_*.c. Only the
+     * result of "search" counts. */
     struct steps steps;
 };
 

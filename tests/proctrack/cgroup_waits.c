@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Shared with the children: the step in which they wait, as if a user held a directory. */
 static struct {
     char step[16];
-    atomic_int waiting, moved;
+    atomic_int waiting, moved; /* how many wait there or have waited; any has moved a process */
 } * shared;
 
 static int on_step(void *context, const char *step)
@@ -24,10 +25,9 @@ static int on_step(void *context, const char *step)
         return 0;
     if (strcmp(step, "moved") == 0)
         shared->moved = 1;
-    while (strcmp(step, shared->step) == 0) {
-        shared->waiting = 1;
+    shared->waiting += strcmp(step, shared->step) == 0;
+    while (strcmp(step, shared->step) == 0)
         usleep(1000);
-    }
     return 0;
 }
 
@@ -140,6 +140,54 @@ START_TEST(made_after_the_daemon)
 }
 END_TEST
 
+START_TEST(made_and_not_kept)
+{
+    struct rlimit before, few = {.rlim_cur = 24};
+    pid_t pid;
+    int id = 0, r;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few.rlim_max = before.rlim_max;
+    proctrack = proctrack_close(proctrack);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0); /* 21 leaves */
+    help_open();
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    do {
+        pid = puppet_start(ALICE);
+        r = join_rc((uint64_t)++id, pid);
+    } while (!r && id < 30);
+    ck_assert_int_eq(r, -EMFILE);
+    ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), id - 1);
+    EVENTUALLY(help_cgroup_count(help_instance) == id - 1);
+    while (--id > 0)
+        end_all((uint64_t)id);
+}
+END_TEST
+
+/* What a new daemon found counts for its account: no other's removals wait for it. */
+START_TEST(removed_by_account)
+{
+    enum { OWN = 4, ALL };
+    char place[16], path[PATH_MAX];
+    for (int i = 1; i <= ALL; i++) {
+        pid_t pid = puppet_start(ALICE);
+        snprintf(place, sizeof(place), "place%d", i);
+        strcpy(path, help_cgroup_make(place));
+        put(path, pid);
+        join((uint64_t)i, pid);
+        puppet_end(pid, false);
+    }
+    help_open();
+    for (int i = 1; i <= ALL; i++)
+        proctrack_account(proctrack, (uint64_t)i, i > OWN);
+    hold("remove");
+    for (int i = 1; i <= ALL; i++)
+        EVENTUALLY((proctrack_forget(proctrack, (uint64_t)i), shared->waiting == i));
+    let_go();
+    for (int i = 1; i <= ALL; i++)
+        ck_assert_int_eq(help_forget((uint64_t)i), 0);
+}
+END_TEST
+
 /* -- leaves -------------------------------------------------------------------------------- */
 
 static struct procfs_process leaver;
@@ -203,12 +251,40 @@ START_TEST(given_out_again_in_a_leave)
 }
 END_TEST
 
+/* The next process with the pid leaves, too: what became of the first is not its result. */
+START_TEST(leaves_after_another)
+{
+    struct procfs_process next;
+    int r;
+    pid_t pid = waits_to_leave("leave");
+    EVENTUALLY(shared->waiting);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    ck_assert_int_eq(puppet_start_as(pid), pid);
+    join(2, pid);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &next), 0);
+    ck_assert_int_eq(proctrack_leave(proctrack, 0, &next, false, &why), -EINPROGRESS);
+    let_go();
+    EVENTUALLY((r = proctrack_leave(proctrack, 0, &next, false, &why)) != -EINPROGRESS);
+    ck_assert_int_eq(r, 0);
+    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+    end_all(1);
+    end_all(2);
+}
+END_TEST
+
 static TCase *make(void)
 {
-    const TTest *const tests[] = {made_after_the_last_call,      made_and_not_asked_for,
-                                  made_while_all_are_frozen,     made_after_the_daemon,
-                                  stays_when_its_partition_ends, asks_again_after_a_while,
-                                  given_out_again_in_a_leave};
+    const TTest *const tests[] = {made_after_the_last_call,
+                                  made_and_not_asked_for,
+                                  made_while_all_are_frozen,
+                                  made_after_the_daemon,
+                                  stays_when_its_partition_ends,
+                                  asks_again_after_a_while,
+                                  given_out_again_in_a_leave,
+                                  made_and_not_kept,
+                                  removed_by_account,
+                                  leaves_after_another};
     return help_cgroup_case("cgroup-waits", setup, tests, ARRAY_COUNT(tests));
 }
 
