@@ -4,7 +4,9 @@
 #define CHRONOS_HOST_ALLOCATIONS_H
 
 #include "core/base/avl.h"
+#include "core/engine/guests.h"
 #include "core/engine/partition.h"
+#include "core/proctrack/proctrack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +16,8 @@ struct allocation {
     uint64_t id; /* of the partition */
     uint64_t memory_bytes;
     uint32_t device, uid, gid, mode;
-    uint32_t account; /* of the uid */
+    uint32_t account;      /* of the uid */
+    struct guests *guests; /* owned; NULL: it never had any */
 };
 
 /* All zero: empty. */
@@ -24,11 +27,16 @@ struct allocations {
 
 /* Return the allocation of a partition, or NULL. Borrowed until dropped. */
 const struct allocation *allocations_find(const struct allocations *allocations, uint64_t id);
+/* Return the allocation on this device of one of these partitions, or NULL. */
+const struct allocation *allocations_on(const struct allocations *allocations,
+                                        const struct proctrack_set *set, uint32_t device);
 /* Return the first allocation with an id above `id`, or NULL. */
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
 /* Add or update a partition. 0 or -ENOMEM. */
 int allocations_put(struct allocations *allocations, const struct partition *partition,
                     uint32_t account);
+/* Let a guest of a partition in or out. 0 or -ENOMEM. */
+int allocations_share(struct allocations *allocations, uint64_t id, uint32_t uid, bool in);
 /* Add a partition by id only. 0 or -ENOMEM. */
 int allocations_add(struct allocations *allocations, uint64_t id);
 /* Drop a partition. Return whether it was in the set. */

@@ -49,11 +49,15 @@ struct change {
 static int perform(const struct cgroup *cgroup, const int64_t head[static 4], char *path,
                    int *ret_fd)
 {
-    char leaf[PATH_MAX];
+    char leaf[PATH_MAX], *slash;
     uint64_t id = (uint64_t)head[1];
     switch ((enum cgroup_task)head[0]) {
     case CGROUP_MAKE:
-        *ret_fd = cgroup_place_make(cgroup, id, path, head[2], leaf);
+        slash = strchr(path, '/'); /* after the name */
+        if (!slash)
+            return -EINVAL;
+        *slash = '\0';
+        *ret_fd = cgroup_place_make(cgroup, path, slash + 1, head[2], leaf);
         strcpy(path, leaf);
         return *ret_fd < 0 ? *ret_fd : 0;
     case CGROUP_REMOVE:
@@ -108,8 +112,8 @@ static bool is_beside(const struct cgroup_child *child, const struct change *cha
 {
     if (child->task != change->task || change->task > CGROUP_REMOVE)
         return false;
-    if (change->task == CGROUP_MAKE)
-        return strcmp(child->path, change->path) == 0;
+    if (change->task == CGROUP_MAKE) /* for the same origin */
+        return strcmp(strchr(child->path, '/'), strchr(change->path, '/')) == 0;
     size_t length = parent_length(child->path);
     return parent_length(change->path) == length && strncmp(change->path, child->path, length) == 0;
 }
@@ -160,12 +164,11 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
 
 /* Add a leaf that a child made to the others, whether or not its call is repeated: the end
  * of its partition removes it. One that cannot be added is removed at once. */
-static int keep(struct cgroup *cgroup, uint64_t id, uint32_t account, struct cgroup_packet *packet,
-                int fd)
+static int keep(struct cgroup *cgroup, uint32_t account, struct cgroup_packet *packet, int fd)
 {
     char path[PATH_MAX];
     struct cgroup_child *child;
-    int r = cgroup_leaf_keep(cgroup, id, account, fd, packet->path);
+    int r = cgroup_leaf_keep(cgroup, account, fd, packet->path);
     if (!r)
         return 0;
     snprintf(path, sizeof(path), "%s", packet->path);
@@ -186,7 +189,7 @@ static bool result_of(struct cgroup *cgroup, struct cgroup_child *child,
     child->task = 0;
     *ret_result = r ? -EPIPE : (int)packet->head[0];
     if (!*ret_result && made)
-        *ret_result = keep(cgroup, child->id, child->account, packet, fd);
+        *ret_result = keep(cgroup, child->account, packet, fd);
     return true;
 }
 
@@ -258,10 +261,14 @@ static int without_path(struct cgroup *cgroup, const struct change *change)
     return do_change(cgroup, change, &packet);
 }
 
-int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                       bool shared, struct cgroup_leaf **ret_leaf)
+int cgroup_change_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
+                       const char *origin, bool shared, struct cgroup_leaf **ret_leaf)
 {
-    const struct change change = {CGROUP_MAKE, id, account, origin, {shared}};
+    char name[CGROUP_NAME_MAX], path[PATH_MAX];
+    cgroup_leaf_name_for(cgroup, set, name);
+    if (snprintf(path, sizeof(path), "%s/%s", name, origin) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    const struct change change = {CGROUP_MAKE, 0, account, path, {shared}};
     struct cgroup_packet packet;
     int r = do_change(cgroup, &change, &packet);
     if (!r)
@@ -275,8 +282,10 @@ int cgroup_change_made(struct cgroup *cgroup, uint64_t id)
     int result, r = 0;
     for (size_t i = 0; i < cgroup->child_count; i++) {
         struct cgroup_child *child = &cgroup->children[i];
-        if (child->task == CGROUP_MAKE && child->id == id &&
-            !result_of(cgroup, child, &packet, &result))
+        struct proctrack_set set;
+        if (child->task == CGROUP_MAKE &&
+            cgroup_leaf_name(cgroup, child->path, strcspn(child->path, "/"), &set) &&
+            proctrack_set_has(&set, id) && !result_of(cgroup, child, &packet, &result))
             r = -EINPROGRESS;
     }
     return r;

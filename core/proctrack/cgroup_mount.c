@@ -29,7 +29,8 @@ static int test_make(struct cgroup *cgroup, const char *origin, struct cgroup_le
 {
     int r = -EINPROGRESS;
     for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
-        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, CGROUP_NO_ACCOUNT, origin, false, ret_leaf);
+        r = cgroup_change_make(cgroup, &(struct proctrack_set){{CGROUP_TEST_ID}}, CGROUP_NO_ACCOUNT,
+                               origin, false, ret_leaf);
         if (r == -EINPROGRESS)
             usleep(MAKE_PAUSE_US);
     }

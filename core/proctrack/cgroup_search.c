@@ -116,8 +116,7 @@ static int listen_to(struct search *search, int socket, char place[static PATH_M
         } else if (!r && packet.head[0] == 0) {
             strcpy(place, packet.path);
         } else if (!r) {
-            int kept = cgroup_leaf_keep(search->cgroup, (uint64_t)packet.head[0], CGROUP_NO_ACCOUNT,
-                                        fd, packet.path);
+            int kept = cgroup_leaf_keep(search->cgroup, CGROUP_NO_ACCOUNT, fd, packet.path);
             failed = kept ? kept : failed;
         }
     }

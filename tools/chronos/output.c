@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,11 +41,25 @@ bool output_terminal(void)
     return known;
 }
 
+bool output_cursor(void)
+{
+    const char *term = getenv("TERM");
+    return output_terminal() && term && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
+size_t output_size(size_t *ret_rows)
+{
+    struct winsize size = {.ws_col = 0};
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+    if (ret_rows)
+        *ret_rows = known && size.ws_row > 0 ? size.ws_row : 24;
+    return known && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static bool colour_wanted(void)
 {
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    return output_terminal() && (!no_color || no_color[0] == '\0') && term && term[0] != '\0' &&
-           strcmp(term, "dumb") != 0;
+    const char *no_color = getenv("NO_COLOR");
+    return output_cursor() && (!no_color || no_color[0] == '\0');
 }
 
 const char *output_colour(enum colour colour)
@@ -86,6 +101,12 @@ void output_bytes_text(uint64_t bytes, char *text, size_t size)
         snprintf(text, size, "%" PRIu64 " B", bytes);
     else
         snprintf(text, size, "%.1f %s", (double)bytes / (double)scale, units[unit]);
+}
+
+unsigned long long output_mb(const char *bytes)
+{
+    uint64_t all = chronos_number(bytes);
+    return (unsigned long long)((all >> 20) + ((all & 0xfffff) != 0));
 }
 
 void output_seconds_text(uint64_t seconds, char *text, size_t size)
@@ -134,6 +155,22 @@ void output_time_text(const char *iso, char *text, size_t size)
         strftime(text, size, "%a %H:%M", &then);
     else
         strftime(text, size, "%Y-%m-%d", &then);
+}
+
+void output_time(const char *iso, char *text, size_t size)
+{
+    if (output_terminal())
+        output_time_text(iso, text, size);
+    else
+        snprintf(text, size, "%s", iso);
+}
+
+void output_seconds(const char *seconds, char *text, size_t size)
+{
+    if (output_terminal())
+        output_seconds_text(chronos_number(seconds), text, size);
+    else
+        snprintf(text, size, "%s seconds", seconds);
 }
 
 /* Move the decimal point by two digits, so that no number is rounded between file and output. */

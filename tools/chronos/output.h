@@ -6,7 +6,7 @@
 #ifndef CHRONOS_TOOLS_OUTPUT_H
 #define CHRONOS_TOOLS_OUTPUT_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <time.h>
 
@@ -15,6 +15,11 @@ __attribute__((format(printf, 1, 2))) void output_message(const char *format, ..
 
 /* Return whether stdout is a terminal. */
 bool output_terminal(void);
+/* Return whether stdout is a terminal that understands escape sequences. */
+bool output_cursor(void);
+/* Return the columns of the terminal, and its rows unless ret_rows is NULL: 80 by 24 if it does not
+ * know them. */
+size_t output_size(size_t *ret_rows);
 enum colour { PLAIN, BOLD, DIM, GREEN, YELLOW, RED };
 /* Return the escape sequence that switches to `colour`, or "" if colours are off. */
 const char *output_colour(enum colour colour);
@@ -46,7 +51,9 @@ void json_record(struct json *json, const struct chronos_field *fields,
 void json_line(struct json *json, const struct chronos_line *line, size_t first);
 
 /* Format numbers for people. */
-void output_bytes_text(uint64_t bytes, char *text, size_t size);     /* "40.0 GiB" */
+void output_bytes_text(uint64_t bytes, char *text, size_t size); /* "40.0 GiB" */
+/* Round bytes of a file up to MB, so that 0 means none. */
+unsigned long long output_mb(const char *bytes);
 void output_seconds_text(uint64_t seconds, char *text, size_t size); /* "1h 02m" */
 /* The same with at most two decimals and a percent sign: "0.41%". */
 void output_share_text(const char *fraction, char *text, size_t size);
@@ -55,6 +62,10 @@ bool output_time_read(const char *iso, time_t *ret_time);
 /* Show a time of the filesystem, like 2026-11-21T15:32:10+00:00, in the zone of this process: the
  * time alone if it is today's, with the day if it is near, else the date. Other text is copied. */
 void output_time_text(const char *iso, char *text, size_t size);
+/* The same, and a number of seconds as "1h 02m", for people: if stdout is no terminal, as the files
+ * have them, "2026-11-21T15:32:10+00:00" and "3720 seconds". */
+void output_time(const char *iso, char *text, size_t size);
+void output_seconds(const char *seconds, char *text, size_t size);
 /* Multiply a decimal number by a hundred: "0.5" -> "50". */
 void output_percent_text(const char *fraction, char *text, size_t size);
 

@@ -7,19 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 
-void partition_json(struct json *json, const struct chronos_partition *partition)
+static void json_lines(struct json *json, const char *key, const char *lines)
+{
+    char line[CHRONOS_VALUE_MAX];
+    json_open(json, key, '[');
+    for (size_t length; (length = strcspn(lines, "\n")) > 0;
+         lines += length + (lines[length] > 0)) {
+        snprintf(line, sizeof(line), "%.*s", (int)length, lines);
+        json_text(json, NULL, line);
+    }
+    json_close(json, ']');
+}
+
+void partition_json(struct json *json, const struct chronos_partition *partition,
+                    const char *members)
 {
     json_open(json, NULL, '{');
     json_text(json, "id", partition->id);
     json_text(json, "device_name", partition->device_name);
     json_record(json, chronos_partition_fields, &partition->record);
+    if (members)
+        json_lines(json, "members", members);
     json_close(json, '}');
 }
 
-void partition_print_json(const struct chronos_partition *partition)
+void partition_print_json(const struct chronos_partition *partition, const char *members)
 {
     struct json json = {0};
-    partition_json(&json, partition);
+    partition_json(&json, partition, members);
 }
 
 static void print_line(const char *label, const char *value)
@@ -27,16 +42,39 @@ static void print_line(const char *label, const char *value)
     printf("  %s%s:%s %s\n", output_colour(DIM), label, output_colour(PLAIN), value);
 }
 
-/* Round up, so that 0 means none. */
-static unsigned long long in_mb(const char *bytes)
-{
-    uint64_t all = chronos_number(bytes);
-    return (unsigned long long)((all >> 20) + ((all & 0xfffff) != 0));
-}
-
 static bool ends_gently(const char (*value)[CHRONOS_VALUE_MAX])
 {
     return strcmp(value[CHRONOS_PARTITION_ON_EXPIRY], "term") == 0;
+}
+
+static void print_time(const char *label, const char *iso)
+{
+    char text[CHRONOS_VALUE_MAX];
+    output_time(iso, text, sizeof(text));
+    print_line(label, text);
+}
+
+static void print_seconds(const char *label, const char *seconds)
+{
+    char text[CHRONOS_VALUE_MAX + 16];
+    output_seconds(seconds, text, sizeof(text));
+    print_line(label, text);
+}
+
+/* The process that asked for the partition: another user's if an administrator did. */
+static void print_people(const char (*value)[CHRONOS_VALUE_MAX])
+{
+    char text[CHRONOS_VALUE_MAX * 2 + 32];
+    if (output_terminal()) {
+        print_line("Owner", value[CHRONOS_PARTITION_USER]);
+        snprintf(text, sizeof(text), "uid %s, process %s", value[CHRONOS_PARTITION_CREATOR_UID],
+                 value[CHRONOS_PARTITION_CREATOR_PID]);
+        print_line("Created by", text);
+        return;
+    }
+    snprintf(text, sizeof(text), "%s (PID: %s)", value[CHRONOS_PARTITION_USER],
+             value[CHRONOS_PARTITION_CREATOR_PID]);
+    print_line("Owner", text);
 }
 
 void partition_print(const struct chronos_partition *partition)
@@ -54,17 +92,15 @@ void partition_print(const struct chronos_partition *partition)
              (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20));
     print_line("Memory", text);
     snprintf(text, sizeof(text), "%llu MB (most: %llu MB)",
-             in_mb(value[CHRONOS_PARTITION_MEMORY_USED]),
-             in_mb(value[CHRONOS_PARTITION_MEMORY_PEAK]));
+             output_mb(value[CHRONOS_PARTITION_MEMORY_USED]),
+             output_mb(value[CHRONOS_PARTITION_MEMORY_PEAK]));
     print_line("Memory in use", text);
     print_line("State", value[CHRONOS_PARTITION_STATE]);
-    print_line("Created", value[CHRONOS_PARTITION_CREATED]);
-    print_line("Start", value[CHRONOS_PARTITION_START]);
-    print_line("End", value[CHRONOS_PARTITION_EXPIRES]);
-    snprintf(text, sizeof(text), "%s seconds", value[CHRONOS_PARTITION_DURATION]);
-    print_line("Duration", text);
-    snprintf(text, sizeof(text), "%s seconds", value[CHRONOS_PARTITION_REMAINING]);
-    print_line("Time remaining", text);
+    print_time("Created", value[CHRONOS_PARTITION_CREATED]);
+    print_time("Start", value[CHRONOS_PARTITION_START]);
+    print_time("End", value[CHRONOS_PARTITION_EXPIRES]);
+    print_seconds("Duration", value[CHRONOS_PARTITION_DURATION]);
+    print_seconds("Time remaining", value[CHRONOS_PARTITION_REMAINING]);
     snprintf(text, sizeof(text), "%s%s%s%s", value[CHRONOS_PARTITION_ON_EXPIRY],
              ends_gently(value) ? ", kill after " : "",
              ends_gently(value) ? value[CHRONOS_PARTITION_GRACE] : "",
@@ -72,7 +108,5 @@ void partition_print(const struct chronos_partition *partition)
     print_line("At the end", text);
     if (strcmp(value[CHRONOS_PARTITION_WARN], "none") != 0)
         print_line("Warning", value[CHRONOS_PARTITION_WARN]);
-    snprintf(text, sizeof(text), "%s (PID: %s)", value[CHRONOS_PARTITION_USER],
-             value[CHRONOS_PARTITION_CREATOR_PID]);
-    print_line("Owner", text);
+    print_people(value);
 }
