@@ -29,7 +29,8 @@ extern "C" {
 #define CHRONOS_ID_SIZE    32   /* room for the id of any partition, such as "p12" */
 #define CHRONOS_ANY_DEVICE (-1) /* the device with the greatest free share */
 
-/* A tree, and the partitions that are held through it. */
+/* A tree, and the partitions that are held through it. As long as a handle exists, umount(8) finds
+ * the tree busy; stopping chronosfs works. */
 typedef struct chronos_partitioner *ChronosPartitionerHandle;
 
 /* A partition. Later versions use what is reserved, which is zero. */

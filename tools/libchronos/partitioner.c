@@ -57,6 +57,8 @@ static void make_absolute(struct chronos_mount *mount)
 static int fail_no_mount(const char *path, int r)
 {
     char text[MESSAGE_MAX];
+    if (r == -ENOTDIR)
+        r = -ENOENT;
     chronos_explain_no_mount(path, r, "in CHRONOS_MOUNT", text, sizeof(text));
     return partitioner_fail(r, "%s", text);
 }
