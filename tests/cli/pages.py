@@ -121,7 +121,8 @@ class Manual(unittest.TestCase):
         page = one_line(self.page("chronos.3"))
         with open(os.environ["CHRONOS_H"], encoding="utf-8") as file:
             header = file.read()
-        calls = re.findall(r"\n\n/\* ((?:(?!\*/).)*) \*/\n((?:(?!\n\n).)*;)(?=\n)", header, re.S)
+        block = r"\n\n/\* (?!--)((?:(?!\*/).)*) \*/\n((?:(?!\n\n).)*;)(?=\n)"
+        calls = re.findall(block, header, re.S)
         self.assertGreater(len([call for _, call in calls if "(" in call]), 20)
         self.assertEqual(sum("(" in call and "{" not in call for _, call in calls),
                          len(re.findall(r"^[a-zC].*\bchronos_\w+\(", header, re.M)))
