@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File descriptors; see fd.h. This file is also part of what is loaded into programs, which may have
- * an older libc: system calls that libc learned late are made directly.
+ * File descriptors; see fd.h. This file is also part of what is loaded into programs, which may
+ * have an older libc: system calls that libc learned late are made directly.
  */
 #include "fd.h"
 

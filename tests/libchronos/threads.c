@@ -42,7 +42,7 @@ static void be_refused(int number)
     int r = chronos_request_partition(handle, "1", request, id, sizeof(id));
     if (r == -ENOSPC && strstr(chronos_get_last_error(), amount) && strcmp(id, "none") == 0)
         return;
-    if (r == 0 || r == -ENOSPC) {
+    if (!r || r == -ENOSPC) {
         fprintf(stderr, "%s: %d %s\n", request, r, chronos_get_last_error());
         exit(1);
     }
