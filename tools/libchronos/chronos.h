@@ -169,8 +169,8 @@ int chronos_join(ChronosPartitionerHandle handle, const char *partition_id, pid_
 int chronos_leave(ChronosPartitionerHandle handle, pid_t pid);
 
 /* Read the variables for programs in the partition, as lines NAME=VALUE. The caller frees
- * *RET_TEXT with free(). They must be set before a program makes its first call of OpenCL or
- * CUDA. */
+ * *RET_TEXT with free(). They must be set before a program makes its first call of OpenCL or CUDA;
+ * OPENCL_LAYERS is a list with colons, and goes before what the program has in it. */
 int chronos_get_environment(ChronosPartitionerHandle handle, const char *partition_id,
                             char **ret_text);
 
