@@ -16,7 +16,7 @@ static int print_devices(ChronosPartitionerHandle tree)
     ChronosDeviceStats devices[64];
     size_t count = 64;
     int r = chronos_get_device_stats(tree, devices, &count);
-    for (size_t i = 0; r == 0 && i < count && i < 64; i++)
+    for (size_t i = 0; !r && i < count && i < 64; i++)
         printf("gpu%d %s: %.1f of %.1f GiB free, partitions: %d\n", devices[i].device_index,
                devices[i].name, (double)devices[i].memory_available_bytes / GIB,
                (double)devices[i].memory_total_bytes / GIB, devices[i].partitions);
@@ -34,7 +34,7 @@ static int print_partitions(ChronosPartitionerHandle tree)
     if (!all)
         return -1;
     r = chronos_list_partitions(tree, all, &count);
-    for (size_t i = 0; r == 0 && i < count && i < room; i++)
+    for (size_t i = 0; !r && i < count && i < room; i++)
         printf("%s of %s: %.0f%% of gpu%d, %.1f GiB in use, %d seconds left%s\n",
                all[i].partition_id, all[i].username, all[i].memory_fraction * 100,
                all[i].device_index, (double)all[i].memory_used_bytes / GIB,
