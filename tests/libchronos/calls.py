@@ -99,6 +99,11 @@ def members(mount):
     equal(caller.end(), 0)
 
 
+def held_files(caller):
+    where = f'/proc/{caller.process.pid}/fd'
+    return sum(os.readlink(os.path.join(where, fd)).endswith('/new') for fd in os.listdir(where))
+
+
 def environment(mount):
     """The variables have the path of the caller's mount."""
     place = os.path.join(lib.T, 'elsewhere')
@@ -142,7 +147,9 @@ def holds(mount):
     caller = Caller(mount.dir)
     kept, held = caller.id('request 0 0.1 600'), caller.id('request 0 0.1 600 hold')
     other = caller.id('request 0 0.1 600  hold ')
+    equal(held_files(caller), 2)
     equal(caller.call(f'release {held}'), (0, ''))
+    equal(held_files(caller), 1)
     check(not lives(held))
     equal(caller.say('fork'), 'child')
     equal(caller.say('close'), '0')
@@ -178,6 +185,15 @@ def strangers(mount):
     r, sentence = his.call('create 0 0.1 600 carla')
     check(r < 0 and sentence, r, sentence)
     equal(hers.call(f'release {name}'), (0, ''))
+    his.fails(f'release {name}', 2, GONE.format(name))
+    name = mount.ask('0.1 1 user=alice')
+    for _ in range(200):  # also in the instant in which the kernel still knows the name
+        r, sentence = his.call(f'release {name}')
+        if r == -2:
+            break
+        equal((r, sentence), (-1, 'Permission denied: partition owned by alice.'))
+        time.sleep(0.01)
+    equal((r, sentence), (-2, GONE.format(name)))
     for caller in hers, his:
         equal(caller.end(), 0)
 
@@ -262,7 +278,7 @@ def finding(mount):
     equal(found.say('mount'), mount.dir)
     equal(found.end(), 0)
 
-    hers = alices_tree()
+    hers, daemon = alices_tree()
     his = Caller(user=bob)
     his.fails(f'open {hers}', 13, f'Cannot use a chronosfs on {hers}: Permission denied; it may be '
               'another user\'s.')
@@ -272,12 +288,16 @@ def finding(mount):
     found = Caller(user=alice)
     equal(found.call('open'), (0, ''))
     equal(found.say('mount'), hers, 'one\'s own tree comes first')
+    daemon.kill()
+    daemon.wait()
+    found.fails('list', 107, f'The chronosfs on {hers} is no longer running. Start it again with: '
+                f'chronosfs {hers}')  # and not the partitions of another tree
     equal(found.end(), 0)
-    subprocess.run(['umount', hers], check=True)
+    subprocess.run(['umount', '-l', hers], check=True)
 
 
 def alices_tree():
-    """Where alice has mounted a tree for herself."""
+    """Where alice has mounted a tree for herself, and its process."""
     place, state = os.path.join(lib.T, 'hers'), os.path.join(lib.T, 'hers.state')
     for path in place, state:
         os.mkdir(path, 0o700)
@@ -287,7 +307,7 @@ def alices_tree():
     if not lib.wait_for(lambda: alice.shell(f'cat {place}/version')[0] == 0 or
                         daemon.poll() is not None) or daemon.poll() is not None:
         raise lib.Skip('users cannot mount here')
-    return place
+    return place, daemon
 
 
 def no_tree():
