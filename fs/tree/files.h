@@ -86,6 +86,10 @@ struct file_row {
     const struct event_log *(*log)(struct tree *tree, const struct node *node);
     /* `backup`: not a text of the tree; fs/fuse makes it. For root alone. */
     bool backup;
+    /* In a partition: its guests may write the file, too. */
+    bool guests;
+    /* In a partition: only its owner and root may write the file, whatever its mode says. */
+    bool owners;
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;

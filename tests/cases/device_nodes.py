@@ -76,6 +76,7 @@ def joined(mount):
             os.close(os.open('/dev/nvidia0', os.O_RDWR))
             os.unlink(mount.at('partitions', name))
     equal(bob.outcome(work), 'ok')
+    soon(CLOSED, 'all released')  # the daemon's own change would undo that of set_back unnoticed
 
 
 def set_back(mount):

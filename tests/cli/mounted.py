@@ -174,6 +174,44 @@ class Commands(Case):
             user=ALICE,
         )
 
+    def test_create_unique(self):
+        words = ("create", "0", "10%", "1h", "--name", "step", "--unique")
+        first = self.answer(*words, user=ALICE)
+        self.assertRegex(first, r"\APartition p[0-9]+ on device 0 ")
+        self.assertEqual(self.answer(*words, user=ALICE), first)
+        self.assertNotEqual(self.answer(*words, "-q", user=BOB), first.split()[1] + "\n")
+        self.refused(1, "The word unique needs a name", "create", "0", "0.1", "60", "--unique")
+
+    def test_join_and_leave(self):
+        one = self.create("0", "0.1", "1h", user=ALICE)
+        program = subprocess.Popen(["sleep", "60"], user=ALICE, group=ALICE, stdout=subprocess.PIPE)
+        self.addCleanup(end, program)
+        pid = str(program.pid)
+        procs = f"gpu0/{one}/procs"
+        self.assertEqual(self.answer("join", one, pid, user=ALICE), f"Process {pid} joined {one}\n")
+        self.assertIn(pid, self.mount.read(procs).split())
+        self.answer("leave", pid, user=ALICE)
+        self.assertNotIn(pid, self.mount.read(procs).split())
+        self.refused(1, f"Permission denied: process {os.getpid()} is not yours", "join", one,
+                     str(os.getpid()), user=ALICE)
+        self.refused(1, f"Permission denied: process {pid} is not yours", "leave", pid, user=BOB)
+        self.answer("release", one)
+        self.refused(4, f"There is no partition {one}. It was", "join", one, pid, user=ALICE)
+
+    def test_env(self):
+        one = self.create("0", "0.1", "1h", user=ALICE)
+        copy = self.directory + "/bound"
+        os.makedirs(copy)
+        subprocess.run(["mount", "--bind", self.mount.path, copy], check=True)
+        self.addCleanup(subprocess.run, ["umount", copy], check=True)
+        script = f'eval "$("$CHRONOS" --mount {copy} env {one})"; cat $CHRONOS_PARTITION/procs'
+        done = subprocess.run(["sh", "-c", f"echo $$; {script}; echo $CHRONOS_PARTITION"],
+                              env=dict(lib.CLEAN, CHRONOS=lib.CHRONOS), user=ALICE, group=ALICE,
+                              capture_output=True, text=True, check=False)
+        lines = done.stdout.split()
+        self.assertEqual((done.stderr, lines[-1]), ("", f"{copy}/gpu0/{one}"))
+        self.assertIn(lines[0], lines[1:-1])
+
     def test_create_any(self):
         self.create("0", "100%", "60")
         shown = json.loads(self.answer("create", "any", "100%", "60", "--json"))
@@ -252,31 +290,39 @@ class Commands(Case):
                               capture_output=True, text=True, preexec_fn=become)
         return lib.Result(done.returncode, done.stdout, done.stderr)
 
-    def test_limits_of_the_caller(self):
+    def test_limit_of_open_files(self):
         """An error of the kernel is reported as it is, not as the usual reason."""
-        files, size = limits.RLIMIT_NOFILE, limits.RLIMIT_FSIZE
+        with open(lib.CHRONOS, "rb") as program:
+            if b"__asan_init" in program.read():
+                self.skipTest("a sanitizer's libraries need open files of their own")
         many = "Too many open files"
         place = f"(the chronosfs on {self.mount.path}).\n"
-        result = self.limited(files, 3, "list")
+
+        def limited(files, *words):
+            return self.limited(limits.RLIMIT_NOFILE, files, *words)
+        result = limited(3, "list")
         self.assertEqual((result.code, result.err),
                          (3, f"chronos: Cannot use a chronosfs on {self.mount.path}: {many}.\n"))
-        result = self.limited(files, 4, "list", "--device", "0")
+        result = limited(4, "list", "--device", "0")
         self.assertEqual((result.code, result.err),
                          (1, f"chronos: The device could not be read: {many} {place}"))
-        result = self.limited(files, 5, "create", "0", "0.1", "1h")
+        result = limited(5, "create", "0", "0.1", "1h")
         (one,) = os.listdir(self.mount.path + "/partitions")
         self.assertEqual((result.code, result.err), (1, (
             f"chronos: The partition could not be read: {many} {place}"
             f"chronos: Partition {one} was created and stays until it ends; "
             f"chronos release {one} ends it.\n")))
+
+    def test_limit_of_file_sizes(self):
+        one = self.create("0", "0.1", "60")
         self.refused(1, "", "create", "0", "9", "60")  # leaves another sentence in `status`
         for words in (("create", "0", "0.1", "1h"), ("extend", one, "1h"),
                       ("run", "--in", one, "id")):
-            result = self.limited(size, 0, *words)
+            result = self.limited(limits.RLIMIT_FSIZE, 0, *words)
             self.assertEqual((result.code, result.out, result.err), (
                 125 if words[0] == "run" else 1, "",
                 "chronos: The request failed: the limit of file sizes (ulimit -f) is too small "
-                + place))
+                f"(the chronosfs on {self.mount.path}).\n"))
 
     def test_list_while_partitions_end(self):
         for i in range(60):

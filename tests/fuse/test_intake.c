@@ -4,6 +4,7 @@
  * uids has the turns of one. A pair of sockets stands for the kernel.
  */
 #include "tests/check.h"
+#include "tests/scratch.h"
 
 #include "fs/fuse/intake.h"
 #include "fs/tree/names_system.h"
@@ -23,12 +24,12 @@ static struct shared *shared;
 static struct intake *intake;
 static struct names *names;
 static int kernel[2];
-static char etc[] = "/tmp/chronos-intake.XXXXXX";
+static char etc[SCRATCH_MAX];
 static uint64_t unique;
 
 static void put(const char *name, const char *text)
 {
-    char path[64];
+    char path[SCRATCH_MAX + 16];
     snprintf(path, sizeof(path), "%s/%s", etc, name);
     FILE *file = fopen(path, "we");
     ck_assert_ptr_nonnull(file);
@@ -39,7 +40,7 @@ static void put(const char *name, const char *text)
 /* alice is 6101 and 100000 to 165535, bob 6102. */
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(etc));
+    scratch_make(etc);
     put("passwd", "alice:x:6101:6101::/:/bin/sh\nbob:x:6102:6102::/:/bin/sh\n");
     put("group", "");
     put("subuid", "alice:100000:65536\n");
@@ -55,18 +56,11 @@ static void setup(void)
 
 static void teardown(void)
 {
-    static const char *const files[] = {"passwd", "group", "subuid"};
     intake_free(intake);
     names_free(names);
     munmap(shared, sizeof(*shared));
     close(kernel[0]);
     close(kernel[1]);
-    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
-        char path[64];
-        snprintf(path, sizeof(path), "%s/%s", etc, files[i]);
-        unlink(path);
-    }
-    rmdir(etc);
 }
 
 static void ask(uint32_t uid, uint32_t opcode, uint32_t length)
