@@ -25,8 +25,9 @@ equal() {
     check "$1, $2 is $3" [ "$2" = "$3" ]
 }
 
+alice=(setpriv --reuid=6101 --regid=6101 --clear-groups)
 as_alice() {
-    setpriv --reuid=6101 --regid=6101 --clear-groups "$@"
+    "${alice[@]}" "$@"
 }
 
 # soon COMMAND... - wait until it succeeds
@@ -74,7 +75,7 @@ installs() {
     check 'restart' systemctl restart chronosfs
     check 'alice reads' as_alice cat /chronos/gpu0/available
     partition=$(as_alice chronos create -q 0 0.5 1h)
-    as_alice setsid sleep 100000 </dev/null >/dev/null 2>&1 &
+    "${alice[@]}" setsid sleep 100000 </dev/null >/dev/null 2>&1 &
     program=$!
     check 'alice adds a program' soon as_alice sh -c \
         "echo $program >/chronos/gpu0/$partition/procs || { cat /chronos/status; exit 1; }"
@@ -147,8 +148,9 @@ removes() {
     check 'its partition is back' test -d "/chronos/partitions/$(cat /trial/partition)"
     check 'purge' dpkg -P chronosfs
     rm -f /var/backups/chronos
-    equal 'nothing is left' "$(find / -xdev \( -path /proc -o -path /trial -o -path /var/log -o \
-        -path /sys -o -path /run \) -prune -o -iname '*chronos*' ! -path '/var/lib/dpkg/*' -print)" ''
+    equal 'nothing is left' "$(find / -xdev \( -path /proc -o -path /trial -o -path /var/log \
+        -o -path /sys -o -path /run -o -path /var/lib/dpkg \) -prune -o -iname '*chronos*' \
+        -print)" ''
 }
 
 case $boot in

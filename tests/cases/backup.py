@@ -140,8 +140,8 @@ def read_by_hand(mount):
 
 
 def while_all_goes_on(mount):
-    """Backups while users ask and release, and while the daemon dies or is replaced: each one can be
-    restored, has what was granted before it, and gives no id again."""
+    """Backups while users ask and release, and while the daemon dies or is replaced: each one can
+    be restored, has what was granted before it, and gives no id again."""
     stop = threading.Event()
     given = []
 
