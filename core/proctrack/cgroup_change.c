@@ -48,11 +48,15 @@ struct change {
 static int perform(const struct cgroup *cgroup, const int64_t head[static 4], char *path,
                    int *ret_fd)
 {
-    char leaf[PATH_MAX];
+    char leaf[PATH_MAX], *slash;
     uint64_t id = (uint64_t)head[1];
     switch ((enum cgroup_task)head[0]) {
     case CGROUP_MAKE:
-        *ret_fd = cgroup_place_make(cgroup, id, path, head[2], leaf);
+        slash = strchr(path, '/'); /* after the name */
+        if (!slash)
+            return -EINVAL;
+        *slash = '\0';
+        *ret_fd = cgroup_place_make(cgroup, path, slash + 1, head[2], leaf);
         strcpy(path, leaf);
         return *ret_fd < 0 ? *ret_fd : 0;
     case CGROUP_REMOVE:
@@ -131,8 +135,8 @@ static bool is_beside(const struct cgroup_child *child, const struct change *cha
 {
     if (child->task != change->task || change->task > CGROUP_REMOVE)
         return false;
-    if (change->task == CGROUP_MAKE)
-        return strcmp(child->path, change->path) == 0;
+    if (change->task == CGROUP_MAKE) /* for the same origin */
+        return strcmp(strchr(child->path, '/'), strchr(change->path, '/')) == 0;
     size_t length = parent_length(child->path);
     return parent_length(change->path) == length && strncmp(change->path, child->path, length) == 0;
 }
@@ -259,10 +263,14 @@ static int do_change(struct cgroup *cgroup, const struct change *change,
     return r == -EPIPE ? -EIO : r;
 }
 
-int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                       bool shared, char leaf[static PATH_MAX], int *ret_fd)
+int cgroup_change_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
+                       const char *origin, bool shared, char leaf[static PATH_MAX], int *ret_fd)
 {
-    const struct change change = {CGROUP_MAKE, id, account, origin, {shared}};
+    char name[CGROUP_NAME_MAX], path[PATH_MAX];
+    cgroup_leaf_name_for(cgroup, set, name);
+    if (snprintf(path, sizeof(path), "%s/%s", name, origin) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    const struct change change = {CGROUP_MAKE, 0, account, path, {shared}};
     struct cgroup_packet packet;
     int r = do_change(cgroup, &change, &packet, ret_fd);
     if (!r && *ret_fd < 0)

@@ -30,8 +30,8 @@ static int test_make(struct cgroup *cgroup, const char *origin, char path[static
 {
     int r = -EINPROGRESS;
     for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
-        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, CGROUP_NO_ACCOUNT, origin, false, path,
-                               ret_fd);
+        r = cgroup_change_make(cgroup, &(struct proctrack_set){{CGROUP_TEST_ID}}, CGROUP_NO_ACCOUNT,
+                               origin, false, path, ret_fd);
         if (r == -EINPROGRESS)
             usleep(MAKE_PAUSE_US);
     }

@@ -108,7 +108,7 @@ static int add(struct cgroup *cgroup, const struct cgroup_packet *packet, int fd
     char origin[PATH_MAX];
     if (fd < 0)
         return -EMFILE; /* it could not be received */
-    return cgroup_leaf_add(cgroup, (uint64_t)packet->head[0], CGROUP_NO_ACCOUNT, fd, packet->path,
+    return cgroup_leaf_add(cgroup, CGROUP_NO_ACCOUNT, fd, packet->path,
                            cgroup_dir_origin(fd, origin) ? origin : NULL);
 }
 

@@ -213,7 +213,7 @@ const struct file_row files_root[] = {
      .doc = "write a request for any device, read the id back"},
     {"procs", 0666, FRESH_ALWAYS, show_procs, store_procs, .own = true,
      .doc = "write the pid of one of your processes, 0 for the writing process, to take it and its "
-            "children out of its partition"},
+            "children out of its partitions"},
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the last write of the reading thread or, if it has not written, of its "
             "user; as a "

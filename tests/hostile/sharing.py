@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A partition that is shared by name (`members`): who is in may join and charge, and nothing else;
-nobody else lets people in; the list is bounded, lasts, and ends with the partition and its
-owner."""
+"""A partition that is shared by name (`members`): who is in may join and charge, and nothing
+else; only the owner and root let people in; the list is bounded, lasts, and ends with the
+partition and its owner."""
 import contextlib
 import os
 import signal
@@ -98,7 +98,7 @@ def rights(mount):
 
 
 def others_partitions(mount):
-    """Nobody but the owner and root lets in, whatever the mode of the partition allows."""
+    """Only the owner and root let people in, whatever the mode of the partition allows."""
     name = ask(mount)
     path = mount.at('gpu0', name)
     mount.write('ops', 'config', 'admin_group')
