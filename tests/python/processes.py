@@ -341,15 +341,36 @@ class TwoDevices(inside.Case):
                 with ask(1, 0.25, 600) as q:
                     both = f"{tree}/gpu0/{p.partition_id}:{tree}/gpu1/{q.partition_id}"
                     assert os.environ["CHRONOS_PARTITION"] == both
-                    assert me in q.processes
+                    assert me in q.processes and me in p.processes
                 assert p.active and not q.active
                 assert me in p.processes, p.processes
                 assert os.environ["CHRONOS_PARTITION"] == f"{tree}/gpu0/{p.partition_id}"
             p, q = ask(0, 0.5, 600), ask(1, 0.25, 600)
+            assert me in p.processes and me in q.processes
             p.release()
             assert me in q.processes and q.active
             q.release()
             assert "CHRONOS_PARTITION" not in os.environ
+        """)
+
+    def test_children_of_both(self):
+        """They stay in the one that goes on, whenever they were started."""
+        self.passes("""
+            import os, signal, time
+            from chronos import Partitioner
+            def child():
+                pid = os.fork()
+                if not pid:
+                    time.sleep(600)
+                return pid
+            with Partitioner().create(0, 0.5, 600) as p:
+                first = child()
+                with Partitioner().create(1, 0.5, 600) as q:
+                    second = child()
+                    assert second in q.processes and second in p.processes
+                assert sorted(p.processes) == sorted([os.getpid(), first, second]), p.processes
+            for pid in first, second:
+                os.kill(pid, signal.SIGKILL)
         """)
 
     def test_several_on_one(self):
@@ -364,6 +385,17 @@ class TwoDevices(inside.Case):
                 p.release()
                 assert not p.active
         """)
+
+    def test_the_end_of_one(self):
+        """Ends the program, as each partition says."""
+        done = run(self.mount, """
+            import time
+            from chronos import Partitioner
+            p = Partitioner().create(0, 0.5, 600)
+            q = Partitioner().create(1, 0.5, 1)
+            time.sleep(60)
+        """)
+        self.assertEqual(done.code, -signal.SIGTERM, done)
 
 
 WAITING = """

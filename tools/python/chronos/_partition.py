@@ -253,19 +253,38 @@ class Partition:
         with _lock:
             if self not in _joined:
                 return
+            others = [one for one in _limiting(without=self)
+                      if one._tree.path == self._tree.path]
+            before = {one: one._members() for one in others}
             try:
                 self._tree.write("0", "procs")
             except ChronosError:
                 if self.active:
                     raise
             _joined.remove(self)
-            for other in _limiting():  # a process leaves all of them at once
-                if other._tree.path == self._tree.path:
-                    try:
-                        other._write("0", "procs")
-                    except ChronosError:
-                        _joined.remove(other)
+            for other in others:  # a process and its children leave all of them at once
+                if not other._bring_back(before[other]):
+                    _joined.remove(other)
             _environment.use([one._variables for one in _limiting()])
+
+    def _members(self) -> set[str]:
+        try:
+            return set(self._read("procs").split())
+        except ChronosError:
+            return set()
+
+    def _bring_back(self, members: set[str]) -> bool:
+        """Take this process in again, and its children that were in it. False: it has ended."""
+        try:
+            self._write("0", "procs")
+        except ChronosError:
+            return False
+        for pid in members - self._members():
+            try:
+                self._write(pid, "procs")
+            except ChronosError:
+                pass  # it has ended
+        return True
 
     _variables: dict[str, str] = {}
 
@@ -348,13 +367,14 @@ class Partition:
             pass
 
 
-def _limiting() -> list[Partition]:
+def _limiting(without: Partition | None = None) -> list[Partition]:
     """Of the partitions that this process has joined, the latest of each device."""
     latest: dict[tuple[str, int], Partition] = {}
     for one in _joined:
         key = one._tree.path, one.device
-        latest.pop(key, None)
-        latest[key] = one
+        if one is not without:
+            latest.pop(key, None)
+            latest[key] = one
     return list(latest.values())
 
 
