@@ -78,6 +78,8 @@ class Installed(inside.Case):
         self.assertEqual(*(open(wheel, "rb").read() for wheel in wheels))
         with zipfile.ZipFile(wheels[0]) as wheel:
             self.assertIsNone(wheel.testzip())
+            self.assertEqual(any(name.endswith("/LICENSE") for name in wheel.namelist()),
+                             os.path.exists(os.path.join(inside.PACKAGE, "../../LICENSE")))
         archive = wheel_backend.build_sdist(T)
         with tarfile.open(os.path.join(T, archive)) as sources:
             sources.extractall(os.path.join(T, "sources"))

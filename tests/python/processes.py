@@ -88,7 +88,7 @@ class Children(inside.Case):
         """)
 
     def test_fork_while_a_thread_changes(self):
-        """No lock is left closed in the child."""
+        """No lock is left closed in the child, and none stays in what the thread leaves."""
         self.passes("""
             import os, threading, warnings
             from chronos import Partitioner
@@ -97,14 +97,15 @@ class Children(inside.Case):
             def change():
                 while not stop.is_set():
                     Partitioner().create(1, 0.1, 600).release()
-            thread = threading.Thread(target=change)
+            thread = threading.Thread(target=change, daemon=True)
             thread.start()
             for _ in range(20):
                 pid = os.fork()
                 if not pid:
                     with Partitioner().create(0, 0.1, 600) as p:
                         os._exit(0 if p.active else 1)
-                assert os.waitpid(pid, 0)[1] == 0
+                status = os.waitpid(pid, 0)[1]
+                assert status == 0, status
             stop.set()
             thread.join()
         """)
@@ -187,6 +188,31 @@ class Children(inside.Case):
                                    stderr=subprocess.DEVNULL).pid, p.partition_id)
         """)
         pid, name = out.split()
+        self.gone(name)
+        self.assertTrue(lib.wait_for(lambda: not alive(pid)), "left behind")
+
+
+    def test_subprocess_at_the_end(self):
+        """One that loses its parent before chronosfs could look ends, too."""
+        process = start(self.mount, script("""
+            import subprocess
+            from chronos import Partitioner
+            p = Partitioner().create(0, 0.5, 600)
+            print(p.partition_id, flush=True)
+            input()
+            none = subprocess.DEVNULL
+            print(subprocess.Popen(["sleep", "600"], stdin=none, stdout=none, stderr=none).pid)
+        """))
+        name, worker = process.stdout.readline().strip(), self.mount.worker()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            pid = process.stdout.readline().strip()
+            time.sleep(0.5)  # it ends in this time, if it does not ask
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        self.assertEqual(finish(process).code, 0)
         self.gone(name)
         self.assertTrue(lib.wait_for(lambda: not alive(pid)), "left behind")
 

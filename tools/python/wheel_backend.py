@@ -25,6 +25,14 @@ def _sources():
                   if name.endswith(".py") or name == "py.typed")
 
 
+def _licence():
+    """From the top of the project, or of a source archive."""
+    for path in ("../../LICENSE", "LICENSE"):
+        if os.path.exists(os.path.join(HERE, path)):
+            return {"LICENSE": _read(path)}
+    return {}
+
+
 VERSION = re.search(rb'^__version__ = "(.*)"$', _read("chronos/__init__.py"), re.M)[1].decode()
 METADATA = (f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\nSummary: {SUMMARY}\n"
             "License: Apache-2.0\nRequires-Python: >=3.9\n"
@@ -35,6 +43,7 @@ INFO = f"{NAME}-{VERSION}.dist-info"
 def _wheel(directory, contents):
     """Write a wheel of these files, the same bytes each time."""
     contents = dict(contents)
+    contents.update((f"{INFO}/{name}", data) for name, data in _licence().items())
     contents[INFO + "/METADATA"] = METADATA.encode()
     contents[INFO + "/WHEEL"] = (b"Wheel-Version: 1.0\nGenerator: chronosfs\n"
                                  b"Root-Is-Purelib: true\nTag: py3-none-any\n")
@@ -66,6 +75,7 @@ def build_sdist(sdist_directory, config_settings=None):
     path = os.path.join(sdist_directory, top + ".tar.gz")
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
         files = {name: _read(name) for name in ["pyproject.toml", "wheel_backend.py", *_sources()]}
+        files.update(_licence())
         files["PKG-INFO"] = METADATA.encode()
         for name, data in files.items():
             entry = tarfile.TarInfo(f"{top}/{name}")
