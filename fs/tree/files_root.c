@@ -200,6 +200,13 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
     return true;
 }
 
+static uint64_t size_unknown(struct tree *tree, const struct node *node)
+{
+    (void)tree;
+    (void)node;
+    return 0;
+}
+
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
@@ -220,5 +227,8 @@ const struct file_row files_root[] = {
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0644, FRESH_ALWAYS, show_release, store_release,
      .doc = "administrators: write ids (`p3 p4`) to end partitions of other users"},
+    {"backup", 0400, FRESH_ALWAYS, .size = size_unknown, .backup = true,
+     .doc = "root: a backup of the state, made as it is read; `chronos backup` and `chronosfs "
+            "--restore` use it"},
     {0},
 };

@@ -266,6 +266,10 @@ class Completion(unittest.TestCase):
     def test_users(self):
         self.assertIn("root", self.complete("create", "0", "1", "1", "--user", "ro"))
         self.assertIn("root", self.complete("history", "--user", ""))
+        for command in "share", "unshare":
+            self.assertEqual(self.complete(command, "p1"), ["p1", "p12"])
+            self.assertIn("root", self.complete(command, "p1", "ro"))
+            self.assertIn("root", self.complete(command, "p1", "bin", "ro"))
 
 
 if __name__ == "__main__":
