@@ -88,11 +88,13 @@ static int leave(struct host *host, const struct host_join *join,
     if (!left->ids[0])
         return 1;
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
-        if (terminate_ends(&host->termination, set.ids[i]))
+        if (terminate_ends(&host->termination, set.ids[i])) {
+            proctrack_stay(host->proctrack, process);
             return message_set(-EPERM, message,
                                "Process %d cannot leave: p%" PRIu64
                                " has ended, and its programs are being ended.",
                                (int)process->pid, set.ids[i]);
+        }
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
     print_set(left, text);
     if (!r)

@@ -16,7 +16,8 @@ struct proctrack_ops {
                 const struct procfs_process *process, struct message *message);
     int (*leave)(struct proctrack *proctrack, uint32_t account,
                  const struct procfs_process *process, bool all, struct message *message);
-    void (*account)(struct proctrack *proctrack, uint64_t id, uint32_t account); /* or NULL */
+    void (*stay)(struct proctrack *proctrack, const struct procfs_process *process); /* or NULL */
+    void (*account)(struct proctrack *proctrack, uint64_t id, uint32_t account);     /* or NULL */
     int (*members)(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                    void *context);
     void (*find)(struct proctrack *proctrack, pid_t pid,

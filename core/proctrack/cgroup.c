@@ -75,6 +75,11 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
+static void cgroup_stay(struct proctrack *proctrack, const struct procfs_process *process)
+{
+    cgroup_change_stay(cgroup_from(proctrack), process);
+}
+
 static void cgroup_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
@@ -133,22 +138,16 @@ static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file,
     return r;
 }
 
-/* Whether any leaf of a partition has (or lacks) a flag; a leaf that others removed has none. */
-static bool any_leaf(const struct cgroup *cgroup, uint64_t id, const char *file, const char *word,
-                     bool value)
+/* False while some member has not stopped yet. A member in state D may never stop; a leaf that
+ * others removed has none. */
+static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
 {
     size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup->leaves[i].fd, file, word) == value)
-            return true;
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "frozen") == 0)
+            return false;
     }
-    return false;
-}
-
-/* False while some member has not stopped yet. A member in state D may never stop. */
-static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
-{
-    return !any_leaf(cgroup, id, "cgroup.events", "frozen", false);
+    return true;
 }
 
 static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
@@ -245,8 +244,8 @@ static int cgroup_kill(struct proctrack *proctrack, uint64_t id, bool now)
 static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
+    int r = cgroup_change_made(cgroup, id);
     size_t first, count = cgroup_leaf_of(cgroup, id, &first);
-    int r = 0;
     for (size_t i = first; i < first + count; i++) {
         if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "populated") > 0)
             return -EBUSY;
@@ -304,6 +303,7 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .leader = cgroup_leader,
                                                 .join = cgroup_join,
                                                 .leave = cgroup_join_leave,
+                                                .stay = cgroup_stay,
                                                 .account = cgroup_account,
                                                 .members = cgroup_members,
                                                 .find = cgroup_find,

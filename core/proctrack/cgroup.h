@@ -7,6 +7,7 @@
 #define CHRONOS_PROCTRACK_CGROUP_H
 
 #include "adapter.h"
+#include "core/base/child.h"
 #include "core/base/procfs.h"
 
 #include <limits.h>
@@ -43,8 +44,7 @@ struct cgroup_child {
     uint32_t account;
     int64_t numbers[2];
     char *path;
-    pid_t pid;
-    int socket;
+    struct child child;
 };
 
 #define CGROUP_CHILD_MAX  256
@@ -124,6 +124,9 @@ struct cgroup_leaf *cgroup_leaf_at(const struct cgroup *cgroup, const char *path
  * on an error. `origin` may be NULL. -EMFILE: too many leaves, of all or of this account. */
 int cgroup_leaf_add(struct cgroup *cgroup, uint32_t account, int fd, const char *path,
                     const char *origin);
+/* Add a leaf that was made or found: with the origin that is noted at it, and frozen if one of its
+ * partitions is. */
+int cgroup_leaf_keep(struct cgroup *cgroup, uint32_t account, int fd, const char *path);
 void cgroup_leaf_free(struct cgroup_leaf *leaf);
 /* Drop the leaf for all of its partitions. */
 void cgroup_leaf_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf);
@@ -180,12 +183,16 @@ int cgroup_packet_receive(int socket, struct cgroup_packet *packet, int *ret_fd)
 
 /* cgroup_change.c: have a child do what can wait for a directory that a user holds. Each returns
  * -EINPROGRESS if it does, or if the account has too many such changes: call again. */
-/* Make a leaf as cgroup_place_make does; *ret_fd is for the caller to close. */
+/* Make a leaf as cgroup_place_make does, and keep it. */
 int cgroup_change_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
-                       const char *origin, bool shared, char leaf[static PATH_MAX], int *ret_fd);
+                       const char *origin, bool shared, struct cgroup_leaf **ret_leaf);
+/* Keep what was made for partition `id` after its call. -EINPROGRESS: something is being made. */
+int cgroup_change_made(struct cgroup *cgroup, uint64_t id);
 /* As cgroup_out; without a leaf, go on with what was begun, if anything was. */
 int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
                         const struct procfs_process *process, uint32_t uid);
+/* End what cgroup_change_leave began for this process: it does nothing more. */
+void cgroup_change_stay(struct cgroup *cgroup, const struct procfs_process *process);
 /* Remove a cgroup as cgroup_walk_remove does. */
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path);
 /* Needs not be called again. */

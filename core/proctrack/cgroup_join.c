@@ -87,25 +87,16 @@ static int set_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
  * slower: one that is not used makes room. */
 static int set_has_room(struct cgroup *cgroup, const struct proctrack_set *set)
 {
-    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++) {
-        size_t first, count = cgroup_leaf_of(cgroup, set->ids[k], &first);
-        int r = count < CGROUP_SETS_MAX ? 0 : -EUSERS;
-        for (size_t i = first; r == -EUSERS && i < first + count; i++)
-            r = set_drop(cgroup, &cgroup->leaves[i]);
-        if (r)
-            return r;
-    }
+    size_t first, count;
+    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++)
+        while ((count = cgroup_leaf_of(cgroup, set->ids[k], &first)) >= CGROUP_SETS_MAX) {
+            int r = -EUSERS;
+            for (size_t i = first; r == -EUSERS && i < first + count; i++)
+                r = set_drop(cgroup, &cgroup->leaves[i]);
+            if (r)
+                return r;
+        }
     return 0;
-}
-
-static int set_freeze(struct cgroup *cgroup, const struct proctrack_set *set)
-{
-    int r = 0;
-    for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && set->ids[i] != 0; i++) {
-        if (cgroup_leaf_is_frozen(cgroup, set->ids[i]))
-            r = cgroup_leaf_freeze(cgroup, set->ids[i], true);
-    }
-    return r;
 }
 
 /* Return the leaf of these partitions for a process in `origin`; makes it if needed, or if the
@@ -113,26 +104,16 @@ static int set_freeze(struct cgroup *cgroup, const struct proctrack_set *set)
 static int leaf_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
                      const char *origin, bool gone, struct cgroup_leaf **ret_leaf)
 {
-    char path[PATH_MAX], kept[PATH_MAX];
     size_t count;
-    int fd;
     struct cgroup_leaf *known = leaf_known(cgroup, set, origin, &count);
     if (known && !gone) {
         *ret_leaf = known;
         return 0;
     }
     int r = set_has_room(cgroup, set);
-    if (!r)
-        r = cgroup_change_make(cgroup, set, account, origin, count >= CGROUP_ORIGIN_MAX, path, &fd);
-    if (r)
-        return r;
-    r = cgroup_leaf_add(cgroup, account, fd, path, cgroup_dir_origin(fd, kept) ? kept : NULL);
-    if (r) {
-        cgroup_change_remove(cgroup, account, path); /* perhaps later */
-        return r;
-    }
-    *ret_leaf = cgroup_leaf_at(cgroup, path);
-    return set_freeze(cgroup, set);
+    return r ? r
+             : cgroup_change_make(cgroup, set, account, origin, count >= CGROUP_ORIGIN_MAX,
+                                  ret_leaf);
 }
 
 /* Move the process behind `pidfd` from `origin`, its current place. */

@@ -282,3 +282,18 @@ int cgroup_leaf_freeze(struct cgroup *cgroup, uint64_t id, bool frozen)
     }
     return r;
 }
+
+int cgroup_leaf_keep(struct cgroup *cgroup, uint32_t account, int fd, const char *path)
+{
+    const struct proctrack_set set = set_of(cgroup, path);
+    char origin[PATH_MAX];
+    if (fd < 0)
+        return -EMFILE; /* it could not be received */
+    int r =
+        cgroup_leaf_add(cgroup, account, fd, path, cgroup_dir_origin(fd, origin) ? origin : NULL);
+    for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && set.ids[i] != 0; i++) {
+        if (cgroup_leaf_is_frozen(cgroup, set.ids[i]))
+            r = cgroup_leaf_freeze(cgroup, set.ids[i], true);
+    }
+    return r;
+}

@@ -124,6 +124,7 @@ static void climb(const struct cgroup *cgroup, char *path)
 
 static int leaf_open(const struct cgroup *cgroup, const char *path)
 {
+    steps_before(&cgroup->steps, "make");
     if (mkdirat(cgroup->root_fd, path, LEAF_MODE) != 0 && errno != EEXIST)
         return -errno;
     return cgroup_place_open_ours(cgroup, path);

@@ -86,6 +86,12 @@ int proctrack_leave(struct proctrack *proctrack, uint32_t account,
                              : proctrack->ops->leave(proctrack, account, process, all, message);
 }
 
+void proctrack_stay(struct proctrack *proctrack, const struct procfs_process *process)
+{
+    if (proctrack->ops->stay)
+        proctrack->ops->stay(proctrack, process);
+}
+
 void proctrack_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
 {
     if (proctrack->ops->account)

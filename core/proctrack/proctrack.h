@@ -77,9 +77,10 @@ struct proctrack_options {
     const char *proc;    /* default: the procfs in use, see procfs.h */
     const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
     const char *boot_id; /* default: that of the machine */
-    /* For tests: called with "open", "move" and "moved" in a join, "signal" before each signal,
-     * "search" before each directory of the cgroup tree, and more in ptree_*.c. Only the result of
-     * "search" counts. */
+    /* For tests: called with "open", "make", "move" and "moved" in a join, "leave", "move" and
+     * "moved" when a process leaves, "remove" before a cgroup is removed, "signal" before each
+     * signal, "search" before each directory of the cgroup tree, and more in ptree_*.c. Only the
+     * result of "search" counts. */
     struct steps steps;
 };
 
@@ -127,6 +128,9 @@ int proctrack_join(struct proctrack *proctrack, const struct proctrack_set *set,
 int proctrack_leave(struct proctrack *proctrack, uint32_t account,
                     const struct procfs_process *process, bool all, struct message *message);
 
+/* End a proctrack_leave of `process` that is in progress: it stays, unless it has left already. */
+void proctrack_stay(struct proctrack *proctrack, const struct procfs_process *process);
+
 /* Say for which account the traces count that proctrack_open found of a partition. */
 void proctrack_account(struct proctrack *proctrack, uint64_t id, uint32_t account);
 
@@ -163,7 +167,8 @@ int proctrack_kill(struct proctrack *proctrack, uint64_t id, bool now);
  * partitions runs only while none of them is frozen; under process-tree the last call counts. */
 int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
-/* Forget a partition and remove all traces of it. Return -EBUSY while it has members. */
+/* Forget a partition and remove all traces of it. Return -EBUSY while it has members, or traces of
+ * it are being made or removed. */
 int proctrack_forget(struct proctrack *proctrack, uint64_t id);
 
 /* Called for one partition with members or traces. `members` is counted as by proctrack_members. */

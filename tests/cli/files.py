@@ -96,6 +96,13 @@ class Formats(Case):
         self.tree.partition("p1", name="training")
         self.assertEqual(self.answer("show", "p1"), SHOW)
         self.assertEqual(self.as_json("show", "p1"), dict(PARTITION, name="training", members=[]))
+        self.tree.raw("gpu0/p1/members", "bob\ncarol\n")
+        self.assertEqual(self.answer("show", "p1"), SHOW + "  Shared with: bob, carol\n")
+        self.assertEqual(self.as_json("show", "p1")["members"], ["bob", "carol"])
+        names = [letter * 64 for letter in "abcdefghijklmnop"]
+        self.tree.raw("gpu0/p1/members", "\n".join(names) + "\n")
+        self.assertEqual(self.as_json("show", "p1")["members"], names)
+        self.assertTrue(self.answer("show", "p1").endswith(", ".join(names) + "\n"))
 
     def test_stats(self):
         self.assertEqual(self.answer("stats"), STATS)
@@ -275,6 +282,7 @@ class Mistakes(Case):
             (("show",), "show needs ID. Try: chronos help show"),
             (("release",), "release needs at least one ID. Try: chronos help release"),
             (("extend", "p1"), "extend needs ID DURATION. Try: chronos help extend"),
+            (("share", "p1"), "share needs ID and at least one USER. Try: chronos help share"),
             (
                 ("create", "0", "0.5"),
                 "create needs DEVICE AMOUNT DURATION. Try: chronos help create",

@@ -62,6 +62,11 @@ class Shell:
             self.assertEqual(self.complete(words), ["p1", "p12"], words)
         self.assertEqual(self.complete(f"--mount={self.directory.name}/other show "), ["p5"])
 
+    def test_users(self):
+        for words in "share p1 ro", "unshare p1 bin ro", "list --user ro":
+            self.assertIn("root", self.complete(words), words)
+        self.assertEqual(self.complete("share "), ["p1", "p12"])
+
     def test_devices(self):
         self.assertEqual(self.complete("available "), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("list -d "), ["gpu0", "gpu1"])

@@ -77,10 +77,10 @@ static int prepare(void *context)
     int r = join(use);
     if (r)
         return r;
-    r = chronos_read_all(use->directory, "environment", &text);
+    r = chronos_variables_read(use->directory, &text);
     if (r < 0)
         return unusable(use, "Cannot read the environment", r);
-    r = environment_apply(text, use->directory);
+    r = environment_apply(text);
     free(text);
     if (!r)
         return 0;
