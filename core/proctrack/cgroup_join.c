@@ -87,14 +87,15 @@ static int set_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
  * slower: one that is not used makes room. */
 static int set_has_room(struct cgroup *cgroup, const struct proctrack_set *set)
 {
-    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++) {
-        size_t first, count = cgroup_leaf_of(cgroup, set->ids[k], &first);
-        int r = count < CGROUP_SETS_MAX ? 0 : -EUSERS;
-        for (size_t i = first; r == -EUSERS && i < first + count; i++)
-            r = set_drop(cgroup, &cgroup->leaves[i]);
-        if (r)
-            return r;
-    }
+    size_t first, count;
+    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++)
+        while ((count = cgroup_leaf_of(cgroup, set->ids[k], &first)) >= CGROUP_SETS_MAX) {
+            int r = -EUSERS;
+            for (size_t i = first; r == -EUSERS && i < first + count; i++)
+                r = set_drop(cgroup, &cgroup->leaves[i]);
+            if (r)
+                return r;
+        }
     return 0;
 }
 
