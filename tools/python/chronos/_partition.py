@@ -428,7 +428,7 @@ def _before_exit() -> None:
             pass
 
 
-# A child that is forked while another thread leaves would be left in the partition, and end with it.
+# A child that is forked while another thread leaves would stay in the partition, and end with it.
 os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(),
                     after_in_child=_after_fork)
 atexit.register(_before_exit)
