@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@ struct committer {
     int64_t settle_ns;     /* when the store settles; 0: it has */
     struct timespec retry; /* the time of that next attempt */
     struct message message;
+    /* without the lock */
+    atomic_uint on_its_way; /* the changes that were submitted and neither finished nor failed */
 };
 
 static void queue_init(struct queue *queue)
@@ -189,6 +192,7 @@ static void finish(struct committer *committer, struct change *changes)
     }
     for (struct change *next; changes; changes = next) {
         next = changes->next;
+        atomic_fetch_sub(&committer->on_its_way, 1); /* the client may ask at once */
         committer_reply(&changes->reply);
         committer_change_free(changes);
     }
@@ -339,6 +343,7 @@ void committer_submit(struct committer *committer, struct change *change, int64_
                       uint64_t first_line_seq)
 {
     change->next = NULL;
+    atomic_fetch_add(&committer->on_its_way, 1);
     pthread_mutex_lock(&committer->lock);
     queue_add(&committer->queue, change);
     committer->retention_ns = retention_ns;
@@ -346,6 +351,11 @@ void committer_submit(struct committer *committer, struct change *change, int64_
     pthread_mutex_unlock(&committer->lock);
     pthread_cond_signal(&committer->wake); /* after unlocking: the thread would wake up only to
                                             * wait for the lock */
+}
+
+bool committer_is_busy(const struct committer *committer)
+{
+    return atomic_load(&committer->on_its_way) > 0;
 }
 
 int committer_fd(const struct committer *committer)
@@ -365,6 +375,8 @@ struct change *committer_take_failed(struct committer *committer, struct message
         changes = committer->failed.first;
         queue_init(&committer->queue);
         queue_init(&committer->failed);
+        for (const struct change *c = changes; c; c = c->next)
+            atomic_fetch_sub(&committer->on_its_way, 1);
         committer->has_failed = false;
         *ret_message = committer->message;
     }
