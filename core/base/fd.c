@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* File descriptors; see fd.h. */
+/*
+ * File descriptors; see fd.h. This file is also part of what is loaded into programs, which may
+ * have an older libc: system calls that libc learned late are made directly.
+ */
 #include "fd.h"
 
 #include <dirent.h>
@@ -60,7 +63,7 @@ static void close_each(unsigned low, const int *keep, size_t count)
             close_one(fd, low, keep, count);
         return;
     }
-    while ((length = getdents64(list, entries, sizeof(entries))) > 0) {
+    while ((length = syscall(SYS_getdents64, list, entries, sizeof(entries))) > 0) {
         for (ssize_t at = 0; at < length;) {
             const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
             unsigned fd = (unsigned)strtoul(entry->d_name, NULL, 10);
@@ -96,16 +99,16 @@ int fd_identify(int dir_fd, const char *path, struct fd_identity *ret_file)
 {
     struct statx file;
     struct stat old;
-    if (statx(dir_fd, path, AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-              STATX_INO | STATX_TYPE, &file) == 0) {
+    if (syscall(SYS_statx, dir_fd, path, AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+                STATX_INO | STATX_TYPE, &file) == 0) {
         *ret_file =
             (struct fd_identity){makedev(file.stx_dev_major, file.stx_dev_minor), file.stx_ino};
         return 0;
     }
-    /* As an older kernel or container runtime answers; EINVAL is libc's for it. */
-    if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
+    /* As an older kernel or container runtime answers. */
+    if (errno != ENOSYS && errno != EPERM)
         return -errno;
-    if (fstatat(dir_fd, path, &old, AT_EMPTY_PATH | AT_NO_AUTOMOUNT) != 0)
+    if (syscall(SYS_newfstatat, dir_fd, path, &old, AT_EMPTY_PATH | AT_NO_AUTOMOUNT) != 0)
         return -errno;
     *ret_file = (struct fd_identity){old.st_dev, old.st_ino};
     return 0;

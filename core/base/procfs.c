@@ -193,7 +193,7 @@ pid_t procfs_leader(int proc_fd, pid_t tid)
     int fd = open_file(proc_fd, tid, "task");
     if (fd < 0)
         return fd == -ENOENT ? -ESRCH : fd;
-    ssize_t length = getdents64(fd, entries, room);
+    ssize_t length = syscall(SYS_getdents64, fd, entries, room);
     pid_t leader = length < 0 ? -errno : -ESRCH;
     for (ssize_t at = 0; at < length && leader <= 0;) {
         const struct dirent64 *entry = (const void *)((const char *)entries + at);

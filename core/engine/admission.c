@@ -40,13 +40,12 @@ struct text {
     char text[48];
 };
 
-/* "0.50": a share with two decimals, or more below one per cent. */
+/* "0.50": a share with two decimals, or more where they would read as none or all. */
 static struct text share_words(uint64_t bytes, uint64_t total)
 {
     struct text out;
     uint128 hundredths = total ? ((uint128)bytes * 100 + total / 2) / total : 0;
-
-    if (hundredths == 0 && bytes > 0)
+    if ((hundredths == 0 && bytes > 0) || (hundredths == 100 && bytes < total))
         units_fraction_text(bytes, total, out.text, sizeof(out.text));
     else
         snprintf(out.text, sizeof(out.text), "%" PRIu64 ".%02u", (uint64_t)(hundredths / 100),
@@ -58,7 +57,6 @@ static struct text share_words(uint64_t bytes, uint64_t total)
 static struct text size_words(uint64_t bytes, uint64_t other)
 {
     struct text out, same;
-
     units_size_text(bytes, out.text, sizeof(out.text));
     units_size_text(other, same.text, sizeof(same.text));
     for (size_t i = 0; bytes != other && out.text[i] == same.text[i]; i++) {
@@ -73,7 +71,6 @@ static struct text size_words(uint64_t bytes, uint64_t other)
 static struct text duration_words(int64_t ns)
 {
     struct text out;
-
     units_duration_text(ns, out.text, sizeof(out.text));
     return out;
 }
@@ -83,7 +80,6 @@ static void when_words(const struct engine *engine, uint32_t device, uint64_t by
                        char *text, size_t size)
 {
     char when[40], why[40] = "";
-
     text[0] = 0;
     if (at_ns == ENGINE_FOREVER)
         return;
@@ -187,7 +183,6 @@ static int refuse_space(const struct engine *engine, const struct call *call,
 {
     uint64_t memory = memory_of(engine, offer->device);
     char when[128];
-
     if (offer->bytes > memory)
         return refuse(REFUSED_NO_SPACE, call->why,
                       NO_SPACE "%s was asked for, gpu%" PRIu32 " has %s.",
@@ -217,17 +212,23 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
 {
     int64_t first_ns = ENGINE_FOREVER, at_ns;
     struct offer first = *most, offer;
+    uint64_t largest = 0;
     char when[128];
-
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
             continue;
+        if (memory_of(engine, i) > largest)
+            largest = memory_of(engine, i);
         at_ns = engine_earliest(engine, i, call->now_ns, offer.bytes, request->duration_ns);
         if (at_ns < first_ns) {
             first_ns = at_ns;
             first = offer;
         }
     }
+    if (first.bytes > largest)
+        return refuse(REFUSED_NO_SPACE, call->why,
+                      NO_SPACE "%s was asked for, no device has more than %s.",
+                      size_words(first.bytes, largest).text, size_words(largest, first.bytes).text);
     when_words(engine, first.device, first.bytes, first_ns, when, sizeof(when));
     return refuse(
         REFUSED_NO_SPACE, call->why,
@@ -379,7 +380,7 @@ int admission_end(const struct engine *engine, const struct call *call,
 
     if (end_ns <= call->now_ns || end_ns <= partition->start_ns)
         return refuse(REFUSED_INVALID, call->why,
-                      "The end of p%" PRIu64 " must be in the future; to end it now, rm it.",
+                      "The end of p%" PRIu64 " must be in the future; to end it now, release it.",
                       partition->id);
     if (end_ns <= partition->end_ns)
         return 0;

@@ -3,6 +3,7 @@
  * The engine as a whole: creation, devices, restoring durable state, and queries that need no
  * search. A map of the rest:
  *   operations.c  changes that callers request
+ *   sharing.c     who may use a partition; guests.c, a set of users
  *   admission.c   checks for free memory and policy
  *   ending.c      how partitions end, and the warning before
  *   expiry.c      ends and warnings that become due
@@ -45,7 +46,7 @@ struct engine *engine_free(struct engine *engine)
         return NULL;
     while ((entry = index_next_end(engine, INT64_MIN, 0))) {
         index_remove(engine, entry);
-        free(entry);
+        index_free_entry(entry);
     }
     settings_free(engine);
     engine_events_free(engine->first_event);

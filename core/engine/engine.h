@@ -12,6 +12,7 @@
 #define CHRONOS_ENGINE_ENGINE_H
 
 #include "ending.h"
+#include "guests.h"
 #include "partition.h"
 #include "request.h"
 
@@ -101,6 +102,8 @@ enum event_kind {
     EVENT_ENDING,    /* on_expiry, grace_ns or warn; can return it to active */
     EVENT_WARNED,    /* expiring: its warning is due; at_ns is when it became due */
     EVENT_NOTE,      /* something for the event log: key, value */
+    EVENT_SHARED,    /* guest came */
+    EVENT_UNSHARED,  /* guest went */
 };
 
 static inline bool event_kind_is_end(enum event_kind kind)
@@ -121,6 +124,8 @@ struct engine_event {
     uint32_t by_uid;  /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
+    uint32_t guest;        /* EVENT_SHARED, EVENT_UNSHARED: the uid */
+    struct guests *guests; /* of a partition that ended, for a revert; owned; can be NULL */
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */
     char key[ENGINE_KEY_MAX];
     char value[ENGINE_VALUE_MAX];
@@ -172,6 +177,8 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
  * expires at the next engine_advance. -EINVAL for an invalid record (unknown device, id 0 or in
  * use, end <= start). */
 int engine_restore(struct engine *engine, const struct partition *partition);
+/* Restore a guest of a restored partition. -EINVAL: there is no such partition, or no room. */
+int engine_restore_guest(struct engine *engine, uint64_t id, uint32_t uid);
 /* Restore a setting. */
 int engine_restore_setting(struct engine *engine, const char *key, const char *value);
 /* Set lower bounds for the next id and event number. */
@@ -185,6 +192,8 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
 /* Grant a request, starting now. The new id goes to *ret_id. */
 int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
                   uint64_t *ret_id);
+/* Return whether engine_release would end the partition, or why not. */
+int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* End the partitions tied to the open file `hold`. */
@@ -201,10 +210,13 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
                       const struct ending_change *change);
 /* Set a partition's label; "" removes it. */
 int engine_rename(struct engine *engine, const struct call *call, uint64_t id, const char *name);
-/* Change owner, group and mode. `uid`: root only. `gid` and `mode`: owner or root; the kernel has
- * checked that the owner is a member of the group. */
+/* Change owner, group and mode. `uid`: root only; the guests of the previous owner go. `gid` and
+ * `mode`: owner or root; the kernel has checked that the owner is a member of the group. */
 int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
                      uint32_t gid, uint32_t mode);
+/* Set the guests of a partition, for its owner or root: an event for each who comes or goes. */
+int engine_share(struct engine *engine, const struct call *call, uint64_t id,
+                 const struct guests *wanted);
 /* Set a durable setting; "" removes it, which restores the default. Keys that begin with "config/"
  * are checked against the policy table (policy.h) and take effect; the engine does not interpret
  * others. The caller has checked permissions. */
@@ -243,6 +255,8 @@ int64_t engine_next_wakeup(const struct engine *engine);
 
 /* A live partition, or NULL. Borrowed until the next change. */
 const struct partition *engine_find(const struct engine *engine, uint64_t id);
+/* The guests of a live partition; NULL: it has none. Borrowed until the next change. */
+const struct guests *engine_guests(const struct engine *engine, uint64_t id);
 uint64_t engine_count(const struct engine *engine);
 /* The live partition with the smallest id > after_id: of all, on one device, of one user, or tied
  * to one open file. NULL at the end. O(log n) each. */

@@ -11,8 +11,10 @@ void expiry_end(struct engine *engine, struct engine_event *event, struct entry 
     journal_append(engine, event);
     event->after.end_ns = event->at_ns;
     event->after.change_seq = event->seq;
+    event->guests = entry->guests;
+    entry->guests = NULL;
     index_remove(engine, entry);
-    free(entry);
+    index_free_entry(entry);
 }
 
 void expiry_warn(struct engine *engine, struct engine_event *event, struct entry *entry)

@@ -158,6 +158,13 @@ struct entry *index_new_entry(uint32_t share_count)
     return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
 }
 
+void index_free_entry(struct entry *entry)
+{
+    if (entry)
+        free(entry->guests);
+    free(entry);
+}
+
 uint32_t index_account_of(const struct engine *engine, uint32_t uid)
 {
     return engine->account ? engine->account(engine->account_context, uid) : uid;

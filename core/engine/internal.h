@@ -24,6 +24,7 @@ struct place {
 /* A live partition and its nodes in all indexes. */
 struct entry {
     struct partition partition;
+    struct guests *guests;      /* owned; NULL: it never had any */
     struct avl_node by_id;      /* of all */
     struct avl_node by_user;    /* uid, id */
     struct avl_node by_account; /* account, uid, id */
@@ -85,6 +86,8 @@ void index_init(struct engine *engine);
 void index_init_device(struct device *device);
 /* Allocate an entry with room for this many shares, in no index yet; NULL if out of memory. */
 struct entry *index_new_entry(uint32_t share_count);
+/* Free an entry that is in no index; NULL is allowed. */
+void index_free_entry(struct entry *entry);
 void index_add(struct engine *engine, struct entry *entry);
 void index_remove(struct engine *engine, struct entry *entry);
 /* Replace the record of an entry by one with the same id and number of shares; update all
@@ -120,6 +123,13 @@ int admission_resize(const struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(const struct engine *engine, const struct call *call,
                   const struct partition *partition, int64_t end_ns);
+
+/* -- operations.c: changes ------------------------------------------------- */
+
+/* Find the live partition `id` and check that the caller may act on it; `also`: some other right of
+ * the caller is enough. */
+int operations_find(const struct engine *engine, const struct call *call, uint64_t id, bool also,
+                    struct entry **ret_entry);
 
 /* -- ending.c: how partitions end ------------------------------------------ */
 

@@ -41,6 +41,7 @@ void engine_events_free(struct engine_event *events)
     while (events) {
         struct engine_event *next = events->next;
 
+        free(events->guests);
         free(events);
         events = next;
     }

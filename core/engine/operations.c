@@ -27,10 +27,8 @@ bool engine_may_act(const struct caller *caller, const struct partition *partiti
     return caller->root || is_owner(caller, partition);
 }
 
-/* Find the live partition `id` and check that the caller may act on it; `also`: some other right of
- * the caller is enough. */
-static int find_for_caller(const struct engine *engine, const struct call *call, uint64_t id,
-                           bool also, struct entry **ret_entry)
+int operations_find(const struct engine *engine, const struct call *call, uint64_t id, bool also,
+                    struct entry **ret_entry)
 {
     struct entry *entry = index_find(engine, id);
 
@@ -182,10 +180,17 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
     return add_created(engine, call, &partition, ret_id);
 }
 
+int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id)
+{
+    struct entry *entry;
+
+    return operations_find(engine, call, id, call->caller->admin, &entry);
+}
+
 int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 {
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, call->caller->admin, &entry);
+    int r = operations_find(engine, call, id, call->caller->admin, &entry);
 
     if (r)
         return r;
@@ -202,7 +207,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
 {
     struct entry *entry = NULL;
     bool changes = false;
-    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
+    int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
@@ -221,7 +226,7 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns)
 {
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
+    int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
@@ -238,7 +243,7 @@ int engine_set_ending(struct engine *engine, const struct call *call, uint64_t i
                       const struct ending_change *wanted)
 {
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
+    int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (r)
         return r;
@@ -255,7 +260,7 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
 {
     size_t length = strlen(name);
     struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, call->caller->by_mode, &entry);
+    int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r && length > 0)
         r = request_label_check(name, length, call->why->message, sizeof(call->why->message));
@@ -265,28 +270,6 @@ int engine_rename(struct engine *engine, const struct call *call, uint64_t id, c
     memset(after.name, 0, sizeof(after.name));
     memcpy(after.name, name, length);
     return change(engine, entry, EVENT_RENAMED, call, &after);
-}
-
-int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
-                     uint32_t gid, uint32_t mode)
-{
-    struct entry *entry = NULL;
-    int r = find_for_caller(engine, call, id, false, &entry);
-
-    if (r)
-        return r;
-    struct partition after = entry->partition;
-    if (uid != after.uid && !call->caller->root)
-        return refuse(
-            REFUSED_PERMISSION, call->why,
-            "Permission denied: only root can hand partition p%" PRIu64 " to another user.", id);
-    after.uid = uid;
-    after.gid = gid;
-    after.mode = mode & 07777;
-    if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
-        after.mode == entry->partition.mode)
-        return 0;
-    return change(engine, entry, EVENT_HANDED, call, &after);
 }
 
 static bool is_word(const char *text)

@@ -21,12 +21,28 @@ struct revert {
 static void revert_clear(struct revert *revert)
 {
     while (revert->entry_count > 0)
-        free(revert->entries[--revert->entry_count]);
+        index_free_entry(revert->entries[--revert->entry_count]);
     while (revert->setting_count > 0)
         free(revert->settings[--revert->setting_count]);
     free(revert->entries);
     free(revert->settings);
     free(revert->events);
+}
+
+/* Allocate the entry of a partition that ended. */
+static struct entry *new_entry(const struct engine_event *event)
+{
+    struct entry *entry = index_new_entry(event->before.share_count);
+
+    if (!entry || !event->guests)
+        return entry;
+    entry->guests = calloc(1, sizeof(*entry->guests));
+    if (!entry->guests) {
+        index_free_entry(entry);
+        return NULL;
+    }
+    *entry->guests = *event->guests;
+    return entry;
 }
 
 static bool revert_prepare(struct revert *revert, const struct engine_event *events)
@@ -43,7 +59,7 @@ static bool revert_prepare(struct revert *revert, const struct engine_event *eve
     for (const struct engine_event *event = events; event; event = event->next) {
         revert->events[revert->count++] = event;
         if (event_kind_is_end(event->kind)) {
-            struct entry *entry = index_new_entry(event->before.share_count);
+            struct entry *entry = new_entry(event);
 
             if (!entry)
                 return false;
@@ -71,6 +87,19 @@ static bool revert_note(struct engine *engine, const struct engine_event *event)
     return entry;
 }
 
+/* The memory of guests stays when the last one has gone, so this needs none. */
+static bool revert_share(struct engine *engine, const struct engine_event *event)
+{
+    struct entry *entry = index_find(engine, event->before.id);
+    bool came = event->kind == EVENT_SHARED;
+
+    if (!entry || !entry->guests)
+        return false;
+    index_change(engine, entry, &event->before);
+    return came ? guests_drop(entry->guests, event->guest)
+                : guests_put(entry->guests, event->guest);
+}
+
 /* False if the event does not match the engine's state: foreign, or out of order. */
 static bool revert_one(struct engine *engine, struct revert *revert,
                        const struct engine_event *event)
@@ -80,6 +109,8 @@ static bool revert_one(struct engine *engine, struct revert *revert,
 
     if (event->kind == EVENT_NOTE) {
         return revert_note(engine, event);
+    } else if (event->kind == EVENT_SHARED || event->kind == EVENT_UNSHARED) {
+        return revert_share(engine, event);
     } else if (event->kind == EVENT_SETTING) {
         settings_put(engine, revert->settings[--revert->setting_count], event->key,
                      event->old_value);
@@ -93,7 +124,7 @@ static bool revert_one(struct engine *engine, struct revert *revert,
         return false;
     } else if (event->kind == EVENT_CREATED) {
         index_remove(engine, entry);
-        free(entry);
+        index_free_entry(entry);
     } else {
         index_change(engine, entry, &event->before);
     }

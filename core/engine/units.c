@@ -16,6 +16,7 @@ __extension__ typedef unsigned __int128 uint128;
 
 #define DECIMALS_MAX   18
 #define DURATION_MAX_S (DURATION_MAX_NS / NS_PER_SECOND)
+#define MEANT_MAX      32
 #define AMOUNT_WHAT_WORKS                                                                          \
     "write a share like 0.5 or 50%%, or a size like 20G or 1.5GiB (B K M G T)."
 
@@ -26,6 +27,16 @@ struct decimal {
     bool more; /* non-zero digits were cut off */
     size_t length;
 };
+
+static bool same(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+static char upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
 
 static bool is_digit(char c)
 {
@@ -131,6 +142,44 @@ static int parse_share(const char *quoted, const struct decimal *number, bool pe
     return 0;
 }
 
+/* Guess the amount that was meant by one written with a decimal comma, small letters or GB for G.
+ * False: none. */
+static bool guess_amount(const char *text, size_t length, char meant[static MEANT_MAX])
+{
+    struct decimal number;
+
+    if (length < 2 || length >= MEANT_MAX)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        meant[i] = text[i] == ',' ? '.' : upper(text[i]);
+    size_t unit = length;
+    while (unit > 0 && !is_digit(meant[unit - 1]))
+        unit--;
+    if (length - unit > 1 && unit_shift(meant + unit, 1) > 0 &&
+        (same(meant + unit + 1, length - unit - 1, "B") ||
+         same(meant + unit + 1, length - unit - 1, "I") ||
+         same(meant + unit + 1, length - unit - 1, "IB")))
+        length = unit + 1;
+    meant[length] = 0;
+    if (!scan_decimal(meant, length, DECIMALS_MAX, &number) || number.length != unit)
+        return false;
+    if (unit < length)
+        return unit_shift(meant + unit, length - unit) >= 0 && !memchr(text, ',', unit);
+    return number.whole == 0 && number.digits > 0;
+}
+
+static int refuse_amount(const char *quoted, const char *text, size_t length, char *message,
+                         size_t size)
+{
+    char meant[MEANT_MAX];
+
+    if (guess_amount(text, length, meant))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is not an amount; did you mean %s?", quoted, meant);
+    return message_refuse(REFUSED_INVALID, message, size,
+                          "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+}
+
 int units_parse_amount(const char *text, size_t length, struct amount *ret_amount, char *message,
                        size_t size)
 {
@@ -145,14 +194,12 @@ int units_parse_amount(const char *text, size_t length, struct amount *ret_amoun
         return message_refuse(REFUSED_INVALID, message, size,
                               "The amount is missing; " AMOUNT_WHAT_WORKS);
     if (!scan_decimal(text, length, decimals, &number))
-        return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+        return refuse_amount(quoted, text, length, message, size);
     if (number.length == length - percent)
         return parse_share(quoted, &number, percent, ret_amount, message, size);
     shift = unit_shift(text + number.length, length - number.length);
     if (shift < 0)
-        return message_refuse(REFUSED_INVALID, message, size,
-                              "\"%s\" is not an amount; " AMOUNT_WHAT_WORKS, quoted);
+        return refuse_amount(quoted, text, length, message, size);
     return parse_size(quoted, &number, shift, ret_amount, message, size);
 }
 
@@ -211,13 +258,45 @@ static bool scan_duration(const char *text, size_t length, int64_t *ret_seconds)
     return length > 0;
 }
 
+/* Guess the duration that was meant by one number and a longer unit, or a number with a point. */
+static bool guess_duration(const char *text, size_t length, char *meant, size_t size)
+{
+    static const char *const words[] = {"D",       "DAY",   "DAYS", "H",    "HR",     "HRS",
+                                        "HOUR",    "HOURS", "M",    "MIN",  "MINS",   "MINUTE",
+                                        "MINUTES", "S",     "SEC",  "SECS", "SECOND", "SECONDS"};
+    struct decimal number;
+    char word[MEANT_MAX];
+
+    if (!scan_decimal(text, length, 6, &number) || number.whole > DURATION_MAX_S ||
+        length - number.length >= sizeof(word))
+        return false;
+    for (size_t i = number.length; i < length; i++)
+        word[i - number.length] = upper(text[i]);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!same(word, length - number.length, words[i]))
+            continue;
+        int64_t unit = unit_seconds((char)(word[0] - 'A' + 'a'));
+        int64_t seconds =
+            (int64_t)number.whole * unit + (int64_t)number.digits * unit / (int64_t)number.scale;
+        if (seconds < 1 || seconds > DURATION_MAX_S)
+            return false;
+        units_duration_text(seconds * NS_PER_SECOND, meant, size);
+        return true;
+    }
+    return false;
+}
+
 int units_parse_duration(const char *text, size_t length, int64_t *ret_ns, char *message,
                          size_t size)
 {
-    char quoted[MESSAGE_QUOTED_MAX];
+    char quoted[MESSAGE_QUOTED_MAX], meant[MEANT_MAX];
     int64_t seconds;
 
     message_quote(text, length, quoted);
+    if (!scan_duration(text, length, &seconds) &&
+        guess_duration(text, length, meant, sizeof(meant)))
+        return message_refuse(REFUSED_INVALID, message, size,
+                              "\"%s\" is not a duration; did you mean %s?", quoted, meant);
     if (!scan_duration(text, length, &seconds))
         return message_refuse(REFUSED_INVALID, message, size,
                               "\"%s\" is not a duration; write whole seconds like 3600, or 90m, "

@@ -144,6 +144,20 @@ static void name_device(const struct drm_card *card, const struct driver *driver
              (unsigned long long)vendor, (unsigned long long)model);
 }
 
+/* ROCm's name of a card: the number that amdgpu reports, in 16 digits. Not every card has one. */
+static void name_unique(const struct drm_card *card, struct gpu_device *device)
+{
+    char text[32];
+    ssize_t length = read_file(card, "device/unique_id", text, sizeof(text));
+    size_t digits = length > 0 ? strspn(text, "0123456789abcdef") : 0;
+    if (digits == 0 || digits > 16 || (text[digits] != '\n' && text[digits] != '\0') ||
+        strspn(text, "0") == digits)
+        return;
+    snprintf(device->uuid, sizeof(device->uuid), "GPU-%.*s%.16s", (int)(16 - digits),
+             "0000000000000000", text);
+    device->uuid[sizeof("GPU-") - 1 + 16] = '\0';
+}
+
 static void add_card(void *context, const struct drm_card *card)
 {
     struct probe *probe = context;
@@ -161,6 +175,7 @@ static void add_card(void *context, const struct drm_card *card)
     snprintf(device->vendor, sizeof(device->vendor), "%s", driver->vendor);
     snprintf(device->driver, sizeof(device->driver), "%s", card->driver);
     name_device(card, driver, device);
+    name_unique(card, device);
     if (!driver->memory || drm_card_number(card, driver->memory, &device->memory_bytes))
         device->memory_bytes = sum_regions(probe->regions, card->pci);
 }

@@ -11,9 +11,14 @@ bool gpu_is_part(const char *uuid)
     return !strncasecmp(uuid, "MIG-", 4);
 }
 
+bool gpu_is_own(const char *uuid)
+{
+    return gpu_is_part(uuid) || !strncasecmp(uuid, "GPU-", 4);
+}
+
 static const char *without_prefix(const char *uuid)
 {
-    return gpu_is_part(uuid) || !strncasecmp(uuid, "GPU-", 4) ? uuid + 4 : uuid;
+    return gpu_is_own(uuid) ? uuid + 4 : uuid;
 }
 
 bool gpu_same_uuid(const char *a, const char *b)

@@ -8,6 +8,8 @@
 /* Compare uuids, ignoring the prefixes "GPU-" and "MIG-", dashes and case. False if either is "".
  */
 bool gpu_same_uuid(const char *a, const char *b);
+/* True for a uuid that belongs to the card, and is not made by a runtime from its address. */
+bool gpu_is_own(const char *uuid);
 /* True for the uuid of a MIG instance, one of several devices at one PCI address. */
 bool gpu_is_part(const char *uuid);
 /* Parse a PCI address into domain (four or eight digits), bus, device and function. */

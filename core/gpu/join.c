@@ -41,10 +41,12 @@ static const struct gpu_device *find_nameless(const struct gpu_list *list, uint3
     return NULL;
 }
 
-/* OpenCL cannot tell an instance from a card, so the word of a vendor that can counts. */
+/* OpenCL cannot tell an instance from a card, and may make a uuid up, so the word of a vendor that
+ * knows better counts. */
 static void complete(struct gpu_device *known, const struct gpu_device *device)
 {
-    if (known->uuid[0] == '\0' || gpu_is_part(device->uuid))
+    if (known->uuid[0] == '\0' || gpu_is_part(device->uuid) ||
+        (gpu_is_own(device->uuid) && !gpu_is_own(known->uuid)))
         memcpy(known->uuid, device->uuid, sizeof(known->uuid));
     if (known->pci[0] == '\0')
         memcpy(known->pci, device->pci, sizeof(known->pci));

@@ -5,10 +5,11 @@
  * everything when switched off. Only the host thread uses it. It must not know processes.
  *
  * The owner of a live partition may open the device's own nodes and the nodes that all devices of
- * its vendor share. So may the partition's group if the mode lets the group write. A mode with
- * write access for others opens no node to everyone. If there are more than a list can name, users
- * come before groups, each account's first uid before any account's second, and older partitions
- * before newer ones; those who ended are always taken out.
+ * its vendor share. So may its guests, and the partition's group if the mode lets the group write.
+ * A mode with write access for others opens no node to everyone. If there are more than a list can
+ * name, users come before groups, each account's first uid before any account's second, guests as
+ * further uids of the owner's account, and older partitions before newer ones; those who ended are
+ * always taken out.
  */
 #ifndef CHRONOS_HOST_ACCESS_H
 #define CHRONOS_HOST_ACCESS_H

@@ -68,12 +68,29 @@ int allocations_put(struct allocations *allocations, const struct partition *par
     return 0;
 }
 
+int allocations_share(struct allocations *allocations, uint64_t id, uint32_t uid, bool in)
+{
+    struct allocation *allocation = find(allocations, id);
+    if (!allocation)
+        return 0;
+    if (!allocation->guests)
+        allocation->guests = calloc(1, sizeof(*allocation->guests));
+    if (!allocation->guests)
+        return -ENOMEM;
+    if (in)
+        guests_put(allocation->guests, uid);
+    else
+        guests_drop(allocation->guests, uid);
+    return 0;
+}
+
 bool allocations_drop(struct allocations *allocations, uint64_t id)
 {
     struct allocation *allocation = find(allocations, id);
     if (!allocation)
         return false;
     avl_remove(&allocations->avl, &allocation->node);
+    free(allocation->guests);
     free(allocation);
     return true;
 }

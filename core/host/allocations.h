@@ -4,6 +4,7 @@
 #define CHRONOS_HOST_ALLOCATIONS_H
 
 #include "core/base/avl.h"
+#include "core/engine/guests.h"
 #include "core/engine/partition.h"
 
 #include <stdbool.h>
@@ -14,7 +15,8 @@ struct allocation {
     uint64_t id; /* of the partition */
     uint64_t memory_bytes;
     uint32_t device, uid, gid, mode;
-    uint32_t account; /* of the uid */
+    uint32_t account;      /* of the uid */
+    struct guests *guests; /* owned; NULL: it never had any */
 };
 
 /* All zero: empty. */
@@ -29,6 +31,8 @@ const struct allocation *allocations_after(const struct allocations *allocations
 /* Add or update a partition. 0 or -ENOMEM. */
 int allocations_put(struct allocations *allocations, const struct partition *partition,
                     uint32_t account);
+/* Let a guest of a partition in or out. 0 or -ENOMEM. */
+int allocations_share(struct allocations *allocations, uint64_t id, uint32_t uid, bool in);
 /* Add a partition by id only. 0 or -ENOMEM. */
 int allocations_add(struct allocations *allocations, uint64_t id);
 /* Drop a partition. Return whether it was in the set. */

@@ -137,6 +137,15 @@ static int open_proctrack(struct host *host, const struct proctrack_options *opt
     return r;
 }
 
+static int begin_live(struct host *host, const struct host_partition *live)
+{
+    int r = allocations_put(&host->allocations, &live->partition, live->account);
+    for (uint32_t i = 0; !r && live->guests && i < live->guests->count; i++)
+        r = allocations_share(&host->allocations, live->partition.id, live->guests->uid[i], true);
+    free(live->guests);
+    return r;
+}
+
 int host_begin(struct host *host)
 {
     struct proctrack_options options = {.instance = host->start.instance,
@@ -162,8 +171,7 @@ int host_begin(struct host *host)
     host->scans = strcmp(proctrack_word(host->proctrack), "process-tree") == 0;
     host->now_ns = clock_boottime_ns();
     for (size_t i = 0; i < host->start.live_count && !r; i++)
-        r = allocations_put(&host->allocations, &host->start.live[i].partition,
-                            host->start.live[i].account);
+        r = begin_live(host, &host->start.live[i]);
     if (!r)
         find_traces(host);
     free(host->start.live);

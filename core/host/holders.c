@@ -19,7 +19,7 @@ static int by_holder(const void *one, const void *other)
     return a->device < b->device ? -1 : a->device > b->device;
 }
 
-/* By account, device and kind, and then by age. */
+/* By account, device and kind, guests last, and then by age. */
 static int by_account(const void *one, const void *other)
 {
     const struct holder *a = one, *b = other;
@@ -29,6 +29,8 @@ static int by_account(const void *one, const void *other)
         return a->device < b->device ? -1 : 1;
     if (a->is_group != b->is_group)
         return a->is_group ? 1 : -1;
+    if (a->is_guest != b->is_guest)
+        return a->is_guest ? 1 : -1;
     return a->partition < b->partition ? -1 : a->partition > b->partition;
 }
 
@@ -40,17 +42,26 @@ static int by_turn(const void *one, const void *other)
     return a->partition < b->partition ? -1 : a->partition > b->partition;
 }
 
-static int add(struct holders *holders, const struct allocation *allocation, uint32_t id,
-               bool is_group)
+static int add(struct holders *holders, const struct allocation *allocation,
+               const struct holder *holder)
 {
     if (array_reserve(holders->holder, holders->capacity, holders->count + 1))
         return -ENOMEM;
     holders->holder[holders->count++] = (struct holder){.device = allocation->device,
-                                                        .id = id,
-                                                        .is_group = is_group,
+                                                        .id = holder->id,
+                                                        .is_group = holder->is_group,
+                                                        .is_guest = holder->is_guest,
                                                         .account = allocation->account,
                                                         .partition = allocation->id};
     return 0;
+}
+
+/* A user's own partition counts before one that another shares with them. */
+static bool is_better(const struct holder *holder, const struct holder *than)
+{
+    if (holder->is_guest != than->is_guest)
+        return than->is_guest;
+    return holder->partition < than->partition;
 }
 
 static void keep_each_once(struct holders *holders)
@@ -62,7 +73,7 @@ static void keep_each_once(struct holders *holders)
         struct holder *last = kept ? &holders->holder[kept - 1] : NULL;
         if (!last || by_holder(last, holder))
             holders->holder[kept++] = *holder;
-        else if (holder->partition < last->partition)
+        else if (is_better(holder, last))
             *last = *holder;
     }
     holders->count = kept;
@@ -101,9 +112,12 @@ int holders_find(struct holders *holders, const struct allocations *allocations)
          id = allocation->id) {
         if (allocation->device >= GPU_DEVICE_MAX)
             continue;
-        r = add(holders, allocation, allocation->uid, false);
+        r = add(holders, allocation, &(struct holder){.id = allocation->uid});
         if (!r && (allocation->mode & 0020))
-            r = add(holders, allocation, allocation->gid, true);
+            r = add(holders, allocation, &(struct holder){.id = allocation->gid, .is_group = true});
+        const struct guests *guests = allocation->guests;
+        for (uint32_t i = 0; !r && guests && i < guests->count; i++)
+            r = add(holders, allocation, &(struct holder){.id = guests->uid[i], .is_guest = true});
     }
     sort(holders);
     return r;

@@ -15,7 +15,7 @@
 /* A user or group with access to the nodes of a device. */
 struct holder {
     uint32_t device, id;
-    bool is_group;
+    bool is_group, is_guest;
     uint32_t account;   /* of the partition's owner */
     uint32_t turn;      /* 0: the account's first on this device */
     uint64_t partition; /* the oldest one that gives it this access */

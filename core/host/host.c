@@ -155,10 +155,15 @@ static void handle_event(struct host *host, const struct work_item *item)
         return;
     }
     /* No other event affects holders, and names can change a thousand times a second. */
-    if (kind == EVENT_CREATED || kind == EVENT_HANDED)
+    const bool shares = kind == EVENT_SHARED || kind == EVENT_UNSHARED;
+    if (kind == EVENT_CREATED || kind == EVENT_HANDED || shares)
         access_touch(host->access);
-    if (allocations_put(&host->allocations, partition, item->event.account))
-        log_say("Out of memory: cannot remember the holder of p%" PRIu64 ".", partition->id);
+    int r = allocations_put(&host->allocations, partition, item->event.account);
+    if (!r && shares)
+        r = allocations_share(&host->allocations, partition->id, item->event.guest,
+                              kind == EVENT_SHARED);
+    if (r)
+        log_say("Out of memory: cannot remember the holders of p%" PRIu64 ".", partition->id);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);
 }

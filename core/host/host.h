@@ -26,6 +26,7 @@ struct host;
 struct host_partition {
     struct partition partition;
     uint32_t account;
+    struct guests *guests; /* NULL: it has none; malloc, ownership passes */
 };
 
 struct host_start {

@@ -32,7 +32,7 @@ struct work_item {
         struct {
             enum event_kind kind;
             struct partition partition;
-            uint32_t account;
+            uint32_t account, guest;
         } event;
         struct policy policy;
     };

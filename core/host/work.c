@@ -222,6 +222,7 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         item->event.kind = events->kind;
         item->event.partition = events->after;
         item->event.account = events->account;
+        item->event.guest = events->guest;
         *last = &item->mail;
         last = &item->mail.next;
     }

@@ -45,6 +45,8 @@ static int put_end(struct sqlite_store *store, const struct engine_event *event,
 {
     bind_int(store->statements[SQL_PARTITION_DELETE], 1, (int64_t)event->after.id);
     int r = run_on_one(store, SQL_PARTITION_DELETE);
+    if (r == SQLITE_OK && event->guests)
+        r = sqlite_guest_forget(store, event->after.id);
     if (r != SQLITE_OK)
         return r;
     record->p.start_ns = store_clock_move(record->p.start_ns, offset_ns);
@@ -65,12 +67,10 @@ static int put_setting(struct sqlite_store *store, const struct engine_event *ev
     return sqlite_run(store, which);
 }
 
-/* Of a note, store only the change_seq that it changes; put_line stores its line. */
+/* Store the change_seq of a partition; put_line stores the line. */
 static int put_note(struct sqlite_store *store, const struct engine_event *event)
 {
     sqlite3_stmt *statement = store->statements[SQL_PARTITION_NOTED];
-    if (!store_note_moves(event))
-        return SQLITE_OK;
     bind_int(statement, 1, (int64_t)event->after.id);
     bind_int(statement, 2, (int64_t)event->seq);
     return run_on_one(store, SQL_PARTITION_NOTED);
@@ -82,7 +82,11 @@ static int put_event(struct sqlite_store *store, const struct store_item *item, 
     if (event->kind == EVENT_SETTING)
         return put_setting(store, event);
     if (event->kind == EVENT_NOTE)
-        return put_note(store, event);
+        return store_note_moves(event) ? put_note(store, event) : SQLITE_OK;
+    if (event->kind == EVENT_SHARED || event->kind == EVENT_UNSHARED) {
+        int r = put_note(store, event);
+        return r == SQLITE_OK ? sqlite_guest_put(store, event) : r;
+    }
     /* A partition is one row with its only share. Shares of several devices would need a table of
      * their own. */
     const struct share *share = &event->after.shares[0];

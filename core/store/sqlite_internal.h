@@ -3,9 +3,9 @@
  * Internals of the SQLite adapter. Each file uses only those before it: sqlite_error.c makes
  * messages, sqlite_row.c reads rows, sqlite_schema.c defines the tables, sqlite_file.c finds,
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
- * its log, sqlite_statement.c has the statements that write, sqlite_prune.c drops what is too much,
- * sqlite_load.c reads, sqlite_connect.c connects, sqlite_commit.c and sqlite_devices.c write, and
- * sqlite.c is the port.
+ * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
+ * sqlite_prune.c drops what is too much, sqlite_load.c reads, sqlite_connect.c connects,
+ * sqlite_commit.c and sqlite_devices.c write, and sqlite.c is the port.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -55,6 +55,8 @@ enum statement {
     SQL_SETTING_DELETE,
     SQL_CLOCK_PUT,
     SQL_DEVICE_PUT,
+    SQL_GUEST_INSERT,
+    SQL_GUEST_FORGET,
     SQL_COUNT
 };
 
@@ -259,6 +261,17 @@ int sqlite_prepare(struct sqlite_store *store);
 int sqlite_run(struct sqlite_store *store, enum statement which);
 /* Roll back a failed write and set a message. Return -errno. */
 int sqlite_give_up(struct sqlite_store *store, int r, struct message *message);
+
+/* -- sqlite_guest.c -- */
+
+/* Whether a row of the table `setting` is a guest. */
+#define SQLITE_IS_GUEST "key >= 'guest/' AND key < 'guest0'"
+/* Write that a guest came or went, as the event says. An SQLite code. */
+int sqlite_guest_put(struct sqlite_store *store, const struct engine_event *event);
+/* Forget the guests of a partition. An SQLite code. */
+int sqlite_guest_forget(struct sqlite_store *store, uint64_t id);
+int sqlite_guest_load(struct sqlite_store *store, const struct store_sink *sink,
+                      struct message *message);
 
 /* -- sqlite_prune.c -- */
 

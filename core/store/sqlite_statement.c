@@ -39,6 +39,8 @@ static const char *const statements[SQL_COUNT] = {
     [SQL_DEVICE_PUT] = "INSERT INTO device(row, key, name, memory_bytes) VALUES(?1, ?2, ?3, ?4)"
                        " ON CONFLICT(row) DO UPDATE SET name=excluded.name,"
                        " memory_bytes=excluded.memory_bytes",
+    [SQL_GUEST_INSERT] = "INSERT INTO setting(key, value) VALUES(?1, 'in')",
+    [SQL_GUEST_FORGET] = "DELETE FROM setting WHERE key >= ?1 AND key < ?2",
 };
 
 /* Generate the statements that are not listed above from the list of columns. */

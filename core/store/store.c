@@ -75,6 +75,9 @@ static bool item_fits(const struct store_item *item)
     if (event->kind == EVENT_SETTING)
         return line_fits(event->key, 1, sizeof(event->key)) &&
                line_fits(event->value, 0, sizeof(event->value));
+    if ((event->kind == EVENT_SHARED || event->kind == EVENT_UNSHARED) &&
+        event->guest == ENGINE_UID_NONE)
+        return false;
     return partition_fits(event) && usage_fits(&item->usage);
 }
 

@@ -82,6 +82,9 @@ struct store_sink {
      * else ENGINE_DEVICE_ANY: use the key. */
     int (*partition)(void *context, const struct partition *partition,
                      const struct store_device *device, const struct store_usage *usage);
+    /* A guest of a partition, by id and uid. One of a partition that is not there was left by a
+     * program that knows no guests: ignore it. */
+    int (*guest)(void *context, uint64_t id, uint32_t uid);
     int (*history)(void *context,
                    const struct store_history *entry); /* oldest first; the newest max_history */
     int (*line)(void *context, uint64_t seq, const char *line); /* event log, oldest first */

@@ -31,7 +31,8 @@ void invalidate_events(struct session *session, const struct engine_event *event
         if (!taken_back && (kind == EVENT_CREATED || kind == EVENT_EXPIRED))
             continue;
         /* These change only files that are never cached. */
-        if (kind == EVENT_NOTE || kind == EVENT_WARNED)
+        if (kind == EVENT_NOTE || kind == EVENT_WARNED || kind == EVENT_SHARED ||
+            kind == EVENT_UNSHARED)
             continue;
         setting |= kind == EVENT_SETTING;
         if (kind != EVENT_SETTING)

@@ -4,6 +4,8 @@
  * others.
  */
 #include "fs/tree/caller.h"
+#include "fs/tree/names.h"
+#include "fs/tree/status.h"
 #include "server.h"
 
 #include <errno.h>
@@ -125,6 +127,21 @@ static int note_writer(const struct query *query, struct shared_handle *handle)
     return r == 1 && query->belongs ? 0 : r;
 }
 
+/* Say in `status` who can let the caller in. */
+static void refuse_open(const struct query *query)
+{
+    const struct partition *partition = tree_partition(&query->server->tree, &query->node);
+    const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    const struct status_writer writer = {.uid = ctx->uid, .tid = ctx->pid};
+    char text[ENGINE_MESSAGE_MAX] = "";
+    if (partition)
+        snprintf(text, sizeof(text),
+                 "Permission denied: p%llu is owned by %s, who can let you in (members).",
+                 (unsigned long long)partition->id,
+                 names_user(query->server->tree.names, partition->uid));
+    reply_refusal(query->server, query->req, &writer, -EACCES, text);
+}
+
 static pending_asked_fn answer_open_asked;
 
 static void answer_open(const struct query *query)
@@ -153,7 +170,9 @@ static void answer_open(const struct query *query)
         handles_release(handles, fh);
         if (r == 1)
             r = pending_ask(query, NULL, answer_open_asked);
-        if (r)
+        if (r == -EACCES)
+            refuse_open(query);
+        else if (r)
             reply_error(query->req, r);
         return;
     }

@@ -88,6 +88,13 @@ static int restore_partition(void *context, const struct partition *partition,
     return r ? r : engine_restore(tree->engine, &copy);
 }
 
+static int restore_guest(void *context, uint64_t id, uint32_t uid)
+{
+    struct restore *restore = context;
+    struct engine *engine = restore->server->tree.engine;
+    return engine_is_known(engine, id) ? engine_restore_guest(engine, id, uid) : 0;
+}
+
 static uint32_t present_device(const struct tree *tree, const struct store_device *device)
 {
     int found = gpu_find_key(tree->devices, tree->device_count, device->key);
@@ -199,6 +206,7 @@ static int load(struct server *server, struct store_counters *ret_counters, stru
     struct store_sink sink = {.context = restore,
                               .setting = restore_setting,
                               .partition = restore_partition,
+                              .guest = restore_guest,
                               .history = restore_history,
                               .line = restore_line,
                               .reply = restore_reply,
@@ -252,9 +260,16 @@ int recover_host(struct server *server)
     start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
     if (!start.live)
         return -ENOMEM;
-    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id)
+    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
+        const struct guests *guests = engine_guests(tree->engine, p->id);
+        struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
+        if (guests && !copy)
+            return -ENOMEM;
+        if (copy)
+            *copy = *guests;
         start.live[start.live_count++] =
-            (struct host_partition){*p, names_account(tree->names, p->uid)};
+            (struct host_partition){*p, names_account(tree->names, p->uid), copy};
+    }
     return host_new(&start, &server->host);
 }
 

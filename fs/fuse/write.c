@@ -105,23 +105,23 @@ static void write_message(struct tree *tree, const struct file_row *row, struct 
 
 /* -- write -------------------------------------------------------------------- */
 
-/* Check that a write is one complete line. 0, with the length without the newline, or a refusal. */
+/* Check that a write is one line, which need not end with a newline: each write is a whole one. 0,
+ * with the length without the newline, or a refusal. */
 static int check_line(const char *data, size_t size, size_t *ret_length, struct refusal *why)
 {
     const char *problem = NULL;
+    const size_t length = size - (size && size <= REQUEST_TEXT_MAX && data[size - 1] == '\n');
     if (size > REQUEST_TEXT_MAX) /* only the beginning of its data may be there */
         problem = "This line is too long; cat new shows the grammar of requests.";
-    else if (!size || data[size - 1] != '\n')
-        problem = "Write one complete line, including its newline, in one write.";
-    else if (memchr(data, '\n', size - 1))
+    else if (memchr(data, '\n', length))
         problem = "Write one line at a time; this write had several.";
-    else if (memchr(data, '\0', size))
+    else if (memchr(data, '\0', length))
         problem = "Write text; this line contains a zero byte.";
     if (problem) {
         snprintf(why->message, sizeof(why->message), "%s", problem);
         return REFUSED_INVALID;
     }
-    *ret_length = size - 1;
+    *ret_length = length;
     return 0;
 }
 

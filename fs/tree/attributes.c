@@ -77,7 +77,7 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
         if (row->mode & 0200) {
             a->uid = partition->uid;
             a->gid = partition->gid;
-            a->mode = S_IFREG | 0600 | (partition->mode & 0066);
+            a->mode = S_IFREG | 0600 | (partition->mode & (row->owners ? 0044 : 0066));
         }
     } else if (row->own) {
         char key[ENGINE_KEY_MAX];
@@ -180,6 +180,10 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
     struct attributes a = {0};
     const struct file_row *row = tree_row(tree, node);
     if (caller->root || !row)
+        return true;
+    /* Root of a container has the uid of no guest. */
+    if (row->guests && caller->uid != 0 &&
+        guests_has(engine_guests(tree->engine, node->object), caller->uid))
         return true;
     a.uid = tree->shared->admin_uid;
     a.gid = tree->shared->admin_gid;

@@ -25,13 +25,16 @@ static void publish(struct shared_handle *slot, uint64_t unique, uint64_t bytes)
 
 /* Return whether the opener could open the file now. It counts as a member of the group that the
  * partition had at open; after a chgrp the file must be opened again. */
-static bool opener_may(const struct shared_handle *slot, const struct partition *partition)
+static bool opener_may(const struct tree *tree, const struct shared_handle *slot,
+                       const struct partition *partition)
 {
     struct caller opener = {.uid = slot->uid, .root = slot->opener_root, .ns = slot->ns};
     if (engine_may_act(&opener, partition))
         return true;
     if (opener.uid == 0)
         return false; /* a container's root only has the rights checked above */
+    if (guests_has(engine_guests(tree->engine, partition->id), opener.uid))
+        return true;
     bool member = slot->opener_gid && slot->opener_gid - 1 == partition->gid;
     return partition->mode & (member ? 0020 : 0002);
 }
@@ -49,7 +52,7 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     if (!engine_may_act(opener, partition) &&
         caller_in_group(tree, opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
-    return !opener_may(slot, partition);
+    return !opener_may(tree, slot, partition);
 }
 
 /* Parse a sign followed by digits. */
@@ -80,7 +83,7 @@ static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint6
                  (unsigned long long)write->node->object);
         return -ETIMEDOUT;
     }
-    const bool may = write->belongs || opener_may(write->handle, partition);
+    const bool may = write->belongs || opener_may(tree, write->handle, partition);
     if (!may && write->handle->opener_member) {
         write->outcome = WRITE_ASKS;
         return 0;

@@ -16,7 +16,7 @@ static const char *const kind_names[] = {
     [EVENT_SHORTENED] = "shortened", [EVENT_RENAMED] = "renamed",   [EVENT_HANDED] = "handed-over",
     [EVENT_EXPIRED] = "expired",     [EVENT_RELEASED] = "released", [EVENT_REVOKED] = "revoked",
     [EVENT_CLOSED] = "closed",       [EVENT_SETTING] = "setting",   [EVENT_ENDING] = "ending",
-    [EVENT_WARNED] = "warned",
+    [EVENT_WARNED] = "warned",       [EVENT_SHARED] = "shared",     [EVENT_UNSHARED] = "unshared",
 };
 
 /* Return the event's word in the log. A handover within one user only changes permissions. */
@@ -70,6 +70,10 @@ static void print_details(struct tree *tree, const struct engine_event *event, c
         snprintf(text, size, " on_expiry=%s grace=%lld warn=%s",
                  ending_on_expiry_text(p->on_expiry), (long long)(p->grace_ns / NS_PER_SECOND),
                  warn);
+        break;
+    case EVENT_SHARED:
+    case EVENT_UNSHARED:
+        snprintf(text, size, " with=%s", names_user(tree->names, event->guest));
         break;
     case EVENT_NOTE:
         snprintf(text, size, "%s%s", *event->value ? " " : "", event->value);

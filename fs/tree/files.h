@@ -84,6 +84,10 @@ struct file_row {
     /* Lines that are added at the end, instead of `show`: those who have read to the end go on with
      * new ones. */
     const struct event_log *(*log)(struct tree *tree, const struct node *node);
+    /* In a partition: its guests may write the file, too. */
+    bool guests;
+    /* In a partition: only its owner and root may write the file, whatever its mode says. */
+    bool owners;
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;

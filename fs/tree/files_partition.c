@@ -4,6 +4,7 @@
 #include "enforcement.h"
 #include "env.h"
 #include "files.h"
+#include "files_members.h"
 #include "members.h"
 
 #include <errno.h>
@@ -315,7 +316,7 @@ const struct file_row files_partition[] = {
 #include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid of the creator"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
-     .lent = true, .opened = charge_open,
+     .lent = true, .opened = charge_open, .guests = true,
      .doc =
          "bytes that programs have charged; write `+4096` to charge that many to this open file, "
          "`-4096` to release them"},
@@ -328,9 +329,13 @@ const struct file_row files_partition[] = {
     {"environment", 0444, FRESH_NEVER, show_environment,
      .doc = "the variables of `env` as NAME=VALUE, one per line: for `docker run --env-file`, "
             "`EnvironmentFile=` of systemd, and programs; it does not join"},
-    {"procs", 0644, FRESH_NEVER, show_procs, .store = store_procs, .live = LIVE_MEMBERS,
+    {"procs", 0666, FRESH_NEVER, show_procs, .store = store_procs, .live = LIVE_MEMBERS,
+     .opened = files_members_open, .guests = true,
      .doc = "pids of its processes, children included; write the pid of one of yours to add it, 0 "
             "for the writing process"},
+    {"members", 0644, FRESH_NEVER, files_members_show, .store = files_members_store, .owners = true,
+     .doc = "users who may use it besides those that the mode lets in, one per line; write `+bob` "
+            "to let bob in, `-bob` to take them out, or several with blanks between"},
     {"enforcement", 0444, FRESH_NEVER, show_enforcement, .live = LIVE_USAGE,
      .doc = "what enforces each limit, now"},
     {"events", 0444, FRESH_NEVER, .log = log_events, .watch = watch_events,

@@ -60,7 +60,7 @@ static const char *word_of_entry(struct names *names, uint32_t uid)
     /* Subordinate uids are many and have no names. */
     if (local_users_account(names_cache_files(names->cache), uid) != uid)
         return NULL;
-    const struct names_entry *entry = names_cache_lookup(names->cache, ASK_UID, uid, "");
+    const struct names_entry *entry = names_cache_lookup(names->cache, NULL, ASK_UID, uid, "");
     char name[USERNAME_MAX + 1];
     if (!entry || !*entry->word || !username_read(entry->word, name) ||
         local_users_by_name(names_cache_files(names->cache), name)) /* means that user */
@@ -124,7 +124,7 @@ bool names_is_user(struct names *names, uint32_t uid, const char *word)
 static enum names_result names_ask(struct names *names, enum names_question question, uint32_t uid,
                                    const char *name, const struct names_entry **ret_entry)
 {
-    const struct names_entry *entry = names_cache_lookup(names->cache, question, uid, name);
+    const struct names_entry *entry = names_cache_lookup(names->cache, NULL, question, uid, name);
     if (entry && entry->asking)
         names_cache_wait(names->cache, entry);
     *ret_entry = entry;
@@ -178,6 +178,32 @@ enum names_result names_find_user(struct names *names, const char *word, uint32_
         *ret_gid = entry->gid;
     }
     return result;
+}
+
+enum names_result names_find_user_for(struct names *names, uint32_t account, const char *word,
+                                      uint32_t *ret_uid)
+{
+    char name[USERNAME_MAX + 1] = "";
+    const struct local_users *files = names_cache_files(names->cache);
+    const bool is_number = username_is_number(word);
+    uint32_t uid = 0;
+    names_cache_check(names->cache, false);
+    if (is_number ? !read_uid(word, &uid) : !username_read(word, name))
+        return NAMES_UNKNOWN;
+    const struct local_user *user =
+        is_number ? local_users_by_uid(files, uid) : local_users_by_name(files, name);
+    bool known = user || (is_number && local_users_account(files, uid) != uid);
+    const struct names_entry *entry = NULL;
+    if (!known) {
+        entry =
+            names_cache_lookup(names->cache, &account, is_number ? ASK_UID : ASK_USER, uid, name);
+        if (!entry || entry->asking)
+            return NAMES_LATER;
+        if (!entry->found)
+            return NAMES_UNKNOWN;
+    }
+    *ret_uid = user ? user->uid : entry ? entry->uid : uid;
+    return NAMES_FOUND;
 }
 
 enum names_result names_find_group(struct names *names, const char *word, uint32_t *ret_gid)

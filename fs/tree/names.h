@@ -57,6 +57,10 @@ bool names_is_user(struct names *names, uint32_t uid, const char *word);
  * if no user has it. */
 enum names_result names_find_user(struct names *names, const char *word, uint32_t *ret_uid,
                                   uint32_t *ret_gid);
+/* Find a user for `account`, who is no administrator: never wait, and have one lookup of theirs in
+ * progress. A number must be that of a user, or a subordinate uid. */
+enum names_result names_find_user_for(struct names *names, uint32_t account, const char *word,
+                                      uint32_t *ret_uid);
 /* Find a group by name, spelled or not. */
 enum names_result names_find_group(struct names *names, const char *word, uint32_t *ret_gid);
 /* Return the account that a uid counts for (local_users.h). Never blocks; well under a

@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/hash.h"
+#include "names_askers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ struct names_cache {
     struct names_entry *by_word[NAMES_BUCKETS]; /* ASK_UID entries with a word */
     struct answers answers[2];                  /* without, with a result */
     unsigned count, asking;
+    struct names_askers askers;
     int64_t waited_from_ns, waited_ns; /* beginning of a second, and the time waited in it */
     bool files_changed;
     struct names_entry wakeup; /* keeps `out` readable after a wait has emptied it */
@@ -251,6 +253,8 @@ static void entry_take_answer(struct names_cache *cache, struct names_entry *ent
     char word[USERNAME_MAX + 1];
     entry->asking = false;
     cache->asking--;
+    names_askers_free(&cache->askers, entry->asker);
+    entry->asker = 0;
     entry->answered_ns = clock_monotonic_ns();
     /* After a failure of the service, what it said before stays. */
     if (entry->thread_result >= 0 || !entry->answered) {
@@ -363,7 +367,7 @@ static struct names_entry *entry_new(struct names_cache *cache, enum names_quest
     return entry;
 }
 
-const struct names_entry *names_cache_lookup(struct names_cache *cache,
+const struct names_entry *names_cache_lookup(struct names_cache *cache, const uint32_t *account,
                                              enum names_question question, uint32_t uid,
                                              const char *name)
 {
@@ -372,10 +376,16 @@ const struct names_entry *names_cache_lookup(struct names_cache *cache,
         entry && entry->answered && clock_monotonic_ns() - entry->answered_ns < NAMES_FRESH_NS;
     if (fresh || (entry && entry->asking) || cache->asking >= NAMES_ASKING_MAX)
         return entry;
+    uint32_t asker = account ? names_askers_take(&cache->askers, *account) : 0;
+    if (account && !asker)
+        return NULL;
     if (!entry)
         entry = entry_new(cache, question, uid, name);
-    if (!entry)
+    if (!entry) {
+        names_askers_free(&cache->askers, asker);
         return NULL;
+    }
+    entry->asker = asker;
     if (entry->answered)
         answers_remove(&cache->answers[entry->found], entry);
     entry->asking = true;

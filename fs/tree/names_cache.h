@@ -24,6 +24,7 @@ struct names_entry {
     char name[USERNAME_MAX + 1];
     char word[USERNAME_MAX + 1]; /* ASK_UID: the name as a word; "": it has none */
     bool found, asking, answered;
+    uint32_t asker; /* the place of the account that asks; 0: not asked for one */
     int64_t answered_ns;
     /* written by the thread while `asking`; as names_system says */
     int thread_result;
@@ -45,8 +46,8 @@ const struct local_users *names_cache_files(const struct names_cache *cache);
  * question that is in progress, or NULL. */
 const struct names_entry *names_cache_check(struct names_cache *cache, bool now);
 /* Return the entry for a question, answered or in progress. NULL: too many are in progress, or out
- * of memory. */
-const struct names_entry *names_cache_lookup(struct names_cache *cache,
+ * of memory. With an `account` also if another question that it has asked is in progress. */
+const struct names_entry *names_cache_lookup(struct names_cache *cache, const uint32_t *account,
                                              enum names_question question, uint32_t uid,
                                              const char *name);
 /* Find the entry of the user with this word, without a lookup. */

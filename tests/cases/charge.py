@@ -73,10 +73,10 @@ def forms(mount):
     for text in bad:
         fails('EINVAL', os.write, fd, text.encode() + b'\n')
     check('write +4096 to charge' in mount.status(), mount.status())
-    for data in b'+1', b'+1\n+1\n', b'+1\n\n', b'+1\0\n', b'\n+1\n', b'+' + b'0' * 600 + b'1\n':
+    for data in b'+1\n+1', b'+1\n+1\n', b'+1\n\n', b'+1\0\n', b'\n+1\n', b'+' + b'0' * 600 + b'1\n':
         fails('EINVAL', os.write, fd, data)
     equal(booked(mount, name), 100, 'nothing of that was booked')
-    for line, after in (b'+0\n', 100), (b'-0\n', 100), (b'+007\n', 107), (b'-0107\n', 0):
+    for line, after in (b'+0\n', 100), (b'-0\n', 100), (b'+007\n', 107), (b'-0107', 0):
         equal(os.write(fd, line), len(line))
         equal(booked(mount, name), after, line)
     # The file offset means nothing, and neither does O_APPEND or a truncation.

@@ -27,7 +27,9 @@ install)
     to=${DESTDIR-}$(cat "$3/prefix")
     install -D "$(dirname "$0")/new" "$to/bin/chronosfs.new" &&
         mv "$to/bin/chronosfs.new" "$to/bin/chronosfs" &&
-        install -D /bin/true "$to/lib/chronos/layer" && install -D /bin/true "$to/share/man/man1/x"
+        install -D /bin/true "$to/lib/chronos/layer" &&
+        install -D /bin/true "$to/share/man/man1/x" &&
+        install -D /dev/null "$to/lib/python3.9/dist-packages/chronos/tree.py"
     ;;
 esac
 '''
@@ -191,10 +193,14 @@ def down():
     succeeds('down', TREE, says=f'== {TREE} is not mounted.\n')
     succeeds('up', TREE)
     equal(os.listdir(TREE + '/partitions'), partitions)
+    compiled = '/usr/local/lib/python3.9/dist-packages/chronos/__pycache__'
+    os.mkdir(compiled)
+    write(compiled + '/tree.cpython-39.pyc', '')
     succeeds('down', '--uninstall', TREE,
              says=f'== The state stays in {STATE}; --purge removes it.\n')
     equal(sum((files for _, _, files in os.walk('/usr/local')), []), [])
     equal(os.listdir('/usr/local/share'), ['man'])
+    equal(os.listdir('/usr/local/lib/python3.9/dist-packages'), [])
     equal(os.path.exists(TREE), False)
     check(os.path.exists(STATE + '/state.db'))
     succeeds('up', TREE)

@@ -106,7 +106,7 @@ setacl          new      ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
 
 OWN_VALUES = {'name': 'x', 'fraction': '0.1', 'remaining': '600', 'on_expiry': 'none',
               'grace': '0', 'warn': '30:USR1',
-              'charge': '+1', 'procs': '0'}
+              'charge': '+1', 'procs': '0', 'members': '+bob'}
 NEW_BITS = 0o4660
 
 
@@ -147,7 +147,8 @@ class World:
         a = os.stat(self.at('gpu0', self.id))
         return (a.st_uid, a.st_gid, a.st_mode, self.mount.read('gpu0', self.id, 'name'),
                 self.mount.read('gpu0', self.id, 'expires'),
-                self.mount.read('gpu0', self.id, 'fraction'))
+                self.mount.read('gpu0', self.id, 'fraction'),
+                self.mount.read('gpu0', self.id, 'members'))
 
     def look(self):
         """Owner and mode of everything but partitions."""
@@ -381,9 +382,11 @@ def private(world):
     equal(bob.outcome(os.readlink, mount.at('partitions', world.id)), 'ok')
     alice.call(os.chown, path, -1, lib.LAB)
     alice.call(os.chmod, path, 0o775)
-    for name in OWN_VALUES:
+    equal(stat.S_IMODE(os.stat(os.path.join(path, 'members')).st_mode), 0o644)
+    equal(bob.outcome(lib.write, os.path.join(path, 'members'), '+carol'), 'EACCES')
+    for name in set(OWN_VALUES) - {'members'}:
         equal(stat.S_IMODE(os.stat(os.path.join(path, name)).st_mode),
-              0o666 if name == 'charge' else 0o664, name)  # members, whom chronosfs knows
+              0o666 if name in ('charge', 'procs') else 0o664, name)  # whom chronosfs knows
         equal(os.stat(os.path.join(path, name)).st_gid, lib.LAB, name)
         equal(bob.outcome(lib.write, os.path.join(path, name), OWN_VALUES[name]), 'ok', name)
         equal(lib.carol.outcome(lib.write, os.path.join(path, name), OWN_VALUES[name]), 'EACCES')

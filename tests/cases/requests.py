@@ -24,7 +24,8 @@ BAD = [
     '0.5 60 name=caf\u00e9', '50%% 60', '5 GiB 60', '0.5 60;', '0.5 60 #', '60G', 'p1',
     '0.5 60 \x1b[2J', '0.5 60 name=a\rb',
 ]
-RAW = [b'0.5 60', b'0.5 60\n0.5 60\n', b'0.5 60\n\n', b'\n\n', b'0.5 60\0\n', b'\xff\xfe 60\n',
+RAW = [b'0.5 60\n0.5 60', b'0.5 60\n0.5 60\n', b'0.5 60\n\n', b'\n\n', b'0.5 60\0\n', b'0.5 60\0',
+       b'\xff\xfe 60\n',
        b'0.5 60 name=' + b'x' * 5000 + b'\n', b'\0' * 4096, b'0.5 ' * 30000 + b'\n']
 GOOD = [
     ('0.5 60', 40 * GIB, 60), ('.5 60', 40 * GIB, 60), ('1 60', 80 * GIB, 60),
@@ -76,6 +77,15 @@ def main():
         equal(mount.read('gpu0', name, 'memory_limit'), str(size), request)
         equal(mount.read('gpu0', name, 'duration'), str(seconds), request)
         os.rmdir(mount.at('gpu0', name))
+    # A write is a whole line, with or without a newline: write('0.5 60') of Python, printf.
+    mount.release_all()
+    raw_write(new, b'0.5 60')
+    name, = mount.partitions()
+    for file, value in (('remaining', '120'), ('name', 'a'), ('grace', '7')):
+        raw_write(mount.at('gpu0', name, file), value.encode())
+        equal(mount.read('gpu0', name, file), value)
+    fails('EINVAL', raw_write, mount.at('gpu0', name, 'name'), b'a\nb')
+    mount.release_all()
     first, second = (int(mount.ask('1G 60')[1:]) for _ in range(2))
     equal(second, first + 1, 'refused requests use no id up')
     # `new` of the root takes the device with the greatest free share.

@@ -151,4 +151,5 @@ class Tree:
         values.update(more)
         for key, value in values.items():
             self.put(f"gpu{device}/{pid}/{key}", value)
+        self.put("users/" + values["user"])
         os.symlink(f"../gpu{device}/{pid}", self.at(f"partitions/{pid}"))

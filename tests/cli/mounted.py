@@ -174,6 +174,44 @@ class Commands(Case):
             user=ALICE,
         )
 
+    def test_create_unique(self):
+        words = ("create", "0", "10%", "1h", "--name", "step", "--unique")
+        first = self.answer(*words, user=ALICE)
+        self.assertRegex(first, r"\APartition p[0-9]+ on device 0 ")
+        self.assertEqual(self.answer(*words, user=ALICE), first)
+        self.assertNotEqual(self.answer(*words, "-q", user=BOB), first.split()[1] + "\n")
+        self.refused(1, "The word unique needs a name", "create", "0", "0.1", "60", "--unique")
+
+    def test_join_and_leave(self):
+        one = self.create("0", "0.1", "1h", user=ALICE)
+        program = subprocess.Popen(["sleep", "60"], user=ALICE, group=ALICE, stdout=subprocess.PIPE)
+        self.addCleanup(end, program)
+        pid = str(program.pid)
+        procs = f"gpu0/{one}/procs"
+        self.assertEqual(self.answer("join", one, pid, user=ALICE), f"Process {pid} joined {one}\n")
+        self.assertIn(pid, self.mount.read(procs).split())
+        self.answer("leave", pid, user=ALICE)
+        self.assertNotIn(pid, self.mount.read(procs).split())
+        self.refused(1, f"Permission denied: process {os.getpid()} is not yours", "join", one,
+                     str(os.getpid()), user=ALICE)
+        self.refused(1, f"Permission denied: process {pid} is not yours", "leave", pid, user=BOB)
+        self.answer("release", one)
+        self.refused(4, f"There is no partition {one}. It was", "join", one, pid, user=ALICE)
+
+    def test_env(self):
+        one = self.create("0", "0.1", "1h", user=ALICE)
+        copy = self.directory + "/bound"
+        os.makedirs(copy)
+        subprocess.run(["mount", "--bind", self.mount.path, copy], check=True)
+        self.addCleanup(subprocess.run, ["umount", copy], check=True)
+        script = f'eval "$("$CHRONOS" --mount {copy} env {one})"; cat $CHRONOS_PARTITION/procs'
+        done = subprocess.run(["sh", "-c", f"echo $$; {script}; echo $CHRONOS_PARTITION"],
+                              env=dict(lib.CLEAN, CHRONOS=lib.CHRONOS), user=ALICE, group=ALICE,
+                              capture_output=True, text=True, check=False)
+        lines = done.stdout.split()
+        self.assertEqual((done.stderr, lines[-1]), ("", f"{copy}/gpu0/{one}"))
+        self.assertIn(lines[0], lines[1:-1])
+
     def test_create_any(self):
         self.create("0", "100%", "60")
         shown = json.loads(self.answer("create", "any", "100%", "60", "--json"))

@@ -186,7 +186,7 @@ class Completion(unittest.TestCase):
         for command in commands():
             expected = [option.split("--")[1].split()[0] for option in options(command)]
             self.assertEqual(self.complete(command, "--"), ["--" + name for name in expected])
-        self.assertEqual(self.complete("create", "--u"), ["--user"])
+        self.assertEqual(self.complete("create", "--us"), ["--user"])
 
     def test_devices(self):
         self.assertEqual(self.complete("available", ""), ["gpu0", "gpu1"])

@@ -85,7 +85,7 @@ class Report(Case):
         result = self.run_it("report")
         self.assertEqual((result.code, result.out), (
             0, "bob partitions=2 hours=2.00 gpu_hours=0.00 peak_percent=25.0\n"
-               "eve partitions=1 hours=0.00 gpu_hours=0.00 peak_percent=\n"))
+               "eve partitions=1 hours=0.00 gpu_hours=0.00 peak_percent=-\n"))
         self.assertEqual(result.err, (
             "chronos: Not counted: partitions that the history no longer has (19).\n"
             "chronos: Not in the GPU-hours: partitions of devices that are not here now (1).\n"))

@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The command line on a terminal, and `events --follow`, against a tree of plain files."""
+import fcntl
+import os
+import pty
+import re
+import shutil
 import signal
+import struct
 import subprocess
+import termios
 
 import lib
 from lib import on_terminal
@@ -90,6 +97,67 @@ class Terminal(Case):
 
     def test_nothing_to_show(self):
         self.assertEqual(self.print("list").out, "No active partitions.\n")
+
+
+class Watch(Case):
+    def start(self, *words, rows=24, columns=80, **env):
+        """The command on a terminal of this size; also a function that waits for its next frame."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        env = {"TERM": "xterm", "CHRONOS_MOUNT": self.tree.path, "NO_COLOR": "1", **env}
+        process = subprocess.Popen([lib.CHRONOS, *words], stdout=its, stderr=its, env=env,
+                                   stdin=subprocess.DEVNULL)
+        os.close(its)
+        self.addCleanup(os.close, ours)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        text = ""
+
+        def frame():
+            nonlocal text
+            while "\033[J" not in text:
+                text += os.read(ours, 4096).decode()
+            first, text = text.split("\033[J", 1)
+            return first.split("\033[H")[1].replace("\033[0m\033[K\r\n", "\n")
+        return process, frame
+
+    def test_changes(self):
+        self.tree.partition("p1")
+        process, frame = self.start("list", "--watch")
+        self.assertIn("59m 58s", frame())
+        self.tree.raw("gpu0/p1/remaining", "61\n")
+        while "1m 01s" not in (shown := frame()):
+            self.assertIn("59m 58s", shown)
+        os.unlink(self.tree.at("partitions/p1"))
+        while "No active partitions.\n" not in (shown := frame()):
+            self.assertIn("1m 01s", shown)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=10), -signal.SIGINT)
+
+    def test_size(self):
+        """Nothing scrolls or wraps."""
+        for i in range(30):
+            self.tree.partition(f"p{i + 1}", name="n" * 64)
+        for colour in "1", "":
+            shown = self.start("list", "-w", rows=7, columns=41, NO_COLOR=colour)[1]()
+            lines = re.sub(r"\033\[\d+m", "", shown).splitlines()
+            self.assertEqual([len(line) for line in lines], [41] * 6)
+            self.assertEqual(lines[5][:3], "p5 ")
+        self.assertTrue(self.start("stats", "-w")[1]().startswith("DEVICE "))
+
+    def test_end(self):
+        """What goes wrong ends it, with its message and its code."""
+        process, frame = self.start("stats", "0", "--watch")
+        frame()
+        shutil.rmtree(self.tree.at("gpu0"))
+        self.assertEqual(process.wait(timeout=20), 4)
+
+    def test_no_terminal(self):
+        sentence = ("--watch needs a terminal; in a pipe, use chronos events --follow."
+                    " Try: chronos help list")
+        self.refused(2, sentence, "list", "--watch")
+        result = on_terminal("list", "-w", CHRONOS_MOUNT=self.tree.path, TERM="dumb")
+        self.assertEqual((result.code, result.out), (2, ""))
 
 
 class Follow(Case):

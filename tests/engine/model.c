@@ -133,6 +133,13 @@ static bool same_partition(const struct partition *a, const struct partition *b)
            (warnings_missing || a->change_seq == b->change_seq) && strcmp(a->name, b->name) == 0;
 }
 
+static bool same_guests(const struct guests *a, const struct guests *b)
+{
+    uint32_t count = a ? a->count : 0;
+
+    return count == b->count && (!count || !memcmp(a->uid, b->uid, count * sizeof(a->uid[0])));
+}
+
 /* -- comparing -------------------------------------------------------------------- */
 
 static void compare_partitions(void)
@@ -147,6 +154,8 @@ static void compare_partitions(void)
         all = engine_next(engine, all ? all->id : 0);
         CHECK(all && same_partition(all, p), "p%" PRIu64, p->id);
         CHECK(engine_find(engine, p->id) == all, "p%" PRIu64, p->id);
+        CHECK(same_guests(engine_guests(engine, p->id), &reference.now.guests[i]),
+              "guests of p%" PRIu64, p->id);
         *last = engine_next_on_device(engine, p->shares[0].device, *last ? (*last)->id : 0);
         CHECK(*last == all, "p%" PRIu64, p->id);
         of_user = engine_next_of_user(engine, p->uid, p->id - 1);
@@ -319,6 +328,7 @@ static void take_events(void)
         CHECK(event->by_uid == expected->by_uid, "%u", event->by_uid);
         CHECK(same_partition(&event->before, &expected->before), "event %" PRIu64, event->seq);
         CHECK(same_partition(&event->after, &expected->after), "event %" PRIu64, event->seq);
+        CHECK(event->guest == expected->guest, "%u", event->guest);
         CHECK(strcmp(event->key, expected->key) == 0, "%s", event->key);
         CHECK(strcmp(event->value, expected->value) == 0, "%s", event->value);
         CHECK(strcmp(event->old_value, expected->old_value) == 0, "%s", event->old_value);
@@ -584,6 +594,24 @@ static void op_hand_over(void)
         agree(r, reference_hand_over(&reference, now_ns, caller, id, uid, gid, mode));
 }
 
+/* A few come and go at a time, now and then so many that there is no room for more. */
+static void op_share(void)
+{
+    const struct caller *caller = any_caller();
+    uint64_t id = any_id();
+    uint32_t most = rnd(8) ? 4 : GUESTS_MAX;
+    struct guests wanted = {0};
+
+    for (uint32_t uid = 1001; uid < 1001 + GUESTS_MAX && wanted.count < most; uid++) {
+        if (most == GUESTS_MAX || rnd(4) == 0)
+            wanted.uid[wanted.count++] = uid;
+    }
+    maybe_fail();
+    int r = engine_share(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &wanted);
+    if (!ran_out(r))
+        agree(r, reference_share(&reference, now_ns, caller, id, &wanted));
+}
+
 static const struct {
     size_t key;
     const char *value, *stored;
@@ -688,19 +716,13 @@ static const struct {
     void (*run)(void);
     unsigned weight;
 } operations[] = {
-    {"create", op_create, 28},
-    {"release", op_release, 7},
-    {"resize", op_resize, 9},
-    {"set_end", op_set_end, 12},
-    {"rename", op_rename, 3},
-    {"hand_over", op_hand_over, 5},
-    {"close_hold", op_close_hold, 2},
-    {"set", op_set, 4},
-    {"tick", op_tick, 12},
-    {"ending", op_ending, 8},
-    {"note", op_note, 3},
-    {"take", take_events, 3},
-    {"commit", commit, 2},
+    {"create", op_create, 25}, {"release", op_release, 7},
+    {"resize", op_resize, 9},  {"set_end", op_set_end, 12},
+    {"rename", op_rename, 3},  {"hand_over", op_hand_over, 3},
+    {"share", op_share, 5},    {"close_hold", op_close_hold, 2},
+    {"set", op_set, 4},        {"tick", op_tick, 12},
+    {"ending", op_ending, 8},  {"note", op_note, 3},
+    {"take", take_events, 3},  {"commit", commit, 2},
     {"revert", revert, 2},
 };
 
@@ -737,6 +759,12 @@ static void restore_one(void)
     p.state = p.warn.ns > 0 && rnd(2) ? PARTITION_EXPIRING : PARTITION_ACTIVE;
     CHECK(engine_restore(engine, &p) == 0, "p%" PRIu64, p.id);
     CHECK(engine_restore(engine, &p) == -EINVAL, "p%" PRIu64 " twice", p.id);
+    if (rnd(2)) {
+        CHECK(engine_restore_guest(engine, p.id, 1002) == 0, "p%" PRIu64, p.id);
+        CHECK(engine_restore_guest(engine, p.id, 1002) == -EINVAL, "p%" PRIu64, p.id);
+        CHECK(engine_restore_guest(engine, p.id + 1, 1002) == -EINVAL, "p%" PRIu64, p.id);
+        reference.now.guests[reference.now.count] = (struct guests){1, {1002}};
+    }
     reference.now.live[reference.now.count++] = p;
     reference.next_id = p.id + 1;
     if (p.change_seq >= reference.next_seq)

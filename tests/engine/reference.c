@@ -116,6 +116,11 @@ static struct engine_event *expect(struct reference *reference, enum event_kind 
     return event;
 }
 
+static struct guests *guests_of(struct reference *reference, const struct partition *partition)
+{
+    return &reference->now.guests[partition - reference->now.live];
+}
+
 static void end(struct reference *reference, struct partition *partition, enum event_kind kind,
                 int64_t at_ns, uint32_t by_uid)
 {
@@ -126,6 +131,8 @@ static void end(struct reference *reference, struct partition *partition, enum e
     event->after.end_ns = at_ns;
     event->after.change_seq = event->seq;
     memmove(partition, partition + 1, after * sizeof(*partition));
+    struct guests *guests = guests_of(reference, partition);
+    memmove(guests, guests + 1, after * sizeof(*guests));
 }
 
 static int changed(struct reference *reference, struct partition *partition, enum event_kind kind,
@@ -292,6 +299,7 @@ int reference_create(struct reference *reference, int64_t now_ns, int64_t wall_n
     struct engine_event *event = expect(reference, EVENT_CREATED, now_ns, caller->uid);
     p.change_seq = event->seq;
     event->after = p;
+    reference->now.guests[reference->now.count].count = 0;
     reference->now.live[reference->now.count++] = p;
     *ret_id = reference->next_id++;
     if (p.warn.ns && p.warn.ns >= request->duration_ns)
@@ -437,6 +445,49 @@ int reference_rename(struct reference *reference, int64_t now_ns, const struct c
     return changed(reference, p, EVENT_RENAMED, now_ns, caller, after);
 }
 
+static bool is_among(const struct guests *guests, uint32_t uid)
+{
+    for (uint32_t i = 0; i < guests->count; i++) {
+        if (guests->uid[i] == uid)
+            return true;
+    }
+    return false;
+}
+
+/* An event for each who is only in the first set. */
+static void expect_guests(struct reference *reference, struct partition *p, enum event_kind kind,
+                          int64_t now_ns, const struct caller *caller, const struct guests *these,
+                          const struct guests *not_these)
+{
+    for (uint32_t i = 0; i < these->count; i++) {
+        if (is_among(not_these, these->uid[i]))
+            continue;
+        changed(reference, p, kind, now_ns, caller, *p);
+        reference->events[reference->event_count - 1].guest = these->uid[i];
+    }
+}
+
+static void share(struct reference *reference, struct partition *p, int64_t now_ns,
+                  const struct caller *caller, const struct guests *wanted)
+{
+    struct guests before = *guests_of(reference, p);
+
+    expect_guests(reference, p, EVENT_UNSHARED, now_ns, caller, &before, wanted);
+    expect_guests(reference, p, EVENT_SHARED, now_ns, caller, wanted, &before);
+    *guests_of(reference, p) = *wanted;
+}
+
+int reference_share(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                    uint64_t id, const struct guests *wanted)
+{
+    struct partition *p;
+    int r = reach(reference, now_ns, caller, id, false, &p);
+
+    if (!r)
+        share(reference, p, now_ns, caller, wanted);
+    return r;
+}
+
 int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,
                         uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode)
 {
@@ -449,6 +500,8 @@ int reference_hand_over(struct reference *reference, int64_t now_ns, const struc
         return REFUSED_PERMISSION;
     if (uid == p->uid && gid == p->gid && mode == p->mode)
         return 0;
+    if (uid != p->uid)
+        share(reference, p, now_ns, caller, &(struct guests){0});
     after = *p;
     after.uid = uid;
     after.gid = gid;

@@ -37,6 +37,7 @@ struct reference_policy {
 /* The state that a revert restores. */
 struct reference_state {
     struct partition live[REFERENCE_PARTITIONS]; /* in order of id */
+    struct guests guests[REFERENCE_PARTITIONS];  /* of each of them */
     size_t count;
     struct reference_policy policy;
     char texts[REFERENCE_KEYS][ENGINE_VALUE_MAX]; /* values of the settings; "" if unset */
@@ -80,6 +81,9 @@ int reference_rename(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, const char *name, bool good_name);
 int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,
                         uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode);
+/* `wanted` in ascending order. */
+int reference_share(struct reference *reference, int64_t now_ns, const struct caller *caller,
+                    uint64_t id, const struct guests *wanted);
 /* `text` is the stored value, `policy` the policy in effect afterwards. */
 void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
                    size_t key, const char *text, const struct reference_policy *policy);

@@ -257,6 +257,9 @@ START_TEST(any_device_takes_the_freest)
     ck_assert_str_eq(why.message,
                      "Not enough available memory: 150 B of one device was asked for, at most 1.00 "
                      "(10 B of gpu3) is free; 0.75 of gpu2 is free from T60, when p2 ends.");
+    refused(ask(engine, 0, &alice, ENGINE_DEVICE_ANY, "201B 60", &why, &id), REFUSED_NO_SPACE, "");
+    ck_assert_str_eq(why.message, "Not enough available memory: 201 B was asked for, no device "
+                                  "has more than 200 B."); /* an absent one does not count */
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "11B 60");
     ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 1);
     id = grant(engine, 0, &alice, ENGINE_DEVICE_ANY, "50% 60");
@@ -302,8 +305,8 @@ START_TEST(changes_of_the_end)
     ck_assert_int_eq(one_event(EVENT_SHORTENED)->before.end_ns, SECONDS(90));
     ck_assert_int_eq(engine_next_wakeup(engine), 1);
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), id, 1), 0);
-    refused(engine_set_end(engine, CALL(0, &alice, &why), id, 0), REFUSED_INVALID, "rm it");
-    refused(engine_set_end(engine, CALL(0, &alice, &why), id, -1), REFUSED_INVALID, "rm it");
+    refused(engine_set_end(engine, CALL(0, &alice, &why), id, 0), REFUSED_INVALID, "release it");
+    refused(engine_set_end(engine, CALL(0, &alice, &why), id, -1), REFUSED_INVALID, "release it");
     refused(engine_set_end(engine, CALL(0, &admin, &why), id, DURATION_MAX_NS + 1), REFUSED_INVALID,
             "100 years");
     refused(engine_set_end(engine, CALL(0, &admin, &why), id, INT64_MAX), REFUSED_INVALID,
@@ -337,7 +340,7 @@ START_TEST(extending_needs_room)
             "Not enough available memory: p51 needs 0.60 of gpu0 (60 B) beyond its end at T100, "
             "where 0.59 (59 B) is free");
     refused(engine_set_end(engine, CALL(0, &admin, &why), later.id, SECONDS(100)), REFUSED_INVALID,
-            "rm it");
+            "release it");
     /* the time before its start does not count */
     ck_assert_int_eq(engine_resize(engine, CALL(0, &admin, &why), later.id, 100), 0);
     ck_assert_int_eq(engine_resize(engine, CALL(0, &alice, &why), id, 100), 0);

@@ -159,6 +159,60 @@ START_TEST(a_bare_number_gets_a_suggestion)
 }
 END_TEST
 
+/* What other programs and people write; nothing is guessed from less. */
+START_TEST(a_near_miss_gets_a_suggestion)
+{
+    static const struct {
+        const char *text, *meant; /* NULL: no guess */
+    } amounts[] =
+        {
+            {"20GB", "20G"},    {"20g", "20G"},    {"20gb", "20G"},
+            {"1.5gib", "1.5G"}, {"20Gi", "20G"},   {"0,5", "0.5"},
+            {"1,5G", NULL},     {"512mb", "512M"}, {"50,5", NULL},
+            {"0,0", NULL},      {"20BB", NULL},    {"20X", NULL},
+            {"GB", NULL},       {"0.5f", NULL},    {"20GBs", NULL},
+            {"1,000G", NULL},   {"20GG", NULL},    {"1111111111111111111111111111111g", NULL},
+        },
+      durations[] = {
+          {"1hr", "1h"},
+          {"1.5h", "1h30m"},
+          {"90min", "1h30m"},
+          {"2days", "2d"},
+          {"1H", "1h"},
+          {"10 ", NULL},
+          {"1w", NULL},
+          {"1mo", NULL},
+          {"0.1s", NULL},
+          {"hour", NULL},
+          {"36501d", NULL},
+          {"1.5", NULL},
+          {"99999999999999999999hours", NULL},
+          {"2HOURSANDMANYOTHERMINUTESANDMORE", NULL},
+      };
+    char expected[64];
+    struct amount got;
+    int64_t ns;
+
+    for (size_t i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
+        const char *meant = amounts[i].meant;
+        snprintf(expected, sizeof(expected), "did you mean %s?", meant ? meant : "");
+        ck_assert_int_eq(amount(amounts[i].text, &got), REFUSED_INVALID);
+        ck_assert_msg(!strstr(message, meant ? expected : "mean") == !meant, "%s: %s",
+                      amounts[i].text, message);
+        if (meant)
+            ck_assert_msg(amount(meant, &got) == 0, "%s: %s", meant, message);
+    }
+    for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+        const char *meant = durations[i].meant, *text = durations[i].text;
+        snprintf(expected, sizeof(expected), "did you mean %s?", meant ? meant : "");
+        ck_assert_int_eq(units_parse_duration(text, strlen(text), &ns, message, sizeof(message)),
+                         REFUSED_INVALID);
+        ck_assert_msg(!strstr(message, meant ? expected : "mean") == !meant, "%s: %s", text,
+                      message);
+    }
+}
+END_TEST
+
 START_TEST(a_share_rounds_down)
 {
     struct amount got;
@@ -343,6 +397,7 @@ int main(void)
         sizes_are_binary,
         other_amounts_are_refused,
         a_bare_number_gets_a_suggestion,
+        a_near_miss_gets_a_suggestion,
         a_share_rounds_down,
         messages_are_not_cut_and_end_with_nul,
         durations,

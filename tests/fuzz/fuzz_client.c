@@ -4,7 +4,7 @@
  * library inside other people's programs stays within its buffers.
  */
 #include "files.h"
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <string.h>
 

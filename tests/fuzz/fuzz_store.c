@@ -64,6 +64,14 @@ static int see_partition(void *context, const struct partition *p,
     return 0;
 }
 
+static int see_guest(void *context, uint64_t id, uint32_t uid)
+{
+    (void)context;
+    if (id == 0 || uid == UINT32_MAX)
+        die("a guest cannot be true");
+    return 0;
+}
+
 static int see_history(void *context, const struct store_history *entry)
 {
     struct seen *seen = context;
@@ -105,6 +113,7 @@ static int load(struct store *store, struct store_counters *counters)
     struct store_sink sink = {.context = &seen,
                               .setting = see_setting,
                               .partition = see_partition,
+                              .guest = see_guest,
                               .history = see_history,
                               .line = see_line,
                               .reply = see_reply,

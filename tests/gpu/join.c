@@ -253,6 +253,21 @@ START_TEST(tells_of_a_device)
 }
 END_TEST
 
+/* ROCm knows AMD's cards by a number of their own, and OpenCL by one that it makes up. */
+START_TEST(knows_cards_of_amd)
+{
+    lay_out("platform AMD\ndevice " PLAIN_C " 0000:43:00.0 68000 GPU gfx942\n"
+            "device - 0000:0c:00.0 500 GPU gfx90c\n",
+            NULL, "amd.tree");
+    ck_assert_int_eq(find_now(), 0);
+    ck_assert_uint_eq(list.count, 3);
+    ck_assert_str_eq(list.device[0].uuid, "GPU-01f00d5e6a7b8c9d");
+    ck_assert_str_eq(list.device[1].uuid, ""); /* 0: it has none */
+    ck_assert_str_eq(list.device[2].uuid, "GPU-7bf9e1e6f5d4d6f1");
+    ck_assert_str_eq(list.device[2].key, "pci:0000:43:00.0"); /* as OpenCL alone says */
+}
+END_TEST
+
 /* -- libraries that do not work --------------------------------------------------------- */
 
 START_TEST(broken_library)
@@ -391,6 +406,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(all, finds, 0, (int)ARRAY_COUNT(machines));
     tcase_add_loop_test(all, lasts, 0, (int)ARRAY_COUNT(lasting));
     tcase_add_test(all, tells_of_a_device);
+    tcase_add_test(all, knows_cards_of_amd);
     tcase_add_test(all, broken_library);
     tcase_add_test(all, old_and_missing_library);
     tcase_add_test(all, finds_keys);

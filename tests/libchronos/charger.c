@@ -14,7 +14,7 @@
  *   still              ends them
  *   exit
  */
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -4,7 +4,7 @@
 #define CHRONOS_TESTS_LIBCHRONOS_FIXTURE_H
 
 #include "tests/check.h"
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <fcntl.h>
 #include <stdio.h>

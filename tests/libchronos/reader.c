@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints the environment's partitions, their number, and the policy. */
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TESTS_OPENCL_FAKE_CHARGE_H
 #define CHRONOS_TESTS_OPENCL_FAKE_CHARGE_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #define FAKE_CHARGES 2
 

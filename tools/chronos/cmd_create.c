@@ -13,6 +13,7 @@
 
 static const struct option options[] = {
 #define KEY(name, option, value, kind, doc) {option, 0, value, doc},
+#define SWITCH(name, option, doc)           {option, 0, NULL, doc},
 #include "core/engine/request.def"
     {"quiet", 'q', NULL, "Print only the id of the partition."},
     OPTION_JSON,
@@ -46,8 +47,10 @@ static void print_created(const struct chronos_mount *mount, const struct args *
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     char creator[CHRONOS_VALUE_MAX], until[CHRONOS_VALUE_MAX] = "";
     creator_name(mount, args, partition, creator, sizeof(creator));
-    printf("Created partition %s%s%s on device %s (%s)\n", output_colour(BOLD), partition->id,
-           output_colour(PLAIN), device_number(value[CHRONOS_PARTITION_DEVICE]),
+    /* With --unique it can be an older one. */
+    printf("%s %s%s%s on device %s (%s)\n",
+           args_option(args, "unique") ? "Partition" : "Created partition", output_colour(BOLD),
+           partition->id, output_colour(PLAIN), device_number(value[CHRONOS_PARTITION_DEVICE]),
            partition->device_name);
     if (output_terminal())
         output_time_text(value[CHRONOS_PARTITION_EXPIRES], until, sizeof(until));
@@ -90,7 +93,7 @@ static int show(const struct chronos_mount *mount, const struct args *args, cons
         return report_created(id);
     }
     if (as_json)
-        partition_print_json(&partition);
+        partition_print_json(&partition, NULL);
     else
         print_created(mount, args, &partition);
     return 0;
@@ -129,7 +132,8 @@ const struct command cmd_create = {
             "The request succeeds at once or not at all. The partition ends by itself when\n"
             "its time is up, not when this command ends.\n"
             "\n"
-            "Scripts take the id from --quiet: id=$(chronos create -q 0 0.5 3600)\n"
+            "Scripts take the id from --quiet: id=$(chronos create -q 0 0.5 3600). Programs\n"
+            "that may ask for the same partition at once use --unique with --name.\n"
             "\n"
             "    chronos create 0 0.5 3600\n"
             "    chronos create any 20G 1h30m --name training",

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos history: list ended partitions. */
 #include "command.h"
+#include "core/base/fd.h"
 #include "failure.h"
+#include "handle.h"
 #include "output.h"
-#include "user.h"
+#include "select.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct option options[] = {
-    {"user", 0, "NAME", "Only the partitions of NAME, or of a uid."},
+    SELECT_OPTIONS,
     OPTION_JSON,
     OPTION_END,
 };
@@ -34,26 +36,22 @@ static void add_row(struct table *table, const struct chronos_line *line)
 }
 
 struct view {
-    const char *user;  /* NULL: all */
-    const char *other; /* a second word of the user; NULL: none */
+    struct select select;
+    const char *id; /* NULL: all */
+    size_t count;   /* lines that fit */
     bool as_json;
     struct json json;
     struct table *table; /* NULL: plain lines */
 };
 
-static bool is_of_user(const struct view *view, const struct chronos_line *line)
-{
-    const char *user = chronos_line_value(line, "user");
-    return !view->user || strcmp(user, view->user) == 0 ||
-           (view->other && strcmp(user, view->other) == 0);
-}
-
 static void each(struct view *view, const char *text, size_t length)
 {
     struct chronos_line line;
     chronos_line_split(text, length, &line);
-    if (line.count == 0 || !is_of_user(view, &line))
+    if (line.count == 0 || !select_line(&view->select, &line) ||
+        (view->id && strcmp(view->id, line.words[0]) != 0))
         return;
+    view->count++;
     if (view->as_json) {
         json_open(&view->json, NULL, '{');
         json_text(&view->json, "id", line.words[0]);
@@ -68,46 +66,71 @@ static void each(struct view *view, const char *text, size_t length)
     }
 }
 
-static int run(const struct chronos_mount *mount, const struct args *args)
+/* Explain that nothing was found, unless that is an answer. */
+static int report_none(const struct chronos_mount *mount, const struct args *args,
+                       const struct view *view)
+{
+    struct fd_identity directory;
+    char path[64];
+    snprintf(path, sizeof(path), "partitions/%s", view->id ? view->id : "");
+    if (view->id && !fd_identify(mount->root, path, &directory)) {
+        output_message("Partition %s has not ended: see chronos show %s.", view->id, view->id);
+        return EXIT_REFUSED;
+    }
+    if (args->count > 0)
+        return failure_no_partition(mount, args->words[0]);
+    return user_check(mount, args_option(args, "user"));
+}
+
+static void print_all(struct view *view, const char *text)
 {
     static const char *const titles[] = {"ID",    "NAME", "DEVICE", "MEMORY", "START",
                                          "ENDED", "USER", "HOW",    "BY",     NULL};
-    const char *user = args_option(args, "user");
-    char word[USERNAME_MAX + 1], name[USERNAME_MAX + 1];
-    struct view view = {.user = user_word(user, word), .as_json = args_option(args, "json")};
-    uid_t uid;
-    if (user_uid(user, &uid) && user_of_uid(uid, name))
-        view.other = name;
-    char *text;
-    int r = chronos_read_all(mount->root, "history", &text);
-    if (r < 0)
-        return failure_report(mount, "The history could not be read", r);
-    if (view.as_json)
-        json_open(&view.json, NULL, '[');
+    if (view->as_json)
+        json_open(&view->json, NULL, '[');
     else if (output_terminal())
-        view.table = table_new(titles);
+        view->table = table_new(titles);
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        each(&view, line, length);
+        each(view, line, length);
         line += length + (line[length] == '\n');
     }
-    if (view.as_json)
-        json_close(&view.json, ']');
-    else if (view.table)
-        table_print(view.table);
-    table_free(view.table);
+    if (view->as_json)
+        json_close(&view->json, ']');
+    else if (view->table)
+        table_print(view->table);
+    view->table = table_free(view->table);
+}
+
+static int run(const struct chronos_mount *mount, const struct args *args)
+{
+    struct view view = {.as_json = args_option(args, "json")};
+    char id[CHRONOS_ID_MAX], *text;
+    int r = select_init(NULL, args, &view.select);
+    if (r)
+        return r;
+    if (view.select.by_uid)
+        user_of_uid(view.select.uid, view.select.owner);
+    if (args->count > 0 && !handle_id(args->words[0], id))
+        return failure_no_partition(mount, args->words[0]);
+    view.id = args->count > 0 ? id : NULL;
+    r = chronos_read_all(mount->root, "history", &text);
+    if (r < 0)
+        return failure_report(mount, "The history could not be read", r);
+    print_all(&view, text);
     free(text);
-    return EXIT_DONE;
+    return view.count > 0 ? EXIT_DONE : report_none(mount, args, &view);
 }
 
 const struct command cmd_history = {
     .name = "history",
-    .args = "",
+    .args = "[ID]",
     .summary = "Show the partitions that have ended.",
     .help = "Prints a line for each partition that has ended, the oldest first: its owner,\n"
             "its memory, when it began and ended, and how it ended (expired, released,\n"
             "revoked by an administrator, or closed with the file that held it). There are at\n"
-            "least the latest 4096; config/retention says how long the filesystem keeps them.",
+            "least the latest 4096; config/retention says how long the filesystem keeps them.\n"
+            "With an ID, only that partition.",
     .options = options,
     .run = run,
 };

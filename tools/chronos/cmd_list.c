@@ -7,6 +7,7 @@
 #include "output.h"
 #include "partition.h"
 #include "select.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,9 +15,8 @@
 #include <string.h>
 
 static const struct option options[] = {
-    SELECT_OPTIONS,
-    {"quiet", 'q', NULL, "Print only the ids, one a line."},
-    OPTION_JSON,
+    SELECT_OPTIONS, {"quiet", 'q', NULL, "Print only the ids, one a line."},
+    OPTION_WATCH,   OPTION_JSON,
     OPTION_END,
 };
 
@@ -120,7 +120,7 @@ static void json_begin(struct view *view)
 
 static void json_each(struct view *view, const struct chronos_partition *partition)
 {
-    partition_json(&view->json, partition);
+    partition_json(&view->json, partition, NULL);
 }
 
 static void json_end(struct view *view, size_t count)
@@ -181,7 +181,7 @@ static struct view choose_view(const struct args *args)
     return output_terminal() ? look_table : look_lines;
 }
 
-static int run(const struct chronos_mount *mount, const struct args *args)
+static int print(const struct chronos_mount *mount, const struct args *args)
 {
     uint64_t *ids = NULL;
     size_t count = 0;
@@ -198,6 +198,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     r = show_all(mount, ids, count, &select, &view);
     free(ids);
     return r;
+}
+
+static int run(const struct chronos_mount *mount, const struct args *args)
+{
+    return args_option(args, "watch") ? watch(mount, args, print) : print(mount, args);
 }
 
 const struct command cmd_list = {

@@ -191,14 +191,14 @@ static int compare_use(const void *a, const void *b)
     return x > y ? -1 : x < y ? 1 : compare_days(a, b);
 }
 
-/* The figures of a group as text; `peak` is "" if nothing was asked for. */
+/* The figures of a group as text; `peak` is "-" if nothing was asked for. */
 struct row {
     char partitions[32], hours[32], gpu_hours[32], peak[32];
 };
 
 static struct row row_of(const struct group *group)
 {
-    struct row row = {.peak = ""};
+    struct row row = {.peak = "-"};
     snprintf(row.partitions, sizeof(row.partitions), "%llu", group->partitions);
     snprintf(row.hours, sizeof(row.hours), "%.2f", group->seconds / 3600);
     snprintf(row.gpu_hours, sizeof(row.gpu_hours), "%.2f", group->share_seconds / 3600);
@@ -225,7 +225,7 @@ static void print_table(const struct report *report)
     for (size_t i = 0; i < report->count; i++) {
         struct row row = row_of(&report->groups[i]);
         char peak[sizeof(row.peak) + 1];
-        snprintf(peak, sizeof(peak), "%s%s", row.peak, row.peak[0] != '\0' ? "%" : "-");
+        snprintf(peak, sizeof(peak), "%s%s", row.peak, row.peak[0] != '-' ? "%" : "");
         table_cell(table, BOLD, report->groups[i].key);
         table_cell(table, PLAIN, row.partitions);
         table_cell(table, PLAIN, row.hours);
@@ -247,7 +247,7 @@ static void print_json(const struct report *report)
         json_number(&json, "partitions", row.partitions);
         json_number(&json, "hours", row.hours);
         json_number(&json, "gpu_hours", row.gpu_hours);
-        json_number(&json, "peak_percent", row.peak);
+        json_number(&json, "peak_percent", row.peak[0] != '-' ? row.peak : "");
         json_close(&json, '}');
     }
     json_close(&json, ']');

@@ -4,6 +4,10 @@
 #include "failure.h"
 #include "handle.h"
 #include "partition.h"
+#include "share.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
@@ -17,10 +21,16 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     r = chronos_partition_load(mount, id, CHRONOS_ALL, &partition);
     if (r < 0)
         return failure_partition(mount, id, "The partition could not be read", r);
+    char *members = share_read(mount, id);
     if (args_option(args, "json"))
-        partition_print_json(&partition);
+        partition_print_json(&partition, members);
     else
         partition_print(&partition);
+    if (members && *members && !args_option(args, "json")) {
+        printf("  %sShared with:%s ", output_colour(DIM), output_colour(PLAIN));
+        share_print(members);
+    }
+    free(members);
     return EXIT_DONE;
 }
 

@@ -3,12 +3,13 @@
 #include "command.h"
 #include "device.h"
 #include "output.h"
+#include "watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct option options[] = {OPTION_JSON, OPTION_END};
+static const struct option options[] = {OPTION_WATCH, OPTION_JSON, OPTION_END};
 
 /* Cut "OpenCL 3.0 CUDA 13.0" to "OpenCL 3.0", which scripts expect. JSON has the rest. */
 static int version_length(const char *version)
@@ -102,7 +103,7 @@ static void print_json(const struct chronos_device *devices, size_t count)
     json_close(&json, ']');
 }
 
-static int run(const struct chronos_mount *mount, const struct args *args)
+static int print(const struct chronos_mount *mount, const struct args *args)
 {
     struct chronos_device *devices = NULL;
     size_t count = 0;
@@ -118,6 +119,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         print_lines(devices, count);
     free(devices);
     return code;
+}
+
+static int run(const struct chronos_mount *mount, const struct args *args)
+{
+    return args_option(args, "watch") ? watch(mount, args, print) : print(mount, args);
 }
 
 const struct command cmd_stats = {

@@ -7,7 +7,7 @@
 #ifndef CHRONOS_TOOLS_COMMAND_H
 #define CHRONOS_TOOLS_COMMAND_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 /* Exit codes; command_exits describes them. */
 enum exit_code {

@@ -31,8 +31,9 @@ static void put_choice(const char *argument)
 static const char *kind_of(const struct command *command, const char *argument)
 {
     static const char *const kinds[][2] = {
-        {"DEVICE", "devices"},  {"ID", "ids"},     {"COMMAND", "commands"},
-        {"DIR", "directories"}, {"NAME", "users"}, {"PROGRAM", "programs"},
+        {"DEVICE", "devices"},   {"PID", "processes"},   {"ID", "ids"},
+        {"COMMAND", "commands"}, {"DIR", "directories"}, {"NAME", "users"},
+        {"PROGRAM", "programs"}, {"USER", "users"},
     };
     bool creates = strcmp(command->name, "create") == 0 || strcmp(command->name, "run") == 0;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TOOLS_DEVICE_H
 #define CHRONOS_TOOLS_DEVICE_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 /* Read the device that `text` names, or all if it is NULL. 0, a list for the caller to free, and
  * the exit code: of all devices, those that cannot be read are left out after a message. Otherwise

@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TOOLS_ENDED_H
 #define CHRONOS_TOOLS_ENDED_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 /* Find the line of `history` about partition `id`. False: there is none. */
 bool ended_find(const struct chronos_mount *mount, const char *id, struct chronos_line *ret_line);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Apply the file `environment`; see environment.h. It must not know which variables exist, but
- * where the partition is and which variables are lists.
+ * Read and apply the file `environment`; see environment.h. It must not know which variables exist,
+ * but where the partition is and which variables are lists.
  */
 #include "environment.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +14,15 @@
 /* Lists with colons: the caller's entries stay, behind the new one. */
 static const char *const lists[] = {"OPENCL_LAYERS"};
 
-/* Find where the caller sees the directory: the tree can be mounted elsewhere than for the daemon.
- * False if that is not known. */
-static bool find_path(int directory, char path[static PATH_MAX])
+bool environment_path(int directory, char ret_path[static PATH_MAX])
 {
-    char link[32];
+    char link[32], path[PATH_MAX];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
-    ssize_t length = readlink(link, path, PATH_MAX);
+    ssize_t length = readlink(link, path, sizeof(path));
     if (length <= 0 || length == PATH_MAX || path[0] != '/')
         return false;
     path[length] = '\0';
+    memcpy(ret_path, path, (size_t)length + 1);
     return true;
 }
 
@@ -64,28 +61,33 @@ static int prepend(const char *name, const char *entry)
     return r;
 }
 
-/* Apply one line. */
-static int take(char *line, const char *path)
+int environment_each(char *text, int directory, environment_fn *take, void *context)
 {
-    char *value = strchr(line, '=');
-    if (!value || value == line)
-        return -EINVAL;
-    *value++ = '\0';
-    if (path && strcmp(line, "CHRONOS_PARTITION") == 0)
-        value = (char *)path;
-    if (is_list(line))
-        return prepend(line, value);
-    return setenv(line, value, 1) == 0 ? 0 : -errno;
+    char path[PATH_MAX];
+    bool found = environment_path(directory, path);
+    int r = 0;
+    for (char *line; !r && (line = strsep(&text, "\n"));) {
+        char *value = strchr(line, '=');
+        if (line[0] == '\0')
+            continue;
+        if (!value || value == line)
+            return -EINVAL;
+        *value++ = '\0';
+        bool replaced = found && strcmp(line, "CHRONOS_PARTITION") == 0;
+        r = take(context, line, replaced ? path : value);
+    }
+    return r;
+}
+
+static int apply(void *none, const char *name, const char *value)
+{
+    (void)none;
+    if (is_list(name))
+        return prepend(name, value);
+    return setenv(name, value, 1) == 0 ? 0 : -errno;
 }
 
 int environment_apply(char *text, int directory)
 {
-    char path[PATH_MAX];
-    bool found = find_path(directory, path);
-    int r = 0;
-    for (char *line; !r && (line = strsep(&text, "\n"));) {
-        if (line[0] != '\0')
-            r = take(line, found ? path : NULL);
-    }
-    return r;
+    return environment_each(text, directory, apply, NULL);
 }

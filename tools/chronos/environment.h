@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The environment of a program in a partition: what the file `environment` says. */
-#ifndef CHRONOS_COMMAND_ENVIRONMENT_H
-#define CHRONOS_COMMAND_ENVIRONMENT_H
+/* The environment of programs inside a partition, as its files `env` and `environment` give it. */
+#ifndef CHRONOS_TOOLS_ENVIRONMENT_H
+#define CHRONOS_TOOLS_ENVIRONMENT_H
 
-/* Set this process's environment variables as `text` says: NAME=VALUE, one per line. `directory` is
- * the partition's: its path here is the value of CHRONOS_PARTITION, whatever the text says. Changes
- * the text. 0; -EINVAL: a line is none of these; another -errno. */
+#include <limits.h>
+#include <stdbool.h>
+
+/* Find where the caller sees the directory of a partition: the tree can be mounted elsewhere than
+ * for the daemon. False if that is not known. */
+bool environment_path(int directory, char ret_path[static PATH_MAX]);
+/* Take one variable. 0, or a negative errno, at which the caller stops. */
+typedef int environment_fn(void *context, const char *name, const char *value);
+/* Call `take` with each line NAME=VALUE of `text`, which is changed, and with the caller's path of
+ * `directory` in the place of the daemon's. -EINVAL: a line is not understood. */
+int environment_each(char *text, int directory, environment_fn *take, void *context);
+/* Set the variables of `text` in this process. */
 int environment_apply(char *text, int directory);
 
 #endif

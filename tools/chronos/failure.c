@@ -16,39 +16,16 @@
 
 int failure_no_mount(const char *path, int r)
 {
-    if (r == -EACCES)
-        output_message("Cannot use a chronosfs on %s: Permission denied; it may be another user's.",
-                       path);
-    else if (r == -ENOTCONN)
-        output_message(
-            "The chronosfs on %s is no longer running. Start it again with: chronosfs %s", path,
-            path);
-    else if (r != -ENOENT && r != -ENOTDIR)
-        output_message("Cannot use a chronosfs on %s: %s.",
-                       path[0] != '\0' ? path : CHRONOS_DEFAULT_MOUNT, strerror(-r));
-    else if (path[0] != '\0')
-        output_message("There is no chronosfs on %s. Name another directory with --mount or in "
-                       "CHRONOS_MOUNT.",
-                       path);
-    else
-        output_message("No mounted chronosfs was found. Start one with: chronosfs %s",
-                       CHRONOS_DEFAULT_MOUNT);
+    char text[PATH_MAX + 256];
+    chronos_explain_no_mount(path, r, "with --mount or in CHRONOS_MOUNT", text, sizeof(text));
+    output_message("%s", text);
     return EXIT_NO_MOUNT;
-}
-
-/* Explain the results that strerror() does not. */
-static const char *reason(int r)
-{
-    if (r == -EXDEV)
-        return "something is mounted over it";
-    if (r == -EFBIG)
-        return "the limit of file sizes (ulimit -f) is too small";
-    return r == -EAGAIN ? "a program of its owner holds a lease on it" : strerror(-r);
 }
 
 int failure_report(const struct chronos_mount *mount, const char *what, int r)
 {
-    output_message("%s: %s (the chronosfs on %s).", what, reason(r), mount->path);
+    char reason[CHRONOS_REASON_MAX];
+    output_message("%s: %s (the chronosfs on %s).", what, chronos_reason(r, reason), mount->path);
     return r == -ENOTCONN ? EXIT_NO_MOUNT : EXIT_REFUSED;
 }
 
@@ -129,9 +106,10 @@ int failure_no_device(const char *text)
 void failure_skip(struct failure_skipped *skipped, const char *name, int r)
 {
     size_t used = strlen(skipped->text);
+    char reason[CHRONOS_REASON_MAX];
     const char *comma = used > 0 ? ", " : "";
     int length = snprintf(skipped->text + used, sizeof(skipped->text) - used, "%s%s (%s)", comma,
-                          name, reason(r));
+                          name, chronos_reason(r, reason));
     if (length < 0 || (size_t)length >= sizeof(skipped->text) - used) {
         skipped->text[used] = '\0';
         skipped->more++;

@@ -3,7 +3,7 @@
 #ifndef CHRONOS_TOOLS_FAILURE_H
 #define CHRONOS_TOOLS_FAILURE_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 /* Report that no tree was found; `path` and r come from chronos_mount_open. Return
  * EXIT_NO_MOUNT. */

@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Read p7, or partition_0007. */
-static bool read_id(const char *text, char ret_id[static CHRONOS_ID_MAX])
+bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX])
 {
     static const char prefix[] = "partition_";
     uint64_t checked;
@@ -70,7 +69,7 @@ int handle_find(const struct chronos_mount *mount, const char *text,
     size_t count = 0;
     struct found found = {.count = 0};
     bool mine = strcmp(text, "mine") == 0;
-    if (read_id(text, ret_id))
+    if (handle_id(text, ret_id))
         return 0;
     int r = text[0] != '\0' ? chronos_list(mount->root, "partitions", "p", &ids, &count) : 0;
     if (r < 0)

@@ -5,11 +5,12 @@
  *   command.h    what a command is        commands.c   the list of them
  *   cmd_*.c      the commands             args.c       the command line
  *   request.c    requests                 environment.c  applying the file `env`
- *   run.c        running a program until it ends
+ *   run.c        running a program until it ends   change.c  settable files
  *   handle.c     partitions by id or label    ended.c  how a partition ended
  *   select.c     partitions by owner, label and device
  *   device.c     devices by name          partition.c  a partition for people and in JSON
  *   output.c table.c json.c               how results look
+ *   watch.c      results in place, again and again
  *   failure.c    messages about errors
  *   pages.c      another program, at build time: man pages and completion
  *

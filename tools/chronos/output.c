@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,11 +41,25 @@ bool output_terminal(void)
     return known;
 }
 
+bool output_cursor(void)
+{
+    const char *term = getenv("TERM");
+    return output_terminal() && term && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
+
+size_t output_size(size_t *ret_rows)
+{
+    struct winsize size = {.ws_col = 0};
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+    if (ret_rows)
+        *ret_rows = known && size.ws_row > 0 ? size.ws_row : 24;
+    return known && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static bool colour_wanted(void)
 {
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    return output_terminal() && (!no_color || no_color[0] == '\0') && term && term[0] != '\0' &&
-           strcmp(term, "dumb") != 0;
+    const char *no_color = getenv("NO_COLOR");
+    return output_cursor() && (!no_color || no_color[0] == '\0');
 }
 
 const char *output_colour(enum colour colour)

@@ -6,7 +6,7 @@
 #ifndef CHRONOS_TOOLS_OUTPUT_H
 #define CHRONOS_TOOLS_OUTPUT_H
 
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <time.h>
 
@@ -15,6 +15,11 @@ __attribute__((format(printf, 1, 2))) void output_message(const char *format, ..
 
 /* Return whether stdout is a terminal. */
 bool output_terminal(void);
+/* Return whether stdout is a terminal that understands escape sequences. */
+bool output_cursor(void);
+/* Return the columns of the terminal, and its rows unless ret_rows is NULL: 80 by 24 if it does not
+ * know them. */
+size_t output_size(size_t *ret_rows);
 enum colour { PLAIN, BOLD, DIM, GREEN, YELLOW, RED };
 /* Return the escape sequence that switches to `colour`, or "" if colours are off. */
 const char *output_colour(enum colour colour);

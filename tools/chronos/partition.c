@@ -7,19 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 
-void partition_json(struct json *json, const struct chronos_partition *partition)
+static void json_lines(struct json *json, const char *key, const char *lines)
+{
+    char line[CHRONOS_VALUE_MAX];
+    json_open(json, key, '[');
+    for (size_t length; (length = strcspn(lines, "\n")) > 0;
+         lines += length + (lines[length] > 0)) {
+        snprintf(line, sizeof(line), "%.*s", (int)length, lines);
+        json_text(json, NULL, line);
+    }
+    json_close(json, ']');
+}
+
+void partition_json(struct json *json, const struct chronos_partition *partition,
+                    const char *members)
 {
     json_open(json, NULL, '{');
     json_text(json, "id", partition->id);
     json_text(json, "device_name", partition->device_name);
     json_record(json, chronos_partition_fields, &partition->record);
+    if (members)
+        json_lines(json, "members", members);
     json_close(json, '}');
 }
 
-void partition_print_json(const struct chronos_partition *partition)
+void partition_print_json(const struct chronos_partition *partition, const char *members)
 {
     struct json json = {0};
-    partition_json(&json, partition);
+    partition_json(&json, partition, members);
 }
 
 static void print_line(const char *label, const char *value)

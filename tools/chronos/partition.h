@@ -5,9 +5,11 @@
 
 #include "output.h"
 
-/* Print it as an object of an array, or as the whole output. All fields must be loaded. */
-void partition_json(struct json *json, const struct chronos_partition *partition);
-void partition_print_json(const struct chronos_partition *partition);
+/* Print it as an object of an array, or as the whole output. All fields must be loaded. `members`:
+ * the lines of that file, or NULL to leave them out. */
+void partition_json(struct json *json, const struct chronos_partition *partition,
+                    const char *members);
+void partition_print_json(const struct chronos_partition *partition, const char *members);
 /* Print the lines of `show`. */
 void partition_print(const struct chronos_partition *partition);
 

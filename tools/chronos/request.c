@@ -13,8 +13,10 @@
 /* Options and their keys. */
 static const struct {
     const char *option, *key;
+    bool bare; /* the key alone is the word */
 } keys[] = {
-#define KEY(name, option, value, kind, doc) {option, #name},
+#define KEY(name, option, value, kind, doc) {option, #name, false},
+#define SWITCH(name, option, doc)           {option, #name, true},
 #include "core/engine/request.def"
 };
 
@@ -42,7 +44,10 @@ int request_line(const struct args *args, const char *amount, const char *durati
         const char *value = args_option(args, keys[i].option);
         if (strcmp(keys[i].key, "user") == 0)
             value = user_word(value, word);
-        r = add_word(args, keys[i].key, value, ret_line, size);
+        if (keys[i].bare)
+            r = add_word(args, NULL, value ? keys[i].key : NULL, ret_line, size);
+        else
+            r = add_word(args, keys[i].key, value, ret_line, size);
     }
     return r ? r : add_word(args, NULL, more, ret_line, size);
 }

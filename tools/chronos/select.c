@@ -17,9 +17,9 @@ static int take_device(const struct chronos_mount *mount, const char *wanted, st
     struct chronos_device device;
     if (!wanted)
         return 0;
-    int r = chronos_parse_device(wanted, &index)
-                ? chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device)
-                : -ENODEV;
+    int r = chronos_parse_device(wanted, &index) ? 0 : -ENODEV;
+    if (!r && mount)
+        r = chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device);
     if (chronos_is_gone(r))
         return failure_no_device(wanted);
     if (r < 0)
@@ -45,7 +45,8 @@ int select_init(const struct chronos_mount *mount, const struct args *args,
     ret_select->mask = (ret_select->user ? 1u << CHRONOS_PARTITION_USER : 0) |
                        (ret_select->name ? 1u << CHRONOS_PARTITION_NAME : 0) |
                        (args_option(args, "device") ? 1u << CHRONOS_PARTITION_DEVICE : 0);
-    return take_device(mount, args_option(args, "device"), ret_select);
+    int r = mount ? user_check(mount, user) : 0;
+    return r ? r : take_device(mount, args_option(args, "device"), ret_select);
 }
 
 bool select_any(const struct select *select)
@@ -69,4 +70,18 @@ bool select_passes(const struct select *select, const struct chronos_partition *
            (!select->name || strcmp(select->name, value[CHRONOS_PARTITION_NAME]) == 0) &&
            (select->device[0] == '\0' ||
             strcmp(select->device, value[CHRONOS_PARTITION_DEVICE]) == 0);
+}
+
+bool select_line(const struct select *select, const struct chronos_line *line)
+{
+    const char *user = chronos_line_value(line, "user");
+    char number[16];
+    snprintf(number, sizeof(number), "%u", (unsigned)select->uid);
+    if (select->by_uid && strcmp(user, number) != 0 &&
+        (select->owner[0] == '\0' || strcmp(user, select->owner) != 0))
+        return false;
+    return (!select->user || strcmp(select->user, user) == 0) &&
+           (!select->name || strcmp(select->name, chronos_line_value(line, "name")) == 0) &&
+           (select->device[0] == '\0' ||
+            strcmp(select->device, chronos_line_value(line, "device")) == 0);
 }

@@ -19,11 +19,13 @@ struct select {
     char word[USERNAME_MAX + 1];
     bool by_uid;
     uid_t uid;
-    const char *name; /* NULL: all */
-    char device[32];  /* "": all */
-    uint32_t mask;    /* fields that select_passes needs */
+    char owner[USERNAME_MAX + 1]; /* the user of uid, for select_line; "": none */
+    const char *name;             /* NULL: all */
+    char device[32];              /* "": all */
+    uint32_t mask;                /* fields that select_passes needs */
 };
-/* Read the options. 0, or an exit code after a message. */
+/* Read the options. With a `mount`, the device and the user must exist. 0, or an exit code after a
+ * message. */
 int select_init(const struct chronos_mount *mount, const struct args *args,
                 struct select *ret_select);
 /* Return whether any option was given. */
@@ -33,5 +35,7 @@ bool select_any(const struct select *select);
 bool select_owner(const struct chronos_mount *mount, const struct select *select, const char *id);
 /* Return whether the rest fits a partition whose fields in `mask` are loaded. */
 bool select_passes(const struct select *select, const struct chronos_partition *partition);
+/* Return whether a line of `history` fits. */
+bool select_line(const struct select *select, const struct chronos_line *line);
 
 #endif

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define COLUMN_MAX 12
 #define NARROWEST  5    /* a column is not cut below this */
@@ -76,13 +74,6 @@ static void print_cell(const struct table *table, size_t column, enum colour col
         printf("%*s", (int)(width - length + table->gap), "");
 }
 
-/* Return the columns of the terminal; 80 if it does not know them. */
-static size_t terminal_width(void)
-{
-    struct winsize size = {.ws_col = 0};
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
 /* Return whether the column holds words, which may be cut; numbers and times may not. */
 static bool is_words(const char *title)
 {
@@ -119,7 +110,7 @@ static void fit(struct table *table, size_t width)
 
 void table_print(struct table *table)
 {
-    fit(table, terminal_width());
+    fit(table, output_size(NULL));
     for (size_t i = 0; i < table->columns; i++)
         print_cell(table, i, BOLD, table->titles[i]);
     for (size_t i = 0; i < table->count; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of the file `charge`; see chronos.h. The protocol is one line per write, "+N\n" or
+ * A client of the file `charge`; see client.h. The protocol is one line per write, "+N\n" or
  * "-N\n". Closing the last copy of a descriptor releases what it charged. So the kernel cleans up
  * after a program that dies, and a forked child has to close the copy that it inherits.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include "core/base/fd.h"
 
@@ -153,9 +153,16 @@ static void in_child(void)
     after_fork();
 }
 
+/* Once. pthread_once would need a C library of 2021, and this is loaded into programs. The lock is
+ * one of its own: fork holds libc's lock of handlers as it calls ours. */
 static void watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork, in_child);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool watched;
+    pthread_mutex_lock(&lock);
+    if (!watched)
+        watched = pthread_atfork(before_fork, after_fork, in_child) == 0;
+    pthread_mutex_unlock(&lock);
 }
 
 /* -- calls ------------------------------------------------------------------------- */
@@ -163,11 +170,10 @@ static void watch_forks(void)
 int chronos_charge_new(const char *directory, bool allow_unreachable,
                        struct chronos_charge **ret_charge)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct chronos_charge *charge = calloc(1, sizeof(*charge));
     if (!charge)
         return -ENOMEM;
-    pthread_once(&once, watch_forks);
+    watch_forks();
     charge->directory = strdup(directory);
     if (!charge->directory || asprintf(&charge->path, "%s/charge", directory) < 0) {
         free(charge->directory);

@@ -1,247 +1,212 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client library, for programs that use a mounted chronosfs and for shims inside programs. It
- * uses only the files of the tree and can do no more than a shell. Nothing prints, exits or
- * installs a signal handler.
+ * Parts of GPUs for a limited time, from C and C++. The library reads and writes the files of a
+ * mounted chronosfs, as a shell would, and can do no more than one.
  *
- *   environment  the partitions of this process
- *   charge       charging device memory to a partition
- *   mount        finding the mounted tree
- *   path         reading and writing its files
- *   record       a directory as a record: partitions, devices
- *   request      requesting a partition
- *   event line   lines of `events` and `history`
+ * Calls return 0 or more when they succeed, and a negative errno, such as -ENOSPC, when they fail.
+ * chronos_get_last_error() then says why, in a sentence for people. On failure every result is
+ * unchanged. Texts end with NUL; a caller's text is only read during the call.
  *
- * Calls return 0 or a negative errno unless documented otherwise; on failure they leave every ret_
- * parameter unchanged. Texts end with NUL. Only the charge calls keep state.
+ * Any thread may make any call on any handle at any time; only chronos_partitioner_destroy() must
+ * come after all other calls on its handle. There are no locks: no call waits for another thread,
+ * and a program may fork at any time. A call waits only for the answer of chronosfs. Nothing
+ * prints, exits, installs a signal handler or changes the environment.
+ *
+ * chronosfs may be replaced between calls. If it was started again, the next call finds it.
  */
-#ifndef CHRONOS_LIBCHRONOS_CHRONOS_H
-#define CHRONOS_LIBCHRONOS_CHRONOS_H
+#ifndef CHRONOS_H
+#define CHRONOS_H
 
-#include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* -- environment -------------------------------------------------------------------------- */
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
 
-/* A program has one partition per device. */
-#define CHRONOS_PARTITIONS_MAX 16
+#define CHRONOS_ID_SIZE    32   /* room for the id of any partition, such as "p12" */
+#define CHRONOS_ANY_DEVICE (-1) /* the device with the greatest free share */
 
-/* Settings for shims, from the environment of the program:
- *
- *   CHRONOS_PARTITION    directories of partitions, absolute, separated by ':'
- *   CHRONOS_UNREACHABLE  "allow": let allocations through while the files cannot be
- *                        reached; refuse them on any other value
- *   CHRONOS_DEBUG        set and not empty: report refusals on stderr
- */
-struct chronos_environment {
-    unsigned count; /* 0: in no partition; a shim changes nothing */
-    char *directory[CHRONOS_PARTITIONS_MAX];
-    bool allow_unreachable;
-    bool debug;
+/* A tree, and the partitions that are held through it. */
+typedef struct chronos_partitioner *ChronosPartitionerHandle;
+
+/* A partition. Later versions use what is reserved, which is zero. */
+typedef struct {
+    char partition_id[64]; /* such as "p12"; never used again */
+    int device_index;      /* 0 for gpu0 */
+    double memory_fraction;
+    int duration_seconds;       /* from start to end */
+    int time_remaining_seconds; /* rounded up */
+    char username[256];         /* the owner, as chronosfs spells the name */
+    int process_id;             /* of the process that created it */
+    int active;                 /* 1 until its end */
+    int expiring;               /* 1 once the warning before its end was given */
+    char name[72];              /* its label; "": none */
+    uint64_t memory_bytes;      /* the limit */
+    uint64_t memory_used_bytes;
+    uint64_t memory_peak_bytes;
+    uint64_t reserved[8];
+} ChronosPartitionInfo;
+
+/* A device. Later versions use what is reserved, which is zero. */
+typedef struct {
+    int device_index; /* 0 for gpu0 */
+    char name[160];
+    char vendor[160];
+    char type[32];    /* "GPU", "ACCELERATOR" or "CPU" */
+    char backend[32]; /* how it was found, such as "nvml" */
+    char uuid[96];    /* "": not known */
+    char pci[32];     /* its PCI address; "": not known */
+    uint64_t memory_total_bytes;
+    uint64_t memory_used_bytes;      /* given to partitions */
+    uint64_t memory_available_bytes; /* for a request now */
+    double available_percent;        /* for a request now, from 0 to 100 */
+    int partitions;                  /* how many it has */
+    uint64_t reserved[8];
+} ChronosDeviceStats;
+
+typedef enum {
+    CHRONOS_MODE_CONCURRENT = 0,  /* programs run side by side: MPS or MIG */
+    CHRONOS_MODE_TIME_SLICED = 1, /* the driver switches between programs */
+    CHRONOS_MODE_STUB = 2         /* no device can be read */
+} ChronosExecutionMode;
+
+/* What chronos_wait() returns. */
+enum {
+    CHRONOS_ENDED = 0,
+    CHRONOS_ACTIVE = 1,
+    CHRONOS_EXPIRING = 2 /* the warning was given: little time is left */
 };
 
-/* Read the environment. Ignore it in a program that runs with another user's rights (setuid), which
- * is in no partition. Skip partitions beyond CHRONOS_PARTITIONS_MAX. 0, and the caller releases
- * *ret_environment; or -ENOMEM. */
-int chronos_environment_read(struct chronos_environment *ret_environment);
-/* Free the directories and clear the struct, but do not free it. */
-void chronos_environment_release(struct chronos_environment *environment);
+/* -- handles ------------------------------------------------------------------------------ */
 
-/* Read the first line of DIRECTORY/NAME, without its newline. -ENAMETOOLONG: it does not fit;
- * -ENOENT: no such file, or DIRECTORY is not absolute. */
-int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
-/* Read a file that holds one decimal number. -EINVAL: it holds something else. */
-int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
-/* Return whether the partition DIRECTORY has ended: it is gone, but the tree is there. Partition
- * names are never reused. */
-bool chronos_has_ended(const char *directory);
+/* Find the mounted chronosfs as chronos(1) does: CHRONOS_MOUNT, a tree of the caller's own, then
+ * that of root. Return a handle, which the caller destroys, or NULL. */
+ChronosPartitionerHandle chronos_partitioner_create(void);
 
-/* -- charge ------------------------------------------------------------------------------- */
+/* Use the chronosfs that is mounted on the directory MOUNT; NULL: find it. The caller destroys
+ * *RET_HANDLE. -ENOENT: there is none; -EACCES: another user's; -ENOTCONN: it is no longer
+ * running. */
+int chronos_partitioner_open(const char *mount, ChronosPartitionerHandle *ret_handle);
 
-/* Why nothing was charged. */
-enum chronos_refusal {
-    CHRONOS_FULL = 1,    /* exceeds what the partition has left; fewer bytes may fit */
-    CHRONOS_CLOSED,      /* the partition has ended, or accepts nothing from this user */
-    CHRONOS_UNREACHABLE, /* no answer from the filesystem; the policy is to refuse */
-};
+/* Free a handle; NULL is fine. Partitions requested with the word "hold" end, unless another
+ * process, such as a forked child, still has a copy of the handle. The others stay. */
+void chronos_partitioner_destroy(ChronosPartitionerHandle handle);
 
-/* A client of a partition's file `charge`, for shims inside programs: charges device memory to the
- * partition. Handles fork, programs that close all their descriptors, and a restarted daemon. Waits
- * for nothing but the filesystem's answer. Any thread may make any call at any time; no call runs
- * foreign code while it holds its lock. */
-struct chronos_charge;
+/* Return the directory of the tree. It belongs to the handle. */
+const char *chronos_get_mount(ChronosPartitionerHandle handle);
 
-/* Create a client of DIRECTORY/charge; the first charge opens the file. With allow_unreachable,
- * count bytes here while the filesystem cannot be reached, and charge them as soon as it can. 0,
- * and the caller frees *ret_charge; or -ENOMEM. */
-int chronos_charge_new(const char *directory, bool allow_unreachable,
-                       struct chronos_charge **ret_charge);
-/* Close the descriptor, which releases its charge. NULL is fine. Return NULL. */
-struct chronos_charge *chronos_charge_free(struct chronos_charge *charge);
+/* Return why the calling thread's last failed call failed, as a sentence, or "". It belongs to the
+ * library and is valid until the thread's next failure. */
+const char *chronos_get_last_error(void);
 
-/* Charge `bytes`, all or nothing. 0 or a chronos_refusal. *ret_owner is the process that holds
- * them, for chronos_charge_give_back. 0 bytes always succeed. */
-int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner);
-/* Release charged bytes. Does nothing for the parent's bytes in a forked child: they stay the
- * parent's. */
-void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner);
+/* -- partitions --------------------------------------------------------------------------- */
 
-/* -- mount -------------------------------------------------------------------------------- */
+/* Request MEMORY_FRACTION (above 0, at most 1) of a device's memory for DURATION_SECONDS, for
+ * TARGET_USER (NULL: the caller; others: administrators only). DEVICE_INDEX may be
+ * CHRONOS_ANY_DEVICE. The id is written to PARTITION_ID, CHRONOS_ID_SIZE bytes or more. The
+ * partition lasts until its end, and longer than the program if it is not released. A fraction
+ * means the shortest decimal number that it is read from, to 15 digits: ten times 0.1 is the whole
+ * device. -ENOSPC: not enough memory is free; -EINVAL: not understood, or outside the policy;
+ * -EDQUOT: the user has too many partitions; -EPERM: not for this caller; -ENODEV: no such
+ * device. */
+int chronos_create_partition(ChronosPartitionerHandle handle, int device_index,
+                             double memory_fraction, int duration_seconds, const char *target_user,
+                             char *partition_id, size_t partition_id_size);
 
-#define CHRONOS_DEFAULT_MOUNT "/chronos"
+/* The same with a request as it is written to the file `new`, such as
+ * "20G 1h30m name=training on_expiry=none"; see chronos(5). DEVICE is "0", "gpu0" or "any". With
+ * the word "hold" the handle holds the partition: it ends when it is released, when the handle is
+ * destroyed, or when the program ends, however it ends. A forked child has a copy of the handle,
+ * and holds it too until it destroys the copy, executes another program or ends. */
+int chronos_request_partition(ChronosPartitionerHandle handle, const char *device,
+                              const char *request, char *partition_id, size_t partition_id_size);
 
-struct chronos_mount {
-    int root; /* O_PATH descriptor of the mount point */
-    char path[PATH_MAX];
-};
+/* End a partition now. Its processes, the caller too if it belongs to it, are ended as its
+ * on_expiry says: leave first. -ENOENT: it has ended; -EPERM: it is another user's. */
+int chronos_release_partition(ChronosPartitionerHandle handle, const char *partition_id);
 
-/* Find the mounted tree: `wanted` if it is not NULL, else CHRONOS_MOUNT, else the mounts of this
- * process (its own or root's; the one on /chronos if there are several), else /chronos. 0, and the
- * caller closes *ret_mount. Otherwise `failed` is the mount point tried ("": none found): -ENOENT
- * not found, -EACCES another user mounted it for private use, -ENOTCONN its daemon has died, or
- * another errno from opening it. */
-int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
-                       struct chronos_mount *ret_mount);
-void chronos_mount_close(struct chronos_mount *mount);
+/* Give a partition this many SECONDS more, or less if negative. -ENOSPC: another one has the
+ * memory by then; -ENOENT: it has ended. */
+int chronos_extend_partition(ChronosPartitionerHandle handle, const char *partition_id,
+                             int64_t seconds);
 
-/* -- path --------------------------------------------------------------------------------- */
-/* `path` is relative to the descriptor `directory`, as in openat(2). */
+/* Return how many seconds the partition has left, rounded up; 0: it has ended. */
+int64_t chronos_remaining(ChronosPartitionerHandle handle, const char *partition_id);
 
-/* Open `path`, close-on-exec, or return -errno. Do not wait for users of the tree: -EXDEV if
- * something is mounted over a part of it, which could be a filesystem of that user that does not
- * answer, or that gives other answers than chronosfs; -EAGAIN if another process holds a lease. */
-int chronos_open(int directory, const char *path, int flags);
-/* Read a file without its last newline, truncated to size - 1 bytes. */
-int chronos_read(int directory, const char *path, char *ret_text, size_t size);
-/* Read a whole file; the caller frees *ret_text. */
-int chronos_read_all(int directory, const char *path, char **ret_text);
-/* Read an open file from its beginning; the caller frees *ret_text. */
-int chronos_read_fd(int fd, char **ret_text);
-/* Write `text` and a newline with one write. -E2BIG: more than 510 bytes. */
-int chronos_write(int directory, const char *path, const char *text);
-/* List the numbers of all entries pN or gpuN (`prefix`) of a directory, ascending. The caller frees
- * *ret_numbers. */
-int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
-                 size_t *ret_count);
+/* Read all about one partition. -ENOENT: it has ended. */
+int chronos_get_partition(ChronosPartitionerHandle handle, const char *partition_id,
+                          ChronosPartitionInfo *ret_partition);
 
-/* Return whether a result of these calls means that the partition or device does not exist. */
-bool chronos_is_gone(int r);
-/* Read the reason of the caller's last refusal from `status`. For -ENOSPC, only if it is about
- * that: another process of the same user may have been refused since. -ENOENT: reason unknown. */
-int chronos_read_refusal(const struct chronos_mount *mount, int error, char *ret_message,
-                         size_t size);
+/* List the partitions, oldest first, into an array of *COUNT. Then *COUNT is how many there are,
+ * which can be more than fit. PARTITIONS may be NULL, to count. Partitions whose owners hide them
+ * are left out. */
+int chronos_list_partitions(ChronosPartitionerHandle handle, ChronosPartitionInfo *partitions,
+                            size_t *count);
 
-/* Parse "p12". False for other text. */
-bool chronos_parse_id(const char *text, uint64_t *ret_id);
-/* Parse "gpu0" or "0". False for other text. */
-bool chronos_parse_device(const char *text, unsigned *ret_index);
-/* Parse decimal digits; 0 for other text. */
-uint64_t chronos_number(const char *text);
+/* Read a file of a partition, such as "memory_used" or "enforcement"; see chronos(5). TEXT, of SIZE
+ * bytes, gets it without its last newline, cut off where it does not fit. */
+int chronos_get_value(ChronosPartitionerHandle handle, const char *partition_id, const char *name,
+                      char *text, size_t size);
 
-/* -- records ------------------------------------------------------------------------------ */
+/* Write VALUE to a file of a partition: another "fraction", "name", "on_expiry", "grace" or
+ * "warn". */
+int chronos_set_value(ChronosPartitionerHandle handle, const char *partition_id, const char *name,
+                      const char *value);
 
-#define CHRONOS_ID_MAX     24 /* "p12", NUL included */
-#define CHRONOS_FIELDS_MAX 24
-#define CHRONOS_VALUE_MAX  160 /* NUL included; longer ones are truncated */
+/* -- programs ----------------------------------------------------------------------------- */
 
-/* One value of a directory. A NULL file ends a table of them. */
-struct chronos_field {
-    const char *file;
-    const char *key; /* in JSON */
-    enum { CHRONOS_TEXT, CHRONOS_NUMBER } kind;
-    int word;         /* take this word of the file, from 1; 0: all of it */
-    const char *help; /* description */
-};
-struct chronos_record {
-    char value[CHRONOS_FIELDS_MAX][CHRONOS_VALUE_MAX]; /* in the order of the table */
-};
+/* Add a process (0: the caller) and the children that it starts from then on to a partition, with
+ * which they end. -EPERM: the process or the partition is another user's; -ESRCH: no such
+ * process. */
+int chronos_join(ChronosPartitionerHandle handle, const char *partition_id, pid_t pid);
 
-#define CHRONOS_ALL UINT32_MAX /* every field */
+/* Take a process (0: the caller) and its children out of its partition, so that they outlive it.
+ * -EPERM: the policy requires programs to end with their partition. */
+int chronos_leave(ChronosPartitionerHandle handle, pid_t pid);
 
-/* Read the fields of `directory` whose bits are set in `mask`; leave the others. A file that the
- * directory does not have, because another version of chronosfs serves it, reads as "". -ENOENT:
- * the directory has ended. On failure some fields are set. */
-int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,
-                        struct chronos_record *record);
+/* Read the variables for programs in the partition, as lines NAME=VALUE. The caller frees
+ * *RET_TEXT with free(). They must be set before a program makes its first call of OpenCL or
+ * CUDA. */
+int chronos_get_environment(ChronosPartitionerHandle handle, const char *partition_id,
+                            char **ret_text);
 
-enum chronos_partition_field {
-#define ATTRIBUTE(ID, ...) CHRONOS_PARTITION_##ID,
-#define SHOWN(ID, ...)     CHRONOS_PARTITION_##ID,
-#define WORD(ID, ...)      CHRONOS_PARTITION_##ID,
-#include "core/engine/partition.def"
-};
-extern const struct chronos_field chronos_partition_fields[];
+/* Return a descriptor, which the caller closes, for chronos_wait() and for poll(2), which reports
+ * POLLPRI when the state of the partition changes, and POLLERR at its end. It is closed on exec. */
+int chronos_fd(ChronosPartitionerHandle handle, const char *partition_id);
 
-struct chronos_partition {
-    char id[CHRONOS_ID_MAX];
-    char device_name[CHRONOS_VALUE_MAX]; /* with CHRONOS_PARTITION_DEVICE */
-    struct chronos_record record;
-};
-/* Read the fields in `mask` of partition `id` ("p12"). */
-int chronos_partition_load(const struct chronos_mount *mount, const char *id, uint32_t mask,
-                           struct chronos_partition *partition);
+/* Wait until the state of the partition of FD changes, since the descriptor was made or its last
+ * state was returned, for TIMEOUT_MS at most; negative: as long as it takes. Return the new state:
+ * CHRONOS_EXPIRING, CHRONOS_ACTIVE (it got more time) or CHRONOS_ENDED. With 0 the present state is
+ * returned at once. -ETIMEDOUT: no change; -EINTR: a signal was handled. */
+int chronos_wait(int fd, int timeout_ms);
 
-enum chronos_device_field {
-    CHRONOS_DEVICE_NAME,
-    CHRONOS_DEVICE_VENDOR,
-    CHRONOS_DEVICE_TYPE,
-    CHRONOS_DEVICE_VERSION,
-    CHRONOS_DEVICE_DRIVER,
-    CHRONOS_DEVICE_BACKEND,
-    CHRONOS_DEVICE_UUID,
-    CHRONOS_DEVICE_PCI,
-    CHRONOS_DEVICE_MEMORY_TOTAL,
-    CHRONOS_DEVICE_MEMORY_USED,
-    CHRONOS_DEVICE_MEMORY_AVAILABLE,
-    CHRONOS_DEVICE_AVAILABLE,
-    CHRONOS_DEVICE_SHARING,
-};
-extern const struct chronos_field chronos_device_fields[];
+/* -- devices ------------------------------------------------------------------------------ */
 
-struct chronos_device {
-    unsigned index;
-    int failure;         /* from chronos_device_load_all: -errno if it cannot be read, else 0 */
-    uint64_t partitions; /* number of its partitions; with CHRONOS_ALL */
-    struct chronos_record record;
-};
-/* Read the fields in `mask` of one device. */
-int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint32_t mask,
-                        struct chronos_device *device);
-/* Read all devices; one that cannot be read has a failure. The caller frees *ret_devices. */
-int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
-                            struct chronos_device **ret_devices, size_t *ret_count);
+/* Return how many per cent of a device a request can get now, or a negative errno. */
+double chronos_get_available_percentage(ChronosPartitionerHandle handle, int device_index);
 
-/* -- requests ----------------------------------------------------------------------------- */
+/* List the devices into an array of *COUNT. Then *COUNT is how many there are, which can be more
+ * than fit. DEVICES may be NULL, to count. */
+int chronos_get_device_stats(ChronosPartitionerHandle handle, ChronosDeviceStats *devices,
+                             size_t *count);
 
-/* Add KEY=VALUE to the line of a request, or only the word VALUE if `key` is NULL. Start with "",
- * then add AMOUNT, then DURATION. -EINVAL: `value` is not one word; -E2BIG: more than `size`
- * bytes. */
-int chronos_request_add(char *line, size_t size, const char *key, const char *value);
-/* Open the file `new` of a device ("0", "gpu0", "any"). The caller closes the descriptor; with the
- * word `hold` that ends the partition. -ENODEV: no such device. */
-int chronos_request_open(const struct chronos_mount *mount, const char *device, int *ret_fd);
-/* Send the request: write the line and its newline. */
-int chronos_request_send(int fd, const char *line);
-/* Read the id of the new partition. -EPROTO: the answer is not an id. */
-int chronos_request_id(int fd, char ret_id[static CHRONOS_ID_MAX]);
+/* Return how programs share the first device now. */
+ChronosExecutionMode chronos_get_execution_mode(ChronosPartitionerHandle handle);
 
-/* -- event lines -------------------------------------------------------------------------- */
+/* Return how the first device was found when the handle was made, such as "opencl" or "nvml", or
+ * "none". It belongs to the handle. */
+const char *chronos_get_backend_name(ChronosPartitionerHandle handle);
 
-#define CHRONOS_LINE_WORDS 24
+/* Return 1 if programs run side by side on the first device of the mounted chronosfs now, else
+ * 0. */
+int chronos_check_concurrent_support(void);
 
-/* A line of `events` or `history`: some words, then KEY=VALUE. Do not copy it: it points into
- * itself. */
-struct chronos_line {
-    char text[512];
-    const char *words[CHRONOS_LINE_WORDS];
-    size_t count;
-};
-/* Split `text`, one line of `length` bytes without its newline. */
-void chronos_line_split(const char *text, size_t length, struct chronos_line *ret_line);
-/* Return the value of `key`, or "". Points into the line. */
-const char *chronos_line_value(const struct chronos_line *line, const char *key);
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

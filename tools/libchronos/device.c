@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Read a device as the tree shows it. */
-#include "chronos.h"
+#include "client.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Read what a shim needs to know about its partitions; see chronos.h. Keep it separate from what
+ * Read what a shim needs to know about its partitions; see client.h. Keep it separate from what
  * only other clients need: it runs inside other people's programs.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include "core/base/fd.h"
 

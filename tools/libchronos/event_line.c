@@ -3,7 +3,7 @@
  * Split lines of `events` and `history`. It must not know the kinds of events, so that those of
  * later versions pass.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Find the mounted tree; see chronos.h. It must not know more about the tree than how to recognize
+ * Find the mounted tree; see client.h. It must not know more about the tree than how to recognize
  * it.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include "core/base/fd.h"
 #include "core/base/mountinfo.h"
@@ -113,7 +113,7 @@ int chronos_mount_open(const char *wanted, char failed[static PATH_MAX],
 {
     struct chronos_mount mount = {.root = -1};
     int r;
-    const char *variable = getenv("CHRONOS_MOUNT");
+    const char *variable = secure_getenv("CHRONOS_MOUNT");
     if (!wanted && variable && variable[0] != '\0')
         wanted = variable;
     snprintf(failed, PATH_MAX, "%s", wanted ? wanted : "");

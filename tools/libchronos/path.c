@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Read and write the files of the tree; see chronos.h. It must not know what the files mean.
+ * Read and write the files of the tree; see client.h. It must not know what the files mean.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include "core/base/array.h"
 #include "core/base/fd.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Read a directory by a table of its files. It must not know what they mean. */
-#include "chronos.h"
+#include "client.h"
 
 #include <errno.h>
 #include <stdio.h>

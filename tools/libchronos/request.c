@@ -3,7 +3,7 @@
  * Write requests to `new`, as a shell would. Only the filesystem knows which amounts and durations
  * are valid.
  */
-#include "chronos.h"
+#include "client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +57,21 @@ int chronos_request_send(int fd, const char *line)
             return -errno;
         nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
     }
+    return 0;
+}
+
+int chronos_request_reason(int fd, char *ret_message, size_t size)
+{
+    char text[512];
+    uint64_t number;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    if (length <= 0)
+        return -ENOENT;
+    text[length] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    if (text[0] == '\0' || chronos_parse_id(text, &number))
+        return -ENOENT;
+    snprintf(ret_message, size, "%s", text);
     return 0;
 }
 

@@ -28,7 +28,7 @@
 #define CL_USE_DEPRECATED_OPENCL_2_0_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_1_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_2_APIS
-#include "tools/libchronos/chronos.h"
+#include "tools/libchronos/client.h"
 
 #include <CL/cl.h>
 #include <CL/cl_ext.h>

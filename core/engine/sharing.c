@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may use a partition: its owner, group and mode, and the guests that the owner lets in. Every
+ * guest who comes or goes is an event of its own.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Make events of one kind, without the partition, for the users who are in `guests` and not in
+ * `others`. Return where to add more; NULL: out of memory. */
+static struct engine_event **make_events(struct engine_event **last, enum event_kind kind,
+                                         const struct call *call, const struct guests *guests,
+                                         const struct guests *others)
+{
+    for (uint32_t i = 0; guests && i < guests->count; i++) {
+        if (guests_has(others, guests->uid[i]))
+            continue;
+        *last = journal_new(kind, call->now_ns, call->caller->uid);
+        if (!*last)
+            return NULL;
+        (*last)->guest = guests->uid[i];
+        last = &(*last)->next;
+    }
+    return last;
+}
+
+/* Make the events that lead from one set of guests to another. False: out of memory. */
+static bool make_changes(const struct call *call, const struct guests *now,
+                         const struct guests *wanted, struct engine_event **ret_events)
+{
+    struct engine_event *first = NULL;
+    struct engine_event **last = make_events(&first, EVENT_UNSHARED, call, now, wanted);
+
+    if (last)
+        last = make_events(last, EVENT_SHARED, call, wanted, now);
+    if (!last) {
+        engine_events_free(first);
+        return false;
+    }
+    *ret_events = first;
+    return true;
+}
+
+/* Append the events, each with the partition as it then is. */
+static void append(struct engine *engine, struct entry *entry, struct engine_event *events)
+{
+    while (events) {
+        struct engine_event *event = events;
+
+        events = event->next;
+        event->before = event->after = entry->partition;
+        journal_append(engine, event);
+        event->after.change_seq = event->seq;
+        index_change(engine, entry, &event->after);
+    }
+}
+
+int engine_share(struct engine *engine, const struct call *call, uint64_t id,
+                 const struct guests *wanted)
+{
+    struct entry *entry = NULL;
+    struct engine_event *events = NULL;
+    int r = operations_find(engine, call, id, false, &entry);
+
+    if (r)
+        return r;
+    if (!entry->guests && wanted->count)
+        entry->guests = calloc(1, sizeof(*wanted));
+    if ((!entry->guests && wanted->count) || !make_changes(call, entry->guests, wanted, &events))
+        return -ENOMEM;
+    if (events)
+        *entry->guests = *wanted;
+    append(engine, entry, events);
+    return 0;
+}
+
+int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id, uint32_t uid,
+                     uint32_t gid, uint32_t mode)
+{
+    static const struct guests none = {0};
+    struct entry *entry = NULL;
+    struct engine_event *events = NULL;
+    int r = operations_find(engine, call, id, false, &entry);
+
+    if (r)
+        return r;
+    struct partition after = entry->partition;
+    if (uid != after.uid && !call->caller->root)
+        return refuse(
+            REFUSED_PERMISSION, call->why,
+            "Permission denied: only root can hand partition p%" PRIu64 " to another user.", id);
+    after.uid = uid;
+    after.gid = gid;
+    after.mode = mode & 07777;
+    if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
+        after.mode == entry->partition.mode)
+        return 0;
+    /* Another owner has other friends. */
+    bool all_go = uid != entry->partition.uid && entry->guests;
+    struct engine_event *handed = journal_new(EVENT_HANDED, call->now_ns, call->caller->uid);
+    if (!handed || (all_go && !make_changes(call, entry->guests, &none, &events))) {
+        engine_events_free(handed);
+        return -ENOMEM;
+    }
+    if (all_go)
+        *entry->guests = none;
+    append(engine, entry, events);
+    handed->before = entry->partition;
+    handed->after = after;
+    journal_append(engine, handed);
+    handed->after.change_seq = handed->seq;
+    index_change(engine, entry, &handed->after);
+    return 0;
+}
+
+int engine_restore_guest(struct engine *engine, uint64_t id, uint32_t uid)
+{
+    struct entry *entry = index_find(engine, id);
+
+    if (!entry)
+        return -EINVAL;
+    if (!entry->guests)
+        entry->guests = calloc(1, sizeof(*entry->guests));
+    if (!entry->guests)
+        return -ENOMEM;
+    return guests_put(entry->guests, uid) ? 0 : -EINVAL;
+}
+
+const struct guests *engine_guests(const struct engine *engine, uint64_t id)
+{
+    const struct entry *entry = index_find(engine, id);
+
+    return entry && entry->guests && entry->guests->count ? entry->guests : NULL;
+}

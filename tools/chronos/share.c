@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Let users into partitions; see share.h. */
+#include "share.h"
+
+#include "core/base/fd.h"
+#include "failure.h"
+#include "handle.h"
+#include "output.h"
+#include "user.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Make the line for `members`. 0, or EXIT_USAGE after a message. */
+static int make_line(const struct args *args, char sign, char *line, size_t size)
+{
+    line[0] = '\0';
+    for (int i = 1; i < args->count; i++) {
+        char word[USERNAME_MAX + 1], change[512];
+        snprintf(change, sizeof(change), "%c%s", sign, user_word(args->words[i], word));
+        int r = change[1] ? chronos_request_add(line, size, NULL, change) : -1;
+        if (r < 0)
+            return args_usage_error(args->command, "\"%s\" is not a user, or there are too many.",
+                                    args->words[i]);
+    }
+    return 0;
+}
+
+char *share_read(const struct chronos_mount *mount, const char *id)
+{
+    char path[64], *text = NULL;
+    snprintf(path, sizeof(path), "partitions/%s/members", id);
+    return chronos_read_all(mount->root, path, &text) < 0 ? strdup("") : text;
+}
+
+void share_print(const char *members)
+{
+    for (const char *name = members; *name;) {
+        size_t length = strcspn(name, "\n");
+        printf("%s%.*s", name == members ? "" : ", ", (int)length, name);
+        name += length + (name[length] == '\n');
+    }
+    putchar('\n');
+}
+
+int share_change(const struct chronos_mount *mount, const struct args *args, char sign)
+{
+    char id[CHRONOS_ID_MAX], path[64], line[512];
+    int r = make_line(args, sign, line, sizeof(line));
+    if (!r)
+        r = handle_find(mount, args->words[0], id);
+    if (r)
+        return r;
+    snprintf(path, sizeof(path), "partitions/%s/members", id);
+    int fd = chronos_open(mount->root, path, O_WRONLY);
+    r = fd < 0 ? fd : chronos_request_send(fd, line);
+    fd_close(fd);
+    /* Only a refused write leaves its reason in `status`. */
+    if (r < 0 && (fd < 0 || chronos_is_gone(r)))
+        return failure_partition(mount, id, "Cannot share the partition", r);
+    if (r < 0)
+        return failure_refused(mount, r);
+    char *members = share_read(mount, id);
+    if (!members || !*members) {
+        printf("Partition %s is not shared\n", id);
+    } else {
+        printf("Partition %s is shared with ", id);
+        share_print(members);
+    }
+    free(members);
+    return EXIT_DONE;
+}

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python3 -m chronos: run Python programs and notebooks in partitions."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from . import ChronosError, InvalidRequest, Partitioner, __version__, _again, _kernel
+
+REFUSED = 125  # as `chronos run`
+
+
+def _arguments() -> argparse.ArgumentParser:
+    asked = argparse.ArgumentParser(add_help=False)
+    asked.add_argument("--memory", default="0.5", metavar="AMOUNT",
+                       help="such as 0.5, 50%% or 20G (default: 0.5)")
+    asked.add_argument("--duration", default="1h", metavar="TIME",
+                       help="such as 3600, 90m or 1h30m (default: 1h)")
+    asked.add_argument("--device", default="any", metavar="DEVICE",
+                       help="such as 0; any (the default): the one with the greatest free share")
+    parser = argparse.ArgumentParser(prog="python3 -m chronos", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"chronos {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run", parents=[asked], help="run a Python program in a new partition",
+        usage="python3 -m chronos run [options] (SCRIPT | -m MODULE) [ARG]...",
+        description="Run a Python program in a new partition, which ends with it. The limits hold "
+                    "from its first instruction. Exit status 125: the request was refused.")
+    run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE",
+                     help="run a module, as python3 -m does")
+    run.add_argument("script", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    kernel = commands.add_parser("kernel", help="notebooks whose kernels run in partitions")
+    actions = kernel.add_subparsers(dest="action", metavar="ACTION", required=True)
+    install = actions.add_parser(
+        "install", parents=[asked], help="add a kernel that Jupyter offers",
+        description="Add a kernel that Jupyter offers. Each notebook that uses it gets a partition "
+                    "of its own, which ends with the kernel; at the end of its time only the "
+                    "kernel ends, and a restart asks for another one.")
+    install.add_argument("--name", default="chronos", help="its name (default: chronos)")
+    install.add_argument("--prefix", metavar="DIR",
+                         help="for all users of DIR, such as /usr/local, not for this user")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    words = arguments.module or arguments.script
+    if not words:
+        raise InvalidRequest("run needs a program: python3 -m chronos run SCRIPT.")
+    if _again.adopt() is None:
+        _again.start_again(Partitioner().create(arguments.device, arguments.memory,
+                                                arguments.duration))
+    import runpy
+    sys.argv[:] = words
+    if arguments.module:
+        sys.path[0] = os.getcwd()
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = os.path.dirname(os.path.abspath(words[0]))
+        runpy.run_path(words[0], run_name="__main__")
+
+
+def main() -> int:
+    arguments = _arguments().parse_args()
+    try:
+        if arguments.command == "kernel":
+            print(_kernel.install(arguments.memory, arguments.duration, arguments.device,
+                                  arguments.name, arguments.prefix))
+            return 0
+    except OSError as error:
+        print(f"chronos: {error.filename}: {error.strerror}.", file=sys.stderr)
+        return 1
+    except ChronosError as error:
+        print(f"chronos: {error}", file=sys.stderr)
+        return 1
+    _run(arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

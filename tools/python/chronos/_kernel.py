@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Jupyter kernel whose programs run in a partition of their own."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+
+from ._errors import InvalidRequest
+from ._partition import _word
+
+
+def _directory(prefix: str | None) -> str:
+    """Where Jupyter looks for kernels."""
+    if prefix is not None:
+        return os.path.join(os.path.abspath(prefix), "share/jupyter/kernels")
+    data = os.environ.get("JUPYTER_DATA_DIR")
+    if not data:
+        home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+        data = os.path.join(home, "jupyter")
+    return os.path.join(data, "kernels")
+
+
+def install(memory: str, duration: str, device: str, name: str, prefix: str | None) -> str:
+    """Write kernel.json, and return its path."""
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
+        raise InvalidRequest(f'"{name}" names no kernel: use letters, digits, ".", "_" and "-".',
+                             errno.EINVAL)
+    spec = {
+        "argv": [sys.executable, "-m", "chronos", "run", "--memory", _word(memory),
+                 "--duration", _word(duration), "--device", _word(device),
+                 "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": f"Python 3 ({memory} of a GPU for {duration})",
+        "language": "python",
+        "metadata": {"debugger": True},
+    }
+    directory = os.path.join(_directory(prefix), name)
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, "kernel.json")
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(spec, file, indent=1)
+        file.write("\n")
+    os.replace(path + ".new", path)
+    return path

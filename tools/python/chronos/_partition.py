@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A partition, and what this process has to do with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from _thread import allocate_lock
+
+from . import _environment, _tree
+from ._errors import ChronosError, ChronosWarning, InvalidRequest, NotPermitted, PartitionEnded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Literal, Union
+    Seconds = Union[int, float, str, timedelta]
+    Amount = Union[float, str]
+
+# The partitions that this process is in, the latest last, and all that it holds. Both keep a
+# partition whose object the program has dropped: closing its file would end it, and the program.
+_joined: list[Partition] = []
+_held: list[Partition] = []
+_lock = allocate_lock()
+
+
+def warn(message: str) -> None:
+    """Warn the program, at the line of it that called this package."""
+    import sys
+    import warnings
+    depth, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__package__") == __package__:
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, ChronosWarning, stacklevel=depth)
+
+
+def amount_text(amount: Amount) -> str:
+    """An amount as a request says it. A number has at most 15 decimals, which no locale changes
+    and which sums of shares do not exceed; text is passed on."""
+    if isinstance(amount, str):
+        return _word(amount)
+    text = f"{float(amount):.15f}"
+    return text.rstrip("0").rstrip(".") or "0"
+
+
+def seconds_text(duration: Seconds) -> str:
+    """A duration as a request says it."""
+    if isinstance(duration, str):
+        return _word(duration)
+    seconds = duration if isinstance(duration, (int, float)) else duration.total_seconds()
+    if seconds != seconds or seconds in (float("inf"), -float("inf")) or int(seconds) != seconds:
+        raise InvalidRequest(f"A duration is a whole number of seconds, not {seconds}.",
+                             errno.EINVAL)
+    return str(int(seconds))
+
+
+def _word(text: str) -> str:
+    """Text that becomes one word of a request."""
+    if not text or text.split() != [text] or not text.isascii():
+        raise InvalidRequest(f'"{text}" is not one word.', errno.EINVAL)
+    return text
+
+
+class Partition:
+    """A part of a device's memory, for a limited time.
+
+    `Partitioner.create` makes one, `current` returns the one that this program was started in. As
+    a context manager it is released at the end of the block:
+
+        with Partitioner().create(device=0, memory=0.5, duration=3600) as p:
+            train()
+
+    A program that was in it leaves it first, so it is not ended with it. What it still holds on
+    the device then it still holds: free it before.
+
+    partition_id: such as "p7"; ids are never used again.
+    device: the number of the device.
+    memory_fraction: the share of the device's memory, from 0 to 1.
+    duration: seconds from its start to its end, as requested.
+    """
+
+    def __init__(self, tree: _tree.Tree, partition_id: str, held: int = -1,
+                 creator: int | None = None, device: int | None = None,
+                 memory_fraction: float | None = None, duration: int | None = None) -> None:
+        self._tree = tree
+        self._creator = creator  # the process that may release it; None: any
+        self._directory: tuple[str, str] | None = None
+        self._file = held
+        self._identity = _identity(held)
+        self.partition_id = partition_id
+        self.device = int(self._place()[0][3:]) if device is None else device
+        self._directory = (f"gpu{self.device}", partition_id)
+        self.memory_fraction = (float(self._read("fraction")) if memory_fraction is None
+                                else memory_fraction)
+        self.duration = int(self._read("duration")) if duration is None else duration
+
+    def __repr__(self) -> str:
+        return (f"<Partition {self.partition_id}: {self.memory_fraction} of gpu{self.device} "
+                f"for {self.duration} s>")
+
+    def __enter__(self) -> Partition:
+        return self
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        if self._creator is None:
+            return False
+        try:
+            self.release()
+        except NotPermitted as error:
+            warn(f"{error} {self.partition_id} ends when this program ends.")
+        return False
+
+    # -- its files
+
+    def _place(self) -> tuple[str, str]:
+        if self._directory is None:
+            try:
+                self._directory = (self._tree.device_of(self.partition_id), self.partition_id)
+            except OSError as error:
+                raise self._tree.refusal(error, ("", self.partition_id, "")) from None
+        return self._directory
+
+    def _read(self, name: str) -> str:
+        try:
+            return self._tree.read(*self._place(), name)
+        except OSError as error:
+            if self._identity and _tree.is_dead(error):  # so is the file that held it
+                raise PartitionEnded(f"{self.partition_id} has ended.", error.errno or 0) from None
+            raise self._tree.refusal(error, (*self._place(), name)) from None
+
+    def _write(self, text: str, name: str) -> None:
+        self._tree.write(text, *self._place(), name)
+
+    @property
+    def time_remaining(self) -> int:
+        """Seconds until it ends, rounded up; 0 once it has ended."""
+        try:
+            return int(self._read("remaining"))
+        except PartitionEnded:
+            return 0
+
+    @property
+    def state(self) -> str:
+        """"active", "expiring" once its warning was given, or "ended"."""
+        try:
+            return self._read("state")
+        except PartitionEnded:
+            return "ended"
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state != "ended"
+
+    @property
+    def name(self) -> str:
+        """Its label, or ""."""
+        return self._read("name")
+
+    @property
+    def memory_limit(self) -> int:
+        """How many bytes of the device's memory it may use."""
+        return int(self._read("memory_limit"))
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes in use: what its programs have charged, or what the driver reports for them,
+        whichever is more."""
+        return int(self._read("memory_used"))
+
+    @property
+    def memory_peak(self) -> int:
+        """The most that memory_used has been."""
+        return int(self._read("memory_peak"))
+
+    @property
+    def enforcement(self) -> dict[str, list[str]]:
+        """What enforces each limit now, such as {"memory": ["opencl-layer"], "compute": []}. An
+        empty list means that nothing does: the limit is a promise of the program. CUDA memory is
+        counted and watched where the driver reports it, and limited by nothing yet."""
+        found = {}
+        for line in self._read("enforcement").splitlines():
+            if not line.startswith("#"):
+                limit, _, by = line.partition(" ")
+                found[limit] = [] if by == "none" else by.split(",")
+        return found
+
+    @property
+    def processes(self) -> list[int]:
+        """The pids of its programs, their children included."""
+        return [int(pid) for pid in self._read("procs").split()]
+
+    def events(self) -> list[str]:
+        """The latest events about it, a line each, the oldest first."""
+        return self._read("events").splitlines()
+
+    def extend(self, duration: Seconds) -> None:
+        """Add time, such as 600 or "10m"; a timedelta works too."""
+        text = seconds_text(duration)
+        self._write(text if text[0] in "+-" else "+" + text, "remaining")
+
+    def resize(self, memory: Amount) -> None:
+        """Change its share: a fraction such as 0.25, or text such as "25%" or "20G"."""
+        self._write(amount_text(memory), "fraction")
+        self.memory_fraction = float(self._read("fraction"))
+
+    # -- being in it
+
+    def join(self) -> None:
+        """Take this process into it, and set the variables that limit the libraries in it. The
+        children that it starts afterwards belong to it as well. ChronosWarning if a library was
+        used before, so that the variables come too late."""
+        directory = self._tree.at(*self._place())
+        variables = _environment.parse(self._read("environment"), directory)
+        with _lock:
+            late = _environment.too_late(variables)
+            self._write("0", "procs")
+            if self in _joined:
+                _joined.remove(self)
+            _joined.append(self)
+            self._variables = variables
+            _environment.use([one._variables for one in _limiting()])
+        for what in late:
+            warn(f"{what}. Start it with: python3 -m chronos run")
+
+    def leave(self) -> None:
+        """Take this process and its children out of it; it goes on, but a program outside may not
+        use the device. NotPermitted where the policy wants programs to end with their partition
+        (config/allowed_on_expiry without none)."""
+        with _lock:
+            if self not in _joined:
+                return
+            try:
+                self._tree.write("0", "procs")
+            except ChronosError:
+                if self.active:
+                    raise
+            _joined.remove(self)
+            for other in _limiting():  # a process leaves all of them at once
+                if other._tree.path == self._tree.path:
+                    try:
+                        other._write("0", "procs")
+                    except ChronosError:
+                        _joined.remove(other)
+            _environment.use([one._variables for one in _limiting()])
+
+    _variables: dict[str, str] = {}
+
+    def release(self) -> bool:
+        """End it now. Only the process that created it does; in its children this does nothing. An
+        ended one is no error. Returns whether this ended it.
+
+        A program that is in it leaves it first; NotPermitted if the policy does not allow that."""
+        if self._creator not in (None, os.getpid()):
+            return False
+        self.leave()
+        released = True
+        try:
+            os.unlink(self._tree.at("partitions", self.partition_id))
+        except OSError as error:
+            if not _tree.is_gone(error) and not _tree.is_dead(error):
+                names = ("partitions", self.partition_id)
+                raise self._tree.refusal(error, names, told=True) from None
+            released = False
+        self._close()
+        return released
+
+    def _hold(self) -> None:
+        _held.append(self)
+
+    def _close(self) -> None:
+        """Close the file that holds it, unless the program has, and its number is another's."""
+        fd, self._file = self._file, -1
+        if self in _held:
+            _held.remove(self)
+        if fd >= 0 and _identity(fd) in (self._identity, _DEAD):
+            _tree.close(fd)
+
+    # -- waiting
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it ends, or for `timeout` seconds. Returns whether it has ended."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            fd = self._tree.open(os.O_RDONLY, *self._place(), "state")
+        except OSError:
+            return not self.active
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN | select.POLLPRI)
+            while _read_state(fd) != "ended":
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if not poll.poll(None if left is None else left * 1000) and left == 0:
+                    return False
+            return True
+        finally:
+            _tree.close(fd)
+
+    async def changed(self) -> str:
+        """Wait, without a thread, until its state changes: the warning, more time, the end.
+        Returns the new state."""
+        import asyncio
+        loop = asyncio.get_running_loop()
+        try:
+            fd = self._tree.open(os.O_RDONLY, *self._place(), "state")
+        except OSError:
+            return self.state
+        try:
+            before = state = _read_state(fd)
+            while state == before and state != "ended":
+                news = asyncio.Event()
+                loop.add_reader(fd, news.set)
+                try:
+                    await news.wait()
+                finally:
+                    loop.remove_reader(fd)
+                state = _read_state(fd)
+            return state
+        finally:
+            _tree.close(fd)
+
+    async def ended(self) -> None:
+        """Wait, without a thread, until it ends."""
+        while await self.changed() != "ended":
+            pass
+
+
+def _limiting() -> list[Partition]:
+    """Of the partitions that this process has joined, the latest of each device."""
+    latest: dict[tuple[str, int], Partition] = {}
+    for one in _joined:
+        key = one._tree.path, one.device
+        latest.pop(key, None)
+        latest[key] = one
+    return list(latest.values())
+
+
+def _read_state(fd: int) -> str:
+    try:
+        return _tree.read(fd)
+    except OSError as error:
+        if _tree.is_gone(error) or _tree.is_dead(error):
+            return "ended"
+        raise
+
+
+_DEAD = (0, 0)
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    """Which file a descriptor is; None if it is closed, _DEAD if its daemon has ended."""
+    if fd < 0:
+        return None
+    try:
+        status = os.fstat(fd)
+        return status.st_dev, status.st_ino
+    except OSError as error:
+        return _DEAD if _tree.is_dead(error) else None
+
+
+def find_held(partition_id: str) -> Partition | None:
+    """The partition of this id that this process holds or is in."""
+    for one in _held + _joined:
+        if one.partition_id == partition_id:
+            return one
+    return None
+
+
+def _after_fork() -> None:
+    """In a child: it belongs to the partitions, but does not hold them, so that they end with the
+    process that created them, even if that is killed."""
+    global _lock
+    _lock = allocate_lock()
+    for partition in list(_held):
+        partition._close()
+
+
+os.register_at_fork(after_in_child=_after_fork)
