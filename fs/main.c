@@ -16,6 +16,7 @@
 #include "fs/daemon/privileges.h"
 #include "fs/daemon/program.h"
 #include "fs/daemon/restore_devacl.h"
+#include "fs/daemon/restore_state.h"
 #include "fs/daemon/rlimits.h"
 #include "fs/daemon/state_dir.h"
 #include "fs/daemon/supervisor.h"
@@ -336,9 +337,13 @@ static void open_standard(void)
         close(fd);
 }
 
-static int run_restore_devacl(struct start *start)
+static int run_restore(struct start *start)
 {
-    if (restore_devacl(start->options.state_dir, &start->message) != 0) {
+    const struct options *options = &start->options;
+    int r = options->restore_devacl ? restore_devacl(options->state_dir, &start->message)
+                                    : restore_state(options->restore, options->state_dir,
+                                                    options->any_machine, &start->message);
+    if (r) {
         log_say("%s", start->message.text);
         return EXIT_FAILURE;
     }
@@ -377,8 +382,8 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (start.options.fake)
         return EXIT_SUCCESS;
-    if (start.options.restore_devacl)
-        return run_restore_devacl(&start);
+    if (start.options.restore_devacl || start.options.restore[0] != '\0')
+        return run_restore(&start);
     if (start.options.remount)
         return run_remount(&start);
     int r = leave_caller(&start);

@@ -60,15 +60,27 @@ mounted() {
         END { exit kind != "fuse.chronosfs" || !trusted }' /proc/self/mountinfo
 }
 
+# Whether a program has the state now: the text in the file stays when it ends.
+is_locked() {
+    as_root test -e "$state/lock" || return
+    as_root flock -n -E 75 "$state/lock" true 2>/dev/null
+    [ $? = 75 ]
+}
+
 # Print the pid of the chronosfs that has the state, if it is mounted on $dir.
 holder() {
     local pid='' point=''
+    is_locked || return
     IFS=' ' read -r pid point < <(as_root cat "$state/lock" 2>/dev/null)
     [ "$point" = "$dir" ] && is_chronosfs "$pid" && echo "$pid"
 }
 
+# Whether a process is a chronosfs of root or, with --user, of this user.
 is_chronosfs() {
-    [ "$(cat "/proc/$1/comm" 2>/dev/null)" = chronosfs ]
+    local uid=0
+    [ -z "$user" ] || uid=$(id -u)
+    [ "$(cat "/proc/$1/comm" 2>/dev/null)" = chronosfs ] &&
+        [ "$(awk '$1 == "Uid:" { print $2 }' "/proc/$1/status" 2>/dev/null)" = "$uid" ]
 }
 
 # Unmount $dir and wait for the end of its program.

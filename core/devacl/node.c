@@ -82,9 +82,9 @@ static int open_known(const char *path)
     return fd >= 0 ? (int)fd : -errno;
 }
 
-static int look(void *context, int pipe)
+static int look(void *context, int socket)
 {
-    (void)pipe;
+    (void)socket;
     int fd = open_now(context);
     return fd < 0 ? fd : 0;
 }
@@ -95,12 +95,12 @@ static int look_up(struct devacl *devacl, const char *path)
     struct child *looker = &devacl->looker;
     if (looker->pid && child_wait(looker, 0) == -EINPROGRESS)
         return -EBUSY;
-    if (looker->pipe > 0)
+    if (looker->socket > 0)
         child_leave(looker);
     int r = child_start(look, (void *)(uintptr_t)path, NULL, 0, looker);
     if (!r)
         r = child_wait(looker, LOOK_MS);
-    if (r != -EINPROGRESS && looker->pipe > 0)
+    if (r != -EINPROGRESS && looker->socket > 0)
         child_leave(looker);
     return r == -EINPROGRESS ? -EBUSY : r;
 }

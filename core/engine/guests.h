@@ -11,6 +11,8 @@
 
 /* The most guests of a partition. More people than that are a group: chgrp. */
 #define GUESTS_MAX 16
+/* The most guests in all partitions of an account, each counted as often as they are in. */
+#define GUESTS_ACCOUNT_MAX 256
 
 /* All zero: empty. */
 struct guests {

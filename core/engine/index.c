@@ -103,6 +103,7 @@ static void update_account(struct avl_node *node)
 
     update_latest(node, entry);
     entry->held_count = 1;
+    entry->held_guests = entry->guests ? entry->guests->count : 0;
     entry->held_bytes = 0;
     for (uint32_t i = 0; i < entry->partition.share_count; i++)
         entry->held_bytes += entry->partition.shares[i].memory_bytes;
@@ -112,6 +113,7 @@ static void update_account(struct avl_node *node)
         if (!child)
             continue;
         entry->held_count += avl_entry_const(child, struct entry, by_account)->held_count;
+        entry->held_guests += avl_entry_const(child, struct entry, by_account)->held_guests;
         entry->held_bytes += avl_entry_const(child, struct entry, by_account)->held_bytes;
     }
 }

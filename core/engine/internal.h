@@ -33,7 +33,7 @@ struct entry {
     struct avl_node by_warning; /* due time, id; only while a warning is pending */
     uint32_t account;           /* the account of its owner */
     /* sums over the subtree below by_account */
-    uint32_t held_count;
+    uint32_t held_count, held_guests;
     uint64_t held_bytes;
     struct place places[]; /* one per share */
 };
@@ -70,6 +70,11 @@ struct engine {
     struct policy policy;
     uint64_t next_id, next_seq;
     struct engine_event *first_event, *last_event;
+};
+
+/* Sums over the partitions of a user or an account. */
+struct held {
+    uint64_t count, bytes, guests;
 };
 
 /* Store a message in *why and return `code`. */
@@ -130,6 +135,11 @@ int admission_end(const struct engine *engine, const struct call *call,
  * the caller is enough. */
 int operations_find(const struct engine *engine, const struct call *call, uint64_t id, bool also,
                     struct entry **ret_entry);
+
+/* -- queries.c -------------------------------------------------------------- */
+
+/* What all uids of the account of `uid` hold. O(log n). */
+struct held queries_account(const struct engine *engine, uint32_t uid);
 
 /* -- ending.c: how partitions end ------------------------------------------ */
 

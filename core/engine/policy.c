@@ -80,15 +80,16 @@ static int parse_fraction(const struct policy_row *row, const struct setting_val
 {
     struct amount amount = {.is_share = true, .digits = 1, .scale = 1};
     const uint64_t million = 1000000;
+    char quoted[MESSAGE_QUOTED_MAX];
     int r = 0;
 
     if (!is_word(row, value, "max"))
         r = units_parse_amount(value->text, value->length, &amount, value->message, value->size);
-    if (r)
-        return r;
-    if (!amount.is_share)
-        return INVALID(value, "The setting %s is a share of a device, such as 0.5 or 50%%.",
-                       row->name);
+    if (r || !amount.is_share) {
+        message_quote(value->text, value->length, quoted);
+        return INVALID(value, "\"%s\" is not a share; %s is one, above 0, such as 0.5 or 50%%.",
+                       quoted, row->name);
+    }
     /* Round up, so that 1/7 written with seventeen digits still admits 1/7. */
     uint64_t ppm = units_amount_bytes(&amount, million);
     ppm += units_amount_bytes(&amount, million * million * million) % (million * million) != 0;

@@ -5,10 +5,6 @@
  */
 #include "internal.h"
 
-struct held {
-    uint64_t count, bytes;
-};
-
 /* Return whether an entry is before (account, uid, id) in the order of accounts. */
 static bool is_before(const struct entry *entry, uint64_t account, uint64_t uid, uint64_t id)
 {
@@ -36,10 +32,12 @@ static struct held held_before(const struct engine *engine, uint64_t account, ui
         /* This node and everything to its left: the subtree minus its right side. */
         held.count += entry->held_count;
         held.bytes += entry->held_bytes;
+        held.guests += entry->held_guests;
         node = node->right;
         if (node) {
             held.count -= avl_entry_const(node, struct entry, by_account)->held_count;
             held.bytes -= avl_entry_const(node, struct entry, by_account)->held_bytes;
+            held.guests -= avl_entry_const(node, struct entry, by_account)->held_guests;
         }
     }
     return held;
@@ -79,6 +77,7 @@ static void add_live(const struct engine *engine, const struct avl_node *node,
         add_live(engine, node->left, range, held);
         if (!is_over(engine, &entry->partition)) {
             held->count++;
+            held->guests += entry->guests ? entry->guests->count : 0;
             for (uint32_t i = 0; i < entry->partition.share_count; i++)
                 held->bytes += entry->partition.shares[i].memory_bytes;
         }
@@ -98,7 +97,8 @@ static struct held held_within(const struct engine *engine, const struct range *
     struct held before = held_before(engine, range->account, range->uid, range->id);
     struct held until = held_before(engine, range->until_account, range->until_uid, 0);
 
-    return (struct held){until.count - before.count, until.bytes - before.bytes};
+    return (struct held){until.count - before.count, until.bytes - before.bytes,
+                         until.guests - before.guests};
 }
 
 static struct held held_by_user(const struct engine *engine, uint32_t uid, uint64_t from_id)
@@ -135,11 +135,16 @@ uint64_t engine_user_holds_from(const struct engine *engine, uint32_t uid, uint6
     return held_by_user(engine, uid, id).count;
 }
 
-uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
+struct held queries_account(const struct engine *engine, uint32_t uid)
 {
     uint32_t account = index_account_of(engine, uid);
 
-    return held_within(engine, &(struct range){account, 0, 0, (uint64_t)account + 1, 0}).count;
+    return held_within(engine, &(struct range){account, 0, 0, (uint64_t)account + 1, 0});
+}
+
+uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
+{
+    return queries_account(engine, uid).count;
 }
 
 bool engine_is_known(const struct engine *engine, uint64_t id)

@@ -95,9 +95,10 @@ static bool revert_share(struct engine *engine, const struct engine_event *event
 
     if (!entry || !entry->guests)
         return false;
-    index_change(engine, entry, &event->before);
-    return came ? guests_drop(entry->guests, event->guest)
-                : guests_put(entry->guests, event->guest);
+    bool good =
+        came ? guests_drop(entry->guests, event->guest) : guests_put(entry->guests, event->guest);
+    index_change(engine, entry, &event->before); /* adds them up */
+    return good;
 }
 
 /* False if the event does not match the engine's state: foreign, or out of order. */

@@ -58,6 +58,24 @@ static void append(struct engine *engine, struct entry *entry, struct engine_eve
     }
 }
 
+/* Each guest is in the lists of device nodes, which take time to sort. */
+static int check_account(const struct engine *engine, const struct call *call,
+                         const struct entry *entry, const struct guests *wanted)
+{
+    uint32_t now = entry->guests ? entry->guests->count : 0;
+
+    if (wanted->count <= now ||
+        queries_account(engine, entry->partition.uid).guests + wanted->count - now <=
+            GUESTS_ACCOUNT_MAX)
+        return 0;
+    return refuse(
+        REFUSED_QUOTA, call->why,
+        "All partitions of an owner together can be shared with %d users, each counted as "
+        "often as they are in. Take some out, or share with a group: chgrp and chmod "
+        "g+w.",
+        GUESTS_ACCOUNT_MAX);
+}
+
 int engine_share(struct engine *engine, const struct call *call, uint64_t id,
                  const struct guests *wanted)
 {
@@ -65,6 +83,8 @@ int engine_share(struct engine *engine, const struct call *call, uint64_t id,
     struct engine_event *events = NULL;
     int r = operations_find(engine, call, id, false, &entry);
 
+    if (!r)
+        r = check_account(engine, call, entry, wanted);
     if (r)
         return r;
     if (!entry->guests && wanted->count)
@@ -126,7 +146,11 @@ int engine_restore_guest(struct engine *engine, uint64_t id, uint32_t uid)
         entry->guests = calloc(1, sizeof(*entry->guests));
     if (!entry->guests)
         return -ENOMEM;
-    return guests_put(entry->guests, uid) ? 0 : -EINVAL;
+    if (!guests_put(entry->guests, uid))
+        return -EINVAL;
+    const struct partition same = entry->partition;
+    index_change(engine, entry, &same); /* adds them up */
+    return 0;
 }
 
 const struct guests *engine_guests(const struct engine *engine, uint64_t id)

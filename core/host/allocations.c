@@ -26,6 +26,17 @@ const struct allocation *allocations_find(const struct allocations *allocations,
     return find(allocations, id);
 }
 
+const struct allocation *allocations_on(const struct allocations *allocations,
+                                        const struct proctrack_set *set, uint32_t device)
+{
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && set->ids[i]; i++) {
+        const struct allocation *allocation = find(allocations, set->ids[i]);
+        if (allocation && allocation->device == device)
+            return allocation;
+    }
+    return NULL;
+}
+
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id)
 {
     const struct allocation probe = {.id = id};

@@ -6,6 +6,7 @@
 #include "core/base/avl.h"
 #include "core/engine/guests.h"
 #include "core/engine/partition.h"
+#include "core/proctrack/proctrack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,9 @@ struct allocations {
 
 /* Return the allocation of a partition, or NULL. Borrowed until dropped. */
 const struct allocation *allocations_find(const struct allocations *allocations, uint64_t id);
+/* Return the allocation on this device of one of these partitions, or NULL. */
+const struct allocation *allocations_on(const struct allocations *allocations,
+                                        const struct proctrack_set *set, uint32_t device);
 /* Return the first allocation with an id above `id`, or NULL. */
 const struct allocation *allocations_after(const struct allocations *allocations, uint64_t id);
 /* Add or update a partition. 0 or -ENOMEM. */

@@ -45,7 +45,9 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
     if (ended)
         terminate_add(&host->termination, host->now_ns, &ended->partition, ended->account);
     else if (members)
-        log_say("The programs of p%" PRIu64 " are left as they are: it ended long ago.", id);
+        log_say("The programs of p%" PRIu64 " are left as they are: it ended long ago, or is newer "
+                "than a restored backup.",
+                id);
     else
         allocations_add(&traces->stale, id);
 }

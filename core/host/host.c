@@ -5,6 +5,7 @@
  *   work.c         work items in, results out
  *   begin.c        start of the thread
  *   join.c         a process joins a partition
+ *   adopt.c        a program without one joins its user's
  *   terminate.c    ends processes of ended partitions (on_expiry)
  *   warn.c         the signal that comes with a warning
  *   telemetry.c    usage by partition, as drivers report it
@@ -96,7 +97,8 @@ static void join(struct host *host, struct work_item *item)
 {
     if (!item->join.since_ns)
         item->join.since_ns = host->now_ns;
-    if (host_do_join(host, &item->join.asked, item->join.since_ns, item->join.answer)) {
+    if (host_do_join(host, &item->join.asked, item->join.since_ns, &item->join.left,
+                     item->join.answer)) {
         free(item);
         return;
     }
@@ -260,7 +262,10 @@ static void take_sample(struct host *host)
     int64_t asked_ns;
     if (!telemetry_take(host->telemetry, &asked_ns))
         return;
-    police_check(host->police, host->now_ns, telemetry_last(host->telemetry));
+    const struct gpu_usage *usage = telemetry_last(host->telemetry);
+    if (host->policy.adopt == POLICY_ADOPT_ON && police_next_ns(host->police) <= host->now_ns)
+        host_adopt(host, usage);
+    police_check(host->police, host->now_ns, usage);
     host_report_state(host);
     find_empty(host);
     struct host_result *result = host_result_new(RESULT_SAMPLED, 0);
@@ -285,7 +290,7 @@ static bool is_occupied(const struct host *host)
 static bool is_attentive(const struct host *host)
 {
     return is_occupied(host) || host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
-           host->policy.watchdog != POLICY_WATCHDOG_OFF;
+           police_next_ns(host->police) != INT64_MAX;
 }
 
 #define HOUR_MS 3600000

@@ -21,8 +21,8 @@ struct work_item {
     union {
         struct {
             struct host_join asked;
-            struct host_result *answer; /* allocated in advance: the writer waits for it; keeps the
-                                         * partition that the process leaves */
+            struct host_result *answer; /* allocated in advance: the writer waits for it */
+            struct proctrack_set left;  /* what the process leaves */
             int64_t since_ns;           /* when it was tried first; 0: not yet */
         } join;
         struct {
@@ -99,12 +99,23 @@ void host_report_state(struct host *host);
 /* Open all parts and find the processes already in partitions. 0 or -errno. */
 int host_begin(struct host *host);
 
+/* -- adopt.c -- */
+
+/* Let the programs that the drivers reported outside join the partitions of their users. */
+void host_adopt(struct host *host, const struct gpu_usage *usage);
+
 /* -- join.c -- */
 
 /* Execute the request, first tried at since_ns, and report the outcome in `answer`. False: nothing
- * was done or reported yet; call again. */
+ * was done or reported yet; call again. `left` keeps what the process leaves from call to call. */
 bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
-                  struct host_result *answer);
+                  struct proctrack_set *left, struct host_result *answer);
+/* Find the partitions that a process is in once it has joined partition `id`: that takes the place
+ * of the one on its device. Those on other devices stay, and those whose programs are being ended,
+ * because joining must not save a program from that. -E2BIG: too many. */
+int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set);
+/* An unprivileged daemon can end only processes of its own user; others must not join. */
+bool host_can_end(const struct procfs_process *process);
 /* Report that its partition has ended. */
 void host_refuse_join(struct host *host, const struct host_join *join, struct host_result *answer);
 

@@ -54,36 +54,73 @@ static bool is_own(const struct host_join *join, const struct procfs_process *pr
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
-/* An unprivileged daemon can end only processes of its own user. Refuse any other process. */
-static bool can_end(const struct procfs_process *process)
+bool host_can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
     return self == 0 || (process->uid == self && process->suid == self);
 }
 
-/* A process that is being ended stays: it had its time to leave. *in is the partition that it was
- * in when this was first called. 1: in none. */
-static int leave(struct host *host, const struct host_join *join,
-                 const struct procfs_process *process, uint64_t *in, struct message *message)
+/* Print "p1 and p2". */
+static void print_set(const struct proctrack_set *set, char text[static 256])
 {
-    const uint64_t id = proctrack_partition_of(host->proctrack, process->pid);
-    *in = id ? id : *in;
-    if (!*in)
+    int at = 0;
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && set->ids[i]; i++) {
+        const bool last = i + 1 == PROCTRACK_SET_MAX || !set->ids[i + 1];
+        at += snprintf(text + at, 256 - (size_t)at, "%sp%" PRIu64,
+                       i == 0 ? ""
+                       : last ? " and "
+                              : ", ",
+                       set->ids[i]);
+    }
+}
+
+/* A process that is being ended stays: it had its time to leave. *left is what it was in when this
+ * was first called. 1: in none. */
+static int leave(struct host *host, const struct host_join *join,
+                 const struct procfs_process *process, struct proctrack_set *left,
+                 struct message *message)
+{
+    struct proctrack_set set;
+    char text[256];
+    proctrack_find(host->proctrack, process->pid, &set);
+    if (!left->ids[0])
+        *left = set;
+    if (!left->ids[0])
         return 1;
-    if (terminate_ends(&host->termination, id))
-        return message_set(-EPERM, message,
-                           "Process %d cannot leave: p%" PRIu64 " has ended, and its programs are "
-                           "being ended.",
-                           (int)process->pid, id);
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
+        if (terminate_ends(&host->termination, set.ids[i])) {
+            proctrack_stay(host->proctrack, process);
+            return message_set(-EPERM, message,
+                               "Process %d cannot leave: p%" PRIu64
+                               " has ended, and its programs are being ended.",
+                               (int)process->pid, set.ids[i]);
+        }
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
+    print_set(left, text);
     if (!r)
-        message_set(0, message, "Process %d has left p%" PRIu64 ".", (int)process->pid, *in);
+        message_set(0, message, "Process %d has left %s.", (int)process->pid, text);
+    return r;
+}
+
+int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set)
+{
+    const struct allocation *joined = allocations_find(&host->allocations, id);
+    struct proctrack_set before, set = {{id}};
+    int r = 0;
+    proctrack_find(host->proctrack, pid, &before);
+    for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && before.ids[i]; i++) {
+        const struct allocation *old = allocations_find(&host->allocations, before.ids[i]);
+        if (old ? joined && old->device != joined->device
+                : terminate_ends(&host->termination, before.ids[i]))
+            r = proctrack_set_add(&set, before.ids[i]);
+    }
+    *ret_set = set;
     return r;
 }
 
 /* -EAGAIN: the process changed its uids in between. */
-static int try_join(struct host *host, const struct host_join *join, int32_t pid, uint64_t *in,
-                    struct message *message)
+static int try_join(struct host *host, const struct host_join *join, int32_t pid,
+                    struct proctrack_set *left, struct message *message)
 {
     struct procfs_process process;
     int r = proctrack_look(host->proctrack, pid, &process);
@@ -95,19 +132,25 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
                            "can %s.",
                            (int)join->pid, join->id ? "join" : "leave");
     if (!join->id)
-        return leave(host, join, &process, in, message);
-    if (!can_end(&process))
+        return leave(host, join, &process, left, message);
+    if (!host_can_end(&process))
         return message_set(-EPERM, message,
                            "Process %d cannot join: this chronosfs does not run as root and could "
                            "not end programs of other users.",
                            (int)join->pid);
-    return proctrack_join(host->proctrack, join->id, join->account, &process, message);
+    struct proctrack_set set;
+    if (host_set_after(host, join->id, process.pid, &set))
+        return message_set(-EUSERS, message,
+                           "Process %d cannot join p%" PRIu64 ": it is in %d partitions already.",
+                           (int)process.pid, join->id, PROCTRACK_SET_MAX);
+    return proctrack_join(host->proctrack, &set, join->account, &process, message);
 }
 
 static int belongs(struct host *host, const struct host_join *join, struct message *message)
 {
-    pid_t pid = proctrack_leader(host->proctrack, join->writer_pid);
-    if (pid > 0 && proctrack_partition_of(host->proctrack, pid) == join->id)
+    struct proctrack_set set;
+    proctrack_find(host->proctrack, proctrack_leader(host->proctrack, join->writer_pid), &set);
+    if (proctrack_set_has(&set, join->id))
         return 0;
     return message_set(-EPERM, message, "Permission denied: you do not belong to p%" PRIu64 ".",
                        join->id);
@@ -115,7 +158,7 @@ static int belongs(struct host *host, const struct host_join *join, struct messa
 
 #define TRIES 5
 
-static int join(struct host *host, const struct host_join *join, uint64_t *in,
+static int join(struct host *host, const struct host_join *join, struct proctrack_set *left,
                 struct message *message)
 {
     int32_t pid;
@@ -133,7 +176,7 @@ static int join(struct host *host, const struct host_join *join, uint64_t *in,
     if (!r) {
         int tries = TRIES;
         do
-            r = try_join(host, join, pid, in, message);
+            r = try_join(host, join, pid, left, message);
         while (r == -EAGAIN && --tries > 0);
     }
     switch (r) {
@@ -162,7 +205,7 @@ static int join(struct host *host, const struct host_join *join, uint64_t *in,
 #define HELD_MAX_NS (10 * NS_PER_SECOND)
 
 bool host_do_join(struct host *host, const struct host_join *asked, int64_t since_ns,
-                  struct host_result *result)
+                  struct proctrack_set *left, struct host_result *result)
 {
     struct message message = {""};
     result->joined.tag = asked->tag;
@@ -172,7 +215,7 @@ bool host_do_join(struct host *host, const struct host_join *asked, int64_t sinc
     result->joined.result =
         asked->id && !asked->asks ? allocations_add(&host->occupied, asked->id) : 0;
     if (!result->joined.result)
-        result->joined.result = join(host, asked, &result->id, &message);
+        result->joined.result = join(host, asked, left, &message);
     if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)
         return false;
     if (result->joined.result == -EINPROGRESS)

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 /* Wait this long for the child: where nothing is held it is done by then. */
-#define WAIT_MS 100
+#define WAIT_MS   100
+#define PIECE_MAX 4096
 
 const char *const node_scan_directories[NODE_SCAN_DIRECTORIES] = {"/dev", "/dev/dri", "/dev/accel"};
 
@@ -48,7 +49,20 @@ static size_t size_of(const struct scanned_nodes *nodes)
     return offsetof(struct scanned_nodes, node) + nodes->count * sizeof(nodes->node[0]);
 }
 
-static int find(void *context, int pipe)
+/* In pieces: a message is smaller than what a socket takes. */
+static int answer(int socket, const struct scanned_nodes *nodes)
+{
+    const char *data = (const char *)nodes;
+    ssize_t length = 0;
+    for (size_t at = 0, size = size_of(nodes); at < size; at += (size_t)length) {
+        length = write(socket, data + at, size - at < PIECE_MAX ? size - at : PIECE_MAX);
+        if (length <= 0)
+            return -EIO;
+    }
+    return 0;
+}
+
+static int find(void *context, int socket)
 {
     const struct node_scan *scan = context;
     struct scanned_nodes *nodes = scan->next;
@@ -62,8 +76,7 @@ static int find(void *context, int pipe)
     for (; finding.device < scan->device_count; finding.device++)
         gpu_nodes(&scan->devices[finding.device], NULL, add_node, &finding);
     gpu_nodes_reopened(NULL, &nodes->reopened);
-    size_t size = size_of(nodes);
-    return write(pipe, nodes, size) == (ssize_t)size ? 0 : -EIO;
+    return answer(socket, nodes);
 }
 
 /* -- the parent -------------------------------------------------------------------------------- */

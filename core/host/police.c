@@ -53,6 +53,21 @@ static void add_partition(struct police *police, uint64_t id)
     }
 }
 
+/* Return the partition of a process that matters on this device: the one there, else one whose
+ * programs are being ended, else any. */
+static uint64_t partition_on(struct police *police, int32_t pid, uint32_t device)
+{
+    struct proctrack_set set;
+    proctrack_find(police->start.proctrack, pid, &set);
+    const struct allocation *there = allocations_on(police->start.allocations, &set, device);
+    if (there)
+        return there->id;
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
+        if (terminate_ends(police->start.termination, set.ids[i]))
+            return set.ids[i];
+    return set.ids[0];
+}
+
 static void add_process(struct police *police, const struct gpu_usage *usage,
                         const struct gpu_usage_process *used, struct watchdog_process *row)
 {
@@ -65,7 +80,7 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
         return; /* the process has ended: ignore its row */
     row->uid = process.uid;
     row->start = process.start;
-    row->partition_id = proctrack_partition_of(police->start.proctrack, used->pid);
+    row->partition_id = partition_on(police, used->pid, used->device);
     const struct gpu_vendor *vendor = gpu_vendor_find(usage->device[used->device].backend);
     row->overhead_bytes = vendor ? vendor->overhead_bytes : 0;
     add_partition(police, row->partition_id);
@@ -110,7 +125,8 @@ void police_policy_changed(struct police *police)
 
 int64_t police_next_ns(const struct police *police)
 {
-    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF)
+    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF &&
+        police->start.policy->adopt == POLICY_ADOPT_OFF)
         return INT64_MAX;
     if (!police->checked_ns)
         return 0;
@@ -126,6 +142,8 @@ void police_check(struct police *police, int64_t now_ns, const struct gpu_usage 
     if (police_next_ns(police) > now_ns)
         return;
     police->checked_ns = now_ns;
+    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF)
+        return;
     police->partition_count = 0;
     for (uint32_t i = 0; i < usage->process_count; i++)
         add_process(police, usage, &usage->process[i], &police->processes[i]);

@@ -37,7 +37,8 @@ struct police_start {
 int police_new(const struct police_start *start, struct police **ret_police);
 /* Apply a changed policy. */
 void police_policy_changed(struct police *police);
-/* Return when to ask the drivers for the next check; INT64_MAX: never. */
+/* Return when to ask the drivers for the next check, also if only adoption is on; INT64_MAX: never.
+ */
 int64_t police_next_ns(const struct police *police);
 /* Check what the drivers reported, if a check is due. now_ns: CLOCK_BOOTTIME. */
 void police_check(struct police *police, int64_t now_ns, const struct gpu_usage *usage);

@@ -141,12 +141,13 @@ static uint64_t plus(uint64_t a, uint64_t b)
 
 static void add(struct telemetry *telemetry, const struct gpu_usage_process *process)
 {
-    uint64_t id = proctrack_partition_of(telemetry->start.proctrack, process->pid);
+    struct proctrack_set set;
+    proctrack_find(telemetry->start.proctrack, process->pid, &set);
     const struct allocation *allocation =
-        id ? allocations_find(telemetry->start.allocations, id) : NULL;
-    if (!allocation || allocation->device != process->device)
+        allocations_on(telemetry->start.allocations, &set, process->device);
+    if (!allocation)
         return;
-    struct tally *tally = tally_of(telemetry, id);
+    struct tally *tally = tally_of(telemetry, allocation->id);
     if (!tally)
         return; /* out of memory: report it with the next answer */
     if (process->memory_bytes != GPU_BYTES_UNKNOWN)

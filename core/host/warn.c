@@ -38,13 +38,15 @@ static bool may_get(const struct partition *partition, const struct procfs_proce
 static bool send(struct host *host, const struct partition *partition, pid_t pid)
 {
     struct procfs_process process;
+    struct proctrack_set set;
     /* Open the pidfd before looking up the process: the signal cannot reach another process with
      * this pid. */
     int pidfd = pidfd_new(pid);
     if (pidfd < 0)
         return false;
+    proctrack_find(host->proctrack, pid, &set);
     bool sent = !proctrack_look(host->proctrack, pid, &process) && may_get(partition, &process) &&
-                proctrack_partition_of(host->proctrack, pid) == partition->id &&
+                proctrack_set_has(&set, partition->id) &&
                 !pidfd_send(pidfd, (int)partition->warn.signal);
     fd_close(pidfd);
     return sent;

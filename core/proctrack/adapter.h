@@ -12,14 +12,16 @@ struct proctrack_ops {
     const char *word;
     int (*look)(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process);
     pid_t (*leader)(struct proctrack *proctrack, pid_t tid);
-    int (*join)(struct proctrack *proctrack, uint64_t id, uint32_t account,
+    int (*join)(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,
                 const struct procfs_process *process, struct message *message);
     int (*leave)(struct proctrack *proctrack, uint32_t account,
                  const struct procfs_process *process, bool all, struct message *message);
-    void (*account)(struct proctrack *proctrack, uint64_t id, uint32_t account); /* or NULL */
+    void (*stay)(struct proctrack *proctrack, const struct procfs_process *process); /* or NULL */
+    void (*account)(struct proctrack *proctrack, uint64_t id, uint32_t account);     /* or NULL */
     int (*members)(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                    void *context);
-    uint64_t (*partition_of)(struct proctrack *proctrack, pid_t pid);
+    void (*find)(struct proctrack *proctrack, pid_t pid,
+                 struct proctrack_set *ret_set); /* zeroed */
     int (*signal)(struct proctrack *proctrack, uint64_t id, int signo, bool now,
                   uint32_t *ret_count);
     int (*kill)(struct proctrack *proctrack, uint64_t id, bool now);

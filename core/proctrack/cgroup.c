@@ -11,7 +11,9 @@
  * can another process from outside, whatever uids it has.
  * - Limits above that directory still apply to members: those of a user's slice, a batch job or a
  *   container. A partition has one cgroup ("chronosfs-INSTANCE-pN") for each place that its members
- *   came from; all end together. Stopping the unit or job around a cgroup stops its members too.
+ *   came from; all end together. Members of several partitions at a time are in a cgroup of all of
+ *   these ("...-pN+M"): it ends with any of them. Stopping the unit or job around a cgroup stops
+ * its members too.
  * - A process that proctrack_leave lets out goes to the place that it came from, which is noted at
  *   the cgroup; if that is gone, it is made again.
  * - Kill is one write per cgroup: it also ends forks in progress and frozen and stopped members.
@@ -73,6 +75,11 @@ static pid_t cgroup_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(cgroup_from(proctrack)->proc_fd, tid);
 }
 
+static void cgroup_stay(struct proctrack *proctrack, const struct procfs_process *process)
+{
+    cgroup_change_stay(cgroup_from(proctrack), process);
+}
+
 static void cgroup_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
@@ -106,16 +113,17 @@ static int cgroup_members(struct proctrack *proctrack, uint64_t id, proctrack_me
     return r && list.count == 0 ? r : (int)list.count;
 }
 
-static uint64_t cgroup_partition_of(struct proctrack *proctrack, pid_t pid)
+static void cgroup_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set)
 {
     const struct cgroup *cgroup = cgroup_from(proctrack);
     char path[PATH_MAX];
     struct procfs_stat stat;
     if (procfs_stat_read(cgroup->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat) ||
         cgroup_dir_of(cgroup, pid, path) != 0)
-        return 0;
+        return;
     const struct cgroup_leaf *leaf = cgroup_leaf_at(cgroup, path);
-    return leaf ? leaf->id : 0;
+    if (leaf)
+        *ret_set = cgroup_leaf_set(cgroup, leaf);
 }
 
 static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file, const char *text)
@@ -130,33 +138,22 @@ static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file,
     return r;
 }
 
-/* Whether any leaf of a partition has (or lacks) a flag; a leaf that others removed has none. */
-static bool any_leaf(const struct cgroup *cgroup, uint64_t id, const char *file, const char *word,
-                     bool value)
+/* False while some member has not stopped yet. A member in state D may never stop; a leaf that
+ * others removed has none. */
+static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
 {
     size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup->leaves[i].fd, file, word) == value)
-            return true;
+        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "frozen") == 0)
+            return false;
     }
-    return false;
-}
-
-/* False while some member has not stopped yet. A member in state D may never stop. */
-static bool all_stopped(const struct cgroup *cgroup, uint64_t id)
-{
-    return !any_leaf(cgroup, id, "cgroup.events", "frozen", false);
-}
-
-static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
-{
-    return any_leaf(cgroup, id, "cgroup.freeze", "", true);
+    return true;
 }
 
 static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
-    int r = write_all(cgroup, id, "cgroup.freeze", frozen ? "1" : "0");
+    int r = cgroup_leaf_freeze(cgroup, id, frozen);
     return r ? r : frozen && !all_stopped(cgroup, id) ? -EBUSY : 0;
 }
 
@@ -164,10 +161,12 @@ static int cgroup_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
 static int signal_one(struct proctrack *proctrack, uint64_t id, pid_t pid, int signo)
 {
     steps_before(&cgroup_from(proctrack)->steps, "signal");
+    struct proctrack_set in;
     int r = -ESRCH, pidfd = pidfd_new(pid);
     if (pidfd < 0)
         return pidfd;
-    if (cgroup_partition_of(proctrack, pid) == id)
+    proctrack_find(proctrack, pid, &in);
+    if (proctrack_set_has(&in, id))
         r = pidfd_send(pidfd, signo);
     close(pidfd);
     return r;
@@ -201,13 +200,13 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, bo
     bool *hold = held(cgroup, id);
     if (!hold)
         return 0;
-    if (!now && !*hold && !is_frozen(cgroup, id))
-        *hold = write_all(cgroup, id, "cgroup.freeze", "1") == 0;
+    if (!now && !*hold && !cgroup_leaf_is_frozen(cgroup, id))
+        *hold = cgroup_leaf_freeze(cgroup, id, true) == 0;
     if (!now && *hold && !all_stopped(cgroup, id))
         return -EAGAIN;
     int r = signal_members(proctrack, id, signo, ret_count);
     if (*hold)
-        write_all(cgroup, id, "cgroup.freeze", "0");
+        cgroup_leaf_freeze(cgroup, id, false);
     *hold = false;
     return r;
 }
@@ -245,24 +244,23 @@ static int cgroup_kill(struct proctrack *proctrack, uint64_t id, bool now)
 static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
-    size_t first, count = cgroup_leaf_of(cgroup, id, &first), kept = first;
-    int r = 0;
+    int r = cgroup_change_made(cgroup, id);
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
     for (size_t i = first; i < first + count; i++) {
         if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "populated") > 0)
             return -EBUSY;
     }
-    for (size_t i = first; i < cgroup->leaf_count; i++) {
-        struct cgroup_leaf *leaf = &cgroup->leaves[i];
-        int removed =
-            i < first + count ? cgroup_change_remove(cgroup, leaf->account, leaf->path) : 1;
+    /* Dropping one moves the others: look again each time. */
+    for (size_t kept = 0; cgroup_leaf_of(cgroup, id, &first) > kept;) {
+        const struct cgroup_leaf *leaf = &cgroup->leaves[first + kept];
+        int removed = cgroup_change_remove(cgroup, leaf->account, leaf->path);
         if (removed == 0)
-            cgroup_leaf_free(leaf);
+            cgroup_leaf_drop(cgroup, leaf);
         else
-            cgroup->leaves[kept++] = *leaf;
+            kept++;
         if (removed < 0)
             r = removed;
     }
-    cgroup->leaf_count = kept;
     return r == -EINPROGRESS ? -EBUSY : r;
 }
 
@@ -276,7 +274,7 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
             continue;
         int members = cgroup_members(proctrack, id, NULL, NULL);
         if (fn) /* an error in one place hides no other partition, and this one may have members */
-            fn(context, id, members < 0 ? 1 : (uint32_t)members, is_frozen(cgroup, id));
+            fn(context, id, members < 0 ? 1 : (uint32_t)members, cgroup_leaf_is_frozen(cgroup, id));
         count++;
     }
     return count;
@@ -305,9 +303,10 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .leader = cgroup_leader,
                                                 .join = cgroup_join,
                                                 .leave = cgroup_join_leave,
+                                                .stay = cgroup_stay,
                                                 .account = cgroup_account,
                                                 .members = cgroup_members,
-                                                .partition_of = cgroup_partition_of,
+                                                .find = cgroup_find,
                                                 .signal = cgroup_signal,
                                                 .kill = cgroup_kill,
                                                 .freeze = cgroup_freeze,

@@ -7,24 +7,27 @@
 #define CHRONOS_PROCTRACK_CGROUP_H
 
 #include "adapter.h"
+#include "core/base/child.h"
 #include "core/base/procfs.h"
 
 #include <limits.h>
 #include <sys/stat.h>
 
-/* A cgroup of ours: all processes in it belong to partition `id`. A partition has one for each
- * place that its members came from. */
+/* A cgroup of ours: all processes in it belong to the partitions that its name lists. There is one
+ * for each set of partitions and each place that the members came from. For each of the partitions
+ * there is one of these, with the same path. */
 struct cgroup_leaf {
     uint64_t id;
     uint32_t account; /* of its last member from outside; CGROUP_NO_ACCOUNT: not known */
     int fd;           /* its directory (O_PATH), which takes no path to reach */
     char *path;
     char *origin; /* the place that its processes came from; NULL: several, or not known */
+    bool frozen;  /* for this partition; it is, while it is for any */
     bool held;    /* the first of a partition: frozen for a signal */
 };
 
-/* What a child does: make the leaf of partition `id` for processes in `path`, remove the cgroup
- * `path`, move process `id` out of the leaf `path` into which it was moved by mistake, or out of
+/* What a child does: make a leaf (`path`: its name and the origin), remove the cgroup `path`, move
+ * process `id` out of the leaf `path` into which it was moved by mistake, or out of
  * whatever leaf it is in, or let it leave the leaf `path`. */
 enum cgroup_task {
     CGROUP_MAKE = 1,
@@ -41,12 +44,13 @@ struct cgroup_child {
     uint32_t account;
     int64_t numbers[2];
     char *path;
-    pid_t pid;
-    int socket;
+    struct child child;
 };
 
 #define CGROUP_CHILD_MAX  256
 #define CGROUP_ORIGIN_MAX 32 /* leaves of a partition that are for one origin each */
+#define CGROUP_SETS_MAX   64 /* leaves of a partition beyond which there is none for another set */
+#define CGROUP_NAME_MAX   (NAME_MAX + 1)
 #define CGROUP_ANY_UID    UINT32_MAX
 #define CGROUP_NO_ACCOUNT UINT32_MAX
 #define CGROUP_TEST_ID    UINT64_MAX /* no partition has this number; see cgroup_mount.c */
@@ -104,16 +108,31 @@ void cgroup_dir_origin_set(int dir, const char *origin);
 /* cgroup_leaf.c: the leaves that we made, or found at the start, by their paths. */
 /* Return the number of leaves of partition `id`; *ret_first is the index of the first. */
 size_t cgroup_leaf_of(const struct cgroup *cgroup, uint64_t id, size_t *ret_first);
-/* Return the partition that a name of ours is for, otherwise 0. */
-uint64_t cgroup_leaf_name(const struct cgroup *cgroup, const char *name, size_t length);
+/* Read the partitions that a name of ours is for. Return the first; 0: it is not one of ours. */
+uint64_t cgroup_leaf_name(const struct cgroup *cgroup, const char *name, size_t length,
+                          struct proctrack_set *ret_set);
+/* Write the name for a set, without what distinguishes origins. */
+void cgroup_leaf_name_for(const struct cgroup *cgroup, const struct proctrack_set *set,
+                          char name[static CGROUP_NAME_MAX]);
+/* The partitions of a leaf. */
+struct proctrack_set cgroup_leaf_set(const struct cgroup *cgroup, const struct cgroup_leaf *leaf);
+/* Return the entry of another partition of this leaf, or NULL. */
+struct cgroup_leaf *cgroup_leaf_for(const struct cgroup *cgroup, uint64_t id, const char *path);
 /* Return the leaf that a path is or is below, or NULL. */
 struct cgroup_leaf *cgroup_leaf_at(const struct cgroup *cgroup, const char *path);
-/* Add a leaf, or update the one with this path. Takes over `fd`, also on an error. `origin` may be
- * NULL. -EMFILE: too many leaves, of all or of this account. */
-int cgroup_leaf_add(struct cgroup *cgroup, uint64_t id, uint32_t account, int fd, const char *path,
+/* Add a leaf for each partition of its name, or update those with this path. Takes over `fd`, also
+ * on an error. `origin` may be NULL. -EMFILE: too many leaves, of all or of this account. */
+int cgroup_leaf_add(struct cgroup *cgroup, uint32_t account, int fd, const char *path,
                     const char *origin);
+/* Add a leaf that was made or found: with the origin that is noted at it, and frozen if one of its
+ * partitions is. */
+int cgroup_leaf_keep(struct cgroup *cgroup, uint32_t account, int fd, const char *path);
 void cgroup_leaf_free(struct cgroup_leaf *leaf);
-void cgroup_leaf_drop(struct cgroup *cgroup, struct cgroup_leaf *leaf);
+/* Drop the leaf for all of its partitions. */
+void cgroup_leaf_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf);
+/* Freeze the leaves of a partition, or thaw those that no other wants frozen. */
+int cgroup_leaf_freeze(struct cgroup *cgroup, uint64_t id, bool frozen);
+bool cgroup_leaf_is_frozen(const struct cgroup *cgroup, uint64_t id);
 
 /* cgroup_place.c: directories of others, only for a child: users can hold their locks. */
 int cgroup_place_open(const struct cgroup *cgroup, const char *path);
@@ -124,10 +143,10 @@ int cgroup_place_open_ours(const struct cgroup *cgroup, const char *path);
 uint64_t cgroup_place_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
 /* True if only root can make cgroups in this one. */
 bool cgroup_place_is_roots(const struct cgroup *cgroup, const char *path);
-/* Make the leaf of partition `id` for processes in `origin`, if it does not exist; with `shared`
- * one for several origins. Return a descriptor of it; -EEXIST if another user made it. */
-int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin, bool shared,
-                      char ret_leaf[static PATH_MAX]);
+/* Make the leaf `name` for processes in `origin`, if it does not exist; with `shared` one for
+ * several origins. Return a descriptor of it; -EEXIST if another user made it. */
+int cgroup_place_make(const struct cgroup *cgroup, const char *name, const char *origin,
+                      bool shared, char ret_leaf[static PATH_MAX]);
 /* A pid was reused and the wrong process moved to `leaf`: move it back. */
 int cgroup_place_move_back(const struct cgroup *cgroup, const char *leaf, pid_t pid);
 /* Move process `pid` out of any partition's cgroup. */
@@ -164,12 +183,16 @@ int cgroup_packet_receive(int socket, struct cgroup_packet *packet, int *ret_fd)
 
 /* cgroup_change.c: have a child do what can wait for a directory that a user holds. Each returns
  * -EINPROGRESS if it does, or if the account has too many such changes: call again. */
-/* Make a leaf as cgroup_place_make does; *ret_fd is for the caller to close. */
-int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                       bool shared, char leaf[static PATH_MAX], int *ret_fd);
+/* Make a leaf as cgroup_place_make does, and keep it. */
+int cgroup_change_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
+                       const char *origin, bool shared, struct cgroup_leaf **ret_leaf);
+/* Keep what was made for partition `id` after its call. -EINPROGRESS: something is being made. */
+int cgroup_change_made(struct cgroup *cgroup, uint64_t id);
 /* As cgroup_out; without a leaf, go on with what was begun, if anything was. */
 int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
                         const struct procfs_process *process, uint32_t uid);
+/* End what cgroup_change_leave began for this process: it does nothing more. */
+void cgroup_change_stay(struct cgroup *cgroup, const struct procfs_process *process);
 /* Remove a cgroup as cgroup_walk_remove does. */
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path);
 /* Needs not be called again. */
@@ -182,7 +205,7 @@ void cgroup_change_end_all(struct cgroup *cgroup);
 int cgroup_search(struct cgroup *cgroup);
 
 /* cgroup_join.c */
-int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+int cgroup_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,
                 const struct procfs_process *process, struct message *message);
 int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
                       const struct procfs_process *process, bool all, struct message *message);

@@ -6,10 +6,11 @@
  * where not even SIGKILL ends it. Leaves are not listable by users; the directories of others in
  * which they are made usually are.
  *
- * A child that waits is left alone, and its result fetched by a later call for the same change. One
- * that is done takes the next change, because a fork costs more than the change, and ends when it
- * has had none for a while. An account may have a few changes that wait, so that a person who holds
- * directories takes the children from no other.
+ * A child that waits is left alone, and its result fetched by a later call for the same change; a
+ * leaf that it made is kept whichever call comes next. One that is done takes the next change,
+ * because a fork costs more than the change, and ends when it has had none for a while. An account
+ * may have a few changes that wait, so that a person who holds directories takes the children from
+ * no other.
  */
 #include "cgroup.h"
 
@@ -18,10 +19,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,11 +49,15 @@ struct change {
 static int perform(const struct cgroup *cgroup, const int64_t head[static 4], char *path,
                    int *ret_fd)
 {
-    char leaf[PATH_MAX];
+    char leaf[PATH_MAX], *slash;
     uint64_t id = (uint64_t)head[1];
     switch ((enum cgroup_task)head[0]) {
     case CGROUP_MAKE:
-        *ret_fd = cgroup_place_make(cgroup, id, path, head[2], leaf);
+        slash = strchr(path, '/'); /* after the name */
+        if (!slash)
+            return -EINVAL;
+        *slash = '\0';
+        *ret_fd = cgroup_place_make(cgroup, path, slash + 1, head[2], leaf);
         strcpy(path, leaf);
         return *ret_fd < 0 ? *ret_fd : 0;
     case CGROUP_REMOVE:
@@ -67,51 +72,27 @@ static int perform(const struct cgroup *cgroup, const int64_t head[static 4], ch
     return -EINVAL;
 }
 
-static _Noreturn void serve(const struct cgroup *cgroup, int socket)
+/* What was made and cannot be handed over has no owner: the daemon has ended. */
+static int serve(void *context, int socket)
 {
+    const struct cgroup *cgroup = context;
     static struct cgroup_packet packet;
-    const int keep[] = {cgroup->root_fd, cgroup->proc_fd, socket};
-    fd_close_others(0, keep, 3);
     while (poll(&(struct pollfd){.fd = socket, .events = POLLIN}, 1, IDLE_MS) > 0) {
-        int fd;
-        if (cgroup_packet_receive(socket, &packet, &fd) != 0)
+        int fd, r = cgroup_packet_receive(socket, &packet, &fd);
+        if (r)
             break;
         packet.head[0] = perform(cgroup, packet.head, packet.path, &fd);
-        if (cgroup_packet_send(socket, &packet, fd) != 0)
-            break;
+        r = cgroup_packet_send(socket, &packet, fd);
+        if (r && fd >= 0)
+            unlinkat(cgroup->root_fd, packet.path, AT_REMOVEDIR);
         fd_close(fd);
+        if (r)
+            break;
     }
-    _exit(0);
+    return 0;
 }
 
 /* -- the parent ---------------------------------------------------------------------------- */
-
-static void finish(struct cgroup_child *child)
-{
-    free(child->path);
-    child->path = NULL;
-    child->task = 0;
-}
-
-/* Its process has ended, or will. */
-static void give_up(struct cgroup_child *child)
-{
-    finish(child);
-    child->socket = fd_close(child->socket);
-}
-
-/* Fetch the result of a child's change. -EINPROGRESS: there is none yet; -EPIPE: it has ended. */
-static int result_of(struct cgroup_child *child, struct cgroup_packet *packet, int *ret_fd)
-{
-    int r = cgroup_packet_receive(child->socket, packet, ret_fd);
-    if (r == -EAGAIN || r == -EINTR)
-        return -EINPROGRESS;
-    if (r)
-        give_up(child);
-    else
-        finish(child);
-    return r ? -EPIPE : (int)packet->head[0];
-}
 
 static size_t parent_length(const char *path)
 {
@@ -131,75 +112,21 @@ static bool is_beside(const struct cgroup_child *child, const struct change *cha
 {
     if (child->task != change->task || change->task > CGROUP_REMOVE)
         return false;
-    if (change->task == CGROUP_MAKE)
-        return strcmp(child->path, change->path) == 0;
+    if (change->task == CGROUP_MAKE) /* for the same origin */
+        return strcmp(strchr(child->path, '/'), strchr(change->path, '/')) == 0;
     size_t length = parent_length(child->path);
     return parent_length(change->path) == length && strncmp(change->path, child->path, length) == 0;
 }
 
-/* Remove the children that have ended. */
-static void reap(struct cgroup *cgroup)
-{
-    for (size_t i = cgroup->child_count; i-- > 0;) {
-        struct cgroup_child *child = &cgroup->children[i];
-        if ((child->task && child->socket >= 0) || waitpid(child->pid, NULL, WNOHANG) == 0)
-            continue;
-        give_up(child);
-        *child = cgroup->children[--cgroup->child_count];
-    }
-}
-
-/* Return whether *ret_result is the result of an earlier call for the same change, or -EINPROGRESS
- * because that one or others in its way are not done. Drop results that were not asked for. */
-static bool find(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
-                 int *ret_result, int *ret_fd)
-{
-    bool waits = false;
-    size_t busy = 0, own = 0;
-    int fd;
-    for (size_t i = 0; i < cgroup->child_count; i++) {
-        struct cgroup_child *child = &cgroup->children[i];
-        if (!child->task)
-            continue;
-        bool same = is_same(child, change), beside = same || is_beside(child, change);
-        uint32_t account = child->account;
-        int result = result_of(child, packet, &fd);
-        if (result == -EINPROGRESS) {
-            busy++;
-            own += account == change->account;
-            waits = waits || beside;
-        } else if (same && result != -EPIPE) {
-            *ret_fd = fd;
-            *ret_result = result;
-            return true;
-        } else if (result != -EPIPE) {
-            fd_close(fd);
-        }
-    }
-    if (change->task == CGROUP_MOVE_BACK ||
-        (!waits && busy < CGROUP_CHILD_MAX - RESERVED && own < ACCOUNT_MAX))
-        return false;
-    *ret_result = -EINPROGRESS;
-    return true;
-}
-
 static int start(struct cgroup *cgroup)
 {
-    int sockets[2];
+    const int keep[] = {cgroup->root_fd, cgroup->proc_fd};
+    struct cgroup_child *child = &cgroup->children[cgroup->child_count];
     if (cgroup->child_count == CGROUP_CHILD_MAX)
         return -EINPROGRESS;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
-        return -errno;
-    pid_t pid = fork();
-    if (pid == 0)
-        serve(cgroup, sockets[1]);
-    int r = pid < 0 ? -errno : 0;
-    fd_close(sockets[1]);
-    if (r)
-        fd_close(sockets[0]);
-    else
-        cgroup->children[cgroup->child_count++] =
-            (struct cgroup_child){.pid = pid, .socket = sockets[0]};
+    *child = (struct cgroup_child){.task = 0};
+    int r = child_start(serve, cgroup, keep, 2, &child->child);
+    cgroup->child_count += !r;
     return r;
 }
 
@@ -217,13 +144,10 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
     for (size_t i = 0; r == -EPIPE; i++) {
         int started = i == cgroup->child_count ? start(cgroup) : 0;
         struct cgroup_child *child = &cgroup->children[i];
-        if (started) {
+        if (started)
             r = started;
-        } else if (!child->task && child->socket >= 0) {
-            r = cgroup_packet_send(child->socket, packet, -1);
-            if (r == -EPIPE)
-                give_up(child);
-        }
+        else if (!child->task)
+            r = cgroup_packet_send(child->child.socket, packet, -1);
         if (r)
             continue;
         child->task = change->task;
@@ -238,62 +162,150 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
     return r;
 }
 
-/* Have it done, and wait a little. *ret_fd can be set only with result 0. */
+/* Add a leaf that a child made to the others, whether or not its call is repeated: the end
+ * of its partition removes it. One that cannot be added is removed at once. */
+static int keep(struct cgroup *cgroup, uint32_t account, struct cgroup_packet *packet, int fd)
+{
+    char path[PATH_MAX];
+    struct cgroup_child *child;
+    int r = cgroup_leaf_keep(cgroup, account, fd, packet->path);
+    if (!r)
+        return 0;
+    snprintf(path, sizeof(path), "%s", packet->path);
+    give(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path, {0}}, packet, &child);
+    return r;
+}
+
+/* Fetch the result of a child's change. False: there is none yet. -EPIPE: it has ended. */
+static bool result_of(struct cgroup *cgroup, struct cgroup_child *child,
+                      struct cgroup_packet *packet, int *ret_result)
+{
+    int fd, r = cgroup_packet_receive(child->child.socket, packet, &fd);
+    const bool made = child->task == CGROUP_MAKE;
+    if (r == -EAGAIN || r == -EINTR)
+        return false;
+    free(child->path);
+    child->path = NULL;
+    child->task = 0;
+    *ret_result = r ? -EPIPE : (int)packet->head[0];
+    if (!*ret_result && made)
+        *ret_result = keep(cgroup, child->account, packet, fd);
+    return true;
+}
+
+/* Remove the children that have ended. */
+static void reap(struct cgroup *cgroup)
+{
+    for (size_t i = cgroup->child_count; i-- > 0;) {
+        struct cgroup_child *child = &cgroup->children[i];
+        if (child->task || child_wait(&child->child, 0) == -EINPROGRESS)
+            continue;
+        child_leave(&child->child);
+        *child = cgroup->children[--cgroup->child_count];
+    }
+}
+
+/* Return whether *ret_result is the result of an earlier call for the same change, or -EINPROGRESS
+ * because that one or others in its way are not done. */
+static bool find(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
+                 int *ret_result)
+{
+    bool waits = false;
+    size_t busy = 0, own = 0;
+    int result;
+    for (size_t i = 0; i < cgroup->child_count; i++) {
+        struct cgroup_child *child = &cgroup->children[i];
+        if (!child->task)
+            continue;
+        bool same = is_same(child, change), beside = same || is_beside(child, change);
+        if (!result_of(cgroup, child, packet, &result)) {
+            busy++;
+            own += child->account == change->account;
+            waits = waits || beside;
+        } else if (same && result != -EPIPE) {
+            *ret_result = result;
+            return true;
+        }
+    }
+    if (change->task == CGROUP_MOVE_BACK ||
+        (!waits && busy < CGROUP_CHILD_MAX - RESERVED && own < ACCOUNT_MAX))
+        return false;
+    *ret_result = -EINPROGRESS;
+    return true;
+}
+
+/* Have it done, and wait a little. */
 static int do_change(struct cgroup *cgroup, const struct change *change,
-                     struct cgroup_packet *packet, int *ret_fd)
+                     struct cgroup_packet *packet)
 {
     struct cgroup_child *child;
-    *ret_fd = -1;
     reap(cgroup);
     int r = -EPIPE, result;
-    if (find(cgroup, change, packet, &result, ret_fd))
+    if (find(cgroup, change, packet, &result))
         return result;
     /* an idle child can end as it is given the change */
     for (int tries = 0; r == -EPIPE && tries < 3; tries++) {
         r = give(cgroup, change, packet, &child);
         if (r)
             break;
-        poll(&(struct pollfd){.fd = child->socket, .events = POLLIN}, 1, WAIT_MS);
-        r = result_of(child, packet, ret_fd);
+        poll(&(struct pollfd){.fd = child->child.socket, .events = POLLIN}, 1, WAIT_MS);
+        if (!result_of(cgroup, child, packet, &r))
+            r = -EINPROGRESS;
     }
     return r == -EPIPE ? -EIO : r;
 }
 
-int cgroup_change_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                       bool shared, char leaf[static PATH_MAX], int *ret_fd)
+static int without_path(struct cgroup *cgroup, const struct change *change)
 {
-    const struct change change = {CGROUP_MAKE, id, account, origin, {shared}};
     struct cgroup_packet packet;
-    int r = do_change(cgroup, &change, &packet, ret_fd);
-    if (!r && *ret_fd < 0)
-        r = -EMFILE; /* it could not be received */
+    return do_change(cgroup, change, &packet);
+}
+
+int cgroup_change_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
+                       const char *origin, bool shared, struct cgroup_leaf **ret_leaf)
+{
+    char name[CGROUP_NAME_MAX], path[PATH_MAX];
+    cgroup_leaf_name_for(cgroup, set, name);
+    if (snprintf(path, sizeof(path), "%s/%s", name, origin) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    const struct change change = {CGROUP_MAKE, 0, account, path, {shared}};
+    struct cgroup_packet packet;
+    int r = do_change(cgroup, &change, &packet);
     if (!r)
-        snprintf(leaf, PATH_MAX, "%s", packet.path);
+        *ret_leaf = cgroup_leaf_at(cgroup, packet.path);
     return r;
 }
 
-static int without_fd(struct cgroup *cgroup, const struct change *change)
+int cgroup_change_made(struct cgroup *cgroup, uint64_t id)
 {
     struct cgroup_packet packet;
-    int fd;
-    return do_change(cgroup, change, &packet, &fd);
+    int result, r = 0;
+    for (size_t i = 0; i < cgroup->child_count; i++) {
+        struct cgroup_child *child = &cgroup->children[i];
+        struct proctrack_set set;
+        if (child->task == CGROUP_MAKE &&
+            cgroup_leaf_name(cgroup, child->path, strcspn(child->path, "/"), &set) &&
+            proctrack_set_has(&set, id) && !result_of(cgroup, child, &packet, &result))
+            r = -EINPROGRESS;
+    }
+    return r;
 }
 
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path)
 {
-    return without_fd(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path, {0}});
+    return without_path(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path, {0}});
 }
 
 int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid)
 {
-    return without_fd(
+    return without_path(
         cgroup, &(struct change){CGROUP_MOVE_BACK, (uint64_t)pid, CGROUP_NO_ACCOUNT, leaf, {0}});
 }
 
 int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid)
 {
-    return without_fd(cgroup,
-                      &(struct change){CGROUP_STEP_OUT, (uint64_t)pid, CGROUP_NO_ACCOUNT, "", {0}});
+    return without_path(
+        cgroup, &(struct change){CGROUP_STEP_OUT, (uint64_t)pid, CGROUP_NO_ACCOUNT, "", {0}});
 }
 
 int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *leaf,
@@ -310,16 +322,28 @@ int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *lea
         }
     }
     const struct change change = {CGROUP_LEAVE, pid, account, leaf, {(int64_t)process->start, uid}};
-    return leaf ? without_fd(cgroup, &change) : 0;
+    return leaf ? without_path(cgroup, &change) : 0;
+}
+
+/* A child that waits cannot be killed, but does nothing once its call returns. */
+void cgroup_change_stay(struct cgroup *cgroup, const struct procfs_process *process)
+{
+    for (size_t i = 0; i < cgroup->child_count; i++) {
+        const struct cgroup_child *child = &cgroup->children[i];
+        if (child->task == CGROUP_LEAVE && child->id == (uint64_t)process->pid &&
+            child->numbers[0] == (int64_t)process->start)
+            kill(child->child.pid, SIGKILL);
+    }
 }
 
 void cgroup_change_end_all(struct cgroup *cgroup)
 {
     for (size_t i = 0; i < cgroup->child_count; i++) {
         struct cgroup_child *child = &cgroup->children[i];
-        bool busy = child->task;
-        give_up(child);
-        waitpid(child->pid, NULL, busy ? WNOHANG : 0);
+        pid_t pid = child->child.pid;
+        free(child->path);
+        child_leave(&child->child);
+        waitpid(pid, NULL, child->task ? WNOHANG : 0);
     }
     cgroup->child_count = 0;
 }

@@ -27,16 +27,6 @@ static int move(const struct cgroup_leaf *leaf, pid_t pid)
     return cgroup_dir_write(leaf->fd, "cgroup.procs", text);
 }
 
-static bool is_frozen(const struct cgroup *cgroup, uint64_t id)
-{
-    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
-    for (size_t i = first; i < first + count; i++) {
-        if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.freeze", "") > 0)
-            return true;
-    }
-    return false;
-}
-
 /* True if the directories above a leaf, but for the topmost, are still root's. The kernel follows
  * ".." without a lock. */
 static bool is_place_closed(const struct cgroup_leaf *leaf)
@@ -53,48 +43,27 @@ static bool is_place_closed(const struct cgroup_leaf *leaf)
     return true;
 }
 
-/* The leaf of partition `id` that was made for processes in `origin`, if its place is still right,
- * or NULL. */
-static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, uint64_t id, const char *origin)
+/* Return the leaf of these partitions that was made for processes in `origin`, if its place is
+ * still right, or NULL; and how many leaves there are for the set. */
+static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, const struct proctrack_set *set,
+                                      const char *origin, size_t *ret_count)
 {
-    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
+    size_t first, count = cgroup_leaf_of(cgroup, set->ids[0], &first);
+    *ret_count = 0;
     for (size_t i = first; i < first + count; i++) {
         struct cgroup_leaf *leaf = &cgroup->leaves[i];
+        const struct proctrack_set its = cgroup_leaf_set(cgroup, leaf);
+        if (!proctrack_set_is_equal(&its, set))
+            continue;
         if (leaf->origin && strcmp(leaf->origin, origin) == 0 && is_place_closed(leaf))
             return leaf;
+        ++*ret_count;
     }
     return NULL;
 }
 
-/* Return the leaf of partition `id` for a process in `origin`; makes it if needed, or if the known
- * one has gone. */
-static int leaf_make(struct cgroup *cgroup, uint64_t id, uint32_t account, const char *origin,
-                     bool gone, struct cgroup_leaf **ret_leaf)
-{
-    struct cgroup_leaf *known = gone ? NULL : leaf_known(cgroup, id, origin);
-    char path[PATH_MAX], kept[PATH_MAX];
-    int fd;
-    if (known) {
-        *ret_leaf = known;
-        return 0;
-    }
-    bool frozen = is_frozen(cgroup, id);
-    size_t first;
-    bool shared = cgroup_leaf_of(cgroup, id, &first) >= CGROUP_ORIGIN_MAX;
-    int r = cgroup_change_make(cgroup, id, account, origin, shared, path, &fd);
-    if (r)
-        return r;
-    r = cgroup_leaf_add(cgroup, id, account, fd, path, cgroup_dir_origin(fd, kept) ? kept : NULL);
-    if (r) {
-        cgroup_change_remove(cgroup, account, path); /* perhaps later */
-        return r;
-    }
-    *ret_leaf = cgroup_leaf_at(cgroup, path);
-    return frozen ? cgroup_dir_write((*ret_leaf)->fd, "cgroup.freeze", "1") : 0;
-}
-
 /* Remove an empty leaf, so that a failed join leaves no trace. */
-static void leaf_drop(struct cgroup *cgroup, struct cgroup_leaf *leaf)
+static void leaf_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
 {
     if (cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
         return;
@@ -102,15 +71,60 @@ static void leaf_drop(struct cgroup *cgroup, struct cgroup_leaf *leaf)
     cgroup_leaf_drop(cgroup, leaf);
 }
 
+/* Remove a leaf of several partitions. -EUSERS: it is none, or is in use. */
+static int set_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
+{
+    const struct proctrack_set set = cgroup_leaf_set(cgroup, leaf);
+    if (set.ids[1] == 0 || cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
+        return -EUSERS;
+    int r = cgroup_change_remove(cgroup, leaf->account, leaf->path);
+    if (!r)
+        cgroup_leaf_drop(cgroup, leaf);
+    return !r || r == -EINPROGRESS ? r : -EUSERS;
+}
+
+/* Programs can go through all sets that there are, and each leaf makes the end of its partitions
+ * slower: one that is not used makes room. */
+static int set_has_room(struct cgroup *cgroup, const struct proctrack_set *set)
+{
+    size_t first, count;
+    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++)
+        while ((count = cgroup_leaf_of(cgroup, set->ids[k], &first)) >= CGROUP_SETS_MAX) {
+            int r = -EUSERS;
+            for (size_t i = first; r == -EUSERS && i < first + count; i++)
+                r = set_drop(cgroup, &cgroup->leaves[i]);
+            if (r)
+                return r;
+        }
+    return 0;
+}
+
+/* Return the leaf of these partitions for a process in `origin`; makes it if needed, or if the
+ * known one has gone. */
+static int leaf_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
+                     const char *origin, bool gone, struct cgroup_leaf **ret_leaf)
+{
+    size_t count;
+    struct cgroup_leaf *known = leaf_known(cgroup, set, origin, &count);
+    if (known && !gone) {
+        *ret_leaf = known;
+        return 0;
+    }
+    int r = set_has_room(cgroup, set);
+    return r ? r
+             : cgroup_change_make(cgroup, set, account, origin, count >= CGROUP_ORIGIN_MAX,
+                                  ret_leaf);
+}
+
 /* Move the process behind `pidfd` from `origin`, its current place. */
-static int join_from(struct cgroup *cgroup, uint64_t id, uint32_t account,
+static int join_from(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
                      const struct procfs_process *process, int pidfd, const char *origin)
 {
     struct cgroup_leaf *leaf = NULL;
     int r = -ENOENT;
     /* retry: systemd may remove the origin while it is empty */
     for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
-        r = leaf_make(cgroup, id, account, origin, tries > 0, &leaf);
+        r = leaf_make(cgroup, set, account, origin, tries > 0, &leaf);
         if (r)
             continue;
         steps_before(&cgroup->steps, "move");
@@ -126,9 +140,9 @@ static int join_from(struct cgroup *cgroup, uint64_t id, uint32_t account,
     return r;
 }
 
-/* Find where a process is, outside of our leaves; *ret_in is the partition it is already in. */
+/* Find where a process is, outside of our leaves; *ret_in are the partitions it is already in. */
 static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[static PATH_MAX],
-                       uint64_t *ret_in)
+                       struct proctrack_set *ret_in)
 {
     int r = cgroup_dir_of(cgroup, pid, origin);
     const struct cgroup_leaf *leaf = r ? NULL : cgroup_leaf_at(cgroup, origin);
@@ -139,7 +153,7 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
         snprintf(origin, PATH_MAX, "%s", leaf->origin);
     else
         origin[slash ? slash - leaf->path : 0] = '\0';
-    *ret_in = leaf->id;
+    *ret_in = cgroup_leaf_set(cgroup, leaf);
     return 0;
 }
 
@@ -153,6 +167,11 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
         return message_set(
             -ENOSPC, message,
             "The limit of cgroups below /%s is reached; raise its cgroup.max.descendants.", origin);
+    if (r == -EUSERS)
+        return message_set(r, message,
+                           "Process %d cannot join: the programs of one of these partitions are "
+                           "in %d other combinations of partitions.",
+                           pid, CGROUP_SETS_MAX);
     if (r == -EINPROGRESS)
         return message_set(r, message,
                            "The directory /%s of the cgroup tree is held by a process that lists "
@@ -166,13 +185,13 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
     return r;
 }
 
-int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+int cgroup_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,
                 const struct procfs_process *process, struct message *message)
 {
     struct cgroup *cgroup = (struct cgroup *)proctrack;
     char origin[PATH_MAX] = "";
     struct procfs_stat stat;
-    uint64_t in = 0;
+    struct proctrack_set in = {{0}};
     int pidfd = -1;
     int r = procfs_process_reread(cgroup->proc_fd, process, &pidfd);
     if (r)
@@ -186,8 +205,8 @@ int cgroup_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
     }
     if (!r)
         r = origin_find(cgroup, process->pid, origin, &in);
-    if (!r && in != id)
-        r = join_from(cgroup, id, account, process, pidfd, origin);
+    if (!r && !proctrack_set_is_equal(&in, set))
+        r = join_from(cgroup, set, account, process, pidfd, origin);
     if (!pidfd_lives(pidfd))
         r = -ESRCH;
     fd_close(pidfd);

@@ -25,17 +25,25 @@
 #define MAKE_PAUSE_US 5000
 
 /* Make a cgroup to look at: the leaf of a partition that does not exist. */
-static int test_make(struct cgroup *cgroup, const char *origin, char path[static PATH_MAX],
-                     int *ret_fd)
+static int test_make(struct cgroup *cgroup, const char *origin, struct cgroup_leaf **ret_leaf)
 {
     int r = -EINPROGRESS;
     for (int i = 0; r == -EINPROGRESS && i < MAKE_TRIES; i++) {
-        r = cgroup_change_make(cgroup, CGROUP_TEST_ID, CGROUP_NO_ACCOUNT, origin, false, path,
-                               ret_fd);
+        r = cgroup_change_make(cgroup, &(struct proctrack_set){{CGROUP_TEST_ID}}, CGROUP_NO_ACCOUNT,
+                               origin, false, ret_leaf);
         if (r == -EINPROGRESS)
             usleep(MAKE_PAUSE_US);
     }
     return r;
+}
+
+static void test_remove(struct cgroup *cgroup)
+{
+    size_t first;
+    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0) {
+        cgroup_change_remove(cgroup, CGROUP_NO_ACCOUNT, cgroup->leaves[first].path);
+        cgroup_leaf_drop(cgroup, &cgroup->leaves[first]);
+    }
 }
 
 /* If the mount's directory is held by another process, make the cgroup in our own. If that is held
@@ -43,25 +51,24 @@ static int test_make(struct cgroup *cgroup, const char *origin, char path[static
 static int probe(struct cgroup *cgroup, const char *mount, struct message *message)
 {
     static const char *const needed[] = {"cgroup.kill", "cgroup.freeze"};
-    char path[PATH_MAX], own[PATH_MAX];
-    int fd, r = test_make(cgroup, "", path, &fd);
+    struct cgroup_leaf *leaf = NULL;
+    char own[PATH_MAX];
+    int r = test_make(cgroup, "", &leaf);
     if (r == -EINPROGRESS && cgroup_dir_of(cgroup, getpid(), own) == 0 && own[0] != '\0')
-        r = test_make(cgroup, own, path, &fd);
-    if (r == -EINPROGRESS)
-        return 0;
+        r = test_make(cgroup, own, &leaf);
     if (r == -EROFS)
-        return message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
-    if (r)
-        return message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r));
+        message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
+    else if (r && r != -EINPROGRESS)
+        message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r));
     for (size_t i = 0; !r && i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (faccessat(fd, needed[i], W_OK, 0) != 0)
+        if (faccessat(leaf->fd, needed[i], W_OK, 0) != 0)
             r = message_set(-EOPNOTSUPP, message,
                             "The cgroups in %s have no %s, which needs Linux 5.14.", mount,
                             needed[i]);
     }
-    close(fd);
-    cgroup_change_remove(cgroup, CGROUP_NO_ACCOUNT, path);
-    return r;
+    test_remove(cgroup);
+    cgroup_change_end_all(cgroup); /* a cgroup that is still being made is removed at once */
+    return r == -EINPROGRESS ? 0 : r;
 }
 
 static int use(struct cgroup *cgroup, const char *mount, const char *root, struct message *message)
@@ -76,10 +83,8 @@ static int use(struct cgroup *cgroup, const char *mount, const char *root, struc
         r = message_set(-ENOENT, message, "%s is not a mount of cgroup v2.", mount);
     else
         r = probe(cgroup, mount, message);
-    if (r) {
-        cgroup_change_end_all(cgroup); /* they know this mount */
+    if (r)
         cgroup->root_fd = fd_close(cgroup->root_fd);
-    }
     return r;
 }
 

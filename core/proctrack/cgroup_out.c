@@ -23,24 +23,35 @@
 #define ROUNDS 32
 
 /* Whether a process may leave was decided when this began, and can be decided otherwise while a
- * user holds a directory on the way: it must ask again. */
+ * user holds a directory on the way: it must ask again. The daemon ends this child then, but may
+ * have ended itself. */
 #define LEAVE_MAX_NS NS_PER_SECOND
 
 struct out {
     const struct cgroup *cgroup;
     struct cgroup_leaf leaf; /* fd and path only */
     int target;
+    char place[PATH_MAX]; /* the target's path */
     uint32_t uid;
     struct cgroup_pids moved;
     struct kin *list; /* of the leaf, and those that moved */
     size_t count;
 };
 
-static int move(const struct out *out, pid_t pid)
+/* Move process `pid` that started at `start`. The kernel takes a pid, which may belong to another
+ * process by then: that one goes back to where its parent is. */
+static int move(const struct out *out, pid_t pid, uint64_t start)
 {
     char text[16];
+    struct procfs_stat stat;
     snprintf(text, sizeof(text), "%d", pid);
-    return cgroup_dir_write(out->target, "cgroup.procs", text);
+    steps_before(&out->cgroup->steps, "move");
+    int r = cgroup_dir_write(out->target, "cgroup.procs", text);
+    steps_before(&out->cgroup->steps, "moved");
+    if (r || procfs_stat_read(out->cgroup->proc_fd, pid, &stat) != 0 || stat.start == start)
+        return r;
+    cgroup_place_move_back(out->cgroup, out->place, pid);
+    return -ESRCH;
 }
 
 /* Make a cgroup again, with those above it: systemd removes the cgroup of a unit when its last
@@ -72,15 +83,14 @@ static int make_again(const struct cgroup *cgroup, const char *path, uint32_t ui
 /* Open the cgroup that the leaf's members came from. What others could have put in its place is
  * refused: its owner can end what is in it. So is one that is not known: anywhere else the limits
  * that count there would be lost. */
-static int target_open(const struct out *out, uint32_t uid)
+static int target_open(struct out *out, uint32_t uid)
 {
-    char path[PATH_MAX];
     struct stat info;
-    if (!cgroup_dir_origin(out->leaf.fd, path))
+    if (!cgroup_dir_origin(out->leaf.fd, out->place))
         return -ENODATA;
-    int fd = cgroup_place_open(out->cgroup, path);
+    int fd = cgroup_place_open(out->cgroup, out->place);
     if (fd == -ENOENT)
-        fd = make_again(out->cgroup, path, uid);
+        fd = make_again(out->cgroup, out->place, uid);
     int r = fd < 0 ? 0 : fstat(fd, &info) != 0 ? -errno : 0;
     if (fd >= 0 && !r && info.st_uid != 0 && info.st_uid != uid)
         r = -EPERM;
@@ -146,7 +156,7 @@ static int round_of(struct out *out)
         kin_mark(out->list, out->count);
     for (size_t i = 0; !r && i < out->count; i++) {
         const struct kin *member = &out->list[i];
-        if (may_move(out, member) && move(out, member->pid) == 0)
+        if (may_move(out, member) && move(out, member->pid, member->start) == 0)
             r = note_moved(out, member->pid);
     }
     return r ? r : (int)(out->moved.count - before);
@@ -162,7 +172,7 @@ static int first(struct out *out, pid_t pid, uint64_t start)
     int r = cgroup_dir_of(out->cgroup, pid, path);
     if (r || !cgroup_dir_is_below(path, out->leaf.path))
         return r; /* it has left already */
-    r = move(out, pid);
+    r = move(out, pid, start);
     return r ? r : note_moved(out, pid);
 }
 
@@ -176,6 +186,7 @@ int cgroup_out(const struct cgroup *cgroup, const char *path, pid_t pid, uint64_
     struct procfs_process process;
     const int64_t until_ns = clock_monotonic_ns() + LEAVE_MAX_NS;
     int r = out.leaf.fd;
+    steps_before(&cgroup->steps, "leave");
     if (r >= 0)
         r = procfs_process_read(cgroup->proc_fd, pid, &process, NULL);
     if (r >= 0)

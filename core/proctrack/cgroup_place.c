@@ -46,10 +46,11 @@ int cgroup_place_open_ours(const struct cgroup *cgroup, const char *path)
 uint64_t cgroup_place_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at)
 {
     char full[PATH_MAX];
+    struct proctrack_set set;
     struct stat info;
     for (size_t at = 0; path[at] != '\0';) {
         size_t length = strcspn(path + at, "/");
-        uint64_t id = cgroup_leaf_name(cgroup, path + at, length);
+        uint64_t id = cgroup_leaf_name(cgroup, path + at, length, &set);
         snprintf(full, sizeof(full), "%.*s", (int)(at + length), path);
         if (id != 0 && fstatat(cgroup->root_fd, full, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             is_made_by_us(&info)) {
@@ -123,6 +124,7 @@ static void climb(const struct cgroup *cgroup, char *path)
 
 static int leaf_open(const struct cgroup *cgroup, const char *path)
 {
+    steps_before(&cgroup->steps, "make");
     if (mkdirat(cgroup->root_fd, path, LEAF_MODE) != 0 && errno != EEXIST)
         return -errno;
     return cgroup_place_open_ours(cgroup, path);
@@ -138,8 +140,8 @@ static bool is_for(int leaf, const char *origin)
 /* A process that leaves returns to where it came from, so those from different places do not share
  * a leaf: the first place has the plain name, others a hash. All that is left share the name with
  * 0. */
-int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *origin, bool shared,
-                      char ret_leaf[static PATH_MAX])
+int cgroup_place_make(const struct cgroup *cgroup, const char *name, const char *origin,
+                      bool shared, char ret_leaf[static PATH_MAX])
 {
     char place[PATH_MAX];
     size_t at;
@@ -147,16 +149,15 @@ int cgroup_place_make(const struct cgroup *cgroup, uint64_t id, const char *orig
     if (cgroup_place_ours(cgroup, place, &at) != 0)
         place[at] = '\0';
     climb(cgroup, place);
-    int length = snprintf(ret_leaf, PATH_MAX, "%s%s%s%llu", place, place[0] == '\0' ? "" : "/",
-                          cgroup->prefix, (unsigned long long)id);
+    int length = snprintf(ret_leaf, PATH_MAX, "%s%s%s", place, place[0] == '\0' ? "" : "/", name);
     if (length > PATH_MAX - 20)
         return -ENAMETOOLONG;
-    for (int name = shared ? 2 : 0;; name++) {
-        const uint64_t mark = name == 1 ? hash_text(HASH_START, origin) | 1 : 0;
-        if (name > 0)
+    for (int kind = shared ? 2 : 0;; kind++) {
+        const uint64_t mark = kind == 1 ? hash_text(HASH_START, origin) | 1 : 0;
+        if (kind > 0)
             snprintf(ret_leaf + length, 20, ".%llx", (unsigned long long)mark);
         int fd = leaf_open(cgroup, ret_leaf);
-        if (fd < 0 || name == 2 || is_for(fd, origin))
+        if (fd < 0 || kind == 2 || is_for(fd, origin))
             return fd;
         fd_close(fd);
     }

@@ -7,7 +7,6 @@
  */
 #include "cgroup.h"
 
-#include "core/base/child.h"
 #include "core/base/fd.h"
 
 #include <dirent.h>
@@ -17,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* How long a child may stay in one place, and how many places are left out. */
@@ -28,7 +26,7 @@ struct search {
     struct cgroup *cgroup;
     char held[HELD_MAX][PATH_MAX];
     size_t held_count;
-    int socket;
+    int socket; /* the child's */
 };
 
 /* -- the child --------------------------------------------------------------------------- */
@@ -91,10 +89,10 @@ static void ask_processes(const struct search *search)
     }
 }
 
-static int look(void *context, int pipe)
+static int look(void *context, int socket)
 {
-    const struct search *search = context;
-    (void)pipe; /* descriptors need a socket */
+    struct search *search = context;
+    search->socket = socket;
     int r = cgroup_walk(search->cgroup, "", visit, context);
     if (search->held_count > 0)
         ask_processes(search);
@@ -103,32 +101,23 @@ static int look(void *context, int pipe)
 
 /* -- the parent -------------------------------------------------------------------------- */
 
-static int add(struct cgroup *cgroup, const struct cgroup_packet *packet, int fd)
-{
-    char origin[PATH_MAX];
-    if (fd < 0)
-        return -EMFILE; /* it could not be received */
-    return cgroup_leaf_add(cgroup, (uint64_t)packet->head[0], CGROUP_NO_ACCOUNT, fd, packet->path,
-                           cgroup_dir_origin(fd, origin) ? origin : NULL);
-}
-
 /* Read what it says until the end: 0, or the last error of a leaf that cannot be kept; or until it
  * stays in one place: -EINPROGRESS. */
-static int listen_to(struct search *search, char place[static PATH_MAX])
+static int listen_to(struct search *search, int socket, char place[static PATH_MAX])
 {
     static struct cgroup_packet packet;
     int r = 0, failed = 0, fd;
     while (!r) {
-        if (poll(&(struct pollfd){.fd = search->socket, .events = POLLIN}, 1, STAY_MS) == 0)
+        if (poll(&(struct pollfd){.fd = socket, .events = POLLIN}, 1, STAY_MS) == 0)
             return -EINPROGRESS;
-        r = cgroup_packet_receive(search->socket, &packet, &fd);
+        r = cgroup_packet_receive(socket, &packet, &fd);
         if (r == -EINTR || r == -EAGAIN) {
             r = 0;
         } else if (!r && packet.head[0] == 0) {
             strcpy(place, packet.path);
         } else if (!r) {
-            int added = add(search->cgroup, &packet, fd);
-            failed = added ? added : failed;
+            int kept = cgroup_leaf_keep(search->cgroup, CGROUP_NO_ACCOUNT, fd, packet.path);
+            failed = kept ? kept : failed;
         }
     }
     return r == -EPIPE ? failed : r;
@@ -136,22 +125,15 @@ static int listen_to(struct search *search, char place[static PATH_MAX])
 
 static int search_once(struct search *search, char place[static PATH_MAX])
 {
-    int sockets[2];
+    const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd};
     struct child child;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
-        return -errno;
-    const int keep[] = {search->cgroup->root_fd, search->cgroup->proc_fd, sockets[1]};
-    search->socket = sockets[1];
-    int r = child_start(look, search, keep, 3, &child);
-    fd_close(sockets[1]);
-    search->socket = sockets[0];
-    if (!r) {
-        r = listen_to(search, place);
-        if (!r)
-            r = child_wait(&child, -1);
-        child_kill(&child);
-    }
-    fd_close(sockets[0]);
+    int r = child_start(look, search, keep, 2, &child);
+    if (r)
+        return r;
+    r = listen_to(search, child.socket, place);
+    if (!r)
+        r = child_wait(&child, -1);
+    child_kill(&child);
     return r;
 }
 

@@ -143,6 +143,7 @@ static int empty_out(int at, int *ret_at)
 
 int cgroup_walk_remove(const struct cgroup *cgroup, const char *path)
 {
+    steps_before(&cgroup->steps, "remove");
     if (unlinkat(cgroup->root_fd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return 0;
     int at = cgroup_place_open(cgroup, path);

@@ -20,7 +20,7 @@
 struct fake_process {
     struct procfs_process process;
     pid_t parent;
-    uint64_t partition;
+    struct proctrack_set in;
     bool zombie, ended, stuck, doomed; /* doomed: killed while stuck */
     unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
 };
@@ -62,19 +62,26 @@ static struct fake_process *find_living(const struct fake *fake, pid_t pid)
 
 static struct fake_partition *partition_find(const struct fake *fake, uint64_t id)
 {
-    for (size_t i = 0; i < fake->partition_count; i++) {
+    for (size_t i = 0; i < fake->partition_count; i++)
         if (fake->partitions[i].id == id)
             return &fake->partitions[i];
-    }
     return NULL;
 }
 
 static bool is_member(const struct fake_process *p, uint64_t id)
 {
-    return p->partition == id && !p->zombie && !p->ended;
+    return proctrack_set_has(&p->in, id) && !p->zombie && !p->ended;
 }
 
-static int add(struct fake *fake, pid_t pid, uid_t uid, uint64_t partition)
+static bool is_frozen(const struct fake *fake, const struct fake_process *p)
+{
+    bool frozen = false;
+    for (size_t i = 0; i < fake->partition_count; i++)
+        frozen |= fake->partitions[i].frozen && proctrack_set_has(&p->in, fake->partitions[i].id);
+    return frozen;
+}
+
+static int add(struct fake *fake, pid_t pid, uid_t uid, const struct proctrack_set *in)
 {
     if (array_reserve(fake->processes, fake->process_capacity, fake->process_count + 1))
         return -ENOMEM;
@@ -82,7 +89,7 @@ static int add(struct fake *fake, pid_t pid, uid_t uid, uint64_t partition)
     memset(p, 0, sizeof(*p));
     p->process = (struct procfs_process){
         .pid = pid, .start = ++fake->ticks, .uid = uid, .euid = uid, .suid = uid, .gid = uid};
-    p->partition = partition;
+    p->in = *in;
     return 0;
 }
 
@@ -90,8 +97,9 @@ pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
 {
     struct fake *fake = fake_of(proctrack);
     const struct fake_process *from = find_living(fake, parent);
+    const struct proctrack_set in = from ? from->in : (struct proctrack_set){{0}};
     pid_t pid = fake->next_pid;
-    int r = add(fake, pid, uid, from ? from->partition : 0);
+    int r = add(fake, pid, uid, &in);
     if (r)
         return r;
     fake->processes[fake->process_count - 1].parent = parent;
@@ -102,7 +110,7 @@ pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
 int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid)
 {
     proctrack_fake_end(proctrack, pid, false);
-    return add(fake_of(proctrack), pid, uid, 0);
+    return add(fake_of(proctrack), pid, uid, &(struct proctrack_set){{0}});
 }
 
 void proctrack_fake_end(struct proctrack *proctrack, pid_t pid, bool zombie)
@@ -132,17 +140,15 @@ bool proctrack_fake_frozen(const struct proctrack *proctrack, pid_t pid)
 {
     const struct fake *fake = (const struct fake *)proctrack;
     const struct fake_process *p = find_living(fake, pid);
-    const struct fake_partition *in = p ? partition_find(fake, p->partition) : NULL;
-    return in && in->frozen;
+    return p && is_frozen(fake, p);
 }
 
 unsigned proctrack_fake_signals(const struct proctrack *proctrack, pid_t pid, int signo)
 {
     const struct fake *fake = (const struct fake *)proctrack;
-    for (size_t i = fake->process_count; i-- > 0;) {
+    for (size_t i = fake->process_count; i-- > 0;)
         if (fake->processes[i].process.pid == pid)
             return fake->processes[i].delivered[signo];
-    }
     return 0;
 }
 
@@ -184,7 +190,7 @@ static void deliver(struct fake_process *p)
     }
 }
 
-static int fake_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+static int fake_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,
                      const struct procfs_process *process, struct message *message)
 {
     (void)account;
@@ -195,24 +201,26 @@ static int fake_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
     if (p->process.uid != process->uid || p->process.euid != process->euid ||
         p->process.suid != process->suid)
         return -EAGAIN;
-    if (partition_add(fake, id) != 0)
-        return message_set(-ENOMEM, message, "Out of memory: cannot track process %d.",
-                           process->pid);
-    p->partition = id;
-    if (!partition_find(fake, id)->frozen)
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && set->ids[i]; i++) {
+        if (partition_add(fake, set->ids[i]) != 0)
+            return message_set(-ENOMEM, message, "Out of memory: cannot track process %d.",
+                               process->pid);
+    }
+    p->in = *set;
+    if (!is_frozen(fake, p))
         deliver(p);
     return 0;
 }
 
 static void let_out(struct fake *fake, struct fake_process *p, uid_t uid, bool all)
 {
-    const uint64_t id = p->partition;
-    p->partition = 0;
+    const struct proctrack_set in = p->in;
+    p->in = (struct proctrack_set){{0}};
     deliver(p);
     for (size_t i = 0; i < fake->process_count; i++) {
         struct fake_process *child = &fake->processes[i];
-        if (child->parent == p->process.pid && is_member(child, id) &&
-            (all || child->process.uid == uid))
+        if (child->parent == p->process.pid && !child->zombie && !child->ended &&
+            proctrack_set_is_equal(&child->in, &in) && (all || child->process.uid == uid))
             let_out(fake, child, uid, all);
     }
 }
@@ -226,7 +234,7 @@ static int fake_leave(struct proctrack *proctrack, uint32_t account,
     struct fake_process *p = find_living(fake, process->pid);
     if (!p || p->process.start != process->start)
         return -ESRCH;
-    if (p->partition)
+    if (p->in.ids[0])
         let_out(fake, p, process->uid, all);
     return 0;
 }
@@ -256,19 +264,19 @@ static int fake_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
     return count;
 }
 
-static uint64_t fake_partition_of(struct proctrack *proctrack, pid_t pid)
+static void fake_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set)
 {
     const struct fake_process *p = find_living(fake_of(proctrack), pid);
-    return p ? p->partition : 0;
+    if (p)
+        *ret_set = p->in;
 }
 
 /* As under cgroup, a process that hangs in the kernel does not stop. */
 static bool has_stuck(const struct fake *fake, uint64_t id)
 {
-    for (size_t i = 0; i < fake->process_count; i++) {
+    for (size_t i = 0; i < fake->process_count; i++)
         if (is_member(&fake->processes[i], id) && fake->processes[i].stuck)
             return true;
-    }
     return false;
 }
 
@@ -276,7 +284,6 @@ static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, bool
                        uint32_t *ret_count)
 {
     struct fake *fake = fake_of(proctrack);
-    const struct fake_partition *partition = partition_find(fake, id);
     *ret_count = 0;
     if (!now && has_stuck(fake, id))
         return -EAGAIN;
@@ -286,7 +293,7 @@ static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, bool
             continue;
         p->pending[signo]++;
         ++*ret_count;
-        if (!partition || !partition->frozen)
+        if (!is_frozen(fake, p))
             deliver(p);
     }
     return 0;
@@ -315,7 +322,7 @@ static int fake_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
         return 0;
     partition->frozen = frozen;
     for (size_t i = 0; !frozen && i < fake->process_count; i++) {
-        if (is_member(&fake->processes[i], id))
+        if (is_member(&fake->processes[i], id) && !is_frozen(fake, &fake->processes[i]))
             deliver(&fake->processes[i]);
     }
     return frozen && has_stuck(fake, id) ? -EBUSY : 0;
@@ -370,7 +377,7 @@ static const struct proctrack_ops fake_ops = {.word = "fake",
                                               .join = fake_join,
                                               .leave = fake_leave,
                                               .members = fake_members,
-                                              .partition_of = fake_partition_of,
+                                              .find = fake_find,
                                               .signal = fake_signal,
                                               .kill = fake_kill,
                                               .freeze = fake_freeze,

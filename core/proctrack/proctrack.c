@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 struct proctrack *proctrack_close(struct proctrack *proctrack)
 {
@@ -36,18 +37,45 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid)
     return tid <= 0 ? -ESRCH : proctrack->ops->leader(proctrack, tid);
 }
 
-int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+bool proctrack_set_has(const struct proctrack_set *set, uint64_t id)
+{
+    for (size_t i = 0; i < PROCTRACK_SET_MAX; i++)
+        if (id != 0 && set->ids[i] == id)
+            return true;
+    return false;
+}
+
+int proctrack_set_add(struct proctrack_set *set, uint64_t id)
+{
+    size_t at = 0;
+    if (proctrack_set_has(set, id))
+        return 0;
+    if (set->ids[PROCTRACK_SET_MAX - 1] != 0)
+        return -E2BIG;
+    while (set->ids[at] != 0 && set->ids[at] < id)
+        at++;
+    memmove(&set->ids[at + 1], &set->ids[at], (PROCTRACK_SET_MAX - 1 - at) * sizeof(id));
+    set->ids[at] = id;
+    return 0;
+}
+
+bool proctrack_set_is_equal(const struct proctrack_set *a, const struct proctrack_set *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+int proctrack_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,
                    const struct procfs_process *process, struct message *message)
 {
-    if (id == 0 || process->pid <= 0)
+    if (set->ids[0] == 0 || process->pid <= 0)
         return message_set(-EINVAL, message, "Process %d cannot join partition %llu.", process->pid,
-                           (unsigned long long)id);
+                           (unsigned long long)set->ids[0]);
     if (adapter_is_own(proctrack, process->pid))
         return message_set(-EPERM, message, "Process %d cannot join a partition: %s.", process->pid,
                            process->pid == 1 ? "all processes descend from it"
                                              : "chronosfs itself must outlive all partitions");
     message->text[0] = '\0';
-    return proctrack->ops->join(proctrack, id, account, process, message);
+    return proctrack->ops->join(proctrack, set, account, process, message);
 }
 
 int proctrack_leave(struct proctrack *proctrack, uint32_t account,
@@ -56,6 +84,12 @@ int proctrack_leave(struct proctrack *proctrack, uint32_t account,
     message->text[0] = '\0';
     return process->pid <= 0 ? -ESRCH
                              : proctrack->ops->leave(proctrack, account, process, all, message);
+}
+
+void proctrack_stay(struct proctrack *proctrack, const struct procfs_process *process)
+{
+    if (proctrack->ops->stay)
+        proctrack->ops->stay(proctrack, process);
 }
 
 void proctrack_account(struct proctrack *proctrack, uint64_t id, uint32_t account)
@@ -70,9 +104,11 @@ int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member
     return id == 0 ? 0 : proctrack->ops->members(proctrack, id, fn, context);
 }
 
-uint64_t proctrack_partition_of(struct proctrack *proctrack, pid_t pid)
+void proctrack_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set)
 {
-    return pid <= 0 ? 0 : proctrack->ops->partition_of(proctrack, pid);
+    memset(ret_set, 0, sizeof(*ret_set));
+    if (pid > 0)
+        proctrack->ops->find(proctrack, pid, ret_set);
 }
 
 int proctrack_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,

@@ -7,16 +7,17 @@
  *     proctrack_open(&options, &proctrack, &message);
  *     proctrack_each(proctrack, fn, context);          after a restart: what exists
  *     proctrack_look(proctrack, pid, &process);        identify it: may the caller do that?
- *     proctrack_join(proctrack, 1, account, &process, &message);
+ *     proctrack_join(proctrack, &set, account, &process, &message);
  *     proctrack_signal(proctrack, 1, SIGTERM, false, &count);    repeat while -EAGAIN
  *     proctrack_kill(proctrack, 1, false);             the same
  *     proctrack_forget(proctrack, 1);                  repeat while -EBUSY
  *     proctrack_close(proctrack);                      leaves the processes as they are
  *
- * A process belongs to at most one partition. The processes it starts from then on belong to it
- * too, and their children, whatever user they run as; children it had before do not. Only
- * proctrack_join moves a process to another partition, and only proctrack_leave takes it out. One
- * that another daemon starts on its behalf (cron, dockerd, systemd-run) does not belong.
+ * A process belongs to a set of partitions: none, one, or several at a time (on one device each,
+ * but that is the caller's business). The processes it starts from then on belong to them too, and
+ * their children, whatever user they run as; children it had before do not. Only proctrack_join
+ * gives a process another set, and only proctrack_leave takes it out. One that another daemon
+ * starts on its behalf (cron, dockerd, systemd-run) does not belong.
  *
  * Adapters, by their word:
  * cgroup        cgroup v2 with cgroup.kill (Linux 5.14), as root. The kernel tracks the members:
@@ -52,6 +53,17 @@
 
 struct proctrack;
 
+/* The partitions of a process in ascending order, then zeros. All zero: none. */
+#define PROCTRACK_SET_MAX 8
+struct proctrack_set {
+    uint64_t ids[PROCTRACK_SET_MAX];
+};
+
+bool proctrack_set_has(const struct proctrack_set *set, uint64_t id);
+/* -E2BIG: it is full. */
+int proctrack_set_add(struct proctrack_set *set, uint64_t id);
+bool proctrack_set_is_equal(const struct proctrack_set *a, const struct proctrack_set *b);
+
 /* Texts are copied or used only during proctrack_open. NULL or 0 selects the default, where one is
  * given. */
 struct proctrack_options {
@@ -65,9 +77,10 @@ struct proctrack_options {
     const char *proc;    /* default: the procfs in use, see procfs.h */
     const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
     const char *boot_id; /* default: that of the machine */
-    /* For tests: called with "open", "move" and "moved" in a join, "signal" before each signal,
-     * "search" before each directory of the cgroup tree, and more in ptree_*.c. Only the result of
-     * "search" counts. */
+    /* For tests: called with "open", "make", "move" and "moved" in a join, "leave", "move" and
+     * "moved" when a process leaves, "remove" before a cgroup is removed, "signal" before each
+     * signal, "search" before each directory of the cgroup tree, and more in ptree_*.c. Only the
+     * result of "search" counts. */
     struct steps steps;
 };
 
@@ -93,26 +106,30 @@ int proctrack_look(struct proctrack *proctrack, pid_t pid, struct procfs_process
  * which need not be the first of its process. */
 pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
 
-/* Move `process` to partition `id`, out of any other; repeating it is harmless. Joining a frozen
- * partition freezes the process. What waits in the kernel for users counts for `account`, and there
- * is a limit for each. Changes nothing on an error:
+/* Move `process` to the partitions of `set`, out of any other; repeating it is harmless. Joining a
+ * frozen partition freezes the process. What waits in the kernel for users counts for `account`,
+ * and there is a limit for each. Changes nothing on an error:
  * -ESRCH  it ended, or the pid belongs to another process by now
  * -EAGAIN its user ids are no longer those of `process` (it ran a setuid program): look and
  *         decide again
  * -EPERM  it is pid 1, the daemon, or its supervisor, or the kernel does not permit it
  * -EXDEV  it is in a part of the cgroup tree that cannot be seen from here
  * -EINPROGRESS  the directory for its cgroup is held by another process: call again
+ * -EUSERS  the members of one of the partitions are in too many different sets
  * other   from the kernel: no memory, a limit on cgroups or open files, no disk space
  * All but -ESRCH and -EAGAIN set `message`. */
-int proctrack_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
+int proctrack_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,
                    const struct procfs_process *process, struct message *message);
 
-/* Take `process` out of its partition, back to the cgroup it came from, together with its
- * descendants there, as parents lead to them: all of them, or those with its user ids. What waits
- * counts for `account`. Also 0 if it is in no partition. Errors: -ESRCH, -EAGAIN and -EINPROGRESS
- * as above; others set `message`, and then it is still a member. */
+/* Take `process` out of its partitions, back to the cgroup it came from, together with those of its
+ * descendants that are in the same, as parents lead to them: all of them, or those with its user
+ * ids. What waits counts for `account`. Also 0 if it is in no partition. Errors: -ESRCH, -EAGAIN
+ * and -EINPROGRESS as above; others set `message`, and then it is still a member. */
 int proctrack_leave(struct proctrack *proctrack, uint32_t account,
                     const struct procfs_process *process, bool all, struct message *message);
+
+/* End a proctrack_leave of `process` that is in progress: it stays, unless it has left already. */
+void proctrack_stay(struct proctrack *proctrack, const struct procfs_process *process);
 
 /* Say for which account the traces count that proctrack_open found of a partition. */
 void proctrack_account(struct proctrack *proctrack, uint64_t id, uint32_t account);
@@ -125,9 +142,9 @@ typedef void proctrack_member_fn(void *context, pid_t pid);
  * daemon's pid namespace are not reported or counted. fn must not use the tracker. */
 int proctrack_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
                       void *context);
-/* Return the partition that process `pid` belongs to now; 0 if none, or if there is no such
- * process. process-tree follows the current chain of parents, so no scan is needed. */
-uint64_t proctrack_partition_of(struct proctrack *proctrack, pid_t pid);
+/* Find the partitions that process `pid` belongs to now; none if there is no such process.
+ * process-tree follows the current chain of parents, so no scan is needed. */
+void proctrack_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set);
 
 /* Send a signal once to each member, but not to processes that members start in response. A frozen
  * member receives it when thawed. *ret_count (may be NULL) is the number of processes signalled.
@@ -146,10 +163,12 @@ int proctrack_kill(struct proctrack *proctrack, uint64_t id, bool now);
 /* Stop all members, and processes that join or are born later, until thawed. cgroup: members cannot
  * detect it, and no user can wake them. process-tree: uses SIGSTOP and SIGCONT, which parents see
  * and their user can undo. Return 0, or -EBUSY while some have not stopped; call again to look, and
- * under process-tree also to stop the children that they have had since. */
+ * under process-tree also to stop the children that they have had since. A member of several
+ * partitions runs only while none of them is frozen; under process-tree the last call counts. */
 int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
 
-/* Forget a partition and remove all traces of it. Return -EBUSY while it has members. */
+/* Forget a partition and remove all traces of it. Return -EBUSY while it has members, or traces of
+ * it are being made or removed. */
 int proctrack_forget(struct proctrack *proctrack, uint64_t id);
 
 /* Called for one partition with members or traces. `members` is counted as by proctrack_members. */

@@ -57,18 +57,18 @@ static pid_t ptree_leader(struct proctrack *proctrack, pid_t tid)
     return procfs_leader(ptree_from(proctrack)->proc_fd, tid);
 }
 
-/* Record the process behind `pidfd`, which is in partition `in` until now. */
-static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process *process,
-                   uint64_t in, int pidfd)
+/* Record the process behind `pidfd`. Its children belong if it `was_in` these partitions before. */
+static int join_as(struct ptree *ptree, const struct proctrack_set *set,
+                   const struct procfs_process *process, bool was_in, int pidfd)
 {
     const struct ptree_record *old =
         ptree_file_record_find(&ptree->file, process->pid, process->start);
     bool was_frozen = old && old->frozen;
-    struct ptree_record record = {.id = id,
+    struct ptree_record record = {.in = *set,
                                   .pid = (uint32_t)process->pid,
                                   .start = process->start,
-                                  .since = in == id ? 0 : procfs_ticks(),
-                                  .frozen = ptree_scan_is_frozen(ptree, id)};
+                                  .since = was_in ? 0 : procfs_ticks(),
+                                  .frozen = ptree_scan_is_frozen(ptree, set)};
     int r = ptree_file_record_set(&ptree->file, &record);
     if (r)
         return r;
@@ -83,22 +83,25 @@ static int join_as(struct ptree *ptree, uint64_t id, const struct procfs_process
     return 0;
 }
 
-static int ptree_join(struct proctrack *proctrack, uint64_t id, uint32_t account,
-                      const struct procfs_process *process, struct message *message)
+static int ptree_join(struct proctrack *proctrack, const struct proctrack_set *set,
+                      uint32_t account, const struct procfs_process *process,
+                      struct message *message)
 {
     (void)account; /* nothing waits */
     struct ptree *ptree = ptree_from(proctrack);
+    struct proctrack_set in = {{0}};
     int pidfd = -1;
     int r = procfs_process_reread(ptree->proc_fd, process, &pidfd);
     if (r)
         return r;
     steps_before(&ptree->steps, "open");
-    uint64_t in = ptree_scan_partition_of(proctrack, process->pid);
-    if (in != 0 && in != id)
-        r = ptree_scan(ptree); /* its existing children stay in their partition */
+    ptree_scan_find(proctrack, process->pid, &in);
+    const bool was_in = proctrack_set_is_equal(&in, set);
+    if (in.ids[0] != 0 && !was_in)
+        r = ptree_scan(ptree); /* its existing children stay in their partitions */
     steps_before(&ptree->steps, "move");
     if (!r)
-        r = join_as(ptree, id, process, in, pidfd);
+        r = join_as(ptree, set, process, was_in, pidfd);
     fd_close(pidfd);
     if (r && r != -ESRCH)
         message_set(r, message, "Cannot track process %d: %s.", process->pid, strerror(-r));
@@ -123,9 +126,16 @@ static int ptree_leave(struct proctrack *proctrack, uint32_t account,
     return r;
 }
 
+/* A process in one of its partitions. */
+struct member {
+    uint64_t id;
+    pid_t pid;
+    bool frozen;
+};
+
 static int compare(const void *a, const void *b)
 {
-    const struct ptree_record *x = a, *y = b;
+    const struct member *x = a, *y = b;
     if (x->id != y->id)
         return x->id > y->id ? 1 : -1;
     return (x->pid > y->pid) - (x->pid < y->pid);
@@ -133,18 +143,26 @@ static int compare(const void *a, const void *b)
 
 /* List the members of one partition, or of all (id 0), sorted by id and pid, and drop the records
  * of those that ended. Return NULL if out of memory. */
-static struct ptree_record *living(struct ptree *ptree, uint64_t id, size_t *ret_count)
+static struct member *living(struct ptree *ptree, uint64_t id, size_t *ret_count)
 {
-    struct ptree_record *list = calloc(ptree->file.count + 1, sizeof(*list));
+    const size_t most = ptree->file.count * (id != 0 ? 1 : PROCTRACK_SET_MAX);
+    struct member *list = calloc(most + 1, sizeof(*list));
     *ret_count = 0;
     for (size_t i = 0; list && i < ptree->file.count; i++) {
         struct ptree_record *record = &ptree->file.records[i];
-        if (record->id == 0 || (id != 0 ? record->id != id : record->id == PTREE_OUTSIDE))
+        const uint64_t *ids = record->in.ids;
+        if (ids[0] == 0 ||
+            (id != 0 ? !proctrack_set_has(&record->in, id) : ids[0] == PTREE_OUTSIDE))
             continue;
-        if (ptree_scan_lives(ptree, record, NULL))
-            list[(*ret_count)++] = *record;
-        else
+        if (!ptree_scan_lives(ptree, record, NULL)) {
             ptree_file_record_drop(record);
+            continue;
+        }
+        for (size_t k = 0; k < PROCTRACK_SET_MAX && ids[k] != 0; k++) {
+            if (id == 0 || ids[k] == id)
+                list[(*ret_count)++] =
+                    (struct member){ids[k], (pid_t)record->pid, record->frozen != 0};
+        }
     }
     if (list)
         qsort(list, *ret_count, sizeof(*list), compare);
@@ -155,11 +173,11 @@ static int ptree_members(struct proctrack *proctrack, uint64_t id, proctrack_mem
                          void *context)
 {
     size_t count = 0;
-    struct ptree_record *list = living(ptree_from(proctrack), id, &count);
+    struct member *list = living(ptree_from(proctrack), id, &count);
     if (!list)
         return -ENOMEM;
     for (size_t i = 0; fn && i < count; i++)
-        fn(context, (pid_t)list[i].pid);
+        fn(context, list[i].pid);
     free(list);
     return (int)count;
 }
@@ -174,7 +192,7 @@ static int ptree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *
 {
     struct ptree *ptree = ptree_from(proctrack);
     size_t count, first = 0;
-    struct ptree_record *list = living(ptree, 0, &count);
+    struct member *list = living(ptree, 0, &count);
     int partitions = 0;
     if (!list)
         return -ENOMEM;
@@ -182,7 +200,7 @@ static int ptree_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *
         if (i + 1 < count && list[i + 1].id == list[i].id)
             continue;
         if (fn)
-            fn(context, list[i].id, (uint32_t)(i + 1 - first), list[i].frozen != 0);
+            fn(context, list[i].id, (uint32_t)(i + 1 - first), list[i].frozen);
         first = i + 1;
         partitions++;
     }
@@ -209,7 +227,7 @@ static const struct proctrack_ops ptree_ops = {.word = "process-tree",
                                                .join = ptree_join,
                                                .leave = ptree_leave,
                                                .members = ptree_members,
-                                               .partition_of = ptree_scan_partition_of,
+                                               .find = ptree_scan_find,
                                                .signal = ptree_signal,
                                                .kill = ptree_signal_kill,
                                                .freeze = ptree_signal_freeze,

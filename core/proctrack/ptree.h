@@ -9,12 +9,12 @@
 #include "adapter.h"
 #include "core/base/procfs.h"
 
-/* The id of a process that left a partition while its parent is in one. */
+/* The only id of a process that left its partitions while its parent is in one. */
 #define PTREE_OUTSIDE UINT64_MAX
 
-/* One member. A free slot has id 0. */
+/* One member. A free slot has no id. */
 struct ptree_record {
-    uint64_t id;
+    struct proctrack_set in;
     uint64_t start; /* with `pid`, identifies the process */
     uint64_t since; /* children that started before this (in ticks) do not belong */
     uint32_t pid;
@@ -59,12 +59,13 @@ bool ptree_scan_lives(const struct ptree *ptree, const struct ptree_record *reco
                       struct procfs_stat *ret_stat);
 /* Send one signal to the process of a record, if it is alive. */
 int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
-uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid);
+void ptree_scan_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set);
 /* Take a process, which a scan has seen, out of its partition, with its descendants there: all, or
  * those that `uid` owns. */
 #define PTREE_ANY_UID UINT32_MAX
 int ptree_scan_leave(struct ptree *ptree, const struct procfs_process *process, uint32_t uid);
-bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id);
+/* True if a member of one of these partitions is frozen. */
+bool ptree_scan_is_frozen(const struct ptree *ptree, const struct proctrack_set *in);
 
 /* ptree_signal.c: implements proctrack_signal, proctrack_kill and proctrack_freeze. */
 int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now,

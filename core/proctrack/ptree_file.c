@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC     "chronos members 1"
+#define MAGIC     "chronos members 2"
 #define GROW_BY   256
 #define BYTES_MAX (256 << 20) /* larger than any file of ours */
 
@@ -34,29 +34,31 @@ struct header {
 
 static uint64_t check_of(const struct ptree_record *record)
 {
-    const uint64_t values[] = {record->id, record->start, record->since,
+    const uint64_t values[] = {record->start, record->since,
                                (uint64_t)record->pid << 32 | record->frozen};
-    return hash_bytes(HASH_START, values, sizeof(values));
+    return hash_bytes(hash_bytes(HASH_START, &record->in, sizeof(record->in)), values,
+                      sizeof(values));
 }
 
 /* Mark the slot free while its other fields change, so that the next daemon never takes a
  * half-written record for a valid one. */
 static void record_write(struct ptree_record *place, const struct ptree_record *record)
 {
-    place->id = 0;
+    place->in.ids[0] = 0;
     atomic_signal_fence(memory_order_seq_cst);
+    memcpy(&place->in.ids[1], &record->in.ids[1], sizeof(record->in) - sizeof(record->in.ids[0]));
     place->start = record->start;
     place->since = record->since;
     place->pid = record->pid;
     place->frozen = record->frozen;
     place->check = check_of(record);
     atomic_signal_fence(memory_order_seq_cst);
-    place->id = record->id;
+    place->in.ids[0] = record->in.ids[0];
 }
 
 void ptree_file_record_drop(struct ptree_record *record)
 {
-    record->id = 0;
+    record->in.ids[0] = 0;
 }
 
 /* Keep the records in memory only from now on. Truncate the file if possible: otherwise, after a
@@ -109,7 +111,7 @@ struct ptree_record *ptree_file_record_find(const struct ptree_file *file, pid_t
 {
     for (size_t i = 0; i < file->count; i++) {
         struct ptree_record *record = &file->records[i];
-        if (record->id != 0 && record->pid == (uint32_t)pid && record->start == start)
+        if (record->in.ids[0] != 0 && record->pid == (uint32_t)pid && record->start == start)
             return record;
     }
     return NULL;
@@ -118,7 +120,7 @@ struct ptree_record *ptree_file_record_find(const struct ptree_file *file, pid_t
 bool ptree_file_is_empty(const struct ptree_file *file)
 {
     for (size_t i = 0; i < file->count; i++) {
-        if (file->records[i].id != 0)
+        if (file->records[i].in.ids[0] != 0)
             return false;
     }
     return true;
@@ -128,7 +130,7 @@ int ptree_file_record_set(struct ptree_file *file, const struct ptree_record *re
 {
     struct ptree_record *place = ptree_file_record_find(file, (pid_t)record->pid, record->start);
     for (size_t i = 0; !place && i < file->count; i++) {
-        if (file->records[i].id == 0)
+        if (file->records[i].in.ids[0] == 0)
             place = &file->records[i];
     }
     if (!place) {
@@ -157,7 +159,7 @@ static size_t records_check(struct ptree_file *file)
     size_t bad = 0;
     for (size_t i = 0; i < file->count; i++) {
         struct ptree_record *record = &file->records[i];
-        if (record->id == 0 ||
+        if (record->in.ids[0] == 0 ||
             (record->check == check_of(record) && record->pid > 1 && record->pid <= INT_MAX))
             continue;
         ptree_file_record_drop(record);

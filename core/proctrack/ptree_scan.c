@@ -24,7 +24,8 @@
 struct entry {
     struct procfs_stat stat;
     const struct entry *parent; /* set while its chain is followed */
-    uint64_t id, since;
+    struct proctrack_set in;
+    uint64_t since;
     bool known, frozen;
 };
 
@@ -59,10 +60,19 @@ int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record
     return r;
 }
 
-bool ptree_scan_is_frozen(const struct ptree *ptree, uint64_t id)
+static bool is_frozen(const struct ptree *ptree, uint64_t id)
 {
     for (size_t i = 0; i < ptree->file.count; i++) {
-        if (ptree->file.records[i].id == id && ptree->file.records[i].frozen)
+        if (ptree->file.records[i].frozen && proctrack_set_has(&ptree->file.records[i].in, id))
+            return true;
+    }
+    return false;
+}
+
+bool ptree_scan_is_frozen(const struct ptree *ptree, const struct proctrack_set *in)
+{
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && in->ids[i] != 0; i++) {
+        if (is_frozen(ptree, in->ids[i]))
             return true;
     }
     return false;
@@ -132,7 +142,7 @@ static void records_match(struct scan *scan)
     struct ptree_file *file = &scan->ptree->file;
     for (size_t i = 0; i < file->count; i++) {
         struct ptree_record *record = &file->records[i];
-        if (record->id == 0)
+        if (record->in.ids[0] == 0)
             continue;
         struct entry *entry = entry_find(scan, (pid_t)record->pid);
         if (!entry || entry->stat.start != record->start || procfs_stat_gone(&entry->stat)) {
@@ -140,7 +150,8 @@ static void records_match(struct scan *scan)
             continue;
         }
         entry->known = true;
-        entry->id = record->id == PTREE_OUTSIDE ? 0 : record->id;
+        if (record->in.ids[0] != PTREE_OUTSIDE)
+            entry->in = record->in;
         entry->since = record->since;
         entry->frozen = record->frozen != 0;
     }
@@ -172,11 +183,11 @@ static bool parent_holds(const struct scan *scan, const struct entry *parent,
 
 static bool inherits(const struct scan *scan, const struct entry *parent, const struct entry *child)
 {
-    return parent->id != 0 && !procfs_stat_gone(&child->stat) &&
+    return parent->in.ids[0] != 0 && !procfs_stat_gone(&child->stat) &&
            child->stat.start >= parent->since && parent_holds(scan, parent, child);
 }
 
-/* Follow parents up from an entry until one is known, then pass its partition down. */
+/* Follow parents up from an entry until one is known, then pass its partitions down. */
 static int resolve(const struct scan *scan, struct entry *entry)
 {
     struct entry *chain = NULL, *next;
@@ -195,9 +206,9 @@ static int resolve(const struct scan *scan, struct entry *entry)
         next = (struct entry *)chain->parent;
         if (!entry || !inherits(scan, entry, chain))
             continue;
-        chain->id = entry->id;
+        chain->in = entry->in;
         chain->frozen = entry->frozen;
-        struct ptree_record record = {.id = chain->id,
+        struct ptree_record record = {.in = chain->in,
                                       .pid = (uint32_t)chain->stat.pid,
                                       .start = chain->stat.start,
                                       .frozen = chain->frozen};
@@ -222,32 +233,33 @@ int ptree_scan(struct ptree *ptree)
     return r;
 }
 
-uint64_t ptree_scan_partition_of(struct proctrack *proctrack, pid_t pid)
+void ptree_scan_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set)
 {
     const struct ptree *ptree = (const struct ptree *)proctrack;
     struct procfs_stat stat, parent;
     int length = 0;
     if (procfs_stat_read(ptree->proc_fd, pid, &stat) != 0 || procfs_stat_gone(&stat))
-        return 0;
+        return;
     const struct ptree_record *record = ptree_file_record_find(&ptree->file, pid, stat.start);
     for (uint64_t born = stat.start; !record && length < CHAIN_MAX; length++) {
         if (stat.ppid <= 1 || adapter_is_own(proctrack, stat.pid) ||
             procfs_stat_read(ptree->proc_fd, stat.ppid, &parent) != 0 ||
             !is_parent(ptree, &parent, &stat))
-            return 0;
+            return;
         born = stat.start;
         stat = parent;
         record = ptree_file_record_find(&ptree->file, stat.pid, stat.start);
         if (record && born < record->since)
-            return 0;
+            return;
     }
-    return record && record->id != PTREE_OUTSIDE ? record->id : 0;
+    if (record && record->in.ids[0] != PTREE_OUTSIDE)
+        *ret_set = record->in;
 }
 
 static int let_out(struct ptree *ptree, struct ptree_record record)
 {
     const bool frozen = record.frozen;
-    record.id = PTREE_OUTSIDE;
+    record.in = (struct proctrack_set){{PTREE_OUTSIDE}};
     record.since = record.frozen = 0;
     if (frozen)
         ptree_scan_send(ptree, &record, SIGCONT);
@@ -287,14 +299,15 @@ int ptree_scan_leave(struct ptree *ptree, const struct procfs_process *process, 
 {
     const struct ptree_record *own =
         ptree_file_record_find(&ptree->file, process->pid, process->start);
-    const uint64_t id = own ? own->id : PTREE_OUTSIDE;
+    const struct proctrack_set in = own ? own->in : (struct proctrack_set){{PTREE_OUTSIDE}};
     struct scan scan = {.ptree = ptree};
     struct kin *list = NULL;
-    int r = id == PTREE_OUTSIDE ? 0 : kin_read(&scan, process->pid, &list);
+    int r = in.ids[0] == PTREE_OUTSIDE ? 0 : kin_read(&scan, process->pid, &list);
     for (size_t i = 0; !r && list && i < ptree->file.count; i++) {
         const struct ptree_record record = ptree->file.records[i];
-        const struct kin *kin =
-            record.id == id ? kin_find(list, scan.count, (pid_t)record.pid) : NULL;
+        const struct kin *kin = proctrack_set_is_equal(&record.in, &in)
+                                    ? kin_find(list, scan.count, (pid_t)record.pid)
+                                    : NULL;
         if (kin && kin->is == KIN_YES && kin->start == record.start &&
             may_leave(ptree, &record, uid))
             r = let_out(ptree, record);

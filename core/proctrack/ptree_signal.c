@@ -30,7 +30,7 @@ static void send_to(const struct ptree *ptree, const struct ptree_record *record
 static void send_all(const struct ptree *ptree, uint64_t id, int signo, struct sending *sending)
 {
     for (size_t i = 0; i < ptree->file.count; i++) {
-        if (ptree->file.records[i].id == id)
+        if (proctrack_set_has(&ptree->file.records[i].in, id))
             send_to(ptree, &ptree->file.records[i], signo, sending);
     }
 }
@@ -62,7 +62,7 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now, 
     steps_before(&ptree->steps, "scanned");
     uint64_t begun = procfs_ticks();
     for (size_t i = 0; i < ptree->file.count; i++) {
-        if (ptree->file.records[i].id != id)
+        if (!proctrack_set_has(&ptree->file.records[i].in, id))
             continue;
         sent_to[count++] = ptree->file.records[i];
         send_to(ptree, &ptree->file.records[i], signo, &sending);
@@ -72,7 +72,8 @@ int ptree_signal(struct proctrack *proctrack, uint64_t id, int signo, bool now, 
         r = ptree_scan(ptree);
     for (size_t i = 0; !r && count > 0 && i < ptree->file.count; i++) {
         const struct ptree_record *record = &ptree->file.records[i];
-        if (record->id == id && record->start < begun && !was_sent(sent_to, count, record))
+        if (proctrack_set_has(&record->in, id) && record->start < begun &&
+            !was_sent(sent_to, count, record))
             send_to(ptree, record, signo, &sending);
     }
     free(sent_to);
@@ -91,8 +92,8 @@ static void stop_running(struct ptree *ptree, uint64_t id, struct sending *sendi
     struct procfs_stat stat;
     for (size_t i = 0; i < ptree->file.count; i++) {
         struct ptree_record *record = &ptree->file.records[i];
-        if (record->id != id || !ptree_scan_lives(ptree, record, &stat) || stat.state == 'T' ||
-            stat.state == 't')
+        if (!proctrack_set_has(&record->in, id) || !ptree_scan_lives(ptree, record, &stat) ||
+            stat.state == 'T' || stat.state == 't')
             continue;
         int r = ptree_scan_send(ptree, record, SIGSTOP);
         sending->sent += !r;
@@ -138,7 +139,7 @@ int ptree_signal_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
     int r = ptree_scan(ptree);
     for (size_t i = 0; !r && i < ptree->file.count; i++) {
         struct ptree_record record = ptree->file.records[i];
-        if (record.id != id || (record.frozen != 0) == frozen)
+        if (!proctrack_set_has(&record.in, id) || (record.frozen != 0) == frozen)
             continue;
         record.frozen = frozen;
         r = ptree_file_record_set(&ptree->file, &record);

@@ -29,6 +29,7 @@ struct store_ops {
                    struct message *message);
     int (*commit)(struct store *store, const struct store_batch *batch, struct message *message);
     void (*settle)(struct store *store);
+    int (*copy)(struct store *store, struct store_copy **ret_copy, struct message *message);
     void (*close)(struct store *store);
 };
 

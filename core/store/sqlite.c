@@ -56,6 +56,7 @@ static const struct store_ops sqlite_ops = {.load = sqlite_load,
                                             .devices = sqlite_devices,
                                             .commit = sqlite_commit,
                                             .settle = sqlite_settle,
+                                            .copy = sqlite_backup_copy,
                                             .close = sqlite_close};
 
 static struct sqlite_store *store_new(void)

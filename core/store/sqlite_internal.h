@@ -5,7 +5,8 @@
  * checks and creates the file, sqlite_origin.c knows where it comes from, sqlite_wal.c maintains
  * its log, sqlite_statement.c has the statements that write, sqlite_guest.c keeps guests,
  * sqlite_prune.c drops what is too much, sqlite_load.c reads, sqlite_connect.c connects,
- * sqlite_commit.c and sqlite_devices.c write, and sqlite.c is the port.
+ * sqlite_commit.c and sqlite_devices.c write, sqlite_backup.c writes backups, sqlite.c is the port,
+ * and sqlite_restore.c makes a state of a backup.
  */
 #ifndef CHRONOS_STORE_SQLITE_INTERNAL_H
 #define CHRONOS_STORE_SQLITE_INTERNAL_H
@@ -124,6 +125,7 @@ struct sqlite_store {
     struct wal_end wal_end;
     int id_fd;        /* of `last_id`; -1 until load() */
     uint64_t next_id; /* after the id in it */
+    uint64_t lineage; /* in it; 0: unknown */
 };
 
 /* -- sqlite_error.c -- */
@@ -227,6 +229,12 @@ int sqlite_origin_check(const char *directory, struct message *message);
 /* Record the machine if none is, and return the next id, which no earlier state has given. Call
  * after the head was read and the state was found valid. */
 uint64_t sqlite_origin_next_id(struct sqlite_store *store);
+/* The same for a state that becomes the one of `directory`, and is of this lineage. The head and
+ * the clock are those of the backup. */
+uint64_t sqlite_origin_restored(struct sqlite_store *store, const char *directory,
+                                uint64_t lineage);
+/* Forget the machine of a state, which is to be this one. */
+void sqlite_origin_forget_machine(const char *directory);
 /* Record the last id that was given, if it is not recorded yet. */
 void sqlite_origin_note(struct sqlite_store *store);
 
@@ -280,6 +288,23 @@ void sqlite_prune_start(struct sqlite_store *store);
 void sqlite_prune_stop(struct sqlite_store *store);
 /* Drop what is too old or too much, after this batch was committed. */
 void sqlite_prune(struct sqlite_store *store, const struct store_batch *batch);
+
+/* -- sqlite_backup.c -- */
+
+/* The last line of a backup, behind the pages of the state. */
+struct sqlite_trailer {
+    char machine[MACHINE_MAX];
+    uint64_t lineage;
+    int64_t made_wall_ns;
+    uint64_t hash; /* of everything before it */
+};
+#define SQLITE_TRAILER_BYTES 128
+void sqlite_trailer_print(const struct sqlite_trailer *trailer,
+                          char ret_text[static SQLITE_TRAILER_BYTES + 1]);
+/* False if it is none. */
+bool sqlite_trailer_parse(const char text[static SQLITE_TRAILER_BYTES],
+                          struct sqlite_trailer *ret_trailer);
+int sqlite_backup_copy(struct store *base, struct store_copy **ret_copy, struct message *message);
 
 /* -- sqlite_load.c, sqlite_commit.c, sqlite_devices.c: the functions of the port -- */
 

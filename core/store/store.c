@@ -106,6 +106,11 @@ void store_settle(struct store *store)
     store->ops->settle(store);
 }
 
+int store_copy(struct store *store, struct store_copy **ret_copy, struct message *message)
+{
+    return store->ops->copy(store, ret_copy, message);
+}
+
 struct store *store_close(struct store *store)
 {
     if (store)

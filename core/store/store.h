@@ -151,7 +151,29 @@ int store_devices(struct store *store, const struct store_device *devices, uint3
 int store_commit(struct store *store, const struct store_batch *batch, struct message *message);
 /* Do what commits leave for a little later, after their answers. Closing does it, too. */
 void store_settle(struct store *store);
+/* Copy what is durable to memory, for a backup. 0 and the caller frees *ret_copy, or -errno and a
+ * message. */
+struct store_copy;
+int store_copy(struct store *store, struct store_copy **ret_copy, struct message *message);
+/* Write the copy to a file, from its offset on: all that store_restore needs, for this or another
+ * machine. Any thread may do it. 0, or -errno and a message. */
+int store_copy_write(const struct store_copy *copy, int fd, struct message *message);
+/* Free it. NULL is allowed. Return NULL. */
+struct store_copy *store_copy_free(struct store_copy *copy);
 /* Close the store; NULL is allowed. Return NULL. */
 struct store *store_close(struct store *store);
+
+/* What store_restore found. */
+struct store_restored {
+    int64_t made_wall_ns; /* when the backup was made */
+    size_t partitions;    /* that were active then */
+    char replaced[4096];  /* where the state is that was there before; "": there was none */
+};
+/* Make a backup the state of `directory`, which the caller has locked. Ids go on after the last one
+ * that is known or can have been given since; after a reboot the time since the backup counts as
+ * the wall clock says. -EXDEV: of another machine, unless `any_machine`. 0, or -errno and a
+ * message, with nothing changed. */
+int store_restore(const char *file, const char *directory, bool any_machine,
+                  struct store_restored *ret_restored, struct message *message);
 
 #endif

@@ -29,6 +29,10 @@ const struct option_row options_rows[] = {
     {"--restore-device-access", NULL, NULL,
      "mount nothing; restore the device nodes that a daemon which died left restricted by "
      "config/device_access"},
+    {"--restore", "FILE", NULL,
+     "mount nothing; replace the state in the state directory by a backup that chronos backup "
+     "made"},
+    {"--any-machine", NULL, NULL, "with --restore: also a backup of another machine"},
     {"--version", NULL, NULL, "print the version"},
     {"--help", NULL, NULL, "print this help"},
     {"-o state_dir", "DIR", NULL, "as --state-dir"},
@@ -90,6 +94,8 @@ static struct setting find_setting(struct options *options, const char *name)
         return (struct setting){name, options->devices, sizeof(options->devices)};
     if (strcmp(name, "store") == 0 || strcmp(name, "--store") == 0)
         return (struct setting){name, options->store, sizeof(options->store)};
+    if (strcmp(name, "--restore") == 0)
+        return (struct setting){name, options->restore, sizeof(options->restore)};
     if (strcmp(name, "process_tracking") == 0 || strcmp(name, "--process-tracking") == 0)
         return (struct setting){name, options->proctrack, sizeof(options->proctrack)};
     return (struct setting){NULL, NULL, 0};
@@ -190,8 +196,11 @@ static int take_long(struct options *options, struct arguments *arguments, const
         *(word[2] == 'h' ? &options->help : &options->version) = true;
         return 0;
     }
-    if (strcmp(word, "--restore-device-access") == 0) {
-        options->restore_devacl = true;
+    bool *flag = strcmp(word, "--restore-device-access") == 0 ? &options->restore_devacl
+                 : strcmp(word, "--any-machine") == 0         ? &options->any_machine
+                                                              : NULL;
+    if (flag) {
+        *flag = true;
         return 0;
     }
     struct setting setting = find_setting(options, name);
@@ -239,11 +248,19 @@ static int finish(struct options *options, const struct arguments *arguments,
                                   sizeof(options->mount_point)};
     if (options->help || options->version)
         return 0;
-    if (options->restore_devacl && arguments->positional_count > 0)
+    bool restores = options->restore_devacl || options->restore[0] != '\0';
+    if (options->any_machine && options->restore[0] == '\0')
         return message_set(-EINVAL, message,
-                           "--restore-device-access takes no mount point; remove it or \"%.100s\".",
+                           "--any-machine is for --restore FILE; add that or remove it.");
+    if (restores && arguments->positional_count > 0)
+        return message_set(-EINVAL, message, "%s takes no mount point; remove it or \"%.100s\".",
+                           options->restore_devacl ? "--restore-device-access" : "--restore FILE",
                            arguments->positional[0]);
-    if (options->restore_devacl)
+    if (options->restore_devacl && options->restore[0] != '\0')
+        return message_set(-EINVAL, message,
+                           "--restore and --restore-device-access cannot be combined; run one "
+                           "after the other.");
+    if (restores)
         return 0;
     if (arguments->positional_count == 0)
         return message_set(
@@ -302,6 +319,7 @@ void options_print_help(FILE *file)
 {
     fprintf(file, "usage: chronosfs [OPTION]... MOUNTPOINT\n"
                   "       chronosfs --restore-device-access [--state-dir DIR]\n"
+                  "       chronosfs --restore FILE [--any-machine] [--state-dir DIR]\n"
                   "Mounts a tree of files through which users share GPUs.\n\n");
     for (const struct option_row *row = options_rows; row->name; row++) {
         char left[64], text[512];

@@ -31,6 +31,8 @@ struct options {
     bool foreground, allow_other, read_only;
     bool remount;               /* change read_only of the tree that is mounted there */
     bool restore_devacl;        /* restore device nodes and mount nothing */
+    char restore[PATH_MAX];     /* a backup to restore, mounting nothing; "": none */
+    bool any_machine;           /* of another machine, too */
     char mount_point[PATH_MAX]; /* as given */
     char source[PATH_MAX];      /* what the mount table shows as the source */
     char state_dir[PATH_MAX];   /* "": the default */

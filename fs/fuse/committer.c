@@ -2,8 +2,10 @@
 /* The thread that makes changes durable and then answers them; see committer.h. */
 #include "committer.h"
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 #include "core/host/host.h"
 #include "invalidate.h"
+#include "snapshot.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -85,6 +87,8 @@ void committer_refuse(const struct reply *reply, int error)
 {
     if (reply->kind != REPLY_NONE)
         fuse_reply_err(reply->req, error);
+    if (reply->kind == REPLY_BACKUP)
+        fd_close(reply->backup_fd);
 }
 
 /* Take one batch off the queue. */
@@ -193,7 +197,10 @@ static void finish(struct committer *committer, struct change *changes)
     for (struct change *next; changes; changes = next) {
         next = changes->next;
         atomic_fetch_sub(&committer->on_its_way, 1); /* the client may ask at once */
-        committer_reply(&changes->reply);
+        if (changes->reply.kind == REPLY_BACKUP)
+            snapshot_answer(committer->start.store, &changes->reply);
+        else
+            committer_reply(&changes->reply);
         committer_change_free(changes);
     }
 }

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-enum reply_kind { REPLY_NONE, REPLY_DONE, REPLY_WRITTEN, REPLY_ATTRIBUTES };
+enum reply_kind { REPLY_NONE, REPLY_DONE, REPLY_WRITTEN, REPLY_ATTRIBUTES, REPLY_BACKUP };
 
 /* The answer to send once the change is durable. */
 struct reply {
@@ -26,6 +26,10 @@ struct reply {
     size_t written;
     struct stat attributes;
     double timeout_s;
+    /* REPLY_BACKUP: write a backup of the state to this memory, seal it, and answer a read of this
+     * size from its beginning. The reply owns the descriptor. */
+    int backup_fd;
+    size_t backup_size;
 };
 
 struct change {

@@ -157,6 +157,8 @@ static void answer_open(const struct query *query)
         r = -ENODEV;
     else if (writes && !row->store)
         r = -EACCES; /* for root too, which passes the mode check */
+    else if (row->backup && !backup_is_permitted(query))
+        r = -EACCES;
     if (!r)
         r = handles_take(handles, tree_node_id(node), fuse_req_ctx(query->req)->uid, &fh);
     if (r) {

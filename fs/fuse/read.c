@@ -104,6 +104,8 @@ static void answer_read(const struct query *query)
         fuse_reply_err(query->req, handle ? ENODEV : EBADF);
     else if (row->own && (query->fi->flags & O_ACCMODE) == O_RDWR)
         read_answer(query, handle);
+    else if (row->backup)
+        backup_read(query);
     else if (row->log)
         answer_from_log(query, handle);
     else
@@ -127,4 +129,5 @@ void read_close(struct server *server, struct shared_handle *handle, uint64_t fh
     if (handle->kept)
         texts_drop(&server->texts, names_account(server->tree.names, handle->uid), fh);
     handle->kept = 0;
+    backup_close(server, fh);
 }

@@ -10,12 +10,14 @@
  *   listing.c    requests that list a directory
  *   write.c      requests that change something
  *   read.c       requests that read a file
+ *   backup.c     reads of the file `backup`
  *   results.c    results of the host thread
  *   pending.c    requests that wait for the host thread
  *   reply.c      how a request is started, answered and refused
  *   submit.c     sends the engine's events to the committer, reverts them on failure
  *   poll.c       wakes pollers
  *   committer.c  makes changes durable and answers them, on a thread of its own
+ *   snapshot.c   makes backups, on that thread
  *   invalidate.c invalidates the kernel's caches
  *   session.c    the conversation with the kernel: requests, answers, notifications
  *   intake.c     reads requests and says which is next
@@ -39,6 +41,13 @@
 struct pending;
 struct status_writer;
 
+/* A backup that is being read: the open file, and its memory. */
+struct backup {
+    uint64_t fh; /* 0: free */
+    int fd;
+};
+#define BACKUPS_MAX 4 /* only root can have them */
+
 /* Requests of one kind that wait for the host thread, oldest first. They share one timeout, so the
  * first expires first. */
 struct pending_queue {
@@ -52,6 +61,7 @@ struct server {
     struct handles handles;
     struct members members;
     struct texts texts;
+    struct backup backups[BACKUPS_MAX];
     struct gpu_device devices[TREE_DEVICE_MAX];
     struct store *store;
     struct committer *committer;
@@ -119,6 +129,15 @@ void read_file(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                struct fuse_file_info *fi);
 /* Forget what is kept for readers of a file that is being closed. */
 void read_close(struct server *server, struct shared_handle *handle, uint64_t fh);
+
+/* -- backup.c ---------------------------------------------------------------------- */
+
+/* Return whether the opener may have a backup: it shows what users hide. */
+bool backup_is_permitted(const struct query *query);
+/* Answer a read. Each open file has a backup of its own, made by its first read. */
+void backup_read(const struct query *query);
+/* Forget the backup of a file that is being closed, if there is one. */
+void backup_close(struct server *server, uint64_t fh);
 
 /* -- write.c ----------------------------------------------------------------------- */
 

@@ -84,6 +84,8 @@ struct file_row {
     /* Lines that are added at the end, instead of `show`: those who have read to the end go on with
      * new ones. */
     const struct event_log *(*log)(struct tree *tree, const struct node *node);
+    /* `backup`: not a text of the tree; fs/fuse makes it. For root alone. */
+    bool backup;
     /* In a partition: its guests may write the file, too. */
     bool guests;
     /* In a partition: only its owner and root may write the file, whatever its mode says. */

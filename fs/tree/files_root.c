@@ -206,13 +206,20 @@ static bool watch_history(struct tree *tree, const struct node *node, uint64_t *
     return true;
 }
 
+static uint64_t size_unknown(struct tree *tree, const struct node *node)
+{
+    (void)tree;
+    (void)node;
+    return 0;
+}
+
 const struct file_row files_root[] = {
     {"README", 0444, FRESH_ALWAYS, show_readme, .doc = "how to use this tree, on one screen"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for any device, read the id back"},
     {"procs", 0666, FRESH_ALWAYS, show_procs, store_procs, .own = true,
      .doc = "write the pid of one of your processes, 0 for the writing process, to take it and its "
-            "children out of its partition"},
+            "children out of its partitions"},
     {"status", 0444, FRESH_NEVER, show_status,
      .doc = "result of the last write of the reading thread or, if it has not written, of its "
             "user; as a "
@@ -227,5 +234,8 @@ const struct file_row files_root[] = {
     {"release", 0666, FRESH_ALWAYS, show_release, store_release,
      .doc = "write ids (`p3 p4`) to end these partitions, all or none: your own, or, as an "
             "administrator, any"},
+    {"backup", 0400, FRESH_ALWAYS, .size = size_unknown, .backup = true,
+     .doc = "root: a backup of the state, made as it is read; `chronos backup` and `chronosfs "
+            "--restore` use it"},
     {0},
 };

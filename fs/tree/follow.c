@@ -25,9 +25,36 @@ static struct shared_line *find_rest(const struct follow *follow, uint64_t at)
     return NULL;
 }
 
+static uint32_t count_of(const struct shared_line *set, uint32_t account)
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; i < SHARED_LINE_WAYS; i++)
+        count += set[i].fh && set[i].account == account;
+    return count;
+}
+
+/* Return a free place, or one of the account that has most: accounts that share a set keep their
+ * part of it, whatever the others read. */
+static struct shared_line *find_place(const struct follow *follow)
+{
+    uint32_t number = follow->account % SHARED_LINE_SETS, account = follow->account;
+    struct shared_line *set = follow->shared->lines[number], *place;
+    uint32_t most = count_of(set, account);
+    for (unsigned i = 0; i < SHARED_LINE_WAYS; i++) {
+        uint32_t count = count_of(set, set[i].account);
+        if (!set[i].fh)
+            return &set[i];
+        account = count > most ? set[i].account : account;
+        most = count > most ? count : most;
+    }
+    do
+        place = &set[follow->shared->next_line[number]++ % SHARED_LINE_WAYS];
+    while (place->account != account);
+    return place;
+}
+
 static void keep_rest(const struct follow *follow, uint64_t at, const char *text, size_t length)
 {
-    uint32_t set = follow->account % SHARED_LINE_SETS;
     struct shared_line *line = find_rest(follow, at);
     if (length > SHARED_LINE_MAX)
         return;
@@ -35,10 +62,11 @@ static void keep_rest(const struct follow *follow, uint64_t at, const char *text
         return;
     if (line)
         line->fh = 0;
-    line = &follow->shared->lines[set][follow->shared->next_line[set]++ % SHARED_LINE_WAYS];
+    line = find_place(follow);
     line->fh = 0;
     atomic_thread_fence(memory_order_release);
     line->at = at;
+    line->account = follow->account;
     line->length = (uint32_t)length;
     memcpy(line->text, text, length);
     atomic_thread_fence(memory_order_release);

@@ -76,6 +76,7 @@ struct shared_line {
     uint64_t at; /* offset in the file at which it begins */
     uint32_t length;
     char text[SHARED_LINE_MAX];
+    uint32_t account; /* of the reader */
 };
 
 /* The state of an open file; an array in memory of its own, which grows. */

@@ -19,15 +19,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int answer(void *context, int pipe)
+static int answer(void *context, int socket)
 {
     const char *text = context;
-    return write(pipe, text, strlen(text)) > 0 ? -E2BIG : 0;
+    return write(socket, text, strlen(text)) > 0 ? -E2BIG : 0;
 }
 
-static int wait_forever(void *context, int pipe)
+static int wait_forever(void *context, int socket)
 {
-    (void)context, (void)pipe;
+    (void)context, (void)socket;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (pause() < 0)
         ;
@@ -71,7 +71,26 @@ START_TEST(limits)
     ck_assert_int_eq(child_start(wait_forever, NULL, NULL, 0, &child), 0);
     child_kill(&child);
     ck_assert(waitpid(-1, NULL, 0) > 0 || errno == ECHILD);
-    ck_assert_int_eq(child.pipe, -1);
+    ck_assert_int_eq(child.socket, -1);
+}
+END_TEST
+
+static int return_number(void *context, int socket)
+{
+    (void)socket;
+    return *(int *)context;
+}
+
+/* Each differs from that of a child that has not ended, or has nothing to report. */
+START_TEST(results)
+{
+    static const int pairs[][2] = {
+        {0, 0}, {-ENOENT, -ENOENT}, {-255, -255}, {-EINPROGRESS, -EIO}, {-256, -EIO}, {256, -EIO}};
+    struct child child;
+    int number = pairs[_i][0];
+    ck_assert_int_eq(child_start(return_number, &number, NULL, 0, &child), 0);
+    ck_assert_int_eq(child_wait(&child, -1), pairs[_i][1]);
+    child_leave(&child);
 }
 END_TEST
 
@@ -99,12 +118,13 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
-static int count_open(void *context, int pipe)
+static int count_open(void *context, int socket)
 {
     int opened = 0;
     for (int fd = 0; fd <= LAST + 10; fd++)
         opened += is_open(fd);
-    return opened == 2 && is_open(KEPT) && is_open(pipe) && *(int *)context == KEPT ? -1 : -opened;
+    return opened == 2 && is_open(KEPT) && is_open(socket) && *(int *)context == KEPT ? -1
+                                                                                      : -opened;
 }
 
 /* Refuse close_range, and what would list the descriptors. */
@@ -143,6 +163,7 @@ int main(void)
     TCase *all = check_case("child", NULL, NULL);
     tcase_add_test(all, answers);
     tcase_add_test(all, limits);
+    tcase_add_loop_test(all, results, 0, 6);
     tcase_add_loop_test(all, descriptors_of_a_child, 0, ARRAY_COUNT(refused));
     return check_run("child", all);
 }

@@ -28,6 +28,7 @@ ROWS = {
     'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
     'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
+    'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
 }
 
 

@@ -344,17 +344,21 @@ def again_and_again(driver):
 
 
 def two_devices(driver):
-    """A program belongs to one partition: on another device it is without one, though its user
-    has a partition there too."""
+    """A program in a partition on each of two devices is at home on both, and out of place on one
+    whose partition it has left for another."""
     with world(driver=driver) as mount:
         mount.write('report', 'config', 'watchdog')
         first, second = alice.call(mount.ask, '10G 600'), alice.call(mount.ask, '10G 600', 1)
         program = Program(alice, [mount.at('gpu1', second, 'procs')] + procs(mount, first))
         driver.use(0, program.pid, GIB)
-        driver.use(1, program.pid, GIB)
-        told(mount, 'unmanaged', f'pid={program.pid}', 'device=gpu1')
+        driver.use(1, program.pid, 2 * GIB)
         check(wait_for(lambda: mount.read('gpu0', first, 'memory_used') == f'{GIB}'))
-        equal(mount.read('gpu1', second, 'memory_used'), '0')
+        check(wait_for(lambda: mount.read('gpu1', second, 'memory_used') == f'{2 * GIB}'))
+        check('unmanaged' not in mount.read('events'), mount.read('events'))
+        alice.call(mount.write, f'{program.pid}', 'procs')
+        alice.call(mount.write, f'{program.pid}', 'gpu0', first, 'procs')
+        told(mount, 'unmanaged', f'pid={program.pid}', 'device=gpu1')
+        check(wait_for(lambda: mount.read('gpu1', second, 'memory_used') == '0'))
 
 
 def stopped(driver):

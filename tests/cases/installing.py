@@ -4,6 +4,7 @@
 
 The build system is replaced by one that installs the built programs; all else is real.
 """
+import fcntl
 import os
 import shutil
 import subprocess
@@ -209,6 +210,30 @@ def down():
     equal(os.listdir('/var/lib'), [])
 
 
+def lock_of_another():
+    """The lock file names a process that is not the daemon: one that has the pid since, or another
+    user's while something else holds the lock. It gets no signal."""
+    os.makedirs(STATE, exist_ok=True)
+    os.makedirs(TREE, exist_ok=True)
+    shutil.copy(shutil.which('sleep'), T + '/chronosfs')
+    mount = subprocess.Popen([lib.CHRONOSFS, '-f', '--simulate', '4x80G', '--state-dir',
+                              T + '/state', TREE])
+    check(lib.wait_for(lambda: os.path.exists(TREE + '/gpu0/new'), 20))
+    for held, uid in (False, 0), (True, ALICE):
+        other = subprocess.Popen([T + '/chronosfs', 'inf'], user=uid)
+        write(STATE + '/lock', f'{other.pid} {TREE}\n')
+        with open(STATE + '/lock', 'rb') as file:
+            if held:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            succeeds('up', TREE, says=f'== The state of {TREE} is not in {STATE}: send SIGHUP')
+        equal(other.poll(), None, held, uid)
+        other.kill()
+        other.wait()
+    subprocess.run(['umount', TREE], check=True)
+    mount.wait()
+    shutil.rmtree(STATE)
+
+
 def ordinary_user():
     home = T + '/home'
     os.mkdir(home)
@@ -240,6 +265,7 @@ def main():
     full()
     broken_build()
     down()
+    lock_of_another()
     ordinary_user()
 
 

@@ -34,6 +34,54 @@ def joining(mount):
     mount.release_all()
 
 
+def on(mount, device, name):
+    return sorted(int(pid) for pid in mount.read(f'gpu{device}', name, 'procs').split())
+
+
+def two_devices(mount):
+    """One partition a device: another one on a device takes its place, and the end of each is an
+    end for the program, also when it has joined another since."""
+    first, second, third = mount.ask('10% 600'), mount.ask('10% 600', 1), mount.ask('10% 600')
+    program = Program(mount, first, 'children')
+    pids = sorted(set(program.words('ready')))
+    for pid in pids:
+        mount.write(f'{pid}', 'gpu1', second, 'procs')
+    equal((on(mount, 0, first), on(mount, 1, second)), (pids, pids), 'in both')
+    mount.write(f'{program.pid}', 'gpu0', third, 'procs')
+    for _ in range(2):
+        equal(on(mount, 0, third), [program.pid], 'replaced')
+        equal(on(mount, 0, first), [pid for pid in pids if pid != program.pid])
+        equal(on(mount, 1, second), pids, 'stays')
+        mount.kill_worker()
+    mount.write(f'{program.pid}', 'procs')
+    equal(mount.status(), f'Process {program.pid} has left {second} and {third}.')
+    equal((on(mount, 0, third), on(mount, 1, second)), ([], [p for p in pids if p != program.pid]))
+    os.rmdir(mount.at('gpu1', second))
+    check(wait_for(lambda: program.alive() == [program.pid], 10), 'the end of one ends them')
+    program.end()
+    mount.release_all()
+    # An end with none leaves it in the other.
+    first, second = mount.ask('10% 600'), mount.ask('10% 600 on_expiry=none', 1)
+    program = Program(mount, first)
+    mount.write(f'{program.pid}', 'gpu1', second, 'procs')
+    os.rmdir(mount.at('gpu1', second))
+    check(has_event(mount, second, 'released'), 'ended')
+    equal(on(mount, 0, first), [program.pid])
+    os.rmdir(mount.at('gpu0', first))
+    check(wait_for(lambda: not program.alive(), 10), 'the end of the other')
+    program.wait()
+    # Joining does not save from an end that has begun.
+    first, second = mount.ask('10% 600 grace=2'), mount.ask('10% 600', 1)
+    program = Program(mount, first, 'ignore')
+    os.rmdir(mount.at('gpu0', first))
+    check(has_event(mount, first, 'terminated'), events(mount, first))
+    mount.write(f'{program.pid}', 'gpu1', second, 'procs')
+    equal(on(mount, 1, second), [program.pid])
+    check(wait_for(lambda: not program.alive(), 10), 'killed all the same')
+    program.wait()
+    mount.release_all()
+
+
 def who_may_join(mount):
     name = alice.call(mount.ask, '10% 600')
     path = mount.at('gpu0', name, 'procs')
@@ -263,6 +311,7 @@ def main():
     mount = mounted(enforcer)
     truth(mount, enforcer)
     joining(mount)
+    two_devices(mount)
     who_may_join(mount)
     threads(mount)
     other_namespace(mount)

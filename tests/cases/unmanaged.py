@@ -155,6 +155,41 @@ def over_limit(mount, driver):
     driver.stop(small.pid)
 
 
+def adopted(mount, driver):
+    """config/adopt: a program outside joins the one partition that its user has on the device."""
+    def inside(gpu, name):
+        return [int(pid) for pid in mount.read(f'gpu{gpu}', name, 'procs').split()]
+
+    mount.write('off', 'config', 'watchdog')
+    mount.release_all()
+    name, elsewhere = alice.call(mount.ask, '10G 600'), alice.call(mount.ask, '10G 600', 1)
+    bobs = [bob.call(mount.ask, '1G 600') for _ in range(2)]
+    mount.ask('1G 600')  # root's
+    programs = [Program(alice), Program(bob), Program(root), Program(alice), Program(alice)]
+    mine, twice, roots, idle, away = programs
+    alice.call(mount.write, f'{away.pid}', 'gpu1', elsewhere, 'procs')
+    for program in mine, twice, roots, away:
+        driver.use(0, program.pid, GIB)
+    driver.use(0, idle.pid, 0)
+    check(not wait_for(lambda: inside(0, name), 2), 'off by default')
+    mount.write('on', 'config', 'adopt')
+    check(told(mount, 'adopted', name, f'pid={mine.pid}', f'uid={alice.uid}', 'device=gpu0'))
+    check(told(mount, 'adopted', name, f'pid={away.pid}'))
+    equal(inside(0, name), sorted([mine.pid, away.pid]))
+    equal(inside(1, elsewhere), [away.pid], 'stays where it was')
+    check(f'was added to {name}' in alice.call(mount.status), alice.call(mount.status))
+    equal([inside(0, each) for each in bobs], [[], []], 'which of two is not known')
+    equal(len(lines(mount, 'adopted')), 2, lines(mount, 'adopted'))
+    os.rmdir(mount.at('gpu0', bobs[0]))
+    check(told(mount, 'adopted', bobs[1], f'pid={twice.pid}'))
+    os.rmdir(mount.at('gpu0', name))
+    equal(mine.ended_by(), signal.SIGTERM, 'it ends with the partition')
+    equal(away.ended_by(), signal.SIGTERM)
+    for program in twice, roots, idle:
+        check(program.lives())
+        program.end()
+
+
 def main():
     driver = Driver()
     mount = lib.Mount('2x80G', environment=driver.environment())
@@ -164,6 +199,7 @@ def main():
     daemon = report(mount, driver, program)
     end(mount, driver, program, daemon)
     stubborn(mount, driver)
+    adopted(mount, driver)
 
 
 lib.run(main)

@@ -95,7 +95,14 @@ class Formats(Case):
     def test_show(self):
         self.tree.partition("p1", name="training")
         self.assertEqual(self.answer("show", "p1"), SHOW)
-        self.assertEqual(self.as_json("show", "p1"), dict(PARTITION, name="training"))
+        self.assertEqual(self.as_json("show", "p1"), dict(PARTITION, name="training", members=[]))
+        self.tree.raw("gpu0/p1/members", "bob\ncarol\n")
+        self.assertEqual(self.answer("show", "p1"), SHOW + "  Shared with: bob, carol\n")
+        self.assertEqual(self.as_json("show", "p1")["members"], ["bob", "carol"])
+        names = [letter * 64 for letter in "abcdefghijklmnop"]
+        self.tree.raw("gpu0/p1/members", "\n".join(names) + "\n")
+        self.assertEqual(self.as_json("show", "p1")["members"], names)
+        self.assertTrue(self.answer("show", "p1").endswith(", ".join(names) + "\n"))
 
     def test_stats(self):
         self.assertEqual(self.answer("stats"), STATS)
@@ -275,6 +282,7 @@ class Mistakes(Case):
             (("show",), "show needs ID. Try: chronos help show"),
             (("release",), "release needs at least one ID. Try: chronos help release"),
             (("extend", "p1"), "extend needs ID DURATION. Try: chronos help extend"),
+            (("share", "p1"), "share needs ID and at least one USER. Try: chronos help share"),
             (
                 ("create", "0", "0.5"),
                 "create needs DEVICE AMOUNT DURATION. Try: chronos help create",
@@ -287,13 +295,38 @@ class Mistakes(Case):
         ):
             self.refused(2, sentence, *words)
 
+    def test_stats_in_detail(self):
+        self.tree.device(0, schedule="2026-11-21T14:32:10+00:00 50.00 5368709120\n"
+                         "2026-11-21T15:32:10+00:00 100.00 10737418240", pci="")
+        self.tree.partition("p1")
+        self.tree.partition("p2", user="bob", memory_used=str(5 << 30))
+        plain = self.answer("stats", "0")
+        self.assertEqual(self.answer("stats", "0", "--detailed"), plain + (
+            "    p1: alice, 50%, 5120 MB, programs use 12 MB, until 2026-11-21T15:32:10+00:00\n"
+            "    p2: bob, 50%, 5120 MB, programs use 5120 MB, until 2026-11-21T15:32:10+00:00\n"
+            "    Available from 2026-11-21T15:32:10+00:00: 10240 MB (100.00%)\n"
+            "  Driver: 535.104\n  Found by: opencl\n  UUID: GPU-1234\n  Sharing: none\n"))
+        self.assertEqual(self.answer("stats", "--all"), self.answer("stats"))
+        self.refused(2, "--all and DEVICE exclude each other. Try: chronos help stats",
+                     "stats", "-a", "0")
+        for text in "", "x", "x\n\ny z":
+            self.tree.raw("gpu0/schedule", text)
+            self.assertNotIn("Available from", self.answer("stats", "--detailed"))
+
+    def test_labels(self):
+        self.tree.raw("gpu0/new", "")
+        for name in "my run", "", "a\tb":
+            self.refused(2, f"\"{name}\" is not a label; use 1 to 64 letters, digits, '.', '_' and"
+                         " '-'. Try: chronos help create", "create", "0", "1", "1", "--name", name)
+        self.assertEqual(self.tree.get("gpu0/new"), "")
+
     def test_nothing_slips_into_a_request(self):
         self.tree.raw("gpu0/new", "")
         for words in (
             ("0.5", "60 user=root"),
             ("0.5\n1", "60"),
             ("", "60"),
-            ("0.5", "60", "--name", "a hold"),
+            ("0.5", "60", "--on-expiry", "a hold"),
             ("0.5", "60", "--user="),
             ("0.5", "60", "--warn", "a\tb"),
         ):

@@ -397,6 +397,27 @@ class Commands(Case):
         self.refused(1, "", "extend", one, "soon", user=ALICE)
         self.refused(4, "There is no partition p999999.", "extend", "p999999", "30m")
 
+    def test_share(self):
+        one = self.create("0", "0.5", "3600", "--name", "training", user=ALICE)
+        self.assertNotIn("Shared", self.answer("show", one))
+        out = self.answer("share", "training", BOB, user=ALICE)
+        self.assertEqual(out, f"Partition {one} is shared with {BOB}\n")
+        self.assertTrue(self.answer("show", one, user=BOB).endswith(f"\n  Shared with: {BOB}\n"))
+        self.assertEqual(json.loads(self.answer("show", one, "--json"))["members"], [BOB])
+        self.assertEqual(self.answer("run", "--in", one, "--", "echo", "in", user=BOB), "in\n")
+        denied = f"Permission denied: partition owned by {ALICE}."
+        self.refused(1, denied, "extend", one, "30m", user=BOB)
+        self.refused(1, denied, "release", one, user=BOB)
+        self.refused(1, denied, "share", one, "bin", user=BOB)
+        self.refused(1, 'There is no user "nosuch" on this machine; nothing was changed.', "share",
+                     one, "nosuch", user=ALICE)
+        self.refused(1, f"{ALICE} owns {one}; nothing was changed.", "share", one, ALICE,
+                     user=ALICE)
+        self.refused(4, "There is no partition p999999.", "share", "p999999", BOB)
+        self.assertEqual(self.answer("unshare", one, BOB, user=ALICE),
+                         f"Partition {one} is not shared\n")
+        self.refused(125, denied, "run", "--in", one, "--", "true", user=BOB)
+
     def test_show(self):
         one = self.create("0", "0.5", "3600", "--name", "training", user=ALICE)
         out = self.answer("show", one, user=BOB)

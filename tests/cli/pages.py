@@ -54,7 +54,7 @@ class Manual(unittest.TestCase):
         return re.sub(".\b", "", out)
 
     def test_source(self):
-        for name in "chronos.1", "chronos.5", "chronosfs.8":
+        for name in "chronos.1", "chronos.3", "chronos.5", "chronosfs.8":
             done = subprocess.run(
                 ["mandoc", "-T", "lint", "-W", "warning", f"{PAGES}/{name}"],
                 capture_output=True,
@@ -116,6 +116,22 @@ class Manual(unittest.TestCase):
                 expected += " " + one_line(f"Default: {default}.")
             self.assertIn(expected, text)
 
+    def test_chronos_3(self):
+        """Each call of the header, as declared and explained there, under its section."""
+        page = one_line(self.page("chronos.3"))
+        with open(os.environ["CHRONOS_H"], encoding="utf-8") as file:
+            header = file.read()
+        block = r"\n\n/\* (?!--)((?:(?!\*/).)*) \*/\n((?:(?!\n\n).)*;)(?=\n)"
+        calls = re.findall(block, header, re.S)
+        self.assertGreater(len([call for _, call in calls if "(" in call]), 20)
+        self.assertEqual(sum("(" in call and "{" not in call for _, call in calls),
+                         len(re.findall(r"^[a-zC].*\bchronos_\w+\(", header, re.M)))
+        for comment, declaration in calls:
+            self.assertIn(one_line(declaration), page)
+            self.assertIn(one_line(re.sub(r"\n \* ?", "\n", comment)).replace("`", ""), page)
+        for section in re.findall(r"/\* -- (\w+) -", header):
+            self.assertRegex(self.page("chronos.3"), rf"(?m)^   {section.capitalize()}$")
+
     def test_chronos_5(self):
         page = self.page("chronos.5")
         with open(os.environ["FILESYSTEM_MD"], encoding="utf-8") as file:
@@ -132,11 +148,13 @@ class Installed(unittest.TestCase):
         """No script installs anything: `ninja uninstall` would leave that behind."""
         build = os.path.abspath(f"{PAGES}/../..")
         with open(f"{build}/meson-info/intro-installed.json", encoding="utf-8") as file:
-            names = sorted(os.path.basename(path) for path in json.load(file).values())
+            names = sorted(os.path.basename(path) for path in json.load(file).values()
+                           if not path.endswith((".py", ".typed")))  # the Python package
         self.assertEqual(names, [
-            "_chronos", "chronos", "chronos", "chronos.1", "chronos.5",
-            "chronos.fish", "chronosfs", "chronosfs.8", "chronosfs.service",
-            "libchronos-opencl.so", "mount.chronosfs", "mount.fuse.chronosfs"])
+            "_chronos", "chronos", "chronos", "chronos.1", "chronos.3", "chronos.5",
+            "chronos.fish", "chronos.h", "chronos.pc", "chronosfs", "chronosfs.8",
+            "chronosfs.service", "libchronos-opencl.so", "libchronos.so", "libchronos.so.0",
+            "mount.chronosfs", "mount.fuse.chronosfs"])
 
 
 class Completion(unittest.TestCase):
@@ -159,7 +177,7 @@ class Completion(unittest.TestCase):
         )
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
-    def complete(self, *words):
+    def complete(self, *words, user=None):
         script = f"""
             source {PAGES}/completion/chronos || exit 1
             complete -p chronos >/dev/null || exit 1
@@ -170,6 +188,7 @@ class Completion(unittest.TestCase):
         done = subprocess.run(
             ["bash", "-u", "-c", script, "bash", "chronos", *words],
             env=env,
+            user=user,
             capture_output=True,
             text=True,
             check=True,
@@ -224,6 +243,19 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("events", "--follow", ""), ["p1", "p12"])
         self.assertEqual(self.complete("show", "p1", ""), [])
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
+    def test_own_ids(self):
+        """Root may release all; other users are offered their own."""
+        link = self.tree.at("partitions/p12")
+        os.lchown(link, 1, 1)
+        self.addCleanup(os.lchown, link, 0, 0)
+        self.assertEqual(self.complete("release", ""), ["p1", "p12"])
+        if subprocess.run(["test", "-x", lib.CHRONOS], user=1, check=False).returncode:
+            self.skipTest("other users cannot read the build directory")
+        os.chmod(self.directory.name, 0o755)
+        self.assertEqual(self.complete("release", "", user=1), ["p12"])
+        self.assertEqual(self.complete("show", "", user=1), ["p1", "p12"])
+
     def test_mount(self):
         self.assertEqual(self.complete("--mount", self.empty.path, "show", ""), [])
         self.assertEqual(self.complete("--mount", self.empty.path, "available", ""), ["gpu0"])
@@ -234,6 +266,10 @@ class Completion(unittest.TestCase):
     def test_users(self):
         self.assertIn("root", self.complete("create", "0", "1", "1", "--user", "ro"))
         self.assertIn("root", self.complete("history", "--user", ""))
+        for command in "share", "unshare":
+            self.assertEqual(self.complete(command, "p1"), ["p1", "p12"])
+            self.assertIn("root", self.complete(command, "p1", "ro"))
+            self.assertIn("root", self.complete(command, "p1", "bin", "ro"))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,12 @@ def options(command):
                   if row.startswith("  -") and word.startswith("--"))
 
 
+OTHER = 1  # a user without partitions
+
+
 class Shell:
+    user = None  # who completes
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()
@@ -57,11 +62,34 @@ class Shell:
             self.assertEqual(self.complete(words), ["p1", "p12"], words)
         self.assertEqual(self.complete(f"--mount={self.directory.name}/other show "), ["p5"])
 
+    def test_users(self):
+        for words in "share p1 ro", "unshare p1 bin ro", "list --user ro":
+            self.assertIn("root", self.complete(words), words)
+        self.assertEqual(self.complete("share "), ["p1", "p12"])
+
     def test_devices(self):
         self.assertEqual(self.complete("available "), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("list -d "), ["gpu0", "gpu1"])
         self.assertEqual(self.complete("create "), ["any", "gpu0", "gpu1"])
         self.assertEqual(self.complete("create --name a g"), ["gpu0", "gpu1"])
+
+    def test_programs(self):
+        for words in "0.5 1h", "--in p1", "--name a 0.5 1h":
+            self.assertIn("mkdir", self.complete(f"run {words} mkdi"), words)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
+    def test_own_ids(self):
+        """No user is offered what another one must release."""
+        self.assertEqual(self.complete("release "), ["p1", "p12"])
+        if subprocess.run(["test", "-x", lib.CHRONOS], user=OTHER, check=False).returncode:
+            self.skipTest("other users cannot read the build directory")
+        link = self.tree.at("partitions/p12")
+        os.lchown(link, OTHER, OTHER)
+        self.addCleanup(os.lchown, link, 0, 0)
+        self.user = OTHER
+        os.chmod(self.directory.name, 0o755)
+        self.assertEqual(self.complete("release "), ["p12"])
+        self.assertEqual(self.complete("show "), ["p1", "p12"])
 
 
 @unittest.skipUnless(shutil.which("fish"), "fish is not here")
@@ -70,13 +98,9 @@ class Fish(Shell, unittest.TestCase):
         done = subprocess.run(
             ["fish", "--no-config", "-c", f"source {FILES}/chronos.fish; complete -C $argv[1]",
              f"chronos {line}"],
-            env=self.env, capture_output=True, text=True, timeout=60)
+            env=self.env, user=self.user, capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return sorted(row.split("\t")[0] for row in done.stdout.splitlines())
-
-    def test_programs(self):
-        for words in "0.5 1h", "--in p1", "--name a 0.5 1h":
-            self.assertIn("mkdir", self.complete(f"run {words} mkdi"), words)
 
 
 @unittest.skipUnless(shutil.which("zsh"), "zsh is not here")
@@ -108,11 +132,12 @@ class Zsh(Shell, unittest.TestCase):
         self.out = self.directory.name + "/out"
         start = self.directory.name + "/start"
         open(self.out, "w", encoding="utf-8").close()
+        os.chmod(self.out, 0o666)
         with open(start, "w", encoding="utf-8") as file:
             file.write(self.START.format(files=FILES, out=self.out))
         ours, its = pty.openpty()
         process = subprocess.Popen(["zsh", "-f", "-i"], env=self.env, stdin=its, stdout=its,
-                                   stderr=its, start_new_session=True)
+                                   stderr=its, start_new_session=True, user=self.user)
         os.close(its)
         try:
             os.write(ours, f". {start}\n".encode())

@@ -31,7 +31,7 @@ class Terminal(Case):
         self.tree.put("history", ENDED)
         for words, heads in (
             (("list",), "ID NAME DEVICE MEMORY USED SHARE REMAINING ENDS USER STATE"),
-            (("stats",), "DEVICE NAME TYPE TOTAL USED FREE USAGE PARTITIONS"),
+            (("stats",), "DEVICE NAME TYPE TOTAL PROMISED FREE USAGE PARTITIONS"),
             (("history",), "ID NAME DEVICE MEMORY START ENDED USER HOW BY"),
         ):
             result = self.print(*words, NO_COLOR="1")
@@ -76,6 +76,15 @@ class Terminal(Case):
                       self.print("create", "0", "0.5", "3600").out)
         self.tree.raw("gpu0/new", "0.5 3600\np1\n")
         self.assertIn("with 5120 MB for 3600 seconds\n", self.answer("create", "0", "0.5", "3600"))
+
+    def test_one_partition(self):
+        """Times and durations as people read them; scripts get what the files have."""
+        self.tree.partition("p1", expires=PAST, creator="0 77")
+        shown = self.print("show", "p1", NO_COLOR="1").out
+        self.assertIn("  End: 2020-11-21\n  Duration: 1h 00m\n  Time remaining: 59m 58s\n", shown)
+        self.assertIn("  Owner: alice\n  Created by: uid 0, process 77\n", shown)
+        self.assertTrue(self.answer("show", "p1").endswith("  Owner: alice (PID: 77)\n"))
+        self.assertIn(", until 2020-11-21\n", self.print("stats", "--detailed", "0").out)
 
     def test_colour(self):
         self.tree.partition("p1")

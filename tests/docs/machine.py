@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine of the pages: the tree on /chronos, homes, shells, and an /etc to change."""
+"""The machine of the pages: the tree on /chronos, homes, shells, the Python package, and an /etc
+to change."""
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ import shell
 
 PATH = ':'.join([os.path.dirname(os.environ['CHRONOS']), os.path.dirname(lib.CHRONOSFS),
                  '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'])
+PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../tools/python/chronos')
+PYTHONPATH = os.path.join(lib.T, 'python')  # a copy, which every user can read
 NOT_EVERYWHERE = ('tmux', 'bc')  # programs without which commands are not run
 USERS = {user.name: user for user in (lib.root, lib.alice, lib.bob, lib.carol)}
 
@@ -35,6 +38,7 @@ def enter_machine():
             elif name not in ('home', 'root', 'chronos', 'old'):
                 mount('--rbind', path, ours)
     mount('-t', 'tmpfs', '-o', 'mode=755', 'none', root + '/var/lib')
+    shutil.copytree(PACKAGE, os.path.join(PYTHONPATH, 'chronos'))
     for name in ('home', 'root', 'chronos'):
         os.makedirs(os.path.join(root, name), exist_ok=True)
     os.chdir(root)
@@ -89,7 +93,8 @@ class Machine:
     def run(self, user, command, interrupt_at=None):
         """Returns exit status and lines of output."""
         if user not in self.shells:
-            self.shells[user] = shell.Shell(USERS[user], PATH, home(user))
+            self.shells[user] = shell.Shell(USERS[user], home(user), PATH=PATH,
+                                            PYTHONPATH=PYTHONPATH)
         return self.shells[user].run(command, interrupt_at)
 
     def write(self, name, lines):

@@ -19,19 +19,17 @@ SECONDS = 60 * lib.FACTOR  # for one command
 
 
 class Shell:
-    def __init__(self, user, path, home):
+    def __init__(self, user, home, **variables):
         self.text, self.decoder = '', codecs.getincrementaldecoder('utf-8')()
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(home)
             if user.uid:
                 user.become()
-            environment = {'HOME': home, 'USER': user.name, 'LOGNAME': user.name, 'PATH': path,
-                           'SHELL': '/bin/bash', 'TERM': 'xterm', 'NO_COLOR': '1', 'TZ': 'UTC',
-                           'LC_ALL': 'C.UTF-8', 'TMUX_TMPDIR': home,
-                           'PS1': r'\036$?\036', 'PS2': ''}
-            os.execvpe('bash', ['bash', '--norc', '--noprofile', '--noediting', '-i'],
-                       environment)
+            variables.update(HOME=home, USER=user.name, LOGNAME=user.name, SHELL='/bin/bash',
+                             TERM='xterm', NO_COLOR='1', TZ='UTC', LC_ALL='C.UTF-8',
+                             TMUX_TMPDIR=home, PS1=r'\036$?\036', PS2='')
+            os.execvpe('bash', ['bash', '--norc', '--noprofile', '--noediting', '-i'], variables)
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack('4H', 24, 80, 0, 0))
         modes = termios.tcgetattr(self.terminal)
         modes[3] &= ~termios.ECHO

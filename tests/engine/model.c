@@ -599,7 +599,7 @@ static void op_share(void)
 {
     const struct caller *caller = any_caller();
     uint64_t id = any_id();
-    uint32_t most = rnd(8) ? 4 : GUESTS_MAX;
+    uint32_t most = rnd(2) ? 4 : GUESTS_MAX;
     struct guests wanted = {0};
 
     for (uint32_t uid = 1001; uid < 1001 + GUESTS_MAX && wanted.count < most; uid++) {
@@ -609,7 +609,7 @@ static void op_share(void)
     maybe_fail();
     int r = engine_share(engine, ENGINE_CALL(now_ns, 0, caller, &why), id, &wanted);
     if (!ran_out(r))
-        agree(r, reference_share(&reference, now_ns, caller, id, &wanted));
+        agree(r, reference_share(&reference, now_ns, caller, id, &wanted, account_shift));
 }
 
 static const struct {
@@ -832,9 +832,10 @@ int main(int argc, char **argv)
         finish();
     }
     printf("granted %" PRIu64 ", warned %" PRIu64 ", refused: invalid %" PRIu64
-           ", no space %" PRIu64 ", permission %" PRIu64 ", busy %" PRIu64 ", gone %" PRIu64 "\n",
+           ", no space %" PRIu64 ", quota %" PRIu64 ", permission %" PRIu64 ", busy %" PRIu64
+           ", gone %" PRIu64 "\n",
            counts[0], warnings, counts[REFUSED_INVALID], counts[REFUSED_NO_SPACE],
-           counts[REFUSED_PERMISSION] + counts[REFUSED_OWNER], counts[REFUSED_BUSY],
-           counts[REFUSED_GONE]);
+           counts[REFUSED_QUOTA], counts[REFUSED_PERMISSION] + counts[REFUSED_OWNER],
+           counts[REFUSED_BUSY], counts[REFUSED_GONE]);
     return EXIT_SUCCESS;
 }

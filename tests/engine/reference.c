@@ -478,14 +478,24 @@ static void share(struct reference *reference, struct partition *p, int64_t now_
 }
 
 int reference_share(struct reference *reference, int64_t now_ns, const struct caller *caller,
-                    uint64_t id, const struct guests *wanted)
+                    uint64_t id, const struct guests *wanted, uint32_t account_shift)
 {
     struct partition *p;
     int r = reach(reference, now_ns, caller, id, false, &p);
+    uint64_t sum = wanted->count;
 
-    if (!r)
-        share(reference, p, now_ns, caller, wanted);
-    return r;
+    if (r)
+        return r;
+    for (size_t i = 0; i < reference->now.count; i++) {
+        const struct partition *live = &reference->now.live[i];
+
+        if (live != p && live->uid >> account_shift == p->uid >> account_shift)
+            sum += reference->now.guests[i].count;
+    }
+    if (wanted->count > guests_of(reference, p)->count && sum > GUESTS_ACCOUNT_MAX)
+        return REFUSED_QUOTA;
+    share(reference, p, now_ns, caller, wanted);
+    return 0;
 }
 
 int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,

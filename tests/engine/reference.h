@@ -81,9 +81,9 @@ int reference_rename(struct reference *reference, int64_t now_ns, const struct c
                      uint64_t id, const char *name, bool good_name);
 int reference_hand_over(struct reference *reference, int64_t now_ns, const struct caller *caller,
                         uint64_t id, uint32_t uid, uint32_t gid, uint32_t mode);
-/* `wanted` in ascending order. */
+/* `wanted` in ascending order; uids that are equal without their lowest bits are an account. */
 int reference_share(struct reference *reference, int64_t now_ns, const struct caller *caller,
-                    uint64_t id, const struct guests *wanted);
+                    uint64_t id, const struct guests *wanted, uint32_t account_shift);
 /* `text` is the stored value, `policy` the policy in effect afterwards. */
 void reference_set(struct reference *reference, int64_t now_ns, const struct caller *caller,
                    size_t key, const char *text, const struct reference_policy *policy);

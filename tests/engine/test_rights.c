@@ -4,7 +4,7 @@
 
 /* -- who may do what ---------------------------------------------------------- */
 
-enum action { RELEASE, RESIZE, SET_END, RENAME, CHMOD, CHOWN, ACTIONS };
+enum action { RELEASE, RESIZE, SET_END, RENAME, CHMOD, CHOWN, SHARE, ACTIONS };
 
 static int act(enum action action, const struct caller *caller, uint64_t id)
 {
@@ -21,6 +21,8 @@ static int act(enum action action, const struct caller *caller, uint64_t id)
         return engine_rename(engine, CALL(0, caller, &why), id, "new");
     case CHMOD:
         return engine_hand_over(engine, CALL(0, caller, &why), id, p->uid, 5, 0700);
+    case SHARE:
+        return engine_share(engine, CALL(0, caller, &why), id, &(struct guests){1, {1003}});
     default:
         return engine_hand_over(engine, CALL(0, caller, &why), id, 4242, p->gid, p->mode);
     }
@@ -42,9 +44,9 @@ START_TEST(permission_matrix)
     static const size_t owners[OWNERS] = {0, 3, 5};
     /* allowed actions for each owner and caller, one letter per action */
     static const char *const allowed[OWNERS][8] = {
-        {"rseno-", "------", "-sen--", "rsenoc", "r-----", "------", "------", "-sen--"},
-        {"------", "------", "-sen--", "rsenoc", "r-----", "------", "------", "-sen--"},
-        {"------", "------", "-sen--", "rsenoc", "r-----", "rseno-", "------", "rseno-"},
+        {"rseno-m", "-------", "-sen---", "rsenocm", "r------", "-------", "-------", "-sen---"},
+        {"-------", "-------", "-sen---", "rsenocm", "r------", "-------", "-------", "-sen---"},
+        {"-------", "-------", "-sen---", "rsenocm", "r------", "rseno-m", "-------", "rseno-m"},
     };
 
     for (size_t o = 0; o < OWNERS; o++) {
@@ -69,6 +71,82 @@ START_TEST(permission_matrix)
             }
         }
     }
+}
+END_TEST
+
+static uint32_t account_of(void *context, uint32_t uid)
+{
+    (void)context;
+    return uid / 1000;
+}
+
+/* Another owner has other friends; another group has not. */
+START_TEST(guests_go_with_their_host)
+{
+    const struct guests two = {2, {1003, 1004}}, one = {1, {1004}};
+
+    start(100);
+    uint64_t id = grant(engine, 0, &alice, 0, "0.5 60");
+    engine_events_free(engine_take_events(engine));
+    ck_assert_ptr_null(engine_guests(engine, id));
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id, &two), 0);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id, &two), 0);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id, &one), 0);
+    ck_assert_uint_eq(one_event(EVENT_UNSHARED)->guest, 1003);
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &alice, &why), id, 1000, 5, 0700), 0);
+    one_event(EVENT_HANDED);
+    ck_assert(guests_has(engine_guests(engine, id), 1004));
+    ck_assert_int_eq(engine_hand_over(engine, CALL(0, &admin, &why), id, 1004, 5, 0700), 0);
+    struct engine_event *events = engine_take_events(engine);
+    ck_assert_int_eq(events->kind, EVENT_UNSHARED);
+    ck_assert_uint_eq(events->after.uid, 1000);
+    ck_assert_int_eq(events->next->kind, EVENT_HANDED);
+    ck_assert_ptr_null(engine_guests(engine, id));
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    ck_assert(guests_has(engine_guests(engine, id), 1004));
+    engine_events_free(events);
+    refused(engine_share(engine, CALL(ENGINE_FOREVER - 1, &alice, &why), id, &two), REFUSED_GONE,
+            "There is no partition");
+    engine_free(engine);
+}
+END_TEST
+
+/* A person's uids share one bound, whatever came back from a revert or the state. */
+START_TEST(guests_of_an_account_are_bounded)
+{
+    enum { FULL = GUESTS_ACCOUNT_MAX / GUESTS_MAX };
+    struct guests all = {.count = GUESTS_MAX}, one = {1, {7}}, none = {0};
+    uint64_t id[FULL + 1];
+
+    for (uint32_t i = 0; i < GUESTS_MAX; i++)
+        all.uid[i] = 2000 + i;
+    start(100);
+    engine_set_accounts(engine, account_of, NULL);
+    for (size_t i = 0; i <= FULL; i++)
+        id[i] = grant(engine, 0, i % 2 ? &alice : &bob, 0, "1B 60");
+    engine_events_free(engine_take_events(engine));
+    for (size_t i = 1; i < FULL; i++)
+        ck_assert_int_eq(engine_share(engine, CALL(0, &admin, &why), id[i], &all), 0);
+    engine_events_free(engine_take_events(engine));
+    ck_assert_int_eq(engine_share(engine, CALL(0, &bob, &why), id[0], &all), 0);
+    struct engine_event *events = engine_take_events(engine);
+    refused(engine_share(engine, CALL(0, &bob, &why), id[FULL], &one), REFUSED_QUOTA,
+            "can be shared with 256 users");
+    ck_assert_int_eq(engine_revert(engine, events), 0);
+    engine_events_free(events);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &bob, &why), id[FULL], &all), 0);
+    engine_events_free(engine_take_events(engine));
+    refused(engine_share(engine, CALL(0, &bob, &why), id[0], &one), REFUSED_QUOTA, "256 users");
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id[1], &none), 0);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &bob, &why), id[0], &one), 0);
+    engine_events_free(engine_take_events(engine));
+    for (uint32_t uid = 1; uid < GUESTS_MAX; uid++)
+        ck_assert_int_eq(engine_restore_guest(engine, id[1], uid), 0);
+    refused(engine_share(engine, CALL(0, &alice, &why), id[1], &all), REFUSED_QUOTA, "256 users");
+    ck_assert_int_eq(engine_release(engine, CALL(0, &bob, &why), id[0]), 0);
+    ck_assert_int_eq(engine_share(engine, CALL(0, &alice, &why), id[1], &all), 0);
+    engine_free(engine);
 }
 END_TEST
 
@@ -215,8 +293,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {permission_matrix, released_or_revoked,
-                                  a_closed_file_ends_what_it_holds, policy_bounds_users, settings};
+    const TTest *const tests[] = {permission_matrix,
+                                  guests_go_with_their_host,
+                                  guests_of_an_account_are_bounded,
+                                  released_or_revoked,
+                                  a_closed_file_ends_what_it_holds,
+                                  policy_bounds_users,
+                                  settings};
 
     return check_run_tests("rights", NULL, NULL, tests, ARRAY_COUNT(tests));
 }

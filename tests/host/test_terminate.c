@@ -56,7 +56,8 @@ static pid_t member(uint64_t id)
     pid_t pid = proctrack_fake_start(proctrack, 0, 6101);
     ck_assert_int_gt(pid, 0);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
-    ck_assert_int_eq(proctrack_join(proctrack, id, 0, &process, &message), 0);
+    ck_assert_int_eq(
+        proctrack_join(proctrack, &(struct proctrack_set){{id}}, 0, &process, &message), 0);
     return pid;
 }
 

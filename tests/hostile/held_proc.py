@@ -3,7 +3,7 @@
 """A user holds the directory of a process of theirs in /proc: the process lists it into memory that
 never answers, and a chmod waits behind that. What the daemon asks /proc about the process answers
 all the same, so that joins, ends and requests of all others go on. The same with /proc itself,
-where a new driver process would be looked up."""
+where a new driver process and the boot id would be looked up."""
 import os
 import signal
 import sys
@@ -65,6 +65,7 @@ def driver_of(mount):
 
 def whole():
     """Holds /proc itself, one that only this test uses, as drivers are asked for the first time."""
+    drop = os.open('/proc/sys/vm/drop_caches', os.O_WRONLY)
     if lib.libc.unshare(0x20000) or lib.libc.mount(b'', b'/', None, 0x44000, None) or \
             lib.libc.mount(b'proc', b'/proc', b'proc', 0, None):
         raise lib.Skip('no /proc of its own')
@@ -74,6 +75,10 @@ def whole():
     name = bob.call(mount.ask, '10% 600')
     driver.use(0, os.getpid(), 1 << 30)
     check(driver_of(mount) is None, 'a driver process already')
+    worker = mount.worker()
+    for _ in range(5):  # /proc/sys, where the boot id is, is looked up again
+        os.write(drop, b'3')
+        time.sleep(0.1)
     holder = hold('/proc', os.path.join(slow, 'page'))
     writer = carol.start(lib.outcome, os.chmod, '/proc', 0o555)
     time.sleep(1)
@@ -83,12 +88,14 @@ def whole():
         check(not has_ended(child), '/proc is not held')
         usage = bob.start(lib.outcome, mount.read, 'gpu0', name, 'memory_used')
         time.sleep(1)  # the process that asks drivers is started
+        os.kill(worker, signal.SIGKILL)  # the next one reads the boot id, too
         joined = bob.start(lib.outcome, mount.write, '0', 'gpu0', name, 'procs')
         check(wait_for(lambda: has_ended(joined), 10), 'a join waits')
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
     equal(joined.finish(), 'ok')
+    os.close(drop)
     for each in usage, child, writer:
         each.finish()
     os.waitpid(holder, 0)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A partition that is shared by name (`members`): who is in may join and charge, and nothing else;
-nobody else lets people in; the list is bounded, lasts, and ends with the partition and its
-owner."""
+only the owner lets people in; the list is bounded, lasts, and ends with the partition or a change
+of its owner."""
 import contextlib
 import os
 import signal
@@ -98,7 +98,7 @@ def rights(mount):
 
 
 def others_partitions(mount):
-    """Nobody but the owner and root lets in, whatever the mode of the partition allows."""
+    """Only the owner and root let in, whatever the mode of the partition allows."""
     name = ask(mount)
     path = mount.at('gpu0', name)
     mount.write('ops', 'config', 'admin_group')
@@ -241,11 +241,14 @@ def nodes(mount):
         return user.outcome(lambda: os.close(os.open('/dev/nvidia0', os.O_RDWR))) == 'ok'
     mount.write('holders', 'config', 'device_access')
     name = ask(mount)
-    check(wait_for(lambda: can_open(alice)) and not can_open(bob))
+    check(wait_for(lambda: not can_open(bob)), 'a stranger')
+    check(wait_for(lambda: can_open(alice)), 'the owner')
     equal(change(mount, name, '+bob'), 'ok')
-    check(wait_for(lambda: can_open(bob)) and not can_open(carol))
+    check(wait_for(lambda: can_open(bob)), 'a member')
+    check(not can_open(carol), 'no member')
     mount.restart()
-    check(wait_for(lambda: can_open(bob) and not can_open(carol)), 'after a restart')
+    check(wait_for(lambda: not can_open(carol)), 'a stranger, after a restart')
+    check(can_open(bob), 'a member, after a restart')
     equal(change(mount, name, '-bob +carol'), 'ok')
     check(wait_for(lambda: not can_open(bob) and can_open(carol)))
     alice.call(os.unlink, mount.at('partitions', name))

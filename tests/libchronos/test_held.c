@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define THREADS 4
-#define ROUNDS  200
+#define ROUNDS  2000
 
 static struct held_list list;
 
@@ -65,12 +65,20 @@ START_TEST(test_reused)
 }
 END_TEST
 
+static size_t count_open(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 1000; fd++)
+        count += is_open(fd);
+    return count;
+}
+
 static void *work(void *number)
 {
     uint64_t first = 1 + (uint64_t)(uintptr_t)number * ROUNDS;
     for (uint64_t id = first; id < first + ROUNDS; id++) {
         int fd = keep(id);
-        pid_t child = id % 50 == 0 ? fork() : -1;
+        pid_t child = id % 500 == 0 ? fork() : -1;
         if (child == 0) {
             held_free(&list);
             _exit(is_open(fd));
@@ -87,6 +95,7 @@ START_TEST(test_threads)
 {
     pthread_t threads[THREADS];
     int count = 0;
+    size_t before = count_open();
     for (size_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, work, (void *)i), 0);
     for (size_t i = 0; i < THREADS; i++)
@@ -96,6 +105,7 @@ START_TEST(test_threads)
         count++;
     }
     ck_assert_int_le(count, THREADS);
+    ck_assert_uint_eq(count_open(), before);
     held_free(&list);
 }
 END_TEST

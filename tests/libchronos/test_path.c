@@ -140,7 +140,8 @@ START_TEST(test_mount)
     char failed[PATH_MAX];
     ck_assert_int_eq(chronos_mount_open(directory, failed, &found), -ENOENT);
     ck_assert_str_eq(failed, directory);
-    put("partitions", "");
+    ck_assert_int_eq(chronos_mount_open("/proc", failed, &found), -ENOTDIR);
+    put("partitions/p1/name", "");
     setenv("CHRONOS_MOUNT", "/nonexistent", 1);
     ck_assert_int_eq(chronos_mount_open(NULL, failed, &found), -ENOENT);
     ck_assert_str_eq(failed, "/nonexistent");

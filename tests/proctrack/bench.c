@@ -48,12 +48,14 @@ static void members(void)
 
 static void partition_of(void)
 {
-    proctrack_partition_of(proctrack, pids[MEMBERS / 2]);
+    struct proctrack_set set;
+    proctrack_find(proctrack, pids[MEMBERS / 2], &set);
 }
 
 static void stranger(void)
 {
-    proctrack_partition_of(proctrack, pids[ALL - 1]);
+    struct proctrack_set set;
+    proctrack_find(proctrack, pids[ALL - 1], &set);
 }
 
 static void join_and_move(void)
@@ -61,7 +63,7 @@ static void join_and_move(void)
     static uint64_t id = 2;
     struct message why;
     id = 5 - id; /* 2 and 3 in turn */
-    proctrack_join(proctrack, id, 0, &first, &why);
+    proctrack_join(proctrack, &(struct proctrack_set){{id}}, 0, &first, &why);
 }
 
 /* The first join of a partition, and the end of the one before. */
@@ -69,7 +71,7 @@ static void join_and_end(void)
 {
     static uint64_t id = 10;
     struct message why;
-    proctrack_join(proctrack, ++id, 0, &first, &why);
+    proctrack_join(proctrack, &(struct proctrack_set){{++id}}, 0, &first, &why);
     while (proctrack_forget(proctrack, id - 1) == -EBUSY)
         sched_yield();
 }
@@ -128,7 +130,7 @@ static void bench(const char *mode, const char *directory)
     }
     for (int i = 0; i < MEMBERS; i++) {
         if (proctrack_look(proctrack, pids[i], &process) == 0)
-            proctrack_join(proctrack, 1, 0, &process, &why);
+            proctrack_join(proctrack, &(struct proctrack_set){{1}}, 0, &process, &why);
     }
     proctrack_look(proctrack, pids[MEMBERS], &first);
     measure("scan of 1000", scan);

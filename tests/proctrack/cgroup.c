@@ -3,6 +3,7 @@
  * Promises of the cgroup adapter alone: the place of a member, that it cannot leave, that
  * limits above still count, that recycled pids are not moved by mistake, and errors.
  */
+#include "core/proctrack/cgroup.h"
 #include "help.h"
 
 #include <dirent.h>
@@ -41,7 +42,7 @@ static pid_t leaf_goes_to(uid_t uid, const char *path, const char *parent)
              help_instance);
     ck_assert_int_eq(strncmp(is, should, strlen(should)), 0);
     ck_assert(strchr(".", is[strlen(should)])); /* the end, or more for a second origin */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
     return pid;
 }
 
@@ -135,17 +136,17 @@ START_TEST(nobody_leaves)
     ck_assert_int_eq(puppet_write(member, to_other, "0"), -EACCES);
     ck_assert_int_eq(puppet_write(outside, to_home, text), -EACCES);
     ck_assert_int_eq(puppet_write(child, to_home, "0"), -EACCES);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, member), 1);
+    ck_assert_uint_eq(partition_in(proctrack, member), 1);
     /* not even a child in another session whose parents are gone */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, away), 1);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
+    ck_assert_uint_eq(partition_in(proctrack, away), 1);
+    ck_assert_uint_eq(partition_in(proctrack, child), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 3);
     /* nor a program of hers under another uid */
     join(1, mapped);
     snprintf(text, sizeof(text), "%d", mapped);
     ck_assert_int_eq(puppet_write(outside, to_other, text), -EACCES);
     ck_assert_int_eq(puppet_write(mapped, to_other, "0"), -EACCES);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, mapped), 1);
+    ck_assert_uint_eq(partition_in(proctrack, mapped), 1);
     /* no other process can enter either */
     char leaf[PATH_MAX], into[3 * PATH_MAX];
     help_cgroup_of(member, leaf, sizeof(leaf));
@@ -168,7 +169,7 @@ START_TEST(partitions_are_not_nested)
     ck_assert_int_eq(mkdir(inner, 0755), 0);
     snprintf(inner, sizeof(inner), "%s/inner", path);
     put(inner, pid);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
     ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
     join(2, pid);
@@ -233,10 +234,10 @@ START_TEST(somebody_elses_cgroup)
     hand_over(fake, ALICE, ALICE, 0644);
     pid_t pid = puppet_start(ALICE), other = puppet_start(BOB);
     put(fake, pid);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 0);
     proctrack = proctrack_close(proctrack);
     help_open();
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     put(home, other);
     ck_assert_int_eq(join_rc(1, other), -EEXIST);
@@ -249,9 +250,26 @@ END_TEST
 
 START_TEST(names_that_are_not_ours)
 {
-    static const char *const names[] = {
-        "p0",   "p01", "p", "p1x", "p-1", "p18446744073709551616", "p99999999999999999999",
-        "test", "q1"};
+    static const char *const names[] = {"p0",
+                                        "p01",
+                                        "p",
+                                        "p1x",
+                                        "p-1",
+                                        "p18446744073709551616",
+                                        "p99999999999999999999",
+                                        "test",
+                                        "q1",
+                                        "p2+1",
+                                        "p1+1",
+                                        "p1+",
+                                        "p+1",
+                                        "p1++2",
+                                        "p1+02",
+                                        "p1+2+",
+                                        "p0+1",
+                                        "p1+2x",
+                                        "p1+2.g",
+                                        "p1+2+3+4+5+6+7+8+9"};
     char name[128], path[PATH_MAX];
     help_open();
     pid_t pid = puppet_start(ALICE);
@@ -259,7 +277,7 @@ START_TEST(names_that_are_not_ours)
         snprintf(name, sizeof(name), "chronosfs-%s-%s", help_instance, names[i]);
         strcpy(path, help_cgroup_make(name));
         put(path, pid);
-        ck_assert_msg(proctrack_partition_of(proctrack, pid) == 0, "%s", name);
+        ck_assert_msg(partition_in(proctrack, pid) == 0, "%s", name);
     }
     proctrack = proctrack_close(proctrack);
     help_open();
@@ -268,7 +286,35 @@ START_TEST(names_that_are_not_ours)
     put(help_cgroup_make(name), pid);
     proctrack = proctrack_close(proctrack);
     help_open();
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), UINT64_MAX - 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), UINT64_MAX - 1);
+}
+END_TEST
+
+/* Each set has a leaf: those that are not used make room, and there is an end. */
+START_TEST(goes_through_sets)
+{
+    help_open();
+    pid_t pid = puppet_start(ALICE), members_of[CGROUP_SETS_MAX];
+    for (uint64_t other = 2; other < 3 * CGROUP_SETS_MAX; other++) {
+        ck_assert_int_eq(join_set(SET(1, other), pid), 0);
+        ck_assert_int_le(help_cgroup_count(help_instance), CGROUP_SETS_MAX + 1);
+    }
+    join(1, pid);
+    for (uint64_t i = 0; i < CGROUP_SETS_MAX; i++) {
+        members_of[i] = puppet_start(ALICE);
+        int r = join_set(SET(1, i + 1000), members_of[i]);
+        ck_assert_int_eq(r, i + 1 < CGROUP_SETS_MAX ? 0 : -EUSERS);
+    }
+    ck_assert_ptr_nonnull(strstr(why.text, "64 other combinations"));
+    ck_assert_int_eq(join_set(SET(1, 1000), pid), 0); /* a known one */
+    join(1, members_of[CGROUP_SETS_MAX - 1]);         /* and alone as ever */
+    ck_assert_int_eq(members(1), CGROUP_SETS_MAX + 1);
+    for (uint64_t i = 0; i < CGROUP_SETS_MAX; i++)
+        end_all(i + 1000);
+    end_all(1);
+    for (uint64_t other = 2; other < 3 * CGROUP_SETS_MAX; other++)
+        EVENTUALLY(proctrack_forget(proctrack, other) == 0);
+    EVENTUALLY(help_cgroup_count(help_instance) == 0);
 }
 END_TEST
 
@@ -304,7 +350,7 @@ START_TEST(paths_that_are_too_long)
     }
     ck_assert_int_eq(chdir("/"), 0);
     ck_assert_msg(!r, "%s", why.text);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
 }
 END_TEST
@@ -323,7 +369,7 @@ START_TEST(others_remove_what_is_empty)
     ck_assert_int_eq(help_freeze(1, true), 0);
     ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
     join(1, pid);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
     put(top, pid);
     ck_assert_int_eq(rmdir(leaf), 0);
     ck_assert_int_eq(help_forget(1), 0);
@@ -363,7 +409,7 @@ static void returns_to(pid_t pid, const char *path)
     EVENTUALLY(proctrack_leave(proctrack, 0, &process, false, &why) != -EINPROGRESS);
     help_cgroup_of(pid, is, sizeof(is));
     ck_assert_str_eq(is, path);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 0);
 }
 
 static void stays(pid_t pid, int error)
@@ -373,7 +419,7 @@ static void stays(pid_t pid, int error)
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
     EVENTUALLY((r = proctrack_leave(proctrack, 0, &process, false, &why)) != -EINPROGRESS);
     ck_assert_int_eq(r, error);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
 }
 
 START_TEST(back_to_where_each_came_from)
@@ -513,6 +559,7 @@ static TCase *make(void)
                                   cgroups_that_may_not_be_made,
                                   somebody_elses_cgroup,
                                   names_that_are_not_ours,
+                                  goes_through_sets,
                                   paths_that_are_too_long,
                                   others_remove_what_is_empty,
                                   a_frozen_partition_from_many_places,

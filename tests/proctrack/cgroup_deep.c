@@ -145,7 +145,7 @@ START_TEST(members_dig)
     ck_assert_int_eq(chdir("/"), 0);
     reopen_poor();
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 2);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
     ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!puppet_alive(pid) && !puppet_alive(top));
     EVENTUALLY(proctrack_forget(proctrack, 1) == 0);

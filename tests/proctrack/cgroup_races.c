@@ -46,7 +46,7 @@ START_TEST(given_out_again_in_a_join)
     help_cgroup_of(getpid(), before, sizeof(before));
     ck_assert_int_eq(join_rc(1, victim), -ESRCH);
     /* the other one is back with its parent */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, victim), 0);
+    ck_assert_uint_eq(partition_in(proctrack, victim), 0);
     help_cgroup_of(victim, after, sizeof(after));
     ck_assert_str_eq(after, before);
     if (with_child) {
@@ -99,8 +99,8 @@ START_TEST(the_daemon_steps_out)
     put(path, supervisor);
     help_options.supervisor = supervisor;
     help_open();
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, supervisor), 0);
+    ck_assert_uint_eq(partition_in(proctrack, getpid()), 0);
+    ck_assert_uint_eq(partition_in(proctrack, supervisor), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 0);
     ck_assert_int_eq(help_forget(1), 0);
 }

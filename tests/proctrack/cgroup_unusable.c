@@ -116,10 +116,10 @@ START_TEST(another_namespace)
     help_open();
     pid_t in = puppet_start(ALICE);
     join(1, in);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, in), 1);
+    ck_assert_uint_eq(partition_in(proctrack, in), 1);
     ck_assert_int_eq(join_rc(1, out), -EXDEV);
     ck_assert_uint_gt(strlen(why.text), 30);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, out), 0);
+    ck_assert_uint_eq(partition_in(proctrack, out), 0);
     end_all(1);
 }
 END_TEST

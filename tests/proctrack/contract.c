@@ -115,7 +115,7 @@ static void members_are(uint64_t id, const pid_t *pids)
         for (int i = 0; i < told.count; i++)
             found = found || told.pids[i] == pids[count];
         ck_assert_msg(found, "%d is no member of %d", pids[count], (int)id);
-        ck_assert_uint_eq(proctrack_partition_of(proctrack, pids[count]), id);
+        ck_assert_uint_eq(partition_in(proctrack, pids[count]), id);
     }
     ck_assert_int_eq(told.count, count);
 }
@@ -164,10 +164,10 @@ START_TEST(nothing_yet)
         ck_assert_int_eq(help_freeze(id, false), 0);
         ck_assert_int_eq(help_forget(id), 0);
     }
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, start(0)), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, 0), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, 999999), 0);
+    ck_assert_uint_eq(partition_in(proctrack, start(0)), 0);
+    ck_assert_uint_eq(partition_in(proctrack, getpid()), 0);
+    ck_assert_uint_eq(partition_in(proctrack, 0), 0);
+    ck_assert_uint_eq(partition_in(proctrack, 999999), 0);
     ck_assert_int_eq(each().count, 0);
     ck_assert_ptr_null(proctrack_close(NULL));
 }
@@ -205,10 +205,10 @@ START_TEST(children_belong)
         usleep(30000); /* the clock of processes ticks every 10 ms */
     join(1, parent);
     pid_t child = fork_of(parent), grandchild = fork_of(child);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, grandchild), 1); /* without a scan */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, before), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, fork_of(before)), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, other), 0);
+    ck_assert_uint_eq(partition_in(proctrack, grandchild), 1); /* without a scan */
+    ck_assert_uint_eq(partition_in(proctrack, before), 0);
+    ck_assert_uint_eq(partition_in(proctrack, fork_of(before)), 0);
+    ck_assert_uint_eq(partition_in(proctrack, other), 0);
     MEMBERS(1, parent, child, grandchild);
     end(child, false); /* an orphan stays */
     MEMBERS(1, parent, grandchild);
@@ -269,10 +269,10 @@ START_TEST(leaves_with_its_children)
     MEMBERS(1, shell, program, worker, deep, sibling);
     ck_assert_int_eq(leave(program, false), 0);
     MEMBERS(1, shell, sibling);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, deep), 0);
+    ck_assert_uint_eq(partition_in(proctrack, deep), 0);
     MEMBERS(1, shell, sibling); /* also later, though their parent is a member */
     pid_t later = fork_of(worker);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, later), 0);
+    ck_assert_uint_eq(partition_in(proctrack, later), 0);
     MEMBERS(1, shell, sibling, fork_of(shell));
     ck_assert_int_eq(leave(program, false), 0); /* it is in none */
     ck_assert_int_eq(proctrack_look(proctrack, program, &wrong), 0);
@@ -327,25 +327,25 @@ START_TEST(refused_joins)
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
     wrong = process;
     wrong.start++;
-    ck_assert_int_eq(proctrack_join(proctrack, 1, 0, &wrong, &why), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(1), 0, &wrong, &why), -ESRCH);
     wrong = process;
     wrong.suid++;
-    ck_assert_int_eq(proctrack_join(proctrack, 1, 0, &wrong, &why), -EAGAIN);
-    ck_assert_int_eq(proctrack_join(proctrack, 0, 0, &process, &why), -EINVAL);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(1), 0, &wrong, &why), -EAGAIN);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(0), 0, &process, &why), -EINVAL);
     const pid_t never[] = {1, getpid(), supervisor};
     for (size_t i = 0; i < 3; i++) {
         wrong = process;
         wrong.pid = never[i];
         why.text[0] = '\0';
-        ck_assert_int_eq(proctrack_join(proctrack, 1, 0, &wrong, &why), -EPERM);
+        ck_assert_int_eq(proctrack_join(proctrack, &SET(1), 0, &wrong, &why), -EPERM);
         ck_assert_uint_gt(strlen(why.text), 30);
     }
     NO_MEMBERS(1);
     end(pid, true);
-    ck_assert_int_eq(proctrack_join(proctrack, 1, 0, &process, &why), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(1), 0, &process, &why), -ESRCH);
     if (!is_fake())
         waitpid(pid, NULL, 0);
-    ck_assert_int_eq(proctrack_join(proctrack, 1, 0, &process, &why), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(1), 0, &process, &why), -ESRCH);
     NO_MEMBERS(1);
     ck_assert_int_eq(each().count, 0); /* the attempts left no trace */
     supervisor = 0;
@@ -398,7 +398,7 @@ START_TEST(kills_all)
     for (int i = 0; i < 8; i++)
         EVENTUALLY(!alive(pids[i]));
     NO_MEMBERS(1); /* though two have not been waited for */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pids[0]), 0);
+    ck_assert_uint_eq(partition_in(proctrack, pids[0]), 0);
     ck_assert(alive(other));
     MEMBERS(2, other);
     ck_assert_int_eq(help_forget(1), 0);
@@ -474,10 +474,122 @@ START_TEST(forgets)
     ck_assert_int_eq(seen.count, 1);
     ck_assert_uint_eq(seen.ids[0], 2);
     MEMBERS(2, second);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, first), 0);
+    ck_assert_uint_eq(partition_in(proctrack, first), 0);
     pid_t third = start(ALICE); /* and the id can be used again */
     join(1, third);
     MEMBERS(1, third);
+}
+END_TEST
+
+/* Asserts that exactly these are the partitions of a process, and that each lists it. */
+static void is_in(pid_t pid, struct proctrack_set set)
+{
+    struct proctrack_set found;
+    proctrack_scan(proctrack);
+    proctrack_find(proctrack, pid, &found);
+    ck_assert(proctrack_set_is_equal(&found, &set));
+    for (uint64_t id = 1; id < 10; id++) {
+        struct told told = {.count = 0};
+        bool listed = false;
+        proctrack_members(proctrack, id, tell, &told);
+        for (int i = 0; i < told.count; i++)
+            listed = listed || told.pids[i] == pid;
+        ck_assert_msg(listed == proctrack_set_has(&set, id), "%d in %d", pid, (int)id);
+    }
+}
+
+START_TEST(several_at_a_time)
+{
+    struct procfs_process process;
+    uint32_t count = 0;
+    begin(_i);
+    pid_t both = start(ALICE), before = fork_of(both), one = start(ALICE);
+    if (!is_fake())
+        usleep(30000); /* the clock of processes ticks every 10 ms */
+    ck_assert_int_eq(join_set(SET(1, 2), both), 0);
+    pid_t child = fork_of(both);
+    join(1, one);
+    is_in(both, SET(1, 2));
+    is_in(child, SET(1, 2));
+    is_in(before, SET(0));
+    is_in(one, SET(1));
+    ck_assert_int_eq(help_signal(2, SIGUSR1, &count), 0);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_int_eq(help_signal(1, SIGTERM, &count), 0);
+    ck_assert_uint_eq(count, 3);
+    EVENTUALLY(signals(both, SIGUSR1) == 1 && signals(child, SIGUSR1) == 1);
+    EVENTUALLY(signals(both, SIGTERM) == 1 && signals(one, SIGTERM) == 1);
+    ck_assert_uint_eq(signals(one, SIGUSR1), 0);
+    ck_assert_int_eq(proctrack_forget(proctrack, 2), -EBUSY);
+    /* the child takes another one: its parent stays where it was */
+    ck_assert_int_eq(join_set(SET(2, 3), child), 0);
+    is_in(child, SET(2, 3));
+    is_in(both, SET(1, 2));
+    if (!is_fake()) {
+        proctrack_close(proctrack);
+        ck_assert_int_eq(open_again(), 0);
+        is_in(child, SET(2, 3));
+        is_in(both, SET(1, 2));
+        is_in(one, SET(1));
+        ck_assert_int_eq(each().count, 3);
+    }
+    ck_assert_int_eq(help_kill(3), 0);
+    EVENTUALLY(!alive(child));
+    ck_assert(alive(both) && alive(one));
+    EVENTUALLY(proctrack_forget(proctrack, 3) == 0);
+    /* back to one, and out */
+    join(2, both);
+    is_in(both, SET(2));
+    ck_assert_int_eq(join_set(SET(1, 2, 3, 4, 5, 6, 7, 8), both), 0);
+    is_in(both, SET(1, 2, 3, 4, 5, 6, 7, 8));
+    ck_assert_int_eq(proctrack_look(proctrack, both, &process), 0);
+    while (proctrack_leave(proctrack, 0, &process, true, &why) == -EINPROGRESS)
+        usleep(1000);
+    is_in(both, SET(0));
+    is_in(one, SET(1));
+    for (uint64_t id = 2; id < 9; id++)
+        EVENTUALLY(proctrack_forget(proctrack, id) == 0);
+    ck_assert_int_eq(each().count, 1);
+}
+END_TEST
+
+/* A member of two runs while neither is frozen, and gets each signal once. */
+START_TEST(frozen_for_two)
+{
+    begin(_i);
+    pid_t pid = start(ALICE);
+    ck_assert_int_eq(help_freeze(1, true), 0);
+    ck_assert_int_eq(join_set(SET(1, 2), pid), 0);
+    ck_assert_int_eq(help_freeze(1, true), 0);
+    ck_assert_int_eq(help_signal(2, SIGUSR1, NULL), 0);
+    if (!is_fake())
+        usleep(50000);
+    ck_assert_uint_eq(signals(pid, SIGUSR1), 0);
+    if (mode != 1) { /* process-tree: the last call counts */
+        ck_assert_int_eq(help_freeze(2, true), 0);
+        ck_assert_int_eq(help_freeze(1, false), 0);
+        if (!is_fake())
+            usleep(50000);
+        ck_assert_uint_eq(signals(pid, SIGUSR1), 0);
+        ck_assert_int_eq(help_freeze(2, false), 0);
+    } else {
+        ck_assert_int_eq(help_freeze(1, false), 0);
+    }
+    EVENTUALLY(signals(pid, SIGUSR1) == 1);
+}
+END_TEST
+
+START_TEST(sets)
+{
+    struct proctrack_set set = {{0}};
+    begin(0);
+    for (uint64_t id = PROCTRACK_SET_MAX; id > 0; id--)
+        ck_assert_int_eq(proctrack_set_add(&set, id * 10), 0);
+    for (size_t i = 0; i < PROCTRACK_SET_MAX; i++)
+        ck_assert_uint_eq(set.ids[i], (i + 1) * 10);
+    ck_assert_int_eq(proctrack_set_add(&set, 20), 0);
+    ck_assert_int_eq(proctrack_set_add(&set, 5), -E2BIG);
+    ck_assert(proctrack_set_has(&set, 80) && !proctrack_set_has(&set, 5));
 }
 END_TEST
 
@@ -494,7 +606,7 @@ START_TEST(hundreds)
     }
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 3, tell, &told), 300);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, last), 3);
+    ck_assert_uint_eq(partition_in(proctrack, last), 3);
     ck_assert_int_eq(help_kill(3), 0);
     EVENTUALLY(proctrack_forget(proctrack, 3) == 0);
     for (int i = 0; i < told.count; i++)
@@ -551,7 +663,7 @@ START_TEST(two_do_not_see_each_other)
     join(1, first);
     ck_assert_int_eq(proctrack_each(other, NULL, NULL), 0);
     ck_assert_int_eq(proctrack_members(other, 1, NULL, NULL), 0);
-    ck_assert_uint_eq(proctrack_partition_of(other, first), 0);
+    ck_assert_uint_eq(partition_in(other, first), 0);
     ck_assert_int_eq(proctrack_kill(other, 1, true), 0);
     ck_assert_int_eq(proctrack_forget(other, 1), 0);
     ck_assert(alive(first));
@@ -595,8 +707,8 @@ START_TEST(a_pid_is_given_out_again)
         if (puppet_start_as(pid) != pid || puppet_start_as(old) != old)
             return; /* not root */
     }
-    ck_assert_int_eq(proctrack_join(proctrack, 2, 0, &before, &why), -ESRCH);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(2), 0, &before, &why), -ESRCH);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 0);
     ck_assert_int_eq(proctrack_members(proctrack, 1, NULL, NULL), 1);
     MEMBERS(1, child);
     ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
@@ -681,7 +793,7 @@ START_TEST(odd_names)
         ck_assert_uint_eq(after.start, before.start);
         ck_assert_uint_eq(after.uid, before.uid);
         ck_assert_uint_eq(after.suid, before.suid);
-        ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
+        ck_assert_uint_eq(partition_in(proctrack, child), 1);
     }
     MEMBERS(1, pid, child);
     ck_assert_int_eq(help_kill(1), 0);
@@ -701,7 +813,7 @@ START_TEST(threads_are_no_processes)
     ck_assert_int_eq(proctrack_leader(proctrack, tid), pid);
     ck_assert_int_eq(proctrack_leader(proctrack, pid), pid);
     process.pid = tid;
-    ck_assert_int_eq(proctrack_join(proctrack, 1, 0, &process, &why), -ESRCH);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(1), 0, &process, &why), -ESRCH);
     join(1, pid);
     MEMBERS(1, pid);
     puppet_end_first_thread(pid); /* shown as a zombie, but it is none */
@@ -726,7 +838,7 @@ START_TEST(other_users)
     join(1, pid);
     pid_t child = fork_of(pid);
     ck_assert_int_eq(puppet_setuid(pid, BOB), 0);
-    ck_assert_int_eq(proctrack_join(proctrack, 2, 0, &process, &why), -EAGAIN);
+    ck_assert_int_eq(proctrack_join(proctrack, &SET(2), 0, &process, &why), -EAGAIN);
     ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
     ck_assert_uint_eq(process.uid, BOB);
     MEMBERS(1, pid, child);
@@ -786,6 +898,8 @@ static TCase *make(void)
                                   freezes_and_thaws,
                                   kills_the_frozen_and_the_stopped,
                                   forgets,
+                                  several_at_a_time,
+                                  frozen_for_two,
                                   hundreds,
                                   found_after_a_restart,
                                   two_do_not_see_each_other,
@@ -799,6 +913,7 @@ static TCase *make(void)
     TCase *all = check_case("contract", setup, teardown);
     for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
         tcase_add_loop_test(all, tests[i], 0, help_cgroup() ? MODE_COUNT : 2);
+    tcase_add_test(all, sets);
     tcase_add_test(all, fake_sticks);
     return all;
 }

@@ -196,15 +196,29 @@ void help_open(void)
     ck_assert_msg(proctrack_open(&help_options, &proctrack, &why) == 0, "%s", why.text);
 }
 
-int join_rc(uint64_t id, pid_t pid)
+uint64_t partition_in(struct proctrack *tracker, pid_t pid)
+{
+    struct proctrack_set set;
+    proctrack_find(tracker, pid, &set);
+    ck_assert_uint_eq(set.ids[1], 0);
+    return set.ids[0];
+}
+
+int join_set(struct proctrack_set set, pid_t pid)
 {
     struct procfs_process process;
     int r = proctrack_look(proctrack, pid, &process), tries = 0;
     if (r)
         return r;
-    while ((r = proctrack_join(proctrack, id, 0, &process, &why)) == -EINPROGRESS && tries++ < 5000)
+    while ((r = proctrack_join(proctrack, &set, 0, &process, &why)) == -EINPROGRESS &&
+           tries++ < 5000)
         help_nap();
     return r;
+}
+
+int join_rc(uint64_t id, pid_t pid)
+{
+    return join_set(SET(id), pid);
 }
 
 void join(uint64_t id, pid_t pid)

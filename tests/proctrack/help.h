@@ -36,7 +36,11 @@ extern struct proctrack_options help_options;
 void help_open(void);
 extern struct proctrack *proctrack;
 extern struct message why;
+#define SET(...) ((struct proctrack_set){{__VA_ARGS__}})
+/* The partition that a process is in, or 0; asserts that there are no more. */
+uint64_t partition_in(struct proctrack *tracker, pid_t pid);
 /* Joins a process as it is now. */
+int join_set(struct proctrack_set set, pid_t pid);
 int join_rc(uint64_t id, pid_t pid);
 void join(uint64_t id, pid_t pid);
 /* Returns the number of members after a scan. */

@@ -35,12 +35,12 @@ START_TEST(what_was_seen_stays)
     ck_assert_int_eq(members(1), 3);
     puppet_end(child, true);
     puppet_end(parent, false);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, grandchild), 1);
+    ck_assert_uint_eq(partition_in(proctrack, grandchild), 1);
     pid_t away = puppet_fork_away(grandchild);
     ck_assert_int_eq(members(1), 1);
     /* the documented limit: its parents ended between two scans */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, away), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, other), 0);
+    ck_assert_uint_eq(partition_in(proctrack, away), 0);
+    ck_assert_uint_eq(partition_in(proctrack, other), 0);
     ck_assert_int_eq(help_kill(1), 0);
     EVENTUALLY(!puppet_alive(grandchild));
 }
@@ -53,7 +53,7 @@ START_TEST(a_chain_is_followed_as_deep_as_it_is)
     join(1, pid);
     for (int i = 0; i < 400; i++)
         pid = puppet_fork(pid);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 1);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 1);
     ck_assert_int_eq(members(1), 401); /* and the file has grown */
     help_open();
     ck_assert_str_eq(why.text, "");
@@ -73,10 +73,10 @@ START_TEST(the_daemon_and_its_children)
     pid_t ours = puppet_start(geteuid()), its = puppet_fork(supervisor);
     /* our siblings would be members, if there were any */
     ck_assert_int_eq(members(1), 1);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, getppid()), 1);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, getpid()), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, ours), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, its), 0);
+    ck_assert_uint_eq(partition_in(proctrack, getppid()), 1);
+    ck_assert_uint_eq(partition_in(proctrack, getpid()), 0);
+    ck_assert_uint_eq(partition_in(proctrack, ours), 0);
+    ck_assert_uint_eq(partition_in(proctrack, its), 0);
 }
 END_TEST
 
@@ -107,7 +107,7 @@ END_TEST
 static void record_make(uint64_t id, pid_t pid, uint64_t start)
 {
     struct ptree_file file = {.fd = -1};
-    struct ptree_record record = {.id = id, .pid = (uint32_t)pid, .start = start};
+    struct ptree_record record = {.in = {{id}}, .pid = (uint32_t)pid, .start = start};
     ck_assert_int_eq(ptree_file_open(&file, help_directory, "boot 1", &why), 0);
     ck_assert_int_eq(ptree_file_record_set(&file, &record), 0);
     ptree_file_close(&file);
@@ -127,8 +127,8 @@ START_TEST(made_up_records)
     record_make(3, 1, 0); /* the last: opening looks at each of them */
     help_open();
     ck_assert_ptr_nonnull(strstr(why.text, "damaged")); /* process 1 never has a record */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 0);
+    ck_assert_uint_eq(partition_in(proctrack, pid), 0);
+    ck_assert_uint_eq(partition_in(proctrack, child), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 1);
     for (uint64_t id = 1; id <= 4; id++) {
         ck_assert_int_eq(members(id), 0);
@@ -137,7 +137,7 @@ START_TEST(made_up_records)
     }
     ck_assert(puppet_alive(pid) && puppet_alive(child));
     ck_assert_uint_eq(puppet_signals(pid, SIGTERM), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, good), 5);
+    ck_assert_uint_eq(partition_in(proctrack, good), 5);
 }
 END_TEST
 
@@ -160,7 +160,7 @@ static void limit_files(rlim_t bytes)
 
 START_TEST(no_room)
 {
-    struct ptree_record record = {.id = 7, .start = 1};
+    struct ptree_record record = {.in = {{7}}, .start = 1};
     int r = 0;
     help_open();
     pid_t pid = puppet_start(geteuid());
@@ -219,7 +219,7 @@ START_TEST(damaged_files)
         file_write(bytes, size, round % 2 == 0 ? 0 : 64 + rand() % 400, round % 3 == 0);
         help_open();
         ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
-        ck_assert_uint_eq(proctrack_partition_of(proctrack, pid), 0);
+        ck_assert_uint_eq(partition_in(proctrack, pid), 0);
     }
 }
 END_TEST

@@ -43,7 +43,7 @@ START_TEST(given_out_again_in_a_join)
     when = steps[_i];
     victim = puppet_start(geteuid());
     ck_assert_int_eq(join_rc(1, victim), -ESRCH); /* perhaps in the same tick */
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, victim), 0);
+    ck_assert_uint_eq(partition_in(proctrack, victim), 0);
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 0);
     ck_assert(puppet_alive(victim));
 }
@@ -156,7 +156,7 @@ START_TEST(ended_while_we_look)
     born = puppet_fork(actor);
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert(!puppet_alive(actor));
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, born), pids_wrap ? 0 : 1);
+    ck_assert_uint_eq(partition_in(proctrack, born), pids_wrap ? 0 : 1);
     kill(born, SIGKILL);
 }
 END_TEST
@@ -176,7 +176,7 @@ START_TEST(given_out_again_while_we_were_away)
     help_open();
     ck_assert_int_eq(help_kill(1), 0);
     ck_assert_int_eq(members(1), 0);
-    ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 0);
+    ck_assert_uint_eq(partition_in(proctrack, child), 0);
     ck_assert(puppet_alive(pid) && puppet_alive(child));
 }
 END_TEST
@@ -240,11 +240,11 @@ START_TEST(a_small_pid_namespace)
         last = child;
         if (round % 3 == 0)
             ck_assert_int_eq(proctrack_scan(proctrack), 0);
-        ck_assert_uint_eq(proctrack_partition_of(proctrack, child), 1);
+        ck_assert_uint_eq(partition_in(proctrack, child), 1);
         puppet_end(child, true);
         proctrack_members(proctrack, 1, look_at_member, NULL);
         ck_assert(!is_others);
-        ck_assert_uint_eq(proctrack_partition_of(proctrack, others), 0);
+        ck_assert_uint_eq(partition_in(proctrack, others), 0);
     }
     ck_assert_int_ge(wraps, 2); /* else nothing was tested */
     ck_assert_int_eq(help_kill(1), 0);

@@ -200,6 +200,35 @@ class Asking(inside.Case):
             assert p.get(two.partition_id).time_remaining <= 60
         """, user=bob)
 
+    def test_torch(self):
+        """The share of what PyTorch says the device has, on the device of the partition."""
+        inside.script("""
+            class cuda:
+                there, asked = True, None
+                is_available = classmethod(lambda self: self.there)
+                class get_device_properties:
+                    def __init__(self, index): self.total_memory = 79 << 30
+                def set_per_process_memory_fraction(*asked): cuda.asked = asked
+        """, "torch.py")
+        self.passes("""
+            import os, torch
+            from chronos import Partitioner
+            with Partitioner().create(0, "20G", 60) as p:
+                p.limit_torch()
+                assert torch.cuda.asked == (20 / 79, 0), torch.cuda.asked
+                os.environ["CUDA_VISIBLE_DEVICES"] = "GPU-0,GPU-1"
+                p._variables["CUDA_VISIBLE_DEVICES"] = "GPU-1"
+                p.limit_torch()
+                assert torch.cuda.asked == (20 / 79, 1), torch.cuda.asked
+                torch.cuda.there, torch.cuda.asked = False, None
+                p.limit_torch()
+                assert torch.cuda.asked is None
+            with Partitioner().create(0, 1, 60) as p:
+                torch.cuda.there = True
+                p.limit_torch()
+                assert torch.cuda.asked[0] == 1
+        """)
+
     def test_stats(self):
         """The same text as the command's."""
         self.mount.ask("0.25 3600 user=bob")
@@ -293,7 +322,7 @@ class Refusals(inside.Case):
             print(p.partition_id)
         """)
         self.assertEqual(done.code, 0, done)
-        self.assertIn("program.py:3: ChronosWarning: Permission denied: ", done.err)
+        self.assertRegex(done.err, r"program.py:[34]: ChronosWarning: Permission denied: ")
         self.assertIn("ends when this program ends.", done.err)
         self.gone(done.out.strip())
 

@@ -81,8 +81,9 @@ class Children(inside.Case):
     def test_fork_while_a_thread_changes(self):
         """No lock is left closed in the child."""
         self.passes("""
-            import os, threading
+            import os, threading, warnings
             from chronos import Partitioner
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: threads and fork
             stop = threading.Event()
             def change():
                 while not stop.is_set():

@@ -235,6 +235,46 @@ START_TEST(settings)
 }
 END_TEST
 
+/* They come and go one by one, and go with their partition; ids can begin alike. */
+START_TEST(guests)
+{
+    struct guests two = {2, {1002, 1003}};
+    start(_i);
+    struct partition p = create_one(1, 1), q = create_one(2, 10), r = create_one(3, 11);
+    attempt_share(&attempt, 4, EVENT_SHARED, &p, 1003);
+    attempt_share(&attempt, 5, EVENT_SHARED, &p, 1002);
+    attempt_share(&attempt, 6, EVENT_SHARED, &q, UINT32_MAX - 1);
+    attempt_share(&attempt, 7, EVENT_SHARED, &r, 1002);
+    attempt_set(&attempt, 8, "guess", "x");
+    commit_well();
+    reopen(_i);
+    ck_assert_uint_eq(kept.guest_count, 4);
+    ck_assert(kept.guests[0].id == 1 && kept.guests[0].uid == 1002);
+    ck_assert(kept.guests[1].id == 1 && kept.guests[1].uid == 1003);
+    ck_assert(kept.guests[2].id == 10 && kept.guests[2].uid == UINT32_MAX - 1);
+    ck_assert_uint_eq(kept.setting_count, 1);
+    ck_assert_uint_eq(kept.partitions[0].p.change_seq, 5);
+    give_devices(3, &boot);
+    struct partition gone = partition_make(99, 0, HOUR_NS);
+    attempt_share(&attempt, 9, EVENT_SHARED, &p, 1002); /* is in */
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_share(&attempt, 9, EVENT_UNSHARED, &p, 1004); /* is not */
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_share(&attempt, 9, EVENT_SHARED, &gone, 1002);
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_share(&attempt, 9, EVENT_SHARED, &p, UINT32_MAX);
+    ck_assert_int_eq(commit(), -EINVAL);
+    attempt_share(&attempt, 9, EVENT_UNSHARED, &r, 1002);
+    attempt_add(&attempt, 10, EVENT_RELEASED, &p, "released")->guests = &two;
+    commit_well();
+    reopen(_i);
+    ck_assert_uint_eq(kept.partition_count, 2);
+    ck_assert_uint_eq(kept.guest_count, 1);
+    ck_assert_uint_eq(kept.guests[0].id, 10);
+    ck_assert_uint_eq(kept.history_count, 1);
+}
+END_TEST
+
 START_TEST(lines)
 {
     struct partition p = partition_make(1, 0, HOUR_NS);
@@ -784,6 +824,7 @@ int main(void)
                                   ends_are_history,
                                   life_within_a_batch,
                                   settings,
+                                  guests,
                                   lines,
                                   notes,
                                   usage,

@@ -45,6 +45,14 @@ static int keep_partition(void *context, const struct partition *partition,
     return told(kept);
 }
 
+static int keep_guest(void *context, uint64_t id, uint32_t uid)
+{
+    struct kept *kept = context;
+    kept->guests = grow(kept->guests, kept->guest_count, sizeof(*kept->guests));
+    kept->guests[kept->guest_count++] = (struct kept_guest){id, uid};
+    return told(kept);
+}
+
 static int keep_history(void *context, const struct store_history *entry)
 {
     struct kept *kept = context;
@@ -75,6 +83,7 @@ void kept_clear(struct kept *kept)
 {
     free(kept->settings);
     free(kept->partitions);
+    free(kept->guests);
     free(kept->history);
     free(kept->lines);
     free(kept->replies);
@@ -87,6 +96,7 @@ int kept_load(struct kept *kept, struct store *store, const struct store_clock *
     struct store_sink sink = {.context = kept,
                               .setting = keep_setting,
                               .partition = keep_partition,
+                              .guest = keep_guest,
                               .history = keep_history,
                               .line = keep_line,
                               .reply = keep_reply,
@@ -148,6 +158,14 @@ struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
     event->before = event->after = *about;
     event->before.change_seq = 0;
     event->after.change_seq = moves ? seq : 0;
+    return event;
+}
+
+struct engine_event *attempt_share(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                   const struct partition *p, uint32_t uid)
+{
+    struct engine_event *event = attempt_add(attempt, seq, kind, p, "shared");
+    event->guest = uid;
     return event;
 }
 

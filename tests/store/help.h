@@ -22,6 +22,10 @@ struct kept_partition {
 struct kept_setting {
     char key[ENGINE_KEY_MAX], value[ENGINE_VALUE_MAX];
 };
+struct kept_guest {
+    uint64_t id;
+    uint32_t uid;
+};
 struct kept_line {
     uint64_t seq;
     char text[STORE_LINE_MAX];
@@ -31,10 +35,11 @@ struct kept_line {
 struct kept {
     struct kept_setting *settings;
     struct kept_partition *partitions;
+    struct kept_guest *guests;
     struct store_history *history;
     struct kept_line *lines;
     struct store_reply *replies;
-    size_t setting_count, partition_count, history_count, line_count, reply_count;
+    size_t setting_count, partition_count, guest_count, history_count, line_count, reply_count;
     struct store_counters counters;
     size_t calls, stop_after; /* stop_after: the call that returns 42; 0: never */
 };
@@ -63,6 +68,9 @@ struct engine_event *attempt_add(struct attempt *attempt, uint64_t seq, enum eve
 /* Add a note about a partition; `moves`: it is alive, so its change_seq changes. */
 struct engine_event *attempt_note(struct attempt *attempt, uint64_t seq,
                                   const struct partition *about, bool moves, const char *line);
+/* A guest of a partition comes, or goes. */
+struct engine_event *attempt_share(struct attempt *attempt, uint64_t seq, enum event_kind kind,
+                                   const struct partition *p, uint32_t uid);
 void attempt_set(struct attempt *attempt, uint64_t seq, const char *key, const char *value);
 /* The usage of a living partition; that of an ended one is items[i].usage. */
 void attempt_usage(struct attempt *attempt, uint64_t id, uint64_t peak_bytes, uint64_t gpu_ns);

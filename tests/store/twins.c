@@ -19,6 +19,9 @@ static void same_loads(const struct kept *a, const struct kept *b)
     ck_assert_uint_eq(a->history_count, b->history_count);
     ck_assert_uint_eq(a->setting_count, b->setting_count);
     ck_assert_uint_eq(a->line_count, b->line_count);
+    ck_assert_uint_eq(a->guest_count, b->guest_count);
+    for (size_t i = 0; i < a->guest_count; i++)
+        ck_assert(a->guests[i].id == b->guests[i].id && a->guests[i].uid == b->guests[i].uid);
     ck_assert_uint_eq(a->reply_count, b->reply_count);
     ck_assert_mem_eq(&a->counters, &b->counters, sizeof(a->counters));
     for (size_t i = 0; i < a->partition_count; i++) {
@@ -61,7 +64,10 @@ static void random_item(uint64_t seq, uint64_t *next_id, int64_t *now_ns)
         ++*next_id;
     } else if (dice < 9) {
         p.id = 1 + (uint64_t)rand() % *next_id;
-        if (dice == 4)
+        if (dice == 8)
+            attempt_share(&attempt, seq, rand() % 2 ? EVENT_SHARED : EVENT_UNSHARED, &p,
+                          (uint32_t)rand() % 3);
+        else if (dice == 4)
             attempt_note(&attempt, seq, &p, rand() % 2, text);
         else
             attempt_add(&attempt, seq, dice < 6 ? EVENT_ENDING : endings[rand() % 4], &p, text);

@@ -321,8 +321,29 @@ START_TEST(test_going_back)
 }
 END_TEST
 
+/* One whose account shares the places for rests reads parts of lines in many files. */
+START_TEST(test_of_two_accounts)
+{
+    uint64_t lost, other;
+    size_t length;
+    for (int n = 0; n < 3; n++)
+        add();
+    ck_assert_uint_eq(read_piece(10), 10);
+    for (int n = 0; n < 40; n++) {
+        ck_assert_int_eq(handles_take(&handles, 1, 8, &other), 0);
+        struct follow follow = {
+            shared, handles_get(&handles, other), other, 7 + SHARED_LINE_SETS, 0, &room};
+        ck_assert_ptr_nonnull(follow_read(&follow, &event_lines, 0, 5, &length));
+    }
+    next_worker(last, has_none);
+    read_all(4096);
+    ck_assert_uint_eq(check_got(&lost), 1);
+    ck_assert_uint_eq(lost, 2);
+}
+END_TEST
+
 int main(void)
 {
     return check_main("follow", setup, teardown, test_restored, test_any, test_repeated,
-                      test_taken_back, test_dropped, test_going_back);
+                      test_taken_back, test_dropped, test_going_back, test_of_two_accounts);
 }

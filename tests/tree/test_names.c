@@ -434,6 +434,42 @@ START_TEST(waiting_is_bounded)
 }
 END_TEST
 
+/* An account has one lookup in progress, and does not wait for it; what is in the files needs none.
+ * Numbers are those of users. */
+START_TEST(lookups_for_an_account)
+{
+    uint32_t uid = 0, gid;
+    char name[32];
+    start();
+    pthread_mutex_lock(&hold);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "made-up-%d", i);
+        ck_assert_int_eq(names_find_user_for(names, 6101, name, &uid), NAMES_LATER);
+    }
+    ck_assert_int_eq(names_find_user_for(names, 6101, "bob", &uid), NAMES_FOUND);
+    ck_assert_uint_eq(uid, 6102);
+    ck_assert_int_eq(names_find_user_for(names, 6101, "6102", &uid), NAMES_FOUND);
+    ck_assert_int_eq(names_find_user_for(names, 6101, "100007", &uid), NAMES_FOUND); /* alice's */
+    ck_assert_uint_eq(uid, 100007);
+    ck_assert_int_eq(names_find_user_for(names, 6101, "4294967295", &uid), NAMES_UNKNOWN);
+    ck_assert_int_eq(names_find_user_for(names, 6102, "john%20doe", &uid), NAMES_LATER);
+    int before = asked;
+    pthread_mutex_unlock(&hold);
+    while (names_find_user_for(names, 6102, "john%20doe", &uid) == NAMES_LATER)
+        collect();
+    ck_assert_uint_eq(uid, 7000);
+    ck_assert_int_le(questions() - before, 2);
+    enum names_result result;
+    while ((result = names_find_user_for(names, 6101, "made-up-7", &uid)) == NAMES_LATER)
+        collect();
+    ck_assert_int_eq(result, NAMES_UNKNOWN);
+    while ((result = names_find_user_for(names, 6101, "8000", &uid)) == NAMES_LATER)
+        collect();
+    ck_assert_int_eq(result, NAMES_UNKNOWN);
+    ck_assert_int_eq(find("alice", &uid, &gid), NAMES_FOUND);
+}
+END_TEST
+
 /* -- changes ---------------------------------------------------------------------- */
 
 /* 6001 is given to dora, and carla becomes 6002. */
@@ -527,7 +563,7 @@ int main(void)
                       ranges_in_a_circle_have_an_end, files_that_are_not_there_are_empty,
                       big_files_are_searched_quickly, local_names, a_number_needs_no_name,
                       names_of_a_directory_service, a_service_that_hangs, a_service_that_fails,
-                      waiting_is_bounded, renamed_and_reused_uids, changes_are_noticed_by_looking,
-                      renamed_users_of_a_service, made_up_uids_do_not_push_out_names,
-                      subordinate_uids_are_not_asked_for);
+                      waiting_is_bounded, lookups_for_an_account, renamed_and_reused_uids,
+                      changes_are_noticed_by_looking, renamed_users_of_a_service,
+                      made_up_uids_do_not_push_out_names, subordinate_uids_are_not_asked_for);
 }

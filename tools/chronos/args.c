@@ -127,16 +127,26 @@ static void choose_command(struct args *args, const struct command *command)
     }
 }
 
+/* Report that there are too few words, the last of which can be repeated. */
+static int too_few(const struct command *command)
+{
+    const char *blank = strrchr(command->args, ' '), *last = blank ? blank + 1 : command->args;
+    return args_usage_error(command, "%s needs %.*s%sat least one %.*s.", command->name,
+                            blank ? (int)(blank - command->args) : 0, command->args,
+                            blank ? " and " : "", (int)strcspn(last, "."), last);
+}
+
 static int check_words(const struct args *args)
 {
+    const struct command *command = args->command;
     int min, max;
-    count_words(args->command, &min, &max);
-    if (args_option(args, "help") || args->command->own_words)
+    count_words(command, &min, &max);
+    if (args_option(args, "help") || command->own_words)
         return 0;
+    if (args->count < min && max < 0)
+        return too_few(command);
     if (args->count < min)
-        return args_usage_error(
-            args->command, "%s needs %s%.*s.", args->command->name, max < 0 ? "at least one " : "",
-            (int)strlen(args->command->args) - (max < 0 ? 3 : 0), args->command->args);
+        return args_usage_error(command, "%s needs %s.", command->name, command->args);
     if (max >= 0 && args->count > max)
         return args_usage_error(args->command, "Unexpected argument \"%s\".", args->words[max]);
     return 0;

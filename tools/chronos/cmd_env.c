@@ -72,12 +72,12 @@ static int print(const struct args *args, int directory, char *text)
     int r = 0;
     if (args_option(args, "json")) {
         json_open(&json, NULL, '{');
-        r = environment_each(text, directory, print_json, &json);
+        r = environment_each(text, print_json, &json);
         json_close(&json, '}');
     } else if (args_option(args, "plain")) {
-        r = environment_each(text, directory, print_plain, NULL);
+        r = environment_each(text, print_plain, NULL);
     } else {
-        print_shell(text, environment_path(directory, own) ? own : NULL);
+        print_shell(text, chronos_find_path(directory, own) ? own : NULL);
     }
     return r;
 }
@@ -94,8 +94,11 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         return r;
     snprintf(path, sizeof(path), "partitions/%s", id);
     int directory = chronos_open(mount->root, path, O_PATH | O_DIRECTORY);
-    r = directory < 0 ? directory
-                      : chronos_read_all(directory, shell ? "env" : "environment", &text);
+    if (directory < 0)
+        r = directory;
+    else
+        r = shell ? chronos_read_all(directory, "env", &text)
+                  : chronos_variables_read(directory, &text);
     if (!r)
         r = print(args, directory, text);
     free(text);

@@ -11,17 +11,12 @@
 
 static const struct option options[] = {OPTION_JSON, OPTION_END};
 
-/* Print the new end: for people in their time zone, for scripts as the file has it. */
-static void print_changed(const struct chronos_partition *partition)
+static void print_end(const struct chronos_partition *partition)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
     char left[CHRONOS_VALUE_MAX], end[CHRONOS_VALUE_MAX];
-    snprintf(left, sizeof(left), "%s seconds", value[CHRONOS_PARTITION_REMAINING]);
-    snprintf(end, sizeof(end), "%s", value[CHRONOS_PARTITION_EXPIRES]);
-    if (output_terminal()) {
-        output_seconds_text(chronos_number(value[CHRONOS_PARTITION_REMAINING]), left, sizeof(left));
-        output_time_text(value[CHRONOS_PARTITION_EXPIRES], end, sizeof(end));
-    }
+    output_seconds(value[CHRONOS_PARTITION_REMAINING], left, sizeof(left));
+    output_time(value[CHRONOS_PARTITION_EXPIRES], end, sizeof(end));
     printf("Partition %s has %s remaining, until %s\n", partition->id, left, end);
 }
 
@@ -45,7 +40,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (args_option(args, "json"))
         partition_print_json(&partition, NULL);
     else
-        print_changed(&partition);
+        print_end(&partition);
     return EXIT_DONE;
 }
 

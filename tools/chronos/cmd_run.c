@@ -77,10 +77,10 @@ static int prepare(void *context)
     int r = join(use);
     if (r)
         return r;
-    r = chronos_read_all(use->directory, "environment", &text);
+    r = chronos_variables_read(use->directory, &text);
     if (r < 0)
         return unusable(use, "Cannot read the environment", r);
-    r = environment_apply(text, use->directory);
+    r = environment_apply(text);
     free(text);
     if (!r)
         return 0;
@@ -212,6 +212,9 @@ const struct command cmd_run = {
     .help = "Creates a partition, runs PROGRAM in it, and releases the partition when PROGRAM\n"
             "ends. AMOUNT and DURATION are as in create. Options come before PROGRAM; a --\n"
             "before PROGRAM is needed only if its name begins with a dash.\n"
+            "\n"
+            "PROGRAM finds the directory of its partition in CHRONOS_PARTITION, as in\n"
+            "cat $CHRONOS_PARTITION/remaining.\n"
             "\n"
             "PROGRAM has this terminal, standard input and output. chronos run forwards the\n"
             "signals that it receives, and ends as PROGRAM does, with the same exit status or\n"

@@ -2,6 +2,7 @@
 /* chronos stats: list the devices and how much of each is allocated. */
 #include "command.h"
 #include "device.h"
+#include "failure.h"
 #include "output.h"
 #include "watch.h"
 
@@ -9,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct option options[] = {OPTION_WATCH, OPTION_JSON, OPTION_END};
+static const struct option options[] = {
+    {"all", 'a', NULL, "Show all devices, as without DEVICE."},
+    {"detailed", 0, NULL,
+     "Show also what identifies each device, its partitions and what gets free."},
+    OPTION_WATCH,
+    OPTION_JSON,
+    OPTION_END};
 
 /* Cut "OpenCL 3.0 CUDA 13.0" to "OpenCL 3.0", which scripts expect. JSON has the rest. */
 static int version_length(const char *version)
@@ -32,33 +39,122 @@ static void usage_text(uint64_t used, uint64_t total, char *text, size_t size)
              (unsigned long long)(hundredths % 100));
 }
 
-static void print_lines(const struct chronos_device *devices, size_t count)
+static void print_device(const struct chronos_device *device)
 {
+    const char(*value)[CHRONOS_VALUE_MAX] = device->record.value;
+    uint64_t total = chronos_number(value[CHRONOS_DEVICE_MEMORY_TOTAL]);
+    uint64_t used = chronos_number(value[CHRONOS_DEVICE_MEMORY_USED]);
+    uint64_t available = chronos_number(value[CHRONOS_DEVICE_MEMORY_AVAILABLE]);
+    char usage[32];
+    usage_text(used, total, usage, sizeof(usage));
+    printf("Device %u: %s\n  Type: %s\n  Vendor: %s\n", device->index, value[CHRONOS_DEVICE_NAME],
+           value[CHRONOS_DEVICE_TYPE], value[CHRONOS_DEVICE_VENDOR]);
+    printf("  OpenCL version: %.*s\n", version_length(value[CHRONOS_DEVICE_VERSION]),
+           value[CHRONOS_DEVICE_VERSION]);
+    printf("  Memory:\n    Total: %llu MB\n    Used: %llu MB\n    Available: %llu MB\n"
+           "    Usage: %s\n",
+           (unsigned long long)(total >> 20), (unsigned long long)(used >> 20),
+           (unsigned long long)(available >> 20), usage);
+    printf("  Chronos management:\n    Active partitions: %llu\n",
+           (unsigned long long)device->partitions);
+}
+
+/* -- details ------------------------------------------------------------------------------ */
+
+/* Print the fields that print_device leaves out, unless they are empty. */
+static void print_identity(const struct chronos_device *device)
+{
+    static const struct {
+        enum chronos_device_field field;
+        const char *label;
+    } rows[] = {{CHRONOS_DEVICE_DRIVER, "Driver"},
+                {CHRONOS_DEVICE_BACKEND, "Found by"},
+                {CHRONOS_DEVICE_UUID, "UUID"},
+                {CHRONOS_DEVICE_PCI, "PCI address"},
+                {CHRONOS_DEVICE_SHARING, "Sharing"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *value = device->record.value[rows[i].field];
+        if (value[0] != '\0')
+            printf("  %s: %s\n", rows[i].label, value);
+    }
+}
+
+static void print_partition(const struct chronos_partition *partition)
+{
+    const char(*value)[CHRONOS_VALUE_MAX] = partition->record.value;
+    char end[CHRONOS_VALUE_MAX], share[CHRONOS_VALUE_MAX];
+    output_time(value[CHRONOS_PARTITION_EXPIRES], end, sizeof(end));
+    output_share_text(value[CHRONOS_PARTITION_FRACTION], share, sizeof(share));
+    printf("    %s: %s, %s, %llu MB, programs use %llu MB, until %s\n", partition->id,
+           value[CHRONOS_PARTITION_USER], share,
+           (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20),
+           output_mb(value[CHRONOS_PARTITION_MEMORY_USED]), end);
+}
+
+static void print_partitions(const struct chronos_mount *mount, const char *device,
+                             struct failure_skipped *skipped)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    int r = chronos_list(mount->root, device, "p", &ids, &count);
+    if (r < 0 && !chronos_is_gone(r))
+        failure_skip(skipped, device, r);
+    for (size_t i = 0; i < count; i++) {
+        struct chronos_partition partition;
+        char id[CHRONOS_ID_MAX];
+        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
+        r = chronos_partition_load(mount, id, CHRONOS_ALL, &partition);
+        if (!r)
+            print_partition(&partition);
+        else if (!chronos_is_gone(r))
+            failure_skip(skipped, id, r);
+    }
+    free(ids);
+}
+
+/* Print what gets free, from the lines TIME PERCENT BYTES of the file `schedule`, except the first,
+ * which is now. */
+static void print_schedule(const struct chronos_mount *mount, const char *device)
+{
+    char path[64], when[CHRONOS_VALUE_MAX], *text, *rest, *line;
+    snprintf(path, sizeof(path), "%s/schedule", device);
+    if (chronos_read_all(mount->root, path, &text) < 0)
+        return;
+    rest = text;
+    strsep(&rest, "\n");
+    while ((line = strsep(&rest, "\n"))) {
+        struct chronos_line words;
+        chronos_line_split(line, strlen(line), &words);
+        if (words.count < 3)
+            continue;
+        output_time(words.words[0], when, sizeof(when));
+        printf("    Available from %s: %llu MB (%s%%)\n", when,
+               (unsigned long long)(chronos_number(words.words[2]) >> 20), words.words[1]);
+    }
+    free(text);
+}
+
+static int print_lines(const struct chronos_mount *mount, const struct chronos_device *devices,
+                       size_t count, bool detailed)
+{
+    struct failure_skipped skipped = {.more = 0};
     puts("Device statistics:\n=================");
     for (size_t i = 0; i < count; i++) {
-        const char(*value)[CHRONOS_VALUE_MAX] = devices[i].record.value;
-        uint64_t total = chronos_number(value[CHRONOS_DEVICE_MEMORY_TOTAL]);
-        uint64_t used = chronos_number(value[CHRONOS_DEVICE_MEMORY_USED]);
-        uint64_t available = chronos_number(value[CHRONOS_DEVICE_MEMORY_AVAILABLE]);
-        char usage[32];
-        usage_text(used, total, usage, sizeof(usage));
-        printf("Device %u: %s\n  Type: %s\n  Vendor: %s\n", devices[i].index,
-               value[CHRONOS_DEVICE_NAME], value[CHRONOS_DEVICE_TYPE],
-               value[CHRONOS_DEVICE_VENDOR]);
-        printf("  OpenCL version: %.*s\n", version_length(value[CHRONOS_DEVICE_VERSION]),
-               value[CHRONOS_DEVICE_VERSION]);
-        printf("  Memory:\n    Total: %llu MB\n    Used: %llu MB\n    Available: %llu MB\n"
-               "    Usage: %s\n",
-               (unsigned long long)(total >> 20), (unsigned long long)(used >> 20),
-               (unsigned long long)(available >> 20), usage);
-        printf("  Chronos management:\n    Active partitions: %llu\n",
-               (unsigned long long)devices[i].partitions);
+        char name[32];
+        print_device(&devices[i]);
+        if (!detailed)
+            continue;
+        snprintf(name, sizeof(name), "gpu%u", devices[i].index);
+        print_partitions(mount, name, &skipped);
+        print_schedule(mount, name);
+        print_identity(&devices[i]);
     }
+    return failure_report_skipped(&skipped);
 }
 
 static void print_table(const struct chronos_device *devices, size_t count)
 {
-    static const char *const titles[] = {"DEVICE", "NAME",  "TYPE",       "TOTAL", "USED",
+    static const char *const titles[] = {"DEVICE", "NAME",  "TYPE",       "TOTAL", "PROMISED",
                                          "FREE",   "USAGE", "PARTITIONS", NULL};
     struct table *table = table_new(titles);
     for (size_t i = 0; i < count; i++) {
@@ -106,19 +202,22 @@ static void print_json(const struct chronos_device *devices, size_t count)
 static int print(const struct chronos_mount *mount, const struct args *args)
 {
     struct chronos_device *devices = NULL;
+    bool detailed = args_option(args, "detailed");
     size_t count = 0;
     int code = EXIT_DONE;
+    if (args_option(args, "all") && args->count > 0)
+        return args_usage_error(args->command, "--all and DEVICE exclude each other.");
     int r = device_list(mount, args->words[0], CHRONOS_ALL, &devices, &count, &code);
     if (r)
         return r;
     if (args_option(args, "json"))
         print_json(devices, count);
-    else if (output_terminal())
+    else if (output_terminal() && !detailed)
         print_table(devices, count);
     else
-        print_lines(devices, count);
+        r = print_lines(mount, devices, count, detailed);
     free(devices);
-    return code;
+    return r ? r : code;
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -131,7 +230,10 @@ const struct command cmd_stats = {
     .args = "[DEVICE]",
     .summary = "Show the devices and their use.",
     .help = "Shows DEVICE, or all: what it is, its memory, how much of that partitions have,\n"
-            "and how many there are. A MB is 1048576 bytes. On a terminal it is a table.",
+            "and how many there are. A MB is 1048576 bytes. On a terminal it is a table.\n"
+            "\n"
+            "--detailed adds the partitions, when memory gets free, and what identifies the\n"
+            "device. --json always has the latter.",
     .options = options,
     .run = run,
 };

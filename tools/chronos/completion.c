@@ -4,6 +4,7 @@
 #include "completion.h"
 
 #include "command.h"
+#include "core/base/array.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,11 +37,15 @@ static const char *kind_of(const struct command *command, const char *argument)
         {"PROGRAM", "programs"}, {"USER", "users"},
     };
     bool creates = strcmp(command->name, "create") == 0 || strcmp(command->name, "run") == 0;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (strstr(argument, kinds[i][0]))
-            return i == 0 && creates ? "places" : kinds[i][1];
-    }
-    return NULL;
+    bool releases = strcmp(command->name, "release") == 0;
+    size_t i = 0;
+    while (i < ARRAY_COUNT(kinds) && !strstr(argument, kinds[i][0]))
+        i++;
+    if (i == ARRAY_COUNT(kinds))
+        return NULL;
+    if (creates && strcmp(kinds[i][0], "DEVICE") == 0)
+        return "places";
+    return releases && strcmp(kinds[i][0], "ID") == 0 ? "own_ids" : kinds[i][1];
 }
 
 /* -- fish --------------------------------------------------------------------------------- */
@@ -155,7 +160,7 @@ static void zsh_words(const struct command *command)
         word += length;
         word += strspn(word, " ");
         if (command->own_words && strcmp(text, "PROGRAM") == 0) {
-            puts("        '*::PROGRAM:_normal' \\");
+            puts("        '*:::PROGRAM:_normal' \\");
             return;
         }
         if (strstr(text, "..."))

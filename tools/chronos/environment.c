@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Read and apply the file `environment`; see environment.h. It must not know which variables exist,
- * but where the partition is and which variables are lists.
+ * Apply the file `environment`; see environment.h. It must not know which variables exist, only
+ * which are lists.
  */
 #include "environment.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Lists with colons: the caller's entries stay, behind the new one. */
 static const char *const lists[] = {"OPENCL_LAYERS"};
-
-bool environment_path(int directory, char ret_path[static PATH_MAX])
-{
-    char link[32], path[PATH_MAX];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
-    ssize_t length = readlink(link, path, sizeof(path));
-    if (length <= 0 || length == PATH_MAX || path[0] != '/')
-        return false;
-    path[length] = '\0';
-    memcpy(ret_path, path, (size_t)length + 1);
-    return true;
-}
 
 static bool is_list(const char *name)
 {
@@ -61,10 +49,8 @@ static int prepend(const char *name, const char *entry)
     return r;
 }
 
-int environment_each(char *text, int directory, environment_fn *take, void *context)
+int environment_each(char *text, environment_fn *take, void *context)
 {
-    char path[PATH_MAX];
-    bool found = environment_path(directory, path);
     int r = 0;
     for (char *line; !r && (line = strsep(&text, "\n"));) {
         char *value = strchr(line, '=');
@@ -73,8 +59,7 @@ int environment_each(char *text, int directory, environment_fn *take, void *cont
         if (!value || value == line)
             return -EINVAL;
         *value++ = '\0';
-        bool replaced = found && strcmp(line, "CHRONOS_PARTITION") == 0;
-        r = take(context, line, replaced ? path : value);
+        r = take(context, line, value);
     }
     return r;
 }
@@ -87,7 +72,7 @@ static int apply(void *none, const char *name, const char *value)
     return setenv(name, value, 1) == 0 ? 0 : -errno;
 }
 
-int environment_apply(char *text, int directory)
+int environment_apply(char *text)
 {
-    return environment_each(text, directory, apply, NULL);
+    return environment_each(text, apply, NULL);
 }

@@ -103,6 +103,12 @@ void output_bytes_text(uint64_t bytes, char *text, size_t size)
         snprintf(text, size, "%.1f %s", (double)bytes / (double)scale, units[unit]);
 }
 
+unsigned long long output_mb(const char *bytes)
+{
+    uint64_t all = chronos_number(bytes);
+    return (unsigned long long)((all >> 20) + ((all & 0xfffff) != 0));
+}
+
 void output_seconds_text(uint64_t seconds, char *text, size_t size)
 {
     uint64_t days = seconds / 86400, hours = seconds / 3600 % 24, minutes = seconds / 60 % 60;
@@ -149,6 +155,22 @@ void output_time_text(const char *iso, char *text, size_t size)
         strftime(text, size, "%a %H:%M", &then);
     else
         strftime(text, size, "%Y-%m-%d", &then);
+}
+
+void output_time(const char *iso, char *text, size_t size)
+{
+    if (output_terminal())
+        output_time_text(iso, text, size);
+    else
+        snprintf(text, size, "%s", iso);
+}
+
+void output_seconds(const char *seconds, char *text, size_t size)
+{
+    if (output_terminal())
+        output_seconds_text(chronos_number(seconds), text, size);
+    else
+        snprintf(text, size, "%s seconds", seconds);
 }
 
 /* Move the decimal point by two digits, so that no number is rounded between file and output. */

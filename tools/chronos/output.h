@@ -51,7 +51,9 @@ void json_record(struct json *json, const struct chronos_field *fields,
 void json_line(struct json *json, const struct chronos_line *line, size_t first);
 
 /* Format numbers for people. */
-void output_bytes_text(uint64_t bytes, char *text, size_t size);     /* "40.0 GiB" */
+void output_bytes_text(uint64_t bytes, char *text, size_t size); /* "40.0 GiB" */
+/* Round bytes of a file up to MB, so that 0 means none. */
+unsigned long long output_mb(const char *bytes);
 void output_seconds_text(uint64_t seconds, char *text, size_t size); /* "1h 02m" */
 /* The same with at most two decimals and a percent sign: "0.41%". */
 void output_share_text(const char *fraction, char *text, size_t size);
@@ -60,6 +62,10 @@ bool output_time_read(const char *iso, time_t *ret_time);
 /* Show a time of the filesystem, like 2026-11-21T15:32:10+00:00, in the zone of this process: the
  * time alone if it is today's, with the day if it is near, else the date. Other text is copied. */
 void output_time_text(const char *iso, char *text, size_t size);
+/* The same, and a number of seconds as "1h 02m", for people: if stdout is no terminal, as the files
+ * have them, "2026-11-21T15:32:10+00:00" and "3720 seconds". */
+void output_time(const char *iso, char *text, size_t size);
+void output_seconds(const char *seconds, char *text, size_t size);
 /* Multiply a decimal number by a hundred: "0.5" -> "50". */
 void output_percent_text(const char *fraction, char *text, size_t size);
 

@@ -4,10 +4,11 @@
  * marker line, such as @COMMANDS@, with text from the tables. The programs use the same tables, so
  * the manual agrees with the help.
  *
- *     chronos-pages TEMPLATE [FILESYSTEM.MD]
+ *     chronos-pages TEMPLATE [FILESYSTEM.MD [CHRONOS.H]]
  */
 #include "command.h"
 #include "completion.h"
+#include "pages_header.h"
 #include "roff.h"
 
 #include "core/base/array.h"
@@ -20,6 +21,7 @@
 #include <string.h>
 
 static const char *filesystem_md = ""; /* docs/filesystem.md */
+static const char *chronos_h = "";     /* tools/libchronos/chronos.h */
 
 static void manual_options(const struct command *command)
 {
@@ -133,6 +135,16 @@ static void section_files(void)
     roff_tables(filesystem_md);
 }
 
+static void section_about(void)
+{
+    pages_header_about(chronos_h);
+}
+
+static void section_calls(void)
+{
+    pages_header_calls(chronos_h);
+}
+
 static void section_version(void)
 {
     puts(".Os chronosfs " CHRONOS_VERSION);
@@ -173,7 +185,8 @@ static const struct {
     {"@DEVICE@", section_device},     {"@DAEMON-OPTIONS@", section_daemon_options},
     {"@FILES@", section_files},       {"@OS@", section_version},
     {"@TABLE@", section_table},       {"@FISH@", completion_fish},
-    {"@ZSH@", completion_zsh},
+    {"@ZSH@", completion_zsh},        {"@ABOUT@", section_about},
+    {"@CALLS@", section_calls},
 };
 
 static char *read_all(const char *path)
@@ -206,13 +219,16 @@ static void print_line(const char *line)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2 || argc > 3) {
-        fputs("usage: chronos-pages TEMPLATE [FILESYSTEM.MD]\n", stderr);
+    if (argc < 2 || argc > 4) {
+        fputs("usage: chronos-pages TEMPLATE [FILESYSTEM.MD [CHRONOS.H]]\n", stderr);
         return 2;
     }
     char *markdown = argc > 2 ? read_all(argv[2]) : NULL;
+    char *header = argc > 3 ? read_all(argv[3]) : NULL;
     if (markdown)
         filesystem_md = markdown;
+    if (header)
+        chronos_h = header;
     char *text = read_all(argv[1]), *rest = text, *line;
     while ((line = strsep(&rest, "\n"))) {
         if (rest || line[0] != '\0')
@@ -220,5 +236,6 @@ int main(int argc, char **argv)
     }
     free(text);
     free(markdown);
+    free(header);
     return fflush(stdout) == 0 ? 0 : 1;
 }

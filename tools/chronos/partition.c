@@ -42,16 +42,39 @@ static void print_line(const char *label, const char *value)
     printf("  %s%s:%s %s\n", output_colour(DIM), label, output_colour(PLAIN), value);
 }
 
-/* Round up, so that 0 means none. */
-static unsigned long long in_mb(const char *bytes)
-{
-    uint64_t all = chronos_number(bytes);
-    return (unsigned long long)((all >> 20) + ((all & 0xfffff) != 0));
-}
-
 static bool ends_gently(const char (*value)[CHRONOS_VALUE_MAX])
 {
     return strcmp(value[CHRONOS_PARTITION_ON_EXPIRY], "term") == 0;
+}
+
+static void print_time(const char *label, const char *iso)
+{
+    char text[CHRONOS_VALUE_MAX];
+    output_time(iso, text, sizeof(text));
+    print_line(label, text);
+}
+
+static void print_seconds(const char *label, const char *seconds)
+{
+    char text[CHRONOS_VALUE_MAX + 16];
+    output_seconds(seconds, text, sizeof(text));
+    print_line(label, text);
+}
+
+/* The process that asked for the partition: another user's if an administrator did. */
+static void print_people(const char (*value)[CHRONOS_VALUE_MAX])
+{
+    char text[CHRONOS_VALUE_MAX * 2 + 32];
+    if (output_terminal()) {
+        print_line("Owner", value[CHRONOS_PARTITION_USER]);
+        snprintf(text, sizeof(text), "uid %s, process %s", value[CHRONOS_PARTITION_CREATOR_UID],
+                 value[CHRONOS_PARTITION_CREATOR_PID]);
+        print_line("Created by", text);
+        return;
+    }
+    snprintf(text, sizeof(text), "%s (PID: %s)", value[CHRONOS_PARTITION_USER],
+             value[CHRONOS_PARTITION_CREATOR_PID]);
+    print_line("Owner", text);
 }
 
 void partition_print(const struct chronos_partition *partition)
@@ -69,17 +92,15 @@ void partition_print(const struct chronos_partition *partition)
              (unsigned long long)(chronos_number(value[CHRONOS_PARTITION_MEMORY]) >> 20));
     print_line("Memory", text);
     snprintf(text, sizeof(text), "%llu MB (most: %llu MB)",
-             in_mb(value[CHRONOS_PARTITION_MEMORY_USED]),
-             in_mb(value[CHRONOS_PARTITION_MEMORY_PEAK]));
+             output_mb(value[CHRONOS_PARTITION_MEMORY_USED]),
+             output_mb(value[CHRONOS_PARTITION_MEMORY_PEAK]));
     print_line("Memory in use", text);
     print_line("State", value[CHRONOS_PARTITION_STATE]);
-    print_line("Created", value[CHRONOS_PARTITION_CREATED]);
-    print_line("Start", value[CHRONOS_PARTITION_START]);
-    print_line("End", value[CHRONOS_PARTITION_EXPIRES]);
-    snprintf(text, sizeof(text), "%s seconds", value[CHRONOS_PARTITION_DURATION]);
-    print_line("Duration", text);
-    snprintf(text, sizeof(text), "%s seconds", value[CHRONOS_PARTITION_REMAINING]);
-    print_line("Time remaining", text);
+    print_time("Created", value[CHRONOS_PARTITION_CREATED]);
+    print_time("Start", value[CHRONOS_PARTITION_START]);
+    print_time("End", value[CHRONOS_PARTITION_EXPIRES]);
+    print_seconds("Duration", value[CHRONOS_PARTITION_DURATION]);
+    print_seconds("Time remaining", value[CHRONOS_PARTITION_REMAINING]);
     snprintf(text, sizeof(text), "%s%s%s%s", value[CHRONOS_PARTITION_ON_EXPIRY],
              ends_gently(value) ? ", kill after " : "",
              ends_gently(value) ? value[CHRONOS_PARTITION_GRACE] : "",
@@ -87,7 +108,5 @@ void partition_print(const struct chronos_partition *partition)
     print_line("At the end", text);
     if (strcmp(value[CHRONOS_PARTITION_WARN], "none") != 0)
         print_line("Warning", value[CHRONOS_PARTITION_WARN]);
-    snprintf(text, sizeof(text), "%s (PID: %s)", value[CHRONOS_PARTITION_USER],
-             value[CHRONOS_PARTITION_CREATOR_PID]);
-    print_line("Owner", text);
+    print_people(value);
 }

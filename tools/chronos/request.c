@@ -25,6 +25,10 @@ static int add_word(const struct args *args, const char *key, const char *value,
                     size_t size)
 {
     int r = value ? chronos_request_add(line, size, key, value) : 0;
+    if (r == -EINVAL && key && strcmp(key, "name") == 0)
+        return args_usage_error(
+            args->command, "\"%s\" is not a label; use 1 to 64 letters, digits, '.', '_' and '-'.",
+            value);
     if (r == -EINVAL)
         return args_usage_error(args->command, "\"%s\" must be a single word.", value);
     if (r < 0)

@@ -2,13 +2,11 @@
 /* Let users into partitions; see share.h. */
 #include "share.h"
 
-#include "core/base/fd.h"
-#include "failure.h"
+#include "change.h"
 #include "handle.h"
 #include "output.h"
 #include "user.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,21 +45,15 @@ void share_print(const char *members)
 
 int share_change(const struct chronos_mount *mount, const struct args *args, char sign)
 {
-    char id[CHRONOS_ID_MAX], path[64], line[512];
+    char id[CHRONOS_ID_MAX], line[512];
     int r = make_line(args, sign, line, sizeof(line));
     if (!r)
         r = handle_find(mount, args->words[0], id);
     if (r)
         return r;
-    snprintf(path, sizeof(path), "partitions/%s/members", id);
-    int fd = chronos_open(mount->root, path, O_WRONLY);
-    r = fd < 0 ? fd : chronos_request_send(fd, line);
-    fd_close(fd);
-    /* Only a refused write leaves its reason in `status`. */
-    if (r < 0 && (fd < 0 || chronos_is_gone(r)))
-        return failure_partition(mount, id, "Cannot share the partition", r);
-    if (r < 0)
-        return failure_refused(mount, r);
+    r = change_write(mount, id, "members", line, "Cannot share the partition");
+    if (r)
+        return r;
     char *members = share_read(mount, id);
     if (!members || !*members) {
         printf("Partition %s is not shared\n", id);

@@ -29,7 +29,8 @@ extern "C" {
 #define CHRONOS_ID_SIZE    32   /* room for the id of any partition, such as "p12" */
 #define CHRONOS_ANY_DEVICE (-1) /* the device with the greatest free share */
 
-/* A tree, and the partitions that are held through it. */
+/* A tree, and the partitions that are held through it. As long as a handle exists, umount(8) finds
+ * the tree busy; stopping chronosfs works. */
 typedef struct chronos_partitioner *ChronosPartitionerHandle;
 
 /* A partition. Later versions use what is reserved, which is zero. */
@@ -168,8 +169,8 @@ int chronos_join(ChronosPartitionerHandle handle, const char *partition_id, pid_
 int chronos_leave(ChronosPartitionerHandle handle, pid_t pid);
 
 /* Read the variables for programs in the partition, as lines NAME=VALUE. The caller frees
- * *RET_TEXT with free(). They must be set before a program makes its first call of OpenCL or
- * CUDA. */
+ * *RET_TEXT with free(). They must be set before a program makes its first call of OpenCL or CUDA;
+ * OPENCL_LAYERS is a list with colons, and goes before what the program has in it. */
 int chronos_get_environment(ChronosPartitionerHandle handle, const char *partition_id,
                             char **ret_text);
 

@@ -121,6 +121,9 @@ int chronos_open(int directory, const char *path, int flags);
 int chronos_read(int directory, const char *path, char *ret_text, size_t size);
 /* Read a whole file; the caller frees *ret_text. */
 int chronos_read_all(int directory, const char *path, char **ret_text);
+/* Find where the caller sees an open directory: the tree can be mounted elsewhere than for the
+ * daemon. False if that is not known. */
+bool chronos_find_path(int directory, char ret_path[static PATH_MAX]);
 /* Read an open file from its beginning; the caller frees *ret_text. */
 int chronos_read_fd(int fd, char **ret_text);
 /* Write `text` and a newline with one write. -E2BIG: more than 510 bytes. */
@@ -217,9 +220,8 @@ int chronos_device_load(const struct chronos_mount *mount, unsigned index, uint3
 int chronos_device_load_all(const struct chronos_mount *mount, uint32_t mask,
                             struct chronos_device **ret_devices, size_t *ret_count);
 
-/* Read the file `environment` of a partition's directory, with the path at which the caller sees
- * the directory: the tree can be mounted elsewhere than for the daemon. The caller frees
- * *ret_text. */
+/* Read the file `environment` of a partition's directory, with the caller's path of the directory
+ * in the place of the daemon's. The caller frees *ret_text. */
 int chronos_variables_read(int directory, char **ret_text);
 
 /* -- requests ----------------------------------------------------------------------------- */

@@ -30,9 +30,9 @@ static int check_device(int root, const char *device)
     return strcmp(text, device) == 0 ? 0 : -ENOENT;
 }
 
-/* Open `path` if it is a tree that this process can use; on `device` unless that is NULL. Look
- * inside: without allow_other every user can open the mount point itself. Replaces the previous
- * *mount. */
+/* Open `path` if it is a tree that this process can use (/proc has a file `partitions` too); on
+ * `device` unless that is NULL. Look inside: without allow_other every user can open the mount
+ * point itself. Replaces the previous *mount. */
 static int try_mount(const char *path, const char *device, struct chronos_mount *mount)
 {
     struct fd_identity inside;
@@ -44,7 +44,7 @@ static int try_mount(const char *path, const char *device, struct chronos_mount 
     struct statfs space;
     int r = device ? check_device(root, device) : 0;
     if (!r)
-        r = fstatfs(root, &space) != 0 ? -errno : fd_identify(root, "partitions", &inside);
+        r = fstatfs(root, &space) != 0 ? -errno : fd_identify(root, "partitions/.", &inside);
     if (r) {
         close(root);
         return r == -ECONNABORTED ? -ENOTCONN : r; /* the daemon died before its reply */

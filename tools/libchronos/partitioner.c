@@ -41,22 +41,11 @@ int partitioner_check(const struct chronos_partitioner *self, const char *id)
 
 /* -- the tree ------------------------------------------------------------------------------ */
 
-/* Put the absolute path of an open directory in the place of a relative one: programs change their
- * directory. Keep it if that is not known. */
-static void make_absolute(struct chronos_mount *mount)
-{
-    char link[32], path[PATH_MAX];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", mount->root);
-    ssize_t length = readlink(link, path, sizeof(path) - 1);
-    if (length <= 0 || path[0] != '/')
-        return;
-    path[length] = '\0';
-    memcpy(mount->path, path, (size_t)length + 1);
-}
-
 static int fail_no_mount(const char *path, int r)
 {
     char text[MESSAGE_MAX];
+    if (r == -ENOTDIR)
+        r = -ENOENT;
     chronos_explain_no_mount(path, r, "in CHRONOS_MOUNT", text, sizeof(text));
     return partitioner_fail(r, "%s", text);
 }
@@ -97,7 +86,8 @@ int chronos_partitioner_open(const char *mount, ChronosPartitionerHandle *ret_ha
     }
     atomic_init(&self->device, root.device);
     self->inode = root.inode;
-    make_absolute(&self->mount);
+    /* Absolute, if it can be found: programs change their directory. */
+    chronos_find_path(self->mount.root, self->mount.path);
     read_backend(self);
     *ret_handle = self;
     return 0;

@@ -54,10 +54,10 @@ static int ask(struct chronos_partitioner *self, int fd, const char *request,
     int r = chronos_request_send(fd, request);
     if (r == -E2BIG || r == -EFBIG || r == -ENOTCONN || r == -ECONNABORTED)
         return partitioner_report(self, NULL, "The request failed", r);
-    if (r < 0 && chronos_request_reason(fd, reason, sizeof(reason)) == 0)
-        return partitioner_fail(r, "%s", reason);
-    if (r < 0)
-        return partitioner_refused(self, NULL, "The request failed", r);
+    if (r < 0) /* not from `status`, which the requests of a thousand other threads push out */
+        return chronos_request_reason(fd, reason, sizeof(reason)) == 0
+                   ? partitioner_fail(r, "%s", reason)
+                   : partitioner_report(self, NULL, "The request failed", r);
     r = chronos_request_id(fd, ret_id);
     if (r < 0)
         return partitioner_report(self, NULL,
@@ -129,14 +129,8 @@ int chronos_release_partition(ChronosPartitionerHandle handle, const char *parti
         r = unlinkat(handle->mount.root, path, 0) == 0 ? 0 : -errno;
     } while (partitioner_again(handle, r, &tried));
     /* The kernel can remember a name after its end, and refuses to unlink it. */
-    if (r == -EPERM || r == -EACCES) {
-        struct fd_identity file;
-        char user[CHRONOS_VALUE_MAX], name[80];
-        snprintf(name, sizeof(name), "%s/user", path);
-        int read = chronos_read(handle->mount.root, name, user, sizeof(user));
-        if (chronos_is_gone(read) || fd_identify(handle->mount.root, path, &file) == -ENOENT)
-            r = -ENOENT;
-    }
+    if ((r == -EPERM || r == -EACCES) && chronos_remaining(handle, partition_id) == 0)
+        r = -ENOENT;
     /* Not before the removal: forked children can have copies. */
     if (!r || chronos_is_gone(r))
         held_close(&handle->held, id);

@@ -70,6 +70,18 @@ int chronos_read(int directory, const char *path, char *ret_text, size_t size)
     return 0;
 }
 
+bool chronos_find_path(int directory, char ret_path[static PATH_MAX])
+{
+    char link[32], path[PATH_MAX];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
+    ssize_t length = readlink(link, path, sizeof(path));
+    if (length <= 0 || length == PATH_MAX || path[0] != '/')
+        return false;
+    path[length] = '\0';
+    memcpy(ret_path, path, (size_t)length + 1);
+    return true;
+}
+
 int chronos_read_fd(int fd, char **ret_text)
 {
     size_t room = 0, used = 0;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PLACE "CHRONOS_PARTITION="
 
@@ -26,18 +25,15 @@ static const char *find_place(const char *text)
 
 int chronos_variables_read(int directory, char **ret_text)
 {
-    char link[32], path[PATH_MAX], *text, *own;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
-    ssize_t length = readlink(link, path, sizeof(path) - 1);
+    char path[PATH_MAX], *text, *own;
     int r = chronos_read_all(directory, "environment", &text);
     if (r < 0)
         return r;
     const char *place = find_place(text);
-    if (length <= 0 || path[0] != '/' || !place) {
+    if (!place || !chronos_find_path(directory, path)) {
         *ret_text = text;
         return 0;
     }
-    path[length] = '\0';
     r = asprintf(&own, "%.*s" PLACE "%s%s", (int)(place - text), text, path,
                  place + strcspn(place, "\n"));
     free(text);

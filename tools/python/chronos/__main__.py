@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from . import ChronosError, InvalidRequest, Partitioner, __version__, _again, _kernel
+from . import ChronosError, InvalidRequest, __version__, _again, _kernel
 
 REFUSED = 125  # as `chronos run`
 
@@ -44,16 +44,21 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    words = arguments.module or arguments.script
+def _prepare(arguments: argparse.Namespace) -> list[str]:
+    """Start this program again inside a new partition, unless that was done. Returns the program's
+    words."""
+    words: list[str] = arguments.module or arguments.script
     if not words:
         raise InvalidRequest("run needs a program: python3 -m chronos run SCRIPT.")
     if _again.adopt() is None:
-        _again.start_again(Partitioner().create(arguments.device, arguments.memory,
-                                                arguments.duration))
+        _again.start_again(arguments.device, arguments.memory, arguments.duration)
+    return words
+
+
+def _run(words: list[str], is_module: bool) -> None:
     import runpy
     sys.argv[:] = words
-    if arguments.module:
+    if is_module:
         sys.path[0] = os.getcwd()
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     else:
@@ -68,13 +73,14 @@ def main() -> int:
             print(_kernel.install(arguments.memory, arguments.duration, arguments.device,
                                   arguments.name, arguments.prefix))
             return 0
+        words = _prepare(arguments)
     except OSError as error:
         print(f"chronos: {error.filename}: {error.strerror}.", file=sys.stderr)
         return 1
     except ChronosError as error:
         print(f"chronos: {error}", file=sys.stderr)
-        return 1
-    _run(arguments)
+        return REFUSED if arguments.command == "run" else 1
+    _run(words, arguments.module is not None)
     return 0
 
 

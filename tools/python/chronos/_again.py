@@ -17,7 +17,7 @@ from ._partitioner import Partitioner, current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
     from ._partition import Amount, Seconds
     from ._partitioner import DeviceName
 
@@ -38,7 +38,7 @@ def adopt() -> Partition | None:
         os.set_inheritable(fd, False)
         partition = Partition(_tree.Tree(path), partition_id, fd, os.getpid())
         partition._hold()
-        partition.join()
+        partition._enter()
         return partition
     except (ChronosError, OSError):
         return None
@@ -58,14 +58,16 @@ def command_line() -> list[str]:
     return [sys.executable, *map(os.fsdecode, words)]
 
 
-def start_again(partition: Partition) -> NoReturn:
-    """Execute this program again, in the partition that this process has joined."""
-    words = command_line()
+def start_again(device: DeviceName, memory: Amount, duration: Seconds, **words: Any) -> NoReturn:
+    """Execute this program again, inside a new partition. `words` are more of `create`."""
+    command = command_line()
+    partition = Partitioner().create(device, memory, duration, join=False, hold=True, **words)
+    partition._enter()
     os.set_inheritable(partition._file, True)
     os.environ[_HELD] = f"{partition.partition_id}:{partition._file}:{partition._tree.path}"
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(words[0], words)
+    os.execv(command[0], command)
 
 
 def limit(memory: Amount, duration: Seconds, device: DeviceName = "any", *,
@@ -82,8 +84,5 @@ def limit(memory: Amount, duration: Seconds, device: DeviceName = "any", *,
     if partition is not None:
         return partition
     if reexec:
-        command_line()
-    partition = Partitioner().create(device, memory, duration, on_expiry=on_expiry, warn=warn)
-    if reexec:
-        start_again(partition)
-    return partition
+        start_again(device, memory, duration, on_expiry=on_expiry, warn=warn)
+    return Partitioner().create(device, memory, duration, on_expiry=on_expiry, warn=warn)

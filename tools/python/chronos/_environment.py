@@ -58,19 +58,24 @@ def use(partitions: list[dict[str, str]]) -> None:
 
 
 def _drivers() -> list[str]:
-    """The names of the OpenCL drivers that the loader would load."""
+    """The names of the OpenCL drivers that the loader would load, such as libpocl.so."""
     place = os.environ.get("OCL_ICD_VENDORS") or "/etc/OpenCL/vendors"
-    files = [place]
+    paths = os.environ.get("OCL_ICD_FILENAMES", "").split(":")
     if os.path.isdir(place):
-        files = [os.path.join(place, name) for name in os.listdir(place)]
+        paths += [os.path.join(place, name) for name in os.listdir(place)]
+    else:
+        paths.append(place)
     names = []
-    for path in files:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                names.append(os.path.basename(file.readline().strip()))
-        except OSError:
-            pass
-    return [name for name in names if name]
+    for path in paths:
+        if path.endswith(".icd"):
+            try:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    path = file.readline().strip()
+            except OSError:
+                continue
+        if ".so" in path:  # the file that is loaded may have a longer version
+            names.append(os.path.basename(path).partition(".so")[0] + ".so")
+    return names
 
 
 def _open_files() -> list[str]:

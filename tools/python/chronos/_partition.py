@@ -206,12 +206,31 @@ class Partition:
         self._write(amount_text(memory), "fraction")
         self.memory_fraction = float(self._read("fraction"))
 
+    def limit_torch(self) -> None:
+        """Have PyTorch keep its CUDA memory within this partition: a limit that the program sets
+        itself. It counts what PyTorch allocates, not the context of the driver beside it. Nothing
+        where there is no CUDA."""
+        import importlib
+        cuda = importlib.import_module("torch").cuda
+        if not cuda.is_available():
+            return
+        own = self._variables.get("CUDA_VISIBLE_DEVICES", "")
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        index = visible.index(own) if own in visible else 0
+        total = cuda.get_device_properties(index).total_memory
+        cuda.set_per_process_memory_fraction(min(1.0, self.memory_limit / total), index)
+
     # -- being in it
 
     def join(self) -> None:
         """Take this process into it, and set the variables that limit the libraries in it. The
         children that it starts afterwards belong to it as well. ChronosWarning if a library was
         used before, so that the variables come too late."""
+        for what in self._enter():
+            warn(f"{what}. Start it with: python3 -m chronos run")
+
+    def _enter(self) -> list[str]:
+        """Join. Returns what the variables cannot do in this process any more."""
         directory = self._tree.at(*self._place())
         variables = _environment.parse(self._read("environment"), directory)
         with _lock:
@@ -222,8 +241,7 @@ class Partition:
             _joined.append(self)
             self._variables = variables
             _environment.use([one._variables for one in _limiting()])
-        for what in late:
-            warn(f"{what}. Start it with: python3 -m chronos run")
+        return late
 
     def leave(self) -> None:
         """Take this process and its children out of it; it goes on, but a program outside may not
