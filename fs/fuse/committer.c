@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +45,6 @@ struct committer {
     int64_t settle_ns;     /* when the store settles; 0: it has */
     struct timespec retry; /* the time of that next attempt */
     struct message message;
-    /* without the lock */
-    atomic_uint on_its_way; /* the changes that were submitted and neither finished nor failed */
 };
 
 static void queue_init(struct queue *queue)
@@ -196,7 +193,6 @@ static void finish(struct committer *committer, struct change *changes)
     }
     for (struct change *next; changes; changes = next) {
         next = changes->next;
-        atomic_fetch_sub(&committer->on_its_way, 1); /* the client may ask at once */
         if (changes->reply.kind == REPLY_BACKUP)
             snapshot_answer(committer->start.store, &changes->reply);
         else
@@ -350,7 +346,6 @@ void committer_submit(struct committer *committer, struct change *change, int64_
                       uint64_t first_line_seq)
 {
     change->next = NULL;
-    atomic_fetch_add(&committer->on_its_way, 1);
     pthread_mutex_lock(&committer->lock);
     queue_add(&committer->queue, change);
     committer->retention_ns = retention_ns;
@@ -360,9 +355,12 @@ void committer_submit(struct committer *committer, struct change *change, int64_
                                             * wait for the lock */
 }
 
-bool committer_is_busy(const struct committer *committer)
+bool committer_is_busy(struct committer *committer)
 {
-    return atomic_load(&committer->on_its_way) > 0;
+    pthread_mutex_lock(&committer->lock);
+    bool busy = committer->queue.first || committer->busy;
+    pthread_mutex_unlock(&committer->lock);
+    return busy;
 }
 
 int committer_fd(const struct committer *committer)
@@ -382,8 +380,6 @@ struct change *committer_take_failed(struct committer *committer, struct message
         changes = committer->failed.first;
         queue_init(&committer->queue);
         queue_init(&committer->failed);
-        for (const struct change *c = changes; c; c = c->next)
-            atomic_fetch_sub(&committer->on_its_way, 1);
         committer->has_failed = false;
         *ret_message = committer->message;
     }

@@ -4,7 +4,7 @@
 
 #include "fs/fuse/busy_poll.h"
 
-#define US(n) ((n) * NS_PER_US)
+#define US(n) ((n)*NS_PER_US)
 
 static struct busy_poll poll;
 static int64_t now_ns;
