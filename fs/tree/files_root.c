@@ -231,7 +231,7 @@ const struct file_row files_root[] = {
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
-    {"release", 0666, FRESH_ALWAYS, show_release, store_release,
+    {"release", 0666, FRESH_ALWAYS, show_release, store_release, .own = true,
      .doc = "write ids (`p3 p4`) to end these partitions, all or none: your own, or, as an "
             "administrator, any"},
     {"backup", 0400, FRESH_ALWAYS, .size = size_unknown, .backup = true,
