@@ -79,7 +79,10 @@ bool mountinfo_number(const struct mountinfo *mount, const char *name, unsigned 
         size_t count = strspn(digits, "0123456789");
         if (count == 0 || count > 10 || (digits[count] && digits[count] != ','))
             return false;
-        *ret_number = strtoul(digits, NULL, 10);
+        unsigned long number = 0;
+        for (size_t i = 0; i < count; i++)
+            number = number * 10 + (unsigned long)(digits[i] - '0');
+        *ret_number = number;
         return true;
     }
     return false;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A pipeline's GPU tests: a part of any GPU for as long as they run, five minutes at most. If none is
-# free the job fails at once with 125, which many CI systems can be told to try again.
+# A pipeline's GPU tests: a part of any GPU for as long as they run, five minutes at most. If none
+# is free the job fails at once with 125, which many CI systems can be told to try again.
 #
 # usage: ci.sh COMMAND...
 set -e

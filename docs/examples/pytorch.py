@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Train in a part of a GPU, and save a checkpoint before the time is up; the next run goes on there.
+"""Train in a part of a GPU, and save a checkpoint before the time is up; the next run goes on.
 
 usage: pytorch.py [MEMORY [DURATION [CHECKPOINT]]]
 

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from lib import alice, bob, check, equal, root
 
 CHRONOS = os.environ['CHRONOS']
 T = lib.T
+PYTHON = shutil.copytree(os.environ['CHRONOS_PYTHON'], T + '/python')
 LOOKUP, GETATTR, OPEN, READ, STATFS, INIT, OPENDIR, ACCESS = 1, 3, 14, 15, 17, 26, 27, 34
 SILENT = (2, 36, 42)  # requests without an answer
 F_SETLEASE, F_WRLCK = 1024, 1
@@ -103,6 +105,17 @@ def chronos(*words, user=root, environment=None, before=()):
     return done.returncode, done.stdout, done.stderr
 
 
+def python(code, user=root):
+    """The same for the package. A ChronosError is one line of errors."""
+    code = ('import chronos, sys\ntry:\n    ' + code.replace('\n', '\n    ') +
+            '\nexcept chronos.ChronosError as error:\n    sys.exit(str(error))')
+    done = subprocess.run([os.environ['PYTHON3'], '-c', code], stdin=subprocess.DEVNULL,
+                          env={'PYTHONPATH': PYTHON, 'PATH': os.environ['PATH']},
+                          capture_output=True, text=True, check=False, timeout=20 * lib.FACTOR,
+                          preexec_fn=user.become if user.uid else None)
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
 def fake_partition():
     files = {'state': b'active\n', 'user': b'root\n', 'procs': b'', 'env': f'{EVIL}\n'.encode(),
              'device': b'gpu0\n', 'on_expiry': b'none\n', 'grace': b'0\n'}
@@ -125,6 +138,9 @@ def elsewhere():
                 code, out, err = chronos(*words, user=user)
                 equal((code, out), (125 if words[0] == 'run' else 3, ''), source, user.name, words)
                 check('No mounted chronosfs' in err, source, user.name, err)
+            code, out, err = python('chronos.Partitioner()', user)
+            equal((code, out), (1, ''), source, user.name, 'python')
+            check(err.startswith('No mounted chronosfs'), source, user.name, err)
         code, out, err = chronos('list', user=alice)  # her own is the one that she means
         check('There is no' not in err and 'No mounted' not in err, err)
         fake.close()
@@ -137,8 +153,10 @@ def stacked(mount):
     fake = Fake(mount.dir, {'partitions': {'p1': fake_partition()}, 'version': b'1\n'})
     equal(chronos('run', '--in', 'p1', 'true')[0], 125)
     equal(chronos('list')[0], 3)
+    equal(python('chronos.partitions()')[0], 1)
     fake.close()
     equal(chronos('list')[0], 0)
+    equal(python('chronos.partitions()'), (0, '', ''))
     not_executed('stacked')
 
 
@@ -155,6 +173,10 @@ def over_a_partition(mount):
         equal((code, out), (125 if words[0] == 'run' else 1, ''), words)
         check('mounted over it' in err, err)
     shown_without(mount, mine, 'something is mounted over it')
+    # Nor does a Python program take its variables from there.
+    code, out, err = python(f'chronos.Partitioner().get("{mine}").join()')
+    equal((code, out), (1, ''), err)
+    shown_to_python(mine)
     # A request that never reached chronosfs: `status` is about an older one.
     equal(lib.outcome(lib.write, mount.at('release'), 'p999') != 'ok', True)
     code, out, err = chronos('extend', mine, '1m')
@@ -190,10 +212,22 @@ def shown_without(mount, hidden, reason):
     equal(mount.status(), mount.status())
 
 
+def shown_to_python(hidden):
+    """It knows of it what the tree says beside it."""
+    for user in root, bob:
+        code, out, err = python('print(*((p.partition_id, p.username, p.memory_fraction) '
+                                'for p in chronos.partitions()))', user)
+        equal((code, err), (0, ''), user.name)
+        check(f"('{hidden}', 'alice', 0.0)" in out and "('p1', 'bob', 0.1)" in out, out)
+
+
 def that_hangs(mount):
     """A server that never answers, over a partition: nothing asks it."""
     mine = alice.call(mount.ask, '0.1 1h')
     fake = Fake(mount.at('gpu0', mine), None)
+    shown_to_python(mine)
+    code, out, err = python(f'chronos.Partitioner().get("{mine}")')
+    equal((code, out), (1, ''), err)
     shown_without(mount, mine, 'something is mounted over it')
     equal(chronos('release', mine)[0], 0)
     check(mine not in mount.partitions(), 'released')

@@ -244,7 +244,14 @@ def daemon_again(mount):
         r, sentence = caller.call(line)
         equal(r, 0, line, sentence)
     mount.restart()
-    caller.id('request 0 0.1 600')
+    name = caller.id('request 0 0.1 600')
+    check(caller.call(f'watch {name}')[0] > 0)
+    mount.restart()
+    for line in 'wait 0', 'wait -1':
+        caller.fails(line, 107, 'The chronosfs of this descriptor is no longer running; open '
+                     'another descriptor.')
+    check(caller.call(f'watch {name}')[0] > 0)
+    equal(caller.call('wait 0'), (1, ''))
     equal(caller.end(), 0)
     mount.release_all()
 

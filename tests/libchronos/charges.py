@@ -184,9 +184,10 @@ def rights():
     """A program with the rights of another user does not trust the environment."""
     copy = os.path.join(lib.T, 'reader')
     shutil.copy(os.environ['INSIDE_READER'], copy)
-    for mode, wanted in ((0o755, '2 /a /b allow'), (0o4755, '0 refuse')):
+    for mode, wanted in ((0o755, '2 /a /b allow named'), (0o4755, '0 refuse searched')):
         os.chmod(copy, mode)
-        status, said = lib.alice.shell(f'CHRONOS_PARTITION=/a::/b CHRONOS_UNREACHABLE=allow {copy}')
+        status, said = lib.alice.shell(f'CHRONOS_PARTITION=/a::/b CHRONOS_UNREACHABLE=allow '
+                                       f'CHRONOS_MOUNT=/named {copy}')
         equal((status, said.strip()), (0, wanted))
 
 

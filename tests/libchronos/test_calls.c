@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <pthread.h>
 
+/* Programs are compiled with these. Change reserved members, not sizes. */
+_Static_assert(sizeof(ChronosPartitionInfo) == 520, "the size is part of the ABI");
+_Static_assert(sizeof(ChronosDeviceStats) == 624, "the size is part of the ABI");
+
 static ChronosPartitionerHandle handle;
 
 static void begin_calls(void)

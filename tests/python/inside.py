@@ -69,10 +69,11 @@ class Case(unittest.TestCase):
 
     maxDiff = None
     devices = "4x80G"
+    options = ()  # of the daemon
 
     @classmethod
     def setUpClass(cls):
-        cls.mount = lib.Mount(cls.devices)
+        cls.mount = lib.Mount(cls.devices, cls.options)
         cls.addClassCleanup(cls.mount.close)
 
     def tearDown(self):
@@ -91,6 +92,13 @@ class Case(unittest.TestCase):
 
     def history(self):
         return self.mount.read("history").splitlines()
+
+
+def skip_sanitized():
+    """Others' programs cannot load a layer that has a sanitizer in it."""
+    with open(os.environ["OPENCL_LAYER"], "rb") as layer:
+        if b"__asan_init" in layer.read():
+            raise unittest.SkipTest("the layer has a sanitizer in it")
 
 
 def main():

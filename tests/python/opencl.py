@@ -52,6 +52,7 @@ class OpenCL(inside.Case):
                                capture_output=True)
         if tried.returncode:
             raise unittest.SkipTest("no pyopencl here")
+        inside.skip_sanitized()
         try:
             lib.pocl()
         except lib.Skip as why:

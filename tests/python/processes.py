@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A partition and the processes of its program: threads, fork, spawn, pools, signals, the end
-inside the block, and the daemon's death. Nothing is left behind, and nothing ends too early."""
+inside the block, and the daemon's death. Nothing is left behind, and nothing ends too early.
+Argument: the tracker of processes."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -13,6 +15,13 @@ import inside
 import lib
 from inside import finish, run, script, start
 from lib import alice
+
+
+inside.Case.options = ["--process-tracking", sys.argv.pop()]
+
+
+def mounted():
+    return lib.mounted("1x80G", inside.Case.options)
 
 
 def alive(pid):
@@ -192,6 +201,7 @@ BLOCK = """
         pid = os.fork()
         if not pid:
             time.sleep(600)
+        assert pid in p.processes  # without cgroups, it is known now
         print(p.partition_id, pid, flush=True)
         time.sleep(600)
 """
@@ -331,15 +341,36 @@ class TwoDevices(inside.Case):
                 with ask(1, 0.25, 600) as q:
                     both = f"{tree}/gpu0/{p.partition_id}:{tree}/gpu1/{q.partition_id}"
                     assert os.environ["CHRONOS_PARTITION"] == both
-                    assert me in q.processes
+                    assert me in q.processes and me in p.processes
                 assert p.active and not q.active
                 assert me in p.processes, p.processes
                 assert os.environ["CHRONOS_PARTITION"] == f"{tree}/gpu0/{p.partition_id}"
             p, q = ask(0, 0.5, 600), ask(1, 0.25, 600)
+            assert me in p.processes and me in q.processes
             p.release()
             assert me in q.processes and q.active
             q.release()
             assert "CHRONOS_PARTITION" not in os.environ
+        """)
+
+    def test_children_of_both(self):
+        """They stay in the one that goes on, whenever they were started."""
+        self.passes("""
+            import os, signal, time
+            from chronos import Partitioner
+            def child():
+                pid = os.fork()
+                if not pid:
+                    time.sleep(600)
+                return pid
+            with Partitioner().create(0, 0.5, 600) as p:
+                first = child()
+                with Partitioner().create(1, 0.5, 600) as q:
+                    second = child()
+                    assert second in q.processes and second in p.processes
+                assert sorted(p.processes) == sorted([os.getpid(), first, second]), p.processes
+            for pid in first, second:
+                os.kill(pid, signal.SIGKILL)
         """)
 
     def test_several_on_one(self):
@@ -354,6 +385,17 @@ class TwoDevices(inside.Case):
                 p.release()
                 assert not p.active
         """)
+
+    def test_the_end_of_one(self):
+        """Ends the program, as each partition says."""
+        done = run(self.mount, """
+            import time
+            from chronos import Partitioner
+            p = Partitioner().create(0, 0.5, 600)
+            q = Partitioner().create(1, 0.5, 1)
+            time.sleep(60)
+        """)
+        self.assertEqual(done.code, -signal.SIGTERM, done)
 
 
 WAITING = """
@@ -370,7 +412,7 @@ WAITING = """
 class Deaths(unittest.TestCase):
     def test_worker_killed(self):
         """The program sees a pause and no error; its partition lives."""
-        with lib.mounted("1x80G") as mount:
+        with mounted() as mount:
             process = start(mount, script(WAITING))
             name = process.stdout.readline().strip()
             for _ in range(3):
@@ -382,7 +424,7 @@ class Deaths(unittest.TestCase):
 
     def test_daemon_killed(self):
         """The partition ends with the file that holds it; the block ends without an error."""
-        mount = lib.Mount("1x80G")
+        mount = lib.Mount("1x80G", inside.Case.options)
         process = start(mount, script(WAITING))
         process.stdout.readline()
         mount.kill_both()
@@ -391,7 +433,7 @@ class Deaths(unittest.TestCase):
         subprocess.run(["umount", "-l", mount.dir], check=True)
 
     def test_daemon_restarted(self):
-        mount = lib.Mount("1x80G")
+        mount = lib.Mount("1x80G", inside.Case.options)
         self.addCleanup(mount.close)
         process = start(mount, script(WAITING.replace("600)", "600, on_expiry='none')")))
         name = process.stdout.readline().strip()
@@ -403,7 +445,7 @@ class Deaths(unittest.TestCase):
 
     def test_descriptors_closed(self):
         """A program that closes all its files ends its partition, and no file of another."""
-        with lib.mounted("1x80G") as mount:
+        with mounted() as mount:
             done = run(mount, """
                 import os
                 from chronos import Partitioner

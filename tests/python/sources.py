@@ -61,8 +61,8 @@ current devices limit partitions""".split()
 PARTITION = """active changed device duration ended enforcement events extend join leave limit_torch
 memory_fraction memory_limit memory_peak memory_used name partition_id processes release resize
 state time_remaining wait""".split()
-STANDARD = """argparse asyncio builtins datetime errno importlib json os pwd runpy select sys time
-typing warnings _thread __future__""".split()
+STANDARD = """__future__ _thread argparse asyncio atexit builtins datetime errno importlib json os
+pwd runpy select sys threading time typing warnings""".split()
 
 
 def sources():
@@ -127,7 +127,7 @@ class Sources(unittest.TestCase):
         out = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, "
                               f"{PACKAGE!r}); {code}"], capture_output=True, text=True, check=True)
         loaded = {name for name in out.stdout.split() if not name.startswith("chronos")}
-        self.assertLessEqual(loaded, {"__future__", "errno", "select"})
+        self.assertLessEqual(loaded, {"__future__", "atexit", "errno", "select"})
 
     def test_documented(self):
         """Every public name has a docstring."""

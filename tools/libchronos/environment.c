@@ -73,14 +73,16 @@ int chronos_read_line(const char *directory, const char *name, char *ret_line, s
 
 int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number)
 {
-    char line[32], *end;
+    char line[32];
     int r = chronos_read_line(directory, name, line, sizeof(line));
     if (r < 0)
         return r;
-    errno = 0;
-    unsigned long long number = strtoull(line, &end, 10);
-    if (line[0] < '0' || line[0] > '9' || *end != '\0' || errno != 0)
-        return -EINVAL;
+    uint64_t number = 0;
+    for (const char *digit = line; *digit != '\0' || digit == line; digit++) {
+        if (*digit < '0' || *digit > '9' || number > (UINT64_MAX - (uint64_t)(*digit - '0')) / 10)
+            return -EINVAL;
+        number = number * 10 + (uint64_t)(*digit - '0');
+    }
     *ret_number = number;
     return 0;
 }

@@ -194,11 +194,19 @@ int partitioner_write(struct chronos_partitioner *self, const char *id, const ch
     return r < 0 ? partitioner_refused(self, id, what, r) : 0;
 }
 
+static int fail_gone(const char *id)
+{
+    return partitioner_fail(-ENOENT, "There is no partition %s: it has ended.", id);
+}
+
 static int fail_denied(struct chronos_partitioner *self, const char *id, int r)
 {
     char path[64], owner[CHRONOS_VALUE_MAX];
     snprintf(path, sizeof(path), "partitions/%s/user", id);
-    if (chronos_read(self->mount.root, path, owner, sizeof(owner)) == 0)
+    int read = chronos_read(self->mount.root, path, owner, sizeof(owner));
+    if (chronos_is_gone(read)) /* the kernel can remember a name after its end, and refuses */
+        return fail_gone(id);
+    if (!read)
         return partitioner_fail(r, "Permission denied: partition owned by %s.", owner);
     return partitioner_fail(r, "Permission denied: partition %s is not yours.", id);
 }
@@ -207,7 +215,7 @@ int partitioner_report(struct chronos_partitioner *self, const char *id, const c
 {
     char reason[CHRONOS_REASON_MAX];
     if (id && chronos_is_gone(r))
-        return partitioner_fail(-ENOENT, "There is no partition %s: it has ended.", id);
+        return fail_gone(id);
     if (r == -ENOTCONN || r == -ECONNABORTED)
         return fail_no_mount(self->mount.path, -ENOTCONN);
     if (id && (r == -EACCES || r == -EPERM))

@@ -128,13 +128,12 @@ int chronos_release_partition(ChronosPartitionerHandle handle, const char *parti
     do {
         r = unlinkat(handle->mount.root, path, 0) == 0 ? 0 : -errno;
     } while (partitioner_again(handle, r, &tried));
-    /* The kernel can remember a name after its end, and refuses to unlink it. */
-    if ((r == -EPERM || r == -EACCES) && chronos_remaining(handle, partition_id) == 0)
-        r = -ENOENT;
+    if (r)
+        r = partitioner_report(handle, partition_id, "Cannot release the partition", r);
     /* Not before the removal: forked children can have copies. */
-    if (!r || chronos_is_gone(r))
+    if (!r || r == -ENOENT)
         held_close(&handle->held, id);
-    return r ? partitioner_report(handle, partition_id, "Cannot release the partition", r) : 0;
+    return r;
 }
 
 int chronos_extend_partition(ChronosPartitionerHandle handle, const char *partition_id,

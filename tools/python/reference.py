@@ -75,8 +75,9 @@ def members(name, found):
 
 
 def reference():
-    print("\nAn *amount* is a fraction such as 0.5, or text such as `50%` or `20G`. A *duration* is\n"
-          "seconds, a timedelta, or text such as `1h30m`. A *device* is a number, `gpu0` or `any`.\n")
+    print("\nAn *amount* is a fraction such as 0.5, or text such as `50%` or `20G`. A\n"
+          "*duration* is seconds, a timedelta, or text such as `1h30m`. A *device* is a number,\n"
+          "`gpu0` or `any`.\n")
     for name in ORDER:
         found = getattr(chronos, name)
         print(f"### {name}\n")

@@ -31,8 +31,8 @@ def adopt() -> Partition | None:
     number, _, path = rest.partition(":")
     if not word or find_held(partition_id):
         return find_held(partition_id) if word else None
-    fd = int(number)
     try:
+        fd = int(number)
         if os.fstat(fd).st_dev != os.stat(path).st_dev:
             return None
         os.set_inheritable(fd, False)
@@ -40,8 +40,8 @@ def adopt() -> Partition | None:
         partition._hold()
         partition._enter()
         return partition
-    except (ChronosError, OSError):
-        return None
+    except (ChronosError, OSError, ValueError):
+        return None  # another program's
 
 
 def command_line() -> list[str]:
@@ -52,6 +52,9 @@ def command_line() -> list[str]:
     if "ipykernel" in sys.modules:
         raise InvalidRequest("The kernel of a notebook cannot be started again: install one that "
                              "starts limited, with python3 -m chronos kernel install.",
+                             errno.EINVAL)
+    if not sys.executable:
+        raise InvalidRequest("It is not known what starts this Python again: use chronos run.",
                              errno.EINVAL)
     with open("/proc/self/cmdline", "rb") as file:
         words = file.read().split(b"\0")[1:-1]

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import select
 import time
-from _thread import allocate_lock
 
 from . import _environment, _tree
 from ._errors import ChronosError, ChronosWarning, InvalidRequest, NotPermitted, PartitionEnded
@@ -15,15 +15,18 @@ from ._errors import ChronosError, ChronosWarning, InvalidRequest, NotPermitted,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from threading import RLock
     from typing import Literal, Union
     Seconds = Union[int, float, str, timedelta]
     Amount = Union[float, str]
+else:
+    from _thread import RLock
 
 # The partitions that this process is in, the latest last, and all that it holds. Both keep a
 # partition whose object the program has dropped: closing its file would end it, and the program.
 _joined: list[Partition] = []
 _held: list[Partition] = []
-_lock = allocate_lock()
+_lock = RLock()  # a signal handler may release what the interrupted code is creating
 
 
 def warn(message: str) -> None:
@@ -250,19 +253,38 @@ class Partition:
         with _lock:
             if self not in _joined:
                 return
+            others = [one for one in _limiting(without=self)
+                      if one._tree.path == self._tree.path]
+            before = {one: one._members() for one in others}
             try:
                 self._tree.write("0", "procs")
             except ChronosError:
                 if self.active:
                     raise
             _joined.remove(self)
-            for other in _limiting():  # a process leaves all of them at once
-                if other._tree.path == self._tree.path:
-                    try:
-                        other._write("0", "procs")
-                    except ChronosError:
-                        _joined.remove(other)
+            for other in others:  # a process and its children leave all of them at once
+                if not other._bring_back(before[other]):
+                    _joined.remove(other)
             _environment.use([one._variables for one in _limiting()])
+
+    def _members(self) -> set[str]:
+        try:
+            return set(self._read("procs").split())
+        except ChronosError:
+            return set()
+
+    def _bring_back(self, members: set[str]) -> bool:
+        """Take this process in again, and its children that were in it. False: it has ended."""
+        try:
+            self._write("0", "procs")
+        except ChronosError:
+            return False
+        for pid in members - self._members():
+            try:
+                self._write(pid, "procs")
+            except ChronosError:
+                pass  # it has ended
+        return True
 
     _variables: dict[str, str] = {}
 
@@ -345,13 +367,14 @@ class Partition:
             pass
 
 
-def _limiting() -> list[Partition]:
+def _limiting(without: Partition | None = None) -> list[Partition]:
     """Of the partitions that this process has joined, the latest of each device."""
     latest: dict[tuple[str, int], Partition] = {}
     for one in _joined:
         key = one._tree.path, one.device
-        latest.pop(key, None)
-        latest[key] = one
+        if one is not without:
+            latest.pop(key, None)
+            latest[key] = one
     return list(latest.values())
 
 
@@ -390,9 +413,20 @@ def _after_fork() -> None:
     """In a child: it belongs to the partitions, but does not hold them, so that they end with the
     process that created them, even if that is killed."""
     global _lock
-    _lock = allocate_lock()
+    _lock = RLock()
     for partition in list(_held):
         partition._close()
 
 
+def _before_exit() -> None:
+    """Without cgroups chronosfs must find what this program leaves behind before it loses its
+    parent. Reading procs makes it look."""
+    for partition in _held:
+        try:
+            partition._read("procs")
+        except ChronosError:
+            pass
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_before_exit)

@@ -180,6 +180,18 @@ def _preference(path: str, options: str) -> int:
     return 2 if path == DEFAULT_MOUNT else 1
 
 
+def _is_mount(path: str, mount: str) -> bool:
+    """Whether this mount is what is seen at `path`, and not one over it."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return _mount_id(fd) == mount
+    finally:
+        os.close(fd)
+
+
 def _usable(path: str) -> None:
     """Raise OSError unless `path` is a tree that this process can use."""
     os.statvfs(path)  # asks the daemon; names of a dead mount may be cached
@@ -194,10 +206,11 @@ def _mounts() -> list[str]:
             if _TYPE not in line:
                 continue
             fields, _, rest = line.partition(_TYPE)
-            root, path = fields.split()[3:5]
-            preference = _preference(_unescape(path), rest.split()[-1])
-            if root == "/" and preference:
-                found.append((-preference, _unescape(path)))
+            mount, _, _, root, path = fields.split()[:5]
+            path = _unescape(path)
+            preference = _preference(path, rest.split()[-1])
+            if root == "/" and preference and _is_mount(path, mount):
+                found.append((-preference, path))
     return [path for _, path in sorted(found, key=lambda one: one[0])]
 
 
