@@ -184,17 +184,19 @@ int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids)
 
 /* Every write to the tree asks this. Do not read `status`: the kernel prints all of it for the
  * first byte, which takes tens of milliseconds for a process with 65,536 groups, and every user
- * with a range of subordinate gids can have one. The first thread in `task` is the leader. */
+ * with a range of subordinate gids can have one. The first thread in `task` is the leader; there is
+ * no room for more, because the kernel looks each one up. */
 pid_t procfs_leader(int proc_fd, pid_t tid)
 {
-    _Alignas(struct dirent64) char entries[512]; /* for the first threads */
+    struct dirent64 entries[1];
+    const size_t room = 24 + 24 + 32; /* for ".", ".." and a number */
     int fd = open_file(proc_fd, tid, "task");
     if (fd < 0)
         return fd == -ENOENT ? -ESRCH : fd;
-    ssize_t length = syscall(SYS_getdents64, fd, entries, sizeof(entries));
+    ssize_t length = syscall(SYS_getdents64, fd, entries, room);
     pid_t leader = length < 0 ? -errno : -ESRCH;
     for (ssize_t at = 0; at < length && leader <= 0;) {
-        const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
+        const struct dirent64 *entry = (const void *)((const char *)entries + at);
         if (entry->d_name[0] != '.')
             leader = (pid_t)strtol(entry->d_name, NULL, 10);
         at += entry->d_reclen;

@@ -192,6 +192,8 @@ void engine_restore_counters(struct engine *engine, uint64_t next_id, uint64_t n
 /* Grant a request, starting now. The new id goes to *ret_id. */
 int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
                   uint64_t *ret_id);
+/* Return whether engine_release would end the partition, or why not. */
+int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id);
 /* End a partition now. For its owner or an administrator. */
 int engine_release(struct engine *engine, const struct call *call, uint64_t id);
 /* End the partitions tied to the open file `hold`. */

@@ -180,6 +180,13 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
     return add_created(engine, call, &partition, ret_id);
 }
 
+int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id)
+{
+    struct entry *entry;
+
+    return operations_find(engine, call, id, call->caller->admin, &entry);
+}
+
 int engine_release(struct engine *engine, const struct call *call, uint64_t id)
 {
     struct entry *entry = NULL;

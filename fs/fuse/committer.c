@@ -355,6 +355,14 @@ void committer_submit(struct committer *committer, struct change *change, int64_
                                             * wait for the lock */
 }
 
+bool committer_is_busy(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    bool busy = committer->queue.first || committer->busy;
+    pthread_mutex_unlock(&committer->lock);
+    return busy;
+}
+
 int committer_fd(const struct committer *committer)
 {
     return committer->fd;

@@ -80,6 +80,8 @@ struct committer *committer_free(struct committer *committer);
 /* Take ownership of the change. */
 void committer_submit(struct committer *committer, struct change *change, int64_t retention_ns,
                       uint64_t first_line_seq);
+/* Return whether changes are on their way to the disk. */
+bool committer_is_busy(struct committer *committer);
 /* An eventfd: readable when a batch could not be made durable. */
 int committer_fd(const struct committer *committer);
 /* Take the changes that failed and all submitted after them, oldest first, with the error message.

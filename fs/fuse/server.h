@@ -23,10 +23,12 @@
  *   intake.c     reads requests and says which is next
  *   requests.c   keeps requests that are not answered for the next worker
  *   fair_queue.c whose turn it is
+ *   busy_poll.c  how long to look for the next request
  */
 #ifndef CHRONOS_FUSE_SERVER_H
 #define CHRONOS_FUSE_SERVER_H
 
+#include "busy_poll.h"
 #include "committer.h"
 #include "core/host/host.h"
 #include "fs/tree/files.h"
@@ -82,6 +84,7 @@ struct server {
     size_t ended_count, ended_capacity;
     char instance[24]; /* names this state's groups of processes */
     int exit_code;     /* enum worker_exit, valid once `stopping` */
+    struct busy_poll busy_poll;
     bool stopping;
     bool has_requests; /* in the kernel, or read and queued */
 };

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,13 +120,39 @@ static void stop(struct server *server, int exit_code)
     server->exit_code = exit_code;
 }
 
-/* Serve requests, up to BURST. */
-static void serve(struct server *server)
+static int processors_allowed(void)
 {
-    for (int i = 0; i < BURST && !server->stopping; i++) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) ? CPU_SETSIZE : CPU_COUNT(&set);
+}
+
+/* Return the time until which to look for the next request. Not while a commit is on its way: it
+ * needs a processor, and its client asks nothing. */
+static int64_t look_until_ns(struct server *server)
+{
+    const int64_t now_ns = clock_monotonic_ns();
+    if (!engine_policy(server->tree.engine)->busy_poll || committer_is_busy(server->committer))
+        return now_ns;
+    return busy_poll_begin(&server->busy_poll, now_ns);
+}
+
+/* Serve requests, up to BURST, and look for more. Return whether to look on. */
+static bool serve(struct server *server)
+{
+    int64_t until_ns = 0; /* while requests are there */
+    for (int i = 0; i < BURST && !server->stopping;) {
         int r = session_serve(server->session);
-        if (r == -EAGAIN)
-            return;
+        if (r == -EAGAIN) {
+            if (!until_ns)
+                until_ns = look_until_ns(server);
+            if (clock_monotonic_ns() >= until_ns)
+                return false;
+            continue;
+        }
+        i++;
+        if (until_ns)
+            busy_poll_found(&server->busy_poll, clock_monotonic_ns(), processors_allowed());
+        until_ns = 0;
         if (r == -ENODEV)
             stop(server, WORKER_UNMOUNTED);
         else if (r && r != -EINTR && r != -ENOENT) {
@@ -133,6 +160,7 @@ static void serve(struct server *server)
             stop(server, WORKER_FATAL);
         }
     }
+    return true;
 }
 
 static void handle_signal(struct server *server)
@@ -158,6 +186,7 @@ static void handle_names(struct server *server)
 static void handle_requests(struct server *server)
 {
     server->has_requests = true; /* served after all other descriptors */
+    busy_poll_found(&server->busy_poll, clock_monotonic_ns(), processors_allowed());
 }
 
 /* A descriptor that the loop watches, and its handler. */
@@ -168,9 +197,10 @@ struct source {
 
 static void loop(struct server *server, int epoll_fd)
 {
+    bool looks = false;
     while (!server->stopping) {
         struct epoll_event events[8];
-        server->has_requests = session_holds(server->session);
+        server->has_requests = session_holds(server->session) || looks;
         bool busy = server->has_requests || handles_any_to_wake(&server->handles);
         if (!busy && session_is_full(server->session))
             poll(NULL, 0, FULL_PAUSE_MS); /* the requests that cannot be read end no wait */
@@ -183,8 +213,7 @@ static void loop(struct server *server, int epoll_fd)
             const struct source *source = events[i].data.ptr;
             source->handle(server);
         }
-        if (server->has_requests)
-            serve(server);
+        looks = server->has_requests && serve(server);
         poll_wake_some(server);
     }
 }

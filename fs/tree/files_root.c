@@ -97,7 +97,8 @@ SHOW(release)
     (void)tree;
     (void)node;
     (void)uid;
-    strbuf_print(out, "Write ids (p3 p4) to end partitions of other users. For administrators.\n");
+    strbuf_print(
+        out, "Write ids (p3 p4) to end these partitions: your own, or any as an administrator.\n");
     return 0;
 }
 
@@ -143,42 +144,47 @@ static int store_procs(struct tree *tree, struct write *write)
     return files_parse_pid(write);
 }
 
+/* Return the next id and its length, or NULL after the last. */
+static const char *next_id(const char *at, size_t *ret_length)
+{
+    at += strspn(at, " \t");
+    *ret_length = strcspn(at, " \t");
+    return *ret_length ? at : NULL;
+}
+
 /* Check every id before ending any: all or nothing. */
 static int store_release(struct tree *tree, struct write *write)
 {
-    if (!write->caller.admin) {
-        snprintf(write->why.message, sizeof(write->why.message),
-                 "Permission denied: only administrators can end partitions of other users.");
-        return REFUSED_PERMISSION;
-    }
-    for (int pass = 0; pass < 2; pass++) {
-        const char *at = write->text + strspn(write->text, " \t");
-        if (!*at) {
+    const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
+    const char *at = write->text;
+    size_t length, count = 0;
+    int r = 0;
+    for (; !r && (at = next_id(at, &length)); at += length, count++) {
+        uint64_t id = tree_partition_number(at, length);
+        r = id ? engine_check_release(tree->engine, call, id) : REFUSED_INVALID;
+        if (r == REFUSED_GONE || r == REFUSED_INVALID)
             snprintf(write->why.message, sizeof(write->why.message),
-                     "Write the ids of the partitions to end, such as p3 p4.");
-            return REFUSED_INVALID;
-        }
-        while (*at) {
-            size_t length = strcspn(at, " \t");
-            uint64_t id = tree_partition_number(at, length);
-            bool known = id && engine_find(tree->engine, id);
-            if (!known && !pass) {
-                snprintf(write->why.message, sizeof(write->why.message),
-                         "There is no partition \"%.*s\"; nothing was released.",
-                         (int)(length < 32 ? length : 32), at);
-                return id ? REFUSED_GONE : REFUSED_INVALID;
-            }
-            int r = pass && known ? engine_release(tree->engine,
-                                                   TREE_CALL(tree, &write->caller, &write->why), id)
-                                  : 0;
-            if (r)
-                return r;
-            at += length;
-            at += strspn(at, " \t");
-        }
+                     "There is no partition \"%.*s\"; nothing was released.",
+                     (int)(length < 32 ? length : 32), at);
+        else if (r == REFUSED_OWNER) /* the engine knows no names */
+            snprintf(write->why.message, sizeof(write->why.message),
+                     "Permission denied: p%llu is owned by %s; nothing was released.",
+                     (unsigned long long)id,
+                     names_user(tree->names, engine_find(tree->engine, id)->uid));
     }
-    snprintf(write->why.message, sizeof(write->why.message), "Released %.200s.", write->text);
-    return 0;
+    if (!r && !count) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Write the ids of the partitions to end, such as p3 p4.");
+        return REFUSED_INVALID;
+    }
+    for (at = write->text; !r && (at = next_id(at, &length)); at += length) {
+        uint64_t id = tree_partition_number(at, length);
+        if (engine_find(tree->engine, id)) /* not named twice */
+            r = engine_release(tree->engine, call, id);
+    }
+    if (!r)
+        snprintf(write->why.message, sizeof(write->why.message), "Released %.200s.", write->text);
+    return r;
 }
 
 static uint64_t log_change(const struct event_log *log)
@@ -225,8 +231,9 @@ const struct file_row files_root[] = {
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
-    {"release", 0644, FRESH_ALWAYS, show_release, store_release,
-     .doc = "administrators: write ids (`p3 p4`) to end partitions of other users"},
+    {"release", 0666, FRESH_ALWAYS, show_release, store_release, .own = true,
+     .doc = "write ids (`p3 p4`) to end these partitions, all or none: your own, or, as an "
+            "administrator, any"},
     {"backup", 0400, FRESH_ALWAYS, .size = size_unknown, .backup = true,
      .doc = "root: a backup of the state, made as it is read; `chronos backup` and `chronosfs "
             "--restore` use it"},

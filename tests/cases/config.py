@@ -27,6 +27,7 @@ ROWS = {
     'watchdog_interval': ('10', [('1', '1'), ('1m', '60')], ['0', 'max', 'x']),
     'watchdog_grace': ('60', [('0', '0'), ('2m', '120')], ['-1', 'x']),
     'device_access': ('open', [('holders', 'holders'), ('open', 'open')], ['on', 'x']),
+    'busy_poll': ('on', [('off', 'off'), ('on', 'on')], ['x', '50']),
     'adopt': ('off', [('on', 'on'), ('off', 'off')], ['yes', 'x']),
 }
 
@@ -109,11 +110,10 @@ def enforced(mount):
 
 def admin_group(mount):
     equal(carol.outcome(mount.write, '0.5', 'config', 'max_fraction'), 'EACCES')
-    equal(carol.outcome(mount.write, 'p1', 'release'), 'EACCES')
-    a = os.stat(mount.at('release'))
+    a = os.stat(mount.at('config', 'max_fraction'))
     equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, 0, 0o644))
     mount.write('ops', 'config', 'admin_group')
-    a = os.stat(mount.at('release'))
+    a = os.stat(mount.at('config', 'max_fraction'))
     equal((a.st_uid, a.st_gid, a.st_mode & 0o777), (0, lib.OPS, 0o664))
     for user, wanted in ((carol, 'ok'), (alice, 'EACCES'), (bob, 'EACCES')):
         equal(user.outcome(mount.write, '0.9', 'config', 'max_fraction'), wanted, user.name)
@@ -123,7 +123,9 @@ def admin_group(mount):
     mount.release_all()
     names = [alice.call(mount.ask, '0.1 600') for _ in range(4)]
     fails('ENODEV', mount.write, f'{names[0]} p999', 'release')
-    equal(len(mount.partitions()), 4, 'all or nothing')
+    equal(bob.outcome(mount.write, names[0], 'release'), 'EPERM')
+    equal(bob.call(mount.status),
+          f'Permission denied: {names[0]} is owned by alice; nothing was released.')
     fails('EINVAL', mount.write, f'{names[0]} x', 'release')
     fails('EINVAL', mount.write, '', 'release')
     equal(carol.outcome(mount.write, f'{names[0]} {names[2]}', 'release'), 'ok')
@@ -134,8 +136,13 @@ def admin_group(mount):
     equal(carol.outcome(mount.write, names[1], 'release'), 'ok', 'after a restart')
     # No longer, once the group is removed.
     mount.write('default', 'config', 'admin_group')
-    equal(carol.outcome(mount.write, names[3], 'release'), 'EACCES')
-    equal(mount.partitions(), [names[3]])
+    equal(carol.outcome(mount.write, names[3], 'release'), 'EPERM')
+    own = [carol.call(mount.ask, '1M 600') for _ in range(3)]
+    equal(carol.outcome(mount.write, f'{own[0]} {names[3]} {own[1]}', 'release'), 'EPERM')
+    equal(sorted(mount.partitions()), sorted(own + [names[3]]), 'all or nothing')
+    equal(carol.outcome(mount.write, f' {own[0]}\t{own[1]} {own[0]} ', 'release'), 'ok')
+    equal(sorted(mount.partitions()), sorted([own[2], names[3]]))
+    check('how=released by=carol' in mount.read('history'), mount.read('history'))
     mount.write('1', 'config', 'max_fraction')
     mount.release_all()
 

@@ -38,7 +38,8 @@ write           new      ok      .       .       .       .       .
 write           leave    ok      .       .       .       .       .
 write           own      ok      EACCES  .       .       EPERM|EACCES ok
 write           config   EACCES  .       .       ok      EPERM   ok
-release         release  EACCES  .       .       ok      EPERM   ok
+release         release  ok      EPERM   .       ok      EPERM   ok
+read            backup   EACCES  .       .       .       .       ok
 newforalice     new      ok      EPERM   .       ok      EPERM   ok
 newforbob       new      EPERM   ok      .       ok      EPERM   ok
 newforroot      new      EPERM   .       .       ok      ok|EPERM      ok
@@ -57,7 +58,7 @@ chmod           show     EPERM   .       .       .       .       .
 chmod           own      EPERM   .       .       .       .       .
 chmod           new      EPERM   .       .       .       .       ok
 chmod           config   EPERM   .       .       .       .       .
-chmod           release  EPERM   .       .       .       .       .
+chmod           release  EPERM   .       .       .       .       ok
 chmod           dirs     EPERM   .       .       .       .       .
 chownbob        part     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 chownbob        show     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
@@ -98,6 +99,7 @@ truncate        show     EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        own      ok      EACCES  .       .       ok|EPERM|EACCES        ok
 truncate        new      ok      .       .       .       .       .
 truncate        leave    ok      .       .       .       .       .
+truncate        release  ok      .       .       .       .       .
 setxattr        own      ENOTSUP|EPERM|EACCES .  .  . .       .
 setxattr        part     ENOTSUP|EPERM|EACCES .  .  . .       .
 setacl          part     ENOTSUP|EPERM . ENOTSUP|EPERM|EINVAL . . .
@@ -136,8 +138,8 @@ class World:
         elif self.state() != self.stat:
             os.unlink(mount.at('partitions', self.id))
             self.fresh()
-        for new in (mount.at('new'), mount.at('procs'), mount.at('gpu0', 'new'),
-                    mount.at('gpu1', 'new')):
+        for new in (mount.at('new'), mount.at('procs'), mount.at('release'),
+                    mount.at('gpu0', 'new'), mount.at('gpu1', 'new')):
             now = os.stat(new)
             if (now.st_uid, now.st_gid, now.st_mode & 0o7777) != (0, 0, 0o666):
                 os.chown(new, 0, 0)
@@ -163,7 +165,8 @@ class World:
     def sort(self):
         """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
-                   ('show', 'new', 'leave', 'own', 'config', 'release', 'dirs', 'part', 'link')}
+                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'dirs', 'part',
+                    'link')}
         for top, dirs, files in os.walk(self.mount.dir):
             below = os.path.relpath(top, self.mount.dir).split('/')
             for name in sorted(dirs + files):
@@ -180,6 +183,8 @@ class World:
                     kind = 'config'
                 elif below == ['.'] and name == 'release':
                     kind = 'release'
+                elif below == ['.'] and name == 'backup':
+                    kind = 'backup'
                 elif below[-1] == self.id and name in OWN_VALUES:
                     kind = 'own'
                 else:

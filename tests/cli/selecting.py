@@ -66,10 +66,26 @@ class Choice(Case):
     @unittest.skipUnless(os.geteuid() == 0, "only root can make partitions of others")
     def test_mine(self):
         self.assertEqual(self.ids("--mine"), ["p1", "p2"])
-        self.assertEqual(self.answer("release", "--mine"),
-                         "Released partition p1\nReleased partition p2\n")
+        for together in (True, False):  # a line that the tree does not take is tried one by one
+            if not together:
+                os.unlink(self.tree.at("release"))
+            self.assertEqual(self.answer("release", "--mine"),
+                             "Released partition p1\nReleased partition p2\n")
+            if together:
+                self.assertEqual(self.tree.get("release"), "p1 p2 ")
         self.assertEqual(self.left(), ["p3"])
         self.assertEqual(self.answer("release", "--mine"), "No partition was selected.\n")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make partitions of others")
+    def test_many(self):
+        """Each line is as long as the tree takes, and none is left out."""
+        for i in range(1000, 1200):
+            self.tree.partition(f"p{i}")
+        out = self.answer("release", "--mine")
+        self.assertEqual(out.splitlines()[2:],
+                         [f"Released partition p{i}" for i in range(1000, 1200)])
+        line = self.tree.get("release")  # the longest, with the end of a plain file
+        self.assertTrue(450 < len(line) <= 512, line)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can make partitions of others")
     def test_label_of_others(self):

@@ -99,7 +99,7 @@ def list_into(path):
 
 
 def look_around(mount, partition):
-    for name in ('README', 'release', 'status', 'events', 'metrics', 'gpu0/available',
+    for name in ('README', 'version', 'status', 'events', 'metrics', 'gpu0/available',
                  'gpu0/schedule', 'gpu1/name', 'config/retention', f'gpu0/{partition}/remaining',
                  f'partitions/{partition}/state', 'users/bob/usage'):
         lib.read(mount.at(name))
@@ -119,7 +119,10 @@ def directories(mount):
         maker = alice.start(lib.outcome, os.mkdir, mount.at(directory, 'x'))
         check(lib.wait_for(lambda: hangs(maker.pid)), 'mkdir does not wait in', directory or '/')
         before = mount.used()
-        goes_on(root, 'release', mount.write, ends, 'release')
+        if directory:
+            goes_on(root, 'release', mount.write, ends, 'release')
+        else:  # each user has a node of `release`, which the kernel may have to look up
+            goes_on(root, 'rm', os.unlink, mount.at('partitions', ends))
         equal(mount.used(), before - (1 << 20))
         for user in (bob, carol, root):
             goes_on(user, f'looking around while {directory or "/"} is locked', look_around,
@@ -174,6 +177,13 @@ def writers_of_new(mount):
             attacker.stop()
             finish_stuck()
             waits.finish()
+        path = mount.at('release')
+        attacker = Attacker(alice, write_from(path, **how))
+        for user in (bob, carol, root):
+            name = user.call(mount.ask, '1M 60')
+            goes_on(user, f'release while alice writes {way}', lib.write, path, name)
+        attacker.stop()
+        finish_stuck()
 
 
 def mode_of_new(mount):

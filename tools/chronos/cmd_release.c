@@ -6,11 +6,22 @@
 #include "output.h"
 #include "select.h"
 
+#include "core/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* The longest line that the filesystem takes. It syncs once for all ids in it. */
+#define LINE_MAX_BYTES 512
+
+struct batch {
+    uint64_t ids[LINE_MAX_BYTES / 3]; /* "p1 " */
+    size_t count, length;
+    char line[LINE_MAX_BYTES + CHRONOS_ID_MAX];
+};
 
 static const struct option options[] = {SELECT_OPTIONS, OPTION_END};
 
@@ -48,11 +59,52 @@ static int release_one(const struct chronos_mount *mount, const char *id)
     return r;
 }
 
+/* Release all partitions of the batch, or none. */
+static bool release_together(const struct chronos_mount *mount, const struct batch *batch)
+{
+    int fd = chronos_open(mount->root, "release", O_WRONLY);
+    ssize_t n = fd < 0 ? -1 : write(fd, batch->line, batch->length);
+    fd_close(fd);
+    return n == (ssize_t)batch->length;
+}
+
+/* Release what is in the batch and empty it. Return an exit code. If it cannot be done at once, try
+ * one after the other. */
+static int release_batch(const struct chronos_mount *mount, struct batch *batch)
+{
+    const bool together = batch->count > 1 && release_together(mount, batch);
+    int worst = EXIT_DONE;
+    for (size_t i = 0; i < batch->count; i++) {
+        char id[CHRONOS_ID_MAX];
+        snprintf(id, sizeof(id), "p%llu", (unsigned long long)batch->ids[i]);
+        int r = EXIT_DONE;
+        if (together)
+            printf("Released partition %s\n", id);
+        else
+            r = release_one(mount, id);
+        if (r != EXIT_DONE && r != EXIT_UNKNOWN) /* it ended by itself just now */
+            worst = r;
+    }
+    batch->count = batch->length = 0;
+    return worst;
+}
+
+/* Add a partition, and release what is in the batch when it is full. Return an exit code. */
+static int release_soon(const struct chronos_mount *mount, struct batch *batch, uint64_t id)
+{
+    batch->ids[batch->count++] = id;
+    batch->length += (size_t)snprintf(batch->line + batch->length, CHRONOS_ID_MAX, "p%llu ",
+                                      (unsigned long long)id);
+    return batch->length + CHRONOS_ID_MAX > LINE_MAX_BYTES ? release_batch(mount, batch)
+                                                           : EXIT_DONE;
+}
+
 /* Choose from `ids`, and release what was chosen. The label alone selects only partitions of the
  * caller: others may use the same. */
 static int release_selected(const struct chronos_mount *mount, struct select *select,
                             const uint64_t *ids, size_t count)
 {
+    struct batch batch = {.count = 0, .length = 0};
     int worst = EXIT_DONE;
     bool any = false;
     if (!select->user && !select->by_uid && select->name) {
@@ -68,14 +120,16 @@ static int release_selected(const struct chronos_mount *mount, struct select *se
         int r = select->mask ? chronos_partition_load(mount, id, select->mask, &partition) : 0;
         if (chronos_is_gone(r) || (!r && !select_passes(select, &partition)))
             continue;
-        if (r < 0)
-            r = failure_partition(mount, id, "The partition could not be read", r);
-        else
-            r = release_one(mount, id);
         any = true;
-        if (r != EXIT_DONE && r != EXIT_UNKNOWN) /* it ended by itself just now */
-            worst = r;
+        if (r < 0) {
+            worst = failure_partition(mount, id, "The partition could not be read", r);
+            continue;
+        }
+        r = release_soon(mount, &batch, ids[i]);
+        worst = r != EXIT_DONE ? r : worst;
     }
+    int r = release_batch(mount, &batch);
+    worst = r != EXIT_DONE ? r : worst;
     if (!any)
         puts("No partition was selected.");
     return worst;
