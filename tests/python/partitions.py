@@ -387,7 +387,7 @@ class Texts(unittest.TestCase):
     """What needs no tree."""
 
     def test_amount(self):
-        from chronos._partition import amount_text, seconds_text
+        from chronos._words import amount_text, seconds_text
         for amount, text in ((0.5, "0.5"), (0.1 + 0.2, "0.3"), (1e-7, "0.0000001"), (1, "1"),
                              (0, "0"), (1 / 3, "0.333333333333333"), (50, "50"), ("20G", "20G")):
             self.assertEqual(amount_text(amount), text)

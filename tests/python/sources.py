@@ -8,6 +8,7 @@ usage: sources.py PACKAGE VERSION"""
 import ast
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,12 @@ class Sources(unittest.TestCase):
 
     def test_version(self):
         self.assertEqual(chronos.__version__, VERSION)
+
+    def test_installed(self):
+        """meson installs every file."""
+        with open(os.path.join(PACKAGE, "meson.build"), encoding="utf-8") as file:
+            listed = set(re.findall(r"'chronos/([\w.]+)'", file.read()))
+        self.assertEqual(listed, {name for name, _ in sources()} | {"py.typed"})
 
     def test_python_3_9(self):
         for name, text in sources():

@@ -18,8 +18,8 @@ from ._partitioner import Partitioner, current
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-    from ._partition import Amount, Seconds
     from ._partitioner import DeviceName
+    from ._words import Amount, Seconds
 
 _HELD = "CHRONOS_HELD"  # ID:DESCRIPTOR:MOUNT, for the program that is started again
 

@@ -61,3 +61,13 @@ _BY_ERRNO = {
 def from_errno(number: int, message: str) -> ChronosError:
     """The error of the class that belongs to an errno."""
     return _BY_ERRNO.get(number, ChronosError)(message, number)
+
+
+def warn(message: str) -> None:
+    """Warn the program, at the line of it that called this package."""
+    import sys
+    import warnings
+    depth, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__package__") == __package__:
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, ChronosWarning, stacklevel=depth)

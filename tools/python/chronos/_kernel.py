@@ -9,7 +9,7 @@ import os
 import sys
 
 from ._errors import InvalidRequest
-from ._partition import _word
+from ._words import word
 
 
 def _directory(prefix: str | None) -> str:
@@ -29,8 +29,8 @@ def install(memory: str, duration: str, device: str, name: str, prefix: str | No
         raise InvalidRequest(f'"{name}" names no kernel: use letters, digits, ".", "_" and "-".',
                              errno.EINVAL)
     spec = {
-        "argv": [sys.executable, "-m", "chronos", "run", "--memory", _word(memory),
-                 "--duration", _word(duration), "--device", _word(device),
+        "argv": [sys.executable, "-m", "chronos", "run", "--memory", word(memory),
+                 "--duration", word(duration), "--device", word(device),
                  "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": f"Python 3 ({memory} of a GPU for {duration})",
         "language": "python",

@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import select
 import time
 
 from . import _environment, _tree
-from ._errors import ChronosError, ChronosWarning, InvalidRequest, NotPermitted, PartitionEnded
+from ._errors import ChronosError, NotPermitted, PartitionEnded, warn
+from ._words import amount_text, seconds_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import timedelta
     from threading import RLock
-    from typing import Literal, Union
-    Seconds = Union[int, float, str, timedelta]
-    Amount = Union[float, str]
+    from typing import Literal
+    from ._words import Amount, Seconds
 else:
     from _thread import RLock
 
@@ -27,43 +25,6 @@ else:
 _joined: list[Partition] = []
 _held: list[Partition] = []
 _lock = RLock()  # a signal handler may release what the interrupted code is creating
-
-
-def warn(message: str) -> None:
-    """Warn the program, at the line of it that called this package."""
-    import sys
-    import warnings
-    depth, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__package__") == __package__:
-        depth, frame = depth + 1, frame.f_back
-    warnings.warn(message, ChronosWarning, stacklevel=depth)
-
-
-def amount_text(amount: Amount) -> str:
-    """An amount as a request says it. A number has at most 15 decimals, which no locale changes
-    and which sums of shares do not exceed; text is passed on."""
-    if isinstance(amount, str):
-        return _word(amount)
-    text = f"{float(amount):.15f}"
-    return text.rstrip("0").rstrip(".") or "0"
-
-
-def seconds_text(duration: Seconds) -> str:
-    """A duration as a request says it."""
-    if isinstance(duration, str):
-        return _word(duration)
-    seconds = duration if isinstance(duration, (int, float)) else duration.total_seconds()
-    if seconds != seconds or seconds in (float("inf"), -float("inf")) or int(seconds) != seconds:
-        raise InvalidRequest(f"A duration is a whole number of seconds, not {seconds}.",
-                             errno.EINVAL)
-    return str(int(seconds))
-
-
-def _word(text: str) -> str:
-    """Text that becomes one word of a request."""
-    if not text or text.split() != [text] or not text.isascii():
-        raise InvalidRequest(f'"{text}" is not one word.', errno.EINVAL)
-    return text
 
 
 class Partition:

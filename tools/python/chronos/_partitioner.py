@@ -9,13 +9,14 @@ import time
 
 from . import _tree
 from ._errors import ChronosError, InvalidRequest, PartitionEnded
-from ._partition import Partition, _word, amount_text, find_held, seconds_text
+from ._partition import Partition, find_held
+from ._words import amount_text, seconds_text, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import builtins
     from typing import Union
-    from ._partition import Amount, Seconds
+    from ._words import Amount, Seconds
     DeviceName = Union[int, str]
 
 
@@ -144,7 +145,7 @@ class Partitioner:
                            ("warn", None if warn is None else str(warn)),
                            ("grace", None if grace is None else seconds_text(grace))):
             if value is not None:
-                words.append(f"{key}={_spelled(value) if key == 'user' else _word(value)}")
+                words.append(f"{key}={_spelled(value) if key == 'user' else word(value)}")
         if hold:
             words.append("hold")
         directory = self._device(device)

@@ -15,8 +15,8 @@ from ._partitioner import Partitioner, Record, current
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
-    from ._partition import Amount, Seconds
     from ._partitioner import DeviceName
+    from ._words import Amount, Seconds
 
 __all__ = ["ForkSafePartition", "PartitionInfo", "create_shared_partition"]
 
