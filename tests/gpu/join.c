@@ -371,8 +371,8 @@ START_TEST(selects_by_name)
     selects("5e:00.0", "0000:5e:00.0");
     selects("3+0+gpu3", "0000:03:00.0 0000:5e:00.0");
     selects("5e:00.0,0000:03:00.0", "0000:03:00.0 0000:5e:00.0");
-    refuses("4", "No device is called \"4\". There are: 0 (0000:03:00.0), 1 (GPU-" UUID_A
-                 ", 0000:3b:00.0), 2 ");
+    refuses("4", "No device is called \"4\". There are: 0 (GPU-01f00d5e6a7b8c9d, 0000:03:00.0), 1 "
+                 "(GPU-" UUID_A ", 0000:3b:00.0), 2 ");
     refuses("0+nonsense", "\"nonsense\"");
     refuses("", "\"\"");
     refuses("0++1", "\"\"");
