@@ -103,6 +103,7 @@ def weak(mount):
     """Failures of device access control are reported."""
     name = alice.call(mount.ask, '0.1 600')
     enforcement = mount.at('gpu0', name, 'enforcement')
+    wait_for(lambda: '# devices' not in lib.read(enforcement))  # a search can be under way
     equal([line for line in lib.read(enforcement).splitlines() if line.startswith('# devices')], [])
     modify(1)
     os.chmod('/dev/nvidia0', 0o666)  # a change makes the daemon check

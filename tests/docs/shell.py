@@ -81,6 +81,7 @@ VARIES = [  # what it looks like, and what is compared
     (r'^\[1\] \d+$', '[1] N'),
     (r'\b(after_ms|pid|uid)=\d+', r'\1=N'),
     (r'\b([Pp]rocess) \d+', r'\1 N'),
+    (r' 0\.0%$', ' -'),  # a peak: was the use sampled before the end?
     (r' +', ' '),
     (r' $', ''),
 ]
