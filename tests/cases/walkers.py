@@ -35,9 +35,9 @@ def walk(mount):
             to = os.path.join(lib.T, f'to-{user.name}-{name}'.replace(' ', ''))
             os.mkdir(to)
             os.chown(to, user.uid, user.gid)
-            # What alice may not read (release), she may not copy.
-            denied = '' if user is root else f'2>{to}/errors; ! grep -v release {to}/errors'
-            skip = '' if user is root else '--exclude ./release'
+            # What alice may not read (backup), she may not copy.
+            denied = '' if user is root else f'2>{to}/errors; ! grep -v backup {to}/errors'
+            skip = '' if user is root else '--exclude ./backup'
             if user is alice and name == 'busybox':
                 command = command.replace('[ $? = 1 ]', '[ $? = 1 -o $? = 2 ]')
             started = time.monotonic()
