@@ -4,7 +4,8 @@
  *
  *   work.c         work items in, results out
  *   begin.c        start of the thread
- *   join.c         a process joins a partition
+ *   join.c         a process joins a partition, or root adds a cgroup
+ *   read.c         the members and cgroups of a partition
  *   adopt.c        a program without one joins its user's
  *   terminate.c    ends processes of ended partitions (on_expiry)
  *   warn.c         the signal that comes with a warning
@@ -29,38 +30,6 @@
 #include <string.h>
 
 /* -- work items ----------------------------------------------------------------- */
-
-static void member_line(void *context, pid_t pid)
-{
-    FILE *file = context;
-    fprintf(file, "%d\n", (int)pid);
-}
-
-/* Read the members of a partition, unless a reading since asked_ns exists. */
-static void read_members(struct host *host, uint64_t id, int64_t asked_ns)
-{
-    const size_t slot = id % ARRAY_COUNT(host->members_read);
-    if (host->members_read[slot].id == id && host->members_read[slot].at_ns >= asked_ns)
-        return;
-    struct host_result *result = host_result_new(RESULT_MEMBERS, 0);
-    if (!result)
-        return;
-    if (!host->scans || host->seen_ns < asked_ns) {
-        host->seen_ns = clock_boottime_ns(); /* one scan serves all partitions */
-        proctrack_scan(host->proctrack);
-    }
-    host->members_read[slot].id = id;
-    host->members_read[slot].at_ns = host->seen_ns;
-    result->id = id;
-    result->members.asked_ns = host->seen_ns;
-    FILE *file = open_memstream(&result->members.text, &result->members.length);
-    if (file) {
-        proctrack_members(host->proctrack, id, member_line, file);
-        if (fclose(file) != 0)
-            result->members.length = 0;
-    }
-    host_report(host, result);
-}
 
 /* A sample also serves readers that ask up to this much later. */
 #define SAMPLE_NS (100 * NS_PER_MS)
@@ -90,6 +59,12 @@ static struct work_item *list_take(struct work_list *list)
     return item;
 }
 
+static void join_free(struct work_item *item)
+{
+    free(item->join.cgroup);
+    free(item);
+}
+
 /* Time between two tries of joins that wait. */
 #define HELD_NS (5 * NS_PER_MS)
 
@@ -99,7 +74,7 @@ static void join(struct host *host, struct work_item *item)
         item->join.since_ns = host->now_ns;
     if (host_do_join(host, &item->join.asked, item->join.since_ns, &item->join.left,
                      item->join.answer)) {
-        free(item);
+        join_free(item);
         return;
     }
     if (!host->held.first)
@@ -126,7 +101,7 @@ static void refuse_joins(struct host *host, uint64_t id)
             continue;
         }
         host_refuse_join(host, &item->join.asked, item->join.answer);
-        free(item);
+        join_free(item);
     }
 }
 
@@ -188,7 +163,7 @@ static void run_item(struct host *host, struct work_item *item)
         if (item->read.id == HOST_USAGE)
             read_usage(host, item->read.asked_ns);
         else
-            read_members(host, item->read.id, item->read.asked_ns);
+            host_do_read(host, item->read.id, item->read.asked_ns);
         break;
     case WORK_EVENT:
         handle_event(host, item);
@@ -244,7 +219,8 @@ static void run_items(struct host *host)
 /* Check at most this many partitions per call, so that work items do not wait. */
 #define EMPTY_CHECKS 256
 
-/* Drop partitions without remaining processes from `occupied`. */
+/* Drop partitions without remaining processes from `occupied`. A cgroup that belongs to one can
+ * have processes later. */
 static void find_empty(struct host *host)
 {
     for (int checks = 0; checks < EMPTY_CHECKS; checks++) {
@@ -252,7 +228,8 @@ static void find_empty(struct host *host)
         host->checked_id = next ? next->id : 0; /* 0: the next call starts over */
         if (!next)
             break;
-        if (proctrack_forget(host->proctrack, next->id) == 0)
+        if (proctrack_claims(host->proctrack, next->id, NULL, NULL) == 0 &&
+            proctrack_forget(host->proctrack, next->id) == 0)
             allocations_drop(&host->occupied, next->id);
     }
 }

@@ -51,7 +51,8 @@ int host_fd(const struct host *host);
 /* -- work items; from any thread ------------------------------------------------ */
 
 /* Add a process, whose pid was written to `procs`, to partition `id`; or with `id` 0 take it and
- * its descendants out of its partition. RESULT_JOINED with the same `tag` answers. 0 or -ENOMEM. */
+ * its descendants out of its partition; or with `cgroup` let a cgroup that exists belong to the
+ * partition. RESULT_JOINED with the same `tag` answers. 0 or -ENOMEM. */
 struct host_join {
     uint64_t tag;
     uint64_t id;
@@ -59,6 +60,7 @@ struct host_join {
     int32_t writer_pid; /* in the daemon's */
     uint32_t uid;       /* of the writer */
     uint32_t account;   /* of the writer */
+    const char *cgroup; /* its path, copied; NULL: a process */
     bool asks;          /* change nothing: 0 if the writer belongs to the partition, else -EPERM */
     bool root;          /* the writer may add and take out processes of others */
     int64_t until_ns;   /* CLOCK_BOOTTIME; later the writer is gone, and its pid another's */
@@ -95,7 +97,7 @@ struct host_state {
 
 enum host_result_kind {
     RESULT_JOINED,  /* the answer to a host_join */
-    RESULT_MEMBERS, /* of a partition */
+    RESULT_MEMBERS, /* of a partition, and its cgroups */
     RESULT_USAGE,   /* of a partition, as reported by the driver */
     RESULT_SAMPLED, /* the sample requested at sampled_ns is complete */
     RESULT_NOTE,    /* a log line */
@@ -116,6 +118,7 @@ struct host_result {
             int64_t asked_ns; /* answers all requests up to this time */
             char *text;       /* one pid per line; owned */
             size_t length;
+            char *cgroups; /* one path per line; owned; NULL: none */
         } members;
         struct {
             uint64_t bytes, busy_more_ns;

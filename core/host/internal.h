@@ -22,6 +22,7 @@ struct work_item {
         struct {
             struct host_join asked;
             struct host_result *answer; /* allocated in advance: the writer waits for it */
+            char *cgroup;               /* of `asked`; owned */
             struct proctrack_set left;  /* what the process leaves */
             int64_t since_ns;           /* when it was tried first; 0: not yet */
         } join;
@@ -118,6 +119,11 @@ int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_s
 bool host_can_end(const struct procfs_process *process);
 /* Report that its partition has ended. */
 void host_refuse_join(struct host *host, const struct host_join *join, struct host_result *answer);
+
+/* -- read.c -- */
+
+/* Report the members and cgroups of a partition, unless a reading since asked_ns exists. */
+void host_do_read(struct host *host, uint64_t id, int64_t asked_ns);
 
 /* -- warn.c -- */
 

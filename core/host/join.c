@@ -60,6 +60,25 @@ bool host_can_end(const struct procfs_process *process)
     return self == 0 || (process->uid == self && process->suid == self);
 }
 
+/* Refuse if the process is still in a partition: its cgroup belongs to that. Leave in *left what it
+ * is no longer in. */
+static int still_in(struct host *host, const struct procfs_process *process,
+                    struct proctrack_set *left, struct message *message)
+{
+    struct proctrack_set now, gone = {{0}};
+    proctrack_find(host->proctrack, process->pid, &now);
+    for (size_t i = 0; i < PROCTRACK_SET_MAX && left->ids[i]; i++)
+        if (!proctrack_set_has(&now, left->ids[i]))
+            proctrack_set_add(&gone, left->ids[i]);
+    *left = gone;
+    if (gone.ids[0] || !now.ids[0])
+        return 0;
+    return message_set(-EPERM, message,
+                       "Process %d cannot leave p%" PRIu64 ": the cgroup that it is in belongs to "
+                       "that partition.",
+                       (int)process->pid, now.ids[0]);
+}
+
 /* Print "p1 and p2". */
 static void print_set(const struct proctrack_set *set, char text[static 256])
 {
@@ -96,6 +115,8 @@ static int leave(struct host *host, const struct host_join *join,
                                (int)process->pid, set.ids[i]);
         }
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
+    if (!r)
+        r = still_in(host, process, left, message);
     print_set(left, text);
     if (!r)
         message_set(0, message, "Process %d has left %s.", (int)process->pid, text);
@@ -156,6 +177,20 @@ static int belongs(struct host *host, const struct host_join *join, struct messa
                        join->id);
 }
 
+/* Root writes where the processes of others are. */
+static int claim(struct host *host, const struct host_join *join, struct message *message)
+{
+    if (!join->root)
+        return message_set(-EPERM, message, "Permission denied: only root adds cgroups.");
+    if (clock_boottime_ns() >= join->until_ns)
+        return message_set(-ETIMEDOUT, message, "The machine is overloaded. Write it again.");
+    int r = proctrack_claim(host->proctrack, join->id, join->cgroup, message);
+    if (r == -EOPNOTSUPP && host->scans)
+        message_set(r, message, "A cgroup cannot belong to p%" PRIu64 ": %s", join->id,
+                    host->state.why);
+    return r;
+}
+
 #define TRIES 5
 
 static int join(struct host *host, const struct host_join *join, struct proctrack_set *left,
@@ -166,6 +201,12 @@ static int join(struct host *host, const struct host_join *join, struct proctrac
         return belongs(host, join, message);
     if (host->broken)
         return message_set(-EIO, message, "No program can join or leave: %s", host->state.why);
+    if (join->cgroup) {
+        int claimed = claim(host, join, message);
+        return claimed ? claimed
+                       : message_set(0, message, "p%" PRIu64 " has the processes in %.180s.",
+                                     join->id, join->cgroup);
+    }
     int r = clock_boottime_ns() < join->until_ns ? translate(host, join, &pid) : -ETIMEDOUT;
     if (!r && join->pid == 0)
         pid = proctrack_leader(host->proctrack, pid);

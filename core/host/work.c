@@ -32,9 +32,10 @@ struct host_result *host_result_free(struct host_result *result)
 {
     if (!result)
         return NULL;
-    if (result->kind == RESULT_MEMBERS)
+    if (result->kind == RESULT_MEMBERS) {
         free(result->members.text);
-    else if (result->kind == RESULT_STATE)
+        free(result->members.cgroups);
+    } else if (result->kind == RESULT_STATE)
         free(result->state);
     free(result);
     return NULL;
@@ -167,7 +168,11 @@ int host_join(struct host *host, const struct host_join *join)
         return -ENOMEM;
     item->join.asked = *join;
     item->join.answer = host_result_new(RESULT_JOINED, ENGINE_MESSAGE_MAX);
-    if (!item->join.answer) {
+    item->join.cgroup = join->cgroup ? strdup(join->cgroup) : NULL;
+    item->join.asked.cgroup = item->join.cgroup;
+    if (!item->join.answer || (join->cgroup && !item->join.cgroup)) {
+        host_result_free(item->join.answer);
+        free(item->join.cgroup);
         free(item);
         return -ENOMEM;
     }

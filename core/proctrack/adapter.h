@@ -27,6 +27,10 @@ struct proctrack_ops {
     int (*kill)(struct proctrack *proctrack, uint64_t id, bool now);
     int (*freeze)(struct proctrack *proctrack, uint64_t id, bool frozen);
     int (*forget)(struct proctrack *proctrack, uint64_t id);
+    int (*claim)(struct proctrack *proctrack, uint64_t id, const char *path,
+                 struct message *message); /* or NULL */
+    int (*claims)(struct proctrack *proctrack, uint64_t id, proctrack_claim_fn *fn,
+                  void *context); /* or NULL */
     int (*each)(struct proctrack *proctrack, proctrack_each_fn *fn, void *context);
     int (*scan)(struct proctrack *proctrack);
     void (*close)(struct proctrack *proctrack);

@@ -39,10 +39,8 @@
  */
 #include "cgroup.h"
 
-#include "core/base/message.h"
-
 #include "core/base/fd.h"
-
+#include "core/base/message.h"
 #include "core/base/pidfd.h"
 
 #include <errno.h>
@@ -98,8 +96,9 @@ static int members_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_
         int here = cgroup_dir_list_leaf(cgroup, &cgroup->leaves[i], list);
         r = r ? r : here;
     }
+    int claimed = cgroup_claim_list(cgroup, id, list);
     cgroup_dir_sort_pids(list);
-    return r;
+    return r ? r : claimed;
 }
 
 static int cgroup_members(struct proctrack *proctrack, uint64_t id, proctrack_member_fn *fn,
@@ -124,6 +123,7 @@ static void cgroup_find(struct proctrack *proctrack, pid_t pid, struct proctrack
     const struct cgroup_leaf *leaf = cgroup_leaf_at(cgroup, path);
     if (leaf)
         *ret_set = cgroup_leaf_set(cgroup, leaf);
+    cgroup_claim_find(cgroup, path, ret_set);
 }
 
 static int write_all(const struct cgroup *cgroup, uint64_t id, const char *file, const char *text)
@@ -197,9 +197,11 @@ static int cgroup_signal(struct proctrack *proctrack, uint64_t id, int signo, bo
                          uint32_t *ret_count)
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
-    bool *hold = held(cgroup, id);
-    if (!hold)
-        return 0;
+    bool none = false, *hold = held(cgroup, id);
+    if (!hold) {
+        hold = &none;
+        now = true;
+    }
     if (!now && !*hold && !cgroup_leaf_is_frozen(cgroup, id))
         *hold = cgroup_leaf_freeze(cgroup, id, true) == 0;
     if (!now && *hold && !all_stopped(cgroup, id))
@@ -235,7 +237,12 @@ static int kill_headless(struct proctrack *proctrack, uint64_t id)
 static int cgroup_kill(struct proctrack *proctrack, uint64_t id, bool now)
 {
     (void)now; /* the kernel stops nothing first */
+    uint32_t count = 0;
     int r = write_all(cgroup_from(proctrack), id, "cgroup.kill", "1");
+    if (cgroup_claim_kill(cgroup_from(proctrack), id) != 0) { /* its owner made it one of threads */
+        int one_by_one = signal_members(proctrack, id, SIGKILL, &count);
+        r = count > 0 ? 1 : r ? r : one_by_one;
+    }
     if (!r)
         r = kill_headless(proctrack, id);
     return r > 0 ? -EAGAIN : r; /* they may have started children */
@@ -246,6 +253,8 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
     struct cgroup *cgroup = cgroup_from(proctrack);
     int r = cgroup_change_made(cgroup, id);
     size_t first, count = cgroup_leaf_of(cgroup, id, &first);
+    if (cgroup_claim_is_populated(cgroup, id))
+        return -EBUSY;
     for (size_t i = first; i < first + count; i++) {
         if (cgroup_dir_flag(cgroup->leaves[i].fd, "cgroup.events", "populated") > 0)
             return -EBUSY;
@@ -261,6 +270,8 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
         if (removed < 0)
             r = removed;
     }
+    if (!r)
+        cgroup_claim_forget(cgroup, id);
     return r == -EINPROGRESS ? -EBUSY : r;
 }
 
@@ -268,10 +279,7 @@ static int cgroup_each(struct proctrack *proctrack, proctrack_each_fn *fn, void 
 {
     struct cgroup *cgroup = cgroup_from(proctrack);
     int count = 0;
-    for (size_t i = 0; i < cgroup->leaf_count; i++) {
-        uint64_t id = cgroup->leaves[i].id;
-        if (i > 0 && cgroup->leaves[i - 1].id == id)
-            continue;
+    for (uint64_t id = 0; (id = cgroup_claim_after(cgroup, id));) {
         int members = cgroup_members(proctrack, id, NULL, NULL);
         if (fn) /* an error in one place hides no other partition, and this one may have members */
             fn(context, id, members < 0 ? 1 : (uint32_t)members, cgroup_leaf_is_frozen(cgroup, id));
@@ -292,6 +300,7 @@ static void cgroup_close(struct proctrack *proctrack)
     for (size_t i = 0; i < cgroup->leaf_count; i++)
         cgroup_leaf_free(&cgroup->leaves[i]);
     free(cgroup->leaves);
+    cgroup_claim_close(cgroup);
     cgroup_change_end_all(cgroup);
     fd_close(cgroup->root_fd);
     fd_close(cgroup->proc_fd);
@@ -311,6 +320,8 @@ static const struct proctrack_ops cgroup_ops = {.word = "cgroup",
                                                 .kill = cgroup_kill,
                                                 .freeze = cgroup_freeze,
                                                 .forget = cgroup_forget,
+                                                .claim = cgroup_claim,
+                                                .claims = cgroup_claims,
                                                 .each = cgroup_each,
                                                 .scan = cgroup_scan,
                                                 .close = cgroup_close};
@@ -355,6 +366,8 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
     if (r)
         return message_set(r, message, "Cannot leave the cgroup of a partition: %s.", strerror(-r));
     r = cgroup_search(cgroup);
+    int claimed = cgroup_claim_load(cgroup, options);
+    r = r ? r : claimed;
     if (r) /* what was found counts, and new members are safe */
         message_set(0, message,
                     "Part of the cgroup tree cannot be searched (%s): programs there that were in "
@@ -371,7 +384,7 @@ int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_
         return message_set(-ENOMEM, message, "Out of memory: cannot open the process tracker.");
     cgroup->port.ops = &cgroup_ops;
     adapter_own_set(&cgroup->port, options);
-    cgroup->proc_fd = cgroup->root_fd = -1;
+    cgroup->proc_fd = cgroup->root_fd = cgroup->state_fd = -1;
     cgroup->leaf_max = leaf_max();
     cgroup->steps = options->steps;
     snprintf(cgroup->prefix, sizeof(cgroup->prefix), "chronosfs-%s-p", options->instance);

@@ -7,6 +7,7 @@
 #define CHRONOS_PROCTRACK_CGROUP_H
 
 #include "adapter.h"
+#include "core/base/boot_id.h"
 #include "core/base/child.h"
 #include "core/base/procfs.h"
 
@@ -26,15 +27,24 @@ struct cgroup_leaf {
     bool held;    /* the first of a partition: frozen for a signal */
 };
 
+/* A cgroup of others that was given to a partition. */
+enum cgroup_file { CGROUP_DIR, CGROUP_PROCS, CGROUP_EVENTS, CGROUP_KILL, CGROUP_FILES };
+struct cgroup_claim {
+    uint64_t id, inode;
+    char *path;
+    int files[CGROUP_FILES];
+};
+
 /* What a child does: make a leaf (`path`: its name and the origin), remove the cgroup `path`, move
  * process `id` out of the leaf `path` into which it was moved by mistake, or out of
- * whatever leaf it is in, or let it leave the leaf `path`. */
+ * whatever leaf it is in, let it leave the leaf `path`, or open the cgroup `path` of others. */
 enum cgroup_task {
     CGROUP_MAKE = 1,
     CGROUP_REMOVE,
     CGROUP_MOVE_BACK,
     CGROUP_STEP_OUT,
-    CGROUP_LEAVE
+    CGROUP_LEAVE,
+    CGROUP_CLAIM
 };
 
 /* A child; see cgroup_change.c. */
@@ -60,16 +70,22 @@ struct cgroup {
     int proc_fd;
     int root_fd;                /* the mount */
     char root[PATH_MAX];        /* the part of the hierarchy that the mount shows, usually "/" */
+    char mount[PATH_MAX];       /* where that is */
     char prefix[40];            /* "chronosfs-INSTANCE-p"; the partition's number follows */
     struct cgroup_leaf *leaves; /* sorted by id */
     size_t leaf_count, leaf_capacity;
-    size_t leaf_max; /* each keeps a descriptor */
+    size_t leaf_max;             /* each keeps a descriptor */
+    struct cgroup_claim *claims; /* sorted by id */
+    size_t claim_count, claim_capacity;
+    int state_fd;           /* the state directory; -1: none, or not to be written yet */
+    char boot[BOOT_ID_MAX]; /* for tests; "": the machine's */
     struct cgroup_child children[CGROUP_CHILD_MAX];
     size_t child_count;
     size_t headless_turn; /* where the next call to kill begins */
     struct steps steps;
 };
 
+struct cgroup_packet;
 struct cgroup_pids {
     pid_t *pids;
     size_t count, capacity;
@@ -91,6 +107,10 @@ int cgroup_dir_flag(int dir, const char *file, const char *word);
 int cgroup_dir_of(const struct cgroup *cgroup, pid_t pid, char path[static PATH_MAX]);
 /* Add the processes of one cgroup. */
 int cgroup_dir_list(int dir, struct cgroup_pids *list);
+/* The same from its open file cgroup.procs, which is closed. */
+int cgroup_dir_list_file(int fd, struct cgroup_pids *list);
+/* Ask each process of the machine whether it is in `path` or below. */
+int cgroup_dir_list_below(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list);
 /* Add the processes of a leaf and of cgroups below it. */
 int cgroup_dir_list_leaf(const struct cgroup *cgroup, const struct cgroup_leaf *leaf,
                          struct cgroup_pids *list);
@@ -138,6 +158,9 @@ bool cgroup_leaf_is_frozen(const struct cgroup *cgroup, uint64_t id);
 int cgroup_place_open(const struct cgroup *cgroup, const char *path);
 /* -EEXIST: not made by us. */
 int cgroup_place_open_ours(const struct cgroup *cgroup, const char *path);
+/* Open the directory and the files of a cgroup of others. */
+int cgroup_place_claim(const struct cgroup *cgroup, const char *path, uint64_t inode,
+                       struct cgroup_packet *packet);
 /* If `path` is one of our cgroups or below one, returns its partition and stores the offset of the
  * slash before its name (0: at the beginning). Otherwise returns 0. */
 uint64_t cgroup_place_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at);
@@ -172,14 +195,17 @@ int cgroup_walk_remove(const struct cgroup *cgroup, const char *path);
 /* cgroup_packet.c: over a socket between a child and its parent. To the child: a task, its numbers
  * and path. To the parent: a result and the path of a leaf, perhaps with a descriptor. */
 struct cgroup_packet {
+    int fds[CGROUP_FILES]; /* up to the first that is -1 */
     int64_t head[4];
     char path[PATH_MAX];
 };
 
 /* Waits. -EPIPE: the other end is closed. */
-int cgroup_packet_send(int socket, const struct cgroup_packet *packet, int fd);
-/* -EAGAIN: nothing is there; -EPIPE: nothing will be. The caller closes *ret_fd, or it is -1. */
-int cgroup_packet_receive(int socket, struct cgroup_packet *packet, int *ret_fd);
+int cgroup_packet_send(int socket, const struct cgroup_packet *packet);
+/* -EAGAIN: nothing is there; -EPIPE: nothing will be. The caller closes packet->fds. */
+int cgroup_packet_receive(int socket, struct cgroup_packet *packet);
+/* Close the descriptors, and set them to -1. */
+void cgroup_packet_close(struct cgroup_packet *packet);
 
 /* cgroup_change.c: have a child do what can wait for a directory that a user holds. Each returns
  * -EINPROGRESS if it does, or if the account has too many such changes: call again. */
@@ -195,6 +221,11 @@ int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *lea
 void cgroup_change_stay(struct cgroup *cgroup, const struct procfs_process *process);
 /* Remove a cgroup as cgroup_walk_remove does. */
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path);
+/* Open the files of a cgroup of others, if its inode is this (0: any); fills in ret_claim->inode
+ * and
+ * ->files. -ESTALE: it has another inode; -EOPNOTSUPP: it holds threads. */
+int cgroup_change_claim(struct cgroup *cgroup, const char *path, uint64_t inode,
+                        struct cgroup_claim *ret_claim);
 /* Needs not be called again. */
 int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid);
 int cgroup_change_step_out(struct cgroup *cgroup, pid_t pid);
@@ -203,6 +234,33 @@ void cgroup_change_end_all(struct cgroup *cgroup);
 /* cgroup_search.c: find the leaves that exist. -EBUSY: places that another process holds were left
  * out; other errors: those that could not be read. */
 int cgroup_search(struct cgroup *cgroup);
+
+/* cgroup_claim.c */
+int cgroup_claim(struct proctrack *proctrack, uint64_t id, const char *path,
+                 struct message *message);
+int cgroup_claims(struct proctrack *proctrack, uint64_t id, proctrack_claim_fn *fn, void *context);
+/* Take over those of before the start. -EBUSY: a process holds the directory of one. */
+int cgroup_claim_load(struct cgroup *cgroup, const struct proctrack_options *options);
+/* Add the processes in the claims of a partition, and below. */
+int cgroup_claim_list(const struct cgroup *cgroup, uint64_t id, struct cgroup_pids *list);
+/* Add the partitions to which this cgroup belongs, or one above it. */
+void cgroup_claim_find(const struct cgroup *cgroup, const char *path, struct proctrack_set *set);
+int cgroup_claim_kill(const struct cgroup *cgroup, uint64_t id);
+bool cgroup_claim_is_populated(const struct cgroup *cgroup, uint64_t id);
+/* Return the first partition above `id` that has a leaf or a claim, or 0. */
+uint64_t cgroup_claim_after(const struct cgroup *cgroup, uint64_t id);
+void cgroup_claim_forget(struct cgroup *cgroup, uint64_t id);
+void cgroup_claim_close(struct cgroup *cgroup);
+
+/* cgroup_claim_file.c: the claims, for the next daemon of this boot. */
+/* True if `taken` takes the place of this one. */
+bool cgroup_claim_is_before(const struct cgroup_claim *claim, const struct cgroup_claim *taken);
+/* Write them; with `taken`, without what had its path before. */
+int cgroup_claim_save(const struct cgroup *cgroup, const struct cgroup_claim *taken);
+/* Call fn for each line of this boot. 0, or its first error, and -EINPROGRESS before others. */
+typedef int cgroup_claim_line_fn(struct cgroup *cgroup, char *line);
+int cgroup_claim_read(struct cgroup *cgroup, const struct proctrack_options *options,
+                      cgroup_claim_line_fn *fn);
 
 /* cgroup_join.c */
 int cgroup_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,

@@ -45,11 +45,11 @@ struct change {
 
 /* -- the child ----------------------------------------------------------------------------- */
 
-/* Do one task. Return 0 or -errno, with a descriptor in *ret_fd and its path in `path`. */
-static int perform(const struct cgroup *cgroup, const int64_t head[static 4], char *path,
-                   int *ret_fd)
+/* Do one task. Return 0 or -errno, with what was made or opened in `packet`. */
+static int perform(const struct cgroup *cgroup, struct cgroup_packet *packet)
 {
-    char leaf[PATH_MAX], *slash;
+    const int64_t *head = packet->head;
+    char leaf[PATH_MAX], *path = packet->path, *slash;
     uint64_t id = (uint64_t)head[1];
     switch ((enum cgroup_task)head[0]) {
     case CGROUP_MAKE:
@@ -57,9 +57,9 @@ static int perform(const struct cgroup *cgroup, const int64_t head[static 4], ch
         if (!slash)
             return -EINVAL;
         *slash = '\0';
-        *ret_fd = cgroup_place_make(cgroup, path, slash + 1, head[2], leaf);
+        packet->fds[0] = cgroup_place_make(cgroup, path, slash + 1, head[2], leaf);
         strcpy(path, leaf);
-        return *ret_fd < 0 ? *ret_fd : 0;
+        return packet->fds[0] < 0 ? packet->fds[0] : 0;
     case CGROUP_REMOVE:
         return cgroup_walk_remove(cgroup, path);
     case CGROUP_MOVE_BACK:
@@ -68,6 +68,8 @@ static int perform(const struct cgroup *cgroup, const int64_t head[static 4], ch
         return cgroup_place_step_out(cgroup, (pid_t)id);
     case CGROUP_LEAVE:
         return cgroup_out(cgroup, path, (pid_t)id, (uint64_t)head[2], (uint32_t)head[3]);
+    case CGROUP_CLAIM:
+        return cgroup_place_claim(cgroup, path, (uint64_t)head[2], packet);
     }
     return -EINVAL;
 }
@@ -78,14 +80,15 @@ static int serve(void *context, int socket)
     const struct cgroup *cgroup = context;
     static struct cgroup_packet packet;
     while (poll(&(struct pollfd){.fd = socket, .events = POLLIN}, 1, IDLE_MS) > 0) {
-        int fd, r = cgroup_packet_receive(socket, &packet, &fd);
+        int r = cgroup_packet_receive(socket, &packet);
         if (r)
             break;
-        packet.head[0] = perform(cgroup, packet.head, packet.path, &fd);
-        r = cgroup_packet_send(socket, &packet, fd);
-        if (r && fd >= 0)
+        const bool makes = packet.head[0] == CGROUP_MAKE;
+        packet.head[0] = perform(cgroup, &packet);
+        r = cgroup_packet_send(socket, &packet);
+        if (r && makes && packet.fds[0] >= 0)
             unlinkat(cgroup->root_fd, packet.path, AT_REMOVEDIR);
-        fd_close(fd);
+        cgroup_packet_close(&packet);
         if (r)
             break;
     }
@@ -134,6 +137,7 @@ static int start(struct cgroup *cgroup)
 static int give(struct cgroup *cgroup, const struct change *change, struct cgroup_packet *packet,
                 struct cgroup_child **ret_child)
 {
+    memset(packet->fds, -1, sizeof(packet->fds));
     packet->head[0] = change->task;
     packet->head[1] = (int64_t)change->id;
     packet->head[2] = change->numbers[0];
@@ -147,7 +151,7 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
         if (started)
             r = started;
         else if (!child->task)
-            r = cgroup_packet_send(child->child.socket, packet, -1);
+            r = cgroup_packet_send(child->child.socket, packet);
         if (r)
             continue;
         child->task = change->task;
@@ -164,11 +168,12 @@ static int give(struct cgroup *cgroup, const struct change *change, struct cgrou
 
 /* Add a leaf that a child made to the others, whether or not its call is repeated: the end
  * of its partition removes it. One that cannot be added is removed at once. */
-static int keep(struct cgroup *cgroup, uint32_t account, struct cgroup_packet *packet, int fd)
+static int keep(struct cgroup *cgroup, uint32_t account, struct cgroup_packet *packet)
 {
     char path[PATH_MAX];
     struct cgroup_child *child;
-    int r = cgroup_leaf_keep(cgroup, account, fd, packet->path);
+    int r = cgroup_leaf_keep(cgroup, account, packet->fds[0], packet->path);
+    packet->fds[0] = -1;
     if (!r)
         return 0;
     snprintf(path, sizeof(path), "%s", packet->path);
@@ -180,7 +185,7 @@ static int keep(struct cgroup *cgroup, uint32_t account, struct cgroup_packet *p
 static bool result_of(struct cgroup *cgroup, struct cgroup_child *child,
                       struct cgroup_packet *packet, int *ret_result)
 {
-    int fd, r = cgroup_packet_receive(child->child.socket, packet, &fd);
+    int r = cgroup_packet_receive(child->child.socket, packet);
     const bool made = child->task == CGROUP_MAKE;
     if (r == -EAGAIN || r == -EINTR)
         return false;
@@ -189,7 +194,7 @@ static bool result_of(struct cgroup *cgroup, struct cgroup_child *child,
     child->task = 0;
     *ret_result = r ? -EPIPE : (int)packet->head[0];
     if (!*ret_result && made)
-        *ret_result = keep(cgroup, child->account, packet, fd);
+        *ret_result = keep(cgroup, child->account, packet);
     return true;
 }
 
@@ -225,10 +230,12 @@ static bool find(struct cgroup *cgroup, const struct change *change, struct cgro
         } else if (same && result != -EPIPE) {
             *ret_result = result;
             return true;
+        } else {
+            cgroup_packet_close(packet); /* a cgroup of others that is not asked for again */
         }
     }
-    if (change->task == CGROUP_MOVE_BACK ||
-        (!waits && busy < CGROUP_CHILD_MAX - RESERVED && own < ACCOUNT_MAX))
+    const bool may = own < ACCOUNT_MAX || change->task == CGROUP_CLAIM; /* that is root's */
+    if (change->task == CGROUP_MOVE_BACK || (!waits && busy < CGROUP_CHILD_MAX - RESERVED && may))
         return false;
     *ret_result = -EINPROGRESS;
     return true;
@@ -294,6 +301,19 @@ int cgroup_change_made(struct cgroup *cgroup, uint64_t id)
 int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path)
 {
     return without_path(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path, {0}});
+}
+
+int cgroup_change_claim(struct cgroup *cgroup, const char *path, uint64_t inode,
+                        struct cgroup_claim *ret_claim)
+{
+    const struct change change = {CGROUP_CLAIM, 0, CGROUP_NO_ACCOUNT, path, {(int64_t)inode}};
+    struct cgroup_packet packet;
+    int r = do_change(cgroup, &change, &packet);
+    if (r)
+        return r;
+    ret_claim->inode = (uint64_t)packet.head[1];
+    memcpy(ret_claim->files, packet.fds, sizeof(packet.fds));
+    return packet.fds[CGROUP_FILES - 1] < 0 ? -EMFILE : 0; /* they could not be received */
 }
 
 int cgroup_change_move_back(struct cgroup *cgroup, const char *leaf, pid_t pid)

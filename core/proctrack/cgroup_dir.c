@@ -139,28 +139,36 @@ void cgroup_dir_sort_pids(struct cgroup_pids *list)
 }
 
 /* The kernel omits zombies, and reports 0 for a process that our pid namespace does not show. */
-int cgroup_dir_list(int dir, struct cgroup_pids *list)
+int cgroup_dir_list_file(int fd, struct cgroup_pids *list)
 {
     char line[32];
-    int r = 0, fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    int r = 0;
+    FILE *file = fdopen(fd, "r");
     if (!file) {
-        r = fd < 0 ? -errno : -ENOMEM;
         fd_close(fd);
-        return r == -ENOENT || r == -ENODEV ? 0 : r;
+        return -ENOMEM;
     }
     while (!r && fgets(line, sizeof(line), file)) {
         int pid = atoi(line);
         if (pid > 0)
             r = pid_list_add(list, pid);
     }
+    if (!r && ferror(file) && errno == EOPNOTSUPP)
+        r = -EOPNOTSUPP;
     fclose(file);
     return r;
 }
 
-/* Root can make cgroups in a leaf, and give them to users, who can hold them. Ask each process of
- * the machine where it is. */
-static int list_below(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
+int cgroup_dir_list(int dir, struct cgroup_pids *list)
+{
+    int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+    return cgroup_dir_list_file(fd, list);
+}
+
+/* Root can make cgroups in a leaf, and give them to users, who can hold them. */
+int cgroup_dir_list_below(const struct cgroup *cgroup, const char *path, struct cgroup_pids *list)
 {
     char at[PATH_MAX];
     int fd = openat(cgroup->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
@@ -186,5 +194,6 @@ int cgroup_dir_list_leaf(const struct cgroup *cgroup, const struct cgroup_leaf *
 {
     struct stat info;
     bool divided = fstat(leaf->fd, &info) == 0 && info.st_nlink > 2;
-    return divided ? list_below(cgroup, leaf->path, list) : cgroup_dir_list(leaf->fd, list);
+    return divided ? cgroup_dir_list_below(cgroup, leaf->path, list)
+                   : cgroup_dir_list(leaf->fd, list);
 }

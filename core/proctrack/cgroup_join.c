@@ -146,14 +146,18 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
 {
     int r = cgroup_dir_of(cgroup, pid, origin);
     const struct cgroup_leaf *leaf = r ? NULL : cgroup_leaf_at(cgroup, origin);
+    if (!r)
+        cgroup_claim_find(cgroup, origin, ret_in);
     if (!leaf)
         return r;
+    const struct proctrack_set its = cgroup_leaf_set(cgroup, leaf);
     const char *slash = strrchr(leaf->path, '/');
     if (leaf->origin)
         snprintf(origin, PATH_MAX, "%s", leaf->origin);
     else
         origin[slash ? slash - leaf->path : 0] = '\0';
-    *ret_in = cgroup_leaf_set(cgroup, leaf);
+    for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && its.ids[i] != 0; i++)
+        r = proctrack_set_add(ret_in, its.ids[i]);
     return 0;
 }
 

@@ -141,14 +141,14 @@ static int origin_set(struct cgroup_leaf *leaf, const char *origin)
  * are left for all others. Those found at the start are of several. */
 static bool has_room(const struct cgroup *cgroup, uint32_t account)
 {
-    size_t own = 0;
-    if (cgroup->leaf_count < cgroup->leaf_max / 2)
+    size_t own = 0, used = cgroup->leaf_count + cgroup->claim_count * CGROUP_FILES;
+    if (used < cgroup->leaf_max / 2)
         return true;
     if (account == CGROUP_NO_ACCOUNT)
-        return cgroup->leaf_count < cgroup->leaf_max;
+        return used < cgroup->leaf_max;
     for (size_t i = 0; i < cgroup->leaf_count; i++)
         own += cgroup->leaves[i].account == account;
-    return cgroup->leaf_count + own < cgroup->leaf_max;
+    return used + own < cgroup->leaf_max;
 }
 
 static int update(struct cgroup_leaf *leaf, uint32_t account, int fd, const char *origin)

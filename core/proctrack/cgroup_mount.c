@@ -78,6 +78,7 @@ static int use(struct cgroup *cgroup, const char *mount, const char *root, struc
     if (cgroup->root_fd < 0)
         return message_set(-errno, message, "Cannot open %s: %s.", mount, strerror(errno));
     snprintf(cgroup->root, sizeof(cgroup->root), "%s", root);
+    snprintf(cgroup->mount, sizeof(cgroup->mount), "%s", mount);
     int r = 0;
     if (fstatfs(cgroup->root_fd, &info) != 0 || info.f_type != CGROUP2_SUPER_MAGIC)
         r = message_set(-ENOENT, message, "%s is not a mount of cgroup v2.", mount);

@@ -43,6 +43,37 @@ int cgroup_place_open_ours(const struct cgroup *cgroup, const char *path)
     return -EEXIST;
 }
 
+int cgroup_place_claim(const struct cgroup *cgroup, const char *path, uint64_t inode,
+                       struct cgroup_packet *packet)
+{
+    static const char *const names[] = {[CGROUP_PROCS] = "cgroup.procs",
+                                        [CGROUP_EVENTS] = "cgroup.events",
+                                        [CGROUP_KILL] = "cgroup.kill"};
+    char type[64];
+    struct stat info;
+    int fd = cgroup_place_open(cgroup, path), r = 0;
+    if (fd < 0)
+        return fd;
+    packet->fds[CGROUP_DIR] = fd;
+    if (fstat(fd, &info) != 0)
+        r = -errno;
+    else if (inode != 0 && info.st_ino != inode)
+        r = -ESTALE;
+    else if (cgroup_dir_read(fd, "cgroup.type", type, sizeof(type)) < 0)
+        r = -ENOENT;
+    else if (strcmp(type, "domain\n") != 0 && strcmp(type, "domain threaded\n") != 0)
+        r = -EOPNOTSUPP;
+    for (size_t i = CGROUP_PROCS; !r && i < CGROUP_FILES; i++) {
+        packet->fds[i] = openat(fd, names[i], (i == CGROUP_KILL ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+        if (packet->fds[i] < 0)
+            r = i == CGROUP_KILL && errno == ENOENT ? -EOPNOTSUPP : -errno;
+    }
+    packet->head[1] = (int64_t)info.st_ino;
+    if (r)
+        cgroup_packet_close(packet);
+    return r;
+}
+
 uint64_t cgroup_place_ours(const struct cgroup *cgroup, const char *path, size_t *ret_at)
 {
     char full[PATH_MAX];

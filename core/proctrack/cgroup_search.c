@@ -7,8 +7,6 @@
  */
 #include "cgroup.h"
 
-#include "core/base/fd.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,11 +36,13 @@ static void say(const struct search *search, uint64_t id, const char *path)
     int fd = id ? cgroup_place_open_ours(search->cgroup, path) : -1;
     if (id && fd < 0)
         return; /* removed, or replaced */
+    memset(packet.fds, -1, sizeof(packet.fds));
+    packet.fds[0] = fd;
     packet.head[0] = (int64_t)id;
     snprintf(packet.path, sizeof(packet.path), "%s", path);
-    if (cgroup_packet_send(search->socket, &packet, fd) != 0)
+    if (cgroup_packet_send(search->socket, &packet) != 0)
         _exit(EPIPE);
-    fd_close(fd);
+    cgroup_packet_close(&packet);
 }
 
 /* An earlier child stayed there. */
@@ -106,17 +106,18 @@ static int look(void *context, int socket)
 static int listen_to(struct search *search, int socket, char place[static PATH_MAX])
 {
     static struct cgroup_packet packet;
-    int r = 0, failed = 0, fd;
+    int r = 0, failed = 0;
     while (!r) {
         if (poll(&(struct pollfd){.fd = socket, .events = POLLIN}, 1, STAY_MS) == 0)
             return -EINPROGRESS;
-        r = cgroup_packet_receive(socket, &packet, &fd);
+        r = cgroup_packet_receive(socket, &packet);
         if (r == -EINTR || r == -EAGAIN) {
             r = 0;
         } else if (!r && packet.head[0] == 0) {
             strcpy(place, packet.path);
         } else if (!r) {
-            int kept = cgroup_leaf_keep(search->cgroup, CGROUP_NO_ACCOUNT, fd, packet.path);
+            int kept =
+                cgroup_leaf_keep(search->cgroup, CGROUP_NO_ACCOUNT, packet.fds[0], packet.path);
             failed = kept ? kept : failed;
         }
     }

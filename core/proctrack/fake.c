@@ -4,7 +4,7 @@
  * proctrack.h, so that code tested with it works with real processes.
  */
 #include "fake.h"
-#include "adapter.h"
+#include "fake_process.h"
 
 #include "core/base/array.h"
 
@@ -14,50 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_PID   1000
-#define SIGNALS_MAX 65
-
-struct fake_process {
-    struct procfs_process process;
-    pid_t parent;
-    struct proctrack_set in;
-    bool zombie, ended, stuck, doomed; /* doomed: killed while stuck */
-    unsigned pending[SIGNALS_MAX], delivered[SIGNALS_MAX];
-};
-
-struct fake_partition {
-    uint64_t id;
-    bool frozen;
-};
-
-struct fake {
-    struct proctrack port;
-    struct fake_process *processes; /* the last entry of a pid is the newest */
-    size_t process_count, process_capacity;
-    struct fake_partition *partitions; /* sorted by id */
-    size_t partition_count, partition_capacity;
-    pid_t next_pid;
-    uint64_t ticks;
-};
+#define FIRST_PID 1000
 
 static struct fake *fake_of(struct proctrack *proctrack)
 {
     return (struct fake *)proctrack;
-}
-
-static struct fake_process *find(const struct fake *fake, pid_t pid)
-{
-    for (size_t i = fake->process_count; i-- > 0;) {
-        if (fake->processes[i].process.pid == pid)
-            return fake->processes[i].ended ? NULL : &fake->processes[i];
-    }
-    return NULL;
-}
-
-static struct fake_process *find_living(const struct fake *fake, pid_t pid)
-{
-    struct fake_process *p = find(fake, pid);
-    return p && !p->zombie ? p : NULL;
 }
 
 static struct fake_partition *partition_find(const struct fake *fake, uint64_t id)
@@ -68,93 +29,9 @@ static struct fake_partition *partition_find(const struct fake *fake, uint64_t i
     return NULL;
 }
 
-static bool is_member(const struct fake_process *p, uint64_t id)
-{
-    return proctrack_set_has(&p->in, id) && !p->zombie && !p->ended;
-}
-
-static bool is_frozen(const struct fake *fake, const struct fake_process *p)
-{
-    bool frozen = false;
-    for (size_t i = 0; i < fake->partition_count; i++)
-        frozen |= fake->partitions[i].frozen && proctrack_set_has(&p->in, fake->partitions[i].id);
-    return frozen;
-}
-
-static int add(struct fake *fake, pid_t pid, uid_t uid, const struct proctrack_set *in)
-{
-    if (array_reserve(fake->processes, fake->process_capacity, fake->process_count + 1))
-        return -ENOMEM;
-    struct fake_process *p = &fake->processes[fake->process_count++];
-    memset(p, 0, sizeof(*p));
-    p->process = (struct procfs_process){
-        .pid = pid, .start = ++fake->ticks, .uid = uid, .euid = uid, .suid = uid, .gid = uid};
-    p->in = *in;
-    return 0;
-}
-
-pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid)
-{
-    struct fake *fake = fake_of(proctrack);
-    const struct fake_process *from = find_living(fake, parent);
-    const struct proctrack_set in = from ? from->in : (struct proctrack_set){{0}};
-    pid_t pid = fake->next_pid;
-    int r = add(fake, pid, uid, &in);
-    if (r)
-        return r;
-    fake->processes[fake->process_count - 1].parent = parent;
-    fake->next_pid++;
-    return pid;
-}
-
-int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid)
-{
-    proctrack_fake_end(proctrack, pid, false);
-    return add(fake_of(proctrack), pid, uid, &(struct proctrack_set){{0}});
-}
-
-void proctrack_fake_end(struct proctrack *proctrack, pid_t pid, bool zombie)
-{
-    struct fake_process *p = find(fake_of(proctrack), pid);
-    if (p) {
-        p->zombie = zombie;
-        p->ended = !zombie;
-    }
-}
-
-void proctrack_fake_stick(struct proctrack *proctrack, pid_t pid, bool stuck)
-{
-    struct fake_process *p = find_living(fake_of(proctrack), pid);
-    if (!p)
-        return;
-    p->stuck = stuck;
-    p->ended = !stuck && p->doomed;
-}
-
-bool proctrack_fake_alive(const struct proctrack *proctrack, pid_t pid)
-{
-    return find_living((const struct fake *)proctrack, pid);
-}
-
-bool proctrack_fake_frozen(const struct proctrack *proctrack, pid_t pid)
-{
-    const struct fake *fake = (const struct fake *)proctrack;
-    const struct fake_process *p = find_living(fake, pid);
-    return p && is_frozen(fake, p);
-}
-
-unsigned proctrack_fake_signals(const struct proctrack *proctrack, pid_t pid, int signo)
-{
-    const struct fake *fake = (const struct fake *)proctrack;
-    for (size_t i = fake->process_count; i-- > 0;)
-        if (fake->processes[i].process.pid == pid)
-            return fake->processes[i].delivered[signo];
-    return 0;
-}
-
 static int fake_look(struct proctrack *proctrack, pid_t pid, struct procfs_process *ret_process)
 {
-    const struct fake_process *p = find_living(fake_of(proctrack), pid);
+    const struct fake_process *p = fake_process_living(fake_of(proctrack), pid);
     if (!p)
         return -ESRCH;
     *ret_process = p->process;
@@ -163,7 +40,7 @@ static int fake_look(struct proctrack *proctrack, pid_t pid, struct procfs_proce
 
 static pid_t fake_leader(struct proctrack *proctrack, pid_t tid)
 {
-    return find(fake_of(proctrack), tid) ? tid : -ESRCH;
+    return fake_process_find(fake_of(proctrack), tid) ? tid : -ESRCH;
 }
 
 static int partition_add(struct fake *fake, uint64_t id)
@@ -195,7 +72,7 @@ static int fake_join(struct proctrack *proctrack, const struct proctrack_set *se
 {
     (void)account;
     struct fake *fake = fake_of(proctrack);
-    struct fake_process *p = find_living(fake, process->pid);
+    struct fake_process *p = fake_process_living(fake, process->pid);
     if (!p || p->process.start != process->start)
         return -ESRCH;
     if (p->process.uid != process->uid || p->process.euid != process->euid ||
@@ -207,7 +84,7 @@ static int fake_join(struct proctrack *proctrack, const struct proctrack_set *se
                                process->pid);
     }
     p->in = *set;
-    if (!is_frozen(fake, p))
+    if (!fake_process_is_frozen(fake, p))
         deliver(p);
     return 0;
 }
@@ -231,7 +108,7 @@ static int fake_leave(struct proctrack *proctrack, uint32_t account,
     (void)account;
     (void)message;
     struct fake *fake = fake_of(proctrack);
-    struct fake_process *p = find_living(fake, process->pid);
+    struct fake_process *p = fake_process_living(fake, process->pid);
     if (!p || p->process.start != process->start)
         return -ESRCH;
     if (p->in.ids[0])
@@ -254,7 +131,7 @@ static int fake_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
     if (!pids)
         return -ENOMEM;
     for (size_t i = 0; i < fake->process_count; i++) {
-        if (is_member(&fake->processes[i], id))
+        if (fake_process_is_member(fake, &fake->processes[i], id))
             pids[count++] = fake->processes[i].process.pid;
     }
     qsort(pids, (size_t)count, sizeof(*pids), compare);
@@ -266,16 +143,16 @@ static int fake_members(struct proctrack *proctrack, uint64_t id, proctrack_memb
 
 static void fake_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set)
 {
-    const struct fake_process *p = find_living(fake_of(proctrack), pid);
+    const struct fake_process *p = fake_process_living(fake_of(proctrack), pid);
     if (p)
-        *ret_set = p->in;
+        *ret_set = fake_process_set(fake_of(proctrack), p);
 }
 
 /* As under cgroup, a process that hangs in the kernel does not stop. */
 static bool has_stuck(const struct fake *fake, uint64_t id)
 {
     for (size_t i = 0; i < fake->process_count; i++)
-        if (is_member(&fake->processes[i], id) && fake->processes[i].stuck)
+        if (fake_process_is_member(fake, &fake->processes[i], id) && fake->processes[i].stuck)
             return true;
     return false;
 }
@@ -289,11 +166,11 @@ static int fake_signal(struct proctrack *proctrack, uint64_t id, int signo, bool
         return -EAGAIN;
     for (size_t i = 0; i < fake->process_count; i++) {
         struct fake_process *p = &fake->processes[i];
-        if (!is_member(p, id))
+        if (!fake_process_is_member(fake, p, id))
             continue;
         p->pending[signo]++;
         ++*ret_count;
-        if (!is_frozen(fake, p))
+        if (!fake_process_is_frozen(fake, p))
             deliver(p);
     }
     return 0;
@@ -305,7 +182,7 @@ static int fake_kill(struct proctrack *proctrack, uint64_t id, bool now)
     (void)now;
     for (size_t i = 0; i < fake->process_count; i++) {
         struct fake_process *p = &fake->processes[i];
-        if (!is_member(p, id))
+        if (!fake_process_is_member(fake, p, id))
             continue;
         p->delivered[SIGKILL]++;
         p->doomed = true;
@@ -322,10 +199,53 @@ static int fake_freeze(struct proctrack *proctrack, uint64_t id, bool frozen)
         return 0;
     partition->frozen = frozen;
     for (size_t i = 0; !frozen && i < fake->process_count; i++) {
-        if (is_member(&fake->processes[i], id) && !is_frozen(fake, &fake->processes[i]))
+        if (fake_process_is_member(fake, &fake->processes[i], id) &&
+            !fake_process_is_frozen(fake, &fake->processes[i]))
             deliver(&fake->processes[i]);
     }
     return frozen && has_stuck(fake, id) ? -EBUSY : 0;
+}
+
+/* Of a partition, or with `path` of all that have it. */
+static void drop_claims(struct fake *fake, uint64_t id, const char *path)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fake->claim_count; i++)
+        if (path ? strcmp(fake->claims[i].path, path) != 0 : fake->claims[i].id != id)
+            fake->claims[kept++] = fake->claims[i];
+    fake->claim_count = kept;
+}
+
+/* Every path but those with a dot is that of a cgroup. */
+static int fake_claim(struct proctrack *proctrack, uint64_t id, const char *path,
+                      struct message *message)
+{
+    struct fake *fake = fake_of(proctrack);
+    if (path[0] != '/' || !path[1] || strchr(path, '.') ||
+        strlen(path) >= sizeof(fake->claims[0].path))
+        return message_set(-EINVAL, message, "Write the path of a cgroup.");
+    drop_claims(fake, id, path);
+    if (fake->claim_count == FAKE_CLAIMS || partition_add(fake, id))
+        return message_set(-E2BIG, message, "p%llu can have no more cgroups.",
+                           (unsigned long long)id);
+    fake->claims[fake->claim_count].id = id;
+    strcpy(fake->claims[fake->claim_count++].path, path);
+    return 0;
+}
+
+static int fake_claims(struct proctrack *proctrack, uint64_t id, proctrack_claim_fn *fn,
+                       void *context)
+{
+    const struct fake *fake = fake_of(proctrack);
+    int count = 0;
+    for (size_t i = 0; i < fake->claim_count; i++) {
+        if (fake->claims[i].id != id)
+            continue;
+        if (fn)
+            fn(context, fake->claims[i].path);
+        count++;
+    }
+    return count;
 }
 
 static int fake_forget(struct proctrack *proctrack, uint64_t id)
@@ -337,6 +257,7 @@ static int fake_forget(struct proctrack *proctrack, uint64_t id)
         return count < 0 ? count : -EBUSY;
     if (!partition)
         return 0;
+    drop_claims(fake, id, NULL);
     size_t after = (size_t)(fake->partitions + fake->partition_count - partition) - 1;
     memmove(partition, partition + 1, after * sizeof(*partition));
     fake->partition_count--;
@@ -382,6 +303,8 @@ static const struct proctrack_ops fake_ops = {.word = "fake",
                                               .kill = fake_kill,
                                               .freeze = fake_freeze,
                                               .forget = fake_forget,
+                                              .claim = fake_claim,
+                                              .claims = fake_claims,
                                               .each = fake_each,
                                               .scan = fake_scan,
                                               .close = fake_close};

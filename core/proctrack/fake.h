@@ -12,6 +12,8 @@
 /* Start a process of `uid` as a child of `parent`, in the same partition (0: no parent, no
  * partition). Return its pid, 1000 or more and never reused, or -ENOMEM. */
 pid_t proctrack_fake_start(struct proctrack *proctrack, pid_t parent, uid_t uid);
+/* Put it into a cgroup, such as "/box", where its next children start, too. */
+int proctrack_fake_put(struct proctrack *proctrack, pid_t pid, const char *cgroup);
 /* Start another process with a pid that was used before, as kernels do. */
 int proctrack_fake_reuse(struct proctrack *proctrack, pid_t pid, uid_t uid);
 /* End the process; with `zombie`, it has not been waited for. Does nothing if it has ended. */

@@ -138,6 +138,26 @@ int proctrack_forget(struct proctrack *proctrack, uint64_t id)
     return id == 0 ? 0 : proctrack->ops->forget(proctrack, id);
 }
 
+int proctrack_claim(struct proctrack *proctrack, uint64_t id, const char *path,
+                    struct message *message)
+{
+    message->text[0] = '\0';
+    if (id == 0)
+        return message_set(-EINVAL, message, "No partition has the number 0.");
+    if (!proctrack->ops->claim)
+        return message_set(-EOPNOTSUPP, message,
+                           "A cgroup can belong to a partition only where chronosfs tracks "
+                           "programs by cgroups, not with %s.",
+                           proctrack->ops->word);
+    return proctrack->ops->claim(proctrack, id, path, message);
+}
+
+int proctrack_claims(struct proctrack *proctrack, uint64_t id, proctrack_claim_fn *fn,
+                     void *context)
+{
+    return proctrack->ops->claims ? proctrack->ops->claims(proctrack, id, fn, context) : 0;
+}
+
 int proctrack_each(struct proctrack *proctrack, proctrack_each_fn *fn, void *context)
 {
     return proctrack->ops->each(proctrack, fn, context);

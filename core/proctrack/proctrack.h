@@ -163,9 +163,27 @@ int proctrack_kill(struct proctrack *proctrack, uint64_t id, bool now);
 /* Stop all members, and processes that join or are born later, until thawed. cgroup: members cannot
  * detect it, and no user can wake them. process-tree: uses SIGSTOP and SIGCONT, which parents see
  * and their user can undo. Return 0, or -EBUSY while some have not stopped; call again to look, and
- * under process-tree also to stop the children that they have had since. A member of several
+ * under process-tree also to stop the children that they have had since. What only a cgroup of
+ * others makes a member goes on: those who made that pause it by the same file, and it gets a
+ * proctrack_signal while it runs, which can miss a process that is being born. A member of several
  * partitions runs only while none of them is frozen; under process-tree the last call counts. */
 int proctrack_freeze(struct proctrack *proctrack, uint64_t id, bool frozen);
+
+/* Let a cgroup that exists belong to the partition: all processes in it and below, now and later,
+ * until one moves out. They are not moved, and the cgroup is not removed; the next proctrack_forget
+ * that succeeds, or the cgroup's end, ends it. One cgroup belongs to one partition: the last. A
+ * process in a cgroup of a partition that joins another belongs to both. Changes nothing on an
+ * error: -EINVAL (no path of a cgroup), -EPERM (it holds a process that never joins), -EEXIST (it
+ * overlaps another's, or one that joins made), -ENOENT, -EINPROGRESS (its directory is held by
+ * another process: call again), -EOPNOTSUPP (not this cgroup, or not with this adapter), -E2BIG,
+ * -EMFILE; all set `message`. */
+int proctrack_claim(struct proctrack *proctrack, uint64_t id, const char *path,
+                    struct message *message);
+typedef void proctrack_claim_fn(void *context, const char *path);
+/* Call fn (may be NULL) for each cgroup that belongs to the partition and still exists. Return the
+ * count. fn must not use the tracker. */
+int proctrack_claims(struct proctrack *proctrack, uint64_t id, proctrack_claim_fn *fn,
+                     void *context);
 
 /* Forget a partition and remove all traces of it. Return -EBUSY while it has members, or traces of
  * it are being made or removed. */

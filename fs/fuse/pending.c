@@ -44,7 +44,7 @@ struct pending {
     uint32_t account;        /* of the writer */
     bool started;            /* handed to the host thread */
     pending_asked_fn *asked; /* it only asks; with this data */
-    char *data;
+    char *data;              /* or a copy of join.cgroup */
 };
 
 /* -- the queues --------------------------------------------------------------------- */
@@ -184,15 +184,20 @@ static void start_joins(struct server *server, uint32_t account)
 
 int pending_join(struct server *server, fuse_req_t req, const struct write *write, size_t size)
 {
-    struct pending *pending = add(server, PENDING_JOIN);
-    if (!pending)
+    char *path = write->join_cgroup ? strdup(write->join_cgroup) : NULL;
+    struct pending *pending = write->join_cgroup && !path ? NULL : add(server, PENDING_JOIN);
+    if (!pending) {
+        free(path);
         return -ENOMEM;
+    }
+    pending->data = path;
     pending->query = (struct query){.server = server, .req = req, .size = size};
     pending->account = names_account(server->tree.names, write->caller.uid);
     pending->join = (struct host_join){
         .tag = ++server->join_number,
         .id = tree_partition(&server->tree, write->node) ? write->node->object : 0,
         .pid = write->join_pid,
+        .cgroup = pending->data,
         .writer_pid = write->caller.pid,
         .uid = write->caller.uid,
         .account = pending->account,
@@ -265,6 +270,11 @@ static void give_up_first(struct server *server, enum pending_kind kind)
         snprintf(message, sizeof(message),
                  "It is not known yet whether you belong to p%llu: the machine is overloaded. Try "
                  "again.",
+                 (unsigned long long)join->id);
+    else if (join->cgroup)
+        snprintf(message, sizeof(message),
+                 "The machine is overloaded. Look into cgroups whether p%llu has it; if not, write "
+                 "it again.",
                  (unsigned long long)join->id);
     else if (join->id)
         snprintf(message, sizeof(message),

@@ -55,7 +55,7 @@ static void handle(struct server *server, struct host_result *result)
         break;
     case RESULT_MEMBERS:
         members_put(&server->members, result->id, result->members.asked_ns, result->members.text,
-                    result->members.length);
+                    result->members.length, result->members.cgroups);
         pending_answer(server, result->id, result->members.asked_ns);
         break;
     case RESULT_USAGE:

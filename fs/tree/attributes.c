@@ -74,7 +74,7 @@ static void file_owner(struct tree *tree, const struct node *node, const struct 
         a->ctime_ns = a->mtime_ns = partition->created_wall_ns;
         /* A file that cannot be set is not the user's: owners can make others' opens wait
          * (F_SETLEASE). */
-        if (row->mode & 0200) {
+        if ((row->mode & 0200) && !row->roots) {
             a->uid = partition->uid;
             a->gid = partition->gid;
             a->mode = S_IFREG | 0600 | (partition->mode & (row->owners ? 0044 : 0066));

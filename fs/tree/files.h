@@ -26,8 +26,9 @@ enum write_outcome {
     WRITE_AT_ONCE, /* now; it changed nothing durable */
     WRITE_ASKS,    /* once the host thread knows whether the writer belongs to the node's partition:
                     * then `store` is called again */
-    WRITE_JOINS,   /* once the host thread has added process join_pid to the node's partition, or,
-                    * where the node is of none, has taken it out of its own */
+    WRITE_JOINS,   /* once the host thread has added process join_pid, or the cgroup join_cgroup, to
+                    * the node's partition, or, where the node is of none, has taken it out of its
+                    * own */
 };
 
 /* A write on its way through a file's store function. */
@@ -40,10 +41,11 @@ struct write {
     uint64_t fh;
     uint64_t unique; /* number that the kernel gave it */
     enum write_outcome outcome;
-    bool belongs;       /* the writer is known to belong to the partition */
-    uint64_t result;    /* for `new`: the id */
-    int32_t join_pid;   /* for `procs`: the process */
-    struct refusal why; /* the message to the user, on success too */
+    bool belongs;            /* the writer is known to belong to the partition */
+    uint64_t result;         /* for `new`: the id */
+    int32_t join_pid;        /* for `procs`: the process */
+    const char *join_cgroup; /* for `cgroups`: its path; else NULL */
+    struct refusal why;      /* the message to the user, on success too */
 };
 
 /* How long the length of a file's content stays valid, so that the kernel can cache it. */
@@ -90,6 +92,8 @@ struct file_row {
     bool guests;
     /* In a partition: only its owner and root may write the file, whatever its mode says. */
     bool owners;
+    /* In a partition: only root may write the file. */
+    bool roots;
     /* `new`: keep changes of its mode, owner and group. Each user has a node of their own, because
      * a node has a lock in the kernel that a slow writer holds. */
     bool own;

@@ -170,6 +170,15 @@ SHOW(procs)
     return 0;
 }
 
+SHOW(cgroups)
+{
+    PARTITION_OR_GONE(tree, node);
+    const struct snapshot *snapshot = members_find(tree->members, partition->id, INT64_MIN);
+    if (snapshot)
+        strbuf_add(out, snapshot->cgroups.data, snapshot->cgroups.length);
+    return 0;
+}
+
 SHOW(enforcement)
 {
     PARTITION_OR_GONE(tree, node);
@@ -286,6 +295,18 @@ static int store_procs(struct tree *tree, struct write *write)
     return files_parse_pid(write);
 }
 
+static int store_cgroups(struct tree *tree, struct write *write)
+{
+    (void)tree;
+    if (!write->caller.root)
+        return message_refuse(REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
+                              "Permission denied: only root adds cgroups, which can hold the "
+                              "processes of others.");
+    write->join_cgroup = write->text;
+    write->outcome = WRITE_JOINS;
+    return 0;
+}
+
 /* -- watching ------------------------------------------------------------------ */
 
 static bool watch_events(struct tree *tree, const struct node *node, uint64_t *ret_change)
@@ -333,6 +354,10 @@ const struct file_row files_partition[] = {
      .opened = files_members_open, .guests = true,
      .doc = "pids of its processes, children included; write the pid of one of yours to add it, 0 "
             "for the writing process"},
+    {"cgroups", 0644, FRESH_NEVER, show_cgroups, .store = store_cgroups, .live = LIVE_MEMBERS,
+     .roots = true,
+     .doc = "cgroups that belong to it, one per line; root writes the path of one that exists: its "
+            "processes belong without being moved"},
     {"members", 0644, FRESH_NEVER, files_members_show, .store = files_members_store, .owners = true,
      .doc = "users who may use it besides those that the mode lets in, one per line; write `+bob` "
             "to let bob in, `-bob` to take them out, or several with blanks between"},

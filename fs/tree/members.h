@@ -15,9 +15,10 @@
 #define MEMBERS_SLOTS 1024u
 
 struct snapshot {
-    uint64_t id;        /* partition; 0: the slot is empty */
-    int64_t at_ns;      /* CLOCK_BOOTTIME of the request for it */
-    struct strbuf pids; /* one member per line */
+    uint64_t id;           /* partition; 0: the slot is empty */
+    int64_t at_ns;         /* CLOCK_BOOTTIME of the request for it */
+    struct strbuf pids;    /* one member per line */
+    struct strbuf cgroups; /* that belong to the partition, one per line */
 };
 
 struct members {
@@ -26,8 +27,9 @@ struct members {
 
 /* Return the snapshot of partition `id` if it was requested at since_ns or later, else NULL. */
 const struct snapshot *members_find(const struct members *members, uint64_t id, int64_t since_ns);
-/* Store a snapshot in its slot; copies `pids`. Out of memory: empties the slot. */
+/* Store a snapshot in its slot; copies `pids` and `cgroups` (NULL: none). Out of memory: empties
+ * the slot. */
 void members_put(struct members *members, uint64_t id, int64_t at_ns, const char *pids,
-                 size_t length);
+                 size_t length, const char *cgroups);
 
 #endif

@@ -866,6 +866,66 @@ START_TEST(fork_bomb)
 }
 END_TEST
 
+static void put_in(pid_t pid, const char *path)
+{
+    if (is_fake())
+        proctrack_fake_put(proctrack, pid, path);
+    else
+        put(path, pid);
+}
+
+static void see_claim(void *context, const char *path)
+{
+    snprintf(context, PATH_MAX, "%s", path);
+}
+
+START_TEST(cgroups_of_others)
+{
+    char box[PATH_MAX] = "/box", inner[PATH_MAX] = "/box/inner", full[2 * PATH_MAX] = "/box";
+    char told[PATH_MAX] = "";
+    begin(_i);
+    if (_i == 1) {
+        ck_assert_int_eq(proctrack_claim(proctrack, 1, "/sys/fs/cgroup/box", &why), -EOPNOTSUPP);
+        ck_assert(*why.text);
+        ck_assert_int_eq(proctrack_claims(proctrack, 1, see_claim, told), 0);
+        return;
+    }
+    if (!is_fake()) {
+        strcpy(box, help_cgroup_make("box"));
+        strcpy(inner, help_cgroup_make("box/inner"));
+        snprintf(full, sizeof(full), "%s/%s", help_cgroup(), box);
+    }
+    pid_t one = start(ALICE), two = start(BOB), three = start(ALICE);
+    put_in(one, box);
+    put_in(two, inner);
+    ck_assert_int_eq(proctrack_claim(proctrack, 0, full, &why), -EINVAL);
+    ck_assert_int_eq(proctrack_claim(proctrack, 1, "..", &why), -EINVAL);
+    int r;
+    while ((r = proctrack_claim(proctrack, 1, full, &why)) == -EINPROGRESS)
+        help_nap();
+    ck_assert_msg(!r, "%s", why.text);
+    ck_assert_int_eq(proctrack_claims(proctrack, 1, see_claim, told), 1);
+    ck_assert_str_eq(told, full);
+    pid_t child = fork_of(two);
+    MEMBERS(1, one, two, child);
+    put_in(three, inner);
+    ck_assert_uint_eq(each().members[0], 4);
+    join(2, three);
+    ck_assert_int_eq(help_signal(1, SIGUSR1, NULL), 0);
+    EVENTUALLY(signals(child, SIGUSR1) == 1);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
+    ck_assert_int_eq(help_kill(1), 0);
+    EVENTUALLY(!alive(one) && !alive(two) && !alive(child) && !alive(three));
+    ck_assert_int_eq(help_forget(2), 0);
+    ck_assert_int_eq(help_forget(1), 0);
+    ck_assert_int_eq(proctrack_claims(proctrack, 1, NULL, NULL), 0);
+    pid_t later = start(ALICE);
+    put_in(later, box);
+    NO_MEMBERS(1);
+    end(later, false);
+}
+END_TEST
+
 START_TEST(fake_sticks)
 {
     begin(0);
@@ -909,7 +969,8 @@ static TCase *make(void)
                                   odd_names,
                                   threads_are_no_processes,
                                   other_users,
-                                  fork_bomb};
+                                  fork_bomb,
+                                  cgroups_of_others};
     TCase *all = check_case("contract", setup, teardown);
     for (size_t i = 0; i < ARRAY_COUNT(tests); i++)
         tcase_add_loop_test(all, tests[i], 0, help_cgroup() ? MODE_COUNT : 2);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Read which processes are in a partition, and which cgroups belong to it. */
+#include "internal.h"
+
+#include "core/base/array.h"
+#include "core/base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void member_line(void *context, pid_t pid)
+{
+    FILE *file = context;
+    fprintf(file, "%d\n", (int)pid);
+}
+
+static void cgroup_line(void *context, const char *path)
+{
+    FILE *file = context;
+    fprintf(file, "%s\n", path);
+}
+
+/* Return the cgroups that belong to the partition, or NULL. */
+static char *cgroups_of(struct host *host, uint64_t id)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *file = proctrack_claims(host->proctrack, id, NULL, NULL) > 0
+                     ? open_memstream(&text, &length)
+                     : NULL;
+    if (!file)
+        return NULL;
+    proctrack_claims(host->proctrack, id, cgroup_line, file);
+    if (fclose(file) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+void host_do_read(struct host *host, uint64_t id, int64_t asked_ns)
+{
+    const size_t slot = id % ARRAY_COUNT(host->members_read);
+    if (host->members_read[slot].id == id && host->members_read[slot].at_ns >= asked_ns)
+        return;
+    struct host_result *result = host_result_new(RESULT_MEMBERS, 0);
+    if (!result)
+        return;
+    if (!host->scans || host->seen_ns < asked_ns) {
+        host->seen_ns = clock_boottime_ns(); /* one scan serves all partitions */
+        proctrack_scan(host->proctrack);
+    }
+    host->members_read[slot].id = id;
+    host->members_read[slot].at_ns = host->seen_ns;
+    result->id = id;
+    result->members.asked_ns = host->seen_ns;
+    FILE *file = open_memstream(&result->members.text, &result->members.length);
+    if (file) {
+        proctrack_members(host->proctrack, id, member_line, file);
+        if (fclose(file) != 0)
+            result->members.length = 0;
+    }
+    result->members.cgroups = cgroups_of(host, id);
+    host_report(host, result);
+}
