@@ -68,6 +68,13 @@ static int open_file(struct restore *restore, int *ret_fd, off_t *ret_bytes)
         fd_close(fd);
         return message_set(r, restore->message, "Cannot read %s: %s.", restore->file, strerror(-r));
     }
+    if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022)) {
+        close(fd); /* the hash tells damage, not forgery */
+        return message_set(-EPERM, restore->message,
+                           "Other users can write %s; copy it, check what it is, and restore the "
+                           "copy.",
+                           restore->file);
+    }
     off_t bytes = st.st_size - SQLITE_TRAILER_BYTES;
     if (!S_ISREG(st.st_mode) || bytes <= 0 ||
         pread(fd, text, sizeof(text), bytes) != sizeof(text) ||

@@ -3,7 +3,8 @@
 # A team's morning, from root's crontab: parts of GPU 0 until the evening. Who has one already keeps
 # it (unique), so this can run again.
 #
-#   0 9 * * 1-5  /usr/local/bin/team.sh
+#   PATH=/usr/local/bin:/usr/bin:/bin
+#   0 9 * * 1-5  team.sh
 set -e
 while read -r user amount; do
     id=$(chronos create --unique --name today -q 0 "$amount" 8h --user "$user")

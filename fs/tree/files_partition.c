@@ -345,7 +345,7 @@ const struct file_row files_partition[] = {
      .doc = "seconds that the device worked for its programs, if the driver reports it"},
     {"env", 0444, FRESH_NEVER, show_env,
      .doc =
-         "lines for a shell: `( . env; PROGRAM )` runs a program inside the partition; the shell "
+         "lines for a shell: `( . env && PROGRAM )` runs a program inside the partition; the shell "
          "that reads them ends with it"},
     {"environment", 0444, FRESH_NEVER, show_environment,
      .doc = "the variables of `env` as NAME=VALUE, one per line: for `docker run --env-file`, "

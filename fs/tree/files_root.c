@@ -19,7 +19,7 @@ static const char readme[] =
     "  ls partitions/                     all partitions (ls -l shows owners)\n"
     "  cat partitions/p1/remaining        seconds left\n"
     "  echo +30m > partitions/p1/remaining  half an hour more, if there is room\n"
-    "  ( . gpu0/p1/env; PROGRAM )         run a program inside it, ends with it\n"
+    "  ( . gpu0/p1/env && PROGRAM )       run a program inside it, ends with it\n"
     "  echo 4242 > gpu0/p1/procs          or add a running process of yours\n"
     "  echo 4242 > procs                  take it out again, or 0 for this one\n"
     "  cat gpu0/p1/memory_used gpu0/p1/enforcement  usage, and how limits are enforced\n"

@@ -243,6 +243,8 @@ START_TEST(damaged_files)
     ck_assert_int_eq(mkfifo(path_in(aside, "pipe"), 0600), 0);
     refused("pipe", -EBADMSG, "not a backup");
     refused("nothing", -ENOENT, "No such file");
+    ck_assert_int_eq(chmod(path_in(aside, "good"), 0666), 0); /* the hash is no signature */
+    refused("good", -EPERM, "Other users can write");
     struct bytes after = slurp(directory, STATE_FILE);
     ck_assert_uint_eq(after.count, before.count);
     ck_assert_int_eq(memcmp(after.at, before.at, after.count), 0);

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import sys
+import tempfile
 
 from ._errors import InvalidRequest
 from ._words import word
@@ -39,8 +40,11 @@ def install(memory: str, duration: str, device: str, name: str, prefix: str | No
     directory = os.path.join(_directory(prefix), name)
     os.makedirs(directory, exist_ok=True)
     path = os.path.join(directory, "kernel.json")
-    with open(path + ".new", "w", encoding="utf-8") as file:
+    # A new file: the directory can be another user's, with a link of this name.
+    handle, new = tempfile.mkstemp(prefix="kernel.json.", dir=directory)
+    with open(handle, "w", encoding="utf-8") as file:
         json.dump(spec, file, indent=1)
         file.write("\n")
-    os.replace(path + ".new", path)
+    os.chmod(new, 0o644)
+    os.replace(new, path)
     return path
