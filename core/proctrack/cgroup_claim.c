@@ -170,12 +170,14 @@ static int take(struct cgroup *cgroup, uint64_t id, const char *path, uint64_t i
         return r;
     }
     r = cgroup_claim_save(cgroup, &claim);
-    for (size_t i = cgroup->claim_count; i-- > 0;) {
-        bool before = cgroup_claim_is_before(&cgroup->claims[i], &claim);
-        bool is = cgroup->claims[i].files[CGROUP_DIR] == claim.files[CGROUP_DIR];
-        if (r ? is : before)
+    size_t i = cgroup->claim_count;
+    while (r && cgroup->claims[--i].files[CGROUP_DIR] != claim.files[CGROUP_DIR])
+        ;
+    if (r)
+        drop(cgroup, i); /* with its path, which is that of `claim` */
+    while (!r && i-- > 0)
+        if (cgroup_claim_is_before(&cgroup->claims[i], &claim))
             drop(cgroup, i);
-    }
     return r;
 }
 
