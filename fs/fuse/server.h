@@ -85,6 +85,8 @@ struct server {
     char instance[24]; /* names this state's groups of processes */
     int exit_code;     /* enum worker_exit, valid once `stopping` */
     struct busy_poll busy_poll;
+    int processors;        /* how many the loop may use, as of processors_ns */
+    int64_t processors_ns; /* when that was asked */
     bool stopping;
     bool has_requests; /* in the kernel, or read and queued */
 };

@@ -27,6 +27,9 @@
 /* The number of requests served before checking the other descriptors again. */
 #define BURST 64
 
+/* How often to ask which processors are allowed. */
+#define PROCESSORS_NS (10 * NS_PER_MS)
+
 /* How often to look for answers while no request can be read. */
 #define FULL_PAUSE_MS 1
 
@@ -120,10 +123,17 @@ static void stop(struct server *server, int exit_code)
     server->exit_code = exit_code;
 }
 
-static int processors_allowed(void)
+/* A request has come: adapt how long to look for the next. Which processors are allowed is asked
+ * now and then, because it costs as much as a part of a request. */
+static void found_request(struct server *server)
 {
+    const int64_t now_ns = clock_monotonic_ns();
     cpu_set_t set;
-    return sched_getaffinity(0, sizeof(set), &set) ? CPU_SETSIZE : CPU_COUNT(&set);
+    if (now_ns - server->processors_ns > PROCESSORS_NS) {
+        server->processors_ns = now_ns;
+        server->processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+    }
+    busy_poll_found(&server->busy_poll, now_ns, server->processors);
 }
 
 /* Return the time until which to look for the next request. Not while a commit is on its way: it
@@ -151,7 +161,7 @@ static bool serve(struct server *server)
         }
         i++;
         if (until_ns)
-            busy_poll_found(&server->busy_poll, clock_monotonic_ns(), processors_allowed());
+            found_request(server);
         until_ns = 0;
         if (r == -ENODEV)
             stop(server, WORKER_UNMOUNTED);
@@ -186,7 +196,7 @@ static void handle_names(struct server *server)
 static void handle_requests(struct server *server)
 {
     server->has_requests = true; /* served after all other descriptors */
-    busy_poll_found(&server->busy_poll, clock_monotonic_ns(), processors_allowed());
+    found_request(server);
 }
 
 /* A descriptor that the loop watches, and its handler. */
