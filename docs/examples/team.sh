@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A team's morning, from root's crontab: parts of GPU 0 until the evening. Who has one already keeps
-# it (unique), so this can run again.
+# A team's morning, from root's crontab: parts of GPU 0 until the evening. Users who have one
+# already keep it (unique), so this can run again.
 #
 #   PATH=/usr/local/bin:/usr/bin:/bin
 #   0 9 * * 1-5  team.sh

@@ -35,7 +35,7 @@ int files_members_open(struct tree *tree, const struct node *node, const struct 
     return may ? 0 : -EACCES;
 }
 
-/* Find who is meant. Those who are in are found by the name that is shown: their account may be
+/* Find the user meant. Those who are in are found by the name that is shown: their account may be
  * gone. 0, a refusal, or -EAGAIN while the name is looked up. */
 static int find_user(struct tree *tree, struct write *write, const char *name, bool in,
                      uint32_t *ret_uid)
@@ -89,7 +89,7 @@ static int apply(struct tree *tree, struct write *write, const char *word, struc
     return 0;
 }
 
-/* Report who is in now, and what may surprise. */
+/* Report the members now, and what may surprise. */
 static void report(struct tree *tree, struct write *write, bool any_out)
 {
     const struct partition *partition = tree_partition(tree, write->node);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A partition that is shared by name (`members`): who is in may join and charge, and nothing else;
+"""A partition that is shared by name (`members`): members may join and charge, and nothing else;
 only the owner lets people in; the list is bounded, lasts, and ends with the partition or a change
 of its owner."""
 import contextlib
@@ -74,7 +74,7 @@ def rights(mount):
     equal(members(mount, name), ['bob'])
     equal(bob.outcome(charge, at('charge')), 'ok')
     equal(bob.outcome(lib.write, at('procs'), '0'), 'ok')
-    # Who has root's rights in a user namespace of bob's is bob.
+    # Root of a user namespace of bob's is bob.
     if lib.bob_ns_root.outcome(os.getuid) == 'ok':
         equal(lib.bob_ns_root.outcome(charge, at('charge')), 'ok')
     for user in (carol, lib.container_root):
@@ -134,7 +134,7 @@ def inside(mount, name, ready):
 
 
 def removed(mount):
-    """Who is taken out has no rights left on open descriptors; programs inside stay."""
+    """A user who is taken out has no rights left on open descriptors; programs inside stay."""
     for way in (lambda n: change(mount, n, '-bob'),
                 lambda n: lib.outcome(os.chown, mount.at('gpu0', n), carol.uid, -1)):
         name = ask(mount)
@@ -171,7 +171,7 @@ def bounds(mount):
     for uid in range(ALICES + MOST, ALICES + 200):
         equal(change(mount, name, f'+{uid}'), 'EDQUOT', uid)
     equal(len(members(mount, name)), MOST)
-    equal(change(mount, name, f'+{ALICES}'), 'ok', 'who is in already')
+    equal(change(mount, name, f'+{ALICES}'), 'ok', 'a member already')
     equal(change(mount, name, f'-{ALICES} +bob'), 'ok')
     equal(change(mount, name, '-bob +carol +nosuchuser'), 'EINVAL')
     check('bob' in members(mount, name), 'a line with one mistake changes nothing')
@@ -236,7 +236,7 @@ def lasting(mount):
 
 
 def nodes(mount):
-    """With device_access=holders who is in can open the nodes, and only they."""
+    """With device_access=holders members can open the nodes, and only they."""
     def can_open(user):
         return user.outcome(lambda: os.close(os.open('/dev/nvidia0', os.O_RDWR))) == 'ok'
     mount.write('holders', 'config', 'device_access')
