@@ -6,7 +6,7 @@ import os
 
 import lib
 from lib import alice, bob, check, container_root, equal, fails, wait_for
-from program import Program, cgroups, events, has_cgroups, has_event, is_alive, no_cgroups, procs
+from program import Program, cgroups, events, has_event, is_alive, no_cgroups, procs
 
 top = None
 
@@ -235,9 +235,7 @@ def process_tree():
 def main():
     global top
     process_tree()
-    if not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
-    top = lib.cgroup_mount()
+    top = lib.need_cgroups()
     home = make('home')
     enter(home)
     mount = lib.Mount('2x80G', options=['--process-tracking', 'cgroup'])
