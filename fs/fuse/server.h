@@ -53,7 +53,7 @@ struct backup {
 struct pending_queue {
     struct pending *first, **last;
 };
-enum pending_kind { PENDING_READ, PENDING_JOIN, PENDING_KINDS };
+enum pending_kind { PENDING_USAGE, PENDING_MEMBERS, PENDING_JOIN, PENDING_KINDS };
 
 struct server {
     struct session *session; /* must be first: session.c finds itself through it */
@@ -102,6 +102,7 @@ struct query {
     struct fuse_file_info *fi;
     uint64_t unique; /* of a write: the number that the kernel gave it */
     bool belongs;    /* the caller is known to belong to the partition */
+    bool late;       /* the host thread has not said in time what the file shows */
 };
 
 /* -- worker.c: see worker.h -------------------------------------------------------- */
@@ -155,8 +156,8 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* Process all results of the host thread. */
 void results_handle(struct server *server);
-/* Answer every request that waits for the host thread, before the worker stops. Give joins in
- * progress one second. */
+/* Answer every request that waits for the host thread, before the worker stops. Give them one
+ * second. */
 void results_finish(struct server *server);
 
 /* -- pending.c --------------------------------------------------------------------- */
@@ -164,9 +165,9 @@ void results_finish(struct server *server);
 /* A request goes on; `data` is what it writes. */
 typedef void pending_asked_fn(const struct query *query, const char *data);
 /* Return true if the request waits for fresh data of the host thread; `answer` is called when the
- * data arrives or the wait times out. Return false if the data at hand is fresh enough: answer at
- * once. */
-bool pending_read(const struct query *query, void (*answer)(const struct query *query));
+ * data arrives or the wait times out. Return false to answer at once: the data at hand is fresh
+ * enough, or none can be had. */
+bool pending_read(struct query *query, void (*answer)(const struct query *query));
 /* Answer readers that asked at at_ns or earlier for the members of partition `id` or, with
  * HOST_USAGE, for usage. */
 void pending_answer(struct server *server, uint64_t id, int64_t at_ns);
