@@ -82,8 +82,10 @@ struct server {
     size_t reply_count, reply_capacity;
     struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
-    char instance[24]; /* names this state's groups of processes */
-    int exit_code;     /* enum worker_exit, valid once `stopping` */
+    char instance[24];   /* names this state's groups of processes */
+    int exit_code;       /* enum worker_exit, valid once `stopping` */
+    int mounts_fd;       /* tells when the mount table has changed */
+    bool mounts_changed; /* since it was looked through */
     struct busy_poll busy_poll;
     int processors;        /* how many the loop may use, as of processors_ns */
     int64_t processors_ns; /* when that was asked */
@@ -125,6 +127,13 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                   struct fuse_file_info *fi);
 void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi);
+
+/* -- covered.c --------------------------------------------------------------------- */
+
+/* Begin to watch the mount table. */
+void covered_open(struct server *server);
+/* Note in the shared memory if a user has mounted something over `partitions`. */
+void covered_look(struct server *server);
 
 /* -- read.c ------------------------------------------------------------------------ */
 
