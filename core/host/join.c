@@ -138,8 +138,7 @@ int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_s
     proctrack_find(host->proctrack, pid, &before);
     for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && before.ids[i]; i++) {
         const struct allocation *old = allocations_find(&host->allocations, before.ids[i]);
-        if (old ? joined && old->device != joined->device
-                : terminate_ends(&host->termination, before.ids[i]))
+        if (old ? old->device != joined->device : terminate_ends(&host->termination, before.ids[i]))
             r = proctrack_set_add(&set, before.ids[i]);
     }
     *ret_set = set;
@@ -253,18 +252,27 @@ static int join(struct host *host, const struct host_join *join, struct proctrac
  * has its answer by then: see fs/fuse/pending.c. */
 #define HELD_MAX_NS (10 * NS_PER_SECOND)
 
+/* A grant that is not durable yet can be taken back; a program that it took out of another
+ * partition could not. */
+static bool is_early(const struct host *host, const struct host_join *asked)
+{
+    return asked->id && !asked->asks && !host->broken &&
+           !allocations_find(&host->allocations, asked->id);
+}
+
 bool host_do_join(struct host *host, const struct host_join *asked, int64_t since_ns,
                   struct proctrack_set *left, struct host_result *result)
 {
     struct message message = {""};
+    int r = 0;
     result->joined.tag = asked->tag;
     if (asked->id)
         result->id = asked->id;
-    /* Record it first, so that the ending always looks for members. */
-    result->joined.result =
-        asked->id && !asked->asks ? allocations_add(&host->occupied, asked->id) : 0;
-    if (!result->joined.result)
-        result->joined.result = join(host, asked, left, &message);
+    if (is_early(host, asked))
+        r = message_set(-EINPROGRESS, &message, "p%" PRIu64 " is not on disk yet.", asked->id);
+    else if (asked->id && !asked->asks) /* first, so that the ending always looks for members */
+        r = allocations_add(&host->occupied, asked->id);
+    result->joined.result = r ? r : join(host, asked, left, &message);
     if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)
         return false;
     if (result->joined.result == -EINPROGRESS)

@@ -178,6 +178,8 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
  * 0 or -ENOMEM. */
 int pending_ask(const struct query *query, const char *data, pending_asked_fn *asked);
 void pending_joined(struct server *server, const struct host_result *result);
+/* Refuse joins of partitions that were taken back. */
+void pending_failed(struct server *server);
 /* Time out requests that have waited too long, and arm the timer for the next one. */
 void pending_expire(struct server *server);
 /* Time out all requests of a kind. */
