@@ -99,18 +99,15 @@ static int release_soon(const struct chronos_mount *mount, struct batch *batch, 
                                                            : EXIT_DONE;
 }
 
-/* Choose from `ids`, and release what was chosen. The label alone selects only partitions of the
- * caller: others may use the same. */
+/* Choose from `ids`, and release what was chosen. */
 static int release_selected(const struct chronos_mount *mount, struct select *select,
                             const uint64_t *ids, size_t count)
 {
     struct batch batch = {.count = 0, .length = 0};
     int worst = EXIT_DONE;
     bool any = false;
-    if (!select->user && !select->by_uid && select->name) {
-        select->by_uid = true;
-        select->uid = geteuid();
-    }
+    if (select->name)
+        select_label(select, select->name);
     for (size_t i = 0; i < count; i++) {
         struct chronos_partition partition;
         char id[CHRONOS_ID_MAX];

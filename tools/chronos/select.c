@@ -49,6 +49,15 @@ int select_init(const struct chronos_mount *mount, const struct args *args,
     return r ? r : take_device(mount, args_option(args, "device"), ret_select);
 }
 
+void select_label(struct select *select, const char *label)
+{
+    select->name = label;
+    if (select->user || select->by_uid)
+        return;
+    select->by_uid = true;
+    select->uid = geteuid();
+}
+
 bool select_any(const struct select *select)
 {
     return select->by_uid || select->mask != 0;
