@@ -4,6 +4,7 @@
 Then what it shows is never stale, however it came to know, and whichever worker told it."""
 import os
 import random
+import subprocess
 import time
 
 import lib
@@ -31,6 +32,18 @@ def unseen_is_not_told(mount):
     release(mount, ids)
     check(kernel_calls(mount) - before < MANY, 'what the kernel has not seen costs no notification',
           kernel_calls(mount) - before)
+
+
+def listing_tells(mount):
+    """Whose partitions they are comes with the list."""
+    ids = [mount.ask('1M 600') for _ in range(MANY)]
+    before = kernel_calls(mount)
+    done = subprocess.run([os.environ['CHRONOS'], '--mount', mount.dir, 'list', '--mine', '-q'],
+                          stdout=subprocess.PIPE, check=True, text=True)
+    equal(done.stdout.split(), ids, 'all are listed')
+    check(kernel_calls(mount) - before < MANY / 2, 'one request tells about many',
+          kernel_calls(mount) - before)
+    release(mount, ids)
 
 
 def see(path, way):
@@ -72,6 +85,7 @@ def seen_is_told(mount):
 def main():
     mount = lib.Mount('1x80G')
     unseen_is_not_told(mount)
+    listing_tells(mount)
     seen_is_told(mount)
 
 

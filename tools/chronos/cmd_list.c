@@ -154,8 +154,6 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
     for (size_t i = 0; i < count && r != -ENOTCONN; i++) {
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        if (!select_owner(mount, select, id))
-            continue;
         r = chronos_partition_load(mount, id, view->mask | select->mask, &partition);
         if (r < 0 && !chronos_is_gone(r))
             failure_skip(&skipped, id, r);
@@ -192,7 +190,7 @@ static int print(const struct chronos_mount *mount, const struct args *args)
     int r = select_init(mount, args, &select);
     if (r)
         return r;
-    r = chronos_list(mount->root, "partitions", "p", &ids, &count);
+    r = select_list(mount, &select, &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
     r = show_all(mount, ids, count, &select, &view);
