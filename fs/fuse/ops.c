@@ -73,6 +73,7 @@ static void answer_getattr(const struct query *query)
         return;
     }
     reply_stat(&attributes, &st);
+    reply_note_cached(query, &query->node, attributes.attr_timeout_s);
     fuse_reply_attr(query->req, &st, attributes.attr_timeout_s);
 }
 

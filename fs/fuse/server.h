@@ -19,6 +19,7 @@
  *   committer.c  makes changes durable and answers them, on a thread of its own
  *   snapshot.c   makes backups, on that thread
  *   invalidate.c invalidates the kernel's caches
+ *   cached.c     which attributes the kernel may have cached
  *   session.c    the conversation with the kernel: requests, answers, notifications
  *   intake.c     reads requests and says which is next
  *   requests.c   keeps requests that are not answered for the next worker
@@ -207,6 +208,8 @@ void reply_error(fuse_req_t req, int result);
  * the errno. */
 void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,
                    int result, const char *message);
+/* Remember that the kernel may cache attributes of the node. Call before they are sent. */
+void reply_note_cached(const struct query *query, const struct node *node, double timeout_s);
 /* Convert attributes to a struct stat. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
 /* Fill in the answer to a lookup of the node or, if `listed`, its entry in a listing. 0 or -errno.
