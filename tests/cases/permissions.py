@@ -30,6 +30,7 @@ read            new      ok      .       .       .       .       .
 read            own      ok      .       .       .       .       .
 read            config   ok      .       .       .       .       .
 read            release  ok      .       .       .       .       .
+read            cgroups  ok      .       .       .       .       .
 list            dirs     ok      .       .       .       .       .
 list            part     ok      .       .       .       .       .
 readlink        link     ok      .       .       .       .       .
@@ -38,6 +39,7 @@ write           new      ok      .       .       .       .       .
 write           leave    ok      .       .       .       .       .
 write           own      ok      EACCES  .       .       EPERM|EACCES ok
 write           config   EACCES  .       .       ok      EPERM   ok
+write           cgroups  EACCES  .       .       .       EPERM   EINVAL
 release         release  ok      EPERM   .       ok      EPERM   ok
 read            backup   EACCES  .       .       .       .       ok
 newforalice     new      ok      EPERM   .       ok      EPERM   ok
@@ -50,12 +52,14 @@ rmdir           link     ENOTDIR .       .       .       ENOTDIR .
 unlink          show     EACCES|EPERM  .  .     .       EPERM   .
 unlink          new      EACCES|EPERM  .  .     .       EPERM   .
 unlink          own      EPERM   EACCES  .       .       EPERM   .
+unlink          cgroups  EPERM   EACCES  .       .       EPERM   .
 unlink          config   EACCES  .       .       .       EPERM   .
 unlink          release  EACCES  .       .       .       EPERM   .
 rmdir           dirs     EACCES|EPERM|EBUSY  .  .  .  EPERM|ENOTEMPTY|EBUSY  .
 chmod           part     ok      EPERM   .       .       .       ok
 chmod           show     EPERM   .       .       .       .       .
 chmod           own      EPERM   .       .       .       .       .
+chmod           cgroups  EPERM   .       .       .       .       .
 chmod           new      EPERM   .       .       .       .       ok
 chmod           config   EPERM   .       .       .       .       .
 chmod           release  EPERM   .       .       .       .       ok
@@ -63,6 +67,7 @@ chmod           dirs     EPERM   .       .       .       .       .
 chownbob        part     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 chownbob        show     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        own      EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
+chownbob        cgroups  EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        config   EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        dirs     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        new      EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
@@ -72,6 +77,7 @@ chgrplab        new      EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 chgrpops        part     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 later           part     ok      EPERM   .       .       .       ok
 later           own      EPERM   .       .       .       .       .
+later           cgroups  EPERM   .       .       .       .       .
 later           show     EPERM   .       .       .       .       .
 later           new      EPERM   .       .       .       .       .
 later           dirs     EPERM   .       .       .       .       .
@@ -97,6 +103,7 @@ rename          link     EPERM   .       .       .       .       .
 moveacross      part     EPERM|EACCES  .  .     .       EPERM   .
 truncate        show     EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        own      ok      EACCES  .       .       ok|EPERM|EACCES        ok
+truncate        cgroups  EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        new      ok      .       .       .       .       .
 truncate        leave    ok      .       .       .       .       .
 truncate        release  ok      .       .       .       .       .
@@ -165,8 +172,8 @@ class World:
     def sort(self):
         """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
-                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'dirs', 'part',
-                    'link')}
+                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'cgroups',
+                    'dirs', 'part', 'link')}
         for top, dirs, files in os.walk(self.mount.dir):
             below = os.path.relpath(top, self.mount.dir).split('/')
             for name in sorted(dirs + files):
@@ -187,6 +194,8 @@ class World:
                     kind = 'backup'
                 elif below[-1] == self.id and name in OWN_VALUES:
                     kind = 'own'
+                elif below[-1] == self.id and name == 'cgroups':
+                    kind = 'cgroups'
                 else:
                     kind = 'show'
                     equal(stat.S_IMODE(os.stat(os.path.join(top, name)).st_mode), 0o444, path)
