@@ -306,6 +306,17 @@ void pending_expire(struct server *server)
     }
 }
 
+void pending_failed(struct server *server)
+{
+    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at;) {
+        const uint64_t id = (*at)->join.id;
+        if (id && !engine_find(server->tree.engine, id))
+            finish(server, at, -ENODEV, "The partition could not be made durable.");
+        else
+            at = &(*at)->next;
+    }
+}
+
 void pending_give_up(struct server *server, enum pending_kind kind)
 {
     while (server->pending[kind].first)

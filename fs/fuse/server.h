@@ -19,6 +19,7 @@
  *   committer.c  makes changes durable and answers them, on a thread of its own
  *   snapshot.c   makes backups, on that thread
  *   invalidate.c invalidates the kernel's caches
+ *   cached.c     which attributes the kernel may have cached
  *   session.c    the conversation with the kernel: requests, answers, notifications
  *   intake.c     reads requests and says which is next
  *   requests.c   keeps requests that are not answered for the next worker
@@ -82,8 +83,10 @@ struct server {
     size_t reply_count, reply_capacity;
     struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
-    char instance[24]; /* names this state's groups of processes */
-    int exit_code;     /* enum worker_exit, valid once `stopping` */
+    char instance[24];   /* names this state's groups of processes */
+    int exit_code;       /* enum worker_exit, valid once `stopping` */
+    int mounts_fd;       /* tells when the mount table has changed */
+    bool mounts_changed; /* since it was looked through */
     struct busy_poll busy_poll;
     int processors;        /* how many the loop may use, as of processors_ns */
     int64_t processors_ns; /* when that was asked */
@@ -125,6 +128,13 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                   struct fuse_file_info *fi);
 void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi);
+
+/* -- covered.c --------------------------------------------------------------------- */
+
+/* Begin to watch the mount table. */
+void covered_open(struct server *server);
+/* Note in the shared memory if a user has mounted something over `partitions`. */
+void covered_look(struct server *server);
 
 /* -- read.c ------------------------------------------------------------------------ */
 
@@ -179,6 +189,8 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
  * 0 or -ENOMEM. */
 int pending_ask(const struct query *query, const char *data, pending_asked_fn *asked);
 void pending_joined(struct server *server, const struct host_result *result);
+/* Refuse joins of partitions that were taken back. */
+void pending_failed(struct server *server);
 /* Time out requests that have waited too long, and arm the timer for the next one. */
 void pending_expire(struct server *server);
 /* Time out all requests of a kind. */
@@ -196,6 +208,8 @@ void reply_error(fuse_req_t req, int result);
  * the errno. */
 void reply_refusal(struct server *server, fuse_req_t req, const struct status_writer *writer,
                    int result, const char *message);
+/* Remember that the kernel may cache attributes of the node. Call before they are sent. */
+void reply_note_cached(const struct query *query, const struct node *node, double timeout_s);
 /* Convert attributes to a struct stat. */
 void reply_stat(const struct attributes *attributes, struct stat *ret_stat);
 /* Fill in the answer to a lookup of the node or, if `listed`, its entry in a listing. 0 or -errno.

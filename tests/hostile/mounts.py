@@ -52,10 +52,6 @@ class Trap:
         os.waitpid(self.pid, 0)
 
 
-def is_mounted(path):
-    return any(line.split()[4] == path for line in lib.read('/proc/self/mountinfo').splitlines())
-
-
 def request(path):
     fd = os.open(path, os.O_RDWR)
     os.write(fd, b'1M 3600\n')
@@ -70,10 +66,11 @@ def over_new(mount):
         for user in (bob, carol, root):
             path = mount.at(name)
             trap = Trap(path)
-            if not check(trap.made and is_mounted(path), 'fusermount3 does not mount over', name):
+            there = trap.made and lib.is_mounted(path)
+            if not check(there, 'fusermount3 does not mount over', name):
                 raise lib.Skip('fusermount3 refuses')
             check(user.call(request, path)[0] == 'p')
-            check(not is_mounted(path))
+            check(not lib.is_mounted(path))
             trap.stop()
 
 
