@@ -73,6 +73,7 @@ static void answer_getattr(const struct query *query)
         return;
     }
     reply_stat(&attributes, &st);
+    reply_note_cached(query, &query->node, attributes.attr_timeout_s);
     fuse_reply_attr(query->req, &st, attributes.attr_timeout_s);
 }
 
@@ -201,9 +202,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (!reply_enter(req, ino, &query))
         return;
     query.fi = fi;
-    /* A file opened only for writing shows nothing. */
-    if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_read(&query, answer_open))
-        answer_open(&query);
+    answer_open(&query);
 }
 
 /* -- the rest ---------------------------------------------------------------------- */

@@ -19,9 +19,10 @@
 /* Cache timeout of the name `partitions`: how long something that a user mounted over it can stay
  * unnoticed. */
 #define COVERED_TIMEOUT_S 1.0
-/* The longest cache timeout of the attributes of a partition: its mtime follows the wall clock,
- * which can be set at any moment. */
-#define MTIME_TIMEOUT_S 10.0
+/* The longest cache timeout of the attributes of a partition, its link and its files: what the
+ * kernel may have is remembered for little longer, and mtime follows the wall clock, which can be
+ * set at any moment. */
+#define PARTITION_TIMEOUT_S 10.0
 /* The kernel counts in ticks and from the arrival of the answer: let cache entries expire this long
  * before the end of their partition. */
 #define EXPIRY_MARGIN_NS (20 * INT64_C(1000000))
@@ -168,8 +169,6 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
             return r;
     } else if (partition) {
         partition_attributes(partition, tree, node, &a);
-        if (a.attr_timeout_s > MTIME_TIMEOUT_S)
-            a.attr_timeout_s = MTIME_TIMEOUT_S;
     } else {
         /* Sticky: the kernel lets only owners remove entries. Not where the entries are links: with
          * fs.protected_symlinks, which distributions set, it would let only owners follow them. */
@@ -179,6 +178,8 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
         if (node->dir == DIR_PARTITIONS)
             a.entry_timeout_s = node->uid ? 0 : COVERED_TIMEOUT_S;
     }
+    if (partition && a.attr_timeout_s > PARTITION_TIMEOUT_S)
+        a.attr_timeout_s = PARTITION_TIMEOUT_S;
     *ret_attributes = a;
     return 0;
 }

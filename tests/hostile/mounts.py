@@ -53,10 +53,6 @@ class Trap:
         os.waitpid(self.pid, 0)
 
 
-def is_mounted(path):
-    return any(line.split()[4] == path for line in lib.read('/proc/self/mountinfo').splitlines())
-
-
 def request(path):
     fd = os.open(path, os.O_RDWR)
     os.write(fd, b'1M 3600\n')
@@ -71,10 +67,11 @@ def over_new(mount):
         for user in (bob, carol, root):
             path = mount.at(name)
             trap = Trap(path)
-            if not check(trap.made and is_mounted(path), 'fusermount3 does not mount over', name):
+            there = trap.made and lib.is_mounted(path)
+            if not check(there, 'fusermount3 does not mount over', name):
                 raise lib.Skip('fusermount3 refuses')
             check(user.call(request, path)[0] == 'p')
-            check(not is_mounted(path))
+            check(not lib.is_mounted(path))
             trap.stop()
 
 
@@ -122,18 +119,18 @@ def over_partitions(mount):
     equal(len(numbers), 1, 'users have nodes of partitions')
     where = os.open(path, os.O_RDONLY)
     trap = Trap(path)
-    check(trap.made and is_mounted(path))
+    check(trap.made and lib.is_mounted(path))
     check(lib.wait_for(lambda: bob.outcome(os.listdir, path) == 'ok', 3), 'it is still mounted')
-    check(not is_mounted(path))
+    check(not lib.is_mounted(path))
     check('User 6101 has mounted' in lib.read(mount.log))
     trap.stop()
     check(partition in os.listdir(where))
     os.close(where)
     for user in (bob, carol, root):
         trap = Trap(path)
-        check(trap.made and is_mounted(path))
+        check(trap.made and lib.is_mounted(path))
         commands(mount, user, partition)
-        check(not is_mounted(path))
+        check(not lib.is_mounted(path))
         trap.stop()
     worker = mount.kill_worker()
     check(lib.wait_for(lambda: mount.worker() not in (None, worker)))
@@ -175,9 +172,9 @@ def over_shared_files(mount):
         path = os.path.join(part, file)
         for user in (bob, root, carol):
             trap = Trap(path)
-            check(trap.made and is_mounted(path), 'no mount over', file)
+            check(trap.made and lib.is_mounted(path), 'no mount over', file)
             equal(user.outcome(lib.read, path), 'ok', user.name, file)
-            check(not is_mounted(path))
+            check(not lib.is_mounted(path))
             trap.stop()
         trap = Trap(path)
         bob.call(lib.write, os.path.join(part, 'members'), '-alice')
@@ -192,7 +189,7 @@ def over_shared_files(mount):
         trap = Trap(path)
         equal(trap.made, file not in ('', 'members'), 'mounted over', file or 'the directory')
         equal(bob.outcome(os.listdir if path == part else lib.read, path), 'ok', file)
-        check(not is_mounted(path))
+        check(not lib.is_mounted(path))
         trap.stop()
     bob.call(os.rmdir, part)
 
@@ -202,9 +199,9 @@ def over_settings(mount):
     mount.write('ops', 'config', 'admin_group')
     path = mount.at('config', 'retention')
     trap = Trap(path, carol)
-    check(trap.made and is_mounted(path))
+    check(trap.made and lib.is_mounted(path))
     equal(root.outcome(lib.read, path), 'ok')
-    check(not is_mounted(path))
+    check(not lib.is_mounted(path))
     trap.stop()
 
 

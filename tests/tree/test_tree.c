@@ -363,6 +363,8 @@ START_TEST(test_timeouts)
         ck_assert(walk("gpu0/p1/remaining", &node) && !tree_attributes(&tree, &node, 0, &a));
         /* With 10 s left, the text loses a digit. */
         ck_assert(left_ms <= 9000 || a.attr_timeout_s <= (double)(left_ms - 9000) / 1000);
+        ck_assert(walk("gpu0/p1/name", &node) && !tree_attributes(&tree, &node, 0, &a));
+        ck_assert(a.attr_timeout_s <= 10);
     }
     tree.now_ns = 160 * NS_PER_SECOND;
     engine_advance(tree.engine, tree.now_ns);
