@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Locks of the files of a partition, and of settings. A user who writes one from slow memory holds
+"""Locks of the files of a partition, and of settings. One who writes a file from slow memory holds
 its lock, so each writer who is not its owner has a node of their own."""
 import contextlib
 import os
