@@ -59,7 +59,8 @@ bool mountinfo_parse(char *line, struct mountinfo *ret_mount)
     unescape(field[3]);
     unescape(field[4]);
     unescape(tail[1]);
-    *ret_mount = (struct mountinfo){.id = field[0],
+    *ret_mount = (struct mountinfo){.id = (int)strtol(field[0], NULL, 10),
+                                    .parent = (int)strtol(field[1], NULL, 10),
                                     .device = field[2],
                                     .root = field[3],
                                     .point = field[4],

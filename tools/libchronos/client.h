@@ -132,6 +132,9 @@ int chronos_write(int directory, const char *path, const char *text);
  * *ret_numbers. */
 int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
                  size_t *ret_count);
+/* The same, of those that belong to the user. */
+int chronos_list_owned(int directory, const char *path, const char *prefix, uid_t owner,
+                       uint64_t **ret_numbers, size_t *ret_count);
 
 /* Return whether a result of these calls means that the partition or device does not exist. */
 bool chronos_is_gone(int r);
