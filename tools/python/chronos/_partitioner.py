@@ -244,9 +244,9 @@ class Partitioner:
                 version = " ".join(version.split()[:2])
             share = device.memory_used * 10000 // max(1, device.memory_total)
             print(f"Device {device.index}: {device.name}\n"
-                  f"  Type: {device.type}\n"
-                  f"  Vendor: {device.vendor}\n"
-                  f"  OpenCL version: {version}\n"
+                  f"  Type: {device.type or device.backend}\n"
+                  f"  Vendor: {device.vendor or '-'}\n"
+                  f"  OpenCL version: {version or '-'}\n"
                   "  Memory:\n"
                   f"    Total: {device.memory_total >> 20} MB\n"
                   f"    Used: {device.memory_used >> 20} MB\n"
