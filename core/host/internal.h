@@ -111,9 +111,9 @@ void host_adopt(struct host *host, const struct gpu_usage *usage);
  * was done or reported yet; call again. `left` keeps what the process leaves from call to call. */
 bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
                   struct proctrack_set *left, struct host_result *answer);
-/* Find the partitions that a process is in once it has joined partition `id`: that takes the place
- * of the one on its device. Those on other devices stay, and those whose programs are being ended,
- * because joining must not save a program from that. -E2BIG: too many. */
+/* Find the partitions that a process is in once it has joined live partition `id`: it takes the
+ * place of the one on its device. Those on other devices stay, and those whose programs are being
+ * ended, because joining must not save a program from that. -E2BIG: too many. */
 int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set);
 /* An unprivileged daemon can end only processes of its own user; others must not join. */
 bool host_can_end(const struct procfs_process *process);

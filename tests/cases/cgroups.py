@@ -61,6 +61,27 @@ def whole_life(mount):
     os.rmdir(box)
 
 
+def empty_for_long(mount):
+    """Partitions without processes are forgotten while they last, unless a cgroup belongs to them:
+    a container can be started in it later."""
+    box = make('box')
+    name = alice.call(mount.ask, '10% 600 on_expiry=kill')
+    claim(mount, name, box)
+    other = alice.call(mount.ask, '10% 600')
+    Program(mount, other, user=alice).end()
+    mount.write('report', 'config', 'watchdog')  # it looks each second
+    check(wait_for(lambda: not cgroups(mount), 30), 'the other is forgotten', cgroups(mount))
+    equal(claimed(mount, name), [box], 'still given')
+    mount.write('off', 'config', 'watchdog')
+    late = start(mount, box, user=bob)
+    os.unlink(mount.at('partitions', name))
+    check(ends(late), 'ended')
+    check(has_event(mount, name, 'emptied'), events(mount, name))
+    late.end()
+    mount.release_all()
+    os.rmdir(box)
+
+
 def restarts(mount):
     """An empty cgroup, too; but not another with the same path."""
     box, empty, renewed = make('box'), make('empty'), make('renewed')
@@ -223,6 +244,7 @@ def main():
     mount = lib.Mount('2x80G', options=['--process-tracking', 'cgroup'])
     enter(top)
     whole_life(mount)
+    empty_for_long(mount)
     renewed(mount)
     both_kinds(mount)
     members_book(mount)

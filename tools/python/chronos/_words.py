@@ -38,5 +38,13 @@ def seconds_text(duration: Seconds) -> str:
 def word(text: str) -> str:
     """Text that becomes one word of a request."""
     if not text or text.split() != [text] or not text.isascii():
-        raise InvalidRequest(f'"{text}" is not one word.', errno.EINVAL)
+        raise InvalidRequest(f'"{text}" must be a single word of printable ASCII.', errno.EINVAL)
+    return text
+
+
+def label(text: str) -> str:
+    """A label; which words are taken only the tree knows."""
+    if text.split() != [text] or not text.isascii():
+        raise InvalidRequest(f'"{text}" is not a label; use 1 to 64 letters, digits, \'.\', \'_\' '
+                             "and '-'.", errno.EINVAL)
     return text
