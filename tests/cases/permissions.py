@@ -28,6 +28,7 @@ operation       class    alice   bob     bobns   carol   box     root
 read            show     ok      .       .       .       .       .
 read            new      ok      .       .       .       .       .
 read            own      ok      .       .       .       .       .
+read            cgroups  ok      .       .       .       .       .
 read            config   ok      .       .       .       .       .
 read            release  ok      .       .       .       .       .
 list            dirs     ok      .       .       .       .       .
@@ -37,6 +38,7 @@ write           show     EACCES  .       .       .       .       .
 write           new      ok      .       .       .       .       .
 write           leave    ok      .       .       .       .       .
 write           own      ok      EACCES  .       .       EPERM|EACCES ok
+write           cgroups  EACCES  .       .       .       EPERM   EINVAL
 write           config   EACCES  .       .       ok      EPERM   ok
 release         release  ok      EPERM   .       ok      EPERM   ok
 read            backup   EACCES  .       .       .       .       ok
@@ -55,6 +57,7 @@ unlink          release  EACCES  .       .       .       EPERM   .
 rmdir           dirs     EACCES|EPERM|EBUSY  .  .  .  EPERM|ENOTEMPTY|EBUSY  .
 chmod           part     ok      EPERM   .       .       .       ok
 chmod           show     EPERM   .       .       .       .       .
+chmod           cgroups  EPERM   .       .       .       .       .
 chmod           own      EPERM   .       .       .       .       .
 chmod           new      EPERM   .       .       .       .       ok
 chmod           config   EPERM   .       .       .       .       .
@@ -62,6 +65,7 @@ chmod           release  EPERM   .       .       .       .       ok
 chmod           dirs     EPERM   .       .       .       .       .
 chownbob        part     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 chownbob        show     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
+chownbob        cgroups  EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        own      EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        config   EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 chownbob        dirs     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
@@ -165,8 +169,8 @@ class World:
     def sort(self):
         """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
-                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'dirs', 'part',
-                    'link')}
+                   ('show', 'new', 'leave', 'own', 'cgroups', 'config', 'release', 'backup',
+                    'dirs', 'part', 'link')}
         for top, dirs, files in os.walk(self.mount.dir):
             below = os.path.relpath(top, self.mount.dir).split('/')
             for name in sorted(dirs + files):
@@ -185,6 +189,8 @@ class World:
                     kind = 'release'
                 elif below == ['.'] and name == 'backup':
                     kind = 'backup'
+                elif below[-1] == self.id and name == 'cgroups':
+                    kind = 'cgroups'
                 elif below[-1] == self.id and name in OWN_VALUES:
                     kind = 'own'
                 else:
