@@ -5,8 +5,8 @@
  * is wrong after a reboot; which stops in order or crashes, with or without the daemon; and which
  * is suspended. The machine also counts the true time, which no part of the program sees.
  *
- * The first of ten thousand sequences find what all do; CHRONOS_LONG runs all, on a disk too. SEED=n
- * runs only one.
+ * The first of ten thousand sequences find what all do; CHRONOS_LONG runs all, on a disk too.
+ * SEED=n runs only one.
  */
 #include "fixture.h"
 #include "tests/check.h"
