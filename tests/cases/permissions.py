@@ -54,6 +54,7 @@ rmdir           link     ENOTDIR .       .       .       ENOTDIR .
 unlink          show     EACCES|EPERM  .  .     .       EPERM   .
 unlink          new      EACCES|EPERM  .  .     .       EPERM   .
 unlink          own      EPERM   EACCES  .       .       EPERM   .
+unlink          given    EPERM   EACCES  .       .       EPERM   .
 unlink          config   EACCES  .       .       .       EPERM   .
 unlink          release  EACCES  .       .       .       EPERM   .
 rmdir           dirs     EACCES|EPERM|EBUSY  .  .  .  EPERM|ENOTEMPTY|EBUSY  .
@@ -76,6 +77,7 @@ chgrplab        new      EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 chgrpops        part     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 later           part     ok      EPERM   .       .       .       ok
 later           own      EPERM   .       .       .       .       .
+later           given    EPERM   .       .       .       .       .
 later           show     EPERM   .       .       .       .       .
 later           new      EPERM   .       .       .       .       .
 later           dirs     EPERM   .       .       .       .       .
@@ -101,6 +103,7 @@ rename          link     EPERM   .       .       .       .       .
 moveacross      part     EPERM|EACCES  .  .     .       EPERM   .
 truncate        show     EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        own      ok      EACCES  .       .       ok|EPERM|EACCES        ok
+truncate        given    EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        new      ok      .       .       .       .       .
 truncate        leave    ok      .       .       .       .       .
 truncate        release  ok      .       .       .       .       .
