@@ -126,6 +126,12 @@ class Formats(Case):
             second = second.replace(old, new)
         self.assertEqual(out, STATS + second)
 
+    def test_stats_of_an_absent_device(self):
+        """Nothing but its memory is known, which is said."""
+        self.tree.device(0, type="", vendor="", version="", backend="absent")
+        lines = self.answer("stats").splitlines()
+        self.assertEqual(lines[3:6], ["  Type: absent", "  Vendor: -", "  OpenCL version: -"])
+
     def test_available(self):
         self.tree.device(0, used=2560 << 20)
         self.tree.device(1)

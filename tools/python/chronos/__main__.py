@@ -29,8 +29,8 @@ def _arguments() -> argparse.ArgumentParser:
         "run", parents=[asked], help="run a Python program in a new partition",
         usage="python3 -m chronos run [options] (SCRIPT | -m MODULE) [ARG]...",
         description="Run a Python program in a new partition, which ends with it. The limits hold "
-                    "from its first instruction. Exit status 125: the request was refused; 2: there "
-                    "is no such script.")
+                    "from its first instruction. Exit status 125: the request was refused; 2: "
+                    "there is no such script.")
     run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE",
                      help="run a module, as python3 -m does")
     run.add_argument("script", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
