@@ -141,8 +141,11 @@ START_TEST(test_what_is_taken_back_takes_nothing_away)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char *argv[])
 {
+    (void)argv;
+    if (argc > 1) /* the host executes this program with --driver, to ask the drivers */
+        return 1;
     return check_main("join", setup, teardown, test_an_early_join_waits,
                       test_what_is_taken_back_takes_nothing_away);
 }

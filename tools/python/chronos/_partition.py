@@ -8,7 +8,7 @@ import os
 import select
 import time
 
-from . import _environment, _tree
+from . import _environment, _family, _tree
 from ._errors import ChronosError, NotPermitted, PartitionEnded, warn
 from ._words import amount_text, seconds_text
 
@@ -216,7 +216,7 @@ class Partition:
                 return
             others = [one for one in _limiting(without=self)
                       if one._tree.path == self._tree.path]
-            before = {one: one._members() for one in others}
+            family = {one: one._family() for one in others}
             try:
                 self._tree.write("0", "procs")
             except ChronosError:
@@ -224,25 +224,28 @@ class Partition:
                     raise
             _joined.remove(self)
             for other in others:  # a process and its children leave all of them at once
-                if not other._bring_back(before[other]):
+                if not other._bring_back(family[other]):
                     _joined.remove(other)
             _environment.use([one._variables for one in _limiting()])
 
-    def _members(self) -> set[str]:
+    def _family(self) -> list[int]:
+        """The children of this process that are in it as well."""
         try:
-            return set(self._read("procs").split())
+            by_cgroup = self.enforcement.get("processes") == ["cgroup"]
+            return _family.within(set() if by_cgroup else set(self._read("procs").split()),
+                                  by_cgroup)
         except ChronosError:
-            return set()
+            return []
 
-    def _bring_back(self, members: set[str]) -> bool:
+    def _bring_back(self, family: list[int]) -> bool:
         """Take this process in again, and its children that were in it. False: it has ended."""
         try:
             self._write("0", "procs")
         except ChronosError:
             return False
-        for pid in members - self._members():
+        for pid in family:
             try:
-                self._write(pid, "procs")
+                self._write(str(pid), "procs")
             except ChronosError:
                 pass  # it has ended
         return True
