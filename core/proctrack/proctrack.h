@@ -81,7 +81,7 @@ struct proctrack_options {
     void *owns_context;
 
     const char *proc;    /* default: the procfs in use, see procfs.h */
-    const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
+    const char *cgroup;  /* a mount of cgroup2; default: a usable one that shows most */
     const char *boot_id; /* default: that of the machine */
     /* For tests: called with "open", "make", "move" and "moved" in a join, "leave", "move" and
      * "moved" when a process leaves, "remove" before a cgroup is removed, "signal" before each

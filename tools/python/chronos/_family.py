@@ -5,6 +5,7 @@ are those of its own pid namespace: in a container they mean other processes, or
 from __future__ import annotations
 
 import os
+import re
 
 
 def _cgroup(pid: int | str) -> str:
@@ -43,12 +44,24 @@ def descendants() -> list[int]:
     return found[1:]
 
 
-def within(members: set[str], by_cgroup: bool) -> list[int]:
-    """Those in the same partitions as this process. `members` are the pids that the daemon shows:
-    what they mean here is known only where this process is one of them."""
-    if by_cgroup:
-        own = _cgroup("self")
-        return [pid for pid in descendants() if own and _cgroup(pid) == own]
+def is_in(partition_id: str, shown: list[str]) -> bool:
+    """Whether this process belongs to a partition, whose pids the daemon shows like this. The name
+    of its cgroup says so everywhere."""
+    names = re.findall(r"chronosfs-[0-9a-f]{16}-p([0-9+]+)", _cgroup("self"))
+    return (bool(names) and partition_id[1:] in names[-1].split("+")
+            or str(os.getpid()) in shown)
+
+
+def in_same_cgroup() -> list[int]:
+    """The descendants in this process's cgroup: they belong to the same partitions."""
+    own = _cgroup("self")
+    return [pid for pid in descendants() if own and _cgroup(pid) == own]
+
+
+def among(shown: list[str]) -> list[int]:
+    """The descendants among the pids that the daemon shows. What these mean here is known only
+    where this process is one of them."""
+    members = set(shown)
     if str(os.getpid()) not in members:
         return []
     return [pid for pid in descendants() if str(pid) in members]
