@@ -575,7 +575,8 @@ class Finding(unittest.TestCase):
         self.assertEqual((result.code, result.out), (3, ""))
         self.assertEqual(
             result.err,
-            "chronos: No mounted chronosfs was found. Start one with: chronosfs /chronos\n",
+            "chronos: No mounted chronosfs was found. Start the service (systemctl start "
+            "chronosfs), or run tools/up in a clone, or chronosfs /chronos\n",
         )
 
     def test_by_the_list_of_mounts(self):
