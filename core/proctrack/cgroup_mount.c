@@ -24,8 +24,6 @@
 #define MAKE_TRIES    100
 #define MAKE_PAUSE_US 5000
 
-#define ID_MAX 24 /* of a mount, in decimal digits */
-
 /* Make a cgroup to look at: the leaf of a partition that does not exist. */
 static int test_make(struct cgroup *cgroup, const char *origin, struct cgroup_leaf **ret_leaf)
 {
@@ -42,10 +40,8 @@ static int test_make(struct cgroup *cgroup, const char *origin, struct cgroup_le
 static void test_remove(struct cgroup *cgroup)
 {
     size_t first;
-    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0) {
-        cgroup_change_remove(cgroup, CGROUP_NO_ACCOUNT, cgroup->leaves[first].path);
-        cgroup_leaf_drop(cgroup, &cgroup->leaves[first]);
-    }
+    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0)
+        cgroup_change_remove(cgroup, &cgroup->leaves[first], true);
 }
 
 /* If the mount's directory is held by another process, make the cgroup in our own. If that is held
@@ -74,18 +70,16 @@ static int probe(struct cgroup *cgroup, const char *mount, struct message *messa
 }
 
 /* Return whether the point leads to the mount of this id, which another may cover. */
-static bool is_on_top(int fd, const char *id)
+static bool is_on_top(int fd, int id)
 {
     struct statx info;
-    char text[ID_MAX];
     if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) != 0 || !(info.stx_mask & STATX_MNT_ID))
         return true; /* before Linux 5.8 */
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)info.stx_mnt_id);
-    return strcmp(text, id) == 0;
+    return info.stx_mnt_id == (uint64_t)id;
 }
 
 /* Use the mount at cgroup->mount. */
-static int use(struct cgroup *cgroup, const char *id, struct message *message)
+static int use(struct cgroup *cgroup, int id, struct message *message)
 {
     struct statfs info;
     const char *mount = cgroup->mount;
@@ -114,7 +108,7 @@ static uint64_t rank(const char *root)
 /* Find the mount that follows place *at in the order of ranks; at first that is 0. Return false
  * after the last one. */
 static bool find_next(struct cgroup *cgroup, const struct proctrack_options *options, uint64_t *at,
-                      char id[static ID_MAX])
+                      int *ret_id)
 {
     struct mountinfo_reader reader;
     struct mountinfo mount;
@@ -129,7 +123,7 @@ static bool find_next(struct cgroup *cgroup, const struct proctrack_options *opt
         best = place;
         snprintf(cgroup->mount, sizeof(cgroup->mount), "%s", mount.point);
         snprintf(cgroup->root, sizeof(cgroup->root), "%s", mount.root);
-        snprintf(id, ID_MAX, "%s", mount.id);
+        *ret_id = mount.id;
     }
     mountinfo_close(&reader);
     *at = best;
@@ -139,15 +133,15 @@ static bool find_next(struct cgroup *cgroup, const struct proctrack_options *opt
 int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options,
                       struct message *message)
 {
-    char id[ID_MAX];
+    int id = 0;
     uint64_t at = 0;
     struct message why;
-    if (!find_next(cgroup, options, &at, id))
+    if (!find_next(cgroup, options, &at, &id))
         return !options->cgroup ? message_set(-ENOENT, message, "cgroup v2 is not mounted.")
                                 : message_set(-ENOENT, message, "%s is not a mount of cgroup v2.",
                                               options->cgroup);
     int first = use(cgroup, id, message), r = first;
-    while (r && find_next(cgroup, options, &at, id))
+    while (r && find_next(cgroup, options, &at, &id))
         r = use(cgroup, id, &why);
     if (!r)
         message->text[0] = '\0'; /* set by a mount tried before */

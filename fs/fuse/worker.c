@@ -87,6 +87,7 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = open_session(server, fds);
     if (!r)
         r = caller_init(tree);
+    covered_open(server);
     if (!r)
         r = engine_new(time_text, tree, &tree->engine);
     if (!r)

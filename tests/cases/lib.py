@@ -7,6 +7,7 @@ case goes on, so that one run shows every failure.
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import pickle
 import re
@@ -215,6 +216,22 @@ class Running:
         os.kill(self.pid, signal.SIGKILL)
         os.close(self.pipe)
         os.waitpid(self.pid, 0)
+
+
+class Work:
+    """Counts what each of several processes does, in memory that they share: a fast machine and a
+    slow one do the same work between two moments, however long it takes."""
+
+    def __init__(self, workers):
+        self.counts = memoryview(mmap.mmap(-1, 8 * workers)).cast('Q')
+
+    def done(self, worker):
+        self.counts[worker] += 1
+
+    def goes_on(self):
+        """Waits until each of them has done something more. Returns whether they did."""
+        before = list(self.counts)
+        return wait_for(lambda: all(now > then for now, then in zip(self.counts, before)), 30)
 
 
 LAB, OPS = 6200, 6201

@@ -49,8 +49,8 @@ static void read_mounts(void)
     unsigned long number;
     REQUIRE(mountinfo_open(&reader, proc_fd) == 0);
     while (mountinfo_next(&reader, &mount)) {
-        const char *const texts[] = {mount.id,   mount.device, mount.root,   mount.point,
-                                     mount.type, mount.source, mount.options};
+        const char *const texts[] = {mount.device, mount.root,   mount.point,
+                                     mount.type,   mount.source, mount.options};
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
             in_line(&reader, texts[i]);
         mountinfo_number(&mount, "user_id", &number);

@@ -39,9 +39,8 @@ void chronos_explain_no_mount(const char *path, int r, const char *where, char *
                  where);
     else
         snprintf(ret_text, size,
-                 "No mounted chronosfs was found. Start the service (systemctl start chronosfs), "
-                 "or run tools/up in a clone, or chronosfs %s",
-                 CHRONOS_DEFAULT_MOUNT);
+                 "No mounted chronosfs was found. An administrator starts it: tools/up, or "
+                 "systemctl start chronosfs where it is installed.");
 }
 
 #define NAMED_MAX 16 /* devices in a sentence */
@@ -51,8 +50,10 @@ void chronos_explain_no_device(const struct chronos_mount *mount, const char *de
 {
     uint64_t *indices = NULL;
     size_t count = 0, used;
+    unsigned index;
+    const char *quote = chronos_parse_device(device, &index) ? "" : "\"";
     int r = mount ? chronos_list(mount->root, ".", "gpu", &indices, &count) : 0;
-    used = (size_t)snprintf(ret_text, size, "There is no device %.40s.", device);
+    used = (size_t)snprintf(ret_text, size, "There is no device %s%.40s%s.", quote, device, quote);
     for (size_t i = 0; !r && i < count && i < NAMED_MAX && used < size; i++)
         used += (size_t)snprintf(ret_text + used, size - used, "%s gpu%" PRIu64,
                                  i > 0        ? ","
