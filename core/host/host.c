@@ -7,6 +7,7 @@
  *   join.c         a process joins a partition, or root adds a cgroup
  *   read.c         the members and cgroups of a partition
  *   adopt.c        a program without one joins its user's
+ *   leavers.c      programs that left theirs
  *   terminate.c    ends processes of ended partitions (on_expiry)
  *   warn.c         the signal that comes with a warning
  *   telemetry.c    usage by partition, as drivers report it

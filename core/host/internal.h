@@ -6,6 +6,7 @@
 #include "access.h"
 #include "allocations.h"
 #include "host.h"
+#include "leavers.h"
 #include "police.h"
 #include "telemetry.h"
 #include "terminate.h"
@@ -57,6 +58,7 @@ struct host {
     struct host_state state;        /* as last reported */
     struct allocations allocations; /* of all live partitions */
     struct allocations occupied;    /* partitions that processes have joined; ids only */
+    struct leavers leavers;         /* programs that are outside on purpose */
     uint64_t checked_id;            /* last one in `occupied` checked for processes */
     bool scans;                     /* members are found by periodic scans */
     int64_t scanned_ns;

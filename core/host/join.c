@@ -111,8 +111,6 @@ static int leave(struct host *host, const struct host_join *join,
     proctrack_find(host->proctrack, process->pid, &set);
     if (!left->ids[0])
         *left = set;
-    if (!left->ids[0])
-        return 1;
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
         if (terminate_ends(&host->termination, set.ids[i])) {
             proctrack_stay(host->proctrack, process);
@@ -121,7 +119,13 @@ static int leave(struct host *host, const struct host_join *join,
                                " has ended, and its programs are being ended.",
                                number_of(join, process->pid), set.ids[i]);
         }
+    if (leavers_put(&host->leavers, process, join->account))
+        return message_set(-ENOMEM, message, "There is not enough memory.");
+    if (!left->ids[0])
+        return 1;
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
+    if (r && r != -EINPROGRESS)
+        leavers_drop(&host->leavers, process);
     if (!r)
         r = still_in(host, join, process, left, message);
     print_set(left, text);
@@ -170,7 +174,10 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
         return message_set(-EUSERS, message,
                            "Process %d cannot join p%" PRIu64 ": it is in %d partitions already.",
                            number_of(join, process.pid), join->id, PROCTRACK_SET_MAX);
-    return proctrack_join(host->proctrack, &set, join->account, &process, message);
+    r = proctrack_join(host->proctrack, &set, join->account, &process, message);
+    if (!r)
+        leavers_drop(&host->leavers, &process);
+    return r;
 }
 
 static int belongs(struct host *host, const struct host_join *join, struct message *message)

@@ -40,10 +40,8 @@ static int test_make(struct cgroup *cgroup, const char *origin, struct cgroup_le
 static void test_remove(struct cgroup *cgroup)
 {
     size_t first;
-    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0) {
-        cgroup_change_remove(cgroup, CGROUP_NO_ACCOUNT, cgroup->leaves[first].path);
-        cgroup_leaf_drop(cgroup, &cgroup->leaves[first]);
-    }
+    while (cgroup_leaf_of(cgroup, CGROUP_TEST_ID, &first) > 0)
+        cgroup_change_remove(cgroup, &cgroup->leaves[first], true);
 }
 
 /* If the mount's directory is held by another process, make the cgroup in our own. If that is held

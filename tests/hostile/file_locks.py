@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Locks of the files of a partition, and of settings. Whoever writes one from slow memory holds its
-lock, so each writer who is not its owner has a node of their own."""
+"""Locks of the files of a partition, and of settings. One who writes a file from slow memory holds
+its lock, so each writer who is not its owner has a node of their own."""
 import contextlib
 import os
 import select

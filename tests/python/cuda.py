@@ -29,16 +29,20 @@ DRIVER = """
 import ctypes, os, sys
 import chronos
 from chronos import Partitioner, _environment
+used = _environment._uses_cuda
+def open_files():
+    found = [os.path.realpath("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd")]
+    return sorted(path[12:] for path in found if path.startswith("/dev/nvidia"))
 cuda = ctypes.CDLL("libcuda.so.1")
-def used():
-    return any(path == "/dev/nvidia-uvm" for path in _environment._open_files())
 def count():
     number = ctypes.c_int()
     assert cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(number)) == 0
     return number.value
+seen = ["library: ", *open_files()]
 try:
     nvml = ctypes.CDLL("libnvidia-ml.so.1")
     assert nvml.nvmlInit_v2() == 0
+    seen += ["NVML: ", *open_files()]
 except OSError:
     pass
 assert not used(), "NVML alone, and a library that is only loaded"
@@ -138,8 +142,9 @@ def driver(mount):
     """Without a framework: CUDA_VISIBLE_DEVICES counts before the first use, and is warned of
     after it."""
     done = run(mount, DRIVER + f"with Partitioner().create(0, {SHARE}, 60) as p:\n"
-               "    assert count() == 1 and used()\n")
-    row("driver: create before its first use", done if done.code else "sees 1 device",
+               "    assert count() == 1 and used()\n"
+               "print('sees 1 device; open with', *seen, 'CUDA: ', *open_files())\n")
+    row("driver: create before its first use", done if done.code else done.out,
         (done.code, done.err) == (0, ""))
     done = run(mount, DRIVER + f"count()\nassert used()\nPartitioner().create(0, {SHARE}, 60)\n")
     warned = "ChronosWarning: CUDA was used before in this program" in done.err
@@ -239,9 +244,9 @@ def example(mount, framework, name, unit, steps):
         row(f"{name}, again", f"exit {done.code}: {done.out.strip()} {done.err[-500:]}",
             bool(done.code == 0 and again and int(again[1]) == last))
     if framework == "torch":
-        done = example_run(str(SHARE), "60s", os.path.join(home, "large"), WIDTH=str(1 << 28))
+        done = example_run(str(SHARE), "60s", os.path.join(home, "large"), WIDTH=str(1 << 27))
         error = done.err.strip().splitlines()[-1:] or [""]
-        row(f"{name}, a model of 17 GiB", f"exit {done.code}: {error[0][:160]}",
+        row(f"{name}, a model of 8 GiB", f"exit {done.code}: {error[0][:160]}",
             done.code == 1 and "out of memory" in error[0])
 
 

@@ -67,6 +67,21 @@ class Partition:
                                 else memory_fraction)
         self.duration = int(self._read("duration")) if duration is None else duration
 
+    # A partition has one membership and one end, however many objects tell of it: copies, those of
+    # pickle, and those of `get` are equal.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Partition) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return _same, (self._tree.path, self.partition_id, self._creator, self.device,
+                       self.memory_fraction, self.duration)
+
+    def _key(self) -> tuple[str, str]:
+        return self._tree.path, self.partition_id
+
     def __repr__(self) -> str:
         return (f"<Partition {self.partition_id}: {self.memory_fraction} of gpu{self.device} "
                 f"for {self.duration} s>")
@@ -207,12 +222,21 @@ class Partition:
         directory = self._tree.at(*self._place())
         variables = _environment.parse(self._read("environment"), directory)
         with _lock:
+            _inherit()
             late = _environment.too_late(variables)
-            self._write("0", "procs")
-            if self in _joined:
+            before = self in _joined
+            if before:
                 _joined.remove(self)
+            # First: an exception of a signal handler can come after the write, and `leave` must
+            # not take this program for one that is outside.
             _joined.append(self)
             self._variables = variables
+            try:
+                self._write("0", "procs")
+            except ChronosError:
+                if not before:
+                    _joined.remove(self)
+                raise
             _environment.use([one._variables for one in _limiting()])
         return late
 
@@ -221,7 +245,8 @@ class Partition:
         use the device. NotPermitted where the policy wants programs to end with their partition
         (config/allowed_on_expiry without none)."""
         with _lock:
-            if self not in _joined:
+            _inherit()
+            if self not in _joined and str(os.getpid()) not in self._members():
                 return
             others = [one for one in _limiting(without=self)
                       if one._tree.path == self._tree.path]
@@ -231,11 +256,13 @@ class Partition:
             except ChronosError:
                 if self.active:
                     raise
-            _joined.remove(self)
-            for other in others:  # a process and its children leave all of them at once
-                if not other._bring_back(before[other]):
-                    _joined.remove(other)
-            _environment.use([one._variables for one in _limiting()])
+            finally:  # a process and its children leave all of them at once
+                for other in others:
+                    if not other._bring_back(before[other]):
+                        _joined.remove(other)
+            _environment.use([one._variables for one in _limiting(without=self)])
+            if self in _joined:
+                _joined.remove(self)
 
     def _members(self) -> set[str]:
         try:
@@ -282,11 +309,11 @@ class Partition:
 
     def _close(self) -> None:
         """Close the file that holds it, unless the program has, and its number is another's."""
-        fd, self._file = self._file, -1
         if self in _held:
             _held.remove(self)
-        if fd >= 0 and _identity(fd) in (self._identity, _DEAD):
-            _tree.close(fd)
+        if self._file >= 0 and _identity(self._file) in (self._identity, _DEAD):
+            _tree.close(self._file)
+        self._file = -1
 
     # -- waiting
 
@@ -337,12 +364,30 @@ class Partition:
             pass
 
 
+def _inherit() -> None:
+    """Take over the partitions that this program was started in: to libraries and to `leave` they
+    are like those that it has joined."""
+    for directory in os.environ.get("CHRONOS_PARTITION", "").split(":"):
+        path, _, partition_id = directory.rpartition("/")
+        mount = os.path.dirname(path)
+        if not path or any(one._key() == (mount, partition_id) for one in _joined):
+            continue
+        try:
+            one = find_held(mount, partition_id) or Partition(_tree.Tree(mount), partition_id)
+            one._variables = _environment.parse(one._read("environment"), directory)
+        except (ChronosError, OSError, ValueError):
+            continue
+        if str(os.getpid()) in one._members():
+            _environment.inherit(one._variables)
+            _joined.append(one)
+
+
 def _limiting(without: Partition | None = None) -> list[Partition]:
     """Of the partitions that this process has joined, the latest of each device."""
     latest: dict[tuple[str, int], Partition] = {}
     for one in _joined:
         key = one._tree.path, one.device
-        if one is not without:
+        if one != without:
             latest.pop(key, None)
             latest[key] = one
     return list(latest.values())
@@ -371,12 +416,19 @@ def _identity(fd: int) -> tuple[int, int] | None:
         return _DEAD if _tree.is_dead(error) else None
 
 
-def find_held(partition_id: str) -> Partition | None:
-    """The partition of this id that this process holds or is in."""
+def find_held(path: str, partition_id: str) -> Partition | None:
+    """The partition of this id, of the tree on `path`, that this process holds or is in."""
     for one in _held + _joined:
-        if one.partition_id == partition_id:
+        if one._key() == (path, partition_id):
             return one
     return None
+
+
+def _same(path: str, partition_id: str, creator: int | None, device: int, memory_fraction: float,
+          duration: int) -> Partition:
+    """The partition that a copy is of, or that was pickled, perhaps by another process."""
+    return find_held(path, partition_id) or Partition(
+        _tree.Tree(path), partition_id, -1, creator, device, memory_fraction, duration)
 
 
 def _after_fork() -> None:

@@ -151,25 +151,25 @@ class Partitioner:
             words.append("hold")
         directory = self._device(device)
         file, partition_id = self._tree.ask(" ".join(words), *directory, "new")
+        partition = None
         try:
             partition = Partition(
-                self._tree, partition_id, file if hold else -1, os.getpid(),
+                self._tree, partition_id, file, os.getpid(),
                 int(directory[0][3:]) if directory else None,
                 None if isinstance(memory, str) else float(memory),
                 None if isinstance(duration, str) else int(seconds_text(duration)))
-        except BaseException:
-            _tree.close(file)
-            raise
-        if hold:
-            partition._hold()
-        else:
-            _tree.close(file)
-        if join:
-            try:
+            if hold:
+                partition._hold()
+            else:
+                partition._close()
+            if join:
                 partition.join()
-            except BaseException:
+        except BaseException:
+            if partition is not None:
                 partition.release()
-                raise
+            else:
+                self._tree.take_back(file, partition_id)
+            raise
         return partition
 
     def create_raw(self, device: DeviceName, memory: Amount, duration: Seconds,
@@ -182,7 +182,7 @@ class Partitioner:
         """End a partition now; administrators may end those of others. If this program is in it,
         it leaves it first."""
         partition_id = _id(partition_id)
-        own = find_held(partition_id)
+        own = find_held(self._tree.path, partition_id)
         if own is not None:
             return own.release()
         try:
@@ -196,7 +196,9 @@ class Partitioner:
 
     def get(self, partition_id: str) -> Partition:
         """The partition of this id. Its `release` may be called by any process of its owner."""
-        return find_held(_id(partition_id)) or Partition(self._tree, _id(partition_id))
+        partition_id = _id(partition_id)
+        return (find_held(self._tree.path, partition_id) or
+                Partition(self._tree, partition_id))
 
     def list(self) -> builtins.list[PartitionInfo]:
         """All partitions, of all users, in the order of their ids."""
@@ -332,9 +334,10 @@ def current() -> Partition | None:
         path, _, partition_id = directory.rpartition("/")
         if not path:
             continue
-        own = find_held(partition_id)
+        mount = os.path.dirname(path)
         try:
-            partition = own or Partition(_tree.Tree(os.path.dirname(path)), partition_id)
+            partition = (find_held(mount, partition_id) or
+                         Partition(_tree.Tree(mount), partition_id))
             if partition.active:
                 return partition
         except (ChronosError, ValueError):
