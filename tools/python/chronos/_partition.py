@@ -237,7 +237,8 @@ class Partition:
         (config/allowed_on_expiry without none)."""
         with _lock:
             _inherit()
-            if self not in _joined and str(os.getpid()) not in self._members():
+            if self not in _joined and not (  # another program can have taken it in
+                    self._creator is None and str(os.getpid()) in self._members()):
                 return
             others = [one for one in _limiting(without=self)
                       if one._tree.path == self._tree.path]
