@@ -148,12 +148,22 @@ static int begin_live(struct host *host, const struct host_partition *live)
     return r;
 }
 
+/* Root fills what it likes, and what has ended is bounded in any case. */
+static bool owns(void *context, uint64_t id, uint32_t account)
+{
+    const struct host *host = context;
+    const struct allocation *allocation = allocations_find(&host->allocations, id);
+    return !allocation || !account || allocation->account == account;
+}
+
 int host_begin(struct host *host)
 {
     struct proctrack_options options = {.instance = host->start.instance,
                                         .state_dir = host->start.state_dir,
                                         .mode = host->start.proctrack,
-                                        .supervisor = getppid()};
+                                        .supervisor = getppid(),
+                                        .owns = owns,
+                                        .owns_context = host};
     int r = open_proctrack(host, &options);
     if (r)
         return r;

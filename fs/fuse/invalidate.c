@@ -2,15 +2,18 @@
 /* Cache invalidation; see invalidate.h. */
 #include "invalidate.h"
 
+#include "cached.h"
 #include "core/gpu/gpu.h"
 #include "fs/tree/files.h"
 #include "session.h"
 
-static void forget_files(struct session *session, enum dir_kind dir, uint64_t object)
+/* Those in `set` (cached.h). */
+static void forget_files(struct session *session, enum dir_kind dir, uint64_t object, uint64_t set)
 {
     for (const struct file_row *row = tree_table[dir].rows; row->name; row++) {
         struct node file = {.dir = dir, .object = object, .file = tree_node_hash(row->name)};
-        session_forget_node(session, tree_node_id(&file));
+        if (row->fresh != FRESH_NEVER && cached_has(set, &file))
+            session_forget_node(session, tree_node_id(&file));
     }
 }
 
@@ -18,9 +21,14 @@ static void forget_partition(struct session *session, uint64_t id)
 {
     struct node partition = {.dir = DIR_PARTITION, .object = id};
     struct node in_list = {.dir = DIR_PARTITIONS, .object = id, .link = true};
-    session_forget_node(session, tree_node_id(&partition));
-    session_forget_node(session, tree_node_id(&in_list));
-    forget_files(session, DIR_PARTITION, id);
+    const uint64_t set = session_cached(session, id);
+    if (!set)
+        return;
+    if (cached_has(set, &partition))
+        session_forget_node(session, tree_node_id(&partition));
+    if (cached_has(set, &in_list))
+        session_forget_node(session, tree_node_id(&in_list));
+    forget_files(session, DIR_PARTITION, id, set);
 }
 
 void invalidate_events(struct session *session, const struct engine_event *events, bool taken_back)
@@ -39,9 +47,9 @@ void invalidate_events(struct session *session, const struct engine_event *event
             forget_partition(session, events->after.id);
     }
     if (setting) {
-        forget_files(session, DIR_CONFIG, 0);
-        forget_files(session, DIR_ROOT, 0);
+        forget_files(session, DIR_CONFIG, 0, UINT64_MAX);
+        forget_files(session, DIR_ROOT, 0, UINT64_MAX);
         for (uint64_t device = 0; taken_back && device < TREE_DEVICE_MAX; device++)
-            forget_files(session, DIR_DEVICE, device);
+            forget_files(session, DIR_DEVICE, device, UINT64_MAX);
     }
 }

@@ -93,6 +93,12 @@ static double named_timeout_s(const struct node *node, bool listed, double timeo
     return (ends || node->file) && timeout_s > NAMED_S ? NAMED_S : timeout_s;
 }
 
+void reply_note_cached(const struct query *query, const struct node *node, double timeout_s)
+{
+    if (timeout_s > 0 && (node->dir == DIR_PARTITION || node->link))
+        session_note_cached(query->server->session, node);
+}
+
 int reply_fill_entry(const struct query *query, const struct node *node, bool listed,
                      struct fuse_entry_param *ret_entry)
 {
@@ -106,6 +112,7 @@ int reply_fill_entry(const struct query *query, const struct node *node, bool li
     ret_entry->generation = 1;
     ret_entry->attr_timeout = named_timeout_s(node, listed, attributes.attr_timeout_s);
     ret_entry->entry_timeout = attributes.entry_timeout_s;
+    reply_note_cached(query, node, ret_entry->attr_timeout);
     reply_stat(&attributes, &ret_entry->attr);
     return 0;
 }

@@ -96,11 +96,13 @@ void results_finish(struct server *server)
 {
     const struct tree *tree = &server->tree;
     const int64_t until_ns = tree->now_ns + FINISH_NS;
-    pending_give_up(server, PENDING_READ);
-    while (server->pending[PENDING_JOIN].first && tree->now_ns < until_ns) {
+    pending_give_up(server, PENDING_USAGE);
+    while ((server->pending[PENDING_MEMBERS].first || server->pending[PENDING_JOIN].first) &&
+           tree->now_ns < until_ns) {
         struct pollfd fd = {.fd = host_fd(server->host), .events = POLLIN};
         poll(&fd, 1, (int)((until_ns - tree->now_ns) / NS_PER_MS) + 1);
         results_handle(server);
     }
+    pending_give_up(server, PENDING_MEMBERS);
     pending_give_up(server, PENDING_JOIN);
 }

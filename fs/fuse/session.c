@@ -4,6 +4,7 @@
 #define FUSE_USE_VERSION 314
 #include "session.h"
 
+#include "cached.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "intake.h"
@@ -30,6 +31,7 @@ struct session {
     struct session_request current;
     struct intake *intake;
     struct requests *requests; /* of the intake */
+    struct cached *cached;
     _Alignas(uint64_t) char buffer[SHARED_REQUEST_MAX];
 };
 
@@ -112,6 +114,9 @@ int session_open(const struct worker_fds *fds, void *userdata, const struct fuse
         r = -EPROTO;
     if (!r)
         r = intake_open(session->shared, fds->fuse, names, &session->intake);
+    if (!r) /* the kernel may have answers of an earlier worker */
+        r = cached_new(atomic_load(&session->shared->init_answered), clock_monotonic_ns(),
+                       &session->cached);
     if (r) {
         session_close(session);
         return r;
@@ -136,6 +141,7 @@ struct session *session_close(struct session *session)
     if (session->shared)
         munmap(session->shared, sizeof(*session->shared));
     intake_free(session->intake);
+    cached_free(session->cached);
     free(session);
     return NULL;
 }
@@ -260,6 +266,16 @@ int session_notify_poll(struct session *session, uint64_t kh)
 bool session_after_left(const struct session *session)
 {
     return !intake_left(session->intake);
+}
+
+void session_note_cached(struct session *session, const struct node *node)
+{
+    cached_note(session->cached, node, clock_monotonic_ns());
+}
+
+uint64_t session_cached(struct session *session, uint64_t id)
+{
+    return cached_find(session->cached, id, clock_monotonic_ns());
 }
 
 void session_forget_node(struct session *session, uint64_t node_id)

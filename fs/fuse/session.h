@@ -19,6 +19,7 @@
 struct session;
 struct fuse_lowlevel_ops;
 struct names;
+struct node;
 
 /* What libfuse does not expose of the request being served. */
 struct session_request {
@@ -51,6 +52,11 @@ bool session_is_full(const struct session *session);
 const struct session_request *session_current(const struct session *session);
 /* Return whether every request that a dead worker left has been served. */
 bool session_after_left(const struct session *session);
+/* The kernel gets attributes of a node of a partition; call before the answer leaves. */
+void session_note_cached(struct session *session, const struct node *node);
+/* Return the set (cached.h) of a partition's nodes of which the kernel may have attributes.
+ * Thread-safe. */
+uint64_t session_cached(struct session *session, uint64_t id);
 /* Invalidate the cached attributes of a node. Takes no lock in the kernel. Thread-safe. */
 void session_forget_node(struct session *session, uint64_t node_id);
 /* Wake the pollers of the open file with the kernel's handle `kh`. 0 or -errno. */

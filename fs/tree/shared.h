@@ -16,12 +16,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      6u
+#define SHARED_VERSION      7u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
 #define SHARED_SENTENCES    1024u
 #define SHARED_MESSAGE_MAX  256
+#define SHARED_WRITERS      1024u
 #define SHARED_LINE_SETS    32u /* accounts share them by number */
 #define SHARED_LINE_WAYS    16u
 #define SHARED_LINE_MAX     512u
@@ -77,6 +78,13 @@ struct shared_line {
     uint32_t length;
     char text[SHARED_LINE_MAX];
     uint32_t account; /* of the reader */
+};
+
+/* A user whose open of a file for writing has to go to a node of their own; fs/tree/own.h. */
+struct shared_writer {
+    uint64_t node; /* the one that everyone finds */
+    uint32_t uid;
+    int64_t at_ns; /* CLOCK_BOOTTIME; 0: none */
 };
 
 /* The state of an open file; an array in memory of its own, which grows. */
@@ -137,6 +145,11 @@ struct shared {
     uint32_t suspect_deaths;
     uint64_t next_id;   /* above the id of every partition that a process was ever to join */
     uint32_t group_gid; /* last known gid of config/admin_group + 1; 0: none */
+    /* users' own nodes: the latest writers, in a ring, and whether `partitions` is each user's own
+     */
+    uint32_t next_writer;
+    uint32_t covered;
+    struct shared_writer writers[SHARED_WRITERS];
     /* the last message to each user */
     uint64_t status_clock;
     struct shared_status status[SHARED_STATUS_COUNT];

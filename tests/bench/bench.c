@@ -5,11 +5,13 @@
  * append + fdatasync. In each round everybody takes turns at each operation, once pinned
  * and once free. Prints; never fails on a figure. Run by run.sh, which mounts.
  *
- *     bench ROUNDS DIR NAME...
+ *     bench ROUNDS DIR TABLE NAME...
  *
+ * TABLE gets the figures as lines of cells with tabs between, for docs/benchmarks.md.
  * DIR holds the mounted null filesystem `null`, its pid in `null.pid`, and for each NAME a
  * folder with the command `chronos`, two mounts `small` and `big`, and their pids.
  */
+#include "load.h"
 #include "rows.h"
 
 #include <stdio.h>
@@ -17,10 +19,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOWER 1.05
-#define IDLE_S 5
+#define SLOWER      1.05
+#define IDLE_S      5
+#define LOAD_ROUNDS 3
 
 static struct bench bench;
+static FILE *table;
+/* Per cent of a core, the median of LOAD_ROUNDS. */
+static double loads[LOAD_RATES][BENCH_SUBJECTS];
 
 static pid_t read_pid(const char *mount)
 {
@@ -84,6 +90,21 @@ static void count_wake_ups(long *ret_counts)
         ret_counts[s] += switches(&bench.subjects[s]);
 }
 
+/* Rounds of all subjects by turns. */
+static void measure_loads(void)
+{
+    double percent[BENCH_SUBJECTS][LOAD_RATES][LOAD_ROUNDS], rates[LOAD_RATES];
+    for (int round = 0; round < LOAD_ROUNDS; round++)
+        for (int s = 0; s < bench.subject_count; s++) {
+            load_measure(&bench, s, rates);
+            for (int i = 0; i < LOAD_RATES; i++)
+                percent[s][i][round] = rates[i];
+        }
+    for (int s = 0; s < bench.subject_count; s++)
+        for (int i = 0; i < LOAD_RATES; i++)
+            loads[i][s] = measure_quantile(percent[s][i], LOAD_ROUNDS, 0.5);
+}
+
 /* -- the table ---------------------------------------------------------------------- */
 
 /* The ratio over the rounds: against the baseline, or against the other subject's time. */
@@ -120,6 +141,50 @@ static void print_head(int modes)
     printf("\n");
 }
 
+/* Times below 10 us with a decimal. */
+static void table_time(double us)
+{
+    if (us < 9950)
+        fprintf(table, ", %.*f us", us < 10, us);
+    else
+        fprintf(table, ", %.*f ms", us < 99500, us / 1e3);
+}
+
+/* Cells: pinned, then free. Of one subject: ratio and spread with the time. Of two: both, and the
+ * time after against the time before. */
+static void table_row(enum row row, int modes)
+{
+    fprintf(table, "%s", bench_rows[row].name);
+    for (int mode = 0; mode < modes; mode++) {
+        for (int s = 0; s < bench.subject_count; s++) {
+            struct measure_spread own = ratio(row, mode, s, -1);
+            fprintf(table, "\t%.2f x", own.median);
+            if (bench.subject_count == 1)
+                fprintf(table, " (%.2f to %.2f)", own.low, own.high);
+            table_time(time_us(row, mode, s));
+        }
+        if (bench.subject_count > 1) {
+            struct measure_spread both = ratio(row, mode, 1, 0);
+            fprintf(table, "\t%.2f (%.2f to %.2f)", both.median, both.low, both.high);
+        }
+    }
+    fprintf(table, "\n");
+}
+
+static void table_head(int modes)
+{
+    static const char *const words[] = {"pinned", "free"};
+    for (int mode = 0; mode < modes; mode++)
+        for (int s = 0; s < bench.subject_count; s++) {
+            bool both = bench.subject_count > 1;
+            fprintf(table, "\t%s%s%s", words[mode], both ? ", " : "",
+                    both ? bench.subjects[s].name : "");
+            if (s == 1)
+                fprintf(table, "\tafter/before");
+        }
+    fprintf(table, "\n");
+}
+
 static void print_row(enum row row, int modes)
 {
     printf("%-52s %-7s", bench_rows[row].name, bench_rows[row].aim);
@@ -142,12 +207,26 @@ static void print_row(enum row row, int modes)
     printf("\n");
 }
 
-static void print_single(const char *name, const char *aim, const char *unit, const double *values)
+static void print_single(const char *name, const char *aim, const char *unit, int decimals,
+                         const double *values, int modes)
 {
+    fprintf(table, "%s", name);
+    for (int mode = 0; mode < modes; mode++) {
+        for (int s = 0; s < bench.subject_count; s++)
+            if (mode == modes - 1)
+                fprintf(table, "\t%.*f %s", decimals, values[s], unit);
+            else
+                fprintf(table, "\t");
+        if (bench.subject_count > 1 && mode == modes - 1 && values[0] > 0)
+            fprintf(table, "\t%.2f", values[1] / values[0]);
+        else if (bench.subject_count > 1)
+            fprintf(table, "\t");
+    }
+    fprintf(table, "\n");
     printf("%-52s %-7s", name, aim);
     for (int s = 0; s < bench.subject_count; s++)
-        printf(" | %s%s%.0f %s", bench.subject_count > 1 ? bench.subjects[s].name : "",
-               bench.subject_count > 1 ? " " : "", values[s], unit);
+        printf(" | %s%s%.*f %s", bench.subject_count > 1 ? bench.subjects[s].name : "",
+               bench.subject_count > 1 ? " " : "", decimals, values[s], unit);
     if (bench.subject_count > 1 && values[0] > 0)
         printf(" | %.2f %s", values[1] / values[0], values[1] / values[0] > SLOWER ? "!" : "");
     printf("\n");
@@ -157,15 +236,23 @@ static void print_all(int modes, const long *wake_ups)
 {
     double bytes[BENCH_SUBJECTS], counts[BENCH_SUBJECTS], early = 0;
     print_head(modes);
-    for (int row = 0; row < ROWS; row++)
+    table_head(modes);
+    for (int row = 0; row < ROWS; row++) {
         print_row((enum row)row, modes);
+        table_row((enum row)row, modes);
+    }
     for (int s = 0; s < bench.subject_count; s++) {
         bytes[s] = bench.subjects[s].bytes_each;
         counts[s] = (double)wake_ups[s];
         early += bench.subjects[s].early;
     }
-    print_single("memory per live partition", "1024", "bytes", bytes);
-    print_single("wake-ups in 5 s while nothing happens", "0", "", counts);
+    print_single("memory per live partition", "1024", "bytes", 0, bytes, modes);
+    print_single("wake-ups in 5 s while nothing happens", "0", "", 0, counts, modes);
+    for (int i = 0; i < LOAD_RATES; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "the daemon's time of a core, %d reads/s", load_rates[i]);
+        print_single(name, load_rates[i] == 1 ? "2" : "", "%", 2, loads[i], modes);
+    }
     printf("%-52s %-7s | %.0f\n", "ends told early", "0", early);
     if (bench.subject_count > 1)
         printf("\nbefore, after: against the baseline. after/before: time against time, median of "
@@ -176,10 +263,10 @@ static void print_all(int modes, const long *wake_ups)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4 || argc > 3 + BENCH_SUBJECTS || atoi(argv[1]) < 1 ||
+    if (argc < 5 || argc > 4 + BENCH_SUBJECTS || atoi(argv[1]) < 1 ||
         atoi(argv[1]) > BENCH_ROUNDS_MAX) {
         fprintf(stderr,
-                "usage: bench ROUNDS DIR NAME...\n"
+                "usage: bench ROUNDS DIR TABLE NAME...\n"
                 "ROUNDS is 1 to %d; at most %d names.\n",
                 BENCH_ROUNDS_MAX, BENCH_SUBJECTS);
         return 2;
@@ -189,14 +276,20 @@ int main(int argc, char **argv)
     bench.rounds = atoi(argv[1]);
     int modes = measure_open();
     fflush(stdout);
-    set_up(argv[2], argv + 3, argc - 3);
+    table = fopen(argv[3], "we");
+    if (!table)
+        measure_die(argv[3]);
+    set_up(argv[2], argv + 4, argc - 4);
     count_wake_ups(wake_ups);
     for (bench.round = 0; bench.round < bench.rounds; bench.round++)
         for (bench.mode = 0; bench.mode < modes; bench.mode++) {
             measure_enter((enum measure_mode)bench.mode, bench.pids, bench.pid_count);
             rows_round(&bench);
         }
+    measure_loads();
     print_all(modes, wake_ups);
+    if (fclose(table))
+        measure_die(argv[3]);
     printf("%d rounds, %.0f s.\n", bench.rounds, (measure_now_us() - start) / 1e6);
     return 0;
 }

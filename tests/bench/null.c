@@ -81,6 +81,18 @@ static void null_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *
     fuse_reply_err(req, 0);
 }
 
+static void null_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                         struct fuse_file_info *fi)
+{
+    (void)ino;
+    (void)fi;
+    char buffer[64];
+    struct stat st;
+    fill(NULL_INO, &st);
+    size_t n = fuse_add_direntry(req, buffer, sizeof(buffer), "null", &st, 1);
+    fuse_reply_buf(req, buffer, offset || n > size || n > sizeof(buffer) ? 0 : n);
+}
+
 static void null_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
@@ -93,6 +105,7 @@ static const struct fuse_lowlevel_ops null_ops = {.init = null_init,
                                                   .getattr = null_getattr,
                                                   .open = null_open,
                                                   .read = null_read,
+                                                  .readdir = null_readdir,
                                                   .write = null_write,
                                                   .release = null_release};
 

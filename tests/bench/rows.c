@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define WRITERS      16
@@ -16,7 +15,7 @@
 #define SYNCS        100
 #define CROWDS       3
 #define DEVICES      8
-#define COMMANDS     40
+#define STREAK       10
 #define REQUEST      "1M 3600\n"
 #define PARTICIPANTS (2 + 2 * BENCH_SUBJECTS)
 
@@ -27,6 +26,9 @@ const struct bench_row bench_rows[ROWS] = {
     [ROW_RELEASE] = {"durable release / null write + one sync", "", false},
     [ROW_WRITERS] = {"16 writers, 8 devices: creates/s / syncs/s", ">3", true},
     [ROW_COMMAND] = {"chronos create / cat of a null file", "3", false},
+    [ROW_AVAILABLE] = {"chronos available / cat of a null file", "", false},
+    [ROW_LIST] = {"chronos list of 113 partitions / ls of a null tree", "", false},
+    [ROW_RUN] = {"chronos run of true / env true", "", false},
     [ROW_CREATE_BIG] = {"create at 100,000 live / at 112", "1.5", false},
     [ROW_RELEASE_BIG] = {"release at 100,000 live / at 112", "", false},
     [ROW_END_P50] = {"delay of an end as a client sees it, p50 / a bare timer", "", false},
@@ -34,9 +36,6 @@ const struct bench_row bench_rows[ROWS] = {
 };
 
 /* -- turns --------------------------------------------------------------------------- */
-
-/* One operation of a participant; returns microseconds. */
-typedef double operation(struct bench *bench, int who);
 
 int rows_turn(const struct bench *bench, int baselines, int each, int turn, int k)
 {
@@ -48,16 +47,19 @@ int rows_turn(const struct bench *bench, int baselines, int each, int turn, int 
     return baselines + subject * each + nth;
 }
 
-/* Gives the median of each participant, the baselines first. */
-static void take_turns(struct bench *bench, int baselines, int each, int turns, operation *fn,
+/* Gives the median of each participant, the baselines first. Many operations are done in streaks:
+ * a server that still looks for requests of its own must not disturb the next participant's. */
+static void take_turns(struct bench *bench, int baselines, int each, int turns, rows_operation *fn,
                        double *ret_us)
 {
     static double us[PARTICIPANTS][BENCH_TURNS];
     int participants = baselines + each * bench->subject_count;
-    for (int turn = 0; turn < turns; turn++)
+    int streak = turns >= 2 * STREAK ? STREAK : 1;
+    for (int turn = 0; turn < turns; turn += streak)
         for (int k = 0; k < participants; k++) {
-            int who = rows_turn(bench, baselines, each, turn, k);
-            us[who][turn] = fn(bench, who);
+            int who = rows_turn(bench, baselines, each, turn / streak, k);
+            for (int i = turn; i < turn + streak && i < turns; i++)
+                us[who][i] = fn(bench, who);
         }
     for (int who = 0; who < participants; who++)
         ret_us[who] = measure_quantile(us[who], (size_t)turns, 0.5);
@@ -69,8 +71,7 @@ void rows_note(struct bench *bench, enum row row, int subject, double base_us, d
         (struct bench_sample){base_us, real_us};
 }
 
-/* For rows where participant 0 is the baseline and the subjects follow. */
-static void measure_plain(struct bench *bench, enum row row, int turns, operation *fn)
+void rows_plain(struct bench *bench, enum row row, int turns, rows_operation *fn)
 {
     double us[PARTICIPANTS];
     take_turns(bench, 1, 1, turns, fn, us);
@@ -130,7 +131,7 @@ static void measure_charge(struct bench *bench)
         subject_file(bench, who, "charge", path, sizeof(path));
         charge_fds[who] = rows_open(path, O_WRONLY);
     }
-    measure_plain(bench, ROW_CHARGE, BENCH_TURNS, charge_once);
+    rows_plain(bench, ROW_CHARGE, BENCH_TURNS, charge_once);
     for (int who = 0; who <= bench->subject_count; who++)
         close(charge_fds[who]);
 }
@@ -202,7 +203,7 @@ static double release_once(struct bench *bench, int who)
     return measure_now_us() - start;
 }
 
-static void measure_create(struct bench *bench, operation *fn, enum row row, enum row big_row)
+static void measure_create(struct bench *bench, rows_operation *fn, enum row row, enum row big_row)
 {
     double us[PARTICIPANTS];
     take_turns(bench, 2, 2, BENCH_CREATES, fn, us);
@@ -213,8 +214,7 @@ static void measure_create(struct bench *bench, operation *fn, enum row row, enu
     }
 }
 
-/* Releases what a row left in the mount. */
-static void release_rest(struct bench_mount *mount)
+void rows_release_rest(struct bench_mount *mount)
 {
     char path[2 * BENCH_PATH];
     snprintf(path, sizeof(path), "%s/partitions", mount->root);
@@ -270,7 +270,7 @@ static double crowd_once(struct bench *bench, int who)
     if (who) {
         struct bench_mount *mount = &bench->subjects[who - 1].small;
         double us = run_writers(mount, EACH) / (WRITERS * EACH);
-        release_rest(mount);
+        rows_release_rest(mount);
         return us;
     }
     double us = 0;
@@ -301,41 +301,16 @@ void rows_fill(struct bench_subject *subject)
     subject->bytes_each = (double)(after - before) * 1024 / BENCH_BIG;
 }
 
-/* -- the command --------------------------------------------------------------------------- */
-
-static double command_once(struct bench *bench, int who)
-{
-    struct bench_subject *subject = &bench->subjects[who ? who - 1 : 0];
-    char *cat[] = {(char[]){"cat"}, bench->null_file, NULL};
-    char *make[] = {subject->chronos, (char[]){"--mount"}, subject->small.root, (char[]){"create"},
-                    (char[]){"0"},    (char[]){"1M"},      (char[]){"3600"},    NULL};
-    char **words = who ? make : cat;
-    int status = 0;
-    double start = measure_now_us();
-    pid_t pid = fork();
-    if (!pid) {
-        dup2(open("/dev/null", O_WRONLY), 1);
-        execvp(words[0], words);
-        _exit(127);
-    }
-    waitpid(pid, &status, 0);
-    if (pid < 0 || status)
-        measure_die(words[0]);
-    return measure_now_us() - start;
-}
-
 /* ---------------------------------------------------------------------------------------- */
 
 void rows_round(struct bench *bench)
 {
-    measure_plain(bench, ROW_READ, BENCH_TURNS, read_once);
+    rows_plain(bench, ROW_READ, BENCH_TURNS, read_once);
     measure_charge(bench);
     measure_create(bench, create_once, ROW_CREATE, ROW_CREATE_BIG);
     measure_create(bench, release_once, ROW_RELEASE, ROW_RELEASE_BIG);
-    measure_plain(bench, ROW_WRITERS, CROWDS, crowd_once);
-    measure_plain(bench, ROW_COMMAND, COMMANDS, command_once);
-    for (int s = 0; s < bench->subject_count; s++)
-        release_rest(&bench->subjects[s].small);
+    rows_plain(bench, ROW_WRITERS, CROWDS, crowd_once);
+    commands_round(bench);
     ends_round(bench);
 }
 

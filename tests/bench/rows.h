@@ -22,6 +22,9 @@ enum row {
     ROW_RELEASE,
     ROW_WRITERS,
     ROW_COMMAND,
+    ROW_AVAILABLE,
+    ROW_LIST,
+    ROW_RUN,
     ROW_CREATE_BIG,
     ROW_RELEASE_BIG,
     ROW_END_P50,
@@ -72,9 +75,19 @@ void rows_fill(struct bench_subject *subject);
 /* Measures all rows once, into the samples of bench->round and bench->mode. */
 void rows_round(struct bench *bench);
 
+void commands_round(struct bench *bench);
 void ends_round(struct bench *bench);
 
 /* What the rows share. */
+
+/* One operation of a participant; returns microseconds. */
+typedef double rows_operation(struct bench *bench, int who);
+
+/* For rows where participant 0 is the baseline and the subjects follow. */
+void rows_plain(struct bench *bench, enum row row, int turns, rows_operation *fn);
+
+/* Releases what a row left in the mount. */
+void rows_release_rest(struct bench_mount *mount);
 
 /* The participant at place k of a turn: the baselines, then the subjects with `each` mounts.
  * The subjects change their order every turn, and none ever follows itself: a warm cache

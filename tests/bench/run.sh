@@ -2,24 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 # What chronosfs costs, or how much slower one build is than another:
 #
-#   run.sh [--rounds N] [--before BUILD] BUILD
+#   run.sh [--rounds N] [--before BUILD] [--table FILE] BUILD
 #
 # BUILD is a meson build folder; with --before both builds take turns in one sitting. Mounts a
 # null filesystem and each build twice, with few and with many partitions. The state is kept
-# in $TMPDIR, or else in /var/tmp: a disk makes a difference, tmpfs is none.
+# in $TMPDIR, or else in /var/tmp: a disk makes a difference, tmpfs is none. FILE gets the figures
+# for tests/bench/tables.
 set -eu
 
 usage() {
-    echo "usage: run.sh [--rounds N] [--before BUILD] BUILD" >&2
+    echo "usage: run.sh [--rounds N] [--before BUILD] [--table FILE] BUILD" >&2
     exit 2
 }
 
-rounds=5 before='' after=''
+rounds=5 before='' after='' table=/dev/null
 while [ $# -gt 0 ]; do
     case $1 in
-    --rounds | --before)
+    --rounds | --before | --table)
         [ $# -gt 1 ] || usage
-        if [ "$1" = --rounds ]; then rounds=$2; else before=$2; fi
+        case $1 in
+        --rounds) rounds=$2 ;;
+        --before) before=$2 ;;
+        --table) table=$2 ;;
+        esac
         shift
         ;;
     -*) usage ;;
@@ -92,4 +97,4 @@ null=$(program "$after" null)
 serve "$dir/null" null "$null"
 [ -z "$before" ] || prepare before "$before"
 prepare after "$after"
-"$bench" "$rounds" "$dir" ${before:+before} after
+"$bench" "$rounds" "$dir" "$table" ${before:+before} after

@@ -6,7 +6,7 @@ import os
 
 import lib
 from lib import alice, bob, check, container_root, equal, fails, wait_for
-from program import Program, cgroups, events, has_cgroups, has_event, is_alive, no_cgroups, procs
+from program import Program, cgroups, events, has_event, is_alive, no_cgroups, procs
 
 top = None
 
@@ -76,6 +76,27 @@ def whole_life(mount):
     for program in before, after, gone:
         program.end()
     os.rmdir(inner)
+    os.rmdir(box)
+
+
+def empty_for_long(mount):
+    """Partitions without processes are forgotten while they last, unless a cgroup belongs to them:
+    a container can be started in it later."""
+    box = make('box')
+    name = alice.call(mount.ask, '10% 600 on_expiry=kill')
+    claim(mount, name, box)
+    other = alice.call(mount.ask, '10% 600')
+    Program(mount, other, user=alice).end()
+    mount.write('report', 'config', 'watchdog')  # it looks each second
+    check(wait_for(lambda: not cgroups(mount), 30), 'the other is forgotten', cgroups(mount))
+    equal(claimed(mount, name), [box], 'still given')
+    mount.write('off', 'config', 'watchdog')
+    late = start(mount, box, user=bob)
+    os.unlink(mount.at('partitions', name))
+    check(ends(late), 'ended')
+    check(has_event(mount, name, 'emptied'), events(mount, name))
+    late.end()
+    mount.release_all()
     os.rmdir(box)
 
 
@@ -235,14 +256,13 @@ def process_tree():
 def main():
     global top
     process_tree()
-    if not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
-    top = lib.cgroup_mount()
+    top = lib.need_cgroups()
     home = make('home')
     enter(home)
     mount = lib.Mount('2x80G', options=['--process-tracking', 'cgroup'])
     enter(top)
     whole_life(mount)
+    empty_for_long(mount)
     renewed(mount)
     both_kinds(mount)
     members_book(mount)

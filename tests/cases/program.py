@@ -117,25 +117,16 @@ def instance(mount):
     return f'chronosfs-{value:016x}-'
 
 
-def cgroup_roots():
-    with open('/proc/self/mountinfo') as mounts:
-        return [line.split()[4] for line in mounts if ' - cgroup2 ' in line]
-
-
 def cgroups(mount):
-    return {os.path.join(at, name) for top in cgroup_roots() for at, names, _ in os.walk(top)
+    top = lib.cgroup_mount()
+    return {os.path.join(at, name) for at, names, _ in (os.walk(top) if top else ())
             for name in names if name.startswith(instance(mount))}
-
-
-def has_cgroups():
-    with open('/proc/self/mountinfo') as mounts:
-        return any(' - cgroup2 ' in line and ' rw' in line for line in mounts)
 
 
 def mounted(tracker):
     """A mount of two devices under this process tracking, or a skip."""
-    if tracker == 'cgroup' and not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
+    if tracker == 'cgroup':
+        lib.need_cgroups()
     return lib.Mount('2x80G', options=['--process-tracking', tracker])
 
 

@@ -10,7 +10,7 @@ import time
 
 import lib
 from lib import T, alice, bob, check, equal, wait_for
-from program import Program, has_cgroups, is_alive, procs
+from program import Program, is_alive, procs
 from slow import hold, slow_page, state
 
 COUNT = 1000
@@ -174,9 +174,7 @@ def start_while_held(mount, top, home, page):
 
 
 def main():
-    if not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
-    top = lib.cgroup_mount()
+    top = lib.need_cgroups()
     home = os.path.join(top, f'hostile-cgroups-{os.path.basename(T)}', 'home')
     slow, server = slow_page()
     mount = lib.Mount('1x80G', options=['--process-tracking', 'cgroup'])

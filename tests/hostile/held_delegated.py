@@ -10,7 +10,7 @@ import time
 
 import lib
 from lib import T, alice, bob, check, equal, wait_for
-from program import Program, cgroups, has_cgroups, is_alive
+from program import Program, cgroups, is_alive
 from slow import hold, slow_page, state
 
 
@@ -114,9 +114,7 @@ def shares(mount, top, home, page):
 
 
 def main():
-    if not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
-    top = lib.cgroup_mount()
+    top = lib.need_cgroups()
     slice_ = os.path.join(top, f'hostile-delegated-{os.path.basename(T)}')
     home = os.path.join(slice_, 'home')
     slow, server = slow_page()

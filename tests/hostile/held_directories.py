@@ -7,7 +7,7 @@ import signal
 
 import lib
 from lib import T, alice, bob, check, equal, wait_for
-from program import Program, cgroups, has_cgroups, is_alive, procs
+from program import Program, cgroups, is_alive, procs
 from slow import hold, slow_page, state
 
 def enter(directory):
@@ -57,9 +57,7 @@ def held(mount, mine, other, slow):
 
 
 def main():
-    if not has_cgroups():
-        raise lib.Skip('this machine has no cgroup v2 that can be written')
-    top = lib.cgroup_mount()
+    top = lib.need_cgroups()
     places = [os.path.join(top, f'hostile-{os.getpid()}-{os.path.basename(T)}-{i}') for i in '12']
     for place in places:
         os.mkdir(place)

@@ -321,7 +321,8 @@ def no_tree():
     """After all trees are gone."""
     caller = Caller(environment={'CHRONOS_MOUNT': ''})
     r, sentence = caller.call('open')
-    equal((r, sentence), (-2, 'No mounted chronosfs was found. Start one with: chronosfs /chronos'))
+    equal((r, sentence), (-2, 'No mounted chronosfs was found. An administrator starts it: '
+                              'tools/up, or systemctl start chronosfs where it is installed.'))
     equal(caller.end(), 0)
 
 

@@ -29,9 +29,8 @@ int args_no_command(const struct command *const *list, const char *text)
     struct nearest nearest = nearest_new(text, strlen(text));
     for (; *list; list++)
         nearest_offer(&nearest, (*list)->name);
-    return args_usage_error(NULL, "There is no command \"%s\".%s%s%s", text,
-                            nearest.best ? " Did you mean " : "", nearest.best ? nearest.best : "",
-                            nearest.best ? "?" : "");
+    return args_usage_error(NULL, "There is no command \"%s\".%s", text,
+                            nearest_question(&nearest, ""));
 }
 
 /* Return the index of an option by its name (`length` bytes) or its letter; -1: none. */
@@ -78,12 +77,11 @@ static int unknown_option(const struct args *args, const char *text, size_t leng
     struct nearest nearest = nearest_new(text + 2, length);
     for (int i = 0; (option = command_option(args->command, i)); i++)
         nearest_offer(&nearest, option->name);
-    return args_usage_error(args->command, "There is no option %.*s%s%s.%s%s%s",
+    return args_usage_error(args->command, "There is no option %.*s%s%s.%s",
                             length > 0 ? (int)length + 2 : (int)strlen(text), text,
                             args->command ? " of " : " before the command",
                             args->command ? args->command->name : "",
-                            nearest.best ? " Did you mean --" : "",
-                            nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+                            nearest_question(&nearest, "--"));
 }
 
 /* Take an argument that begins with a dash, and the next one if that is its value. */
@@ -110,6 +108,9 @@ static int take_option(struct args *args, int argc, char **argv, int *position)
                                     option->argument);
         value = argv[++*position];
     }
+    if (option->argument && value[0] == '\0') /* a script's variable that is not set */
+        return args_usage_error(args->command, "--%s is empty; it needs %s.", option->name,
+                                option->argument);
     args->option[index] = value;
     return 0;
 }
@@ -127,10 +128,12 @@ static void choose_command(struct args *args, const struct command *command)
     }
 }
 
-/* Report that there are too few words, the last of which can be repeated. */
+/* Report that there are too few words. */
 static int too_few(const struct command *command)
 {
     const char *blank = strrchr(command->args, ' '), *last = blank ? blank + 1 : command->args;
+    if (last[0] == '[' || !strstr(last, "..."))
+        return args_usage_error(command, "%s needs %s.", command->name, command->args);
     return args_usage_error(command, "%s needs %.*s%sat least one %.*s.", command->name,
                             blank ? (int)(blank - command->args) : 0, command->args,
                             blank ? " and " : "", (int)strcspn(last, "."), last);
@@ -143,10 +146,11 @@ static int check_words(const struct args *args)
     count_words(command, &min, &max);
     if (args_option(args, "help") || command->own_words)
         return 0;
-    if (args->count < min && max < 0)
-        return too_few(command);
     if (args->count < min)
-        return args_usage_error(command, "%s needs %s.", command->name, command->args);
+        return too_few(command);
+    for (int i = 0; i < args->count; i++)
+        if (args->words[i][0] == '\0')
+            return args_usage_error(command, "An argument is empty.");
     if (max >= 0 && args->count > max)
         return args_usage_error(args->command, "Unexpected argument \"%s\".", args->words[max]);
     return 0;

@@ -150,13 +150,13 @@ static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size
     size_t shown = 0;
     struct chronos_partition partition;
     struct failure_skipped skipped = {.more = 0};
+    const uint32_t mask = view->mask | select->mask; /* 0: the id is enough */
     int r = 0;
     for (size_t i = 0; i < count && r != -ENOTCONN; i++) {
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        if (!select_owner(mount, select, id))
-            continue;
-        r = chronos_partition_load(mount, id, view->mask | select->mask, &partition);
+        snprintf(partition.id, sizeof(partition.id), "%s", id);
+        r = mask ? chronos_partition_load(mount, id, mask, &partition) : 0;
         if (r < 0 && !chronos_is_gone(r))
             failure_skip(&skipped, id, r);
         if (r < 0 || !select_passes(select, &partition))
@@ -192,7 +192,7 @@ static int print(const struct chronos_mount *mount, const struct args *args)
     int r = select_init(mount, args, &select);
     if (r)
         return r;
-    r = chronos_list(mount->root, "partitions", "p", &ids, &count);
+    r = select_list(mount, &select, &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
     r = show_all(mount, ids, count, &select, &view);

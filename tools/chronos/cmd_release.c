@@ -99,24 +99,17 @@ static int release_soon(const struct chronos_mount *mount, struct batch *batch, 
                                                            : EXIT_DONE;
 }
 
-/* Choose from `ids`, and release what was chosen. The label alone selects only partitions of the
- * caller: others may use the same. */
-static int release_selected(const struct chronos_mount *mount, struct select *select,
-                            const uint64_t *ids, size_t count)
+/* Choose from `ids`, and release what was chosen. */
+static int release_chosen(const struct chronos_mount *mount, const struct select *select,
+                          const uint64_t *ids, size_t count)
 {
     struct batch batch = {.count = 0, .length = 0};
     int worst = EXIT_DONE;
     bool any = false;
-    if (!select->user && !select->by_uid && select->name) {
-        select->by_uid = true;
-        select->uid = geteuid();
-    }
     for (size_t i = 0; i < count; i++) {
         struct chronos_partition partition;
         char id[CHRONOS_ID_MAX];
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        if (!select_owner(mount, select, id))
-            continue;
         int r = select->mask ? chronos_partition_load(mount, id, select->mask, &partition) : 0;
         if (chronos_is_gone(r) || (!r && !select_passes(select, &partition)))
             continue;
@@ -135,6 +128,21 @@ static int release_selected(const struct chronos_mount *mount, struct select *se
     return worst;
 }
 
+/* The label alone selects only partitions of the caller: others may use the same. */
+static int release_selected(const struct chronos_mount *mount, struct select *select)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    if (select->name)
+        select_label(select, select->name);
+    int r = select_list(mount, select, &ids, &count);
+    if (r < 0)
+        return failure_report(mount, "The partitions could not be listed", r);
+    r = release_chosen(mount, select, ids, count);
+    free(ids);
+    return r;
+}
+
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct select select;
@@ -146,15 +154,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
                                 "--mine, --user, --name and --device cannot be used with an ID.");
     if (args->count == 0 && !select_any(&select))
         return args_usage_error(args->command, "release needs at least one ID.");
-    if (args->count == 0) {
-        uint64_t *ids = NULL;
-        size_t count = 0;
-        int r = chronos_list(mount->root, "partitions", "p", &ids, &count);
-        if (r < 0)
-            return failure_report(mount, "The partitions could not be listed", r);
-        worst = release_selected(mount, &select, ids, count);
-        free(ids);
-    }
+    if (args->count == 0)
+        worst = release_selected(mount, &select);
     for (int i = 0; i < args->count; i++) {
         char id[CHRONOS_ID_MAX];
         int r = handle_find(mount, args->words[i], id);

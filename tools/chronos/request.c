@@ -30,7 +30,8 @@ static int add_word(const struct args *args, const char *key, const char *value,
             args->command, "\"%s\" is not a label; use 1 to 64 letters, digits, '.', '_' and '-'.",
             value);
     if (r == -EINVAL)
-        return args_usage_error(args->command, "\"%s\" must be a single word.", value);
+        return args_usage_error(args->command, "\"%s\" must be a single word of printable ASCII.",
+                                value);
     if (r < 0)
         return args_usage_error(args->command, "The request is too long.");
     return 0;

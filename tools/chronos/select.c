@@ -49,18 +49,26 @@ int select_init(const struct chronos_mount *mount, const struct args *args,
     return r ? r : take_device(mount, args_option(args, "device"), ret_select);
 }
 
+void select_label(struct select *select, const char *label)
+{
+    select->name = label;
+    if (select->user || select->by_uid)
+        return;
+    select->by_uid = true;
+    select->uid = geteuid();
+}
+
 bool select_any(const struct select *select)
 {
     return select->by_uid || select->mask != 0;
 }
 
-bool select_owner(const struct chronos_mount *mount, const struct select *select, const char *id)
+int select_list(const struct chronos_mount *mount, const struct select *select, uint64_t **ret_ids,
+                size_t *ret_count)
 {
-    struct stat st;
-    char path[64];
-    snprintf(path, sizeof(path), "partitions/%s", id);
-    return !select->by_uid ||
-           (fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == select->uid);
+    if (select->by_uid)
+        return chronos_list_owned(mount->root, "partitions", "p", select->uid, ret_ids, ret_count);
+    return chronos_list(mount->root, "partitions", "p", ret_ids, ret_count);
 }
 
 bool select_passes(const struct select *select, const struct chronos_partition *partition)

@@ -28,11 +28,14 @@ struct select {
  * message. */
 int select_init(const struct chronos_mount *mount, const struct args *args,
                 struct select *ret_select);
+/* Select by a label. Without a user only partitions of the caller: others may use the same. */
+void select_label(struct select *select, const char *label);
 /* Return whether any option was given. */
 bool select_any(const struct select *select);
-/* Return whether the owner fits, if it was given as a uid. The link of the partition tells, also
- * if nothing else can be read. */
-bool select_owner(const struct chronos_mount *mount, const struct select *select, const char *id);
+/* List the partitions whose owner fits, ascending, if it was given as a uid; else all. Their links
+ * tell, also if nothing else can be read. The caller frees *ret_ids. 0 or -errno. */
+int select_list(const struct chronos_mount *mount, const struct select *select, uint64_t **ret_ids,
+                size_t *ret_count);
 /* Return whether the rest fits a partition whose fields in `mask` are loaded. */
 bool select_passes(const struct select *select, const struct chronos_partition *partition);
 /* Return whether a line of `history` fits. */

@@ -132,6 +132,9 @@ int chronos_write(int directory, const char *path, const char *text);
  * *ret_numbers. */
 int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
                  size_t *ret_count);
+/* The same, of those that belong to the user. */
+int chronos_list_owned(int directory, const char *path, const char *prefix, uid_t owner,
+                       uint64_t **ret_numbers, size_t *ret_count);
 
 /* Return whether a result of these calls means that the partition or device does not exist. */
 bool chronos_is_gone(int r);
@@ -227,8 +230,8 @@ int chronos_variables_read(int directory, char **ret_text);
 /* -- requests ----------------------------------------------------------------------------- */
 
 /* Add KEY=VALUE to the line of a request, or only the word VALUE if `key` is NULL. Start with "",
- * then add AMOUNT, then DURATION. -EINVAL: `value` is not one word; -E2BIG: more than `size`
- * bytes. */
+ * then add AMOUNT, then DURATION. -EINVAL: `value` is not one word of printable ASCII; -E2BIG: more
+ * than `size` bytes. */
 int chronos_request_add(char *line, size_t size, const char *key, const char *value);
 /* Open the file `new` of a device ("0", "gpu0", "any"). The caller closes the descriptor; with the
  * word `hold` that ends the partition. -ENODEV: no such device. */

@@ -36,6 +36,7 @@ void chronos_explain_no_mount(const char *path, int r, const char *where, char *
         snprintf(ret_text, size, "There is no chronosfs on %s. Name another directory %s.", path,
                  where);
     else
-        snprintf(ret_text, size, "No mounted chronosfs was found. Start one with: chronosfs %s",
-                 CHRONOS_DEFAULT_MOUNT);
+        snprintf(ret_text, size,
+                 "No mounted chronosfs was found. An administrator starts it: tools/up, or "
+                 "systemctl start chronosfs where it is installed.");
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -193,8 +194,18 @@ static int compare(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
-                 size_t *ret_count)
+/* Not fstatat, which newer C libraries have under a name that old ones lack. Call right after the
+ * entry was read: the kernel has its attributes from the listing then. */
+static bool is_owned(int directory, const char *name, uid_t owner)
+{
+    struct stat st;
+    return syscall(SYS_newfstatat, directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_uid == owner;
+}
+
+/* `owner`: NULL for all. */
+static int list(int directory, const char *path, const char *prefix, const uid_t *owner,
+                uint64_t **ret_numbers, size_t *ret_count)
 {
     int fd = chronos_open(directory, path, O_RDONLY | O_DIRECTORY);
     DIR *stream = fd < 0 ? NULL : fdopendir(fd);
@@ -207,7 +218,8 @@ int chronos_list(int directory, const char *path, const char *prefix, uint64_t *
     size_t count = 0, room = 0;
     const struct dirent *entry;
     while ((entry = readdir(stream))) {
-        if (!parse_number(entry->d_name, prefix, &found))
+        if (!parse_number(entry->d_name, prefix, &found) ||
+            (owner && !is_owned(fd, entry->d_name, *owner)))
             continue;
         if (array_reserve(numbers, room, count + 1) < 0) {
             free(numbers);
@@ -222,4 +234,16 @@ int chronos_list(int directory, const char *path, const char *prefix, uint64_t *
     *ret_numbers = numbers;
     *ret_count = count;
     return 0;
+}
+
+int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
+                 size_t *ret_count)
+{
+    return list(directory, path, prefix, NULL, ret_numbers, ret_count);
+}
+
+int chronos_list_owned(int directory, const char *path, const char *prefix, uid_t owner,
+                       uint64_t **ret_numbers, size_t *ret_count)
+{
+    return list(directory, path, prefix, &owner, ret_numbers, ret_count);
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import select
 import time
@@ -25,6 +26,12 @@ else:
 _joined: list[Partition] = []
 _held: list[Partition] = []
 _lock = RLock()  # a signal handler may release what the interrupted code is creating
+
+
+def no_partition(partition_id: str) -> PartitionEnded:
+    """The error for an id that names nothing, or nothing any more."""
+    return PartitionEnded(f"There is no partition {partition_id}; it may have ended.",
+                          errno.ENOENT)
 
 
 class Partition:
@@ -98,7 +105,9 @@ class Partition:
             try:
                 self._directory = (self._tree.device_of(self.partition_id), self.partition_id)
             except OSError as error:
-                raise self._tree.refusal(error, ("", self.partition_id, "")) from None
+                if _tree.is_gone(error):
+                    raise no_partition(self.partition_id) from None
+                raise self._tree.refusal(error, ("partitions", self.partition_id)) from None
         return self._directory
 
     def _read(self, name: str) -> str:

@@ -9,8 +9,8 @@ import time
 
 from . import _tree
 from ._errors import ChronosError, InvalidRequest, PartitionEnded
-from ._partition import Partition, find_held
-from ._words import amount_text, seconds_text, word
+from ._partition import Partition, find_held, no_partition
+from ._words import amount_text, label, seconds_text, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,11 +141,12 @@ class Partitioner:
             join, hold = False, hold or False
         hold = join if hold is None else hold
         words = [amount_text(memory), seconds_text(duration)]
-        for key, value in (("user", user), ("name", name), ("on_expiry", on_expiry),
-                           ("warn", None if warn is None else str(warn)),
-                           ("grace", None if grace is None else seconds_text(grace))):
+        for key, value, spelled in (
+                ("user", user, _spelled), ("name", name, label), ("on_expiry", on_expiry, word),
+                ("warn", None if warn is None else str(warn), word),
+                ("grace", None if grace is None else seconds_text(grace), word)):
             if value is not None:
-                words.append(f"{key}={_spelled(value) if key == 'user' else word(value)}")
+                words.append(f"{key}={spelled(value)}")
         if hold:
             words.append("hold")
         directory = self._device(device)
@@ -188,8 +189,7 @@ class Partitioner:
             os.unlink(self._tree.at("partitions", partition_id))
         except OSError as error:
             if _tree.is_gone(error):
-                raise PartitionEnded(f"There is no partition {partition_id}; it may have ended.",
-                                     errno.ENOENT) from None
+                raise no_partition(partition_id) from None
             names = ("partitions", partition_id)
             raise self._tree.refusal(error, names, told=True) from None
         return True
@@ -246,9 +246,9 @@ class Partitioner:
                 version = " ".join(version.split()[:2])
             share = device.memory_used * 10000 // max(1, device.memory_total)
             print(f"Device {device.index}: {device.name}\n"
-                  f"  Type: {device.type}\n"
-                  f"  Vendor: {device.vendor}\n"
-                  f"  OpenCL version: {version}\n"
+                  f"  Type: {device.type or device.backend}\n"
+                  f"  Vendor: {device.vendor or '-'}\n"
+                  f"  OpenCL version: {version or '-'}\n"
                   "  Memory:\n"
                   f"    Total: {device.memory_total >> 20} MB\n"
                   f"    Used: {device.memory_used >> 20} MB\n"
@@ -289,6 +289,7 @@ class Partitioner:
 
 def _id(text: str) -> str:
     """An id as the tree has it: p7, also for partition_0007."""
+    text = str(text)
     number = text[10:] if text.startswith("partition_") else text[1:]
     if not text.startswith("p") or not number.isdecimal() or not number.isascii():
         raise InvalidRequest(f'"{text}" is not the id of a partition, such as p7.', errno.EINVAL)

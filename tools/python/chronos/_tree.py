@@ -246,8 +246,8 @@ def find(wanted: str | None = None) -> Tree:
         except OSError as error:
             why = why or error
     if why is None:
-        raise NotMounted("No mounted chronosfs was found. Ask your administrator, or name its "
-                         "mount point in CHRONOS_MOUNT.", errno.ENOENT)
+        raise NotMounted("No mounted chronosfs was found. An administrator starts it: tools/up, "
+                         "or systemctl start chronosfs where it is installed.", errno.ENOENT)
     number = why.errno or 0
     if is_dead(why):
         raise NotMounted(f"The chronosfs on {paths[0]} has ended. Start it again.", number)

@@ -49,3 +49,11 @@ def word(text: str) -> str:
         raise InvalidRequest(f'"{repr(text)[1:-1]}" is not one word: write it without blanks.'
                              if text else "An empty text is no value.", errno.EINVAL)
     return text
+
+
+def label(text: str) -> str:
+    """A label; which words are taken only the tree knows."""
+    if text.split() != [text] or not text.isascii():
+        raise InvalidRequest(f'"{text}" is not a label; use 1 to 64 letters, digits, \'.\', \'_\' '
+                             "and '-'.", errno.EINVAL)
+    return text
