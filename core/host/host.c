@@ -146,6 +146,8 @@ static void handle_event(struct host *host, const struct work_item *item)
                               kind == EVENT_SHARED);
     if (r)
         log_say("Out of memory: cannot remember the holders of p%" PRIu64 ".", partition->id);
+    if (kind == EVENT_UNSHARED)
+        host_settle(host, partition->id);
     if (kind == EVENT_CREATED)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)

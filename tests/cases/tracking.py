@@ -134,8 +134,30 @@ def no_cgroups():
     mount.stop()
 
 
+def another():
+    """A start that tracks programs in another way: those of before are not known."""
+    mount = lib.Mount('1x80G', options=['--process-tracking', 'cgroup'])
+    for tracker, before in ('process-tree', 'cgroup'), ('cgroup', 'process-tree'):
+        name = alice.call(mount.ask, '10% 600 on_expiry=kill')
+        count = len(tracking_events(mount))
+        mount.kill_worker()
+        mount.read('gpu0', name, 'procs')
+        equal(len(tracking_events(mount)), count, 'the same one')
+        mount.options[1] = tracker
+        mount.restart()
+        wanted = f'members=incomplete before={before} by=root'
+        check(wait_for(lambda: len(tracking_events(mount)) > count), 'an event')
+        check(tracking_events(mount)[-1].endswith(wanted), mount.read('events'))
+        mount.release_all()
+    mount.options[1] = 'process-tree'
+    mount.restart()
+    check(tracking_events(mount)[-1].endswith('before=process-tree by=root'), 'nothing was in one')
+    mount.stop()
+
+
 def main():
     if lib.cgroup_mount():
+        another()
         mount = lib.Mount('1x80G')
         ends_programs(mount)
         equal(tracking_events(mount), [], 'nothing to report')
