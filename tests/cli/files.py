@@ -81,7 +81,7 @@ class Formats(Case):
         self.assertEqual(ids("--device", "1", "--user", "bob"), ["p3"])
         self.assertEqual(ids("--user", "4242"), [])
         self.assertEqual(self.answer("list", "--user", "root"), "No active partitions.\n")
-        self.refused(4, "There is no device 2.", "list", "--device", "2")
+        self.refused(4, "There is no device 2. The devices are gpu0, gpu1.", "list", "-d", "2")
 
     def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
@@ -398,8 +398,12 @@ class Mistakes(Case):
                        "99999999999999999999"):
             said = device if device in ("7", "gpu7") else f'"{device}"'
             for words in ("create", device, "0.5", "60"), ("stats", device), ("available", device):
-                self.refused(4, f"There is no device {said}.", *words)
-        self.refused(4, "There is no device 1.", "available", "1", "--json")
+                self.refused(4, f"There is no device {said}. The device is gpu0.", *words)
+        for index in range(2, 20):
+            self.tree.device(index)
+        named = ", ".join(f"gpu{i}" for i in [0, *range(2, 17)])
+        self.refused(4, f"There is no device 1. The devices are {named} and 3 more.", "available",
+                     "1", "--json")
         self.refused(4, "There is no partition p9.", "show", "p9")
         self.refused(4, 'There is no partition "gpu0".', "show", "gpu0")
 
