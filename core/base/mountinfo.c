@@ -34,6 +34,15 @@ static void unescape(char *text)
     *to = '\0';
 }
 
+/* Parse decimal digits. Not strtol: newer headers replace it by one that old C libraries lack. */
+static int parse_id(const char *digits)
+{
+    unsigned id = 0;
+    for (; *digits >= '0' && *digits <= '9'; digits++)
+        id = id * 10 + (unsigned)(*digits - '0');
+    return (int)id;
+}
+
 bool mountinfo_parse(char *line, struct mountinfo *ret_mount)
 {
     char *field[6], *tail[3], *rest = NULL;
@@ -59,7 +68,9 @@ bool mountinfo_parse(char *line, struct mountinfo *ret_mount)
     unescape(field[3]);
     unescape(field[4]);
     unescape(tail[1]);
-    *ret_mount = (struct mountinfo){.device = field[2],
+    *ret_mount = (struct mountinfo){.id = parse_id(field[0]),
+                                    .parent = parse_id(field[1]),
+                                    .device = field[2],
                                     .root = field[3],
                                     .point = field[4],
                                     .type = tail[0],

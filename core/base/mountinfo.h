@@ -8,6 +8,7 @@
 
 /* One mount. All texts point into its line. */
 struct mountinfo {
+    int id, parent;
     char *device;  /* "0:53" */
     char *root;    /* the part of the filesystem that is mounted; "/": all of it */
     char *point;   /* where it is mounted */

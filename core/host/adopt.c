@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Programs that were started the plain way: with config/adopt, one that the driver reports outside
- * of any partition joins that of its user, if the user holds exactly one on the device.
+ * of any partition joins that of its user, if the user holds exactly one on the device. Programs
+ * that left stay outside, with what they start.
  */
 #include "internal.h"
 
@@ -46,7 +47,7 @@ static bool is_outside(struct host *host, const struct gpu_usage_process *used,
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
         if (terminate_ends(&host->termination, set.ids[i]))
             return false;
-    return true;
+    return !leavers_has(&host->leavers, ret_process);
 }
 
 static struct outsider *first_of(struct outsider *list, size_t count, uint32_t device, uint32_t uid)

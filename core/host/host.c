@@ -7,6 +7,7 @@
  *   join.c         a process joins a partition, or root adds a cgroup
  *   read.c         the members and cgroups of a partition
  *   adopt.c        a program without one joins its user's
+ *   leavers.c      programs that left theirs
  *   terminate.c    ends processes of ended partitions (on_expiry)
  *   warn.c         the signal that comes with a warning
  *   telemetry.c    usage by partition, as drivers report it
@@ -91,23 +92,27 @@ static void retry_joins(struct host *host)
         join(host, list_take(&host->held));
 }
 
-/* A join that waits must not bring a program into a partition that has ended. */
-static void refuse_joins(struct host *host, uint64_t id)
+/* Answer the joins that wait, now that their partition is known or has ended: then they must not
+ * bring a program into it. */
+static void answer_joins(struct host *host, uint64_t id, bool ended)
 {
     for (size_t left = host->held.count; left > 0; left--) {
         struct work_item *item = list_take(&host->held);
         if (item->join.asked.id != id) {
             list_add(&host->held, item);
-            continue;
+        } else if (ended) {
+            host_refuse_join(host, &item->join.asked, item->join.answer);
+            join_free(item);
+        } else {
+            access_step(host->access, host->now_ns); /* as in run_item */
+            join(host, item);
         }
-        host_refuse_join(host, &item->join.asked, item->join.answer);
-        join_free(item);
     }
 }
 
 static void end_partition(struct host *host, const struct partition *partition, uint32_t account)
 {
-    refuse_joins(host, partition->id);
+    answer_joins(host, partition->id, true);
     telemetry_drop(host->telemetry, partition->id);
     allocations_drop(&host->allocations, partition->id);
     if (!allocations_drop(&host->occupied, partition->id))
@@ -141,6 +146,10 @@ static void handle_event(struct host *host, const struct work_item *item)
                               kind == EVENT_SHARED);
     if (r)
         log_say("Out of memory: cannot remember the holders of p%" PRIu64 ".", partition->id);
+    if (kind == EVENT_UNSHARED)
+        host_settle(host, partition->id);
+    if (kind == EVENT_CREATED)
+        answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
         host_warn(host, partition);
 }
@@ -194,7 +203,7 @@ static void sort_items(struct host *host)
         struct work_item *item = (struct work_item *)mail;
         struct work_list *list = item->kind == WORK_READ ? &host->reads : &host->work;
         if (list->count == READS_MAX && list == &host->reads) {
-            free(item); /* its readers ask again, or get the last answer */
+            free(item); /* its readers are refused when their time is up */
             continue;
         }
         list_add(list, item);
@@ -266,7 +275,8 @@ static bool is_occupied(const struct host *host)
  * creating a partition does not cost one. */
 static bool is_attentive(const struct host *host)
 {
-    return is_occupied(host) || host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
+    return is_occupied(host) || host->held.first ||
+           host->policy.device_access != POLICY_DEVICE_ACCESS_OPEN ||
            police_next_ns(host->police) != INT64_MAX;
 }
 

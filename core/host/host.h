@@ -50,9 +50,9 @@ int host_fd(const struct host *host);
 
 /* -- work items; from any thread ------------------------------------------------ */
 
-/* Add a process, whose pid was written to `procs`, to partition `id`; or with `id` 0 take it and
- * its descendants out of its partition; or with `cgroup` let a cgroup that exists belong to the
- * partition. RESULT_JOINED with the same `tag` answers. 0 or -ENOMEM. */
+/* Add a process, whose pid was written to `procs`, to partition `id`, once that is durable; or with
+ * `id` 0 take it and its descendants out of its partition; or with `cgroup` let a cgroup that
+ * exists belong to the partition. RESULT_JOINED with the same `tag` answers. 0 or -ENOMEM. */
 struct host_join {
     uint64_t tag;
     uint64_t id;
@@ -119,6 +119,7 @@ struct host_result {
             char *text;       /* one pid per line; owned */
             size_t length;
             char *cgroups; /* one path per line; owned; NULL: none */
+            bool settles;  /* a user was taken out: these are all that may still count */
         } members;
         struct {
             uint64_t bytes, busy_more_ns;

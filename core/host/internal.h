@@ -6,6 +6,7 @@
 #include "access.h"
 #include "allocations.h"
 #include "host.h"
+#include "leavers.h"
 #include "police.h"
 #include "telemetry.h"
 #include "terminate.h"
@@ -57,6 +58,7 @@ struct host {
     struct host_state state;        /* as last reported */
     struct allocations allocations; /* of all live partitions */
     struct allocations occupied;    /* partitions that processes have joined; ids only */
+    struct leavers leavers;         /* programs that are outside on purpose */
     uint64_t checked_id;            /* last one in `occupied` checked for processes */
     bool scans;                     /* members are found by periodic scans */
     int64_t scanned_ns;
@@ -111,9 +113,9 @@ void host_adopt(struct host *host, const struct gpu_usage *usage);
  * was done or reported yet; call again. `left` keeps what the process leaves from call to call. */
 bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
                   struct proctrack_set *left, struct host_result *answer);
-/* Find the partitions that a process is in once it has joined partition `id`: that takes the place
- * of the one on its device. Those on other devices stay, and those whose programs are being ended,
- * because joining must not save a program from that. -E2BIG: too many. */
+/* Find the partitions that a process is in once it has joined live partition `id`: it takes the
+ * place of the one on its device. Those on other devices stay, and those whose programs are being
+ * ended, because joining must not save a program from that. -E2BIG: too many. */
 int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_set *ret_set);
 /* An unprivileged daemon can end only processes of its own user; others must not join. */
 bool host_can_end(const struct procfs_process *process);
@@ -124,6 +126,8 @@ void host_refuse_join(struct host *host, const struct host_join *join, struct ho
 
 /* Report the members and cgroups of a partition, unless a reading since asked_ns exists. */
 void host_do_read(struct host *host, uint64_t id, int64_t asked_ns);
+/* Report them in any case, because a user was taken out. */
+void host_settle(struct host *host, uint64_t id);
 
 /* -- warn.c -- */
 

@@ -54,6 +54,12 @@ static bool is_own(const struct host_join *join, const struct procfs_process *pr
            (process->uid == join->uid && process->euid == join->uid && process->suid == join->uid);
 }
 
+/* Return the number by which the writer knows the process. */
+static int number_of(const struct host_join *join, pid_t pid)
+{
+    return join->pid ? join->pid : (int)pid;
+}
+
 bool host_can_end(const struct procfs_process *process)
 {
     uid_t self = geteuid();
@@ -62,8 +68,9 @@ bool host_can_end(const struct procfs_process *process)
 
 /* Refuse if the process is still in a partition: its cgroup belongs to that. Leave in *left what it
  * is no longer in. */
-static int still_in(struct host *host, const struct procfs_process *process,
-                    struct proctrack_set *left, struct message *message)
+static int still_in(struct host *host, const struct host_join *join,
+                    const struct procfs_process *process, struct proctrack_set *left,
+                    struct message *message)
 {
     struct proctrack_set now, gone = {{0}};
     proctrack_find(host->proctrack, process->pid, &now);
@@ -76,7 +83,7 @@ static int still_in(struct host *host, const struct procfs_process *process,
     return message_set(-EPERM, message,
                        "Process %d cannot leave p%" PRIu64 ": the cgroup that it is in belongs to "
                        "that partition.",
-                       (int)process->pid, now.ids[0]);
+                       number_of(join, process->pid), now.ids[0]);
 }
 
 /* Print "p1 and p2". */
@@ -104,22 +111,26 @@ static int leave(struct host *host, const struct host_join *join,
     proctrack_find(host->proctrack, process->pid, &set);
     if (!left->ids[0])
         *left = set;
-    if (!left->ids[0])
-        return 1;
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i]; i++)
         if (terminate_ends(&host->termination, set.ids[i])) {
             proctrack_stay(host->proctrack, process);
             return message_set(-EPERM, message,
                                "Process %d cannot leave: p%" PRIu64
                                " has ended, and its programs are being ended.",
-                               (int)process->pid, set.ids[i]);
+                               number_of(join, process->pid), set.ids[i]);
         }
+    if (leavers_put(&host->leavers, process, join->account))
+        return message_set(-ENOMEM, message, "There is not enough memory.");
+    if (!left->ids[0])
+        return 1;
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
+    if (r && r != -EINPROGRESS)
+        leavers_drop(&host->leavers, process);
     if (!r)
-        r = still_in(host, process, left, message);
+        r = still_in(host, join, process, left, message);
     print_set(left, text);
     if (!r)
-        message_set(0, message, "Process %d has left %s.", (int)process->pid, text);
+        message_set(0, message, "Process %d has left %s.", number_of(join, process->pid), text);
     return r;
 }
 
@@ -131,8 +142,7 @@ int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_s
     proctrack_find(host->proctrack, pid, &before);
     for (size_t i = 0; !r && i < PROCTRACK_SET_MAX && before.ids[i]; i++) {
         const struct allocation *old = allocations_find(&host->allocations, before.ids[i]);
-        if (old ? joined && old->device != joined->device
-                : terminate_ends(&host->termination, before.ids[i]))
+        if (old ? old->device != joined->device : terminate_ends(&host->termination, before.ids[i]))
             r = proctrack_set_add(&set, before.ids[i]);
     }
     *ret_set = set;
@@ -163,8 +173,11 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
     if (host_set_after(host, join->id, process.pid, &set))
         return message_set(-EUSERS, message,
                            "Process %d cannot join p%" PRIu64 ": it is in %d partitions already.",
-                           (int)process.pid, join->id, PROCTRACK_SET_MAX);
-    return proctrack_join(host->proctrack, &set, join->account, &process, message);
+                           number_of(join, process.pid), join->id, PROCTRACK_SET_MAX);
+    r = proctrack_join(host->proctrack, &set, join->account, &process, message);
+    if (!r)
+        leavers_drop(&host->leavers, &process);
+    return r;
 }
 
 static int belongs(struct host *host, const struct host_join *join, struct message *message)
@@ -223,10 +236,11 @@ static int join(struct host *host, const struct host_join *join, struct proctrac
     switch (r) {
     case 0:
         if (join->id)
-            message_set(0, message, "Process %d belongs to p%" PRIu64 ".", (int)pid, join->id);
+            message_set(0, message, "Process %d belongs to p%" PRIu64 ".", number_of(join, pid),
+                        join->id);
         return 0;
     case 1:
-        return message_set(0, message, "Process %d belongs to no partition.", (int)pid);
+        return message_set(0, message, "Process %d belongs to no partition.", number_of(join, pid));
     case -ESRCH:
         return message_set(r, message, "There is no process %d.", (int)join->pid);
     case -EINVAL:
@@ -245,18 +259,27 @@ static int join(struct host *host, const struct host_join *join, struct proctrac
  * has its answer by then: see fs/fuse/pending.c. */
 #define HELD_MAX_NS (10 * NS_PER_SECOND)
 
+/* A grant that is not durable yet can be taken back; a program that it took out of another
+ * partition could not. */
+static bool is_early(const struct host *host, const struct host_join *asked)
+{
+    return asked->id && !asked->asks && !host->broken &&
+           !allocations_find(&host->allocations, asked->id);
+}
+
 bool host_do_join(struct host *host, const struct host_join *asked, int64_t since_ns,
                   struct proctrack_set *left, struct host_result *result)
 {
     struct message message = {""};
+    int r = 0;
     result->joined.tag = asked->tag;
     if (asked->id)
         result->id = asked->id;
-    /* Record it first, so that the ending always looks for members. */
-    result->joined.result =
-        asked->id && !asked->asks ? allocations_add(&host->occupied, asked->id) : 0;
-    if (!result->joined.result)
-        result->joined.result = join(host, asked, left, &message);
+    if (is_early(host, asked))
+        r = message_set(-EINPROGRESS, &message, "p%" PRIu64 " is not on disk yet.", asked->id);
+    else if (asked->id && !asked->asks) /* first, so that the ending always looks for members */
+        r = allocations_add(&host->occupied, asked->id);
+    result->joined.result = r ? r : join(host, asked, left, &message);
     if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)
         return false;
     if (result->joined.result == -EINPROGRESS)

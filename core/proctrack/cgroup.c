@@ -261,12 +261,8 @@ static int cgroup_forget(struct proctrack *proctrack, uint64_t id)
     }
     /* Dropping one moves the others: look again each time. */
     for (size_t kept = 0; cgroup_leaf_of(cgroup, id, &first) > kept;) {
-        const struct cgroup_leaf *leaf = &cgroup->leaves[first + kept];
-        int removed = cgroup_change_remove(cgroup, leaf->account, leaf->path);
-        if (removed == 0)
-            cgroup_leaf_drop(cgroup, leaf);
-        else
-            kept++;
+        int removed = cgroup_change_remove(cgroup, &cgroup->leaves[first + kept], false);
+        kept += removed != 0;
         if (removed < 0)
             r = removed;
     }
@@ -387,6 +383,8 @@ int cgroup_open(const struct proctrack_options *options, struct proctrack **ret_
     cgroup->proc_fd = cgroup->root_fd = cgroup->state_fd = -1;
     cgroup->leaf_max = leaf_max();
     cgroup->steps = options->steps;
+    cgroup->owns = options->owns;
+    cgroup->owns_context = options->owns_context;
     snprintf(cgroup->prefix, sizeof(cgroup->prefix), "chronosfs-%s-p", options->instance);
     int r = prepare(cgroup, options, message);
     if (r) {

@@ -74,7 +74,9 @@ struct cgroup {
     char prefix[40];            /* "chronosfs-INSTANCE-p"; the partition's number follows */
     struct cgroup_leaf *leaves; /* sorted by id */
     size_t leaf_count, leaf_capacity;
-    size_t leaf_max;             /* each keeps a descriptor */
+    size_t leaf_max;         /* each keeps a descriptor */
+    proctrack_owns_fn *owns; /* as in the options */
+    void *owns_context;
     struct cgroup_claim *claims; /* sorted by id */
     size_t claim_count, claim_capacity;
     int state_fd;           /* the state directory; -1: none, or not to be written yet */
@@ -148,8 +150,8 @@ int cgroup_leaf_add(struct cgroup *cgroup, uint32_t account, int fd, const char 
  * partitions is. */
 int cgroup_leaf_keep(struct cgroup *cgroup, uint32_t account, int fd, const char *path);
 void cgroup_leaf_free(struct cgroup_leaf *leaf);
-/* Drop the leaf for all of its partitions. */
-void cgroup_leaf_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf);
+/* Drop the leaf for all of its partitions. `path` must not be the leaf's own. */
+void cgroup_leaf_drop(struct cgroup *cgroup, const char *path);
 /* Freeze the leaves of a partition, or thaw those that no other wants frozen. */
 int cgroup_leaf_freeze(struct cgroup *cgroup, uint64_t id, bool frozen);
 bool cgroup_leaf_is_frozen(const struct cgroup *cgroup, uint64_t id);
@@ -208,7 +210,8 @@ int cgroup_packet_receive(int socket, struct cgroup_packet *packet);
 void cgroup_packet_close(struct cgroup_packet *packet);
 
 /* cgroup_change.c: have a child do what can wait for a directory that a user holds. Each returns
- * -EINPROGRESS if it does, or if the account has too many such changes: call again. */
+ * -EINPROGRESS if it does, or if the account has too many such changes: call again. Each can add
+ * leaves, and so move others: no pointer to one stays valid. */
 /* Make a leaf as cgroup_place_make does, and keep it. */
 int cgroup_change_make(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
                        const char *origin, bool shared, struct cgroup_leaf **ret_leaf);
@@ -219,8 +222,9 @@ int cgroup_change_leave(struct cgroup *cgroup, uint32_t account, const char *lea
                         const struct procfs_process *process, uint32_t uid);
 /* End what cgroup_change_leave began for this process: it does nothing more. */
 void cgroup_change_stay(struct cgroup *cgroup, const struct procfs_process *process);
-/* Remove a cgroup as cgroup_walk_remove does. */
-int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path);
+/* Remove the cgroup of a leaf as cgroup_walk_remove does, and then drop the leaf; with `forget`
+ * drop it in any case. */
+int cgroup_change_remove(struct cgroup *cgroup, const struct cgroup_leaf *leaf, bool forget);
 /* Open the files of a cgroup of others, if its inode is this (0: any); fills in ret_claim->inode
  * and
  * ->files. -ESTALE: it has another inode; -EOPNOTSUPP: it holds threads. */

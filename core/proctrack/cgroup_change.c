@@ -298,9 +298,14 @@ int cgroup_change_made(struct cgroup *cgroup, uint64_t id)
     return r;
 }
 
-int cgroup_change_remove(struct cgroup *cgroup, uint32_t account, const char *path)
+int cgroup_change_remove(struct cgroup *cgroup, const struct cgroup_leaf *leaf, bool forget)
 {
-    return without_path(cgroup, &(struct change){CGROUP_REMOVE, 0, account, path, {0}});
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s", leaf->path);
+    int r = without_path(cgroup, &(struct change){CGROUP_REMOVE, 0, leaf->account, path, {0}});
+    if (!r || forget)
+        cgroup_leaf_drop(cgroup, path);
+    return r;
 }
 
 int cgroup_change_claim(struct cgroup *cgroup, const char *path, uint64_t inode,

@@ -44,7 +44,7 @@ static bool is_place_closed(const struct cgroup_leaf *leaf)
 }
 
 /* Return the leaf of these partitions that was made for processes in `origin`, if its place is
- * still right, or NULL; and how many leaves there are for the set. */
+ * still right, or NULL; and how many leaves of the set are for one origin each. */
 static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, const struct proctrack_set *set,
                                       const char *origin, size_t *ret_count)
 {
@@ -57,46 +57,76 @@ static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, const struct 
             continue;
         if (leaf->origin && strcmp(leaf->origin, origin) == 0 && is_place_closed(leaf))
             return leaf;
-        ++*ret_count;
+        *ret_count += leaf->origin != NULL;
     }
     return NULL;
 }
 
 /* Remove an empty leaf, so that a failed join leaves no trace. */
-static void leaf_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
+static void leaf_drop(struct cgroup *cgroup, const char *path)
 {
-    if (cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
-        return;
-    cgroup_change_remove(cgroup, leaf->account, leaf->path); /* perhaps later */
-    cgroup_leaf_drop(cgroup, leaf);
+    const struct cgroup_leaf *leaf = cgroup_leaf_at(cgroup, path);
+    if (leaf && cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") <= 0)
+        cgroup_change_remove(cgroup, leaf, true); /* perhaps later */
 }
 
-/* Remove a leaf of several partitions. -EUSERS: it is none, or is in use. */
-static int set_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
+/* Return how many leaves a partition has for sets with others. */
+static size_t count_sets(const struct cgroup *cgroup, uint64_t id)
 {
-    const struct proctrack_set set = cgroup_leaf_set(cgroup, leaf);
-    if (set.ids[1] == 0 || cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
-        return -EUSERS;
-    int r = cgroup_change_remove(cgroup, leaf->account, leaf->path);
-    if (!r)
-        cgroup_leaf_drop(cgroup, leaf);
-    return !r || r == -EINPROGRESS ? r : -EUSERS;
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first), sets = 0;
+    for (size_t i = first; i < first + count; i++)
+        sets += cgroup_leaf_set(cgroup, &cgroup->leaves[i]).ids[1] != 0;
+    return sets;
+}
+
+/* Remove a leaf of a partition and others that is not in use. -EUSERS: there is none; -EINPROGRESS:
+ * none that is not in a held directory. */
+static int drop_set(struct cgroup *cgroup, uint64_t id)
+{
+    size_t first, count = cgroup_leaf_of(cgroup, id, &first);
+    int r = -EUSERS;
+    for (size_t k = 0; k < count && cgroup_leaf_of(cgroup, id, &first) == count; k++) {
+        const struct cgroup_leaf *leaf = &cgroup->leaves[first + k];
+        if (cgroup_leaf_set(cgroup, leaf).ids[1] == 0 ||
+            cgroup_dir_flag(leaf->fd, "cgroup.events", "populated") > 0)
+            continue;
+        int removed = cgroup_change_remove(cgroup, leaf, false);
+        if (!removed)
+            return 0;
+        r = removed == -EINPROGRESS ? removed : r;
+    }
+    return r;
+}
+
+/* The rest of what is bounded in a partition is for its owner. */
+static size_t share(const struct cgroup *cgroup, uint64_t id, uint32_t account, size_t most)
+{
+    return !cgroup->owns || cgroup->owns(cgroup->owns_context, id, account) ? most : most / 2;
 }
 
 /* Programs can go through all sets that there are, and each leaf makes the end of its partitions
  * slower: one that is not used makes room. */
-static int set_has_room(struct cgroup *cgroup, const struct proctrack_set *set)
+static int set_has_room(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account)
 {
-    size_t first, count;
-    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++)
-        while ((count = cgroup_leaf_of(cgroup, set->ids[k], &first)) >= CGROUP_SETS_MAX) {
-            int r = -EUSERS;
-            for (size_t i = first; r == -EUSERS && i < first + count; i++)
-                r = set_drop(cgroup, &cgroup->leaves[i]);
-            if (r)
-                return r;
-        }
-    return 0;
+    int r = 0;
+    for (size_t k = 0; set->ids[1] != 0 && k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++) {
+        const size_t most = share(cgroup, set->ids[k], account, CGROUP_SETS_MAX);
+        while (!r && count_sets(cgroup, set->ids[k]) >= most)
+            r = drop_set(cgroup, set->ids[k]);
+    }
+    return r;
+}
+
+/* Return how many leaves of this set may be for one origin each. */
+static size_t origins_max(const struct cgroup *cgroup, const struct proctrack_set *set,
+                          uint32_t account)
+{
+    size_t most = CGROUP_ORIGIN_MAX;
+    for (size_t k = 0; k < PROCTRACK_SET_MAX && set->ids[k] != 0; k++) {
+        const size_t its = share(cgroup, set->ids[k], account, CGROUP_ORIGIN_MAX);
+        most = its < most ? its : most;
+    }
+    return most;
 }
 
 /* Return the leaf of these partitions for a process in `origin`; makes it if needed, or if the
@@ -110,33 +140,35 @@ static int leaf_make(struct cgroup *cgroup, const struct proctrack_set *set, uin
         *ret_leaf = known;
         return 0;
     }
-    int r = set_has_room(cgroup, set);
+    int r = set_has_room(cgroup, set, account);
     return r ? r
-             : cgroup_change_make(cgroup, set, account, origin, count >= CGROUP_ORIGIN_MAX,
-                                  ret_leaf);
+             : cgroup_change_make(cgroup, set, account, origin,
+                                  count >= origins_max(cgroup, set, account), ret_leaf);
 }
 
 /* Move the process behind `pidfd` from `origin`, its current place. */
 static int join_from(struct cgroup *cgroup, const struct proctrack_set *set, uint32_t account,
                      const struct procfs_process *process, int pidfd, const char *origin)
 {
-    struct cgroup_leaf *leaf = NULL;
+    struct cgroup_leaf *leaf;
+    char path[PATH_MAX] = "";
     int r = -ENOENT;
     /* retry: systemd may remove the origin while it is empty */
     for (int tries = 0; (r == -ENOENT || r == -ENODEV) && tries < 3; tries++) {
         r = leaf_make(cgroup, set, account, origin, tries > 0, &leaf);
         if (r)
             continue;
+        snprintf(path, sizeof(path), "%s", leaf->path);
         steps_before(&cgroup->steps, "move");
         r = move(leaf, process->pid);
         steps_before(&cgroup->steps, "moved");
     }
     if (!r && !pidfd_lives(pidfd)) {
-        cgroup_change_move_back(cgroup, leaf->path, process->pid);
+        cgroup_change_move_back(cgroup, path, process->pid);
         r = -ESRCH;
     }
-    if (r && r != -EINPROGRESS && leaf)
-        leaf_drop(cgroup, leaf);
+    if (r && r != -EINPROGRESS && *path)
+        leaf_drop(cgroup, path);
     return r;
 }
 
@@ -174,8 +206,9 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
     if (r == -EUSERS)
         return message_set(r, message,
                            "Process %d cannot join: the programs of one of these partitions are "
-                           "in %d other combinations of partitions.",
-                           pid, CGROUP_SETS_MAX);
+                           "in %d other combinations of partitions, or in %d and it is another "
+                           "user's.",
+                           pid, CGROUP_SETS_MAX, CGROUP_SETS_MAX / 2);
     if (r == -EINPROGRESS)
         return message_set(r, message,
                            "The directory /%s of the cgroup tree is held by a process that lists "
@@ -221,14 +254,18 @@ int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
                       const struct procfs_process *process, bool all, struct message *message)
 {
     struct cgroup *cgroup = (struct cgroup *)proctrack;
-    char path[PATH_MAX];
+    char path[PATH_MAX], origin[PATH_MAX + 4] = "";
     int pidfd = -1;
     int r = procfs_process_reread(cgroup->proc_fd, process, &pidfd);
     if (!r)
         r = cgroup_dir_of(cgroup, process->pid, path);
     const struct cgroup_leaf *leaf = r ? NULL : cgroup_leaf_at(cgroup, path);
+    if (leaf)
+        snprintf(path, sizeof(path), "%s", leaf->path);
+    if (leaf && leaf->origin)
+        snprintf(origin, sizeof(origin), ", /%s", leaf->origin);
     if (!r)
-        r = cgroup_change_leave(cgroup, account, leaf ? leaf->path : NULL, process,
+        r = cgroup_change_leave(cgroup, account, leaf ? path : NULL, process,
                                 all ? CGROUP_ANY_UID : process->uid);
     if (r == -EXDEV) /* where no partition is */
         r = 0;
@@ -238,9 +275,8 @@ int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,
                     "to remember them all.",
                     process->pid);
     else if (r && r != -ESRCH && r != -EAGAIN && r != -EINPROGRESS)
-        message_set(r, message, "Process %d cannot return to the cgroup that it came from%s%s: %s.",
-                    process->pid, leaf && leaf->origin ? ", /" : "",
-                    leaf && leaf->origin ? leaf->origin : "", strerror(-r));
+        message_set(r, message, "Process %d cannot return to the cgroup that it came from%s: %s.",
+                    process->pid, origin, strerror(-r));
     fd_close(pidfd);
     return r;
 }

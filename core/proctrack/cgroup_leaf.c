@@ -208,10 +208,8 @@ int cgroup_leaf_add(struct cgroup *cgroup, uint32_t account, int fd, const char 
         r = copy < 0 ? -errno : add(cgroup, set.ids[i], account, copy, path, origin);
     }
     fd_close(fd);
-    if (r) {
-        const struct cgroup_leaf half = {.path = (char *)path};
-        cgroup_leaf_drop(cgroup, &half);
-    }
+    if (r)
+        cgroup_leaf_drop(cgroup, path);
     return r;
 }
 
@@ -232,10 +230,8 @@ static void drop(struct cgroup *cgroup, struct cgroup_leaf *leaf)
     cgroup->leaf_count--;
 }
 
-void cgroup_leaf_drop(struct cgroup *cgroup, const struct cgroup_leaf *leaf)
+void cgroup_leaf_drop(struct cgroup *cgroup, const char *path)
 {
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s", leaf->path);
     const struct proctrack_set set = set_of(cgroup, path);
     for (size_t i = 0; i < PROCTRACK_SET_MAX && set.ids[i] != 0; i++) {
         struct cgroup_leaf *entry = cgroup_leaf_for(cgroup, set.ids[i], path);

@@ -64,6 +64,9 @@ bool proctrack_set_has(const struct proctrack_set *set, uint64_t id);
 int proctrack_set_add(struct proctrack_set *set, uint64_t id);
 bool proctrack_set_is_equal(const struct proctrack_set *a, const struct proctrack_set *b);
 
+/* Return whether partition `id` is this account's. */
+typedef bool proctrack_owns_fn(void *context, uint64_t id, uint32_t account);
+
 /* Texts are copied or used only during proctrack_open. NULL or 0 selects the default, where one is
  * given. */
 struct proctrack_options {
@@ -73,9 +76,12 @@ struct proctrack_options {
     const char *state_dir; /* process-tree keeps the file "members" here; must exist */
     const char *mode;      /* "auto" (default: cgroup, else process-tree), or the word of one */
     pid_t supervisor;      /* never joins, like the caller's own process and pid 1; 0: none */
+    /* Those who join partitions of others get half of what is bounded in one. NULL: all are own. */
+    proctrack_owns_fn *owns;
+    void *owns_context;
 
     const char *proc;    /* default: the procfs in use, see procfs.h */
-    const char *cgroup;  /* a mount of cgroup2; default: the first writable one */
+    const char *cgroup;  /* a mount of cgroup2; default: a usable one that shows most */
     const char *boot_id; /* default: that of the machine */
     /* For tests: called with "open", "make", "move" and "moved" in a join, "leave", "move" and
      * "moved" when a process leaves, "remove" before a cgroup is removed, "signal" before each
@@ -115,7 +121,7 @@ pid_t proctrack_leader(struct proctrack *proctrack, pid_t tid);
  * -EPERM  it is pid 1, the daemon, or its supervisor, or the kernel does not permit it
  * -EXDEV  it is in a part of the cgroup tree that cannot be seen from here
  * -EINPROGRESS  the directory for its cgroup is held by another process: call again
- * -EUSERS  the members of one of the partitions are in too many different sets
+ * -EUSERS  the members of one of the partitions are in too many different sets (see `owns`)
  * other   from the kernel: no memory, a limit on cgroups or open files, no disk space
  * All but -ESRCH and -EAGAIN set `message`. */
 int proctrack_join(struct proctrack *proctrack, const struct proctrack_set *set, uint32_t account,

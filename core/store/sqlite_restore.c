@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OLD_FILE STATE_FILE ".old"
+#define LOG "-wal" /* of a state file, by its name */
 
 struct restore {
     const char *file;       /* the backup */
@@ -229,22 +229,73 @@ static int sync_path(const char *path)
     return r;
 }
 
-/* SQLite would write the log of the old state over the new one, so it goes with the old one. */
+/* Move what is in the log of a state into its file, so that the file alone is all of it. -ENOENT:
+ * there is no file; -EBADMSG or -EIO: it cannot be read. */
+static int fold_log(const char *state)
+{
+    sqlite3 *db = NULL;
+    if (access(state, F_OK) != 0)
+        return -errno;
+    int r = sqlite3_open_v2(state, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite_configure(db);
+    if (r == SQLITE_OK) /* SQLite finds the log when it reads */
+        r = sqlite3_exec(db, "PRAGMA user_version", NULL, NULL, NULL);
+    if (r == SQLITE_OK)
+        r = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    int code = r == SQLITE_OK ? 0 : sqlite_errno(db, r);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, code != 0, NULL);
+    sqlite3_close(db);
+    return code;
+}
+
+/* Whether `name` is free, or another name of the file `of` since a restore that was killed. */
+static bool is_free(const char *name, const char *of)
+{
+    struct stat st, other;
+    if (lstat(name, &st) != 0)
+        return errno == ENOENT;
+    return lstat(of, &other) == 0 && st.st_dev == other.st_dev && st.st_ino == other.st_ino;
+}
+
+static int add_name(const char *file, const char *name)
+{
+    return link(file, name) == 0 || errno == ENOENT || errno == EEXIST ? 0 : -errno;
+}
+
+/* Give the old state a second name that no state before it has. */
+static int name_old(struct restore *restore, const char *state, const char *log)
+{
+    char *old = restore->restored->replaced, old_log[PATH_MAX];
+    for (unsigned n = 1;; n++) {
+        char name[32];
+        snprintf(name, sizeof(name), n == 1 ? STATE_FILE ".old" : STATE_FILE ".old.%u", n);
+        join(old, restore->directory, name);
+        join(old_log, restore->directory, strcat(name, LOG));
+        if (is_free(old, state) && is_free(old_log, log))
+            break;
+    }
+    int r = add_name(state, old);
+    if (!r)
+        r = add_name(log, old_log);
+    if (access(old, F_OK) != 0)
+        old[0] = '\0';
+    return r ? r : sync_path(restore->directory);
+}
+
+/* SQLite would write a log that lies there over the new state. A log that cannot be moved into its
+ * file goes away with its second name kept: nothing is lost at any moment, because a start refuses
+ * that file. */
 static int keep_old(struct restore *restore)
 {
-    char state[PATH_MAX], log[PATH_MAX], old[PATH_MAX], old_log[PATH_MAX];
+    char state[PATH_MAX], log[PATH_MAX];
     join(state, restore->directory, STATE_FILE);
-    join(log, restore->directory, STATE_FILE "-wal");
-    join(old, restore->directory, OLD_FILE);
-    join(old_log, restore->directory, OLD_FILE "-wal");
-    unlink(old);
-    unlink(old_log);
-    restore->restored->replaced[0] = '\0';
-    if (link(state, old) == 0)
-        snprintf(restore->restored->replaced, sizeof(restore->restored->replaced), "%s", old);
-    else if (errno != ENOENT)
-        return -errno;
-    return rename(log, old_log) == 0 || errno == ENOENT ? 0 : -errno;
+    join(log, restore->directory, STATE_FILE LOG);
+    int r = fold_log(state);
+    if (r && r != -ENOENT && r != -EBADMSG && r != -EIO)
+        return r;
+    r = name_old(restore, state, log);
+    return r || unlink(log) == 0 || errno == ENOENT ? r : -errno;
 }
 
 static int put_in_place(struct restore *restore)
@@ -252,7 +303,9 @@ static int put_in_place(struct restore *restore)
     char from[PATH_MAX], to[PATH_MAX];
     join(from, restore->scratch, STATE_FILE);
     join(to, restore->directory, STATE_FILE);
-    int r = sync_path(from);
+    int r = fold_log(from);
+    if (!r)
+        r = sync_path(from);
     if (!r)
         r = keep_old(restore);
     if (!r && rename(from, to) != 0)

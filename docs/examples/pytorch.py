@@ -13,6 +13,7 @@ import sys
 import chronos
 
 EPOCHS = int(os.environ.get("EPOCHS", "200"))
+WIDTH = int(os.environ.get("WIDTH", "64"))  # of the hidden layer
 
 
 def train(partition, checkpoint):
@@ -22,8 +23,8 @@ def train(partition, checkpoint):
     partition.limit_torch()  # chronosfs does not limit CUDA's memory yet: have PyTorch keep to it
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.ReLU(),
-                                torch.nn.Linear(64, 1)).to(device)
+    model = torch.nn.Sequential(torch.nn.Linear(16, WIDTH), torch.nn.ReLU(),
+                                torch.nn.Linear(WIDTH, 1)).to(device)
     optimizer = torch.optim.Adam(model.parameters())
     first = 0
     if os.path.exists(checkpoint):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that list a directory; see server.h. */
+#include "fs/tree/own.h"
 #include "server.h"
 
 #include <errno.h>
@@ -66,7 +67,7 @@ static void fill_listing(const struct query *query, struct listing *listing)
     uint64_t cookie = (uint64_t)offset - 2;
     while (tree_next_child(tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
         struct fuse_entry_param entry = {.ino = 0};
-        tree_take_own(tree, fuse_req_ctx(query->req)->uid, &child);
+        own_take(tree, fuse_req_ctx(query->req)->uid, &child);
         if (listing->plus) {
             if (reply_fill_entry(query, &child, true, &entry))
                 continue;

@@ -5,6 +5,7 @@
  */
 #include "fs/tree/caller.h"
 #include "fs/tree/names.h"
+#include "fs/tree/own.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
@@ -35,7 +36,9 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry;
     int r = -ENOENT;
     if (tree_lookup(&query.server->tree, &query.node, name, &child)) {
-        tree_take_own(&query.server->tree, fuse_req_ctx(req)->uid, &child);
+        if (child.dir == DIR_PARTITIONS && !child.link)
+            covered_look(query.server);
+        own_take(&query.server->tree, fuse_req_ctx(req)->uid, &child);
         r = reply_fill_entry(&query, &child, false, &entry);
     }
     if (r)
@@ -169,6 +172,8 @@ static void answer_open(const struct query *query)
     struct shared_handle *handle = handles_get(handles, fh);
     if (writes)
         r = note_writer(query, handle);
+    if (writes && !r && own_is_elsewhere(tree, node, fuse_req_ctx(query->req)->uid))
+        r = -ESTALE;
     if (r) {
         handles_release(handles, fh);
         if (r == 1)
@@ -197,9 +202,7 @@ static void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (!reply_enter(req, ino, &query))
         return;
     query.fi = fi;
-    /* A file opened only for writing shows nothing. */
-    if ((fi->flags & O_ACCMODE) == O_WRONLY || !pending_read(&query, answer_open))
-        answer_open(&query);
+    answer_open(&query);
 }
 
 /* -- the rest ---------------------------------------------------------------------- */

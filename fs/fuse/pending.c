@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests that wait for the host thread. Only the host thread knows the current members and usage:
- * a reader of `procs` or `memory_used` waits for a snapshot, usually well under a millisecond, and
- * gets the last one if the host thread is stuck. Only the host thread adds members: a write to
- * `procs` waits for that. The kernel can be slow to move a process, so each user has only a few
- * joins in progress: a client that queues thousands of joins delays only itself.
+ * a reader of `procs` or `memory_used` waits for a snapshot, usually well under a millisecond. If
+ * the host thread takes too long, the last sample of usage is shown, as it is a sample anyway, but
+ * no list of members: an old one, or an empty one, would say that a program is gone. Only the host
+ * thread adds members: a write to `procs` waits for that. The kernel can be slow to move a process,
+ * so each user has only a few joins in progress: a client that queues thousands of joins delays
+ * only itself.
  *
  * Every request is answered, at its timeout at the latest, because a program that waits for us
  * cannot be killed. No kernel lock is held while a request waits.
@@ -27,7 +29,8 @@
 #define JOINS_AT_ONCE 4
 
 static const int64_t patience_ns[PENDING_KINDS] = {
-    [PENDING_READ] = 200 * NS_PER_MS,
+    [PENDING_USAGE] = 200 * NS_PER_MS,
+    [PENDING_MEMBERS] = 2 * NS_PER_SECOND,
     [PENDING_JOIN] = 10 * NS_PER_SECOND,
 };
 
@@ -35,7 +38,7 @@ struct pending {
     struct pending *next;
     int64_t asked_ns;
     struct query query;
-    /* for PENDING_READ */
+    /* for readers */
     void (*answer)(const struct query *query);
     uint64_t subject; /* the partition whose members are wanted, or HOST_USAGE */
     struct fuse_file_info fi;
@@ -90,7 +93,7 @@ static bool is_fresh(const struct server *server, enum live live, uint64_t id)
     return !tree->host_state->metered || server->sampled_ns >= tree->now_ns - SAMPLE_NS;
 }
 
-bool pending_read(const struct query *query, void (*answer)(const struct query *query))
+bool pending_read(struct query *query, void (*answer)(const struct query *query))
 {
     struct server *server = query->server;
     const struct file_row *row = query->row;
@@ -98,10 +101,12 @@ bool pending_read(const struct query *query, void (*answer)(const struct query *
     if (!row || row->live == LIVE_NOT || !tree_alive(&server->tree, node) ||
         is_fresh(server, row->live, node->object))
         return false;
-    uint64_t subject = row->live == LIVE_USAGE ? HOST_USAGE : node->object;
+    const bool usage = row->live == LIVE_USAGE;
+    const uint64_t subject = usage ? HOST_USAGE : node->object;
+    query->late = true; /* unless it is answered */
     if (host_read(server->host, subject, server->tree.now_ns))
         return false;
-    struct pending *pending = add(server, PENDING_READ);
+    struct pending *pending = add(server, usage ? PENDING_USAGE : PENDING_MEMBERS);
     if (!pending)
         return false;
     pending->query = *query;
@@ -122,11 +127,13 @@ static void answer(struct pending *pending)
 
 void pending_answer(struct server *server, uint64_t id, int64_t at_ns)
 {
-    struct pending_queue *queue = &server->pending[PENDING_READ];
+    struct pending_queue *queue =
+        &server->pending[id == HOST_USAGE ? PENDING_USAGE : PENDING_MEMBERS];
     for (struct pending **at = &queue->first; *at && (*at)->asked_ns <= at_ns;) {
-        if ((*at)->subject == id)
+        if ((*at)->subject == id) {
+            (*at)->query.late = false;
             answer(take(queue, at));
-        else
+        } else
             at = &(*at)->next;
     }
 }
@@ -256,11 +263,11 @@ void pending_joined(struct server *server, const struct host_result *result)
 
 /* -- timeouts ----------------------------------------------------------------------- */
 
-/* Time out the oldest request of a kind: answer a read with what is known, refuse a join. */
+/* Time out the oldest request of a kind: answer a reader with what is known, refuse a join. */
 static void give_up_first(struct server *server, enum pending_kind kind)
 {
     struct pending_queue *queue = &server->pending[kind];
-    if (kind == PENDING_READ) {
+    if (kind != PENDING_JOIN) {
         answer(take(queue, &queue->first));
         return;
     }
@@ -296,6 +303,17 @@ void pending_expire(struct server *server)
             give_up_first(server, (enum pending_kind)kind);
         if (queue->first)
             submit_arm(server, queue->first->asked_ns + patience_ns[kind]);
+    }
+}
+
+void pending_failed(struct server *server)
+{
+    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at;) {
+        const uint64_t id = (*at)->join.id;
+        if (id && !engine_find(server->tree.engine, id))
+            finish(server, at, -ENODEV, "The partition could not be made durable.");
+        else
+            at = &(*at)->next;
     }
 }
 

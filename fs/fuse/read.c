@@ -64,6 +64,18 @@ static void answer_from(const struct query *query, struct shared_handle *handle,
         handle->read_end = (uint32_t)text->length + 1;
 }
 
+/* An old list of members would say that programs are gone, or have not come. */
+static void refuse_late(const struct query *query)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(query->req);
+    const struct status_writer reader = {.uid = ctx->uid, .tid = ctx->pid};
+    char text[ENGINE_MESSAGE_MAX];
+    snprintf(text, sizeof(text),
+             "It is not known now what belongs to p%llu: the machine is overloaded. Read it again.",
+             (unsigned long long)query->node.object);
+    reply_refusal(query->server, query->req, &reader, -ETIMEDOUT, text);
+}
+
 static void answer_from_show(const struct query *query, struct shared_handle *handle)
 {
     struct server *server = query->server;
@@ -81,6 +93,10 @@ static void answer_from_show(const struct query *query, struct shared_handle *ha
     }
     if (begun) {
         answer_from(query, handle, begun);
+        return;
+    }
+    if (query->late && query->row->live == LIVE_MEMBERS) {
+        refuse_late(query);
         return;
     }
     int r = tree_show(tree, &query->node, uid);

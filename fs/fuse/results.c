@@ -4,6 +4,7 @@
  * core/host/host.h and server.h.
  */
 #include "core/base/log.h"
+#include "fs/tree/charge.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
@@ -57,6 +58,9 @@ static void handle(struct server *server, struct host_result *result)
         members_put(&server->members, result->id, result->members.asked_ns, result->members.text,
                     result->members.length, result->members.cgroups);
         pending_answer(server, result->id, result->members.asked_ns);
+        if (result->members.settles)
+            charge_settle(tree, &server->handles, result->id, result->members.text,
+                          result->members.length);
         break;
     case RESULT_USAGE:
         set_usage(tree, result);
@@ -96,11 +100,13 @@ void results_finish(struct server *server)
 {
     const struct tree *tree = &server->tree;
     const int64_t until_ns = tree->now_ns + FINISH_NS;
-    pending_give_up(server, PENDING_READ);
-    while (server->pending[PENDING_JOIN].first && tree->now_ns < until_ns) {
+    pending_give_up(server, PENDING_USAGE);
+    while ((server->pending[PENDING_MEMBERS].first || server->pending[PENDING_JOIN].first) &&
+           tree->now_ns < until_ns) {
         struct pollfd fd = {.fd = host_fd(server->host), .events = POLLIN};
         poll(&fd, 1, (int)((until_ns - tree->now_ns) / NS_PER_MS) + 1);
         results_handle(server);
     }
+    pending_give_up(server, PENDING_MEMBERS);
     pending_give_up(server, PENDING_JOIN);
 }

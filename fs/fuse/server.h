@@ -54,7 +54,7 @@ struct backup {
 struct pending_queue {
     struct pending *first, **last;
 };
-enum pending_kind { PENDING_READ, PENDING_JOIN, PENDING_KINDS };
+enum pending_kind { PENDING_USAGE, PENDING_MEMBERS, PENDING_JOIN, PENDING_KINDS };
 
 struct server {
     struct session *session; /* must be first: session.c finds itself through it */
@@ -83,8 +83,10 @@ struct server {
     size_t reply_count, reply_capacity;
     struct host_partition *ended; /* have ended; until the host thread takes them */
     size_t ended_count, ended_capacity;
-    char instance[24]; /* names this state's groups of processes */
-    int exit_code;     /* enum worker_exit, valid once `stopping` */
+    char instance[24];   /* names this state's groups of processes */
+    int exit_code;       /* enum worker_exit, valid once `stopping` */
+    int mounts_fd;       /* tells when the mount table has changed */
+    bool mounts_changed; /* since it was looked through */
     struct busy_poll busy_poll;
     int processors;        /* how many the loop may use, as of processors_ns */
     int64_t processors_ns; /* when that was asked, by tree.now_ns */
@@ -103,6 +105,7 @@ struct query {
     struct fuse_file_info *fi;
     uint64_t unique; /* of a write: the number that the kernel gave it */
     bool belongs;    /* the caller is known to belong to the partition */
+    bool late;       /* the host thread has not said in time what the file shows */
 };
 
 /* -- worker.c: see worker.h -------------------------------------------------------- */
@@ -125,6 +128,13 @@ void listing_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                   struct fuse_file_info *fi);
 void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                        struct fuse_file_info *fi);
+
+/* -- covered.c --------------------------------------------------------------------- */
+
+/* Begin to watch the mount table. */
+void covered_open(struct server *server);
+/* Note in the shared memory if a user has mounted something over `partitions`. */
+void covered_look(struct server *server);
 
 /* -- read.c ------------------------------------------------------------------------ */
 
@@ -156,8 +166,8 @@ void write_close(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 /* Process all results of the host thread. */
 void results_handle(struct server *server);
-/* Answer every request that waits for the host thread, before the worker stops. Give joins in
- * progress one second. */
+/* Answer every request that waits for the host thread, before the worker stops. Give them one
+ * second. */
 void results_finish(struct server *server);
 
 /* -- pending.c --------------------------------------------------------------------- */
@@ -165,9 +175,9 @@ void results_finish(struct server *server);
 /* A request goes on; `data` is what it writes. */
 typedef void pending_asked_fn(const struct query *query, const char *data);
 /* Return true if the request waits for fresh data of the host thread; `answer` is called when the
- * data arrives or the wait times out. Return false if the data at hand is fresh enough: answer at
- * once. */
-bool pending_read(const struct query *query, void (*answer)(const struct query *query));
+ * data arrives or the wait times out. Return false to answer at once: the data at hand is fresh
+ * enough, or none can be had. */
+bool pending_read(struct query *query, void (*answer)(const struct query *query));
 /* Answer readers that asked at at_ns or earlier for the members of partition `id` or, with
  * HOST_USAGE, for usage. */
 void pending_answer(struct server *server, uint64_t id, int64_t at_ns);
@@ -179,6 +189,8 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
  * 0 or -ENOMEM. */
 int pending_ask(const struct query *query, const char *data, pending_asked_fn *asked);
 void pending_joined(struct server *server, const struct host_result *result);
+/* Refuse joins of partitions that were taken back. */
+void pending_failed(struct server *server);
 /* Time out requests that have waited too long, and arm the timer for the next one. */
 void pending_expire(struct server *server);
 /* Time out all requests of a kind. */

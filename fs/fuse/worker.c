@@ -87,6 +87,7 @@ static int start(struct server *server, const struct worker_fds *fds)
         r = open_session(server, fds);
     if (!r)
         r = caller_init(tree);
+    covered_open(server);
     if (!r)
         r = engine_new(time_text, tree, &tree->engine);
     if (!r)
@@ -188,6 +189,12 @@ static void handle_timer(struct server *server)
     pending_expire(server);
 }
 
+static void handle_failure(struct server *server)
+{
+    submit_handle_failure(server);
+    pending_failed(server);
+}
+
 static void handle_names(struct server *server)
 {
     if (names_collect(server->tree.names))
@@ -238,7 +245,7 @@ static int run(struct server *server, const struct worker_fds *fds)
         {fds->fuse, handle_requests},
         {server->timer_fd, handle_timer},
         {host_fd(server->host), results_handle},
-        {committer_fd(server->committer), submit_handle_failure},
+        {committer_fd(server->committer), handle_failure},
         {names_fd(server->tree.names), handle_names},
     };
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);

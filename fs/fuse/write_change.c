@@ -45,7 +45,7 @@ void write_change_message(struct tree *tree, const struct node *node, const stru
         snprintf(name, sizeof(name), "%s", row->name);
     if (change->set_mode)
         snprintf(why->message, sizeof(why->message), "%s: mode is %04o now.", name,
-                 (unsigned)(a->mode & 07777));
+                 (unsigned)(a->mode & 0777));
     else if (change->set_uid || change->set_gid)
         snprintf(why->message, sizeof(why->message), "%s: owner is %s, group is %u now.", name,
                  names_user(tree->names, a->uid), (unsigned)a->gid);

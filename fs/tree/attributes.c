@@ -16,6 +16,9 @@
 #define STATIC_TIMEOUT_S 3600.0
 /* Cache timeout of the attributes of users' own nodes; every open asks for them anyway. */
 #define OWN_TIMEOUT_S 1.0
+/* Cache timeout of the name `partitions`: how long something that a user mounted over it can stay
+ * unnoticed. */
+#define COVERED_TIMEOUT_S 1.0
 /* The longest cache timeout of the attributes of a partition, its link and its files: what the
  * kernel may have is remembered for little longer, and mtime follows the wall clock, which can be
  * set at any moment. */
@@ -114,6 +117,8 @@ static int file_attributes(struct tree *tree, const struct node *node, uint32_t 
          * nodes of all users, so a change of the mode must reach them in time. */
         a->entry_timeout_s = 0;
         a->attr_timeout_s = OWN_TIMEOUT_S;
+    } else if (node->uid) {
+        a->entry_timeout_s = a->attr_timeout_s = 0;
     } else if (row->fresh == FRESH_NEVER) {
         a->attr_timeout_s = 0;
     } else if (row->fresh == FRESH_COUNTS_DOWN) {
@@ -135,7 +140,8 @@ static void partition_attributes(const struct partition *partition, const struct
         a->mode = S_IFLNK | 0777;
         a->size = strlen(target);
     } else {
-        a->mode = S_IFDIR | partition->mode;
+        /* Sticky: fusermount3 lets only the owner mount over it. */
+        a->mode = S_IFDIR | partition->mode | (partition->mode & 0022 ? S_ISVTX : 0);
         a->blocks = partition->shares[0].memory_bytes / 512;
     }
 }
@@ -169,11 +175,20 @@ int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
         a.mode = S_IFDIR | (node->dir == DIR_DEVICE       ? 01777
                             : node->dir == DIR_PARTITIONS ? 0777
                                                           : 0755);
+        if (node->dir == DIR_PARTITIONS)
+            a.entry_timeout_s = node->uid ? 0 : COVERED_TIMEOUT_S;
     }
     if (partition && a.attr_timeout_s > PARTITION_TIMEOUT_S)
         a.attr_timeout_s = PARTITION_TIMEOUT_S;
     *ret_attributes = a;
     return 0;
+}
+
+uint32_t tree_owner(struct tree *tree, const struct node *node)
+{
+    struct attributes a = {.uid = tree->shared->admin_uid};
+    file_owner(tree, node, tree_row(tree, node), &a);
+    return a.uid;
 }
 
 bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller)

@@ -84,6 +84,10 @@ SHOW(schedule)
     int64_t at_ns = tree->now_ns;
     uint64_t total = memory_of(tree, node);
     uint64_t promised = engine_promised(tree->engine, device, at_ns);
+    if (!engine_device(tree->engine, device)->present) { /* it grants nothing, now or later */
+        print_step(tree, total, at_ns, total, out);
+        return 0;
+    }
     for (int step = 0; step < SCHEDULE_STEPS_MAX; step++) {
         print_step(tree, total, at_ns, promised, out);
         if (!engine_next_step(tree->engine, device, at_ns, &at_ns, &promised))

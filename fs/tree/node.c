@@ -2,6 +2,8 @@
 /* Node ids; see node.h. */
 #include "node.h"
 
+#include "core/base/array.h"
+
 #define LINK_BIT (UINT64_C(1) << 63)
 
 uint16_t tree_node_hash(const char *name)
@@ -13,19 +15,50 @@ uint16_t tree_node_hash(const char *name)
     return folded ? folded : 1;
 }
 
-/* Objects of directories whose files can be a user's own. */
+/* Objects of directories whose files, or which themselves, can be a user's own. */
 #define OWN_OBJECT_BITS 8
 
-static bool has_own_files(enum dir_kind dir)
+/* A partition has a number of all 40 bits: the own nodes of its files have OWN_FILES and the index
+ * here in place of the directory, and the user in place of the file. The order is part of node ids:
+ * append only. */
+#define OWN_FILES 64
+static const char *const own_files[] = {"charge", "procs", "name",      "fraction", "remaining",
+                                        "grace",  "warn",  "on_expiry", "members"};
+
+/* Return whether the user is beside the object in its bits. */
+static bool has_own(const struct node *node)
 {
-    return dir == DIR_ROOT || dir == DIR_DEVICE;
+    return (node->file &&
+            (node->dir == DIR_ROOT || node->dir == DIR_DEVICE || node->dir == DIR_CONFIG)) ||
+           (node->dir == DIR_PARTITIONS && !node->link);
+}
+
+/* Return the index of a file in own_files. */
+static unsigned own_file(uint16_t file)
+{
+    unsigned i = 0;
+    while (i < ARRAY_COUNT(own_files) && tree_node_hash(own_files[i]) != file)
+        i++;
+    return i;
+}
+
+bool tree_node_can_be_own(const struct node *node)
+{
+    return has_own(node) ||
+           (node->dir == DIR_PARTITION && own_file(node->file) < ARRAY_COUNT(own_files));
 }
 
 /* Bits: link 1, object 40, dir 7, file 16. The root would be 0 but is 1 in FUSE. */
 uint64_t tree_node_id(const struct node *node)
 {
-    uint64_t object = node->object | (uint64_t)node->uid << OWN_OBJECT_BITS;
-    uint64_t id = object << 23 | (uint64_t)node->dir << 16 | node->file;
+    uint64_t object = node->object, dir = node->dir, file = node->file;
+    if (node->dir == DIR_PARTITION && node->uid) {
+        dir = OWN_FILES + own_file(node->file);
+        file = node->uid - 1;
+    } else {
+        object |= (uint64_t)node->uid << OWN_OBJECT_BITS;
+    }
+    uint64_t id = object << 23 | dir << 16 | file;
     return (id ? id : 1) | (node->link ? LINK_BIT : 0);
 }
 
@@ -36,12 +69,17 @@ bool tree_node_from_id(uint64_t id, struct node *ret_node)
     if (id == 1)
         id = 0;
     unsigned dir = (unsigned)(id >> 16 & 0x7f);
+    node.file = (uint16_t)id;
+    node.object = id >> 23;
+    if (dir >= OWN_FILES && dir - OWN_FILES < ARRAY_COUNT(own_files)) {
+        node.uid = node.file + 1U;
+        node.file = tree_node_hash(own_files[dir - OWN_FILES]);
+        dir = DIR_PARTITION;
+    }
     if (dir >= DIR_KINDS || (node.link && dir != DIR_PARTITIONS))
         return false;
     node.dir = (enum dir_kind)dir;
-    node.file = (uint16_t)id;
-    node.object = id >> 23;
-    if (node.file && has_own_files(node.dir)) {
+    if (has_own(&node)) {
         node.uid = (uint32_t)(node.object >> OWN_OBJECT_BITS);
         node.object &= (1u << OWN_OBJECT_BITS) - 1;
     }

@@ -31,13 +31,15 @@ struct node {
     uint64_t object;
     uint16_t file; /* hash of the file's name; 0: the directory itself */
     bool link;     /* DIR_PARTITIONS: the link to partition `object` */
-    uint32_t uid;  /* file in DIR_ROOT or DIR_DEVICE: the user whose own node it is; 0 if shared */
+    uint32_t uid;  /* the user whose own node it is (see own.h); 0 if shared */
 };
 
 /* Return the id of a node; 1 is the root. */
 uint64_t tree_node_id(const struct node *node);
 /* Return false for a malformed id. The node need not exist. */
 bool tree_node_from_id(uint64_t id, struct node *ret_node);
+/* Return whether users can have nodes of their own instead of this one. */
+bool tree_node_can_be_own(const struct node *node);
 /* Return the hash that stands for a file's name in node ids; never 0. */
 uint16_t tree_node_hash(const char *name);
 

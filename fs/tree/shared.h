@@ -16,12 +16,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      6u
+#define SHARED_VERSION      7u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
 #define SHARED_SENTENCES    1024u
 #define SHARED_MESSAGE_MAX  256
+#define SHARED_WRITERS      1024u
 #define SHARED_LINE_SETS    32u /* accounts share them by number */
 #define SHARED_LINE_WAYS    16u
 #define SHARED_LINE_MAX     512u
@@ -79,6 +80,13 @@ struct shared_line {
     uint32_t account; /* of the reader */
 };
 
+/* A user whose open of a file for writing has to go to a node of their own; fs/tree/own.h. */
+struct shared_writer {
+    uint64_t node; /* the one that everyone finds */
+    uint32_t uid;
+    int64_t at_ns; /* CLOCK_BOOTTIME; 0: none */
+};
+
 /* The state of an open file; an array in memory of its own, which grows. */
 struct shared_handle {
     uint64_t node;       /* node id + 1; 0: the slot is free */
@@ -86,12 +94,13 @@ struct shared_handle {
     uint32_t uid;        /* the opener */
     uint64_t ns;         /* opened by root for writing: its pid namespace; `charge`: the opener's
                           * struct caller `ns` */
-    uint64_t answer;     /* `new`: the id to read back + 1; 0: none */
-    uint64_t sentence;   /* `new`: number of the refusal to read back; 0: none */
-    uint64_t seen;       /* poll: the change last read */
-    uint64_t poll;       /* poll: the kernel's handle + 1; 0: none */
-    uint32_t holds;      /* `new`: partitions may be tied to this file */
-    uint32_t next_free;  /* free slots: index of the next + 1 */
+    uint64_t answer;   /* `new`: the id to read back + 1; 0: none; `charge`: the opener's pid, if it
+                        * is not the owner's */
+    uint64_t sentence; /* `new`: number of the refusal to read back; 0: none */
+    uint64_t seen;     /* poll: the change last read */
+    uint64_t poll;     /* poll: the kernel's handle + 1; 0: none */
+    uint32_t holds;    /* `new`: partitions may be tied to this file */
+    uint32_t next_free; /* free slots: index of the next + 1 */
     /* `charge`: the opener's rights, and two records of the charge: one is current, the other is
      * for the next update */
     uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
@@ -137,6 +146,11 @@ struct shared {
     uint32_t suspect_deaths;
     uint64_t next_id;   /* above the id of every partition that a process was ever to join */
     uint32_t group_gid; /* last known gid of config/admin_group + 1; 0: none */
+    /* users' own nodes: the latest writers, in a ring, and whether `partitions` is each user's own
+     */
+    uint32_t next_writer;
+    uint32_t covered;
+    struct shared_writer writers[SHARED_WRITERS];
     /* the last message to each user */
     uint64_t status_clock;
     struct shared_status status[SHARED_STATUS_COUNT];

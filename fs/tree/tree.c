@@ -165,13 +165,6 @@ bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
     }
 }
 
-void tree_take_own(const struct tree *tree, uint32_t uid, struct node *node)
-{
-    const struct file_row *row = tree_row(tree, node);
-    if (row && row->own)
-        node->uid = uid;
-}
-
 /* -- listing -------------------------------------------------------------------- */
 
 /* Cookies: n + 1 after the n-th fixed entry; then COOKIE_CHILDREN plus the key of the child. */

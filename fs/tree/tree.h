@@ -78,9 +78,6 @@ uint64_t tree_partition_number(const char *text, size_t length);
 /* Find the child `name` of a directory. False if there is none. */
 bool tree_lookup(struct tree *tree, const struct node *dir, const char *name,
                  struct node *ret_child);
-/* Turn a node that tree_lookup or tree_next_child found into the user's own, if it is a file of
- * which each user has one. */
-void tree_take_own(const struct tree *tree, uint32_t uid, struct node *node);
 /* Return whether the node exists now. */
 bool tree_alive(struct tree *tree, const struct node *node);
 /* Return the next entry of a directory after `cookie` (0: the first): its name, its node, and the
@@ -107,6 +104,8 @@ struct attributes {
  * it ended; other -errno. */
 int tree_attributes(struct tree *tree, const struct node *node, uint32_t uid,
                     struct attributes *ret_attributes);
+/* Return the owner of a file. */
+uint32_t tree_owner(struct tree *tree, const struct node *node);
 /* Return whether the mode bits of a file let a caller write it now; the kernel checked them at
  * open. Root always may. */
 bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller);

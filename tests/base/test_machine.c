@@ -142,6 +142,7 @@ START_TEST(a_line_of_mountinfo)
     char empty_source[] = "36 35 0:9 / /mnt rw - tmpfs  rw";
     struct mountinfo mount;
     ck_assert(mountinfo_parse(line, &mount));
+    ck_assert(mount.id == 36 && mount.parent == 35);
     ck_assert_str_eq(mount.device, "98:0");
     ck_assert_str_eq(mount.root, "/a root");
     ck_assert_str_eq(mount.point, "/mnt\tx");

@@ -4,6 +4,7 @@
 and killed in the middle, by `chronos backup` and by hand."""
 import contextlib
 import os
+import pty
 import subprocess
 import threading
 import time
@@ -112,6 +113,57 @@ def targets(mount):
     os.chmod(path, 0o644)
     backup(mount, 'again')
     equal(chronos(mount, 'backup')[0], 2)
+    link = os.path.join(T, 'link')
+    os.symlink(path, link)
+    equal(chronos(mount, 'backup', link),
+          (1, f'chronos: {link} is not a plain file; name the file to write.'))
+    check(os.path.islink(link))
+
+
+def to_output(mount):
+    """`-` is standard output: it gets the bytes of a backup, and nothing else."""
+    kept = alice.call(mount.ask, '0.1 600')
+    done = subprocess.run([CHRONOS, '--mount', mount.dir, 'backup', '-'], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False)
+    equal((done.returncode, done.stderr), (0, b''))
+    check(whole(done.stdout))
+    path = os.path.join(T, 'piped')
+    with open(path, 'xb') as file:
+        file.write(done.stdout)
+    os.chmod(path, 0o600)
+    mount.release_all()
+    equal(mount.stop(), 0)
+    code, text = restore(mount, path)
+    equal(code, 0, text)
+    mount.start()
+    equal(mount.partitions(), [kept])
+    mount.release_all()
+    terminal, end = pty.openpty()
+    done = subprocess.run([CHRONOS, '--mount', mount.dir, 'backup', '-'], stdout=end,
+                          stderr=subprocess.PIPE, check=False)
+    equal((done.returncode, done.stderr),
+          (1, b'chronos: A backup is no text for a terminal: name a file, or send it to one.\n'))
+    os.close(terminal)
+    os.close(end)
+
+
+def moved_directory(mount):
+    """A user who owns a part of the path moves it while the backup is made: it is written to the
+    directory that was named, and nothing where the name leads now."""
+    for i in range(8):
+        folder = os.path.join(T, f'folder{i}')
+        other = os.path.join(T, f'other{i}')
+        os.mkdir(folder)
+        os.mkdir(other)
+        making = subprocess.Popen([CHRONOS, '--mount', mount.dir, 'backup', folder + '/b'],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        while not os.listdir(folder) and making.poll() is None:
+            pass
+        os.rename(folder, folder + '.moved')
+        os.symlink(other, folder)
+        text = making.communicate()[0]
+        equal(making.returncode, 0, text)
+        equal((os.listdir(folder + '.moved'), os.listdir(other)), (['b'], []))
 
 
 def read_by_hand(mount):
@@ -190,6 +242,8 @@ def main():
     all_comes_back(mount)
     for_root_alone(mount)
     targets(mount)
+    to_output(mount)
+    moved_directory(mount)
     read_by_hand(mount)
     while_all_goes_on(mount)
 

@@ -33,6 +33,10 @@ def client(mount, log, device):
             return  # the tree is gone
 
 
+def has_asked(log):
+    return os.path.exists(log) and lib.read(log).count('have ') >= 2
+
+
 def read_log(log):
     """The partitions that must exist, and those that may."""
     have, maybe = set(), set()
@@ -59,7 +63,9 @@ def main():
     for turn in range(ROUNDS):
         logs = [os.path.join(lib.T, f'log{turn}.{device}') for device in range(4)]
         running = [lib.root.start(client, mount, log, device) for device, log in enumerate(logs)]
-        time.sleep(chance.uniform(0.02, 0.12))
+        check(lib.wait_for(lambda: all(map(has_asked, logs)), 30),
+              f'round {turn}: a client is stuck')
+        time.sleep(chance.uniform(0, 0.1))
         worker = mount.worker()
         first = chance.choice((worker, mount.supervisor()))
         if first and first != mount.supervisor():
@@ -99,7 +105,7 @@ def main():
     print(f'{ROUNDS} crashes, {acknowledged} acknowledged partitions checked; '
           f'a start takes {starts[len(starts) // 2] * 1e3:.0f} ms, at most '
           f'{starts[-1] * 1e3:.0f} ms')
-    check(acknowledged > 5 * ROUNDS, 'enough was going on')
+    check(acknowledged >= 8 * ROUNDS, 'enough was going on', acknowledged)
 
 
 lib.run(main)

@@ -71,6 +71,13 @@ def simulated():
     equal([step[1:] for step in steps], [['50.00', str(40 << 30)], ['75.00', str(60 << 30)],
                                          ['100.00', str(80 << 30)]])
     equal([step[0] for step in steps], sorted(step[0] for step in steps))
+    # A device that is gone grants nothing, now or when its partitions end.
+    mount.ask('0.5 3600', 2)
+    mount.devices = '2x80G'
+    mount.restart()
+    equal([step.split()[1:] for step in mount.read('gpu2', 'schedule').splitlines()],
+          [['0.00', '0']])
+    equal(mount.read('gpu2', 'available'), '0.00')
 
 
 def bad_drivers():

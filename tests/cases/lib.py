@@ -7,8 +7,10 @@ case goes on, so that one run shows every failure.
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -216,6 +218,22 @@ class Running:
         os.waitpid(self.pid, 0)
 
 
+class Work:
+    """Counts what each of several processes does, in memory that they share: a fast machine and a
+    slow one do the same work between two moments, however long it takes."""
+
+    def __init__(self, workers):
+        self.counts = memoryview(mmap.mmap(-1, 8 * workers)).cast('Q')
+
+    def done(self, worker):
+        self.counts[worker] += 1
+
+    def goes_on(self):
+        """Waits until each of them has done something more. Returns whether they did."""
+        before = list(self.counts)
+        return wait_for(lambda: all(now > then for now, then in zip(self.counts, before)), 30)
+
+
 LAB, OPS = 6200, 6201
 root = User('root', 0)
 alice = User('alice', 6101, [6101, LAB])
@@ -273,8 +291,7 @@ class Mount:
         return self
 
     def is_mounted(self):
-        with open('/proc/self/mountinfo') as mounts:
-            return any(line.split()[4] == self.dir for line in mounts)
+        return is_mounted(self.dir)
 
     def at(self, *names):
         return os.path.join(self.dir, *names)
@@ -384,10 +401,36 @@ def pocl():
     return os.environ['POCL_ICD']
 
 
+def mounts():
+    """Yields the types and points of all mounts."""
+    with open('/proc/self/mountinfo', encoding='utf-8') as lines:
+        for line in lines:
+            point = re.sub(r'\\([0-7]{3})', lambda octal: chr(int(octal[1], 8)), line.split()[4])
+            yield line.split(' - ')[1].split()[0], point
+
+
+def mount_fuse(point, options, source='none', kind='fuse', flags=0):
+    """Mounts a filesystem without a server. Returns the descriptor to serve it by."""
+    fd = os.open('/dev/fuse', os.O_RDWR)
+    data = f'fd={fd},rootmode=40000,{options}'
+    if libc.mount(source.encode(), point.encode(), kind.encode(), flags, data.encode()):
+        raise OSError(ctypes.get_errno(), 'mount')
+    return fd
+
+
+def is_mounted(path):
+    return any(point == path for _, point in mounts())
+
+
 def cgroup_mount():
-    """Where a writable cgroup v2 is mounted, or None."""
-    with open('/proc/self/mountinfo') as mounts:
-        for line in mounts:
-            if ' - cgroup2 ' in line and 'rw' in line.split()[5].split(','):
-                return line.split()[4]
-    return None
+    """Where a writable cgroup v2 is mounted, or None. The runner leaves only the case's own."""
+    return next((point for kind, point in mounts()
+                 if kind == 'cgroup2' and os.access(point, os.W_OK)), None)
+
+
+def need_cgroups():
+    """The same, or a skip."""
+    top = cgroup_mount()
+    if not top:
+        raise Skip('this machine has no cgroup v2 that can be written')
+    return top

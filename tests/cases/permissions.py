@@ -40,6 +40,10 @@ write           own      ok      EACCES  .       .       EPERM|EACCES ok
 write           config   EACCES  .       .       ok      EPERM   ok
 release         release  ok      EPERM   .       ok      EPERM   ok
 read            backup   EACCES  .       .       .       .       ok
+read            given    ok      .       .       .       .       .
+write           given    EACCES  .       .       .       EPERM   EINVAL
+chmod           given    EPERM   .       .       .       .       .
+chownbob        given    EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   EPERM
 newforalice     new      ok      EPERM   .       ok      EPERM   ok
 newforbob       new      EPERM   ok      .       ok      EPERM   ok
 newforroot      new      EPERM   .       .       ok      ok|EPERM      ok
@@ -50,6 +54,7 @@ rmdir           link     ENOTDIR .       .       .       ENOTDIR .
 unlink          show     EACCES|EPERM  .  .     .       EPERM   .
 unlink          new      EACCES|EPERM  .  .     .       EPERM   .
 unlink          own      EPERM   EACCES  .       .       EPERM   .
+unlink          given    EPERM   EACCES  .       .       EPERM   .
 unlink          config   EACCES  .       .       .       EPERM   .
 unlink          release  EACCES  .       .       .       EPERM   .
 rmdir           dirs     EACCES|EPERM|EBUSY  .  .  .  EPERM|ENOTEMPTY|EBUSY  .
@@ -72,6 +77,7 @@ chgrplab        new      EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 chgrpops        part     EPERM   EPERM   EPERM|EINVAL EPERM   EPERM   ok
 later           part     ok      EPERM   .       .       .       ok
 later           own      EPERM   .       .       .       .       .
+later           given    EPERM   .       .       .       .       .
 later           show     EPERM   .       .       .       .       .
 later           new      EPERM   .       .       .       .       .
 later           dirs     EPERM   .       .       .       .       .
@@ -97,6 +103,7 @@ rename          link     EPERM   .       .       .       .       .
 moveacross      part     EPERM|EACCES  .  .     .       EPERM   .
 truncate        show     EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        own      ok      EACCES  .       .       ok|EPERM|EACCES        ok
+truncate        given    EACCES  .       .       .       ok|EPERM|EACCES .
 truncate        new      ok      .       .       .       .       .
 truncate        leave    ok      .       .       .       .       .
 truncate        release  ok      .       .       .       .       .
@@ -165,8 +172,8 @@ class World:
     def sort(self):
         """Every file in a class; paths hold {id} for the partition."""
         classes = {name: [] for name in
-                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'dirs', 'part',
-                    'link')}
+                   ('show', 'new', 'leave', 'own', 'config', 'release', 'backup', 'given',
+                    'dirs', 'part', 'link')}
         for top, dirs, files in os.walk(self.mount.dir):
             below = os.path.relpath(top, self.mount.dir).split('/')
             for name in sorted(dirs + files):
@@ -185,6 +192,8 @@ class World:
                     kind = 'release'
                 elif below == ['.'] and name == 'backup':
                     kind = 'backup'
+                elif below[-1] == self.id and name == 'cgroups':
+                    kind = 'given'
                 elif below[-1] == self.id and name in OWN_VALUES:
                     kind = 'own'
                 else:
@@ -433,6 +442,14 @@ def container(world):
     first = box.start(stay)
     theirs = os.read(told, 64).decode()
     equal(box.outcome(os.unlink, mount.at('partitions', theirs)), 'EPERM')
+    # Older kernels do not tell which container a program is of that entered it (docker exec).
+    told_by_kernel = tuple(map(int, os.uname().release.split('.')[:2])) >= (6, 11)
+    inner = lib.read(f'/proc/{first.pid}/task/{first.pid}/children').split()[0]
+    for line, file, allowed in (('500', f'{theirs}/remaining', told_by_kernel),
+                                ('0.01 60', 'new', True)):
+        code, text = root.shell(f"nsenter --pid --target {inner} "
+                                f"sh -c 'echo {line} > {mount.at('gpu0', file)}'")
+        equal(code == 0, allowed, 'entered', file, text)
     os.write(stop, b'x')
     first.finish()
     # Membership in the administrators' group inside does not help either.

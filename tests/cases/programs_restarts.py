@@ -9,8 +9,7 @@ import time
 
 import lib
 from lib import check, equal, wait_for
-from program import (Program, cgroup_roots, events, has_event, instance, mounted, no_cgroups,
-                     procs)
+from program import Program, events, has_event, instance, mounted, no_cgroups, procs
 
 
 def worker_dies(mount):
@@ -95,7 +94,7 @@ def holder_dies_too(mount):
 
 def stale_cgroup(mount):
     """An empty cgroup of an unknown partition is removed at the next start."""
-    left = os.path.join(cgroup_roots()[0], f'{instance(mount)}p4000000')
+    left = os.path.join(lib.cgroup_mount(), f'{instance(mount)}p4000000')
     os.mkdir(left)
     mount.kill_worker()
     check(wait_for(lambda: not os.path.exists(left), 10), 'taken away')

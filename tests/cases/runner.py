@@ -38,6 +38,33 @@ while not os.path.exists(%r):
 '''
 
 
+# Finds itself alone on a crowded machine.
+ALONE = '''
+import os
+import lib
+from program import Program, procs
+top = os.environ['CHRONOS_CASE_CGROUP'] and lib.cgroup_mount()
+lib.equal([point for kind, point in lib.mounts() if kind == 'cgroup2'], [top] if top else [])
+lib.equal([point for kind, point in lib.mounts() if kind == 'fuse.chronosfs'], [])
+lib.equal([name for name in os.environ if name in %r], [])
+lib.check('elsewhere' not in os.environ['PYTHONPATH'], os.environ['PYTHONPATH'])
+def main():
+    mount = lib.Mount('1x80G')
+    name = mount.ask('0.5 600')
+    program = Program(mount, name)
+    lib.check('processes ' + ('cgroup' if top else 'process-tree') in
+              mount.read('gpu0', name, 'enforcement'), mount.read('gpu0', name, 'enforcement'))
+    mount.release_all()
+    program.end()
+lib.run(main)
+'''
+# Of a caller who uses GPUs, Python and chronosfs.
+CALLERS = ('CHRONOS_MOUNT CHRONOS_PARTITION CHRONOS_UNREACHABLE CHRONOS_DEBUG CUDA_VISIBLE_DEVICES '
+           'OCL_ICD_VENDORS OCL_ICD_FILENAMES OPENCL_LAYERS POCL_DEVICES LD_PRELOAD LD_AUDIT '
+           'LD_LIBRARY_PATH PYTHONHOME PYTHONWARNINGS PYTHONSTARTUP XDG_STATE_HOME NOTIFY_SOCKET '
+           'TZ LANGUAGE NO_COLOR BASH_ENV CDPATH').split()
+
+
 def nested(case, cases=CASES, **more):
     """A runner below this one."""
     environment = dict(os.environ, **more.pop('environment', {}))
@@ -91,6 +118,31 @@ def uncleared():
     equal(running.returncode, 1 if cgroup else 0, said)
 
 
+def crowded():
+    """Mounts of other cgroups and trees, before and after the one on top, and a caller's
+    environment."""
+    tree, top = lib.Mount('1x80G'), lib.cgroup_mount()
+    if top:
+        os.mkdir(os.path.join(top, 'part'))
+    points = [os.path.join(T, name) for name in ('whole', 'a part', 'later', 'tree')]
+    for point, what in zip(points, (top, top and top + '/part', top, tree.dir)):
+        os.mkdir(point)
+        for _ in range(2 if what else 0):  # one over another
+            subprocess.run(['mount', '--bind', what, point], check=True)
+    with open(os.path.join(T, 'alone.py'), 'w') as case:
+        case.write(ALONE % (CALLERS,))
+    environment = dict.fromkeys(CALLERS + ['PYTHONPATH'], os.path.join(T, 'elsewhere'))
+    for name in 'PYTHONHOME', 'LD_PRELOAD', 'LD_AUDIT':  # no program would start at all
+        environment[name] = ''
+    running = nested(os.path.join(T, 'alone.py'), environment=environment)
+    said = running.communicate()[0]
+    equal(running.returncode, 0, said)
+    for point in points:
+        subprocess.run(['umount', point, point], check=False, stderr=subprocess.DEVNULL)
+    if top:
+        os.rmdir(os.path.join(top, 'part'))
+
+
 def clone():
     """A clone called chronosfs with a build, as root's umask 077 makes it in a home."""
     home = os.path.join(T, 'home')
@@ -131,6 +183,7 @@ def main():
         for group in (False, True):
             interrupted(number, group)
     uncleared()
+    crowded()
     anywhere()
 
 

@@ -190,6 +190,44 @@ def adopted(mount, driver):
         program.end()
 
 
+def left(mount, driver):
+    """A program that has left is not taken back, nor is what it starts; others are."""
+    def inside():
+        return [int(pid) for pid in mount.read('gpu0', name, 'procs').split()]
+
+    def start_child():
+        pid = os.fork()
+        while not pid:
+            signal.pause()
+        os.write(writer, f'{pid}\n'.encode())
+
+    mount.release_all()
+    name = alice.call(mount.ask, '10G 600 on_expiry=kill')
+    reader, writer = os.pipe()
+    gone, never, again = Program(alice, before=start_child), Program(alice), Program(alice)
+    child = int(os.read(reader, 64))
+    for program in gone, again:
+        alice.call(mount.write, f'{program.pid}', 'gpu0', name, 'procs')
+    for program in gone, never, again:
+        alice.call(mount.write, f'{program.pid}', 'procs')
+    alice.call(mount.write, f'{again.pid}', 'gpu0', name, 'procs')
+    for pid in gone.pid, child, never.pid, again.pid:
+        driver.use(0, pid, GIB)
+    for _ in range(2):  # checked with the others
+        plain = Program(alice)
+        driver.use(0, plain.pid, GIB)
+        check(told(mount, 'adopted', name, f'pid={plain.pid}'))
+        equal(inside(), sorted([again.pid, plain.pid]))
+        plain.end()
+        driver.stop(plain.pid)
+    os.rmdir(mount.at('gpu0', name))
+    equal(again.ended_by(), signal.SIGKILL, 'it came back by itself')
+    check(gone.lives() and never.lives() and os.path.exists(f'/proc/{child}'))
+    os.kill(child, signal.SIGKILL)
+    gone.end()
+    never.end()
+
+
 def main():
     driver = Driver()
     mount = lib.Mount('2x80G', environment=driver.environment())
@@ -200,6 +238,7 @@ def main():
     end(mount, driver, program, daemon)
     stubborn(mount, driver)
     adopted(mount, driver)
+    left(mount, driver)
 
 
 lib.run(main)

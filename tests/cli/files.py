@@ -81,7 +81,7 @@ class Formats(Case):
         self.assertEqual(ids("--device", "1", "--user", "bob"), ["p3"])
         self.assertEqual(ids("--user", "4242"), [])
         self.assertEqual(self.answer("list", "--user", "root"), "No active partitions.\n")
-        self.refused(4, "There is no device 2.", "list", "--device", "2")
+        self.refused(4, "There is no device 2. The devices are gpu0, gpu1.", "list", "-d", "2")
 
     def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
@@ -125,6 +125,12 @@ class Formats(Case):
         ):
             second = second.replace(old, new)
         self.assertEqual(out, STATS + second)
+
+    def test_stats_of_an_absent_device(self):
+        """Nothing but its memory is known, which is said."""
+        self.tree.device(0, type="", vendor="", version="", backend="absent")
+        lines = self.answer("stats").splitlines()
+        self.assertEqual(lines[3:6], ["  Type: absent", "  Vendor: -", "  OpenCL version: -"])
 
     def test_available(self):
         self.tree.device(0, used=2560 << 20)
@@ -232,8 +238,8 @@ class Changes(Case):
 
     def test_release_stays_inside(self):
         os.makedirs(self.tree.at("keep"))
-        for text in "../keep", "p1/../../keep", "", ".", "1", "p", "p01", "p1x", "P1":
-            self.refused(4, f"There is no partition {text}.", "release", text)
+        for text in "../keep", "p1/../../keep", ".", "1", "p", "p01", "p1x", "P1":
+            self.refused(4, f'There is no partition "{text}".', "release", text)
         self.assertTrue(os.path.isdir(self.tree.at("keep")))
 
     def test_extend(self):
@@ -259,6 +265,9 @@ class Mistakes(Case):
             (("-x",), "There is no option -x before the command. Try: chronos help"),
             (("--user", "eve"), "There is no option --user before the command. Try: chronos help"),
             (("list", "--all"), "There is no option --all of list. Try: chronos help list"),
+            (("list", "-qj"), "There is no option -qj of list. Try: chronos help list"),
+            (("list", "-qn"), "--name needs LABEL. Try: chronos help list"),
+            (("list", "-qn="), "--name is empty; it needs LABEL. Try: chronos help list"),
             (("list", "-j"), "There is no option -j of list. Try: chronos help list"),
             (("list", "--jsonx"), "There is no option --jsonx of list. Did you mean --json?"
              " Try: chronos help list"),
@@ -282,6 +291,7 @@ class Mistakes(Case):
             (("show",), "show needs ID. Try: chronos help show"),
             (("release",), "release needs at least one ID. Try: chronos help release"),
             (("extend", "p1"), "extend needs ID DURATION. Try: chronos help extend"),
+            (("join",), "join needs ID [PID...]. Try: chronos help join"),
             (("share", "p1"), "share needs ID and at least one USER. Try: chronos help share"),
             (
                 ("create", "0", "0.5"),
@@ -315,24 +325,43 @@ class Mistakes(Case):
 
     def test_labels(self):
         self.tree.raw("gpu0/new", "")
-        for name in "my run", "", "a\tb":
-            self.refused(2, f"\"{name}\" is not a label; use 1 to 64 letters, digits, '.', '_' and"
+        for name in "my run", "a\tb", "ü":
+            shown = name.replace("\t", "?")
+            self.refused(2, f"\"{shown}\" is not a label; use 1 to 64 letters, digits, '.', '_' and"
                          " '-'. Try: chronos help create", "create", "0", "1", "1", "--name", name)
         self.assertEqual(self.tree.get("gpu0/new"), "")
+
+    def test_empty(self):
+        """What is left of a variable that is not set selects nothing: neither all nor those
+        without a label."""
+        self.tree.partition("p1")
+        for command in "list", "release", "history":
+            for option, word in (("name", "LABEL"), ("user", "NAME"), ("device", "DEVICE")):
+                sentence = f"--{option} is empty; it needs {word}. Try: chronos help {command}"
+                self.refused(2, sentence, command, f"--{option}=")
+                self.refused(2, sentence, command, "--" + option, "")
+        self.refused(2, "--mount is empty; it needs DIR. Try: chronos help", "--mount=", "list")
+        self.refused(2, "--name is empty; it needs LABEL. Try: chronos help create", "create", "0",
+                     "1", "1", "--name", "")
+        for words in (("release", ""), ("release", "p1", ""), ("create", "0", "", "60"),
+                      ("extend", "p1", ""), ("share", "p1", ""), ("join", "p1", ""),
+                      ("stats", ""), ("history", ""), ("backup", ""), ("help", "")):
+            self.refused(2, f"An argument is empty. Try: chronos help {words[0]}", *words)
+        self.assertEqual(os.listdir(self.tree.at("partitions")), ["p1"])
 
     def test_nothing_slips_into_a_request(self):
         self.tree.raw("gpu0/new", "")
         for words in (
             ("0.5", "60 user=root"),
             ("0.5\n1", "60"),
-            ("", "60"),
+            ("0.5\033[2J", "60"),
+            ("½", "60"),
             ("0.5", "60", "--on-expiry", "a hold"),
-            ("0.5", "60", "--user="),
             ("0.5", "60", "--warn", "a\tb"),
         ):
             result = self.run_it("create", "0", *words)
             self.assertEqual((result.code, result.out), (2, ""), result)
-            self.assertIn("must be a single word", result.err)
+            self.assertIn("must be a single word of printable ASCII", result.err)
         self.assertEqual(self.tree.get("gpu0/new"), "")
 
     def test_names_of_users_are_spelled(self):
@@ -367,12 +396,16 @@ class Mistakes(Case):
     def test_unknown(self):
         for device in ("7", "gpu7", "gpu", "x", "-1", "00", "../gpu0", "gpu0/",
                        "99999999999999999999"):
-            self.refused(4, f"There is no device {device}.", "create", device, "0.5", "60")
-            self.refused(4, f"There is no device {device}.", "stats", device)
-            self.refused(4, f"There is no device {device}.", "available", device)
-        self.refused(4, "There is no device 1.", "available", "1", "--json")
+            said = device if device in ("7", "gpu7") else f'"{device}"'
+            for words in ("create", device, "0.5", "60"), ("stats", device), ("available", device):
+                self.refused(4, f"There is no device {said}. The device is gpu0.", *words)
+        for index in range(2, 20):
+            self.tree.device(index)
+        named = ", ".join(f"gpu{i}" for i in [0, *range(2, 17)])
+        self.refused(4, f"There is no device 1. The devices are {named} and 3 more.", "available",
+                     "1", "--json")
         self.refused(4, "There is no partition p9.", "show", "p9")
-        self.refused(4, "There is no partition gpu0.", "show", "gpu0")
+        self.refused(4, 'There is no partition "gpu0".', "show", "gpu0")
 
     def test_no_tree(self):
         nowhere = self.directory.name + "/nowhere"
@@ -407,6 +440,20 @@ class Mistakes(Case):
             result = chronos("list", "--json", mount=self.tree.path, stdout=full)
         self.assertEqual(result.code, 1)
         self.assertRegex(result.err, r"\Achronos: Cannot write the output: .*\n\Z")
+
+    def test_change_that_cannot_be_shown(self):
+        """It is done: a script that tries again would do it twice."""
+        self.tree.partition("p1")
+        for words in ("extend", "p1", "1h"), ("share", "p1", "bob"), ("join", "p1", "1"), \
+                ("leave", "1"), ("release", "p1"):
+            self.tree.raw("procs", "")
+            for name in "remaining", "members", "procs":
+                self.tree.raw("gpu0/p1/" + name, "")
+            with open("/dev/full", "wb") as full:
+                result = chronos(*words, mount=self.tree.path, stdout=full)
+            self.assertEqual(result.code, 1)
+            self.assertEqual(result.err, "chronos: Cannot write the output: No space left on"
+                             " device.\nchronos: What was asked is done, but could not be shown.\n")
 
     def test_reader_that_wants_no_more(self):
         for i in range(200):

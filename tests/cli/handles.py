@@ -21,8 +21,24 @@ class Handles(Case):
         self.tree.partition("p3", name="a b")
         self.assertEqual(self.shown("training"), "ID: p1")
         self.assertEqual(self.shown("p1"), "ID: p1")  # ids come first
-        self.refused(4, "There is no partition train.", "show", "train")
-        self.refused(4, "There is no partition ../gpu0/p1.", "show", "../gpu0/p1")
+        self.refused(4, 'There is no partition "../gpu0/p1".', "show", "../gpu0/p1")
+
+    def test_guess(self):
+        """Of the labels of the caller's own; ids are not guessed."""
+        self.tree.partition("p1", name="training")
+        self.tree.partition("p12", name="tuning")
+        for text, guess in (("train", " Did you mean training?"),
+                            ("tunign", " Did you mean tuning?"), ("cooking", ""), ("t", "")):
+            self.refused(4, f'There is no partition "{text}".{guess}', "show", text)
+        self.refused(4, "There is no partition p2.", "show", "p2")
+
+    def test_any_bytes(self):
+        """A message is one line and no command for the terminal, whatever it was asked."""
+        for text, shown in (("a\nb", "a?b"), ("\033[2J", "?[2J"), ("a\x7f\t", "a??"), ("ü", "ü")):
+            self.refused(4, f'There is no partition "{shown}".', "show", text)
+            self.refused(4, f'There is no device "{shown}". The device is gpu0.', "stats", text)
+            self.refused(2, f'There is no command "{shown}". Try: chronos help', text)
+        self.refused(2, "An argument is empty. Try: chronos help show", "show", "")
 
     def test_label_of_several(self):
         self.tree.partition("p1", name="training")
@@ -35,15 +51,19 @@ class Handles(Case):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can make partitions of others")
     def test_label_of_somebody_else(self):
-        """It names nothing: another user could put a program where its owner did not want it."""
+        """It only leads to the id: another user could put a program where its owner did not want
+        it. One of the caller's own comes first."""
         self.tree.partition("p1", name="training")
         self.tree.partition("p2", name="training")
         os.lchown(self.tree.at("partitions/p1"), 4242, 4242)
         self.assertEqual(self.shown("training"), "ID: p2")
         self.assertEqual(self.shown("mine"), "ID: p2")
         os.lchown(self.tree.at("partitions/p2"), 4242, 4242)
-        self.refused(4, "There is no partition training.", "release", "training")
-        self.refused(125, "There is no partition training.", "run", "--in", "training", "true")
+        hint = ('You have no partition "training". Others with that label: p1 (alice), p2 (alice).'
+                " Name one by its id.")
+        self.refused(4, hint, "release", "training")
+        self.refused(125, hint, "run", "--in", "training", "true")
+        self.refused(4, 'There is no partition "trainin".', "show", "trainin")
         self.refused(4, "You have no partition.", "show", "mine")
 
     def test_mine(self):
@@ -68,7 +88,7 @@ class Handles(Case):
         self.assertEqual(self.shown("partition_70"), "ID: p70")
         for text in ("partition_", "partition_x", "partition_7x", "partition_-7",
                      "partition_" + "9" * 40):
-            self.refused(4, f"There is no partition {text}.", "show", text)
+            self.refused(4, f'There is no partition "{text}".', "show", text)
         self.assertEqual(self.answer("release", "partition_0007"), "Released partition p7\n")
 
     def test_every_command(self):

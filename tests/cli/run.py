@@ -85,9 +85,10 @@ class Run(Case):
             (("--bad", "0.5", "1h", "true"),
              "There is no option --bad of run. Try: chronos help run"),
             (("--in", "p9", "true"), "There is no partition p9."),
-            (("--in", "../p1", "true"), "There is no partition ../p1."),
-            (("--gpu", "7", "0.5", "1h", "true"), "There is no device 7."),
-            (("0.5 x=1", "1h", "true"), '"0.5 x=1" must be a single word. Try: chronos help run'),
+            (("--in", "../p1", "true"), 'There is no partition "../p1".'),
+            (("--gpu", "7", "0.5", "1h", "true"), "There is no device 7. The device is gpu0."),
+            (("0.5 x=1", "1h", "true"),
+             '"0.5 x=1" must be a single word of printable ASCII. Try: chronos help run'),
         ):
             if sentence is not None:
                 self.refused(125, sentence, "run", *words)

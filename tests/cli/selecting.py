@@ -58,6 +58,9 @@ class Choice(Case):
     def test_list(self):
         self.assertEqual(self.ids("--name", "training"), ["p1", "p3"])
         self.assertEqual(self.ids("-n", "training", "-u", "alice"), ["p1"])
+        for words in ("-ntraining", "-ualice"), ("-n=training", "-u=alice"), ("-qu", "alice", "-n",
+                                                                             "training"):
+            self.assertEqual(self.ids(*words), ["p1"])
         self.assertEqual(self.ids("-d", "1"), ["p2"])
         self.assertEqual(self.ids("-n", "other"), [])
         self.refused(2, "--mine and --user exclude each other. Try: chronos help list",
@@ -121,7 +124,7 @@ class Users(Case):
     def test_unknown(self):
         for words in ("list",), ("release",), ("history",), ("list", "-q"):
             for name, guess in (("typoooo", ""), ("deamon", " Did you mean daemon?"), ("-x", ""),
-                                ("../users", ""), ("", ""), ("n" * 65, ""),
+                                ("../users", ""), ("n" * 65, ""),
                                 ("directory-usr", " Did you mean directory-user?")):
                 self.refused(4, f'There is no user "{name}".{guess}', *words, f"--user={name}")
         self.assertEqual(os.listdir(self.tree.at("partitions")), ["p1"])
@@ -176,14 +179,20 @@ class History(Case):
         self.assertEqual(self.ids("--user", "0"), ["p1"])
         if os.geteuid() == 0:
             self.assertEqual(self.ids("--mine"), ["p1"])
-        self.refused(4, "There is no device x.", "history", "-d", "x")
+        self.refused(4, 'There is no device "x".', "history", "-d", "x")
 
     def test_one(self):
         self.assertEqual(self.ids("p1"), ["p1"])
         self.assertEqual(self.ids("partition_0012"), ["p12"])
         self.refused(1, "Partition p9 has not ended: see chronos show p9.", "history", "p9")
-        for text in "p99", "x", "":
-            self.refused(4, f"There is no partition {text}.", "history", text)
+        self.refused(4, "There is no partition p99.", "history", "p99")
+
+    @unittest.skipUnless(os.geteuid() == 0, "the lines are root's and others'")
+    def test_label(self):
+        """Those of the caller alone, as everywhere: others may use the same."""
+        self.assertEqual(self.ids("training"), ["p1"])
+        self.assertEqual(self.ids("training", "--user", "bob"), ["p2"])
+        self.refused(4, 'There is no partition "x".', "history", "x")
 
 
 if __name__ == "__main__":

@@ -173,6 +173,16 @@ START_TEST(labels)
     ck_assert_int_eq(request_label_check("", 0, message, sizeof(message)), REFUSED_INVALID);
     ck_assert_int_eq(request_label_check("a b", 3, message, sizeof(message)), REFUSED_INVALID);
     ck_assert_int_eq(request_label_check("a\n", 2, message, sizeof(message)), REFUSED_INVALID);
+    /* Words that name partitions already. */
+    static const char *const handles[] = {"p1", "p007", "partition_1", "mine"};
+    for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
+        ck_assert_int_eq(
+            request_label_check(handles[i], strlen(handles[i]), message, sizeof(message)),
+            REFUSED_INVALID);
+    static const char *const others[] = {"p", "p1a", "pp1", "partition_", "Mine", "mines", "1"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        ck_assert_int_eq(
+            request_label_check(others[i], strlen(others[i]), message, sizeof(message)), 0);
     ck_assert_str_eq(ending_on_expiry_text(ON_EXPIRY_NONE), "none");
     ck_assert_str_eq(ending_on_expiry_text(77), "unknown");
 }

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 import lib
 from lib import alice, bob, carol, check, equal, root
@@ -32,13 +33,13 @@ def cover(path):
 
 
 class Trap:
-    """A process of alice that mounts over path and keeps the mount, or tries to."""
+    """A process of a user that mounts over path and keeps the mount, or tries to."""
 
-    def __init__(self, path):
+    def __init__(self, path, user=alice):
         reader, writer = os.pipe()
         self.pid = os.fork()
         if not self.pid:
-            alice.become()
+            user.become()
             os.write(writer, b'y' if cover(path) else b'n')
             os.close(writer)
             os.read(ends[0], 1)
@@ -50,10 +51,6 @@ class Trap:
     def stop(self):
         os.kill(self.pid, 9)
         os.waitpid(self.pid, 0)
-
-
-def is_mounted(path):
-    return any(line.split()[4] == path for line in lib.read('/proc/self/mountinfo').splitlines())
 
 
 def request(path):
@@ -70,10 +67,11 @@ def over_new(mount):
         for user in (bob, carol, root):
             path = mount.at(name)
             trap = Trap(path)
-            if not check(trap.made and is_mounted(path), 'fusermount3 does not mount over', name):
+            there = trap.made and lib.is_mounted(path)
+            if not check(there, 'fusermount3 does not mount over', name):
                 raise lib.Skip('fusermount3 refuses')
             check(user.call(request, path)[0] == 'p')
-            check(not is_mounted(path))
+            check(not lib.is_mounted(path))
             trap.stop()
 
 
@@ -99,6 +97,114 @@ def over_a_partition(mount):
         trap.stop()
 
 
+def commands(mount, user, partition):
+    """What everyone does with `partitions`."""
+    command = f'{os.environ["CHRONOS"]} --mount {mount.dir}'
+    for call in (f'{command} list', f'{command} show {partition}',
+                 f'{command} run 1M 1m -- true', f'ls {mount.at("partitions", partition)}/'):
+        done = user.shell('timeout 10 ' + call)
+        check(done[0] == 0, user.name, call, done)
+    check(partition in user.call(os.listdir, mount.at('partitions')))
+    made = user.call(request, mount.at('gpu1', 'new'))
+    equal(user.outcome(os.unlink, mount.at('partitions', made)), 'ok')
+
+
+def over_partitions(mount):
+    """`partitions` can be written by all. The first mount over it lasts a second at most. From then
+    on none is seen by other users, however often it is made, also after a worker's death."""
+    partition = bob.call(request, mount.at('gpu0', 'new'))
+    path = mount.at('partitions')
+    bob.call(os.listdir, path)
+    numbers = {user.call(os.stat, path).st_ino for user in (alice, bob, root)}
+    equal(len(numbers), 1, 'users have nodes of partitions')
+    where = os.open(path, os.O_RDONLY)
+    trap = Trap(path)
+    check(trap.made and lib.is_mounted(path))
+    check(lib.wait_for(lambda: bob.outcome(os.listdir, path) == 'ok', 3), 'it is still mounted')
+    check(not lib.is_mounted(path))
+    check('User 6101 has mounted' in lib.read(mount.log))
+    trap.stop()
+    check(partition in os.listdir(where))
+    os.close(where)
+    for user in (bob, carol, root):
+        trap = Trap(path)
+        check(trap.made and lib.is_mounted(path))
+        commands(mount, user, partition)
+        check(not lib.is_mounted(path))
+        trap.stop()
+    worker = mount.kill_worker()
+    check(lib.wait_for(lambda: mount.worker() not in (None, worker)))
+    trap = Trap(path)
+    commands(mount, bob, partition)
+    trap.stop()
+    mount.stop()
+    mount.start()
+
+
+def over_an_alias(mount):
+    """The tree bound to another place has the same names. Mounts elsewhere do not count."""
+    alias = os.path.join(lib.T, 'alias')
+    os.mkdir(alias)
+    subprocess.run(['mount', '--bind', mount.dir, alias], check=True)
+    theirs = os.path.join(lib.T, 'partitions')
+    os.mkdir(theirs)
+    os.chown(theirs, alice.uid, alice.gid)
+    harmless = Trap(theirs)
+    noticed = lib.read(mount.log).count('has mounted')
+    time.sleep(1.1)  # until the name is looked up again
+    bob.call(os.listdir, mount.at('partitions'))
+    equal(lib.read(mount.log).count('has mounted'), noticed)
+    trap = Trap(os.path.join(alias, 'partitions'))
+    check(trap.made and harmless.made)
+    check(lib.wait_for(lambda: bob.outcome(os.listdir, alias + '/partitions') == 'ok', 3))
+    for trap in (trap, harmless):
+        trap.stop()
+    subprocess.run(['umount', '-l', alias, theirs], check=True)
+
+
+def over_shared_files(mount):
+    """A mount over a file of another's partition is seen by the one who made it alone, and those
+    who may write the directory do not mount over that."""
+    mine = bob.call(request, mount.at('gpu0', 'new'))
+    part = mount.at('gpu0', mine)
+    bob.call(lib.write, os.path.join(part, 'members'), '+alice')
+    for file in ('procs', 'charge'):
+        path = os.path.join(part, file)
+        for user in (bob, root, carol):
+            trap = Trap(path)
+            check(trap.made and lib.is_mounted(path), 'no mount over', file)
+            equal(user.outcome(lib.read, path), 'ok', user.name, file)
+            check(not lib.is_mounted(path))
+            trap.stop()
+        trap = Trap(path)
+        bob.call(lib.write, os.path.join(part, 'members'), '-alice')
+        done = bob.shell(f'timeout 10 {os.environ["CHRONOS"]} --mount {mount.dir} run --in {mine} '
+                         '-- true')
+        equal(done[0], 0, done)
+        bob.call(lib.write, os.path.join(part, 'members'), '+alice')
+        trap.stop()
+    bob.call(os.chmod, part, 0o777)
+    for file in ('', 'remaining', 'name', 'on_expiry', 'members'):
+        path = os.path.join(part, file).rstrip('/')
+        trap = Trap(path)
+        equal(trap.made, file not in ('', 'members'), 'mounted over', file or 'the directory')
+        equal(bob.outcome(os.listdir if path == part else lib.read, path), 'ok', file)
+        check(not lib.is_mounted(path))
+        trap.stop()
+    bob.call(os.rmdir, part)
+
+
+def over_settings(mount):
+    """Administrators may write settings; root finds its own."""
+    mount.write('ops', 'config', 'admin_group')
+    path = mount.at('config', 'retention')
+    trap = Trap(path, carol)
+    check(trap.made and lib.is_mounted(path))
+    equal(root.outcome(lib.read, path), 'ok')
+    check(not lib.is_mounted(path))
+    trap.stop()
+
+
 def main():
     if not shutil.which('fusermount3'):
         raise lib.Skip('no fusermount3')
@@ -109,7 +215,8 @@ def main():
     subprocess.run(['mount', '--bind', node, '/dev/fuse'], check=True)
     ends.extend(os.pipe())
     mount = lib.Mount('2x80G')
-    for part in (over_new, over_a_partition):
+    for part in (over_new, over_a_partition, over_shared_files, over_partitions, over_an_alias,
+                 over_settings):
         print('==', part.__name__, flush=True)
         part(mount)
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A user's programs are in as many combinations of partitions as they can: others join and end as
-ever, and the end of one partition ends all of its programs. Argument: the tracker."""
+ever, and the end of one partition ends all of its programs. A member leaves half of them to the
+owner. Argument: the tracker."""
 import os
 import signal
 import sys
@@ -46,9 +47,30 @@ def ended(pids):
     return wait_for(reap, 20)
 
 
+def member(mount, tracker):
+    """A member goes through all that they can; the owner's programs join as ever."""
+    one, other = alice.call(mount.ask, '1G 600 grace=1'), alice.call(mount.ask, '1M 600', 1)
+    alice.call(lib.write, mount.at('gpu0', one, 'members'), '+bob')
+    pids, result = set(), 'ok'
+    while result == 'ok' and len(pids) < COUNT:
+        his = bob.call(mount.ask, '1M 600', 1)
+        pid, result = program(bob, [mount.at('gpu0', one, 'procs'), mount.at('gpu1', his, 'procs')])
+        pids.add(pid)
+    equal(result, 'EUSERS' if tracker == 'cgroup' else 'ok')
+    alice.call(lib.write, mount.at('gpu0', one, 'members'), '-bob')
+    for paths in (('gpu0', one), ('gpu1', other)), (('gpu1', other), ('gpu0', one)):
+        pid, result = program(alice, [mount.at(*path, 'procs') for path in paths])
+        equal(result, 'ok', 'the owner')
+        pids.add(pid)
+    os.rmdir(mount.at('gpu0', one))
+    check(ended(pids), 'all end', [pid for pid in pids if is_alive(pid)])
+    mount.release_all()
+
+
 def main():
     tracker = sys.argv[1]
     mount = mounted(tracker)
+    member(mount, tracker)
     one = alice.call(mount.ask, '1G 600 grace=1')
     others = [alice.call(mount.ask, '1M 600', 1) for _ in range(COUNT)]
     both, alone = set(), set()

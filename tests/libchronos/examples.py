@@ -55,7 +55,7 @@ def compiled(source, compiler, language):
         return None
     program = f'{PLACE}/{os.path.basename(source)[:-2]}.{compiler}{language[-1][5:]}'
     done = subprocess.run([compiler, *language, *WARNINGS, *flags('--cflags'), source, '-o',
-                           program, '-x', 'none', *flags('--libs')], stdout=subprocess.PIPE,
+                           program, *flags('--libs')], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     return program if equal((done.returncode, done.stdout), (0, ''), compiler, source) else None
 

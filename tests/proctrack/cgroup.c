@@ -294,27 +294,92 @@ END_TEST
 START_TEST(goes_through_sets)
 {
     help_open();
-    pid_t pid = puppet_start(ALICE), members_of[CGROUP_SETS_MAX];
+    pid_t pid = puppet_start(ALICE), members_of[CGROUP_SETS_MAX + 1];
     for (uint64_t other = 2; other < 3 * CGROUP_SETS_MAX; other++) {
         ck_assert_int_eq(join_set(SET(1, other), pid), 0);
         ck_assert_int_le(help_cgroup_count(help_instance), CGROUP_SETS_MAX + 1);
     }
     join(1, pid);
-    for (uint64_t i = 0; i < CGROUP_SETS_MAX; i++) {
+    for (uint64_t i = 0; i <= CGROUP_SETS_MAX; i++) {
         members_of[i] = puppet_start(ALICE);
         int r = join_set(SET(1, i + 1000), members_of[i]);
-        ck_assert_int_eq(r, i + 1 < CGROUP_SETS_MAX ? 0 : -EUSERS);
+        ck_assert_int_eq(r, i < CGROUP_SETS_MAX ? 0 : -EUSERS);
     }
     ck_assert_ptr_nonnull(strstr(why.text, "64 other combinations"));
     ck_assert_int_eq(join_set(SET(1, 1000), pid), 0); /* a known one */
-    join(1, members_of[CGROUP_SETS_MAX - 1]);         /* and alone as ever */
-    ck_assert_int_eq(members(1), CGROUP_SETS_MAX + 1);
+    join(1, members_of[CGROUP_SETS_MAX]);             /* and alone as ever */
+    ck_assert_int_eq(members(1), CGROUP_SETS_MAX + 2);
     for (uint64_t i = 0; i < CGROUP_SETS_MAX; i++)
         end_all(i + 1000);
     end_all(1);
     for (uint64_t other = 2; other < 3 * CGROUP_SETS_MAX; other++)
         EVENTUALLY(proctrack_forget(proctrack, other) == 0);
     EVENTUALLY(help_cgroup_count(help_instance) == 0);
+}
+END_TEST
+
+#define OWNER 0
+#define GUEST 7
+
+static bool owns(void *context, uint64_t id, uint32_t account)
+{
+    (void)context;
+    return id != 1 || account == OWNER;
+}
+
+static int join_for(uint32_t account, struct proctrack_set set, pid_t pid)
+{
+    struct procfs_process process;
+    int r;
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    EVENTUALLY((r = proctrack_join(proctrack, &set, account, &process, &why)) != -EINPROGRESS);
+    return r;
+}
+
+/* Others use the first half at most, also after a restart. */
+START_TEST(leaves_sets_to_the_owner)
+{
+    const uint64_t half = CGROUP_SETS_MAX / 2;
+    uint64_t next = 1000;
+    help_options.owns = owns;
+    help_open();
+    for (uint64_t i = 0; i < half; i++)
+        ck_assert_int_eq(join_for(GUEST, SET(1, next++), puppet_start(BOB)), 0);
+    ck_assert_int_eq(join_for(GUEST, SET(1, next), puppet_start(BOB)), -EUSERS);
+    ck_assert_int_eq(join_for(GUEST, SET(2, next), puppet_start(BOB)), 0); /* their own */
+    help_open();
+    ck_assert_int_eq(join_for(GUEST, SET(1, next), puppet_start(BOB)), -EUSERS);
+    for (uint64_t i = 0; i < half; i++)
+        ck_assert_int_eq(join_for(OWNER, SET(1, next++), puppet_start(ALICE)), 0);
+    ck_assert_int_eq(join_for(OWNER, SET(1, next), puppet_start(ALICE)), -EUSERS);
+    while (next-- > 1000)
+        end_all(next);
+    end_all(1);
+    end_all(2);
+}
+END_TEST
+
+/* A process returns to where it came from, however many places another user has. */
+START_TEST(leaves_origins_to_the_owner)
+{
+    char home[PATH_MAX], name[16], path[PATH_MAX];
+    struct procfs_process process;
+    help_options.owns = owns;
+    help_open();
+    for (int i = 0; i < CGROUP_ORIGIN_MAX + 1; i++) {
+        pid_t pid = puppet_start(BOB);
+        snprintf(name, sizeof(name), "place%d", i);
+        put(strcpy(path, help_cgroup_make(name)), pid);
+        ck_assert_int_eq(join_for(GUEST, SET(1), pid), 0);
+    }
+    pid_t pid = puppet_start(ALICE);
+    put(strcpy(home, help_cgroup_make("home")), pid);
+    ck_assert_int_eq(join_for(OWNER, SET(1), pid), 0);
+    ck_assert_int_eq(proctrack_look(proctrack, pid, &process), 0);
+    EVENTUALLY(proctrack_leave(proctrack, OWNER, &process, false, &why) == 0);
+    help_cgroup_of(pid, path, sizeof(path));
+    ck_assert_str_eq(path, home);
+    end_all(1);
 }
 END_TEST
 
@@ -560,6 +625,8 @@ static TCase *make(void)
                                   somebody_elses_cgroup,
                                   names_that_are_not_ours,
                                   goes_through_sets,
+                                  leaves_sets_to_the_owner,
+                                  leaves_origins_to_the_owner,
                                   paths_that_are_too_long,
                                   others_remove_what_is_empty,
                                   a_frozen_partition_from_many_places,

@@ -2,6 +2,8 @@
 /* What the children of the cgroup adapter do after a wait, when it may no longer be wanted. */
 #include "help.h"
 
+#include "core/proctrack/cgroup.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +17,7 @@
 /* Shared with the children: the step in which they wait, as if a user held a directory. */
 static struct {
     char step[16];
+    int most;                  /* how many wait there at most; 0: all */
     atomic_int waiting, moved; /* how many wait there or have waited; any has moved a process */
 } * shared;
 
@@ -25,7 +28,9 @@ static int on_step(void *context, const char *step)
         return 0;
     if (strcmp(step, "moved") == 0)
         shared->moved = 1;
-    shared->waiting += strcmp(step, shared->step) == 0;
+    if (strcmp(step, shared->step) != 0 || (shared->most && shared->waiting >= shared->most))
+        return 0;
+    shared->waiting++;
     while (strcmp(step, shared->step) == 0)
         usleep(1000);
     return 0;
@@ -196,6 +201,50 @@ START_TEST(removed_by_account)
 }
 END_TEST
 
+/* What another call fetches moves the leaves that are known. */
+START_TEST(made_while_another_is_removed)
+{
+    char b[PATH_MAX];
+    pid_t other = puppet_start(ALICE);
+    strcpy(b, help_cgroup_make("b"));
+    put(b, other);
+    join(2, other);
+    puppet_end(other, false);
+    waits_to_join("a");
+    let_go();
+    EVENTUALLY(leaves_of(1) == 1);
+    ck_assert_int_eq(help_forget(2), 0);
+    ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), 1);
+    end_all(1);
+    ck_assert_int_eq(help_cgroup_count(help_instance), 0);
+}
+END_TEST
+
+/* A directory that is held does not keep what is elsewhere from making room. */
+START_TEST(makes_room_elsewhere)
+{
+    char a[PATH_MAX], b[PATH_MAX];
+    uint64_t next = 2;
+    pid_t in_a = puppet_start(ALICE), in_b = puppet_start(ALICE), last = puppet_start(ALICE);
+    put(strcpy(a, help_cgroup_make("a")), in_a);
+    put(strcpy(b, help_cgroup_make("b")), in_b);
+    while (next < CGROUP_SETS_MAX + 1)
+        ck_assert_int_eq(join_set(SET(1, next++), in_a), 0);
+    ck_assert_int_eq(join_set(SET(1, next++), in_b), 0);
+    ck_assert_int_eq(proctrack_forget(proctrack, 1), -EBUSY);
+    puppet_end(in_a, false);
+    puppet_end(in_b, false);
+    shared->most = 1;
+    hold("remove");
+    EVENTUALLY(join_set(SET(1, next), last) == 0);
+    ck_assert_int_eq(shared->waiting, 1);
+    let_go();
+    while (next > 1)
+        end_all(next--);
+    end_all(1);
+}
+END_TEST
+
 /* -- leaves -------------------------------------------------------------------------------- */
 
 static struct procfs_process leaver;
@@ -294,6 +343,8 @@ static TCase *make(void)
                                   given_out_again_in_a_leave,
                                   made_and_not_kept,
                                   removed_by_account,
+                                  made_while_another_is_removed,
+                                  makes_room_elsewhere,
                                   leaves_after_another};
     return help_cgroup_case("cgroup-waits", setup, tests, ARRAY_COUNT(tests));
 }

@@ -54,14 +54,25 @@ class Examples(inside.Case):
 
     @unittest.skipUnless(has("torch"), "no torch here")
     def test_pytorch(self):
+        self.training("pytorch.py", "EPOCHS", "epoch")
+
+    @unittest.skipUnless(has("jax"), "no jax here")
+    def test_jax(self):
+        self.training("train_jax.py", "STEPS", "step", JAX_PLATFORMS="cpu")
+
+    @unittest.skipUnless(has("tensorflow"), "no tensorflow here")
+    def test_tensorflow(self):
+        self.training("train_tensorflow.py", "STEPS", "step", CUDA_VISIBLE_DEVICES="")
+
+    def training(self, name, steps, unit, **variables):
         """Saves before its time is up; the next run goes on, and ends."""
-        loss = r"epoch (\d+): loss ([\d.]+), saved, (\d+) s left\n"
-        out = self.example("pytorch.py", "0.1", "24s", code=75, EPOCHS="100000000")
-        epoch, first, left = re.fullmatch(loss, out).groups()
+        loss = rf"{unit} (\d+): loss ([\d.]+), saved, (\d+) s left\n"
+        out = self.example(name, "0.1", "24s", code=75, **{steps: "100000000"}, **variables)
+        last, first, left = re.fullmatch(loss, out).groups()
         self.assertGreater(int(left), 0)
-        out = self.example("pytorch.py", "0.1", "10m", EPOCHS=str(int(epoch) + 200))
-        last, second, _ = re.fullmatch(loss, out).groups()
-        self.assertEqual(int(last), int(epoch) + 199)
+        out = self.example(name, "0.1", "10m", **{steps: str(int(last) + 200)}, **variables)
+        again, second, _ = re.fullmatch(loss, out).groups()
+        self.assertEqual(int(again), int(last) + 199)
         self.assertLessEqual(float(second), float(first))  # it had learned, and has not forgotten
         self.gone_all()
 
@@ -164,8 +175,9 @@ class Examples(inside.Case):
 
     @classmethod
     def tearDownClass(cls):
-        skipped = {name for name, module in (("pytorch.py", "torch"), ("opencl.py", "pyopencl"),
-                                             ("notebook.ipynb", "nbclient")) if not has(module)}
+        skipped = {name for name, module in (
+            ("pytorch.py", "torch"), ("train_jax.py", "jax"), ("train_tensorflow.py", "tensorflow"),
+            ("opencl.py", "pyopencl"), ("notebook.ipynb", "nbclient")) if not has(module)}
         ours = {name for name in os.listdir(SOURCES) if name.endswith((".py", ".sh", ".ipynb"))}
         left = ours - TRIED - skipped
         lib.check(not left, "not tried:", left)

@@ -140,16 +140,36 @@ class Program(inside.Case):
 
     def test_run_refused(self):
         taken = self.mount.ask("1 60")
+        path = inside.script("", "empty.py")
         for words, code, says in (
-                (["run", "--device", "0", "x.py"], 125,
+                (["run", "--device", "0", path], 125,
                  "chronos: Not enough available memory: 0.50 of gpu0"),
                 (["run"], 125, "chronos: run needs a program"),
-                (["run", "--memory", "50", "x.py"], 125, "50% or 50G"),
-                (["run", "/nowhere.py"], 1, "/nowhere.py"),
+                (["run", "--memory", "50", path], 125, "50% or 50G"),
                 (["walk"], 2, "invalid choice: 'walk'"), ([], 2, "usage: ")):
             done = finish(self.begin(*words))
             self.assertEqual((done.code, says in done.err), (code, True), done)
         os.unlink(self.mount.at("partitions", taken))
+
+    def test_run_of_no_program(self):
+        """One sentence, as of python3; nothing is requested for a script that is not there."""
+        before = self.history()
+        secret = inside.script("", "secret.py")
+        os.chmod(secret, 0o600)
+        for words, code, says in ((["nowhere.py"], 2, "nowhere.py: No such file or directory."),
+                                  ([secret], 2, f"{secret}: Permission denied.")):
+            done = finish(self.begin("run", *words))
+            self.assertEqual((done.code, done.out, done.err), (code, "", f"chronos: {says}\n"))
+        self.assertEqual(self.history(), before)
+        for words, says in ((["/etc"], "can't find '__main__' module in '/etc'."),
+                            (["-m", "nowhere"], "No module named nowhere.")):
+            done = finish(self.begin("run", *words))
+            self.assertEqual((done.code, done.out, done.err), (1, "", f"chronos: {says}\n"))
+        broken = inside.script("import nowhere", "broken.py")
+        for words in [broken], ["-m", "broken"]:  # an error of the program is its own
+            done = finish(self.begin("run", *words))
+            self.assertIn("Traceback", done.err)
+            self.assertIn('broken.py", line 1', done.err)
 
     def test_limit(self):
         """limit(reexec=True) begins the program again, as the same process, once."""

@@ -93,7 +93,7 @@ class Notebooks(inside.Case):
 
     def test_end(self):
         """Only the kernel ends; the client starts it again."""
-        out = self.session("5s", """
+        out = self.session("12s", """
             manager.start_kernel()
             client = begin()
             print(say(IN))

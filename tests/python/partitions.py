@@ -260,7 +260,13 @@ class Refusals(inside.Case):
             refused(chronos.InvalidRequest, errno.EINVAL, "../", p.get_available, "../gpu0")
             refused(chronos.InvalidRequest, errno.EINVAL, "../x", p.release, "../x")
             refused(chronos.PartitionEnded, errno.ENOENT, "p999", p.release, "p999")
-            refused(chronos.PartitionEnded, errno.ENOENT, "p999", p.get, "p999")
+            refused(chronos.PartitionEnded, errno.ENOENT,
+                    "There is no partition p999; it may have ended.", p.get, "p999")
+            refused(chronos.InvalidRequest, errno.EINVAL, '"7" is not the id', p.get, 7)
+            for name in "a b", "", "ü", "x=1", "p1", "mine":
+                for words in f'"{name}" ', "label":
+                    refused(chronos.InvalidRequest, errno.EINVAL, words, p.create, 0, 0.5, 60,
+                            name=name)
             with p.create(0, 0.75, 60) as one:
                 refused(chronos.NotEnoughMemory, errno.ENOSPC, "0.25 (20 GiB) is free",
                         p.create, 0, 0.5, 60)

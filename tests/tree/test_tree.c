@@ -11,6 +11,7 @@
 #include "fs/tree/handles.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/names.h"
+#include "fs/tree/own.h"
 #include "fs/tree/status.h"
 #include "fs/tree/texts.h"
 #include "tests/check.h"
@@ -119,14 +120,14 @@ START_TEST(test_ids)
     for (int kind = DIR_ROOT; kind <= DIR_DEVICE; kind += DIR_DEVICE) {
         struct node own = {(enum dir_kind)kind, kind ? 127 : 0, tree_node_hash("new"), false, 0};
         struct node shared = own, back;
-        tree_take_own(&tree, UINT32_MAX - 1, &own);
+        own_take(&tree, UINT32_MAX - 1, &own);
         ck_assert_uint_ne(tree_node_id(&own), tree_node_id(&shared));
         ck_assert(tree_node_from_id(tree_node_id(&own), &back));
         ck_assert(back.object == shared.object && back.uid == UINT32_MAX - 1 && !back.link);
         ck_assert_ptr_eq(tree_row(&tree, &back), tree_row(&tree, &shared));
         own.file = shared.file = tree_node_hash(kind ? "name" : "README");
         own.uid = 0;
-        tree_take_own(&tree, 7, &own);
+        own_take(&tree, 7, &own);
         ck_assert_uint_eq(own.uid, 0);
     }
     struct node link = {.dir = DIR_PARTITIONS, .object = (UINT64_C(1) << 40) - 1, .link = true};
@@ -134,6 +135,102 @@ START_TEST(test_ids)
     ck_assert(tree_node_from_id(tree_node_id(&link), &back) && back.link &&
               back.object == link.object);
     ck_assert(!tree_node_from_id(UINT64_C(127) << 16, &back));
+}
+END_TEST
+
+/* Numbers of partitions fill their node ids: nodes of users' own have a form of their own. Every
+ * file that others than its owner can write has them. */
+START_TEST(test_own_ids)
+{
+    const uint64_t most = (UINT64_C(1) << 40) - 1;
+    for (const struct file_row *row = files_partition; row->name; row++) {
+        struct node node = {
+            .dir = DIR_PARTITION, .object = most, .file = tree_node_hash(row->name)};
+        struct node back;
+        ck_assert_msg(tree_node_can_be_own(&node) == (row->store && !row->roots), "%s", row->name);
+        for (uint32_t uid = 1; row->store && !row->roots && uid <= 65536; uid += 4369) {
+            node.uid = uid;
+            ck_assert(tree_node_from_id(tree_node_id(&node), &back));
+            ck_assert(back.dir == DIR_PARTITION && back.object == most && back.file == node.file &&
+                      back.uid == uid && !back.link);
+            ck_assert_ptr_eq(tree_row(&tree, &back), row);
+        }
+    }
+    const struct node others[] = {
+        {.dir = DIR_CONFIG, .file = tree_node_hash("watchdog"), .uid = 65536},
+        {.dir = DIR_PARTITIONS, .uid = UINT32_MAX}};
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        struct node back, shared = others[i];
+        shared.uid = 0;
+        ck_assert(tree_node_can_be_own(&others[i]));
+        ck_assert_uint_ne(tree_node_id(&others[i]), tree_node_id(&shared));
+        ck_assert(tree_node_from_id(tree_node_id(&others[i]), &back));
+        ck_assert(back.dir == others[i].dir && back.object == 0 && back.file == others[i].file &&
+                  back.uid == others[i].uid && !back.link);
+    }
+}
+END_TEST
+
+static struct node found_by(const char *path, uint32_t uid)
+{
+    struct node node;
+    ck_assert(walk(path, &node));
+    own_take(&tree, uid, &node);
+    return node;
+}
+
+/* The owner and readers share a node; another writer has one from an open for writing on, as long
+ * as they write. */
+START_TEST(test_own_nodes)
+{
+    const char *const paths[] = {"gpu0/p1/charge", "gpu0/p1/remaining", "config/watchdog"};
+    grant(0, 1000, "4G 60");
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        const uint32_t owner = i == 2 ? tree.shared->admin_uid : 1000;
+        struct node node = found_by(paths[i], 7), own;
+        struct attributes a;
+        ck_assert_uint_eq(node.uid, 0);
+        ck_assert_uint_eq(tree_owner(&tree, &node), owner);
+        ck_assert(!own_is_elsewhere(&tree, &node, owner));
+        ck_assert(own_is_elsewhere(&tree, &node, 7));
+        own = found_by(paths[i], 7);
+        ck_assert_uint_ne(own.uid, 0);
+        ck_assert(!own_is_elsewhere(&tree, &own, 7));
+        /* Each look-up of the name asks who looks. */
+        ck_assert(!tree_attributes(&tree, &own, 7, &a) && a.entry_timeout_s <= 0);
+        ck_assert(own_is_elsewhere(&tree, &own, 8) && own_is_elsewhere(&tree, &own, owner));
+        ck_assert_uint_eq(found_by(paths[i], owner).uid, 0);
+        ck_assert_uint_eq(found_by(paths[i], 9).uid, 0);
+        ck_assert_uint_ne(found_by(paths[i], 8).uid, own.uid);
+        tree.now_ns += 11 * NS_PER_SECOND;
+        ck_assert_uint_eq(found_by(paths[i], 7).uid, 0);
+    }
+    /* Many others' opens do not take a writer's place at once. */
+    struct node node = found_by(paths[0], 7);
+    ck_assert(own_is_elsewhere(&tree, &node, 7));
+    for (uint32_t uid = 10000; uid < 10000 + SHARED_WRITERS - 1; uid++)
+        ck_assert(own_is_elsewhere(&tree, &node, uid));
+    ck_assert_uint_ne(found_by(paths[0], 7).uid, 0);
+}
+END_TEST
+
+/* One directory for all, until a user mounts over it. */
+START_TEST(test_own_partitions)
+{
+    struct attributes a;
+    struct node node = found_by("partitions", 7), link;
+    ck_assert_uint_eq(node.uid, 0);
+    ck_assert(!tree_attributes(&tree, &node, 7, &a) && a.entry_timeout_s > 0 &&
+              a.entry_timeout_s <= 1);
+    grant(0, 1000, "4G 60");
+    tree.shared->covered = true;
+    for (uint32_t uid = 0; uid < 3; uid++) {
+        node = found_by("partitions", uid);
+        ck_assert_uint_eq(node.uid, uid + 1);
+        ck_assert(!tree_attributes(&tree, &node, uid, &a) && a.entry_timeout_s <= 0);
+        link = found_by("partitions/p1", uid);
+        ck_assert(link.link && !link.uid && tree_lookup(&tree, &node, "p1", &link));
+    }
 }
 END_TEST
 
@@ -787,10 +884,11 @@ END_TEST
 
 int main(void)
 {
-    return check_main("tree", setup, teardown, test_ids, test_config_is_the_policy, test_lookup,
-                      test_listing, test_attributes, test_sizes, test_timeouts, test_metrics,
-                      test_environment, test_event_log, test_event_log_is_fair, test_texts,
-                      test_line_accounts, test_handles, test_status, test_status_is_fair,
-                      test_status_of_threads, test_status_threads_are_fair, test_status_read_back,
-                      test_event_lines, test_event_subjects, test_state_tells, test_lent_identity);
+    return check_main("tree", setup, teardown, test_ids, test_own_ids, test_own_nodes,
+                      test_own_partitions, test_config_is_the_policy, test_lookup, test_listing,
+                      test_attributes, test_sizes, test_timeouts, test_metrics, test_environment,
+                      test_event_log, test_event_log_is_fair, test_texts, test_line_accounts,
+                      test_handles, test_status, test_status_is_fair, test_status_of_threads,
+                      test_status_threads_are_fair, test_status_read_back, test_event_lines,
+                      test_event_subjects, test_state_tells, test_lent_identity);
 }

@@ -45,8 +45,18 @@ static bool find_caller(char *ret_pid, size_t size)
     return true;
 }
 
+/* Print what became of the process. What it has left, if anything, only the tree knows. */
+static void print_done(const struct chronos_mount *mount, const char *id, const char *pid)
+{
+    char message[CHRONOS_VALUE_MAX * 2];
+    if (id)
+        printf("Process %s joined %s\n", pid, id);
+    else if (chronos_read(mount->root, "status", message, sizeof(message)) == 0)
+        puts(message);
+}
+
 int change_processes(const struct chronos_mount *mount, const struct command *command,
-                     const char *id, const char *const *words, const char *done)
+                     const char *id, const char *const *words)
 {
     char caller[16];
     const char *own[] = {caller, NULL};
@@ -64,7 +74,7 @@ int change_processes(const struct chronos_mount *mount, const struct command *co
     for (size_t i = 0; words[i]; i++) {
         int r = change_write(mount, id, "procs", words[i], "The processes cannot be changed");
         if (!r)
-            printf("Process %s %s%s\n", words[i], done, id ? id : "");
+            print_done(mount, id, words[i]);
         else
             worst = words[1] ? EXIT_REFUSED : r;
     }

@@ -10,9 +10,9 @@
 int change_write(const struct chronos_mount *mount, const char *id, const char *file,
                  const char *text, const char *what);
 /* Write the processes that `words` name, up to a NULL, to `procs` of a partition, or of the mount
- * point if `id` is NULL; without words, the process that called this program. Print `done` for
- * each, behind its number. Return an exit code. */
+ * point if `id` is NULL: then they leave. Without words it is the process that called this program.
+ * Print what became of each. Return an exit code. */
 int change_processes(const struct chronos_mount *mount, const struct command *command,
-                     const char *id, const char *const *words, const char *done);
+                     const char *id, const char *const *words);
 
 #endif

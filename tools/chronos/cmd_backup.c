@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chronos backup: copy the file `backup` of the tree to a file, whole or not at all. */
 #include "command.h"
+#include "core/base/fd.h"
 #include "core/base/hash.h"
 #include "failure.h"
 #include "output.h"
@@ -8,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,11 +22,13 @@
 
 static char block[1 << 17];
 
-/* The file that is written, and its name until it is complete. */
+/* The file that is written. Its directory is looked up once: another user may own a part of the
+ * path, and move it. */
 struct target {
-    const char *name;
-    char scratch[PATH_MAX];
-    int fd;
+    const char *path;
+    const char *name; /* the end of the path; NULL: standard output, from a file in memory */
+    char scratch[NAME_MAX + 1]; /* its name until it is complete */
+    int directory, fd;
 };
 
 static int copy(int from, int to)
@@ -80,68 +85,99 @@ static int fetch(const struct chronos_mount *mount, int to)
 /* Return an exit code. */
 static int cannot_write(const struct target *target, int r)
 {
-    output_message("Cannot write %s: %s.", target->name, strerror(-r));
+    output_message("Cannot write %s: %s.", target->path, strerror(-r));
     return EXIT_REFUSED;
+}
+
+/* A pipe cannot take back the beginning of a backup that a replaced daemon begins again. */
+static int make_for_output(struct target *target)
+{
+    if (isatty(STDOUT_FILENO)) {
+        output_message("A backup is no text for a terminal: name a file, or send it to one.");
+        return EXIT_REFUSED;
+    }
+    target->fd = memfd_create("backup", MFD_CLOEXEC);
+    return target->fd < 0 ? cannot_write(target, -errno) : EXIT_DONE;
+}
+
+static int open_directory(const char *path, const char **ret_name)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    *ret_name = slash ? slash + 1 : path;
+    if (strlen(path) >= sizeof(directory)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    snprintf(directory, sizeof(directory), "%.*s", (int)(*ret_name - path), path);
+    return open(directory[0] ? directory : ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
 }
 
 /* The name stays free until the file is complete: an older backup is not lost to a full disk. */
 static int make(struct target *target)
 {
     struct stat st;
-    if (stat(target->name, &st) == 0 && !S_ISREG(st.st_mode)) {
-        output_message("%s is not a plain file; name the file to write.", target->name);
+    uint64_t random = 0;
+    target->directory = open_directory(target->path, &target->name);
+    if (target->directory < 0)
+        return cannot_write(target, -errno);
+    if (!target->name[0] ||
+        (fstatat(target->directory, target->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         !S_ISREG(st.st_mode))) {
+        output_message("%s is not a plain file; name the file to write.", target->path);
         return EXIT_REFUSED;
     }
-    int length = snprintf(target->scratch, sizeof(target->scratch), "%s.XXXXXX", target->name);
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return cannot_write(target, -errno);
+    int length =
+        snprintf(target->scratch, sizeof(target->scratch), "%s.%016" PRIx64, target->name, random);
     if (length >= (int)sizeof(target->scratch))
         return cannot_write(target, -ENAMETOOLONG);
-    target->fd = mkostemp(target->scratch, O_CLOEXEC);
+    target->fd =
+        openat(target->directory, target->scratch, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return target->fd < 0 ? cannot_write(target, -errno) : EXIT_DONE;
-}
-
-static int sync_directory(const char *name)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s", name);
-    char *slash = strrchr(path, '/');
-    if (slash)
-        slash[slash == path] = '\0';
-    int fd = open(slash ? path : ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-    int r = fd < 0 || fsync(fd) != 0 ? -errno : 0;
-    if (fd >= 0)
-        close(fd);
-    return r;
 }
 
 static int finish(const struct target *target)
 {
-    if (fsync(target->fd) != 0 || rename(target->scratch, target->name) != 0)
+    if (!target->name)
+        return lseek(target->fd, 0, SEEK_SET) == 0 ? copy(target->fd, STDOUT_FILENO) : -errno;
+    if (fsync(target->fd) != 0 ||
+        renameat(target->directory, target->scratch, target->directory, target->name) != 0 ||
+        fsync(target->directory) != 0)
         return -errno;
-    return sync_directory(target->name);
+    return 0;
+}
+
+static int save(const struct chronos_mount *mount, struct target *target)
+{
+    int r = fetch(mount, target->fd);
+    if (r == -EACCES)
+        output_message("Only root can make a backup: it shows what users hide from each other.");
+    else if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
+        cannot_write(target, r);
+    else if (r)
+        return failure_report(mount, "The state could not be read", r);
+    if (r)
+        return EXIT_REFUSED;
+    r = finish(target);
+    return r ? cannot_write(target, r) : EXIT_DONE;
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
-    struct target target = {.name = args->words[0]};
-    int code = make(&target);
-    if (code)
-        return code;
-    int r = fetch(mount, target.fd);
-    if (r == -EACCES)
-        output_message("Only root can make a backup: it shows what users hide from each other.");
-    else if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
-        cannot_write(&target, r);
-    else if (r)
-        code = failure_report(mount, "The state could not be read", r);
-    if (r && !code)
-        code = EXIT_REFUSED;
-    if (!code && (r = finish(&target)) != 0)
-        code = cannot_write(&target, r);
-    if (code)
-        unlink(target.scratch);
-    close(target.fd);
+    bool to_output = strcmp(args->words[0], "-") == 0;
+    struct target target = {
+        .path = to_output ? "standard output" : args->words[0], .directory = -1, .fd = -1};
+    int code = to_output ? make_for_output(&target) : make(&target);
     if (!code)
-        printf("Saved the state to %s\n", target.name);
+        code = save(mount, &target);
+    if (code && target.name && target.fd >= 0)
+        unlinkat(target.directory, target.scratch, 0);
+    fd_close(target.fd);
+    fd_close(target.directory);
+    if (!code && !to_output)
+        printf("Saved the state to %s\n", target.path);
     return code;
 }
 
@@ -151,10 +187,13 @@ const struct command cmd_backup = {
     .summary = "Save the state to a file. For root.",
     .help = "Saves partitions, settings, history and events to FILE, which only its owner can\n"
             "read. Safe at any time: the tree goes on, and FILE is complete or as it was\n"
-            "before.\n"
+            "before. FILE can be - for standard output; one that was cut off is refused by\n"
+            "the restore.\n"
             "\n"
             "To restore it, end chronosfs and run chronosfs --restore FILE; see chronosfs(8).\n"
             "\n"
-            "    chronos backup /var/backups/chronos",
+            "    chronos backup /var/backups/chronos\n"
+            "    chronos backup - | ssh HOST 'cat > chronos.backup'",
+    .changes = true,
     .run = run,
 };

@@ -29,7 +29,9 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r)
         return r;
     if (by[0] == '\0' || strpbrk(by, " \t\r\n") || strlen(by) > 100)
-        return args_usage_error(args->command, "\"%s\" is not a duration.", by);
+        return args_usage_error(
+            args->command,
+            "\"%s\" is not a duration; write whole seconds like 3600, or 90m, 1h30m, 2d.", by);
     snprintf(text, sizeof(text), "%s%s", by[0] == '+' || by[0] == '-' ? "" : "+", by);
     r = change_write(mount, id, "remaining", text, "Cannot change the partition");
     if (r)
@@ -54,5 +56,6 @@ const struct command cmd_extend = {
             "    chronos extend p1 30m\n"
             "    chronos extend p1 -10m",
     .options = options,
+    .changes = true,
     .run = run,
 };

@@ -79,7 +79,10 @@ static int report_none(const struct chronos_mount *mount, const struct args *arg
     }
     if (args->count > 0)
         return failure_no_partition(mount, args->words[0]);
-    return user_check(mount, args_option(args, "user"));
+    int r = user_check(mount, args_option(args, "user"));
+    if (!r && output_terminal() && !view->as_json)
+        puts("No ended partitions.");
+    return r;
 }
 
 static void print_all(struct view *view, const char *text)
@@ -97,7 +100,7 @@ static void print_all(struct view *view, const char *text)
     }
     if (view->as_json)
         json_close(&view->json, ']');
-    else if (view->table)
+    else if (view->table && view->count > 0)
         table_print(view->table);
     view->table = table_free(view->table);
 }
@@ -109,11 +112,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     int r = select_init(NULL, args, &view.select);
     if (r)
         return r;
+    if (args->count > 0 && handle_id(args->words[0], id))
+        view.id = id;
+    else if (args->count > 0)
+        select_label(&view.select, args->words[0]);
     if (view.select.by_uid)
         user_of_uid(view.select.uid, view.select.owner);
-    if (args->count > 0 && !handle_id(args->words[0], id))
-        return failure_no_partition(mount, args->words[0]);
-    view.id = args->count > 0 ? id : NULL;
     r = chronos_read_all(mount->root, "history", &text);
     if (r < 0)
         return failure_report(mount, "The history could not be read", r);
@@ -130,7 +134,7 @@ const struct command cmd_history = {
             "its memory, when it began and ended, and how it ended (expired, released,\n"
             "revoked by an administrator, or closed with the file that held it). There are at\n"
             "least the latest 4096; config/retention says how long the filesystem keeps them.\n"
-            "With an ID, only that partition.",
+            "With an ID, only that partition; with a label, those of your own that had it.",
     .options = options,
     .run = run,
 };

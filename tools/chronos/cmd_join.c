@@ -7,7 +7,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 {
     char id[CHRONOS_ID_MAX];
     int r = handle_find(mount, args->words[0], id);
-    return r ? r : change_processes(mount, args->command, id, args->words + 1, "joined ");
+    return r ? r : change_processes(mount, args->command, id, args->words + 1);
 }
 
 const struct command cmd_join = {
@@ -23,5 +23,6 @@ const struct command cmd_join = {
             "\n"
             "    chronos join p1 4242\n"
             "    chronos join p1 $(podman inspect -f '{{.State.Pid}}' CONTAINER)",
+    .changes = true,
     .run = run,
 };

@@ -133,10 +133,8 @@ static int release_selected(const struct chronos_mount *mount, struct select *se
 {
     uint64_t *ids = NULL;
     size_t count = 0;
-    if (!select->user && !select->by_uid && select->name) {
-        select->by_uid = true;
-        select->uid = geteuid();
-    }
+    if (select->name)
+        select_label(select, select->name);
     int r = select_list(mount, select, &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
@@ -188,5 +186,6 @@ const struct command cmd_release = {
             "    chronos release --mine\n"
             "    chronos release --name training",
     .options = options,
+    .changes = true,
     .run = run,
 };

@@ -39,6 +39,15 @@ static void usage_text(uint64_t used, uint64_t total, char *text, size_t size)
              (unsigned long long)(hundredths % 100));
 }
 
+/* An absent device has no values but its memory: say so once. */
+static const char *text_of(const struct chronos_device *device, enum chronos_device_field field)
+{
+    const char(*value)[CHRONOS_VALUE_MAX] = device->record.value;
+    if (value[field][0] != '\0')
+        return value[field];
+    return field == CHRONOS_DEVICE_TYPE ? value[CHRONOS_DEVICE_BACKEND] : "-";
+}
+
 static void print_device(const struct chronos_device *device)
 {
     const char(*value)[CHRONOS_VALUE_MAX] = device->record.value;
@@ -48,9 +57,9 @@ static void print_device(const struct chronos_device *device)
     char usage[32];
     usage_text(used, total, usage, sizeof(usage));
     printf("Device %u: %s\n  Type: %s\n  Vendor: %s\n", device->index, value[CHRONOS_DEVICE_NAME],
-           value[CHRONOS_DEVICE_TYPE], value[CHRONOS_DEVICE_VENDOR]);
-    printf("  OpenCL version: %.*s\n", version_length(value[CHRONOS_DEVICE_VERSION]),
-           value[CHRONOS_DEVICE_VERSION]);
+           text_of(device, CHRONOS_DEVICE_TYPE), text_of(device, CHRONOS_DEVICE_VENDOR));
+    const char *version = text_of(device, CHRONOS_DEVICE_VERSION);
+    printf("  OpenCL version: %.*s\n", version_length(version), version);
     printf("  Memory:\n    Total: %llu MB\n    Used: %llu MB\n    Available: %llu MB\n"
            "    Usage: %s\n",
            (unsigned long long)(total >> 20), (unsigned long long)(used >> 20),
@@ -165,7 +174,7 @@ static void print_table(const struct chronos_device *devices, size_t count)
         snprintf(text, sizeof(text), "gpu%u", devices[i].index);
         table_cell(table, BOLD, text);
         table_cell(table, PLAIN, value[CHRONOS_DEVICE_NAME]);
-        table_cell(table, PLAIN, value[CHRONOS_DEVICE_TYPE]);
+        table_cell(table, PLAIN, text_of(&devices[i], CHRONOS_DEVICE_TYPE));
         output_bytes_text(total, text, sizeof(text));
         table_cell(table, PLAIN, text);
         output_bytes_text(used, text, sizeof(text));

@@ -82,7 +82,8 @@ int failure_no_partition(const struct chronos_mount *mount, const char *text)
     uint64_t id;
     char when[64];
     if (!chronos_parse_id(text, &id) || !ended_find(mount, text, &line)) {
-        output_message("There is no partition %s.", text);
+        const char *quote = chronos_parse_id(text, &id) ? "" : "\"";
+        output_message("There is no partition %s%s%s.", quote, text, quote);
         return EXIT_UNKNOWN;
     }
     const char *how = chronos_line_value(&line, "how"), *by = chronos_line_value(&line, "by");
@@ -97,9 +98,11 @@ int failure_no_partition(const struct chronos_mount *mount, const char *text)
     return EXIT_UNKNOWN;
 }
 
-int failure_no_device(const char *text)
+int failure_no_device(const struct chronos_mount *mount, const char *name)
 {
-    output_message("There is no device %s.", text);
+    char text[512];
+    chronos_explain_no_device(mount, name, text, sizeof(text));
+    output_message("%s", text);
     return EXIT_UNKNOWN;
 }
 

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "failure.h"
+#include "nearest.h"
 #include "output.h"
 
 #include <fcntl.h>
@@ -33,33 +34,77 @@ bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX])
     return true;
 }
 
-/* Return whether the caller owns the partition, and it has this label, or any if NULL. */
-static bool is_own(const struct chronos_mount *mount, const char *id, const char *label)
-{
-    struct stat st;
-    char path[64], name[CHRONOS_VALUE_MAX];
-    snprintf(path, sizeof(path), "partitions/%s", id);
-    if (fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != geteuid())
-        return false;
-    snprintf(path, sizeof(path), "partitions/%s/name", id);
-    return !label ||
-           (chronos_read(mount->root, path, name, sizeof(name)) == 0 && strcmp(name, label) == 0);
-}
-
-/* Partitions found by a label. */
+/* What was found for a label. */
 struct found {
     size_t count;
     char id[CHRONOS_ID_MAX]; /* the first one */
     char list[256];          /* "p1, p2"; may be truncated */
+    struct nearest nearest;  /* labels of the caller's own that the text may mean */
 };
 
-static void add(struct found *found, const char *id)
+static void add(struct found *found, const char *id, const char *owner)
 {
-    size_t used = strlen(found->list);
+    size_t used = strlen(found->list), room = sizeof(found->list) - used;
     if (found->count++ == 0)
         snprintf(found->id, sizeof(found->id), "%s", id);
-    if (used + CHRONOS_ID_MAX + 2 < sizeof(found->list))
-        snprintf(found->list + used, sizeof(found->list) - used, "%s%s", used > 0 ? ", " : "", id);
+    int length = snprintf(found->list + used, room, "%s%s%s%s%s", used > 0 ? ", " : "", id,
+                          owner ? " (" : "", owner ? owner : "", owner ? ")" : "");
+    if (length < 0 || (size_t)length >= room)
+        found->list[used] = '\0';
+}
+
+static bool is_own(const struct chronos_mount *mount, const char *id)
+{
+    struct stat st;
+    char path[64];
+    snprintf(path, sizeof(path), "partitions/%s", id);
+    return fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == geteuid();
+}
+
+/* Take the partition if it is the caller's, or with `others` if it is not, and has this label;
+ * NULL: any. */
+static void take(const struct chronos_mount *mount, const char *id, const char *label, bool others,
+                 struct found *found)
+{
+    char path[64], name[CHRONOS_VALUE_MAX] = "", owner[CHRONOS_VALUE_MAX];
+    if (is_own(mount, id) == others)
+        return;
+    snprintf(path, sizeof(path), "partitions/%s/name", id);
+    if (label && chronos_read(mount->root, path, name, sizeof(name)) < 0)
+        return;
+    if (label && strcmp(name, label) != 0) {
+        if (!others)
+            nearest_offer(&found->nearest, name);
+        return;
+    }
+    snprintf(path, sizeof(path), "partitions/%s/user", id);
+    if (!others)
+        add(found, id, NULL);
+    else if (chronos_read(mount->root, path, owner, sizeof(owner)) == 0)
+        add(found, id, owner);
+}
+
+static void take_all(const struct chronos_mount *mount, const uint64_t *ids, size_t count,
+                     const char *label, bool others, struct found *found)
+{
+    for (size_t i = 0; i < count; i++) {
+        char id[CHRONOS_ID_MAX];
+        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
+        take(mount, id, label, others, found);
+    }
+}
+
+/* Report that none of the caller's own is meant, and which may be. */
+static int report_none(const char *text, struct found *found, const struct found *others)
+{
+    if (others->count > 0)
+        output_message("You have no partition \"%s\". Others with that label: %s. Name one by its "
+                       "id.",
+                       text, others->list);
+    else
+        output_message("There is no partition \"%s\".%s", text,
+                       nearest_question(&found->nearest, ""));
+    return EXIT_UNKNOWN;
 }
 
 int handle_find(const struct chronos_mount *mount, const char *text,
@@ -67,26 +112,23 @@ int handle_find(const struct chronos_mount *mount, const char *text,
 {
     uint64_t *ids = NULL;
     size_t count = 0;
-    struct found found = {.count = 0};
     bool mine = strcmp(text, "mine") == 0;
+    struct found found = {.nearest = nearest_new(text, strlen(text))}, others = {.count = 0};
     if (handle_id(text, ret_id))
         return 0;
-    int r = text[0] != '\0' ? chronos_list(mount->root, "partitions", "p", &ids, &count) : 0;
+    int r = chronos_list(mount->root, "partitions", "p", &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
-    for (size_t i = 0; i < count; i++) {
-        char id[CHRONOS_ID_MAX];
-        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        if (is_own(mount, id, mine ? NULL : text))
-            add(&found, id);
-    }
+    take_all(mount, ids, count, mine ? NULL : text, false, &found);
+    if (found.count == 0 && !mine)
+        take_all(mount, ids, count, text, true, &others);
     free(ids);
     if (found.count == 0 && mine) {
         output_message("You have no partition.");
         return EXIT_UNKNOWN;
     }
     if (found.count == 0)
-        return failure_no_partition(mount, text);
+        return report_none(text, &found, &others);
     if (found.count > 1) {
         output_message("\"%s\" could be any of %zu partitions: %s. Name one by its id.", text,
                        found.count, found.list);

@@ -8,9 +8,9 @@
 /* Read p7, or partition_0007. False for other text. */
 bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX]);
 /* Find the partition that `text` names: p7, or partition_0007, or the label of one of the caller's
- * own, or `mine` if the caller has only one. Labels of others name nothing, so that no user can
- * direct another to a partition of theirs. 0, or an exit code after a message. An id is not looked
- * up. */
+ * own, or `mine` if the caller has only one. Labels of others only lead to their ids, so that no
+ * user can direct another to a partition of theirs. 0, or an exit code after a message. An id is
+ * not looked up. */
 int handle_find(const struct chronos_mount *mount, const char *text,
                 char ret_id[static CHRONOS_ID_MAX]);
 

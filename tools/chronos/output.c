@@ -27,6 +27,11 @@ void output_message(const char *format, ...)
     va_end(list);
     if (length < 0)
         return;
+    /* One line, whatever bytes its words have. */
+    for (char *at = text; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
+    }
     used = strlen(text);
     text[used++] = '\n';
     ssize_t ignored = write(STDERR_FILENO, text, used);

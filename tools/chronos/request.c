@@ -30,7 +30,8 @@ static int add_word(const struct args *args, const char *key, const char *value,
             args->command, "\"%s\" is not a label; use 1 to 64 letters, digits, '.', '_' and '-'.",
             value);
     if (r == -EINVAL)
-        return args_usage_error(args->command, "\"%s\" must be a single word.", value);
+        return args_usage_error(args->command, "\"%s\" must be a single word of printable ASCII.",
+                                value);
     if (r < 0)
         return args_usage_error(args->command, "The request is too long.");
     return 0;
@@ -60,7 +61,7 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
 {
     int r = chronos_request_open(mount, device, ret_fd);
     if (r == -ENODEV)
-        return failure_no_device(device);
+        return failure_no_device(mount, device);
     if (r == -EACCES || r == -EPERM) {
         output_message("Permission denied: you cannot request partitions of device %s.", device);
         return EXIT_REFUSED;

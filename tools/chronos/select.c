@@ -21,7 +21,7 @@ static int take_device(const struct chronos_mount *mount, const char *wanted, st
     if (!r && mount)
         r = chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device);
     if (chronos_is_gone(r))
-        return failure_no_device(wanted);
+        return failure_no_device(mount, wanted);
     if (r < 0)
         return failure_report(mount, "The device could not be read", r);
     snprintf(select->device, sizeof(select->device), "gpu%u", index);
@@ -47,6 +47,15 @@ int select_init(const struct chronos_mount *mount, const struct args *args,
                        (args_option(args, "device") ? 1u << CHRONOS_PARTITION_DEVICE : 0);
     int r = mount ? user_check(mount, user) : 0;
     return r ? r : take_device(mount, args_option(args, "device"), ret_select);
+}
+
+void select_label(struct select *select, const char *label)
+{
+    select->name = label;
+    if (select->user || select->by_uid)
+        return;
+    select->by_uid = true;
+    select->uid = geteuid();
 }
 
 bool select_any(const struct select *select)

@@ -28,6 +28,8 @@ struct select {
  * message. */
 int select_init(const struct chronos_mount *mount, const struct args *args,
                 struct select *ret_select);
+/* Select by a label. Without a user only partitions of the caller: others may use the same. */
+void select_label(struct select *select, const char *label);
 /* Return whether any option was given. */
 bool select_any(const struct select *select);
 /* List the partitions whose owner fits, ascending, if it was given as a uid; else all. Their links

@@ -7,6 +7,7 @@
 #include "output.h"
 #include "user.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,11 @@ static int make_line(const struct args *args, char sign, char *line, size_t size
     for (int i = 1; i < args->count; i++) {
         char word[USERNAME_MAX + 1], change[512];
         snprintf(change, sizeof(change), "%c%s", sign, user_word(args->words[i], word));
-        int r = change[1] ? chronos_request_add(line, size, NULL, change) : -1;
+        int r = chronos_request_add(line, size, NULL, change);
+        if (r == -E2BIG)
+            return args_usage_error(args->command, "The users are too many for one command.");
         if (r < 0)
-            return args_usage_error(args->command, "\"%s\" is not a user, or there are too many.",
-                                    args->words[i]);
+            return args_usage_error(args->command, "\"%s\" is not a user.", args->words[i]);
     }
     return 0;
 }
@@ -51,12 +53,12 @@ int share_change(const struct chronos_mount *mount, const struct args *args, cha
         r = handle_find(mount, args->words[0], id);
     if (r)
         return r;
-    r = change_write(mount, id, "members", line, "Cannot share the partition");
+    r = change_write(mount, id, "members", line, "Cannot change who shares the partition");
     if (r)
         return r;
     char *members = share_read(mount, id);
     if (!members || !*members) {
-        printf("Partition %s is not shared\n", id);
+        printf("Partition %s is not shared with anyone\n", id);
     } else {
         printf("Partition %s is shared with ", id);
         share_print(members);

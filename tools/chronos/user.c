@@ -73,24 +73,8 @@ bool user_of_uid(uid_t uid, char ret_word[static USERNAME_MAX + 1])
 
 /* -- users who do not exist --------------------------------------------------------------- */
 
-/* A guess that owns its word. */
-struct guess {
-    struct nearest nearest;
-    char best[USERNAME_MAX + 1];
-};
-
-static void offer(struct guess *guess, const char *word)
-{
-    const char *before = guess->nearest.best;
-    nearest_offer(&guess->nearest, word);
-    if (guess->nearest.best == before)
-        return;
-    snprintf(guess->best, sizeof(guess->best), "%.*s", USERNAME_MAX, word);
-    guess->nearest.best = guess->best;
-}
-
 /* Offer the users of the machine's own file and those who hold partitions. */
-static void offer_all(const struct chronos_mount *mount, struct guess *guess)
+static void offer_all(const struct chronos_mount *mount, struct nearest *nearest)
 {
     FILE *file = fopen("/etc/passwd", "re");
     int fd = chronos_open(mount->root, "users", O_RDONLY | O_DIRECTORY);
@@ -98,9 +82,9 @@ static void offer_all(const struct chronos_mount *mount, struct guess *guess)
     const struct passwd *line;
     const struct dirent *entry;
     while (users && (entry = readdir(users)))
-        offer(guess, entry->d_name);
+        nearest_offer(nearest, entry->d_name);
     while (file && (line = fgetpwent(file)))
-        offer(guess, line->pw_name);
+        nearest_offer(nearest, line->pw_name);
     if (users)
         closedir(users);
     else
@@ -129,10 +113,8 @@ int user_check(const struct chronos_mount *mount, const char *text)
     bool readable = username_read(text, name) && name[0] != '\0' && name[0] != '-';
     if (readable && ask(name, line, sizeof(line)) != 2)
         return 0;
-    struct guess guess = {.nearest = nearest_new(text, strlen(text))};
-    offer_all(mount, &guess);
-    output_message("There is no user \"%s\".%s%s%s", text,
-                   guess.nearest.best ? " Did you mean " : "", guess.best,
-                   guess.nearest.best ? "?" : "");
+    struct nearest nearest = nearest_new(text, strlen(text));
+    offer_all(mount, &nearest);
+    output_message("There is no user \"%s\".%s", text, nearest_question(&nearest, ""));
     return EXIT_UNKNOWN;
 }

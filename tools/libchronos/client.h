@@ -230,8 +230,8 @@ int chronos_variables_read(int directory, char **ret_text);
 /* -- requests ----------------------------------------------------------------------------- */
 
 /* Add KEY=VALUE to the line of a request, or only the word VALUE if `key` is NULL. Start with "",
- * then add AMOUNT, then DURATION. -EINVAL: `value` is not one word; -E2BIG: more than `size`
- * bytes. */
+ * then add AMOUNT, then DURATION. -EINVAL: `value` is not one word of printable ASCII; -E2BIG: more
+ * than `size` bytes. */
 int chronos_request_add(char *line, size_t size, const char *key, const char *value);
 /* Open the file `new` of a device ("0", "gpu0", "any"). The caller closes the descriptor; with the
  * word `hold` that ends the partition. -ENODEV: no such device. */
@@ -270,5 +270,8 @@ const char *chronos_reason(int r, char text[static CHRONOS_REASON_MAX]);
  * directory, such as "in CHRONOS_MOUNT". */
 void chronos_explain_no_mount(const char *path, int r, const char *where, char *ret_text,
                               size_t size);
+/* Say that there is no device of this name, and which there are in `mount` (may be NULL). */
+void chronos_explain_no_device(const struct chronos_mount *mount, const char *device,
+                               char *ret_text, size_t size);
 
 #endif

@@ -194,11 +194,13 @@ static int compare(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-/* Call right after the entry was read: the kernel has its attributes from the listing then. */
+/* Not fstatat, which newer C libraries have under a name that old ones lack. Call right after the
+ * entry was read: the kernel has its attributes from the listing then. */
 static bool is_owned(int directory, const char *name, uid_t owner)
 {
     struct stat st;
-    return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == owner;
+    return syscall(SYS_newfstatat, directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_uid == owner;
 }
 
 /* `owner`: NULL for all. */

@@ -17,9 +17,14 @@
 
 int chronos_request_add(char *line, size_t size, const char *key, const char *value)
 {
-    /* Refuse blanks: they would split the word and change the request. */
-    if (value[0] == '\0' || strpbrk(value, " \t\r\n"))
+    /* Refuse blanks, which would split the word and change the request, and what no request may
+     * have. */
+    if (value[0] == '\0')
         return -EINVAL;
+    for (const char *at = value; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~')
+            return -EINVAL;
+    }
     size_t used = strlen(line);
     int length = snprintf(line + used, size - used, "%s%s%s%s", used > 0 ? " " : "", key ? key : "",
                           key ? "=" : "", value);

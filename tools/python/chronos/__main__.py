@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 
 from . import ChronosError, InvalidRequest, __version__, _again, _kernel
 
 REFUSED = 125  # as `chronos run`
+NO_PROGRAM = 2  # as python3
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -27,7 +29,8 @@ def _arguments() -> argparse.ArgumentParser:
         "run", parents=[asked], help="run a Python program in a new partition",
         usage="python3 -m chronos run [options] (SCRIPT | -m MODULE) [ARG]...",
         description="Run a Python program in a new partition, which ends with it. The limits hold "
-                    "from its first instruction. Exit status 125: the request was refused.")
+                    "from its first instruction. Exit status 125: the request was refused; 2: "
+                    "there is no such script.")
     run.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE",
                      help="run a module, as python3 -m does")
     run.add_argument("script", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
@@ -50,20 +53,41 @@ def _prepare(arguments: argparse.Namespace) -> list[str]:
     words: list[str] = arguments.module or arguments.script
     if not words:
         raise InvalidRequest("run needs a program: python3 -m chronos run SCRIPT.")
+    if not arguments.module:
+        _check_script(words[0])
     if _again.adopt() is None:
         _again.start_again(arguments.device, arguments.memory, arguments.duration)
     return words
 
 
-def _run(words: list[str], is_module: bool) -> None:
+def _check_script(path: str) -> None:
+    """Raise OSError for a script that cannot be read, before anything is requested for it."""
+    os.stat(path)
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def _run(words: list[str], is_module: bool) -> int:
     import runpy
     sys.argv[:] = words
-    if is_module:
-        sys.path[0] = os.getcwd()
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.path[0] = os.path.dirname(os.path.abspath(words[0]))
-        runpy.run_path(words[0], run_name="__main__")
+    try:
+        if is_module:
+            sys.path[0] = os.getcwd()
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.path[0] = os.path.dirname(os.path.abspath(words[0]))
+            runpy.run_path(words[0], run_name="__main__")
+    except ImportError as error:
+        step = error.__traceback__
+        while step and step.tb_frame.f_globals is not vars(runpy):
+            step = step.tb_next
+        while step and step.tb_frame.f_globals is vars(runpy):
+            step = step.tb_next
+        if step:  # the program has begun
+            raise
+        print(f"chronos: {error}.", file=sys.stderr)
+        return 1
+    return 0
 
 
 def main() -> int:
@@ -76,12 +100,11 @@ def main() -> int:
         words = _prepare(arguments)
     except OSError as error:
         print(f"chronos: {error.filename}: {error.strerror}.", file=sys.stderr)
-        return 1
+        return 1 if arguments.command == "kernel" else NO_PROGRAM
     except ChronosError as error:
         print(f"chronos: {error}", file=sys.stderr)
         return REFUSED if arguments.command == "run" else 1
-    _run(words, arguments.module is not None)
-    return 0
+    return _run(words, arguments.module is not None)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,11 @@ def adopt() -> Partition | None:
     word = os.environ.pop(_HELD, "")
     partition_id, _, rest = word.partition(":")
     number, _, path = rest.partition(":")
-    if not word or find_held(partition_id):
-        return find_held(partition_id) if word else None
+    if not word:
+        return None
+    held = find_held(path, partition_id)
+    if held is not None:
+        return held
     try:
         fd = int(number)
         if os.fstat(fd).st_dev != os.stat(path).st_dev:
@@ -56,6 +59,10 @@ def command_line() -> list[str]:
     if not sys.executable:
         raise InvalidRequest("It is not known what starts this Python again: use chronos run.",
                              errno.EINVAL)
+    if sys.argv[0] != "-c" and not os.path.exists(sys.argv[0]):
+        raise InvalidRequest(f"This program is not found from {os.getcwd()} as {sys.argv[0]}, so "
+                             "it cannot be started again: do that before you change the directory.",
+                             errno.EINVAL)
     with open("/proc/self/cmdline", "rb") as file:
         words = file.read().split(b"\0")[1:-1]
     return [sys.executable, *map(os.fsdecode, words)]
@@ -65,12 +72,17 @@ def start_again(device: DeviceName, memory: Amount, duration: Seconds, **words: 
     """Execute this program again, inside a new partition. `words` are more of `create`."""
     command = command_line()
     partition = Partitioner().create(device, memory, duration, join=False, hold=True, **words)
-    partition._enter()
-    os.set_inheritable(partition._file, True)
-    os.environ[_HELD] = f"{partition.partition_id}:{partition._file}:{partition._tree.path}"
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(command[0], command)
+    try:
+        partition._enter()
+        os.set_inheritable(partition._file, True)
+        os.environ[_HELD] = f"{partition.partition_id}:{partition._file}:{partition._tree.path}"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(command[0], command)
+    except BaseException:  # this program goes on
+        os.environ.pop(_HELD, None)
+        partition.release()
+        raise
 
 
 def limit(memory: Amount, duration: Seconds, device: DeviceName = "any", *,

@@ -11,6 +11,7 @@ _SEPARATORS = {"CHRONOS_PARTITION": ":", "CUDA_VISIBLE_DEVICES": ",", "ROCR_VISI
 # Lists with colons: the caller's entries stay, behind ours.
 _PREPENDED = ("OPENCL_LAYERS",)
 _LAYER = "libchronos-opencl.so"
+_NOT_INITIALIZED = 3  # CUDA_ERROR_NOT_INITIALIZED
 
 _before: dict[str, str | None] = {}  # what the caller had
 _set: dict[str, str] = {}  # what was set here
@@ -37,6 +38,16 @@ def _combine(name: str, values: list[str]) -> str:
     return value
 
 
+def inherit(variables: dict[str, str]) -> None:
+    """The program was started with the variables of a partition: they go when it leaves."""
+    for name, value in variables.items():
+        there = os.environ.get(name)
+        if there is not None and name not in _set:
+            rest = [entry for entry in there.split(":") if entry != value]
+            _before[name] = ":".join(rest) or None if name in _PREPENDED else None
+            _set[name] = there
+
+
 def use(partitions: list[dict[str, str]]) -> None:
     """Set the variables of these partitions, and give the others their values of before, unless
     the program has changed them since."""
@@ -44,17 +55,20 @@ def use(partitions: list[dict[str, str]]) -> None:
     for variables in partitions:
         for name, value in variables.items():
             wanted.setdefault(name, []).append(value)
+    # In this order, so that nothing is lost if a signal handler raises in between.
     for name in set(_set) - set(wanted):
-        if os.environ.get(name) == _set.pop(name):
-            before = _before.pop(name)
+        if os.environ.get(name) == _set[name]:
+            before = _before[name]
             if before is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = before
+        del _set[name]
     for name, values in wanted.items():
         if name not in _set:
             _before[name] = os.environ.get(name)
-        os.environ[name] = _set[name] = _combine(name, values)
+        _set[name] = _combine(name, values)
+        os.environ[name] = _set[name]
 
 
 def _drivers() -> list[str]:
@@ -78,21 +92,21 @@ def _drivers() -> list[str]:
     return names
 
 
-def _open_files() -> list[str]:
-    """What the descriptors of this process lead to."""
-    found = []
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink("/proc/self/fd/" + fd))
-        except OSError:
-            pass
-    return found
+def _uses_cuda() -> bool:
+    """Whether this process, which has the library of CUDA's driver, has initialized it. Its open
+    files do not tell: NVML opens the same devices."""
+    try:
+        import ctypes
+        cuda = ctypes.CDLL("libcuda.so.1", os.RTLD_NOW | os.RTLD_NOLOAD)
+        return bool(cuda.cuDeviceGetCount(ctypes.byref(ctypes.c_int())) != _NOT_INITIALIZED)
+    except (ImportError, OSError, AttributeError):
+        return True
 
 
 def too_late(variables: dict[str, str]) -> list[str]:
     """What the variables of a partition cannot do in this process, because a library has read them
     already; one sentence each. A library that is loaded and was not used yet is no trouble: OpenCL
-    has a driver loaded after its first call, and CUDA has /dev/nvidia-uvm open."""
+    loads a driver at its first call, and CUDA is initialized by it."""
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         maps = file.read()
     found = []
@@ -106,7 +120,7 @@ def too_late(variables: dict[str, str]) -> list[str]:
             found.append("OpenCL was used before in this program, so its memory is not limited")
     devices = variables.get("CUDA_VISIBLE_DEVICES")
     if devices and "/libcuda.so" in maps and devices != os.environ.get("CUDA_VISIBLE_DEVICES"):
-        if any(path in ("/dev/nvidia-uvm", "/dev/dxg") for path in _open_files()):
+        if _uses_cuda():
             found.append("CUDA was used before in this program, so it sees all GPUs, not only the "
                          "partition's")
     return found

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import select
 import time
 
-from . import _environment, _tree
+from . import _environment, _family, _tree
 from ._errors import ChronosError, NotPermitted, PartitionEnded, warn
 from ._words import amount_text, seconds_text
 
@@ -25,6 +26,12 @@ else:
 _joined: list[Partition] = []
 _held: list[Partition] = []
 _lock = RLock()  # a signal handler may release what the interrupted code is creating
+
+
+def no_partition(partition_id: str) -> PartitionEnded:
+    """The error for an id that names nothing, or nothing any more."""
+    return PartitionEnded(f"There is no partition {partition_id}; it may have ended.",
+                          errno.ENOENT)
 
 
 class Partition:
@@ -60,6 +67,21 @@ class Partition:
                                 else memory_fraction)
         self.duration = int(self._read("duration")) if duration is None else duration
 
+    # A partition has one membership and one end, however many objects tell of it: copies, those of
+    # pickle, and those of `get` are equal.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Partition) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return _same, (self._tree.path, self.partition_id, self._creator, self.device,
+                       self.memory_fraction, self.duration)
+
+    def _key(self) -> tuple[str, str]:
+        return self._tree.path, self.partition_id
+
     def __repr__(self) -> str:
         return (f"<Partition {self.partition_id}: {self.memory_fraction} of gpu{self.device} "
                 f"for {self.duration} s>")
@@ -83,7 +105,9 @@ class Partition:
             try:
                 self._directory = (self._tree.device_of(self.partition_id), self.partition_id)
             except OSError as error:
-                raise self._tree.refusal(error, ("", self.partition_id, "")) from None
+                if _tree.is_gone(error):
+                    raise no_partition(self.partition_id) from None
+                raise self._tree.refusal(error, ("partitions", self.partition_id)) from None
         return self._directory
 
     def _read(self, name: str) -> str:
@@ -198,12 +222,21 @@ class Partition:
         directory = self._tree.at(*self._place())
         variables = _environment.parse(self._read("environment"), directory)
         with _lock:
+            _inherit()
             late = _environment.too_late(variables)
-            self._write("0", "procs")
-            if self in _joined:
+            before = self in _joined
+            if before:
                 _joined.remove(self)
+            # First: an exception of a signal handler can come after the write, and `leave` must
+            # not take this program for one that is outside.
             _joined.append(self)
             self._variables = variables
+            try:
+                self._write("0", "procs")
+            except ChronosError:
+                if not before:
+                    _joined.remove(self)
+                raise
             _environment.use([one._variables for one in _limiting()])
         return late
 
@@ -212,37 +245,50 @@ class Partition:
         use the device. NotPermitted where the policy wants programs to end with their partition
         (config/allowed_on_expiry without none)."""
         with _lock:
-            if self not in _joined:
+            _inherit()
+            if self not in _joined and not self._is_in():
                 return
             others = [one for one in _limiting(without=self)
                       if one._tree.path == self._tree.path]
-            before = {one: one._members() for one in others}
+            family = {one: one._family() for one in others}
             try:
                 self._tree.write("0", "procs")
             except ChronosError:
                 if self.active:
                     raise
-            _joined.remove(self)
-            for other in others:  # a process and its children leave all of them at once
-                if not other._bring_back(before[other]):
-                    _joined.remove(other)
-            _environment.use([one._variables for one in _limiting()])
+            finally:  # a process and its children leave all of them at once
+                for other in others:
+                    if not other._bring_back(family[other]):
+                        _joined.remove(other)
+            _environment.use([one._variables for one in _limiting(without=self)])
+            if self in _joined:
+                _joined.remove(self)
 
-    def _members(self) -> set[str]:
+    def _is_in(self) -> bool:
+        """Whether this process belongs to it."""
         try:
-            return set(self._read("procs").split())
+            return _family.is_in(self.partition_id, self._read("procs").split())
         except ChronosError:
-            return set()
+            return False
 
-    def _bring_back(self, members: set[str]) -> bool:
+    def _family(self) -> list[int]:
+        """The children of this process that are in it as well."""
+        try:
+            if self.enforcement.get("processes") == ["cgroup"]:
+                return _family.in_same_cgroup()
+            return _family.among(self._read("procs").split())
+        except ChronosError:
+            return []
+
+    def _bring_back(self, family: list[int]) -> bool:
         """Take this process in again, and its children that were in it. False: it has ended."""
         try:
             self._write("0", "procs")
         except ChronosError:
             return False
-        for pid in members - self._members():
+        for pid in family:
             try:
-                self._write(pid, "procs")
+                self._write(str(pid), "procs")
             except ChronosError:
                 pass  # it has ended
         return True
@@ -273,11 +319,11 @@ class Partition:
 
     def _close(self) -> None:
         """Close the file that holds it, unless the program has, and its number is another's."""
-        fd, self._file = self._file, -1
         if self in _held:
             _held.remove(self)
-        if fd >= 0 and _identity(fd) in (self._identity, _DEAD):
-            _tree.close(fd)
+        if self._file >= 0 and _identity(self._file) in (self._identity, _DEAD):
+            _tree.close(self._file)
+        self._file = -1
 
     # -- waiting
 
@@ -328,12 +374,30 @@ class Partition:
             pass
 
 
+def _inherit() -> None:
+    """Take over the partitions that this program was started in: to libraries and to `leave` they
+    are like those that it has joined."""
+    for directory in os.environ.get("CHRONOS_PARTITION", "").split(":"):
+        path, _, partition_id = directory.rpartition("/")
+        mount = os.path.dirname(path)
+        if not path or any(one._key() == (mount, partition_id) for one in _joined):
+            continue
+        try:
+            one = find_held(mount, partition_id) or Partition(_tree.Tree(mount), partition_id)
+            one._variables = _environment.parse(one._read("environment"), directory)
+        except (ChronosError, OSError, ValueError):
+            continue
+        if one._is_in():
+            _environment.inherit(one._variables)
+            _joined.append(one)
+
+
 def _limiting(without: Partition | None = None) -> list[Partition]:
     """Of the partitions that this process has joined, the latest of each device."""
     latest: dict[tuple[str, int], Partition] = {}
     for one in _joined:
         key = one._tree.path, one.device
-        if one is not without:
+        if one != without:
             latest.pop(key, None)
             latest[key] = one
     return list(latest.values())
@@ -362,12 +426,19 @@ def _identity(fd: int) -> tuple[int, int] | None:
         return _DEAD if _tree.is_dead(error) else None
 
 
-def find_held(partition_id: str) -> Partition | None:
-    """The partition of this id that this process holds or is in."""
+def find_held(path: str, partition_id: str) -> Partition | None:
+    """The partition of this id, of the tree on `path`, that this process holds or is in."""
     for one in _held + _joined:
-        if one.partition_id == partition_id:
+        if one._key() == (path, partition_id):
             return one
     return None
+
+
+def _same(path: str, partition_id: str, creator: int | None, device: int, memory_fraction: float,
+          duration: int) -> Partition:
+    """The partition that a copy is of, or that was pickled, perhaps by another process."""
+    return find_held(path, partition_id) or Partition(
+        _tree.Tree(path), partition_id, -1, creator, device, memory_fraction, duration)
 
 
 def _after_fork() -> None:

@@ -9,8 +9,8 @@ import time
 
 from . import _tree
 from ._errors import ChronosError, InvalidRequest, PartitionEnded
-from ._partition import Partition, find_held
-from ._words import amount_text, seconds_text, word
+from ._partition import Partition, find_held, no_partition
+from ._words import amount_text, label, seconds_text, word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,34 +141,35 @@ class Partitioner:
             join, hold = False, hold or False
         hold = join if hold is None else hold
         words = [amount_text(memory), seconds_text(duration)]
-        for key, value in (("user", user), ("name", name), ("on_expiry", on_expiry),
-                           ("warn", None if warn is None else str(warn)),
-                           ("grace", None if grace is None else seconds_text(grace))):
+        for key, value, spelled in (
+                ("user", user, _spelled), ("name", name, label), ("on_expiry", on_expiry, word),
+                ("warn", None if warn is None else str(warn), word),
+                ("grace", None if grace is None else seconds_text(grace), word)):
             if value is not None:
-                words.append(f"{key}={_spelled(value) if key == 'user' else word(value)}")
+                words.append(f"{key}={spelled(value)}")
         if hold:
             words.append("hold")
         directory = self._device(device)
         file, partition_id = self._tree.ask(" ".join(words), *directory, "new")
+        partition = None
         try:
             partition = Partition(
-                self._tree, partition_id, file if hold else -1, os.getpid(),
+                self._tree, partition_id, file, os.getpid(),
                 int(directory[0][3:]) if directory else None,
                 None if isinstance(memory, str) else float(memory),
                 None if isinstance(duration, str) else int(seconds_text(duration)))
-        except BaseException:
-            _tree.close(file)
-            raise
-        if hold:
-            partition._hold()
-        else:
-            _tree.close(file)
-        if join:
-            try:
+            if hold:
+                partition._hold()
+            else:
+                partition._close()
+            if join:
                 partition.join()
-            except BaseException:
+        except BaseException:
+            if partition is not None:
                 partition.release()
-                raise
+            else:
+                self._tree.take_back(file, partition_id)
+            raise
         return partition
 
     def create_raw(self, device: DeviceName, memory: Amount, duration: Seconds,
@@ -181,22 +182,23 @@ class Partitioner:
         """End a partition now; administrators may end those of others. If this program is in it,
         it leaves it first."""
         partition_id = _id(partition_id)
-        own = find_held(partition_id)
+        own = find_held(self._tree.path, partition_id)
         if own is not None:
             return own.release()
         try:
             os.unlink(self._tree.at("partitions", partition_id))
         except OSError as error:
             if _tree.is_gone(error):
-                raise PartitionEnded(f"There is no partition {partition_id}; it may have ended.",
-                                     errno.ENOENT) from None
+                raise no_partition(partition_id) from None
             names = ("partitions", partition_id)
             raise self._tree.refusal(error, names, told=True) from None
         return True
 
     def get(self, partition_id: str) -> Partition:
         """The partition of this id. Its `release` may be called by any process of its owner."""
-        return find_held(_id(partition_id)) or Partition(self._tree, _id(partition_id))
+        partition_id = _id(partition_id)
+        return (find_held(self._tree.path, partition_id) or
+                Partition(self._tree, partition_id))
 
     def list(self) -> builtins.list[PartitionInfo]:
         """All partitions, of all users, in the order of their ids."""
@@ -244,9 +246,9 @@ class Partitioner:
                 version = " ".join(version.split()[:2])
             share = device.memory_used * 10000 // max(1, device.memory_total)
             print(f"Device {device.index}: {device.name}\n"
-                  f"  Type: {device.type}\n"
-                  f"  Vendor: {device.vendor}\n"
-                  f"  OpenCL version: {version}\n"
+                  f"  Type: {device.type or device.backend}\n"
+                  f"  Vendor: {device.vendor or '-'}\n"
+                  f"  OpenCL version: {version or '-'}\n"
                   "  Memory:\n"
                   f"    Total: {device.memory_total >> 20} MB\n"
                   f"    Used: {device.memory_used >> 20} MB\n"
@@ -287,6 +289,7 @@ class Partitioner:
 
 def _id(text: str) -> str:
     """An id as the tree has it: p7, also for partition_0007."""
+    text = str(text)
     number = text[10:] if text.startswith("partition_") else text[1:]
     if not text.startswith("p") or not number.isdecimal() or not number.isascii():
         raise InvalidRequest(f'"{text}" is not the id of a partition, such as p7.', errno.EINVAL)
@@ -331,9 +334,10 @@ def current() -> Partition | None:
         path, _, partition_id = directory.rpartition("/")
         if not path:
             continue
-        own = find_held(partition_id)
+        mount = os.path.dirname(path)
         try:
-            partition = own or Partition(_tree.Tree(os.path.dirname(path)), partition_id)
+            partition = (find_held(mount, partition_id) or
+                         Partition(_tree.Tree(mount), partition_id))
             if partition.active:
                 return partition
         except (ChronosError, ValueError):

@@ -60,8 +60,8 @@ class Tree:
             mount = _mount_id(fd)
             for name in names[1:]:
                 below = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                os.close(fd)
-                fd = below
+                fd, below = below, fd  # a signal handler can raise after the close
+                os.close(below)
                 if _mount_id(fd) != mount:
                     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), self.at(*names))
             return os.open(f"/proc/self/fd/{fd}", flags)
@@ -97,20 +97,35 @@ class Tree:
         except OSError as error:
             raise self.refusal(error, names) from None
         deadline = time.monotonic() + 10
+        answer = bytearray(64)  # what `read` returns is lost if a signal handler raises
         try:
             while True:
                 try:
                     os.write(fd, request.encode() + b"\n")
-                    return fd, os.read(fd, 64).decode().strip()
+                    os.readv(fd, [answer])
+                    return fd, _line(answer)
                 except BlockingIOError as error:  # a user's name is being looked up
                     if time.monotonic() > deadline:
                         raise self.refusal(error, names, fd) from None
                     time.sleep(0.02)
                 except OSError as error:
                     raise self.refusal(error, names, fd) from None
-        except BaseException:
+        except ChronosError:
             close(fd)
             raise
+        except BaseException:  # of a signal handler: it may have been granted
+            self.take_back(fd, _line(answer))
+            raise
+
+    def take_back(self, fd: int, partition: str) -> None:
+        """End what was granted on a file `new`, and close it. "" if the id was not read yet."""
+        try:
+            partition = partition or os.read(fd, 64).decode(errors="replace").strip()
+            if partition[:1] == "p" and partition[1:].isdecimal():
+                os.unlink(self.at("partitions", partition))
+        except OSError:
+            pass
+        close(fd)
 
     def names(self, directory: str, prefix: str) -> list[str]:
         """The entries pN or gpuN (`prefix`) of a directory, in the order of their numbers."""
@@ -140,6 +155,11 @@ class Tree:
         except OSError:
             pass
         return from_errno(number, reason or f"{os.strerror(number)}: {self.at(*names)}")
+
+
+def _line(answer: bytearray) -> str:
+    """What a buffer of zeros was filled with."""
+    return answer.rstrip(b"\0\n").decode(errors="replace")
 
 
 def close(fd: int) -> None:
@@ -226,8 +246,8 @@ def find(wanted: str | None = None) -> Tree:
         except OSError as error:
             why = why or error
     if why is None:
-        raise NotMounted("No mounted chronosfs was found. Ask your administrator, or name its "
-                         "mount point in CHRONOS_MOUNT.", errno.ENOENT)
+        raise NotMounted("No mounted chronosfs was found. An administrator starts it: tools/up, "
+                         "or systemctl start chronosfs where it is installed.", errno.ENOENT)
     number = why.errno or 0
     if is_dead(why):
         raise NotMounted(f"The chronosfs on {paths[0]} has ended. Start it again.", number)

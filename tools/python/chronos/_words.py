@@ -20,23 +20,40 @@ def amount_text(amount: Amount) -> str:
     and which sums of shares do not exceed; text is passed on."""
     if isinstance(amount, str):
         return word(amount)
-    text = f"{float(amount):.15f}"
+    try:
+        text = f"{float(amount):.15f}"
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidRequest(f"An amount is a number such as 0.5, or text such as 50% or 20G, not "
+                             f"{amount!r}.", errno.EINVAL) from None
     return text.rstrip("0").rstrip(".") or "0"
 
 
 def seconds_text(duration: Seconds) -> str:
-    """A duration as a request says it."""
+    """A duration as a request says it. Integers of other packages are numbers, too."""
     if isinstance(duration, str):
         return word(duration)
-    seconds = duration if isinstance(duration, (int, float)) else duration.total_seconds()
-    if seconds != seconds or seconds in (float("inf"), -float("inf")) or int(seconds) != seconds:
-        raise InvalidRequest(f"A duration is a whole number of seconds, not {seconds}.",
-                             errno.EINVAL)
-    return str(int(seconds))
+    total = getattr(duration, "total_seconds", None)
+    try:
+        seconds = total() if total else duration
+        if int(seconds) == seconds:
+            return str(int(seconds))
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidRequest(f"A duration is a whole number of seconds, a timedelta, or text such as "
+                         f"1h30m, not {duration!r}.", errno.EINVAL)
 
 
 def word(text: str) -> str:
-    """Text that becomes one word of a request."""
-    if not text or text.split() != [text] or not text.isascii():
-        raise InvalidRequest(f'"{text}" is not one word.', errno.EINVAL)
+    """Text that becomes one word of a request, which refuses what it does not know."""
+    if not text or text.split() != [text]:
+        raise InvalidRequest(f'"{repr(text)[1:-1]}" is not one word: write it without blanks.'
+                             if text else "An empty text is no value.", errno.EINVAL)
+    return text
+
+
+def label(text: str) -> str:
+    """A label; which words are taken only the tree knows."""
+    if text.split() != [text] or not text.isascii():
+        raise InvalidRequest(f'"{text}" is not a label; use 1 to 64 letters, digits, \'.\', \'_\' '
+                             "and '-'.", errno.EINVAL)
     return text
