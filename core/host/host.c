@@ -203,7 +203,7 @@ static void sort_items(struct host *host)
         struct work_item *item = (struct work_item *)mail;
         struct work_list *list = item->kind == WORK_READ ? &host->reads : &host->work;
         if (list->count == READS_MAX && list == &host->reads) {
-            free(item); /* its readers ask again, or get the last answer */
+            free(item); /* its readers are refused when their time is up */
             continue;
         }
         list_add(list, item);

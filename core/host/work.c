@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Drop reads when this many work items are queued, and show the last result instead: while the host
- * thread is blocked, readers ask again and again. */
+/* Drop reads when this many work items are queued: while the host thread is blocked, readers ask
+ * again and again. */
 #define READ_MAX 4096
 
 /* -- results ------------------------------------------------------------------------ */
