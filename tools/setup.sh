@@ -75,13 +75,62 @@ holder() {
     [ "$point" = "$dir" ] && is_chronosfs "$pid" && echo "$pid"
 }
 
-# Whether a process is a chronosfs of root or, with --user, of this user.
+# Refuse to begin if the program that has the state serves another directory.
+refuse_elsewhere() {
+    local pid='' point='' whose=machine
+    [ -z "$user" ] || whose=user
+    is_locked || return 0
+    IFS=' ' read -r pid point < <(as_root cat "$state/lock" 2>/dev/null)
+    [ -n "$point" ] && [ "$point" != "$dir" ] && is_chronosfs "$pid" || return 0
+    die "The tree of this $whose is mounted on $point already (process" \
+        "$pid): use that, or run tools/down${user:+ --user} $point first."
+}
+
+# Whether a process is a chronosfs of root or, with --user, of this user, that has not ended: in
+# some containers nothing reaps zombies.
 is_chronosfs() {
     local uid=0
     [ -z "$user" ] || uid=$(id -u)
-    [ "$(cat "/proc/$1/comm" 2>/dev/null)" = chronosfs ] &&
-        [ "$(awk '$1 == "Uid:" { print $2 }' "/proc/$1/status" 2>/dev/null)" = "$uid" ]
+    awk -v uid="$uid" '
+        $1 == "Name:" { name = $2 }
+        $1 == "State:" { state = $2 }
+        $1 == "Uid:" { own = $2 }
+        END { exit name != "chronosfs" || state ~ /[ZX]/ || own != uid }' \
+        "/proc/$1/status" 2>/dev/null
 }
+
+# list_programs PID... - print "PID NAME (USER)" of each; users choose the names
+list_programs() {
+    local pid name
+    for pid in "${@:1:20}"; do
+        name=$(LC_ALL=C tr -d '\n' <"/proc/$pid/comm" | LC_ALL=C tr -c '[:graph:] ' '?') &&
+            echo "  $pid $name ($(stat -c %U "/proc/$pid"))"
+    done 2>/dev/null
+    [ $# -le 20 ] || echo "  and $(($# - 20)) more"
+}
+
+# Print the pids of the processes that are in $dir or have a file of it open.
+users_of_tree() {
+    local glob=${dir//\\/\\\\}
+    glob=${glob//\*/\\*} glob=${glob//\?/\\?} glob=${glob//\[/\\[}
+    # shellcheck disable=SC2016 # that shell expands it
+    as_root sh -c 'find /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/fd -maxdepth 1 \
+        \( -lname "$1" -o -lname "$1/*" \) 2>/dev/null' - "$glob" | cut -d/ -f3 | sort -nu
+}
+
+# explain_busy PID - say which programs use the tree that the chronosfs PID serves
+explain_busy() {
+    local pids
+    mapfile -t pids < <(users_of_tree)
+    echo "$self: Cannot unmount $dir: it is in use."
+    if [ ${#pids[@]} -gt 0 ]; then
+        echo "These programs have files of it open, or are in it:"
+        list_programs "${pids[@]}"
+    fi
+    echo "End them or have them leave it, and run $self again. To unmount it in spite of them:" \
+        "kill ${1:-its chronosfs}"
+    exit 1
+} >&2
 
 # Unmount $dir and wait for the end of its program.
 unmount() {
@@ -90,8 +139,11 @@ unmount() {
     if [ -n "$user" ]; then
         words=$(fusermount3 -u -- "$dir" 2>&1)
     else
-        words=$(as_root umount -- "$dir" 2>&1)
-    fi || die "Cannot unmount $dir: $words"
+        words=$(LC_ALL=C as_root umount -- "$dir" 2>&1)
+    fi || case $words in
+    *busy*) explain_busy "$pid" ;;
+    *) die "Cannot unmount $dir: $words" ;;
+    esac
     [ -n "$pid" ] || return 0
     for ((i = 0; i < 300; i++)); do
         is_chronosfs "$pid" || return 0

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int fd_close(int fd)
@@ -52,12 +54,22 @@ static void close_one(unsigned fd, unsigned low, const int *keep, size_t count)
         close((int)fd);
 }
 
+/* Users can hold /proc, but not the procfs that is the working directory after procfs_isolate. */
+static int open_list(void)
+{
+    struct statfs here;
+    int list = -1;
+    if (statfs(".", &here) == 0 && here.f_type == PROC_SUPER_MAGIC)
+        list = open("self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return list < 0 ? open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : list;
+}
+
 /* A limit can be a thousand million: try every number only where there is no list. */
 static void close_each(unsigned low, const int *keep, size_t count)
 {
     _Alignas(struct dirent64) char entries[4096];
     ssize_t length;
-    int list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int list = open_list();
     if (list < 0) {
         for (unsigned fd = low, end = (unsigned)sysconf(_SC_OPEN_MAX); fd < end; fd++)
             close_one(fd, low, keep, count);

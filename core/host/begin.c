@@ -5,9 +5,13 @@
  */
 #include "internal.h"
 
+#include "core/base/boot_id.h"
 #include "core/base/clock.h"
+#include "core/base/fd.h"
 #include "core/base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,13 +100,51 @@ static int begin_access_and_police(struct host *host)
     return r ? r : police_new(&police, &host->police);
 }
 
+/* The file "tracker" of the state directory: the boot, and how programs were tracked last. It needs
+ * no sync, because it is for this boot. */
+#define TRACKER_MAX 64
+
+/* Return whether programs were tracked in another way before, in this boot: *before. */
+static bool was_other(const struct host *host, const char *word, char before[static TRACKER_MAX])
+{
+    char boot[BOOT_ID_MAX], text[TRACKER_MAX], now[TRACKER_MAX];
+    const char *state_dir = host->start.state_dir;
+    if (!state_dir || boot_id_read(boot))
+        return false;
+    const size_t length = (size_t)snprintf(now, sizeof(now), "%s %s\n", boot, word);
+    int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is = dir >= 0 && fd_read_text(dir, "tracker", text, sizeof(text)) > 0 &&
+              sscanf(text, "%*s %63s", before) == 1 && strncmp(text, boot, strlen(boot)) == 0 &&
+              strcmp(before, word) != 0;
+    int fd = dir < 0
+                 ? -1
+                 : openat(dir, "tracker",
+                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, now, length) != (ssize_t)length)
+        log_say("Cannot write tracker in the state directory: %s.", strerror(errno));
+    fd_close(fd);
+    fd_close(dir);
+    return is;
+}
+
 /* An event whenever a daemon that could use cgroups does without, or does not know all members. */
 static void note_tracking(struct host *host, const struct proctrack_options *options,
                           const struct message *message)
 {
     const char *word = proctrack_word(host->proctrack);
+    char before[TRACKER_MAX], details[128];
+    const bool other = !host->broken && was_other(host, word, before) &&
+                       host->start.live_count + host->start.ended_count > 0;
+    if (other) {
+        log_say("Programs were tracked by %s before and are by %s now: those that were in "
+                "partitions are not known.",
+                before, word);
+        snprintf(details, sizeof(details), "members=incomplete before=%s", before);
+    }
     if (host->broken)
         host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "mode=none");
+    else if (other)
+        host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", details);
     else if (*message->text)
         host_note_device(host, ENGINE_DEVICE_ANY, "process-tracking", "members=incomplete");
     if (!host->broken && geteuid() == 0 && strcmp(options->mode, "process-tree") != 0 &&

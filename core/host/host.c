@@ -146,6 +146,8 @@ static void handle_event(struct host *host, const struct work_item *item)
                               kind == EVENT_SHARED);
     if (r)
         log_say("Out of memory: cannot remember the holders of p%" PRIu64 ".", partition->id);
+    if (kind == EVENT_UNSHARED)
+        host_settle(host, partition->id);
     if (kind == EVENT_CREATED)
         answer_joins(host, partition->id, false);
     if (kind == EVENT_WARNED)
@@ -201,7 +203,7 @@ static void sort_items(struct host *host)
         struct work_item *item = (struct work_item *)mail;
         struct work_list *list = item->kind == WORK_READ ? &host->reads : &host->work;
         if (list->count == READS_MAX && list == &host->reads) {
-            free(item); /* its readers ask again, or get the last answer */
+            free(item); /* its readers are refused when their time is up */
             continue;
         }
         list_add(list, item);

@@ -119,6 +119,7 @@ struct host_result {
             char *text;       /* one pid per line; owned */
             size_t length;
             char *cgroups; /* one path per line; owned; NULL: none */
+            bool settles;  /* a user was taken out: these are all that may still count */
         } members;
         struct {
             uint64_t bytes, busy_more_ns;

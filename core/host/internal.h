@@ -126,6 +126,8 @@ void host_refuse_join(struct host *host, const struct host_join *join, struct ho
 
 /* Report the members and cgroups of a partition, unless a reading since asked_ns exists. */
 void host_do_read(struct host *host, uint64_t id, int64_t asked_ns);
+/* Report them in any case, because a user was taken out. */
+void host_settle(struct host *host, uint64_t id);
 
 /* -- warn.c -- */
 

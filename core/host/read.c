@@ -37,11 +37,9 @@ static char *cgroups_of(struct host *host, uint64_t id)
     return NULL;
 }
 
-void host_do_read(struct host *host, uint64_t id, int64_t asked_ns)
+static void read_members(struct host *host, uint64_t id, int64_t asked_ns, bool settles)
 {
     const size_t slot = id % ARRAY_COUNT(host->members_read);
-    if (host->members_read[slot].id == id && host->members_read[slot].at_ns >= asked_ns)
-        return;
     struct host_result *result = host_result_new(RESULT_MEMBERS, 0);
     if (!result)
         return;
@@ -58,7 +56,21 @@ void host_do_read(struct host *host, uint64_t id, int64_t asked_ns)
         proctrack_members(host->proctrack, id, member_line, file);
         if (fclose(file) != 0)
             result->members.length = 0;
+        else
+            result->members.settles = settles;
     }
     result->members.cgroups = cgroups_of(host, id);
     host_report(host, result);
+}
+
+void host_do_read(struct host *host, uint64_t id, int64_t asked_ns)
+{
+    const size_t slot = id % ARRAY_COUNT(host->members_read);
+    if (host->members_read[slot].id != id || host->members_read[slot].at_ns < asked_ns)
+        read_members(host, id, asked_ns, false);
+}
+
+void host_settle(struct host *host, uint64_t id)
+{
+    read_members(host, id, host->now_ns, true);
 }

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Drop reads when this many work items are queued, and show the last result instead: while the host
- * thread is blocked, readers ask again and again. */
+/* Drop reads when this many work items are queued: while the host thread is blocked, readers ask
+ * again and again. */
 #define READ_MAX 4096
 
 /* -- results ------------------------------------------------------------------------ */
@@ -215,6 +215,7 @@ static bool is_in_pass(enum event_kind kind, bool certain)
 void host_events(struct host *host, const struct engine_event *events, bool certain)
 {
     struct mail *first = NULL, **last = &first;
+    bool lazy = true;
     for (; events; events = events->next) {
         if (!is_in_pass(events->kind, certain))
             continue;
@@ -228,9 +229,10 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         item->event.partition = events->after;
         item->event.account = events->account;
         item->event.guest = events->guest;
+        lazy &= events->kind != EVENT_UNSHARED;
         *last = &item->mail;
         last = &item->mail.next;
     }
-    /* Events can wait for the next wake-up. */
-    mailbox_put_list(&host->thread.in, first, true);
+    /* Most events can wait for the next wake-up. */
+    mailbox_put_list(&host->thread.in, first, lazy);
 }

@@ -54,9 +54,7 @@ static int probe(struct cgroup *cgroup, const char *mount, struct message *messa
     int r = test_make(cgroup, "", &leaf);
     if (r == -EINPROGRESS && cgroup_dir_of(cgroup, getpid(), own) == 0 && own[0] != '\0')
         r = test_make(cgroup, own, &leaf);
-    if (r == -EROFS)
-        message_set(r, message, "cgroup v2 is mounted read-only at %s.", mount);
-    else if (r && r != -EINPROGRESS)
+    if (r && r != -EINPROGRESS)
         message_set(r, message, "Cannot make a cgroup in %s: %s.", mount, strerror(-r));
     for (size_t i = 0; !r && i < sizeof(needed) / sizeof(needed[0]); i++) {
         if (faccessat(leaf->fd, needed[i], W_OK, 0) != 0)
@@ -90,6 +88,8 @@ static int use(struct cgroup *cgroup, int id, struct message *message)
     if (fstatfs(cgroup->root_fd, &info) != 0 || info.f_type != CGROUP2_SUPER_MAGIC ||
         !is_on_top(cgroup->root_fd, id))
         r = message_set(-ENOENT, message, "The cgroup v2 at %s is below another mount.", mount);
+    else if (faccessat(cgroup->root_fd, ".", W_OK, 0) != 0 && errno == EROFS)
+        r = message_set(-EROFS, message, "cgroup v2 is mounted read-only at %s.", mount);
     else
         r = probe(cgroup, mount, message);
     if (r)

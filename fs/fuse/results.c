@@ -4,6 +4,7 @@
  * core/host/host.h and server.h.
  */
 #include "core/base/log.h"
+#include "fs/tree/charge.h"
 #include "fs/tree/status.h"
 #include "server.h"
 
@@ -57,6 +58,9 @@ static void handle(struct server *server, struct host_result *result)
         members_put(&server->members, result->id, result->members.asked_ns, result->members.text,
                     result->members.length, result->members.cgroups);
         pending_answer(server, result->id, result->members.asked_ns);
+        if (result->members.settles)
+            charge_settle(tree, &server->handles, result->id, result->members.text,
+                          result->members.length);
         break;
     case RESULT_USAGE:
         set_usage(tree, result);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Return the current charge of a slot. A dead worker left either all of an update or nothing of
  * it. */
@@ -46,8 +47,11 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     slot->ns = opener->ns;
     slot->opener_root = opener->root;
     slot->opener_member = slot->opener_gid = 0;
+    slot->answer = 0;
     if (!partition)
         return -ENODEV;
+    if (!engine_may_act(opener, partition))
+        slot->answer = (uint64_t)caller_process(opener->pid);
     /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (!engine_may_act(opener, partition) &&
         caller_in_group(tree, opener->pid, opener->gid, partition->gid))
@@ -156,6 +160,44 @@ void charge_close(struct tree *tree, const struct shared_handle *slot)
     struct node node;
     if (bytes && tree_node_from_id(slot->node - 1, &node))
         ledger_release(tree->ledger, node.object, bytes);
+}
+
+/* Read pids, a line each, in ascending order. Return how many; *ret_list is for the caller to free,
+ * and NULL when out of memory. */
+static size_t read_pids(const char *text, size_t length, uint64_t **ret_list)
+{
+    uint64_t *list = malloc((length / 2 + 1) * sizeof(*list)); /* each takes two characters */
+    size_t count = 0;
+    char *end;
+    for (uint64_t pid; list && (pid = strtoull(text, &end, 10)) > 0; text = end)
+        list[count++] = pid;
+    *ret_list = list;
+    return count;
+}
+
+static int compare(const void *one, const void *other)
+{
+    const uint64_t *a = one, *b = other;
+    return (*a > *b) - (*a < *b);
+}
+
+void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, const char *pids,
+                   size_t length)
+{
+    const struct node node = {.dir = DIR_PARTITION, .object = id, .file = tree_node_hash("charge")};
+    const struct partition *partition = tree_partition(tree, &node);
+    uint64_t *list;
+    size_t count = read_pids(pids, length, &list);
+    for (uint32_t i = 0; partition && list && i < handles->count; i++) {
+        struct shared_handle *slot = &handles->slots[i];
+        if (slot->node != tree_node_id(&node) + 1 || !slot->answer ||
+            opener_may(tree, slot, partition) ||
+            bsearch(&slot->answer, list, count, sizeof(*list), compare))
+            continue;
+        ledger_release(tree->ledger, id, charge_of(slot).bytes);
+        publish(slot, 0, 0);
+    }
+    free(list);
 }
 
 int charge_restore(struct tree *tree, const struct handles *handles)

@@ -94,12 +94,13 @@ struct shared_handle {
     uint32_t uid;        /* the opener */
     uint64_t ns;         /* opened by root for writing: its pid namespace; `charge`: the opener's
                           * struct caller `ns` */
-    uint64_t answer;     /* `new`: the id to read back + 1; 0: none */
-    uint64_t sentence;   /* `new`: number of the refusal to read back; 0: none */
-    uint64_t seen;       /* poll: the change last read */
-    uint64_t poll;       /* poll: the kernel's handle + 1; 0: none */
-    uint32_t holds;      /* `new`: partitions may be tied to this file */
-    uint32_t next_free;  /* free slots: index of the next + 1 */
+    uint64_t answer;   /* `new`: the id to read back + 1; 0: none; `charge`: the opener's pid, if it
+                        * is not the owner's */
+    uint64_t sentence; /* `new`: number of the refusal to read back; 0: none */
+    uint64_t seen;     /* poll: the change last read */
+    uint64_t poll;     /* poll: the kernel's handle + 1; 0: none */
+    uint32_t holds;    /* `new`: partitions may be tied to this file */
+    uint32_t next_free; /* free slots: index of the next + 1 */
     /* `charge`: the opener's rights, and two records of the charge: one is current, the other is
      * for the next update */
     uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;

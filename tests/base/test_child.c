@@ -4,17 +4,21 @@
 
 #include "core/base/child.h"
 #include "core/base/fd.h"
+#include "core/base/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -158,6 +162,25 @@ START_TEST(descriptors_of_a_child)
 }
 END_TEST
 
+/* /proc cannot be used, as when a user holds it, and trying all numbers would miss one. */
+START_TEST(descriptors_without_proc)
+{
+    struct rlimit limit;
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return; /* only root has a procfs of its own */
+    procfs_isolate();
+    ck_assert_int_eq(mount("none", "/proc", "tmpfs", 0, NULL), 0);
+    ck_assert_int_eq(dup2(2, LAST), LAST);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = LAST;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    refuse_calls(refused[1].numbers, refused[1].code);
+    fd_close_others(3, NULL, 0);
+    ck_assert(!is_open(LAST));
+}
+END_TEST
+
 int main(void)
 {
     TCase *all = check_case("child", NULL, NULL);
@@ -165,5 +188,6 @@ int main(void)
     tcase_add_test(all, limits);
     tcase_add_loop_test(all, results, 0, 6);
     tcase_add_loop_test(all, descriptors_of_a_child, 0, ARRAY_COUNT(refused));
+    tcase_add_test(all, descriptors_without_proc);
     return check_run("child", all);
 }

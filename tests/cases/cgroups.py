@@ -6,7 +6,8 @@ import os
 
 import lib
 from lib import alice, bob, check, container_root, equal, fails, wait_for
-from program import Program, cgroups, events, has_event, is_alive, no_cgroups, procs
+from program import (Program, cgroups, enter, events, has_event, has_members, is_alive, no_cgroups,
+                     procs, start_in)
 
 top = None
 
@@ -17,19 +18,6 @@ def make(name):
     return path
 
 
-def enter(path, pid=0):
-    lib.write(os.path.join(path, 'cgroup.procs'), str(pid))
-
-
-def start(mount, path, how='', user=lib.root):
-    """A program in this cgroup, which joins nothing itself."""
-    enter(path)
-    try:
-        return Program(mount, '', how, user=user, join=False)
-    finally:
-        enter(top)
-
-
 def claim(mount, name, path, device='gpu0'):
     mount.write(path, device, name, 'cgroups')
 
@@ -38,19 +26,13 @@ def claimed(mount, name):
     return mount.read('gpu0', name, 'cgroups').split()
 
 
-def has(mount, name, pids, what):
-    """A reader can get what another read a millisecond before."""
-    wait_for(lambda: procs(mount, name) == pids, 5)
-    equal(procs(mount, name), pids, what)
-
-
 def ends(program):
     return wait_for(lambda: not program.alive(), 20)
 
 
 def whole_life(mount):
     box = make('box')
-    before = start(mount, box, 'children', user=bob)
+    before = start_in(mount, box, 'children', user=bob)
     name = alice.call(mount.ask, '10% 600 on_expiry=term grace=1')
     equal(claimed(mount, name), [], 'none at first')
     claim(mount, name, box)
@@ -59,12 +41,12 @@ def whole_life(mount):
     check(wait_for(lambda: len(procs(mount, name)) == 6, 10), procs(mount, name))
     inner = os.path.join(box, 'inner')
     os.mkdir(inner)
-    after = start(mount, inner, 'ignore')
+    after = start_in(mount, inner, 'ignore')
     enter(inner, before.pid)
-    gone = start(mount, box)
-    has(mount, name, sorted(before.words('ready') + [after.pid, gone.pid]), 'below, too')
+    gone = start_in(mount, box)
+    has_members(mount, name, sorted(before.words('ready') + [after.pid, gone.pid]), 'below, too')
     enter(top, gone.pid)
-    has(mount, name, sorted(before.words('ready') + [after.pid]), 'without what moved out')
+    has_members(mount, name, sorted(before.words('ready') + [after.pid]), 'without what moved out')
     check(not cgroups(mount), 'nothing was moved', cgroups(mount))
     os.unlink(mount.at('partitions', name))
     check(ends(before) and ends(after), 'ended', before.alive(), after.alive())
@@ -104,22 +86,22 @@ def restarts(mount):
     """An empty cgroup, too; but not another with the same path."""
     box, empty, renewed = make('box'), make('empty'), make('renewed')
     name = alice.call(mount.ask, '10% 600 on_expiry=kill')
-    program = start(mount, box, 'children')
+    program = start_in(mount, box, 'children')
     for path in box, empty, renewed:
         claim(mount, name, path)
     equal(sorted(claimed(mount, name)), sorted([box, empty, renewed]))
     before = procs(mount, name)
     equal(len(before), 6, 'members')
     mount.kill_worker()
-    has(mount, name, before, 'after the worker was killed')
+    has_members(mount, name, before, 'after the worker was killed')
     mount.kill_both()
     os.rmdir(renewed)
     os.mkdir(renewed)
     mount.start()
-    has(mount, name, before, 'after both were killed')
+    has_members(mount, name, before, 'after both were killed')
     equal(sorted(claimed(mount, name)), sorted([box, empty]), 'the old cgroups')
-    late, other = start(mount, empty), start(mount, renewed)
-    has(mount, name, sorted(before + [late.pid]), 'one that was empty')
+    late, other = start_in(mount, empty), start_in(mount, renewed)
+    has_members(mount, name, sorted(before + [late.pid]), 'one that was empty')
     mount.kill_both()
     enter(top, late.pid)
     mount.start()
@@ -135,7 +117,7 @@ def restarts(mount):
 def ends_while_down(mount):
     box = make('box')
     name = alice.call(mount.ask, '10% 600 on_expiry=kill')
-    program = start(mount, box)
+    program = start_in(mount, box)
     claim(mount, name, box)
     mount.write('1', 'gpu0', name, 'remaining')
     mount.kill_both()
@@ -153,11 +135,11 @@ def renewed(mount):
     claim(mount, name, box)
     os.rmdir(box)
     os.mkdir(box)
-    program = start(mount, box)
-    has(mount, name, [], 'no members')
+    program = start_in(mount, box)
+    has_members(mount, name, [], 'no members')
     equal(claimed(mount, name), [], 'no cgroup')
     claim(mount, name, box)
-    has(mount, name, [program.pid], 'given again')
+    has_members(mount, name, [program.pid], 'given again')
     second = alice.call(mount.ask, '10% 600 on_expiry=none')
     claim(mount, second, box)
     equal((procs(mount, name), procs(mount, second)), ([], [program.pid]), 'taken over')
@@ -166,7 +148,7 @@ def renewed(mount):
     check(has_event(mount, second, 'left'), events(mount, second))
     third = alice.call(mount.ask, '10% 600 on_expiry=kill')
     claim(mount, third, box)
-    has(mount, third, [program.pid], 'taken over from one that has ended')
+    has_members(mount, third, [program.pid], 'taken over from one that has ended')
     os.unlink(mount.at('partitions', third))
     check(ends(program), 'ended')
     program.end()
@@ -179,13 +161,13 @@ def both_kinds(mount):
     first = alice.call(mount.ask, '10% 600 on_expiry=kill')
     second = alice.call(mount.ask, '10% 600 on_expiry=kill', 1)
     claim(mount, first, box)
-    program = start(mount, box, user=alice)
+    program = start_in(mount, box, user=alice)
     lib.write(mount.at('gpu1', second, 'procs'), str(program.pid))
     listed = [int(pid) for pid in mount.read('gpu1', second, 'procs').split()]
     equal((procs(mount, first), listed), ([program.pid], [program.pid]), 'both')
     lib.write(mount.at('procs'), str(program.pid))
     check('has left p' in mount.status() and second in mount.status(), mount.status())
-    has(mount, first, [program.pid], 'not the first')
+    has_members(mount, first, [program.pid], 'not the first')
     fails('EPERM', lib.write, mount.at('procs'), str(program.pid))
     check('belongs to that partition' in mount.status(), mount.status())
     os.unlink(mount.at('partitions', first))

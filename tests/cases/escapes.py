@@ -12,6 +12,7 @@ import sys
 import lib
 import madeup
 from lib import GIB, T, alice, bob, check, equal, root, wait_for
+from program import delegate
 
 
 def events(mount, word, *details):
@@ -235,10 +236,8 @@ def no_way_out():
     was delegated to the user."""
     top = lib.cgroup_mount()
     given = os.path.join(top, f'given-to-alice-{os.path.basename(T)}')
-    os.makedirs(os.path.join(given, 'inner'))
     for at in (given, os.path.join(given, 'inner')):
-        for name in ('', 'cgroup.procs', 'cgroup.subtree_control', 'cgroup.threads'):
-            os.chown(os.path.join(at, name), alice.uid, alice.gid)
+        delegate(at, alice)
     start = os.path.join(given, 'inner', 'cgroup.procs')
 
     def places():

@@ -7,10 +7,13 @@ The build system is replaced by one that installs the built programs; all else i
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
+import types
 
 import lib
-from lib import T, check, equal
+import program
+from lib import T, alice, check, equal
 
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../tools')
 CLONE = T + '/clone'
@@ -26,6 +29,12 @@ setup)
     ;;
 install)
     to=${DESTDIR-}$(cat "$3/prefix")
+    mkdir -p "$3/meson-logs"
+    python=lib/python3.9
+    for made in bin lib{,/chronos} $python{,/dist-packages{,/chronos}} share{,/man{,/man1}}; do
+        made=$to/$made
+        [ -n "${DESTDIR-}" ] || [ -d "$made" ] || echo "$made"
+    done >"$3/meson-logs/install-log.txt"
     install -D "$(dirname "$0")/new" "$to/bin/chronosfs.new" &&
         mv "$to/bin/chronosfs.new" "$to/bin/chronosfs" &&
         install -D /bin/true "$to/lib/chronos/layer" &&
@@ -58,6 +67,8 @@ def prepare():
     shutil.copy(lib.CHRONOSFS, T + '/stubs/new')
     for path in ('/usr/local', '/var/lib'):
         subprocess.run(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'none', path], check=True)
+    for path in ('lib', 'share/man'):  # the machine's, and empty
+        os.makedirs('/usr/local/' + path)
 
 
 def tool(*words, cwd=CLONE, uid=0, home='/root'):
@@ -112,6 +123,12 @@ def request(words, device='gpu0'):
         return file.read(100).decode().strip()
 
 
+def hold_file(path):
+    """Start a program that has it open. Returns its pid."""
+    with open(path, 'rb') as file:
+        return subprocess.Popen(['tail', '-f', '-n0'], stdin=file, stdout=subprocess.DEVNULL).pid
+
+
 def any_spelling():
     output = succeeds('up', TREE, says=f'== Mounting {TREE}.\n')
     check(os.path.exists(T + '/cached'), 'programs find the library')
@@ -121,6 +138,10 @@ def any_spelling():
                      'tools/down; tools/up',
                      'These devices are simulated: nothing real is behind them.'):
             equal(output.count(f'== {line}\n'), 1, line, output)
+    output = fails('up', T + '/elsewhere', says=f'tools/up: The tree of this machine is mounted on '
+                   f'{TREE} already (process {supervisor()}): use that, or run tools/down {TREE} '
+                   'first.\n')
+    check('Building' not in output and not os.path.exists(T + '/elsewhere'), output)
     old = worker()
     os.symlink(TREE, T + '/link')
     os.mkdir(T + '/other')
@@ -182,10 +203,18 @@ def broken_build():
 def down():
     partitions = os.listdir(TREE + '/partitions')
     user = subprocess.Popen(['sleep', 'inf'], cwd=TREE)
-    fails('down', TREE, says=f'tools/down: Cannot unmount {TREE}: ')
+    opener = alice.call(hold_file, TREE + '/events')
+    for pid, name, who in (user.pid, 'sleep', 'root'), (opener, 'tail', 'alice'):
+        fails('down', TREE, says=f'\n  {pid} {name} ({who})\n')
+    output = fails('down', TREE, says=f'tools/down: Cannot unmount {TREE}: it is in use.\n')
+    check(f'To unmount it in spite of them: kill {supervisor()}\n' in output, output)
     equal(mounts(TREE), 1)
+    os.kill(opener, signal.SIGKILL)
+    os.kill(supervisor(), signal.SIGTERM)
+    check(lib.wait_for(lambda: not mounts(TREE), 20), 'in spite of one that uses it')
     user.kill()
     user.wait()
+    succeeds('up', TREE)
     fails('down', '--purge', T + '/elsewhere', says=f'The state in {STATE} is in use by process ')
     equal(os.listdir(TREE + '/partitions'), partitions)
 
@@ -199,17 +228,54 @@ def down():
     compiled = '/usr/local/lib/python3.9/dist-packages/chronos/__pycache__'
     os.mkdir(compiled)
     write(compiled + '/tree.cpython-39.pyc', '')
+    os.unlink(T + '/cached')
     succeeds('down', '--uninstall', TREE,
              says=f'== The state stays in {STATE}; --purge removes it.\n')
     equal(sum((files for _, _, files in os.walk('/usr/local')), []), [])
+    equal(sorted(os.listdir('/usr/local')), ['lib', 'share'])
+    equal(os.listdir('/usr/local/lib'), [])
     equal(os.listdir('/usr/local/share'), ['man'])
-    equal(os.listdir('/usr/local/lib/python3.9/dist-packages'), [])
     equal(os.path.exists(TREE), False)
     check(os.path.exists(STATE + '/state.db'))
-    succeeds('up', TREE)
-    equal(os.listdir(TREE + '/partitions'), partitions)
-    succeeds('down', '--purge', TREE, says=f'== Removing the state in {STATE}.\n')
+    check(os.path.exists(T + '/cached'), 'programs find it no more')
+    equal(partitions, succeeds('up', TREE) and os.listdir(TREE + '/partitions'))
+    purge()
+
+
+def purge():
+    """Partitions end, with their programs and cgroups; another time there is nothing to do."""
+    inside = []
+    for rule in 'kill', 'none':
+        name = request('0.01 600 on_expiry=' + rule)
+        inside.append(subprocess.Popen(['sleep', 'inf']))
+        lib.write(f'{TREE}/partitions/{name}/procs', str(inside[-1].pid))
+    made = program.cgroups(types.SimpleNamespace(state=STATE))
+    output = succeeds('down', '--purge', TREE, says=f'== Removing the state in {STATE}.\n')
+    check(f'\n== Programs of partitions go on:\n  {inside[1].pid} sleep (root)\n' in output or
+          not made, output)
+    check(lib.wait_for(lambda: inside[0].poll() is not None, 20) or not made)
+    equal(inside[1].poll(), None)
+    equal([path for path in made if os.path.exists(path)], [])
+    for process in inside:
+        process.kill()
+        process.wait()
     equal(os.listdir('/var/lib'), [])
+    equal(succeeds('down', '--purge', TREE),
+          f'== {TREE} is not mounted.\n== Removing the files under /usr/local.\n'
+          f'== Removing the state in {STATE}.\n')
+
+
+def not_reaped():
+    """A chronosfs that has ended, and whose parent does not wait for it."""
+    succeeds('up', TREE)
+    succeeds('down', TREE)
+    os.makedirs(TREE, exist_ok=True)
+    daemon = subprocess.Popen(['/usr/local/bin/chronosfs', '-f', '--simulate', '1x80G', TREE])
+    check(lib.wait_for(lambda: os.path.exists(TREE + '/gpu0/new'), 20))
+    succeeds('down', TREE, says=f'== Unmounting {TREE}.\n')
+    check('\nState:\tZ' in read(f'/proc/{daemon.pid}/status'))
+    daemon.wait()
+    succeeds('down', '--purge', TREE)
 
 
 def lock_of_another():
@@ -267,6 +333,7 @@ def main():
     full()
     broken_build()
     down()
+    not_reaped()
     lock_of_another()
     ordinary_user()
 

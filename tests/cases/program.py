@@ -5,7 +5,7 @@ import signal
 import sys
 
 import lib
-from lib import check, root, wait_for
+from lib import check, equal, root, wait_for
 
 # A program that reports when it runs, and handles signals as its command says. A signal can
 # interrupt a report, so reports are not buffered.
@@ -121,6 +121,42 @@ def cgroups(mount):
     top = lib.cgroup_mount()
     return {os.path.join(at, name) for at, names, _ in (os.walk(top) if top else ())
             for name in names if name.startswith(instance(mount))}
+
+
+def enter(cgroup, pid=0):
+    """Moves a process, or the caller, into a cgroup: its path, or its open cgroup.procs, which
+    needs no look-up where a directory is held."""
+    procs_fd = cgroup if isinstance(cgroup, int) else open_procs(cgroup)
+    os.write(procs_fd, str(pid).encode())
+    if not isinstance(cgroup, int):
+        os.close(procs_fd)
+
+
+def open_procs(cgroup):
+    return os.open(os.path.join(cgroup, 'cgroup.procs'), os.O_WRONLY)
+
+
+def start_in(mount, cgroup, how='', user=root):
+    """A program in this cgroup, which joins nothing itself."""
+    enter(cgroup)
+    try:
+        return Program(mount, '', how, user=user, join=False)
+    finally:
+        enter(lib.cgroup_mount())
+
+
+def delegate(cgroup, user):
+    """What systemd does for a user's session: the directory is the user's, the one above
+    root's."""
+    os.makedirs(cgroup)
+    for name in '', 'cgroup.procs', 'cgroup.threads', 'cgroup.subtree_control':
+        os.chown(os.path.join(cgroup, name), user.uid, user.gid)
+
+
+def has_members(mount, name, pids, what):
+    """A reader can get what another read a millisecond before."""
+    wait_for(lambda: procs(mount, name) == pids, 5)
+    equal(procs(mount, name), pids, what)
 
 
 def mounted(tracker):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What enforcement, events, metrics and procs say when programs cannot be tracked as they should
-be, and that everything else goes on; joins have turns."""
+be, and that everything else goes on."""
 import contextlib
 import os
 import re
@@ -10,13 +10,12 @@ import subprocess
 import time
 
 import lib
-from lib import alice, bob, check, equal, root, wait_for
+from lib import alice, check, equal, root, wait_for
 from program import Program, procs
 
 
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
 WALL = 0x40000000  # threads, too
-JOINS = 40
 
 
 def switches(pid):
@@ -62,28 +61,6 @@ def thread_of_joins(mount, name):
         time.sleep(0.005)
     more = {tid: count - before[tid] for tid, count in switches(mount.worker()).items()}
     return max(more, key=more.get)
-
-
-def join(mount, name):
-    lib.write(mount.at('gpu0', name, 'procs'), '0')
-    return time.monotonic_ns()
-
-
-def turns():
-    """A user with many joins at once delays only their own."""
-    mount = lib.Mount('1x80G')
-    hers, his = (user.call(mount.ask, '10% 600') for user in (alice, bob))
-    connection = os.minor(os.stat(mount.dir).st_dev)
-    waiting = lambda: int(lib.read(f'/sys/fs/fuse/connections/{connection}/waiting'))
-    with stopped(thread_of_joins(mount, hers)):
-        many = [alice.start(join, mount, hers) for _ in range(JOINS)]
-        check(wait_for(lambda: waiting() >= JOINS), 'joins wait', waiting())
-        one = bob.start(join, mount, his)
-        check(wait_for(lambda: waiting() > JOINS), 'so does his', waiting())
-    his_ns = one.finish()
-    sooner = sum(hers_ns < his_ns for hers_ns in [process.finish() for process in many])
-    check(sooner <= JOINS / 2, 'of hers before his', sooner)
-    mount.stop()
 
 
 def overloaded():
@@ -157,15 +134,36 @@ def no_cgroups():
     mount.stop()
 
 
+def another():
+    """A start that tracks programs in another way: those of before are not known."""
+    mount = lib.Mount('1x80G', options=['--process-tracking', 'cgroup'])
+    for tracker, before in ('process-tree', 'cgroup'), ('cgroup', 'process-tree'):
+        name = alice.call(mount.ask, '10% 600 on_expiry=kill')
+        count = len(tracking_events(mount))
+        mount.kill_worker()
+        mount.read('gpu0', name, 'procs')
+        equal(len(tracking_events(mount)), count, 'the same one')
+        mount.options[1] = tracker
+        mount.restart()
+        wanted = f'members=incomplete before={before} by=root'
+        check(wait_for(lambda: len(tracking_events(mount)) > count), 'an event')
+        check(tracking_events(mount)[-1].endswith(wanted), mount.read('events'))
+        mount.release_all()
+    mount.options[1] = 'process-tree'
+    mount.restart()
+    check(tracking_events(mount)[-1].endswith('before=process-tree by=root'), 'nothing was in one')
+    mount.stop()
+
+
 def main():
     if lib.cgroup_mount():
+        another()
         mount = lib.Mount('1x80G')
         ends_programs(mount)
         equal(tracking_events(mount), [], 'nothing to report')
         check('chronos_process_tracking_info{mode="cgroup"} 1' in mount.read('metrics'))
         mount.stop()
     overloaded()
-    turns()
     no_file()
     no_cgroups()
 

@@ -81,7 +81,7 @@ class Formats(Case):
         self.assertEqual(ids("--device", "1", "--user", "bob"), ["p3"])
         self.assertEqual(ids("--user", "4242"), [])
         self.assertEqual(self.answer("list", "--user", "root"), "No active partitions.\n")
-        self.refused(4, "There is no device 2.", "list", "--device", "2")
+        self.refused(4, "There is no device 2. The devices are gpu0, gpu1.", "list", "-d", "2")
 
     def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
@@ -265,6 +265,9 @@ class Mistakes(Case):
             (("-x",), "There is no option -x before the command. Try: chronos help"),
             (("--user", "eve"), "There is no option --user before the command. Try: chronos help"),
             (("list", "--all"), "There is no option --all of list. Try: chronos help list"),
+            (("list", "-qj"), "There is no option -qj of list. Try: chronos help list"),
+            (("list", "-qn"), "--name needs LABEL. Try: chronos help list"),
+            (("list", "-qn="), "--name is empty; it needs LABEL. Try: chronos help list"),
             (("list", "-j"), "There is no option -j of list. Try: chronos help list"),
             (("list", "--jsonx"), "There is no option --jsonx of list. Did you mean --json?"
              " Try: chronos help list"),
@@ -395,8 +398,12 @@ class Mistakes(Case):
                        "99999999999999999999"):
             said = device if device in ("7", "gpu7") else f'"{device}"'
             for words in ("create", device, "0.5", "60"), ("stats", device), ("available", device):
-                self.refused(4, f"There is no device {said}.", *words)
-        self.refused(4, "There is no device 1.", "available", "1", "--json")
+                self.refused(4, f"There is no device {said}. The device is gpu0.", *words)
+        for index in range(2, 20):
+            self.tree.device(index)
+        named = ", ".join(f"gpu{i}" for i in [0, *range(2, 17)])
+        self.refused(4, f"There is no device 1. The devices are {named} and 3 more.", "available",
+                     "1", "--json")
         self.refused(4, "There is no partition p9.", "show", "p9")
         self.refused(4, 'There is no partition "gpu0".', "show", "gpu0")
 
@@ -433,6 +440,20 @@ class Mistakes(Case):
             result = chronos("list", "--json", mount=self.tree.path, stdout=full)
         self.assertEqual(result.code, 1)
         self.assertRegex(result.err, r"\Achronos: Cannot write the output: .*\n\Z")
+
+    def test_change_that_cannot_be_shown(self):
+        """It is done: a script that tries again would do it twice."""
+        self.tree.partition("p1")
+        for words in ("extend", "p1", "1h"), ("share", "p1", "bob"), ("join", "p1", "1"), \
+                ("leave", "1"), ("release", "p1"):
+            self.tree.raw("procs", "")
+            for name in "remaining", "members", "procs":
+                self.tree.raw("gpu0/p1/" + name, "")
+            with open("/dev/full", "wb") as full:
+                result = chronos(*words, mount=self.tree.path, stdout=full)
+            self.assertEqual(result.code, 1)
+            self.assertEqual(result.err, "chronos: Cannot write the output: No space left on"
+                             " device.\nchronos: What was asked is done, but could not be shown.\n")
 
     def test_reader_that_wants_no_more(self):
         for i in range(200):

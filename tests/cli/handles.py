@@ -36,7 +36,7 @@ class Handles(Case):
         """A message is one line and no command for the terminal, whatever it was asked."""
         for text, shown in (("a\nb", "a?b"), ("\033[2J", "?[2J"), ("a\x7f\t", "a??"), ("ü", "ü")):
             self.refused(4, f'There is no partition "{shown}".', "show", text)
-            self.refused(4, f'There is no device "{shown}".', "stats", text)
+            self.refused(4, f'There is no device "{shown}". The device is gpu0.', "stats", text)
             self.refused(2, f'There is no command "{shown}". Try: chronos help', text)
         self.refused(2, "An argument is empty. Try: chronos help show", "show", "")
 

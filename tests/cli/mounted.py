@@ -423,6 +423,9 @@ class Commands(Case):
         self.assertTrue(self.answer("show", one, user=BOB).endswith(f"\n  Shared with: {BOB}\n"))
         self.assertEqual(json.loads(self.answer("show", one, "--json"))["members"], [BOB])
         self.assertEqual(self.answer("run", "--in", one, "--", "echo", "in", user=BOB), "in\n")
+        hint = f'You have no partition "training". Others with that label: {one} ({ALICE}).'
+        self.refused(125, hint, "run", "--in", "training", "--", "true", user=BOB)
+        self.refused(4, hint, "show", "training", user=BOB)
         denied = f"Permission denied: partition owned by {ALICE}."
         self.refused(1, denied, "extend", one, "30m", user=BOB)
         self.refused(1, denied, "release", one, user=BOB)

@@ -86,7 +86,7 @@ class Run(Case):
              "There is no option --bad of run. Try: chronos help run"),
             (("--in", "p9", "true"), "There is no partition p9."),
             (("--in", "../p1", "true"), 'There is no partition "../p1".'),
-            (("--gpu", "7", "0.5", "1h", "true"), "There is no device 7."),
+            (("--gpu", "7", "0.5", "1h", "true"), "There is no device 7. The device is gpu0."),
             (("0.5 x=1", "1h", "true"),
              '"0.5 x=1" must be a single word of printable ASCII. Try: chronos help run'),
         ):

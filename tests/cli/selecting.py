@@ -58,6 +58,9 @@ class Choice(Case):
     def test_list(self):
         self.assertEqual(self.ids("--name", "training"), ["p1", "p3"])
         self.assertEqual(self.ids("-n", "training", "-u", "alice"), ["p1"])
+        for words in ("-ntraining", "-ualice"), ("-n=training", "-u=alice"), ("-qu", "alice", "-n",
+                                                                             "training"):
+            self.assertEqual(self.ids(*words), ["p1"])
         self.assertEqual(self.ids("-d", "1"), ["p2"])
         self.assertEqual(self.ids("-n", "other"), [])
         self.refused(2, "--mine and --user exclude each other. Try: chronos help list",

@@ -106,6 +106,9 @@ class Terminal(Case):
 
     def test_nothing_to_show(self):
         self.assertEqual(self.print("list").out, "No active partitions.\n")
+        for words in ("history",), ("history", "--mine"), ("report",):
+            self.assertEqual(self.print(*words).out, "No ended partitions.\n")
+            self.assertEqual(self.answer(*words), "")
 
 
 class Watch(Case):
@@ -221,14 +224,16 @@ class Follow(Case):
         self.assertEqual((process.stdout.read(), process.stderr.read()), ("", ""))
 
     def test_reader_that_went_away(self):
-        for ignored in False, True:
+        """Noticed at once, not with the next event."""
+        for ignored, event in (False, True), (True, True), (False, False), (True, False):
             self.tree.put("events", self.line(1))
             process = self.start(
                 restore_signals=not ignored,  # Python ignores SIGPIPE, and so do its children then
             )
             process.stdout.readline()
             process.stdout.close()
-            self.tree.put("events", self.line(1), self.line(2))
+            if event:
+                self.tree.put("events", self.line(1), self.line(2))
             code = process.wait(timeout=10)
             self.assertEqual(code, 1 if ignored else -signal.SIGPIPE)
             self.assertEqual(process.stderr.read(), "")

@@ -231,7 +231,7 @@ START_TEST(test_hanging)
     struct partition p = ended(61, ON_EXPIRY_KILL, 0);
     p.uid = 6102;
     terminate_add(&termination, 100 * S, &p, p.uid);
-    terminate_step(&termination, 100 * S);
+    run_until(100 * S);
     ck_assert(!proctrack_fake_alive(proctrack, pid));
     ck_assert_str_eq(notes, "p61 killed processes=1\n");
     run_until(100 * S + S / 5 - 1);
@@ -261,7 +261,7 @@ START_TEST(test_hanging_briefly)
     proctrack_fake_stick(proctrack, lasting, true);
     terminate_add(&termination, 100 * S, &p, p.uid);
     terminate_add(&termination, 100 * S, &q, q.uid);
-    terminate_step(&termination, 100 * S);
+    run_until(100 * S);
     proctrack_fake_stick(proctrack, brief, false);
     run_until(100 * S + 2 * S / 1000);
     ck_assert_str_eq(notes, "p1 terminated processes=1\n");

@@ -5,7 +5,6 @@ none of their files is read or executed, and none delays the commands of others.
 
 alice serves them herself. They are mounted as fusermount3 would do it for her, with her choice of
 source and subtype."""
-import ctypes
 import errno
 import fcntl
 import json
@@ -83,11 +82,8 @@ class Fake:
 
     def __init__(self, point, tree, source='user_id=0', user=alice):
         self.point = point
-        fd = os.open('/dev/fuse', os.O_RDWR)
-        data = (f'fd={fd},rootmode=40000,user_id={user.uid},group_id={user.gid},'
-                'allow_other,default_permissions')
-        if lib.libc.mount(source.encode(), point.encode(), b'fuse.chronosfs', 6, data.encode()):
-            raise OSError(ctypes.get_errno(), 'mount')
+        options = f'user_id={user.uid},group_id={user.gid},allow_other,default_permissions'
+        fd = lib.mount_fuse(point, options, source, 'fuse.chronosfs', 6)
         self.server = user.start(serve, fd, tree)
         os.close(fd)
 

@@ -4,34 +4,15 @@
 into a thousand, makes it one of threads, moves programs about, and removes it: others' programs
 join and end as ever, and what is in it at the end ends."""
 import os
-import signal
 import sys
 import time
 
 import lib
 from lib import T, alice, bob, check, equal, wait_for
-from program import Program, is_alive, procs
-from slow import hold, slow_page, state
+from program import Program, delegate, enter, has_members, is_alive, procs, start_in
+from slow import Slow, forget_names, state
 
 COUNT = 1000
-
-
-def enter(directory, pid=0):
-    lib.write(os.path.join(directory, 'cgroup.procs'), str(pid))
-
-
-def delegate(directory):
-    os.makedirs(directory)
-    for name in os.listdir(directory) + ['.']:
-        os.chown(os.path.join(directory, name), alice.uid, alice.gid)
-
-
-def start(mount, top, directory, how='', user=alice):
-    enter(directory)
-    try:
-        return Program(mount, '', how, user=user, join=False)
-    finally:
-        enter(top)
 
 
 def claim(mount, name, path):
@@ -40,12 +21,6 @@ def claim(mount, name, path):
 
 def partition(mount, user=alice):
     return user.call(mount.ask, '0.1% 600 on_expiry=kill')
-
-
-def has(mount, name, pids, what):
-    """A reader can get what another read a millisecond before."""
-    wait_for(lambda: procs(mount, name) == pids, 5)
-    equal(procs(mount, name), pids, what)
 
 
 def goes_on(mount):
@@ -68,13 +43,13 @@ def many_below(directory):
         os.mkdir(os.path.join(directory, f'n{i}'))
 
 
-def divides(mount, top, home):
+def divides(mount, home):
     given = os.path.join(home, 'many')
     alice.call(os.mkdir, given)
     name = partition(mount)
     claim(mount, name, given)
     alice.call(many_below, given)
-    program = start(mount, top, os.path.join(given, 'n500'), 'children')
+    program = start_in(mount, os.path.join(given, 'n500'), 'children')
     check(wait_for(lambda: len(procs(mount, name)) == 6), 'members below')
     goes_on(mount)
     ends(mount, name, program)
@@ -87,14 +62,14 @@ def make_threaded(directory):
     lib.write(os.path.join(directory, 'cgroup.type'), 'threaded')
 
 
-def threaded(mount, top, home):
+def threaded(mount, home):
     """Neither cgroup.procs can be read nor cgroup.kill be written there any more."""
     given = os.path.join(home, 'threaded')
     alice.call(os.mkdir, given)
     name = partition(mount)
     claim(mount, name, given)
     equal(alice.outcome(make_threaded, given), 'ok', 'it becomes one of threads')
-    program = start(mount, top, given, 'children')
+    program = start_in(mount, given, 'children')
     check(wait_for(lambda: len(procs(mount, name)) == 6), 'members')
     ends(mount, name, program)
     other = partition(mount)
@@ -110,15 +85,15 @@ def moves_out(mount, top, home):
         alice.call(os.mkdir, path)
     name = partition(mount)
     claim(mount, name, given)
-    program = start(mount, top, given)
+    program = start_in(mount, given)
     enter(home)  # or the kernel does not let her move it
     alice.call(enter, aside, program.pid)
     enter(top)
-    has(mount, name, [], 'moved out')
+    has_members(mount, name, [], 'moved out')
     alice.call(os.rmdir, given)
     alice.call(os.mkdir, given)
-    other = start(mount, top, given)
-    has(mount, name, [], 'another of the same name')
+    other = start_in(mount, given)
+    has_members(mount, name, [], 'another of the same name')
     os.unlink(mount.at('partitions', name))
     goes_on(mount)
     check(is_alive(program.pid) and is_alive(other.pid), 'neither belonged')
@@ -128,78 +103,66 @@ def moves_out(mount, top, home):
         os.rmdir(path)
 
 
-def held(mount, top, home, page):
+def held(mount, home, slow):
     given = os.path.join(home, 'held')
     alice.call(os.mkdir, given)
     late = os.path.join(given, 'late')
     alice.call(os.mkdir, late)
     name, other = partition(mount), partition(mount)
     claim(mount, name, given)
-    program = start(mount, top, given, 'children')
-    holders = [hold(given, page), hold(home, page)]
+    program = start_in(mount, given, 'children')
+    for path in given, home:
+        slow.hold(path)
     maker = alice.start(os.mkdir, os.path.join(given, 'new'))
     check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
-    lib.write('/proc/sys/vm/drop_caches', '3')
+    forget_names()
     waits = lib.root.start(claim, mount, other, os.path.join(given, 'none'))
     time.sleep(0.3)
     check(wait_for(lambda: len(procs(mount, name)) == 6), 'members')
     goes_on(mount)
     ends(mount, name, program)
     goes_on(mount)
-    return holders, [maker, waits]
+    return [maker, waits]
 
 
-def start_while_held(mount, top, home, page):
+def start_while_held(mount, home, slow):
     """Bob's cgroup is found, however many of alice's cannot be looked up."""
     bobs = os.path.join(os.path.dirname(home), 'bobs')
     os.mkdir(bobs)
-    delegate(home)
+    delegate(home, alice)
     mine = [os.path.join(home, f'mine{i}') for i in range(8)]
     hers, his = partition(mount), partition(mount, bob)
     for path in mine:
         alice.call(os.mkdir, path)
         claim(mount, hers, path)
     claim(mount, his, bobs)
-    program = start(mount, top, bobs, user=bob)
+    program = start_in(mount, bobs, user=bob)
     mount.kill_both()
-    holder = hold(home, page)
-    lib.write('/proc/sys/vm/drop_caches', '3')
+    slow.hold(home)
+    forget_names()
     maker = alice.start(os.mkdir, os.path.join(home, 'new'))
     check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
-    lib.write('/proc/sys/vm/drop_caches', '3')
+    forget_names()
     mount.start()
-    has(mount, his, [program.pid], 'members')
+    has_members(mount, his, [program.pid], 'members')
     ends(mount, his, program)
-    return holder, maker
+    return maker
 
 
 def main():
     top = lib.need_cgroups()
     home = os.path.join(top, f'hostile-cgroups-{os.path.basename(T)}', 'home')
-    slow, server = slow_page()
     mount = lib.Mount('1x80G', options=['--process-tracking', 'cgroup'])
-    delegate(home)
-    holders, waiting = [], []
-    divides(mount, top, home)
-    threaded(mount, top, home)
+    delegate(home, alice)
+    divides(mount, home)
+    threaded(mount, home)
     moves_out(mount, top, home)
-    try:
-        holder, maker = start_while_held(mount, top, home + '2', os.path.join(slow, 'page'))
-        holders, waiting = [holder], [maker]
-        more, others = held(mount, top, home, os.path.join(slow, 'page'))
-        holders += more
-        waiting += others
-    finally:
-        enter(top)
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
-        for pid in holders:
-            os.waitpid(pid, 0)
+    with Slow() as slow:
+        waiting = [start_while_held(mount, home + '2', slow)] + held(mount, home, slow)
     for each in waiting:
         lib.outcome(each.finish)
     mount.release_all()
     mount.stop()
-    lib.libc.umount2(slow.encode(), 2)
 
 
 sys.stdout.reconfigure(line_buffering=True)

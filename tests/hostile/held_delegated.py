@@ -4,40 +4,21 @@
 in it: the ends and joins of others go on. Then they hold the directory above theirs: what waits
 for it is four changes of theirs, however many joins they begin, and no other's."""
 import os
-import signal
 import sys
 import time
 
 import lib
 from lib import T, alice, bob, check, equal, wait_for
-from program import Program, cgroups, is_alive
-from slow import hold, slow_page, state
+from program import Program, cgroups, delegate, enter, is_alive, open_procs
+from slow import Slow, forget_names, state
 
 
-def delegate(directory):
-    """What systemd does for a user's session: the directory is alice's, the one above root's."""
-    os.makedirs(directory)
-    for path in '', 'cgroup.procs', 'cgroup.threads', 'cgroup.subtree_control':
-        os.chown(os.path.join(directory, path), alice.uid, alice.gid)
-
-
-def enter(directory):
-    lib.write(os.path.join(directory, 'cgroup.procs'), '0')
-
-
-def join(mount, name, directory, go=None):
-    enter(directory)
+def join(mount, name, cgroup, go=None):
+    enter(cgroup)
     procs = os.open(mount.at('gpu0', name, 'procs'), os.O_WRONLY)
     if go:
         os.read(go, 1)
     return lib.outcome(os.write, procs, b'0\n')
-
-
-def forget_names():
-    """The kernel drops names that are not in use; a user can make it do so in their own cgroup."""
-    for _ in range(5):
-        lib.write('/proc/sys/vm/drop_caches', '3')
-        time.sleep(0.1)
 
 
 def goes_on(mount, victim, name):
@@ -57,7 +38,7 @@ def start(mount):
     return Program(mount, name, user=bob), name
 
 
-def forgotten(mount, top, home, page):
+def forgotten(mount, top, home, slow):
     above, inner = os.path.join(home, 'above'), os.path.join(home, 'above', 'inner')
     enter(home)
     alice.call(os.mkdir, above)
@@ -70,8 +51,10 @@ def forgotten(mount, top, home, page):
     enter(top)
     victim, of_victim = start(mount)
     time.sleep(0.3)
-    holder = hold(above, page)
-    forget_names()
+    slow.hold(above)
+    for _ in range(5):
+        forget_names()
+        time.sleep(0.1)
     maker = alice.start(os.mkdir, os.path.join(above, 'new'))
     check(wait_for(lambda: 'D' in state(maker.pid), 5), 'the directory is not held')
     looking = lib.root.start(os.stat, inner)
@@ -79,7 +62,7 @@ def forgotten(mount, top, home, page):
     os.write(go, b'x')
     time.sleep(0.5)
     goes_on(mount, victim, of_victim)
-    return holder, [joining, maker, looking]
+    return [joining, maker, looking]
 
 
 def changes_that_wait(mount):
@@ -89,7 +72,7 @@ def changes_that_wait(mount):
     return sum('D' in state(int(pid)) for pid in set(found))
 
 
-def shares(mount, top, home, page):
+def shares(mount, top, home, slow):
     places = [os.path.join(home, f'place{i}') for i in range(12)]
     enter(home)
     for place in places:
@@ -98,7 +81,8 @@ def shares(mount, top, home, page):
     victim, of_victim = start(mount)
     enter(home)
     before = changes_that_wait(mount)
-    holder = hold(os.path.dirname(home), page)
+    places = [open_procs(place) for place in places]
+    slow.hold(os.path.dirname(home))
     for i in range(0, len(places), 4):
         names = [alice.call(mount.ask, '0.1% 600') for _ in range(4)]
         joining = [alice.start(join, mount, *each) for each in zip(names, places[i:i + 4])]
@@ -110,35 +94,24 @@ def shares(mount, top, home, page):
     enter(top)
     check(changes_that_wait(mount) - before <= 4, 'changes that wait', changes_that_wait(mount))
     goes_on(mount, victim, of_victim)
-    return holder
 
 
 def main():
     top = lib.need_cgroups()
     slice_ = os.path.join(top, f'hostile-delegated-{os.path.basename(T)}')
     home = os.path.join(slice_, 'home')
-    slow, server = slow_page()
-    page = os.path.join(slow, 'page')
     mount = lib.Mount('1x80G', options=['--process-tracking', 'cgroup'])
-    delegate(home)
-    holders, waiting = [], []
-    try:
-        holder, waiting = forgotten(mount, top, home, page)
-        holders.append(holder)
-        holders.append(shares(mount, top, home, page))
-    finally:
-        enter(top)
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
-        for pid in holders:
-            os.waitpid(pid, 0)
+    delegate(home, alice)
+    with Slow() as slow:
+        waiting = forgotten(mount, top, home, slow)
+        shares(mount, top, home, slow)
+    enter(top)
     for each in waiting:
         lib.outcome(each.finish)
     mount.release_all()
     mount.restart()  # what was made too late is removed at the start
     check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
     mount.stop()
-    lib.libc.umount2(slow.encode(), 2)
 
 
 sys.stdout.reconfigure(line_buffering=True)

@@ -10,7 +10,7 @@ import lib
 from lib import alice, bob, carol, check, equal, wait_for
 from madeup import make_dev
 from program import Program, is_alive
-from slow import hold, slow_page, state
+from slow import Slow, state
 
 
 def can_open(user, name='nvidia0'):
@@ -44,7 +44,7 @@ def held(mount, directory, slow):
     check(wait_for(lambda: can_open(alice)))
     enforcement = mount.at('gpu0', hers, 'enforcement')
     check('looked for' not in lib.read(enforcement))
-    holder = hold(directory, os.path.join(slow, 'page'))
+    slow.hold(directory)
     writer = carol.start(lib.outcome, os.mkdir, os.path.join(directory, 'entry'))
     check(wait_for(lambda: state(writer.pid) == 'D', 5), 'the writer does not wait')
     look, waits = looks(os.path.join(directory, 'missing'))
@@ -64,12 +64,11 @@ def held(mount, directory, slow):
     os.unlink(mount.at('partitions', name))
     if check(wait_for(lambda: not is_alive(program.pid), 20), 'not ended after a new start'):
         program.end()
-    return holder, writer, look, enforcement
+    return writer, look, enforcement
 
 
-def release(mount, holder, writer, look, enforcement):
+def release(mount, writer, look, enforcement):
     """After the user lets go, all is as before."""
-    os.waitpid(holder, 0)
     writer.finish()
     look.finish()
     check(wait_for(lambda: 'looked for' not in lib.read(enforcement)), lib.read(enforcement))
@@ -84,34 +83,24 @@ def gone(mount, slow):
     mount.write('holders', 'config', 'device_access')
     ends(mount)
     os.unlink('/dev/nvidia1')
-    holder = hold('/dev', os.path.join(slow, 'page'))
+    slow.hold('/dev')
     writer = carol.start(lib.outcome, os.mkdir, '/dev/entry')
     check(wait_for(lambda: state(writer.pid) == 'D', 5), 'the writer does not wait')
     ends(mount)
-    return holder, writer
+    return writer
 
 
 def main():
     make_dev()
     mount = lib.Mount('2x80G')
-    for directory in ('/dev', '/proc/driver/nvidia/gpus', None):
-        slow, server = slow_page()
-        try:
-            if directory:
-                left = held(mount, directory, slow)
-            else:
-                left = gone(mount, slow)
-        finally:
-            os.kill(server, signal.SIGKILL)
-            os.waitpid(server, 0)
-        if directory:
-            release(mount, *left)
-        else:
-            os.waitpid(left[0], 0)
-            left[1].finish()
-            ends(mount)
-        lib.libc.umount2(slow.encode(), 2)
-        os.rmdir(slow)
+    for directory in '/dev', '/proc/driver/nvidia/gpus':
+        with Slow() as slow:
+            left = held(mount, directory, slow)
+        release(mount, *left)
+    with Slow() as slow:
+        writer = gone(mount, slow)
+    writer.finish()
+    ends(mount)
     equal(mount.stop(), 0)
 
 

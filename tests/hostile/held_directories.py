@@ -7,19 +7,16 @@ import signal
 
 import lib
 from lib import T, alice, bob, check, equal, wait_for
-from program import Program, cgroups, is_alive, procs
-from slow import hold, slow_page, state
-
-def enter(directory):
-    lib.write(os.path.join(directory, 'cgroup.procs'), '0')
+from program import Program, cgroups, enter, is_alive, open_procs, procs
+from slow import Slow, forget_names, state
 
 
-def start(mount, directory):
-    """A program of bob's whose cgroup is made in `directory`. Returns it and its partition."""
-    enter(directory)
+def start(mount, cgroup):
+    """A program of bob's whose cgroup is made in this one. Returns it and its partition."""
+    enter(cgroup)
     name = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
     program = Program(mount, name, user=bob)
-    equal(procs(mount, name), [program.pid], directory)
+    equal(procs(mount, name), [program.pid])
     return program, name
 
 
@@ -29,17 +26,18 @@ def ends(mount, program, name):
     program.end()
 
 
-def held(mount, mine, other, slow):
+def held(mount, directory, other, slow):
+    mine, other = open_procs(directory), open_procs(other)
     program, name = start(mount, mine)
-    leaf = [path for path in cgroups(mount) if path.startswith(mine)][0]
+    leaf = [path for path in cgroups(mount) if path.startswith(directory)][0]
     equal(alice.outcome(os.listdir, leaf), 'EACCES', 'a leaf can be listed')
-    holder = hold(mine, os.path.join(slow, 'page'))
-    check(is_alive(holder), 'the directory is not held')
+    check(is_alive(slow.hold(directory)), 'the directory is not held')
     ends(mount, program, name)
     # A join that needs the directory waits, and others do not.
     enter(mine)
     waits = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
     joining = bob.start(lib.write, mount.at('gpu0', waits, 'procs'), '0')
+    forget_names()
     for _ in range(3):
         ends(mount, *start(mount, other))
     gone = bob.call(mount.ask, '0.1% 600')
@@ -53,7 +51,7 @@ def held(mount, mine, other, slow):
     check(wait_for(lambda: mount.worker() not in (None, worker), 20), 'no new worker')
     enter(other)
     ends(mount, *start(mount, other))
-    return holder, joining
+    return joining
 
 
 def main():
@@ -61,23 +59,15 @@ def main():
     places = [os.path.join(top, f'hostile-{os.getpid()}-{os.path.basename(T)}-{i}') for i in '12']
     for place in places:
         os.mkdir(place)
-    slow, server = slow_page()
     mount = lib.Mount('1x80G', options=['--process-tracking', 'cgroup'])
-    holder = None
-    try:
-        holder, joining = held(mount, *places, slow)
-    finally:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
-        enter(top)
-        if holder:
-            os.waitpid(holder, 0)
+    with Slow() as slow:
+        joining = held(mount, *places, slow)
+    enter(top)
     check(lib.outcome(joining.finish) in ('ok', 'ETIMEDOUT', 'ENODEV'), 'the join that waited')
     mount.release_all()
     mount.restart()  # what was made too late is removed at the start
     check(wait_for(lambda: not cgroups(mount), 15), 'cgroups left', cgroups(mount))
     mount.stop()
-    lib.libc.umount2(slow.encode(), 2)
     for place in places:
         check(wait_for(lambda: lib.outcome(os.rmdir, place) == 'ok', 10), place)
 

@@ -12,10 +12,10 @@ import time
 
 import lib
 import watch
-from lib import T, alice, bob, carol, check, equal, wait_for
+from lib import alice, bob, carol, check, equal, wait_for
 from madeup import Driver
 from program import Program, is_alive
-from slow import hold, list_into, slow_page, state
+from slow import Slow, list_into, state
 
 
 def holder(mount, name, page):
@@ -70,7 +70,6 @@ def whole():
     if lib.libc.unshare(0x20000) or lib.libc.mount(b'', b'/', None, 0x44000, None) or \
             lib.libc.mount(b'proc', b'/proc', b'proc', 0, None):
         raise lib.Skip('no /proc of its own')
-    slow, server = slow_page()
     driver = Driver()
     mount = lib.Mount('2x80G', environment=driver.environment())
     name = bob.call(mount.ask, '10% 600')
@@ -78,12 +77,12 @@ def whole():
     check(driver_of(mount) is None, 'a driver process already')
     worker = mount.worker()
     for _ in range(5):  # /proc/sys, where the boot id is, is looked up again
-        os.write(drop, b'3')
+        os.write(drop, b'2')
         time.sleep(0.1)
-    holder = hold('/proc', os.path.join(slow, 'page'))
-    writer = carol.start(lib.outcome, os.chmod, '/proc', 0o555)
-    time.sleep(1)
-    try:
+    with Slow() as slow:
+        slow.hold('/proc')
+        writer = carol.start(lib.outcome, os.chmod, '/proc', 0o555)
+        time.sleep(1)
         child = lib.root.start(lambda: os.path.exists(f'/proc/{os.getpid()}/stat'))
         time.sleep(1)
         check(not has_ended(child), '/proc is not held')
@@ -93,28 +92,21 @@ def whole():
             os.kill(worker, signal.SIGKILL)  # the next one reads the boot id, too
         joined = bob.start(lib.outcome, mount.write, '0', 'gpu0', name, 'procs')
         check(wait_for(lambda: has_ended(joined), 10), 'a join waits')
-    finally:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
     equal(joined.finish(), 'ok')
     os.close(drop)
     for each in usage, child, writer:
         each.finish()
-    os.waitpid(holder, 0)
     mount.stop()
-    lib.libc.umount2(slow.encode(), 2)
-    os.rmdir(slow)
 
 
 def main():
     whole()
-    slow, server = slow_page()
     mount = lib.Mount('1x80G')
     others = bob.call(mount.ask, '0.1% 600 on_expiry=kill')
     program = Program(mount, others, user=bob)
     name = alice.call(mount.ask, '0.1% 600 on_expiry=kill')
-    pid, go = holder(mount, name, os.path.join(slow, 'page'))
-    try:
+    with Slow() as slow:
+        pid, go = holder(mount, name, slow.page)
         child, answers = looks(pid)
         check(not answers, 'its directory is not held')
         os.write(go, b'x')
@@ -123,15 +115,11 @@ def main():
         equal(bob.outcome(mount.ask, '0.1% 600'), 'ok', 'another request')
         os.unlink(mount.at('partitions', others))
         check(wait_for(lambda: not is_alive(program.pid), 20), 'another partition does not end')
-    finally:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
     program.end()
     child.finish()
     os.unlink(mount.at('partitions', name))
     check(wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 20), 'its own does not end')
     mount.stop()
-    lib.libc.umount2(slow.encode(), 2)
 
 
 lib.run(main)

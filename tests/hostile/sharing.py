@@ -124,7 +124,7 @@ def hold(mount, name, ready, go):
     os.write(ready, b'x')
     os.read(go, 1)
     return [lib.outcome(os.write, fds[file], text) for file, text in
-            (('charge', b'+1\n'), ('charge', b'-40\n'), ('procs', b'0\n'))]
+            (('charge', b'+1\n'), ('procs', b'0\n'))]
 
 
 def inside(mount, name, ready):
@@ -148,7 +148,7 @@ def removed(mount):
         check(pid in mount.read('gpu0', name, 'procs').split())
         equal(way(name), 'ok')
         os.write(says_go, b'x')
-        equal(holder.finish(), ['EPERM', 'ok', 'EPERM'])
+        equal(holder.finish(), ['EPERM', 'EPERM'])
         equal(members(mount, name), [])
         check('unshared' in mount.read('gpu0', name, 'events'), mount.read('gpu0', name, 'events'))
         equal(mount.read('gpu0', name, 'charge'), '0', 'the holder has closed its file')
@@ -158,6 +158,51 @@ def removed(mount):
         program.kill()
         for fd in (ready, is_ready, go, says_go):
             os.close(fd)
+
+
+def charge_and_hold(mount, name, joins, ready, go):
+    """Charges from inside or outside. At the word leaves, if it is inside; at the next one ends."""
+    if joins:
+        lib.write(mount.at('gpu0', name, 'procs'), '0')
+    fd = os.open(mount.at('gpu0', name, 'charge'), os.O_WRONLY)
+    os.write(fd, b'+400000\n')
+    os.write(ready, b'x')
+    os.read(go, 1)
+    if joins:
+        lib.write(mount.at('procs'), '0')
+    os.write(ready, b'x')
+    os.read(go, 1)
+    return lib.outcome(os.write, fd, b'-1\n')
+
+
+def charged(mount):
+    """What a user who was taken out has charged counts only for programs inside."""
+    name = ask(mount)
+    path = mount.at('gpu0', name, 'charge')
+    equal(change(mount, name, '+bob'), 'ok')
+    holders = []
+    for joins in True, False:
+        (ready, is_ready), (go, says_go) = os.pipe(), os.pipe()
+        holder = bob.start(charge_and_hold, mount, name, joins, is_ready, go)
+        os.read(ready, 1)
+        holders.append((holder, ready, says_go))
+    equal(lib.read(path), '800000\n')
+    equal(alice.outcome(charge, path, '+400000'), 'ENOSPC')
+    mount.kill_worker()
+    equal(lib.read(path), '800000\n')
+    equal(change(mount, name, '-bob'), 'ok')
+    check(wait_for(lambda: lib.read(path) == '400000\n'), 'of the one inside', lib.read(path))
+    equal(alice.outcome(charge, path, '+400000'), 'ok')
+    holder, ready, says_go = holders[0]
+    os.write(says_go, b'x')  # it leaves
+    os.read(ready, 1)
+    equal(change(mount, name, '+bob'), 'ok')
+    equal(change(mount, name, '-bob'), 'ok')
+    check(wait_for(lambda: lib.read(path) == '0\n'), lib.read(path))
+    for holder, ready, says_go in holders:
+        os.write(says_go, b'xx')
+        equal(holder.finish(), 'EINVAL', 'nothing is left to release')
+    equal(lib.read(path), '0\n')
 
 
 def bounds(mount):
@@ -259,7 +304,7 @@ def main():
     if not os.path.exists('/etc/subuid'):
         raise lib.Skip('no /etc/subuid here')
     make_dev()
-    for part in (rights, others_partitions, removed, bounds, lookups, lasting, nodes):
+    for part in (rights, others_partitions, removed, charged, bounds, lookups, lasting, nodes):
         print('==', part.__name__, flush=True)
         with lib.mounted('2x80G') as mount:
             part(mount)

@@ -71,7 +71,7 @@ def every_call(mount):
     r, sentence = caller.call(f'set {name} on_expiry sometimes')
     check(r == -22 and '"sometimes"' in sentence, r, sentence)
     caller.fails('set p99 name x', 2, GONE.format('p99'))
-    caller.fails('request 7 0.5 60', 19, 'There is no device 7.')
+    caller.fails('request 7 0.5 60', 19, 'There is no device 7. The devices are gpu0, gpu1.')
     r, sentence = caller.call('request any lots 60')
     check(r == -22 and '"lots" is not an amount' in sentence, r, sentence)
     equal(caller.call(f'release {name}'), (0, ''))

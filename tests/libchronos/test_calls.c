@@ -98,7 +98,7 @@ START_TEST(test_arguments)
     failed(chronos_request_partition(handle, "0", "0.5 1\n0.5 1", text, sizeof(text)), -EINVAL,
            "A request is one line.");
     failed(chronos_request_partition(handle, "gpu7", "0.5 1", text, sizeof(text)), -ENODEV,
-           "There is no device gpu7.");
+           "There is no device gpu7. The device is gpu0.");
     failed(chronos_create_partition(handle, 0, 1.5, 1, NULL, text, sizeof(text)), -EINVAL,
            "The fraction is out of range: request above 0 and at most 1.");
     failed(chronos_create_partition(handle, 0, 0.5, 1, "john doe", text, sizeof(text)), -EINVAL,

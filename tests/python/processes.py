@@ -399,6 +399,48 @@ class TwoDevices(inside.Case):
                 os.kill(pid, signal.SIGKILL)
         """)
 
+    def test_in_a_container(self):
+        """Other processes have the numbers that the daemon shows; they stay where they are."""
+        code = script("""
+            import os, sys, time
+            from chronos import Partitioner
+            def child():
+                pid = os.fork()
+                if not pid:
+                    time.sleep(600)
+                return pid
+            ask = Partitioner().create
+            p, q = ask(0, 0.5, 600), ask(1, 0.25, 600)
+            child()
+            shown = q.processes
+            others = [child()]
+            while others[-1] < max(shown):
+                others.append(child())
+            assert set(shown) <= set(others), (shown, others)
+            for pid in others:
+                try:
+                    with open(os.environ["CHRONOS_MOUNT"] + "/procs", "w") as file:
+                        file.write(str(pid))
+                except PermissionError:
+                    print("old kernel")
+                    sys.exit()
+            assert q.processes == shown, (shown, q.processes)
+            p.leave()
+            print(shown, q.processes)
+        """)
+        words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "setpriv",
+                 f"--reuid={alice.uid}", f"--regid={alice.gid}", "--clear-groups", inside.PYTHON]
+        done = subprocess.run([*words, code], env=inside.environment(self.mount), text=True,
+                              capture_output=True, timeout=60 * lib.FACTOR, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        if done.stdout == "old kernel\n":
+            self.skipTest("this kernel does not translate pids (6.11)")
+        shown, after = done.stdout.replace("] [", "]|[").split("|")
+        if inside.Case.options[1] == "cgroup":
+            self.assertEqual(after.strip(), shown)
+        else:  # which of the children were members is not known there
+            self.assertIn(after.strip()[1:-1], shown)
+
     def test_several_on_one(self):
         """The latest is the one that limits."""
         self.passes("""

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Parse a command line by the commands' tables. Options can stand anywhere, `--name=VALUE` and
- * `--name VALUE` are the same, `--` ends the options, and `-10m` is a word, not an option. If a
- * command runs a program, the program's name ends the options too. It must not know the commands.
+ * `--name VALUE` are the same, `-qm` is `-q -m`, `--` ends the options, and `-10m` is a word, not
+ * an option. If a command runs a program, the program's name ends the options too. It must not know
+ * the commands.
  */
 #include "command.h"
 #include "nearest.h"
@@ -84,34 +85,54 @@ static int unknown_option(const struct args *args, const char *text, size_t leng
                             nearest_question(&nearest, "--"));
 }
 
-/* Take an argument that begins with a dash, and the next one if that is its value. */
-static int take_option(struct args *args, int argc, char **argv, int *position)
+/* Set an option. `value` NULL: an option that takes one has it in the next argument. */
+static int set_option(struct args *args, int index, const char *value, int argc, char **argv,
+                      int *position)
 {
-    const char *text = argv[*position];
-    bool is_long = text[1] == '-';
-    const char *name = text + 2;
-    size_t length = strcspn(name, "=");
-    int index = is_long           ? option_find(args->command, name, length, 0)
-                : text[2] == '\0' ? option_find(args->command, NULL, 0, text[1])
-                                  : -1;
-    if (index < 0)
-        return unknown_option(args, text, is_long ? length : 0);
     const struct option *option = command_option(args->command, index);
-    const char *value = is_long && name[length] == '=' ? name + length + 1 : NULL;
     if (!option->argument) {
-        if (value)
-            return args_usage_error(args->command, "--%s takes no value.", option->name);
-        value = "";
-    } else if (!value) {
-        if (*position + 1 >= argc)
-            return args_usage_error(args->command, "--%s needs %s.", option->name,
-                                    option->argument);
-        value = argv[++*position];
+        args->option[index] = "";
+        return 0;
     }
-    if (option->argument && value[0] == '\0') /* a script's variable that is not set */
+    if (!value && *position + 1 >= argc)
+        return args_usage_error(args->command, "--%s needs %s.", option->name, option->argument);
+    if (!value)
+        value = argv[++*position];
+    if (value[0] == '\0') /* a script's variable that is not set */
         return args_usage_error(args->command, "--%s is empty; it needs %s.", option->name,
                                 option->argument);
     args->option[index] = value;
+    return 0;
+}
+
+/* Take --NAME, --NAME VALUE or --NAME=VALUE. */
+static int take_long(struct args *args, int argc, char **argv, int *position)
+{
+    const char *name = argv[*position] + 2;
+    size_t length = strcspn(name, "=");
+    int index = option_find(args->command, name, length, 0);
+    const char *value = name[length] == '=' ? name + length + 1 : NULL;
+    if (index < 0)
+        return unknown_option(args, argv[*position], length);
+    if (value && !command_option(args->command, index)->argument)
+        return args_usage_error(args->command, "--%.*s takes no value.", (int)length, name);
+    return set_option(args, index, value, argc, argv, position);
+}
+
+/* Take letters: -q, -qm, -n VALUE, -nVALUE or -n=VALUE. */
+static int take_short(struct args *args, int argc, char **argv, int *position)
+{
+    const char *text = argv[*position];
+    for (const char *at = text + 1; *at != '\0'; at++) {
+        int index = option_find(args->command, NULL, 0, *at);
+        if (index < 0)
+            return unknown_option(args, text, 0);
+        bool last = command_option(args->command, index)->argument;
+        const char *value = last && at[1] != '\0' ? at + 1 + (at[1] == '=') : NULL;
+        int r = set_option(args, index, value, argc, argv, position);
+        if (r || last)
+            return r;
+    }
     return 0;
 }
 
@@ -199,8 +220,10 @@ static int parse(int argc, char **argv, struct args *args)
         } else if (option && !args->command && is_version(argv[i])) {
             choose_command(args, command_find(args->commands, "version")); /* a common first try */
         } else if (option) {
-            if (take_option(args, argc, argv, &i) != 0)
-                return EXIT_USAGE;
+            int r = argv[i][1] == '-' ? take_long(args, argc, argv, &i)
+                                      : take_short(args, argc, argv, &i);
+            if (r)
+                return r;
         } else {
             if (program_is_next(args)) {
                 args->program = args->count;

@@ -187,12 +187,13 @@ const struct command cmd_backup = {
     .summary = "Save the state to a file. For root.",
     .help = "Saves partitions, settings, history and events to FILE, which only its owner can\n"
             "read. Safe at any time: the tree goes on, and FILE is complete or as it was\n"
-            "before. FILE can be - for standard output; one that was cut off is refused by the\n"
-            "restore.\n"
+            "before. FILE can be - for standard output; one that was cut off is refused by\n"
+            "the restore.\n"
             "\n"
             "To restore it, end chronosfs and run chronosfs --restore FILE; see chronosfs(8).\n"
             "\n"
             "    chronos backup /var/backups/chronos\n"
             "    chronos backup - | ssh HOST 'cat > chronos.backup'",
+    .changes = true,
     .run = run,
 };

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,20 +87,25 @@ static int take(struct watch *watch, int file)
 }
 
 /* Wait for the file to change: chronosfs reports changes as POLLPRI. Any other file is always
- * readable; check it once a second. */
-static void wait_for_change(int file)
+ * readable; check it once a second. False if the reader of stdout has closed it. */
+static bool wait_for_change(int file)
 {
-    struct pollfd poll_file = {.fd = file, .events = POLLPRI | POLLIN};
-    if (poll(&poll_file, 1, -1) > 0 && (poll_file.revents & POLLPRI) == 0)
+    struct pollfd fds[] = {{.fd = file, .events = POLLPRI | POLLIN}, {.fd = STDOUT_FILENO}};
+    int r = poll(fds, 2, -1);
+    if (r > 0 && fds[1].revents & POLLERR) {
+        raise(SIGPIPE); /* as a write would */
+        return false;
+    }
+    if (r > 0 && (fds[0].revents & POLLPRI) == 0)
         poll(NULL, 0, 1000);
+    return true;
 }
 
 static int follow(struct watch *watch, int file)
 {
     while (!watch->ended) {
-        if (output_finish() != 0)
+        if (output_finish() != 0 || !wait_for_change(file))
             return -EPIPE;
-        wait_for_change(file);
         int r = take(watch, file);
         if (r < 0)
             return r;

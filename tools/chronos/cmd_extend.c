@@ -56,5 +56,6 @@ const struct command cmd_extend = {
             "    chronos extend p1 30m\n"
             "    chronos extend p1 -10m",
     .options = options,
+    .changes = true,
     .run = run,
 };

@@ -79,7 +79,10 @@ static int report_none(const struct chronos_mount *mount, const struct args *arg
     }
     if (args->count > 0)
         return failure_no_partition(mount, args->words[0]);
-    return user_check(mount, args_option(args, "user"));
+    int r = user_check(mount, args_option(args, "user"));
+    if (!r && output_terminal() && !view->as_json)
+        puts("No ended partitions.");
+    return r;
 }
 
 static void print_all(struct view *view, const char *text)
@@ -97,7 +100,7 @@ static void print_all(struct view *view, const char *text)
     }
     if (view->as_json)
         json_close(&view->json, ']');
-    else if (view->table)
+    else if (view->table && view->count > 0)
         table_print(view->table);
     view->table = table_free(view->table);
 }

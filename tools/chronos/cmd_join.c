@@ -23,5 +23,6 @@ const struct command cmd_join = {
             "\n"
             "    chronos join p1 4242\n"
             "    chronos join p1 $(podman inspect -f '{{.State.Pid}}' CONTAINER)",
+    .changes = true,
     .run = run,
 };

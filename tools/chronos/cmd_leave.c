@@ -18,5 +18,6 @@ const struct command cmd_leave = {
             "\n"
             "It is refused where config/allowed_on_expiry lacks none: there programs end with\n"
             "their partition.",
+    .changes = true,
     .run = run,
 };

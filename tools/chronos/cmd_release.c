@@ -186,5 +186,6 @@ const struct command cmd_release = {
             "    chronos release --mine\n"
             "    chronos release --name training",
     .options = options,
+    .changes = true,
     .run = run,
 };

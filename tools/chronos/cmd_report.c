@@ -310,8 +310,10 @@ static int run(const struct chronos_mount *mount, const struct args *args)
                   report.by == BY_DAY ? compare_days : compare_use);
         if (as_json)
             print_json(&report);
-        else if (output_terminal())
+        else if (output_terminal() && report.count > 0)
             print_table(&report);
+        else if (output_terminal())
+            puts("No ended partitions.");
         else
             print_lines(&report);
         print_gaps(&report);

@@ -18,5 +18,6 @@ const struct command cmd_share = {
             "\n"
             "    chronos share p1 bob\n"
             "    chronos share training bob carol",
+    .changes = true,
     .run = run,
 };

@@ -16,5 +16,6 @@ const struct command cmd_unshare = {
             "end them.\n"
             "\n"
             "    chronos unshare p1 bob",
+    .changes = true,
     .run = run,
 };

@@ -54,6 +54,7 @@ struct command {
     const char *help;
     const struct option *options; /* without the common ones; may be NULL */
     bool without_tree;            /* works when nothing is mounted */
+    bool changes;                 /* repeating it could do more */
     /* Execute the command and return an enum exit_code. `mount` is NULL if without_tree. */
     int (*run)(const struct chronos_mount *mount, const struct args *args);
     /* Return the number of the command's own words before the program that it runs. All words after

@@ -49,7 +49,7 @@ int device_list(const struct chronos_mount *mount, const char *text, uint32_t ma
     int r = text ? list_one(mount, text, mask, ret_devices)
                  : chronos_device_load_all(mount, mask, ret_devices, &count);
     if (r < 0 && text && chronos_is_gone(r))
-        return failure_no_device(text);
+        return failure_no_device(mount, text);
     if (r < 0)
         return failure_report(
             mount, text ? "The device could not be read" : "The devices could not be read", r);

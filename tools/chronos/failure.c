@@ -98,11 +98,11 @@ int failure_no_partition(const struct chronos_mount *mount, const char *text)
     return EXIT_UNKNOWN;
 }
 
-int failure_no_device(const char *text)
+int failure_no_device(const struct chronos_mount *mount, const char *name)
 {
-    unsigned index;
-    const char *quote = chronos_parse_device(text, &index) ? "" : "\"";
-    output_message("There is no device %s%s%s.", quote, text, quote);
+    char text[512];
+    chronos_explain_no_device(mount, name, text, sizeof(text));
+    output_message("%s", text);
     return EXIT_UNKNOWN;
 }
 

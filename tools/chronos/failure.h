@@ -30,7 +30,7 @@ void failure_skip(struct failure_skipped *skipped, const char *name, int r);
 int failure_report_skipped(const struct failure_skipped *skipped);
 /* Report an unknown partition, and how it ended if `history` tells. Return EXIT_UNKNOWN. */
 int failure_no_partition(const struct chronos_mount *mount, const char *text);
-/* Report an unknown device. Return EXIT_UNKNOWN. */
-int failure_no_device(const char *text);
+/* Report an unknown device, and which there are in `mount` (may be NULL). Return EXIT_UNKNOWN. */
+int failure_no_device(const struct chronos_mount *mount, const char *name);
 
 #endif

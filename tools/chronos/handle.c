@@ -72,10 +72,13 @@ static void take(const struct chronos_mount *mount, const char *id, const char *
     snprintf(path, sizeof(path), "partitions/%s/name", id);
     if (label && chronos_read(mount->root, path, name, sizeof(name)) < 0)
         return;
+    if (label && strcmp(name, label) != 0) {
+        if (!others)
+            nearest_offer(&found->nearest, name);
+        return;
+    }
     snprintf(path, sizeof(path), "partitions/%s/user", id);
-    if (label && strcmp(name, label) != 0)
-        nearest_offer(&found->nearest, others ? "" : name);
-    else if (!others)
+    if (!others)
         add(found, id, NULL);
     else if (chronos_read(mount->root, path, owner, sizeof(owner)) == 0)
         add(found, id, owner);

@@ -82,5 +82,9 @@ int main(int argc, char **argv)
     else
         code = args.command->without_tree ? args.command->run(NULL, &args) : run_in_tree(&args);
     int written = output_finish();
-    return code != EXIT_DONE ? code : written;
+    if (code != EXIT_DONE || written == EXIT_DONE)
+        return code;
+    if (!args_option(&args, "help") && args.command->changes)
+        output_message("What was asked is done, but could not be shown.");
+    return written;
 }

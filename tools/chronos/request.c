@@ -61,7 +61,7 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
 {
     int r = chronos_request_open(mount, device, ret_fd);
     if (r == -ENODEV)
-        return failure_no_device(device);
+        return failure_no_device(mount, device);
     if (r == -EACCES || r == -EPERM) {
         output_message("Permission denied: you cannot request partitions of device %s.", device);
         return EXIT_REFUSED;

@@ -66,6 +66,13 @@ static bool remember(struct runner *self, pid_t pid)
     return true;
 }
 
+/* Return whether this is the pid of a child. In a /proc of another pid namespace it is not. */
+static bool is_child(pid_t pid)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 /* Signal children only: no other process reaps them, so their pids cannot be reused. Their own
  * children are adopted when they end. Send SIGKILL to each, or SIGTERM to those that have not had
  * it; 0 records the caller's children. Return the number of children left to signal. */
@@ -77,7 +84,7 @@ static size_t children_signal(struct runner *self, int signo)
     while (file && fscanf(file, "%d", &pid) == 1) {
         if (signo == 0)
             self->spared += remember(self, pid);
-        if (is_known(self, self->spared, pid))
+        if (is_known(self, self->spared, pid) || !is_child(pid))
             continue;
         if (signo == SIGTERM && !is_known(self, self->known_count, pid) && remember(self, pid)) {
             kill(pid, SIGTERM);

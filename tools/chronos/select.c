@@ -21,7 +21,7 @@ static int take_device(const struct chronos_mount *mount, const char *wanted, st
     if (!r && mount)
         r = chronos_device_load(mount, index, 1u << CHRONOS_DEVICE_NAME, &device);
     if (chronos_is_gone(r))
-        return failure_no_device(wanted);
+        return failure_no_device(mount, wanted);
     if (r < 0)
         return failure_report(mount, "The device could not be read", r);
     snprintf(select->device, sizeof(select->device), "gpu%u", index);

@@ -270,5 +270,8 @@ const char *chronos_reason(int r, char text[static CHRONOS_REASON_MAX]);
  * directory, such as "in CHRONOS_MOUNT". */
 void chronos_explain_no_mount(const char *path, int r, const char *where, char *ret_text,
                               size_t size);
+/* Say that there is no device of this name, and which there are in `mount` (may be NULL). */
+void chronos_explain_no_device(const struct chronos_mount *mount, const char *device,
+                               char *ret_text, size_t size);
 
 #endif

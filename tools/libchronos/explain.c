@@ -3,7 +3,9 @@
 #include "client.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *chronos_reason(int r, char text[static CHRONOS_REASON_MAX])
@@ -39,4 +41,28 @@ void chronos_explain_no_mount(const char *path, int r, const char *where, char *
         snprintf(ret_text, size,
                  "No mounted chronosfs was found. An administrator starts it: tools/up, or "
                  "systemctl start chronosfs where it is installed.");
+}
+
+#define NAMED_MAX 16 /* devices in a sentence */
+
+void chronos_explain_no_device(const struct chronos_mount *mount, const char *device,
+                               char *ret_text, size_t size)
+{
+    uint64_t *indices = NULL;
+    size_t count = 0, used;
+    unsigned index;
+    const char *quote = chronos_parse_device(device, &index) ? "" : "\"";
+    int r = mount ? chronos_list(mount->root, ".", "gpu", &indices, &count) : 0;
+    used = (size_t)snprintf(ret_text, size, "There is no device %s%.40s%s.", quote, device, quote);
+    for (size_t i = 0; !r && i < count && i < NAMED_MAX && used < size; i++)
+        used += (size_t)snprintf(ret_text + used, size - used, "%s gpu%" PRIu64,
+                                 i > 0        ? ","
+                                 : count == 1 ? " The device is"
+                                              : " The devices are",
+                                 indices[i]);
+    if (!r && count > NAMED_MAX && used < size)
+        used += (size_t)snprintf(ret_text + used, size - used, " and %zu more", count - NAMED_MAX);
+    if (!r && count > 0 && used < size)
+        snprintf(ret_text + used, size - used, ".");
+    free(indices);
 }

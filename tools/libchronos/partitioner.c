@@ -29,6 +29,13 @@ int partitioner_fail(int r, const char *format, ...)
     return r;
 }
 
+int partitioner_fail_no_device(const struct chronos_partitioner *self, const char *device)
+{
+    char text[MESSAGE_MAX];
+    chronos_explain_no_device(&self->mount, device, text, sizeof(text));
+    return partitioner_fail(-ENODEV, "%s", text);
+}
+
 int partitioner_check(const struct chronos_partitioner *self, const char *id)
 {
     uint64_t number;

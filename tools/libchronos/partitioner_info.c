@@ -195,8 +195,10 @@ double chronos_get_available_percentage(ChronosPartitionerHandle handle, int dev
     r = device_index < 0
             ? -ENOENT
             : read_device(handle, (unsigned)device_index, CHRONOS_DEVICE_AVAILABLE, value);
-    if (chronos_is_gone(r))
-        return partitioner_fail(-ENODEV, "There is no device %d.", device_index);
+    if (chronos_is_gone(r)) {
+        snprintf(value, sizeof(value), "%d", device_index);
+        return partitioner_fail_no_device(handle, value);
+    }
     return r ? partitioner_report(handle, NULL, "The device could not be read", r) : decimal(value);
 }
 

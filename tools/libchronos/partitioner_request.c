@@ -28,7 +28,7 @@ static bool has_hold(const char *request)
 static int fail_open(struct chronos_partitioner *self, const char *device, int r)
 {
     if (chronos_is_gone(r))
-        return partitioner_fail(-ENODEV, "There is no device %.40s.", device);
+        return partitioner_fail_no_device(self, device);
     if (r == -EACCES || r == -EPERM)
         return partitioner_fail(
             r, "Permission denied: you cannot request partitions of device %.40s.", device);

@@ -9,7 +9,7 @@ import os
 import select
 import time
 
-from . import _environment, _tree
+from . import _environment, _family, _tree
 from ._errors import ChronosError, NotPermitted, PartitionEnded, warn
 from ._words import amount_text, seconds_text
 
@@ -246,11 +246,11 @@ class Partition:
         (config/allowed_on_expiry without none)."""
         with _lock:
             _inherit()
-            if self not in _joined and str(os.getpid()) not in self._members():
+            if self not in _joined and not self._is_in():
                 return
             others = [one for one in _limiting(without=self)
                       if one._tree.path == self._tree.path]
-            before = {one: one._members() for one in others}
+            family = {one: one._family() for one in others}
             try:
                 self._tree.write("0", "procs")
             except ChronosError:
@@ -258,27 +258,37 @@ class Partition:
                     raise
             finally:  # a process and its children leave all of them at once
                 for other in others:
-                    if not other._bring_back(before[other]):
+                    if not other._bring_back(family[other]):
                         _joined.remove(other)
             _environment.use([one._variables for one in _limiting(without=self)])
             if self in _joined:
                 _joined.remove(self)
 
-    def _members(self) -> set[str]:
+    def _is_in(self) -> bool:
+        """Whether this process belongs to it."""
         try:
-            return set(self._read("procs").split())
+            return _family.is_in(self.partition_id, self._read("procs").split())
         except ChronosError:
-            return set()
+            return False
 
-    def _bring_back(self, members: set[str]) -> bool:
+    def _family(self) -> list[int]:
+        """The children of this process that are in it as well."""
+        try:
+            if self.enforcement.get("processes") == ["cgroup"]:
+                return _family.in_same_cgroup()
+            return _family.among(self._read("procs").split())
+        except ChronosError:
+            return []
+
+    def _bring_back(self, family: list[int]) -> bool:
         """Take this process in again, and its children that were in it. False: it has ended."""
         try:
             self._write("0", "procs")
         except ChronosError:
             return False
-        for pid in members - self._members():
+        for pid in family:
             try:
-                self._write(pid, "procs")
+                self._write(str(pid), "procs")
             except ChronosError:
                 pass  # it has ended
         return True
@@ -377,7 +387,7 @@ def _inherit() -> None:
             one._variables = _environment.parse(one._read("environment"), directory)
         except (ChronosError, OSError, ValueError):
             continue
-        if str(os.getpid()) in one._members():
+        if one._is_in():
             _environment.inherit(one._variables)
             _joined.append(one)
 
