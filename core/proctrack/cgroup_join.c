@@ -57,7 +57,7 @@ static struct cgroup_leaf *leaf_known(const struct cgroup *cgroup, const struct 
             continue;
         if (leaf->origin && strcmp(leaf->origin, origin) == 0 && is_place_closed(leaf))
             return leaf;
-        *ret_count += leaf->origin != NULL;
+        *ret_count += leaf->origin ? 1 : 0;
     }
     return NULL;
 }

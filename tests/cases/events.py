@@ -68,7 +68,7 @@ def a_life(mount):
 def own_events(mount):
     name = mount.ask('0.25 3600')
     mount.ask('0.25 3600')
-    lib.write(mount.at('gpu0', name, 'name'), 'mine')
+    lib.write(mount.at('gpu0', name, 'name'), 'hers')
     own = lines(mount, 'gpu0', name, 'events')
     equal([line.split()[2:4] for line in own], [['created', name], ['renamed', name]])
     check(set(own) <= set(lines(mount, 'events')), 'the same lines as in the root')

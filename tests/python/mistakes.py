@@ -88,7 +88,8 @@ class Copies(inside.Case):
             from chronos import Partitioner
             def work(p):
                 with p:
-                    return p.release(), p.partition_id, p.memory_fraction, os.getpid() in p.processes
+                    return (p.release(), p.partition_id, p.memory_fraction,
+                            os.getpid() in p.processes)
             if __name__ == "__main__":
                 with Partitioner().create(0, 0.25, 600) as p:
                     for kind in "fork", "spawn", "forkserver":
@@ -164,10 +165,11 @@ class Values(inside.Case):
             import datetime
             from chronos import ChronosError, Partitioner
             create = Partitioner().create
-            for words in ((None, 0.5, 60), (-1, 0.5, 60), (0.5, 0.5, 60), ("", 0.5, 60), (9, 0.5, 60),
-                          (0, None, 60), (0, -0.5, 60), (0, 0, 60), (0, float("nan"), 60),
-                          (0, float("inf"), 60), (0, [], 60), (0, "half", 60), (0, "", 60),
-                          (0, "0.5 60 hold", 60), (0, "0.5\\n0.5", 60), (0, 0.5, None), (0, 0.5, -1), (0, 0.5, 0),
+            for words in ((None, 0.5, 60), (-1, 0.5, 60), (0.5, 0.5, 60), ("", 0.5, 60),
+                          (9, 0.5, 60), (0, None, 60), (0, -0.5, 60), (0, 0, 60),
+                          (0, float("nan"), 60), (0, float("inf"), 60), (0, [], 60),
+                          (0, "half", 60), (0, "", 60), (0, "0.5 60 hold", 60),
+                          (0, "0.5\\n0.5", 60), (0, 0.5, None), (0, 0.5, -1), (0, 0.5, 0),
                           (0, 0.5, 0.5), (0, 0.5, float("nan")), (0, 0.5, float("inf")),
                           (0, 0.5, "soon"), (0, 0.5, "1 h"), (0, 0.5, ()), (0, 0.5, 10 ** 30),
                           (0, 0.5, datetime.timedelta(days=-1))):
@@ -212,8 +214,8 @@ class Values(inside.Case):
 
 class Starting(inside.Case):
     def test_another_directory(self):
-        """A program that cannot be started again, because it has gone elsewhere, is told before
-        anything is asked for."""
+        """A program that cannot be started again, because it has gone elsewhere, is refused before
+        it asks for anything."""
         path = script("""
             import os, sys
             import chronos

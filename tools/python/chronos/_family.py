@@ -5,7 +5,6 @@ are those of its own pid namespace: in a container they mean other processes, or
 from __future__ import annotations
 
 import os
-import re
 
 
 def _cgroup(pid: int | str) -> str:
@@ -47,9 +46,11 @@ def descendants() -> list[int]:
 def is_in(partition_id: str, shown: list[str]) -> bool:
     """Whether this process belongs to a partition, whose pids the daemon shows like this. The name
     of its cgroup says so everywhere."""
-    names = re.findall(r"chronosfs-[0-9a-f]{16}-p([0-9+]+)", _cgroup("self"))
-    return (bool(names) and partition_id[1:] in names[-1].split("+")
-            or str(os.getpid()) in shown)
+    ids = ""  # of .../chronosfs-INSTANCE-p1+7, the last one in the path
+    for name in _cgroup("self").rstrip("\n").split("/"):
+        if name.startswith("chronosfs-") and "-p" in name:
+            ids = name.rpartition("-p")[2]
+    return partition_id[1:] in ids.split("+") or str(os.getpid()) in shown
 
 
 def in_same_cgroup() -> list[int]:

@@ -154,14 +154,14 @@ class Partitioner:
         partition = None
         try:
             partition = Partition(
-                self._tree, partition_id, file, os.getpid(),
+                self._tree, partition_id, file if hold else -1, os.getpid(),
                 int(directory[0][3:]) if directory else None,
                 None if isinstance(memory, str) else float(memory),
                 None if isinstance(duration, str) else int(seconds_text(duration)))
             if hold:
                 partition._hold()
             else:
-                partition._close()
+                _tree.close(file)
             if join:
                 partition.join()
         except BaseException:
