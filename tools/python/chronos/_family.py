@@ -46,11 +46,12 @@ def descendants() -> list[int]:
 def is_in(partition_id: str, shown: list[str]) -> bool:
     """Whether this process belongs to a partition, whose pids the daemon shows like this. The name
     of its cgroup says so everywhere."""
-    ids = ""  # of .../chronosfs-INSTANCE-p1+7, the last one in the path
-    for name in _cgroup("self").rstrip("\n").split("/"):
-        if name.startswith("chronosfs-") and "-p" in name:
-            ids = name.rpartition("-p")[2]
-    return partition_id[1:] in ids.split("+") or str(os.getpid()) in shown
+    for name in _cgroup("self").strip().split("/"):
+        if name.startswith("chronosfs-"):  # chronosfs-INSTANCE-p7+9.MARK
+            ids = name.rpartition("-p")[2].partition(".")[0]
+            if partition_id[1:] in ids.split("+"):
+                return True
+    return str(os.getpid()) in shown
 
 
 def in_same_cgroup() -> list[int]:
