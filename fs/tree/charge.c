@@ -184,17 +184,18 @@ static int compare(const void *one, const void *other)
 void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, const char *pids,
                    size_t length)
 {
-    const struct node node = {.dir = DIR_PARTITION, .object = id, .file = tree_node_hash("charge")};
-    const struct partition *partition = tree_partition(tree, &node);
+    const struct partition *partition = engine_find(tree->engine, id);
     uint64_t *list;
     size_t count = read_pids(pids, length, &list);
     for (uint32_t i = 0; partition && list && i < handles->count; i++) {
         struct shared_handle *slot = &handles->slots[i];
-        if (slot->node != tree_node_id(&node) + 1 || !slot->answer ||
+        const uint64_t bytes = slot->node && slot->answer ? charge_of(slot).bytes : 0;
+        struct node its; /* each user has one of their own */
+        if (!bytes || !tree_node_from_id(slot->node - 1, &its) || its.object != id ||
             opener_may(tree, slot, partition) ||
             bsearch(&slot->answer, list, count, sizeof(*list), compare))
             continue;
-        ledger_release(tree->ledger, id, charge_of(slot).bytes);
+        ledger_release(tree->ledger, id, bytes);
         publish(slot, 0, 0);
     }
     free(list);
