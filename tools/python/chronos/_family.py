@@ -5,7 +5,6 @@ are those of its own pid namespace: in a container they mean other processes, or
 from __future__ import annotations
 
 import os
-import re
 
 
 def _cgroup(pid: int | str) -> str:
@@ -47,6 +46,7 @@ def descendants() -> list[int]:
 def is_in(partition_id: str, shown: list[str]) -> bool:
     """Whether this process belongs to a partition, whose pids the daemon shows like this. The name
     of its cgroup says so everywhere."""
+    import re
     names = re.findall(r"chronosfs-[0-9a-f]{16}-p([0-9+]+)", _cgroup("self"))
     return (bool(names) and partition_id[1:] in names[-1].split("+")
             or str(os.getpid()) in shown)
