@@ -89,7 +89,7 @@ struct server {
     bool mounts_changed; /* since it was looked through */
     struct busy_poll busy_poll;
     int processors;        /* how many the loop may use, as of processors_ns */
-    int64_t processors_ns; /* when that was asked */
+    int64_t processors_ns; /* when that was asked, by tree.now_ns */
     bool stopping;
     bool has_requests; /* in the kernel, or read and queued */
 };

@@ -128,23 +128,25 @@ static void stop(struct server *server, int exit_code)
  * now and then, because it costs as much as a part of a request. */
 static void found_request(struct server *server)
 {
-    const int64_t now_ns = clock_monotonic_ns();
     cpu_set_t set;
-    if (now_ns - server->processors_ns > PROCESSORS_NS) {
-        server->processors_ns = now_ns;
+    if (server->tree.now_ns - server->processors_ns > PROCESSORS_NS) {
+        server->processors_ns = server->tree.now_ns;
         server->processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
     }
-    busy_poll_found(&server->busy_poll, now_ns, server->processors);
+    if (server->processors > 1)
+        busy_poll_found(&server->busy_poll, clock_monotonic_ns(), server->processors);
 }
 
-/* Return the time until which to look for the next request. Not while a commit is on its way: it
- * needs a processor, and its client asks nothing. */
+/* Return the time until which to look for the next request; 0: not at all. Not with one processor,
+ * and not while a commit is on its way: it needs a processor, and its client asks nothing. */
 static int64_t look_until_ns(struct server *server)
 {
+    if (server->processors < 2 || !engine_policy(server->tree.engine)->busy_poll ||
+        committer_is_busy(server->committer))
+        return 0;
     const int64_t now_ns = clock_monotonic_ns();
-    if (!engine_policy(server->tree.engine)->busy_poll || committer_is_busy(server->committer))
-        return now_ns;
-    return busy_poll_begin(&server->busy_poll, now_ns);
+    const int64_t until_ns = busy_poll_begin(&server->busy_poll, now_ns);
+    return until_ns > now_ns ? until_ns : 0;
 }
 
 /* Serve requests, up to BURST, and look for more. Return whether to look on. */
@@ -156,7 +158,7 @@ static bool serve(struct server *server)
         if (r == -EAGAIN) {
             if (!until_ns)
                 until_ns = look_until_ns(server);
-            if (clock_monotonic_ns() >= until_ns)
+            if (!until_ns || clock_monotonic_ns() >= until_ns)
                 return false;
             continue;
         }

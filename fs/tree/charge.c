@@ -181,6 +181,14 @@ static int compare(const void *one, const void *other)
     return (*a > *b) - (*a < *b);
 }
 
+/* Return whether a slot is of this file, on whichever user's node. */
+static bool is_of(const struct shared_handle *slot, const struct node *file)
+{
+    struct node node;
+    return slot->node && tree_node_from_id(slot->node - 1, &node) && node.dir == file->dir &&
+           node.object == file->object && node.file == file->file;
+}
+
 void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, const char *pids,
                    size_t length)
 {
@@ -190,8 +198,7 @@ void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, cons
     size_t count = read_pids(pids, length, &list);
     for (uint32_t i = 0; partition && list && i < handles->count; i++) {
         struct shared_handle *slot = &handles->slots[i];
-        if (slot->node != tree_node_id(&node) + 1 || !slot->answer ||
-            opener_may(tree, slot, partition) ||
+        if (!slot->answer || !is_of(slot, &node) || opener_may(tree, slot, partition) ||
             bsearch(&slot->answer, list, count, sizeof(*list), compare))
             continue;
         ledger_release(tree->ledger, id, charge_of(slot).bytes);

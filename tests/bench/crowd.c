@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +75,11 @@ static void create_all(char **words)
         pthread_join(threads[i], NULL);
 }
 
-/* Each joins before the next one starts. */
+/* Each joins before the next one starts. Prints how many could. */
 static void run_programs(const char *mount, char **ids, int count)
 {
     char path[PATH_SIZE], buffer[1];
+    int joins = 0;
     pid_t *pids = calloc((size_t)count + 1, sizeof(*pids));
     for (int i = 0; pids && i < count; i++) {
         char pid[16];
@@ -87,18 +89,24 @@ static void run_programs(const char *mount, char **ids, int count)
             _exit(0);
         }
         snprintf(path, sizeof(path), "%s/partitions/%s/procs", mount, ids[i]);
-        int fd = open_for(path);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
         size_t length = (size_t)snprintf(pid, sizeof(pid), "%d\n", pids[i]);
-        while (write(fd, pid, length) < 0)
-            if (errno != ETIMEDOUT) /* on an overloaded machine */
-                measure_die(path);
+        bool joined = fd >= 0 && write(fd, pid, length) >= 0;
+        while (!joined && errno == ETIMEDOUT) /* on an overloaded machine */
+            joined = write(fd, pid, length) >= 0;
+        if (!joined) { /* a limit of the machine */
+            perror(path);
+            kill(pids[i], SIGKILL);
+            break;
+        }
         close(fd);
+        joins++;
     }
-    puts("ready");
+    printf("%d\n", joins);
     fflush(stdout);
     while (read(0, buffer, 1) > 0)
         ;
-    for (int i = 0; pids && i < count; i++)
+    for (int i = 0; pids && i < joins; i++)
         kill(pids[i], SIGKILL);
     free(pids);
 }

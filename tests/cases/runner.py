@@ -134,6 +134,8 @@ def crowded():
     environment = dict.fromkeys(CALLERS + ['PYTHONPATH'], os.path.join(T, 'elsewhere'))
     for name in 'PYTHONHOME', 'LD_PRELOAD', 'LD_AUDIT':  # no program would start at all
         environment[name] = ''
+    for name in 'LD_LIBRARY_PATH', 'CHRONOS_MOUNT':  # of the project, as meson's are
+        environment[name] = CASES
     running = nested(os.path.join(T, 'alone.py'), environment=environment)
     said = running.communicate()[0]
     equal(running.returncode, 0, said)

@@ -149,9 +149,6 @@ def another():
         check(wait_for(lambda: len(tracking_events(mount)) > count), 'an event')
         check(tracking_events(mount)[-1].endswith(wanted), mount.read('events'))
         mount.release_all()
-    mount.options[1] = 'process-tree'
-    mount.restart()
-    check(tracking_events(mount)[-1].endswith('before=process-tree by=root'), 'nothing was in one')
     mount.stop()
 
 

@@ -329,6 +329,33 @@ class Leftovers(Case):
         self.assertEqual([pid for pid in pids if state(pid)], [])
         self.assertEqual(err, "chronos: The program left processes behind; ending them.\n")
 
+    @unittest.skipUnless(os.getuid() == 0, "makes pid namespaces")
+    def test_left_behind_in_another_namespace(self):
+        """With the /proc of another pid namespace, nothing that has a child's number there ends."""
+        leaves = f"""
+import os, subprocess, time
+subprocess.Popen(["sleep", "1000"])
+os.mkdir({self.pids!r})
+while os.path.exists({self.pids!r}):
+    time.sleep(0.01)
+os._exit(0)
+"""
+        text = f"""
+import os, subprocess, time
+run = subprocess.Popen({words(*python(leaves))!r})
+while not os.path.exists({self.pids!r}):
+    time.sleep(0.01)
+others = [subprocess.Popen(["sleep", "1000"]) for _ in range(100)]
+os.rmdir({self.pids!r})
+run.wait()
+print([other.pid for other in others if other.poll() is not None])
+"""
+        inner = ["unshare", "--pid", "--fork", "--kill-child", *python(text)]
+        outer = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *inner]
+        done = subprocess.run(outer, capture_output=True, text=True, timeout=60 * FACTOR,
+                              check=False)
+        self.assertEqual((done.stdout, done.stderr), ("[]\n", ""))
+
     def test_left_behind_and_stays(self):
         pids, _ = self.leave(left="keep")
         time.sleep(0.1)

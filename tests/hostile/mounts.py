@@ -102,7 +102,7 @@ def commands(mount, user, partition):
     command = f'{os.environ["CHRONOS"]} --mount {mount.dir}'
     for call in (f'{command} list', f'{command} show {partition}',
                  f'{command} run 1M 1m -- true', f'ls {mount.at("partitions", partition)}/'):
-        done = user.shell('timeout 10 ' + call)
+        done = user.shell(f'timeout {10 * lib.FACTOR} {call}')
         check(done[0] == 0, user.name, call, done)
     check(partition in user.call(os.listdir, mount.at('partitions')))
     made = user.call(request, mount.at('gpu1', 'new'))
@@ -178,8 +178,8 @@ def over_shared_files(mount):
             trap.stop()
         trap = Trap(path)
         bob.call(lib.write, os.path.join(part, 'members'), '-alice')
-        done = bob.shell(f'timeout 10 {os.environ["CHRONOS"]} --mount {mount.dir} run --in {mine} '
-                         '-- true')
+        done = bob.shell(f'timeout {10 * lib.FACTOR} {os.environ["CHRONOS"]} --mount {mount.dir} '
+                         f'run --in {mine} -- true')
         equal(done[0], 0, done)
         bob.call(lib.write, os.path.join(part, 'members'), '+alice')
         trap.stop()

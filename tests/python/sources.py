@@ -63,7 +63,7 @@ PARTITION = """active changed device duration ended enforcement events extend jo
 memory_fraction memory_limit memory_peak memory_used name partition_id processes release resize
 state time_remaining wait""".split()
 STANDARD = """__future__ _thread argparse asyncio atexit builtins ctypes datetime errno importlib
-json os pwd re runpy select sys tempfile threading time typing warnings""".split()
+json os pwd runpy select sys tempfile threading time typing warnings""".split()
 
 
 def sources():

@@ -46,10 +46,12 @@ def descendants() -> list[int]:
 def is_in(partition_id: str, shown: list[str]) -> bool:
     """Whether this process belongs to a partition, whose pids the daemon shows like this. The name
     of its cgroup says so everywhere."""
-    import re
-    names = re.findall(r"chronosfs-[0-9a-f]{16}-p([0-9+]+)", _cgroup("self"))
-    return (bool(names) and partition_id[1:] in names[-1].split("+")
-            or str(os.getpid()) in shown)
+    for name in _cgroup("self").strip().split("/"):
+        if name.startswith("chronosfs-"):  # chronosfs-INSTANCE-p7+9.MARK
+            ids = name.rpartition("-p")[2].partition(".")[0]
+            if partition_id[1:] in ids.split("+"):
+                return True
+    return str(os.getpid()) in shown
 
 
 def in_same_cgroup() -> list[int]:
