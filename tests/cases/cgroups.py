@@ -73,7 +73,7 @@ def empty_for_long(mount):
     check(wait_for(lambda: not cgroups(mount), 30), 'the other is forgotten', cgroups(mount))
     equal(claimed(mount, name), [box], 'still given')
     mount.write('off', 'config', 'watchdog')
-    late = start(mount, box, user=bob)
+    late = start_in(mount, box, user=bob)
     os.unlink(mount.at('partitions', name))
     check(ends(late), 'ended')
     check(has_event(mount, name, 'emptied'), events(mount, name))
