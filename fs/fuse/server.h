@@ -133,8 +133,9 @@ void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 
 /* Begin to watch the mount table. */
 void covered_open(struct server *server);
-/* Note in the shared memory if a user has mounted something over `partitions`. */
-void covered_look(struct server *server);
+/* Call it before the kernel is given a name. If it is that of `partitions`, note in the shared
+ * memory whether a user has mounted something over it. */
+void covered_look(struct server *server, const struct node *named);
 
 /* -- read.c ------------------------------------------------------------------------ */
 
