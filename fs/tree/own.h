@@ -18,7 +18,7 @@
 #include "tree.h"
 
 /* Turn a node that tree_lookup or tree_next_child found into the user's own, if they have one. */
-void own_take(const struct tree *tree, uint32_t uid, struct node *node);
+void own_take(struct tree *tree, uint32_t uid, struct node *node);
 /* Return whether a user who may open this file for writing has to do it through another node. The
  * open is to fail with ESTALE then: the kernel looks the name up again, and own_take finds that
  * node. */
