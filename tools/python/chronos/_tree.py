@@ -80,7 +80,7 @@ class Tree:
                 os.close(file)
             os.close(fd)
 
-    def _below(self, directory: int, name: str, mount: int) -> int:
+    def _below(self, directory: int, name: str, mount: str) -> int:
         """The descriptor of a name in a directory, unless something is mounted there."""
         found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         if _mount_id(found) != mount:
