@@ -36,12 +36,13 @@ static void note_writer(const struct tree *tree, uint64_t node, uint32_t uid)
     shared->next_writer++;
 }
 
-void own_take(const struct tree *tree, uint32_t uid, struct node *node)
+void own_take(struct tree *tree, uint32_t uid, struct node *node)
 {
     const struct file_row *row = tree_row(tree, node);
     if (row && row->own)
         node->uid = uid;
-    else if (row && row->store && is_writer(tree, tree_node_id(node), uid))
+    else if (row && row->store && is_writer(tree, tree_node_id(node), uid) &&
+             tree_owner(tree, node) != uid) /* it can have become theirs since */
         node->uid = number_of(tree, uid);
     else if (node->dir == DIR_PARTITIONS && !node->link && tree->shared->covered)
         node->uid = uid + 1;
