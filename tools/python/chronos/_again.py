@@ -32,7 +32,7 @@ def adopt() -> Partition | None:
     if not word:
         return None
     held = find_held(path, partition_id)
-    if held is not None:
+    if held is not None and held._releaser == os.getpid():
         return held
     try:
         fd = int(number)

@@ -180,7 +180,8 @@ class Partitioner:
 
     def release(self, partition_id: str) -> bool:
         """End a partition now; administrators may end those of others. If this program is in it,
-        it leaves it first."""
+        it leaves it first; in a program that was started in it this does nothing. Returns whether
+        this ended it."""
         partition_id = _id(partition_id)
         own = find_held(self._tree.path, partition_id)
         if own is not None:
@@ -195,10 +196,14 @@ class Partitioner:
         return True
 
     def get(self, partition_id: str) -> Partition:
-        """The partition of this id. Its `release` may be called by any process of its owner."""
+        """The partition of this id. The end of a `with` block does not release it; `release` does,
+        in a program that was not started in it."""
         partition_id = _id(partition_id)
-        return (find_held(self._tree.path, partition_id) or
-                Partition(self._tree, partition_id))
+        found = find_held(self._tree.path, partition_id)
+        if found is None:
+            found = Partition(self._tree, partition_id)
+            found._releaser = os.getpid()
+        return found
 
     def list(self) -> builtins.list[PartitionInfo]:
         """All partitions, of all users, in the order of their ids."""
@@ -328,7 +333,8 @@ def check_concurrent_support() -> dict[str, object]:
 
 def current() -> Partition | None:
     """The partition that this program was started in (`chronos run`), or that it joined last; None
-    if it is in none."""
+    if it is in none. One that it was started in is not its own to release: that ends with the
+    program that created it."""
     directories = os.environ.get("CHRONOS_PARTITION", "").split(":")
     for directory in reversed(directories):
         path, _, partition_id = directory.rpartition("/")
