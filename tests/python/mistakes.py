@@ -285,6 +285,31 @@ class Values(inside.Case):
                     p.extend(hour)
         """)
 
+    def test_times(self):
+        """Each time is a number, a timedelta or text."""
+        self.passes("""
+            from datetime import timedelta
+            from chronos import Partitioner
+            for ten in 600, 600.0, timedelta(minutes=10), "10m", "600:USR1":
+                with Partitioner().create(0, 0.5, "1h", warn=ten, grace=timedelta(seconds=5)) as p:
+                    with open(p._tree.at("gpu0", p.partition_id, "warn")) as file:
+                        assert file.read().split(":")[0].strip() == "600", ten
+        """)
+
+    def test_warning_before_any_program(self):
+        """It is given at once, to no program; the program learns that."""
+        self.passes("""
+            import warnings
+            from chronos import ChronosWarning, Partitioner
+            for warn, count in ("1h:USR1", 1), ("59m:USR1", 0), (3600, 1):
+                with warnings.catch_warnings(record=True) as found:
+                    warnings.simplefilter("always")
+                    with Partitioner().create(0, 0.5, 3600, warn=warn):
+                        pass
+                assert [one.category for one in found] == [ChronosWarning] * count, found
+                assert all("not less than the time" in str(one.message) for one in found)
+        """)
+
 
 class Starting(inside.Case):
     def test_another_directory(self):

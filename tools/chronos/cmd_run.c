@@ -160,6 +160,8 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
             r = request_open(use->mount, device ? device : "any", ret_hold);
         if (!r)
             r = request_ask(use->mount, *ret_hold, line, use->id);
+        if (!r)
+            request_report_warned(use->mount, args, use->id);
     } else {
         r = handle_find(use->mount, in, use->id);
     }
