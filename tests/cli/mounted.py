@@ -443,6 +443,9 @@ class Commands(Case):
         self.refused(1, denied, "extend", one, "30m", user=BOB)
         self.refused(1, denied, "release", one, user=BOB)
         self.refused(1, denied, "share", one, "bin", user=BOB)
+        result = chronos("share", one, f"{BOB},nosuch", mount=self.mount.path, user=ALICE)
+        self.assertEqual((result.code, result.err.splitlines()[1:]), (
+            1, ["chronos: Names of users are separated by blanks, not by commas."]), result.err)
         self.refused(1, 'There is no user "nosuch" on this machine; nothing was changed.', "share",
                      one, "nosuch", user=ALICE)
         self.refused(1, f"{ALICE} owns {one}; nothing was changed.", "share", one, ALICE,

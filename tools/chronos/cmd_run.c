@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct option options[] = {
@@ -176,6 +177,12 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
                : failure_report(use->mount, "Cannot open the partition", use->directory);
 }
 
+/* Return whether no program is likely to have this name. */
+static bool is_amount(const char *word)
+{
+    return word[0] >= '0' && word[0] <= '9' && word[strspn(word, "0123456789.%kKmMgGtTiB")] == '\0';
+}
+
 static int run(const struct chronos_mount *mount, const struct args *args)
 {
     struct use use = {
@@ -197,6 +204,10 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r)
         return r;
     report_end(&use);
+    if (!use.own && WIFEXITED(status) && WEXITSTATUS(status) == RUN_NOT_FOUND &&
+        is_amount(program.words[0]))
+        output_message("With --in, AMOUNT and DURATION are left out: chronos run --in %s PROGRAM.",
+                       args_option(args, "in"));
     /* Let the kernel close `hold`: if it were closed here, the end of the partition could signal
      * this process before it returns its status. */
     return run_exit_like(status);
