@@ -244,17 +244,19 @@ static int fold_log(const char *state)
     if (r == SQLITE_OK)
         r = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     int code = r == SQLITE_OK ? 0 : sqlite_errno(db, r);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, code != 0, NULL);
+    if (db) /* none without memory */
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, code != 0, NULL);
     sqlite3_close(db);
     return code;
 }
 
-/* Whether `name` is free, or another name of the file `of` since a restore that was killed. */
-static bool is_free(const char *name, const char *of)
+/* Return 1 if `name` is free, or another name of the file `of` since a restore that was killed; 0 if
+ * it is not; -errno if that cannot be seen. */
+static int is_free(const char *name, const char *of)
 {
     struct stat st, other;
     if (lstat(name, &st) != 0)
-        return errno == ENOENT;
+        return errno == ENOENT ? 1 : -errno;
     return lstat(of, &other) == 0 && st.st_dev == other.st_dev && st.st_ino == other.st_ino;
 }
 
@@ -267,14 +269,18 @@ static int add_name(const char *file, const char *name)
 static int name_old(struct restore *restore, const char *state, const char *log)
 {
     char *old = restore->restored->replaced, old_log[PATH_MAX];
-    for (unsigned n = 1;; n++) {
+    int is_new = 0;
+    for (unsigned n = 1; is_new == 0; n++) {
         char name[32];
         snprintf(name, sizeof(name), n == 1 ? STATE_FILE ".old" : STATE_FILE ".old.%u", n);
         join(old, restore->directory, name);
         join(old_log, restore->directory, strcat(name, LOG));
-        if (is_free(old, state) && is_free(old_log, log))
-            break;
+        is_new = is_free(old, state);
+        if (is_new > 0)
+            is_new = is_free(old_log, log);
     }
+    if (is_new < 0)
+        return is_new;
     int r = add_name(state, old);
     if (!r)
         r = add_name(log, old_log);

@@ -409,5 +409,57 @@ class Texts(unittest.TestCase):
         self.assertEqual((type(error), str(error), error.errno),
                          (chronos.NotEnoughMemory, "full", 28))
 
+class Others(inside.Case):
+    """Files of a partition that is another's: each user writes them through a node of their own."""
+
+    def test_member(self):
+        name = alice.call(self.mount.ask, "0.5 600")
+        alice.call(self.mount.write, "+bob", "gpu0", name, "members")
+        self.passes("""
+            import os
+            from chronos import Partitioner
+            p = Partitioner().get({name!r})
+            for _ in range(3):
+                p.join()
+                assert os.getpid() in p.processes
+                p.leave()
+        """.format(name=name), user=bob)
+
+    def test_root(self):
+        name = alice.call(self.mount.ask, "0.5 600")
+        self.passes("""
+            from chronos import Partitioner
+            p = Partitioner().get({name!r})
+            for seconds in 700, 800:
+                p.extend(100)
+                assert seconds - 60 < p.time_remaining <= seconds, p.time_remaining
+        """.format(name=name), user=root)
+
+    def test_stranger(self):
+        name = alice.call(self.mount.ask, "0.5 600")
+        self.passes("""
+            from chronos import NotPermitted, Partitioner
+            p = Partitioner().get({name!r})
+            for change, reason in (p.join, "alice"), (lambda: p.extend(100), "Permission denied"):
+                try:
+                    change()
+                    raise AssertionError(change)
+                except NotPermitted as error:
+                    assert reason in str(error), error
+        """.format(name=name), user=bob)
+
+    def test_taken_in_by_another_program(self):
+        """It leaves before it releases, else it would be ended with the partition."""
+        self.passes("""
+            import os, subprocess
+            from chronos import Partitioner
+            p = Partitioner().create(0, 0.5, 600, join=False, on_expiry="kill")
+            with open(os.environ["CHRONOS_MOUNT"] + "/gpu0/" + p.partition_id + "/procs", "w") as f:
+                f.write(str(os.getpid()))
+            assert os.getpid() in p.processes
+            assert p.release()
+        """)
+
+
 
 inside.main()

@@ -114,6 +114,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
         return r;
     if (args->count > 0 && handle_id(args->words[0], id))
         view.id = id;
+    else if (args->count > 0 && view.select.name)
+        return args_usage_error(args->command, "A label and --name exclude each other.");
     else if (args->count > 0)
         select_label(&view.select, args->words[0]);
     if (view.select.by_uid)

@@ -22,8 +22,9 @@ struct chronos_partitioner {
 };
 
 /* Keep a sentence for the calling thread and return r. */
-int partitioner_fail_no_device(const struct chronos_partitioner *self, const char *device);
 int partitioner_fail(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Keep a sentence that names the devices that are there, and return -ENODEV. */
+int partitioner_fail_no_device(const struct chronos_partitioner *self, const char *device);
 /* Check the handle and, unless it is NULL, the id: 0, or -EINVAL with a sentence. */
 int partitioner_check(const struct chronos_partitioner *self, const char *id);
 

@@ -81,7 +81,10 @@ def start_again(device: DeviceName, memory: Amount, duration: Seconds, **words: 
         os.execv(command[0], command)
     except BaseException:  # this program goes on
         os.environ.pop(_HELD, None)
-        partition.release()
+        try:
+            partition.release()
+        except ChronosError:  # what failed first is what counts
+            pass
         raise
 
 

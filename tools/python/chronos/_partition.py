@@ -251,8 +251,7 @@ class Partition:
         (config/allowed_on_expiry without none)."""
         with _lock:
             _inherit()
-            if self not in _joined and not (  # another program can have taken it in
-                    self._creator is None and self._is_in()):
+            if self not in _joined and not self._is_in():  # another program can have taken it in
                 return
             others = [one for one in _limiting(without=self)
                       if one._tree.path == self._tree.path]

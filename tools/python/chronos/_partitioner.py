@@ -170,7 +170,10 @@ class Partitioner:
                 partition.join()
         except BaseException:
             if partition is not None:
-                partition.release()
+                try:
+                    partition.release()
+                except ChronosError:  # what failed first is what counts
+                    pass
             else:
                 self._tree.take_back(file, partition_id)
             raise

@@ -45,7 +45,7 @@ def seconds_text(duration: Seconds) -> str:
 
 def word(text: str) -> str:
     """Text that becomes one word of a request, which refuses what it does not know."""
-    if not text or text.split() != [text]:
+    if not text or text.split() != [text] or not text.isprintable():
         raise InvalidRequest(f'"{repr(text)[1:-1]}" is not one word: write it without blanks.'
                              if text else "An empty text is no value.", errno.EINVAL)
     return text
