@@ -191,7 +191,7 @@ static void run_item(struct host *host, struct work_item *item)
 
 static bool has_items(const struct host *host)
 {
-    return host->work.first || host->reads.first;
+    return host->work.first || host->reads.first || host->settling.count > 0;
 }
 
 /* Take new work items. Reads wait behind all others: users ask for thousands at a time. */
@@ -332,6 +332,7 @@ static void *host_thread(void *argument)
         if (fds[1].revents)
             take_sample(host);
         run_items(host);
+        host_settle_next(host);
         retry_joins(host);
         scan(host);
         terminate_step(&host->termination, host->now_ns);

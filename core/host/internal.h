@@ -67,6 +67,10 @@ struct host {
         uint64_t id;
         int64_t at_ns;
     } members_read[256]; /* when the members of partitions were last read; by id */
+    struct {
+        uint64_t *ids;
+        size_t count, capacity;
+    } settling; /* partitions that a user was taken out of, each once */
     struct policy policy;
     int64_t now_ns;
     struct work_list work, reads; /* taken from the mailbox, to be done */
@@ -126,8 +130,11 @@ void host_refuse_join(struct host *host, const struct host_join *join, struct ho
 
 /* Report the members and cgroups of a partition, unless a reading since asked_ns exists. */
 void host_do_read(struct host *host, uint64_t id, int64_t asked_ns);
-/* Report them in any case, because a user was taken out. */
+/* Report them in any case, because a user was taken out: soon, and once for all who are until then.
+ * Users choose how many programs they have and how often they change who may use a partition. */
 void host_settle(struct host *host, uint64_t id);
+/* Report the members of the next partition that waits for it. */
+void host_settle_next(struct host *host);
 
 /* -- warn.c -- */
 

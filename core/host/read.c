@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void member_line(void *context, pid_t pid)
 {
@@ -72,5 +73,24 @@ void host_do_read(struct host *host, uint64_t id, int64_t asked_ns)
 
 void host_settle(struct host *host, uint64_t id)
 {
+    size_t at = 0;
+    while (at < host->settling.count && host->settling.ids[at] != id)
+        at++;
+    if (at < host->settling.count)
+        return;
+    if (array_reserve(host->settling.ids, host->settling.capacity, at + 1))
+        read_members(host, id, host->now_ns, true);
+    else
+        host->settling.ids[host->settling.count++] = id;
+}
+
+void host_settle_next(struct host *host)
+{
+    if (host->settling.count == 0)
+        return;
+    const uint64_t id = host->settling.ids[0];
+    host->settling.count--;
+    memmove(host->settling.ids, host->settling.ids + 1,
+            host->settling.count * sizeof(*host->settling.ids));
     read_members(host, id, host->now_ns, true);
 }

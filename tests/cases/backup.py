@@ -185,6 +185,8 @@ def read_by_hand(mount):
     mount.kill_worker()
     mount.read('version')
     fails('ESTALE', os.pread, other, 1000, 1)
+    # EAGAIN while the new worker repeats a read that the old one had just answered.
+    check(wait_for(lambda: lib.outcome(os.pread, other, 1, 0) == 'ok', 10), 'made again')
     check(whole(os.pread(other, 1 << 24, 0)), 'from the beginning')
     for fd in files + [other]:
         os.close(fd)

@@ -6,7 +6,7 @@ import os
 import resource
 
 import lib
-from lib import check, equal
+from lib import check, equal, wait_for
 
 
 def file_size(mount):
@@ -46,6 +46,8 @@ def descriptors(mount):
 def main():
     with lib.mounted() as mount:
         equal(mount.ask('0.1 1h'), 'p1')
+        check(wait_for(lambda: 'processes none' not in mount.read('gpu0', 'p1', 'enforcement')),
+              'the worker has all that it opens at its start')
         file_size(mount)
         descriptors(mount)
 

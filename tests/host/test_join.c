@@ -141,11 +141,25 @@ START_TEST(test_what_is_taken_back_takes_nothing_away)
 }
 END_TEST
 
+/* What users choose to do often is one listing of members for the host. */
+START_TEST(test_many_taken_out_are_one_listing)
+{
+    const struct partition live = partition(1, 1);
+    for (int i = 0; i < 1000; i++)
+        happens(EVENT_UNSHARED, &live);
+    ask(1);
+    ck_assert_int_eq(answer(), 0);
+    ck_assert(is_in(1));
+    ck_assert_int_lt(lists, 50); /* not one for each, though some were taken in between */
+}
+END_TEST
+
 int main(int argc, char *argv[])
 {
     (void)argv;
     if (argc > 1) /* the host executes this program with --driver, to ask the drivers */
         return 1;
     return check_main("join", setup, teardown, test_an_early_join_waits,
-                      test_what_is_taken_back_takes_nothing_away);
+                      test_what_is_taken_back_takes_nothing_away,
+                      test_many_taken_out_are_one_listing);
 }

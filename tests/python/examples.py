@@ -78,6 +78,7 @@ class Examples(inside.Case):
 
     @unittest.skipUnless(has("pyopencl"), "no pyopencl here")
     def test_opencl(self):
+        TRIED.add("opencl.py")
         inside.skip_sanitized()
         try:
             lib.pocl()
