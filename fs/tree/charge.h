@@ -27,8 +27,8 @@ void charge_close(struct tree *tree, const struct shared_handle *slot);
  * is among those that belong to the partition: `pids`, a line each, in ascending order. */
 void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, const char *pids,
                    size_t length);
-/* List the partitions with charges of openers who may no longer, ascending, each once; malloc, NULL:
- * none. A worker can have died between taking a user out and settling. 0 or -ENOMEM. */
+/* List the partitions with charges of openers who may no longer, ascending, each once; malloc,
+ * NULL: none. A worker can have died between taking a user out and settling. 0 or -ENOMEM. */
 int charge_owed(struct tree *tree, const struct handles *handles, uint64_t **ret_ids,
                 size_t *ret_count);
 /* Recompute the sums from the slots when a worker starts. 0 or -ENOMEM. */
