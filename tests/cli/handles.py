@@ -123,6 +123,17 @@ class Ended(Case):
         self.ended(how="closed")
         self.said("It ended with the program that held it (2020-11-21).")
 
+    @unittest.skipUnless(os.geteuid() == 0, "the lines are root's and others'")
+    def test_label(self):
+        """It leads to the history, which finds the caller's own by their labels."""
+        self.ended(user="root", name="training")
+        sentence = 'Your partition "training" has ended: see chronos history training.'
+        for words in ("show",), ("extend", "1h"), ("events",), ("release",):
+            self.refused(4, sentence, words[0], "training", *words[1:])
+        self.assertIn("name=training", self.answer("history", "training"))
+        self.ended(user="bob", name="training")
+        self.refused(4, 'There is no partition "training".', "show", "training")
+
     def test_when(self):
         """In the zone of the reader, not of the daemon."""
         zone = datetime.timezone(datetime.timedelta(hours=5, minutes=30))

@@ -159,6 +159,19 @@ class Commands(Case):
         self.refused(2, "\"5 hold\" must be a single word of printable ASCII.", "create", "0",
                      "0.1", "1h", "--warn", "5 hold", user=ALICE)
 
+    def test_a_warning_before_any_program(self):
+        """It is given at once, to no program; the user learns that, in time to ask again."""
+        said = ("chronos: The warning of {} was given at once, with no program in it to receive "
+                "it: 1h:USR1 is not less than the time asked for.\n")
+        for words, program in (("create", "-q", "0", "0.1", "1h"), ()), (
+                ("run", "0.1", "1h"), ("sh", "-c", 'basename "$CHRONOS_PARTITION"')):
+            for warn, told in ("1h:USR1", said), ("59m:USR1", ""):
+                result = chronos(*words, "--warn", warn, *program, mount=self.mount.path)
+                one = result.out.strip()
+                self.assertEqual((result.code, result.err), (0, told.format(one)))
+                if not program:
+                    self.answer("release", one)
+
     def test_create_for_another_user(self):
         out = self.answer("create", "gpu1", "20G", "1h30m", "--user", ALICE, "--name", "training")
         self.assertRegex(
@@ -430,6 +443,9 @@ class Commands(Case):
         self.refused(1, denied, "extend", one, "30m", user=BOB)
         self.refused(1, denied, "release", one, user=BOB)
         self.refused(1, denied, "share", one, "bin", user=BOB)
+        result = chronos("share", one, f"{BOB},nosuch", mount=self.mount.path, user=ALICE)
+        self.assertEqual((result.code, result.err.splitlines()[1:]), (
+            1, ["chronos: Names of users are separated by blanks, not by commas."]), result.err)
         self.refused(1, 'There is no user "nosuch" on this machine; nothing was changed.', "share",
                      one, "nosuch", user=ALICE)
         self.refused(1, f"{ALICE} owns {one}; nothing was changed.", "share", one, ALICE,

@@ -93,7 +93,11 @@ class Run(Case):
             if sentence is not None:
                 self.refused(125, sentence, "run", *words)
             else:  # taken for a program
-                self.assertEqual(self.run_it("run", *words).code, 127, words)
+                result = self.run_it("run", *words)
+                self.assertEqual((result.code, result.err), (127, (
+                    "chronos: 0.5: No such file or directory\n"
+                    "chronos: With --in, AMOUNT and DURATION are left out: "
+                    "chronos run --in p1 PROGRAM.\n")))
         self.refused(125, "There is no chronosfs on /nowhere. Name another directory with"
                      " --mount or in CHRONOS_MOUNT.",
                      "run", "0.5", "1h", "true", mount="/nowhere")

@@ -107,7 +107,7 @@ class Program(inside.Case):
     def test_run(self):
         """Inside from the first instruction, in the same process, with its own exit status."""
         path = inside.script(PROGRAM, "train.py")
-        for program in ([path], ["-m", "train"]):
+        for program in ([path], ["--", path], ["-m", "train"]):
             process = self.begin("run", "--memory", "20G", "--duration", "1h", "--device", "1",
                                  *program, "--lr", "0.1")
             name, share, duration, device, pid, *words = process.stdout.readline().split()
@@ -145,6 +145,10 @@ class Program(inside.Case):
                 (["run", "--device", "0", path], 125,
                  "chronos: Not enough available memory: 0.50 of gpu0"),
                 (["run"], 125, "chronos: run needs a program"),
+                (["run", "--"], 125, "chronos: run needs a program"),
+                (["run", "--", "--device"], 2, "chronos: --device: No such file or directory."),
+                (["run", "--gpu", "0", path], 2, "unrecognized arguments: --gpu"),
+                (["run", "--gpu=0", "--", path], 2, "unrecognized arguments: --gpu=0"),
                 (["run", "--memory", "50", path], 125, "50% or 50G"),
                 (["walk"], 2, "invalid choice: 'walk'"), ([], 2, "usage: ")):
             done = finish(self.begin(*words))

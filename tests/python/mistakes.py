@@ -99,6 +99,78 @@ class Copies(inside.Case):
                     assert p.active
         """)
 
+    def test_worker_with_one_of_its_own(self):
+        """It does not release its parent's, whatever it has asked for before and however it has
+        found that."""
+        self.passes("""
+            import multiprocessing, os
+            from chronos import Partitioner, current
+            def own():
+                with Partitioner().create(1, 0.1, 60):
+                    pass
+            def passed(p):
+                own()
+                with p:
+                    return p.release()
+            def found(p):
+                return current().release()
+            def found_later(p):
+                own()
+                return current().release()
+            def got(p):
+                return Partitioner().get(p.partition_id).release()
+            def named(p):
+                return Partitioner().release(p.partition_id)
+            if __name__ == "__main__":
+                for kind in "fork", "spawn", "forkserver":
+                    with Partitioner().create(0, 0.3, "1h") as p:
+                        for work in found, passed, found_later, got, named:
+                            with multiprocessing.get_context(kind).Pool(1) as pool:
+                                for _ in range(2):
+                                    assert pool.map(work, [p]) == [False], (kind, work)
+                                    assert os.getpid() in p.processes, (kind, work)
+                    assert not p.active
+        """)
+
+    def test_got_for_a_worker(self):
+        """One that a program found from outside it may release, and its workers may not."""
+        self.passes("""
+            import multiprocessing, pickle
+            from chronos import Partitioner
+            def work(p):
+                return p.release()
+            if __name__ == "__main__":
+                made = Partitioner().create(0, 0.3, "1h", join=False)
+                p = Partitioner().get(made.partition_id)
+                for kind in "fork", "spawn":
+                    with multiprocessing.get_context(kind).Pool(1) as pool:
+                        assert pool.map(work, [p]) == [False], kind
+                with p, pickle.loads(pickle.dumps(p)):
+                    assert p.active
+                assert p.active and p.release() and not made.active
+        """)
+
+    def test_ended(self):
+        """A block in a partition that has ended would be in none."""
+        self.passes("""
+            from chronos import ForkSafePartition, PartitionEnded, Partitioner
+            def refused(p):
+                try:
+                    with p:
+                        pass
+                except PartitionEnded as error:
+                    return "ended" in str(error)
+            p = Partitioner().create(0, 0.3, "1h")
+            q = Partitioner().get(p.partition_id)
+            p.release()
+            assert refused(p) and refused(q)
+            p = ForkSafePartition(0, 0.3, 600)
+            p.release()
+            assert refused(p)
+            p = Partitioner().create(0, 0.3, 1, on_expiry="none")
+            assert p.wait(30) and refused(p)
+        """)
+
     def test_two_trees(self):
         """The same id in each is two partitions."""
         with lib.mounted("2x1G") as other:
@@ -120,22 +192,24 @@ class Copies(inside.Case):
 
 class StartedInside(inside.Case):
     def test_leave(self):
-        """A program that was started in a partition can leave it, alone, and release it."""
+        """A program that was started in a partition can leave it, alone, and does not release
+        it: that is its starter's."""
         self.passes("""
             import os, subprocess, sys
             import chronos
             if sys.argv[1:]:
                 p = chronos.current()
-                getattr(p, sys.argv[1])()
-                assert os.getpid() not in p.processes if p.active else sys.argv[1] == "release"
+                if sys.argv[1] == "release":
+                    assert p.release() is False and os.getpid() in p.processes
+                p.leave()
+                assert os.getpid() not in p.processes
                 assert chronos.current() is None and "CHRONOS_PARTITION" not in os.environ
                 sys.exit(7)
             for word in "leave", "release":
                 p = chronos.Partitioner().create(0, 0.5, 600, on_expiry="none")
                 done = subprocess.run([sys.executable, sys.argv[0], word])
                 assert done.returncode == 7, (word, done)
-                assert p.active == (word == "leave")
-                p.release()
+                assert p.active and p.release()
         """)
 
     def test_another_device(self):
@@ -209,6 +283,31 @@ class Values(inside.Case):
                 with Partitioner().create(Number(0), half, hour) as p:
                     assert (p.memory_fraction, p.duration, p.device) == (0.5, 3600, 0)
                     p.extend(hour)
+        """)
+
+    def test_times(self):
+        """Each time is a number, a timedelta or text."""
+        self.passes("""
+            from datetime import timedelta
+            from chronos import Partitioner
+            for ten in 600, 600.0, timedelta(minutes=10), "10m", "600:USR1":
+                with Partitioner().create(0, 0.5, "1h", warn=ten, grace=timedelta(seconds=5)) as p:
+                    with open(p._tree.at("gpu0", p.partition_id, "warn")) as file:
+                        assert file.read().split(":")[0].strip() == "600", ten
+        """)
+
+    def test_warning_before_any_program(self):
+        """It is given at once, to no program; the program learns that."""
+        self.passes("""
+            import warnings
+            from chronos import ChronosWarning, Partitioner
+            for warn, count in ("1h:USR1", 1), ("59m:USR1", 0), (3600, 1):
+                with warnings.catch_warnings(record=True) as found:
+                    warnings.simplefilter("always")
+                    with Partitioner().create(0, 0.5, 3600, warn=warn):
+                        pass
+                assert [one.category for one in found] == [ChronosWarning] * count, found
+                assert all("not less than the time" in str(one.message) for one in found)
         """)
 
 

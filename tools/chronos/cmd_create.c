@@ -113,6 +113,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     r = request_ask(mount, fd, line, id);
     close(fd);
     if (!r)
+        request_report_warned(mount, args, id);
+    if (!r)
         r = show(mount, args, id);
     if (r)
         return r;

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct option options[] = {
@@ -160,6 +161,8 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
             r = request_open(use->mount, device ? device : "any", ret_hold);
         if (!r)
             r = request_ask(use->mount, *ret_hold, line, use->id);
+        if (!r)
+            request_report_warned(use->mount, args, use->id);
     } else {
         r = handle_find(use->mount, in, use->id);
     }
@@ -172,6 +175,12 @@ static int open_partition(const struct args *args, struct use *use, int *ret_hol
     return in && chronos_is_gone(use->directory)
                ? failure_no_partition(use->mount, use->id)
                : failure_report(use->mount, "Cannot open the partition", use->directory);
+}
+
+/* Return whether no program is likely to have this name. */
+static bool is_amount(const char *word)
+{
+    return word[0] >= '0' && word[0] <= '9' && word[strspn(word, "0123456789.%kKmMgGtTiB")] == '\0';
 }
 
 static int run(const struct chronos_mount *mount, const struct args *args)
@@ -195,6 +204,10 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r)
         return r;
     report_end(&use);
+    if (!use.own && WIFEXITED(status) && WEXITSTATUS(status) == RUN_NOT_FOUND &&
+        is_amount(program.words[0]))
+        output_message("With --in, AMOUNT and DURATION are left out: chronos run --in %s PROGRAM.",
+                       args_option(args, "in"));
     /* Let the kernel close `hold`: if it were closed here, the end of the partition could signal
      * this process before it returns its status. */
     return run_exit_like(status);

@@ -7,5 +7,7 @@
 
 /* Find the line of `history` about partition `id`. False: there is none. */
 bool ended_find(const struct chronos_mount *mount, const char *id, struct chronos_line *ret_line);
+/* Return whether a partition of the caller with this label is in `history`. */
+bool ended_has_label(const struct chronos_mount *mount, const char *label);
 
 #endif

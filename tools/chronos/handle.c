@@ -3,6 +3,7 @@
 #include "handle.h"
 
 #include "command.h"
+#include "ended.h"
 #include "failure.h"
 #include "nearest.h"
 #include "output.h"
@@ -95,9 +96,12 @@ static void take_all(const struct chronos_mount *mount, const uint64_t *ids, siz
 }
 
 /* Report that none of the caller's own is meant, and which may be. */
-static int report_none(const char *text, struct found *found, const struct found *others)
+static int report_none(const struct chronos_mount *mount, const char *text, struct found *found,
+                       const struct found *others)
 {
-    if (others->count > 0)
+    if (ended_has_label(mount, text))
+        output_message("Your partition \"%s\" has ended: see chronos history %s.", text, text);
+    else if (others->count > 0)
         output_message("You have no partition \"%s\". Others with that label: %s. Name one by its "
                        "id.",
                        text, others->list);
@@ -128,7 +132,7 @@ int handle_find(const struct chronos_mount *mount, const char *text,
         return EXIT_UNKNOWN;
     }
     if (found.count == 0)
-        return report_none(text, &found, &others);
+        return report_none(mount, text, &found, &others);
     if (found.count > 1) {
         output_message("\"%s\" could be any of %zu partitions: %s. Name one by its id.", text,
                        found.count, found.list);

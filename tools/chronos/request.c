@@ -7,6 +7,7 @@
 #include "user.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,4 +80,18 @@ int request_ask(const struct chronos_mount *mount, int fd, const char *line,
     if (r < 0)
         return failure_report(mount, "The partition was made, but its id could not be read", r);
     return 0;
+}
+
+void request_report_warned(const struct chronos_mount *mount, const struct args *args,
+                           const char *id)
+{
+    const char *warn = args_option(args, "warn");
+    char path[64], state[32];
+    snprintf(path, sizeof(path), "partitions/%s/state", id);
+    if (warn && !args_option(args, "unique") &&
+        chronos_read(mount->root, path, state, sizeof(state)) == 0 &&
+        strcmp(state, "expiring") == 0)
+        output_message("The warning of %s was given at once, with no program in it to receive it: "
+                       "%s is not less than the time asked for.",
+                       id, warn);
 }

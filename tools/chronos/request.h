@@ -15,5 +15,8 @@ int request_open(const struct chronos_mount *mount, const char *device, int *ret
 /* Write the line and read the id back. 0, or an exit code after a message. */
 int request_ask(const struct chronos_mount *mount, int fd, const char *line,
                 char ret_id[static CHRONOS_ID_MAX]);
+/* Tell the user if the new partition had its warning already, so that no program will. */
+void request_report_warned(const struct chronos_mount *mount, const struct args *args,
+                           const char *id);
 
 #endif

@@ -54,6 +54,11 @@ int share_change(const struct chronos_mount *mount, const struct args *args, cha
     if (r)
         return r;
     r = change_write(mount, id, "members", line, "Cannot change who shares the partition");
+    for (int i = 1; r && i < args->count; i++)
+        if (strchr(args->words[i], ',')) {
+            output_message("Names of users are separated by blanks, not by commas.");
+            break;
+        }
     if (r)
         return r;
     char *members = share_read(mount, id);

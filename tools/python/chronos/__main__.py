@@ -27,7 +27,7 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser(
         "run", parents=[asked], help="run a Python program in a new partition",
-        usage="python3 -m chronos run [options] (SCRIPT | -m MODULE) [ARG]...",
+        usage="python3 -m chronos run [options] ([--] SCRIPT | -m MODULE) [ARG]...",
         description="Run a Python program in a new partition, which ends with it. The limits hold "
                     "from its first instruction. Exit status 125: the request was refused; 2: "
                     "there is no such script.")
@@ -51,6 +51,8 @@ def _prepare(arguments: argparse.Namespace) -> list[str]:
     """Start this program again inside a new partition, unless that was done. Returns the program's
     words."""
     words: list[str] = arguments.module or arguments.script
+    if not arguments.module and words[:1] == ["--"]:  # ends the options
+        words = words[1:]
     if not words:
         raise InvalidRequest("run needs a program: python3 -m chronos run SCRIPT.")
     if not arguments.module:

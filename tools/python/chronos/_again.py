@@ -32,7 +32,7 @@ def adopt() -> Partition | None:
     if not word:
         return None
     held = find_held(path, partition_id)
-    if held is not None:
+    if held is not None and held._releaser == os.getpid():
         return held
     try:
         fd = int(number)
@@ -90,7 +90,7 @@ def start_again(device: DeviceName, memory: Amount, duration: Seconds, **words: 
 
 def limit(memory: Amount, duration: Seconds, device: DeviceName = "any", *,
           reexec: bool = False, on_expiry: str | None = None,
-          warn: int | str | None = None) -> Partition:
+          warn: Seconds | None = None) -> Partition:
     """Make sure that this program is in a partition, and return it: the one that it was started in,
     else a new one. Call it first, before importing what uses a GPU.
 

@@ -38,7 +38,9 @@ class Partition:
     """A part of a device's memory, for a limited time.
 
     `Partitioner.create` makes one, `current` returns the one that this program was started in. As
-    a context manager it is released at the end of the block:
+    a context manager, one that this process created is released at the end of the block; of
+    another, such as one of `get`, the end of the block does nothing. PartitionEnded at the start of
+    the block if it has ended.
 
         with Partitioner().create(device=0, memory=0.5, duration=3600) as p:
             train()
@@ -56,7 +58,8 @@ class Partition:
                  creator: int | None = None, device: int | None = None,
                  memory_fraction: float | None = None, duration: int | None = None) -> None:
         self._tree = tree
-        self._creator = creator  # the process that may release it; None: any
+        self._creator = creator  # None: this program found it
+        self._releaser = creator or 0  # the process that may release it; 0: none
         self._directory: tuple[str, str] | None = None
         self._file = held
         self._identity = _identity(held)
@@ -76,8 +79,8 @@ class Partition:
         return hash(self._key())
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return _same, (self._tree.path, self.partition_id, self._creator, self.device,
-                       self.memory_fraction, self.duration)
+        return _same, (self._tree.path, self.partition_id, self._creator, self._releaser,
+                       self.device, self.memory_fraction, self.duration)
 
     def _key(self) -> tuple[str, str]:
         return self._tree.path, self.partition_id
@@ -87,6 +90,8 @@ class Partition:
                 f"for {self.duration} s>")
 
     def __enter__(self) -> Partition:
+        if not self.active:
+            raise PartitionEnded(f"{self.partition_id} has ended.", errno.ENODEV)
         return self
 
     def __exit__(self, *_: object) -> Literal[False]:
@@ -296,11 +301,12 @@ class Partition:
     _variables: dict[str, str] = {}
 
     def release(self) -> bool:
-        """End it now. Only the process that created it does; in its children this does nothing. An
-        ended one is no error. Returns whether this ended it.
+        """End it now. Only the process that created it does, or that got it from outside with
+        `get`. In a program that was started in it, such as a worker, this does nothing. An ended
+        one is no error. Returns whether this ended it.
 
         A program that is in it leaves it first; NotPermitted if the policy does not allow that."""
-        if self._creator not in (None, os.getpid()):
+        if self._releaser != os.getpid():
             return False
         self.leave()
         released = True
@@ -383,7 +389,7 @@ def _inherit() -> None:
         if not path or any(one._key() == (mount, partition_id) for one in _joined):
             continue
         try:
-            one = find_held(mount, partition_id) or Partition(_tree.Tree(mount), partition_id)
+            one = _known(mount, partition_id) or Partition(_tree.Tree(mount), partition_id)
             one._variables = _environment.parse(one._read("environment"), directory)
         except (ChronosError, OSError, ValueError):
             continue
@@ -428,17 +434,27 @@ def _identity(fd: int) -> tuple[int, int] | None:
 
 def find_held(path: str, partition_id: str) -> Partition | None:
     """The partition of this id, of the tree on `path`, that this process holds or is in."""
+    with _lock:
+        _inherit()
+    return _known(path, partition_id)
+
+
+def _known(path: str, partition_id: str) -> Partition | None:
     for one in _held + _joined:
         if one._key() == (path, partition_id):
             return one
     return None
 
 
-def _same(path: str, partition_id: str, creator: int | None, device: int, memory_fraction: float,
-          duration: int) -> Partition:
+def _same(path: str, partition_id: str, creator: int | None, releaser: int, device: int,
+          memory_fraction: float, duration: int) -> Partition:
     """The partition that a copy is of, or that was pickled, perhaps by another process."""
-    return find_held(path, partition_id) or Partition(
-        _tree.Tree(path), partition_id, -1, creator, device, memory_fraction, duration)
+    found = find_held(path, partition_id)
+    if found is None:
+        found = Partition(_tree.Tree(path), partition_id, -1, creator, device, memory_fraction,
+                          duration)
+        found._releaser = releaser
+    return found
 
 
 def _after_fork() -> None:

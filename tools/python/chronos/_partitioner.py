@@ -9,6 +9,7 @@ import time
 
 from . import _tree
 from ._errors import ChronosError, InvalidRequest, PartitionEnded
+from ._errors import warn as tell
 from ._partition import Partition, find_held, no_partition
 from ._words import amount_text, label, seconds_text, word
 
@@ -114,7 +115,7 @@ class Partitioner:
     def create(self, device: DeviceName, memory: Amount, duration: Seconds,
                user: str | None = None, *, name: str | None = None,
                on_expiry: str | None = None, grace: Seconds | None = None,
-               warn: int | str | None = None, join: bool = True,
+               warn: Seconds | None = None, join: bool = True,
                hold: bool | None = None) -> Partition:
         """Ask for a part of a device for a time, and take this program into it.
 
@@ -125,8 +126,8 @@ class Partitioner:
         name: a label.
         on_expiry: what happens to its programs at the end: "none", "term" or "kill".
         grace: with "term", the time from SIGTERM to SIGKILL.
-        warn: seconds before the end at which its state becomes "expiring", and a signal if there
-            is one, such as "300:USR1".
+        warn: seconds before the end at which its state becomes "expiring", a timedelta, or text,
+            with a signal if there is one, such as "300:USR1". Less than the duration.
         join: False leaves this program outside.
         hold: whether it ends with this program, even if that is killed; by default if joined.
 
@@ -143,7 +144,7 @@ class Partitioner:
         words = [amount_text(memory), seconds_text(duration)]
         for key, value, spelled in (
                 ("user", user, _spelled), ("name", name, label), ("on_expiry", on_expiry, word),
-                ("warn", None if warn is None else str(warn), word),
+                ("warn", None if warn is None else seconds_text(warn), word),
                 ("grace", None if grace is None else seconds_text(grace), word)):
             if value is not None:
                 words.append(f"{key}={spelled(value)}")
@@ -162,6 +163,9 @@ class Partitioner:
                 partition._hold()
             else:
                 _tree.close(file)
+            if warn is not None and partition.state == "expiring":
+                tell(f"The warning of {partition_id} was given at once, with no program in it to "
+                     f"receive it: {warn} is not less than the time asked for.")
             if join:
                 partition.join()
         except BaseException:
@@ -183,7 +187,8 @@ class Partitioner:
 
     def release(self, partition_id: str) -> bool:
         """End a partition now; administrators may end those of others. If this program is in it,
-        it leaves it first."""
+        it leaves it first; in a program that was started in it this does nothing. Returns whether
+        this ended it."""
         partition_id = _id(partition_id)
         own = find_held(self._tree.path, partition_id)
         if own is not None:
@@ -198,10 +203,14 @@ class Partitioner:
         return True
 
     def get(self, partition_id: str) -> Partition:
-        """The partition of this id. Its `release` may be called by any process of its owner."""
+        """The partition of this id. The end of a `with` block does not release it; `release` does,
+        in a program that was not started in it."""
         partition_id = _id(partition_id)
-        return (find_held(self._tree.path, partition_id) or
-                Partition(self._tree, partition_id))
+        found = find_held(self._tree.path, partition_id)
+        if found is None:
+            found = Partition(self._tree, partition_id)
+            found._releaser = os.getpid()
+        return found
 
     def list(self) -> builtins.list[PartitionInfo]:
         """All partitions, of all users, in the order of their ids."""
@@ -331,7 +340,8 @@ def check_concurrent_support() -> dict[str, object]:
 
 def current() -> Partition | None:
     """The partition that this program was started in (`chronos run`), or that it joined last; None
-    if it is in none."""
+    if it is in none. One that it was started in is not its own to release: that ends with the
+    program that created it."""
     directories = os.environ.get("CHRONOS_PARTITION", "").split(":")
     for directory in reversed(directories):
         path, _, partition_id = directory.rpartition("/")

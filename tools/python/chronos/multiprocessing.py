@@ -81,6 +81,8 @@ class ForkSafePartition:
 
     def __enter__(self) -> ForkSafePartition:
         """A worker that is not in it yet, because another program started it, joins it."""
+        if self._own is not None:
+            self._own.__enter__()
         inside = current()
         if self._own is None and (inside is None or inside.partition_id != self.partition_id):
             Partitioner().get(self.partition_id).join()
