@@ -122,7 +122,10 @@ static int leave_caller(struct start *start)
         return message_set(r, &start->message,
                            "Cannot find the working directory (%s); use absolute paths.",
                            strerror(-r));
-    fd_close_others(3, NULL, 0);
+    r = chdir("/") == 0 ? 0 : -errno;
+    if (r)
+        return r;
+    fd_close_others(3, NULL, 0); /* it can look at the working directory, which can be a user's */
     umask(077);
     for (int i = 1; i < NSIG; i++) {
         /* Workers inherit it. A limit on the size of files makes errors, not ends. */
@@ -130,7 +133,7 @@ static int leave_caller(struct start *start)
         if (i != SIGHUP) /* respect nohup(1) */
             signal(i, ignored ? SIG_IGN : SIG_DFL);
     }
-    return chdir("/") == 0 ? rlimits_raise(&start->message) : -errno;
+    return rlimits_raise(&start->message);
 }
 
 static const struct store_kind *find_store(const char *name)

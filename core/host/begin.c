@@ -228,6 +228,9 @@ int host_begin(struct host *host)
         r = begin_live(host, &host->start.live[i]);
     if (!r)
         find_traces(host);
+    for (size_t i = 0; i < host->start.live_count && !r; i++)
+        if (host->start.live[i].settles && !host->broken) /* then no members are known */
+            host_settle(host, host->start.live[i].partition.id);
     free(host->start.live);
     free(host->start.ended);
     host->start.live = host->start.ended = NULL;

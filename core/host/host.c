@@ -73,7 +73,7 @@ static void join(struct host *host, struct work_item *item)
 {
     if (!item->join.since_ns)
         item->join.since_ns = host->now_ns;
-    if (host_do_join(host, &item->join.asked, item->join.since_ns, &item->join.left,
+    if (host_do_join(host, &item->join.asked, item->join.since_ns, &item->join.leaving,
                      item->join.answer)) {
         join_free(item);
         return;

@@ -27,6 +27,7 @@ struct host_partition {
     struct partition partition;
     uint32_t account;
     struct guests *guests; /* NULL: it has none; malloc, ownership passes */
+    bool settles;          /* RESULT_MEMBERS is to say so, as for one from which a user was taken */
 };
 
 struct host_start {

@@ -14,6 +14,12 @@
 #include "core/base/mailbox.h"
 #include "core/proctrack/proctrack.h"
 
+/* What is kept of a process that leaves, from one try to the next. */
+struct leaving {
+    struct proctrack_set set;      /* what it leaves */
+    struct procfs_process process; /* noted as one that left; pid 0: not yet */
+};
+
 enum work_kind { WORK_JOIN, WORK_READ, WORK_EVENT, WORK_POLICY };
 
 struct work_item {
@@ -24,8 +30,8 @@ struct work_item {
             struct host_join asked;
             struct host_result *answer; /* allocated in advance: the writer waits for it */
             char *cgroup;               /* of `asked`; owned */
-            struct proctrack_set left;  /* what the process leaves */
-            int64_t since_ns;           /* when it was tried first; 0: not yet */
+            struct leaving leaving;
+            int64_t since_ns; /* when it was tried first; 0: not yet */
         } join;
         struct {
             uint64_t id;
@@ -114,9 +120,9 @@ void host_adopt(struct host *host, const struct gpu_usage *usage);
 /* -- join.c -- */
 
 /* Execute the request, first tried at since_ns, and report the outcome in `answer`. False: nothing
- * was done or reported yet; call again. `left` keeps what the process leaves from call to call. */
+ * was done or reported yet; call again. `leaving` is kept from call to call. */
 bool host_do_join(struct host *host, const struct host_join *join, int64_t since_ns,
-                  struct proctrack_set *left, struct host_result *answer);
+                  struct leaving *leaving, struct host_result *answer);
 /* Find the partitions that a process is in once it has joined live partition `id`: it takes the
  * place of the one on its device. Those on other devices stay, and those whose programs are being
  * ended, because joining must not save a program from that. -E2BIG: too many. */

@@ -100,13 +100,13 @@ static void print_set(const struct proctrack_set *set, char text[static 256])
     }
 }
 
-/* A process that is being ended stays: it had its time to leave. *left is what it was in when this
- * was first called. 1: in none. */
+/* A process that is being ended stays: it had its time to leave. leaving->set is what it was in
+ * when this was first called. 1: in none. */
 static int leave(struct host *host, const struct host_join *join,
-                 const struct procfs_process *process, struct proctrack_set *left,
+                 const struct procfs_process *process, struct leaving *leaving,
                  struct message *message)
 {
-    struct proctrack_set set;
+    struct proctrack_set set, *left = &leaving->set;
     char text[256];
     proctrack_find(host->proctrack, process->pid, &set);
     if (!left->ids[0])
@@ -121,11 +121,10 @@ static int leave(struct host *host, const struct host_join *join,
         }
     if (leavers_put(&host->leavers, process, join->account))
         return message_set(-ENOMEM, message, "There is not enough memory.");
+    leaving->process = *process;
     if (!left->ids[0])
         return 1;
     int r = proctrack_leave(host->proctrack, join->account, process, join->root, message);
-    if (r && r != -EINPROGRESS)
-        leavers_drop(&host->leavers, process);
     if (!r)
         r = still_in(host, join, process, left, message);
     print_set(left, text);
@@ -151,7 +150,7 @@ int host_set_after(struct host *host, uint64_t id, pid_t pid, struct proctrack_s
 
 /* -EAGAIN: the process changed its uids in between. */
 static int try_join(struct host *host, const struct host_join *join, int32_t pid,
-                    struct proctrack_set *left, struct message *message)
+                    struct leaving *leaving, struct message *message)
 {
     struct procfs_process process;
     int r = proctrack_look(host->proctrack, pid, &process);
@@ -163,7 +162,7 @@ static int try_join(struct host *host, const struct host_join *join, int32_t pid
                            "can %s.",
                            (int)join->pid, join->id ? "join" : "leave");
     if (!join->id)
-        return leave(host, join, &process, left, message);
+        return leave(host, join, &process, leaving, message);
     if (!host_can_end(&process))
         return message_set(-EPERM, message,
                            "Process %d cannot join: this chronosfs does not run as root and could "
@@ -206,7 +205,7 @@ static int claim(struct host *host, const struct host_join *join, struct message
 
 #define TRIES 5
 
-static int join(struct host *host, const struct host_join *join, struct proctrack_set *left,
+static int join(struct host *host, const struct host_join *join, struct leaving *leaving,
                 struct message *message)
 {
     int32_t pid;
@@ -230,7 +229,7 @@ static int join(struct host *host, const struct host_join *join, struct proctrac
     if (!r) {
         int tries = TRIES;
         do
-            r = try_join(host, join, pid, left, message);
+            r = try_join(host, join, pid, leaving, message);
         while (r == -EAGAIN && --tries > 0);
     }
     switch (r) {
@@ -268,7 +267,7 @@ static bool is_early(const struct host *host, const struct host_join *asked)
 }
 
 bool host_do_join(struct host *host, const struct host_join *asked, int64_t since_ns,
-                  struct proctrack_set *left, struct host_result *result)
+                  struct leaving *leaving, struct host_result *result)
 {
     struct message message = {""};
     int r = 0;
@@ -279,11 +278,13 @@ bool host_do_join(struct host *host, const struct host_join *asked, int64_t sinc
         r = message_set(-EINPROGRESS, &message, "p%" PRIu64 " is not on disk yet.", asked->id);
     else if (asked->id && !asked->asks) /* first, so that the ending always looks for members */
         r = allocations_add(&host->occupied, asked->id);
-    result->joined.result = r ? r : join(host, asked, left, &message);
+    result->joined.result = r ? r : join(host, asked, leaving, &message);
     if (result->joined.result == -EINPROGRESS && host->now_ns - since_ns < HELD_MAX_NS)
         return false;
     if (result->joined.result == -EINPROGRESS)
         result->joined.result = -ETIMEDOUT;
+    if (result->joined.result && leaving->process.pid)
+        leavers_drop(&host->leavers, &leaving->process);
     snprintf(result->message, ENGINE_MESSAGE_MAX, "%s", message.text);
     host_report(host, result);
     return true;

@@ -28,7 +28,8 @@ static void drop(struct leavers *leavers, struct leaver *leaver)
 static bool has_ended(const struct leaver *leaver)
 {
     struct procfs_stat stat;
-    return procfs_stat_read(-1, leaver->pid, &stat) == -ESRCH || stat.start != leaver->start;
+    int r = procfs_stat_read(-1, leaver->pid, &stat);
+    return r == -ESRCH || (!r && stat.start != leaver->start);
 }
 
 /* Remove what an account can do without, if it has too many. */

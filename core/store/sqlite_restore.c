@@ -250,8 +250,8 @@ static int fold_log(const char *state)
     return code;
 }
 
-/* Return 1 if `name` is free, or another name of the file `of` since a restore that was killed; 0 if
- * it is not; -errno if that cannot be seen. */
+/* Return 1 if `name` is free, or another name of the file `of` since a restore that was killed; 0
+ * if it is not; -errno if that cannot be seen. */
 static int is_free(const char *name, const char *of)
 {
     struct stat st, other;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Notices filesystems that users mount over `partitions`: the one directory that everyone can write
- * and that cannot be sticky, so fusermount3 lets them. The mount table is asked when the kernel
- * looks up the name, which it does once a second (fs/tree/attributes.c).
+ * and that cannot be sticky, so fusermount3 lets them. The mount table is asked whenever the kernel
+ * is given the name: it looks it up once a second (fs/tree/attributes.c), unless a listing of the
+ * root directory has brought it.
  */
 #include "core/base/log.h"
 #include "core/base/mountinfo.h"
@@ -58,12 +59,12 @@ void covered_open(struct server *server)
     server->mounts_changed = true;
 }
 
-void covered_look(struct server *server)
+void covered_look(struct server *server, const struct node *named)
 {
     struct shared *shared = server->tree.shared;
     struct pollfd mounts = {.fd = server->mounts_fd, .events = POLLPRI};
     unsigned long user;
-    if (shared->covered)
+    if (shared->covered || named->dir != DIR_PARTITIONS || named->link)
         return;
     server->mounts_changed |= poll(&mounts, 1, 0) > 0;
     if (!server->mounts_changed)

@@ -67,6 +67,7 @@ static void fill_listing(const struct query *query, struct listing *listing)
     uint64_t cookie = (uint64_t)offset - 2;
     while (tree_next_child(tree, dir, cookie, name, sizeof(name), &child, &cookie)) {
         struct fuse_entry_param entry = {.ino = 0};
+        covered_look(query->server, &child);
         own_take(tree, fuse_req_ctx(query->req)->uid, &child);
         if (listing->plus) {
             if (reply_fill_entry(query, &child, true, &entry))

@@ -36,8 +36,7 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry;
     int r = -ENOENT;
     if (tree_lookup(&query.server->tree, &query.node, name, &child)) {
-        if (child.dir == DIR_PARTITIONS && !child.link)
-            covered_look(query.server);
+        covered_look(query.server, &child);
         own_take(&query.server->tree, fuse_req_ctx(req)->uid, &child);
         r = reply_fill_entry(&query, &child, false, &entry);
     }

@@ -299,22 +299,35 @@ void pending_expire(struct server *server)
 {
     for (int kind = 0; kind < PENDING_KINDS; kind++) {
         struct pending_queue *queue = &server->pending[kind];
-        while (queue->first && queue->first->asked_ns + patience_ns[kind] <= server->tree.now_ns)
+        while (queue->first && queue->first->asked_ns + patience_ns[kind] <= server->tree.now_ns) {
+            const uint32_t account = queue->first->account;
             give_up_first(server, (enum pending_kind)kind);
+            if (kind == PENDING_JOIN)
+                start_joins(server, account);
+        }
         if (queue->first)
             submit_arm(server, queue->first->asked_ns + patience_ns[kind]);
     }
 }
 
-void pending_failed(struct server *server)
+/* Refuse one join of a partition that was taken back, and start the next of its account. */
+static bool refuse_one(struct server *server, uint64_t first_id)
 {
-    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at;) {
-        const uint64_t id = (*at)->join.id;
-        if (id && !engine_find(server->tree.engine, id))
-            finish(server, at, -ENODEV, "The partition could not be made durable.");
-        else
-            at = &(*at)->next;
+    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next) {
+        const uint32_t account = (*at)->account;
+        if ((*at)->join.id < first_id || engine_find(server->tree.engine, (*at)->join.id))
+            continue;
+        finish(server, at, -ENODEV, "The partition could not be made durable.");
+        start_joins(server, account);
+        return true;
     }
+    return false;
+}
+
+void pending_failed(struct server *server, uint64_t first_id)
+{
+    while (refuse_one(server, first_id))
+        continue;
 }
 
 void pending_give_up(struct server *server, enum pending_kind kind)

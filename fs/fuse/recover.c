@@ -241,10 +241,35 @@ static uint64_t mark_of(const char *state_dir)
     return hash_text(HASH_START, text);
 }
 
-int recover_host(struct server *server)
+/* List all live partitions for the host thread. */
+static int list_live(struct server *server, struct host_start *start)
 {
     struct tree *tree = &server->tree;
     const struct partition *p;
+    uint64_t *owed;
+    size_t owed_count, at = 0;
+    start->live = calloc(engine_count(tree->engine) + 1, sizeof(*start->live));
+    if (!start->live || charge_owed(tree, &server->handles, &owed, &owed_count))
+        return -ENOMEM;
+    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
+        const struct guests *guests = engine_guests(tree->engine, p->id);
+        struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
+        if (guests && !copy)
+            return -ENOMEM;
+        if (copy)
+            *copy = *guests;
+        while (at < owed_count && owed[at] < p->id)
+            at++;
+        start->live[start->live_count++] = (struct host_partition){
+            *p, names_account(tree->names, p->uid), copy, at < owed_count && owed[at] == p->id};
+    }
+    free(owed);
+    return 0;
+}
+
+int recover_host(struct server *server)
+{
+    struct tree *tree = &server->tree;
     snprintf(server->instance, sizeof(server->instance), "%016llx",
              (unsigned long long)mark_of(tree->shared->state_dir));
     struct host_start start = {.instance = server->instance,
@@ -257,20 +282,8 @@ int recover_host(struct server *server)
                                .own_pid_ns = tree->own_pid_ns};
     server->ended = NULL;
     start.policy = server->host_policy = *engine_policy(server->tree.engine);
-    start.live = calloc(engine_count(tree->engine) + 1, sizeof(*start.live));
-    if (!start.live)
-        return -ENOMEM;
-    for (uint64_t after = 0; (p = engine_next(tree->engine, after)); after = p->id) {
-        const struct guests *guests = engine_guests(tree->engine, p->id);
-        struct guests *copy = guests ? malloc(sizeof(*copy)) : NULL;
-        if (guests && !copy)
-            return -ENOMEM;
-        if (copy)
-            *copy = *guests;
-        start.live[start.live_count++] =
-            (struct host_partition){*p, names_account(tree->names, p->uid), copy};
-    }
-    return host_new(&start, &server->host);
+    int r = list_live(server, &start);
+    return r ? r : host_new(&start, &server->host);
 }
 
 int recover_state(struct server *server)

@@ -133,8 +133,9 @@ void listing_read_plus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 
 /* Begin to watch the mount table. */
 void covered_open(struct server *server);
-/* Note in the shared memory if a user has mounted something over `partitions`. */
-void covered_look(struct server *server);
+/* Call it before the kernel is given a name. If it is that of `partitions`, note in the shared
+ * memory whether a user has mounted something over it. */
+void covered_look(struct server *server, const struct node *named);
 
 /* -- read.c ------------------------------------------------------------------------ */
 
@@ -189,8 +190,8 @@ int pending_join(struct server *server, fuse_req_t req, const struct write *writ
  * 0 or -ENOMEM. */
 int pending_ask(const struct query *query, const char *data, pending_asked_fn *asked);
 void pending_joined(struct server *server, const struct host_result *result);
-/* Refuse joins of partitions that were taken back. */
-void pending_failed(struct server *server);
+/* Refuse joins of partitions that were taken back, which are those from first_id on. */
+void pending_failed(struct server *server, uint64_t first_id);
 /* Time out requests that have waited too long, and arm the timer for the next one. */
 void pending_expire(struct server *server);
 /* Time out all requests of a kind. */
@@ -226,8 +227,9 @@ void submit_tick(struct server *server);
 /* Submit the events of the engine since the last call to the committer. `answer` (copied; NULL: no
  * client waits) is sent when they are durable. */
 void submit_events(struct server *server, const struct change *answer);
-/* Revert and refuse the changes that could not be made durable. */
-void submit_handle_failure(struct server *server);
+/* Revert and refuse the changes that could not be made durable. Return the smallest id of
+ * partitions that were taken back; UINT64_MAX: none was. */
+uint64_t submit_handle_failure(struct server *server);
 /* End held partitions whose file is not open any more: files of an earlier mount, or files whose
  * close was not made durable. 0 or -errno. */
 int submit_close_unheld(struct server *server);

@@ -296,11 +296,15 @@ static void log_failure(struct server *server, const char *what, const char *why
     server->failures_unlogged = 0;
 }
 
-void submit_handle_failure(struct server *server)
+uint64_t submit_handle_failure(struct server *server)
 {
     struct message message = {""};
     struct change *changes = committer_take_failed(server->committer, &message);
     struct engine_event *events = take_events(changes);
+    uint64_t first_id = UINT64_MAX;
+    for (const struct engine_event *e = events; e && first_id == UINT64_MAX; e = e->next)
+        if (e->kind == EVENT_CREATED)
+            first_id = e->after.id;
     if (events) {
         take_back(server, events);
         log_failure(server, "Reverted changes that could not be made durable.", message.text);
@@ -318,4 +322,5 @@ void submit_handle_failure(struct server *server)
     submit_events(server, NULL); /* what submit_close_unheld ended */
     submit_tick(server);
     submit_arm_next(server);
+    return first_id;
 }

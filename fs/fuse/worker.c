@@ -191,8 +191,7 @@ static void handle_timer(struct server *server)
 
 static void handle_failure(struct server *server)
 {
-    submit_handle_failure(server);
-    pending_failed(server);
+    pending_failed(server, submit_handle_failure(server));
 }
 
 static void handle_names(struct server *server)

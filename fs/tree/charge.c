@@ -4,6 +4,8 @@
 
 #include "caller.h"
 
+#include "core/base/array.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +54,7 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
         return -ENODEV;
     if (!engine_may_act(opener, partition))
         slot->answer = (uint64_t)caller_process(opener->pid);
+    tree->lent_charges |= slot->answer;
     /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (!engine_may_act(opener, partition) &&
         caller_in_group(tree, opener->pid, opener->gid, partition->gid))
@@ -114,6 +117,8 @@ static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint6
     int r = ledger_reserve(tree->ledger, partition->id);
     if (r)
         return r;
+    if (write->handle->answer) /* who uses the memory: the opener can have ended */
+        write->handle->answer = (uint64_t)caller_process(write->caller.pid);
     publish(write->handle, write->unique, own_bytes + bytes);
     ledger_charge(tree->ledger, partition->id, bytes);
     return 0;
@@ -181,30 +186,69 @@ static int compare(const void *one, const void *other)
     return (*a > *b) - (*a < *b);
 }
 
-/* Return whether a slot is of this file, on whichever user's node. */
-static bool is_of(const struct shared_handle *slot, const struct node *file)
+/* Return whether a slot is of a file `charge`, on whichever user's node, and not open to an owner.
+ */
+static bool is_lent(const struct shared_handle *slot, struct node *ret_node)
 {
-    struct node node;
-    return slot->node && tree_node_from_id(slot->node - 1, &node) && node.dir == file->dir &&
-           node.object == file->object && node.file == file->file;
+    return slot->node && slot->answer && tree_node_from_id(slot->node - 1, ret_node) &&
+           ret_node->dir == DIR_PARTITION && ret_node->file == tree_node_hash("charge");
 }
 
 void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, const char *pids,
                    size_t length)
 {
-    const struct node node = {.dir = DIR_PARTITION, .object = id, .file = tree_node_hash("charge")};
-    const struct partition *partition = tree_partition(tree, &node);
+    const struct partition *partition = engine_find(tree->engine, id);
+    struct ledger_figures figures;
     uint64_t *list;
+    ledger_get(tree->ledger, id, &figures);
+    if (!partition || !figures.charged_bytes || !tree->lent_charges)
+        return;
     size_t count = read_pids(pids, length, &list);
-    for (uint32_t i = 0; partition && list && i < handles->count; i++) {
+    tree->lent_charges = !list;
+    for (uint32_t i = 0; list && i < handles->count; i++) {
         struct shared_handle *slot = &handles->slots[i];
-        if (!slot->answer || !is_of(slot, &node) || opener_may(tree, slot, partition) ||
+        struct node node;
+        if (!is_lent(slot, &node))
+            continue;
+        tree->lent_charges = true;
+        if (node.object != id || opener_may(tree, slot, partition) ||
             bsearch(&slot->answer, list, count, sizeof(*list), compare))
             continue;
         ledger_release(tree->ledger, id, charge_of(slot).bytes);
         publish(slot, 0, 0);
     }
     free(list);
+}
+
+int charge_owed(struct tree *tree, const struct handles *handles, uint64_t **ret_ids,
+                size_t *ret_count)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0, capacity = 0, kept = 0;
+    for (uint32_t i = 0; i < handles->count; i++) {
+        const struct shared_handle *slot = &handles->slots[i];
+        const struct partition *partition;
+        struct node node;
+        if (!is_lent(slot, &node))
+            continue;
+        tree->lent_charges = true;
+        partition = tree_partition(tree, &node);
+        if (!partition || !charge_of(slot).bytes || opener_may(tree, slot, partition))
+            continue;
+        if (array_reserve(ids, capacity, count + 1)) {
+            free(ids);
+            return -ENOMEM;
+        }
+        ids[count++] = node.object;
+    }
+    if (count)
+        qsort(ids, count, sizeof(*ids), compare);
+    for (size_t i = 0; i < count; i++)
+        if (!kept || ids[kept - 1] != ids[i])
+            ids[kept++] = ids[i];
+    *ret_ids = ids;
+    *ret_count = kept;
+    return 0;
 }
 
 int charge_restore(struct tree *tree, const struct handles *handles)

@@ -23,10 +23,14 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
 int charge_store(struct tree *tree, struct write *write);
 /* Release the charge of a file whose last descriptor was closed. Works for files of every kind. */
 void charge_close(struct tree *tree, const struct shared_handle *slot);
-/* Release what files have charged whose openers may no longer, and are not among the processes that
- * belong to the partition: `pids`, a line each, in ascending order. */
+/* Release what files have charged whose openers may no longer, unless the process that charged last
+ * is among those that belong to the partition: `pids`, a line each, in ascending order. */
 void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, const char *pids,
                    size_t length);
+/* List the partitions with charges of openers who may no longer, ascending, each once; malloc,
+ * NULL: none. A worker can have died between taking a user out and settling. 0 or -ENOMEM. */
+int charge_owed(struct tree *tree, const struct handles *handles, uint64_t **ret_ids,
+                size_t *ret_count);
 /* Recompute the sums from the slots when a worker starts. 0 or -ENOMEM. */
 int charge_restore(struct tree *tree, const struct handles *handles);
 

@@ -7,11 +7,12 @@
 /* How long a writer is remembered. The next look-up of the name follows at once. */
 #define WRITER_NS (10 * NS_PER_SECOND)
 
-/* Return the `uid` of nodes of the user's account. A partition's nodes have room for 16 bits, so
- * accounts can share one by chance, never with the owner. */
+/* Return the `uid` of nodes of the user's account. A partition's nodes have room for 65,536, so
+ * accounts can share one by chance, never with the owner or with root. */
 static uint32_t number_of(const struct tree *tree, uint32_t uid)
 {
-    return (names_account(tree->names, uid) & UINT16_MAX) + 1;
+    const uint32_t account = names_account(tree->names, uid);
+    return account == 0 ? 1 : 2 + (account - 1) % UINT16_MAX;
 }
 
 static bool is_writer(const struct tree *tree, uint64_t node, uint32_t uid)
@@ -36,12 +37,13 @@ static void note_writer(const struct tree *tree, uint64_t node, uint32_t uid)
     shared->next_writer++;
 }
 
-void own_take(const struct tree *tree, uint32_t uid, struct node *node)
+void own_take(struct tree *tree, uint32_t uid, struct node *node)
 {
     const struct file_row *row = tree_row(tree, node);
     if (row && row->own)
         node->uid = uid;
-    else if (row && row->store && is_writer(tree, tree_node_id(node), uid))
+    else if (row && row->store && is_writer(tree, tree_node_id(node), uid) &&
+             tree_owner(tree, node) != uid) /* it can have become theirs since */
         node->uid = number_of(tree, uid);
     else if (node->dir == DIR_PARTITIONS && !node->link && tree->shared->covered)
         node->uid = uid + 1;

@@ -18,10 +18,11 @@
 #include "tree.h"
 
 /* Turn a node that tree_lookup or tree_next_child found into the user's own, if they have one. */
-void own_take(const struct tree *tree, uint32_t uid, struct node *node);
+void own_take(struct tree *tree, uint32_t uid, struct node *node);
 /* Return whether a user who may open this file for writing has to do it through another node. The
  * open is to fail with ESTALE then: the kernel looks the name up again, and own_take finds that
- * node. */
+ * node. Where there is no name (/proc/self/fd, a file that is bind-mounted), the user's error is
+ * ESTALE: the owner's node and its lock are for the owner. */
 bool own_is_elsewhere(struct tree *tree, const struct node *node, uint32_t uid);
 
 #endif

@@ -94,8 +94,8 @@ struct shared_handle {
     uint32_t uid;        /* the opener */
     uint64_t ns;         /* opened by root for writing: its pid namespace; `charge`: the opener's
                           * struct caller `ns` */
-    uint64_t answer;   /* `new`: the id to read back + 1; 0: none; `charge`: the opener's pid, if it
-                        * is not the owner's */
+    uint64_t answer;   /* `new`: the id to read back + 1; 0: none; `charge`: pid of the process that
+                        * opened it or charged last, unless the owner opened it */
     uint64_t sentence; /* `new`: number of the refusal to read back; 0: none */
     uint64_t seen;     /* poll: the change last read */
     uint64_t poll;     /* poll: the kernel's handle + 1; 0: none */

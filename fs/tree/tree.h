@@ -56,6 +56,7 @@ struct tree {
     struct strbuf scratch;
     const struct strbuf *shown;       /* content of a file, set by tree_show */
     uint32_t admin_gid;               /* gid of config/admin_group; UINT32_MAX: none */
+    bool lent_charges;                /* files `charge` may be open to others than the owner */
     int32_t reader;                   /* the thread that asks; 0: unknown */
     uint64_t boot_mark;               /* differs from boot to boot */
     uint64_t own_user_ns, own_pid_ns; /* inode numbers of the daemon's namespaces */

@@ -166,6 +166,38 @@ def moved_directory(mount):
         equal((os.listdir(folder + '.moved'), os.listdir(other)), (['b'], []))
 
 
+def put_in_its_place(folder, instead):
+    """As its owner: renames what is being written, and leaves a link under its name."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        for name in os.listdir(folder):
+            if name.startswith('b.'):
+                with contextlib.suppress(OSError):
+                    os.rename(os.path.join(folder, name), os.path.join(folder, 'kept'))
+                    os.symlink(instead, os.path.join(folder, name))
+                    return
+
+
+def replaced(mount):
+    """A backup is saved if its name leads to it, not if it leads to an older one of root's."""
+    older, folder = os.path.join(T, 'older'), os.path.join(T, 'hers')
+    equal(chronos(mount, 'backup', older)[0], 0)
+    os.mkdir(folder)
+    os.chown(folder, alice.uid, alice.gid)
+    for _ in range(50):
+        owner = alice.start(put_in_its_place, folder, older)
+        code, text = chronos(mount, 'backup', folder + '/b')
+        owner.finish()
+        if os.path.islink(folder + '/b'):
+            check(code != 0 and 'Cannot write' in text, code, text)
+            break
+        equal(code != 0, os.path.lexists(folder + '/kept'), code, text)
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+    else:
+        print('not tried: the owner was never quick enough')
+
+
 def read_by_hand(mount):
     """Each open file has one backup, whole, in pieces of any size, while changes go on."""
     files = [os.open(mount.at('backup'), os.O_RDONLY) for _ in range(4)]
@@ -246,6 +278,7 @@ def main():
     targets(mount)
     to_output(mount)
     moved_directory(mount)
+    replaced(mount)
     read_by_hand(mount)
     while_all_goes_on(mount)
 

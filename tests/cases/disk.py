@@ -168,6 +168,29 @@ def ends_programs_on_a_full_disk(state):
     mount.stop()
 
 
+def joins_of_what_is_taken_back():
+    """Joins wait until their partition is on disk. If it is taken back, they are refused, and
+    those that waited behind them are not."""
+    held = os.path.join(lib.T, 'held')
+    mount = lib.Mount('1x80G', environment={
+        'LD_PRELOAD': os.environ['HELD_DISK'], 'HELD_DISK_WHILE': held,
+        'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'})
+    kept = lib.alice.call(mount.ask, '1M 600')
+    open(held, 'w').close()
+    new = f'p{int(kept[1:]) + 1}'
+    asked = lib.alice.start(lib.outcome, mount.ask, '1M 600')
+    check(lib.wait_for(lambda: new in mount.partitions()), 'it is not on disk yet')
+    joins = []
+    for name in [new] * 6 + [kept]:
+        joins.append(lib.alice.start(lib.outcome, lib.write, mount.at('gpu0', name, 'procs'), '0'))
+        lib.time.sleep(0.1)  # one after the other
+    os.unlink(held)
+    equal(asked.finish(), 'EIO')
+    equal([join.finish() for join in joins], ['ENODEV'] * 6 + ['ok'])
+    equal(mount.partitions(), [kept])
+    mount.close()
+
+
 def new_devices_on_a_full_disk(state):
     """Devices that could not be written at the start are, once there is room."""
     directory = os.path.join(state, 'devices')
@@ -217,6 +240,7 @@ def main():
     mount.stop()
     ends_programs_on_a_full_disk(state)
     new_devices_on_a_full_disk(state)
+    joins_of_what_is_taken_back()
 
 
 lib.run(main)

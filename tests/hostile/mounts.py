@@ -141,6 +141,28 @@ def over_partitions(mount):
     mount.start()
 
 
+def list_all_the_time(path):
+    while True:
+        os.listdir(path)
+        time.sleep(0.05)
+
+
+def over_listed_partitions(mount):
+    """A listing of the root directory brings the name as a look-up does, however often it comes."""
+    path = mount.at('partitions')
+    bob.call(os.listdir, path)
+    lister = alice.start(list_all_the_time, mount.dir)
+    time.sleep(0.3)
+    trap = Trap(path)
+    check(trap.made)
+    check(lib.wait_for(lambda: bob.outcome(os.listdir, path) == 'ok', 3), 'it is still mounted')
+    check(not lib.is_mounted(path))
+    lister.kill()
+    trap.stop()
+    mount.stop()
+    mount.start()
+
+
 def over_an_alias(mount):
     """The tree bound to another place has the same names. Mounts elsewhere do not count."""
     alias = os.path.join(lib.T, 'alias')
@@ -215,8 +237,8 @@ def main():
     subprocess.run(['mount', '--bind', node, '/dev/fuse'], check=True)
     ends.extend(os.pipe())
     mount = lib.Mount('2x80G')
-    for part in (over_new, over_a_partition, over_shared_files, over_partitions, over_an_alias,
-                 over_settings):
+    for part in (over_new, over_a_partition, over_shared_files, over_partitions,
+                 over_listed_partitions, over_an_alias, over_settings):
         print('==', part.__name__, flush=True)
         part(mount)
 

@@ -205,6 +205,81 @@ def charged(mount):
     equal(lib.read(path), '0\n')
 
 
+def charge_and_leave_a_child(mount, name, said):
+    """Becomes a daemon, as programs do: the process that opened the file ends."""
+    lib.write(mount.at('gpu0', name, 'procs'), '0')
+    fd = os.open(mount.at('gpu0', name, 'charge'), os.O_WRONLY)
+    os.write(fd, b'+100000\n')
+    if os.fork():
+        return
+    os.setsid()
+    os.write(fd, b'+300000\n')
+    os.write(said, b'%07d' % os.getpid())
+    signal.pause()
+
+
+def daemons(mount):
+    """The process inside that charged last counts, not the one that opened the file."""
+    name = ask(mount)
+    path = mount.at('gpu0', name, 'charge')
+    equal(change(mount, name, '+bob'), 'ok')
+    (said, says), (go, _) = os.pipe(), os.pipe()
+    parent = os.fork()
+    if not parent:
+        bob.become()
+        charge_and_leave_a_child(mount, name, says)
+        os._exit(0)
+    os.waitpid(parent, 0)
+    pid = int(os.read(said, 7))
+    outside = bob.start(charge_and_hold, mount, name, False, says, go)
+    os.read(said, 1)
+    equal(lib.read(path), '800000\n')
+    equal(change(mount, name, '-bob'), 'ok')
+    check(wait_for(lambda: lib.read(path) != '800000\n'))
+    equal(lib.read(path), '400000\n', 'of the one inside')
+    outside.kill()
+    os.kill(pid, signal.SIGKILL)
+    check(wait_for(lambda: lib.read(path) == '0\n'), 'it has ended')
+
+
+def settled_later(mount):
+    """A worker can die as soon as a removal is on disk. The next one settles."""
+    name, other = ask(mount), ask(mount)
+    equal(change(mount, name, '+bob +carol'), 'ok')
+    equal(change(mount, other, '+bob'), 'ok')
+    holders, (ready, is_ready), (go, says_go) = [], os.pipe(), os.pipe()
+    for which, joins in (name, True), (name, False), (other, False):
+        holders.append(bob.start(charge_and_hold, mount, which, joins, is_ready, go))
+        os.read(ready, 1)
+    os.kill(mount.supervisor(), signal.SIGSTOP)
+    os.kill(mount.worker(), signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(os.path.join(mount.state, 'state.db'))) as database:
+        database.execute('delete from setting where key = ?', (f'guest/{name[1:]}/{bob.uid}',))
+        database.commit()
+    os.kill(mount.supervisor(), signal.SIGCONT)
+    equal(members(mount, name), ['carol'])
+    path = mount.at('gpu0', name, 'charge')
+    check(wait_for(lambda: lib.read(path) == '400000\n'), 'of the one inside', lib.read(path))
+    time.sleep(0.5)
+    equal(lib.read(path), '400000\n')
+    equal(lib.read(mount.at('gpu0', other, 'charge')), '400000\n', 'he is still in that one')
+    os.write(says_go, b'x' * 6)
+    for holder in holders:
+        holder.finish()
+
+
+def handed_over(mount):
+    """A member who has just written to a file, and becomes its owner."""
+    name = ask(mount)
+    path = mount.at('gpu0', name, 'charge')
+    equal(change(mount, name, '+bob'), 'ok')
+    equal(bob.outcome(charge, path), 'ok')
+    os.chown(mount.at('gpu0', name), bob.uid, -1)
+    for _ in range(3):
+        equal(bob.outcome(charge, path), 'ok', 'its owner')
+    equal(alice.outcome(charge, path), 'EACCES')
+
+
 def bounds(mount):
     """However many uids a person has: 16 are in, each of a user who exists."""
     name = ask(mount)
@@ -304,7 +379,8 @@ def main():
     if not os.path.exists('/etc/subuid'):
         raise lib.Skip('no /etc/subuid here')
     make_dev()
-    for part in (rights, others_partitions, removed, charged, bounds, lookups, lasting, nodes):
+    for part in (rights, others_partitions, removed, charged, daemons, settled_later,
+                 handed_over, bounds, lookups, lasting, nodes):
         print('==', part.__name__, flush=True)
         with lib.mounted('2x80G') as mount:
             part(mount)

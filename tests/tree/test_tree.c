@@ -205,6 +205,15 @@ START_TEST(test_own_nodes)
         tree.now_ns += 11 * NS_PER_SECOND;
         ck_assert_uint_eq(found_by(paths[i], 7).uid, 0);
     }
+    /* Root shares a node with no user, whatever their number. */
+    for (uint32_t uid = 65534; uid <= 65538; uid++) {
+        struct node node = found_by(paths[0], uid), own;
+        ck_assert(own_is_elsewhere(&tree, &node, uid));
+        own = found_by(paths[0], uid);
+        ck_assert_uint_gt(own.uid, 1);
+        ck_assert(own_is_elsewhere(&tree, &own, 0));
+        tree.now_ns += 11 * NS_PER_SECOND;
+    }
     /* Many others' opens do not take a writer's place at once. */
     struct node node = found_by(paths[0], 7);
     ck_assert(own_is_elsewhere(&tree, &node, 7));

@@ -138,6 +138,16 @@ static int make(struct target *target)
     return target->fd < 0 ? cannot_write(target, -errno) : EXIT_DONE;
 }
 
+/* Whether the name leads to the file that was written: a user who owns the directory can put
+ * another one, or a link, in the place of either name. */
+static bool is_in_place(const struct target *target)
+{
+    struct stat written, found;
+    return fstat(target->fd, &written) == 0 &&
+           fstatat(target->directory, target->name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           written.st_dev == found.st_dev && written.st_ino == found.st_ino;
+}
+
 static int finish(const struct target *target)
 {
     if (!target->name)
@@ -146,7 +156,7 @@ static int finish(const struct target *target)
         renameat(target->directory, target->scratch, target->directory, target->name) != 0 ||
         fsync(target->directory) != 0)
         return -errno;
-    return 0;
+    return is_in_place(target) ? 0 : -ESTALE;
 }
 
 static int save(const struct chronos_mount *mount, struct target *target)
