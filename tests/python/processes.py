@@ -95,8 +95,8 @@ class Children(inside.Case):
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: threads and fork
             stop = threading.Event()
             def change():
-                while not stop.is_set():
-                    Partitioner().create(1, 0.1, 600).release()
+                while not stop.is_set():  # a child that asks while it is in it stays in it
+                    Partitioner().create(1, 0.1, 600, on_expiry="none").release()
             thread = threading.Thread(target=change, daemon=True)
             thread.start()
             for _ in range(20):
