@@ -23,7 +23,7 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* Find a mount over `partitions` by a user who is not us; what root puts there is meant. A mount
+/* Find a mount over `partitions` by another user; what root puts there is meant. A mount
  * comes after the one that it is on. */
 static bool find(uint32_t admin_uid, unsigned long *ret_user)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processes that left on purpose: who is one, and how many of an account there can be. */
+/* Processes that left on purpose: which ones are known, and how many of an account can be. */
 #include "tests/check.h"
 
 #include "core/host/internal.h"

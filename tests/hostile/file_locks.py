@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Locks of the files of a partition, and of settings. One who writes a file from slow memory holds
-its lock, so each writer who is not its owner has a node of their own."""
+its lock, so each writer other than the owner has a node of their own."""
 import contextlib
 import os
 import select
@@ -22,7 +22,7 @@ def put(path, text):
 
 
 def go_on(mount, path, attack, user, others):
-    """Others write the file, and one who has opened it before, while the user hangs in it."""
+    """Others write the file, also on a descriptor opened before, while the user hangs in it."""
     text = SETTABLE.get(os.path.basename(path), 'off')
     (ready, told), (wait, go) = os.pipe(), os.pipe()
 
@@ -63,7 +63,7 @@ def members(mount):
             go_on(mount, path, write_from(path, **how), bob, (alice, root))
         late = Attacker(bob, write_from(path, os.O_APPEND))
         alice.call(lib.write, change, '-bob')
-        goes_on(alice, f'{file}, held by one who is out', put, path, SETTABLE[file])
+        goes_on(alice, f'{file}, held by a former member', put, path, SETTABLE[file])
         late.stop()
 
 

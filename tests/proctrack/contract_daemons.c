@@ -15,7 +15,7 @@ START_TEST(found_after_a_restart)
     ck_assert_int_eq(proctrack_scan(proctrack), 0);
     ck_assert_int_eq(help_freeze(2, true), 0);
     proctrack = proctrack_close(proctrack);
-    pid_t meanwhile = fork_of(child);
+    pid_t late = fork_of(child);
     end(first, false);
     ck_assert_msg(open_again() == 0, "%s", why.text);
     ck_assert_str_eq(why.text, "");
@@ -26,7 +26,7 @@ START_TEST(found_after_a_restart)
     ck_assert_uint_eq(seen.ids[1], 2);
     ck_assert(!seen.frozen[0] && seen.frozen[1] && !seen.frozen[2]);
     ck_assert_uint_eq(seen.ids[2], UINT64_C(1) << 60);
-    MEMBERS(1, child, meanwhile);
+    MEMBERS(1, child, late);
     MEMBERS(2, third);
     MEMBERS(UINT64_C(1) << 60, second);
     ck_assert_int_eq(help_kill(UINT64_C(1) << 60), 0);
