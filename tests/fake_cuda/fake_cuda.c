@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A libcuda.so.1 of our own: it takes memory as NVIDIA's driver does (figures from an H100), so that
- * the shim can be tried on any machine. With its directory in LD_LIBRARY_PATH it is found instead of
- * NVIDIA's. What it models:
+ * A libcuda.so.1 of our own: it takes memory as NVIDIA's driver does (figures from an H100), so
+ * that the shim can be tried on any machine. With its directory in LD_LIBRARY_PATH it is found
+ * instead of NVIDIA's. What it models:
  *
  *   small allocations share blocks of 2 MiB, larger ones are rounded up to 2 MiB;
  *   a pool reserves in steps of 32 MiB and gives back at a synchronize, down to its threshold;
@@ -10,8 +10,8 @@
  *   a context takes 518 MiB, a larger stack what all threads need;
  *   graphs take their allocations at the first launch and keep them until a trim.
  *
- * CHRONOS_FAKE_CUDA lists its devices, "UUID=BYTES UUID=BYTES". fake_cuda_taken(DEVICE) returns what
- * a device has given, fake_cuda_high(DEVICE) the most that it ever had.
+ * CHRONOS_FAKE_CUDA lists its devices, "UUID=BYTES UUID=BYTES". fake_cuda_taken(DEVICE) returns
+ * what a device has given, fake_cuda_high(DEVICE) the most that it ever had.
  */
 #include "tools/cuda/driver.h"
 
@@ -23,12 +23,12 @@
 
 #define API __attribute__((visibility("default")))
 
-#define MIB       (1024ull * 1024)
-#define BLOCK     (2 * MIB)
-#define STEP      (32 * MIB)
-#define CONTEXT   (518 * MIB)
-#define DEVICES   8
-#define PIECES    65536
+#define MIB        (1024ull * 1024)
+#define BLOCK      (2 * MIB)
+#define STEP       (32 * MIB)
+#define CONTEXT    (518 * MIB)
+#define DEVICES    8
+#define PIECES     65536
 #define PROCESSORS 132
 #define THREADS    2048
 
@@ -191,7 +191,7 @@ API CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device)
 API CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device)
 {
     (void)device;
-    *value = attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT                 ? PROCESSORS
+    *value = attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT             ? PROCESSORS
              : attribute == CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR ? THREADS
                                                                                : 0;
     return CUDA_SUCCESS;
@@ -563,8 +563,8 @@ API CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *d
     if (!current)
         return INVALID_CONTEXT;
     uint64_t size = d->Format == 0x20 ? 4 : d->Format == 0x02 || d->Format == 0x10 ? 2 : 1;
-    uint64_t bytes = d->Width * (d->Height ? d->Height : 1) * (d->Depth ? d->Depth : 1) * size *
-                     d->NumChannels;
+    uint64_t bytes =
+        d->Width * (d->Height ? d->Height : 1) * (d->Depth ? d->Depth : 1) * size * d->NumChannels;
     struct CUarray_st *made = calloc(1, sizeof(*made));
     pthread_mutex_lock(&lock);
     bool fits = take(current->device, up(bytes, BLOCK));
@@ -649,8 +649,8 @@ API CUresult cuMemMap(CUdeviceptr pointer, size_t size, size_t offset,
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&lock);
     memory->mappings++;
-    *free_piece() = (struct piece){
-        .start = pointer, .bytes = size, .device = memory->device, .mapped = memory};
+    *free_piece() =
+        (struct piece){.start = pointer, .bytes = size, .device = memory->device, .mapped = memory};
     pthread_mutex_unlock(&lock);
     return CUDA_SUCCESS;
 }
@@ -990,72 +990,42 @@ static const struct {
     void (*function)(void);
 } functions[] = {
 #define FUNCTION(name) {#name, (void (*)(void))name},
-    FUNCTION(cuInit)
-    FUNCTION(cuDriverGetVersion)
-    FUNCTION(cuDeviceGetCount)
-    FUNCTION(cuDeviceGetUuid_v2)
-    FUNCTION(cuDeviceGetUuid)
-    FUNCTION(cuDeviceGetAttribute)
-    FUNCTION(cuCtxGetCurrent)
-    FUNCTION(cuCtxSetCurrent)
-    FUNCTION(cuCtxPushCurrent_v2)
-    FUNCTION(cuCtxPopCurrent_v2)
-    FUNCTION(cuCtxGetDevice)
-    FUNCTION(cuCtxCreate)
-    FUNCTION(cuCtxCreate_v2)
-    FUNCTION(cuCtxCreate_v4)
-    FUNCTION(cuCtxDestroy_v2)
-    FUNCTION(cuCtxDestroy)
-    FUNCTION(cuDevicePrimaryCtxRetain)
-    FUNCTION(cuDevicePrimaryCtxGetState)
-    FUNCTION(cuDevicePrimaryCtxRelease)
-    FUNCTION(cuDevicePrimaryCtxRelease_v2)
-    FUNCTION(cuDevicePrimaryCtxReset_v2)
-    FUNCTION(cuCtxGetLimit)
-    FUNCTION(cuCtxSetLimit)
-    FUNCTION(cuMemAlloc_v2)
-    FUNCTION(cuMemAllocManaged)
-    FUNCTION(cuMemAllocPitch_v2)
-    FUNCTION(cuMemFree_v2)
-    FUNCTION(cuMemGetInfo_v2)
-    FUNCTION(cuDeviceTotalMem_v2)
-    FUNCTION(cuArray3DCreate_v2)
-    FUNCTION(cuArrayCreate_v2)
-    FUNCTION(cuArrayDestroy)
-    FUNCTION(cuMemCreate)
-    FUNCTION(cuMemRelease)
-    FUNCTION(cuMemMap)
-    FUNCTION(cuMemUnmap)
-    FUNCTION(cuMemRetainAllocationHandle)
-    FUNCTION(cuMemAllocAsync)
-    FUNCTION(cuMemAllocAsync_ptsz)
-    FUNCTION(cuMemAllocFromPoolAsync)
-    FUNCTION(cuMemFreeAsync)
-    FUNCTION(cuMemFreeAsync_ptsz)
-    FUNCTION(cuStreamSynchronize)
-    FUNCTION(cuStreamSynchronize_ptsz)
-    FUNCTION(cuEventSynchronize)
-    FUNCTION(cuCtxSynchronize)
-    FUNCTION(cuCtxSynchronize_v2)
-    FUNCTION(cuMemPoolCreate)
-    FUNCTION(cuMemPoolDestroy)
-    FUNCTION(cuMemPoolTrimTo)
-    FUNCTION(cuMemPoolGetAttribute)
-    FUNCTION(cuMemPoolSetAttribute)
-    FUNCTION(cuDeviceGetMemPool)
-    FUNCTION(cuStreamCreate)
-    FUNCTION(cuStreamIsCapturing)
-    FUNCTION(cuStreamBeginCapture_v2)
-    FUNCTION(cuStreamEndCapture)
-    FUNCTION(cuGraphGetNodes)
-    FUNCTION(cuGraphNodeGetType)
-    FUNCTION(cuGraphMemAllocNodeGetParams)
-    FUNCTION(cuGraphMemFreeNodeGetParams)
-    FUNCTION(cuGraphInstantiateWithFlags)
-    FUNCTION(cuGraphLaunch)
-    FUNCTION(cuGraphExecDestroy)
-    FUNCTION(cuDeviceGetGraphMemAttribute)
-    FUNCTION(cuDeviceGraphMemTrim)
+    FUNCTION(cuInit) FUNCTION(cuDriverGetVersion) FUNCTION(cuDeviceGetCount) FUNCTION(
+        cuDeviceGetUuid_v2) FUNCTION(cuDeviceGetUuid) FUNCTION(cuDeviceGetAttribute)
+        FUNCTION(cuCtxGetCurrent) FUNCTION(cuCtxSetCurrent) FUNCTION(cuCtxPushCurrent_v2) FUNCTION(
+            cuCtxPopCurrent_v2) FUNCTION(cuCtxGetDevice) FUNCTION(cuCtxCreate)
+            FUNCTION(cuCtxCreate_v2) FUNCTION(cuCtxCreate_v4) FUNCTION(cuCtxDestroy_v2) FUNCTION(
+                cuCtxDestroy) FUNCTION(cuDevicePrimaryCtxRetain) FUNCTION(cuDevicePrimaryCtxGetState)
+                FUNCTION(cuDevicePrimaryCtxRelease) FUNCTION(cuDevicePrimaryCtxRelease_v2) FUNCTION(
+                    cuDevicePrimaryCtxReset_v2) FUNCTION(cuCtxGetLimit) FUNCTION(cuCtxSetLimit)
+                    FUNCTION(cuMemAlloc_v2) FUNCTION(cuMemAllocManaged) FUNCTION(
+                        cuMemAllocPitch_v2) FUNCTION(cuMemFree_v2) FUNCTION(cuMemGetInfo_v2)
+                        FUNCTION(cuDeviceTotalMem_v2) FUNCTION(cuArray3DCreate_v2) FUNCTION(
+                            cuArrayCreate_v2) FUNCTION(cuArrayDestroy) FUNCTION(cuMemCreate)
+                            FUNCTION(cuMemRelease) FUNCTION(cuMemMap) FUNCTION(cuMemUnmap) FUNCTION(
+                                cuMemRetainAllocationHandle) FUNCTION(cuMemAllocAsync)
+                                FUNCTION(cuMemAllocAsync_ptsz) FUNCTION(cuMemAllocFromPoolAsync)
+                                    FUNCTION(cuMemFreeAsync) FUNCTION(cuMemFreeAsync_ptsz) FUNCTION(
+                                        cuStreamSynchronize) FUNCTION(cuStreamSynchronize_ptsz)
+                                        FUNCTION(cuEventSynchronize) FUNCTION(cuCtxSynchronize) FUNCTION(
+                                            cuCtxSynchronize_v2) FUNCTION(cuMemPoolCreate)
+                                            FUNCTION(cuMemPoolDestroy) FUNCTION(cuMemPoolTrimTo) FUNCTION(
+                                                cuMemPoolGetAttribute) FUNCTION(cuMemPoolSetAttribute)
+                                                FUNCTION(cuDeviceGetMemPool) FUNCTION(
+                                                    cuStreamCreate) FUNCTION(cuStreamIsCapturing)
+                                                    FUNCTION(cuStreamBeginCapture_v2) FUNCTION(
+                                                        cuStreamEndCapture) FUNCTION(cuGraphGetNodes)
+                                                        FUNCTION(cuGraphNodeGetType) FUNCTION(
+                                                            cuGraphMemAllocNodeGetParams)
+                                                            FUNCTION(cuGraphMemFreeNodeGetParams)
+                                                                FUNCTION(
+                                                                    cuGraphInstantiateWithFlags)
+                                                                    FUNCTION(cuGraphLaunch) FUNCTION(
+                                                                        cuGraphExecDestroy)
+                                                                        FUNCTION(
+                                                                            cuDeviceGetGraphMemAttribute)
+                                                                            FUNCTION(
+                                                                                cuDeviceGraphMemTrim)
 #undef FUNCTION
 };
 

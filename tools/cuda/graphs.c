@@ -150,7 +150,8 @@ static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_devic
     CUresult r = graph_memory_reserve(device, bytes);
     if (r == CUDA_ERROR_OUT_OF_MEMORY && (graph_memory_reclaim() | pools_reclaim()))
         r = graph_memory_reserve(device, bytes);
-    if (r != CUDA_SUCCESS && first && (entry = entries_hold(ENTRY_GRAPH, key)) != NULL) {
+    entry = r != CUDA_SUCCESS && first ? entries_hold(ENTRY_GRAPH, key) : NULL;
+    if (entry) {
         entry->launched = false;
         entries_release(ENTRY_GRAPH, key);
     }

@@ -124,7 +124,7 @@ static int look(struct dl_phdr_info *info, size_t size, void *data)
         search->found = (void *)search->address;
     search->passed = search->passed || has;
     search->elf = elf;
-    return search->found != NULL;
+    return search->found ? 1 : 0;
 }
 
 bool elf_of_address(const void *address, struct elf *ret_elf)
