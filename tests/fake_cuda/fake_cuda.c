@@ -989,43 +989,76 @@ static const struct {
     const char *name;
     void (*function)(void);
 } functions[] = {
-#define FUNCTION(name) {#name, (void (*)(void))name},
-    FUNCTION(cuInit) FUNCTION(cuDriverGetVersion) FUNCTION(cuDeviceGetCount) FUNCTION(
-        cuDeviceGetUuid_v2) FUNCTION(cuDeviceGetUuid) FUNCTION(cuDeviceGetAttribute)
-        FUNCTION(cuCtxGetCurrent) FUNCTION(cuCtxSetCurrent) FUNCTION(cuCtxPushCurrent_v2) FUNCTION(
-            cuCtxPopCurrent_v2) FUNCTION(cuCtxGetDevice) FUNCTION(cuCtxCreate)
-            FUNCTION(cuCtxCreate_v2) FUNCTION(cuCtxCreate_v4) FUNCTION(cuCtxDestroy_v2) FUNCTION(
-                cuCtxDestroy) FUNCTION(cuDevicePrimaryCtxRetain) FUNCTION(cuDevicePrimaryCtxGetState)
-                FUNCTION(cuDevicePrimaryCtxRelease) FUNCTION(cuDevicePrimaryCtxRelease_v2) FUNCTION(
-                    cuDevicePrimaryCtxReset_v2) FUNCTION(cuCtxGetLimit) FUNCTION(cuCtxSetLimit)
-                    FUNCTION(cuMemAlloc_v2) FUNCTION(cuMemAllocManaged) FUNCTION(
-                        cuMemAllocPitch_v2) FUNCTION(cuMemFree_v2) FUNCTION(cuMemGetInfo_v2)
-                        FUNCTION(cuDeviceTotalMem_v2) FUNCTION(cuArray3DCreate_v2) FUNCTION(
-                            cuArrayCreate_v2) FUNCTION(cuArrayDestroy) FUNCTION(cuMemCreate)
-                            FUNCTION(cuMemRelease) FUNCTION(cuMemMap) FUNCTION(cuMemUnmap) FUNCTION(
-                                cuMemRetainAllocationHandle) FUNCTION(cuMemAllocAsync)
-                                FUNCTION(cuMemAllocAsync_ptsz) FUNCTION(cuMemAllocFromPoolAsync)
-                                    FUNCTION(cuMemFreeAsync) FUNCTION(cuMemFreeAsync_ptsz) FUNCTION(
-                                        cuStreamSynchronize) FUNCTION(cuStreamSynchronize_ptsz)
-                                        FUNCTION(cuEventSynchronize) FUNCTION(cuCtxSynchronize) FUNCTION(
-                                            cuCtxSynchronize_v2) FUNCTION(cuMemPoolCreate)
-                                            FUNCTION(cuMemPoolDestroy) FUNCTION(cuMemPoolTrimTo) FUNCTION(
-                                                cuMemPoolGetAttribute) FUNCTION(cuMemPoolSetAttribute)
-                                                FUNCTION(cuDeviceGetMemPool) FUNCTION(
-                                                    cuStreamCreate) FUNCTION(cuStreamIsCapturing)
-                                                    FUNCTION(cuStreamBeginCapture_v2) FUNCTION(
-                                                        cuStreamEndCapture) FUNCTION(cuGraphGetNodes)
-                                                        FUNCTION(cuGraphNodeGetType) FUNCTION(
-                                                            cuGraphMemAllocNodeGetParams)
-                                                            FUNCTION(cuGraphMemFreeNodeGetParams)
-                                                                FUNCTION(
-                                                                    cuGraphInstantiateWithFlags)
-                                                                    FUNCTION(cuGraphLaunch) FUNCTION(
-                                                                        cuGraphExecDestroy)
-                                                                        FUNCTION(
-                                                                            cuDeviceGetGraphMemAttribute)
-                                                                            FUNCTION(
-                                                                                cuDeviceGraphMemTrim)
+#define FUNCTION(name)                                                                             \
+    {                                                                                              \
+#name, (void (*)(void))name                                                                \
+    }
+    FUNCTION(cuInit),
+    FUNCTION(cuDriverGetVersion),
+    FUNCTION(cuDeviceGetCount),
+    FUNCTION(cuDeviceGetUuid_v2),
+    FUNCTION(cuDeviceGetUuid),
+    FUNCTION(cuDeviceGetAttribute),
+    FUNCTION(cuCtxGetCurrent),
+    FUNCTION(cuCtxSetCurrent),
+    FUNCTION(cuCtxPushCurrent_v2),
+    FUNCTION(cuCtxPopCurrent_v2),
+    FUNCTION(cuCtxGetDevice),
+    FUNCTION(cuCtxCreate),
+    FUNCTION(cuCtxCreate_v2),
+    FUNCTION(cuCtxCreate_v4),
+    FUNCTION(cuCtxDestroy_v2),
+    FUNCTION(cuCtxDestroy),
+    FUNCTION(cuDevicePrimaryCtxRetain),
+    FUNCTION(cuDevicePrimaryCtxGetState),
+    FUNCTION(cuDevicePrimaryCtxRelease),
+    FUNCTION(cuDevicePrimaryCtxRelease_v2),
+    FUNCTION(cuDevicePrimaryCtxReset_v2),
+    FUNCTION(cuCtxGetLimit),
+    FUNCTION(cuCtxSetLimit),
+    FUNCTION(cuMemAlloc_v2),
+    FUNCTION(cuMemAllocManaged),
+    FUNCTION(cuMemAllocPitch_v2),
+    FUNCTION(cuMemFree_v2),
+    FUNCTION(cuMemGetInfo_v2),
+    FUNCTION(cuDeviceTotalMem_v2),
+    FUNCTION(cuArray3DCreate_v2),
+    FUNCTION(cuArrayCreate_v2),
+    FUNCTION(cuArrayDestroy),
+    FUNCTION(cuMemCreate),
+    FUNCTION(cuMemRelease),
+    FUNCTION(cuMemMap),
+    FUNCTION(cuMemUnmap),
+    FUNCTION(cuMemRetainAllocationHandle),
+    FUNCTION(cuMemAllocAsync),
+    FUNCTION(cuMemAllocAsync_ptsz),
+    FUNCTION(cuMemAllocFromPoolAsync),
+    FUNCTION(cuMemFreeAsync),
+    FUNCTION(cuMemFreeAsync_ptsz),
+    FUNCTION(cuStreamSynchronize),
+    FUNCTION(cuStreamSynchronize_ptsz),
+    FUNCTION(cuEventSynchronize),
+    FUNCTION(cuCtxSynchronize),
+    FUNCTION(cuCtxSynchronize_v2),
+    FUNCTION(cuMemPoolCreate),
+    FUNCTION(cuMemPoolDestroy),
+    FUNCTION(cuMemPoolTrimTo),
+    FUNCTION(cuMemPoolGetAttribute),
+    FUNCTION(cuMemPoolSetAttribute),
+    FUNCTION(cuDeviceGetMemPool),
+    FUNCTION(cuStreamCreate),
+    FUNCTION(cuStreamIsCapturing),
+    FUNCTION(cuStreamBeginCapture_v2),
+    FUNCTION(cuStreamEndCapture),
+    FUNCTION(cuGraphGetNodes),
+    FUNCTION(cuGraphNodeGetType),
+    FUNCTION(cuGraphMemAllocNodeGetParams),
+    FUNCTION(cuGraphMemFreeNodeGetParams),
+    FUNCTION(cuGraphInstantiateWithFlags),
+    FUNCTION(cuGraphLaunch),
+    FUNCTION(cuGraphExecDestroy),
+    FUNCTION(cuDeviceGetGraphMemAttribute),
+    FUNCTION(cuDeviceGraphMemTrim),
 #undef FUNCTION
 };
 
