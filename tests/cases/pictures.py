@@ -34,7 +34,7 @@ def text(mount):
     lines = chronos(mount, 'schedule', 'gpu0').splitlines()
     equal(lines[0], 'gpu0: Simulated GPU 80G, 80.0 GiB')
     check(lines[1].startswith('|'), lines)
-    check(re.fullmatch(r'\| ?# p1 root 25% train #{57,59}', lines[2]), 'the width is its hour', lines)
+    check(re.fullmatch(r'\| ?# p1 root 25% train #{57,59}', lines[2]), 'the whole width', lines)
     check(re.fullmatch(r'\| ?# p2 alice 12.5% #{20,23}', lines[3]), 'half of it', lines)
     equal(lines[4].split(', ')[0], 'Free: 62.5% now')
     check(lines[4].endswith(', 75% from ' + clock(mount, 'p2') + ', 100% from ' +
@@ -108,14 +108,17 @@ def areas(mount):
 class Screen:
     """A terminal of its own that runs a command."""
 
+    count = 0
+
     def __init__(self, command, width=80, height=24):
+        Screen.count += 1
+        self.name = f'top{Screen.count}'
         self.tmux('-f', '/dev/null', 'new-session', '-d', '-x', str(width), '-y', str(height),
                   f'{command}; echo "code $?"; sleep 1000')
 
-    @staticmethod
-    def tmux(*words):
-        return subprocess.run(['tmux', '-L', 'top', *words], capture_output=True, text=True,
-                              check=True, stdin=subprocess.DEVNULL).stdout
+    def tmux(self, *words, check=True):
+        return subprocess.run(['tmux', '-L', self.name, *words], capture_output=True, text=True,
+                              check=check, stdin=subprocess.DEVNULL).stdout
 
     def lines(self):
         return self.tmux('capture-pane', '-p').split('\n')
@@ -128,7 +131,7 @@ class Screen:
         return self.lines()
 
     def close(self):
-        self.tmux('kill-server')
+        self.tmux('kill-server', check=False)
 
 
 def rows(lines):
@@ -173,13 +176,12 @@ def screen(mount):
         top = Screen(f'exec env TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
         top.wait(lambda lines: lines[0].startswith('chronos '))
         os.kill(int(top.tmux('display', '-p', '#{pane_pid}')), signal.SIGTERM)
-        lib.wait_for(lambda: subprocess.run(['tmux', '-L', 'top', 'has-session'], check=False,
-                                            capture_output=True).returncode != 0)
+        lib.wait_for(lambda: top.tmux('list-sessions', check=False) == '')
         top = Screen(f'TERM=nothing-such CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
         lines = top.wait(lambda lines: any('code 1' in line for line in lines))
         check(any('kind of terminal is not known' in line for line in lines), lines)
     finally:
-        subprocess.run(['tmux', '-L', 'top', 'kill-server'], check=False, capture_output=True)
+        top.close()
     check('needs a terminal' in chronos(mount, 'top', code=2))
 
 

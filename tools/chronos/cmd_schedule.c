@@ -148,9 +148,10 @@ const struct command cmd_schedule = {
     .name = "schedule",
     .args = "[DEVICE]",
     .summary = "Draw what is held, and until when.",
-    .help = "Draws DEVICE, or all: time to the right, from now on, and a row for partitions that\n"
-            "follow each other. A # is time that a partition holds, and > one that goes on to\n"
-            "the right of the picture. The last line of a device tells what is free when.\n"
+    .help = "Draws DEVICE, or all: time to the right, from now on, and a row for\n"
+            "partitions that follow each other. A # is time that a partition holds, and a >\n"
+            "means that it goes on to the right of the picture. The last line of a device\n"
+            "tells what is free when.\n"
             "\n"
             "Without --days it shows all partitions to their end, but at most a week.\n"
             "\n"

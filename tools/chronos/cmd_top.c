@@ -125,8 +125,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r)
         return r;
     if (!output_cursor() || !isatty(STDIN_FILENO))
-        return args_usage_error(args->command,
-                                "chronos top needs a terminal; in a pipe, use chronos list.");
+        return args_usage_error(args->command, "It needs a terminal; in a pipe, use chronos list.");
     r = top_screen_open();
     if (r < 0) {
         output_message("This kind of terminal is not known here; set TERM, for example to vt100.");
@@ -146,12 +145,12 @@ static int run(const struct chronos_mount *mount, const struct args *args)
 const struct command cmd_top = {
     .name = "top",
     .args = "",
-    .summary = "Show the devices and partitions on a screen that is kept up to date.",
-    .help = "Fills the terminal: a bar for each device, then the partitions, those that end first\n"
-            "on top. It is read again every second.\n"
+    .summary = "Show devices and partitions, kept up to date.",
+    .help = "Fills the terminal: a bar for each device, then the partitions, and first those\n"
+            "that end first. It is read again every second.\n"
             "\n"
-            "Keys: q quits, up and down scroll, s sorts by end, size, use or user, and u shows\n"
-            "only your own partitions, or all.",
+            "Keys: q quits, up and down scroll, s sorts by end, size, use or user, and u\n"
+            "shows only your own partitions, or all.",
     .options = options,
     .run = run,
 };

@@ -63,7 +63,7 @@ static int compare(const void *a, const void *b, void *order)
         r = more_first(left->used, right->used);
     else if (*(enum top_order *)order == TOP_BY_USER)
         r = strcmp(left->user, right->user);
-    if (r == 0)
+    if (!r)
         r = left->end < right->end ? -1 : left->end > right->end;
     return r ? r : strverscmp(left->id, right->id);
 }
