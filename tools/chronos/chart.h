@@ -44,8 +44,8 @@ struct chart_window {
     time_t from, to;
 };
 
-/* Read the plan of a device. Partitions that have just ended are left out; those that cannot be read
- * are noted in `skipped`. 0, and the caller calls chart_release; or -errno. */
+/* Read the plan of a device. Leave out partitions that have just ended; note those that cannot be
+ * read in `skipped`. 0, and the caller calls chart_release; or -errno. */
 int chart_load(const struct chronos_mount *mount, const struct chronos_device *device,
                struct failure_skipped *skipped, struct chart *ret_chart);
 void chart_release(struct chart *chart);
