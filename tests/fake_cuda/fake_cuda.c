@@ -400,16 +400,19 @@ API CUresult cuCtxSetLimit(int limit, size_t value)
 {
     if (!current)
         return INVALID_CONTEXT;
-    if (limit != CU_LIMIT_STACK_SIZE || value <= current->stack)
+    if (limit != CU_LIMIT_STACK_SIZE)
         return CUDA_SUCCESS;
-    uint64_t more = (uint64_t)(value - current->stack) * PROCESSORS * THREADS;
+    uint64_t before = (uint64_t)current->stack * PROCESSORS * THREADS,
+             after = (uint64_t)value * PROCESSORS * THREADS;
     pthread_mutex_lock(&lock);
-    bool fits = take(current->device, more);
+    bool fits = after <= before || take(current->device, after - before);
+    if (fits && after < before)
+        devices[current->device].taken -= before - after;
     pthread_mutex_unlock(&lock);
     if (!fits)
         return CUDA_ERROR_OUT_OF_MEMORY;
     current->stack = value;
-    current->stack_taken += more;
+    current->stack_taken += after - before;
     return CUDA_SUCCESS;
 }
 

@@ -254,16 +254,48 @@ EXPORT CUresult cuCtxDestroy_v2(CUcontext context)
 
 /* -- the stack ------------------------------------------------------------------------------ */
 
-/* What a larger stack takes: exact, and taken at once (measured on an H100). */
-static uint64_t stack_growth(CUdevice device, size_t before, size_t value)
+/* What all threads of the device need for this size of a stack: the driver takes and gives the
+ * difference at once (measured on an H100 and an H200). */
+static uint64_t stack_bytes(CUdevice device, size_t size)
 {
     int processors = 0, threads = 0;
-    if (value <= before || !REAL(cuDeviceGetAttribute))
+    if (!REAL(cuDeviceGetAttribute))
         return 0;
     REAL(cuDeviceGetAttribute)(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
     REAL(cuDeviceGetAttribute)
     (&threads, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, device);
-    return shim_product(shim_product(value - before, (unsigned)processors), (unsigned)threads);
+    return shim_product(shim_product(size, (unsigned)processors), (unsigned)threads);
+}
+
+/* Add to what the context's stacks beyond the first size are charged, and take from it. */
+static void note_stack(CUdevice device, struct account *more, uint64_t less)
+{
+    CUcontext context = contexts_current();
+    uint64_t key = (uint64_t)(uintptr_t)context;
+    struct entry *entry = entries_hold(ENTRY_STACK, key);
+    if (entry) {
+        account_move(&entry->account, more);
+        account_take(&entry->account, less);
+        entries_release(ENTRY_STACK, key);
+    } else if ((entry = entries_new(ENTRY_STACK, device))) {
+        account_move(&entry->account, more);
+        entry->context = context;
+        entries_add(entry, key);
+    }
+}
+
+static CUresult set_stack(CUdevice device, size_t before, size_t value)
+{
+    struct account more = {0};
+    CUresult r = value > before ? reserve_bytes(&more, device, stack_bytes(device, value - before))
+                                : CUDA_SUCCESS;
+    if (r != CUDA_SUCCESS)
+        return r;
+    r = REAL(cuCtxSetLimit)(CU_LIMIT_STACK_SIZE, value);
+    if (r == CUDA_SUCCESS)
+        note_stack(device, &more, value < before ? stack_bytes(device, before - value) : 0);
+    account_end(&more);
+    return r;
 }
 
 EXPORT CUresult cuCtxSetLimit(int limit, size_t value)
@@ -271,24 +303,12 @@ EXPORT CUresult cuCtxSetLimit(int limit, size_t value)
     ENTER(cuCtxSetLimit, limit, value);
     CUdevice device;
     size_t before = 0;
-    struct entry *entry = NULL;
     CUresult r = contexts_device(&device);
     if (r == CUDA_SUCCESS && limit == CU_LIMIT_STACK_SIZE && device >= 0 && REAL(cuCtxGetLimit) &&
-        REAL(cuCtxGetLimit)(&before, limit) == CUDA_SUCCESS && value > before) {
-        entry = entries_new(ENTRY_STACK, device);
-        r = entry ? reserve_bytes(&entry->account, device, stack_growth(device, before, value))
-                  : CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    if (r == CUDA_SUCCESS)
+        REAL(cuCtxGetLimit)(&before, limit) == CUDA_SUCCESS)
+        r = set_stack(device, before, value);
+    else if (r == CUDA_SUCCESS)
         r = REAL(cuCtxSetLimit)(limit, value);
-    if (entry && r == CUDA_SUCCESS) {
-        entry->context = contexts_current();
-        entries_add(entry, (uint64_t)(uintptr_t)entry->context ^ (uint64_t)value << 40);
-        entry = NULL;
-    }
-    if (entry)
-        account_end(&entry->account);
-    free(entry);
     shim_leave();
     return r;
 }

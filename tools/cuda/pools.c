@@ -15,14 +15,13 @@ struct pool {
     bool charged, gone;
     struct account account;
     uint64_t live;
-    uint64_t changes;  /* of live and account */
-    atomic_bool freed; /* something was freed since the last look */
+    uint64_t changes; /* of live and account */
 };
 
 /* Never freed: entries point to them, and a program has few. */
 static struct pool *_Atomic pools;
 static atomic_int captures;
-static atomic_bool any_freed;
+static atomic_bool any_loose; /* some pool may hold more than is live */
 
 static struct pool *find(CUmemoryPool handle)
 {
@@ -139,8 +138,7 @@ void pools_freed(struct pool *pool, uint64_t bytes)
     begin(pool);
     pool->live -= bytes < pool->live ? bytes : pool->live;
     pool->changes++;
-    atomic_store(&pool->freed, true);
-    atomic_store(&any_freed, true);
+    atomic_store(&any_loose, true);
     shim_unlock(SHIM_LOCK_POOLS);
 }
 
@@ -163,13 +161,27 @@ void pools_destroyed(CUmemoryPool handle)
     shim_unlock(SHIM_LOCK_POOLS);
 }
 
+static bool is_loose(struct pool *pool)
+{
+    shim_lock(SHIM_LOCK_POOLS);
+    bool loose = !pool->gone && pool->account.bytes > pool->live;
+    shim_unlock(SHIM_LOCK_POOLS);
+    return loose;
+}
+
+/* The driver gives back when a stream reaches the free, and at a later trim what it kept until
+ * then: look as long as there is something to give. */
 void pools_look(void)
 {
-    if (!atomic_exchange(&any_freed, false))
+    if (!atomic_load(&any_loose))
         return;
+    atomic_store(&any_loose, false);
     for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (atomic_exchange(&pool->freed, false))
-            settle(pool, false);
+        if (!is_loose(pool))
+            continue;
+        settle(pool, false);
+        if (is_loose(pool))
+            atomic_store(&any_loose, true);
     }
 }
 
