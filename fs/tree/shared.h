@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      7u
+#define SHARED_VERSION      8u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
