@@ -154,8 +154,7 @@ class Installed(unittest.TestCase):
             "_chronos", "chronos", "chronos", "chronos.1", "chronos.3", "chronos.5",
             "chronos.fish", "chronos.h", "chronos.pc", "chronosfs", "chronosfs.8",
             "chronosfs.service", "libchronos-cuda.so", "libchronos-opencl.so", "libchronos.so",
-            "libchronos.so.0",
-            "mount.chronosfs", "mount.fuse.chronosfs"])
+            "libchronos.so.0", "mount.chronosfs", "mount.fuse.chronosfs"])
 
 
 class Completion(unittest.TestCase):
