@@ -212,7 +212,6 @@ API CUresult cuCtxGetLimit(size_t *value, int limit)
     return CUDA_SUCCESS;
 }
 
-/* What a larger stack took stays with the context, also when it gets smaller. */
 API CUresult cuCtxSetLimit(int limit, size_t value)
 {
     CUcontext context = fake_context();
@@ -220,14 +219,15 @@ API CUresult cuCtxSetLimit(int limit, size_t value)
         return INVALID_CONTEXT;
     if (limit != CU_LIMIT_STACK_SIZE)
         return CUDA_SUCCESS;
-    uint64_t all = value > 1024 ? (uint64_t)(value - 1024) * FAKE_THREADS : 0;
-    uint64_t more = all > context->stack_taken ? all - context->stack_taken : 0;
+    uint64_t before = (uint64_t)context->stack * FAKE_THREADS, after = value * FAKE_THREADS;
     fake_lock();
-    bool fits = fake_take(context->device, more);
+    bool fits = after <= before || fake_take(context->device, after - before);
+    if (after < before)
+        fake_give(context->device, before - after);
     fake_unlock();
     if (!fits)
         return CUDA_ERROR_OUT_OF_MEMORY;
     context->stack = value;
-    context->stack_taken += more;
+    context->stack_taken += after - before; /* below 0 for smaller ones than at first */
     return CUDA_SUCCESS;
 }

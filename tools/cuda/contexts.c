@@ -295,32 +295,31 @@ EXPORT CUresult cuCtxDetach(CUcontext context)
 
 /* -- the stack ------------------------------------------------------------------------------ */
 
-/* What a larger stack takes: exact, and taken at once (measured on an H100). */
-static uint64_t stack_growth(CUdevice device, size_t before, size_t value)
+/* What all threads of the device need for so many bytes more of stack: the driver takes and gives
+ * it at once (measured on an H100 and an H200). */
+static uint64_t stack_bytes(CUdevice device, uint64_t size)
 {
     int processors = 0, threads = 0;
-    if (value <= before || !REAL(cuDeviceGetAttribute))
+    if (!REAL(cuDeviceGetAttribute))
         return 0;
     REAL(cuDeviceGetAttribute)(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
     REAL(cuDeviceGetAttribute)
     (&threads, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, device);
-    return shim_product(shim_product(value - before, (unsigned)processors), (unsigned)threads);
+    return shim_product(shim_product(size, (unsigned)processors), (unsigned)threads);
 }
 
-/* The largest stack that the context has had, and was charged for. Call in it. */
-static struct entry *stack_of(CUcontext context, CUdevice device)
+/* Take out the entry of the current context's stacks: `bytes` is their size at first, which the
+ * context pays for. */
+static struct entry *take_stack(CUcontext context, CUdevice device)
 {
-    struct entry *entry = entries_take(ENTRY_STACK, (uint64_t)(uintptr_t)context);
-    if (entry)
-        return entry;
     size_t bytes = 0;
-    entry = entries_new(ENTRY_STACK, device);
-    if (entry && REAL(cuCtxGetLimit))
+    struct entry *entry = entries_take(ENTRY_STACK, (uint64_t)(uintptr_t)context);
+    if (entry || !(entry = entries_new(ENTRY_STACK, device)))
+        return entry;
+    if (REAL(cuCtxGetLimit))
         REAL(cuCtxGetLimit)(&bytes, CU_LIMIT_STACK_SIZE);
-    if (entry) {
-        entry->context = context;
-        entry->bytes = bytes;
-    }
+    entry->context = context;
+    entry->bytes = bytes;
     return entry;
 }
 
@@ -331,17 +330,18 @@ static CUresult set_stack(size_t value)
     if (r != CUDA_SUCCESS || device < 0)
         return r != CUDA_SUCCESS ? r : REAL(cuCtxSetLimit)(CU_LIMIT_STACK_SIZE, value);
     CUcontext context = contexts_current();
-    struct entry *entry = stack_of(context, device);
+    struct entry *entry = take_stack(context, device);
     if (!entry)
         return CUDA_ERROR_OUT_OF_MEMORY;
-    uint64_t growth = stack_growth(device, entry->bytes, value);
-    r = reserve_bytes(&entry->account, device, growth);
+    uint64_t has = entry->account.bytes;
+    uint64_t needed = value > entry->bytes ? stack_bytes(device, value - entry->bytes) : 0;
+    if (needed > has)
+        r = reserve_bytes(&entry->account, device, needed - has);
     if (r == CUDA_SUCCESS) {
         r = REAL(cuCtxSetLimit)(CU_LIMIT_STACK_SIZE, value);
-        if (r != CUDA_SUCCESS)
-            account_take(&entry->account, growth);
-        else if (value > entry->bytes)
-            entry->bytes = value;
+        uint64_t keep = r == CUDA_SUCCESS ? needed : has;
+        if (entry->account.bytes > keep)
+            account_take(&entry->account, entry->account.bytes - keep);
     }
     record_add(entry, (uint64_t)(uintptr_t)context);
     return r;

@@ -19,7 +19,6 @@ struct pool {
     struct account account;
     uint64_t live;
     uint64_t changes;  /* of live and account */
-    atomic_bool freed; /* it may give back at the next look */
     atomic_int asking; /* threads that ask the driver about it now */
     pid_t process;
 };
@@ -27,7 +26,7 @@ struct pool {
 /* Never freed: entries point to them, and a program has few. */
 static struct pool *_Atomic pools;
 static atomic_int captures;
-static atomic_bool any_freed;
+static atomic_bool any_loose; /* some pool may hold more than is live */
 
 static struct pool *find(CUmemoryPool handle)
 {
@@ -174,11 +173,8 @@ static CUresult settle(struct pool *pool, bool only_more)
             r = account_add(&pool->account, pool->device, needed - has);
         else if (!again && !only_more)
             account_take(&pool->account, has - needed);
-        /* Frees of other streams, and a threshold, keep it from giving back all for now. */
-        if (!again && pool->account.bytes > pool->live) {
-            atomic_store(&pool->freed, true);
-            atomic_store(&any_freed, true);
-        }
+        if (pool->account.bytes > pool->live)
+            atomic_store(&any_loose, true);
         shim_unlock(SHIM_LOCK_POOLS);
     }
     return r;
@@ -197,8 +193,7 @@ void pools_freed(struct pool *pool, uint64_t bytes)
     pool->changes++;
     if (pool->gone && pool->live == 0)
         account_end(&pool->account);
-    atomic_store(&pool->freed, true);
-    atomic_store(&any_freed, true);
+    atomic_store(&any_loose, true);
     shim_unlock(SHIM_LOCK_POOLS);
 }
 
@@ -246,12 +241,24 @@ void pools_changed(CUmemoryPool handle)
         settle(pool, false);
 }
 
+/* Bytes that it holds and the program does not. */
+static uint64_t spare(struct pool *pool)
+{
+    shim_lock(SHIM_LOCK_POOLS);
+    uint64_t has = pool->account.bytes, live = pool->live;
+    shim_unlock(SHIM_LOCK_POOLS);
+    return has > live ? has - live : 0;
+}
+
+/* The driver gives back when a stream reaches the free, and at a later trim what it kept until
+ * then: look as long as there is something to give. settle() sets the flag again. */
 void pools_look(void)
 {
-    if (!atomic_exchange(&any_freed, false))
+    if (!atomic_load(&any_loose))
         return;
+    atomic_store(&any_loose, false);
     for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (atomic_exchange(&pool->freed, false))
+        if (!pool->gone && spare(pool) > 0)
             settle(pool, false);
     }
 }
@@ -264,15 +271,6 @@ void pools_capture(int change)
 bool pools_may_wait(void)
 {
     return atomic_load(&captures) == 0;
-}
-
-/* Bytes that it holds and the program does not. */
-static uint64_t spare(struct pool *pool)
-{
-    shim_lock(SHIM_LOCK_POOLS);
-    uint64_t has = pool->account.bytes, live = pool->live;
-    shim_unlock(SHIM_LOCK_POOLS);
-    return has > live ? has - live : 0;
 }
 
 CUdevice pools_device(const struct pool *pool)
