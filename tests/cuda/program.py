@@ -4,12 +4,13 @@
 the driver by its exact name, found with dlsym; ask(NAME, VERSION, FLAGS), what cuGetProcAddress
 gives; and the shorthands below, which return a handle, or minus the error."""
 import ctypes
+import os  # for lines
 import sys
 
 cuda = ctypes.CDLL('libcuda.so.1')
-taken = cuda.fake_cuda_taken
-high = cuda.fake_cuda_high
-taken.restype = high.restype = ctypes.c_uint64
+if hasattr(cuda, 'fake_cuda_taken'):  # our own driver
+    taken, high = cuda.fake_cuda_taken, cuda.fake_cuda_high
+    taken.restype = high.restype = ctypes.c_uint64
 Size, Pointer, Integer = ctypes.c_size_t, ctypes.c_uint64, ctypes.c_int
 MIB = 1 << 20
 kept = []
