@@ -138,7 +138,7 @@ static int serve(struct process *process)
 }
 
 /* A driver must not keep the daemon's files open, outlive the daemon, or dump the process's memory
- * to disk. */
+ * to disk; nor report a partition in the place of a device, where the daemon was started in one. */
 static void prepare(int fd, const struct gpu_vendor *const *vendors)
 {
     const struct rlimit none = {0, 0};
@@ -146,6 +146,7 @@ static void prepare(int fd, const struct gpu_vendor *const *vendors)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "chronos-driver");
     setrlimit(RLIMIT_CORE, &none);
+    unsetenv("CHRONOS_PARTITION");
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fd_close_others(3, &fd, 1);
     gpu_nodes_shield(vendors, NULL);

@@ -50,7 +50,7 @@ static struct mechanisms find_mechanisms(struct tree *tree, const struct partiti
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
     struct mechanisms has = {.limited_by = vendor ? vendor->limited_by : NULL,
                              .metered = device < GPU_DEVICE_MAX && host->reader[device].backend[0]};
-    has.layer = has.limited_by && tree->shared->layer[0] && tree->shared->devices.layered;
+    has.layer = has.limited_by && tree->shared->opencl_layer[0] && tree->shared->devices.layered;
     has.ends = has.metered && watchdog == POLICY_WATCHDOG_END;
     has.others = tree->shared->admin_uid == 0;
     return has;
@@ -91,7 +91,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
     if (!has->limited_by)
         strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
                      why_no_layer(tree, device));
-    else if (!tree->shared->layer[0])
+    else if (!tree->shared->opencl_layer[0])
         strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");
     else if (!has->layer)
         strbuf_print(out, "# memory: The OpenCL loader of this machine does not load layers.\n");

@@ -399,9 +399,11 @@ START_TEST(test_environment)
         const char *vendor, *uuid, *variables;
     } cases[] = {
         {"NVIDIA Corporation", "GPU-01234567-0123-0123-0123-0123456789ab",
+         "LD_PRELOAD=/lib/shim.so\n"
          "CUDA_VISIBLE_DEVICES=GPU-01234567-0123-0123-0123-0123456789ab\n"
          "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
         {"NVIDIA", "MIG-01234567-0123-0123-0123-0123456789ab",
+         "LD_PRELOAD=/lib/shim.so\n"
          "CUDA_VISIBLE_DEVICES=MIG-01234567-0123-0123-0123-0123456789ab\n"
          "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
         {"Advanced Micro Devices, Inc.", "GPU-0123456789abcdef",
@@ -415,6 +417,7 @@ START_TEST(test_environment)
     };
     char wanted[512];
     snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m");
+    snprintf(tree.shared->cuda_shim, sizeof(tree.shared->cuda_shim), "/lib/shim.so");
     devices[0].memory_bytes = 8 * GIB;
     grant(0, 7, "0.33333399 60");
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -428,6 +431,12 @@ START_TEST(test_environment)
     /* A value of two lines would be read as two variables. */
     snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m\nLD_PRELOAD=x");
     ck_assert_str_eq(show("gpu0/p1/environment"), "CHRONOS_UNREACHABLE=refuse\n");
+
+    snprintf(devices[0].uuid, sizeof(devices[0].uuid), "%s", cases[0].uuid);
+    snprintf(devices[0].vendor, sizeof(devices[0].vendor), "NVIDIA");
+    ck_assert_ptr_nonnull(strstr(show("gpu0/p1/environment"), "\nLD_PRELOAD="));
+    tree.shared->cuda_shim[0] = '\0';
+    ck_assert_ptr_null(strstr(show("gpu0/p1/environment"), "\nLD_PRELOAD="));
 }
 END_TEST
 
