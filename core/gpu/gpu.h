@@ -37,6 +37,9 @@ struct gpu_list {
     char note[GPU_NOTE_MAX]; /* a message for the administrator; "" if none */
 };
 
+/* Return whether CUDA sees the device, under the name of its uuid. */
+bool gpu_is_cuda(const struct gpu_device *device);
+
 struct gpu_vendor;
 
 /* NULL or 0 selects the default, which each comment gives. */
