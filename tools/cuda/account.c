@@ -24,6 +24,8 @@ CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
     if (!account_is_ours(account)) /* of the parent, before a fork */
         *account = (struct account){0};
     int partition = account->bytes > 0 ? account->partition : devices_partition(device);
+    if (partition == DEVICES_INVALID)
+        return CUDA_SUCCESS;
     if (partition == DEVICES_NONE) {
         shim_debug("%llu bytes refused: device %d has no partition of this program",
                    (unsigned long long)bytes, device);
@@ -34,7 +36,7 @@ CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
         int refusal = chronos_charge_book(shim.charge[partition], bytes, &owner);
         if (refusal != 0)
             return error_of((unsigned)partition, bytes, refusal);
-    } else if (!shim.environment.allow_unreachable) {
+    } else if (bytes > 0 && !shim.environment.allow_unreachable) {
         shim_debug("%llu bytes refused: the filesystem does not answer", (unsigned long long)bytes);
         return CUDA_ERROR_NOT_PERMITTED;
     }

@@ -15,7 +15,8 @@ struct account {
 
 /* Charge `bytes` more of the device. CUDA_SUCCESS; CUDA_ERROR_OUT_OF_MEMORY: exceeds what is left;
  * CUDA_ERROR_NOT_PERMITTED: the device has no partition of this program, or it has ended, or it
- * cannot be reached. The account is unchanged then. */
+ * cannot be reached. The account is unchanged then. A device that the driver does not have is left
+ * to the driver. */
 CUresult account_add(struct account *account, CUdevice device, uint64_t bytes);
 /* Give back `bytes` of it, at most what it has. */
 void account_take(struct account *account, uint64_t bytes);

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replace allocations from pools, and the pools' own calls. */
-#include "blocks.h"
 #include "contexts.h"
 #include "pools.h"
+#include "record.h"
 #include "reserve.h"
+#include "waits.h"
 
 #include <stdlib.h>
 
-/* Allocations amid a capture are nodes of a graph, which takes the memory when it is launched. */
-static bool is_captured(CUstream stream)
-{
-    int status = 0;
-    return REAL(cuStreamIsCapturing) &&
-           REAL(cuStreamIsCapturing)(stream, &status) == CUDA_SUCCESS && status != 0;
-}
+enum { STREAMS_BUILT_IN = 2 }; /* the numbers of the default streams */
 
 /* The driver would have to reserve more than fits: take the allocation back. */
 static CUresult take_back(struct pool *pool, CUdeviceptr pointer, uint64_t bytes, CUstream stream)
@@ -21,20 +16,32 @@ static CUresult take_back(struct pool *pool, CUdeviceptr pointer, uint64_t bytes
     pools_freed(pool, bytes);
     if (REAL(cuMemFreeAsync))
         REAL(cuMemFreeAsync)(pointer, stream);
-    if (REAL(cuStreamSynchronize))
+    if (pools_may_wait() && REAL(cuStreamSynchronize))
         REAL(cuStreamSynchronize)(stream);
     pools_shrink(pool);
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* Begin an allocation. *ret_pool is NULL where nothing is charged. */
+/* The device of a stream, which need not be the current one. */
+static CUdevice device_of(CUstream stream, CUdevice current)
+{
+    CUdevice device;
+    return (uintptr_t)stream > STREAMS_BUILT_IN && REAL(cuStreamGetDevice) &&
+                   REAL(cuStreamGetDevice)(stream, &device) == CUDA_SUCCESS
+               ? device
+               : current;
+}
+
+/* Begin an allocation. *ret_pool is NULL where nothing is charged: amid a capture it is a node of a
+ * graph, which takes the memory when it is launched. */
 static CUresult begin(CUmemoryPool handle, uint64_t bytes, CUstream stream, struct pool **ret_pool,
                       CUdevice *ret_device)
 {
     CUresult r = contexts_device(ret_device);
     *ret_pool = NULL;
-    if (r != CUDA_SUCCESS || *ret_device < 0 || is_captured(stream))
+    if (r != CUDA_SUCCESS || *ret_device < 0 || waits_is_captured(stream))
         return r;
+    *ret_device = device_of(stream, *ret_device);
     if (!handle && REAL(cuDeviceGetMemPool))
         REAL(cuDeviceGetMemPool)(&handle, *ret_device);
     struct pool *pool = handle ? pools_of(handle, *ret_device) : NULL;
@@ -61,7 +68,7 @@ static CUresult finish(CUresult r, struct pool *pool, CUdevice device, CUdevicep
     if (entry) {
         entry->pool = pool;
         entry->bytes = bytes;
-        entries_add(entry, *pointer);
+        record_add(entry, *pointer);
     }
     return r;
 }
@@ -103,19 +110,7 @@ EXPORT CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *pointer, size_t bytes,
 /* A plain pointer can be freed in a stream, too. */
 #define FREE_ASYNC(name)                                                                           \
     ENTER(name, pointer, stream);                                                                  \
-    struct entry *entry = entries_take(ENTRY_POINTER, pointer);                                    \
-    CUresult r = REAL(name)(pointer, stream);                                                      \
-    if (entry && r != CUDA_SUCCESS) {                                                              \
-        entries_add(entry, pointer);                                                               \
-    } else if (entry) {                                                                            \
-        if (entry->pool)                                                                           \
-            pools_freed(entry->pool, entry->bytes);                                                \
-        else if (entry->small)                                                                     \
-            blocks_remove(entry->device, pointer);                                                 \
-        else                                                                                       \
-            account_end(&entry->account);                                                          \
-        free(entry);                                                                               \
-    }                                                                                              \
+    RECORD_FREE(ENTRY_POINTER, pointer, REAL(name)(pointer, stream));                              \
     shim_leave();                                                                                  \
     return r
 
@@ -131,14 +126,27 @@ EXPORT CUresult cuMemFreeAsync_ptsz(CUdeviceptr pointer, CUstream stream)
 
 /* -- pools ---------------------------------------------------------------------------- */
 
+/* Managed memory goes to a device wherever it is preferred. */
+static bool is_charged(const CUmemLocation *location, int type)
+{
+    return location->type == CU_MEM_LOCATION_TYPE_DEVICE || type == CU_MEM_ALLOCATION_TYPE_MANAGED;
+}
+
+static CUdevice device_for(const CUmemLocation *location, int type)
+{
+    CUdevice device = -1;
+    if (location->type == CU_MEM_LOCATION_TYPE_DEVICE)
+        return location->id;
+    return type == CU_MEM_ALLOCATION_TYPE_MANAGED && devices_current(&device) ? device : -1;
+}
+
 EXPORT CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *properties)
 {
     ENTER(cuMemPoolCreate, pool, properties);
     CUresult r = REAL(cuMemPoolCreate)(pool, properties);
-    if (r == CUDA_SUCCESS && properties) {
-        bool on_device = properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE;
-        pools_created(*pool, on_device ? properties->location.id : -1, on_device);
-    }
+    if (r == CUDA_SUCCESS && properties)
+        pools_created(*pool, device_for(&properties->location, properties->allocType),
+                      is_charged(&properties->location, properties->allocType));
     shim_leave();
     return r;
 }
@@ -157,9 +165,9 @@ EXPORT CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool, void *os_
 EXPORT CUresult cuMemPoolDestroy(CUmemoryPool pool)
 {
     ENTER(cuMemPoolDestroy, pool);
+    struct pool *known = pools_end(pool);
     CUresult r = REAL(cuMemPoolDestroy)(pool);
-    if (r == CUDA_SUCCESS)
-        pools_destroyed(pool);
+    pools_ended(known, r == CUDA_SUCCESS);
     shim_leave();
     return r;
 }
@@ -168,7 +176,7 @@ EXPORT CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t keep)
 {
     ENTER(cuMemPoolTrimTo, pool, keep);
     CUresult r = REAL(cuMemPoolTrimTo)(pool, keep);
-    pools_look();
+    pools_changed(pool);
     shim_leave();
     return r;
 }
@@ -177,7 +185,26 @@ EXPORT CUresult cuMemPoolSetAttribute(CUmemoryPool pool, int attribute, void *va
 {
     ENTER(cuMemPoolSetAttribute, pool, attribute, value);
     CUresult r = REAL(cuMemPoolSetAttribute)(pool, attribute, value);
-    pools_look();
+    pools_changed(pool);
     shim_leave();
     return r;
+}
+
+/* The pool of a place, which can be one of the host. */
+#define GET_POOL(name)                                                                             \
+    ENTER(name, pool, location, type);                                                             \
+    CUresult r = REAL(name)(pool, location, type);                                                 \
+    if (r == CUDA_SUCCESS)                                                                         \
+        pools_known(*pool, device_for(location, type), is_charged(location, type));                \
+    shim_leave();                                                                                  \
+    return r
+
+EXPORT CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool, CUmemLocation *location, int type)
+{
+    GET_POOL(cuMemGetDefaultMemPool);
+}
+
+EXPORT CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, int type)
+{
+    GET_POOL(cuMemGetMemPool);
 }

@@ -2,18 +2,21 @@
 /* Charge contexts, and what is made in them until they end; see contexts.h. */
 #include "contexts.h"
 
-#include "blocks.h"
 #include "pools.h"
+#include "record.h"
 #include "reserve.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Of one device. The first context is the primary one, or the program's first. */
 struct contexts {
     struct account account;
-    uint32_t count;
+    _Atomic uint32_t count;
+    _Atomic pid_t process; /* that they belong to: not that of its child */
     bool primary;
-    CUcontext primary_context;
+    CUcontext _Atomic primary_context;
 };
 static struct contexts all[DEVICES_MAX];
 
@@ -21,8 +24,12 @@ static struct contexts all[DEVICES_MAX];
 static struct contexts *of(CUdevice device)
 {
     struct contexts *contexts = &all[device];
-    if (!account_is_ours(&contexts->account))
-        *contexts = (struct contexts){.count = 0};
+    if (contexts->process != getpid()) {
+        contexts->account = (struct account){0};
+        contexts->primary = false;
+        contexts->count = 0;
+        contexts->process = getpid();
+    }
     return contexts;
 }
 
@@ -36,21 +43,38 @@ static uint64_t context_bytes(CUdevice device)
     return bytes;
 }
 
-static CUresult add(CUdevice device, bool primary, bool only_first)
+enum which {
+    PRIMARY,   /* unless it is there */
+    ANY_FIRST, /* unless there is one */
+    ANOTHER,
+};
+
+/* Call with the lock held. */
+static bool is_wanted(const struct contexts *contexts, enum which which)
 {
+    return which == ANOTHER || (which == PRIMARY ? !contexts->primary : contexts->count == 0);
+}
+
+/* Charge a context. *ret_new: it was not there, so it goes again if the driver refuses. */
+static CUresult add(CUdevice device, enum which which, bool *ret_new)
+{
+    *ret_new = false;
     if (device < 0 || device >= DEVICES_MAX)
         return CUDA_SUCCESS; /* the driver refuses it */
+    shim_lock(SHIM_LOCK_CONTEXTS);
+    bool wanted = is_wanted(of(device), which);
+    shim_unlock(SHIM_LOCK_CONTEXTS);
     struct account account = {0};
-    CUresult r = reserve_bytes(&account, device, context_bytes(device));
-    if (r != CUDA_SUCCESS)
+    CUresult r = wanted ? reserve_bytes(&account, device, context_bytes(device)) : CUDA_SUCCESS;
+    if (r != CUDA_SUCCESS || !wanted)
         return r;
     shim_lock(SHIM_LOCK_CONTEXTS);
     struct contexts *contexts = of(device);
-    bool is_new = !(only_first && contexts->count > 0) && !(primary && contexts->primary);
-    if (is_new) {
+    *ret_new = is_wanted(contexts, which);
+    if (*ret_new) {
         account_move(&contexts->account, &account);
         contexts->count++;
-        contexts->primary = contexts->primary || primary;
+        contexts->primary = contexts->primary || which != ANOTHER;
     }
     shim_unlock(SHIM_LOCK_CONTEXTS);
     account_end(&account); /* another thread was first */
@@ -72,12 +96,25 @@ static void drop(CUdevice device, bool primary)
     shim_unlock(SHIM_LOCK_CONTEXTS);
 }
 
+/* Whether the program has a context on a device, not only memory. */
+static bool is_active(CUdevice device)
+{
+    CUdevice current;
+    unsigned flags;
+    int active = 0;
+    if (devices_current(&current) && current == device)
+        return true;
+    return REAL(cuDevicePrimaryCtxGetState) &&
+           REAL(cuDevicePrimaryCtxGetState)(device, &flags, &active) == CUDA_SUCCESS && active;
+}
+
 CUresult contexts_note(CUdevice device)
 {
-    if (device >= 0 && device < DEVICES_MAX && all[device].count > 0 &&
-        account_is_ours(&all[device].account))
+    bool is_new;
+    if (device < 0 || device >= DEVICES_MAX ||
+        (all[device].count > 0 && all[device].process == getpid()) || !is_active(device))
         return CUDA_SUCCESS;
-    return add(device, true, true);
+    return add(device, ANY_FIRST, &is_new);
 }
 
 CUresult contexts_device(CUdevice *ret_device)
@@ -100,16 +137,7 @@ CUcontext contexts_current(void)
 /* Everything that was made in a context went with it. */
 static void forget(CUcontext context)
 {
-    for (struct entry *entry = entries_take_context(context), *next; entry; entry = next) {
-        next = entry->next;
-        if (entry->small)
-            blocks_remove(entry->device, entry->key);
-        else if (entry->pool)
-            pools_freed(entry->pool, entry->bytes);
-        else
-            account_end(&entry->account);
-        free(entry);
-    }
+    record_end_all(entries_take_context(context));
     pools_look();
 }
 
@@ -118,16 +146,13 @@ static void forget(CUcontext context)
 EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)
 {
     ENTER(cuDevicePrimaryCtxRetain, context, device);
-    unsigned flags;
-    int active = 0;
-    if (REAL(cuDevicePrimaryCtxGetState))
-        REAL(cuDevicePrimaryCtxGetState)(device, &flags, &active);
-    CUresult r = active ? contexts_note(device) : add(device, true, false);
+    bool is_new;
+    CUresult r = add(device, PRIMARY, &is_new);
     if (r == CUDA_SUCCESS) {
         r = REAL(cuDevicePrimaryCtxRetain)(context, device);
         if (r == CUDA_SUCCESS && device >= 0 && device < DEVICES_MAX)
             all[device].primary_context = *context;
-        else if (!active)
+        else if (is_new)
             drop(device, true);
     }
     shim_leave();
@@ -185,10 +210,11 @@ EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
 
 #define CREATE(name, device, ...)                                                                  \
     ENTER(name, __VA_ARGS__);                                                                      \
-    CUresult r = add(device, false, false);                                                        \
+    bool is_new;                                                                                   \
+    CUresult r = add(device, ANOTHER, &is_new);                                                    \
     if (r == CUDA_SUCCESS) {                                                                       \
         r = REAL(name)(__VA_ARGS__);                                                               \
-        if (r != CUDA_SUCCESS)                                                                     \
+        if (r != CUDA_SUCCESS && is_new)                                                           \
             drop(device, false);                                                                   \
     }                                                                                              \
     shim_leave();                                                                                  \
@@ -252,43 +278,80 @@ EXPORT CUresult cuCtxDestroy_v2(CUcontext context)
     DESTROY(cuCtxDestroy_v2);
 }
 
+/* It ends with the last of its uses, which are not counted here: then it is not current any more.
+ */
+EXPORT CUresult cuCtxDetach(CUcontext context)
+{
+    ENTER(cuCtxDetach, context);
+    CUdevice device = context && contexts_current() == context ? device_of(context) : -1;
+    CUresult r = REAL(cuCtxDetach)(context);
+    if (r == CUDA_SUCCESS && device >= 0 && contexts_current() != context) {
+        forget(context);
+        drop(device, false);
+    }
+    shim_leave();
+    return r;
+}
+
 /* -- the stack ------------------------------------------------------------------------------ */
 
-/* What a larger stack takes: exact, and taken at once (measured on an H100). */
-static uint64_t stack_growth(CUdevice device, size_t before, size_t value)
+/* What all threads of the device need for so many bytes more of stack: the driver takes and gives
+ * it at once (measured on an H100 and an H200). */
+static uint64_t stack_bytes(CUdevice device, uint64_t size)
 {
     int processors = 0, threads = 0;
-    if (value <= before || !REAL(cuDeviceGetAttribute))
+    if (!REAL(cuDeviceGetAttribute))
         return 0;
     REAL(cuDeviceGetAttribute)(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
     REAL(cuDeviceGetAttribute)
     (&threads, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, device);
-    return shim_product(shim_product(value - before, (unsigned)processors), (unsigned)threads);
+    return shim_product(shim_product(size, (unsigned)processors), (unsigned)threads);
+}
+
+/* Take out the entry of the current context's stacks: `bytes` is their size at first, which the
+ * context pays for. */
+static struct entry *take_stack(CUcontext context, CUdevice device)
+{
+    size_t bytes = 0;
+    struct entry *entry = entries_take(ENTRY_STACK, (uint64_t)(uintptr_t)context);
+    if (entry || !(entry = entries_new(ENTRY_STACK, device)))
+        return entry;
+    if (REAL(cuCtxGetLimit))
+        REAL(cuCtxGetLimit)(&bytes, CU_LIMIT_STACK_SIZE);
+    entry->context = context;
+    entry->bytes = bytes;
+    return entry;
+}
+
+static CUresult set_stack(size_t value)
+{
+    CUdevice device;
+    CUresult r = contexts_device(&device);
+    if (r != CUDA_SUCCESS || device < 0)
+        return r != CUDA_SUCCESS ? r : REAL(cuCtxSetLimit)(CU_LIMIT_STACK_SIZE, value);
+    CUcontext context = contexts_current();
+    struct entry *entry = take_stack(context, device);
+    if (!entry)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    uint64_t has = entry->account.bytes;
+    uint64_t needed = value > entry->bytes ? stack_bytes(device, value - entry->bytes) : 0;
+    if (needed > has)
+        r = reserve_bytes(&entry->account, device, needed - has);
+    if (r == CUDA_SUCCESS) {
+        r = REAL(cuCtxSetLimit)(CU_LIMIT_STACK_SIZE, value);
+        uint64_t keep = r == CUDA_SUCCESS ? needed : has;
+        if (entry->account.bytes > keep)
+            account_take(&entry->account, entry->account.bytes - keep);
+    }
+    record_add(entry, (uint64_t)(uintptr_t)context);
+    return r;
 }
 
 EXPORT CUresult cuCtxSetLimit(int limit, size_t value)
 {
     ENTER(cuCtxSetLimit, limit, value);
-    CUdevice device;
-    size_t before = 0;
-    struct entry *entry = NULL;
-    CUresult r = contexts_device(&device);
-    if (r == CUDA_SUCCESS && limit == CU_LIMIT_STACK_SIZE && device >= 0 && REAL(cuCtxGetLimit) &&
-        REAL(cuCtxGetLimit)(&before, limit) == CUDA_SUCCESS && value > before) {
-        entry = entries_new(ENTRY_STACK, device);
-        r = entry ? reserve_bytes(&entry->account, device, stack_growth(device, before, value))
-                  : CUDA_ERROR_OUT_OF_MEMORY;
-    }
-    if (r == CUDA_SUCCESS)
-        r = REAL(cuCtxSetLimit)(limit, value);
-    if (entry && r == CUDA_SUCCESS) {
-        entry->context = contexts_current();
-        entries_add(entry, (uint64_t)(uintptr_t)entry->context ^ (uint64_t)value << 40);
-        entry = NULL;
-    }
-    if (entry)
-        account_end(&entry->account);
-    free(entry);
+    CUresult r =
+        limit == CU_LIMIT_STACK_SIZE ? set_stack(value) : REAL(cuCtxSetLimit)(limit, value);
     shim_leave();
     return r;
 }

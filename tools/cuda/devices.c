@@ -40,14 +40,23 @@ int devices_partition_of_uuid(const char *uuid)
             at = DEVICES_UNKNOWN;
         }
     }
-    return at;
+    /* Its only partition: the client of `charge` knows what to do until the tree is back. */
+    return at == DEVICES_UNKNOWN && shim.environment.count == 1 ? 0 : at;
+}
+
+static bool is_there(int at)
+{
+    char line[128];
+    return chronos_read_line(shim.environment.directory[at], "../uuid", line, sizeof(line)) == 0;
 }
 
 int devices_partition(CUdevice device)
 {
     CUuuid uuid;
     char text[40];
-    if (device < 0 || device >= DEVICES_MAX)
+    if (device < 0)
+        return DEVICES_INVALID;
+    if (device >= DEVICES_MAX)
         return DEVICES_NONE;
     int at = atomic_load_explicit(&found[device], memory_order_relaxed);
     if (at > 0)
@@ -55,11 +64,11 @@ int devices_partition(CUdevice device)
     __typeof__(&cuDeviceGetUuid) get =
         REAL(cuDeviceGetUuid_v2) ? REAL(cuDeviceGetUuid_v2) : REAL(cuDeviceGetUuid);
     if (!get || get(&uuid, device) != CUDA_SUCCESS)
-        return DEVICES_NONE;
+        return get ? DEVICES_INVALID : DEVICES_NONE;
     for (unsigned i = 0; i < sizeof(uuid.bytes); i++)
         snprintf(text + 2 * i, 3, "%02x", uuid.bytes[i]);
     at = devices_partition_of_uuid(text);
-    if (at >= 0 && !chronos_has_ended(shim.environment.directory[at]))
+    if (at >= 0 && is_there(at))
         atomic_store_explicit(&found[device], (signed char)(at + 1), memory_order_relaxed);
     return at;
 }

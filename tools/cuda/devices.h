@@ -11,6 +11,7 @@
 enum {
     DEVICES_NONE = -1,    /* the device has no partition of this program */
     DEVICES_UNKNOWN = -2, /* the tree cannot be read now */
+    DEVICES_INVALID = -3, /* the driver has no such device, and is to say so */
 };
 
 /* Return the partition of a device, or one of the above. */

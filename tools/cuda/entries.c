@@ -81,7 +81,7 @@ struct entry *entries_new(enum entry_kind kind, CUdevice device)
     return entry;
 }
 
-void entries_add(struct entry *entry, uint64_t key)
+struct entry *entries_add(struct entry *entry, uint64_t key)
 {
     unsigned number = shard_of(entry->kind, key);
     struct shard *shard = &shards[number];
@@ -97,10 +97,12 @@ void entries_add(struct entry *entry, uint64_t key)
         shard->count++;
     }
     /* Without memory for the first buckets it stays charged until the program ends. */
+    if (old && old->mappings > 0) {
+        old->handles = 0;
+        old = NULL;
+    }
     shim_unlock(SHIM_LOCK_ENTRIES + number);
-    if (old)
-        account_end(&old->account);
-    free(old);
+    return old;
 }
 
 struct entry *entries_take(enum entry_kind kind, uint64_t key)
@@ -125,6 +127,21 @@ struct entry *entries_hold(enum entry_kind kind, uint64_t key)
 void entries_release(enum entry_kind kind, uint64_t key)
 {
     shim_unlock(SHIM_LOCK_ENTRIES + shard_of(kind, key));
+}
+
+bool entries_count(struct entry *memory, int handles, int mappings)
+{
+    unsigned number = shard_of(memory->kind, memory->key);
+    struct shard *shard = &shards[number];
+    shim_lock(SHIM_LOCK_ENTRIES + number);
+    memory->handles += (uint32_t)handles;
+    memory->mappings += (uint32_t)mappings;
+    bool gone = memory->handles == 0 && memory->mappings == 0;
+    struct entry **at = find(shard, memory->kind, memory->key);
+    if (gone && *at == memory)
+        unlink_entry(shard, at);
+    shim_unlock(SHIM_LOCK_ENTRIES + number);
+    return gone;
 }
 
 typedef bool matches(const struct entry *entry, const void *what);
@@ -175,4 +192,14 @@ static bool in_range(const struct entry *entry, const void *what)
 struct entry *entries_take_range(enum entry_kind kind, uint64_t start, uint64_t end)
 {
     return take_all(in_range, &(struct range){kind, start, end});
+}
+
+static bool is_tile(const struct entry *entry, const void *what)
+{
+    return entry->kind == ENTRY_TILE && entry->array == *(const uint64_t *)what;
+}
+
+struct entry *entries_take_tiles(uint64_t array)
+{
+    return take_all(is_tile, &array);
 }

@@ -5,8 +5,6 @@
 #include "symbols.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 struct shim_functions shim_real;
@@ -45,7 +43,7 @@ static const char *const marks[LIBRARIES] = {"cuDriverGetVersion", "nvmlErrorStr
 
 /* -- the libraries ------------------------------------------------------------------ */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_int lock;
 static atomic_bool known[LIBRARIES];
 static struct elf libraries[LIBRARIES]; /* once known, never changed */
 
@@ -74,10 +72,10 @@ static bool find_library(enum library library)
     struct elf elf;
     if (!elf_find_next(hooks, marks[library], &elf))
         return false;
-    pthread_mutex_lock(&lock);
+    shim_lock_once(&lock);
     if (!is_known(library))
         note(library, &elf);
-    pthread_mutex_unlock(&lock);
+    shim_unlock_once(&lock);
     return true;
 }
 
@@ -86,20 +84,18 @@ bool find_driver(void)
     return find_library(DRIVER) || find_library(NVML);
 }
 
-/* Note the library in which dlsym found this address. */
-static bool found_at(enum library library, void *handle, const char *name, const void *address)
+/* Note the library in which dlsym found this address, if it is the one, and none is known. */
+static void found_at(enum library library, void *handle, const char *name, const void *address)
 {
     struct elf elf;
     if (is_known(library))
-        return true;
-    if (!elf_of_address(address, &elf) && (handle == RTLD_NEXT || handle == RTLD_DEFAULT ||
-                                           !elf_of_handle(handle, name, address, &elf)))
-        return false;
-    pthread_mutex_lock(&lock);
-    if (!is_known(library))
+        return;
+    if (!elf_of_address(address, &elf) && !elf_of_handle(handle, name, address, &elf))
+        return;
+    shim_lock_once(&lock);
+    if (!is_known(library) && elf_find(&elf, marks[library]))
         note(library, &elf);
-    pthread_mutex_unlock(&lock);
-    return true;
+    shim_unlock_once(&lock);
 }
 
 /* -- dlsym -------------------------------------------------------------------------- */
@@ -138,28 +134,34 @@ static bool is_in(const struct elf *elf, const void *address)
     return (uintptr_t)address >= elf->start && (uintptr_t)address < elf->end;
 }
 
+/* Where the handle says. */
+static void *look_there(const struct hook *hook, void *handle, find_dlsym *next)
+{
+    void *address = next(handle, hook->name);
+    if (address == ours_of(hook)) /* by a handle of the program */
+        address = next(RTLD_NEXT, hook->name);
+    if (address)
+        found_at(hook->library, handle, hook->name, address);
+    return address;
+}
+
 void *find_by_name(void *handle, const char *name, const void *caller, find_dlsym **ret_next)
 {
     find_dlsym *next = next_dlsym();
     *ret_next = next;
     const struct hook *hook = name ? hook_of_name(name) : NULL;
-    if (!hook)
-        return NULL;
-    enum library library = hook->library;
-    if (is_known(library) && is_in(&libraries[library], caller))
-        return NULL; /* the library itself */
-    /* With RTLD_DEFAULT our own export would be found, also where there is no driver. */
-    bool everywhere = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
-    void *address = next(everywhere ? RTLD_NEXT : handle, name);
-    if (address == ours_of(hook)) /* by a handle of the program */
-        address = next(RTLD_NEXT, name);
-    if (!address) {
+    if (!hook || (is_known(hook->library) && is_in(&libraries[hook->library], caller)))
+        return NULL; /* not ours, or the library itself asks */
+    if (handle == RTLD_DEFAULT && next(handle, name) != ours_of(hook))
+        return NULL; /* another library is in front of us */
+    /* Our own export is there also without a driver, so that proves nothing. */
+    bool anywhere = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
+    void *address = !anywhere                     ? look_there(hook, handle, next)
+                    : find_library(hook->library) ? real_of(hook)
+                                                  : next(RTLD_NEXT, name);
+    if (!address)
         *ret_next = nothing;
-        return NULL;
-    }
-    if (!found_at(library, handle, name, address) || !shim_start())
-        return address;
-    return ours_of(hook);
+    return address && address == real_of(hook) && shim_start() ? ours_of(hook) : address;
 }
 
 /* -- cuGetProcAddress ----------------------------------------------------------------- */

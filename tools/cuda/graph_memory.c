@@ -2,7 +2,10 @@
 /* Memory of graphs, by device; see graph_memory.h. */
 #include "graph_memory.h"
 
+#include <stdatomic.h>
+
 static struct account accounts[DEVICES_MAX];
+static _Atomic uint64_t trims[DEVICES_MAX];
 
 /* Call with the lock held. */
 static struct account *of(CUdevice device)
@@ -39,15 +42,30 @@ void graph_memory_settle(CUdevice device)
     shim_unlock(SHIM_LOCK_GRAPHS);
 }
 
-bool graph_memory_reclaim(void)
+bool graph_memory_reclaim(CUdevice device)
 {
-    bool freed = false;
-    for (CUdevice device = 0; device < DEVICES_MAX && REAL(cuDeviceGraphMemTrim); device++) {
-        uint64_t before = accounts[device].bytes;
-        if (before == 0 || REAL(cuDeviceGraphMemTrim)(device) != CUDA_SUCCESS)
-            continue;
-        graph_memory_settle(device);
-        freed = freed || accounts[device].bytes < before;
-    }
-    return freed;
+    if (device < 0 || device >= DEVICES_MAX || !REAL(cuDeviceGraphMemTrim))
+        return false;
+    shim_lock(SHIM_LOCK_GRAPHS);
+    uint64_t before = of(device)->bytes;
+    shim_unlock(SHIM_LOCK_GRAPHS);
+    if (before == 0 || REAL(cuDeviceGraphMemTrim)(device) != CUDA_SUCCESS)
+        return false;
+    graph_memory_trimmed(device);
+    shim_lock(SHIM_LOCK_GRAPHS);
+    uint64_t after = of(device)->bytes;
+    shim_unlock(SHIM_LOCK_GRAPHS);
+    return after < before;
+}
+
+uint64_t graph_memory_trims(CUdevice device)
+{
+    return device >= 0 && device < DEVICES_MAX ? atomic_load(&trims[device]) + 1 : 1;
+}
+
+void graph_memory_trimmed(CUdevice device)
+{
+    if (device >= 0 && device < DEVICES_MAX)
+        atomic_fetch_add(&trims[device], 1);
+    graph_memory_settle(device);
 }

@@ -9,8 +9,13 @@
 CUresult graph_memory_reserve(CUdevice device, uint64_t bytes);
 /* Correct the charge to the driver's figure. */
 void graph_memory_settle(CUdevice device);
-/* Trim what no graph uses, on every device that has some, unless a stream is captured. Return
- * whether any was freed. */
-bool graph_memory_reclaim(void);
+/* Trim what no graph uses. Return whether any was freed. */
+bool graph_memory_reclaim(CUdevice device);
+
+/* How often the device was trimmed, and once: a graph that was launched before takes its memory
+ * again. */
+uint64_t graph_memory_trims(CUdevice device);
+/* The driver has trimmed the device. */
+void graph_memory_trimmed(CUdevice device);
 
 #endif

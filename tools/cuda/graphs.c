@@ -1,83 +1,115 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replace the calls of graphs with allocations. Their nodes take nothing before the first launch;
  * then the driver holds the memory of the whole graph until a trim. */
-#include "contexts.h"
 #include "graph_memory.h"
-#include "pools.h"
+#include "record.h"
 #include "reserve.h"
 
 #include <stdlib.h>
 
 #define DEPTH_MAX 16 /* of graphs inside graphs */
 
-/* Bytes that a graph allocates, and those of it that it does not free itself. */
-struct need {
-    uint64_t all, kept;
+/* An allocation of a graph, or with 0 bytes a free. */
+struct node {
+    CUdeviceptr pointer;
+    uint64_t bytes;
+};
+struct nodes {
+    struct node *node;
+    size_t count, room;
     CUdevice device; /* -1: no allocation */
 };
 
-static bool is_freed(CUgraphNode *nodes, size_t count, CUdeviceptr pointer)
+static void add(struct nodes *nodes, CUdeviceptr pointer, uint64_t bytes)
 {
-    for (size_t i = 0; i < count; i++) {
-        int type = -1;
-        CUdeviceptr freed = 0;
-        if (REAL(cuGraphNodeGetType)(nodes[i], &type) == CUDA_SUCCESS &&
-            type == CU_GRAPH_NODE_TYPE_MEM_FREE && REAL(cuGraphMemFreeNodeGetParams) &&
-            REAL(cuGraphMemFreeNodeGetParams)(nodes[i], &freed) == CUDA_SUCCESS && freed == pointer)
-            return true;
+    if (nodes->count == nodes->room) {
+        size_t room = nodes->room * 2 + 64;
+        struct node *larger = realloc(nodes->node, room * sizeof(*larger));
+        if (!larger)
+            return;
+        nodes->node = larger;
+        nodes->room = room;
     }
-    return false;
+    nodes->node[nodes->count++] = (struct node){pointer, bytes};
 }
 
-static void count_graph(CUgraph graph, struct need *need, int depth);
+static void add_graph(CUgraph graph, struct nodes *nodes, int depth);
 
-static void count_node(CUgraphNode *nodes, size_t count, size_t at, struct need *need, int depth)
+static void add_node(CUgraphNode node, struct nodes *nodes, int depth)
 {
     int type = -1;
     CUgraph child;
+    CUdeviceptr freed;
     CUDA_MEM_ALLOC_NODE_PARAMS params;
-    if (REAL(cuGraphNodeGetType)(nodes[at], &type) != CUDA_SUCCESS)
+    if (REAL(cuGraphNodeGetType)(node, &type) != CUDA_SUCCESS)
         return;
     if (type == CU_GRAPH_NODE_TYPE_GRAPH && REAL(cuGraphChildGraphNodeGetGraph) &&
-        REAL(cuGraphChildGraphNodeGetGraph)(nodes[at], &child) == CUDA_SUCCESS)
-        count_graph(child, need, depth + 1);
-    if (type != CU_GRAPH_NODE_TYPE_MEM_ALLOC || !REAL(cuGraphMemAllocNodeGetParams) ||
-        REAL(cuGraphMemAllocNodeGetParams)(nodes[at], &params) != CUDA_SUCCESS ||
-        params.poolProps.location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-        return;
-    need->device = params.poolProps.location.id;
-    need->all += params.bytesize;
-    if (!is_freed(nodes, count, params.dptr))
-        need->kept += params.bytesize;
+        REAL(cuGraphChildGraphNodeGetGraph)(node, &child) == CUDA_SUCCESS)
+        add_graph(child, nodes, depth + 1);
+    if (type == CU_GRAPH_NODE_TYPE_MEM_FREE && REAL(cuGraphMemFreeNodeGetParams) &&
+        REAL(cuGraphMemFreeNodeGetParams)(node, &freed) == CUDA_SUCCESS)
+        add(nodes, freed, 0);
+    if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC && REAL(cuGraphMemAllocNodeGetParams) &&
+        REAL(cuGraphMemAllocNodeGetParams)(node, &params) == CUDA_SUCCESS &&
+        params.poolProps.location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
+        nodes->device = params.poolProps.location.id;
+        add(nodes, params.dptr, params.bytesize);
+    }
 }
 
-static void count_graph(CUgraph graph, struct need *need, int depth)
+static void add_graph(CUgraph graph, struct nodes *nodes, int depth)
 {
     size_t count = 0;
     if (depth > DEPTH_MAX || !REAL(cuGraphGetNodes) || !REAL(cuGraphNodeGetType) ||
         REAL(cuGraphGetNodes)(graph, NULL, &count) != CUDA_SUCCESS || count == 0)
         return;
-    CUgraphNode *nodes = calloc(count, sizeof(CUgraphNode));
-    if (nodes && REAL(cuGraphGetNodes)(graph, nodes, &count) == CUDA_SUCCESS) {
+    CUgraphNode *list = calloc(count, sizeof(CUgraphNode));
+    if (list && REAL(cuGraphGetNodes)(graph, list, &count) == CUDA_SUCCESS) {
         for (size_t i = 0; i < count; i++)
-            count_node(nodes, count, i, need, depth);
+            add_node(list[i], nodes, depth);
     }
-    free(nodes);
+    free(list);
+}
+
+/* By address, a free before the allocation. */
+static int compare(const void *a, const void *b)
+{
+    const struct node *one = a, *other = b;
+    if (one->pointer != other->pointer)
+        return one->pointer < other->pointer ? -1 : 1;
+    return one->bytes < other->bytes ? -1 : one->bytes > other->bytes;
+}
+
+/* The sum of all allocations, each address once, because nodes that follow each other share memory;
+ * and of those that the graph does not free itself. */
+static void sum(struct nodes *nodes, uint64_t *ret_all, uint64_t *ret_left)
+{
+    CUdeviceptr end = 0;
+    *ret_all = *ret_left = 0;
+    if (nodes->count > 0)
+        qsort(nodes->node, nodes->count, sizeof(*nodes->node), compare);
+    for (size_t i = 0; i < nodes->count; i++) {
+        const struct node *node = &nodes->node[i];
+        CUdeviceptr start = node->pointer > end ? node->pointer : end;
+        CUdeviceptr its_end = node->pointer + node->bytes;
+        *ret_all += its_end > start ? its_end - start : 0;
+        end = its_end > end ? its_end : end;
+        if (i == 0 || node[-1].pointer != node->pointer || node[-1].bytes > 0)
+            *ret_left += node->bytes;
+    }
 }
 
 /* A graph was made ready to be launched. */
 static void instantiated(CUgraphExec exec, CUgraph graph)
 {
-    struct need need = {.device = -1};
-    count_graph(graph, &need, 0);
-    if (need.device < 0)
-        return;
-    struct entry *entry = entries_new(ENTRY_GRAPH, need.device);
-    if (!entry)
-        return;
-    entry->bytes = need.all;
-    entry->of = need.kept;
-    entries_add(entry, (uint64_t)(uintptr_t)exec);
+    struct nodes nodes = {.device = -1};
+    add_graph(graph, &nodes, 0);
+    struct entry *entry = nodes.device >= 0 ? entries_new(ENTRY_GRAPH, nodes.device) : NULL;
+    if (entry) {
+        sum(&nodes, &entry->bytes, &entry->left_bytes);
+        record_add(entry, (uint64_t)(uintptr_t)exec);
+    }
+    free(nodes.node);
 }
 
 #define INSTANTIATE(name, ...)                                                                     \
@@ -124,7 +156,7 @@ EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec)
     struct entry *entry = entries_take(ENTRY_GRAPH, (uint64_t)(uintptr_t)exec);
     CUresult r = REAL(cuGraphExecDestroy)(exec);
     if (entry && r != CUDA_SUCCESS)
-        entries_add(entry, (uint64_t)(uintptr_t)exec);
+        record_add(entry, (uint64_t)(uintptr_t)exec);
     else
         free(entry); /* its memory stays with the driver until a trim */
     shim_leave();
@@ -133,8 +165,8 @@ EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec)
 
 /* -- launching ---------------------------------------------------------------------------- */
 
-/* Charge what a launch will take: all at the first, later what earlier launches left allocated.
- * *ret_device is -1 for a graph without allocations. */
+/* Charge what a launch will take: all at the first one, also after a trim; later what earlier ones
+ * left allocated. *ret_device is -1 for a graph without allocations. */
 static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_device)
 {
     uint64_t key = (uint64_t)(uintptr_t)exec;
@@ -142,17 +174,15 @@ static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_devic
     struct entry *entry = entries_hold(ENTRY_GRAPH, key);
     if (!entry)
         return CUDA_SUCCESS;
-    uint64_t bytes = entry->launched ? (launch ? entry->of : 0) : entry->bytes;
     CUdevice device = entry->device;
-    bool first = !entry->launched;
-    entry->launched = true;
+    uint64_t trims = graph_memory_trims(device), before = entry->launched;
+    uint64_t bytes = before != trims ? entry->bytes : launch ? entry->left_bytes : 0;
+    entry->launched = trims;
     entries_release(ENTRY_GRAPH, key);
-    CUresult r = graph_memory_reserve(device, bytes);
-    if (r == CUDA_ERROR_OUT_OF_MEMORY && (graph_memory_reclaim() | pools_reclaim()))
-        r = graph_memory_reserve(device, bytes);
-    entry = r != CUDA_SUCCESS && first ? entries_hold(ENTRY_GRAPH, key) : NULL;
+    CUresult r = reserve_of_graph(device, bytes);
+    entry = r != CUDA_SUCCESS ? entries_hold(ENTRY_GRAPH, key) : NULL;
     if (entry) {
-        entry->launched = false;
+        entry->launched = before;
         entries_release(ENTRY_GRAPH, key);
     }
     *ret_device = device;
@@ -195,7 +225,8 @@ EXPORT CUresult cuDeviceGraphMemTrim(CUdevice device)
 {
     ENTER(cuDeviceGraphMemTrim, device);
     CUresult r = REAL(cuDeviceGraphMemTrim)(device);
-    graph_memory_settle(device);
+    if (r == CUDA_SUCCESS)
+        graph_memory_trimmed(device);
     shim_leave();
     return r;
 }

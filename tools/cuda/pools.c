@@ -3,8 +3,10 @@
  * synchronize; its figure of used bytes is wrong after cuMemFree, so count them here. */
 #include "pools.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define STEP_BYTES (32 * MIB)
 
@@ -12,17 +14,19 @@ struct pool {
     struct pool *next;
     CUmemoryPool handle;
     CUdevice device;
-    bool charged, gone;
+    bool charged;
+    atomic_bool gone; /* destroyed; the driver does not know the handle any more */
     struct account account;
     uint64_t live;
     uint64_t changes;  /* of live and account */
-    atomic_bool freed; /* something was freed since the last look */
+    atomic_int asking; /* threads that ask the driver about it now */
+    pid_t process;
 };
 
 /* Never freed: entries point to them, and a program has few. */
 static struct pool *_Atomic pools;
 static atomic_int captures;
-static atomic_bool any_freed;
+static atomic_bool any_loose; /* some pool may hold more than is live */
 
 static struct pool *find(CUmemoryPool handle)
 {
@@ -41,19 +45,47 @@ static struct pool *make(CUmemoryPool handle, CUdevice device, bool charged)
     pool->handle = handle;
     pool->device = device;
     pool->charged = charged;
+    pool->process = getpid();
     pool->next = atomic_load(&pools);
     atomic_store(&pools, pool);
     return pool;
 }
 
-struct pool *pools_of(CUmemoryPool handle, CUdevice device)
+/* The device that this is the pool of; -1: of none, it is the program's. */
+static CUdevice owner_of(CUmemoryPool handle)
+{
+    CUmemoryPool its = NULL;
+    for (CUdevice device = 0; device < DEVICES_MAX && REAL(cuDeviceGetDefaultMemPool); device++) {
+        if (REAL(cuDeviceGetDefaultMemPool)(&its, device) != CUDA_SUCCESS)
+            break;
+        if (its == handle)
+            return device;
+    }
+    return -1;
+}
+
+static struct pool *known(CUmemoryPool handle, CUdevice device, bool charged)
 {
     shim_lock(SHIM_LOCK_POOLS);
     struct pool *pool = find(handle);
     if (!pool)
-        pool = make(handle, device, true);
+        pool = make(handle, device, charged);
     shim_unlock(SHIM_LOCK_POOLS);
     return pool && pool->charged ? pool : NULL;
+}
+
+struct pool *pools_of(CUmemoryPool handle, CUdevice device)
+{
+    struct pool *pool = find(handle); /* records stay, so this needs no lock */
+    if (pool)
+        return pool->charged ? pool : NULL;
+    CUdevice owner = owner_of(handle);
+    return known(handle, owner >= 0 ? owner : device, true);
+}
+
+void pools_known(CUmemoryPool handle, CUdevice device, bool charged)
+{
+    known(handle, device, charged);
 }
 
 void pools_created(CUmemoryPool handle, CUdevice device, bool charged)
@@ -61,18 +93,35 @@ void pools_created(CUmemoryPool handle, CUdevice device, bool charged)
     shim_lock(SHIM_LOCK_POOLS);
     struct pool *old = find(handle);
     if (old)
-        old->gone = true;
+        atomic_store(&old->gone, true);
     make(handle, device, charged);
     shim_unlock(SHIM_LOCK_POOLS);
 }
 
-/* The driver's figure, which costs 40 ns. Without it, what is charged. */
-static uint64_t reserved(const struct pool *pool)
+/* Begin to ask the driver about the pool. False: it is gone, and its handle may be another's. */
+static bool ask(struct pool *pool)
 {
-    uint64_t bytes = pool->account.bytes;
-    if (REAL(cuMemPoolGetAttribute))
-        REAL(cuMemPoolGetAttribute)(pool->handle, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &bytes);
-    return bytes;
+    atomic_fetch_add(&pool->asking, 1);
+    if (!atomic_load(&pool->gone))
+        return true;
+    atomic_fetch_sub(&pool->asking, 1);
+    return false;
+}
+
+static void asked(struct pool *pool)
+{
+    atomic_fetch_sub(&pool->asking, 1);
+}
+
+/* The driver's figure, which costs 40 ns. False: there is none, so what is charged stays. */
+static bool read_reserved(struct pool *pool, uint64_t *ret_bytes)
+{
+    if (!REAL(cuMemPoolGetAttribute) || !ask(pool))
+        return false;
+    CUresult r =
+        REAL(cuMemPoolGetAttribute)(pool->handle, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, ret_bytes);
+    asked(pool);
+    return r == CUDA_SUCCESS;
 }
 
 /* Call with the lock held: of a parent before a fork. */
@@ -109,23 +158,26 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
  * allocate that. Ask the driver without the lock, and again if the pool has changed meantime. */
 static CUresult settle(struct pool *pool, bool only_more)
 {
-    for (;;) {
+    CUresult r = CUDA_SUCCESS;
+    for (bool again = true; again;) {
         shim_lock(SHIM_LOCK_POOLS);
-        uint64_t changes = pool->changes;
+        uint64_t changes = pool->changes, now = 0;
         shim_unlock(SHIM_LOCK_POOLS);
-        uint64_t now = reserved(pool);
+        if (!read_reserved(pool, &now))
+            return CUDA_SUCCESS;
         shim_lock(SHIM_LOCK_POOLS);
-        bool again = changes != pool->changes && !pool->gone;
+        begin(pool);
+        again = changes != pool->changes;
         uint64_t has = pool->account.bytes, needed = now > pool->live ? now : pool->live;
-        CUresult r = CUDA_SUCCESS;
-        if (!again && !pool->gone && needed > has)
+        if (!again && needed > has)
             r = account_add(&pool->account, pool->device, needed - has);
-        else if (!again && !pool->gone && !only_more)
+        else if (!again && !only_more)
             account_take(&pool->account, has - needed);
+        if (pool->account.bytes > pool->live)
+            atomic_store(&any_loose, true);
         shim_unlock(SHIM_LOCK_POOLS);
-        if (!again)
-            return r;
     }
+    return r;
 }
 
 CUresult pools_settle(struct pool *pool)
@@ -139,36 +191,74 @@ void pools_freed(struct pool *pool, uint64_t bytes)
     begin(pool);
     pool->live -= bytes < pool->live ? bytes : pool->live;
     pool->changes++;
-    atomic_store(&pool->freed, true);
-    atomic_store(&any_freed, true);
+    if (pool->gone && pool->live == 0)
+        account_end(&pool->account);
+    atomic_store(&any_loose, true);
     shim_unlock(SHIM_LOCK_POOLS);
 }
 
 void pools_shrink(struct pool *pool)
 {
-    if (REAL(cuMemPoolTrimTo))
-        REAL(cuMemPoolTrimTo)(pool->handle, (size_t)pool->live);
+    shim_lock(SHIM_LOCK_POOLS);
+    uint64_t live = pool->live;
+    shim_unlock(SHIM_LOCK_POOLS);
+    if (REAL(cuMemPoolTrimTo) && ask(pool)) {
+        REAL(cuMemPoolTrimTo)(pool->handle, (size_t)live);
+        asked(pool);
+    }
     settle(pool, false);
 }
 
-void pools_destroyed(CUmemoryPool handle)
+struct pool *pools_end(CUmemoryPool handle)
 {
-    shim_lock(SHIM_LOCK_POOLS);
     struct pool *pool = find(handle);
-    if (pool) {
-        begin(pool);
+    if (!pool)
+        return NULL;
+    atomic_store(&pool->gone, true);
+    while (atomic_load(&pool->asking) > 0 && pool->process == getpid())
+        sched_yield();
+    return pool;
+}
+
+void pools_ended(struct pool *pool, bool destroyed)
+{
+    if (!pool)
+        return;
+    shim_lock(SHIM_LOCK_POOLS);
+    begin(pool);
+    pool->changes++;
+    if (destroyed && pool->live == 0)
         account_end(&pool->account);
-        pool->gone = true;
-    }
+    else if (!destroyed)
+        atomic_store(&pool->gone, false);
     shim_unlock(SHIM_LOCK_POOLS);
 }
 
+void pools_changed(CUmemoryPool handle)
+{
+    struct pool *pool = find(handle);
+    if (pool && pool->charged)
+        settle(pool, false);
+}
+
+/* Bytes that it holds and the program does not. */
+static uint64_t spare(struct pool *pool)
+{
+    shim_lock(SHIM_LOCK_POOLS);
+    uint64_t has = pool->account.bytes, live = pool->live;
+    shim_unlock(SHIM_LOCK_POOLS);
+    return has > live ? has - live : 0;
+}
+
+/* The driver gives back when a stream reaches the free, and at a later trim what it kept until
+ * then: look as long as there is something to give. settle() sets the flag again. */
 void pools_look(void)
 {
-    if (!atomic_exchange(&any_freed, false))
+    if (!atomic_load(&any_loose))
         return;
+    atomic_store(&any_loose, false);
     for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (atomic_exchange(&pool->freed, false))
+        if (!pool->gone && spare(pool) > 0)
             settle(pool, false);
     }
 }
@@ -178,21 +268,29 @@ void pools_capture(int change)
     atomic_fetch_add(&captures, change);
 }
 
-bool pools_reclaim(void)
+bool pools_may_wait(void)
 {
-    bool waited = false;
-    uint64_t before = 0, after = 0;
-    if (atomic_load(&captures) > 0)
-        return false;
-    for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (pool->gone || pool->account.bytes <= pool->live)
+    return atomic_load(&captures) == 0;
+}
+
+CUdevice pools_device(const struct pool *pool)
+{
+    return pool->device;
+}
+
+bool pools_reclaim(CUdevice device)
+{
+    bool waited = false, freed = false;
+    CUdevice current;
+    for (struct pool *pool = atomic_load(&pools); pool && pools_may_wait(); pool = pool->next) {
+        if (pool->gone || pool->device != device || spare(pool) == 0)
             continue;
-        if (!waited && REAL(cuCtxSynchronize))
+        if (!waited && REAL(cuCtxSynchronize) && devices_current(&current) && current == device)
             REAL(cuCtxSynchronize)();
         waited = true;
-        before += pool->account.bytes;
+        uint64_t before = spare(pool);
         pools_shrink(pool);
-        after += pool->account.bytes;
+        freed = freed || spare(pool) < before;
     }
-    return after < before;
+    return freed;
 }

@@ -8,11 +8,13 @@
 
 struct pool;
 
-/* Find or make the record of a pool. NULL without memory, or if its memory is not charged: on the
- * host, or imported from another process. */
+/* Find or make the record of a pool: of the device whose pool the driver says it is, or of
+ * `device`. NULL without memory, or if its memory is not charged: on the host, or imported from
+ * another process. */
 struct pool *pools_of(CUmemoryPool handle, CUdevice device);
-/* Record a pool that the program made; its memory is charged only if it is on a device. */
+/* Record a pool that the program made or asked for; only if it is `charged` does it count. */
 void pools_created(CUmemoryPool handle, CUdevice device, bool charged);
+void pools_known(CUmemoryPool handle, CUdevice device, bool charged);
 
 /* Charge what the driver will reserve for certain to give `bytes` more: CUDA_SUCCESS, and count
  * them as live; or a refusal, before the driver was asked. */
@@ -24,16 +26,22 @@ CUresult pools_settle(struct pool *pool);
 void pools_freed(struct pool *pool, uint64_t bytes);
 /* Give back to the device what the pool holds and the program does not. */
 void pools_shrink(struct pool *pool);
-/* The program destroyed the pool: give back everything. */
-void pools_destroyed(CUmemoryPool handle);
+/* The program destroys a pool: stop asking about it, because its handle can come again at once.
+ * NULL: none is known. The driver ends it with its last allocation. */
+struct pool *pools_end(CUmemoryPool handle);
+void pools_ended(struct pool *pool, bool destroyed);
+/* The program has changed or trimmed the pool: look at it. */
+void pools_changed(CUmemoryPool handle);
 
 /* Look again at pools that may have given back since. */
 void pools_look(void);
-/* Before a refusal: wait for the device, and trim every pool that holds more than the program has.
- * Return whether any was freed. Not while a stream is captured. */
-bool pools_reclaim(void);
+/* Before a refusal: wait for the device, and trim those of its pools that hold more than the
+ * program has. Return whether any was freed. Not while a stream is captured. */
+bool pools_reclaim(CUdevice device);
+CUdevice pools_device(const struct pool *pool);
 
 /* Count open captures: waiting would break them. */
 void pools_capture(int change);
+bool pools_may_wait(void);
 
 #endif

@@ -8,28 +8,34 @@
 
 /* A driver whose device is full does not always trim its own pools (PyTorch's issues 188110 and
  * 110194). */
-static bool reclaim(CUresult r)
+static bool reclaim(CUresult r, CUdevice device)
 {
-    if (r != CUDA_ERROR_OUT_OF_MEMORY)
+    if (r != CUDA_ERROR_OUT_OF_MEMORY || !pools_may_wait())
         return false;
-    bool graphs = graph_memory_reclaim();
-    return pools_reclaim() || graphs;
+    bool graphs = graph_memory_reclaim(device);
+    return pools_reclaim(device) || graphs;
 }
 
 CUresult reserve_bytes(struct account *account, CUdevice device, uint64_t bytes)
 {
     CUresult r = account_add(account, device, bytes);
-    return reclaim(r) ? account_add(account, device, bytes) : r;
+    return reclaim(r, device) ? account_add(account, device, bytes) : r;
 }
 
 CUresult reserve_block(CUdevice device)
 {
     CUresult r = blocks_prepare(device);
-    return reclaim(r) ? blocks_prepare(device) : r;
+    return reclaim(r, device) ? blocks_prepare(device) : r;
 }
 
 CUresult reserve_of_pool(struct pool *pool, uint64_t bytes)
 {
     CUresult r = pools_reserve(pool, bytes);
-    return reclaim(r) ? pools_reserve(pool, bytes) : r;
+    return reclaim(r, pools_device(pool)) ? pools_reserve(pool, bytes) : r;
+}
+
+CUresult reserve_of_graph(CUdevice device, uint64_t bytes)
+{
+    CUresult r = graph_memory_reserve(device, bytes);
+    return reclaim(r, device) ? graph_memory_reserve(device, bytes) : r;
 }

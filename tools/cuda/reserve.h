@@ -14,5 +14,7 @@ CUresult reserve_bytes(struct account *account, CUdevice device, uint64_t bytes)
 CUresult reserve_block(CUdevice device);
 /* As pools_reserve. */
 CUresult reserve_of_pool(struct pool *pool, uint64_t bytes);
+/* As graph_memory_reserve. */
+CUresult reserve_of_graph(CUdevice device, uint64_t bytes);
 
 #endif

@@ -5,10 +5,11 @@
 #include "find.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct shim shim;
 
@@ -27,6 +28,21 @@ void shim_lock(unsigned lock)
 void shim_unlock(unsigned lock)
 {
     pthread_mutex_unlock(&locks[lock].mutex);
+}
+
+void shim_lock_once(atomic_int *lock)
+{
+    int self = getpid(), holder = 0;
+    while (!atomic_compare_exchange_weak(lock, &holder, self)) {
+        if (holder == self)
+            sched_yield();
+        holder = holder == self ? 0 : holder; /* of a parent: take it over */
+    }
+}
+
+void shim_unlock_once(atomic_int *lock)
+{
+    atomic_store(lock, 0);
 }
 
 static void before_fork(void)
@@ -55,21 +71,25 @@ static int start(void)
         chronos_environment_release(&environment);
         return -1;
     }
-    pthread_atfork(before_fork, after_fork, after_fork);
+    /* After the clients', which are locked later. Once, also in the child of a parent that was
+     * about to start. */
+    static bool watched;
+    if (!watched)
+        watched = pthread_atfork(before_fork, after_fork, after_fork) == 0;
     shim.environment = environment;
     return 0;
 }
 
 bool shim_start(void)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static atomic_int lock;
     static atomic_bool started;
     if (atomic_load_explicit(&started, memory_order_acquire))
         return shim.environment.count > 0;
-    pthread_mutex_lock(&lock);
+    shim_lock_once(&lock);
     if (!atomic_load_explicit(&started, memory_order_relaxed) && start() == 0)
         atomic_store_explicit(&started, true, memory_order_release);
-    pthread_mutex_unlock(&lock);
+    shim_unlock_once(&lock);
     return atomic_load(&started) && shim.environment.count > 0;
 }
 

@@ -5,13 +5,17 @@
  *
  *   find.c       the three ways by which programs find a function of the driver
  *   dlsym.S      dlsym, which leaves the caller's frame alone
- *   memory.c, virtual.c, pools.c, graphs.c, contexts.c, waits.c, reports.c   the functions replaced
- *   blocks.c     small allocations, which share blocks of 2 MiB
+ *   memory.c, arrays.c, virtual.c, async.c, waits.c, graphs.c, contexts.c, reports.c
+ *                the functions replaced
+ *   record.c     making and ending an object of theirs
+ *   reserve.c    charging, and reclaiming before a refusal
+ *   blocks.c, pools.c, graph_memory.c   what the driver holds for several objects
  *   entries.c    what is charged, found by the driver's pointers and handles
  *   account.c    charging a device's partition
  *   devices.c    which partition a device belongs to
- *   symbols.c      symbols of loaded libraries
+ *   symbols.c    symbols of loaded libraries
  *   shim.c       shared by all of these
+ *   atfork.c     for C libraries that know nothing of fork handlers by this name
  *
  * It is in other people's programs: it does nothing before the first call to the driver, prints
  * only if CHRONOS_DEBUG is set, never ends the program, has no thread, and holds no lock while the
@@ -23,6 +27,8 @@
 #include "driver.h"
 
 #include "tools/libchronos/client.h"
+
+#include <stdatomic.h>
 
 #define MIB (1024ull * 1024)
 
@@ -69,6 +75,11 @@ enum shim_lock {
 };
 void shim_lock(unsigned lock);
 void shim_unlock(unsigned lock);
+
+/* A lock for what is done once, before fork knows of the others. 0 is free, else the process that
+ * holds it: a child does not wait for a thread that only its parent has. */
+void shim_lock_once(atomic_int *lock);
+void shim_unlock_once(atomic_int *lock);
 
 /* Report on stderr if CHRONOS_DEBUG is set. */
 void shim_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
