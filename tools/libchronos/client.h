@@ -99,7 +99,7 @@ int chronos_charge_new(const char *directory, bool allow_unreachable,
 struct chronos_charge *chronos_charge_free(struct chronos_charge *charge);
 
 /* Charge `bytes`, all or nothing. 0 or a chronos_refusal. *ret_owner is the process that holds
- * them, for chronos_charge_give_back. 0 bytes always succeed. */
+ * them, for chronos_charge_give_back. 0 bytes always succeed, and open the file if that can be. */
 int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner);
 /* Release charged bytes. Does nothing for the parent's bytes in a forked child: they stay the
  * parent's. */
