@@ -172,7 +172,7 @@ static bool serve(struct server *server)
             stop(server, WORKER_UNMOUNTED);
         else if (r && r != -EINTR && r != -ENOENT) {
             log_say("Cannot read requests: %s.", strerror(-r));
-            stop(server, WORKER_FATAL);
+            stop(server, worker_failure(r));
         }
     }
     return true;
@@ -272,7 +272,7 @@ int worker_run(const struct worker_fds *fds)
     int r = server ? start(server, fds) : -ENOMEM;
     if (r) {
         log_say("Cannot start: %s.", strerror(-r));
-        return WORKER_FATAL;
+        return worker_failure(r);
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
     caller_find_admin_group(&server->tree);
@@ -283,7 +283,7 @@ int worker_run(const struct worker_fds *fds)
     r = session_start(server->session);
     if (r) {
         log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));
-        return WORKER_FATAL;
+        return worker_failure(r);
     }
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
@@ -291,7 +291,7 @@ int worker_run(const struct worker_fds *fds)
     r = run(server, fds);
     if (r) {
         log_say("Cannot wait for requests: %s.", strerror(-r));
-        return WORKER_FATAL;
+        return worker_failure(r);
     }
     /* The exit frees everything else. */
     return server->exit_code;
