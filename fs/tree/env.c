@@ -56,7 +56,7 @@ static bool print_cuda(struct tree *tree, const struct partition *partition, cha
 {
     const struct gpu_device *device = device_of(tree, partition);
     snprintf(text, VALUE_MAX, "%s", device->uuid);
-    return is_by(device, "NVIDIA") && (!strncmp(text, "GPU-", 4) || !strncmp(text, "MIG-", 4));
+    return gpu_is_cuda(device);
 }
 
 /* Only where CUDA sees the device: it is loaded into every program. */
@@ -82,9 +82,12 @@ static bool has_frameworks(struct tree *tree, const struct partition *partition,
     return print_cuda(tree, partition, text) || print_rocm(tree, partition, text);
 }
 
-/* The share in millionths, rounded down. */
+/* The share in millionths, rounded down. Where the shim has the framework see the partition as a
+ * whole device, it would be a share of a share. */
 static bool print_share(struct tree *tree, const struct partition *partition, char *text)
 {
+    if (print_cuda_shim(tree, partition, text))
+        return false;
     const uint64_t million = 1000000;
     uint64_t bytes = partition->shares[0].memory_bytes,
              total = device_of(tree, partition)->memory_bytes;

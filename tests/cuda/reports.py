@@ -24,6 +24,23 @@ def figures(mount):
     ended(cuda)
 
 
+def kept_files(mount):
+    """The files stay open: programs that close descriptors that they do not know, and open others,
+    keep theirs and get the right figures."""
+    cuda = begun(mount)
+    limit = 100 * MIB + context(mount)
+    equal(cuda('info()'), (100 * MIB, limit))
+    opened = cuda('[os.readlink(entry) for entry in os.scandir("/proc/self/fd")][:-1]')
+    check(any(path.endswith('/memory_used') for path in opened), opened)
+    equal(cuda('{info() for _ in range(100)}'), {(100 * MIB, limit)})
+    equal(cuda('[os.readlink(entry) for entry in os.scandir("/proc/self/fd")][:-1]'), opened)
+    cuda('[os.dup2(os.open("/etc/passwd", os.O_RDONLY), number) for number in range(3, 20)]')
+    check(cuda('alloc(2 << 20)') > 0)
+    equal(cuda('info()'), (98 * MIB, limit))
+    equal(cuda('open(19).read() == open("/etc/passwd").read()'), True)
+    ended(cuda)
+
+
 def management(mount):
     """The management library tells the same, and the truth about devices of others."""
     cuda = begun(mount, LD_LIBRARY_PATH=os.environ['FAKE_CUDA'] + ':' + os.environ['FAKE_NVML'],
@@ -105,4 +122,4 @@ def unlimited(mount):
     cuda.end()
 
 
-run(figures, management, resized, ended_while_running, never_asked, unlimited)
+run(figures, kept_files, management, resized, ended_while_running, never_asked, unlimited)

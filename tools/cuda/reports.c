@@ -5,8 +5,11 @@
 
 #include <stdatomic.h>
 
-/* The last limit read, for use after the partition has ended. */
-static _Atomic uint64_t last_limit[CHRONOS_PARTITIONS_MAX];
+/* Of each partition. */
+static struct {
+    struct chronos_figure limit, used;
+    _Atomic uint64_t last_limit; /* for use after the partition has ended */
+} reports[CHRONOS_PARTITIONS_MAX];
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -20,16 +23,17 @@ static bool read_partition(int partition, uint64_t *ret_limit, uint64_t *ret_fre
     if (partition < 0)
         return false;
     const char *directory = shim.environment.directory[partition];
-    bool there = chronos_read_number(directory, "memory_limit", &limit) == 0;
+    __typeof__(&reports[0]) report = &reports[partition];
+    bool there = chronos_figure_read(&report->limit, directory, "memory_limit", &limit) == 0;
     if (there)
-        atomic_store(&last_limit[partition], limit);
-    limit = atomic_load(&last_limit[partition]);
+        atomic_store(&report->last_limit, limit);
+    limit = atomic_load(&report->last_limit);
     bool ended = !there && chronos_has_ended(directory);
     if (limit == 0 && ended)
         limit = UINT64_MAX; /* not known any more */
     if (limit == 0)
         return false;
-    if (chronos_read_number(directory, "memory_used", &used) < 0)
+    if (chronos_figure_read(&report->used, directory, "memory_used", &used) < 0)
         used = there || ended ? limit : 0;
     *ret_limit = limit;
     *ret_free = limit > used ? limit - used : 0;
