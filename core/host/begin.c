@@ -93,6 +93,9 @@ static int begin_access_and_police(struct host *host)
                                         .proctrack = host->proctrack,
                                         .allocations = &host->allocations,
                                         .termination = &host->termination,
+                                        .devices = host->start.devices,
+                                        .bookings = host->start.bookings,
+                                        .cuda_limited = host->start.cuda_limited,
                                         .note = host_note_violation,
                                         .status = host_report_status,
                                         .context = host};
@@ -214,6 +217,7 @@ int host_begin(struct host *host)
                                               .device_count = host->start.device_count,
                                               .proctrack = host->proctrack,
                                               .allocations = &host->allocations,
+                                              .bookings = host->start.bookings,
                                               .usage = host_report_usage,
                                               .context = host};
     host->termination =
