@@ -8,7 +8,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Of one device. The first context is the primary one, or the program's first. */
 struct contexts {
@@ -24,11 +23,11 @@ static struct contexts all[DEVICES_MAX];
 static struct contexts *of(CUdevice device)
 {
     struct contexts *contexts = &all[device];
-    if (contexts->process != getpid()) {
+    if (contexts->process != shim_process()) {
         contexts->account = (struct account){0};
         contexts->primary = false;
         contexts->count = 0;
-        contexts->process = getpid();
+        contexts->process = shim_process();
     }
     return contexts;
 }
@@ -122,7 +121,7 @@ CUresult contexts_note(CUdevice device)
 {
     bool is_new;
     if (device < 0 || device >= DEVICES_MAX ||
-        (all[device].count > 0 && all[device].process == getpid()) || !is_active(device))
+        (all[device].count > 0 && all[device].process == shim_process()) || !is_active(device))
         return CUDA_SUCCESS;
     return add(device, ANY_FIRST, &is_new);
 }
