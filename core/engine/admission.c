@@ -147,6 +147,11 @@ static int check_count(const struct engine *engine, const struct call *call)
                   count, own == count ? "" : ", subordinate uids included", limit);
 }
 
+static bool barred(const struct caller *caller, uint32_t device)
+{
+    return caller->barred && caller->barred[device];
+}
+
 /* -- creating ---------------------------------------------------------------- */
 
 /* Compute what `device` can offer. Does not check whether the request fits. */
@@ -210,7 +215,7 @@ static int refuse_space_anywhere(const struct engine *engine, const struct call 
     uint64_t largest = 0;
     char when[128];
     for (uint32_t i = 0; i < engine->device_count; i++) {
-        if (make_offer(engine, call, i, request, &offer))
+        if (barred(call->caller, i) || make_offer(engine, call, i, request, &offer))
             continue;
         if (memory_of(engine, i) > largest)
             largest = memory_of(engine, i);
@@ -238,12 +243,16 @@ static int choose_device(const struct engine *engine, const struct call *call,
                          const struct request *request, struct offer *ret_offer)
 {
     struct offer best = {0}, most = {0}, offer;
-    bool have_best = false, have_most = false;
+    bool have_best = false, have_most = false, kept_out = false;
     int refused = 0;
 
     for (uint32_t i = 0; i < engine->device_count; i++) {
         if (!engine->devices[i].device.present)
             continue;
+        if (barred(call->caller, i)) {
+            kept_out = true;
+            continue;
+        }
         refused = make_offer(engine, call, i, request, &offer);
         if (refused)
             continue;
@@ -259,6 +268,9 @@ static int choose_device(const struct engine *engine, const struct call *call,
         return refuse_space_anywhere(engine, call, request, &most);
     if (have_best)
         *ret_offer = best;
+    else if (!refused && kept_out)
+        return refuse(REFUSED_PERMISSION, call->why,
+                      "Permission denied: you cannot open any of the devices present.");
     else if (!refused)
         return refuse(REFUSED_BUSY, call->why, "No device is present.");
     return have_best ? 0 : refused;

@@ -55,7 +55,10 @@ struct caller {
     bool admin;   /* sets the policy and is not bound by it, requests for others, ends partitions */
     bool root;    /* may do what the kernel lets only root do; always an administrator, too */
     bool by_mode; /* the mode bits of a settable file let the caller write it now */
-    uint64_t ns;  /* pid namespace of a caller with uid 0 that is not the host's root; else 0 */
+    /* For each device whether to skip it for ENGINE_DEVICE_ANY; NULL: none. A request that names
+     * the device is not affected. */
+    const bool *barred;
+    uint64_t ns; /* pid namespace of a caller with uid 0 that is not the host's root; else 0 */
 };
 
 /* Context of every change: time, caller, and where to store the reason for a refusal. */

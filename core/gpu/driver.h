@@ -22,6 +22,7 @@
 enum driver_kind {
     DRIVER_DEVICES, /* list the devices */
     DRIVER_USAGE,   /* report the usage of the devices in the setup */
+    DRIVER_SURVEY,  /* see survey.h; the last question */
 };
 
 struct driver_question {
@@ -38,6 +39,20 @@ struct driver_devices {
     int32_t result; /* result of the vendor's probe */
     struct gpu_list list;
 };
+
+/* Bytes of the messages, without the devices that do not exist. */
+static inline size_t driver_setup_bytes(uint32_t device_count)
+{
+    return offsetof(struct gpu_setup, device) + device_count * sizeof(struct gpu_identity);
+}
+static inline size_t driver_devices_bytes(uint32_t device_count)
+{
+    return offsetof(struct driver_devices, list.device) + device_count * sizeof(struct gpu_device);
+}
+static inline size_t driver_usage_bytes(uint32_t device_count)
+{
+    return offsetof(struct usage_answer, device) + device_count * sizeof(struct usage_device);
+}
 
 /* Implement `chronosfs --driver FD`: serve questions on FD until the other end is closed or the
  * process has been idle for setup.idle_ms. Call it at the very start of main, while there is only
@@ -68,6 +83,8 @@ bool driver_child_send(const struct driver_child *child, const void *data, size_
 /* Read until *got reaches `size`, without blocking. Return 1 when complete, 0 when not yet, -EPIPE
  * if the process has ended or closed its end. */
 int driver_child_receive(const struct driver_child *child, void *buffer, size_t size, size_t *got);
+/* Wait until there is something to receive, or the process ends. False: the time is up. */
+bool driver_child_poll(const struct driver_child *child, int64_t deadline_ns);
 /* Kill the process and everything it started, and wait up to 0.2 s until it is gone. With
  * `by_itself`, first wait as long for it to end by itself, so that `status` shows how. Return 0,
  * or the pid of a process that cannot be killed now: pass it to driver_child_gone later. */

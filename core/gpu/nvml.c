@@ -3,6 +3,7 @@
  * NVIDIA: device usage from the driver's management library (NVML). The pids it reports were those
  * of the caller's pid namespace on the machines tried. nvml_devices.c finds the devices.
  */
+#include "cuda.h"
 #include "identity.h"
 #include "nvml_devices.h"
 #include "nvml_nodes.h"
@@ -15,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The driver counts the context of each process: 0.5 GiB on an H200 before the program allocates
- * anything, more once many kernels are loaded. */
-#define OVERHEAD_BYTES (UINT64_C(1) << 30)
+/* What the driver takes for each process that no call of the program announces, such as kernels and
+ * streams: up to 268 MiB on an H100. Contexts are charged. */
+#define OVERHEAD_BYTES (UINT64_C(384) << 20)
 
 #define PROCESSES_MOST 65536u    /* treat more as an invalid figure */
 #define TRIES          5         /* the list can grow between two calls */
@@ -63,7 +64,7 @@ static void assign_device(void *context, const struct nvml_found *found)
 static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
     struct assignment assignment = {nvml, setup};
-    for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
+    for (size_t i = 0; i < setup->device_count; i++)
         nvml->device[i].handle = NULL;
     return nvml_devices_each(&nvml->library, assign_device, &assignment);
 }
@@ -308,6 +309,12 @@ static int open_state(const struct gpu_setup *setup, void **ret_state)
     return *ret_state ? 0 : -ENOMEM;
 }
 
+static void survey(const struct gpu_setup *setup, struct gpu_survey *survey)
+{
+    const struct gpu_vendor self = {.open = open_state, .sample = sample};
+    cuda_survey(setup, &self, survey);
+}
+
 const struct gpu_vendor gpu_nvml = {
     .name = "nvml",
     .help = "NVIDIA: the management library of the driver, opened at run time",
@@ -315,6 +322,7 @@ const struct gpu_vendor gpu_nvml = {
     .open = open_state,
     .sample = sample,
     .overhead_bytes = OVERHEAD_BYTES,
+    .survey = survey,
     .nodes = nvml_nodes,
     .reopened = nvml_nodes_reopened,
     .changes_nodes = nvml_changes_nodes};

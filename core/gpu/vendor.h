@@ -17,13 +17,16 @@
 #include "gpu.h"
 #include "usage_rows.h"
 
+#include "survey.h"
+
 #include "core/base/message.h"
 
 #include <limits.h>
 
 #define GPU_VENDOR_MAX 16 /* bits of driver_question.vendors */
 
-/* The first message to the driver process. Plain data: it is sent through a socket. */
+/* The first message to the driver process. Plain data: it is sent through a socket, without the
+ * devices that do not exist. */
 struct gpu_setup {
     uint32_t magic; /* not for vendors */
     uint32_t device_count;
@@ -39,8 +42,8 @@ struct gpu_setup {
     } device[GPU_DEVICE_MAX];
 };
 
-/* Usage as one vendor reports it, followed by process_count rows of struct gpu_usage_process. Plain
- * data as well. */
+/* Usage as one vendor reports it. Plain data as well: without the devices that do not exist, and
+ * followed by process_count rows of struct gpu_usage_process. */
 struct usage_answer {
     uint32_t magic, number, vendor, process_count; /* not for vendors */
     uint32_t process_lost;                         /* rows dropped for lack of space */
@@ -106,6 +109,9 @@ struct gpu_vendor {
     /* Memory that the driver counts for each process though the program did not allocate it: the
      * watchdog tolerates this much more per process. */
     uint64_t overhead_bytes;
+
+    /* (driver) Answer the questions of survey.h. *survey is zeroed. */
+    void (*survey)(const struct gpu_setup *setup, struct gpu_survey *survey);
 
     /* -- device nodes -- */
 

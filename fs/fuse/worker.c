@@ -94,6 +94,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         engine_set_accounts(tree->engine, account_of, tree->names);
     if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
+    if (!r)
+        r = bookings_new(&tree->bookings);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     server->armed_ns = ENGINE_FOREVER;
     if (!r && server->timer_fd < 0)
@@ -124,23 +126,29 @@ static void stop(struct server *server, int exit_code)
     server->exit_code = exit_code;
 }
 
-/* A request has come: adapt how long to look for the next. Which processors are allowed is asked
- * now and then, because it costs as much as a part of a request. */
+/* A request has come: adapt how long to look for the next. */
 static void found_request(struct server *server)
 {
-    cpu_set_t set;
-    if (server->tree.now_ns - server->processors_ns > PROCESSORS_NS) {
-        server->processors_ns = server->tree.now_ns;
-        server->processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
-    }
     if (server->processors > 1)
         busy_poll_found(&server->busy_poll, clock_monotonic_ns(), server->processors);
 }
 
-/* Return the time until which to look for the next request; 0: not at all. Not with one processor,
- * and not while a commit is on its way: it needs a processor, and its client asks nothing. */
+/* Ask now and then which processors are allowed: it costs as much as a part of a request. */
+static void count_processors(struct server *server)
+{
+    cpu_set_t set;
+    if (server->tree.now_ns - server->processors_ns <= PROCESSORS_NS)
+        return;
+    server->processors_ns = server->tree.now_ns;
+    server->processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+/* Nothing is left to serve: return the time until which to look for the next request; 0: not at
+ * all. Not with one processor, and not while a commit is on its way: it needs a processor, and its
+ * client asks nothing. */
 static int64_t look_until_ns(struct server *server)
 {
+    count_processors(server);
     if (server->processors < 2 || !engine_policy(server->tree.engine)->busy_poll ||
         committer_is_busy(server->committer))
         return 0;

@@ -5,6 +5,7 @@
 #include "core/gpu/vendor.h"
 #include "core/host/host.h"
 #include "files.h"
+#include "files_device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,21 +37,32 @@ static void print(struct strbuf *out, const char *limit, const struct words *wor
 struct mechanisms {
     const char *limited_by; /* the layer that can limit programs on this device, or NULL */
     bool layer;             /* that layer is available */
+    bool cuda;              /* CUDA sees the device */
+    bool shim;              /* the CUDA shim is available */
     bool metered;           /* a driver reports usage by process */
     bool ends;              /* the watchdog ends processes that it sees through the driver */
     bool others;            /* it may end those of other users */
 };
 
+/* Return what the host thread said about a device. */
+static const struct host_device *host_device(const struct tree *tree, uint32_t device)
+{
+    static const struct host_device unknown;
+    const struct host_state *host = tree->host_state;
+    return device < host->device_count ? &host->device[device] : &unknown;
+}
+
 static struct mechanisms find_mechanisms(struct tree *tree, const struct partition *partition)
 {
-    const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     const struct gpu_vendor *vendor =
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
     struct mechanisms has = {.limited_by = vendor ? vendor->limited_by : NULL,
-                             .metered = device < GPU_DEVICE_MAX && host->reader[device].backend[0]};
-    has.layer = has.limited_by && tree->shared->layer[0] && tree->shared->devices.layered;
+                             .metered = host_device(tree, device)->backend[0]};
+    has.cuda = device < tree->device_count && gpu_is_cuda(&tree->devices[device]);
+    has.shim = has.cuda && tree->shared->cuda_shim[0] && tree->shared->survey.has_driver;
+    has.layer = has.limited_by && tree->shared->opencl_layer[0] && tree->shared->devices.layered;
     has.ends = has.metered && watchdog == POLICY_WATCHDOG_END;
     has.others = tree->shared->admin_uid == 0;
     return has;
@@ -67,6 +79,7 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
         cgroup ? "cgroup-kill" : "process-tree-kill");
+    add(&words, has->shim, "cuda-shim");
     add(&words, has->layer, has->limited_by);
     print(out, "expiry", &words);
 }
@@ -81,19 +94,50 @@ static const char *why_no_layer(const struct tree *tree, uint32_t device)
     return "OpenCL does not report it; install its OpenCL driver and restart chronosfs";
 }
 
+/* Explain what CUDA programs are not limited in. */
+static void print_why_cuda(const struct tree *tree, const struct partition *partition,
+                           const struct mechanisms *has, struct strbuf *out)
+{
+    const struct gpu_survey *survey = &tree->shared->survey;
+    uint64_t context = files_device_context(tree, partition->shares[0].device);
+    if (!has->cuda)
+        return;
+    if (!tree->shared->cuda_shim[0])
+        strbuf_print(out, "# memory: The library that limits CUDA programs is not on this "
+                          "machine.\n");
+    else if (!has->shim)
+        strbuf_print(out, "# memory: CUDA's driver, libcuda.so.1, cannot be used here.\n");
+    else if (survey->unknown[0])
+        strbuf_print(out,
+                     "# memory: The driver has functions for memory that cuda-shim does not "
+                     "know: %s.\n",
+                     survey->unknown);
+    if (has->shim && survey->note[0])
+        strbuf_print(out, "# memory: %s\n", survey->note);
+    if (has->shim && context > partition->shares[0].memory_bytes)
+        strbuf_print(out,
+                     "# memory: CUDA programs cannot start here: a context takes %llu bytes, "
+                     "more than the partition has.\n",
+                     (unsigned long long)context);
+    if (survey->has_limits)
+        strbuf_print(out, "# memory: This driver can limit the memory of a cgroup itself; that is "
+                          "not used in this version.\n");
+}
+
 static void print_why(struct tree *tree, const struct partition *partition,
                       const struct mechanisms *has, struct strbuf *out)
 {
     const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
-    const char *note = device < GPU_DEVICE_MAX ? host->reader[device].note : "";
-    if (!has->limited_by)
+    const struct host_device *known = host_device(tree, device);
+    print_why_cuda(tree, partition, has, out);
+    if (!has->limited_by && !has->shim)
         strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
                      why_no_layer(tree, device));
-    else if (!tree->shared->layer[0])
+    else if (has->limited_by && !tree->shared->opencl_layer[0])
         strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");
-    else if (!has->layer)
+    else if (has->limited_by && !has->layer)
         strbuf_print(out, "# memory: The OpenCL loader of this machine does not load layers.\n");
     if (has->ends && !partition->uid)
         strbuf_print(out, "# memory: The watchdog only reports programs of root.\n");
@@ -106,11 +150,11 @@ static void print_why(struct tree *tree, const struct partition *partition,
         strbuf_print(out, "# processes: Not known yet: the daemon has just started.\n");
     if (host->why[0])
         strbuf_print(out, "# processes: %s\n", host->why);
-    if (note[0])
-        strbuf_print(out, "# accounting: %s\n", note);
+    if (known->note[0])
+        strbuf_print(out, "# accounting: %s\n", known->note);
     if (host->devacl_why[0])
         strbuf_print(out, "# devices: %s\n", host->devacl_why);
-    else if (policy->device_access && !(device < GPU_DEVICE_MAX && host->restricted[device]))
+    else if (policy->device_access && !known->restricted)
         strbuf_print(out, "# devices: Only holders may open devices, but this one has no node that "
                           "can be restricted.\n");
 }
@@ -118,23 +162,25 @@ static void print_why(struct tree *tree, const struct partition *partition,
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
     const struct host_state *host = tree->host_state;
-    uint32_t device = partition->shares[0].device;
+    const struct host_device *known = host_device(tree, partition->shares[0].device);
     struct mechanisms has = find_mechanisms(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
+    add(&memory, has.shim && !tree->shared->survey.unknown[0], "cuda-shim");
     add(&memory, has.layer, has.limited_by);
     add(&memory, has.ends && partition->uid, "watchdog");
     print(out, "memory", &memory);
     strbuf_print(out, "compute none\n");
+    add(&devices, has.shim, "cuda-shim");
     add(&devices, has.layer, has.limited_by);
-    add(&devices, device < GPU_DEVICE_MAX && host->restricted[device], "device-access");
+    add(&devices, known->restricted, "device-access");
     add(&devices, has.ends && has.others, "watchdog");
     print(out, "devices", &devices);
     add(&processes, host->processes[0], host->processes);
     print(out, "processes", &processes);
     add(&accounting, true, "charge");
     if (has.metered)
-        add(&accounting, true, host->reader[device].backend);
+        add(&accounting, true, known->backend);
     print(out, "accounting", &accounting);
     print_expiry(tree, partition, &has, out);
     print_why(tree, partition, &has, out);

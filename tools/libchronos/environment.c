@@ -71,12 +71,9 @@ int chronos_read_line(const char *directory, const char *name, char *ret_line, s
     return 0;
 }
 
-int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number)
+/* A decimal number and nothing else. 0 or -EINVAL. */
+static int parse_number(const char *line, uint64_t *ret_number)
 {
-    char line[32];
-    int r = chronos_read_line(directory, name, line, sizeof(line));
-    if (r < 0)
-        return r;
     uint64_t number = 0;
     for (const char *digit = line; *digit != '\0' || digit == line; digit++) {
         if (*digit < '0' || *digit > '9' || number > (UINT64_MAX - (uint64_t)(*digit - '0')) / 10)
@@ -85,6 +82,101 @@ int chronos_read_number(const char *directory, const char *name, uint64_t *ret_n
     }
     *ret_number = number;
     return 0;
+}
+
+int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number)
+{
+    char line[32];
+    int r = chronos_read_line(directory, name, line, sizeof(line));
+    return r < 0 ? r : parse_number(line, ret_number);
+}
+
+/* -- memory ------------------------------------------------------------------------------ */
+
+enum { SUMMARY_MAX = 2048 }; /* with more than these two lines */
+
+static int open_summary(const char *directory)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s/summary", directory);
+    if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
+        return -ENOENT;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The number in the line NAME=NUMBER. */
+static int find_number(const char *text, const char *name, uint64_t *ret_number)
+{
+    char line[32];
+    size_t length = strlen(name);
+    for (; *text != '\0'; text += strcspn(text, "\n"), text += *text != '\0') {
+        size_t used = strcspn(text, "\n");
+        if (strncmp(text, name, length) != 0 || text[length] != '=' ||
+            used - length - 1 >= sizeof(line))
+            continue;
+        memcpy(line, text + length + 1, used - length - 1);
+        line[used - length - 1] = '\0';
+        return parse_number(line, ret_number);
+    }
+    return -EINVAL;
+}
+
+static int read_summary(int fd, uint64_t *ret_limit, uint64_t *ret_used)
+{
+    char text[SUMMARY_MAX];
+    uint64_t limit, used;
+    ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+    if (got < 0)
+        return -errno;
+    text[got] = '\0';
+    int r = find_number(text, "memory_limit", &limit);
+    if (!r)
+        r = find_number(text, "memory_used", &used);
+    if (r < 0)
+        return r;
+    *ret_limit = limit;
+    *ret_used = used;
+    return 0;
+}
+
+/* Check the file too, not only the number: programs close descriptors that they do not know and
+ * open other files. */
+static bool is_kept(const struct chronos_memory *memory)
+{
+    struct fd_identity now;
+    return memory->kept && fd_identify(memory->fd, "", &now) == 0 &&
+           now.inode == memory->file.inode && now.device == memory->file.device;
+}
+
+/* Open it again: the daemon was restarted, or the program closed it. */
+static int keep(struct chronos_memory *memory, const char *directory)
+{
+    if (is_kept(memory))
+        close(memory->fd);
+    memory->kept = false;
+    memory->fd = open_summary(directory);
+    int r = memory->fd < 0 ? memory->fd : fd_identify(memory->fd, "", &memory->file);
+    memory->kept = r == 0;
+    if (r < 0 && memory->fd >= 0)
+        close(memory->fd);
+    return r;
+}
+
+int chronos_memory_read(struct chronos_memory *memory, const char *directory, uint64_t *ret_limit,
+                        uint64_t *ret_used)
+{
+    if (atomic_exchange(&memory->busy, true)) {
+        int fd = open_summary(directory);
+        int r = fd < 0 ? fd : read_summary(fd, ret_limit, ret_used);
+        fd_close(fd);
+        return r;
+    }
+    int r = is_kept(memory) ? read_summary(memory->fd, ret_limit, ret_used) : -EBADF;
+    if (r < 0 && (r = keep(memory, directory)) == 0)
+        r = read_summary(memory->fd, ret_limit, ret_used);
+    atomic_store(&memory->busy, false);
+    return r;
 }
 
 bool chronos_has_ended(const char *directory)
