@@ -78,7 +78,7 @@ def rest(mount):
     equal(second.say('use()'), '0')
     equal(second.say(f'alloc({82 * MIB})'), str(OUT_OF_MEMORY))
     program.kill()
-    check(int(second.say(f'alloc({GIB})')) > 0, 'at once')
+    check(wait_for(lambda: int(second.say(f'alloc({GIB})')) > 0), 'its room is free')
     use(program, None)
     check('unlimited' not in mount.read('events'), mount.read('events'))
     second.kill()
