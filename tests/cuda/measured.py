@@ -115,8 +115,17 @@ def written(mount):
 
 
 def left_alone(mount):
-    """A device without room for a context is not disturbed."""
+    """A device without room for a context is not disturbed, and a driver that crashes keeps nothing
+    from starting."""
     os.unlink(os.path.join(mount.state, 'contexts'))
+    tell('crash compute')
+    again(mount)
+    equal(contexts(mount), [0, 0])
+    why = 'The CUDA driver crashed (Segmentation fault) when it was asked about its memory.'
+    check(why in lib.read(mount.log), lib.read(mount.log))
+    name = mount.ask('1G 3600')
+    equal(said(mount, name)[:2], ['memory none', f'# memory: {why}'])
+    mount.release_all()
     tell(used=80 * GIB - 600 * MIB)
     again(mount)
     equal(contexts(mount), [0, 0])
