@@ -6,7 +6,7 @@
  *
  * usage: model THREADS CALLS SEED LIMIT_MIB [forks | shared]
  *
- * forks: children are made meanwhile, which call the driver too, and exit; shared: another process
+ * forks: children are forked all the time, which call the driver too, and exit; shared: another process
  * charges the partition, too.
  */
 #include "tests/fake_cuda/fake.h"

@@ -31,11 +31,14 @@
  *     claim N                       it says that it has N rows, at the question for the size
  *     grow                          it has a row more at each call
  *
+ * A process that has memory of the CUDA driver of the tests (fake_cuda) is listed by itself, too.
+ *
  * CALL: init count handle uuid pci memory name compute graphics mps utilization. Without the
  * file the driver "is not loaded". Built with FAKE_OLD it has the calls of an old driver
  * only: no _v2 or _v3 of the lists and of the memory.
  */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -399,11 +402,10 @@ static void free_rows(struct rows *rows)
     free(rows->bytes);
 }
 
-/* Add the processes that have something of this device by tests/fake_cuda, while they are there.
- * Returns the sum. */
-static unsigned long long add_cuda(const char *path, unsigned device, struct rows *rows)
+/* Add the processes that have something of this device by tests/fake_cuda, while they are there. */
+static void add_cuda(const char *path, unsigned device, struct rows *rows)
 {
-    unsigned long long bytes[8], sum = 0;
+    unsigned long long bytes[8];
     DIR *directory = opendir(path);
     struct dirent *entry;
     while (directory && (entry = readdir(directory))) {
@@ -411,17 +413,24 @@ static unsigned long long add_cuda(const char *path, unsigned device, struct row
         snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
         unsigned pid = (unsigned)strtoul(entry->d_name, NULL, 10);
         FILE *file = pid > 0 && kill((pid_t)pid, 0) == 0 ? fopen(name, "re") : NULL;
-        if (file && fread(bytes, sizeof(bytes), 1, file) == 1 && device < 8 && bytes[device] > 0) {
-            sum += bytes[device];
-            if (rows)
-                add_row(rows, pid, bytes[device], 0);
-        }
+        if (file && fread(bytes, sizeof(bytes), 1, file) == 1 && device < 8 && bytes[device] > 0)
+            add_row(rows, pid, bytes[device], 0);
         if (file)
             fclose(file);
     }
     if (directory)
         closedir(directory);
-    return sum;
+}
+
+/* The CUDA driver of the tests, in this process, has taken memory of the device. */
+static void add_own(void *handle, struct rows *rows)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    uint64_t (*taken)(int) = NULL;
+    void *symbol = driver ? dlsym(driver, "fake_cuda_taken") : NULL;
+    memcpy(&taken, &symbol, sizeof(taken));
+    if (taken && part_of(handle) == 0 && taken((int)index_of(handle)) > 0)
+        add_row(rows, (unsigned)getpid(), taken((int)index_of(handle)), 0);
 }
 
 /* `list`: c, g or m; 0: all of them. */
@@ -451,6 +460,8 @@ static void read_rows(void *handle, char list, struct rows *rows)
     }
     if (file)
         fclose(file);
+    if (list != 'g' && list != 'm')
+        add_own(handle, rows);
 }
 
 static void add_made_up(struct rows *rows)
