@@ -20,7 +20,7 @@ LIST = ' '.join(f'{uuid}={80 * GIB}' for uuid in UUIDS)
 def tell(*lines, used=0):
     with open(GPUS, 'w') as file:
         for uuid in UUIDS:
-            file.write(f'device {uuid} 00000000:3b:00.0 {used} {80 * GIB}\n'.replace('3b', uuid[4:6]))
+            file.write(f'device {uuid} 00000000:{uuid[4:6]}:00.0 {used} {80 * GIB}\n')
         file.writelines(line + '\n' for line in lines)
 
 
