@@ -7,6 +7,7 @@
 /* Of one device. */
 static struct graph_memory {
     struct account account;
+    pid_t process;      /* a child has none of its parent's */
     uint64_t launching; /* charged for launches that go on */
     uint64_t changes;
     bool owes; /* the driver has more than could be charged */
@@ -18,8 +19,8 @@ static atomic_bool any_owes;
 static struct graph_memory *of(CUdevice device)
 {
     struct graph_memory *memory = &all[device];
-    if (!account_is_ours(&memory->account))
-        *memory = (struct graph_memory){0};
+    if (memory->process != shim_process())
+        *memory = (struct graph_memory){.process = shim_process()};
     return memory;
 }
 
@@ -92,7 +93,7 @@ void graph_memory_look(void)
     atomic_store(&any_owes, false);
     for (CUdevice device = 0; device < DEVICES_MAX; device++) {
         shim_lock(SHIM_LOCK_GRAPHS);
-        bool owes = all[device].owes;
+        bool owes = of(device)->owes;
         shim_unlock(SHIM_LOCK_GRAPHS);
         if (owes)
             settle(device);

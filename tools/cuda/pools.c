@@ -28,10 +28,16 @@ struct pool {
 static struct pool *_Atomic pools;
 static atomic_bool any_loose; /* some pool may hold more than is live */
 
+/* Not of a parent before a fork: what those have is charged there. */
+static bool is_ours(const struct pool *pool)
+{
+    return pool->process == shim_process();
+}
+
 static struct pool *find(CUmemoryPool handle)
 {
     struct pool *pool = atomic_load(&pools);
-    while (pool && (pool->handle != handle || pool->gone))
+    while (pool && (pool->handle != handle || pool->gone || !is_ours(pool)))
         pool = pool->next;
     return pool;
 }
@@ -102,7 +108,7 @@ void pools_created(CUmemoryPool handle, CUdevice device, bool charged)
 static bool ask(struct pool *pool)
 {
     atomic_fetch_add(&pool->asking, 1);
-    if (!atomic_load(&pool->gone))
+    if (!atomic_load(&pool->gone) && is_ours(pool))
         return true;
     atomic_fetch_sub(&pool->asking, 1);
     return false;
@@ -124,19 +130,9 @@ static bool read_reserved(struct pool *pool, uint64_t *ret_bytes)
     return r == CUDA_SUCCESS;
 }
 
-/* Call with the lock held: of a parent before a fork. */
-static void begin(struct pool *pool)
-{
-    if (!account_is_ours(&pool->account)) {
-        pool->account = (struct account){0};
-        pool->live = 0;
-    }
-}
-
 CUresult pools_reserve(struct pool *pool, uint64_t bytes)
 {
     shim_lock(SHIM_LOCK_POOLS);
-    begin(pool);
     CUresult r = CUDA_SUCCESS;
     uint64_t wanted = pool->live + bytes, has = pool->account.bytes;
     if (wanted < bytes)
@@ -155,11 +151,11 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
 /* Call with the lock held: whether a look can change its charge. */
 static bool is_loose(const struct pool *pool)
 {
-    return !pool->gone && (pool->owes || pool->account.bytes > pool->live);
+    return !pool->gone && is_ours(pool) && (pool->owes || pool->account.bytes > pool->live);
 }
 
-/* Make the charge what the pool has reserved, or what is live where another thread is about to
- * allocate that. Ask the driver without the lock, and again if the pool has changed meantime. */
+/* Make the charge what the pool has reserved, and will for what is live already. Ask the driver
+ * without the lock, and again if the pool has changed meantime. */
 static CUresult settle(struct pool *pool, bool only_more)
 {
     CUresult r = CUDA_SUCCESS;
@@ -168,9 +164,10 @@ static CUresult settle(struct pool *pool, bool only_more)
         if (!read_reserved(pool, &now))
             return CUDA_SUCCESS;
         shim_lock(SHIM_LOCK_POOLS);
-        begin(pool);
         again = changes != pool->changes;
-        uint64_t has = pool->account.bytes, needed = now > pool->live ? now : pool->live;
+        uint64_t has = pool->account.bytes, needed = now;
+        if (pool->live > now) /* another thread is about to allocate that */
+            needed += (pool->live - now + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         if (!again && needed > has)
             r = account_add(&pool->account, pool->device, needed - has);
         else if (!again && !only_more)
@@ -190,8 +187,9 @@ CUresult pools_settle(struct pool *pool)
 
 void pools_freed(struct pool *pool, uint64_t bytes)
 {
+    if (!is_ours(pool))
+        return;
     shim_lock(SHIM_LOCK_POOLS);
-    begin(pool);
     pool->live -= bytes < pool->live ? bytes : pool->live;
     pool->changes++;
     if (pool->gone && pool->live == 0)
@@ -218,7 +216,7 @@ struct pool *pools_end(CUmemoryPool handle)
     if (!pool)
         return NULL;
     atomic_store(&pool->gone, true);
-    while (atomic_load(&pool->asking) > 0 && pool->process == shim_process())
+    while (atomic_load(&pool->asking) > 0)
         sched_yield();
     return pool;
 }
@@ -228,7 +226,6 @@ void pools_ended(struct pool *pool, bool destroyed)
     if (!pool)
         return;
     shim_lock(SHIM_LOCK_POOLS);
-    begin(pool);
     pool->changes++;
     if (destroyed && pool->live == 0)
         account_end(&pool->account);
@@ -312,7 +309,7 @@ bool pools_reclaim(CUdevice device)
     bool waited = false, freed = false;
     CUdevice current;
     for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (pool->gone || pool->device != device || spare(pool) == 0)
+        if (pool->gone || !is_ours(pool) || pool->device != device || spare(pool) == 0)
             continue;
         if (!waited && REAL(cuCtxSynchronize) && devices_current(&current) && current == device)
             REAL(cuCtxSynchronize)();
