@@ -80,8 +80,8 @@ serve() {
     exit 1
 }
 
-# prepare NAME BUILD - with copies of the programs: one that the linker has just written lies in
-# smaller pieces in the page cache than one that was copied or read, and starts slower
+# prepare NAME BUILD - with copies of the programs: one that the linker has just written starts
+# slower, most likely because it lies in smaller pieces in the page cache
 prepare() {
     mkdir "$dir/$1"
     chronosfs=$dir/$1/chronosfs
