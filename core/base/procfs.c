@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD in field 9 of stat */
+#define EXITING       0x4         /* PF_EXITING */
 
 uint64_t procfs_ticks(void)
 {
@@ -90,6 +91,7 @@ static bool stat_parse(const char *text, struct procfs_stat *stat)
     stat->ppid = ppid;
     stat->start = start;
     stat->is_kernel = (flags & KERNEL_THREAD) != 0;
+    stat->exiting = (flags & EXITING) != 0;
     return true;
 }
 

@@ -33,6 +33,7 @@ struct procfs_stat {
     char state;
     unsigned threads;
     bool is_kernel; /* a kernel thread */
+    bool exiting;   /* this thread, which has closed its files or will soon */
 };
 
 /* All ids of a process, which decide what it may write. The caller frees `groups`. */
@@ -81,6 +82,10 @@ int procfs_ids_read(int proc_fd, pid_t pid, struct procfs_ids *ret_ids);
 /* Read the path of its cgroup v2, as in /proc/PID/cgroup. 0 or -errno (-ESRCH: no such process or
  * no such cgroup). */
 int procfs_cgroup_read(int proc_fd, pid_t pid, char ret_path[static PROCFS_LINE_MAX]);
+
+/* Return whether a process runs no code of its own any more: all its threads are exiting, which can
+ * take long in a driver, or there is none. */
+bool procfs_is_exiting(pid_t pid);
 
 /* Return the present time in the unit of field 22 of stat. */
 uint64_t procfs_ticks(void);

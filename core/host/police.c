@@ -78,7 +78,8 @@ static bool is_unlimited(const struct police *police, const struct gpu_usage_pro
         return false;
     proctrack_find(start->proctrack, used->pid, &set);
     const struct allocation *there = allocations_on(start->allocations, &set, used->device);
-    return there && !bookings_has(start->bookings, there->id, used->pid);
+    return there && !bookings_has(start->bookings, there->id, used->pid) &&
+           !procfs_is_exiting(used->pid);
 }
 
 /* The server of NVIDIA's Multi-Process Service works for others; only root's is trusted. */

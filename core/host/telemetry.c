@@ -4,6 +4,7 @@
 
 #include "core/base/array.h"
 #include "core/base/ns.h"
+#include "core/base/procfs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -145,6 +146,13 @@ static uint64_t plus(uint64_t a, uint64_t b)
     return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
+/* Return whether what a process uses counts as rest. One that has closed its charge because it
+ * exits uses the device until the driver has taken that apart: nothing of it is left to charge. */
+static bool has_rest(const struct telemetry *telemetry, uint64_t id, int32_t pid)
+{
+    return bookings_has(telemetry->start.bookings, id, pid) || !procfs_is_exiting(pid);
+}
+
 static void add(struct telemetry *telemetry, const struct gpu_usage_process *process)
 {
     struct proctrack_set set;
@@ -158,8 +166,9 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
         return; /* out of memory: report it with the next answer */
     if (process->memory_bytes != GPU_BYTES_UNKNOWN) {
         tally->now_bytes = plus(tally->now_bytes, process->memory_bytes);
-        telemetry->uses[telemetry->use_count++] = (struct bookings_use){
-            allocation->id, process->pid, process->memory_bytes - process->shared_bytes};
+        if (has_rest(telemetry, allocation->id, process->pid))
+            telemetry->uses[telemetry->use_count++] = (struct bookings_use){
+                allocation->id, process->pid, process->memory_bytes - process->shared_bytes};
     }
     tally->now_busy_ns = plus(tally->now_busy_ns, busy_more(telemetry, process));
 }

@@ -105,14 +105,14 @@ static void print_why_cuda(const struct tree *tree, const struct partition *part
     if (!tree->shared->cuda_shim[0])
         strbuf_print(out, "# memory: The library that limits CUDA programs is not on this "
                           "machine.\n");
-    else if (!has->shim)
+    else if (!has->shim && !survey->note[0])
         strbuf_print(out, "# memory: CUDA's driver, libcuda.so.1, cannot be used here.\n");
     else if (survey->unknown[0])
         strbuf_print(out,
                      "# memory: The driver has functions for memory that cuda-shim does not "
                      "know: %s.\n",
                      survey->unknown);
-    if (has->shim && survey->note[0])
+    if (survey->note[0])
         strbuf_print(out, "# memory: %s\n", survey->note);
     if (has->shim && context > partition->shares[0].memory_bytes)
         strbuf_print(out,

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,44 @@ START_TEST(processes)
     ck_assert_int_eq(procfs_stat_read(-1, child, &stat), -ESRCH);
     ck_assert_int_eq(pidfd_new(child), -ESRCH);
     fd_close(pidfd);
+}
+END_TEST
+
+static void *stay(void *ready)
+{
+    if (write(*(int *)ready, "", 1) == 1)
+        for (;;)
+            pause();
+    return NULL;
+}
+
+/* The first thread of a process can end long before the others. */
+START_TEST(exiting)
+{
+    int ready[2];
+    char byte;
+    siginfo_t info;
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t thread;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pthread_create(&thread, NULL, stay, &ready[1]);
+        pthread_exit(NULL);
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    struct procfs_stat stat = {.pid = 0};
+    while (!stat.exiting)
+        ck_assert_int_eq(procfs_stat_read(-1, child, &stat), 0);
+    ck_assert(!procfs_is_exiting(child));
+    ck_assert(!procfs_is_exiting(getpid()));
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    ck_assert(procfs_is_exiting(child)); /* a zombie */
+    waitpid(child, NULL, 0);
+    ck_assert(procfs_is_exiting(child)); /* no process */
+    fd_close(ready[0]);
+    fd_close(ready[1]);
 }
 END_TEST
 
@@ -297,7 +336,7 @@ END_TEST
 int main(void)
 {
     return check_main("machine", NULL, NULL, clocks_go_forward, descriptors, boot, processes,
-                      another_process_of_the_pid, ids_and_groups, a_line_of_mountinfo,
+                      exiting, another_process_of_the_pid, ids_and_groups, a_line_of_mountinfo,
                       a_number_of_a_mount, escapes_of_mountinfo, no_line_of_mountinfo, many_groups,
                       confined, what_is_mounted);
 }

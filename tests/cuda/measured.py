@@ -20,7 +20,7 @@ LIST = ' '.join(f'{uuid}={80 * GIB}' for uuid in UUIDS)
 def tell(*lines, used=0):
     with open(GPUS, 'w') as file:
         for uuid in UUIDS:
-            file.write(f'device {uuid} 00000000:3b:00.0 {used} {80 * GIB}\n'.replace('3b', uuid[4:6]))
+            file.write(f'device {uuid} 00000000:{uuid[4:6]}:00.0 {used} {80 * GIB}\n')
         file.writelines(line + '\n' for line in lines)
 
 
@@ -115,8 +115,17 @@ def written(mount):
 
 
 def left_alone(mount):
-    """A device without room for a context is not disturbed."""
+    """A device without room for a context is not disturbed, and a driver that crashes keeps nothing
+    from starting."""
     os.unlink(os.path.join(mount.state, 'contexts'))
+    tell('crash compute')
+    again(mount)
+    equal(contexts(mount), [0, 0])
+    why = 'The CUDA driver crashed (Segmentation fault) when it was asked about its memory.'
+    check(why in lib.read(mount.log), lib.read(mount.log))
+    name = mount.ask('1G 3600')
+    equal(said(mount, name)[:2], ['memory none', f'# memory: {why}'])
+    mount.release_all()
     tell(used=80 * GIB - 600 * MIB)
     again(mount)
     equal(contexts(mount), [0, 0])

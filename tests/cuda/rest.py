@@ -78,7 +78,7 @@ def rest(mount):
     equal(second.say('use()'), '0')
     equal(second.say(f'alloc({82 * MIB})'), str(OUT_OF_MEMORY))
     program.kill()
-    check(int(second.say(f'alloc({GIB})')) > 0, 'at once')
+    check(wait_for(lambda: int(second.say(f'alloc({GIB})')) > 0), 'its room is free')
     use(program, None)
     check('unlimited' not in mount.read('events'), mount.read('events'))
     second.kill()
@@ -157,6 +157,26 @@ def around(mount):
     os.unlink(mount.at('partitions', name))
 
 
+def silent(mount):
+    """One that opens `charge` and books nothing counts with all that it has."""
+    name = alice.call(mount.ask, '1G 3600')
+    opens = f"kept.append(open('{mount.at('partitions', name, 'charge')}', 'w'))"
+    program = started(mount, name, LD_PRELOAD='')
+    equal(program.say(opens), 'None')
+    equal(program.say('use()'), '0')
+    use(program, 2 * GIB)
+    check(wait_for(lambda: used(mount, name) == 2 * GIB))
+    lib.fails('ENOSPC', lib.write, mount.at('partitions', name, 'charge'), '+1')
+    mount.write('report', 'config', 'watchdog')
+    check(wait_for(lambda: f' over-limit {name} ' in mount.read('events'), 20))
+    check(f' pid={program.process.pid} ' not in ''.join(
+        line for line in mount.read('events').split('\n') if ' unlimited ' in line))
+    mount.write('off', 'config', 'watchdog')
+    program.kill()
+    use(program, None)
+    os.unlink(mount.at('partitions', name))
+
+
 def ended(mount):
     """With `end`, whatever it uses; not with `adopt`; one that charges is left alone."""
     name = alice.call(mount.ask, '1G 3600')
@@ -189,7 +209,7 @@ def main():
     tell()
     mount = lib.Mount(opencl=True, environment={
         'LD_LIBRARY_PATH': os.environ['FAKE_NVML'], 'CHRONOS_FAKE_NVML': GPUS})
-    for part in rest, around, ended:
+    for part in rest, around, silent, ended:
         print('==', part.__name__, flush=True)
         part(mount)
     mount.stop()
