@@ -298,7 +298,7 @@ static int prepare(struct start *start)
     return r ? r : mount_tree(start);
 }
 
-static int cannot_start(struct start *start, int r)
+static int fail(struct start *start, int r)
 {
     if (start->message.text[0] == '\0')
         message_set(r, &start->message, "Cannot start: %s.", strerror(-r));
@@ -314,7 +314,7 @@ static int prepare_and_run(struct start *start)
     if (!r)
         r = prepare(start);
     if (r)
-        return cannot_start(start, r);
+        return fail(start, r);
     supervisor->program_path = start->program_path;
     supervisor->mount = &start->mount;
     supervisor->ready = notify_ready;
@@ -348,10 +348,8 @@ static int run_restore(struct start *start)
     int r = options->restore_devacl ? restore_devacl(options->state_dir, &start->message)
                                     : restore_state(options->restore, options->state_dir,
                                                     options->any_machine, &start->message);
-    if (r) {
-        log_say("%s", start->message.text);
-        return EXIT_FAILURE;
-    }
+    if (r)
+        return fail(start, r);
     printf("%s\n", start->message.text);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -359,16 +357,13 @@ static int run_restore(struct start *start)
 static int run_remount(struct start *start)
 {
     const struct options *options = &start->options;
-    if (mount_change(options->mount_point, options->read_only, &start->message) == 0)
-        return EXIT_SUCCESS;
-    log_say("%s", start->message.text);
-    return EXIT_FAILURE;
+    int r = mount_change(options->mount_point, options->read_only, &start->message);
+    return r ? fail(start, r) : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
     static struct start start = {.daemon_fd = -1};
-    const char *message = start.message.text;
 
     open_standard();
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
@@ -376,7 +371,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--driver") == 0)
         return run_driver(argv[2]);
     if (options_parse(argc, argv, &start.options, &start.message) != 0) {
-        log_say("%s", message);
+        log_say("%s", start.message.text);
         return EXIT_USAGE;
     }
     if (start.options.help)
@@ -395,6 +390,6 @@ int main(int argc, char **argv)
     if (!r && !start.options.foreground)
         r = start.daemon_fd = detach_start();
     if (r < 0)
-        return cannot_start(&start, r);
+        return fail(&start, r);
     return prepare_and_run(&start);
 }

@@ -33,8 +33,11 @@ static _Noreturn void wait_for_daemon(int fd, pid_t child)
 static int use_null(int from, int to)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
+    if (fd < 0) {
+        int r = -errno;
+        log_say("Cannot open /dev/null: %s.", strerror(-r));
+        return r;
+    }
     for (int i = from; i <= to; i++)
         dup2(fd, i);
     if (fd > to)
@@ -67,11 +70,8 @@ int detach_start(void)
     if (child != 0)
         _exit(child > 0 ? 0 : 1);
     signal(SIGHUP, SIG_DFL); /* even under nohup(1): there is no terminal any more */
-    int r = use_null(STDIN_FILENO, STDOUT_FILENO);
-    if (r) { /* its caller would wait for the end of our output */
-        log_say("Cannot open /dev/null: %s.", strerror(-r));
-        _exit(1);
-    }
+    if (use_null(STDIN_FILENO, STDOUT_FILENO))
+        _exit(1); /* its caller would wait for the end of our output */
     return fds[1];
 }
 

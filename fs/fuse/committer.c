@@ -33,15 +33,13 @@ struct committer {
     size_t kept_count;
     struct store_clock clock;
     int fd;
-    pthread_t thread;
-    bool running;
     pthread_mutex_t lock;
     pthread_cond_t wake, idle;
     /* protected by lock */
     struct queue queue, failed;
     int64_t retention_ns;
     uint64_t first_line_seq;
-    bool stop, busy, has_failed, retrying;
+    bool busy, has_failed, retrying;
     int64_t settle_ns;     /* when the store settles; 0: it has */
     struct timespec retry; /* the time of that next attempt */
     struct message message;
@@ -227,7 +225,7 @@ static bool wait_for_work(struct committer *committer)
         pthread_cond_wait(&committer->wake, &committer->lock);
         return false;
     }
-    if (!committer->retrying || committer->stop)
+    if (!committer->retrying)
         return true;
     /* After a failure retry at once for a request, later for expiries. */
     for (const struct change *c = committer->queue.first; c; c = c->next)
@@ -238,12 +236,13 @@ static bool wait_for_work(struct committer *committer)
            ETIMEDOUT;
 }
 
+/* It ends with the worker, which drains it before. */
 static void *committer_thread(void *argument)
 {
     struct committer *committer = argument;
     struct message message;
     pthread_mutex_lock(&committer->lock);
-    while (!committer->stop || (committer->queue.first && !committer->has_failed)) {
+    for (;;) {
         if (!wait_for_work(committer))
             continue;
         struct change *changes = take_batch(committer);
@@ -269,7 +268,6 @@ static void *committer_thread(void *argument)
         if (r || !committer->queue.first)
             pthread_cond_broadcast(&committer->idle);
     }
-    pthread_mutex_unlock(&committer->lock);
     return NULL;
 }
 
@@ -300,46 +298,12 @@ int committer_new(const struct committer_start *start, struct committer **ret_co
         memcpy(committer->kept, start->replies, reply_count * sizeof(*committer->kept));
         committer->kept_count = reply_count;
     }
+    pthread_t thread;
     if (!r)
-        r = -pthread_create(&committer->thread, NULL, committer_thread, committer);
-    if (r) {
-        committer_free(committer);
-        return r;
-    }
-    committer->running = true;
-    *ret_committer = committer;
-    return 0;
-}
-
-static void queue_free(struct queue *queue)
-{
-    for (struct change *c = queue->first, *next; c; c = next) {
-        next = c->next;
-        committer_change_free(c);
-    }
-}
-
-struct committer *committer_free(struct committer *committer)
-{
-    if (!committer)
-        return NULL;
-    if (committer->running) {
-        pthread_mutex_lock(&committer->lock);
-        committer->stop = true;
-        pthread_cond_signal(&committer->wake);
-        pthread_mutex_unlock(&committer->lock);
-        pthread_join(committer->thread, NULL);
-    }
-    queue_free(&committer->queue);
-    queue_free(&committer->failed);
-    free(committer->kept);
-    if (committer->fd >= 0)
-        close(committer->fd);
-    pthread_cond_destroy(&committer->wake);
-    pthread_cond_destroy(&committer->idle);
-    pthread_mutex_destroy(&committer->lock);
-    free(committer);
-    return NULL;
+        r = -pthread_create(&thread, NULL, committer_thread, committer);
+    if (!r)
+        *ret_committer = committer;
+    return r;
 }
 
 void committer_submit(struct committer *committer, struct change *change, int64_t retention_ns,

@@ -73,10 +73,8 @@ struct committer_start {
 
 /* Start the thread. Keep `replies` in the store until every request that a dead worker left is
  * answered, however many workers die before that. Store the device list with the first change, or,
- * if that fails, with a later one. 0 or -errno. */
+ * if that fails, with a later one. It lives as long as the worker. 0 or -errno: the worker ends. */
 int committer_new(const struct committer_start *start, struct committer **ret_committer);
-/* Commit what is queued, stop the thread, and free everything. Return NULL. */
-struct committer *committer_free(struct committer *committer);
 /* Take ownership of the change. */
 void committer_submit(struct committer *committer, struct change *change, int64_t retention_ns,
                       uint64_t first_line_seq);

@@ -47,21 +47,6 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_entry(req, &entry);
 }
 
-/* Nodes have no state, so there is nothing to forget. */
-static void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
-{
-    (void)ino;
-    (void)count;
-    fuse_reply_none(req);
-}
-
-static void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
-{
-    (void)count;
-    (void)forgets;
-    fuse_reply_none(req);
-}
-
 static void answer_getattr(const struct query *query)
 {
     struct attributes attributes;
@@ -302,8 +287,6 @@ static void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse
 const struct fuse_lowlevel_ops ops_table = {
     .init = ops_init,
     .lookup = ops_lookup,
-    .forget = ops_forget,
-    .forget_multi = ops_forget_multi,
     .getattr = ops_getattr,
     .setattr = write_attributes,
     .readlink = ops_readlink,

@@ -207,6 +207,12 @@ static void print_row(enum row row, int modes)
     printf("\n");
 }
 
+/* Return the time after to the time before, or 0 where before is next to nothing. */
+static double change(const double *values)
+{
+    return bench.subject_count > 1 && values[0] >= 0.005 ? values[1] / values[0] : 0;
+}
+
 static void print_single(const char *name, const char *aim, const char *unit, int decimals,
                          const double *values, int modes)
 {
@@ -217,8 +223,8 @@ static void print_single(const char *name, const char *aim, const char *unit, in
                 fprintf(table, "\t%.*f %s", decimals, values[s], unit);
             else
                 fprintf(table, "\t");
-        if (bench.subject_count > 1 && mode == modes - 1 && values[0] > 0)
-            fprintf(table, "\t%.2f", values[1] / values[0]);
+        if (mode == modes - 1 && change(values) > 0)
+            fprintf(table, "\t%.2f", change(values));
         else if (bench.subject_count > 1)
             fprintf(table, "\t");
     }
@@ -227,8 +233,8 @@ static void print_single(const char *name, const char *aim, const char *unit, in
     for (int s = 0; s < bench.subject_count; s++)
         printf(" | %s%s%.*f %s", bench.subject_count > 1 ? bench.subjects[s].name : "",
                bench.subject_count > 1 ? " " : "", decimals, values[s], unit);
-    if (bench.subject_count > 1 && values[0] > 0)
-        printf(" | %.2f %s", values[1] / values[0], values[1] / values[0] > SLOWER ? "!" : "");
+    if (change(values) > 0)
+        printf(" | %.2f %s", change(values), change(values) > SLOWER ? "!" : "");
     printf("\n");
 }
 

@@ -62,6 +62,16 @@ class Formats(Case):
             [line.split()[1] for line in lines[4::5]], ["100%", "0.0001%", "5%", "33.3333%"]
         )
 
+    def test_list_of_very_many(self):
+        """They are read by several threads, and shown in order."""
+        ids = [f"p{i}" for i in range(1, 601)]
+        for i, name in enumerate(reversed(ids)):
+            self.tree.partition(name, name=f"n{i}")
+        os.unlink(self.tree.at("partitions/p300"))
+        shown = self.as_json("list")
+        self.assertEqual([(entry["id"], entry["name"]) for entry in shown],
+                         [(name, f"n{600 - i}") for i, name in enumerate(ids, 1) if i != 300])
+
     def test_list_of_none(self):
         self.assertEqual(self.answer("list"), "No active partitions.\n")
         self.assertEqual(self.as_json("list"), [])

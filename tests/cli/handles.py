@@ -40,6 +40,25 @@ class Handles(Case):
             self.refused(2, f'There is no command "{shown}". Try: chronos help', text)
         self.refused(2, "An argument is empty. Try: chronos help show", "show", "")
 
+    def test_refused_words(self):
+        """Words that no tree would understand are refused before anything is written."""
+        self.tree.partition("p1", name="training")
+        self.tree.put("gpu0/p1/members")
+        for words, sentence in (
+            (("extend", "p1", "1 h"), '"1 h" is not a duration; write whole seconds like 3600, or'
+             " 90m, 1h30m, 2d."),
+            (("extend", "p1", "1" * 101), f'"{"1" * 101}" is not a duration; write whole seconds'
+             " like 3600, or 90m, 1h30m, 2d."),
+            (("share", "p1", "a b" * 90), f'"{"a b" * 90}" is not a user.'),
+            (("share", "p1", *["u" * 30] * 20), "The users are too many for one command."),
+            (("history", "training", "--name", "other"), "A label and --name exclude each other."),
+            (("create", "0", "0.5", "1" * 600), "The request is too long."),
+        ):
+            self.refused(2, f"{sentence} Try: chronos help {words[0]}", *words)
+        self.assertEqual(self.tree.get("gpu0/p1/remaining"), "3598\n")
+        self.assertEqual(self.tree.get("gpu0/p1/members"), "")
+        self.assertEqual(self.tree.get("gpu0/new"), "\n")
+
     def test_label_of_several(self):
         self.tree.partition("p1", name="training")
         self.tree.partition("p12", name="training")

@@ -341,7 +341,11 @@ class Commands(Case):
         self.assertEqual((result.code, result.err),
                          (1, f"chronos: No request can be made: {many} {place}"))
         self.assertEqual(os.listdir(self.mount.path + "/partitions"), [])
-        self.assertEqual(limited(5, "create", "0", "0.1", "1h").code, 0)
+        for _ in range(8):
+            self.assertEqual(limited(5, "create", "0", "0.1", "1h").code, 0)
+        # One at a time where several threads have no room.
+        result = limited(5, "list")
+        self.assertEqual((result.code, result.err, result.out.count("\nID:")), (0, "", 8))
 
     def test_limit_of_file_sizes(self):
         one = self.create("0", "0.1", "60")

@@ -6,7 +6,7 @@
  *
  * usage: model THREADS CALLS SEED LIMIT_MIB [forks | shared]
  *
- * forks: children are made meanwhile, which call the driver too, and exit; shared: another process
+ * forks: children are forked all the time, which call the driver too, and exit; shared: another process
  * charges the partition, too.
  */
 #include "tests/fake_cuda/fake.h"
@@ -287,8 +287,10 @@ static void compare(const char *when)
 {
     CHECK(cuCtxSynchronize() == CUDA_SUCCESS, "a wait failed");
     uint64_t has = given(), books = charged();
-    CHECK(shared || books == has || books == has + BLOCK, "%s: %llu are charged for %llu", when,
-          (unsigned long long)books, (unsigned long long)has);
+    /* What a graph takes beyond its nodes may not fit any more: then the daemon charges it. */
+    bool brim = has > limit && has > books && has - books < STEP;
+    CHECK(shared || brim || books == has || books == has + BLOCK, "%s: %llu are charged for %llu",
+          when, (unsigned long long)books, (unsigned long long)has);
     CHECK(books <= limit, "%s: %llu are charged", when, (unsigned long long)books);
     /* A small one in a new block is freed again, and so is what a pool reserves beyond what it
      * must, while frees of other streams wait: each thread can be there once. */

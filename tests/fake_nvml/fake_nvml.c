@@ -18,7 +18,8 @@
  *     process PID BYTES UTIL LISTS  uses the device of the line before: bytes ("-": not
  *                                   available), busy percent, and where it is listed:
  *                                   letters of c(ompute) g(raphics) m(ps), "c" if left out
- *     hang CALL                     for ever; SIGTERM does not help; makes the file PATH.hangs
+ *     cuda DIR                      and what processes have that use tests/fake_cuda with this
+ * state hang CALL                     for ever; SIGTERM does not help; makes the file PATH.hangs
  *     crash CALL                    SIGSEGV
  *     exit CALL STATUS
  *     fail CALL CODE                returns NVML's error CODE
@@ -36,6 +37,7 @@
  * file the driver "is not loaded". Built with FAKE_OLD it has the calls of an old driver
  * only: no _v2 or _v3 of the lists and of the memory.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -400,6 +402,26 @@ static void free_rows(struct rows *rows)
     free(rows->bytes);
 }
 
+/* Add the processes that have something of this device by tests/fake_cuda, while they are there. */
+static void add_cuda(const char *path, unsigned device, struct rows *rows)
+{
+    unsigned long long bytes[8];
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    while (directory && (entry = readdir(directory))) {
+        char name[4096];
+        snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+        unsigned pid = (unsigned)strtoul(entry->d_name, NULL, 10);
+        FILE *file = pid > 0 && kill((pid_t)pid, 0) == 0 ? fopen(name, "re") : NULL;
+        if (file && fread(bytes, sizeof(bytes), 1, file) == 1 && device < 8 && bytes[device] > 0)
+            add_row(rows, pid, bytes[device], 0);
+        if (file)
+            fclose(file);
+    }
+    if (directory)
+        closedir(directory);
+}
+
 /* The CUDA driver of the tests, in this process, has taken memory of the device. */
 static void add_own(void *handle, struct rows *rows)
 {
@@ -421,6 +443,10 @@ static void read_rows(void *handle, char list, struct rows *rows)
 
     while (file && fgets(line, sizeof(line), file)) {
         unsigned pid, util = 0;
+        char path[256];
+        if (part_of(handle) == 0 && list != 'g' && list != 'm' &&
+            sscanf(line, "cuda %255s", path) == 1)
+            add_cuda(path, index_of(handle), rows);
         strcpy(lists, "c");
         if (strncmp(line, "device ", 7) == 0)
             device++, part = 0;

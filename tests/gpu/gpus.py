@@ -51,6 +51,9 @@ class Program:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=error, text=True,
                 env=env, cwd=home, user=user, group=user, extra_groups=[], start_new_session=True)
+        if partition and ':' in partition:  # the others: chronos run
+            for name in partition.split(':'):
+                tree.mount.write(str(self.process.pid), 'partitions', name, 'procs')
         self.timer = threading.Timer(seconds, self.kill)
         self.timer.daemon = True
         self.timer.start()

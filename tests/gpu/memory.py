@@ -318,5 +318,5 @@ def enforcement(tree):
     tree.release(partition)
 
 
-OTHERS = {'enforcement': enforcement, 'unlimited': unlimited, 'kernels': kernels, 'kill -9': killed, 'two users': side_by_side,
-          'full device': full_device}
+OTHERS = {'enforcement': enforcement, 'unlimited': unlimited, 'kernels': kernels,
+          'kill -9': killed, 'two users': side_by_side, 'full device': full_device}

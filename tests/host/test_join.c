@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,24 @@
 #include <unistd.h>
 
 #define LATER_NS (3600 * NS_PER_SECOND)
+
+/* The linker redirects calls here (--wrap). */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+FILE *__real_open_memstream(char **text, size_t *size);
+FILE *__wrap_open_memstream(char **text, size_t *size);
+static bool out_of_memory;        /* for calloc */
+static atomic_int memstreams_bad; /* so many fail */
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return out_of_memory ? NULL : __real_calloc(count, size);
+}
+
+FILE *__wrap_open_memstream(char **text, size_t *size)
+{
+    return atomic_fetch_sub(&memstreams_bad, 1) > 0 ? NULL : __real_open_memstream(text, size);
+}
 
 static struct host *host;
 static pid_t program;
@@ -155,6 +174,39 @@ START_TEST(test_many_taken_out_are_one_listing)
 }
 END_TEST
 
+/* There is no memory for the end of a partition: the next worker knows of it from the state. */
+START_TEST(test_an_end_is_not_dropped)
+{
+    const struct partition ended = partition(1, 1);
+    int status;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (!child) {
+        out_of_memory = true;
+        happens(EVENT_EXPIRED, &ended);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+END_TEST
+
+/* An empty list would say that the program has ended. */
+START_TEST(test_a_list_that_cannot_be_made_is_not_shown)
+{
+    ask(1);
+    ck_assert_int_eq(answer(), 0);
+    lists = 0;
+    atomic_store(&memstreams_bad, 1);
+    ck_assert_int_eq(host_read(host, 1, clock_boottime_ns()), 0);
+    ck_assert_int_eq(host_read(host, 1, clock_boottime_ns()), 0);
+    while (!lists)
+        take_one_round();
+    ck_assert_int_eq(lists, 1);
+    ck_assert_int_eq(atoi(members), program);
+}
+END_TEST
+
 int main(int argc, char *argv[])
 {
     (void)argv;
@@ -162,5 +214,6 @@ int main(int argc, char *argv[])
         return 1;
     return check_main("join", setup, teardown, test_an_early_join_waits,
                       test_what_is_taken_back_takes_nothing_away,
-                      test_many_taken_out_are_one_listing);
+                      test_many_taken_out_are_one_listing, test_an_end_is_not_dropped,
+                      test_a_list_that_cannot_be_made_is_not_shown);
 }

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "device.h"
 #include "failure.h"
+#include "load.h"
 #include "output.h"
 #include "partition.h"
 #include "select.h"
@@ -144,32 +145,41 @@ static const struct view look_table = {
 static const struct view look_json = {
     .mask = CHRONOS_ALL, .begin = json_begin, .each = json_each, .end = json_end};
 
+/* What is shown, and what is left out. */
+struct showing {
+    const struct select *select;
+    struct view *view;
+    size_t count;
+    struct failure_skipped skipped;
+    int r; /* of the last one */
+};
+
+static bool show(void *context, int r, const struct chronos_partition *partition)
+{
+    struct showing *showing = context;
+    showing->r = r;
+    if (r < 0 && !chronos_is_gone(r))
+        failure_skip(&showing->skipped, partition->id, r);
+    if (r < 0 || !select_passes(showing->select, partition))
+        return r != -ENOTCONN;
+    if (showing->count++ == 0)
+        showing->view->begin(showing->view);
+    showing->view->each(showing->view, partition);
+    return true;
+}
+
 static int show_all(const struct chronos_mount *mount, const uint64_t *ids, size_t count,
                     const struct select *select, struct view *view)
 {
-    size_t shown = 0;
-    struct chronos_partition partition;
-    struct failure_skipped skipped = {.more = 0};
-    const uint32_t mask = view->mask | select->mask; /* 0: the id is enough */
-    int r = 0;
-    for (size_t i = 0; i < count && r != -ENOTCONN; i++) {
-        char id[CHRONOS_ID_MAX];
-        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        snprintf(partition.id, sizeof(partition.id), "%s", id);
-        r = mask ? chronos_partition_load(mount, id, mask, &partition) : 0;
-        if (r < 0 && !chronos_is_gone(r))
-            failure_skip(&skipped, id, r);
-        if (r < 0 || !select_passes(select, &partition))
-            continue;
-        if (shown++ == 0)
-            view->begin(view);
-        view->each(view, &partition);
-    }
-    view->incomplete = skipped.text[0] != '\0';
-    view->end(view, shown);
-    if (r == -ENOTCONN)
+    struct showing showing = {.select = select, .view = view, .skipped = {.more = 0}};
+    /* Without any field the id is enough. */
+    int r = load_each(mount, ids, count, view->mask | select->mask, show, &showing);
+    view->incomplete = showing.skipped.text[0] != '\0';
+    view->end(view, showing.count);
+    r = r ? r : showing.r;
+    if (r == -ENOTCONN || r == -ENOMEM)
         return failure_report(mount, "The partitions could not be read", r);
-    return failure_report_skipped(&skipped);
+    return failure_report_skipped(&showing.skipped);
 }
 
 static struct view choose_view(const struct args *args)

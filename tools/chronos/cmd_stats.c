@@ -3,6 +3,7 @@
 #include "command.h"
 #include "device.h"
 #include "failure.h"
+#include "load.h"
 #include "output.h"
 #include "watch.h"
 
@@ -100,6 +101,15 @@ static void print_partition(const struct chronos_partition *partition)
            output_mb(value[CHRONOS_PARTITION_MEMORY_USED]), end);
 }
 
+static bool print_or_skip(void *context, int r, const struct chronos_partition *partition)
+{
+    if (!r)
+        print_partition(partition);
+    else if (!chronos_is_gone(r))
+        failure_skip(context, partition->id, r);
+    return true;
+}
+
 static void print_partitions(const struct chronos_mount *mount, const char *device,
                              struct failure_skipped *skipped)
 {
@@ -108,16 +118,9 @@ static void print_partitions(const struct chronos_mount *mount, const char *devi
     int r = chronos_list(mount->root, device, "p", &ids, &count);
     if (r < 0 && !chronos_is_gone(r))
         failure_skip(skipped, device, r);
-    for (size_t i = 0; i < count; i++) {
-        struct chronos_partition partition;
-        char id[CHRONOS_ID_MAX];
-        snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
-        r = chronos_partition_load(mount, id, CHRONOS_ALL, &partition);
-        if (!r)
-            print_partition(&partition);
-        else if (!chronos_is_gone(r))
-            failure_skip(skipped, id, r);
-    }
+    r = load_each(mount, ids, count, CHRONOS_ALL, print_or_skip, skipped);
+    if (r < 0)
+        failure_skip(skipped, device, r);
     free(ids);
 }
 

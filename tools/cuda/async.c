@@ -24,11 +24,13 @@ static CUresult take_back(struct pool *pool, CUdeviceptr pointer, uint64_t bytes
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* The device of a stream, which need not be the current one. */
+/* The device of a stream, which need not be the current one: a program with one partition gets no
+ * context on another. */
 static CUdevice device_of(CUstream stream, CUdevice current)
 {
     CUdevice device;
-    return (uintptr_t)stream > STREAMS_BUILT_IN && REAL(cuStreamGetDevice) &&
+    return shim.environment.count > 1 && (uintptr_t)stream > STREAMS_BUILT_IN &&
+                   REAL(cuStreamGetDevice) &&
                    REAL(cuStreamGetDevice)(stream, &device) == CUDA_SUCCESS
                ? device
                : current;

@@ -55,7 +55,7 @@ static void correct(struct graph_memory *memory, CUdevice device, uint64_t reser
 }
 
 /* Make the charge the driver's figure. Ask without the lock, and again if another thread has
- * launched something meanwhile. */
+ * launched something since. */
 static void settle(CUdevice device)
 {
     for (bool again = is_valid(device) && REAL(cuDeviceGetGraphMemAttribute); again;) {

@@ -18,9 +18,9 @@ struct pool {
     atomic_bool gone; /* destroyed; the driver does not know the handle any more */
     struct account account;
     uint64_t live;
-    uint64_t changes;  /* of live and account */
-    bool owes;         /* it has reserved more than could be charged */
-    atomic_int asking; /* threads that ask the driver about it now */
+    _Atomic uint64_t changes; /* of live and account */
+    bool owes;                /* it has reserved more than could be charged */
+    atomic_int asking;        /* threads that ask the driver about it now */
     pid_t process;
 };
 
@@ -160,9 +160,7 @@ static CUresult settle(struct pool *pool, bool only_more)
 {
     CUresult r = CUDA_SUCCESS;
     for (bool again = true; again;) {
-        shim_lock(SHIM_LOCK_POOLS);
-        uint64_t changes = pool->changes, now = 0;
-        shim_unlock(SHIM_LOCK_POOLS);
+        uint64_t changes = atomic_load(&pool->changes), now = 0;
         if (!read_reserved(pool, &now))
             return CUDA_SUCCESS;
         shim_lock(SHIM_LOCK_POOLS);

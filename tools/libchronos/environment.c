@@ -157,8 +157,8 @@ static int keep(struct chronos_memory *memory, const char *directory)
     memory->kept = false;
     memory->fd = open_summary(directory);
     int r = memory->fd < 0 ? memory->fd : fd_identify(memory->fd, "", &memory->file);
-    memory->kept = r == 0;
-    if (r < 0 && memory->fd >= 0)
+    memory->kept = !r;
+    if (r && memory->fd >= 0)
         close(memory->fd);
     return r;
 }
@@ -173,7 +173,7 @@ int chronos_memory_read(struct chronos_memory *memory, const char *directory, ui
         return r;
     }
     int r = is_kept(memory) ? read_summary(memory->fd, ret_limit, ret_used) : -EBADF;
-    if (r < 0 && (r = keep(memory, directory)) == 0)
+    if (r && !(r = keep(memory, directory)))
         r = read_summary(memory->fd, ret_limit, ret_used);
     atomic_store(&memory->busy, false);
     return r;
