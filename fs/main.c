@@ -137,11 +137,6 @@ static int leave_caller(struct start *start)
     return rlimits_raise(&start->message);
 }
 
-static const struct store_kind *find_store(const char *name)
-{
-    return strcmp(name, store_memory.name) == 0 ? &store_memory : &store_sqlite;
-}
-
 /* Lock the state and check that it is usable. */
 static int check_state(struct start *start)
 {
@@ -152,7 +147,8 @@ static int check_state(struct start *start)
     if (fd < 0)
         return fd;
     start->supervisor.lock_fd = fd;
-    int r = find_store(start->options.store)->open(path, true, &store, &start->message);
+    const bool memory = strcmp(start->options.store, store_memory.name) == 0;
+    int r = (memory ? &store_memory : &store_sqlite)->open(path, true, &store, &start->message);
     if (!r)
         store_close(store);
     return r;
