@@ -6,8 +6,8 @@
  *
  * usage: model THREADS CALLS SEED LIMIT_MIB [forks | shared]
  *
- * forks: children are forked all the time, which call the driver too, and exit; shared: another process
- * charges the partition, too.
+ * forks: children are made all the time, which call the driver too, and exit; shared: another
+ * process charges the partition, too.
  */
 #include "tests/fake_cuda/fake.h"
 
