@@ -119,7 +119,7 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 
 static bool barred(const struct caller *caller, uint32_t device)
 {
-    return device < 64 * ENGINE_BARRED_WORDS && (caller->barred[device / 64] >> device % 64 & 1);
+    return caller->barred && caller->barred[device];
 }
 
 /* -- creating ---------------------------------------------------------------- */

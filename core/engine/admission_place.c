@@ -12,6 +12,8 @@ static void bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
         waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
+    else
+        waiting->barred_beyond = true;
 }
 
 /* Check the devices that the request names, and set its shares, in order of devices. */
@@ -54,7 +56,7 @@ static int take_any(const struct engine *engine, const struct call *call,
         if (!engine->devices[i].device.present)
             continue;
         present++;
-        if (i < 64 * ENGINE_BARRED_WORDS && (call->caller->barred[i / 64] >> i % 64 & 1)) {
+        if (call->caller->barred && call->caller->barred[i]) {
             bar(waiting, i);
             continue;
         }

@@ -2,11 +2,6 @@
 /* The places that a request may take: its devices, and the limits on its owner. */
 #include "internal.h"
 
-static bool is_barred(const struct waiting *waiting, uint32_t device)
-{
-    return device < 64 * WAITING_BARRED_WORDS && (waiting->barred[device / 64] >> device % 64 & 1);
-}
-
 static void add_site(struct engine *engine, uint32_t *count, uint32_t device, uint64_t bytes)
 {
     struct device *known = &engine->devices[device];
@@ -30,7 +25,7 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
                      partition->shares[i].memory_bytes);
     }
     for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
-        if ((only == ENGINE_DEVICE_ANY || only == i) && !is_barred(waiting, i))
+        if ((only == ENGINE_DEVICE_ANY || only == i) && !waiting_is_barred(waiting, i))
             add_site(engine, &count, i,
                      units_amount_bytes(&waiting->amount, engine->devices[i].device.memory_bytes));
     }

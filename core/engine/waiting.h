@@ -15,8 +15,7 @@
 /* Class of a request; higher ones come first. Numbers are stored in state files. */
 enum priority { PRIORITY_LOW = 0, PRIORITY_NORMAL = 1, PRIORITY_HIGH = 2, PRIORITIES };
 
-/* The first devices of the engine can be ruled out for a request, a bit for each: bit i % 64 of
- * word i / 64. */
+/* Words of the set of devices that are ruled out for a request. */
 #define WAITING_BARRED_WORDS 2
 
 struct waiting {
@@ -27,13 +26,23 @@ struct waiting {
     uint32_t priority;    /* enum priority */
     bool fixed;           /* the start was asked for: it never moves */
     bool anywhere;        /* can move to any device that is not barred */
-    uint64_t barred[WAITING_BARRED_WORDS]; /* with `anywhere`: it must not move there */
+    /* with `anywhere`: devices that it must not move to, bit i % 64 of word i / 64; devices beyond
+     * are ruled out together */
+    uint64_t barred[WAITING_BARRED_WORDS];
+    bool barred_beyond;
 };
 
 /* Whether it is the record of something that waits or has waited, and not all zero. */
 static inline bool waiting_is_set(const struct waiting *waiting)
 {
     return waiting->amount.digits > 0 || waiting->amount.bytes > 0;
+}
+
+static inline bool waiting_is_barred(const struct waiting *waiting, uint32_t device)
+{
+    if (device >= 64 * WAITING_BARRED_WORDS)
+        return waiting->barred_beyond;
+    return waiting->barred[device / 64] >> device % 64 & 1;
 }
 
 /* Whether a record from the store makes sense. */

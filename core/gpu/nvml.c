@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The driver counts the context of each process: 0.5 GiB on an H200 before the program allocates
- * anything, more once many kernels are loaded. */
-#define OVERHEAD_BYTES (UINT64_C(1) << 30)
+/* What the driver takes for each process that no call of the program announces, such as kernels and
+ * streams: up to 268 MiB on an H100. Contexts are charged. */
+#define OVERHEAD_BYTES (UINT64_C(384) << 20)
 
 #define PROCESSES_MOST 65536u    /* treat more as an invalid figure */
 #define TRIES          5         /* the list can grow between two calls */
@@ -63,7 +63,7 @@ static void assign_device(void *context, const struct nvml_found *found)
 static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
     struct assignment assignment = {nvml, setup};
-    for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
+    for (size_t i = 0; i < setup->device_count; i++)
         nvml->device[i].handle = NULL;
     return nvml_devices_each(&nvml->library, assign_device, &assignment);
 }

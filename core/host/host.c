@@ -15,6 +15,7 @@
  *   holders.c      users and groups that have it
  *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
+ *   bookings.c     what processes have booked, and what they use beyond that
  *   allocations.c  sets of partitions
  */
 #include "internal.h"

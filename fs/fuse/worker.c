@@ -94,6 +94,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         engine_set_accounts(tree->engine, account_of, tree->names);
     if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
+    if (!r)
+        r = bookings_new(&tree->bookings);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     server->armed_ns = ENGINE_FOREVER;
     if (!r && server->timer_fd < 0)

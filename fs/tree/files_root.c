@@ -47,13 +47,12 @@ SHOW(readme)
 
 static int store_new(struct tree *tree, struct write *write)
 {
-    /* Skip devices whose own `new` the caller cannot write. */
-    for (uint32_t i = 0; i < tree->device_count; i++) {
-        struct node new = {.dir = DIR_DEVICE, .object = i, .file = tree_node_hash("new")};
-        if (!tree_may_write(tree, &new, &write->caller))
-            write->caller.barred[i / 64] |= UINT64_C(1) << i % 64;
-    }
-    return files_new_store(tree, write, ENGINE_DEVICE_ANY);
+    bool barred[TREE_DEVICE_MAX];
+    tree_find_barred(tree, &write->caller, barred);
+    write->caller.barred = barred;
+    int r = files_new_store(tree, write, ENGINE_DEVICE_ANY);
+    write->caller.barred = NULL;
+    return r;
 }
 
 SHOW(status)
@@ -89,6 +88,13 @@ SHOW(metrics)
     (void)node;
     (void)uid;
     metrics_print(tree, out);
+    return 0;
+}
+
+SHOW(mine)
+{
+    (void)node;
+    files_print_ids(tree, uid, out);
     return 0;
 }
 
@@ -230,6 +236,8 @@ const struct file_row files_root[] = {
     {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
+    {"mine", 0444, FRESH_NEVER, show_mine,
+     .doc = "ids of the reader's own partitions, one per line"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0666, FRESH_ALWAYS, show_release, store_release, .own = true,
      .doc = "write ids (`p3 p4`) to end these partitions, all or none: your own, or, as an "

@@ -72,7 +72,9 @@ static void print_usage(struct tree *tree, struct strbuf *out)
         {"chronos_device_used_bytes", "Memory in use by partitions."},
         {"chronos_device_charged_bytes", "Memory that programs have charged to partitions."},
     };
-    uint64_t sums[2][TREE_DEVICE_MAX] = {{0}}, id;
+    uint64_t sums[2][TREE_DEVICE_MAX], id;
+    for (int f = 0; f < 2; f++)
+        memset(sums[f], 0, tree->device_count * sizeof(sums[f][0]));
     struct ledger_figures usage;
     uint32_t cursor = 0;
     while (ledger_next(tree->ledger, &cursor, &id, &usage)) {
@@ -239,6 +241,9 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
                "Partitions whose processes use more than their limit, as the driver reports.", out);
     strbuf_print(out, "chronos_over_limit_partitions %llu\n",
                  (unsigned long long)counts->over_limit);
+    print_head("chronos_unlimited_processes", "gauge", NULL,
+               "Processes in a partition that charge nothing of what they use.", out);
+    strbuf_print(out, "chronos_unlimited_processes %llu\n", (unsigned long long)counts->unlimited);
     print_head("chronos_watchdog_steps", "counter", NULL, "Steps that the watchdog has taken.",
                out);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      7u
+#define SHARED_VERSION      8u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
@@ -106,6 +106,8 @@ struct shared_handle {
     uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
                                        * 0: it is not */
     uint32_t opener_member; /* `charge`: opened by a process that belonged; its writers must, too */
+    int32_t process; /* `charge`: pid of the process that opened it, whose bookings these are;
+                      * 0: none */
     struct shared_charge charges[2];
     atomic_uint charge_at;
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */
@@ -129,9 +131,9 @@ struct shared {
     uint64_t mount_id; /* random, never 0: identifies the mount */
     char state_dir[PATH_MAX];
     char mount_point[PATH_MAX];
-    char layer[PATH_MAX]; /* the OpenCL layer for `env`; "": none */
-    char store[16];       /* name of the store_kind */
-    char proctrack[16];   /* "auto", "cgroup" or "process-tree" */
+    char opencl_layer[PATH_MAX], cuda_shim[PATH_MAX]; /* for `env`; "": none */
+    char store[16];                                   /* name of the store_kind */
+    char proctrack[16];                               /* "auto", "cgroup" or "process-tree" */
     uint32_t allow_other;
     uint32_t admin_uid, admin_gid; /* the user that runs the daemon: an administrator, like root */
     int64_t started_wall_ns;       /* time of the mount, the mtime of directories */

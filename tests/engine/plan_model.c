@@ -442,7 +442,12 @@ static void op_enqueue(void)
             devices[i] = (i + (uint32_t)(operation % 4)) % PLAN_DEVICES;
         terms.devices = devices;
     }
-    caller.barred[0] = rnd(4) ? 0 : 1U << rnd(plan.device_count);
+    bool barred[PLAN_DEVICES] = {false};
+    uint64_t barred_bit = rnd(4) ? PLAN_DEVICES : rnd(plan.device_count);
+
+    if (barred_bit < PLAN_DEVICES)
+        barred[barred_bit] = true;
+    caller.barred = barred;
     do {
         maybe_fail();
         r = engine_enqueue(engine, ENGINE_CALL(now_ns, 0, &caller, &why), &creation, &terms, &id);
@@ -457,7 +462,7 @@ static void op_enqueue(void)
                                  .priority = terms.priority,
                                  .fixed = terms.fixed,
                                  .anywhere = creation.device == ENGINE_DEVICE_ANY && !terms.devices,
-                                 .barred = {caller.barred[0], 0}};
+                                 .barred = {barred_bit < PLAN_DEVICES ? 1U << barred_bit : 0, 0}};
     for (uint32_t k = 0; good && !promise.w.anywhere && k < promise.p.share_count; k++) {
         struct share *share = &promise.p.shares[k];
 
