@@ -15,7 +15,7 @@
 
 struct entry;
 
-/* Sizes of requests that are told apart when the plan looks for one that fits. */
+/* Sizes of requests, for a search for one that fits. */
 #define QUEUE_SIZES 16
 
 /* A place in a tree: class (higher first), account, arrival, id. */

@@ -185,7 +185,7 @@ static void compare(void)
         const struct waiting *w = engine_waiting(engine, p->id);
         CHECK(!w == (p->state != PARTITION_PENDING), "p%" PRIu64, p->id);
         CHECK(!w || same_waiting(w, &promise->w), "p%" PRIu64, p->id);
-        waiting += w != NULL;
+        waiting += w ? 1 : 0;
     }
     CHECK(!engine_next(engine, p ? p->id : 0), "one too many");
     CHECK(engine_waiting_count(engine) == waiting, "%" PRIu64, waiting);
@@ -341,7 +341,7 @@ static void revert(void)
         maybe_fail();
         r = engine_revert(engine, taken);
     } while (ran_out(r));
-    CHECK(r == 0, "%d", r);
+    CHECK(!r, "%d", r);
     memcpy(freed_ns, plan.freed_ns, sizeof(freed_ns));
     memcpy(usage, plan.usage, sizeof(usage));
     plan = durable;
@@ -479,7 +479,7 @@ static void op_enqueue(void)
     good = good &&
            plan_earliest(&plan, &promise, from_ns,
                          terms.fixed || !terms.waits ? from_ns + 1 : ENGINE_FOREVER, UINT32_MAX);
-    CHECK(good == (r == 0), "%d: %s", r, why.message);
+    CHECK(good == !r, "%d: %s", r, why.message);
     if (!good) {
         refused++;
         CHECK(strlen(why.message) > 10, "no message");
@@ -512,8 +512,8 @@ static void op_release(void)
         maybe_fail();
         r = engine_release(engine, ENGINE_CALL(now_ns, 0, &root, &why), id);
     } while (ran_out(r));
-    CHECK((r == 0) == (reach(id) != NULL), "%d", r);
-    if (r == 0)
+    CHECK(!r == !!reach(id), "%d", r);
+    if (!r)
         plan_end(&plan, reach(id), now_ns);
 }
 
@@ -558,7 +558,7 @@ static void op_set_end(void)
     promise = reach(id);
     bool good = promise && end_ns > now_ns && end_ns > promise->p.start_ns &&
                 has_room(&promise->p, promise->p.end_ns, end_ns, 0);
-    CHECK(good == (r == 0), "%d: %s", r, why.message);
+    CHECK(good == !r, "%d: %s", r, why.message);
     if (!good)
         return;
     bool frees = end_ns < promise->p.end_ns;
@@ -592,7 +592,7 @@ static void op_resize(void)
                 (share->memory_bytes < bytes && !has_room(&one, from_ns, promise->p.end_ns, bytes));
     }
     bool good = promise && !grows;
-    CHECK(good == (r == 0), "%d: %s", r, why.message);
+    CHECK(good == !r, "%d: %s", r, why.message);
     if (!good || !changes)
         return;
     for (uint32_t k = 0; k < promise->p.share_count; k++)
@@ -614,7 +614,7 @@ static void op_hand_over(void)
         maybe_fail();
         r = engine_hand_over(engine, ENGINE_CALL(now_ns, 0, &root, &why), id, uid, 0, 0755);
     } while (ran_out(r));
-    CHECK((r == 0) == (promise != NULL), "%d", r);
+    CHECK(!r == !!promise, "%d", r);
     if (promise && promise->p.uid != uid && promise->p.state == PARTITION_PENDING)
         mark_itself(promise);
     if (promise)

@@ -26,7 +26,7 @@ static uint64_t waits(int64_t now_ns, uint32_t uid, uint32_t device, const char 
         now_ns, uid, device, text,
         (struct creation_terms){.waits = true, .gpus = gpus, .priority = PRIORITY_NORMAL}, &id);
 
-    ck_assert_msg(r == 0, "%s: %s", text, why.message);
+    ck_assert_msg(!r, "%s: %s", text, why.message);
     return id;
 }
 
@@ -245,7 +245,7 @@ START_TEST(fair_order)
 }
 END_TEST
 
-/* With equal usage the one who came first, whoever it is. */
+/* With equal usage the one who came first. */
 START_TEST(equal_usage)
 {
     usage[0] = usage[1] = 3;
