@@ -265,24 +265,6 @@ void index_move(struct engine *engine, struct entry *entry, const struct partiti
     index_add(engine, entry);
 }
 
-void index_lift(struct engine *engine, struct entry *entry)
-{
-    for (uint32_t i = 0; i < entry->partition.share_count; i++)
-        timeline_remove(&engine->devices[entry->partition.shares[i].device].timeline,
-                        &entry->places[i].start, &entry->places[i].end);
-}
-
-void index_lower(struct engine *engine, struct entry *entry)
-{
-    const struct partition *partition = &entry->partition;
-
-    for (uint32_t i = 0; i < partition->share_count; i++)
-        timeline_add(&engine->devices[partition->shares[i].device].timeline,
-                     &entry->places[i].start, &entry->places[i].end, partition->id,
-                     partition->start_ns, partition->end_ns,
-                     (int64_t)partition->shares[i].memory_bytes);
-}
-
 struct entry *index_find(const struct engine *engine, uint64_t id)
 {
     struct entry probe = {.partition.id = id};

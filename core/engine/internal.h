@@ -112,9 +112,6 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
 /* The same for one that waits; its devices can change. */
 void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
                 const struct waiting *waiting);
-/* Take the shares of an entry off the timelines, and put them back. */
-void index_lift(struct engine *engine, struct entry *entry);
-void index_lower(struct engine *engine, struct entry *entry);
 struct entry *index_find(const struct engine *engine, uint64_t id);
 /* The account that a user belongs to now. */
 uint32_t index_account_of(const struct engine *engine, uint32_t uid);

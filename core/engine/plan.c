@@ -53,10 +53,8 @@ static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, i
 
     if (before_ns > to.start_ns)
         before_ns = to.start_ns;
-    index_lift(engine, entry);
     uint32_t count = plan_gather(engine, &to, &entry->waiter->record, only);
     bool found = plan_place(engine, count, now_ns, before_ns, &to);
-    index_lower(engine, entry);
     return found ? move(engine, entry, now_ns, &to) : 0;
 }
 

@@ -2,14 +2,29 @@
 /* The places that a request may take: its devices, and the limits on its owner. */
 #include "internal.h"
 
-static void add_site(struct engine *engine, uint32_t *count, uint32_t device, uint64_t bytes)
+/* What is promised to one that waits on a device. */
+static uint64_t own_bytes(const struct partition *partition, uint32_t device)
+{
+    for (uint32_t i = 0; partition->state == PARTITION_PENDING && i < partition->share_count; i++) {
+        if (partition->shares[i].device == device)
+            return partition->shares[i].memory_bytes;
+    }
+    return 0;
+}
+
+static void add_site(struct engine *engine, const struct partition *partition, uint32_t *count,
+                     uint32_t device, uint64_t bytes)
 {
     struct device *known = &engine->devices[device];
+    uint64_t own = own_bytes(partition, device);
 
     if (!known->device.present || bytes == 0 || bytes > known->device.memory_bytes)
         return;
     engine->sites[*count] =
-        (struct placement_site){&known->timeline, (int64_t)(known->device.memory_bytes - bytes)};
+        (struct placement_site){.timeline = &known->timeline,
+                                .room = (int64_t)(known->device.memory_bytes - bytes),
+                                .own = own >= bytes ? (int64_t)own : 0,
+                                .own_ns = partition->start_ns};
     engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
     (*count)++;
 }
@@ -21,12 +36,12 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
 
     for (uint32_t i = 0; !waiting->anywhere && i < partition->share_count; i++) {
         if (only == ENGINE_DEVICE_ANY || only == partition->shares[i].device)
-            add_site(engine, &count, partition->shares[i].device,
+            add_site(engine, partition, &count, partition->shares[i].device,
                      partition->shares[i].memory_bytes);
     }
     for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
         if ((only == ENGINE_DEVICE_ANY || only == i) && !waiting_is_barred(waiting, i))
-            add_site(engine, &count, i,
+            add_site(engine, partition, &count, i,
                      units_amount_bytes(&waiting->amount, engine->devices[i].device.memory_bytes));
     }
     return count;
