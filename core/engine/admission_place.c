@@ -80,6 +80,17 @@ static int take_any(const struct engine *engine, const struct call *call,
                   count, present, partition->share_count);
 }
 
+void admission_bar(const struct engine *engine, const struct call *call, struct waiting *waiting)
+{
+    const struct request request = {.amount = waiting->amount};
+    uint64_t bytes;
+
+    for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
+        if (engine->devices[i].device.present && admission_bytes(engine, call, i, &request, &bytes))
+            bar(waiting, i);
+    }
+}
+
 /* Explain why there is no place: never, not now, or not at that moment. */
 static int refuse_place(struct engine *engine, const struct call *call,
                         const struct creation_terms *terms, uint32_t count,

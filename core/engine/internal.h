@@ -143,6 +143,8 @@ int admission_create(const struct engine *engine, const struct call *call, uint3
 int admission_place(struct engine *engine, const struct call *call, const struct creation *creation,
                     const struct creation_terms *terms, struct partition *partition,
                     struct waiting *ret_waiting);
+/* Bar the devices on which the policy rules out what a request that waits has become. */
+void admission_bar(const struct engine *engine, const struct call *call, struct waiting *waiting);
 /* Check the duration and the number of the caller's partitions. */
 int admission_check(const struct engine *engine, const struct call *call, int64_t duration_ns);
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */

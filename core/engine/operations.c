@@ -72,8 +72,10 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
     }
     journal_of(event, entry);
     event->after = after;
-    if (kind == EVENT_RESIZED)
+    if (kind == EVENT_RESIZED && after.state == PARTITION_PENDING) {
         event->waiting_after.amount = (struct amount){.bytes = after.shares[0].memory_bytes};
+        admission_bar(engine, call, &event->waiting_after);
+    }
     journal_append(engine, event);
     event->after.change_seq = event->seq;
     if (after.state == PARTITION_PENDING)

@@ -44,18 +44,26 @@ static int move(struct engine *engine, struct entry *entry, int64_t now_ns,
     return 0;
 }
 
-/* Move a request to its earliest place before `before_ns`, if there is one: on one device, or on
- * any that it may take. */
-static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, int64_t before_ns,
-                   uint32_t only)
+/* Move a request to its earliest place before `before_ns`, if there is one. Only the device of the
+ * pass has more room than before, so others do not matter, except to a gang that can use it. */
+static int improve(struct engine *engine, struct entry *entry, int64_t now_ns, int64_t before_ns)
 {
-    struct partition to = entry->partition;
+    const struct waiting *waiting = &entry->waiter->record;
+    struct partition to = entry->partition, part = to;
+    bool gang = to.share_count > 1;
 
     if (before_ns > to.start_ns)
         before_ns = to.start_ns;
-    uint32_t count = plan_gather(engine, &to, &entry->waiter->record, only);
-    bool found = plan_place(engine, count, now_ns, before_ns, &to);
-    return found ? move(engine, entry, now_ns, &to) : 0;
+    part.share_count = 1;
+    uint32_t count = plan_gather(engine, &to, waiting, engine->queue.pass.device);
+    if (!plan_place(engine, count, now_ns, before_ns, gang ? &part : &to))
+        return 0;
+    if (gang) {
+        count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
+        if (!plan_place(engine, count, part.start_ns, before_ns, &to))
+            return 0;
+    }
+    return move(engine, entry, now_ns, &to);
 }
 
 /* -- forward: in fair order --------------------------------------------------- */
@@ -212,7 +220,7 @@ static int forward(struct engine *engine, int64_t now_ns)
     bool gang = entry->partition.share_count > 1;
     /* What starts before the memory was freed gains nothing from it. */
     if (start_ns > pass->from_ns && start_ns > now_ns) {
-        r = improve(engine, entry, now_ns, ENGINE_FOREVER, gang ? ENGINE_DEVICE_ANY : pass->device);
+        r = improve(engine, entry, now_ns, ENGINE_FOREVER);
         pass->tried += !gang && !r;
     }
     turn->next.id += !r;
@@ -293,8 +301,7 @@ static int fill(struct engine *engine, int64_t now_ns)
     }
     pass->last = queue_key_of(best);
     pass->begun = true;
-    int r = improve(engine, best, now_ns, now_ns + 1,
-                    best->partition.share_count > 1 ? ENGINE_DEVICE_ANY : pass->device);
+    int r = improve(engine, best, now_ns, now_ns + 1);
     if (r) {
         pass->last = last;
         pass->begun = begun;

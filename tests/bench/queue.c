@@ -124,16 +124,16 @@ static double accept_us(void)
 }
 
 /* Something that is active ends early. */
-static void measure_ends(double *ret_us, double *ret_step_us, double *ret_moves)
+static void measure_ends(double *ret_us, double *ret_step_us, double *ret_moves, double *ret_tries)
 {
     double values[ROUNDS], longest = 0;
-    size_t moves = 0;
+    size_t moves = 0, tries = 0;
     const struct partition *p = NULL;
     int rounds = 0;
     for (; rounds < ROUNDS; rounds++) {
         now_ns += NS_PER_SECOND;
         check(engine_advance(engine, now_ns), "advance");
-        for (int tries = 0; tries < 100000; tries++) {
+        for (int i = 0; i < 100000; i++) {
             p = engine_next(engine, p ? p->id : 0);
             if (p && p->state == PARTITION_ACTIVE)
                 break;
@@ -149,6 +149,7 @@ static void measure_ends(double *ret_us, double *ret_step_us, double *ret_moves)
             check(engine_advance_some(engine, now_ns, 1), "advance");
             step = measure_now_us() - step;
             longest = step > longest ? step : longest;
+            tries++;
         }
         values[rounds] = measure_now_us() - start;
         moves += count_moves();
@@ -157,27 +158,28 @@ static void measure_ends(double *ret_us, double *ret_step_us, double *ret_moves)
     *ret_us = measure_quantile(values, (size_t)rounds, 0.5);
     *ret_step_us = longest;
     *ret_moves = (double)moves / rounds;
+    *ret_tries = (double)tries / rounds;
 }
 
 static void measure(uint32_t devices, size_t count)
 {
-    double end_us, step_us, moves;
+    double end_us, step_us, moves, tries;
     size_t before = mallinfo2().uordblks;
     fill(devices, count);
     size_t bytes = (mallinfo2().uordblks - before) / count;
     double us = accept_us();
-    measure_ends(&end_us, &step_us, &moves);
-    printf("%4u devices, %6zu waiting: accept %8.1f us, early end %9.1f us with %6.1f moves, "
-           "longest step %7.1f us, %zu bytes each\n",
-           devices, count, us, end_us, moves, step_us, bytes);
+    measure_ends(&end_us, &step_us, &moves, &tries);
+    printf("%4u devices, %6zu waiting: accept %8.1f us, early end %9.1f us, %6.1f moves "
+           "of %7.1f tries, longest step %7.1f us, %zu bytes each\n",
+           devices, count, us, end_us, moves, tries, step_us, bytes);
     fflush(stdout);
     engine = engine_free(engine);
 }
 
 int main(void)
 {
-    static const uint32_t devices[] = {8};
-    static const size_t counts[] = {10000};
+    static const uint32_t devices[] = {1, 8, 1000};
+    static const size_t counts[] = {1000, 10000, 100000};
     for (size_t i = 0; i < ARRAY_COUNT(devices); i++)
         for (size_t j = 0; j < ARRAY_COUNT(counts); j++)
             measure(devices[i], counts[j]);

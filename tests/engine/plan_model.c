@@ -463,6 +463,12 @@ static void op_enqueue(void)
                                  .fixed = terms.fixed,
                                  .anywhere = creation.device == ENGINE_DEVICE_ANY && !terms.devices,
                                  .barred = {barred_bit < PLAN_DEVICES ? 1U << barred_bit : 0, 0}};
+    /* A device on which it amounts to nothing is ruled out for good. */
+    for (uint32_t i = 0; i < plan.device_count; i++) {
+        if (plan.devices[i].present && request.amount.is_share &&
+            request.amount.digits * plan.devices[i].memory_bytes < 100)
+            promise.w.barred[0] |= 1U << i;
+    }
     for (uint32_t k = 0; good && !promise.w.anywhere && k < promise.p.share_count; k++) {
         struct share *share = &promise.p.shares[k];
 

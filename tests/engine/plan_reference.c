@@ -196,14 +196,33 @@ static size_t in_order(const struct plan *plan, uint64_t ids[PLAN_PROMISES])
     return count;
 }
 
+/* Whether one device alone could take its share, and from when on; that is where others look. */
+static bool could_use(const struct plan *plan, const struct promise *promise, uint32_t device,
+                      int64_t before_ns, int64_t *from_ns)
+{
+    struct promise part = *promise;
+
+    for (uint32_t k = 0; k < promise->p.share_count; k++) {
+        if (promise->p.shares[k].device == device)
+            part.p.shares[0] = promise->p.shares[k];
+    }
+    part.p.share_count = 1;
+    if (!plan_earliest(plan, &part, *from_ns, before_ns, 1U << device))
+        return false;
+    *from_ns = part.p.start_ns;
+    return true;
+}
+
 static bool improve(struct plan *plan, struct promise *promise, int64_t now_ns, int64_t before_ns,
-                    uint32_t only, uint32_t device, bool fills)
+                    uint32_t device, bool fills)
 {
     struct partition was = promise->p;
+    bool gang = was.share_count > 1;
 
     if (before_ns > was.start_ns)
         before_ns = was.start_ns;
-    if (!plan_earliest(plan, promise, now_ns, before_ns, only))
+    if ((gang && !could_use(plan, promise, device, before_ns, &now_ns)) ||
+        !plan_earliest(plan, promise, now_ns, before_ns, gang ? ALL : 1U << device))
         return false;
     promise->w.promised_ns = promise->p.start_ns;
     plan->moves++;
@@ -231,13 +250,12 @@ static void pass(struct plan *plan, uint32_t device, int64_t now_ns)
         if (promise->p.start_ns <= from_ns || promise->p.start_ns <= now_ns ||
             (!gang && (!is_on(promise, device) || tried++ >= plan->forward_most)))
             continue;
-        improve(plan, promise, now_ns, ENGINE_FOREVER, gang ? ALL : 1U << device, device, false);
+        improve(plan, promise, now_ns, ENGINE_FOREVER, device, false);
     }
     for (size_t i = 0; i < count; i++) {
         struct promise *promise = plan_find(plan, ids[i]);
 
-        improve(plan, promise, now_ns, now_ns + 1, promise->p.share_count > 1 ? ALL : 1U << device,
-                device, true);
+        improve(plan, promise, now_ns, now_ns + 1, device, true);
     }
 }
 
