@@ -21,8 +21,8 @@ def stacks(mount):
 def ends(mount):
     """All that was made in a context goes with it, however it ends."""
     cuda = begun(mount, 20 << 10)
-    for end in 'cuDevicePrimaryCtxReset_v2', 'cuDevicePrimaryCtxReset', 'cuDevicePrimaryCtxRelease', \
-            'cuDevicePrimaryCtxRelease_v2':
+    for end in ('cuDevicePrimaryCtxReset_v2', 'cuDevicePrimaryCtxReset',
+                'cuDevicePrimaryCtxRelease', 'cuDevicePrimaryCtxRelease_v2'):
         check(cuda('min(alloc(size) for size in (1, 1 << 20, 5 << 20))') > 0)
         equal(cuda('cuda.cuCtxSetLimit(0, Size(65536))'), 0)
         equal(cuda(f'cuda.{end}(0)'), 0, end)

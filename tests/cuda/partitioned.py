@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CUDA program inside a partition, with the shim, on a driver of our own. What is charged is to be
-what the driver took, to the block."""
+"""A CUDA program inside a partition, with the shim, on a driver of our own. What is charged should
+be what the driver took, to the block."""
 import os
 
 import lib

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of pools; see pools.h. The driver reserves in steps of 32 MiB, and gives back at a
- * synchronize; its figure of used bytes is wrong after cuMemFree, so count them here. */
+/* Records of pools; see pools.h. The driver reserves in steps of 32 MiB, also where only less is
+ * free (measured on an H200), and gives back at a synchronize; its figure of used bytes is wrong
+ * after cuMemFree, so count them here. */
 #include "pools.h"
 
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define STEP_BYTES (32 * MIB)
 
@@ -19,19 +19,25 @@ struct pool {
     struct account account;
     uint64_t live;
     uint64_t changes;  /* of live and account */
+    bool owes;         /* it has reserved more than could be charged */
     atomic_int asking; /* threads that ask the driver about it now */
     pid_t process;
 };
 
 /* Never freed: entries point to them, and a program has few. */
 static struct pool *_Atomic pools;
-static atomic_int captures;
 static atomic_bool any_loose; /* some pool may hold more than is live */
+
+/* Not of a parent before a fork: what those have is charged there. */
+static bool is_ours(const struct pool *pool)
+{
+    return pool->process == shim_process();
+}
 
 static struct pool *find(CUmemoryPool handle)
 {
     struct pool *pool = atomic_load(&pools);
-    while (pool && (pool->handle != handle || pool->gone))
+    while (pool && (pool->handle != handle || pool->gone || !is_ours(pool)))
         pool = pool->next;
     return pool;
 }
@@ -45,7 +51,7 @@ static struct pool *make(CUmemoryPool handle, CUdevice device, bool charged)
     pool->handle = handle;
     pool->device = device;
     pool->charged = charged;
-    pool->process = getpid();
+    pool->process = shim_process();
     pool->next = atomic_load(&pools);
     atomic_store(&pools, pool);
     return pool;
@@ -102,7 +108,7 @@ void pools_created(CUmemoryPool handle, CUdevice device, bool charged)
 static bool ask(struct pool *pool)
 {
     atomic_fetch_add(&pool->asking, 1);
-    if (!atomic_load(&pool->gone))
+    if (!atomic_load(&pool->gone) && is_ours(pool))
         return true;
     atomic_fetch_sub(&pool->asking, 1);
     return false;
@@ -124,19 +130,9 @@ static bool read_reserved(struct pool *pool, uint64_t *ret_bytes)
     return r == CUDA_SUCCESS;
 }
 
-/* Call with the lock held: of a parent before a fork. */
-static void begin(struct pool *pool)
-{
-    if (!account_is_ours(&pool->account)) {
-        pool->account = (struct account){0};
-        pool->live = 0;
-    }
-}
-
 CUresult pools_reserve(struct pool *pool, uint64_t bytes)
 {
     shim_lock(SHIM_LOCK_POOLS);
-    begin(pool);
     CUresult r = CUDA_SUCCESS;
     uint64_t wanted = pool->live + bytes, has = pool->account.bytes;
     if (wanted < bytes)
@@ -144,8 +140,6 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
     else if (wanted > has) {
         uint64_t steps = (wanted - has + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         r = account_add(&pool->account, pool->device, steps);
-        if (r == CUDA_ERROR_OUT_OF_MEMORY && steps != wanted - has)
-            r = account_add(&pool->account, pool->device, wanted - has);
     }
     if (r == CUDA_SUCCESS)
         pool->live += bytes;
@@ -154,8 +148,14 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
     return r;
 }
 
-/* Make the charge what the pool has reserved, or what is live where another thread is about to
- * allocate that. Ask the driver without the lock, and again if the pool has changed meantime. */
+/* Call with the lock held: whether a look can change its charge. */
+static bool is_loose(const struct pool *pool)
+{
+    return !pool->gone && is_ours(pool) && (pool->owes || pool->account.bytes > pool->live);
+}
+
+/* Make the charge what the pool has reserved, and will for what is live already. Ask the driver
+ * without the lock, and again if the pool has changed meantime. */
 static CUresult settle(struct pool *pool, bool only_more)
 {
     CUresult r = CUDA_SUCCESS;
@@ -166,14 +166,16 @@ static CUresult settle(struct pool *pool, bool only_more)
         if (!read_reserved(pool, &now))
             return CUDA_SUCCESS;
         shim_lock(SHIM_LOCK_POOLS);
-        begin(pool);
         again = changes != pool->changes;
-        uint64_t has = pool->account.bytes, needed = now > pool->live ? now : pool->live;
+        uint64_t has = pool->account.bytes, needed = now;
+        if (pool->live > now) /* another thread is about to allocate that */
+            needed += (pool->live - now + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         if (!again && needed > has)
             r = account_add(&pool->account, pool->device, needed - has);
         else if (!again && !only_more)
             account_take(&pool->account, has - needed);
-        if (pool->account.bytes > pool->live)
+        pool->owes = !again && pool->account.bytes < needed;
+        if (is_loose(pool))
             atomic_store(&any_loose, true);
         shim_unlock(SHIM_LOCK_POOLS);
     }
@@ -187,8 +189,9 @@ CUresult pools_settle(struct pool *pool)
 
 void pools_freed(struct pool *pool, uint64_t bytes)
 {
+    if (!is_ours(pool))
+        return;
     shim_lock(SHIM_LOCK_POOLS);
-    begin(pool);
     pool->live -= bytes < pool->live ? bytes : pool->live;
     pool->changes++;
     if (pool->gone && pool->live == 0)
@@ -215,7 +218,7 @@ struct pool *pools_end(CUmemoryPool handle)
     if (!pool)
         return NULL;
     atomic_store(&pool->gone, true);
-    while (atomic_load(&pool->asking) > 0 && pool->process == getpid())
+    while (atomic_load(&pool->asking) > 0)
         sched_yield();
     return pool;
 }
@@ -225,7 +228,6 @@ void pools_ended(struct pool *pool, bool destroyed)
     if (!pool)
         return;
     shim_lock(SHIM_LOCK_POOLS);
-    begin(pool);
     pool->changes++;
     if (destroyed && pool->live == 0)
         account_end(&pool->account);
@@ -258,19 +260,45 @@ void pools_look(void)
         return;
     atomic_store(&any_loose, false);
     for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (!pool->gone && spare(pool) > 0)
+        shim_lock(SHIM_LOCK_POOLS);
+        bool loose = is_loose(pool);
+        shim_unlock(SHIM_LOCK_POOLS);
+        if (loose)
             settle(pool, false);
     }
 }
 
-void pools_capture(int change)
+/* -- waiting ------------------------------------------------------------------------------- */
+
+static atomic_int captures, waits;
+static atomic_int
+    waiter; /* the process that waits: a child does not wait for its parent's threads */
+
+void pools_capture_begin(void)
 {
-    atomic_fetch_add(&captures, change);
+    atomic_fetch_add(&captures, 1);
+    while (atomic_load(&waits) > 0 && atomic_load(&waiter) == shim_process())
+        sched_yield();
 }
 
-bool pools_may_wait(void)
+void pools_capture_end(void)
 {
-    return atomic_load(&captures) == 0;
+    atomic_fetch_sub(&captures, 1);
+}
+
+bool pools_wait_begin(void)
+{
+    atomic_store(&waiter, shim_process());
+    atomic_fetch_add(&waits, 1);
+    if (atomic_load(&captures) == 0)
+        return true;
+    atomic_fetch_sub(&waits, 1);
+    return false;
+}
+
+void pools_wait_end(void)
+{
+    atomic_fetch_sub(&waits, 1);
 }
 
 CUdevice pools_device(const struct pool *pool)
@@ -282,8 +310,8 @@ bool pools_reclaim(CUdevice device)
 {
     bool waited = false, freed = false;
     CUdevice current;
-    for (struct pool *pool = atomic_load(&pools); pool && pools_may_wait(); pool = pool->next) {
-        if (pool->gone || pool->device != device || spare(pool) == 0)
+    for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
+        if (pool->gone || !is_ours(pool) || pool->device != device || spare(pool) == 0)
             continue;
         if (!waited && REAL(cuCtxSynchronize) && devices_current(&current) && current == device)
             REAL(cuCtxSynchronize)();
