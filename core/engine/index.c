@@ -136,12 +136,15 @@ void index_init(struct engine *engine)
     engine->by_warning.kind = &kind_warning;
     engine->next_end_ns = engine->next_warning_ns = ENGINE_FOREVER;
     engine->over_ns = INT64_MIN;
+    queue_init(&engine->queue);
 }
 
 void index_init_device(struct device *device)
 {
     device->partitions = (struct avl){.kind = &kind_device};
     timeline_init(&device->timeline);
+    queue_init_device(&device->waiting);
+    device->freed_ns = ENGINE_FOREVER;
 }
 
 /* Update the earliest end and warning. */
@@ -155,15 +158,31 @@ static void update_next(struct engine *engine)
         warning ? ending_warning_ns(RECORD(warning, by_warning)) : ENGINE_FOREVER;
 }
 
-struct entry *index_new_entry(uint32_t share_count)
+struct entry *index_new_entry(uint32_t share_count, const struct waiting *waiting)
 {
-    return calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+    struct entry *entry = calloc(1, sizeof(struct entry) + share_count * sizeof(struct place));
+
+    if (!entry || !waiting)
+        return entry;
+    entry->waiter = queue_new_waiter(share_count);
+    if (!entry->waiter) {
+        free(entry);
+        return NULL;
+    }
+    entry->waiter->record = *waiting;
+    for (uint32_t i = 0; i < share_count; i++) {
+        entry->places[i].start.runs = &entry->waiter->places[i].runs[0];
+        entry->places[i].end.runs = &entry->waiter->places[i].runs[1];
+    }
+    return entry;
 }
 
 void index_free_entry(struct entry *entry)
 {
-    if (entry)
-        free(entry->guests);
+    if (!entry)
+        return;
+    free(entry->guests);
+    free(entry->waiter);
     free(entry);
 }
 
@@ -197,6 +216,8 @@ void index_add(struct engine *engine, struct entry *entry)
         device->count++;
         device->total_bytes += share->memory_bytes;
     }
+    if (partition->state == PARTITION_PENDING)
+        queue_add(engine, entry);
     engine->count++;
     update_next(engine);
 }
@@ -205,6 +226,8 @@ void index_remove(struct engine *engine, struct entry *entry)
 {
     const struct partition *partition = &entry->partition;
 
+    if (partition->state == PARTITION_PENDING)
+        queue_remove(engine, entry);
     avl_remove(&engine->by_id, &entry->by_id);
     avl_remove(&engine->by_user, &entry->by_user);
     avl_remove(&engine->by_account, &entry->by_account);
@@ -230,6 +253,15 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
 {
     index_remove(engine, entry);
     entry->partition = *partition;
+    index_add(engine, entry);
+}
+
+void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
+                const struct waiting *waiting)
+{
+    index_remove(engine, entry);
+    entry->partition = *partition;
+    entry->waiter->record = *waiting;
     index_add(engine, entry);
 }
 
@@ -300,8 +332,7 @@ void engine_set_accounts(struct engine *engine, engine_account_fn *account, void
 
         if (now == entry->account)
             continue;
-        avl_remove(&engine->by_account, &entry->by_account);
-        entry->account = now;
-        avl_insert(&engine->by_account, &entry->by_account);
+        const struct partition same = entry->partition;
+        index_change(engine, entry, &same); /* asks again */
     }
 }

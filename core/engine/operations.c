@@ -47,12 +47,15 @@ int operations_find(const struct engine *engine, const struct call *call, uint64
  * left to engine_advance. */
 static bool warns_now(const struct partition *before, struct partition *after, int64_t now_ns)
 {
+    if (after->state == PARTITION_PENDING)
+        return false;
     if (before->end_ns == after->end_ns && before->warn.ns == after->warn.ns)
         return false;
     return ending_settle(after, now_ns);
 }
 
-/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. */
+/* Set the record of `entry` to `wanted`, with an event, and a warning if one is due now. One that
+ * waits keeps its place and is asked for with what it has then. */
 static int change(struct engine *engine, struct entry *entry, enum event_kind kind,
                   const struct call *call, const struct partition *wanted)
 {
@@ -67,11 +70,18 @@ static int change(struct engine *engine, struct entry *entry, enum event_kind ki
         engine_events_free(warning);
         return -ENOMEM;
     }
-    event->before = entry->partition;
+    journal_of(event, entry);
     event->after = after;
+    if (kind == EVENT_RESIZED && after.state == PARTITION_PENDING) {
+        event->waiting_after.amount = (struct amount){.bytes = after.shares[0].memory_bytes};
+        admission_bar(engine, call, &event->waiting_after);
+    }
     journal_append(engine, event);
     event->after.change_seq = event->seq;
-    index_change(engine, entry, &event->after);
+    if (after.state == PARTITION_PENDING)
+        index_move(engine, entry, &event->after, &event->waiting_after);
+    else
+        index_change(engine, entry, &event->after);
     if (warning)
         expiry_warn(engine, warning, entry);
     return 0;
@@ -117,16 +127,17 @@ static const struct partition *find_unique(const struct engine *engine, const st
 
 /* Add a granted partition: assign its id, make its event, and warn if that is due already. */
 static int add_created(struct engine *engine, const struct call *call, struct partition *partition,
-                       uint64_t *ret_id)
+                       const struct waiting *waiting, uint64_t *ret_id)
 {
-    bool warns = ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition->share_count);
+    bool waits = partition->state == PARTITION_PENDING;
+    bool warns = !waits && ending_settle(partition, call->now_ns);
+    struct entry *entry = index_new_entry(partition->share_count, waits ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
 
     if (!entry || !event || (warns && !warning)) {
-        free(entry);
+        index_free_entry(entry);
         free(event);
         free(warning);
         return -ENOMEM;
@@ -135,6 +146,8 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
     journal_append(engine, event);
     partition->change_seq = event->seq;
     event->after = entry->partition = *partition;
+    if (waits)
+        event->waiting_after = *waiting;
     index_add(engine, entry);
     if (warning)
         expiry_warn(engine, warning, entry);
@@ -142,8 +155,9 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
     return 0;
 }
 
-int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
-                  uint64_t *ret_id)
+/* `terms` is NULL if there are none. */
+static int create(struct engine *engine, const struct call *call, const struct creation *creation,
+                  const struct creation_terms *terms, uint64_t *ret_id)
 {
     const struct caller *caller = call->caller;
     const struct request *request = creation->request;
@@ -162,6 +176,7 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
                                   .creator_ns = caller->ns,
                                   .creator_uid = caller->uid,
                                   .creator_pid = caller->pid};
+    struct waiting waiting = {0};
     int r = check_create(call, creation);
     const struct partition *same =
         !r && request->unique ? find_unique(engine, call, creation) : NULL;
@@ -173,11 +188,27 @@ int engine_create(struct engine *engine, const struct call *call, const struct c
     if (!r)
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
+        r = plan_finish(engine, call->now_ns);
+    if (!r && terms)
+        r = admission_place(engine, call, creation, terms, &partition, &waiting);
+    else if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
-    return add_created(engine, call, &partition, ret_id);
+    return add_created(engine, call, &partition, &waiting, ret_id);
+}
+
+int engine_create(struct engine *engine, const struct call *call, const struct creation *creation,
+                  uint64_t *ret_id)
+{
+    return create(engine, call, creation, NULL, ret_id);
+}
+
+int engine_enqueue(struct engine *engine, const struct call *call, const struct creation *creation,
+                   const struct creation_terms *terms, uint64_t *ret_id)
+{
+    return create(engine, call, creation, terms, ret_id);
 }
 
 int engine_check_release(const struct engine *engine, const struct call *call, uint64_t id)
@@ -203,6 +234,14 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
     return 0;
 }
 
+/* A partition gave memory back, from this moment on. */
+static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
+{
+    queue_mark_shares(engine, &entry->partition, from_ns);
+    if (entry->partition.state == PARTITION_PENDING)
+        queue_mark_itself(engine, entry);
+}
+
 int engine_resize(struct engine *engine, const struct call *call, uint64_t id, uint64_t bytes)
 {
     struct entry *entry = NULL;
@@ -210,17 +249,25 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
+        r = plan_finish(engine, call->now_ns);
+    if (!r)
         r = admission_resize(engine, call, &entry->partition, bytes);
     if (r)
         return r;
+    bool frees = false;
     struct partition after = entry->partition;
     for (uint32_t i = 0; i < after.share_count; i++) {
         changes = changes || after.shares[i].memory_bytes != bytes;
+        frees = frees || after.shares[i].memory_bytes > bytes;
         after.shares[i].memory_bytes = bytes;
     }
     if (!changes)
         return 0;
-    return change(engine, entry, EVENT_RESIZED, call, &after);
+    r = change(engine, entry, EVENT_RESIZED, call, &after);
+    /* The same bytes may be less than it would have had on another device. */
+    if (!r && (frees || after.state == PARTITION_PENDING))
+        freed(engine, entry, call->now_ns);
+    return r;
 }
 
 int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, int64_t end_ns)
@@ -229,14 +276,18 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     int r = operations_find(engine, call, id, call->caller->by_mode, &entry);
 
     if (!r)
+        r = plan_finish(engine, call->now_ns);
+    if (!r)
         r = admission_end(engine, call, &entry->partition, end_ns);
     if (r || entry->partition.end_ns == end_ns)
         return r;
     struct partition after = entry->partition;
+    bool frees = end_ns < after.end_ns;
     after.end_ns = end_ns;
-    return change(engine, entry,
-                  end_ns > entry->partition.end_ns ? EVENT_EXTENDED : EVENT_SHORTENED, call,
-                  &after);
+    r = change(engine, entry, frees ? EVENT_SHORTENED : EVENT_EXTENDED, call, &after);
+    if (!r && frees)
+        freed(engine, entry, end_ns);
+    return r;
 }
 
 int engine_set_ending(struct engine *engine, const struct call *call, uint64_t id,
@@ -292,7 +343,9 @@ int engine_note(struct engine *engine, int64_t now_ns, const struct partition *a
         return -ENOMEM;
     memcpy(event->key, word, strlen(word) + 1);
     memcpy(event->value, details, strlen(details) + 1);
-    event->before = event->after = entry ? entry->partition : *about;
+    event->before = event->after = *about;
+    if (entry)
+        journal_of(event, entry);
     journal_append(engine, event);
     if (entry) {
         event->after.change_seq = event->seq;

@@ -14,8 +14,25 @@ static int64_t site_earliest(const struct placement *placement, uint32_t i, int6
 {
     const struct placement_site *site = &placement->sites[i];
 
-    return timeline_earliest(site->timeline, from_ns, before_ns, placement->duration_ns,
-                             site->room);
+    if (site->own == 0)
+        return timeline_earliest(site->timeline, from_ns, before_ns, placement->duration_ns,
+                                 site->room);
+    int64_t at_ns =
+        timeline_earlier(site->timeline, from_ns, site->own_ns, placement->duration_ns, site->room);
+    return at_ns < before_ns ? at_ns : TIMELINE_NEVER;
+}
+
+/* What is left on a site at its busiest moment; negative: there is no room. */
+static int64_t left_on(const struct placement_site *site, int64_t from_ns, int64_t until_ns)
+{
+    bool overlaps = site->own > 0 && until_ns > site->own_ns;
+    int64_t before =
+        site->room - timeline_peak(site->timeline, from_ns, overlaps ? site->own_ns : until_ns);
+
+    if (!overlaps)
+        return before;
+    int64_t within = site->room + site->own - timeline_peak(site->timeline, site->own_ns, until_ns);
+    return before < within ? before : within;
 }
 
 /* The first moment from which at least `take` sites have had their earliest one. */
@@ -50,8 +67,7 @@ static void choose(const struct placement *placement, int64_t at_ns, uint32_t *r
 
     for (uint32_t i = 0; i < placement->site_count; i++) {
         const struct placement_site *site = &placement->sites[i];
-        int64_t rest = site->room - timeline_peak(site->timeline, at_ns,
-                                                  timeline_later(at_ns, placement->duration_ns));
+        int64_t rest = left_on(site, at_ns, timeline_later(at_ns, placement->duration_ns));
         bool full = count == placement->take;
         uint32_t place = full ? count - 1 : count;
 

@@ -13,6 +13,9 @@
 struct placement_site {
     struct timeline *timeline;
     int64_t room; /* largest value at which the share still fits: the device less the share */
+    /* If the request is promised this share already, and is to move forward: its size, and since
+     * when; before_ns is not later. Its own promise is not in its way. */
+    int64_t own, own_ns;
 };
 
 /* Another limit: return the first moment >= from_ns from which it allows `duration_ns`;

@@ -147,6 +147,32 @@ uint64_t engine_account_holds(const struct engine *engine, uint32_t uid)
     return queries_account(engine, uid).count;
 }
 
+const struct waiting *engine_waiting(const struct engine *engine, uint64_t id)
+{
+    const struct entry *entry = index_find(engine, id);
+    bool waits = entry && entry->partition.state == PARTITION_PENDING;
+
+    return waits && !is_over(engine, &entry->partition) ? &entry->waiter->record : NULL;
+}
+
+uint64_t engine_waiting_count(const struct engine *engine)
+{
+    return engine->queue.count;
+}
+
+const struct partition *engine_next_waiting(const struct engine *engine, int64_t start_ns,
+                                            uint64_t after_id)
+{
+    const struct entry *entry = queue_next_start(engine, start_ns, after_id);
+
+    return entry ? &entry->partition : NULL;
+}
+
+bool engine_plan_is_finished(const struct engine *engine)
+{
+    return plan_is_finished(engine);
+}
+
 bool engine_is_known(const struct engine *engine, uint64_t id)
 {
     return index_find(engine, id);

@@ -51,7 +51,7 @@ static void append(struct engine *engine, struct entry *entry, struct engine_eve
         struct engine_event *event = events;
 
         events = event->next;
-        event->before = event->after = entry->partition;
+        journal_of(event, entry);
         journal_append(engine, event);
         event->after.change_seq = event->seq;
         index_change(engine, entry, &event->after);
@@ -128,11 +128,13 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (all_go)
         *entry->guests = none;
     append(engine, entry, events);
-    handed->before = entry->partition;
+    journal_of(handed, entry);
     handed->after = after;
     journal_append(engine, handed);
     handed->after.change_seq = handed->seq;
     index_change(engine, entry, &handed->after);
+    if (after.state == PARTITION_PENDING) /* the new owner may have it earlier */
+        queue_mark_itself(engine, entry);
     return 0;
 }
 

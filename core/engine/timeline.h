@@ -83,6 +83,10 @@ bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *r
  */
 int64_t timeline_earliest(struct timeline *timeline, int64_t from_ns, int64_t before_ns,
                           int64_t duration_ns, int64_t limit);
+/* The same for a promise of the timeline itself that is to move forward: before its start, and as
+ * if there were room from its start on. */
+int64_t timeline_earlier(struct timeline *timeline, int64_t from_ns, int64_t start_ns,
+                         int64_t duration_ns, int64_t limit);
 /* The first moment after after_ns at which the value is above `limit`; TIMELINE_NEVER. */
 int64_t timeline_exceeds(const struct timeline *timeline, int64_t after_ns, int64_t limit);
 /* The first point of a subtree that lifts the value above `limit`; `base`: the value before it. */

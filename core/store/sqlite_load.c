@@ -202,7 +202,8 @@ static const struct {
 } ends[] = {{EVENT_EXPIRED, "expired"},
             {EVENT_RELEASED, "released"},
             {EVENT_REVOKED, "revoked"},
-            {EVENT_CLOSED, "closed"}};
+            {EVENT_CLOSED, "closed"},
+            {EVENT_GAVE_UP, "gave-up"}};
 
 static enum event_kind find_how(struct sqlite_row *row, const char *word)
 {

@@ -123,7 +123,7 @@ static void compare(void)
     uint32_t found_sites[DEVICES], expected_sites[DEVICES];
 
     for (uint32_t i = 0; i < p.site_count; i++)
-        sites[i] = (struct placement_site){&timelines[i], below(6) - 1};
+        sites[i] = (struct placement_site){.timeline = &timelines[i], .room = below(6) - 1};
     for (uint32_t i = 0; i < p.limit_count; i++) {
         limits[i] = (struct limit){DEVICES + i, below(8)};
         functions[i] = (struct placement_limit){limit_earliest, &limits[i]};
@@ -157,7 +157,7 @@ END_TEST
 
 START_TEST(impossible_gangs)
 {
-    struct placement_site site = {&timelines[0], 5};
+    struct placement_site site = {.timeline = &timelines[0], .room = 5};
     struct placement p = {
         .sites = &site, .site_count = 1, .take = 2, .before_ns = TIMELINE_NEVER, .duration_ns = 1};
     uint32_t sites[2];
