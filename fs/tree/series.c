@@ -139,7 +139,7 @@ static int check_start(const char *quoted, int64_t wall_s, int64_t now_wall_ns, 
     if (wall_s > now_wall_ns / NS_PER_SECOND + AHEAD_MAX_S)
         return message_refuse(REFUSED_INVALID, message, size,
                               "The start \"%s\" is more than 100 years ahead.", quoted);
-    if (wall_s * NS_PER_SECOND < now_wall_ns)
+    if (wall_s < units_seconds_up(now_wall_ns))
         return message_refuse(REFUSED_INVALID, message, size,
                               "The start \"%s\" is in the past: it is %s now.", quoted, now);
     return 0;
