@@ -171,7 +171,7 @@ static void take_note(void *context, const char *note)
 static int find_devices(struct start *start)
 {
     const struct gpu_find_options options = {.simulate = start->options.simulate,
-                                             .layer = start->shared->layer};
+                                             .layer = start->shared->opencl_layer};
     int r = gpu_find(&options, take_note, start, &start->shared->devices);
 
     if (!r && start->shared->devices.count > 0)
@@ -221,6 +221,8 @@ static int make_shared(struct start *start)
     snprintf(start->shared->store, sizeof(start->shared->store), "%s", start->options.store);
     snprintf(start->shared->proctrack, sizeof(start->shared->proctrack), "%s",
              start->options.proctrack);
+    program_find_libraries(start->program_path, start->shared->opencl_layer,
+                           start->shared->cuda_shim);
     while (start->shared->mount_id == 0) {
         if (getrandom(&start->shared->mount_id, sizeof(start->shared->mount_id), 0) < 0 &&
             errno != EINTR)
@@ -291,8 +293,6 @@ static int check_proctrack(struct start *start)
 static int prepare(struct start *start)
 {
     int r = make_shared(start);
-    if (!r)
-        program_find_layer(start->program_path, start->shared->layer);
     if (!r)
         r = check_state(start);
     if (!r)

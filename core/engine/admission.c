@@ -149,7 +149,7 @@ static int check_count(const struct engine *engine, const struct call *call)
 
 static bool barred(const struct caller *caller, uint32_t device)
 {
-    return device < 64 * ENGINE_BARRED_WORDS && (caller->barred[device / 64] >> device % 64 & 1);
+    return caller->barred && caller->barred[device];
 }
 
 /* -- creating ---------------------------------------------------------------- */

@@ -10,7 +10,8 @@
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
  *   index.c       live partitions, in all orders
- *   timeline.c    promised memory over time
+ *   placement.c   the earliest moment on several devices
+ *   timeline.c    promised memory over time; timeline_search.c, the first gap in it
  *   request.c, request.def  grammar of requests
  *   units.c       amounts and durations
  */
@@ -112,7 +113,7 @@ int64_t engine_earliest(const struct engine *engine, uint32_t device, int64_t no
 
     if (!known || !known->present || bytes > known->memory_bytes)
         return ENGINE_FOREVER;
-    return timeline_earliest(&engine->devices[device].timeline, now_ns, duration_ns,
+    return timeline_earliest(&engine->devices[device].timeline, now_ns, ENGINE_FOREVER, duration_ns,
                              (int64_t)(known->memory_bytes - bytes));
 }
 

@@ -20,14 +20,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENGINE_FOREVER      INT64_MAX
-#define ENGINE_MESSAGE_MAX  256
-#define ENGINE_KEY_MAX      192 /* setting key, including NUL */
-#define ENGINE_VALUE_MAX    128 /* setting value, including NUL */
-#define ENGINE_WORD_MAX     32  /* word of a note, including NUL */
-#define ENGINE_DEVICE_ANY   UINT32_MAX
-#define ENGINE_UID_NONE     UINT32_MAX /* in a note: about no user */
-#define ENGINE_BARRED_WORDS 2
+#define ENGINE_FOREVER     INT64_MAX
+#define ENGINE_MESSAGE_MAX 256
+#define ENGINE_KEY_MAX     192 /* setting key, including NUL */
+#define ENGINE_VALUE_MAX   128 /* setting value, including NUL */
+#define ENGINE_WORD_MAX    32  /* word of a note, including NUL */
+#define ENGINE_DEVICE_ANY  UINT32_MAX
+#define ENGINE_UID_NONE    UINT32_MAX /* in a note: about no user */
 /* Value of caller.ns if it could not be determined. Treated as different from every namespace,
  * itself included. */
 #define ENGINE_NS_UNKNOWN UINT64_MAX
@@ -56,9 +55,9 @@ struct caller {
     bool admin;   /* sets the policy and is not bound by it, requests for others, ends partitions */
     bool root;    /* may do what the kernel lets only root do; always an administrator, too */
     bool by_mode; /* the mode bits of a settable file let the caller write it now */
-    /* Devices (bit i % 64 of word i / 64) to skip for ENGINE_DEVICE_ANY. A request that names the
-     * device is not affected. */
-    uint64_t barred[ENGINE_BARRED_WORDS];
+    /* For each device whether to skip it for ENGINE_DEVICE_ANY; NULL: none. A request that names
+     * the device is not affected. */
+    const bool *barred;
     uint64_t ns; /* pid namespace of a caller with uid 0 that is not the host's root; else 0 */
 };
 

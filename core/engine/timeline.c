@@ -2,7 +2,7 @@
 /*
  * The step function of timeline.h: a tree of points, each of which also keeps the sum, peak and dip
  * of its subtree. At the same moment, points that go down sort before those that go up, so that a
- * promise that starts when another ends never overlaps it.
+ * promise that starts when another ends never overlaps it. timeline_search.c finds gaps.
  */
 #include "timeline.h"
 
@@ -40,6 +40,8 @@ static void update_point(struct avl_node *node)
     const struct timeline_point *left = point_of(node->left), *right = point_of(node->right);
     int64_t here = (left ? left->sum : 0) + point->delta_bytes;
 
+    if (point->runs)
+        point->runs->levels = 0;
     node->summary = count_ends(node->left) + count_ends(node->right);
     node->summary += point->delta_bytes < 0;
 
@@ -94,6 +96,7 @@ void timeline_add(struct timeline *timeline, struct timeline_point *start,
     start->delta_bytes = bytes;
     end->at_ns = end_ns;
     end->delta_bytes = -bytes;
+    timeline->with_runs += start->runs ? 2 : 0;
     avl_insert(&timeline->points, &start->node);
     avl_insert(&timeline->points, &end->node);
 }
@@ -101,13 +104,9 @@ void timeline_add(struct timeline *timeline, struct timeline_point *start,
 void timeline_remove(struct timeline *timeline, struct timeline_point *start,
                      struct timeline_point *end)
 {
+    timeline->with_runs -= start->runs ? 2 : 0;
     avl_remove(&timeline->points, &start->node);
     avl_remove(&timeline->points, &end->node);
-}
-
-static int64_t sum_of(const struct avl_node *node)
-{
-    return node ? point_of_const(node)->sum : 0;
 }
 
 int64_t timeline_value(const struct timeline *timeline, int64_t at_ns)
@@ -119,7 +118,7 @@ int64_t timeline_value(const struct timeline *timeline, int64_t at_ns)
         const struct timeline_point *point = point_of_const(node);
 
         if (point->at_ns <= at_ns) {
-            value += sum_of(node->left) + point->delta_bytes;
+            value += timeline_sum_of(node->left) + point->delta_bytes;
             node = node->right;
         } else {
             node = node->left;
@@ -148,7 +147,7 @@ static void walk_peak(struct walk *walk, const struct avl_node *node, bool low, 
             walk->peak = walk->value + point->peak;
         walk->value += point->sum;
     } else if (point->at_ns <= walk->after_ns) {
-        walk->value += sum_of(node->left) + point->delta_bytes;
+        walk->value += timeline_sum_of(node->left) + point->delta_bytes;
         walk_peak(walk, node->right, low, high);
     } else if (point->at_ns >= walk->before_ns) {
         walk_peak(walk, node->left, low, high);
@@ -170,62 +169,45 @@ int64_t timeline_peak(const struct timeline *timeline, int64_t from_ns, int64_t 
     return walk.peak;
 }
 
-/* The first point after after_ns at which the value is above the limit (or, with `below`, not above
- * it). *value is the sum of all points before the subtree; on return, of all points passed. */
+/* The first point after after_ns at which the value is above the limit. *value is the sum of all
+ * points before the subtree; on return, of all points passed. */
 static const struct timeline_point *crossing(const struct avl_node *node, int64_t after_ns,
-                                             bool inside, int64_t limit, bool below, int64_t *value)
+                                             bool inside, int64_t limit, int64_t *value)
 {
     const struct timeline_point *point = point_of_const(node), *earlier;
 
     if (!point)
         return NULL;
-    if (inside && (below ? *value + point->dip > limit : *value + point->peak <= limit)) {
+    if (inside && *value + point->peak <= limit) {
         *value += point->sum;
         return NULL;
     }
-    if (point->at_ns <= after_ns) {
-        *value += sum_of(node->left) + point->delta_bytes;
-        return crossing(node->right, after_ns, inside, limit, below, value);
+    if (!inside && point->at_ns <= after_ns) {
+        *value += timeline_sum_of(node->left) + point->delta_bytes;
+        return crossing(node->right, after_ns, false, limit, value);
     }
-    earlier = crossing(node->left, after_ns, inside, limit, below, value);
+    earlier = crossing(node->left, after_ns, inside, limit, value);
     if (earlier)
         return earlier;
     *value += point->delta_bytes;
-    if ((*value > limit) != below)
+    if (*value > limit)
         return point;
-    return crossing(node->right, after_ns, true, limit, below, value);
+    return crossing(node->right, after_ns, true, limit, value);
 }
 
-static int64_t first_crossing(const struct timeline *timeline, int64_t after_ns, int64_t limit,
-                              bool below)
+const struct timeline_point *timeline_exceeds_within(const struct avl_node *node, int64_t base,
+                                                     int64_t limit)
+{
+    return crossing(node, 0, true, limit, &base);
+}
+
+int64_t timeline_exceeds(const struct timeline *timeline, int64_t after_ns, int64_t limit)
 {
     int64_t value = 0;
     const struct timeline_point *point =
-        crossing(timeline->points.root, after_ns, false, limit, below, &value);
+        crossing(timeline->points.root, after_ns, false, limit, &value);
 
     return point ? point->at_ns : TIMELINE_NEVER;
-}
-
-int64_t timeline_earliest(const struct timeline *timeline, int64_t from_ns, int64_t duration_ns,
-                          int64_t limit)
-{
-    int64_t at_ns = from_ns;
-
-    if (limit < 0)
-        return TIMELINE_NEVER;
-    /* Each round skips one gap that is too short. A dip can lie within one moment, so check the
-     * value there again. */
-    while (at_ns != TIMELINE_NEVER) {
-        int64_t until_ns = at_ns;
-
-        if (timeline_value(timeline, at_ns) <= limit) {
-            until_ns = first_crossing(timeline, at_ns, limit, false);
-            if (until_ns == TIMELINE_NEVER || timeline_later(at_ns, duration_ns) <= until_ns)
-                return at_ns;
-        }
-        at_ns = first_crossing(timeline, until_ns, limit, true);
-    }
-    return TIMELINE_NEVER;
 }
 
 bool timeline_next(const struct timeline *timeline, int64_t after_ns, int64_t *ret_at_ns,

@@ -53,10 +53,18 @@ static bool answer_is_good(const struct driver_devices *answer, uint32_t vendor)
 
 static int fail(struct gpu_list *list, int code, const struct gpu_vendor *vendor, const char *how)
 {
-    memset(list, 0, sizeof(*list));
-    snprintf(list->note, sizeof(list->note), "The %s driver %s while listing its devices.",
-             vendor->name, how);
+    char note[GPU_NOTE_MAX];
+    snprintf(note, sizeof(note), "The %s driver %s while listing its devices.", vendor->name, how);
+    gpu_list_clear(list, note);
     return code;
+}
+
+/* Return the size of an answer of which `got` bytes have come; one that is not valid has no
+ * devices. */
+static size_t answer_bytes(const struct driver_devices *answer, size_t got)
+{
+    bool counted = got >= driver_devices_bytes(0) && answer->list.count <= GPU_DEVICE_MAX;
+    return driver_devices_bytes(counted ? answer->list.count : 0);
 }
 
 /* Return 1 once the answer is complete, -EPIPE or -ETIMEDOUT. */
@@ -65,7 +73,9 @@ static int wait_answer(const struct driver_child *child, struct driver_devices *
 {
     size_t got = 0;
     for (;;) {
-        int r = driver_child_receive(child, answer, sizeof(*answer), &got);
+        int r = driver_child_receive(child, answer, answer_bytes(answer, got), &got);
+        if (r == 1 && got < answer_bytes(answer, got))
+            continue;
         if (r)
             return r;
         int64_t left_ms = (deadline_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
@@ -132,7 +142,7 @@ static int conclude(const struct probe *probe, int r, struct gpu_list *ret_list)
     if (r == 1 && !answer_is_good(&probe->answer, probe->index))
         return fail(ret_list, -EBADMSG, probe->vendor, "sent an invalid answer");
     if (r == 1) {
-        *ret_list = probe->answer.list;
+        gpu_list_copy(ret_list, &probe->answer.list);
         for (uint32_t i = 0; i < ret_list->count; i++)
             snprintf(ret_list->device[i].backend, sizeof(ret_list->device[i].backend), "%s",
                      probe->vendor->name);
@@ -191,7 +201,7 @@ static void take_answer(struct finding *finding, int r, gpu_note_fn *note, void 
         answer->count = 0;
     if (has_processors_only(answer)) {
         if (!finding->processors.count)
-            finding->processors = *answer;
+            gpu_list_copy(&finding->processors, answer);
     } else if (r || answer->count) {
         gpu_join(list, answer, note, context);
     } else if (answer->note[0] != '\0') {
@@ -225,7 +235,7 @@ int gpu_find(const struct gpu_find_options *options, gpu_note_fn *note, void *co
              struct gpu_list *ret_list)
 {
     struct finding *finding = calloc(1, sizeof(*finding));
-    memset(ret_list, 0, sizeof(*ret_list));
+    gpu_list_clear(ret_list, "");
     int r = finding ? find(options, note, context, finding, ret_list) : -ENOMEM;
     free(finding);
     return r;

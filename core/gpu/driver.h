@@ -39,6 +39,20 @@ struct driver_devices {
     struct gpu_list list;
 };
 
+/* Bytes of the messages, without the devices that do not exist. */
+static inline size_t driver_setup_bytes(uint32_t device_count)
+{
+    return offsetof(struct gpu_setup, device) + device_count * sizeof(struct gpu_identity);
+}
+static inline size_t driver_devices_bytes(uint32_t device_count)
+{
+    return offsetof(struct driver_devices, list.device) + device_count * sizeof(struct gpu_device);
+}
+static inline size_t driver_usage_bytes(uint32_t device_count)
+{
+    return offsetof(struct usage_answer, device) + device_count * sizeof(struct usage_device);
+}
+
 /* Implement `chronosfs --driver FD`: serve questions on FD until the other end is closed or the
  * process has been idle for setup.idle_ms. Call it at the very start of main, while there is only
  * one thread. Return the exit status; 2, without output, if `fd_text` is not such a descriptor. */

@@ -98,7 +98,7 @@ int driver_child_start(struct driver_child *child, const char *program,
     child->socket = ends[0];
     child->pidfd = pidfd_new(child->pid);
     child->status = -1;
-    return driver_child_send(child, setup, sizeof(*setup)) ? 0 : -EPIPE;
+    return driver_child_send(child, setup, driver_setup_bytes(setup->device_count)) ? 0 : -EPIPE;
 }
 
 bool driver_child_send(const struct driver_child *child, const void *data, size_t size)

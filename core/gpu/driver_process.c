@@ -62,13 +62,22 @@ static bool send_all(int fd, const void *data, size_t size)
     return true;
 }
 
+/* Return how many devices a list has; 0 if it is not one: the other end refuses it. */
+static uint32_t device_count(const struct driver_devices *devices)
+{
+    return devices->list.count <= GPU_DEVICE_MAX ? devices->list.count : 0;
+}
+
 static bool answer_devices(struct process *process, uint32_t index, uint32_t number)
 {
     struct driver_devices *devices = &process->devices;
 
-    *devices = (struct driver_devices){.magic = DRIVER_MAGIC, .number = number, .vendor = index};
+    memset(devices, 0, driver_devices_bytes(device_count(devices)));
+    devices->magic = DRIVER_MAGIC;
+    devices->number = number;
+    devices->vendor = index;
     devices->result = process->vendors[index]->probe(&process->setup, &devices->list);
-    return send_all(process->fd, devices, sizeof(*devices));
+    return send_all(process->fd, devices, driver_devices_bytes(device_count(devices)));
 }
 
 /* What remains after the shield: read which devices the processes of all users have open. The nodes
@@ -90,17 +99,21 @@ static bool answer_usage(struct process *process, uint32_t index, uint32_t numbe
     const struct gpu_vendor *vendor = process->vendors[index];
     struct usage_answer *answer = &process->usage;
     struct usage_rows rows = {0};
+    const size_t bytes = driver_usage_bytes(process->setup.device_count);
 
     confine(process);
     if (!process->opened[index] && vendor->open &&
         vendor->open(&process->setup, &process->state[index]) < 0)
         return false;
     process->opened[index] = true;
-    *answer = (struct usage_answer){.magic = DRIVER_MAGIC, .number = number, .vendor = index};
+    memset(answer, 0, bytes);
+    answer->magic = DRIVER_MAGIC;
+    answer->number = number;
+    answer->vendor = index;
     vendor->sample(process->state[index], &process->setup, answer, &rows);
     answer->process_lost += (uint32_t)usage_rows_cut(&rows, GPU_USAGE_PROCESS_MAX);
     answer->process_count = (uint32_t)rows.count;
-    bool sent = send_all(process->fd, answer, sizeof(*answer)) &&
+    bool sent = send_all(process->fd, answer, bytes) &&
                 send_all(process->fd, rows.row, rows.count * sizeof(*rows.row));
     usage_rows_free(&rows);
     return sent;
@@ -138,7 +151,7 @@ static int serve(struct process *process)
 }
 
 /* A driver must not keep the daemon's files open, outlive the daemon, or dump the process's memory
- * to disk. */
+ * to disk; nor report a partition in the place of a device, where the daemon was started in one. */
 static void prepare(int fd, const struct gpu_vendor *const *vendors)
 {
     const struct rlimit none = {0, 0};
@@ -146,9 +159,20 @@ static void prepare(int fd, const struct gpu_vendor *const *vendors)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "chronos-driver");
     setrlimit(RLIMIT_CORE, &none);
+    unsetenv("CHRONOS_PARTITION");
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fd_close_others(3, &fd, 1);
     gpu_nodes_shield(vendors, NULL);
+}
+
+static bool receive_setup(int fd, struct gpu_setup *setup)
+{
+    const size_t head = driver_setup_bytes(0);
+    return receive(fd, setup, head, FIRST_WAIT_MS) && setup->magic == DRIVER_MAGIC &&
+           setup->device_count <= GPU_DEVICE_MAX &&
+           (!setup->device_count ||
+            receive(fd, setup->device, driver_setup_bytes(setup->device_count) - head,
+                    FIRST_WAIT_MS));
 }
 
 static bool take_fd(const char *text, int *ret_fd)
@@ -175,8 +199,5 @@ int driver_process(const char *fd_text, const struct gpu_vendor *const *vendors)
     prepare(process.fd, vendors);
     if (chdir("/") != 0) /* not in the procfs of a worker */
         return EXIT_FAILURE;
-    if (!receive(process.fd, &process.setup, sizeof(process.setup), FIRST_WAIT_MS) ||
-        process.setup.magic != DRIVER_MAGIC || process.setup.device_count > GPU_DEVICE_MAX)
-        return EXIT_USAGE;
-    return serve(&process);
+    return receive_setup(process.fd, &process.setup) ? serve(&process) : EXIT_USAGE;
 }

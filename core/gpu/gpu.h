@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GPU_DEVICE_MAX 64
+#define GPU_DEVICE_MAX 1024
 #define GPU_NOTE_MAX   384
 
 /* Plain data without pointers: it is sent through sockets and shared memory. Every text is one
@@ -30,12 +30,18 @@ struct gpu_device {
     uint64_t memory_bytes; /* 0: the vendor does not know; never in the result of gpu_find */
 };
 
+/* It is large: copy it with gpu_list_copy, which leaves the memory of devices that do not exist
+ * untouched. */
 struct gpu_list {
     uint32_t count;
-    struct gpu_device device[GPU_DEVICE_MAX];
     uint32_t layered;        /* programs on these devices load the layer of gpu_find_options */
     char note[GPU_NOTE_MAX]; /* a message for the administrator; "" if none */
+    struct gpu_device device[GPU_DEVICE_MAX];
 };
+
+void gpu_list_copy(struct gpu_list *to, const struct gpu_list *from);
+/* Make it empty, with this note. */
+void gpu_list_clear(struct gpu_list *list, const char *note);
 
 struct gpu_vendor;
 

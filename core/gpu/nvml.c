@@ -63,7 +63,7 @@ static void assign_device(void *context, const struct nvml_found *found)
 static int find_devices(struct nvml *nvml, const struct gpu_setup *setup)
 {
     struct assignment assignment = {nvml, setup};
-    for (size_t i = 0; i < GPU_DEVICE_MAX; i++)
+    for (size_t i = 0; i < setup->device_count; i++)
         nvml->device[i].handle = NULL;
     return nvml_devices_each(&nvml->library, assign_device, &assignment);
 }

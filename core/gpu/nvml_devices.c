@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEVICES_MOST 256
+#define DEVICES_MOST GPU_DEVICE_MAX
 #define PARTS_MOST   64
 
 /* -- listing ---------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ static bool is_number(const char *name, uint32_t number)
 {
     const char *digits = !strncmp(name, "gpu", 3) ? name + 3 : name;
     size_t length = strlen(digits);
-    return length > 0 && length <= 3 && strspn(digits, "0123456789") == length &&
+    return length > 0 && length <= 4 && strspn(digits, "0123456789") == length &&
            strtoul(digits, NULL, 10) == number;
 }
 
@@ -39,7 +39,7 @@ static int refuse(const struct gpu_list *list, const char *name, struct message 
                             pci    ? device->pci
                             : uuid ? ""
                                    : device->name);
-        if (length + (size_t)size + sizeof(", and 64 more") > sizeof(there))
+        if (length + (size_t)size + sizeof(", and 1024 more") > sizeof(there))
             break;
         memcpy(there + length, one, (size_t)size + 1);
         length += (size_t)size;

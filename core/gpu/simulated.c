@@ -14,8 +14,8 @@
 
 #define GRAMMAR "write [COUNTx]SIZE[,[COUNTx]SIZE...], as in 4x80G or 2x80G,512M"
 
-#define MOST "64"
-_Static_assert(GPU_DEVICE_MAX == 64, "MOST");
+#define MOST "1024"
+_Static_assert(GPU_DEVICE_MAX == 1024, "MOST");
 
 /* Take an unsigned decimal number; false if there is none or it overflows. */
 static bool take_number(const char **text, uint64_t *ret)
@@ -94,7 +94,7 @@ static void add(struct gpu_list *list, const struct group *group)
 
 static int refuse(struct gpu_list *list, const char *format, const char *argument)
 {
-    memset(list, 0, sizeof(*list));
+    list->count = 0;
     snprintf(list->note, sizeof(list->note), format, argument);
     line_clean(list->note);
     return -EINVAL;

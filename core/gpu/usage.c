@@ -233,7 +233,7 @@ void usage_reader_ask(struct usage_reader *reader)
     usage->asked_ns = reader->now_ns();
     usage->process_count = usage->process_lost = 0;
     usage->device_count = reader->setup.device_count;
-    memset(usage->device, 0, sizeof(usage->device));
+    memset(usage->device, 0, usage->device_count * sizeof(usage->device[0]));
     for (uint32_t i = 0; i < usage->device_count; i++)
         copy_text(usage->device[i].backend, sizeof(usage->device[i].backend), "none", "");
     reader->pending = 0;
@@ -248,13 +248,26 @@ void usage_reader_ask(struct usage_reader *reader)
 /* Size of the message as far as it is known, in bytes; 0 if it is invalid. */
 static size_t message_size(const struct usage_reader *reader)
 {
-    const struct usage_answer *answer = &reader->wire.answer;
-    if (reader->got < sizeof(*answer))
-        return sizeof(*answer);
+    const struct usage_answer *answer = &reader->answer;
+    const size_t head = driver_usage_bytes(reader->setup.device_count);
+    if (reader->got < head)
+        return head;
     if (answer->magic != DRIVER_MAGIC || answer->number != reader->number ||
         answer->vendor != next_vendor(reader) || answer->process_count > GPU_USAGE_PROCESS_MAX)
         return 0;
-    return sizeof(*answer) + answer->process_count * sizeof(struct gpu_usage_process);
+    return head + answer->process_count * sizeof(struct gpu_usage_process);
+}
+
+/* Receive the rest of the message: the answer, or the rows that follow it. */
+static int receive_part(struct usage_reader *reader, size_t size)
+{
+    const size_t head = driver_usage_bytes(reader->setup.device_count);
+    if (reader->got < head)
+        return driver_child_receive(&reader->child, &reader->answer, head, &reader->got);
+    size_t got = reader->got - head;
+    int r = driver_child_receive(&reader->child, reader->rows_sent, size - head, &got);
+    reader->got = head + got;
+    return r;
 }
 
 /* Return 1 when a whole message has arrived, 0 when not yet, -EBADMSG if it is invalid, -EPIPE if
@@ -265,7 +278,7 @@ static int receive(struct usage_reader *reader)
         size_t size = message_size(reader), before = reader->got;
         if (size == 0)
             return -EBADMSG;
-        int r = driver_child_receive(&reader->child, &reader->wire, size, &reader->got);
+        int r = receive_part(reader, size);
         if (reader->got > before && !reader->under_way)
             return -EBADMSG; /* no question is open */
         if (r != 1 || size == message_size(reader))
@@ -302,10 +315,9 @@ static void handle_nonsense(struct usage_reader *reader)
 
 static void handle_message(struct usage_reader *reader)
 {
-    const struct usage_wire *wire = &reader->wire;
     uint32_t vendor = next_vendor(reader);
 
-    if (!usage_answer_is_good(&wire->answer, wire->process, reader->setup.device_count)) {
+    if (!usage_answer_is_good(&reader->answer, reader->rows_sent, reader->setup.device_count)) {
         handle_nonsense(reader);
         return;
     }

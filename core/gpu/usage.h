@@ -69,10 +69,10 @@ struct gpu_usage {
     int64_t asked_ns; /* CLOCK_MONOTONIC time of usage_reader_ask */
     int64_t took_ns;  /* from then until the answer was complete */
     uint32_t device_count;
-    struct gpu_usage_device device[GPU_DEVICE_MAX];
     uint32_t process_count;
     uint32_t process_lost; /* rows dropped for lack of space: those using the least memory */
     struct gpu_usage_process process[GPU_USAGE_PROCESS_MAX]; /* by device, then by pid */
+    struct gpu_usage_device device[GPU_DEVICE_MAX];
 };
 
 /* NULL or 0 selects the default, which each comment gives. Texts are copied. */

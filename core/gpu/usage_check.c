@@ -14,11 +14,9 @@ static bool flag_is_good(const bool *flag)
     return byte <= 1;
 }
 
-static bool device_is_good(const struct usage_device *device, bool exists)
+static bool device_is_good(const struct usage_device *device)
 {
     if (!flag_is_good(&device->known) || !flag_is_good(&device->summed))
-        return false;
-    if (!exists && device->known)
         return false;
     return device->used_bytes <= (device->known ? INT64_MAX : 0) &&
            line_fits(device->note, 0, sizeof(device->note));
@@ -29,8 +27,8 @@ bool usage_answer_is_good(const struct usage_answer *answer, const struct gpu_us
 {
     if (!line_fits(answer->note, 0, sizeof(answer->note)))
         return false;
-    for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++) {
-        if (!device_is_good(&answer->device[i], i < device_count))
+    for (uint32_t i = 0; i < device_count; i++) {
+        if (!device_is_good(&answer->device[i]))
             return false;
     }
     for (uint32_t i = 0; i < answer->process_count; i++) {

@@ -19,7 +19,7 @@ static void explain(struct usage_reader *reader)
         struct gpu_usage_device *device = &reader->usage.device[i];
         for (size_t b = 0; gpu_vendors[b]; b++) {
             const struct standing *standing = &reader->standing[b];
-            if (device->known || device->note[0] != '\0' || (standing->others >> i & 1) != 0)
+            if (device->known || device->note[0] != '\0' || standing->other[i])
                 continue;
             memcpy(device->note, standing->note, sizeof(device->note));
             if (device->note[0] != '\0')
@@ -64,41 +64,39 @@ static void report_rows(struct usage_reader *reader)
     reader->rows = (struct usage_rows){0};
 }
 
-static void take_device(struct usage_reader *reader, uint32_t vendor, uint32_t index)
+/* Return whether the device is known now by this vendor. */
+static bool take_device(struct usage_reader *reader, uint32_t vendor, uint32_t index)
 {
-    const struct usage_device *sent = &reader->wire.answer.device[index];
+    const struct usage_device *sent = &reader->answer.device[index];
     struct gpu_usage_device *device = &reader->usage.device[index];
 
     if (!sent->known && sent->note[0] == '\0')
-        return;
+        return false;
     device->known = sent->known;
     device->summed = sent->summed;
     device->used_bytes = sent->used_bytes;
     name_vendor(device, gpu_vendors[vendor]->name);
     memcpy(device->note, sent->note, sizeof(device->note));
+    return device->known;
 }
 
 void usage_merge_take(struct usage_reader *reader, uint32_t vendor)
 {
-    const struct usage_answer *answer = &reader->wire.answer;
+    const struct usage_answer *answer = &reader->answer;
     struct standing *standing = &reader->standing[vendor];
-    uint64_t knows = 0;
+    bool knows[GPU_DEVICE_MAX];
 
     for (uint32_t i = 0; i < reader->setup.device_count; i++) {
-        if (!reader->usage.device[i].known && reader->usage.device[i].note[0] == '\0') {
-            take_device(reader, vendor, i);
-            knows |= (uint64_t)(answer->device[i].known) << i;
-        }
-        if (answer->note[0] == '\0') {
-            bool other = !answer->device[i].known && answer->device[i].note[0] == '\0';
-            standing->others = (standing->others & ~(UINT64_C(1) << i)) | (uint64_t)other << i;
-        }
+        const struct gpu_usage_device *device = &reader->usage.device[i];
+        knows[i] = !device->known && device->note[0] == '\0' && take_device(reader, vendor, i);
+        if (answer->note[0] == '\0')
+            standing->other[i] = !answer->device[i].known && answer->device[i].note[0] == '\0';
     }
     memcpy(standing->note, answer->note, sizeof(standing->note));
     reader->usage.process_lost += answer->process_lost;
     for (uint32_t i = 0; i < answer->process_count; i++) {
-        const struct gpu_usage_process *row = &reader->wire.process[i];
-        if ((knows >> row->device & 1) != 0 && usage_rows_add(&reader->rows, row) < 0)
+        const struct gpu_usage_process *row = &reader->rows_sent[i];
+        if (knows[row->device] && usage_rows_add(&reader->rows, row) < 0)
             reader->usage.process_lost++;
     }
 }

@@ -14,18 +14,11 @@
 
 /* What the reader remembers of a vendor. */
 struct standing {
-    int64_t retry_ns; /* do not ask before this time */
-    pid_t stuck;      /* pid of its process that could not be killed; 0: none */
-    char note[192];   /* why it last failed; "" if it did not */
-    uint64_t others;  /* bit mask of the devices it did not know in its last answer */
+    int64_t retry_ns;           /* do not ask before this time */
+    pid_t stuck;                /* pid of its process that could not be killed; 0: none */
+    char note[192];             /* why it last failed; "" if it did not */
+    bool other[GPU_DEVICE_MAX]; /* devices that it did not know in its last answer */
 };
-
-/* One message of the process, as far as it has arrived. */
-struct usage_wire {
-    struct usage_answer answer;
-    struct gpu_usage_process process[GPU_USAGE_PROCESS_MAX];
-};
-_Static_assert(offsetof(struct usage_wire, process) == sizeof(struct usage_answer), "no gap");
 
 struct usage_reader {
     int epoll, timer; /* epoll is usage_reader_fd; it watches the timer, the socket and the pidfd */
@@ -45,8 +38,10 @@ struct usage_reader {
     struct usage_rows rows;                       /* rows of the answer in progress */
     struct usage_rows before, reported;           /* the last answer: as received, as reported */
     struct gpu_usage usage;
-    struct usage_wire wire;
-    size_t got; /* bytes of `wire` received */
+    /* One message of the process, of which `got` bytes have arrived. */
+    size_t got;
+    struct usage_answer answer;
+    struct gpu_usage_process rows_sent[GPU_USAGE_PROCESS_MAX];
 };
 
 /* True if `answer` and its rows are valid. */

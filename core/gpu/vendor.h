@@ -23,7 +23,8 @@
 
 #define GPU_VENDOR_MAX 16 /* bits of driver_question.vendors */
 
-/* The first message to the driver process. Plain data: it is sent through a socket. */
+/* The first message to the driver process. Plain data: it is sent through a socket, without the
+ * devices that do not exist. */
 struct gpu_setup {
     uint32_t magic; /* not for vendors */
     uint32_t device_count;
@@ -39,8 +40,8 @@ struct gpu_setup {
     } device[GPU_DEVICE_MAX];
 };
 
-/* Usage as one vendor reports it, followed by process_count rows of struct gpu_usage_process. Plain
- * data as well. */
+/* Usage as one vendor reports it. Plain data as well: without the devices that do not exist, and
+ * followed by process_count rows of struct gpu_usage_process. */
 struct usage_answer {
     uint32_t magic, number, vendor, process_count; /* not for vendors */
     uint32_t process_lost;                         /* rows dropped for lack of space */

@@ -43,15 +43,19 @@ struct access {
     bool found;                  /* at all */
     int failed;                  /* -errno of the last scan; -EINPROGRESS: it waits; 0: none */
     struct holders holders;
-    uint64_t restricted; /* devices whose own nodes only holders can open */
+    bool *restricted; /* for each device: only holders can open its own nodes */
     char why[MESSAGE_MAX];
 };
 
 int access_new(const struct access_start *start, struct access **ret_access)
 {
     struct access *access = calloc(1, sizeof(*access));
-    if (!access)
+    if (access)
+        access->restricted = calloc(start->device_count + 1, sizeof(*access->restricted));
+    if (!access || !access->restricted) {
+        free(access);
         return -ENOMEM;
+    }
     access->start = *start;
     access->scan_ns = INT64_MAX;
     access->watch_fd = -1;
@@ -120,6 +124,18 @@ static void read_changes(struct access *access, int64_t now_ns)
         }
 }
 
+/* Note which devices have nodes of their own that are restricted now. */
+static void set_restricted(struct access *access, bool as_scanned)
+{
+    const uint32_t count = access->start.device_count;
+    memset(access->restricted, 0, count * sizeof(*access->restricted));
+    for (size_t i = 0; as_scanned && i < access->nodes->count; i++) {
+        const struct scanned_node *node = &access->nodes->node[i];
+        for (uint32_t device = 0; node->own && device < count; device++)
+            access->restricted[device] |= scanned_node_has(node, device);
+    }
+}
+
 /* Find the nodes; where that has to wait, those found last stay. */
 static void find_nodes(struct access *access, int64_t now_ns)
 {
@@ -157,7 +173,7 @@ static size_t put_ids(const struct access *access, const struct scanned_node *no
     size_t count = 0;
     for (size_t i = 0; i < access->holders.count; i++) {
         const struct holder *holder = &access->holders.holder[i];
-        if (holder->is_group == groups && (node->devices >> holder->device & 1))
+        if (holder->is_group == groups && scanned_node_has(node, holder->device))
             ids[count++] = holder->id;
     }
     return count;
@@ -227,7 +243,7 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
         find_nodes(access, now_ns);
     report_changes(access, now_ns); /* right before apply undoes them */
     if (!access->found) {           /* the nodes that an earlier daemon closed stay closed */
-        access->restricted = 0;
+        set_restricted(access, false);
         explain_scan(access, &message);
         set_why(access, message.text);
         return;
@@ -241,9 +257,7 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
         access->start.note(access->start.context, ENGINE_DEVICE_ANY, "holders-left-out", "");
     if (r == -EBUSY)
         scan_by(access, now_ns + HELD_NS);
-    access->restricted = 0;
-    for (size_t i = 0; (!r || r == -E2BIG) && i < access->nodes->count; i++)
-        access->restricted |= access->nodes->node[i].own ? access->nodes->node[i].devices : 0;
+    set_restricted(access, !r || r == -E2BIG);
     /* Reasons why closed nodes do not keep all others out. */
     if (!r && access->failed)
         explain_scan(access, &message);
@@ -259,7 +273,7 @@ static void restrict_nodes(struct access *access, int64_t now_ns, bool scan)
 static void release_nodes(struct access *access, int64_t now_ns)
 {
     struct message message;
-    access->restricted = 0;
+    set_restricted(access, false);
     access->holders.full = false;
     int r = devacl_release(access->devacl, &message);
     set_why(access, r ? message.text : "");
@@ -292,7 +306,7 @@ void access_step(struct access *access, int64_t now_ns)
     if (!access->nodes)
         access->nodes = calloc(1, sizeof(*access->nodes));
     if (!access->nodes || !open_devacl(access)) {
-        access->restricted = 0;
+        set_restricted(access, false);
         return;
     }
     if (access->on) {
@@ -315,7 +329,7 @@ int access_fd(const struct access *access)
 
 bool access_restricts(const struct access *access, uint32_t device)
 {
-    return device < GPU_DEVICE_MAX && (access->restricted >> device & 1);
+    return device < access->start.device_count && access->restricted[device];
 }
 
 bool access_is_full(const struct access *access)

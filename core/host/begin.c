@@ -174,8 +174,7 @@ static int open_proctrack(struct host *host, const struct proctrack_options *opt
         r = proctrack_open(&second, &host->proctrack, &why);
     if (*message.text)
         log_say("Process tracking: %s", message.text);
-    snprintf(host->state.why, sizeof(host->state.why), "%s",
-             *message.text ? message.text : why.text);
+    snprintf(host->why, sizeof(host->why), "%s", *message.text ? message.text : why.text);
     if (!r)
         note_tracking(host, options, &message);
     return r;
@@ -206,7 +205,9 @@ int host_begin(struct host *host)
                                         .supervisor = getppid(),
                                         .owns = owns,
                                         .owns_context = host};
-    int r = open_proctrack(host, &options);
+    host->state = calloc(1, host_state_bytes(host));
+    host->next_state = calloc(1, host_state_bytes(host));
+    int r = host->state && host->next_state ? open_proctrack(host, &options) : -ENOMEM;
     if (r)
         return r;
     const struct telemetry_start telemetry = {.devices = host->start.devices,

@@ -83,17 +83,18 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
 
 /* The active enforcement mechanisms, for the file `enforcement`. */
 struct host_state {
-    char processes[16]; /* "cgroup", "process-tree"; "": none */
-    char why[256];      /* why not "cgroup", or what is wrong with it; or "" */
-    bool metered;       /* some driver reports usage; true until the first answer */
-    struct {
-        char backend[16];            /* "nvml", "drm"; "": no usage reports */
-        char note[192];              /* why usage reports are missing although possible; or "" */
-    } reader[GPU_DEVICE_MAX];        /* by device */
-    bool restricted[GPU_DEVICE_MAX]; /* only holders can open its nodes */
-    char devacl_why[256];            /* why nodes are not restricted as configured; or "" */
-    bool devacl_full;                /* their nodes cannot be opened to another user */
+    char processes[16];   /* "cgroup", "process-tree"; "": none */
+    char why[256];        /* why not "cgroup", or what is wrong with it; or "" */
+    bool metered;         /* some driver reports usage; true until the first answer */
+    bool devacl_full;     /* device nodes cannot be opened to another user */
+    char devacl_why[256]; /* why nodes are not restricted as configured; or "" */
     struct watchdog_counts watchdog;
+    uint32_t device_count;
+    struct host_device {
+        char backend[16]; /* "nvml", "drm"; "": no usage reports */
+        char note[192];   /* why usage reports are missing although possible; or "" */
+        bool restricted;  /* only holders can open its nodes */
+    } device[];
 };
 
 enum host_result_kind {

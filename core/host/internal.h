@@ -61,7 +61,9 @@ struct host {
     struct access *access;
     struct police *police;
     int64_t usage_wanted_ns;        /* a reader waits for a sample requested then or later */
-    struct host_state state;        /* as last reported */
+    char why[256];                  /* see struct host_state */
+    struct host_state *state;       /* as last reported */
+    struct host_state *next_state;  /* room for the next */
     struct allocations allocations; /* of all live partitions */
     struct allocations occupied;    /* partitions that processes have joined; ids only */
     struct leavers leavers;         /* programs that are outside on purpose */
@@ -104,6 +106,7 @@ void host_note_violation(void *context, uint64_t id, uint32_t uid, uint32_t devi
 void host_report_status(void *context, uint32_t uid, const char *message);
 /* Report the memory a partition uses now, and the additional time its device was busy. */
 void host_report_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
+size_t host_state_bytes(const struct host *host);
 /* Report the enforcement mechanisms if they changed since the last report. */
 void host_report_state(struct host *host);
 

@@ -198,8 +198,7 @@ static int claim(struct host *host, const struct host_join *join, struct message
         return message_set(-ETIMEDOUT, message, "The machine is overloaded. Write it again.");
     int r = proctrack_claim(host->proctrack, join->id, join->cgroup, message);
     if (r == -EOPNOTSUPP && host->scans)
-        message_set(r, message, "A cgroup cannot belong to p%" PRIu64 ": %s", join->id,
-                    host->state.why);
+        message_set(r, message, "A cgroup cannot belong to p%" PRIu64 ": %s", join->id, host->why);
     return r;
 }
 
@@ -212,7 +211,7 @@ static int join(struct host *host, const struct host_join *join, struct leaving 
     if (join->asks)
         return belongs(host, join, message);
     if (host->broken)
-        return message_set(-EIO, message, "No program can join or leave: %s", host->state.why);
+        return message_set(-EIO, message, "No program can join or leave: %s", host->why);
     if (join->cgroup) {
         int claimed = claim(host, join, message);
         return claimed ? claimed

@@ -40,7 +40,7 @@ static int add_node(void *context, const char *path, bool shared)
         *node = (struct scanned_node){.own = !shared};
         strcpy(node->path, path);
     }
-    node->devices |= UINT64_C(1) << finding->device;
+    node->devices[finding->device / 64] |= UINT64_C(1) << finding->device % 64;
     return 0;
 }
 

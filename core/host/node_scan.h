@@ -15,16 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NODE_SCAN_MAX         512
+#define NODE_SCAN_MAX         (4 * GPU_DEVICE_MAX)
 #define NODE_SCAN_DIRECTORIES 3
 
 /* Directories in which nodes are made. */
 extern const char *const node_scan_directories[NODE_SCAN_DIRECTORIES];
 
-/* A node, and the devices that use it: bit i for device i. */
+/* A node, and the devices that use it: bit i % 64 of word i / 64 for device i. */
 struct scanned_node {
     char path[DEVACL_PATH_MAX];
-    uint64_t devices;
+    uint64_t devices[(GPU_DEVICE_MAX + 63) / 64];
     bool own; /* used by one device only */
 };
 
@@ -42,6 +42,11 @@ struct node_scan {
     size_t got;         /* bytes of `next` */
     struct scanned_nodes *next;
 };
+
+static inline bool scanned_node_has(const struct scanned_node *node, uint32_t device)
+{
+    return device < GPU_DEVICE_MAX && (node->devices[device / 64] >> device % 64 & 1);
+}
 
 /* Find the nodes. Return 0; -EINPROGRESS if something keeps the child waiting: call again, which
  * continues; or another -errno. */

@@ -191,7 +191,8 @@ bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
     report(telemetry);
     for (uint32_t i = 0; i < usage->device_count; i++)
         any |= usage->device[i].known || usage->device[i].note[0];
-    telemetry->last = *usage;
+    memcpy(&telemetry->last, usage,
+           offsetof(struct gpu_usage, device) + usage->device_count * sizeof(usage->device[0]));
     telemetry->metered = any;
     telemetry->answered = true;
     telemetry->asked = false;

@@ -110,34 +110,50 @@ void host_report_usage(void *context, uint64_t id, uint64_t bytes, uint64_t busy
     host_report(context, result);
 }
 
+size_t host_state_bytes(const struct host *host)
+{
+    return sizeof(*host->state) + host->start.device_count * sizeof(host->state->device[0]);
+}
+
+static void collect_state(const struct host *host, struct host_state *state)
+{
+    const struct gpu_usage *usage = telemetry_last(host->telemetry);
+    memset(state, 0, host_state_bytes(host));
+    state->metered = telemetry_is_metered(host->telemetry);
+    if (!host->broken)
+        snprintf(state->processes, sizeof(state->processes), "%s", proctrack_word(host->proctrack));
+    memcpy(state->why, host->why, sizeof(state->why));
+    state->device_count = host->start.device_count;
+    for (uint32_t i = 0; i < state->device_count; i++) {
+        const struct gpu_usage_device *used = usage ? &usage->device[i] : NULL;
+        if (used && used->known)
+            memcpy(state->device[i].backend, used->backend, sizeof(used->backend));
+        if (used)
+            memcpy(state->device[i].note, used->note, sizeof(used->note));
+        state->device[i].restricted = access_restricts(host->access, i);
+    }
+    state->devacl_full = access_is_full(host->access);
+    snprintf(state->devacl_why, sizeof(state->devacl_why), "%s", access_why(host->access));
+    police_count(host->police, &state->watchdog);
+}
+
 void host_report_state(struct host *host)
 {
-    struct host_state state = {.metered = telemetry_is_metered(host->telemetry)};
-    const struct gpu_usage *usage = telemetry_last(host->telemetry);
-    if (!host->broken)
-        snprintf(state.processes, sizeof(state.processes), "%s", proctrack_word(host->proctrack));
-    memcpy(state.why, host->state.why, sizeof(state.why));
-    for (uint32_t i = 0; usage && i < usage->device_count; i++) {
-        const struct gpu_usage_device *device = &usage->device[i];
-        if (device->known)
-            memcpy(state.reader[i].backend, device->backend, sizeof(device->backend));
-        memcpy(state.reader[i].note, device->note, sizeof(device->note));
-    }
-    for (uint32_t i = 0; i < GPU_DEVICE_MAX; i++)
-        state.restricted[i] = access_restricts(host->access, i);
-    state.devacl_full = access_is_full(host->access);
-    snprintf(state.devacl_why, sizeof(state.devacl_why), "%s", access_why(host->access));
-    police_count(host->police, &state.watchdog);
-    if (!memcmp(&state, &host->state, sizeof(state)))
+    const size_t bytes = host_state_bytes(host);
+    struct host_state *state = host->next_state;
+    collect_state(host, state);
+    if (!memcmp(state, host->state, bytes))
         return;
     struct host_result *result = host_result_new(RESULT_STATE, 0);
     if (result)
-        result->state = malloc(sizeof(*result->state));
+        result->state = malloc(bytes);
     if (!result || !result->state) {
         host_result_free(result);
         return;
     }
-    host->state = *result->state = state;
+    memcpy(result->state, state, bytes);
+    host->next_state = host->state;
+    host->state = state;
     host_report(host, result);
 }
 

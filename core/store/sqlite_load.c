@@ -101,9 +101,16 @@ int sqlite_read_devices(struct sqlite_store *store, struct message *message)
 
 static const struct device_row *find_device(struct sqlite_row *row, int64_t number)
 {
-    for (uint32_t i = 0; i < row->store->device_count; i++) {
-        if (row->store->devices[i].row == number)
-            return &row->store->devices[i];
+    const struct device_row *devices = row->store->devices;
+    uint32_t low = 0, high = row->store->device_count; /* the table is read in this order */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (devices[middle].row == number)
+            return &devices[middle];
+        if (devices[middle].row < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (!row->bad)
         row->bad = "device";

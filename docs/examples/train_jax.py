@@ -53,7 +53,7 @@ def train(partition, checkpoint):
 
 
 memory, duration, checkpoint = (sys.argv[1:] + ["0.5", "1h", "jax.npz"][len(sys.argv) - 1:])[:3]
-# Before jax is imported. The partition's variables have it take no more than its share at its
-# start (XLA_PYTHON_CLIENT_MEM_FRACTION). The block's end releases the partition.
+# Before jax is imported: it sees the partition as a whole device, and takes three quarters of it at
+# its start. The block's end releases the partition.
 with chronos.limit(memory, duration, reexec=True) as partition:
     sys.exit(0 if train(partition, checkpoint) else 75)

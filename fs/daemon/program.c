@@ -24,20 +24,32 @@ int program_find(char *ret_path, int *ret_fd, struct message *message)
     return 0;
 }
 
-void program_find_layer(const char *program_path, char *ret_layer)
+/* A library that programs find through a variable, a list: its path must have no separator of it.
+ */
+static void find_library(const char *program_path, const char *room, const char *name,
+                         const char *variable, const char *separators, char *ret_library)
 {
-    static const char name[] = "libchronos-opencl.so";
-    char path[PATH_MAX + sizeof("/../tools/opencl/") + sizeof(name)], *slash;
-    ret_layer[0] = '\0';
+    char path[PATH_MAX + 64], *slash;
+    ret_library[0] = '\0';
     snprintf(path, sizeof(path), "%s", program_path);
     if (!(slash = strrchr(path, '/')))
         return;
-    snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/opencl/%s", name);
-    if (!realpath(path, ret_layer))
-        snprintf(ret_layer, PATH_MAX, "%s/%s", CHRONOS_LIBRARIES, name);
-    bool colon = strchr(ret_layer, ':'); /* OPENCL_LAYERS is a list separated by colons */
-    if (colon)
-        log_say("Cannot use %s in OPENCL_LAYERS: its path has a colon.", ret_layer);
-    if (colon || access(ret_layer, R_OK) != 0)
-        ret_layer[0] = '\0';
+    snprintf(slash, sizeof(path) - (size_t)(slash - path), "/../tools/%s/%s", room, name);
+    if (!realpath(path, ret_library))
+        snprintf(ret_library, PATH_MAX, "%s/%s", CHRONOS_LIBRARIES, name);
+    if (access(ret_library, R_OK) != 0) {
+        ret_library[0] = '\0';
+    } else if (ret_library[strcspn(ret_library, separators)] != '\0') {
+        log_say("Cannot use %s in %s: its path has a character that means something there.",
+                ret_library, variable);
+        ret_library[0] = '\0';
+    }
+}
+
+void program_find_libraries(const char *program_path, char *ret_opencl_layer, char *ret_cuda_shim)
+{
+    find_library(program_path, "opencl", "libchronos-opencl.so", "OPENCL_LAYERS", ":",
+                 ret_opencl_layer);
+    /* The loader also replaces $LIB and the like. */
+    find_library(program_path, "cuda", "libchronos-cuda.so", "LD_PRELOAD", ": $", ret_cuda_shim);
 }

@@ -8,8 +8,9 @@
 /* Open the running program (O_PATH), and find the path of a newer one, of at most PATH_MAX bytes. 0
  * or -errno and a message. */
 int program_find(char *ret_path, int *ret_fd, struct message *message);
-/* Find the layer that keeps OpenCL programs within their partition: in the build directory if the
- * program runs there, otherwise where it is installed. "" if it cannot be used. */
-void program_find_layer(const char *program_path, char *ret_layer);
+/* Find the libraries that keep OpenCL and CUDA programs within their partition: in the build
+ * directory if the program runs there, otherwise where they are installed. "" if it cannot be used.
+ */
+void program_find_libraries(const char *program_path, char *ret_opencl_layer, char *ret_cuda_shim);
 
 #endif

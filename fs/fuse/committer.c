@@ -187,7 +187,7 @@ static int commit(struct committer *committer, const struct change *changes,
 static void finish(struct committer *committer, struct change *changes)
 {
     for (struct change *c = changes; c; c = c->next) {
-        invalidate_events(committer->start.session, c->events, false);
+        invalidate_events(committer->start.session, c->events);
         if (committer->start.host)
             host_events(committer->start.host, c->events, false);
     }

@@ -31,7 +31,8 @@ static void forget_partition(struct session *session, uint64_t id)
     forget_files(session, DIR_PARTITION, id, set);
 }
 
-void invalidate_events(struct session *session, const struct engine_event *events, bool taken_back)
+/* Return whether settings are among the events. */
+static bool forget(struct session *session, const struct engine_event *events, bool taken_back)
 {
     bool setting = false;
     for (; events; events = events->next) {
@@ -49,7 +50,19 @@ void invalidate_events(struct session *session, const struct engine_event *event
     if (setting) {
         forget_files(session, DIR_CONFIG, 0, UINT64_MAX);
         forget_files(session, DIR_ROOT, 0, UINT64_MAX);
-        for (uint64_t device = 0; taken_back && device < TREE_DEVICE_MAX; device++)
-            forget_files(session, DIR_DEVICE, device, UINT64_MAX);
     }
+    return setting;
+}
+
+void invalidate_events(struct session *session, const struct engine_event *events)
+{
+    forget(session, events, false);
+}
+
+void invalidate_taken_back(struct session *session, const struct engine_event *events,
+                           uint32_t device_count)
+{
+    bool setting = forget(session, events, true);
+    for (uint32_t device = 0; setting && device < device_count; device++)
+        forget_files(session, DIR_DEVICE, device, UINT64_MAX);
 }

@@ -20,8 +20,11 @@
 
 struct session;
 
-/* Invalidate what these events made stale or, if `taken_back`, what reverting them did. Skip
- * expiry: cache timeouts end with the partition. Never blocks. Thread-safe. */
-void invalidate_events(struct session *session, const struct engine_event *events, bool taken_back);
+/* Invalidate what these events made stale. Skip expiry: cache timeouts end with the partition.
+ * Never blocks. Thread-safe. */
+void invalidate_events(struct session *session, const struct engine_event *events);
+/* Invalidate what reverting them made stale, on so many devices. */
+void invalidate_taken_back(struct session *session, const struct engine_event *events,
+                           uint32_t device_count);
 
 #endif

@@ -140,8 +140,9 @@ void pending_answer(struct server *server, uint64_t id, int64_t at_ns)
 
 /* -- joins -------------------------------------------------------------------------- */
 
-/* Answer the join at *at and remove it from its queue. */
-static void finish(struct server *server, struct pending **at, int result, const char *message)
+/* Answer the join at *at and remove it from its queue. Return it; the caller frees it. */
+static struct pending *finish(struct server *server, struct pending **at, int result,
+                              const char *message)
 {
     struct pending *pending = take(&server->pending[PENDING_JOIN], at);
     fuse_req_t req = pending->query.req;
@@ -158,7 +159,7 @@ static void finish(struct server *server, struct pending **at, int result, const
         fuse_reply_write(req, pending->query.size);
     }
     free(pending->data);
-    free(pending);
+    return pending;
 }
 
 /* Hand an account's joins to the host thread, oldest first, up to JOINS_AT_ONCE. */
@@ -179,13 +180,25 @@ static void start_joins(struct server *server, uint32_t account)
         else if (!pending->started)
             r = host_join(server->host, &pending->join);
         if (r) {
-            finish(server, at, r,
-                   r == -ENODEV ? "The partition has ended." : "There is not enough memory.");
+            free(finish(server, at, r,
+                        r == -ENODEV ? "The partition has ended." : "There is not enough memory."));
             continue;
         }
         pending->started = true;
         started++;
         at = &pending->next;
+    }
+}
+
+/* Free a list of finished joins. The next of their accounts take their places at the host thread:
+ * not before all of the list are finished, or some of these would. */
+static void pass_on(struct server *server, struct pending *finished)
+{
+    for (struct pending *next; finished; finished = next) {
+        next = finished->next;
+        if (finished->started)
+            start_joins(server, finished->account);
+        free(finished);
     }
 }
 
@@ -252,25 +265,21 @@ void pending_joined(struct server *server, const struct host_result *result)
 {
     for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next)
         if ((*at)->join.tag == result->joined.tag) {
-            uint32_t account = (*at)->account;
             if (!(*at)->asked)
                 server->joined_ns = server->tree.now_ns;
-            finish(server, at, result->joined.result, result->message);
-            start_joins(server, account);
+            struct pending *joined = finish(server, at, result->joined.result, result->message);
+            joined->next = NULL;
+            pass_on(server, joined);
             break;
         }
 }
 
 /* -- timeouts ----------------------------------------------------------------------- */
 
-/* Time out the oldest request of a kind: answer a reader with what is known, refuse a join. */
-static void give_up_first(struct server *server, enum pending_kind kind)
+/* Refuse the oldest join, because it is late. Return it; the caller frees it. */
+static struct pending *refuse_first(struct server *server)
 {
-    struct pending_queue *queue = &server->pending[kind];
-    if (kind != PENDING_JOIN) {
-        answer(take(queue, &queue->first));
-        return;
-    }
+    struct pending_queue *queue = &server->pending[PENDING_JOIN];
     const struct host_join *join = &queue->first->join;
     char message[ENGINE_MESSAGE_MAX];
     if (join->asks)
@@ -292,46 +301,54 @@ static void give_up_first(struct server *server, enum pending_kind kind)
         snprintf(message, sizeof(message),
                  "Process %d has not left in time: the machine is overloaded. Write it again.",
                  (int)join->pid);
-    finish(server, &queue->first, join->asks ? -EAGAIN : -ETIMEDOUT, message);
+    return finish(server, &queue->first, join->asks ? -EAGAIN : -ETIMEDOUT, message);
+}
+
+/* Time out the requests of a kind that were asked up to at_ns, oldest first: answer readers with
+ * what is known, refuse joins. */
+static void give_up(struct server *server, enum pending_kind kind, int64_t at_ns)
+{
+    struct pending_queue *queue = &server->pending[kind];
+    struct pending *late = NULL;
+    while (queue->first && queue->first->asked_ns <= at_ns) {
+        if (kind != PENDING_JOIN) {
+            answer(take(queue, &queue->first));
+            continue;
+        }
+        struct pending *join = refuse_first(server);
+        join->next = late;
+        late = join;
+    }
+    pass_on(server, late);
 }
 
 void pending_expire(struct server *server)
 {
     for (int kind = 0; kind < PENDING_KINDS; kind++) {
-        struct pending_queue *queue = &server->pending[kind];
-        while (queue->first && queue->first->asked_ns + patience_ns[kind] <= server->tree.now_ns) {
-            const uint32_t account = queue->first->account;
-            give_up_first(server, (enum pending_kind)kind);
-            if (kind == PENDING_JOIN)
-                start_joins(server, account);
-        }
+        const struct pending_queue *queue = &server->pending[kind];
+        give_up(server, (enum pending_kind)kind, server->tree.now_ns - patience_ns[kind]);
         if (queue->first)
             submit_arm(server, queue->first->asked_ns + patience_ns[kind]);
     }
 }
 
-/* Refuse one join of a partition that was taken back, and start the next of its account. */
-static bool refuse_one(struct server *server, uint64_t first_id)
-{
-    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at; at = &(*at)->next) {
-        const uint32_t account = (*at)->account;
-        if ((*at)->join.id < first_id || engine_find(server->tree.engine, (*at)->join.id))
-            continue;
-        finish(server, at, -ENODEV, "The partition could not be made durable.");
-        start_joins(server, account);
-        return true;
-    }
-    return false;
-}
-
 void pending_failed(struct server *server, uint64_t first_id)
 {
-    while (refuse_one(server, first_id))
-        continue;
+    struct pending *lost = NULL;
+    for (struct pending **at = &server->pending[PENDING_JOIN].first; *at;) {
+        if ((*at)->join.id < first_id || engine_find(server->tree.engine, (*at)->join.id)) {
+            at = &(*at)->next;
+            continue;
+        }
+        struct pending *join =
+            finish(server, at, -ENODEV, "The partition could not be made durable.");
+        join->next = lost;
+        lost = join;
+    }
+    pass_on(server, lost);
 }
 
 void pending_give_up(struct server *server, enum pending_kind kind)
 {
-    while (server->pending[kind].first)
-        give_up_first(server, kind);
+    give_up(server, kind, INT64_MAX);
 }

@@ -26,12 +26,20 @@
 /* The newest lines of the history are shown. */
 #define HISTORY_SHOWN (EVENT_LOG_LINES_MAX / 2)
 
+#define FOUND_SLOTS 4096
+
 struct restore {
     struct server *server;
     struct store_history shown[HISTORY_SHOWN]; /* a ring: entry i is at i % HISTORY_SHOWN */
     struct {
         uint64_t id, seq;
     } chains[CHAIN_SLOTS];
+    /* The devices that records named last, by hash: there can be a thousand of them, and a million
+     * records. */
+    struct {
+        char key[sizeof(((struct gpu_device *)NULL)->key)]; /* "": none */
+        uint32_t index;
+    } found[FOUND_SLOTS];
 };
 
 static int add_device(struct server *server, const struct gpu_device *device, bool present)
@@ -49,15 +57,31 @@ static int add_device(struct server *server, const struct gpu_device *device, bo
     return 0;
 }
 
+/* Return a device's index, or ENGINE_DEVICE_ANY if there is none of this key. */
+static uint32_t index_of(struct restore *restore, const char *key)
+{
+    const struct tree *tree = &restore->server->tree;
+    const size_t slot = hash_text(HASH_START, key) % FOUND_SLOTS;
+    if (*key && !strcmp(restore->found[slot].key, key))
+        return restore->found[slot].index;
+    int index = gpu_find_key(tree->devices, tree->device_count, key);
+    if (index < 0)
+        return ENGINE_DEVICE_ANY;
+    snprintf(restore->found[slot].key, sizeof(restore->found[slot].key), "%s", key);
+    restore->found[slot].index = (uint32_t)index;
+    return (uint32_t)index;
+}
+
 /* Find a device's index by its key. Add a device that is gone, so that its partitions can run to
  * their end. */
-static int find_device(struct server *server, const struct store_device *device,
+static int find_device(struct restore *restore, const struct store_device *device,
                        uint32_t *ret_index)
 {
+    struct server *server = restore->server;
     const struct tree *tree = &server->tree;
-    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
-    if (found >= 0) {
-        *ret_index = (uint32_t)found;
+    uint32_t index = index_of(restore, device->key);
+    if (index != ENGINE_DEVICE_ANY) {
+        *ret_index = index;
         return 0;
     }
     struct gpu_device absent = {.memory_bytes = device->bytes};
@@ -82,7 +106,7 @@ static int restore_partition(void *context, const struct partition *partition,
     struct restore *restore = context;
     struct tree *tree = &restore->server->tree;
     struct partition copy = *partition;
-    int r = find_device(restore->server, device, &copy.shares[0].device);
+    int r = find_device(restore, device, &copy.shares[0].device);
     if (!r)
         r = ledger_restore(tree->ledger, copy.id, usage->peak_bytes, usage->gpu_ns);
     return r ? r : engine_restore(tree->engine, &copy);
@@ -95,16 +119,11 @@ static int restore_guest(void *context, uint64_t id, uint32_t uid)
     return engine_is_known(engine, id) ? engine_restore_guest(engine, id, uid) : 0;
 }
 
-static uint32_t present_device(const struct tree *tree, const struct store_device *device)
-{
-    int found = gpu_find_key(tree->devices, tree->device_count, device->key);
-    return found >= 0 ? (uint32_t)found : ENGINE_DEVICE_ANY;
-}
-
 /* Partitions that have ended may still have running processes, however many ended since. */
-static int keep_ended(struct server *server, const struct store_history *entry)
+static int keep_ended(struct restore *restore, const struct store_history *entry)
 {
-    uint32_t device = present_device(&server->tree, &entry->device);
+    struct server *server = restore->server;
+    uint32_t device = index_of(restore, entry->device.key);
     int r = array_reserve(server->ended, server->ended_capacity, server->ended_count + 1);
     if (r)
         return r;
@@ -121,14 +140,15 @@ static int restore_history(void *context, const struct store_history *entry)
 {
     struct restore *restore = context;
     restore->shown[restore->server->ended_count % HISTORY_SHOWN] = *entry;
-    return keep_ended(restore->server, entry);
+    return keep_ended(restore, entry);
 }
 
-static int show_ended(struct tree *tree, const struct store_history *entry)
+static int show_ended(struct restore *restore, const struct store_history *entry)
 {
+    struct tree *tree = &restore->server->tree;
     char line[STORE_LINE_MAX];
     struct tree_ended ended = {.partition = &entry->partition,
-                               .device = present_device(tree, &entry->device),
+                               .device = index_of(restore, entry->device.key),
                                .start_wall_ns = entry->start_wall_ns,
                                .end_wall_ns = entry->end_wall_ns,
                                .how = entry->how,
@@ -147,13 +167,13 @@ static int compare_id(const void *one, const void *other)
 }
 
 /* Show the history, and give the host thread its partitions in its order. */
-static int finish_history(const struct restore *restore)
+static int finish_history(struct restore *restore)
 {
     struct server *server = restore->server;
     size_t count = server->ended_count;
     int r = 0;
     for (size_t i = count > HISTORY_SHOWN ? count - HISTORY_SHOWN : 0; i < count && !r; i++)
-        r = show_ended(&server->tree, &restore->shown[i % HISTORY_SHOWN]);
+        r = show_ended(restore, &restore->shown[i % HISTORY_SHOWN]);
     if (count)
         qsort(server->ended, count, sizeof(*server->ended), compare_id);
     return r;

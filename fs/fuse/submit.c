@@ -253,7 +253,7 @@ static void take_back(struct server *server, const struct engine_event *events)
     send_policy(server);
     if (submit_close_unheld(server))
         log_say("Not enough memory to end the partitions of closed files.");
-    invalidate_events(server->session, events, true);
+    invalidate_taken_back(server->session, events, server->tree.device_count);
     submit_arm_next(server);
 }
 

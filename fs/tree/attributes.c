@@ -191,7 +191,8 @@ uint32_t tree_owner(struct tree *tree, const struct node *node)
     return a.uid;
 }
 
-bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller)
+static bool may_write(struct tree *tree, const struct node *node, const struct caller *caller,
+                      struct caller_groups *groups)
 {
     struct attributes a = {0};
     const struct file_row *row = tree_row(tree, node);
@@ -209,8 +210,24 @@ bool tree_may_write(struct tree *tree, const struct node *node, const struct cal
     /* Look up the caller's groups only where group and others differ. */
     if (!(a.mode & 0020) == !(a.mode & 0002))
         return a.mode & 0002;
-    bool member = caller_in_group(tree, caller->pid, caller->gid, a.gid);
-    return a.mode & (member ? 0020 : 0002);
+    return a.mode & (caller_groups_have(tree, groups, a.gid) ? 0020 : 0002);
+}
+
+bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller)
+{
+    struct caller_groups groups = {.pid = caller->pid, .gid = caller->gid};
+    bool may = may_write(tree, node, caller, &groups);
+    caller_groups_release(&groups);
+    return may;
+}
+
+void tree_find_barred(struct tree *tree, const struct caller *caller, bool *ret_barred)
+{
+    struct caller_groups groups = {.pid = caller->pid, .gid = caller->gid};
+    struct node new = {.dir = DIR_DEVICE, .file = tree_node_hash("new")};
+    for (; new.object < tree->device_count; new.object++)
+        ret_barred[new.object] = !may_write(tree, &new, caller, &groups);
+    caller_groups_release(&groups);
 }
 
 void tree_space(struct tree *tree, const struct node *node, struct space *ret_space)

@@ -56,24 +56,42 @@ int caller_init(struct tree *tree)
     return tree->own_user_ns && tree->own_pid_ns ? 0 : -ENOENT;
 }
 
-/* Return whether a process has this supplementary group. The kernel prints all of them for it. */
-static bool has_group(int32_t pid, uint32_t group)
+/* Read the supplementary groups of a thread of this user namespace. The kernel prints all of them
+ * for it. */
+static void read_groups(const struct tree *tree, struct caller_groups *groups)
 {
     struct procfs_ids ids;
-    if (procfs_ids_read(-1, pid, &ids))
-        return false;
-    bool found = false;
-    for (size_t i = 0; i < ids.group_count; i++)
-        found |= ids.groups[i] == group;
-    free(ids.groups);
-    return found;
+    groups->read = true;
+    if (groups->pid <= 0 || namespace_of(groups->pid, "user") != tree->own_user_ns ||
+        procfs_ids_read(-1, groups->pid, &ids))
+        return;
+    groups->groups = ids.groups;
+    groups->count = ids.group_count;
+}
+
+bool caller_groups_have(const struct tree *tree, struct caller_groups *groups, uint32_t group)
+{
+    if (groups->gid == group)
+        return true;
+    if (!groups->read)
+        read_groups(tree, groups);
+    for (size_t i = 0; i < groups->count; i++)
+        if (groups->groups[i] == group)
+            return true;
+    return false;
+}
+
+void caller_groups_release(struct caller_groups *groups)
+{
+    free(groups->groups);
 }
 
 bool caller_in_group(const struct tree *tree, int32_t pid, uint32_t gid, uint32_t group)
 {
-    if (gid == group)
-        return true;
-    return pid > 0 && namespace_of(pid, "user") == tree->own_user_ns && has_group(pid, group);
+    struct caller_groups groups = {.pid = pid, .gid = gid};
+    bool found = caller_groups_have(tree, &groups, group);
+    caller_groups_release(&groups);
+    return found;
 }
 
 uint64_t caller_namespace(int32_t pid)

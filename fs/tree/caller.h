@@ -20,6 +20,18 @@ void caller_get(struct tree *tree, uint32_t uid, uint32_t gid, int32_t pid,
  * supplementary one. In a user namespace of theirs users can have 65,536 groups, and the kernel
  * takes tens of milliseconds to say which. */
 bool caller_in_group(const struct tree *tree, int32_t pid, uint32_t gid, uint32_t group);
+
+/* The groups of a thread during one request, for several questions: read when the first one needs
+ * them. */
+struct caller_groups {
+    int32_t pid; /* set by the user of this, as is gid; all else is zero */
+    uint32_t gid;
+    bool read;
+    uint32_t *groups; /* supplementary ones */
+    size_t count;
+};
+bool caller_groups_have(const struct tree *tree, struct caller_groups *groups, uint32_t group);
+void caller_groups_release(struct caller_groups *groups);
 /* Return the inode number of a thread's pid namespace; 0 on failure. */
 uint64_t caller_namespace(int32_t pid);
 /* Return the process of a thread; the thread id itself on failure. */

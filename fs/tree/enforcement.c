@@ -41,16 +41,23 @@ struct mechanisms {
     bool others;            /* it may end those of other users */
 };
 
+/* Return what the host thread said about a device. */
+static const struct host_device *host_device(const struct tree *tree, uint32_t device)
+{
+    static const struct host_device unknown;
+    const struct host_state *host = tree->host_state;
+    return device < host->device_count ? &host->device[device] : &unknown;
+}
+
 static struct mechanisms find_mechanisms(struct tree *tree, const struct partition *partition)
 {
-    const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
     uint32_t watchdog = engine_policy(tree->engine)->watchdog;
     const struct gpu_vendor *vendor =
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
     struct mechanisms has = {.limited_by = vendor ? vendor->limited_by : NULL,
-                             .metered = device < GPU_DEVICE_MAX && host->reader[device].backend[0]};
-    has.layer = has.limited_by && tree->shared->layer[0] && tree->shared->devices.layered;
+                             .metered = host_device(tree, device)->backend[0]};
+    has.layer = has.limited_by && tree->shared->opencl_layer[0] && tree->shared->devices.layered;
     has.ends = has.metered && watchdog == POLICY_WATCHDOG_END;
     has.others = tree->shared->admin_uid == 0;
     return has;
@@ -87,11 +94,11 @@ static void print_why(struct tree *tree, const struct partition *partition,
     const struct host_state *host = tree->host_state;
     uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
-    const char *note = device < GPU_DEVICE_MAX ? host->reader[device].note : "";
+    const struct host_device *known = host_device(tree, device);
     if (!has->limited_by)
         strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
                      why_no_layer(tree, device));
-    else if (!tree->shared->layer[0])
+    else if (!tree->shared->opencl_layer[0])
         strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");
     else if (!has->layer)
         strbuf_print(out, "# memory: The OpenCL loader of this machine does not load layers.\n");
@@ -106,11 +113,11 @@ static void print_why(struct tree *tree, const struct partition *partition,
         strbuf_print(out, "# processes: Not known yet: the daemon has just started.\n");
     if (host->why[0])
         strbuf_print(out, "# processes: %s\n", host->why);
-    if (note[0])
-        strbuf_print(out, "# accounting: %s\n", note);
+    if (known->note[0])
+        strbuf_print(out, "# accounting: %s\n", known->note);
     if (host->devacl_why[0])
         strbuf_print(out, "# devices: %s\n", host->devacl_why);
-    else if (policy->device_access && !(device < GPU_DEVICE_MAX && host->restricted[device]))
+    else if (policy->device_access && !known->restricted)
         strbuf_print(out, "# devices: Only holders may open devices, but this one has no node that "
                           "can be restricted.\n");
 }
@@ -118,7 +125,7 @@ static void print_why(struct tree *tree, const struct partition *partition,
 void enforcement_print(struct tree *tree, const struct partition *partition, struct strbuf *out)
 {
     const struct host_state *host = tree->host_state;
-    uint32_t device = partition->shares[0].device;
+    const struct host_device *known = host_device(tree, partition->shares[0].device);
     struct mechanisms has = find_mechanisms(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
@@ -127,14 +134,14 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     print(out, "memory", &memory);
     strbuf_print(out, "compute none\n");
     add(&devices, has.layer, has.limited_by);
-    add(&devices, device < GPU_DEVICE_MAX && host->restricted[device], "device-access");
+    add(&devices, known->restricted, "device-access");
     add(&devices, has.ends && has.others, "watchdog");
     print(out, "devices", &devices);
     add(&processes, host->processes[0], host->processes);
     print(out, "processes", &processes);
     add(&accounting, true, "charge");
     if (has.metered)
-        add(&accounting, true, host->reader[device].backend);
+        add(&accounting, true, known->backend);
     print(out, "accounting", &accounting);
     print_expiry(tree, partition, &has, out);
     print_why(tree, partition, &has, out);

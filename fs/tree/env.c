@@ -44,10 +44,10 @@ static bool print_unreachable(struct tree *tree, const struct partition *partiti
     return true;
 }
 
-static bool print_layer(struct tree *tree, const struct partition *partition, char *text)
+static bool print_opencl_layer(struct tree *tree, const struct partition *partition, char *text)
 {
     (void)partition;
-    snprintf(text, VALUE_MAX, "%s", tree->shared->layer);
+    snprintf(text, VALUE_MAX, "%s", tree->shared->opencl_layer);
     return *text;
 }
 
@@ -57,6 +57,15 @@ static bool print_cuda(struct tree *tree, const struct partition *partition, cha
     const struct gpu_device *device = device_of(tree, partition);
     snprintf(text, VALUE_MAX, "%s", device->uuid);
     return is_by(device, "NVIDIA") && (!strncmp(text, "GPU-", 4) || !strncmp(text, "MIG-", 4));
+}
+
+/* Only where CUDA sees the device: it is loaded into every program. */
+static bool print_cuda_shim(struct tree *tree, const struct partition *partition, char *text)
+{
+    if (!print_cuda(tree, partition, text))
+        return false;
+    snprintf(text, VALUE_MAX, "%s", tree->shared->cuda_shim);
+    return *text;
 }
 
 /* ROCm knows its devices by GPU- and the 16 digits of the card's unique id. */
@@ -73,9 +82,12 @@ static bool has_frameworks(struct tree *tree, const struct partition *partition,
     return print_cuda(tree, partition, text) || print_rocm(tree, partition, text);
 }
 
-/* The share in millionths, rounded down. */
+/* The share in millionths, rounded down. Where the shim has the framework see the partition as a
+ * whole device, it would be a share of a share. */
 static bool print_share(struct tree *tree, const struct partition *partition, char *text)
 {
+    if (print_cuda_shim(tree, partition, text))
+        return false;
     const uint64_t million = 1000000;
     uint64_t bytes = partition->shares[0].memory_bytes,
              total = device_of(tree, partition)->memory_bytes;
@@ -98,15 +110,16 @@ static bool print_growth(struct tree *tree, const struct partition *partition, c
 static const struct {
     const char *name;
     value_fn *print;
-    bool listed; /* others' entries stay, behind this one */
+    const char *separators; /* of a list: others' entries stay, behind this one; NULL: no list */
 } variables[] = {
-    {"CHRONOS_PARTITION", print_directory, false},
-    {"CHRONOS_UNREACHABLE", print_unreachable, false},
-    {"OPENCL_LAYERS", print_layer, true},
-    {"CUDA_VISIBLE_DEVICES", print_cuda, false},
-    {"ROCR_VISIBLE_DEVICES", print_rocm, false},
-    {"XLA_PYTHON_CLIENT_MEM_FRACTION", print_share, false},
-    {"TF_FORCE_GPU_ALLOW_GROWTH", print_growth, false},
+    {"CHRONOS_PARTITION", print_directory, NULL},
+    {"CHRONOS_UNREACHABLE", print_unreachable, NULL},
+    {"OPENCL_LAYERS", print_opencl_layer, ":"},
+    {"LD_PRELOAD", print_cuda_shim, ": "},
+    {"CUDA_VISIBLE_DEVICES", print_cuda, NULL},
+    {"ROCR_VISIBLE_DEVICES", print_rocm, NULL},
+    {"XLA_PYTHON_CLIENT_MEM_FRACTION", print_share, NULL},
+    {"TF_FORCE_GPU_ALLOW_GROWTH", print_growth, NULL},
 };
 
 /* -- for a shell ------------------------------------------------------------------ */
@@ -127,11 +140,12 @@ static void print_quoted(const char *value, struct strbuf *out)
 }
 
 /* Put the value first, once: the layers behind ours see only what it lets through. */
-static void print_listed(const char *name, const char *value, struct strbuf *out)
+static void print_listed(const char *name, const char *separators, const char *value,
+                         struct strbuf *out)
 {
-    strbuf_print(out, "case \":${%s-}:\" in *:", name);
+    strbuf_print(out, "case \":${%s-}:\" in *['%s']", name, separators);
     print_quoted(value, out);
-    strbuf_print(out, ":*) ;; *) %s=", name);
+    strbuf_print(out, "['%s']*) ;; *) %s=", separators, name);
     print_quoted(value, out);
     strbuf_print(out, "${%s:+:$%s} ;; esac\nexport %s\n", name, name, name);
 }
@@ -142,8 +156,8 @@ void env_print(struct tree *tree, const struct partition *partition, struct strb
     for (size_t i = 0; i < ARRAY_COUNT(variables); i++) {
         if (!variables[i].print(tree, partition, text))
             continue;
-        if (variables[i].listed) {
-            print_listed(variables[i].name, text, out);
+        if (variables[i].separators) {
+            print_listed(variables[i].name, variables[i].separators, text, out);
             continue;
         }
         strbuf_print(out, "export %s=", variables[i].name);

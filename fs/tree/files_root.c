@@ -47,13 +47,12 @@ SHOW(readme)
 
 static int store_new(struct tree *tree, struct write *write)
 {
-    /* Skip devices whose own `new` the caller cannot write. */
-    for (uint32_t i = 0; i < tree->device_count; i++) {
-        struct node new = {.dir = DIR_DEVICE, .object = i, .file = tree_node_hash("new")};
-        if (!tree_may_write(tree, &new, &write->caller))
-            write->caller.barred[i / 64] |= UINT64_C(1) << i % 64;
-    }
-    return files_new_store(tree, write, ENGINE_DEVICE_ANY);
+    bool barred[TREE_DEVICE_MAX];
+    tree_find_barred(tree, &write->caller, barred);
+    write->caller.barred = barred;
+    int r = files_new_store(tree, write, ENGINE_DEVICE_ANY);
+    write->caller.barred = NULL;
+    return r;
 }
 
 SHOW(status)

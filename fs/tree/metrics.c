@@ -72,7 +72,9 @@ static void print_usage(struct tree *tree, struct strbuf *out)
         {"chronos_device_used_bytes", "Memory in use by partitions."},
         {"chronos_device_charged_bytes", "Memory that programs have charged to partitions."},
     };
-    uint64_t sums[2][TREE_DEVICE_MAX] = {{0}}, id;
+    uint64_t sums[2][TREE_DEVICE_MAX], id;
+    for (int f = 0; f < 2; f++)
+        memset(sums[f], 0, tree->device_count * sizeof(sums[f][0]));
     struct ledger_figures usage;
     uint32_t cursor = 0;
     while (ledger_next(tree->ledger, &cursor, &id, &usage)) {

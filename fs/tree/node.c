@@ -48,6 +48,15 @@ bool tree_node_can_be_own(const struct node *node)
            (node->dir == DIR_PARTITION && own_file(node->file) < ARRAY_COUNT(own_files));
 }
 
+/* The bits of a device's number beyond OWN_OBJECT_BITS are above the kind of directory. */
+#define KIND_BITS 3
+_Static_assert(DIR_KINDS <= 1 << KIND_BITS && OWN_FILES <= 1 << 6, "kinds of directories");
+
+static bool is_device(uint64_t dir)
+{
+    return dir < OWN_FILES && (dir & ((1 << KIND_BITS) - 1)) == DIR_DEVICE;
+}
+
 /* Bits: link 1, object 40, dir 7, file 16. The root would be 0 but is 1 in FUSE. */
 uint64_t tree_node_id(const struct node *node)
 {
@@ -56,6 +65,10 @@ uint64_t tree_node_id(const struct node *node)
         dir = OWN_FILES + own_file(node->file);
         file = node->uid - 1;
     } else {
+        if (node->dir == DIR_DEVICE) {
+            dir |= object >> OWN_OBJECT_BITS << KIND_BITS;
+            object &= (1u << OWN_OBJECT_BITS) - 1;
+        }
         object |= (uint64_t)node->uid << OWN_OBJECT_BITS;
     }
     uint64_t id = object << 23 | dir << 16 | file;
@@ -76,6 +89,11 @@ bool tree_node_from_id(uint64_t id, struct node *ret_node)
         node.file = tree_node_hash(own_files[dir - OWN_FILES]);
         dir = DIR_PARTITION;
     }
+    unsigned above = 0;
+    if (is_device(dir)) {
+        above = dir >> KIND_BITS << OWN_OBJECT_BITS;
+        dir = DIR_DEVICE;
+    }
     if (dir >= DIR_KINDS || (node.link && dir != DIR_PARTITIONS))
         return false;
     node.dir = (enum dir_kind)dir;
@@ -83,6 +101,7 @@ bool tree_node_from_id(uint64_t id, struct node *ret_node)
         node.uid = (uint32_t)(node.object >> OWN_OBJECT_BITS);
         node.object &= (1u << OWN_OBJECT_BITS) - 1;
     }
+    node.object += above;
     *ret_node = node;
     return true;
 }

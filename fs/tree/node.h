@@ -24,6 +24,8 @@ enum dir_kind {
 
 /* Objects are below 1 << NODE_OBJECT_BITS. */
 #define NODE_OBJECT_BITS 40
+/* Devices are below this. */
+#define NODE_DEVICES 2048
 
 /* What a node id stands for. */
 struct node {

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARED_VERSION      7u
+#define SHARED_VERSION      8u
 #define SHARED_INIT_MAX     256
 #define SHARED_STATUS_COUNT 1024
 #define SHARED_RINGS        64u
@@ -129,9 +129,9 @@ struct shared {
     uint64_t mount_id; /* random, never 0: identifies the mount */
     char state_dir[PATH_MAX];
     char mount_point[PATH_MAX];
-    char layer[PATH_MAX]; /* the OpenCL layer for `env`; "": none */
-    char store[16];       /* name of the store_kind */
-    char proctrack[16];   /* "auto", "cgroup" or "process-tree" */
+    char opencl_layer[PATH_MAX], cuda_shim[PATH_MAX]; /* for `env`; "": none */
+    char store[16];                                   /* name of the store_kind */
+    char proctrack[16];                               /* "auto", "cgroup" or "process-tree" */
     uint32_t allow_other;
     uint32_t admin_uid, admin_gid; /* the user that runs the daemon: an administrator, like root */
     int64_t started_wall_ns;       /* time of the mount, the mtime of directories */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(TREE_DEVICE_MAX <= NODE_DEVICES, "each device has node ids");
+
 /* -- the table --------------------------------------------------------------- */
 
 void tree_init(struct tree *tree, const struct directory table[DIR_KINDS])

@@ -110,6 +110,8 @@ uint32_t tree_owner(struct tree *tree, const struct node *node);
 /* Return whether the mode bits of a file let a caller write it now; the kernel checked them at
  * open. Root always may. */
 bool tree_may_write(struct tree *tree, const struct node *node, const struct caller *caller);
+/* Say of each device whether the caller cannot write its file `new` now. */
+void tree_find_barred(struct tree *tree, const struct caller *caller, bool *ret_barred);
 /* Put the content of a file into tree->shown, valid until the next call. 0 or -errno. */
 int tree_show(struct tree *tree, const struct node *node, uint32_t uid);
 

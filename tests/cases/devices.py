@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Real OpenCL devices, by a runtime on the processor; devices that come and go; a driver that
-hangs or crashes during discovery."""
+"""Real OpenCL devices, by a runtime on the processor; devices that come and go; a thousand; a
+driver that hangs or crashes during discovery."""
 import os
 import subprocess
 
@@ -80,6 +80,58 @@ def simulated():
     equal(mount.read('gpu2', 'available'), '0.00')
 
 
+def many():
+    """1024 devices, the most there can be: each has files of its own, for each user, which stay
+    when the worker is replaced, and when the devices become fewer and come back."""
+    alice = lib.User('alice', 6101)
+    mount = lib.Mount('2x80G')
+    first = mount.ask('0.5 3600', 1)
+    mount.devices = '2x80G,1022x1G'
+    mount.restart()  # a state that knew two devices
+    equal(len([name for name in os.listdir(mount.dir) if name.startswith('gpu')]), 1024)
+    equal(mount.read('partitions', first, 'device'), 'gpu1')
+    equal(mount.read('gpu255', 'key'), 'sim:255')
+    equal(mount.read('gpu256', 'key'), 'sim:256')
+    equal(mount.read('gpu1023', 'key'), 'sim:1023')
+    check(not os.path.exists(mount.at('gpu1024')), 'one more')
+    held = {}
+    for device in (0, 255, 256, 511, 512, 1023):
+        held[device] = alice.call(mount.ask, '0.25 3600', device)
+        equal(mount.read('partitions', held[device], 'device'), f'gpu{device}')
+        equal(mount.read(f'gpu{device}', 'available'), '75.00')
+    os.chmod(mount.at('gpu300', 'new'), 0o600)
+    equal(alice.outcome(mount.ask, '0.25 3600', 300), 'EACCES')
+    equal(os.stat(mount.at('gpu44', 'new')).st_mode & 0o777, 0o666)  # 300 - 256
+    alice.call(mount.ask, '0.25 3600', 44)
+    open_file = os.open(mount.at('gpu1023', 'new'), os.O_RDWR)
+    mount.kill_worker()
+    os.write(open_file, b'0.5 3600\n')  # an id that the last worker gave out
+    equal(mount.read('gpu1023', 'available'), '25.00')
+    os.close(open_file)
+    for device, name in held.items():
+        equal(os.readlink(mount.at('partitions', name)), f'../gpu{device}/{name}')
+    equal(alice.outcome(mount.ask, '0.25 3600', 300), 'EACCES')
+    text = mount.read('metrics')
+    check('device="gpu1023"' in text, 'metrics')
+    os.chmod(mount.at('gpu0', 'new'), 0o600)
+    os.chmod(mount.at('gpu1', 'new'), 0o600)
+    check(alice.outcome(mount.ask, '2G 60', None) != 'ok', 'only the closed ones have as much')
+    mount.devices = '2x80G'
+    mount.restart()
+    absent = mount.read('partitions', held[1023], 'device')
+    equal(mount.read(absent, 'backend'), 'absent')
+    equal(mount.read(absent, 'key'), 'sim:1023')
+    mount.devices = '2x80G,1022x1G'
+    mount.restart()
+    equal(mount.read('partitions', held[1023], 'device'), 'gpu1023')
+    mount.stop()
+    done = subprocess.run([lib.CHRONOSFS, '-f', '--simulate', '1025x1G', '--state-dir',
+                           mount.state, mount.dir], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=50)
+    equal(done.returncode, 1, done.stdout)
+    check('"1025x1G" is more than 1024 simulated devices, the limit.' in done.stdout, done.stdout)
+
+
 def bad_drivers():
     """A loadable driver that hangs, and one that crashes, beside the good one."""
     vendors = os.path.join(lib.T, 'vendors')
@@ -106,6 +158,7 @@ def bad_drivers():
 
 def main():
     simulated()
+    many()
     lib.pocl()
     if real():
         bad_drivers()

@@ -81,7 +81,7 @@ static void compare(void)
     height(timeline.points.root);
     SAME(timeline_value(&timeline, from_ns), value(from_ns));
     SAME(timeline_peak(&timeline, from_ns, until_ns), peak(from_ns, until_ns));
-    SAME(timeline_earliest(&timeline, from_ns, until_ns - from_ns, limit),
+    SAME(timeline_earliest(&timeline, from_ns, TIMELINE_NEVER, until_ns - from_ns, limit),
          earliest(from_ns, until_ns - from_ns, limit));
     for (int64_t t = -2; t <= HORIZON; t++) {
         if (value(t) == now)
@@ -132,8 +132,8 @@ START_TEST(back_to_back_is_flat)
         timeline_add(&timeline, &promises[i].start, &promises[i].end, i + 1, (int64_t)i * 10,
                      (int64_t)i * 10 + 10, 5);
     ck_assert_int_eq(timeline_peak(&timeline, 0, 100), 5);
-    ck_assert_int_eq(timeline_earliest(&timeline, 0, 1, 4), 100);
-    ck_assert_int_eq(timeline_earliest(&timeline, 0, 1000, 5), 0);
+    ck_assert_int_eq(timeline_earliest(&timeline, 0, TIMELINE_NEVER, 1, 4), 100);
+    ck_assert_int_eq(timeline_earliest(&timeline, 0, TIMELINE_NEVER, 1000, 5), 0);
     ck_assert(timeline_next(&timeline, 0, &at_ns, &to));
     ck_assert_int_eq(at_ns, 100);
     ck_assert_int_eq(to, 0);
@@ -148,8 +148,8 @@ START_TEST(limits_of_time)
     ck_assert_int_eq(timeline_value(&timeline, INT64_MIN), 5);
     ck_assert_int_eq(timeline_value(&timeline, INT64_MAX - 1), 5);
     ck_assert_int_eq(timeline_value(&timeline, INT64_MAX), 0);
-    ck_assert_int_eq(timeline_earliest(&timeline, 0, INT64_MAX, 5), 0);
-    ck_assert_int_eq(timeline_earliest(&timeline, 0, 1, 4), TIMELINE_NEVER);
+    ck_assert_int_eq(timeline_earliest(&timeline, 0, TIMELINE_NEVER, INT64_MAX, 5), 0);
+    ck_assert_int_eq(timeline_earliest(&timeline, 0, TIMELINE_NEVER, 1, 4), TIMELINE_NEVER);
     ck_assert_int_eq(timeline_later(INT64_MAX - 1, 1), INT64_MAX);
     ck_assert_int_eq(timeline_later(INT64_MAX - 1, 2), INT64_MAX);
     ck_assert_int_eq(timeline_later(-5, 2), -3);

@@ -75,7 +75,7 @@ struct sample {
 };
 
 /* The content of the file, as far as one call needs it. */
-#define DEVICES 64
+#define DEVICES 1024
 struct line_device {
     char uuid[96], pci[32];
     unsigned long long used, total;

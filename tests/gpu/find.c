@@ -57,7 +57,7 @@ static int see_processor(const struct gpu_setup *setup, struct gpu_list *l)
 static int see_all(const struct gpu_setup *setup, struct gpu_list *l)
 {
     (void)setup;
-    for (char key[8] = "k00"; l->count < GPU_DEVICE_MAX;) {
+    for (char key[16] = "k00"; l->count < GPU_DEVICE_MAX;) {
         snprintf(key, sizeof(key), "k%u", l->count);
         add(l, key, "", "");
     }
@@ -143,7 +143,7 @@ START_TEST(finds_each_once)
     finds("refuse,see_two", "two one", "the moon is full;");
     finds("refuse,see_processor", "cpu", "the moon is full;" PROCESSOR);
     finds("see_two,see_all", "two one k0 k1 k2 k3 k4 k5",
-          "2 devices are ignored: the limit is 64.;");
+          "2 devices are ignored: the limit is 1024.;");
 }
 END_TEST
 

@@ -385,14 +385,16 @@ END_TEST
 /* A long list of devices is cut, and is still one sentence. */
 START_TEST(selects_of_many)
 {
-    char text[GPU_DEVICE_MAX * 64] = "";
+    static char text[GPU_DEVICE_MAX * 64];
+    int length = 0;
     for (int i = 0; i < GPU_DEVICE_MAX; i++)
-        sprintf(text + strlen(text), "device GPU-%032x 00000000:%02X:00.0 7\n", i + 1, i + 1);
+        length +=
+            sprintf(text + length, "device GPU-%032x %08X:%02X:00.0 7\n", i + 1, i / 256, i % 256);
     lay_out(NULL, text, NULL);
     ck_assert_int_eq(find_now(), 0);
     ck_assert_uint_eq(list.count, GPU_DEVICE_MAX);
-    selects("63", "0000:40:00.0");
-    refuses("64", " more.");
+    selects("1023", "0003:ff:00.0");
+    refuses("1024", " more.");
 }
 END_TEST
 

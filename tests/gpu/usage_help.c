@@ -118,7 +118,8 @@ void help_lay_out(const char *name)
 struct gpu_device *help_devices(const char *names, uint32_t *ret_count)
 {
     static struct gpu_device devices[GPU_DEVICE_MAX];
-    char copy[GPU_DEVICE_MAX * 64], *save = NULL;
+    static char copy[GPU_DEVICE_MAX * 64];
+    char *save = NULL;
     uint32_t count = 0;
 
     memset(devices, 0, sizeof(devices));

@@ -57,7 +57,6 @@ enum madness {
     BAD_USED,
     USED_UNKNOWN,
     BAD_FLAG,
-    NO_SUCH_DEVICE,
     TWO_LINES,
     ENDLESS_TEXT,
     ENDLESS_NOTE,
@@ -115,9 +114,6 @@ static void go_mad(enum madness how, struct usage_answer *answer, struct gpu_usa
         break;
     case BAD_FLAG:
         spoil(&answer->device[1].known);
-        break;
-    case NO_SUCH_DEVICE:
-        answer->device[2].known = true;
         break;
     case TWO_LINES:
         strcpy(answer->device[1].note, "two\nlines");
@@ -183,7 +179,7 @@ static bool answer_madly(int fd, const struct mood *mood, const struct driver_qu
         send(fd, &answer, 100, 0);
         return false;
     }
-    return send(fd, &answer, sizeof(answer), 0) > 0 &&
+    return send(fd, &answer, driver_usage_bytes(2), 0) > 0 &&
            (which != 1 || send(fd, &row, sizeof(row), 0) > 0);
 }
 
@@ -192,7 +188,7 @@ static int be_mad(int fd, struct mood mood)
     static struct gpu_setup hello;
     struct driver_question question;
 
-    if (recv(fd, &hello, sizeof(hello), MSG_WAITALL) != (ssize_t)sizeof(hello))
+    if (recv(fd, &hello, driver_setup_bytes(2), MSG_WAITALL) != (ssize_t)driver_setup_bytes(2))
         return 1;
     while (recv(fd, &question, sizeof(question), MSG_WAITALL) == (ssize_t)sizeof(question) &&
            mood.questions-- > 0) {

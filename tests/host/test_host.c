@@ -38,7 +38,7 @@ static void take(struct host_result *result)
 {
     switch (result->kind) {
     case RESULT_STATE:
-        state = *result->state;
+        state = *result->state; /* without its devices */
         break;
     case RESULT_NOTE:
         snprintf(noted, sizeof(noted), "%s %s", result->note.word, result->message);

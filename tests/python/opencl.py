@@ -213,6 +213,8 @@ class TooLate(unittest.TestCase):
             os.environ["CUDA_VISIBLE_DEVICES"] = "GPU-1"
             assert _environment.too_late(uuid) == [], "it was started with it"
             assert _environment.too_late({"CHRONOS_PARTITION": "x"}) == []
+            said, = _environment.too_late(dict(uuid, LD_PRELOAD="/lib/libchronos-cuda.so"))
+            assert "was started without the library that limits it" in said, said
         """
         inside.skip_sanitized()
         library = shutil.copy(os.environ["FAKE_CUDA"], lib.T + "/libcuda.so.1")

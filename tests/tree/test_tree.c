@@ -102,6 +102,25 @@ static bool walk(const char *path, struct node *ret_node)
     return true;
 }
 
+/* Every device has ids of its own, with and without a user, which earlier versions gave to the
+ * first 256 as well. */
+static void check_devices(void)
+{
+    const uint64_t file = tree_node_hash("new"), kind = DIR_DEVICE << 16;
+    for (uint32_t device = 0; device < TREE_DEVICE_MAX; device++)
+        for (int i = 0; i < 4; i++) {
+            struct node node = {.dir = DIR_DEVICE, .object = device}, back;
+            node.file = i ? (uint16_t)file : 0;
+            node.uid = i < 2 ? 0 : i == 2 ? 1 : UINT32_MAX;
+            uint64_t id = tree_node_id(&node);
+            ck_assert(tree_node_from_id(id, &back) && !back.link);
+            ck_assert(back.dir == node.dir && back.object == device && back.file == node.file &&
+                      back.uid == node.uid);
+            if (device < 256)
+                ck_assert_uint_eq(id, ((uint64_t)node.uid << 8 | device) << 23 | kind | node.file);
+        }
+}
+
 START_TEST(test_ids)
 {
     ck_assert_uint_eq(tree_node_id(&(struct node){.dir = DIR_ROOT}), 1);
@@ -130,11 +149,30 @@ START_TEST(test_ids)
         own_take(&tree, 7, &own);
         ck_assert_uint_eq(own.uid, 0);
     }
+    check_devices();
     struct node link = {.dir = DIR_PARTITIONS, .object = (UINT64_C(1) << 40) - 1, .link = true};
     struct node back;
     ck_assert(tree_node_from_id(tree_node_id(&link), &back) && back.link &&
               back.object == link.object);
     ck_assert(!tree_node_from_id(UINT64_C(127) << 16, &back));
+}
+END_TEST
+
+/* A request about a thousand devices asks the kernel once for the caller's groups. */
+START_TEST(test_groups)
+{
+    struct caller_groups groups = {.pid = getpid(), .gid = 1};
+    tree.own_user_ns = 0;
+    ck_assert(caller_groups_have(&tree, &groups, 1) && !groups.read);
+    ck_assert(!caller_groups_have(&tree, &groups, 2) && groups.read);
+    ck_assert_uint_eq(groups.count, 0); /* in another user namespace */
+    groups = (struct caller_groups){.pid = getpid(), .gid = 1};
+    ck_assert_int_eq(caller_init(&tree), 0);
+    ck_assert(!caller_groups_have(&tree, &groups, UINT32_MAX) && groups.read);
+    groups.pid = 0; /* not read again */
+    for (size_t i = 0; i < groups.count; i++)
+        ck_assert(caller_groups_have(&tree, &groups, groups.groups[i]));
+    caller_groups_release(&groups);
 }
 END_TEST
 
@@ -399,11 +437,13 @@ START_TEST(test_environment)
         const char *vendor, *uuid, *variables;
     } cases[] = {
         {"NVIDIA Corporation", "GPU-01234567-0123-0123-0123-0123456789ab",
+         "LD_PRELOAD=/lib/shim.so\n"
          "CUDA_VISIBLE_DEVICES=GPU-01234567-0123-0123-0123-0123456789ab\n"
-         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+         "TF_FORCE_GPU_ALLOW_GROWTH=true\n"},
         {"NVIDIA", "MIG-01234567-0123-0123-0123-0123456789ab",
+         "LD_PRELOAD=/lib/shim.so\n"
          "CUDA_VISIBLE_DEVICES=MIG-01234567-0123-0123-0123-0123456789ab\n"
-         "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
+         "TF_FORCE_GPU_ALLOW_GROWTH=true\n"},
         {"Advanced Micro Devices, Inc.", "GPU-0123456789abcdef",
          "ROCR_VISIBLE_DEVICES=GPU-0123456789abcdef\n"
          "XLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\nTF_FORCE_GPU_ALLOW_GROWTH=true\n"},
@@ -415,6 +455,7 @@ START_TEST(test_environment)
     };
     char wanted[512];
     snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m");
+    snprintf(tree.shared->cuda_shim, sizeof(tree.shared->cuda_shim), "/lib/shim.so");
     devices[0].memory_bytes = 8 * GIB;
     grant(0, 7, "0.33333399 60");
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -428,6 +469,15 @@ START_TEST(test_environment)
     /* A value of two lines would be read as two variables. */
     snprintf(tree.shared->mount_point, sizeof(tree.shared->mount_point), "/m\nLD_PRELOAD=x");
     ck_assert_str_eq(show("gpu0/p1/environment"), "CHRONOS_UNREACHABLE=refuse\n");
+
+    snprintf(devices[0].uuid, sizeof(devices[0].uuid), "%s", cases[0].uuid);
+    snprintf(devices[0].vendor, sizeof(devices[0].vendor), "NVIDIA");
+    ck_assert_ptr_nonnull(strstr(show("gpu0/p1/environment"), "\nLD_PRELOAD="));
+    tree.shared->cuda_shim[0] = '\0';
+    ck_assert_ptr_null(strstr(show("gpu0/p1/environment"), "\nLD_PRELOAD="));
+    /* Without it nothing makes the partition look like a device. */
+    ck_assert_ptr_nonnull(
+        strstr(show("gpu0/p1/environment"), "\nXLA_PYTHON_CLIENT_MEM_FRACTION=0.333333\n"));
 }
 END_TEST
 
@@ -893,7 +943,7 @@ END_TEST
 
 int main(void)
 {
-    return check_main("tree", setup, teardown, test_ids, test_own_ids, test_own_nodes,
+    return check_main("tree", setup, teardown, test_ids, test_own_ids, test_groups, test_own_nodes,
                       test_own_partitions, test_config_is_the_policy, test_lookup, test_listing,
                       test_attributes, test_sizes, test_timeouts, test_metrics, test_environment,
                       test_event_log, test_event_log_is_fair, test_texts, test_line_accounts,

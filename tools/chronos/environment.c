@@ -5,42 +5,50 @@
  */
 #include "environment.h"
 
+#include "core/base/array.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Lists with colons: the caller's entries stay, behind the new one. */
-static const char *const lists[] = {"OPENCL_LAYERS"};
+/* Lists: the caller's entries stay, behind the new one. All can be joined by a colon. */
+static const struct {
+    const char *name, *separators;
+} lists[] = {{"LD_PRELOAD", ": "}, {"OPENCL_LAYERS", ":"}};
 
-static bool is_list(const char *name)
+/* Return what separates the entries of this list; NULL: it is none. */
+static const char *separators_of(const char *name)
 {
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        if (strcmp(lists[i], name) == 0)
-            return true;
+    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+        if (strcmp(lists[i].name, name) == 0)
+            return lists[i].separators;
     }
-    return false;
+    return NULL;
 }
 
-static bool has_entry(const char *list, const char *entry)
+static bool has_entry(const char *list, const char *separators, const char *entry)
 {
     size_t length = strlen(entry);
-    for (const char *at = list; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
-        if (strncmp(at, entry, length) == 0 && (at[length] == ':' || at[length] == '\0'))
+    for (const char *at = list;; at++) {
+        size_t there = strcspn(at, separators);
+        if (there == length && memcmp(at, entry, length) == 0)
             return true;
+        at += there;
+        if (*at == '\0')
+            return false;
     }
-    return false;
 }
 
 /* Put an entry first in a list. */
-static int prepend(const char *name, const char *entry)
+static int prepend(const char *name, const char *separators, const char *entry)
 {
     const char *list = getenv(name);
     char *both;
     if (!list || list[0] == '\0')
         return setenv(name, entry, 1) == 0 ? 0 : -errno;
-    if (has_entry(list, entry))
+    if (has_entry(list, separators, entry))
         return 0;
     if (asprintf(&both, "%s:%s", entry, list) < 0)
         return -ENOMEM;
@@ -67,8 +75,9 @@ int environment_each(char *text, environment_fn *take, void *context)
 static int apply(void *none, const char *name, const char *value)
 {
     (void)none;
-    if (is_list(name))
-        return prepend(name, value);
+    const char *separators = separators_of(name);
+    if (separators)
+        return prepend(name, separators, value);
     return setenv(name, value, 1) == 0 ? 0 : -errno;
 }
 

@@ -170,7 +170,8 @@ int chronos_leave(ChronosPartitionerHandle handle, pid_t pid);
 
 /* Read the variables for programs in the partition, as lines NAME=VALUE. The caller frees
  * *RET_TEXT with free(). They must be set before a program makes its first call of OpenCL or CUDA;
- * OPENCL_LAYERS is a list with colons, and goes before what the program has in it. */
+ * OPENCL_LAYERS and LD_PRELOAD are lists with colons, and go before what the program has in them;
+ * LD_PRELOAD must be set before it is executed. */
 int chronos_get_environment(ChronosPartitionerHandle handle, const char *partition_id,
                             char **ret_text);
 

@@ -8,9 +8,10 @@ import os
 
 # Joined by this when a process has several partitions.
 _SEPARATORS = {"CHRONOS_PARTITION": ":", "CUDA_VISIBLE_DEVICES": ",", "ROCR_VISIBLE_DEVICES": ","}
-# Lists with colons: the caller's entries stay, behind ours.
-_PREPENDED = ("OPENCL_LAYERS",)
+# Lists with colons, or with this: the caller's entries stay, behind ours.
+_PREPENDED = {"LD_PRELOAD": " ", "OPENCL_LAYERS": ":"}
 _LAYER = "libchronos-opencl.so"
+_SHIM = "libchronos-cuda.so"
 _NOT_INITIALIZED = 3  # CUDA_ERROR_NOT_INITIALIZED
 
 _before: dict[str, str | None] = {}  # what the caller had
@@ -33,9 +34,13 @@ def _combine(name: str, values: list[str]) -> str:
     value = values[-1]
     before = _before.get(name)
     if name in _PREPENDED and before:
-        rest = [entry for entry in before.split(":") if entry != value]
-        return ":".join([value, *rest])
+        return ":".join([value, *_others(name, before, value)])
     return value
+
+
+def _others(name: str, entries: str, value: str) -> list[str]:
+    """The entries of a list without this one."""
+    return [one for one in entries.replace(_PREPENDED[name], ":").split(":") if one != value]
 
 
 def inherit(variables: dict[str, str]) -> None:
@@ -43,8 +48,8 @@ def inherit(variables: dict[str, str]) -> None:
     for name, value in variables.items():
         there = os.environ.get(name)
         if there is not None and name not in _set:
-            rest = [entry for entry in there.split(":") if entry != value]
-            _before[name] = ":".join(rest) or None if name in _PREPENDED else None
+            rest = _others(name, there, value) if name in _PREPENDED else []
+            _before[name] = ":".join(rest) or None
             _set[name] = there
 
 
@@ -103,6 +108,11 @@ def _uses_cuda() -> bool:
         return True
 
 
+def _has_cuda(maps: str) -> bool:
+    """Whether a library of CUDA, or of a framework for it, is mapped."""
+    return any("cuda" in line.rpartition("/")[2] and ".so" in line for line in maps.splitlines())
+
+
 def too_late(variables: dict[str, str]) -> list[str]:
     """What the variables of a partition cannot do in this process, because a library has read them
     already; one sentence each. A library that is loaded and was not used yet is no trouble: OpenCL
@@ -118,6 +128,9 @@ def too_late(variables: dict[str, str]) -> list[str]:
                              "keeps counting for that one: after its end it gets no memory")
         elif any("/" + name in maps for name in _drivers()):
             found.append("OpenCL was used before in this program, so its memory is not limited")
+    if "LD_PRELOAD" in variables and "/" + _SHIM not in maps and _has_cuda(maps):
+        found.append("CUDA is in this program already, and it was started without the library that "
+                     "limits it, so its memory is counted and not limited")
     devices = variables.get("CUDA_VISIBLE_DEVICES")
     if devices and "/libcuda.so" in maps and devices != os.environ.get("CUDA_VISIBLE_DEVICES"):
         if _uses_cuda():

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`chronos schedule` and `chronos top` on a real mount: the pictures show what is held. Runs under
+tests/cases/run."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import xml.etree.ElementTree as xml
+
+import lib
+from lib import check, equal
+
+CHRONOS = os.environ['CHRONOS']
+SVG = '{http://www.w3.org/2000/svg}'
+LEFT, WIDTH, HEIGHT = 70, 900, 150  # of the picture
+os.environ.update(TZ='UTC', TMUX_TMPDIR=lib.T)
+
+
+def chronos(mount, *words, code=0):
+    result = subprocess.run([CHRONOS, *words], capture_output=True, text=True, check=False,
+                            env=dict(os.environ, CHRONOS_MOUNT=mount.dir))
+    equal(result.returncode, code, words, result.stderr)
+    return result.stdout if code == 0 else result.stderr
+
+
+def text(mount):
+    """A row for those that follow each other, as long as their time."""
+    mount.ask('25% 3600 name=train')
+    mount.ask('0.125 1800 user=alice')
+    mount.ask('0.5 7200 user=bob', 1)
+    lines = chronos(mount, 'schedule', 'gpu0').splitlines()
+    equal(lines[0], 'gpu0: Simulated GPU 80G, 80.0 GiB')
+    check(lines[1].startswith('|'), lines)
+    check(re.fullmatch(r'\| ?# p1 root 25% train #{57,59}', lines[2]), 'the whole width', lines)
+    check(re.fullmatch(r'\| ?# p2 alice 12.5% #{20,23}', lines[3]), 'half of it', lines)
+    equal(lines[4].split(', ')[0], 'Free: 62.5% now')
+    check(lines[4].endswith(', 75% from ' + clock(mount, 'p2') + ', 100% from ' +
+                            clock(mount, 'p1')), lines)
+    both = chronos(mount, 'schedule')
+    check('\ngpu1: ' in both and '\ngpu3: ' in both, both)
+    equal([line for line in both.splitlines() if len(line) > 80], [])
+    mount.ask('0.1 30d user=carol', 2)
+    line = chronos(mount, 'schedule', '2').splitlines()[2]
+    check(line.endswith('>') and len(line) == 80, 'goes on to the right', line)
+    line = chronos(mount, 'schedule', '2', '--days', '60').splitlines()[2]
+    check(len(line.rstrip(' carol10%p4')) in range(36, 44), 'half of 60 days', line)
+    for days in ('0', '367', '1x', '-1'):
+        check('number of days' in chronos(mount, 'schedule', f'--days={days}', code=2), days)
+    check('exclude' in chronos(mount, 'schedule', '--svg', '--json', code=2))
+    check('no device gpu9' in chronos(mount, 'schedule', 'gpu9', code=4))
+    found = json.loads(chronos(mount, 'schedule', '--json'))
+    equal([len(device['partitions']) for device in found], [2, 1, 1, 0])
+    equal([step['percent'] for step in found[0]['free']], [62.5, 75, 100])
+    equal(found[0]['partitions'][0]['expires'], mount.read('partitions/p1/expires'))
+    mount.release_all()
+
+
+def clock(mount, name):
+    return mount.read('partitions', name, 'expires')[11:16]
+
+
+def rectangles(picture):
+    """{id: [(left, top, right, bottom)]} of the partitions."""
+    found = {}
+    for group in xml.fromstring(picture).iter(SVG + 'g'):
+        name = group.find(SVG + 'title').text.split()[0]
+        for rectangle in group.findall(SVG + 'rect'):
+            x, y, width, height = (float(rectangle.get(key))
+                                   for key in ('x', 'y', 'width', 'height'))
+            found.setdefault(name, []).append((x, y, x + width, y + height))
+    return found
+
+
+def picture_of(mount):
+    """The same twice, within a minute."""
+    for _ in range(3):
+        one, two = (chronos(mount, 'schedule', '--svg') for _ in '12')
+        if one == two:
+            return one
+    raise AssertionError('equal plans have different pictures')
+
+
+def areas(mount):
+    """An area is what is held: the height is the share, the width the time; nothing overlaps."""
+    shares = {}
+    for share, seconds in ((25, 7200), (12.5, 3600), (25, 1800), (12.5, 5400)):
+        shares[mount.ask(f'{share}% {seconds}')] = share
+    found = rectangles(picture_of(mount))
+    equal(sorted(found), sorted(shares))
+    for name, share in shares.items():
+        heights = sum(bottom - top for _, top, _, bottom in found[name])
+        check(abs(heights - share / 100 * HEIGHT) < 0.5, name, heights)
+        width = max(right - left for left, _, right, _ in found[name])
+        seconds = int(mount.read('partitions', name, 'duration'))
+        check(abs(width / WIDTH - seconds / 7200) < 0.03, name, width)
+    every = [rectangle for some in found.values() for rectangle in some]
+    for i, (left, top, right, bottom) in enumerate(every):
+        check(LEFT <= left and right <= LEFT + WIDTH + 0.1, every[i])
+        for other in every[:i]:
+            check(right <= other[0] or left >= other[2] or
+                  bottom <= other[1] + 0.11 or top >= other[3] - 0.11, every[i], other)
+    mount.release_all()
+
+
+class Screen:
+    """A terminal of its own that runs a command."""
+
+    count = 0
+
+    def __init__(self, command, width=80, height=24):
+        Screen.count += 1
+        self.name = f'top{Screen.count}'
+        self.tmux('-f', '/dev/null', 'new-session', '-d', '-x', str(width), '-y', str(height),
+                  f'{command}; echo "code $?"; sleep 1000')
+
+    def tmux(self, *words, check=True):
+        return subprocess.run(['tmux', '-L', self.name, *words], capture_output=True, text=True,
+                              check=check, stdin=subprocess.DEVNULL).stdout
+
+    def lines(self):
+        return self.tmux('capture-pane', '-p').split('\n')
+
+    def press(self, *keys):
+        self.tmux('send-keys', *keys)
+
+    def wait(self, condition):
+        lib.wait_for(lambda: condition(self.lines()))
+        return self.lines()
+
+    def close(self):
+        self.tmux('kill-server', check=False)
+
+
+def rows(lines):
+    """The ids that are shown."""
+    return [line.split()[0] for line in lines if re.match(r'p\d', line)]
+
+
+def screen(mount):
+    if not shutil.which('tmux'):
+        raise lib.Skip('tmux is not installed: tools/packages test')
+    longest = mount.ask('50% 7200 name=longest')
+    alices = mount.ask('25% 300 user=alice')
+    many = [mount.ask('1% 3600 user=bob', 1) for _ in range(40)]
+    top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
+    try:
+        lines = top.wait(lambda lines: lines[0].startswith('chronos '))
+        check(lines[0].endswith('4 devices, 42 partitions, by end'), lines[0])
+        check(re.match(r'gpu0 +\[#{27} {9}\]  75.0% held, 20.0 GiB free$', lines[1]), lines[1])
+        check('  0.0% held' in lines[3] and '#' not in lines[3], lines[3])
+        equal(rows(lines), [alices] + many[:15], 'the first ends first')
+        check(all(len(line) <= 80 for line in lines), lines)
+        top.press('End')
+        lines = top.wait(lambda lines: longest in rows(lines))
+        equal(rows(lines)[-1], longest)
+        top.press('Home', 's')
+        lines = top.wait(lambda lines: lines[0].endswith('by size'))
+        equal(rows(lines)[:3], [longest, alices, many[0]])
+        top.press('Down')
+        top.wait(lambda lines: rows(lines)[0] == alices)
+        top.press('u')
+        lines = top.wait(lambda lines: '1 partition of yours' in lines[0])
+        equal(rows(lines), [longest])
+        os.unlink(mount.at('partitions', longest))
+        top.wait(lambda lines: any('You hold no partition.' in line for line in lines))
+        top.press('u')
+        top.tmux('resize-window', '-x', '60', '-y', '10')
+        lines = top.wait(lambda lines: len(lines) < 13 and len(rows(lines)) == 3)
+        check('and 2 more devices' in lines[3], lines)
+        top.press('q')
+        top.wait(lambda lines: 'code 0' in lines)
+        top.close()
+        top = Screen(f'exec env TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
+        top.wait(lambda lines: lines[0].startswith('chronos '))
+        os.kill(int(top.tmux('display', '-p', '#{pane_pid}')), signal.SIGTERM)
+        lib.wait_for(lambda: top.tmux('list-sessions', check=False) == '')
+        top = Screen(f'TERM=nothing-such CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
+        lines = top.wait(lambda lines: any('code 1' in line for line in lines))
+        check(any('kind of terminal is not known' in line for line in lines), lines)
+    finally:
+        top.close()
+    check('needs a terminal' in chronos(mount, 'top', code=2))
+
+
+def goes(mount):
+    """The tree goes away below the screen."""
+    top = Screen(f'TERM=screen CHRONOS_MOUNT={mount.dir} {CHRONOS} top')
+    try:
+        top.wait(lambda lines: lines[0].startswith('chronos '))
+        mount.kill_both()
+        top.wait(lambda lines: any(re.match('code [13]', line) for line in lines))
+    finally:
+        top.close()
+        mount.start()
+
+
+def main():
+    with lib.mounted() as mount:
+        text(mount)
+        areas(mount)
+        screen(mount)
+        goes(mount)
+
+
+lib.run(main)

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Draw plans as an SVG document; see chart.h. */
+#include "chart.h"
+#include "output.h"
+
+#include "core/base/array.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEFT = 70, WIDTH = 900, RIGHT = 30, HEAD = 34, HEIGHT = 150, AXIS = 26, GAP = 14, KEY = 24 };
+enum { LETTER = 7 }; /* width of one, about */
+
+/* Colours that people who see colours differently can tell apart (Okabe and Ito, 2008). */
+static const char *const colours[] = {"#e69f00", "#56b4e9", "#009e73", "#f0e442",
+                                      "#0072b2", "#d55e00", "#cc79a7", "#999999"};
+
+struct user {
+    const char *name;
+};
+struct drawing {
+    const struct chart_window *window;
+    struct user *users; /* by name */
+    size_t user_count;
+};
+
+static int compare_users(const void *a, const void *b)
+{
+    return strcmp(((const struct user *)a)->name, ((const struct user *)b)->name);
+}
+
+static const char *user_of(const struct chart_lease *lease)
+{
+    return lease->partition.record.value[CHRONOS_PARTITION_USER];
+}
+
+/* Each user has the colour of its place among all that are shown. */
+static bool find_users(const struct chart *charts, size_t count, struct drawing *drawing)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most += charts[i].count;
+    drawing->users = calloc(most ? most : 1, sizeof(*drawing->users));
+    if (!drawing->users)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < charts[i].count; k++)
+            drawing->users[drawing->user_count++].name = user_of(&charts[i].leases[k]);
+    }
+    qsort(drawing->users, drawing->user_count, sizeof(*drawing->users), compare_users);
+    size_t kept = 0;
+    for (size_t i = 0; i < drawing->user_count; i++) {
+        if (kept == 0 || strcmp(drawing->users[kept - 1].name, drawing->users[i].name) != 0)
+            drawing->users[kept++] = drawing->users[i];
+    }
+    drawing->user_count = kept;
+    return true;
+}
+
+static size_t colour_of(const struct drawing *drawing, const char *name)
+{
+    struct user key = {name}, *found = bsearch(&key, drawing->users, drawing->user_count,
+                                               sizeof(*drawing->users), compare_users);
+    return found ? (size_t)(found - drawing->users) % ARRAY_COUNT(colours) : 0;
+}
+
+static void put_text(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '<')
+            fputs("&lt;", stdout);
+        else if (*text == '>')
+            fputs("&gt;", stdout);
+        else if (*text == '&')
+            fputs("&amp;", stdout);
+        else if (*text == '"')
+            fputs("&quot;", stdout);
+        else
+            putchar((unsigned char)*text < 0x20 ? ' ' : *text);
+    }
+}
+
+static double x_of(const struct drawing *drawing, time_t at)
+{
+    const struct chart_window *window = drawing->window;
+    at = at < window->from ? window->from : at > window->to ? window->to : at;
+    return LEFT + (double)(at - window->from) / (double)(window->to - window->from) * WIDTH;
+}
+
+static double height_of(const struct chart *chart, uint64_t bytes)
+{
+    return chart->bytes > 0 ? (double)bytes / (double)chart->bytes * HEIGHT : 0;
+}
+
+static void put_title(const struct chart_lease *lease)
+{
+    const char(*value)[CHRONOS_VALUE_MAX] = lease->partition.record.value;
+    char share[64], size[64];
+    output_share_text(value[CHRONOS_PARTITION_FRACTION], share, sizeof(share));
+    output_bytes_text(lease->bytes, size, sizeof(size));
+    printf("<title>%s ", lease->partition.id);
+    put_text(user_of(lease));
+    if (value[CHRONOS_PARTITION_NAME][0] != '\0') {
+        putchar(' ');
+        put_text(value[CHRONOS_PARTITION_NAME]);
+    }
+    printf(": %s, %s, %s to %s</title>", share, size, value[CHRONOS_PARTITION_START],
+           value[CHRONOS_PARTITION_EXPIRES]);
+}
+
+static void put_lease(const struct drawing *drawing, const struct chart *chart, double bottom,
+                      const struct chart_lease *lease)
+{
+    double left = x_of(drawing, lease->start), width = x_of(drawing, lease->end) - left;
+    size_t colour = colour_of(drawing, user_of(lease)), widest = 0;
+    if (lease->start >= drawing->window->to)
+        return;
+    printf("<g>");
+    put_title(lease);
+    for (size_t i = 0; i < lease->band_count; i++) {
+        const struct chart_band *band = &lease->bands[i];
+        printf("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"", left,
+               bottom - height_of(chart, band->to), width > 1 ? width : 1,
+               height_of(chart, band->to - band->from));
+        if (lease->pending)
+            printf("url(#waiting%zu)\"/>", colour);
+        else
+            printf("%s\"/>", colours[colour]);
+        if (band->to - band->from > lease->bands[widest].to - lease->bands[widest].from)
+            widest = i;
+    }
+    if (lease->band_count > 0) {
+        const struct chart_band *band = &lease->bands[widest];
+        const char *id = lease->partition.id, *user = user_of(lease);
+        double letters = (width - 8) / LETTER;
+        double middle = (height_of(chart, band->from) + height_of(chart, band->to)) / 2;
+        bool whole = (double)(strlen(id) + 1 + strlen(user)) <= letters;
+        if (height_of(chart, band->to - band->from) >= 12 && (double)strlen(id) <= letters) {
+            printf("<text x=\"%.1f\" y=\"%.1f\" class=\"in\">%s", left + 4, bottom - middle + 4,
+                   id);
+            if (whole) {
+                putchar(' ');
+                put_text(user);
+            }
+            printf("</text>");
+        }
+    }
+    printf("</g>\n");
+}
+
+static void put_chart(const struct drawing *drawing, const struct chart *chart, int top)
+{
+    struct chart_tick ticks[CHART_TICKS];
+    size_t count = chart_ticks(drawing->window, ticks);
+    double bottom = top + HEAD + HEIGHT;
+    char size[64];
+    output_bytes_text(chart->bytes, size, sizeof(size));
+    printf("<text x=\"%d\" y=\"%d\" class=\"head\">gpu%u: ", LEFT, top + HEAD - 10,
+           chart->device.index);
+    put_text(chart->device.record.value[CHRONOS_DEVICE_NAME]);
+    printf(", %s</text>\n", size);
+    for (int quarter = 0; quarter <= 4; quarter++) {
+        double y = bottom - HEIGHT * quarter / 4.0;
+        printf("<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>"
+               "<text x=\"%d\" y=\"%.1f\" class=\"left\">%d%%</text>\n",
+               LEFT, y, LEFT + WIDTH, y, LEFT - 8, y + 4, quarter * 25);
+    }
+    for (size_t i = 0; i < count; i++) {
+        double x = x_of(drawing, ticks[i].at);
+        printf("<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%.1f\"/>"
+               "<text x=\"%.1f\" y=\"%.1f\" class=\"axis\">%s</text>\n",
+               x, top + HEAD, x, bottom, x, bottom + 16, ticks[i].text);
+    }
+    for (size_t i = 0; i < chart->count; i++)
+        put_lease(drawing, chart, bottom, &chart->leases[i]);
+}
+
+static void put_key(const struct drawing *drawing, int y)
+{
+    int x = LEFT;
+    for (size_t i = 0; i < drawing->user_count && x < LEFT + WIDTH - 60; i++) {
+        printf("<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\"/>"
+               "<text x=\"%d\" y=\"%d\">",
+               x, y, colours[i % ARRAY_COUNT(colours)], x + 17, y + 11);
+        put_text(drawing->users[i].name);
+        printf("</text>\n");
+        x += 17 + LETTER * (int)strlen(drawing->users[i].name) + 20;
+    }
+}
+
+static void put_head(const struct drawing *drawing, int height)
+{
+    printf("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+           "viewBox=\"0 0 %d %d\">\n"
+           "<style>text{font:12px sans-serif;fill:#222}.head{font-weight:bold}"
+           ".left{text-anchor:end}.axis{text-anchor:middle}.in{font-size:11px;fill:#000}"
+           "line{stroke:#ddd}g rect{stroke:#fff;stroke-width:1}</style>\n"
+           "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n<defs>",
+           LEFT + WIDTH + RIGHT, height, LEFT + WIDTH + RIGHT, height);
+    for (size_t i = 0; i < ARRAY_COUNT(colours) && i < drawing->user_count; i++)
+        printf(
+            "<pattern id=\"waiting%zu\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" "
+            "patternTransform=\"rotate(45)\"><rect width=\"6\" height=\"6\" fill=\"#fff\"/>"
+            "<rect width=\"3\" height=\"6\" fill=\"%s\"/></pattern>",
+            i, colours[i]);
+    printf("</defs>\n");
+}
+
+void chart_print_svg(const struct chart *charts, size_t count, const struct chart_window *window)
+{
+    struct drawing drawing = {.window = window};
+    if (!find_users(charts, count, &drawing))
+        return;
+    put_head(&drawing, (int)count * (HEAD + HEIGHT + AXIS + GAP) + KEY + GAP);
+    for (size_t i = 0; i < count; i++)
+        put_chart(&drawing, &charts[i], (int)i * (HEAD + HEIGHT + AXIS + GAP));
+    put_key(&drawing, (int)count * (HEAD + HEIGHT + AXIS + GAP) + 6);
+    printf("</svg>\n");
+    free(drawing.users);
+}

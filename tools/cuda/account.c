@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Charge memory; see account.h. */
+#include "account.h"
+
+#include <unistd.h>
+
+static CUresult error_of(unsigned partition, uint64_t bytes, int refusal)
+{
+    const char *why = refusal == CHRONOS_FULL     ? "more than it has left"
+                      : refusal == CHRONOS_CLOSED ? "it has ended, or is not yours"
+                                                  : "the filesystem does not answer";
+    shim_debug("%llu bytes refused in %s: %s", (unsigned long long)bytes,
+               shim.environment.directory[partition], why);
+    return refusal == CHRONOS_FULL ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_NOT_PERMITTED;
+}
+
+bool account_is_ours(const struct account *account)
+{
+    return account->bytes == 0 || account->owner == getpid();
+}
+
+CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
+{
+    if (!account_is_ours(account)) /* of the parent, before a fork */
+        *account = (struct account){0};
+    int partition = account->bytes > 0 ? account->partition : devices_partition(device);
+    if (partition == DEVICES_INVALID)
+        return CUDA_SUCCESS;
+    if (partition == DEVICES_NONE) {
+        shim_debug("%llu bytes refused: device %d has no partition of this program",
+                   (unsigned long long)bytes, device);
+        return CUDA_ERROR_NOT_PERMITTED;
+    }
+    pid_t owner = getpid();
+    if (partition >= 0) {
+        int refusal = chronos_charge_book(shim.charge[partition], bytes, &owner);
+        if (refusal != 0)
+            return error_of((unsigned)partition, bytes, refusal);
+    } else if (bytes > 0 && !shim.environment.allow_unreachable) {
+        shim_debug("%llu bytes refused: the filesystem does not answer", (unsigned long long)bytes);
+        return CUDA_ERROR_NOT_PERMITTED;
+    }
+    account->bytes += bytes;
+    account->owner = owner;
+    account->partition = partition;
+    return CUDA_SUCCESS;
+}
+
+void account_take(struct account *account, uint64_t bytes)
+{
+    bytes = bytes < account->bytes ? bytes : account->bytes;
+    if (account->partition >= 0 && bytes > 0)
+        chronos_charge_give_back(shim.charge[account->partition], bytes, account->owner);
+    account->bytes -= bytes;
+}
+
+void account_end(struct account *account)
+{
+    account_take(account, account->bytes);
+}
+
+void account_move(struct account *to, struct account *from)
+{
+    if (to->bytes == 0)
+        *to = *from;
+    else
+        to->bytes += from->bytes;
+    *from = (struct account){0};
+}

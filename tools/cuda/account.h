@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Charge memory to the partition of a device. */
+#ifndef CHRONOS_CUDA_ACCOUNT_H
+#define CHRONOS_CUDA_ACCOUNT_H
+
+#include "devices.h"
+
+/* Bytes charged. Each is given back once, whole or in part. */
+struct account {
+    uint64_t bytes;
+    pid_t owner;   /* the process that charged them: a child gives back nothing of its parent's */
+    int partition; /* negative: not charged, the tree cannot be reached and the policy is to allow
+                    */
+};
+
+/* Charge `bytes` more of the device. CUDA_SUCCESS; CUDA_ERROR_OUT_OF_MEMORY: exceeds what is left;
+ * CUDA_ERROR_NOT_PERMITTED: the device has no partition of this program, or it has ended, or it
+ * cannot be reached. The account is unchanged then. A device that the driver does not have is left
+ * to the driver. */
+CUresult account_add(struct account *account, CUdevice device, uint64_t bytes);
+/* Give back `bytes` of it, at most what it has. */
+void account_take(struct account *account, uint64_t bytes);
+/* Give back all of it. */
+void account_end(struct account *account);
+/* Move everything from one to another of the same device and process. */
+void account_move(struct account *to, struct account *from);
+/* Return whether this process holds it, not its parent. */
+bool account_is_ours(const struct account *account);
+
+#endif

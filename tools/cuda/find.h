@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The three ways by which programs find a function of the driver: the linker, which takes our
+ * exports; dlsym; and the driver's own cuGetProcAddress. The real address is always looked up
+ * first, and then replaced: so which of the driver's many versions of a function is meant is never
+ * guessed.
+ */
+#ifndef CHRONOS_CUDA_FIND_H
+#define CHRONOS_CUDA_FIND_H
+
+#include "shim.h"
+
+/* Fill shim_real from the driver that is loaded. False: none is. */
+bool find_driver(void);
+
+typedef void *find_dlsym(void *handle, const char *name);
+
+/* For dlsym.S: return the replacement of `name` for `caller`, an address in the asking library, or
+ * NULL and the function to jump to. */
+void *find_by_name(void *handle, const char *name, const void *caller, find_dlsym **ret_next)
+    __attribute__((visibility("hidden")));
+
+#endif

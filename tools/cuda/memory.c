@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replace plain allocations. */
+#include "pools.h"
+#include "record.h"
+
+EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *pointer, size_t bytes)
+{
+    RECORD_CREATE(cuMemAlloc_v2, ENTRY_POINTER, bytes, pointer, bytes);
+}
+
+/* The interface before CUDA 3.2, of pointers with 32 bits. */
+EXPORT CUresult cuMemAlloc(CUdeviceptr_v1 *pointer, unsigned int bytes)
+{
+    RECORD_CREATE(cuMemAlloc, ENTRY_POINTER, bytes, pointer, bytes);
+}
+
+/* In full: the device loses it at the first touch. */
+EXPORT CUresult cuMemAllocManaged(CUdeviceptr *pointer, size_t bytes, unsigned int flags)
+{
+    RECORD_CREATE(cuMemAllocManaged, ENTRY_POINTER, record_rounded(bytes), pointer, bytes, flags);
+}
+
+#define PITCH_MAX 512 /* rows are padded to at most this */
+
+/* The driver chose the pitch: correct the charge to it. */
+static void repitch(struct entry *entry, uint64_t pitch, uint64_t height)
+{
+    uint64_t true_bytes = record_rounded(shim_product(pitch, height));
+    if (!entry || entry->small)
+        return;
+    if (true_bytes < entry->account.bytes)
+        account_take(&entry->account, entry->account.bytes - true_bytes);
+    else if (true_bytes > entry->account.bytes)
+        account_add(&entry->account, entry->device, true_bytes - entry->account.bytes);
+}
+
+static uint64_t padded(uint64_t width, uint64_t height)
+{
+    return width > UINT64_MAX - PITCH_MAX
+               ? UINT64_MAX
+               : shim_product((width + PITCH_MAX - 1) / PITCH_MAX * PITCH_MAX, height);
+}
+
+#define ALLOC_PITCH(name)                                                                          \
+    ENTER(name, pointer, pitch, width, height, element);                                           \
+    struct entry *entry;                                                                           \
+    CUresult r = record_begin(ENTRY_POINTER, padded(width, height), &entry);                       \
+    if (r == CUDA_SUCCESS) {                                                                       \
+        r = REAL(name)(pointer, pitch, width, height, element);                                    \
+        if (r == CUDA_SUCCESS)                                                                     \
+            repitch(entry, *pitch, height);                                                        \
+        r = record_finish(r, entry, r == CUDA_SUCCESS ? *pointer : 0);                             \
+    }                                                                                              \
+    shim_leave();                                                                                  \
+    return r
+
+EXPORT CUresult cuMemAllocPitch(CUdeviceptr_v1 *pointer, unsigned int *pitch, unsigned int width,
+                                unsigned int height, unsigned int element)
+{
+    ALLOC_PITCH(cuMemAllocPitch);
+}
+
+EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr *pointer, size_t *pitch, size_t width, size_t height,
+                                   unsigned int element)
+{
+    ALLOC_PITCH(cuMemAllocPitch_v2);
+}
+
+/* The pointer may be a pool's. */
+EXPORT CUresult cuMemFree(CUdeviceptr_v1 pointer)
+{
+    ENTER(cuMemFree, pointer);
+    RECORD_FREE(ENTRY_POINTER, pointer, REAL(cuMemFree)(pointer));
+    pools_look();
+    shim_leave();
+    return r;
+}
+
+EXPORT CUresult cuMemFree_v2(CUdeviceptr pointer)
+{
+    ENTER(cuMemFree_v2, pointer);
+    RECORD_FREE(ENTRY_POINTER, pointer, REAL(cuMemFree_v2)(pointer));
+    pools_look();
+    shim_leave();
+    return r;
+}

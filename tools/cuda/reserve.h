@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Charge memory that the driver is about to be asked for: before a refusal, take back once what the
+ * program has freed but the driver still holds. */
+#ifndef CHRONOS_CUDA_RESERVE_H
+#define CHRONOS_CUDA_RESERVE_H
+
+#include "account.h"
+
+struct pool;
+
+/* As account_add. */
+CUresult reserve_bytes(struct account *account, CUdevice device, uint64_t bytes);
+/* As blocks_prepare. */
+CUresult reserve_block(CUdevice device);
+/* As pools_reserve. */
+CUresult reserve_of_pool(struct pool *pool, uint64_t bytes);
+/* As graph_memory_reserve. */
+CUresult reserve_of_graph(CUdevice device, uint64_t bytes);
+
+#endif

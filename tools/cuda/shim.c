@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by all parts of the shim; see shim.h. */
+#include "shim.h"
+
+#include "find.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct shim shim;
+
+/* A thread inside the shim: what the driver and the C library call from there passes through. */
+static __thread int depth __attribute__((tls_model("initial-exec")));
+
+static struct {
+    pthread_mutex_t mutex;
+} locks[SHIM_LOCKS]; /* zero is a mutex in every C library that the shim runs with */
+
+void shim_lock(unsigned lock)
+{
+    pthread_mutex_lock(&locks[lock].mutex);
+}
+
+void shim_unlock(unsigned lock)
+{
+    pthread_mutex_unlock(&locks[lock].mutex);
+}
+
+void shim_lock_once(atomic_int *lock)
+{
+    int self = getpid(), holder = 0;
+    while (!atomic_compare_exchange_weak(lock, &holder, self)) {
+        if (holder == self)
+            sched_yield();
+        holder = holder == self ? 0 : holder; /* of a parent: take it over */
+    }
+}
+
+void shim_unlock_once(atomic_int *lock)
+{
+    atomic_store(lock, 0);
+}
+
+static void before_fork(void)
+{
+    for (unsigned i = 0; i < SHIM_LOCKS; i++)
+        shim_lock(i);
+}
+
+static void after_fork(void)
+{
+    for (unsigned i = SHIM_LOCKS; i-- > 0;)
+        shim_unlock(i);
+}
+
+static int start(void)
+{
+    struct chronos_environment environment;
+    if (chronos_environment_read(&environment) < 0)
+        return -1;
+    for (unsigned i = 0; i < environment.count; i++) {
+        if (chronos_charge_new(environment.directory[i], environment.allow_unreachable,
+                               &shim.charge[i]) == 0)
+            continue;
+        while (i-- > 0)
+            shim.charge[i] = chronos_charge_free(shim.charge[i]);
+        chronos_environment_release(&environment);
+        return -1;
+    }
+    /* After the clients', which are locked later. Once, also in the child of a parent that was
+     * about to start. */
+    static bool watched;
+    if (!watched)
+        watched = pthread_atfork(before_fork, after_fork, after_fork) == 0;
+    shim.environment = environment;
+    return 0;
+}
+
+bool shim_start(void)
+{
+    static atomic_int lock;
+    static atomic_bool started;
+    if (atomic_load_explicit(&started, memory_order_acquire))
+        return shim.environment.count > 0;
+    shim_lock_once(&lock);
+    if (!atomic_load_explicit(&started, memory_order_relaxed) && start() == 0)
+        atomic_store_explicit(&started, true, memory_order_release);
+    shim_unlock_once(&lock);
+    return atomic_load(&started) && shim.environment.count > 0;
+}
+
+bool shim_enter(const void *real)
+{
+    if (depth > 0)
+        return false;
+    depth++;
+    void *address = NULL;
+    bool ours = find_driver();
+    if (ours)
+        memcpy(&address, real, sizeof(address));
+    ours = address && shim_start();
+    if (!ours)
+        depth--;
+    return ours;
+}
+
+void shim_leave(void)
+{
+    depth--;
+}
+
+void shim_debug(const char *format, ...)
+{
+    if (!shim.environment.debug)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    flockfile(stderr);
+    fprintf(stderr, "chronos: ");
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\n");
+    funlockfile(stderr);
+    va_end(arguments);
+}
