@@ -171,6 +171,15 @@ int fairshare_compare(uwide usage_a, uint32_t weight_a, uwide usage_b, uint32_t 
     return (a > b) - (a < b);
 }
 
+uint32_t fairshare_dominant_ppm(uint64_t memory_bytes, uint64_t device_bytes, uint32_t compute_ppm)
+{
+    uint32_t ppm = fairshare_part_ppm(memory_bytes, device_bytes);
+
+    if (compute_ppm > ppm)
+        ppm = compute_ppm;
+    return ppm ? ppm : 1;
+}
+
 uint32_t fairshare_part_ppm(uwide usage, uwide total)
 {
     return total ? (uint32_t)(usage * 1000000 / total) : 0;

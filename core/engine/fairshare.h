@@ -65,6 +65,10 @@ void fairshare_rescale(struct fairshare *account, const struct fairshare_scale *
 
 /* Compare two usages, each divided by the weight of its user: negative if a comes before b. */
 int fairshare_compare(uwide usage_a, uint32_t weight_a, uwide usage_b, uint32_t weight_b);
+/* What a share of a device counts, in millionths: of memory or of computing time, whichever is more
+ * (dominant share; Ghodsi et al. 2011); at least 1. Memory is rounded down, so that parts that fill
+ * a device count as one device at most. compute_ppm 0: as much as is free. */
+uint32_t fairshare_dominant_ppm(uint64_t memory_bytes, uint64_t device_bytes, uint32_t compute_ppm);
 /* The part that `usage` is of `total`, in millionths, rounded down. */
 uint32_t fairshare_part_ppm(uwide usage, uwide total);
 

@@ -115,19 +115,26 @@ static int64_t horizon(const struct quota_scope *scope, int64_t from_ns)
 }
 
 int64_t quota_earliest(const struct quota_scope *scope, uint64_t ppm, int64_t from_ns,
-                       int64_t duration_ns)
+                       int64_t before_ns, int64_t duration_ns)
 {
-    int64_t at_ns = from_ns, before_ns, horizon_ns = horizon(scope, from_ns);
+    int64_t at_ns = from_ns, last_ns, horizon_ns = horizon(scope, from_ns);
     struct window window;
 
     /* Each condition answers with its first moment; no start lies before the latest of them. */
     do {
-        before_ns = at_ns;
-        for (size_t i = 0; i < scope->count * CONDITIONS && at_ns != TALLY_NEVER; i++)
+        last_ns = at_ns;
+        for (size_t i = 0; i < scope->count * CONDITIONS && at_ns < before_ns; i++)
             at_ns = condition_earliest(scope, i / CONDITIONS, conditions[i % CONDITIONS], ppm,
                                        at_ns, duration_ns, &window);
-    } while (at_ns != before_ns && at_ns <= horizon_ns);
-    return at_ns == before_ns ? at_ns : TALLY_NEVER;
+    } while (at_ns != last_ns && at_ns < before_ns && at_ns <= horizon_ns);
+    return at_ns == last_ns && at_ns < before_ns ? at_ns : TALLY_NEVER;
+}
+
+int64_t quota_limit_earliest(void *context, int64_t from_ns, int64_t before_ns, int64_t duration_ns)
+{
+    const struct quota_want *want = context;
+
+    return quota_earliest(want->scope, want->ppm, from_ns, before_ns, duration_ns);
 }
 
 /* -- checking -----------------------------------------------------------------------------------
@@ -204,8 +211,7 @@ struct quota_answer quota_check(const struct quota_scope *scope, const struct qu
     if (answer.verdict == QUOTA_ALLOWED)
         return answer;
     fill_figures(scope, ask, &answer);
-    if (answer.at_ns != TALLY_NEVER)
-        answer.at_ns = quota_earliest(scope, ask->ppm, answer.at_ns, ask->duration_ns);
+    answer.at_ns = quota_earliest(scope, ask->ppm, answer.at_ns, TALLY_NEVER, ask->duration_ns);
     if (answer.at_ns == TALLY_NEVER)
         answer.verdict = QUOTA_REFUSED;
     for (size_t i = 0; i < scope->count; i++) {

@@ -102,10 +102,17 @@ struct quota_answer {
 
 /* Decide on a request. */
 struct quota_answer quota_check(const struct quota_scope *scope, const struct quota_ask *ask);
-/* The first moment >= from_ns at which `ppm` can start for `duration_ns`, or TALLY_NEVER: the
- * condition of amounts and hours alone, for a search. */
+/* The first moment >= from_ns and < before_ns at which `ppm` can start for `duration_ns`, or
+ * TALLY_NEVER: the condition of amounts and hours alone. */
 int64_t quota_earliest(const struct quota_scope *scope, uint64_t ppm, int64_t from_ns,
-                       int64_t duration_ns);
+                       int64_t before_ns, int64_t duration_ns);
+/* The same as a limit of a placement; `context` is a struct quota_want. */
+struct quota_want {
+    const struct quota_scope *scope;
+    uint64_t ppm;
+};
+int64_t quota_limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
+                             int64_t duration_ns);
 /* For suggestions: how long `ppm` can last from from_ns on, at most most_ns; and how much can last
  * for duration_ns, at most most_ppm. 0: nothing. */
 int64_t quota_longest(const struct quota_scope *scope, uint64_t ppm, int64_t from_ns,

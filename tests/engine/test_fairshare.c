@@ -369,6 +369,15 @@ START_TEST(weights_divide)
     ck_assert_uint_eq(fairshare_part_ppm(1, 3), 333333);
     ck_assert_uint_eq(fairshare_part_ppm(FAIRSHARE_USAGE_MAX, FAIRSHARE_USAGE_MAX), 1000000);
     ck_assert_uint_eq(fairshare_part_ppm(0, 0), 0);
+    /* three thirds are a device at most; a byte is something */
+    ck_assert_uint_eq(fairshare_dominant_ppm(UINT64_C(80) << 30, UINT64_C(80) << 30, 0), 1000000);
+    ck_assert_uint_eq(fairshare_dominant_ppm((UINT64_C(80) << 30) / 3, UINT64_C(80) << 30, 0),
+                      333333);
+    ck_assert_uint_eq(fairshare_dominant_ppm(1, UINT64_C(80) << 30, 0), 1);
+    ck_assert_uint_eq(fairshare_dominant_ppm(UINT64_C(20) << 30, UINT64_C(80) << 30, 300000),
+                      300000);
+    ck_assert_uint_eq(fairshare_dominant_ppm(UINT64_C(20) << 30, UINT64_C(80) << 30, 100000),
+                      250000);
 }
 END_TEST
 

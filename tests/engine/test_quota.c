@@ -349,7 +349,11 @@ static void compare_check(size_t user, bool grouped, const struct quota_ask *ask
         }
     }
     at_ns = earliest(user, grouped, 0, -1, ask->ppm, start_ns, ask->duration_ns);
-    SAME(quota_earliest(&scope, ask->ppm, start_ns, ask->duration_ns), at_ns);
+    int64_t before_ns = start_ns + below(60);
+    struct quota_want want = {&scope, ask->ppm};
+    SAME(quota_earliest(&scope, ask->ppm, start_ns, TALLY_NEVER, ask->duration_ns), at_ns);
+    SAME(quota_limit_earliest(&want, start_ns, before_ns, ask->duration_ns),
+         at_ns < before_ns ? at_ns : TALLY_NEVER);
     SAME(answer.at_ns, at_ns);
     if (at_ns == start_ns) {
         SAME(answer.verdict, QUOTA_ALLOWED);
