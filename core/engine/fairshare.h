@@ -31,7 +31,8 @@
 /* How moments weigh: the same for all accounts. */
 struct fairshare_scale {
     int64_t half_life_ns; /* at least a second */
-    int64_t origin_ns;    /* start of epoch 0; earlier moments count as this one */
+    int64_t origin_ns;    /* start of epoch 0; earlier moments count as this one. Stored, and
+                           * converted after a reboot like all times */
 };
 
 /* The usage of one user. All zero: none. */

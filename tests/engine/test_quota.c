@@ -578,6 +578,24 @@ START_TEST(unused_time_is_given_back)
 }
 END_TEST
 
+/* The clock is set forward by an hour in the afternoon: what was used today was used today. */
+START_TEST(clocks_can_be_set)
+{
+    const int64_t earlier_ns = -HOUR;
+    struct quota_calendar set = {{20787, &earlier_ns, 1, DAY}, {2970, &earlier_ns, 1, 7 * DAY}};
+    struct quota_scope after = {{&alice}, 1, &set};
+    struct quota_charge charge[2];
+
+    limit(QUOTA_HOURS_DAY, 8 * GPU_HOUR);
+    quota_put(&alice, &plain, &charge[0], 1, DEVICE, 9 * HOUR, 14 * HOUR, 9 * HOUR);
+    quota_put(&alice, &plain, &charge[1], 2, DEVICE, 22 * HOUR, 25 * HOUR, 9 * HOUR);
+    quota_take(&alice, &plain, &charge[0], 11 * HOUR);
+    /* 2 hours were used, and 2 or 1 of the others are before midnight */
+    ck_assert_int_eq(quota_longest(&hers, DEVICE, 12 * HOUR, DAY), 4 * HOUR);
+    ck_assert_int_eq(quota_longest(&after, DEVICE, 12 * HOUR, DAY), 5 * HOUR);
+}
+END_TEST
+
 START_TEST(requests_alone)
 {
     struct quota_answer answer;
@@ -651,6 +669,6 @@ END_TEST
 int main(void)
 {
     return check_main("quota", NULL, NULL, a_million_operations, hours_of_a_week,
-                      unused_time_is_given_back, requests_alone, own_limits_come_first,
-                      bounds_hold);
+                      unused_time_is_given_back, clocks_can_be_set, requests_alone,
+                      own_limits_come_first, bounds_hold);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Local time against every minute of two years, in zones that change in four ways. */
 #include "fs/tree/calendar.h"
+#include "fs/tree/calendar_windows.h"
 #include "tests/check.h"
 #include "zones.h"
 
@@ -147,8 +148,35 @@ START_TEST(dates)
 }
 END_TEST
 
+/* Windows of engine time: both lists end together, and all moments are in the right ones. */
+START_TEST(windows_of_engine_time)
+{
+    static struct calendar_windows windows;
+    const int64_t offset_ns = INT64_C(1234567890123456789);
+
+    for (size_t i = 0; i < ARRAY_COUNT(zones); i++) {
+        zone(zones[i]);
+        for (int64_t wall_s = utc(2026, 3, 1, 0, 0); wall_s < utc(2026, 3, 20, 0, 0);
+             wall_s += 7 * HOUR_S + 11) {
+            calendar_windows_fill(&windows, wall_s * NS_PER_SECOND, offset_ns);
+            const struct quota_calendar *quota = &windows.quota;
+            ck_assert_int_eq(windows_regular_ns(&quota->day), windows_regular_ns(&quota->week));
+            ck_assert(quota->week.bounds_ns[0] <= quota->day.bounds_ns[0]);
+            for (int64_t later_s = wall_s; later_s < wall_s + 400 * 86400; later_s += 86400 - 77) {
+                int64_t at_ns = later_s * NS_PER_SECOND - offset_ns;
+                int64_t day = calendar_local(later_s).day;
+                struct window window = windows_at(&quota->day, at_ns);
+                ck_assert_int_eq(window.number, day);
+                window = windows_at(&quota->week, at_ns);
+                ck_assert_int_eq(window.number, (day + 3) / 7);
+            }
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     return check_main("calendar", NULL, NULL, every_minute_of_two_years, skipped_and_doubled,
-                      days_and_weeks, days_without_midnight, dates);
+                      days_and_weeks, days_without_midnight, dates, windows_of_engine_time);
 }
