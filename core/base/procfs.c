@@ -100,9 +100,10 @@ int procfs_stat_read(int proc_fd, pid_t pid, struct procfs_stat *ret_stat)
     if (fd < 0)
         return fd;
     ssize_t length = read(fd, text, sizeof(text) - 1);
+    int r = length > 0 ? 0 : length < 0 ? -errno : -ESRCH;
     close(fd);
-    if (length <= 0)
-        return -ESRCH;
+    if (r)
+        return r;
     text[length] = '\0';
     ret_stat->pid = pid;
     return stat_parse(text, ret_stat) ? 0 : -EPROTO;
@@ -154,7 +155,7 @@ static int status_parse(FILE *file, struct procfs_ids *ids, pid_t *ret_tgid)
     }
     free(line);
     if (!r && seen != 15)
-        r = -ESRCH; /* it ended during the read */
+        r = ferror(file) ? -EIO : -ESRCH; /* it ended during the read */
     return r;
 }
 
@@ -300,9 +301,10 @@ int procfs_cgroup_read(int proc_fd, pid_t pid, char ret_path[static PROCFS_LINE_
     bool found = false;
     while (!found && fgets(line, sizeof(line), file))
         found = strncmp(line, "0::/", 4) == 0;
+    int r = found ? 0 : ferror(file) ? -EIO : -ESRCH;
     fclose(file);
-    if (!found)
-        return -ESRCH;
+    if (r)
+        return r;
     line[strcspn(line, "\n")] = '\0';
     snprintf(ret_path, PROCFS_LINE_MAX, "%s", line + 3);
     return 0;

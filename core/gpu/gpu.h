@@ -39,6 +39,8 @@ struct gpu_list {
     struct gpu_device device[GPU_DEVICE_MAX];
 };
 
+/* Return whether CUDA sees the device, under the name of its uuid. */
+bool gpu_is_cuda(const struct gpu_device *device);
 void gpu_list_copy(struct gpu_list *to, const struct gpu_list *from);
 /* Make it empty, with this note. */
 void gpu_list_clear(struct gpu_list *list, const char *note);

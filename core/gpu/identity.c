@@ -2,6 +2,8 @@
 /* Match devices by uuid and PCI address; see identity.h. */
 #include "identity.h"
 
+#include "gpu.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,4 +98,9 @@ int gpu_find_key(const struct gpu_device *devices, uint32_t count, const char *k
         found = (int)i;
     }
     return found;
+}
+
+bool gpu_is_cuda(const struct gpu_device *device)
+{
+    return !strncasecmp(device->vendor, "NVIDIA", 6) && gpu_is_own(device->uuid);
 }

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The driver counts the context of each process: 0.5 GiB on an H200 before the program allocates
- * anything, more once many kernels are loaded. */
-#define OVERHEAD_BYTES (UINT64_C(1) << 30)
+/* What the driver takes for each process that no call of the program announces, such as kernels and
+ * streams: up to 268 MiB on an H100. Contexts are charged. */
+#define OVERHEAD_BYTES (UINT64_C(384) << 20)
 
 #define PROCESSES_MOST 65536u    /* treat more as an invalid figure */
 #define TRIES          5         /* the list can grow between two calls */

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/shortage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@ struct traces {
     struct host *host;
     struct allocations frozen; /* to thaw: a daemon was killed while sending a signal */
     struct allocations stale;  /* to forget: ended, without members */
+    int r;                     /* -ENOMEM: some could not be noted */
 };
 
 static int compare_id(const void *id, const void *entry)
@@ -36,10 +38,11 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
 {
     struct traces *traces = context;
     struct host *host = traces->host;
-    if (frozen)
-        allocations_add(&traces->frozen, id);
+    int r = frozen ? allocations_add(&traces->frozen, id) : 0;
+    traces->r = r ? r : traces->r;
     if (allocations_find(&host->allocations, id)) {
-        allocations_add(&host->occupied, id);
+        r = allocations_add(&host->occupied, id);
+        traces->r = r ? r : traces->r;
         return;
     }
     const struct host_partition *ended =
@@ -47,13 +50,14 @@ static void find_trace(void *context, uint64_t id, uint32_t members, bool frozen
                                           sizeof(*host->start.ended), compare_id)
                                 : NULL;
     if (ended)
-        terminate_add(&host->termination, host->now_ns, &ended->partition, ended->account);
+        r = terminate_add(&host->termination, host->now_ns, &ended->partition, ended->account);
     else if (members)
         log_say("The programs of p%" PRIu64 " are left as they are: it ended long ago, or is newer "
                 "than a restored backup.",
                 id);
     else
-        allocations_add(&traces->stale, id);
+        r = allocations_add(&traces->stale, id);
+    traces->r = r ? r : traces->r;
 }
 
 static void set_accounts(struct host *host, const struct host_partition *partitions, size_t count)
@@ -62,7 +66,8 @@ static void set_accounts(struct host *host, const struct host_partition *partiti
         proctrack_account(host->proctrack, partitions[i].partition.id, partitions[i].account);
 }
 
-static void find_traces(struct host *host)
+/* 0, or -ENOMEM if some could not be noted: their programs would never end. */
+static int find_traces(struct host *host)
 {
     struct traces traces = {.host = host};
     const struct allocation *found;
@@ -79,6 +84,7 @@ static void find_traces(struct host *host)
     }
     if (r < 0)
         log_say("Cannot list the programs that were in partitions: %s.", strerror(-r));
+    return r == -ENOMEM ? r : traces.r;
 }
 
 static int begin_access_and_police(struct host *host)
@@ -93,6 +99,9 @@ static int begin_access_and_police(struct host *host)
                                         .proctrack = host->proctrack,
                                         .allocations = &host->allocations,
                                         .termination = &host->termination,
+                                        .devices = host->start.devices,
+                                        .bookings = host->start.bookings,
+                                        .cuda_limited = host->start.cuda_limited,
                                         .note = host_note_violation,
                                         .status = host_report_status,
                                         .context = host};
@@ -159,6 +168,8 @@ static int open_proctrack(struct host *host, const struct proctrack_options *opt
     struct proctrack_options second = *options;
     struct message message = {""}, why = {""};
     int r = proctrack_open(options, &host->proctrack, &message);
+    if (shortage_is(r))
+        return r; /* the next worker tries again: another tracker would forget all members */
     if (r && strcmp(options->mode, "cgroup") == 0) { /* no longer works */
         why = message;
         second.mode = "process-tree";
@@ -214,6 +225,7 @@ int host_begin(struct host *host)
                                               .device_count = host->start.device_count,
                                               .proctrack = host->proctrack,
                                               .allocations = &host->allocations,
+                                              .bookings = host->start.bookings,
                                               .usage = host_report_usage,
                                               .context = host};
     host->termination =
@@ -228,7 +240,7 @@ int host_begin(struct host *host)
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         r = begin_live(host, &host->start.live[i]);
     if (!r)
-        find_traces(host);
+        r = find_traces(host);
     for (size_t i = 0; i < host->start.live_count && !r; i++)
         if (host->start.live[i].settles && !host->broken) /* then no members are known */
             host_settle(host, host->start.live[i].partition.id);

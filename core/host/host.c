@@ -15,6 +15,7 @@
  *   holders.c      users and groups that have it
  *   police.c       samples and actions of the watchdog
  *   watchdog.c     violations: unmanaged processes, partitions over their limit
+ *   bookings.c     what processes have booked, and what they use beyond that
  *   allocations.c  sets of partitions
  */
 #include "internal.h"
@@ -118,7 +119,7 @@ static void end_partition(struct host *host, const struct partition *partition, 
     if (!allocations_drop(&host->occupied, partition->id))
         return;
     if (terminate_add(&host->termination, host->now_ns, partition, account))
-        log_say("Out of memory: cannot end the programs of p%" PRIu64 ".", partition->id);
+        host_start_over(partition->id);
 }
 
 static void handle_event(struct host *host, const struct work_item *item)
@@ -145,7 +146,7 @@ static void handle_event(struct host *host, const struct work_item *item)
         r = allocations_share(&host->allocations, partition->id, item->event.guest,
                               kind == EVENT_SHARED);
     if (r)
-        log_say("Out of memory: cannot remember the holders of p%" PRIu64 ".", partition->id);
+        host_start_over(partition->id);
     if (kind == EVENT_UNSHARED)
         host_settle(host, partition->id);
     if (kind == EVENT_CREATED)

@@ -10,6 +10,7 @@
 #ifndef CHRONOS_HOST_HOST_H
 #define CHRONOS_HOST_HOST_H
 
+#include "bookings.h"
 #include "watchdog.h"
 
 #include "core/base/mailbox.h"
@@ -36,6 +37,8 @@ struct host_start {
     const char *proctrack;            /* "auto", "cgroup" or "process-tree"; borrowed */
     const struct gpu_device *devices; /* borrowed; the present ones */
     uint32_t device_count;
+    struct bookings *bookings;   /* borrowed */
+    bool cuda_limited;           /* programs in partitions get the CUDA shim */
     struct host_partition *live; /* all live partitions; malloc, ownership passes */
     size_t live_count;
     struct host_partition *ended; /* all that can still have programs, by id; passes, too */

@@ -89,6 +89,10 @@ struct host {
 
 /* -- work.c: results -- */
 
+/* There is no memory for something that must not be forgotten: log it, and end the worker. The next
+ * one begins with what the state and process tracking say. */
+_Noreturn void host_start_over(uint64_t id);
+
 /* Allocate a zeroed result with room for a message. NULL when out of memory, after logging it. */
 struct host_result *host_result_new(enum host_result_kind kind, size_t message_bytes);
 /* Pass a result to the loop; drop NULL. */

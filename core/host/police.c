@@ -21,7 +21,7 @@ struct police {
     int64_t checked_ns; /* 0: never */
     struct watchdog_process processes[GPU_USAGE_PROCESS_MAX];
     struct watchdog_partition partitions[GPU_USAGE_PROCESS_MAX];
-    size_t partition_count;
+    size_t process_count, partition_count;
     bool known[GPU_DEVICE_MAX];
 };
 
@@ -68,16 +68,41 @@ static uint64_t partition_on(struct police *police, int32_t pid, uint32_t device
     return set.ids[0];
 }
 
-static void add_process(struct police *police, const struct gpu_usage *usage,
-                        const struct gpu_usage_process *used, struct watchdog_process *row)
+/* Return whether a member uses its partition's device and does not charge what it allocates, though
+ * programs there are given what does. */
+static bool is_unlimited(const struct police *police, const struct gpu_usage_process *used)
 {
+    const struct police_start *start = &police->start;
+    struct proctrack_set set;
+    if (!start->cuda_limited || !used->memory_bytes || !gpu_is_cuda(&start->devices[used->device]))
+        return false;
+    proctrack_find(start->proctrack, used->pid, &set);
+    const struct allocation *there = allocations_on(start->allocations, &set, used->device);
+    return there && !bookings_has(start->bookings, there->id, used->pid);
+}
+
+/* The server of NVIDIA's Multi-Process Service works for others; only root's is trusted. */
+static bool is_mps_server(const struct procfs_process *process)
+{
+    static const char name[] = "nvidia-cuda-mps"; /* as much of it as comm has */
+    char path[PROCFS_PATH_MAX], comm[32];
+    return process->uid == 0 &&
+           fd_read_text(procfs_at(process->pid, "comm", path), path, comm, sizeof(comm)) > 0 &&
+           !strncmp(comm, name, sizeof(name) - 1);
+}
+
+static void add_process(struct police *police, const struct gpu_usage *usage,
+                        const struct gpu_usage_process *used)
+{
+    struct watchdog_process *row = &police->processes[police->process_count++];
     struct procfs_process process;
     *row = (struct watchdog_process){.pid = used->pid,
                                      .device = used->device,
                                      .bytes = used->memory_bytes,
-                                     .shared_bytes = used->shared_bytes};
-    if (proctrack_look(police->start.proctrack, used->pid, &process))
-        return; /* the process has ended: ignore its row */
+                                     .shared_bytes = used->shared_bytes,
+                                     .unlimited = is_unlimited(police, used)};
+    if (proctrack_look(police->start.proctrack, used->pid, &process) || is_mps_server(&process))
+        return; /* without a start, of a process that has ended, a row does not count */
     row->uid = process.uid;
     row->start = process.start;
     row->partition_id = partition_on(police, used->pid, used->device);
@@ -139,22 +164,23 @@ int64_t police_next_ns(const struct police *police)
 
 void police_check(struct police *police, int64_t now_ns, const struct gpu_usage *usage)
 {
-    if (police_next_ns(police) > now_ns)
-        return;
-    police->checked_ns = now_ns;
-    if (police->start.policy->watchdog == POLICY_WATCHDOG_OFF)
-        return;
-    police->partition_count = 0;
+    const bool due = police_next_ns(police) <= now_ns;
+    const bool complete = due && police->start.policy->watchdog != POLICY_WATCHDOG_OFF;
+    if (due)
+        police->checked_ns = now_ns;
+    police->process_count = police->partition_count = 0;
     for (uint32_t i = 0; i < usage->process_count; i++)
-        add_process(police, usage, &usage->process[i], &police->processes[i]);
+        if (complete || is_unlimited(police, &usage->process[i]))
+            add_process(police, usage, &usage->process[i]);
     for (uint32_t i = 0; i < usage->device_count; i++)
         police->known[i] = usage->device[i].known;
     struct watchdog_sample sample = {.processes = police->processes,
-                                     .process_count = usage->process_count,
+                                     .process_count = police->process_count,
                                      .partitions = police->partitions,
                                      .partition_count = police->partition_count,
                                      .device_known = police->known,
-                                     .device_count = usage->device_count};
+                                     .device_count = usage->device_count,
+                                     .complete = complete};
     if (watchdog_check(&police->watchdog, now_ns, &sample, act, police))
         log_say(
             "Out of memory: the watchdog cannot check; it tries again after watchdog_interval.");

@@ -12,6 +12,7 @@
 #define CHRONOS_HOST_POLICE_H
 
 #include "allocations.h"
+#include "bookings.h"
 #include "terminate.h"
 #include "watchdog.h"
 
@@ -25,6 +26,9 @@ struct police_start {
     struct proctrack *proctrack;
     const struct allocations *allocations; /* of all live partitions */
     const struct termination *termination; /* of partitions being ended */
+    const struct gpu_device *devices;
+    struct bookings *bookings;
+    bool cuda_limited; /* programs get the CUDA shim */
     /* Write a log line about what user `uid` does on `device` with partition `id` (0: without). */
     void (*note)(void *context, uint64_t id, uint32_t uid, uint32_t device, const char *word,
                  const char *details);
@@ -40,7 +44,8 @@ void police_policy_changed(struct police *police);
 /* Return when to ask the drivers for the next check, also if only adoption is on; INT64_MAX: never.
  */
 int64_t police_next_ns(const struct police *police);
-/* Check what the drivers reported, if a check is due. now_ns: CLOCK_BOOTTIME. */
+/* Check what the drivers reported: always for programs that nothing limits, for all else if that is
+ * due. now_ns: CLOCK_BOOTTIME. */
 void police_check(struct police *police, int64_t now_ns, const struct gpu_usage *usage);
 void police_count(const struct police *police, struct watchdog_counts *ret_counts);
 

@@ -5,6 +5,7 @@
 #include "core/base/array.h"
 #include "core/base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,28 +39,31 @@ static char *cgroups_of(struct host *host, uint64_t id)
     return NULL;
 }
 
+/* Report the members. If they cannot be read, report nothing: an empty list would say that programs
+ * have ended. Readers try again; what `settles` must not be forgotten. */
 static void read_members(struct host *host, uint64_t id, int64_t asked_ns, bool settles)
 {
     const size_t slot = id % ARRAY_COUNT(host->members_read);
     struct host_result *result = host_result_new(RESULT_MEMBERS, 0);
-    if (!result)
-        return;
     if (!host->scans || host->seen_ns < asked_ns) {
         host->seen_ns = clock_boottime_ns(); /* one scan serves all partitions */
         proctrack_scan(host->proctrack);
+    }
+    FILE *file = result ? open_memstream(&result->members.text, &result->members.length) : NULL;
+    int r = file ? proctrack_members(host->proctrack, id, member_line, file) : -ENOMEM;
+    if (file && fclose(file) != 0)
+        r = -ENOMEM;
+    if (r < 0) {
+        host_result_free(result);
+        if (settles && r == -ENOMEM)
+            host_start_over(id);
+        return;
     }
     host->members_read[slot].id = id;
     host->members_read[slot].at_ns = host->seen_ns;
     result->id = id;
     result->members.asked_ns = host->seen_ns;
-    FILE *file = open_memstream(&result->members.text, &result->members.length);
-    if (file) {
-        proctrack_members(host->proctrack, id, member_line, file);
-        if (fclose(file) != 0)
-            result->members.length = 0;
-        else
-            result->members.settles = settles;
-    }
+    result->members.settles = settles;
     result->members.cgroups = cgroups_of(host, id);
     host_report(host, result);
 }
@@ -79,9 +83,8 @@ void host_settle(struct host *host, uint64_t id)
     if (at < host->settling.count)
         return;
     if (array_reserve(host->settling.ids, host->settling.capacity, at + 1))
-        read_members(host, id, host->now_ns, true);
-    else
-        host->settling.ids[host->settling.count++] = id;
+        host_start_over(id);
+    host->settling.ids[host->settling.count++] = id;
 }
 
 void host_settle_next(struct host *host)

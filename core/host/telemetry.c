@@ -16,6 +16,7 @@ struct tally {
     uint64_t id;
     uint64_t bytes;     /* as last reported */
     uint64_t now_bytes; /* in the answer being added up */
+    uint64_t rest_bytes;
     uint64_t now_busy_ns;
 };
 
@@ -36,6 +37,8 @@ struct telemetry {
     size_t tally_count, tally_capacity;
     struct busy *busy; /* of the last answer, in its order */
     size_t busy_count;
+    struct bookings_use *uses; /* room for one answer */
+    size_t use_count;
 };
 
 int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_telemetry)
@@ -46,11 +49,13 @@ int telemetry_new(const struct telemetry_start *start, struct telemetry **ret_te
     telemetry->start = *start;
     telemetry->metered = true; /* until the first answer */
     telemetry->busy = calloc(GPU_USAGE_PROCESS_MAX, sizeof(*telemetry->busy));
-    int r = telemetry->busy
+    telemetry->uses = calloc(GPU_USAGE_PROCESS_MAX, sizeof(*telemetry->uses));
+    int r = telemetry->busy && telemetry->uses
                 ? usage_reader_new(start->devices, start->device_count, NULL, &telemetry->reader)
                 : -ENOMEM;
     if (r) {
         free(telemetry->busy);
+        free(telemetry->uses);
         free(telemetry);
         return r;
     }
@@ -69,6 +74,7 @@ void telemetry_ask(struct telemetry *telemetry, int64_t now_ns)
         return;
     telemetry->asked_ns = now_ns;
     telemetry->asked = true;
+    bookings_look(telemetry->start.bookings);
     usage_reader_ask(telemetry->reader);
 }
 
@@ -150,8 +156,11 @@ static void add(struct telemetry *telemetry, const struct gpu_usage_process *pro
     struct tally *tally = tally_of(telemetry, allocation->id);
     if (!tally)
         return; /* out of memory: report it with the next answer */
-    if (process->memory_bytes != GPU_BYTES_UNKNOWN)
+    if (process->memory_bytes != GPU_BYTES_UNKNOWN) {
         tally->now_bytes = plus(tally->now_bytes, process->memory_bytes);
+        telemetry->uses[telemetry->use_count++] = (struct bookings_use){
+            allocation->id, process->pid, process->memory_bytes - process->shared_bytes};
+    }
     tally->now_busy_ns = plus(tally->now_busy_ns, busy_more(telemetry, process));
 }
 
@@ -167,10 +176,13 @@ static void report(struct telemetry *telemetry)
 {
     for (size_t i = 0; i < telemetry->tally_count;) {
         struct tally *tally = &telemetry->tallies[i];
-        if (tally->now_bytes != tally->bytes || tally->now_busy_ns)
+        const uint64_t rest_bytes = bookings_rest(telemetry->start.bookings, tally->id);
+        if (tally->now_bytes != tally->bytes || tally->now_busy_ns ||
+            rest_bytes != tally->rest_bytes)
             telemetry->start.usage(telemetry->start.context, tally->id, tally->now_bytes,
                                    tally->now_busy_ns);
         tally->bytes = tally->now_bytes;
+        tally->rest_bytes = rest_bytes;
         tally->now_bytes = tally->now_busy_ns = 0;
         if (tally->bytes)
             i++;
@@ -185,9 +197,11 @@ bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
     if (usage_reader_take(telemetry->reader, &usage))
         return false;
     bool any = false;
+    telemetry->use_count = 0;
     for (uint32_t i = 0; i < usage->process_count; i++)
         add(telemetry, &usage->process[i]);
     remember_busy(telemetry, usage);
+    bookings_compare(telemetry->start.bookings, telemetry->uses, telemetry->use_count);
     report(telemetry);
     for (uint32_t i = 0; i < usage->device_count; i++)
         any |= usage->device[i].known || usage->device[i].note[0];

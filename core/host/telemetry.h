@@ -8,6 +8,7 @@
 #define CHRONOS_HOST_TELEMETRY_H
 
 #include "allocations.h"
+#include "bookings.h"
 
 #include "core/gpu/usage.h"
 #include "core/proctrack/proctrack.h"
@@ -18,7 +19,7 @@
 struct telemetry;
 
 /* Report the bytes that a partition's processes use on its device now, and the additional time they
- * kept it busy since the last call. */
+ * kept it busy since the last call. Called as well when their rest has changed. */
 typedef void telemetry_usage_fn(void *context, uint64_t id, uint64_t bytes, uint64_t busy_more_ns);
 
 struct telemetry_start {
@@ -26,6 +27,7 @@ struct telemetry_start {
     uint32_t device_count;
     struct proctrack *proctrack;           /* borrowed */
     const struct allocations *allocations; /* borrowed; of all live partitions */
+    struct bookings *bookings;             /* borrowed; learns what processes use */
     telemetry_usage_fn *usage;
     void *context;
 };

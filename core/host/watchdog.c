@@ -12,8 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
-
 /* One check. */
 struct check {
     struct watchdog *watchdog;
@@ -27,25 +25,14 @@ struct check {
 
 /* -- order -------------------------------------------------------------------------- */
 
-static int compare_processes(const void *a, const void *b)
-{
-    const struct watchdog_process *left = a, *right = b;
-    int r = COMPARE(left->pid, right->pid);
-    return r ? r : COMPARE(left->start, right->start);
-}
-
-static int compare_partitions(const void *a, const void *b)
-{
-    const struct watchdog_partition *left = a, *right = b;
-    return COMPARE(left->id, right->id);
-}
-
-/* Compare by partition, then (unmanaged) by process. */
+/* Compare by kind and partition, then (unless that is over its limit) by process. */
 static int compare_keys(const void *a, const void *b)
 {
     const struct violation *left = a, *right = b;
-    int r = COMPARE(left->partition_id, right->partition_id);
-    if (r || left->partition_id)
+    int r = COMPARE(left->kind, right->kind);
+    if (!r)
+        r = COMPARE(left->partition_id, right->partition_id);
+    if (r || left->kind == VIOLATION_OVER_LIMIT)
         return r;
     r = COMPARE(left->pid, right->pid);
     return r ? r : COMPARE(left->start, right->start);
@@ -56,27 +43,6 @@ static int compare_ages(const void *a, const void *b)
     const struct violation *left = a, *right = b;
     int r = COMPARE(left->since_ns, right->since_ns);
     return r ? r : compare_keys(left, right);
-}
-
-/* Sort processes and partitions; drop duplicate partitions. */
-static void sort_sample(struct watchdog_sample *sample)
-{
-    size_t kept = 0;
-    if (sample->process_count)
-        qsort(sample->processes, sample->process_count, sizeof(*sample->processes),
-              compare_processes);
-    if (sample->partition_count)
-        qsort(sample->partitions, sample->partition_count, sizeof(*sample->partitions),
-              compare_partitions);
-    for (size_t i = 0; i < sample->partition_count; i++) {
-        struct watchdog_partition *partition = &sample->partitions[i];
-        if (kept && sample->partitions[kept - 1].id == partition->id)
-            continue;
-        partition->used_bytes = partition->own_bytes = 0;
-        partition->largest = NULL;
-        sample->partitions[kept++] = *partition;
-    }
-    sample->partition_count = kept;
 }
 
 /* -- merging ------------------------------------------------------------------------ */
@@ -126,7 +92,7 @@ static void merge(struct check *check, struct violation found)
     found.since_ns = known->since_ns;
     found.stage = known->stage;
     found.step_ns = known->step_ns;
-    if (found.partition_id && found.stage >= VIOLATION_TERM) {
+    if (found.kind == VIOLATION_OVER_LIMIT && found.stage >= VIOLATION_TERM) {
         if (is_still_using(check, known)) {
             found.pid = known->pid;
             found.start = known->start;
@@ -140,15 +106,6 @@ static void merge(struct check *check, struct violation found)
 }
 
 /* -- detection ---------------------------------------------------------------------- */
-
-static struct watchdog_partition *find_partition(const struct watchdog_sample *sample, uint64_t id)
-{
-    const struct watchdog_partition key = {.id = id};
-    return id && sample->partition_count
-               ? bsearch(&key, sample->partitions, sample->partition_count, sizeof(key),
-                         compare_partitions)
-               : NULL;
-}
 
 /* Compare usage; any known amount is more than an unknown one. */
 static bool is_more(uint64_t bytes, uint64_t than)
@@ -193,25 +150,44 @@ static void add_use(struct watchdog_partition *partition, const struct watchdog_
         partition->largest = member;
 }
 
-/* Find unmanaged processes, each once, and add up the usage of partitions. */
-static void find_unmanaged(struct check *check)
+static void add_unlimited(struct check *check, const struct watchdog_process *process,
+                          const struct watchdog_partition *partition)
+{
+    const bool adopts = check->watchdog->policy->adopt == POLICY_ADOPT_ON;
+    merge(check, (struct violation){.kind = VIOLATION_UNLIMITED,
+                                    .partition_id = partition->id,
+                                    .pid = process->pid,
+                                    .start = process->start,
+                                    .uid = process->uid,
+                                    .owner_uid = partition->uid,
+                                    .device = process->device,
+                                    .bytes = process->bytes,
+                                    .may_act = process->uid && !adopts});
+}
+
+/* Find unmanaged processes, each once, and unlimited ones, and add up the usage of partitions. */
+static void find_processes(struct check *check)
 {
     const struct watchdog_sample *sample = check->sample;
     for (size_t i = 0, next; i < sample->process_count; i = next) {
         const struct watchdog_process *first = &sample->processes[i], *outside = NULL;
         for (next = i; next < sample->process_count; next++) {
             const struct watchdog_process *process = &sample->processes[next];
-            if (compare_processes(first, process))
+            if (watchdog_compare_processes(first, process))
                 break;
-            struct watchdog_partition *partition = find_partition(sample, process->partition_id);
+            struct watchdog_partition *partition =
+                watchdog_find_partition(sample, process->partition_id);
             if (!counts(process) || (partition && partition->ending))
                 continue;
-            if (partition && partition->device == process->device)
+            const bool inside = partition && partition->device == process->device;
+            if (inside && process->unlimited)
+                add_unlimited(check, process, partition);
+            if (inside)
                 add_use(partition, process);
             else if (!outside || is_more(own_bytes(process), own_bytes(outside)))
                 outside = process;
         }
-        if (outside)
+        if (outside && sample->complete)
             merge(check, (struct violation){.pid = outside->pid,
                                             .start = outside->start,
                                             .uid = outside->uid,
@@ -230,7 +206,8 @@ static void find_over_limit(struct check *check)
         if (partition->used_bytes <= partition->limit_bytes)
             continue;
         const struct watchdog_process *largest = partition->largest;
-        merge(check, (struct violation){.partition_id = partition->id,
+        merge(check, (struct violation){.kind = VIOLATION_OVER_LIMIT,
+                                        .partition_id = partition->id,
                                         .pid = largest->pid,
                                         .start = largest->start,
                                         .uid = largest->uid,
@@ -268,7 +245,7 @@ static void act(struct check *check, const struct violation *violation,
 static void warn(struct check *check, const struct violation *violation)
 {
     bool note = true;
-    if (!violation->partition_id) {
+    if (violation->kind != VIOLATION_OVER_LIMIT) {
         act(check, violation, NULL, true);
         return;
     }
@@ -279,6 +256,12 @@ static void warn(struct check *check, const struct violation *violation)
         act(check, violation, process, note);
         note = false;
     }
+}
+
+/* Return whether the sample says nothing about violations of this kind. */
+static bool is_left_out(const struct check *check, const struct violation *violation)
+{
+    return !check->sample->complete && violation->kind != VIOLATION_UNLIMITED;
 }
 
 static bool is_due(const struct violation *violation, const struct policy *policy, int64_t now_ns)
@@ -313,18 +296,21 @@ static void begin(struct check *check)
     check->known_count = watchdog->count;
     for (size_t i = 0; i < watchdog->count; i++) {
         struct violation *violation = &watchdog->violations[i];
+        if (is_left_out(check, violation))
+            continue;
         violation->blind = !is_known_device(check->sample, violation->device);
         violation->seen = violation->seen && violation->blind;
     }
 }
 
-static void drop_old(struct watchdog *watchdog, int64_t now_ns)
+static void drop_old(const struct check *check)
 {
+    struct watchdog *watchdog = check->watchdog;
     size_t kept = 0;
     for (size_t i = 0; i < watchdog->count; i++) {
         const struct violation *violation = &watchdog->violations[i];
-        if (violation->seen || violation->blind ||
-            now_ns - violation->seen_ns < watchdog->policy->watchdog_grace_ns)
+        if (violation->seen || violation->blind || is_left_out(check, violation) ||
+            check->now_ns - violation->seen_ns < watchdog->policy->watchdog_grace_ns)
             watchdog->violations[kept++] = *violation;
     }
     watchdog->count = kept;
@@ -339,14 +325,16 @@ int watchdog_check(struct watchdog *watchdog, int64_t now_ns, struct watchdog_sa
                           watchdog->count + sample->process_count + sample->partition_count + 1);
     if (r)
         return r;
-    sort_sample(sample);
+    watchdog_sort(sample);
     begin(&check);
-    find_unmanaged(&check);
-    find_over_limit(&check);
-    drop_old(watchdog, now_ns);
+    find_processes(&check);
+    if (sample->complete)
+        find_over_limit(&check);
+    drop_old(&check);
     qsort(watchdog->violations, watchdog->count, sizeof(*watchdog->violations), compare_ages);
     for (size_t i = 0; i < watchdog->count && check.actions < WATCHDOG_ACTIONS_MAX; i++)
-        if (is_due(&watchdog->violations[i], watchdog->policy, now_ns))
+        if (!is_left_out(&check, &watchdog->violations[i]) &&
+            is_due(&watchdog->violations[i], watchdog->policy, now_ns))
             take_step(&check, &watchdog->violations[i]);
     return 0;
 }
@@ -375,7 +363,8 @@ void watchdog_count(const struct watchdog *watchdog, struct watchdog_counts *ret
     *ret_counts = watchdog->counts;
     for (size_t i = 0; i < watchdog->count; i++) {
         const struct violation *violation = &watchdog->violations[i];
-        ret_counts->unmanaged += violation->seen && !violation->partition_id;
-        ret_counts->over_limit += violation->seen && violation->partition_id;
+        ret_counts->unmanaged += violation->seen && violation->kind == VIOLATION_UNMANAGED;
+        ret_counts->over_limit += violation->seen && violation->kind == VIOLATION_OVER_LIMIT;
+        ret_counts->unlimited += violation->seen && violation->kind == VIOLATION_UNLIMITED;
     }
 }

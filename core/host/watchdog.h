@@ -4,13 +4,16 @@
  * what to do about them and when. Pure: samples and the time go in, actions come out, and the
  * caller carries them out. It must not know where samples come from or how signals are sent.
  *
- * There are two kinds of violations:
+ * There are three kinds of violations:
  * - unmanaged: a process uses a device outside of any live partition on that device. It is
  *   in no partition, or its partition is on another device or has ended;
- * - over-limit: the members of a partition use more of its device than its limit.
+ * - over-limit: the members of a partition use more of its device than its limit;
+ * - unlimited: a member uses its partition's device and charges nothing, on a device where programs
+ *   are limited when they allocate. Found in every check, also with the policy `off`, which then
+ *   only reports it; the other kinds only in a check that is `complete`.
  *
  * The steps, each taken once, and only as far as the policy `watchdog` allows:
- *   report   at once                         unmanaged          over-limit
+ *   report   at once                         unmanaged          over-limit ...
  *   warn     grace after the report          warned-unmanaged   warned-over-limit
  *   SIGTERM  grace after the warning         ended-unmanaged    ended-over-limit
  *   SIGKILL  10 s after SIGTERM              ended-unmanaged    ended-over-limit
@@ -18,7 +21,8 @@
  * Report an unmanaged process once, for the device that it uses most. For a partition above its
  * limit, warn every member that uses the device and end the largest; after that one is gone, end
  * the next after the grace if the partition is still above. Only report processes of uid 0, and
- * memory that processes of several users have open: it may not be the process's own.
+ * memory that processes of several users have open: it may not be the process's own. With `adopt`
+ * also only report an unlimited process, because that lets programs in that were started plainly.
  *
  * A check takes at most one step per violation, so rare checks lengthen the time between two steps
  * and never shorten it. Keep a violation for one grace period after it was last seen: a brief
@@ -49,6 +53,7 @@ struct watchdog_process {
     uint64_t shared_bytes; /* of these: processes of other users have them open, too */
     /* The driver's own share (a context), which does not count against the limit. */
     uint64_t overhead_bytes;
+    bool unlimited; /* charges nothing, though programs on this device are to */
 };
 
 /* A partition that is live, or whose members are being ended. */
@@ -74,6 +79,9 @@ struct watchdog_sample {
      * not answer are kept, without taking a step. */
     const bool *device_known;
     uint32_t device_count; /* of device_known */
+    /* False: find only unlimited processes, the others are not in the sample; violations of other
+     * kinds are kept without a step. */
+    bool complete;
 };
 
 /* An action. Set `message` in the status of `uid`; with `note` also write a log line with `word`
@@ -85,7 +93,7 @@ struct watchdog_action {
     uint32_t uid;       /* of the process */
     uint32_t owner_uid; /* of the partition; unmanaged: of the process */
     uint32_t device;
-    uint64_t partition_id; /* above its limit; 0: an unmanaged process */
+    uint64_t partition_id; /* 0: an unmanaged process */
     bool note;             /* false: warns one more member, without a log line */
     const char *word;      /* static */
     char details[128];     /* "pid=4242 uid=6101 bytes=...": what no field says */
@@ -96,6 +104,7 @@ typedef void watchdog_action_fn(void *context, const struct watchdog_action *act
 struct watchdog_counts {
     uint64_t unmanaged;  /* processes, now */
     uint64_t over_limit; /* partitions, now */
+    uint64_t unlimited;  /* processes, now */
     uint64_t reported;   /* these four: since the start */
     uint64_t warned;
     uint64_t ended;  /* SIGTERM */
@@ -114,7 +123,7 @@ struct watchdog {
  * oldest violations first. O(n log n). 0, or -ENOMEM without changing anything. */
 int watchdog_check(struct watchdog *watchdog, int64_t now_ns, struct watchdog_sample *sample,
                    watchdog_action_fn *fn, void *context);
-/* Forget all violations and free their memory, because the policy switched the watchdog off. */
+/* Forget all violations and free their memory. */
 void watchdog_forget(struct watchdog *watchdog);
 /* Return when the next step is due; INT64_MAX if only a new violation can need one. A time in the
  * past means as soon as possible. */

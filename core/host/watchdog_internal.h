@@ -14,10 +14,12 @@ enum violation_stage {
     VIOLATION_KILL
 };
 
-/* An unmanaged process (partition_id 0) or a partition over its limit. */
+enum violation_kind { VIOLATION_UNMANAGED, VIOLATION_OVER_LIMIT, VIOLATION_UNLIMITED };
+
 struct violation {
-    uint64_t partition_id;
-    /* The unmanaged process, or the largest member; after SIGTERM the member that got it. */
+    enum violation_kind kind;
+    uint64_t partition_id; /* 0: unmanaged */
+    /* The process, or the largest member; after SIGTERM the member that got it. */
     int32_t pid;
     uint64_t start;
     uint32_t uid;
@@ -33,6 +35,15 @@ struct violation {
     int64_t step_ns; /* when it entered its stage */
 };
 
+#define COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
+/* Compare by pid, then by start. */
+int watchdog_compare_processes(const void *a, const void *b);
+/* Sort processes and partitions; drop duplicate partitions. */
+void watchdog_sort(struct watchdog_sample *sample);
+/* Return a partition of a sorted sample, or NULL. */
+struct watchdog_partition *watchdog_find_partition(const struct watchdog_sample *sample,
+                                                   uint64_t id);
 /* Return when the next step is due; INT64_MAX: never. */
 int64_t watchdog_due_ns(const struct violation *violation, const struct policy *policy);
 /* Write word, details and message of the step that led to its stage. */

@@ -44,7 +44,15 @@ static void describe_use(const struct violation *violation, char *text, size_t s
 
     if (violation->bytes != GPU_BYTES_UNKNOWN)
         units_size_text(violation->bytes, used, sizeof(used));
-    if (!violation->partition_id) {
+    if (violation->kind == VIOLATION_UNLIMITED) {
+        snprintf(text, size,
+                 "Process %d uses %s of gpu%" PRIu32 " in p%" PRIu64 " and nothing limits what it "
+                 "allocates. Start it with chronos run, or with the variables of the file "
+                 "environment.",
+                 violation->pid, used, violation->device, violation->partition_id);
+        return;
+    }
+    if (violation->kind == VIOLATION_UNMANAGED) {
         snprintf(text, size,
                  "Process %d uses %s of gpu%" PRIu32 " and is in no partition there. Ask for one "
                  "(gpu%" PRIu32 "/new) and write %d to its file procs.",
@@ -62,7 +70,12 @@ static void describe_use(const struct violation *violation, char *text, size_t s
 static void describe_signal(const struct violation *violation, char *text, size_t size)
 {
     const char *signal = violation->stage == VIOLATION_TERM ? "SIGTERM" : "SIGKILL";
-    if (violation->partition_id)
+    if (violation->kind == VIOLATION_UNLIMITED)
+        snprintf(text, size,
+                 "Process %d was sent %s: nothing limited what it allocated of gpu%" PRIu32
+                 " in p%" PRIu64 ", and a warning changed nothing.",
+                 violation->pid, signal, violation->device, violation->partition_id);
+    else if (violation->partition_id)
         snprintf(text, size,
                  "Process %d was sent %s: p%" PRIu64 " used more of gpu%" PRIu32 " than its limit, "
                  "this process most of it, and a warning changed nothing.",
@@ -96,19 +109,20 @@ static void describe_step(const struct violation *violation, const struct policy
 void watchdog_describe(const struct violation *violation, const struct policy *policy,
                        int64_t now_ns, struct watchdog_action *action)
 {
-    static const char *const words[][2] = {[VIOLATION_REPORTED] = {"unmanaged", "over-limit"},
-                                           {"warned-unmanaged", "warned-over-limit"},
-                                           {"ended-unmanaged", "ended-over-limit"},
-                                           {"ended-unmanaged", "ended-over-limit"}};
+    static const char *const words[][3] = {
+        [VIOLATION_UNMANAGED] = {"unmanaged", "warned-unmanaged", "ended-unmanaged"},
+        [VIOLATION_OVER_LIMIT] = {"over-limit", "warned-over-limit", "ended-over-limit"},
+        [VIOLATION_UNLIMITED] = {"unlimited", "warned-unlimited", "ended-unlimited"}};
+    const int step = violation->stage < VIOLATION_TERM ? (int)violation->stage : VIOLATION_TERM;
     char bytes[24] = "unknown", limit[48] = "";
     const char *signal = violation->stage == VIOLATION_TERM   ? " signal=TERM"
                          : violation->stage == VIOLATION_KILL ? " signal=KILL"
                                                               : "";
     if (violation->bytes != GPU_BYTES_UNKNOWN)
         snprintf(bytes, sizeof(bytes), "%" PRIu64, violation->bytes);
-    if (violation->partition_id)
+    if (violation->kind == VIOLATION_OVER_LIMIT)
         snprintf(limit, sizeof(limit), " limit_bytes=%" PRIu64, violation->limit_bytes);
-    action->word = words[violation->stage][violation->partition_id != 0];
+    action->word = words[violation->kind][step - VIOLATION_REPORTED];
     snprintf(action->details, sizeof(action->details), "pid=%d uid=%" PRIu32 " bytes=%s%s%s%s",
              violation->pid, violation->uid, bytes, limit, violation->shared ? " shared=yes" : "",
              signal);

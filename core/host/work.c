@@ -16,6 +16,12 @@
  * again and again. */
 #define READ_MAX 4096
 
+_Noreturn void host_start_over(uint64_t id)
+{
+    log_say("Out of memory: cannot remember what happens to p%" PRIu64 "; starting again.", id);
+    abort();
+}
+
 /* -- results ------------------------------------------------------------------------ */
 
 struct host_result *host_result_new(enum host_result_kind kind, size_t message_bytes)
@@ -236,11 +242,8 @@ void host_events(struct host *host, const struct engine_event *events, bool cert
         if (!is_in_pass(events->kind, certain))
             continue;
         struct work_item *item = item_new(WORK_EVENT);
-        if (!item) {
-            log_say("Out of memory: the programs of p%" PRIu64 " are left as they are.",
-                    events->after.id);
-            continue;
-        }
+        if (!item)
+            host_start_over(events->after.id);
         item->event.kind = events->kind;
         item->event.partition = events->after;
         item->event.account = events->account;

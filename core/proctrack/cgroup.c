@@ -364,6 +364,8 @@ static int prepare(struct cgroup *cgroup, const struct proctrack_options *option
     r = cgroup_search(cgroup);
     int claimed = cgroup_claim_load(cgroup, options);
     r = r ? r : claimed;
+    if (r == -ENOMEM || r == -EAGAIN)
+        return message_set(r, message, "Cannot search the cgroup tree: %s.", strerror(-r));
     if (r) /* what was found counts, and new members are safe */
         message_set(0, message,
                     "Part of the cgroup tree cannot be searched (%s): programs there that were in "

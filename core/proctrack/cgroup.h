@@ -146,6 +146,8 @@ struct cgroup_leaf *cgroup_leaf_at(const struct cgroup *cgroup, const char *path
  * on an error. `origin` may be NULL. -EMFILE: too many leaves, of all or of this account. */
 int cgroup_leaf_add(struct cgroup *cgroup, uint32_t account, int fd, const char *path,
                     const char *origin);
+/* Return how many descriptors leaves and claims use. */
+size_t cgroup_leaf_files(const struct cgroup *cgroup);
 /* Add a leaf that was made or found: with the origin that is noted at it, and frozen if one of its
  * partitions is. */
 int cgroup_leaf_keep(struct cgroup *cgroup, uint32_t account, int fd, const char *path);

@@ -178,13 +178,20 @@ int cgroup_dir_list_below(const struct cgroup *cgroup, const char *path, struct 
         fd_close(fd);
         return r;
     }
-    for (struct dirent *entry; !r && (entry = readdir(proc));) {
+    errno = 0;
+    for (struct dirent *entry; !r && (entry = readdir(proc)); errno = 0) {
         struct procfs_stat stat;
         pid_t pid = atoi(entry->d_name);
-        if (pid > 0 && cgroup_dir_of(cgroup, pid, at) == 0 && cgroup_dir_is_below(at, path) &&
-            procfs_stat_read(cgroup->proc_fd, pid, &stat) == 0 && !procfs_stat_gone(&stat))
+        int here = pid > 0 ? cgroup_dir_of(cgroup, pid, at) : -ESRCH;
+        if (!here)
+            here = cgroup_dir_is_below(at, path) ? procfs_stat_read(cgroup->proc_fd, pid, &stat)
+                                                 : -EXDEV;
+        if (!here && !procfs_stat_gone(&stat))
             r = pid_list_add(list, pid);
+        else if (here != -ESRCH && here != -EXDEV)
+            r = here; /* whether it is a member is not known */
     }
+    r = r ? r : -errno;
     closedir(proc);
     return r;
 }

@@ -193,7 +193,8 @@ static int origin_find(const struct cgroup *cgroup, pid_t pid, char origin[stati
     return 0;
 }
 
-static int explain(int r, pid_t pid, const char *origin, struct message *message)
+static int explain(const struct cgroup *cgroup, int r, pid_t pid, const char *origin,
+                   struct message *message)
 {
     if (r == -EXDEV)
         return message_set(r, message,
@@ -209,6 +210,12 @@ static int explain(int r, pid_t pid, const char *origin, struct message *message
                            "in %d other combinations of partitions, or in %d and it is another "
                            "user's.",
                            pid, CGROUP_SETS_MAX, CGROUP_SETS_MAX / 2);
+    if (r == -EMFILE)
+        return message_set(r, message,
+                           "Process %d cannot join: partitions with programs need an open file "
+                           "each, and chronosfs has none left for this user (%zu of %zu are in "
+                           "use). End some, or start it with a higher limit of open files.",
+                           pid, cgroup_leaf_files(cgroup), cgroup->leaf_max);
     if (r == -EINPROGRESS)
         return message_set(r, message,
                            "The directory /%s of the cgroup tree is held by a process that lists "
@@ -247,7 +254,7 @@ int cgroup_join(struct proctrack *proctrack, const struct proctrack_set *set, ui
     if (!pidfd_lives(pidfd))
         r = -ESRCH;
     fd_close(pidfd);
-    return explain(r, process->pid, origin, message);
+    return explain(cgroup, r, process->pid, origin, message);
 }
 
 int cgroup_join_leave(struct proctrack *proctrack, uint32_t account,

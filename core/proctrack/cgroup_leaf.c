@@ -137,11 +137,16 @@ static int origin_set(struct cgroup_leaf *leaf, const char *origin)
     return 0;
 }
 
+size_t cgroup_leaf_files(const struct cgroup *cgroup)
+{
+    return cgroup->leaf_count + cgroup->claim_count * CGROUP_FILES;
+}
+
 /* Each leaf keeps a descriptor. Once half of them are in use, an account may have as many leaves as
  * are left for all others. Those found at the start are of several. */
 static bool has_room(const struct cgroup *cgroup, uint32_t account)
 {
-    size_t own = 0, used = cgroup->leaf_count + cgroup->claim_count * CGROUP_FILES;
+    size_t own = 0, used = cgroup_leaf_files(cgroup);
     if (used < cgroup->leaf_max / 2)
         return true;
     if (account == CGROUP_NO_ACCOUNT)

@@ -105,16 +105,17 @@ static uint64_t rank(const char *root)
     return strlen(root) + (outside ? PATH_MAX : 0);
 }
 
-/* Find the mount that follows place *at in the order of ranks; at first that is 0. Return false
- * after the last one. */
-static bool find_next(struct cgroup *cgroup, const struct proctrack_options *options, uint64_t *at,
-                      int *ret_id)
+/* Find the mount that follows place *at in the order of ranks; at first that is 0. Return 0;
+ * -ENOENT after the last one; or another -errno. */
+static int find_next(struct cgroup *cgroup, const struct proctrack_options *options, uint64_t *at,
+                     int *ret_id)
 {
     struct mountinfo_reader reader;
     struct mountinfo mount;
     uint64_t best = UINT64_MAX;
-    if (mountinfo_open(&reader, cgroup->proc_fd) != 0)
-        return false;
+    int r = mountinfo_open(&reader, cgroup->proc_fd);
+    if (r)
+        return r == -ENOENT ? -EIO : r;
     for (uint32_t i = 0; mountinfo_next(&reader, &mount); i++) {
         uint64_t place = rank(mount.root) << 32 | i;
         if (strcmp(mount.type, "cgroup2") != 0 || place <= *at || place >= best ||
@@ -127,7 +128,7 @@ static bool find_next(struct cgroup *cgroup, const struct proctrack_options *opt
     }
     mountinfo_close(&reader);
     *at = best;
-    return best != UINT64_MAX;
+    return best != UINT64_MAX ? 0 : -ENOENT;
 }
 
 int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *options,
@@ -136,12 +137,16 @@ int cgroup_mount_open(struct cgroup *cgroup, const struct proctrack_options *opt
     int id = 0;
     uint64_t at = 0;
     struct message why;
-    if (!find_next(cgroup, options, &at, &id))
+    int r = find_next(cgroup, options, &at, &id);
+    if (r && r != -ENOENT)
+        return message_set(r, message, "The mounts cannot be read: %s.", strerror(-r));
+    if (r)
         return !options->cgroup ? message_set(-ENOENT, message, "cgroup v2 is not mounted.")
                                 : message_set(-ENOENT, message, "%s is not a mount of cgroup v2.",
                                               options->cgroup);
-    int first = use(cgroup, id, message), r = first;
-    while (r && find_next(cgroup, options, &at, &id))
+    int first = use(cgroup, id, message);
+    r = first;
+    while (r && !find_next(cgroup, options, &at, &id))
         r = use(cgroup, id, &why);
     if (!r)
         message->text[0] = '\0'; /* set by a mount tried before */

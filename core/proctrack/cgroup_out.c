@@ -108,10 +108,12 @@ static int list_read(struct out *out)
     free(out->list);
     out->list = calloc(pids.count + out->moved.count + 1, sizeof(*out->list));
     out->count = 0;
-    for (size_t i = 0; out->list && i < pids.count; i++) {
-        if (procfs_stat_read(out->cgroup->proc_fd, pids.pids[i], &stat) == 0)
+    for (size_t i = 0; !r && out->list && i < pids.count; i++) {
+        r = procfs_stat_read(out->cgroup->proc_fd, pids.pids[i], &stat);
+        if (!r)
             out->list[out->count++] =
                 (struct kin){.pid = stat.pid, .ppid = stat.ppid, .start = stat.start};
+        r = r == -ESRCH ? 0 : r;
     }
     free(pids.pids);
     if (!out->list)

@@ -4,6 +4,7 @@
 #include "proctrack.h"
 
 #include "core/base/array.h"
+#include "core/base/shortage.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,11 +14,12 @@ static int open_auto(const struct proctrack_options *options, struct proctrack *
                      struct message *message)
 {
     struct message why = {""};
-    if (!cgroup_open(options, ret_proctrack, &why)) {
+    int r = cgroup_open(options, ret_proctrack, &why);
+    if (!r || shortage_is(r)) { /* the other would forget all members */
         *message = why;
-        return 0;
+        return r;
     }
-    int r = ptree_open(options, ret_proctrack, message);
+    r = ptree_open(options, ret_proctrack, message);
     if (!r)
         (*ret_proctrack)->why = why;
     return r;

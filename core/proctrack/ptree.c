@@ -154,7 +154,7 @@ static struct member *living(struct ptree *ptree, uint64_t id, size_t *ret_count
         if (ids[0] == 0 ||
             (id != 0 ? !proctrack_set_has(&record->in, id) : ids[0] == PTREE_OUTSIDE))
             continue;
-        if (!ptree_scan_lives(ptree, record, NULL)) {
+        if (ptree_scan_look(ptree, record, NULL) == -ESRCH) {
             ptree_file_record_drop(record);
             continue;
         }

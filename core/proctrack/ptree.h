@@ -54,10 +54,11 @@ bool ptree_file_is_empty(const struct ptree_file *file);
 
 /* ptree_scan.c. Drop records of ended processes, add new descendants. */
 int ptree_scan(struct ptree *ptree);
-/* True if the process of a record is alive; then *ret_stat (may be NULL) is its stat. */
-bool ptree_scan_lives(const struct ptree *ptree, const struct ptree_record *record,
-                      struct procfs_stat *ret_stat);
-/* Send one signal to the process of a record, if it is alive. */
+/* Look at the process of a record; *ret_stat (may be NULL) is its stat. -ESRCH: it has ended. With
+ * another error it cannot be told, so the record must stay. */
+int ptree_scan_look(const struct ptree *ptree, const struct ptree_record *record,
+                    struct procfs_stat *ret_stat);
+/* Send one signal to the process of a record, if it is alive. 0 or -errno. */
 int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record, int signo);
 void ptree_scan_find(struct proctrack *proctrack, pid_t pid, struct proctrack_set *ret_set);
 /* Take a process, which a scan has seen, out of its partition, with its descendants there: all, or

@@ -11,6 +11,7 @@
 #include "core/base/boot_id.h"
 #include "core/base/fd.h"
 #include "core/base/hash.h"
+#include "core/base/shortage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,8 +179,11 @@ static int header_check(const struct ptree_file *file, const char *boot_id, cons
         return -errno;
     if (info.st_size == 0)
         return 1;
-    if (pread(file->fd, &header, sizeof(header), 0) != sizeof(header) ||
-        strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 || info.st_size > BYTES_MAX) {
+    ssize_t length = pread(file->fd, &header, sizeof(header), 0);
+    if (length < 0)
+        return -errno; /* not damaged: it must not be overwritten */
+    if (length != sizeof(header) || strncmp(header.magic, MAGIC, sizeof(header.magic)) != 0 ||
+        info.st_size > BYTES_MAX) {
         message_set(0, message, "%s is damaged: the processes in partitions were lost.", path);
         return 1;
     }
@@ -229,8 +233,8 @@ int ptree_file_open(struct ptree_file *file, const char *state_dir, const char *
     if (r == -EROFS)
         file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     r = file->fd < 0 ? r : load(file, boot, path, message);
-    if (!r && file->fd >= 0)
-        return 0;
+    if ((!r && file->fd >= 0) || shortage_is(r))
+        return r;
     message_set(0, message,
                 "Cannot use %s (%s): the processes in partitions will be lost when chronosfs "
                 "restarts.",

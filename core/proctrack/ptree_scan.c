@@ -36,25 +36,26 @@ struct scan {
     bool wrapped; /* pids wrapped around during the scan */
 };
 
-bool ptree_scan_lives(const struct ptree *ptree, const struct ptree_record *record,
-                      struct procfs_stat *ret_stat)
+int ptree_scan_look(const struct ptree *ptree, const struct ptree_record *record,
+                    struct procfs_stat *ret_stat)
 {
     struct procfs_stat stat;
-    if (procfs_stat_read(ptree->proc_fd, (pid_t)record->pid, &stat) != 0 ||
-        stat.start != record->start || procfs_stat_gone(&stat))
-        return false;
-    if (ret_stat)
+    int r = procfs_stat_read(ptree->proc_fd, (pid_t)record->pid, &stat);
+    if (!r && (stat.start != record->start || procfs_stat_gone(&stat)))
+        r = -ESRCH;
+    if (!r && ret_stat)
         *ret_stat = stat;
-    return true;
+    return r;
 }
 
 int ptree_scan_send(const struct ptree *ptree, const struct ptree_record *record, int signo)
 {
     steps_before(&ptree->steps, "signal");
-    int r = -ESRCH, pidfd = pidfd_new((pid_t)record->pid);
+    int pidfd = pidfd_new((pid_t)record->pid);
     if (pidfd < 0)
         return pidfd;
-    if (ptree_scan_lives(ptree, record, NULL))
+    int r = ptree_scan_look(ptree, record, NULL);
+    if (!r)
         r = pidfd_send(pidfd, signo);
     fd_close(pidfd);
     return r;
@@ -102,6 +103,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Read all processes. Fail if one cannot be read: it would be taken for one that has ended. */
 static int read_all(struct scan *scan)
 {
     struct procfs_stat stat;
@@ -113,12 +115,14 @@ static int read_all(struct scan *scan)
         return r;
     }
     long before = last_pid(scan->ptree);
-    for (struct dirent *entry; !r && (entry = readdir(directory));) {
+    errno = 0;
+    for (struct dirent *entry; !r && (entry = readdir(directory)); errno = 0) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
             continue;
-        if (procfs_stat_read(scan->ptree->proc_fd, atoi(entry->d_name), &stat) == 0)
-            r = entry_add(scan, &stat);
+        r = procfs_stat_read(scan->ptree->proc_fd, atoi(entry->d_name), &stat);
+        r = r == -ESRCH ? 0 : r ? r : entry_add(scan, &stat);
     }
+    r = r ? r : -errno;
     closedir(directory);
     steps_before(&scan->ptree->steps, "read");
     long after = last_pid(scan->ptree);

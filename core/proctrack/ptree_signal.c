@@ -92,10 +92,12 @@ static void stop_running(struct ptree *ptree, uint64_t id, struct sending *sendi
     struct procfs_stat stat;
     for (size_t i = 0; i < ptree->file.count; i++) {
         struct ptree_record *record = &ptree->file.records[i];
-        if (!proctrack_set_has(&record->in, id) || !ptree_scan_lives(ptree, record, &stat) ||
-            stat.state == 'T' || stat.state == 't')
+        if (!proctrack_set_has(&record->in, id))
             continue;
-        int r = ptree_scan_send(ptree, record, SIGSTOP);
+        int r = ptree_scan_look(ptree, record, &stat);
+        if (r == -ESRCH || (!r && (stat.state == 'T' || stat.state == 't')))
+            continue;
+        r = ptree_scan_send(ptree, record, SIGSTOP);
         sending->sent += !r;
         sending->refused += r == -EPERM;
         sending->running += r != -EPERM;

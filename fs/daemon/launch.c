@@ -41,8 +41,9 @@ static _Noreturn void become_worker(const struct supervisor *given, int program,
     sigprocmask(SIG_SETMASK, &none, NULL);
     char *const arguments[] = {(char[]){"chronosfs"}, (char[]){"--worker"}, numbers, NULL};
     syscall(SYS_execveat, program, "", arguments, environ, AT_EMPTY_PATH);
-    log_say("Cannot execute %s: %s.", given->program_path, strerror(errno));
-    _exit(WORKER_FATAL);
+    const int r = -errno;
+    log_say("Cannot execute %s: %s.", given->program_path, strerror(-r));
+    _exit(worker_failure(r));
 }
 
 pid_t launch_worker(const struct supervisor *given, int program, bool ever_ready, int *ret_ready,

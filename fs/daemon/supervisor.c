@@ -34,7 +34,7 @@
 #define SHORT_LIFE_MS 20
 #define SHORT_LIVES   100 /* this many in a row: pause before each next worker */
 #define STOP_MS       5000
-#define RETRY_MS      1000u /* after a worker that could not even be made */
+#define RETRY_MS      1000u /* after a worker that ran short of memory, or could not be made */
 #define LOGGED_SINGLY 10    /* short lives in a row that are logged one by one */
 
 /* State of the running supervisor. */
@@ -239,7 +239,8 @@ static void handle_end(struct state *state, int status)
         take_new_program(state);
         plan_next(state, 0);
     } else {
-        plan_next(state, code == WORKER_FATAL ? 0 : count_death(state));
+        unsigned pause_ms = code == WORKER_FATAL ? 0 : count_death(state);
+        plan_next(state, code == WORKER_SHORT ? RETRY_MS : pause_ms);
     }
 }
 

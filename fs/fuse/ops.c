@@ -4,6 +4,7 @@
  * others.
  */
 #include "fs/tree/caller.h"
+#include "fs/tree/charge.h"
 #include "fs/tree/names.h"
 #include "fs/tree/own.h"
 #include "fs/tree/status.h"
@@ -174,6 +175,7 @@ static void answer_open(const struct query *query)
     if (writes && !r && own_is_elsewhere(tree, node, fuse_req_ctx(query->req)->uid))
         r = -ESTALE;
     if (r) {
+        charge_close(tree, handle);
         handles_release(handles, fh);
         if (r == 1)
             r = pending_ask(query, NULL, answer_open_asked);
@@ -185,8 +187,10 @@ static void answer_open(const struct query *query)
     }
     if (row->watch)
         row->watch(tree, node, &handle->seen);
-    if (reply_open(query->req, fh) == -ENOENT)
-        handles_release(handles, fh); /* the caller was killed before it got this */
+    if (reply_open(query->req, fh) == -ENOENT) { /* the caller was killed before it got this */
+        charge_close(tree, handle);
+        handles_release(handles, fh);
+    }
 }
 
 static void answer_open_asked(const struct query *query, const char *data)

@@ -297,6 +297,8 @@ int recover_host(struct server *server)
                                .proctrack = tree->shared->proctrack,
                                .devices = tree->devices,
                                .device_count = tree->shared->devices.count,
+                               .bookings = tree->bookings,
+                               .cuda_limited = tree->shared->cuda_shim[0],
                                .ended = server->ended,
                                .ended_count = server->ended_count,
                                .own_pid_ns = tree->own_pid_ns};

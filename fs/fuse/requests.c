@@ -17,6 +17,8 @@
 #define REST_BYTES FUSE_MIN_READ_BUFFER
 /* How often an answer is tried. */
 #define ATTEMPTS 4
+/* Answers up to this size are joined; most are shorter. */
+#define JOINED_MAX 256
 /* Slots that keep their memory: 1 MiB. */
 #define KEPT 1024u
 
@@ -214,20 +216,37 @@ static int write_answer(int fd, const struct iovec *iov, int count)
 {
     int r = 0;
     for (int i = 0; i < ATTEMPTS; i++) {
-        r = writev(fd, iov, count) < 0 ? -errno : 0;
+        ssize_t n = count == 1 ? write(fd, iov->iov_base, iov->iov_len) : writev(fd, iov, count);
+        r = n < 0 ? -errno : 0;
         if (r != -EINTR && r != -EAGAIN && r != -ENOMEM)
             return r;
     }
     return r;
 }
 
+/* Join the parts of a short answer: the kernel pins the pages of each part. `joined` lies within
+ * one page. Return the number of parts. */
+static int join(struct iovec *iov, int count, char joined[JOINED_MAX])
+{
+    size_t size = 0;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > JOINED_MAX - size)
+            return count;
+        memcpy(joined + size, iov[i].iov_base, iov[i].iov_len);
+        size += iov[i].iov_len;
+    }
+    iov[0] = (struct iovec){joined, size};
+    return 1;
+}
+
 int requests_answer(struct requests *requests, int fd, uint32_t slot, struct iovec *iov, int count)
 {
+    _Alignas(JOINED_MAX) char joined[JOINED_MAX];
     struct fuse_out_header header;
     memcpy(&header, iov[0].iov_base, sizeof(header));
     header.unique = requests_header(requests, slot).unique;
     memcpy(iov[0].iov_base, &header, sizeof(header));
-    int r = write_answer(fd, iov, count), last = r;
+    int r = write_answer(fd, iov, join(iov, count, joined)), last = r;
     if (r && r != -ENOENT && r != -ENODEV) {
         header.len = sizeof(header);
         header.error = -EIO;

@@ -4,6 +4,7 @@
  * core/host/host.h and server.h.
  */
 #include "core/base/log.h"
+#include "core/host/bookings.h"
 #include "fs/tree/charge.h"
 #include "fs/tree/status.h"
 #include "server.h"
@@ -23,6 +24,7 @@ static void set_usage(struct tree *tree, const struct host_result *result)
     if (ledger_set_driver(tree->ledger, result->id, result->usage.bytes) ||
         ledger_add_busy(tree->ledger, result->id, result->usage.busy_more_ns))
         log_say("Not enough memory to record the usage of p%llu.", (unsigned long long)result->id);
+    ledger_set_rest(tree->ledger, result->id, bookings_rest(tree->bookings, result->id));
 }
 
 /* Log violations to the daemon's log as well: the event log is short, and one busy user can push

@@ -94,6 +94,8 @@ static int start(struct server *server, const struct worker_fds *fds)
         engine_set_accounts(tree->engine, account_of, tree->names);
     if (!r)
         r = ledger_new(fds->ledger, is_alive, tree, &tree->ledger);
+    if (!r)
+        r = bookings_new(&tree->bookings);
     server->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     server->armed_ns = ENGINE_FOREVER;
     if (!r && server->timer_fd < 0)
@@ -124,23 +126,29 @@ static void stop(struct server *server, int exit_code)
     server->exit_code = exit_code;
 }
 
-/* A request has come: adapt how long to look for the next. Which processors are allowed is asked
- * now and then, because it costs as much as a part of a request. */
+/* A request has come: adapt how long to look for the next. */
 static void found_request(struct server *server)
 {
-    cpu_set_t set;
-    if (server->tree.now_ns - server->processors_ns > PROCESSORS_NS) {
-        server->processors_ns = server->tree.now_ns;
-        server->processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
-    }
     if (server->processors > 1)
         busy_poll_found(&server->busy_poll, clock_monotonic_ns(), server->processors);
 }
 
-/* Return the time until which to look for the next request; 0: not at all. Not with one processor,
- * and not while a commit is on its way: it needs a processor, and its client asks nothing. */
+/* Ask now and then which processors are allowed: it costs as much as a part of a request. */
+static void count_processors(struct server *server)
+{
+    cpu_set_t set;
+    if (server->tree.now_ns - server->processors_ns <= PROCESSORS_NS)
+        return;
+    server->processors_ns = server->tree.now_ns;
+    server->processors = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+/* Nothing is left to serve: return the time until which to look for the next request; 0: not at
+ * all. Not with one processor, and not while a commit is on its way: it needs a processor, and its
+ * client asks nothing. */
 static int64_t look_until_ns(struct server *server)
 {
+    count_processors(server);
     if (server->processors < 2 || !engine_policy(server->tree.engine)->busy_poll ||
         committer_is_busy(server->committer))
         return 0;
@@ -170,7 +178,7 @@ static bool serve(struct server *server)
             stop(server, WORKER_UNMOUNTED);
         else if (r && r != -EINTR && r != -ENOENT) {
             log_say("Cannot read requests: %s.", strerror(-r));
-            stop(server, WORKER_FATAL);
+            stop(server, worker_failure(r));
         }
     }
     return true;
@@ -270,7 +278,7 @@ int worker_run(const struct worker_fds *fds)
     int r = server ? start(server, fds) : -ENOMEM;
     if (r) {
         log_say("Cannot start: %s.", strerror(-r));
-        return WORKER_FATAL;
+        return worker_failure(r);
     }
     atomic_fetch_add(&server->tree.shared->worker_starts, 1);
     caller_find_admin_group(&server->tree);
@@ -281,7 +289,7 @@ int worker_run(const struct worker_fds *fds)
     r = session_start(server->session);
     if (r) {
         log_say("The kernel rejected the answer to FUSE_INIT: %s.", strerror(-r));
-        return WORKER_FATAL;
+        return worker_failure(r);
     }
     poll_wake_all(server);
     if (write(fds->ready, "", 1) != 1)
@@ -289,7 +297,7 @@ int worker_run(const struct worker_fds *fds)
     r = run(server, fds);
     if (r) {
         log_say("Cannot wait for requests: %s.", strerror(-r));
-        return WORKER_FATAL;
+        return worker_failure(r);
     }
     /* The exit frees everything else. */
     return server->exit_code;

@@ -5,6 +5,8 @@
 #ifndef CHRONOS_FUSE_WORKER_H
 #define CHRONOS_FUSE_WORKER_H
 
+#include "core/base/shortage.h"
+
 /* Descriptors that the supervisor passes to a worker. */
 struct worker_fds {
     int fuse;    /* the mount's /dev/fuse */
@@ -20,7 +22,14 @@ enum worker_exit {
     WORKER_UNMOUNTED = 10, /* the mount is gone */
     WORKER_REPLACE = 11,   /* SIGHUP: everything is durable; execute the program again */
     WORKER_FATAL = 12,     /* a new worker would fail the same way (the reason is logged) */
+    WORKER_SHORT = 13,     /* not enough memory, descriptors or processes: a later one may work */
 };
+
+/* Return the exit code of a worker that cannot start or go on, for this -errno. */
+static inline enum worker_exit worker_failure(int r)
+{
+    return shortage_is(r) ? WORKER_SHORT : WORKER_FATAL;
+}
 
 /* Serve until it has to stop. Return an enum worker_exit. */
 int worker_run(const struct worker_fds *fds);

@@ -5,6 +5,7 @@
 #include "caller.h"
 
 #include "core/base/array.h"
+#include "core/host/bookings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,16 +51,35 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
     slot->opener_root = opener->root;
     slot->opener_member = slot->opener_gid = 0;
     slot->answer = 0;
+    slot->process = 0;
     if (!partition)
         return -ENODEV;
+    int32_t process = caller_process(opener->pid);
+    int r = bookings_open(tree->bookings, partition->id, process);
+    if (r)
+        return r;
+    slot->process = process;
     if (!engine_may_act(opener, partition))
-        slot->answer = (uint64_t)caller_process(opener->pid);
+        slot->answer = (uint64_t)process;
     tree->lent_charges |= slot->answer;
     /* Owners need no group. Look up the groups of others while the opener waits for us. */
     if (!engine_may_act(opener, partition) &&
         caller_in_group(tree, opener->pid, opener->gid, partition->gid))
         slot->opener_gid = partition->gid + 1;
     return !opener_may(tree, slot, partition);
+}
+
+static void charge(struct tree *tree, const struct shared_handle *slot, uint64_t id, uint64_t bytes)
+{
+    ledger_charge(tree->ledger, id, bytes);
+    bookings_add(tree->bookings, id, slot->process, bytes);
+}
+
+static void give_back(struct tree *tree, const struct shared_handle *slot, uint64_t id,
+                      uint64_t bytes)
+{
+    ledger_release(tree->ledger, id, bytes);
+    bookings_subtract(tree->bookings, id, slot->process, bytes);
 }
 
 /* Parse a sign followed by digits. */
@@ -106,12 +126,17 @@ static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint6
     ledger_get(tree->ledger, partition->id, &figures);
     uint64_t limit = partition->shares[0].memory_bytes, charged = figures.charged_bytes;
     uint64_t left = charged < limit ? limit - charged : 0;
+    left = figures.rest_bytes < left ? left - figures.rest_bytes : 0;
     if (bytes > left) {
+        char rest[64] = "";
+        if (figures.rest_bytes)
+            snprintf(rest, sizeof(rest), ", its programs use %llu more",
+                     (unsigned long long)figures.rest_bytes);
         snprintf(message, sizeof(write->why.message),
-                 "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu are charged, %llu are "
-                 "left.",
+                 "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu are charged%s, %llu "
+                 "are left.",
                  (unsigned long long)bytes, (unsigned long long)charged, (unsigned long long)limit,
-                 (unsigned long long)partition->id, (unsigned long long)left);
+                 (unsigned long long)partition->id, rest, (unsigned long long)left);
         return REFUSED_NO_SPACE;
     }
     int r = ledger_reserve(tree->ledger, partition->id);
@@ -120,7 +145,7 @@ static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint6
     if (write->handle->answer) /* who uses the memory: the opener can have ended */
         write->handle->answer = (uint64_t)caller_process(write->caller.pid);
     publish(write->handle, write->unique, own_bytes + bytes);
-    ledger_charge(tree->ledger, partition->id, bytes);
+    charge(tree, write->handle, partition->id, bytes);
     return 0;
 }
 
@@ -134,7 +159,7 @@ static int release(struct tree *tree, struct write *write, uint64_t own_bytes, u
         return REFUSED_INVALID;
     }
     publish(write->handle, write->unique, own_bytes - bytes);
-    ledger_release(tree->ledger, write->node->object, bytes);
+    give_back(tree, write->handle, write->node->object, bytes);
     return 0;
 }
 
@@ -163,8 +188,11 @@ void charge_close(struct tree *tree, const struct shared_handle *slot)
 {
     uint64_t bytes = charge_of(slot).bytes;
     struct node node;
-    if (bytes && tree_node_from_id(slot->node - 1, &node))
-        ledger_release(tree->ledger, node.object, bytes);
+    if ((!bytes && !slot->process) || !tree_node_from_id(slot->node - 1, &node))
+        return;
+    give_back(tree, slot, node.object, bytes);
+    bookings_close(tree->bookings, node.object, slot->process);
+    ledger_set_rest(tree->ledger, node.object, bookings_rest(tree->bookings, node.object));
 }
 
 /* Read pids, a line each, in ascending order. Return how many; *ret_list is for the caller to free,
@@ -214,7 +242,7 @@ void charge_settle(struct tree *tree, struct handles *handles, uint64_t id, cons
         if (node.object != id || opener_may(tree, slot, partition) ||
             bsearch(&slot->answer, list, count, sizeof(*list), compare))
             continue;
-        ledger_release(tree->ledger, id, charge_of(slot).bytes);
+        give_back(tree, slot, id, charge_of(slot).bytes);
         publish(slot, 0, 0);
     }
     free(list);
@@ -256,14 +284,18 @@ int charge_restore(struct tree *tree, const struct handles *handles)
     for (uint32_t i = 0; i < handles->count; i++) {
         const struct shared_handle *slot = &handles->slots[i];
         uint64_t bytes = slot->node ? charge_of(slot).bytes : 0;
+        int32_t process = slot->node ? slot->process : 0;
         struct node node;
         /* The charge of an ended partition does not matter. */
-        if (!bytes || !tree_node_from_id(slot->node - 1, &node) || !tree_partition(tree, &node))
+        if ((!bytes && !process) || !tree_node_from_id(slot->node - 1, &node) ||
+            !tree_partition(tree, &node))
             continue;
         int r = ledger_reserve(tree->ledger, node.object);
+        if (!r)
+            r = bookings_open(tree->bookings, node.object, process);
         if (r)
             return r;
-        ledger_charge(tree->ledger, node.object, bytes);
+        charge(tree, slot, node.object, bytes);
     }
     return 0;
 }

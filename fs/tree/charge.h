@@ -21,7 +21,8 @@ int charge_open(struct tree *tree, const struct node *node, const struct caller 
  * opener lost access to the partition; -ETIMEDOUT if the partition ended; -ENOMEM. A write
  * that a dead worker has executed is not executed again. */
 int charge_store(struct tree *tree, struct write *write);
-/* Release the charge of a file whose last descriptor was closed. Works for files of every kind. */
+/* Release the charge of a file whose last descriptor was closed, or that is not opened after all.
+ * Works for files of every kind. */
 void charge_close(struct tree *tree, const struct shared_handle *slot);
 /* Release what files have charged whose openers may no longer, unless the process that charged last
  * is among those that belong to the partition: `pids`, a line each, in ascending order. */

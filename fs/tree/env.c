@@ -56,7 +56,7 @@ static bool print_cuda(struct tree *tree, const struct partition *partition, cha
 {
     const struct gpu_device *device = device_of(tree, partition);
     snprintf(text, VALUE_MAX, "%s", device->uuid);
-    return is_by(device, "NVIDIA") && (!strncmp(text, "GPU-", 4) || !strncmp(text, "MIG-", 4));
+    return gpu_is_cuda(device);
 }
 
 /* Only where CUDA sees the device: it is loaded into every program. */

@@ -123,6 +123,8 @@ struct file_row {
 extern const struct file_row files_root[], files_config[], files_users[], files_user[],
     files_device[], files_partitions[], files_partition[];
 
+/* Print the ids of a user's partitions, one per line. */
+void files_print_ids(const struct tree *tree, uint32_t user, struct strbuf *out);
 /* Parse a pid in the writer's pid namespace, or 0 for the writer itself, into write->join_pid. */
 int files_parse_pid(struct write *write);
 /* A call of the engine at the present time. */

@@ -79,13 +79,17 @@ SHOW(usage)
     return 0;
 }
 
-SHOW(partitions)
+void files_print_ids(const struct tree *tree, uint32_t user, struct strbuf *out)
 {
     const struct partition *p;
-    (void)uid;
-    for (uint64_t after = 0; (p = engine_next_of_user(tree->engine, (uint32_t)node->object, after));
-         after = p->id)
+    for (uint64_t after = 0; (p = engine_next_of_user(tree->engine, user, after)); after = p->id)
         strbuf_print(out, "p%llu\n", (unsigned long long)p->id);
+}
+
+SHOW(partitions)
+{
+    (void)uid;
+    files_print_ids(tree, (uint32_t)node->object, out);
     return 0;
 }
 

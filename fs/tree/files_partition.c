@@ -147,6 +147,29 @@ SHOW(warn)
     return 0;
 }
 
+/* The files that `summary` repeats: those of partition.def and `creator`, the first ones. */
+enum {
+    SUMMARY_FILES = 1
+#define ATTRIBUTE(...) +1
+#define SHOWN(...)     +1
+#include "core/engine/partition.def"
+};
+
+SHOW(summary)
+{
+    PARTITION_OR_GONE(tree, node);
+    int r = 0;
+    for (size_t i = 0; i < SUMMARY_FILES && !r; i++) {
+        const struct file_row *row = &files_partition[i];
+        const struct node file = {
+            .dir = DIR_PARTITION, .object = node->object, .file = tree->hashes[DIR_PARTITION][i]};
+        strbuf_print(out, "%s=", row->name);
+        r = row->show(tree, &file, uid, out);
+    }
+    strbuf_print(out, "device_name=%s\n", tree->devices[partition->shares[0].device].name);
+    return r;
+}
+
 SHOW(env)
 {
     PARTITION_OR_GONE(tree, node);
@@ -336,6 +359,9 @@ const struct file_row files_partition[] = {
     {#name, mode, .doc = text how, .fresh = __VA_ARGS__},
 #include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid of the creator"},
+    {"summary", 0444, FRESH_NEVER, show_summary, .live = LIVE_USAGE,
+     .doc = "the values of the files above and the name of the device as NAME=VALUE, one per line, "
+            "all of one moment"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open, .guests = true,
      .doc =

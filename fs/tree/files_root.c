@@ -91,6 +91,13 @@ SHOW(metrics)
     return 0;
 }
 
+SHOW(mine)
+{
+    (void)node;
+    files_print_ids(tree, uid, out);
+    return 0;
+}
+
 SHOW(release)
 {
     (void)tree;
@@ -229,6 +236,8 @@ const struct file_row files_root[] = {
     {"history", 0444, FRESH_NEVER, .log = log_history, .watch = watch_history,
      .doc =
          "the latest partitions that ended, one per line: owner, share, times, and how it ended"},
+    {"mine", 0444, FRESH_NEVER, show_mine,
+     .doc = "ids of the reader's own partitions, one per line"},
     {"metrics", 0444, FRESH_NEVER, show_metrics, .doc = "OpenMetrics text"},
     {"release", 0666, FRESH_ALWAYS, show_release, store_release, .own = true,
      .doc = "write ids (`p3 p4`) to end these partitions, all or none: your own, or, as an "

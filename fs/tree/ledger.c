@@ -24,7 +24,7 @@ struct record {
 };
 
 struct entry {
-    uint64_t charged_bytes, driver_bytes;
+    uint64_t charged_bytes, driver_bytes, rest_bytes;
     uint32_t next_free; /* if free: the next free place + 1 */
     bool changed;
 };
@@ -196,7 +196,10 @@ struct ledger *ledger_free(struct ledger *ledger)
 
 static uint64_t used_bytes(const struct entry *entry)
 {
-    return entry->charged_bytes > entry->driver_bytes ? entry->charged_bytes : entry->driver_bytes;
+    uint64_t sum;
+    if (__builtin_add_overflow(entry->charged_bytes, entry->rest_bytes, &sum))
+        sum = UINT64_MAX;
+    return sum > entry->driver_bytes ? sum : entry->driver_bytes;
 }
 
 static void note_peak(struct ledger *ledger, uint32_t place)
@@ -262,6 +265,15 @@ int ledger_set_driver(struct ledger *ledger, uint64_t id, uint64_t bytes)
     return 0;
 }
 
+void ledger_set_rest(struct ledger *ledger, uint64_t id, uint64_t bytes)
+{
+    uint32_t place = *find_place(ledger, id);
+    if (!place)
+        return;
+    ledger->entries[place - 1].rest_bytes = bytes;
+    note_peak(ledger, place - 1);
+}
+
 int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns)
 {
     uint32_t place;
@@ -280,6 +292,7 @@ static void figures_at(const struct ledger *ledger, uint32_t place,
     const struct entry *entry = &ledger->entries[place];
     *ret_figures = (struct ledger_figures){.charged_bytes = entry->charged_bytes,
                                            .driver_bytes = entry->driver_bytes,
+                                           .rest_bytes = entry->rest_bytes,
                                            .used_bytes = used_bytes(entry),
                                            .peak_bytes = ledger->records[place].peak_bytes,
                                            .busy_ns = ledger->records[place].busy_ns};

@@ -21,7 +21,8 @@ struct ledger;
 struct ledger_figures {
     uint64_t charged_bytes; /* charged by programs */
     uint64_t driver_bytes;  /* used by its processes, as reported by the driver */
-    uint64_t used_bytes;    /* the greater of the two */
+    uint64_t rest_bytes;    /* of these: what they have not charged */
+    uint64_t used_bytes;    /* charged and rest, or driver_bytes if that is more */
     /* These two stop at INT64_MAX, the most that the store takes: drivers can report anything. */
     uint64_t peak_bytes; /* maximum of used_bytes so far */
     uint64_t busy_ns;    /* time that the device worked for it */
@@ -48,6 +49,8 @@ void ledger_charge(struct ledger *ledger, uint64_t id, uint64_t bytes);
 void ledger_release(struct ledger *ledger, uint64_t id, uint64_t bytes);
 /* Set what the driver reports for its processes. 0 or -ENOMEM. */
 int ledger_set_driver(struct ledger *ledger, uint64_t id, uint64_t bytes);
+/* Set what its processes use beyond what they have charged. Does nothing without an entry. */
+void ledger_set_rest(struct ledger *ledger, uint64_t id, uint64_t bytes);
 /* Add busy time. 0 or -ENOMEM. */
 int ledger_add_busy(struct ledger *ledger, uint64_t id, uint64_t busy_ns);
 

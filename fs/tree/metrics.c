@@ -241,6 +241,9 @@ static void print_watchdog(const struct watchdog_counts *counts, struct strbuf *
                "Partitions whose processes use more than their limit, as the driver reports.", out);
     strbuf_print(out, "chronos_over_limit_partitions %llu\n",
                  (unsigned long long)counts->over_limit);
+    print_head("chronos_unlimited_processes", "gauge", NULL,
+               "Processes in a partition that charge nothing of what they use.", out);
+    strbuf_print(out, "chronos_unlimited_processes %llu\n", (unsigned long long)counts->unlimited);
     print_head("chronos_watchdog_steps", "counter", NULL, "Steps that the watchdog has taken.",
                out);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)

@@ -106,6 +106,8 @@ struct shared_handle {
     uint32_t opener_root, opener_gid; /* gid: the partition's gid + 1 if the opener is a member;
                                        * 0: it is not */
     uint32_t opener_member; /* `charge`: opened by a process that belonged; its writers must, too */
+    int32_t process; /* `charge`: pid of the process that opened it, whose bookings these are;
+                      * 0: none */
     struct shared_charge charges[2];
     atomic_uint charge_at;
     uint32_t read_end; /* length + 1 of the text that was read to its end; 0: none was */

@@ -18,6 +18,7 @@ struct engine;
 struct file_row;
 struct gpu_device;
 struct host_state;
+struct bookings;
 struct ledger;
 struct members;
 struct names;
@@ -47,6 +48,7 @@ struct tree {
     struct engine *engine;
     struct names *names;
     struct ledger *ledger;
+    struct bookings *bookings;           /* by process; shared with the host thread */
     const struct members *members;       /* snapshots of partitions' members */
     const struct host_state *host_state; /* which mechanisms enforce limits */
     const struct gpu_device *devices;

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,31 +76,54 @@ static void create_all(char **words)
         pthread_join(threads[i], NULL);
 }
 
+/* Become the owner of a partition: each user may have as many programs as are left for others. */
+static void become_owner(const char *mount, const char *id)
+{
+    struct stat st;
+    char path[PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/partitions/%s", mount, id);
+    if (lstat(path, &st) || setresgid(st.st_uid, st.st_uid, st.st_uid) ||
+        setresuid(st.st_uid, st.st_uid, st.st_uid))
+        measure_die(path);
+}
+
+/* Add the calling process, as its owner, and wait until it is killed. */
+static _Noreturn void be_program(const char *mount, const char *id, int told)
+{
+    char path[PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/partitions/%s/procs", mount, id);
+    become_owner(mount, id);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool joined = fd >= 0 && write(fd, "0\n", 2) == 2;
+    while (!joined && errno == ETIMEDOUT) /* on an overloaded machine */
+        joined = write(fd, "0\n", 2) == 2;
+    if (!joined)
+        perror(path);
+    if (!joined || write(told, "", 1) != 1)
+        _exit(1);
+    close(fd);
+    close(told);
+    for (;;)
+        pause();
+}
+
 /* Each joins before the next one starts. Prints how many could. */
 static void run_programs(const char *mount, char **ids, int count)
 {
-    char path[PATH_SIZE], buffer[1];
-    int joins = 0;
+    char buffer[1];
+    int joins = 0, ends[2];
     pid_t *pids = calloc((size_t)count + 1, sizeof(*pids));
     for (int i = 0; pids && i < count; i++) {
-        char pid[16];
+        if (pipe2(ends, O_CLOEXEC))
+            measure_die("pipe");
         pids[i] = fork();
-        if (!pids[i]) {
-            pause();
-            _exit(0);
-        }
-        snprintf(path, sizeof(path), "%s/partitions/%s/procs", mount, ids[i]);
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        size_t length = (size_t)snprintf(pid, sizeof(pid), "%d\n", pids[i]);
-        bool joined = fd >= 0 && write(fd, pid, length) >= 0;
-        while (!joined && errno == ETIMEDOUT) /* on an overloaded machine */
-            joined = write(fd, pid, length) >= 0;
-        if (!joined) { /* a limit of the machine */
-            perror(path);
-            kill(pids[i], SIGKILL);
+        if (!pids[i])
+            be_program(mount, ids[i], ends[1]);
+        close(ends[1]);
+        ssize_t told = read(ends[0], buffer, 1);
+        close(ends[0]);
+        if (pids[i] < 0 || told != 1) /* a limit of the machine */
             break;
-        }
-        close(fd);
         joins++;
     }
     printf("%d\n", joins);

@@ -301,14 +301,15 @@ def spread_out(driver):
         mount.write('end', 'config', 'watchdog')
         name = alice.call(mount.ask, '1M 600')
         programs = [Program(alice, procs(mount, name)) for _ in range(5)]
+        each = 384 << 20
         for program in programs:
-            driver.use(0, program.pid, GIB)
+            driver.use(0, program.pid, each)
         beside = Program(bob)
         driver.use(0, beside.pid, GIB)
         told(mount, 'ended-unmanaged', f'pid={beside.pid}')
         equal(events(mount, 'over-limit'), [])
-        check(wait_for(lambda: mount.read('gpu0', name, 'memory_used') == f'{5 * GIB}'))
-        driver.use(0, programs[0].pid, GIB + (1 << 20) + 1)
+        check(wait_for(lambda: mount.read('gpu0', name, 'memory_used') == f'{5 * each}'))
+        driver.use(0, programs[0].pid, each + (1 << 20) + 1)
         told(mount, 'over-limit', name)
 
 

@@ -144,7 +144,7 @@ def over_limit(mount, driver):
     driver.use(1, large.pid, 10 * GIB)
     check(told(mount, 'over-limit', name, f'pid={large.pid}', f'limit_bytes={10 * GIB}'))
     check(told(mount, 'warned-over-limit', name, f'pid={large.pid}'))
-    check(f'{name} uses 11 GiB of gpu1, 1 GiB more than its limit' in alice.call(mount.status) or
+    check(f'{name} uses 12.25 GiB of gpu1, 2.25 GiB more than' in alice.call(mount.status) or
           'was sent SIGTERM' in alice.call(mount.status), alice.call(mount.status))
     equal(large.ended_by(), signal.SIGTERM)
     driver.stop(large.pid)

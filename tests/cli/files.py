@@ -83,6 +83,32 @@ class Formats(Case):
         self.assertEqual(self.answer("list", "--user", "root"), "No active partitions.\n")
         self.refused(4, "There is no device 2. The devices are gpu0, gpu1.", "list", "-d", "2")
 
+    def test_list_reads_one_file(self):
+        """One file of a partition tells all of it, and one of the tree what is the caller's, so
+        that a hundred thousand partitions of others cost nothing."""
+        self.tree.partition("p1", fraction="0.25")
+        self.tree.raw("gpu0/p1/summary", "user=bob\nname=\ncreator=1 2\ncreated=x\ndevice=gpu0\n"
+                      "fraction=1\nfractions=7\nremaining=5\nstate=active\ndevice_name=A = B\n")
+        shown = self.as_json("show", "p1")
+        self.assertEqual([shown[key] for key in ("user", "name", "creator_uid", "creator_pid",
+                                                 "created", "fraction", "device_name", "warn")],
+                         ["bob", "", 1, 2, "x", 1, "A = B", ""])
+        self.tree.partition("p2")
+        self.tree.partition("p30")
+        ids = lambda *words: [entry["id"] for entry in self.as_json("list", *words)]
+        self.assertEqual(ids("--mine"), ["p1", "p2", "p30"] if os.geteuid() == 0 else [])
+        self.tree.raw("mine", "p2\np30\n")
+        self.assertEqual(ids("--mine"), ["p2", "p30"])
+        self.assertEqual(ids("--mine", "--name", "x"), [])
+        self.assertEqual(self.answer("list", "-q", "--mine"), "p2\np30\n")
+        self.tree.raw("mine", "")
+        self.assertEqual(ids("--mine"), [])
+        os.unlink(self.tree.at("users/alice"))
+        os.mkdir(self.tree.at("users/alice"))
+        self.tree.raw("users/alice/partitions", "p30\n")
+        self.assertEqual(ids("--user", "alice"), ["p30"])
+        self.assertEqual(ids("--user", "root"), [])  # no directory: holds none
+
     def test_list_leaves_out_what_has_just_ended(self):
         for name in "p1", "p2", "p3":
             self.tree.partition(name)

@@ -337,12 +337,11 @@ class Commands(Case):
         result = limited(4, "list", "--device", "0")
         self.assertEqual((result.code, result.err),
                          (1, f"chronos: The device could not be read: {many} {place}"))
-        result = limited(5, "create", "0", "0.1", "1h")
-        (one,) = os.listdir(self.mount.path + "/partitions")
-        self.assertEqual((result.code, result.err), (1, (
-            f"chronos: The partition could not be read: {many} {place}"
-            f"chronos: Partition {one} was created and stays until it ends; "
-            f"chronos release {one} ends it.\n")))
+        result = limited(4, "create", "0", "0.1", "1h")
+        self.assertEqual((result.code, result.err),
+                         (1, f"chronos: No request can be made: {many} {place}"))
+        self.assertEqual(os.listdir(self.mount.path + "/partitions"), [])
+        self.assertEqual(limited(5, "create", "0", "0.1", "1h").code, 0)
 
     def test_limit_of_file_sizes(self):
         one = self.create("0", "0.1", "60")

@@ -4,12 +4,14 @@
 the driver by its exact name, found with dlsym; ask(NAME, VERSION, FLAGS), what cuGetProcAddress
 gives; and the shorthands below, which return a handle, or minus the error."""
 import ctypes
+import os
+import random
 import sys
 
 cuda = ctypes.CDLL('libcuda.so.1')
-taken = cuda.fake_cuda_taken
-high = cuda.fake_cuda_high
-taken.restype = high.restype = ctypes.c_uint64
+if hasattr(cuda, 'fake_cuda_taken'):  # our own driver
+    taken, high = cuda.fake_cuda_taken, cuda.fake_cuda_high
+    taken.restype = high.restype = ctypes.c_uint64
 Size, Pointer, Integer = ctypes.c_size_t, ctypes.c_uint64, ctypes.c_int
 MIB = 1 << 20
 kept = []
@@ -27,6 +29,18 @@ class Properties(ctypes.Structure):  # of memory
 class PoolProperties(ctypes.Structure):
     _fields_ = [('type', Integer), ('handles', Integer), ('location', Location),
                 ('security', ctypes.c_void_p), ('most', Size), ('rest', ctypes.c_ubyte * 56)]
+
+
+class Foreign(ctypes.Structure):  # memory of another interface
+    _fields_ = [('type', Integer), ('handle', ctypes.c_ulonglong * 2), ('size', ctypes.c_ulonglong),
+                ('flags', ctypes.c_uint), ('rest', ctypes.c_uint * 16)]
+
+
+class Tile(ctypes.Structure):  # CUarrayMapInfo, of a sparse array
+    _fields_ = [('resource_type', Integer), ('array', Pointer), ('kind', Integer),
+                ('level', Pointer), ('others', ctypes.c_uint * 6), ('operation', Integer),
+                ('handle_type', Integer), ('handle', Pointer), ('offset', Pointer),
+                ('devices', ctypes.c_uint), ('flags', ctypes.c_uint), ('rest', ctypes.c_uint * 2)]
 
 
 class Array(ctypes.Structure):
@@ -83,6 +97,34 @@ def array(width, height=0, depth=0, format=0x20, channels=1, flags=0):
                 ctypes.byref(Array(width, height, depth, format, channels, flags)))
 
 
+def flat_array(width, height, format=0x20, channels=1):
+    return made(cuda.cuArrayCreate_v2,
+                ctypes.byref((Size * 3)(width, height, format | channels << 32)))
+
+
+def mipmap(width, height, depth, levels, flags=0):
+    return made(cuda.cuMipmappedArrayCreate,
+                ctypes.byref(Array(width, height, depth, 0x20, 1, flags)), levels)
+
+
+def foreign(size):
+    return made(cuda.cuImportExternalMemory, ctypes.byref(Foreign(1, (0, 0), size)))
+
+
+def map_tile(array, handle, level=0, operation=1):
+    tile = Tile(array=array, level=level, operation=operation, handle=handle)
+    return cuda.cuMemMapArrayAsync(ctypes.byref(tile), 1, Pointer(0))
+
+
+def call(name, *arguments):
+    """Calls a function with numbers of 64 bits."""
+    return getattr(cuda, name)(*map(Pointer, arguments))
+
+
+def setting(name, value):
+    cuda.fake_cuda_set(name.encode(), Pointer(value))
+
+
 def create(size, kind=1, number=0):
     return made(cuda.cuMemCreate, Size(size),
                 ctypes.byref(Properties(1, 0, Location(kind, number))), Pointer(0))
@@ -116,17 +158,29 @@ def free_async(pointer, of=0):
     return cuda.cuMemFreeAsync(Pointer(pointer), Pointer(of))
 
 
-def pool(kind=1, number=0):
+def pool(kind=1, number=0, memory=1):
     return made(cuda.cuMemPoolCreate,
-                ctypes.byref(PoolProperties(1, 0, Location(kind, number))))
+                ctypes.byref(PoolProperties(memory, 0, Location(kind, number))))
 
 
-def alloc_from(size, of):
-    return made(cuda.cuMemAllocFromPoolAsync, Size(size), Pointer(of), Pointer(0))
+def alloc_from(size, of, stream=0):
+    return made(cuda.cuMemAllocFromPoolAsync, Size(size), Pointer(of), Pointer(stream))
 
 
 def own_pool(device=0):
     return made(cuda.cuDeviceGetMemPool, device)
+
+
+def place_pool(kind, number=0, memory=1):
+    return made(cuda.cuMemGetDefaultMemPool, ctypes.byref(Location(kind, number)), memory)
+
+
+def imported_pool():
+    return made(cuda.cuMemPoolImportFromShareableHandle, Pointer(0), 1, Pointer(0))
+
+
+def imported():
+    return made(cuda.cuMemImportFromShareableHandle, Pointer(0), 1)
 
 
 def threshold(of, size):
@@ -137,15 +191,39 @@ def trim(of, size=0):
     return cuda.cuMemPoolTrimTo(Pointer(of), Size(size))
 
 
-def graph(*sizes, freed=True):
-    """Captures allocations of these sizes; returns what can be launched."""
+def begin_capture(of):
+    return cuda.cuStreamBeginCapture_v2(Pointer(of), 0)
+
+
+def end_capture(of):
+    return made(lambda handle: cuda.cuStreamEndCapture(Pointer(of), handle))
+
+
+def instantiate(graph):
+    return made(cuda.cuGraphInstantiateWithFlags, Pointer(graph), Pointer(0))
+
+
+def captured(*sizes, freed=True):
+    """Captures allocations of these sizes. Returns the graph, and their addresses."""
     of = stream()
-    cuda.cuStreamBeginCapture_v2(Pointer(of), 0)
+    begin_capture(of)
     pointers = [alloc_async(size, of) for size in sizes]
     for pointer in pointers if freed else []:
         free_async(pointer, of)
-    captured = made(lambda handle: cuda.cuStreamEndCapture(Pointer(of), handle))
-    return made(cuda.cuGraphInstantiateWithFlags, Pointer(captured), Pointer(0))
+    return end_capture(of), pointers
+
+
+def graph(*sizes, freed=True):
+    """Returns what can be launched."""
+    return instantiate(captured(*sizes, freed=freed)[0])
+
+
+def nested(*graphs):
+    """A graph of graphs."""
+    outer = made(cuda.cuGraphCreate, 0)
+    for graph in graphs:
+        made(cuda.cuGraphAddChildGraphNode, Pointer(outer), None, Size(0), Pointer(graph))
+    return outer
 
 
 def launch(exec_):
@@ -158,11 +236,40 @@ def info():
     return -error if error else (left.value, total.value)
 
 
+def old_info():
+    left, total = ctypes.c_uint(), ctypes.c_uint()
+    error = cuda.cuMemGetInfo(ctypes.byref(left), ctypes.byref(total))
+    return -error if error else (left.value, total.value)
+
+
+def nvml_device(index):
+    library, device = ctypes.CDLL('libnvidia-ml.so.1'), Pointer()
+    library.nvmlInit_v2()
+    library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device))
+    return library, device
+
+
+def nvml(index):
+    library, device = nvml_device(index)
+    figures = (ctypes.c_ulonglong * 3)()
+    error = library.nvmlDeviceGetMemoryInfo(device, figures)
+    return -error if error else tuple(figures)
+
+
+def nvml_2(index):
+    library, device = nvml_device(index)
+    figures = (ctypes.c_ulonglong * 5)(5 * 8 | 2 << 24)
+    error = library.nvmlDeviceGetMemoryInfo_v2(device, figures)
+    return -error if error else (figures[1], *figures[3:])
+
+
 def total(device=0):
     return made(cuda.cuDeviceTotalMem_v2, device)
 
 
-cuda.cuInit(0)
+random.seed(1)
+if 'CUDA_PROGRAM_INIT' not in os.environ:
+    cuda.cuInit(0)
 for line in sys.stdin:
     try:
         answer = eval(line)

@@ -64,6 +64,10 @@ struct fake_settings {
 };
 extern struct fake_settings fake_settings;
 
+/* cuGetProcAddress_v2 under a name that no shim replaces. */
+API CUresult fake_cuda_ask(const char *symbol, void **address, int version, uint64_t flags,
+                           int *status);
+
 /* -- the driver's functions that no row of hooks.def has --------------------------- */
 
 API CUresult cuInit(unsigned flags);

@@ -87,6 +87,11 @@ API CUresult cuGetProcAddress_v2(const char *symbol, void **address, int version
     return function || status ? CUDA_SUCCESS : NOT_FOUND;
 }
 
+CUresult fake_cuda_ask(const char *symbol, void **address, int version, uint64_t flags, int *status)
+{
+    return cuGetProcAddress_v2(symbol, address, version, flags, status);
+}
+
 API CUresult cuGetProcAddress(const char *symbol, void **address, int version, uint64_t flags)
 {
     return cuGetProcAddress_v2(symbol, address, version, flags, NULL);

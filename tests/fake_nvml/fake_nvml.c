@@ -304,7 +304,8 @@ int nvmlDeviceGetMemoryInfo(void *handle, struct memory *memory)
     struct line_device device;
     if (!find_device(handle, &device))
         return INVALID;
-    *memory = (struct memory){.total = device.total, .used = device.used};
+    *memory = (struct memory){
+        .total = device.total, .free = device.total - device.used, .used = device.used};
     return behave("memory");
 }
 
@@ -318,6 +319,7 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, struct memory_v2 *memory)
     memory->total = device.total;
     memory->reserved = reserved > 0 ? (unsigned long long)reserved : 0;
     memory->used = device.used;
+    memory->free = device.total - device.used - memory->reserved;
     return behave("memory");
 }
 #endif

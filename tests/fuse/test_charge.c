@@ -5,6 +5,7 @@
  * over.
  */
 #define FUSE_USE_VERSION 314
+#include "core/host/bookings.h"
 #include "fs/fuse/session.h"
 #include "fs/tree/charge.h"
 #include "tests/check.h"
@@ -52,6 +53,7 @@ static void setup(void)
                                    &(struct creation){&request, 0, 7, 7, 0}, &partition_id),
                      0);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
+    ck_assert_int_eq(bookings_new(&tree.bookings), 0);
     ck_assert_int_eq(handles_open(&handles, memfd_create("handles", 0), NULL), 0);
     charge = (struct node){
         .dir = DIR_PARTITION, .object = partition_id, .file = tree_node_hash("charge")};
@@ -65,6 +67,7 @@ static void teardown(void)
     handles_close(&handles);
     close(fd);
     ledger_free(tree.ledger);
+    bookings_free(tree.bookings);
     engine_free(tree.engine);
 }
 
@@ -75,6 +78,8 @@ static void next_worker(void)
     handles_close(&handles);
     ck_assert_int_eq(handles_open(&handles, fd, NULL), 0);
     ledger_free(tree.ledger);
+    bookings_free(tree.bookings);
+    ck_assert_int_eq(bookings_new(&tree.bookings), 0);
     ck_assert_int_eq(ledger_new(-1, is_alive, NULL, &tree.ledger), 0);
     ck_assert_int_eq(charge_restore(&tree, &handles), 0);
 }

@@ -108,6 +108,31 @@ static void expect_left(const uint64_t *uniques, size_t count)
     ck_assert_uint_eq(requests_take_up(requests), REQUESTS_NONE);
 }
 
+/* Of any length, the kernel gets all parts of an answer in their order, as one. */
+START_TEST(test_parts_of_an_answer)
+{
+    static const size_t sizes[] = {0, 1, 7, 200, 239, 240, 241, 255, 256, 257, 1000, 60000};
+    static unsigned char data[60000], got[70000];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (unsigned char)(i * 7 + i / 251);
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        const size_t size = sizes[i], first = size / 3;
+        struct fuse_out_header header = {.len = (uint32_t)(sizeof(header) + size)};
+        struct iovec iov[3] = {
+            {&header, sizeof(header)}, {data, first}, {data + first, size - first}};
+        send_request(2 * i + 2);
+        uint32_t slot = read_one();
+        ck_assert_int_eq(requests_answer(requests, kernel[0], slot, iov, 3), 0);
+        ck_assert_int_eq(recv(kernel[1], got, sizeof(got), 0), (ssize_t)(sizeof(header) + size));
+        memcpy(&header, got, sizeof(header));
+        ck_assert_uint_eq(header.unique, 2 * i + 2);
+        ck_assert_uint_eq(header.len, sizeof(header) + size);
+        ck_assert_mem_eq(got + sizeof(header), data, size);
+        ck_assert_uint_eq(requests_collect(requests), slot);
+    }
+}
+END_TEST
+
 /* An answer that the kernel does not take becomes EIO. */
 START_TEST(test_bad_answer)
 {
@@ -296,8 +321,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_take_up,    test_death_in_read,  test_no_answer,
-                                  test_long,       test_tickets,        test_all_slots,
-                                  test_bad_answer, test_no_answer_taken};
+    const TTest *const tests[] = {test_take_up,    test_death_in_read,   test_no_answer,
+                                  test_long,       test_tickets,         test_all_slots,
+                                  test_bad_answer, test_no_answer_taken, test_parts_of_an_answer};
     return check_run_tests("requests", setup, teardown, tests, ARRAY_COUNT(tests));
 }

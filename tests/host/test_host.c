@@ -27,6 +27,7 @@ static void setup(void)
     start.policy.watchdog = POLICY_WATCHDOG_OFF;
     joins = lists = 0;
     noted[0] = '\0';
+    ck_assert_int_eq(bookings_new(&start.bookings), 0);
     ck_assert_int_eq(host_new(&start, &host), 0);
 }
 

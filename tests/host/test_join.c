@@ -50,6 +50,7 @@ static void setup(void)
         for (;;)
             pause();
     joins = lists = 0;
+    ck_assert_int_eq(bookings_new(&start.bookings), 0);
     ck_assert_int_eq(host_new(&start, &host), 0);
 }
 

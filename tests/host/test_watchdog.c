@@ -31,7 +31,8 @@ static void setup(void)
 {
     policy = (struct policy){.watchdog = POLICY_WATCHDOG_END, .watchdog_grace_ns = S(60)};
     dog = (struct watchdog){.policy = &policy};
-    sample = (struct watchdog_sample){.processes = processes, .partitions = partitions};
+    sample = (struct watchdog_sample){
+        .processes = processes, .partitions = partitions, .complete = true};
 }
 
 static void teardown(void)
@@ -64,8 +65,8 @@ static struct watchdog_process *uses(int32_t pid, uint32_t uid, uint32_t device,
                                      uint64_t partition_id)
 {
     struct watchdog_process *row = &processes[sample.process_count++];
-    *row = (struct watchdog_process){pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id,
-                                     0,   0};
+    *row = (struct watchdog_process){
+        pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id, 0, 0, false};
     return row;
 }
 
@@ -471,9 +472,69 @@ START_TEST(test_oldest_first)
 }
 END_TEST
 
+/* A member that charges nothing is reported by every check, whatever the policy, and once. */
+START_TEST(test_unlimited)
+{
+    policy.watchdog = POLICY_WATCHDOG_OFF;
+    sample.complete = false;
+    has(7, BOB, 1, 4 * GIB);
+    uses(42, ALICE, 1, GIB, 7)->unlimited = true;
+    uses(43, ALICE, 0, GIB, 7)->unlimited = true; /* elsewhere: unmanaged there */
+    check(S(100));
+    expect(0, "unlimited", "pid=42 uid=6101 bytes=1073741824",
+           "Process 42 uses 1 GiB of gpu1 in p7 and nothing limits what it allocates. Start it "
+           "with chronos run, or with the variables of the file environment.");
+    ck_assert_uint_eq(counts().unlimited, 1);
+    ck_assert_uint_eq(counts().unmanaged, 0);
+    for (int64_t s = 101; s < 400; s++)
+        ck_assert_uint_eq(check(S(s)), 0);
+
+    policy.watchdog = POLICY_WATCHDOG_END;
+    policy.adopt = POLICY_ADOPT_ON; /* adopted programs are left alone */
+    ck_assert_uint_eq(check(S(500)), 0);
+    policy.adopt = POLICY_ADOPT_OFF;
+    check(S(501));
+    ck_assert_str_eq(actions[0].word, "warned-unlimited");
+    check(S(561));
+    expect(SIGTERM, "ended-unlimited", "pid=42 uid=6101 bytes=1073741824 signal=TERM",
+           "Process 42 was sent SIGTERM: nothing limited what it allocated of gpu1 in p7, and a "
+           "warning changed nothing.");
+    check(S(571));
+    ck_assert_int_eq(actions[0].signo, SIGKILL);
+    processes[0].unlimited = processes[1].unlimited = false;
+    check(S(700));
+    ck_assert_uint_eq(counts().unlimited, 0);
+}
+END_TEST
+
+/* Between two complete checks the other violations stay where they are. */
+START_TEST(test_between)
+{
+    has(7, BOB, 1, GIB / 2);
+    uses(41, BOB, 0, GIB, 0);
+    uses(42, BOB, 1, GIB, 7);
+    check(S(100));
+    ck_assert_uint_eq(action_count, 2);
+    const struct watchdog_sample whole = sample;
+    for (int64_t s = 101; s < 200; s++) {
+        sample.complete = false;
+        sample.process_count = sample.partition_count = 0;
+        ck_assert_uint_eq(check(S(s)), 0);
+        ck_assert_uint_eq(counts().unmanaged + counts().over_limit, 2);
+    }
+    sample = whole;
+    check(S(201));
+    ck_assert_uint_eq(action_count, 2);
+    ck_assert_str_eq(actions[0].word, "warned-unmanaged");
+    ck_assert_str_eq(actions[1].word, "warned-over-limit");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_unmanaged,
+                                  test_unlimited,
+                                  test_between,
                                   test_handed_over,
                                   test_handed_to_a_member,
                                   test_modes,

@@ -156,6 +156,7 @@ END_TEST
 START_TEST(made_and_not_kept)
 {
     struct rlimit before, few = {.rlim_cur = 24};
+    char text[32];
     pid_t pid;
     int id = 0, r;
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -169,6 +170,10 @@ START_TEST(made_and_not_kept)
         r = join_rc((uint64_t)++id, pid);
     } while (!r && id < 30);
     ck_assert_int_eq(r, -EMFILE);
+    snprintf(text, sizeof(text), "(%d of 21 are in use)", id - 1);
+    ck_assert_msg(strstr(why.text, text) && strstr(why.text, "higher limit of open files"), "%s",
+                  why.text);
+    ck_assert_uint_lt(strlen(why.text), 256); /* fits in `status` */
     ck_assert_int_eq(proctrack_each(proctrack, NULL, NULL), id - 1);
     EVENTUALLY(help_cgroup_count(help_instance) == id - 1);
     while (--id > 0)

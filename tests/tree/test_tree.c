@@ -395,6 +395,34 @@ START_TEST(test_sizes)
 }
 END_TEST
 
+/* `summary` says what the files say, and `mine` depends on who reads it. */
+START_TEST(test_summary)
+{
+    const uint64_t id = grant(1, 1000, "2G 60 name=x warn=30:USR1");
+    struct node node = {.dir = DIR_PARTITION, .object = id, .file = tree_node_hash("summary")};
+    char text[4096], line[256];
+    snprintf(devices[1].name, sizeof(devices[1].name), "Two");
+    ck_assert_int_eq(tree_show(&tree, &node, 0), 0);
+    snprintf(text, sizeof(text), "%s", tree.shown->data);
+    size_t files = 0;
+    for (const struct file_row *row = files_partition; strcmp(row->name, "summary") != 0; row++) {
+        node.file = tree_node_hash(row->name);
+        ck_assert_int_eq(tree_show(&tree, &node, 0), 0);
+        snprintf(line, sizeof(line), "%s=%s", row->name, tree.shown->data);
+        ck_assert_msg(strstr(text, line), "%s in %s", line, text);
+        files++;
+    }
+    ck_assert_uint_eq(files, 17);
+    ck_assert_ptr_nonnull(strstr(text, "\ndevice_name=Two\n"));
+    grant(0, 1001, "4K 60");
+    node = (struct node){.dir = DIR_ROOT, .file = tree_node_hash("mine")};
+    snprintf(line, sizeof(line), "p%llu\n", (unsigned long long)id);
+    ck_assert(!tree_show(&tree, &node, 1000) && !strcmp(tree.shown->data, line));
+    ck_assert(!tree_show(&tree, &node, 1002) && tree.shown->length == 0);
+    engine_events_free(engine_take_events(tree.engine));
+}
+END_TEST
+
 /* No cache entry may outlive its partition. */
 START_TEST(test_timeouts)
 {
@@ -945,9 +973,9 @@ int main(void)
 {
     return check_main("tree", setup, teardown, test_ids, test_own_ids, test_groups, test_own_nodes,
                       test_own_partitions, test_config_is_the_policy, test_lookup, test_listing,
-                      test_attributes, test_sizes, test_timeouts, test_metrics, test_environment,
-                      test_event_log, test_event_log_is_fair, test_texts, test_line_accounts,
-                      test_handles, test_status, test_status_is_fair, test_status_of_threads,
-                      test_status_threads_are_fair, test_status_read_back, test_event_lines,
-                      test_event_subjects, test_state_tells, test_lent_identity);
+                      test_attributes, test_sizes, test_summary, test_timeouts, test_metrics,
+                      test_environment, test_event_log, test_event_log_is_fair, test_texts,
+                      test_line_accounts, test_handles, test_status, test_status_is_fair,
+                      test_status_of_threads, test_status_threads_are_fair, test_status_read_back,
+                      test_event_lines, test_event_subjects, test_state_tells, test_lent_identity);
 }

@@ -213,9 +213,8 @@ const struct command cmd_list = {
     .help = "Shows every partition: device, share of the memory, time left and owner. On a\n"
             "terminal it is a table.\n"
             "\n"
-            "A partition whose owner hides it (by its mode, a mount over it or a lease) is\n"
-            "named on standard error. If one cannot be read for another reason, the exit code\n"
-            "is 1.",
+            "A partition whose owner hides it (by its mode or a mount over it) is named on\n"
+            "standard error. If one cannot be read for another reason, the exit code is 1.",
     .options = options,
     .run = run,
 };

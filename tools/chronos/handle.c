@@ -35,6 +35,8 @@ bool handle_id(const char *text, char ret_id[static CHRONOS_ID_MAX])
     return true;
 }
 
+#define OTHERS_MOST 1000
+
 /* What was found for a label. */
 struct found {
     size_t count;
@@ -62,13 +64,13 @@ static bool is_own(const struct chronos_mount *mount, const char *id)
     return fstatat(mount->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == geteuid();
 }
 
-/* Take the partition if it is the caller's, or with `others` if it is not, and has this label;
+/* Take one of the caller's partitions, or with `others` one that is not, if it has this label;
  * NULL: any. */
 static void take(const struct chronos_mount *mount, const char *id, const char *label, bool others,
                  struct found *found)
 {
     char path[64], name[CHRONOS_VALUE_MAX] = "", owner[CHRONOS_VALUE_MAX];
-    if (is_own(mount, id) == others)
+    if (others && is_own(mount, id))
         return;
     snprintf(path, sizeof(path), "partitions/%s/name", id);
     if (label && chronos_read(mount->root, path, name, sizeof(name)) < 0)
@@ -93,6 +95,16 @@ static void take_all(const struct chronos_mount *mount, const uint64_t *ids, siz
         snprintf(id, sizeof(id), "p%llu", (unsigned long long)ids[i]);
         take(mount, id, label, others, found);
     }
+}
+
+/* Find others' partitions of this label, for the message alone: not among very many. */
+static void find_others(const struct chronos_mount *mount, const char *label, struct found *others)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    if (!chronos_list(mount->root, "partitions", "p", &ids, &count))
+        take_all(mount, ids, count < OTHERS_MOST ? count : OTHERS_MOST, label, true, others);
+    free(ids);
 }
 
 /* Report that none of the caller's own is meant, and which may be. */
@@ -120,13 +132,13 @@ int handle_find(const struct chronos_mount *mount, const char *text,
     struct found found = {.nearest = nearest_new(text, strlen(text))}, others = {.count = 0};
     if (handle_id(text, ret_id))
         return 0;
-    int r = chronos_list(mount->root, "partitions", "p", &ids, &count);
+    int r = chronos_list_mine(mount, &ids, &count);
     if (r < 0)
         return failure_report(mount, "The partitions could not be listed", r);
     take_all(mount, ids, count, mine ? NULL : text, false, &found);
-    if (found.count == 0 && !mine)
-        take_all(mount, ids, count, text, true, &others);
     free(ids);
+    if (found.count == 0 && !mine)
+        find_others(mount, text, &others);
     if (found.count == 0 && mine) {
         output_message("You have no partition.");
         return EXIT_UNKNOWN;

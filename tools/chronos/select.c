@@ -4,6 +4,8 @@
 
 #include "failure.h"
 
+#include "core/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,9 +65,33 @@ bool select_any(const struct select *select)
     return select->by_uid || select->mask != 0;
 }
 
+/* Return whether the tree tells what the user of this name holds. */
+static bool list_user(const struct chronos_mount *mount, const char *word, uint64_t **ret_ids,
+                      size_t *ret_count)
+{
+    char path[sizeof("users//partitions") + USERNAME_MAX];
+    if (word[0] == '.' || strchr(word, '/') || strlen(word) > USERNAME_MAX)
+        return false;
+    snprintf(path, sizeof(path), "users/%s/partitions", word);
+    int r = chronos_read_ids(mount->root, path, ret_ids, ret_count);
+    if (!chronos_is_gone(r))
+        return !r;
+    int users = chronos_open(mount->root, "users", O_PATH | O_DIRECTORY);
+    fd_close(users);
+    *ret_ids = NULL;
+    *ret_count = 0;
+    return users >= 0; /* then this user holds none */
+}
+
 int select_list(const struct chronos_mount *mount, const struct select *select, uint64_t **ret_ids,
                 size_t *ret_count)
 {
+    if (select->by_uid && select->uid == geteuid())
+        return chronos_list_mine(mount, ret_ids, ret_count);
+    if (select->user && list_user(mount, select->user, ret_ids, ret_count))
+        return 0;
+    if (select->device[0] != '\0' && !select->by_uid)
+        return chronos_list(mount->root, select->device, "p", ret_ids, ret_count);
     if (select->by_uid)
         return chronos_list_owned(mount->root, "partitions", "p", select->uid, ret_ids, ret_count);
     return chronos_list(mount->root, "partitions", "p", ret_ids, ret_count);

@@ -2,8 +2,6 @@
 /* Charge memory; see account.h. */
 #include "account.h"
 
-#include <unistd.h>
-
 static CUresult error_of(unsigned partition, uint64_t bytes, int refusal)
 {
     const char *why = refusal == CHRONOS_FULL     ? "more than it has left"
@@ -16,7 +14,7 @@ static CUresult error_of(unsigned partition, uint64_t bytes, int refusal)
 
 bool account_is_ours(const struct account *account)
 {
-    return account->bytes == 0 || account->owner == getpid();
+    return account->bytes == 0 || account->owner == shim_process();
 }
 
 CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
@@ -31,7 +29,7 @@ CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
                    (unsigned long long)bytes, device);
         return CUDA_ERROR_NOT_PERMITTED;
     }
-    pid_t owner = getpid();
+    pid_t owner = shim_process();
     if (partition >= 0) {
         int refusal = chronos_charge_book(shim.charge[partition], bytes, &owner);
         if (refusal != 0)

@@ -93,6 +93,15 @@ CUresult blocks_add(CUdevice device, CUdeviceptr pointer)
     return r;
 }
 
+/* Call with the lock held. Keep one ahead while there are others. */
+static void give_back(struct blocks *blocks)
+{
+    uint64_t keep = blocks->count > 0 ? (blocks->count + 1) * BLOCK_BYTES : 0;
+    if (blocks->account.bytes > keep)
+        account_take(&blocks->account, blocks->account.bytes - keep);
+    blocks->ahead = blocks->account.bytes > blocks->count * BLOCK_BYTES;
+}
+
 void blocks_remove(CUdevice device, CUdeviceptr pointer)
 {
     shim_lock(SHIM_LOCK_BLOCKS);
@@ -102,11 +111,16 @@ void blocks_remove(CUdevice device, CUdeviceptr pointer)
         *at = block->next;
         free(block);
         blocks->count--;
-        /* Keep one ahead while there are others. */
-        uint64_t keep = blocks->count > 0 ? (blocks->count + 1) * BLOCK_BYTES : 0;
-        blocks->ahead = keep > 0;
-        if (blocks->account.bytes > keep)
-            account_take(&blocks->account, blocks->account.bytes - keep);
+        give_back(blocks);
     }
+    shim_unlock(SHIM_LOCK_BLOCKS);
+}
+
+void blocks_cancel(CUdevice device)
+{
+    shim_lock(SHIM_LOCK_BLOCKS);
+    struct blocks *blocks = of(device);
+    if (blocks)
+        give_back(blocks);
     shim_unlock(SHIM_LOCK_BLOCKS);
 }

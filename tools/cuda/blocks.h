@@ -15,6 +15,8 @@ CUresult blocks_prepare(CUdevice device);
 /* Count an allocation that the driver made. A refusal means that it is in a new block which does
  * not fit: free it again. */
 CUresult blocks_add(CUdevice device, CUdeviceptr pointer);
+/* There will be no allocation: the driver refused. */
+void blocks_cancel(CUdevice device);
 /* Forget an allocation that the driver has freed. */
 void blocks_remove(CUdevice device, CUdeviceptr pointer);
 

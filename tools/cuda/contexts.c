@@ -8,7 +8,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Of one device. The first context is the primary one, or the program's first. */
 struct contexts {
@@ -24,23 +23,30 @@ static struct contexts all[DEVICES_MAX];
 static struct contexts *of(CUdevice device)
 {
     struct contexts *contexts = &all[device];
-    if (contexts->process != getpid()) {
+    if (contexts->process != shim_process()) {
         contexts->account = (struct account){0};
         contexts->primary = false;
         contexts->count = 0;
-        contexts->process = getpid();
+        contexts->process = shim_process();
     }
     return contexts;
 }
 
-/* What the daemon measured for this device and driver. 0: it has no figure. */
-static uint64_t context_bytes(CUdevice device)
+/* What the daemon measured for this device and driver; 0: it has no figure. Refused where a charge
+ * would be. */
+static CUresult read_figure(CUdevice device, uint64_t *ret_bytes)
 {
-    uint64_t bytes = 0;
     int partition = devices_partition(device);
-    if (partition >= 0)
-        chronos_read_number(shim.environment.directory[partition], "../context", &bytes);
-    return bytes;
+    *ret_bytes = 0;
+    if (partition < 0)
+        return CUDA_SUCCESS;
+    const char *directory = shim.environment.directory[partition];
+    if (chronos_read_number(directory, "../context", ret_bytes) == 0 || devices_is_there(partition))
+        return CUDA_SUCCESS;
+    if (shim.environment.allow_unreachable && !chronos_has_ended(directory))
+        return CUDA_SUCCESS;
+    shim_debug("A context is refused: %s has ended, or does not answer", directory);
+    return CUDA_ERROR_NOT_PERMITTED;
 }
 
 enum which {
@@ -64,8 +70,11 @@ static CUresult add(CUdevice device, enum which which, bool *ret_new)
     shim_lock(SHIM_LOCK_CONTEXTS);
     bool wanted = is_wanted(of(device), which);
     shim_unlock(SHIM_LOCK_CONTEXTS);
+    uint64_t bytes;
     struct account account = {0};
-    CUresult r = wanted ? reserve_bytes(&account, device, context_bytes(device)) : CUDA_SUCCESS;
+    CUresult r = wanted ? read_figure(device, &bytes) : CUDA_SUCCESS;
+    if (wanted && r == CUDA_SUCCESS)
+        r = reserve_bytes(&account, device, bytes);
     if (r != CUDA_SUCCESS || !wanted)
         return r;
     shim_lock(SHIM_LOCK_CONTEXTS);
@@ -112,7 +121,7 @@ CUresult contexts_note(CUdevice device)
 {
     bool is_new;
     if (device < 0 || device >= DEVICES_MAX ||
-        (all[device].count > 0 && all[device].process == getpid()) || !is_active(device))
+        (all[device].count > 0 && all[device].process == shim_process()) || !is_active(device))
         return CUDA_SUCCESS;
     return add(device, ANY_FIRST, &is_new);
 }

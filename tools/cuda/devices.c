@@ -44,10 +44,11 @@ int devices_partition_of_uuid(const char *uuid)
     return at == DEVICES_UNKNOWN && shim.environment.count == 1 ? 0 : at;
 }
 
-static bool is_there(int at)
+bool devices_is_there(int partition)
 {
     char line[128];
-    return chronos_read_line(shim.environment.directory[at], "../uuid", line, sizeof(line)) == 0;
+    return chronos_read_line(shim.environment.directory[partition], "../uuid", line,
+                             sizeof(line)) == 0;
 }
 
 int devices_partition(CUdevice device)
@@ -68,7 +69,7 @@ int devices_partition(CUdevice device)
     for (unsigned i = 0; i < sizeof(uuid.bytes); i++)
         snprintf(text + 2 * i, 3, "%02x", uuid.bytes[i]);
     at = devices_partition_of_uuid(text);
-    if (at >= 0 && is_there(at))
+    if (at >= 0 && devices_is_there(at))
         atomic_store_explicit(&found[device], (signed char)(at + 1), memory_order_relaxed);
     return at;
 }

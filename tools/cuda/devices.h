@@ -18,6 +18,8 @@ enum {
 int devices_partition(CUdevice device);
 /* Return the partition with the device of this uuid ("GPU-..."), or one of the above. */
 int devices_partition_of_uuid(const char *uuid);
+/* Return whether a partition can be read now; else it has ended, or the tree cannot be reached. */
+bool devices_is_there(int partition);
 /* The device of the current context. False: there is none, and the driver says so by itself. */
 bool devices_current(CUdevice *ret_device);
 

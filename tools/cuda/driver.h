@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The part of NVIDIA's driver interface that the shim replaces or calls, so that it builds where no
- * CUDA is installed. tests/cuda/check_header.c compares it with cuda.h where that is present. The
+ * CUDA is installed. tests/cuda/symbols.py compares it with cuda.h where that is present. The
  * names are the driver's; a suffix of a name (_v2, _ptsz) is another function, not another
  * spelling.
  */

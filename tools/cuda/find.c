@@ -134,12 +134,18 @@ static bool is_in(const struct elf *elf, const void *address)
     return (uintptr_t)address >= elf->start && (uintptr_t)address < elf->end;
 }
 
+/* Our own export is there also without a driver, so finding it proves nothing. */
+static void *look_behind(const struct hook *hook, find_dlsym *next)
+{
+    return find_library(hook->library) ? real_of(hook) : next(RTLD_NEXT, hook->name);
+}
+
 /* Where the handle says. */
 static void *look_there(const struct hook *hook, void *handle, find_dlsym *next)
 {
     void *address = next(handle, hook->name);
-    if (address == ours_of(hook)) /* by a handle of the program */
-        address = next(RTLD_NEXT, hook->name);
+    if (address == ours_of(hook)) /* a handle of the program */
+        return look_behind(hook, next);
     if (address)
         found_at(hook->library, handle, hook->name, address);
     return address;
@@ -154,11 +160,8 @@ void *find_by_name(void *handle, const char *name, const void *caller, find_dlsy
         return NULL; /* not ours, or the library itself asks */
     if (handle == RTLD_DEFAULT && next(handle, name) != ours_of(hook))
         return NULL; /* another library is in front of us */
-    /* Our own export is there also without a driver, so that proves nothing. */
     bool anywhere = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
-    void *address = !anywhere                     ? look_there(hook, handle, next)
-                    : find_library(hook->library) ? real_of(hook)
-                                                  : next(RTLD_NEXT, name);
+    void *address = anywhere ? look_behind(hook, next) : look_there(hook, handle, next);
     if (!address)
         *ret_next = nothing;
     return address && address == real_of(hook) && shim_start() ? ours_of(hook) : address;

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define STEP_BYTES (32 * MIB)
 
@@ -45,7 +44,7 @@ static struct pool *make(CUmemoryPool handle, CUdevice device, bool charged)
     pool->handle = handle;
     pool->device = device;
     pool->charged = charged;
-    pool->process = getpid();
+    pool->process = shim_process();
     pool->next = atomic_load(&pools);
     atomic_store(&pools, pool);
     return pool;
@@ -215,7 +214,7 @@ struct pool *pools_end(CUmemoryPool handle)
     if (!pool)
         return NULL;
     atomic_store(&pool->gone, true);
-    while (atomic_load(&pool->asking) > 0 && pool->process == getpid())
+    while (atomic_load(&pool->asking) > 0 && pool->process == shim_process())
         sched_yield();
     return pool;
 }

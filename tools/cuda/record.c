@@ -48,6 +48,8 @@ CUresult record_finish(CUresult r, struct entry *entry, uint64_t key)
         r = blocks_add(entry->device, key);
         if (r != CUDA_SUCCESS && REAL(cuMemFree_v2))
             REAL(cuMemFree_v2)(key); /* in a new block, which does not fit */
+    } else if (entry->small) {
+        blocks_cancel(entry->device);
     }
     if (r == CUDA_SUCCESS) {
         record_add(entry, key);

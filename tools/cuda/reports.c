@@ -5,8 +5,16 @@
 
 #include <stdatomic.h>
 
-/* The last limit read, for use after the partition has ended. */
-static _Atomic uint64_t last_limit[CHRONOS_PARTITIONS_MAX];
+/* Of each partition. */
+static struct {
+    struct chronos_figure limit, used;
+    _Atomic uint64_t last_limit; /* for use after the partition has ended */
+} reports[CHRONOS_PARTITIONS_MAX];
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* The limit and what is left of it. False: not known, so the driver's figures stay. */
 static bool read_partition(int partition, uint64_t *ret_limit, uint64_t *ret_free)
@@ -15,22 +23,21 @@ static bool read_partition(int partition, uint64_t *ret_limit, uint64_t *ret_fre
     if (partition < 0)
         return false;
     const char *directory = shim.environment.directory[partition];
-    bool there = chronos_read_number(directory, "memory_limit", &limit) == 0;
+    __typeof__(&reports[0]) report = &reports[partition];
+    bool there = chronos_figure_read(&report->limit, directory, "memory_limit", &limit) == 0;
     if (there)
-        atomic_store(&last_limit[partition], limit);
-    limit = atomic_load(&last_limit[partition]);
+        atomic_store(&report->last_limit, limit);
+    limit = atomic_load(&report->last_limit);
+    bool ended = !there && chronos_has_ended(directory);
+    if (limit == 0 && ended)
+        limit = UINT64_MAX; /* not known any more */
     if (limit == 0)
         return false;
-    if (chronos_read_number(directory, "memory_used", &used) < 0)
-        used = there || chronos_has_ended(directory) ? limit : 0;
+    if (chronos_figure_read(&report->used, directory, "memory_used", &used) < 0)
+        used = there || ended ? limit : 0;
     *ret_limit = limit;
     *ret_free = limit > used ? limit - used : 0;
     return true;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 EXPORT CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
@@ -91,21 +98,26 @@ EXPORT CUresult cuDeviceTotalMem(unsigned int *bytes, CUdevice device)
 
 #define UUID_MAX 96
 
-static bool read_nvml(nvmlDevice_t device, uint64_t *ret_limit, uint64_t *ret_free)
+/* Make them the partition's. False: the device has none. */
+static bool correct(nvmlDevice_t device, unsigned long long *total, unsigned long long *free_bytes)
 {
     char uuid[UUID_MAX];
-    return REAL(nvmlDeviceGetUUID) &&
-           REAL(nvmlDeviceGetUUID)(device, uuid, sizeof(uuid)) == NVML_SUCCESS &&
-           read_partition(devices_partition_of_uuid(uuid), ret_limit, ret_free);
+    uint64_t limit, left;
+    if (!REAL(nvmlDeviceGetUUID) ||
+        REAL(nvmlDeviceGetUUID)(device, uuid, sizeof(uuid)) != NVML_SUCCESS ||
+        !read_partition(devices_partition_of_uuid(uuid), &limit, &left))
+        return false;
+    *total = least(*total, limit);
+    *free_bytes = least(*free_bytes, left);
+    return true;
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
 {
     ENTER(nvmlDeviceGetMemoryInfo, device, memory);
-    uint64_t limit, left;
     nvmlReturn_t r = REAL(nvmlDeviceGetMemoryInfo)(device, memory);
-    if (r == NVML_SUCCESS && read_nvml(device, &limit, &left))
-        *memory = (nvmlMemory_t){.total = limit, .free = left, .used = limit - left};
+    if (r == NVML_SUCCESS && correct(device, &memory->total, &memory->free))
+        memory->used = memory->total - memory->free;
     shim_leave();
     return r;
 }
@@ -113,11 +125,11 @@ EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *m
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory)
 {
     ENTER(nvmlDeviceGetMemoryInfo_v2, device, memory);
-    uint64_t limit, left;
     nvmlReturn_t r = REAL(nvmlDeviceGetMemoryInfo_v2)(device, memory);
-    if (r == NVML_SUCCESS && read_nvml(device, &limit, &left))
-        *memory = (nvmlMemory_v2_t){
-            .version = memory->version, .total = limit, .free = left, .used = limit - left};
+    if (r == NVML_SUCCESS && correct(device, &memory->total, &memory->free)) {
+        memory->reserved = 0;
+        memory->used = memory->total - memory->free;
+    }
     shim_leave();
     return r;
 }

@@ -57,6 +57,27 @@ static void after_fork(void)
         shim_unlock(i);
 }
 
+/* 0: not known. A call of its own costs more than all else that a pool's allocation does here. */
+static atomic_int process;
+static atomic_bool watched; /* fork forgets the process */
+
+static void in_child(void)
+{
+    atomic_store(&process, 0);
+    after_fork();
+}
+
+pid_t shim_process(void)
+{
+    int known = atomic_load_explicit(&process, memory_order_relaxed);
+    if (known != 0)
+        return known;
+    pid_t self = getpid();
+    if (atomic_load(&watched))
+        atomic_store_explicit(&process, self, memory_order_relaxed);
+    return self;
+}
+
 static int start(void)
 {
     struct chronos_environment environment;
@@ -73,9 +94,8 @@ static int start(void)
     }
     /* After the clients', which are locked later. Once, also in the child of a parent that was
      * about to start. */
-    static bool watched;
-    if (!watched)
-        watched = pthread_atfork(before_fork, after_fork, after_fork) == 0;
+    if (!atomic_load(&watched) && pthread_atfork(before_fork, after_fork, in_child) == 0)
+        atomic_store(&watched, true);
     shim.environment = environment;
     return 0;
 }

@@ -81,6 +81,9 @@ void shim_unlock(unsigned lock);
 void shim_lock_once(atomic_int *lock);
 void shim_unlock_once(atomic_int *lock);
 
+/* This process, which is another one after a fork. */
+pid_t shim_process(void);
+
 /* Report on stderr if CHRONOS_DEBUG is set. */
 void shim_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -235,6 +235,8 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
         r = CHRONOS_FULL; /* more than any device has; prevents overflow of the sum */
     else if (bytes > 0)
         r = book(charge, bytes);
+    else if (!charge->ended)
+        attach(charge);
     if (!r) {
         charge->held_bytes += bytes;
         *ret_owner = charge->owner;

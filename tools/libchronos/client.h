@@ -16,12 +16,15 @@
  * chronos.h is what is installed: the same as calls on a handle, for other people's programs.
  *
  * Calls return 0 or a negative errno unless documented otherwise; on failure they leave every ret_
- * parameter unchanged. Texts end with NUL. Only the charge calls keep state.
+ * parameter unchanged. Texts end with NUL. Only charges and figures keep state.
  */
 #ifndef CHRONOS_LIBCHRONOS_CLIENT_H
 #define CHRONOS_LIBCHRONOS_CLIENT_H
 
+#include "core/base/fd.h"
+
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +61,16 @@ void chronos_environment_release(struct chronos_environment *environment);
 int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
 /* Read a file that holds one decimal number. -EINVAL: it holds something else. */
 int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
+/* A number that is read often: its file stays open. Clear before the first use; never freed. */
+struct chronos_figure {
+    atomic_bool busy; /* another thread reads it, or did as this process was forked */
+    bool kept;
+    int fd;
+    struct fd_identity file; /* of fd */
+};
+/* The same as chronos_read_number, always of the same file. */
+int chronos_figure_read(struct chronos_figure *figure, const char *directory, const char *name,
+                        uint64_t *ret_number);
 /* Return whether the partition DIRECTORY has ended: it is gone, but the tree is there. Partition
  * names are never reused. */
 bool chronos_has_ended(const char *directory);
@@ -86,7 +99,7 @@ int chronos_charge_new(const char *directory, bool allow_unreachable,
 struct chronos_charge *chronos_charge_free(struct chronos_charge *charge);
 
 /* Charge `bytes`, all or nothing. 0 or a chronos_refusal. *ret_owner is the process that holds
- * them, for chronos_charge_give_back. 0 bytes always succeed. */
+ * them, for chronos_charge_give_back. 0 bytes always succeed, and open the file if that can be. */
 int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner);
 /* Release charged bytes. Does nothing for the parent's bytes in a forked child: they stay the
  * parent's. */
@@ -128,6 +141,9 @@ bool chronos_find_path(int directory, char ret_path[static PATH_MAX]);
 int chronos_read_fd(int fd, char **ret_text);
 /* Write `text` and a newline with one write. -E2BIG: more than 510 bytes. */
 int chronos_write(int directory, const char *path, const char *text);
+/* Read the numbers in a file of ids, one per line; they are ascending. The caller frees
+ * *ret_numbers. */
+int chronos_read_ids(int directory, const char *path, uint64_t **ret_numbers, size_t *ret_count);
 /* List the numbers of all entries pN or gpuN (`prefix`) of a directory, ascending. The caller frees
  * *ret_numbers. */
 int chronos_list(int directory, const char *path, const char *prefix, uint64_t **ret_numbers,
@@ -135,6 +151,9 @@ int chronos_list(int directory, const char *path, const char *prefix, uint64_t *
 /* The same, of those that belong to the user. */
 int chronos_list_owned(int directory, const char *path, const char *prefix, uid_t owner,
                        uint64_t **ret_numbers, size_t *ret_count);
+
+/* List the numbers of the caller's own partitions, ascending. The caller frees *ret_numbers. */
+int chronos_list_mine(const struct chronos_mount *mount, uint64_t **ret_numbers, size_t *ret_count);
 
 /* Return whether a result of these calls means that the partition or device does not exist. */
 bool chronos_is_gone(int r);
@@ -175,6 +194,9 @@ struct chronos_record {
  * the directory has ended. On failure some fields are set. */
 int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,
                         struct chronos_record *record);
+
+/* Copy the n-th word of `text`, from 1; 0: all of it. */
+void chronos_take_word(const char *text, int n, char *ret_word, size_t size);
 
 enum chronos_partition_field {
 #define ATTRIBUTE(ID, ...) CHRONOS_PARTITION_##ID,

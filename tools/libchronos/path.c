@@ -188,6 +188,31 @@ bool chronos_parse_id(const char *text, uint64_t *ret_id)
     return parse_number(text, "p", ret_id);
 }
 
+int chronos_read_ids(int directory, const char *path, uint64_t **ret_numbers, size_t *ret_count)
+{
+    char *text, *rest, *line;
+    uint64_t *numbers = NULL, id;
+    size_t count = 0, room = 0;
+    int r = chronos_read_all(directory, path, &text);
+    if (r < 0)
+        return r;
+    for (rest = text; !r && (line = strsep(&rest, "\n"));) {
+        if (!chronos_parse_id(line, &id))
+            continue;
+        r = array_reserve(numbers, room, count + 1);
+        if (!r)
+            numbers[count++] = id;
+    }
+    free(text);
+    if (r < 0) {
+        free(numbers);
+        return r;
+    }
+    *ret_numbers = numbers;
+    *ret_count = count;
+    return 0;
+}
+
 static int compare(const void *one, const void *other)
 {
     uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
@@ -240,6 +265,15 @@ int chronos_list(int directory, const char *path, const char *prefix, uint64_t *
                  size_t *ret_count)
 {
     return list(directory, path, prefix, NULL, ret_numbers, ret_count);
+}
+
+int chronos_list_mine(const struct chronos_mount *mount, uint64_t **ret_numbers, size_t *ret_count)
+{
+    int r = chronos_read_ids(mount->root, "mine", ret_numbers, ret_count);
+    if (r != -ENOENT)
+        return r;
+    /* The version that serves the tree does not have the file: go through all. */
+    return chronos_list_owned(mount->root, "partitions", "p", geteuid(), ret_numbers, ret_count);
 }
 
 int chronos_list_owned(int directory, const char *path, const char *prefix, uid_t owner,

@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Find the n-th word of `text`, from 1. */
-static void take_word(const char *text, int n, char *word, size_t size)
+void chronos_take_word(const char *text, int n, char *ret_word, size_t size)
 {
+    if (!n) {
+        snprintf(ret_word, size, "%s", text);
+        return;
+    }
     while (n-- > 1) {
         text += strcspn(text, " ");
         text += strspn(text, " ");
     }
-    snprintf(word, size, "%.*s", (int)strcspn(text, " "), text);
+    snprintf(ret_word, size, "%.*s", (int)strcspn(text, " "), text);
 }
 
 int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,
@@ -37,10 +40,7 @@ int chronos_record_load(int directory, const struct chronos_field *fields, uint3
             else
                 there = loaded;
         }
-        if (fields[i].word > 0)
-            take_word(text, fields[i].word, record->value[i], CHRONOS_VALUE_MAX);
-        else
-            memcpy(record->value[i], text, sizeof(text));
+        chronos_take_word(text, fields[i].word, record->value[i], CHRONOS_VALUE_MAX);
     }
     /* If the directory ended on the way, all of its files are gone. */
     bool ended = missing && (!there || chronos_read(directory, there, text, sizeof(text)) < 0);

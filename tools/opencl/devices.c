@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PARENTS_MAX 16
 
@@ -177,6 +178,34 @@ cl_int CL_API_CALL opencl_clGetDeviceIDs(cl_platform_id platform, cl_device_type
 
 /* -- contexts ------------------------------------------------------------------------ */
 
+/* The process that has charged its context to each partition. */
+static _Atomic pid_t contexts[CHRONOS_PARTITIONS_MAX];
+
+/* Charge what the driver takes for a context, once a process; it is given back when that ends. With
+ * 0 bytes this opens the file, which tells chronosfs that the program charges what it allocates. */
+static bool charge_context(unsigned partition)
+{
+    uint64_t bytes = 0;
+    pid_t pid = getpid();
+    if (atomic_exchange(&contexts[partition], pid) == pid)
+        return true;
+    chronos_read_number(layer.environment.directory[partition], "../context", &bytes);
+    if (chronos_charge_book(layer.charge[partition], bytes, &pid) == 0)
+        return true;
+    atomic_store(&contexts[partition], 0);
+    return false;
+}
+
+static bool charge_contexts(cl_uint count, const cl_device_id *devices)
+{
+    bool charged = true;
+    for (cl_uint i = 0; devices && i < count && charged; i++) {
+        int partition = partition_of(devices[i]);
+        charged = partition < 0 || charge_context((unsigned)partition);
+    }
+    return charged;
+}
+
 cl_context CL_API_CALL opencl_clCreateContext(
     const cl_context_properties *properties, cl_uint num_devices, const cl_device_id *devices,
     void(CL_CALLBACK *pfn_notify)(const char *, const void *, size_t, void *), void *user_data,
@@ -190,6 +219,8 @@ cl_context CL_API_CALL opencl_clCreateContext(
     } else if (!layer.environment.allow_unreachable) {
         return layer_refuse(CL_DEVICE_NOT_AVAILABLE, errcode_ret);
     }
+    if (!charge_contexts(num_devices, devices))
+        return layer_refuse(CL_OUT_OF_RESOURCES, errcode_ret);
     return layer.next.clCreateContext(properties, num_devices, devices, pfn_notify, user_data,
                                       errcode_ret);
 }
@@ -243,7 +274,9 @@ cl_context CL_API_CALL opencl_clCreateContextFromType(
     if (r != CL_SUCCESS)
         return layer_refuse(r, errcode_ret);
     cl_context context =
-        layer.next.clCreateContext(properties, count, ids, pfn_notify, user_data, errcode_ret);
+        charge_contexts(count, ids)
+            ? layer.next.clCreateContext(properties, count, ids, pfn_notify, user_data, errcode_ret)
+            : layer_refuse(CL_OUT_OF_RESOURCES, errcode_ret);
     free(ids);
     return context;
 }

@@ -170,9 +170,8 @@ class Partition:
 
     @property
     def enforcement(self) -> dict[str, list[str]]:
-        """What enforces each limit now, such as {"memory": ["opencl-layer"], "compute": []}. An
-        empty list means that nothing does: the limit is a promise of the program. CUDA memory is
-        counted and watched where the driver reports it, and limited by nothing yet."""
+        """What enforces each limit now, such as {"memory": ["cuda-shim"], "compute": []}. An
+        empty list means that nothing does: the limit is a promise of the program."""
         found = {}
         for line in self._read("enforcement").splitlines():
             if not line.startswith("#"):

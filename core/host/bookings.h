@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each process has booked through files `charge` of a partition, and its rest: what drivers
+ * report for it beyond that, such as modules, streams and the memory of programs that book nothing.
+ * The loop books, the host thread compares with what drivers report; a lock that is held for
+ * microseconds keeps the two apart. It must not know limits, nor where the figures come from.
+ */
+#ifndef CHRONOS_HOST_BOOKINGS_H
+#define CHRONOS_HOST_BOOKINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bookings;
+
+/* 0 or -ENOMEM. */
+int bookings_new(struct bookings **ret_bookings);
+/* NULL is fine. Return NULL. */
+struct bookings *bookings_free(struct bookings *bookings);
+
+/* -- the loop; pid 0 is no process, and nothing is recorded ------------------------------- */
+
+/* A process opens `charge` of a partition. 0 or -ENOMEM. */
+int bookings_open(struct bookings *bookings, uint64_t id, int32_t pid);
+/* It closes one of them. With the last its rest goes, until drivers report the process again. */
+void bookings_close(struct bookings *bookings, uint64_t id, int32_t pid);
+/* Book bytes, or give them back. Call bookings_open first. */
+void bookings_add(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
+void bookings_subtract(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
+/* Return the rests of all processes of a partition. */
+uint64_t bookings_rest(struct bookings *bookings, uint64_t id);
+
+/* -- the host thread ------------------------------------------------------------------ */
+
+/* What a driver reports for a member of a partition. */
+struct bookings_use {
+    uint64_t id;
+    int32_t pid;
+    uint64_t bytes; /* GPU_BYTES_UNKNOWN is not passed */
+};
+
+/* Drivers are about to be asked. */
+void bookings_look(struct bookings *bookings);
+/* They have answered: compute all rests. A process that is not reported has none. What a process
+ * has booked since bookings_look may be reported or not: then its rest is not lowered. */
+void bookings_compare(struct bookings *bookings, const struct bookings_use *uses, size_t count);
+/* Return whether a process has a file `charge` of the partition open. */
+bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid);
+
+#endif
