@@ -16,7 +16,7 @@ struct best {
 
 static void best_add(struct best *best, uint32_t take, int64_t answer)
 {
-    for (uint32_t i = 0; i < take; i++) {
+    for (uint32_t i = 0; i < take && i < SHARE_MAX; i++) {
         int64_t other = best->answer[i];
         if (answer > other) {
             best->answer[i] = answer;
@@ -25,7 +25,7 @@ static void best_add(struct best *best, uint32_t take, int64_t answer)
     }
 }
 
-/* Return the last of the best. */
+/* Return the last of the best; 0: so many cannot be taken. */
 static int64_t best_all(const struct best *best, uint32_t take)
 {
     return take >= 1 && take <= SHARE_MAX ? best->answer[take - 1] : 0;
