@@ -130,11 +130,29 @@ int64_t quota_earliest(const struct quota_scope *scope, uint64_t ppm, int64_t fr
     return at_ns == last_ns && at_ns < before_ns ? at_ns : TALLY_NEVER;
 }
 
+/* Take out what a request is charged itself, or put it back as it was. */
+static void set_own(const struct quota_want *want, bool charged)
+{
+    for (size_t i = 0; i < want->scope->count; i++) {
+        struct tally *tally = &want->scope->holder[i]->tally;
+        struct tally_span *span = want->own[i] ? &want->own[i]->span : NULL;
+
+        if (span && charged)
+            tally_put(tally, span, span->start.owner, span->start.at_ns, span->end.at_ns,
+                      (uint64_t)span->start.delta_ppm);
+        else if (span)
+            tally_take(tally, span);
+    }
+}
+
 int64_t quota_limit_earliest(void *context, int64_t from_ns, int64_t before_ns, int64_t duration_ns)
 {
     const struct quota_want *want = context;
 
-    return quota_earliest(want->scope, want->ppm, from_ns, before_ns, duration_ns);
+    set_own(want, false);
+    int64_t at_ns = quota_earliest(want->scope, want->ppm, from_ns, before_ns, duration_ns);
+    set_own(want, true);
+    return at_ns;
 }
 
 /* -- checking -----------------------------------------------------------------------------------

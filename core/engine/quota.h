@@ -68,7 +68,7 @@ void quota_take(struct quota_holder *holder, const struct quota_calendar *calend
 
 /* Whose quotas a request must meet: all of these. */
 struct quota_scope {
-    const struct quota_holder *holder[QUOTA_HOLDER_MAX];
+    struct quota_holder *holder[QUOTA_HOLDER_MAX];
     size_t count;
     const struct quota_calendar *calendar;
 };
@@ -110,6 +110,9 @@ int64_t quota_earliest(const struct quota_scope *scope, uint64_t ppm, int64_t fr
 struct quota_want {
     const struct quota_scope *scope;
     uint64_t ppm;
+    /* What it is charged already, by each holder, because it waits: not in its own way. NULL: not
+     * charged. */
+    struct quota_charge *own[QUOTA_HOLDER_MAX];
 };
 int64_t quota_limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
                              int64_t duration_ns);

@@ -350,7 +350,7 @@ static void compare_check(size_t user, bool grouped, const struct quota_ask *ask
     }
     at_ns = earliest(user, grouped, 0, -1, ask->ppm, start_ns, ask->duration_ns);
     int64_t before_ns = start_ns + below(60);
-    struct quota_want want = {&scope, ask->ppm};
+    struct quota_want want = {&scope, ask->ppm, {NULL}};
     SAME(quota_earliest(&scope, ask->ppm, start_ns, TALLY_NEVER, ask->duration_ns), at_ns);
     SAME(quota_limit_earliest(&want, start_ns, before_ns, ask->duration_ns),
          at_ns < before_ns ? at_ns : TALLY_NEVER);
@@ -396,6 +396,27 @@ static void compare_suggestions(size_t user, bool grouped, const struct quota_as
     ck_assert(largest == 0 || meets_all(user, grouped, largest, ask->start_ns, ask->duration_ns));
     ck_assert(largest == most_ppm ||
               !meets_all(user, grouped, largest + 1, ask->start_ns, ask->duration_ns));
+}
+
+/* One that waits looks for another start: its own promise is not in its way. */
+static void compare_move(struct lease *lease)
+{
+    struct quota_scope scope = scope_of(lease->user, lease->grouped);
+    struct quota_want want = {&scope, lease->ppm, {NULL}};
+    int64_t duration_ns = lease->end_ns - lease->start_ns, before_ns = now_ns + below(80);
+    struct piece pieces_then[2];
+
+    for (size_t i = 0; i < scope.count; i++) {
+        want.own[i] = &lease->charge[i];
+        pieces_then[i] = *lease->piece[i];
+        lease->piece[i]->until_ns = lease->piece[i]->from_ns;
+    }
+    recount();
+    int64_t at_ns = earliest(lease->user, lease->grouped, 0, -1, lease->ppm, now_ns, duration_ns);
+    SAME(quota_limit_earliest(&want, now_ns, before_ns, duration_ns),
+         at_ns < before_ns ? at_ns : TALLY_NEVER);
+    for (size_t i = 0; i < scope.count; i++)
+        *lease->piece[i] = pieces_then[i];
 }
 
 /* Ask, and take what is allowed. If limits were never lowered and nothing grew unasked, no window
@@ -483,6 +504,8 @@ static void operate(bool strict)
     default:
         if (!lease->used)
             ask_and_put(lease, !strict && below(2));
+        else if (lease->start_ns > now_ns)
+            compare_move(lease);
     }
 }
 

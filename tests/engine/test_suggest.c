@@ -210,8 +210,8 @@ START_TEST(quotas_limit_a_search)
         user.limits.limit[QUOTA_DURATION] = group.limits.limit[QUOTA_DURATION] = QUOTA_UNLIMITED;
         struct suggest suggest = {sites, SITES, 1 + (uint32_t)below(SITES), &scope, 0};
         uint64_t memory = sites[0].memory_bytes, bytes = units_amount_bytes(&amount, memory);
-        struct quota_want want = {&scope, suggest.take *
-                                              (uint64_t)fairshare_dominant_ppm(bytes, memory, 0)};
+        struct quota_want want = {
+            &scope, suggest.take * (uint64_t)fairshare_dominant_ppm(bytes, memory, 0), {NULL}};
         struct placement_limit limit = {quota_limit_earliest, &want};
         struct placement placement = {where, SITES, suggest.take,     &limit,
                                       1,     0,     HORIZON * SECOND, duration_ns};
