@@ -11,6 +11,7 @@
 #include "core/base/fd.h"
 #include "core/base/log.h"
 #include "core/base/procfs.h"
+#include "fs/daemon/contexts.h"
 #include "fs/daemon/detach.h"
 #include "fs/daemon/options.h"
 #include "fs/daemon/privileges.h"
@@ -209,23 +210,19 @@ static int make_shared(struct start *start)
             ? MAP_FAILED
             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
     if (map == MAP_FAILED)
-        return message_set(-ENOMEM, &start->message, "Cannot create shared memory: %s.",
-                           strerror(errno));
-    start->shared = map;
-    start->shared->version = SHARED_VERSION;
-    start->shared->size = (uint32_t)size;
-    start->shared->handle_size = sizeof(struct shared_handle);
-    start->shared->admin_uid = geteuid();
-    start->shared->admin_gid = getegid();
-    start->shared->allow_other = start->options.allow_other || geteuid() == 0;
-    snprintf(start->shared->store, sizeof(start->shared->store), "%s", start->options.store);
-    snprintf(start->shared->proctrack, sizeof(start->shared->proctrack), "%s",
-             start->options.proctrack);
-    program_find_libraries(start->program_path, start->shared->opencl_layer,
-                           start->shared->cuda_shim);
-    while (start->shared->mount_id == 0) {
-        if (getrandom(&start->shared->mount_id, sizeof(start->shared->mount_id), 0) < 0 &&
-            errno != EINTR)
+        return message_set(-ENOMEM, &start->message, "No shared memory: %s.", strerror(errno));
+    struct shared *shared = start->shared = map;
+    shared->version = SHARED_VERSION;
+    shared->size = (uint32_t)size;
+    shared->handle_size = sizeof(struct shared_handle);
+    shared->admin_uid = geteuid();
+    shared->admin_gid = getegid();
+    shared->allow_other = start->options.allow_other || geteuid() == 0;
+    snprintf(shared->store, sizeof(shared->store), "%s", start->options.store);
+    snprintf(shared->proctrack, sizeof(shared->proctrack), "%s", start->options.proctrack);
+    program_find_libraries(start->program_path, shared->opencl_layer, shared->cuda_shim);
+    while (shared->mount_id == 0) {
+        if (getrandom(&shared->mount_id, sizeof(shared->mount_id), 0) < 0 && errno != EINTR)
             return -errno;
     }
     return 0;
@@ -299,6 +296,9 @@ static int prepare(struct start *start)
         r = check_proctrack(start);
     if (!r)
         r = find_devices(start);
+    if (!r)
+        contexts_find(start->shared->state_dir, &start->shared->devices, start->shared->cuda_shim,
+                      &start->shared->survey);
     return r ? r : mount_tree(start);
 }
 

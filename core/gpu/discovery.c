@@ -11,13 +11,11 @@
 #include "core/base/line.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_MS 30000
-#define POLL_MS    10 /* poll interval where the kernel has no pidfd */
 
 /* -- validation ------------------------------------------------------------------------ */
 
@@ -78,14 +76,8 @@ static int wait_answer(const struct driver_child *child, struct driver_devices *
             continue;
         if (r)
             return r;
-        int64_t left_ms = (deadline_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
-        if (left_ms <= 0)
+        if (!driver_child_poll(child, deadline_ns))
             return -ETIMEDOUT;
-        if (child->pidfd < 0 && left_ms > POLL_MS)
-            left_ms = POLL_MS;
-        struct pollfd fds[] = {{.fd = child->socket, .events = POLLIN},
-                               {.fd = child->pidfd, .events = POLLIN}};
-        poll(fds, 2, (int)left_ms);
     }
 }
 

@@ -22,6 +22,7 @@
 enum driver_kind {
     DRIVER_DEVICES, /* list the devices */
     DRIVER_USAGE,   /* report the usage of the devices in the setup */
+    DRIVER_SURVEY,  /* see survey.h; the last question */
 };
 
 struct driver_question {
@@ -82,6 +83,8 @@ bool driver_child_send(const struct driver_child *child, const void *data, size_
 /* Read until *got reaches `size`, without blocking. Return 1 when complete, 0 when not yet, -EPIPE
  * if the process has ended or closed its end. */
 int driver_child_receive(const struct driver_child *child, void *buffer, size_t size, size_t *got);
+/* Wait until there is something to receive, or the process ends. False: the time is up. */
+bool driver_child_poll(const struct driver_child *child, int64_t deadline_ns);
 /* Kill the process and everything it started, and wait up to 0.2 s until it is gone. With
  * `by_itself`, first wait as long for it to end by itself, so that `status` shows how. Return 0,
  * or the pid of a process that cannot be killed now: pass it to driver_child_gone later. */

@@ -5,12 +5,15 @@
  */
 #include "driver.h"
 
+#include "core/base/clock.h"
 #include "core/base/fd.h"
 #include "core/base/pidfd.h"
 #include "core/base/procfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -19,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define POLL_MS    10  /* poll interval where the kernel has no pidfd */
 #define REAP_TRIES 200 /* times 1 ms: do not wait longer for a process stuck in a driver */
 
 #define STRING(number)    STRING_OF(number)
@@ -134,6 +138,19 @@ int driver_child_receive(const struct driver_child *child, void *buffer, size_t 
         *got += (size_t)n;
     }
     return 1;
+}
+
+bool driver_child_poll(const struct driver_child *child, int64_t deadline_ns)
+{
+    int64_t left_ms = (deadline_ns - clock_monotonic_ns() + NS_PER_MS - 1) / NS_PER_MS;
+    if (left_ms <= 0)
+        return false;
+    if (child->pidfd < 0 && left_ms > POLL_MS)
+        left_ms = POLL_MS;
+    struct pollfd fds[] = {{.fd = child->socket, .events = POLLIN},
+                           {.fd = child->pidfd, .events = POLLIN}};
+    poll(fds, 2, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+    return true;
 }
 
 /* Wait up to REAP_TRIES ms for the process to end. */

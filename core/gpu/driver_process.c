@@ -119,6 +119,14 @@ static bool answer_usage(struct process *process, uint32_t index, uint32_t numbe
     return sent;
 }
 
+static bool answer_survey(struct process *process, uint32_t index)
+{
+    static struct gpu_survey survey; /* too large for the stack */
+    process->vendors[index]->survey(&process->setup, &survey);
+    survey.magic = DRIVER_MAGIC;
+    return send_all(process->fd, &survey, sizeof(survey));
+}
+
 static bool answer_all(struct process *process, const struct driver_question *question)
 {
     for (uint32_t i = 0; process->vendors[i]; i++) {
@@ -130,6 +138,8 @@ static bool answer_all(struct process *process, const struct driver_question *qu
             return false;
         if (question->kind == DRIVER_USAGE && vendor->sample &&
             !answer_usage(process, i, question->number))
+            return false;
+        if (question->kind == DRIVER_SURVEY && vendor->survey && !answer_survey(process, i))
             return false;
     }
     return true;

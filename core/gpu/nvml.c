@@ -3,6 +3,7 @@
  * NVIDIA: device usage from the driver's management library (NVML). The pids it reports were those
  * of the caller's pid namespace on the machines tried. nvml_devices.c finds the devices.
  */
+#include "cuda.h"
 #include "identity.h"
 #include "nvml_devices.h"
 #include "nvml_nodes.h"
@@ -308,6 +309,12 @@ static int open_state(const struct gpu_setup *setup, void **ret_state)
     return *ret_state ? 0 : -ENOMEM;
 }
 
+static void survey(const struct gpu_setup *setup, struct gpu_survey *survey)
+{
+    const struct gpu_vendor self = {.open = open_state, .sample = sample};
+    cuda_survey(setup, &self, survey);
+}
+
 const struct gpu_vendor gpu_nvml = {
     .name = "nvml",
     .help = "NVIDIA: the management library of the driver, opened at run time",
@@ -315,6 +322,7 @@ const struct gpu_vendor gpu_nvml = {
     .open = open_state,
     .sample = sample,
     .overhead_bytes = OVERHEAD_BYTES,
+    .survey = survey,
     .nodes = nvml_nodes,
     .reopened = nvml_nodes_reopened,
     .changes_nodes = nvml_changes_nodes};

@@ -17,6 +17,8 @@
 #include "gpu.h"
 #include "usage_rows.h"
 
+#include "survey.h"
+
 #include "core/base/message.h"
 
 #include <limits.h>
@@ -107,6 +109,9 @@ struct gpu_vendor {
     /* Memory that the driver counts for each process though the program did not allocate it: the
      * watchdog tolerates this much more per process. */
     uint64_t overhead_bytes;
+
+    /* (driver) Answer the questions of survey.h. *survey is zeroed. */
+    void (*survey)(const struct gpu_setup *setup, struct gpu_survey *survey);
 
     /* -- device nodes -- */
 

@@ -5,6 +5,7 @@
 #include "core/gpu/vendor.h"
 #include "core/host/host.h"
 #include "files.h"
+#include "files_device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,8 @@ static void print(struct strbuf *out, const char *limit, const struct words *wor
 struct mechanisms {
     const char *limited_by; /* the layer that can limit programs on this device, or NULL */
     bool layer;             /* that layer is available */
+    bool cuda;              /* CUDA sees the device */
+    bool shim;              /* the CUDA shim is available */
     bool metered;           /* a driver reports usage by process */
     bool ends;              /* the watchdog ends processes that it sees through the driver */
     bool others;            /* it may end those of other users */
@@ -57,6 +60,8 @@ static struct mechanisms find_mechanisms(struct tree *tree, const struct partiti
         device < tree->device_count ? gpu_vendor_find(tree->devices[device].backend) : NULL;
     struct mechanisms has = {.limited_by = vendor ? vendor->limited_by : NULL,
                              .metered = host_device(tree, device)->backend[0]};
+    has.cuda = device < tree->device_count && gpu_is_cuda(&tree->devices[device]);
+    has.shim = has.cuda && tree->shared->cuda_shim[0] && tree->shared->survey.has_driver;
     has.layer = has.limited_by && tree->shared->opencl_layer[0] && tree->shared->devices.layered;
     has.ends = has.metered && watchdog == POLICY_WATCHDOG_END;
     has.others = tree->shared->admin_uid == 0;
@@ -74,6 +79,7 @@ static void print_expiry(struct tree *tree, const struct partition *partition,
         cgroup ? "cgroup-term" : "process-tree-term");
     add(&words, known && partition->on_expiry != ON_EXPIRY_NONE,
         cgroup ? "cgroup-kill" : "process-tree-kill");
+    add(&words, has->shim, "cuda-shim");
     add(&words, has->layer, has->limited_by);
     print(out, "expiry", &words);
 }
@@ -88,6 +94,36 @@ static const char *why_no_layer(const struct tree *tree, uint32_t device)
     return "OpenCL does not report it; install its OpenCL driver and restart chronosfs";
 }
 
+/* Explain what CUDA programs are not limited in. */
+static void print_why_cuda(const struct tree *tree, const struct partition *partition,
+                           const struct mechanisms *has, struct strbuf *out)
+{
+    const struct gpu_survey *survey = &tree->shared->survey;
+    uint64_t context = files_device_context(tree, partition->shares[0].device);
+    if (!has->cuda)
+        return;
+    if (!tree->shared->cuda_shim[0])
+        strbuf_print(out, "# memory: The library that limits CUDA programs is not on this "
+                          "machine.\n");
+    else if (!has->shim)
+        strbuf_print(out, "# memory: CUDA's driver, libcuda.so.1, cannot be used here.\n");
+    else if (survey->unknown[0])
+        strbuf_print(out,
+                     "# memory: The driver has functions for memory that cuda-shim does not "
+                     "know: %s.\n",
+                     survey->unknown);
+    if (has->shim && survey->note[0])
+        strbuf_print(out, "# memory: %s\n", survey->note);
+    if (has->shim && context > partition->shares[0].memory_bytes)
+        strbuf_print(out,
+                     "# memory: CUDA programs cannot start here: a context takes %llu bytes, "
+                     "more than the partition has.\n",
+                     (unsigned long long)context);
+    if (survey->has_limits)
+        strbuf_print(out, "# memory: This driver can limit the memory of a cgroup itself; that is "
+                          "not used in this version.\n");
+}
+
 static void print_why(struct tree *tree, const struct partition *partition,
                       const struct mechanisms *has, struct strbuf *out)
 {
@@ -95,12 +131,13 @@ static void print_why(struct tree *tree, const struct partition *partition,
     uint32_t device = partition->shares[0].device;
     const struct policy *policy = engine_policy(tree->engine);
     const struct host_device *known = host_device(tree, device);
-    if (!has->limited_by)
+    print_why_cuda(tree, partition, has, out);
+    if (!has->limited_by && !has->shim)
         strbuf_print(out, "# memory: No layer limits memory on this device: %s.\n",
                      why_no_layer(tree, device));
-    else if (!tree->shared->opencl_layer[0])
+    else if (has->limited_by && !tree->shared->opencl_layer[0])
         strbuf_print(out, "# memory: The OpenCL layer is not on this machine.\n");
-    else if (!has->layer)
+    else if (has->limited_by && !has->layer)
         strbuf_print(out, "# memory: The OpenCL loader of this machine does not load layers.\n");
     if (has->ends && !partition->uid)
         strbuf_print(out, "# memory: The watchdog only reports programs of root.\n");
@@ -129,10 +166,12 @@ void enforcement_print(struct tree *tree, const struct partition *partition, str
     struct mechanisms has = find_mechanisms(tree, partition);
     struct words memory = {.length = 0}, devices = memory, processes = memory, accounting = memory;
 
+    add(&memory, has.shim && !tree->shared->survey.unknown[0], "cuda-shim");
     add(&memory, has.layer, has.limited_by);
     add(&memory, has.ends && partition->uid, "watchdog");
     print(out, "memory", &memory);
     strbuf_print(out, "compute none\n");
+    add(&devices, has.shim, "cuda-shim");
     add(&devices, has.layer, has.limited_by);
     add(&devices, known->restricted, "device-access");
     add(&devices, has.ends && has.others, "watchdog");

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a device; see files.h. */
+#include "files_device.h"
+
 #include "core/gpu/gpu.h"
 #include "files.h"
 #include "files_new.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Limit on the steps shown, to keep reading cheap. */
@@ -105,6 +109,56 @@ SHOW(sharing)
     return 0;
 }
 
+/* The key of the setting: what an administrator has written. */
+static void context_key(const struct tree *tree, const struct node *node,
+                        char key[static ENGINE_KEY_MAX])
+{
+    snprintf(key, ENGINE_KEY_MAX, "context/%s", tree->devices[node->object].key);
+}
+
+uint64_t files_device_context(const struct tree *tree, uint32_t device)
+{
+    const struct node node = {.object = device};
+    char key[ENGINE_KEY_MAX];
+    context_key(tree, &node, key);
+    const char *set = engine_setting(tree->engine, key);
+    if (set)
+        return strtoull(set, NULL, 10);
+    return device < tree->shared->devices.count ? tree->shared->survey.context_bytes[device] : 0;
+}
+
+SHOW(context)
+{
+    (void)uid;
+    strbuf_print(out, "%llu\n",
+                 (unsigned long long)files_device_context(tree, (uint32_t)node->object));
+    return 0;
+}
+
+static int store_context(struct tree *tree, struct write *write)
+{
+    char key[ENGINE_KEY_MAX], value[32] = "", *end;
+    const uint64_t total = memory_of(tree, write->node);
+    unsigned long long bytes = strtoull(write->text, &end, 10);
+    if (!write->caller.admin) {
+        snprintf(write->why.message, sizeof(write->why.message),
+                 "Permission denied: only administrators can change what a context takes.");
+        return REFUSED_PERMISSION;
+    }
+    if (strcmp(write->text, "default") != 0) {
+        if (write->text[0] < '0' || write->text[0] > '9' || *end || bytes > total) {
+            snprintf(write->why.message, sizeof(write->why.message),
+                     "\"%.32s\" is no size of a context; write the bytes as digits, at most %llu, "
+                     "or default for what was measured.",
+                     write->text, (unsigned long long)total);
+            return REFUSED_INVALID;
+        }
+        snprintf(value, sizeof(value), "%llu", bytes);
+    }
+    context_key(tree, write->node, key);
+    return engine_set(tree->engine, TREE_CALL(tree, &write->caller, &write->why), key, value);
+}
+
 static int store_new(struct tree *tree, struct write *write)
 {
     return files_new_store(tree, write, (uint32_t)write->node->object);
@@ -133,6 +187,10 @@ const struct file_row files_device[] = {
     {"schedule", 0444, FRESH_NEVER, show_schedule,
      .doc = "free memory over time: a line for now and for each future change (time, per cent, "
             "bytes), at most 64"},
+    {"context", 0644, FRESH_NEVER, show_context, store_context,
+     .doc = "bytes charged to a partition for the context of each process that uses CUDA, as "
+            "measured at the start; 0 if it was not. Administrators can set it, and `default` "
+            "restores what was measured"},
     {"sharing", 0444, FRESH_ALWAYS, show_sharing, .doc = "how partitions are isolated: `none`"},
     {"new", 0666, FRESH_ALWAYS, files_new_show, store_new, .own = true,
      .doc = "write a request for this device, read the id back"},

@@ -9,7 +9,7 @@
 #ifndef CHRONOS_TREE_SHARED_H
 #define CHRONOS_TREE_SHARED_H
 
-#include "core/gpu/gpu.h"
+#include "core/gpu/survey.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -138,6 +138,7 @@ struct shared {
     uint32_t admin_uid, admin_gid; /* the user that runs the daemon: an administrator, like root */
     int64_t started_wall_ns;       /* time of the mount, the mtime of directories */
     struct gpu_list devices;
+    struct gpu_survey survey; /* of CUDA's driver; all zero where no device needs it */
     /* the conversation with the kernel */
     uint32_t init_length; /* length of the recorded FUSE_INIT */
     char init[SHARED_INIT_MAX];

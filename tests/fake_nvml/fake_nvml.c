@@ -30,10 +30,13 @@
  *     claim N                       it says that it has N rows, at the question for the size
  *     grow                          it has a row more at each call
  *
+ * A process that has memory of the CUDA driver of the tests (fake_cuda) is listed by itself, too.
+ *
  * CALL: init count handle uuid pci memory name compute graphics mps utilization. Without the
  * file the driver "is not loaded". Built with FAKE_OLD it has the calls of an old driver
  * only: no _v2 or _v3 of the lists and of the memory.
  */
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -397,6 +400,17 @@ static void free_rows(struct rows *rows)
     free(rows->bytes);
 }
 
+/* The CUDA driver of the tests, in this process, has taken memory of the device. */
+static void add_own(void *handle, struct rows *rows)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    uint64_t (*taken)(int) = NULL;
+    void *symbol = driver ? dlsym(driver, "fake_cuda_taken") : NULL;
+    memcpy(&taken, &symbol, sizeof(taken));
+    if (taken && part_of(handle) == 0 && taken((int)index_of(handle)) > 0)
+        add_row(rows, (unsigned)getpid(), taken((int)index_of(handle)), 0);
+}
+
 /* `list`: c, g or m; 0: all of them. */
 static void read_rows(void *handle, char list, struct rows *rows)
 {
@@ -420,6 +434,8 @@ static void read_rows(void *handle, char list, struct rows *rows)
     }
     if (file)
         fclose(file);
+    if (list != 'g' && list != 'm')
+        add_own(handle, rows);
 }
 
 static void add_made_up(struct rows *rows)

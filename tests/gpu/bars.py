@@ -6,7 +6,7 @@ import statistics
 from gpus import Failed, Program
 from memory import JAX, TORCH, has_static, missing
 
-ROUNDS = 7
+ROUNDS = 11
 HEADS = {'steps': ('loop', 'steps/s without', 'with', 'with / without', 'of rounds from, to'),
          'calls cost': ('calls', 'ns without', 'with', 'more')}
 FRACTION = {'XLA_PYTHON_CLIENT_MEM_FRACTION': '0.05'}
@@ -39,10 +39,11 @@ class Pair:
             found.append(program.stage())
         return found
 
-    def end(self):
+    def end(self, name):
         for program in self.programs:
             program.kill()
             program.end()
+            self.tree.keep_errors(name, program)
         self.tree.release(self.partition)
 
 
@@ -55,12 +56,13 @@ def begin(tree, name):
         return pair
     except Failed as error:
         tree.row('steps', name, str(error))
-        pair.end()
+        pair.end(name)
         return None
 
 
-def steps(tree):
-    names = [name for name, (words, _) in LOOPS.items() if not missing(words.split()[0])]
+def steps(tree, wanted):
+    names = [name for name, (words, _) in LOOPS.items() if
+             not missing(words.split()[0]) and (wanted('steps') or wanted(name))]
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
         pairs = list(pool.map(lambda name: begin(tree, name), names))
     for name, pair in zip(names, pairs):
@@ -71,10 +73,12 @@ def steps(tree):
         ratios = sorted(b / a for a, b in turns)
         tree.row('steps', name, f'{without:.0f}', f'{inside:.0f}',
                  f'{statistics.median(ratios):.4f}', f'{ratios[0]:.3f}, {ratios[-1]:.3f}')
-        pair.end()
+        pair.end(name)
 
 
-def costs(tree):
+def costs(tree, wanted):
+    if not wanted('calls cost'):
+        return None
     if not has_static(tree):
         return tree.row('calls cost', 'nvcc is not installed')
     pair = Pair(tree, 'static costs', {})
@@ -84,4 +88,4 @@ def costs(tree):
     for call in turns[0][0]:
         without, inside = (statistics.median(found[at][call] for found in turns) for at in (0, 1))
         tree.row('calls cost', call, f'{without:.0f}', f'{inside:.0f}', f'{inside - without:+.0f}')
-    pair.end()
+    return pair.end('costs')

@@ -24,7 +24,8 @@ class Failed(Exception):
 
 
 class Program:
-    """A program of tests/gpu/programs as a user, in a partition or (None) outside."""
+    """A program of tests/gpu/programs as a user, in a partition, in several (the names between
+    colons) or (None) outside."""
 
     def __init__(self, tree, words, partition=None, user=ALICE, seconds=SECONDS, **variables):
         name, *arguments = words.split()
@@ -38,8 +39,11 @@ class Program:
                 'FAKE' in name or name == 'CHRONOS_DEBUG'}
         env = dict(kept, HOME=home, USER='someone', LOGNAME='someone', LC_ALL='C.UTF-8',
                    PYTHONUNBUFFERED='1', PYTHONDONTWRITEBYTECODE='1', **variables)
-        if partition:
+        if partition and ':' in partition:
             env.update(tree.inside(partition))
+        elif partition:
+            env['CHRONOS_MOUNT'] = tree.mount.dir
+            words = [os.environ['CHRONOS'], 'run', '--in', partition, *words]
         self.error = os.path.join(home, 'stderr')
         with open(self.error, 'w') as error:
             self.process = subprocess.Popen(
@@ -75,8 +79,9 @@ class Program:
         return code
 
     def kill(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, 9)
+        for pid in list(self.pids()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
 
     def pids(self):
         """Its own and those of its children."""
@@ -120,7 +125,7 @@ class Tree:
         return os.path.realpath(self.mount.at('partitions', partition))
 
     def inside(self, partition):
-        """The environment of a program in these partitions, the names between colons."""
+        """The environment of a program in several partitions, the names between colons."""
         names = partition.split(':')
         return {'LD_PRELOAD': os.environ['CUDA_SHIM'],
                 'CHRONOS_PARTITION': ':'.join(self.path(name) for name in names),
