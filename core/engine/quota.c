@@ -65,15 +65,27 @@ static uint64_t limit_of(const struct quota_holder *holder, enum quota_key key)
     return holder->limits.limit[key];
 }
 
-static struct quota_hours hours_of(const struct quota_scope *scope, size_t holder,
-                                   enum quota_key key)
+static struct quota_hours hours_of(const struct quota_holder *holder,
+                                   const struct quota_calendar *calendar, enum quota_key key)
 {
-    const struct quota_holder *of = scope->holder[holder];
     bool day = key == QUOTA_HOURS_DAY;
 
-    return (struct quota_hours){&of->tally, day ? &scope->calendar->day : &scope->calendar->week,
-                                day ? &of->day : &of->week,
-                                (wide)limit_of(of, key) * NS_PER_SECOND};
+    return (struct quota_hours){&holder->tally, day ? &calendar->day : &calendar->week,
+                                day ? &holder->day : &holder->week,
+                                (wide)limit_of(holder, key) * NS_PER_SECOND};
+}
+
+uint64_t quota_used(const struct quota_holder *holder, const struct quota_calendar *calendar,
+                    enum quota_key key, int64_t at_ns, struct window *ret_window)
+{
+    struct quota_hours hours = hours_of(holder, calendar, key);
+    struct window window = windows_at(hours.windows, at_ns);
+    wide used = quota_hours_used(&hours, &window);
+
+    *ret_window = window;
+    if (key == QUOTA_FRACTION)
+        return (uint64_t)tally_value(&holder->tally, at_ns);
+    return (uint64_t)((used + NS_PER_SECOND - 1) / NS_PER_SECOND);
 }
 
 /* Return what is left of the amount beside `ppm`; negative: nothing. */
@@ -95,7 +107,7 @@ static int64_t condition_earliest(const struct quota_scope *scope, size_t holder
         return from_ns;
     if (key == QUOTA_FRACTION)
         return tally_earliest(&of->tally, from_ns, duration_ns, fraction_left(of, ppm));
-    struct quota_hours hours = hours_of(scope, holder, key);
+    struct quota_hours hours = hours_of(of, scope->calendar, key);
     return quota_hours_earliest(&hours, ppm, from_ns, duration_ns, ret_window);
 }
 
@@ -198,14 +210,12 @@ static void fill_figures(const struct quota_scope *scope, const struct quota_ask
     const struct quota_holder *holder = scope->holder[answer->holder];
 
     answer->limit = limit_of(holder, answer->key);
-    if (answer->key == QUOTA_FRACTION) {
+    if (answer->key == QUOTA_FRACTION)
         answer->used =
             (uint64_t)tally_peak(&holder->tally, ask->start_ns, ask->start_ns + ask->duration_ns);
-    } else {
-        struct quota_hours hours = hours_of(scope, answer->holder, answer->key);
-        wide used = quota_hours_used(&hours, &answer->window);
-        answer->used = (uint64_t)((used + NS_PER_SECOND - 1) / NS_PER_SECOND);
-    }
+    else
+        answer->used = quota_used(holder, scope->calendar, answer->key, answer->window.start_ns,
+                                  &answer->window);
 }
 
 struct quota_answer quota_check(const struct quota_scope *scope, const struct quota_ask *ask)
@@ -255,7 +265,7 @@ int64_t quota_longest(const struct quota_scope *scope, uint64_t ppm, int64_t fro
             if (above_ns != TALLY_NEVER && above_ns - from_ns < most_ns)
                 most_ns = above_ns - from_ns;
         } else {
-            struct quota_hours hours = hours_of(scope, i / CONDITIONS, key);
+            struct quota_hours hours = hours_of(holder, scope->calendar, key);
             most_ns = quota_hours_longest(&hours, ppm, from_ns, most_ns);
         }
     }
@@ -279,7 +289,7 @@ uint64_t quota_largest(const struct quota_scope *scope, int64_t from_ns, int64_t
             if (left < (int64_t)most_ppm)
                 most_ppm = left > 0 ? (uint64_t)left : 0;
         } else {
-            struct quota_hours hours = hours_of(scope, i / CONDITIONS, key);
+            struct quota_hours hours = hours_of(holder, scope->calendar, key);
             most_ppm = quota_hours_largest(&hours, from_ns, duration_ns, most_ppm);
         }
     }

@@ -66,6 +66,12 @@ void quota_put(struct quota_holder *holder, const struct quota_calendar *calenda
 void quota_take(struct quota_holder *holder, const struct quota_calendar *calendar,
                 struct quota_charge *charge, int64_t now_ns);
 
+/* What a holder has at a moment (QUOTA_FRACTION), or has used and is promised in the day or week of
+ * that moment (QUOTA_HOURS_DAY, QUOTA_HOURS_WEEK): in the limit's unit, rounded up. The window goes
+ * to *ret_window, for its end. */
+uint64_t quota_used(const struct quota_holder *holder, const struct quota_calendar *calendar,
+                    enum quota_key key, int64_t at_ns, struct window *ret_window);
+
 /* Whose quotas a request must meet: all of these. */
 struct quota_scope {
     struct quota_holder *holder[QUOTA_HOLDER_MAX];

@@ -595,6 +595,16 @@ START_TEST(unused_time_is_given_back)
     ck_assert_int_eq(quota_longest(&hers, 5 * DEVICE, 23 * HOUR, HOUR), HOUR);
     ck_assert_int_eq(quota_longest(&hers, 6 * DEVICE, 23 * HOUR, HOUR), 5 * HOUR / 6);
     ck_assert_int_eq(quota_longest(&hers, DEVICE, DAY, 12 * HOUR), 8 * HOUR);
+    struct window window;
+    ck_assert_uint_eq(quota_used(&alice, &plain, QUOTA_HOURS_DAY, DAY - 1, &window), 3 * GPU_HOUR);
+    ck_assert_int_eq(window.end_ns, DAY);
+    ck_assert_uint_eq(quota_used(&alice, &plain, QUOTA_HOURS_DAY, DAY, &window), 0);
+    ck_assert_uint_eq(quota_used(&alice, &plain, QUOTA_HOURS_WEEK, DAY, &window), 3 * GPU_HOUR);
+    ck_assert_int_eq(window.end_ns, 7 * DAY);
+    quota_put(&alice, &plain, &charge, 2, DEVICE / 2, DAY, DAY + HOUR + 1, DAY);
+    ck_assert_uint_eq(quota_used(&alice, &plain, QUOTA_FRACTION, DAY, &window), DEVICE / 2);
+    ck_assert_uint_eq(quota_used(&alice, &plain, QUOTA_HOURS_DAY, DAY, &window), GPU_HOUR / 2 + 1);
+    quota_take(&alice, &plain, &charge, DAY);
     ck_assert_int_eq(alice.day.window, 20787);
     ck_assert(alice.day.ppm_ns == (wide)3 * GPU_HOUR * NS_PER_SECOND);
     ck_assert(alice.week.ppm_ns == (wide)3 * GPU_HOUR * NS_PER_SECOND);
