@@ -302,6 +302,14 @@ static int prepare(struct start *start)
     return r ? r : mount_tree(start);
 }
 
+static int cannot_start(struct start *start, int r)
+{
+    if (start->message.text[0] == '\0')
+        message_set(r, &start->message, "Cannot start: %s.", strerror(-r));
+    log_say("%s", start->message.text);
+    return EXIT_FAILURE;
+}
+
 static int prepare_and_run(struct start *start)
 {
     struct supervisor *supervisor = &start->supervisor;
@@ -309,10 +317,8 @@ static int prepare_and_run(struct start *start)
 
     if (!r)
         r = prepare(start);
-    if (r) {
-        log_say("%s", start->message.text[0] != '\0' ? start->message.text : strerror(-r));
-        return EXIT_FAILURE;
-    }
+    if (r)
+        return cannot_start(start, r);
     supervisor->program_path = start->program_path;
     supervisor->mount = &start->mount;
     supervisor->ready = notify_ready;
@@ -392,9 +398,7 @@ int main(int argc, char **argv)
     int r = leave_caller(&start);
     if (!r && !start.options.foreground)
         r = start.daemon_fd = detach_start();
-    if (r < 0) {
-        log_say("%s", message[0] != '\0' ? message : strerror(-r));
-        return EXIT_FAILURE;
-    }
+    if (r < 0)
+        return cannot_start(&start, r);
     return prepare_and_run(&start);
 }

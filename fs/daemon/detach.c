@@ -62,21 +62,27 @@ int detach_start(void)
     setsid();
     /* Fork again, so that the daemon is not a session leader and can never acquire a terminal. */
     child = fork();
+    if (child < 0)
+        log_say("Cannot start a process in the background: %s.", strerror(errno));
     if (child != 0)
         _exit(child > 0 ? 0 : 1);
     signal(SIGHUP, SIG_DFL); /* even under nohup(1): there is no terminal any more */
-    use_null(STDIN_FILENO, STDOUT_FILENO);
+    int r = use_null(STDIN_FILENO, STDOUT_FILENO);
+    if (r) { /* its caller would wait for the end of our output */
+        log_say("Cannot open /dev/null: %s.", strerror(-r));
+        _exit(1);
+    }
     return fds[1];
 }
 
 int detach_ready(int fd)
 {
-    int r = write(fd, "", 1) == 1 ? 0 : -errno;
+    int r = use_null(STDERR_FILENO, STDERR_FILENO);
+    if (!r && write(fd, "", 1) != 1)
+        r = -errno;
     close(fd);
-    if (!r) {
+    if (!r)
         log_to_syslog();
-        use_null(STDERR_FILENO, STDERR_FILENO);
-    }
     return r;
 }
 

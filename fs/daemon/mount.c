@@ -37,21 +37,21 @@ struct entry {
     char device[32], type[64];
 };
 
-/* Find the topmost mount on exactly this directory; false if there is none. */
-static bool find_entry(const char *point, struct entry *ret_entry)
+/* Find the topmost mount on exactly this directory. -ENOENT: there is none; or another -errno. */
+static int find_entry(const char *point, struct entry *ret_entry)
 {
     struct mountinfo_reader reader;
     struct mountinfo mount;
-    bool found = false;
-    if (mountinfo_open(&reader, -1))
-        return false;
+    int r = mountinfo_open(&reader, -1), found = -ENOENT;
+    if (r)
+        return r == -ENOENT ? -EIO : r; /* no /proc */
     while (mountinfo_next(&reader, &mount)) {
         if (strcmp(mount.point, point) != 0)
             continue;
         /* later mounts are on top */
         snprintf(ret_entry->device, sizeof(ret_entry->device), "%s", mount.device);
         snprintf(ret_entry->type, sizeof(ret_entry->type), "%s", mount.type);
-        found = true;
+        found = 0;
     }
     mountinfo_close(&reader);
     return found;
@@ -60,7 +60,7 @@ static bool find_entry(const char *point, struct entry *ret_entry)
 bool mount_is_there(const char *point)
 {
     struct entry entry;
-    return find_entry(point, &entry) && strcmp(entry.type, "fuse.chronosfs") == 0;
+    return !find_entry(point, &entry) && strcmp(entry.type, "fuse.chronosfs") == 0;
 }
 
 /* -- unmounting --------------------------------------------------------------- */
@@ -96,7 +96,9 @@ static int detach(const char *point)
 int mount_close(struct mount *mount)
 {
     struct entry entry;
-    bool ours = find_entry(mount->point, &entry) && strcmp(entry.device, mount->device) == 0;
+    int found = find_entry(mount->point, &entry);
+    /* If it cannot be told, it is ours: nothing else should be there. */
+    bool ours = found ? found != -ENOENT : strcmp(entry.device, mount->device) == 0;
     /* Close after umount2, so that no process sees a dead tree, but before fusermount3, which must
      * not find a mount that does not answer. */
     int r = ours ? umount2(mount->point, MNT_DETACH | UMOUNT_NOFOLLOW) : 0;
@@ -148,7 +150,7 @@ static int clear_point(const char *point, struct stat *ret_st, struct message *m
 {
     struct entry entry;
     for (int i = 0; i < DEAD_MAX; i++) {
-        bool mounted = find_entry(point, &entry), ours = mounted && strcmp(entry.type, TYPE) == 0;
+        bool mounted = !find_entry(point, &entry), ours = mounted && strcmp(entry.type, TYPE) == 0;
         int r = stat_point(point, ours, ret_st);
         if (!r) {
             if (!ours)
@@ -301,10 +303,15 @@ int mount_open(struct mount *mount, const char *source, bool allow_other, bool r
     mount->fd = mount_through_libfuse(mount, options);
     if (mount->fd < 0)
         return message_set(-EPERM, message, "Cannot mount on %s.", mount->point);
-    if (!find_entry(mount->point, &entry)) {
+    r = find_entry(mount->point, &entry);
+    if (r) {
+        if (r != -ENOENT)
+            fuse_session_unmount(mount->session);
         mount->fd = fd_close(mount->fd);
-        return message_set(-ENOENT, message, "The mount on %s was removed immediately.",
-                           mount->point);
+        return r == -ENOENT ? message_set(r, message, "The mount on %s was removed immediately.",
+                                          mount->point)
+                            : message_set(r, message, "The mount on %s cannot be found: %s.",
+                                          mount->point, strerror(-r));
     }
     snprintf(mount->device, sizeof(mount->device), "%s", entry.device);
     return 0;

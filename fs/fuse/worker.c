@@ -292,8 +292,10 @@ int worker_run(const struct worker_fds *fds)
         return worker_failure(r);
     }
     poll_wake_all(server);
-    if (write(fds->ready, "", 1) != 1)
-        log_say("Cannot tell the supervisor that this worker is ready.");
+    if (write(fds->ready, "", 1) != 1) {
+        log_say("Cannot tell the supervisor that this worker is ready: %s.", strerror(errno));
+        return WORKER_SHORT;
+    }
     r = run(server, fds);
     if (r) {
         log_say("Cannot wait for requests: %s.", strerror(-r));

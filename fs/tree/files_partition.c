@@ -359,9 +359,9 @@ const struct file_row files_partition[] = {
     {#name, mode, .doc = text how, .fresh = __VA_ARGS__},
 #include "core/engine/partition.def"
     {"creator", 0444, FRESH_ALWAYS, show_creator, .doc = "uid and pid of the creator"},
-    {"summary", 0444, FRESH_NEVER, show_summary, .live = LIVE_USAGE,
+    {"summary", 0444, FRESH_NEVER, show_summary,
      .doc = "the values of the files above and the name of the device as NAME=VALUE, one per line, "
-            "all of one moment"},
+            "all of one moment; it does not ask the driver for use, as memory_used does"},
     {"charge", 0666, FRESH_NEVER, LEDGER(NUMBER, charged_bytes), .store = charge_store,
      .lent = true, .opened = charge_open, .guests = true,
      .doc =

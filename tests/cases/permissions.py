@@ -55,7 +55,7 @@ unlink          show     EACCES|EPERM  .  .     .       EPERM   .
 unlink          new      EACCES|EPERM  .  .     .       EPERM   .
 unlink          own      EPERM   EACCES  .       .       EPERM   .
 unlink          given    EPERM   EACCES  .       .       EPERM   .
-unlink          config   EACCES  .       .       .       EPERM   .
+unlink          config   EACCES|EPERM  .  .     .       EPERM   .
 unlink          release  EACCES  .       .       .       EPERM   .
 rmdir           dirs     EACCES|EPERM|EBUSY  .  .  .  EPERM|ENOTEMPTY|EBUSY  .
 chmod           part     ok      EPERM   .       .       .       ok
@@ -186,7 +186,7 @@ class World:
                     kind = 'new'
                 elif below == ['.'] and name == 'procs':
                     kind = 'leave'
-                elif below == ['config']:
+                elif below == ['config'] or (below[-1].startswith('gpu') and name == 'context'):
                     kind = 'config'
                 elif below == ['.'] and name == 'release':
                     kind = 'release'
@@ -215,7 +215,7 @@ def op_write(path):
         lib.write(path, '0.01 60')
     elif os.path.dirname(path) == ROOT:
         lib.write(path, '0')
-    elif '/config/' in path:
+    elif '/config/' in path or name == 'context':
         lib.write(path, VALUES[name])
     else:
         lib.write(path, OWN_VALUES.get(name, 'x'))
@@ -487,6 +487,7 @@ def main():
     ROOT = world.mount.dir
     for name in os.listdir(world.at('config')):
         VALUES[name] = world.mount.read('config', name)
+    VALUES['context'] = world.mount.read('gpu0', 'context')
     for part in (table, inherited, waits, private, container, sentences):
         print('==', part.__name__, flush=True)
         part(world)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the driver takes for a program that no call announces counts against its partition; and a
-program that charges nothing, whatever way around the shim it takes, is told of within seconds."""
+program that charges nothing, whatever way around the shim it takes, is reported within seconds."""
 import os
 import shutil
 import signal

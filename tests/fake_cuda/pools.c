@@ -100,16 +100,8 @@ static bool reserve(CUmemoryPool pool, uint64_t bytes, CUstream stream)
     if (pool->on_host || used + bytes <= pool->reserved)
         return true;
     uint64_t more = fake_up(used + bytes - pool->reserved, STEP);
-    if (!fake_take(pool->device, more + fake_settings.fragment * STEP)) {
-        complete(pool, NULL); /* a full driver waits, and tries exactly */
-        shrink(pool, 0);
-        used = in_use(pool);
-        more = used + bytes > pool->reserved ? used + bytes - pool->reserved : 0;
-        if (!fake_take(pool->device, fake_up(more, BLOCK)))
-            return false;
-        pool->reserved += fake_up(more, BLOCK);
-        return true;
-    }
+    if (!fake_take(pool->device, more + fake_settings.fragment * STEP))
+        return false;
     pool->reserved += more + fake_settings.fragment * STEP;
     return true;
 }

@@ -27,11 +27,13 @@ class Program:
     """A program of tests/gpu/programs as a user, in a partition, in several (the names between
     colons) or (None) outside."""
 
-    def __init__(self, tree, words, partition=None, user=ALICE, seconds=SECONDS, **variables):
+    def __init__(self, tree, words, partition=None, user=ALICE, seconds=SECONDS, before=(),
+                 **variables):
         name, *arguments = words.split()
         words = [os.path.join(tree.place, 'programs', name), *arguments]
         if name.endswith('.py'):
             words.insert(0, PYTHON)
+        words = [*before, *words]
         home = tempfile.mkdtemp(prefix='home.', dir=tree.place)
         os.chown(home, user, user)
         kept = {name: value for name, value in os.environ.items() if

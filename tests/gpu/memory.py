@@ -294,5 +294,29 @@ def kernels(tree):
     tree.release(partition)
 
 
-OTHERS = {'kernels': kernels, 'kill -9': killed, 'two users': side_by_side,
+def unlimited(tree):
+    """A program that got rid of the shim: nothing refuses it, and its user learns of it."""
+    partition = tree.ask('1G')
+    program = Program(tree, 'program.py', partition, before=('env', '-u', 'LD_PRELOAD'))
+    for line in 'use()', 'alloc(2 << 30) > 0':
+        program.go_on(line)
+        got = program.process.stdout.readline().strip()
+    began = time.monotonic()
+    while 'unlimited' not in tree.mount.read('events') and time.monotonic() < began + 5:
+        time.sleep(0.05)
+    events = [line for line in tree.mount.read('events').splitlines() if 'unlimited' in line]
+    tree.row('others', 'without the shim', f'2 GiB of 1: {got}; after '
+             f'{time.monotonic() - began:.1f} s: {events[-1:]}')
+    program.end()
+    tree.release(partition)
+
+
+def enforcement(tree):
+    partition = tree.ask()
+    tree.row('others', 'enforcement', tree.text(partition, 'enforcement'))
+    tree.row('others', 'a context', f'{int(tree.text(partition, "../context")) / MIB} MiB')
+    tree.release(partition)
+
+
+OTHERS = {'enforcement': enforcement, 'unlimited': unlimited, 'kernels': kernels, 'kill -9': killed, 'two users': side_by_side,
           'full device': full_device}

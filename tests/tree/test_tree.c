@@ -403,6 +403,8 @@ START_TEST(test_summary)
     char text[4096], line[256];
     snprintf(devices[1].name, sizeof(devices[1].name), "Two");
     ck_assert_int_eq(tree_show(&tree, &node, 0), 0);
+    /* A list of all partitions must not start the drivers. */
+    ck_assert_int_eq(tree_row(&tree, &node)->live, LIVE_NOT);
     snprintf(text, sizeof(text), "%s", tree.shown->data);
     size_t files = 0;
     for (const struct file_row *row = files_partition; strcmp(row->name, "summary") != 0; row++) {

@@ -16,8 +16,10 @@ static CUresult take_back(struct pool *pool, CUdeviceptr pointer, uint64_t bytes
     pools_freed(pool, bytes);
     if (REAL(cuMemFreeAsync))
         REAL(cuMemFreeAsync)(pointer, stream);
-    if (pools_may_wait() && REAL(cuStreamSynchronize))
+    if (REAL(cuStreamSynchronize) && pools_wait_begin()) {
         REAL(cuStreamSynchronize)(stream);
+        pools_wait_end();
+    }
     pools_shrink(pool);
     return CUDA_ERROR_OUT_OF_MEMORY;
 }
@@ -61,7 +63,7 @@ static CUresult finish(CUresult r, struct pool *pool, CUdevice device, CUdevicep
         pools_freed(pool, bytes);
         return r;
     }
-    if (pools_settle(pool) != CUDA_SUCCESS) {
+    if (reserve_settle(pool) != CUDA_SUCCESS) {
         free(entry);
         return take_back(pool, *pointer, bytes, stream);
     }

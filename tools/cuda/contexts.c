@@ -147,7 +147,7 @@ CUcontext contexts_current(void)
 static void forget(CUcontext context)
 {
     record_end_all(entries_take_context(context));
-    pools_look();
+    reserve_look();
 }
 
 /* -- the primary context ---------------------------------------------------------------- */

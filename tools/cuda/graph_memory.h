@@ -7,8 +7,10 @@
 
 /* Charge `bytes` before a launch that will take them for certain. */
 CUresult graph_memory_reserve(CUdevice device, uint64_t bytes);
-/* Correct the charge to the driver's figure. */
-void graph_memory_settle(CUdevice device);
+/* The launch has begun, or failed: correct the charge to the driver's figure. */
+void graph_memory_launched(CUdevice device, uint64_t bytes);
+/* Try again to charge what did not fit then. */
+void graph_memory_look(void);
 /* Trim what no graph uses. Return whether any was freed. */
 bool graph_memory_reclaim(CUdevice device);
 

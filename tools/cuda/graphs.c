@@ -167,10 +167,12 @@ EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec)
 
 /* Charge what a launch will take: all at the first one, also after a trim; later what earlier ones
  * left allocated. *ret_device is -1 for a graph without allocations. */
-static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_device)
+static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_device,
+                              uint64_t *ret_bytes)
 {
     uint64_t key = (uint64_t)(uintptr_t)exec;
     *ret_device = -1;
+    *ret_bytes = 0;
     struct entry *entry = entries_hold(ENTRY_GRAPH, key);
     if (!entry)
         return CUDA_SUCCESS;
@@ -186,17 +188,19 @@ static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_devic
         entries_release(ENTRY_GRAPH, key);
     }
     *ret_device = device;
+    *ret_bytes = bytes;
     return r;
 }
 
 #define LAUNCH(name, launch)                                                                       \
     ENTER(name, exec, stream);                                                                     \
     CUdevice device;                                                                               \
-    CUresult r = before_launch(exec, launch, &device);                                             \
+    uint64_t bytes;                                                                                \
+    CUresult r = before_launch(exec, launch, &device, &bytes);                                     \
     if (r == CUDA_SUCCESS) {                                                                       \
         r = REAL(name)(exec, stream);                                                              \
         if (device >= 0)                                                                           \
-            graph_memory_settle(device);                                                           \
+            graph_memory_launched(device, bytes);                                                  \
     }                                                                                              \
     shim_leave();                                                                                  \
     return r

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replace plain allocations. */
-#include "pools.h"
 #include "record.h"
+#include "reserve.h"
 
 EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *pointer, size_t bytes)
 {
@@ -71,7 +71,7 @@ EXPORT CUresult cuMemFree(CUdeviceptr_v1 pointer)
 {
     ENTER(cuMemFree, pointer);
     RECORD_FREE(ENTRY_POINTER, pointer, REAL(cuMemFree)(pointer));
-    pools_look();
+    reserve_look();
     shim_leave();
     return r;
 }
@@ -80,7 +80,7 @@ EXPORT CUresult cuMemFree_v2(CUdeviceptr pointer)
 {
     ENTER(cuMemFree_v2, pointer);
     RECORD_FREE(ENTRY_POINTER, pointer, REAL(cuMemFree_v2)(pointer));
-    pools_look();
+    reserve_look();
     shim_leave();
     return r;
 }

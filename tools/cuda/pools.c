@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of pools; see pools.h. The driver reserves in steps of 32 MiB, and gives back at a
- * synchronize; its figure of used bytes is wrong after cuMemFree, so count them here. */
+/* Records of pools; see pools.h. The driver reserves in steps of 32 MiB, also where only less is
+ * free (measured on an H200), and gives back at a synchronize; its figure of used bytes is wrong
+ * after cuMemFree, so count them here. */
 #include "pools.h"
 
 #include <sched.h>
@@ -18,13 +19,13 @@ struct pool {
     struct account account;
     uint64_t live;
     uint64_t changes;  /* of live and account */
+    bool owes;         /* it has reserved more than could be charged */
     atomic_int asking; /* threads that ask the driver about it now */
     pid_t process;
 };
 
 /* Never freed: entries point to them, and a program has few. */
 static struct pool *_Atomic pools;
-static atomic_int captures;
 static atomic_bool any_loose; /* some pool may hold more than is live */
 
 static struct pool *find(CUmemoryPool handle)
@@ -143,14 +144,18 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
     else if (wanted > has) {
         uint64_t steps = (wanted - has + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         r = account_add(&pool->account, pool->device, steps);
-        if (r == CUDA_ERROR_OUT_OF_MEMORY && steps != wanted - has)
-            r = account_add(&pool->account, pool->device, wanted - has);
     }
     if (r == CUDA_SUCCESS)
         pool->live += bytes;
     pool->changes++;
     shim_unlock(SHIM_LOCK_POOLS);
     return r;
+}
+
+/* Call with the lock held: whether a look can change its charge. */
+static bool is_loose(const struct pool *pool)
+{
+    return !pool->gone && (pool->owes || pool->account.bytes > pool->live);
 }
 
 /* Make the charge what the pool has reserved, or what is live where another thread is about to
@@ -172,7 +177,8 @@ static CUresult settle(struct pool *pool, bool only_more)
             r = account_add(&pool->account, pool->device, needed - has);
         else if (!again && !only_more)
             account_take(&pool->account, has - needed);
-        if (pool->account.bytes > pool->live)
+        pool->owes = !again && pool->account.bytes < needed;
+        if (is_loose(pool))
             atomic_store(&any_loose, true);
         shim_unlock(SHIM_LOCK_POOLS);
     }
@@ -257,19 +263,45 @@ void pools_look(void)
         return;
     atomic_store(&any_loose, false);
     for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
-        if (!pool->gone && spare(pool) > 0)
+        shim_lock(SHIM_LOCK_POOLS);
+        bool loose = is_loose(pool);
+        shim_unlock(SHIM_LOCK_POOLS);
+        if (loose)
             settle(pool, false);
     }
 }
 
-void pools_capture(int change)
+/* -- waiting ------------------------------------------------------------------------------- */
+
+static atomic_int captures, waits;
+static atomic_int
+    waiter; /* the process that waits: a child does not wait for its parent's threads */
+
+void pools_capture_begin(void)
 {
-    atomic_fetch_add(&captures, change);
+    atomic_fetch_add(&captures, 1);
+    while (atomic_load(&waits) > 0 && atomic_load(&waiter) == shim_process())
+        sched_yield();
 }
 
-bool pools_may_wait(void)
+void pools_capture_end(void)
 {
-    return atomic_load(&captures) == 0;
+    atomic_fetch_sub(&captures, 1);
+}
+
+bool pools_wait_begin(void)
+{
+    atomic_store(&waiter, shim_process());
+    atomic_fetch_add(&waits, 1);
+    if (atomic_load(&captures) == 0)
+        return true;
+    atomic_fetch_sub(&waits, 1);
+    return false;
+}
+
+void pools_wait_end(void)
+{
+    atomic_fetch_sub(&waits, 1);
 }
 
 CUdevice pools_device(const struct pool *pool)
@@ -281,7 +313,7 @@ bool pools_reclaim(CUdevice device)
 {
     bool waited = false, freed = false;
     CUdevice current;
-    for (struct pool *pool = atomic_load(&pools); pool && pools_may_wait(); pool = pool->next) {
+    for (struct pool *pool = atomic_load(&pools); pool; pool = pool->next) {
         if (pool->gone || pool->device != device || spare(pool) == 0)
             continue;
         if (!waited && REAL(cuCtxSynchronize) && devices_current(&current) && current == device)

@@ -36,12 +36,15 @@ void pools_changed(CUmemoryPool handle);
 /* Look again at pools that may have given back since. */
 void pools_look(void);
 /* Before a refusal: wait for the device, and trim those of its pools that hold more than the
- * program has. Return whether any was freed. Not while a stream is captured. */
+ * program has. Return whether any was freed. Within a wait. */
 bool pools_reclaim(CUdevice device);
 CUdevice pools_device(const struct pool *pool);
 
-/* Count open captures: waiting would break them. */
-void pools_capture(int change);
-bool pools_may_wait(void);
+/* Waiting for the device would break open captures, so one excludes the other: begin a capture
+ * after waits that go on, and wait only if none is open. */
+void pools_capture_begin(void);
+void pools_capture_end(void);
+bool pools_wait_begin(void);
+void pools_wait_end(void);
 
 #endif

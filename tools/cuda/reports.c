@@ -7,7 +7,7 @@
 
 /* Of each partition. */
 static struct {
-    struct chronos_figure limit, used;
+    struct chronos_memory memory;
     _Atomic uint64_t last_limit; /* for use after the partition has ended */
 } reports[CHRONOS_PARTITIONS_MAX];
 
@@ -19,12 +19,12 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* The limit and what is left of it. False: not known, so the driver's figures stay. */
 static bool read_partition(int partition, uint64_t *ret_limit, uint64_t *ret_free)
 {
-    uint64_t limit, used = 0;
+    uint64_t limit, used;
     if (partition < 0)
         return false;
     const char *directory = shim.environment.directory[partition];
     __typeof__(&reports[0]) report = &reports[partition];
-    bool there = chronos_figure_read(&report->limit, directory, "memory_limit", &limit) == 0;
+    bool there = chronos_memory_read(&report->memory, directory, &limit, &used) == 0;
     if (there)
         atomic_store(&report->last_limit, limit);
     limit = atomic_load(&report->last_limit);
@@ -33,8 +33,8 @@ static bool read_partition(int partition, uint64_t *ret_limit, uint64_t *ret_fre
         limit = UINT64_MAX; /* not known any more */
     if (limit == 0)
         return false;
-    if (chronos_figure_read(&report->used, directory, "memory_used", &used) < 0)
-        used = there || ended ? limit : 0;
+    if (!there)
+        used = ended ? limit : 0;
     *ret_limit = limit;
     *ret_free = limit > used ? limit - used : 0;
     return true;

@@ -10,10 +10,11 @@
  * 110194). */
 static bool reclaim(CUresult r, CUdevice device)
 {
-    if (r != CUDA_ERROR_OUT_OF_MEMORY || !pools_may_wait())
+    if (r != CUDA_ERROR_OUT_OF_MEMORY || !pools_wait_begin())
         return false;
-    bool graphs = graph_memory_reclaim(device);
-    return pools_reclaim(device) || graphs;
+    bool graphs = graph_memory_reclaim(device), pools = pools_reclaim(device);
+    pools_wait_end();
+    return graphs || pools;
 }
 
 CUresult reserve_bytes(struct account *account, CUdevice device, uint64_t bytes)
@@ -38,4 +39,16 @@ CUresult reserve_of_graph(CUdevice device, uint64_t bytes)
 {
     CUresult r = graph_memory_reserve(device, bytes);
     return reclaim(r, device) ? graph_memory_reserve(device, bytes) : r;
+}
+
+CUresult reserve_settle(struct pool *pool)
+{
+    CUresult r = pools_settle(pool);
+    return reclaim(r, pools_device(pool)) ? pools_settle(pool) : r;
+}
+
+void reserve_look(void)
+{
+    pools_look();
+    graph_memory_look();
 }

@@ -14,7 +14,12 @@ CUresult reserve_bytes(struct account *account, CUdevice device, uint64_t bytes)
 CUresult reserve_block(CUdevice device);
 /* As pools_reserve. */
 CUresult reserve_of_pool(struct pool *pool, uint64_t bytes);
+/* As pools_settle. */
+CUresult reserve_settle(struct pool *pool);
 /* As graph_memory_reserve. */
 CUresult reserve_of_graph(CUdevice device, uint64_t bytes);
+
+/* The program has waited, or freed something: correct the charges that this may change. */
+void reserve_look(void);
 
 #endif

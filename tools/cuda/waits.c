@@ -4,6 +4,7 @@
 #include "waits.h"
 
 #include "pools.h"
+#include "reserve.h"
 
 bool waits_is_captured(CUstream stream)
 {
@@ -15,7 +16,7 @@ bool waits_is_captured(CUstream stream)
 #define WAIT(name, ...)                                                                            \
     ENTER(name, __VA_ARGS__);                                                                      \
     CUresult r = REAL(name)(__VA_ARGS__);                                                          \
-    pools_look();                                                                                  \
+    reserve_look();                                                                                \
     shim_leave();                                                                                  \
     return r
 
@@ -39,7 +40,7 @@ EXPORT CUresult cuCtxSynchronize(void)
     if (!shim_enter(&shim_real.cuCtxSynchronize))
         return REAL(cuCtxSynchronize) ? REAL(cuCtxSynchronize)() : CUDA_ERROR_NOT_SUPPORTED;
     CUresult r = REAL(cuCtxSynchronize)();
-    pools_look();
+    reserve_look();
     shim_leave();
     return r;
 }
@@ -49,13 +50,12 @@ EXPORT CUresult cuCtxSynchronize_v2(CUcontext context)
     WAIT(cuCtxSynchronize_v2, context);
 }
 
-/* Count from before it begins, so that no other thread waits then. */
 #define BEGIN(name, ...)                                                                           \
     ENTER(name, __VA_ARGS__);                                                                      \
-    pools_capture(1);                                                                              \
+    pools_capture_begin();                                                                         \
     CUresult r = REAL(name)(__VA_ARGS__);                                                          \
     if (r != CUDA_SUCCESS)                                                                         \
-        pools_capture(-1);                                                                         \
+        pools_capture_end();                                                                       \
     shim_leave();                                                                                  \
     return r
 
@@ -100,7 +100,7 @@ EXPORT CUresult cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
     bool was_open = waits_is_captured(stream);                                                     \
     CUresult r = REAL(name)(__VA_ARGS__);                                                          \
     if (was_open && !waits_is_captured(stream))                                                    \
-        pools_capture(-1);                                                                         \
+        pools_capture_end();                                                                       \
     shim_leave();                                                                                  \
     return r
 
@@ -120,7 +120,7 @@ EXPORT CUresult cuStreamEndCapture_ptsz(CUstream stream, CUgraph *graph)
     bool was_open = waits_is_captured(stream);                                                     \
     CUresult r = REAL(name)(stream);                                                               \
     if (was_open && r == CUDA_SUCCESS)                                                             \
-        pools_capture(-1);                                                                         \
+        pools_capture_end();                                                                       \
     shim_leave();                                                                                  \
     return r
 

@@ -16,7 +16,7 @@
  * chronos.h is what is installed: the same as calls on a handle, for other people's programs.
  *
  * Calls return 0 or a negative errno unless documented otherwise; on failure they leave every ret_
- * parameter unchanged. Texts end with NUL. Only charges and figures keep state.
+ * parameter unchanged. Texts end with NUL. Only the calls of charges and of memory keep state.
  */
 #ifndef CHRONOS_LIBCHRONOS_CLIENT_H
 #define CHRONOS_LIBCHRONOS_CLIENT_H
@@ -61,16 +61,17 @@ void chronos_environment_release(struct chronos_environment *environment);
 int chronos_read_line(const char *directory, const char *name, char *ret_line, size_t size);
 /* Read a file that holds one decimal number. -EINVAL: it holds something else. */
 int chronos_read_number(const char *directory, const char *name, uint64_t *ret_number);
-/* A number that is read often: its file stays open. Clear before the first use; never freed. */
-struct chronos_figure {
-    atomic_bool busy; /* another thread reads it, or did as this process was forked */
+/* A partition's memory, for those who ask often: its file stays open. Clear before the first use;
+ * never freed. */
+struct chronos_memory {
+    atomic_bool busy; /* another thread asks, or did as this process was forked */
     bool kept;
     int fd;
     struct fd_identity file; /* of fd */
 };
-/* The same as chronos_read_number, always of the same file. */
-int chronos_figure_read(struct chronos_figure *figure, const char *directory, const char *name,
-                        uint64_t *ret_number);
+/* Read `memory_limit` and `memory_used` of DIRECTORY, always the same one, both of one moment. */
+int chronos_memory_read(struct chronos_memory *memory, const char *directory, uint64_t *ret_limit,
+                        uint64_t *ret_used);
 /* Return whether the partition DIRECTORY has ended: it is gone, but the tree is there. Partition
  * names are never reused. */
 bool chronos_has_ended(const char *directory);

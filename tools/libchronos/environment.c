@@ -91,60 +91,91 @@ int chronos_read_number(const char *directory, const char *name, uint64_t *ret_n
     return r < 0 ? r : parse_number(line, ret_number);
 }
 
-/* -- figures that are read often ------------------------------------------------------------ */
+/* -- memory ------------------------------------------------------------------------------ */
+
+enum { SUMMARY_MAX = 2048 }; /* with more than these two lines */
+
+static int open_summary(const char *directory)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s/summary", directory);
+    if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
+        return -ENOENT;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The number in the line NAME=NUMBER. */
+static int find_number(const char *text, const char *name, uint64_t *ret_number)
+{
+    char line[32];
+    size_t length = strlen(name);
+    for (; *text != '\0'; text += strcspn(text, "\n"), text += *text != '\0') {
+        size_t used = strcspn(text, "\n");
+        if (strncmp(text, name, length) != 0 || text[length] != '=' ||
+            used - length - 1 >= sizeof(line))
+            continue;
+        memcpy(line, text + length + 1, used - length - 1);
+        line[used - length - 1] = '\0';
+        return parse_number(line, ret_number);
+    }
+    return -EINVAL;
+}
+
+static int read_summary(int fd, uint64_t *ret_limit, uint64_t *ret_used)
+{
+    char text[SUMMARY_MAX];
+    uint64_t limit, used;
+    ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+    if (got < 0)
+        return -errno;
+    text[got] = '\0';
+    int r = find_number(text, "memory_limit", &limit);
+    if (!r)
+        r = find_number(text, "memory_used", &used);
+    if (r < 0)
+        return r;
+    *ret_limit = limit;
+    *ret_used = used;
+    return 0;
+}
 
 /* Check the file too, not only the number: programs close descriptors that they do not know and
  * open other files. */
-static bool is_kept(const struct chronos_figure *figure)
+static bool is_kept(const struct chronos_memory *memory)
 {
     struct fd_identity now;
-    return figure->kept && fd_identify(figure->fd, "", &now) == 0 &&
-           now.inode == figure->file.inode && now.device == figure->file.device;
+    return memory->kept && fd_identify(memory->fd, "", &now) == 0 &&
+           now.inode == memory->file.inode && now.device == memory->file.device;
 }
 
-static int read_kept(const struct chronos_figure *figure, uint64_t *ret_number)
+/* Open it again: the daemon was restarted, or the program closed it. */
+static int keep(struct chronos_memory *memory, const char *directory)
 {
-    char line[32];
-    if (!is_kept(figure))
-        return -EBADF;
-    ssize_t got = pread(figure->fd, line, sizeof(line) - 1, 0);
-    if (got < 0)
-        return -errno;
-    line[got] = '\0';
-    line[strcspn(line, "\n")] = '\0';
-    return parse_number(line, ret_number);
-}
-
-static int open_kept(struct chronos_figure *figure, const char *directory, const char *name)
-{
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
-    if (is_kept(figure))
-        close(figure->fd);
-    figure->kept = false;
-    if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
-        return -ENOENT;
-    figure->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (figure->fd < 0)
-        return -errno;
-    int r = fd_identify(figure->fd, "", &figure->file);
-    if (r < 0)
-        close(figure->fd);
-    figure->kept = r == 0;
+    if (is_kept(memory))
+        close(memory->fd);
+    memory->kept = false;
+    memory->fd = open_summary(directory);
+    int r = memory->fd < 0 ? memory->fd : fd_identify(memory->fd, "", &memory->file);
+    memory->kept = r == 0;
+    if (r < 0 && memory->fd >= 0)
+        close(memory->fd);
     return r;
 }
 
-int chronos_figure_read(struct chronos_figure *figure, const char *directory, const char *name,
-                        uint64_t *ret_number)
+int chronos_memory_read(struct chronos_memory *memory, const char *directory, uint64_t *ret_limit,
+                        uint64_t *ret_used)
 {
-    if (atomic_exchange(&figure->busy, true))
-        return chronos_read_number(directory, name, ret_number);
-    int r = read_kept(figure, ret_number);
-    if (r < 0) {
-        r = open_kept(figure, directory, name);
-        r = r < 0 ? r : read_kept(figure, ret_number);
+    if (atomic_exchange(&memory->busy, true)) {
+        int fd = open_summary(directory);
+        int r = fd < 0 ? fd : read_summary(fd, ret_limit, ret_used);
+        fd_close(fd);
+        return r;
     }
-    atomic_store(&figure->busy, false);
+    int r = is_kept(memory) ? read_summary(memory->fd, ret_limit, ret_used) : -EBADF;
+    if (r < 0 && (r = keep(memory, directory)) == 0)
+        r = read_summary(memory->fd, ret_limit, ret_used);
+    atomic_store(&memory->busy, false);
     return r;
 }
 

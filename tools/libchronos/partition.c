@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define SUMMARY_MAX 8192
+#define USE         (1u << CHRONOS_PARTITION_MEMORY_USED | 1u << CHRONOS_PARTITION_MEMORY_PEAK)
 
 const struct chronos_field chronos_partition_fields[] = {
 #define ATTRIBUTE(ID, name, key, json, doc, ...) {#name, key, CHRONOS_##json, 0, doc},
@@ -39,6 +40,10 @@ static int load_summary(const struct chronos_mount *mount, const char *id, uint3
                         struct chronos_partition *partition)
 {
     char text[SUMMARY_MAX], path[64], value[CHRONOS_VALUE_MAX];
+    if (mask & USE) { /* `summary` does not ask the drivers */
+        snprintf(path, sizeof(path), "partitions/%s/memory_used", id);
+        chronos_read(mount->root, path, value, sizeof(value));
+    }
     snprintf(path, sizeof(path), "partitions/%s/summary", id);
     int r = chronos_read(mount->root, path, text, sizeof(text));
     if (r < 0)
