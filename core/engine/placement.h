@@ -2,7 +2,7 @@
 /*
  * Where and when a request fits: the earliest moment at which enough of its sites have room for all
  * of its time and every other limit allows it. A gang is a request that takes several sites. It
- * must not know partitions or who asks.
+ * must not know partitions or users.
  */
 #ifndef CHRONOS_ENGINE_PLACEMENT_H
 #define CHRONOS_ENGINE_PLACEMENT_H
