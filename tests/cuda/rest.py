@@ -99,8 +99,8 @@ def rest(mount):
 
 
 def restarted(mount):
-    """A program that has charged what it needs, and only computes, is not taken for one that charges
-    nothing because the daemon was restarted."""
+    """A program that has charged what it needs, and only computes, is left alone after a restart of
+    the daemon."""
     name = mount.ask('4G 3600')
     lib.write(mount.at('config', 'watchdog'), 'end')
     program = started(mount, name)
