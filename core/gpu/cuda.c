@@ -174,7 +174,7 @@ void cuda_survey(const struct gpu_setup *setup, struct gpu_survey *survey)
     Dl_info file;
     void *handle = open_library(&cuda);
     survey->has_limits = has_limits();
-    survey->has_driver = handle != NULL;
+    survey->has_driver = handle ? 1 : 0;
     if (!survey->has_driver)
         return;
     void *init = dlsym(handle, "cuInit");
