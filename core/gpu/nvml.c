@@ -322,6 +322,7 @@ const struct gpu_vendor gpu_nvml = {
     .open = open_state,
     .sample = sample,
     .overhead_bytes = OVERHEAD_BYTES,
+    .rows_outlive = true,
     .survey = survey,
     .nodes = nvml_nodes,
     .reopened = nvml_nodes_reopened,
