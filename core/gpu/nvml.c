@@ -327,6 +327,7 @@ const struct gpu_vendor gpu_nvml = {
     .open = open_state,
     .sample = sample,
     .overhead_bytes = OVERHEAD_BYTES,
+    .rows_outlive = true,
     .survey = survey,
     .measure = measure,
     .nodes = nvml_nodes,
