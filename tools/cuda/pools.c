@@ -155,7 +155,8 @@ static bool is_loose(const struct pool *pool)
 }
 
 /* Make the charge what the pool has reserved, and will for what is live already. Ask the driver
- * without the lock, and again if the pool has changed meantime. */
+ * without the lock, and again if the pool has changed meantime. With
+ * only_more, what does not fit is about to be taken back: then charge nothing of it. */
 static CUresult settle(struct pool *pool, bool only_more)
 {
     CUresult r = CUDA_SUCCESS;
@@ -169,7 +170,8 @@ static CUresult settle(struct pool *pool, bool only_more)
         if (pool->live > now) /* another thread is about to allocate that */
             needed += (pool->live - now + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         if (!again && needed > has)
-            r = account_add_taken(&pool->account, pool->device, needed - has);
+            r = (only_more ? account_add : account_add_taken)(&pool->account, pool->device,
+                                                              needed - has);
         else if (!again && !only_more)
             account_take(&pool->account, has - needed);
         pool->owes = !again && pool->account.bytes < needed;
