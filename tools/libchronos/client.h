@@ -106,6 +106,9 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
  * parent's. */
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner);
 
+/* Return whether this thread is in the middle of one of these calls, which a signal interrupted. */
+bool chronos_charge_is_inside(void);
+
 /* -- mount -------------------------------------------------------------------------------- */
 
 #define CHRONOS_DEFAULT_MOUNT "/chronos"
