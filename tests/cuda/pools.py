@@ -2,10 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory pools of CUDA programs: what a pool has reserved is charged, and refused before the driver
 is asked."""
+import os
+
+import lib
 from lib import check, equal
 from partitioned import MIB, OUT_OF_MEMORY, Cuda, begun, context, ended, run
 
 EVER = 1 << 60  # a threshold
+
+
+def away(mount):
+    """What a pool took while the tree could not be reached is charged with what it takes next."""
+    names = [mount.ask('100M 3600', device) for device in (0, 1)]
+    there, link = os.path.realpath(mount.dir), os.path.join(lib.T, 'away')
+    paths = [os.path.realpath(mount.at('partitions', name)) for name in names]
+    cuda = Cuda(mount, *names, CHRONOS_UNREACHABLE='allow',
+                CHRONOS_PARTITION=':'.join(path.replace(there, link) for path in paths))
+    equal(cuda('use()'), 0)
+    check(cuda('alloc_async(20 << 20)') > 0)
+    equal(cuda.booked(), 0, 'away')
+    os.symlink(there, link)
+    check(cuda('alloc_async(20 << 20)') > 0)
+    equal(cuda.booked(), 64 * MIB, 'back')
+    equal(cuda('alloc_async(80 << 20)'), OUT_OF_MEMORY)
+    os.unlink(link)
+    ended(cuda)
 
 
 def waits(mount):
@@ -204,4 +225,4 @@ def current(mount):
     ended(cuda)
 
 
-run(waits, other_stream, kept, refused, fragments, captures, own, destroyed, devices, current)
+run(away, waits, other_stream, kept, refused, fragments, captures, own, destroyed, devices, current)

@@ -81,7 +81,7 @@ static CUresult add(CUdevice device, enum which which, bool *ret_new)
     struct contexts *contexts = of(device);
     *ret_new = is_wanted(contexts, which);
     if (*ret_new) {
-        account_move(&contexts->account, &account);
+        account_move(&contexts->account, &account, device);
         contexts->count++;
         contexts->primary = contexts->primary || which != ANOTHER;
     }
