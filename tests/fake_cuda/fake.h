@@ -159,8 +159,14 @@ struct CUmemPoolHandle_st *fake_pool_new(int device, bool on_host);
 
 /* Streams that are captured. Waiting for the device breaks all captures: the error, or success. */
 CUresult fake_may_wait(void);
+API void fake_cuda_join(CUstream stream, CUstream other);
 /* The graph that the stream is captured into, or NULL. */
 CUgraph fake_captured(CUstream stream);
+/* What NULL means to functions of each thread's stream. */
+static inline CUstream fake_stream_ptsz(CUstream stream)
+{
+    return stream ? stream : CU_STREAM_PER_THREAD;
+}
 CUresult fake_capture_alloc(CUgraph graph, CUdeviceptr *pointer, uint64_t bytes);
 CUresult fake_capture_free(CUgraph graph, CUdeviceptr pointer);
 

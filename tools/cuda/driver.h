@@ -292,6 +292,9 @@ CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode node, CUgraph *graph);
 CUresult cuGraphMemAllocNodeGetParams(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *params);
 CUresult cuGraphMemFreeNodeGetParams(CUgraphNode node, CUdeviceptr *pointer);
 
+/* A thread's own stream, which NULL means in functions whose names end in _ptsz. */
+#define CU_STREAM_PER_THREAD ((CUstream)2)
+
 /* -- NVML ----------------------------------------------------------------------------- */
 
 typedef int nvmlReturn_t;

@@ -14,9 +14,10 @@ enum entry_kind {
     ENTRY_FOREIGN,
     ENTRY_HANDLE,
     ENTRY_MAPPING,
-    ENTRY_TILE,  /* a part of a sparse array that memory is mapped to */
-    ENTRY_GRAPH, /* one that can be launched */
-    ENTRY_STACK, /* of a context */
+    ENTRY_TILE,    /* a part of a sparse array that memory is mapped to */
+    ENTRY_GRAPH,   /* one that can be launched */
+    ENTRY_STACK,   /* of a context */
+    ENTRY_CAPTURE, /* that goes on, by the stream where it began */
 };
 
 struct pool;

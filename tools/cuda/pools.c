@@ -268,35 +268,64 @@ void pools_look(void)
 
 /* -- waiting ------------------------------------------------------------------------------- */
 
-static atomic_int captures, waits;
-static atomic_int
-    waiter; /* the process that waits: a child does not wait for its parent's threads */
+/* One number, so that a child begins without those of its parent: the process, the captures and the
+ * waits that go on in it. */
+enum { COUNT_BITS = 21 };
+#define CAPTURE (1ull << COUNT_BITS)
+#define WAIT    1ull
+static _Atomic uint64_t going_on;
+
+static uint64_t counts(uint64_t now)
+{
+    bool ours = now >> (2 * COUNT_BITS) == (uint64_t)shim_process();
+    return ours ? now & ((CAPTURE << COUNT_BITS) - 1) : 0;
+}
+
+static uint64_t captures(uint64_t now)
+{
+    return counts(now) / CAPTURE;
+}
+
+static uint64_t waits(uint64_t now)
+{
+    return counts(now) % CAPTURE;
+}
+
+static void change(uint64_t begin, uint64_t end)
+{
+    uint64_t before = atomic_load(&going_on), after;
+    do {
+        after = counts(before) + begin;
+        bool parents = end == CAPTURE ? captures(before) == 0 : waits(before) == 0;
+        after -= parents ? 0 : end;
+        after |= (uint64_t)shim_process() << (2 * COUNT_BITS);
+    } while (!atomic_compare_exchange_weak(&going_on, &before, after));
+}
 
 void pools_capture_begin(void)
 {
-    atomic_fetch_add(&captures, 1);
-    while (atomic_load(&waits) > 0 && atomic_load(&waiter) == shim_process())
+    change(CAPTURE, 0);
+    while (waits(atomic_load(&going_on)) > 0)
         sched_yield();
 }
 
 void pools_capture_end(void)
 {
-    atomic_fetch_sub(&captures, 1);
+    change(0, CAPTURE);
 }
 
 bool pools_wait_begin(void)
 {
-    atomic_store(&waiter, shim_process());
-    atomic_fetch_add(&waits, 1);
-    if (atomic_load(&captures) == 0)
+    change(WAIT, 0);
+    if (captures(atomic_load(&going_on)) == 0)
         return true;
-    atomic_fetch_sub(&waits, 1);
+    change(0, WAIT);
     return false;
 }
 
 void pools_wait_end(void)
 {
-    atomic_fetch_sub(&waits, 1);
+    change(0, WAIT);
 }
 
 CUdevice pools_device(const struct pool *pool)
