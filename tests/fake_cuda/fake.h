@@ -57,10 +57,11 @@ API uint64_t fake_cuda_high(int device);
 /* Settings, all 0 at first:
  *   fragment   steps that a pool reserves beyond what it needs
  *   renumber   a handle's number comes again while its memory is mapped
- *   delay      microseconds that each allocation and free takes */
+ *   delay      microseconds that each allocation and free takes
+ *   pitch      bytes, beyond 512, that rows are padded to */
 API void fake_cuda_set(const char *name, uint64_t value);
 struct fake_settings {
-    uint64_t fragment, renumber, delay;
+    uint64_t fragment, renumber, delay, pitch;
 };
 extern struct fake_settings fake_settings;
 

@@ -130,6 +130,13 @@ static bool read_reserved(struct pool *pool, uint64_t *ret_bytes)
     return r == CUDA_SUCCESS;
 }
 
+/* What the driver reserves for them. */
+static uint64_t steps(uint64_t bytes)
+{
+    return bytes > UINT64_MAX - STEP_BYTES ? UINT64_MAX
+                                           : (bytes + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+}
+
 CUresult pools_reserve(struct pool *pool, uint64_t bytes)
 {
     shim_lock(SHIM_LOCK_POOLS);
@@ -137,10 +144,8 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
     uint64_t wanted = pool->live + bytes, has = pool->account.bytes;
     if (wanted < bytes)
         r = CUDA_ERROR_OUT_OF_MEMORY;
-    else if (wanted > has) {
-        uint64_t steps = (wanted - has + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
-        r = account_add(&pool->account, pool->device, steps);
-    }
+    else if (wanted > has)
+        r = account_add(&pool->account, pool->device, steps(wanted - has));
     if (r == CUDA_SUCCESS)
         pool->live += bytes;
     pool->changes++;
@@ -167,7 +172,7 @@ static CUresult settle(struct pool *pool, bool only_more)
         again = changes != pool->changes;
         uint64_t has = pool->account.bytes, needed = now;
         if (pool->live > now) /* another thread is about to allocate that */
-            needed += (pool->live - now + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+            needed += steps(pool->live - now);
         if (!again && needed > has)
             r = account_add(&pool->account, pool->device, needed - has);
         else if (!again && !only_more)
