@@ -143,11 +143,22 @@ CUcontext contexts_current(void)
     return context;
 }
 
-/* Everything that was made in a context went with it. */
+/* Everything that was made in a context goes with it: it was taken out before, because the
+ * context's number can come again at once. */
+static void ended(CUresult r, struct entry *list)
+{
+    if (r != CUDA_SUCCESS) {
+        record_add_all(list);
+        return;
+    }
+    record_end_all(list);
+    reserve_look();
+}
+
+/* The same where only the driver knows whether it has ended, and afterwards. */
 static void forget(CUcontext context)
 {
-    record_end_all(entries_take_context(context));
-    reserve_look();
+    ended(CUDA_SUCCESS, entries_take_context(context));
 }
 
 /* -- the primary context ---------------------------------------------------------------- */
@@ -269,11 +280,11 @@ static CUdevice device_of(CUcontext context)
 #define DESTROY(name)                                                                              \
     ENTER(name, context);                                                                          \
     CUdevice device = context ? device_of(context) : -1;                                           \
+    struct entry *list = entries_take_context(context);                                            \
     CUresult r = REAL(name)(context);                                                              \
-    if (r == CUDA_SUCCESS) {                                                                       \
-        forget(context);                                                                           \
+    ended(r, list);                                                                                \
+    if (r == CUDA_SUCCESS)                                                                         \
         drop(device, false);                                                                       \
-    }                                                                                              \
     shim_leave();                                                                                  \
     return r
 
