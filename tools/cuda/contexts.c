@@ -343,7 +343,7 @@ static struct entry *take_stack(CUcontext context, CUdevice device)
     return entry;
 }
 
-static CUresult set_stack(size_t value)
+static CUresult set_stack_alone(size_t value)
 {
     CUdevice device;
     CUresult r = contexts_device(&device);
@@ -364,6 +364,17 @@ static CUresult set_stack(size_t value)
             account_take(&entry->account, entry->account.bytes - keep);
     }
     record_add(entry, (uint64_t)(uintptr_t)context);
+    return r;
+}
+
+/* One thread at a time: the entry is out of the table then, and another thread would begin with
+ * what this one has set. Nothing else waits for this lock. */
+static CUresult set_stack(size_t value)
+{
+    static atomic_int lock;
+    shim_lock_once(&lock);
+    CUresult r = set_stack_alone(value);
+    shim_unlock_once(&lock);
     return r;
 }
 
