@@ -17,7 +17,7 @@ struct entry {
     int32_t pid; /* 0: the partition */
     bool reported;
     uint32_t count; /* open files; of a partition: its entries */
-    uint64_t bytes; /* booked */
+    uint64_t bytes; /* booked; of a partition: by all entries */
     uint64_t rest_bytes;
     uint64_t changed;         /* number of the look in which `bytes` changed last */
     uint64_t high_bytes;      /* the most that was booked in it */
@@ -115,6 +115,7 @@ static void drop_unused(struct bookings *bookings, struct entry *entry)
     struct entry *partition = find(bookings, entry->id, 0);
     if (entry->count > 0 || entry->rest_bytes > 0)
         return;
+    partition->bytes -= entry->bytes;
     if (--partition->count == 0)
         drop(bookings, partition);
     drop(bookings, entry);
@@ -171,6 +172,7 @@ static void change(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t
             entry->high_bytes = entry->bytes;
         entry->changed = bookings->look;
         entry->bytes += add_bytes - subtract_bytes;
+        find(bookings, id, 0)->bytes += add_bytes - subtract_bytes;
         if (entry->high_bytes < entry->bytes)
             entry->high_bytes = entry->bytes;
     }
@@ -253,4 +255,16 @@ bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid)
     bool has = entry && entry->count > 0;
     pthread_mutex_unlock(&bookings->lock);
     return has;
+}
+
+bool bookings_is_over(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t allowed_bytes,
+                      uint64_t limit_bytes)
+{
+    pthread_mutex_lock(&bookings->lock);
+    const struct entry *entry = find(bookings, id, pid), *partition = find(bookings, id, 0);
+    bool over =
+        entry && entry->rest_bytes > allowed_bytes &&
+        (partition->bytes > limit_bytes || partition->rest_bytes > limit_bytes - partition->bytes);
+    pthread_mutex_unlock(&bookings->lock);
+    return over;
 }

@@ -45,6 +45,10 @@ void bookings_look(struct bookings *bookings);
 /* They have answered: compute all rests. A process that is not reported has none. What a process
  * has booked since bookings_look may be reported or not: then its rest is not lowered. */
 void bookings_compare(struct bookings *bookings, const struct bookings_use *uses, size_t count);
+/* Return whether the rest of a process exceeds allowed_bytes in a partition that exceeds its limit,
+ * by what is booked and by all rests. */
+bool bookings_is_over(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t allowed_bytes,
+                      uint64_t limit_bytes);
 /* Return whether a process has a file `charge` of the partition open. */
 bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid);
 

@@ -82,6 +82,27 @@ START_TEST(test_unlimited)
 }
 END_TEST
 
+/* Over is a process with more rest than allowed, in a partition above its limit. */
+START_TEST(test_over)
+{
+    open_both();
+    bookings_add(bookings, P, A, 1000);
+    look(1000, 500);
+    ck_assert(bookings_is_over(bookings, P, B, 499, 1499));
+    ck_assert(!bookings_is_over(bookings, P, B, 500, 1499)); /* allowed */
+    ck_assert(!bookings_is_over(bookings, P, B, 499, 1500)); /* within the limit */
+    ck_assert(bookings_is_over(bookings, P, B, 499, 999));
+    ck_assert(!bookings_is_over(bookings, P, A, 0, 1499));
+    ck_assert(!bookings_is_over(bookings, 2, B, 0, 0));
+    bookings_subtract(bookings, P, A, 1);
+    ck_assert(!bookings_is_over(bookings, P, B, 499, 1499));
+    bookings_close(bookings, P, A); /* with it goes what it had booked */
+    look(0, 500);
+    ck_assert(!bookings_is_over(bookings, P, B, 499, 500));
+    ck_assert(bookings_is_over(bookings, P, B, 499, 499));
+}
+END_TEST
+
 /* Each of several open files counts; the rest goes with the last. */
 START_TEST(test_several_files)
 {
@@ -201,7 +222,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_rest,      test_unlimited, test_several_files,
+    const TTest *const tests[] = {test_rest,      test_unlimited, test_over, test_several_files,
                                   test_meanwhile, test_absurd,    test_model};
     return check_run_tests("bookings", setup, teardown, tests, ARRAY_COUNT(tests));
 }
