@@ -50,6 +50,8 @@ void fake_cuda_set(const char *name, uint64_t value)
         fake_settings.renumber = value;
     else if (!strcmp(name, "delay"))
         fake_settings.delay = value;
+    else if (!strcmp(name, "pitch"))
+        fake_settings.pitch = value;
     else
         abort();
 }

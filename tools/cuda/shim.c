@@ -129,14 +129,10 @@ bool shim_start(void)
 
 bool shim_enter(const void *real)
 {
-    if (depth > 0)
+    if (!find_function(real) || depth > 0)
         return false;
     depth++;
-    void *address = NULL;
-    bool ours = find_driver();
-    if (ours)
-        memcpy(&address, real, sizeof(address));
-    ours = address && shim_start();
+    bool ours = shim_start();
     if (!ours)
         depth--;
     return ours;
