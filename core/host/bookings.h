@@ -28,6 +28,12 @@ void bookings_close(struct bookings *bookings, uint64_t id, int32_t pid);
 /* Book bytes, or give them back. Call bookings_open first. */
 void bookings_add(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
 void bookings_subtract(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
+/* A process says what it has held since before it opened a file: book as much of that as was found
+ * as its rest while it had none open, and take it off the rest. Return how much. Each byte can be
+ * claimed once, so a process cannot hide its rest: the next look finds it again. */
+uint64_t bookings_claim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
+/* Undo it at once. */
+void bookings_unclaim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t claimed_bytes);
 /* Return the rests of all processes of a partition. */
 uint64_t bookings_rest(struct bookings *bookings, uint64_t id);
 

@@ -119,6 +119,34 @@ def restarted(mount):
     os.unlink(mount.at('partitions', name))
 
 
+def again(mount):
+    """After a restart of the daemon a program's bytes are its rest, until it says that they are
+    charged; they do not count twice."""
+    name = alice.call(mount.ask, '1G 3600')
+    program, idle = started(mount, name), started(mount, name)
+    equal(program.say('use()'), '0')
+    first = int(program.say(f'alloc({600 * MIB})'))
+    check(first > 0, first)
+    equal(idle.say('use()'), '0')
+    use(program, 640 * MIB)
+    use(idle, 60 * MIB)
+    check(wait_for(lambda: used(mount, name) == 700 * MIB), used(mount, name))
+    mount.kill_both()
+    mount.start()
+    check(wait_for(lambda: used(mount, name) == 700 * MIB), used(mount, name))
+    # One that holds nothing has as much room as before.
+    equal(idle.say(f'alloc({326 * MIB})'), str(OUT_OF_MEMORY))
+    check(int(program.say(f'alloc({4 * MIB})')) > 0)
+    equal(int(mount.read('partitions', name, 'charge')), 604 * MIB)
+    equal(used(mount, name), 704 * MIB)
+    equal(program.say(f'alloc({322 * MIB})'), str(OUT_OF_MEMORY))
+    check(int(program.say(f'alloc({320 * MIB})')) > 0)
+    for one in program, idle:
+        one.kill()
+        use(one, None)
+    os.unlink(mount.at('partitions', name))
+
+
 def is_told(mount, name, program, way):
     """Soon, once, and to its user, and counts."""
     pid = program.process.pid
@@ -247,7 +275,7 @@ def main():
     tell()
     mount = lib.Mount(opencl=True, environment={
         'LD_LIBRARY_PATH': os.environ['FAKE_NVML'], 'CHRONOS_FAKE_NVML': GPUS})
-    for part in rest, around, silent, restarted, ended:
+    for part in rest, again, around, silent, restarted, ended:
         print('==', part.__name__, flush=True)
         part(mount)
     mount.stop()

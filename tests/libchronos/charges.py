@@ -37,7 +37,7 @@ def child_of(program):
 def limits(mount, name):
     program = charger(mount, name)
     equal(program.say('book 0'), '0')
-    equal(descriptors(program), 1, 'nothing to book opens the file')
+    equal(descriptors(program), 1, 'open with nothing booked: the program is limited')
     equal(program.say(f'book {LIMIT - 1}'), '0')
     equal(program.say('book 2'), FULL)
     equal(program.say(f'book {1 << 63}'), FULL)

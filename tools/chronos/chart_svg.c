@@ -69,7 +69,7 @@ static void put_text(const char *string)
 {
     const unsigned char *text = (const unsigned char *)string;
     for (size_t length; *text != '\0'; text += length) {
-        length = output_sequence(text);
+        length = json_sequence(text);
         if (length == 0) {
             fputs("\xef\xbf\xbd", stdout); /* U+FFFD */
             length = 1;

@@ -34,7 +34,7 @@ void table_print(struct table *table); /* cuts long cells where the terminal is 
 struct table *table_free(struct table *table);
 
 /* Return the length of the well-formed UTF-8 sequence at `text`; 0: malformed. */
-size_t output_sequence(const unsigned char *text);
+size_t json_sequence(const unsigned char *text);
 
 /* JSON on stdout. `key` is NULL inside an array. */
 struct json {

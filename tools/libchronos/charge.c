@@ -130,7 +130,7 @@ static int attach(struct chronos_charge *charge)
     if (charge->fd < 0)
         return refusal(charge, r ? r : charge->fd);
     r = fd_identify(charge->fd, "", &charge->file);
-    if (!r && charge->held_bytes > 0)
+    if (!r) /* also 0: the first line says what is held already */
         r = send_line(charge, '+', charge->held_bytes);
     if (!r)
         return 0;
