@@ -70,8 +70,8 @@ def charged(mount):
     two.end()
     small = mount.ask('100M 3600')
     equal(said(mount, small), [
-        'memory cuda-shim', f'# memory: CUDA programs cannot start here: a context takes {CONTEXT} '
-        'bytes, more than the partition has.'])
+        'memory cuda-shim', '# memory: CUDA programs cannot start here: a context takes 518 MiB, '
+        'more than the partition has.'])
     mount.write('0', 'gpu0', 'context')
     equal(said(mount, small), ['memory cuda-shim'])
     mount.write('default', 'gpu0', 'context')
