@@ -112,6 +112,9 @@ struct gpu_vendor {
 
     /* (driver) Answer the questions of survey.h. *survey is zeroed. */
     void (*survey)(const struct gpu_setup *setup, struct gpu_survey *survey);
+    /* (driver) Measure survey->context_bytes, after the rest is sent: this may hang. With survey.
+     */
+    void (*measure)(const struct gpu_setup *setup, struct gpu_survey *survey);
 
     /* -- device nodes -- */
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Minimum time between two checks. */
 #define CHECK_MIN_NS NS_PER_SECOND
@@ -23,6 +24,7 @@ struct police {
     struct watchdog_partition partitions[GPU_USAGE_PROCESS_MAX];
     size_t process_count, partition_count;
     bool known[GPU_DEVICE_MAX];
+    uint64_t since; /* start of the daemon, in clock ticks; 0: not known */
 };
 
 int police_new(const struct police_start *start, struct police **ret_police)
@@ -32,6 +34,11 @@ int police_new(const struct police_start *start, struct police **ret_police)
         return -ENOMEM;
     police->start = *start;
     police->watchdog.policy = start->policy;
+    struct procfs_stat parent;
+    int proc_fd = procfs_open(NULL);
+    if (proc_fd >= 0 && !procfs_stat_read(proc_fd, getppid(), &parent))
+        police->since = parent.start;
+    fd_close(proc_fd);
     *ret_police = police;
     return 0;
 }
@@ -106,6 +113,9 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
         return; /* without a start, of a process that has ended, a row does not count */
     row->uid = process.uid;
     row->start = process.start;
+    /* The end of the daemon before closed what older programs had open, and a program that
+     * allocates nothing more does not open it again. */
+    row->unlimited = row->unlimited && process.start >= police->since;
     row->partition_id = partition_on(police, used->pid, used->device);
     const struct gpu_vendor *vendor = gpu_vendor_find(usage->device[used->device].backend);
     row->overhead_bytes = vendor ? vendor->overhead_bytes : 0;

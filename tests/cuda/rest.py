@@ -126,6 +126,27 @@ def again(mount):
     os.unlink(mount.at('partitions', name))
 
 
+def restarted(mount):
+    """A program that has charged what it needs, and only computes, is left alone after a restart of
+    the daemon."""
+    name = mount.ask('4G 3600')
+    lib.write(mount.at('config', 'watchdog'), 'end')
+    program = started(mount, name)
+    equal(program.say('use()'), '0')
+    check(int(program.say(f'alloc({256 * MIB})')) > 0)
+    use(program, 300 * MIB)
+    mount.kill_both()
+    mount.start()
+    check(wait_for(lambda: used(mount, name) == 300 * MIB), used(mount, name))
+    lib.time.sleep(3)
+    check(f'unlimited {name} ' not in mount.read('events'), mount.read('events'))
+    check(int(program.say(f'alloc({MIB})')) > 0, 'it is alive')
+    program.kill()
+    use(program, None)
+    lib.write(mount.at('config', 'watchdog'), 'off')
+    os.unlink(mount.at('partitions', name))
+
+
 def is_told(mount, name, program, way):
     """Soon, once, and to its user, and counts."""
     pid = program.process.pid
@@ -237,7 +258,7 @@ def main():
     tell()
     mount = lib.Mount(opencl=True, environment={
         'LD_LIBRARY_PATH': os.environ['FAKE_NVML'], 'CHRONOS_FAKE_NVML': GPUS})
-    for part in rest, again, around, silent, ended:
+    for part in rest, again, around, silent, restarted, ended:
         print('==', part.__name__, flush=True)
         part(mount)
     mount.stop()

@@ -44,6 +44,19 @@ CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
     return CUDA_SUCCESS;
 }
 
+CUresult account_add_taken(struct account *account, CUdevice device, uint64_t bytes)
+{
+    CUresult r = account_add(account, device, bytes);
+    uint64_t blocks = bytes / BLOCK_BYTES, count = 1;
+    while (count <= blocks / 2)
+        count *= 2;
+    for (; r == CUDA_ERROR_OUT_OF_MEMORY && count > 0; count /= 2) {
+        if (count <= blocks && account_add(account, device, count * BLOCK_BYTES) == CUDA_SUCCESS)
+            blocks -= count;
+    }
+    return r;
+}
+
 void account_take(struct account *account, uint64_t bytes)
 {
     bytes = bytes < account->bytes ? bytes : account->bytes;

@@ -5,6 +5,8 @@
 
 #include "devices.h"
 
+#define BLOCK_BYTES (2 * MIB) /* that the driver deals in */
+
 /* Bytes charged. Each is given back once, whole or in part. */
 struct account {
     uint64_t bytes;
@@ -18,6 +20,9 @@ struct account {
  * cannot be reached. The account is unchanged then. A device that the driver does not have is left
  * to the driver. */
 CUresult account_add(struct account *account, CUdevice device, uint64_t bytes);
+/* The same for what the driver has taken already: where not all of it fits, charge the blocks that
+ * do, lest others get them too. */
+CUresult account_add_taken(struct account *account, CUdevice device, uint64_t bytes);
 /* Give back `bytes` of it, at most what it has. */
 void account_take(struct account *account, uint64_t bytes);
 /* Give back all of it. */

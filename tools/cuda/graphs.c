@@ -178,7 +178,8 @@ static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_devic
         return CUDA_SUCCESS;
     CUdevice device = entry->device;
     uint64_t trims = graph_memory_trims(device), before = entry->launched;
-    uint64_t bytes = before != trims ? entry->bytes : launch ? entry->left_bytes : 0;
+    uint64_t needed = before != trims ? entry->bytes : launch ? entry->left_bytes : 0;
+    uint64_t bytes = record_rounded(needed);
     entry->launched = trims;
     entries_release(ENTRY_GRAPH, key);
     CUresult r = reserve_of_graph(device, bytes);

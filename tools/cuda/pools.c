@@ -169,7 +169,7 @@ static CUresult settle(struct pool *pool, bool only_more)
         if (pool->live > now) /* another thread is about to allocate that */
             needed += (pool->live - now + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
         if (!again && needed > has)
-            r = account_add(&pool->account, pool->device, needed - has);
+            r = account_add_taken(&pool->account, pool->device, needed - has);
         else if (!again && !only_more)
             account_take(&pool->account, has - needed);
         pool->owes = !again && pool->account.bytes < needed;

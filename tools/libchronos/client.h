@@ -198,6 +198,9 @@ int chronos_record_load(int directory, const struct chronos_field *fields, uint3
 
 /* Copy the n-th word of `text`, from 1; 0: all of it. */
 void chronos_take_word(const char *text, int n, char *ret_word, size_t size);
+/* Replace control characters but newlines, C1's in UTF-8 included: a terminal would obey them.
+ * chronosfs writes none, but anyone can make a directory that looks like its tree. */
+void chronos_clean(char *text);
 
 enum chronos_partition_field {
 #define ATTRIBUTE(ID, ...) CHRONOS_PARTITION_##ID,
