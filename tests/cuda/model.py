@@ -17,7 +17,7 @@ MODEL = os.path.join(os.environ['CUDA_PROGRAMS'], 'model')
 FAKE, SHIM = os.environ['FAKE_CUDA'], os.environ['CUDA_SHIM']
 LONG = bool(os.environ.get('CHRONOS_LONG'))
 LIGHT = bool(os.environ.get('CHRONOS_TEST_LIGHT'))
-CALLS = 100_000 if LIGHT else 20_000_000 if LONG else 500_000
+CALLS = 100_000 if LIGHT else 20_000_000 if LONG else 1_000_000
 SEED = os.environ.get('CHRONOS_CASE_SEED', str(int(time.time())))
 STATE = os.path.join(lib.T, 'state')
 
