@@ -127,7 +127,8 @@ static void setup(void)
     ck_assert_int_eq(names_new(&system, &tree->names), 0);
     ck_assert_int_eq(engine_new(no_time, NULL, &tree->engine), 0);
     ck_assert_int_eq(engine_add_device(tree->engine, &device, &index), 0);
-    tree->shared = calloc(1, sizeof(*tree->shared));
+    tree->shared = aligned_alloc(_Alignof(struct shared), sizeof(*tree->shared));
+    memset(tree->shared, 0, sizeof(*tree->shared));
     tree->now_ns = NS_PER_SECOND;
     tree->members = &server.members;
     server.timer_fd = -1;

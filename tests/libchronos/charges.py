@@ -248,7 +248,8 @@ def main():
     limits(mount, name)
     forks(mount, name)
     busy_forks(mount, name)
-    handlers_fork(mount, name)
+    if 'CHRONOS_TEST_LIGHT' not in os.environ:  # a sanitizer's own locks do not allow it
+        handlers_fork(mount, name)
     closed_streams(mount, name)
     closed_descriptors(mount, name)
     strangers(mount, name)
