@@ -194,36 +194,30 @@ static CUresult release(CUresult r, CUdevice device)
     return r;
 }
 
+#define RELEASE(name)                                                                              \
+    ENTER(name, device);                                                                           \
+    CUresult r = release(REAL(name)(device), device);                                              \
+    shim_leave();                                                                                  \
+    return r
+
 EXPORT CUresult cuDevicePrimaryCtxRelease(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxRelease, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxRelease)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxRelease);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxRelease_v2, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxRelease_v2)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxRelease_v2);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxReset(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxReset, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxReset)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxReset);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxReset_v2, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxReset_v2)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxReset_v2);
 }
 
 /* -- other contexts ----------------------------------------------------------------------- */
