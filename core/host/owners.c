@@ -5,6 +5,7 @@
 #include "core/base/boot_id.h"
 #include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/replace.h"
 #include "core/gpu/vendor.h"
 
 #include <errno.h>
@@ -62,23 +63,22 @@ static void read_line(struct owners *owners, const char *line)
         owners->list[owners->count++] = owner;
 }
 
-static FILE *open_file(const struct owners *owners, const char *name, int flags, const char *mode)
+/* -1: nothing is kept, or it cannot be opened. */
+static int open_dir(const struct owners *owners)
 {
-    int dir = owners->start.state_dir
-                  ? open(owners->start.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-                  : -1;
-    int fd = dir < 0 ? -1 : openat(dir, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, mode);
-    if (!file)
-        fd_close(fd);
-    fd_close(dir);
-    return file;
+    const char *path = owners->start.state_dir;
+    return path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 static void read_file(struct owners *owners)
 {
     char boot[BOOT_ID_MAX], line[256];
-    FILE *file = boot_id_read(boot) ? NULL : open_file(owners, FILE_NAME, O_RDONLY, "r");
+    int dir = boot_id_read(boot) ? -1 : open_dir(owners);
+    int fd = dir < 0 ? -1 : openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    fd_close(dir);
+    if (!file)
+        fd_close(fd);
     if (!file)
         return;
     if (fgets(line, sizeof(line), file) && !strncmp(line, boot, strlen(boot)))
@@ -88,20 +88,14 @@ static void read_file(struct owners *owners)
     qsort(owners->list, owners->count, sizeof(*owners->list), compare);
 }
 
-static bool rename_file(const struct owners *owners)
-{
-    int dir = open(owners->start.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = dir >= 0 && renameat(dir, FILE_NAME ".new", dir, FILE_NAME) == 0;
-    fd_close(dir);
-    return done;
-}
-
 static void write_file(struct owners *owners)
 {
     char boot[BOOT_ID_MAX];
     if (!owners->start.state_dir || boot_id_read(boot))
         return;
-    FILE *file = open_file(owners, FILE_NAME ".new", O_WRONLY | O_CREAT | O_TRUNC, "w");
+    int dir = open_dir(owners);
+    FILE *file = dir < 0 ? NULL : replace_begin(dir, FILE_NAME);
+    int r = file ? 0 : -errno;
     if (file)
         fprintf(file, "%s\n", boot);
     for (size_t i = 0; file && i < owners->count; i++) {
@@ -109,9 +103,11 @@ static void write_file(struct owners *owners)
         fprintf(file, "%" PRId32 " %" PRIu64 " %" PRIu32 " %u %s\n", owner->pid, owner->start,
                 owner->uid, owner->flags, owners->start.devices[owner->device].key);
     }
-    bool failed = !file || ferror(file);
-    if ((file && fclose(file) != 0) || failed || !rename_file(owners))
-        log_say("Cannot write " FILE_NAME " in the state directory: %s.", strerror(errno));
+    if (file)
+        r = replace_end(file, dir, FILE_NAME);
+    fd_close(dir);
+    if (r)
+        log_say("Cannot write " FILE_NAME " in the state directory: %s.", strerror(-r));
 }
 
 /* -- a look ------------------------------------------------------------------------------- */
