@@ -10,7 +10,6 @@
  *   settings.c    durable settings; policy.c and policy.def: meaning of those in config/
  *   journal.c     events, in order; revert.c undoes them
  *   index.c       live partitions, in all orders
- *   placement.c   the earliest moment on several devices
  *   timeline.c    promised memory over time; timeline_search.c, the first gap in it
  *   request.c, request.def  grammar of requests
  *   units.c       amounts and durations
