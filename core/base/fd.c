@@ -27,6 +27,17 @@ int fd_close(int fd)
     return -1;
 }
 
+/* Not with fcntl(): the name that libc has for it depends on its age. */
+int fd_above_streams(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    long moved = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int r = moved < 0 ? -errno : (int)moved;
+    close(fd);
+    return r;
+}
+
 /* The smallest kept descriptor from `low` on; UINT_MAX: none. */
 static unsigned next_kept(unsigned low, const int *keep, size_t count)
 {

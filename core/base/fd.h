@@ -8,6 +8,9 @@
 
 /* Close fd if it is open (fd >= 0); preserves errno. Return -1, to assign to the variable. */
 int fd_close(int fd);
+/* Move fd away from the numbers of the standard streams, where a program that has closed them would
+ * read and print. Return the number to keep, or -errno with fd closed; a negative fd as it is. */
+int fd_above_streams(int fd);
 /* Close all descriptors from `low` on but those of `keep`; negative ones there mean nothing. Works
  * where close_range(2) is missing or refused. Call it in a process with one thread. */
 void fd_close_others(unsigned low, const int *keep, size_t count);

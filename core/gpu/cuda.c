@@ -52,6 +52,13 @@ static bool find_functions(void *handle, struct cuda *cuda)
             find(handle, &cuda->context_release, "cuDevicePrimaryCtxRelease"));
 }
 
+/* Return NULL if the driver is not here or lacks a function. */
+static void *open_library(struct cuda *cuda)
+{
+    void *handle = dlopen(CUDA_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    return handle && find_functions(handle, cuda) ? handle : NULL;
+}
+
 /* -- contexts ------------------------------------------------------------------------- */
 
 struct measurement {
@@ -128,20 +135,22 @@ static bool show_devices(const struct gpu_setup *setup)
     return length > 0 && setenv("CUDA_VISIBLE_DEVICES", list, 1) == 0;
 }
 
-static void measure_all(const struct gpu_setup *setup, const struct cuda *cuda,
-                        const struct gpu_vendor *nvml, struct gpu_survey *survey)
+void cuda_measure(const struct gpu_setup *setup, const struct gpu_vendor *nvml,
+                  struct gpu_survey *survey)
 {
     struct measurement *measurement = calloc(1, sizeof(*measurement));
+    struct cuda cuda;
     int count = 0;
-    if (!measurement || !show_devices(setup) || nvml->open(setup, &measurement->nvml_state)) {
+    if (!measurement || !survey->has_driver || !open_library(&cuda) || !show_devices(setup) ||
+        nvml->open(setup, &measurement->nvml_state)) {
         free(measurement);
         return;
     }
     measurement->setup = setup;
-    measurement->cuda = cuda;
+    measurement->cuda = &cuda;
     measurement->nvml = nvml;
     measurement->survey = survey;
-    if (cuda->init(0) == 0 && cuda->device_count(&count) == 0)
+    if (cuda.init(0) == 0 && cuda.device_count(&count) == 0)
         for (int i = 0; i < count; i++) {
             int index = index_of(measurement, i);
             if (index >= 0)
@@ -150,7 +159,7 @@ static void measure_all(const struct gpu_setup *setup, const struct cuda *cuda,
     free(measurement); /* the process ends soon, with the state of the vendor */
 }
 
-/* -- all of it ---------------------------------------------------------------------------- */
+/* -- functions ----------------------------------------------------------------------------- */
 
 /* Driver 615 and later can limit the memory of a cgroup by itself. */
 static bool has_limits(void)
@@ -159,14 +168,13 @@ static bool has_limits(void)
     return handle && dlsym(handle, "nvmlDeviceSetMemoryLimits");
 }
 
-void cuda_survey(const struct gpu_setup *setup, const struct gpu_vendor *nvml,
-                 struct gpu_survey *survey)
+void cuda_survey(const struct gpu_setup *setup, struct gpu_survey *survey)
 {
     struct cuda cuda;
     Dl_info file;
-    void *handle = dlopen(CUDA_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void *handle = open_library(&cuda);
     survey->has_limits = has_limits();
-    survey->has_driver = handle && find_functions(handle, &cuda);
+    survey->has_driver = handle ? 1 : 0;
     if (!survey->has_driver)
         return;
     void *init = dlsym(handle, "cuInit");
@@ -174,5 +182,4 @@ void cuda_survey(const struct gpu_setup *setup, const struct gpu_vendor *nvml,
         cuda_names_unknown(file.dli_fname, setup->layer, survey->unknown, sizeof(survey->unknown)))
         snprintf(survey->note, sizeof(survey->note),
                  "The functions of " CUDA_LIBRARY " cannot be compared with those that are known.");
-    measure_all(setup, &cuda, nvml, survey);
 }

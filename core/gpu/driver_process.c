@@ -15,12 +15,14 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EXIT_USAGE    2
@@ -124,6 +126,9 @@ static bool answer_survey(struct process *process, uint32_t index)
     static struct gpu_survey survey; /* too large for the stack */
     process->vendors[index]->survey(&process->setup, &survey);
     survey.magic = DRIVER_MAGIC;
+    if (!send_all(process->fd, &survey, sizeof(survey)))
+        return false;
+    process->vendors[index]->measure(&process->setup, &survey);
     return send_all(process->fd, &survey, sizeof(survey));
 }
 
@@ -160,6 +165,36 @@ static int serve(struct process *process)
     return 0;
 }
 
+/* Return whether only this user, and root, can write there. */
+static bool is_own(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
+           !(info.st_mode & S_IWOTH);
+}
+
+/* Drivers trust default paths below /tmp, where any user can wait for them: CUDA and NVIDIA's
+ * OpenCL connect to /tmp/nvidia-mps and wait for ever, PoCL keeps its cache in /tmp without a HOME.
+ * Keep the MPS that the administrator chose. */
+static void avoid_shared_paths(void)
+{
+    static const char *const mps[] = {"CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", NULL};
+    static const char *const own[] = {"HOME",          "XDG_CACHE_HOME",  "XDG_CONFIG_HOME",
+                                      "XDG_DATA_HOME", "XDG_RUNTIME_DIR", NULL};
+    for (int i = 0; mps[i]; i++) {
+        const char *path = getenv(mps[i]);
+        setenv(mps[i], "/nonexistent", !path || !*path); /* only root can make it */
+    }
+    for (int i = 0; own[i]; i++) {
+        const char *path = getenv(own[i]);
+        if (path && !is_own(path))
+            unsetenv(own[i]);
+    }
+    const struct passwd *user = getenv("HOME") ? NULL : getpwuid(geteuid());
+    setenv("HOME", user && is_own(user->pw_dir) ? user->pw_dir : "/", 0);
+    setenv("CUDA_CACHE_DISABLE", "1", 1);
+}
+
 /* A driver must not keep the daemon's files open, outlive the daemon, or dump the process's memory
  * to disk; nor report a partition in the place of a device, where the daemon was started in one. */
 static void prepare(int fd, const struct gpu_vendor *const *vendors)
@@ -170,6 +205,7 @@ static void prepare(int fd, const struct gpu_vendor *const *vendors)
     prctl(PR_SET_NAME, "chronos-driver");
     setrlimit(RLIMIT_CORE, &none);
     unsetenv("CHRONOS_PARTITION");
+    avoid_shared_paths();
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fd_close_others(3, &fd, 1);
     gpu_nodes_shield(vendors, NULL);

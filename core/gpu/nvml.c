@@ -311,8 +311,13 @@ static int open_state(const struct gpu_setup *setup, void **ret_state)
 
 static void survey(const struct gpu_setup *setup, struct gpu_survey *survey)
 {
+    cuda_survey(setup, survey);
+}
+
+static void measure(const struct gpu_setup *setup, struct gpu_survey *survey)
+{
     const struct gpu_vendor self = {.open = open_state, .sample = sample};
-    cuda_survey(setup, &self, survey);
+    cuda_measure(setup, &self, survey);
 }
 
 const struct gpu_vendor gpu_nvml = {
@@ -322,7 +327,9 @@ const struct gpu_vendor gpu_nvml = {
     .open = open_state,
     .sample = sample,
     .overhead_bytes = OVERHEAD_BYTES,
+    .rows_outlive = true,
     .survey = survey,
+    .measure = measure,
     .nodes = nvml_nodes,
     .reopened = nvml_nodes_reopened,
     .changes_nodes = nvml_changes_nodes};

@@ -27,7 +27,8 @@ struct gpu_survey_options {
 };
 
 /* Ask about these devices. Measure no context of a device for which measured[i] is not 0: it is
- * copied. What is not known is 0 or "" in the answer, with a note; never fails otherwise. */
+ * copied. What is not known is 0 or "" in the answer, with a note; never fails otherwise. A driver
+ * that hangs or crashes while a context is measured loses only what was to be measured. */
 void gpu_survey(const struct gpu_survey_options *options, const struct gpu_device *devices,
                 uint32_t count, const uint64_t *measured, struct gpu_survey *ret_survey);
 

@@ -109,9 +109,14 @@ struct gpu_vendor {
     /* Memory that the driver counts for each process though the program did not allocate it: the
      * watchdog tolerates this much more per process. */
     uint64_t overhead_bytes;
+    /* The driver can list a process that has ended, while others hold its descriptors. */
+    bool rows_outlive;
 
     /* (driver) Answer the questions of survey.h. *survey is zeroed. */
     void (*survey)(const struct gpu_setup *setup, struct gpu_survey *survey);
+    /* (driver) Measure survey->context_bytes, after the rest is sent: this may hang. With survey.
+     */
+    void (*measure)(const struct gpu_setup *setup, struct gpu_survey *survey);
 
     /* -- device nodes -- */
 

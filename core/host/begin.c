@@ -87,6 +87,26 @@ static int find_traces(struct host *host)
     return r == -ENOMEM ? r : traces.r;
 }
 
+static int begin_telemetry(struct host *host)
+{
+    const struct owners_start owners = {.devices = host->start.devices,
+                                        .device_count = host->start.device_count,
+                                        .proctrack = host->proctrack,
+                                        .state_dir = host->start.state_dir,
+                                        .note = host_note_device,
+                                        .context = host};
+    int r = owners_new(&owners, &host->owners);
+    const struct telemetry_start telemetry = {.devices = host->start.devices,
+                                              .device_count = host->start.device_count,
+                                              .proctrack = host->proctrack,
+                                              .owners = host->owners,
+                                              .allocations = &host->allocations,
+                                              .bookings = host->start.bookings,
+                                              .usage = host_report_usage,
+                                              .context = host};
+    return r ? r : telemetry_new(&telemetry, &host->telemetry);
+}
+
 static int begin_access_and_police(struct host *host)
 {
     const struct access_start access = {.devices = host->start.devices,
@@ -221,16 +241,9 @@ int host_begin(struct host *host)
     int r = host->state && host->next_state ? open_proctrack(host, &options) : -ENOMEM;
     if (r)
         return r;
-    const struct telemetry_start telemetry = {.devices = host->start.devices,
-                                              .device_count = host->start.device_count,
-                                              .proctrack = host->proctrack,
-                                              .allocations = &host->allocations,
-                                              .bookings = host->start.bookings,
-                                              .usage = host_report_usage,
-                                              .context = host};
     host->termination =
         (struct termination){.proctrack = host->proctrack, .note = host_note, .context = host};
-    r = telemetry_new(&telemetry, &host->telemetry);
+    r = begin_telemetry(host);
     if (!r)
         r = begin_access_and_police(host);
     if (r)

@@ -17,8 +17,9 @@ struct entry {
     int32_t pid; /* 0: the partition */
     bool reported;
     uint32_t count; /* open files; of a partition: its entries */
-    uint64_t bytes; /* booked */
+    uint64_t bytes; /* booked; of a partition: by all entries */
     uint64_t rest_bytes;
+    uint64_t unclaimed_bytes; /* of these: found while no file was open */
     uint64_t changed;         /* number of the look in which `bytes` changed last */
     uint64_t high_bytes;      /* the most that was booked in it */
     struct entry *next, **at; /* among those with a rest: the next, and what leads here */
@@ -115,6 +116,7 @@ static void drop_unused(struct bookings *bookings, struct entry *entry)
     struct entry *partition = find(bookings, entry->id, 0);
     if (entry->count > 0 || entry->rest_bytes > 0)
         return;
+    partition->bytes -= entry->bytes;
     if (--partition->count == 0)
         drop(bookings, partition);
     drop(bookings, entry);
@@ -136,6 +138,20 @@ static void set_rest(struct bookings *bookings, struct entry *entry, uint64_t by
             entry->next->at = entry->at;
     }
     entry->rest_bytes = bytes;
+    if (entry->count == 0 || entry->unclaimed_bytes > bytes)
+        entry->unclaimed_bytes = bytes;
+}
+
+static void book(const struct bookings *bookings, struct entry *entry, uint64_t add_bytes,
+                 uint64_t subtract_bytes)
+{
+    if (entry->changed != bookings->look)
+        entry->high_bytes = entry->bytes;
+    entry->changed = bookings->look;
+    entry->bytes += add_bytes - subtract_bytes;
+    find(bookings, entry->id, 0)->bytes += add_bytes - subtract_bytes;
+    if (entry->high_bytes < entry->bytes)
+        entry->high_bytes = entry->bytes;
 }
 
 /* -- the loop ---------------------------------------------------------------------------- */
@@ -166,14 +182,8 @@ static void change(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t
 {
     pthread_mutex_lock(&bookings->lock);
     struct entry *entry = pid ? find(bookings, id, pid) : NULL;
-    if (entry) {
-        if (entry->changed != bookings->look)
-            entry->high_bytes = entry->bytes;
-        entry->changed = bookings->look;
-        entry->bytes += add_bytes - subtract_bytes;
-        if (entry->high_bytes < entry->bytes)
-            entry->high_bytes = entry->bytes;
-    }
+    if (entry)
+        book(bookings, entry, add_bytes, subtract_bytes);
     pthread_mutex_unlock(&bookings->lock);
 }
 
@@ -185,6 +195,33 @@ void bookings_add(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t 
 void bookings_subtract(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes)
 {
     change(bookings, id, pid, 0, bytes);
+}
+
+uint64_t bookings_claim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes)
+{
+    pthread_mutex_lock(&bookings->lock);
+    struct entry *entry = pid ? find(bookings, id, pid) : NULL;
+    const uint64_t unclaimed = entry ? entry->unclaimed_bytes : 0;
+    const uint64_t claimed = bytes < unclaimed ? bytes : unclaimed;
+    if (claimed) {
+        entry->unclaimed_bytes -= claimed;
+        set_rest(bookings, entry, entry->rest_bytes - claimed);
+        book(bookings, entry, claimed, 0);
+    }
+    pthread_mutex_unlock(&bookings->lock);
+    return claimed;
+}
+
+void bookings_unclaim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t claimed_bytes)
+{
+    pthread_mutex_lock(&bookings->lock);
+    struct entry *entry = claimed_bytes ? find(bookings, id, pid) : NULL;
+    if (entry) {
+        book(bookings, entry, 0, claimed_bytes);
+        set_rest(bookings, entry, entry->rest_bytes + claimed_bytes);
+        entry->unclaimed_bytes += claimed_bytes;
+    }
+    pthread_mutex_unlock(&bookings->lock);
 }
 
 uint64_t bookings_rest(struct bookings *bookings, uint64_t id)
@@ -253,4 +290,16 @@ bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid)
     bool has = entry && entry->count > 0;
     pthread_mutex_unlock(&bookings->lock);
     return has;
+}
+
+bool bookings_is_over(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t allowed_bytes,
+                      uint64_t limit_bytes)
+{
+    pthread_mutex_lock(&bookings->lock);
+    const struct entry *entry = find(bookings, id, pid), *partition = find(bookings, id, 0);
+    bool over =
+        entry && entry->rest_bytes > allowed_bytes &&
+        (partition->bytes > limit_bytes || partition->rest_bytes > limit_bytes - partition->bytes);
+    pthread_mutex_unlock(&bookings->lock);
+    return over;
 }

@@ -28,6 +28,12 @@ void bookings_close(struct bookings *bookings, uint64_t id, int32_t pid);
 /* Book bytes, or give them back. Call bookings_open first. */
 void bookings_add(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
 void bookings_subtract(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
+/* A process says what it has held since before it opened a file: book as much of that as was found
+ * as its rest while it had none open, and take it off the rest. Return how much. Each byte can be
+ * claimed once, so a process cannot hide its rest: the next look finds it again. */
+uint64_t bookings_claim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t bytes);
+/* Undo it at once. */
+void bookings_unclaim(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t claimed_bytes);
 /* Return the rests of all processes of a partition. */
 uint64_t bookings_rest(struct bookings *bookings, uint64_t id);
 
@@ -45,6 +51,10 @@ void bookings_look(struct bookings *bookings);
 /* They have answered: compute all rests. A process that is not reported has none. What a process
  * has booked since bookings_look may be reported or not: then its rest is not lowered. */
 void bookings_compare(struct bookings *bookings, const struct bookings_use *uses, size_t count);
+/* Return whether the rest of a process exceeds allowed_bytes in a partition that exceeds its limit,
+ * by what is booked and by all rests. */
+bool bookings_is_over(struct bookings *bookings, uint64_t id, int32_t pid, uint64_t allowed_bytes,
+                      uint64_t limit_bytes);
 /* Return whether a process has a file `charge` of the partition open. */
 bool bookings_has(struct bookings *bookings, uint64_t id, int32_t pid);
 

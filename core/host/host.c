@@ -10,6 +10,7 @@
  *   leavers.c      programs that left theirs
  *   terminate.c    ends processes of ended partitions (on_expiry)
  *   warn.c         the signal that comes with a warning
+ *   owners.c       whose a driver's rows are
  *   telemetry.c    usage by partition, as drivers report it
  *   access.c       access to device nodes
  *   holders.c      users and groups that have it

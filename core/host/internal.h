@@ -7,6 +7,7 @@
 #include "allocations.h"
 #include "host.h"
 #include "leavers.h"
+#include "owners.h"
 #include "police.h"
 #include "telemetry.h"
 #include "terminate.h"
@@ -57,6 +58,7 @@ struct host {
     struct proctrack *proctrack;
     bool broken; /* no process tracking: no program can join */
     struct termination termination;
+    struct owners *owners;
     struct telemetry *telemetry;
     struct access *access;
     struct police *police;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Minimum time between two checks. */
 #define CHECK_MIN_NS NS_PER_SECOND
@@ -23,6 +24,7 @@ struct police {
     struct watchdog_partition partitions[GPU_USAGE_PROCESS_MAX];
     size_t process_count, partition_count;
     bool known[GPU_DEVICE_MAX];
+    uint64_t since; /* start of the daemon, in clock ticks; 0: not known */
 };
 
 int police_new(const struct police_start *start, struct police **ret_police)
@@ -32,6 +34,11 @@ int police_new(const struct police_start *start, struct police **ret_police)
         return -ENOMEM;
     police->start = *start;
     police->watchdog.policy = start->policy;
+    struct procfs_stat parent;
+    int proc_fd = procfs_open(NULL);
+    if (proc_fd >= 0 && !procfs_stat_read(proc_fd, getppid(), &parent))
+        police->since = parent.start;
+    fd_close(proc_fd);
     *ret_police = police;
     return 0;
 }
@@ -68,9 +75,17 @@ static uint64_t partition_on(struct police *police, int32_t pid, uint32_t device
     return set.ids[0];
 }
 
+static uint64_t overhead_on(const struct gpu_usage *usage, uint32_t device)
+{
+    const struct gpu_vendor *vendor = gpu_vendor_find(usage->device[device].backend);
+    return vendor ? vendor->overhead_bytes : 0;
+}
+
 /* Return whether a member uses its partition's device and does not charge what it allocates, though
- * programs there are given what does. */
-static bool is_unlimited(const struct police *police, const struct gpu_usage_process *used)
+ * programs there are given what does. One that has `charge` open may use what no call announces: it
+ * is one of these only in a partition above its limit. */
+static bool is_unlimited(const struct police *police, const struct gpu_usage *usage,
+                         const struct gpu_usage_process *used, bool *ret_charges)
 {
     const struct police_start *start = &police->start;
     struct proctrack_set set;
@@ -78,8 +93,11 @@ static bool is_unlimited(const struct police *police, const struct gpu_usage_pro
         return false;
     proctrack_find(start->proctrack, used->pid, &set);
     const struct allocation *there = allocations_on(start->allocations, &set, used->device);
-    return there && !bookings_has(start->bookings, there->id, used->pid) &&
-           !procfs_is_exiting(used->pid);
+    if (!there || procfs_is_exiting(used->pid))
+        return false;
+    *ret_charges = bookings_has(start->bookings, there->id, used->pid);
+    return !*ret_charges || bookings_is_over(start->bookings, there->id, used->pid,
+                                             overhead_on(usage, used->device), there->memory_bytes);
 }
 
 /* The server of NVIDIA's Multi-Process Service works for others; only root's is trusted. */
@@ -100,15 +118,17 @@ static void add_process(struct police *police, const struct gpu_usage *usage,
     *row = (struct watchdog_process){.pid = used->pid,
                                      .device = used->device,
                                      .bytes = used->memory_bytes,
-                                     .shared_bytes = used->shared_bytes,
-                                     .unlimited = is_unlimited(police, used)};
+                                     .shared_bytes = used->shared_bytes};
+    row->unlimited = is_unlimited(police, usage, used, &row->charges);
     if (proctrack_look(police->start.proctrack, used->pid, &process) || is_mps_server(&process))
         return; /* without a start, of a process that has ended, a row does not count */
     row->uid = process.uid;
     row->start = process.start;
+    /* The end of the daemon before closed what older programs had open, and a program that
+     * allocates nothing more does not open it again. */
+    row->unlimited = row->unlimited && process.start >= police->since;
     row->partition_id = partition_on(police, used->pid, used->device);
-    const struct gpu_vendor *vendor = gpu_vendor_find(usage->device[used->device].backend);
-    row->overhead_bytes = vendor ? vendor->overhead_bytes : 0;
+    row->overhead_bytes = overhead_on(usage, used->device);
     add_partition(police, row->partition_id);
 }
 
@@ -167,11 +187,12 @@ void police_check(struct police *police, int64_t now_ns, const struct gpu_usage 
 {
     const bool due = police_next_ns(police) <= now_ns;
     const bool complete = due && police->start.policy->watchdog != POLICY_WATCHDOG_OFF;
+    bool charges;
     if (due)
         police->checked_ns = now_ns;
     police->process_count = police->partition_count = 0;
     for (uint32_t i = 0; i < usage->process_count; i++)
-        if (complete || is_unlimited(police, &usage->process[i]))
+        if (complete || is_unlimited(police, usage, &usage->process[i], &charges))
             add_process(police, usage, &usage->process[i]);
     for (uint32_t i = 0; i < usage->device_count; i++)
         police->known[i] = usage->device[i].known;

@@ -202,10 +202,14 @@ static void report(struct telemetry *telemetry)
 
 bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
 {
-    const struct gpu_usage *usage;
-    if (usage_reader_take(telemetry->reader, &usage))
+    const struct gpu_usage *answer;
+    struct gpu_usage *usage = &telemetry->last;
+    if (usage_reader_take(telemetry->reader, &answer))
         return false;
     bool any = false;
+    memcpy(usage, answer,
+           offsetof(struct gpu_usage, device) + answer->device_count * sizeof(answer->device[0]));
+    owners_sift(telemetry->start.owners, usage);
     telemetry->use_count = 0;
     for (uint32_t i = 0; i < usage->process_count; i++)
         add(telemetry, &usage->process[i]);
@@ -214,8 +218,6 @@ bool telemetry_take(struct telemetry *telemetry, int64_t *ret_asked_ns)
     report(telemetry);
     for (uint32_t i = 0; i < usage->device_count; i++)
         any |= usage->device[i].known || usage->device[i].note[0];
-    memcpy(&telemetry->last, usage,
-           offsetof(struct gpu_usage, device) + usage->device_count * sizeof(usage->device[0]));
     telemetry->metered = any;
     telemetry->answered = true;
     telemetry->asked = false;

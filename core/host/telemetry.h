@@ -9,6 +9,7 @@
 
 #include "allocations.h"
 #include "bookings.h"
+#include "owners.h"
 
 #include "core/gpu/usage.h"
 #include "core/proctrack/proctrack.h"
@@ -26,6 +27,7 @@ struct telemetry_start {
     const struct gpu_device *devices; /* borrowed */
     uint32_t device_count;
     struct proctrack *proctrack;           /* borrowed */
+    struct owners *owners;                 /* borrowed; takes out the rows of no process */
     const struct allocations *allocations; /* borrowed; of all live partitions */
     struct bookings *bookings;             /* borrowed; learns what processes use */
     telemetry_usage_fn *usage;

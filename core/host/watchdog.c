@@ -162,7 +162,8 @@ static void add_unlimited(struct check *check, const struct watchdog_process *pr
                                     .owner_uid = partition->uid,
                                     .device = process->device,
                                     .bytes = process->bytes,
-                                    .may_act = process->uid && !adopts});
+                                    .charges = process->charges,
+                                    .may_act = process->uid && !adopts && !process->charges});
 }
 
 /* Find unmanaged processes, each once, and unlimited ones, and add up the usage of partitions. */

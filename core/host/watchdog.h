@@ -9,8 +9,10 @@
  *   in no partition, or its partition is on another device or has ended;
  * - over-limit: the members of a partition use more of its device than its limit;
  * - unlimited: a member uses its partition's device and charges nothing, on a device where programs
- *   are limited when they allocate. Found in every check, also with the policy `off`, which then
- *   only reports it; the other kinds only in a check that is `complete`.
+ *   are limited when they allocate; or it charges far less than it uses, and its partition is above
+ *   its limit: then it is only reported, and the steps are those of its partition. Found in every
+ *   check, also with the policy `off`, which then only reports it; the other kinds only in a check
+ *   that is `complete`.
  *
  * The steps, each taken once, and only as far as the policy `watchdog` allows:
  *   report   at once                         unmanaged          over-limit ...
@@ -53,7 +55,8 @@ struct watchdog_process {
     uint64_t shared_bytes; /* of these: processes of other users have them open, too */
     /* The driver's own share (a context), which does not count against the limit. */
     uint64_t overhead_bytes;
-    bool unlimited; /* charges nothing, though programs on this device are to */
+    bool unlimited; /* charges nothing or too little, though programs on this device are to */
+    bool charges;   /* has `charge` open */
 };
 
 /* A partition that is live, or whose members are being ended. */

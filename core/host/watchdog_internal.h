@@ -26,6 +26,7 @@ struct violation {
     uint32_t owner_uid; /* of the partition; unmanaged: of the process */
     uint32_t device;
     uint64_t bytes, limit_bytes;
+    bool charges; /* unlimited: it has `charge` open */
     bool shared;  /* processes of other users have some of it open, too */
     bool may_act; /* false: only processes of uid 0, or nothing that is surely their own */
     bool seen;    /* in the last check, or before its device stopped answering */

@@ -44,6 +44,16 @@ static void describe_use(const struct violation *violation, char *text, size_t s
 
     if (violation->bytes != GPU_BYTES_UNKNOWN)
         units_size_text(violation->bytes, used, sizeof(used));
+    if (violation->kind == VIOLATION_UNLIMITED && violation->charges) {
+        snprintf(text, size,
+                 "Process %d uses %s of gpu%" PRIu32 " in p%" PRIu64 ", far more than it has "
+                 "charged, and p%" PRIu64
+                 " is above its limit. Start it with chronos run, or write "
+                 "more to the file fraction.",
+                 violation->pid, used, violation->device, violation->partition_id,
+                 violation->partition_id);
+        return;
+    }
     if (violation->kind == VIOLATION_UNLIMITED) {
         snprintf(text, size,
                  "Process %d uses %s of gpu%" PRIu32 " in p%" PRIu64 " and nothing limits what it "

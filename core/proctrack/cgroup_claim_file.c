@@ -8,6 +8,7 @@
 
 #include "core/base/boot_id.h"
 #include "core/base/fd.h"
+#include "core/base/replace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <string.h>
 
 #define FILE_NAME "claims"
-#define FILE_NEW  "claims.new"
 #define MAGIC     "chronosfs claims 1"
 
 bool cgroup_claim_is_before(const struct cgroup_claim *claim, const struct cgroup_claim *taken)
@@ -40,26 +40,16 @@ int cgroup_claim_save(const struct cgroup *cgroup, const struct cgroup_claim *ta
     if (cgroup->state_fd < 0)
         return 0;
     int r = boot_of(cgroup, boot);
-    int fd = openat(cgroup->state_fd, FILE_NEW,
-                    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    FILE *file = r || fd < 0 ? NULL : fdopen(fd, "w");
-    if (!file) {
-        r = r ? r : -errno;
-        fd_close(fd);
-        return r;
-    }
+    FILE *file = r ? NULL : replace_begin(cgroup->state_fd, FILE_NAME);
+    if (!file)
+        return r ? r : -errno;
     fprintf(file, "%s %s\n", MAGIC, boot);
     for (size_t i = 0; i < cgroup->claim_count; i++) {
         const struct cgroup_claim *claim = &cgroup->claims[i];
         if (!taken || !cgroup_claim_is_before(claim, taken))
             fprintf(file, "%" PRIu64 " %" PRIu64 " %s\n", claim->id, claim->inode, claim->path);
     }
-    r = ferror(file) ? -EIO : 0;
-    if (fclose(file) != 0)
-        r = -errno;
-    if (!r && renameat(cgroup->state_fd, FILE_NEW, cgroup->state_fd, FILE_NAME) != 0)
-        r = -errno;
-    return r;
+    return replace_end(file, cgroup->state_fd, FILE_NAME);
 }
 
 int cgroup_claim_read(struct cgroup *cgroup, const struct proctrack_options *options,

@@ -20,7 +20,7 @@ def train(partition, checkpoint):
     """Returns whether the training is complete."""
     import torch
 
-    partition.limit_torch()  # chronosfs does not limit CUDA's memory yet: have PyTorch keep to it
+    partition.limit_torch()  # for a program that joined after its start: have PyTorch keep to it
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(16, WIDTH), torch.nn.ReLU(),

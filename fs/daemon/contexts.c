@@ -7,6 +7,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/log.h"
+#include "core/base/replace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,17 +53,16 @@ static void read_file(int dir, const struct gpu_list *devices, uint64_t *bytes)
 /* Needs no sync: what is lost is measured again. */
 static void write_file(int dir, const struct gpu_list *devices, const uint64_t *bytes)
 {
-    int fd =
-        openat(dir, FILE_NAME ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    FILE *file = replace_begin(dir, FILE_NAME);
+    int r = file ? 0 : -errno;
     for (uint32_t i = 0; file && i < devices->count; i++)
         if (bytes[i] && devices->device[i].driver[0])
             fprintf(file, "%s %" PRIu64 " %s\n", devices->device[i].uuid, bytes[i],
                     devices->device[i].driver);
-    if (!file)
-        fd_close(fd);
-    if (!file || fclose(file) != 0 || renameat(dir, FILE_NAME ".new", dir, FILE_NAME) != 0)
-        log_say("Cannot write " FILE_NAME " in the state directory: %s.", strerror(errno));
+    if (file)
+        r = replace_end(file, dir, FILE_NAME);
+    if (r)
+        log_say("Cannot write " FILE_NAME " in the state directory: %s.", strerror(-r));
 }
 
 void contexts_find(const char *state_dir, const struct gpu_list *devices, const char *shim,

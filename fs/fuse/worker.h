@@ -26,7 +26,7 @@ enum worker_exit {
 };
 
 /* Return the exit code of a worker that cannot start or go on, for this -errno. */
-static inline enum worker_exit worker_failure(int r)
+static inline int worker_failure(int r)
 {
     return shortage_is(r) ? WORKER_SHORT : WORKER_FATAL;
 }

@@ -99,11 +99,59 @@ static int parse(const struct write *write, char *ret_sign, uint64_t *ret_bytes)
     return at == write->length ? 0 : REFUSED_INVALID;
 }
 
-static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint64_t bytes)
+/* Return whether the partition has this many bytes left, and say it if not. */
+static bool fits(struct tree *tree, const struct partition *partition, struct write *write,
+                 uint64_t rest_bytes, uint64_t claimed_bytes, uint64_t bytes)
+{
+    struct ledger_figures figures;
+    ledger_get(tree->ledger, partition->id, &figures);
+    uint64_t limit = partition->shares[0].memory_bytes, charged = figures.charged_bytes;
+    uint64_t left = charged < limit ? limit - charged : 0;
+    left = rest_bytes < left ? left - rest_bytes : 0;
+    if (bytes - claimed_bytes <= left)
+        return true;
+    char rest[64] = "";
+    if (rest_bytes)
+        snprintf(rest, sizeof(rest), ", its programs use %llu more",
+                 (unsigned long long)rest_bytes);
+    snprintf(write->why.message, sizeof(write->why.message),
+             "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu are charged%s, %llu "
+             "are left.",
+             (unsigned long long)bytes, (unsigned long long)charged, (unsigned long long)limit,
+             (unsigned long long)partition->id, rest, (unsigned long long)left);
+    return false;
+}
+
+/* Charge what fits beside the rest. The first line of a file says what its process holds already:
+ * what the driver reports of that is booked now, no rest any more, and takes no room. */
+static int fit(struct tree *tree, const struct partition *partition, struct write *write,
+               struct shared_charge current, uint64_t bytes)
+{
+    const struct shared_handle *slot = write->handle;
+    const uint64_t id = partition->id;
+    int r = ledger_reserve(tree->ledger, id);
+    if (r)
+        return r;
+    uint64_t claimed =
+        current.unique ? 0 : bookings_claim(tree->bookings, id, slot->process, bytes);
+    uint64_t rest = bookings_rest(tree->bookings, id);
+    if (!fits(tree, partition, write, rest + claimed, claimed, bytes)) {
+        bookings_unclaim(tree->bookings, id, slot->process, claimed);
+        return REFUSED_NO_SPACE;
+    }
+    if (slot->answer) /* who uses the memory: the opener can have ended */
+        write->handle->answer = (uint64_t)caller_process(write->caller.pid);
+    publish(write->handle, write->unique, current.bytes + bytes);
+    ledger_set_rest(tree->ledger, id, rest);
+    ledger_charge(tree->ledger, id, bytes);
+    bookings_add(tree->bookings, id, slot->process, bytes - claimed);
+    return 0;
+}
+
+static int add(struct tree *tree, struct write *write, struct shared_charge current, uint64_t bytes)
 {
     const struct partition *partition = tree_partition(tree, write->node);
     char *message = write->why.message;
-    struct ledger_figures figures;
     if (!partition) {
         snprintf(message, sizeof(write->why.message),
                  "p%llu has ended; no more memory can be charged to it.",
@@ -123,30 +171,7 @@ static int add(struct tree *tree, struct write *write, uint64_t own_bytes, uint6
             (unsigned long long)partition->id);
         return -EPERM;
     }
-    ledger_get(tree->ledger, partition->id, &figures);
-    uint64_t limit = partition->shares[0].memory_bytes, charged = figures.charged_bytes;
-    uint64_t left = charged < limit ? limit - charged : 0;
-    left = figures.rest_bytes < left ? left - figures.rest_bytes : 0;
-    if (bytes > left) {
-        char rest[64] = "";
-        if (figures.rest_bytes)
-            snprintf(rest, sizeof(rest), ", its programs use %llu more",
-                     (unsigned long long)figures.rest_bytes);
-        snprintf(message, sizeof(write->why.message),
-                 "Cannot charge %llu bytes: %llu of the %llu bytes of p%llu are charged%s, %llu "
-                 "are left.",
-                 (unsigned long long)bytes, (unsigned long long)charged, (unsigned long long)limit,
-                 (unsigned long long)partition->id, rest, (unsigned long long)left);
-        return REFUSED_NO_SPACE;
-    }
-    int r = ledger_reserve(tree->ledger, partition->id);
-    if (r)
-        return r;
-    if (write->handle->answer) /* who uses the memory: the opener can have ended */
-        write->handle->answer = (uint64_t)caller_process(write->caller.pid);
-    publish(write->handle, write->unique, own_bytes + bytes);
-    charge(tree, write->handle, partition->id, bytes);
-    return 0;
+    return fit(tree, partition, write, current, bytes);
 }
 
 /* Works even after the end of the partition. */
@@ -180,7 +205,7 @@ int charge_store(struct tree *tree, struct write *write)
                  write->text);
         return r;
     }
-    return sign == '+' ? add(tree, write, current.bytes, bytes)
+    return sign == '+' ? add(tree, write, current, bytes)
                        : release(tree, write, current.bytes, bytes);
 }
 

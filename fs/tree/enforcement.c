@@ -116,9 +116,9 @@ static void print_why_cuda(const struct tree *tree, const struct partition *part
         strbuf_print(out, "# memory: %s\n", survey->note);
     if (has->shim && context > partition->shares[0].memory_bytes)
         strbuf_print(out,
-                     "# memory: CUDA programs cannot start here: a context takes %llu bytes, "
+                     "# memory: CUDA programs cannot start here: a context takes %llu MiB, "
                      "more than the partition has.\n",
-                     (unsigned long long)context);
+                     (unsigned long long)(context >> 20));
     if (survey->has_limits)
         strbuf_print(out, "# memory: This driver can limit the memory of a cgroup itself; that is "
                           "not used in this version.\n");

@@ -228,6 +228,70 @@ def left(mount, driver):
     never.end()
 
 
+def orphaned(mount, driver):
+    """The driver goes on to list a process that has ended: what it lists is of no process that
+    gets the pid, and is noted once."""
+    def reuse(pid, user):
+        for _ in range(50):
+            lib.write('/proc/sys/kernel/ns_last_pid', str(pid - 1))
+            program = Program(user)
+            if program.pid == pid:
+                return program
+            program.end()
+        raise lib.Skip('this machine gives the pid to others')
+
+    def noted():
+        return [line for line in lines(mount, 'orphaned') if f'pid={dead.pid} ' in f'{line} ']
+
+    mount.write('off', 'config', 'watchdog')
+    mount.write('off', 'config', 'adopt')
+    mount.release_all()
+    name = alice.call(mount.ask, '20G 600')
+    other = Program(alice, before=lambda: lib.write(mount.at('gpu0', name, 'procs'), '0'))
+    dead = Program(bob)
+    driver.use(0, dead.pid, GIB)
+    driver.use(0, other.pid, GIB)  # looks happen, each once a second
+    check(wait_for(lambda: int(mount.read('gpu0', name, 'memory_used')) == GIB))
+    dead.end()
+    driver.use(0, dead.pid, 70 * GIB)
+    check(wait_for(noted), mount.read('events'))
+    check(f'uid={bob.uid} bytes={70 * GIB}' in noted()[0] and 'device=gpu0' in noted()[0], noted())
+    # The next worker knows it, too. A program of the pid is in a partition, and uses nothing.
+    mount.kill_worker()
+    program = reuse(dead.pid, alice)
+    alice.call(mount.write, f'{program.pid}', 'gpu0', name, 'procs')
+    outside = Program(bob)  # is seen: so checks are done
+    driver.use(0, outside.pid, GIB)
+    mount.write('on', 'config', 'adopt')
+    mount.write('end', 'config', 'watchdog')
+    equal(outside.ended_by(), signal.SIGTERM)
+    driver.stop(outside.pid)
+    check(program.lives(), 'ended for the use of another')
+    equal(int(mount.read('gpu0', name, 'memory_used')), GIB)
+    # In no partition it is not adopted either.
+    alice.call(mount.write, f'{program.pid}', 'procs')
+    program.end()
+    plain = reuse(dead.pid, alice)
+    outside = Program(bob)
+    driver.use(0, outside.pid, GIB)
+    equal(outside.ended_by(), signal.SIGTERM)
+    driver.stop(outside.pid)
+    check(plain.lives(), 'ended for the use of another')
+    equal(mount.read('gpu0', name, 'procs').split(), [str(other.pid)])
+    equal(len(noted()), 1, 'once')
+    for word in 'unmanaged', 'over-limit', 'adopted':
+        check(not [line for line in lines(mount, word) if f'pid={dead.pid} ' in line], word)
+    # Once a look has found the row gone, the next is of the process.
+    driver.stop(dead.pid)
+    driver.use(0, other.pid, 2 * GIB)
+    check(wait_for(lambda: int(mount.read('gpu0', name, 'memory_used')) == 2 * GIB))
+    driver.use(0, dead.pid, 2 * GIB)
+    check(told(mount, 'adopted', name, f'pid={plain.pid}'))
+    for each in plain, other:
+        each.end()
+        driver.stop(each.pid)
+
+
 def main():
     driver = Driver()
     mount = lib.Mount('2x80G', environment=driver.environment())
@@ -239,6 +303,7 @@ def main():
     stubborn(mount, driver)
     adopted(mount, driver)
     left(mount, driver)
+    orphaned(mount, driver)
 
 
 lib.run(main)

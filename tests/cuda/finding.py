@@ -7,19 +7,34 @@ import subprocess
 
 import lib
 from lib import check, equal
-from partitioned import SIZES, UUIDS, mounted
+from partitioned import GPUS, SIZES, UUIDS, mounted
 
-PROGRAMS, FAKE, SHIM = (os.environ[name] for name in ('CUDA_PROGRAMS', 'FAKE_CUDA', 'CUDA_SHIM'))
+PROGRAMS, FAKE, NVML, SHIM = (os.environ[name] for name in (
+    'CUDA_PROGRAMS', 'FAKE_CUDA', 'FAKE_NVML', 'CUDA_SHIM'))
 
 
 def run(program, *words, partition=None, **more):
     environment = dict(os.environ, LD_LIBRARY_PATH=FAKE, LD_PRELOAD=SHIM,
-                       CHRONOS_FAKE_CUDA=f'{UUIDS[0]}={SIZES[0]}', **more)
+                       CHRONOS_FAKE_CUDA=f'{UUIDS[0]}={SIZES[0]}')
+    environment.update(more)
     if partition:
         environment['CHRONOS_PARTITION'] = partition
     done = subprocess.run([os.path.join(PROGRAMS, program), *words], env=environment,
                           capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.strip().splitlines(), done.stderr
+
+
+def both_libraries(directory):
+    """Each library's functions are found in it, whichever is called first; and what the
+    management library does not have fails as there."""
+    for partition, size in (directory, 1 << 30), (None, SIZES[0]):
+        for first in 'cuda first', 'cuda never':
+            environment = {'LD_LIBRARY_PATH': f'{FAKE}:{NVML}', 'CHRONOS_FAKE_NVML': GPUS}
+            done = run('both', first, partition=partition, **environment)
+            equal(done, (0, [f'0 {size} 0 {size}'], ''), first, partition)
+            environment['LD_LIBRARY_PATH'] = f'{FAKE}:{NVML}/old'
+            done = run('both', first, partition=partition, **environment)
+            equal(done, (0, [f'0 {size} 13 0'], ''), first, partition, 'old')
 
 
 def main():
@@ -33,6 +48,7 @@ def main():
         # In no partition dlsym gives the driver's own; only the linker cannot be asked.
         status, lines, errors = run('found', library, 'libcuda')
         equal((status, errors, lines[:-1]), (0, '', []), library)
+    both_libraries(directory)
     mount.stop()
 
 

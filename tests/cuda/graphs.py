@@ -40,6 +40,22 @@ def again(mount):
     ended(cuda)
 
 
+def refused_by_the_driver(mount):
+    """A launch that the driver refuses takes nothing: the next one pays."""
+    for start in 'cuGraphLaunch', 'cuGraphLaunch_ptsz', 'cuGraphUpload', 'cuGraphUpload_ptsz':
+        cuda = begun(mount)
+        ready = cuda('graph(60 << 20)')
+        first = cuda(f'[cuda.cuCtxSetCurrent(None), cuda.{start}(Pointer({ready}), None), use()]')
+        equal((first[0], first[1] != 0, first[2]), (0, True, 0), start)
+        equal(cuda.booked(), 0, start)
+        at = cuda('alloc(80 << 20)')
+        check(at > 0, at)
+        equal(cuda(f'cuda.{start}(Pointer({ready}), None)'), -OUT_OF_MEMORY, start)
+        equal(cuda(f'[free({at}), cuda.{start}(Pointer({ready}), None)]'), [0, 0], start)
+        cuda.settled(start)
+        ended(cuda)
+
+
 def destroyed(mount):
     """Three of them: destroying gives nothing back, the trim does."""
     cuda = begun(mount)
@@ -96,4 +112,4 @@ def nested(mount):
     ended(cuda)
 
 
-run(launches, again, destroyed, left, nested)
+run(launches, again, refused_by_the_driver, destroyed, left, nested)

@@ -3,6 +3,8 @@
 """gpuN/context: measured once a device and driver version, charged to each process, set by
 administrators; and what `enforcement` says about CUDA programs."""
 import os
+import signal
+import socket
 
 import lib
 from lib import alice, check, equal
@@ -68,8 +70,8 @@ def charged(mount):
     two.end()
     small = mount.ask('100M 3600')
     equal(said(mount, small), [
-        'memory cuda-shim', f'# memory: CUDA programs cannot start here: a context takes {CONTEXT} '
-        'bytes, more than the partition has.'])
+        'memory cuda-shim', '# memory: CUDA programs cannot start here: a context takes 518 MiB, '
+        'more than the partition has.'])
     mount.write('0', 'gpu0', 'context')
     equal(said(mount, small), ['memory cuda-shim'])
     mount.write('default', 'gpu0', 'context')
@@ -114,17 +116,62 @@ def written(mount):
     equal(contexts(mount), [CONTEXT] * 2)
 
 
+def unmeasured(mount, how):
+    """Only the figure is lost: programs are limited all the same."""
+    equal(contexts(mount), [0, 0])
+    why = (f'The CUDA driver {how} when a context was measured: contexts are not charged until '
+           'their size is written to gpuN/context.')
+    check(why in lib.read(mount.log), lib.read(mount.log))
+    equal(said(mount, mount.ask('1G 3600')), ['memory cuda-shim', f'# memory: {why}'])
+
+
+def serve(directory):
+    """Listens as the server of MPS does, and never answers."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    server.bind(os.path.join(directory, 'control'))
+    os.chmod(os.path.join(directory, 'control'), 0o777)
+    server.listen(9)
+    signal.pause()
+
+
+def baited(mount):
+    """Drivers do not believe what users put at their default paths in /tmp. The server that the
+    administrator chose is asked; one that hangs costs only the figure."""
+    baits = ['/tmp/nvidia-mps', '/tmp/pocl']
+    made = [bait for bait in baits if not os.path.isdir(bait)]
+    for bait in baits:
+        os.makedirs(bait, exist_ok=True)
+        lib.libc.mount(b'none', bait.encode(), b'tmpfs', 0, b'mode=777')
+    server = alice.start(serve, baits[0])
+    lib.wait_for(lambda: os.path.exists(baits[0] + '/control'))
+    home = mount.environment.pop('HOME', None)
+    for wrong in {}, {'HOME': baits[1], 'XDG_CACHE_HOME': baits[1]}:
+        os.unlink(os.path.join(mount.state, 'contexts'))
+        again(mount, **wrong)
+        equal(contexts(mount), [CONTEXT] * 2)
+        equal(os.listdir(baits[1]), [])
+    os.unlink(os.path.join(mount.state, 'contexts'))
+    again(mount, CUDA_MPS_PIPE_DIRECTORY=baits[0])
+    unmeasured(mount, 'did not answer in time')
+    mount.release_all()
+    server.kill()
+    for name in 'HOME', 'XDG_CACHE_HOME', 'CUDA_MPS_PIPE_DIRECTORY':
+        mount.environment.pop(name, None)
+    again(mount, **({'HOME': home} if home else {}))
+    equal(contexts(mount), [CONTEXT] * 2)
+    for bait in baits:
+        lib.libc.umount2(bait.encode(), 2)  # MNT_DETACH
+    for bait in made:
+        os.rmdir(bait)
+
+
 def left_alone(mount):
     """A device without room for a context is not disturbed, and a driver that crashes keeps nothing
     from starting."""
     os.unlink(os.path.join(mount.state, 'contexts'))
     tell('crash compute')
     again(mount)
-    equal(contexts(mount), [0, 0])
-    why = 'The CUDA driver crashed (Segmentation fault) when it was asked about its memory.'
-    check(why in lib.read(mount.log), lib.read(mount.log))
-    name = mount.ask('1G 3600')
-    equal(said(mount, name)[:2], ['memory none', f'# memory: {why}'])
+    unmeasured(mount, 'crashed (Segmentation fault)')
     mount.release_all()
     tell(used=80 * GIB - 600 * MIB)
     again(mount)
@@ -163,7 +210,7 @@ def main():
     tell()
     mount = lib.Mount(opencl=True, environment=driver(os.environ['FAKE_CUDA']))
     equal(contexts(mount), [CONTEXT] * 2)
-    for part in charged, kept, written, left_alone, told:
+    for part in charged, kept, written, baited, left_alone, told:
         print('==', part.__name__, flush=True)
         part(mount)
     mount.stop()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A million random calls of eight threads against a model: what is charged is what the driver gave,
+"""Random calls of eight threads against a model: what is charged is what the driver gave,
 whenever they stop; never more than the limit; nothing is refused that fits; all is given back. The
 same with children that are forked all the time, and in two processes that fill one partition."""
 import os

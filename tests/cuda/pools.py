@@ -2,10 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory pools of CUDA programs: what a pool has reserved is charged, and refused before the driver
 is asked."""
+import os
+
+import lib
 from lib import check, equal
 from partitioned import MIB, OUT_OF_MEMORY, Cuda, begun, context, ended, run
 
 EVER = 1 << 60  # a threshold
+
+
+def away(mount):
+    """What a pool took while the tree could not be reached is charged with what it takes next."""
+    names = [mount.ask('100M 3600', device) for device in (0, 1)]
+    there, link = os.path.realpath(mount.dir), os.path.join(lib.T, 'away')
+    paths = [os.path.realpath(mount.at('partitions', name)) for name in names]
+    cuda = Cuda(mount, *names, CHRONOS_UNREACHABLE='allow',
+                CHRONOS_PARTITION=':'.join(path.replace(there, link) for path in paths))
+    equal(cuda('use()'), 0)
+    check(cuda('alloc_async(20 << 20)') > 0)
+    equal(cuda.booked(), 0, 'away')
+    os.symlink(there, link)
+    check(cuda('alloc_async(20 << 20)') > 0)
+    equal(cuda.booked(), 64 * MIB, 'back')
+    equal(cuda('alloc_async(80 << 20)'), OUT_OF_MEMORY)
+    os.unlink(link)
+    ended(cuda)
 
 
 def waits(mount):
@@ -133,6 +154,41 @@ def captures(mount):
         ended(cuda)
 
 
+def threads_own(mount):
+    """NULL is each thread's own stream to functions of that kind, also while it is captured."""
+    for begin in ('cuStreamBeginCapture_ptsz(None)', 'cuStreamBeginCapture_v2_ptsz(None, 0)',
+                  'cuStreamBeginCaptureToGraph_ptsz(None, Pointer(made(cuda.cuGraphCreate, 0)), '
+                  'None, None, Size(0), 0)'):
+        cuda = begun(mount)
+        equal(cuda(f'threshold(own_pool(), {EVER})'), 0)
+        equal(cuda('free_async(alloc_async(60 << 20))'), 0)
+        equal(cuda(f'cuda.{begin}'), 0, begin)
+        check(cuda('made(cuda.cuMemAllocAsync_ptsz, Size(90 << 20), None)') > 0, 'a node')
+        equal(cuda.booked(), 64 * MIB, 'only the pool')
+        equal(cuda('alloc(60 << 20)'), OUT_OF_MEMORY)
+        check(cuda('made(lambda graph: cuda.cuStreamEndCapture_ptsz(None, graph))') > 0, 'goes on')
+        check(cuda('alloc(60 << 20)') > 0, 'trimmed again')
+        cuda.settled(begin)
+        ended(cuda)
+
+
+def joined(mount):
+    """A stream that has joined a capture does not end it when it goes, nor does it end there."""
+    cuda = begun(mount)
+    equal(cuda(f'threshold(own_pool(), {EVER})'), 0)
+    equal(cuda('free_async(alloc_async(60 << 20))'), 0)
+    first, other = cuda('[stream(), stream()]')
+    equal(cuda(f'begin_capture({first})'), 0)
+    cuda(f'call("fake_cuda_join", {other}, {first})')
+    equal(cuda(f'end_capture({other})'), -401)
+    equal(cuda('alloc(60 << 20)'), OUT_OF_MEMORY)
+    equal(cuda(f'call("cuStreamDestroy_v2", {other})'), 0)
+    equal(cuda('alloc(60 << 20)'), OUT_OF_MEMORY)
+    check(cuda(f'end_capture({first})') > 0, 'goes on')
+    check(cuda('alloc(60 << 20)') > 0, 'trimmed again')
+    ended(cuda)
+
+
 def own(mount):
     """Pools of the program: on a device, on the host, imported, managed, destroyed in use."""
     cuda = begun(mount)
@@ -204,4 +260,5 @@ def current(mount):
     ended(cuda)
 
 
-run(waits, other_stream, kept, refused, fragments, captures, own, destroyed, devices, current)
+run(away, waits, other_stream, kept, refused, fragments, captures,
+    threads_own, joined, own, destroyed, devices, current)

@@ -86,6 +86,11 @@ def cannot(directory):
         print('no 32-bit program: libc6-i386 is not installed')
 
 
+def handlers_fork(directory):
+    """A signal handler forks in the middle of an allocation: no process waits for itself."""
+    equal(run([os.path.join(PROGRAMS, 'handler')], SHIM, partition=directory), '1')
+
+
 def unreachable():
     """A partition that cannot be reached: refused, or let through, by CHRONOS_UNREACHABLE."""
     for policy, expected in ('refuse', 'no context'), ('allow', UNLIMITED), ('', 'no context'):
@@ -101,6 +106,7 @@ def main():
     directory = os.path.realpath(mount.at('partitions', name))
     beside_others(directory)
     cannot(directory)
+    handlers_fork(directory)
     unreachable()
     equal(mount.read('partitions', name, 'charge'), '0')
     mount.stop()

@@ -98,6 +98,55 @@ def rest(mount):
     os.unlink(mount.at('partitions', name))
 
 
+def restarted(mount):
+    """A program that has charged what it needs, and only computes, is left alone after a restart of
+    the daemon."""
+    name = mount.ask('4G 3600')
+    lib.write(mount.at('config', 'watchdog'), 'end')
+    program = started(mount, name)
+    equal(program.say('use()'), '0')
+    check(int(program.say(f'alloc({256 * MIB})')) > 0)
+    use(program, 300 * MIB)
+    mount.kill_both()
+    mount.start()
+    check(wait_for(lambda: used(mount, name) == 300 * MIB), used(mount, name))
+    lib.time.sleep(3)
+    check(f'unlimited {name} ' not in mount.read('events'), mount.read('events'))
+    check(int(program.say(f'alloc({MIB})')) > 0, 'it is alive')
+    program.kill()
+    use(program, None)
+    lib.write(mount.at('config', 'watchdog'), 'off')
+    os.unlink(mount.at('partitions', name))
+
+
+def again(mount):
+    """After a restart of the daemon a program's bytes are its rest, until it says that they are
+    charged; they do not count twice."""
+    name = alice.call(mount.ask, '1G 3600')
+    program, idle = started(mount, name), started(mount, name)
+    equal(program.say('use()'), '0')
+    first = int(program.say(f'alloc({600 * MIB})'))
+    check(first > 0, first)
+    equal(idle.say('use()'), '0')
+    use(program, 640 * MIB)
+    use(idle, 60 * MIB)
+    check(wait_for(lambda: used(mount, name) == 700 * MIB), used(mount, name))
+    mount.kill_both()
+    mount.start()
+    check(wait_for(lambda: used(mount, name) == 700 * MIB), used(mount, name))
+    # One that holds nothing has as much room as before.
+    equal(idle.say(f'alloc({326 * MIB})'), str(OUT_OF_MEMORY))
+    check(int(program.say(f'alloc({4 * MIB})')) > 0)
+    equal(int(mount.read('partitions', name, 'charge')), 604 * MIB)
+    equal(used(mount, name), 704 * MIB)
+    equal(program.say(f'alloc({322 * MIB})'), str(OUT_OF_MEMORY))
+    check(int(program.say(f'alloc({320 * MIB})')) > 0)
+    for one in program, idle:
+        one.kill()
+        use(one, None)
+    os.unlink(mount.at('partitions', name))
+
+
 def is_told(mount, name, program, way):
     """Soon, once, and to its user, and counts."""
     pid = program.process.pid
@@ -158,7 +207,23 @@ def around(mount):
 
 
 def silent(mount):
-    """One that opens `charge` and books nothing counts with all that it has."""
+    """One that opens `charge` and books nothing counts with all that it has, and is reported once
+    its partition is above its limit, also with the watchdog off. One that has much that no call
+    announces is not, while its partition is within its limit."""
+    def lines(program):
+        return [line for line in mount.read('events').split('\n') if ' unlimited ' in line and
+                f' pid={program.process.pid} ' in line]
+
+    wide = alice.call(mount.ask, '4G 3600')
+    program = started(mount, wide)
+    equal(program.say('use()'), '0')
+    check(int(program.say(f'alloc({GIB})')) > 0)
+    use(program, GIB + 2084 * MIB)
+    check(wait_for(lambda: used(mount, wide) == GIB + 2084 * MIB))
+    check(not wait_for(lambda: lines(program), 3), 'within the limit')
+    program.kill()
+    use(program, None)
+    os.unlink(mount.at('partitions', wide))
     name = alice.call(mount.ask, '1G 3600')
     opens = f"kept.append(open('{mount.at('partitions', name, 'charge')}', 'w'))"
     program = started(mount, name, LD_PRELOAD='')
@@ -167,10 +232,11 @@ def silent(mount):
     use(program, 2 * GIB)
     check(wait_for(lambda: used(mount, name) == 2 * GIB))
     lib.fails('ENOSPC', lib.write, mount.at('partitions', name, 'charge'), '+1')
+    check(wait_for(lambda: lines(program)), 'above the limit')
+    check('far more than it has charged' in alice.call(mount.status), alice.call(mount.status))
     mount.write('report', 'config', 'watchdog')
     check(wait_for(lambda: f' over-limit {name} ' in mount.read('events'), 20))
-    check(f' pid={program.process.pid} ' not in ''.join(
-        line for line in mount.read('events').split('\n') if ' unlimited ' in line))
+    equal(len(lines(program)), 1)
     mount.write('off', 'config', 'watchdog')
     program.kill()
     use(program, None)
@@ -209,7 +275,7 @@ def main():
     tell()
     mount = lib.Mount(opencl=True, environment={
         'LD_LIBRARY_PATH': os.environ['FAKE_NVML'], 'CHRONOS_FAKE_NVML': GPUS})
-    for part in rest, around, silent, ended:
+    for part in rest, again, around, silent, restarted, ended:
         print('==', part.__name__, flush=True)
         part(mount)
     mount.stop()

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct device fake_devices[DEVICES];
@@ -48,6 +50,8 @@ void fake_cuda_set(const char *name, uint64_t value)
         fake_settings.renumber = value;
     else if (!strcmp(name, "delay"))
         fake_settings.delay = value;
+    else if (!strcmp(name, "pitch"))
+        fake_settings.pitch = value;
     else
         abort();
 }
@@ -102,8 +106,24 @@ static void open_state(void)
         close(fd);
 }
 
+/* Wait for the server of MPS, as the driver does if it finds one. */
+static void meet_server(void)
+{
+    const char *directory = getenv("CUDA_MPS_PIPE_DIRECTORY");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char answer[8];
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control",
+             directory ? directory : "/tmp/nvidia-mps");
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        while (read(fd, answer, sizeof(answer)) > 0)
+            ;
+    close(fd);
+}
+
 CUresult cuInit(unsigned flags)
 {
+    meet_server();
     fake_lock();
     if (fake_device_count < 0) {
         owner = getpid();

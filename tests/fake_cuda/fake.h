@@ -57,10 +57,11 @@ API uint64_t fake_cuda_high(int device);
 /* Settings, all 0 at first:
  *   fragment   steps that a pool reserves beyond what it needs
  *   renumber   a handle's number comes again while its memory is mapped
- *   delay      microseconds that each allocation and free takes */
+ *   delay      microseconds that each allocation and free takes
+ *   pitch      bytes, beyond 512, that rows are padded to */
 API void fake_cuda_set(const char *name, uint64_t value);
 struct fake_settings {
-    uint64_t fragment, renumber, delay;
+    uint64_t fragment, renumber, delay, pitch;
 };
 extern struct fake_settings fake_settings;
 
@@ -159,8 +160,14 @@ struct CUmemPoolHandle_st *fake_pool_new(int device, bool on_host);
 
 /* Streams that are captured. Waiting for the device breaks all captures: the error, or success. */
 CUresult fake_may_wait(void);
+API void fake_cuda_join(CUstream stream, CUstream other);
 /* The graph that the stream is captured into, or NULL. */
 CUgraph fake_captured(CUstream stream);
+/* What NULL means to functions of each thread's stream. */
+static inline CUstream fake_stream_ptsz(CUstream stream)
+{
+    return stream ? stream : CU_STREAM_PER_THREAD;
+}
 CUresult fake_capture_alloc(CUgraph graph, CUdeviceptr *pointer, uint64_t bytes);
 CUresult fake_capture_free(CUgraph graph, CUdeviceptr pointer);
 

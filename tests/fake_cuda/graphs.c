@@ -18,10 +18,18 @@ struct CUgraph_st {
 struct CUstream_st {
     int device;
     CUgraph captured;
+    bool joined; /* a capture that began at another stream */
 };
 
 static int open_captures;
 static bool broken;
+
+/* The stream that a number means; NULL: that of the device, which is never captured. */
+static CUstream actual(CUstream stream)
+{
+    static __thread struct CUstream_st own;
+    return stream == CU_STREAM_PER_THREAD ? &own : (uintptr_t)stream > 2 ? stream : NULL;
+}
 
 /* -- streams ---------------------------------------------------------------------------- */
 
@@ -40,7 +48,7 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags)
 API CUresult cuStreamDestroy_v2(CUstream stream)
 {
     fake_lock();
-    open_captures -= stream->captured ? 1 : 0;
+    open_captures -= stream->captured && !stream->joined ? 1 : 0;
     fake_unlock();
     free(stream);
     return CUDA_SUCCESS;
@@ -60,6 +68,13 @@ API CUresult cuStreamGetDevice(CUstream stream, CUdevice *device)
     return CUDA_SUCCESS;
 }
 
+/* As by waiting for an event of the other, which is captured. */
+API void fake_cuda_join(CUstream stream, CUstream other)
+{
+    stream->captured = other->captured;
+    stream->joined = true;
+}
+
 API CUresult cuStreamIsCapturing(CUstream stream, int *status)
 {
     *status = fake_captured(stream) ? (broken ? 2 : 1) : 0;
@@ -68,7 +83,8 @@ API CUresult cuStreamIsCapturing(CUstream stream, int *status)
 
 CUgraph fake_captured(CUstream stream)
 {
-    return (uintptr_t)stream > 2 ? stream->captured : NULL;
+    stream = actual(stream);
+    return stream ? stream->captured : NULL;
 }
 
 CUresult fake_may_wait(void)
@@ -79,7 +95,8 @@ CUresult fake_may_wait(void)
 
 static CUresult begin_capture(CUstream stream, CUgraph into)
 {
-    if ((uintptr_t)stream <= 2 || stream->captured)
+    stream = actual(stream);
+    if (!stream || stream->captured)
         return ILLEGAL_STATE;
     stream->captured = into ? into : calloc(1, sizeof(*stream->captured));
     fake_lock();
@@ -96,7 +113,7 @@ API CUresult cuStreamBeginCapture(CUstream stream)
 
 API CUresult cuStreamBeginCapture_ptsz(CUstream stream)
 {
-    return begin_capture(stream, NULL);
+    return begin_capture(fake_stream_ptsz(stream), NULL);
 }
 
 API CUresult cuStreamBeginCapture_v2(CUstream stream, int mode)
@@ -108,7 +125,7 @@ API CUresult cuStreamBeginCapture_v2(CUstream stream, int mode)
 API CUresult cuStreamBeginCapture_v2_ptsz(CUstream stream, int mode)
 {
     (void)mode;
-    return begin_capture(stream, NULL);
+    return begin_capture(fake_stream_ptsz(stream), NULL);
 }
 
 API CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph,
@@ -123,12 +140,14 @@ API CUresult cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
                                               const CUgraphNode *dependencies,
                                               const CUgraphEdgeData *data, size_t count, int mode)
 {
-    return cuStreamBeginCaptureToGraph(stream, graph, dependencies, data, count, mode);
+    return cuStreamBeginCaptureToGraph(fake_stream_ptsz(stream), graph, dependencies, data, count,
+                                       mode);
 }
 
 API CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
 {
-    if (!fake_captured(stream))
+    stream = actual(stream);
+    if (!stream || !stream->captured || stream->joined)
         return ILLEGAL_STATE;
     fake_lock();
     *graph = broken ? NULL : stream->captured;
@@ -140,7 +159,7 @@ API CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
 
 API CUresult cuStreamEndCapture_ptsz(CUstream stream, CUgraph *graph)
 {
-    return cuStreamEndCapture(stream, graph);
+    return cuStreamEndCapture(fake_stream_ptsz(stream), graph);
 }
 
 /* -- nodes ------------------------------------------------------------------------------ */

@@ -213,7 +213,7 @@ API CUresult cuMemAllocManaged(CUdeviceptr *pointer, size_t bytes, unsigned flag
 API CUresult cuMemAllocPitch_v2(CUdeviceptr *pointer, size_t *pitch, size_t width, size_t height,
                                 unsigned element)
 {
-    uint64_t padded = width > UINT64_MAX / 2 ? 0 : fake_up(width, 512);
+    uint64_t padded = width > UINT64_MAX / 2 ? 0 : fake_up(width, 512 + fake_settings.pitch);
     if (element != 4 && element != 8 && element != 16)
         return CUDA_ERROR_INVALID_VALUE;
     if (padded == 0 || height > UINT64_MAX / 2 / padded)

@@ -136,7 +136,7 @@ API CUresult cuMemAllocAsync(CUdeviceptr *pointer, size_t bytes, CUstream stream
 
 API CUresult cuMemAllocAsync_ptsz(CUdeviceptr *pointer, size_t bytes, CUstream stream)
 {
-    return cuMemAllocAsync(pointer, bytes, stream);
+    return cuMemAllocAsync(pointer, bytes, fake_stream_ptsz(stream));
 }
 
 API CUresult cuMemAllocFromPoolAsync(CUdeviceptr *pointer, size_t bytes, CUmemoryPool pool,
@@ -148,7 +148,7 @@ API CUresult cuMemAllocFromPoolAsync(CUdeviceptr *pointer, size_t bytes, CUmemor
 API CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *pointer, size_t bytes, CUmemoryPool pool,
                                           CUstream stream)
 {
-    return cuMemAllocFromPoolAsync(pointer, bytes, pool, stream);
+    return cuMemAllocFromPoolAsync(pointer, bytes, pool, fake_stream_ptsz(stream));
 }
 
 API CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream)
@@ -171,7 +171,7 @@ API CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream stream)
 
 API CUresult cuMemFreeAsync_ptsz(CUdeviceptr pointer, CUstream stream)
 {
-    return cuMemFreeAsync(pointer, stream);
+    return cuMemFreeAsync(pointer, fake_stream_ptsz(stream));
 }
 
 /* -- waiting ------------------------------------------------------------------------------ */

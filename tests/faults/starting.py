@@ -74,6 +74,7 @@ def main(step):
             equal(daemon.facts(), good, at, text)
             daemon.stop()
     print(f'{calls} calls, {started} times it started')
+    check(started > 0, 'some start in spite of it')
     program.kill()
 
 

@@ -220,6 +220,69 @@ START_TEST(test_over)
 }
 END_TEST
 
+/* A driver reports this of process 11. */
+static void look(uint64_t bytes)
+{
+    const struct bookings_use use = {partition_id, 11, bytes};
+    bookings_look(tree.bookings);
+    bookings_compare(tree.bookings, &use, 1);
+    ledger_set_rest(tree.ledger, partition_id, bookings_rest(tree.bookings, partition_id));
+}
+
+static uint64_t used(void)
+{
+    struct ledger_figures figures;
+    ledger_get(tree.ledger, partition_id, &figures);
+    return figures.used_bytes;
+}
+
+/* Let process 11 open a file. */
+static uint64_t open_file(void)
+{
+    uint64_t file;
+    ck_assert_int_eq(handles_take(&handles, tree_node_id(&charge), 7, &file), 0);
+    struct shared_handle *slot = handles_get(&handles, file);
+    slot->opener_root = 1;
+    slot->process = 11;
+    ck_assert_int_eq(bookings_open(tree.bookings, partition_id, 11), 0);
+    return file;
+}
+
+/* A file is opened again: what its first line says and the driver reports is one and the same. */
+START_TEST(test_again)
+{
+    ck_assert_int_eq(ledger_reserve(tree.ledger, partition_id), 0);
+    look(700);
+    uint64_t file = open_file();
+    ck_assert_int_eq(write_charge(file, "+1001", 2), REFUSED_NO_SPACE);
+    ck_assert_uint_eq(used(), 700);
+    ck_assert_int_eq(write_charge(fh, "+301", 4), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(file, "+680", 6), 0);
+    ck_assert_uint_eq(charged(), 680);
+    ck_assert_uint_eq(used(), 700);
+    ck_assert_int_eq(write_charge(file, "+301", 8), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(file, "+300", 10), 0);
+    ck_assert_uint_eq(used(), 1000);
+    /* Over the limit: what is held already is not refused. */
+    charge_close(&tree, handles_get(&handles, file));
+    handles_release(&handles, file);
+    look(1100);
+    file = open_file();
+    ck_assert_int_eq(write_charge(file, "+1050", 12), 0);
+    ck_assert_uint_eq(used(), 1100);
+    ck_assert_int_eq(write_charge(file, "+1", 14), REFUSED_NO_SPACE);
+    /* Nothing is held, says the first line; so the next ones ask for more. */
+    charge_close(&tree, handles_get(&handles, file));
+    handles_release(&handles, file);
+    look(700);
+    file = open_file();
+    ck_assert_int_eq(write_charge(file, "+0", 16), 0);
+    ck_assert_int_eq(write_charge(file, "+301", 18), REFUSED_NO_SPACE);
+    ck_assert_int_eq(write_charge(file, "+300", 20), 0);
+    ck_assert_uint_eq(used(), 1000);
+}
+END_TEST
+
 /* A program of another version does not touch the shared memory. */
 START_TEST(test_layout)
 {
@@ -243,5 +306,5 @@ END_TEST
 int main(void)
 {
     return check_main("charge", setup, teardown, test_once, test_half_done, test_one_store,
-                      test_sums, test_over, test_layout);
+                      test_sums, test_over, test_again, test_layout);
 }

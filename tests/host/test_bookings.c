@@ -82,6 +82,27 @@ START_TEST(test_unlimited)
 }
 END_TEST
 
+/* Over is a process with more rest than allowed, in a partition above its limit. */
+START_TEST(test_over)
+{
+    open_both();
+    bookings_add(bookings, P, A, 1000);
+    look(1000, 500);
+    ck_assert(bookings_is_over(bookings, P, B, 499, 1499));
+    ck_assert(!bookings_is_over(bookings, P, B, 500, 1499)); /* allowed */
+    ck_assert(!bookings_is_over(bookings, P, B, 499, 1500)); /* within the limit */
+    ck_assert(bookings_is_over(bookings, P, B, 499, 999));
+    ck_assert(!bookings_is_over(bookings, P, A, 0, 1499));
+    ck_assert(!bookings_is_over(bookings, 2, B, 0, 0));
+    bookings_subtract(bookings, P, A, 1);
+    ck_assert(!bookings_is_over(bookings, P, B, 499, 1499));
+    bookings_close(bookings, P, A); /* with it goes what it had booked */
+    look(0, 500);
+    ck_assert(!bookings_is_over(bookings, P, B, 499, 500));
+    ck_assert(bookings_is_over(bookings, P, B, 499, 499));
+}
+END_TEST
+
 /* Each of several open files counts; the rest goes with the last. */
 START_TEST(test_several_files)
 {
@@ -125,6 +146,53 @@ START_TEST(test_meanwhile)
     ck_assert_uint_eq(rest(), 70);
     look(610, 0);
     ck_assert_uint_eq(rest(), 10);
+}
+END_TEST
+
+/* A process opens its file again, says what it holds, and the same bytes do not count twice: those
+ * that a look found while no file was open, each once. */
+START_TEST(test_claim)
+{
+    look(700, 50);
+    open_both();
+    ck_assert_uint_eq(bookings_claim(bookings, P, A, 600), 600);
+    ck_assert_uint_eq(rest(), 150);
+    bookings_unclaim(bookings, P, A, 600);
+    ck_assert_uint_eq(rest(), 750);
+    look(700, 50); /* between its open and its line */
+    bookings_look(bookings);
+    ck_assert_uint_eq(bookings_claim(bookings, P, A, 650), 650);
+    ck_assert_uint_eq(rest(), 100);
+    bookings_compare(bookings, (const struct bookings_use[]){{P, A, 700}, {P, B, 50}}, 2);
+    ck_assert_uint_eq(rest(), 100);
+    ck_assert_int_eq(bookings_open(bookings, P, A), 0); /* another file of the process */
+    ck_assert_uint_eq(bookings_claim(bookings, P, A, 80), 50);
+    ck_assert_uint_eq(rest(), 50);
+    look(700, 50);
+    ck_assert_uint_eq(rest(), 50);
+    ck_assert_uint_eq(bookings_claim(bookings, P, 0, 50), 0);
+    ck_assert_uint_eq(bookings_claim(bookings, P, A, 50), 0);
+}
+END_TEST
+
+/* A process cannot hide its rest by giving back what it claimed, and claiming it again. */
+START_TEST(test_claim_liar)
+{
+    look(700, 0);
+    open_both();
+    for (int period = 0; period < 3; period++) {
+        ck_assert_int_eq(bookings_open(bookings, P, A), 0);
+        uint64_t claimed = bookings_claim(bookings, P, A, 700);
+        ck_assert_uint_eq(claimed, period ? 0 : 700);
+        bookings_subtract(bookings, P, A, claimed);
+        bookings_close(bookings, P, A);
+        look(700, 0);
+        ck_assert_uint_eq(rest(), 700);
+    }
+    bookings_close(bookings, P, A); /* its last: its rest goes, as ever, until the next look */
+    ck_assert_uint_eq(rest(), 0);
+    look(700, 0);
+    ck_assert_uint_eq(rest(), 700);
 }
 END_TEST
 
@@ -201,7 +269,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_rest,      test_unlimited, test_several_files,
-                                  test_meanwhile, test_absurd,    test_model};
+    const TTest *const tests[] = {test_rest,          test_unlimited, test_over,
+                                  test_several_files, test_meanwhile, test_claim,
+                                  test_claim_liar,    test_absurd,    test_model};
     return check_run_tests("bookings", setup, teardown, tests, ARRAY_COUNT(tests));
 }

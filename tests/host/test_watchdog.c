@@ -66,7 +66,7 @@ static struct watchdog_process *uses(int32_t pid, uint32_t uid, uint32_t device,
 {
     struct watchdog_process *row = &processes[sample.process_count++];
     *row = (struct watchdog_process){
-        pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id, 0, 0, false};
+        pid, uid, 1000u + (uint64_t)pid, device, bytes, partition_id, 0, 0, false, false};
     return row;
 }
 
@@ -507,6 +507,25 @@ START_TEST(test_unlimited)
 }
 END_TEST
 
+/* One that charges too little is only reported: its partition is above its limit. */
+START_TEST(test_charges_too_little)
+{
+    sample.complete = false;
+    has(7, BOB, 1, GIB);
+    uses(42, ALICE, 1, 2 * GIB, 7)->unlimited = true;
+    processes[0].charges = true;
+    check(S(100));
+    expect(0, "unlimited", "pid=42 uid=6101 bytes=2147483648",
+           "Process 42 uses 2 GiB of gpu1 in p7, far more than it has charged, and p7 is above its "
+           "limit. Start it with chronos run, or write more to the file fraction.");
+    for (int64_t s = 101; s < 400; s++)
+        ck_assert_uint_eq(check(S(s)), 0);
+    processes[0].charges = false; /* it has closed it */
+    check(S(400));
+    ck_assert_str_eq(actions[0].word, "warned-unlimited");
+}
+END_TEST
+
 /* Between two complete checks the other violations stay where they are. */
 START_TEST(test_between)
 {
@@ -534,6 +553,7 @@ int main(void)
 {
     const TTest *const tests[] = {test_unmanaged,
                                   test_unlimited,
+                                  test_charges_too_little,
                                   test_between,
                                   test_handed_over,
                                   test_handed_to_a_member,

@@ -11,10 +11,14 @@
  *   watch ID            wait MS
  *   fork                a child executes the lines until `exit`
  *   closeall            closes every descriptor it has, as daemons do
+ *   streams MOUNT ID    opens MOUNT and watches ID with the standard streams closed: how many are
+ *                      open then
  *   chdir DIRECTORY
  */
 #include "tools/libchronos/chronos.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +140,26 @@ static void use_handle(const char *word, const char *id, const char *name, const
     }
 }
 
+static void close_streams(const char *mount, const char *id)
+{
+    ChronosPartitionerHandle other;
+    int kept[3], open = 0;
+    char text[256];
+    for (int fd = 0; fd < 3; fd++) {
+        kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+        close(fd);
+    }
+    bool good = chronos_partitioner_open(mount, &other) == 0 && chronos_fd(other, id) >= 0 &&
+                chronos_request_partition(other, "0", "0.1 600 hold", text, sizeof(text)) == 0;
+    for (int fd = 0; fd < 3; fd++) {
+        open += fcntl(fd, F_GETFD) >= 0;
+        dup2(kept[fd], fd);
+        close(kept[fd]);
+    }
+    printf("%d\n", good ? open : -1);
+    chronos_partitioner_destroy(other);
+}
+
 static void obey(char *line)
 {
     char word[32] = "", id[256] = "", name[256] = "", value[256] = "";
@@ -168,6 +192,8 @@ static void obey(char *line)
         for (int fd = 3; fd < 64; fd++)
             close(fd);
         printf("0\n");
+    } else if (strcmp(word, "streams") == 0) {
+        close_streams(id, name);
     } else if (strcmp(word, "chdir") == 0) {
         printf("%d\n", chdir(id));
     } else if (strcmp(word, "exit") == 0) {

@@ -259,6 +259,8 @@ def daemon_again(mount):
 def closed(mount):
     caller = Caller(mount.dir)
     caller.id('request 0 0.1 600 hold')
+    held = mount.partitions()[0]
+    equal(caller.say(f'streams {mount.dir} {held}'), '0', 'what it prints never goes to our files')
     equal(caller.say('closeall'), '0')
     check(lib.wait_for(lambda: not mount.partitions()), 'nothing holds it')
     r, sentence = caller.call('list')

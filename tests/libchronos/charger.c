@@ -10,12 +10,16 @@
  *   exec               replaces itself by the same program
  *   close              closes every descriptor it has, as daemons do
  *   reuse FILE         opens FILE for writing with the number of the descriptor
- *   busy               starts threads that book, give back and fork
+ *   alarms N           books and gives back until a signal handler has forked N times, and each
+ * child has ended the call, and made one more plain N            the same with children that end in
+ * the handler, as beside threads streams            books and reads with the standard streams
+ * closed: how many are open then busy               starts threads that book, give back and fork
  *   still              ends them
  *   exit
  */
 #include "tools/libchronos/client.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -25,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +79,72 @@ static void reuse(const char *name)
     printf("%d\n", fd >= 0 && taken >= 0 ? 0 : -1);
 }
 
+/* -- forks in a signal handler ----------------------------------------------------- */
+
+static volatile sig_atomic_t handled, failed, is_child, goes_on;
+
+static void fork_now(int number)
+{
+    int status = -1, saved = errno;
+    pid_t pid = fork();
+    (void)number;
+    if (pid == 0 && !goes_on)
+        _exit(0);
+    is_child = pid == 0;
+    if (pid > 0)
+        failed |= waitpid(pid, &status, 0) != pid || status != 0;
+    handled++;
+    errno = saved;
+}
+
+static bool book_and_back(void)
+{
+    pid_t by;
+    bool booked = chronos_charge_book(charge, 1, &by) == 0;
+    if (booked)
+        chronos_charge_give_back(charge, 1, by);
+    return booked && by == getpid();
+}
+
+static void alarms(int count, bool and_go_on)
+{
+    const struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+    struct sigaction action = {.sa_handler = fork_now};
+    bool good = true;
+    goes_on = and_go_on;
+    handled = failed = 0;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (handled < count && !is_child)
+        good = book_and_back() && good;
+    if (is_child)
+        _exit(!book_and_back());
+    setitimer(ITIMER_REAL, &never, NULL);
+    signal(SIGALRM, SIG_IGN);
+    printf("%d\n", good && !failed ? 0 : -1);
+}
+
+/* -- descriptors -------------------------------------------------------------------- */
+
+static void close_streams(const char *directory)
+{
+    static struct chronos_memory memory;
+    uint64_t limit, used;
+    int kept[3], open = 0;
+    for (int fd = 0; fd < 3; fd++) {
+        kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+        close(fd);
+    }
+    bool good = chronos_charge_book(charge, 1, &owner) == 0 &&
+                chronos_memory_read(&memory, directory, &limit, &used) == 0;
+    for (int fd = 0; fd < 3; fd++) {
+        open += fcntl(fd, F_GETFD) >= 0;
+        dup2(kept[fd], fd);
+        close(kept[fd]);
+    }
+    printf("%d\n", good ? open : -1);
+}
+
 static void split(bool known)
 {
     fflush(stdout);
@@ -107,6 +178,10 @@ static void obey(char **arguments, const char *word, const char *argument)
         printf("0\n");
     } else if (strcmp(word, "reuse") == 0) {
         reuse(argument);
+    } else if (strcmp(word, "alarms") == 0 || strcmp(word, "plain") == 0) {
+        alarms((int)bytes, word[0] == 'a');
+    } else if (strcmp(word, "streams") == 0) {
+        close_streams(arguments[1]);
     } else if (strcmp(word, "busy") == 0) {
         begin_work();
         printf("0\n");

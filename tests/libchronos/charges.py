@@ -37,7 +37,7 @@ def child_of(program):
 def limits(mount, name):
     program = charger(mount, name)
     equal(program.say('book 0'), '0')
-    equal(descriptors(program), 0, 'nothing to book needs no file')
+    equal(descriptors(program), 1, 'open with nothing booked: the program is limited')
     equal(program.say(f'book {LIMIT - 1}'), '0')
     equal(program.say('book 2'), FULL)
     equal(program.say(f'book {1 << 63}'), FULL)
@@ -98,6 +98,27 @@ def busy_forks(mount, name):
         equal(program.say('exit'), 'back')
     program.say('still')
     equal(booked(mount, name), 0)
+    program.end()
+
+
+def handlers_fork(mount, name):
+    """A signal handler forks in the middle of a booking: neither process waits for itself."""
+    program = charger(mount, name)
+    program.say('book 100')
+    equal(program.say('alarms 200'), '0')
+    equal(booked(mount, name), 100, 'what the children charged is theirs')
+    program.say('busy')
+    equal(program.say('plain 200'), '0')
+    program.say('still')
+    equal(booked(mount, name), 100)
+    program.end()
+
+
+def closed_streams(mount, name):
+    """What a program without standard streams prints never goes to a file of ours."""
+    program = charger(mount, name)
+    equal(program.say('streams'), '0')
+    equal(booked(mount, name), 1)
     program.end()
 
 
@@ -227,6 +248,9 @@ def main():
     limits(mount, name)
     forks(mount, name)
     busy_forks(mount, name)
+    if 'CHRONOS_TEST_LIGHT' not in os.environ:  # a sanitizer's own locks do not allow it
+        handlers_fork(mount, name)
+    closed_streams(mount, name)
     closed_descriptors(mount, name)
     strangers(mount, name)
     no_tree(mount)

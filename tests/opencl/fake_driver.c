@@ -89,6 +89,8 @@ static cl_int answer(const void *value, size_t length, size_t size, void *ret, s
 
 static cl_int CL_API_CALL get_platforms(cl_uint room, cl_platform_id *ids, cl_uint *count)
 {
+    if (fake.during_search)
+        fake.during_search();
     for (cl_uint i = 0; ids && i < room && i < FAKE_PLATFORMS; i++)
         ids[i] = &platforms[i];
     if (count)

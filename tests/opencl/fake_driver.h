@@ -39,6 +39,7 @@ struct fake {
     _Atomic uint64_t last_flags;
     cl_platform_id last_platform;      /* the platform whose functions were asked for by name */
     void (*during_free)(void *memory); /* called when clSVMFree has freed */
+    void (*during_search)(void);       /* called when platforms are asked for */
     void *_Atomic give;                /* the next address from clSVMAlloc */
 };
 extern struct fake fake;

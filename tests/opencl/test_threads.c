@@ -87,6 +87,33 @@ START_TEST(test_fork_while_busy)
 }
 END_TEST
 
+static bool forked, is_child;
+
+static void fork_once(void)
+{
+    int status = -1;
+    pid_t pid = forked ? -1 : fork();
+    is_child = is_child || pid == 0;
+    if (pid > 0)
+        ck_assert(waitpid(pid, &status, 0) == pid && status == 0);
+    forked = true;
+}
+
+/* A signal handler may fork in the middle of a call: neither process waits for its own locks. */
+START_TEST(test_fork_inside)
+{
+    start("gpu0/p1");
+    fake.during_search = fork_once;
+    cl_context context = context_of(0);
+    cl->clReleaseMemObject(buffer_of(context, 600, CL_SUCCESS));
+    cl->clSVMFree(context, cl->clSVMAlloc(context, 0, 10, 0));
+    if (is_child)
+        _exit(0);
+    ck_assert(forked);
+    used(0);
+}
+END_TEST
+
 /* A child cannot give back the parent's bookings. */
 START_TEST(test_fork)
 {
@@ -108,6 +135,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_threads, test_fork, test_fork_while_busy};
+    const TTest *const tests[] = {test_threads, test_fork, test_fork_while_busy, test_fork_inside};
     return run_tests("threads", tests, ARRAY_COUNT(tests));
 }

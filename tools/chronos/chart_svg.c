@@ -65,19 +65,19 @@ static size_t colour_of(const struct drawing *drawing, const char *name)
     return found ? (size_t)(found - drawing->users) % ARRAY_COUNT(colours) : 0;
 }
 
-static void put_text(const char *text)
+static void put_text(const char *string)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '<')
-            fputs("&lt;", stdout);
-        else if (*text == '>')
-            fputs("&gt;", stdout);
-        else if (*text == '&')
-            fputs("&amp;", stdout);
-        else if (*text == '"')
-            fputs("&quot;", stdout);
-        else
-            putchar((unsigned char)*text < 0x20 ? ' ' : *text);
+    const unsigned char *text = (const unsigned char *)string;
+    for (size_t length; *text != '\0'; text += length) {
+        length = json_sequence(text);
+        if (length == 0) {
+            fputs("\xef\xbf\xbd", stdout); /* U+FFFD */
+            length = 1;
+        } else if (*text == '<' || *text == '&') {
+            fputs(*text == '<' ? "&lt;" : "&amp;", stdout);
+        } else {
+            fwrite(text, 1, length, stdout);
+        }
     }
 }
 
@@ -105,8 +105,13 @@ static void put_title(const struct chart_lease *lease)
         putchar(' ');
         put_text(value[CHRONOS_PARTITION_NAME]);
     }
-    printf(": %s, %s, %s to %s</title>", share, size, value[CHRONOS_PARTITION_START],
-           value[CHRONOS_PARTITION_EXPIRES]);
+    printf(": ");
+    put_text(share);
+    printf(", %s, ", size);
+    put_text(value[CHRONOS_PARTITION_START]);
+    printf(" to ");
+    put_text(value[CHRONOS_PARTITION_EXPIRES]);
+    printf("</title>");
 }
 
 static void put_lease(const struct drawing *drawing, const struct chart *chart, double bottom,

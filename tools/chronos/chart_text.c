@@ -128,7 +128,7 @@ static void print_free(const struct chart *chart, size_t columns)
     size_t used = (size_t)printf("Free:");
     for (size_t i = 0; i < chart->step_count; i++) {
         char time_text[64], text[160];
-        struct tm tm;
+        struct tm tm = {0};
         bool known = localtime_r(&chart->steps[i].from, &tm);
         strftime(time_text, sizeof(time_text),
                  chart->steps[i].from < chart->steps[0].from + 86400 ? "%H:%M" : "%a %d %H:%M",

@@ -75,6 +75,7 @@ static int take(struct watch *watch, int file)
     int r = chronos_read_fd(file, &text);
     if (r < 0)
         return r;
+    chronos_clean(text);
     for (const char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
         if (line[length] == '\0')

@@ -123,6 +123,7 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     r = chronos_read_all(mount->root, "history", &text);
     if (r < 0)
         return failure_report(mount, "The history could not be read", r);
+    chronos_clean(text);
     print_all(&view, text);
     free(text);
     return view.count > 0 ? EXIT_DONE : report_none(mount, args, &view);

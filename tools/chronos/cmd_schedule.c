@@ -125,8 +125,8 @@ static int print(const struct chronos_mount *mount, const struct args *args)
     if (text) {
         uint64_t number = chronos_number(text);
         if (number == 0 || number > DAYS_MAX)
-            return args_usage_error(args->command, "%s is no number of days from 1 to %d.", text,
-                                    DAYS_MAX);
+            return args_usage_error(args->command, "--days takes a number from 1 to %d, not %s.",
+                                    DAYS_MAX, text);
         days = (int)number;
     }
     if (args_option(args, "json") && args_option(args, "svg"))

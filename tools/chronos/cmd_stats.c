@@ -60,7 +60,8 @@ static void print_device(const struct chronos_device *device)
     printf("Device %u: %s\n  Type: %s\n  Vendor: %s\n", device->index, value[CHRONOS_DEVICE_NAME],
            text_of(device, CHRONOS_DEVICE_TYPE), text_of(device, CHRONOS_DEVICE_VENDOR));
     const char *version = text_of(device, CHRONOS_DEVICE_VERSION);
-    printf("  OpenCL version: %.*s\n", version_length(version), version);
+    printf("  %s: %.*s\n", strncmp(version, "CUDA", 4) == 0 ? "Version" : "OpenCL version",
+           version_length(version), version);
     printf("  Memory:\n    Total: %llu MB\n    Used: %llu MB\n    Available: %llu MB\n"
            "    Usage: %s\n",
            (unsigned long long)(total >> 20), (unsigned long long)(used >> 20),

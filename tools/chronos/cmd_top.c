@@ -125,7 +125,8 @@ static int run(const struct chronos_mount *mount, const struct args *args)
     if (r)
         return r;
     if (!output_cursor() || !isatty(STDIN_FILENO))
-        return args_usage_error(args->command, "It needs a terminal; in a pipe, use chronos list.");
+        return args_usage_error(args->command,
+                                "This command needs a terminal; in a pipe, use chronos list.");
     r = top_screen_open();
     if (r < 0) {
         output_message("This kind of terminal is not known here; set TERM, for example to vt100.");

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Return the length of the well-formed UTF-8 sequence at `text`; 0: malformed. */
-static size_t sequence(const unsigned char *text)
+size_t json_sequence(const unsigned char *text)
 {
     unsigned char first = text[0];
     if (first < 0x80)
@@ -35,7 +34,7 @@ static void put_string(const char *string)
     const unsigned char *text = (const unsigned char *)string;
     putchar('"');
     while (*text != '\0') {
-        size_t length = sequence(text);
+        size_t length = json_sequence(text);
         if (length == 0) {
             fputs("\\ufffd", stdout);
             length = 1;

@@ -32,7 +32,10 @@ char *share_read(const struct chronos_mount *mount, const char *id)
 {
     char path[64], *text = NULL;
     snprintf(path, sizeof(path), "partitions/%s/members", id);
-    return chronos_read_all(mount->root, path, &text) < 0 ? strdup("") : text;
+    if (chronos_read_all(mount->root, path, &text) < 0)
+        return strdup("");
+    chronos_clean(text);
+    return text;
 }
 
 void share_print(const char *members)

@@ -51,6 +51,12 @@ int watch(const struct chronos_mount *mount, const struct args *args,
           int (*print)(const struct chronos_mount *mount, const struct args *args))
 {
     int code;
+    static const char *const for_files[] = {"json", "svg"};
+    for (size_t i = 0; i < sizeof(for_files) / sizeof(for_files[0]); i++) {
+        if (args_option(args, for_files[i]))
+            return args_usage_error(args->command, "--%s and --watch exclude each other.",
+                                    for_files[i]);
+    }
     if (!output_cursor())
         return args_usage_error(args->command, "--watch needs a terminal; in a pipe, use "
                                                "chronos events --follow.");

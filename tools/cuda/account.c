@@ -17,11 +17,17 @@ bool account_is_ours(const struct account *account)
     return account->bytes == 0 || account->owner == shim_process();
 }
 
+static bool is_charged(const struct account *account)
+{
+    return account->bytes > 0 && account->partition >= 0;
+}
+
 CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
 {
     if (!account_is_ours(account)) /* of the parent, before a fork */
         *account = (struct account){0};
-    int partition = account->bytes > 0 ? account->partition : devices_partition(device);
+    bool charged = is_charged(account);
+    int partition = charged ? account->partition : devices_partition(device);
     if (partition == DEVICES_INVALID)
         return CUDA_SUCCESS;
     if (partition == DEVICES_NONE) {
@@ -30,10 +36,14 @@ CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
         return CUDA_ERROR_NOT_PERMITTED;
     }
     pid_t owner = shim_process();
+    if (bytes > UINT64_MAX - account->bytes)
+        return CUDA_ERROR_OUT_OF_MEMORY;
     if (partition >= 0) {
-        int refusal = chronos_charge_book(shim.charge[partition], bytes, &owner);
+        /* With what came while the tree was away. */
+        uint64_t all = charged ? bytes : account->bytes + bytes;
+        int refusal = chronos_charge_book(shim.charge[partition], all, &owner);
         if (refusal != 0)
-            return error_of((unsigned)partition, bytes, refusal);
+            return error_of((unsigned)partition, all, refusal);
     } else if (bytes > 0 && !shim.environment.allow_unreachable) {
         shim_debug("%llu bytes refused: the filesystem does not answer", (unsigned long long)bytes);
         return CUDA_ERROR_NOT_PERMITTED;
@@ -42,6 +52,19 @@ CUresult account_add(struct account *account, CUdevice device, uint64_t bytes)
     account->owner = owner;
     account->partition = partition;
     return CUDA_SUCCESS;
+}
+
+CUresult account_add_taken(struct account *account, CUdevice device, uint64_t bytes)
+{
+    CUresult r = account_add(account, device, bytes);
+    uint64_t blocks = bytes / BLOCK_BYTES, count = 1;
+    while (count <= blocks / 2)
+        count *= 2;
+    for (; r == CUDA_ERROR_OUT_OF_MEMORY && count > 0; count /= 2) {
+        if (count <= blocks && account_add(account, device, count * BLOCK_BYTES) == CUDA_SUCCESS)
+            blocks -= count;
+    }
+    return r;
 }
 
 void account_take(struct account *account, uint64_t bytes)
@@ -57,8 +80,22 @@ void account_end(struct account *account)
     account_take(account, account->bytes);
 }
 
-void account_move(struct account *to, struct account *from)
+/* Until the next charge, which looks the partition up again. */
+static void uncharge(struct account *account)
 {
+    uint64_t bytes = account->bytes;
+    account_end(account);
+    account->bytes = bytes;
+    account->partition = DEVICES_UNKNOWN;
+}
+
+void account_move(struct account *to, struct account *from, CUdevice device)
+{
+    bool both = to->bytes > 0 && from->bytes > 0;
+    if (both && is_charged(to) != is_charged(from)) /* the tree went away or came back in between */
+        account_add(is_charged(to) ? from : to, device, 0);
+    if (both && is_charged(to) != is_charged(from))
+        uncharge(is_charged(to) ? to : from);
     if (to->bytes == 0)
         *to = *from;
     else

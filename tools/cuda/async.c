@@ -94,6 +94,7 @@ EXPORT CUresult cuMemAllocAsync(CUdeviceptr *pointer, size_t bytes, CUstream str
 
 EXPORT CUresult cuMemAllocAsync_ptsz(CUdeviceptr *pointer, size_t bytes, CUstream stream)
 {
+    stream = waits_stream(stream);
     ALLOC(cuMemAllocAsync_ptsz, NULL, pointer, bytes, stream);
 }
 
@@ -106,6 +107,7 @@ EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *pointer, size_t bytes, CUme
 EXPORT CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *pointer, size_t bytes,
                                              CUmemoryPool handle, CUstream stream)
 {
+    stream = waits_stream(stream);
     ALLOC(cuMemAllocFromPoolAsync_ptsz, handle, pointer, bytes, handle, stream);
 }
 

@@ -6,7 +6,6 @@
 
 #include "account.h"
 
-#define BLOCK_BYTES (2 * MIB)
 #define BLOCK_SMALL MIB /* larger allocations have blocks of their own */
 
 /* Charge a block ahead if none is, so that the next allocation fits for certain. A refusal is no

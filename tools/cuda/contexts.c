@@ -81,7 +81,7 @@ static CUresult add(CUdevice device, enum which which, bool *ret_new)
     struct contexts *contexts = of(device);
     *ret_new = is_wanted(contexts, which);
     if (*ret_new) {
-        account_move(&contexts->account, &account);
+        account_move(&contexts->account, &account, device);
         contexts->count++;
         contexts->primary = contexts->primary || which != ANOTHER;
     }
@@ -143,11 +143,22 @@ CUcontext contexts_current(void)
     return context;
 }
 
-/* Everything that was made in a context went with it. */
+/* Everything that was made in a context goes with it: it was taken out before, because the
+ * context's number can come again at once. */
+static void ended(CUresult r, struct entry *list)
+{
+    if (r != CUDA_SUCCESS) {
+        record_add_all(list);
+        return;
+    }
+    record_end_all(list);
+    reserve_look();
+}
+
+/* The same where only the driver knows whether it has ended, and afterwards. */
 static void forget(CUcontext context)
 {
-    record_end_all(entries_take_context(context));
-    reserve_look();
+    ended(CUDA_SUCCESS, entries_take_context(context));
 }
 
 /* -- the primary context ---------------------------------------------------------------- */
@@ -183,36 +194,30 @@ static CUresult release(CUresult r, CUdevice device)
     return r;
 }
 
+#define RELEASE(name)                                                                              \
+    ENTER(name, device);                                                                           \
+    CUresult r = release(REAL(name)(device), device);                                              \
+    shim_leave();                                                                                  \
+    return r
+
 EXPORT CUresult cuDevicePrimaryCtxRelease(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxRelease, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxRelease)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxRelease);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxRelease_v2, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxRelease_v2)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxRelease_v2);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxReset(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxReset, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxReset)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxReset);
 }
 
 EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice device)
 {
-    ENTER(cuDevicePrimaryCtxReset_v2, device);
-    CUresult r = release(REAL(cuDevicePrimaryCtxReset_v2)(device), device);
-    shim_leave();
-    return r;
+    RELEASE(cuDevicePrimaryCtxReset_v2);
 }
 
 /* -- other contexts ----------------------------------------------------------------------- */
@@ -269,11 +274,11 @@ static CUdevice device_of(CUcontext context)
 #define DESTROY(name)                                                                              \
     ENTER(name, context);                                                                          \
     CUdevice device = context ? device_of(context) : -1;                                           \
+    struct entry *list = entries_take_context(context);                                            \
     CUresult r = REAL(name)(context);                                                              \
-    if (r == CUDA_SUCCESS) {                                                                       \
-        forget(context);                                                                           \
+    ended(r, list);                                                                                \
+    if (r == CUDA_SUCCESS)                                                                         \
         drop(device, false);                                                                       \
-    }                                                                                              \
     shim_leave();                                                                                  \
     return r
 
@@ -332,7 +337,7 @@ static struct entry *take_stack(CUcontext context, CUdevice device)
     return entry;
 }
 
-static CUresult set_stack(size_t value)
+static CUresult set_stack_alone(size_t value)
 {
     CUdevice device;
     CUresult r = contexts_device(&device);
@@ -353,6 +358,17 @@ static CUresult set_stack(size_t value)
             account_take(&entry->account, entry->account.bytes - keep);
     }
     record_add(entry, (uint64_t)(uintptr_t)context);
+    return r;
+}
+
+/* One thread at a time: the entry is out of the table then, and another thread would begin with
+ * what this one has set. Nothing else waits for this lock. */
+static CUresult set_stack(size_t value)
+{
+    static atomic_int lock;
+    shim_lock_once(&lock);
+    CUresult r = set_stack_alone(value);
+    shim_unlock_once(&lock);
     return r;
 }
 

@@ -292,11 +292,14 @@ CUresult cuGraphChildGraphNodeGetGraph(CUgraphNode node, CUgraph *graph);
 CUresult cuGraphMemAllocNodeGetParams(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *params);
 CUresult cuGraphMemFreeNodeGetParams(CUgraphNode node, CUdeviceptr *pointer);
 
+/* A thread's own stream, which NULL means in functions whose names end in _ptsz. */
+#define CU_STREAM_PER_THREAD ((CUstream)2)
+
 /* -- NVML ----------------------------------------------------------------------------- */
 
 typedef int nvmlReturn_t;
 typedef struct nvmlDevice_st *nvmlDevice_t;
-enum { NVML_SUCCESS = 0 };
+enum { NVML_SUCCESS = 0, NVML_ERROR_FUNCTION_NOT_FOUND = 13 };
 typedef struct {
     unsigned long long total, free, used;
 } nvmlMemory_t;

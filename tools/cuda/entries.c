@@ -129,19 +129,36 @@ void entries_release(enum entry_kind kind, uint64_t key)
     shim_unlock(SHIM_LOCK_ENTRIES + shard_of(kind, key));
 }
 
-bool entries_count(struct entry *memory, int handles, int mappings)
+/* Call with the lock held. Return whether it has none any more, and is out of the table. */
+static bool count(struct shard *shard, struct entry *memory, int handles, int mappings)
 {
-    unsigned number = shard_of(memory->kind, memory->key);
-    struct shard *shard = &shards[number];
-    shim_lock(SHIM_LOCK_ENTRIES + number);
     memory->handles += (uint32_t)handles;
     memory->mappings += (uint32_t)mappings;
     bool gone = memory->handles == 0 && memory->mappings == 0;
     struct entry **at = find(shard, memory->kind, memory->key);
     if (gone && *at == memory)
         unlink_entry(shard, at);
+    return gone;
+}
+
+bool entries_count(struct entry *memory, int handles, int mappings)
+{
+    unsigned number = shard_of(memory->kind, memory->key);
+    shim_lock(SHIM_LOCK_ENTRIES + number);
+    bool gone = count(&shards[number], memory, handles, mappings);
     shim_unlock(SHIM_LOCK_ENTRIES + number);
     return gone;
+}
+
+bool entries_drop_handle(uint64_t key, struct entry **ret_last)
+{
+    unsigned number = shard_of(ENTRY_HANDLE, key);
+    shim_lock(SHIM_LOCK_ENTRIES + number);
+    struct entry *memory = *find(&shards[number], ENTRY_HANDLE, key);
+    bool has = memory && memory->handles > 0;
+    *ret_last = has && count(&shards[number], memory, -1, 0) ? memory : NULL;
+    shim_unlock(SHIM_LOCK_ENTRIES + number);
+    return has;
 }
 
 typedef bool matches(const struct entry *entry, const void *what);

@@ -14,9 +14,10 @@ enum entry_kind {
     ENTRY_FOREIGN,
     ENTRY_HANDLE,
     ENTRY_MAPPING,
-    ENTRY_TILE,  /* a part of a sparse array that memory is mapped to */
-    ENTRY_GRAPH, /* one that can be launched */
-    ENTRY_STACK, /* of a context */
+    ENTRY_TILE,    /* a part of a sparse array that memory is mapped to */
+    ENTRY_GRAPH,   /* one that can be launched */
+    ENTRY_STACK,   /* of a context */
+    ENTRY_CAPTURE, /* that goes on, by the stream where it began */
 };
 
 struct pool;
@@ -53,6 +54,9 @@ void entries_release(enum entry_kind kind, uint64_t key);
 /* Change how many handles and mappings memory has. Return whether it has none any more: then it is
  * out of the table, and the caller's. */
 bool entries_count(struct entry *memory, int handles, int mappings);
+/* Remove a handle of the memory with this one. False: there is none. *ret_last: it was the last and
+ * nothing is mapped, so it is out of the table, and the caller's; else NULL. */
+bool entries_drop_handle(uint64_t key, struct entry **ret_last);
 /* Remove everything that belongs to the context. The caller frees the list, linked by `next`. */
 struct entry *entries_take_context(CUcontext context);
 /* Remove all entries of a kind with keys in [start, end), in any order. */

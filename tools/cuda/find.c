@@ -17,6 +17,7 @@ static const struct hook {
     size_t offset;      /* in shim_real */
     void (*ours)(void); /* NULL: only called */
 } hooks[] = {
+/* in the order of shim_real */
 #define ROW(name, library, ours) {#name, library, offsetof(struct shim_functions, name), ours},
 #define HOOK(name)               ROW(name, DRIVER, (void (*)(void))name)
 #define USED(name)               ROW(name, DRIVER, NULL)
@@ -81,7 +82,13 @@ static bool find_library(enum library library)
 
 bool find_driver(void)
 {
-    return find_library(DRIVER) || find_library(NVML);
+    return find_library(DRIVER);
+}
+
+bool find_function(const void *real)
+{
+    size_t number = (size_t)((const char *)real - (const char *)&shim_real) / sizeof(void *);
+    return find_library(hooks[number].library) && real_of(&hooks[number]);
 }
 
 /* Note the library in which dlsym found this address, if it is the one, and none is known. */

@@ -10,8 +10,11 @@
 
 #include "shim.h"
 
-/* Fill shim_real from the driver that is loaded. False: none is. */
+/* Fill the driver's functions in shim_real from the one that is loaded. False: none is. */
 bool find_driver(void);
+/* The same for the library of one function, by where its address is in shim_real: a program can
+ * have one library without the other. False: there is no such function. */
+bool find_function(const void *real);
 
 typedef void *find_dlsym(void *handle, const char *name);
 

@@ -47,7 +47,7 @@ static void correct(struct graph_memory *memory, CUdevice device, uint64_t reser
 {
     uint64_t has = memory->account.bytes, needed = reserved + memory->launching;
     memory->owes =
-        needed > has && account_add(&memory->account, device, needed - has) != CUDA_SUCCESS;
+        needed > has && account_add_taken(&memory->account, device, needed - has) != CUDA_SUCCESS;
     if (needed < has)
         account_take(&memory->account, has - needed);
     if (memory->owes)

@@ -165,42 +165,60 @@ EXPORT CUresult cuGraphExecDestroy(CUgraphExec exec)
 
 /* -- launching ---------------------------------------------------------------------------- */
 
-/* Charge what a launch will take: all at the first one, also after a trim; later what earlier ones
- * left allocated. *ret_device is -1 for a graph without allocations. */
-static CUresult before_launch(CUgraphExec exec, bool launch, CUdevice *ret_device,
-                              uint64_t *ret_bytes)
+struct launch {
+    CUdevice device;
+    uint64_t bytes;  /* charged for it */
+    uint64_t before; /* the trim after which the graph was launched earlier */
+};
+
+/* It was refused, by the partition or the driver: the next one has to pay as much. */
+static void not_launched(CUgraphExec exec, const struct launch *launch)
 {
     uint64_t key = (uint64_t)(uintptr_t)exec;
-    *ret_device = -1;
-    *ret_bytes = 0;
+    struct entry *entry = launch->device >= 0 ? entries_hold(ENTRY_GRAPH, key) : NULL;
+    if (entry) {
+        entry->launched = launch->before;
+        entries_release(ENTRY_GRAPH, key);
+    }
+}
+
+/* Charge what a launch will take: all at the first one, also after a trim; later what earlier ones
+ * left allocated. The device is -1 for a graph without allocations. */
+static CUresult before_launch(CUgraphExec exec, bool launch, struct launch *ret_launch)
+{
+    uint64_t key = (uint64_t)(uintptr_t)exec;
+    *ret_launch = (struct launch){.device = -1};
     struct entry *entry = entries_hold(ENTRY_GRAPH, key);
     if (!entry)
         return CUDA_SUCCESS;
     CUdevice device = entry->device;
     uint64_t trims = graph_memory_trims(device), before = entry->launched;
-    uint64_t bytes = before != trims ? entry->bytes : launch ? entry->left_bytes : 0;
+    uint64_t needed = before != trims ? entry->bytes : launch ? entry->left_bytes : 0;
+    uint64_t bytes = record_rounded(needed);
     entry->launched = trims;
     entries_release(ENTRY_GRAPH, key);
     CUresult r = reserve_of_graph(device, bytes);
-    entry = r != CUDA_SUCCESS ? entries_hold(ENTRY_GRAPH, key) : NULL;
-    if (entry) {
-        entry->launched = before;
-        entries_release(ENTRY_GRAPH, key);
-    }
-    *ret_device = device;
-    *ret_bytes = bytes;
+    *ret_launch = (struct launch){.device = device, .bytes = bytes, .before = before};
+    if (r != CUDA_SUCCESS)
+        not_launched(exec, ret_launch);
     return r;
 }
 
-#define LAUNCH(name, launch)                                                                       \
+static void after_launch(CUgraphExec exec, const struct launch *launch, CUresult r)
+{
+    if (r != CUDA_SUCCESS)
+        not_launched(exec, launch);
+    if (launch->device >= 0)
+        graph_memory_launched(launch->device, launch->bytes);
+}
+
+#define LAUNCH(name, leaves)                                                                       \
     ENTER(name, exec, stream);                                                                     \
-    CUdevice device;                                                                               \
-    uint64_t bytes;                                                                                \
-    CUresult r = before_launch(exec, launch, &device, &bytes);                                     \
+    struct launch launch;                                                                          \
+    CUresult r = before_launch(exec, leaves, &launch);                                             \
     if (r == CUDA_SUCCESS) {                                                                       \
         r = REAL(name)(exec, stream);                                                              \
-        if (device >= 0)                                                                           \
-            graph_memory_launched(device, bytes);                                                  \
+        after_launch(exec, &launch, r);                                                            \
     }                                                                                              \
     shim_leave();                                                                                  \
     return r

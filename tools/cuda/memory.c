@@ -22,16 +22,20 @@ EXPORT CUresult cuMemAllocManaged(CUdeviceptr *pointer, size_t bytes, unsigned i
 
 #define PITCH_MAX 512 /* rows are padded to at most this */
 
-/* The driver chose the pitch: correct the charge to it. */
-static void repitch(struct entry *entry, uint64_t pitch, uint64_t height)
+/* The driver chose the pitch: correct the charge to it, or take the memory back. */
+static CUresult repitch(struct entry *entry, CUdeviceptr pointer, uint64_t pitch, uint64_t height)
 {
     uint64_t true_bytes = record_rounded(shim_product(pitch, height));
     if (!entry || entry->small)
-        return;
-    if (true_bytes < entry->account.bytes)
-        account_take(&entry->account, entry->account.bytes - true_bytes);
-    else if (true_bytes > entry->account.bytes)
-        account_add(&entry->account, entry->device, true_bytes - entry->account.bytes);
+        return CUDA_SUCCESS;
+    uint64_t has = entry->account.bytes;
+    if (true_bytes < has)
+        account_take(&entry->account, has - true_bytes);
+    CUresult r = true_bytes > has ? reserve_bytes(&entry->account, entry->device, true_bytes - has)
+                                  : CUDA_SUCCESS;
+    if (r != CUDA_SUCCESS && REAL(cuMemFree_v2))
+        REAL(cuMemFree_v2)(pointer);
+    return r;
 }
 
 static uint64_t padded(uint64_t width, uint64_t height)
@@ -48,7 +52,7 @@ static uint64_t padded(uint64_t width, uint64_t height)
     if (r == CUDA_SUCCESS) {                                                                       \
         r = REAL(name)(pointer, pitch, width, height, element);                                    \
         if (r == CUDA_SUCCESS)                                                                     \
-            repitch(entry, *pitch, height);                                                        \
+            r = repitch(entry, *pointer, *pitch, height);                                          \
         r = record_finish(r, entry, r == CUDA_SUCCESS ? *pointer : 0);                             \
     }                                                                                              \
     shim_leave();                                                                                  \

@@ -130,6 +130,13 @@ static bool read_reserved(struct pool *pool, uint64_t *ret_bytes)
     return r == CUDA_SUCCESS;
 }
 
+/* What the driver reserves for them. */
+static uint64_t steps(uint64_t bytes)
+{
+    return bytes > UINT64_MAX - STEP_BYTES ? UINT64_MAX
+                                           : (bytes + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+}
+
 CUresult pools_reserve(struct pool *pool, uint64_t bytes)
 {
     shim_lock(SHIM_LOCK_POOLS);
@@ -137,10 +144,8 @@ CUresult pools_reserve(struct pool *pool, uint64_t bytes)
     uint64_t wanted = pool->live + bytes, has = pool->account.bytes;
     if (wanted < bytes)
         r = CUDA_ERROR_OUT_OF_MEMORY;
-    else if (wanted > has) {
-        uint64_t steps = (wanted - has + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
-        r = account_add(&pool->account, pool->device, steps);
-    }
+    else if (wanted > has)
+        r = account_add(&pool->account, pool->device, steps(wanted - has));
     if (r == CUDA_SUCCESS)
         pool->live += bytes;
     pool->changes++;
@@ -155,7 +160,8 @@ static bool is_loose(const struct pool *pool)
 }
 
 /* Make the charge what the pool has reserved, and will for what is live already. Ask the driver
- * without the lock, and again if the pool has changed meantime. */
+ * without the lock, and again if the pool has changed meantime. With
+ * only_more, what does not fit is about to be taken back: then charge nothing of it. */
 static CUresult settle(struct pool *pool, bool only_more)
 {
     CUresult r = CUDA_SUCCESS;
@@ -167,9 +173,10 @@ static CUresult settle(struct pool *pool, bool only_more)
         again = changes != pool->changes;
         uint64_t has = pool->account.bytes, needed = now;
         if (pool->live > now) /* another thread is about to allocate that */
-            needed += (pool->live - now + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+            needed += steps(pool->live - now);
         if (!again && needed > has)
-            r = account_add(&pool->account, pool->device, needed - has);
+            r = (only_more ? account_add : account_add_taken)(&pool->account, pool->device,
+                                                              needed - has);
         else if (!again && !only_more)
             account_take(&pool->account, has - needed);
         pool->owes = !again && pool->account.bytes < needed;
@@ -268,35 +275,64 @@ void pools_look(void)
 
 /* -- waiting ------------------------------------------------------------------------------- */
 
-static atomic_int captures, waits;
-static atomic_int
-    waiter; /* the process that waits: a child does not wait for its parent's threads */
+/* One number, so that a child begins without those of its parent: the process, the captures and the
+ * waits that go on in it. */
+enum { COUNT_BITS = 21 };
+#define CAPTURE (1ull << COUNT_BITS)
+#define WAIT    1ull
+static _Atomic uint64_t going_on;
+
+static uint64_t counts(uint64_t now)
+{
+    bool ours = now >> (2 * COUNT_BITS) == (uint64_t)shim_process();
+    return ours ? now & ((CAPTURE << COUNT_BITS) - 1) : 0;
+}
+
+static uint64_t captures(uint64_t now)
+{
+    return counts(now) / CAPTURE;
+}
+
+static uint64_t waits(uint64_t now)
+{
+    return counts(now) % CAPTURE;
+}
+
+static void change(uint64_t begin, uint64_t end)
+{
+    uint64_t before = atomic_load(&going_on), after;
+    do {
+        after = counts(before) + begin;
+        bool parents = end == CAPTURE ? captures(before) == 0 : waits(before) == 0;
+        after -= parents ? 0 : end;
+        after |= (uint64_t)shim_process() << (2 * COUNT_BITS);
+    } while (!atomic_compare_exchange_weak(&going_on, &before, after));
+}
 
 void pools_capture_begin(void)
 {
-    atomic_fetch_add(&captures, 1);
-    while (atomic_load(&waits) > 0 && atomic_load(&waiter) == shim_process())
+    change(CAPTURE, 0);
+    while (waits(atomic_load(&going_on)) > 0)
         sched_yield();
 }
 
 void pools_capture_end(void)
 {
-    atomic_fetch_sub(&captures, 1);
+    change(0, CAPTURE);
 }
 
 bool pools_wait_begin(void)
 {
-    atomic_store(&waiter, shim_process());
-    atomic_fetch_add(&waits, 1);
-    if (atomic_load(&captures) == 0)
+    change(WAIT, 0);
+    if (captures(atomic_load(&going_on)) == 0)
         return true;
-    atomic_fetch_sub(&waits, 1);
+    change(0, WAIT);
     return false;
 }
 
 void pools_wait_end(void)
 {
-    atomic_fetch_sub(&waits, 1);
+    change(0, WAIT);
 }
 
 CUdevice pools_device(const struct pool *pool)

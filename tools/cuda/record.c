@@ -79,6 +79,8 @@ void record_end(struct entry *entry)
         blocks_remove(entry->device, entry->key);
     else if (entry->pool)
         pools_freed(entry->pool, entry->bytes);
+    else if (entry->kind == ENTRY_CAPTURE)
+        pools_capture_end();
     else if (entry->memory)
         record_unmapped(entry->memory);
     else

@@ -114,7 +114,7 @@ static bool correct(nvmlDevice_t device, unsigned long long *total, unsigned lon
 
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
 {
-    ENTER(nvmlDeviceGetMemoryInfo, device, memory);
+    ENTER_OR(NVML_ERROR_FUNCTION_NOT_FOUND, nvmlDeviceGetMemoryInfo, device, memory);
     nvmlReturn_t r = REAL(nvmlDeviceGetMemoryInfo)(device, memory);
     if (r == NVML_SUCCESS && correct(device, &memory->total, &memory->free))
         memory->used = memory->total - memory->free;
@@ -124,7 +124,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *m
 
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory)
 {
-    ENTER(nvmlDeviceGetMemoryInfo_v2, device, memory);
+    ENTER_OR(NVML_ERROR_FUNCTION_NOT_FOUND, nvmlDeviceGetMemoryInfo_v2, device, memory);
     nvmlReturn_t r = REAL(nvmlDeviceGetMemoryInfo_v2)(device, memory);
     if (r == NVML_SUCCESS && correct(device, &memory->total, &memory->free)) {
         memory->reserved = 0;

@@ -20,14 +20,20 @@ static struct {
     pthread_mutex_t mutex;
 } locks[SHIM_LOCKS]; /* zero is a mutex in every C library that the shim runs with */
 
+/* The locks that this thread holds or is about to hold. A signal handler may fork in the middle of
+ * a call, and must not wait then for its own thread, nor for one that waits for it. */
+static __thread volatile unsigned locks_held;
+
 void shim_lock(unsigned lock)
 {
+    locks_held++;
     pthread_mutex_lock(&locks[lock].mutex);
 }
 
 void shim_unlock(unsigned lock)
 {
     pthread_mutex_unlock(&locks[lock].mutex);
+    locks_held--;
 }
 
 void shim_lock_once(atomic_int *lock)
@@ -45,16 +51,24 @@ void shim_unlock_once(atomic_int *lock)
     atomic_store(lock, 0);
 }
 
+/* Whether fork takes the locks: not in the middle of a call, which ends in the child too. */
+static bool takes_locks(void)
+{
+    return locks_held == 1 && !chronos_charge_is_inside();
+}
+
 static void before_fork(void)
 {
-    for (unsigned i = 0; i < SHIM_LOCKS; i++)
-        shim_lock(i);
+    locks_held++;
+    for (unsigned i = 0; i < SHIM_LOCKS && takes_locks(); i++)
+        pthread_mutex_lock(&locks[i].mutex);
 }
 
 static void after_fork(void)
 {
-    for (unsigned i = SHIM_LOCKS; i-- > 0;)
-        shim_unlock(i);
+    for (unsigned i = SHIM_LOCKS; i > 0 && takes_locks(); i--)
+        pthread_mutex_unlock(&locks[i - 1].mutex);
+    locks_held--;
 }
 
 /* 0: not known. A call of its own costs more than all else that a pool's allocation does here. */
@@ -115,14 +129,10 @@ bool shim_start(void)
 
 bool shim_enter(const void *real)
 {
-    if (depth > 0)
+    if (!find_function(real) || depth > 0)
         return false;
     depth++;
-    void *address = NULL;
-    bool ours = find_driver();
-    if (ours)
-        memcpy(&address, real, sizeof(address));
-    ours = address && shim_start();
+    bool ours = shim_start();
     if (!ours)
         depth--;
     return ours;

@@ -93,9 +93,11 @@ static inline uint64_t shim_product(uint64_t a, uint64_t b)
     return a != 0 && b > UINT64_MAX / a ? UINT64_MAX : a * b;
 }
 
-/* Begin the replaced function `name`, or return what the driver's own returns. */
-#define ENTER(name, ...)                                                                           \
+/* Begin the replaced function `name`, or return what the library's own returns; `missing` if it has
+ * none. */
+#define ENTER_OR(missing, name, ...)                                                               \
     if (!shim_enter(&shim_real.name))                                                              \
-    return REAL(name) ? REAL(name)(__VA_ARGS__) : CUDA_ERROR_NOT_SUPPORTED
+    return REAL(name) ? REAL(name)(__VA_ARGS__) : (missing)
+#define ENTER(name, ...) ENTER_OR(CUDA_ERROR_NOT_SUPPORTED, name, __VA_ARGS__)
 
 #endif

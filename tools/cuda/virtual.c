@@ -64,29 +64,18 @@ static struct entry *hold(uint64_t handle, bool mapping)
     return memory;
 }
 
-/* Remove one of its handles. NULL: there is none. */
-static struct entry *drop_handle(uint64_t handle, bool *ret_last)
-{
-    struct entry *memory = entries_hold(ENTRY_HANDLE, handle);
-    bool has = memory && memory->handles > 0;
-    if (memory)
-        entries_release(ENTRY_HANDLE, handle);
-    *ret_last = has && entries_count(memory, -1, 0);
-    return has ? memory : NULL;
-}
-
 EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle)
 {
     ENTER(cuMemRelease, handle);
-    bool last;
-    struct entry *memory = drop_handle(handle, &last);
+    struct entry *last;
+    bool has = entries_drop_handle(handle, &last);
     CUresult r = REAL(cuMemRelease)(handle);
     if (last && r == CUDA_SUCCESS) {
-        record_end(memory);
+        record_end(last);
     } else if (last) {
-        memory->handles = 1;
-        record_add(memory, handle);
-    } else if (memory && r != CUDA_SUCCESS) {
+        last->handles = 1;
+        record_add(last, handle);
+    } else if (has && r != CUDA_SUCCESS) {
         hold(handle, false);
     }
     shim_leave();

@@ -4,6 +4,7 @@
 #include "waits.h"
 
 #include "pools.h"
+#include "record.h"
 #include "reserve.h"
 
 bool waits_is_captured(CUstream stream)
@@ -50,12 +51,31 @@ EXPORT CUresult cuCtxSynchronize_v2(CUcontext context)
     WAIT(cuCtxSynchronize_v2, context);
 }
 
+/* Only where a capture began can it be ended; other streams that have joined it may come and go.
+ * The stream of a thread is another one in each. */
+static uint64_t key_of(CUstream stream)
+{
+    static __thread char own __attribute__((tls_model("initial-exec")));
+    return (uint64_t)(uintptr_t)(stream == CU_STREAM_PER_THREAD ? (void *)&own : (void *)stream);
+}
+
+static void begun(CUresult r, struct entry *entry, CUstream stream)
+{
+    if (r == CUDA_SUCCESS)
+        record_add(entry, key_of(stream));
+    else
+        record_end(entry);
+}
+
 #define BEGIN(name, ...)                                                                           \
     ENTER(name, __VA_ARGS__);                                                                      \
-    pools_capture_begin();                                                                         \
-    CUresult r = REAL(name)(__VA_ARGS__);                                                          \
-    if (r != CUDA_SUCCESS)                                                                         \
-        pools_capture_end();                                                                       \
+    struct entry *entry = entries_new(ENTRY_CAPTURE, -1);                                          \
+    CUresult r = CUDA_ERROR_OUT_OF_MEMORY;                                                         \
+    if (entry) {                                                                                   \
+        pools_capture_begin();                                                                     \
+        r = REAL(name)(__VA_ARGS__);                                                               \
+        begun(r, entry, stream);                                                                   \
+    }                                                                                              \
     shim_leave();                                                                                  \
     return r
 
@@ -66,6 +86,7 @@ EXPORT CUresult cuStreamBeginCapture(CUstream stream)
 
 EXPORT CUresult cuStreamBeginCapture_ptsz(CUstream stream)
 {
+    stream = waits_stream(stream);
     BEGIN(cuStreamBeginCapture_ptsz, stream);
 }
 
@@ -76,6 +97,7 @@ EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, int mode)
 
 EXPORT CUresult cuStreamBeginCapture_v2_ptsz(CUstream stream, int mode)
 {
+    stream = waits_stream(stream);
     BEGIN(cuStreamBeginCapture_v2_ptsz, stream, mode);
 }
 
@@ -91,16 +113,19 @@ EXPORT CUresult cuStreamBeginCaptureToGraph_ptsz(CUstream stream, CUgraph graph,
                                                  const CUgraphEdgeData *data, size_t count,
                                                  int mode)
 {
+    stream = waits_stream(stream);
     BEGIN(cuStreamBeginCaptureToGraph_ptsz, stream, graph, dependencies, data, count, mode);
 }
 
 /* Also a capture that was broken, and fails to end, has ended. */
 #define END(name, ...)                                                                             \
     ENTER(name, __VA_ARGS__);                                                                      \
-    bool was_open = waits_is_captured(stream);                                                     \
+    struct entry *entry = entries_take(ENTRY_CAPTURE, key_of(stream));                             \
     CUresult r = REAL(name)(__VA_ARGS__);                                                          \
-    if (was_open && !waits_is_captured(stream))                                                    \
-        pools_capture_end();                                                                       \
+    if (entry && r != CUDA_SUCCESS && waits_is_captured(stream))                                   \
+        record_add(entry, key_of(stream));                                                         \
+    else                                                                                           \
+        record_end(entry);                                                                         \
     shim_leave();                                                                                  \
     return r
 
@@ -111,16 +136,14 @@ EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
 
 EXPORT CUresult cuStreamEndCapture_ptsz(CUstream stream, CUgraph *graph)
 {
+    stream = waits_stream(stream);
     END(cuStreamEndCapture_ptsz, stream, graph);
 }
 
 /* A capture ends with its stream, too. */
 #define DESTROY(name)                                                                              \
     ENTER(name, stream);                                                                           \
-    bool was_open = waits_is_captured(stream);                                                     \
-    CUresult r = REAL(name)(stream);                                                               \
-    if (was_open && r == CUDA_SUCCESS)                                                             \
-        pools_capture_end();                                                                       \
+    RECORD_FREE(ENTRY_CAPTURE, key_of(stream), REAL(name)(stream));                                \
     shim_leave();                                                                                  \
     return r
 

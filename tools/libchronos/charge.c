@@ -23,7 +23,7 @@ struct chronos_charge {
     char *directory, *path;
     bool allow_unreachable;
     bool ended;              /* permanent: partition names are never reused */
-    pid_t owner;             /* the process that the members below belong to */
+    pid_t owner;             /* the process that the members below belong to; 0: a parent */
     uint64_t held_bytes;     /* held by this process, charged or only counted here */
     int fd;                  /* has charged held_bytes; -1: not open */
     struct fd_identity file; /* of fd */
@@ -33,6 +33,27 @@ struct chronos_charge {
  * would stay locked in the child. */
 static pthread_mutex_t charges_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chronos_charge *charges;
+
+/* The locks that this thread holds or is about to hold. A signal handler may fork in the middle of
+ * a call, and must not wait then for its own thread, nor for one that waits for it. */
+static __thread volatile unsigned locks_held;
+
+static void lock(pthread_mutex_t *mutex)
+{
+    locks_held++;
+    pthread_mutex_lock(mutex);
+}
+
+static void unlock(pthread_mutex_t *mutex)
+{
+    pthread_mutex_unlock(mutex);
+    locks_held--;
+}
+
+bool chronos_charge_is_inside(void)
+{
+    return locks_held > 0;
+}
 
 /* -- the descriptor --------------------------------------------------------------- */
 
@@ -103,11 +124,13 @@ static int attach(struct chronos_charge *charge)
         return 0;
     /* Do not wait for a lease on the file. */
     const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    charge->fd = charge->path[0] == '/' ? open(charge->path, flags) : -1;
+    int fd = charge->path[0] == '/' ? open(charge->path, flags) : -1;
+    int r = fd < 0 ? (charge->path[0] == '/' ? -errno : -ENOENT) : 0;
+    charge->fd = fd < 0 ? -1 : fd_above_streams(fd);
     if (charge->fd < 0)
-        return refusal(charge, charge->path[0] == '/' ? -errno : -ENOENT);
-    int r = fd_identify(charge->fd, "", &charge->file);
-    if (!r && charge->held_bytes > 0)
+        return refusal(charge, r ? r : charge->fd);
+    r = fd_identify(charge->fd, "", &charge->file);
+    if (!r) /* also 0: the first line says what is held already */
         r = send_line(charge, '+', charge->held_bytes);
     if (!r)
         return 0;
@@ -134,6 +157,8 @@ static void notice_fork(struct chronos_charge *charge)
 
 static void before_fork(void)
 {
+    if (locks_held++ > 0)
+        return;
     pthread_mutex_lock(&charges_lock);
     for (struct chronos_charge *charge = charges; charge; charge = charge->next)
         pthread_mutex_lock(&charge->lock);
@@ -141,15 +166,29 @@ static void before_fork(void)
 
 static void after_fork(void)
 {
-    for (struct chronos_charge *charge = charges; charge; charge = charge->next)
-        pthread_mutex_unlock(&charge->lock);
-    pthread_mutex_unlock(&charges_lock);
+    if (locks_held == 1) {
+        for (struct chronos_charge *charge = charges; charge; charge = charge->next)
+            pthread_mutex_unlock(&charge->lock);
+        pthread_mutex_unlock(&charges_lock);
+    }
+    locks_held--;
+}
+
+/* In the middle of a call, which ends in the child too: let it begin again there. */
+static void interrupt(struct chronos_charge *charge)
+{
+    let_go(charge);
+    charge->owner = 0;
 }
 
 static void in_child(void)
 {
-    for (struct chronos_charge *charge = charges; charge; charge = charge->next)
-        reset(charge);
+    for (struct chronos_charge *charge = charges; charge; charge = charge->next) {
+        if (locks_held == 1)
+            reset(charge);
+        else
+            interrupt(charge);
+    }
     after_fork();
 }
 
@@ -184,10 +223,10 @@ int chronos_charge_new(const char *directory, bool allow_unreachable,
     charge->owner = getpid();
     charge->fd = -1;
     pthread_mutex_init(&charge->lock, NULL);
-    pthread_mutex_lock(&charges_lock);
+    lock(&charges_lock);
     charge->next = charges;
     charges = charge;
-    pthread_mutex_unlock(&charges_lock);
+    unlock(&charges_lock);
     *ret_charge = charge;
     return 0;
 }
@@ -196,12 +235,12 @@ struct chronos_charge *chronos_charge_free(struct chronos_charge *charge)
 {
     if (!charge)
         return NULL;
-    pthread_mutex_lock(&charges_lock);
+    lock(&charges_lock);
     struct chronos_charge **at = &charges;
     while (*at != charge)
         at = &(*at)->next;
     *at = charge->next;
-    pthread_mutex_unlock(&charges_lock);
+    unlock(&charges_lock);
     let_go(charge);
     pthread_mutex_destroy(&charge->lock);
     free(charge->directory);
@@ -226,28 +265,38 @@ static int book(struct chronos_charge *charge, uint64_t bytes)
     return r == CHRONOS_UNREACHABLE && charge->allow_unreachable ? 0 : r;
 }
 
-int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner)
+/* Charge what may be nothing. 0 or a refusal. */
+static int try_book(struct chronos_charge *charge, uint64_t bytes)
 {
     int r = 0;
-    pthread_mutex_lock(&charge->lock);
-    notice_fork(charge);
     if (bytes > INT64_MAX || charge->held_bytes > INT64_MAX - bytes)
         r = CHRONOS_FULL; /* more than any device has; prevents overflow of the sum */
     else if (bytes > 0)
         r = book(charge, bytes);
     else if (!charge->ended)
         attach(charge);
+    return r;
+}
+
+int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *ret_owner)
+{
+    int r;
+    lock(&charge->lock);
+    do {
+        notice_fork(charge);
+        r = try_book(charge, bytes);
+    } while (charge->owner == 0);
     if (!r) {
         charge->held_bytes += bytes;
         *ret_owner = charge->owner;
     }
-    pthread_mutex_unlock(&charge->lock);
+    unlock(&charge->lock);
     return r;
 }
 
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner)
 {
-    pthread_mutex_lock(&charge->lock);
+    lock(&charge->lock);
     notice_fork(charge);
     if (owner == charge->owner && bytes > 0 && bytes <= charge->held_bytes) {
         bool booked = is_open(charge);
@@ -259,5 +308,5 @@ void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid
         if (!charge->ended && charge->held_bytes > 0)
             attach(charge);
     }
-    pthread_mutex_unlock(&charge->lock);
+    unlock(&charge->lock);
 }

@@ -106,6 +106,9 @@ int chronos_charge_book(struct chronos_charge *charge, uint64_t bytes, pid_t *re
  * parent's. */
 void chronos_charge_give_back(struct chronos_charge *charge, uint64_t bytes, pid_t owner);
 
+/* Return whether this thread is in the middle of one of these calls, which a signal interrupted. */
+bool chronos_charge_is_inside(void);
+
 /* -- mount -------------------------------------------------------------------------------- */
 
 #define CHRONOS_DEFAULT_MOUNT "/chronos"
@@ -198,6 +201,9 @@ int chronos_record_load(int directory, const struct chronos_field *fields, uint3
 
 /* Copy the n-th word of `text`, from 1; 0: all of it. */
 void chronos_take_word(const char *text, int n, char *ret_word, size_t size);
+/* Replace control characters but newlines, C1's in UTF-8 included: a terminal would obey them.
+ * chronosfs writes none, but anyone can make a directory that looks like its tree. */
+void chronos_clean(char *text);
 
 enum chronos_partition_field {
 #define ATTRIBUTE(ID, ...) CHRONOS_PARTITION_##ID,

@@ -102,7 +102,7 @@ static int open_summary(const char *directory)
     if (directory[0] != '/' || length < 0 || (size_t)length >= sizeof(path))
         return -ENOENT;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : fd_above_streams(fd);
 }
 
 /* The number in the line NAME=NUMBER. */

@@ -12,6 +12,7 @@ void chronos_line_split(const char *text, size_t length, struct chronos_line *re
 {
     struct chronos_line *line = ret_line;
     snprintf(line->text, sizeof(line->text), "%.*s", (int)length, text);
+    chronos_clean(line->text);
     line->count = 0;
     char *rest = line->text;
     while (rest && *rest != '\0' && line->count < CHRONOS_LINE_WORDS) {

@@ -37,8 +37,9 @@ static int try_mount(const char *path, const char *device, struct chronos_mount 
 {
     struct fd_identity inside;
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    root = root < 0 ? -errno : fd_above_streams(root);
     if (root < 0)
-        return -errno;
+        return root;
     /* Use statfs: the kernel passes each one to the daemon, while names of a dead mount may be
      * cached. */
     struct statfs space;

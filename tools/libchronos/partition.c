@@ -56,7 +56,8 @@ static int load_summary(const struct chronos_mount *mount, const char *id, uint3
         take_value(text, field->file, value, sizeof(value));
         chronos_take_word(value, field->word, partition->record.value[i], CHRONOS_VALUE_MAX);
     }
-    take_value(text, "device_name", partition->device_name, sizeof(partition->device_name));
+    take_value(text, "device_name", value, sizeof(value));
+    chronos_take_word(value, 0, partition->device_name, sizeof(partition->device_name));
     return 0;
 }
 
@@ -78,6 +79,8 @@ int chronos_partition_load(const struct chronos_mount *mount, const char *id, ui
         snprintf(path, sizeof(path), "%.32s/name",
                  partition->record.value[CHRONOS_PARTITION_DEVICE]);
         r = chronos_read(mount->root, path, partition->device_name, sizeof(partition->device_name));
+        if (!r)
+            chronos_clean(partition->device_name);
     }
     return r;
 }

@@ -47,13 +47,13 @@ int chronos_open(int directory, const char *path, int flags)
         how.flags |= O_NONBLOCK | O_NOCTTY;
     long fd = syscall(SYS_openat2, directory, path, &how, sizeof(how));
     if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
-        return fd < 0 ? -errno : (int)fd;
+        return fd < 0 ? -errno : fd_above_streams((int)fd);
     /* Linux before 5.6, or a container runtime that does not know the call. */
     int r = check_same_filesystem(directory, path);
     if (r)
         return r;
     fd = openat(directory, path, (int)how.flags);
-    return fd < 0 ? -errno : (int)fd;
+    return fd < 0 ? -errno : fd_above_streams((int)fd);
 }
 
 int chronos_read(int directory, const char *path, char *ret_text, size_t size)

@@ -6,17 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
+void chronos_clean(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
+        if (*at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
+            at[0] = at[1] = '?';
+        else if ((*at < 0x20 && *at != '\n') || *at == 0x7f)
+            *at = '?';
+    }
+}
+
 void chronos_take_word(const char *text, int n, char *ret_word, size_t size)
 {
-    if (!n) {
-        snprintf(ret_word, size, "%s", text);
-        return;
-    }
-    while (n-- > 1) {
+    const char *end = n > 0 ? " " : "";
+    for (; n > 1; n--) {
         text += strcspn(text, " ");
         text += strspn(text, " ");
     }
-    snprintf(ret_word, size, "%.*s", (int)strcspn(text, " "), text);
+    snprintf(ret_word, size, "%.*s", (int)strcspn(text, end), text);
+    chronos_clean(ret_word);
 }
 
 int chronos_record_load(int directory, const struct chronos_field *fields, uint32_t mask,

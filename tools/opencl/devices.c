@@ -98,10 +98,10 @@ static bool find_devices(void)
 {
     if (atomic_load_explicit(&is_known, memory_order_acquire))
         return true;
-    pthread_mutex_lock(&lock);
+    layer_lock(&lock);
     bool found = atomic_load_explicit(&is_known, memory_order_relaxed) || search_now();
     atomic_store_explicit(&is_known, found, memory_order_release);
-    pthread_mutex_unlock(&lock);
+    layer_unlock(&lock);
     return found;
 }
 

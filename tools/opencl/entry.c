@@ -34,6 +34,8 @@ _Static_assert(FUNCTIONS_MAX <= ENTRIES_MAX, "the table has room for the functio
 
 static void before_fork(void)
 {
+    if (layer_locks_held++ > 0)
+        return;
     devices_lock();
     pthread_mutex_lock(&svm_table.lock);
     pthread_mutex_lock(&objects_counted.lock);
@@ -41,9 +43,12 @@ static void before_fork(void)
 
 static void after_fork(void)
 {
-    pthread_mutex_unlock(&objects_counted.lock);
-    pthread_mutex_unlock(&svm_table.lock);
-    devices_unlock();
+    if (layer_locks_held == 1) {
+        pthread_mutex_unlock(&objects_counted.lock);
+        pthread_mutex_unlock(&svm_table.lock);
+        devices_unlock();
+    }
+    layer_locks_held--;
 }
 
 /* -- start ----------------------------------------------------------------------- */

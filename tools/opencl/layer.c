@@ -3,6 +3,19 @@
 #include "layer.h"
 
 struct layer layer;
+__thread volatile unsigned layer_locks_held;
+
+void layer_lock(pthread_mutex_t *lock)
+{
+    layer_locks_held++;
+    pthread_mutex_lock(lock);
+}
+
+void layer_unlock(pthread_mutex_t *lock)
+{
+    pthread_mutex_unlock(lock);
+    layer_locks_held--;
+}
 
 cl_int layer_start(void)
 {

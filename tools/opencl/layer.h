@@ -33,6 +33,7 @@
 #include <CL/cl.h>
 #include <CL/cl_ext.h>
 #include <CL/cl_icd.h>
+#include <pthread.h>
 
 struct layer {
     cl_icd_dispatch next; /* the loader's functions; NULL where missing */
@@ -44,6 +45,13 @@ extern struct layer layer;
 /* Read the environment and prepare a client of `charge` for each partition. CL_SUCCESS or
  * CL_OUT_OF_HOST_MEMORY. */
 cl_int layer_start(void);
+
+/* For each lock of the layer. The number is of those that this thread holds or is about to hold: a
+ * signal handler may fork in the middle of a call, and must not wait then for its own thread, nor
+ * for one that waits for it. */
+void layer_lock(pthread_mutex_t *lock);
+void layer_unlock(pthread_mutex_t *lock);
+extern __thread volatile unsigned layer_locks_held;
 
 /* Refuse a create call: set *ret_error, which may be NULL, and return NULL. */
 static inline void *layer_refuse(cl_int error, cl_int *ret_error)

@@ -24,7 +24,7 @@ static void CL_CALLBACK gone(cl_mem object, void *booking)
 
 static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
 {
-    pthread_mutex_lock(&objects_counted.lock);
+    layer_lock(&objects_counted.lock);
     booking->uses = 1;
     booking->parent = parent ? booking_table_find(&objects_counted, parent) : NULL;
     bool added =
@@ -33,7 +33,7 @@ static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
         booking->parent->uses++;
     if (added)
         atomic_store(&counting, true);
-    pthread_mutex_unlock(&objects_counted.lock);
+    layer_unlock(&objects_counted.lock);
     return added;
 }
 
@@ -42,7 +42,7 @@ static bool count_object(cl_mem object, struct booking *booking, cl_mem parent)
 static struct booking *uncount(cl_mem object)
 {
     struct booking *last = NULL;
-    pthread_mutex_lock(&objects_counted.lock);
+    layer_lock(&objects_counted.lock);
     struct booking *at = booking_table_find(&objects_counted, object);
     while (at && --at->uses == 0) {
         struct booking *parent = at->parent;
@@ -51,7 +51,7 @@ static struct booking *uncount(cl_mem object)
         last = at;
         at = parent;
     }
-    pthread_mutex_unlock(&objects_counted.lock);
+    layer_unlock(&objects_counted.lock);
     return last;
 }
 
@@ -59,11 +59,11 @@ cl_int CL_API_CALL opencl_clRetainMemObject(cl_mem memobj)
 {
     cl_int r = layer.next.clRetainMemObject(memobj);
     if (r == CL_SUCCESS && atomic_load_explicit(&counting, memory_order_relaxed)) {
-        pthread_mutex_lock(&objects_counted.lock);
+        layer_lock(&objects_counted.lock);
         struct booking *booking = booking_table_find(&objects_counted, memobj);
         if (booking)
             booking->uses++;
-        pthread_mutex_unlock(&objects_counted.lock);
+        layer_unlock(&objects_counted.lock);
     }
     return r;
 }

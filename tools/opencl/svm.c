@@ -15,9 +15,9 @@ static void *keep(void *memory, struct booking *booking)
 {
     bool kept = false;
     if (memory) {
-        pthread_mutex_lock(&svm_table.lock);
+        layer_lock(&svm_table.lock);
         kept = booking_table_add(&svm_table, memory, booking);
-        pthread_mutex_unlock(&svm_table.lock);
+        layer_unlock(&svm_table.lock);
     }
     if (!kept)
         booking_free(booking);
@@ -26,9 +26,9 @@ static void *keep(void *memory, struct booking *booking)
 
 static struct booking *take(const void *memory)
 {
-    pthread_mutex_lock(&svm_table.lock);
+    layer_lock(&svm_table.lock);
     struct booking *booking = booking_table_remove(&svm_table, memory);
-    pthread_mutex_unlock(&svm_table.lock);
+    layer_unlock(&svm_table.lock);
     return booking;
 }
 

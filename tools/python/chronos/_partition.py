@@ -159,8 +159,8 @@ class Partition:
 
     @property
     def memory_used(self) -> int:
-        """Bytes in use: what its programs have charged, or what the driver reports for them,
-        whichever is more."""
+        """Bytes in use: what its programs have charged, and what the driver reports for them
+        beyond that."""
         return int(self._read("memory_used"))
 
     @property

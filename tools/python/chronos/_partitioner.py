@@ -133,8 +133,8 @@ class Partitioner:
 
         The limits of libraries are variables that they read when they are first used, so call this
         before the first call of OpenCL or CUDA; ChronosWarning tells where it is too late.
-        OpenCL programs get no more memory than the partition has. CUDA programs see the
-        partition's device only, end with it, and are counted and watched, not limited yet.
+        OpenCL programs get no more memory than the partition has, and so do CUDA programs that are
+        started inside; one that joins by itself is counted and watched.
 
         NotEnoughMemory, NotPermitted, InvalidRequest or another ChronosError gives the reason of
         a refusal."""
