@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ways to mount: foreground, daemon, mount(8), a second one on the same state, over a dead
 one, without privilege; and the ways to stop."""
-import contextlib
 import os
 import signal
 import subprocess
@@ -38,14 +37,7 @@ def umount(path):
 
 def no_process_left(state):
     """The server of this state ends soon after the unmount."""
-    def left():
-        found = []
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            with contextlib.suppress(OSError):  # it is gone, or a zombie
-                if os.readlink(f'/proc/{pid}/exe') == lib.CHRONOSFS:
-                    found.append(pid)
-        return found
-    check(wait_for(lambda: not left(), 5), 'processes left', state, left())
+    check(wait_for(lambda: not lib.daemons(), 5), 'processes left', state, lib.daemons())
 
 
 def daemon():

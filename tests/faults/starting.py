@@ -3,7 +3,6 @@
 """Calls that chronosfs makes while it starts fail, one at a time: it says why it cannot start and
 leaves no mount, or the tree is there with what it had before. Argument: every how many calls one
 fails."""
-import contextlib
 import os
 import subprocess
 import sys
@@ -38,16 +37,7 @@ class Daemon:
 
     def stop(self):
         subprocess.run(['umount', self.path], check=True)
-        check(wait_for(lambda: not self.processes(), 10), 'did not end')
-
-    @staticmethod
-    def processes():
-        found = []
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            with contextlib.suppress(OSError):  # it is gone, or a zombie
-                if os.readlink(f'/proc/{pid}/exe') == lib.CHRONOSFS:
-                    found.append(pid)
-        return found
+        check(wait_for(lambda: not lib.daemons(), 10), 'did not end')
 
 
 def main(step):

@@ -160,8 +160,8 @@ static bool is_loose(const struct pool *pool)
 }
 
 /* Make the charge what the pool has reserved, and will for what is live already. Ask the driver
- * without the lock, and again if the pool has changed meantime. With
- * only_more, what does not fit is about to be taken back: then charge nothing of it. */
+ * without the lock, and again if the pool has changed since. With only_more, what does not fit is
+ * about to be taken back: then charge nothing of it. */
 static CUresult settle(struct pool *pool, bool only_more)
 {
     CUresult r = CUDA_SUCCESS;
