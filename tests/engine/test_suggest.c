@@ -203,7 +203,7 @@ START_TEST(quotas_limit_a_search)
             fill_site(i, true);
             uint64_t memory = sites[i].memory_bytes;
             where[i] = (struct placement_site){
-                &timelines[i], (int64_t)(memory - units_amount_bytes(&amount, memory))};
+                &timelines[i], (int64_t)(memory - units_amount_bytes(&amount, memory)), 0, 0};
         }
         fill_holder(&user, charges[0]);
         fill_holder(&group, charges[1]);
