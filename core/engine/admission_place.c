@@ -8,6 +8,22 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum placement_rule admission_rule(const struct engine *engine, const struct request *request)
+{
+    if (request->pack || request->spread)
+        return request->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
+    return engine->policy.placement;
+}
+
+bool admission_prefers(const struct request *request, uint32_t device)
+{
+    for (uint32_t i = 0; i < request->prefer.count; i++) {
+        if (request->prefer.device[i] == device)
+            return true;
+    }
+    return false;
+}
+
 static void bar(struct waiting *waiting, uint32_t device)
 {
     if (device < 64 * WAITING_BARRED_WORDS)
@@ -159,7 +175,11 @@ int admission_place(struct engine *engine, const struct call *call, const struct
         return r;
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
-    if (!plan_place(engine, count, from_ns, before_ns, &placed))
+    for (uint32_t i = 0; i < count; i++)
+        engine->sites[i].preferred =
+            admission_prefers(creation->request, engine->site_shares[i].device);
+    if (!plan_place_by(engine, admission_rule(engine, creation->request), count, from_ns, before_ns,
+                       &placed))
         return refuse_place(engine, call, terms, count, partition);
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;

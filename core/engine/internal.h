@@ -9,6 +9,7 @@
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
+#include "placement.h"
 #include "policy.h"
 #include "queue.h"
 #include "timeline.h"
@@ -150,6 +151,9 @@ int admission_check(const struct engine *engine, const struct call *call, int64_
 /* The bytes that a request amounts to on a device, if the device and the policy allow them. */
 int admission_bytes(const struct engine *engine, const struct call *call, uint32_t device,
                     const struct request *request, uint64_t *ret_bytes);
+/* The rule by which a request chooses among devices with room, and whether it prefers a device. */
+enum placement_rule admission_rule(const struct engine *engine, const struct request *request);
+bool admission_prefers(const struct request *request, uint32_t device);
 int admission_resize(const struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(const struct engine *engine, const struct call *call,

@@ -24,7 +24,8 @@ static void add_site(struct engine *engine, const struct partition *partition, u
         (struct placement_site){.timeline = &known->timeline,
                                 .room = (int64_t)(known->device.memory_bytes - bytes),
                                 .own = own >= bytes ? (int64_t)own : 0,
-                                .own_ns = partition->start_ns};
+                                .own_ns = partition->start_ns,
+                                .memory = (int64_t)known->device.memory_bytes};
     engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
     (*count)++;
 }
@@ -64,6 +65,12 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
 bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t before_ns,
                 struct partition *partition)
 {
+    return plan_place_by(engine, engine->policy.placement, count, from_ns, before_ns, partition);
+}
+
+bool plan_place_by(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
+                   int64_t before_ns, struct partition *partition)
+{
     struct limit limit = {&engine->queue, partition};
     const struct placement_limit limits[] = {{limit_earliest, &limit}};
     const struct placement placement = {.sites = engine->sites,
@@ -73,7 +80,8 @@ bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t 
                                         .limit_count = engine->queue.rules.limit ? 1 : 0,
                                         .from_ns = from_ns,
                                         .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns};
+                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .rule = rule};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
 

@@ -158,5 +158,8 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
  * says, and set its shares and times. False: there is none. */
 bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t before_ns,
                 struct partition *partition);
+/* The same by another rule than that of the policy. */
+bool plan_place_by(struct engine *engine, enum placement_rule rule, uint32_t count, int64_t from_ns,
+                   int64_t before_ns, struct partition *partition);
 
 #endif
