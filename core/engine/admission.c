@@ -181,40 +181,6 @@ static int refuse_space(const struct engine *engine, const struct call *call,
                   admission_size_words(offer->free, offer->bytes).text, when);
 }
 
-/* The best offer for each answer to whether few devices are all free. */
-struct choice {
-    struct offer best[2];
-    bool any;
-    uint32_t free; /* devices that are all free */
-};
-
-static struct placement_offer placed(const struct engine *engine, const struct request *request,
-                                     const struct offer *offer)
-{
-    uint64_t memory = memory_of(engine, offer->device);
-
-    return (struct placement_offer){.left = (int64_t)(offer->free - offer->bytes),
-                                    .memory = (int64_t)memory,
-                                    .free = offer->free == memory,
-                                    .preferred = admission_prefers(request, offer->device)};
-}
-
-static void choose(const struct engine *engine, const struct request *request,
-                   const struct offer *offer, struct choice *choice)
-{
-    const struct placement_offer place = placed(engine, request, offer);
-
-    for (int few = 0; few < 2; few++) {
-        const struct placement_offer best = placed(engine, request, &choice->best[few]);
-
-        if (!choice->any ||
-            placement_is_better(admission_rule(engine, request), few, &place, &best))
-            choice->best[few] = *offer;
-    }
-    choice->any = true;
-    choice->free += place.free;
-}
-
 /* True if a larger share is free on the device of `a` than on that of `b`. */
 static bool freer(const struct engine *engine, const struct offer *a, const struct offer *b)
 {
@@ -261,7 +227,7 @@ static int choose_device(const struct engine *engine, const struct call *call,
                          const struct request *request, struct offer *ret_offer)
 {
     struct offer most = {0}, offer;
-    struct choice choice = {.any = false};
+    struct admission_choice choice = {.any = false};
     bool have_most = false, kept_out = false;
     int refused = 0;
 
@@ -279,18 +245,19 @@ static int choose_device(const struct engine *engine, const struct call *call,
             most = offer;
         have_most = true;
         if (offer.bytes <= offer.free)
-            choose(engine, request, &offer, &choice);
+            admission_choose(engine, request, i, offer.free, offer.bytes, &choice);
     }
     if (have_most && !choice.any)
         return refuse_space_anywhere(engine, call, request, &most);
     if (choice.any)
-        *ret_offer = choice.best[choice.free <= PLACEMENT_FEW];
-    else if (!refused && kept_out)
+        return make_offer(engine, call, choice.device[choice.free <= PLACEMENT_FEW], request,
+                          ret_offer);
+    if (!refused && kept_out)
         return refuse(REFUSED_PERMISSION, call->why,
                       "Permission denied: you cannot open any of the devices present.");
-    else if (!refused)
+    if (!refused)
         return refuse(REFUSED_BUSY, call->why, "No device is present.");
-    return choice.any ? 0 : refused;
+    return refused;
 }
 
 int admission_create(const struct engine *engine, const struct call *call, uint32_t device,

@@ -8,20 +8,40 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum placement_rule admission_rule(const struct engine *engine, const struct request *request)
+static enum placement_rule rule_of(const struct engine *engine, const struct request *request)
 {
     if (request->pack || request->spread)
         return request->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK;
     return engine->policy.placement;
 }
 
-bool admission_prefers(const struct request *request, uint32_t device)
+static bool prefers(const struct request *request, uint32_t device)
 {
     for (uint32_t i = 0; i < request->prefer.count; i++) {
         if (request->prefer.device[i] == device)
             return true;
     }
     return false;
+}
+
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice)
+{
+    uint64_t memory = engine->devices[device].device.memory_bytes;
+    const struct placement_offer offer = {.left = (int64_t)(free_bytes - bytes),
+                                          .memory = (int64_t)memory,
+                                          .free = free_bytes == memory,
+                                          .preferred = prefers(request, device)};
+
+    for (int few = 0; few < 2; few++) {
+        if (choice->any &&
+            !placement_is_better(rule_of(engine, request), few, &offer, &choice->best[few]))
+            continue;
+        choice->best[few] = offer;
+        choice->device[few] = device;
+    }
+    choice->any = true;
+    choice->free += offer.free;
 }
 
 static void bar(struct waiting *waiting, uint32_t device)
@@ -176,9 +196,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
     for (uint32_t i = 0; i < count; i++)
-        engine->sites[i].preferred =
-            admission_prefers(creation->request, engine->site_shares[i].device);
-    if (!plan_place_by(engine, admission_rule(engine, creation->request), count, from_ns, before_ns,
+        engine->sites[i].preferred = prefers(creation->request, engine->site_shares[i].device);
+    if (!plan_place_by(engine, rule_of(engine, creation->request), count, from_ns, before_ns,
                        &placed))
         return refuse_place(engine, call, terms, count, partition);
     if (placed.start_ns > call->now_ns)
