@@ -4,6 +4,7 @@
 
 #include "caller.h"
 #include "core/host/host.h"
+#include "event_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,11 +77,64 @@ static int check_access(struct tree *tree, struct write *write, uint32_t owner)
 static void report_granted(struct tree *tree, struct write *write)
 {
     const struct partition *partition = engine_find(tree->engine, write->result);
-    char size[32], when[40];
+    char size[32], when[40], devices[TREE_DEVICES_TEXT_MAX];
     units_size_text(partition->shares[0].memory_bytes, size, sizeof(size));
+    tree_devices_text(partition, devices);
     strbuf_time_short(partition->end_ns + tree->offset_ns, tree_wall_ns(tree), when, sizeof(when));
-    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of gpu%u until %s.",
-             (unsigned long long)partition->id, size, (unsigned)partition->shares[0].device, when);
+    snprintf(write->why.message, sizeof(write->why.message), "Granted p%llu: %s of %s%s until %s.",
+             (unsigned long long)partition->id, size, partition->share_count > 1 ? "each of " : "",
+             devices, when);
+}
+
+/* Check the devices that a request names: they exist, and the caller may write their file `new`. */
+static int check_named(const struct tree *tree, struct write *write, const request_devices *devices)
+{
+    for (uint32_t i = 0; i < devices->count; i++) {
+        uint32_t device = devices->device[i];
+        if (device >= tree->device_count)
+            return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                                  "There is no gpu%u; there are %u devices.", (unsigned)device,
+                                  (unsigned)tree->device_count);
+        if (write->caller.barred[device])
+            return message_refuse(
+                REFUSED_PERMISSION, write->why.message, sizeof(write->why.message),
+                "Permission denied: you cannot request partitions of gpu%u.", (unsigned)device);
+    }
+    return 0;
+}
+
+/* Check what a request says about devices. The file of a device is about that one alone. */
+static int check_devices(const struct tree *tree, struct write *write,
+                         const struct request *request, uint32_t device)
+{
+    const char *word = request->gpus.count     ? "gpus="
+                       : request->prefer.count ? "prefer="
+                       : request->pack         ? "pack"
+                       : request->spread       ? "spread"
+                                               : NULL;
+    if (word && device != ENGINE_DEVICE_ANY)
+        return message_refuse(REFUSED_INVALID, write->why.message, sizeof(write->why.message),
+                              "This file asks for gpu%u alone; write %s to the file new of the "
+                              "mount point.",
+                              (unsigned)device, word);
+    int r = word ? check_named(tree, write, &request->gpus.named) : 0;
+    return !r && word ? check_named(tree, write, &request->prefer) : r;
+}
+
+/* Grant a request. */
+static int create(struct tree *tree, struct write *write, struct creation *creation)
+{
+    const struct call *call = TREE_CALL(tree, &write->caller, &write->why);
+    const request_gpus *gpus = &creation->request->gpus;
+    struct creation_terms terms = {.give_up_ns = ENGINE_FOREVER,
+                                   .priority = PRIORITY_NORMAL,
+                                   .gpus = gpus->count,
+                                   .devices = gpus->named.count ? gpus->named.device : NULL};
+    if (gpus->count > 1)
+        return engine_enqueue(tree->engine, call, creation, &terms, &write->result);
+    if (gpus->named.count)
+        creation->device = gpus->named.device[0];
+    return engine_create(tree->engine, call, creation, &write->result);
 }
 
 int files_new_store(struct tree *tree, struct write *write, uint32_t device)
@@ -93,10 +147,11 @@ int files_new_store(struct tree *tree, struct write *write, uint32_t device)
         r = find_owner(tree, write, &request, &creation.owner_uid, &creation.owner_gid);
     if (!r)
         r = check_access(tree, write, creation.owner_uid);
+    if (!r)
+        r = check_devices(tree, write, &request, device);
     write->caller.pid = caller_process(write->caller.pid);
     if (!r)
-        r = engine_create(tree->engine, TREE_CALL(tree, &write->caller, &write->why), &creation,
-                          &write->result);
+        r = create(tree, write, &creation);
     if (r)
         return r;
     if (request.hold)
