@@ -59,6 +59,21 @@ def by_hand_early():
         check_starts(rule, rows, 1, [0, 52, 2, 62], [0, 100, 2, 110])
 
 
+def by_hand_fair():
+    """One device, which the user of the first and second job has had for 10 s when the first ends
+    early: in fair order the third job, of another user, comes first, but not if it is of a lower
+    class."""
+    def starts(rule, priority):
+        jobs = jobs_of([(0, 10, 100, 1, 1000), (1, 20, 20, 1, 1000), (2, 20, 20, 1, 1000)])
+        jobs[1].user, jobs[2].priority = jobs[0].user, priority
+        return [o.start_s for o in outcome.run(PROGRAM, rule, jobs, 1)]
+
+    same(starts('fair', 1), [0, 30, 10], 'fair')
+    same(starts('fair', 0), [0, 10, 30], 'fair, by class')
+    same(starts('arrival', 1), [0, 10, 30], 'arrival')
+    same(starts('arrival', 2), [0, 30, 10], 'arrival, by class')
+
+
 def every_schedule():
     for seed in range(1, 4):
         for asked in 'menu', 'exact':
@@ -142,7 +157,7 @@ def files_of_jobs():
         assert done.returncode == 2 and 'Row ' in done.stderr, f'{rows!r}: {done}'
 
 
-for step in (by_hand, by_hand_early, every_schedule, faults_are_found, figures, same_bytes,
-             files_of_jobs):
+for step in (by_hand, by_hand_early, by_hand_fair, every_schedule, faults_are_found, figures,
+             same_bytes, files_of_jobs):
     step()
     print(step.__name__, 'done')
