@@ -15,7 +15,7 @@
 /* Class of a request; higher ones come first. Numbers are stored in state files. */
 enum priority { PRIORITY_LOW = 0, PRIORITY_NORMAL = 1, PRIORITY_HIGH = 2, PRIORITIES };
 
-/* Words of the set of devices that are ruled out for a request. */
+/* Words of a set of devices: those that are ruled out for a request, or preferred. */
 #define WAITING_BARRED_WORDS 2
 
 struct waiting {
@@ -31,6 +31,8 @@ struct waiting {
      * are ruled out together */
     uint64_t barred[WAITING_BARRED_WORDS];
     bool barred_beyond;
+    bool spread; /* takes the least loaded device, not the one where it fits best */
+    uint64_t preferred[WAITING_BARRED_WORDS]; /* devices that it takes before others */
 };
 
 /* Whether it is the record of something that waits or has waited, and not all zero. */
@@ -52,6 +54,17 @@ static inline void waiting_bar(struct waiting *waiting, uint32_t device)
         waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
     else
         waiting->barred_beyond = true;
+}
+
+static inline bool waiting_prefers(const struct waiting *waiting, uint32_t device)
+{
+    return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
+}
+
+static inline void waiting_prefer(struct waiting *waiting, uint32_t device)
+{
+    if (device < 64 * WAITING_BARRED_WORDS)
+        waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
 }
 
 /* Whether a record from the store makes sense. */

@@ -104,12 +104,17 @@ static int restore_waiting(struct restore *restore, const struct store_partition
                            const struct partition *partition)
 {
     struct waiting waiting = *stored->waiting;
+    uint32_t index = 0;
     int r = 0;
-    for (size_t i = 0; i < stored->barred_count && !r; i++) {
-        uint32_t index = 0;
-        r = find_device(restore, stored->barred[i], &index);
+    for (size_t i = 0; i < stored->barred.count && !r; i++) {
+        r = find_device(restore, stored->barred.devices[i], &index);
         if (!r)
             waiting_bar(&waiting, index);
+    }
+    for (size_t i = 0; i < stored->preferred.count && !r; i++) {
+        r = find_device(restore, stored->preferred.devices[i], &index);
+        if (!r)
+            waiting_prefer(&waiting, index);
     }
     return r ? r : engine_restore_waiting(restore->server->tree.engine, partition, &waiting);
 }
