@@ -42,18 +42,18 @@ static int prefer(const struct engine *engine, const struct call *call,
 
 /* Check the devices that the request names, and set its shares, in order of devices. */
 static int take_named(const struct engine *engine, const struct call *call,
-                      const struct creation *creation, const uint32_t *devices,
+                      const struct request *request, const uint32_t *devices,
                       struct partition *partition)
 {
     for (uint32_t i = 0; i < partition->share_count; i++) {
-        struct share share = {.device = devices ? devices[i] : creation->device};
+        struct share share = {.device = devices[i]};
         uint32_t at = i;
 
         if (share.device >= engine->device_count)
             return refuse(REFUSED_INVALID, call->why,
                           "There is no gpu%" PRIu32 "; there are %" PRIu32 " devices.",
                           share.device, engine->device_count);
-        int r = admission_bytes(engine, call, share.device, creation->request, &share.memory_bytes);
+        int r = admission_bytes(engine, call, share.device, request, &share.memory_bytes);
         if (r)
             return r;
         for (; at > 0 && partition->shares[at - 1].device > share.device; at--)
@@ -69,7 +69,7 @@ static int take_named(const struct engine *engine, const struct call *call,
 
 /* Bar the devices that the caller or the policy rules out. The reason is that of the last one. */
 static int take_any(const struct engine *engine, const struct call *call,
-                    const struct creation *creation, const struct partition *partition,
+                    const struct request *request, const struct partition *partition,
                     struct waiting *waiting)
 {
     uint32_t present = 0, count = 0;
@@ -84,7 +84,7 @@ static int take_any(const struct engine *engine, const struct call *call,
             bar(waiting, i);
             continue;
         }
-        r = admission_bytes(engine, call, i, creation->request, &bytes);
+        r = admission_bytes(engine, call, i, request, &bytes);
         if (r)
             bar(waiting, i);
         else
@@ -102,6 +102,17 @@ static int take_any(const struct engine *engine, const struct call *call,
                   "Permission denied: you can open %" PRIu32 " of the %" PRIu32
                   " devices present, and %" PRIu32 " were asked for.",
                   count, present, partition->share_count);
+}
+
+int admission_devices(const struct engine *engine, const struct call *call,
+                      const struct request *request, const uint32_t *devices,
+                      struct partition *partition, struct waiting *waiting)
+{
+    waiting->anywhere = !devices;
+    memset(waiting->barred, 0, sizeof(waiting->barred));
+    waiting->barred_beyond = false;
+    return devices ? take_named(engine, call, request, devices, partition)
+                   : take_any(engine, call, request, partition, waiting);
 }
 
 void admission_bar(const struct engine *engine, const struct call *call, struct waiting *waiting)
@@ -161,7 +172,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                     const struct creation_terms *terms, struct partition *partition,
                     struct waiting *ret_waiting)
 {
-    bool any = creation->device == ENGINE_DEVICE_ANY && !terms->devices;
+    uint32_t same[SHARE_MAX];
+    const uint32_t *devices = terms->devices;
     int64_t from_ns = terms->fixed ? terms->start_ns : call->now_ns;
     int64_t before_ns = terms->fixed || !terms->waits ? from_ns + 1 : ENGINE_FOREVER;
     struct waiting waiting = {.asked_ns = call->now_ns,
@@ -169,17 +181,18 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                               .amount = creation->request->amount,
                               .priority = terms->priority,
                               .fixed = terms->fixed,
-                              .anywhere = any,
                               .spread = spreads(engine, terms->placement)};
     int r = check_terms(call, terms);
 
+    for (uint32_t i = 0; i < SHARE_MAX; i++)
+        same[i] = creation->device;
+    if (!devices && creation->device != ENGINE_DEVICE_ANY)
+        devices = same;
     partition->share_count = terms->gpus > 1 ? terms->gpus : 1;
     if (!r)
         r = admission_check(engine, call, creation->request->duration_ns);
-    if (!r && any)
-        r = take_any(engine, call, creation, partition, &waiting);
-    else if (!r)
-        r = take_named(engine, call, creation, terms->devices, partition);
+    if (!r)
+        r = admission_devices(engine, call, creation->request, devices, partition, &waiting);
     if (!r)
         r = prefer(engine, call, terms, &waiting);
     if (r)

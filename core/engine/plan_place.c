@@ -12,7 +12,7 @@ static uint64_t own_bytes(const struct partition *partition, uint32_t device)
     return 0;
 }
 
-static void add_site(struct engine *engine, const struct partition *partition,
+static void add_site(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t *count, uint32_t device,
                      uint64_t bytes)
 {
@@ -32,7 +32,7 @@ static void add_site(struct engine *engine, const struct partition *partition,
     (*count)++;
 }
 
-uint32_t plan_gather(struct engine *engine, const struct partition *partition,
+uint32_t plan_gather(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only)
 {
     uint32_t count = 0;
@@ -64,7 +64,7 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
                                      before_ns, duration_ns);
 }
 
-bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
+bool plan_place(const struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
                 int64_t before_ns, struct partition *partition)
 {
     struct limit limit = {&engine->queue, partition};
@@ -87,5 +87,36 @@ bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from
     partition->end_ns = timeline_later(at_ns, placement.duration_ns);
     for (uint32_t i = 0; i < partition->share_count; i++)
         partition->shares[i] = engine->site_shares[sites[i]];
+    return true;
+}
+
+void plan_take_out(struct engine *engine, struct entry *entry)
+{
+    const struct partition *partition = &entry->partition;
+
+    for (uint32_t i = 0; i < partition->share_count; i++)
+        timeline_remove(&engine->devices[partition->shares[i].device].timeline,
+                        &entry->places[i].start, &entry->places[i].end);
+}
+
+void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where)
+{
+    for (uint32_t i = 0; i < where->share_count; i++)
+        timeline_add(&engine->devices[where->shares[i].device].timeline, &entry->places[i].start,
+                     &entry->places[i].end, where->id, where->start_ns, where->end_ns,
+                     (int64_t)where->shares[i].memory_bytes);
+}
+
+bool plan_place_new(const struct engine *engine, const struct waiting *waiting, int64_t from_ns,
+                    int64_t before_ns, struct partition *partition)
+{
+    struct partition to = *partition;
+
+    to.state = PARTITION_ACTIVE; /* nothing that is promised to it counts as its own */
+    uint32_t count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
+    if (!plan_place(engine, count, waiting->spread, from_ns, before_ns, &to))
+        return false;
+    to.state = partition->state;
+    *partition = to;
     return true;
 }

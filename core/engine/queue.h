@@ -148,15 +148,23 @@ bool plan_is_finished(const struct engine *engine);
 int plan_step(struct engine *engine, int64_t now_ns);
 /* All of it. */
 int plan_finish(struct engine *engine, int64_t now_ns);
+
 /* -- plan_place.c ------------------------------------------------------------- */
 
 /* Gather the devices that a request can take into the engine's sites; `only` one of them, or
  * ENGINE_DEVICE_ANY. Return their number. */
-uint32_t plan_gather(struct engine *engine, const struct partition *partition,
+uint32_t plan_gather(const struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only);
 /* Find the earliest place on the first `count` sites for as many shares and as long as the record
  * says, and set its shares and times. False: there is none. */
-bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
+bool plan_place(const struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
                 int64_t before_ns, struct partition *partition);
+/* Take an entry's promise off the timelines, and put it in at this place. The record stays as it
+ * is: put it back where it was, or change the record. */
+void plan_take_out(struct engine *engine, struct entry *entry);
+void plan_put_in(struct engine *engine, struct entry *entry, const struct partition *where);
+/* The same as gathering all devices and placing, for what is not on the timelines. */
+bool plan_place_new(const struct engine *engine, const struct waiting *waiting, int64_t from_ns,
+                    int64_t before_ns, struct partition *partition);
 
 #endif

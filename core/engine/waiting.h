@@ -52,6 +52,13 @@ static inline bool waiting_prefers(const struct waiting *waiting, uint32_t devic
     return device < 64 * WAITING_BARRED_WORDS && waiting->preferred[device / 64] >> device % 64 & 1;
 }
 
+/* Whether two requests can move to the same devices. */
+static inline bool waiting_same_devices(const struct waiting *a, const struct waiting *b)
+{
+    return a->anywhere == b->anywhere && a->barred[0] == b->barred[0] &&
+           a->barred[1] == b->barred[1] && a->barred_beyond == b->barred_beyond;
+}
+
 /* Whether a record from the store makes sense. */
 static inline bool waiting_is_sound(const struct waiting *waiting)
 {
