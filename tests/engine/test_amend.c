@@ -84,7 +84,7 @@ START_TEST(other_class)
     ck_assert_int_eq(engine_set_priority(engine, CALL(0, &operator, & why), c, PRIORITY_HIGH), 0);
     ck_assert_int_eq(engine_advance(engine, 0), 0);
     ck_assert_str_eq(kinds(), "pp");
-    starts(b, 100, PARTITION_PENDING); /* nobody's promise is hurt by it */
+    starts(b, 100, PARTITION_PENDING); /* no promise is hurt by it */
     release(SECONDS(10), a);
     starts(c, 10, PARTITION_ACTIVE);
     starts(b, 60, PARTITION_PENDING);
