@@ -9,6 +9,7 @@
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
+#include "placement.h"
 #include "policy.h"
 #include "queue.h"
 #include "timeline.h"
@@ -174,6 +175,16 @@ static inline uint64_t admission_memory(const struct engine *engine, uint32_t de
 /* Check the limits of the owner and the group on what a partition is to be from now on. */
 int admission_limit(const struct engine *engine, const struct call *call,
                     const struct partition *wanted);
+/* The device to take of those with room, for each answer to whether few are all free. */
+struct admission_choice {
+    bool any;
+    uint32_t free; /* devices that are all free */
+    uint32_t device[2];
+    struct placement_offer best[2];
+};
+/* Add a device with room. */
+void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
+                      uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
 int admission_resize(const struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
 int admission_end(const struct engine *engine, const struct call *call,

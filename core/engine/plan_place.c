@@ -24,10 +24,10 @@ static void add_site(const struct engine *engine, const struct partition *partit
     engine->sites[*count] =
         (struct placement_site){.timeline = &known->timeline,
                                 .room = (int64_t)(known->device.memory_bytes - bytes),
-                                .size = (int64_t)known->device.memory_bytes,
                                 .preferred = waiting_prefers(waiting, device),
                                 .own = own >= bytes ? (int64_t)own : 0,
-                                .own_ns = partition->start_ns};
+                                .own_ns = partition->start_ns,
+                                .memory = (int64_t)known->device.memory_bytes};
     engine->site_shares[*count] = (struct share){.device = device, .memory_bytes = bytes};
     (*count)++;
 }
@@ -64,20 +64,21 @@ static int64_t limit_earliest(void *context, int64_t from_ns, int64_t before_ns,
                                      before_ns, duration_ns);
 }
 
-bool plan_place(const struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
-                int64_t before_ns, struct partition *partition)
+bool plan_place(const struct engine *engine, const struct waiting *waiting, uint32_t count,
+                int64_t from_ns, int64_t before_ns, struct partition *partition)
 {
     struct limit limit = {&engine->queue, partition};
     const struct placement_limit limits[] = {{limit_earliest, &limit}};
     const struct placement placement = {.sites = engine->sites,
                                         .site_count = count,
                                         .take = partition->share_count,
-                                        .spread = spread,
                                         .limits = limits,
                                         .limit_count = engine->queue.rules.limit ? 1 : 0,
                                         .from_ns = from_ns,
                                         .before_ns = before_ns,
-                                        .duration_ns = partition->end_ns - partition->start_ns};
+                                        .duration_ns = partition->end_ns - partition->start_ns,
+                                        .rule =
+                                            waiting->spread ? PLACEMENT_SPREAD : PLACEMENT_PACK};
     uint32_t sites[SHARE_MAX];
     int64_t at_ns = placement_earliest(&placement, sites);
 
@@ -114,7 +115,7 @@ bool plan_place_new(const struct engine *engine, const struct waiting *waiting, 
 
     to.state = PARTITION_ACTIVE; /* nothing that is promised to it counts as its own */
     uint32_t count = plan_gather(engine, &to, waiting, ENGINE_DEVICE_ANY);
-    if (!plan_place(engine, count, waiting->spread, from_ns, before_ns, &to))
+    if (!plan_place(engine, waiting, count, from_ns, before_ns, &to))
         return false;
     to.state = partition->state;
     *partition = to;

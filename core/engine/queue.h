@@ -157,8 +157,8 @@ uint32_t plan_gather(const struct engine *engine, const struct partition *partit
                      const struct waiting *waiting, uint32_t only);
 /* Find the earliest place on the first `count` sites for as many shares and as long as the record
  * says, and set its shares and times. False: there is none. */
-bool plan_place(const struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
-                int64_t before_ns, struct partition *partition);
+bool plan_place(const struct engine *engine, const struct waiting *waiting, uint32_t count,
+                int64_t from_ns, int64_t before_ns, struct partition *partition);
 /* Take an entry's promise off the timelines, and put it in at this place. The record stays as it
  * is: put it back where it was, or change the record. */
 void plan_take_out(struct engine *engine, struct entry *entry);

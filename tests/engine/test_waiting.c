@@ -315,38 +315,53 @@ START_TEST(refusals)
 }
 END_TEST
 
-static uint32_t placed_on(const char *text, struct creation_terms terms)
+static uint32_t placed_on(const char *text)
 {
     uint64_t id = 0;
 
-    ck_assert_int_eq(enqueue(0, 1000, ENGINE_DEVICE_ANY, text, terms, &id), 0);
+    ck_assert_int_eq(enqueue(0, 1000, ENGINE_DEVICE_ANY, text, (struct creation_terms){0}, &id), 0);
     return engine_find(engine, id)->shares[0].device;
 }
 
 START_TEST(choice_of_device)
 {
-    static const uint32_t last[] = {2}, missing[] = {4};
-    struct creation_terms any = {0}, spread = {.placement = PLACEMENT_SPREAD};
-    struct creation_terms prefer = {.prefer = last, .prefer_count = 1};
-    uint64_t id = 0;
+    start(100 * GIB);
+    for (int i = 0; i < 3; i++)
+        add_device(engine, 100 * GIB, true);
+    ck_assert_uint_eq(placed_on("0.4 10 prefer=gpu2"), 2);
+    ck_assert_uint_eq(placed_on("0.1 10"), 2);
+    ck_assert_uint_eq(placed_on("0.1 10 spread"), 0); /* three are free */
+    ck_assert_uint_eq(placed_on("0.1 10 spread"), 0); /* two are, and stay free */
+    ck_assert_uint_eq(placed_on("1 10 spread"), 1);
+    ck_assert_uint_eq(placed_on("0.6 10 prefer=gpu2"), 0);
+    ck_assert_uint_eq(placed_on("0.9 10 prefer=gpu2"), 3); /* all others are too full */
+    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/placement", "spread"), 0);
+    ck_assert_uint_eq(placed_on("0.1 10"), 2); /* the least loaded of gpu0, gpu2 and gpu3 */
+    ck_assert_uint_eq(placed_on("0.1 10 pack"), 3);
+}
+END_TEST
+
+/* A gang takes what it prefers also when it moves forward. */
+START_TEST(preferred_later)
+{
+    uint64_t id = 0, whole[4];
 
     start(100 * GIB);
     for (int i = 0; i < 3; i++)
         add_device(engine, 100 * GIB, true);
-    ck_assert_uint_eq(placed_on("0.4 10", prefer), 2);
-    ck_assert_uint_eq(placed_on("0.1 10", any), 2);
-    ck_assert_uint_eq(placed_on("0.1 10", spread), 0); /* three are free */
-    ck_assert_uint_eq(placed_on("0.1 10", spread), 0); /* two are, and stay free */
-    ck_assert_uint_eq(placed_on("1 10", spread), 1);
-    ck_assert_uint_eq(placed_on("0.6 10", prefer), 0);
-    ck_assert_uint_eq(placed_on("0.9 10", prefer), 3); /* all others are too full */
-    ck_assert_int_eq(engine_set(engine, CALL(0, &admin, &why), "config/placement", "spread"), 0);
-    ck_assert_uint_eq(placed_on("0.1 10", any), 2); /* the least loaded of gpu0, gpu2 and gpu3 */
-    any.placement = PLACEMENT_PACK;
-    ck_assert_uint_eq(placed_on("0.1 10", any), 3);
-    engine_events_free(engine_take_events(engine));
-    prefer.prefer = missing;
-    refused(enqueue(0, 1000, ENGINE_DEVICE_ANY, "0.1 10", prefer, &id), REFUSED_INVALID, "no gpu4");
+    for (int i = 0; i < 4; i++)
+        whole[i] = waits(0, 1000, ENGINE_DEVICE_ANY, "1 100", 0);
+    ck_assert_int_eq(enqueue(0, 1001, ENGINE_DEVICE_ANY, "1 50 prefer=gpu3",
+                             (struct creation_terms){.waits = true, .gpus = 2}, &id),
+                     0);
+    starts(id, 100, PARTITION_PENDING);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[1].device, 3);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(engine_release(engine, CALL(SECONDS(9), &admin, &why), whole[i]), 0);
+    ck_assert_int_eq(engine_advance(engine, SECONDS(9)), 0);
+    starts(id, 9, PARTITION_ACTIVE);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[0].device, 0);
+    ck_assert_uint_eq(engine_find(engine, id)->shares[1].device, 3);
 }
 END_TEST
 
@@ -361,5 +376,5 @@ int main(void)
                       missed_window, gangs_keep_their_place, stream_of_small_ones, fixed_start,
                       gives_up, fair_order, equal_usage, shrink_and_grow,
                       extension_stops_at_a_promise, pass_in_portions, revert_gives_places_back,
-                      restored_places, refusals, choice_of_device);
+                      restored_places, refusals, choice_of_device, preferred_later);
 }
