@@ -159,6 +159,13 @@ int admission_place(struct engine *engine, const struct call *call, const struct
         return r;
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
+    plan_take_largest(engine, count, &placed);
+    placed.start_ns = from_ns;
+    placed.end_ns = timeline_later(from_ns, creation->request->duration_ns);
+    r = accounts_check_waits(engine, call, &placed, terms->priority, terms->waits && !terms->fixed);
+    if (r)
+        return r;
+    placed = *partition;
     if (!plan_place(engine, count, from_ns, before_ns, &placed))
         return refuse_place(engine, call, terms, count, partition);
     if (placed.start_ns > call->now_ns)
