@@ -8,14 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void bar(struct waiting *waiting, uint32_t device)
-{
-    if (device < 64 * WAITING_BARRED_WORDS)
-        waiting->barred[device / 64] |= UINT64_C(1) << device % 64;
-    else
-        waiting->barred_beyond = true;
-}
-
 /* Check the devices that the request names, and set its shares, in order of devices. */
 static int take_named(const struct engine *engine, const struct call *call,
                       const struct creation *creation, const uint32_t *devices,
@@ -57,12 +49,12 @@ static int take_any(const struct engine *engine, const struct call *call,
             continue;
         present++;
         if (call->caller->barred && call->caller->barred[i]) {
-            bar(waiting, i);
+            waiting_bar(waiting, i);
             continue;
         }
         r = admission_bytes(engine, call, i, creation->request, &bytes);
         if (r)
-            bar(waiting, i);
+            waiting_bar(waiting, i);
         else
             count++;
     }
@@ -87,7 +79,7 @@ void admission_bar(const struct engine *engine, const struct call *call, struct 
 
     for (uint32_t i = 0; waiting->anywhere && i < engine->device_count; i++) {
         if (engine->devices[i].device.present && admission_bytes(engine, call, i, &request, &bytes))
-            bar(waiting, i);
+            waiting_bar(waiting, i);
     }
 }
 
@@ -171,6 +163,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;
     waiting.promised_ns = placed.start_ns;
+    if (terms->fixed)
+        waiting.fixed_wall_ns = placed.start_ns + (call->wall_ns - call->now_ns);
     *partition = placed;
     *ret_waiting = waiting;
     return 0;
