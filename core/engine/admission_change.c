@@ -14,7 +14,7 @@ struct again {
 };
 
 /* "; a new request would start at 14:32:10", for what has not started; or "". */
-static struct again again_words(const struct engine *engine, const struct call *call,
+static struct again again_words(struct engine *engine, const struct call *call,
                                 const struct partition *wanted)
 {
     const struct entry *entry = index_find(engine, wanted->id);
@@ -25,7 +25,6 @@ static struct again again_words(const struct engine *engine, const struct call *
     if (wanted->state != PARTITION_PENDING)
         return out;
     struct waiting waiting = entry->waiter->record;
-    again.id = 0; /* beside the one that waits */
     if (again.shares[0].memory_bytes != entry->partition.shares[0].memory_bytes)
         waiting.amount = (struct amount){.bytes = again.shares[0].memory_bytes};
     if (!plan_place_new(engine, &waiting, waiting.fixed ? again.start_ns : call->now_ns,
@@ -72,7 +71,7 @@ static int check_present(const struct engine *engine, const struct call *call,
                   share->device, partition->id);
 }
 
-static int resize_share(const struct engine *engine, const struct call *call,
+static int resize_share(struct engine *engine, const struct call *call,
                         const struct partition *partition, const struct share *share,
                         uint64_t bytes)
 {
@@ -102,7 +101,7 @@ static int resize_share(const struct engine *engine, const struct call *call,
                   again_words(engine, call, &wanted).text);
 }
 
-int admission_resize(const struct engine *engine, const struct call *call,
+int admission_resize(struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes)
 {
     int r = 0;
@@ -153,20 +152,24 @@ static int refuse_beyond(const struct engine *engine, const struct call *call,
 }
 
 /* Explain that it can be extended until then, when something that waits starts there. */
-static int refuse_end(const struct engine *engine, const struct call *call,
+static int refuse_end(struct engine *engine, const struct call *call,
                       const struct partition *partition, const struct partition *wanted,
                       const struct share *share, int64_t until_ns)
 {
     uint64_t id = timeline_starts_at(&engine->devices[share->device].timeline, until_ns);
     const struct entry *next = id ? index_find(engine, id) : NULL;
-    struct words when;
-    char other[64];
+    struct words when, owner;
+    char other[80];
 
     if (!next || next->partition.state != PARTITION_PENDING)
         return refuse_beyond(engine, call, partition, share, wanted->end_ns);
     struct again again = again_words(engine, call, wanted);
     engine->time_text(engine->context, until_ns, when.text, sizeof(when.text));
-    snprintf(other, sizeof(other), "p%" PRIu64 " of uid %" PRIu32, id, next->partition.uid);
+    snprintf(owner.text, sizeof(owner.text), "uid %" PRIu32, next->partition.uid);
+    if (engine->accounts.name)
+        engine->accounts.name(engine->accounts.name_context, false, next->partition.uid, owner.text,
+                              sizeof(owner.text));
+    snprintf(other, sizeof(other), "p%" PRIu64 " of %s", id, owner.text);
     if (until_ns - partition->end_ns < NS_PER_SECOND)
         return refuse(REFUSED_NO_SPACE, call->why,
                       ADMISSION_NO_SPACE "p%" PRIu64 " can have no more time: %s starts at %s%s.",
@@ -178,7 +181,7 @@ static int refuse_end(const struct engine *engine, const struct call *call,
 }
 
 /* Check that all shares have room until then. */
-static int check_extension(const struct engine *engine, const struct call *call,
+static int check_extension(struct engine *engine, const struct call *call,
                            const struct partition *partition, int64_t end_ns)
 {
     struct partition wanted = *partition;
@@ -199,8 +202,8 @@ static int check_extension(const struct engine *engine, const struct call *call,
     return admission_limit(engine, call, &wanted);
 }
 
-int admission_end(const struct engine *engine, const struct call *call,
-                  const struct partition *partition, int64_t end_ns)
+int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
+                  int64_t end_ns)
 {
     bool waits = partition->state == PARTITION_PENDING;
     int64_t from_ns = waits ? partition->start_ns : call->now_ns;

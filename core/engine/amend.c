@@ -40,7 +40,6 @@ static int place_there(struct engine *engine, const struct call *call, struct en
     plan_put_in(engine, entry, &entry->partition);
     if (fits)
         return 0;
-    again.id = 0; /* beside the one that waits */
     engine->time_text(engine->context, start_ns, when, sizeof(when));
     if (!plan_place_new(engine, waiting, from_ns, ENGINE_FOREVER, &again))
         return refuse(REFUSED_NO_SPACE, call->why,

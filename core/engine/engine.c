@@ -55,6 +55,7 @@ struct engine *engine_free(struct engine *engine)
     settings_free(engine);
     engine_events_free(engine->first_event);
     queue_free(&engine->queue);
+    accounts_free(engine);
     free(engine->devices);
     free(engine->sites);
     free(engine->site_shares);
@@ -155,9 +156,11 @@ static int restore(struct engine *engine, const struct partition *partition,
         !memchr(partition->name, 0, sizeof(partition->name)) || !ending_is_sound(partition) ||
         (partition->state == PARTITION_PENDING) != !!waiting || index_find(engine, partition->id))
         return -EINVAL;
-    struct entry *entry = index_new_entry(partition->share_count, waiting);
-    if (!entry)
+    struct entry *entry = index_new_entry(partition, waiting);
+    if (!entry || accounts_prepare(engine, partition)) {
+        index_free_entry(entry);
         return -ENOMEM;
+    }
     entry->partition = *partition;
     index_add(engine, entry);
     engine_restore_counters(engine, partition->id + 1, partition->change_seq + 1);

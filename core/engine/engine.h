@@ -127,6 +127,8 @@ static inline bool event_kind_is_end(enum event_kind kind)
     return kind >= EVENT_EXPIRED && kind <= EVENT_GAVE_UP;
 }
 
+struct usage_change;
+
 /* A change. `before` is all zero for EVENT_CREATED. For the kinds of end, `after` equals `before`
  * except for end_ns (the actual end), change_seq, and start_ns if it had not started (the same).
  * For EVENT_NOTE, `after` is the partition the note is about: if it is alive, only its change_seq
@@ -140,8 +142,10 @@ struct engine_event {
     uint32_t by_uid;  /* the acting user; for EVENT_EXPIRED and EVENT_WARNED the owner */
     uint32_t account; /* of the owner of `after`; 0 without a partition */
     struct partition before, after;
-    uint32_t guest;        /* EVENT_SHARED, EVENT_UNSHARED: the uid */
-    struct guests *guests; /* of a partition that ended, for a revert; owned; can be NULL */
+    uint32_t guest;             /* EVENT_SHARED, EVENT_UNSHARED: the uid */
+    struct guests *guests;      /* of a partition that ended, for a revert; owned; can be NULL */
+    struct usage_change *usage; /* changes of what was used (accounts.h); owned; can be NULL */
+    uint32_t usage_count;
     /* of a partition that is pending, or was since the engine started; else all zero */
     struct waiting waiting_before, waiting_after;
     /* EVENT_SETTING: key and value; EVENT_NOTE: word and details */

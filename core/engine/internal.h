@@ -9,6 +9,7 @@
 #include "core/base/avl.h"
 #include "core/base/message.h"
 #include "engine.h"
+#include "holders.h"
 #include "placement.h"
 #include "policy.h"
 #include "queue.h"
@@ -26,15 +27,17 @@ struct place {
 /* A live partition and its nodes in all indexes. */
 struct entry {
     struct partition partition;
-    struct guests *guests;      /* owned; NULL: it never had any */
-    struct waiter *waiter;      /* owned; NULL: it has not waited */
-    struct avl_node by_id;      /* of all */
-    struct avl_node by_user;    /* uid, id */
-    struct avl_node by_account; /* account, uid, id */
-    struct avl_node by_hold;    /* hold, id; unused if hold is 0 */
-    struct avl_node by_end;     /* end_ns, id */
-    struct avl_node by_warning; /* due time, id; only while a warning is pending */
-    uint32_t account;           /* the account of its owner */
+    struct guests *guests;       /* owned; NULL: it never had any */
+    struct waiter *waiter;       /* owned; NULL: it has not waited */
+    struct avl_node by_id;       /* of all */
+    struct avl_node by_user;     /* uid, id */
+    struct avl_node by_account;  /* account, uid, id */
+    struct avl_node by_hold;     /* hold, id; unused if hold is 0 */
+    struct avl_node by_end;      /* end_ns, id */
+    struct avl_node by_warning;  /* due time, id; only while a warning is pending */
+    uint32_t account;            /* the account of its owner */
+    struct charge charge;        /* of the account */
+    struct charge *group_charge; /* owned; NULL: no group has it in its quota */
     /* sums over the subtree below by_account */
     uint32_t held_count, held_guests;
     uint64_t held_bytes;
@@ -72,6 +75,7 @@ struct engine {
     void *account_context;
     struct avl by_id, by_user, by_account, by_hold, by_end, by_warning, settings;
     struct queue queue;
+    struct accounts accounts;
     uint64_t count;
     /* earliest end and earliest warning; ENGINE_FOREVER if none */
     int64_t next_end_ns, next_warning_ns;
@@ -100,9 +104,9 @@ struct held {
 
 void index_init(struct engine *engine);
 void index_init_device(struct device *device);
-/* Allocate an entry with room for this many shares, in no index yet; `waiting` is NULL if it does
- * not wait. NULL if out of memory. */
-struct entry *index_new_entry(uint32_t share_count, const struct waiting *waiting);
+/* Allocate an entry with room for a partition, in no index yet; `waiting` is NULL if it does not
+ * wait. NULL if out of memory. */
+struct entry *index_new_entry(const struct partition *partition, const struct waiting *waiting);
 /* Free an entry that is in no index; NULL is allowed. */
 void index_free_entry(struct entry *entry);
 void index_add(struct engine *engine, struct entry *entry);
@@ -114,8 +118,6 @@ void index_change(struct engine *engine, struct entry *entry, const struct parti
 void index_move(struct engine *engine, struct entry *entry, const struct partition *partition,
                 const struct waiting *waiting);
 struct entry *index_find(const struct engine *engine, uint64_t id);
-/* The account that a user belongs to now. */
-uint32_t index_account_of(const struct engine *engine, uint32_t uid);
 /* The first entry after (hold, id) tied to the same open file. */
 struct entry *index_next_held(const struct engine *engine, uint64_t hold, uint64_t after_id);
 /* The first entry after (end_ns, id) in order of ends. */
@@ -185,10 +187,10 @@ struct admission_choice {
 /* Add a device with room. */
 void admission_choose(const struct engine *engine, const struct request *request, uint32_t device,
                       uint64_t free_bytes, uint64_t bytes, struct admission_choice *choice);
-int admission_resize(const struct engine *engine, const struct call *call,
+int admission_resize(struct engine *engine, const struct call *call,
                      const struct partition *partition, uint64_t bytes);
-int admission_end(const struct engine *engine, const struct call *call,
-                  const struct partition *partition, int64_t end_ns);
+int admission_end(struct engine *engine, const struct call *call, const struct partition *partition,
+                  int64_t end_ns);
 
 /* -- operations.c: changes ------------------------------------------------- */
 

@@ -134,7 +134,7 @@ static int add_created(struct engine *engine, const struct call *call, struct pa
 {
     bool waits = partition->state == PARTITION_PENDING;
     bool warns = !waits && ending_settle(partition, call->now_ns);
-    struct entry *entry = index_new_entry(partition->share_count, waits ? waiting : NULL);
+    struct entry *entry = index_new_entry(partition, waits ? waiting : NULL);
     struct engine_event *event = journal_new(EVENT_CREATED, call->now_ns, call->caller->uid);
     struct engine_event *warning =
         warns ? journal_new(EVENT_WARNED, call->now_ns, partition->uid) : NULL;
@@ -174,6 +174,7 @@ static int create(struct engine *engine, const struct call *call, const struct c
                                   .warn = engine->policy.default_warn,
                                   .start_ns = call->now_ns,
                                   .end_ns = timeline_later(call->now_ns, request->duration_ns),
+                                  .quota_group = request->quota_group,
                                   .created_wall_ns = call->wall_ns,
                                   .hold = request->hold ? creation->hold : 0,
                                   .creator_ns = caller->ns,
@@ -192,10 +193,16 @@ static int create(struct engine *engine, const struct call *call, const struct c
         r = ending_apply(engine, call, &request->ending, &partition);
     if (!r)
         r = plan_finish(engine, call->now_ns);
+    if (!r)
+        r = accounts_prepare(engine, &partition);
+    engine->accounts.unbound = caller->admin;
     if (!r && terms)
         r = admission_place(engine, call, creation, terms, &partition, &waiting);
     else if (!r)
         r = admission_create(engine, call, creation->device, request, partition.shares);
+    engine->accounts.unbound = false;
+    if (!r)
+        r = accounts_check(engine, call, &partition, terms ? terms->priority : 0, NULL);
     if (r)
         return r;
     memcpy(partition.name, request->name, sizeof(partition.name));
@@ -237,6 +244,12 @@ int engine_release(struct engine *engine, const struct call *call, uint64_t id)
     return 0;
 }
 
+/* What runs has no class any more. */
+static uint32_t priority_of(const struct entry *entry)
+{
+    return entry->partition.state == PARTITION_PENDING ? entry->waiter->record.priority : 0;
+}
+
 /* A partition gave memory back, from this moment on. */
 static void freed(struct engine *engine, const struct entry *entry, int64_t from_ns)
 {
@@ -266,6 +279,10 @@ int engine_resize(struct engine *engine, const struct call *call, uint64_t id, u
     }
     if (!changes)
         return 0;
+    if (accounts_ppm(engine, &after) > accounts_ppm(engine, &entry->partition))
+        r = accounts_check(engine, call, &after, priority_of(entry), entry);
+    if (r)
+        return r;
     /* One that waits, or will again, is asked for with what it has then. */
     struct waiting waiting = entry->waiter ? entry->waiter->record : (struct waiting){0};
     waiting.amount = (struct amount){.bytes = bytes};
@@ -292,6 +309,10 @@ int engine_set_end(struct engine *engine, const struct call *call, uint64_t id, 
     struct partition after = entry->partition;
     bool frees = end_ns < after.end_ns;
     after.end_ns = end_ns;
+    if (!frees)
+        r = accounts_check(engine, call, &after, priority_of(entry), entry);
+    if (r)
+        return r;
     r = change(engine, entry, frees ? EVENT_SHORTENED : EVENT_EXTENDED, call, &after);
     if (!r && frees)
         freed(engine, entry, end_ns);

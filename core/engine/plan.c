@@ -301,7 +301,9 @@ static int fill(struct engine *engine, int64_t now_ns)
     }
     pass->last = queue_key_of(best);
     pass->begun = true;
-    int r = improve(engine, best, now_ns, now_ns + 1);
+    /* A quota can allow it a little later, when no pass comes. */
+    bool limited = accounts_limit(engine, &best->partition);
+    int r = improve(engine, best, now_ns, limited ? ENGINE_FOREVER : now_ns + 1);
     if (r) {
         pass->last = last;
         pass->begun = begun;
@@ -317,7 +319,7 @@ bool plan_is_finished(const struct engine *engine)
 }
 
 /* Begin with the first device that has freed memory. */
-static void begin(struct engine *engine)
+static void begin(struct engine *engine, int64_t now_ns)
 {
     struct queue *queue = &engine->queue;
     struct pass *pass = &queue->pass;
@@ -328,6 +330,7 @@ static void begin(struct engine *engine)
     int64_t from_ns = engine->devices[device].freed_ns;
     *pass = (struct pass){.phase = from_ns == QUEUE_FILL ? PASS_FILL : PASS_FORWARD,
                           .device = device,
+                          .now_ns = now_ns,
                           .from_ns = from_ns,
                           .priority = PRIORITIES,
                           .turns = pass->turns,
@@ -341,7 +344,7 @@ int plan_step(struct engine *engine, int64_t now_ns)
     if (plan_is_finished(engine))
         return 0;
     if (engine->queue.pass.phase == PASS_IDLE)
-        begin(engine);
+        begin(engine, now_ns);
     return engine->queue.pass.phase == PASS_FORWARD ? forward(engine, now_ns)
                                                     : fill(engine, now_ns);
 }

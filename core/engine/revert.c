@@ -33,8 +33,7 @@ static void revert_clear(struct revert *revert)
 static struct entry *new_entry(const struct engine_event *event)
 {
     const struct waiting *waiting = &event->waiting_before;
-    struct entry *entry =
-        index_new_entry(event->before.share_count, waiting_is_set(waiting) ? waiting : NULL);
+    struct entry *entry = index_new_entry(&event->before, waiting_is_set(waiting) ? waiting : NULL);
 
     if (!entry || !event->guests)
         return entry;
@@ -158,8 +157,12 @@ int engine_revert(struct engine *engine, const struct engine_event *events)
         revert_clear(&revert);
         return -ENOMEM;
     }
-    while (revert.count > 0)
-        good = revert_one(engine, &revert, revert.events[--revert.count]) && good;
+    while (revert.count > 0) {
+        const struct engine_event *event = revert.events[--revert.count];
+
+        accounts_revert(engine, event);
+        good = revert_one(engine, &revert, event) && good;
+    }
     for (const struct engine_event *event = events; event; event = event->next)
         mark_again(engine, event);
     revert_clear(&revert);

@@ -118,7 +118,11 @@ int engine_hand_over(struct engine *engine, const struct call *call, uint64_t id
     if (after.uid == entry->partition.uid && after.gid == entry->partition.gid &&
         after.mode == entry->partition.mode)
         return 0;
-    r = uid != entry->partition.uid ? admission_limit(engine, call, &after) : 0;
+    r = accounts_prepare(engine, &after);
+    if (!r)
+        r = accounts_check_owner(engine, call, entry, uid);
+    if (!r && uid != entry->partition.uid)
+        r = admission_limit(engine, call, &after);
     if (r)
         return r;
     /* Another owner has other friends. */

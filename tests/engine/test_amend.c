@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of what waits, and how much longer a lease can have: what is refused, and what is said.
  */
+#include "core/engine/accounts.h"
 #include "waiting_fixture.h"
 
 static int set_devices(uint32_t uid, uint64_t id, const uint32_t *devices, uint32_t count)
@@ -91,6 +92,12 @@ START_TEST(other_class)
 }
 END_TEST
 
+static void name_of(void *context, bool group, uint32_t id, char *text, size_t size)
+{
+    (void)context, (void)group;
+    snprintf(text, size, "%s", id == 1001 ? "bob" : "x");
+}
+
 START_TEST(how_much_longer)
 {
     start(100 * GIB);
@@ -103,8 +110,9 @@ START_TEST(how_much_longer)
             "p1 can have 12m more, until T1320, when p3 of uid 1001 starts.");
     ck_assert_int_eq(engine_set_end(engine, CALL(0, &alice, &why), a, SECONDS(1320)), 0);
     no_events();
+    engine_set_holder_name(engine, name_of, NULL);
     refused(engine_set_end(engine, CALL(0, &alice, &why), a, SECONDS(1321)), REFUSED_NO_SPACE,
-            "p1 can have no more time: p3 of uid 1001 starts at T1320.");
+            "p1 can have no more time: p3 of bob starts at T1320.");
     refused(engine_set_end(engine, CALL(0, &(struct caller){.uid = 1002}, &why), b, SECONDS(1400)),
             REFUSED_NO_SPACE, "p2 can have no more time");
 }
