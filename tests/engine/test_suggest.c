@@ -102,7 +102,7 @@ static bool is_accepted(const struct suggest *suggest, const struct amount *amou
     if (!suggest->scope)
         return true;
     struct quota_ask ask = {
-        (uint64_t)most_ppm * suggest->take, 0, suggest->start_ns, duration_ns, 1, false};
+        (uint64_t)most_ppm * suggest->take, 0, suggest->start_ns, duration_ns, 1, false, false};
     return quota_check(suggest->scope, &ask).verdict == QUOTA_ALLOWED;
 }
 
