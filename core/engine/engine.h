@@ -15,6 +15,7 @@
 #include "guests.h"
 #include "partition.h"
 #include "request.h"
+#include "usage_record.h"
 #include "waiting.h"
 
 #include <stdbool.h>
@@ -126,8 +127,6 @@ static inline bool event_kind_is_end(enum event_kind kind)
 {
     return kind >= EVENT_EXPIRED && kind <= EVENT_GAVE_UP;
 }
-
-struct usage_change;
 
 /* A change. `before` is all zero for EVENT_CREATED. For the kinds of end, `after` equals `before`
  * except for end_ns (the actual end), change_seq, and start_ns if it had not started (the same).
