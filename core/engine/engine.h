@@ -75,8 +75,8 @@ struct call {
 /* Arguments of engine_create besides the call. */
 struct creation {
     const struct request *request;
-    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, the one
-                      * with the largest free share */
+    uint32_t device; /* or ENGINE_DEVICE_ANY: of the present devices where the request fits, one
+                      * that it prefers, else any; which of several, config/placement says */
     uint32_t owner_uid, owner_gid; /* the caller, or the user that an administrator named */
     uint64_t hold;                 /* open file to tie it to if the request says `hold`; 0 none */
 };

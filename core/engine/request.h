@@ -24,6 +24,18 @@ typedef int64_t request_ns;                         /* a time; 0: none */
 typedef char request_when[REQUEST_WHEN_MAX + 1]; /* a date, to be read with a calendar; "": none */
 typedef uint32_t request_priority;               /* enum priority, plus 1; 0: none */
 
+/* Devices that a request names, each once. */
+#define REQUEST_DEVICES_MAX 16
+typedef struct {
+    uint32_t count; /* 0: none */
+    uint32_t device[REQUEST_DEVICES_MAX];
+} request_devices;
+/* Several devices at once: how many, or which. */
+typedef struct {
+    uint32_t count; /* 0: it does not say */
+    request_devices named;
+} request_gpus;
+
 struct request {
     struct amount amount;        /* how much memory */
     int64_t duration_ns;         /* for how long, whole seconds */
