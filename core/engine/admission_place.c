@@ -16,6 +16,30 @@ static void bar(struct waiting *waiting, uint32_t device)
         waiting->barred_beyond = true;
 }
 
+static bool spreads(const struct engine *engine, uint32_t placement)
+{
+    if (placement == PLACEMENT_STANDARD)
+        return engine->policy.placement == POLICY_PLACEMENT_SPREAD;
+    return placement == PLACEMENT_SPREAD;
+}
+
+/* Set the devices to take first. Those beyond the set are taken as any other. */
+static int prefer(const struct engine *engine, const struct call *call,
+                  const struct creation_terms *terms, struct waiting *waiting)
+{
+    for (uint32_t i = 0; i < terms->prefer_count; i++) {
+        uint32_t device = terms->prefer[i];
+
+        if (device >= engine->device_count)
+            return refuse(REFUSED_INVALID, call->why,
+                          "There is no gpu%" PRIu32 "; there are %" PRIu32 " devices.", device,
+                          engine->device_count);
+        if (device < 64 * WAITING_BARRED_WORDS)
+            waiting->preferred[device / 64] |= UINT64_C(1) << device % 64;
+    }
+    return 0;
+}
+
 /* Check the devices that the request names, and set its shares, in order of devices. */
 static int take_named(const struct engine *engine, const struct call *call,
                       const struct creation *creation, const uint32_t *devices,
@@ -100,7 +124,7 @@ static int refuse_place(struct engine *engine, const struct call *call,
     struct partition later = *partition;
     char when[40], wanted[40];
 
-    if (!plan_place(engine, count, wanted_ns, ENGINE_FOREVER, &later))
+    if (!plan_place(engine, count, false, wanted_ns, ENGINE_FOREVER, &later))
         return refuse(REFUSED_NO_SPACE, call->why,
                       "Not enough available memory: it was asked for on %" PRIu32
                       " devices at once, which never have it; ask for less.",
@@ -145,7 +169,8 @@ int admission_place(struct engine *engine, const struct call *call, const struct
                               .amount = creation->request->amount,
                               .priority = terms->priority,
                               .fixed = terms->fixed,
-                              .anywhere = any};
+                              .anywhere = any,
+                              .spread = spreads(engine, terms->placement)};
     int r = check_terms(call, terms);
 
     partition->share_count = terms->gpus > 1 ? terms->gpus : 1;
@@ -155,11 +180,13 @@ int admission_place(struct engine *engine, const struct call *call, const struct
         r = take_any(engine, call, creation, partition, &waiting);
     else if (!r)
         r = take_named(engine, call, creation, terms->devices, partition);
+    if (!r)
+        r = prefer(engine, call, terms, &waiting);
     if (r)
         return r;
     uint32_t count = plan_gather(engine, partition, &waiting, ENGINE_DEVICE_ANY);
     struct partition placed = *partition;
-    if (!plan_place(engine, count, from_ns, before_ns, &placed))
+    if (!plan_place(engine, count, waiting.spread, from_ns, before_ns, &placed))
         return refuse_place(engine, call, terms, count, partition);
     if (placed.start_ns > call->now_ns)
         placed.state = PARTITION_PENDING;

@@ -81,6 +81,13 @@ struct creation {
     uint64_t hold;                 /* open file to tie it to if the request says `hold`; 0 none */
 };
 
+/* Which of the devices that offer the same start a request takes; placement.h. */
+enum placement_rule {
+    PLACEMENT_STANDARD, /* as config/placement says */
+    PLACEMENT_PACK,
+    PLACEMENT_SPREAD,
+};
+
 /* What a request asks for beside, for engine_enqueue. */
 struct creation_terms {
     bool waits;              /* if it does not fit now */
@@ -90,6 +97,9 @@ struct creation_terms {
     uint32_t priority;       /* enum priority */
     uint32_t gpus;           /* on this many devices at once, the same amount on each; 0 is 1 */
     const uint32_t *devices; /* on these; NULL: on the device of the creation, or on any */
+    uint32_t placement;      /* enum placement_rule */
+    const uint32_t *prefer;  /* devices to take before others that offer the same start */
+    uint32_t prefer_count;
 };
 
 /* What the engine knows of a device. */

@@ -6,6 +6,8 @@
  */
 #include "placement.h"
 
+#include "core/base/wide.h"
+
 /* Most sites that a request can take. */
 #define TAKE_MAX 64
 
@@ -59,34 +61,70 @@ static int64_t sites_earliest(const struct placement *placement, int64_t from_ns
     return count == placement->take ? first_ns[count - 1] : TIMELINE_NEVER;
 }
 
+/* A site with room. Less is better: the class, then the order, then the index. */
+struct fit {
+    uint32_t site;
+    uint32_t class;
+    int64_t order;
+};
+
+/* With `spread`, keep devices free for those that need all of one. */
+#define SPREAD_FREE 2
+
+static struct fit fit_of(const struct placement *placement, uint32_t i, int64_t left, bool keep)
+{
+    const struct placement_site *site = &placement->sites[i];
+    struct fit fit = {.site = i, .class = site->preferred ? 0 : 2, .order = left};
+
+    if (!placement->spread)
+        return fit;
+    fit.class += keep && left == site->room;
+    fit.order = -(int64_t)((wide)left * INT32_MAX / site->size);
+    return fit;
+}
+
+/* Whether so few sites are all free at this time that `spread` keeps them. */
+static bool keeps_free(const struct placement *placement, int64_t at_ns, int64_t until_ns)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; placement->spread && i < placement->site_count; i++)
+        count += left_on(&placement->sites[i], at_ns, until_ns) == placement->sites[i].room;
+    return count <= SPREAD_FREE;
+}
+
+static bool is_better(const struct fit *a, const struct fit *b)
+{
+    return a->class != b->class ? a->class < b->class : a->order < b->order;
+}
+
 /* Choose the sites with room at this moment that fit best. */
 static void choose(const struct placement *placement, int64_t at_ns, uint32_t *ret_sites)
 {
-    int64_t left[TAKE_MAX];
+    int64_t until_ns = timeline_later(at_ns, placement->duration_ns);
+    bool keep = keeps_free(placement, at_ns, until_ns);
+    struct fit fits[TAKE_MAX];
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < placement->site_count; i++) {
-        const struct placement_site *site = &placement->sites[i];
-        int64_t rest = left_on(site, at_ns, timeline_later(at_ns, placement->duration_ns));
+        int64_t left = left_on(&placement->sites[i], at_ns, until_ns);
+        struct fit fit = fit_of(placement, i, left, keep);
         bool full = count == placement->take;
         uint32_t place = full ? count - 1 : count;
 
-        if (rest < 0 || (full && rest >= left[place]))
+        if (left < 0 || (full && !is_better(&fit, &fits[place])))
             continue;
-        for (; place > 0 && left[place - 1] > rest; place--) {
-            left[place] = left[place - 1];
-            ret_sites[place] = ret_sites[place - 1];
-        }
-        left[place] = rest;
-        ret_sites[place] = i;
+        for (; place > 0 && is_better(&fit, &fits[place - 1]); place--)
+            fits[place] = fits[place - 1];
+        fits[place] = fit;
         count += !full;
     }
-    for (uint32_t i = 1; i < count; i++) {
-        uint32_t site = ret_sites[i], place = i;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t place = i;
 
-        for (; place > 0 && ret_sites[place - 1] > site; place--)
+        for (; place > 0 && ret_sites[place - 1] > fits[i].site; place--)
             ret_sites[place] = ret_sites[place - 1];
-        ret_sites[place] = site;
+        ret_sites[place] = fits[i].site;
     }
 }
 

@@ -156,7 +156,7 @@ uint32_t plan_gather(struct engine *engine, const struct partition *partition,
                      const struct waiting *waiting, uint32_t only);
 /* Find the earliest place on the first `count` sites for as many shares and as long as the record
  * says, and set its shares and times. False: there is none. */
-bool plan_place(struct engine *engine, uint32_t count, int64_t from_ns, int64_t before_ns,
-                struct partition *partition);
+bool plan_place(struct engine *engine, uint32_t count, bool spread, int64_t from_ns,
+                int64_t before_ns, struct partition *partition);
 
 #endif
